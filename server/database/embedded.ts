@@ -1,0 +1,282 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import { accountFor } from './embedded/account.ts';
+import { findBinaries } from './embedded/binaries.ts';
+import { ensureCluster, readPassword, resetPassword, ROLE } from './embedded/cluster.ts';
+import { livingOwner, Ownership } from './embedded/owner.ts';
+import { preparePlace } from './embedded/place.ts';
+import {
+  launch,
+  runningPostmaster,
+  stopPostmaster,
+  type Launch,
+  type Postmaster,
+} from './embedded/postmaster.ts';
+import { identify, waitForExit } from './embedded/process.ts';
+import { EmbeddedUnavailable } from './embedded/unavailable.ts';
+
+export { EmbeddedUnavailable } from './embedded/unavailable.ts';
+
+export type EmbeddedLog = (message: string, extra?: object) => void;
+
+export interface EmbeddedOptions {
+  /** The folder in which Tidings keeps its things; the database lives in `postgres` below it. */
+  dataDir: string;
+  /** PostgreSQL settings beyond the defaults, as `-c` takes them. */
+  settings?: Record<string, string>;
+  log?: EmbeddedLog;
+  /** How long to wait for another Tidings process to leave the folder. */
+  patienceMs?: number;
+}
+
+export interface EmbeddedPostgres {
+  /** For connecting to the database `tidings`; the same for as long as this runs, through restarts of the server. */
+  readonly url: string;
+  /** Of the server at this moment. */
+  readonly pid: number;
+  /** Stops the server, and lets the folder go. */
+  stop(): Promise<void>;
+}
+
+const PATIENCE_MS = 15_000;
+const ADOPTION_MS = 60_000;
+/** The settings on which it depends whether an acknowledged write is kept. */
+const DURABILITY = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' };
+
+/**
+ * Starts the PostgreSQL that npm installed on data in `<dataDir>/postgres`, making them at the first start, and keeps it
+ * running: when it dies it is started again on the same port, so that a pool finds it back.
+ *
+ * If this process is killed the server lives on; the next start adopts it. One process at a time owns the folder.
+ * @throws EmbeddedUnavailable with a message for the operator
+ */
+export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
+  const log = options.log ?? (() => undefined);
+  const settings = { ...DURABILITY, ...options.settings };
+  const account = await accountFor(join(options.dataDir, 'postgres'));
+  const place = await preparePlace(options.dataDir, account);
+  const ownership = await Ownership.claim(place, options.patienceMs ?? PATIENCE_MS);
+  try {
+    const binaries = await findBinaries(place, account);
+    const cluster = await ensureCluster(place, binaries, account, settings.fsync === 'on');
+    const target: Launch = { place, cluster, binaries, account, settings };
+
+    let password = await readPassword(place);
+    let postmaster =
+      password === undefined ? undefined : await adopt(cluster, urlOf(password, 0), settings, log);
+    if (postmaster === undefined) await evict(cluster, log);
+    password ??= await resetPassword(place, binaries, account);
+
+    const server = new Supervised(target, ownership, log);
+    postmaster = await server.start(postmaster);
+    const url = urlOf(password, postmaster.port);
+    try {
+      await createDatabase(url);
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
+    log('embedded database is ready', { pid: postmaster.pid, port: postmaster.port, folder: place });
+    return {
+      url,
+      get pid() {
+        return server.pid;
+      },
+      stop: () => server.stop(),
+    };
+  } catch (error) {
+    await ownership.release();
+    throw error;
+  }
+}
+
+/** The URL of the embedded database that another, living process runs on this folder: for tools, which then leave it alone. */
+export async function findEmbedded(dataDir: string): Promise<string | undefined> {
+  const place = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
+  if (place === undefined || (await livingOwner(place)) === undefined) return undefined;
+  const deadline = Date.now() + ADOPTION_MS;
+  while (Date.now() < deadline && (await livingOwner(place)) !== undefined) {
+    const password = await readPassword(place);
+    const postmaster = await runningPostmaster(join(place, 'cluster'));
+    if (password !== undefined && postmaster?.ready === true) {
+      const url = urlOf(password, postmaster.port);
+      if (await serves(url)) return url;
+    }
+    await sleep(100); // its owner is starting it
+  }
+  return undefined;
+}
+
+/** Ends the server of a folder that nobody owns any more, for who wants to remove the folder. */
+export async function stopAbandoned(dataDir: string): Promise<boolean> {
+  const place = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
+  if (place === undefined) return true;
+  if ((await livingOwner(place)) !== undefined) return false;
+  const postmaster = await runningPostmaster(join(place, 'cluster'));
+  if (postmaster !== undefined) await stopPostmaster(postmaster.pid);
+  return true;
+}
+
+/** A running server and who keeps it running. */
+class Supervised {
+  readonly #target: Launch;
+  readonly #ownership: Ownership;
+  readonly #log: EmbeddedLog;
+  #postmaster: Postmaster | undefined;
+  #stopping = false;
+  #restarting: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
+
+  constructor(target: Launch, ownership: Ownership, log: EmbeddedLog) {
+    this.#target = target;
+    this.#ownership = ownership;
+    this.#log = log;
+  }
+
+  get pid(): number {
+    return this.#postmaster?.pid ?? 0;
+  }
+
+  async start(adopted: Postmaster | undefined): Promise<Postmaster> {
+    this.#postmaster =
+      adopted ?? (await launch(this.#target, undefined, () => this.#ended(this.#postmaster?.port)));
+    if (adopted !== undefined) void this.#watch(adopted);
+    return this.#postmaster;
+  }
+
+  /** An adopted server is nobody's child, so its end is not told but has to be looked for. */
+  async #watch(adopted: Postmaster): Promise<void> {
+    while (!this.#stopping) {
+      if ((await identify(adopted.pid)) === undefined) {
+        this.#ended(adopted.port);
+        return;
+      }
+      await sleep(200, undefined, { ref: false });
+    }
+  }
+
+  #ended(port: number | undefined): void {
+    if (this.#stopping || this.#restarting !== undefined) return;
+    this.#log('embedded database died; starting it again', { pid: this.pid });
+    this.#restarting = this.#restart(port).finally(() => {
+      this.#restarting = undefined;
+    });
+  }
+
+  async #restart(port: number | undefined): Promise<void> {
+    for (let pause = 100; !this.#stopping; pause = Math.min(pause * 2, 5_000)) {
+      try {
+        this.#postmaster = await launch(this.#target, port, () => this.#ended(port));
+        this.#log('embedded database runs again', { pid: this.pid, port });
+        return;
+      } catch (error) {
+        this.#log('embedded database did not start; trying again', {
+          error: error instanceof Error ? error.message : String(error),
+        });
+        await sleep(pause);
+      }
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping = true;
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
+    await this.#restarting;
+    if (this.#postmaster !== undefined) await stopPostmaster(this.#postmaster.pid);
+    await this.#ownership.release();
+  }
+}
+
+/**
+ * Takes over the server that a killed Tidings left behind: it is warm, and stopping it would cut off whoever uses it. Only one
+ * that answers to our password and keeps what it acknowledges as we were told to.
+ */
+async function adopt(
+  cluster: string,
+  url: string,
+  settings: Record<string, string>,
+  log: EmbeddedLog,
+): Promise<Postmaster | undefined> {
+  const deadline = Date.now() + ADOPTION_MS;
+  for (;;) {
+    const orphan = await runningPostmaster(cluster);
+    if (orphan === undefined || Date.now() > deadline) return undefined;
+    if (orphan.ready) {
+      const at = new URL(url);
+      at.port = String(orphan.port);
+      const fits = await hasDurability(at.href, settings).catch(() => undefined);
+      if (fits === false) return undefined;
+      if (fits === true) {
+        log('took over the embedded database of a process that was killed', { pid: orphan.pid });
+        return orphan;
+      }
+      if (!(await waitForExit(orphan.pid, 1_000))) return undefined; // ready, yet it does not answer
+    }
+    await sleep(50);
+  }
+}
+
+/** Whatever still runs on the cluster and can't be adopted. */
+async function evict(cluster: string, log: EmbeddedLog): Promise<void> {
+  const orphan = await runningPostmaster(cluster);
+  if (orphan === undefined) return;
+  log('stopping an embedded database that was left behind', { pid: orphan.pid });
+  await stopPostmaster(orphan.pid);
+  if ((await runningPostmaster(cluster)) !== undefined) {
+    throw new EmbeddedUnavailable(
+      `A PostgreSQL server (pid ${orphan.pid}) holds ${cluster} and can't be stopped.`,
+    );
+  }
+}
+
+function urlOf(password: string, port: number): string {
+  return `postgres://${ROLE}:${password}@127.0.0.1:${port}/${ROLE}`;
+}
+
+async function hasDurability(url: string, settings: Record<string, string>): Promise<boolean> {
+  return withClient(maintenanceUrl(url), async (client) => {
+    for (const name of Object.keys(DURABILITY)) {
+      const { rows } = await client.query<{ value: string }>('select current_setting($1) as value', [name]);
+      if (rows[0]?.value !== settings[name]) return false;
+    }
+    return true;
+  });
+}
+
+async function createDatabase(url: string): Promise<void> {
+  await withClient(maintenanceUrl(url), async (client) => {
+    const { rowCount } = await client.query('select from pg_database where datname = $1', [ROLE]);
+    if (rowCount === 0) await client.query(`create database ${ROLE}`);
+  });
+}
+
+async function serves(url: string): Promise<boolean> {
+  return withClient(url, () => Promise.resolve(true)).catch(() => false);
+}
+
+function maintenanceUrl(url: string): string {
+  const other = new URL(url);
+  other.pathname = '/postgres';
+  return other.href;
+}
+
+async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 30_000,
+  });
+  client.on('error', () => undefined); // its query fails as well, and that is what is reported
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}

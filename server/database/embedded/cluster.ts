@@ -1,0 +1,125 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { open, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { giveTo, type Account } from './account.ts';
+import { type Binaries } from './binaries.ts';
+import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
+
+const run = promisify(execFile);
+
+/** The superuser of the cluster, and the name of the database. */
+export const ROLE = 'tidings';
+
+const SECONDS = 1000;
+
+/**
+ * Makes the cluster in `<place>/cluster` unless it is there. initdb works in `cluster.new`, and only what it finished is
+ * renamed: a `cluster` is always whole, a `cluster.new` never holds data, so what a crash left of it can go.
+ */
+export async function ensureCluster(
+  place: string,
+  binaries: Binaries,
+  account: Account | undefined,
+  durable: boolean,
+): Promise<string> {
+  const cluster = join(place, 'cluster');
+  const major = await majorOf(cluster);
+  if (major === binaries.major) return cluster;
+  if (major !== undefined) {
+    throw new EmbeddedUnavailable(
+      `The database in ${cluster} was made by PostgreSQL ${major}, and this version of Tidings brings PostgreSQL ` +
+        `${binaries.major}, which can't read it. Dump it with the version that made it and restore it here ` +
+        `(or set DATA_DIR to another directory to begin afresh). ${USE_DATABASE_URL}`,
+    );
+  }
+
+  const fresh = join(place, 'cluster.new');
+  await rm(fresh, { recursive: true, force: true });
+  const args = [
+    ...['-D', fresh, '--username', ROLE, '--pwfile', await writePassword(place, account, randomPassword())],
+    ...['--auth', 'scram-sha-256', '--encoding', 'UTF8', '--locale', 'C'],
+    ...['--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--no-instructions'],
+    ...(durable ? [] : ['--no-sync']),
+  ];
+  try {
+    await run(binaries.initdb, args, { ...account, cwd: '/', env: environment(), timeout: 120 * SECONDS });
+  } catch (error) {
+    const { stderr } = error as { stderr?: string };
+    throw new EmbeddedUnavailable(
+      `initdb could not make a database in ${fresh}: ${(stderr ?? String(error)).trim()} ${USE_DATABASE_URL}`,
+      { cause: error },
+    );
+  }
+  // An empty folder in the way is harmless, anything else is not ours to judge.
+  await rmdir(cluster).catch(() => undefined);
+  await rename(fresh, cluster).catch((error: unknown) => {
+    throw new EmbeddedUnavailable(
+      `${cluster} is in the way: it holds no PostgreSQL cluster, yet it is not empty.`,
+      {
+        cause: error,
+      },
+    );
+  });
+  if (durable) await syncFolder(place);
+  return cluster;
+}
+
+/** The password of an existing cluster; undefined when its file was lost. */
+export async function readPassword(place: string): Promise<string | undefined> {
+  const text = await readFile(join(place, 'password'), 'utf8').catch(() => '');
+  return text.trim() === '' ? undefined : text.trim();
+}
+
+/**
+ * Gives the cluster a new password in PostgreSQL's single-user mode, which asks for none: who may write the files may do so.
+ * The server must not be running.
+ */
+export async function resetPassword(
+  place: string,
+  binaries: Binaries,
+  account: Account | undefined,
+): Promise<string> {
+  const password = randomPassword();
+  const single = run(binaries.postgres, ['--single', '-D', join(place, 'cluster'), 'postgres'], {
+    ...account,
+    cwd: '/',
+    env: environment(),
+    timeout: 120 * SECONDS,
+  });
+  single.child.stdin?.end(`alter role "${ROLE}" password '${password}'\n`);
+  await single;
+  // Only now: were this cut short, the file would still be missing and the next start would do it again.
+  await writePassword(place, account, password);
+  return password;
+}
+
+/** What PostgreSQL's programs see of the environment: no PG* variable and no locale of ours gets in. */
+export function environment(): NodeJS.ProcessEnv | undefined {
+  return process.platform === 'win32' ? undefined : { LC_ALL: 'C', TZ: 'UTC', PATH: '/usr/bin:/bin' };
+}
+
+function randomPassword(): string {
+  return randomBytes(24).toString('hex');
+}
+
+async function writePassword(place: string, account: Account | undefined, password: string): Promise<string> {
+  const file = join(place, 'password');
+  const draft = `${file}.new`;
+  await writeFile(draft, `${password}\n`, { mode: 0o600, flush: true });
+  await giveTo(account, draft);
+  await rename(draft, file);
+  return file;
+}
+
+async function majorOf(cluster: string): Promise<string | undefined> {
+  const text = await readFile(join(cluster, 'PG_VERSION'), 'utf8').catch(() => undefined);
+  return text?.trim();
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32' || !(await stat(folder)).isDirectory()) return;
+  const handle = await open(folder);
+  await handle.sync().finally(() => handle.close());
+}

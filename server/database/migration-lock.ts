@@ -1,0 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+
+/** "tidings" in the numbers that advisory locks are named by; sequelize-cli's runs through our npm scripts take it too. */
+const LOCK = 8_434_810_617;
+const WAIT_MS = 120_000;
+const HEARTBEAT_MS = 5_000;
+/** How long the lock of a process that is stopped or cut off stays in the way of the others. */
+const SILENCE_MS = 30_000;
+
+export interface MigrationLock {
+  /** Throws when the lock has been lost, so that nothing more is changed without it. */
+  assertHeld(): void;
+}
+
+/**
+ * Runs `work` while no other process migrates this database: several nodes boot at once.
+ *
+ * The lock lives in a session of its own, since a migration may need the pool's only connection. The session says
+ * something every few seconds and the server ends it when it falls silent, so that a process that hangs (SIGSTOP) or whose
+ * network is gone does not keep every other node from starting.
+ */
+export async function withMigrationLock<T>(
+  databaseUrl: string,
+  work: (lock: MigrationLock) => Promise<T>,
+  waitMs = WAIT_MS,
+): Promise<T> {
+  const client = new pg.Client({
+    connectionString: databaseUrl,
+    application_name: 'tidings migrations',
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 10_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+  });
+  let lost: Error | undefined;
+  client.on('error', (error) => (lost = error));
+  await client.connect();
+  let heartbeat: NodeJS.Timeout | undefined;
+  try {
+    await client.query(
+      'set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; ' +
+        `set idle_session_timeout = ${SILENCE_MS}`,
+    );
+    await acquire(client, waitMs);
+    heartbeat = setInterval(() => {
+      client.query('select 1').catch((error: unknown) => {
+        lost = error instanceof Error ? error : new Error(String(error));
+      });
+    }, HEARTBEAT_MS);
+    return await work({
+      assertHeld() {
+        if (lost !== undefined) {
+          throw new Error('The migration lock was lost with its connection', { cause: lost });
+        }
+      },
+    });
+  } finally {
+    clearInterval(heartbeat);
+    await client.end().catch(() => undefined); // ending the session frees the lock
+  }
+}
+
+/** Asked for again and again and not waited for in SQL: a waiting statement would hold a snapshot that blocks `create index concurrently`. */
+async function acquire(client: pg.Client, waitMs: number): Promise<void> {
+  const deadline = Date.now() + waitMs;
+  for (;;) {
+    const { rows } = await client.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [LOCK]);
+    if (rows[0]?.held === true) return;
+    if (Date.now() > deadline) {
+      throw new Error(
+        `Another process has been migrating this database for more than ${waitMs / 1000} s ` +
+          '(it holds the advisory lock of the session "tidings migrations" in pg_stat_activity)',
+      );
+    }
+    await sleep(100 + Math.random() * 100);
+  }
+}

@@ -1,0 +1,158 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startEmbedded, stopAbandoned } from '../../server/database/embedded.ts';
+import { migrate } from '../../server/database/migrate.ts';
+
+/**
+ * One PostgreSQL for the whole run, a database per test file.
+ *
+ * The server is the embedded one in a temporary folder, with everything off that protects against a power cut; or, with
+ * TEST_DATABASE_URL, one that runs already (the URL of a role that may create databases). It starts when the first file asks
+ * for it and ends with the run.
+ */
+export interface TestPostgres {
+  /** A URL of a role that may create databases. */
+  adminUrl: string;
+  /** Undefined when the server is not ours. */
+  pid: number | undefined;
+}
+
+export interface TestDatabase {
+  url: string;
+  drop(): Promise<void>;
+}
+
+interface Run extends TestPostgres {
+  stop(): Promise<void>;
+}
+
+const PREFIX = 'tidings-test-';
+
+/** On `globalThis`, since mocha and the test files may each load this module in their own way. */
+const shared = globalThis as typeof globalThis & {
+  tidingsTestPostgres?: Promise<Run>;
+  tidingsTestTemplate?: Promise<string>;
+};
+
+export function startTestPostgres(): Promise<TestPostgres> {
+  shared.tidingsTestPostgres ??= start();
+  return shared.tidingsTestPostgres;
+}
+
+/** A database with every migration applied, copied from a template that was migrated once. */
+export async function createDatabase(): Promise<TestDatabase> {
+  const { adminUrl } = await startTestPostgres();
+  shared.tidingsTestTemplate ??= makeTemplate(adminUrl);
+  return create(adminUrl, await shared.tidingsTestTemplate);
+}
+
+/** A database with nothing in it. */
+export async function createEmptyDatabase(): Promise<TestDatabase> {
+  const { adminUrl } = await startTestPostgres();
+  return create(adminUrl, 'template0');
+}
+
+export const mochaHooks = {
+  async afterAll(this: Mocha.Context): Promise<void> {
+    this.timeout(60_000);
+    const run = await shared.tidingsTestPostgres?.catch(() => undefined);
+    await run?.stop();
+    delete shared.tidingsTestPostgres;
+    delete shared.tidingsTestTemplate;
+  },
+};
+
+async function start(): Promise<Run> {
+  const given = process.env.TEST_DATABASE_URL;
+  if (given !== undefined && given !== '') {
+    return { adminUrl: given, pid: undefined, stop: () => dropTemplate(given) };
+  }
+  await sweep();
+  const dataDir = await temporaryFolder();
+  const server = await startEmbedded({
+    dataDir,
+    settings: {
+      fsync: 'off',
+      synchronous_commit: 'off',
+      full_page_writes: 'off',
+      max_connections: '300',
+    },
+  });
+  return {
+    adminUrl: server.url,
+    get pid() {
+      return server.pid;
+    },
+    async stop() {
+      await server.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A folder that PostgreSQL's account can enter when the tests run as root. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), PREFIX));
+  await chmod(folder, 0o755);
+  return folder;
+}
+
+/** What runs that were killed left behind: a server each, and its folder. */
+async function sweep(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const folder = join(tmpdir(), name);
+    // A folder without an owner may be another run's, one moment before its server starts; then its name is young.
+    if (!name.startsWith(PREFIX) || !(await isOld(folder))) continue;
+    if (await stopAbandoned(folder)) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function isOld(folder: string): Promise<boolean> {
+  const made = await stat(folder).catch(() => undefined);
+  return made !== undefined && Date.now() - made.ctimeMs > 60_000;
+}
+
+async function makeTemplate(adminUrl: string): Promise<string> {
+  const template = templateName();
+  await onServer(adminUrl, `create database ${template} template template0`);
+  await migrate(databaseUrl(adminUrl, template));
+  return template;
+}
+
+async function dropTemplate(adminUrl: string): Promise<void> {
+  const template = await shared.tidingsTestTemplate?.catch(templateName);
+  if (template !== undefined) await onServer(adminUrl, `drop database if exists ${template} with (force)`);
+}
+
+/** Of this process alone, since several runs may share a server. */
+function templateName(): string {
+  return `tidings_template_${process.pid}`;
+}
+
+async function create(adminUrl: string, template: string): Promise<TestDatabase> {
+  const name = `tidings_test_${randomBytes(6).toString('hex')}`;
+  await onServer(adminUrl, `create database ${name} template ${template}`);
+  return {
+    url: databaseUrl(adminUrl, name),
+    drop: () => onServer(adminUrl, `drop database if exists ${name} with (force)`),
+  };
+}
+
+function databaseUrl(adminUrl: string, name: string): string {
+  const url = new URL(adminUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+async function onServer(adminUrl: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: adminUrl, connectionTimeoutMillis: 10_000 });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
