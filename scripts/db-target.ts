@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { EmbeddedUnavailable, findEmbedded, startEmbedded } from '../server/database/embedded.ts';
+import { packageRoot } from '../server/paths.ts';
+
+/**
+ * Runs a tool on the database that the service would use: DATABASE_URL, or else the embedded one. That is used where it runs
+ * already, and otherwise started and stopped again.
+ */
+export async function withDatabase<T>(use: (databaseUrl: string) => Promise<T>): Promise<T> {
+  const envFile = join(packageRoot, '.env');
+  if (existsSync(envFile)) process.loadEnvFile(envFile);
+
+  const given = process.env.DATABASE_URL;
+  if (given !== undefined && given !== '') return use(given);
+
+  const dataDir = process.env.DATA_DIR ?? './data';
+  const running = await findEmbedded(dataDir);
+  if (running !== undefined) return use(running);
+
+  const embedded = await startEmbedded({ dataDir });
+  // Ctrl-C reaches the tool as well as us; it ends, and we still have the database to stop.
+  const ignore = () => undefined;
+  process.on('SIGINT', ignore);
+  try {
+    return await use(embedded.url);
+  } finally {
+    await embedded.stop();
+    process.off('SIGINT', ignore);
+  }
+}
+
+/** Sets the exit code; faults that are the operator's to mend are told without a stack. */
+export async function main(run: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await run();
+  } catch (error) {
+    console.error(error instanceof EmbeddedUnavailable ? error.message : error);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,31 @@
+/** Runs sequelize-cli on the service's database: `npm run db:migrate`, `npm run db:seed:all`, … */
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { withMigrationLock } from '../server/database/migration-lock.ts';
+import { packageRoot } from '../server/paths.ts';
+import { main, withDatabase } from './db-target.ts';
+
+const args = process.argv.slice(2);
+
+await main(() =>
+  withDatabase((databaseUrl) =>
+    // A node that boots at this moment migrates too.
+    args[0]?.startsWith('db:migrate') === true && args[0] !== 'db:migrate:status'
+      ? withMigrationLock(databaseUrl, () => sequelizeCli(databaseUrl))
+      : sequelizeCli(databaseUrl),
+  ),
+);
+
+function sequelizeCli(databaseUrl: string): Promise<number> {
+  const manifest = createRequire(import.meta.url).resolve('sequelize-cli/package.json');
+  const cli = spawn(process.execPath, [join(dirname(manifest), 'lib/sequelize'), ...args], {
+    cwd: packageRoot,
+    stdio: 'inherit',
+    env: { ...process.env, DATABASE_URL: databaseUrl },
+  });
+  return new Promise((resolve, reject) => {
+    cli.once('error', reject);
+    cli.once('exit', (code) => resolve(code ?? 1));
+  });
+}
