@@ -1,0 +1,29 @@
+FROM node:24-slim AS base
+WORKDIR /app
+# With npm, the lock file decides; the workspace's package.json is part of it.
+COPY package.json package-lock.json ./
+COPY client/package.json client/
+
+FROM base AS build
+RUN npm ci
+COPY . .
+RUN npm run build
+
+# Without the embedded PostgreSQL, which is an optional dependency: a container is given a DATABASE_URL.
+FROM base AS production-modules
+RUN npm ci --omit=dev --omit=optional && npm cache clean --force
+
+FROM base AS final
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000
+COPY --from=production-modules /app/node_modules node_modules
+# Read at start, by name: they are not part of what is compiled.
+COPY migrations migrations
+COPY seeders seeders
+COPY .sequelizerc ./
+COPY --from=build /app/dist dist
+USER node
+EXPOSE 3000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+# Node itself and no shell or npm, which would keep SIGTERM to themselves.
+CMD ["node", "dist/server/main.js"]

