@@ -1,0 +1,30 @@
+import type { Sequelize } from 'sequelize';
+import { defineEvent, eventChecks } from './event.ts';
+import { defineIdempotencyKey } from './idempotency-key.ts';
+import { definePost, postChecks } from './post.ts';
+import { defineSession } from './session.ts';
+import { defineUser, userChecks } from './user.ts';
+import { defineVote } from './vote.ts';
+
+export { FeedHead, LoggedEvent, OutboxEntry } from './event.ts';
+export { IdempotencyKey } from './idempotency-key.ts';
+export { Post, PostTally } from './post.ts';
+export { RefreshToken, Revocation, Session } from './session.ts';
+export { User } from './user.ts';
+export { Vote } from './vote.ts';
+
+/** Options that every model relies on; whoever makes a Sequelize for these models passes them as `define`. */
+export const modelDefaults = { underscored: true, timestamps: false } as const;
+
+/** Binds the models to a connection. They are process-global: one Sequelize per process. */
+export function defineModels(sequelize: Sequelize): void {
+  defineUser(sequelize);
+  defineSession(sequelize);
+  definePost(sequelize);
+  defineVote(sequelize);
+  defineEvent(sequelize);
+  defineIdempotencyKey(sequelize);
+}
+
+/** What `sequelize.sync()` cannot express, so that the models tell the whole schema. Run after it. */
+export const extraDdl: string[] = [...userChecks, ...postChecks, ...eventChecks];

@@ -1,0 +1,123 @@
+import {
+  type CreationOptional,
+  DataTypes,
+  type InferAttributes,
+  type InferCreationAttributes,
+  Model,
+  type NonAttribute,
+  type Sequelize,
+} from 'sequelize';
+import { User } from './user.ts';
+
+export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<Post>> {
+  declare id: CreationOptional<number>;
+  declare ownerId: number;
+  declare title: string;
+  declare content: string;
+  declare published: CreationOptional<boolean>;
+  /** Grows by one with each edit. */
+  declare version: CreationOptional<number>;
+  declare createdAt: CreationOptional<Date>;
+  declare updatedAt: CreationOptional<Date>;
+  /** Where it stands in `sort=new`: when it was written or, for a draft, last published. */
+  declare listedAt: CreationOptional<Date>;
+  declare owner?: NonAttribute<User>;
+  declare tally?: NonAttribute<PostTally>;
+}
+
+/**
+ * The number of a post's votes, apart from the post: a popular post is one hot row, and neither an edit should wait for
+ * its voters nor its text be copied with each vote.
+ */
+export class PostTally extends Model<InferAttributes<PostTally>, InferCreationAttributes<PostTally>> {
+  declare postId: number;
+  declare votes: CreationOptional<number>;
+  /** Grows by one with each transaction that changes `votes`. */
+  declare rev: CreationOptional<number>;
+  /** The rank in `sort=hot`: see `hot_rank` in the migrations. */
+  declare hot: number;
+  /** The last writing transaction: lets a reader ask for what changed since its last snapshot and miss no late commit. */
+  declare xid: CreationOptional<string>;
+}
+
+export function definePost(sequelize: Sequelize): void {
+  Post.init(
+    {
+      id: { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true, autoIncrementIdentity: true },
+      ownerId: {
+        type: DataTypes.BIGINT,
+        allowNull: false,
+        references: { model: 'users', key: 'id' },
+        onDelete: 'CASCADE',
+      },
+      title: { type: DataTypes.TEXT, allowNull: false },
+      content: { type: DataTypes.TEXT, allowNull: false },
+      published: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: true },
+      version: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 1 },
+      createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+      updatedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+      listedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+    },
+    {
+      sequelize,
+      tableName: 'posts',
+      indexes: [
+        {
+          name: 'posts_listed_idx',
+          fields: [
+            { name: 'listed_at', order: 'DESC' },
+            { name: 'id', order: 'DESC' },
+          ],
+        },
+        {
+          name: 'posts_owner_listed_idx',
+          fields: ['owner_id', { name: 'listed_at', order: 'DESC' }, { name: 'id', order: 'DESC' }],
+        },
+      ],
+    },
+  );
+  PostTally.init(
+    {
+      postId: {
+        type: DataTypes.BIGINT,
+        primaryKey: true,
+        references: { model: 'posts', key: 'id' },
+        onDelete: 'CASCADE',
+      },
+      votes: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 0 },
+      rev: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
+      hot: { type: DataTypes.DOUBLE, allowNull: false },
+      xid: { type: 'XID8', allowNull: false, defaultValue: sequelize.literal('pg_current_xact_id()') },
+    },
+    {
+      sequelize,
+      tableName: 'post_tallies',
+      indexes: [
+        {
+          name: 'post_tallies_top_idx',
+          fields: [
+            { name: 'votes', order: 'DESC' },
+            { name: 'post_id', order: 'DESC' },
+          ],
+        },
+        {
+          name: 'post_tallies_hot_idx',
+          fields: [
+            { name: 'hot', order: 'DESC' },
+            { name: 'post_id', order: 'DESC' },
+          ],
+        },
+        { name: 'post_tallies_xid_idx', fields: ['xid'] },
+      ],
+    },
+  );
+  Post.belongsTo(User, { as: 'owner', foreignKey: 'ownerId' });
+  Post.hasOne(PostTally, { as: 'tally', foreignKey: 'postId' });
+}
+
+export const postChecks = [
+  `alter table posts add constraint posts_title_check check (char_length(title) between 1 and 200)`,
+  `alter table posts add constraint posts_content_check check (char_length(content) <= 10000)`,
+  `alter table posts add constraint posts_version_check check (version > 0)`,
+  `alter table post_tallies add constraint post_tallies_votes_check check (votes >= 0)`,
+];

@@ -1,0 +1,101 @@
+import {
+  type CreationOptional,
+  DataTypes,
+  type InferAttributes,
+  type InferCreationAttributes,
+  Model,
+  type Sequelize,
+} from 'sequelize';
+
+/** A login: the family of all tokens that descend from it. */
+export class Session extends Model<InferAttributes<Session>, InferCreationAttributes<Session>> {
+  declare id: string;
+  declare userId: number;
+  declare createdAt: CreationOptional<Date>;
+  /** Moves on with each refresh; past it the row is pruned. */
+  declare expiresAt: Date;
+  declare revokedAt: CreationOptional<Date | null>;
+}
+
+/** One link of a session's chain of refresh tokens. Kept after it is spent, so that its second use is recognised. */
+export class RefreshToken extends Model<
+  InferAttributes<RefreshToken>,
+  InferCreationAttributes<RefreshToken>
+> {
+  /** SHA-256 of the token; the token itself is stored nowhere. */
+  declare hash: Buffer;
+  declare sessionId: string;
+  declare expiresAt: Date;
+  declare spentAt: CreationOptional<Date | null>;
+}
+
+/**
+ * A committed end of one session or of all of a user's sessions. Every node reads these rows on the same tail as the
+ * feed and closes the sockets concerned, so that a revocation reaches them even if Redis is dead.
+ */
+export class Revocation extends Model<InferAttributes<Revocation>, InferCreationAttributes<Revocation>> {
+  declare id: CreationOptional<number>;
+  /** No foreign key: the row outlives a deleted user. */
+  declare userId: number;
+  /** Null: all of the user's sessions. */
+  declare sessionId: CreationOptional<string | null>;
+  /** The one session that goes on, at a password change. */
+  declare exceptSessionId: CreationOptional<string | null>;
+  declare createdAt: CreationOptional<Date>;
+  /** The writing transaction: a reader asks for what is not older than its last snapshot, and so misses no late commit. */
+  declare xid: CreationOptional<string>;
+}
+
+export function defineSession(sequelize: Sequelize): void {
+  const user = { model: 'users', key: 'id' };
+  Session.init(
+    {
+      id: { type: DataTypes.UUID, primaryKey: true },
+      userId: { type: DataTypes.BIGINT, allowNull: false, references: user, onDelete: 'CASCADE' },
+      createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+      expiresAt: { type: DataTypes.DATE, allowNull: false },
+      revokedAt: { type: DataTypes.DATE },
+    },
+    {
+      sequelize,
+      tableName: 'sessions',
+      indexes: [
+        { name: 'sessions_user_id_idx', fields: ['user_id'] },
+        { name: 'sessions_expires_at_idx', fields: ['expires_at'] },
+      ],
+    },
+  );
+  RefreshToken.init(
+    {
+      hash: { type: DataTypes.BLOB, primaryKey: true },
+      sessionId: {
+        type: DataTypes.UUID,
+        allowNull: false,
+        references: { model: 'sessions', key: 'id' },
+        onDelete: 'CASCADE',
+      },
+      expiresAt: { type: DataTypes.DATE, allowNull: false },
+      spentAt: { type: DataTypes.DATE },
+    },
+    {
+      sequelize,
+      tableName: 'refresh_tokens',
+      indexes: [{ name: 'refresh_tokens_session_id_idx', fields: ['session_id'] }],
+    },
+  );
+  Revocation.init(
+    {
+      id: { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true, autoIncrementIdentity: true },
+      userId: { type: DataTypes.BIGINT, allowNull: false },
+      sessionId: { type: DataTypes.UUID },
+      exceptSessionId: { type: DataTypes.UUID },
+      createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+      xid: { type: 'XID8', allowNull: false, defaultValue: sequelize.literal('pg_current_xact_id()') },
+    },
+    {
+      sequelize,
+      tableName: 'revocations',
+      indexes: [{ name: 'revocations_xid_idx', fields: ['xid'] }],
+    },
+  );
+}

@@ -1,0 +1,122 @@
+import { randomUUID } from 'node:crypto';
+import compression from 'compression';
+import cors from 'cors';
+import express, { type Express } from 'express';
+import helmet from 'helmet';
+import { pinoHttp } from 'pino-http';
+import type { Context } from './context.ts';
+import { bearerAuthentication } from './auth/authenticate.ts';
+import { authRoutes } from './auth/routes.ts';
+import { bodyReader } from './http/body.ts';
+import { mountDocuments } from './http/documents.ts';
+import { errorHandler, notFound } from './http/errors.ts';
+import { type HealthCheck, mountHealth } from './http/health.ts';
+import { mountHome } from './http/home.ts';
+import { methodNotAllowed } from './http/method-not-allowed.ts';
+import { observe, serveMetrics } from './http/observe.ts';
+import { mount, type Route } from './http/route.ts';
+import { postRoutes } from './posts/routes.ts';
+import { streamRoutes } from './stream/routes.ts';
+import { userRoutes } from './users/routes.ts';
+import { voteRoutes } from './votes/routes.ts';
+
+/** Every route of the API: what is mounted is what the OpenAPI document tells. */
+export const routes: readonly Route[] = [
+  ...authRoutes,
+  ...userRoutes,
+  ...postRoutes,
+  ...voteRoutes,
+  ...streamRoutes,
+];
+
+export interface AppOptions {
+  checks: readonly HealthCheck[];
+  draining: () => boolean;
+}
+
+/** The road of a request, from top to bottom. */
+export function createApp(ctx: Context, { checks, draining }: AppOptions): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag'); // a post has a tag of its own; a hash of each answer would be computed for nothing
+  app.set('trust proxy', ctx.config.trustProxy);
+  app.set('query parser', 'simple'); // no nested objects: a query is flat, and a doubled key is a fault
+
+  app.use((req, res, next) => {
+    const given = req.get('x-request-id');
+    res.set('X-Request-Id', given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID());
+    next();
+  });
+  app.use(observe(ctx.metrics));
+  app.use(
+    pinoHttp({
+      logger: ctx.log,
+      genReqId: (_req, res) => String(res.getHeader('X-Request-Id')),
+      customLogLevel: (_req, res, error) => (error || res.statusCode >= 500 ? 'error' : 'debug'),
+      serializers: {
+        // The path without its query: somebody may have put a token there.
+        req: (req: { id: string; method: string; url: string; remoteAddress: string }) => ({
+          id: req.id,
+          method: req.method,
+          path: req.url.split('?', 1)[0],
+          address: req.remoteAddress,
+        }),
+        res: (res: { statusCode: number }) => ({ status: res.statusCode }),
+      },
+    }),
+  );
+  app.use(helmet(securityHeaders));
+  app.use(
+    cors({
+      origin: ctx.config.corsOrigins.includes('*') ? '*' : [...ctx.config.corsOrigins],
+      credentials: !ctx.config.corsOrigins.includes('*'),
+      exposedHeaders: [
+        'ETag',
+        'Link',
+        'Location',
+        'RateLimit',
+        'RateLimit-Policy',
+        'Retry-After',
+        'X-Feed-Epoch',
+        'X-Feed-Seq',
+        'X-Request-Id',
+      ],
+      maxAge: 600,
+    }),
+  );
+  // Not for streams: compression would hold events back.
+  app.use(
+    compression({ filter: (req, res) => req.path !== '/events/stream' && compression.filter(req, res) }),
+  );
+
+  mountHealth(app, checks, draining);
+  app.get('/metrics', serveMetrics(ctx.metrics));
+  mountDocuments(app, routes);
+  mountHome(app);
+  mount(app, routes, {
+    ctx,
+    authenticate: bearerAuthentication(ctx),
+    limit: (name, req, res, user) => ctx.countRequest(name, req, res, user),
+    readBody: bodyReader,
+  });
+
+  app.use(methodNotAllowed(routes));
+  app.use(notFound);
+  app.use(errorHandler(ctx.log));
+  return app;
+}
+
+/** helmet's defaults, but for what only a TLS terminator in front may promise. */
+const securityHeaders: Parameters<typeof helmet>[0] = {
+  strictTransportSecurity: false,
+  contentSecurityPolicy: {
+    directives: {
+      upgradeInsecureRequests: null,
+      scriptSrc: ["'self'"],
+      styleSrc: ["'self'"],
+      imgSrc: ["'self'", 'data:'],
+      connectSrc: ["'self'"],
+      fontSrc: ["'self'"],
+    },
+  },
+};

@@ -1,0 +1,18 @@
+import type { Request } from 'express';
+import type { Context } from '../context.ts';
+import { unauthorized } from '../errors.ts';
+import type { Identity } from './identity.ts';
+
+/** Reads the `Authorization` header (RFC 6750, 2.1). A token anywhere else is not looked for. */
+export function bearerAuthentication(ctx: Context): (req: Request) => Promise<Identity> {
+  return async (req) => {
+    const header = req.headers.authorization;
+    if (header === undefined) throw unauthorized('This needs an access token: Authorization: Bearer …');
+    const token = /^Bearer +([\w.~+/=-]+) *$/i.exec(header)?.[1];
+    if (token === undefined) throw unauthorized('The Authorization header is not of the form: Bearer …');
+    const identity = ctx.tokens.verify(token);
+    const reads = req.method === 'GET' || req.method === 'HEAD';
+    await ctx.liveSessions.require(identity, { fresh: !reads });
+    return identity;
+  };
+}

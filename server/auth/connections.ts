@@ -1,0 +1,94 @@
+import type { Identity } from './identity.ts';
+import { type EndOfSessions, ends } from './revocations.ts';
+
+export type EndCode = 'revoked' | 'expired' | 'draining';
+
+/** A long-lived connection (a socket, a stream) that must not outlive its session. */
+export interface Connection {
+  /** Whose it is; replaced when its token is renewed. */
+  identity: Identity;
+  /** Ends it: nothing may be delivered on it once this has returned. */
+  end: (code: EndCode, detail: string) => void;
+  /** Its token ends soon. */
+  expiring?: (expiresAt: number) => void;
+  /** Whether that has been said for this token. */
+  warned?: boolean;
+}
+
+/** How often tokens are looked at. One sweep for all: a timer each would cost memory, and one beyond 24.8 days fires at once. */
+const SWEEP = 250;
+/** How long a connection outlives its token at most: a renewal may be on its way. Milliseconds. */
+const GRACE = 1000;
+/** How long before its end a token is called expiring; less for a short one. Milliseconds. */
+const NOTICE = 60_000;
+
+/** All long-lived connections of this node, by user, so that a token's end is a connection's end. */
+export class Connections {
+  readonly #byUser = new Map<number, Set<Connection>>();
+  #size = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => this.#sweep(), SWEEP);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  countOf(userId: number): number {
+    return this.#byUser.get(userId)?.size ?? 0;
+  }
+
+  /**
+   * Must be called before the session is looked up in the database: a revocation that commits after the look-up then
+   * finds the connection here, and one that commits before it is seen by the look-up.
+   */
+  add(connection: Connection): void {
+    const ofUser = this.#byUser.get(connection.identity.id);
+    if (ofUser) ofUser.add(connection);
+    else this.#byUser.set(connection.identity.id, new Set([connection]));
+    this.#size += 1;
+  }
+
+  remove(connection: Connection): void {
+    const ofUser = this.#byUser.get(connection.identity.id);
+    if (!ofUser?.delete(connection)) return;
+    this.#size -= 1;
+    if (ofUser.size === 0) this.#byUser.delete(connection.identity.id);
+  }
+
+  /** Ends the connections of sessions that have ended. Idempotent: the news may come by two roads. */
+  endSessions(end: EndOfSessions): void {
+    for (const connection of [...(this.#byUser.get(end.userId) ?? [])]) {
+      if (!ends(end, end.userId, connection.identity.sessionId)) continue;
+      this.remove(connection);
+      connection.end('revoked', 'The session has ended.');
+    }
+  }
+
+  /** All of them, for a shutdown. */
+  all(): Connection[] {
+    return [...this.#byUser.values()].flatMap((ofUser) => [...ofUser]);
+  }
+
+  #sweep(): void {
+    const now = Date.now();
+    for (const ofUser of this.#byUser.values()) {
+      for (const connection of ofUser) {
+        const left = connection.identity.expiresAt - now;
+        if (left <= -GRACE) {
+          this.remove(connection);
+          connection.end('expired', 'The access token has expired.');
+        } else if (left <= NOTICE && !connection.warned) {
+          connection.warned = true;
+          connection.expiring?.(connection.identity.expiresAt);
+        }
+      }
+    }
+  }
+}

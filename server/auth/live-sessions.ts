@@ -1,0 +1,80 @@
+import { QueryTypes, type Sequelize } from 'sequelize';
+import { unauthorized } from '../errors.ts';
+import type { Identity } from './identity.ts';
+import { type EndOfSessions, ends } from './revocations.ts';
+
+/** How many sessions are remembered. One entry is some 150 bytes. */
+const MAX_REMEMBERED = 50_000;
+/** How old the node's last look at the revocations may be for its memory to count. Milliseconds. */
+const MAX_STALENESS = 1000;
+
+/**
+ * Whether a token's session still lives. A read may be answered from memory, which every revocation that the node hears
+ * of corrects, and which counts only while the node is hearing: so a token works at most a second longer on another
+ * node for reading, and not at all for writing.
+ */
+export class LiveSessions {
+  readonly #sequelize: Sequelize;
+  readonly #heardAt: () => number;
+  /** Session → user. A Map keeps insertion order: the oldest entry is the first. */
+  readonly #remembered = new Map<string, number>();
+  readonly #byUser = new Map<number, Set<string>>();
+  /** Grows with each revocation: an answer that was under way meanwhile must not be remembered. */
+  #revocations = 0;
+
+  /** @param heardAt when the node last read the revocations, in milliseconds since 1970 */
+  constructor(sequelize: Sequelize, heardAt: () => number) {
+    this.#sequelize = sequelize;
+    this.#heardAt = heardAt;
+  }
+
+  /** @throws {AppError} 401 unless the session lives. */
+  async require(identity: Identity, { fresh }: { fresh: boolean }): Promise<void> {
+    if (
+      !fresh &&
+      this.#remembered.get(identity.sessionId) === identity.id &&
+      Date.now() - this.#heardAt() < MAX_STALENESS
+    ) {
+      return;
+    }
+    const before = this.#revocations;
+    const rows = await this.#sequelize.query(
+      'select 1 from sessions where id = $1 and user_id = $2 and revoked_at is null and expires_at > now()',
+      { type: QueryTypes.SELECT, bind: [identity.sessionId, identity.id] },
+    );
+    if (rows.length === 0) {
+      this.#forget(identity.sessionId);
+      throw unauthorized('The session of this access token has ended.');
+    }
+    if (before === this.#revocations) this.#remember(identity);
+  }
+
+  /** A revocation, from whichever road it came. */
+  end(end: EndOfSessions): void {
+    this.#revocations += 1;
+    for (const sessionId of this.#byUser.get(end.userId) ?? []) {
+      if (ends(end, end.userId, sessionId)) this.#forget(sessionId);
+    }
+  }
+
+  #remember({ id, sessionId }: Identity): void {
+    if (this.#remembered.has(sessionId)) return;
+    if (this.#remembered.size >= MAX_REMEMBERED) {
+      const [oldest] = this.#remembered.keys();
+      if (oldest !== undefined) this.#forget(oldest);
+    }
+    this.#remembered.set(sessionId, id);
+    const ofUser = this.#byUser.get(id);
+    if (ofUser) ofUser.add(sessionId);
+    else this.#byUser.set(id, new Set([sessionId]));
+  }
+
+  #forget(sessionId: string): void {
+    const userId = this.#remembered.get(sessionId);
+    if (userId === undefined) return;
+    this.#remembered.delete(sessionId);
+    const ofUser = this.#byUser.get(userId);
+    ofUser?.delete(sessionId);
+    if (ofUser?.size === 0) this.#byUser.delete(userId);
+  }
+}

@@ -1,0 +1,57 @@
+import bcrypt from 'bcrypt';
+import { AppError } from '../errors.ts';
+
+/** How many hashes run at once. bcrypt fills libuv's threads, of which there are four: files, DNS and zlib need some. */
+const CONCURRENCY = 2;
+/** How many wait at most. At cost 12 a hash takes a quarter of a second: who comes later would wait for too long. */
+const MAX_WAITING = 60;
+
+/**
+ * Hashes and compares passwords, a few at a time, so that a hundred logins at once do not stop the rest of the service.
+ * bcrypt sees 72 bytes and stops at NUL: validation refuses both.
+ */
+export class Passwords {
+  readonly #cost: number;
+  /** Compared against when there is no such user, so that the answer takes as long. */
+  readonly #dummy: string;
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  private constructor(cost: number, dummy: string) {
+    this.#cost = cost;
+    this.#dummy = dummy;
+  }
+
+  static async create(cost: number): Promise<Passwords> {
+    return new Passwords(cost, await bcrypt.hash('no password hashes to this one', cost));
+  }
+
+  hash(password: string): Promise<string> {
+    return this.#turn(() => bcrypt.hash(password, this.#cost));
+  }
+
+  /** Whether the password fits. Without a hash (no such user) it takes the same time and says no. */
+  async matches(password: string, hash: string | undefined): Promise<boolean> {
+    const fits = await this.#turn(() => bcrypt.compare(password, hash ?? this.#dummy));
+    return fits && hash !== undefined;
+  }
+
+  async #turn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= CONCURRENCY) {
+      if (this.#waiting.length >= MAX_WAITING) {
+        throw new AppError('too_many_requests', 'Too many logins at once. Try again in a few seconds.', {
+          headers: { 'Retry-After': '5' },
+        });
+      }
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else this.#running += 1;
+    try {
+      return await work();
+    } finally {
+      // The place is handed on, not freed: a newcomer must not slip in between.
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#running -= 1;
+    }
+  }
+}

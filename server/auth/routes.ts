@@ -1,0 +1,54 @@
+import { problem } from '../http/problem.ts';
+import { route } from '../http/route.ts';
+import * as commands from './commands.ts';
+import * as schemas from './schemas.ts';
+
+export const authRoutes = [
+  route({
+    method: 'post',
+    path: '/login',
+    summary: 'Log in',
+    description:
+      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`.',
+    tag: 'Sessions',
+    access: 'anyone',
+    limit: 'login',
+    body: schemas.login,
+    consumes: ['application/x-www-form-urlencoded', 'application/json'],
+    answers: { 200: schemas.tokens, 403: problem, 422: problem, 429: problem },
+    handle: ({ ctx, body }) => commands.logIn(ctx, body.username ?? body.email ?? '', body.password),
+  }),
+  route({
+    method: 'post',
+    path: '/refresh',
+    summary: 'Trade a refresh token for a new pair of tokens',
+    description: 'Each refresh token works once. Using one again ends the whole session.',
+    tag: 'Sessions',
+    access: 'anyone',
+    limit: 'login',
+    body: schemas.refresh,
+    answers: { 200: schemas.tokens, 401: problem, 422: problem, 429: problem },
+    handle: ({ ctx, body }) => commands.refresh(ctx, body.refresh_token),
+  }),
+  route({
+    method: 'post',
+    path: '/logout',
+    summary: 'End this session',
+    description: 'Its tokens stop working and its sockets are closed, on every node.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'write',
+    answers: { 204: 'The session has ended.', 401: problem },
+    handle: ({ ctx, user }) => commands.logOut(ctx, user),
+  }),
+  route({
+    method: 'post',
+    path: '/logout/all',
+    summary: 'End all sessions of this user',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'write',
+    answers: { 204: 'All sessions have ended.', 401: problem },
+    handle: ({ ctx, user }) => commands.logOutEverywhere(ctx, user),
+  }),
+];

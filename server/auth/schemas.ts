@@ -1,0 +1,43 @@
+import Joi from 'joi';
+import { count, object, oneOf, optional, text } from '../http/schema.ts';
+
+/** bcrypt reads 72 bytes and no further: two longer passwords with the same beginning would be one. */
+export const password = text()
+  .min(8)
+  .custom((value: string, helpers) => (Buffer.byteLength(value) > 72 ? helpers.error('string.bytes') : value))
+  .messages({ 'string.bytes': '{{#label}} must be at most 72 bytes long in UTF-8' })
+  .description('At least 8 characters, at most 72 bytes in UTF-8')
+  .example('correct horse battery');
+
+/** What somebody claims to be their password: anything that could be one. */
+const claimedPassword = text().max(1024).description('The password').example('correct horse battery');
+
+export const login = object({
+  username: optional(
+    text()
+      .max(254)
+      .description('The e-mail address (the name that OAuth2 gives the field)')
+      .example('ada@example.org'),
+  ),
+  email: optional(text().max(254).description('The same, in a JSON body').example('ada@example.org')),
+  password: claimedPassword,
+  grant_type: optional(oneOf('password', '')),
+  scope: optional(Joi.string().allow('').max(1000)),
+  client_id: optional(Joi.string().allow('').max(1000)),
+  client_secret: optional(Joi.string().allow('').max(1000)),
+})
+  .xor('username', 'email')
+  .id('Login');
+
+export const refresh = object({
+  refresh_token: text().max(512).description('From the last login or refresh; each works once'),
+}).id('Refresh');
+
+export const tokens = object({
+  access_token: Joi.string().description('JWT, for the Authorization header and the Socket.IO handshake'),
+  token_type: oneOf('bearer'),
+  expires_in: count().description('Seconds until the access token ends'),
+  refresh_token: Joi.string().description('For POST /refresh, once'),
+}).id('Tokens');
+
+export { claimedPassword };

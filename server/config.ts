@@ -1,0 +1,182 @@
+import Joi from 'joi';
+
+/**
+ * The one reader of the environment. Every value is validated at start; a fault names the variable and what it may be.
+ */
+
+export interface Config {
+  nodeEnv: 'development' | 'test' | 'production';
+  host: string;
+  port: number;
+  /** Unset: the embedded database in `dataDir`. */
+  databaseUrl: string | undefined;
+  dataDir: string;
+  /** Empty: one process, nothing shared. Several: the nodes of a Redis Cluster. */
+  redisUrls: string[];
+  workers: number | 'auto';
+  /** The first signs, all verify. Empty: made and kept in `dataDir`. */
+  jwtSecrets: string[];
+  /** Milliseconds. */
+  accessTokenTtl: number;
+  refreshTokenTtl: number;
+  bcryptCost: number;
+  corsOrigins: string[];
+  trustProxy: boolean | number | string;
+  rateLimits: boolean;
+  eventRetention: number;
+  tallyWindow: number;
+  maxConnections: number;
+  databasePool: number;
+  logLevel: string;
+}
+
+/** A fault in the configuration: the message names the variable and what it may be. The process exits with 78 (EX_CONFIG). */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** A span of time such as `15m` as milliseconds. */
+function duration(fallback: string, atLeast: string, atMost: string): Joi.Schema {
+  return Joi.string()
+    .custom((value: string, helpers) => {
+      const span = parseDuration(value);
+      if (span === undefined || span < (parseDuration(atLeast) ?? 0) || span > (parseDuration(atMost) ?? 0)) {
+        return helpers.message({
+          custom: `{{#label}} must be a span of time from ${atLeast} to ${atMost}, such as 500ms, 30s, 15m, 12h or 7d`,
+        });
+      }
+      return span;
+    })
+    .default(parseDuration(fallback));
+}
+
+function parseDuration(value: string): number | undefined {
+  const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? [];
+  return amount && unit ? Number(amount) * units[unit as keyof typeof units] : undefined;
+}
+
+function commaList(item: Joi.Schema): Joi.Schema {
+  return Joi.string()
+    .allow('')
+    .custom((value: string, helpers) => {
+      const items = value
+        .split(',')
+        .map((part) => part.trim())
+        .filter((part) => part !== '');
+      const { error } = Joi.array().items(item).validate(items);
+      if (error)
+        return helpers.message({
+          custom: `{{#label}}: ${error.details[0]?.message.replace(/^"[^"]*" /, 'each item ') ?? ''}`,
+        });
+      return items;
+    })
+    .default([]);
+}
+
+const variables = {
+  NODE_ENV: Joi.string().valid('development', 'test', 'production').default('development'),
+  HOST: Joi.string().hostname().default('127.0.0.1'),
+  PORT: Joi.number().integer().min(0).max(65_535).default(3000),
+  DATABASE_URL: Joi.string().uri({ scheme: ['postgres', 'postgresql'] }),
+  DATA_DIR: Joi.string().default('./data'),
+  DATABASE_POOL: Joi.number().integer().min(2).max(200).default(10),
+  REDIS_URL: commaList(Joi.string().uri({ scheme: ['redis', 'rediss'] })),
+  WORKERS: Joi.alternatives(Joi.number().integer().min(1).max(256), Joi.valid('auto')).default(1),
+  JWT_SECRET: commaList(
+    Joi.string().custom((value: string, helpers) =>
+      Buffer.byteLength(value) >= 32
+        ? value
+        : helpers.message({ custom: '"secret" must be at least 32 bytes long' }),
+    ),
+  ),
+  ACCESS_TOKEN_TTL: duration('15m', '1s', '1d'),
+  REFRESH_TOKEN_TTL: duration('30d', '1s', '365d'),
+  BCRYPT_COST: Joi.number().integer().min(4).max(16).default(12),
+  CORS_ORIGINS: commaList(
+    Joi.string().custom((value: string, helpers) =>
+      value === '*' || (URL.canParse(value) && new URL(value).origin === value)
+        ? value
+        : helpers.message({ custom: '"origin" must be an origin such as https://example.org, or *' }),
+    ),
+  ),
+  TRUST_PROXY: Joi.string().default('false'),
+  RATE_LIMITS: Joi.string().valid('on', 'off').default('on'),
+  EVENT_RETENTION: duration('7d', '1m', '3650d'),
+  TALLY_WINDOW: duration('100ms', '10ms', '10s'),
+  MAX_CONNECTIONS: Joi.number().integer().min(1).default(18_000),
+  LOG_LEVEL: Joi.string().valid('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
+};
+
+interface Environment {
+  NODE_ENV: Config['nodeEnv'];
+  HOST: string;
+  PORT: number;
+  DATABASE_URL?: string;
+  DATA_DIR: string;
+  DATABASE_POOL: number;
+  REDIS_URL: string[];
+  WORKERS: number | 'auto';
+  JWT_SECRET: string[];
+  ACCESS_TOKEN_TTL: number;
+  REFRESH_TOKEN_TTL: number;
+  BCRYPT_COST: number;
+  CORS_ORIGINS: string[];
+  TRUST_PROXY: string;
+  RATE_LIMITS: 'on' | 'off';
+  EVENT_RETENTION: number;
+  TALLY_WINDOW: number;
+  MAX_CONNECTIONS: number;
+  LOG_LEVEL: string;
+}
+
+/**
+ * Reads and validates the configuration.
+ * @throws {ConfigError} naming every variable at fault and what it may be. Values are never in the message: one may be a secret.
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
+  // `VAR=` in a shell or a compose file means "not set".
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([key, value]) => value !== '' && Object.hasOwn(variables, key)),
+  );
+  const result = Joi.object(variables).validate(given, { abortEarly: false, errors: { wrap: { label: false } } });
+  if (result.error) throw new ConfigError(result.error.details.map((detail) => detail.message).join('\n'));
+  const value = result.value as Environment;
+  if (value.NODE_ENV === 'production' && value.JWT_SECRET.length === 0) {
+    throw new ConfigError(
+      'JWT_SECRET must be set in production: at least 32 bytes, for example from: openssl rand -base64 48',
+    );
+  }
+  const origins = value.CORS_ORIGINS;
+  if (origins.includes('*') && origins.length > 1) {
+    throw new ConfigError('CORS_ORIGINS must be a list of origins or * alone');
+  }
+  return Object.freeze({
+    nodeEnv: value.NODE_ENV,
+    host: value.HOST,
+    port: value.PORT,
+    databaseUrl: value.DATABASE_URL,
+    dataDir: value.DATA_DIR,
+    redisUrls: value.REDIS_URL,
+    workers: value.WORKERS,
+    jwtSecrets: value.JWT_SECRET,
+    accessTokenTtl: value.ACCESS_TOKEN_TTL,
+    refreshTokenTtl: value.REFRESH_TOKEN_TTL,
+    bcryptCost: value.BCRYPT_COST,
+    corsOrigins: origins,
+    trustProxy: parseTrustProxy(value.TRUST_PROXY),
+    rateLimits: value.RATE_LIMITS === 'on',
+    eventRetention: value.EVENT_RETENTION,
+    tallyWindow: value.TALLY_WINDOW,
+    maxConnections: value.MAX_CONNECTIONS,
+    databasePool: value.DATABASE_POOL,
+    logLevel: value.LOG_LEVEL,
+  });
+}
+
+/** Express's own grammar: a flag, a number of hops, or a list of addresses and subnets. */
+function parseTrustProxy(value: string): boolean | number | string {
+  if (value === 'true' || value === 'false') return value === 'true';
+  return /^\d{1,2}$/.test(value) ? Number(value) : value;
+}

@@ -1,0 +1,253 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import type { Server as HttpServer } from 'node:http';
+import { join } from 'node:path';
+import type { Request, Response } from 'express';
+import type pg from 'pg';
+import { Connections } from './auth/connections.ts';
+import type { Identity } from './auth/identity.ts';
+import { LiveSessions } from './auth/live-sessions.ts';
+import { Passwords } from './auth/passwords.ts';
+import { Revocations } from './auth/revocations.ts';
+import { AccessTokens } from './auth/tokens.ts';
+import type { Config } from './config.ts';
+import { createFeedPool, Database } from './database/connection.ts';
+import type { Tally } from './events.ts';
+import { Follower } from './feed/follower.ts';
+import { TallyBoard } from './feed/tally-board.ts';
+import { Bus } from './gateway/bus.ts';
+import { Gateway } from './gateway/gateway.ts';
+import { toAppError } from './http/errors.ts';
+import type { HealthCheck } from './http/health.ts';
+import { createMetrics, type Metrics } from './http/metrics.ts';
+import { RateLimits } from './http/rate-limits.ts';
+import type { RateLimit } from './http/route.ts';
+import type { Logger } from './logger.ts';
+import { onAppended } from './outbox/append.ts';
+import { readLog } from './outbox/log.ts';
+import { Pruner } from './outbox/prune.ts';
+import { Sequencer } from './outbox/sequencer.ts';
+import { BallotBox } from './votes/ballot-box.ts';
+import { tallies } from './votes/queries.ts';
+
+/** What every request handler may use. Plain: built once in `createService`, passed down, never imported. */
+export interface Context {
+  config: Readonly<Config>;
+  log: Logger;
+  metrics: Metrics;
+  db: Database;
+  tokens: AccessTokens;
+  passwords: Passwords;
+  revocations: Revocations;
+  liveSessions: LiveSessions;
+  connections: Connections;
+  /** Sockets of one user on this node, at most. */
+  maxSocketsPerUser: number;
+  ballots: BallotBox;
+  /** Tells the whole cluster of tallies that have changed and are committed. */
+  reportTallies: (tallies: Tally[]) => void;
+  feed: Follower;
+  /** Connections for reading the log. */
+  feedPool: pg.Pool;
+  /** Counts a request. @throws {AppError} 429 */
+  countRequest: (name: RateLimit, req: Request, res: Response, user: Identity | undefined) => Promise<void>;
+}
+
+/** The service without its HTTP front: everything that has to be started and stopped. */
+export interface Service {
+  ctx: Context;
+  gateway: Gateway;
+  checks: HealthCheck[];
+  /** Begins to number, to follow and to serve sockets. Nothing may be served before it has resolved. */
+  start(): Promise<void>;
+  /** Undoes all of it in reverse order. */
+  close(): Promise<void>;
+}
+
+/** How often the log is read in any case: with a fast road, and without one. Milliseconds. */
+const TAIL_INTERVAL = 250;
+const TAIL_INTERVAL_ALONE = 100;
+
+/**
+ * Builds the parts and joins them by passing functions: none of them knows another's folder.
+ * @param databaseUrl where the database is, migrated
+ */
+export async function createService(
+  config: Readonly<Config>,
+  databaseUrl: string,
+  http: HttpServer,
+  log: Logger,
+): Promise<Service> {
+  const metrics = createMetrics();
+  const db = new Database({ url: databaseUrl, pool: config.databasePool, log });
+  const feedPool = createFeedPool(databaseUrl, log, 5);
+  const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await keptSecret(config.dataDir)];
+  const tokens = new AccessTokens(secrets, config.accessTokenTtl);
+  const passwords = await Passwords.create(config.bcryptCost);
+  const revocations = new Revocations();
+  const connections = new Connections();
+  const maxSocketsPerUser = config.rateLimits ? 1000 : Infinity;
+
+  const feed: Follower = new Follower({
+    pool: feedPool,
+    log,
+    interval: () => {
+      const base = config.redisUrls.length > 0 && !bus.healthy ? TAIL_INTERVAL_ALONE : TAIL_INTERVAL;
+      return base * (0.8 + 0.4 * Math.random());
+    },
+  });
+  const liveSessions = new LiveSessions(db.sequelize, () => feed.readAt);
+
+  const gateway = new Gateway({
+    http,
+    log,
+    metrics,
+    feed,
+    connections,
+    readLog: (after, limit) => readLog(feedPool, after, limit),
+    verify: (token) => tokens.verify(token),
+    requireSession: (identity) => liveSessions.require(identity, { fresh: true }),
+    talliesOf: (userId, postIds) => tallies(ctx, userId, postIds),
+    origins: config.corsOrigins,
+    maxConnections: config.maxConnections,
+    maxPerUser: maxSocketsPerUser,
+    onCodedError: toAppError,
+  });
+  const bus = new Bus({
+    io: gateway.io,
+    redisUrls: config.redisUrls,
+    log,
+    onDropped: () => metrics.busDropped.inc(),
+  });
+
+  const board = new TallyBoard(
+    config.tallyWindow,
+    (changed) => gateway.deliverTallies(changed),
+    () => metrics.talliesCoalesced.inc(),
+  );
+  const reportTallies = (changed: Tally[]) => {
+    board.report(changed);
+    bus.publish('tallies', changed);
+  };
+  const ballots = new BallotBox(db.sequelize, reportTallies);
+
+  const sequencer = new Sequencer(feedPool, log, ({ first, last }) => {
+    metrics.eventsNumbered.inc(last - first + 1);
+    const epoch = feed.epoch;
+    readLog(feedPool, first - 1, last - first + 1).then(
+      (entries) => {
+        feed.offer({ epoch, entries });
+        bus.publish('events', { epoch, entries });
+      },
+      // Every node reads the log on its own clock.
+      () => feed.wake(),
+    );
+  });
+  onAppended(db.sequelize, () => sequencer.wake());
+
+  feed.on('tallies', (changed) => board.report(changed));
+  feed.on('revocations', (ends) => {
+    for (const end of ends) {
+      liveSessions.end(end);
+      connections.endSessions(end);
+    }
+  });
+  feed.on('epoch', () => board.forget());
+  revocations.onAnnounced((end) => {
+    liveSessions.end(end);
+    connections.endSessions(end);
+    bus.publish('revoked', null);
+  });
+  bus.subscribe('events', (batch) => feed.offer(batch));
+  bus.subscribe('tallies', (changed) => board.report(changed));
+  bus.subscribe('revoked', () => feed.wake());
+
+  const limits = new RateLimits(bus.redis, (limit) => metrics.rateLimited.inc({ limit }));
+  const pruner = new Pruner(feedPool, log, config.eventRetention);
+
+  const ctx: Context = {
+    config,
+    log,
+    metrics,
+    db,
+    tokens,
+    passwords,
+    revocations,
+    liveSessions,
+    connections,
+    maxSocketsPerUser,
+    ballots,
+    reportTallies,
+    feed,
+    feedPool,
+    countRequest: async (name, req, res, user) => {
+      if (config.rateLimits) await limits.count(name, req, res, user);
+    },
+  };
+
+  const gauges = setInterval(() => {
+    metrics.followerLag.set(feed.lag);
+    metrics.followerAge.set((Date.now() - feed.readAt) / 1000);
+    const pool = (db.sequelize.connectionManager as unknown as { pool: { using: number; waiting: number } })
+      .pool;
+    metrics.poolInUse.set(pool.using);
+    metrics.poolWaiting.set(pool.waiting);
+  }, 1000);
+
+  return {
+    ctx,
+    gateway,
+    checks: [
+      { name: 'database', required: true, check: async () => (await db.ping(), {}) },
+      {
+        name: 'feed',
+        required: true,
+        check: () => {
+          const age = Date.now() - feed.readAt;
+          if (age > 5000) throw new Error('the log has not been read for five seconds');
+          return Promise.resolve({ seq: feed.seq, lag: feed.lag });
+        },
+      },
+      ...(bus.redis
+        ? [
+            {
+              name: 'redis',
+              required: false,
+              check: () => (bus.healthy ? Promise.resolve({}) : Promise.reject(new Error('away'))),
+            },
+          ]
+        : []),
+    ],
+    start: async () => {
+      await feed.start();
+      sequencer.start();
+      connections.start();
+      gateway.start();
+      pruner.start();
+    },
+    close: async () => {
+      clearInterval(gauges);
+      pruner.stop();
+      connections.stop();
+      await gateway.close();
+      board.stop();
+      await sequencer.stop();
+      await feed.stop();
+      bus.close();
+      await feedPool.end();
+      await db.close();
+    },
+  };
+}
+
+/** The signing key of a development machine: made once and kept, so that a restart logs nobody out. */
+async function keptSecret(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'jwt-secret');
+  await mkdir(dataDir, { recursive: true });
+  await writeFile(file, randomBytes(48).toString('base64'), { flag: 'wx', mode: 0o600 }).catch(
+    (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    },
+  );
+  return (await readFile(file, 'utf8')).trim();
+}

@@ -1,0 +1,66 @@
+import type { FieldError, Problem } from './events.ts';
+
+/** Every error that a caller may see: its code, HTTP status and title. The code is the tail of the problem's `type`. */
+export const problems = {
+  malformed: [400, 'Malformed request'],
+  unauthorized: [401, 'Not authenticated'],
+  invalid_credentials: [403, 'Invalid Credentials'],
+  forbidden: [403, 'Forbidden'],
+  not_found: [404, 'Not found'],
+  method_not_allowed: [405, 'Method not allowed'],
+  not_acceptable: [406, 'Not acceptable'],
+  conflict: [409, 'Conflict'],
+  gone: [410, 'Position no longer kept'],
+  version_mismatch: [412, 'Version mismatch'],
+  too_large: [413, 'Payload too large'],
+  unsupported_media_type: [415, 'Unsupported media type'],
+  invalid: [422, 'Invalid input'],
+  idempotency_mismatch: [422, 'Idempotency key reused'],
+  too_many_requests: [429, 'Too many requests'],
+  internal: [500, 'Internal error'],
+  unavailable: [503, 'Service unavailable'],
+} as const satisfies Record<string, readonly [status: number, title: string]>;
+
+export type ProblemCode = keyof typeof problems;
+
+/** What a problem may carry beside its code and sentence. */
+export interface ProblemExtras {
+  errors?: FieldError[];
+  /** Sent as response headers in REST. */
+  headers?: Record<string, string>;
+  /** Members of the problem object of its own, such as the place to start again at a 410. */
+  members?: Record<string, unknown>;
+}
+
+/** An error the caller may see. Anything else that reaches the handler is a bug: logged whole, answered with a bare 500. */
+export class AppError extends Error {
+  override readonly name = 'AppError';
+  readonly code: ProblemCode;
+  readonly status: number;
+  readonly extras: ProblemExtras;
+
+  constructor(code: ProblemCode, detail: string, extras: ProblemExtras = {}) {
+    super(detail);
+    this.code = code;
+    this.status = problems[code][0];
+    this.extras = extras;
+  }
+
+  /** The problem object of RFC 9457. */
+  toProblem(requestId?: string): Problem {
+    return {
+      type: `urn:tidings:problem:${this.code}`,
+      title: problems[this.code][1],
+      status: this.status,
+      detail: this.message,
+      ...(requestId === undefined ? {} : { request_id: requestId }),
+      ...(this.extras.errors === undefined ? {} : { errors: this.extras.errors }),
+      ...this.extras.members,
+    };
+  }
+}
+
+/** A 401. `Bearer` is the challenge of RFC 6750. */
+export function unauthorized(detail: string): AppError {
+  return new AppError('unauthorized', detail, { headers: { 'WWW-Authenticate': 'Bearer' } });
+}

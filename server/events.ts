@@ -1,0 +1,149 @@
+/**
+ * The contract of the live feed, in types. Imports nothing, so that the server, the client package, the page and the
+ * load tool can all share it.
+ */
+
+/** Who wrote a post, as everyone may see it. */
+export interface OwnerView {
+  id: number;
+  username: string;
+}
+
+/** A post as everyone may see it: nothing in it depends on who looks. Times are RFC 3339 in UTC. */
+export interface PostView {
+  id: number;
+  title: string;
+  content: string;
+  published: boolean;
+  created_at: string;
+  updated_at: string;
+  /** Grows by one with each edit. */
+  version: number;
+  owner_id: number;
+  owner: OwnerView;
+  /** Equals the number of vote rows at `rev`. */
+  votes: number;
+  /** Grows with each change of `votes`; of two tallies of one post the one with the higher `rev` is the newer. */
+  rev: number;
+  /**
+   * Only in a replay, and only `true`: the post was deleted or withdrawn later in the log, so its text and its
+   * owner's name are gone from here. The `post:deleted` follows.
+   */
+  redacted?: true;
+}
+
+/** The absolute number of votes on a post. Of two, keep the one with the higher `rev`. */
+export interface Tally {
+  post_id: number;
+  votes: number;
+  rev: number;
+}
+
+/** Where in the feed an event stands: 1, 2, 3 … without gaps, the same for every client on every node. */
+export interface Position {
+  seq: number;
+}
+
+/** The facts that are numbered and kept in the log, with their payloads. */
+export interface FeedEvents {
+  /** A post became visible to others: written as published, or a draft that its owner published. */
+  'post:created': PostView;
+  /** A visible post changed: its text, or its owner's name. */
+  'post:updated': PostView;
+  /** A post is no longer visible to others: deleted, or withdrawn to a draft. */
+  'post:deleted': { id: number };
+}
+
+export type FeedEventName = keyof FeedEvents;
+export const feedEventNames = [
+  'post:created',
+  'post:updated',
+  'post:deleted',
+] as const satisfies FeedEventName[];
+
+/** A numbered event as `GET /events` tells it. */
+export type FeedEvent = {
+  [N in FeedEventName]: { seq: number; name: N; at: string; data: FeedEvents[N] };
+}[FeedEventName];
+
+/** RFC 9457. The same object in a REST answer, in a refused handshake's `data` and in a refused acknowledgement. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  request_id?: string;
+  errors?: FieldError[];
+}
+
+/** One fault of an input, found by validation. */
+export interface FieldError {
+  /** Where: `["body", "title"]`. */
+  loc: (string | number)[];
+  msg: string;
+  /** Joi's name for the rule that was broken: `string.max`. */
+  type: string;
+}
+
+export type TallyMode = 'all' | 'tracked' | 'none';
+export type FeedMode = 'live' | 'count' | 'off';
+
+/** What a client sends in the handshake's `auth`. Without `after` the feed starts from now. */
+export interface HandshakeAuth {
+  token: string;
+  /** The last seq that the client has seen. */
+  after?: number;
+  /** The numbering that `after` belongs to. */
+  epoch?: string;
+  tallies?: TallyMode;
+  feed?: FeedMode;
+}
+
+export type ResetReason = 'too_old' | 'epoch_changed' | 'future';
+
+export interface Ready {
+  epoch: string;
+  /** The position that the client now stands at: everything up to it has been sent or is its own affair. */
+  seq: number;
+  user_id: number;
+  /** `reset`: the position could not be served; fetch `GET /posts` anew and go on from `seq`. */
+  outcome: 'current' | 'replayed' | 'reset';
+  reason?: ResetReason;
+}
+
+/**
+ * Why the server ends a socket. After `revoked`, `expired`, `flooding` and `protocol` the namespace is left, and a stock
+ * client stays away; after `slow_consumer`, `draining` and `reset` only the transport closes, and it comes back by itself.
+ */
+export type SessionCloseCode =
+  'slow_consumer' | 'revoked' | 'expired' | 'draining' | 'reset' | 'flooding' | 'protocol';
+
+export interface ServerToClient {
+  /** Once, after the missed events and before the first live one. */
+  ready: (state: Ready) => void;
+  'post:created': (post: PostView, at: Position) => void;
+  'post:updated': (post: PostView, at: Position) => void;
+  'post:deleted': (post: { id: number }, at: Position) => void;
+  /** The tallies that changed since the last such message. Absolute: keep the highest `rev`. */
+  votes: (tallies: Tally[]) => void;
+  /** Every few seconds, so that a quiet client learns that it missed the newest event. */
+  'feed:head': (head: Position) => void;
+  /** In mode `count`, at most once a second: how many events have passed since the mode began or was last told. */
+  'feed:count': (news: { count: number; seq: number }) => void;
+  /** The token of this socket ends soon: say `auth:renew`. */
+  'session:expiring': (session: { expires_at: string }) => void;
+  /** The last message on this socket. */
+  'session:closed': (end: { code: SessionCloseCode; detail: string }) => void;
+}
+
+/** Each request is answered, never thrown. */
+export type Ack<T> = (answer: { ok: true; data: T } | { ok: false; error: Problem }) => void;
+
+export interface ClientToServer {
+  /** Ask for these posts' tallies; answers with them as they stand. */
+  track: (request: { post_ids: number[] }, ack: Ack<{ tallies: Tally[] }>) => void;
+  untrack: (request: { post_ids: number[] }, ack: Ack<{ tracked: number }>) => void;
+  'feed:mode': (request: { mode: FeedMode }, ack: Ack<{ mode: FeedMode; seq: number }>) => void;
+  /** A fresh access token of the same user for this socket, without a reconnect. */
+  'auth:renew': (request: { token: string }, ack: Ack<{ expires_at: string }>) => void;
+}

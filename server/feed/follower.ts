@@ -1,0 +1,247 @@
+import type pg from 'pg';
+import type { Tally } from '../events.ts';
+import type { Logger } from '../logger.ts';
+import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog } from '../outbox/log.ts';
+import { Ring } from './ring.ts';
+import { type RevocationRow, readTail } from './tail.ts';
+
+/** A batch as one node hands it to the others. */
+export interface Batch {
+  epoch: string;
+  entries: LogEntry[];
+}
+
+export interface FollowerOptions {
+  pool: pg.Pool;
+  log: Logger;
+  /** How often the log is looked at in any case. Milliseconds; a function, since it depends on Redis's health. */
+  interval: () => number;
+  ring?: { entries: number; bytes: number };
+}
+
+/** What a follower tells. All are called synchronously, in seq order, and must not throw. */
+export interface FollowerEvents {
+  events: (entries: readonly LogEntry[]) => void;
+  tallies: (tallies: readonly Tally[]) => void;
+  revocations: (revocations: readonly RevocationRow[]) => void;
+  /** The database is another one: positions of the old epoch mean nothing any more. */
+  epoch: (head: Head) => void;
+}
+
+/** How many early batches are kept while the hole before them is read. */
+const MAX_EARLY = 64;
+
+/**
+ * The node's own ordered feed. Batches come by the fast road (the node's sequencer, or Redis from another node's) in any
+ * order, doubled or not at all; the log in PostgreSQL is the truth. The follower has one cursor and takes only what
+ * follows it: a batch that overlaps is cut, one that comes early waits while the hole before it is read, and at every
+ * tick the log is read from the cursor. So the fast road decides when an event arrives, never whether, nor in which order.
+ */
+export class Follower {
+  readonly #pool: pg.Pool;
+  readonly #log: Logger;
+  readonly #interval: () => number;
+  readonly #ringSize: { entries: number; bytes: number };
+  readonly #listeners: { [N in keyof FollowerEvents]: FollowerEvents[N][] } = {
+    events: [],
+    tallies: [],
+    revocations: [],
+    epoch: [],
+  };
+  #epoch = '';
+  #ring: Ring;
+  #early: LogEntry[][] = [];
+  /** Everything that committed before this transaction number has been read. */
+  #horizon = '0';
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #woken = false;
+  #rouse: (() => void) | undefined;
+  #readAt = 0;
+  #databaseHead = 0;
+  #floor = 0;
+
+  constructor({ pool, log, interval, ring = { entries: 20_000, bytes: 32 * 1024 * 1024 } }: FollowerOptions) {
+    this.#pool = pool;
+    this.#log = log;
+    this.#interval = interval;
+    this.#ringSize = ring;
+    this.#ring = new Ring(0, ring.entries, ring.bytes);
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** The node's position: all up to here has been handed to the listeners. */
+  get seq(): number {
+    return this.#ring.last;
+  }
+
+  /** When the database was last read with success, in milliseconds since 1970. */
+  get readAt(): number {
+    return this.#readAt;
+  }
+
+  /** How many events the log was ahead of this node when it was last read. */
+  get lag(): number {
+    return Math.max(0, this.#databaseHead - this.seq);
+  }
+
+  /** The position after which the log can serve everything; what is older has been pruned. */
+  get logFloor(): number {
+    return this.#floor;
+  }
+
+  on<N extends keyof FollowerEvents>(name: N, listener: FollowerEvents[N]): void {
+    this.#listeners[name].push(listener);
+  }
+
+  /** At most `limit` events after a position out of memory; undefined if they have to be read from the log. */
+  recent(after: number, limit?: number): LogEntry[] | undefined {
+    return this.#ring.after(after, limit);
+  }
+
+  /** Takes the present position and warms the ring. Nothing may be served before this is done. */
+  async start(): Promise<void> {
+    const head = await openFeed(this.#pool);
+    const tail = await readTail(this.#pool, undefined);
+    this.#horizon = tail.horizon;
+    this.#epoch = head.epoch;
+    const from = Math.max(head.floor, head.seq - Math.min(this.#ringSize.entries, 2000));
+    this.#ring = new Ring(from, this.#ringSize.entries, this.#ringSize.bytes);
+    while (this.#ring.last < head.seq) {
+      const page = await readLog(this.#pool, this.#ring.last, PAGE_ROWS);
+      if (page.length === 0) break;
+      for (const entry of page) this.#ring.push(entry);
+    }
+    this.#databaseHead = head.seq;
+    this.#floor = head.floor;
+    this.#readAt = Date.now();
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#rouse?.();
+    await this.#running;
+  }
+
+  /** Something may be in the log that no batch will bring: look now. */
+  wake(): void {
+    this.#woken = true;
+    this.#rouse?.();
+  }
+
+  /** A batch from the fast road. */
+  offer(batch: Batch): void {
+    if (batch.epoch !== this.#epoch) {
+      this.wake();
+      return;
+    }
+    this.#take(batch.entries);
+  }
+
+  #take(entries: LogEntry[]): void {
+    const first = entries[0];
+    if (!first) return;
+    if (first.seq > this.seq + 1) {
+      if (this.#early.length < MAX_EARLY) this.#early.push(entries);
+      this.wake();
+      return;
+    }
+    this.#advance(entries);
+    // What came early may follow now.
+    for (let progress = true; progress && this.#early.length > 0;) {
+      progress = false;
+      for (const early of this.#early.splice(0)) {
+        const next = early[0];
+        if (next && next.seq <= this.seq + 1) {
+          this.#advance(early);
+          progress = true;
+        } else this.#early.push(early);
+      }
+    }
+  }
+
+  #advance(entries: LogEntry[]): void {
+    const fresh = entries.filter((entry) => entry.seq > this.seq);
+    if (fresh.length === 0) return;
+    for (const entry of fresh) this.#ring.push(entry);
+    for (const listener of this.#listeners.events) listener(fresh);
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.#stopped) {
+      await this.#sleep(failures > 0 ? Math.min(1000, 100 * failures) : this.#interval());
+      if (this.#stopped) return;
+      this.#woken = false; // before reading: what commits during the read must still wake us
+      try {
+        if (failures > 0) await this.#reopen(); // the connection was lost: is it still the same database?
+        await this.#read();
+        failures = 0;
+      } catch (error) {
+        failures += 1;
+        if (failures === 1) this.#log.warn({ err: error }, 'the log cannot be read; it is tried again');
+      }
+    }
+  }
+
+  async #read(): Promise<void> {
+    const tail = await readTail(this.#pool, this.#horizon);
+    if (tail.epoch !== this.#epoch || tail.seq < this.seq) {
+      await this.#reopen();
+      return;
+    }
+    this.#databaseHead = tail.seq;
+    this.#floor = tail.floor;
+    if (tail.revocations.length > 0)
+      for (const listener of this.#listeners.revocations) listener(tail.revocations);
+    if (tail.tallies.length > 0) for (const listener of this.#listeners.tallies) listener(tail.tallies);
+    this.#horizon = tail.horizon;
+    while (this.seq < tail.seq) {
+      const page = await readLog(this.#pool, this.seq, PAGE_ROWS);
+      const first = page[0];
+      if (!first) break;
+      if (first.seq > this.seq + 1) {
+        // Pruned beneath a node that slept for longer than the retention: its clients have to start anew, and so has it.
+        await this.#restart(await openFeed(this.#pool));
+        return;
+      }
+      this.#take(page);
+    }
+    this.#readAt = Date.now();
+  }
+
+  async #reopen(): Promise<void> {
+    const head = await openFeed(this.#pool, { epoch: this.#epoch, seq: this.seq });
+    if (head.epoch !== this.#epoch) await this.#restart(head);
+  }
+
+  /** Goes on from another place, and says so: no listener may take what follows for the continuation. */
+  async #restart(head: Head): Promise<void> {
+    const tail = await readTail(this.#pool, undefined);
+    this.#log.warn({ from: { epoch: this.#epoch, seq: this.seq }, to: head }, 'the feed starts anew');
+    this.#horizon = tail.horizon;
+    this.#epoch = head.epoch;
+    this.#early = [];
+    this.#ring = new Ring(head.seq, this.#ringSize.entries, this.#ringSize.bytes);
+    this.#databaseHead = head.seq;
+    this.#floor = head.floor;
+    for (const listener of this.#listeners.epoch) listener(head);
+  }
+
+  #sleep(duration: number): Promise<void> {
+    if (this.#woken) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#rouse = undefined;
+        resolve();
+      };
+      const timer = setTimeout(done, duration);
+      this.#rouse = done;
+    });
+  }
+}

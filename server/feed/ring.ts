@@ -1,0 +1,76 @@
+import type { LogEntry } from '../outbox/log.ts';
+
+/** The newest events of the log, contiguous, bounded in number and in bytes. Serves replays without the database. */
+export class Ring {
+  readonly #maxEntries: number;
+  readonly #maxBytes: number;
+  #entries: LogEntry[] = [];
+  /** Index of the oldest entry kept in `#entries`; what lies before it is dropped in bulk, not one by one. */
+  #start = 0;
+  #bytes = 0;
+  #last: number;
+
+  /** @param position everything up to here came before the ring; the first entry must be the next one. */
+  constructor(position: number, maxEntries: number, maxBytes: number) {
+    this.#last = position;
+    this.#maxEntries = maxEntries;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The newest position. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** The position after which the ring can serve everything. */
+  get floor(): number {
+    return this.#last - (this.#entries.length - this.#start);
+  }
+
+  /** @throws if the entry is not the next one: serving on from a hole would break the feed's promise without a word. */
+  push(entry: LogEntry): void {
+    if (entry.seq !== this.#last + 1) throw new Error(`ring: ${entry.seq} does not follow ${this.#last}`);
+    if (entry.name === 'post:deleted') this.#redact(entry.postId);
+    this.#entries.push(entry);
+    this.#last = entry.seq;
+    this.#bytes += entry.json.length;
+    while (this.#entries.length - this.#start > this.#maxEntries || this.#bytes > this.#maxBytes) {
+      const oldest = this.#entries[this.#start];
+      if (!oldest || oldest === entry) break;
+      this.#bytes -= oldest.json.length;
+      this.#start += 1;
+    }
+    if (this.#start > 1000 && this.#start > this.#entries.length / 2) {
+      this.#entries = this.#entries.slice(this.#start);
+      this.#start = 0;
+    }
+  }
+
+  /**
+   * At most `limit` events that follow a position, in order; undefined if the ring does not reach that far back. Empty
+   * if the position is the newest or beyond.
+   */
+  after(position: number, limit = Infinity): LogEntry[] | undefined {
+    if (position < this.floor) return undefined;
+    const from = this.#start + (position - this.floor);
+    return this.#entries.slice(from, Math.min(from + limit, this.#entries.length));
+  }
+
+  /** Deleted is gone: also from what is replayed out of memory. The log in the database is cut alike by `number_events`. */
+  #redact(postId: number): void {
+    for (let at = this.#start; at < this.#entries.length; at += 1) {
+      const entry = this.#entries[at];
+      if (entry?.postId !== postId || entry.name === 'post:deleted') continue;
+      const post = JSON.parse(entry.json) as { owner: { id: number } };
+      const json = JSON.stringify({
+        ...post,
+        title: '',
+        content: '',
+        owner: { id: post.owner.id, username: '' },
+        redacted: true,
+      });
+      this.#bytes += json.length - entry.json.length;
+      this.#entries[at] = { ...entry, json };
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import * as ws from 'ws';
+import type { ServerToClient } from '../events.ts';
+import type { LogEntry } from '../outbox/log.ts';
+
+/**
+ * A message encoded once for however many sockets: the Socket.IO packet (protocol 5, namespace `/`, no binary) and the
+ * WebSocket frame around it. For a socket that cannot take the frame (long-polling) Engine.IO encodes the packet.
+ */
+export interface Encoded {
+  packet: string;
+  /** Options for Engine.IO's `write`. A new object for each write: Engine.IO writes into it. */
+  frame: Buffer[];
+  /** What it costs in a queue, in bytes. */
+  size: number;
+}
+
+// Untyped in ws, and used by Socket.IO's own adapter alike; test/gateway-internals pins it.
+const { Sender } = ws as unknown as { Sender: { frame(data: Buffer, options: object): Buffer[] } };
+
+function encodePacket(packet: string): Encoded {
+  const data = Buffer.from(`4${packet}`);
+  const frame = Sender.frame(data, {
+    readOnly: false,
+    mask: false,
+    rsv1: false,
+    opcode: 1,
+    fin: true,
+  });
+  return { packet, frame, size: data.length };
+}
+
+/** Any message to clients. */
+export function encodeMessage<N extends keyof ServerToClient>(
+  name: N,
+  ...args: Parameters<ServerToClient[N]>
+): Encoded {
+  return encodePacket(`2${JSON.stringify([name, ...args])}`);
+}
+
+const encodedEntries = new WeakMap<LogEntry, Encoded>();
+
+/** An event of the log. Its payload is JSON text already and is not parsed on its way; encoded once, for replays too. */
+export function encodeEntry(entry: LogEntry): Encoded {
+  let encoded = encodedEntries.get(entry);
+  if (!encoded) {
+    encoded = encodePacket(`2["${entry.name}",${entry.json},{"seq":${entry.seq}}]`);
+    encodedEntries.set(entry, encoded);
+  }
+  return encoded;
+}

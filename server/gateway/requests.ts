@@ -1,0 +1,137 @@
+import type Joi from 'joi';
+import type { Identity } from '../auth/identity.ts';
+import type { Connections } from '../auth/connections.ts';
+import { AppError } from '../errors.ts';
+import type { SessionCloseCode, Tally } from '../events.ts';
+import { check, type Infer } from '../http/schema.ts';
+import type { Logger } from '../logger.ts';
+import type { Delivery } from './delivery.ts';
+import * as schemas from './schemas.ts';
+import type { Subscriber } from './subscriber.ts';
+
+export interface RequestOptions {
+  log: Logger;
+  delivery: Delivery;
+  connections: Connections;
+  verify: (token: string) => Identity;
+  requireSession: (identity: Identity) => Promise<void>;
+  talliesOf: (userId: number, postIds: readonly number[]) => Promise<Tally[]>;
+  onCodedError: (error: unknown) => AppError | undefined;
+  end: (code: SessionCloseCode, detail: string) => void;
+}
+
+/** Requests of one socket: so many at once, and so many a second from then on. */
+const BURST = 40;
+const PER_SECOND = 20;
+/** Requests refused in a row before the socket is closed. */
+const FLOOD = 200;
+/** Posts that one socket tracks. */
+const MAX_TRACKED = 5000;
+
+/** One message that a client may send: its payload's schema, and what is done with it. */
+interface Request<S extends Joi.AnySchema = Joi.AnySchema> {
+  schema: S;
+  handle: (subscriber: Subscriber, payload: Infer<S>, options: RequestOptions) => unknown;
+}
+
+function request<S extends Joi.AnySchema>(schema: S, handle: Request<S>['handle']): Request {
+  return { schema, handle };
+}
+
+/** Every message that a client may send. The socket document is read off it. */
+export const requests: Record<string, Request> = {
+  track: request(schemas.track, async (subscriber, { post_ids }, { delivery, talliesOf }) => {
+    const added = post_ids.filter((id) => !subscriber.tracked.has(id)).length;
+    if (subscriber.tracked.size + added > MAX_TRACKED) {
+      throw new AppError(
+        'too_many_requests',
+        `A connection tracks at most ${MAX_TRACKED} posts. Untrack some.`,
+      );
+    }
+    // Tracked before they are read, so that no change between the two is missed: `rev` tells which is newer.
+    delivery.track(subscriber, post_ids);
+    return { tallies: await talliesOf(subscriber.connection.identity.id, post_ids) };
+  }),
+  untrack: request(schemas.untrack, (subscriber, { post_ids }, { delivery }) => {
+    delivery.untrack(subscriber, post_ids);
+    return { tracked: subscriber.tracked.size };
+  }),
+  'feed:mode': request(schemas.feedMode, (subscriber, { mode }, { delivery }) => ({
+    mode,
+    seq: delivery.setMode(subscriber, mode),
+  })),
+  'auth:renew': request(
+    schemas.renew,
+    async (subscriber, { token }, { connections, verify, requireSession }) => {
+      const { connection } = subscriber;
+      const identity = verify(token);
+      if (identity.id !== connection.identity.id) {
+        throw new AppError('forbidden', 'A connection cannot change its user.');
+      }
+      await requireSession(identity);
+      if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
+      connections.remove(connection);
+      connection.identity = identity;
+      connection.warned = false;
+      connections.add(connection);
+      // A revocation of the new session may have passed between the look-up and here.
+      await requireSession(identity).catch((error: unknown) => {
+        connection.end('revoked', 'The session has ended.');
+        throw error;
+      });
+      return { expires_at: new Date(identity.expiresAt).toISOString() };
+    },
+  ),
+};
+
+/**
+ * Answers what a socket sends. Everything is suspect: the payload, the number of arguments, whether there is an
+ * acknowledgement function at all, and how often it comes. Nothing that a client sends may end the process.
+ */
+export function answerRequests(subscriber: Subscriber, options: RequestOptions): void {
+  const bucket = { tokens: BURST, at: Date.now(), refused: 0 };
+  subscriber.socket.onAny((name: string, ...args: unknown[]) => {
+    const last = args.at(-1);
+    const acknowledge = typeof last === 'function' ? (last as (answer: unknown) => void) : undefined;
+    const payload = args.length > (acknowledge ? 1 : 0) ? args[0] : undefined;
+    // A handler that throws at once is a refusal like one that rejects.
+    void new Promise((resolve) => resolve(answer(subscriber, name, payload, options, bucket))).then(
+      (data) => acknowledge?.({ ok: true, data }),
+      (error: unknown) => {
+        const known = options.onCodedError(error);
+        if (!known)
+          options.log.error({ err: error, event: name.slice(0, 50) }, 'a socket request failed on a bug');
+        const problem = (
+          known ?? new AppError('internal', 'Something went wrong here. It has been logged.')
+        ).toProblem();
+        acknowledge?.({ ok: false, error: problem });
+      },
+    );
+  });
+}
+
+function answer(
+  subscriber: Subscriber,
+  name: string,
+  payload: unknown,
+  options: RequestOptions,
+  bucket: { tokens: number; at: number; refused: number },
+): unknown {
+  const now = Date.now();
+  bucket.tokens = Math.min(BURST, bucket.tokens + ((now - bucket.at) / 1000) * PER_SECOND);
+  bucket.at = now;
+  if (bucket.tokens < 1) {
+    bucket.refused += 1;
+    if (bucket.refused > FLOOD) options.end('flooding', 'Too many messages.');
+    throw new AppError('too_many_requests', `A connection may send ${PER_SECOND} messages a second.`);
+  }
+  bucket.tokens -= 1;
+  bucket.refused = 0;
+  const known = Object.hasOwn(requests, name) ? requests[name] : undefined;
+  if (!known) throw new AppError('not_found', `There is no message "${name.slice(0, 50)}".`);
+  const input = check(known.schema, 'payload', payload);
+  if (input.errors) {
+    throw new AppError('invalid', `${input.errors[0]?.msg ?? 'The payload is not valid'}.`, { errors: input.errors });
+  }
+  return known.handle(subscriber, input.value, options);
+}

@@ -1,0 +1,22 @@
+import type { RequestHandler } from 'express';
+import { AppError } from '../errors.ts';
+import type { Route } from './route.ts';
+
+/** Tells an address that exists, asked with a method that it has not, from one that does not exist. */
+export function methodNotAllowed(routes: readonly Route[]): RequestHandler {
+  const patterns = [...new Set(routes.map((route) => route.path))].map((path) => ({
+    pattern: new RegExp(`^${path.replaceAll(/:\w+/g, '[^/]+')}/?$`),
+    allow: routes.filter((route) => route.path === path).map((route) => route.method.toUpperCase()),
+  }));
+  return (req, _res, next) => {
+    const allow = patterns.filter(({ pattern }) => pattern.test(req.path)).flatMap((found) => found.allow);
+    if (allow.length === 0) next();
+    else {
+      next(
+        new AppError('method_not_allowed', `${req.method} is not possible here; ${allow.join(', ')} is.`, {
+          headers: { Allow: allow.join(', ') },
+        }),
+      );
+    }
+  };
+}

@@ -1,0 +1,55 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Every metric of the service, by the question that it answers. One registry per context, so that tests do not share one. */
+export function createMetrics() {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter<L>({ name: `tidings_${name}`, help, labelNames, registers: [registry] });
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name: `tidings_${name}`, help, registers: [registry] });
+  const histogram = <L extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: readonly L[] = [],
+  ) => new Histogram<L>({ name: `tidings_${name}`, help, buckets, labelNames, registers: [registry] });
+
+  return {
+    registry,
+    requests: histogram(
+      'http_request_seconds',
+      'How long requests take',
+      [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+      ['method', 'route', 'status'],
+    ),
+    loginsRefused: counter('logins_refused_total', 'Logins with an unknown user or a wrong password'),
+    rateLimited: counter('rate_limited_total', 'Requests refused with 429', ['limit']),
+    handshakesRefused: counter('handshakes_refused_total', 'Socket handshakes refused', ['reason']),
+    connections: gauge('connections', 'Sockets connected to this node'),
+    eventsNumbered: counter('events_numbered_total', 'Events that this node numbered'),
+    eventsDelivered: counter('events_delivered_total', 'Events handed to sockets of this node'),
+    commitToSocket: histogram(
+      'commit_to_socket_seconds',
+      'From the writing of an event in its transaction to its hand-over to the sockets of this node',
+      [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15],
+    ),
+    followerLag: gauge('follower_lag_events', 'Events that the log was ahead of this node at its last look'),
+    followerAge: gauge('follower_read_age_seconds', 'Since this node last read the log'),
+    resumes: counter('resumes_total', 'Handshakes by outcome', ['outcome', 'source']),
+    sessionsClosed: counter('sessions_closed_total', 'Sockets closed by the service', ['code']),
+    tallyFrames: counter('tally_frames_total', 'Tally messages sent to sockets'),
+    talliesCoalesced: counter(
+      'tallies_coalesced_total',
+      'Tally changes that were overtaken within their window',
+    ),
+    busDropped: counter(
+      'bus_messages_dropped_total',
+      'Messages to other nodes not sent because Redis was away',
+    ),
+    poolWaiting: gauge('pool_waiting_requests', 'Requests that wait for a database connection'),
+    poolInUse: gauge('pool_connections_in_use', 'Database connections in use by requests'),
+  };
+}
+
+export type Metrics = ReturnType<typeof createMetrics>;

@@ -1,0 +1,24 @@
+import Joi from 'joi';
+import { listOf, object, optional } from './schema.ts';
+
+const fieldError = object({
+  loc: listOf(Joi.alternatives(Joi.string(), Joi.number()))
+    .description('Where the fault is: ["body", "title"]')
+    .example(['body', 'title']),
+  msg: Joi.string().example('"title" is required'),
+  type: Joi.string().description('The rule that was broken').example('any.required'),
+}).id('FieldError');
+
+/** RFC 9457. */
+export const problem = object({
+  type: Joi.string()
+    .description('A URN that names the kind of problem')
+    .example('urn:tidings:problem:invalid'),
+  title: Joi.string().example('Invalid input'),
+  status: Joi.number().integer().example(422),
+  detail: Joi.string().description('A sentence').example('"title" is required.'),
+  request_id: optional(Joi.string()),
+  errors: optional(listOf(fieldError)).description('On a 422: all faults at once'),
+})
+  .unknown()
+  .id('Problem');

@@ -1,0 +1,90 @@
+import type { Redis, Cluster } from 'ioredis';
+import type { Request, Response } from 'express';
+import {
+  RateLimiterMemory,
+  RateLimiterRedis,
+  RateLimiterRes,
+  type RateLimiterAbstract,
+} from 'rate-limiter-flexible';
+import type { Identity } from '../auth/identity.ts';
+import { AppError } from '../errors.ts';
+import type { RateLimit } from './route.ts';
+
+/** Points per window (seconds), by what is counted. A user is counted wherever they come from; others by address. */
+export const limits: Record<RateLimit, { points: number; duration: number }> = {
+  login: { points: 60, duration: 60 },
+  signup: { points: 60, duration: 60 },
+  write: { points: 600, duration: 60 },
+  read: { points: 6000, duration: 60 },
+};
+
+/** Where limits are counted: in Redis for all nodes together, and in memory while Redis does not answer. */
+export class RateLimits {
+  readonly #limiters: Record<RateLimit, RateLimiterAbstract>;
+  readonly #onRefused: (name: RateLimit) => void;
+
+  constructor(redis: Redis | Cluster | undefined, onRefused: (name: RateLimit) => void) {
+    this.#onRefused = onRefused;
+    this.#limiters = Object.fromEntries(
+      Object.entries(limits).map(([name, { points, duration }]) => {
+        const memory = new RateLimiterMemory({ keyPrefix: name, points, duration });
+        return [
+          name,
+          redis
+            ? new RateLimiterRedis({
+                storeClient: redis,
+                keyPrefix: `tidings:limit:${name}`,
+                points,
+                duration,
+                insuranceLimiter: memory,
+                rejectIfRedisNotReady: true,
+                // What is over the limit is refused out of memory: a flood costs Redis nothing.
+                inMemoryBlockOnConsumed: points + 1,
+              })
+            : memory,
+        ];
+      }),
+    ) as unknown as Record<RateLimit, RateLimiterAbstract>;
+  }
+
+  /**
+   * Counts one request and says how many are left (the `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers).
+   * @throws {AppError} 429 with `Retry-After`
+   */
+  async count(name: RateLimit, req: Request, res: Response, user: Identity | undefined): Promise<void> {
+    const { points, duration } = limits[name];
+    let state: RateLimiterRes;
+    try {
+      state = await this.#limiters[name].consume(user ? `u${user.id}` : `a${addressKey(req.ip ?? '')}`);
+    } catch (refusal) {
+      if (!(refusal instanceof RateLimiterRes)) throw refusal;
+      state = refusal;
+    }
+    const reset = Math.ceil(state.msBeforeNext / 1000);
+    res.set('RateLimit-Policy', `"${name}";q=${points};w=${duration}`);
+    res.set('RateLimit', `"${name}";r=${Math.max(0, state.remainingPoints)};t=${reset}`);
+    if (state.consumedPoints <= points) return;
+    this.#onRefused(name);
+    throw new AppError('too_many_requests', `Too many requests. Try again in ${reset} seconds.`, {
+      headers: { 'Retry-After': String(Math.max(1, reset)) },
+    });
+  }
+}
+
+/** One customer has a whole /64 of IPv6: counting single addresses would count nothing. */
+export function addressKey(address: string): string {
+  if (!address.includes(':')) return address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped?.[1]) return mapped[1];
+  const [head = '', tail] = address.split('%')[0]?.split('::') ?? [];
+  const groups = head.split(':').filter(Boolean);
+  if (tail !== undefined) {
+    const end = tail.split(':').filter(Boolean);
+    while (groups.length + end.length < 8) groups.push('0');
+    groups.push(...end);
+  }
+  return groups
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':');
+}

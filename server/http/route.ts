@@ -1,0 +1,177 @@
+import type { Request, RequestHandler, Response, Router } from 'express';
+import type Joi from 'joi';
+import type { Identity } from '../auth/identity.ts';
+import type { Context } from '../context.ts';
+import { AppError } from '../errors.ts';
+import type { FieldError } from '../events.ts';
+import { check, type Infer } from './schema.ts';
+
+/**
+ * A route is data: Express mounts it, the OpenAPI document is read off it, and the types of its handler follow from its
+ * schemas.
+ */
+
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+
+/** Which limiter a route counts against: see http/rate-limits.ts. */
+export type RateLimit = 'login' | 'signup' | 'write' | 'read';
+
+/** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. */
+export type Access = 'anyone' | 'user';
+
+/** What a handler gives back. A plain value is answered with the route's first status as JSON. */
+export class Reply<T = unknown> {
+  readonly body: T;
+  readonly status: number | undefined;
+  readonly headers: Record<string, string>;
+
+  constructor(body: T, { status, headers = {} }: { status?: number; headers?: Record<string, string> } = {}) {
+    this.body = body;
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+type InferOr<S, Otherwise> = S extends Joi.AnySchema ? Infer<S> : Otherwise;
+
+/** What a handler is given: everything in it has been validated. */
+export interface Call<P, Q, B, A extends Access> {
+  ctx: Context;
+  /** Whose token it was. */
+  user: A extends 'user' ? Identity : undefined;
+  params: P;
+  query: Q;
+  body: B;
+  req: Request;
+  res: Response;
+}
+
+export interface RouteSpec<
+  P extends Joi.AnySchema | undefined,
+  Q extends Joi.AnySchema | undefined,
+  B extends Joi.AnySchema | undefined,
+  A extends Access,
+> {
+  method: Method;
+  /** Express's grammar: `/posts/:id`. */
+  path: string;
+  summary: string;
+  description?: string;
+  tag: string;
+  access: A;
+  limit: RateLimit;
+  params?: P;
+  query?: Q;
+  body?: B;
+  /** Media types that the body may have. JSON unless said otherwise. */
+  consumes?: readonly ('application/json' | 'application/x-www-form-urlencoded')[];
+  /** Request headers that mean something here, beside the usual. */
+  headers?: Record<string, { description: string; schema: Joi.AnySchema }>;
+  /** Status → schema of the answer, or a sentence where it has no body. The first is the success. */
+  answers: Record<number, Joi.AnySchema | string>;
+  /** Response headers that mean something here. */
+  answerHeaders?: Record<string, string>;
+  handle: (call: Call<InferOr<P, undefined>, InferOr<Q, undefined>, InferOr<B, undefined>, A>) => unknown;
+}
+
+/** A route whose types have been checked and may be forgotten. */
+export type Route = RouteSpec<
+  Joi.AnySchema | undefined,
+  Joi.AnySchema | undefined,
+  Joi.AnySchema | undefined,
+  Access
+>;
+
+/** States a route; its only work is to infer the handler's types from the schemas. */
+export function route<
+  P extends Joi.AnySchema | undefined = undefined,
+  Q extends Joi.AnySchema | undefined = undefined,
+  B extends Joi.AnySchema | undefined = undefined,
+  A extends Access = 'user',
+>(spec: RouteSpec<P, Q, B, A>): Route {
+  return spec;
+}
+
+export interface Mounting {
+  ctx: Context;
+  /** Finds out who asks. @throws {AppError} 401 */
+  authenticate: (req: Request) => Promise<Identity>;
+  /** Counts the request. @throws {AppError} 429 */
+  limit: (name: RateLimit, req: Request, res: Response, user: Identity | undefined) => Promise<void>;
+  /** Reads the body of a request whose caller has been admitted. */
+  readBody: (consumes: readonly string[]) => RequestHandler;
+}
+
+/**
+ * Mounts routes in the order of checks that the contract promises: 401, then 429, then 422, then what the handler finds
+ * (404, 403, 409). A body is not even read before its sender is known to be somebody.
+ */
+export function mount(
+  router: Router,
+  routes: readonly Route[],
+  { ctx, authenticate, limit, readBody }: Mounting,
+): void {
+  for (const spec of routes) {
+    const success = Number(Object.keys(spec.answers)[0]);
+    const body = spec.body && readBody(spec.consumes ?? ['application/json']);
+    router[spec.method](spec.path, async (req, res) => {
+      const user = spec.access === 'user' ? await authenticate(req) : undefined;
+      await limit(spec.limit, req, res, user);
+      if (body) await run(body, req, res);
+      const input = validate(spec, req);
+      const answer = await spec.handle({ ...input, ctx, user, req, res });
+      if (res.headersSent) return;
+      send(res, answer, success);
+    });
+  }
+}
+
+function run(middleware: RequestHandler, req: Request, res: Response): Promise<void> {
+  return new Promise((resolve, reject) => {
+    void middleware(req, res, (error?: unknown) => {
+      if (error === undefined) resolve();
+      // Middleware passes errors; the router would do the same with anything else.
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      else reject(error);
+    });
+  });
+}
+
+function validate(spec: Route, req: Request): { params: unknown; query: unknown; body: unknown } {
+  const errors: FieldError[] = [];
+  const read = (
+    schema: Joi.AnySchema | undefined,
+    place: 'path' | 'query' | 'body',
+    value: unknown,
+  ): unknown => {
+    if (!schema) return undefined;
+    const result = check(schema, place, value);
+    if (result.errors) errors.push(...result.errors);
+    return result.value;
+  };
+  const input = {
+    params: read(spec.params, 'path', req.params),
+    query: read(spec.query, 'query', req.query),
+    body: read(spec.body, 'body', req.body),
+  };
+  for (const [name, header] of Object.entries(spec.headers ?? {})) {
+    const value = req.get(name);
+    if (value === undefined) continue;
+    const result = check(header.schema, 'header', value);
+    for (const fault of result.errors ?? []) errors.push({ ...fault, loc: ['header', name.toLowerCase()] });
+  }
+  if (errors.length > 0) throw new AppError('invalid', sentence(errors), { errors });
+  return input;
+}
+
+function sentence(errors: FieldError[]): string {
+  const first = errors[0]?.msg ?? 'The input is not valid';
+  return errors.length === 1 ? `${first}.` : `${first}, and ${errors.length - 1} more.`;
+}
+
+function send(res: Response, answer: unknown, success: number): void {
+  const reply = answer instanceof Reply ? answer : new Reply(answer);
+  res.status(reply.status ?? success).set(reply.headers);
+  if (reply.body === undefined) res.end();
+  else res.json(reply.body);
+}

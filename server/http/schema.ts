@@ -1,0 +1,131 @@
+import Joi from 'joi';
+import type { FieldError } from '../events.ts';
+
+/**
+ * A Joi schema is the validation, the JSON Schema and the TypeScript type of one shape. Joi knows the first two by
+ * itself (`schema['~standard'].jsonSchema`, Standard JSON Schema); the few builders here carry the third.
+ */
+
+declare const mayBeAbsent: unique symbol;
+// The marker of a key that may be absent; it exists in types alone.
+type MayBeAbsent = { readonly [mayBeAbsent]: true };
+
+type Shape = Record<string, Joi.AnySchema>;
+type AbsentKeys<S extends Shape> = { [K in keyof S]: S[K] extends MayBeAbsent ? K : never }[keyof S];
+type Flat<T> = { [K in keyof T]: T[K] };
+type InferShape<S extends Shape> = Flat<
+  { [K in Exclude<keyof S, AbsentKeys<S>>]: Infer<S[K]> } & { [K in AbsentKeys<S>]?: Infer<S[K]> }
+>;
+
+/** The type of what a schema lets through. */
+export type Infer<S> = S extends Joi.AnySchema<infer T> ? T : never;
+
+/** An object of exactly these keys. Each is required unless wrapped in `optional` or `withDefault`. */
+export function object<S extends Shape>(shape: S): Joi.ObjectSchema<InferShape<S>> {
+  const keys = Object.entries(shape).map(([key, schema]) => [
+    key,
+    schema._flags.presence === undefined && !('default' in schema._flags) ? schema.required() : schema,
+  ]);
+// eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- Joi's own schema for an object of no keys
+  return Joi.object(Object.fromEntries(keys) as Joi.PartialSchemaMap<InferShape<S>>);
+}
+
+/** A key that may be absent. */
+export function optional<S extends Joi.AnySchema>(schema: S): S & MayBeAbsent {
+  return schema.optional() as S & MayBeAbsent;
+}
+
+/** A key that may be absent from the input, and is then this value. */
+export function withDefault<S extends Joi.AnySchema>(schema: S, value: Infer<S>): S {
+  return schema.default(value);
+}
+
+/** One of these values. */
+export function oneOf<const V extends (string | number | boolean)[]>(...values: V): Joi.AnySchema<V[number]> {
+  return Joi.valid(...values) as Joi.AnySchema<V[number]>;
+}
+
+/** A list of what one schema describes. */
+export function listOf<S extends Joi.AnySchema>(schema: S): Joi.ArraySchema<Infer<S>[]> {
+  return Joi.array().items(schema) as Joi.ArraySchema<Infer<S>[]>;
+}
+
+/**
+ * Text that PostgreSQL, JSON and every client can hold unchanged. U+0000 has no place in a PostgreSQL text (Sequelize
+ * would store two other characters), and a lone surrogate none in UTF-8 (it would come back as U+FFFD).
+ */
+export function text(): Joi.StringSchema {
+  return Joi.string().custom((value: string, helpers) => {
+    if (value.includes('\0')) return helpers.error('string.nul');
+    if (!value.isWellFormed()) return helpers.error('string.surrogate');
+    return value;
+  }, 'well-formed text');
+}
+
+/** Well-formed text with something to see in it. It is kept as it came: nothing is trimmed. */
+export function visibleText(): Joi.StringSchema {
+  return text().pattern(/\S/, 'visible text');
+}
+
+/** The id of a row. Beyond 2^53 a JSON number is no longer exact. */
+export function id(): Joi.NumberSchema {
+  return Joi.number().integer().min(1).max(Number.MAX_SAFE_INTEGER);
+}
+
+/** A number of things. */
+export function count(): Joi.NumberSchema {
+  return Joi.number().integer().min(0).max(Number.MAX_SAFE_INTEGER);
+}
+
+/** A moment as the service writes it: RFC 3339 in UTC. */
+export function timestamp(): Joi.StringSchema {
+  return Joi.string().isoDate();
+}
+
+const messages: Joi.LanguageMessages = {
+  'string.nul': '{{#label}} must not contain the character U+0000',
+  'string.surrogate': '{{#label}} must not contain a lone surrogate',
+  'string.pattern.name': '{{#label}} must be {{#name}}',
+  'object.unknown': '{{#label}} is not a field that is known here',
+};
+
+export type InputPlace = 'body' | 'query' | 'path' | 'header' | 'payload' | 'auth';
+
+/** One input against its schema: the clean value, or every fault at once. */
+export function check<S extends Joi.AnySchema>(
+  schema: S,
+  place: InputPlace,
+  value: unknown,
+): { value: Infer<S>; errors?: never } | { value?: never; errors: FieldError[] } {
+  const shadow = ownProto(value);
+  if (shadow)
+    return {
+      errors: [
+        {
+          loc: [place, '__proto__'],
+          msg: '"__proto__" is not a field that is known here',
+          type: 'object.unknown',
+        },
+      ],
+    };
+  const result = schema.validate(value, {
+    abortEarly: false,
+    // A body has types of its own; a query and a path are text and must be read as what they mean.
+    convert: true,
+    messages,
+    errors: { wrap: { label: '"' } },
+  });
+  if (!result.error) return { value: result.value as Infer<S> };
+  return {
+    errors: result.error.details.map((detail) => ({
+      loc: [place, ...detail.path],
+      msg: detail.message,
+      type: detail.type,
+    })),
+  };
+}
+
+/** `JSON.parse` makes `__proto__` an own key, which Joi's copy of the object would lose: it has to be seen before. */
+function ownProto(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__');
+}

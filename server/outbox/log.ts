@@ -1,0 +1,60 @@
+import type pg from 'pg';
+import type { FeedEventName } from '../events.ts';
+
+/** A numbered event as the node carries it: its payload stays the text that PostgreSQL keeps, encoded once. */
+export interface LogEntry {
+  seq: number;
+  name: FeedEventName;
+  postId: number;
+  /** The payload as JSON text. */
+  json: string;
+  /** When the event was written, in milliseconds since 1970. */
+  at: number;
+}
+
+/** Where the log stands: which numbering it is, its newest and its last pruned number. */
+export interface Head {
+  epoch: string;
+  seq: number;
+  floor: number;
+}
+
+/** A page of the log is bounded in rows and in bytes: a post may have 10,000 characters. */
+export const PAGE_ROWS = 500;
+
+const page = {
+  name: 'log-page',
+  text: `select seq, name, post_id as "postId", data::text as json,
+                (extract(epoch from created_at) * 1000)::double precision as at
+         from events where seq > $1 order by seq limit $2`,
+};
+
+/** The events that follow a position, in order, at most `limit`. */
+export async function readLog(pool: pg.Pool, after: number, limit = PAGE_ROWS): Promise<LogEntry[]> {
+  return (await pool.query<LogEntry>({ ...page, values: [after, limit] })).rows;
+}
+
+/** Where the log stands now. */
+export async function readHead(pool: pg.Pool): Promise<Head> {
+  const { rows } = await pool.query<Head>({
+    name: 'log-head',
+    text: 'select epoch, seq, floor from feed_head',
+  });
+  const head = rows[0];
+  if (!head) throw new Error('feed_head has no row');
+  return head;
+}
+
+/**
+ * Where the log stands, after making sure that this is the database it was numbered in. A restored, copied or promoted
+ * database, or one whose log is shorter than what this node has already seen, gets a new epoch.
+ */
+export async function openFeed(pool: pg.Pool, seen?: { epoch: string; seq: number }): Promise<Head> {
+  const { rows } = await pool.query<Head>('select epoch, seq, floor from open_feed($1, $2)', [
+    seen?.epoch ?? null,
+    seen?.seq ?? null,
+  ]);
+  const head = rows[0];
+  if (!head) throw new Error('feed_head has no row');
+  return head;
+}

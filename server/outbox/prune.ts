@@ -1,0 +1,73 @@
+import type pg from 'pg';
+import type { Logger } from '../logger.ts';
+
+/** Rows in one statement: short transactions, so that pruning never stands in a writer's way. */
+const BATCH = 2000;
+/** Milliseconds between two rounds. */
+const INTERVAL = 60_000;
+
+/**
+ * Takes away what is too old: events beyond the retention, ended sessions, old revocations, and idempotency keys of
+ * yesterday. Every node does it; two at once do no harm.
+ */
+export class Pruner {
+  readonly #pool: pg.Pool;
+  readonly #log: Logger;
+  readonly #retention: number;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  /** @param retention of the log, in milliseconds */
+  constructor(pool: pg.Pool, log: Logger, retention: number) {
+    this.#pool = pool;
+    this.#log = log;
+    this.#retention = retention;
+  }
+
+  start(): void {
+    const round = () => {
+      this.prune()
+        .catch((error: unknown) => this.#log.debug({ err: error }, 'pruning failed; it is tried again'))
+        .finally(() => {
+          if (!this.#stopped) this.#timer = setTimeout(round, INTERVAL * (0.8 + 0.4 * Math.random()));
+        });
+    };
+    this.#timer = setTimeout(round, INTERVAL * Math.random());
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  async prune(): Promise<void> {
+    while (!this.#stopped && (await this.#pruneEvents()) === BATCH);
+    for (const sql of [
+      `delete from sessions where id in (select id from sessions where expires_at < now() - interval '1 day' limit ${BATCH})`,
+      `delete from revocations where id in (select id from revocations where created_at < now() - interval '2 days' limit ${BATCH})`,
+      `delete from idempotency_keys where ctid in (select ctid from idempotency_keys where created_at < now() - interval '1 day' limit ${BATCH})`,
+    ]) {
+      while (!this.#stopped && ((await this.#pool.query(sql)).rowCount ?? 0) === BATCH);
+    }
+  }
+
+  /**
+   * The floor moves in the transaction that deletes: a position above it can always be served. The events are found from
+   * the oldest on, which needs no index on their time.
+   */
+  async #pruneEvents(): Promise<number> {
+    const { rows } = await this.#pool.query<{ pruned: number }>(
+      `with old as (
+         select seq from (select seq, created_at from events order by seq limit ${BATCH}) oldest
+         where created_at < now() - $1 * interval '1 millisecond'
+       ), gone as (
+         delete from events where seq <= (select max(seq) from old) returning seq
+       ), moved as (
+         update feed_head set floor = greatest(floor, (select max(seq) from gone)) where exists (select 1 from gone)
+       )
+       select count(*) as pruned from gone`,
+      [this.#retention],
+    );
+    return rows[0]?.pruned ?? 0;
+  }
+}

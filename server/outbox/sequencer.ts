@@ -1,0 +1,136 @@
+import type pg from 'pg';
+import type { Logger } from '../logger.ts';
+
+/** How many events one call numbers at most: bounds the transaction and the memory of whoever reads the batch. */
+const BATCH = 500;
+
+/** How long to sleep when nobody wakes us: finds what another node committed and died before numbering. Milliseconds. */
+const INTERVAL = 50;
+
+/** How long to wait, when woken, for another node that is just numbering: our row may lie behind its batch. */
+const BUSY_INTERVAL = 5;
+
+/** A run of events that has just been numbered: both ends inclusive. */
+export interface Numbered {
+  first: number;
+  last: number;
+}
+
+/**
+ * Gives committed events their numbers: 1, 2, 3 … without gaps, in an order that no reader can see change.
+ *
+ * A write appends to the outbox as the last statement of its transaction. `number_events` (migrations) then, in one
+ * call and one transaction:
+ *   1. locks the one row of `feed_head`, or says at once that somebody else has it;
+ *   2. moves up to 500 outbox rows, in id order, into `events`, with seq = head + 1, + 2, …;
+ *   3. moves the head and cuts the text of deleted posts out of what was logged of them;
+ *   4. commits and returns the first and the last number.
+ *
+ * No gap and no number twice: numbers are head + row_number under the row's lock, and the head moves in the same
+ * transaction, so an abort at any point gives all of them back. `events.seq` and `events.outbox_id` are unique besides.
+ *
+ * No event forgotten or numbered twice: a row is deleted from the outbox in the transaction that inserts it into the
+ * log. What is committed and not yet numbered is in the outbox; any node's next call finds it.
+ *
+ * Commit-safe: each statement of the function sees all that committed before the lock was got, and a later commit only
+ * adds rows to later batches, which get higher numbers. A reader that has seen 6 can never meet a new 5.
+ *
+ * Order: if write A was answered before write B began, A had committed and its outbox id was drawn before B's, so A is
+ * in an earlier batch or earlier in the same one. Two writes to one post exclude each other by the post's row lock, and
+ * the id is drawn inside it. A slow transaction delays nobody: its row is just not visible yet.
+ *
+ * Who dies when: before the call, the rows wait (≤ 50 ms, any node). During it, the server rolls back when it notices
+ * the lost connection, or commits, since the call is one statement and its result fits a socket buffer: a stopped
+ * process holds the lock no longer than the statement runs. After the commit and before publishing: every node's
+ * follower reads the log on its own clock. Two at once: the second finds the row locked and asks again
+ * 5 ms later if it has something to number, and so does every node's timer. Nobody is elected, so nobody can be stale.
+ */
+export class Sequencer {
+  readonly #pool: pg.Pool;
+  readonly #log: Logger;
+  readonly #onNumbered: (batch: Numbered) => void;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #woken = false;
+  #rouse: (() => void) | undefined;
+
+  /** @param onNumbered called after each batch that this process has numbered. */
+  constructor(pool: pg.Pool, log: Logger, onNumbered: (batch: Numbered) => void) {
+    this.#pool = pool;
+    this.#log = log;
+    this.#onNumbered = onNumbered;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  /** Something was committed on this node: number it now rather than at the next tick. */
+  wake(): void {
+    this.#woken = true;
+    this.#rouse?.();
+  }
+
+  /** Ends the loop after the call in flight. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#rouse?.();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    let due = false; // something of ours may still wait for its number
+    while (!this.#stopped) {
+      due ||= this.#woken;
+      this.#woken = false; // before the call: a commit that lands during it must still wake us
+      let numbered = 0;
+      let busy = false;
+      try {
+        const batch = await this.#number();
+        busy = batch === 'busy';
+        if (typeof batch === 'object') {
+          numbered = batch.last - batch.first + 1;
+          this.#onNumbered(batch);
+        }
+        if (!busy) due = false;
+        failures = 0;
+      } catch (error) {
+        failures += 1;
+        if (failures === 1) this.#log.warn({ err: error }, 'numbering failed; it goes on by itself');
+      }
+      if (failures > 0) await this.#sleep(Math.min(1000, INTERVAL * 2 ** failures), false);
+      else if (busy && due) await this.#sleep(BUSY_INTERVAL, false);
+      else if (numbered < BATCH && !this.#woken) await this.#sleep(INTERVAL, true);
+    }
+  }
+
+  async #number(): Promise<Numbered | 'busy' | undefined> {
+    const { rows } = await this.#pool.query<{ first_seq: number | null; last_seq: number | null }>({
+      name: 'number-events',
+      text: 'select first_seq, last_seq from number_events($1)',
+      values: [BATCH],
+    });
+    const row = rows[0];
+    if (!row) return undefined;
+    return row.first_seq === null || row.last_seq === null
+      ? 'busy'
+      : { first: row.first_seq, last: row.last_seq };
+  }
+
+  #sleep(duration: number, wakeable: boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        if (!wakeable && !this.#stopped) return;
+        clearTimeout(timer);
+        this.#rouse = undefined;
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#rouse = undefined;
+        resolve();
+      }, duration);
+      this.#rouse = wake;
+    });
+  }
+}

@@ -1,0 +1,36 @@
+import type { Sort } from './schemas.ts';
+
+/** The last row of a page: the next one begins after it, whatever has been added before it meanwhile. */
+export interface Cursor {
+  /** The sort key as PostgreSQL writes it, so that none of its precision is lost. */
+  key: string;
+  id: number;
+}
+
+const keyShape: Record<Sort, RegExp> = {
+  new: /^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?$/,
+  top: /^\d{1,10}$/,
+  hot: /^-?\d{1,10}(\.\d{1,20})?$/,
+};
+
+/** An opaque string for the `Link` header. */
+export function writeCursor(sort: Sort, { key, id }: Cursor): string {
+  return Buffer.from(JSON.stringify([sort, key, id])).toString('base64url');
+}
+
+/** The cursor in a string; undefined if it is not one, or of another sort. */
+export function readCursor(cursor: string, sort: Sort): Cursor | undefined {
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(parts) || parts.length !== 3 || parts[0] !== sort) return undefined;
+  const [, key, id] = parts as unknown[];
+  if (typeof key !== 'string' || !keyShape[sort].test(key)) return undefined;
+  if (sort === 'top' && Number(key) > 2_147_483_647) return undefined;
+  if (sort === 'new' && Number.isNaN(Date.parse(key.slice(0, 10)))) return undefined;
+  if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1) return undefined;
+  return { key, id };
+}

@@ -1,0 +1,160 @@
+import { problem } from '../http/problem.ts';
+import { Reply, route } from '../http/route.ts';
+import * as commands from './commands.ts';
+import { entityTag } from './present.ts';
+import * as queries from './queries.ts';
+import * as schemas from './schemas.ts';
+import Joi from 'joi';
+
+const ifMatch = {
+  'If-Match': {
+    description: 'Change the post only if it is still at this version (an `ETag` that you were given)',
+    schema: Joi.string().max(500),
+  },
+};
+const etag = { ETag: 'The version of the answer, for `If-Match`' };
+
+export const postRoutes = [
+  route({
+    method: 'get',
+    path: '/posts',
+    summary: 'A page of the feed',
+    description:
+      'Published posts and your own drafts, newest first, by votes or by rank. To follow on without a hole, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`.',
+    tag: 'Posts',
+    access: 'user',
+    limit: 'read',
+    query: schemas.listPosts,
+    answers: { 200: schemas.posts, 401: problem, 422: problem },
+    answerHeaders: {
+      Link: 'RFC 8288: `rel="next"` is the next page, by a cursor that new posts do not shift',
+      'X-Feed-Seq': 'The position in the event stream that this page reflects',
+      'X-Feed-Epoch': 'The numbering of that position',
+    },
+    handle: async ({ ctx, user, query, req }) => {
+      const page = await queries.feedPage(ctx, user, query);
+      return new Reply(page.posts, {
+        headers: {
+          'X-Feed-Seq': String(page.seq),
+          'X-Feed-Epoch': page.epoch,
+          'Cache-Control': 'private, no-cache',
+          ...(page.next === undefined
+            ? {}
+            : { Link: `<${nextPage(req.originalUrl, page.next)}>; rel="next"` }),
+        },
+      });
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/posts',
+    summary: 'Publish a post, or write a draft',
+    tag: 'Posts',
+    access: 'user',
+    limit: 'write',
+    body: schemas.createPost,
+    headers: {
+      'Idempotency-Key': {
+        description: 'Said again with the same key, the request is answered again but not done again',
+        schema: schemas.idempotencyKey,
+      },
+    },
+    answers: { 201: schemas.post, 401: problem, 422: problem, 429: problem },
+    answerHeaders: { Location: 'Where the post is' },
+    handle: async ({ ctx, user, body, req }) => {
+      const post = await commands.createPost(ctx, user, body, req.get('idempotency-key'));
+      return new Reply(post, { headers: { Location: `/posts/${post.id}`, ETag: entityTag(post) } });
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/posts/:id',
+    summary: 'One post',
+    tag: 'Posts',
+    access: 'user',
+    limit: 'read',
+    params: schemas.postParams,
+    answers: { 200: schemas.post, 401: problem, 404: problem, 422: problem },
+    answerHeaders: etag,
+    handle: async ({ ctx, user, params }) => {
+      const post = await queries.postById(ctx, user, params.id);
+      return new Reply(post, { headers: { ETag: entityTag(post), 'Cache-Control': 'private, no-cache' } });
+    },
+  }),
+  route({
+    method: 'put',
+    path: '/posts/:id',
+    summary: 'Replace a post',
+    tag: 'Posts',
+    access: 'user',
+    limit: 'write',
+    params: schemas.postParams,
+    body: schemas.replacePost,
+    headers: ifMatch,
+    answers: {
+      200: schemas.post,
+      401: problem,
+      403: problem,
+      404: problem,
+      412: problem,
+      422: problem,
+      429: problem,
+    },
+    answerHeaders: etag,
+    handle: async ({ ctx, user, params, body, req }) => {
+      const post = await commands.updatePost(ctx, user, params.id, body, req.get('if-match'));
+      return new Reply(post, { headers: { ETag: entityTag(post) } });
+    },
+  }),
+  route({
+    method: 'patch',
+    path: '/posts/:id',
+    summary: 'Change parts of a post; publish or withdraw it',
+    tag: 'Posts',
+    access: 'user',
+    limit: 'write',
+    params: schemas.postParams,
+    body: schemas.editPost,
+    headers: ifMatch,
+    answers: {
+      200: schemas.post,
+      401: problem,
+      403: problem,
+      404: problem,
+      412: problem,
+      422: problem,
+      429: problem,
+    },
+    answerHeaders: etag,
+    handle: async ({ ctx, user, params, body, req }) => {
+      const post = await commands.updatePost(ctx, user, params.id, body, req.get('if-match'));
+      return new Reply(post, { headers: { ETag: entityTag(post) } });
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/posts/:id',
+    summary: 'Delete a post with its votes',
+    tag: 'Posts',
+    access: 'user',
+    limit: 'write',
+    params: schemas.postParams,
+    answers: {
+      204: 'The post is gone.',
+      401: problem,
+      403: problem,
+      404: problem,
+      422: problem,
+      429: problem,
+    },
+    handle: ({ ctx, user, params }) => commands.deletePost(ctx, user, params.id),
+  }),
+];
+
+function nextPage(url: string, cursor: string): string {
+  const [path, query] = url.split('?', 2);
+  const params = new URLSearchParams(query);
+  params.delete('skip');
+  params.set('cursor', cursor);
+  return `${path}?${params.toString()}`;
+}

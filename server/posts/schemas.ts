@@ -1,0 +1,112 @@
+import Joi from 'joi';
+import {
+  count,
+  id,
+  type Infer,
+  listOf,
+  object,
+  oneOf,
+  optional,
+  text,
+  timestamp,
+  visibleText,
+  withDefault,
+} from '../http/schema.ts';
+
+const title = visibleText().max(200).description('Shown in the feed').example('Hello');
+const content = text().allow('').max(10_000).description('Plain text').example('First words.');
+const published = Joi.boolean()
+  .strict()
+  .description('`false`: a draft, which only its owner sees and nobody hears of');
+
+export const createPost = object({
+  title,
+  content,
+  published: withDefault(published, true),
+}).id('CreatePost');
+
+export const replacePost = object({
+  title,
+  content,
+  published: withDefault(published, true),
+}).id('ReplacePost');
+
+export const editPost = object({
+  title: optional(title),
+  content: optional(content),
+  published: optional(published),
+})
+  .min(1)
+  .id('EditPost');
+
+export const postParams = object({ id: id().description("The post's id").example(1) });
+
+export const owner = object({ id: id(), username: Joi.string() }).id('Owner');
+
+const postFields = {
+  id: id(),
+  title: Joi.string(),
+  content: Joi.string().allow(''),
+  published: Joi.boolean(),
+  created_at: timestamp(),
+  updated_at: timestamp(),
+  version: Joi.number().integer().min(1).description('Grows by one with each edit'),
+  owner_id: id(),
+  owner,
+  votes: count().description('The number of votes at `rev`'),
+  rev: count().description('Grows with each change of `votes`'),
+};
+
+/** A post as it is in events: the same for everyone. */
+export const postView = object({
+  ...postFields,
+  title: Joi.string().allow(''),
+  owner: object({ id: id(), username: Joi.string().allow('') }),
+  redacted: optional(oneOf(true)).description(
+    'Only in a replay: deleted later in the log, so its text is gone from here. The `post:deleted` follows',
+  ),
+}).id('PostEvent');
+
+/** A post as a REST answer: with what only its asker knows. */
+export const post = object({
+  ...postFields,
+  voted: Joi.boolean().description('Whether the asker has voted for it'),
+}).id('Post');
+
+export const posts = listOf(post);
+
+export const sorts = ['new', 'top', 'hot'] as const;
+export type Sort = (typeof sorts)[number];
+
+export const listPosts = object({
+  limit: withDefault(Joi.number().integer().min(1).max(100).description('How many at most'), 10),
+  skip: withDefault(
+    Joi.number()
+      .integer()
+      .min(0)
+      .max(Number.MAX_SAFE_INTEGER)
+      .description('How many to pass over; a cursor is faster and does not shift'),
+    0,
+  ),
+  search: withDefault(
+    text()
+      .allow('')
+      .max(200)
+      .description('Text that title or content contains, in any case; `%` and `_` mean themselves'),
+    '',
+  ),
+  sort: withDefault(
+    oneOf(...sorts).description(
+      '`new`: newest first; `top`: most votes first; `hot`: votes weighed against age',
+    ),
+    'new',
+  ),
+  owner_id: optional(id().description("Only this user's posts")),
+  cursor: optional(Joi.string().max(200).description('From the `Link` header of the page before')),
+});
+export type ListPosts = Infer<typeof listPosts>;
+
+export const idempotencyKey = Joi.string()
+  .pattern(/^[\x21-\x7e]{1,255}$/, '1 to 255 visible ASCII characters')
+  .description('Say the same again and nothing is done twice, for a day')
+  .example('5f0c7c0e-7f4e-4c5d-9a55-0a2f4c3f9d3b');

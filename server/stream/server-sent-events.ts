@@ -1,0 +1,133 @@
+import type { Request, Response } from 'express';
+import type { Connection } from '../auth/connections.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { Context } from '../context.ts';
+import { AppError } from '../errors.ts';
+import { type LogEntry, readHead, readLog } from '../outbox/log.ts';
+import { unservable } from './queries.ts';
+import { newEvents } from './waiting.ts';
+
+/** A comment line as often as this keeps proxies from closing a quiet stream. Milliseconds. */
+const HEARTBEAT = 15_000;
+const PAGE = 100;
+/** How long a client may leave what was written unread. Milliseconds. */
+const PATIENCE = 10_000;
+/** Streams of one user on this node. */
+const MAX_PER_USER = 20;
+
+/**
+ * The feed as Server-Sent Events (the HTML standard, 9.2), from the same log as the sockets'. The `id` of each event is
+ * `epoch:seq`, so a browser's own reconnection resumes exactly.
+ */
+export async function serveStream(
+  ctx: Context,
+  user: Identity,
+  query: { after?: number; epoch?: string },
+  req: Request,
+  res: Response,
+): Promise<void> {
+  if (ctx.connections.countOf(user.id) >= MAX_PER_USER + ctx.maxSocketsPerUser) {
+    throw new AppError('too_many_requests', 'This user has too many open connections.');
+  }
+  let open = true;
+  const connection: Connection = {
+    identity: user,
+    end: (code, detail) => {
+      res.write(`event: session:closed\ndata: ${JSON.stringify({ code, detail })}\n\n`);
+      close();
+    },
+    expiring: (expiresAt) => {
+      res.write(
+        `event: session:expiring\ndata: ${JSON.stringify({ expires_at: new Date(expiresAt).toISOString() })}\n\n`,
+      );
+    },
+  };
+  const close = () => {
+    open = false;
+    ctx.connections.remove(connection);
+    res.end();
+    // A client that does not read would hold the rest forever.
+    setTimeout(() => res.destroy(), 1000).unref();
+  };
+  // Known first, looked up afterwards: a revocation in between is not missed.
+  ctx.connections.add(connection);
+  res.once('close', () => {
+    open = false;
+    ctx.connections.remove(connection);
+  });
+  try {
+    await ctx.liveSessions.require(user, { fresh: true });
+  } catch (error) {
+    ctx.connections.remove(connection);
+    throw error;
+  }
+
+  res.status(200).set({
+    'Content-Type': 'text/event-stream; charset=utf-8',
+    'Cache-Control': 'no-store, no-transform',
+    'X-Accel-Buffering': 'no',
+  });
+  res.flushHeaders();
+  let { after, epoch } = startOf(query, req.get('last-event-id'), ctx.feed.seq);
+  let wroteAt = Date.now();
+  const write = async (text: string): Promise<boolean> => {
+    wroteAt = Date.now();
+    return res.write(text) || (await drained(res));
+  };
+  const head = await readHead(ctx.feedPool);
+  const reason = unservable({ after, epoch }, head);
+  if (reason) {
+    await write(
+      `id: ${head.epoch}:${head.seq}\nevent: reset\ndata: ${JSON.stringify({ epoch: head.epoch, seq: head.seq, reason })}\n\n`,
+    );
+    after = head.seq;
+  }
+  epoch = head.epoch;
+  while (open) {
+    const entries: LogEntry[] = ctx.feed.recent(after, PAGE) ?? (await readLog(ctx.feedPool, after, PAGE));
+    if (!open) return;
+    if (ctx.feed.epoch !== epoch || (entries[0] && entries[0].seq !== after + 1)) {
+      // Renumbered or pruned beneath it: the client comes back with its position and is told `reset`.
+      close();
+      return;
+    }
+    for (const entry of entries) {
+      if (!(await write(`id: ${epoch}:${entry.seq}\nevent: ${entry.name}\ndata: ${entry.json}\n\n`))) {
+        close();
+        return;
+      }
+      after = entry.seq;
+      if (!open) return;
+    }
+    if (entries.length > 0) continue;
+    await newEvents(ctx.feed, after, Math.max(1, wroteAt + HEARTBEAT - Date.now()), res);
+    if (open && Date.now() - wroteAt >= HEARTBEAT && !(await write(': \n\n'))) close();
+  }
+}
+
+function startOf(
+  query: { after?: number; epoch?: string },
+  lastEventId: string | undefined,
+  now: number,
+): { after: number; epoch: string | undefined } {
+  if (lastEventId === undefined) return { after: query.after ?? now, epoch: query.epoch };
+  const at = lastEventId.lastIndexOf(':');
+  return { after: Number(lastEventId.slice(at + 1)), epoch: at < 0 ? query.epoch : lastEventId.slice(0, at) };
+}
+
+/** Whether the client has read what was written, within its time. */
+function drained(res: Response): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = (value: boolean) => {
+      clearTimeout(timer);
+      res.off('drain', yes);
+      res.off('close', no);
+      resolve(value);
+    };
+    const yes = () => done(true);
+    const no = () => done(false);
+    const timer = setTimeout(no, PATIENCE);
+    res.once('drain', yes);
+    res.once('close', no);
+  });
+}

@@ -1,0 +1,33 @@
+import type { Response } from 'express';
+import type { Follower } from '../feed/follower.ts';
+
+const waiting = new WeakMap<Follower, Set<(seq: number) => void>>();
+
+/** Resolves when the node has an event beyond `after`, when the time is over, or when the asker has gone. */
+export function newEvents(feed: Follower, after: number, milliseconds: number, res: Response): Promise<void> {
+  if (feed.seq > after) return Promise.resolve();
+  let all = waiting.get(feed);
+  if (!all) {
+    const ours = new Set<(seq: number) => void>();
+    all = ours;
+    waiting.set(feed, ours);
+    feed.on('events', () => {
+      for (const look of [...ours]) look(feed.seq);
+    });
+  }
+  const waiters = all;
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      waiters.delete(look);
+      res.off('close', done);
+      resolve();
+    };
+    const look = (seq: number) => {
+      if (seq > after) done();
+    };
+    const timer = setTimeout(done, milliseconds);
+    res.once('close', done);
+    waiters.add(look);
+  });
+}

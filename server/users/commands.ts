@@ -1,0 +1,122 @@
+import { randomInt } from 'node:crypto';
+import type { Transaction } from 'sequelize';
+import { User } from '../../models/index.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { Context } from '../context.ts';
+import { violatedConstraint } from '../database/connection.ts';
+import { AppError, unauthorized } from '../errors.ts';
+import { appendAll } from '../outbox/append.ts';
+import { presentPost } from '../posts/present.ts';
+import { lockFootprint, removeFootprint, renamePosts } from './footprint.ts';
+import { type OwnUser, presentOwnUser } from './present.ts';
+
+export interface SignUp {
+  email: string;
+  password: string;
+  username?: string;
+}
+
+/** @throws {AppError} 409 if the e-mail address or the name is taken */
+export async function signUp(ctx: Context, input: SignUp): Promise<OwnUser> {
+  const passwordHash = await ctx.passwords.hash(input.password);
+  for (let attempt = 1; ; attempt += 1) {
+    const username = input.username ?? inventUsername();
+    try {
+      return presentOwnUser(await User.create({ email: input.email, username, passwordHash }));
+    } catch (error) {
+      const invented = input.username === undefined && violatedConstraint(error) === 'users_username_key';
+      if (!invented || attempt === 5) throw taken(error) ?? error;
+    }
+  }
+}
+
+/** Not made from the e-mail address, which is nobody's business. */
+function inventUsername(): string {
+  return `user-${randomInt(36 ** 7)
+    .toString(36)
+    .padStart(7, '0')}`;
+}
+
+function taken(error: unknown): AppError | undefined {
+  const field = { users_email_key: 'email', users_username_key: 'username' }[violatedConstraint(error) ?? ''];
+  if (field === undefined) return undefined;
+  const said = field === 'email' ? 'This e-mail address is already registered.' : 'This username is taken.';
+  return new AppError('conflict', said, { errors: [{ loc: ['body', field], msg: said, type: 'any.taken' }] });
+}
+
+export interface EditUser {
+  username?: string;
+  email?: string;
+  password?: string;
+  current_password?: string;
+}
+
+/**
+ * Changes the user's own account. A new password ends all other sessions; a new name is a change of each of the user's
+ * posts, and every client hears of it.
+ * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address
+ */
+export async function editUser(ctx: Context, viewer: Identity, input: EditUser): Promise<OwnUser> {
+  const proof =
+    input.current_password === undefined
+      ? undefined
+      : await provePassword(ctx, viewer, input.current_password);
+  const passwordHash = input.password === undefined ? undefined : await ctx.passwords.hash(input.password);
+  try {
+    return await ctx.db.transaction(async (tx) => {
+      const user = await lockUser(tx, viewer, proof);
+      const renamed = input.username !== undefined && input.username !== user.username;
+      user.set({
+        ...(input.username === undefined ? {} : { username: input.username }),
+        ...(input.email === undefined ? {} : { email: input.email }),
+        ...(passwordHash === undefined ? {} : { passwordHash }),
+      });
+      await user.save({ transaction: tx });
+      if (passwordHash !== undefined) {
+        await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
+      }
+      if (renamed) await appendAll(tx, 'post:updated', (await renamePosts(tx, user.id)).map(presentPost));
+      return presentOwnUser(user);
+    });
+  } catch (error) {
+    throw taken(error) ?? error;
+  }
+}
+
+/** Deletes the user with posts, votes and sessions; the tallies follow, and every client is told of the posts. */
+export async function deleteUser(ctx: Context, viewer: Identity, password: string): Promise<void> {
+  const proof = await provePassword(ctx, viewer, password);
+  const tallies = await ctx.db.transaction(async (tx) => {
+    const user = await lockUser(tx, viewer, proof);
+    await lockFootprint(tx, user.id);
+    const { publishedPosts, changedTallies } = await removeFootprint(tx, user.id);
+    await ctx.revocations.revoke(tx, user.id);
+    await user.destroy({ transaction: tx });
+    await appendAll(
+      tx,
+      'post:deleted',
+      publishedPosts.map((id) => ({ id })),
+    );
+    return changedTallies;
+  });
+  ctx.reportTallies(tallies);
+}
+
+/** The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. */
+async function provePassword(ctx: Context, viewer: Identity, password: string): Promise<string> {
+  const user = await User.findByPk(viewer.id);
+  if (!(await ctx.passwords.matches(password, user?.passwordHash)) || !user) {
+    throw new AppError('invalid_credentials', 'The password is wrong.');
+  }
+  return user.passwordHash;
+}
+
+/** The user's row, locked. Its hash must still be the one that was proved: another request may have changed it since. */
+async function lockUser(tx: Transaction, viewer: Identity, proof: string | undefined): Promise<User> {
+  const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.UPDATE });
+  if (!user) throw unauthorized('The user of this access token has been deleted.');
+  if (proof !== undefined && user.passwordHash !== proof) {
+    throw new AppError('invalid_credentials', 'The password has been changed meanwhile.');
+  }
+  return user;
+}

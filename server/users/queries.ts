@@ -1,0 +1,18 @@
+import { User } from '../../models/index.ts';
+import type { Identity } from '../auth/identity.ts';
+import { AppError, unauthorized } from '../errors.ts';
+import { type OwnUser, presentOwnUser, presentUser, type PublicUser } from './present.ts';
+
+/** @throws {AppError} 404 */
+export async function publicProfile(id: number): Promise<PublicUser> {
+  const user = await User.findByPk(id);
+  if (!user) throw new AppError('not_found', `There is no user ${id}.`);
+  return presentUser(user);
+}
+
+/** @throws {AppError} 401 if the user has just been deleted */
+export async function ownView(viewer: Identity): Promise<OwnUser> {
+  const user = await User.findByPk(viewer.id);
+  if (!user) throw unauthorized('The user of this access token has been deleted.');
+  return presentOwnUser(user);
+}

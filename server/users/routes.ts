@@ -1,0 +1,68 @@
+import { problem } from '../http/problem.ts';
+import { Reply, route } from '../http/route.ts';
+import * as commands from './commands.ts';
+import * as queries from './queries.ts';
+import * as schemas from './schemas.ts';
+
+export const userRoutes = [
+  route({
+    method: 'post',
+    path: '/users',
+    summary: 'Sign up',
+    tag: 'Users',
+    access: 'anyone',
+    limit: 'signup',
+    body: schemas.signUp,
+    answers: { 201: schemas.ownUser, 409: problem, 422: problem, 429: problem },
+    answerHeaders: { Location: 'Where the public profile is' },
+    handle: async ({ ctx, body }) => {
+      const user = await commands.signUp(ctx, body);
+      return new Reply(user, { headers: { Location: `/users/${user.id}` } });
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/users/me',
+    summary: 'Your own account',
+    tag: 'Users',
+    access: 'user',
+    limit: 'read',
+    answers: { 200: schemas.ownUser, 401: problem },
+    handle: ({ user }) => queries.ownView(user),
+  }),
+  route({
+    method: 'patch',
+    path: '/users/me',
+    summary: 'Change your account',
+    description:
+      'A new e-mail address or password needs the current password. A new password ends all other sessions.',
+    tag: 'Users',
+    access: 'user',
+    limit: 'login',
+    body: schemas.editUser,
+    answers: { 200: schemas.ownUser, 401: problem, 403: problem, 409: problem, 422: problem, 429: problem },
+    handle: ({ ctx, user, body }) => commands.editUser(ctx, user, body),
+  }),
+  route({
+    method: 'delete',
+    path: '/users/me',
+    summary: 'Delete your account with your posts and votes',
+    tag: 'Users',
+    access: 'user',
+    limit: 'login',
+    body: schemas.deleteUser,
+    answers: { 204: 'The account is gone.', 401: problem, 403: problem, 422: problem, 429: problem },
+    handle: ({ ctx, user, body }) => commands.deleteUser(ctx, user, body.password),
+  }),
+  route({
+    method: 'get',
+    path: '/users/:id',
+    summary: 'A public profile',
+    tag: 'Users',
+    access: 'anyone',
+    limit: 'read',
+    params: schemas.userParams,
+    answers: { 200: schemas.publicUser, 404: problem, 422: problem },
+    handle: ({ params }) => queries.publicProfile(params.id),
+  }),
+];

@@ -1,0 +1,31 @@
+import type { Identity } from '../auth/identity.ts';
+import type { Context } from '../context.ts';
+import { AppError, unauthorized } from '../errors.ts';
+
+export interface VoteView {
+  post_id: number;
+  votes: number;
+  rev: number;
+  voted: boolean;
+}
+
+/**
+ * Votes for a post or takes the vote back. Saying it twice is a fault only if `strict`.
+ * @throws {AppError} 404 no such post; if strict, 409 already voted and 404 no vote to take back
+ */
+export async function castVote(
+  ctx: Context,
+  user: Identity,
+  postId: number,
+  up: boolean,
+  { strict }: { strict: boolean },
+): Promise<VoteView> {
+  const { outcome, votes, rev } = await ctx.ballots.cast(user.id, postId, up);
+  if (outcome === 'no_user') throw unauthorized('The user of this access token has been deleted.');
+  if (outcome === 'no_post') throw new AppError('not_found', `There is no post ${postId}.`);
+  if (strict && outcome === 'already')
+    throw new AppError('conflict', `You have already voted on post ${postId}.`);
+  if (strict && outcome === 'absent')
+    throw new AppError('not_found', `You have no vote on post ${postId} to take back.`);
+  return { post_id: postId, votes, rev, voted: up };
+}

@@ -1,0 +1,44 @@
+import { problem } from '../http/problem.ts';
+import { route } from '../http/route.ts';
+import { postParams } from '../posts/schemas.ts';
+import * as commands from './commands.ts';
+import * as schemas from './schemas.ts';
+
+export const voteRoutes = [
+  route({
+    method: 'post',
+    path: '/vote',
+    summary: 'Vote for a post (dir 1) or take the vote back (dir 0)',
+    tag: 'Votes',
+    access: 'user',
+    limit: 'write',
+    body: schemas.castVote,
+    answers: { 201: schemas.voteView, 401: problem, 404: problem, 409: problem, 422: problem, 429: problem },
+    handle: ({ ctx, user, body }) =>
+      commands.castVote(ctx, user, body.post_id, body.dir === 1, { strict: true }),
+  }),
+  route({
+    method: 'put',
+    path: '/posts/:id/vote',
+    summary: 'Have a vote on a post',
+    description: 'Idempotent: saying it twice is no error.',
+    tag: 'Votes',
+    access: 'user',
+    limit: 'write',
+    params: postParams,
+    answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
+    handle: ({ ctx, user, params }) => commands.castVote(ctx, user, params.id, true, { strict: false }),
+  }),
+  route({
+    method: 'delete',
+    path: '/posts/:id/vote',
+    summary: 'Have no vote on a post',
+    description: 'Idempotent: saying it twice is no error.',
+    tag: 'Votes',
+    access: 'user',
+    limit: 'write',
+    params: postParams,
+    answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
+    handle: ({ ctx, user, params }) => commands.castVote(ctx, user, params.id, false, { strict: false }),
+  }),
+];
