@@ -105,6 +105,25 @@ describe('Dockerfile', () => {
     expect(final).to.match(/NODE_ENV=production HOST=0\.0\.0\.0/);
   });
 
+  it('has every package that the server imports: those for development are not in the image', async () => {
+    const manifest = JSON.parse(await read('package.json')) as { dependencies: Record<string, string> };
+    const imported = new Set<string>();
+    for (const folder of ['server', 'models']) {
+      for (const file of await readdir(join(root, folder), { recursive: true })) {
+        if (!file.endsWith('.ts')) continue;
+        const text = await read(join(folder, file));
+        // A type-only import is erased; any other is there at runtime. A dynamic one may be of an optional package.
+        for (const [, name] of text.matchAll(
+          /^(?:import|export)\s+(?!type\s)(?:[\w*{}\s,$]*\sfrom\s+)?'((?:@[^/']+\/)?[^./'][^/']*)/gm,
+        )) {
+          if (name !== undefined && !name.startsWith('node:')) imported.add(name);
+        }
+      }
+    }
+    expect(imported).to.include('express');
+    expect([...imported].filter((name) => !(name in manifest.dependencies))).to.be.empty;
+  });
+
   it('leaves secrets, data and the host’s modules out of the image', async () => {
     const ignored = (await read('.dockerignore')).split('\n');
     expect(ignored).to.include.members(['.env', '.git', 'data', '**/node_modules', '**/dist']);
