@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { Sequelize, type Transaction } from 'sequelize';
+import { QueryTypes, Sequelize, type Transaction } from 'sequelize';
 import { defineModels, modelDefaults } from '../../models/index.ts';
 import type { Logger } from '../logger.ts';
 
@@ -141,7 +141,8 @@ function refuseFalseCommits(sequelize: Sequelize): void {
   };
   const commit = queries.commitTransaction.bind(queries);
   queries.commitTransaction = async (transaction, options) => {
-    const answer = await commit(transaction, options);
+    // A transaction's own `type` (SQLite's) stands where the query's is looked for.
+    const answer = await commit(transaction, { ...options, type: QueryTypes.RAW });
     const tag = Array.isArray(answer) ? (answer[1] as { command?: string } | undefined)?.command : undefined;
     if (tag !== 'COMMIT')
       throw new Error(`COMMIT was answered with ${tag ?? 'nothing'}: the transaction had failed`);
