@@ -140,7 +140,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
   const given = Object.fromEntries(
     Object.entries(env).filter(([key, value]) => value !== '' && Object.hasOwn(variables, key)),
   );
-  const result = Joi.object(variables).validate(given, { abortEarly: false, errors: { wrap: { label: false } } });
+  const result = Joi.object(variables).validate(given, {
+    abortEarly: false,
+    errors: { wrap: { label: false } },
+  });
   if (result.error) throw new ConfigError(result.error.details.map((detail) => detail.message).join('\n'));
   const value = result.value as Environment;
   if (value.NODE_ENV === 'production' && value.JWT_SECRET.length === 0) {

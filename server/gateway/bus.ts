@@ -62,11 +62,7 @@ export class Bus {
   }
 
   publish<K extends keyof BusMessages>(kind: K, message: BusMessages[K]): void {
-    try {
-      this.#io.serverSideEmit(CHANNEL, kind, message);
-    } catch {
-      // Without a cluster adapter there is nobody to tell.
-    }
+    if (this.#publisher) this.#io.serverSideEmit(CHANNEL as never, kind as never, message as never);
   }
 
   /** Messages of other nodes. They come from outside the process: what does not look right is ignored. */

@@ -131,7 +131,9 @@ function answer(
   if (!known) throw new AppError('not_found', `There is no message "${name.slice(0, 50)}".`);
   const input = check(known.schema, 'payload', payload);
   if (input.errors) {
-    throw new AppError('invalid', `${input.errors[0]?.msg ?? 'The payload is not valid'}.`, { errors: input.errors });
+    throw new AppError('invalid', `${input.errors[0]?.msg ?? 'The payload is not valid'}.`, {
+      errors: input.errors,
+    });
   }
   return known.handle(subscriber, input.value, options);
 }

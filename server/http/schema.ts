@@ -26,7 +26,7 @@ export function object<S extends Shape>(shape: S): Joi.ObjectSchema<InferShape<S
     key,
     schema._flags.presence === undefined && !('default' in schema._flags) ? schema.required() : schema,
   ]);
-// eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- Joi's own schema for an object of no keys
+  // eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- Joi's own schema for an object of no keys
   return Joi.object(Object.fromEntries(keys) as Joi.PartialSchemaMap<InferShape<S>>);
 }
 

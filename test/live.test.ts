@@ -1,0 +1,42 @@
+import { expect } from 'chai';
+import type { PostView, Ready, Tally } from '../server/events.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+describe('the live feed, seen by a stock client', () => {
+  let world: World;
+  let alice: TestUser;
+  let bob: TestUser;
+
+  before(async () => {
+    world = await createWorld();
+    alice = await world.user('alice');
+    bob = await world.user('bob');
+  });
+  after(() => world.close());
+
+  it('tells a post written, edited, voted for and deleted, in order', async () => {
+    const socket = world.socket({ token: bob.token });
+    const ready = await new Promise<Ready>((resolve) => socket.once('ready', resolve));
+    expect(ready).to.include({ outcome: 'current', user_id: bob.id });
+    const heard: [string, number][] = [];
+    const tallies: Tally[] = [];
+    socket.on('post:created', (_post, { seq }) => heard.push(['created', seq]));
+    socket.on('post:updated', (_post, { seq }) => heard.push(['updated', seq]));
+    socket.on('post:deleted', (_post, { seq }) => heard.push(['deleted', seq]));
+    socket.on('votes', (some) => tallies.push(...some));
+
+    const { body: post } = await alice.post<PostView>('/posts', { title: 'Hello', content: 'world' });
+    await bob.post('/vote', { post_id: post.id, dir: 1 });
+    await alice.patch(`/posts/${post.id}`, { title: 'Hi' });
+    await until('the tally', () => tallies.some((tally) => tally.post_id === post.id && tally.votes === 1));
+    await alice.delete(`/posts/${post.id}`);
+    await until('three events', () => heard.length === 3);
+    const first = ready.seq + 1;
+    expect(heard).to.deep.equal([
+      ['created', first],
+      ['updated', first + 1],
+      ['deleted', first + 2],
+    ]);
+  });
+});
