@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import type { Changes, PostgreSQL } from '@pgkit/migra';
+import { dropDatabase } from './drop-database.ts';
 import { migrate } from './migrate.ts';
 import { syncModels } from './sync-models.ts';
 
@@ -34,38 +36,62 @@ export async function schemaDrift(
     await wanted(b);
     await forgetBookkeeping(a);
     await forgetBookkeeping(b);
-    return { up: await difference(a, b), down: await difference(b, a) };
+    return compareSchemas(a, b);
   });
 }
 
-/** The statements that turn the schema of one database into that of another. */
-async function difference(from: string, to: string): Promise<string[]> {
-  const { run } = await import('@pgkit/migra'); // a development dependency: the service never gets here
-  // It plans the whole difference first and then only the parts that we ask for.
-  const migration = await run(from, to, { unsafe: true, schema: 'public' });
-  const { changes } = migration;
-  try {
-    migration.clear();
-    migration.set_safety(false);
-    migration.add(changes.enums({ creations_only: true, modifications: false }));
-    migration.add(changes.sequences({ creations_only: true }));
-    migration.add(changes.non_pk_constraints({ drops_only: true }));
-    migration.add(changes.pk_constraints({ drops_only: true }));
-    migration.add(changes.non_mv_indexes({ drops_only: true }));
-    migration.add(changes.tables_only_selectables());
-    migration.add(changes.sequences({ drops_only: true }));
-    migration.add(changes.enums({ drops_only: true, modifications: false }));
-    migration.add(changes.non_mv_indexes({ creations_only: true }));
-    migration.add(changes.pk_constraints({ creations_only: true }));
-    migration.add(changes.non_pk_constraints({ creations_only: true }));
-    return [...migration.statements].map((statement) => statement.trim()).filter((text) => text !== '');
-  } finally {
-    for (const side of [migration.s_from, migration.s_target]) {
-      // migra opens a pool for a URL and leaves it open.
-      if ('end' in side && typeof side.end === 'function') await (side.end as () => Promise<void>)();
-    }
-  }
+/** The difference between the schemas of two databases. */
+export async function compareSchemas(fromUrl: string, toUrl: string): Promise<Drift> {
+  const { Changes } = await import('@pgkit/migra'); // a development dependency: the service never gets here
+  const [from, to] = await Promise.all([inspect(fromUrl), inspect(toUrl)]);
+  return { up: statements(new Changes(from, to)), down: statements(new Changes(to, from)) };
 }
+
+/**
+ * What turns the inspected schema into the wanted one. The parts and their order are migra's own, without those of functions,
+ * triggers and views.
+ */
+function statements(changes: Changes): string[] {
+  return [
+    changes.enums({ creations_only: true, modifications: false }),
+    changes.sequences({ creations_only: true }),
+    changes.non_pk_constraints({ drops_only: true }),
+    changes.pk_constraints({ drops_only: true }),
+    changes.non_mv_indexes({ drops_only: true }),
+    changes.tables_only_selectables(),
+    changes.sequences({ drops_only: true }),
+    changes.enums({ drops_only: true, modifications: false }),
+    changes.non_mv_indexes({ creations_only: true }),
+    changes.pk_constraints({ creations_only: true }),
+    changes.non_pk_constraints({ creations_only: true }),
+  ].flatMap((part) => [...part].map((statement) => statement.trim()).filter((text) => text !== ''));
+}
+
+/**
+ * migra reads a schema through a client of its own making, whose pool says it has ended before its sessions have, which
+ * then trip over the end of the scratch database. All that it asks of one are these two.
+ */
+async function inspect(databaseUrl: string): Promise<PostgreSQL> {
+  const migra = await import('@pgkit/migra');
+  return onServer(databaseUrl, async (client) => {
+    const rows = async ({ sql }: { sql: string }) =>
+      (await client.query<Record<string, unknown>>({ text: sql, types: NUMBERS })).rows;
+    const connection = {
+      any: rows,
+      oneFirst: async (query: { sql: string }) => Object.values((await rows(query))[0] ?? {})[0],
+    };
+    const schema = await migra.PostgreSQL.create(
+      connection as unknown as Parameters<typeof migra.PostgreSQL.create>[0],
+    );
+    schema.one_schema('public');
+    return schema;
+  });
+}
+
+/** Counts and object numbers, which `pg` gives as strings where they are wide. */
+const NUMBERS = new pg.TypeOverrides();
+NUMBERS.setTypeParser(pg.types.builtins.INT8, Number);
+NUMBERS.setTypeParser(pg.types.builtins.NUMERIC, Number);
 
 /** sequelize-cli's table of executed migrations is nobody's model. */
 async function forgetBookkeeping(databaseUrl: string): Promise<void> {
@@ -96,7 +122,7 @@ async function withScratchDatabases<T>(
           })
         : error;
     } finally {
-      for (const name of names) await client.query(`drop database if exists ${name} with (force)`);
+      for (const name of names) await dropDatabase(client, name);
     }
   });
 }
@@ -108,7 +134,7 @@ async function dropAbandoned(client: pg.Client): Promise<void> {
   );
   for (const { datname } of rows) {
     const age = Date.now() / 1000 - Number(datname.slice(PREFIX.length).split('_')[0]);
-    if (age > ABANDONED_S) await client.query(`drop database if exists ${datname} with (force)`);
+    if (age > ABANDONED_S) await dropDatabase(client, datname);
   }
 }
 

@@ -5,6 +5,8 @@ import { SequelizeStorage, Umzug } from 'umzug';
 import { packageRoot } from '../paths.ts';
 import { withMigrationLock } from './migration-lock.ts';
 
+const MIGRATIONS = join(packageRoot, 'migrations');
+
 export type MigrationLog = (message: string, extra?: object) => void;
 
 /** What a file in migrations/ exports, as sequelize-cli knows it. */
@@ -21,11 +23,15 @@ interface Migration {
  * the old version may be restarted after one of the new version has migrated.
  * @returns the names of the files that were run
  */
-export async function migrate(databaseUrl: string, log: MigrationLog = () => undefined): Promise<string[]> {
+export async function migrate(
+  databaseUrl: string,
+  log: MigrationLog = () => undefined,
+  folder = MIGRATIONS,
+): Promise<string[]> {
   return withMigrationLock(databaseUrl, async (lock) => {
     const sequelize = connect(databaseUrl);
     try {
-      const umzug = migrations(sequelize);
+      const umzug = migrations(sequelize, folder);
       await warnOfUnknown(sequelize, umzug, log);
       umzug.on('migrating', ({ name }) => {
         lock.assertHeld();
@@ -43,7 +49,7 @@ export async function migrateDown(databaseUrl: string, downTo?: string): Promise
   return withMigrationLock(databaseUrl, async () => {
     const sequelize = connect(databaseUrl);
     try {
-      const umzug = migrations(sequelize);
+      const umzug = migrations(sequelize, MIGRATIONS);
       if (downTo === undefined) return (await umzug.down({ to: 0 })).map(({ name }) => name);
       const executed = (await umzug.executed()).map(({ name }) => name);
       const first = executed.find((name) => name > downTo);
@@ -63,12 +69,12 @@ function connect(databaseUrl: string): Sequelize {
   });
 }
 
-function migrations(sequelize: Sequelize): Umzug<QueryInterface> {
+function migrations(sequelize: Sequelize, folder: string): Umzug<QueryInterface> {
   // Loaded by require: the files are CommonJS, which sequelize-cli can load in a package of ES modules.
   const require = createRequire(import.meta.url);
   return new Umzug({
     migrations: {
-      glob: ['*.{cjs,js}', { cwd: join(packageRoot, 'migrations') }],
+      glob: ['*.{cjs,js}', { cwd: folder }],
       resolve: ({ name, path = '', context }) => {
         const load = () => require(path) as Migration;
         return {

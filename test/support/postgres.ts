@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { dropDatabase } from '../../server/database/drop-database.ts';
 import { startEmbedded, stopAbandoned } from '../../server/database/embedded.ts';
 import { migrate } from '../../server/database/migrate.ts';
 
@@ -117,14 +118,14 @@ async function isOld(folder: string): Promise<boolean> {
 
 async function makeTemplate(adminUrl: string): Promise<string> {
   const template = templateName();
-  await onServer(adminUrl, `create database ${template} template template0`);
+  await onServer(adminUrl, (client) => client.query(`create database ${template} template template0`));
   await migrate(databaseUrl(adminUrl, template));
   return template;
 }
 
 async function dropTemplate(adminUrl: string): Promise<void> {
   const template = await shared.tidingsTestTemplate?.catch(templateName);
-  if (template !== undefined) await onServer(adminUrl, `drop database if exists ${template} with (force)`);
+  if (template !== undefined) await onServer(adminUrl, (client) => dropDatabase(client, template));
 }
 
 /** Of this process alone, since several runs may share a server. */
@@ -134,10 +135,10 @@ function templateName(): string {
 
 async function create(adminUrl: string, template: string): Promise<TestDatabase> {
   const name = `tidings_test_${randomBytes(6).toString('hex')}`;
-  await onServer(adminUrl, `create database ${name} template ${template}`);
+  await onServer(adminUrl, (client) => client.query(`create database ${name} template ${template}`));
   return {
     url: databaseUrl(adminUrl, name),
-    drop: () => onServer(adminUrl, `drop database if exists ${name} with (force)`),
+    drop: () => onServer(adminUrl, (client) => dropDatabase(client, name)),
   };
 }
 
@@ -147,11 +148,11 @@ function databaseUrl(adminUrl: string, name: string): string {
   return url.href;
 }
 
-async function onServer(adminUrl: string, statement: string): Promise<void> {
+async function onServer(adminUrl: string, use: (client: pg.Client) => Promise<unknown>): Promise<void> {
   const client = new pg.Client({ connectionString: adminUrl, connectionTimeoutMillis: 10_000 });
   await client.connect();
   try {
-    await client.query(statement);
+    await use(client);
   } finally {
     await client.end();
   }

@@ -150,14 +150,16 @@ async function logSize(logFile: string): Promise<number> {
 }
 
 /**
- * PostgreSQL takes a pid file seriously while any process of its own user has that pid. After a reboot that may be one of
- * ours, and it would refuse to start for ever. (A cluster that is really in use is still protected by its shared memory.)
+ * PostgreSQL takes a pid file seriously while any process of its own user has that pid: after a reboot that may be one of
+ * ours, and after a kill it may be a zombie, for ever where nobody reaps (node as a container's process 1). It would refuse
+ * to start. Backends that outlive their postmaster still protect the cluster: by its shared memory, not by this file.
  */
 async function removeStrayPidFile(cluster: string): Promise<void> {
   const file = await readPidFile(cluster);
   if (file === undefined) return;
+  const alive = (await identify(file.pid)) !== undefined;
   const command = await commandOf(file.pid);
-  if (command !== '' && !command.includes('postgres')) {
+  if (!alive || (command !== '' && !command.includes('postgres'))) {
     await rm(join(cluster, 'postmaster.pid'), { force: true });
   }
 }

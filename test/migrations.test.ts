@@ -1,0 +1,144 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import pg from 'pg';
+import { compareSchemas } from '../server/database/drift.ts';
+import { migrate, migrateDown } from '../server/database/migrate.ts';
+import { withMigrationLock } from '../server/database/migration-lock.ts';
+import { packageRoot } from '../server/paths.ts';
+import { createDatabase, createEmptyDatabase, type TestDatabase } from './support/postgres.ts';
+
+const run = promisify(execFile);
+const cli = join(
+  dirname(createRequire(import.meta.url).resolve('sequelize-cli/package.json')),
+  'lib/sequelize',
+);
+
+describe('Migrations', function () {
+  this.timeout(60_000);
+  let database: TestDatabase;
+  let files: string[];
+
+  before(async () => {
+    files = (await readdir(join(packageRoot, 'migrations'))).filter((name) => name.endsWith('.cjs')).sort();
+  });
+
+  beforeEach(async () => {
+    database = await createEmptyDatabase();
+  });
+
+  afterEach(() => database.drop());
+
+  const sequelizeCli = (...args: string[]) =>
+    run(process.execPath, [cli, ...args], {
+      cwd: packageRoot,
+      env: { ...process.env, DATABASE_URL: database.url },
+    });
+
+  it('run once, in the order of their names', async () => {
+    expect(await migrate(database.url)).to.deep.equal(files);
+    expect(await migrate(database.url)).to.deep.equal([]);
+  });
+
+  it('run once when many nodes boot at the same time', async () => {
+    const made = await Promise.all([1, 2, 3, 4].map(() => migrate(database.url)));
+    expect(made.flat()).to.deep.equal(files);
+  });
+
+  it('leave nothing behind when they are all taken back, and run again', async () => {
+    await migrate(database.url);
+    expect(await migrateDown(database.url)).to.deep.equal(files.toReversed());
+    const left = await rows(
+      database.url,
+      `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relname !~ '^SequelizeMeta'
+       union all select proname from pg_proc where pronamespace = 'public'::regnamespace
+       union all select typname from pg_type where typnamespace = 'public'::regnamespace and typname !~ 'SequelizeMeta'`,
+    );
+    expect(left).to.deep.equal([]);
+    expect(await migrate(database.url)).to.deep.equal(files);
+  });
+
+  it('keep the same books as sequelize-cli, whichever of the two ran them', async () => {
+    await sequelizeCli('db:migrate');
+    expect(await migrate(database.url)).to.deep.equal([]);
+
+    await migrateDown(database.url);
+    await migrate(database.url);
+    const { stdout } = await sequelizeCli('db:migrate:status');
+    expect(stdout.match(/^up .*$/gm)).to.deep.equal(files.map((name) => `up ${name}`));
+    await sequelizeCli('db:migrate:undo:all');
+    expect(await migrate(database.url)).to.deep.equal(files);
+  });
+
+  it('make the same schema by sequelize-cli as at boot', async () => {
+    await sequelizeCli('db:migrate');
+    const other = await createDatabase();
+    expect(await compareSchemas(database.url, other.url)).to.deep.equal({ up: [], down: [] });
+    await other.drop();
+  });
+
+  it('that a newer version has run are reported and left alone', async () => {
+    await migrate(database.url);
+    await rows(database.url, `insert into "SequelizeMeta" (name) values ('29990101000000-future.cjs')`);
+    const said: { message: string; extra: object | undefined }[] = [];
+    expect(await migrate(database.url, (message, extra) => said.push({ message, extra }))).to.deep.equal([]);
+    expect(said).to.have.length(1);
+    expect(said[0]?.extra).to.deep.equal({ unknown: ['29990101000000-future.cjs'] });
+  });
+
+  it('do not wait for ever for a process that migrates', async () => {
+    const failure = await withMigrationLock(database.url, () =>
+      withMigrationLock(database.url, () => Promise.resolve(), 200).catch((error: unknown) => error),
+    );
+    expect(String(failure)).to.match(/Another process has been migrating/);
+  });
+
+  it('stop when the lock is lost', async () => {
+    const failure = await withMigrationLock(database.url, async (lock) => {
+      lock.assertHeld();
+      await rows(
+        database.url,
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'tidings migrations' and datname = current_database()`,
+      );
+      for (;;) {
+        lock.assertHeld();
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }).catch((error: unknown) => error);
+    expect(String(failure)).to.match(/lock was lost/);
+  });
+
+  it('that sequelize-cli generates are loaded by both', async () => {
+    // Inside the package, since what is to be shown is that they load although it is one of ES modules.
+    await mkdir(join(packageRoot, '.cache'), { recursive: true });
+    const folder = await mkdtemp(join(packageRoot, '.cache/migrations-'));
+    try {
+      await cp(join(packageRoot, 'migrations'), folder, { recursive: true });
+      const where = ['--migrations-path', folder];
+      await sequelizeCli('migration:generate', '--name', 'generated', ...where);
+      const name = (await readdir(folder)).find((file) => /-generated\.c?js$/.test(file));
+      expect(name).to.be.a('string');
+
+      expect(await migrate(database.url, undefined, folder)).to.include(name);
+      await sequelizeCli('db:migrate:undo', ...where);
+      await sequelizeCli('db:migrate', ...where);
+      expect(await migrate(database.url, undefined, folder)).to.deep.equal([]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+async function rows(url: string, statement: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}
