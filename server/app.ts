@@ -32,10 +32,12 @@ export const routes: readonly Route[] = [
 export interface AppOptions {
   checks: readonly HealthCheck[];
   draining: () => boolean;
+  /** The metrics of all workers together, where there are several. */
+  readMetrics?: () => Promise<string>;
 }
 
 /** The road of a request, from top to bottom. */
-export function createApp(ctx: Context, { checks, draining }: AppOptions): Express {
+export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag'); // a post has a tag of its own; a hash of each answer would be computed for nothing
@@ -90,7 +92,7 @@ export function createApp(ctx: Context, { checks, draining }: AppOptions): Expre
   );
 
   mountHealth(app, checks, draining);
-  app.get('/metrics', serveMetrics(ctx.metrics));
+  app.get('/metrics', serveMetrics(ctx.metrics, readMetrics));
   mountDocuments(app, routes);
   mountHome(app);
   mount(app, routes, {

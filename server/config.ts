@@ -27,6 +27,8 @@ export interface Config {
   tallyWindow: number;
   maxConnections: number;
   databasePool: number;
+  /** Connections to the database that one process opens at most. */
+  connectionsPerProcess: number;
   logLevel: string;
 }
 
@@ -34,6 +36,9 @@ export interface Config {
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
+
+/** Connections of the feed, beside those for requests. */
+export const FEED_CONNECTIONS = 5;
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -174,6 +179,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     tallyWindow: value.TALLY_WINDOW,
     maxConnections: value.MAX_CONNECTIONS,
     databasePool: value.DATABASE_POOL,
+    connectionsPerProcess: value.DATABASE_POOL + FEED_CONNECTIONS,
     logLevel: value.LOG_LEVEL,
   });
 }

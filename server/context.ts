@@ -10,7 +10,8 @@ import { LiveSessions } from './auth/live-sessions.ts';
 import { Passwords } from './auth/passwords.ts';
 import { Revocations } from './auth/revocations.ts';
 import { AccessTokens } from './auth/tokens.ts';
-import type { Config } from './config.ts';
+import { type Seat, sessionId } from './cluster/seat.ts';
+import { type Config, FEED_CONNECTIONS } from './config.ts';
 import { createFeedPool, Database } from './database/connection.ts';
 import type { Tally } from './events.ts';
 import { Follower } from './feed/follower.ts';
@@ -71,16 +72,18 @@ const TAIL_INTERVAL_ALONE = 100;
 /**
  * Builds the parts and joins them by passing functions: none of them knows another's folder.
  * @param databaseUrl where the database is, migrated
+ * @param seat this worker's place, if there are several
  */
 export async function createService(
   config: Readonly<Config>,
   databaseUrl: string,
   http: HttpServer,
   log: Logger,
+  seat?: Seat,
 ): Promise<Service> {
   const metrics = createMetrics();
   const db = new Database({ url: databaseUrl, pool: config.databasePool, log });
-  const feedPool = createFeedPool(databaseUrl, log, 5);
+  const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS);
   const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await keptSecret(config.dataDir)];
   const tokens = new AccessTokens(secrets, config.accessTokenTtl);
   const passwords = await Passwords.create(config.bcryptCost);
@@ -112,10 +115,12 @@ export async function createService(
     maxConnections: config.maxConnections,
     maxPerUser: maxSocketsPerUser,
     onCodedError: toAppError,
+    ...(seat ? { newSessionId: () => sessionId(seat) } : {}),
   });
   const bus = new Bus({
     io: gateway.io,
     redisUrls: config.redisUrls,
+    siblings: seat !== undefined,
     log,
     onDropped: () => metrics.busDropped.inc(),
   });

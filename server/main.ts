@@ -1,7 +1,11 @@
-import { ConfigError, readConfig } from './config.ts';
+import cluster from 'node:cluster';
+import { availableParallelism } from 'node:os';
+import { type ListeningMessage, startWorkers, STOP } from './cluster/primary.ts';
+import type { Seat } from './cluster/seat.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
 import { migrate } from './database/migrate.ts';
-import { createLogger } from './logger.ts';
+import { createLogger, type Logger } from './logger.ts';
 import { startServer } from './server.ts';
 
 /** EX_CONFIG of sysexits.h. */
@@ -9,6 +13,14 @@ const EXIT_CONFIG = 78;
 /** Over how long the clients are told to leave, and how long all of it may take. Milliseconds. */
 const DRAIN_SPREAD = 3000;
 const SHUTDOWN_LIMIT = 9500;
+/** Connections that the embedded database allows beyond those of the workers, for tools and for its own. */
+const SPARE_CONNECTIONS = 30;
+
+/** Something that runs until it is told to stop. */
+interface Running {
+  url: string;
+  stop(): Promise<void>;
+}
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
@@ -17,35 +29,112 @@ async function main(): Promise<void> {
     log.fatal({ err: error }, 'unhandled rejection');
     process.exit(1);
   });
-  const say = (message: string, extra: object = {}) => log.info(extra, message);
+  if (cluster.isWorker) {
+    await work(config, log);
+    return;
+  }
+  const stopWith = onSignal(log);
+  const running = await begin(config, log);
+  if (!stopWith(() => running.stop())) process.stdout.write(`Tidings is ready at ${running.url}\n`);
+}
 
-  // A signal during the start ends it as soon as there is something to end in order.
-  const running: { stop?: () => Promise<void> } = {};
+/** The whole service: its database, brought up to date, and one process or several. */
+async function begin(config: Readonly<Config>, log: Logger): Promise<Running> {
+  const say = (message: string, extra: object = {}) => log.info(extra, message);
+  const count = config.workers === 'auto' ? availableParallelism() : config.workers;
+  let embedded: EmbeddedPostgres | undefined;
+  if (config.databaseUrl === undefined) {
+    const connections = count * config.connectionsPerProcess + SPARE_CONNECTIONS;
+    embedded = await startEmbedded({
+      dataDir: config.dataDir,
+      settings: { max_connections: String(Math.max(100, connections)) },
+      log: say,
+    });
+  }
+  const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
+  try {
+    await migrate(databaseUrl, say);
+    const service = await serve(config, log, databaseUrl, count);
+    return {
+      url: service.url,
+      stop: async () => {
+        await service.stop();
+        await embedded?.stop();
+      },
+    };
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+async function serve(
+  config: Readonly<Config>,
+  log: Logger,
+  databaseUrl: string,
+  count: number,
+): Promise<Running> {
+  if (count > 1) {
+    return startWorkers({
+      count,
+      log,
+      env: { DATABASE_URL: databaseUrl },
+      relay: config.redisUrls.length === 0,
+    });
+  }
+  const server = await startServer(config, databaseUrl, log);
+  return { url: server.url, stop: () => server.stop(DRAIN_SPREAD) };
+}
+
+/** One of several processes behind one port. Its primary tells it when to stop, and a signal to the group is for that one. */
+async function work(config: Readonly<Config>, log: Logger): Promise<void> {
+  process.on('SIGINT', () => undefined);
+  process.on('SIGTERM', () => undefined);
+  const seat = JSON.parse(process.env.TIDINGS_SEAT ?? '') as Seat;
+  const server = await startServer(config, config.databaseUrl ?? '', log, seat);
   let stopping = false;
-  const onSignal = (signal: string) => {
+  const stop = () => {
+    if (stopping) return;
+    stopping = true;
+    limitShutdown(log);
+    exitAfter(server.stop(DRAIN_SPREAD));
+  };
+  process.on('message', (message) => {
+    if (message === STOP) stop();
+  });
+  // The primary is gone, and with it the port.
+  process.on('disconnect', stop);
+  process.send?.({ type: 'tidings:listening', url: server.url } satisfies ListeningMessage);
+}
+
+/**
+ * Ends the service in order at SIGTERM and Ctrl-C.
+ * @returns to be told how to stop once there is something to stop; answers whether that has already begun
+ */
+function onSignal(log: Logger): (stop: () => Promise<void>) => boolean {
+  let stopping = false;
+  let stop: (() => Promise<void>) | undefined;
+  const handle = (signal: string) => {
     if (stopping) return;
     stopping = true;
     log.info({ signal }, 'shutting down');
-    setTimeout(() => {
-      log.error('the shutdown took too long');
-      process.exit(1);
-    }, SHUTDOWN_LIMIT).unref();
-    if (running.stop) exitAfter(running.stop());
+    limitShutdown(log);
+    if (stop) exitAfter(stop());
   };
-  process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', handle);
+  process.on('SIGINT', handle);
+  return (how) => {
+    stop = how;
+    if (stopping) exitAfter(stop());
+    return stopping;
+  };
+}
 
-  let embedded: EmbeddedPostgres | undefined;
-  if (config.databaseUrl === undefined) embedded = await startEmbedded({ dataDir: config.dataDir, log: say });
-  const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
-  await migrate(databaseUrl, say);
-  const server = await startServer(config, databaseUrl, log);
-  running.stop = async () => {
-    await server.stop(DRAIN_SPREAD);
-    await embedded?.stop();
-  };
-  if (stopping) exitAfter(running.stop());
-  else process.stdout.write(`Tidings is ready at ${server.url}\n`);
+function limitShutdown(log: Logger): void {
+  setTimeout(() => {
+    log.error('the shutdown took too long');
+    process.exit(1);
+  }, SHUTDOWN_LIMIT).unref();
 }
 
 function exitAfter(stopped: Promise<void>): void {

@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
+import { clusterMetrics } from './cluster/metrics.ts';
+import { frontOf, type Seat } from './cluster/seat.ts';
 import type { Config } from './config.ts';
 import { createService, type Service } from './context.ts';
 import type { Logger } from './logger.ts';
@@ -19,29 +21,40 @@ export interface RunningServer {
 /** How long requests in flight may take to finish when the server stops. Milliseconds. */
 const LAST_REQUESTS = 3000;
 
-/** Starts one node on a migrated database and listens. Resolves when it is ready to serve. */
+/**
+ * Starts one node on a migrated database and listens. Resolves when it is ready to serve.
+ * @param seat its place among the workers of this machine, if there are several
+ */
 export async function startServer(
   config: Readonly<Config>,
   databaseUrl: string,
   log: Logger,
+  seat?: Seat,
 ): Promise<RunningServer> {
   // Node's own limits are minutes long: a hundred slow requests would hold a hundred connections for that long.
-  const http = createServer({ headersTimeout: 10_000, requestTimeout: 15_000, maxHeaderSize: 16 * 1024 });
-  const service = await createService(config, databaseUrl, http, log);
+  const limits = { headersTimeout: 10_000, requestTimeout: 15_000, maxHeaderSize: 16 * 1024 };
+  const http = createServer(limits);
+  const service = await createService(config, databaseUrl, http, log, seat);
   let draining = false;
-  const app = createApp(service.ctx, { checks: service.checks, draining: () => draining });
+  const app = createApp(service.ctx, {
+    checks: service.checks,
+    draining: () => draining,
+    ...(seat ? { readMetrics: clusterMetrics(service.ctx.metrics.registry) } : {}),
+  });
   http.on('request', (req, res) => {
     // Socket.IO answers its own path.
     if (!req.url?.startsWith('/socket.io/')) app(req, res);
   });
+  let front = http;
   try {
     await service.start();
-    await listen(http, config);
+    if (seat) front = await frontOf(http, seat, limits);
+    await listen(front, config);
   } catch (error) {
     await service.close();
     throw error;
   }
-  const { port } = http.address() as AddressInfo;
+  const { port } = front.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return {
     url: `http://${host}:${port}`,
@@ -49,10 +62,10 @@ export async function startServer(
     stop: async (spread) => {
       draining = true;
       await service.gateway.drain(service.gateway.size > 0 ? spread : 0);
-      const closed = new Promise((resolve) => http.close(resolve));
-      http.closeIdleConnections();
+      const closed = new Promise((resolve) => front.close(resolve));
+      front.closeIdleConnections();
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_REQUESTS).unref())]);
-      http.closeAllConnections();
+      front.closeAllConnections();
       await service.close();
     },
   };

@@ -1,3 +1,4 @@
+import { createAdapter as createWorkersAdapter } from '@socket.io/cluster-adapter';
 import { createAdapter } from '@socket.io/redis-adapter';
 import { Cluster, Redis } from 'ioredis';
 import type { Server } from 'socket.io';
@@ -23,6 +24,8 @@ const MAX_QUEUED = 1000;
 export interface BusOptions {
   io: Server;
   redisUrls: readonly string[];
+  /** Without Redis: whether there are other workers on this machine, to be reached through their primary. */
+  siblings: boolean;
   log: Logger;
   onDropped: () => void;
 }
@@ -36,11 +39,17 @@ export class Bus {
   readonly #publisher: Redis | Cluster | undefined;
   readonly #subscriber: Redis | Cluster | undefined;
   readonly #log: Logger;
+  readonly #connected: boolean;
 
-  constructor({ io, redisUrls, log, onDropped }: BusOptions) {
+  constructor({ io, redisUrls, siblings, log, onDropped }: BusOptions) {
     this.#io = io;
     this.#log = log;
-    if (redisUrls.length === 0) return;
+    if (redisUrls.length === 0) {
+      if (siblings) io.adapter(createWorkersAdapter());
+      this.#connected = siblings;
+      return;
+    }
+    this.#connected = true;
     this.#publisher = connectRedis(redisUrls, log, 'publisher');
     this.#subscriber = connectRedis(redisUrls, log, 'subscriber');
     io.adapter(
@@ -62,7 +71,7 @@ export class Bus {
   }
 
   publish<K extends keyof BusMessages>(kind: K, message: BusMessages[K]): void {
-    if (this.#publisher) this.#io.serverSideEmit(CHANNEL as never, kind as never, message as never);
+    if (this.#connected) this.#io.serverSideEmit(CHANNEL as never, kind, message);
   }
 
   /** Messages of other nodes. They come from outside the process: what does not look right is ignored. */

@@ -35,6 +35,8 @@ export interface GatewayOptions {
   /** Sockets of one user on this node. */
   maxPerUser: number;
   onCodedError: (error: unknown) => AppError | undefined;
+  /** Ids of Engine.IO sessions, where they have to say which worker holds the session. */
+  newSessionId?: () => string;
 }
 
 type Auth = Infer<typeof handshakeAuth>;
@@ -77,6 +79,7 @@ export class Gateway {
         decide(refusal, refusal === undefined);
       },
     });
+    if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
     this.#delivery = new Delivery({
       feed: options.feed,
       readLog: options.readLog,

@@ -20,10 +20,13 @@ export function observe(metrics: Metrics): RequestHandler {
   };
 }
 
-/** `/metrics` in the format of Prometheus. */
-export function serveMetrics(metrics: Metrics): RequestHandler {
+/** `/metrics` in the format of Prometheus; with several workers `read` gives those of all of them. */
+export function serveMetrics(
+  metrics: Metrics,
+  read: () => Promise<string> = () => metrics.registry.metrics(),
+): RequestHandler {
   return async (_req, res) => {
     res.set('Content-Type', metrics.registry.contentType).set('Cache-Control', 'no-store');
-    res.send(await metrics.registry.metrics());
+    res.send(await read());
   };
 }

@@ -1,0 +1,54 @@
+import cluster from 'node:cluster';
+import { AggregatorRegistry, type Registry } from 'prom-client';
+
+/** How long the primary may take to answer. Milliseconds. */
+const LIMIT = 5000;
+
+interface Asked {
+  type: 'tidings:metrics';
+  id: number;
+}
+
+interface Answered extends Asked {
+  text?: string;
+  error?: string;
+}
+
+/** In the primary: answers a worker that is asked for metrics with those of all workers together. */
+export function gatherMetrics(): void {
+  const aggregator = new AggregatorRegistry();
+  cluster.on('message', (worker, message: Partial<Asked> | null) => {
+    if (message?.type !== 'tidings:metrics' || message.id === undefined) return;
+    const answer = { type: 'tidings:metrics', id: message.id } as const;
+    const send = (rest: { text?: string; error?: string }) => {
+      if (worker.isConnected()) worker.send({ ...answer, ...rest });
+    };
+    aggregator.clusterMetrics().then(
+      (text) => send({ text }),
+      (error: unknown) => send({ error: String(error) }),
+    );
+  });
+}
+
+/** In a worker: the metrics of all workers, whichever of them a scrape has reached. */
+export function clusterMetrics(registry: Registry): () => Promise<string> {
+  AggregatorRegistry.setRegistries([registry]);
+  let last = 0;
+  return () =>
+    new Promise((resolve, reject) => {
+      const id = (last += 1);
+      const done = (act: () => void) => {
+        clearTimeout(timer);
+        process.off('message', listen);
+        act();
+      };
+      const listen = (message: Partial<Answered> | null) => {
+        if (message?.type !== 'tidings:metrics' || message.id !== id) return;
+        const { text, error } = message;
+        done(() => (text === undefined ? reject(new Error(error ?? 'no metrics')) : resolve(text)));
+      };
+      const timer = setTimeout(() => done(() => reject(new Error('the primary does not answer'))), LIMIT);
+      process.on('message', listen);
+      process.send?.({ type: 'tidings:metrics', id } satisfies Asked);
+    });
+}

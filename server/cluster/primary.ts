@@ -1,0 +1,103 @@
+import cluster, { type Worker } from 'node:cluster';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setupPrimary } from '@socket.io/cluster-adapter';
+import type { Logger } from '../logger.ts';
+import { gatherMetrics } from './metrics.ts';
+
+export interface WorkersOptions {
+  count: number;
+  log: Logger;
+  /** Environment for the workers, beside our own. */
+  env: Record<string, string>;
+  /** Whether workers talk to each other through this process, because there is no Redis. */
+  relay: boolean;
+}
+
+/** Processes of one service behind one port. */
+export interface Workers {
+  /** Where they listen. */
+  url: string;
+  /** Ends them in order; resolves when the last one has gone. */
+  stop(): Promise<void>;
+}
+
+/** A worker that dies is replaced; one that dies again and again, ever more slowly. Milliseconds. */
+const RESTART = { least: 100, most: 10_000, calm: 30_000 };
+/** How long a worker may take to begin. Milliseconds. */
+const START_LIMIT = 60_000;
+
+/** What a worker says to the primary once it listens. */
+export interface ListeningMessage {
+  type: 'tidings:listening';
+  url: string;
+}
+
+/** What the primary says to a worker that shall end. */
+export const STOP = 'tidings:stop';
+
+/** Starts the workers and keeps their number. Resolves when all of them listen; rejects if one cannot. */
+export async function startWorkers({ count, log, env, relay }: WorkersOptions): Promise<Workers> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-'));
+  if (relay) setupPrimary();
+  gatherMetrics();
+  const seats = new Map<number, Worker>();
+  const timers = new Set<NodeJS.Timeout>();
+  let stopping = false;
+
+  const seat = (number: number, failures: number): Promise<string> => {
+    const worker = cluster.fork({ ...env, TIDINGS_SEAT: JSON.stringify({ number, folder }) });
+    const began = Date.now();
+    seats.set(number, worker);
+    return new Promise((resolve, reject) => {
+      const limit = setTimeout(() => worker.kill('SIGKILL'), START_LIMIT);
+      worker.on('message', (message: Partial<ListeningMessage> | null) => {
+        if (message?.type !== 'tidings:listening' || message.url === undefined) return;
+        clearTimeout(limit);
+        resolve(message.url);
+      });
+      worker.once('exit', (code, signal) => {
+        clearTimeout(limit);
+        reject(new Error(`worker ${number} ended with ${signal ?? code} before it could serve`));
+        if (stopping) return;
+        const again = Date.now() - began > RESTART.calm ? 0 : failures + 1;
+        const wait = Math.min(RESTART.most, RESTART.least * 2 ** again);
+        log.error({ worker: number, code, signal, wait }, 'a worker ended; it is replaced');
+        const timer = setTimeout(() => {
+          timers.delete(timer);
+          if (!stopping) seat(number, again).catch(() => undefined);
+        }, wait);
+        timers.add(timer);
+      });
+    });
+  };
+
+  const stop = async () => {
+    stopping = true;
+    for (const timer of timers) clearTimeout(timer);
+    await Promise.all(
+      [...seats.values()].map(
+        (worker) =>
+          new Promise<void>((resolve) => {
+            if (worker.isDead()) {
+              resolve();
+              return;
+            }
+            worker.once('exit', () => resolve());
+            if (worker.isConnected()) worker.send(STOP);
+          }),
+      ),
+    );
+    await rm(folder, { recursive: true, force: true });
+  };
+
+  try {
+    const [url = ''] = await Promise.all(Array.from({ length: count }, (_, at) => seat(at + 1, 0)));
+    return { url, stop };
+  } catch (error) {
+    for (const worker of seats.values()) worker.kill('SIGKILL');
+    await stop();
+    throw error;
+  }
+}
