@@ -5,7 +5,8 @@ module.exports = {
   // In place of `spec`, which would be added to the files named on the command line: `npx mocha test/votes.test.ts` runs that one.
   extension: ['test.ts'],
   recursive: true,
-  require: ['./test/support/postgres.ts'],
+  // In this order: what fails in a hook keeps the hooks after it from running, and the server is to be stopped.
+  require: ['./test/support/postgres.ts', './test/support/unhandled.ts'],
   // A run that does not end by itself has leaked a pool, a socket or a timer.
   exit: false,
   timeout: 20_000,
