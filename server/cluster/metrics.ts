@@ -1,4 +1,5 @@
 import cluster from 'node:cluster';
+import { AppError } from '../errors.ts';
 import { AggregatorRegistry, type Registry } from 'prom-client';
 
 /** How long the primary may take to answer. Milliseconds. */
@@ -33,6 +34,7 @@ export function gatherMetrics(): void {
 /** In a worker: the metrics of all workers, whichever of them a scrape has reached. */
 export function clusterMetrics(registry: Registry): () => Promise<string> {
   AggregatorRegistry.setRegistries([registry]);
+  new AggregatorRegistry(); // only making one installs the listener that answers the primary
   let last = 0;
   return () =>
     new Promise((resolve, reject) => {
@@ -47,7 +49,10 @@ export function clusterMetrics(registry: Registry): () => Promise<string> {
         const { text, error } = message;
         done(() => (text === undefined ? reject(new Error(error ?? 'no metrics')) : resolve(text)));
       };
-      const timer = setTimeout(() => done(() => reject(new Error('the primary does not answer'))), LIMIT);
+      const timer = setTimeout(
+        () => done(() => reject(new AppError('unavailable', 'The other processes do not answer.'))),
+        LIMIT,
+      );
       process.on('message', listen);
       process.send?.({ type: 'tidings:metrics', id } satisfies Asked);
     });

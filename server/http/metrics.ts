@@ -6,8 +6,9 @@ export function createMetrics() {
   collectDefaultMetrics({ register: registry });
   const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter<L>({ name: `tidings_${name}`, help, labelNames, registers: [registry] });
-  const gauge = (name: string, help: string) =>
-    new Gauge({ name: `tidings_${name}`, help, registers: [registry] });
+  // Of several workers' gauges the sum is told, or the worst.
+  const gauge = (name: string, help: string, aggregator: 'sum' | 'max' = 'sum') =>
+    new Gauge({ name: `tidings_${name}`, help, aggregator, registers: [registry] });
   const histogram = <L extends string = never>(
     name: string,
     help: string,
@@ -34,8 +35,12 @@ export function createMetrics() {
       'From the writing of an event in its transaction to its hand-over to the sockets of this node',
       [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15],
     ),
-    followerLag: gauge('follower_lag_events', 'Events that the log was ahead of this node at its last look'),
-    followerAge: gauge('follower_read_age_seconds', 'Since this node last read the log'),
+    followerLag: gauge(
+      'follower_lag_events',
+      'Events that the log was ahead of this node at its last look',
+      'max',
+    ),
+    followerAge: gauge('follower_read_age_seconds', 'Since this node last read the log', 'max'),
     resumes: counter('resumes_total', 'Handshakes by outcome', ['outcome', 'source']),
     sessionsClosed: counter('sessions_closed_total', 'Sockets closed by the service', ['code']),
     tallyFrames: counter('tally_frames_total', 'Tally messages sent to sockets'),
