@@ -167,12 +167,12 @@ describe('Embedded PostgreSQL', function () {
   });
 
   it('makes the cluster anew when making it was cut short', async () => {
-    const half = join(dataDir, 'postgres/cluster.new');
+    const half = join(dataDir, 'postgres/cluster.new-0badcafe');
     await mkdir(half, { recursive: true });
     await writeFile(join(half, 'PG_VERSION'), '18\n');
     const server = await start();
     expect(await query(server.url, 'select 1 as one')).to.have.length(1);
-    expect(await readdir(join(dataDir, 'postgres'))).not.to.include('cluster.new');
+    expect(await readdir(join(dataDir, 'postgres'))).not.to.include('cluster.new-0badcafe');
   });
 
   it('finds its way back in when the password file is lost', async () => {

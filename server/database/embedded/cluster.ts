@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { giveTo, type Account } from './account.ts';
@@ -15,8 +15,9 @@ export const ROLE = 'tidings';
 const SECONDS = 1000;
 
 /**
- * Makes the cluster in `<place>/cluster` unless it is there. initdb works in `cluster.new`, and only what it finished is
- * renamed: a `cluster` is always whole, a `cluster.new` never holds data, so what a crash left of it can go.
+ * Makes the cluster in `<place>/cluster` unless it is there. initdb works in `cluster.new-…`, and only what it finished is
+ * renamed: a `cluster` is always whole, a `cluster.new-…` never holds data, so what a crash left of it can go. Each attempt has
+ * a name of its own, since the initdb of a killed process may still be writing.
  */
 export async function ensureCluster(
   place: string,
@@ -35,8 +36,8 @@ export async function ensureCluster(
     );
   }
 
-  const fresh = join(place, 'cluster.new');
-  await rm(fresh, { recursive: true, force: true });
+  await removeAttempts(place);
+  const fresh = join(place, `${ATTEMPT}${randomBytes(4).toString('hex')}`);
   const args = [
     ...['-D', fresh, '--username', ROLE, '--pwfile', await writePassword(place, account, randomPassword())],
     ...['--auth', 'scram-sha-256', '--encoding', 'UTF8', '--locale', 'C'],
@@ -64,6 +65,16 @@ export async function ensureCluster(
   });
   if (durable) await syncFolder(place);
   return cluster;
+}
+
+const ATTEMPT = 'cluster.new-';
+
+async function removeAttempts(place: string): Promise<void> {
+  for (const name of await readdir(place)) {
+    if (!name.startsWith(ATTEMPT)) continue;
+    // Its initdb may be adding files at this moment; it fails when they are gone, and the rest goes at the next start.
+    await rm(join(place, name), { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
+  }
 }
 
 /** The password of an existing cluster; undefined when its file was lost. */
