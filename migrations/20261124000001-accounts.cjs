@@ -18,7 +18,7 @@ module.exports = {
 
       create table sessions (
         id uuid primary key,
-        user_id bigint not null references users (id) on update cascade on delete cascade,
+        user_id bigint not null references users (id) on delete cascade,
         created_at timestamptz not null default now(),
         expires_at timestamptz not null,
         revoked_at timestamptz
@@ -28,7 +28,7 @@ module.exports = {
 
       create table refresh_tokens (
         hash bytea primary key,
-        session_id uuid not null references sessions (id) on update cascade on delete cascade,
+        session_id uuid not null references sessions (id) on delete cascade,
         expires_at timestamptz not null,
         spent_at timestamptz
       );

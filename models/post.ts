@@ -4,10 +4,8 @@ import {
   type InferAttributes,
   type InferCreationAttributes,
   Model,
-  type NonAttribute,
   type Sequelize,
 } from 'sequelize';
-import { User } from './user.ts';
 
 export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<Post>> {
   declare id: CreationOptional<number>;
@@ -21,8 +19,6 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare updatedAt: CreationOptional<Date>;
   /** Where it stands in `sort=new`: when it was written or, for a draft, last published. */
   declare listedAt: CreationOptional<Date>;
-  declare owner?: NonAttribute<User>;
-  declare tally?: NonAttribute<PostTally>;
 }
 
 /**
@@ -111,8 +107,6 @@ export function definePost(sequelize: Sequelize): void {
       ],
     },
   );
-  Post.belongsTo(User, { as: 'owner', foreignKey: 'ownerId' });
-  Post.hasOne(PostTally, { as: 'tally', foreignKey: 'postId' });
 }
 
 export const postChecks = [
