@@ -1,7 +1,19 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readdir, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  realpath,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -43,15 +55,20 @@ describe('Embedded PostgreSQL', function () {
 
   afterEach(async () => {
     for (const server of running) await server.stop();
+    await clear(dataDir);
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  /** Ends whatever runs on a data folder, its owner first, and removes the place that it may link to. */
+  async function clear(folder: string): Promise<void> {
     for (const owner of owners) {
       owner.kill('SIGKILL');
       if (owner.pid !== undefined) await waitForExit(owner.pid, 5_000);
     }
-    const place = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
-    await stopAbandoned(dataDir);
+    const place = await realpath(join(folder, 'postgres')).catch(() => undefined);
+    expect(await stopAbandoned(folder), 'nobody owns the folder any more').to.be.true;
     if (place !== undefined) await rm(place, { recursive: true, force: true });
-    await rm(dataDir, { recursive: true, force: true });
-  });
+  }
 
   async function start(options: { patienceMs?: number } = {}): Promise<EmbeddedPostgres> {
     const server = await startEmbedded({ dataDir, ...options });
@@ -95,6 +112,12 @@ describe('Embedded PostgreSQL', function () {
     const wrong = new URL(server.url);
     wrong.password = 'guess';
     expect(await failure(query(wrong.href, 'select 1'))).to.have.property('code', '28P01');
+  });
+
+  it('keeps its data in a folder that is named relatively', async () => {
+    const server = await startEmbedded({ dataDir: relative(process.cwd(), dataDir) });
+    running.push(server);
+    expect((await lstat(join(dataDir, 'postgres'))).isDirectory(), 'a folder and no link').to.be.true;
   });
 
   it('starts the server again on its port when it is killed', async () => {
@@ -209,9 +232,7 @@ describe('Embedded PostgreSQL', function () {
     });
 
     afterEach(async () => {
-      const place = await realpath(join(home, 'project/data/postgres')).catch(() => undefined);
-      await stopAbandoned(join(home, 'project/data'));
-      if (place !== undefined) await rm(place, { recursive: true, force: true });
+      await clear(join(home, 'project/data'));
       await rm(home, { recursive: true, force: true });
     });
 

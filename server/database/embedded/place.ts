@@ -16,7 +16,8 @@ const ELSEWHERE = '/var/lib/tidings';
  */
 export async function preparePlace(dataDir: string, account: Account | undefined): Promise<string> {
   await mkdir(dataDir, { recursive: true });
-  const place = join(await realpath(dataDir), 'postgres');
+  const folder = await realpath(dataDir); // the account's question is asked from another working directory
+  const place = join(folder, 'postgres');
   const existing = await lstat(place).catch(() => undefined);
 
   if (existing?.isSymbolicLink() === true) {
@@ -29,7 +30,7 @@ export async function preparePlace(dataDir: string, account: Account | undefined
     }
     return claimFolder(target, account);
   }
-  if (account === undefined || canEnter(account, dataDir)) return claimFolder(place, account);
+  if (account === undefined || canEnter(account, folder)) return claimFolder(place, account);
 
   await mkdir(ELSEWHERE, { recursive: true });
   const away = await mkdtemp(join(ELSEWHERE, 'data-'));
