@@ -11,5 +11,8 @@ module.exports = {
   exit: false,
   timeout: 20_000,
   slow: 2_000,
+  // The spec report, and a last line that counts.
+  reporter: './test/support/reporter.cjs',
+  failZero: true,
   forbidOnly: Boolean(process.env.CI),
 };

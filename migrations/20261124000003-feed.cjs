@@ -20,6 +20,7 @@ module.exports = {
         post_id bigint not null,
         data json not null,
         created_at timestamptz not null,
+        horizon xid8 not null default pg_snapshot_xmin(pg_current_snapshot()),
         constraint events_name_check check (name in ('post:created', 'post:updated', 'post:deleted')),
         constraint events_seq_check check (seq > 0)
       );
@@ -119,6 +120,7 @@ module.exports = {
             where h.id = 1;
             -- Transaction numbers of another cluster may lie in this one's future.
             update post_tallies t set xid = pg_current_xact_id() where t.xid > pg_current_xact_id();
+            update events e set horizon = '0' where e.horizon > pg_current_xact_id();
             update revocations r set xid = pg_current_xact_id() where r.xid > pg_current_xact_id();
           end if;
         end if;

@@ -26,6 +26,8 @@ export class LoggedEvent extends Model<InferAttributes<LoggedEvent>, InferCreati
   declare postId: number;
   declare data: object;
   declare createdAt: Date;
+  /** Every transaction below this number had ended when the event was numbered: see feed/missed-tallies. */
+  declare horizon: CreationOptional<string>;
 }
 
 /** The one row that says how far the log has come and which numbering it is. */
@@ -62,6 +64,11 @@ export function defineEvent(sequelize: Sequelize): void {
       postId: { type: DataTypes.BIGINT, allowNull: false },
       data: { type: DataTypes.JSON, allowNull: false },
       createdAt: { type: DataTypes.DATE, allowNull: false },
+      horizon: {
+        type: 'XID8',
+        allowNull: false,
+        defaultValue: sequelize.literal('pg_snapshot_xmin(pg_current_snapshot())'),
+      },
     },
     {
       sequelize,

@@ -15,8 +15,9 @@ import { type Config, FEED_CONNECTIONS } from './config.ts';
 import { createFeedPool, Database } from './database/connection.ts';
 import type { Tally } from './events.ts';
 import { Follower } from './feed/follower.ts';
+import { MissedTallies } from './feed/missed-tallies.ts';
 import { TallyBoard } from './feed/tally-board.ts';
-import { Bus } from './gateway/bus.ts';
+import { Bus, connectRedis } from './gateway/bus.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { toAppError } from './http/errors.ts';
 import type { HealthCheck } from './http/health.ts';
@@ -48,6 +49,8 @@ export interface Context {
   /** Tells the whole cluster of tallies that have changed and are committed. */
   reportTallies: (tallies: Tally[]) => void;
   feed: Follower;
+  /** Aborted when the node begins to shut down: what waits for an event stops waiting. */
+  stopping: AbortSignal;
   /** Connections for reading the log. */
   feedPool: pg.Pool;
   /** Counts a request. @throws {AppError} 429 */
@@ -61,6 +64,8 @@ export interface Service {
   checks: HealthCheck[];
   /** Begins to number, to follow and to serve sockets. Nothing may be served before it has resolved. */
   start(): Promise<void>;
+  /** Tells whoever waits or listens that the node is about to stop: sockets over so many milliseconds, the rest at once. */
+  dismiss(spread: number): Promise<void>;
   /** Undoes all of it in reverse order. */
   close(): Promise<void>;
 }
@@ -68,6 +73,8 @@ export interface Service {
 /** How often the log is read in any case: with a fast road, and without one. Milliseconds. */
 const TAIL_INTERVAL = 250;
 const TAIL_INTERVAL_ALONE = 100;
+/** How long a request waits for Redis to count it. Milliseconds. */
+const LIMITS_TIMEOUT = 100;
 
 /**
  * Builds the parts and joins them by passing functions: none of them knows another's folder.
@@ -82,6 +89,7 @@ export async function createService(
   seat?: Seat,
 ): Promise<Service> {
   const metrics = createMetrics();
+  const stopping = new AbortController();
   const db = new Database({ url: databaseUrl, pool: config.databasePool, log });
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS);
   const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await keptSecret(config.dataDir)];
@@ -101,6 +109,7 @@ export async function createService(
   });
   const liveSessions = new LiveSessions(db.sequelize, () => feed.readAt);
 
+  const missed = new MissedTallies(feedPool);
   const gateway = new Gateway({
     http,
     log,
@@ -108,6 +117,7 @@ export async function createService(
     feed,
     connections,
     readLog: (after, limit) => readLog(feedPool, after, limit),
+    missedTallies: (after) => missed.since(after),
     verify: (token) => tokens.verify(token),
     requireSession: (identity) => liveSessions.require(identity, { fresh: true }),
     talliesOf: (userId, postIds) => tallies(ctx, userId, postIds),
@@ -167,7 +177,11 @@ export async function createService(
   bus.subscribe('tallies', (changed) => board.report(changed));
   bus.subscribe('revoked', () => feed.wake());
 
-  const limits = new RateLimits(bus.redis, (limit) => metrics.rateLimited.inc({ limit }));
+  const limitsRedis =
+    config.rateLimits && config.redisUrls.length > 0
+      ? connectRedis(config.redisUrls, log, 'limits', LIMITS_TIMEOUT)
+      : undefined;
+  const limits = new RateLimits(limitsRedis, (limit) => metrics.rateLimited.inc({ limit }));
   const pruner = new Pruner(feedPool, log, config.eventRetention);
 
   const ctx: Context = {
@@ -184,6 +198,7 @@ export async function createService(
     ballots,
     reportTallies,
     feed,
+    stopping: stopping.signal,
     feedPool,
     countRequest: async (name, req, res, user) => {
       if (config.rateLimits) await limits.count(name, req, res, user);
@@ -213,7 +228,7 @@ export async function createService(
           return Promise.resolve({ seq: feed.seq, lag: feed.lag });
         },
       },
-      ...(bus.redis
+      ...(bus.healthy !== undefined
         ? [
             {
               name: 'redis',
@@ -230,6 +245,12 @@ export async function createService(
       gateway.start();
       pruner.start();
     },
+    dismiss: async (spread) => {
+      gateway.refuseNew();
+      await gateway.drain(gateway.size > 0 ? spread : 0);
+      stopping.abort();
+      for (const connection of connections.all()) connection.end('draining', 'The node is shutting down.');
+    },
     close: async () => {
       clearInterval(gauges);
       pruner.stop();
@@ -239,6 +260,7 @@ export async function createService(
       await sequencer.stop();
       await feed.stop();
       bus.close();
+      limitsRedis?.disconnect();
       await feedPool.end();
       await db.close();
     },

@@ -61,7 +61,7 @@ export async function startServer(
     service,
     stop: async (spread) => {
       draining = true;
-      await service.gateway.drain(service.gateway.size > 0 ? spread : 0);
+      await service.dismiss(spread);
       const closed = new Promise((resolve) => front.close(resolve));
       front.closeIdleConnections();
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_REQUESTS).unref())]);

@@ -28,8 +28,8 @@ export interface FollowerEvents {
   epoch: (head: Head) => void;
 }
 
-/** How many early batches are kept while the hole before them is read. */
-const MAX_EARLY = 64;
+/** How many events that came early are kept while the hole before them is read. */
+const MAX_EARLY = 2000;
 
 /**
  * The node's own ordered feed. Batches come by the fast road (the node's sequencer, or Redis from another node's) in any
@@ -146,7 +146,8 @@ export class Follower {
     const first = entries[0];
     if (!first) return;
     if (first.seq > this.seq + 1) {
-      if (this.#early.length < MAX_EARLY) this.#early.push(entries);
+      const kept = this.#early.reduce((sum, batch) => sum + batch.length, 0);
+      if (kept + entries.length <= MAX_EARLY) this.#early.push(entries);
       this.wake();
       return;
     }
@@ -165,7 +166,17 @@ export class Follower {
   }
 
   #advance(entries: LogEntry[]): void {
-    const fresh = entries.filter((entry) => entry.seq > this.seq);
+    const fresh: LogEntry[] = [];
+    for (const entry of entries) {
+      const next = this.seq + fresh.length + 1;
+      if (entry.seq < next) continue;
+      if (entry.seq > next) {
+        // Batches of other nodes come from outside the process: where one has a hole, the log has the rest.
+        this.wake();
+        break;
+      }
+      fresh.push(entry);
+    }
     if (fresh.length === 0) return;
     for (const entry of fresh) this.#ring.push(entry);
     for (const listener of this.#listeners.events) listener(fresh);
@@ -189,8 +200,9 @@ export class Follower {
   }
 
   async #read(): Promise<void> {
+    const seen = this.seq; // batches go on arriving while the database is asked
     const tail = await readTail(this.#pool, this.#horizon);
-    if (tail.epoch !== this.#epoch || tail.seq < this.seq) {
+    if (tail.epoch !== this.#epoch || tail.seq < seen) {
       await this.#reopen();
       return;
     }
@@ -203,8 +215,8 @@ export class Follower {
     while (this.seq < tail.seq) {
       const page = await readLog(this.#pool, this.seq, PAGE_ROWS);
       const first = page[0];
-      if (!first) break;
-      if (first.seq > this.seq + 1) {
+      if (!first && this.seq >= tail.seq) break;
+      if (!first || first.seq > this.seq + 1) {
         // Pruned beneath a node that slept for longer than the retention: its clients have to start anew, and so has it.
         await this.#restart(await openFeed(this.#pool));
         return;

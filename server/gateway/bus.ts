@@ -65,11 +65,6 @@ export class Bus {
     return this.#publisher.status === 'ready' && this.#subscriber.status === 'ready';
   }
 
-  /** The connection that publishes; also for whatever else wants to use Redis. */
-  get redis(): Redis | Cluster | undefined {
-    return this.#publisher;
-  }
-
   publish<K extends keyof BusMessages>(kind: K, message: BusMessages[K]): void {
     if (this.#connected) this.#io.serverSideEmit(CHANNEL as never, kind, message);
   }
@@ -99,10 +94,17 @@ export class Bus {
  * A Redis connection that never gives up, never hangs and never throws into the void. `maxRetriesPerRequest: null`:
  * with the default a Redis that is away ends in unhandled rejections inside the adapter, which ignores promises.
  */
-export function connectRedis(urls: readonly string[], log: Logger, name: string): Redis | Cluster {
+export function connectRedis(
+  urls: readonly string[],
+  log: Logger,
+  name: string,
+  /** For a connection that somebody waits for: how long a command may take in milliseconds; it then fails, as it does while Redis is away. */
+  commandTimeout?: number,
+): Redis | Cluster {
   const options = {
+    ...(commandTimeout === undefined ? {} : { commandTimeout }),
     maxRetriesPerRequest: null,
-    enableOfflineQueue: true,
+    enableOfflineQueue: commandTimeout === undefined,
     connectTimeout: 2000,
     keepAlive: 5000,
     connectionName: `tidings-${name}`,

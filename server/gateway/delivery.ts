@@ -2,18 +2,21 @@ import type { FeedMode, ResetReason, SessionCloseCode, Tally } from '../events.t
 import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
-import { type LogEntry, PAGE_ROWS } from '../outbox/log.ts';
+import type { LogEntry } from '../outbox/log.ts';
 import { type Encoded, encodeEntry, encodeMessage } from './encoding.ts';
 import type { Subscriber } from './subscriber.ts';
 
 /** Beyond this a socket is fed no further until it has read: it falls out of the live room and catches up later. Bytes. */
 const SOFT_MARK = 64 * 1024;
+/** As far as a replay fills its queue: what else it is sent still has room beneath the hard mark. Bytes. */
+const PAGE_MARK = 160 * 1024;
 /** Beyond this it is closed at once. Bytes. */
 const HARD_MARK = 256 * 1024;
 /** How long its queue may stay beyond the soft mark before it is closed. Milliseconds. */
 const PATIENCE = 10_000;
-/** How often a slow socket is looked at. Milliseconds. */
+/** How often a socket that is catching up and does not read is looked at, and how often all are. Milliseconds. */
 const SLOW_INTERVAL = 50;
+const WATCH_INTERVAL = 500;
 /** Events in one page of a replay. */
 const REPLAY_PAGE = 100;
 /** Replays that read the database at once on this node; the others wait. */
@@ -26,11 +29,13 @@ const COUNT_INTERVAL = 1000;
 /** Tallies in one message. */
 const TALLIES_PER_FRAME = 500;
 /** Tallies held back for a slow socket. */
-const MAX_HELD = 2000;
+const MAX_HELD = 5000;
 
 export interface DeliveryOptions {
   feed: Follower;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
+  /** Tallies that a client at this position may not have heard. The same array for all who ask together. */
+  missedTallies: (after: number) => Promise<Tally[]>;
   metrics: Metrics;
   log: Logger;
   /** Ends a socket with a coded reason. */
@@ -52,9 +57,11 @@ export interface DeliveryOptions {
 export class Delivery {
   readonly #feed: Follower;
   readonly #readLog: DeliveryOptions['readLog'];
+  readonly #missedTallies: DeliveryOptions['missedTallies'];
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #end: DeliveryOptions['end'];
+  readonly #all = new Set<Subscriber>();
   readonly #live = new Set<Subscriber>();
   readonly #counting = new Set<Subscriber>();
   readonly #allTallies = new Set<Subscriber>();
@@ -64,9 +71,10 @@ export class Delivery {
   #reading = 0;
   readonly #waitingToRead: (() => void)[] = [];
 
-  constructor({ feed, readLog, metrics, log, end }: DeliveryOptions) {
+  constructor({ feed, readLog, missedTallies, metrics, log, end }: DeliveryOptions) {
     this.#feed = feed;
     this.#readLog = readLog;
+    this.#missedTallies = missedTallies;
     this.#metrics = metrics;
     this.#log = log;
     this.#end = end;
@@ -78,6 +86,7 @@ export class Delivery {
       setInterval(() => this.#beacon(), BEACON),
       setInterval(() => this.#tellCounts(), COUNT_INTERVAL),
       setInterval(() => this.#flushHeld(), SLOW_INTERVAL * 2),
+      setInterval(() => this.#endSlow(), WATCH_INTERVAL),
     );
   }
 
@@ -90,18 +99,20 @@ export class Delivery {
    * @param after undefined: from now
    */
   admit(subscriber: Subscriber, after: number | undefined, epoch: string | undefined): void {
+    this.#all.add(subscriber);
     if (subscriber.tallies === 'all') this.#allTallies.add(subscriber);
     if (after === undefined) {
       this.#greet(subscriber, 'current', undefined);
       this.#place(subscriber);
       return;
     }
-    void this.#resume(subscriber, after, epoch);
+    this.#resume(subscriber, after, epoch).catch((error: unknown) => this.#giveUp(subscriber, error));
   }
 
   /** Forgets a socket. Nothing is written to it after this has returned. */
   remove(subscriber: Subscriber): void {
     subscriber.ended = true;
+    this.#all.delete(subscriber);
     this.#live.delete(subscriber);
     this.#counting.delete(subscriber);
     this.#allTallies.delete(subscriber);
@@ -114,11 +125,21 @@ export class Delivery {
     const following = subscriber.feed === 'live';
     subscriber.feed = mode;
     if (mode === 'live' && following) return subscriber.seq;
+    if (!subscriber.greeted) {
+      // Whoever brings it up to date sees it, and says with `ready` where it goes on.
+      subscriber.switched = true;
+      return this.#feed.seq;
+    }
     this.#live.delete(subscriber);
     this.#counting.delete(subscriber);
     subscriber.seq = this.#feed.seq;
-    if (subscriber.greeted) this.#place(subscriber);
+    this.#place(subscriber);
     return subscriber.seq;
+  }
+
+  /** Whether so much waits for a socket that nothing may be added. */
+  isFull(subscriber: Subscriber): boolean {
+    return subscriber.pending > HARD_MARK;
   }
 
   track(subscriber: Subscriber, postIds: readonly number[]): void {
@@ -141,9 +162,7 @@ export class Delivery {
 
   /** Writes the tallies of one window to whoever wants them. */
   deliverTallies(tallies: readonly Tally[]): void {
-    for (let at = 0; at < tallies.length; at += TALLIES_PER_FRAME) {
-      const slice = tallies.slice(at, at + TALLIES_PER_FRAME);
-      const frame = encodeMessage('votes', slice);
+    for (const { slice, frame } of tallyFrames(tallies)) {
       for (const subscriber of this.#allTallies) this.#writeTallies(subscriber, slice, frame);
     }
     const wanted = new Map<Subscriber, Tally[]>();
@@ -193,18 +212,13 @@ export class Delivery {
     const last = entries.at(-1);
     if (!last) return;
     for (const subscriber of this.#live) {
-      const pending = subscriber.pending;
-      if (pending > SOFT_MARK) {
-        this.#live.delete(subscriber);
-        void this.#catchUp(subscriber);
+      if (subscriber.pending > SOFT_MARK) {
+        this.#catchUp(subscriber);
         continue;
       }
       this.#writePage(subscriber, entries, frames);
       // A batch may be larger than the room that was left: the socket goes on from where it stopped.
-      if (subscriber.seq < last.seq) {
-        this.#live.delete(subscriber);
-        void this.#catchUp(subscriber);
-      }
+      if (subscriber.seq < last.seq) this.#catchUp(subscriber);
     }
     for (const subscriber of this.#counting) subscriber.uncounted += entries.length;
     const now = Date.now();
@@ -213,7 +227,7 @@ export class Delivery {
 
   /** Writes events in order until the socket's queue is full. Moves its position with each. */
   #writePage(subscriber: Subscriber, entries: readonly LogEntry[], frames: readonly Encoded[]): void {
-    let room = HARD_MARK - subscriber.pending;
+    let room = PAGE_MARK - subscriber.pending;
     let written = 0;
     for (const [at, entry] of entries.entries()) {
       const frame = frames[at];
@@ -236,11 +250,23 @@ export class Delivery {
       return;
     }
     subscriber.seq = after;
-    await this.#catchUp(subscriber, after);
+    this.#catchUp(subscriber, after);
+    if (subscriber.tallies === 'all') await this.#tellMissedTallies(subscriber, after);
+  }
+
+  /** A client that was away hears the tallies that it missed; a failure costs it nothing but their lateness. */
+  async #tellMissedTallies(subscriber: Subscriber, after: number): Promise<void> {
+    const tallies = await this.#missedTallies(after).catch((error: unknown): Tally[] => {
+      this.#log.debug({ err: error }, 'missed tallies could not be read');
+      return [];
+    });
+    if (!subscriber.open) return;
+    for (const { slice, frame } of tallyFrames(tallies)) this.#writeTallies(subscriber, slice, frame);
   }
 
   /** Why a position cannot be served. A node that is behind its client waits a moment for its own tail. */
   async #refusal(after: number, epoch: string | undefined): Promise<ResetReason | undefined> {
+    if (after > this.#feed.seq) this.#feed.wake();
     const deadline = Date.now() + BEHIND_PATIENCE;
     for (;;) {
       if (epoch !== undefined && epoch !== this.#feed.epoch) {
@@ -249,7 +275,6 @@ export class Delivery {
       } else if (after <= this.#feed.seq) {
         return after < this.#feed.logFloor ? 'too_old' : undefined;
       } else if (Date.now() >= deadline) return 'future';
-      this.#feed.wake();
       await sleep(SLOW_INTERVAL);
     }
   }
@@ -264,38 +289,54 @@ export class Delivery {
   }
 
   /** Brings a socket from its position to the node's, at the socket's own pace, and joins it to the live room. */
-  async #catchUp(subscriber: Subscriber, from?: number): Promise<void> {
+  #catchUp(subscriber: Subscriber, from?: number): void {
+    this.#live.delete(subscriber);
+    // The loop that is at it goes on from wherever the socket stands by then.
+    if (subscriber.catchingUp) return;
+    subscriber.catchingUp = true;
+    this.#replay(subscriber, from).catch((error: unknown) => this.#giveUp(subscriber, error));
+  }
+
+  async #replay(subscriber: Subscriber, from: number | undefined): Promise<void> {
+    try {
+      await this.#replayPages(subscriber, from);
+    } finally {
+      subscriber.catchingUp = false;
+    }
+    if (!subscriber.open || subscriber.greeted) return;
+    // It asked for another mode while it was being brought up to date.
+    this.#greet(subscriber, 'current', undefined);
+    this.#place(subscriber);
+  }
+
+  async #replayPages(subscriber: Subscriber, from: number | undefined): Promise<void> {
     const epoch = this.#feed.epoch;
     let source = 'ring';
-    let fullSince: number | undefined;
-    while (subscriber.open && subscriber.feed === 'live') {
+    while (subscriber.open && subscriber.feed === 'live' && (subscriber.greeted || !subscriber.switched)) {
       if (this.#feed.epoch !== epoch) {
         // The numbering ended under it: positions mean nothing any more. It comes back and is told so.
         this.#end(subscriber, 'reset', 'The numbering of the feed has changed. Connect again.');
         return;
       }
       if (subscriber.pending > SOFT_MARK) {
-        fullSince ??= Date.now();
-        if (Date.now() - fullSince > PATIENCE) {
-          this.#end(subscriber, 'slow_consumer', 'The connection is more than ten seconds behind.');
-          return;
-        }
         await sleep(SLOW_INTERVAL);
         continue;
       }
-      fullSince = undefined;
-      let page = this.#feed.recent(subscriber.seq, REPLAY_PAGE);
+      subscriber.slowSince = undefined;
+      const position = subscriber.seq;
+      let page = this.#feed.recent(position, REPLAY_PAGE);
       if (!page) {
         source = 'log';
         try {
-          page = await this.#readBounded(subscriber.seq);
+          page = await this.#readBounded(subscriber);
         } catch (error) {
           this.#log.debug({ err: error }, 'a replay waits for the database');
           await sleep(500);
           continue;
         }
-        const first = page[0];
-        if (first && first.seq !== subscriber.seq + 1) {
+        // It changed its mode or the numbering ended meanwhile: look again.
+        if (!subscriber.open || subscriber.seq !== position || this.#feed.epoch !== epoch) continue;
+        if (page[0]?.seq !== position + 1) {
           // Pruned while it was on its way.
           if (subscriber.greeted)
             this.#end(subscriber, 'reset', 'The log no longer reaches your position. Connect again.');
@@ -305,7 +346,6 @@ export class Delivery {
           }
           return;
         }
-        if (!subscriber.open) return;
       }
       // From here to the join there is no await.
       this.#writePage(subscriber, page, page.map(encodeEntry));
@@ -321,20 +361,20 @@ export class Delivery {
       this.#live.add(subscriber);
       return;
     }
-    if (subscriber.open && !subscriber.greeted) {
-      // It asked for another mode while it was being brought up to date.
-      subscriber.seq = this.#feed.seq;
-      this.#greet(subscriber, 'current', undefined);
-      this.#place(subscriber);
-    }
   }
 
-  async #readBounded(after: number): Promise<LogEntry[]> {
+  /** A bug: the socket is closed and comes back, rather than be left without its events. */
+  #giveUp(subscriber: Subscriber, error: unknown): void {
+    this.#log.error({ err: error }, 'a socket could not be brought up to date');
+    this.#end(subscriber, 'reset', 'Something went wrong here. Connect again.');
+  }
+
+  async #readBounded(subscriber: Subscriber): Promise<LogEntry[]> {
     if (this.#reading >= CONCURRENT_READS)
       await new Promise<void>((resolve) => this.#waitingToRead.push(resolve));
     else this.#reading += 1;
     try {
-      return await this.#readLog(after, PAGE_ROWS);
+      return subscriber.open ? await this.#readLog(subscriber.seq, REPLAY_PAGE) : [];
     } finally {
       const next = this.#waitingToRead.shift();
       if (next) next();
@@ -368,10 +408,25 @@ export class Delivery {
   /** Puts a socket whose position is the node's where its mode belongs. Synchronous with what set the position. */
   #place(subscriber: Subscriber): void {
     if (!subscriber.open) return;
-    if (subscriber.feed === 'live') this.#live.add(subscriber);
-    else if (subscriber.feed === 'count') {
+    if (subscriber.feed === 'live') {
+      // A loop that is still at it joins it to the room itself.
+      if (!subscriber.catchingUp) this.#live.add(subscriber);
+    } else if (subscriber.feed === 'count') {
       subscriber.uncounted = 0;
       this.#counting.add(subscriber);
+    }
+  }
+
+  /** In whatever place it is: who leaves too much unread for too long is ended. */
+  #endSlow(): void {
+    const now = Date.now();
+    for (const subscriber of this.#all) {
+      const { pending } = subscriber;
+      if (pending <= SOFT_MARK) subscriber.slowSince = undefined;
+      else if (pending > HARD_MARK)
+        this.#end(subscriber, 'slow_consumer', 'The connection leaves too much unread.');
+      else if (now - (subscriber.slowSince ??= now) > PATIENCE)
+        this.#end(subscriber, 'slow_consumer', 'The connection is more than ten seconds behind.');
     }
   }
 
@@ -393,6 +448,22 @@ export class Delivery {
       subscriber.uncounted = 0;
     }
   }
+}
+
+const framesOf = new WeakMap<readonly Tally[], { slice: readonly Tally[]; frame: Encoded }[]>();
+
+/** The messages that tell these tallies, encoded once for all who are told them. */
+function tallyFrames(tallies: readonly Tally[]): { slice: readonly Tally[]; frame: Encoded }[] {
+  let frames = framesOf.get(tallies);
+  if (!frames) {
+    frames = [];
+    for (let at = 0; at < tallies.length; at += TALLIES_PER_FRAME) {
+      const slice = tallies.slice(at, at + TALLIES_PER_FRAME);
+      frames.push({ slice, frame: encodeMessage('votes', [...slice]) });
+    }
+    framesOf.set(tallies, frames);
+  }
+  return frames;
 }
 
 function sleep(milliseconds: number): Promise<void> {

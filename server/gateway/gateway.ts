@@ -11,9 +11,9 @@ import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
-import { answerRequests } from './requests.ts';
+import { answerRequests, invalid } from './requests.ts';
 import { handshakeAuth } from './schemas.ts';
-import { Subscriber } from './subscriber.ts';
+import { type EngineConnection, Subscriber } from './subscriber.ts';
 
 export interface GatewayOptions {
   http: HttpServer;
@@ -23,6 +23,8 @@ export interface GatewayOptions {
   connections: Connections;
   /** Pages of the log for replays that reach further back than memory. */
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
+  /** Tallies that a client at this position may not have heard. */
+  missedTallies: (after: number) => Promise<Tally[]>;
   /** Whose token it is. @throws {AppError} 401 */
   verify: (token: string) => Identity;
   /** @throws {AppError} 401 unless the token's session lives */
@@ -47,6 +49,8 @@ const MAX_FRAME = 16 * 1024;
 const CONNECT_TIMEOUT = 5000;
 /** Handshakes that one connection may fail, one after the other. */
 const MAX_ATTEMPTS = 3;
+/** Packets of any kind that one connection may send within a second; far beyond what requests are limited to. */
+const MAX_PACKETS = 1000;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
 
@@ -83,6 +87,7 @@ export class Gateway {
     this.#delivery = new Delivery({
       feed: options.feed,
       readLog: options.readLog,
+      missedTallies: options.missedTallies,
       metrics: options.metrics,
       log: options.log,
       end: (subscriber, code, detail) => this.#end(subscriber, code, detail),
@@ -91,6 +96,14 @@ export class Gateway {
       for (const subscriber of [...this.#subscribers.values()]) {
         this.#end(subscriber, 'reset', 'The numbering of the feed has changed. Connect again.');
       }
+    });
+    // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
+    this.io.engine.on('connection', (conn: EngineConnection) => {
+      conn.once('close', () => {
+        const { transport } = conn;
+        setTimeout(() => transport.socket?.terminate?.(), LAST_WORDS).unref();
+      });
+      this.#countPackets(conn);
     });
     this.io.use((socket, next) => void this.#admit(socket, next));
     this.io.on('connection', (socket) => this.#welcome(socket));
@@ -153,12 +166,31 @@ export class Gateway {
     return URL.canParse(origin) && new URL(origin).host === host;
   }
 
+  /** Also what is no request costs something: acknowledgements of nothing, other namespaces, binary parts. */
+  #countPackets(conn: EngineConnection): void {
+    let left = MAX_PACKETS;
+    let since = Date.now();
+    conn.on('packet', () => {
+      const now = Date.now();
+      if (now - since >= 1000) {
+        left = MAX_PACKETS;
+        since = now;
+      }
+      left -= 1;
+      if (left >= 0) return;
+      this.#options.metrics.sessionsClosed.inc({ code: 'flooding' });
+      conn.close(true);
+    });
+  }
+
   async #admit(socket: Socket<ClientToServer, ServerToClient>, next: (error?: Error) => void): Promise<void> {
     // A hundred CONNECT packets on one WebSocket would make a hundred sockets and a hundred copies of each event.
     const attempts = this.#attempts.get(socket.conn) ?? 0;
     if (attempts >= MAX_ATTEMPTS) {
       this.#options.metrics.handshakesRefused.inc({ reason: 'second_connect' });
       socket.conn.close();
+      // Socket.IO keeps a socket until its middleware has answered.
+      next(new Error('One connection has one socket.'));
       return;
     }
     this.#attempts.set(socket.conn, Infinity);
@@ -172,8 +204,7 @@ export class Gateway {
       // Known before its session is looked up, so that a revocation cannot slip in between.
       connection = this.#openConnection(socket, identity, auth);
       await this.#options.requireSession(identity);
-      if (this.#subscribers.get(connection)?.ended)
-        throw new AppError('unauthorized', 'The session has ended.');
+      if (!this.#subscribers.has(connection)) throw new AppError('unauthorized', 'The session has ended.');
       next();
     } catch (error) {
       if (connection) this.#forget(connection);
@@ -187,8 +218,7 @@ export class Gateway {
     if (token === undefined || token === '')
       throw new AppError('unauthorized', 'The handshake has no token.');
     const { value, errors } = check(handshakeAuth, 'auth', given);
-    if (errors)
-      throw new AppError('invalid', `${errors[0]?.msg ?? 'The handshake is not valid'}.`, { errors });
+    if (errors) throw invalid(errors);
     return value;
   }
 
@@ -236,7 +266,11 @@ export class Gateway {
       return;
     }
     this.#options.metrics.connections.set(this.#subscribers.size);
-    socket.once('disconnect', () => this.#forget(subscriber.connection));
+    socket.once('disconnect', () => {
+      this.#forget(subscriber.connection);
+      // One connection has one socket: without it, it would stand unauthenticated.
+      subscriber.close();
+    });
     answerRequests(subscriber, {
       ...this.#options,
       delivery: this.#delivery,
@@ -258,7 +292,8 @@ export class Gateway {
   /** The end of a socket, said to it if it still reads. Nothing else is written to it once this has returned. */
   #end(subscriber: Subscriber, code: SessionCloseCode, detail: string): void {
     if (subscriber.ended) return;
-    subscriber.write(encodeMessage('session:closed', { code, detail }));
+    // During the handshake the refusal itself says why.
+    if (subscriber.socket.connected) subscriber.write(encodeMessage('session:closed', { code, detail }));
     this.#forget(subscriber.connection);
     this.#options.metrics.sessionsClosed.inc({ code });
     if (code === 'slow_consumer') {

@@ -18,33 +18,54 @@ export const limits: Record<RateLimit, { points: number; duration: number }> = {
   read: { points: 6000, duration: 60 },
 };
 
-/** Where limits are counted: in Redis for all nodes together, and in memory while Redis does not answer. */
-export class RateLimits {
-  readonly #limiters: Record<RateLimit, RateLimiterAbstract>;
-  readonly #onRefused: (name: RateLimit) => void;
+/** How long the memory of the node counts alone after Redis has failed to answer in time. Milliseconds. */
+const RECOVERY = 2000;
 
+/**
+ * Counts in Redis, for all nodes together, and in the memory of each node while Redis does not answer: then a client gets
+ * as many times the limit as there are nodes, and nobody waits.
+ */
+export class RateLimits {
+  readonly #shared: Record<RateLimit, RateLimiterAbstract> | undefined;
+  readonly #own: Record<RateLimit, RateLimiterAbstract>;
+  readonly #onRefused: (name: RateLimit) => void;
+  #sharedAgainAt = 0;
+
+  /** @param redis a connection whose commands fail in time; see `connectRedis` */
   constructor(redis: Redis | Cluster | undefined, onRefused: (name: RateLimit) => void) {
     this.#onRefused = onRefused;
-    this.#limiters = Object.fromEntries(
-      Object.entries(limits).map(([name, { points, duration }]) => {
-        const memory = new RateLimiterMemory({ keyPrefix: name, points, duration });
-        return [
-          name,
-          redis
-            ? new RateLimiterRedis({
-                storeClient: redis,
-                keyPrefix: `tidings:limit:${name}`,
-                points,
-                duration,
-                insuranceLimiter: memory,
-                rejectIfRedisNotReady: true,
-                // What is over the limit is refused out of memory: a flood costs Redis nothing.
-                inMemoryBlockOnConsumed: points + 1,
-              })
-            : memory,
-        ];
-      }),
-    ) as unknown as Record<RateLimit, RateLimiterAbstract>;
+    this.#own = forEachLimit(
+      (name, { points, duration }) => new RateLimiterMemory({ keyPrefix: name, points, duration }),
+    );
+    this.#shared =
+      redis &&
+      forEachLimit(
+        (name, { points, duration }) =>
+          new RateLimiterRedis({
+            storeClient: redis,
+            keyPrefix: `tidings:limit:${name}`,
+            points,
+            duration,
+            rejectIfRedisNotReady: true,
+            // What is over the limit is refused out of memory: a flood costs Redis nothing.
+            inMemoryBlockOnConsumed: points + 1,
+          }),
+      );
+  }
+
+  async #consume(name: RateLimit, key: string): Promise<RateLimiterRes> {
+    if (this.#shared && Date.now() >= this.#sharedAgainAt) {
+      try {
+        return await this.#shared[name].consume(key);
+      } catch (refusal) {
+        if (refusal instanceof RateLimiterRes) return refusal;
+        this.#sharedAgainAt = Date.now() + RECOVERY;
+      }
+    }
+    return this.#own[name].consume(key).catch((refusal: unknown) => {
+      if (refusal instanceof RateLimiterRes) return refusal;
+      throw refusal;
+    });
   }
 
   /**
@@ -53,13 +74,7 @@ export class RateLimits {
    */
   async count(name: RateLimit, req: Request, res: Response, user: Identity | undefined): Promise<void> {
     const { points, duration } = limits[name];
-    let state: RateLimiterRes;
-    try {
-      state = await this.#limiters[name].consume(user ? `u${user.id}` : `a${addressKey(req.ip ?? '')}`);
-    } catch (refusal) {
-      if (!(refusal instanceof RateLimiterRes)) throw refusal;
-      state = refusal;
-    }
+    const state = await this.#consume(name, user ? `u${user.id}` : `a${addressKey(req.ip ?? '')}`);
     const reset = Math.ceil(state.msBeforeNext / 1000);
     res.set('RateLimit-Policy', `"${name}";q=${points};w=${duration}`);
     res.set('RateLimit', `"${name}";r=${Math.max(0, state.remainingPoints)};t=${reset}`);
@@ -69,6 +84,18 @@ export class RateLimits {
       headers: { 'Retry-After': String(Math.max(1, reset)) },
     });
   }
+}
+
+function forEachLimit(
+  make: (name: RateLimit, limit: { points: number; duration: number }) => RateLimiterAbstract,
+): Record<RateLimit, RateLimiterAbstract> {
+  const { login, signup, write, read } = limits;
+  return {
+    login: make('login', login),
+    signup: make('signup', signup),
+    write: make('write', write),
+    read: make('read', read),
+  };
 }
 
 /** One customer has a whole /64 of IPv6: counting single addresses would count nothing. */

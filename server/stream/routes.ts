@@ -22,7 +22,7 @@ export const streamRoutes = [
       const after = query.after ?? ctx.feed.seq;
       let page = await eventsAfter(ctx, after, query.epoch, query.limit);
       if (page.entries.length === 0 && query.wait > 0) {
-        await newEvents(ctx.feed, after, query.wait * 1000, res);
+        await newEvents(ctx, after, query.wait * 1000, res);
         if (res.destroyed) return undefined;
         page = await eventsAfter(ctx, after, query.epoch, query.limit);
       }
@@ -48,7 +48,8 @@ export const streamRoutes = [
         schema: Joi.string().pattern(/^([0-9a-f-]{36}:)?\d{1,15}$/, 'seq or epoch:seq'),
       },
     },
-    answers: { 200: 'A stream of type text/event-stream.', 401: problem, 422: problem, 429: problem },
+    produces: 'text/event-stream',
+    answers: { 200: 'A stream of events.', 401: problem, 422: problem, 429: problem },
     handle: ({ ctx, user, query, req, res }) => serveStream(ctx, user, query, req, res),
   }),
 ];

@@ -100,7 +100,7 @@ export async function serveStream(
       if (!open) return;
     }
     if (entries.length > 0) continue;
-    await newEvents(ctx.feed, after, Math.max(1, wroteAt + HEARTBEAT - Date.now()), res);
+    await newEvents(ctx, after, Math.max(1, wroteAt + HEARTBEAT - Date.now()), res);
     if (open && Date.now() - wroteAt >= HEARTBEAT && !(await write(': \n\n'))) close();
   }
 }

@@ -1,11 +1,13 @@
 import type { Response } from 'express';
+import type { Context } from '../context.ts';
 import type { Follower } from '../feed/follower.ts';
 
 const waiting = new WeakMap<Follower, Set<(seq: number) => void>>();
 
-/** Resolves when the node has an event beyond `after`, when the time is over, or when the asker has gone. */
-export function newEvents(feed: Follower, after: number, milliseconds: number, res: Response): Promise<void> {
-  if (feed.seq > after) return Promise.resolve();
+/** Resolves when the node has an event beyond `after`, when the time is over, when the asker has gone, or the node stops. */
+export function newEvents(ctx: Context, after: number, milliseconds: number, res: Response): Promise<void> {
+  const { feed, stopping } = ctx;
+  if (feed.seq > after || stopping.aborted) return Promise.resolve();
   let all = waiting.get(feed);
   if (!all) {
     const ours = new Set<(seq: number) => void>();
@@ -21,6 +23,7 @@ export function newEvents(feed: Follower, after: number, milliseconds: number, r
       clearTimeout(timer);
       waiters.delete(look);
       res.off('close', done);
+      stopping.removeEventListener('abort', done);
       resolve();
     };
     const look = (seq: number) => {
@@ -28,6 +31,7 @@ export function newEvents(feed: Follower, after: number, milliseconds: number, r
     };
     const timer = setTimeout(done, milliseconds);
     res.once('close', done);
+    stopping.addEventListener('abort', done);
     waiters.add(look);
   });
 }
