@@ -5,6 +5,8 @@ import { AppError } from '../errors.ts';
 const CONCURRENCY = 2;
 /** How many wait at most. At cost 12 a hash takes a quarter of a second: who comes later would wait for too long. */
 const MAX_WAITING = 60;
+/** What bcrypt reads of a password: two longer ones with the same beginning would be one. */
+export const MAX_BYTES = 72;
 
 /**
  * Hashes and compares passwords, a few at a time, so that a hundred logins at once do not stop the rest of the service.
@@ -30,10 +32,13 @@ export class Passwords {
     return this.#turn(() => bcrypt.hash(password, this.#cost));
   }
 
-  /** Whether the password fits. Without a hash (no such user) it takes the same time and says no. */
+  /**
+   * Whether the password fits. Without a hash (no such user) it takes the same time and says no. So it does for one that is
+   * longer than bcrypt reads: it could only fit by its beginning.
+   */
   async matches(password: string, hash: string | undefined): Promise<boolean> {
     const fits = await this.#turn(() => bcrypt.compare(password, hash ?? this.#dummy));
-    return fits && hash !== undefined;
+    return fits && hash !== undefined && Buffer.byteLength(password) <= MAX_BYTES;
   }
 
   async #turn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,7 +1,11 @@
 import { problem } from '../http/problem.ts';
-import { route } from '../http/route.ts';
+import { Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
 import * as schemas from './schemas.ts';
+
+/** RFC 6749, 5.1: no cache may keep an answer that holds tokens. */
+const tokensOnce = (tokens: commands.Tokens) =>
+  new Reply(tokens, { headers: { 'Cache-Control': 'no-store' } });
 
 export const authRoutes = [
   route({
@@ -16,7 +20,8 @@ export const authRoutes = [
     body: schemas.login,
     consumes: ['application/x-www-form-urlencoded', 'application/json'],
     answers: { 200: schemas.tokens, 403: problem, 422: problem, 429: problem },
-    handle: ({ ctx, body }) => commands.logIn(ctx, body.username ?? body.email ?? '', body.password),
+    handle: async ({ ctx, body }) =>
+      tokensOnce(await commands.logIn(ctx, body.username ?? body.email ?? '', body.password)),
   }),
   route({
     method: 'post',
@@ -28,7 +33,7 @@ export const authRoutes = [
     limit: 'login',
     body: schemas.refresh,
     answers: { 200: schemas.tokens, 401: problem, 422: problem, 429: problem },
-    handle: ({ ctx, body }) => commands.refresh(ctx, body.refresh_token),
+    handle: async ({ ctx, body }) => tokensOnce(await commands.refresh(ctx, body.refresh_token)),
   }),
   route({
     method: 'post',

@@ -1,12 +1,14 @@
 import Joi from 'joi';
+import { MAX_BYTES } from './passwords.ts';
 import { count, object, oneOf, optional, text } from '../http/schema.ts';
 
-/** bcrypt reads 72 bytes and no further: two longer passwords with the same beginning would be one. */
 export const password = text()
   .min(8)
-  .custom((value: string, helpers) => (Buffer.byteLength(value) > 72 ? helpers.error('string.bytes') : value))
-  .messages({ 'string.bytes': '{{#label}} must be at most 72 bytes long in UTF-8' })
-  .description('At least 8 characters, at most 72 bytes in UTF-8')
+  .custom((value: string, helpers) =>
+    Buffer.byteLength(value) > MAX_BYTES ? helpers.error('string.bytes') : value,
+  )
+  .messages({ 'string.bytes': `{{#label}} must be at most ${MAX_BYTES} bytes long in UTF-8` })
+  .description(`At least 8 characters, at most ${MAX_BYTES} bytes in UTF-8`)
   .example('correct horse battery');
 
 /** What somebody claims to be their password: anything that could be one. */

@@ -7,6 +7,7 @@ const ISSUER = 'tidings';
 const AUDIENCE = 'tidings';
 /** Longer than any token of ours: what is longer is not worth a signature check. */
 const MAX_TOKEN_LENGTH = 2048;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Clocks of two nodes may differ a little. Seconds. */
 const CLOCK_TOLERANCE = 0;
 
@@ -68,7 +69,7 @@ export class AccessTokens {
 function readClaims(claims: unknown): Identity | undefined {
   if (typeof claims !== 'object' || claims === null) return undefined;
   const { sub, sid, use, exp } = claims as Record<string, unknown>;
-  if (use !== 'access' || typeof sid !== 'string' || !/^[0-9a-f-]{36}$/.test(sid)) return undefined;
+  if (use !== 'access' || typeof sid !== 'string' || !UUID.test(sid)) return undefined;
   if (typeof exp !== 'number' || !Number.isSafeInteger(exp)) return undefined;
   if (typeof sub !== 'string' || !/^[1-9]\d{0,15}$/.test(sub)) return undefined;
   const id = Number(sub);

@@ -1,0 +1,251 @@
+import { expect } from 'chai';
+import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
+import { execute, numberOf, rows } from './support/tables.ts';
+import { until } from './support/waiting.ts';
+import { Api, createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+interface Tokens {
+  access_token: string;
+  token_type: string;
+  expires_in: number;
+  refresh_token: string;
+}
+
+const form = { 'content-type': 'application/x-www-form-urlencoded' };
+
+describe('sessions', () => {
+  let world: World;
+  let ada: TestUser;
+  before(async () => {
+    world = await createWorld();
+  });
+  after(() => world.close());
+  beforeEach(async () => {
+    ada = await world.user();
+  });
+
+  const login = (body: unknown, headers?: Record<string, string>) =>
+    world.anonymous.post<Tokens>('/login', body, headers);
+  const refresh = (token: string) => world.anonymous.post<Tokens>('/refresh', { refresh_token: token });
+  const works = async (token: string) => (await new Api(world.url, token).get('/users/me')).status === 200;
+
+  describe('logging in', () => {
+    it('takes the OAuth2 form and JSON alike', async () => {
+      const asForm = new URLSearchParams({
+        grant_type: 'password',
+        username: ada.email,
+        password: PASSWORD,
+        scope: '',
+      }).toString();
+      for (const answer of [
+        await login(asForm, form),
+        await login({ username: ada.email, password: PASSWORD }),
+        await login({ email: ada.email.toUpperCase(), password: PASSWORD }),
+      ]) {
+        expect(answer.status).to.equal(200);
+        expect(Object.keys(answer.body).sort()).to.deep.equal([
+          'access_token',
+          'expires_in',
+          'refresh_token',
+          'token_type',
+        ]);
+        expect(answer.body).to.include({ token_type: 'bearer', expires_in: 900 });
+        expect(await works(answer.body.access_token)).to.be.true;
+      }
+    });
+
+    it('forbids that its answer be kept by a cache (RFC 6749, 5.1)', async () => {
+      const answer = await login({ email: ada.email, password: PASSWORD });
+      expect(answer.headers.get('cache-control')).to.equal('no-store');
+      expect((await refresh(answer.body.refresh_token)).headers.get('cache-control')).to.equal('no-store');
+    });
+
+    it('answers an unknown user and a wrong password with the same status and body', async () => {
+      const unknown = await login({ email: 'nobody@example.org', password: PASSWORD });
+      const wrong = await login({ email: ada.email, password: 'not this one' });
+      expect(expectProblem(unknown, 403, 'invalid_credentials').title).to.equal('Invalid Credentials');
+      expectProblem(wrong, 403, 'invalid_credentials');
+      expect(withoutRequestId(unknown)).to.deep.equal(withoutRequestId(wrong));
+      const names = (answer: { headers: Headers }) => [...answer.headers.keys()].sort();
+      expect(names(unknown)).to.deep.equal(names(wrong));
+    });
+
+    it('takes no other password that begins with the same 72 bytes, or the username for the address', async () => {
+      const long = 'x'.repeat(72);
+      await ada.patch('/users/me', { password: long, current_password: PASSWORD });
+      await logIn(world.url, ada, long);
+      expectProblem(await login({ email: ada.email, password: `${long}y` }), 403);
+      expectProblem(await login({ username: ada.username, password: long }), 403);
+    });
+
+    it('names what is missing', async () => {
+      expect(faultsOf(await login({ password: PASSWORD }))).to.deep.equal(['body']);
+      expect(faultsOf(await login({ email: ada.email }))).to.deep.equal(['body.password']);
+      expect(
+        faultsOf(await login({ email: ada.email, username: ada.email, password: PASSWORD })),
+      ).to.deep.equal(['body']);
+      expect(faultsOf(await login('', form))).to.include('body.password');
+      expect(faultsOf(await login(`username=${ada.email}&password=a&password=b`, form))).to.deep.equal([
+        'body.password',
+      ]);
+    });
+  });
+
+  describe('refreshing', () => {
+    it('gives a new pair, and both access tokens work until they end', async () => {
+      const { status, body } = await refresh(ada.refreshToken);
+      expect(status).to.equal(200);
+      expect(body.refresh_token).not.to.equal(ada.refreshToken);
+      expect(await works(body.access_token)).to.be.true;
+      expect((await refresh(body.refresh_token)).status).to.equal(200);
+    });
+
+    it('ends the whole family when a spent token is used again', async () => {
+      const bystander = await logIn(world.url, ada);
+      const second = (await refresh(ada.refreshToken)).body;
+      const third = (await refresh(second.refresh_token)).body;
+      expectProblem(await refresh(ada.refreshToken), 401);
+      expectProblem(await refresh(third.refresh_token), 401);
+      for (const token of [ada.token, second.access_token, third.access_token])
+        expect(await works(token)).to.be.false;
+      expect(await works(bystander.token)).to.be.true;
+    });
+
+    it('lets one of twenty with the same token through, and takes the rest for theft', async () => {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(ada.refreshToken)));
+      const won = answers.filter((answer) => answer.status === 200);
+      expect(won).to.have.length(1);
+      for (const answer of answers) if (answer.status !== 200) expectProblem(answer, 401);
+      expect(await works(won[0]!.body.access_token)).to.be.false;
+      expectProblem(await refresh(won[0]!.body.refresh_token), 401);
+    });
+
+    it('refuses what is no refresh token, or has expired', async () => {
+      for (const token of ['x', ada.token, ada.refreshToken.slice(1), `${ada.refreshToken}=`])
+        expectProblem(await refresh(token), 401);
+      expect(faultsOf(await world.anonymous.post('/refresh', {}))).to.deep.equal(['body.refresh_token']);
+      expect((await refresh(ada.refreshToken)).status).to.equal(200);
+      const late = await logIn(world.url, ada);
+      await execute(
+        world,
+        `update refresh_tokens set expires_at = now() - interval '1 second'
+         where session_id in (select id from sessions where user_id = $1)`,
+        [ada.id],
+      );
+      expectProblem(await refresh(late.refreshToken), 401);
+    });
+
+    it('stores no token, only its hash', async () => {
+      const [{ tokens } = { tokens: '' }] = await rows<{ tokens: string }>(
+        world,
+        `select string_agg(encode(hash, 'escape') || r::text, ' ') as tokens from refresh_tokens r`,
+      );
+      expect(tokens).not.to.be.empty;
+      expect(tokens).not.to.contain(ada.refreshToken);
+    });
+  });
+
+  describe('logging out', () => {
+    it('ends this session and no other', async () => {
+      const other = await logIn(world.url, ada);
+      const answer = await ada.post<string>('/logout');
+      expect(answer.status).to.equal(204);
+      expect(answer.body).to.equal('');
+      expect(await works(ada.token)).to.be.false;
+      expectProblem(await refresh(ada.refreshToken), 401);
+      expectProblem(await ada.post('/logout'), 401);
+      expect(await works(other.token)).to.be.true;
+      expect((await refresh(other.refreshToken)).status).to.equal(200);
+    });
+
+    it('ends all sessions of this user and nobody else’s', async () => {
+      const bob = await world.user();
+      const others = await Promise.all([1, 2, 3].map(() => logIn(world.url, ada)));
+      expect((await ada.post('/logout/all')).status).to.equal(204);
+      for (const session of [ada, ...others]) {
+        expect(await works(session.token)).to.be.false;
+        expectProblem(await refresh(session.refreshToken), 401);
+      }
+      expect(await works(bob.token)).to.be.true;
+      expect(await works((await logIn(world.url, ada)).token)).to.be.true;
+    });
+
+    it('can be done twice at once', async () => {
+      const statuses = (await Promise.all([1, 2, 3].map(() => ada.post('/logout')))).map(
+        (answer) => answer.status,
+      );
+      for (const status of statuses) expect(status).to.be.oneOf([204, 401]);
+      expect(statuses).to.include(204);
+    });
+  });
+
+  it('opens no session with a password that has just been replaced', async () => {
+    const attempts = Array.from({ length: 10 }, () => login({ email: ada.email, password: PASSWORD }));
+    const change = ada.patch('/users/me', { password: 'another good one', current_password: PASSWORD });
+    const answers = await Promise.all(attempts);
+    expect((await change).status).to.equal(200);
+    for (const answer of answers) {
+      expect(answer.status).to.be.oneOf([200, 403]);
+      if (answer.status === 200) {
+        // It was opened before the change, and the change has ended it.
+        expect(await works(answer.body.access_token)).to.be.false;
+      }
+    }
+    expect(
+      await numberOf(world, 'select count(*) from sessions where user_id = $1 and revoked_at is null', [
+        ada.id,
+      ]),
+    ).to.equal(1);
+  });
+});
+
+describe('the work of a login', () => {
+  let world: World;
+  before(async () => {
+    // Forty milliseconds or so each: long enough to be seen.
+    world = await createWorld({ BCRYPT_COST: '10' });
+  });
+  after(() => world.close());
+
+  it('is bounded: a hundred at once do not stop the feed from being read', async () => {
+    const ada = await world.user();
+    let pending = 100;
+    const logins = Array.from({ length: 100 }, async () => {
+      const answer = await world.anonymous.post('/login', { email: ada.email, password: PASSWORD });
+      pending -= 1;
+      return answer;
+    });
+    let reads = 0;
+    for (; reads < 20; reads += 1) expect((await ada.get('/posts')).status).to.equal(200);
+    // The logins came first, and the reads went one after the other; yet they are done first.
+    expect(pending, 'logins that are still under way after twenty reads').to.be.greaterThan(0);
+    const answers = await Promise.all(logins);
+    expect(answers.filter((answer) => answer.status === 200)).not.to.be.empty;
+    for (const answer of answers) {
+      if (answer.status === 200) continue;
+      expectProblem(answer, 429);
+      expect(answer.headers.get('retry-after')).to.match(/^\d+$/);
+    }
+    await until('the queue to be free again', async () => {
+      return (await world.anonymous.post('/login', { email: ada.email, password: PASSWORD })).status === 200;
+    });
+  });
+
+  it('is the same whether the user exists or not', async () => {
+    const ada = await world.user();
+    const took = async (email: string) => {
+      const began = process.hrtime.bigint();
+      expectProblem(await world.anonymous.post('/login', { email, password: 'not this one' }), 403);
+      return Number(process.hrtime.bigint() - began);
+    };
+    const known: number[] = [];
+    const unknown: number[] = [];
+    for (let round = 0; round < 9; round += 1) {
+      known.push(await took(ada.email));
+      unknown.push(await took(`nobody${round}@example.org`));
+    }
+    const median = (times: number[]) => times.sort((a, b) => a - b)[4]!;
+    // Without a hash to compare against, an unknown user would be refused ten times as fast.
+    expect(median(unknown) / median(known)).to.be.within(0.5, 2);
+  });
+});

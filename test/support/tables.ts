@@ -1,0 +1,52 @@
+import { QueryTypes } from 'sequelize';
+import type { FeedEventName } from '../../server/events.ts';
+import { until } from './waiting.ts';
+import type { World } from './world.ts';
+
+/** What a statement finds in the world's database. `$1`, `$2` … stand for the values of `bind`. */
+export function rows<T extends object>(world: World, sql: string, bind: unknown[] = []): Promise<T[]> {
+  return world.ctx.db.sequelize.query<T>(sql, { type: QueryTypes.SELECT, bind });
+}
+
+/** Changes the world's database behind the service's back. */
+export async function execute(world: World, sql: string, bind: unknown[] = []): Promise<void> {
+  await world.ctx.db.sequelize.query(sql, { type: QueryTypes.RAW, bind });
+}
+
+/** The one number that a statement gives. */
+export async function numberOf(world: World, sql: string, bind: unknown[] = []): Promise<number> {
+  const [row] = await rows<Record<string, number>>(world, sql, bind);
+  return Object.values(row ?? {})[0] ?? Number.NaN;
+}
+
+export interface LoggedRow {
+  seq: number;
+  name: FeedEventName;
+  post_id: number;
+  data: Record<string, unknown>;
+}
+
+/** The highest seq, once everything that is committed has its number. */
+export async function headOf(world: World): Promise<number> {
+  await until('everything committed to be numbered', async () => {
+    return (await numberOf(world, 'select count(*) from outbox')) === 0;
+  });
+  return numberOf(world, 'select seq from feed_head');
+}
+
+/** The events after a position, once everything that is committed has its number. */
+export async function eventsSince(world: World, seq: number): Promise<LoggedRow[]> {
+  await headOf(world);
+  return rows<LoggedRow>(
+    world,
+    'select seq, name, post_id, data from events where seq > $1 order by events.seq',
+    [seq],
+  );
+}
+
+/** Runs `work` and tells the names of the events that it left behind, in order. */
+export async function namesOfEvents(world: World, work: () => Promise<unknown>): Promise<string[]> {
+  const before = await headOf(world);
+  await work();
+  return (await eventsSince(world, before)).map((event) => event.name);
+}
