@@ -7,6 +7,7 @@ import { pinoHttp } from 'pino-http';
 import type { Context } from './context.ts';
 import { bearerAuthentication } from './auth/authenticate.ts';
 import { authRoutes } from './auth/routes.ts';
+import { asyncApiDocument } from './gateway/asyncapi.ts';
 import { bodyReader } from './http/body.ts';
 import { mountDocuments } from './http/documents.ts';
 import { errorHandler, notFound } from './http/errors.ts';
@@ -14,11 +15,15 @@ import { type HealthCheck, mountHealth } from './http/health.ts';
 import { mountHome } from './http/home.ts';
 import { methodNotAllowed } from './http/method-not-allowed.ts';
 import { observe, serveMetrics } from './http/observe.ts';
+import { openApiDocument } from './http/openapi.ts';
 import { mount, type Route } from './http/route.ts';
 import { postRoutes } from './posts/routes.ts';
+import { postView } from './posts/schemas.ts';
 import { streamRoutes } from './stream/routes.ts';
 import { userRoutes } from './users/routes.ts';
+import { version } from './version.ts';
 import { voteRoutes } from './votes/routes.ts';
+import { tally } from './votes/schemas.ts';
 
 /** Every route of the API: what is mounted is what the OpenAPI document tells. */
 export const routes: readonly Route[] = [
@@ -68,10 +73,11 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     }),
   );
   app.use(helmet(securityHeaders));
+  const origins = ctx.config.corsOrigins;
   app.use(
     cors({
-      origin: ctx.config.corsOrigins.includes('*') ? '*' : [...ctx.config.corsOrigins],
-      credentials: !ctx.config.corsOrigins.includes('*'),
+      origin: origins.includes('*') ? '*' : origins.length > 0 && [...origins],
+      credentials: origins.length > 0 && !origins.includes('*'),
       exposedHeaders: [
         'ETag',
         'Link',
@@ -93,7 +99,10 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
 
   mountHealth(app, checks, draining);
   app.get('/metrics', serveMetrics(ctx.metrics, readMetrics));
-  mountDocuments(app, routes);
+  mountDocuments(app, {
+    openapi: () => openApiDocument(routes, version),
+    asyncapi: () => asyncApiDocument({ post: postView, tally }, version),
+  });
   mountHome(app);
   mount(app, routes, {
     ctx,

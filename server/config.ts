@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import Joi from 'joi';
 
 /**
@@ -106,7 +107,16 @@ const variables = {
         : helpers.message({ custom: '"origin" must be an origin such as https://example.org, or *' }),
     ),
   ),
-  TRUST_PROXY: Joi.string().default('false'),
+  TRUST_PROXY: Joi.string()
+    .custom((value: string, helpers) =>
+      /^(true|false|\d{1,2})$/.test(value) || value.split(',').every((item) => isAddress(item.trim()))
+        ? value
+        : helpers.message({
+            custom:
+              '{{#label}} must be true, false, a number of proxies, or a list of addresses, subnets, loopback, linklocal and uniquelocal',
+          }),
+    )
+    .default('false'),
   RATE_LIMITS: Joi.string().valid('on', 'off').default('on'),
   EVENT_RETENTION: duration('7d', '1m', '3650d'),
   TALLY_WINDOW: duration('100ms', '10ms', '10s'),
@@ -182,6 +192,15 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     connectionsPerProcess: value.DATABASE_POOL + FEED_CONNECTIONS,
     logLevel: value.LOG_LEVEL,
   });
+}
+
+function isAddress(item: string): boolean {
+  const [address = '', bits, ...rest] = item.split('/');
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(item)) return true;
+  const most = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return (
+    rest.length === 0 && most > 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most))
+  );
 }
 
 /** Express's own grammar: a flag, a number of hops, or a list of addresses and subnets. */

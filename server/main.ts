@@ -53,7 +53,9 @@ async function begin(config: Readonly<Config>, log: Logger): Promise<Running> {
   }
   const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
   try {
-    await migrate(databaseUrl, say);
+    await migrate(databaseUrl, say).catch((error: unknown) => {
+      throw new Error(`${whereIs(databaseUrl)} cannot be used: ${reasonOf(error)}`);
+    });
     const service = await serve(config, log, databaseUrl, count);
     return {
       url: service.url,
@@ -84,6 +86,18 @@ async function serve(
   }
   const server = await startServer(config, databaseUrl, log);
   return { url: server.url, stop: () => server.stop(DRAIN_SPREAD) };
+}
+
+/** The database without its user and password. */
+function whereIs(databaseUrl: string): string {
+  const { hostname, port, pathname } = new URL(databaseUrl);
+  return `The database ${pathname.slice(1)} at ${hostname}:${port || '5432'}`;
+}
+
+function reasonOf(error: unknown): string {
+  // A name with several addresses fails with several errors and no message.
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** One of several processes behind one port. Its primary tells it when to stop, and a signal to the group is for that one. */
@@ -148,6 +162,6 @@ function exitAfter(stopped: Promise<void>): void {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${reasonOf(error)}\n`);
   process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1);
 });
