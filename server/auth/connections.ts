@@ -11,16 +11,18 @@ export interface Connection {
   end: (code: EndCode, detail: string) => void;
   /** Its token ends soon. */
   expiring?: (expiresAt: number) => void;
-  /** Whether that has been said for this token. */
-  warned?: boolean;
+  /** When that is to be said, in milliseconds since 1970; `Infinity` when it has been. */
+  noticeAt?: number;
 }
 
 /** How often tokens are looked at. One sweep for all: a timer each would cost memory, and one beyond 24.8 days fires at once. */
 const SWEEP = 250;
-/** How long a connection outlives its token at most: a renewal may be on its way. Milliseconds. */
-const GRACE = 1000;
-/** How long before its end a token is called expiring; less for a short one. Milliseconds. */
+/** How long a connection outlives its token: a renewal may be on its way. With the sweep, a second at most. Milliseconds. */
+const GRACE = 750;
+/** How long before its end a token is called expiring. Milliseconds. */
 const NOTICE = 60_000;
+/** Not before so much of what was left of it has passed: else a short token would be renewed without a pause. */
+const NOTICE_SHARE = 0.5;
 
 /** All long-lived connections of this node, by user, so that a token's end is a connection's end. */
 export class Connections {
@@ -49,6 +51,9 @@ export class Connections {
    * finds the connection here, and one that commits before it is seen by the look-up.
    */
   add(connection: Connection): void {
+    const { expiresAt } = connection.identity;
+    const now = Date.now();
+    connection.noticeAt = expiresAt - Math.min(NOTICE, (expiresAt - now) * NOTICE_SHARE);
     const ofUser = this.#byUser.get(connection.identity.id);
     if (ofUser) ofUser.add(connection);
     else this.#byUser.set(connection.identity.id, new Set([connection]));
@@ -84,8 +89,8 @@ export class Connections {
         if (left <= -GRACE) {
           this.remove(connection);
           connection.end('expired', 'The access token has expired.');
-        } else if (left <= NOTICE && !connection.warned) {
-          connection.warned = true;
+        } else if (now >= (connection.noticeAt ?? 0)) {
+          connection.noticeAt = Infinity;
           connection.expiring?.(connection.identity.expiresAt);
         }
       }

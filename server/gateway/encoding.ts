@@ -8,18 +8,18 @@ import type { LogEntry } from '../outbox/log.ts';
  */
 export interface Encoded {
   packet: string;
-  /** Options for Engine.IO's `write`. A new object for each write: Engine.IO writes into it. */
-  frame: Buffer[];
+  /** Header and payload; undefined if this version of ws cannot be asked for them: then Engine.IO frames the packet. */
+  frame: Buffer[] | undefined;
   /** What it costs in a queue, in bytes. */
   size: number;
 }
 
 // Untyped in ws, and used by Socket.IO's own adapter alike; test/gateway-internals pins it.
-const { Sender } = ws as unknown as { Sender: { frame(data: Buffer, options: object): Buffer[] } };
+const { Sender } = ws as unknown as { Sender?: { frame?(data: Buffer, options: object): Buffer[] } };
 
 function encodePacket(packet: string): Encoded {
   const data = Buffer.from(`4${packet}`);
-  const frame = Sender.frame(data, {
+  const frame = Sender?.frame?.(data, {
     readOnly: false,
     mask: false,
     rsv1: false,

@@ -1,8 +1,8 @@
 import type Joi from 'joi';
 import type { Identity } from '../auth/identity.ts';
-import type { Connections } from '../auth/connections.ts';
+import type { Connection, Connections } from '../auth/connections.ts';
 import { AppError } from '../errors.ts';
-import type { SessionCloseCode, Tally } from '../events.ts';
+import type { FieldError, SessionCloseCode, Tally } from '../events.ts';
 import { check, type Infer } from '../http/schema.ts';
 import type { Logger } from '../logger.ts';
 import type { Delivery } from './delivery.ts';
@@ -23,8 +23,12 @@ export interface RequestOptions {
 /** Requests of one socket: so many at once, and so many a second from then on. */
 const BURST = 40;
 const PER_SECOND = 20;
-/** Requests refused in a row before the socket is closed. */
+/** Requests refused before the socket is closed, of which as many a second are forgiven as it may send. */
 const FLOOD = 200;
+/** Faults told of one input: a payload of thousands would be answered with many times its size. */
+const MAX_FAULTS = 50;
+/** Keys of a payload; what has more is not looked at. */
+const MAX_KEYS = 50;
 /** Posts that one socket tracks. */
 const MAX_TRACKED = 5000;
 
@@ -41,7 +45,7 @@ function request<S extends Joi.AnySchema>(schema: S, handle: Request<S>['handle'
 /** Every message that a client may send. The socket document is read off it. */
 export const requests: Record<string, Request> = {
   track: request(schemas.track, async (subscriber, { post_ids }, { delivery, talliesOf }) => {
-    const added = post_ids.filter((id) => !subscriber.tracked.has(id)).length;
+    const added = [...new Set(post_ids)].filter((id) => !subscriber.tracked.has(id)).length;
     if (subscriber.tracked.size + added > MAX_TRACKED) {
       throw new AppError(
         'too_many_requests',
@@ -68,17 +72,19 @@ export const requests: Record<string, Request> = {
       if (identity.id !== connection.identity.id) {
         throw new AppError('forbidden', 'A connection cannot change its user.');
       }
-      await requireSession(identity);
-      if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
+      // Known under its new session before that is looked up, so that a revocation cannot slip in between.
+      let ended = false;
+      const candidate: Connection = { identity, end: () => (ended = true) };
+      connections.add(candidate);
+      try {
+        await requireSession(identity);
+      } finally {
+        connections.remove(candidate);
+      }
+      if (ended || subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
       connections.remove(connection);
       connection.identity = identity;
-      connection.warned = false;
       connections.add(connection);
-      // A revocation of the new session may have passed between the look-up and here.
-      await requireSession(identity).catch((error: unknown) => {
-        connection.end('revoked', 'The session has ended.');
-        throw error;
-      });
       return { expires_at: new Date(identity.expiresAt).toISOString() };
     },
   ),
@@ -90,7 +96,10 @@ export const requests: Record<string, Request> = {
  */
 export function answerRequests(subscriber: Subscriber, options: RequestOptions): void {
   const bucket = { tokens: BURST, at: Date.now(), refused: 0 };
-  subscriber.socket.onAny((name: string, ...args: unknown[]) => {
+  subscriber.socket.onAny((given: unknown, ...args: unknown[]) => {
+    // What was on its way when the socket ended.
+    if (subscriber.ended) return;
+    const name = String(given).slice(0, 50); // the protocol lets numbers through
     const last = args.at(-1);
     const acknowledge = typeof last === 'function' ? (last as (answer: unknown) => void) : undefined;
     const payload = args.length > (acknowledge ? 1 : 0) ? args[0] : undefined;
@@ -99,8 +108,7 @@ export function answerRequests(subscriber: Subscriber, options: RequestOptions):
       (data) => acknowledge?.({ ok: true, data }),
       (error: unknown) => {
         const known = options.onCodedError(error);
-        if (!known)
-          options.log.error({ err: error, event: name.slice(0, 50) }, 'a socket request failed on a bug');
+        if (!known) options.log.error({ err: error, event: name }, 'a socket request failed on a bug');
         const problem = (
           known ?? new AppError('internal', 'Something went wrong here. It has been logged.')
         ).toProblem();
@@ -118,7 +126,9 @@ function answer(
   bucket: { tokens: number; at: number; refused: number },
 ): unknown {
   const now = Date.now();
-  bucket.tokens = Math.min(BURST, bucket.tokens + ((now - bucket.at) / 1000) * PER_SECOND);
+  const regained = (Math.max(0, now - bucket.at) / 1000) * PER_SECOND;
+  bucket.tokens = Math.min(BURST, bucket.tokens + regained);
+  bucket.refused = Math.max(0, bucket.refused - regained);
   bucket.at = now;
   if (bucket.tokens < 1) {
     bucket.refused += 1;
@@ -126,14 +136,25 @@ function answer(
     throw new AppError('too_many_requests', `A connection may send ${PER_SECOND} messages a second.`);
   }
   bucket.tokens -= 1;
-  bucket.refused = 0;
-  const known = Object.hasOwn(requests, name) ? requests[name] : undefined;
-  if (!known) throw new AppError('not_found', `There is no message "${name.slice(0, 50)}".`);
-  const input = check(known.schema, 'payload', payload);
-  if (input.errors) {
-    throw new AppError('invalid', `${input.errors[0]?.msg ?? 'The payload is not valid'}.`, {
-      errors: input.errors,
-    });
+  if (options.delivery.isFull(subscriber)) {
+    // It asks and does not read the answers.
+    options.end('slow_consumer', 'The connection does not read its answers.');
+    throw new AppError('too_many_requests', 'The connection does not read its answers.');
   }
+  const known = Object.hasOwn(requests, name) ? requests[name] : undefined;
+  if (!known) throw new AppError('not_found', `There is no message "${name}".`);
+  // Bytes are an object to Joi, of as many unknown keys.
+  if (payload instanceof Uint8Array || Object.keys(Object(payload) as object).length > MAX_KEYS) {
+    throw invalid([{ loc: ['payload'], msg: '"payload" must be of type object', type: 'object.base' }]);
+  }
+  const input = check(known.schema, 'payload', payload);
+  if (input.errors) throw invalid(input.errors);
   return known.handle(subscriber, input.value, options);
+}
+
+/** A 422 that names the faults. */
+export function invalid(errors: readonly FieldError[]): AppError {
+  return new AppError('invalid', `${errors[0]?.msg ?? 'The input is not valid'}.`, {
+    errors: errors.slice(0, MAX_FAULTS),
+  });
 }

@@ -6,12 +6,14 @@ import type { Encoded } from './encoding.ts';
 export type FeedSocket = Socket<ClientToServer, ServerToClient>;
 
 /** Engine.IO's connection, as far as we look into it; test/gateway-internals pins it. */
-interface EngineConnection {
+export interface EngineConnection {
   readyState: string;
-  writeBuffer: { data?: string }[];
+  writeBuffer: { data?: string; options?: { wsPreEncodedFrame?: Buffer[] } }[];
   transport: { socket?: { bufferedAmount?: number; terminate?: () => void; _socket?: { destroy(): void } } };
   write(data: string, options: object): unknown;
   close(discard?: boolean): unknown;
+  on(event: 'packet', listener: () => void): unknown;
+  once(event: 'close', listener: () => void): unknown;
 }
 
 /** One socket of this node and what it wants to hear. */
@@ -30,6 +32,12 @@ export class Subscriber {
   uncounted = 0;
   /** Whether `ready` has been said. */
   greeted = false;
+  /** Whether it asked for another mode before `ready`: then what it missed is its own affair. */
+  switched = false;
+  /** Whether a loop of its own is bringing it up to date. */
+  catchingUp = false;
+  /** Since when more waits for it than it may leave unread; in milliseconds since 1970. */
+  slowSince: number | undefined;
   ended = false;
 
   constructor(socket: FeedSocket, connection: Connection, feed: FeedMode, tallies: TallyMode) {
@@ -52,14 +60,19 @@ export class Subscriber {
   get pending(): number {
     const { transport, writeBuffer } = this.#engine;
     let bytes = transport.socket?.bufferedAmount ?? 0;
-    for (const packet of writeBuffer) bytes += packet.data?.length ?? 0;
+    for (const { data, options } of writeBuffer) {
+      const frame = options?.wsPreEncodedFrame;
+      if (frame) for (const part of frame) bytes += part.length;
+      else bytes += data?.length ?? 0;
+    }
     return bytes;
   }
 
   /** Hands an encoded message to the transport. */
   write(message: Encoded): void {
     if (!this.open) return;
-    this.#engine.write(message.packet, { compress: false, wsPreEncodedFrame: message.frame });
+    const { packet, frame } = message;
+    this.#engine.write(packet, frame ? { compress: false, wsPreEncodedFrame: frame } : { compress: false });
   }
 
   /** Ends the TCP connection, whatever is still to be written: a client that does not read would hold it forever. */

@@ -19,7 +19,7 @@ export interface Head {
   floor: number;
 }
 
-/** A page of the log is bounded in rows and in bytes: a post may have 10,000 characters. */
+/** Events that are read at once at most. */
 export const PAGE_ROWS = 500;
 
 const page = {
