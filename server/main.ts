@@ -1,4 +1,5 @@
 import cluster from 'node:cluster';
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type ListeningMessage, startWorkers, STOP } from './cluster/primary.ts';
 import type { Seat } from './cluster/seat.ts';
@@ -23,6 +24,7 @@ interface Running {
 }
 
 async function main(): Promise<void> {
+  if (existsSync('.env')) process.loadEnvFile('.env');
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel);
   process.on('unhandledRejection', (error) => {
