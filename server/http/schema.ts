@@ -20,6 +20,17 @@ type InferShape<S extends Shape> = Flat<
 /** The type of what a schema lets through. */
 export type Infer<S> = S extends Joi.AnySchema<infer T> ? T : never;
 
+type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
+
+/**
+ * Ties a schema to a type that is written elsewhere: a key that one of them has and the other has not, or another type of
+ * one, does not compile. `exactly<Tally>()(object({ … }))`
+ */
+export function exactly<T>() {
+  return <S extends Joi.AnySchema>(schema: Same<Infer<S>, T> extends true ? S : never): Joi.AnySchema<T> =>
+    schema;
+}
+
 /** An object of exactly these keys. Each is required unless wrapped in `optional` or `withDefault`. */
 export function object<S extends Shape>(shape: S): Joi.ObjectSchema<InferShape<S>> {
   const keys = Object.entries(shape).map(([key, schema]) => [

@@ -1,0 +1,212 @@
+import type Joi from 'joi';
+import { type JsonSchema, SchemaLibrary } from '../http/json-schema.ts';
+import {
+  acknowledgement,
+  clientMessages,
+  connectError,
+  type FeedSchemas,
+  serverMessages,
+} from './message-schemas.ts';
+import { requests } from './requests.ts';
+import { handshakeAuth } from './schemas.ts';
+
+interface Reference {
+  $ref: string;
+}
+
+interface Message {
+  /** The event's name on the wire. */
+  name: string;
+  title: string;
+  summary?: string;
+  description?: string;
+  payload: JsonSchema;
+}
+
+interface Operation {
+  /** As seen by the service: what it sends, and what it receives. */
+  action: 'send' | 'receive';
+  channel: Reference;
+  title: string;
+  summary?: string;
+  description?: string;
+  messages: Reference[];
+  reply?: { channel: Reference; messages: Reference[] };
+}
+
+export interface AsyncApiDocument {
+  asyncapi: '3.0.0';
+  info: Record<string, unknown>;
+  defaultContentType: 'application/json';
+  servers: Record<string, unknown>;
+  channels: Record<string, Record<string, unknown> & { messages: Record<string, Reference> }>;
+  operations: Record<string, Operation>;
+  components: {
+    schemas: Record<string, JsonSchema>;
+    messages: Record<string, Message>;
+    securitySchemes: Record<string, unknown>;
+  };
+}
+
+const about = `The live side of Tidings: what happens to posts and votes, as it happens, over
+[Socket.IO](https://socket.io/docs/v4/) (protocol 5; WebSocket first, long-polling as the fallback). Writes go through
+[REST](/docs) alone.
+
+\`\`\`js
+const socket = io('http://localhost:3000', { auth: { token } });
+socket.on('post:created', (post, { seq }) => console.log(seq, post.title));
+\`\`\`
+
+**The payload** of each message is the list of its arguments: \`post:created\` has two, the post and its position. A request
+has one, and is answered by an acknowledgement, which has one too: \`{ok: true, data}\` or \`{ok: false, error}\`, the error
+being the same problem object as in REST.
+
+**In order, once, without a hole.** \`post:created\`, \`post:updated\` and \`post:deleted\` are numbered: 1, 2, 3 … the same for
+every client on every node. Come back with the last \`seq\` that you have seen as \`after\` and the \`epoch\` of \`ready\`, and you
+are told what you missed before \`ready\`, or a \`reset\` if that cannot be done. Never silently less.
+
+**Tallies** (\`votes\`) are not numbered but absolute; their \`rev\` tells which of two is newer.`;
+
+const CHANNEL = '#/channels/feed';
+
+/** The AsyncAPI document, computed from the event maps, the schemas that requests are checked with, and those of REST. */
+export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDocument {
+  const library = new SchemaLibrary('#/components/schemas/');
+  const messages: Record<string, Message> = {};
+  const operations: Record<string, Operation> = {};
+  const say = (name: string, message: Message): Reference => {
+    messages[name] = message;
+    return { $ref: `${CHANNEL}/messages/${name}` };
+  };
+  const channel = { $ref: CHANNEL };
+
+  const connect = say('connect', {
+    name: 'connect',
+    title: 'connect',
+    description: "What stock clients are given as `auth`: the payload of Socket.IO's CONNECT packet.",
+    payload: library.schema(handshakeAuth, 'input'),
+  });
+  const refusal = say('connectError', {
+    name: 'connect_error',
+    title: 'connect_error',
+    description:
+      "The payload of Socket.IO's CONNECT_ERROR packet: an error with this `message` and `data` on the client's side.",
+    payload: library.schema(connectError, 'output'),
+  });
+
+  for (const [name, { summary, description, args }] of Object.entries(serverMessages(feed))) {
+    const key = camelCase(name);
+    const texts = { summary, ...(description === undefined ? {} : { description }) };
+    const payload = argumentList(args, (schema) => library.schema(schema, 'output'));
+    operations[key] = {
+      action: 'send',
+      channel,
+      title: name,
+      ...texts,
+      messages: [say(key, { name, title: name, ...texts, payload })],
+    };
+  }
+  operations.connect = {
+    action: 'receive',
+    channel,
+    title: 'connect',
+    summary: 'The handshake',
+    description: 'Answered with the missed events and `ready`, or refused with `connect_error`.',
+    messages: [connect],
+    reply: { channel, messages: [{ $ref: `${CHANNEL}/messages/ready` }, refusal] },
+  };
+  for (const [name, { summary, description, data }] of Object.entries(clientMessages(feed))) {
+    const request = requests[name];
+    if (!request) throw new Error(`The gateway has no request "${name}"`);
+    const key = camelCase(name);
+    const texts = { summary, ...(description === undefined ? {} : { description }) };
+    operations[key] = {
+      action: 'receive',
+      channel,
+      title: name,
+      ...texts,
+      messages: [
+        say(key, {
+          name,
+          title: name,
+          ...texts,
+          payload: argumentList([request.schema], (schema) => library.schema(schema, 'input')),
+        }),
+      ],
+      reply: {
+        channel,
+        messages: [
+          say(`${key}Answer`, {
+            name: `${name} (acknowledgement)`,
+            title: `the answer to ${name}`,
+            payload: argumentList([acknowledgement(data)], (schema) => library.schema(schema, 'output')),
+          }),
+        ],
+      },
+    };
+  }
+
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'Tidings, live',
+      version,
+      description: about,
+      license: { name: 'MIT' },
+    },
+    defaultContentType: 'application/json',
+    servers: {
+      node: {
+        host: '{host}',
+        pathname: '/socket.io/',
+        protocol: 'ws',
+        description: 'Any node: each has the same feed. With TLS in front, `wss`.',
+        variables: { host: { default: 'localhost:3000', description: 'Where the service is' } },
+        security: [{ $ref: '#/components/securitySchemes/token' }],
+      },
+    },
+    channels: {
+      feed: {
+        address: '/',
+        title: 'The default namespace',
+        description: 'The only one. A connection that asks for it more than once is closed.',
+        messages: Object.fromEntries(
+          Object.keys(messages).map((name) => [name, { $ref: `#/components/messages/${name}` }]),
+        ),
+      },
+    },
+    operations,
+    components: {
+      schemas: library.schemas,
+      messages,
+      securitySchemes: {
+        token: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description:
+            "An `access_token` of `POST /login`, as `token` in the handshake's `auth`; not a header",
+        },
+      },
+    },
+  };
+}
+
+/** Arguments in order, as AsyncAPI's own dialect (JSON Schema draft 07) writes a tuple. */
+function argumentList(
+  args: readonly Joi.AnySchema[],
+  told: (schema: Joi.AnySchema) => JsonSchema,
+): JsonSchema {
+  return {
+    type: 'array',
+    items: args.map(told),
+    additionalItems: false,
+    minItems: args.length,
+    maxItems: args.length,
+  };
+}
+
+/** `post:created` → `postCreated`: keys of the document have no colons. */
+function camelCase(name: string): string {
+  return name.replaceAll(/[:_](\w)/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,93 @@
+import type { Answer } from './problem-answers.ts';
+import type { JsonSchema } from './json-schema.ts';
+
+/** An address that is not a route of the API but belongs to the service: read with GET, by anyone. */
+export interface ServiceOperation {
+  path: string;
+  summary: string;
+  description?: string;
+  answer: Answer;
+  /** Statuses that it may answer with a problem. */
+  refusals?: readonly number[];
+}
+
+function json(description: string, schema: JsonSchema): Answer {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+const page: Answer = {
+  description: 'A page for a browser.',
+  content: { 'text/html': { schema: { type: 'string' } } },
+};
+
+/** The parts that the node needs, by name, each with what it says of itself. */
+const parts: JsonSchema = {
+  type: 'object',
+  additionalProperties: {
+    type: 'object',
+    properties: { status: { type: 'string', enum: ['ok', 'down'] } },
+    required: ['status'],
+  },
+};
+
+export const serviceOperations: readonly ServiceOperation[] = [
+  {
+    path: '/healthz',
+    summary: 'Whether the process lives',
+    answer: json('It does.', {
+      type: 'object',
+      properties: { status: { type: 'string', enum: ['ok'] } },
+      required: ['status'],
+    }),
+  },
+  {
+    path: '/readyz',
+    summary: 'Whether the node can serve',
+    description: 'What a load balancer asks. `degraded`: everything works, but slower.',
+    answer: json('It can.', {
+      type: 'object',
+      properties: { status: { type: 'string', enum: ['ok', 'degraded'] }, parts },
+      required: ['status', 'parts'],
+    }),
+    refusals: [503],
+  },
+  {
+    path: '/metrics',
+    summary: 'What Prometheus reads',
+    answer: {
+      description: 'Metrics in the text format of Prometheus.',
+      content: { 'text/plain': { schema: { type: 'string' } } },
+    },
+  },
+  {
+    path: '/',
+    summary: 'Who is here',
+    description: 'The live-feed page for a browser; for a client that asks for JSON, the name and version.',
+    answer: {
+      description: 'The service.',
+      content: {
+        'application/json': {
+          schema: {
+            type: 'object',
+            properties: {
+              name: { type: 'string' },
+              version: { type: 'string' },
+              docs: { type: 'string', format: 'uri-reference' },
+            },
+            required: ['name', 'version', 'docs'],
+          },
+        },
+        'text/html': { schema: { type: 'string' } },
+      },
+    },
+  },
+  { path: '/openapi.json', summary: 'This document', answer: json('OpenAPI 3.1.', { type: 'object' }) },
+  {
+    path: '/asyncapi.json',
+    summary: 'The document of the socket side',
+    answer: json('AsyncAPI 3.0.', { type: 'object' }),
+  },
+  { path: '/docs', summary: 'This document to try out (Swagger UI)', answer: page },
+  { path: '/redoc', summary: 'This document to read (ReDoc)', answer: page },
+  { path: '/asyncapi', summary: 'The document of the socket side to read', answer: page },
+];
