@@ -32,7 +32,8 @@ export async function createPost(
     return await ctx.db.transaction(async (tx) => {
       const claim = idempotencyKey === undefined ? undefined : { userId: user.id, key: idempotencyKey };
       if (claim) {
-        const answer = await claimKey<PostAnswer>(tx, claim, input);
+        const { title, content, published } = input; // in this order, whatever the order in the body
+        const answer = await claimKey<PostAnswer>(tx, claim, { title, content, published });
         if (answer) return answer;
       }
       const row = await insertPost(tx, user.id, input);
@@ -99,7 +100,6 @@ export async function updatePost(
     post.set({ version: post.version + 1, updatedAt: now, ...(publishes ? { listedAt: now } : {}) });
     await post.save({ transaction: tx });
     if (publishes) await rankAnew(tx, id);
-    if (wasPublished && !post.published) await forgetAnswers(tx, id);
 
     const answer = await postById(ctx, user, id, tx);
     const { voted: _voted, ...view } = answer;

@@ -1,0 +1,187 @@
+import { expect } from 'chai';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { writePost } from './support/posts.ts';
+import { expectProblem } from './support/problems.ts';
+import { headOf, rows } from './support/tables.ts';
+import { type Answer, type Api, createWorld, logIn, type TestUser, type World } from './support/world.ts';
+
+type Actor = 'anonymous' | 'another' | 'the owner' | 'the owner with a revoked token';
+type State = 'published' | 'draft' | 'deleted';
+
+const states: readonly State[] = ['published', 'draft', 'deleted'];
+
+interface Action {
+  does: (api: Api, id: number) => Promise<Answer>;
+  /** The status of [published, draft, deleted] to somebody else, and to the owner. */
+  another: readonly [number, number, number];
+  owner: readonly [number, number, number];
+  /** Whether a success leaves a trace. */
+  changes: boolean;
+}
+
+const body = { title: 'Changed', content: 'by somebody', published: true };
+const actions: Record<string, Action> = {
+  read: {
+    does: (api, id) => api.get(`/posts/${id}`),
+    another: [200, 404, 404],
+    owner: [200, 200, 404],
+    changes: false,
+  },
+  replace: {
+    does: (api, id) => api.put(`/posts/${id}`, body),
+    another: [403, 404, 404],
+    owner: [200, 200, 404],
+    changes: true,
+  },
+  edit: {
+    does: (api, id) => api.patch(`/posts/${id}`, { title: 'Changed' }),
+    another: [403, 404, 404],
+    owner: [200, 200, 404],
+    changes: true,
+  },
+  publish: {
+    does: (api, id) => api.patch(`/posts/${id}`, { title: 'Published', published: true }),
+    another: [403, 404, 404],
+    owner: [200, 200, 404],
+    changes: true,
+  },
+  withdraw: {
+    does: (api, id) => api.patch(`/posts/${id}`, { title: 'Withdrawn', published: false }),
+    another: [403, 404, 404],
+    owner: [200, 200, 404],
+    changes: true,
+  },
+  delete: {
+    does: (api, id) => api.delete(`/posts/${id}`),
+    another: [403, 404, 404],
+    owner: [204, 204, 404],
+    changes: true,
+  },
+  'vote for (PUT)': {
+    does: (api, id) => api.put(`/posts/${id}/vote`),
+    another: [200, 404, 404],
+    owner: [200, 200, 404],
+    changes: true,
+  },
+  'have no vote on (DELETE)': {
+    does: (api, id) => api.delete(`/posts/${id}/vote`),
+    another: [200, 404, 404],
+    owner: [200, 200, 404],
+    changes: false,
+  },
+  'vote for': {
+    does: (api, id) => api.post('/vote', { post_id: id, dir: 1 }),
+    another: [201, 404, 404],
+    owner: [201, 201, 404],
+    changes: true,
+  },
+  'take a vote back from': {
+    does: (api, id) => api.post('/vote', { post_id: id, dir: 0 }),
+    another: [404, 404, 404],
+    owner: [404, 404, 404],
+    changes: false,
+  },
+  'replace with another owner': {
+    does: (api, id) => api.put(`/posts/${id}`, { ...body, owner_id: 1 }),
+    another: [422, 422, 422],
+    owner: [422, 422, 422],
+    changes: false,
+  },
+  'set the id of': {
+    does: (api, id) => api.patch(`/posts/${id}`, { id: 1 }),
+    another: [422, 422, 422],
+    owner: [422, 422, 422],
+    changes: false,
+  },
+  'set the votes of': {
+    does: (api, id) => api.patch(`/posts/${id}`, { votes: 1000 }),
+    another: [422, 422, 422],
+    owner: [422, 422, 422],
+    changes: false,
+  },
+  'set the rev of': {
+    does: (api, id) => api.patch(`/posts/${id}`, { title: 'x', rev: 1000 }),
+    another: [422, 422, 422],
+    owner: [422, 422, 422],
+    changes: false,
+  },
+  'set the version of': {
+    does: (api, id) => api.patch(`/posts/${id}`, { title: 'x', version: 1000 }),
+    another: [422, 422, 422],
+    owner: [422, 422, 422],
+    changes: false,
+  },
+};
+
+describe('who may do what to a post', () => {
+  let world: World;
+  let owner: TestUser;
+  let actors: Record<Actor, Api>;
+  before(async () => {
+    world = await createWorld();
+    owner = await world.user();
+    const revoked = await logIn(world.url, owner);
+    await revoked.get('/users/me');
+    await revoked.post('/logout');
+    actors = {
+      anonymous: world.anonymous,
+      another: await world.user(),
+      'the owner': owner,
+      'the owner with a revoked token': revoked,
+    };
+  });
+  after(() => world.close());
+
+  async function postIn(state: State): Promise<PostAnswer> {
+    const post = await writePost(owner, { published: state === 'published' });
+    if (state === 'deleted') await owner.delete(`/posts/${post.id}`);
+    return post;
+  }
+
+  /** Everything that an action on a post could leave a trace in. */
+  async function everything(): Promise<unknown> {
+    await headOf(world);
+    const [row] = await rows(
+      world,
+      `select (select json_agg(p order by p.id) from posts p) as posts,
+              (select json_agg(t order by t.post_id) from post_tallies t) as tallies,
+              (select json_agg(v order by v.post_id, v.user_id) from votes v) as votes,
+              (select json_agg(e order by e.seq) from events e) as events,
+              (select json_agg(u order by u.id) from users u) as users`,
+    );
+    return row;
+  }
+
+  for (const [name, action] of Object.entries(actions)) {
+    for (const [at, state] of states.entries()) {
+      for (const actor of ['anonymous', 'another', 'the owner', 'the owner with a revoked token'] as const) {
+        const status =
+          actor === 'another' ? action.another[at]! : actor === 'the owner' ? action.owner[at]! : 401;
+        it(`${actor} who would ${name} a ${state} post gets ${status}`, async () => {
+          const post = await postIn(state);
+          const before = await everything();
+          const answer = await action.does(actors[actor], post.id);
+          if (status >= 400) expectProblem(answer, status);
+          expect(answer.status).to.equal(status);
+          const after = await everything();
+          if (status >= 400 || !action.changes) expect(after).to.deep.equal(before);
+          else expect(after).not.to.deep.equal(before);
+        });
+      }
+    }
+  }
+
+  it('an own account is nobody else’s to read, change or delete by its number', async () => {
+    const other = actors.another;
+    for (const [method, sent] of [
+      ['PATCH', { username: 'changed' }],
+      ['PUT', { username: 'changed' }],
+      ['DELETE', { password: owner.password }],
+    ] as const) {
+      const answer = await other.request<object>(method, `/users/${owner.id}`, sent);
+      expectProblem(answer, 405);
+      expect(answer.headers.get('allow')).to.equal('GET');
+    }
+    expect((await other.get(`/users/${owner.id}`)).body).not.to.have.property('email');
+  });
+});
