@@ -1,0 +1,78 @@
+import { delay, jittered } from './delay.ts';
+import { readStored, type SessionStorage } from './session-storage.ts';
+
+/** What of a browser is used here; named structurally, so that the package also compiles without the DOM's types. */
+interface Browser {
+  localStorage?: {
+    getItem(key: string): string | null;
+    setItem(key: string, value: string): void;
+    removeItem(key: string): void;
+  };
+  navigator?: { locks?: { request<T>(name: string, run: () => Promise<T>): Promise<T> } };
+  addEventListener?: (name: 'storage', listener: (event: { key: string | null }) => void) => void;
+  removeEventListener?: (name: 'storage', listener: (event: { key: string | null }) => void) => void;
+}
+
+/** For how long a lease is held at most: longer than a renewal may take. Milliseconds. */
+const LEASE = 20_000;
+/** After writing a lease, how long to wait to see whether another tab wrote its own at the same moment. Milliseconds. */
+const SETTLE = 40;
+
+/**
+ * Keeps the session in the browser's localStorage, so that a reload keeps it and all tabs of the origin share it.
+ * @param key one for each service that the origin talks to
+ * @throws {Error} where there is no localStorage
+ */
+export function localStorageSession(key = 'tidings:session'): SessionStorage {
+  const browser = globalThis as Browser;
+  const { localStorage } = browser;
+  if (!localStorage) throw new Error('There is no localStorage here.');
+  return {
+    read: () => readStored(localStorage.getItem(key)),
+    write: (session) => {
+      if (session) localStorage.setItem(key, JSON.stringify(session));
+      else localStorage.removeItem(key);
+    },
+    exclusively: (run) => {
+      const locks = browser.navigator?.locks;
+      return locks ? locks.request(key, run) : leased(localStorage, `${key}:lease`, run);
+    },
+    onForeignWrite: (listener) => {
+      // The event comes from other tabs alone; its key is null when everything was cleared.
+      const heard = (event: { key: string | null }) => {
+        if (event.key === key || event.key === null) listener();
+      };
+      browser.addEventListener?.('storage', heard);
+      return () => browser.removeEventListener?.('storage', heard);
+    },
+  };
+}
+
+/**
+ * Browsers offer locks to secure origins only, and somebody at home serves plain HTTP. A lease in the storage itself is
+ * not airtight, but two tabs would have to write within the same few milliseconds and read each other's absence.
+ */
+async function leased<T>(
+  storage: NonNullable<Browser['localStorage']>,
+  key: string,
+  run: () => Promise<T>,
+): Promise<T> {
+  const own = Math.random().toString(36).slice(2);
+  const holder = (): string | undefined => {
+    const [name, until] = (storage.getItem(key) ?? '').split(' ');
+    return Number(until) > Date.now() ? name : undefined;
+  };
+  for (;;) {
+    if (holder() === undefined) {
+      storage.setItem(key, `${own} ${Date.now() + LEASE}`);
+      await delay(SETTLE);
+      if (holder() === own) break;
+    }
+    await delay(jittered(2 * SETTLE));
+  }
+  try {
+    return await run();
+  } finally {
+    if (holder() === own) storage.removeItem(key);
+  }
+}

@@ -1,0 +1,39 @@
+import { bearer } from './bearer.ts';
+import type { Answer, Request, Requests } from './requests.ts';
+import type { Session } from './session.ts';
+import { TidingsError } from './tidings-error.ts';
+
+/** Sends requests as whoever is logged in. */
+export class Caller {
+  readonly #requests: Requests;
+  readonly #session: Session;
+
+  constructor(requests: Requests, session: Session) {
+    this.#requests = requests;
+    this.#session = session;
+  }
+
+  /**
+   * A token that the server refuses is renewed once, and the request sent again: a 401 comes before anything is done, so
+   * this harms no request.
+   * @throws {TidingsError}
+   */
+  async call<T>(request: Request): Promise<Answer<T>> {
+    const token = await this.#session.accessToken();
+    try {
+      return await this.#requests.send<T>(withToken(request, token));
+    } catch (error) {
+      if (!(error instanceof TidingsError) || error.code !== 'unauthorized') throw error;
+      return this.#requests.send<T>(withToken(request, await this.#session.renew(token)));
+    }
+  }
+
+  /** The body of the answer. @throws {TidingsError} */
+  async body<T>(request: Request): Promise<T> {
+    return (await this.call<T>(request)).body;
+  }
+}
+
+function withToken(request: Request, token: string): Request {
+  return { ...request, headers: { ...request.headers, ...bearer(token) } };
+}

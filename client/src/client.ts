@@ -1,0 +1,143 @@
+import { Caller } from './caller.ts';
+import type { EditUser, FeedEvent, OwnUser, PublicUser, SignUp, Tokens } from './contract.ts';
+import { Feed, type FeedOptions } from './feed/feed.ts';
+import { Posts } from './posts.ts';
+import { type Fetch, Requests } from './requests.ts';
+import { Session } from './session.ts';
+import { memoryStorage, type SessionStorage } from './session-storage.ts';
+import { Votes } from './votes.ts';
+
+export interface ClientOptions {
+  /** Where the service is: `https://tidings.example.org`. A page that the service itself serves need not say. */
+  url?: string;
+  /** Where the session is kept: in memory unless you say otherwise. */
+  storage?: SessionStorage;
+  fetch?: Fetch;
+}
+
+export interface EventsOptions {
+  /** The last seq that you have seen; without it, from now on. */
+  after?: number;
+  epoch?: string;
+  /** 1 to 500. */
+  limit?: number;
+  /** Seconds to wait for an event if there is none yet, at most 30. */
+  wait?: number;
+  signal?: AbortSignal;
+}
+
+export interface EventPage {
+  epoch: string;
+  /** The highest seq. */
+  head: number;
+  events: FeedEvent[];
+}
+
+/** Everything that Tidings offers to one user. */
+export class Client {
+  readonly session: Session;
+  readonly posts: Posts;
+  readonly votes: Votes;
+  readonly #url: string;
+  readonly #requests: Requests;
+  readonly #caller: Caller;
+
+  constructor({ url, storage = memoryStorage(), fetch = globalThis.fetch.bind(globalThis) }: ClientOptions) {
+    this.#url = baseOf(url);
+    this.#requests = new Requests(this.#url, fetch);
+    this.session = new Session(this.#requests, storage);
+    this.#caller = new Caller(this.#requests, this.session);
+    this.posts = new Posts(this.#caller);
+    this.votes = new Votes(this.#caller);
+  }
+
+  /** Makes an account and logs in. @throws {TidingsError} `conflict`, `invalid` */
+  async signUp(account: SignUp): Promise<OwnUser> {
+    const { body } = await this.#requests.send<OwnUser>({
+      method: 'POST',
+      path: '/users',
+      body: account,
+      repeatable: false,
+    });
+    await this.logIn(account);
+    return body;
+  }
+
+  /** @throws {TidingsError} `invalid_credentials` */
+  async logIn({ email, password }: { email: string; password: string }): Promise<void> {
+    const { body } = await this.#requests.send<Tokens>({
+      method: 'POST',
+      path: '/login',
+      body: { email, password },
+      repeatable: true,
+    });
+    this.session.begin(body);
+  }
+
+  /**
+   * Ends the session. It is forgotten here at once, whatever comes of telling the server.
+   * @throws {TidingsError} if the server could not be told: its tokens then work until they end by themselves
+   */
+  async logOut(): Promise<void> {
+    await this.session.end();
+  }
+
+  /** Ends all sessions of the user, on every device. @throws {TidingsError} and then none has ended */
+  async logOutEverywhere(): Promise<void> {
+    await this.#caller.call({ method: 'POST', path: '/logout/all', repeatable: false });
+    this.session.forget();
+  }
+
+  /** Your own account. */
+  me(): Promise<OwnUser> {
+    return this.#caller.body({ method: 'GET', path: '/users/me', repeatable: true });
+  }
+
+  /** A new e-mail address or password needs `current_password`; a new password ends all your other sessions. */
+  updateMe(edit: EditUser): Promise<OwnUser> {
+    return this.#caller.body({ method: 'PATCH', path: '/users/me', body: edit, repeatable: false });
+  }
+
+  /** Deletes the account with its posts and votes. @throws {TidingsError} `invalid_credentials` */
+  async deleteMe(password: string): Promise<void> {
+    await this.#caller.call({ method: 'DELETE', path: '/users/me', body: { password }, repeatable: false });
+    this.session.forget();
+  }
+
+  /** What everyone may see of a user. @throws {TidingsError} `not_found` */
+  async user(id: number): Promise<PublicUser> {
+    const request = { method: 'GET', path: `/users/${id}`, repeatable: true } as const;
+    return (await this.#requests.send<PublicUser>(request)).body;
+  }
+
+  /**
+   * The kept log of events, without a socket.
+   * @throws {TidingsError} `gone`: the position is no longer kept; read the list anew
+   */
+  events({ after, epoch, limit, wait, signal }: EventsOptions = {}): Promise<EventPage> {
+    return this.#caller.body({
+      method: 'GET',
+      path: '/events',
+      query: { after, epoch, limit, wait },
+      repeatable: true,
+      timeout: 15_000 + (wait ?? 0) * 1000,
+      signal,
+    });
+  }
+
+  /** The live feed. It connects at once and stays until it is closed or the session ends. */
+  feed(options: FeedOptions = {}): Feed {
+    return new Feed(this.#url, this.session, options);
+  }
+}
+
+export function createClient(options: ClientOptions = {}): Client {
+  return new Client(options);
+}
+
+function baseOf(url: string | undefined): string {
+  const { location } = globalThis as { location?: { origin: string } };
+  const base = url ?? location?.origin;
+  if (base === undefined) throw new TypeError('createClient needs the url of the service here');
+  return base.replace(/\/+$/, '');
+}

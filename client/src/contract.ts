@@ -1,0 +1,57 @@
+/**
+ * The shapes that the server and its clients share. They are written where the server makes them and only named here, so
+ * that there is no second truth; all of them are types, so nothing of the server is loaded.
+ */
+import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/events.ts';
+
+export type { Tokens } from '../../server/auth/commands.ts';
+export type { ProblemCode } from '../../server/errors.ts';
+export type {
+  ClientToServer,
+  FeedEvent,
+  FeedEventName,
+  FeedEvents,
+  FeedMode,
+  FieldError,
+  HandshakeAuth,
+  OwnerView,
+  Position,
+  PostView,
+  Problem,
+  Ready,
+  ResetReason,
+  ServerToClient,
+  SessionCloseCode,
+  Tally,
+  TallyMode,
+} from '../../server/events.ts';
+export type { PostAnswer } from '../../server/posts/present.ts';
+export type { Sort } from '../../server/posts/schemas.ts';
+export type { EditUser, SignUp } from '../../server/users/commands.ts';
+export type { OwnUser, PublicUser } from '../../server/users/present.ts';
+export type { VoteView } from '../../server/votes/commands.ts';
+
+/** A post as its writer gives it. `published: false` is a draft; left out, it is published. */
+export type NewPost = Pick<PostView, 'title' | 'content'> & Partial<Pick<PostView, 'published'>>;
+
+/** What of a post is to be changed. */
+export type PostEdit = Partial<Pick<PostView, 'title' | 'content' | 'published'>>;
+
+/** A place in the numbering of the feed. */
+export interface FeedPosition {
+  seq: number;
+  epoch: string;
+}
+
+/** An event as the live feed hands it on. */
+export type LiveEvent = {
+  [N in FeedEventName]: { seq: number; name: N; data: FeedEvents[N] };
+}[FeedEventName];
+
+/** The position could not be served: what happened in between is not told. Read the list anew and go on from `seq`. */
+export interface FeedReset {
+  name: 'reset';
+  seq: number;
+  epoch: string;
+  reason: ResetReason;
+}

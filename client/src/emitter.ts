@@ -1,0 +1,28 @@
+type Listener = (...args: never[]) => void;
+
+/** Typed listeners. A listener that throws does not keep the others from hearing: its error is thrown on its own. */
+export class Emitter<E extends { [K in keyof E]: Listener }> {
+  readonly #listeners = new Map<keyof E, Set<Listener>>();
+
+  /** @returns takes the listener away again */
+  on<K extends keyof E>(name: K, listener: E[K]): () => void {
+    // A function of its own, so that one listener may be given twice.
+    const own: Listener = (...args) => listener(...args);
+    let listeners = this.#listeners.get(name);
+    if (!listeners) this.#listeners.set(name, (listeners = new Set()));
+    listeners.add(own);
+    return () => void listeners.delete(own);
+  }
+
+  emit<K extends keyof E>(name: K, ...args: Parameters<E[K]>): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        listener(...(args as never[]));
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,187 @@
+import { io, type Socket } from 'socket.io-client';
+import type {
+  ClientToServer,
+  HandshakeAuth,
+  Problem,
+  ServerToClient,
+  SessionCloseCode,
+} from '../contract.ts';
+import { TidingsError } from '../tidings-error.ts';
+
+type Requests = {
+  [N in keyof ClientToServer]: ClientToServer[N] extends (
+    request: infer R,
+    ack: (answer: infer A) => void,
+  ) => void
+    ? { request: R; data: Extract<A, { ok: true }> extends { data: infer D } ? D : never; answer: A }
+    : never;
+};
+
+/** How a connection ended. Said once. */
+export type ConnectionEnd =
+  | { kind: 'refused'; problem: Problem }
+  | { kind: 'closed'; code: SessionCloseCode; detail: string }
+  | { kind: 'lost'; detail: string }
+  /** It never came about, since there was no token for it. */
+  | { kind: 'no-token'; error: TidingsError };
+
+export interface ConnectionOptions {
+  /** The service's base URL. */
+  url: string;
+  transports: readonly ('websocket' | 'polling')[];
+  /** What the handshake says: asked when the transport is open, so that token and position are the newest. */
+  auth: () => Promise<HandshakeAuth>;
+  hears: ServerToClient;
+  onConnected: () => void;
+  onEnd: (end: ConnectionEnd) => void;
+  /** How long it may be silent while `expectBeat` is on. Milliseconds. */
+  silence: number;
+}
+
+/** From the first byte to the answer of the handshake. Milliseconds. */
+const CONNECT_TIMEOUT = 10_000;
+/** For an answer to a request. Milliseconds. */
+const ANSWER_TIMEOUT = 10_000;
+/** A timer that fires so late was held up by this process, not by the server. Milliseconds. */
+const LATE = 500;
+/** What is then granted for the messages that have been waiting as well. Milliseconds. */
+const MERCY = 1500;
+
+/**
+ * One connection, from its handshake to its end. It never comes back: whoever wants another makes another, so nothing
+ * that an old one still says can be taken for news.
+ */
+export class Connection {
+  readonly #socket: Socket<ServerToClient, ClientToServer>;
+  readonly #options: ConnectionOptions;
+  /** The token that the server knows this connection by. */
+  token = '';
+  #open = true;
+  #heardAt = Date.now();
+  #beating = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    const { origin, path } = addressOf(options.url);
+    this.#socket = io(origin, {
+      path,
+      forceNew: true,
+      reconnection: false,
+      transports: [...options.transports],
+      tryAllTransports: true,
+      timeout: CONNECT_TIMEOUT,
+      auth: (say) => void this.#authenticate(say),
+    });
+    this.#socket.onAny((name: string, ...args: unknown[]) => this.#hear(name, args));
+    this.#socket.on('connect', () => {
+      if (!this.#open) return;
+      clearTimeout(this.#timer);
+      this.#heardAt = Date.now();
+      if (this.#beating) this.#watch(options.silence);
+      options.onConnected();
+    });
+    this.#socket.on('connect_error', (error: Error & { data?: unknown }) => {
+      this.#end(
+        isProblem(error.data)
+          ? { kind: 'refused', problem: error.data }
+          : { kind: 'lost', detail: error.message },
+      );
+    });
+    this.#socket.on('disconnect', (reason) => this.#end({ kind: 'lost', detail: reason }));
+    this.#timer = setTimeout(() => this.#end({ kind: 'lost', detail: 'handshake timeout' }), CONNECT_TIMEOUT);
+  }
+
+  get connected(): boolean {
+    return this.#open && this.#socket.connected;
+  }
+
+  /** Whether the server is to be heard every few seconds: in mode `off` it has nothing to say. */
+  expectBeat(beating: boolean): void {
+    if (this.#beating === beating) return;
+    this.#beating = beating;
+    if (!this.connected) return;
+    clearTimeout(this.#timer);
+    this.#heardAt = Date.now();
+    if (beating) this.#watch(this.#options.silence);
+  }
+
+  /** Asks something. @throws {TidingsError} a refusal, or `network` if the connection ends before the answer */
+  async ask<N extends keyof ClientToServer>(
+    name: N,
+    request: Requests[N]['request'],
+  ): Promise<Requests[N]['data']> {
+    let answer: { ok: true; data: Requests[N]['data'] } | { ok: false; error: Problem };
+    try {
+      // The map of requests says what belongs together; the socket's own types do not follow a name that is a parameter.
+      const emitter = this.#socket.timeout(ANSWER_TIMEOUT) as unknown as {
+        emitWithAck(name: string, request: unknown): Promise<typeof answer>;
+      };
+      answer = await emitter.emitWithAck(name, request);
+    } catch (cause) {
+      throw new TidingsError('network', 'The connection ended before the answer.', { cause });
+    }
+    if (!answer.ok) throw TidingsError.fromProblem(answer.error);
+    return answer.data;
+  }
+
+  /** Ends it without a word to `onEnd`. */
+  close(): void {
+    this.#open = false;
+    clearTimeout(this.#timer);
+    this.#socket.disconnect();
+  }
+
+  #end(end: ConnectionEnd): void {
+    if (!this.#open) return;
+    this.close();
+    this.#options.onEnd(end);
+  }
+
+  async #authenticate(say: (auth: object) => void): Promise<void> {
+    try {
+      const auth = await this.#options.auth();
+      this.token = auth.token;
+      if (this.#open) say(auth);
+    } catch (error) {
+      const known =
+        error instanceof TidingsError
+          ? error
+          : new TidingsError('unexpected', 'There is no token for the connection.', { cause: error });
+      this.#end({ kind: 'no-token', error: known });
+    }
+  }
+
+  #hear(name: string, args: unknown[]): void {
+    if (!this.#open) return;
+    this.#heardAt = Date.now();
+    if (name === 'session:closed') {
+      const [{ code, detail }] = args as Parameters<ServerToClient['session:closed']>;
+      this.#end({ kind: 'closed', code, detail });
+    } else if (Object.hasOwn(this.#options.hears, name)) {
+      const hear = this.#options.hears[name as keyof ServerToClient] as (...args: unknown[]) => void;
+      hear(...args);
+    }
+  }
+
+  #watch(wait: number): void {
+    const due = Date.now() + wait;
+    this.#timer = setTimeout(() => {
+      const now = Date.now();
+      const silent = now - this.#heardAt;
+      if (silent < this.#options.silence) this.#watch(this.#options.silence - silent);
+      else if (now - due > LATE) this.#watch(MERCY);
+      else this.#end({ kind: 'lost', detail: 'silence' });
+    }, wait);
+  }
+}
+
+function isProblem(data: unknown): data is Problem {
+  return typeof data === 'object' && data !== null && 'status' in data && 'type' in data;
+}
+
+/** Socket.IO takes a path in the URL for a namespace: a service behind a prefix must be named by `path`. */
+function addressOf(url: string): { origin: string; path: string } {
+  const { origin, pathname } = new URL(url);
+  return { origin, path: `${pathname.replace(/\/+$/, '')}/socket.io/` };
+}

@@ -1,0 +1,482 @@
+import type {
+  FeedEventName,
+  FeedMode,
+  FeedPosition,
+  FeedReset,
+  HandshakeAuth,
+  LiveEvent,
+  PostView,
+  Ready,
+  ServerToClient,
+  SessionCloseCode,
+  Tally,
+  TallyMode,
+} from '../contract.ts';
+import { Emitter } from '../emitter.ts';
+import type { Session, SessionChange } from '../session.ts';
+import { TidingsError } from '../tidings-error.ts';
+import { Backoff, type BackoffOptions } from './backoff.ts';
+import { Connection, type ConnectionEnd } from './connection.ts';
+import { FeedReader } from './reader.ts';
+import type { FeedStatus, FeedTrouble } from './status.ts';
+import { TallyBook } from './tally-book.ts';
+import { Tracker } from './tracker.ts';
+
+export interface FeedOptions {
+  /** The last seq that you have seen, such as `position.seq` of a list; without it, from now on. */
+  after?: number;
+  /** The numbering that `after` belongs to. */
+  epoch?: string;
+  /** `live` unless you say otherwise; `count` tells how many events there are, `off` nothing. */
+  mode?: FeedMode;
+  /** Whose votes to hear of: `all` posts', the `tracked` ones' or `none`. `all` unless you say otherwise. */
+  tallies?: TallyMode;
+  /** WebSocket first, long-polling where it is blocked. */
+  transports?: readonly ('websocket' | 'polling')[];
+  reconnect?: BackoffOptions;
+  /** After so long without a word from the server it is another connection's turn. Milliseconds. */
+  silence?: number;
+}
+
+export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
+  /** Every event, in order, once. */
+  event: (event: LiveEvent) => void;
+  /** The position could not be served: read the list anew. Events go on from `seq`. */
+  reset: (reset: FeedReset) => void;
+  /** The feed has caught up; once for each connection. */
+  ready: (state: Ready) => void;
+  status: (status: FeedStatus) => void;
+  /** A tally that is newer than the one known. */
+  tally: (tally: Tally) => void;
+  /** In mode `count`: how many events lie ahead of the position. */
+  count: (news: { behind: number; seq: number }) => void;
+  /** The server refused something that was asked in your name: too many posts tracked, say. */
+  refused: (error: TidingsError) => void;
+}
+
+/** The server is heard every two seconds. Milliseconds. */
+const SILENCE = 6000;
+/** A connection that has held so long was a good one: the next trouble begins with a short wait again. Milliseconds. */
+const STEADY = 5000;
+/** A refusal of these kinds does not pass at once. Milliseconds. */
+const LONG_WAIT = 5000;
+
+/**
+ * The live feed: every event after a position, once, in order, without a hole, over as many connections and nodes as it
+ * takes. Each event must be the next one. If it is not, a message was lost on the way; then the connection is given up
+ * and the next one asks for what is missing, so a hole is never shown.
+ */
+export class Feed {
+  readonly #url: string;
+  readonly #session: Session;
+  readonly #options: FeedOptions;
+  readonly #emitter = new Emitter<FeedListeners>();
+  readonly #backoff: Backoff;
+  readonly #tallies = new TallyBook();
+  readonly #tracker: Tracker;
+  readonly #readers = new Set<FeedReader>();
+  readonly #release: (() => void)[];
+  #mode: FeedMode;
+  #seq: number | undefined;
+  #epoch: string | undefined;
+  #head = 0;
+  #connection: Connection | undefined;
+  /** The mode that the server has been told on this connection. */
+  #toldMode: FeedMode = 'live';
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #steady: ReturnType<typeof setTimeout> | undefined;
+  #status: FeedStatus = { state: 'connecting' };
+  #lastReady: Ready | undefined;
+  /** While it turns out whether the session outlives its connection: why that ended. */
+  #closedBy: 'revoked' | 'expired' | undefined;
+  /** Until the server has answered that the feed is live again: what lies in between is not wanted. */
+  #skipping = false;
+
+  constructor(url: string, session: Session, options: FeedOptions) {
+    this.#url = url;
+    this.#session = session;
+    this.#options = options;
+    this.#mode = options.mode ?? 'live';
+    this.#seq = options.after;
+    this.#epoch = options.epoch;
+    this.#backoff = new Backoff(options.reconnect);
+    this.#tracker = new Tracker({
+      onTallies: (tallies) => this.#keep(tallies),
+      onRefused: (error) => this.#emitter.emit('refused', error),
+    });
+    this.#release = [
+      session.keepFresh(),
+      session.onChange((change) => this.#onSession(change)),
+      onNetworkBack(() => {
+        if (this.#status.state === 'offline') this.#connectIn(Math.random() * 500);
+      }),
+    ];
+    this.#connect();
+  }
+
+  get status(): FeedStatus {
+    return this.#status;
+  }
+
+  get mode(): FeedMode {
+    return this.#mode;
+  }
+
+  /** Up to where events have been handed on; undefined before the first `ready` of a feed that starts from now. */
+  get position(): FeedPosition | undefined {
+    return this.#seq === undefined || this.#epoch === undefined
+      ? undefined
+      : { seq: this.#seq, epoch: this.#epoch };
+  }
+
+  /** How many events are known to lie ahead of the position. */
+  get behind(): number {
+    return this.#seq === undefined ? 0 : Math.max(0, this.#head - this.#seq);
+  }
+
+  /** The newest tally known of a post. */
+  tally(postId: number): Tally | undefined {
+    return this.#tallies.get(postId);
+  }
+
+  /** @returns takes the listener away again */
+  on<K extends keyof FeedListeners>(name: K, listener: FeedListeners[K]): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /** The first `ready`, or the next if it has been live before. @throws {TidingsError} if the feed ends first */
+  ready(): Promise<Ready> {
+    if (this.#status.state === 'live' && this.#lastReady) return Promise.resolve(this.#lastReady);
+    return new Promise((resolve, reject) => {
+      const ended = () => {
+        if (this.#status.state !== 'ended') return false;
+        reject(new TidingsError('aborted', `The feed has ended: ${this.#status.reason}.`));
+        return true;
+      };
+      if (ended()) return;
+      const off = [
+        this.on('ready', (state) => {
+          for (const take of off) take();
+          resolve(state);
+        }),
+        this.on('status', () => {
+          if (ended()) for (const take of off) take();
+        }),
+      ];
+    });
+  }
+
+  /**
+   * Wants the tally of a post: as it stands, and every change. Several may want the same one.
+   * @returns ends that
+   */
+  track(postId: number, listener?: (tally: Tally) => void): () => void {
+    const release = this.#tracker.track(postId);
+    const off = listener
+      ? this.on('tally', (tally) => {
+          if (tally.post_id === postId) listener(tally);
+        })
+      : undefined;
+    const known = this.#tallies.get(postId);
+    if (known) listener?.(known);
+    return () => {
+      off?.();
+      release();
+    };
+  }
+
+  /**
+   * Changes what is heard. Back in `live` the events since are handed on first, in order, unless `skip` says that they
+   * are not wanted.
+   */
+  async setMode(mode: FeedMode, { skip = false }: { skip?: boolean } = {}): Promise<void> {
+    this.#mode = mode;
+    if (this.#status.state === 'live') await this.#tellMode(skip);
+    // The next `ready` says where now is.
+    else if (skip && mode === 'live') this.#seq = undefined;
+  }
+
+  /** Ends the feed. Iterators finish with what they have. */
+  close(): void {
+    this.#end('closed');
+  }
+
+  /** Everything from now on: `for await (const event of feed)`. Leaving the loop does not close the feed. */
+  [Symbol.asyncIterator](): FeedReader {
+    const reader = new FeedReader(() => this.#readers.delete(reader));
+    if (this.#status.state === 'ended') reader.end();
+    else this.#readers.add(reader);
+    return reader;
+  }
+
+  #connect(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#drop();
+    const connection = new Connection({
+      url: this.#url,
+      transports: this.#options.transports ?? ['websocket', 'polling'],
+      silence: this.#options.silence ?? SILENCE,
+      auth: () => this.#auth(),
+      onConnected: () => {
+        if (this.#status.state === 'offline') this.#setStatus({ state: 'catching-up' });
+        this.#tracker.use(connection);
+      },
+      onEnd: (end) => {
+        const { token } = connection;
+        this.#drop();
+        this.#onEnd(end, token);
+      },
+      hears: {
+        ready: (state) => this.#onReady(state),
+        'post:created': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:created', data: post }),
+        'post:updated': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:updated', data: post }),
+        'post:deleted': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:deleted', data: post }),
+        votes: (tallies) => this.#keep(tallies),
+        'feed:head': ({ seq }) => this.#onHead(seq),
+        'feed:count': ({ seq }) => this.#onHead(seq),
+        'session:expiring': () => {
+          // Renewed only if it is due by our own reckoning too: the server says this of a short token at once.
+          this.#session.accessToken().catch(() => undefined);
+        },
+        // The connection takes this one for its end.
+        'session:closed': () => undefined,
+      },
+    });
+    connection.expectBeat(this.#mode !== 'off');
+    this.#connection = connection;
+  }
+
+  async #auth(): Promise<HandshakeAuth> {
+    const token = await this.#session.accessToken();
+    this.#toldMode = this.#mode;
+    return {
+      token,
+      feed: this.#mode,
+      tallies: this.#options.tallies ?? 'all',
+      ...(this.#seq === undefined ? {} : { after: this.#seq }),
+      ...(this.#seq === undefined || this.#epoch === undefined ? {} : { epoch: this.#epoch }),
+    };
+  }
+
+  #onReady(state: Ready): void {
+    this.#head = state.seq;
+    if (state.outcome === 'reset' && this.#seq !== undefined) {
+      if (state.epoch !== this.#epoch) this.#tallies.clear();
+      this.#seq = state.seq;
+      this.#epoch = state.epoch;
+      this.#tell({
+        name: 'reset',
+        seq: state.seq,
+        epoch: state.epoch,
+        reason: state.reason ?? 'too_old',
+      });
+    }
+    this.#seq ??= state.seq;
+    this.#epoch = state.epoch;
+    if (this.#toldMode === 'live' && state.seq !== this.#seq) {
+      this.#repair();
+      return;
+    }
+    clearTimeout(this.#steady);
+    this.#steady = setTimeout(() => this.#backoff.reset(), STEADY);
+    this.#lastReady = state;
+    this.#setStatus({ state: 'live' });
+    this.#emitter.emit('ready', state);
+    if (this.#mode === 'count') this.#tellCount();
+    if (this.#mode !== this.#toldMode) void this.#tellMode(false);
+  }
+
+  #onEvent(event: LiveEvent): void {
+    // Before the first `ready` of a feed from now on there is no position, and no event is sent.
+    if (this.#seq === undefined || event.seq <= this.#seq || this.#mode !== 'live') return;
+    if (this.#skipping) this.#seq = event.seq - 1;
+    if (event.seq !== this.#seq + 1) {
+      this.#repair();
+      return;
+    }
+    this.#seq = event.seq;
+    this.#head = Math.max(this.#head, event.seq);
+    if (event.name === 'post:deleted') this.#tallies.forget(event.data.id);
+    else this.#keep([tallyOf(event.data)]);
+    this.#tell(event);
+  }
+
+  #onHead(seq: number): void {
+    this.#head = Math.max(this.#head, seq);
+    if (this.#status.state !== 'live') return;
+    if (this.#mode === 'count') this.#tellCount();
+    // The newest event was sent before this and has not come.
+    else if (this.#mode === 'live' && this.#toldMode === 'live' && this.behind > 0) this.#repair();
+  }
+
+  #tellCount(): void {
+    this.#emitter.emit('count', { behind: this.behind, seq: this.#head });
+  }
+
+  async #tellMode(skip: boolean): Promise<void> {
+    const connection = this.#connection;
+    if (!connection) return;
+    const mode = this.#mode;
+    connection.expectBeat(mode !== 'off');
+    // Until the answer, what comes belongs to neither mode.
+    this.#toldMode = mode === 'live' ? 'off' : mode;
+    this.#skipping = skip && mode === 'live';
+    let seq: number;
+    try {
+      ({ seq } = await connection.ask('feed:mode', { mode }));
+    } catch (error) {
+      if (!(error instanceof TidingsError)) throw error;
+      // With its connection lost, the next handshake says the mode.
+      if (connection !== this.#connection || error.status === 0) return;
+      throw error;
+    } finally {
+      this.#skipping = false;
+    }
+    if (connection !== this.#connection || mode !== this.#mode) return;
+    this.#toldMode = mode;
+    this.#head = Math.max(this.#head, seq);
+    if (mode !== 'live' || this.#seq === undefined) return;
+    if (skip) this.#seq = Math.max(this.#seq, seq);
+    else if (seq > this.#seq) this.#comeBack('gap', 0);
+  }
+
+  #keep(tallies: readonly Tally[]): void {
+    for (const tally of tallies) if (this.#tallies.keep(tally)) this.#emitter.emit('tally', tally);
+  }
+
+  #tell(item: LiveEvent | FeedReset): void {
+    for (const reader of [...this.#readers]) reader.push(item);
+    if (item.name === 'reset') {
+      this.#emitter.emit('reset', item);
+      return;
+    }
+    this.#emitter.emit('event', item);
+    const at = { seq: item.seq };
+    if (item.name === 'post:created') this.#emitter.emit('post:created', item.data, at);
+    else if (item.name === 'post:updated') this.#emitter.emit('post:updated', item.data, at);
+    else this.#emitter.emit('post:deleted', item.data, at);
+  }
+
+  /** A message was lost on the way. */
+  #repair(): void {
+    this.#comeBack('gap', 0);
+  }
+
+  #onSession({ loggedIn, reason }: SessionChange): void {
+    if (!loggedIn) {
+      this.#end(reason === 'logged-out' ? 'logged-out' : (this.#closedBy ?? 'expired'));
+      return;
+    }
+    const connection = this.#connection;
+    if (connection?.connected) void this.#renewOn(connection);
+  }
+
+  /** Tells the connection the session's new token. If it does not take it (another user's, say), another connection will. */
+  async #renewOn(connection: Connection): Promise<void> {
+    try {
+      const token = await this.#session.accessToken();
+      if (token === connection.token || connection !== this.#connection) return;
+      connection.token = token;
+      await connection.ask('auth:renew', { token });
+    } catch {
+      if (connection === this.#connection) this.#comeBack('network', 0);
+    }
+  }
+
+  #onEnd(end: ConnectionEnd, token: string): void {
+    switch (end.kind) {
+      case 'lost':
+        this.#comeBack(end.detail === 'silence' ? 'silence' : 'network', 0);
+        break;
+      case 'refused':
+        if (end.problem.status === 401) void this.#renewAndComeBack('expired', token);
+        else this.#comeBack('refused', LONG_WAIT);
+        break;
+      case 'no-token':
+        if (this.#session.loggedIn) this.#comeBack('network', 0);
+        else this.#end(end.error.code === 'logged_out' ? 'logged-out' : (this.#closedBy ?? 'expired'));
+        break;
+      case 'closed':
+        if (end.code === 'revoked' || end.code === 'expired') void this.#renewAndComeBack(end.code, token);
+        else this.#comeBack(end.code, holdOff.has(end.code) ? LONG_WAIT : 0);
+    }
+  }
+
+  /** The token is no good any more. Perhaps the session is: then there is another token to come back with. */
+  async #renewAndComeBack(code: 'revoked' | 'expired', token: string): Promise<void> {
+    this.#closedBy = code;
+    if (this.#status.state === 'live') this.#setStatus({ state: 'catching-up', reason: code });
+    try {
+      await this.#session.renew(token);
+    } catch {
+      if (!this.#session.loggedIn) {
+        this.#end(code);
+        return;
+      }
+    }
+    this.#closedBy = undefined;
+    this.#comeBack(code, 0);
+  }
+
+  /** Gives the connection up, and makes another one a little later with the position. */
+  #comeBack(reason: FeedTrouble, atLeast: number): void {
+    if (this.#status.state === 'ended') return;
+    this.#drop();
+    const wait = reason === 'gap' ? this.#backoff.next() / 5 : this.#backoff.next(atLeast);
+    const wasThere = this.#status.state === 'live' || this.#status.state === 'catching-up';
+    this.#setStatus(
+      wasThere && transient.has(reason)
+        ? { state: 'catching-up', reason }
+        : { state: 'offline', reason, retryAt: Date.now() + wait },
+    );
+    this.#connectIn(wait);
+  }
+
+  #connectIn(wait: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#connect(), wait);
+  }
+
+  #drop(): void {
+    clearTimeout(this.#steady);
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.#tracker.use(undefined);
+  }
+
+  #setStatus(status: FeedStatus): void {
+    if (this.#status.state === 'ended') return;
+    const same = this.#status.state === status.state && status.state !== 'offline';
+    this.#status = status;
+    if (!same) this.#emitter.emit('status', status);
+  }
+
+  #end(reason: Extract<FeedStatus, { state: 'ended' }>['reason']): void {
+    if (this.#status.state === 'ended') return;
+    clearTimeout(this.#timer);
+    this.#drop();
+    for (const release of this.#release) release();
+    this.#setStatus({ state: 'ended', reason });
+    for (const reader of this.#readers) reader.end();
+    this.#readers.clear();
+  }
+}
+
+/** Troubles after which the next connection follows at once, so that nobody need be told that they are offline. */
+const transient = new Set<FeedTrouble>(['gap', 'draining', 'slow_consumer', 'reset', 'expired', 'revoked']);
+/** What the server closes a connection for that has misbehaved. */
+const holdOff = new Set<SessionCloseCode>(['flooding', 'protocol']);
+
+function tallyOf(post: PostView): Tally {
+  return { post_id: post.id, votes: post.votes, rev: post.rev };
+}
+
+/** Browsers say when the network is there again; elsewhere nobody does. @returns takes the listener away again */
+function onNetworkBack(listener: () => void): () => void {
+  const target = globalThis as Partial<Record<'addEventListener' | 'removeEventListener', Listen>>;
+  target.addEventListener?.('online', listener);
+  return () => target.removeEventListener?.('online', listener);
+}
+
+type Listen = (name: 'online', listener: () => void) => void;

@@ -1,0 +1,12 @@
+export { localStorageSession } from './browser-storage.ts';
+export { Client, type ClientOptions, createClient, type EventPage, type EventsOptions } from './client.ts';
+export type * from './contract.ts';
+export type { BackoffOptions } from './feed/backoff.ts';
+export type { Feed, FeedListeners, FeedOptions } from './feed/feed.ts';
+export type { FeedReader } from './feed/reader.ts';
+export type { FeedStatus, FeedTrouble } from './feed/status.ts';
+export type { CreateOptions, EditOptions, ListOptions, PostPage, Posts } from './posts.ts';
+export type { Session, SessionChange } from './session.ts';
+export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
+export { type ErrorCode, TidingsError } from './tidings-error.ts';
+export type { Votes } from './votes.ts';

@@ -1,0 +1,132 @@
+import type { Caller } from './caller.ts';
+import type { FeedPosition, NewPost, PostAnswer, PostEdit, Sort } from './contract.ts';
+import { TidingsError } from './tidings-error.ts';
+
+export interface ListOptions {
+  /** 1 to 100; the server's default is 10. */
+  limit?: number;
+  sort?: Sort;
+  /** Text that title or content contains, in any case. */
+  search?: string;
+  /** `next` of the page before. */
+  cursor?: string | undefined;
+  ownerId?: number;
+  signal?: AbortSignal;
+}
+
+export interface PostPage {
+  posts: PostAnswer[];
+  /** The cursor of the next page; undefined on the last. */
+  next: string | undefined;
+  /** What the page reflects: a feed from here on misses nothing and repeats nothing. */
+  position: FeedPosition;
+}
+
+export interface CreateOptions {
+  /** One is made for each call unless you give your own, to go on with a call that an earlier process began. */
+  idempotencyKey?: string;
+  signal?: AbortSignal;
+}
+
+export interface EditOptions {
+  /** Change it only if it is still at this version; `version_mismatch` otherwise. The post in hand will do. */
+  ifMatch?: number | { version: number };
+  signal?: AbortSignal;
+}
+
+export class Posts {
+  readonly #caller: Caller;
+
+  constructor(caller: Caller) {
+    this.#caller = caller;
+  }
+
+  /** One page of the feed. */
+  async list({ limit, sort, search, cursor, ownerId, signal }: ListOptions = {}): Promise<PostPage> {
+    const { body, headers } = await this.#caller.call<PostAnswer[]>({
+      method: 'GET',
+      path: '/posts',
+      query: { limit, sort, search: search === '' ? undefined : search, cursor, owner_id: ownerId },
+      repeatable: true,
+      signal,
+    });
+    return { posts: body, next: nextCursor(headers), position: positionOf(headers) };
+  }
+
+  /** @throws {TidingsError} `not_found` */
+  get(id: number, { signal }: { signal?: AbortSignal } = {}): Promise<PostAnswer> {
+    return this.#caller.body({ method: 'GET', path: `/posts/${id}`, repeatable: true, signal });
+  }
+
+  /** Publishes a post or keeps a draft. However often the network fails on the way, it is written once. */
+  create(
+    post: NewPost,
+    { idempotencyKey = newIdempotencyKey(), signal }: CreateOptions = {},
+  ): Promise<PostAnswer> {
+    return this.#caller.body({
+      method: 'POST',
+      path: '/posts',
+      body: post,
+      headers: { 'Idempotency-Key': idempotencyKey },
+      repeatable: true,
+      signal,
+    });
+  }
+
+  /** Changes parts of a post; `published` publishes a draft or withdraws a post. */
+  update(id: number, edit: PostEdit, options: EditOptions = {}): Promise<PostAnswer> {
+    return this.#caller.body(editing('PATCH', id, edit, options));
+  }
+
+  /** Writes a post anew as a whole. */
+  replace(id: number, post: NewPost, options: EditOptions = {}): Promise<PostAnswer> {
+    return this.#caller.body(editing('PUT', id, post, options));
+  }
+
+  /** Deletes a post with its votes. @throws {TidingsError} `not_found`, `forbidden` */
+  async remove(id: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#caller.call({
+      method: 'DELETE',
+      path: `/posts/${id}`,
+      repeatable: true,
+      goneIsDone: true,
+      signal,
+    });
+  }
+}
+
+function editing(method: 'PATCH' | 'PUT', id: number, body: object, { ifMatch, signal }: EditOptions) {
+  const version = typeof ifMatch === 'object' ? ifMatch.version : ifMatch;
+  return {
+    method,
+    path: `/posts/${id}`,
+    body,
+    headers: { 'If-Match': version === undefined ? undefined : `"${version}"` },
+    // A second try with a condition would fail on what the first has done.
+    repeatable: version === undefined,
+    signal,
+  };
+}
+
+/** `crypto.randomUUID` is kept from pages that are served over plain HTTP; this is not. */
+function newIdempotencyKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('');
+}
+
+function nextCursor(headers: Headers): string | undefined {
+  const url = /<([^>]*)>;\s*rel="next"/.exec(headers.get('link') ?? '')?.[1];
+  return url === undefined
+    ? undefined
+    : (new URL(url, 'http://localhost').searchParams.get('cursor') ?? undefined);
+}
+
+function positionOf(headers: Headers): FeedPosition {
+  const seq = headers.get('x-feed-seq');
+  const epoch = headers.get('x-feed-epoch');
+  if (seq === null || epoch === null) {
+    throw new TidingsError('unexpected', 'The list does not tell its position; does CORS expose X-Feed-Seq?');
+  }
+  return { seq: Number(seq), epoch };
+}

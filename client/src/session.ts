@@ -1,0 +1,254 @@
+import { bearer } from './bearer.ts';
+import type { Tokens } from './contract.ts';
+import { jittered } from './delay.ts';
+import { Emitter } from './emitter.ts';
+import type { Requests } from './requests.ts';
+import type { SessionStorage, StoredSession } from './session-storage.ts';
+import { TidingsError } from './tidings-error.ts';
+
+/** What became of the session. `ended`: the server no longer accepts it. */
+export interface SessionChange {
+  loggedIn: boolean;
+  reason: 'logged-in' | 'renewed' | 'logged-out' | 'ended';
+}
+
+/** A token is renewed when so much of its life is left, but never more than this. Milliseconds. */
+const RENEWED_WITH_LEFT = { share: 0.25, atMost: 60_000 };
+/** Between two tries while the server does not answer. Milliseconds. */
+const RETRY = 5000;
+
+/**
+ * The session and its tokens. An access token is renewed a little before its end and whenever the server refuses it.
+ * Renewals are one at a time among all who share the storage, and each looks into the storage first: another tab may
+ * have been quicker.
+ */
+export class Session {
+  readonly #requests: Requests;
+  readonly #storage: SessionStorage;
+  readonly #emitter = new Emitter<{ change: (change: SessionChange) => void }>();
+  /** Clients that started together do not renew together. */
+  readonly #spread = 1 + Math.random() / 2;
+  #renewal: Promise<string> | undefined;
+  /** The access token that listeners know of. */
+  #told: string | undefined;
+  #keepers = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #unlisten: (() => void) | undefined;
+  #listeners = 0;
+
+  constructor(requests: Requests, storage: SessionStorage) {
+    this.#requests = requests;
+    this.#storage = storage;
+    this.#told = storage.read()?.accessToken;
+  }
+
+  get loggedIn(): boolean {
+    return this.#storage.read() !== undefined;
+  }
+
+  /**
+   * Hears of every change, also of those that other tabs make while somebody listens.
+   * @returns takes the listener away again
+   */
+  onChange(listener: (change: SessionChange) => void): () => void {
+    const off = this.#emitter.on('change', listener);
+    const release = this.#listenToOthers();
+    return () => {
+      off();
+      release();
+    };
+  }
+
+  /** A token that works, as far as can be told from here. @throws {TidingsError} */
+  async accessToken(): Promise<string> {
+    const session = this.#require();
+    if (Date.now() < this.#dueAt(session)) return session.accessToken;
+    try {
+      return await this.renew(session.accessToken);
+    } catch (error) {
+      // It may still work for a while, and a server that cannot be reached will not be asked with it anyway.
+      const left = this.#storage.read();
+      if (left && error instanceof TidingsError && error.temporary && Date.now() < left.expiresAt)
+        return left.accessToken;
+      throw error;
+    }
+  }
+
+  /**
+   * Another token than this one, which is about to end or was refused.
+   * @throws {TidingsError} `unauthorized`: the session is over; `logged_out`: there is none; anything temporary: it may go on
+   */
+  async renew(stale: string): Promise<string> {
+    this.#renewal ??= this.#storage
+      .exclusively(() => this.#renewNow(stale))
+      .finally(() => (this.#renewal = undefined));
+    const token = await this.#renewal;
+    // The renewal that was under way may have been that of the token before.
+    return token === stale ? this.renew(stale) : token;
+  }
+
+  /** Begins a session with tokens that a log-in gave. */
+  begin(tokens: Tokens): void {
+    this.#write(toStored(tokens), 'logged-in');
+  }
+
+  /** Forgets the session here, at once. */
+  forget(): void {
+    this.#write(undefined, 'logged-out');
+  }
+
+  /** Forgets the session here, at once, and ends it on the server. @throws {TidingsError} */
+  async end(): Promise<void> {
+    const session = this.#storage.read();
+    this.forget();
+    if (!session) return;
+    try {
+      const token =
+        Date.now() < session.expiresAt
+          ? session.accessToken
+          : (await this.#trade(session.refreshToken)).access_token;
+      await this.#logOut(token);
+    } catch (error) {
+      // It has ended already.
+      if (!(error instanceof TidingsError) || error.code !== 'unauthorized') throw error;
+    }
+  }
+
+  /**
+   * Renews the token in time, again and again, for as long as somebody needs it to be valid without asking for it.
+   * @returns ends that
+   */
+  keepFresh(): () => void {
+    this.#keepers += 1;
+    const release = this.#listenToOthers();
+    this.#schedule();
+    let kept = true;
+    return () => {
+      if (!kept) return;
+      kept = false;
+      this.#keepers -= 1;
+      release();
+      this.#schedule();
+    };
+  }
+
+  #require(): StoredSession {
+    const session = this.#storage.read();
+    if (!session) throw new TidingsError('logged_out', 'Nobody is logged in.', { status: 401 });
+    return session;
+  }
+
+  #dueAt({ expiresAt, lifetime }: StoredSession): number {
+    const { share, atMost } = RENEWED_WITH_LEFT;
+    return expiresAt - Math.min(lifetime * share, atMost) * this.#spread;
+  }
+
+  async #renewNow(stale: string): Promise<string> {
+    const session = this.#require();
+    if (session.accessToken !== stale) {
+      this.#tellIfNew('renewed');
+      return session.accessToken;
+    }
+    try {
+      const tokens = await this.#trade(session.refreshToken);
+      if (this.#storage.read()?.refreshToken !== session.refreshToken) return await this.#unwanted(tokens);
+      const renewed = toStored(tokens);
+      this.#write(renewed, 'renewed');
+      return renewed.accessToken;
+    } catch (error) {
+      if (!(error instanceof TidingsError) || error.code !== 'unauthorized') throw error;
+      // Where there are no locks another tab may have come first after all.
+      const now = this.#storage.read();
+      if (now && now.refreshToken !== session.refreshToken) {
+        this.#tellIfNew('renewed');
+        return now.accessToken;
+      }
+      this.#write(undefined, 'ended');
+      throw error;
+    }
+  }
+
+  /** Said again if no answer came: the token may be spent by then, but without an answer the session is over anyway. */
+  async #trade(refreshToken: string): Promise<Tokens> {
+    const { body } = await this.#requests.send<Tokens>({
+      method: 'POST',
+      path: '/refresh',
+      body: { refresh_token: refreshToken },
+      repeatable: true,
+    });
+    return body;
+  }
+
+  async #logOut(accessToken: string): Promise<void> {
+    await this.#requests.send({
+      method: 'POST',
+      path: '/logout',
+      headers: bearer(accessToken),
+      repeatable: true,
+    });
+  }
+
+  /** Somebody logged out or in while the renewal was under way: its tokens belong to a session that nobody wants. */
+  async #unwanted(tokens: Tokens): Promise<string> {
+    // If it cannot be said, the session ends by itself with its refresh token, which is forgotten here.
+    await this.#logOut(tokens.access_token).catch(() => undefined);
+    this.#tellIfNew('renewed');
+    return this.#require().accessToken;
+  }
+
+  #write(session: StoredSession | undefined, reason: SessionChange['reason']): void {
+    this.#storage.write(session);
+    this.#tellIfNew(reason);
+  }
+
+  #tellIfNew(reason: SessionChange['reason']): void {
+    const token = this.#storage.read()?.accessToken;
+    if (token === this.#told) return;
+    this.#told = token;
+    this.#schedule();
+    this.#emitter.emit('change', { loggedIn: token !== undefined, reason });
+  }
+
+  #schedule(retryIn?: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const session = this.#storage.read();
+    if (this.#keepers === 0 || !session) return;
+    const wait = retryIn ?? Math.max(0, this.#dueAt(session) - Date.now());
+    this.#timer = setTimeout(() => {
+      this.renew(session.accessToken).catch(() => {
+        // A session that is over has told its listeners; a server that does not answer is asked again.
+        if (this.loggedIn) this.#schedule(jittered(RETRY));
+      });
+    }, wait);
+  }
+
+  #listenToOthers(): () => void {
+    this.#listeners += 1;
+    this.#unlisten ??= this.#storage.onForeignWrite(() => {
+      const before = this.#told;
+      const now = this.#storage.read();
+      this.#tellIfNew(!now ? 'logged-out' : before === undefined ? 'logged-in' : 'renewed');
+    });
+    let listening = true;
+    return () => {
+      if (!listening) return;
+      listening = false;
+      this.#listeners -= 1;
+      if (this.#listeners > 0) return;
+      this.#unlisten?.();
+      this.#unlisten = undefined;
+    };
+  }
+}
+
+/** The server counts in whole seconds, so a token may live almost one less than it says. */
+function toStored(tokens: Tokens): StoredSession {
+  const lifetime = Math.max(tokens.expires_in - 1, tokens.expires_in / 2) * 1000;
+  return {
+    accessToken: tokens.access_token,
+    refreshToken: tokens.refresh_token,
+    expiresAt: Date.now() + lifetime,
+    lifetime,
+  };
+}
