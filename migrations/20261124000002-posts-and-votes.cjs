@@ -19,6 +19,7 @@ module.exports = {
         constraint posts_version_check check (version > 0)
       );
       create index posts_listed_idx on posts (listed_at desc, id desc);
+      create index posts_drafts_idx on posts (owner_id) where published = false;
       create index posts_owner_listed_idx on posts (owner_id, listed_at desc, id desc);
 
       create table post_tallies (

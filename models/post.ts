@@ -65,6 +65,7 @@ export function definePost(sequelize: Sequelize): void {
             { name: 'id', order: 'DESC' },
           ],
         },
+        { name: 'posts_drafts_idx', fields: ['owner_id'], where: { published: false } },
         {
           name: 'posts_owner_listed_idx',
           fields: ['owner_id', { name: 'listed_at', order: 'DESC' }, { name: 'id', order: 'DESC' }],

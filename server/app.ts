@@ -3,7 +3,6 @@ import compression from 'compression';
 import cors from 'cors';
 import express, { type Express } from 'express';
 import helmet from 'helmet';
-import { pinoHttp } from 'pino-http';
 import type { Context } from './context.ts';
 import { bearerAuthentication } from './auth/authenticate.ts';
 import { authRoutes } from './auth/routes.ts';
@@ -54,24 +53,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     res.set('X-Request-Id', given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID());
     next();
   });
-  app.use(observe(ctx.metrics));
-  app.use(
-    pinoHttp({
-      logger: ctx.log,
-      genReqId: (_req, res) => String(res.getHeader('X-Request-Id')),
-      customLogLevel: (_req, res, error) => (error || res.statusCode >= 500 ? 'error' : 'debug'),
-      serializers: {
-        // The path without its query: somebody may have put a token there.
-        req: (req: { id: string; method: string; url: string; remoteAddress: string }) => ({
-          id: req.id,
-          method: req.method,
-          path: req.url.split('?', 1)[0],
-          address: req.remoteAddress,
-        }),
-        res: (res: { statusCode: number }) => ({ status: res.statusCode }),
-      },
-    }),
-  );
+  app.use(observe(ctx.metrics, ctx.log));
   app.use(helmet(securityHeaders));
   const origins = ctx.config.corsOrigins;
   app.use(

@@ -29,6 +29,7 @@ import { onAppended } from './outbox/append.ts';
 import { readLog } from './outbox/log.ts';
 import { Pruner } from './outbox/prune.ts';
 import { Sequencer } from './outbox/sequencer.ts';
+import { FeedReader } from './posts/feed-reader.ts';
 import { BallotBox } from './votes/ballot-box.ts';
 import { tallies } from './votes/queries.ts';
 
@@ -46,6 +47,7 @@ export interface Context {
   /** Sockets of one user on this node, at most. */
   maxSocketsPerUser: number;
   ballots: BallotBox;
+  feedReader: FeedReader;
   /** Tells the whole cluster of tallies that have changed and are committed. */
   reportTallies: (tallies: Tally[]) => void;
   feed: Follower;
@@ -196,6 +198,7 @@ export async function createService(
     connections,
     maxSocketsPerUser,
     ballots,
+    feedReader: new FeedReader(db.sequelize),
     reportTallies,
     feed,
     stopping: stopping.signal,

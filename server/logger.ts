@@ -9,10 +9,6 @@ export function createLogger(level: string): Logger {
     base: { pid: process.pid },
     redact: {
       paths: [
-        'req.headers.authorization',
-        'req.headers.cookie',
-        'req.headers["x-api-key"]',
-        'res.headers["set-cookie"]',
         '*.password',
         '*.current_password',
         '*.token',

@@ -1,11 +1,16 @@
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
+import type { Logger } from '../logger.ts';
 import type { Metrics } from './metrics.ts';
 
-/** Times every request under the pattern of its route, so that the number of series stays small. */
-export function observe(metrics: Metrics): RequestHandler {
+/**
+ * Times every request, under the pattern of its route so that the number of series stays small, and logs it: a failure
+ * always, the others at `debug`.
+ */
+export function observe(metrics: Metrics, log: Logger): RequestHandler {
   return (req, res, next) => {
     const began = performance.now();
-    res.once('finish', () => {
+    res.once('close', () => {
+      const seconds = (performance.now() - began) / 1000;
       const route = (req.route as { path?: unknown } | undefined)?.path;
       metrics.requests.observe(
         {
@@ -13,10 +18,25 @@ export function observe(metrics: Metrics): RequestHandler {
           route: typeof route === 'string' ? route : 'other',
           status: String(res.statusCode),
         },
-        (performance.now() - began) / 1000,
+        seconds,
       );
+      if (res.statusCode >= 500) log.error(lineOf(req, res, seconds), 'request failed');
+      else if (log.isLevelEnabled('debug')) log.debug(lineOf(req, res, seconds), 'request');
     });
     next();
+  };
+}
+
+/** What is logged of a request: its path without the query, where somebody may have put a token. */
+function lineOf(req: Request, res: Response, seconds: number): object {
+  return {
+    request_id: res.getHeader('X-Request-Id'),
+    method: req.method,
+    path: req.originalUrl.split('?', 1)[0],
+    address: req.ip,
+    status: res.statusCode,
+    finished: res.writableFinished,
+    milliseconds: Math.round(seconds * 1000),
   };
 }
 

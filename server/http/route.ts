@@ -19,6 +19,15 @@ export type RateLimit = 'login' | 'signup' | 'write' | 'read';
 /** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. */
 export type Access = 'anyone' | 'user';
 
+/** A body that has been encoded already. */
+export class Json {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** What a handler gives back. A plain value is answered with the route's first status as JSON. */
 export class Reply<T = unknown> {
   readonly body: T;
@@ -174,6 +183,7 @@ function sentence(errors: FieldError[]): string {
 function send(res: Response, answer: unknown, success: number): void {
   const reply = answer instanceof Reply ? answer : new Reply(answer);
   res.status(reply.status ?? success).set(reply.headers);
-  if (reply.body === undefined) res.end();
+  if (reply.body instanceof Json) res.type('json').send(reply.body.text);
+  else if (reply.body === undefined) res.end();
   else res.json(reply.body);
 }

@@ -1,5 +1,5 @@
 import { problem } from '../http/problem.ts';
-import { Reply, route } from '../http/route.ts';
+import { Json, Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
 import { entityTag } from './present.ts';
 import * as queries from './queries.ts';
@@ -32,8 +32,8 @@ export const postRoutes = [
       'X-Feed-Epoch': 'The numbering of that position',
     },
     handle: async ({ ctx, user, query, req }) => {
-      const page = await queries.feedPage(ctx, user, query);
-      return new Reply(page.posts, {
+      const page = await ctx.feedReader.read(user.id, query);
+      return new Reply(new Json(page.json), {
         headers: {
           'X-Feed-Seq': String(page.seq),
           'X-Feed-Epoch': page.epoch,

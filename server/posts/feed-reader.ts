@@ -1,0 +1,150 @@
+import { QueryTypes, type Sequelize } from 'sequelize';
+import { AppError } from '../errors.ts';
+import type { Cursor } from './cursor.ts';
+import { cursorOf, type FeedPage, readFeedPage } from './feed-page.ts';
+import type { ListPosts } from './schemas.ts';
+
+/** A page as its asker sees it. */
+export interface FeedAnswer {
+  epoch: string;
+  seq: number;
+  next: string | undefined;
+  /** The posts, each with `voted`, as one JSON array. */
+  json: string;
+}
+
+interface Ask {
+  viewer: number;
+  list: ListPosts;
+  cursor: Cursor | undefined;
+  resolve: (answer: FeedAnswer) => void;
+  reject: (error: unknown) => void;
+}
+
+/** Rounds under way at once: enough to fill the wait for the database, few enough that asks gather under load. */
+const ROUNDS = 3;
+/** Asks in one round at most. */
+const MOST = 200;
+
+/**
+ * Reads pages of the feed for everyone who asks at the same moment. A page is the same for all but for `voted`, so
+ * identical asks are one query, and whether the askers have voted is one more for all of them. Nothing is kept: each
+ * answer is read after its request has come, so a writer always sees their own write, on whichever node.
+ */
+export class FeedReader {
+  readonly #sequelize: Sequelize;
+  #waiting: Ask[] = [];
+  #rounds = 0;
+  #scheduled = false;
+
+  constructor(sequelize: Sequelize) {
+    this.#sequelize = sequelize;
+  }
+
+  /** @throws {AppError} 422 for a cursor of another list */
+  read(viewer: number, list: ListPosts): Promise<FeedAnswer> {
+    const cursor = cursorOf(list);
+    if (cursor === 'invalid') {
+      throw new AppError('invalid', 'The cursor is not one of this list.', {
+        errors: [{ loc: ['query', 'cursor'], msg: '"cursor" is not one of this list', type: 'any.invalid' }],
+      });
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ viewer, list, cursor, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** A round begins when what has come in with this tick is there. */
+  #schedule(): void {
+    if (this.#scheduled || this.#rounds >= ROUNDS || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const asks = this.#waiting.splice(0, MOST);
+      this.#rounds += 1;
+      void this.#round(asks).finally(() => {
+        this.#rounds -= 1;
+        this.#schedule();
+      });
+      this.#schedule();
+    });
+  }
+
+  async #round(asks: Ask[]): Promise<void> {
+    try {
+      const pages = await this.#pagesOf(asks, await this.#withDrafts(asks));
+      const voted = await this.#votes(asks, pages);
+      for (const ask of asks) {
+        const page = pages.get(ask);
+        // Its page's query has failed, and it has been told.
+        if (page) ask.resolve(answerFor(ask.viewer, page, voted));
+      }
+    } catch (error) {
+      for (const ask of asks) ask.reject(error);
+    }
+  }
+
+  /** Those of the askers who have drafts: their lists are their own. */
+  async #withDrafts(asks: Ask[]): Promise<Set<number>> {
+    const rows = await this.#sequelize.query<{ owner_id: number }>(
+      'select distinct owner_id from posts where not published and owner_id = any($1)',
+      { type: QueryTypes.SELECT, bind: [[...new Set(asks.map((ask) => ask.viewer))]] },
+    );
+    return new Set(rows.map((row) => row.owner_id));
+  }
+
+  async #pagesOf(asks: Ask[], withDrafts: ReadonlySet<number>): Promise<Map<Ask, FeedPage>> {
+    const same = new Map<string, Ask[]>();
+    for (const ask of asks) {
+      const draftsOf = withDrafts.has(ask.viewer) ? ask.viewer : 0;
+      const { limit, skip, search, sort, owner_id, cursor } = ask.list;
+      const key = JSON.stringify([draftsOf, limit, skip, search, sort, owner_id, cursor]);
+      const together = same.get(key);
+      if (together) together.push(ask);
+      else same.set(key, [ask]);
+    }
+    const pages = new Map<Ask, FeedPage>();
+    await Promise.all(
+      [...same.values()].map(async (together) => {
+        const [ask] = together;
+        if (!ask) return;
+        const draftsOf = withDrafts.has(ask.viewer) ? ask.viewer : undefined;
+        try {
+          const page = await readFeedPage(this.#sequelize, ask.list, ask.cursor, draftsOf);
+          for (const each of together) pages.set(each, page);
+        } catch (error) {
+          for (const each of together) each.reject(error);
+        }
+      }),
+    );
+    return pages;
+  }
+
+  /** Which of these askers have voted for which of the posts that they are about to see: `user:post`. */
+  async #votes(asks: Ask[], pages: ReadonlyMap<Ask, FeedPage>): Promise<Set<string>> {
+    const users: number[] = [];
+    const posts: number[] = [];
+    for (const ask of asks) {
+      for (const id of pages.get(ask)?.ids ?? []) {
+        users.push(ask.viewer);
+        posts.push(id);
+      }
+    }
+    if (users.length === 0) return new Set();
+    const rows = await this.#sequelize.query<{ user_id: number; post_id: number }>(
+      `select v.user_id, v.post_id from unnest($1::bigint[], $2::bigint[]) as asked (user_id, post_id)
+       join votes v on v.user_id = asked.user_id and v.post_id = asked.post_id`,
+      { type: QueryTypes.SELECT, bind: [users, posts] },
+    );
+    return new Set(rows.map((row) => `${row.user_id}:${row.post_id}`));
+  }
+}
+
+function answerFor(viewer: number, page: FeedPage, voted: ReadonlySet<string>): FeedAnswer {
+  const posts = page.posts.map((post, at) => {
+    const mine = voted.has(`${viewer}:${page.ids[at] ?? 0}`);
+    return `${post},"voted":${mine ? 'true' : 'false'}}`;
+  });
+  return { epoch: page.epoch, seq: page.seq, next: page.next, json: `[${posts.join(',')}]` };
+}
