@@ -8,13 +8,7 @@ export function createLogger(level: string): Logger {
     level,
     base: { pid: process.pid },
     redact: {
-      paths: [
-        '*.password',
-        '*.current_password',
-        '*.token',
-        '*.access_token',
-        '*.refresh_token',
-      ],
+      paths: ['*.password', '*.current_password', '*.token', '*.access_token', '*.refresh_token'],
       censor: '[secret]',
     },
   });
