@@ -1,0 +1,66 @@
+import type { ClusterNode } from './cluster.ts';
+import type { TcpProxy, Verdict } from '../support/tcp-proxy.ts';
+
+/** Moments of a write's road at which a node can be killed from outside, by what its proxies carry. */
+export const moments = ['before-commit', 'after-commit', 'after-numbering', 'before-emitting'] as const;
+export type Moment = (typeof moments)[number];
+
+/**
+ * Kills a node with -9 at a moment of its next write, while somebody writes.
+ *
+ * - `before-commit`: its COMMIT is on the way and does not arrive.
+ * - `after-commit`: the server has committed; its answer does not arrive, so the writer gets none.
+ * - `after-numbering`: events have their numbers; the node does not learn it, and publishes nothing.
+ * - `before-emitting`: another node has published a batch; this one dies with it in hand.
+ * @returns whether the moment came within the time (milliseconds)
+ */
+export async function killAt(node: ClusterNode, moment: Moment, within: number): Promise<boolean> {
+  const proxy = moment === 'before-emitting' ? node.toRedis : node.toPostgres;
+  const asked = new WeakSet();
+  const came = await new Promise<boolean>((resolve) => {
+    const timer = setTimeout(() => resolve(false), within);
+    proxy.tap = (piece, direction, connection): Verdict => {
+      if (direction === 'toServer') {
+        if (moment === 'before-commit' && piece.includes('COMMIT')) return kill();
+        if (moment === 'after-commit' && piece.includes('COMMIT')) asked.add(connection);
+        if (moment === 'after-numbering' && piece.includes('number-events')) asked.add(connection);
+      } else {
+        if (moment === 'before-emitting' && piece.includes('"events"')) return kill();
+        if (moment === 'after-commit' && asked.has(connection) && piece.includes('COMMIT\0')) return kill();
+        if (moment === 'after-numbering' && asked.has(connection)) {
+          if (hasNumbers(piece)) return kill();
+          asked.delete(connection);
+        }
+      }
+      return piece;
+    };
+    const kill = (): Verdict => {
+      clearTimeout(timer);
+      // Sent at once; what resolves later is that it is gone.
+      node.process.kill().then(
+        () => resolve(true),
+        () => resolve(false),
+      );
+      return 'cut';
+    };
+  });
+  release(proxy);
+  return came;
+}
+
+function release(proxy: TcpProxy): void {
+  proxy.tap = undefined;
+}
+
+/** Whether an answer of PostgreSQL (protocol 3) holds a row whose first column is not null: that of `number_events`. */
+function hasNumbers(answer: Buffer): boolean {
+  for (let at = 0; at + 5 <= answer.length;) {
+    const length = answer.readInt32BE(at + 1);
+    if (answer[at] === DATA_ROW && at + 11 <= answer.length) return answer.readInt32BE(at + 7) !== -1;
+    if (length < 4) return false;
+    at += 1 + length;
+  }
+  return false;
+}
+
+const DATA_ROW = 'D'.charCodeAt(0);

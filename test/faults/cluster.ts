@@ -1,0 +1,145 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from '../../server/database/embedded/postmaster.ts';
+import { NodeProcess } from '../support/node-process.ts';
+import { startRedis, type TestRedis } from '../support/redis.ts';
+import { TcpProxy } from '../support/tcp-proxy.ts';
+import { FaultyPostgres } from './postgres.ts';
+
+/** What signs the tokens of every cluster here; the harness makes short-lived tokens with it. */
+export const SECRET = 'a secret of the fault harness that all of its nodes know';
+
+export interface ClusterNode {
+  process: NodeProcess;
+  /** Its own road to PostgreSQL and to Redis: cutting one is this node's fault alone. */
+  toPostgres: TcpProxy;
+  toRedis: TcpProxy;
+}
+
+export interface ClusterOptions {
+  nodes?: number;
+  /** Without it the nodes share nothing but the database. */
+  redis?: boolean;
+  /** A server that already runs; a new database is made on it, and it is left running. */
+  postgres?: FaultyPostgres;
+  /** A compiled tree to run. Default: the sources of this one. */
+  tree?: string;
+  env?: Record<string, string>;
+}
+
+/** Real PostgreSQL, real Redis, and nodes of the service as processes, with a proxy on every road between them. */
+export class Cluster {
+  readonly postgres: FaultyPostgres;
+  readonly redis: TestRedis | undefined;
+  readonly nodes: ClusterNode[];
+  readonly database: string;
+  /** One address for all nodes, as a load balancer gives: a node that refuses is passed over, a frozen one is not noticed. */
+  readonly front: TcpProxy;
+  readonly #close: () => Promise<void>;
+
+  private constructor(
+    parts: Pick<Cluster, 'postgres' | 'redis' | 'nodes' | 'database' | 'front'>,
+    close: () => Promise<void>,
+  ) {
+    this.postgres = parts.postgres;
+    this.redis = parts.redis;
+    this.nodes = parts.nodes;
+    this.database = parts.database;
+    this.front = parts.front;
+    this.#close = close;
+  }
+
+  /** Starts everything and waits until all nodes are ready. */
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const postgres = options.postgres ?? (await FaultyPostgres.start());
+    const redis = options.redis === false ? undefined : await startRedis();
+    const database = `faults_${process.pid}_${(serial += 1)}`;
+    await postgres.query('postgres', `create database ${database} template template0`);
+    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-faults-'));
+    const nodes: ClusterNode[] = [];
+    for (let at = 1; at <= (options.nodes ?? 3); at += 1)
+      nodes.push(await prepareNode(`node ${at}`, { postgres, redis, database, dataDir, options }));
+    let turn = 0;
+    const front = await TcpProxy.start({
+      targets: () => {
+        turn += 1;
+        return nodes.map((_, at) => portOf(nodes[(at + turn) % nodes.length]?.process.url ?? ''));
+      },
+    });
+    const cluster = new Cluster({ postgres, redis, nodes, database, front }, async () => {
+      await Promise.all(nodes.map((node) => node.process.kill()));
+      await Promise.all(nodes.flatMap((node) => [node.toPostgres.stop(), node.toRedis.stop()]));
+      await front.stop();
+      await redis?.stop();
+      if (options.postgres) await postgres.query('postgres', `drop database ${database} with (force)`);
+      else await postgres.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    });
+    try {
+      // The first migrates, so that the others find it done.
+      await nodes[0]?.process.start();
+      await Promise.all(nodes.slice(1).map((node) => node.process.start()));
+    } catch (error) {
+      await cluster.stop();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** The address of the front. */
+  get url(): string {
+    return `http://127.0.0.1:${this.front.port}`;
+  }
+
+  node(at: number): ClusterNode {
+    const node = this.nodes[at];
+    if (!node) throw new Error(`there is no node ${at}`);
+    return node;
+  }
+
+  query<R extends object>(sql: string, values: unknown[] = []): Promise<R[]> {
+    return this.postgres.query<R & Record<string, unknown>>(this.database, sql, values);
+  }
+
+  /** Ends all of it, however it stands. */
+  stop(): Promise<void> {
+    return this.#close();
+  }
+}
+
+let serial = 0;
+
+interface Surroundings {
+  postgres: FaultyPostgres;
+  redis: TestRedis | undefined;
+  database: string;
+  dataDir: string;
+  options: ClusterOptions;
+}
+
+async function prepareNode(name: string, around: Surroundings): Promise<ClusterNode> {
+  const { postgres, redis, database, dataDir, options } = around;
+  const toPostgres = await TcpProxy.start({ targets: () => [postgres.port] });
+  const toRedis = await TcpProxy.start({ targets: () => (redis ? [redis.port] : []) });
+  const env = {
+    NODE_ENV: 'test',
+    PORT: String(await freePort()),
+    DATABASE_URL: postgres.url(database, toPostgres.port),
+    DATABASE_POOL: '8',
+    DATA_DIR: dataDir,
+    JWT_SECRET: SECRET,
+    ACCESS_TOKEN_TTL: '1d',
+    RATE_LIMITS: 'off',
+    BCRYPT_COST: '4',
+    LOG_LEVEL: 'warn',
+    ...(redis ? { REDIS_URL: `redis://127.0.0.1:${toRedis.port}` } : {}),
+    ...options.env,
+  };
+  const tree = options.tree === undefined ? {} : { tree: options.tree };
+  return { process: new NodeProcess({ name, env, ...tree }), toPostgres, toRedis };
+}
+
+export function portOf(url: string): number {
+  return Number(new URL(url).port);
+}

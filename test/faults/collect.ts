@@ -1,0 +1,114 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { PostView } from '../../server/events.ts';
+import type { Cluster } from './cluster.ts';
+import type { AtRest, History, LogRow } from './history.ts';
+import type { Population } from './population.ts';
+
+/** How long to wait for stragglers beyond the bound, so that the report says how late they were. Milliseconds. */
+const GRACE = 20_000;
+/** How long tallies may take after the last event: one window, and the next look into the database. Milliseconds. */
+const SETTLE_WITHIN = 10_000;
+
+/**
+ * Waits until nothing is left to be numbered and every client stands at the head.
+ * @returns milliseconds since `since`; Infinity if some client never got there
+ */
+export async function converge(
+  cluster: Cluster,
+  people: Population,
+  since: number,
+  bound: number,
+): Promise<number> {
+  while (Date.now() - since < bound + GRACE) {
+    const head = await headOf(cluster);
+    const { present } = people;
+    if (head !== undefined && present.every((client) => client.ready && client.seq === head))
+      return Date.now() - since;
+    await pause(25);
+  }
+  return Infinity;
+}
+
+/** The head, once the outbox is empty. */
+async function headOf(cluster: Cluster): Promise<number | undefined> {
+  const [row] = await cluster
+    .query<{ seq: number; waiting: number }>(
+      'select seq::float8 as seq, (select count(*)::float8 from outbox) as waiting from feed_head',
+    )
+    .catch(() => []);
+  return row?.waiting === 0 ? row.seq : undefined;
+}
+
+/** Reads what the checker needs, when nothing happens any more. @param base where the history begins */
+export async function collect(cluster: Cluster, people: Population, base = 0): Promise<History> {
+  await talliesSettled(cluster, people);
+  const [head] = await cluster.query<{ seq: number }>('select seq::float8 as seq from feed_head');
+  const { recorder } = people;
+  return {
+    writes: recorder.writes,
+    clients: people.clients.map((client) => client.history),
+    base,
+    log: await cluster.query<LogRow>(
+      `select seq::float8 as seq, outbox_id::float8 as "outboxId", name, post_id::float8 as "postId", data
+       from events where seq > $1 order by seq`,
+      [base],
+    ),
+    head: head?.seq ?? 0,
+    firstSeen: recorder.firstSeen,
+    atRest: await readAtRest(cluster, people),
+    tallyConflicts: recorder.tallyConflicts,
+    misconduct: cluster.nodes.flatMap((node) => node.process.misconduct),
+    convergences: recorder.convergences,
+  };
+}
+
+/** Until every client has asked for all tallies that it shows and holds what the table says; or the time is over. */
+async function talliesSettled(cluster: Cluster, people: Population): Promise<void> {
+  for (const deadline = Date.now() + SETTLE_WITHIN; Date.now() < deadline; await pause(100)) {
+    if (!people.present.every((client) => client.settled)) continue;
+    const rows = await cluster.query<{ id: number; votes: number }>(
+      'select p.id::float8 as id, t.votes from posts p join post_tallies t on t.post_id = p.id where p.published',
+    );
+    const wrong = people.present.some(({ history }) =>
+      rows.some(({ id, votes }) => (history.tallies.get(id)?.votes ?? votes) !== votes),
+    );
+    if (!wrong) return;
+  }
+}
+
+async function readAtRest(cluster: Cluster, people: Population): Promise<AtRest> {
+  const posts = await cluster.query<AtRest['posts'][number]>(
+    `select p.id::float8 as id, p.published, p.version, p.title, t.votes, t.rev::float8 as rev,
+       (select count(*)::float8 from votes v where v.post_id = p.id) as counted
+     from posts p join post_tallies t on t.post_id = p.id`,
+  );
+  const votes = await cluster.query<AtRest['votes'][number]>(
+    'select user_id::float8 as "userId", post_id::float8 as "postId" from votes',
+  );
+  const rest = await Promise.all(
+    cluster.nodes.map(async (node) => ({
+      node: node.process.name,
+      tallies: await talliesOverRest(node.process.url, people.listener.token),
+    })),
+  );
+  return { posts, votes, rest };
+}
+
+/** Walks through `GET /posts` to its end. */
+async function talliesOverRest(
+  url: string,
+  token: string,
+): Promise<Map<number, { votes: number; rev: number }>> {
+  const tallies = new Map<number, { votes: number; rev: number }>();
+  let next: string | undefined = '/posts?limit=100';
+  while (next !== undefined) {
+    const response: Response = await fetch(url + next, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (response.status !== 200) throw new Error(`GET ${next} was answered with ${response.status}`);
+    for (const { id, votes, rev } of (await response.json()) as PostView[]) tallies.set(id, { votes, rev });
+    next = /<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
+  }
+  return tallies;
+}

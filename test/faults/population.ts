@@ -1,0 +1,135 @@
+import { signUp, type TestUser } from '../support/world.ts';
+import { AccessTokens } from '../../server/auth/tokens.ts';
+import { until } from '../support/waiting.ts';
+import { type Cluster, SECRET } from './cluster.ts';
+import type { Random } from './random.ts';
+import { Recorder } from './recorder.ts';
+import { StockClient } from './stock-client.ts';
+import { Writer } from './writer.ts';
+
+export interface PopulationOptions {
+  writers: number;
+  clients: number;
+  /** Writes in a second, of all writers together. */
+  rate: number;
+}
+
+/** Who lives on a cluster during a run: people who write, and clients that listen. */
+export class Population {
+  readonly recorder = new Recorder();
+  readonly writers: Writer[] = [];
+  readonly clients: StockClient[] = [];
+  readonly #cluster: Cluster;
+  readonly #random: Random;
+  readonly #mortals: TestUser[] = [];
+  #listener: TestUser | undefined;
+  #serial = 0;
+
+  constructor(cluster: Cluster, random: Random) {
+    this.#cluster = cluster;
+    this.#random = random;
+  }
+
+  /** Signs everybody up and connects the clients. Nobody writes yet. */
+  async settle({ writers, clients, rate }: PopulationOptions): Promise<void> {
+    const { url } = this.#cluster.node(0).process;
+    this.#listener = await signUp(url, 'listener');
+    for (let at = 1; at <= writers; at += 1) {
+      const user = await signUp(url, `writer${at}`);
+      this.writers.push(
+        new Writer({
+          name: `w${at}`,
+          userId: user.id,
+          token: user.token,
+          urls: this.#cluster.nodes.map((node) => node.process.url),
+          recorder: this.recorder,
+          random: this.#random.fork(),
+          pace: (1000 * writers) / rate,
+        }),
+      );
+    }
+    for (let at = 1; at <= 6; at += 1) this.#mortals.push(await signUp(url));
+    for (let at = 0; at < clients; at += 1) this.join();
+    await until('all clients are greeted', () => this.clients.every((client) => client.ready), 15_000);
+  }
+
+  /** One more client, that begins now or at a position. */
+  join(from?: { after: number; epoch: string }, url = this.#cluster.url): StockClient {
+    const client = new StockClient({
+      name: `client ${(this.#serial += 1)}`,
+      url,
+      token: this.listener.token,
+      recorder: this.recorder,
+      tallies: this.#serial % 3 === 0 ? 'tracked' : 'all',
+      ...(from ? { from } : {}),
+    });
+    this.clients.push(client);
+    client.start();
+    return client;
+  }
+
+  /** One more client, whose session ends meanwhile: it logs out, or its token expires. Nothing if nobody is left to. */
+  async mortal(): Promise<void> {
+    const user = this.#mortals.pop();
+    if (!user) return;
+    const lifetime = 3000 + this.#random.below(5000);
+    const short = this.#random.chance(0.5) ? shortened(user, lifetime) : undefined;
+    const client = new StockClient({
+      name: `mortal ${user.id} (${short ? 'expires' : 'logs out'})`,
+      url: this.#cluster.url,
+      token: short?.token ?? user.token,
+      recorder: this.recorder,
+    });
+    client.history.present = false;
+    this.clients.push(client);
+    client.start();
+    if (short) {
+      client.history.endOfSession = short.endsAt;
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, lifetime));
+    for (const node of this.#cluster.nodes) {
+      const answer = await fetch(`${node.process.url}/logout`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${user.token}` },
+        signal: AbortSignal.timeout(4000),
+      }).catch(() => undefined);
+      if (answer?.status !== 204 && answer?.status !== 401) continue;
+      client.history.endOfSession = Date.now();
+      return;
+    }
+  }
+
+  get listener(): TestUser {
+    if (!this.#listener) throw new Error('nobody has settled here yet');
+    return this.#listener;
+  }
+
+  write(): void {
+    for (const writer of this.writers) writer.start();
+  }
+
+  async hush(): Promise<void> {
+    await Promise.all(this.writers.map((writer) => writer.stop()));
+  }
+
+  /** The clients that are to be at the head when all is at rest. */
+  get present(): StockClient[] {
+    return this.clients.filter(({ history }) => history.present);
+  }
+
+  leave(): void {
+    for (const client of this.clients) client.stop();
+  }
+}
+
+/** An access token of the same session that ends sooner; the nodes' own kind, signed with their secret. */
+function shortened(user: TestUser, lifetime: number): { token: string; endsAt: number } {
+  const { sid } = claimsOf<{ sid: string }>(user.token);
+  const token = new AccessTokens([SECRET], lifetime).sign(user.id, sid);
+  return { token, endsAt: claimsOf<{ exp: number }>(token).exp * 1000 };
+}
+
+function claimsOf<T>(token: string): T {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as T;
+}

@@ -1,0 +1,139 @@
+import { cp, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import pg from 'pg';
+import { accountFor, giveTreeTo } from '../../server/database/embedded/account.ts';
+import { findBinaries } from '../../server/database/embedded/binaries.ts';
+import { ensureCluster, readPassword, ROLE } from '../../server/database/embedded/cluster.ts';
+import { preparePlace } from '../../server/database/embedded/place.ts';
+import {
+  freePort,
+  launch,
+  type Launch,
+  type Postmaster,
+  stopPostmaster,
+} from '../../server/database/embedded/postmaster.ts';
+import { signal, waitForExit } from '../../server/database/embedded/process.ts';
+import { temporaryFolder } from '../support/postgres.ts';
+
+/** How long a server takes to vanish after a signal that leaves it no choice. Milliseconds. */
+const GONE_WITHIN = 10_000;
+
+/**
+ * A PostgreSQL server of the harness's own, on one port for its whole life, that nobody restarts but us. It keeps what it
+ * acknowledges (synchronous_commit), against everything but a power cut of the machine under it.
+ */
+export class FaultyPostgres {
+  readonly port: number;
+  readonly #folder: string;
+  readonly #launch: Launch;
+  readonly #password: string;
+  #postmaster: Postmaster | undefined;
+
+  private constructor(folder: string, target: Launch, password: string, port: number) {
+    this.#folder = folder;
+    this.#launch = target;
+    this.#password = password;
+    this.port = port;
+  }
+
+  static async start(): Promise<FaultyPostgres> {
+    const folder = await temporaryFolder();
+    const account = await accountFor(join(folder, 'postgres'));
+    const place = await preparePlace(folder, account);
+    const binaries = await findBinaries(place, account);
+    const cluster = await ensureCluster(place, binaries, account, false);
+    const settings = {
+      max_connections: '200',
+      fsync: 'off',
+      synchronous_commit: 'on',
+      shared_buffers: '64MB',
+    };
+    const password = await readPassword(place);
+    if (password === undefined) throw new Error('the cluster has no password');
+    const target = { place, cluster, binaries, account, settings };
+    const postgres = new FaultyPostgres(folder, target, password, await freePort());
+    await postgres.up();
+    return postgres;
+  }
+
+  /** The URL of one of its databases, at its own port or at a proxy's. */
+  url(database: string, port = this.port): string {
+    return `postgres://${ROLE}:${this.#password}@127.0.0.1:${port}/${database}`;
+  }
+
+  /** Starts it again. No harm if it runs. */
+  async up(): Promise<void> {
+    this.#postmaster ??= await launch(this.#launch, this.port, () => {
+      this.#postmaster = undefined;
+    });
+  }
+
+  /** Ends it as `pg_ctl stop -m immediate` does: without a checkpoint, so that the next start recovers from its log. */
+  async down(): Promise<void> {
+    await this.#end('SIGQUIT');
+  }
+
+  /** `kill -9` of the postmaster; its backends end when they notice. */
+  async crash(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** Keeps a copy of the whole cluster, with the server stopped meanwhile, as a cold backup does. */
+  async backUp(): Promise<void> {
+    await this.stopInOrder();
+    await rm(this.#backup, { recursive: true, force: true });
+    await cp(this.#launch.cluster, this.#backup, { recursive: true, preserveTimestamps: true });
+    await this.up();
+  }
+
+  /** Puts the copy in the place of the cluster. What was written since is gone. */
+  async restore(): Promise<void> {
+    await this.down();
+    await rm(this.#launch.cluster, { recursive: true, force: true });
+    await rename(this.#backup, this.#launch.cluster);
+    await giveTreeTo(this.#launch.account, this.#launch.cluster);
+    await this.up();
+  }
+
+  async stopInOrder(): Promise<void> {
+    const pid = this.#postmaster?.pid;
+    if (pid !== undefined) await stopPostmaster(pid);
+    this.#postmaster = undefined;
+  }
+
+  async stop(): Promise<void> {
+    await this.stopInOrder();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** One statement on a connection of its own. */
+  async query<R extends pg.QueryResultRow>(
+    database: string,
+    sql: string,
+    values: unknown[] = [],
+  ): Promise<R[]> {
+    const client = new pg.Client({ connectionString: this.url(database), connectionTimeoutMillis: 5000 });
+    client.on('error', () => undefined);
+    await client.connect();
+    try {
+      return (await client.query<R>(sql, values)).rows;
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  get #backup(): string {
+    return `${this.#launch.cluster}.backup`;
+  }
+
+  async #end(name: NodeJS.Signals): Promise<void> {
+    const pid = this.#postmaster?.pid;
+    if (pid === undefined) return;
+    signal(pid, name);
+    if (!(await waitForExit(pid, GONE_WITHIN))) throw new Error(`PostgreSQL outlived ${name}`);
+    this.#postmaster = undefined;
+    // Backends that outlive a killed postmaster still answer on their connections for a moment.
+    await pause(50);
+  }
+}

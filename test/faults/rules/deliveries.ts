@@ -1,0 +1,150 @@
+import type { Violation } from '../checker.ts';
+import { type ClientHistory, type Delivery, fingerprint, type History } from '../history.ts';
+
+/** How long after the end of its session a socket may still be written to. Milliseconds. */
+const LAST_DELIVERY = 2000;
+/** A connection that opened this long after a post's deletion was first heard of must not get the post's text. Milliseconds. */
+const FORGOTTEN_AFTER = 3000;
+
+/** Rules 3, 4 (its first half), 6 (its second half), 8 and 10: what clients were given against the log. */
+export function deliveryViolations(history: History): Violation[] {
+  const truth = contents(history);
+  const deletions = deletionsOf(history);
+  return history.clients.flatMap((client) => [
+    ...gapsAndDoubles(client, history.head),
+    ...otherContent(client, truth, deletions),
+    ...textsOfTheDead(client, deletions),
+    ...afterTheEnd(client),
+  ]);
+}
+
+function* gapsAndDoubles(client: ClientHistory, head: number): Iterable<Violation> {
+  const gapRule = client.kind === 'stock' ? 10 : 3;
+  const { client: name, start, deliveries, connections, present } = client;
+  if (start === undefined) {
+    if (present) yield { rule: 3, what: `${name} never got to ready` };
+    return;
+  }
+  const had = new Set<number>();
+  let position = start;
+  for (const { seq, connection } of deliveries) {
+    if (had.has(seq)) yield { rule: 4, what: `${name} got ${seq} twice (connection ${connection})` };
+    else if (seq <= position)
+      yield { rule: 3, what: `${name} got ${seq} after ${position} (connection ${connection})` };
+    else if (seq !== position + 1)
+      yield { rule: gapRule, what: `${name} got ${seq} after ${position} (connection ${connection})` };
+    had.add(seq);
+    position = Math.max(position, seq);
+  }
+  if (present && position !== head)
+    yield { rule: 3, what: `${name} stands at ${position}, the head is ${head}` };
+  for (const [at, { ready }] of connections.entries()) {
+    if (!ready) continue;
+    if (ready.outcome === 'reset')
+      yield { rule: 3, what: `${name} was reset (${ready.reason ?? ''}) on connection ${at}` };
+    else if (ready.seq !== ready.position)
+      yield {
+        rule: gapRule,
+        what: `${name} was greeted at ${ready.seq}, standing at ${ready.position} (connection ${at})`,
+      };
+  }
+}
+
+/** seq → the fingerprint of what it says: as the log has it, or, for a text that is cut there, as most clients had it. */
+function contents({ log, clients }: History): Map<number, number> {
+  const truth = new Map<number, number>();
+  const cut = new Set<number>();
+  for (const { seq, name, data } of log) {
+    if ('redacted' in data) cut.add(seq);
+    else truth.set(seq, fingerprint(name, data));
+  }
+  const votes = new Map<number, Map<number, number>>();
+  for (const { deliveries } of clients) {
+    for (const { seq, hash, redacted } of deliveries) {
+      if (redacted || !cut.has(seq)) continue;
+      const counts = votes.get(seq) ?? new Map<number, number>();
+      votes.set(seq, counts.set(hash, (counts.get(hash) ?? 0) + 1));
+    }
+  }
+  for (const [seq, counts] of votes) {
+    const [most] = [...counts].sort((a, b) => b[1] - a[1]);
+    if (most) truth.set(seq, most[0]);
+  }
+  return truth;
+}
+
+interface Deletion {
+  seq: number;
+  /** When the first client heard of it. */
+  heardAt: number;
+}
+
+/** Post → its deletions and withdrawals, by seq. */
+function deletionsOf({ log, clients }: History): Map<number, Deletion[]> {
+  const heard = new Map<number, number>();
+  for (const { deliveries } of clients) {
+    for (const { name, seq, at } of deliveries) {
+      if (name === 'post:deleted') heard.set(seq, Math.min(at, heard.get(seq) ?? Infinity));
+    }
+  }
+  const deletions = new Map<number, Deletion[]>();
+  for (const { name, postId, seq } of log) {
+    if (name !== 'post:deleted') continue;
+    const deletion = { seq, heardAt: heard.get(seq) ?? Infinity };
+    deletions.set(postId, [...(deletions.get(postId) ?? []), deletion]);
+  }
+  return deletions;
+}
+
+function deletionAfter(deletions: Map<number, Deletion[]>, { id, seq }: Delivery): Deletion | undefined {
+  return deletions.get(id)?.find((deletion) => deletion.seq > seq);
+}
+
+/** A replay with its text cut is the same event, but only if the log takes the post away later. */
+function* otherContent(
+  { client, deliveries }: ClientHistory,
+  truth: Map<number, number>,
+  deletions: Map<number, Deletion[]>,
+): Iterable<Violation> {
+  for (const delivery of deliveries) {
+    const { seq, name, id, hash, redacted } = delivery;
+    if (redacted) {
+      if (!deletionAfter(deletions, delivery))
+        yield {
+          rule: 3,
+          what: `${client} got ${seq} without its text, but post ${id} was not deleted later`,
+        };
+    } else {
+      const expected = truth.get(seq);
+      if (expected !== undefined && expected !== hash)
+        yield { rule: 3, what: `${client} got other content for ${seq} (${name} of post ${id})` };
+      if (expected === undefined) yield { rule: 3, what: `${client} got ${seq}, which is not in the log` };
+    }
+  }
+}
+
+function* textsOfTheDead(
+  { client, connections, deliveries }: ClientHistory,
+  deletions: Map<number, Deletion[]>,
+): Iterable<Violation> {
+  for (const delivery of deliveries) {
+    if (delivery.redacted || delivery.name === 'post:deleted') continue;
+    const deletion = deletionAfter(deletions, delivery);
+    const openedAt = connections[delivery.connection]?.openedAt ?? 0;
+    if (deletion && openedAt > deletion.heardAt + FORGOTTEN_AFTER)
+      yield {
+        rule: 6,
+        what: `${client} was told the text of post ${delivery.id} (${delivery.seq}) ${openedAt - deletion.heardAt} ms after it was deleted`,
+      };
+  }
+}
+
+function* afterTheEnd({ client, endOfSession, deliveries }: ClientHistory): Iterable<Violation> {
+  if (endOfSession === undefined) return;
+  const late = deliveries.findLast(({ at }) => at > endOfSession + LAST_DELIVERY);
+  if (late)
+    yield {
+      rule: 8,
+      what: `${client} got ${late.seq} ${late.at - endOfSession} ms after its session had ended`,
+    };
+}

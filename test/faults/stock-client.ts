@@ -1,0 +1,244 @@
+import { io, type Socket } from 'socket.io-client';
+import {
+  type ClientToServer,
+  type FeedEventName,
+  feedEventNames,
+  type FeedEvents,
+  type Problem,
+  type ServerToClient,
+  type Tally,
+} from '../../server/events.ts';
+import { type ClientHistory, fingerprint, isPost } from './history.ts';
+import type { Recorder } from './recorder.ts';
+
+export interface StockClientOptions {
+  name: string;
+  url: string;
+  token: string;
+  recorder: Recorder;
+  /** Where to begin. Default: from now. */
+  from?: { after: number; epoch: string };
+  tallies?: 'all' | 'tracked';
+}
+
+/** Two beacons and a half (CONTRACT.md, `feed:head`): who has heard nothing for so long moves on. Milliseconds. */
+const SILENCE = 5000;
+/** Ids in one `track`, and posts that are tracked at most: the server's own limits. */
+const TRACKED_AT_ONCE = 500;
+const TRACKED = 4500;
+
+/**
+ * `socket.io-client` and nothing else: it keeps the last seq that it was given, says it at every reconnect, and believes
+ * everything. What it hears is what was on the wire, so a gap or a double is the server's.
+ */
+export class StockClient {
+  readonly history: ClientHistory;
+  readonly #options: StockClientOptions;
+  readonly #socket: Socket<ServerToClient, ClientToServer>;
+  readonly #untracked = new Set<number>();
+  readonly #timer: NodeJS.Timeout;
+  #seq: number | undefined;
+  #epoch: string | undefined;
+  #heardAt = Date.now();
+  #deliveredAt: number | undefined;
+  #longestSilence = 0;
+  #tracking = false;
+  #ended = false;
+
+  constructor(options: StockClientOptions) {
+    const { name, url, from } = options;
+    this.#options = options;
+    this.#seq = from?.after;
+    this.#epoch = from?.epoch;
+    this.history = {
+      client: name,
+      kind: 'stock',
+      start: from?.after,
+      connections: [],
+      deliveries: [],
+      tallies: new Map(),
+      endOfSession: undefined,
+      present: true,
+    };
+    this.#socket = io(url, {
+      transports: ['websocket'],
+      forceNew: true,
+      autoConnect: false,
+      timeout: 3000,
+      reconnectionDelay: 100,
+      reconnectionDelayMax: 800,
+      // A function: it is asked at each reconnect, and tells where the client stands then.
+      auth: (tell: (auth: object) => void) => {
+        this.#opened();
+        tell({
+          token: options.token,
+          tallies: options.tallies ?? 'all',
+          ...(this.#seq === undefined ? {} : { after: this.#seq, epoch: this.#epoch }),
+        });
+      },
+    });
+    this.#listen();
+    this.#timer = setInterval(() => this.#look(), 250);
+  }
+
+  /** Its position; undefined before the first `ready`. */
+  get seq(): number | undefined {
+    return this.#seq;
+  }
+
+  get epoch(): string | undefined {
+    return this.#epoch;
+  }
+
+  get connected(): boolean {
+    return this.#socket.connected;
+  }
+
+  /** The longest time between two events, while others got some. Milliseconds; asked once it is over. */
+  get longestSilence(): number {
+    return this.#longestSilence;
+  }
+
+  /** The connection that it has now has been greeted. */
+  get ready(): boolean {
+    return this.#socket.connected && this.history.connections.at(-1)?.ready !== undefined;
+  }
+
+  start(): void {
+    this.#socket.connect();
+  }
+
+  /** Closes it for good; it need not be at the head when all is at rest. */
+  stop(): void {
+    this.#ended = true;
+    clearInterval(this.#timer);
+    this.#socket.disconnect();
+  }
+
+  /** No events are expected from here until the next one: quiet writers are no silence of the server's. */
+  forgiveSilence(): void {
+    this.#deliveredAt = undefined;
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    for (const name of feedEventNames) {
+      (socket as Socket).on(name, (data: FeedEvents[FeedEventName], at: { seq: number }) =>
+        this.#event(name, data, at.seq),
+      );
+    }
+    socket.on('votes', (tallies) => {
+      this.#heardAt = Date.now();
+      for (const tally of tallies) this.#tally(tally);
+    });
+    socket.on('feed:head', () => {
+      this.#heardAt = Date.now();
+    });
+    socket.on('ready', (ready) => {
+      this.#heardAt = Date.now();
+      const connection = this.history.connections.at(-1);
+      const position = this.#seq ?? ready.seq;
+      if (connection) connection.ready = { ...ready, at: Date.now(), position };
+      this.history.start ??= ready.seq;
+      if (this.#seq === undefined || ready.outcome === 'reset') this.#seq = ready.seq;
+      this.#epoch = ready.epoch;
+      // Tallies that changed while it was away are not sent again: it asks for those that it shows.
+      for (const id of [...this.history.tallies.keys()].slice(-TRACKED)) this.#untracked.add(id);
+    });
+    socket.on('disconnect', (reason) => {
+      const connection = this.history.connections.at(-1);
+      if (connection) {
+        connection.closedAt = Date.now();
+        connection.reason = reason;
+      }
+      if (reason === 'io server disconnect') this.#ended = true;
+    });
+    // A handshake that the server refuses is not repeated by the library. One that it could not serve is, by us.
+    socket.on('connect_error', (error) => {
+      const problem = (error as Error & { data?: Problem }).data;
+      if (problem && problem.status < 500) this.#ended = true;
+      else if (!socket.active) setTimeout(() => this.#ended || socket.connect(), 300);
+    });
+  }
+
+  #opened(): void {
+    this.#heardAt = Date.now();
+    if (this.history.connections.length > 0) this.#options.recorder.reconnects += 1;
+    this.#untracked.clear();
+    this.history.connections.push({
+      openedAt: Date.now(),
+      after: this.#seq,
+      ready: undefined,
+      closedAt: undefined,
+      reason: undefined,
+    });
+  }
+
+  #event(name: FeedEventName, data: FeedEvents[FeedEventName], seq: number): void {
+    const at = Date.now();
+    this.#heardAt = at;
+    if (this.#deliveredAt !== undefined)
+      this.#longestSilence = Math.max(this.#longestSilence, at - this.#deliveredAt);
+    this.#deliveredAt = at;
+    const { recorder } = this.#options;
+    this.history.deliveries.push({
+      connection: this.history.connections.length - 1,
+      at,
+      seq,
+      name,
+      id: data.id,
+      hash: fingerprint(name, data),
+      redacted: 'redacted' in data,
+    });
+    recorder.event(seq, name, data);
+    this.#seq = seq;
+    if (isPost(data)) {
+      if (!this.history.tallies.has(data.id)) this.#untracked.add(data.id);
+      this.#tally({ post_id: data.id, votes: data.votes, rev: data.rev });
+    } else {
+      this.history.tallies.delete(data.id);
+      this.#untracked.delete(data.id);
+    }
+  }
+
+  #tally(tally: Tally): void {
+    const { history } = this;
+    this.#options.recorder.tally(tally, history.client);
+    const known = history.tallies.get(tally.post_id);
+    if (!known || known.rev < tally.rev)
+      history.tallies.set(tally.post_id, { votes: tally.votes, rev: tally.rev });
+  }
+
+  #look(): void {
+    if (this.#ended) return;
+    if (this.ready && this.#untracked.size > 0 && !this.#tracking) void this.#track();
+    if (Date.now() - this.#heardAt > SILENCE) {
+      this.#heardAt = Date.now();
+      this.#socket.disconnect();
+      this.#socket.connect();
+    }
+  }
+
+  /** Asks for tallies until they are answered, so far as this connection lasts. */
+  async #track(): Promise<void> {
+    this.#tracking = true;
+    const connection = this.history.connections.length;
+    const ids = [...this.#untracked].slice(0, TRACKED_AT_ONCE);
+    try {
+      const answer = await this.#socket.timeout(4000).emitWithAck('track', { post_ids: ids });
+      if (!answer.ok || connection !== this.history.connections.length) return;
+      for (const id of ids) this.#untracked.delete(id);
+      for (const tally of answer.data.tallies)
+        if (this.history.tallies.has(tally.post_id)) this.#tally(tally);
+    } catch {
+      // No answer in time: it is asked again, on this connection or on the next.
+    } finally {
+      this.#tracking = false;
+    }
+  }
+
+  /** Whether it has asked for all that it shows. */
+  get settled(): boolean {
+    return this.ready && this.#untracked.size === 0 && !this.#tracking;
+  }
+}

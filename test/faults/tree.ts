@@ -1,0 +1,76 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import ts from 'typescript';
+import { packageRoot } from '../../server/paths.ts';
+
+/** A change of one file's source text. `find` must occur exactly once, or the change is out of date. */
+export interface Patch {
+  file: string;
+  find: string;
+  replace: string;
+}
+
+/** A copy of the service, compiled, that nodes can be started from. */
+export interface Tree {
+  root: string;
+  remove(): Promise<void>;
+}
+
+const COMPILED = ['server', 'models'];
+const COPIED = ['migrations', 'package.json'];
+const LINKED = ['node_modules', 'web', 'client'];
+
+/**
+ * Compiles the service into a temporary folder: nodes then start in a fraction of the time that loading TypeScript takes, which
+ * is what a fault run spends most on. With patches it is another service, with a bug that the checker must find; the
+ * server itself has no switch for that.
+ */
+export async function buildTree(patches: readonly Patch[] = []): Promise<Tree> {
+  const root = await mkdtemp(join(tmpdir(), 'tidings-tree-'));
+  const pending = new Set(patches);
+  const apply = (file: string, source: string) => {
+    let changed = source;
+    for (const patch of patches.filter((one) => one.file === file)) {
+      if (changed.split(patch.find).length !== 2)
+        throw new Error(`the patch of ${file} does not fit any more: ${patch.find}`);
+      changed = changed.replace(patch.find, () => patch.replace);
+      pending.delete(patch);
+    }
+    return changed;
+  };
+  for (const folder of COMPILED) {
+    for (const file of await filesOf(join(packageRoot, folder))) {
+      if (!file.endsWith('.ts')) continue;
+      const name = relative(packageRoot, file);
+      const source = apply(name, await readFile(file, 'utf8'));
+      const target = join(root, 'dist', name.replace(/\.ts$/, '.js'));
+      await mkdir(dirname(target), { recursive: true });
+      await writeFile(target, compile(source, name));
+    }
+  }
+  for (const name of COPIED) await cp(join(packageRoot, name), join(root, name), { recursive: true });
+  for (const patch of [...pending]) {
+    const target = join(root, patch.file);
+    await writeFile(target, apply(patch.file, await readFile(target, 'utf8')));
+  }
+  for (const name of LINKED) await symlink(join(packageRoot, name), join(root, name));
+  return { root, remove: () => rm(root, { recursive: true, force: true }) };
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+function compile(source: string, fileName: string): string {
+  return ts.transpileModule(source, {
+    fileName,
+    compilerOptions: {
+      target: ts.ScriptTarget.ES2023,
+      module: ts.ModuleKind.ESNext,
+      verbatimModuleSyntax: true,
+      rewriteRelativeImportExtensions: true,
+    },
+  }).outputText;
+}
