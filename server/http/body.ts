@@ -1,16 +1,23 @@
+import { isUtf8 } from 'node:buffer';
 import express, { type RequestHandler } from 'express';
 import { AppError } from '../errors.ts';
 
 /** Twice what the largest valid body needs: 10,000 characters, each escaped as twelve. */
 const LIMIT = '256kb';
 
-const json = express.json({ limit: LIMIT, strict: false, inflate: false });
-const form = express.urlencoded({ limit: '16kb', extended: false, inflate: false, parameterLimit: 20 });
+const json = express.json({ limit: LIMIT, strict: false, inflate: false, verify: requireUtf8 });
+const form = express.urlencoded({
+  limit: '16kb',
+  extended: false,
+  inflate: false,
+  parameterLimit: 20,
+  verify: requireUtf8,
+});
 
 /** Reads a body of one of these media types. A compressed one is refused: a small one could unfold without a bound. */
 export function bodyReader(consumes: readonly string[]): RequestHandler {
   return (req, res, next) => {
-    const type = req.is([...consumes]);
+    const type = req.get('content-length') === '0' ? null : req.is([...consumes]);
     if (type === null) {
       // No body at all: validation says what is missing.
       req.body = {};
@@ -19,4 +26,12 @@ export function bodyReader(consumes: readonly string[]): RequestHandler {
       next(new AppError('unsupported_media_type', `The body must be ${consumes.join(' or ')}.`));
     } else (type === 'application/json' ? json : form)(req, res, next);
   };
+}
+
+/** The parsers would read other bytes as U+FFFD, and what is kept would not be what was sent. */
+function requireUtf8(_req: unknown, _res: unknown, body: Buffer, charset: string): void {
+  if (charset !== 'utf-8') {
+    throw Object.assign(new Error('another character set than UTF-8'), { type: 'charset.unsupported' });
+  }
+  if (!isUtf8(body)) throw Object.assign(new Error('not UTF-8'), { type: 'entity.not.utf8' });
 }

@@ -36,7 +36,12 @@ export function toAppError(error: unknown): AppError | undefined {
 function fromParser(error: unknown): AppError | undefined {
   if (!(error instanceof Error) || !('status' in error) || typeof error.status !== 'number') return undefined;
   const type = 'type' in error ? error.type : undefined;
-  switch (error.status) {
+  if (type === 'entity.not.utf8') {
+    return new AppError('invalid', 'The body is not valid UTF-8.', {
+      errors: [{ loc: ['body'], msg: 'The body is not valid UTF-8', type: 'string.encoding' }],
+    });
+  }
+  switch (type === 'charset.unsupported' ? 415 : error.status) {
     case 413:
       return new AppError('too_large', 'The body is larger than allowed.');
     case 415:

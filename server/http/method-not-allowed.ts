@@ -9,7 +9,8 @@ export function methodNotAllowed(routes: readonly Route[]): RequestHandler {
     allow: routes.filter((route) => route.path === path).map((route) => route.method.toUpperCase()),
   }));
   return (req, _res, next) => {
-    const allow = patterns.filter(({ pattern }) => pattern.test(req.path)).flatMap((found) => found.allow);
+    const found = patterns.filter(({ pattern }) => pattern.test(req.path));
+    const allow = [...new Set(found.flatMap((one) => one.allow))];
     if (allow.length === 0) next();
     else {
       next(

@@ -78,14 +78,27 @@ export function visibleText(): Joi.StringSchema {
   return text().pattern(/\S/, 'visible text');
 }
 
+/**
+ * A whole number. In a path or a query it is written in one way, its digits: `1e0`, ` 1` and `1.0` would be other addresses
+ * of the same thing.
+ */
+export function wholeNumber(): Joi.NumberSchema {
+  return Joi.number()
+    .integer()
+    .custom((value: number, helpers) => {
+      const given: unknown = helpers.original;
+      return typeof given === 'string' && given !== String(value) ? helpers.error('number.base') : value;
+    }, 'plain digits');
+}
+
 /** The id of a row. Beyond 2^53 a JSON number is no longer exact. */
 export function id(): Joi.NumberSchema {
-  return Joi.number().integer().min(1).max(Number.MAX_SAFE_INTEGER);
+  return wholeNumber().min(1).max(Number.MAX_SAFE_INTEGER);
 }
 
 /** A number of things. */
 export function count(): Joi.NumberSchema {
-  return Joi.number().integer().min(0).max(Number.MAX_SAFE_INTEGER);
+  return wholeNumber().min(0).max(Number.MAX_SAFE_INTEGER);
 }
 
 /** A moment as the service writes it: RFC 3339 in UTC. */
@@ -122,7 +135,7 @@ export function check<S extends Joi.AnySchema>(
   const result = schema.validate(value, {
     abortEarly: false,
     // A body has types of its own; a query and a path are text and must be read as what they mean.
-    convert: true,
+    convert: place === 'query' || place === 'path' || place === 'header',
     messages,
     errors: { wrap: { label: '"' } },
   });

@@ -10,6 +10,7 @@ import {
   text,
   timestamp,
   visibleText,
+  wholeNumber,
   withDefault,
 } from '../http/schema.ts';
 
@@ -79,15 +80,8 @@ export const sorts = ['new', 'top', 'hot'] as const;
 export type Sort = (typeof sorts)[number];
 
 export const listPosts = object({
-  limit: withDefault(Joi.number().integer().min(1).max(100).description('How many at most'), 10),
-  skip: withDefault(
-    Joi.number()
-      .integer()
-      .min(0)
-      .max(Number.MAX_SAFE_INTEGER)
-      .description('How many to pass over; a cursor is faster and does not shift'),
-    0,
-  ),
+  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most'), 10),
+  skip: withDefault(count().description('How many to pass over; a cursor is faster and does not shift'), 0),
   search: withDefault(
     text()
       .allow('')

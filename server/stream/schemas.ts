@@ -1,5 +1,15 @@
 import Joi from 'joi';
-import { count, id, listOf, object, oneOf, optional, timestamp, withDefault } from '../http/schema.ts';
+import {
+  count,
+  id,
+  listOf,
+  object,
+  oneOf,
+  optional,
+  timestamp,
+  wholeNumber,
+  withDefault,
+} from '../http/schema.ts';
 import { postView } from '../posts/schemas.ts';
 import { feedEventNames } from '../events.ts';
 
@@ -10,7 +20,7 @@ const epoch = Joi.string()
 export const readEvents = object({
   after: optional(count().description('The last seq that you have seen; without it, from now on')),
   epoch: optional(epoch),
-  limit: withDefault(Joi.number().integer().min(1).max(500).description('How many at most'), 100),
+  limit: withDefault(wholeNumber().min(1).max(500).description('How many at most'), 100),
   wait: withDefault(
     Joi.number().min(0).max(30).description('Seconds to wait for an event if there is none yet'),
     0,

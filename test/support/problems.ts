@@ -25,9 +25,10 @@ export function expectProblem(answer: Answer, status: number, code?: string): Pr
   return problem;
 }
 
-/** The places that a 422 names, as `body.title`, in order. */
+/** The places that a 422 names, as `body.title`, in order and each once. */
 export function faultsOf(answer: Answer): string[] {
-  return (expectProblem(answer, 422).errors ?? []).map((fault) => fault.loc.join('.')).sort();
+  const places = (expectProblem(answer, 422).errors ?? []).map((fault) => fault.loc.join('.'));
+  return [...new Set(places)].sort();
 }
 
 /** A problem without what differs from one answer to the next by design. */
