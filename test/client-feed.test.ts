@@ -1,0 +1,350 @@
+import { expect } from 'chai';
+import {
+  type Client,
+  createClient,
+  type Feed,
+  type FeedOptions,
+  type FeedReset,
+  type LiveEvent,
+  memoryStorage,
+  type SessionStorage,
+  type Tally,
+} from '../client/src/index.ts';
+import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { refusal } from './support/refusal.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, PASSWORD, type World } from './support/world.ts';
+
+/** Quick to return, so that a test need not wait; everything else as shipped. */
+const QUICK: FeedOptions = { reconnect: { base: 50, cap: 400 } };
+
+/** A feed and everything that it has told. */
+interface Heard {
+  feed: Feed;
+  events: LiveEvent[];
+  resets: FeedReset[];
+  statuses: string[];
+  tallies: Tally[];
+}
+
+describe("the client's feed", () => {
+  let world: World;
+  let proxy: FrameProxy;
+  let writer: Client;
+  let session: SessionStorage;
+  let open: Feed[];
+
+  before(async () => {
+    world = await createWorld();
+    writer = createClient({ url: world.url });
+    await writer.signUp({ email: 'writer@example.org', password: PASSWORD, username: 'writer' });
+    session = memoryStorage();
+    const reader = createClient({ url: world.url, storage: session });
+    await reader.signUp({ email: 'reader@example.org', password: PASSWORD, username: 'reader' });
+  });
+  after(() => world.close());
+  beforeEach(async () => {
+    open = [];
+    proxy = await createFrameProxy(world.url);
+  });
+  afterEach(async () => {
+    for (const feed of open) feed.close();
+    await proxy.close();
+  });
+
+  /** The reader's feed, through the proxy. */
+  function listen(options: FeedOptions = {}): Heard {
+    const feed = createClient({ url: proxy.url, storage: session }).feed({ ...QUICK, ...options });
+    open.push(feed);
+    const heard: Heard = { feed, events: [], resets: [], statuses: [], tallies: [] };
+    feed.on('event', (event) => heard.events.push(event));
+    feed.on('reset', (reset) => heard.resets.push(reset));
+    feed.on('status', (status) => heard.statuses.push(status.state));
+    feed.on('tally', (tally) => heard.tallies.push(tally));
+    return heard;
+  }
+
+  async function write(count: number, label = 'Post'): Promise<number[]> {
+    const ids: number[] = [];
+    for (let at = 1; at <= count; at += 1)
+      ids.push((await writer.posts.create({ title: `${label} ${at}`, content: '' })).id);
+    return ids;
+  }
+
+  /** Exactly these posts, in this order, at the numbers that follow a position. */
+  async function expectCreated({ events }: Heard, after: number, ids: number[]): Promise<void> {
+    await until('all events are heard', () => events.length >= ids.length);
+    expect(events.map(({ seq, name, data }) => [seq, name, data.id])).to.deep.equal(
+      ids.map((id, at) => [after + 1 + at, 'post:created', id]),
+    );
+  }
+
+  it('hands every event on once, in order, by name and as an iterator', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    const byName: [string, number][] = [];
+    heard.feed.on('post:created', (post, at) => byName.push([post.title, at.seq]));
+    heard.feed.on('post:updated', (post, at) => byName.push([post.title, at.seq]));
+    heard.feed.on('post:deleted', (post, at) => byName.push([String(post.id), at.seq]));
+    const reader = heard.feed[Symbol.asyncIterator]();
+    const [id = 0] = await write(1, 'First');
+    await writer.posts.update(id, { title: 'Second' });
+    await writer.posts.remove(id);
+    const read: [number, string][] = [];
+    for await (const event of reader) {
+      read.push([event.seq, event.name]);
+      if (event.name === 'post:deleted') break;
+    }
+    expect(read).to.deep.equal([
+      [seq + 1, 'post:created'],
+      [seq + 2, 'post:updated'],
+      [seq + 3, 'post:deleted'],
+    ]);
+    expect(byName).to.deep.equal([
+      ['First 1', seq + 1],
+      ['Second', seq + 2],
+      [String(id), seq + 3],
+    ]);
+    expect(heard.events.map(({ seq }) => seq)).to.deep.equal([seq + 1, seq + 2, seq + 3]);
+  });
+
+  it('follows a list without a hole and without a repetition', async () => {
+    await write(2, 'Listed');
+    const { position } = await writer.posts.list();
+    const ids = await write(3, 'Since');
+    const heard = listen({ after: position.seq, epoch: position.epoch });
+    expect(await heard.feed.ready()).to.include({ outcome: 'replayed' });
+    const listed = heard.events.filter(({ data }) => !ids.includes(data.id));
+    await expectCreated(
+      { ...heard, events: heard.events.slice(listed.length) },
+      position.seq + listed.length,
+      ids,
+    );
+  });
+
+  it('is handed what it missed when its connection is cut again and again', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    const ids: number[] = [];
+    for (let round = 1; round <= 5; round += 1) {
+      ids.push(...(await write(2, `Before ${round}`)));
+      proxy.cut();
+      ids.push(...(await write(3, `While away ${round}`)));
+      await until('it is live again', () => heard.feed.status.state === 'live');
+    }
+    await expectCreated(heard, seq, ids);
+    expect(heard.statuses).to.include('offline');
+    expect(heard.resets).to.be.empty;
+    expect(proxy.opened).to.be.greaterThan(5);
+  });
+
+  it('repairs a hole before it shows what comes after it', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    let dropped = 0;
+    proxy.drops = (frame) => frame.includes('"Post 2"') && dropped++ === 0;
+    const ids = await write(4);
+    await expectCreated(heard, seq, ids);
+    expect(dropped).to.equal(2); // lost, and sent again
+    expect(proxy.opened).to.equal(2);
+    expect(heard.statuses).to.deep.equal(['live', 'catching-up', 'live']);
+  });
+
+  it('notices by the head that the newest event was lost', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    let dropped = 0;
+    proxy.drops = (frame) => frame.includes('post:created') && dropped++ === 0;
+    await expectCreated(heard, seq, await write(1));
+    expect(proxy.opened).to.equal(2);
+  });
+
+  it('shows no event twice that is sent twice', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    let repeated = 0;
+    proxy.repeats = (frame) => frame.includes('post:') && ++repeated > 0;
+    const ids = await write(3);
+    await until('all are sent', () => repeated === 3);
+    proxy.repeats = () => false;
+    ids.push(...(await write(1)));
+    await expectCreated(heard, seq, ids);
+    expect(proxy.opened).to.equal(1);
+  });
+
+  it('leaves a server that has fallen silent', async () => {
+    const heard = listen({ silence: 2500 });
+    const { seq } = await heard.feed.ready();
+    proxy.silent = true;
+    const ids = await write(2);
+    await until('it has noticed', () => heard.feed.status.state === 'offline');
+    expect(heard.feed.status).to.include({ reason: 'silence' });
+    proxy.silent = false;
+    await expectCreated(heard, seq, ids);
+  });
+
+  it('says when its position cannot be served, and goes on from there', async () => {
+    const foreign = '00000000-0000-4000-8000-000000000000';
+    const heard = listen({ after: 1, epoch: foreign });
+    const ready = await heard.feed.ready();
+    expect(heard.resets).to.deep.equal([
+      { name: 'reset', seq: ready.seq, epoch: ready.epoch, reason: 'epoch_changed' },
+    ]);
+    await expectCreated(heard, ready.seq, await write(1));
+    expect(heard.feed.position).to.deep.equal({ seq: ready.seq + 1, epoch: ready.epoch });
+  });
+
+  it('tells while the server cannot be reached when it tries again, and comes back by itself', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    proxy.refusing = true;
+    proxy.cut();
+    await until('two attempts have failed', () => heard.statuses.filter((s) => s === 'offline').length >= 3);
+    const { status } = heard.feed;
+    expect(status.state === 'offline' && status.retryAt - Date.now() < 500).to.equal(true);
+    const ids = await write(2);
+    proxy.refusing = false;
+    await expectCreated(heard, seq, ids);
+    expect(heard.feed.status).to.deep.equal({ state: 'live' });
+  });
+
+  it('keeps of each tally the highest rev, whichever comes last', async () => {
+    const [id = 0] = await write(1);
+    const heard = listen();
+    await heard.feed.ready();
+    await writer.votes.cast(id);
+    await writer.votes.takeBack(id);
+    await writer.votes.cast(id);
+    await until('the last tally is there', () => heard.feed.tally(id)?.rev === 3);
+    expect(heard.feed.tally(id)).to.deep.equal({ post_id: id, votes: 1, rev: 3 });
+    const revs = heard.tallies.filter((tally) => tally.post_id === id).map(({ rev }) => rev);
+    expect(revs).to.deep.equal([...revs].sort((a, b) => a - b));
+    // An event that is replayed carries an older tally: it must not undo the newer one.
+    const late = listen({ after: 0 });
+    late.feed.track(id);
+    await late.feed.ready();
+    await until('the tally is there', () => late.feed.tally(id) !== undefined);
+    await until('it is the newest', () => late.feed.tally(id)?.rev === 3);
+  });
+
+  it('tracks a post for as long as anybody wants it, also over a lost connection', async () => {
+    const [id = 0, other = 0] = await write(2);
+    const heard = listen({ tallies: 'tracked' });
+    await heard.feed.ready();
+    const seen: number[] = [];
+    const first = heard.feed.track(id, ({ votes }) => seen.push(votes));
+    const second = heard.feed.track(id);
+    await until('the tally as it stands', () => seen.length === 1);
+    first();
+    first();
+    await writer.votes.cast(id);
+    await until('the second still hears', () => heard.feed.tally(id)?.votes === 1);
+    expect(seen).to.deep.equal([0]);
+    proxy.cut();
+    await writer.votes.takeBack(id);
+    await until('what changed meanwhile', () => heard.feed.tally(id)?.votes === 0);
+    await writer.votes.cast(id);
+    await until('and what changes from then on', () => heard.feed.tally(id)?.votes === 1);
+    second();
+    // Once untracked the post is silent; another one that is tracked proves that the road is open.
+    heard.feed.track(other);
+    await until('the other is tracked', () => heard.feed.tally(other) !== undefined);
+    await writer.votes.takeBack(id);
+    await writer.votes.cast(other);
+    await until('the other is heard', () => heard.feed.tally(other)?.votes === 1);
+    expect(heard.feed.tally(id)?.votes).to.equal(1);
+  });
+
+  it('tracks two thousand posts in a handful of messages', async () => {
+    const ids = await write(3);
+    const heard = listen({ tallies: 'tracked' });
+    heard.feed.on('refused', (error) => {
+      throw error;
+    });
+    await heard.feed.ready();
+    for (let postId = 1; postId <= 2000; postId += 1) heard.feed.track(postId);
+    await until('their tallies are there', () => ids.every((id) => heard.feed.tally(id) !== undefined));
+    await writer.votes.cast(ids[2]!);
+    await until('the vote is heard', () => heard.feed.tally(ids[2]!)?.votes === 1);
+  });
+
+  it('counts in mode count, and hands on what it counted when it is live again', async () => {
+    const heard = listen({ mode: 'count' });
+    const { seq } = await heard.feed.ready();
+    const counts: number[] = [];
+    heard.feed.on('count', ({ behind }) => counts.push(behind));
+    const ids = await write(3);
+    await until('three are counted', () => counts.at(-1) === 3);
+    expect(heard.feed.behind).to.equal(3);
+    expect(heard.events).to.be.empty;
+    proxy.cut();
+    ids.push(...(await write(1)));
+    await until('the fourth is counted, over another connection', () => counts.at(-1) === 4);
+    await heard.feed.setMode('live');
+    await expectCreated(heard, seq, ids);
+    expect(heard.resets).to.be.empty;
+  });
+
+  it('passes over what lies in between if that is not wanted', async () => {
+    const heard = listen();
+    await heard.feed.ready();
+    await heard.feed.setMode('off');
+    await write(3, 'Unwanted');
+    await until('all are numbered', async () => {
+      const { events } = await writer.events({ after: 0, limit: 500 });
+      return events.some(({ data }) => 'title' in data && data.title === 'Unwanted 3');
+    });
+    await heard.feed.setMode('live', { skip: true });
+    const after = heard.feed.position?.seq ?? NaN;
+    await expectCreated(heard, after, await write(2));
+    expect(proxy.opened).to.equal(1);
+  });
+});
+
+describe('many feeds', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld();
+  });
+  after(() => world.close());
+
+  it('hears the same in twenty clients of one process, through cuts', async () => {
+    const proxy = await createFrameProxy(world.url);
+    const writer = createClient({ url: world.url });
+    const { id: ownerId } = await writer.signUp({ email: 'writer@example.org', password: PASSWORD });
+    const session = memoryStorage();
+    await createClient({ url: world.url, storage: session }).signUp({
+      email: 'reader@example.org',
+      password: PASSWORD,
+    });
+    const feeds = Array.from({ length: 20 }, () =>
+      createClient({ url: proxy.url, storage: session }).feed({ ...QUICK, after: 0 }),
+    );
+    const heard = feeds.map((feed) => {
+      const events: string[] = [];
+      feed.on('event', ({ seq, name, data }) => events.push(`${seq} ${name} ${data.id}`));
+      return events;
+    });
+    await Promise.all(feeds.map((feed) => feed.ready()));
+    for (let at = 0; at < 40; at += 1) {
+      await writer.posts.create({ title: `Post ${at}`, content: '' });
+      if (at % 10 === 5) proxy.cut();
+    }
+    await until('all have heard all', () => heard.every((events) => events.length >= 40), 10_000);
+    for (const events of heard) expect(events).to.deep.equal(heard[0]);
+    expect(heard[0]).to.have.lengthOf(40);
+    expect((await writer.posts.list({ ownerId, limit: 100 })).posts).to.have.lengthOf(40);
+    for (const feed of feeds) feed.close();
+    await proxy.close();
+  });
+
+  it('refuses to wait for a feed that has ended', async () => {
+    const client = createClient({ url: world.url });
+    const feed = client.feed();
+    const error = await refusal(feed.ready());
+    expect(error.message).to.contain('logged-out');
+    expect(feed.status).to.deep.equal({ state: 'ended', reason: 'logged-out' });
+    const reader = feed[Symbol.asyncIterator]();
+    expect(await reader.next()).to.deep.equal({ done: true, value: undefined });
+  });
+});

@@ -1,0 +1,161 @@
+import { expect } from 'chai';
+import { type Client, createClient, memoryStorage } from '../client/src/index.ts';
+import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { refusal } from './support/refusal.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, PASSWORD, type World } from './support/world.ts';
+
+describe('the client, over REST', () => {
+  let world: World;
+  let proxy: FrameProxy;
+  let alice: Client;
+  let bob: Client;
+
+  before(async () => {
+    world = await createWorld();
+    proxy = await createFrameProxy(world.url);
+    alice = createClient({ url: proxy.url });
+    bob = createClient({ url: world.url });
+    await alice.signUp({ email: 'alice@example.org', password: PASSWORD, username: 'alice' });
+    await bob.signUp({ email: 'bob@example.org', password: PASSWORD, username: 'bob' });
+  });
+  after(async () => {
+    await proxy.close();
+    await world.close();
+  });
+  afterEach(() => {
+    proxy.losesAnswer = () => false;
+  });
+
+  it('signs up and is logged in, and tells others no e-mail address', async () => {
+    const me = await alice.me();
+    expect(me).to.include({ username: 'alice', email: 'alice@example.org' });
+    expect(await bob.user(me.id)).to.deep.equal({
+      id: me.id,
+      username: 'alice',
+      created_at: me.created_at,
+    });
+  });
+
+  it('tells every fault of an input by its field', async () => {
+    const error = await refusal(alice.posts.create({ title: '', content: 'x'.repeat(10_001) }));
+    expect(error).to.include({ code: 'invalid', status: 422 });
+    expect(error.fields).to.have.keys('title', 'content');
+    expect(error.problem?.request_id).to.be.a('string');
+  });
+
+  it('names what was refused by its code', async () => {
+    expect(await refusal(alice.posts.get(999_999))).to.include({ code: 'not_found', status: 404 });
+    const post = await alice.posts.create({ title: 'Mine', content: '' });
+    expect(await refusal(bob.posts.remove(post.id))).to.include({ code: 'forbidden', status: 403 });
+    const taken = createClient({ url: world.url });
+    const again = taken.signUp({ email: 'ALICE@example.org', password: PASSWORD });
+    expect((await refusal(again)).fields).to.have.keys('email');
+    expect(await refusal(taken.logIn({ email: 'alice@example.org', password: 'wrong' }))).to.include({
+      code: 'invalid_credentials',
+    });
+    expect(await refusal(taken.me())).to.include({ code: 'logged_out', status: 401 });
+  });
+
+  it('goes through a list page by page, each with the position that it reflects', async () => {
+    const author = createClient({ url: world.url });
+    const { id: ownerId } = await author.signUp({ email: 'carol@example.org', password: PASSWORD });
+    const before = (await author.events({ after: 0 })).head;
+    for (let at = 1; at <= 5; at += 1) await author.posts.create({ title: `Post ${at}`, content: '100%' });
+    const numbered = async () => (await author.events({ after: before })).events.length === 5;
+    await until('the five posts are numbered', numbered);
+    const titles: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await author.posts.list({ ownerId, limit: 2, search: '0%', cursor });
+      titles.push(...page.posts.map((post) => post.title));
+      expect(page.position).to.deep.equal({ seq: world.ctx.feed.seq, epoch: world.ctx.feed.epoch });
+      cursor = page.next;
+    } while (cursor !== undefined);
+    expect(titles).to.deep.equal(['Post 5', 'Post 4', 'Post 3', 'Post 2', 'Post 1']);
+  });
+
+  it('changes a post only at the version in hand', async () => {
+    const post = await alice.posts.create({ title: 'One', content: 'first' });
+    const edited = await alice.posts.update(post.id, { title: 'Two' }, { ifMatch: post });
+    expect(edited).to.include({ title: 'Two', content: 'first', version: 2 });
+    const stale = alice.posts.replace(post.id, { title: 'Three', content: '' }, { ifMatch: post });
+    expect(await refusal(stale)).to.include({ code: 'version_mismatch', status: 412 });
+    const draft = await alice.posts.update(post.id, { published: false }, { ifMatch: edited });
+    expect(draft.published).to.equal(false);
+    expect(await refusal(bob.posts.get(post.id))).to.include({ code: 'not_found' });
+  });
+
+  it('votes and takes back, and saying it twice is no error', async () => {
+    const post = await alice.posts.create({ title: 'Vote', content: '' });
+    expect(await bob.votes.cast(post.id)).to.include({ votes: 1, voted: true });
+    expect(await bob.votes.cast(post.id)).to.include({ votes: 1, voted: true });
+    expect(await bob.votes.takeBack(post.id)).to.include({ votes: 0, voted: false });
+    expect(await bob.votes.takeBack(post.id)).to.include({ votes: 0, voted: false });
+  });
+
+  it('writes a post once when the answer is lost on the way', async () => {
+    let lost = 0;
+    proxy.losesAnswer = (method, path) => method === 'POST' && path === '/posts' && ++lost <= 2;
+    const post = await alice.posts.create({ title: 'Once', content: 'and no more' });
+    expect(lost).to.equal(3);
+    const { posts } = await alice.posts.list({ search: 'and no more' });
+    expect(posts.map(({ id }) => id)).to.deep.equal([post.id]);
+  });
+
+  it('takes a post for deleted when the answer to that was lost', async () => {
+    const post = await alice.posts.create({ title: 'Away', content: '' });
+    let lost = 0;
+    proxy.losesAnswer = (method) => method === 'DELETE' && ++lost === 1;
+    await alice.posts.remove(post.id);
+    expect(lost).to.equal(2);
+    expect(await refusal(alice.posts.get(post.id))).to.include({ code: 'not_found' });
+  });
+
+  it('does not repeat by itself what would not be the same twice', async () => {
+    const post = await alice.posts.create({ title: 'Careful', content: '' });
+    let asked = 0;
+    proxy.losesAnswer = (method) => method === 'PATCH' && ++asked > 0;
+    const edit = alice.posts.update(post.id, { title: 'Changed' }, { ifMatch: post });
+    expect(await refusal(edit)).to.include({ code: 'network', status: 0, temporary: true });
+    expect(asked).to.equal(1);
+    expect(await bob.posts.get(post.id)).to.include({ title: 'Changed', version: 2 });
+  });
+
+  it('gives up when it is told to', async () => {
+    const giveUp = new AbortController();
+    const waiting = alice.events({ wait: 30, signal: giveUp.signal });
+    giveUp.abort();
+    expect(await refusal(waiting)).to.include({ code: 'aborted' });
+  });
+
+  it('reads the log, and is told when a position is no longer served', async () => {
+    const { epoch, head } = await alice.events({ after: 0 });
+    const post = await alice.posts.create({ title: 'Logged', content: '' });
+    const page = await alice.events({ after: head, epoch, wait: 10 });
+    expect(page.events.map(({ seq, name, data }) => [seq, name, data.id])).to.deep.equal([
+      [head + 1, 'post:created', post.id],
+    ]);
+    const error = await refusal(alice.events({ after: head + 1000 }));
+    expect(error).to.include({ code: 'gone', status: 410 });
+    expect(error.problem).to.include({ reason: 'future', epoch });
+  });
+
+  it('says so when the server cannot be reached', async () => {
+    const nowhere = createClient({ url: 'http://127.0.0.1:9' });
+    expect(await refusal(nowhere.signUp({ email: 'a@example.org', password: PASSWORD }))).to.include({
+      code: 'network',
+      status: 0,
+    });
+  });
+
+  it('deletes the account with its session', async () => {
+    const storage = memoryStorage();
+    const gone = createClient({ url: world.url, storage });
+    await gone.signUp({ email: 'gone@example.org', password: PASSWORD });
+    expect(await refusal(gone.deleteMe('not it'))).to.include({ code: 'invalid_credentials' });
+    await gone.deleteMe(PASSWORD);
+    expect(storage.read()).to.equal(undefined);
+    expect(gone.session.loggedIn).to.equal(false);
+  });
+});

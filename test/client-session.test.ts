@@ -1,0 +1,179 @@
+import { expect } from 'chai';
+import {
+  type Client,
+  createClient,
+  type LiveEvent,
+  memoryStorage,
+  type SessionStorage,
+} from '../client/src/index.ts';
+import { createFrameProxy } from './support/frame-proxy.ts';
+import { refusal } from './support/refusal.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, PASSWORD, type World } from './support/world.ts';
+
+/** How often `POST /refresh` is asked, over the real fetch. */
+function countingRefreshes(): { fetch: typeof fetch; count: () => number } {
+  let refreshes = 0;
+  return {
+    count: () => refreshes,
+    fetch: (url, init) => {
+      if (typeof url === 'string' && url.endsWith('/refresh')) refreshes += 1;
+      return fetch(url, init);
+    },
+  };
+}
+
+describe("the client's session, with tokens that live two seconds", () => {
+  let world: World;
+  let writer: Client;
+
+  before(async () => {
+    world = await createWorld({ ACCESS_TOKEN_TTL: '2s' });
+    writer = createClient({ url: world.url });
+    await writer.signUp({ email: 'writer@example.org', password: PASSWORD, username: 'writer' });
+  });
+  after(() => world.close());
+
+  /** Somebody with a session, seen through one storage. */
+  async function someone(storage: SessionStorage = memoryStorage(), fetch?: typeof globalThis.fetch) {
+    const client = createClient({ url: world.url, storage, ...(fetch ? { fetch } : {}) });
+    const email = `${Math.random().toString(36).slice(2)}@example.org`;
+    await client.signUp({ email, password: PASSWORD });
+    return { client, email };
+  }
+
+  const untilExpired = (client: Client, storage: SessionStorage) =>
+    until('the access token has ended', async () => {
+      const response = await fetch(`${world.url}/users/me`, {
+        headers: { Authorization: `Bearer ${storage.read()?.accessToken ?? ''}` },
+      });
+      await response.text();
+      return response.status === 401 && client.session.loggedIn;
+    });
+
+  it('renews an ended token once for however many calls need it', async () => {
+    const storage = memoryStorage();
+    const { fetch, count } = countingRefreshes();
+    const { client } = await someone(storage, fetch);
+    await untilExpired(client, storage);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => client.me()));
+    expect(new Set(answers.map(({ id }) => id))).to.have.lengthOf(1);
+    expect(count()).to.equal(1);
+  });
+
+  it('renews a token that the server refuses though it seemed to live', async () => {
+    const storage = memoryStorage();
+    const { client } = await someone(storage);
+    const kept = storage.read()!;
+    storage.write({ ...kept, accessToken: `${kept.accessToken}x`, expiresAt: Date.now() + 60_000 });
+    expect(await client.me()).to.have.property('email');
+  });
+
+  it('shares a session among tabs without using a refresh token twice', async () => {
+    const storage = memoryStorage();
+    const { fetch, count } = countingRefreshes();
+    const { client } = await someone(storage, fetch);
+    const tabs = [
+      client,
+      ...Array.from({ length: 4 }, () => createClient({ url: world.url, storage, fetch })),
+    ];
+    await untilExpired(client, storage);
+    await Promise.all(tabs.map((tab) => tab.me()));
+    expect(count()).to.equal(1);
+    await Promise.all(tabs.map((tab) => tab.me()));
+  });
+
+  it('tells that the session has ended when another used its refresh token', async () => {
+    const storage = memoryStorage();
+    const { client } = await someone(storage);
+    const changes: string[] = [];
+    client.session.onChange(({ reason, loggedIn }) => changes.push(`${reason} ${loggedIn}`));
+    await fetch(`${world.url}/refresh`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ refresh_token: storage.read()?.refreshToken }),
+    });
+    await untilExpired(client, storage);
+    expect(await refusal(client.me())).to.include({ code: 'unauthorized' });
+    expect(changes).to.deep.equal(['ended false']);
+    expect(storage.read()).to.equal(undefined);
+  });
+
+  it('keeps the session when the server cannot be reached for its renewal', async () => {
+    const proxy = await createFrameProxy(world.url);
+    const storage = memoryStorage();
+    const client = createClient({ url: proxy.url, storage });
+    await client.signUp({ email: 'offline@example.org', password: PASSWORD });
+    await untilExpired(client, storage);
+    proxy.refusing = true;
+    expect(await refusal(client.me())).to.include({ code: 'network' });
+    expect(client.session.loggedIn).to.equal(true);
+    proxy.refusing = false;
+    expect(await client.me()).to.include({ email: 'offline@example.org' });
+    await proxy.close();
+  });
+
+  it('ends on the server what it forgets here', async () => {
+    const storage = memoryStorage();
+    const { client } = await someone(storage);
+    const kept = storage.read()!;
+    await client.logOut();
+    expect(client.session.loggedIn).to.equal(false);
+    const response = await fetch(`${world.url}/refresh`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ refresh_token: kept.refreshToken }),
+    });
+    expect(response.status).to.equal(401);
+  });
+
+  it('keeps a feed open over many tokens, in place, without losing an event', async () => {
+    const { client } = await someone();
+    const feed = client.feed();
+    const statuses: string[] = [];
+    feed.on('status', (status) => statuses.push(status.state));
+    let readies = 0;
+    feed.on('ready', () => (readies += 1));
+    const { seq } = await feed.ready();
+    const heard: LiveEvent[] = [];
+    feed.on('event', (event) => heard.push(event));
+    let renewals = 0;
+    client.session.onChange(({ reason }) => (renewals += reason === 'renewed' ? 1 : 0));
+    let written = 0;
+    await until(
+      'four renewals',
+      async () => {
+        await writer.posts.create({ title: `While renewing ${written}`, content: '' });
+        written += 1;
+        return renewals >= 4;
+      },
+      15_000,
+    );
+    await until('everything is heard', () => heard.length === written);
+    expect(heard.map((event) => event.seq)).to.deep.equal(heard.map((_, at) => seq + 1 + at));
+    expect(statuses).to.deep.equal(['live']);
+    expect(readies).to.equal(1);
+    feed.close();
+  });
+
+  it('ends its feed when the session is revoked elsewhere', async () => {
+    const storage = memoryStorage();
+    const { client, email } = await someone(storage);
+    const feed = client.feed();
+    await feed.ready();
+    const elsewhere = createClient({ url: world.url });
+    await elsewhere.logIn({ email, password: PASSWORD });
+    await elsewhere.logOutEverywhere();
+    await until('the feed has ended', () => feed.status.state === 'ended');
+    expect(feed.status).to.deep.equal({ state: 'ended', reason: 'revoked' });
+    expect(client.session.loggedIn).to.equal(false);
+  });
+
+  it('ends its feed when the user logs out', async () => {
+    const { client } = await someone();
+    const feed = client.feed();
+    await feed.ready();
+    await client.logOut();
+    expect(feed.status).to.deep.equal({ state: 'ended', reason: 'logged-out' });
+  });
+});
