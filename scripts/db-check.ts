@@ -1,6 +1,6 @@
 /** `npm run db:check`: exits 1, and says what differs, when the migrations don't make the schema that the models tell. */
 import { schemaDrift } from '../server/database/drift.ts';
-import { main, withDatabase } from './db-target.ts';
+import { main, withDatabase } from '../server/database/target.ts';
 
 await main(async () => {
   const { up } = await withDatabase((databaseUrl) => schemaDrift(databaseUrl));

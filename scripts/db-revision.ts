@@ -2,7 +2,7 @@
 import { relative } from 'node:path';
 import { schemaDrift } from '../server/database/drift.ts';
 import { writeRevision } from '../server/database/revision.ts';
-import { main, withDatabase } from './db-target.ts';
+import { main, withDatabase } from '../server/database/target.ts';
 
 await main(async () => {
   const name = process.argv.slice(2).join(' ');

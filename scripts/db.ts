@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
 import { packageRoot } from '../server/paths.ts';
-import { main, withDatabase } from './db-target.ts';
+import { main, withDatabase } from '../server/database/target.ts';
 
 const args = process.argv.slice(2);
 

@@ -40,6 +40,14 @@ export async function schemaDrift(
   });
 }
 
+/** What a database lacks of the schema that the migrations make: somebody has changed it by hand. */
+export async function handmadeDrift(databaseUrl: string): Promise<string[]> {
+  return withScratchDatabases(databaseUrl, async (reference) => {
+    await migrate(reference);
+    return (await compareSchemas(databaseUrl, reference)).up;
+  });
+}
+
 /** The difference between the schemas of two databases. */
 export async function compareSchemas(fromUrl: string, toUrl: string): Promise<Drift> {
   const { Changes } = await import('@pgkit/migra'); // a development dependency: the service never gets here

@@ -44,6 +44,16 @@ export async function migrate(
   });
 }
 
+/** The names of the migrations that this version has and the database has not run. */
+export async function pendingMigrations(databaseUrl: string): Promise<string[]> {
+  const sequelize = connect(databaseUrl);
+  try {
+    return (await migrations(sequelize, MIGRATIONS).pending()).map(({ name }) => name);
+  } finally {
+    await sequelize.close();
+  }
+}
+
 /** Takes back the newest migrations, down to but not including `downTo`; all of them by default. */
 export async function migrateDown(databaseUrl: string, downTo?: string): Promise<string[]> {
   return withMigrationLock(databaseUrl, async () => {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { EmbeddedUnavailable, findEmbedded, startEmbedded } from '../server/database/embedded.ts';
-import { packageRoot } from '../server/paths.ts';
+import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
+import { packageRoot } from '../paths.ts';
 
 /**
  * Runs a tool on the database that the service would use: DATABASE_URL, or else the embedded one. That is used where it runs

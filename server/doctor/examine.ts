@@ -1,0 +1,69 @@
+import '../database/connection.ts'; // reads bigints as numbers
+import pg from 'pg';
+import type { Config } from '../config.ts';
+import { type Finding, findFoldMismatches, findHoles, findStuck, findWrongTallies } from './log-checks.ts';
+import { findDatabaseFaults, findDrift, findPendingMigrations, findRedisFaults } from './surroundings.ts';
+
+/** What was looked at, and what was found. */
+export interface Examination {
+  what: string;
+  findings: Finding[];
+  /** Why it could not be looked at. */
+  skipped?: string;
+}
+
+/**
+ * Looks at everything, one thing after the other, and stops at what makes the rest pointless.
+ * @param schema whether to compare the schema too, which takes seconds and two scratch databases
+ */
+export async function examine(
+  config: Readonly<Config>,
+  databaseUrl: string,
+  { schema = true }: { schema?: boolean } = {},
+): Promise<Examination[]> {
+  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5000 });
+  client.on('error', () => undefined); // a lost connection is told by the query that it interrupts
+  const done: Examination[] = [];
+  const look = async (what: string, find: () => Promise<Finding[]>) => {
+    done.push({ what, findings: await find() });
+  };
+  try {
+    await client.connect();
+  } catch (error) {
+    const { hostname, port } = new URL(databaseUrl);
+    const reason = error instanceof Error && error.message !== '' ? error.message : 'no connection';
+    return [
+      {
+        what: 'database',
+        findings: [{ what: `The database at ${hostname}:${port || '5432'} cannot be reached: ${reason}.` }],
+      },
+    ];
+  }
+  try {
+    await look('database', () => findDatabaseFaults(client));
+    await look('redis', () => findRedisFaults(config));
+    await look('migrations', () => findPendingMigrations(databaseUrl));
+    if (done.at(-1)?.findings.length) return done;
+    if (schema) {
+      try {
+        await look('schema', () => findDrift(databaseUrl));
+      } catch (error) {
+        done.push({
+          what: 'schema',
+          findings: [],
+          skipped: error instanceof Error ? error.message : String(error),
+        });
+      }
+    }
+    // One snapshot for all of these: a busy service changes between two statements.
+    await client.query('begin transaction isolation level repeatable read read only');
+    await look('numbering', () => findStuck(client));
+    await look('log', () => findHoles(client));
+    await look('fold', () => findFoldMismatches(client));
+    await look('tallies', () => findWrongTallies(client));
+    await client.query('commit');
+    return done;
+  } finally {
+    await client.end();
+  }
+}

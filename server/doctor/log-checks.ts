@@ -1,0 +1,124 @@
+import type pg from 'pg';
+
+/** Something that is not as it should be. */
+export interface Finding {
+  /** One sentence. */
+  what: string;
+  /** What would put it right; absent where only a person can. */
+  repair?: Repair;
+}
+
+/** A post or a tally whose rows are to be held against its events, and told anew. */
+export interface Repair {
+  kind: 'tally' | 'event';
+  postId: number;
+}
+
+/** How many findings of one kind are told one by one. */
+const TOLD = 20;
+
+/** Whether the log is 1 … head without a hole, from its floor on. */
+export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
+  const { rows } = await client.query<{
+    seq: number;
+    floor: number;
+    first: number | null;
+    last: number | null;
+    count: number;
+  }>(
+    `select h.seq, h.floor, (select min(seq) from events) as first, (select max(seq) from events) as last,
+            (select count(*) from events) as count
+     from feed_head h`,
+  );
+  const head = rows[0];
+  if (!head) return [{ what: 'feed_head has no row: the log has lost its head.' }];
+  const expected = head.seq - head.floor;
+  if (
+    head.count === expected &&
+    (expected === 0 || (head.first === head.floor + 1 && head.last === head.seq))
+  )
+    return [];
+  const holes = await client.query<{ after: number; before: number }>(
+    `select seq as after, next as before from (
+       select seq, lead(seq) over (order by seq) as next from events
+     ) pairs where next <> seq + 1 order by seq limit ${TOLD}`,
+  );
+  return [
+    {
+      what: `The log should hold ${expected} events, ${head.floor + 1} to ${head.seq}, and holds ${head.count}, ${head.first ?? '–'} to ${head.last ?? '–'}.`,
+    },
+    ...holes.rows.map(({ after, before }) => ({
+      what: `The log has a hole between ${after} and ${before}.`,
+    })),
+  ];
+}
+
+/** Whether something waits for its number for longer than it should. */
+export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
+  const { rows } = await client.query<{ count: number; seconds: number }>(
+    `select count(*) as count, extract(epoch from now() - min(created_at))::integer as seconds
+     from outbox where created_at < now() - interval '10 seconds'`,
+  );
+  const { count = 0, seconds = 0 } = rows[0] ?? {};
+  return count === 0
+    ? []
+    : [{ what: `${count} events wait for their number, the oldest for ${seconds} s: no node is numbering.` }];
+}
+
+/** Whether each tally equals its votes. */
+export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]> {
+  const { rows } = await client.query<{ id: number; told: number | null; counted: number }>(
+    `select p.id, t.votes as told, coalesce(v.counted, 0) as counted
+     from posts p
+     left join post_tallies t on t.post_id = p.id
+     left join (select post_id, count(*) as counted from votes group by post_id) v on v.post_id = p.id
+     where t.votes is distinct from coalesce(v.counted, 0)
+     order by p.id`,
+  );
+  return rows.map(({ id, told, counted }) => ({
+    what: `Post ${id} has ${counted} votes, and its tally says ${told ?? 'nothing'}.`,
+    repair: { kind: 'tally', postId: id },
+  }));
+}
+
+/**
+ * Folds the log, with what still waits to be numbered behind it, and holds the result against the tables: the last word
+ * on a post must be what the post is. Posts whose events have been pruned have no word left and are passed over.
+ */
+export const foldMismatches = `
+  with told as (
+    select distinct on (post_id) post_id, name, data
+    from (
+      select post_id, name, data, 0 as waiting, seq as place from events
+      union all
+      select post_id, name, data, 1, id from outbox
+    ) facts
+    order by post_id, waiting desc, place desc
+  ), visible as (
+    select p.id, p.title, p.content, p.version, p.listed_at, u.username
+    from posts p join users u on u.id = p.owner_id where p.published
+  )
+  select coalesce(v.id, t.post_id) as id,
+    case
+      when v.id is null then 'the log says it is there, and it is not'
+      when t.post_id is null then 'the log has never told it'
+      when t.name = 'post:deleted' then 'the log says it is gone, and it is there'
+      else 'the log tells it otherwise than it is'
+    end as fault
+  from visible v full join told t on t.post_id = v.id
+  where case
+    when v.id is null then t.name <> 'post:deleted'
+    when t.post_id is null then
+      (select floor = 0 from feed_head) or v.listed_at > (select min(created_at) from events)
+    when t.name = 'post:deleted' then true
+    else (t.data ->> 'title', t.data ->> 'content', (t.data ->> 'version')::integer, t.data -> 'owner' ->> 'username')
+      is distinct from (v.title, v.content, v.version, v.username)
+  end`;
+
+export async function findFoldMismatches(client: pg.ClientBase): Promise<Finding[]> {
+  const { rows } = await client.query<{ id: number; fault: string }>(`${foldMismatches} order by 1`);
+  return rows.map(({ id, fault }) => ({
+    what: `Post ${id}: ${fault}.`,
+    repair: { kind: 'event', postId: id },
+  }));
+}

@@ -1,0 +1,50 @@
+/** `npm run doctor [-- --repair]`: says in a sentence each what is wrong; exits 1 if anything is. */
+import { parseArgs } from 'node:util';
+import { ConfigError, readConfig } from '../config.ts';
+import { Database } from '../database/connection.ts';
+import { main, withDatabase } from '../database/target.ts';
+import { createLogger } from '../logger.ts';
+import { type Examination, examine } from './examine.ts';
+import { repair } from './repair.ts';
+
+await main(async () => {
+  const { values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } });
+  return withDatabase(async (databaseUrl) => {
+    let config;
+    try {
+      config = readConfig(process.env);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      console.log(`✗ configuration\n    ${error.message.replaceAll('\n', '\n    ')}`);
+      return 1;
+    }
+    console.log('✓ configuration');
+    let examinations = await examine(config, databaseUrl);
+    tell(examinations);
+    const repairs = examinations.flatMap(({ findings }) =>
+      findings.flatMap((finding) => finding.repair ?? []),
+    );
+    if (values.repair && repairs.length > 0) {
+      const db = new Database({ url: databaseUrl, pool: 2, log: createLogger('warn') });
+      try {
+        for (const each of repairs) await repair(db, each);
+      } finally {
+        await db.close();
+      }
+      console.log(`\n${repairs.length} repaired. Looking again:\n`);
+      examinations = await examine(config, databaseUrl);
+      tell(examinations);
+    } else if (repairs.length > 0) {
+      console.log(`\n${repairs.length} of these can be put right with: npm run doctor -- --repair`);
+    }
+    return examinations.some(({ findings }) => findings.length > 0) ? 1 : 0;
+  });
+});
+
+function tell(examinations: readonly Examination[]): void {
+  for (const { what, findings, skipped } of examinations) {
+    if (skipped !== undefined) console.log(`- ${what}: not looked at (${skipped})`);
+    else console.log(`${findings.length === 0 ? '✓' : '✗'} ${what}`);
+    for (const finding of findings) console.log(`    ${finding.what}`);
+  }
+}

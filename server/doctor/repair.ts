@@ -1,0 +1,55 @@
+import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import type { Database } from '../database/connection.ts';
+import { append } from '../outbox/append.ts';
+import { type PostRow, presentPost } from '../posts/present.ts';
+import type { Repair } from './log-checks.ts';
+
+/**
+ * Puts one finding right under the post's lock: a tally is counted anew, with a new rev so that every client takes it;
+ * an event is written that tells the post as it is. The row is the truth, and what the log said wrongly is corrected by
+ * what it says next, never in place.
+ */
+export async function repair(db: Database, { kind, postId }: Repair): Promise<void> {
+  await db.transaction(async (tx) => {
+    const sequelize = db.sequelize;
+    await sequelize.query('select 1 from posts where id = $1 for update', {
+      bind: [postId],
+      type: QueryTypes.SELECT,
+      transaction: tx,
+    });
+    if (kind === 'tally') await recount(sequelize, tx, postId);
+    else await tellAnew(sequelize, tx, postId);
+  });
+}
+
+async function recount(sequelize: Sequelize, tx: Transaction, postId: number): Promise<void> {
+  await sequelize.query(
+    `insert into post_tallies as t (post_id, votes, rev, hot)
+     select p.id, c.n, 1, hot_rank(c.n, p.listed_at)
+     from posts p, (select count(*)::integer as n from votes where post_id = $1) c where p.id = $1
+     on conflict (post_id) do update
+     set votes = excluded.votes, rev = t.rev + 1, hot = excluded.hot, xid = pg_current_xact_id()`,
+    { bind: [postId], type: QueryTypes.RAW, transaction: tx },
+  );
+}
+
+async function tellAnew(sequelize: Sequelize, tx: Transaction, postId: number): Promise<void> {
+  const [post] = await sequelize.query<PostRow>(
+    `select p.id, p.title, p.content, p.published, p.created_at, p.updated_at, p.version, p.owner_id,
+            u.username, t.votes, t.rev
+     from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
+     where p.id = $1 and p.published`,
+    { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
+  );
+  const [told] = await sequelize.query<{ name: string }>(
+    `select name from (
+       select name, 0 as waiting, seq as place from events where post_id = $1
+       union all select name, 1, id from outbox where post_id = $1
+     ) facts order by waiting desc, place desc limit 1`,
+    { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
+  );
+  if (!post) await append(tx, 'post:deleted', { id: postId });
+  else if (told === undefined || told.name === 'post:deleted')
+    await append(tx, 'post:created', presentPost(post));
+  else await append(tx, 'post:updated', presentPost(post));
+}

@@ -1,0 +1,73 @@
+import type pg from 'pg';
+import type { Config } from '../config.ts';
+import { handmadeDrift } from '../database/drift.ts';
+import { pendingMigrations } from '../database/migrate.ts';
+import { connectRedis } from '../gateway/bus.ts';
+import { createLogger } from '../logger.ts';
+import type { Finding } from './log-checks.ts';
+
+/** The oldest PostgreSQL that has what the migrations use. */
+const OLDEST = 140_000;
+
+/** Whether the database is one that the service can run on, and keeps what it acknowledges. */
+export async function findDatabaseFaults(client: pg.ClientBase): Promise<Finding[]> {
+  const { rows } = await client.query<Record<string, string>>(
+    `select current_setting('server_version_num') as version, current_setting('server_version') as name,
+            current_setting('fsync') as fsync, current_setting('full_page_writes') as pages,
+            current_setting('synchronous_commit') as commit, current_setting('server_encoding') as encoding`,
+  );
+  const { version = '0', name = '', fsync, pages, commit, encoding } = rows[0] ?? {};
+  const findings: Finding[] = [];
+  if (Number(version) < OLDEST)
+    findings.push({ what: `PostgreSQL ${name} is too old: 14 or later is needed.` });
+  if (encoding !== 'UTF8')
+    findings.push({ what: `The database's encoding is ${encoding ?? 'unknown'}, not UTF8.` });
+  if (fsync !== 'on' || pages !== 'on')
+    findings.push({ what: 'fsync or full_page_writes is off: a power cut loses data.' });
+  if (commit === 'off')
+    findings.push({ what: 'synchronous_commit is off: a crash loses what was acknowledged.' });
+  return findings;
+}
+
+/** Migrations that this code has and the database has not. */
+export async function findPendingMigrations(databaseUrl: string): Promise<Finding[]> {
+  return (await pendingMigrations(databaseUrl)).map((name) => ({
+    what: `The migration ${name} has not been run.`,
+  }));
+}
+
+/** Whether the schema is the one that the migrations make. Needs the development dependencies and a role that may create databases. */
+export async function findDrift(databaseUrl: string): Promise<Finding[]> {
+  return (await handmadeDrift(databaseUrl)).map((statement) => ({
+    what: `The schema differs from what the migrations make. Missing: ${statement.replaceAll(/\s+/g, ' ')}`,
+  }));
+}
+
+/** Whether Redis answers, if one is configured. */
+export async function findRedisFaults(config: Readonly<Config>): Promise<Finding[]> {
+  if (config.redisUrls.length === 0) return [];
+  const redis = connectRedis(config.redisUrls, createLogger('silent'), 'doctor', 2000);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('no answer in three seconds')), 3000);
+      redis.once('ready', () => {
+        clearTimeout(timer);
+        resolve();
+      });
+      redis.on('error', (error: Error) => {
+        clearTimeout(timer);
+        reject(error);
+      });
+    });
+    await redis.ping();
+    return [];
+  } catch (error) {
+    return [
+      {
+        what: `Redis does not answer: ${error instanceof Error ? error.message : String(error)}. Events are late, not lost.`,
+      },
+    ];
+  } finally {
+    redis.disconnect();
+  }
+}

@@ -1,0 +1,122 @@
+import { expect } from 'chai';
+import pg from 'pg';
+import { examine } from '../server/doctor/examine.ts';
+import { repair } from '../server/doctor/repair.ts';
+import type { PostView } from '../server/events.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+describe('the doctor', function () {
+  this.timeout(60_000);
+  let world: World;
+  let alice: TestUser;
+  let database: pg.Client;
+
+  before(async () => {
+    world = await createWorld();
+    alice = await world.user('alice');
+    database = new pg.Client({ connectionString: world.databaseUrl });
+    await database.connect();
+  });
+  after(async () => {
+    await database.end();
+    await world.close();
+  });
+
+  async function write(title: string): Promise<PostView> {
+    const { body } = await alice.post<PostView>('/posts', { title, content: 'text' });
+    await until('the event', async () => (await numbered(body.id)) > 0);
+    return body;
+  }
+
+  async function numbered(postId: number): Promise<number> {
+    return (await database.query('select 1 from events where post_id = $1', [postId])).rows.length;
+  }
+
+  /** Findings by what was looked at; the test server's own settings are not its subject. */
+  async function findings(): Promise<Record<string, string[]>> {
+    const found = (await examine(world.ctx.config, world.databaseUrl, { schema: false })).filter(
+      ({ what, findings }) => what !== 'database' && findings.length > 0,
+    );
+    return Object.fromEntries(found.map(({ what, findings }) => [what, findings.map((one) => one.what)]));
+  }
+
+  async function repairAll(): Promise<void> {
+    for (const { findings } of await examine(world.ctx.config, world.databaseUrl, { schema: false })) {
+      for (const finding of findings) if (finding.repair) await repair(world.ctx.db, finding.repair);
+    }
+  }
+
+  it('finds nothing where nothing is wrong', async () => {
+    const post = await write('well');
+    await alice.put(`/posts/${post.id}/vote`);
+    await alice.patch(`/posts/${post.id}`, { title: 'better' });
+    await until('both events', async () => (await numbered(post.id)) === 2);
+    expect(await findings()).to.deep.equal({});
+  });
+
+  it('finds a tally that is not its votes, and counts it anew for every client', async () => {
+    const post = await write('counted');
+    const socket = world.socket({ token: alice.token });
+    await new Promise((resolve) => socket.once('ready', resolve));
+    const told: number[] = [];
+    socket.on('votes', (tallies) => {
+      for (const tally of tallies) if (tally.post_id === post.id) told.push(tally.votes);
+    });
+    await database.query('insert into votes (user_id, post_id) values ($1, $2)', [alice.id, post.id]);
+    expect(await findings()).to.deep.equal({
+      tallies: [`Post ${post.id} has 1 votes, and its tally says 0.`],
+    });
+    await repairAll();
+    expect(await findings()).to.deep.equal({});
+    await until('the socket hears the right number', () => told.at(-1) === 1);
+  });
+
+  it('finds rows changed behind the log’s back, and tells them by corrective events', async () => {
+    const edited = await write('as it was');
+    const removed = await write('removed by hand');
+    const hidden = await write('hidden by hand');
+    await database.query('update posts set title = $2 where id = $1', [edited.id, 'by hand']);
+    await database.query('delete from posts where id = $1', [removed.id]);
+    await database.query('update posts set published = false where id = $1', [hidden.id]);
+    expect(await findings()).to.deep.equal({
+      fold: [
+        `Post ${edited.id}: the log tells it otherwise than it is.`,
+        `Post ${removed.id}: the log says it is there, and it is not.`,
+        `Post ${hidden.id}: the log says it is there, and it is not.`,
+      ],
+    });
+    await repairAll();
+    expect(await findings()).to.deep.equal({});
+    await until('the corrections are numbered', async () => (await numbered(removed.id)) === 2);
+    const { rows } = await database.query<{ post_id: number; name: string }>(
+      'select post_id::integer, name from events order by seq desc limit 3',
+    );
+    expect(rows.map(({ post_id, name }) => `${name} ${post_id}`).reverse()).to.deep.equal([
+      `post:updated ${edited.id}`,
+      `post:deleted ${removed.id}`,
+      `post:deleted ${hidden.id}`,
+    ]);
+  });
+
+  it('finds a post that the log has never told', async () => {
+    const { rows } = await database.query<{ id: number }>(
+      `with post as (insert into posts (owner_id, title, content) values ($1, 'smuggled', '') returning id, listed_at)
+       insert into post_tallies (post_id, hot) select id, hot_rank(0, listed_at) from post returning post_id::integer as id`,
+      [alice.id],
+    );
+    const id = rows[0]?.id ?? 0;
+    expect(await findings()).to.deep.equal({ fold: [`Post ${id}: the log has never told it.`] });
+    await repairAll();
+    expect(await findings()).to.deep.equal({});
+  });
+
+  it('finds a hole in the log', async () => {
+    await write('one');
+    await write('two');
+    await database.query('delete from events where seq = (select seq - 1 from feed_head)');
+    const { log = [] } = await findings();
+    expect(log).to.have.length(2);
+    expect(log[1]).to.match(/^The log has a hole between \d+ and \d+\.$/);
+  });
+});
