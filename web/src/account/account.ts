@@ -1,0 +1,63 @@
+import { batch, signal } from '@preact/signals';
+import { type OwnUser, TidingsError } from 'tidings-client';
+import { service } from '../service.ts';
+
+/** `restoring`: there is a session from an earlier visit, and it is being asked whose it is. */
+export type Presence =
+  { state: 'restoring'; trouble?: string } | { state: 'out' } | { state: 'in'; me: OwnUser };
+
+/** Between two tries to reach a server that does not answer. Milliseconds. */
+const RETRY = 3000;
+
+export const presence = signal<Presence>(
+  service.session.loggedIn ? { state: 'restoring' } : { state: 'out' },
+);
+/** Why nobody is logged in any more, if it was not the reader who wanted it. */
+export const farewell = signal<string | undefined>(undefined);
+
+let attempt = 0;
+
+/** Follows the session: of an earlier visit, of this one, and what other tabs make of it. */
+export function followSession(): void {
+  service.session.onChange(({ loggedIn, reason }) => {
+    if (!loggedIn) leave(reason === 'ended' ? 'Your session has ended. Log in to go on.' : undefined);
+    else if (reason === 'logged-in') void enter();
+  });
+  if (service.session.loggedIn) void enter();
+}
+
+/** @throws {TidingsError} */
+export async function logOut(): Promise<void> {
+  await service.logOut();
+}
+
+async function enter(): Promise<void> {
+  const own = (attempt += 1);
+  presence.value = { state: 'restoring' };
+  while (own === attempt) {
+    try {
+      const me = await service.me();
+      if (own === attempt) {
+        batch(() => {
+          farewell.value = undefined;
+          presence.value = { state: 'in', me };
+        });
+      }
+      return;
+    } catch (error) {
+      // A session that is over has said so.
+      if (own !== attempt || !service.session.loggedIn) return;
+      const trouble = error instanceof TidingsError ? error.message : 'The server cannot be understood.';
+      presence.value = { state: 'restoring', trouble };
+      await new Promise((resolve) => setTimeout(resolve, RETRY));
+    }
+  }
+}
+
+function leave(reason: string | undefined): void {
+  attempt += 1;
+  batch(() => {
+    farewell.value = reason;
+    presence.value = { state: 'out' };
+  });
+}

@@ -1,0 +1,118 @@
+import { useRef, useState } from 'preact/hooks';
+import { Field } from '../chrome/field.tsx';
+import { useFaults } from '../chrome/faults.ts';
+import { service } from '../service.ts';
+
+export type Intent = 'log-in' | 'sign-up';
+
+const names = { 'log-in': ['email', 'password'], 'sign-up': ['username', 'email', 'password'] } as const;
+
+/** Signs somebody up, or logs them in. What becomes of it is seen in `presence`. */
+export function CredentialsForm({ intent }: { intent: Intent }) {
+  const form = useRef<HTMLFormElement>(null);
+  const { faults, clear, show } = useFaults(names[intent], form);
+  const [busy, setBusy] = useState(false);
+  const [passwordShown, setPasswordShown] = useState(false);
+  const password = useRef<HTMLInputElement>(null);
+
+  const submit = async (data: FormData) => {
+    const given = (name: string) => {
+      const value = data.get(name);
+      return typeof value === 'string' ? value : '';
+    };
+    const account = { email: given('email').trim(), password: given('password') };
+    const username = given('username').trim();
+    setBusy(true);
+    clear();
+    try {
+      if (intent === 'log-in') await service.logIn(account);
+      else await service.signUp({ ...account, ...(username === '' ? {} : { username }) });
+    } catch (error) {
+      setBusy(false);
+      show(error);
+    }
+  };
+
+  return (
+    <form
+      ref={form}
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!busy) void submit(new FormData(event.currentTarget));
+      }}
+    >
+      {intent === 'sign-up' && (
+        <Field
+          label="Name"
+          hint="Shown with your posts. Letters, digits, dots and dashes."
+          fault={faults.fields.username}
+        >
+          {(links) => (
+            <input
+              {...links}
+              name="username"
+              autocomplete="username"
+              maxLength={30}
+              spellcheck={false}
+              autofocus
+            />
+          )}
+        </Field>
+      )}
+      <Field
+        label="E-mail"
+        hint={intent === 'sign-up' ? 'Shown to nobody; you log in with it.' : undefined}
+        fault={faults.fields.email}
+      >
+        {(links) => (
+          <input
+            {...links}
+            name="email"
+            type="email"
+            inputMode="email"
+            autocomplete="email"
+            autofocus={intent === 'log-in'}
+          />
+        )}
+      </Field>
+      <Field
+        label="Password"
+        hint={intent === 'sign-up' ? 'At least 8 characters.' : undefined}
+        fault={faults.fields.password}
+      >
+        {(links) => (
+          <span class="with-button">
+            <input
+              {...links}
+              name="password"
+              ref={password}
+              type="password"
+              autocomplete={intent === 'log-in' ? 'current-password' : 'new-password'}
+            />
+            <button
+              type="button"
+              class="plain"
+              aria-pressed={passwordShown}
+              aria-label="Show the password"
+              onClick={() => {
+                setPasswordShown(!passwordShown);
+                if (password.current) password.current.type = passwordShown ? 'password' : 'text';
+              }}
+            >
+              {passwordShown ? 'Hide' : 'Show'}
+            </button>
+          </span>
+        )}
+      </Field>
+      {faults.whole !== undefined && (
+        <p class="fault" role="alert">
+          {faults.whole}
+        </p>
+      )}
+      <button type="submit" class="primary wide" aria-disabled={busy}>
+        {intent === 'log-in' ? 'Log in' : 'Sign up'}
+      </button>
+    </form>
+  );
+}

@@ -1,0 +1,48 @@
+import { useState } from 'preact/hooks';
+import { Mark } from '../chrome/mark.tsx';
+import { ThemeSwitch } from '../chrome/theme-switch.tsx';
+import { farewell } from './account.ts';
+import { CredentialsForm, type Intent } from './credentials-form.tsx';
+
+/** What somebody sees who is not logged in. */
+export function Welcome() {
+  const [intent, setIntent] = useState<Intent>(farewell.value === undefined ? 'sign-up' : 'log-in');
+  return (
+    <main class="welcome">
+      <div class="welcome-words">
+        <h1>
+          <Mark />
+          Tidings
+        </h1>
+        <p class="motto">Small news, as it happens.</p>
+        <p>
+          Write a post, and everyone who is here sees it at once: each edit, each vote, in the same order for
+          all, and nothing is missed when the connection is.
+        </p>
+        <p class="muted">
+          Open this page in two windows side by side to see it. To build on it, read{' '}
+          <a href="/docs">the API</a> and <a href="/asyncapi">its live side</a>.
+        </p>
+      </div>
+      <section class="welcome-door" aria-label={intent === 'log-in' ? 'Log in' : 'Sign up'}>
+        {farewell.value !== undefined && (
+          <p class="farewell" role="status">
+            {farewell.value}
+          </p>
+        )}
+        <div class="switch">
+          <button type="button" aria-pressed={intent === 'sign-up'} onClick={() => setIntent('sign-up')}>
+            New here
+          </button>
+          <button type="button" aria-pressed={intent === 'log-in'} onClick={() => setIntent('log-in')}>
+            I have an account
+          </button>
+        </div>
+        <CredentialsForm key={intent} intent={intent} />
+      </section>
+      <footer class="welcome-foot">
+        <ThemeSwitch />
+      </footer>
+    </main>
+  );
+}

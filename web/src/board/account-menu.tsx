@@ -1,0 +1,35 @@
+import { logOut } from '../account/account.ts';
+import { openKeyboardHelp } from '../chrome/keyboard-help.tsx';
+import { notify } from '../chrome/notices.tsx';
+import { ThemeSwitch } from '../chrome/theme-switch.tsx';
+import { Face } from '../feed/face.tsx';
+import { useVisit } from './visit.ts';
+
+/** Who one is here, and the few things that are about oneself. */
+export function AccountMenu() {
+  const { me } = useVisit();
+  const leave = () =>
+    logOut().catch(() => notify('You are logged out here. The server could not be told.', 'failed'));
+  return (
+    <div class="account">
+      <Face id={me.id} name={me.username} />
+      <span class="account-name">{me.username}</span>
+      <ThemeSwitch />
+      <button
+        type="button"
+        class="icon for-keyboards"
+        aria-label="Keyboard shortcuts"
+        title="Keyboard shortcuts (?)"
+        onClick={openKeyboardHelp}
+      >
+        <svg viewBox="0 0 24 24" aria-hidden="true" focusable="false">
+          <rect class="outline" x="2.500" y="6" width="19" height="12.500" rx="2" />
+          <path class="outline" d="M6.500 10h.01M10.200 10h.01M13.800 10h.01M17.500 10h.01M8 14.500h8" />
+        </svg>
+      </button>
+      <button type="button" class="plain" onClick={() => void leave()}>
+        Log out
+      </button>
+    </div>
+  );
+}

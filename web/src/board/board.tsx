@@ -1,0 +1,53 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { OwnUser } from 'tidings-client';
+import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
+import { TimelineView } from '../feed/timeline-view.tsx';
+import { Composer } from '../write/composer.tsx';
+import { DraftsView } from '../write/drafts-view.tsx';
+import { AccountMenu } from './account-menu.tsx';
+import { ConnectionState } from './connection-state.tsx';
+import { Masthead } from './masthead.tsx';
+import { Places } from './places.tsx';
+import { listenToKeys } from './shortcuts.ts';
+import { tellOfConnection } from './tell-of-connection.ts';
+import { Visit, VisitProvider } from './visit.ts';
+
+/** The page of somebody who is logged in. */
+export function Board({ me }: { me: OwnUser }) {
+  const [visit] = useState(() => new Visit(me));
+  useEffect(() => {
+    const ends = [listenToKeys(visit), tellOfConnection(visit.timeline), visit.followHistory()];
+    return () => {
+      for (const end of ends) end();
+      visit.close();
+    };
+  }, [visit]);
+  return (
+    <VisitProvider value={visit}>
+      <div class="board">
+        <a class="skip" href="#main">
+          Skip to the posts
+        </a>
+        <header class="rail">
+          <Masthead />
+          <Places />
+          <div class="rail-end">
+            <ConnectionState />
+            <AccountMenu />
+          </div>
+        </header>
+        <main id="main" tabIndex={-1}>
+          {visit.place.value === 'feed' ? (
+            <>
+              <Composer />
+              <TimelineView />
+            </>
+          ) : (
+            <DraftsView />
+          )}
+        </main>
+      </div>
+      <KeyboardHelp />
+    </VisitProvider>
+  );
+}

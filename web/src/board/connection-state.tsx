@@ -1,0 +1,55 @@
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import type { FeedStatus } from 'tidings-client';
+import { calmed } from './calm.ts';
+import { useVisit } from './visit.ts';
+
+const words: Record<FeedStatus['state'], string> = {
+  connecting: 'Connecting',
+  'catching-up': 'Catching up',
+  live: 'Live',
+  offline: 'Offline',
+  ended: 'Ended',
+};
+
+const explained: Record<FeedStatus['state'], string> = {
+  connecting: 'The connection is being made.',
+  'catching-up': 'What you missed is on its way.',
+  live: 'What others write shows up here by itself.',
+  offline: 'The server cannot be reached. What you miss comes when it can.',
+  ended: 'The session is over.',
+};
+
+/** Whether what one sees is the present. The light beats once with each event. */
+export function ConnectionState() {
+  const { timeline } = useVisit();
+  const [calm, end] = useMemo(() => calmed(timeline.status), [timeline]);
+  useEffect(() => end, [end]);
+  const status = calm.value;
+  const { state } = status;
+  return (
+    <p class={`connection ${state}`} title={explained[state]}>
+      <span key={timeline.seq.value} class="light" aria-hidden="true" />
+      <span class="connection-word">{words[state]}</span>
+      {status.state === 'offline' && <Countdown key={status.retryAt} until={status.retryAt} />}
+      {state === 'live' && (
+        <span class="position" title="Events so far: the same number, in the same order, for everyone">
+          {timeline.seq.value.toLocaleString('en')}
+        </span>
+      )}
+    </p>
+  );
+}
+
+/** Seconds until the next attempt. */
+function Countdown({ until }: { until: number }) {
+  const [left, setLeft] = useState(() => secondsTo(until));
+  useEffect(() => {
+    const timer = setInterval(() => setLeft(secondsTo(until)), 500);
+    return () => clearInterval(timer);
+  }, [until]);
+  return <span class="position">{left > 0 ? `trying again in ${left} s` : 'trying again'}</span>;
+}
+
+function secondsTo(time: number): number {
+  return Math.max(0, Math.ceil((time - Date.now()) / 1000));
+}

@@ -1,0 +1,63 @@
+import { openKeyboardHelp, shortcutsOn } from '../chrome/keyboard-help.tsx';
+import type { Visit } from './visit.ts';
+
+/** Single keys, as in many readers. They do nothing while one types, and can be switched off where they are explained. */
+export function listenToKeys(visit: Visit): () => void {
+  const onKey = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
+    const { target } = event;
+    if (!(target instanceof HTMLElement) || target.closest('dialog')) return;
+    if (target.closest('input, textarea, select, [contenteditable]')) {
+      if (event.key === 'Escape') target.blur();
+      return;
+    }
+    if (!shortcutsOn.peek()) return;
+    const act = actions[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act(visit);
+  };
+  document.addEventListener('keydown', onKey);
+  return () => document.removeEventListener('keydown', onKey);
+}
+
+const actions: Record<string, (visit: Visit) => void> = {
+  j: () => step(1),
+  k: () => step(-1),
+  v: () => press('.vote'),
+  o: () => press('.more'),
+  e: () => press('.edit'),
+  n: (visit) => {
+    if (visit.place.peek() !== 'feed') visit.go(visit.timeline.query.peek());
+    // After the page has been drawn, if it had to change.
+    requestAnimationFrame(() => focus('.composer [name="title"]'));
+  },
+  '.': (visit) => visit.showArrivals(),
+  '/': () => focus('.search input'),
+  '?': openKeyboardHelp,
+};
+
+function posts(): HTMLElement[] {
+  return [...document.querySelectorAll<HTMLElement>('.post')];
+}
+
+function step(by: 1 | -1): void {
+  const all = posts();
+  const current = document.activeElement?.closest<HTMLElement>('.post');
+  const at = current
+    ? all.indexOf(current) + by
+    : all.findIndex((post) => post.getBoundingClientRect().bottom > 120);
+  const next = all[Math.min(Math.max(at, 0), all.length - 1)];
+  next?.focus({ preventScroll: true });
+  next?.scrollIntoView({ block: 'nearest' });
+}
+
+function press(selector: string): void {
+  document.activeElement?.closest('.post')?.querySelector<HTMLElement>(selector)?.click();
+}
+
+function focus(selector: string): void {
+  const element = document.querySelector<HTMLElement>(selector);
+  element?.focus();
+  element?.scrollIntoView({ block: 'nearest' });
+}

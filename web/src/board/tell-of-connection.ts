@@ -1,0 +1,28 @@
+import { effect } from '@preact/signals';
+import { announce } from '../chrome/announcer.tsx';
+import type { Timeline } from '../feed/timeline.ts';
+import { calmed } from './calm.ts';
+
+/** Says to those who do not see the light that the connection went and came back, and marks the tab with what waits. */
+export function tellOfConnection(timeline: Timeline): () => void {
+  const [status, endCalm] = calmed(timeline.status);
+  let was = status.peek().state;
+  const ends = [
+    endCalm,
+    effect(() => {
+      const { state } = status.value;
+      if (state === 'offline' && was === 'live') announce('The connection is lost. Trying again.');
+      if (state === 'live' && was !== 'live' && was !== 'connecting')
+        announce('Live again. Nothing was missed.');
+      was = state;
+    }),
+    effect(() => {
+      const waiting = timeline.arrivals.value.length;
+      document.title = waiting > 0 ? `(${waiting}) Tidings` : 'Tidings';
+    }),
+  ];
+  return () => {
+    for (const end of ends) end();
+    document.title = 'Tidings';
+  };
+}

@@ -1,0 +1,88 @@
+import { signal } from '@preact/signals';
+import { createContext } from 'preact';
+import { useContext } from 'preact/hooks';
+import type { LiveEvent, OwnUser, PostView } from 'tidings-client';
+import { announce } from '../chrome/announcer.tsx';
+import { prefersStillness } from '../chrome/motion.ts';
+import { type Query, readQuery, writeQuery } from '../feed/query.ts';
+import { Timeline } from '../feed/timeline.ts';
+import { service } from '../service.ts';
+import { Drafts } from '../write/drafts.ts';
+
+/** Scrolled no further than this, the reader is at the top, and new posts may come in above. CSS pixels. */
+const TOP = 160;
+
+/** Everything that belongs to one person's being here, from log-in to log-out. */
+export class Visit {
+  readonly me: OwnUser;
+  readonly timeline: Timeline;
+  readonly drafts: Drafts;
+  readonly place = signal<'feed' | 'drafts'>('feed');
+
+  constructor(me: OwnUser) {
+    this.me = me;
+    this.drafts = new Drafts(service, me);
+    this.timeline = new Timeline({
+      client: service,
+      me,
+      query: readQuery(location.search),
+      mayMove: () => window.scrollY <= TOP && !document.activeElement?.closest('.post form'),
+      onNews: ({ name, post }) => {
+        if (post.owner_id !== me.id) announce(newsSentence(name, post));
+      },
+    });
+  }
+
+  /** Shows a part of the feed, from its top. */
+  go(query: Query): void {
+    const before = this.timeline.query.peek();
+    // A search grows letter by letter: that is one step back, not many.
+    if (before.sort === query.sort) history.replaceState(null, '', writeQuery(query));
+    else history.pushState(null, '', writeQuery(query));
+    this.#show(query);
+  }
+
+  goToDrafts(): void {
+    this.place.value = 'drafts';
+    window.scrollTo({ top: 0 });
+  }
+
+  /** Brings what has waited behind the pill. */
+  showArrivals(): void {
+    if (this.timeline.arrivals.peek().length === 0) return;
+    this.timeline.showArrivals();
+    window.scrollTo({ top: 0, behavior: prefersStillness() ? 'instant' : 'smooth' });
+  }
+
+  /** Follows the browser's back and forward. @returns ends that */
+  followHistory(): () => void {
+    const onPop = () => this.#show(readQuery(location.search));
+    window.addEventListener('popstate', onPop);
+    return () => window.removeEventListener('popstate', onPop);
+  }
+
+  close(): void {
+    this.timeline.close();
+  }
+
+  #show(query: Query): void {
+    this.place.value = 'feed';
+    window.scrollTo({ top: 0 });
+    this.timeline.show(query);
+  }
+}
+
+function newsSentence(name: LiveEvent['name'], post: PostView): string {
+  const { title, owner } = post;
+  if (name === 'post:created') return `New post by ${owner.username}: ${title}.`;
+  return name === 'post:updated' ? `${owner.username} edited ${title}.` : `${title} was removed.`;
+}
+
+const VisitContext = createContext<Visit | undefined>(undefined);
+export const VisitProvider = VisitContext.Provider;
+
+export function useVisit(): Visit {
+  const visit = useContext(VisitContext);
+  if (!visit) throw new Error('There is no visit here.');
+  return visit;
+}

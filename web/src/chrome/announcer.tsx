@@ -1,0 +1,28 @@
+import { signal } from '@preact/signals';
+
+const said = signal('');
+let waiting: string[] = [];
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** How long news are gathered before they are read out: a screen reader is not to be talked over. Milliseconds. */
+const GATHER = 700;
+
+/** Says something to those who do not see the page change. Of many things at once only their number is said. */
+export function announce(sentence: string): void {
+  waiting.push(sentence);
+  timer ??= setTimeout(() => {
+    const [first = '', ...others] = waiting;
+    said.value = others.length === 0 ? first : `${first} And ${others.length} more changes.`;
+    waiting = [];
+    timer = undefined;
+  }, GATHER);
+}
+
+/** Where announcements are written for assistive technology; nothing of it is seen. */
+export function Announcer() {
+  return (
+    <div class="unseen" role="status" aria-live="polite">
+      {said}
+    </div>
+  );
+}

@@ -1,0 +1,39 @@
+import type { RefObject } from 'preact';
+import { useLayoutEffect, useState } from 'preact/hooks';
+import { TidingsError } from 'tidings-client';
+import { sentenceOf, withoutFieldName } from './sentence.ts';
+
+/** What was wrong with a form: beside each field that it is about, and else for the form as a whole. */
+export interface Faults {
+  fields: Record<string, string>;
+  whole: string | undefined;
+}
+
+const none: Faults = { fields: {}, whole: undefined };
+
+/**
+ * The faults of a form, told by the server.
+ * @param names the fields that the form has: a fault of any other is one of the whole
+ */
+export function useFaults(names: readonly string[], form: RefObject<HTMLFormElement | null>) {
+  const [faults, setFaults] = useState(none);
+  // Whoever is told of a fault wants to be where it is.
+  useLayoutEffect(() => {
+    form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+  }, [faults]);
+  return {
+    faults,
+    clear: () => setFaults(none),
+    show: (error: unknown) => setFaults(faultsOf(error, names)),
+  };
+}
+
+function faultsOf(error: unknown, names: readonly string[]): Faults {
+  const fields: Faults['fields'] = {};
+  if (error instanceof TidingsError) {
+    for (const [name, message] of Object.entries(error.fields)) {
+      if (names.includes(name)) fields[name] = withoutFieldName(message);
+    }
+  }
+  return { fields, whole: Object.keys(fields).length > 0 ? undefined : sentenceOf(error) };
+}

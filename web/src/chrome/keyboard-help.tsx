@@ -1,0 +1,71 @@
+import { signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { keepChoice, readChoice } from './stored.ts';
+
+/** Whether single keys do something. Who speaks to their computer may not want a stray word to. */
+export const shortcutsOn = signal(readChoice('shortcuts') !== 'off');
+const open = signal(false);
+
+export function openKeyboardHelp(): void {
+  open.value = true;
+}
+
+const keys = [
+  ['j', 'next post'],
+  ['k', 'post before'],
+  ['v', 'vote, or take it back'],
+  ['o', 'unfold a long text'],
+  ['e', 'edit your post'],
+  ['n', 'write a new post'],
+  ['.', 'show the new posts'],
+  ['/', 'search'],
+  ['?', 'this list'],
+] as const;
+
+/** What the keys do, and the switch that turns them off. */
+export function KeyboardHelp() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    if (open.value) dialog.current?.showModal();
+  }, [open.value]);
+  return (
+    <dialog
+      ref={dialog}
+      class="sheet"
+      aria-labelledby="keys-title"
+      onClose={() => (open.value = false)}
+      onClick={(event) => {
+        if (event.target === event.currentTarget) event.currentTarget.close();
+      }}
+    >
+      <form method="dialog">
+        <h2 id="keys-title">Keys</h2>
+        <dl class="keys">
+          {keys.map(([key, does]) => (
+            <div key={key}>
+              <dt>
+                <kbd>{key}</kbd>
+              </dt>
+              <dd>{does}</dd>
+            </div>
+          ))}
+        </dl>
+        <p class="muted">Ctrl + Enter publishes what you write. Esc leaves a field.</p>
+        <label class="tick">
+          <input
+            type="checkbox"
+            checked={shortcutsOn.value}
+            onChange={(event) => {
+              shortcutsOn.value = event.currentTarget.checked;
+              keepChoice('shortcuts', shortcutsOn.value ? null : 'off');
+            }}
+          />
+          Single keys do this
+        </label>
+        <button type="submit" class="primary">
+          Close
+        </button>
+      </form>
+    </dialog>
+  );
+}

@@ -1,0 +1,29 @@
+import { useVisit } from '../board/visit.ts';
+import { Face } from './face.tsx';
+import { MANY_ARRIVALS } from './timeline.ts';
+
+/** How many faces are shown. */
+const FACES = 3;
+
+/** Says that new posts wait, and whose, and brings them when the reader wants them: the list does not move by itself. */
+export function ArrivalsPill() {
+  const visit = useVisit();
+  const arrivals = visit.timeline.arrivals.value;
+  const count = arrivals.length;
+  const authors = new Map(arrivals.map(({ post }) => [post.value.owner_id, post.value.owner.username]));
+  const said = count >= MANY_ARRIVALS ? `${MANY_ARRIVALS}+` : count;
+  return (
+    <div class="pill-place" aria-live="polite">
+      {count > 0 && (
+        <button type="button" class="pill" onClick={() => visit.showArrivals()}>
+          <span class="faces" aria-hidden="true">
+            {[...authors].slice(0, FACES).map(([id, name]) => (
+              <Face key={id} id={id} name={name} />
+            ))}
+          </span>
+          {count === 1 ? '1 new post' : `${said} new posts`}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,30 @@
+import { notify } from '../chrome/notices.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { service } from '../service.ts';
+import { toggleVote } from './ballot.ts';
+import { Count } from './count.tsx';
+import type { Entry } from './entry.ts';
+
+/** The tally of a post, and the reader's own vote in it. */
+export function VoteButton({ entry }: { entry: Entry }) {
+  const { voted, votes } = entry.shown.value;
+  const vote = () =>
+    toggleVote(entry, service.votes).catch((error: unknown) =>
+      notify(`Your vote was not counted. ${sentenceOf(error)}`, 'failed'),
+    );
+  return (
+    <button
+      type="button"
+      class="vote"
+      aria-pressed={voted}
+      aria-label={`Vote, ${votes === 1 ? '1 vote' : `${votes} votes`}`}
+      title={voted ? 'Take your vote back (v)' : 'Vote for this (v)'}
+      onClick={() => void vote()}
+    >
+      <svg viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+        <path d="M8 2.500 14 10.500H10.500V13.500H5.500V10.500H2Z" />
+      </svg>
+      <Count value={votes} />
+    </button>
+  );
+}

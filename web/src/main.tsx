@@ -1,0 +1,11 @@
+import './styles/page.css';
+import { render } from 'preact';
+import { followSession } from './account/account.ts';
+import { App } from './app.tsx';
+import { applyTheme } from './chrome/theme.ts';
+
+applyTheme();
+followSession();
+const root = document.getElementById('app');
+if (!root) throw new Error('The page has no place for the app.');
+render(<App />, root);

@@ -1,0 +1,99 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { PostAnswer } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
+import { notify } from '../chrome/notices.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { PostText } from '../feed/post-text.tsx';
+import { RelativeTime } from '../feed/relative-time.tsx';
+import { service } from '../service.ts';
+import { PostForm, type Words } from './post-form.tsx';
+import { RemovePost } from './remove-post.tsx';
+
+/** What the reader has written and not published. */
+export function DraftsView() {
+  const { drafts } = useVisit();
+  const [trouble, setTrouble] = useState<string | undefined>(undefined);
+  const load = () => {
+    setTrouble(undefined);
+    drafts.load().catch((error: unknown) => setTrouble(sentenceOf(error)));
+  };
+  useEffect(load, [drafts]);
+  const list = drafts.list.value;
+  return (
+    <section class="timeline" aria-labelledby="drafts-title">
+      <h2 id="drafts-title" class="place-title">
+        Drafts
+      </h2>
+      <p class="muted place-words">Only you see these.</p>
+      {trouble !== undefined && (
+        <p class="trouble" role="alert">
+          {trouble}{' '}
+          <button type="button" class="link" onClick={load}>
+            Try again
+          </button>
+        </p>
+      )}
+      {list?.length === 0 && <p class="nothing">No drafts. What you write and keep for later is here.</p>}
+      {list?.map((draft) => (
+        <DraftCard key={draft.id} draft={draft} />
+      ))}
+    </section>
+  );
+}
+
+function DraftCard({ draft }: { draft: PostAnswer }) {
+  const visit = useVisit();
+  const article = useRef<HTMLElement>(null);
+  const [editing, setEditing] = useState(false);
+
+  const publish = async (words?: Words) => {
+    const post = await service.posts.update(draft.id, { ...words, published: true });
+    visit.drafts.drop(post.id);
+    visit.timeline.put(post);
+    visit.go({ sort: 'new', search: '' });
+  };
+  const publishAsItIs = () =>
+    publish().catch((error: unknown) => notify(`It was not published. ${sentenceOf(error)}`, 'failed'));
+  const save = async (words: Words) => {
+    visit.drafts.put(await service.posts.update(draft.id, words));
+    setEditing(false);
+  };
+
+  return (
+    <article ref={article} class="post draft" tabIndex={-1} aria-labelledby={`title-${draft.id}`}>
+      <div class="post-inside">
+        {editing ? (
+          <PostForm
+            label="Edit the draft"
+            words={{ title: draft.title, content: draft.content }}
+            autofocus
+            onCancel={() => setEditing(false)}
+            deeds={[
+              { label: 'Publish', run: publish },
+              { label: 'Save draft', run: save },
+            ]}
+          />
+        ) : (
+          <>
+            <h3 id={`title-${draft.id}`} dir="auto">
+              {draft.title}
+            </h3>
+            <PostText text={draft.content} />
+            <footer class="post-actions">
+              <span class="when">
+                <RelativeTime at={draft.updated_at} />
+              </span>
+              <button type="button" class="secondary" onClick={() => void publishAsItIs()}>
+                Publish
+              </button>
+              <button type="button" class="plain edit" onClick={() => setEditing(true)}>
+                Edit
+              </button>
+              <RemovePost post={draft} />
+            </footer>
+          </>
+        )}
+      </div>
+    </article>
+  );
+}

@@ -1,0 +1,153 @@
+import { useRef, useState } from 'preact/hooks';
+import { Field } from '../chrome/field.tsx';
+import { useFaults } from '../chrome/faults.ts';
+
+/** What a writer writes. */
+export interface Words {
+  title: string;
+  content: string;
+}
+
+/** A button of the form. The first of them is what Ctrl + Enter does. */
+export interface Deed {
+  label: string;
+  /** @throws {TidingsError} whose faults are shown beside their fields */
+  run: (words: Words) => Promise<void>;
+}
+
+interface PostFormProps {
+  label: string;
+  words: Words;
+  onInput?: (words: Words) => void;
+  deeds: readonly [Deed, ...Deed[]];
+  /** Absent where there is nothing to go back to. */
+  onCancel?: () => void;
+  /** Only the title is shown until somebody begins to write. */
+  folded?: boolean;
+  onFocus?: () => void;
+  autofocus?: boolean;
+  /** Shown over the buttons. */
+  warning?: string | undefined;
+}
+
+const names = ['title', 'content'];
+const MAX_CONTENT = 10_000;
+/** From here on the letters that are left are counted. */
+const NEARLY_FULL = 9500;
+
+/** The form in which posts and drafts are written. */
+export function PostForm(props: PostFormProps) {
+  const { label, deeds, onInput, onCancel, folded = false, onFocus, autofocus = false, warning } = props;
+  const form = useRef<HTMLFormElement>(null);
+  const [words, setWords] = useState(props.words);
+  const [busy, setBusy] = useState(false);
+  const { faults, clear, show } = useFaults(names, form);
+
+  const write = (change: Partial<Words>) => {
+    const changed = { ...words, ...change };
+    setWords(changed);
+    onInput?.(changed);
+  };
+  const run = async (deed: Deed) => {
+    if (busy) return;
+    setBusy(true);
+    clear();
+    try {
+      await deed.run(words);
+    } catch (error) {
+      show(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+  const { length } = words.content;
+
+  return (
+    <form
+      ref={form}
+      class="post-form"
+      aria-label={label}
+      noValidate
+      onFocusIn={onFocus}
+      onSubmit={(event) => {
+        event.preventDefault();
+        void run(deeds[0]);
+      }}
+      onKeyDown={(event) => {
+        if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+          event.preventDefault();
+          void run(deeds[0]);
+        } else if (event.key === 'Escape' && onCancel) {
+          event.preventDefault();
+          onCancel();
+        }
+      }}
+    >
+      <Field label="Title" quiet fault={faults.fields.title}>
+        {(links) => (
+          <input
+            {...links}
+            name="title"
+            class="title-input"
+            dir="auto"
+            placeholder="What is new?"
+            autocomplete="off"
+            maxLength={200}
+            autofocus={autofocus}
+            value={words.title}
+            onInput={(event) => write({ title: event.currentTarget.value })}
+          />
+        )}
+      </Field>
+      {!folded && (
+        <>
+          <Field
+            label="Text"
+            quiet
+            fault={faults.fields.content}
+            hint={length >= NEARLY_FULL ? `${MAX_CONTENT - length} characters left` : undefined}
+          >
+            {(links) => (
+              <textarea
+                {...links}
+                name="content"
+                dir="auto"
+                rows={3}
+                placeholder="Tell more, if there is more to tell"
+                value={words.content}
+                onInput={(event) => write({ content: event.currentTarget.value })}
+              />
+            )}
+          </Field>
+          {warning !== undefined && <p class="hint">{warning}</p>}
+          {faults.whole !== undefined && (
+            <p class="fault" role="alert">
+              {faults.whole}
+            </p>
+          )}
+          <div class="buttons">
+            {onCancel && (
+              <button type="button" class="plain first" onClick={onCancel}>
+                Cancel
+              </button>
+            )}
+            {deeds.slice(1).map((deed) => (
+              <button
+                key={deed.label}
+                type="button"
+                class="secondary"
+                aria-disabled={busy}
+                onClick={() => void run(deed)}
+              >
+                {deed.label}
+              </button>
+            ))}
+            <button type="submit" class="primary" aria-disabled={busy}>
+              {deeds[0].label}
+            </button>
+          </div>
+        </>
+      )}
+    </form>
+  );
+}
