@@ -59,8 +59,8 @@ export const postRoutes = [
         schema: schemas.idempotencyKey,
       },
     },
-    answers: { 201: schemas.post, 401: problem, 422: problem, 429: problem },
-    answerHeaders: { Location: 'Where the post is' },
+    answers: { 201: schemas.post, 401: problem, 404: problem, 422: problem, 429: problem },
+    answerHeaders: { Location: 'Where the post is', ...etag },
     handle: async ({ ctx, user, body, req }) => {
       const post = await commands.createPost(ctx, user, body, req.get('idempotency-key'));
       return new Reply(post, { headers: { Location: `/posts/${post.id}`, ETag: entityTag(post) } });
@@ -74,7 +74,19 @@ export const postRoutes = [
     access: 'user',
     limit: 'read',
     params: schemas.postParams,
-    answers: { 200: schemas.post, 401: problem, 404: problem, 422: problem },
+    headers: {
+      'If-None-Match': {
+        description: 'Answer only if the post is no longer at this version',
+        schema: Joi.string().max(500),
+      },
+    },
+    answers: {
+      200: schemas.post,
+      304: 'The post is still at that version.',
+      401: problem,
+      404: problem,
+      422: problem,
+    },
     answerHeaders: etag,
     handle: async ({ ctx, user, params }) => {
       const post = await queries.postById(ctx, user, params.id);
