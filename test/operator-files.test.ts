@@ -1,0 +1,71 @@
+import { expect } from 'chai';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse, parseAllDocuments } from 'yaml';
+import { createMetrics } from '../server/http/metrics.ts';
+import { packageRoot } from '../server/paths.ts';
+
+const read = (path: string) => readFile(join(packageRoot, 'deploy', path), 'utf8');
+
+interface Panel {
+  title: string;
+  targets: { expr: string }[];
+}
+interface Rule {
+  alert: string;
+  expr: string;
+  annotations: { summary: string };
+}
+
+describe('what an operator is given', () => {
+  const { registry } = createMetrics();
+  const known = new Set(
+    registry
+      .getMetricsAsArray()
+      .flatMap(({ name }) => [name, `${name}_bucket`, `${name}_count`, `${name}_sum`]),
+  );
+  const unknownIn = (expression: string) =>
+    [...expression.matchAll(/\b(?:tidings|nodejs|process)_\w+/g)]
+      .map(([name]) => name)
+      .filter((name) => !known.has(name));
+
+  it('asks in the dashboard only for metrics that exist', async () => {
+    const { panels } = JSON.parse(await read('grafana-dashboard.json')) as { panels: Panel[] };
+    expect(panels).to.have.length.above(10);
+    for (const { title, targets } of panels) {
+      for (const { expr } of targets) expect(unknownIn(expr), title).to.be.empty;
+    }
+  });
+
+  it('alerts only on metrics that exist', async () => {
+    const { groups } = parse(await read('alerts.yml')) as { groups: { rules: Rule[] }[] };
+    const rules = groups.flatMap((group) => group.rules);
+    expect(rules).to.have.length.above(5);
+    for (const { alert, expr, annotations } of rules) {
+      expect(unknownIn(expr), alert).to.be.empty;
+      expect(annotations.summary, alert).to.not.equal('');
+    }
+  });
+
+  it('would notice one that does not', () => {
+    expect(unknownIn('rate(tidings_eventz_total[5m])')).to.deep.equal(['tidings_eventz_total']);
+  });
+
+  it('runs in Kubernetes as a normal user, probed, with no secret in the file', async () => {
+    const documents = parseAllDocuments(await read('kubernetes/tidings.yml')).map((document) => {
+      expect(document.errors).to.be.empty;
+      return document.toJS() as {
+        kind: string;
+        spec: { template?: { spec: { securityContext: unknown; containers: Record<string, unknown>[] } } };
+      };
+    });
+    expect(documents.map(({ kind }) => kind)).to.deep.equal(['Deployment', 'Service', 'PodDisruptionBudget']);
+    const pod = documents[0]?.spec.template?.spec;
+    expect(pod?.securityContext).to.include({ runAsNonRoot: true });
+    const container = pod?.containers[0] ?? {};
+    expect(container).to.include.keys('readinessProbe', 'livenessProbe', 'startupProbe', 'resources');
+    const env = container.env as { name: string; value: string }[];
+    expect(env.map(({ name }) => name)).to.not.include.members(['JWT_SECRET']);
+    expect(container.envFrom).to.deep.equal([{ secretRef: { name: 'tidings' } }]);
+  });
+});
