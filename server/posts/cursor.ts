@@ -8,7 +8,7 @@ export interface Cursor {
 }
 
 const keyShape: Record<Sort, RegExp> = {
-  new: /^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?$/,
+  new: /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/,
   top: /^\d{1,10}$/,
   hot: /^-?\d{1,10}(\.\d{1,20})?$/,
 };
@@ -30,7 +30,14 @@ export function readCursor(cursor: string, sort: Sort): Cursor | undefined {
   const [, key, id] = parts as unknown[];
   if (typeof key !== 'string' || !keyShape[sort].test(key)) return undefined;
   if (sort === 'top' && Number(key) > 2_147_483_647) return undefined;
-  if (sort === 'new' && Number.isNaN(Date.parse(key.slice(0, 10)))) return undefined;
+  if (sort === 'new' && !isMoment(key.slice(0, 19))) return undefined;
   if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1) return undefined;
   return { key, id };
+}
+
+/** Whether there is such a second: a `Date` would take the 31st of February for the 3rd of March. */
+function isMoment(second: string): boolean {
+  const written = second.replace(' ', 'T');
+  const moment = new Date(`${written}Z`);
+  return !Number.isNaN(moment.getTime()) && moment.toISOString().startsWith(written);
 }

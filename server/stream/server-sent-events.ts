@@ -29,6 +29,16 @@ export async function serveStream(
   if (ctx.connections.countOf(user.id) >= MAX_PER_USER + ctx.maxSocketsPerUser) {
     throw new AppError('too_many_requests', 'This user has too many open connections.');
   }
+  res.status(200).set({
+    'Content-Type': 'text/event-stream; charset=utf-8',
+    'Cache-Control': 'no-store, no-transform',
+    'X-Accel-Buffering': 'no',
+  });
+  // Nothing follows the headers: a stream would keep the connection for nothing, and the next request on it waiting.
+  if (req.method === 'HEAD') {
+    res.end();
+    return;
+  }
   let open = true;
   const connection: Connection = {
     identity: user,
@@ -62,11 +72,6 @@ export async function serveStream(
     throw error;
   }
 
-  res.status(200).set({
-    'Content-Type': 'text/event-stream; charset=utf-8',
-    'Cache-Control': 'no-store, no-transform',
-    'X-Accel-Buffering': 'no',
-  });
   res.flushHeaders();
   let { after, epoch } = startOf(query, req.get('last-event-id'), ctx.feed.seq);
   let wroteAt = Date.now();

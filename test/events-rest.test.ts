@@ -1,0 +1,286 @@
+import { expect } from 'chai';
+import { randomUUID } from 'node:crypto';
+import type { FeedEvent } from '../server/events.ts';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { EventStream } from './support/event-stream.ts';
+import { writePost } from './support/posts.ts';
+import { expectProblem, faultsOf } from './support/problems.ts';
+import { rawBytes } from './support/raw-request.ts';
+import { execute, headOf } from './support/tables.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+interface Page {
+  epoch: string;
+  head: number;
+  events: FeedEvent[];
+}
+
+describe('events without Socket.IO', () => {
+  let world: World;
+  let ada: TestUser;
+  let bob: TestUser;
+  let epoch: string;
+  before(async () => {
+    world = await createWorld();
+    ada = await world.user();
+    bob = await world.user();
+    await writePost(ada);
+    epoch = (await bob.get('/posts')).headers.get('x-feed-epoch') ?? '';
+  });
+  after(() => world.close());
+
+  describe('GET /events', () => {
+    it('goes on from where a list stood, in order and without a hole, in pages', async () => {
+      await headOf(world);
+      const list = await bob.get<PostAnswer[]>('/posts');
+      const start = Number(list.headers.get('x-feed-seq'));
+      const post = await writePost(ada);
+      await ada.patch(`/posts/${post.id}`, { title: 'Edited' });
+      const draft = await writePost(ada, { published: false });
+      await ada.patch(`/posts/${draft.id}`, { published: true });
+      await ada.patch(`/posts/${draft.id}`, { published: false });
+      const head = await headOf(world);
+
+      const heard: FeedEvent[] = [];
+      for (let after = start; after < head; after = heard.at(-1)!.seq) {
+        const { status, body, headers } = await bob.get<Page>(
+          `/events?after=${after}&epoch=${epoch}&limit=2`,
+        );
+        expect(status).to.equal(200);
+        expect(headers.get('cache-control')).to.equal('no-store');
+        expect(body).to.include({ epoch, head });
+        expect(body.events.length).to.be.within(1, 2);
+        heard.push(...body.events);
+      }
+      expect(heard.map(({ seq, name }) => [seq - start, name])).to.deep.equal([
+        [1, 'post:created'],
+        [2, 'post:updated'],
+        [3, 'post:created'],
+        [4, 'post:deleted'],
+      ]);
+      expect(heard[0]?.data).to.deep.include({ id: post.id, title: 'Hello' }).and.not.have.property('voted');
+      expect(heard[1]?.data).to.deep.include({ id: post.id, title: 'Edited', version: 2 });
+      expect(heard[2]?.data).to.deep.include({ id: draft.id, title: '', content: '', redacted: true });
+      expect(heard[3]?.data).to.deep.equal({ id: draft.id });
+      for (const { at } of heard) expect(at).to.match(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      expect((await bob.get<Page>(`/events?after=${head}`)).body).to.deep.equal({ epoch, head, events: [] });
+    });
+
+    it('says no word of a deleted post in any later answer', async () => {
+      const post = await writePost(ada, { title: 'soon-forgotten', content: 'unspeakable' });
+      await ada.patch(`/posts/${post.id}`, { content: 'unspeakable too' });
+      await ada.delete(`/posts/${post.id}`);
+      await headOf(world);
+      // Asked of the node's memory as well as of the log.
+      await until('the node to be up to date', async () => {
+        const { status, body } = await bob.get<Page>('/events?after=0&limit=500');
+        expect(status, JSON.stringify(body)).to.equal(200);
+        return body.events.at(-1)?.name === 'post:deleted';
+      });
+      const { body } = await bob.get<Page>('/events?after=0&limit=500');
+      expect(JSON.stringify(body)).not.to.match(/soon-forgotten|unspeakable/);
+      expect(body.events.filter(({ data }) => data.id === post.id).map(({ name }) => name)).to.deep.equal([
+        'post:created',
+        'post:updated',
+        'post:deleted',
+      ]);
+    });
+
+    it('holds the answer back until there is an event, and no longer', async () => {
+      const head = await headOf(world);
+      const answers = Promise.all(
+        [1, 2, 3].map(() => bob.get<Page>(`/events?after=${head}&epoch=${epoch}&wait=10`)),
+      );
+      const answered = { already: false };
+      void answers.then(() => (answered.already = true));
+      await bob.get('/posts');
+      expect(answered.already).to.be.false;
+      const post = await writePost(ada);
+      for (const { status, body } of await answers) {
+        expect(status).to.equal(200);
+        expect(body.events.map(({ name, data }) => [name, data.id])).to.deep.equal([
+          ['post:created', post.id],
+        ]);
+      }
+    });
+
+    it('answers with no events when the wait is over', async () => {
+      const head = await headOf(world);
+      const { status, body } = await bob.get<Page>(`/events?after=${head}&wait=0.2`);
+      expect(status).to.equal(200);
+      expect(body).to.deep.equal({ epoch, head, events: [] });
+    });
+
+    it('without a position is from now on', async () => {
+      const head = await headOf(world);
+      const answer = bob.get<Page>('/events?wait=10');
+      await until('the node to be up to date', () => world.ctx.feed.seq === head);
+      const post = await writePost(ada);
+      expect((await answer).body.events.map(({ data }) => data.id)).to.deep.equal([post.id]);
+    });
+
+    it('is a 410 with the place to start again, and the reason, for a position that cannot be served', async () => {
+      const head = await headOf(world);
+      for (const [query, reason] of [
+        [`after=${head + 1}`, 'future'],
+        [`after=${Number.MAX_SAFE_INTEGER}`, 'future'],
+        [`after=1&epoch=${randomUUID()}`, 'epoch_changed'],
+      ] as const) {
+        const answer = await bob.get<{ reason: string; epoch: string; head: number }>(`/events?${query}`);
+        expectProblem(answer, 410, 'gone');
+        expect(answer.body).to.include({ reason, epoch, head });
+      }
+    });
+
+    it('names its faults', async () => {
+      for (const [query, fault] of [
+        ['after=-1', 'after'],
+        ['after=1.5', 'after'],
+        ['after=x', 'after'],
+        ['after=1&after=2', 'after'],
+        ['epoch=x', 'epoch'],
+        ['limit=0', 'limit'],
+        ['limit=501', 'limit'],
+        ['wait=31', 'wait'],
+        ['wait=-1', 'wait'],
+        ['wait=x', 'wait'],
+        ['since=1', 'since'],
+      ] as const)
+        expect(faultsOf(await bob.get(`/events?${query}`)), query).to.deep.equal([`query.${fault}`]);
+    });
+  });
+
+  describe('GET /events/stream', () => {
+    const open: EventStream[] = [];
+    async function listen(
+      user: TestUser,
+      query = '',
+      headers: Record<string, string> = {},
+    ): Promise<EventStream> {
+      const stream = await EventStream.open(user, query, headers);
+      open.push(stream);
+      return stream;
+    }
+    afterEach(() => {
+      for (const stream of open.splice(0)) stream.close();
+    });
+
+    it('tells events as they come, each with its position as the id, and is not compressed', async () => {
+      const head = await headOf(world);
+      await until('the node to be up to date', () => world.ctx.feed.seq === head);
+      const stream = await listen(bob, '', { 'accept-encoding': 'gzip' });
+      expect(stream.headers.get('content-type')).to.equal('text/event-stream; charset=utf-8');
+      expect(stream.headers.get('content-encoding')).to.equal(null);
+      const post = await writePost(ada, { title: 'two\nlines\r\nand more' });
+      await ada.delete(`/posts/${post.id}`);
+      const heard = await stream.take(2);
+      expect(heard.map(({ id, event }) => [id, event])).to.deep.equal([
+        [`${epoch}:${head + 1}`, 'post:created'],
+        [`${epoch}:${head + 2}`, 'post:deleted'],
+      ]);
+      expect(JSON.parse(heard[0]!.data)).to.include({ id: post.id, title: 'two\nlines\r\nand more' });
+      expect(JSON.parse(heard[1]!.data)).to.deep.equal({ id: post.id });
+    });
+
+    it('resumes after the last event that was seen', async () => {
+      const post = await writePost(ada);
+      await ada.patch(`/posts/${post.id}`, { title: 'Edited' });
+      const head = await headOf(world);
+      for (const id of [`${epoch}:${head - 2}`, String(head - 2)]) {
+        const stream = await listen(bob, '?after=0', { 'last-event-id': id });
+        const heard = await stream.take(2);
+        expect(heard.map((event) => event.id)).to.deep.equal([`${epoch}:${head - 1}`, `${epoch}:${head}`]);
+      }
+      const stream = await listen(bob, `?after=${head - 1}&epoch=${epoch}`);
+      expect((await stream.take(1))[0]?.id).to.equal(`${epoch}:${head}`);
+    });
+
+    it('tells a position that cannot be served as a reset, and goes on from there', async () => {
+      const head = await headOf(world);
+      for (const [id, reason] of [
+        [`${epoch}:${head + 5}`, 'future'],
+        [`${randomUUID()}:${head}`, 'epoch_changed'],
+      ] as const) {
+        const stream = await listen(bob, '', { 'last-event-id': id });
+        const [reset] = await stream.take(1);
+        expect(reset).to.include({ event: 'reset', id: `${epoch}:${head}` });
+        expect(JSON.parse(reset!.data)).to.deep.equal({ epoch, seq: head, reason });
+      }
+      const stream = await listen(bob, '', { 'last-event-id': `${epoch}:${head + 5}` });
+      await stream.take(1);
+      const post = await writePost(ada);
+      const [created] = await stream.take(1);
+      expect(created).to.include({ event: 'post:created', id: `${epoch}:${head + 1}` });
+      expect(JSON.parse(created!.data)).to.include({ id: post.id });
+    });
+
+    it('ends with its session', async () => {
+      const leaving = await world.user();
+      const streams = await Promise.all([1, 2].map(() => listen(leaving)));
+      const stays = await listen(bob);
+      await leaving.patch('/users/me', { username: `x${leaving.username}` });
+      await leaving.post('/logout');
+      for (const stream of streams) {
+        const [closed] = await stream.take(1);
+        expect(closed?.event).to.equal('session:closed');
+        expect(JSON.parse(closed!.data)).to.include({ code: 'revoked' });
+        await stream.ended();
+      }
+      const post = await writePost(ada);
+      expect(JSON.parse((await stays.take(1))[0]!.data)).to.include({ id: post.id });
+      expectProblem(await leaving.get('/events/stream'), 401);
+    });
+
+    it('ends with its user', async () => {
+      const leaving = await world.user();
+      const stream = await listen(leaving);
+      await leaving.delete('/users/me', { password: PASSWORD });
+      expect((await stream.take(1))[0]?.event).to.equal('session:closed');
+      await stream.ended();
+    });
+
+    it('answers HEAD with what it would be, and lets go', async () => {
+      // Over one connection: what is not ended would hold up the next request on it.
+      const answers = await rawBytes(
+        world.url,
+        `HEAD /events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${bob.token}\r\n\r\n` +
+          `GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`,
+      );
+      expect(answers).to.match(/^HTTP\/1\.1 200 OK\r\n[^]*content-type: text\/event-stream/i);
+      expect(answers).to.match(/HTTP\/1\.1 200 OK\r\n[^]*HTTP\/1\.1 200 OK\r\n[^]*"ok"/);
+      await until('no connection to be left', () => world.ctx.connections.countOf(bob.id) === 0);
+    });
+
+    it('names its faults', async () => {
+      expect(faultsOf(await bob.get('/events/stream?after=x'))).to.deep.equal(['query.after']);
+      expect(faultsOf(await bob.get('/events/stream', { 'last-event-id': 'x' }))).to.deep.equal([
+        'header.last-event-id',
+      ]);
+      expect(faultsOf(await bob.get('/events/stream?limit=1'))).to.deep.equal(['query.limit']);
+    });
+
+    it('leaves nothing behind when its reader goes', async () => {
+      const reader = await world.user();
+      const streams = await Promise.all(Array.from({ length: 5 }, () => listen(reader)));
+      expect(world.ctx.connections.countOf(reader.id)).to.equal(5);
+      for (const stream of streams) stream.close();
+      await until('no connection to be left', () => world.ctx.connections.countOf(reader.id) === 0);
+    });
+  });
+
+  // Last, since it prunes what the others read.
+  describe('positions whose events are no longer kept', () => {
+    it('are a 410', async () => {
+      await Promise.all(Array.from({ length: 5 }, () => writePost(ada)));
+      const head = await headOf(world);
+      await execute(world, 'delete from events where seq <= $1', [head - 2]);
+      await execute(world, 'update feed_head set floor = $1', [head - 2]);
+      const old = await bob.get<{ reason: string; head: number }>(`/events?after=${head - 3}&epoch=${epoch}`);
+      expectProblem(old, 410, 'gone');
+      expect(old.body).to.include({ reason: 'too_old', head });
+      const kept = await bob.get<Page>(`/events?after=${head - 2}&epoch=${epoch}`);
+      expect(kept.body.events.map(({ seq }) => seq)).to.deep.equal([head - 1, head]);
+    });
+  });
+});
