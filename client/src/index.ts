@@ -8,5 +8,12 @@ export type { FeedStatus, FeedTrouble } from './feed/status.ts';
 export type { CreateOptions, EditOptions, ListOptions, PostPage, Posts } from './posts.ts';
 export type { Session, SessionChange } from './session.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
+export {
+  createFeedStore,
+  type FeedState,
+  type FeedStore,
+  type FeedStoreOptions,
+} from './store/feed-store.ts';
+export type { ShownPost } from './store/feed-view.ts';
 export { type ErrorCode, TidingsError } from './tidings-error.ts';
 export type { Votes } from './votes.ts';

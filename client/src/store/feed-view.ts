@@ -1,0 +1,145 @@
+import type { LiveEvent, PostAnswer, PostView, Tally, VoteView } from '../contract.ts';
+
+/**
+ * A list and the events after it, folded into what is to be seen. Everything here is a pure function from one view to
+ * the next; what has not changed stays the same object, so a renderer can tell by identity.
+ */
+
+/** A post with what has to be remembered of it. */
+export interface Entry {
+  readonly post: PostAnswer;
+  /** Events up to here are in it already. */
+  readonly asOf: number;
+  /** A vote that is on its way, and the `rev` of the tally that it was cast upon. */
+  readonly vote?: { readonly up: boolean; readonly rev: number };
+}
+
+export interface FeedView {
+  /** Events up to here are in the first page. */
+  readonly asOf: number;
+  readonly entries: ReadonlyMap<number, Entry>;
+  /** The posts that are shown. */
+  readonly order: readonly number[];
+  /** New posts that wait to be shown, newest first. */
+  readonly pending: readonly number[];
+}
+
+/** How new posts come into a view. */
+export interface Arrival {
+  /** Whether a post belongs into this list at all. */
+  accepts: (post: PostView) => boolean;
+  /** Whether a new post is shown at once, at the top; otherwise it waits. */
+  atOnce: boolean;
+}
+
+export const emptyView: FeedView = { asOf: 0, entries: new Map(), order: [], pending: [] };
+
+/** The first page. Votes that are on their way in the view before it stay so. */
+export function firstPage(posts: readonly PostAnswer[], asOf: number, before: FeedView): FeedView {
+  const entries = new Map<number, Entry>();
+  for (const post of posts) {
+    const vote = before.entries.get(post.id)?.vote;
+    entries.set(post.id, { post, asOf, ...(vote ? { vote } : {}) });
+  }
+  return { asOf, entries, order: posts.map(({ id }) => id), pending: [] };
+}
+
+/** A further page below. What has already come into the list stays where it is. */
+export function nextPage(view: FeedView, posts: readonly PostAnswer[], asOf: number): FeedView {
+  const added = posts.filter(({ id }) => !view.entries.has(id));
+  const entries = new Map(view.entries);
+  for (const post of added) entries.set(post.id, { post, asOf });
+  return { ...view, entries, order: [...view.order, ...added.map(({ id }) => id)] };
+}
+
+export function withEvent(view: FeedView, event: LiveEvent, arrival: Arrival): FeedView {
+  if (event.name === 'post:deleted') {
+    const entry = view.entries.get(event.data.id);
+    return entry && entry.asOf < event.seq ? without(view, event.data.id) : view;
+  }
+  const entry = view.entries.get(event.data.id);
+  if (entry) {
+    if (entry.asOf >= event.seq) return view;
+    const post = merged(entry.post, { ...event.data, voted: entry.post.voted });
+    return withEntry(view, { ...entry, post, asOf: event.seq });
+  }
+  const isNew = event.name === 'post:created' && event.seq > view.asOf && !event.data.redacted;
+  if (!isNew || !arrival.accepts(event.data)) return view;
+  return arrived(view, { post: { ...event.data, voted: false }, asOf: event.seq }, arrival.atOnce);
+}
+
+/** A post as an answer to the user's own doing tells it: shown at once. */
+export function withOwn(view: FeedView, post: PostAnswer): FeedView {
+  const entry = view.entries.get(post.id);
+  if (!entry) return arrived(view, { post, asOf: view.asOf }, true);
+  const shown = view.pending.includes(post.id) ? revealed(view, [post.id]) : view;
+  return withEntry(shown, { ...entry, post: merged(entry.post, post) });
+}
+
+export function without(view: FeedView, postId: number): FeedView {
+  if (!view.entries.has(postId)) return view;
+  const entries = new Map(view.entries);
+  entries.delete(postId);
+  const others = (ids: readonly number[]) => ids.filter((id) => id !== postId);
+  return { ...view, entries, order: others(view.order), pending: others(view.pending) };
+}
+
+export function withTally(view: FeedView, tally: Tally): FeedView {
+  const entry = view.entries.get(tally.post_id);
+  if (!entry || entry.post.rev >= tally.rev) return view;
+  return withEntry(view, { ...entry, post: { ...entry.post, votes: tally.votes, rev: tally.rev } });
+}
+
+/** The user's vote, before the server has said anything. */
+export function voting(view: FeedView, postId: number, up: boolean): FeedView {
+  const entry = view.entries.get(postId);
+  return entry ? withEntry(view, { ...entry, vote: { up, rev: entry.post.rev } }) : view;
+}
+
+/** What became of the vote: the server's answer, or undefined if there is none and all is as it was. */
+export function voteSettled(view: FeedView, postId: number, answer: VoteView | undefined): FeedView {
+  const entry = view.entries.get(postId);
+  if (!entry) return view;
+  const { vote: _vote, ...settled } = entry;
+  if (!answer) return withEntry(view, settled);
+  const voted = withEntry(view, { ...settled, post: { ...settled.post, voted: answer.voted } });
+  return withTally(voted, answer);
+}
+
+/** Puts new posts that wait at the top of the list. */
+export function revealed(view: FeedView, postIds: readonly number[] = view.pending): FeedView {
+  const pending = view.pending.filter((id) => !postIds.includes(id));
+  return { ...view, order: [...postIds, ...view.order], pending };
+}
+
+function arrived(view: FeedView, entry: Entry, atOnce: boolean): FeedView {
+  const { id } = entry.post;
+  const entries = new Map(view.entries).set(id, entry);
+  return atOnce
+    ? { ...view, entries, order: [id, ...view.order] }
+    : { ...view, entries, pending: [id, ...view.pending] };
+}
+
+function withEntry(view: FeedView, entry: Entry): FeedView {
+  return { ...view, entries: new Map(view.entries).set(entry.post.id, entry) };
+}
+
+/** Of two states of one post the newer text and, apart from it, the newer tally. */
+function merged(known: PostAnswer, given: PostAnswer): PostAnswer {
+  const text = given.version >= known.version ? given : known;
+  const { votes, rev } = given.rev >= known.rev ? given : known;
+  return { ...text, votes, rev, voted: given.voted };
+}
+
+/** A post as it is to be shown. */
+export interface ShownPost extends PostAnswer {
+  /** Whether a vote of the user is on its way; `votes` and `voted` are as if it had arrived. */
+  voting: boolean;
+}
+
+/** Counts a vote that is on its way once: as soon as a newer tally has come, that is taken to hold it. */
+export function shown({ post, vote }: Entry): ShownPost {
+  if (!vote) return { ...post, voting: false };
+  const extra = vote.rev === post.rev ? Number(vote.up) - Number(post.voted) : 0;
+  return { ...post, votes: Math.max(0, post.votes + extra), voted: vote.up, voting: true };
+}

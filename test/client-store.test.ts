@@ -1,0 +1,264 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  type Client,
+  createClient,
+  createFeedStore,
+  type FeedStore,
+  type LiveEvent,
+  type PostAnswer,
+} from '../client/src/index.ts';
+import {
+  emptyView,
+  type FeedView,
+  firstPage,
+  nextPage,
+  revealed,
+  shown,
+  voteSettled,
+  voting,
+  withEvent,
+  withOwn,
+  withTally,
+} from '../client/src/store/feed-view.ts';
+import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { refusal } from './support/refusal.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, PASSWORD, type World } from './support/world.ts';
+
+function post(id: number, change: Partial<PostAnswer> = {}): PostAnswer {
+  return {
+    id,
+    title: `Post ${id}`,
+    content: '',
+    published: true,
+    created_at: '2025-01-01T00:00:00.000Z',
+    updated_at: '2025-01-01T00:00:00.000Z',
+    version: 1,
+    owner_id: 1,
+    owner: { id: 1, username: 'ada' },
+    votes: 0,
+    rev: 0,
+    voted: false,
+    ...change,
+  };
+}
+
+const created = (seq: number, id: number): LiveEvent => ({ seq, name: 'post:created', data: post(id) });
+const updated = (seq: number, id: number, change: Partial<PostAnswer>): LiveEvent => ({
+  seq,
+  name: 'post:updated',
+  data: post(id, change),
+});
+const deleted = (seq: number, id: number): LiveEvent => ({ seq, name: 'post:deleted', data: { id } });
+const atOnce = { accepts: () => true, atOnce: true };
+const waiting = { accepts: () => true, atOnce: false };
+const fold = (view: FeedView, events: LiveEvent[], arrival = atOnce) =>
+  events.reduce((so_far, event) => withEvent(so_far, event, arrival), view);
+
+describe('a list with its events folded into it', () => {
+  it('puts new posts on top, changes in place, and takes deleted ones away', () => {
+    const view = fold(firstPage([post(2), post(1)], 5, emptyView), [
+      created(6, 3),
+      updated(7, 1, { title: 'Changed', version: 2 }),
+      deleted(8, 2),
+    ]);
+    expect(view.order).to.deep.equal([3, 1]);
+    expect(view.entries.get(1)?.post.title).to.equal('Changed');
+  });
+
+  it('lets new posts wait until they are wanted', () => {
+    const view = fold(
+      firstPage([post(1)], 5, emptyView),
+      [created(6, 2), created(7, 3), deleted(8, 2)],
+      waiting,
+    );
+    expect(view.order).to.deep.equal([1]);
+    expect(view.pending).to.deep.equal([3]);
+    expect(revealed(view).order).to.deep.equal([3, 1]);
+    expect(revealed(view).pending).to.be.empty;
+  });
+
+  it('gives the same for events that the page holds already', () => {
+    const view = firstPage([post(2, { title: 'Newest', version: 3 }), post(1)], 9, emptyView);
+    expect(fold(view, [created(7, 2), updated(8, 2, { version: 2 }), deleted(9, 1), created(9, 4)])).to.equal(
+      view,
+    );
+  });
+
+  it('keeps the page in which it found a post from being undone by older events', () => {
+    const view = nextPage(firstPage([post(9)], 5, emptyView), [post(3, { title: 'As of 8', version: 4 })], 8);
+    expect(fold(view, [updated(7, 3, { title: 'As of 7', version: 3 })])).to.equal(view);
+    expect(fold(view, [deleted(9, 3)]).order).to.deep.equal([9]);
+  });
+
+  it('keeps the highest rev of a tally, from events and tallies in any order', () => {
+    const tallies = fc.shuffledSubarray([1, 2, 3, 4, 5, 6], { minLength: 1 });
+    fc.assert(
+      fc.property(tallies, (revs) => {
+        const view = revs.reduce(
+          (so_far, rev) =>
+            rev % 2 === 0
+              ? withTally(so_far, { post_id: 1, votes: rev * 10, rev })
+              : withEvent(so_far, updated(rev + 10, 1, { votes: rev * 10, rev, version: rev }), atOnce),
+          firstPage([post(1)], 1, emptyView),
+        );
+        expect(view.entries.get(1)?.post).to.include({
+          rev: Math.max(...revs),
+          votes: Math.max(...revs) * 10,
+        });
+      }),
+    );
+  });
+
+  it('shows a vote at once, counts it once, and takes it back if it is refused', () => {
+    const page = firstPage([post(1, { votes: 4, rev: 7 })], 1, emptyView);
+    const asShown = (view: FeedView) => shown(view.entries.get(1)!);
+    const cast = voting(page, 1, true);
+    expect(asShown(cast)).to.include({ votes: 5, voted: true, voting: true });
+    const heard = withTally(cast, { post_id: 1, votes: 5, rev: 8 });
+    expect(asShown(heard)).to.include({ votes: 5, voted: true });
+    const answered = voteSettled(heard, 1, { post_id: 1, votes: 5, rev: 8, voted: true });
+    expect(asShown(answered)).to.include({ votes: 5, voted: true, voting: false });
+    expect(asShown(voteSettled(cast, 1, undefined))).to.include({ votes: 4, voted: false, voting: false });
+  });
+
+  it("shows the user's own post at once and once", () => {
+    const own = withOwn(firstPage([post(1)], 5, emptyView), post(2));
+    expect(fold(own, [created(6, 2)], waiting).order).to.deep.equal([2, 1]);
+    const late = withOwn(fold(firstPage([post(1)], 5, emptyView), [created(6, 2)], waiting), post(2));
+    expect(late).to.deep.include({ order: [2, 1], pending: [] });
+  });
+});
+
+describe('the feed store, with a server', () => {
+  let world: World;
+  let proxy: FrameProxy;
+  let alice: Client;
+  let bob: Client;
+  let store: FeedStore;
+
+  before(async () => {
+    world = await createWorld();
+    proxy = await createFrameProxy(world.url);
+    alice = createClient({ url: proxy.url });
+    bob = createClient({ url: world.url });
+    await alice.signUp({ email: 'alice@example.org', password: PASSWORD, username: 'alice' });
+    await bob.signUp({ email: 'bob@example.org', password: PASSWORD, username: 'bob' });
+  });
+  after(async () => {
+    await proxy.close();
+    await world.close();
+  });
+  beforeEach(() => {
+    store = createFeedStore(alice, { limit: 3, feed: { reconnect: { base: 50 } } });
+  });
+  afterEach(() => {
+    proxy.drops = () => false;
+    store.close();
+  });
+
+  const titles = () => store.state.posts.map(({ title }) => title);
+  const live = () => until('the store is live', () => store.state.status.state === 'live');
+
+  it('stays what the server would answer, through everything that happens', async () => {
+    for (const title of ['One', 'Two', 'Three', 'Four']) await bob.posts.create({ title, content: '' });
+    await store.load();
+    expect(titles()).to.deep.equal(['Four', 'Three', 'Two']);
+    expect(store.state.hasMore).to.equal(true);
+    await live();
+    const five = await bob.posts.create({ title: 'Five', content: '' });
+    proxy.cut();
+    await bob.posts.update(five.id, { title: 'Five, edited' });
+    const six = await bob.posts.create({ title: 'Six', content: '' });
+    await bob.posts.remove(six.id);
+    await store.create({ title: 'My own', content: '' });
+    await store.loadMore();
+    await until('all is there', () => titles().includes('Five, edited') && !titles().includes('Six'));
+    await live();
+    const { posts } = await alice.posts.list({ limit: 100 });
+    await until('it is the same', () => titles().length === posts.length);
+    // Alice's own was shown before she heard of Bob's, so the two newest may stand either way round.
+    expect(titles().slice(2)).to.deep.equal(posts.map(({ title }) => title).slice(2));
+    expect(new Set(titles())).to.deep.equal(new Set(posts.map(({ title }) => title)));
+  });
+
+  it('lets posts wait while it is held, but not the user’s own', async () => {
+    await store.load();
+    await live();
+    const before = titles();
+    store.hold(true);
+    await bob.posts.create({ title: 'Waits', content: '' });
+    await until('it waits', () => store.state.pending === 1);
+    await store.create({ title: 'Does not wait', content: '' });
+    expect(titles()).to.deep.equal(['Does not wait', ...before]);
+    await store.reveal();
+    expect(titles().slice(0, 2)).to.have.members(['Waits', 'Does not wait']);
+    expect(store.state.pending).to.equal(0);
+  });
+
+  it('votes at once, lets the last of quick clicks count, and takes back what is refused', async () => {
+    const target = await bob.posts.create({ title: 'Vote', content: '' });
+    await store.load();
+    await live();
+    const votes = () => store.state.posts.find(({ id }) => id === target.id);
+    store.track(target.id);
+    const done = store.vote(target.id, true);
+    expect(votes()).to.include({ votes: 1, voted: true, voting: true });
+    void store.vote(target.id, false);
+    void store.vote(target.id, true);
+    void store.vote(target.id, false);
+    await done;
+    expect(votes()).to.include({ votes: 0, voted: false, voting: false });
+    expect(await alice.posts.get(target.id)).to.include({ votes: 0, voted: false });
+    await bob.votes.cast(target.id);
+    await until("another's vote is heard", () => votes()?.votes === 1);
+    proxy.drops = (frame) => frame.includes('post:deleted');
+    await bob.posts.remove(target.id);
+    const refused = store.vote(target.id, true);
+    expect(votes()).to.include({ votes: 2, voted: true });
+    expect(await refusal(refused)).to.include({ code: 'not_found' });
+    expect(votes()).to.include({ votes: 1, voted: false, voting: false });
+    proxy.drops = () => false;
+    await until('it hears that the post is gone', () => votes() === undefined);
+  });
+
+  it('keeps a post that its owner withdraws as a draft, and drops it when it is deleted', async () => {
+    await store.load();
+    await live();
+    const own = await store.create({ title: 'Mine', content: '' });
+    await alice.posts.update(own.id, { published: false });
+    const mine = () => store.state.posts.find(({ id }) => id === own.id);
+    await until('it is a draft', () => mine()?.published === false);
+    await store.edit(own.id, { published: true });
+    await until('it is published', () => mine()?.published === true);
+    await alice.posts.remove(own.id);
+    await until('it is gone', () => mine() === undefined);
+  });
+
+  it('tells once of many changes, and keeps each post the same object until it changes', async () => {
+    await store.load();
+    await live();
+    const before = store.state;
+    expect(store.state).to.equal(before);
+    let told = 0;
+    store.subscribe(() => (told += 1));
+    const [first, second] = before.posts;
+    const done = [store.vote(first!.id, true), store.vote(second!.id, true), store.vote(first!.id, false)];
+    await Promise.resolve();
+    expect(told).to.equal(1);
+    await Promise.all(done);
+    expect(store.state.posts[0]).to.not.equal(first);
+    expect(store.state.posts[2]).to.equal(before.posts[2]);
+  });
+
+  it('says why a page did not come, and loads it when asked again', async () => {
+    proxy.refusing = true;
+    await store.load();
+    expect(store.state.error).to.include({ code: 'network' });
+    proxy.refusing = false;
+    await store.load();
+    expect(store.state.error).to.equal(undefined);
+    expect(store.state.posts).to.not.be.empty;
+  });
+});
