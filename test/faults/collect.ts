@@ -4,22 +4,20 @@ import type { Cluster } from './cluster.ts';
 import type { AtRest, History, LogRow } from './history.ts';
 import type { Population } from './population.ts';
 
-/** How long to wait for stragglers beyond the bound, so that the report says how late they were. Milliseconds. */
-const GRACE = 20_000;
 /** How long tallies may take after the last event: one window, and the next look into the database. Milliseconds. */
 const SETTLE_WITHIN = 10_000;
 
 /**
  * Waits until nothing is left to be numbered and every client stands at the head.
- * @returns milliseconds since `since`; Infinity if some client never got there
+ * @returns milliseconds since `since`; Infinity if some client did not get there within the time
  */
 export async function converge(
   cluster: Cluster,
   people: Population,
   since: number,
-  bound: number,
+  within: number,
 ): Promise<number> {
-  while (Date.now() - since < bound + GRACE) {
+  while (Date.now() - since < within) {
     const head = await headOf(cluster);
     const { present } = people;
     if (head !== undefined && present.every((client) => client.ready && client.seq === head))

@@ -13,7 +13,7 @@ export interface Scene {
 }
 
 /** What a fault takes hold of; two that want the same thing do not happen at once. */
-export type Resource = 'node 0' | 'node 1' | 'node 2' | 'redis' | 'postgres' | 'front';
+export type Resource = `node ${number}` | 'redis' | 'postgres' | 'front';
 
 /** How long all may take to converge after a fault of this kind is healed (FAULTS.md, rule 9). Milliseconds. */
 export const CONVERGED_WITHIN = 5000;
@@ -22,15 +22,17 @@ export const CONVERGED_AFTER_FREEZE = 15_000;
 export interface Fault {
   /** How often it is drawn, against the others. */
   weight: number;
-  needs: (random: Random) => Resource[];
+  /** @param nodes how many there are */
+  needs: (random: Random, nodes: number) => Resource[];
   /** Resolves when it is healed: what was killed has been started and is ready. */
   inflict: (scene: Scene, needs: Resource[]) => Promise<void>;
   /** Leaves a node behind that has been frozen. */
   freezes?: boolean;
 }
 
-const someNode = (random: Random): Resource[] => [random.pick(['node 0', 'node 1', 'node 2'] as const)];
-const allNodes = (): Resource[] => ['node 0', 'node 1', 'node 2'];
+const someNode = (random: Random, nodes: number): Resource[] => [`node ${random.below(nodes)}`];
+const allNodes = (_random: Random, nodes: number): Resource[] =>
+  Array.from({ length: nodes }, (_, at): Resource => `node ${at}`);
 const redis = (): Resource[] => ['redis'];
 const postgres = (): Resource[] => ['postgres'];
 
@@ -240,7 +242,7 @@ export const faults = {
   },
   'PostgreSQL, Redis and a node together': {
     weight: 1,
-    needs: (random) => ['postgres', 'redis', ...someNode(random)],
+    needs: (random, nodes) => ['postgres', 'redis', ...someNode(random, nodes)],
     inflict: async ({ cluster }, needs) => {
       const node = nodeOf(cluster, needs);
       await Promise.all([cluster.postgres.crash(), cluster.redis?.kill(), node.process.kill()]);

@@ -78,4 +78,3 @@ function tell({ seed, violations, more, figures }: Report): void {
 }
 
 process.exitCode = (await main()) ? 0 : 1;
-setTimeout(() => console.log(process.getActiveResourcesInfo()), 1000).unref();setTimeout(() => console.log(process.getActiveResourcesInfo(), process.cpuUsage()), 4000).unref();

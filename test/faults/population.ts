@@ -12,6 +12,8 @@ export interface PopulationOptions {
   clients: number;
   /** Writes in a second, of all writers together. */
   rate: number;
+  /** The share of creations that are said twice at once. */
+  nervous: number;
 }
 
 /** Who lives on a cluster during a run: people who write, and clients that listen. */
@@ -31,7 +33,7 @@ export class Population {
   }
 
   /** Signs everybody up and connects the clients. Nobody writes yet. */
-  async settle({ writers, clients, rate }: PopulationOptions): Promise<void> {
+  async settle({ writers, clients, rate, nervous }: PopulationOptions): Promise<void> {
     const { url } = this.#cluster.node(0).process;
     this.#listener = await signUp(url, 'listener');
     for (let at = 1; at <= writers; at += 1) {
@@ -44,6 +46,7 @@ export class Population {
           urls: this.#cluster.nodes.map((node) => node.process.url),
           recorder: this.recorder,
           random: this.#random.fork(),
+          nervous,
           pace: (1000 * writers) / rate,
         }),
       );

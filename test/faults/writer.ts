@@ -13,6 +13,8 @@ export interface WriterOptions {
   random: Random;
   /** Milliseconds between two writes, on average. */
   pace: number;
+  /** The share of creations that are said twice at once, to whichever nodes. */
+  nervous: number;
 }
 
 /** After so long without an answer the outcome is unknown. Milliseconds. */
@@ -111,8 +113,7 @@ export class Writer {
     let answer: Answer;
     let doubt = false;
     for (;;) {
-      // A nervous client says it twice at once, to two nodes.
-      const twice = random.chance(0.05) ? this.#send(request) : undefined;
+      const twice = random.chance(this.#options.nervous) ? this.#send(request) : undefined;
       answer = await this.#send(request);
       const other = await twice;
       if (answer.outcome !== 'ok' && other?.outcome === 'ok') answer = other;

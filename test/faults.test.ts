@@ -1,0 +1,94 @@
+import { expect } from 'chai';
+import { type Bug, bugs } from './faults/bugs.ts';
+import { check } from './faults/checker.ts';
+import type { History } from './faults/history.ts';
+import { plantedFaults, type PlantedFault } from './faults/planted.ts';
+import { FaultyPostgres } from './faults/postgres.ts';
+import { type Report, run } from './faults/run.ts';
+import { buildTree, type Tree } from './faults/tree.ts';
+
+/** Another one finds other things: `FAULT_SEED=… npx mocha test/faults.test.ts`. */
+const SEED = Number(process.env.FAULT_SEED ?? 20_261_124);
+
+describe(`the feed under faults, seed ${SEED}`, function () {
+  this.timeout(180_000);
+  let tree: Tree;
+  let report: Report;
+
+  before(async () => {
+    tree = await buildTree();
+    report = await run({ seed: SEED, seconds: 45, cluster: { tree: tree.root } });
+  });
+  after(() => tree.remove());
+
+  it('keeps every promise', () => {
+    expect(report.violations.map(({ rule, what }) => `rule ${rule}: ${what}`)).to.deep.equal([]);
+  });
+
+  it('was put to a test that means something', () => {
+    const { faults, acknowledged, deliveries, reconnects } = report.figures;
+    expect(Object.keys(faults).length).to.be.at.least(5);
+    expect(acknowledged).to.be.at.least(200);
+    expect(deliveries).to.be.at.least(3000);
+    expect(reconnects).to.be.at.least(20);
+  });
+
+  describe('and its checker, shown the same history with a fault planted in it', () => {
+    for (const [name, { rules, plant }] of Object.entries<PlantedFault>(plantedFaults)) {
+      it(`finds ${name}`, () => {
+        const history: History = structuredClone(report.history);
+        plant(history);
+        const broken = check(history).map(({ rule }) => rule);
+        expect(broken).to.satisfy((found: number[]) => rules.some((rule) => found.includes(rule)));
+      });
+    }
+  });
+});
+
+describe('the fault harness, let loose on a service with a bug', function () {
+  this.timeout(90_000);
+  let postgres: FaultyPostgres;
+
+  before(async () => {
+    postgres = await FaultyPostgres.start();
+  });
+  after(() => postgres.stop());
+
+  it('finds nothing where no bug is planted', async () => {
+    expect(
+      await violationsWith(postgres, {
+        patches: [],
+        rules: [],
+        faults: ['slow roads', 'all client connections cut'],
+      }),
+    ).to.be.empty;
+  });
+
+  for (const [name, bug] of Object.entries<Bug>(bugs)) {
+    it(`finds that ${name}`, async () => {
+      const broken = await violationsWith(postgres, bug);
+      expect(broken).to.satisfy((found: number[]) => bug.rules.some((rule) => found.includes(rule)));
+    });
+  }
+});
+
+/** The rules that one small run of a patched service breaks. */
+async function violationsWith(postgres: FaultyPostgres, { patches, faults }: Bug): Promise<number[]> {
+  const tree = await buildTree(patches);
+  try {
+    const { violations } = await run({
+      seed: SEED,
+      seconds: 4,
+      writers: 8,
+      clients: 8,
+      rate: 60,
+      nervous: 0.3,
+      only: faults,
+      grace: 0,
+      cluster: { tree: tree.root, postgres, nodes: 1, redis: false },
+    });
+    return violations.map(({ rule }) => rule);
+  } finally {
+    await tree.remove();
+  }
+}

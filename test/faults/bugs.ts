@@ -1,0 +1,124 @@
+import type { Rule } from './checker.ts';
+import type { FaultName } from './faults.ts';
+import type { Patch } from './tree.ts';
+
+/** A bug that the service could have had, as a change of its sources, and how the harness must notice. */
+export interface Bug {
+  patches: readonly Patch[];
+  /** One at least of the violations found must be of one of these rules. */
+  rules: readonly Rule[];
+  /** What brings it to light. */
+  faults: readonly FaultName[];
+}
+
+const delivery = 'server/gateway/delivery.ts';
+const writeFrame: Pick<Patch, 'file' | 'find'> = {
+  file: delivery,
+  find: 'subscriber.write(frame);\n      subscriber.seq = entry.seq;',
+};
+const join: Pick<Patch, 'file' | 'find'> = {
+  file: delivery,
+  find: 'this.#live.add(subscriber);\n      return;',
+};
+
+export const bugs = {
+  'an event in seven is not written to the socket': {
+    patches: [
+      {
+        ...writeFrame,
+        replace: 'if (entry.seq % 7 !== 0) subscriber.write(frame);\n subscriber.seq = entry.seq;',
+      },
+    ],
+    rules: [10],
+    faults: ['a third of the client connections cut'],
+  },
+  'an event in seven is written to the socket twice': {
+    patches: [
+      {
+        ...writeFrame,
+        replace:
+          'subscriber.write(frame);\n if (entry.seq % 7 === 0) subscriber.write(frame);\n subscriber.seq = entry.seq;',
+      },
+    ],
+    rules: [4],
+    faults: ['a third of the client connections cut'],
+  },
+  'an event in seven is written to the socket after the next': {
+    patches: [
+      {
+        ...writeFrame,
+        replace:
+          'if (entry.seq % 7 !== 0) subscriber.write(frame); else setTimeout(() => subscriber.write(frame), 200);\n subscriber.seq = entry.seq;',
+      },
+    ],
+    rules: [3, 10],
+    faults: ['a third of the client connections cut'],
+  },
+  'now and then a vote counts twice': {
+    patches: [
+      {
+        file: 'migrations/20261124000002-posts-and-votes.cjs',
+        find: 'set votes = t.votes + c.by,',
+        replace: 'set votes = t.votes + c.by + (random() < 0.2)::integer,',
+      },
+    ],
+    rules: [7],
+    faults: ['a third of the client connections cut'],
+  },
+  'an idempotency key is no reason not to write': {
+    patches: [
+      {
+        file: 'server/posts/idempotency.ts',
+        find: 'if (claimed.length > 0) return undefined;',
+        replace: 'return undefined;',
+      },
+    ],
+    rules: [4],
+    faults: ['a third of the client connections cut'],
+  },
+  'numbering goes by the serial id, and never looks back': {
+    patches: [
+      {
+        file: 'migrations/20261124000003-feed.cjs',
+        find: 'from outbox w order by w.id limit at_most',
+        replace:
+          'from outbox w where w.id > (select coalesce(max(e.outbox_id), 0) from events e) order by w.id limit at_most',
+      },
+    ],
+    rules: [1],
+    faults: ['slow roads'],
+  },
+  'a resume joins the live room a moment late': {
+    patches: [
+      {
+        ...join,
+        replace:
+          'setTimeout(() => { subscriber.seq = this.#feed.seq; this.#live.add(subscriber); }, 30);\n return;',
+      },
+    ],
+    rules: [10],
+    faults: ['all client connections cut'],
+  },
+  'the cursor moves before the ring is loaded': {
+    patches: [
+      {
+        file: 'server/feed/ring.ts',
+        find: 'this.#entries.push(entry);',
+        replace: 'setTimeout(() => this.#entries.push(entry), 30);',
+      },
+      {
+        file: 'server/feed/ring.ts',
+        find: 'return this.#last - (this.#entries.length - this.#start);',
+        replace: 'return (this.#entries[this.#start]?.seq ?? this.#last + 1) - 1;',
+      },
+      {
+        file: delivery,
+        find: 'if (subscriber.seq < this.#feed.seq) {',
+        replace: 'if (page.length === REPLAY_PAGE) {',
+      },
+      { ...join, replace: 'subscriber.seq = this.#feed.seq;\n this.#live.add(subscriber);\n return;' },
+    ],
+    rules: [10],
+    faults: ['all client connections cut'],
+  },
+} satisfies Record<string, Bug>;
