@@ -5,37 +5,58 @@ import type { Tally } from '../events.ts';
 const SLACK = 5000;
 /** Tallies told at most; of more, the ones that changed last. */
 const MOST = 4000;
-/** For how long an answer serves others who ask the same. Milliseconds. */
-const SHARED = 1000;
+/** Clients whose positions lie this close together are told the same: a few tallies more than they missed. */
+const STEP = 100;
+
+/** How long those who ask are gathered before one read answers them. Milliseconds. */
+const GATHERING = 50;
+
+/** A read that has not begun yet, and all who wait for it. */
+interface Pending {
+  tallies: Promise<Tally[]>;
+  begin: () => Promise<void>;
+}
 
 /**
  * The tallies that changed since a client saw its last event. Votes are no events: a client that was away, or that came
  * from a list to the feed, would otherwise show an old number until somebody votes again.
  *
  * Each event says how far the transactions had ended when it was numbered. Whatever tally is not older than that of an
- * event some seconds before the client's position is told; what the client knew already it recognises by `rev`. Clients
- * that return together stand at the same position and share one answer.
+ * event some seconds before the client's position is told; what the client knew already it recognises by `rev`.
+ *
+ * Clients that return together share an answer, and one is read at a time, so the database is asked no more often than
+ * it can answer. An answer is shared only by those who asked before it was begun: what changes later they hear live.
  */
 export class MissedTallies {
   readonly #pool: pg.Pool;
-  readonly #answers = new Map<string, { at: number; tallies: Promise<Tally[]> }>();
+  readonly #pending = new Map<number, Pending>();
+  #reading = false;
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
   }
 
-  /** @param after the position of the client */
+  /** @param after the position of the client, which must be hearing the live tallies already */
   since(after: number): Promise<Tally[]> {
-    const key = String(after);
-    const now = Date.now();
-    for (const [old, { at }] of this.#answers) if (now - at > SHARED) this.#answers.delete(old);
-    let answer = this.#answers.get(key);
-    if (!answer) {
-      answer = { at: now, tallies: this.#read(after) };
-      answer.tallies.catch(() => this.#answers.delete(key));
-      this.#answers.set(key, answer);
+    const position = after - (after % STEP);
+    let pending = this.#pending.get(position);
+    if (!pending) {
+      const { promise, resolve, reject } = withResolvers<Tally[]>();
+      pending = { tallies: promise, begin: () => this.#read(position).then(resolve, reject) };
+      this.#pending.set(position, pending);
+      if (!this.#reading) void this.#readAll();
     }
-    return answer.tallies;
+    return pending.tallies;
+  }
+
+  async #readAll(): Promise<void> {
+    this.#reading = true;
+    for (const [position, { begin }] of this.#pending) {
+      await new Promise((resolve) => setTimeout(resolve, GATHERING));
+      this.#pending.delete(position); // who asks from here on waits for the next read
+      await begin();
+    }
+    this.#reading = false;
   }
 
   async #read(after: number): Promise<Tally[]> {
@@ -47,11 +68,27 @@ export class MissedTallies {
         where p.published and t.rev > 0 and t.xid >= coalesce((
           select e.horizon from events e
           where e.seq <= $1
-            and e.created_at < (select l.created_at from events l where l.seq = $1) - $2 * interval '1 millisecond'
+            and e.created_at < (select l.created_at from events l where l.seq >= $1 order by l.seq limit 1)
+              - $2 * interval '1 millisecond'
           order by e.seq desc limit 1), '0')
         order by t.xid desc limit $3`,
       values: [after, SLACK, MOST],
     });
     return rows;
   }
+}
+
+/** `Promise.withResolvers`, which Node 20 does not have. */
+function withResolvers<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: unknown) => void;
+} {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
 }
