@@ -11,6 +11,13 @@ export interface WireEvent {
 /** Headers of a WebSocket handshake. */
 type Headers = Record<string, string>;
 
+const open = new Set<RawClient>();
+
+/** Ends whatever a test has left open, whether it passed or failed. */
+export function endRawClients(): void {
+  for (const client of open) client.terminate();
+}
+
 /** A bare WebSocket that speaks Engine.IO 4 and Socket.IO 5 by hand, so that it can break their rules. */
 export class RawClient {
   readonly ws: WebSocket;
@@ -28,8 +35,10 @@ export class RawClient {
     this.ws.on('close', (code) => {
       this.closed = true;
       this.closeCode = code;
+      open.delete(this);
     });
     this.ws.on('error', () => undefined); // a close follows
+    open.add(this);
   }
 
   /** Opens a connection without a handshake of Socket.IO. */

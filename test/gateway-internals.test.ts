@@ -1,0 +1,104 @@
+import { expect } from 'chai';
+import * as ws from 'ws';
+import type { Subscriber } from '../server/gateway/subscriber.ts';
+import { encodeEntry, encodeMessage } from '../server/gateway/encoding.ts';
+import { RawClient } from './support/raw-client.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+/** What the gateway looks into without a public promise. A new version of ws or engine.io that changes it fails here. */
+describe('the insides of ws and engine.io that the gateway uses', () => {
+  let world: World;
+  let alice: TestUser;
+
+  before(async () => {
+    world = await createWorld();
+    alice = await world.user('alice');
+  });
+  after(() => world.close());
+
+  /** The server's side of a connection. */
+  const connection = () => {
+    const [socket] = world.server.service.gateway.io.of('/').sockets.values();
+    return {
+      subscriber: socket!.data as Subscriber,
+      engine: socket!.conn as unknown as {
+        readyState: string;
+        writeBuffer: unknown[];
+        transport: {
+          socket: { bufferedAmount: number; terminate: unknown; _sender: { sendFrame: unknown } };
+          writable: boolean;
+          _canSendPreEncodedFrame(packet: object): boolean;
+        };
+      },
+    };
+  };
+
+  it('ws frames a text as a header and the payload itself', () => {
+    const { Sender } = ws as unknown as { Sender: { frame(data: Buffer, options: object): Buffer[] } };
+    const data = Buffer.from('x'.repeat(300));
+    const frame = Sender.frame(data, { readOnly: false, mask: false, rsv1: false, opcode: 1, fin: true });
+    expect(frame).to.have.lengthOf(2);
+    expect([...frame[0]!]).to.deep.equal([0x81, 126, 1, 44]);
+    expect(frame[1]).to.equal(data);
+  });
+
+  it('a message is a Socket.IO packet in one frame, with its size in bytes', () => {
+    const { packet, frame, size } = encodeMessage('feed:head', { seq: 7 });
+    expect(packet).to.equal('2["feed:head",{"seq":7}]');
+    expect(Buffer.concat(frame!).subarray(2).toString()).to.equal(`4${packet}`);
+    expect(size).to.equal(packet.length + 1);
+    const entry = { seq: 3, name: 'post:deleted', postId: 1, json: '{"id":1}', at: 0 } as const;
+    expect(encodeEntry(entry).packet).to.equal('2["post:deleted",{"id":1},{"seq":3}]');
+    expect(encodeEntry(entry)).to.equal(encodeEntry(entry));
+    expect(encodeMessage('votes', [{ post_id: 1, votes: 1, rev: 1 }]).size).to.be.above(20);
+  });
+
+  it('engine.io takes a frame that was made before, and writes it as it is', async () => {
+    const client = await RawClient.join(world.url, { token: alice.token, feed: 'off' });
+    const { engine, subscriber } = connection();
+    expect(engine.readyState).to.equal('open');
+    expect(engine.transport.socket._sender.sendFrame).to.be.a('function');
+    expect(engine.transport.socket.terminate).to.be.a('function');
+    const message = encodeMessage('feed:head', { seq: 99 });
+    expect(engine.transport._canSendPreEncodedFrame({ options: { wsPreEncodedFrame: message.frame } })).to.be
+      .true;
+    subscriber.write(message);
+    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":99}]'));
+    client.terminate();
+  });
+
+  it('without a frame the public road is taken, to the same effect', async () => {
+    const client = await RawClient.join(world.url, { token: alice.token, feed: 'off' });
+    connection().subscriber.write({ ...encodeMessage('feed:head', { seq: 98 }), frame: undefined });
+    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":98}]'));
+    client.terminate();
+  });
+
+  it('what a client has not read is seen in bytes, in whichever queue it waits', async () => {
+    const client = await RawClient.join(world.url, { token: alice.token, feed: 'off' });
+    const { engine, subscriber } = connection();
+    expect(subscriber.pending).to.equal(0);
+    client.pause();
+    // The kernel takes some megabytes; what goes beyond is ours.
+    const big = encodeMessage('session:closed', { code: 'reset', detail: '\u20ac'.repeat(20_000) });
+    let written = 0;
+    while (subscriber.pending < 100_000 && written < 40_000_000) {
+      subscriber.write(big);
+      written += big.size;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const before = subscriber.pending;
+    expect(before).to.be.within(100_000, 1_000_000);
+    expect(engine.transport.socket.bufferedAmount).to.be.above(0);
+    expect(engine.transport.writable).to.be.false;
+    const waiting = engine.writeBuffer.length;
+    subscriber.write(big);
+    expect(engine.writeBuffer).to.have.lengthOf(waiting + 1);
+    expect(subscriber.pending - before).to.be.within(big.size, big.size + 14);
+    const { gateway } = world.server.service;
+    subscriber.terminate();
+    await until('the socket to be forgotten', () => gateway.size === 0);
+    client.terminate();
+  });
+});

@@ -1,0 +1,88 @@
+import { expect } from 'chai';
+import type pg from 'pg';
+import { createFeedPool } from '../server/database/connection.ts';
+import { createLogger } from '../server/logger.ts';
+import { readHead, readLog } from '../server/outbox/log.ts';
+import { Pruner } from '../server/outbox/prune.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+
+const DAY = 86_400_000;
+
+describe('pruning', () => {
+  let database: TestDatabase;
+  let pool: pg.Pool;
+  let pruner: Pruner;
+
+  beforeEach(async () => {
+    database = await createDatabase();
+    pool = createFeedPool(database.url, createLogger('silent'), 4);
+    pruner = new Pruner(pool, createLogger('silent'), 7 * DAY);
+  });
+  afterEach(async () => {
+    pruner.stop();
+    await pool.end();
+    await database.drop();
+  });
+
+  /** Events in the log, of which the first are this many days old. */
+  const fill = async (old: number, young: number, days = 8) => {
+    await pool.query(
+      `insert into outbox (name, post_id, data) select 'post:deleted', n, json_build_object('id', n) from generate_series(1, ${old + young}) n`,
+    );
+    while ((await pool.query('select * from number_events(500)')).rowCount);
+    await pool.query(`update events set created_at = now() - interval '${days} days' where seq <= ${old}`);
+  };
+
+  it('takes away what is older than the retention, in many small steps, and moves the floor with it', async () => {
+    await fill(4500, 20);
+    await pruner.prune();
+    expect(await readHead(pool)).to.include({ seq: 4520, floor: 4500 });
+    expect((await readLog(pool, 4500)).map(({ seq }) => seq)).to.deep.equal(
+      Array.from({ length: 20 }, (_, at) => 4501 + at),
+    );
+    await pruner.prune();
+    expect(await readHead(pool)).to.include({ floor: 4500 });
+  });
+
+  it('takes nothing that is young, and leaves the head where it is when everything is old', async () => {
+    await fill(30, 0, 6);
+    await pruner.prune();
+    expect(await readHead(pool)).to.include({ seq: 30, floor: 0 });
+    await pool.query(`update events set created_at = now() - interval '8 days'`);
+    await pruner.prune();
+    expect(await readHead(pool)).to.include({ seq: 30, floor: 30 });
+    await fill(0, 1);
+    expect((await readLog(pool, 30)).map(({ seq }) => seq)).to.deep.equal([31]);
+  });
+
+  it('does no harm when several nodes prune while events are numbered', async () => {
+    await fill(6000, 0);
+    const others = [1, 2, 3].map(() => new Pruner(pool, createLogger('silent'), 7 * DAY));
+    await Promise.all([
+      ...others.map((other) => other.prune()),
+      (async () => {
+        for (let at = 0; at < 50; at += 1) await fill(0, 1);
+      })(),
+    ]);
+    expect(await readHead(pool)).to.include({ seq: 6050, floor: 6000 });
+    expect(await readLog(pool, 6000)).to.have.lengthOf(50);
+  });
+
+  it('takes away ended sessions, old revocations and the idempotency keys of yesterday, and no others', async () => {
+    await pool.query(`
+      insert into users (id, email, username, password_hash) values (1, 'a@example.org', 'alice', 'x');
+      insert into sessions (id, user_id, expires_at) values
+        ('00000000-0000-4000-8000-000000000001', 1, now() - interval '25 hours'),
+        ('00000000-0000-4000-8000-000000000002', 1, now() - interval '23 hours'),
+        ('00000000-0000-4000-8000-000000000003', 1, now() + interval '1 hour');
+      insert into revocations (user_id, created_at) values (1, now() - interval '49 hours'), (1, now() - interval '47 hours');
+      insert into idempotency_keys (user_id, key, request_hash, created_at) values
+        (1, 'old', '\\x00', now() - interval '25 hours'), (1, 'young', '\\x00', now() - interval '23 hours');
+    `);
+    await pruner.prune();
+    const left = await pool.query(`
+      select (select count(*) from sessions) as sessions, (select count(*) from revocations) as revocations,
+        (select string_agg(key, ',') from idempotency_keys) as keys`);
+    expect(left.rows[0]).to.deep.equal({ sessions: 2, revocations: 1, keys: 'young' });
+  });
+});

@@ -1,0 +1,433 @@
+import { expect } from 'chai';
+import type { PostView, Ready } from '../server/events.ts';
+import type { Follower } from '../server/feed/follower.ts';
+import { createLogger } from '../server/logger.ts';
+import { Pruner } from '../server/outbox/prune.ts';
+import { endRawClients, RawClient } from './support/raw-client.ts';
+import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+import { startWriters } from './support/writers.ts';
+
+const ELSEWHERE = '00000000-0000-4000-8000-000000000000';
+
+describe('coming back with a position', function () {
+  this.timeout(60_000);
+  let world: World;
+  let users: TestUser[];
+  let alice: TestUser;
+
+  before(async () => {
+    world = await createWorld();
+    users = await Promise.all(['alice', 'bob', 'carol', 'dave'].map((name) => world.user(name)));
+    alice = users[0]!;
+  });
+  afterEach(endRawClients);
+  after(() => world.close());
+
+  const head = () => world.ctx.feed.seq;
+  const epoch = () => world.ctx.feed.epoch;
+  const write = async (many: number) => {
+    for (let at = 0; at < many; at += 1) await alice.post('/posts', { title: `post ${at}`, content: 'text' });
+    await until('the node to have them', async () => head() === (await logHead()));
+  };
+  const logHead = async () => {
+    const { rows } = await world.ctx.feedPool.query<{ seq: number }>(
+      'select seq from feed_head where not exists (select from outbox)',
+    );
+    return rows[0]?.seq;
+  };
+
+  /** Statements on the log while something is done, by their name. */
+  const countQueries = async (work: () => Promise<void>): Promise<Map<string, number>> => {
+    const pool = world.ctx.feedPool;
+    const counts = new Map<string, number>();
+    const query = pool.query.bind(pool) as (...args: unknown[]) => unknown;
+    pool.query = ((...args: unknown[]) => {
+      const { name = 'other' } = args[0] as { name?: string };
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+      return query(...args);
+    }) as typeof pool.query;
+    try {
+      await work();
+    } finally {
+      Reflect.deleteProperty(pool, 'query');
+    }
+    return counts;
+  };
+
+  describe('is answered', () => {
+    it('current, when nothing was missed', async () => {
+      await write(1);
+      const ready = await readyOf(world.socket({ token: alice.token, after: head(), epoch: epoch() }));
+      expect(ready).to.deep.equal({ outcome: 'current', epoch: epoch(), seq: head(), user_id: alice.id });
+    });
+
+    it('replayed, after all that was missed and before the first live event', async () => {
+      const after = head();
+      await write(5);
+      const socket = world.socket({ token: alice.token, after, epoch: epoch() });
+      const heard = record(socket);
+      const before: number[] = [];
+      socket.once('ready', () => before.push(...heard.map(({ seq }) => seq)));
+      const ready = await readyOf(socket);
+      expect(ready).to.deep.include({ outcome: 'replayed', seq: after + 5 });
+      expect(before).to.deep.equal([1, 2, 3, 4, 5].map((step) => after + step));
+      await write(1);
+      await until('the live event', () => heard.length === 6);
+      expect(heard.at(-1)?.seq).to.equal(after + 6);
+    });
+
+    it('reset: future, after it has waited for a node that may be behind', async () => {
+      const began = Date.now();
+      const ready = await readyOf(world.socket({ token: alice.token, after: head() + 1000 }));
+      expect(ready).to.deep.include({ outcome: 'reset', reason: 'future', seq: head() });
+      expect(Date.now() - began).to.be.within(1000, 5000);
+    });
+
+    it('not reset, when the node catches up with its client meanwhile', async () => {
+      const after = head() + 1;
+      const socket = world.socket({ token: alice.token, after });
+      await new Promise((resolve) => socket.once('connect', () => resolve(undefined)));
+      const ready = readyOf(socket);
+      await write(1);
+      expect(await ready).to.deep.include({ outcome: 'current', seq: after });
+    });
+
+    it('reset: epoch_changed, for a position of another numbering', async () => {
+      const ready = await readyOf(world.socket({ token: alice.token, after: 1, epoch: ELSEWHERE }));
+      expect(ready).to.deep.include({
+        outcome: 'reset',
+        reason: 'epoch_changed',
+        seq: head(),
+        epoch: epoch(),
+      });
+    });
+
+    it('and the feed goes on from the position of the answer, whatever it was', async () => {
+      const auths = [
+        {},
+        { after: head() },
+        { after: 0 },
+        { after: 5, epoch: ELSEWHERE },
+        { after: head() + 10_000 },
+      ];
+      const writers = startWriters(users);
+      try {
+        await Promise.all(
+          auths.map(async (auth) => {
+            const socket = world.socket({ token: alice.token, ...auth });
+            const heard = record(socket);
+            const { seq, outcome } = await readyOf(socket);
+            await until('live events', () => (heard.at(-1)?.seq ?? 0) > seq + 20);
+            const from = outcome === 'replayed' ? (auth.after ?? 0) : seq;
+            expect(
+              firstFault(
+                heard.map((event) => event.seq),
+                from,
+              ),
+              outcome,
+            ).to.be.undefined;
+          }),
+        );
+      } finally {
+        await writers.stop();
+      }
+    });
+  });
+
+  it('from a list has no hole: the list with the events after it folded in is what a list says in the end', async () => {
+    const writers = startWriters(users);
+    const views = await Promise.all(
+      Array.from({ length: 30 }, async (_, client) => {
+        await new Promise((resolve) => setTimeout(resolve, client * 40));
+        const list = await alice.get<PostView[]>('/posts?limit=100');
+        const after = Number(list.headers.get('x-feed-seq'));
+        const at = list.headers.get('x-feed-epoch') ?? '';
+        const socket = world.socket({ token: alice.token, after, epoch: at, tallies: 'none' });
+        const heard = record(socket);
+        expect((await readyOf(socket)).outcome).to.be.oneOf(['current', 'replayed']);
+        return { after, heard, list: list.body, socket };
+      }),
+    );
+    await writers.stop();
+    await until('the node to have all', async () => head() === (await logHead()));
+    const end = await alice.get<PostView[]>('/posts?limit=100');
+    for (const { after, heard, list, socket } of views) {
+      await until('the newest event', () => heard.at(-1)?.seq === head());
+      expect(
+        firstFault(
+          heard.map(({ seq }) => seq),
+          after,
+        ),
+      ).to.be.undefined;
+      // The list may be ahead of its position: what has been written and not been numbered comes again.
+      const known = new Map(list.map((post) => [post.id, post.content]));
+      for (const { name, post } of heard) {
+        if (name === 'post:deleted') known.delete(post.id);
+        else known.set(post.id, post.content ?? '');
+      }
+      const listed = end.body.filter((post) => post.published);
+      const seen = listed.filter((post) => known.has(post.id));
+      expect(seen).not.to.be.empty;
+      for (const post of seen) expect(known.get(post.id), `post ${post.id}`).to.equal(post.content);
+      // A list that was not full had everything.
+      if (list.length < 100) expect(seen).to.have.lengthOf(listed.length);
+      socket.disconnect();
+    }
+  });
+
+  it('again and again, amid live batches, hands every client everything once, in one order', async () => {
+    const writers = startWriters(users);
+    const start = head();
+    const said = new Map<number, string>();
+    const differing: number[] = [];
+    const wander = async (ends: number) => {
+      let after = start;
+      const seqs: number[] = [];
+      while (Date.now() < ends) {
+        const client = await RawClient.open(world.url);
+        client.send(`40${JSON.stringify({ token: alice.token, after, epoch: epoch() })}`);
+        // Some leave at once, amid the replay; the others when they have got somewhere.
+        if (Math.random() < 0.2) await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
+        else await until('something new', () => client.seqs().length > 0 || client.closed, 10_000);
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 50));
+        if (Math.random() < 0.5) client.terminate();
+        else client.ws.close();
+        for (const { name, args } of client.events.filter((event) => event.name.startsWith('post:'))) {
+          const [post, { seq }] = args as [{ id: number }, { seq: number }];
+          seqs.push(seq);
+          const text = `${name} ${post.id}`;
+          if ((said.get(seq) ?? text) !== text) differing.push(seq);
+          said.set(seq, text);
+        }
+        after = seqs.at(-1) ?? after;
+      }
+      return seqs;
+    };
+    const all = await Promise.all(Array.from({ length: 25 }, () => wander(Date.now() + 5000)));
+    await writers.stop();
+    for (const seqs of all) {
+      expect(seqs.length).to.be.above(10);
+      expect(firstFault(seqs, start)).to.be.undefined;
+    }
+    expect(differing).to.be.empty;
+  });
+
+  it('would be found wanting by the same check if it joined the live room a tick late', async () => {
+    const writers = startWriters(users);
+    try {
+      let found: string | undefined;
+      await until(
+        'a hole',
+        async () => {
+          const after = head() - 5;
+          const seqs = await joinLate(world.ctx.feed, after);
+          found = firstFault(seqs, after);
+          return found !== undefined;
+        },
+        20_000,
+      );
+      expect(found).to.match(/^after \d+ came \d+$/);
+    } finally {
+      await writers.stop();
+    }
+  });
+
+  it('is served out of memory, however many come at once', async () => {
+    await write(60);
+    const newest = head();
+    const clients: RawClient[] = [];
+    const began = Date.now();
+    const counts = await countQueries(async () => {
+      clients.push(
+        ...(await Promise.all(
+          Array.from({ length: 300 }, (_, at) =>
+            RawClient.join(world.url, { token: alice.token, after: newest - 50 + (at % 50), epoch: epoch() }),
+          ),
+        )),
+      );
+    });
+    expect(counts.get('log-page') ?? 0).to.equal(0);
+    // What is asked of the database for all of them depends on the time that it took, not on their number.
+    const other = [...counts].filter(([name]) => name !== 'feed-tail' && name !== 'number-events');
+    const asked = other.reduce((sum, [, count]) => sum + count, 0);
+    expect(asked, JSON.stringify(other)).to.be.below(2 + (Date.now() - began) / 50);
+    for (const [at, client] of clients.entries()) {
+      const after = newest - 50 + (at % 50);
+      expect(firstFault(client.seqs(), after)).to.be.undefined;
+      expect(client.seqs().at(-1)).to.equal(newest);
+      client.terminate();
+    }
+  });
+
+  describe('of long ago', () => {
+    let old: number;
+
+    before(async () => {
+      old = head();
+      await fillLog(21_000);
+      expect(world.ctx.feed.recent(old)).to.be.undefined;
+    });
+
+    /** As another node would: committed outbox rows, which whoever comes first numbers. */
+    const fillLog = async (many: number) => {
+      await world.ctx.db.sequelize.query(`
+        insert into outbox (name, post_id, data)
+        select 'post:updated', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 't', 'content', 'c',
+          'owner', json_build_object('id', 1, 'username', 'u')) from generate_series(1, ${many}) n`);
+      await until('all to be numbered and followed', () => head() >= old + many, 30_000);
+    };
+
+    it('is served from the log and then out of memory, while events go on', async () => {
+      const writers = startWriters([alice], 20);
+      const clients = await Promise.all(
+        [0, 1, 500, 900].map((step) =>
+          RawClient.open(world.url).then((client) => {
+            client.send(`40${JSON.stringify({ token: alice.token, after: old + step, epoch: epoch() })}`);
+            return { client, after: old + step };
+          }),
+        ),
+      );
+      for (const { client, after } of clients) {
+        await until('ready', () => client.heard('ready').length > 0, 30_000);
+        const [ready] = client.heard('ready')[0] as [Ready];
+        expect(ready.outcome).to.equal('replayed');
+        await until('the live events', () => (client.seqs().at(-1) ?? 0) > ready.seq + 3);
+        expect(firstFault(client.seqs(), after)).to.be.undefined;
+        client.terminate();
+      }
+      await writers.stop();
+    });
+
+    it('reads the log for few clients at once', async () => {
+      let reading = 0;
+      let most = 0;
+      const pool = world.ctx.feedPool;
+      const query = pool.query.bind(pool) as (...args: unknown[]) => Promise<unknown>;
+      pool.query = (async (...args: unknown[]) => {
+        const page = (args[0] as { name?: string }).name === 'log-page';
+        if (page) most = Math.max(most, (reading += 1));
+        try {
+          return await query(...args);
+        } finally {
+          if (page) reading -= 1;
+        }
+      }) as typeof pool.query;
+      try {
+        const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(world.url)));
+        for (const client of clients) client.send(`40${JSON.stringify({ token: alice.token, after: old })}`);
+        await until('some pages', () => clients.every((client) => client.seqs().length > 300), 20_000);
+        // Those who wait for their turn and go away are not read for.
+        for (const client of clients) client.terminate();
+        await until('the reading to end', () => reading === 0);
+      } finally {
+        Reflect.deleteProperty(pool, 'query');
+      }
+      // Two replays, and the node's own follower or sequencer.
+      expect(most).to.be.within(1, 4);
+    });
+
+    it('is too old, when the log has been pruned since', async () => {
+      await world.ctx.db.sequelize.query(
+        `update events set created_at = now() - interval '8 days' where seq <= ${old + 10}`,
+      );
+      const pruner = new Pruner(world.ctx.feedPool, createLogger('silent'), world.ctx.config.eventRetention);
+      await pruner.prune();
+      await until('the node to know', () => world.ctx.feed.logFloor === old + 10);
+      const ready = await readyOf(world.socket({ token: alice.token, after: old + 9, epoch: epoch() }));
+      expect(ready).to.deep.include({ outcome: 'reset', reason: 'too_old', seq: head() });
+      const socket = world.socket({ token: alice.token, after: old + 10, epoch: epoch() });
+      const heard = record(socket);
+      expect((await readyOf(socket)).outcome).to.equal('replayed');
+      expect(heard[0]?.seq).to.equal(old + 11);
+      expect((await alice.get(`/events?after=${old + 9}`)).status).to.equal(410);
+    });
+  });
+
+  describe('is not told the text of a post that was deleted or withdrawn', () => {
+    const SECRET_TITLE = 'the title that is gone';
+    const SECRET_TEXT = 'the text that is gone';
+    let after: number;
+    let live: Heard[];
+
+    before(async () => {
+      const socket = world.socket({ token: alice.token });
+      live = record(socket);
+      after = (await readyOf(socket)).seq;
+      const ids: number[] = [];
+      for (let at = 0; at < 2; at += 1) {
+        const { body } = await alice.post<{ id: number }>('/posts', {
+          title: SECRET_TITLE,
+          content: SECRET_TEXT,
+        });
+        await alice.patch(`/posts/${body.id}`, { content: `${SECRET_TEXT} again` });
+        ids.push(body.id);
+      }
+      await alice.delete(`/posts/${ids[0]}`);
+      await alice.patch(`/posts/${ids[1]}`, { published: false });
+      await until('all six events', () => live.length === 6);
+      // It was told while it was there.
+      expect(JSON.stringify(live)).to.include(SECRET_TITLE).and.include(SECRET_TEXT);
+    });
+
+    const clean = (text: string) => {
+      expect(text).to.include('redacted').and.include('post:deleted');
+      expect(text).not.to.include(SECRET_TITLE);
+      expect(text).not.to.include(SECRET_TEXT);
+      expect(text).not.to.include('"username":"alice"');
+    };
+
+    it('out of memory', async () => {
+      const entries = world.ctx.feed.recent(after);
+      expect(entries).to.have.lengthOf(6);
+      clean(JSON.stringify(entries));
+      const socket = world.socket({ token: alice.token, after, epoch: epoch() });
+      const heard = record(socket);
+      await readyOf(socket);
+      expect(heard).to.have.lengthOf(6);
+      clean(JSON.stringify(heard));
+    });
+
+    it('out of the log', async () => {
+      const { rows } = await world.ctx.feedPool.query('select * from events where seq > $1', [after]);
+      clean(JSON.stringify(rows));
+      const everywhere = await world.ctx.feedPool.query<{ found: number }>(
+        `select (select count(*) from events where data::text like $1) + (select count(*) from outbox where data::text like $1) as found`,
+        [`%${SECRET_TEXT}%`],
+      );
+      expect(everywhere.rows[0]?.found).to.equal(0);
+    });
+
+    it('over REST', async () => {
+      clean(JSON.stringify((await alice.get(`/events?after=${after}`)).body));
+    });
+
+    it('but is told that of a post which was published again', async () => {
+      const { body } = await alice.post<{ id: number }>('/posts', {
+        title: 'on and off',
+        content: 'old text',
+      });
+      await alice.patch(`/posts/${body.id}`, { published: false });
+      await alice.patch(`/posts/${body.id}`, { published: true, content: 'new text' });
+      await until('all of it', () => live.length === 9);
+      const text = JSON.stringify((await alice.get(`/events?after=${after + 6}`)).body);
+      expect(text).not.to.include('old text');
+      expect(text).to.include('new text');
+      expect(JSON.stringify(world.ctx.feed.recent(after + 6))).not.to.include('old text');
+    });
+  });
+});
+
+/** What the gateway must not do: what it has missed is read, and only a moment later does it begin to listen. */
+async function joinLate(feed: Follower, after: number): Promise<number[]> {
+  const seqs = (feed.recent(after) ?? []).map(({ seq }) => seq);
+  await new Promise((resolve) => setImmediate(resolve));
+  let listening = true;
+  feed.on('events', (entries) => {
+    if (listening) seqs.push(...entries.map(({ seq }) => seq));
+  });
+  await until('an event', () => (seqs.at(-1) ?? 0) > after + 6);
+  listening = false;
+  return seqs;
+}

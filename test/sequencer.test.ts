@@ -1,0 +1,237 @@
+import { expect } from 'chai';
+import pg from 'pg';
+import { createFeedPool, Database } from '../server/database/connection.ts';
+import { createLogger } from '../server/logger.ts';
+import { append, onAppended } from '../server/outbox/append.ts';
+import { readLog } from '../server/outbox/log.ts';
+import { type Numbered, Sequencer } from '../server/outbox/sequencer.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { until } from './support/waiting.ts';
+
+/** One write as its writer saw it. Times are of one monotonic clock, in milliseconds. */
+interface Write {
+  key: number;
+  outcome: 'ok' | 'aborted';
+  began: number;
+  ended: number;
+}
+
+describe('the sequencer', function () {
+  this.timeout(60_000);
+  const log = createLogger('silent');
+  let database: TestDatabase;
+  let db: Database;
+  let pool: pg.Pool;
+  const running: Sequencer[] = [];
+  const batches: Numbered[] = [];
+
+  beforeEach(async () => {
+    database = await createDatabase();
+    db = new Database({ url: database.url, pool: 20, log });
+    pool = createFeedPool(database.url, log, 5);
+    batches.length = 0;
+  });
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((sequencer) => sequencer.stop()));
+    await pool.end();
+    await db.close();
+    await database.drop();
+  });
+
+  const start = (on = pool): Sequencer => {
+    const sequencer = new Sequencer(on, log, (batch) => batches.push(batch));
+    running.push(sequencer);
+    sequencer.start();
+    return sequencer;
+  };
+
+  const count = async (sql: string) =>
+    (await pool.query<{ n: number }>(`select count(*) as n from ${sql}`)).rows[0]!.n;
+  const drained = () => until('the outbox to be empty', async () => (await count('outbox')) === 0, 30_000);
+  const wholeLog = () => readLog(pool, 0, 100_000);
+
+  /** Writers that append one event each time, after a random while, and then commit or not. */
+  async function write(writers: number, each: number): Promise<Write[]> {
+    const writes: Write[] = [];
+    let next = 0;
+    const writer = async () => {
+      for (let at = 0; at < each; at += 1) {
+        const key = (next += 1);
+        const began = performance.now();
+        let outcome: Write['outcome'] = 'ok';
+        try {
+          await db.sequelize.transaction(async (tx) => {
+            await append(tx, 'post:deleted', { id: key });
+            // The id is drawn and the commit is still to come: what a reader by serial id loses.
+            await new Promise((resolve) => setTimeout(resolve, Math.random() * 15));
+            if (Math.random() < 0.2) throw new Error('aborted on purpose');
+          });
+        } catch {
+          outcome = 'aborted';
+        }
+        writes.push({ key, outcome, began, ended: performance.now() });
+      }
+    };
+    await Promise.all(Array.from({ length: writers }, writer));
+    return writes;
+  }
+
+  /** Where a log and the writes that it should tell of disagree; empty if nowhere. */
+  function faults(entries: readonly { seq: number; postId: number }[], writes: readonly Write[]): string[] {
+    const found: string[] = [];
+    for (const [at, { seq }] of entries.entries())
+      if (seq !== at + 1) found.push(`${seq} in place of ${at + 1}`);
+    const seqs = new Map<number, number[]>();
+    for (const { seq, postId } of entries) seqs.set(postId, [...(seqs.get(postId) ?? []), seq]);
+    const placed: { write: Write; seq: number }[] = [];
+    for (const write of writes) {
+      const of = seqs.get(write.key) ?? [];
+      if (of.length !== (write.outcome === 'ok' ? 1 : 0))
+        found.push(`${write.outcome} write ${write.key}: ${of.length} events`);
+      else if (of[0] !== undefined) placed.push({ write, seq: of[0] });
+    }
+    // In order of their beginnings: the highest number among those that had ended by then must be lower.
+    const byEnd = [...placed].sort((a, b) => a.write.ended - b.write.ended);
+    let highest = 0;
+    let ended = 0;
+    for (const { write, seq } of [...placed].sort((a, b) => a.write.began - b.write.began)) {
+      for (let one = byEnd[ended]; one && one.write.ended < write.began; one = byEnd[(ended += 1)])
+        highest = Math.max(highest, one.seq);
+      if (seq < highest)
+        found.push(`write ${write.key} has ${seq}, one that was answered before it began has ${highest}`);
+    }
+    return found;
+  }
+
+  it('numbers what sixteen writers commit, in the order that they saw, and nothing that they gave up', async () => {
+    const sequencer = start();
+    onAppended(db.sequelize, () => sequencer.wake());
+    const writes = await write(16, 40);
+    await drained();
+    const entries = await wholeLog();
+    expect(faults(entries, writes)).to.be.empty;
+    expect(writes.filter(({ outcome }) => outcome === 'aborted')).not.to.be.empty;
+    // The same check finds each of the faults that it is for.
+    const swapped = entries.map((entry) => ({ ...entry, postId: entries.at(-entry.seq)!.postId }));
+    expect(faults(swapped, writes)).not.to.be.empty;
+    expect(faults(entries.slice(1), writes)).not.to.be.empty;
+    expect(faults([...entries, { ...entries[0]!, seq: entries.length + 1 }], writes)).not.to.be.empty;
+  });
+
+  it('is right also when two number at once, each batch being told by one of them', async () => {
+    const other = createFeedPool(database.url, log, 2);
+    try {
+      const both = [start(), start(other)];
+      onAppended(db.sequelize, () => both.forEach((sequencer) => sequencer.wake()));
+      const writes = await write(16, 30);
+      await drained();
+      expect(faults(await wholeLog(), writes)).to.be.empty;
+      await Promise.all(running.splice(0).map((sequencer) => sequencer.stop()));
+      const told = [...batches].sort((a, b) => a.first - b.first);
+      let head = 0;
+      for (const { first, last } of told) {
+        expect(first).to.equal(head + 1);
+        head = last;
+      }
+      expect(head).to.equal(await count('events'));
+    } finally {
+      await other.end();
+    }
+  });
+
+  it('goes on when its connections are killed, also while it numbers', async () => {
+    const sequencer = start();
+    onAppended(db.sequelize, () => sequencer.wake());
+    const admin = new pg.Client({ connectionString: database.url });
+    await admin.connect();
+    let killed = 0;
+    let writing = true;
+    const killer = (async () => {
+      while (writing) {
+        const { rows } = await admin.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity
+           where application_name = 'tidings-feed' and datname = current_database() and state = 'active'`,
+        );
+        killed += rows.length;
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    })();
+    try {
+      const writes = await write(8, 60);
+      writing = false;
+      await killer;
+      await until('the outbox to be empty', async () => {
+        const { rows } = await admin.query<{ n: string }>('select count(*) as n from outbox');
+        return Number(rows[0]?.n) === 0;
+      });
+      expect(killed).to.be.above(0);
+      expect(faults(await wholeLog(), writes)).to.be.empty;
+    } finally {
+      writing = false;
+      await admin.end();
+    }
+  });
+
+  it('is not held up by a transaction that has appended and does not end', async () => {
+    const sequencer = start();
+    onAppended(db.sequelize, () => sequencer.wake());
+    const slow = await db.sequelize.transaction();
+    await append(slow, 'post:deleted', { id: 1 });
+    await db.sequelize.transaction((tx) => append(tx, 'post:deleted', { id: 2 }));
+    await until('the fast one', async () => (await count('events')) === 1, 1000);
+    await slow.commit();
+    await until('the slow one', async () => (await count('events')) === 2, 1000);
+    expect((await wholeLog()).map(({ postId }) => postId)).to.deep.equal([2, 1]);
+  });
+
+  it('finds by itself what was committed by a process that then died', async () => {
+    start();
+    await pool.query(`insert into outbox (name, post_id, data) values ('post:deleted', 5, '{"id":5}')`);
+    await until('its number', async () => (await count('events')) === 1, 1000);
+  });
+
+  it('drains five thousand waiting events in their order', async () => {
+    await pool.query(
+      `insert into outbox (name, post_id, data) select 'post:deleted', n, json_build_object('id', n) from generate_series(1, 5000) n`,
+    );
+    start();
+    await drained();
+    const entries = await wholeLog();
+    expect(entries).to.have.lengthOf(5000);
+    expect(entries.every(({ seq, postId }, at) => seq === at + 1 && postId === seq)).to.be.true;
+    for (const { first, last } of batches) expect(last - first).to.be.below(500);
+  });
+
+  it('gives every number back when numbering is rolled back', async () => {
+    await pool.query(`insert into outbox (name, post_id, data) values ('post:deleted', 5, '{"id":5}')`);
+    const client = await pool.connect();
+    await client.query('begin');
+    expect((await client.query('select * from number_events(10)')).rows).to.deep.equal([
+      { first_seq: 1, last_seq: 1 },
+    ]);
+    // Somebody else is told that one is at it, and does not wait.
+    expect((await pool.query('select * from number_events(10)')).rows).to.deep.equal([
+      { first_seq: null, last_seq: null },
+    ]);
+    await client.query('rollback');
+    client.release();
+    expect((await pool.query('select * from number_events(10)')).rows).to.deep.equal([
+      { first_seq: 1, last_seq: 1 },
+    ]);
+    expect((await pool.query('select * from number_events(10)')).rows).to.be.empty;
+  });
+
+  it('a COMMIT that the database answers with ROLLBACK is an error, and not an acknowledged write', async () => {
+    const attempt = db.sequelize.transaction(async (tx) => {
+      await append(tx, 'post:deleted', { id: 1 });
+      await db.sequelize.query('select 1/0', { transaction: tx }).catch(() => undefined);
+    });
+    const error = await attempt.then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(error).to.be.instanceOf(Error);
+    expect((error as Error).message).to.include('ROLLBACK');
+    expect(await count('outbox')).to.equal(0);
+  });
+});
