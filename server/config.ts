@@ -102,7 +102,7 @@ const variables = {
   BCRYPT_COST: Joi.number().integer().min(4).max(16).default(12),
   CORS_ORIGINS: commaList(
     Joi.string().custom((value: string, helpers) =>
-      value === '*' || (URL.canParse(value) && new URL(value).origin === value)
+      value === '*' || (URL.canParse(value) && new URL(value).origin === value && !value.includes('*'))
         ? value
         : helpers.message({ custom: '"origin" must be an origin such as https://example.org, or *' }),
     ),

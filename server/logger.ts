@@ -7,9 +7,33 @@ export function createLogger(level: string): Logger {
   return pino({
     level,
     base: { pid: process.pid },
+    serializers: { err: (error: unknown) => describeError(error) },
     redact: {
       paths: ['*.password', '*.current_password', '*.token', '*.access_token', '*.refresh_token'],
       censor: '[secret]',
     },
   });
+}
+
+/** Facts that tell what went wrong and hold nobody's data. */
+const facts = ['code', 'status', 'severity', 'constraint', 'table', 'column', 'syscall', 'address', 'port'];
+
+/**
+ * What the log tells of an error. Not all that hangs on it: on each of Sequelize's hangs the statement with its values, on
+ * PostgreSQL's the row, and so addresses, hashes and texts.
+ */
+function describeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return error;
+  const known = facts.flatMap((name) => {
+    const value: unknown = Reflect.get(error, name);
+    return typeof value === 'string' || typeof value === 'number' ? [[name, value] as const] : [];
+  });
+  const cause: unknown = 'parent' in error ? error.parent : error.cause;
+  return {
+    type: error.name,
+    message: error.message,
+    stack: error.stack,
+    ...Object.fromEntries(known),
+    ...(cause instanceof Error && depth < 3 ? { cause: describeError(cause, depth + 1) } : {}),
+  };
 }

@@ -32,7 +32,14 @@ export async function startServer(
   seat?: Seat,
 ): Promise<RunningServer> {
   // Node's own limits are minutes long: a hundred slow requests would hold a hundred connections for that long.
-  const limits = { headersTimeout: 10_000, requestTimeout: 15_000, maxHeaderSize: 16 * 1024 };
+  // An idle connection, though, is kept for longer than a proxy keeps its end (nginx: 60 s): else the proxy would send a
+  // request into one that is just being closed.
+  const limits = {
+    headersTimeout: 10_000,
+    requestTimeout: 15_000,
+    keepAliveTimeout: 65_000,
+    maxHeaderSize: 16 * 1024,
+  };
   const http = createServer(limits);
   const service = await createService(config, databaseUrl, http, log, seat);
   let draining = false;

@@ -1,0 +1,168 @@
+import { expect } from 'chai';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Config, ConfigError, readConfig } from '../server/config.ts';
+import { ended, type Program, startProgram } from './support/program.ts';
+
+/** The message of the refusal. */
+function refusal(env: NodeJS.ProcessEnv): string {
+  try {
+    readConfig(env);
+  } catch (error) {
+    expect(error).to.be.instanceOf(ConfigError);
+    return (error as ConfigError).message;
+  }
+  throw new Error(`accepted: ${JSON.stringify(env)}`);
+}
+
+const SECRET = 'a secret that is long enough to the byte';
+
+describe('the configuration', () => {
+  it('has the defaults that the contract tells', () => {
+    const expected: Partial<Config> = {
+      nodeEnv: 'development',
+      host: '127.0.0.1',
+      port: 3000,
+      databaseUrl: undefined,
+      dataDir: './data',
+      redisUrls: [],
+      workers: 1,
+      jwtSecrets: [],
+      accessTokenTtl: 15 * 60_000,
+      refreshTokenTtl: 30 * 86_400_000,
+      bcryptCost: 12,
+      corsOrigins: [],
+      trustProxy: false,
+      rateLimits: true,
+      eventRetention: 7 * 86_400_000,
+      tallyWindow: 100,
+      logLevel: 'info',
+    };
+    expect(readConfig({})).to.deep.include(expected);
+    expect(Object.isFrozen(readConfig({}))).to.be.true;
+  });
+
+  it('takes an empty variable for one that is not set, and passes over those of others', () => {
+    expect(
+      readConfig({ PORT: '', JWT_SECRET: '', REDIS_URL: '', HOME: '/root', npm_config_x: '1' }),
+    ).to.deep.equal(readConfig({}));
+  });
+
+  it('reads lists, spans, numbers and proxies', () => {
+    expect(
+      readConfig({
+        PORT: '0',
+        HOST: '::1',
+        WORKERS: 'auto',
+        JWT_SECRET: `${SECRET}, ${SECRET}2`,
+        ACCESS_TOKEN_TTL: '90s',
+        TALLY_WINDOW: '250ms',
+        CORS_ORIGINS: 'https://a.example,http://localhost:5173',
+        REDIS_URL: 'redis://a:1,rediss://b:2',
+        TRUST_PROXY: '2',
+      }),
+    ).to.deep.include({
+      port: 0,
+      host: '::1',
+      workers: 'auto',
+      jwtSecrets: [SECRET, `${SECRET}2`],
+      accessTokenTtl: 90_000,
+      tallyWindow: 250,
+      corsOrigins: ['https://a.example', 'http://localhost:5173'],
+      redisUrls: ['redis://a:1', 'rediss://b:2'],
+      trustProxy: 2,
+    });
+    for (const [given, meant] of [
+      ['true', true],
+      ['false', false],
+      ['1', 1],
+      ['loopback', 'loopback'],
+      ['10.0.0.0/8, ::1', '10.0.0.0/8, ::1'],
+    ] as const)
+      expect(readConfig({ TRUST_PROXY: given }).trustProxy).to.equal(meant);
+  });
+
+  for (const [name, ...values] of [
+    ['NODE_ENV', 'prod', 'Production'],
+    ['HOST', 'not a host', 'http://x'],
+    ['PORT', 'x', '-1', '65536', '3000.5', '3e9'],
+    ['DATABASE_URL', 'x', 'mysql://a/b', 'http://a/b'],
+    ['REDIS_URL', 'x', 'http://a', 'redis://a,x'],
+    ['WORKERS', '0', '-1', 'all', '1.5', '1000'],
+    ['JWT_SECRET', 'short', `${SECRET},short`, 'x'.repeat(31)],
+    ['ACCESS_TOKEN_TTL', '15', '15 m', '0s', '-5m', '2d', 'forever', '1e3s'],
+    ['REFRESH_TOKEN_TTL', '0d', '400d', '30days'],
+    ['BCRYPT_COST', '3', '17', 'x', '10.5'],
+    [
+      'CORS_ORIGINS',
+      'example.org',
+      'https://example.org/',
+      'https://example.org/path',
+      'https://*.example.org',
+      '*,https://a.example',
+    ],
+    ['TRUST_PROXY', 'yes', 'banana', '10.0.0.0/33', '300.1.1.1', '-1', 'loopback,banana'],
+    ['RATE_LIMITS', 'yes', 'true', '1'],
+    ['EVENT_RETENTION', '7', '1s', '99999d'],
+    ['TALLY_WINDOW', '1ms', '1m', '100'],
+    ['MAX_CONNECTIONS', '0', '-1', 'x'],
+    ['LOG_LEVEL', 'verbose', 'INFO'],
+  ] as const)
+    for (const value of values)
+      it(`refuses ${name}=${value} and names it`, () => {
+        const message = refusal({ [name]: value });
+        expect(message).to.contain(name);
+        expect(message.split('\n'), 'one sentence for one fault').to.have.length(1);
+        expect(message).to.match(/must/);
+      });
+
+  it('names every variable at fault at once', () => {
+    const message = refusal({ PORT: 'x', BCRYPT_COST: 'x', LOG_LEVEL: 'x', TALLY_WINDOW: 'x' });
+    for (const name of ['PORT', 'BCRYPT_COST', 'LOG_LEVEL', 'TALLY_WINDOW']) expect(message).to.contain(name);
+  });
+
+  it('repeats no value that may be a secret', () => {
+    for (const [name, value] of [
+      ['JWT_SECRET', 'hunter2'],
+      ['DATABASE_URL', 'postgrs://user:hunter2@localhost/db'],
+      ['REDIS_URL', 'redis//:hunter2@localhost'],
+    ] as const)
+      expect(refusal({ [name]: value })).not.to.contain('hunter2');
+  });
+
+  it('wants a secret in production', () => {
+    expect(refusal({ NODE_ENV: 'production' })).to.contain('JWT_SECRET');
+    expect(readConfig({ NODE_ENV: 'production', JWT_SECRET: SECRET }).jwtSecrets).to.deep.equal([SECRET]);
+  });
+
+  describe('at the start of the program', () => {
+    let dataDir: string;
+    const programs: Program[] = [];
+    before(async () => {
+      dataDir = await mkdtemp(join(tmpdir(), 'tidings-config-'));
+    });
+    after(async () => {
+      for (const program of programs) await program.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    });
+
+    for (const [what, env, name] of [
+      ['a wrong value', { PORT: 'x' }, 'PORT'],
+      ['a proxy that is none', { TRUST_PROXY: 'banana' }, 'TRUST_PROXY'],
+      ['a missing secret in production', { NODE_ENV: 'production' }, 'JWT_SECRET'],
+    ] as const)
+      it(`${what} ends it with 78, a sentence that names the variable, and nothing begun`, async function () {
+        this.timeout(40_000);
+        const program = startProgram({ DATA_DIR: dataDir, ...env });
+        programs.push(program);
+        await ended(program);
+        expect(program.code).to.equal(78);
+        expect(program.stderr)
+          .to.contain(name)
+          .and.not.match(/^\s+at /m);
+        expect(program.stdout).to.equal('');
+        expect(await readdir(dataDir)).to.be.empty;
+      });
+  });
+});

@@ -1,0 +1,331 @@
+import { expect } from 'chai';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { writePost } from './support/posts.ts';
+import { expectProblem } from './support/problems.ts';
+import { type Program, ready, startProgram } from './support/program.ts';
+import { rawRequest } from './support/raw-request.ts';
+import { execute } from './support/tables.ts';
+import { until } from './support/waiting.ts';
+import { Api, createWorld, PASSWORD, signUp, type TestUser, type World } from './support/world.ts';
+
+describe('the running service', () => {
+  let world: World;
+  let ada: TestUser;
+  before(async () => {
+    world = await createWorld();
+    ada = await world.user();
+  });
+  after(() => world.close());
+
+  it('says that it lives, and that it is ready, with the state of its parts', async () => {
+    const alive = await world.anonymous.get('/healthz');
+    expect(alive.status).to.equal(200);
+    expect(alive.body).to.deep.equal({ status: 'ok' });
+    await writePost(ada);
+    await until('the node to have numbered and followed', () => world.ctx.feed.seq > 0);
+    const answer = await world.anonymous.get<{
+      status: string;
+      parts: Record<string, { status: string; seq?: number }>;
+    }>('/readyz');
+    expect(answer.status).to.equal(200);
+    expect(answer.body.status).to.equal('ok');
+    expect(answer.body.parts.database?.status).to.equal('ok');
+    expect(answer.body.parts.feed).to.include({ status: 'ok', seq: world.ctx.feed.seq });
+    for (const { headers } of [alive, answer]) expect(headers.get('cache-control')).to.equal('no-store');
+  });
+
+  it('counts its requests by pattern, for Prometheus', async () => {
+    const count = async (series: string) => {
+      const { body } = await world.anonymous.get<string>('/metrics');
+      const line = body.split('\n').find((text) => text.startsWith(`${series} `));
+      return line === undefined ? 0 : Number(line.slice(series.length));
+    };
+    const series = 'tidings_http_request_seconds_count{method="GET",route="/posts/:id",status="404"}';
+    const before = await count(series);
+    for (const id of [1001, 1002, 1003]) expectProblem(await ada.get(`/posts/${id}`), 404);
+    await until('the requests to be counted', async () => (await count(series)) === before + 3);
+    const refused = await count('tidings_logins_refused_total');
+    expectProblem(await world.anonymous.post('/login', { email: ada.email, password: 'not this one' }), 403);
+    expect(await count('tidings_logins_refused_total')).to.equal(refused + 1);
+    const metrics = await world.anonymous.get<string>('/metrics');
+    expect(metrics.headers.get('content-type')).to.match(/^text\/plain; version=0\.0\.4/);
+    expect(metrics.body).not.to.contain('1001').and.not.to.contain(ada.username);
+  });
+
+  it('gives each answer an id, and keeps one that was given if it is harmless', async () => {
+    const own = (await ada.get('/posts')).headers.get('x-request-id');
+    expect(own).to.match(/^[0-9a-f-]{36}$/);
+    expect((await ada.get('/posts')).headers.get('x-request-id')).not.to.equal(own);
+    const given = await ada.get('/posts/999999', { 'x-request-id': 'from-a.proxy_1' });
+    expect(given.headers.get('x-request-id')).to.equal('from-a.proxy_1');
+    expectProblem(given, 404);
+    for (const odd of ['a b', '<script>', 'x'.repeat(65), '"', 'ä'])
+      expect((await ada.get('/posts', { 'x-request-id': odd })).headers.get('x-request-id')).to.match(
+        /^[0-9a-f-]{36}$/,
+      );
+  });
+
+  it('sends the headers of a careful service, and none that boasts', async () => {
+    for (const path of ['/healthz', '/posts', '/nothing']) {
+      const { headers } = await ada.get(path);
+      expect(headers.get('x-content-type-options')).to.equal('nosniff');
+      expect(headers.get('x-frame-options')).to.equal('SAMEORIGIN');
+      expect(headers.get('referrer-policy')).to.equal('no-referrer');
+      const policy = headers.get('content-security-policy') ?? '';
+      expect(policy)
+        .to.contain("default-src 'self'")
+        .and.contain("script-src 'self'")
+        .and.contain("object-src 'none'");
+      expect(policy).not.to.contain('unsafe');
+      expect(policy, 'only a TLS terminator in front may promise this').not.to.contain(
+        'upgrade-insecure-requests',
+      );
+      for (const name of ['x-powered-by', 'server', 'strict-transport-security', 'set-cookie'])
+        expect(headers.get(name), name).to.equal(null);
+    }
+  });
+
+  it('allows no other origin unless it was told to', async () => {
+    const { headers } = await ada.get('/posts', { origin: 'https://evil.example' });
+    expect(headers.get('access-control-allow-origin')).to.equal(null);
+  });
+
+  it('answers a bug with a bare 500, and an absent database with a 503', async () => {
+    await execute(world, 'alter table users rename column username to gone');
+    try {
+      const answer = await ada.get<object>('/posts');
+      const problem = expectProblem(answer, 500, 'internal');
+      expect(Object.keys(problem).sort()).to.deep.equal(['detail', 'request_id', 'status', 'title', 'type']);
+      expect(JSON.stringify(problem)).not.to.match(/username|column|42703/);
+    } finally {
+      await execute(world, 'alter table users rename column gone to username');
+    }
+    expect((await ada.get('/posts')).status).to.equal(200);
+  });
+});
+
+describe('with a list of origins', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld({ CORS_ORIGINS: 'https://app.example,http://localhost:5173' });
+  });
+  after(() => world.close());
+
+  const preflight = (origin: string) =>
+    rawRequest(world.url, {
+      method: 'OPTIONS',
+      path: '/posts',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type,idempotency-key,if-match',
+      },
+    });
+
+  it('lets those in, with what they may send and see', async () => {
+    for (const origin of ['https://app.example', 'http://localhost:5173']) {
+      const before = await preflight(origin);
+      expect(before.status).to.equal(204);
+      expect(before.headers.get('access-control-allow-origin')).to.equal(origin);
+      expect(before.headers.get('access-control-allow-methods')).to.contain('PATCH').and.contain('DELETE');
+      expect(before.headers.get('access-control-allow-headers')).to.contain('idempotency-key');
+      expect(before.headers.get('access-control-max-age')).to.equal('600');
+      const { headers } = await world.anonymous.get('/posts', { origin });
+      expect(headers.get('access-control-allow-origin'), 'on a refusal too').to.equal(origin);
+      expect(headers.get('vary')).to.match(/origin/i);
+      for (const name of ['Link', 'ETag', 'X-Feed-Seq', 'X-Feed-Epoch', 'Retry-After', 'X-Request-Id'])
+        expect(headers.get('access-control-expose-headers')).to.contain(name);
+    }
+  });
+
+  it('lets no other in', async () => {
+    for (const origin of [
+      'https://app.example.evil.example',
+      'http://app.example',
+      'https://APP.example.',
+      'null',
+      'https://localhost:5173',
+    ])
+      for (const answer of [await preflight(origin), await world.anonymous.get('/healthz', { origin })])
+        expect(answer.headers.get('access-control-allow-origin'), origin).to.equal(null);
+  });
+});
+
+describe('with any origin', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld({ CORS_ORIGINS: '*' });
+  });
+  after(() => world.close());
+
+  it('says so, and allows no credentials', async () => {
+    const { headers } = await world.anonymous.get('/healthz', { origin: 'https://anything.example' });
+    expect(headers.get('access-control-allow-origin')).to.equal('*');
+    expect(headers.get('access-control-allow-credentials')).to.equal(null);
+  });
+});
+
+describe('with rate limits', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld({ RATE_LIMITS: 'on' });
+  });
+  after(() => world.close());
+
+  const remaining = (headers: Headers) => Number(/r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]);
+
+  it('refuses the login after the last one allowed, says when to come back, and is fooled by no header', async () => {
+    const login = (at: number) =>
+      world.anonymous.post(
+        '/login',
+        { email: `nobody${at}@example.org`, password: 'not this one' },
+        {
+          'x-forwarded-for': `203.0.113.${at}`,
+          'x-real-ip': `203.0.113.${at}`,
+          forwarded: `for=203.0.113.${at}`,
+        },
+      );
+    const first = await login(0);
+    const policy = /^"login";q=(\d+);w=(\d+)$/.exec(first.headers.get('ratelimit-policy') ?? '');
+    const allowed = Number(policy?.[1]);
+    expect(allowed).to.be.within(5, 200);
+    expect(remaining(first.headers)).to.equal(allowed - 1);
+    for (let at = 1; at < allowed; at += 1) {
+      const answer = await login(at);
+      expectProblem(answer, 403);
+      expect(remaining(answer.headers)).to.equal(allowed - 1 - at);
+    }
+    for (const at of [allowed, allowed + 1]) {
+      const answer = await login(at);
+      expectProblem(answer, 429, 'too_many_requests');
+      expect(remaining(answer.headers)).to.equal(0);
+      expect(Number(answer.headers.get('retry-after'))).to.be.within(1, Number(policy?.[2]));
+    }
+    // The right password, too: else the limit would tell a guesser when to stop.
+    expect((await world.anonymous.get('/healthz')).status).to.equal(200);
+    const { body } = await world.anonymous.get<string>('/metrics');
+    expect(body).to.match(/^tidings_rate_limited_total\{limit="login"\} 2$/m);
+  });
+
+  it('refuses the sign-up after the last one allowed', async () => {
+    const signUpAt = (at: number) =>
+      world.anonymous.post('/users', { email: `a${at}@example.org`, password: 'x' });
+    const first = await signUpAt(0);
+    const allowed = Number(/q=(\d+)/.exec(first.headers.get('ratelimit-policy') ?? '')?.[1]);
+    // One that is refused for its body counts as well: it tells whether a name is free.
+    for (let at = 1; at < allowed; at += 1) expectProblem(await signUpAt(at), 422);
+    expectProblem(await signUpAt(allowed), 429);
+  });
+});
+
+describe('behind a proxy that is trusted', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld({ RATE_LIMITS: 'on', TRUST_PROXY: 'loopback' });
+  });
+  after(() => world.close());
+
+  it('counts each address that the proxy tells, and users wherever they come from', async () => {
+    const left = (headers: Headers) => /r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1];
+    const from = (address: string) => world.anonymous.get('/users/1', { 'x-forwarded-for': address });
+    const first = left((await from('203.0.113.1')).headers);
+    expect(left((await from('203.0.113.2')).headers)).to.equal(first);
+    expect(Number(left((await from('203.0.113.1')).headers))).to.equal(Number(first) - 1);
+    // One customer's addresses of IPv6 are one.
+    const sixth = Number(left((await from('2001:db8:0:1::1')).headers));
+    expect(Number(left((await from('2001:db8:0:1:ffff::2')).headers))).to.equal(sixth - 1);
+    expect(Number(left((await from('2001:db8:0:2::1')).headers))).to.equal(sixth);
+
+    const ada = await world.user();
+    const bob = await world.user();
+    const write = async (user: TestUser, address: string) =>
+      Number(
+        left(
+          (await user.post('/posts', { title: 'x', content: '' }, { 'x-forwarded-for': address })).headers,
+        ),
+      );
+    const adas = await write(ada, '203.0.113.3');
+    expect(await write(ada, '203.0.113.4')).to.equal(adas - 1);
+    expect(await write(bob, '203.0.113.3')).to.equal(adas);
+  });
+});
+
+describe('the log of the program', () => {
+  let database: TestDatabase;
+  let program: Program;
+  before(async function () {
+    this.timeout(60_000);
+    database = await createDatabase();
+    program = startProgram({
+      DATABASE_URL: database.url,
+      LOG_LEVEL: 'trace',
+      BCRYPT_COST: '4',
+      NODE_ENV: 'production',
+      JWT_SECRET: 'the-signing-key-that-nobody-may-ever-see',
+    });
+    await ready(program);
+  });
+  after(async () => {
+    await program.stop();
+    await database.drop();
+  });
+
+  it('tells each request with its id, and no secret, whatever goes wrong', async function () {
+    this.timeout(30_000);
+    const { Client } = (await import('pg')).default;
+    const ada = await signUp(program.url);
+    const anonymous = new Api(program.url);
+    const given = await ada.get('/posts', {
+      'x-request-id': 'followed-through',
+      cookie: 'session=cookie-secret',
+    });
+    expect(given.status).to.equal(200);
+    await anonymous.post('/login', { email: ada.email, password: 'a-wrong-password' });
+    await anonymous.get(`/posts?access_token=${ada.token}`);
+    await anonymous.get('/posts', { authorization: `Bearer ${ada.token}x` });
+    await anonymous.post('/refresh', { refresh_token: ada.refreshToken });
+    await anonymous.post('/refresh', { refresh_token: ada.refreshToken });
+    await anonymous.post('/users', `{"email":"${ada.email}","password":"in-broken-json`);
+
+    const client = new Client({ connectionString: database.url });
+    await client.connect();
+    const email = 'in-a-failing-statement@example.org';
+    try {
+      // A bug of ours, as far as the service can tell: everything that is known of it is logged.
+      await client.query('alter table users rename column password_hash to gone');
+      const failed = await anonymous.post('/users', { email, password: 'in-a-failing-statement' });
+      expectProblem(failed, 500, 'internal');
+      const id = failed.headers.get('x-request-id') ?? '';
+      await until('the bug to be logged', () => program.stdout.includes('a request failed on a bug'));
+      const lines = program.stdout.split('\n').filter((line) => line.includes('a request failed on a bug'));
+      expect(lines.join('\n'))
+        .to.contain(id)
+        .and.match(/password_hash/);
+    } finally {
+      await client.query('alter table users rename column gone to password_hash');
+      await client.end();
+    }
+    await until('the request to be logged', () => program.stdout.includes('followed-through'));
+    await program.stop();
+    expect(program.code).to.equal(0);
+    const said = program.stdout + program.stderr;
+    for (const line of program.stdout.trim().split('\n'))
+      if (!line.startsWith('Tidings is ready'))
+        expect(() => JSON.parse(line) as unknown, line).not.to.throw();
+    for (const secret of [
+      PASSWORD,
+      'a-wrong-password',
+      'in-broken-json',
+      'in-a-failing-statement',
+      ada.token,
+      ada.token.split('.')[2]!,
+      ada.refreshToken,
+      ada.email,
+      'cookie-secret',
+      'the-signing-key-that-nobody-may-ever-see',
+      '$2b$',
+      new URL(database.url).password || 'no password in the URL',
+    ])
+      expect(said.includes(secret), `${secret.slice(0, 30)} in the log`).to.be.false;
+  });
+});

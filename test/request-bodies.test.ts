@@ -1,0 +1,227 @@
+import { expect } from 'chai';
+import fc, { type Arbitrary } from 'fast-check';
+import { routes } from '../server/app.ts';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { writePost } from './support/posts.ts';
+import { expectProblem } from './support/problems.ts';
+import { type Answer, Api, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+/** Any text that can be kept: every plane of Unicode, but U+0000. */
+const anyText = (maxLength: number, minLength = 0) =>
+  fc
+    .oneof(
+      fc.string({ unit: 'binary', minLength, maxLength }),
+      fc.string({ unit: 'grapheme', minLength, maxLength }),
+      fc.string({
+        unit: fc.constantFrom('$', '1', ':', '?', "'", '"', '\\', '%', '_', '\n', '{', '}', '&', '<'),
+        minLength,
+        maxLength,
+      }),
+    )
+    .filter((text) => !text.includes('\0') && text.length >= minLength && text.length <= maxLength);
+const title = anyText(200, 1).filter((text) => /\S/.test(text));
+const content = fc.oneof(
+  anyText(300),
+  fc.integer({ min: 9_000, max: 10_000 }).map((length) => 'ä'.repeat(length)),
+);
+const username = fc.stringMatching(/^[A-Za-z0-9_.-]{3,30}$/);
+const password = anyText(72, 8).filter((text) => Buffer.byteLength(text) <= 72);
+let addresses = 0;
+/** No two alike, however often a case is repeated or shrunk. */
+const email = fc
+  .stringMatching(/^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,20}$/)
+  .map((local) => `${(addresses += 1)}.${local}@${addresses % 2 ? 'example.org' : 'Mail.Example.ORG'}`);
+
+const post = fc.record({ title, content, published: fc.boolean() }, { requiredKeys: ['title', 'content'] });
+
+interface Kind {
+  valid: Arbitrary<object>;
+  /** Sends a body to the route; `valid` ones must give this status. */
+  status: number | readonly number[];
+  /** Who sends it, and where to: a fresh user where the body would change the account. */
+  send: (body: string) => Promise<Answer>;
+  /** What a success must show of a valid body. */
+  shows?: (body: object, answer: Answer) => Promise<void> | void;
+}
+
+describe('request bodies', () => {
+  let world: World;
+  let ada: TestUser;
+  let own: PostAnswer;
+  before(async () => {
+    world = await createWorld();
+    ada = await world.user();
+    own = await writePost(ada);
+  });
+  after(() => world.close());
+
+  const json = { 'content-type': 'application/json' };
+  const asAda = (method: string, path: () => string) => (body: string) =>
+    new Api(world.url, ada.token).request<object>(method, path(), body, json);
+  const asNobody = (path: string) => (body: string) =>
+    world.anonymous.request<object>('POST', path, body, json);
+
+  /** A post is answered byte for byte as it was sent, in the answer and whenever it is read. */
+  async function sameText(body: object, answer: Answer): Promise<void> {
+    const { id } = answer.body as PostAnswer;
+    expect(answer.body).to.deep.include(body);
+    const read = await ada.get<PostAnswer>(`/posts/${id}`);
+    expect(read.body).to.deep.include(body);
+    expect(JSON.stringify(read.body)).to.equal(JSON.stringify(answer.body));
+  }
+
+  const kinds: Record<string, Kind> = {
+    'post /users': {
+      valid: fc.record({ email, password, username }, { requiredKeys: ['email', 'password'] }),
+      status: [201, 409], // another case may have made the same username
+      send: asNobody('/users'),
+      shows: async (body, answer) => {
+        if (answer.status === 409) return;
+        const sent = body as { email: string; password: string; username?: string };
+        const { password: secret, ...rest } = sent;
+        expect(answer.body).to.deep.include(rest);
+        const login = await world.anonymous.post('/login', { email: sent.email, password: secret });
+        expect(login.status, 'the password works as it was sent').to.equal(200);
+      },
+    },
+    'patch /users/me': {
+      valid: fc.oneof(
+        fc.record({ username }),
+        fc.record({ username, current_password: fc.constant(PASSWORD) }),
+        fc.record({ email, current_password: fc.constant(PASSWORD) }),
+      ),
+      status: [200, 409],
+      send: asAda('PATCH', () => '/users/me'),
+      shows: (body, answer) => {
+        const { current_password: _secret, ...rest } = body as { current_password?: string };
+        if (answer.status === 200) expect(answer.body).to.deep.include(rest);
+      },
+    },
+    'delete /users/me': {
+      valid: fc.record({ password: anyText(100, 1).filter((text) => text !== PASSWORD) }),
+      status: 403,
+      send: asAda('DELETE', () => '/users/me'),
+    },
+    'post /login': {
+      valid: fc.oneof(
+        fc.record({ email: anyText(100, 1), password: anyText(100, 1) }),
+        fc.record({
+          username: anyText(100, 1),
+          password: anyText(100, 1),
+          grant_type: fc.constant('password'),
+        }),
+      ),
+      status: 403,
+      send: asNobody('/login'),
+    },
+    'post /refresh': {
+      valid: fc.record({ refresh_token: anyText(512, 1) }),
+      status: 401,
+      send: asNobody('/refresh'),
+    },
+    'post /posts': { valid: post, status: 201, send: asAda('POST', () => '/posts'), shows: sameText },
+    'put /posts/:id': {
+      valid: post,
+      status: 200,
+      send: asAda('PUT', () => `/posts/${own.id}`),
+      shows: sameText,
+    },
+    'patch /posts/:id': {
+      valid: fc
+        .record({ title, content, published: fc.boolean() }, { requiredKeys: [] })
+        .filter((body) => Object.keys(body).length > 0),
+      status: 200,
+      send: asAda('PATCH', () => `/posts/${own.id}`),
+      shows: sameText,
+    },
+    'post /vote': {
+      valid: fc.record({ post_id: fc.integer({ min: 1, max: 2 ** 53 - 1 }), dir: fc.constantFrom(0, 1) }),
+      status: [201, 404, 409],
+      send: asAda('POST', () => '/vote'),
+    },
+  };
+
+  it('of every route that takes one are tried', () => {
+    const taking = routes.filter((route) => route.body).map((route) => `${route.method} ${route.path}`);
+    expect(Object.keys(kinds).sort()).to.deep.equal(taking.sort());
+  });
+
+  for (const [name, kind] of Object.entries(kinds)) {
+    describe(name, () => {
+      it('is done for every valid body, and shows it byte for byte', async function () {
+        this.timeout(60_000);
+        const statuses = [kind.status].flat();
+        await fc.assert(
+          fc.asyncProperty(kind.valid, async (body) => {
+            const answer = await kind.send(JSON.stringify(body));
+            expect(answer.status, JSON.stringify(answer.body)).to.be.oneOf(statuses);
+            await kind.shows?.(body, answer);
+          }),
+          { numRuns: 40 },
+        );
+      });
+
+      it('refuses what is not, with a problem that names the fault', async function () {
+        this.timeout(60_000);
+        await fc.assert(
+          fc.asyncProperty(kind.valid.chain(mutated), async (body) => {
+            const answer = await kind.send(JSON.stringify(body));
+            // Some changes leave a body valid; whatever they make of it, it is never a fault of the server's.
+            expect(answer.status, JSON.stringify(answer.body)).to.be.lessThan(500);
+            if (answer.status >= 400) expectProblem(answer, answer.status);
+          }),
+          { numRuns: 80 },
+        );
+      });
+
+      it('names a field that nobody knows, whatever its name and value', async function () {
+        this.timeout(60_000);
+        const unknown = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }).map((key) => `x${key}`);
+        await fc.assert(
+          fc.asyncProperty(kind.valid, unknown, fc.jsonValue(), async (body, key, value) => {
+            const answer = await kind.send(JSON.stringify({ ...body, [key]: value }));
+            const problem = expectProblem(answer, 422, 'invalid');
+            expect(problem.errors?.map((fault) => fault.loc)).to.deep.include(['body', key]);
+          }),
+          { numRuns: 20 },
+        );
+      });
+    });
+  }
+});
+
+/** A body with one thing wrong, or with everything. */
+function mutated(body: object): Arbitrary<unknown> {
+  const keys = Object.keys(body);
+  const key = fc.constantFrom(...keys);
+  const odd = fc.oneof(
+    fc.jsonValue({ maxDepth: 3 }),
+    fc.constantFrom(
+      '',
+      ' ',
+      '\0',
+      '\ud800',
+      'x'.repeat(20_000),
+      -1,
+      0,
+      0.5,
+      2 ** 53,
+      1e308,
+      null,
+      true,
+      [],
+      {},
+    ),
+    fc.string({ unit: 'binary', maxLength: 400 }),
+  );
+  return fc.oneof(
+    key.map((name) => Object.fromEntries(Object.entries(body).filter(([other]) => other !== name))),
+    fc.tuple(key, odd).map(([name, value]) => ({ ...body, [name]: value })),
+    key.map((name) => ({ ...body, [name]: [(body as Record<string, unknown>)[name]] })),
+    key.map((name) => ({ ...body, [name.toUpperCase()]: (body as Record<string, unknown>)[name] })),
+    fc.tuple(fc.string({ maxLength: 20 }), odd).map(([name, value]) => ({ ...body, [name]: value })),
+    fc.constant([body]),
+    fc.constant(JSON.stringify(body)),
+    odd,
+  );
+}

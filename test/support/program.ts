@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { until } from './waiting.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+
+/** The service as a process of its own, with what it has said. */
+export interface Program {
+  /** Where it listens, from its ready line. Empty until then. */
+  url: string;
+  stdout: string;
+  stderr: string;
+  /** Undefined while it runs; null if a signal ended it. */
+  code: number | null | undefined;
+  /** Asks it to stop, and waits until it has. */
+  stop(): Promise<void>;
+}
+
+/** Starts `server/main.ts` with these variables and none of ours. Not yet ready when this returns. */
+export function startProgram(env: NodeJS.ProcessEnv): Program {
+  const child = spawn(process.execPath, ['--import=tsx', join(root, 'server', 'main.ts')], {
+    cwd: root,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const program: Program = {
+    url: '',
+    stdout: '',
+    stderr: '',
+    code: undefined,
+    stop: async () => {
+      if (program.code !== undefined) return;
+      const ended = once(child, 'close');
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+  child.stdout.on('data', (chunk: Buffer) => {
+    program.stdout += chunk.toString();
+    program.url ||= /^Tidings is ready at (\S+)$/m.exec(program.stdout)?.[1] ?? '';
+  });
+  child.stderr.on('data', (chunk: Buffer) => (program.stderr += chunk.toString()));
+  child.once('close', (code) => (program.code = code));
+  return program;
+}
+
+/** Waits for the ready line. @throws with what it said instead, if it has ended before */
+export async function ready(program: Program): Promise<void> {
+  await until('the program to be ready', () => program.url !== '' || program.code !== undefined, 30_000);
+  if (program.url === '') throw new Error(`ended with ${program.code}: ${program.stderr}`);
+}
+
+/** Waits for its end. */
+export async function ended(program: Program): Promise<void> {
+  await until('the program to end', () => program.code !== undefined, 30_000);
+}
