@@ -1,0 +1,211 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import type pg from 'pg';
+import { createFeedPool } from '../server/database/connection.ts';
+import { Follower } from '../server/feed/follower.ts';
+import { createLogger } from '../server/logger.ts';
+import { type LogEntry, readLog } from '../server/outbox/log.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { RawClient } from './support/raw-client.ts';
+import { firstFault, readyOf } from './support/sockets.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+const log = createLogger('silent');
+const ELSEWHERE = '00000000-0000-4000-8000-000000000000';
+
+describe('the follower', function () {
+  this.timeout(60_000);
+  let database: TestDatabase;
+  let pool: pg.Pool;
+  const running: Follower[] = [];
+
+  beforeEach(async () => {
+    database = await createDatabase();
+    pool = createFeedPool(database.url, log, 4);
+  });
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((follower) => follower.stop()));
+    await pool.end();
+    await database.drop();
+  });
+
+  /** Commits events and numbers them, as some node would. */
+  const number = async (many: number): Promise<LogEntry[]> => {
+    const { rows } = await pool.query<{ head: number }>('select seq as head from feed_head');
+    const head = rows[0]!.head;
+    await pool.query(
+      `insert into outbox (name, post_id, data) select 'post:deleted', n, json_build_object('id', n)
+       from generate_series(${head + 1}, ${head + many}) n`,
+    );
+    while ((await pool.query('select * from number_events(500)')).rowCount);
+    return readLog(pool, head, many);
+  };
+
+  /** A started follower, with the seqs that it has told. */
+  const follow = async (interval: number, on = pool) => {
+    const follower = new Follower({ pool: on, log, interval: () => interval });
+    running.push(follower);
+    const told: number[] = [];
+    follower.on('events', (entries) => told.push(...entries.map(({ seq }) => seq)));
+    await follower.start();
+    return { follower, told };
+  };
+
+  it('tells everything once and in order, whatever becomes of the batches on their way', async () => {
+    const { follower, told } = await follow(60_000);
+    const start = follower.seq;
+    const fate = fc.record({
+      cuts: fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 6 }),
+      order: fc.array(fc.nat(1000), { minLength: 14, maxLength: 14 }),
+      lost: fc.array(fc.nat(13), { maxLength: 4 }),
+      holed: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fate, async ({ cuts, order, lost, holed }) => {
+        const entries = await number(40);
+        const ends = [...new Set([...cuts, 40])].sort((a, b) => a - b);
+        const batches = ends.map((end, at) => entries.slice(ends[at - 1] ?? 0, end));
+        // Every batch twice, some not at all, one with an event missing in its midst, in any order.
+        const sent = [...batches, ...batches].filter((_, at) => !lost.includes(at));
+        if (holed && sent[0] && sent[0].length > 2) sent[0] = sent[0].toSpliced(1, 1);
+        for (const { batch } of sent
+          .map((batch, at) => ({ batch, key: order[at] ?? 0 }))
+          .sort((a, b) => a.key - b.key)) {
+          follower.offer({
+            epoch: ELSEWHERE,
+            entries: batch.map((entry) => ({ ...entry, seq: entry.seq + 1 })),
+          });
+          follower.offer({ epoch: follower.epoch, entries: batch });
+        }
+        follower.wake();
+        await until('all of it', () => follower.seq === entries.at(-1)!.seq);
+        expect(firstFault(told, start)).to.be.undefined;
+        expect(told.length).to.equal(follower.seq - start);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('takes batches that follow without asking the database for them', async () => {
+    const { follower, told } = await follow(60_000);
+    const entries = await number(30);
+    const [first, second, third] = [entries.slice(0, 10), entries.slice(10, 20), entries.slice(20)];
+    for (const batch of [first, second, third]) follower.offer({ epoch: follower.epoch, entries: batch });
+    expect(told).to.have.lengthOf(30);
+  });
+
+  it('keeps little of what comes early, and misses nothing for it', async () => {
+    const { follower, told } = await follow(60_000);
+    const entries = await number(6000);
+    for (let at = 1; at < 6000; at += 100)
+      follower.offer({ epoch: follower.epoch, entries: entries.slice(at, at + 100) });
+    expect(told).to.be.empty;
+    await until('all of it', () => follower.seq === entries.at(-1)!.seq);
+    expect(firstFault(told, 0)).to.be.undefined;
+  });
+
+  it('hears revocations also while batches overtake each of its looks at the database', async () => {
+    const overtaken = Object.create(pool) as pg.Pool;
+    let offer: (() => Promise<void>) | undefined;
+    overtaken.query = (async (...args: unknown[]) => {
+      const answer = await (pool.query.bind(pool) as (...args: unknown[]) => Promise<unknown>)(...args);
+      if ((args[0] as { name?: string }).name === 'feed-tail') await offer?.();
+      return answer;
+    }) as typeof pool.query;
+    const { follower, told } = await follow(10, overtaken);
+    offer = async () => follower.offer({ epoch: follower.epoch, entries: await number(1) });
+    const heard: number[] = [];
+    follower.on('revocations', (rows) => heard.push(...rows.map(({ userId }) => userId)));
+    const before = follower.readAt;
+    await until('some overtaken looks', () => told.length > 5);
+    await pool.query('insert into revocations (user_id) values (42)');
+    await until('the revocation', () => heard.includes(42));
+    expect(follower.readAt).to.be.above(before);
+    expect(firstFault(told, 0)).to.be.undefined;
+    offer = undefined;
+  });
+
+  it('starts anew when all that it missed has been pruned beneath it', async () => {
+    const { follower } = await follow(60_000);
+    const heads: number[] = [];
+    follower.on('epoch', ({ seq }) => heads.push(seq));
+    await number(50);
+    await pool.query('delete from events');
+    await pool.query('update feed_head set floor = seq');
+    follower.wake();
+    await until('the new start', () => heads.length === 1);
+    expect(heads).to.deep.equal([50]);
+    expect(follower.seq).to.equal(50);
+    const [next] = await number(1);
+    follower.offer({ epoch: follower.epoch, entries: [next!] });
+    expect(follower.seq).to.equal(51);
+  });
+});
+
+describe('a database that is another one', function () {
+  this.timeout(60_000);
+  let world: World;
+  let alice: TestUser;
+  let epoch: string;
+
+  before(async () => {
+    world = await createWorld();
+    alice = await world.user('alice');
+  });
+  after(() => world.close());
+  beforeEach(async () => {
+    for (let at = 0; at < 10; at += 1) await alice.post('/posts', { title: 'a post', content: '' });
+    await until('the events', () => world.ctx.feed.lag === 0);
+    epoch = world.ctx.feed.epoch;
+  });
+
+  /** Stock and raw clients, in every mode; all must be closed, and told of the reset when they come back. */
+  const allAreReset = async (change: () => Promise<unknown>) => {
+    const stock = world.socket({ token: alice.token, after: world.ctx.feed.seq, epoch });
+    await readyOf(stock);
+    const outcomes: unknown[] = [];
+    stock.on('ready', ({ outcome, reason }) => outcomes.push([outcome, reason]));
+    const closed: string[] = [];
+    stock.on('session:closed', ({ code }) => closed.push(code));
+    const raw = await Promise.all(
+      (['live', 'count', 'off'] as const).map((feed) =>
+        RawClient.join(world.url, { token: alice.token, feed }),
+      ),
+    );
+    await change();
+    await until('every client to be closed', () => raw.every((client) => client.closed), 15_000);
+    for (const client of raw) expect(client.heard('session:closed')[0]?.[0]).to.include({ code: 'reset' });
+    // A stock client comes back by itself, with the position that it had.
+    await until('the stock client to be back', () => outcomes.length === 1, 15_000);
+    expect(closed).to.deep.equal(['reset']);
+    expect(outcomes).to.deep.equal([['reset', 'epoch_changed']]);
+    expect(world.ctx.feed.epoch).not.to.equal(epoch);
+    stock.disconnect();
+  };
+
+  it('is known by its fingerprint when the connections are back, and every client is told', () =>
+    allAreReset(async () => {
+      await world.ctx.db.sequelize.query(`update feed_head set fingerprint = 'another cluster'`);
+      await world.ctx.db.sequelize.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'tidings-feed' and datname = current_database()`,
+      );
+    }));
+
+  it('is known by a log that is shorter than what was seen, and every client is told', () =>
+    allAreReset(() =>
+      world.ctx.db.sequelize.query(`
+        delete from events where seq > (select seq - 5 from feed_head);
+        update feed_head set seq = seq - 5`),
+    ));
+
+  it('numbers on from where it stands, and the feed goes on', async () => {
+    const client = await RawClient.join(world.url, { token: alice.token });
+    const start = world.ctx.feed.seq;
+    await alice.post('/posts', { title: 'after it all', content: '' });
+    await until('the event', () => client.seqs().length === 1);
+    expect(client.seqs()).to.deep.equal([start + 1]);
+    client.terminate();
+  });
+});

@@ -1,0 +1,196 @@
+import { expect } from 'chai';
+import type { Tally } from '../server/events.ts';
+import { TallyBoard } from '../server/feed/tally-board.ts';
+import { endRawClients, RawClient } from './support/raw-client.ts';
+import { readyOf } from './support/sockets.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+describe('tallies', function () {
+  this.timeout(60_000);
+  let world: World;
+  let alice: TestUser;
+  let bob: TestUser;
+
+  before(async () => {
+    world = await createWorld();
+    alice = await world.user('alice');
+    bob = await world.user('bob');
+  });
+  afterEach(endRawClients);
+  after(() => world.close());
+
+  const post = async (input: object = {}) =>
+    (await alice.post<{ id: number }>('/posts', { title: 'a post', content: '', ...input })).body.id;
+
+  /** Every tally of a client, frame by frame. */
+  const framesOf = (client: RawClient) => client.heard('votes').map(([tallies]) => tallies as Tally[]);
+  const newest = (client: RawClient, postId: number) =>
+    framesOf(client)
+      .flat()
+      .findLast((tally) => tally.post_id === postId);
+  const counted = async (postId: number) => {
+    const [rows] = await world.ctx.db.sequelize.query(
+      `select count(*) as votes from votes where post_id = ${postId}`,
+    );
+    return (rows[0] as { votes: number }).votes;
+  };
+
+  it('go to those who want all, to those who track the post, and to nobody else', async () => {
+    const [tracked, other] = [await post(), await post()];
+    const [all, some, none] = await Promise.all(
+      ['all', 'tracked', 'none'].map((tallies) => RawClient.join(world.url, { token: bob.token, tallies })),
+    );
+    for (const client of [some!, none!]) {
+      client.emit('track', { post_ids: [tracked] }, 1);
+      await client.acknowledged(1);
+    }
+    await bob.put(`/posts/${other}/vote`);
+    await bob.put(`/posts/${tracked}/vote`);
+    const tally = { post_id: tracked, votes: 1, rev: 1 };
+    await until(
+      'the tally',
+      () => newest(all!, tracked) !== undefined && newest(some!, tracked) !== undefined,
+    );
+    expect(newest(some!, tracked)).to.deep.equal(tally);
+    expect(newest(all!, other)).to.deep.equal({ post_id: other, votes: 1, rev: 1 });
+    expect(newest(some!, other)).to.be.undefined;
+
+    some!.emit('untrack', { post_ids: [tracked] }, 2);
+    await some!.acknowledged(2);
+    await bob.delete(`/posts/${tracked}/vote`);
+    await until('the next tally', () => newest(all!, tracked)?.rev === 2);
+    expect(newest(some!, tracked)).to.deep.equal(tally);
+    expect(framesOf(none!)).to.be.empty;
+  });
+
+  it('come at most ten times a second under a storm, are absolute, only grow in rev, and end at count(*)', async () => {
+    const posts = await Promise.all(Array.from({ length: 5 }, () => post()));
+    await world.ctx.db.sequelize.query(`
+      insert into users (id, email, username, password_hash)
+      select 100000 + n, 'v' || n || '@example.org', 'voter-' || n, 'x' from generate_series(1, 500) n`);
+    const client = await RawClient.join(world.url, { token: bob.token });
+    const arrivals: number[] = [];
+    client.ws.on('message', (data: Buffer) => {
+      if (data.toString().startsWith('42["votes"')) arrivals.push(performance.now());
+    });
+    const began = performance.now();
+    let votes = 0;
+    while (performance.now() - began < 3000) {
+      await Promise.all(
+        Array.from({ length: 100 }, () => {
+          votes += 1;
+          const postId = posts[Math.floor(Math.random() * 5)]!;
+          return world.ctx.ballots.cast(
+            100_001 + Math.floor(Math.random() * 500),
+            postId,
+            Math.random() < 0.7,
+          );
+        }),
+      );
+    }
+    const lasted = performance.now() - began;
+    for (const postId of posts) {
+      const truth = await counted(postId);
+      await until('the tally to be that of the rows', () => newest(client, postId)?.votes === truth, 2000);
+      const rest = await bob.get<{ votes: number; rev: number }>(`/posts/${postId}`);
+      expect(rest.body).to.include({ votes: truth, rev: newest(client, postId)!.rev });
+      const revs = framesOf(client)
+        .flat()
+        .filter((tally) => tally.post_id === postId)
+        .map(({ rev }) => rev);
+      expect(revs).to.deep.equal([...new Set(revs)].sort((a, b) => a - b));
+    }
+    expect(votes).to.be.above(500);
+    expect(arrivals.length).to.be.at.most(lasted / 100 + 2);
+    expect(arrivals.length).to.be.at.least(5);
+  });
+
+  it('of a draft are told to nobody, not even to its owner', async () => {
+    const draft = await post({ published: false });
+    const owner = await RawClient.join(world.url, { token: alice.token });
+    const tracker = await RawClient.join(world.url, { token: alice.token, tallies: 'tracked' });
+    tracker.emit('track', { post_ids: [draft] }, 1);
+    await tracker.acknowledged(1);
+    expect((await alice.put(`/posts/${draft}/vote`)).status).to.equal(200);
+    const published = await post();
+    await alice.put(`/posts/${published}/vote`);
+    await until('a later tally', () => newest(owner, published) !== undefined);
+    // Nor by the road through the database, which is read every quarter of a second.
+    const read = world.ctx.feed.readAt;
+    await until('the next look', () => world.ctx.feed.readAt > read + 500);
+    expect(newest(owner, draft)).to.be.undefined;
+    expect(framesOf(tracker)).to.be.empty;
+  });
+
+  it('that another node has counted come through the database alone', async () => {
+    const id = await post();
+    const client = await RawClient.join(world.url, { token: bob.token });
+    await world.ctx.db.sequelize.query(
+      `select * from cast_votes(array[${bob.id}], array[${id}], array[true])`,
+    );
+    await until('the tally', () => newest(client, id)?.votes === 1, 1000);
+  });
+
+  it('that changed while a client was away are told when it comes back', async () => {
+    const id = await post();
+    const first = await RawClient.join(world.url, { token: bob.token });
+    const after = world.ctx.feed.seq;
+    first.terminate();
+    await bob.put(`/posts/${id}/vote`);
+    const epoch = world.ctx.feed.epoch;
+    const back = await RawClient.join(world.url, { token: bob.token, after, epoch });
+    await until('the tally', () => newest(back, id)?.votes === 1);
+  });
+
+  it('that change between the read for one returning client and that for the next are missed by neither', async () => {
+    const id = await post();
+    const after = world.ctx.feed.seq;
+    for (let round = 1; round <= 15; round += 1) {
+      const client = RawClient.join(world.url, { token: bob.token, after });
+      const { rev } = await world.ctx.ballots.cast(bob.id, id, round % 2 === 1);
+      const next = RawClient.join(world.url, { token: bob.token, after });
+      for (const joined of await Promise.all([client, next])) {
+        await until('the newest tally', () => newest(joined, id)?.rev === rev, 2000);
+        joined.terminate();
+      }
+    }
+  });
+
+  it('follow when a user is deleted with all votes', async () => {
+    const id = await post();
+    const carol = await world.user('carol');
+    await carol.put(`/posts/${id}/vote`);
+    const socket = world.socket({ token: bob.token });
+    let votes = -1;
+    socket.on('votes', (tallies) => (votes = tallies.find((tally) => tally.post_id === id)?.votes ?? votes));
+    await readyOf(socket);
+    expect((await carol.delete('/users/me', { password: carol.password })).status).to.equal(204);
+    await until('the tally without her vote', () => votes === 0);
+  });
+
+  it('on the board are told once each, the newest alone, however they come', async () => {
+    const told: Tally[][] = [];
+    let coalesced = 0;
+    const board = new TallyBoard(
+      50,
+      (tallies) => told.push(tallies),
+      () => (coalesced += 1),
+    );
+    const tally = (rev: number) => ({ post_id: 1, votes: rev * 10, rev });
+    board.report([tally(1)]);
+    await until('the first, at once', () => told.length === 1);
+    for (const rev of [3, 2, 5, 5, 4, 1]) board.report([tally(rev)]);
+    await until('the second', () => told.length === 2);
+    expect(told).to.deep.equal([[tally(1)], [tally(5)]]);
+    expect(coalesced).to.equal(1);
+    board.report([tally(5), tally(4)]);
+    board.report([{ post_id: 2, votes: 1, rev: 1 }]);
+    await until('the third', () => told.length === 3);
+    expect(told[2]).to.deep.equal([{ post_id: 2, votes: 1, rev: 1 }]);
+    board.forget();
+    board.report([tally(1)]);
+    await until('the first of another database', () => told.length === 4);
+    board.stop();
+  });
+});
