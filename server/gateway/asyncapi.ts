@@ -103,7 +103,7 @@ export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDo
       channel,
       title: name,
       ...texts,
-      messages: [say(key, { name, title: name, ...texts, payload })],
+      messages: [say(key, { name, title: name, summary, payload })],
     };
   }
   operations.connect = {
@@ -129,7 +129,7 @@ export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDo
         say(key, {
           name,
           title: name,
-          ...texts,
+          summary,
           payload: argumentList([request.schema], (schema) => library.schema(schema, 'input')),
         }),
       ],
@@ -160,7 +160,8 @@ export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDo
         host: '{host}',
         pathname: '/socket.io/',
         protocol: 'ws',
-        description: 'Any node: each has the same feed. With TLS in front, `wss`.',
+        description:
+          'Any node: each has the same feed. With TLS in front, `wss`. There is one namespace, `/`; a connection that asks for it twice is closed.',
         variables: { host: { default: 'localhost:3000', description: 'Where the service is' } },
         security: [{ $ref: '#/components/securitySchemes/token' }],
       },
@@ -169,7 +170,6 @@ export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDo
       feed: {
         address: '/',
         title: 'The default namespace',
-        description: 'The only one. A connection that asks for it more than once is closed.',
         messages: Object.fromEntries(
           Object.keys(messages).map((name) => [name, { $ref: `#/components/messages/${name}` }]),
         ),

@@ -63,7 +63,7 @@ export const documentPages: readonly DocumentPage[] = [
         'x-parser-spec-stringified': true,
         'x-parser-api-version': 3,
       };
-      const config = { show: { sidebar: true, errors: false } };
+      const config = { show: { sidebar: true, errors: false }, expand: { messageExamples: true } };
       return `AsyncApiStandalone.render({ schema: ${JSON.stringify(parsed)}, config: ${JSON.stringify(config)} }, ${element});`;
     },
     policy: {

@@ -58,6 +58,7 @@ export const serviceOperations: readonly ServiceOperation[] = [
       description: 'Metrics in the text format of Prometheus.',
       content: { 'text/plain': { schema: { type: 'string' } } },
     },
+    refusals: [503],
   },
   {
     path: '/',
