@@ -1,0 +1,155 @@
+import { Parser } from '@asyncapi/parser';
+import { expect } from 'chai';
+import type { PostView, Tally } from '../server/events.ts';
+import { requests } from '../server/gateway/requests.ts';
+import { count, exactly, id, object } from '../server/http/schema.ts';
+import { postView } from '../server/posts/schemas.ts';
+import { tally } from '../server/votes/schemas.ts';
+import { payloadFault, socketDocument, validateFrame, watchFrames } from './support/frames.ts';
+import { readyOf, refusalOf } from './support/sockets.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+// Neither may drift from the type of the event: this does not compile if they do.
+exactly<PostView>()(postView);
+exactly<Tally>()(tally);
+// @ts-expect-error -- a key that the type has and the schema has not
+exactly<Tally>()(object({ post_id: id(), votes: count() }));
+// @ts-expect-error -- a key that the schema has and the type has not
+exactly<{ post_id: number }>()(object({ post_id: id(), votes: count() }));
+
+/** A diagnostic of this severity is no hint. */
+const ERROR = 0;
+
+describe('the AsyncAPI document', () => {
+  it('is valid AsyncAPI 3', async function () {
+    this.timeout(60_000);
+    const diagnostics = await new Parser().validate(JSON.stringify(socketDocument));
+    const errors = diagnostics.filter(({ severity }) => (severity as number) === ERROR);
+    expect(errors.map(({ message, path }) => `${path.join('/')}: ${message}`)).to.deep.equal([]);
+  });
+
+  it('has every request that the gateway answers, with its acknowledgement, and no other', () => {
+    const { operations, components } = socketDocument;
+    const told = Object.values(operations).filter(({ action }) => action === 'receive');
+    expect(told.map(({ title }) => title)).to.have.members(['connect', ...Object.keys(requests)]);
+    for (const { title, reply } of told) expect(reply?.messages, title).not.to.be.empty;
+    expect(Object.keys(socketDocument.channels.feed?.messages ?? {})).to.have.members(
+      Object.keys(components.messages),
+    );
+  });
+
+  it('has schemas that compile', () => {
+    const messages = Object.keys(socketDocument.components.messages);
+    for (const key of messages) expect(payloadFault(key, undefined)).to.be.a('string');
+  });
+
+  it('catches a frame that it does not tell of', () => {
+    const asked = new Map<number, string>();
+    const sent = (frame: string) => validateFrame('send', frame, asked);
+    expect(sent('42["feed:head",{"seq":1}]')).to.deep.equal({ message: 'feedHead' });
+    expect(sent('42["feed:head",{"seq":1,"user":2}]')).to.have.property('fault').that.includes('additional');
+    expect(sent('42["feed:head",{"seq":"1"}]')).to.have.property('fault');
+    expect(sent('42["feed:head"]')).to.have.property('fault');
+    expect(sent('42["feed:tail",{"seq":1}]')).to.have.property('fault').that.includes('feed:tail');
+    expect(sent('42["track",{"post_ids":[]}]')).to.have.property('fault');
+    expect(sent('44{"message":"no"}')).to.have.property('fault');
+    expect(validateFrame('receive', '427["untrack",{"post_ids":[1]}]', asked)).to.have.property('message');
+    expect(sent('437[{"ok":true,"data":{"tracked":"none"}}]')).to.have.property('fault');
+    expect(sent('2')).to.equal(undefined);
+  });
+
+  describe('beside a running gateway', () => {
+    let world: World;
+    let alice: TestUser;
+    let bob: TestUser;
+
+    before(async function () {
+      this.timeout(60_000);
+      world = await createWorld();
+      alice = await world.user('alice');
+      bob = await world.user('bob');
+    });
+    after(() => world.close());
+
+    it('is what the server serves', async () => {
+      const { body } = await world.anonymous.get<typeof socketDocument>('/asyncapi.json');
+      expect(body.components).to.deep.equal(structuredClone(socketDocument.components));
+      expect(body.operations).to.deep.equal(structuredClone(socketDocument.operations));
+    });
+
+    it('tells of every frame of a connection as it is', async function () {
+      this.timeout(60_000);
+      const live = world.socket({ token: bob.token });
+      const heard = watchFrames(live);
+      const ready = await readyOf(live);
+      const counting = world.socket({ token: alice.token, feed: 'count', tallies: 'tracked' });
+      const counted = watchFrames(counting);
+      await readyOf(counting);
+
+      const { body: post } = await alice.post<PostView>('/posts', { title: 'Hello', content: 'world' });
+      const others: unknown[] = [
+        await counting.emitWithAck('track', { post_ids: [post.id] }),
+        await counting.emitWithAck('track', { post_ids: [0] }),
+        await live.emitWithAck('untrack', { post_ids: [post.id] }),
+        await live.emitWithAck('feed:mode', { mode: 'live' }),
+        await live.emitWithAck('auth:renew', { token: bob.token }),
+        await live.emitWithAck('auth:renew', { token: alice.token }),
+      ];
+      expect(others.map((answer) => (answer as { ok: boolean }).ok)).to.deep.equal([
+        true,
+        false,
+        true,
+        true,
+        true,
+        false,
+      ]);
+      await bob.put(`/posts/${post.id}/vote`);
+      await alice.patch(`/posts/${post.id}`, { title: 'Hi' });
+      await until('the tally', () => heard.seen.has('votes') && counted.seen.has('votes'), 10_000);
+      await alice.delete(`/posts/${post.id}`);
+      await until(
+        'the beacon and the count',
+        () => heard.seen.has('feedHead') && counted.seen.has('feedCount'),
+        10_000,
+      );
+      await until('the deletion', () => heard.seen.has('postDeleted'), 10_000);
+
+      // A replay of a post that is gone by now: its text is redacted.
+      const replayed = world.socket({ token: bob.token, after: ready.seq, epoch: ready.epoch });
+      const replay = watchFrames(replayed);
+      expect(await readyOf(replayed)).to.include({ outcome: 'replayed' });
+      const ahead = world.socket({ token: bob.token, after: ready.seq + 1000, epoch: ready.epoch });
+      const reset = watchFrames(ahead);
+      expect(await readyOf(ahead)).to.include({ outcome: 'reset', reason: 'future' });
+      const stranger = world.socket({ token: 'none' });
+      const refused = watchFrames(stranger);
+      await refusalOf(stranger);
+
+      await bob.post('/logout');
+      await until('the end', () => heard.seen.has('sessionClosed'), 10_000);
+
+      const all = [heard, counted, replay, reset, refused];
+      expect(all.flatMap(({ faults }) => faults)).to.deep.equal([]);
+      // What was asked wrong on purpose: a post_id of 0.
+      expect(all.flatMap(({ clientFaults }) => clientFaults)).to.have.lengthOf(1);
+      expect([...refused.seen.keys()]).to.include('connectError');
+      const seen = new Set(all.flatMap((watched) => [...watched.seen.keys()]));
+      const told = Object.keys(socketDocument.components.messages);
+      expect([...seen]).to.have.members(told.filter((key) => key !== 'sessionExpiring'));
+    });
+  });
+
+  it('tells of the warning before the end of a token as it is', async function () {
+    this.timeout(60_000);
+    const world = await createWorld({ ACCESS_TOKEN_TTL: '10s' });
+    try {
+      const user = await world.user();
+      const watched = watchFrames(world.socket({ token: user.token }));
+      await until('the warning', () => watched.seen.has('sessionExpiring'), 10_000);
+      expect(watched.faults).to.deep.equal([]);
+    } finally {
+      await world.close();
+    }
+  });
+});

@@ -1,0 +1,302 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { expect } from 'chai';
+import Joi from 'joi';
+import { createApp, routes } from '../server/app.ts';
+import { SchemaLibrary } from '../server/http/json-schema.ts';
+import { type OpenApiDocument, openApiDocument, openApiPath } from '../server/http/openapi.ts';
+import { problem } from '../server/http/problem.ts';
+import { oneOf, object } from '../server/http/schema.ts';
+import { compileAt, DocumentedAnswers, schemaValidator } from './support/documented-answers.ts';
+import { Api, type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+type Layer = { route?: { path: string; methods: Record<string, boolean> } };
+
+describe('the OpenAPI document', () => {
+  const document = openApiDocument(routes, '1.2.3');
+
+  it('is valid OpenAPI 3.1', async () => {
+    const result = await new Validator().validate({ ...structuredClone(document) });
+    expect(result.errors).to.equal(undefined);
+    expect(result.valid).to.equal(true);
+  });
+
+  it('has schemas that compile', () => {
+    const ajv = schemaValidator(document);
+    const names = Object.keys(document.components.schemas);
+    expect(names).to.include.members(['Post', 'Problem', 'Login', 'Tokens']);
+    for (const name of names) compileAt(ajv, 'components', 'schemas', name);
+  });
+
+  it('has examples that its schemas let through', () => {
+    const { checked, faults } = checkExamples(document);
+    expect(faults).to.deep.equal([]);
+    expect(checked).to.be.greaterThan(20);
+  });
+
+  it('would be caught with an example that is none', () => {
+    const wrong = structuredClone(document);
+    const login = wrong.components.schemas.Login?.properties?.password;
+    expect(login?.examples).to.be.an('array');
+    if (login) login.examples = [42];
+    expect(checkExamples(wrong).faults).to.have.lengthOf(1);
+  });
+
+  it('names each operation once and under a tag that it explains', () => {
+    const operations = Object.values(document.paths).flatMap((path) => Object.values(path));
+    const ids = operations.map(({ operationId }) => operationId);
+    expect(new Set(ids).size).to.equal(ids.length);
+    const told = document.tags.map(({ name }) => name);
+    expect(new Set(operations.flatMap(({ tags }) => tags))).to.have.all.keys(told);
+  });
+
+  it('tells of a token exactly where one is needed', () => {
+    for (const { method, path, access } of routes) {
+      const told = document.paths[openApiPath(path)]?.[method];
+      expect(Boolean(told?.security), `${method} ${path}`).to.equal(access === 'user');
+      expect(Boolean(told?.responses[401]), `${method} ${path}`).to.equal(
+        access === 'user' || path === '/refresh',
+      );
+    }
+  });
+
+  it('tells what Joi leaves out of its own JSON Schema', () => {
+    const { Login, EditUser } = document.components.schemas;
+    const ajv = schemaValidator(document);
+    const login = compileAt(ajv, 'components', 'schemas', 'Login');
+    expect(login({ username: 'a@b.c', password: 'x' })).to.equal(true);
+    expect(login({ email: 'a@b.c', password: 'x' })).to.equal(true);
+    expect(login({ password: 'x' })).to.equal(false);
+    expect(login({ username: 'a@b.c', email: 'a@b.c', password: 'x' })).to.equal(false);
+    const edit = compileAt(ajv, 'components', 'schemas', 'EditUser');
+    expect(edit({ username: 'ada' })).to.equal(true);
+    expect(edit({ password: PASSWORD })).to.equal(false);
+    expect(edit({ password: PASSWORD, current_password: PASSWORD })).to.equal(true);
+    expect(edit({ current_password: PASSWORD })).to.equal(false);
+    expect([Login, EditUser].every(Boolean)).to.equal(true);
+  });
+
+  it('keeps null in an enum, and refuses what JSON Schema cannot tell', () => {
+    const library = new SchemaLibrary('#/');
+    const nullable = library.schema(oneOf('a', 'b').allow(null), 'output');
+    expect(nullable.enum).to.have.members(['a', 'b', null]);
+    expect(() => library.schema(object({ name: Joi.string().pattern(/x/i) }), 'input')).to.throw('/x/i');
+    library.schema(object({ a: Joi.string() }).id('Twice'), 'input');
+    expect(() => library.schema(object({ b: Joi.string() }).id('Twice'), 'input')).to.throw('"Twice"');
+  });
+
+  describe('beside a running server', () => {
+    let world: World;
+    let answers: DocumentedAnswers;
+    let served: OpenApiDocument;
+    let alice: TestUser;
+    let bob: TestUser;
+
+    before(async function () {
+      this.timeout(60_000);
+      world = await createWorld();
+      alice = await world.user('alice');
+      bob = await world.user('bob');
+      served = (await world.anonymous.get<OpenApiDocument>('/openapi.json')).body;
+      answers = new DocumentedAnswers(served);
+    });
+    after(() => world.close());
+
+    /** Asks, and fails unless the document tells of all of the answer. */
+    async function ask<T = never>(
+      who: Api,
+      method: string,
+      path: string,
+      body?: unknown,
+      headers?: Record<string, string>,
+    ): Promise<Answer<T>> {
+      const answer = await who.request<T>(method.toUpperCase(), path, body, headers);
+      expect(answers.fault(method, path, answer)).to.equal(undefined);
+      return answer;
+    }
+
+    it('is what the server serves, with the version of the package', () => {
+      expect(served.paths).to.deep.equal(structuredClone(document.paths));
+      expect(served.info.version).to.equal('0.1.0');
+    });
+
+    it('has every route that Express has mounted, and no other', () => {
+      const { router } = createApp(world.ctx, { checks: [], draining: () => false });
+      const mounted = (router as unknown as { stack: Layer[] }).stack.flatMap(({ route }) =>
+        route ? Object.keys(route.methods).map((method) => `${method} ${openApiPath(route.path)}`) : [],
+      );
+      const told = Object.entries(document.paths).flatMap(([path, methods]) =>
+        Object.keys(methods).map((method) => `${method} ${path}`),
+      );
+      expect(mounted).to.have.members(told);
+      expect(new Set(mounted).size).to.equal(mounted.length);
+    });
+
+    it('tells of every success as it is', async function () {
+      this.timeout(60_000);
+      const name = 'carol';
+      const email = 'carol@example.org';
+      const carol = { email, password: PASSWORD };
+      await ask(world.anonymous, 'post', '/users', { ...carol, username: name });
+      const form = new URLSearchParams({ username: email, password: PASSWORD }).toString();
+      const type = { 'content-type': 'application/x-www-form-urlencoded' };
+      type Tokens = { access_token: string; refresh_token: string };
+      const login = () => ask<Tokens>(world.anonymous, 'post', '/login', form, type);
+      const { body: first } = await login();
+      const { body: renewed } = await ask<Tokens>(world.anonymous, 'post', '/refresh', {
+        refresh_token: first.refresh_token,
+      });
+      let me = new Api(world.url, renewed.access_token);
+      await ask(me, 'post', '/logout');
+      me = new Api(world.url, (await login()).body.access_token);
+      await ask(me, 'post', '/logout/all');
+      me = new Api(world.url, (await login()).body.access_token);
+      const { body: self } = await ask<{ id: number }>(me, 'get', '/users/me');
+      await ask(me, 'patch', '/users/me', { username: 'caroline' });
+      await ask(world.anonymous, 'get', `/users/${self.id}`);
+
+      const { body: post } = await ask<{ id: number }>(me, 'post', '/posts', { title: 'One', content: '' });
+      await ask(me, 'post', '/posts', { title: 'Two', content: '' });
+      await ask(me, 'post', '/posts', { title: 'Three', content: 'more', published: false });
+      const one = `/posts/${post.id}`;
+      await ask(bob, 'get', '/posts?limit=1');
+      const { headers } = await ask(me, 'get', one);
+      // `fetch` would else ask caches to stand aside.
+      const known = { 'if-none-match': headers.get('etag') ?? '', 'cache-control': 'max-age=0' };
+      await ask(me, 'get', one, undefined, known);
+      await ask(me, 'put', one, { title: 'Once', content: 'again' });
+      await ask(me, 'patch', one, { content: 'and again' });
+      await ask(bob, 'post', '/vote', { post_id: post.id, dir: 1 });
+      await ask(bob, 'put', `${one}/vote`);
+      await ask(bob, 'delete', `${one}/vote`);
+      await ask(me, 'delete', one);
+      await ask(bob, 'get', '/events?after=0');
+      await askForStream();
+      await ask(me, 'delete', '/users/me', { password: PASSWORD });
+
+      for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json', '/asyncapi.json']) {
+        await ask(world.anonymous, 'get', path);
+      }
+      for (const path of ['/docs', '/redoc', '/asyncapi']) await ask(world.anonymous, 'get', path);
+      await ask(world.anonymous, 'get', '/', undefined, { accept: 'application/json' });
+
+      const successes = Object.entries(document.paths).flatMap(([path, methods]) =>
+        Object.entries(methods).flatMap(([method, { responses }]) =>
+          Object.keys(responses)
+            .filter((status) => Number(status) < 400)
+            .map((status) => `${method} ${path} ${status}`),
+        ),
+      );
+      expect([...answers.seen]).to.include.members(successes);
+    });
+
+    /** The one answer without an end: as much as its head tells. */
+    async function askForStream(): Promise<void> {
+      const ended = new AbortController();
+      const response = await fetch(`${world.url}/events/stream`, {
+        headers: { authorization: `Bearer ${bob.token}` },
+        signal: ended.signal,
+      });
+      const answer = { status: response.status, headers: response.headers, body: '' };
+      ended.abort();
+      expect(answers.fault('get', '/events/stream', answer)).to.equal(undefined);
+    }
+
+    it('tells of refusals as they are', async () => {
+      const { body: post } = await ask<{ id: number }>(alice, 'post', '/posts', {
+        title: 'Mine',
+        content: '',
+      });
+      const one = `/posts/${post.id}`;
+      const login = { email: alice.email, password: 'something else' };
+      const stale = { 'if-match': '"never"' };
+      const key = { 'idempotency-key': 'one' };
+      await ask(alice, 'post', '/posts', { title: 'Kept', content: '' }, key);
+      const refusals: [number, Answer][] = [
+        [400, await ask(alice, 'get', '/posts/%ff')],
+        [401, await ask(world.anonymous, 'get', '/posts')],
+        [401, await ask(world.anonymous, 'post', '/refresh', { refresh_token: 'none' })],
+        [403, await ask(world.anonymous, 'post', '/login', login)],
+        [403, await ask(bob, 'patch', one, { title: 'Yours' })],
+        [404, await ask(alice, 'get', '/posts/999999')],
+        [404, await ask(world.anonymous, 'get', '/users/999999')],
+        [404, await ask(alice, 'post', '/vote', { post_id: 999_999, dir: 1 })],
+        [409, await ask(world.anonymous, 'post', '/users', { email: alice.email, password: PASSWORD })],
+        [410, await ask(alice, 'get', '/events?after=999999')],
+        [412, await ask(alice, 'patch', one, { title: 'Again' }, stale)],
+        [413, await ask(alice, 'post', '/posts', { title: 'x'.repeat(300_000), content: '' })],
+        [415, await ask(alice, 'post', '/posts', '<a/>', { 'content-type': 'text/xml' })],
+        [422, await ask(alice, 'post', '/posts', { titel: 'Hello' })],
+        [422, await ask(alice, 'post', '/posts', { title: 'Other', content: '' }, key)],
+        [422, await ask(alice, 'get', '/posts?limit=0')],
+      ];
+      for (const [status, answer] of refusals) expect(answer.status).to.equal(status);
+    });
+
+    it('catches an answer that it does not tell of', async () => {
+      const { body: post } = await alice.post<Record<string, unknown>>('/posts', {
+        title: 'Odd',
+        content: '',
+      });
+      const odd = await alice.get<Record<string, unknown>>(`/posts/${String(post.id)}`);
+      const path = `/posts/${String(post.id)}`;
+      expect(answers.fault('get', path, odd)).to.equal(undefined);
+      const more = { ...odd, body: { ...odd.body, secret: 1 } };
+      expect(answers.fault('get', path, more)).to.include('additional properties');
+      expect(answers.fault('get', path, { ...odd, status: 418 })).to.include('418');
+      expect(answers.fault('get', '/nowhere', odd)).to.include('/nowhere');
+      expect(answers.fault('get', path, { ...odd, headers: new Headers() })).to.include('ETag');
+    });
+  });
+
+  it('tells of a 429 as it is', async function () {
+    this.timeout(60_000);
+    const world = await createWorld({ RATE_LIMITS: 'on' });
+    try {
+      const answers = new DocumentedAnswers(document);
+      let answer: Answer;
+      let asked = 0;
+      do {
+        answer = await world.anonymous.post<unknown>('/users', {});
+        asked += 1;
+      } while (answer.status === 422 && asked < 100);
+      expect(answer.status).to.equal(429);
+      expect(answers.fault('post', '/users', answer)).to.equal(undefined);
+    } finally {
+      await world.close();
+    }
+  });
+
+  it('tells every refusal in the shape of a problem', () => {
+    for (const { method, path, answers } of routes) {
+      for (const [status, answer] of Object.entries(answers)) {
+        if (Number(status) >= 400) expect(answer, `${method} ${path} ${status}`).to.equal(problem);
+      }
+    }
+  });
+});
+
+/** Every example in the document against the schema that it stands beside. */
+function checkExamples(document: OpenApiDocument): { checked: number; faults: string[] } {
+  const ajv = schemaValidator(document);
+  const faults: string[] = [];
+  let checked = 0;
+  const check = (example: unknown, path: string[]) => {
+    checked += 1;
+    if (!compileAt(ajv, ...path)(example)) faults.push(`${path.join('/')}: ${JSON.stringify(example)}`);
+  };
+  const walk = (node: unknown, path: string[]): void => {
+    if (typeof node !== 'object' || node === null) return;
+    if ('examples' in node && Array.isArray(node.examples)) {
+      for (const example of node.examples) check(example, path);
+    }
+    if ('schema' in node && 'example' in node) check(node.example, [...path, 'schema']);
+    if ('schema' in node && 'examples' in node) {
+      for (const { value } of Object.values(node.examples as Record<string, { value: unknown }>)) {
+        check(value, [...path, 'schema']);
+      }
+    }
+    for (const [key, inner] of Object.entries(node)) walk(inner, [...path, key]);
+  };
+  walk(document, []);
+  return { checked, faults };
+}
