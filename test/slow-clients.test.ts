@@ -1,0 +1,151 @@
+import { expect } from 'chai';
+import type { Subscriber } from '../server/gateway/subscriber.ts';
+import { endRawClients, RawClient } from './support/raw-client.ts';
+import { firstFault } from './support/sockets.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+/** The most that may wait for one socket. Bytes. */
+const BOUND = 256 * 1024;
+
+describe('clients that do not read', function () {
+  this.timeout(90_000);
+  let world: World;
+  let alice: TestUser;
+
+  before(async () => {
+    world = await createWorld();
+    alice = await world.user('alice');
+  });
+  afterEach(async () => {
+    endRawClients();
+    await until('all to be forgotten', () => world.server.service.gateway.size === 0);
+  });
+  after(() => world.close());
+
+  const head = () => world.ctx.feed.seq;
+
+  /** Events of some ten kilobytes each, committed as another node would. */
+  const flow = (many: number) =>
+    world.ctx.db.sequelize.query(`
+      insert into outbox (name, post_id, data)
+      select 'post:updated', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 't', 'content', repeat('x', 10000),
+        'owner', json_build_object('id', 1, 'username', 'u')) from generate_series(1, ${many}) n`);
+
+  const subscribers = () =>
+    [...world.server.service.gateway.io.of('/').sockets.values()].map((socket) => socket.data as Subscriber);
+  const join = (auth: object = {}) =>
+    RawClient.join(world.url, { token: alice.token, epoch: world.ctx.feed.epoch, ...auth });
+  const slowClosed = async () => {
+    const { values } = await world.ctx.metrics.sessionsClosed.get();
+    return values.find(({ labels }) => labels.code === 'slow_consumer')?.value ?? 0;
+  };
+
+  it('are closed some ten seconds later, cost little until then and nobody else anything, and have no hole afterwards', async () => {
+    const start = head();
+    const [mute, chatty] = [await join(), await join()];
+    const healthy = await join();
+    const server = subscribers().slice(0, 2);
+    // One answers pings all the same: Socket.IO alone would keep it forever.
+    const pings = setInterval(() => chatty.send('3'), 1000);
+    const ended = await slowClosed();
+    let most = 0;
+    const watch = setInterval(() => {
+      for (const subscriber of server) most = Math.max(most, subscriber.pending);
+    }, 5);
+    try {
+      mute.pause();
+      chatty.pause();
+      const before = process.memoryUsage().arrayBuffers;
+      await flow(1200);
+      await until('the healthy client to have all', () => healthy.seqs().length === 1200, 30_000);
+      expect(firstFault(healthy.seqs(), start)).to.be.undefined;
+      await until('the slow ones to fill their queues', () =>
+        server.every(({ pending }) => pending > 64 * 1024),
+      );
+      const slowSince = Date.now();
+      while (server.some(({ ended }) => !ended)) {
+        const { length } = healthy.events;
+        await flow(1);
+        await until('the healthy client', () => healthy.events.length > length, 2000);
+        if (Date.now() - slowSince > 20_000) throw new Error('the slow ones are still there');
+      }
+      expect(Date.now() - slowSince).to.be.within(8000, 14_000);
+      expect(await slowClosed()).to.equal(ended + 2);
+      expect(most).to.be.within(64 * 1024, BOUND);
+      // No more than the ring keeps for everyone and the queues of two.
+      expect(process.memoryUsage().arrayBuffers - before).to.be.below(64 * 1024 * 1024);
+      // The TCP connections are gone on the server's side: what is read now ends.
+      mute.resume();
+      chatty.resume();
+      await until('both connections to have ended', () => mute.closed && chatty.closed);
+      for (const client of [mute, chatty]) {
+        const seen = client.seqs();
+        expect(firstFault(seen, start)).to.be.undefined;
+        const position = seen.at(-1) ?? start;
+        expect(position).to.be.below(head());
+        const back = await join({ after: position });
+        await until('the rest', () => back.seqs().at(-1) === head(), 15_000);
+        expect(firstFault(back.seqs(), position)).to.be.undefined;
+      }
+    } finally {
+      clearInterval(pings);
+      clearInterval(watch);
+    }
+  });
+
+  it('for three seconds and then do, get everything once and in order', async () => {
+    const start = head();
+    const client = await join();
+    const [subscriber] = subscribers();
+    client.pause();
+    await flow(1000);
+    await until('its queue to fill', () => subscriber!.pending > 64 * 1024, 15_000);
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const flowing = flow(200);
+    client.resume();
+    await flowing;
+    await until('all', () => client.seqs().length >= 1200, 20_000);
+    expect(firstFault(client.seqs(), start)).to.be.undefined;
+    expect(client.closed).to.be.false;
+    // It is live again, not merely caught up.
+    await flow(1);
+    await until('the next one', () => client.seqs().at(-1) === start + 1201, 2000);
+    client.terminate();
+  });
+
+  it('again and again, by turns, have neither hole nor double', async () => {
+    const start = head();
+    const clients = await Promise.all(Array.from({ length: 8 }, () => join()));
+    const turns = clients.map(async (client, at) => {
+      for (let turn = 0; turn < 4; turn += 1) {
+        client.pause();
+        await new Promise((resolve) => setTimeout(resolve, 300 + at * 40));
+        client.resume();
+        await new Promise((resolve) => setTimeout(resolve, 100 * (turn + 1)));
+      }
+    });
+    for (let batch = 0; batch < 10; batch += 1) {
+      await flow(100);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    await Promise.all(turns);
+    for (const client of clients) {
+      await until('all', () => client.seqs().length >= 1000, 30_000);
+      expect(firstFault(client.seqs(), start)).to.be.undefined;
+    }
+  });
+
+  it('are not followed by a leak when they go away amid a replay', async () => {
+    const start = head() - 800;
+    for (let round = 0; round < 20; round += 1) {
+      const client = await RawClient.open(world.url);
+      client.send(`40${JSON.stringify({ token: alice.token, after: start })}`);
+      await until('a part of the replay', () => client.seqs().length > 0);
+      client.pause();
+      setTimeout(() => client.terminate(), round * 5);
+    }
+    await until('nobody to be left', () => world.server.service.gateway.size === 0);
+    expect(world.ctx.connections.size).to.equal(0);
+  });
+});

@@ -1,0 +1,268 @@
+import { expect } from 'chai';
+import jwt from 'jsonwebtoken';
+import pg from 'pg';
+import type { Problem } from '../server/events.ts';
+import { endRawClients, RawClient } from './support/raw-client.ts';
+import { firstFault, readyOf, record } from './support/sockets.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, logIn, PASSWORD, type TestSocket, type TestUser, type World } from './support/world.ts';
+
+const SECRET = 'a secret of a test that is long enough';
+
+type Answer = { ok: true; data: { expires_at: string } } | { ok: false; error: Problem };
+
+describe("a socket's life", function () {
+  this.timeout(60_000);
+  let world: World;
+  let alice: TestUser;
+  let bob: TestUser;
+
+  before(async () => {
+    world = await createWorld({ JWT_SECRET: SECRET });
+    alice = await world.user('alice');
+    bob = await world.user('bob');
+  });
+  afterEach(endRawClients);
+  after(() => world.close());
+
+  /** A token of the same session with another end. */
+  const withEnd = (user: TestUser, expiresAt: number) =>
+    jwt.sign({ ...(jwt.decode(user.token) as object), exp: Math.floor(expiresAt / 1000) }, SECRET);
+
+  const renew = (socket: TestSocket, token: string): Promise<Answer> =>
+    socket.timeout(3000).emitWithAck('auth:renew', { token });
+
+  /** What a stock client sees of its end: the code, and then the reason of Socket.IO. */
+  const endOf = (socket: TestSocket) => {
+    const seen: string[] = [];
+    socket.on('session:closed', ({ code }) => seen.push(code));
+    socket.on('disconnect', (reason) => seen.push(reason));
+    return seen;
+  };
+
+  const write = () => bob.post('/posts', { title: 'a post', content: '' });
+
+  it('is told that its token ends soon, and is closed within a second after it has', async () => {
+    const expiresAt = Math.floor(Date.now() / 1000) * 1000 + 4000;
+    const client = await RawClient.join(world.url, { token: withEnd(alice, expiresAt) });
+    await until('the notice', () => client.heard('session:expiring').length === 1);
+    expect(client.heard('session:expiring')[0]?.[0]).to.deep.equal({
+      expires_at: new Date(expiresAt).toISOString(),
+    });
+    expect(Date.now()).to.be.below(expiresAt);
+    await until('the end', () => client.heard('session:closed').length > 0, 7000);
+    expect(client.heard('session:closed')[0]?.[0]).to.include({ code: 'expired' });
+    // The node is to blame for a second at most; a busy machine for a little more.
+    expect(Date.now() - expiresAt).to.be.within(0, 1500);
+    await write();
+    await until('the connection to be closed', () => client.closed);
+    expect(client.events.at(-1)?.name).to.equal('session:closed');
+    expect(client.heard('session:expiring')).to.have.lengthOf(1);
+  });
+
+  it("ends for a stock client with the server's word, so that it does not come back by itself", async () => {
+    const socket = world.socket({ token: withEnd(alice, Date.now() + 1500) });
+    const seen = endOf(socket);
+    await readyOf(socket);
+    await until('the end', () => seen.length === 2, 5000);
+    expect(seen).to.deep.equal(['expired', 'io server disconnect']);
+    expect(socket.active).to.be.false;
+  });
+
+  it('goes on with a fresh token, in place and without losing an event', async () => {
+    const socket = world.socket({ token: withEnd(alice, Date.now() + 2000) });
+    const heard = record(socket);
+    const seen = endOf(socket);
+    const notices: string[] = [];
+    socket.on('session:expiring', ({ expires_at }) => {
+      notices.push(expires_at);
+      void renew(socket, withEnd(alice, Date.now() + (notices.length < 3 ? 2000 : 600_000)));
+    });
+    const { seq } = await readyOf(socket);
+    const { id } = socket;
+    const ends = Date.now() + 6000;
+    while (Date.now() < ends) await write();
+    const newest = world.ctx.feed.seq;
+    await until('all events', () => heard.at(-1)?.seq === newest);
+    expect(
+      firstFault(
+        heard.map((event) => event.seq),
+        seq,
+      ),
+    ).to.be.undefined;
+    expect(seen).to.be.empty;
+    expect(socket.id).to.equal(id);
+    // Each short token is called expiring once, when half of it has passed: no storm of renewals.
+    expect(notices).to.have.lengthOf(3);
+    socket.disconnect();
+  });
+
+  it("takes no other user's token, no bad one and none of a session that has ended", async () => {
+    const socket = world.socket({ token: alice.token });
+    await readyOf(socket);
+    const ended = await logIn(world.url, alice);
+    const token = ended.token;
+    await ended.post('/logout');
+    const refusals: [unknown, number][] = [
+      [bob.token, 403],
+      ['garbage', 401],
+      [withEnd(alice, Date.now() - 1000), 401],
+      [alice.refreshToken, 401],
+      [token, 401],
+      ['', 422],
+      [undefined, 422],
+      [7, 422],
+    ];
+    for (const [given, status] of refusals) {
+      const answer = await renew(socket, given as string);
+      expect(answer.ok ? 200 : answer.error.status, String(given)).to.equal(status);
+    }
+    expect(socket.connected).to.be.true;
+    expect((await renew(socket, alice.token)).ok).to.be.true;
+    expect(world.ctx.connections.countOf(alice.id)).to.equal(1);
+    socket.disconnect();
+    await until('it to be forgotten', () => world.ctx.connections.countOf(alice.id) === 0);
+  });
+
+  it('moves to the session of its new token, and ends with that one and not with the old', async () => {
+    const [first, second] = [await logIn(world.url, alice), await logIn(world.url, alice)];
+    const socket = world.socket({ token: first.token });
+    const seen = endOf(socket);
+    await readyOf(socket);
+    expect((await renew(socket, second.token)).ok).to.be.true;
+    await first.post('/logout');
+    await write();
+    expect((await renew(socket, second.token)).ok).to.be.true;
+    expect(seen).to.be.empty;
+    await second.post('/logout');
+    await until('the end', () => seen.length === 2, 1000);
+    expect(seen).to.deep.equal(['revoked', 'io server disconnect']);
+  });
+
+  it('does not move to a session that ends while it is looked up', async () => {
+    const [first, second] = [await logIn(world.url, alice), await logIn(world.url, alice)];
+    const client = await RawClient.join(world.url, { token: first.token });
+    const database = new pg.Client({ connectionString: world.databaseUrl });
+    await database.connect();
+    try {
+      await database.query('begin');
+      await database.query('lock table sessions in access exclusive mode');
+      const { connections } = world.ctx;
+      const before = connections.countOf(alice.id);
+      client.emit('auth:renew', { token: second.token }, 1);
+      await until('the look-up', () => connections.countOf(alice.id) === before + 1);
+      const { sid } = jwt.decode(second.token) as { sid: string };
+      connections.endSessions({ userId: alice.id, sessionId: sid, exceptSessionId: null });
+      await database.query('rollback');
+      expect(await client.acknowledged(1)).to.have.nested.property('error.status', 401);
+      // It still has the session that it had.
+      expect(client.closed).to.be.false;
+      expect(connections.countOf(alice.id)).to.equal(before);
+    } finally {
+      await database.end();
+    }
+  });
+
+  describe('ends within a second', () => {
+    let carol: TestUser;
+    let other: TestUser;
+    beforeEach(async () => {
+      carol = await world.user();
+      other = await logIn(world.url, carol);
+    });
+
+    /** The sockets of two sessions of one user, and who of them is ended by something; nothing reaches those again. */
+    const endedBy = async (act: () => Promise<unknown>): Promise<string[]> => {
+      const clients = {
+        carol: await RawClient.join(world.url, { token: carol.token }),
+        other: await RawClient.join(world.url, { token: other.token }),
+        bystander: await RawClient.join(world.url, { token: bob.token }),
+      };
+      await act();
+      const acted = Date.now();
+      const ended = () =>
+        Object.entries(clients)
+          .filter(([, client]) => client.heard('session:closed').length > 0)
+          .map(([name]) => name);
+      await until('somebody to be ended', () => ended().length > 0, 1000);
+      while (Date.now() - acted < 1000) await write();
+      const newest = world.ctx.feed.seq;
+      await until('the bystander to have it', () => clients.bystander.seqs().at(-1) === newest);
+      for (const name of ended() as (keyof typeof clients)[]) {
+        const client = clients[name];
+        expect(client.heard('session:closed')).to.have.lengthOf(1);
+        expect(client.heard('session:closed')[0]?.[0]).to.include({ code: 'revoked' });
+        const last = client.events.findIndex((event) => event.name === 'session:closed');
+        expect(client.events.slice(last + 1)).to.be.empty;
+        await until('its connection to be closed', () => client.closed);
+      }
+      return ended();
+    };
+
+    it('after a logout: those of its session', async () => {
+      expect(await endedBy(() => carol.post('/logout'))).to.deep.equal(['carol']);
+    });
+
+    it('after a logout everywhere: all of the user', async () => {
+      expect(await endedBy(() => carol.post('/logout/all'))).to.have.members(['carol', 'other']);
+    });
+
+    it('after a new password: all but those of the session that set it', async () => {
+      const change = { password: 'another horse battery', current_password: PASSWORD };
+      expect(await endedBy(() => carol.patch('/users/me', change))).to.deep.equal(['other']);
+    });
+
+    it('after the deletion of the account: all', async () => {
+      expect(await endedBy(() => carol.delete('/users/me', { password: PASSWORD }))).to.have.members([
+        'carol',
+        'other',
+      ]);
+    });
+
+    it('after a refresh token was used twice: those of its session', async () => {
+      expect(
+        await endedBy(async () => {
+          for (const status of [200, 401]) {
+            const answer = await carol.post('/refresh', { refresh_token: carol.refreshToken });
+            expect(answer.status).to.equal(status);
+          }
+        }),
+      ).to.deep.equal(['carol']);
+    });
+
+    it('also when only the database tells, as when another node was asked and its message was lost', async () => {
+      const { sid } = jwt.decode(other.token) as { sid: string };
+      const elsewhere = new pg.Client({ connectionString: world.databaseUrl });
+      await elsewhere.connect();
+      try {
+        const ended = await endedBy(async () => {
+          await elsewhere.query('begin');
+          await elsewhere.query('update sessions set revoked_at = now() where id = $1', [sid]);
+          await elsewhere.query('insert into revocations (user_id, session_id) values ($1, $2)', [
+            carol.id,
+            sid,
+          ]);
+          await elsewhere.query('commit');
+        });
+        expect(ended).to.deep.equal(['other']);
+      } finally {
+        await elsewhere.end();
+      }
+    });
+
+    it('also when it was told late, by a transaction that others have overtaken', async () => {
+      const slow = new pg.Client({ connectionString: world.databaseUrl });
+      await slow.connect();
+      try {
+        await slow.query('begin');
+        await slow.query('insert into revocations (user_id) values ($1)', [carol.id]);
+        const read = world.ctx.feed.readAt;
+        for (let at = 0; at < 5; at += 1) await write();
+        await until('some looks at the database', () => world.ctx.feed.readAt > read + 600);
+        expect(await endedBy(() => slow.query('commit'))).to.have.members(['carol', 'other']);
+      } finally {
+        await slow.end();
+      }
+    });
+  });
+});
