@@ -1,0 +1,94 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isLoopback } from './consent.ts';
+import type {
+  FromLoader,
+  LoaderProgress,
+  LoaderRamped,
+  LoaderVerdict,
+  SettleLoader,
+  ToLoader,
+} from './messages.ts';
+
+export interface LoadersOptions {
+  url: string;
+  processes: number;
+  sockets: number;
+  tokens: string[];
+  posts: number;
+  /** Of all processes together. */
+  rate: number;
+  together: number;
+  /** Called with each process's report, about once a second. */
+  onProgress: (report: LoaderProgress, loader: number) => void;
+}
+
+/** The processes that hold the connections. */
+export class Loaders {
+  readonly #children: ChildProcess[] = [];
+  readonly #options: LoadersOptions;
+  #failure: Error | undefined;
+
+  constructor(options: LoadersOptions) {
+    this.#options = options;
+  }
+
+  /** Opens all connections. Resolves when each of them stands or has been refused. */
+  async ramp(): Promise<LoaderRamped[]> {
+    const { url, processes, sockets, tokens, posts, rate, together } = this.#options;
+    const file = fileURLToPath(new URL(`./loader${extname(import.meta.filename)}`, import.meta.url));
+    return Promise.all(
+      Array.from({ length: processes }, (_, at) => {
+        const child = fork(file, { serialization: 'advanced' });
+        this.#children.push(child);
+        child.on('message', (message: FromLoader) => {
+          if (message.type === 'progress') this.#options.onProgress(message, at);
+        });
+        child.on('error', (error) => (this.#failure = error));
+        const share = (of: number) => Math.floor(of / processes) + (at < of % processes ? 1 : 0);
+        return this.#ask<LoaderRamped>(child, 'ramped', {
+          type: 'begin',
+          url,
+          // One address has some 28,000 ports to leave from, and all of 127.0.0.0/8 is this machine.
+          localAddress: isLoopback(url) && !url.includes('[') ? `127.0.0.${at + 1}` : undefined,
+          tokens: tokens.map((_token, number) => tokens[(number + at) % tokens.length] ?? ''),
+          sockets: share(sockets),
+          posts,
+          rate: rate / processes,
+          together: Math.max(1, share(together)),
+        });
+      }),
+    );
+  }
+
+  /** Waits until every client has what was written, or for as long as that may take; then each process judges. */
+  settle(task: SettleLoader): Promise<LoaderVerdict[]> {
+    return Promise.all(this.#children.map((child) => this.#ask<LoaderVerdict>(child, 'verdict', task)));
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(
+      this.#children.map(async (child) => {
+        if (child.exitCode !== null || !child.connected) return;
+        const gone = new Promise((resolve) => child.once('exit', resolve));
+        child.send({ type: 'end' } satisfies ToLoader);
+        await gone;
+      }),
+    );
+  }
+
+  #ask<T extends FromLoader>(child: ChildProcess, answer: T['type'], message: ToLoader): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const listen = (received: FromLoader) => {
+        if (received.type !== answer) return;
+        child.off('message', listen).off('exit', fail);
+        resolve(received as T);
+      };
+      const fail = (code: number | null) =>
+        reject(this.#failure ?? new Error(`a loader process ended with ${code ?? 'a signal'}`));
+      child.on('message', listen).once('exit', fail);
+      child.send(message);
+    });
+  }
+}

@@ -1,0 +1,69 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { packageRoot } from '../server/paths.ts';
+
+/** A server that was started here, and whose processes can be looked at. */
+export interface LocalServer {
+  url: string;
+  pid: number;
+  /** SIGTERM; resolves when it has ended. */
+  stop(): Promise<void>;
+}
+
+const READY = /Tidings is ready at (\S+)/;
+const READY_WITHIN = 90_000;
+const STOP_WITHIN = 15_000;
+
+/**
+ * Starts the real server as a process of its own, on a free port of this machine.
+ * @param env what differs from a server that is started by hand
+ * @throws with the end of its output if it does not become ready
+ */
+export async function startLocalServer(env: Record<string, string>): Promise<LocalServer> {
+  const main = fileURLToPath(new URL(`../server/main${extname(import.meta.filename)}`, import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, main], {
+    cwd: packageRoot,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', LOG_LEVEL: 'warn', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const killWithUs = () => child.kill('SIGKILL');
+  process.once('exit', killWithUs);
+  const exited = once(child, 'exit').then(() => process.removeListener('exit', killWithUs));
+  const url = await readyLine(child);
+  return {
+    url,
+    pid: child.pid ?? 0,
+    stop: async () => {
+      child.kill('SIGTERM');
+      const timer = setTimeout(killWithUs, STOP_WITHIN);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function readyLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const fail = (why: string) => reject(new Error(`the server ${why}:\n${output.slice(-2000)}`));
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      fail('was not ready in time');
+    }, READY_WITHIN);
+    const look = (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-20_000);
+      const url = READY.exec(output)?.[1];
+      if (url === undefined) return;
+      clearTimeout(timer);
+      resolve(url);
+    };
+    child.stdout?.on('data', look);
+    child.stderr?.on('data', look);
+    child.once('exit', (code) => {
+      clearTimeout(timer);
+      fail(`ended with ${code ?? 'a signal'} before it was ready`);
+    });
+  });
+}

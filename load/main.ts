@@ -1,0 +1,30 @@
+import { writeFile } from 'node:fs/promises';
+import { personAtTerminal, requireConsent } from './consent.ts';
+import { readOptions, usage, UsageError } from './options.ts';
+import { terminalProgress } from './progress-bar.ts';
+import { pageOf } from './report/page.ts';
+import { summaryOf } from './report/summary.ts';
+import { passes, runLoadTest } from './run.ts';
+
+/** EX_USAGE of sysexits.h. */
+const EXIT_USAGE = 64;
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  if (!options) {
+    process.stdout.write(usage);
+    return;
+  }
+  if (options.url !== undefined) await requireConsent(options.url, options.yes, personAtTerminal());
+  const report = await runLoadTest(options, terminalProgress());
+  await writeFile(options.json, JSON.stringify(report, undefined, 2));
+  await writeFile(options.html, await pageOf(report));
+  process.stdout.write(`${summaryOf(report)}\n\n${options.json}\n${options.html}\n`);
+  process.exitCode = passes(report) ? 0 : 1;
+}
+
+main().catch((error: unknown) => {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${message}\n`);
+  process.exit(error instanceof UsageError ? EXIT_USAGE : 1);
+});

@@ -1,0 +1,44 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** An answer that the load test cannot go on from. */
+export class RestError extends Error {
+  override readonly name = 'RestError';
+  readonly status: number;
+
+  constructor(status: number, what: string) {
+    super(what);
+    this.status = status;
+  }
+}
+
+/** How often a request is repeated that was refused as too many, each time after what the server asks for. */
+const PATIENCE = 5;
+
+/**
+ * One request. A 429 is waited out as the server asks.
+ * @throws {RestError} for any answer but a success
+ */
+export async function call(
+  url: string,
+  method: string,
+  path: string,
+  { token, body }: { token?: string; body?: unknown } = {},
+): Promise<{ body: unknown; headers: Headers }> {
+  for (let attempt = 1; ; attempt += 1) {
+    const answer = await fetch(url + path, {
+      method,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(60_000),
+    });
+    const text = await answer.text();
+    if (answer.ok)
+      return { body: (text === '' ? undefined : JSON.parse(text)) as unknown, headers: answer.headers };
+    if (answer.status !== 429 || attempt >= PATIENCE)
+      throw new RestError(answer.status, `${method} ${path}: ${answer.status} ${text.slice(0, 200)}`);
+    await pause(1000 * Number(answer.headers.get('retry-after') ?? 1));
+  }
+}
