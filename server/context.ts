@@ -22,8 +22,7 @@ import { Gateway } from './gateway/gateway.ts';
 import { toAppError } from './http/errors.ts';
 import type { HealthCheck } from './http/health.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
-import { RateLimits } from './http/rate-limits.ts';
-import type { RateLimit } from './http/route.ts';
+import { type RateLimit, RateLimits } from './http/rate-limits.ts';
 import type { Logger } from './logger.ts';
 import { onAppended } from './outbox/append.ts';
 import { readLog } from './outbox/log.ts';
@@ -122,7 +121,7 @@ export async function createService(
     missedTallies: (after) => missed.since(after),
     verify: (token) => tokens.verify(token),
     requireSession: (identity) => liveSessions.require(identity, { fresh: true }),
-    talliesOf: (userId, postIds) => tallies(ctx, userId, postIds),
+    talliesOf: (userId, postIds) => tallies(db.sequelize, userId, postIds),
     origins: config.corsOrigins,
     maxConnections: config.maxConnections,
     maxPerUser: maxSocketsPerUser,

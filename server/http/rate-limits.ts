@@ -8,7 +8,9 @@ import {
 } from 'rate-limiter-flexible';
 import type { Identity } from '../auth/identity.ts';
 import { AppError } from '../errors.ts';
-import type { RateLimit } from './route.ts';
+
+/** What a route counts against. */
+export type RateLimit = 'login' | 'signup' | 'write' | 'read';
 
 /** Points per window (seconds), by what is counted. A user is counted wherever they come from; others by address. */
 export const limits: Record<RateLimit, { points: number; duration: number }> = {

@@ -4,6 +4,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import type { FieldError } from '../events.ts';
+import type { RateLimit } from './rate-limits.ts';
 import { check, type Infer } from './schema.ts';
 
 /**
@@ -12,9 +13,6 @@ import { check, type Infer } from './schema.ts';
  */
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
-
-/** Which limiter a route counts against: see http/rate-limits.ts. */
-export type RateLimit = 'login' | 'signup' | 'write' | 'read';
 
 /** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. */
 export type Access = 'anyone' | 'user';

@@ -1,0 +1,203 @@
+import { expect } from 'chai';
+import { dirname, join } from 'node:path';
+import { cyclesOf, type Import, importsOf, readSources, type Sources } from './support/import-graph.ts';
+
+/** What the files of one kind may import. */
+interface Rule {
+  /** Which files. The first rule that fits a file is its rule. */
+  files: RegExp;
+  may: RegExp;
+  /** Of these only types: whoever joins the parts passes the values. */
+  mayOnlyTypes?: RegExp;
+}
+
+const inFolder = (...names: string[]) =>
+  new RegExp(`^(${names.map((name) => name.replaceAll('.', '\\.')).join('|')})`);
+const nothing = /(?!)/;
+
+const capabilities = '(auth|users|posts|votes|stream)';
+/** What one capability may use of another: who asks, how a thing is shown, and its shapes. */
+const shared = 'server/(auth/identity|posts/present|[a-z]+/schemas)\\.ts';
+const shapes = 'server/http/(schema|json-schema|problem|metrics)\\.ts';
+
+/** DESIGN's directions: a request comes in from above and goes down, and the parts of the feed know no capability. */
+const rules: Rule[] = [
+  { files: /^server\/(events|config|paths|logger)\.ts$/, may: nothing },
+  { files: /^server\/errors\.ts$/, may: nothing, mayOnlyTypes: /^server\/events\.ts$/ },
+  { files: /^server\/version\.ts$/, may: /^server\/paths\.ts$/ },
+  { files: /^models\//, may: inFolder('models/') },
+  {
+    files: /^server\/database\//,
+    may: inFolder('server/database/', 'models/', 'server/logger.ts', 'server/paths.ts', 'server/config.ts'),
+  },
+  { files: /^server\/cluster\//, may: inFolder('server/cluster/', 'server/errors.ts', 'server/logger.ts') },
+  {
+    files: /^server\/outbox\//,
+    may: inFolder('server/outbox/', 'models/', 'server/events.ts', 'server/logger.ts'),
+  },
+  // The follower reads the log that the outbox writes, and nothing else of it.
+  {
+    files: /^server\/feed\//,
+    may: inFolder('server/feed/', 'models/', 'server/events.ts', 'server/logger.ts', 'server/outbox/log.ts'),
+  },
+  {
+    files: /^server\/gateway\//,
+    may: new RegExp(`^(server/gateway/|models/|server/(events|errors|logger)\\.ts|${shapes})`),
+    mayOnlyTypes: /^server\/(feed\/|outbox\/log\.ts|auth\/(connections|identity)\.ts)/,
+  },
+  {
+    files: /^server\/http\//,
+    may: inFolder(
+      'server/http/',
+      'server/database/connection.ts',
+      'server/errors.ts',
+      'server/events.ts',
+      'server/logger.ts',
+      'server/paths.ts',
+      'server/version.ts',
+    ),
+    mayOnlyTypes: /^server\/(context|auth\/identity)\.ts$/,
+  },
+  {
+    files: new RegExp(`^server/${capabilities}/schemas\\.ts$`),
+    may: new RegExp(`^(server/http/schema\\.ts|server/events\\.ts|server/auth/passwords\\.ts|${shared})`),
+  },
+  {
+    // No door from an address to the tables but commands and queries.
+    files: new RegExp(`^server/${capabilities}/(routes|server-sent-events)\\.ts$`),
+    may: new RegExp(`^server/(http/|errors\\.ts|events\\.ts|outbox/log\\.ts)|^${shared}`),
+    mayOnlyTypes: /^server\/(context|auth\/connections)\.ts$/,
+  },
+  {
+    files: new RegExp(`^server/${capabilities}/(policy|present|cursor|identity)\\.ts$`),
+    may: new RegExp(`^server/(errors\\.ts|events\\.ts)|^${shared}`),
+    mayOnlyTypes: /^models\//,
+  },
+  {
+    files: new RegExp(`^server/${capabilities}/`),
+    may: new RegExp(
+      `^(server/(errors\\.ts|events\\.ts|outbox/(append|log)\\.ts|database/connection\\.ts)|models/|${shared})`,
+    ),
+    mayOnlyTypes: /^server\/(context|feed\/follower)\.ts$/,
+  },
+  { files: /^server\/doctor\//, may: /^(server\/(?!main|app|server|context)|models\/)/ },
+  // It joins the parts: all of them, and nothing of the front.
+  { files: /^server\/context\.ts$/, may: /^(server\/(?!main|app|server)|models\/)/ },
+  {
+    files: /^server\/app\.ts$/,
+    may: new RegExp(
+      `^server/(http/|gateway/asyncapi|${capabilities}/(routes|authenticate|schemas)\\.ts|version\\.ts)`,
+    ),
+    mayOnlyTypes: /^server\/context\.ts$/,
+  },
+  { files: /^server\/server\.ts$/, may: /^server\/(app|context|config|logger|cluster\/.*)\.ts$/ },
+  { files: /^server\/main\.ts$/, may: /^server\/(server|config|logger|cluster\/.*|database\/.*)\.ts$/ },
+];
+
+/** Imports that go where they may not, and files that no rule speaks of. */
+function violations(sources: Sources): string[] {
+  const wrong: string[] = [];
+  const ruleOf = (file: string) => {
+    const rule = rules.find(({ files }) => files.test(file));
+    if (!rule) wrong.push(`${file} is of no kind that is known here`);
+    return rule;
+  };
+  const kinds = new Map([...sources.keys()].map((file) => [file, ruleOf(file)] as const));
+  for (const { from, to, typeOnly } of importsOf(sources)) {
+    const rule = kinds.get(from);
+    if (!rule) continue;
+    // Within a folder only circles are a fault.
+    const together = dirname(from) === dirname(to) && from.split('/').length > 2;
+    if (together || rule.may.test(to) || (typeOnly && rule.mayOnlyTypes?.test(to))) continue;
+    wrong.push(`${from} imports ${to}`);
+  }
+  return wrong;
+}
+
+describe('the directions of imports', () => {
+  let sources: Map<string, string>;
+  let imports: Import[];
+  before(async () => {
+    sources = await readSources(join(import.meta.dirname, '..'), ['server', 'models']);
+    imports = importsOf(sources);
+  });
+
+  const planted = (...files: [path: string, text: string][]) => new Map([...sources, ...files]);
+
+  it('are read from the whole server', () => {
+    expect(sources.size).to.be.greaterThan(80);
+    expect(imports.length).to.be.greaterThan(250);
+    for (const { from, to } of imports) expect(sources.has(to), `${from} imports ${to}`).to.be.true;
+  });
+
+  it('are kept', () => {
+    expect(violations(sources)).to.deep.equal([]);
+  });
+
+  it('make no circle, even of types', () => {
+    expect(cyclesOf(imports)).to.deep.equal([]);
+  });
+
+  for (const [path, text, found] of [
+    [
+      'server/gateway/planted.ts',
+      `import { createPost } from '../posts/commands.ts';`,
+      'server/posts/commands.ts',
+    ],
+    [
+      'server/gateway/planted.ts',
+      `import type { PostInput } from '../posts/commands.ts';`,
+      'server/posts/commands.ts',
+    ],
+    [
+      'server/gateway/planted.ts',
+      `import { Follower } from '../feed/follower.ts';`,
+      'server/feed/follower.ts',
+    ],
+    [
+      'server/feed/planted.ts',
+      `const gateway = await import('../gateway/gateway.ts');`,
+      'server/gateway/gateway.ts',
+    ],
+    ['server/outbox/planted.ts', `export * from '../feed/ring.ts';`, 'server/feed/ring.ts'],
+    ['server/outbox/planted.ts', `let x: import('../users/present.ts').OwnUser;`, 'server/users/present.ts'],
+    ['server/posts/policy.ts', `import { Post } from '../../models/index.ts';`, 'models/index.ts'],
+    ['server/posts/routes.ts', `import { append } from '../outbox/append.ts';`, 'server/outbox/append.ts'],
+    ['server/posts/routes.ts', `import { Post } from '../../models/index.ts';`, 'models/index.ts'],
+    [
+      'server/posts/commands.ts',
+      `import { signUp } from '../users/commands.ts';`,
+      'server/users/commands.ts',
+    ],
+    ['server/posts/commands.ts', `import { createService } from '../context.ts';`, 'server/context.ts'],
+    ['server/http/planted.ts', `import { postRoutes } from '../posts/routes.ts';`, 'server/posts/routes.ts'],
+    ['server/events.ts', `import type { Config } from './config.ts';`, 'server/config.ts'],
+    ['server/errors.ts', `import { feedEventNames } from './events.ts';`, 'server/events.ts'],
+    ['models/planted.ts', `import { createLogger } from '../server/logger.ts';`, 'server/logger.ts'],
+  ] as const)
+    it(`would not let ${path} say: ${text}`, () => {
+      expect(violations(planted([path, text]))).to.deep.equal([`${path} imports ${found}`]);
+    });
+
+  it('would not let a folder come in without a rule', () => {
+    expect(violations(planted(['server/helpers/planted.ts', '']))).to.deep.equal([
+      'server/helpers/planted.ts is of no kind that is known here',
+    ]);
+  });
+
+  it('would show a circle of two, of three, of types, and of one with itself', () => {
+    for (const circle of [
+      [
+        ['server/http/a.ts', `import './b.ts';`],
+        ['server/http/b.ts', `import type { A } from './a.ts';`],
+      ],
+      [
+        ['server/http/a.ts', `export { b } from './b.ts';`],
+        ['server/http/b.ts', `const c = import('./c.ts');`],
+        ['server/http/c.ts', `import { type A } from './a.ts';`],
+      ],
+      [['server/http/a.ts', `import { a } from './a.ts';`]],
+    ] as [string, string][][])
+      expect(cyclesOf(importsOf(planted(...circle)))).to.deep.equal([circle.map(([path]) => path)]);
+  });
+});
