@@ -164,9 +164,10 @@ export const postRoutes = [
 ];
 
 function nextPage(url: string, cursor: string): string {
-  const [path, query] = url.split('?', 2);
-  const params = new URLSearchParams(query);
+  // A query may hold question marks of its own.
+  const at = url.indexOf('?');
+  const params = new URLSearchParams(at < 0 ? '' : url.slice(at));
   params.delete('skip');
   params.set('cursor', cursor);
-  return `${path}?${params.toString()}`;
+  return `${at < 0 ? url : url.slice(0, at)}?${params.toString()}`;
 }
