@@ -1,0 +1,106 @@
+import { expect } from 'chai';
+import { readOptions, UsageError } from '../load/options.ts';
+import { pageOf } from '../load/report/page.ts';
+import { summaryOf } from '../load/report/summary.ts';
+import { type LoadReport, passes, type Progress, runLoadTest } from '../load/run.ts';
+import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { createWorld, type World } from './support/world.ts';
+
+const silent: Progress = { begin: () => undefined, update: () => undefined, end: () => undefined };
+
+describe('A load test', function () {
+  this.timeout(60_000);
+  let world: World;
+  let proxy: FrameProxy;
+
+  beforeEach(async () => {
+    world = await createWorld();
+    proxy = await createFrameProxy(world.url);
+  });
+
+  afterEach(async () => {
+    await proxy.close();
+    await world.close();
+  });
+
+  function run(...more: string[]): Promise<LoadReport> {
+    const options = readOptions([
+      ...['--url', proxy.url, '--sockets', '12', '--processes', '2', '--posts', '6', '--votes', '60'],
+      ...['--seconds', '2', '--settle', '2', '--users', '5'],
+      ...more,
+    ]);
+    if (!options) throw new Error('only the usage was asked for');
+    return runLoadTest(options, silent);
+  }
+
+  it('finds nothing at a server that keeps its promises, and tells what it saw', async () => {
+    const report = await run();
+    expect(report.connected).to.equal(12);
+    expect(report.written).to.deep.equal({ posts: 6, votes: 60, failed: {} });
+    expect(report.deliveries).to.equal(72);
+    expect(report.sinceWritten).to.include({ count: 72 });
+    expect(report.sinceAsked!.p50).to.be.greaterThan(0).and.lessThan(2000);
+    expect(report.check).to.include({
+      lost: 0,
+      doubled: 0,
+      outOfOrder: 0,
+      stale: 0,
+      unannounced: 0,
+      miscounted: 0,
+    });
+    expect(passes(report)).to.be.true;
+    expect(summaryOf(report)).to.match(/connected +12 of 12/);
+    const page = await pageOf(report);
+    expect(page).to.include('12 live connections').and.to.include('uPlot');
+    expect(page).not.to.match(/(src|href)=/);
+  });
+
+  it('finds a planted loss, a planted double and planted silence about tallies', async () => {
+    let events = 0;
+    let tallies = 0;
+    proxy.drops = (frame) => {
+      if (frame.startsWith('42["votes"')) return (tallies += 1) > 12;
+      return frame.startsWith('42["post:created"') && (events += 1) === 20;
+    };
+    proxy.repeats = (frame) => frame.startsWith('42["post:created"') && events === 30;
+    const report = await run();
+    expect(report.check).to.include({ lost: 1, doubled: 1, outOfOrder: 0 });
+    expect(report.check.stale).to.be.greaterThan(0);
+    expect(passes(report)).to.be.false;
+    expect(summaryOf(report)).to.match(/! lost +1\n/);
+  });
+
+  it('brings a client whose connection was cut back to its position, and says so', async () => {
+    const cut = setInterval(() => {
+      if (proxy.opened < 12) return;
+      clearInterval(cut);
+      setTimeout(() => proxy.cut(), 1500);
+    }, 20);
+    const report = await run('--seconds', '3').finally(() => clearInterval(cut));
+    expect(report.check).to.include({ lost: 0, doubled: 0, outOfOrder: 0, stale: 0, returned: 12 });
+    expect(Object.values(report.check.dropped)).to.deep.equal([12]);
+  });
+
+  it('counts those who are not let in by what they were told', async () => {
+    const strict = await createWorld({ MAX_CONNECTIONS: '7' });
+    try {
+      proxy.target = strict.url;
+      const report = await run('--processes', '1', '--together', '1');
+      expect(report.connected).to.equal(7);
+      expect(Object.values(report.refused)).to.deep.equal([5]);
+      expect(passes(report)).to.be.false;
+    } finally {
+      await strict.close();
+    }
+  });
+
+  it('refuses a server whose tokens would end amid it', async () => {
+    const brief = await createWorld({ ACCESS_TOKEN_TTL: '30s' });
+    try {
+      proxy.target = brief.url;
+      expect(await run().catch((error: unknown) => error)).to.be.instanceOf(UsageError);
+    } finally {
+      await brief.close();
+    }
+  });
+});
