@@ -54,14 +54,14 @@ export class SchemaLibrary {
   /** The JSON Schema of a Joi schema: a reference if it has an id. */
   schema(schema: Joi.AnySchema, side: Side): JsonSchema {
     const json: JsonSchema = schema['~standard'].jsonSchema[side]({ target: 'draft-2020-12' });
-    return this.#complete(schema.describe(), json);
+    return this.#complete(schema.describe(), json, side);
   }
 
   /** The properties of an object schema, which is not itself made a part: parameters of a path or a query. */
   properties(schema: Joi.AnySchema, side: Side): { name: string; required: boolean; schema: JsonSchema }[] {
     const { flags: _, ...anonymous } = schema.describe() as Description;
     const json: JsonSchema = schema['~standard'].jsonSchema[side]({ target: 'draft-2020-12' });
-    const { properties = {}, required = [] } = this.#complete(anonymous, json);
+    const { properties = {}, required = [] } = this.#complete(anonymous, json, side);
     return Object.entries(properties).map(([name, property]) => ({
       name,
       required: required.includes(name),
@@ -69,20 +69,22 @@ export class SchemaLibrary {
     }));
   }
 
-  #complete(description: Description, json: JsonSchema): JsonSchema {
+  #complete(description: Description, json: JsonSchema, side: Side): JsonSchema {
     delete json.$defs; // Joi's copy of some of what is moved to its place here
     for (const [key, property] of Object.entries(description.keys ?? {})) {
       const given = json.properties?.[key];
-      if (given && json.properties) json.properties[key] = this.#complete(property, given);
+      if (given && json.properties) json.properties[key] = this.#complete(property, given, side);
     }
     const [item, ...others] = description.items ?? [];
     if (item && others.length === 0 && json.items && !Array.isArray(json.items))
-      json.items = this.#complete(item, json.items);
+      json.items = this.#complete(item, json.items, side);
     const matches = description.type === 'alternatives' ? (description.matches ?? []) : [];
     if (json.anyOf?.length === matches.length) {
-      json.anyOf = json.anyOf.map((match, at) => this.#complete(matches[at]?.schema ?? {}, match));
+      json.anyOf = json.anyOf.map((match, at) => this.#complete(matches[at]?.schema ?? {}, match, side));
     }
     if (json.enum && description.allow?.includes(null) && !json.enum.includes(null)) json.enum.push(null);
+    // A bound of ours on what comes in; on what goes out it is noise, and what pages take for an example.
+    if (side === 'output' && json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum;
     if (description.examples) json.examples = description.examples;
     if (description.flags?.label !== undefined) json.title = description.flags.label;
     refusePatternFlags(description);
