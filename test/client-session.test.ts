@@ -3,6 +3,7 @@ import {
   type Client,
   createClient,
   type LiveEvent,
+  localStorageSession,
   memoryStorage,
   type SessionStorage,
 } from '../client/src/index.ts';
@@ -81,6 +82,37 @@ describe("the client's session, with tokens that live two seconds", () => {
     await Promise.all(tabs.map((tab) => tab.me()));
     expect(count()).to.equal(1);
     await Promise.all(tabs.map((tab) => tab.me()));
+  });
+
+  it('keeps it in localStorage, where tabs without locks take turns by a lease', async () => {
+    const kept = new Map<string, string>();
+    const page = globalThis as { localStorage?: unknown };
+    const own = Object.getOwnPropertyDescriptor(page, 'localStorage');
+    Object.defineProperty(page, 'localStorage', {
+      configurable: true,
+      value: {
+        getItem: (key: string) => kept.get(key) ?? null,
+        setItem: (key: string, value: string) => void kept.set(key, value),
+        removeItem: (key: string) => void kept.delete(key),
+      },
+    });
+    try {
+      const { fetch, count } = countingRefreshes();
+      const storage = localStorageSession('session');
+      const { client } = await someone(storage, fetch);
+      const tab = () => createClient({ url: world.url, storage: localStorageSession('session'), fetch });
+      const tabs = [client, tab(), tab(), tab()];
+      await untilExpired(client, storage);
+      const users = await Promise.all(tabs.map((each) => each.me()));
+      expect(new Set(users.map(({ id }) => id)).size).to.equal(1);
+      expect(count()).to.equal(1);
+      expect([...kept.keys()]).to.deep.equal(['session']);
+      kept.set('session', '{"accessToken":1}');
+      expect(tab().session.loggedIn).to.equal(false);
+    } finally {
+      if (own) Object.defineProperty(page, 'localStorage', own);
+      else delete page.localStorage;
+    }
   });
 
   it('tells that the session has ended when another used its refresh token', async () => {
