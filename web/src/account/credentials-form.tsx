@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 import { service } from '../service.ts';
@@ -14,6 +14,11 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
   const [busy, setBusy] = useState(false);
   const [passwordShown, setPasswordShown] = useState(false);
   const password = useRef<HTMLInputElement>(null);
+
+  useLayoutEffect(() => {
+    // On a telephone it would open the keyboard over the page before anybody has seen it.
+    if (matchMedia('(pointer: fine)').matches) form.current?.querySelector('input')?.focus();
+  }, []);
 
   const submit = async (data: FormData) => {
     const given = (name: string) => {
@@ -49,14 +54,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
           fault={faults.fields.username}
         >
           {(links) => (
-            <input
-              {...links}
-              name="username"
-              autocomplete="username"
-              maxLength={30}
-              spellcheck={false}
-              autofocus
-            />
+            <input {...links} name="username" autocomplete="username" maxLength={30} spellcheck={false} />
           )}
         </Field>
       )}
@@ -65,16 +63,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
         hint={intent === 'sign-up' ? 'Shown to nobody; you log in with it.' : undefined}
         fault={faults.fields.email}
       >
-        {(links) => (
-          <input
-            {...links}
-            name="email"
-            type="email"
-            inputMode="email"
-            autocomplete="email"
-            autofocus={intent === 'log-in'}
-          />
-        )}
+        {(links) => <input {...links} name="email" type="email" inputMode="email" autocomplete="email" />}
       </Field>
       <Field
         label="Password"

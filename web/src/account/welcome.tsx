@@ -16,14 +16,14 @@ export function Welcome() {
         </h1>
         <p class="motto">Small news, as it happens.</p>
         <p>
-          Write a post, and everyone who is here sees it at once: each edit, each vote, in the same order for
-          all, and nothing is missed when the connection is.
-        </p>
-        <p class="muted">
-          Open this page in two windows side by side to see it. To build on it, read{' '}
-          <a href="/docs">the API</a> and <a href="/asyncapi">its live side</a>.
+          Write a post, and everyone here sees it at once: so with each edit and each vote, in the same order
+          for all. If your connection drops, what you missed arrives when it is back.
         </p>
       </div>
+      <p class="welcome-more muted">
+        Open this page in two windows side by side to see it. To build on it, read <a href="/docs">the API</a>{' '}
+        and <a href="/asyncapi">its live side</a>.
+      </p>
       <section class="welcome-door" aria-label={intent === 'log-in' ? 'Log in' : 'Sign up'}>
         {farewell.value !== undefined && (
           <p class="farewell" role="status">
@@ -35,7 +35,7 @@ export function Welcome() {
             New here
           </button>
           <button type="button" aria-pressed={intent === 'log-in'} onClick={() => setIntent('log-in')}>
-            I have an account
+            Returning
           </button>
         </div>
         <CredentialsForm key={intent} intent={intent} />

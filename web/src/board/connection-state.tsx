@@ -31,7 +31,7 @@ export function ConnectionState() {
       <span key={timeline.seq.value} class="light" aria-hidden="true" />
       <span class="connection-word">{words[state]}</span>
       {status.state === 'offline' && <Countdown key={status.retryAt} until={status.retryAt} />}
-      {state === 'live' && (
+      {state === 'live' && timeline.seq.value > 0 && (
         <span class="position" title="Events so far: the same number, in the same order, for everyone">
           {timeline.seq.value.toLocaleString('en')}
         </span>

@@ -1,11 +1,11 @@
 import { signal } from '@preact/signals';
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { LiveEvent, OwnUser, PostView } from 'tidings-client';
+import type { OwnUser, PostAnswer } from 'tidings-client';
 import { announce } from '../chrome/announcer.tsx';
 import { prefersStillness } from '../chrome/motion.ts';
 import { type Query, readQuery, writeQuery } from '../feed/query.ts';
-import { Timeline } from '../feed/timeline.ts';
+import { type News, Timeline } from '../feed/timeline.ts';
 import { service } from '../service.ts';
 import { Drafts } from '../write/drafts.ts';
 
@@ -27,8 +27,8 @@ export class Visit {
       me,
       query: readQuery(location.search),
       mayMove: () => window.scrollY <= TOP && !document.activeElement?.closest('.post form'),
-      onNews: ({ name, post }) => {
-        if (post.owner_id !== me.id) announce(newsSentence(name, post));
+      onNews: (news) => {
+        if (news.post.owner_id !== me.id) announce(sentenceOfNews(news));
       },
     });
   }
@@ -40,6 +40,17 @@ export class Visit {
     if (before.sort === query.sort) history.replaceState(null, '', writeQuery(query));
     else history.pushState(null, '', writeQuery(query));
     this.#show(query);
+  }
+
+  /** The reader has published something: it is shown where the newest is, and has the focus. */
+  published(post: PostAnswer): void {
+    const { sort, search } = this.timeline.query.peek();
+    this.timeline.put(post);
+    if (this.place.peek() !== 'feed' || sort !== 'new' || search !== '') this.go({ sort: 'new', search: '' });
+    // Drawn by then, unless the list has to be read first.
+    requestAnimationFrame(() => {
+      document.querySelector<HTMLElement>(`[data-post="${post.id}"]`)?.focus({ preventScroll: true });
+    });
   }
 
   goToDrafts(): void {
@@ -72,7 +83,7 @@ export class Visit {
   }
 }
 
-function newsSentence(name: LiveEvent['name'], post: PostView): string {
+function sentenceOfNews({ name, post }: News): string {
   const { title, owner } = post;
   if (name === 'post:created') return `New post by ${owner.username}: ${title}.`;
   return name === 'post:updated' ? `${owner.username} edited ${title}.` : `${title} was removed.`;

@@ -1,7 +1,7 @@
 import type { RefObject } from 'preact';
 import { useLayoutEffect, useState } from 'preact/hooks';
 import { TidingsError } from 'tidings-client';
-import { sentenceOf, withoutFieldName } from './sentence.ts';
+import { faultBesideField, sentenceOf } from './sentence.ts';
 
 /** What was wrong with a form: beside each field that it is about, and else for the form as a whole. */
 export interface Faults {
@@ -31,8 +31,9 @@ export function useFaults(names: readonly string[], form: RefObject<HTMLFormElem
 function faultsOf(error: unknown, names: readonly string[]): Faults {
   const fields: Faults['fields'] = {};
   if (error instanceof TidingsError) {
-    for (const [name, message] of Object.entries(error.fields)) {
-      if (names.includes(name)) fields[name] = withoutFieldName(message);
+    for (const fault of error.errors) {
+      const name = fault.loc.slice(1).join('.');
+      if (names.includes(name)) fields[name] ??= faultBesideField(fault);
     }
   }
   return { fields, whole: Object.keys(fields).length > 0 ? undefined : sentenceOf(error) };

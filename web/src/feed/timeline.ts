@@ -21,7 +21,13 @@ export interface TimelineOptions {
   /** Whether what is new may be put above what the reader is looking at: not while they have scrolled down. */
   mayMove: () => boolean;
   /** A post came, changed or went through the feed. */
-  onNews: (news: { name: LiveEvent['name']; post: PostView }) => void;
+  onNews: (news: News) => void;
+}
+
+export interface News {
+  name: LiveEvent['name'];
+  /** After the change; of a deletion, before it. */
+  post: PostView;
 }
 
 /** How a part of the list is being read. */
@@ -88,7 +94,8 @@ export class Timeline {
     clearTimeout(this.#retry);
     this.#request?.abort();
     const request = (this.#request = new AbortController());
-    this.reading.value = { state: 'reading' };
+    // What failed is said until it has been done, not again with each try.
+    if (this.reading.peek().state !== 'failed') this.reading.value = { state: 'reading' };
     try {
       const page = await client.posts.list({ limit: PAGE, ...query, signal: request.signal });
       if (this.#closed || request !== this.#request) return;
@@ -141,6 +148,7 @@ export class Timeline {
 
   /** Puts the arrivals on top; where the order is another one, or they are too many, reads the newest posts. */
   showArrivals(): void {
+    if (this.arrivals.peek().length === 0) return;
     const query = this.query.peek();
     if (query.sort !== 'new' || this.arrivals.peek().length >= MANY_ARRIVALS) {
       this.show({ ...query, sort: 'new' });
@@ -160,10 +168,12 @@ export class Timeline {
   /** The reader has published a post: it goes on top without waiting for its event. */
   put(post: PostAnswer): void {
     this.#removed.delete(post.id);
+    if (this.query.peek().sort !== 'new') return;
+    // Its event may have been quicker than its answer, and it may have been put with those that wait.
+    this.showArrivals();
     const known = this.#find(post.id);
     if (known) known.learn(post);
-    else if (this.query.peek().sort === 'new' && this.#matches(post)) {
-      this.showArrivals();
+    else if (this.#matches(post)) {
       this.entries.value = [new Entry(post, { seq: 0, live: true }), ...this.entries.peek()];
     }
   }
@@ -199,10 +209,11 @@ export class Timeline {
     feed.on('status', (status) => (this.status.value = status));
     feed.on('event', (event) => {
       this.#happenings.add(event);
-      batch(() => {
+      const news = batch(() => {
         this.seq.value = event.seq;
-        this.#apply(event);
+        return this.#apply(event);
       });
+      if (news) this.#options.onNews(news);
     });
     feed.on('reset', ({ seq }) => {
       this.#happenings.clear();
@@ -212,21 +223,19 @@ export class Timeline {
     });
   }
 
-  #apply(event: LiveEvent): void {
-    if (event.name === 'post:deleted') this.#onDeleted(event.data.id, event.seq);
+  /** @returns what of it the reader has not been shown before */
+  #apply(event: LiveEvent): News | undefined {
+    if (event.name === 'post:deleted') return this.#onDeleted(event.data.id, event.seq);
     // Its text is gone from the log already; that it went is told by an event to come.
-    else if (event.data.redacted) this.#onDeleted(event.data.id, event.seq);
-    else if (event.name === 'post:created') this.#onCreated(event.data, event.seq);
-    else this.#onUpdated(event.data, event.seq);
+    if (event.data.redacted) return this.#onDeleted(event.data.id, event.seq);
+    if (event.name === 'post:created') return this.#onCreated(event.data, event.seq);
+    return this.#onUpdated(event.data, event.seq);
   }
 
-  #onCreated(post: PostView, seq: number): void {
+  #onCreated(post: PostView, seq: number): News | undefined {
     const known = this.#find(post.id);
-    if (known) {
-      known.learn(post, seq);
-      return;
-    }
-    if (seq <= this.#base || this.#removed.has(post.id) || !this.#matches(post)) return;
+    known?.learn(post, seq);
+    if (known || seq <= this.#base || this.#removed.has(post.id) || !this.#matches(post)) return undefined;
     const entry = new Entry(post, { seq, live: true });
     // A post that was there before may have the reader's vote, which no event tells.
     if (post.votes > 0) void this.#askForVote(entry);
@@ -237,23 +246,23 @@ export class Timeline {
     } else if (waiting.length < MANY_ARRIVALS) {
       this.arrivals.value = [entry, ...waiting];
     }
-    this.#options.onNews({ name: 'post:created', post });
+    return { name: 'post:created', post };
   }
 
-  #onUpdated(post: PostView, seq: number): void {
+  #onUpdated(post: PostView, seq: number): News | undefined {
     const known = this.#find(post.id);
-    if (!known || known.seq >= seq) return;
+    if (!known || known.seq >= seq) return undefined;
     const before = known.post.peek();
     known.learn(post, seq);
-    if (before.version < post.version) this.#options.onNews({ name: 'post:updated', post });
+    return before.version < post.version ? { name: 'post:updated', post } : undefined;
   }
 
-  #onDeleted(id: number, seq: number): void {
+  #onDeleted(id: number, seq: number): News | undefined {
     this.#removed.delete(id);
     const known = this.#find(id);
-    if (!known || known.seq >= seq) return;
+    if (!known || known.seq >= seq) return undefined;
     this.#close(id);
-    this.#options.onNews({ name: 'post:deleted', post: known.post.peek() });
+    return { name: 'post:deleted', post: known.post.peek() };
   }
 
   /** An entry closes before it goes, so that the list moves together rather than jumps. */

@@ -12,7 +12,7 @@ let unsent = nothing;
 
 /** Where a new post is written. One line until somebody begins. */
 export function Composer() {
-  const { timeline, drafts } = useVisit();
+  const visit = useVisit();
   const [open, setOpen] = useState(unsent !== nothing);
   const [round, setRound] = useState(0);
   const key = useRef(new IdempotencyKey());
@@ -29,9 +29,9 @@ export function Composer() {
     const answer = await service.posts.create(post, { idempotencyKey: key.current.of(post) });
     key.current.renew();
     clear();
-    if (published) timeline.put(answer);
+    if (published) visit.published(answer);
     else {
-      drafts.put(answer);
+      visit.drafts.put(answer);
       notify('Kept as a draft. Only you see it.');
     }
   };
@@ -46,6 +46,7 @@ export function Composer() {
         folded={!open}
         onFocus={() => setOpen(true)}
         onCancel={clear}
+        cancelLabel="Discard"
         deeds={[
           { label: 'Publish', run: (words) => create(words, true) },
           { label: 'Keep as draft', run: (words) => create(words, false) },

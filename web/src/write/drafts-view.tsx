@@ -49,8 +49,7 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
   const publish = async (words?: Words) => {
     const post = await service.posts.update(draft.id, { ...words, published: true });
     visit.drafts.drop(post.id);
-    visit.timeline.put(post);
-    visit.go({ sort: 'new', search: '' });
+    visit.published(post);
   };
   const publishAsItIs = () =>
     publish().catch((error: unknown) => notify(`It was not published. ${sentenceOf(error)}`, 'failed'));

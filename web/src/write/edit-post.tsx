@@ -53,7 +53,7 @@ export function EditPost({ post, onDone, article }: EditPostProps) {
       onCancel={onDone}
       deeds={[
         { label: 'Save', run: (words) => save(words) },
-        { label: 'Withdraw to drafts', run: (words) => save(words, false) },
+        { label: 'Withdraw', run: (words) => save(words, false) },
       ]}
     />
   );

@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 
@@ -22,6 +22,7 @@ interface PostFormProps {
   deeds: readonly [Deed, ...Deed[]];
   /** Absent where there is nothing to go back to. */
   onCancel?: () => void;
+  cancelLabel?: string;
   /** Only the title is shown until somebody begins to write. */
   folded?: boolean;
   onFocus?: () => void;
@@ -38,12 +39,20 @@ const NEARLY_FULL = 9500;
 /** The form in which posts and drafts are written. */
 export function PostForm(props: PostFormProps) {
   const { label, deeds, onInput, onCancel, folded = false, onFocus, autofocus = false, warning } = props;
+  const { cancelLabel = 'Cancel' } = props;
+  const touched = useRef(false);
   const form = useRef<HTMLFormElement>(null);
   const [words, setWords] = useState(props.words);
   const [busy, setBusy] = useState(false);
   const { faults, clear, show } = useFaults(names, form);
 
+  // The attribute works once in a page's life.
+  useLayoutEffect(() => {
+    if (autofocus) form.current?.querySelector('input')?.focus();
+  }, [autofocus]);
+
   const write = (change: Partial<Words>) => {
+    touched.current = true;
     const changed = { ...words, ...change };
     setWords(changed);
     onInput?.(changed);
@@ -77,7 +86,8 @@ export function PostForm(props: PostFormProps) {
         if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
           event.preventDefault();
           void run(deeds[0]);
-        } else if (event.key === 'Escape' && onCancel) {
+        } else if (event.key === 'Escape' && onCancel && !touched.current) {
+          // What somebody has written is not thrown away by a key; that takes a button.
           event.preventDefault();
           onCancel();
         }
@@ -93,7 +103,6 @@ export function PostForm(props: PostFormProps) {
             placeholder="What is new?"
             autocomplete="off"
             maxLength={200}
-            autofocus={autofocus}
             value={words.title}
             onInput={(event) => write({ title: event.currentTarget.value })}
           />
@@ -128,7 +137,7 @@ export function PostForm(props: PostFormProps) {
           <div class="buttons">
             {onCancel && (
               <button type="button" class="plain first" onClick={onCancel}>
-                Cancel
+                {cancelLabel}
               </button>
             )}
             {deeds.slice(1).map((deed) => (
