@@ -1,7 +1,7 @@
 import { effect, signal } from '@preact/signals';
 import { keepChoice, readChoice } from './stored.ts';
 
-export const themes = ['auto', 'light', 'dark'] as const;
+const themes = ['auto', 'light', 'dark'] as const;
 export type Theme = (typeof themes)[number];
 
 const stored = readChoice('theme');
