@@ -77,9 +77,10 @@ export class FeedClient {
     });
   }
 
-  /** Leaves. Nobody is told. */
+  /** Leaves without a word, so that its port is free again at once. Nobody is told. */
   close(): void {
     this.#onLost = () => undefined;
+    this.#socket?.resetAndDestroy();
     this.#end('closed');
   }
 

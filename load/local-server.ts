@@ -19,11 +19,15 @@ const STOP_WITHIN = 15_000;
 /**
  * Starts the real server as a process of its own, on a free port of this machine.
  * @param env what differs from a server that is started by hand
+ * @param nodeOptions for the process, beside our own
  * @throws with the end of its output if it does not become ready
  */
-export async function startLocalServer(env: Record<string, string>): Promise<LocalServer> {
+export async function startLocalServer(
+  env: Record<string, string>,
+  nodeOptions: readonly string[] = [],
+): Promise<LocalServer> {
   const main = fileURLToPath(new URL(`../server/main${extname(import.meta.filename)}`, import.meta.url));
-  const child = spawn(process.execPath, [...process.execArgv, main], {
+  const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, main], {
     cwd: packageRoot,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,0 +1,105 @@
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import express from 'express';
+import pg from 'pg';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { FromBareServer, ToBareServer } from './bare-messages.ts';
+
+/**
+ * What the bench holds the server against: the least that somebody could write who wants nothing but speed. A process of
+ * its own, so that its processor time can be told apart.
+ */
+
+/** A WebSocket server that says to a client what it needs to hear, and keeps no more of it than ws does. */
+function startFeed(): { server: ReturnType<typeof createServer>; tell: (bytes: Buffer) => void } {
+  const server = createServer();
+  const sockets = new Set<WebSocket>();
+  const feed = new WebSocketServer({ server, perMessageDeflate: false });
+  feed.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => socket.terminate());
+    socket.on('message', (data: Buffer) => {
+      if (data[0] !== 0x34) return;
+      socket.send('42["ready",{"epoch":"bare","seq":0,"user_id":1,"outcome":"current"}]');
+    });
+    socket.send('0{"sid":"bare"}');
+  });
+  return {
+    server,
+    tell: (bytes) => {
+      // One write of one prepared buffer per socket: nothing can be cheaper from here.
+      for (const socket of sockets) (socket as unknown as { _socket: Socket })._socket.write(bytes);
+    },
+  };
+}
+
+/** The frame of a text, as a server writes it. */
+function serverFrame(text: string): Buffer {
+  const data = Buffer.from(text);
+  const header = Buffer.alloc(data.length < 126 ? 2 : 4);
+  header[0] = 0x81;
+  if (data.length < 126) header[1] = data.length;
+  else {
+    header[1] = 126;
+    header.writeUInt16BE(data.length, 2);
+  }
+  return Buffer.concat([header, data]);
+}
+
+/** Express and nothing else: one route that answers given bytes, one that inserts what a post inserts. */
+function startHttp(databaseUrl: string | undefined): {
+  server: ReturnType<typeof createServer>;
+  answer: (body: string) => void;
+} {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  let body = '[]';
+  app.get('/posts', (_req, res) => void res.type('json').send(body));
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 10 });
+  app.post('/posts', express.json(), async (req, res) => {
+    const { title, content } = req.body as { title: string; content: string };
+    const client = await pool.connect();
+    try {
+      await client.query('begin');
+      const { rows } = await client.query<{ id: number }>({
+        name: 'post',
+        text: 'insert into posts (owner_id, title, content) values (1, $1, $2) returning *',
+        values: [title, content],
+      });
+      const [post] = rows;
+      await client.query({
+        name: 'tally',
+        text: 'insert into post_tallies (post_id, hot) values ($1, hot_rank(0, now()))',
+        values: [post?.id],
+      });
+      await client.query({
+        name: 'outbox',
+        text: `insert into outbox (name, post_id, data) values ('post:created', $1, $2)`,
+        values: [post?.id, JSON.stringify(post)],
+      });
+      await client.query('commit');
+      res.status(201).json(post);
+    } finally {
+      client.release();
+    }
+  });
+  return { server: createServer(app), answer: (text) => (body = text) };
+}
+
+const kind = process.argv[2];
+const feed = kind === 'feed' ? startFeed() : undefined;
+const http = kind === 'http' ? startHttp(process.argv[3]) : undefined;
+const server = feed?.server ?? http?.server;
+if (!server) throw new Error('feed or http?');
+
+process.on('message', (message: ToBareServer) => {
+  if (message.type === 'answer') http?.answer(message.body);
+  else if (message.type === 'tell') feed?.tell(serverFrame(message.text));
+});
+process.on('disconnect', () => process.exit(0));
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address() as AddressInfo;
+  process.send?.({ type: 'listening', url: `http://127.0.0.1:${port}` } satisfies FromBareServer);
+});

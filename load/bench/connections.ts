@@ -1,0 +1,98 @@
+import { extname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { makeAccounts } from '../accounts.ts';
+import { usageOf } from '../process-usage.ts';
+import { startBare } from './bare.ts';
+import { Crowd } from './crowd.ts';
+import type { Line } from './rounds.ts';
+import type { Stage } from './stage.ts';
+
+const SOCKETS = 15_000;
+/** How long the connections stand before memory is looked at. Milliseconds. */
+const REST = 6000;
+/** Lets the bench ask for a garbage collection: without one, memory tells of what has been forgotten too. */
+const preloaded = new URL(`./collect-garbage${extname(import.meta.filename)}`, import.meta.url);
+const COLLECTABLE = ['--expose-gc', `--import=${preloaded.href}`];
+
+interface Found {
+  /** Bytes, and milliseconds of processor time, per connection; milliseconds by the clock. */
+  memory: number;
+  cpu: number;
+  wall: number;
+}
+
+/** What an idle connection keeps and what it costs to let one in, with 15,000 on one process. */
+export async function connections(stage: Stage): Promise<Line[]> {
+  const sockets = Math.ceil(SOCKETS / stage.scale);
+  const ours: Found[] = [];
+  const theirs: Found[] = [];
+  for (let round = 0; round < Math.min(stage.rounds, 2); round += 1) {
+    const bare = await startBare('feed', { nodeOptions: COLLECTABLE });
+    try {
+      theirs.push(await fill(bare.url, bare.pid, ['none'], sockets));
+    } finally {
+      await bare.stop();
+    }
+    const server = await stage.server(
+      await stage.database(),
+      { MAX_CONNECTIONS: String(sockets) },
+      COLLECTABLE,
+    );
+    try {
+      const accounts = await makeAccounts(server.url, 20, () => undefined);
+      const tokens = accounts.map((account) => account.token);
+      ours.push(await fill(server.url, server.pid, tokens, sockets));
+    } finally {
+      await server.stop();
+    }
+  }
+  const wall = (all: Found[]) => all.map((found) => found.wall.toFixed(2)).join(', ');
+  return [
+    {
+      what: 'memory per idle authenticated connection',
+      unit: 'kB',
+      limit: 'a bare ws connection',
+      ours: ours.map((found) => found.memory / 1024),
+      theirs: theirs.map((found) => found.memory / 1024),
+      reach: { atMost: 1.6 },
+      notes: [`${sockets} on one process, resident memory after a garbage collection`],
+    },
+    {
+      what: 'server CPU to accept and authenticate a connection',
+      unit: 'ms',
+      limit: 'a bare ws upgrade',
+      ours: ours.map((found) => found.cpu),
+      theirs: theirs.map((found) => found.cpu),
+      reach: { atMost: 2 },
+      notes: [`by the clock, 100 at once: ${wall(ours)} ms each, bare ${wall(theirs)} ms`],
+    },
+  ];
+}
+
+async function fill(url: string, pid: number, tokens: string[], sockets: number): Promise<Found> {
+  // What the first connections load and compile is no connection's cost.
+  await (await Crowd.gather(url, tokens, Math.min(200, sockets))).end();
+  await collect(pid);
+  const before = await usageOf(pid);
+  const began = performance.now();
+  const crowd = await Crowd.gather(url, tokens, sockets);
+  try {
+    const wall = (performance.now() - began) / sockets;
+    const full = await usageOf(pid);
+    await pause(REST);
+    await collect(pid);
+    const after = await usageOf(pid);
+    return {
+      memory: (after.memory - before.memory) / sockets,
+      cpu: (full.cpu - before.cpu) / sockets,
+      wall,
+    };
+  } finally {
+    await crowd.end();
+  }
+}
+
+async function collect(pid: number): Promise<void> {
+  process.kill(pid, 'SIGUSR2');
+  await pause(2000);
+}

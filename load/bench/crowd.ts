@@ -1,0 +1,52 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Loaders } from '../loaders.ts';
+
+/** Clients of one server, in processes of their own, and what they have been handed. */
+export class Crowd {
+  readonly #loaders: Loaders;
+  readonly #sockets: number;
+  /** Events and tally messages, counted once per client. Reported once a second. */
+  events = 0;
+  tallyFrames = 0;
+
+  private constructor(url: string, tokens: string[], sockets: number) {
+    this.#sockets = sockets;
+    this.#loaders = new Loaders({
+      url,
+      tokens,
+      sockets,
+      processes: Math.ceil(sockets / 15_000),
+      posts: 0,
+      rate: Infinity,
+      together: 100,
+      onProgress: (report) => {
+        this.events += report.events;
+        this.tallyFrames += report.tallyFrames;
+      },
+    });
+  }
+
+  /** Connects them all. @throws if one is refused */
+  static async gather(url: string, tokens: string[], sockets: number): Promise<Crowd> {
+    const crowd = new Crowd(url, tokens, sockets);
+    for (const { refused } of await crowd.#loaders.ramp()) {
+      const [reason] = Object.keys(refused);
+      if (reason !== undefined) throw new Error(`a client was not let in: ${reason}`);
+    }
+    return crowd;
+  }
+
+  /** Waits until every client has been handed so many more events than when there were `from`. */
+  async hears(events: number, from: number): Promise<void> {
+    const deadline = performance.now() + 120_000;
+    while (this.events < from + events * this.#sockets) {
+      if (performance.now() > deadline)
+        throw new Error(`${from + events * this.#sockets - this.events} deliveries are missing`);
+      await pause(50);
+    }
+  }
+
+  end(): Promise<void> {
+    return this.#loaders.end();
+  }
+}

@@ -1,0 +1,163 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type pg from 'pg';
+import { makeAccounts } from '../accounts.ts';
+import { usageOf } from '../process-usage.ts';
+import { call } from '../rest.ts';
+import { startBare } from './bare.ts';
+import { Crowd } from './crowd.ts';
+import type { Line } from './rounds.ts';
+import { type Stage, withClient } from './stage.ts';
+
+const SOCKETS = 5000;
+/** Events of one round, and milliseconds between two. */
+const SLOW = { events: 40, interval: 125 };
+const FAST = { events: 200, interval: 10 };
+
+/** A post as the feed carries it, of a usual length. */
+function postText(seq: number): string {
+  const now = new Date().toISOString();
+  return JSON.stringify({
+    id: seq,
+    title: 'A title of the usual length',
+    content: 'Some sentences that somebody wrote in a minute. '.repeat(3),
+    published: true,
+    created_at: now,
+    updated_at: now,
+    version: 1,
+    owner_id: 1,
+    owner: { id: 1, username: 'somebody' },
+    votes: 0,
+    rev: 0,
+  });
+}
+
+/** One side of the comparison: a server with its crowd, and how it is made to tell an event. */
+interface Side {
+  pid: number;
+  crowd: Crowd;
+  tell: (round: number) => Promise<void>;
+}
+
+/** What a delivered event costs the server, one event at a time and a hundred a second. */
+export async function fanOut(stage: Stage): Promise<Line[]> {
+  const sockets = Math.ceil(SOCKETS / stage.scale);
+  const databaseUrl = await stage.database();
+  const server = await stage.server(databaseUrl);
+  const bare = await startBare('feed');
+  try {
+    return await withClient(databaseUrl, async (database) => {
+      const accounts = await makeAccounts(server.url, 4, () => undefined);
+      const tokens = accounts.map((account) => account.token);
+      const ours = await Crowd.gather(server.url, tokens, sockets);
+      const theirs = await Crowd.gather(bare.url, ['none'], sockets);
+      try {
+        let seq = 0;
+        const tellBare = () => {
+          seq += 1;
+          bare.say({ type: 'tell', text: `42["post:created",${postText(seq)},{"seq":${seq}}]` });
+          return Promise.resolve();
+        };
+        const bareSide: Side = { pid: bare.pid, crowd: theirs, tell: tellBare };
+        const slow = await compare(stage, SLOW, sockets, bareSide, {
+          pid: server.pid,
+          crowd: ours,
+          tell: (number) => appendEvent(database, number),
+        });
+        const fast = await compare(stage, FAST, sockets, bareSide, {
+          pid: server.pid,
+          crowd: ours,
+          tell: () => writePost(server.url, tokens[0] ?? ''),
+        });
+        return [
+          {
+            ...slow,
+            what: 'server CPU per delivered post:created, one at a time',
+            reach: { atMost: 1.15 },
+            notes: [
+              ...slow.notes,
+              'written by another node: numbering, reading and delivery are in it, the request is not',
+            ],
+          },
+          {
+            ...fast,
+            what: 'the same at 100 events per second',
+            reach: { atMost: 0.3 },
+            notes: [...fast.notes, 'written over REST on the same node: the requests are in it'],
+          },
+        ];
+      } finally {
+        await ours.end();
+        await theirs.end();
+      }
+    });
+  } finally {
+    await bare.stop();
+    await server.stop();
+  }
+}
+
+/** An event as a write on another node leaves it: the sequencer finds it on its own clock. */
+async function appendEvent(database: pg.Client, number: number): Promise<void> {
+  await database.query(`insert into outbox (name, post_id, data) values ('post:created', $1, $2)`, [
+    1_000_000 + number,
+    postText(1_000_000 + number),
+  ]);
+}
+
+async function writePost(url: string, token: string): Promise<void> {
+  const content = 'Some sentences that somebody wrote in a minute. '.repeat(3);
+  await call(url, 'POST', '/posts', { token, body: { title: 'A title of the usual length', content } });
+}
+
+async function compare(
+  stage: Stage,
+  pace: { events: number; interval: number },
+  sockets: number,
+  bare: Side,
+  server: Side,
+): Promise<Line> {
+  const line: Line = {
+    what: '',
+    unit: 'µs',
+    limit: 'a bare ws server that writes one prepared frame to each socket',
+    ours: [],
+    theirs: [],
+    reach: undefined,
+    notes: [],
+  };
+  let number = 0;
+  let idle = 0;
+  for (let round = 0; round < stage.rounds; round += 1) {
+    for (const [side, figures] of [
+      [server, line.ours],
+      [bare, line.theirs],
+    ] as const) {
+      const idleCost = await costOf(side, () => pause(pace.events * pace.interval));
+      const from = side.crowd.events;
+      const cost = await costOf(side, async () => {
+        const told: Promise<void>[] = [];
+        for (let event = 0; event < pace.events; event += 1) {
+          number += 1;
+          told.push(side.tell(number));
+          await pause(pace.interval);
+        }
+        await Promise.all(told);
+        await side.crowd.hears(pace.events, from);
+      });
+      // Pings and beacons are not deliveries; how much they are is told beside.
+      if (side === server) idle = idleCost / ((pace.events * pace.interval) / 1000);
+      figures.push(((cost - idleCost) * 1000) / (pace.events * sockets));
+    }
+  }
+  line.notes.push(
+    `${sockets} sockets; idle, our server uses ${(idle / 10).toFixed(1)} % of a core for pings and beacons, which is taken off`,
+  );
+  return line;
+}
+
+/** Milliseconds of processor time that a server uses while something happens. */
+async function costOf(side: Side, act: () => Promise<unknown>): Promise<number> {
+  const before = await usageOf(side.pid);
+  await act();
+  return (await usageOf(side.pid)).cpu - before.cpu;
+}

@@ -1,0 +1,83 @@
+import { writeFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { connections } from './connections.ts';
+import { delay } from './delay.ts';
+import { fanOut } from './fan-out.ts';
+import { manySockets } from './many-sockets.ts';
+import { numbering } from './numbering.ts';
+import { readPosts, writePosts } from './posts.ts';
+import { type Line, median, ratios, reaches } from './rounds.ts';
+import { type Stage, withStage } from './stage.ts';
+import { tableOf } from './table.ts';
+import { votes } from './votes.ts';
+import { workers } from './workers.ts';
+
+const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
+  'fan-out': fanOut,
+  connections,
+  votes,
+  'write-posts': writePosts,
+  'read-posts': readPosts,
+  numbering,
+  delay,
+  workers,
+  'many-sockets': manySockets,
+};
+
+const usage = `Usage: npm run bench -- [options]
+
+Holds the server against its limits, each measured beside it in the same run.
+
+  --only A,B    parts to measure (all: ${Object.keys(parts).join(', ')})
+  --rounds N    rounds of each, of which the median counts (5)
+  --scale N     divides sizes, to try the bench itself out (1)
+  --json FILE   the figures (bench.json)
+`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string', default: Object.keys(parts).join(',') },
+      rounds: { type: 'string', default: '5' },
+      scale: { type: 'string', default: '1' },
+      json: { type: 'string', default: 'bench.json' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const chosen = values.only.split(',');
+  const unknown = chosen.filter((name) => !Object.hasOwn(parts, name));
+  if (values.help || unknown.length > 0) {
+    process.stdout.write(usage);
+    process.exitCode = values.help ? 0 : 64;
+    return;
+  }
+  const rounds = Math.max(1, Number(values.rounds) || 1);
+  const scale = Math.max(1, Number(values.scale) || 1);
+  const lines: Line[] = [];
+  const failed: string[] = [];
+  const say = (what: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${what}\n`);
+  await withStage({ rounds, scale, say }, async (stage) => {
+    for (const name of chosen) {
+      say(name);
+      try {
+        const measured = (await parts[name]?.(stage)) ?? [];
+        lines.push(...measured);
+        process.stderr.write(`${tableOf(measured)}\n`);
+      } catch (error) {
+        // The other parts can be measured all the same.
+        failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+  });
+  const figures = lines.map((line) => ({ ...line, ratio: median(ratios(line)), reached: reaches(line) }));
+  await writeFile(
+    values.json,
+    JSON.stringify({ at: new Date().toISOString(), rounds, lines: figures, failed }, undefined, 2),
+  );
+  process.stdout.write(
+    `\n${tableOf(lines)}\n\n${failed.map((what) => `FAILED ${what}\n`).join('')}${values.json}\n`,
+  );
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+await main();

@@ -1,0 +1,99 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type pg from 'pg';
+import { makeAccounts } from '../accounts.ts';
+import { SharedStream } from '../shared-stream.ts';
+import { FeedClient } from '../feed-client.ts';
+import type { Line } from './rounds.ts';
+import { type Stage, withClient } from './stage.ts';
+
+const EVENTS = 50_000;
+/** As many rows as the sequencer numbers at once. */
+const BATCH = 500;
+const LIMIT = 120_000;
+
+/** How fast committed events get their numbers and reach a client, against the bare insert of the same rows. */
+export async function numbering(stage: Stage): Promise<Line[]> {
+  const databaseUrl = await stage.database();
+  const server = await stage.server(databaseUrl);
+  const events = Math.ceil(EVENTS / stage.scale);
+  try {
+    const [account] = await makeAccounts(server.url, 1, () => undefined);
+    const client = new FeedClient(
+      {
+        url: new URL(server.url),
+        localAddress: undefined,
+        stream: new SharedStream(),
+        posts: 0,
+        onEvent: () => undefined,
+        onTallies: () => undefined,
+        onBytes: () => undefined,
+      },
+      account?.token ?? '',
+      () => undefined,
+    );
+    const refused = await client.connect();
+    if (refused !== undefined) throw new Error(refused);
+    const line: Line = {
+      what: 'numbering, publishing and delivery to a client',
+      unit: 'events/s',
+      limit: 'the bare insert of the same rows, 500 in a statement',
+      ours: [],
+      theirs: [],
+      reach: { atLeast: 0.8 },
+      notes: ['10,000 a second will do as well'],
+    };
+    try {
+      await withClient(databaseUrl, async (database) => {
+        await database.query('create table bare_events (like events including all)');
+        for (let round = 0; round < stage.rounds; round += 1) {
+          line.ours.push(await throughServer(database, client, events));
+          line.theirs.push(await bareInsert(database, events));
+        }
+      });
+    } finally {
+      client.close();
+    }
+    return [line];
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Events a second from their commit, all at once, until a client has the last of them. */
+async function throughServer(database: pg.Client, client: FeedClient, events: number): Promise<number> {
+  const end = client.history.last + events;
+  await database.query(
+    `insert into outbox (name, post_id, data)
+     select 'post:created', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 'A title of the usual length',
+       'content', repeat('Some sentences of somebody. ', 5), 'published', true, 'owner_id', 1,
+       'owner', json_build_object('id', 1, 'username', 'somebody'), 'votes', 0, 'rev', 0)
+     from generate_series(1, $1::integer) n`,
+    [events],
+  );
+  const began = performance.now();
+  while (!client.history.reaches(end)) {
+    if (performance.now() - began > LIMIT)
+      throw new Error(`the client is at ${client.history.last} of ${end}`);
+    await pause(10);
+  }
+  return events / ((performance.now() - began) / 1000);
+}
+
+async function bareInsert(database: pg.Client, events: number): Promise<number> {
+  await database.query('truncate bare_events');
+  const { rows } = await database.query<{ post_id: number; data: unknown }>(
+    'select post_id, data from events order by seq desc limit 1',
+  );
+  const data = JSON.stringify(rows[0]?.data);
+  const began = performance.now();
+  for (let from = 0; from < events; from += BATCH) {
+    await database.query({
+      name: 'bare-insert',
+      text: `insert into bare_events (seq, outbox_id, name, post_id, data, created_at)
+             select $1::integer + n, $1::integer + n, 'post:created', n, $2::json, clock_timestamp()
+             from generate_series(1, $3::integer) n`,
+      values: [from, data, Math.min(BATCH, events - from)],
+    });
+  }
+  return events / ((performance.now() - began) / 1000);
+}

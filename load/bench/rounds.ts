@@ -1,0 +1,33 @@
+/** One line of the bench: what was measured, beside its limit, round by round. */
+export interface Line {
+  what: string;
+  unit: string;
+  /** What it is held against. */
+  limit: string;
+  ours: number[];
+  /** The limit's own figures, measured in the same rounds; empty where the limit is a plain number or there is none. */
+  theirs: number[];
+  /** What ours divided by theirs, or ours itself, has to reach; undefined for a figure that is only told. */
+  reach: { atMost: number } | { atLeast: number } | undefined;
+  notes: string[];
+}
+
+/** The middle of some figures. */
+export function median(figures: readonly number[]): number {
+  const sorted = [...figures].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const upper = sorted[middle] ?? NaN;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+}
+
+/** Ours by theirs, round by round; ours alone where there is no limit to divide by. */
+export function ratios({ ours, theirs }: Line): number[] {
+  return theirs.length === 0 ? ours : ours.map((figure, at) => figure / (theirs[at] ?? NaN));
+}
+
+/** Whether the median reaches what it has to; undefined where nothing has to be reached. */
+export function reaches(line: Line): boolean | undefined {
+  if (!line.reach) return undefined;
+  const ratio = median(ratios(line));
+  return 'atMost' in line.reach ? ratio <= line.reach.atMost : ratio >= line.reach.atLeast;
+}

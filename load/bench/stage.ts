@@ -1,0 +1,83 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { startEmbedded } from '../../server/database/embedded.ts';
+import { migrate } from '../../server/database/migrate.ts';
+import { type LocalServer, startLocalServer } from '../local-server.ts';
+
+/** What the lines of the bench are measured on: one database server for both sides of every comparison. */
+export interface Stage {
+  /** Rounds of each line. */
+  rounds: number;
+  /** Divides sizes and times, to try the bench out; 1 for the real thing. */
+  scale: number;
+  say: (what: string) => void;
+  /** A new database with every migration applied. */
+  database(): Promise<string>;
+  /** The real server on a database. */
+  server(
+    databaseUrl: string,
+    env?: Record<string, string>,
+    nodeOptions?: readonly string[],
+  ): Promise<LocalServer>;
+}
+
+const SECRET = 'a secret of the bench, which nobody else can reach';
+
+export async function withStage<T>(
+  options: Pick<Stage, 'rounds' | 'scale' | 'say'>,
+  use: (stage: Stage) => Promise<T>,
+): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-bench-'));
+  await chmod(folder, 0o755); // as root, the database runs under another account
+  const embedded = await startEmbedded({
+    dataDir: folder,
+    // Tells when each transaction was committed, for the line about delays.
+    settings: { max_connections: '300', track_commit_timestamp: 'on' },
+  });
+  let databases = 0;
+  try {
+    return await use({
+      ...options,
+      database: async () => {
+        databases += 1;
+        const name = `bench_${databases}`;
+        await withClient(embedded.url, (client) =>
+          client.query(`create database ${name} template template0`),
+        );
+        const url = new URL(embedded.url);
+        url.pathname = `/${name}`;
+        await migrate(url.href);
+        return url.href;
+      },
+      server: (databaseUrl, env = {}, nodeOptions = []) =>
+        startLocalServer(
+          {
+            DATABASE_URL: databaseUrl,
+            DATA_DIR: folder,
+            JWT_SECRET: SECRET,
+            RATE_LIMITS: 'off',
+            BCRYPT_COST: '4',
+            ACCESS_TOKEN_TTL: '1d',
+            ...env,
+          },
+          nodeOptions,
+        ),
+    });
+  } finally {
+    await embedded.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Uses one connection and ends it. */
+export async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}

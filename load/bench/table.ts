@@ -1,0 +1,47 @@
+import { type Line, median, ratios, reaches } from './rounds.ts';
+
+/** The bench as a table for a terminal, a line of notes under each row. */
+export function tableOf(lines: readonly Line[]): string {
+  const rows = [['', 'ours', 'limit', 'ratio', 'spread', 'reach', ''], ...lines.map(rowOf)];
+  const widths =
+    rows[0]?.map((_cell, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows
+    .flatMap((row, at) => [
+      row
+        .map((cell, column) =>
+          column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+        )
+        .join('  '),
+      ...(at === 0 ? [] : notesOf(lines[at - 1])),
+    ])
+    .join('\n');
+}
+
+function rowOf(line: Line): string[] {
+  const all = ratios(line);
+  const ratio = median(all);
+  const spread = all.length > 1 ? `${short(Math.min(...all))}–${short(Math.max(...all))}` : '';
+  const reach =
+    line.reach &&
+    ('atMost' in line.reach ? `≤ ${short(line.reach.atMost)}` : `≥ ${short(line.reach.atLeast)}`);
+  const verdict = reaches(line);
+  return [
+    line.what,
+    `${short(median(line.ours))} ${line.unit}`,
+    line.theirs.length > 0 ? `${short(median(line.theirs))} ${line.unit}` : '',
+    line.theirs.length > 0 ? `${short(ratio)} ×` : '',
+    spread,
+    reach ?? 'told',
+    verdict === undefined ? '' : verdict ? 'yes' : 'SHORT',
+  ];
+}
+
+function notesOf(line: Line | undefined): string[] {
+  if (!line) return [];
+  return [...(line.limit === '' ? [] : [`limit: ${line.limit}`]), ...line.notes].map((note) => `    ${note}`);
+}
+
+function short(figure: number): string {
+  if (!Number.isFinite(figure)) return '?';
+  return figure >= 100 ? Math.round(figure).toLocaleString('en-US') : figure.toFixed(figure < 10 ? 2 : 1);
+}

@@ -1,0 +1,137 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { makeAccounts } from '../accounts.ts';
+import { call } from '../rest.ts';
+import { Crowd } from './crowd.ts';
+import { drive, requestBytes } from './http-driver.ts';
+import type { Line } from './rounds.ts';
+import { type Stage, withClient } from './stage.ts';
+
+const VOTERS = 500;
+const POSTS = 1000;
+const LISTENERS = 20;
+const MILLISECONDS = 6000;
+/** pgbench's clients: more of them only queue longer for the hot row. */
+const CLIENTS = 32;
+
+/** Votes on one post and on many, against one transaction per vote, and what a client hears of them. */
+export async function votes(stage: Stage): Promise<Line[]> {
+  const databaseUrl = await stage.database();
+  const server = await stage.server(databaseUrl);
+  try {
+    const accounts = await makeAccounts(server.url, Math.ceil(VOTERS / stage.scale), () => undefined);
+    const tokens = accounts.map((account) => account.token);
+    const postIds: number[] = [];
+    const posts = Math.ceil(POSTS / stage.scale);
+    for (let at = 0; at < posts; at += 1) {
+      const body = { title: `Post ${at}`, content: 'To be voted on' };
+      const answer = await call(server.url, 'POST', '/posts', { token: tokens[0] ?? '', body });
+      postIds.push((answer.body as { id: number }).id);
+    }
+    await withClient(databaseUrl, async (client) => {
+      await client.query(`
+        create table bare_tallies (post_id bigint primary key, votes integer not null default 0);
+        create table bare_votes (user_id bigint, post_id bigint, primary key (user_id, post_id));
+        create sequence bare_voters;
+        insert into bare_tallies select generate_series(1, ${posts});
+      `);
+    });
+    const crowd = await Crowd.gather(server.url, tokens, LISTENERS);
+    try {
+      const one: Line = {
+        what: 'votes per second on one post, 500 voters at once',
+        unit: '/s',
+        limit: 'pgbench, one transaction per vote (insert + update of the hot row)',
+        ours: [],
+        theirs: [],
+        reach: { atLeast: 5 },
+        notes: [],
+      };
+      const many: Line = {
+        ...one,
+        what: 'votes per second spread over 1,000 posts',
+        ours: [],
+        theirs: [],
+        reach: { atLeast: 2 },
+        notes: [],
+      };
+      const frames: Line = {
+        what: 'tally messages per client and second under those votes',
+        unit: '/s',
+        limit: 'ten',
+        ours: [],
+        theirs: [],
+        reach: { atMost: 10 },
+        notes: [],
+      };
+      for (let round = 0; round < stage.rounds; round += 1) {
+        for (const { line, spread } of [
+          { line: one, spread: 1 },
+          { line: many, spread: posts },
+        ]) {
+          const heard = crowd.tallyFrames;
+          const cast = await castVotes(server.url, tokens, postIds.slice(0, spread));
+          line.ours.push(cast.rate);
+          await new Promise((resolve) => setTimeout(resolve, 1500)); // for the last report
+          frames.ours.push((crowd.tallyFrames - heard) / LISTENERS / cast.seconds);
+          line.theirs.push(await pgbench(databaseUrl, spread));
+        }
+      }
+      return [one, many, frames];
+    } finally {
+      await crowd.end();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Every voter votes and takes the vote back in turns, on one post after the other. */
+async function castVotes(
+  url: string,
+  tokens: readonly string[],
+  postIds: readonly number[],
+): Promise<{ rate: number; seconds: number }> {
+  const turns = tokens.map((_token, at) => at);
+  const { answers, seconds, statuses } = await drive(url, tokens.length, MILLISECONDS, (voter) => {
+    const turn = turns[voter] ?? 0;
+    turns[voter] = turn + 1;
+    const postId = postIds[Math.floor(turn / 2) % postIds.length] ?? 0;
+    const up = (turn - voter) % 2 === 0;
+    return requestBytes(up ? 'PUT' : 'DELETE', `/posts/${postId}/vote`, tokens[voter] ?? '');
+  });
+  if (statuses.size !== 1 || !statuses.has(200))
+    throw new Error(`votes were answered ${[...statuses.keys()].join()}`);
+  return { rate: answers / seconds, seconds };
+}
+
+async function pgbench(databaseUrl: string, posts: number): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-pgbench-'));
+  try {
+    const script = join(folder, 'vote.sql');
+    await writeFile(
+      script,
+      `\\set post random(1, ${posts})
+begin;
+insert into bare_votes values (nextval('bare_voters'), :post);
+update bare_tallies set votes = votes + 1 where post_id = :post;
+commit;
+`,
+    );
+    const seconds = String(MILLISECONDS / 1000);
+    const args = ['-n', '-c', String(CLIENTS), '-T', seconds, '-M', 'prepared', '-f', script, databaseUrl];
+    const { stdout } = await promisify(execFile)('pgbench', args).catch((error: unknown) => {
+      throw (error as NodeJS.ErrnoException).code === 'ENOENT'
+        ? new Error(
+            'pgbench is not installed (Debian and Ubuntu: apt-get install postgresql-contrib or postgresql)',
+          )
+        : error;
+    });
+    return Number(/tps = ([\d.]+)/.exec(stdout)?.[1]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
