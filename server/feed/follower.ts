@@ -202,7 +202,7 @@ export class Follower {
   async #read(): Promise<void> {
     const seen = this.seq; // batches go on arriving while the database is asked
     const tail = await readTail(this.#pool, this.#horizon);
-    if (tail.epoch !== this.#epoch || tail.seq < seen) {
+    if (!tail.here || tail.epoch !== this.#epoch || tail.seq < seen) {
       await this.#reopen();
       return;
     }

@@ -15,6 +15,8 @@ export interface RevocationRow {
 export interface Tail extends Head {
   /** Every transaction below this number had ended when the snapshot was taken. */
   horizon: string;
+  /** Whether this is the database that the log was numbered in. A proxy may have put another one in its place unnoticed. */
+  here: boolean;
   tallies: Tally[];
   revocations: RevocationRow[];
 }
@@ -25,7 +27,7 @@ export interface Tail extends Head {
  * the price of reading some rows twice: tallies heal by `rev`, and ending a session twice is no harm.
  */
 const text = `
-  select h.epoch, h.seq, h.floor, pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
+  select h.epoch, h.seq, h.floor, h.fingerprint = database_fingerprint() as here, pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
     (select coalesce(json_agg(json_build_object('post_id', t.post_id, 'votes', t.votes, 'rev', t.rev)), '[]')
      from post_tallies t join posts p on p.id = t.post_id where t.xid >= $1::xid8 and p.published and t.rev > 0) as tallies,
     (select coalesce(json_agg(json_build_object('id', r.id, 'userId', r.user_id,
