@@ -1,19 +1,43 @@
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type Report, run } from './run.ts';
 import { rules } from './checker.ts';
+import { crashTable, type Figure } from './crash-table.ts';
+import { type Report, run } from './run.ts';
+import { backlog } from './scenarios/backlog.ts';
+import { restored } from './scenarios/restored.ts';
+import { slow } from './scenarios/slow.ts';
+import { soak } from './scenarios/soak.ts';
+import { storm } from './scenarios/storm.ts';
 import { buildTree } from './tree.ts';
 
-const usage = `npm run faults -- [--seed N | --seeds A..B] [--seconds S] [--clients C] [--writers W] [--rate R] [--quiet]`;
+const usage = `npm run faults -- [what] [options]
+
+What
+  --seed N | --seeds A..B   random faults from these seeds (default: one that is drawn)
+  --table                   the crash table, one fault after the other, each bound beside what was seen
+  --scenario NAME           backlog, restored, slow, soak or storm
+
+Options
+  --seconds S   how long a random run or the soak lasts (120)
+  --clients C   clients of a random run (100) or of the storm (3000)
+  --writers W   writers of a random run (10)
+  --rate R      writes a second of a random run (60)
+  --times T     how often each row of the table is run (1)
+  --only TEXT   only the rows of the table whose name holds this
+  --quiet       no line for each fault`;
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
     seeds: { type: 'string' },
+    table: { type: 'boolean', default: false },
+    scenario: { type: 'string' },
     seconds: { type: 'string', default: '120' },
-    clients: { type: 'string', default: '100' },
+    clients: { type: 'string' },
     writers: { type: 'string', default: '10' },
     rate: { type: 'string', default: '60' },
+    times: { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
     quiet: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -21,18 +45,22 @@ const { values } = parseArgs({
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
+class UsageError extends Error {}
+
 function wholeNumber(name: string, value: string): number {
-  if (!/^\d{1,9}$/.test(value)) throw new Error(`--${name} must be a whole number\n${usage}`);
+  if (!/^\d{1,9}$/.test(value)) throw new UsageError(`--${name} must be a whole number`);
   return Number(value);
 }
 
-function seedsOf({ seed, seeds }: { seed?: string; seeds?: string }): number[] {
-  if (seeds !== undefined) {
-    const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(seeds) ?? [];
-    if (from === undefined || to === undefined) throw new Error(`--seeds must look like 1..20\n${usage}`);
+function seeds(): number[] {
+  if (values.seeds !== undefined) {
+    const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(values.seeds) ?? [];
+    if (from === undefined || to === undefined) throw new UsageError('--seeds must look like 1..20');
     return Array.from({ length: Number(to) - Number(from) + 1 }, (_, at) => Number(from) + at);
   }
-  return [seed === undefined ? Math.floor(Math.random() * 1_000_000) : wholeNumber('seed', seed)];
+  return [
+    values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : wholeNumber('seed', values.seed),
+  ];
 }
 
 async function main(): Promise<boolean> {
@@ -40,16 +68,30 @@ async function main(): Promise<boolean> {
     say(usage);
     return true;
   }
-  const tree = await buildTree();
-  process.once('exit', () => rmSync(tree.root, { recursive: true, force: true }));
-  let good = true;
-  for (const seed of seedsOf(values)) {
+  const wanted = seeds();
+  const { root } = await buildTree();
+  process.once('exit', () => rmSync(root, { recursive: true, force: true }));
+  const cluster = { tree: root };
+  const [seed = 0] = wanted;
+  if (values.table) {
     say(`seed ${seed}`);
+    const times = wholeNumber('times', values.times);
+    const faulty = await crashTable({ seed, times, only: values.only, cluster, say });
+    say(faulty.length === 0 ? 'every bound was kept, and no violation found' : `\n${faulty.join('\n')}`);
+    return faulty.length === 0;
+  }
+  if (values.scenario !== undefined) {
+    say(`seed ${seed}`);
+    return tellFigures(await scenario(values.scenario, cluster, seed));
+  }
+  let good = true;
+  for (const one of wanted) {
+    say(`seed ${one}`);
     const report = await run({
-      seed,
-      cluster: { tree: tree.root },
+      seed: one,
+      cluster,
       seconds: wholeNumber('seconds', values.seconds),
-      clients: wholeNumber('clients', values.clients),
+      clients: wholeNumber('clients', values.clients ?? '100'),
       writers: wholeNumber('writers', values.writers),
       rate: wholeNumber('rate', values.rate),
       ...(values.quiet ? {} : { say: (line: string) => say(`  ${line}`) }),
@@ -60,14 +102,36 @@ async function main(): Promise<boolean> {
   return good;
 }
 
+function scenario(name: string, cluster: { tree: string }, seed: number): Promise<Figure[]> {
+  switch (name) {
+    case 'backlog':
+      return backlog(cluster, seed);
+    case 'restored':
+      return restored(cluster, seed);
+    case 'slow':
+      return slow(cluster, seed);
+    case 'soak':
+      return soak(cluster, seed, wholeNumber('seconds', values.seconds), say);
+    case 'storm':
+      return storm(cluster, seed, wholeNumber('clients', values.clients ?? '3000'));
+    default:
+      throw new UsageError(`there is no scenario "${name}"`);
+  }
+}
+
+function tellFigures(figures: Figure[]): boolean {
+  for (const { fault, what, seen, bound } of figures)
+    say(
+      `${seen <= bound ? 'ok  ' : 'OVER'} ${fault}: ${what}: ${Math.round(seen * 10) / 10} (bound ${bound})`,
+    );
+  return figures.every(({ seen, bound }) => seen <= bound);
+}
+
 function tell({ seed, violations, more, figures }: Report): void {
   const { faults, ...counts } = figures;
   const inflicted = Object.values(faults).reduce((sum, count) => sum + count, 0);
-  say(
-    `seed ${seed}: ${inflicted} faults, ${Object.entries(counts)
-      .map(([name, count]) => `${name} ${count}`)
-      .join(', ')}`,
-  );
+  const told = Object.entries(counts).map(([name, count]) => `${name} ${count}`);
+  say(`seed ${seed}: faults ${inflicted}, ${told.join(', ')}`);
   for (const { rule, what } of violations) say(`  rule ${rule} (${rules[rule]}): ${what}`);
   if (more > 0) say(`  and ${more} more violations`);
   say(
@@ -77,4 +141,10 @@ function tell({ seed, violations, more, figures }: Report): void {
   );
 }
 
-process.exitCode = (await main()) ? 0 : 1;
+try {
+  process.exitCode = (await main()) ? 0 : 1;
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  process.stderr.write(`${error.message}\n\n${usage}\n`);
+  process.exitCode = 2;
+}

@@ -1,4 +1,5 @@
-import { cp, rename, rm } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
@@ -14,7 +15,6 @@ import {
   stopPostmaster,
 } from '../../server/database/embedded/postmaster.ts';
 import { signal, waitForExit } from '../../server/database/embedded/process.ts';
-import { temporaryFolder } from '../support/postgres.ts';
 
 /** How long a server takes to vanish after a signal that leaves it no choice. Milliseconds. */
 const GONE_WITHIN = 10_000;
@@ -38,7 +38,9 @@ export class FaultyPostgres {
   }
 
   static async start(): Promise<FaultyPostgres> {
-    const folder = await temporaryFolder();
+    // Not the prefix of the tests' shared server, whose abandoned folders another run clears away.
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-faults-postgres-'));
+    await chmod(folder, 0o755);
     const account = await accountFor(join(folder, 'postgres'));
     const place = await preparePlace(folder, account);
     const binaries = await findBinaries(place, account);

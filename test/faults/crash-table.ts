@@ -1,0 +1,257 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { killAt, type Moment } from './aims.ts';
+import { check } from './checker.ts';
+import { Cluster, type ClusterOptions } from './cluster.ts';
+import { collect, converge } from './collect.ts';
+import { CONVERGED_AFTER_FREEZE, CONVERGED_WITHIN, faults, type FaultName, type Scene } from './faults.ts';
+import { Population } from './population.ts';
+import { Random } from './random.ts';
+import { Window } from './window.ts';
+
+/** One figure of one fault, beside its bound (FAULTS.md, "Crashes"). */
+export interface Figure {
+  fault: string;
+  what: string;
+  seen: number;
+  /** At most. */
+  bound: number;
+}
+
+/** Makes one fault on a cluster under load, and measures. */
+type Row = (scene: Scene) => Promise<Omit<Figure, 'fault'>[]>;
+
+const MIB = 1024 * 1024;
+
+const killed =
+  (kill: (scene: Scene) => Promise<void>): Row =>
+  async (scene) => {
+    const began = Date.now();
+    await kill(scene);
+    await pause(5000);
+    const after = new Window(scene.people, began, began + 5000);
+    const figures = [
+      { what: 'others hear nothing, ms', seen: after.silence(after.undisturbed), bound: 1000 },
+      { what: 'its clients have resumed, ms', seen: after.resumed, bound: 5000 },
+    ];
+    await Promise.all(
+      scene.cluster.nodes.filter((node) => !node.process.running).map((node) => node.process.start()),
+    );
+    return figures;
+  };
+
+const killedAt = (moment: Moment): Row =>
+  killed(async ({ cluster, random }) => {
+    if (!(await killAt(cluster.node(random.below(3)), moment, 20_000)))
+      throw new Error(`${moment} never came`);
+  });
+
+/** Redis does something: nobody may notice but by a little delay. */
+const redisFault =
+  (name: FaultName, atLeast: number): Row =>
+  async (scene) => {
+    const { cluster, people } = scene;
+    const memory = await memoryOf(cluster);
+    const began = Date.now();
+    await Promise.all([faults[name].inflict(scene, []), pause(atLeast)]);
+    const during = new Window(people, began, Date.now());
+    const { latency } = during;
+    return [
+      { what: 'clients disconnected', seen: during.disturbed.length, bound: 0 },
+      { what: 'p99 from answer to delivery, ms', seen: latency, bound: 1500 },
+      { what: 'memory of a node grows, MiB', seen: growth(memory, await memoryOf(cluster)), bound: 32 },
+    ];
+  };
+
+/** PostgreSQL does something: writes are refused for a while, and everything comes back by itself. */
+const postgresFault =
+  (fault: (scene: Scene) => Promise<void>): Row =>
+  async (scene) => {
+    const { people } = scene;
+    const began = Date.now();
+    await fault(scene);
+    const back = Date.now();
+    const firstWrite = await waitFor(
+      () =>
+        people.recorder.writes.at(-1)?.outcome === 'ok' && (people.recorder.writes.at(-1)?.end ?? 0) >= back,
+    );
+    await pause(1500);
+    const during = new Window(people, began, Date.now());
+    return [
+      { what: 'first write after it is back, ms', seen: firstWrite - back, bound: 3000 },
+      { what: 'clients disconnected', seen: during.disturbed.length, bound: 0 },
+      { what: 'answers 503 without Retry-After', seen: people.recorder.hintless, bound: 0 },
+      { what: 'answers 500', seen: during.writes.filter(({ status }) => status === 500).length, bound: 0 },
+    ];
+  };
+
+const halfOpen =
+  (road: 'toPostgres' | 'toRedis' | 'front'): Row =>
+  async ({ cluster, people }) => {
+    const proxy = road === 'front' ? cluster.front : cluster.node(0)[road];
+    const began = Date.now();
+    proxy.swallow('toServer', 'toClient');
+    await pause(8000);
+    const during = new Window(people, began, Date.now());
+    proxy.release();
+    return [
+      {
+        what: 'clients hear nothing, ms',
+        seen: during.silence(people.present.map(({ history }) => history)),
+        bound: 6000,
+      },
+    ];
+  };
+
+const rows: Record<string, Row> = {
+  'node kill -9 at random': killed(({ cluster, random }) => cluster.node(random.below(3)).process.kill()),
+  'node kill -9 before the commit': killedAt('before-commit'),
+  'node kill -9 after the commit, before the answer': killedAt('after-commit'),
+  'node kill -9 after numbering, before publishing': killedAt('after-numbering'),
+  'node kill -9 after publishing, before emitting': killedAt('before-emitting'),
+  'node kill -9 amid a replay': async (scene) => {
+    await faults['kill -9 amid a replay'].inflict(scene, ['node 1']);
+    return [];
+  },
+  'SIGSTOP 8 s': async ({ cluster, people, random }) => {
+    const { process } = cluster.node(random.below(3));
+    const began = Date.now();
+    process.freeze();
+    await pause(8000);
+    const during = new Window(people, began, Date.now());
+    process.thaw();
+    return [
+      { what: 'others hear nothing, ms', seen: during.silence(during.undisturbed), bound: 500 },
+      { what: 'its clients have moved, ms', seen: during.resumed, bound: 6000 },
+    ];
+  },
+  'all nodes kill -9': async ({ cluster }) => {
+    await Promise.all(cluster.nodes.map((node) => node.process.kill()));
+    const began = Date.now();
+    await Promise.all(cluster.nodes.map((node) => node.process.start()));
+    return [{ what: 'ready again, ms', seen: Date.now() - began, bound: 5000 }];
+  },
+  'Redis shut down 6 s': redisFault('Redis shut down', 6000),
+  'Redis stopped 5 s': redisFault('Redis stopped', 5000),
+  'Redis CLIENT KILL': redisFault('CLIENT KILL in Redis', 3000),
+  'Redis FLUSHALL': redisFault('FLUSHALL in Redis', 3000),
+  'Redis loses, doubles and reorders': redisFault('messages of Redis lost, doubled and late', 4000),
+  'PostgreSQL restart -m immediate': postgresFault((scene) =>
+    faults['PostgreSQL restarted at once'].inflict(scene),
+  ),
+  'PostgreSQL kill -9': postgresFault((scene) => faults['kill -9 of PostgreSQL'].inflict(scene)),
+  'PostgreSQL: one backend terminated': postgresFault((scene) =>
+    faults['a backend of PostgreSQL terminated'].inflict(scene),
+  ),
+  'PostgreSQL: all terminated': postgresFault((scene) =>
+    faults['all backends of PostgreSQL terminated'].inflict(scene),
+  ),
+  'PostgreSQL away 20 s': postgresFault(async ({ cluster }) => {
+    await cluster.postgres.down();
+    await pause(20_000);
+    await cluster.postgres.up();
+  }),
+  'PostgreSQL, Redis and a node together': async (scene) => {
+    await faults['PostgreSQL, Redis and a node together'].inflict(scene, ['postgres', 'redis', 'node 1']);
+    return [];
+  },
+  'half-open to PostgreSQL': halfOpen('toPostgres'),
+  'half-open to Redis': halfOpen('toRedis'),
+  'half-open to the clients': halfOpen('front'),
+  'SIGTERM of each node': async ({ cluster }) => {
+    const took: number[] = [];
+    for (const { process } of cluster.nodes) {
+      took.push(await process.stop());
+      await process.start();
+    }
+    return [{ what: 'the slowest exit, ms', seen: Math.max(...took), bound: 10_000 }];
+  },
+};
+
+export const rowNames = Object.keys(rows);
+
+export interface TableOptions {
+  seed: number;
+  /** How often each row is run. */
+  times: number;
+  /** Only rows whose name holds this. */
+  only?: string;
+  cluster: ClusterOptions;
+  say: (line: string) => void;
+}
+
+/**
+ * Runs the crash table, one fault at a time under load, then judges the whole history.
+ * @returns figures beyond their bound, and violations, as sentences
+ */
+export async function crashTable({
+  seed,
+  times,
+  only = '',
+  cluster: options,
+  say,
+}: TableOptions): Promise<string[]> {
+  const random = new Random(seed);
+  const cluster = await Cluster.start(options);
+  const people = new Population(cluster, random.fork());
+  const faulty: string[] = [];
+  try {
+    await people.settle({ writers: 8, clients: 24, rate: 40, nervous: 0.05 });
+    people.write();
+    await pause(2000);
+    for (const [fault, row] of Object.entries(rows)) {
+      if (!fault.includes(only)) continue;
+      for (let time = 0; time < times; time += 1) {
+        const figures = await row({ cluster, people, random });
+        const bound = fault.includes('SIGSTOP') ? CONVERGED_AFTER_FREEZE : CONVERGED_WITHIN;
+        figures.push({
+          what: 'all within reach of the head, ms',
+          seen: await caughtUp(people, bound),
+          bound,
+        });
+        for (const { what, seen, bound: most } of figures) {
+          const line = `${seen <= most ? 'ok  ' : 'OVER'} ${fault}: ${what}: ${Math.round(seen)} (bound ${most})`;
+          say(line);
+          if (seen > most) faulty.push(line);
+        }
+        await pause(1000);
+      }
+    }
+    const rest = Date.now();
+    await people.hush();
+    const took = await converge(cluster, people, rest, 30_000);
+    people.recorder.convergences.push({ after: 'the table', took, bound: CONVERGED_AFTER_FREEZE });
+    for (const { rule, what } of check(await collect(cluster, people)).slice(0, 30))
+      faulty.push(`rule ${rule}: ${what}`);
+    return faulty;
+  } finally {
+    people.leave();
+    await people.hush();
+    await cluster.stop();
+  }
+}
+
+/** How long until every client has what any client had at the beginning. Milliseconds. */
+async function caughtUp(people: Population, bound: number): Promise<number> {
+  const began = Date.now();
+  const goal = Math.max(0, ...people.present.map((client) => client.seq ?? 0));
+  await waitFor(
+    () => people.present.every((client) => client.ready && (client.seq ?? 0) >= goal),
+    bound + 20_000,
+  );
+  return Date.now() - began;
+}
+
+/** When the condition held; Infinity if it did not within the time. */
+async function waitFor(condition: () => unknown, within = 30_000): Promise<number> {
+  for (const deadline = Date.now() + within; Date.now() < deadline; await pause(10))
+    if (condition()) return Date.now();
+  return Infinity;
+}
+
+function memoryOf(cluster: Cluster): Promise<number[]> {
+  return Promise.all(cluster.nodes.map((node) => node.process.memory()));
+}
+
+function growth(before: number[], after: number[]): number {
+  return Math.max(...after.map((bytes, at) => (bytes - (before[at] ?? bytes)) / MIB));
+}

@@ -1,0 +1,72 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Cluster, type ClusterOptions } from '../cluster.ts';
+import type { Figure } from '../crash-table.ts';
+import { Population } from '../population.ts';
+import { Random } from '../random.ts';
+
+const MIB = 1024 * 1024;
+const WAITING = 50_000;
+
+/** Many events wait in the outbox for their numbers, as after hours in which nobody numbered. */
+export async function backlog(options: ClusterOptions, seed: number): Promise<Figure[]> {
+  const cluster = await Cluster.start(options);
+  const people = new Population(cluster, new Random(seed));
+  const fault = `${WAITING} events in the outbox`;
+  try {
+    await people.settle({ writers: 1, clients: 4, rate: 1, nervous: 0 });
+    const memory = await Promise.all(cluster.nodes.map((node) => node.process.memory()));
+    await cluster.query(
+      `with post as (
+         insert into posts (owner_id, title, content) select $1, 'backlog-' || n, 'x' from generate_series(1, ${WAITING}) n
+         returning id, owner_id, title, content, created_at
+       ), tally as (
+         insert into post_tallies (post_id, hot) select id, 0 from post
+       )
+       insert into outbox (name, post_id, data)
+       select 'post:created', id, json_build_object('id', id, 'title', title, 'content', content, 'published', true,
+         'created_at', created_at, 'updated_at', created_at, 'version', 1, 'owner_id', owner_id,
+         'owner', json_build_object('id', owner_id, 'username', 'listener'), 'votes', 0, 'rev', 0)
+       from post order by id`,
+      [people.listener.id],
+    );
+    const began = Date.now();
+    let highest = 0;
+    while (
+      people.clients.some((client) => client.history.deliveries.length < WAITING) &&
+      Date.now() - began < 90_000
+    ) {
+      await pause(200);
+      const now = await Promise.all(cluster.nodes.map((node) => node.process.memory()));
+      highest = Math.max(highest, ...now.map((bytes, at) => bytes - (memory[at] ?? bytes)));
+    }
+    const inOrder = await cluster.query<{ wrong: number }>(
+      `select count(*)::float8 as wrong from (select outbox_id - lag(outbox_id) over (order by seq) as step from events) s where step <= 0`,
+    );
+    const gaps = people.clients.flatMap(({ history }) =>
+      history.deliveries.filter(
+        ({ seq }, at) => at > 0 && seq !== (history.deliveries[at - 1]?.seq ?? 0) + 1,
+      ),
+    );
+    return [
+      { fault, what: 'all delivered after, ms', seen: Date.now() - began, bound: 30_000 },
+      { fault, what: 'memory of a node grows, MiB', seen: highest / MIB, bound: 128 },
+      {
+        fault,
+        what: 'events out of the order of their writing',
+        seen: inOrder[0]?.wrong ?? Infinity,
+        bound: 0,
+      },
+      { fault, what: 'gaps and doubles', seen: gaps.length, bound: 0 },
+      {
+        fault,
+        what: 'events not delivered',
+        seen: people.clients.reduce((sum, { history }) => sum + WAITING - history.deliveries.length, 0),
+        bound: 0,
+      },
+    ];
+  } finally {
+    people.leave();
+    await people.hush();
+    await cluster.stop();
+  }
+}

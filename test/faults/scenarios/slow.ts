@@ -1,0 +1,106 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Cluster, type ClusterOptions, portOf } from '../cluster.ts';
+import type { Figure } from '../crash-table.ts';
+import { Population } from '../population.ts';
+import { Random } from '../random.ts';
+import { RawClient, type RawClientOptions } from '../raw-client.ts';
+import { Window } from '../window.ts';
+
+const MIB = 1024 * 1024;
+/** The server's patience with a socket beyond its limit, and what FAULTS.md adds to it. Milliseconds. */
+const ENDED_WITHIN = 20_000;
+
+/**
+ * Clients that read nothing, that read nothing but look alive, and that read a kilobyte a second, beside healthy ones, while
+ * long posts are written. Each must be ended with its TCP connection, cost little, and lose nothing.
+ */
+export async function slow(options: ClusterOptions, seed: number): Promise<Figure[]> {
+  const random = new Random(seed);
+  const cluster = await Cluster.start({ ...options, nodes: 1, redis: false });
+  const people = new Population(cluster, random);
+  const fault = 'slow clients';
+  const { process } = cluster.node(0);
+  const sluggards: RawClient[] = [];
+  const returned: RawClient[] = [];
+  try {
+    await people.settle({ writers: 4, clients: 10, rate: 20, nervous: 0 });
+    const { token, id } = people.listener;
+    people.write();
+    await pause(5000);
+    const calm = new Window(people, Date.now() - 4000, Date.now()).latency;
+    const memory = await process.memory();
+    const join = (reads: RawClientOptions['reads'], count: number) => {
+      for (let at = 0; at < count; at += 1) {
+        const client = new RawClient({ port: portOf(process.url), token, reads });
+        if (reads === 'none' && at % 2 === 1) client.keepAnswering();
+        sluggards.push(client);
+      }
+    };
+    join('none', 100);
+    join(1000, 20);
+    const began = Date.now();
+    // Enough bytes to fill every buffer between the node and a client that does not read: 8 MB.
+    const flood = (async () => {
+      for (let at = 0; at < 800 && sluggards.some((client) => client.open); at += 1) {
+        await fetch(`${process.url}/posts`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+          body: JSON.stringify({ title: `flood-${id}-${at} create`, content: 'x'.repeat(10_000) }),
+        });
+        await pause(30);
+      }
+    })();
+    let highest = memory;
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await pause(200)) {
+      highest = Math.max(highest, await process.memory());
+      if (sluggards.every((client) => !client.open)) break;
+    }
+    await flood;
+    const strained = new Window(people, began, Date.now()).latency;
+    const left = sluggards.filter((client) => client.open).length;
+    for (const client of sluggards) {
+      if (client.seq !== undefined && client.epoch !== undefined)
+        returned.push(
+          new RawClient({
+            port: portOf(process.url),
+            token,
+            after: client.seq,
+            epoch: client.epoch,
+            reads: 'all',
+          }),
+        );
+    }
+    await pause(5000);
+    await people.hush();
+    await pause(1500);
+    const head = people.clients[0]?.seq;
+    return [
+      { fault, what: 'connections that still stand', seen: left, bound: 0 },
+      {
+        fault,
+        what: 'the last was ended after, ms',
+        seen: Math.max(...sluggards.map(({ closedAt }) => closedAt ?? Infinity)) - began,
+        bound: ENDED_WITHIN + 30_000,
+      },
+      { fault, what: 'memory grows, MiB', seen: (highest - memory) / MIB, bound: 64 },
+      { fault, what: "healthy clients' p99, ms", seen: strained, bound: Math.max(50, 2 * calm) },
+      {
+        fault,
+        what: 'gaps after they came back',
+        seen: returned.reduce((sum, { gaps }) => sum + gaps, 0),
+        bound: 0,
+      },
+      {
+        fault,
+        what: 'not at the head after they came back',
+        seen: returned.filter(({ seq }) => seq !== head).length,
+        bound: 0,
+      },
+    ];
+  } finally {
+    for (const client of [...sluggards, ...returned]) client.close();
+    people.leave();
+    await people.hush();
+    await cluster.stop();
+  }
+}
