@@ -242,7 +242,7 @@ describe('coming back with a position', function () {
     const counts = await countQueries(async () => {
       clients.push(
         ...(await Promise.all(
-          Array.from({ length: 300 }, (_, at) =>
+          Array.from({ length: 200 }, (_, at) =>
             RawClient.join(world.url, { token: alice.token, after: newest - 50 + (at % 50), epoch: epoch() }),
           ),
         )),
@@ -275,7 +275,9 @@ describe('coming back with a position', function () {
       await world.ctx.db.sequelize.query(`
         insert into outbox (name, post_id, data)
         select 'post:updated', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 't', 'content', 'c',
-          'owner', json_build_object('id', 1, 'username', 'u')) from generate_series(1, ${many}) n`);
+          'published', true, 'created_at', '2030-01-01T00:00:00.000Z', 'updated_at', '2030-01-01T00:00:00.000Z',
+          'version', 1, 'owner_id', 1, 'owner', json_build_object('id', 1, 'username', 'u'),
+          'votes', 0, 'rev', 0) from generate_series(1, ${many}) n`);
       await until('all to be numbered and followed', () => head() >= old + many, 30_000);
     };
 

@@ -73,7 +73,7 @@ export function validateFrame(
 export interface WatchedFrames {
   /** Messages of the document by how often they were seen. */
   seen: Map<string, number>;
-  /** Of what the server said. */
+  /** Of what the server said, each once. */
   faults: string[];
   /** Of what the client said: a test may mean to. */
   clientFaults: string[];
@@ -87,8 +87,12 @@ export function watchFrames(socket: Socket): WatchedFrames {
     if (typeof frame !== 'string') return;
     const result = validateFrame(direction, frame, asked);
     if (!result) return;
-    if ('message' in result) watched.seen.set(result.message, (watched.seen.get(result.message) ?? 0) + 1);
-    else (direction === 'send' ? watched.faults : watched.clientFaults).push(result.fault);
+    if ('message' in result) {
+      watched.seen.set(result.message, (watched.seen.get(result.message) ?? 0) + 1);
+      return;
+    }
+    const faults = direction === 'send' ? watched.faults : watched.clientFaults;
+    if (!faults.includes(result.fault)) faults.push(result.fault);
   };
   const attach = () => {
     const { engine } = socket.io;

@@ -8,6 +8,7 @@ import type { Context } from '../../server/context.ts';
 import type { ClientToServer, HandshakeAuth, ServerToClient } from '../../server/events.ts';
 import { createLogger } from '../../server/logger.ts';
 import { type RunningServer, startServer } from '../../server/server.ts';
+import { type WatchedFrames, watchFrames } from './frames.ts';
 import { createDatabase } from './postgres.ts';
 
 export type TestSocket = Socket<ServerToClient, ClientToServer>;
@@ -22,8 +23,12 @@ export interface World {
   user(username?: string): Promise<TestUser>;
   /** A request without a token. */
   anonymous: Api;
-  /** A stock socket with this handshake; it is closed with the world. Not yet connected when this returns. */
+  /**
+   * A stock socket with this handshake; it is closed with the world. Not yet connected when this returns. Each frame that
+   * the server sends it is held against the AsyncAPI document.
+   */
   socket(auth: Partial<HandshakeAuth>): TestSocket;
+  /** @throws if a socket was sent a frame that the AsyncAPI document does not tell of */
   close(): Promise<void>;
 }
 
@@ -43,6 +48,7 @@ export async function createWorld(env: NodeJS.ProcessEnv = {}): Promise<World> {
   });
   const server = await startServer(config, database.url, createLogger(config.logLevel));
   const sockets: TestSocket[] = [];
+  const watched: WatchedFrames[] = [];
   return {
     url: server.url,
     databaseUrl: database.url,
@@ -53,6 +59,7 @@ export async function createWorld(env: NodeJS.ProcessEnv = {}): Promise<World> {
     socket: (auth) => {
       const socket: TestSocket = io(server.url, { auth, transports: ['websocket'], forceNew: true });
       sockets.push(socket);
+      watched.push(watchFrames(socket));
       return socket;
     },
     close: async () => {
@@ -60,6 +67,9 @@ export async function createWorld(env: NodeJS.ProcessEnv = {}): Promise<World> {
       await server.stop(0);
       await database.drop();
       await rm(dataDir, { recursive: true, force: true });
+      const faults = new Set(watched.flatMap((frames) => frames.faults));
+      if (faults.size > 0)
+        throw new Error(`frames that the document does not tell of: ${[...faults].join('; ')}`);
     },
   };
 }
