@@ -11,6 +11,9 @@ export interface WireEvent {
 /** Headers of a WebSocket handshake. */
 type Headers = Record<string, string>;
 
+/** How long a connection may take when hundreds are opened at once on a busy machine. Milliseconds. */
+const CROWDED = 30_000;
+
 const open = new Set<RawClient>();
 
 /** Ends whatever a test has left open, whether it passed or failed. */
@@ -47,6 +50,7 @@ export class RawClient {
     await until(
       'the connection',
       () => client.frames.some((frame) => frame.startsWith('0')) || client.closed,
+      CROWDED,
     );
     return client;
   }
@@ -55,7 +59,7 @@ export class RawClient {
   static async join(url: string, auth: object): Promise<RawClient> {
     const client = await RawClient.open(url);
     client.send(`40${JSON.stringify(auth)}`);
-    await until('ready', () => client.heard('ready').length > 0 || client.closed);
+    await until('ready', () => client.heard('ready').length > 0 || client.closed, CROWDED);
     return client;
   }
 
