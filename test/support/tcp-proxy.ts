@@ -82,7 +82,7 @@ export class TcpProxy {
   #accept(client: Socket, targets: number[]): void {
     client.on('error', ignore);
     if (this.refusing) {
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     this.accepted += 1;
@@ -95,6 +95,15 @@ export class TcpProxy {
 const none = () => 0;
 /** A connection that breaks is what this is for; its end is seen in `close`. */
 const ignore = () => undefined;
+
+/**
+ * Ends a connection with RST. One whose end has been said already is only closed: libuv refuses to reset it (EINVAL), and Node
+ * 20 would then wait for its shutdown without end when the process exits.
+ */
+function reset(socket: Socket): void {
+  if (socket.connecting || socket.writableEnded || socket.destroyed) socket.destroy();
+  else socket.resetAndDestroy();
+}
 
 /** Both halves of one connection. */
 class Link {
@@ -128,8 +137,8 @@ class Link {
   reset(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#client.resetAndDestroy();
-    this.#server?.resetAndDestroy();
+    reset(this.#client);
+    if (this.#server) reset(this.#server);
     this.#closed();
   }
 
