@@ -23,7 +23,7 @@ export interface Stage {
   ): Promise<LocalServer>;
 }
 
-const SECRET = 'a secret of the bench, which nobody else can reach';
+const SECRET = 'a secret of the bench that nobody else can reach';
 
 export async function withStage<T>(
   options: Pick<Stage, 'rounds' | 'scale' | 'say'>,
