@@ -68,7 +68,7 @@ function wantsRetry(error: unknown): boolean {
 const ATTEMPTS = 4;
 
 /** How long one statement may take, so that nothing hangs; the server enforces it. Milliseconds. */
-export const STATEMENT_TIMEOUT = 10_000;
+const STATEMENT_TIMEOUT = 10_000;
 
 export interface DatabaseOptions {
   url: string;

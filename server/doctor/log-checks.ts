@@ -85,7 +85,7 @@ export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]
  * Folds the log, with what still waits to be numbered behind it, and holds the result against the tables: the last word
  * on a post must be what the post is. Posts whose events have been pruned have no word left and are passed over.
  */
-export const foldMismatches = `
+const foldMismatches = `
   with told as (
     select distinct on (post_id) post_id, name, data
     from (

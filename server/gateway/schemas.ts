@@ -11,7 +11,7 @@ export const handshakeAuth = object({
 }).id('HandshakeAuth');
 
 /** Posts in one `track` or `untrack`. */
-export const MAX_POST_IDS = 500;
+const MAX_POST_IDS = 500;
 
 const postIds = listOf(id().strict()).max(MAX_POST_IDS).description('Posts, at most 500 at once');
 

@@ -69,7 +69,7 @@ function fromParser(error: unknown): AppError | undefined {
 }
 
 /** Answers with the problem object of RFC 9457. */
-export function sendProblem(res: Response, error: AppError): void {
+function sendProblem(res: Response, error: AppError): void {
   res
     .status(error.status)
     .set(error.extras.headers ?? {})

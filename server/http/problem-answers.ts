@@ -55,7 +55,7 @@ const headers: Partial<Record<number, Answer['headers']>> = {
 };
 
 /** The problem object of a code as a client would see it. */
-export function exampleProblem(code: ProblemCode): object {
+function exampleProblem(code: ProblemCode): object {
   return new AppError(code, sentences[code], extras[code]).toProblem('4f5c1c5e-1d0c-4d5b-8f3e-0d1b0f0a7b6c');
 }
 

@@ -13,7 +13,7 @@ import { AppError } from '../errors.ts';
 export type RateLimit = 'login' | 'signup' | 'write' | 'read';
 
 /** Points per window (seconds), by what is counted. A user is counted wherever they come from; others by address. */
-export const limits: Record<RateLimit, { points: number; duration: number }> = {
+const limits: Record<RateLimit, { points: number; duration: number }> = {
   login: { points: 60, duration: 60 },
   signup: { points: 60, duration: 60 },
   write: { points: 600, duration: 60 },
@@ -101,7 +101,7 @@ function forEachLimit(
 }
 
 /** One customer has a whole /64 of IPv6: counting single addresses would count nothing. */
-export function addressKey(address: string): string {
+function addressKey(address: string): string {
   if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped?.[1]) return mapped[1];

@@ -42,7 +42,7 @@ export const editPost = object({
 
 export const postParams = object({ id: id().description("The post's id").example(1) });
 
-export const owner = object({ id: id(), username: Joi.string() }).id('Owner');
+const owner = object({ id: id(), username: Joi.string() }).id('Owner');
 
 const postFields = {
   id: id(),

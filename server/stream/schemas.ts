@@ -32,7 +32,7 @@ export const streamEvents = object({
   epoch: optional(epoch),
 });
 
-export const event = object({
+const event = object({
   seq: count(),
   name: oneOf(...feedEventNames),
   at: timestamp().description('When the change was written'),
