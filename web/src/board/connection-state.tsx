@@ -33,7 +33,7 @@ export function ConnectionState() {
       {status.state === 'offline' && <Countdown key={status.retryAt} until={status.retryAt} />}
       {state === 'live' && timeline.seq.value > 0 && (
         <span class="position" title="Events so far: the same number, in the same order, for everyone">
-          {timeline.seq.value.toLocaleString('en')}
+          {timeline.seq.value.toLocaleString('en')} {timeline.seq.value === 1 ? 'event' : 'events'}
         </span>
       )}
     </p>
