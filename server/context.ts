@@ -168,7 +168,10 @@ export async function createService(
       connections.endSessions(end);
     }
   });
-  feed.on('epoch', () => board.forget());
+  feed.on('epoch', () => {
+    board.forget();
+    liveSessions.forgetAll();
+  });
   revocations.onAnnounced((end) => {
     liveSessions.end(end);
     connections.endSessions(end);

@@ -64,3 +64,13 @@ export class AppError extends Error {
 export function unauthorized(detail: string): AppError {
   return new AppError('unauthorized', detail, { headers: { 'WWW-Authenticate': 'Bearer' } });
 }
+
+/** Faults that one answer tells: a small body can have thousands. */
+const MAX_FAULTS = 50;
+
+/** A 422 that tells every fault of an input, the first in its sentence. */
+export function invalid(errors: readonly FieldError[]): AppError {
+  const first = errors[0]?.msg ?? 'The input is not valid';
+  const detail = errors.length > 1 ? `${first}, and ${errors.length - 1} more.` : `${first}.`;
+  return new AppError('invalid', detail, { errors: errors.slice(0, MAX_FAULTS) });
+}

@@ -57,6 +57,13 @@ export class LiveSessions {
     }
   }
 
+  /** The database is another one: what was true of sessions in the old one means nothing. */
+  forgetAll(): void {
+    this.#revocations += 1;
+    this.#remembered.clear();
+    this.#byUser.clear();
+  }
+
   #remember({ id, sessionId }: Identity): void {
     if (this.#remembered.has(sessionId)) return;
     if (this.#remembered.size >= MAX_REMEMBERED) {

@@ -2,7 +2,7 @@ import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import { Server, type Socket } from 'socket.io';
 import type { Connection, Connections } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
-import { AppError } from '../errors.ts';
+import { AppError, invalid } from '../errors.ts';
 import type { ClientToServer, ServerToClient, SessionCloseCode, Tally } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
 import { check, type Infer } from '../http/schema.ts';
@@ -11,7 +11,7 @@ import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
-import { answerRequests, invalid } from './requests.ts';
+import { answerRequests } from './requests.ts';
 import { handshakeAuth } from './schemas.ts';
 import { type EngineConnection, Subscriber } from './subscriber.ts';
 
@@ -277,6 +277,7 @@ export class Gateway {
       end: (code, detail) => this.#end(subscriber, code, detail),
     });
     const { after, epoch } = socket.handshake.auth as Auth;
+    forgetHandshake(socket);
     this.#delivery.admit(subscriber, after, epoch);
   }
 
@@ -306,4 +307,17 @@ export class Gateway {
     else subscriber.socket.disconnect(true);
     setTimeout(() => subscriber.terminate(), LAST_WORDS).unref();
   }
+}
+
+/** What is kept of a handshake once it is over. */
+const nothing = Object.freeze({});
+
+/**
+ * Drops the HTTP request that a connection came with, which Engine.IO and Socket.IO keep for as long as it stands. A
+ * long-polling session still needs its own.
+ */
+function forgetHandshake(socket: Socket<ClientToServer, ServerToClient>): void {
+  const conn = socket.conn as unknown as { request?: unknown; transport: { name: string } };
+  if (conn.transport.name === 'websocket') conn.request = undefined;
+  Object.assign(socket.handshake, { headers: nothing, query: nothing, auth: nothing });
 }

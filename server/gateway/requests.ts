@@ -1,8 +1,8 @@
 import type Joi from 'joi';
 import type { Identity } from '../auth/identity.ts';
 import type { Connection, Connections } from '../auth/connections.ts';
-import { AppError } from '../errors.ts';
-import type { FieldError, SessionCloseCode, Tally } from '../events.ts';
+import { AppError, invalid } from '../errors.ts';
+import type { SessionCloseCode, Tally } from '../events.ts';
 import { check, type Infer } from '../http/schema.ts';
 import type { Logger } from '../logger.ts';
 import type { Delivery } from './delivery.ts';
@@ -25,8 +25,6 @@ const BURST = 40;
 const PER_SECOND = 20;
 /** Requests refused before the socket is closed, of which as many a second are forgiven as it may send. */
 const FLOOD = 200;
-/** Faults told of one input: a payload of thousands would be answered with many times its size. */
-const MAX_FAULTS = 50;
 /** Keys of a payload; what has more is not looked at. */
 const MAX_KEYS = 50;
 /** Posts that one socket tracks. */
@@ -150,11 +148,4 @@ function answer(
   const input = check(known.schema, 'payload', payload);
   if (input.errors) throw invalid(input.errors);
   return known.handle(subscriber, input.value, options);
-}
-
-/** A 422 that names the faults. */
-export function invalid(errors: readonly FieldError[]): AppError {
-  return new AppError('invalid', `${errors[0]?.msg ?? 'The input is not valid'}.`, {
-    errors: errors.slice(0, MAX_FAULTS),
-  });
 }

@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response, Router } from 'express';
 import type Joi from 'joi';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
-import { AppError } from '../errors.ts';
+import { invalid } from '../errors.ts';
 import type { FieldError } from '../events.ts';
 import type { RateLimit } from './rate-limits.ts';
 import { check, type Infer } from './schema.ts';
@@ -169,13 +169,8 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
     const result = check(header.schema, 'header', value);
     for (const fault of result.errors ?? []) errors.push({ ...fault, loc: ['header', name.toLowerCase()] });
   }
-  if (errors.length > 0) throw new AppError('invalid', sentence(errors), { errors });
+  if (errors.length > 0) throw invalid(errors);
   return input;
-}
-
-function sentence(errors: FieldError[]): string {
-  const first = errors[0]?.msg ?? 'The input is not valid';
-  return errors.length === 1 ? `${first}.` : `${first}, and ${errors.length - 1} more.`;
 }
 
 function send(res: Response, answer: unknown, success: number): void {

@@ -16,6 +16,10 @@ export function newEvents(ctx: Context, after: number, milliseconds: number, res
     feed.on('events', () => {
       for (const look of [...ours]) look(feed.seq);
     });
+    // Another numbering: whoever waits has to look what it means for them.
+    feed.on('epoch', () => {
+      for (const look of [...ours]) look(Infinity);
+    });
   }
   const waiters = all;
   return new Promise((resolve) => {
