@@ -1,0 +1,107 @@
+import { expect } from 'chai';
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
+import { type WatchedPage, watchedPage } from './browser.ts';
+import { PASSWORD } from './world.ts';
+
+/** What the browser itself writes into the console when a request fails, whatever the page makes of that. */
+const NETWORK = /^Failed to load resource|^WebSocket connection to/;
+
+/** Somebody who looks at the page in a browser of their own. */
+export class Reader {
+  readonly page: Page;
+  readonly name: string;
+  readonly email: string;
+  readonly #watched: WatchedPage;
+
+  private constructor(watched: WatchedPage, name: string) {
+    this.#watched = watched;
+    this.page = watched.page;
+    this.name = name;
+    this.email = `${name}@example.org`;
+  }
+
+  /** Opens the page; nobody is logged in yet. */
+  static async open(
+    browser: Browser,
+    url: string,
+    name: string,
+    options?: BrowserContextOptions,
+  ): Promise<Reader> {
+    const watched = await watchedPage(browser, url, options);
+    await watched.page.goto(url);
+    return new Reader(watched, name);
+  }
+
+  async signUp(): Promise<void> {
+    await this.page.getByLabel('Name').fill(this.name);
+    await this.page.getByLabel('E-mail').fill(this.email);
+    await this.page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await this.page.getByRole('button', { name: 'Sign up' }).click();
+    await this.live();
+  }
+
+  async logIn(email = this.email): Promise<void> {
+    await this.page.getByRole('button', { name: 'Returning' }).click();
+    await this.page.getByLabel('E-mail').fill(email);
+    await this.page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await this.page.getByRole('button', { name: 'Log in' }).click();
+    await this.live();
+  }
+
+  /** Waits until the page says that it is live. */
+  async live(within = 15_000): Promise<void> {
+    await this.page.locator('.connection.live').waitFor({ timeout: within });
+  }
+
+  post(title: string): Locator {
+    return this.page.locator('.post', { has: this.page.getByRole('heading', { name: title, exact: true }) });
+  }
+
+  votes(title: string): Locator {
+    return this.post(title).locator('.vote');
+  }
+
+  async write(title: string, content = '', deed = 'Publish'): Promise<void> {
+    const composer = this.page.getByRole('form', { name: 'A new post' });
+    await composer.getByLabel('Title').fill(title);
+    await composer.getByLabel('Text').fill(content);
+    await composer.getByRole('button', { name: deed }).click();
+    await composer.getByLabel('Text').waitFor({ state: 'detached' });
+  }
+
+  async delete(title: string): Promise<void> {
+    await this.post(title).getByRole('button', { name: 'Delete' }).click();
+    await this.page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  }
+
+  /** The titles on the page, from top to bottom. */
+  titles(): Promise<string[]> {
+    return this.page.locator('.post h3').allTextContents();
+  }
+
+  /** Until a locator's number of matches is this. */
+  async shows(locator: Locator, count = 1, within = 8000): Promise<void> {
+    const { page } = this;
+    const deadline = Date.now() + within;
+    while ((await locator.count()) !== count) {
+      if (Date.now() > deadline) {
+        const shown = (await this.titles()).join(' | ');
+        throw new Error(
+          `${await locator.count()} of ${locator.toString()} instead of ${count}; shown: ${shown}`,
+        );
+      }
+      await page.waitForTimeout(25);
+    }
+  }
+
+  /** Nothing went wrong unseen: no error, no breach of the policy, no request to elsewhere. Forgets what it has looked at. */
+  expectClean({ networkMayFail = false } = {}): void {
+    const errors = this.#watched.errors.splice(0);
+    expect(networkMayFail ? errors.filter((error) => !NETWORK.test(error)) : errors).to.deep.equal([]);
+    expect(this.#watched.external.splice(0)).to.deep.equal([]);
+  }
+
+  async leave(): Promise<void> {
+    await this.page.context().close();
+  }
+}
