@@ -24,7 +24,15 @@ export function bodyReader(consumes: readonly string[]): RequestHandler {
       next();
     } else if (type === false) {
       next(new AppError('unsupported_media_type', `The body must be ${consumes.join(' or ')}.`));
-    } else (type === 'application/json' ? json : form)(req, res, next);
+    } else {
+      // The parsers pass over a request whose sender has gone, or has closed its side, and leave no body behind.
+      (type === 'application/json' ? json : form)(req, res, (error?: unknown) =>
+        next(
+          error ??
+            (req.body === undefined ? new AppError('malformed', 'The body did not arrive.') : undefined),
+        ),
+      );
+    }
   };
 }
 
