@@ -3,7 +3,7 @@ import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
-import { type Encoded, encodeEntry, encodeMessage } from './encoding.ts';
+import { type Encoded, encodeEntry, encodeMessage, Run } from './encoding.ts';
 import type { Subscriber } from './subscriber.ts';
 
 /** Beyond this a socket is fed no further until it has read: it falls out of the live room and catches up later. Bytes. */
@@ -23,9 +23,14 @@ const REPLAY_PAGE = 100;
 const CONCURRENT_READS = 2;
 /** How long a node that is behind its client waits for its own tail. Milliseconds. */
 const BEHIND_PATIENCE = 3000;
-/** Milliseconds between two `feed:head`, and between two `feed:count`. */
+/** Milliseconds between two `feed:head` to one socket, and in how many slices all of them are told, spread over that time. */
 const BEACON = 2000;
+const BEACON_SLICES = 20;
+/** Milliseconds between two `feed:count`. */
 const COUNT_INTERVAL = 1000;
+/** How long the live sockets are left alone after a round of writing to them, as a share of how long it took, and at most. */
+const REST_SHARE = 1;
+const MAX_REST = 100;
 /** Tallies in one message. */
 const TALLIES_PER_FRAME = 500;
 /** Tallies held back for a slow socket. */
@@ -45,7 +50,9 @@ export interface DeliveryOptions {
 /**
  * Hands the node's feed to its sockets. Every socket is in exactly one of three places:
  *
- * - **live**: its position is the node's. Each batch that the follower tells is written to it in the same tick.
+ * - **live**: it has all up to the node's position, but for what is about to be delivered in the next round. A round
+ *   follows at once when the node is idle. Under load it waits for as long as the last one took, so that writing takes half
+ *   of the node's time at most, and what has come meanwhile leaves in one write per socket.
  * - **catching up**: its position is behind. It is in no room; a loop of its own writes it pages, out of the node's ring
  *   or else the log, as fast as it reads. When its position equals the node's it joins the live room: the last slice of
  *   the ring, the cursor and the join are one synchronous block, so nothing can come between, twice, or be left out.
@@ -68,6 +75,13 @@ export class Delivery {
   readonly #trackers = new Map<number, Set<Subscriber>>();
   readonly #held = new Set<Subscriber>();
   readonly #timers: NodeJS.Timeout[] = [];
+  /** Events that the node has and the live sockets do not have yet, contiguous; and what ends their wait. */
+  #undelivered: LogEntry[] = [];
+  #nextRound: NodeJS.Timeout | undefined;
+  #restUntil = 0;
+  /** Where the beacon stands among the sockets, and how far its two seconds have run. */
+  #beaconed: Iterator<Subscriber, void> = this.#listeners();
+  #beaconSlice = 0;
   #reading = 0;
   readonly #waitingToRead: (() => void)[] = [];
 
@@ -78,12 +92,14 @@ export class Delivery {
     this.#metrics = metrics;
     this.#log = log;
     this.#end = end;
-    feed.on('events', (entries) => this.#deliver(entries));
+    feed.on('events', (entries) => this.#take(entries));
+    // Its sockets are ended, and what was to come in the old numbering must not reach one that begins in the new.
+    feed.on('epoch', () => (this.#undelivered = []));
   }
 
   start(): void {
     this.#timers.push(
-      setInterval(() => this.#beacon(), BEACON),
+      setInterval(() => this.#beacon(), BEACON / BEACON_SLICES),
       setInterval(() => this.#tellCounts(), COUNT_INTERVAL),
       setInterval(() => this.#flushHeld(), SLOW_INTERVAL * 2),
       setInterval(() => this.#endSlow(), WATCH_INTERVAL),
@@ -92,6 +108,7 @@ export class Delivery {
 
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#nextRound);
   }
 
   /**
@@ -207,38 +224,59 @@ export class Delivery {
     }
   }
 
-  #deliver(entries: readonly LogEntry[]): void {
-    const frames = entries.map(encodeEntry);
+  #take(entries: readonly LogEntry[]): void {
+    for (const entry of entries) this.#undelivered.push(entry);
+    for (const subscriber of this.#counting) subscriber.uncounted += entries.length;
+    if (this.#nextRound) return;
+    const wait = this.#restUntil - performance.now();
+    // A timer of less than a millisecond takes longer than it says.
+    if (wait < 1) this.#deliver();
+    else this.#nextRound = setTimeout(() => this.#deliver(), wait);
+  }
+
+  /** One round: whatever has come since the last one, to every live socket. */
+  #deliver(): void {
+    const began = performance.now();
+    this.#nextRound = undefined;
+    const entries = this.#undelivered;
+    this.#undelivered = [];
     const last = entries.at(-1);
     if (!last) return;
+    const run = new Run(entries.map(encodeEntry));
+    const now = Date.now();
     for (const subscriber of this.#live) {
       if (subscriber.pending > SOFT_MARK) {
         this.#catchUp(subscriber);
         continue;
       }
-      this.#writePage(subscriber, entries, frames);
+      this.#writePage(subscriber, entries, run);
+      subscriber.heardAt = now;
       // A batch may be larger than the room that was left: the socket goes on from where it stopped.
       if (subscriber.seq < last.seq) this.#catchUp(subscriber);
     }
-    for (const subscriber of this.#counting) subscriber.uncounted += entries.length;
-    const now = Date.now();
     for (const entry of entries) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);
+    const ended = performance.now();
+    this.#restUntil = ended + Math.min(MAX_REST, (ended - began) * REST_SHARE);
   }
 
-  /** Writes events in order until the socket's queue is full. Moves its position with each. */
-  #writePage(subscriber: Subscriber, entries: readonly LogEntry[], frames: readonly Encoded[]): void {
+  /** Writes the events that follow a socket's position, in order, until its queue is full. Moves its position on. */
+  #writePage(subscriber: Subscriber, entries: readonly LogEntry[], run: Run): void {
+    const [first] = entries;
+    if (!first) return;
+    const from = subscriber.seq + 1 - first.seq;
+    // It came in behind some of them, or a hole lies before them: then it is not for this page to fill.
+    if (from < 0 || from >= entries.length) return;
     let room = PAGE_MARK - subscriber.pending;
-    let written = 0;
-    for (const [at, entry] of entries.entries()) {
-      const frame = frames[at];
-      if (!frame || entry.seq !== subscriber.seq + 1) break;
-      if (frame.size > room && written > 0) break;
-      subscriber.write(frame);
-      subscriber.seq = entry.seq;
-      room -= frame.size;
-      written += 1;
+    let to = from;
+    for (; to < entries.length; to += 1) {
+      const { size } = run.messages[to] ?? { size: Infinity };
+      if (size > room && to > from) break;
+      room -= size;
     }
-    this.#metrics.eventsDelivered.inc(written);
+    if (!subscriber.open) return;
+    subscriber.writeRun(run, from, to);
+    subscriber.seq += to - from;
+    this.#metrics.eventsDelivered.inc(to - from);
   }
 
   async #resume(subscriber: Subscriber, after: number, epoch: string | undefined): Promise<void> {
@@ -348,7 +386,7 @@ export class Delivery {
         }
       }
       // From here to the join there is no await.
-      this.#writePage(subscriber, page, page.map(encodeEntry));
+      this.#writePage(subscriber, page, new Run(page.map(encodeEntry)));
       if (subscriber.seq < this.#feed.seq) {
         // Other sockets and requests get their turn between two pages.
         await new Promise((resolve) => setImmediate(resolve));
@@ -430,10 +468,29 @@ export class Delivery {
     }
   }
 
+  /**
+   * Tells the next slice of the sockets where the feed stands: all in two seconds, but for those to whom an
+   * event has just said as much. To all sockets at once it would be as much work as an event, with every other one waiting.
+   */
   #beacon(): void {
-    const frame = encodeMessage('feed:head', { seq: this.#feed.seq });
-    for (const subscriber of this.#live) if (subscriber.pending < SOFT_MARK) subscriber.write(frame);
-    for (const subscriber of this.#counting) if (subscriber.pending < SOFT_MARK) subscriber.write(frame);
+    if (this.#beaconSlice === 0) this.#beaconed = this.#listeners();
+    this.#beaconSlice = (this.#beaconSlice + 1) % BEACON_SLICES;
+    const isLast = this.#beaconSlice === 0;
+    // Only what every live socket has been handed: with more a client would think that it missed something.
+    const seq = (this.#undelivered[0]?.seq ?? this.#feed.seq + 1) - 1;
+    const frame = encodeMessage('feed:head', { seq });
+    const recently = Date.now() - BEACON / 2;
+    const slice = isLast ? Infinity : Math.ceil((this.#live.size + this.#counting.size) / BEACON_SLICES);
+    for (let told = 0; told < slice; told += 1) {
+      const { done, value: subscriber } = this.#beaconed.next();
+      if (done) return;
+      if (subscriber.heardAt < recently && subscriber.pending < SOFT_MARK) subscriber.write(frame);
+    }
+  }
+
+  *#listeners(): Generator<Subscriber, void> {
+    yield* this.#live;
+    yield* this.#counting;
   }
 
   #tellCounts(): void {

@@ -8,8 +8,8 @@ import type { LogEntry } from '../outbox/log.ts';
  */
 export interface Encoded {
   packet: string;
-  /** Header and payload; undefined if this version of ws cannot be asked for them: then Engine.IO frames the packet. */
-  frame: Buffer[] | undefined;
+  /** Header and payload in one piece; undefined if this version of ws cannot be asked for them: then Engine.IO frames the packet. */
+  frame: [Buffer] | undefined;
   /** What it costs in a queue, in bytes. */
   size: number;
 }
@@ -19,14 +19,41 @@ const { Sender } = ws as unknown as { Sender?: { frame?(data: Buffer, options: o
 
 function encodePacket(packet: string): Encoded {
   const data = Buffer.from(`4${packet}`);
-  const frame = Sender?.frame?.(data, {
+  const parts = Sender?.frame?.(data, {
     readOnly: false,
     mask: false,
     rsv1: false,
     opcode: 1,
     fin: true,
   });
-  return { packet, frame, size: data.length };
+  return { packet, frame: parts && [Buffer.concat(parts)], size: data.length };
+}
+
+/**
+ * Messages that follow each other, to be written to many sockets. What falls together leaves in one write: the limit is
+ * the system call, not the bytes. Sockets that begin at the same message share the joined frames.
+ */
+export class Run {
+  readonly messages: readonly Encoded[];
+  readonly #joined = new Map<number, Buffer | undefined>();
+
+  constructor(messages: readonly Encoded[]) {
+    this.messages = messages;
+  }
+
+  /** The frames of `from` up to, without, `to` in one piece; undefined if one of them has no frame. */
+  bytes(from: number, to: number): Buffer | undefined {
+    const key = from * (this.messages.length + 1) + to;
+    if (!this.#joined.has(key)) this.#joined.set(key, join(this.messages.slice(from, to)));
+    return this.#joined.get(key);
+  }
+}
+
+function join(messages: readonly Encoded[]): Buffer | undefined {
+  const [only, ...more] = messages;
+  if (more.length === 0) return only?.frame?.[0];
+  const frames = messages.flatMap((message) => message.frame ?? []);
+  return frames.length === messages.length ? Buffer.concat(frames) : undefined;
 }
 
 /** Any message to clients. */
