@@ -34,12 +34,13 @@ export class Cluster {
   readonly redis: TestRedis | undefined;
   readonly nodes: ClusterNode[];
   readonly database: string;
-  /** One address for all nodes, as a load balancer gives: a node that refuses is passed over, a frozen one is not noticed. */
+  /** One address for all nodes, as a load balancer gives. */
   readonly front: TcpProxy;
+  readonly #health: HealthChecks;
   readonly #close: () => Promise<void>;
 
   private constructor(
-    parts: Pick<Cluster, 'postgres' | 'redis' | 'nodes' | 'database' | 'front'>,
+    parts: Pick<Cluster, 'postgres' | 'redis' | 'nodes' | 'database' | 'front'> & { health: HealthChecks },
     close: () => Promise<void>,
   ) {
     this.postgres = parts.postgres;
@@ -47,6 +48,7 @@ export class Cluster {
     this.nodes = parts.nodes;
     this.database = parts.database;
     this.front = parts.front;
+    this.#health = parts.health;
     this.#close = close;
   }
 
@@ -60,14 +62,17 @@ export class Cluster {
     const nodes: ClusterNode[] = [];
     for (let at = 1; at <= (options.nodes ?? 3); at += 1)
       nodes.push(await prepareNode(`node ${at}`, { postgres, redis, database, dataDir, options }));
+    const health = new HealthChecks(nodes);
     let turn = 0;
     const front = await TcpProxy.start({
       targets: () => {
         turn += 1;
-        return nodes.map((_, at) => portOf(nodes[(at + turn) % nodes.length]?.process.url ?? ''));
+        const reachable = health.passing;
+        return reachable.map((_, at) => portOf(reachable[(at + turn) % reachable.length]?.process.url ?? ''));
       },
     });
-    const cluster = new Cluster({ postgres, redis, nodes, database, front }, async () => {
+    const cluster = new Cluster({ postgres, redis, nodes, database, front, health }, async () => {
+      health.stop();
       await Promise.all(nodes.map((node) => node.process.kill()));
       await Promise.all(nodes.flatMap((node) => [node.toPostgres.stop(), node.toRedis.stop()]));
       await front.stop();
@@ -80,11 +85,17 @@ export class Cluster {
       // The first migrates, so that the others find it done.
       await nodes[0]?.process.start();
       await Promise.all(nodes.slice(1).map((node) => node.process.start()));
+      health.start();
     } catch (error) {
       await cluster.stop();
       throw error;
     }
     return cluster;
+  }
+
+  /** The nodes that the front sends to: those that have answered of late, or all if none has. */
+  get reachable(): ClusterNode[] {
+    return this.#health.passing;
   }
 
   /** The address of the front. */
@@ -142,4 +153,41 @@ async function prepareNode(name: string, around: Surroundings): Promise<ClusterN
 
 export function portOf(url: string): number {
   return Number(new URL(url).port);
+}
+
+/** Milliseconds between two looks, and for how long an answer is waited for. */
+const LOOK_EVERY = 500;
+const LOOK_PATIENCE = 1000;
+
+/** What a load balancer does to find out about a frozen node, which accepts connections and never answers. */
+class HealthChecks {
+  readonly #nodes: readonly ClusterNode[];
+  readonly #failing = new Set<ClusterNode>();
+  readonly #timers: NodeJS.Timeout[] = [];
+
+  constructor(nodes: readonly ClusterNode[]) {
+    this.#nodes = nodes;
+  }
+
+  get passing(): ClusterNode[] {
+    const passing = this.#nodes.filter((node) => !this.#failing.has(node));
+    return passing.length > 0 ? passing : [...this.#nodes];
+  }
+
+  start(): void {
+    for (const node of this.#nodes) this.#timers.push(setInterval(() => void this.#look(node), LOOK_EVERY));
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  async #look(node: ClusterNode): Promise<void> {
+    try {
+      await fetch(`${node.process.url}/healthz`, { signal: AbortSignal.timeout(LOOK_PATIENCE) });
+      this.#failing.delete(node);
+    } catch {
+      this.#failing.add(node);
+    }
+  }
 }

@@ -62,7 +62,9 @@ export async function collect(cluster: Cluster, people: Population, base = 0): P
 
 /** Until every client has asked for all tallies that it shows and holds what the table says; or the time is over. */
 async function talliesSettled(cluster: Cluster, people: Population): Promise<void> {
-  for (const deadline = Date.now() + SETTLE_WITHIN; Date.now() < deadline; await pause(100)) {
+  const deadline = Date.now() + SETTLE_WITHIN;
+  while (Date.now() < deadline) {
+    await pause(100);
     if (!people.present.every((client) => client.settled)) continue;
     const rows = await cluster.query<{ id: number; votes: number }>(
       'select p.id::float8 as id, t.votes from posts p join post_tallies t on t.post_id = p.id where p.published',

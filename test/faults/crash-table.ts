@@ -5,6 +5,7 @@ import { Cluster, type ClusterOptions } from './cluster.ts';
 import { collect, converge } from './collect.ts';
 import { CONVERGED_AFTER_FREEZE, CONVERGED_WITHIN, faults, type FaultName, type Scene } from './faults.ts';
 import { Population } from './population.ts';
+import { until } from '../support/waiting.ts';
 import { Random } from './random.ts';
 import { Window } from './window.ts';
 
@@ -114,11 +115,14 @@ const rows: Record<string, Row> = {
   },
   'SIGSTOP 8 s': async ({ cluster, people, random }) => {
     const { process } = cluster.node(random.below(3));
+    // What is measured is delivery on the others, so nobody's writes may hang on this one.
     const began = Date.now();
+    people.shun(process.url);
     process.freeze();
     await pause(8000);
     const during = new Window(people, began, Date.now());
     process.thaw();
+    people.shun(undefined);
     return [
       { what: 'others hear nothing, ms', seen: during.silence(during.undisturbed), bound: 500 },
       { what: 'its clients have moved, ms', seen: during.resumed, bound: 6000 },
@@ -201,6 +205,10 @@ export async function crashTable({
     for (const [fault, row] of Object.entries(rows)) {
       if (!fault.includes(only)) continue;
       for (let time = 0; time < times; time += 1) {
+        // Everybody anew, in turn: or the nodes that were restarted would have no clients.
+        cluster.front.cut();
+        await until('the clients are spread', () => people.present.every((client) => client.ready), 20_000);
+        await pause(500);
         const figures = await row({ cluster, people, random });
         const bound = fault.includes('SIGSTOP') ? CONVERGED_AFTER_FREEZE : CONVERGED_WITHIN;
         figures.push({
@@ -243,8 +251,11 @@ async function caughtUp(people: Population, bound: number): Promise<number> {
 
 /** When the condition held; Infinity if it did not within the time. */
 async function waitFor(condition: () => unknown, within = 30_000): Promise<number> {
-  for (const deadline = Date.now() + within; Date.now() < deadline; await pause(10))
+  const deadline = Date.now() + within;
+  while (Date.now() < deadline) {
     if (condition()) return Date.now();
+    await pause(10);
+  }
   return Infinity;
 }
 

@@ -75,7 +75,7 @@ export const plantedFaults = {
         outboxId: 1e9,
         name: 'post:updated',
         postId,
-        data: { ...data, version: 99 } as PostView,
+        data: { ...data, version: 99 },
       });
     },
   },
@@ -87,7 +87,7 @@ export const plantedFaults = {
       );
       history.head += 1;
       const postId = 1e9;
-      history.log.push({ ...row, seq: history.head, postId, data: { ...row.data, id: postId } as PostView });
+      history.log.push({ ...row, seq: history.head, postId, data: { ...row.data, id: postId } });
     },
   },
   'an acknowledged write that is not there': {
@@ -124,7 +124,7 @@ export const plantedFaults = {
     rules: [6],
     plant: ({ log }) => {
       const update = must(log.find(({ name, data }) => name === 'post:updated' && 'version' in data));
-      update.data = { ...update.data, version: (update.data as PostView).version - 1 } as PostView;
+      update.data = { ...update.data, version: (update.data as PostView).version - 1 };
     },
   },
   'an event after the deletion of its post': {

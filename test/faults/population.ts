@@ -26,6 +26,7 @@ export class Population {
   readonly #mortals: TestUser[] = [];
   #listener: TestUser | undefined;
   #serial = 0;
+  #shunned: string | undefined;
 
   constructor(cluster: Cluster, random: Random) {
     this.#cluster = cluster;
@@ -43,7 +44,7 @@ export class Population {
           name: `w${at}`,
           userId: user.id,
           token: user.token,
-          urls: this.#cluster.nodes.map((node) => node.process.url),
+          urls: () => this.#urls,
           recorder: this.recorder,
           random: this.#random.fork(),
           nervous,
@@ -103,6 +104,16 @@ export class Population {
     }
   }
 
+  /** No write goes to this node from here on; undefined: to all again. */
+  shun(url: string | undefined): void {
+    this.#shunned = url;
+  }
+
+  get #urls(): string[] {
+    const urls = this.#cluster.reachable.map((node) => node.process.url);
+    return urls.length > 1 ? urls.filter((url) => url !== this.#shunned) : urls;
+  }
+
   get listener(): TestUser {
     if (!this.#listener) throw new Error('nobody has settled here yet');
     return this.#listener;
@@ -128,11 +139,14 @@ export class Population {
 
 /** An access token of the same session that ends sooner; the nodes' own kind, signed with their secret. */
 function shortened(user: TestUser, lifetime: number): { token: string; endsAt: number } {
-  const { sid } = claimsOf<{ sid: string }>(user.token);
+  const { sid } = claimsOf(user.token);
   const token = new AccessTokens([SECRET], lifetime).sign(user.id, sid);
-  return { token, endsAt: claimsOf<{ exp: number }>(token).exp * 1000 };
+  return { token, endsAt: claimsOf(token).exp * 1000 };
 }
 
-function claimsOf<T>(token: string): T {
-  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as T;
+function claimsOf(token: string): { sid: string; exp: number } {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as {
+    sid: string;
+    exp: number;
+  };
 }

@@ -102,7 +102,11 @@ export class RawClient {
     this.#socket.pause();
     this.#socket.removeAllListeners('data');
     if (reads === 'none') return;
-    this.#timers.push(setInterval(() => this.#socket.read(reads / 10), 100));
+    this.#timers.push(
+      setInterval(() => {
+        this.#socket.read(reads / 10);
+      }, 100),
+    );
   }
 
   /** A pong that nobody asked for counts as life. */

@@ -21,8 +21,8 @@ export interface StockClientOptions {
   tallies?: 'all' | 'tracked';
 }
 
-/** Two beacons and a half (CONTRACT.md, `feed:head`): who has heard nothing for so long moves on. Milliseconds. */
-const SILENCE = 5000;
+/** More than two beacons (CONTRACT.md, `feed:head`): who has heard nothing for so long moves on. Milliseconds. */
+const SILENCE = 4500;
 /** Ids in one `track`, and posts that are tracked at most: the server's own limits. */
 const TRACKED_AT_ONCE = 500;
 const TRACKED = 4500;
@@ -225,7 +225,7 @@ export class StockClient {
     const connection = this.history.connections.length;
     const ids = [...this.#untracked].slice(0, TRACKED_AT_ONCE);
     try {
-      const answer = await this.#socket.timeout(4000).emitWithAck('track', { post_ids: ids });
+      const answer = await answered(this.#socket, ids);
       if (!answer.ok || connection !== this.history.connections.length) return;
       for (const id of ids) this.#untracked.delete(id);
       for (const tally of answer.data.tallies)
@@ -241,4 +241,11 @@ export class StockClient {
   get settled(): boolean {
     return this.ready && this.#untracked.size === 0 && !this.#tracking;
   }
+}
+
+type TrackAnswer = Parameters<Parameters<ClientToServer['track']>[1]>[0];
+
+/** socket.io-client's typings lose the answer's type behind `timeout`. */
+function answered(socket: Socket<ServerToClient, ClientToServer>, ids: number[]): Promise<TrackAnswer> {
+  return socket.timeout(4000).emitWithAck('track', { post_ids: ids }) as Promise<TrackAnswer>;
 }

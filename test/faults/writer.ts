@@ -7,8 +7,8 @@ export interface WriterOptions {
   name: string;
   userId: number;
   token: string;
-  /** The nodes' addresses; each request goes to one of them. */
-  urls: readonly string[];
+  /** The nodes' addresses, asked for each request: it goes to one of them. */
+  urls: () => readonly string[];
   recorder: Recorder;
   random: Random;
   /** Milliseconds between two writes, on average. */
@@ -211,7 +211,7 @@ export class Writer {
   async #send({ method, path, body, headers }: Request): Promise<Answer> {
     const { urls, token, random, recorder } = this.#options;
     try {
-      const response = await fetch(random.pick(urls) + path, {
+      const response = await fetch(random.pick(urls()) + path, {
         method,
         headers: {
           authorization: `Bearer ${token}`,

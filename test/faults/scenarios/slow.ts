@@ -51,7 +51,9 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
       }
     })();
     let highest = memory;
-    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await pause(200)) {
+    const deadline = Date.now() + 60_000;
+    while (Date.now() < deadline) {
+      await pause(200);
       highest = Math.max(highest, await process.memory());
       if (sluggards.every((client) => !client.open)) break;
     }

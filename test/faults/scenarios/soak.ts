@@ -44,8 +44,10 @@ export async function soak(
     people.leave();
     const left = Date.now();
     let connections = Infinity;
-    for (; Date.now() - left < 15_000 && connections > 0; await pause(250))
+    while (Date.now() - left < 15_000 && connections > 0) {
+      await pause(250);
       connections = await metric(cluster, /^\w*connections\S* (\S+)/m);
+    }
     // The first fifth is warming up.
     const slope = slopeOf(samples.slice(Math.floor(samples.length / 5)));
     return [

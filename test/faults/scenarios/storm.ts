@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster, type ClusterOptions, portOf } from '../cluster.ts';
 import type { Figure } from '../crash-table.ts';
+import { until } from '../../support/waiting.ts';
 import { Population } from '../population.ts';
 import { Random } from '../random.ts';
 import { RawClient } from '../raw-client.ts';
@@ -36,7 +37,7 @@ export async function storm(options: ClusterOptions, seed: number, clients: numb
       join(at % 3);
       if (at % 50 === 49) await pause(50);
     }
-    await held('all clients are greeted', 60_000, () => all.every((client) => client.readyAt !== undefined));
+    await until('all clients are greeted', () => all.every((client) => client.readyAt !== undefined), 60_000);
 
     const lost = all.filter((_, at) => at % 3 === 0);
     const before = await replayReads(cluster);
@@ -51,7 +52,7 @@ export async function storm(options: ClusterOptions, seed: number, clients: numb
         });
       }),
     );
-    await held('all have resumed', 60_000, () => back.every((client) => client.readyAt !== undefined));
+    await until('all have resumed', () => back.every((client) => client.readyAt !== undefined), 60_000);
     const resumed = Math.max(...back.map((client) => client.readyAt ?? Infinity)) - began;
     const after = await replayReads(cluster);
     await people.hush();
@@ -85,9 +86,4 @@ async function replayReads(cluster: Cluster): Promise<number> {
       reads += Number(count);
   }
   return reads;
-}
-
-async function held(what: string, within: number, condition: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + within; !condition(); await pause(20))
-    if (Date.now() > deadline) throw new Error(`not within ${within} ms: ${what}`);
 }
