@@ -32,16 +32,16 @@ export async function startLocalServer(
     env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', LOG_LEVEL: 'warn', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const killWithUs = () => child.kill('SIGKILL');
-  process.once('exit', killWithUs);
-  const exited = once(child, 'exit').then(() => process.removeListener('exit', killWithUs));
+  const stopWithUs = () => child.kill('SIGTERM');
+  process.once('exit', stopWithUs);
+  const exited = once(child, 'exit').then(() => process.removeListener('exit', stopWithUs));
   const url = await readyLine(child);
   return {
     url,
     pid: child.pid ?? 0,
     stop: async () => {
       child.kill('SIGTERM');
-      const timer = setTimeout(killWithUs, STOP_WITHIN);
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN);
       await exited;
       clearTimeout(timer);
     },

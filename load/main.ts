@@ -23,6 +23,9 @@ async function main(): Promise<void> {
   process.exitCode = passes(report) ? 0 : 1;
 }
 
+// What was started here goes with us, also when somebody has seen enough.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 main().catch((error: unknown) => {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`${message}\n`);

@@ -8,6 +8,17 @@ const MAX_REMEMBERED = 50_000;
 /** How old the node's last look at the revocations may be for its memory to count. Milliseconds. */
 const MAX_STALENESS = 1000;
 
+/** Looks at the database under way at once: a storm of handshakes gathers behind them, and a lone one waits for nobody. */
+const LOOKS = 2;
+/** Sessions in one look at most. */
+const MOST = 500;
+
+interface Ask {
+  sessionId: string;
+  resolve: (userId: number | undefined) => void;
+  reject: (error: unknown) => void;
+}
+
 /**
  * Whether a token's session still lives. A read may be answered from memory, which every revocation that the node hears
  * of corrects, and which counts only while the node is hearing: so a token works at most a second longer on another
@@ -21,6 +32,9 @@ export class LiveSessions {
   readonly #byUser = new Map<number, Set<string>>();
   /** Grows with each revocation: an answer that was under way meanwhile must not be remembered. */
   #revocations = 0;
+  #asking: Ask[] = [];
+  #looks = 0;
+  #scheduled = false;
 
   /** @param heardAt when the node last read the revocations, in milliseconds since 1970 */
   constructor(sequelize: Sequelize, heardAt: () => number) {
@@ -38,11 +52,7 @@ export class LiveSessions {
       return;
     }
     const before = this.#revocations;
-    const rows = await this.#sequelize.query(
-      'select 1 from sessions where id = $1 and user_id = $2 and revoked_at is null and expires_at > now()',
-      { type: QueryTypes.SELECT, bind: [identity.sessionId, identity.id] },
-    );
-    if (rows.length === 0) {
+    if ((await this.#lookUp(identity.sessionId)) !== identity.id) {
       this.#forget(identity.sessionId);
       throw unauthorized('The session of this access token has ended.');
     }
@@ -62,6 +72,44 @@ export class LiveSessions {
     this.#revocations += 1;
     this.#remembered.clear();
     this.#byUser.clear();
+  }
+
+  /** Whose session it is, unless it has ended. Those who ask while the looks under way last are answered by the next one. */
+  #lookUp(sessionId: string): Promise<number | undefined> {
+    return new Promise((resolve, reject) => {
+      this.#asking.push({ sessionId, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#looks >= LOOKS || this.#asking.length === 0) return;
+    this.#scheduled = true;
+    // What else arrives in this tick belongs to the same look.
+    setImmediate(() => {
+      this.#scheduled = false;
+      const asks = this.#asking.splice(0, MOST);
+      this.#looks += 1;
+      void this.#look(asks).finally(() => {
+        this.#looks -= 1;
+        this.#schedule();
+      });
+      this.#schedule();
+    });
+  }
+
+  /** One statement for all of them, begun after each of them has asked: so each answer is as fresh as one of its own. */
+  async #look(asks: readonly Ask[]): Promise<void> {
+    try {
+      const rows = await this.#sequelize.query<{ id: string; user_id: number }>(
+        'select id, user_id from sessions where id = any($1::uuid[]) and revoked_at is null and expires_at > now()',
+        { type: QueryTypes.SELECT, bind: [[...new Set(asks.map((ask) => ask.sessionId))]] },
+      );
+      const owners = new Map(rows.map((row) => [row.id, row.user_id]));
+      for (const { sessionId, resolve } of asks) resolve(owners.get(sessionId));
+    } catch (error) {
+      for (const { reject } of asks) reject(error);
+    }
   }
 
   #remember({ id, sessionId }: Identity): void {
