@@ -89,6 +89,8 @@ describe("the client's feed", () => {
     const reader = heard.feed[Symbol.asyncIterator]();
     const [id = 0] = await write(1, 'First');
     await writer.posts.update(id, { title: 'Second' });
+    // What is deleted before it is numbered is told without its text.
+    await until('both are heard', () => heard.events.length === 2);
     await writer.posts.remove(id);
     const read: [number, string][] = [];
     for await (const event of reader) {
