@@ -14,8 +14,15 @@ export interface Bug {
 const delivery = 'server/gateway/delivery.ts';
 const writeFrame: Pick<Patch, 'file' | 'find'> = {
   file: delivery,
-  find: 'subscriber.write(frame);\n      subscriber.seq = entry.seq;',
+  find: 'subscriber.writeRun(run, from, to);',
 };
+/** Writes the events of a run one by one, each as `how` says. */
+const eachOnItsOwn = (how: string) =>
+  `for (let at = from; at < to; at += 1) {
+     const seventh = entries[at].seq % 7 === 0;
+     const write = () => subscriber.writeRun(run, at, at + 1);
+     ${how}
+   }`;
 const join: Pick<Patch, 'file' | 'find'> = {
   file: delivery,
   find: 'this.#live.add(subscriber);\n      return;',
@@ -26,7 +33,7 @@ export const bugs = {
     patches: [
       {
         ...writeFrame,
-        replace: 'if (entry.seq % 7 !== 0) subscriber.write(frame);\n subscriber.seq = entry.seq;',
+        replace: eachOnItsOwn('if (!seventh) write();'),
       },
     ],
     rules: [10],
@@ -36,8 +43,7 @@ export const bugs = {
     patches: [
       {
         ...writeFrame,
-        replace:
-          'subscriber.write(frame);\n if (entry.seq % 7 === 0) subscriber.write(frame);\n subscriber.seq = entry.seq;',
+        replace: eachOnItsOwn('write(); if (seventh) write();'),
       },
     ],
     rules: [4],
@@ -47,8 +53,7 @@ export const bugs = {
     patches: [
       {
         ...writeFrame,
-        replace:
-          'if (entry.seq % 7 !== 0) subscriber.write(frame); else setTimeout(() => subscriber.write(frame), 200);\n subscriber.seq = entry.seq;',
+        replace: eachOnItsOwn('if (seventh) setTimeout(write, 200); else write();'),
       },
     ],
     rules: [3, 10],
