@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { type ListeningMessage, startWorkers, STOP } from './cluster/primary.ts';
 import type { Seat } from './cluster/seat.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
+import { isComingUp } from './database/connection.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
 import { migrate } from './database/migrate.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -14,6 +15,8 @@ const EXIT_CONFIG = 78;
 /** Over how long the clients are told to leave, and how long all of it may take. Milliseconds. */
 const DRAIN_SPREAD = 3000;
 const SHUTDOWN_LIMIT = 9500;
+/** How long a database that is just starting is waited for. Milliseconds. */
+const DATABASE_PATIENCE = 15_000;
 /** Connections that the embedded database allows beyond those of the workers, for tools and for its own. */
 const SPARE_CONNECTIONS = 30;
 
@@ -55,9 +58,7 @@ async function begin(config: Readonly<Config>, log: Logger): Promise<Running> {
   }
   const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
   try {
-    await migrate(databaseUrl, say).catch((error: unknown) => {
-      throw new Error(`${whereIs(databaseUrl)} cannot be used: ${reasonOf(error)}`);
-    });
+    await migrateWhenUp(databaseUrl, say);
     const service = await serve(config, log, databaseUrl, count);
     return {
       url: service.url,
@@ -88,6 +89,29 @@ async function serve(
   }
   const server = await startServer(config, databaseUrl, log);
   return { url: server.url, stop: () => server.stop(DRAIN_SPREAD) };
+}
+
+/**
+ * Brings the schema up to date. A server that answers but is not ready, because it starts, stops or recovers, is waited
+ * for; one that cannot be found or refuses us is a fault at once.
+ */
+async function migrateWhenUp(
+  databaseUrl: string,
+  say: (message: string, extra?: object) => void,
+): Promise<void> {
+  for (const deadline = Date.now() + DATABASE_PATIENCE; ;) {
+    try {
+      await migrate(databaseUrl, say);
+      return;
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (!isComingUp(error) || Date.now() > deadline) {
+        throw new Error(`${whereIs(databaseUrl)} cannot be used: ${reason}`);
+      }
+      say('waiting for the database', { reason });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
 }
 
 /** The database without its user and password. */
