@@ -106,7 +106,7 @@ async function migrateWhenUp(
     } catch (error) {
       const reason = reasonOf(error);
       if (!isComingUp(error) || Date.now() > deadline) {
-        throw new Error(`${whereIs(databaseUrl)} cannot be used: ${reason}`);
+        throw new Error(`${whereIs(databaseUrl)} cannot be used: ${reason}`, { cause: error });
       }
       say('waiting for the database', { reason });
       await new Promise((resolve) => setTimeout(resolve, 500));
