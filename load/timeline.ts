@@ -37,6 +37,7 @@ export class Timeline {
   readonly #now = new Delays();
   #events = 0;
   #frames = 0;
+  #measuring = false;
   #used: { at: number; server: Usage; database: Usage } | undefined;
 
   constructor(measure: (() => Promise<{ server: Usage; database: Usage }>) | undefined) {
@@ -84,13 +85,16 @@ export class Timeline {
     this.#events = this.#frames = 0;
     this.#now.reset();
     this.points.push(point);
-    const usage = await this.#measure?.();
-    if (!usage) return;
+    if (!this.#measure || this.#measuring) return;
+    this.#measuring = true;
     const at = performance.now();
+    const usage = await this.#measure();
+    this.#measuring = false;
     if (this.#used) {
       const span = at - this.#used.at;
-      point.cores = (usage.server.cpu - this.#used.server.cpu) / span;
-      point.databaseCores = (usage.database.cpu - this.#used.database.cpu) / span;
+      // A process that has ended takes what it used out of the sum.
+      point.cores = Math.max(0, usage.server.cpu - this.#used.server.cpu) / span;
+      point.databaseCores = Math.max(0, usage.database.cpu - this.#used.database.cpu) / span;
     }
     point.memory = usage.server.memory;
     this.#used = { at, ...usage };
