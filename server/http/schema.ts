@@ -107,7 +107,7 @@ export function timestamp(): Joi.StringSchema {
 }
 
 // Compiled once: Joi would compile a text anew for each input. Its typings know texts alone.
-const compiled = Joi.x as (text: string) => object;
+const compiled = (text: string): object => Joi.x(text) as object;
 const messages = {
   'string.nul': compiled('{{#label}} must not contain the character U+0000'),
   'string.surrogate': compiled('{{#label}} must not contain a lone surrogate'),
