@@ -12,13 +12,14 @@ export type Moment = (typeof moments)[number];
  * - `after-commit`: the server has committed; its answer does not arrive, so the writer gets none.
  * - `after-numbering`: events have their numbers; the node does not learn it, and publishes nothing.
  * - `before-emitting`: another node has published a batch; this one dies with it in hand.
- * @returns whether the moment came within the time (milliseconds)
+ * @param within milliseconds
+ * @returns when it was killed, in milliseconds since 1970; undefined if the moment did not come within the time
  */
-export async function killAt(node: ClusterNode, moment: Moment, within: number): Promise<boolean> {
+export async function killAt(node: ClusterNode, moment: Moment, within: number): Promise<number | undefined> {
   const proxy = moment === 'before-emitting' ? node.toRedis : node.toPostgres;
   const asked = new WeakSet();
-  const came = await new Promise<boolean>((resolve) => {
-    const timer = setTimeout(() => resolve(false), within);
+  const killedAt = await new Promise<number | undefined>((resolve) => {
+    const timer = setTimeout(() => resolve(undefined), within);
     proxy.tap = (piece, direction, connection): Verdict => {
       if (direction === 'toServer') {
         if (moment === 'before-commit' && piece.includes('COMMIT')) return kill();
@@ -36,16 +37,17 @@ export async function killAt(node: ClusterNode, moment: Moment, within: number):
     };
     const kill = (): Verdict => {
       clearTimeout(timer);
+      const at = Date.now();
       // Sent at once; what resolves later is that it is gone.
       node.process.kill().then(
-        () => resolve(true),
-        () => resolve(false),
+        () => resolve(at),
+        () => resolve(undefined),
       );
       return 'cut';
     };
   });
   release(proxy);
-  return came;
+  return killedAt;
 }
 
 function release(proxy: TcpProxy): void {

@@ -12,17 +12,15 @@ export interface Bug {
 }
 
 const delivery = 'server/gateway/delivery.ts';
-const writeFrame: Pick<Patch, 'file' | 'find'> = {
+const writeRun: Pick<Patch, 'file' | 'find'> = {
   file: delivery,
   find: 'subscriber.writeRun(run, from, to);',
 };
-/** Writes the events of a run one by one, each as `how` says. */
-const eachOnItsOwn = (how: string) =>
-  `for (let at = from; at < to; at += 1) {
-     const seventh = entries[at].seq % 7 === 0;
-     const write = () => subscriber.writeRun(run, at, at + 1);
-     ${how}
-   }`;
+/** Writes a page event by event, each by this statement, in which `at` is its index and `seventh` says whether it is one in seven. */
+const eachBy = (statement: string): Patch => ({
+  ...writeRun,
+  replace: `for (let at = from; at < to; at += 1) { const seventh = (first.seq + at) % 7 === 0; ${statement} }`,
+});
 const join: Pick<Patch, 'file' | 'find'> = {
   file: delivery,
   find: 'this.#live.add(subscriber);\n      return;',
@@ -30,31 +28,22 @@ const join: Pick<Patch, 'file' | 'find'> = {
 
 export const bugs = {
   'an event in seven is not written to the socket': {
-    patches: [
-      {
-        ...writeFrame,
-        replace: eachOnItsOwn('if (!seventh) write();'),
-      },
-    ],
+    patches: [eachBy('if (!seventh) subscriber.writeRun(run, at, at + 1);')],
     rules: [10],
     faults: ['a third of the client connections cut'],
   },
   'an event in seven is written to the socket twice': {
     patches: [
-      {
-        ...writeFrame,
-        replace: eachOnItsOwn('write(); if (seventh) write();'),
-      },
+      eachBy('subscriber.writeRun(run, at, at + 1); if (seventh) subscriber.writeRun(run, at, at + 1);'),
     ],
     rules: [4],
     faults: ['a third of the client connections cut'],
   },
   'an event in seven is written to the socket after the next': {
     patches: [
-      {
-        ...writeFrame,
-        replace: eachOnItsOwn('if (seventh) setTimeout(write, 200); else write();'),
-      },
+      eachBy(
+        'const write = () => subscriber.writeRun(run, at, at + 1); if (seventh) setTimeout(write, 200); else write();',
+      ),
     ],
     rules: [3, 10],
     faults: ['a third of the client connections cut'],

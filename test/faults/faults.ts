@@ -268,7 +268,7 @@ function aimed(moment: Moment): Fault {
     needs: someNode,
     inflict: async ({ cluster }, needs) => {
       const node = nodeOf(cluster, needs);
-      if (await killAt(node, moment, 5000)) await node.process.start();
+      if ((await killAt(node, moment, 5000)) !== undefined) await node.process.start();
     },
   };
 }

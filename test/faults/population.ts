@@ -4,6 +4,8 @@ import { until } from '../support/waiting.ts';
 import { type Cluster, SECRET } from './cluster.ts';
 import type { Random } from './random.ts';
 import { Recorder } from './recorder.ts';
+import type { Listener } from './listener.ts';
+import { PackageClient } from './package-client.ts';
 import { StockClient } from './stock-client.ts';
 import { Writer } from './writer.ts';
 
@@ -20,7 +22,7 @@ export interface PopulationOptions {
 export class Population {
   readonly recorder = new Recorder();
   readonly writers: Writer[] = [];
-  readonly clients: StockClient[] = [];
+  readonly clients: Listener[] = [];
   readonly #cluster: Cluster;
   readonly #random: Random;
   readonly #mortals: TestUser[] = [];
@@ -54,17 +56,20 @@ export class Population {
     }
     for (let at = 1; at <= 6; at += 1) this.#mortals.push(await signUp(url));
     for (let at = 0; at < clients; at += 1) this.join();
-    await until('all clients are greeted', () => this.clients.every((client) => client.ready), 15_000);
+    await until('all clients are greeted', () => this.clients.every((client) => client.ready), 20_000);
   }
 
   /** One more client, that begins now or at a position. */
-  join(from?: { after: number; epoch: string }, url = this.#cluster.url): StockClient {
-    const client = new StockClient({
-      name: `client ${(this.#serial += 1)}`,
+  join(from?: { after: number; epoch: string }, url = this.#cluster.url): Listener {
+    const serial = (this.#serial += 1);
+    // One in four is the package's.
+    const Kind = serial % 4 === 0 ? PackageClient : StockClient;
+    const client = new Kind({
+      name: `client ${serial}`,
       url,
-      token: this.listener.token,
+      user: this.listener,
       recorder: this.recorder,
-      tallies: this.#serial % 3 === 0 ? 'tracked' : 'all',
+      tallies: serial % 3 === 0 ? 'tracked' : 'all',
       ...(from ? { from } : {}),
     });
     this.clients.push(client);
@@ -81,7 +86,7 @@ export class Population {
     const client = new StockClient({
       name: `mortal ${user.id} (${short ? 'expires' : 'logs out'})`,
       url: this.#cluster.url,
-      token: short?.token ?? user.token,
+      user: { email: user.email, password: user.password, token: short?.token ?? user.token },
       recorder: this.recorder,
     });
     client.history.present = false;
@@ -128,7 +133,7 @@ export class Population {
   }
 
   /** The clients that are to be at the head when all is at rest. */
-  get present(): StockClient[] {
+  get present(): Listener[] {
     return this.clients.filter(({ history }) => history.present);
   }
 

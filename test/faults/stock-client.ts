@@ -9,17 +9,7 @@ import {
   type Tally,
 } from '../../server/events.ts';
 import { type ClientHistory, fingerprint, isPost } from './history.ts';
-import type { Recorder } from './recorder.ts';
-
-export interface StockClientOptions {
-  name: string;
-  url: string;
-  token: string;
-  recorder: Recorder;
-  /** Where to begin. Default: from now. */
-  from?: { after: number; epoch: string };
-  tallies?: 'all' | 'tracked';
-}
+import type { Listener, ListenerOptions } from './listener.ts';
 
 /** More than two beacons (CONTRACT.md, `feed:head`): who has heard nothing for so long moves on. Milliseconds. */
 const SILENCE = 4500;
@@ -31,9 +21,9 @@ const TRACKED = 4500;
  * `socket.io-client` and nothing else: it keeps the last seq that it was given, says it at every reconnect, and believes
  * everything. What it hears is what was on the wire, so a gap or a double is the server's.
  */
-export class StockClient {
+export class StockClient implements Listener {
   readonly history: ClientHistory;
-  readonly #options: StockClientOptions;
+  readonly #options: ListenerOptions;
   readonly #socket: Socket<ServerToClient, ClientToServer>;
   readonly #untracked = new Set<number>();
   readonly #timer: NodeJS.Timeout;
@@ -45,7 +35,7 @@ export class StockClient {
   #tracking = false;
   #ended = false;
 
-  constructor(options: StockClientOptions) {
+  constructor(options: ListenerOptions) {
     const { name, url, from } = options;
     this.#options = options;
     this.#seq = from?.after;
@@ -71,7 +61,7 @@ export class StockClient {
       auth: (tell: (auth: object) => void) => {
         this.#opened();
         tell({
-          token: options.token,
+          token: options.user.token,
           tallies: options.tallies ?? 'all',
           ...(this.#seq === undefined ? {} : { after: this.#seq, epoch: this.#epoch }),
         });
@@ -88,10 +78,6 @@ export class StockClient {
 
   get epoch(): string | undefined {
     return this.#epoch;
-  }
-
-  get connected(): boolean {
-    return this.#socket.connected;
   }
 
   /** The longest time between two events, while others got some. Milliseconds; asked once it is over. */
@@ -113,11 +99,6 @@ export class StockClient {
     this.#ended = true;
     clearInterval(this.#timer);
     this.#socket.disconnect();
-  }
-
-  /** No events are expected from here until the next one: quiet writers are no silence of the server's. */
-  forgiveSilence(): void {
-    this.#deliveredAt = undefined;
   }
 
   #listen(): void {

@@ -1,0 +1,142 @@
+import { createClient, type Feed } from '../../client/src/index.ts';
+import { type FeedEventName, feedEventNames, type FeedEvents } from '../../server/events.ts';
+import { type ClientHistory, fingerprint, isPost } from './history.ts';
+import type { Listener, ListenerOptions } from './listener.ts';
+
+/**
+ * Our own client package, as a user of it would follow the feed: it logs in, tracks every post that it shows, and believes
+ * what it is handed. What it hears has been through the package's repairs.
+ */
+export class PackageClient implements Listener {
+  readonly history: ClientHistory;
+  readonly #options: ListenerOptions;
+  readonly #tracked = new Map<number, () => void>();
+  #feed: Feed | undefined;
+  #deliveredAt: number | undefined;
+  #longestSilence = 0;
+  #stopped = false;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.history = {
+      client: options.name,
+      kind: 'package',
+      start: options.from?.after,
+      connections: [],
+      deliveries: [],
+      tallies: new Map(),
+      endOfSession: undefined,
+      present: true,
+    };
+  }
+
+  get seq(): number | undefined {
+    return this.#feed?.position?.seq;
+  }
+
+  get epoch(): string | undefined {
+    return this.#feed?.position?.epoch;
+  }
+
+  get ready(): boolean {
+    return this.#feed?.status.state === 'live';
+  }
+
+  /** It asks for tallies by itself and does not say when it has them all: who waits looks at them. */
+  get settled(): boolean {
+    return this.ready;
+  }
+
+  get longestSilence(): number {
+    return this.#longestSilence;
+  }
+
+  start(): void {
+    // It may be born in the middle of a fault.
+    this.#connect().catch(() => {
+      if (!this.#stopped) setTimeout(() => this.start(), 500);
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#feed?.close();
+  }
+
+  async #connect(): Promise<void> {
+    const { url, user, from } = this.#options;
+    const client = createClient({ url });
+    await client.logIn(user);
+    if (this.#stopped) return;
+    const feed = client.feed({ ...from, tallies: 'tracked' });
+    this.#feed = feed;
+    for (const name of feedEventNames) {
+      feed.on(name, (data: FeedEvents[FeedEventName], at: { seq: number }) =>
+        this.#event(name, data, at.seq),
+      );
+    }
+    feed.on('tally', ({ post_id, votes, rev }) => {
+      this.#options.recorder.tally({ post_id, votes, rev }, this.history.client);
+      if (this.#tracked.has(post_id)) this.history.tallies.set(post_id, { votes, rev });
+    });
+    feed.on('ready', (ready) => {
+      this.#opened();
+      const position = this.history.deliveries.at(-1)?.seq ?? this.history.start ?? ready.seq;
+      const connection = this.history.connections.at(-1);
+      if (connection) connection.ready = { ...ready, at: Date.now(), position };
+      this.history.start ??= ready.seq;
+    });
+    feed.on('status', ({ state }) => {
+      const connection = this.history.connections.at(-1);
+      if (connection?.ready && connection.closedAt === undefined && state !== 'live') {
+        connection.closedAt = Date.now();
+        connection.reason = state;
+      }
+    });
+  }
+
+  /** The package does not tell of connections that came to nothing; one counts from its greeting or its first event. */
+  #opened(): void {
+    const last = this.history.connections.at(-1);
+    if (last && last.closedAt === undefined && !last.ready) return;
+    if (last) this.#options.recorder.reconnects += 1;
+    if (last) last.closedAt ??= Date.now();
+    this.history.connections.push({
+      openedAt: Date.now(),
+      after: this.seq,
+      ready: undefined,
+      closedAt: undefined,
+      reason: undefined,
+    });
+  }
+
+  #event(name: FeedEventName, data: FeedEvents[FeedEventName], seq: number): void {
+    const at = Date.now();
+    if (this.#deliveredAt !== undefined)
+      this.#longestSilence = Math.max(this.#longestSilence, at - this.#deliveredAt);
+    this.#deliveredAt = at;
+    const { recorder } = this.#options;
+    const last = this.history.connections.at(-1);
+    if (!last || last.closedAt !== undefined) this.#opened();
+    this.history.deliveries.push({
+      connection: this.history.connections.length - 1,
+      at,
+      seq,
+      name,
+      id: data.id,
+      hash: fingerprint(name, data),
+      redacted: 'redacted' in data,
+    });
+    recorder.event(seq, name, data);
+    if (isPost(data)) {
+      const { id, votes, rev } = data;
+      recorder.tally({ post_id: id, votes, rev }, this.history.client);
+      if (this.#feed && !this.#tracked.has(id)) this.#tracked.set(id, this.#feed.track(id));
+      if ((this.history.tallies.get(id)?.rev ?? -1) < rev) this.history.tallies.set(id, { votes, rev });
+    } else {
+      this.#tracked.get(data.id)?.();
+      this.#tracked.delete(data.id);
+      this.history.tallies.delete(data.id);
+    }
+  }
+}
