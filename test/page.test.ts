@@ -42,8 +42,22 @@ describe('the page', function () {
     await nodes?.stop();
   });
 
-  const postByCarol = async (title: string, content = ''): Promise<PostView> =>
-    (await carol.post<PostView>('/posts', { title, content })).body;
+  beforeEach(async () => {
+    for (const reader of [alice, bob]) await reader.goToTop();
+  });
+  // What the readers saw when something failed.
+  afterEach(async function () {
+    if (this.currentTest?.state !== 'failed') return;
+    for (const reader of [alice, bob]) {
+      await reader.page.screenshot({ path: join(ARTEFACTS, `failed-${reader.name}.png`) });
+    }
+  });
+
+  const postByCarol = async (title: string, content = ''): Promise<PostView> => {
+    const answer = await carol.post<PostView>('/posts', { title, content });
+    expect(answer.status).to.equal(201);
+    return answer.body;
+  };
 
   it('is a small thing: hashed names kept for good, compressed, under 100 kB of script', async () => {
     const home = await fetch(nodes.first.url, { headers: { accept: 'text/html,*/*;q=0.8' } });
@@ -240,6 +254,7 @@ describe('the page', function () {
     await until('the top', async () => (await bob.titles())[0] === 'A heron at 100 %');
     await bob.page.keyboard.press('/');
     await bob.page.keyboard.type('0 %');
+    await bob.page.waitForURL('**/?sort=top&search=0+%25');
     await until('one match', async () => (await bob.titles()).join() === 'A heron at 100 %');
     await bob.page.reload();
     await until('one match again', async () => (await bob.titles()).join() === 'A heron at 100 %');

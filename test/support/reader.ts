@@ -53,6 +53,16 @@ export class Reader {
     await this.page.locator('.connection.live').waitFor({ timeout: within });
   }
 
+  /**
+   * To where new posts come in by themselves, with none waiting behind the pill. A click may have scrolled the page: the browser's
+   * driver brings what it clicks into view.
+   */
+  async goToTop(): Promise<void> {
+    const pill = this.page.locator('.pill');
+    if ((await pill.count()) > 0) await pill.click();
+    await this.page.evaluate('scrollTo({ top: 0, behavior: "instant" })');
+  }
+
   post(title: string): Locator {
     return this.page.locator('.post', { has: this.page.getByRole('heading', { name: title, exact: true }) });
   }
