@@ -65,12 +65,12 @@ export function unauthorized(detail: string): AppError {
   return new AppError('unauthorized', detail, { headers: { 'WWW-Authenticate': 'Bearer' } });
 }
 
-/** Faults that one answer tells: a small body can have thousands. */
-const MAX_FAULTS = 50;
-
-/** A 422 that tells every fault of an input, the first in its sentence. */
-export function invalid(errors: readonly FieldError[]): AppError {
+/**
+ * A 422 that tells the faults of an input, the first in its sentence.
+ * @param most how many are told: a small input can have thousands, and must not be answered with many times its size
+ */
+export function invalid(errors: readonly FieldError[], most: number): AppError {
   const first = errors[0]?.msg ?? 'The input is not valid';
   const detail = errors.length > 1 ? `${first}, and ${errors.length - 1} more.` : `${first}.`;
-  return new AppError('invalid', detail, { errors: errors.slice(0, MAX_FAULTS) });
+  return new AppError('invalid', detail, { errors: errors.slice(0, most) });
 }

@@ -11,7 +11,7 @@ import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
-import { answerRequests } from './requests.ts';
+import { answerRequests, MAX_FAULTS } from './requests.ts';
 import { handshakeAuth } from './schemas.ts';
 import { type EngineConnection, Subscriber } from './subscriber.ts';
 
@@ -218,7 +218,7 @@ export class Gateway {
     if (token === undefined || token === '')
       throw new AppError('unauthorized', 'The handshake has no token.');
     const { value, errors } = check(handshakeAuth, 'auth', given);
-    if (errors) throw invalid(errors);
+    if (errors) throw invalid(errors, MAX_FAULTS);
     return value;
   }
 

@@ -25,6 +25,8 @@ const BURST = 40;
 const PER_SECOND = 20;
 /** Requests refused before the socket is closed, of which as many a second are forgiven as it may send. */
 const FLOOD = 200;
+/** Faults told of one input: its answer waits in the memory of a client that may not read. */
+export const MAX_FAULTS = 50;
 /** Keys of a payload; what has more is not looked at. */
 const MAX_KEYS = 50;
 /** Posts that one socket tracks. */
@@ -143,9 +145,9 @@ function answer(
   if (!known) throw new AppError('not_found', `There is no message "${name}".`);
   // Bytes are an object to Joi, of as many unknown keys.
   if (payload instanceof Uint8Array || Object.keys(Object(payload) as object).length > MAX_KEYS) {
-    throw invalid([{ loc: ['payload'], msg: '"payload" must be of type object', type: 'object.base' }]);
+    throw invalid([{ loc: ['payload'], msg: '"payload" must be of type object', type: 'object.base' }], 1);
   }
   const input = check(known.schema, 'payload', payload);
-  if (input.errors) throw invalid(input.errors);
+  if (input.errors) throw invalid(input.errors, MAX_FAULTS);
   return known.handle(subscriber, input.value, options);
 }

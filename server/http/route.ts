@@ -101,6 +101,9 @@ export function route<
   return spec;
 }
 
+/** Faults that one answer tells: all of any input that a person has made. */
+const MAX_FAULTS = 1000;
+
 export interface Mounting {
   ctx: Context;
   /** Finds out who asks. @throws {AppError} 401 */
@@ -169,7 +172,7 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
     const result = check(header.schema, 'header', value);
     for (const fault of result.errors ?? []) errors.push({ ...fault, loc: ['header', name.toLowerCase()] });
   }
-  if (errors.length > 0) throw invalid(errors);
+  if (errors.length > 0) throw invalid(errors, MAX_FAULTS);
   return input;
 }
 
