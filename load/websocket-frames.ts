@@ -13,7 +13,7 @@ export function upgradeRequest(url: URL): string {
   );
 }
 
-export const TEXT = 1;
+const TEXT = 1;
 export const CLOSE = 8;
 export const PING = 9;
 export const PONG = 10;

@@ -2,8 +2,7 @@ import type { ClusterNode } from './cluster.ts';
 import type { TcpProxy, Verdict } from '../support/tcp-proxy.ts';
 
 /** Moments of a write's road at which a node can be killed from outside, by what its proxies carry. */
-export const moments = ['before-commit', 'after-commit', 'after-numbering', 'before-emitting'] as const;
-export type Moment = (typeof moments)[number];
+export type Moment = 'before-commit' | 'after-commit' | 'after-numbering' | 'before-emitting';
 
 /**
  * Kills a node with -9 at a moment of its next write, while somebody writes.

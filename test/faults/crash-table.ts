@@ -178,8 +178,6 @@ const rows: Record<string, Row> = {
   },
 };
 
-export const rowNames = Object.keys(rows);
-
 export interface TableOptions {
   seed: number;
   /** How often each row is run. */
