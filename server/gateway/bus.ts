@@ -153,8 +153,21 @@ function dropping<C extends Redis | Cluster>(client: C, onDropped: () => void): 
   });
 }
 
-/** A message that the adapter cannot read would throw in its listener and end the process. */
-function guarded<C extends Redis | Cluster>(client: C, log: Logger): C {
+/**
+ * A message that the adapter cannot read would throw in its listener and end the process. So would a subscription that is cut
+ * off by our own end: the adapter takes its subscriptions back when it closes, and ignores these promises as well.
+ */
+function guarded<C extends Redis | Cluster>(subscriber: C, log: Logger): C {
+  const cutOff = (error: unknown) => log.debug({ err: error }, 'a subscription was cut off');
+  const client = (['subscribe', 'psubscribe', 'unsubscribe', 'punsubscribe'] as const).reduce(
+    (inner, method) =>
+      intercept(inner, method, (...args: never[]) =>
+        (subscriber[method] as (...args: never[]) => Promise<unknown>)
+          .call(subscriber, ...args)
+          .catch(cutOff),
+      ),
+    subscriber,
+  );
   return intercept(client, 'on', (event: string, listener: (...args: unknown[]) => unknown) => {
     const guard = (...args: unknown[]) => {
       try {
@@ -164,7 +177,7 @@ function guarded<C extends Redis | Cluster>(client: C, log: Logger): C {
       }
     };
     const ignore = (error: unknown) => log.warn({ err: error }, 'a message on the Redis channel was ignored');
-    client.on(event, event.startsWith('message') || event.startsWith('pmessage') ? guard : listener);
+    subscriber.on(event, event.startsWith('message') || event.startsWith('pmessage') ? guard : listener);
     return client;
   });
 }
