@@ -1,13 +1,13 @@
 import { expect } from 'chai';
-import { type Bug, bugs } from './faults/bugs.ts';
-import { check } from './faults/checker.ts';
-import type { History } from './faults/history.ts';
-import { plantedFaults, type PlantedFault } from './faults/planted.ts';
-import { FaultyPostgres } from './faults/postgres.ts';
-import { type Report, run } from './faults/run.ts';
-import { buildTree, type Tree } from './faults/tree.ts';
+import { type Bug, bugs } from './bugs.ts';
+import { check } from './checker.ts';
+import type { History } from './history.ts';
+import { plantedFaults, type PlantedFault } from './planted.ts';
+import { FaultyPostgres } from './postgres.ts';
+import { type Report, run } from './run.ts';
+import { buildTree, type Tree } from './tree.ts';
 
-/** Another one finds other things: `FAULT_SEED=… npx mocha test/faults.test.ts`. */
+/** Another one finds other things: `FAULT_SEED=… npm run test:faults`. */
 const SEED = Number(process.env.FAULT_SEED ?? 20_261_124);
 
 describe(`the feed under faults, seed ${SEED}`, function () {
