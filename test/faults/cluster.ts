@@ -36,6 +36,8 @@ export class Cluster {
   readonly database: string;
   /** One address for all nodes, as a load balancer gives. */
   readonly front: TcpProxy;
+  /** Where the front sends the next connections to, if it can. */
+  preferred: ClusterNode | undefined;
   readonly #health: HealthChecks;
   readonly #close: () => Promise<void>;
 
@@ -67,11 +69,13 @@ export class Cluster {
     const front = await TcpProxy.start({
       targets: () => {
         turn += 1;
-        const reachable = health.passing;
+        const { preferred } = cluster;
+        const reachable = preferred ? [preferred, ...health.passing] : health.passing;
+        if (preferred) turn = reachable.length;
         return reachable.map((_, at) => portOf(reachable[(at + turn) % reachable.length]?.process.url ?? ''));
       },
     });
-    const cluster = new Cluster({ postgres, redis, nodes, database, front, health }, async () => {
+    const cluster: Cluster = new Cluster({ postgres, redis, nodes, database, front, health }, async () => {
       health.stop();
       await Promise.all(nodes.map((node) => node.process.kill()));
       await Promise.all(nodes.flatMap((node) => [node.toPostgres.stop(), node.toRedis.stop()]));

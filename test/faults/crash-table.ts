@@ -7,7 +7,7 @@ import { CONVERGED_AFTER_FREEZE, CONVERGED_WITHIN, faults, type FaultName, type 
 import { Population } from './population.ts';
 import { until } from '../support/waiting.ts';
 import { Random } from './random.ts';
-import { Window } from './window.ts';
+import { type Longest, Window } from './window.ts';
 
 /** One figure of one fault, beside its bound (FAULTS.md, "Crashes"). */
 export interface Figure {
@@ -16,12 +16,16 @@ export interface Figure {
   seen: number;
   /** At most. */
   bound: number;
+  /** The client whose figure it is. */
+  who?: string;
 }
 
 /** Makes one fault on a cluster under load, and measures. */
 type Row = (scene: Scene) => Promise<Omit<Figure, 'fault'>[]>;
 
 const MIB = 1024 * 1024;
+
+const figureOf = (what: string, { took, who }: Longest, bound: number) => ({ what, seen: took, who, bound });
 
 /** @param kill returns when it was done */
 const killed =
@@ -31,8 +35,8 @@ const killed =
     await pause(5000);
     const after = new Window(scene.people, began, began + 5000);
     const figures = [
-      { what: 'others hear nothing, ms', seen: after.silence(after.undisturbed), bound: 1000 },
-      { what: 'its clients have resumed, ms', seen: after.resumed, bound: 5000 },
+      figureOf('others hear nothing, ms', after.silence(after.undisturbed), 1000),
+      figureOf('its clients have resumed, ms', after.resumed, 5000),
     ];
     const dead = scene.cluster.nodes.filter((node) => !node.process.running);
     await Promise.all(dead.map((node) => node.process.start()));
@@ -98,11 +102,11 @@ const halfOpen =
     proxy.release();
     people.shun(undefined);
     return [
-      {
-        what: 'clients hear nothing, ms',
-        seen: during.silence(people.present.map(({ history }) => history)),
-        bound: 6000,
-      },
+      figureOf(
+        'clients hear nothing, ms',
+        during.silence(people.present.map(({ history }) => history)),
+        6000,
+      ),
     ];
   };
 
@@ -131,8 +135,8 @@ const rows: Record<string, Row> = {
     process.thaw();
     people.shun(undefined);
     return [
-      { what: 'others hear nothing, ms', seen: during.silence(during.undisturbed), bound: 500 },
-      { what: 'its clients have moved, ms', seen: during.resumed, bound: 6000 },
+      figureOf('others hear nothing, ms', during.silence(during.undisturbed), 500),
+      figureOf('its clients have moved, ms', during.resumed, 6000),
     ];
   },
   'all nodes kill -9': async ({ cluster }) => {
@@ -216,13 +220,9 @@ export async function crashTable({
         await pause(500);
         const figures = await row({ cluster, people, random });
         const bound = fault.includes('SIGSTOP') ? CONVERGED_AFTER_FREEZE : CONVERGED_WITHIN;
-        figures.push({
-          what: 'all within reach of the head, ms',
-          seen: await caughtUp(people, bound),
-          bound,
-        });
-        for (const { what, seen, bound: most } of figures) {
-          const line = `${seen <= most ? 'ok  ' : 'OVER'} ${fault}: ${what}: ${Math.round(seen)} (bound ${most})`;
+        figures.push(figureOf('all within reach of the head, ms', await caughtUp(people, bound), bound));
+        for (const { what, seen, who = '', bound: most } of figures) {
+          const line = `${seen <= most ? 'ok  ' : 'OVER'} ${fault}: ${what}: ${Math.round(seen)} (bound ${most})${seen > most ? ` ${who}` : ''}`;
           say(line);
           if (seen > most) faulty.push(line);
         }
@@ -243,15 +243,19 @@ export async function crashTable({
   }
 }
 
-/** How long until every client has what any client had at the beginning. Milliseconds. */
-async function caughtUp(people: Population, bound: number): Promise<number> {
+/** How long until every client has what any client had at the beginning, and which was the last. */
+async function caughtUp(people: Population, bound: number): Promise<Longest> {
   const began = Date.now();
   const goal = Math.max(0, ...people.present.map((client) => client.seq ?? 0));
-  await waitFor(
-    () => people.present.every((client) => client.ready && (client.seq ?? 0) >= goal),
-    bound + 20_000,
-  );
-  return Date.now() - began;
+  const late = () => people.present.find((client) => !client.ready || (client.seq ?? 0) < goal);
+  let who = '';
+  await waitFor(() => {
+    const client = late();
+    if (client)
+      who = `${client.history.kind} ${client.history.client} at ${client.seq ?? 0} of ${goal}, ${client.ready ? '' : 'not '}ready`;
+    return !client;
+  }, bound + 20_000);
+  return { took: Date.now() - began, who };
 }
 
 /** When the condition held; Infinity if it did not within the time. */

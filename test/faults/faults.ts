@@ -58,9 +58,11 @@ export const faults = {
       const node = nodeOf(cluster, needs);
       const epoch = people.clients.find((client) => client.epoch !== undefined)?.epoch;
       if (epoch === undefined) return;
-      const late = people.join({ after: 0, epoch }, node.process.url);
+      cluster.preferred = node;
+      const late = people.join({ after: 0, epoch });
       for (let waited = 0; late.history.deliveries.length === 0 && waited < 2000; waited += 5) await pause(5);
       await node.process.kill();
+      cluster.preferred = undefined;
       await node.process.start();
     },
   },
@@ -124,9 +126,13 @@ export const faults = {
     weight: 4,
     needs: redis,
     inflict: async ({ cluster, random }) => {
-      for (const node of cluster.nodes) node.toRedis.tap = mangler(random.fork());
+      const manglers = cluster.nodes.map((node) => {
+        const { tap, calm } = mangler(random.fork());
+        node.toRedis.tap = tap;
+        return calm;
+      });
       await pause(random.between(2000, 6000));
-      for (const node of cluster.nodes) node.toRedis.tap = undefined;
+      for (const calm of manglers) calm();
     },
   },
   'PostgreSQL restarted at once': {
@@ -265,7 +271,8 @@ const HALF_OPEN = 7000;
 function aimed(moment: Moment): Fault {
   return {
     weight: 2,
-    needs: someNode,
+    // It looks into the node's road to Redis or to PostgreSQL, as other faults may.
+    needs: (random, nodes) => [...someNode(random, nodes), 'redis'],
     inflict: async ({ cluster }, needs) => {
       const node = nodeOf(cluster, needs);
       if ((await killAt(node, moment, 5000)) !== undefined) await node.process.start();

@@ -4,11 +4,19 @@ import type { Random } from './random.ts';
 /**
  * A bad road from Redis to a subscriber: of its messages one in twenty is lost, one in twenty comes twice, one in twenty
  * comes after the next. Answers to commands pass untouched, or the connection would break instead.
+ * @returns the tap, to be left where it is, and what makes the road good again
  */
-export function mangler(random: Random): Tap {
+export function mangler(random: Random): { tap: Tap; calm: () => void } {
   const streams = new WeakMap<object, { rest: Buffer; late: Buffer | undefined }>();
-  return (piece, direction, connection) => {
+  let calm = false;
+  const tap: Tap = (piece, direction, connection) => {
     if (direction === 'toServer') return piece;
+    if (calm) {
+      // The beginning of a message may have been held back.
+      const { rest = Buffer.alloc(0) } = streams.get(connection) ?? {};
+      streams.delete(connection);
+      return Buffer.concat([rest, piece]);
+    }
     const stream = streams.get(connection) ?? { rest: Buffer.alloc(0), late: undefined };
     streams.set(connection, stream);
     const data = Buffer.concat([stream.rest, piece]);
@@ -30,6 +38,7 @@ export function mangler(random: Random): Tap {
     stream.rest = Buffer.from(data.subarray(at));
     return Buffer.concat(out);
   };
+  return { tap, calm: () => (calm = true) };
 }
 
 function isMessage(reply: Buffer): boolean {

@@ -60,13 +60,13 @@ export class Population {
   }
 
   /** One more client, that begins now or at a position. */
-  join(from?: { after: number; epoch: string }, url = this.#cluster.url): Listener {
+  join(from?: { after: number; epoch: string }): Listener {
     const serial = (this.#serial += 1);
     // One in four is the package's.
     const Kind = serial % 4 === 0 ? PackageClient : StockClient;
     const client = new Kind({
       name: `client ${serial}`,
-      url,
+      url: this.#cluster.url,
       user: this.listener,
       recorder: this.recorder,
       tallies: serial % 3 === 0 ? 'tracked' : 'all',

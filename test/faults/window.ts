@@ -2,6 +2,13 @@ import { percentile } from './percentile.ts';
 import type { ClientHistory, Write } from './history.ts';
 import type { Population } from './population.ts';
 
+export interface Longest {
+  /** Milliseconds. */
+  took: number;
+  /** The client. */
+  who: string;
+}
+
 /** What the clients and writers of a run went through between two moments. Times are milliseconds since 1970. */
 export class Window {
   readonly #people: Population;
@@ -25,24 +32,28 @@ export class Window {
     return this.#present.filter((client) => !disturbed.has(client));
   }
 
-  /** The longest time that one of these clients heard no event. */
-  silence(clients: ClientHistory[]): number {
-    let longest = 0;
-    for (const { deliveries } of clients) {
+  /** The longest time that one of these clients heard no event, and whose it was. */
+  silence(clients: ClientHistory[]): Longest {
+    const longest: Longest = { took: 0, who: '' };
+    for (const { deliveries, client } of clients) {
       let last = this.#from;
-      for (const { at } of deliveries) {
+      for (const at of [...deliveries.map((delivery) => delivery.at), this.#to]) {
         if (at < this.#from || at > this.#to) continue;
-        longest = Math.max(longest, at - last);
+        if (at - last > longest.took) Object.assign(longest, { took: at - last, who: client });
         last = at;
       }
-      longest = Math.max(longest, this.#to - last);
     }
     return longest;
   }
 
   /** The longest time from the beginning to the greeting of one of the disturbed clients' next connection. */
-  get resumed(): number {
-    return Math.max(0, ...this.disturbed.map((client) => this.#resumedAt(client) - this.#from));
+  get resumed(): Longest {
+    const longest: Longest = { took: 0, who: '' };
+    for (const client of this.disturbed) {
+      const took = this.#resumedAt(client) - this.#from;
+      if (took > longest.took) Object.assign(longest, { took, who: client.client });
+    }
+    return longest;
   }
 
   /** The 99th percentile of the time from an answered write to its delivery, over all clients. */
