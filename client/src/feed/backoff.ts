@@ -14,7 +14,7 @@ export class Backoff {
   readonly #cap: number;
   #attempts = 0;
 
-  constructor({ base = 1000, cap = 20_000 }: BackoffOptions = {}) {
+  constructor({ base = 1000, cap = 4000 }: BackoffOptions = {}) {
     this.#base = base;
     this.#cap = cap;
   }
