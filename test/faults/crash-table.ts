@@ -6,6 +6,7 @@ import { collect, converge } from './collect.ts';
 import { CONVERGED_AFTER_FREEZE, CONVERGED_WITHIN, faults, type FaultName, type Scene } from './faults.ts';
 import { Population } from './population.ts';
 import { until } from '../support/waiting.ts';
+import type { Listener } from './listener.ts';
 import { Random } from './random.ts';
 import { type Longest, Window } from './window.ts';
 
@@ -136,7 +137,7 @@ const rows: Record<string, Row> = {
     people.shun(undefined);
     return [
       figureOf('others hear nothing, ms', during.silence(during.undisturbed), 500),
-      figureOf('its clients have moved, ms', during.resumed, 6000),
+      figureOf('its clients have left it, ms', during.left, 6000),
     ];
   },
   'all nodes kill -9': async ({ cluster }) => {
@@ -215,8 +216,10 @@ export async function crashTable({
       if (!fault.includes(only)) continue;
       for (let time = 0; time < times; time += 1) {
         // Everybody anew, in turn: or the nodes that were restarted would have no clients.
+        const cutAt = Date.now();
         cluster.front.cut();
-        await until('the clients are spread', () => people.present.every((client) => client.ready), 20_000);
+        const anew = ({ history }: Listener) => (history.connections.at(-1)?.ready?.at ?? 0) >= cutAt;
+        await until('the clients are spread', () => people.present.every(anew), 30_000);
         await pause(500);
         const figures = await row({ cluster, people, random });
         const bound = fault.includes('SIGSTOP') ? CONVERGED_AFTER_FREEZE : CONVERGED_WITHIN;

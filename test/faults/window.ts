@@ -46,6 +46,17 @@ export class Window {
     return longest;
   }
 
+  /** The longest time from the beginning to the end of one of the disturbed clients' connection. */
+  get left(): Longest {
+    const longest: Longest = { took: 0, who: '' };
+    for (const { client, connections } of this.disturbed) {
+      const closed = connections.find(({ closedAt }) => this.#holds(closedAt))?.closedAt ?? Infinity;
+      if (closed - this.#from > longest.took)
+        Object.assign(longest, { took: closed - this.#from, who: client });
+    }
+    return longest;
+  }
+
   /** The longest time from the beginning to the greeting of one of the disturbed clients' next connection. */
   get resumed(): Longest {
     const longest: Longest = { took: 0, who: '' };
