@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { killAt, type Moment } from './aims.ts';
+import { atMoment, killAt, type Moment } from './aims.ts';
 import { check } from './checker.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { collect, converge } from './collect.ts';
@@ -25,6 +25,8 @@ export interface Figure {
 type Row = (scene: Scene) => Promise<Omit<Figure, 'fault'>[]>;
 
 const MIB = 1024 * 1024;
+/** How long a road stays half-open. Milliseconds. */
+const HALF_OPEN = 9000;
 
 const figureOf = (what: string, { took, who }: Longest, bound: number) => ({ what, seen: took, who, bound });
 
@@ -91,25 +93,52 @@ const postgresFault =
   };
 
 const halfOpen =
-  (road: 'toPostgres' | 'toRedis' | 'front'): Row =>
+  (road: 'toPostgres' | 'toRedis'): Row =>
   async ({ cluster, people }) => {
-    const proxy = road === 'front' ? cluster.front : cluster.node(0)[road];
+    const node = cluster.node(0);
     const began = Date.now();
     // Whose requests go there has to wait; what is measured is what the clients hear of the others' writes.
-    if (road === 'toPostgres') people.shun(cluster.node(0).process.url);
-    proxy.swallow('toServer', 'toClient');
-    await pause(8000);
-    const during = new Window(people, began, Date.now());
-    proxy.release();
-    people.shun(undefined);
-    return [
-      figureOf(
-        'clients hear nothing, ms',
-        during.silence(people.present.map(({ history }) => history)),
-        6000,
-      ),
-    ];
+    if (road === 'toPostgres') people.shun(node.process.url);
+    node[road].swallow('toServer', 'toClient');
+    const figure = await silenceSince(began, people);
+    node[road].release();
+    return [figure];
   };
+
+/** The worst moment: what it has numbered nobody knows of, and its own log is out of reach. */
+const halfOpenAfterNumbering: Row = async ({ cluster, people }) => {
+  const node = cluster.node(0);
+  const began = await atMoment(node, 'after-numbering', 20_000, () => {
+    people.shun(node.process.url);
+    node.toPostgres.swallow('toServer', 'toClient');
+    return Buffer.alloc(0);
+  });
+  if (began === undefined) throw new Error('node 1 numbered nothing');
+  const figure = await silenceSince(began, people);
+  node.toPostgres.release();
+  return [figure];
+};
+
+async function silenceSince(began: number, people: Population): Promise<Omit<Figure, 'fault'>> {
+  await pause(HALF_OPEN);
+  const during = new Window(people, began, Date.now());
+  people.shun(undefined);
+  return figureOf(
+    'clients hear nothing, ms',
+    during.silence(people.present.map(({ history }) => history)),
+    6000,
+  );
+}
+
+/** To the clients: each has to find out by itself that nobody is there any more. */
+const halfOpenFront: Row = async ({ cluster, people }) => {
+  const began = Date.now();
+  cluster.front.swallow('toClient');
+  await pause(HALF_OPEN);
+  const { left } = new Window(people, began, Date.now());
+  cluster.front.release();
+  return [figureOf('clients have left it, ms', left, 6000)];
+};
 
 const rows: Record<string, Row> = {
   'node kill -9 at random': killed(async ({ cluster, random }) => {
@@ -172,7 +201,8 @@ const rows: Record<string, Row> = {
   },
   'half-open to PostgreSQL': halfOpen('toPostgres'),
   'half-open to Redis': halfOpen('toRedis'),
-  'half-open to the clients': halfOpen('front'),
+  'half-open to PostgreSQL after numbering': halfOpenAfterNumbering,
+  'half-open to the clients': halfOpenFront,
   'SIGTERM of each node': async ({ cluster }) => {
     const took: number[] = [];
     for (const { process } of cluster.nodes) {
