@@ -132,7 +132,11 @@ export class PackageClient implements Listener {
       const { id, votes, rev } = data;
       recorder.tally({ post_id: id, votes, rev }, this.history.client);
       if (this.#feed && !this.#tracked.has(id)) this.#tracked.set(id, this.#feed.track(id));
-      if ((this.history.tallies.get(id)?.rev ?? -1) < rev) this.history.tallies.set(id, { votes, rev });
+      // Its tally may have come before the post itself, and is told once.
+      const newest = [{ votes, rev }, this.history.tallies.get(id), this.#feed?.tally(id)]
+        .filter((tally) => tally !== undefined)
+        .reduce((a, b) => (b.rev > a.rev ? b : a));
+      this.history.tallies.set(id, { votes: newest.votes, rev: newest.rev });
     } else {
       this.#tracked.get(data.id)?.();
       this.#tracked.delete(data.id);
