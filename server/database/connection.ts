@@ -6,6 +6,21 @@ import type { Logger } from '../logger.ts';
 // Every bigint here is an id, a seq, a rev or a count, and below 2^53: validation refuses larger ids.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
+/**
+ * Sequelize listens for the errors of a connection one tick after it is made. A server that greets and goes down in the same
+ * breath puts both into one TCP segment: the error then finds no listener, and ends the process.
+ */
+class HeardClient extends pg.Client {
+  constructor(config?: string | pg.ClientConfig) {
+    super(config);
+    // What was asked of the connection fails as well, and that is what is reported.
+    this.on('error', () => undefined);
+  }
+}
+
+/** What Sequelize is to use as its `pg`. */
+export const dialectModule = { ...pg, Client: HeardClient };
+
 /** PostgreSQL's code of an error, wherever Sequelize has wrapped it; or Node's, for a lost connection. */
 export function databaseErrorCode(error: unknown): string | undefined {
   for (let at: unknown = error, depth = 0; typeof at === 'object' && at !== null && depth < 4; depth += 1) {
@@ -93,6 +108,7 @@ export class Database {
     this.#log = log;
     this.sequelize = new Sequelize(url, {
       dialect: 'postgres',
+      dialectModule,
       // Sequelize's own logging prints statements with values.
       logging: false,
       define: modelDefaults,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Sequelize, type QueryInterface } from 'sequelize';
 import { SequelizeStorage, Umzug } from 'umzug';
 import { packageRoot } from '../paths.ts';
+import { dialectModule } from './connection.ts';
 import { withMigrationLock } from './migration-lock.ts';
 
 const MIGRATIONS = join(packageRoot, 'migrations');
@@ -73,6 +74,7 @@ export async function migrateDown(databaseUrl: string, downTo?: string): Promise
 function connect(databaseUrl: string): Sequelize {
   return new Sequelize(databaseUrl, {
     dialect: 'postgres',
+    dialectModule,
     logging: false,
     pool: { max: 2, acquire: 10_000 },
     dialectOptions: { application_name: 'tidings migrations', keepAlive: true },
