@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import { QueryTypes, Sequelize, type Transaction } from 'sequelize';
 import { defineModels, modelDefaults } from '../../models/index.ts';
@@ -195,5 +196,25 @@ export function createFeedPool(url: string, log: Logger, max: number): pg.Pool {
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error }, 'feed connection lost')),
   );
+  abandonTogether(pool);
   return pool;
+}
+
+/**
+ * A network that goes away says nothing to anybody. The first query that gets no answer in time has found that out for the
+ * idle connections as well; tried one after the other, each would cost as much time again.
+ */
+function abandonTogether(pool: pg.Pool): void {
+  const idle = new Set<pg.PoolClient>();
+  pool.on('acquire', (client) => idle.delete(client));
+  pool.on('remove', (client) => idle.delete(client));
+  pool.on('release', (error: Error | undefined, client) => {
+    if (!error) idle.add(client);
+    else if (error.message === 'Query read timeout') for (const other of idle) cutOff(other, error);
+  });
+}
+
+/** Ends a connection from below: the pool lets go of an idle one whose connection breaks. */
+function cutOff(client: pg.PoolClient, reason: Error): void {
+  (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy(reason);
 }
