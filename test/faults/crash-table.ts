@@ -3,7 +3,14 @@ import { atMoment, killAt, type Moment } from './aims.ts';
 import { check } from './checker.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { collect, converge } from './collect.ts';
-import { CONVERGED_AFTER_FREEZE, CONVERGED_WITHIN, faults, type FaultName, type Scene } from './faults.ts';
+import {
+  CONVERGED_AFTER_FREEZE,
+  CONVERGED_WITHIN,
+  faults,
+  revive,
+  type FaultName,
+  type Scene,
+} from './faults.ts';
 import { Population } from './population.ts';
 import { until } from '../support/waiting.ts';
 import type { Listener } from './listener.ts';
@@ -42,7 +49,7 @@ const killed =
       figureOf('its clients have resumed, ms', after.resumed, 5000),
     ];
     const dead = scene.cluster.nodes.filter((node) => !node.process.running);
-    await Promise.all(dead.map((node) => node.process.start()));
+    await Promise.all(dead.map(revive));
     return figures;
   };
 

@@ -44,7 +44,7 @@ export const faults = {
       const node = nodeOf(cluster, needs);
       await node.process.kill();
       await pause(random.between(100, 1500));
-      await node.process.start();
+      await revive(node);
     },
   },
   'kill -9 before the commit': aimed('before-commit'),
@@ -63,7 +63,7 @@ export const faults = {
       for (let waited = 0; late.history.deliveries.length === 0 && waited < 2000; waited += 5) await pause(5);
       await node.process.kill();
       cluster.preferred = undefined;
-      await node.process.start();
+      await revive(node);
     },
   },
   'kill -9 of all nodes': {
@@ -71,7 +71,7 @@ export const faults = {
     needs: allNodes,
     inflict: async ({ cluster }) => {
       await Promise.all(cluster.nodes.map((node) => node.process.kill()));
-      await Promise.all(cluster.nodes.map((node) => node.process.start()));
+      await Promise.all(cluster.nodes.map(revive));
     },
   },
   'SIGSTOP of a node': {
@@ -91,7 +91,7 @@ export const faults = {
     inflict: async ({ cluster }, needs) => {
       const node = nodeOf(cluster, needs);
       await node.process.stop();
-      await node.process.start();
+      await revive(node);
     },
   },
   'Redis shut down': {
@@ -253,7 +253,7 @@ export const faults = {
       const node = nodeOf(cluster, needs);
       await Promise.all([cluster.postgres.crash(), cluster.redis?.kill(), node.process.kill()]);
       await Promise.all([cluster.postgres.up(), cluster.redis?.restart()]);
-      await node.process.start();
+      await revive(node);
     },
   },
   'a session ended': {
@@ -265,6 +265,9 @@ export const faults = {
 
 export type FaultName = keyof typeof faults;
 
+/** How often a node is started before something must be wrong with it. */
+const REVIVALS = 20;
+
 /** How long a road stays half-open; it has to be found out within 6 s (FAULTS.md). Milliseconds. */
 const HALF_OPEN = 7000;
 
@@ -275,9 +278,22 @@ function aimed(moment: Moment): Fault {
     needs: (random, nodes) => [...someNode(random, nodes), 'redis'],
     inflict: async ({ cluster }, needs) => {
       const node = nodeOf(cluster, needs);
-      if ((await killAt(node, moment, 5000)) !== undefined) await node.process.start();
+      if ((await killAt(node, moment, 5000)) !== undefined) await revive(node);
     },
   };
+}
+
+/** Starts a node as a supervisor does: again, if it found no database, which is another fault's doing. */
+export async function revive(node: ClusterNode): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await node.process.start();
+      return;
+    } catch (error) {
+      if (attempt === REVIVALS) throw error;
+      await pause(500);
+    }
+  }
 }
 
 function nodeOf(cluster: Cluster, needs: Resource[]): ClusterNode {

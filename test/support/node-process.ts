@@ -32,7 +32,7 @@ const LEVEL_FATAL = 60;
 /**
  * One node of the service as a process of its own, to be killed, frozen and restarted at will. It watches the process: an
  * exit that nobody ordered, an unhandled rejection, an uncaught exception and whatever the server itself logs as a bug are
- * misconduct.
+ * misconduct. An exit during the start, as when the database cannot be found, is told by `start` instead.
  */
 export class NodeProcess {
   readonly name: string;
@@ -41,6 +41,7 @@ export class NodeProcess {
   #child: ChildProcess | undefined;
   #exit: Promise<number | NodeJS.Signals | null> | undefined;
   #ordered = false;
+  #wasReady = false;
   #output = '';
   #ready: Promise<string> | undefined;
 
@@ -86,12 +87,13 @@ export class NodeProcess {
     });
     this.#child = child;
     this.#ordered = false;
+    this.#wasReady = false;
     const killWithUs = () => child.kill('SIGKILL');
     process.once('exit', killWithUs);
     this.#exit = once(child, 'exit').then(([code, signal]) => {
       process.removeListener('exit', killWithUs);
       if (this.#child === child) this.#child = undefined;
-      if (!this.#ordered) this.#blame(`exited by itself with ${String(code ?? signal)}`);
+      if (!this.#ordered && this.#wasReady) this.#blame(`exited by itself with ${String(code ?? signal)}`);
       return (code ?? signal) as number | NodeJS.Signals | null;
     });
     this.#ready = new Promise((resolve, reject) => {
@@ -101,6 +103,7 @@ export class NodeProcess {
         const url = READY.exec(line)?.[1];
         if (url !== undefined) {
           clearTimeout(timer);
+          this.#wasReady = true;
           resolve(url);
         } else this.#judge(line);
       });
@@ -161,7 +164,11 @@ export class NodeProcess {
   }
 
   #judge(line: string): void {
-    if (/unhandled ?rejection|uncaught ?exception|UnhandledPromiseRejection|^(\w*Error):/i.test(line)) {
+    if (
+      /unhandled ?rejection|uncaught ?exception|UnhandledPromiseRejection|Unhandled '\w+' event|^(\w*Error):/i.test(
+        line,
+      )
+    ) {
       this.#blame(line);
       return;
     }
