@@ -114,6 +114,11 @@ describe("the client's feed", () => {
     await write(2, 'Listed');
     const { position } = await writer.posts.list();
     const ids = await write(3, 'Since');
+    // Numbering comes after the commit: until then there is nothing to replay.
+    await until('they are numbered', async () => {
+      const { events } = await writer.events({ after: position.seq, epoch: position.epoch });
+      return events.some(({ data }) => data.id === ids.at(-1));
+    });
     const heard = listen({ after: position.seq, epoch: position.epoch });
     expect(await heard.feed.ready()).to.include({ outcome: 'replayed' });
     const listed = heard.events.filter(({ data }) => !ids.includes(data.id));
