@@ -183,6 +183,33 @@ describe('posts', () => {
   });
 
   describe('a draft', () => {
+    it('is in a list of its owner: with the published posts, alone, or left out of them', async () => {
+      const writer = await world.user();
+      const list = async (reader: TestUser, query: string) => {
+        const answer = await reader.get<PostAnswer[]>(`/posts?owner_id=${writer.id}${query}`);
+        expect(answer.status).to.equal(200);
+        return answer.body.map((post) => post.id);
+      };
+      expect(await list(writer, '&published=false'), 'before there is one').to.deep.equal([]);
+      const first = await writePost(writer, { title: 'a swift', published: false });
+      const told = await writePost(writer, { title: 'a swift' });
+      const second = await writePost(writer, { title: 'a heron', published: false });
+      expect(await list(writer, '')).to.deep.equal([second.id, told.id, first.id]);
+      expect(await list(writer, '&published=false')).to.deep.equal([second.id, first.id]);
+      expect(await list(writer, '&published=true')).to.deep.equal([told.id]);
+      expect(await list(writer, '&published=false&search=swift')).to.deep.equal([first.id]);
+      expect(await list(writer, '&published=false&limit=1')).to.deep.equal([second.id]);
+      await writePost(ada, { published: false });
+      for (const query of ['', '&published=true']) expect(await list(ada, query)).to.deep.equal([told.id]);
+      expect(await list(ada, '&published=false'), "another's drafts").to.deep.equal([]);
+      const mine = await writer.get<PostAnswer[]>('/posts?published=false');
+      expect(mine.body.map((post) => post.id)).to.deep.equal([second.id, first.id]);
+      for (const fault of ['1', 'False', '', 'null'])
+        expect(faultsOf(await writer.get(`/posts?published=${fault}`)), fault).to.deep.equal([
+          'query.published',
+        ]);
+    });
+
     it('is written, read, edited and deleted by its owner, and nobody hears of it', async () => {
       const names = await namesOfEvents(world, async () => {
         const draft = await writePost(ada, { published: false });

@@ -11,6 +11,8 @@ export interface ListOptions {
   /** `next` of the page before. */
   cursor?: string | undefined;
   ownerId?: number;
+  /** `true`: published posts alone; `false`: your own drafts alone; left out: both. */
+  published?: boolean;
   signal?: AbortSignal;
 }
 
@@ -42,11 +44,19 @@ export class Posts {
   }
 
   /** One page of the feed. */
-  async list({ limit, sort, search, cursor, ownerId, signal }: ListOptions = {}): Promise<PostPage> {
+  async list(options: ListOptions = {}): Promise<PostPage> {
+    const { limit, sort, search, cursor, ownerId, published, signal } = options;
     const { body, headers } = await this.#caller.call<PostAnswer[]>({
       method: 'GET',
       path: '/posts',
-      query: { limit, sort, search: search === '' ? undefined : search, cursor, owner_id: ownerId },
+      query: {
+        limit,
+        sort,
+        search: search === '' ? undefined : search,
+        cursor,
+        owner_id: ownerId,
+        published,
+      },
       repeatable: true,
       signal,
     });

@@ -29,7 +29,7 @@ export function cursorOf(list: ListPosts): Cursor | undefined | 'invalid' {
 }
 
 /**
- * Reads a page of published posts, and of the drafts of `draftsOf`, with the position in the event stream. Both come
+ * Reads a page of published posts, and of the drafts of `draftsOf` (or of these alone), with the position in the event stream. Both come
  * from one statement and so from one snapshot: an event up to `seq` is in the page, one after it is still to come.
  */
 export async function readFeedPage(
@@ -41,7 +41,8 @@ export async function readFeedPage(
   const key = keys[list.sort];
   const bind: unknown[] = [];
   const say = (value: unknown) => `$${bind.push(value)}`;
-  const where = [draftsOf === undefined ? 'p.published' : `(p.published or p.owner_id = ${say(draftsOf)})`];
+  const draft = draftsOf === undefined ? 'false' : `not p.published and p.owner_id = ${say(draftsOf)}`;
+  const where = [list.published === false ? draft : `(p.published or ${draft})`];
   if (list.owner_id !== undefined) where.push(`p.owner_id = ${say(list.owner_id)}`);
   if (list.search !== '') {
     const pattern = say(`%${list.search.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`);

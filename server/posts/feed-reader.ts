@@ -97,9 +97,9 @@ export class FeedReader {
   async #pagesOf(asks: Ask[], withDrafts: ReadonlySet<number>): Promise<Map<Ask, FeedPage>> {
     const same = new Map<string, Ask[]>();
     for (const ask of asks) {
-      const draftsOf = withDrafts.has(ask.viewer) ? ask.viewer : 0;
-      const { limit, skip, search, sort, owner_id, cursor } = ask.list;
-      const key = JSON.stringify([draftsOf, limit, skip, search, sort, owner_id, cursor]);
+      const { limit, skip, search, sort, owner_id, published, cursor } = ask.list;
+      const draftsOf = draftsIn(ask, withDrafts) ?? 0;
+      const key = JSON.stringify([draftsOf, limit, skip, search, sort, owner_id, published, cursor]);
       const together = same.get(key);
       if (together) together.push(ask);
       else same.set(key, [ask]);
@@ -109,8 +109,8 @@ export class FeedReader {
       [...same.values()].map(async (together) => {
         const [ask] = together;
         if (!ask) return;
-        const draftsOf = withDrafts.has(ask.viewer) ? ask.viewer : undefined;
         try {
+          const draftsOf = draftsIn(ask, withDrafts);
           const page = await readFeedPage(this.#sequelize, ask.list, ask.cursor, draftsOf);
           for (const each of together) pages.set(each, page);
         } catch (error) {
@@ -139,6 +139,11 @@ export class FeedReader {
     );
     return new Set(rows.map((row) => `${row.user_id}:${row.post_id}`));
   }
+}
+
+/** Whose drafts a list may hold: only its asker's, and nobody's for one who has none, so that those ask alike. */
+function draftsIn({ viewer, list }: Ask, withDrafts: ReadonlySet<number>): number | undefined {
+  return list.published !== true && withDrafts.has(viewer) ? viewer : undefined;
 }
 
 function answerFor(viewer: number, page: FeedPage, voted: ReadonlySet<string>): FeedAnswer {

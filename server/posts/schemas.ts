@@ -96,6 +96,11 @@ export const listPosts = object({
     'new',
   ),
   owner_id: optional(id().description("Only this user's posts")),
+  published: optional(
+    Joi.boolean()
+      .sensitive()
+      .description('`true`: published posts alone; `false`: your own drafts alone; left out: both'),
+  ),
   cursor: optional(Joi.string().max(200).description('From the `Link` header of the page before')),
 });
 export type ListPosts = Infer<typeof listPosts>;

@@ -21,7 +21,7 @@ export class Visit {
 
   constructor(me: OwnUser) {
     this.me = me;
-    this.drafts = new Drafts(service, me);
+    this.drafts = new Drafts(service);
     this.timeline = new Timeline({
       client: service,
       me,

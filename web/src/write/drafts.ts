@@ -1,31 +1,26 @@
 import { signal } from '@preact/signals';
-import type { Client, OwnUser, PostAnswer } from 'tidings-client';
+import type { Client, PostAnswer } from 'tidings-client';
 
 const PAGE = 100;
-/** Pages of the reader's own posts that are looked through at most. */
-const MAX_PAGES = 20;
 
 /** The reader's own drafts, newest first. */
 export class Drafts {
   readonly list = signal<readonly PostAnswer[] | undefined>(undefined);
   readonly #client: Client;
-  readonly #me: OwnUser;
 
-  constructor(client: Client, me: OwnUser) {
+  constructor(client: Client) {
     this.#client = client;
-    this.#me = me;
   }
 
-  /** Reads them. The service has no list of drafts alone, so they are picked out of the reader's posts. */
+  /** @throws {TidingsError} */
   async load(): Promise<void> {
     const found: PostAnswer[] = [];
     let cursor: string | undefined;
-    for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-      const page = await this.#client.posts.list({ limit: PAGE, ownerId: this.#me.id, cursor });
-      found.push(...page.posts.filter((post) => !post.published));
+    do {
+      const page = await this.#client.posts.list({ limit: PAGE, published: false, cursor });
+      found.push(...page.posts);
       cursor = page.next;
-      if (cursor === undefined) break;
-    }
+    } while (cursor !== undefined);
     this.list.value = found;
   }
 
