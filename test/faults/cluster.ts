@@ -21,6 +21,8 @@ export interface ClusterOptions {
   nodes?: number;
   /** Without it the nodes share nothing but the database. */
   redis?: boolean;
+  /** Whether Redis runs when the nodes start. Default: yes. */
+  redisAtStart?: boolean;
   /** A server that already runs; a new database is made on it, and it is left running. */
   postgres?: FaultyPostgres;
   /** A compiled tree to run. Default: the sources of this one. */
@@ -58,6 +60,7 @@ export class Cluster {
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const postgres = options.postgres ?? (await FaultyPostgres.start());
     const redis = options.redis === false ? undefined : await startRedis();
+    if (options.redisAtStart === false) await redis?.kill();
     const database = `faults_${process.pid}_${(serial += 1)}`;
     await postgres.query('postgres', `create database ${database} template template0`);
     const dataDir = await mkdtemp(join(tmpdir(), 'tidings-faults-'));

@@ -3,14 +3,7 @@ import { atMoment, killAt, type Moment } from './aims.ts';
 import { check } from './checker.ts';
 import { Cluster, type ClusterOptions } from './cluster.ts';
 import { collect, converge } from './collect.ts';
-import {
-  CONVERGED_AFTER_FREEZE,
-  CONVERGED_WITHIN,
-  faults,
-  revive,
-  type FaultName,
-  type Scene,
-} from './faults.ts';
+import { CONVERGED_AFTER_FREEZE, CONVERGED_WITHIN, faults, revive, type Scene } from './faults.ts';
 import { Population } from './population.ts';
 import { until } from '../support/waiting.ts';
 import type { Listener } from './listener.ts';
@@ -62,12 +55,12 @@ const killedAt = (moment: Moment): Row =>
 
 /** Redis does something: nobody may notice but by a little delay. */
 const redisFault =
-  (name: FaultName, atLeast: number): Row =>
+  (fault: (scene: Scene) => Promise<void>, atLeast = 0): Row =>
   async (scene) => {
     const { cluster, people } = scene;
     const memory = await memoryOf(cluster);
     const began = Date.now();
-    await Promise.all([faults[name].inflict(scene, []), pause(atLeast)]);
+    await Promise.all([fault(scene), pause(atLeast)]);
     const during = new Window(people, began, Date.now());
     const { latency } = during;
     return [
@@ -76,6 +69,12 @@ const redisFault =
       { what: 'memory of a node grows, MiB', seen: growth(memory, await memoryOf(cluster)), bound: 32 },
     ];
   };
+
+async function redisAway({ cluster }: Scene, milliseconds: number): Promise<void> {
+  await cluster.redis?.kill('SIGTERM');
+  await pause(milliseconds);
+  await cluster.redis?.restart();
+}
 
 /** PostgreSQL does something: writes are refused for a while, and everything comes back by itself. */
 const postgresFault =
@@ -182,11 +181,19 @@ const rows: Record<string, Row> = {
     await Promise.all(cluster.nodes.map((node) => node.process.start()));
     return [{ what: 'ready again, ms', seen: Date.now() - began, bound: 5000 }];
   },
-  'Redis shut down 6 s': redisFault('Redis shut down', 6000),
-  'Redis stopped 5 s': redisFault('Redis stopped', 5000),
-  'Redis CLIENT KILL': redisFault('CLIENT KILL in Redis', 3000),
-  'Redis FLUSHALL': redisFault('FLUSHALL in Redis', 3000),
-  'Redis loses, doubles and reorders': redisFault('messages of Redis lost, doubled and late', 4000),
+  'Redis shut down 6 s': redisFault((scene) => redisAway(scene, 6000)),
+  'Redis shut down 120 s': redisFault((scene) => redisAway(scene, 120_000)),
+  'Redis stopped 5 s': redisFault(async ({ cluster }) => {
+    await cluster.redis?.kill('SIGSTOP');
+    await pause(5000);
+    await cluster.redis?.kill('SIGCONT');
+  }),
+  'Redis CLIENT KILL': redisFault((scene) => faults['CLIENT KILL in Redis'].inflict(scene), 3000),
+  'Redis FLUSHALL': redisFault((scene) => faults['FLUSHALL in Redis'].inflict(scene), 3000),
+  'Redis loses, doubles and reorders': redisFault(
+    (scene) => faults['messages of Redis lost, doubled and late'].inflict(scene),
+    4000,
+  ),
   'PostgreSQL restart -m immediate': postgresFault((scene) =>
     faults['PostgreSQL restarted at once'].inflict(scene),
   ),

@@ -4,6 +4,8 @@ import { rules } from './checker.ts';
 import { crashTable, type Figure } from './crash-table.ts';
 import { type Report, run } from './run.ts';
 import { backlog } from './scenarios/backlog.ts';
+import { fullDisk } from './scenarios/full-disk.ts';
+import { redisLate } from './scenarios/redis-late.ts';
 import { restored } from './scenarios/restored.ts';
 import { slow } from './scenarios/slow.ts';
 import { soak } from './scenarios/soak.ts';
@@ -15,7 +17,7 @@ const usage = `npm run faults -- [what] [options]
 What
   --seed N | --seeds A..B   random faults from these seeds (default: one that is drawn)
   --table                   the crash table, one fault after the other, each bound beside what was seen
-  --scenario NAME           backlog, restored, slow, soak or storm
+  --scenario NAME           backlog, full-disk, redis-late, restored, slow, soak or storm
 
 Options
   --seconds S   how long a random run or the soak lasts (120)
@@ -106,6 +108,10 @@ function scenario(name: string, cluster: { tree: string }, seed: number): Promis
   switch (name) {
     case 'backlog':
       return backlog(cluster, seed);
+    case 'full-disk':
+      return fullDisk(cluster, seed);
+    case 'redis-late':
+      return redisLate(cluster, seed);
     case 'restored':
       return restored(cluster, seed);
     case 'slow':

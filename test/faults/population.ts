@@ -9,6 +9,9 @@ import { PackageClient } from './package-client.ts';
 import { StockClient } from './stock-client.ts';
 import { Writer } from './writer.ts';
 
+/** How often somebody tries to sign up. */
+const ARRIVALS = 5;
+
 export interface PopulationOptions {
   writers: number;
   clients: number;
@@ -38,9 +41,9 @@ export class Population {
   /** Signs everybody up and connects the clients. Nobody writes yet. */
   async settle({ writers, clients, rate, nervous }: PopulationOptions): Promise<void> {
     const { url } = this.#cluster.node(0).process;
-    this.#listener = await signUp(url, 'listener');
+    this.#listener = await arrive(url, 'listener');
     for (let at = 1; at <= writers; at += 1) {
-      const user = await signUp(url, `writer${at}`);
+      const user = await arrive(url, `writer${at}`);
       this.writers.push(
         new Writer({
           name: `w${at}`,
@@ -54,7 +57,7 @@ export class Population {
         }),
       );
     }
-    for (let at = 1; at <= 6; at += 1) this.#mortals.push(await signUp(url));
+    for (let at = 1; at <= 6; at += 1) this.#mortals.push(await arrive(url));
     for (let at = 0; at < clients; at += 1) this.join();
     await until('all clients are greeted', () => this.clients.every((client) => client.ready), 20_000);
   }
@@ -139,6 +142,18 @@ export class Population {
 
   leave(): void {
     for (const client of this.clients) client.stop();
+  }
+}
+
+/** Signs up as a person does, who tries again when the service is busy. */
+async function arrive(url: string, username?: string): Promise<TestUser> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await signUp(url, username);
+    } catch (error) {
+      if (attempt === ARRIVALS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
   }
 }
 

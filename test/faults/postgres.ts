@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { chmod, cp, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { accountFor, giveTreeTo } from '../../server/database/embedded/account.ts';
 import { findBinaries } from '../../server/database/embedded/binaries.ts';
@@ -16,6 +18,8 @@ import {
 } from '../../server/database/embedded/postmaster.ts';
 import { signal, waitForExit } from '../../server/database/embedded/process.ts';
 
+const execute = promisify(execFile);
+
 /** How long a server takes to vanish after a signal that leaves it no choice. Milliseconds. */
 const GONE_WITHIN = 10_000;
 
@@ -25,21 +29,26 @@ const GONE_WITHIN = 10_000;
  */
 export class FaultyPostgres {
   readonly port: number;
-  readonly #folder: string;
+  readonly folder: string;
   readonly #launch: Launch;
   readonly #password: string;
+  readonly #ownDisk: boolean;
   #postmaster: Postmaster | undefined;
 
-  private constructor(folder: string, target: Launch, password: string, port: number) {
-    this.#folder = folder;
+  private constructor(folder: string, target: Launch, password: string, port: number, ownDisk: boolean) {
+    this.folder = folder;
+    this.#ownDisk = ownDisk;
     this.#launch = target;
     this.#password = password;
     this.port = port;
   }
 
-  static async start(): Promise<FaultyPostgres> {
+  /** @param options.diskMiB gives it a disk of its own, in memory; needs root on Linux. Default: the machine's. */
+  static async start({ diskMiB }: { diskMiB?: number } = {}): Promise<FaultyPostgres> {
     // Not the prefix of the tests' shared server, whose abandoned folders another run clears away.
     const folder = await mkdtemp(join(tmpdir(), 'tidings-faults-postgres-'));
+    if (diskMiB !== undefined)
+      await execute('mount', ['-t', 'tmpfs', '-o', `size=${diskMiB}m`, 'tmpfs', folder]);
     await chmod(folder, 0o755);
     const account = await accountFor(join(folder, 'postgres'));
     const place = await preparePlace(folder, account);
@@ -54,7 +63,7 @@ export class FaultyPostgres {
     const password = await readPassword(place);
     if (password === undefined) throw new Error('the cluster has no password');
     const target = { place, cluster, binaries, account, settings };
-    const postgres = new FaultyPostgres(folder, target, password, await freePort());
+    const postgres = new FaultyPostgres(folder, target, password, await freePort(), diskMiB !== undefined);
     await postgres.up();
     return postgres;
   }
@@ -106,7 +115,8 @@ export class FaultyPostgres {
 
   async stop(): Promise<void> {
     await this.stopInOrder();
-    await rm(this.#folder, { recursive: true, force: true });
+    if (this.#ownDisk) await execute('umount', [this.folder]);
+    await rm(this.folder, { recursive: true, force: true });
   }
 
   /** One statement on a connection of its own. */

@@ -135,7 +135,10 @@ class Timeline {
 
   async play(milliseconds: number): Promise<void> {
     const until = Date.now() + milliseconds;
-    await Promise.all(Array.from({ length: LANES }, () => this.#lane(until, this.#random.fork())));
+    const lanes = Array.from({ length: LANES }, () => this.#lane(until, this.#random.fork()));
+    // To the end of all, also when one fails: what goes on breaking things would outlive the cluster.
+    const ended = await Promise.allSettled(lanes);
+    for (const lane of ended) if (lane.status === 'rejected') throw lane.reason;
   }
 
   async #lane(until: number, random: Random): Promise<void> {

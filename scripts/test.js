@@ -1,0 +1,84 @@
+#!/usr/bin/env node
+/**
+ * Everything that has to hold, in two lanes side by side and then the faults: most tests wait rather than compute, and the
+ * faults are judged by the clock, so they have the machine to themselves. Ends with one line that counts, `12 passed, 0 failed`.
+ */
+import { Buffer } from 'node:buffer';
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+
+/** Tests that start processes, compilers or a browser of their own: as long as all others together. */
+const APART = [
+  'config',
+  'deploy-files',
+  'doctor',
+  'documents',
+  'drift',
+  'embedded',
+  'migrations',
+  'nginx',
+  'operations',
+  'page',
+].map((name) => `test/${name}.test.ts`);
+
+const files = readdirSync('test', { recursive: true })
+  .map((file) => `test/${file}`)
+  .filter((file) => file.endsWith('.test.ts'))
+  .sort();
+for (const file of APART) if (!files.includes(file)) throw new Error(`there is no ${file}`);
+
+const counted = { passed: 0, failed: 0, skipped: 0 };
+
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ live: boolean }} how live: told as it comes; otherwise all at its end, or two lanes would be told line by line
+ */
+function run(command, args, { live }) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env } });
+    const output = [];
+    const flush = () => process.stdout.write(Buffer.concat(output.splice(0)));
+    let tail = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk) => {
+        tail = (tail + chunk).slice(-500);
+        output.push(chunk);
+        if (live) flush();
+      });
+    // A run that is cut short tells what it knows.
+    process.on('exit', flush);
+    child.on('error', (error) => output.push(Buffer.from(`${command}: ${error.message}\n`)));
+    child.on('close', (code) => {
+      flush();
+      process.off('exit', flush);
+      const [, passed, failed, skipped] =
+        /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(tail) ?? [];
+      counted.passed += Number(passed ?? 0);
+      // What ended badly without a count, as the linter or a hook does, has failed once.
+      counted.failed += Number(failed ?? 0) || (code === 0 ? 0 : 1);
+      counted.skipped += Number(skipped ?? 0);
+      resolve(undefined);
+    });
+  });
+}
+
+const mocha = (specs, how) => run(process.execPath, ['node_modules/mocha/bin/mocha.js', ...specs], how);
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+
+await Promise.all([
+  mocha(
+    files.filter((file) => !APART.includes(file)),
+    { live: true },
+  ),
+  (async () => {
+    await run('npm', ['run', '--silent', 'check'], { live: false });
+    await mocha(APART, { live: false });
+  })(),
+]);
+await mocha(['test/faults/suite.ts'], { live: true });
+
+const skipped = counted.skipped > 0 ? `, ${counted.skipped} skipped` : '';
+console.log(`\n${counted.passed} passed, ${counted.failed} failed${skipped}`);
+process.exitCode = counted.failed === 0 ? 0 : 1;
