@@ -1,5 +1,6 @@
 import Joi from 'joi';
 import type { FieldError } from '../events.ts';
+import { countedString } from './characters.ts';
 
 /**
  * A Joi schema is the validation, the JSON Schema and the TypeScript type of one shape. Joi knows the first two by
@@ -66,7 +67,7 @@ export function listOf<S extends Joi.AnySchema>(schema: S): Joi.ArraySchema<Infe
  * would store two other characters), and a lone surrogate none in UTF-8 (it would come back as U+FFFD).
  */
 export function text(): Joi.StringSchema {
-  return Joi.string().custom((value: string, helpers) => {
+  return countedString().custom((value: string, helpers) => {
     if (value.includes('\0')) return helpers.error('string.nul');
     if (!value.isWellFormed()) return helpers.error('string.surrogate');
     return value;
