@@ -7,6 +7,7 @@ import {
   memoryStorage,
   type SessionStorage,
 } from '../client/src/index.ts';
+import { BrowserTabs } from './support/browser-tabs.ts';
 import { createFrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
 import { until } from './support/waiting.ts';
@@ -84,35 +85,37 @@ describe("the client's session, with tokens that live two seconds", () => {
     await Promise.all(tabs.map((tab) => tab.me()));
   });
 
-  it('keeps it in localStorage, where tabs without locks take turns by a lease', async () => {
-    const kept = new Map<string, string>();
-    const page = globalThis as { localStorage?: unknown };
-    const own = Object.getOwnPropertyDescriptor(page, 'localStorage');
-    Object.defineProperty(page, 'localStorage', {
-      configurable: true,
-      value: {
-        getItem: (key: string) => kept.get(key) ?? null,
-        setItem: (key: string, value: string) => void kept.set(key, value),
-        removeItem: (key: string) => void kept.delete(key),
-      },
-    });
-    try {
+  for (const { locks, lag, by } of [
+    { locks: false, lag: 0, by: 'a lease where there are no locks' },
+    {
+      locks: true,
+      lag: 40,
+      by: 'locks where there are some, though what one tab writes is late in the others',
+    },
+  ])
+    it(`keeps it in localStorage, for which tabs take turns by ${by}`, async () => {
+      const browser = new BrowserTabs({ lag, locks });
       const { fetch, count } = countingRefreshes();
-      const storage = localStorageSession('session');
+      const inNewTab = () => browser.inNewTab(() => localStorageSession('session'));
+      const storages = [inNewTab(), inNewTab(), inNewTab(), inNewTab()] as const;
+      const [storage, ...others] = storages;
       const { client } = await someone(storage, fetch);
-      const tab = () => createClient({ url: world.url, storage: localStorageSession('session'), fetch });
-      const tabs = [client, tab(), tab(), tab()];
+      const tabs = [client, ...others.map((each) => createClient({ url: world.url, storage: each, fetch }))];
+      await until('all tabs know of it', () => storages.every((each) => each.read() !== undefined));
       await untilExpired(client, storage);
       const users = await Promise.all(tabs.map((each) => each.me()));
       expect(new Set(users.map(({ id }) => id)).size).to.equal(1);
       expect(count()).to.equal(1);
-      expect([...kept.keys()]).to.deep.equal(['session']);
-      kept.set('session', '{"accessToken":1}');
-      expect(tab().session.loggedIn).to.equal(false);
-    } finally {
-      if (own) Object.defineProperty(page, 'localStorage', own);
-      else delete page.localStorage;
-    }
+      expect(browser.keys).to.deep.equal(['session']);
+      expect(client.session.loggedIn).to.equal(true);
+    });
+
+  it('takes what somebody else has put into localStorage for no session', () => {
+    const storage = new BrowserTabs({ lag: 0, locks: false }).inNewTab(({ localStorage }) => {
+      localStorage.setItem('session', '{"accessToken":1}');
+      return localStorageSession('session');
+    });
+    expect(createClient({ url: world.url, storage }).session.loggedIn).to.equal(false);
   });
 
   it('tells that the session has ended when another used its refresh token', async () => {

@@ -1,5 +1,6 @@
 import { delay, jittered } from './delay.ts';
-import { readStored, type SessionStorage } from './session-storage.ts';
+import { readStored, type SessionStorage, type StoredSession } from './session-storage.ts';
+import { inTurns, type Locks } from './tab-turns.ts';
 
 /** What of a browser is used here; named structurally, so that the package also compiles without the DOM's types. */
 interface Browser {
@@ -8,7 +9,7 @@ interface Browser {
     setItem(key: string, value: string): void;
     removeItem(key: string): void;
   };
-  navigator?: { locks?: { request<T>(name: string, run: () => Promise<T>): Promise<T> } };
+  navigator?: { locks?: Locks };
   addEventListener?: (name: 'storage', listener: (event: { key: string | null }) => void) => void;
   removeEventListener?: (name: 'storage', listener: (event: { key: string | null }) => void) => void;
 }
@@ -27,16 +28,18 @@ export function localStorageSession(key = 'tidings:session'): SessionStorage {
   const browser = globalThis as Browser;
   const { localStorage } = browser;
   if (!localStorage) throw new Error('There is no localStorage here.');
-  return {
+  const kept = {
     read: () => readStored(localStorage.getItem(key)),
-    write: (session) => {
+    write: (session: StoredSession | undefined) => {
       if (session) localStorage.setItem(key, JSON.stringify(session));
       else localStorage.removeItem(key);
     },
-    exclusively: (run) => {
-      const locks = browser.navigator?.locks;
-      return locks ? locks.request(key, run) : leased(localStorage, `${key}:lease`, run);
-    },
+    exclusively: <T>(run: () => Promise<T>) => leased(localStorage, `${key}:lease`, run),
+  };
+  const locks = browser.navigator?.locks;
+  return {
+    ...kept,
+    ...(locks ? inTurns(kept, locks, key) : {}),
     onForeignWrite: (listener) => {
       // The event comes from other tabs alone; its key is null when everything was cleared.
       const heard = (event: { key: string | null }) => {

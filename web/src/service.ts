@@ -1,8 +1,7 @@
 import { createClient, localStorageSession } from 'tidings-client';
-import { sharedByTabs } from './account/tab-storage.ts';
 
 /**
  * The service that this page belongs to. The session is in localStorage, which survives a reload and is shared by all tabs;
  * why there and not elsewhere is told in the README.
  */
-export const service = createClient({ storage: sharedByTabs(localStorageSession()) });
+export const service = createClient({ storage: localStorageSession() });
