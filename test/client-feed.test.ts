@@ -64,6 +64,9 @@ describe("the client's feed", () => {
     return heard;
   }
 
+  /** As a page shows it when the server has been away for a minute: the next attempt is far off. */
+  const PATIENT: FeedOptions = { reconnect: { base: 3_600_000, cap: 3_600_000 } };
+
   async function write(count: number, label = 'Post'): Promise<number[]> {
     const ids: number[] = [];
     for (let at = 1; at <= count; at += 1)
@@ -213,6 +216,34 @@ describe("the client's feed", () => {
     proxy.refusing = false;
     await expectCreated(heard, seq, ids);
     expect(heard.feed.status).to.deep.equal({ state: 'live' });
+  });
+
+  it('tries at once when somebody would not wait', async () => {
+    const heard = listen(PATIENT);
+    const { seq } = await heard.feed.ready();
+    heard.feed.reconnect();
+    expect(heard.statuses, 'while it is live there is nothing to do').to.deep.equal(['live']);
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it waits', () => heard.feed.status.state === 'offline');
+    const ids = await write(2, 'Meanwhile');
+    const { opened } = proxy;
+    heard.feed.reconnect();
+    const { status } = heard.feed;
+    expect(status.state === 'offline' && status.retryAt <= Date.now(), 'it says so').to.equal(true);
+    await until('it waits again', () => {
+      const now = heard.feed.status;
+      return now.state === 'offline' && now.retryAt > Date.now();
+    });
+    proxy.refusing = false;
+    heard.feed.reconnect();
+    heard.feed.reconnect();
+    await until('it is live', () => heard.feed.status.state === 'live');
+    expect(proxy.opened, 'one attempt for two clicks').to.equal(opened + 1);
+    await expectCreated(heard, seq, ids);
+    heard.feed.close();
+    heard.feed.reconnect();
+    expect(heard.feed.status.state).to.equal('ended');
   });
 
   it('keeps of each tally the highest rev, whichever comes last', async () => {

@@ -196,6 +196,17 @@ export class Feed {
     else if (skip && mode === 'live') this.#seq = undefined;
   }
 
+  /**
+   * Tries to connect now, for somebody who would not wait until `retryAt`. Where no attempt is being waited for (it is
+   * connected, or an attempt is under way) there is nothing to do.
+   */
+  reconnect(): void {
+    if (this.#timer === undefined || this.#status.state === 'ended') return;
+    this.#backoff.reset();
+    if (this.#status.state === 'offline') this.#setStatus({ ...this.#status, retryAt: Date.now() });
+    this.#connect();
+  }
+
   /** Ends the feed. Iterators finish with what they have. */
   close(): void {
     this.#end('closed');
