@@ -9,7 +9,7 @@ import { authRoutes } from './auth/routes.ts';
 import { asyncApiDocument } from './gateway/asyncapi.ts';
 import { bodyReader } from './http/body.ts';
 import { mountDocuments } from './http/documents.ts';
-import { errorHandler, notFound } from './http/errors.ts';
+import { errorHandler, notFound, requireHost } from './http/errors.ts';
 import { type HealthCheck, mountHealth } from './http/health.ts';
 import { mountHome } from './http/home.ts';
 import { methodNotAllowed } from './http/method-not-allowed.ts';
@@ -54,6 +54,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     next();
   });
   app.use(observe(ctx.metrics, ctx.log));
+  app.use(requireHost);
   app.use(helmet(securityHeaders));
   const origins = ctx.config.corsOrigins;
   app.use(

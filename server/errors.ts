@@ -9,6 +9,7 @@ export const problems = {
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],
   not_acceptable: [406, 'Not acceptable'],
+  request_timeout: [408, 'Request timeout'],
   conflict: [409, 'Conflict'],
   gone: [410, 'Position no longer kept'],
   version_mismatch: [412, 'Version mismatch'],
@@ -17,6 +18,7 @@ export const problems = {
   invalid: [422, 'Invalid input'],
   idempotency_mismatch: [422, 'Idempotency key reused'],
   too_many_requests: [429, 'Too many requests'],
+  headers_too_large: [431, 'Headers too large'],
   internal: [500, 'Internal error'],
   unavailable: [503, 'Service unavailable'],
 } as const satisfies Record<string, readonly [status: number, title: string]>;
@@ -26,7 +28,7 @@ export type ProblemCode = keyof typeof problems;
 /** What a problem may carry beside its code and sentence. */
 export interface ProblemExtras {
   errors?: FieldError[];
-  /** Sent as response headers in REST. */
+  /** Sent as response headers in REST. A `Retry-After` is told in the problem too: a socket has no headers. */
   headers?: Record<string, string>;
   /** Members of the problem object of its own, such as the place to start again at a 410. */
   members?: Record<string, unknown>;
@@ -55,8 +57,14 @@ export class AppError extends Error {
       detail: this.message,
       ...(requestId === undefined ? {} : { request_id: requestId }),
       ...(this.extras.errors === undefined ? {} : { errors: this.extras.errors }),
+      ...this.#retryAfter(),
       ...this.extras.members,
     };
+  }
+
+  #retryAfter(): { retry_after?: number } {
+    const seconds = this.extras.headers?.['Retry-After'];
+    return seconds === undefined ? {} : { retry_after: Number(seconds) };
   }
 }
 

@@ -73,6 +73,8 @@ export interface Problem {
   status: number;
   detail: string;
   request_id?: string;
+  /** Seconds until it is worth trying again, where a limit or an absence is the reason. */
+  retry_after?: number;
   errors?: FieldError[];
 }
 

@@ -4,6 +4,7 @@ import { createApp } from './app.ts';
 import { clusterMetrics } from './cluster/metrics.ts';
 import { frontOf, type Seat } from './cluster/seat.ts';
 import type { Config } from './config.ts';
+import { answerUnreadable } from './http/unreadable.ts';
 import { createService, type Service } from './context.ts';
 import type { Logger } from './logger.ts';
 
@@ -39,6 +40,8 @@ export async function startServer(
     requestTimeout: 15_000,
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16 * 1024,
+    // A request without a host is refused in app.ts, with a problem: Node's own answer has no body.
+    requireHostHeader: false,
   };
   const http = createServer(limits);
   const service = await createService(config, databaseUrl, http, log, seat);
@@ -52,10 +55,15 @@ export async function startServer(
     // Socket.IO answers its own path.
     if (!req.url?.startsWith('/socket.io/')) app(req, res);
   });
+  const countUnreadable = (status: number) => service.ctx.metrics.unreadable.inc({ status: String(status) });
+  answerUnreadable(http, countUnreadable);
   let front = http;
   try {
     await service.start();
-    if (seat) front = await frontOf(http, seat, limits);
+    if (seat) {
+      front = await frontOf(http, seat, limits);
+      answerUnreadable(front, countUnreadable);
+    }
     await listen(front, config);
   } catch (error) {
     await service.close();

@@ -49,6 +49,8 @@ const MAX_FRAME = 16 * 1024;
 const CONNECT_TIMEOUT = 5000;
 /** Handshakes that one connection may fail, one after the other. */
 const MAX_ATTEMPTS = 3;
+/** What a user with too many connections is told to wait for. Seconds. */
+const CROWDED_PAUSE = 30;
 /** Packets of any kind that one connection may send within a second; far beyond what requests are limited to. */
 const MAX_PACKETS = 1000;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
@@ -199,7 +201,9 @@ export class Gateway {
       const auth = this.#readAuth(socket.handshake.auth);
       const identity = this.#options.verify(auth.token);
       if (this.#options.connections.countOf(identity.id) >= this.#options.maxPerUser) {
-        throw new AppError('too_many_requests', 'This user has too many connections.');
+        throw new AppError('too_many_requests', 'This user has too many connections.', {
+          headers: { 'Retry-After': String(CROWDED_PAUSE) },
+        });
       }
       // Known before its session is looked up, so that a revocation cannot slip in between.
       connection = this.#openConnection(socket, identity, auth);

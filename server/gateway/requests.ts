@@ -133,7 +133,9 @@ function answer(
   if (bucket.tokens < 1) {
     bucket.refused += 1;
     if (bucket.refused > FLOOD) options.end('flooding', 'Too many messages.');
-    throw new AppError('too_many_requests', `A connection may send ${PER_SECOND} messages a second.`);
+    throw new AppError('too_many_requests', `A connection may send ${PER_SECOND} messages a second.`, {
+      headers: { 'Retry-After': '1' },
+    });
   }
   bucket.tokens -= 1;
   if (options.delivery.isFull(subscriber)) {

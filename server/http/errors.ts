@@ -77,6 +77,13 @@ function sendProblem(res: Response, error: AppError): void {
     .send(JSON.stringify(error.toProblem(String(res.getHeader('X-Request-Id') ?? ''))));
 }
 
+/** RFC 9112, 3.2: a request of HTTP/1.1 names its host. */
+export const requireHost: RequestHandler = (req, _res, next) => {
+  if (req.headers.host === undefined && req.httpVersion !== '1.0')
+    throw new AppError('malformed', 'The request has no Host header.', { headers: { Connection: 'close' } });
+  next();
+};
+
 /** No route and no page has this address. */
 export const notFound: RequestHandler = (req) => {
   throw new AppError('not_found', `There is nothing at ${req.method} ${req.path.slice(0, 200)}.`);

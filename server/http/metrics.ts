@@ -26,6 +26,11 @@ export function createMetrics() {
     ),
     loginsRefused: counter('logins_refused_total', 'Logins with an unknown user or a wrong password'),
     rateLimited: counter('rate_limited_total', 'Requests refused with 429', ['limit']),
+    unreadable: counter(
+      'requests_unreadable_total',
+      'Requests that were refused before a route saw them, since they were no HTTP, too large or too slow',
+      ['status'],
+    ),
     handshakesRefused: counter('handshakes_refused_total', 'Socket handshakes refused', ['reason']),
     connections: gauge('connections', 'Sockets connected to this node'),
     eventsNumbered: counter('events_numbered_total', 'Events that this node numbered'),

@@ -17,6 +17,7 @@ const sentences: Record<ProblemCode, string> = {
   not_found: 'There is no post 7.',
   method_not_allowed: 'PUT is not possible here; GET, POST is.',
   not_acceptable: 'The answer is not to be had in that form.',
+  request_timeout: 'The request did not arrive in time.',
   conflict: 'You have already voted on post 7.',
   gone: 'The log no longer reaches that far back. Read GET /posts again and go on from its X-Feed-Seq.',
   version_mismatch: 'The post has been changed since.',
@@ -25,6 +26,7 @@ const sentences: Record<ProblemCode, string> = {
   invalid: '"title" is required.',
   idempotency_mismatch: 'This Idempotency-Key was used for another request.',
   too_many_requests: 'Too many requests. Try again in 12 seconds.',
+  headers_too_large: 'The address and headers of a request may have 16 KiB.',
   internal: 'Something went wrong here. It has been logged.',
   unavailable: 'The database does not answer. Nothing is known to be done; try again.',
 };
@@ -33,6 +35,8 @@ const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>
   gone: {
     members: { reason: 'too_old', epoch: '0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51', head: 4711 },
   },
+  too_many_requests: { headers: { 'Retry-After': '12' } },
+  unavailable: { headers: { 'Retry-After': '2' } },
   invalid: { errors: [{ loc: ['body', 'title'], msg: '"title" is required', type: 'any.required' }] },
 };
 

@@ -18,6 +18,9 @@ export const problem = object({
   status: Joi.number().integer().example(422),
   detail: Joi.string().description('A sentence').example('"title" is required.'),
   request_id: optional(Joi.string()),
+  retry_after: optional(Joi.number().integer().min(0).example(12)).description(
+    'On a 429 or 503: seconds until it is worth trying again, as in `Retry-After`',
+  ),
   errors: optional(listOf(fieldError)).description('On a 422: all faults at once'),
 })
   .unknown()

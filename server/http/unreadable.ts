@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { AppError } from '../errors.ts';
+
+/** A connection as Node's HTTP server leaves it when it gives up on a request. */
+interface BrokenConnection extends Socket {
+  /** The answer that is being written to an earlier request. It has no public name; Node's own handler reads it too. */
+  _httpMessage?: ServerResponse & { _headerSent?: boolean };
+}
+
+/**
+ * Answers what Node's parser refuses, before there is a request, as everything else is answered: with a problem. Node's
+ * own answer has no body. It is also where such requests are counted, since no route and no middleware sees them.
+ * A connection that has become a WebSocket is no longer the HTTP server's, and never comes here.
+ */
+export function answerUnreadable(http: Server, onUnreadable: (status: number) => void): void {
+  http.on('clientError', (error: NodeJS.ErrnoException, connection: BrokenConnection) => {
+    const problem = problemOf(error.code);
+    // Reset by its peer, or in the middle of an answer that must not be garbled.
+    if (error.code === 'ECONNRESET' || !connection.writable || connection._httpMessage?._headerSent) {
+      connection.destroy();
+      return;
+    }
+    onUnreadable(problem.status);
+    connection.end(answerOf(problem), () => connection.destroySoon());
+  });
+  // An expectation that is not known may be passed over (RFC 9110, 10.1.1); Node would answer a bare 417.
+  http.on('checkExpectation', (req, res) => http.emit('request', req, res));
+}
+
+function problemOf(code: string | undefined): AppError {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new AppError('headers_too_large', 'The address and headers of a request may have 16 KiB.');
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return new AppError('too_large', 'The body is larger than allowed.');
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new AppError('request_timeout', 'The request did not arrive in time.');
+    default:
+      return new AppError('malformed', 'This is not HTTP that can be read.');
+  }
+}
+
+function answerOf(problem: AppError): string {
+  const id = randomUUID();
+  const body = JSON.stringify(problem.toProblem(id));
+  return [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`,
+    'Content-Type: application/problem+json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Cache-Control: no-store',
+    'X-Content-Type-Options: nosniff',
+    `X-Request-Id: ${id}`,
+    'Connection: close',
+    '',
+    body,
+  ].join('\r\n');
+}
