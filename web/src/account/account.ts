@@ -31,6 +31,11 @@ export async function logOut(): Promise<void> {
   await service.logOut();
 }
 
+/** The reader has changed their own account. */
+export function changedTo(me: OwnUser): void {
+  if (presence.peek().state === 'in') presence.value = { state: 'in', me };
+}
+
 async function enter(): Promise<void> {
   const own = (attempt += 1);
   presence.value = { state: 'restoring' };

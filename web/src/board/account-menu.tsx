@@ -1,3 +1,4 @@
+import type { OwnUser } from 'tidings-client';
 import { logOut } from '../account/account.ts';
 import { openKeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { notify } from '../chrome/notices.tsx';
@@ -6,14 +7,23 @@ import { Face } from '../feed/face.tsx';
 import { useVisit } from './visit.ts';
 
 /** Who one is here, and the few things that are about oneself. */
-export function AccountMenu() {
-  const { me } = useVisit();
+export function AccountMenu({ me }: { me: OwnUser }) {
+  const visit = useVisit();
   const leave = () =>
     logOut().catch(() => notify('You are logged out here. The server could not be told.', 'failed'));
   return (
     <div class="account">
-      <Face id={me.id} name={me.username} />
-      <span class="account-name">{me.username}</span>
+      <button
+        type="button"
+        class="self"
+        aria-label={`Your account, ${me.username}`}
+        title="Your account"
+        aria-current={visit.place.value === 'account' ? 'page' : undefined}
+        onClick={() => visit.goTo('account')}
+      >
+        <Face id={me.id} name={me.username} />
+        <span class="account-name">{me.username}</span>
+      </button>
       <ThemeSwitch />
       <button
         type="button"

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { OwnUser } from 'tidings-client';
+import { AccountView } from '../account/account-view.tsx';
 import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { TimelineView } from '../feed/timeline-view.tsx';
 import { Composer } from '../write/composer.tsx';
@@ -33,18 +34,18 @@ export function Board({ me }: { me: OwnUser }) {
           <Places />
           <div class="rail-end">
             <ConnectionState />
-            <AccountMenu />
+            <AccountMenu me={me} />
           </div>
         </header>
         <main id="main" tabIndex={-1}>
-          {visit.place.value === 'feed' ? (
+          {visit.place.value === 'feed' && (
             <>
               <Composer />
               <TimelineView />
             </>
-          ) : (
-            <DraftsView />
           )}
+          {visit.place.value === 'drafts' && <DraftsView />}
+          {visit.place.value === 'account' && <AccountView me={me} />}
         </main>
       </div>
       <KeyboardHelp />

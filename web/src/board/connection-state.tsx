@@ -30,7 +30,14 @@ export function ConnectionState() {
     <p class={`connection ${state}`} title={explained[state]}>
       <span key={timeline.seq.value} class="light" aria-hidden="true" />
       <span class="connection-word">{words[state]}</span>
-      {status.state === 'offline' && <Countdown key={status.retryAt} until={status.retryAt} />}
+      {status.state === 'offline' && (
+        <>
+          <Countdown key={status.retryAt} until={status.retryAt} />
+          <button type="button" class="link" onClick={() => timeline.reconnect()}>
+            Try now
+          </button>
+        </>
+      )}
       {state === 'live' && timeline.seq.value > 0 && (
         <span class="position" title="Events so far: the same number, in the same order, for everyone">
           {timeline.seq.value.toLocaleString('en')} {timeline.seq.value === 1 ? 'event' : 'events'}

@@ -28,7 +28,11 @@ export function Places() {
           </li>
         ))}
         <li class="apart">
-          <button type="button" aria-current={inFeed ? undefined : 'page'} onClick={() => visit.goToDrafts()}>
+          <button
+            type="button"
+            aria-current={visit.place.value === 'drafts' ? 'page' : undefined}
+            onClick={() => visit.goTo('drafts')}
+          >
             Drafts
             {drafts > 0 && <span class="badge">{drafts}</span>}
           </button>

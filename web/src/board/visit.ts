@@ -17,7 +17,7 @@ export class Visit {
   readonly me: OwnUser;
   readonly timeline: Timeline;
   readonly drafts: Drafts;
-  readonly place = signal<'feed' | 'drafts'>('feed');
+  readonly place = signal<'feed' | 'drafts' | 'account'>('feed');
 
   constructor(me: OwnUser) {
     this.me = me;
@@ -53,8 +53,8 @@ export class Visit {
     });
   }
 
-  goToDrafts(): void {
-    this.place.value = 'drafts';
+  goTo(place: 'drafts' | 'account'): void {
+    this.place.value = place;
     window.scrollTo({ top: 0 });
   }
 

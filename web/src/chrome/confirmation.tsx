@@ -5,11 +5,13 @@ interface ConfirmationProps {
   detail: string;
   /** What the button says that does it. */
   verb: string;
+  /** What the button says that leaves all as it is. */
+  refusal?: string;
   onAnswer: (yes: boolean) => void;
 }
 
 /** Asks before something that cannot be undone. It takes the focus, and gives it back to where it was. */
-export function Confirmation({ question, detail, verb, onAnswer }: ConfirmationProps) {
+export function Confirmation({ question, detail, verb, refusal = 'Keep it', onAnswer }: ConfirmationProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (
@@ -25,7 +27,7 @@ export function Confirmation({ question, detail, verb, onAnswer }: ConfirmationP
         <p class="muted">{detail}</p>
         <div class="buttons">
           <button type="submit" value="no" class="secondary">
-            Keep it
+            {refusal}
           </button>
           <button type="submit" value="yes" class="danger">
             {verb}

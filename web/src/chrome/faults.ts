@@ -14,8 +14,13 @@ const none: Faults = { fields: {}, whole: undefined };
 /**
  * The faults of a form, told by the server.
  * @param names the fields that the form has: a fault of any other is one of the whole
+ * @param options.passwordField the field that a wrong password stands in, where there is one such field alone
  */
-export function useFaults(names: readonly string[], form: RefObject<HTMLFormElement | null>) {
+export function useFaults(
+  names: readonly string[],
+  form: RefObject<HTMLFormElement | null>,
+  { passwordField }: { passwordField?: string | undefined } = {},
+) {
   const [faults, setFaults] = useState(none);
   // Whoever is told of a fault wants to be where it is.
   useLayoutEffect(() => {
@@ -24,16 +29,19 @@ export function useFaults(names: readonly string[], form: RefObject<HTMLFormElem
   return {
     faults,
     clear: () => setFaults(none),
-    show: (error: unknown) => setFaults(faultsOf(error, names)),
+    show: (error: unknown) => setFaults(faultsOf(error, names, passwordField)),
   };
 }
 
-function faultsOf(error: unknown, names: readonly string[]): Faults {
+function faultsOf(error: unknown, names: readonly string[], passwordField: string | undefined): Faults {
   const fields: Faults['fields'] = {};
   if (error instanceof TidingsError) {
     for (const fault of error.errors) {
       const name = fault.loc.slice(1).join('.');
       if (names.includes(name)) fields[name] ??= faultBesideField(fault);
+    }
+    if (error.code === 'invalid_credentials' && passwordField !== undefined) {
+      fields[passwordField] = error.message;
     }
   }
   return { fields, whole: Object.keys(fields).length > 0 ? undefined : sentenceOf(error) };

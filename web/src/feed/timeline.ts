@@ -190,6 +190,11 @@ export class Timeline {
     this.#close(id);
   }
 
+  /** Does not wait for the next attempt to connect. */
+  reconnect(): void {
+    this.#feed?.reconnect();
+  }
+
   close(): void {
     this.#closed = true;
     clearTimeout(this.#retry);

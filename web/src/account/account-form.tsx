@@ -1,0 +1,86 @@
+import { useRef, useState } from 'preact/hooks';
+import { Field } from '../chrome/field.tsx';
+import { useFaults } from '../chrome/faults.ts';
+
+interface AccountField {
+  name: string;
+  label: string;
+  type: 'text' | 'email' | 'password';
+  autocomplete: string;
+  hint?: string;
+  /** What is in it at the beginning. */
+  given?: string;
+}
+
+interface AccountFormProps {
+  /** Names the form; the heading of its section. */
+  title: string;
+  fields: readonly AccountField[];
+  verb: string;
+  danger?: boolean;
+  /** The field that a wrong password is about. */
+  passwordField?: string;
+  /** @throws {TidingsError} whose faults are shown beside their fields */
+  run: (values: Record<string, string>) => Promise<void>;
+}
+
+/** One thing about the account that can be changed, with its own button. What was typed goes when it has been done. */
+export function AccountForm({ title, fields, verb, danger = false, passwordField, run }: AccountFormProps) {
+  const form = useRef<HTMLFormElement>(null);
+  const names = fields.map(({ name }) => name);
+  const { faults, clear, show } = useFaults(names, form, { passwordField });
+  const [busy, setBusy] = useState(false);
+
+  const submit = async (target: HTMLFormElement) => {
+    const data = new FormData(target);
+    const values = Object.fromEntries(
+      names.map((name) => {
+        const value = data.get(name);
+        return [name, typeof value === 'string' ? value : ''];
+      }),
+    );
+    setBusy(true);
+    clear();
+    try {
+      await run(values);
+      for (const input of target.querySelectorAll<HTMLInputElement>('[type="password"]')) input.value = '';
+    } catch (error) {
+      show(error);
+    } finally {
+      setBusy(false);
+    }
+  };
+
+  return (
+    <form
+      ref={form}
+      class="account-form"
+      aria-label={title}
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!busy) void submit(event.currentTarget);
+      }}
+    >
+      {fields.map(({ name, label, type, autocomplete, hint, given }) => (
+        <Field key={name} label={label} hint={hint} fault={faults.fields[name]}>
+          {(links) => {
+            const input = { ...links, name, autocomplete, spellcheck: false, defaultValue: given ?? '' };
+            if (type === 'password') return <input {...input} type="password" />;
+            return type === 'email' ? <input {...input} type="email" /> : <input {...input} type="text" />;
+          }}
+        </Field>
+      ))}
+      {faults.whole !== undefined && (
+        <p class="fault" role="alert">
+          {faults.whole}
+        </p>
+      )}
+      <div class="buttons">
+        <button type="submit" class={danger ? 'danger' : 'primary'} aria-disabled={busy}>
+          {verb}
+        </button>
+      </div>
+    </form>
+  );
+}

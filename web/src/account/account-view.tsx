@@ -1,0 +1,101 @@
+import type { OwnUser } from 'tidings-client';
+import { useEffect, useRef } from 'preact/hooks';
+import { notify } from '../chrome/notices.tsx';
+import { service } from '../service.ts';
+import { changedTo } from './account.ts';
+import { AccountForm } from './account-form.tsx';
+import { DeleteAccount } from './delete-account.tsx';
+import { LogOutEverywhere } from './log-out-everywhere.tsx';
+
+const currentPassword = {
+  name: 'current_password',
+  label: 'Current password',
+  type: 'password',
+  autocomplete: 'current-password',
+} as const;
+
+/** What one can change about oneself: each with its own form, so that a fault in one keeps nobody from another. */
+export function AccountView({ me }: { me: OwnUser }) {
+  const title = useRef<HTMLHeadingElement>(null);
+  useEffect(() => title.current?.focus({ preventScroll: true }), []);
+
+  const rename = async ({ username = '' }: Record<string, string>) => {
+    changedTo(await service.updateMe({ username: username.trim() }));
+    notify('Your name is changed, also on the posts that you have written.');
+  };
+  const changeEmail = async ({ email = '', current_password = '' }: Record<string, string>) => {
+    changedTo(await service.updateMe({ email: email.trim(), current_password }));
+    notify('Your e-mail address is changed. You log in with the new one from now on.');
+  };
+  const changePassword = async ({ password = '', current_password = '' }: Record<string, string>) => {
+    changedTo(await service.updateMe({ password, current_password }));
+    notify('Your password is changed. Everywhere else you are logged out.');
+  };
+
+  return (
+    <section class="settings" aria-labelledby="account-title">
+      <h2 ref={title} id="account-title" class="place-title" tabIndex={-1}>
+        Your account
+      </h2>
+      <section>
+        <h3>Name</h3>
+        <AccountForm
+          title="Name"
+          verb="Change the name"
+          fields={[
+            {
+              name: 'username',
+              label: 'Name',
+              type: 'text',
+              autocomplete: 'username',
+              hint: 'Shown with your posts. Letters, digits, dots and dashes.',
+              given: me.username,
+            },
+          ]}
+          run={rename}
+        />
+      </section>
+      <section>
+        <h3>E-mail</h3>
+        <AccountForm
+          title="E-mail"
+          verb="Change the address"
+          passwordField="current_password"
+          fields={[
+            {
+              name: 'email',
+              label: 'E-mail',
+              type: 'email',
+              autocomplete: 'email',
+              hint: 'Shown to nobody; you log in with it.',
+              given: me.email,
+            },
+            currentPassword,
+          ]}
+          run={changeEmail}
+        />
+      </section>
+      <section>
+        <h3>Password</h3>
+        <AccountForm
+          title="Password"
+          verb="Change the password"
+          passwordField="current_password"
+          fields={[
+            currentPassword,
+            {
+              name: 'password',
+              label: 'New password',
+              type: 'password',
+              autocomplete: 'new-password',
+              hint: 'At least 8 characters. It logs you out everywhere else.',
+            },
+          ]}
+          run={changePassword}
+        />
+      </section>
+      <LogOutEverywhere />
+      <DeleteAccount />
+    </section>
+  );
+}

@@ -1,0 +1,48 @@
+import { useRef, useState } from 'preact/hooks';
+import { Confirmation } from '../chrome/confirmation.tsx';
+import { notify } from '../chrome/notices.tsx';
+import { service } from '../service.ts';
+import { AccountForm } from './account-form.tsx';
+
+/** Deletes the account, with its password and when asked twice. */
+export function DeleteAccount() {
+  const [asking, setAsking] = useState(false);
+  const answer = useRef<(yes: boolean) => void>(() => undefined);
+
+  const remove = async ({ password = '' }: Record<string, string>) => {
+    setAsking(true);
+    const yes = await new Promise<boolean>((resolve) => (answer.current = resolve));
+    setAsking(false);
+    if (!yes) return;
+    await service.deleteMe(password);
+    notify('Your account is deleted, with everything in it.');
+  };
+
+  return (
+    <section class="ending">
+      <h3>Delete the account</h3>
+      <p>
+        Your posts go from everyone’s page, your drafts and votes with them, and your name is free for
+        somebody else. <strong>This cannot be undone.</strong>
+      </p>
+      <AccountForm
+        title="Delete the account"
+        verb="Delete my account"
+        danger
+        passwordField="password"
+        fields={[
+          { name: 'password', label: 'Your password', type: 'password', autocomplete: 'current-password' },
+        ]}
+        run={remove}
+      />
+      {asking && (
+        <Confirmation
+          question="Delete your account for good?"
+          detail="All your posts, drafts and votes go with it."
+          verb="Delete everything"
+          onAnswer={(yes) => answer.current(yes)}
+        />
+      )}
+    </section>
+  );
+}
