@@ -1,78 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { expect } from 'chai';
+import { mutateFrame } from './fuzz/mutation.ts';
+import { nastyFrames } from './fuzz/nasty-frames.ts';
+import { Random } from './faults/random.ts';
 import { openMute, RawClient } from './support/raw-client.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestSocket, type TestUser, type World } from './support/world.ts';
-
-/** Frames that break a rule of Engine.IO, of Socket.IO or of ours, each in its own way. */
-const FRAMES: (string | Buffer)[] = [
-  '',
-  '2probe',
-  '5',
-  '6',
-  '9',
-  '1',
-  '2',
-  'x',
-  '4',
-  '44"error"',
-  '40',
-  '40{}',
-  '40[1]',
-  '40/admin,{"token":1}',
-  '40/__proto__,',
-  '41',
-  '41/admin,',
-  '42',
-  '42{}',
-  '42[]',
-  '42[null]',
-  '42[1]',
-  '42[1,{"post_ids":[1]}]',
-  '420[7]',
-  '42["connect"]',
-  '42["disconnect"]',
-  '42["disconnecting"]',
-  '42["newListener",1]',
-  '42["error"]',
-  '420["error",{"message":"x"}]',
-  '42["__proto__"]',
-  '421["constructor",{}]',
-  '422["track"]',
-  '423["track",{"post_ids":[1]},{"post_ids":[2]},3]',
-  '424["track",{"post_ids":[1e999]}]',
-  '425["track",{"__proto__":{"post_ids":[1]}}]',
-  `426["track",{"post_ids":${'['.repeat(3000)}${']'.repeat(3000)}}]`,
-  `427["track",${'{"a":'.repeat(2000)}1${'}'.repeat(2000)}]`,
-  `428["track",{${Array.from({ length: 1500 }, (_, at) => `"k${at}":1`).join()}}]`,
-  `429["track",{"post_ids":[${Array.from({ length: 3000 }, () => '"x"').join()}]}]`,
-  '42100000000000000000000["track",{"post_ids":[1]}]',
-  '4299999999999999999999999["feed:mode",{"mode":"live"}]',
-  '42-1["track",{"post_ids":[1]}]',
-  '4210["auth:renew",{"token":""}]',
-  '4211["auth:renew",{"token":["a"]}]',
-  '42["auth:renew",null]',
-  '42["feed:mode",{"mode":"\\ud800"}]',
-  '42["track\\u0000",{"post_ids":[1]}]',
-  '43[]',
-  '430["nobody asked"]',
-  '431e20[1]',
-  '43',
-  '451-',
-  '451-["track",{"_placeholder":true,"num":0}]',
-  '459999999-["track",{"_placeholder":true,"num":0}]',
-  '450-["track",{"post_ids":[1]}]',
-  '451-["track",{"_placeholder":true,"num":5}]',
-  '451-/admin,1["x",{"_placeholder":true,"num":0}]',
-  '461-1[{"_placeholder":true,"num":0}]',
-  'b',
-  'bAAAA',
-  Buffer.from([0]),
-  Buffer.alloc(0),
-  Buffer.alloc(1000, 255),
-  Buffer.from('42["track"]'),
-];
 
 describe('hostile sockets', function () {
   this.timeout(60_000);
@@ -112,7 +46,7 @@ describe('hostile sockets', function () {
   const join = () => RawClient.join(world.url, { token: mallory.token });
 
   it('may send each odd frame alone, before and after the handshake', async () => {
-    for (const frame of FRAMES) {
+    for (const frame of nastyFrames) {
       const [stranger, member] = await Promise.all([RawClient.open(world.url), join()]);
       stranger.send(frame);
       member.send(frame);
@@ -129,13 +63,13 @@ describe('hostile sockets', function () {
 
   it('may send them one after the other with random changes', async () => {
     const seed = randomInt(2 ** 31);
-    const random = generator(seed);
+    const random = new Random(seed);
     let sent = 0;
     try {
       for (let round = 0; round < 60; round += 1) {
         const client = round % 2 === 0 ? await join() : await RawClient.open(world.url);
         for (let at = 0; at < 100 && !client.closed; at += 1) {
-          client.send(mutate(FRAMES[Math.floor(random() * FRAMES.length)] ?? '', random));
+          client.send(mutateFrame(random.pick(nastyFrames), random));
           sent += 1;
           if (at % 10 === 9) await new Promise((resolve) => setImmediate(resolve));
         }
@@ -148,10 +82,10 @@ describe('hostile sockets', function () {
   });
 
   it('may send bytes that are no WebSocket frames', async () => {
-    const random = generator(randomInt(2 ** 31));
+    const random = new Random(randomInt(2 ** 31));
     for (let round = 0; round < 100; round += 1) {
       const { tcp } = await openMute(world.url);
-      tcp.write(Buffer.from(Array.from({ length: 200 }, () => Math.floor(random() * 256))));
+      tcp.write(Buffer.from(Array.from({ length: 200 }, () => random.below(256))));
       if (round % 2 === 0) tcp.destroy();
       else setTimeout(() => tcp.destroy(), 20);
     }
@@ -171,6 +105,16 @@ describe('hostile sockets', function () {
     client.emit('feed:mode', { mode: 'count' }, 1);
     expect(await client.acknowledged(1)).to.deep.include({ ok: true });
     expect(client.frames.filter((frame) => frame.startsWith('43'))).to.have.lengthOf(1);
+    client.terminate();
+  });
+
+  it('is told what a request without a payload lacks', async () => {
+    const client = await join();
+    for (const [at, name] of ['track', 'untrack', 'feed:mode', 'auth:renew'].entries()) {
+      client.send(`42${at}["${name}"]`);
+      const answer = (await client.acknowledged(at)) as { error: { status: number } };
+      expect(answer.error.status, name).to.equal(422);
+    }
     client.terminate();
   });
 
@@ -260,31 +204,3 @@ describe('hostile sockets', function () {
       ) insert into post_tallies (post_id, hot) select id, hot_rank(0, listed_at) from made`);
   }
 });
-
-/** A small generator (mulberry32), so that a run can be repeated from its seed. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
-/** One frame with a few bytes changed, doubled, cut off or put in. */
-function mutate(frame: string | Buffer, random: () => number): string | Buffer {
-  const bytes = [...Buffer.from(frame)];
-  const changes = Math.floor(random() * 4);
-  for (let change = 0; change < changes; change += 1) {
-    const at = Math.floor(random() * (bytes.length + 1));
-    const kind = random();
-    if (kind < 0.4) bytes.splice(at, 1, Math.floor(random() * 256));
-    else if (kind < 0.7)
-      bytes.splice(at, 0, ...Buffer.from('0123456789[]{}",-/\\:'.charAt(Math.floor(random() * 20))));
-    else if (kind < 0.9) bytes.splice(at, Math.ceil(random() * 5));
-    else bytes.splice(at, 0, ...bytes.slice(at, at + 50));
-  }
-  const changed = Buffer.from(bytes);
-  return typeof frame === 'string' && random() < 0.9 ? changed.toString() : changed;
-}

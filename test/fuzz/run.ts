@@ -1,0 +1,96 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { Cluster } from '../faults/cluster.ts';
+import { Random } from '../faults/random.ts';
+import { signUp } from '../support/world.ts';
+import type { Campaign } from './campaign.ts';
+import { fuzzFrames } from './frames.ts';
+import { fuzzRequests } from './requests.ts';
+import { fuzzStreams } from './streams.ts';
+import { bearWitness, type Testimony } from './witness.ts';
+
+export interface FuzzOptions {
+  seed: number;
+  frames: number;
+  streams: number;
+  bodies: number;
+  /** After so many seconds nothing more is begun. */
+  seconds: number;
+  /** A compiled tree to run. Default: the sources of this one. */
+  tree?: string;
+}
+
+export interface FuzzReport extends Testimony {
+  sent: { frames: number; streams: number; bodies: number };
+  seconds: number;
+  /** Resident memory of both nodes together before and after, in MiB. */
+  memory: { before: number; after: number };
+  violations: string[];
+}
+
+/** Inputs that are told beside an exit or a bug: those that were under way. */
+const REMEMBERED = 40;
+/** How late a bystander may be. Milliseconds. */
+const LATE = 1000;
+/** How long what was left behind may take to go. Milliseconds. */
+const SETTLE = 6000;
+const MIB = 1024 * 1024;
+
+/** Two real nodes with PostgreSQL and Redis, a bystander and a writer; then everything hostile at once. */
+export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
+  const random = new Random(options.seed);
+  const cluster = await Cluster.start({
+    nodes: 2,
+    ...(options.tree === undefined ? {} : { tree: options.tree }),
+  });
+  try {
+    const urls = cluster.nodes.map((node) => node.process.url);
+    const [first = '', second = ''] = urls;
+    const recent: string[] = [];
+    const violations: string[] = [];
+    const began = Date.now();
+    const campaign = (): Campaign => ({
+      urls,
+      random: random.fork(),
+      over: () =>
+        Date.now() > began + options.seconds * 1000 || cluster.nodes.some((node) => !node.process.running),
+      note: (input) => {
+        if (recent.push(input) > REMEMBERED) recent.shift();
+      },
+      violate: (what, input) => violations.push(`seed ${options.seed}: ${what}: ${input}`),
+    });
+    const attackers = await Promise.all(Array.from({ length: 8 }, () => signUp(first)));
+    const draw = random.fork();
+    const token = () => draw.pick(attackers).token;
+    const memoryOf = async () => {
+      const each = await Promise.all(cluster.nodes.map((node) => node.process.memory()));
+      return Math.round(each.reduce((sum, bytes) => sum + bytes, 0) / MIB);
+    };
+    const before = await memoryOf();
+    const testify = await bearWitness(first, second);
+    const [frames, streams, bodies] = await Promise.all([
+      fuzzFrames(campaign(), options.frames, token),
+      fuzzStreams(campaign(), options.streams),
+      fuzzRequests(campaign(), options.bodies, token),
+    ]);
+    const seconds = (Date.now() - began) / 1000;
+    const testimony = await testify();
+    await pause(SETTLE);
+    const after = await memoryOf();
+    const misconduct = cluster.nodes.flatMap((node) => node.process.misconduct);
+    for (const { node, what } of misconduct)
+      violations.push(`seed ${options.seed}: ${node}: ${what}\n  ${recent.join('\n  ')}`);
+    for (const fault of testimony.faults) violations.push(`seed ${options.seed}: ${fault}`);
+    if (testimony.missed > 0) violations.push(`seed ${options.seed}: ${testimony.missed} events were missed`);
+    if (testimony.max > LATE)
+      violations.push(`seed ${options.seed}: an event was ${testimony.max} ms late (bound ${LATE})`);
+    return {
+      ...testimony,
+      sent: { frames, streams, bodies },
+      seconds,
+      memory: { before, after },
+      violations,
+    };
+  } finally {
+    await cluster.stop();
+  }
+}
