@@ -16,13 +16,15 @@ export function AccountMenu({ me }: { me: OwnUser }) {
       <button
         type="button"
         class="self"
-        aria-label={`Your account, ${me.username}`}
         title="Your account"
         aria-current={visit.place.value === 'account' ? 'page' : undefined}
         onClick={() => visit.goTo('account')}
       >
         <Face id={me.id} name={me.username} />
-        <span class="account-name">{me.username}</span>
+        <span class="unseen">Your account, {me.username}</span>
+        <span class="account-name" aria-hidden="true">
+          {me.username}
+        </span>
       </button>
       <ThemeSwitch />
       <button
