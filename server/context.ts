@@ -145,6 +145,7 @@ export async function createService(
     board.report(changed);
     bus.publish('tallies', changed);
   };
+  const feedReader = new FeedReader(db.sequelize);
   const ballots = new BallotBox(db.sequelize, reportTallies);
 
   const sequencer = new Sequencer(feedPool, log, ({ first, last }) => {
@@ -171,6 +172,7 @@ export async function createService(
   feed.on('epoch', () => {
     board.forget();
     liveSessions.forgetAll();
+    feedReader.forget();
   });
   revocations.onAnnounced((end) => {
     liveSessions.end(end);
@@ -200,7 +202,7 @@ export async function createService(
     connections,
     maxSocketsPerUser,
     ballots,
-    feedReader: new FeedReader(db.sequelize),
+    feedReader,
     reportTallies,
     feed,
     stopping: stopping.signal,

@@ -53,6 +53,7 @@ describe('the pages of the feed', () => {
        insert into post_tallies (post_id, votes, hot) select id, votes, hot_rank(votes, listed_at) from numbered`,
       [owner.id, posts.map((post) => post.at), posts.map((post) => post.votes)],
     );
+    world.ctx.feedReader.forget(); // no event tells of these
   }
 
   /** The ids in the order that a list promises: the highest key first, and of equal ones the newest post. */

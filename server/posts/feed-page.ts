@@ -8,6 +8,8 @@ export interface FeedPage {
   /** The stream position that the page reflects. */
   epoch: string;
   seq: number;
+  /** Every transaction below this number had ended when the page was read. */
+  horizon: string;
   ids: number[];
   /** Each post as JSON text, without the closing brace: what is the asker's own is added behind it. */
   posts: string[];
@@ -51,8 +53,10 @@ export async function readFeedPage(
   if (cursor) {
     where.push(`(${key.column}, ${key.id}) < (${say(cursor.key)}::${key.cast}, ${say(cursor.id)}::bigint)`);
   }
-  const rows = await sequelize.query<(PostRow | { id: null }) & { epoch: string; seq: number; key: string }>(
-    `select h.epoch, h.seq, page.*
+  const rows = await sequelize.query<
+    (PostRow | { id: null }) & { epoch: string; seq: number; horizon: string; key: string }
+  >(
+    `select h.epoch, h.seq, pg_snapshot_xmin(pg_current_snapshot())::text as horizon, page.*
      from feed_head h left join lateral (
        select p.id, p.title, p.content, p.published, p.created_at, p.updated_at, p.version, p.owner_id,
               u.username, t.votes, t.rev, ${key.column}::text as key,
@@ -73,6 +77,7 @@ export async function readFeedPage(
   return {
     epoch: first.epoch,
     seq: first.seq,
+    horizon: first.horizon,
     ids: shown.map((row) => row.id),
     posts: shown.map((row) => JSON.stringify(presentPost(row)).slice(0, -1)),
     next:

@@ -2,6 +2,7 @@ import { QueryTypes, type Sequelize } from 'sequelize';
 import { AppError } from '../errors.ts';
 import type { Cursor } from './cursor.ts';
 import { cursorOf, type FeedPage, readFeedPage } from './feed-page.ts';
+import { KeptPages, lookAt } from './kept-pages.ts';
 import type { ListPosts } from './schemas.ts';
 
 /** A page as its asker sees it. */
@@ -28,17 +29,24 @@ const MOST = 200;
 
 /**
  * Reads pages of the feed for everyone who asks at the same moment. A page is the same for all but for `voted`, so
- * identical asks are one query, and whether the askers have voted is one more for all of them. Nothing is kept: each
- * answer is read after its request has come, so a writer always sees their own write, on whichever node.
+ * identical asks are one query, and whether the askers have voted is one more for all of them. A page that was read a
+ * moment ago is given out again if the database, asked after the request has come, proves it unchanged (see
+ * `KeptPages`), so a writer always sees their own write, on whichever node.
  */
 export class FeedReader {
   readonly #sequelize: Sequelize;
+  readonly #kept = new KeptPages();
   #waiting: Ask[] = [];
   #rounds = 0;
   #scheduled = false;
 
   constructor(sequelize: Sequelize) {
     this.#sequelize = sequelize;
+  }
+
+  /** The database is another one: its positions may repeat those of the old one. */
+  forget(): void {
+    this.#kept.forget();
   }
 
   /** @throws {AppError} 422 for a cursor of another list */
@@ -73,33 +81,42 @@ export class FeedReader {
 
   async #round(asks: Ask[]): Promise<void> {
     try {
-      const pages = await this.#pagesOf(asks, await this.#withDrafts(asks));
-      const voted = await this.#votes(asks, pages);
-      for (const ask of asks) {
+      const found = asks.map((ask) => this.#kept.find(keyOf(ask.list)));
+      const known = [...new Set(found.filter((page) => page !== undefined))];
+      const look = await lookAt(
+        this.#sequelize,
+        asks.map((ask) => ask.viewer),
+        known,
+      );
+      const rest: Ask[] = [];
+      for (const [at, ask] of asks.entries()) {
+        const page = found[at];
+        if (
+          page &&
+          draftsIn(ask, look.drafters) === undefined &&
+          this.#kept.holds(keyOf(ask.list), page, look)
+        ) {
+          ask.resolve(answerFor(ask.viewer, page, look.voted));
+        } else rest.push(ask);
+      }
+      if (rest.length === 0) return;
+      const pages = await this.#pagesOf(rest, look.drafters);
+      const voted = await this.#votes(rest, pages);
+      for (const ask of rest) {
         const page = pages.get(ask);
         // Its page's query has failed, and it has been told.
         if (page) ask.resolve(answerFor(ask.viewer, page, voted));
       }
     } catch (error) {
+      this.#kept.forget(); // it may be another database that answers next
       for (const ask of asks) ask.reject(error);
     }
-  }
-
-  /** Those of the askers who have drafts: their lists are their own. */
-  async #withDrafts(asks: Ask[]): Promise<Set<number>> {
-    const rows = await this.#sequelize.query<{ owner_id: number }>(
-      'select distinct owner_id from posts where not published and owner_id = any($1)',
-      { type: QueryTypes.SELECT, bind: [[...new Set(asks.map((ask) => ask.viewer))]] },
-    );
-    return new Set(rows.map((row) => row.owner_id));
   }
 
   async #pagesOf(asks: Ask[], withDrafts: ReadonlySet<number>): Promise<Map<Ask, FeedPage>> {
     const same = new Map<string, Ask[]>();
     for (const ask of asks) {
-      const { limit, skip, search, sort, owner_id, published, cursor } = ask.list;
-      const draftsOf = draftsIn(ask, withDrafts) ?? 0;
-      const key = JSON.stringify([draftsOf, limit, skip, search, sort, owner_id, published, cursor]);
+      const key = `${draftsIn(ask, withDrafts) ?? ''} ${keyOf(ask.list)}`;
       const together = same.get(key);
       if (together) together.push(ask);
       else same.set(key, [ask]);
@@ -111,7 +128,9 @@ export class FeedReader {
         if (!ask) return;
         try {
           const draftsOf = draftsIn(ask, withDrafts);
+          const readAt = performance.now();
           const page = await readFeedPage(this.#sequelize, ask.list, ask.cursor, draftsOf);
+          if (draftsOf === undefined) this.#kept.keep(keyOf(ask.list), page, ask.list.sort, readAt);
           for (const each of together) pages.set(each, page);
         } catch (error) {
           for (const each of together) each.reject(error);
@@ -139,6 +158,11 @@ export class FeedReader {
     );
     return new Set(rows.map((row) => `${row.user_id}:${row.post_id}`));
   }
+}
+
+/** What two asks for the same published posts have in common. */
+function keyOf({ limit, skip, search, sort, owner_id, published, cursor }: ListPosts): string {
+  return JSON.stringify([limit, skip, search, sort, owner_id, published === false, cursor]);
 }
 
 /** Whose drafts a list may hold: only its asker's, and nobody's for one who has none, so that those ask alike. */

@@ -1,0 +1,131 @@
+import { QueryTypes, type Sequelize } from 'sequelize';
+import type { FeedPage } from './feed-page.ts';
+import type { Sort } from './schemas.ts';
+
+/** How long a page is kept in any case: what somebody changes by hand, past the service, is no event. Milliseconds. */
+const MAX_AGE = 1000;
+/** Pages that are kept, and the length of their text, at most. */
+const MAX_PAGES = 500;
+const MAX_LENGTH = 16 * 1024 * 1024;
+
+/** Tallies that have changed at most; beyond it every page is read anew. */
+const MOST_CHANGED = 200;
+
+/** What was found out about the database in one snapshot, before pages that were read earlier are given out again. */
+export interface Look {
+  epoch: string;
+  seq: number;
+  /** Whether every committed change has its number. */
+  quiet: boolean;
+  /** Posts whose tallies may have changed since the horizon. */
+  changed: ReadonlySet<number>;
+  /** Those of the viewers who have drafts: their lists are their own. */
+  drafters: ReadonlySet<number>;
+  /** Which of the viewers have voted for which of the posts: `user:post`. */
+  voted: ReadonlySet<string>;
+}
+
+interface Kept {
+  page: FeedPage;
+  sort: Sort;
+  readAt: number;
+  length: number;
+}
+
+/**
+ * Pages of published posts that were read a moment ago. None is given out on trust: each round of answers begins with a
+ * `look`, one small statement after all of its requests have come, and only a page that this proves unchanged counts. So
+ * a writer sees their own write at once, on whichever node, as if every page were read anew.
+ *
+ * The proof. A change of a published post puts an event into the outbox in its own transaction. If it committed after
+ * the page was read, its event is, at the look, either still there (`quiet` is false) or numbered, by a transaction that
+ * came later still, so that the head has moved. A tally carries the number of the transaction that changed it, which is
+ * not below the oldest that was running when the page was read, its `horizon`. Whether somebody has voted, and who has
+ * drafts, is asked anew each time.
+ */
+export class KeptPages {
+  /** Oldest first. */
+  readonly #pages = new Map<string, Kept>();
+  #length = 0;
+
+  /** A page that may still be right. */
+  find(key: string): FeedPage | undefined {
+    const kept = this.#pages.get(key);
+    if (!kept) return undefined;
+    if (performance.now() - kept.readAt < MAX_AGE) return kept.page;
+    this.#drop(key, kept);
+    return undefined;
+  }
+
+  /** Whether a look, begun after the page was found, proves that it is right. If not it is forgotten. */
+  holds(key: string, page: FeedPage, look: Look): boolean {
+    const kept = this.#pages.get(key);
+    if (kept?.page !== page) return false;
+    // Where posts stand by their votes, any vote may bring another one into the page.
+    const touched = kept.sort === 'new' ? page.ids.some((id) => look.changed.has(id)) : look.changed.size > 0;
+    const same = look.quiet && look.epoch === page.epoch && look.seq === page.seq;
+    if (same && !touched && look.changed.size < MOST_CHANGED) return true;
+    this.#drop(key, kept);
+    return false;
+  }
+
+  /** @param readAt before its statement was sent, by `performance.now()` */
+  keep(key: string, page: FeedPage, sort: Sort, readAt: number): void {
+    const old = this.#pages.get(key);
+    if (old) this.#drop(key, old);
+    const length = page.posts.reduce((sum, post) => sum + post.length, 0);
+    this.#pages.set(key, { page, sort, readAt, length });
+    this.#length += length;
+    for (const [oldest, kept] of this.#pages) {
+      if (this.#pages.size <= MAX_PAGES && this.#length <= MAX_LENGTH) break;
+      this.#drop(oldest, kept);
+    }
+  }
+
+  forget(): void {
+    this.#pages.clear();
+    this.#length = 0;
+  }
+
+  #drop(key: string, kept: Kept): void {
+    if (this.#pages.delete(key)) this.#length -= kept.length;
+  }
+}
+
+/** Looks at what the viewers are about to see of these pages. One statement, and so one snapshot. */
+export async function lookAt(
+  sequelize: Sequelize,
+  viewers: readonly number[],
+  pages: readonly FeedPage[],
+): Promise<Look> {
+  const since = pages.map((page) => BigInt(page.horizon)).reduce((a, b) => (a < b ? a : b), NEVER);
+  const posts = [...new Set(pages.flatMap((page) => page.ids))];
+  const [row] = await sequelize.query<{
+    epoch: string;
+    seq: number;
+    quiet: boolean;
+    changed: (number | string)[];
+    drafters: (number | string)[];
+    voted: string[];
+  }>(
+    `select h.epoch, h.seq, not exists (select from outbox) as quiet,
+       array(select t.post_id from post_tallies t where t.xid >= $1::xid8 order by t.xid limit ${MOST_CHANGED}) as changed,
+       array(select distinct p.owner_id from posts p where not p.published and p.owner_id = any($2::bigint[])) as drafters,
+       array(select v.user_id || ':' || v.post_id from votes v
+             where v.user_id = any($2::bigint[]) and v.post_id = any($3::bigint[])) as voted
+     from feed_head h`,
+    { type: QueryTypes.SELECT, bind: [String(since), [...new Set(viewers)], posts] },
+  );
+  if (!row) throw new Error('feed_head has no row');
+  return {
+    epoch: row.epoch,
+    seq: row.seq,
+    quiet: row.quiet,
+    changed: new Set(row.changed.map(Number)),
+    drafters: new Set(row.drafters.map(Number)),
+    voted: new Set(row.voted),
+  };
+}
+
+/** A transaction number that no database reaches. */
+const NEVER = 18_446_744_073_709_551_615n;
