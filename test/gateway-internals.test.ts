@@ -1,3 +1,6 @@
+import type { EventEmitter } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import * as ws from 'ws';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
@@ -73,6 +76,34 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
     connection().subscriber.write({ ...encodeMessage('feed:head', { seq: 98 }), frame: undefined });
     await until('the frame', () => client.frames.includes('42["feed:head",{"seq":98}]'));
     client.terminate();
+  });
+
+  it('lets go of the request that a connection came with, and of what hangs on it', async () => {
+    const client = await RawClient.join(world.url, { token: alice.token, feed: 'off' });
+    const [socket] = world.server.service.gateway.io.of('/').sockets.values();
+    const request = new WeakRef(socket!.request);
+    expect(request.deref(), 'the request, while the handshake is kept').to.be.an('object');
+    const conn = socket!.conn as unknown as {
+      request: unknown;
+      transport: { socket: EventEmitter & { _socket: EventEmitter } };
+    };
+    await until('it is slimmed', () => conn.request === undefined);
+    const { socket: webSocket } = conn.transport;
+    expect(webSocket.listeners('error').map(({ name }) => name)).to.not.include('onUpgradeError');
+    expect(webSocket._socket.listeners('close').map(({ name }) => name)).to.deep.equal(['socketOnClose']);
+    expect(socket!.handshake).to.deep.include({ auth: {}, headers: {}, query: {}, url: '' });
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    await until('it is collected', () => {
+      collectGarbage();
+      return request.deref() === undefined;
+    });
+    // It is as alive as before, and its end is noticed.
+    connection().subscriber.write(encodeMessage('feed:head', { seq: 97 }));
+    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":97}]'));
+    client.terminate();
+    await until('the socket to be forgotten', () => world.server.service.gateway.size === 0);
+    expect(world.server.service.gateway.io.of('/').sockets.size).to.equal(0);
   });
 
   it('what a client has not read is seen in bytes, in whichever queue it waits', async () => {

@@ -1,10 +1,10 @@
-import type { FeedMode, ResetReason, SessionCloseCode, Tally } from '../events.ts';
+import type { FeedMode, ResetReason, Tally } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { type Encoded, encodeEntry, encodeMessage, Run } from './encoding.ts';
-import type { Subscriber } from './subscriber.ts';
+import type { EndSubscriber, Subscriber } from './subscriber.ts';
 
 /** Beyond this a socket is fed no further until it has read: it falls out of the live room and catches up later. Bytes. */
 const SOFT_MARK = 64 * 1024;
@@ -43,8 +43,7 @@ export interface DeliveryOptions {
   missedTallies: (after: number) => Promise<Tally[]>;
   metrics: Metrics;
   log: Logger;
-  /** Ends a socket with a coded reason. */
-  end: (subscriber: Subscriber, code: SessionCloseCode, detail: string) => void;
+  end: EndSubscriber;
 }
 
 /**
@@ -134,7 +133,7 @@ export class Delivery {
     this.#counting.delete(subscriber);
     this.#allTallies.delete(subscriber);
     this.#held.delete(subscriber);
-    this.untrack(subscriber, [...subscriber.tracked]);
+    this.untrack(subscriber, [...(subscriber.tracked ?? [])]);
   }
 
   /** Changes what a socket hears. Events between two modes are its own affair; it goes on from the seq returned. */
@@ -160,8 +159,9 @@ export class Delivery {
   }
 
   track(subscriber: Subscriber, postIds: readonly number[]): void {
+    const tracked = (subscriber.tracked ??= new Set());
     for (const postId of postIds) {
-      subscriber.tracked.add(postId);
+      tracked.add(postId);
       const trackers = this.#trackers.get(postId);
       if (trackers) trackers.add(subscriber);
       else this.#trackers.set(postId, new Set([subscriber]));
@@ -170,7 +170,7 @@ export class Delivery {
 
   untrack(subscriber: Subscriber, postIds: readonly number[]): void {
     for (const postId of postIds) {
-      subscriber.tracked.delete(postId);
+      subscriber.tracked?.delete(postId);
       const trackers = this.#trackers.get(postId);
       trackers?.delete(subscriber);
       if (trackers?.size === 0) this.#trackers.delete(postId);
@@ -436,7 +436,7 @@ export class Delivery {
       encodeMessage('ready', {
         epoch: this.#feed.epoch,
         seq: subscriber.seq,
-        user_id: subscriber.connection.identity.id,
+        user_id: subscriber.identity.id,
         outcome,
         ...(reason === undefined ? {} : { reason }),
       }),

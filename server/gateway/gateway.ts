@@ -1,6 +1,6 @@
 import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import { Server, type Socket } from 'socket.io';
-import type { Connection, Connections } from '../auth/connections.ts';
+import type { Connections } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
 import { AppError, invalid } from '../errors.ts';
 import type { ClientToServer, ServerToClient, SessionCloseCode, Tally } from '../events.ts';
@@ -11,9 +11,10 @@ import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
-import { answerRequests, MAX_FAULTS } from './requests.ts';
+import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth } from './schemas.ts';
-import { type EngineConnection, Subscriber } from './subscriber.ts';
+import { slim } from './slimming.ts';
+import { type EngineConnection, type FeedSocket, Subscriber } from './subscriber.ts';
 
 export interface GatewayOptions {
   http: HttpServer;
@@ -56,14 +57,30 @@ const MAX_PACKETS = 1000;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
 
+/** How often those who have come are relieved of what only coming needed. Milliseconds. */
+const SLIMMING = 1000;
+
+/** What an Engine.IO connection has done here. */
+interface Visit {
+  /** How often it was refused; `Infinity` while it asks and once it is in. */
+  attempts: number;
+  /** Packets that it may still send within the second that began then; milliseconds since 1970. */
+  left: number;
+  since: number;
+  subscriber: Subscriber | undefined;
+}
+
 /** The Socket.IO side of the service: who may connect, and what becomes of a connection. */
 export class Gateway {
   readonly io: Server<ClientToServer, ServerToClient>;
   readonly #options: GatewayOptions;
   readonly #delivery: Delivery;
-  readonly #subscribers = new Map<Connection, Subscriber>();
-  /** Engine.IO connections that have asked to connect: `Infinity` for one that is or will be, else how often it was refused. */
-  readonly #attempts = new WeakMap<object, number>();
+  readonly #requestOptions: RequestOptions;
+  readonly #subscribers = new Set<Subscriber>();
+  readonly #visits = new WeakMap<object, Visit>();
+  /** Sockets that have been let in since the last slimming, and its timer. */
+  #arrivals: FeedSocket[] = [];
+  #slimming: NodeJS.Timeout | undefined;
   #draining = false;
 
   constructor(options: GatewayOptions) {
@@ -94,18 +111,25 @@ export class Gateway {
       log: options.log,
       end: (subscriber, code, detail) => this.#end(subscriber, code, detail),
     });
+    this.#requestOptions = { ...options, delivery: this.#delivery };
     options.feed.on('epoch', () => {
-      for (const subscriber of [...this.#subscribers.values()]) {
+      for (const subscriber of [...this.#subscribers]) {
         this.#end(subscriber, 'reset', 'The numbering of the feed has changed. Connect again.');
       }
     });
-    // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
+    // One listener each for all connections: a closure each would be memory.
+    const count = (conn: EngineConnection) => this.#countPacket(conn);
+    const leave = (conn: EngineConnection) => this.#left(conn);
+    function onPacket(this: EngineConnection): void {
+      count(this);
+    }
+    function onClose(this: EngineConnection): void {
+      leave(this);
+    }
     this.io.engine.on('connection', (conn: EngineConnection) => {
-      conn.once('close', () => {
-        const { transport } = conn;
-        setTimeout(() => transport.socket?.terminate?.(), LAST_WORDS).unref();
-      });
-      this.#countPackets(conn);
+      this.#visits.set(conn, { attempts: 0, left: MAX_PACKETS, since: 0, subscriber: undefined });
+      conn.on('packet', onPacket);
+      conn.on('close', onClose);
     });
     this.io.use((socket, next) => void this.#admit(socket, next));
     this.io.on('connection', (socket) => this.#welcome(socket));
@@ -113,6 +137,9 @@ export class Gateway {
 
   start(): void {
     this.#delivery.start();
+    this.#slimming = setInterval(() => {
+      for (const socket of this.#arrivals.splice(0)) slim(socket);
+    }, SLIMMING);
   }
 
   get size(): number {
@@ -131,7 +158,7 @@ export class Gateway {
   /** Says `draining` to every client, spread over some time so that they do not all come back at once. Milliseconds. */
   async drain(spread: number): Promise<void> {
     this.refuseNew();
-    const all = [...this.#subscribers.values()];
+    const all = [...this.#subscribers];
     const began = Date.now();
     for (const [at, subscriber] of all.entries()) {
       const due = began + (spread * at) / all.length;
@@ -143,7 +170,8 @@ export class Gateway {
 
   async close(): Promise<void> {
     this.#delivery.stop();
-    for (const subscriber of [...this.#subscribers.values()]) subscriber.terminate();
+    clearInterval(this.#slimming);
+    for (const subscriber of [...this.#subscribers]) subscriber.terminate();
     this.io.engine.close();
     await this.io.close();
   }
@@ -169,34 +197,41 @@ export class Gateway {
   }
 
   /** Also what is no request costs something: acknowledgements of nothing, other namespaces, binary parts. */
-  #countPackets(conn: EngineConnection): void {
-    let left = MAX_PACKETS;
-    let since = Date.now();
-    conn.on('packet', () => {
-      const now = Date.now();
-      if (now - since >= 1000) {
-        left = MAX_PACKETS;
-        since = now;
-      }
-      left -= 1;
-      if (left >= 0) return;
-      this.#options.metrics.sessionsClosed.inc({ code: 'flooding' });
-      conn.close(true);
-    });
+  #countPacket(conn: EngineConnection): void {
+    const visit = this.#visits.get(conn);
+    if (!visit) return;
+    const now = Date.now();
+    if (now - visit.since >= 1000) {
+      visit.left = MAX_PACKETS;
+      visit.since = now;
+    }
+    visit.left -= 1;
+    if (visit.left >= 0) return;
+    this.#options.metrics.sessionsClosed.inc({ code: 'flooding' });
+    conn.close(true);
+  }
+
+  #left(conn: EngineConnection): void {
+    const subscriber = this.#visits.get(conn)?.subscriber;
+    if (subscriber) this.#forget(subscriber);
+    // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
+    const { transport } = conn;
+    setTimeout(() => transport.socket?.terminate?.(), LAST_WORDS).unref();
   }
 
   async #admit(socket: Socket<ClientToServer, ServerToClient>, next: (error?: Error) => void): Promise<void> {
     // A hundred CONNECT packets on one WebSocket would make a hundred sockets and a hundred copies of each event.
-    const attempts = this.#attempts.get(socket.conn) ?? 0;
-    if (attempts >= MAX_ATTEMPTS) {
+    const visit = this.#visits.get(socket.conn);
+    const attempts = visit?.attempts ?? Infinity;
+    if (!visit || attempts >= MAX_ATTEMPTS) {
       this.#options.metrics.handshakesRefused.inc({ reason: 'second_connect' });
       socket.conn.close();
       // Socket.IO keeps a socket until its middleware has answered.
       next(new Error('One connection has one socket.'));
       return;
     }
-    this.#attempts.set(socket.conn, Infinity);
-    let connection: Connection | undefined;
+    visit.attempts = Infinity;
+    let subscriber: Subscriber | undefined;
     try {
       const auth = this.#readAuth(socket.handshake.auth);
       const identity = this.#options.verify(auth.token);
@@ -206,13 +241,17 @@ export class Gateway {
         });
       }
       // Known before its session is looked up, so that a revocation cannot slip in between.
-      connection = this.#openConnection(socket, identity, auth);
+      subscriber = new Subscriber(socket, identity, auth, (...reason) => this.#end(...reason));
+      this.#subscribers.add(subscriber);
+      this.#options.connections.add(subscriber);
+      visit.subscriber = subscriber;
       await this.#options.requireSession(identity);
-      if (!this.#subscribers.has(connection)) throw new AppError('unauthorized', 'The session has ended.');
+      if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
+      socket.data = subscriber;
       next();
     } catch (error) {
-      if (connection) this.#forget(connection);
-      this.#attempts.set(socket.conn, attempts + 1);
+      if (subscriber) this.#forget(subscriber);
+      visit.attempts = attempts + 1;
       next(this.#connectError(error));
     }
   }
@@ -237,31 +276,6 @@ export class Gateway {
     return Object.assign(new Error(problem.detail), { data: problem });
   }
 
-  #openConnection(
-    socket: Socket<ClientToServer, ServerToClient>,
-    identity: Identity,
-    auth: Auth,
-  ): Connection {
-    const connection: Connection = {
-      identity,
-      end: (code, detail) => {
-        const subscriber = this.#subscribers.get(connection);
-        if (subscriber) this.#end(subscriber, code, detail);
-      },
-      expiring: (expiresAt) => {
-        this.#subscribers
-          .get(connection)
-          ?.write(encodeMessage('session:expiring', { expires_at: new Date(expiresAt).toISOString() }));
-      },
-    };
-    const subscriber = new Subscriber(socket, connection, auth.feed, auth.tallies);
-    this.#subscribers.set(connection, subscriber);
-    this.#options.connections.add(connection);
-    socket.data = subscriber;
-    socket.conn.once('close', () => this.#forget(connection));
-    return connection;
-  }
-
   #welcome(socket: Socket<ClientToServer, ServerToClient>): void {
     const subscriber = socket.data as Subscriber;
     if (subscriber.ended) {
@@ -270,27 +284,17 @@ export class Gateway {
       return;
     }
     this.#options.metrics.connections.set(this.#subscribers.size);
-    socket.once('disconnect', () => {
-      this.#forget(subscriber.connection);
-      // One connection has one socket: without it, it would stand unauthenticated.
-      subscriber.close();
-    });
-    answerRequests(subscriber, {
-      ...this.#options,
-      delivery: this.#delivery,
-      end: (code, detail) => this.#end(subscriber, code, detail),
-    });
+    socket.on('disconnect', whenDisconnected);
+    answerRequests(subscriber, this.#requestOptions);
     const { after, epoch } = socket.handshake.auth as Auth;
-    forgetHandshake(socket);
+    this.#arrivals.push(socket);
     this.#delivery.admit(subscriber, after, epoch);
   }
 
-  #forget(connection: Connection): void {
-    const subscriber = this.#subscribers.get(connection);
-    this.#options.connections.remove(connection);
-    if (!subscriber) return;
+  #forget(subscriber: Subscriber): void {
+    this.#options.connections.remove(subscriber);
+    if (!this.#subscribers.delete(subscriber)) return;
     this.#delivery.remove(subscriber);
-    this.#subscribers.delete(connection);
     this.#options.metrics.connections.set(this.#subscribers.size);
   }
 
@@ -299,7 +303,7 @@ export class Gateway {
     if (subscriber.ended) return;
     // During the handshake the refusal itself says why.
     if (subscriber.socket.connected) subscriber.write(encodeMessage('session:closed', { code, detail }));
-    this.#forget(subscriber.connection);
+    this.#forget(subscriber);
     this.#options.metrics.sessionsClosed.inc({ code });
     if (code === 'slow_consumer') {
       // It does not read: its last words would wait as long as the rest.
@@ -313,15 +317,7 @@ export class Gateway {
   }
 }
 
-/** What is kept of a handshake once it is over. */
-const nothing = Object.freeze({});
-
-/**
- * Drops the HTTP request that a connection came with, which Engine.IO and Socket.IO keep for as long as it stands. A
- * long-polling session still needs its own.
- */
-function forgetHandshake(socket: Socket<ClientToServer, ServerToClient>): void {
-  const conn = socket.conn as unknown as { request?: unknown; transport: { name: string } };
-  if (conn.transport.name === 'websocket') conn.request = undefined;
-  Object.assign(socket.handshake, { headers: nothing, query: nothing, auth: nothing });
+/** One connection has one socket: without it, it would stand unauthenticated. Its end is what makes it forgotten. */
+function whenDisconnected(this: FeedSocket): void {
+  (this.data as Subscriber).close();
 }

@@ -2,7 +2,7 @@ import type Joi from 'joi';
 import type { Identity } from '../auth/identity.ts';
 import type { Connection, Connections } from '../auth/connections.ts';
 import { AppError, invalid } from '../errors.ts';
-import type { SessionCloseCode, Tally } from '../events.ts';
+import type { Tally } from '../events.ts';
 import { check, type Infer } from '../http/schema.ts';
 import type { Logger } from '../logger.ts';
 import type { Delivery } from './delivery.ts';
@@ -17,7 +17,6 @@ export interface RequestOptions {
   requireSession: (identity: Identity) => Promise<void>;
   talliesOf: (userId: number, postIds: readonly number[]) => Promise<Tally[]>;
   onCodedError: (error: unknown) => AppError | undefined;
-  end: (code: SessionCloseCode, detail: string) => void;
 }
 
 /** Requests of one socket: so many at once, and so many a second from then on. */
@@ -45,8 +44,8 @@ function request<S extends Joi.AnySchema>(schema: S, handle: Request<S>['handle'
 /** Every message that a client may send. The socket document is read off it. */
 export const requests: Record<string, Request> = {
   track: request(schemas.track, async (subscriber, { post_ids }, { delivery, talliesOf }) => {
-    const added = [...new Set(post_ids)].filter((id) => !subscriber.tracked.has(id)).length;
-    if (subscriber.tracked.size + added > MAX_TRACKED) {
+    const added = [...new Set(post_ids)].filter((id) => !subscriber.tracked?.has(id)).length;
+    if ((subscriber.tracked?.size ?? 0) + added > MAX_TRACKED) {
       throw new AppError(
         'too_many_requests',
         `A connection tracks at most ${MAX_TRACKED} posts. Untrack some.`,
@@ -54,11 +53,11 @@ export const requests: Record<string, Request> = {
     }
     // Tracked before they are read, so that no change between the two is missed: `rev` tells which is newer.
     delivery.track(subscriber, post_ids);
-    return { tallies: await talliesOf(subscriber.connection.identity.id, post_ids) };
+    return { tallies: await talliesOf(subscriber.identity.id, post_ids) };
   }),
   untrack: request(schemas.untrack, (subscriber, { post_ids }, { delivery }) => {
     delivery.untrack(subscriber, post_ids);
-    return { tracked: subscriber.tracked.size };
+    return { tracked: subscriber.tracked?.size ?? 0 };
   }),
   'feed:mode': request(schemas.feedMode, (subscriber, { mode }, { delivery }) => ({
     mode,
@@ -67,9 +66,8 @@ export const requests: Record<string, Request> = {
   'auth:renew': request(
     schemas.renew,
     async (subscriber, { token }, { connections, verify, requireSession }) => {
-      const { connection } = subscriber;
       const identity = verify(token);
-      if (identity.id !== connection.identity.id) {
+      if (identity.id !== subscriber.identity.id) {
         throw new AppError('forbidden', 'A connection cannot change its user.');
       }
       // Known under its new session before that is looked up, so that a revocation cannot slip in between.
@@ -82,9 +80,9 @@ export const requests: Record<string, Request> = {
         connections.remove(candidate);
       }
       if (ended || subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
-      connections.remove(connection);
-      connection.identity = identity;
-      connections.add(connection);
+      connections.remove(subscriber);
+      subscriber.identity = identity;
+      connections.add(subscriber);
       return { expires_at: new Date(identity.expiresAt).toISOString() };
     },
   ),
@@ -132,7 +130,7 @@ function answer(
   bucket.at = now;
   if (bucket.tokens < 1) {
     bucket.refused += 1;
-    if (bucket.refused > FLOOD) options.end('flooding', 'Too many messages.');
+    if (bucket.refused > FLOOD) subscriber.end('flooding', 'Too many messages.');
     throw new AppError('too_many_requests', `A connection may send ${PER_SECOND} messages a second.`, {
       headers: { 'Retry-After': '1' },
     });
@@ -140,7 +138,7 @@ function answer(
   bucket.tokens -= 1;
   if (options.delivery.isFull(subscriber)) {
     // It asks and does not read the answers.
-    options.end('slow_consumer', 'The connection does not read its answers.');
+    subscriber.end('slow_consumer', 'The connection does not read its answers.');
     throw new AppError('too_many_requests', 'The connection does not read its answers.');
   }
   const known = Object.hasOwn(requests, name) ? requests[name] : undefined;

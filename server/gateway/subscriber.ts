@@ -1,7 +1,15 @@
 import type { Socket } from 'socket.io';
 import type { Connection } from '../auth/connections.ts';
-import type { ClientToServer, FeedMode, ServerToClient, Tally, TallyMode } from '../events.ts';
-import type { Encoded, Run } from './encoding.ts';
+import type { Identity } from '../auth/identity.ts';
+import type {
+  ClientToServer,
+  FeedMode,
+  ServerToClient,
+  SessionCloseCode,
+  Tally,
+  TallyMode,
+} from '../events.ts';
+import { type Encoded, encodeMessage, type Run } from './encoding.ts';
 
 export type FeedSocket = Socket<ClientToServer, ServerToClient>;
 
@@ -21,23 +29,26 @@ export interface EngineConnection {
   };
   write(data: string, options: object): unknown;
   close(discard?: boolean): unknown;
-  on(event: 'packet', listener: () => void): unknown;
-  once(event: 'close', listener: () => void): unknown;
+  on(event: 'packet' | 'close', listener: (this: EngineConnection) => void): unknown;
 }
 
 /** The `readyState` of a WebSocket that may be written to. */
 const OPEN = 1;
 
-/** One socket of this node and what it wants to hear. */
-export class Subscriber {
+/** Ends a socket with a coded reason. */
+export type EndSubscriber = (subscriber: Subscriber, code: SessionCloseCode, detail: string) => void;
+
+/** One socket of this node, whose it is, and what it wants to hear. */
+export class Subscriber implements Connection {
   readonly socket: FeedSocket;
-  readonly connection: Connection;
+  identity: Identity;
+  noticeAt = Infinity;
   feed: FeedMode;
   tallies: TallyMode;
   /** Events up to here have been handed to the socket, or are its own affair. */
   seq = 0;
   /** Posts whose tallies it wants, in mode `tracked`. */
-  readonly tracked = new Set<number>();
+  tracked: Set<number> | undefined;
   /** Tallies held back while the socket was slow: the newest of each post. */
   heldTallies: Map<number, Tally> | undefined;
   /** In mode `count`: events since the last message about them. */
@@ -53,16 +64,31 @@ export class Subscriber {
   /** Since when more waits for it than it may leave unread; in milliseconds since 1970. */
   slowSince: number | undefined;
   ended = false;
+  readonly #end: EndSubscriber;
 
-  constructor(socket: FeedSocket, connection: Connection, feed: FeedMode, tallies: TallyMode) {
+  constructor(
+    socket: FeedSocket,
+    identity: Identity,
+    { feed, tallies }: { feed: FeedMode; tallies: TallyMode },
+    end: EndSubscriber,
+  ) {
     this.socket = socket;
-    this.connection = connection;
+    this.identity = identity;
     this.feed = feed;
     this.tallies = tallies;
+    this.#end = end;
   }
 
   get #engine(): EngineConnection {
     return this.socket.conn as unknown as EngineConnection;
+  }
+
+  end(code: SessionCloseCode, detail: string): void {
+    this.#end(this, code, detail);
+  }
+
+  expiring(expiresAt: number): void {
+    this.write(encodeMessage('session:expiring', { expires_at: new Date(expiresAt).toISOString() }));
   }
 
   /** Whether the transport still stands. */

@@ -1,0 +1,71 @@
+import type { FeedSocket } from './subscriber.ts';
+
+type Listener = (...args: unknown[]) => void;
+
+interface Emitter {
+  rawListeners(event: string): unknown[];
+  removeListener(event: string, listener: Listener): unknown;
+}
+
+/** What of Socket.IO, Engine.IO and ws holds on to more than a standing connection needs; test/gateway-internals pins it. */
+interface Insides {
+  conn: {
+    request?: unknown;
+    writeBuffer: unknown[];
+    packetsFn?: unknown[];
+    sentCallbackFn?: unknown[];
+    cleanupFn?: unknown[];
+    transport: { name: string; socket?: Emitter & { _socket?: Emitter } };
+  };
+  handshake: object;
+  adapter: { delAll(id: string): unknown };
+  fns?: unknown[];
+  acks?: Map<number, unknown>;
+  _anyListeners?: unknown[];
+}
+
+/** What is kept of a handshake once it is over. */
+const nothing = Object.freeze({});
+/** In place of a map per socket: the server asks no client for an acknowledgement. */
+const noAcknowledgements = new Map<number, unknown>();
+
+/**
+ * Lets go of what a connection needed to come about and no more: the HTTP request and all that Engine.IO hangs on it, the
+ * listeners for an upgrade that has happened, arrays that have room for sixteen and hold one, and the rooms of Socket.IO's
+ * adapter, in which nobody looks for a socket here. Of 13 kB of JavaScript objects per connection that is a third. Each
+ * step stands alone: what another version of these libraries no longer has is left alone.
+ */
+export function slim(socket: FeedSocket): void {
+  const insides = socket as unknown as Insides;
+  const { conn } = insides;
+  Object.assign(insides.handshake, { headers: nothing, query: nothing, auth: nothing, time: '', url: '' });
+  insides.adapter.delAll(socket.id);
+  if (insides.acks?.size === 0) insides.acks = noAcknowledgements;
+  for (const key of ['fns', '_anyListeners'] as const) insides[key] &&= exactly(insides[key]);
+  for (const key of ['packetsFn', 'sentCallbackFn', 'cleanupFn'] as const) conn[key] &&= exactly(conn[key]);
+  if (conn.writeBuffer.length === 0) conn.writeBuffer = [];
+  // A long-polling session still needs its request.
+  if (conn.transport.name !== 'websocket') return;
+  conn.request = undefined;
+  const webSocket = conn.transport.socket;
+  if (!webSocket) return;
+  remove(webSocket, 'error', (listener) => listener.name === 'onUpgradeError');
+  // Engine.IO's stand-in for a response waits for the end of the connection, with its request.
+  if (webSocket._socket) remove(webSocket._socket, 'close', (listener, once) => once && listener.name === '');
+}
+
+/** The same array without room for more. */
+function exactly(array: unknown[]): unknown[] {
+  return array.slice();
+}
+
+function remove(
+  emitter: Emitter,
+  event: string,
+  which: (listener: Listener, once: boolean) => boolean,
+): void {
+  for (const raw of emitter.rawListeners(event) as (Listener & { listener?: Listener })[]) {
+    const listener = raw.listener ?? raw;
+    if (which(listener, raw.listener !== undefined)) emitter.removeListener(event, listener);
+  }
+}
