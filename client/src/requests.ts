@@ -1,3 +1,4 @@
+import { DeadlineExceeded, withDeadline } from './deadline.ts';
 import { delay, jittered } from './delay.ts';
 import type { Problem } from './contract.ts';
 import { TidingsError } from './tidings-error.ts';
@@ -72,20 +73,24 @@ export class Requests {
     for (const [name, value] of Object.entries(request.headers ?? {})) {
       if (value !== undefined) headers.set(name, value);
     }
-    const deadline = AbortSignal.timeout(timeout);
     let response: Response;
     let text: string;
     try {
-      response = await this.#fetch(this.#base + request.path + queryString(request.query), {
-        method,
-        headers,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+      [response, text] = await withDeadline(timeout, signal, async (either) => {
+        const answered = await this.#fetch(this.#base + request.path + queryString(request.query), {
+          method,
+          headers,
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+          signal: either,
+        });
+        return [answered, await answered.text()];
       });
-      text = await response.text();
     } catch (cause) {
       if (signal?.aborted) throw new TidingsError('aborted', 'The request was given up.', { cause });
-      const said = deadline.aborted ? 'The server did not answer in time.' : 'The server cannot be reached.';
+      const said =
+        cause instanceof DeadlineExceeded
+          ? 'The server did not answer in time.'
+          : 'The server cannot be reached.';
       throw new TidingsError('network', said, { cause });
     }
     if (!response.ok) throw refusal(response, text);

@@ -1,3 +1,4 @@
+import { withDeadline } from '../../client/src/deadline.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -191,7 +192,9 @@ class HealthChecks {
 
   async #look(node: ClusterNode): Promise<void> {
     try {
-      await fetch(`${node.process.url}/healthz`, { signal: AbortSignal.timeout(LOOK_PATIENCE) });
+      await withDeadline(LOOK_PATIENCE, undefined, (signal) =>
+        fetch(`${node.process.url}/healthz`, { signal }),
+      );
       this.#failing.delete(node);
     } catch {
       this.#failing.add(node);

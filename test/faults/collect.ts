@@ -1,3 +1,4 @@
+import { withDeadline } from '../../client/src/deadline.ts';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { PostView } from '../../server/events.ts';
 import type { Cluster } from './cluster.ts';
@@ -102,10 +103,10 @@ async function talliesOverRest(
   const tallies = new Map<number, { votes: number; rev: number }>();
   let next: string | undefined = '/posts?limit=100';
   while (next !== undefined) {
-    const response: Response = await fetch(url + next, {
-      headers: { authorization: `Bearer ${token}` },
-      signal: AbortSignal.timeout(10_000),
-    });
+    const path: string = next;
+    const response: Response = await withDeadline(10_000, undefined, (signal) =>
+      fetch(url + path, { headers: { authorization: `Bearer ${token}` }, signal }),
+    );
     if (response.status !== 200) throw new Error(`GET ${next} was answered with ${response.status}`);
     for (const { id, votes, rev } of (await response.json()) as PostView[]) tallies.set(id, { votes, rev });
     next = /<([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];

@@ -65,7 +65,7 @@ const redisFault =
     const { latency } = during;
     return [
       { what: 'clients disconnected', seen: during.disturbed.length, bound: 0 },
-      { what: 'p99 from answer to delivery, ms', seen: latency, bound: 1500 },
+      figureOf('p99 from answer to delivery, ms', latency, 1500),
       { what: 'memory of a node grows, MiB', seen: growth(memory, await memoryOf(cluster)), bound: 32 },
     ];
   };

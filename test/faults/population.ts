@@ -1,3 +1,4 @@
+import { withDeadline } from '../../client/src/deadline.ts';
 import { signUp, type TestUser } from '../support/world.ts';
 import { AccessTokens } from '../../server/auth/tokens.ts';
 import { until } from '../support/waiting.ts';
@@ -101,11 +102,13 @@ export class Population {
     }
     await new Promise((resolve) => setTimeout(resolve, lifetime));
     for (const node of this.#cluster.nodes) {
-      const answer = await fetch(`${node.process.url}/logout`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${user.token}` },
-        signal: AbortSignal.timeout(4000),
-      }).catch(() => undefined);
+      const answer = await withDeadline(4000, undefined, (signal) =>
+        fetch(`${node.process.url}/logout`, {
+          method: 'POST',
+          headers: { authorization: `Bearer ${user.token}` },
+          signal,
+        }),
+      ).catch(() => undefined);
       if (answer?.status !== 204 && answer?.status !== 401) continue;
       client.history.endOfSession = Date.now();
       return;

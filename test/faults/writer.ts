@@ -1,3 +1,4 @@
+import { withDeadline } from '../../client/src/deadline.ts';
 import type { FeedEventName, PostView, Tally } from '../../server/events.ts';
 import type { Outcome, Operation, Write } from './history.ts';
 import type { Random } from './random.ts';
@@ -211,18 +212,20 @@ export class Writer {
   async #send({ method, path, body, headers }: Request): Promise<Answer> {
     const { urls, token, random, recorder } = this.#options;
     try {
-      const response = await fetch(random.pick(urls()) + path, {
-        method,
-        headers: {
-          authorization: `Bearer ${token}`,
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...headers,
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.timeout(PATIENCE),
+      const [response, answered] = await withDeadline(PATIENCE, undefined, async (signal) => {
+        const got = await fetch(random.pick(urls()) + path, {
+          method,
+          headers: {
+            authorization: `Bearer ${token}`,
+            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...headers,
+          },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+          signal,
+        });
+        return [got, await got.text()] as const;
       });
       const { status } = response;
-      const answered = await response.text();
       if (status === 503 && !response.headers.has('retry-after')) recorder.hintless += 1;
       return {
         status,

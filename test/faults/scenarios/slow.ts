@@ -27,7 +27,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     const { token, id } = people.listener;
     people.write();
     await pause(5000);
-    const calm = new Window(people, Date.now() - 4000, Date.now()).latency;
+    const calm = new Window(people, Date.now() - 4000, Date.now()).latency.took;
     const memory = await process.memory();
     const join = (reads: RawClientOptions['reads'], count: number) => {
       for (let at = 0; at < count; at += 1) {
@@ -58,7 +58,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
       if (sluggards.every((client) => !client.open)) break;
     }
     await flood;
-    const strained = new Window(people, began, Date.now()).latency;
+    const strained = new Window(people, began, Date.now()).latency.took;
     const left = sluggards.filter((client) => client.open).length;
     for (const client of sluggards) {
       if (client.seq !== undefined && client.epoch !== undefined)

@@ -1,0 +1,37 @@
+/** What an act that took too long is rejected with. */
+export class DeadlineExceeded extends Error {}
+
+/**
+ * Gives an act so many milliseconds, whether or not it heeds the signal that it is handed. `fetch` of Node does not always: a
+ * body that is being read when it is aborted stays pending for ever (nodejs/node#56917), and the signal itself may be
+ * collected before its time (nodejs/undici#3644).
+ *
+ * @param signal what else aborts it
+ * @throws {DeadlineExceeded} when the time is over
+ */
+export async function withDeadline<T>(
+  milliseconds: number,
+  signal: AbortSignal | undefined,
+  act: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  let abort = (): void => undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const end = new Promise<never>((_resolve, reject) => {
+    const endWith = (reason: unknown) => {
+      controller.abort(reason);
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever the caller aborted with
+      reject(reason);
+    };
+    abort = () => endWith(signal?.reason);
+    timer = setTimeout(() => endWith(new DeadlineExceeded(`Not within ${milliseconds} ms.`)), milliseconds);
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([act(controller.signal), end]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+  }
+}
