@@ -24,6 +24,8 @@ export interface Config {
   corsOrigins: string[];
   trustProxy: boolean | number | string;
   rateLimits: boolean;
+  /** Wrong passwords that one account is offered in a quarter of an hour. */
+  loginFailures: number;
   eventRetention: number;
   tallyWindow: number;
   maxConnections: number;
@@ -118,6 +120,7 @@ const variables = {
     )
     .default('false'),
   RATE_LIMITS: Joi.string().valid('on', 'off').default('on'),
+  LOGIN_FAILURES: Joi.number().integer().min(3).max(1000).default(20),
   EVENT_RETENTION: duration('7d', '1m', '3650d'),
   TALLY_WINDOW: duration('100ms', '10ms', '10s'),
   MAX_CONNECTIONS: Joi.number().integer().min(1).default(18_000),
@@ -140,6 +143,7 @@ interface Environment {
   CORS_ORIGINS: string[];
   TRUST_PROXY: string;
   RATE_LIMITS: 'on' | 'off';
+  LOGIN_FAILURES: number;
   EVENT_RETENTION: number;
   TALLY_WINDOW: number;
   MAX_CONNECTIONS: number;
@@ -185,6 +189,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     corsOrigins: origins,
     trustProxy: parseTrustProxy(value.TRUST_PROXY),
     rateLimits: value.RATE_LIMITS === 'on',
+    loginFailures: value.LOGIN_FAILURES,
     eventRetention: value.EVENT_RETENTION,
     tallyWindow: value.TALLY_WINDOW,
     maxConnections: value.MAX_CONNECTIONS,

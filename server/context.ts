@@ -22,6 +22,8 @@ import { Gateway } from './gateway/gateway.ts';
 import { toAppError } from './http/errors.ts';
 import type { HealthCheck } from './http/health.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
+import { SharedCounts } from './http/counter.ts';
+import { GuessLimit } from './http/guess-limit.ts';
 import { type RateLimit, RateLimits } from './http/rate-limits.ts';
 import type { Logger } from './logger.ts';
 import { onAppended } from './outbox/append.ts';
@@ -40,6 +42,7 @@ export interface Context {
   db: Database;
   tokens: AccessTokens;
   passwords: Passwords;
+  guesses: GuessLimit;
   revocations: Revocations;
   liveSessions: LiveSessions;
   connections: Connections;
@@ -95,7 +98,6 @@ export async function createService(
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS);
   const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await keptSecret(config.dataDir)];
   const tokens = new AccessTokens(secrets, config.accessTokenTtl);
-  const passwords = await Passwords.create(config.bcryptCost);
   const revocations = new Revocations();
   const connections = new Connections();
   const maxSocketsPerUser = config.rateLimits ? 1000 : Infinity;
@@ -120,7 +122,8 @@ export async function createService(
     readLog: (after, limit) => readLog(feedPool, after, limit),
     missedTallies: (after) => missed.since(after),
     verify: (token) => tokens.verify(token),
-    requireSession: (identity) => liveSessions.require(identity, { fresh: true }),
+    // Memory will do: a connection is known here before it asks, so a revocation that memory has not heard of ends it.
+    requireSession: (identity) => liveSessions.require(identity, { fresh: false }),
     talliesOf: (userId, postIds) => tallies(db.sequelize, userId, postIds),
     origins: config.corsOrigins,
     maxConnections: config.maxConnections,
@@ -187,7 +190,13 @@ export async function createService(
     config.rateLimits && config.redisUrls.length > 0
       ? connectRedis(config.redisUrls, log, 'limits', LIMITS_TIMEOUT)
       : undefined;
-  const limits = new RateLimits(limitsRedis, (limit) => metrics.rateLimited.inc({ limit }));
+  const counts = new SharedCounts(limitsRedis);
+  const countRefused = (limit: RateLimit | 'guess' | 'passwords') => metrics.rateLimited.inc({ limit });
+  const limits = new RateLimits(counts, countRefused);
+  const guesses = new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, () =>
+    countRefused('guess'),
+  );
+  const passwords = await Passwords.create(config.bcryptCost, () => countRefused('passwords'));
   const pruner = new Pruner(feedPool, log, config.eventRetention);
 
   const ctx: Context = {
@@ -197,6 +206,7 @@ export async function createService(
     db,
     tokens,
     passwords,
+    guesses,
     revocations,
     liveSessions,
     connections,

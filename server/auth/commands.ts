@@ -16,19 +16,29 @@ export interface Tokens {
 /** The same in text and in time for an unknown user and a wrong password. */
 const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Credentials');
 
-/** Opens a session for whoever knows the password. @throws {AppError} 403 */
-export async function logIn(ctx: Context, email: string, password: string): Promise<Tokens> {
+/**
+ * Opens a session for whoever knows the password.
+ * @param address where they ask from
+ * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried of late
+ */
+export async function logIn(
+  ctx: Context,
+  email: string,
+  password: string,
+  address: string | undefined,
+): Promise<Tokens> {
   const [user] = await ctx.db.sequelize.query<{ id: number; password_hash: string }>(
     'select id, password_hash from users where lower(email) = lower($1)',
     { type: QueryTypes.SELECT, bind: [email] },
   );
-  const fits = await ctx.passwords.matches(password, user?.password_hash);
-  if (!user || !fits) {
+  const guess = { account: user?.id ?? email, address };
+  const { id, password_hash } = await ctx.guesses.attempt(guess, async () => {
+    const fits = await ctx.passwords.matches(password, user?.password_hash);
+    if (user && fits) return user;
     ctx.metrics.loginsRefused.inc();
     throw invalidCredentials();
-  }
-  const { id, password_hash } = user;
-  return ctx.db.transaction(async (tx) => {
+  });
+  const tokens = await ctx.db.transaction(async (tx) => {
     // The hash took a while: the password may have been changed meanwhile, and that ends all other sessions.
     const still = await User.findOne({
       where: { id, passwordHash: password_hash },
@@ -39,6 +49,8 @@ export async function logIn(ctx: Context, email: string, password: string): Prom
     if (!still) throw invalidCredentials();
     return openSession(ctx, tx, id);
   });
+  await ctx.guesses.welcome(guess);
+  return tokens;
 }
 
 async function openSession(ctx: Context, tx: Transaction, userId: number): Promise<Tokens> {

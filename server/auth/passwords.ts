@@ -16,16 +16,19 @@ export class Passwords {
   readonly #cost: number;
   /** Compared against when there is no such user, so that the answer takes as long. */
   readonly #dummy: string;
+  readonly #onRefused: () => void;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
 
-  private constructor(cost: number, dummy: string) {
+  private constructor(cost: number, dummy: string, onRefused: () => void) {
     this.#cost = cost;
     this.#dummy = dummy;
+    this.#onRefused = onRefused;
   }
 
-  static async create(cost: number): Promise<Passwords> {
-    return new Passwords(cost, await bcrypt.hash('no password hashes to this one', cost));
+  /** @param onRefused called for each that came when too many were waiting */
+  static async create(cost: number, onRefused: () => void): Promise<Passwords> {
+    return new Passwords(cost, await bcrypt.hash('no password hashes to this one', cost), onRefused);
   }
 
   hash(password: string): Promise<string> {
@@ -44,6 +47,7 @@ export class Passwords {
   async #turn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#running >= CONCURRENCY) {
       if (this.#waiting.length >= MAX_WAITING) {
+        this.#onRefused();
         throw new AppError('too_many_requests', 'Too many logins at once. Try again in a few seconds.', {
           headers: { 'Retry-After': '5' },
         });

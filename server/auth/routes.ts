@@ -13,15 +13,15 @@ export const authRoutes = [
     path: '/login',
     summary: 'Log in',
     description:
-      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`.',
+      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. After too many wrong passwords for one account the next are refused with 429, wherever they come from.',
     tag: 'Sessions',
     access: 'anyone',
     limit: 'login',
     body: schemas.login,
     consumes: ['application/x-www-form-urlencoded', 'application/json'],
     answers: { 200: schemas.tokens, 403: problem, 422: problem, 429: problem },
-    handle: async ({ ctx, body }) =>
-      tokensOnce(await commands.logIn(ctx, body.username ?? body.email ?? '', body.password)),
+    handle: async ({ ctx, body, req }) =>
+      tokensOnce(await commands.logIn(ctx, body.username ?? body.email ?? '', body.password, req.ip)),
   }),
   route({
     method: 'post',

@@ -54,13 +54,19 @@ export interface EditUser {
 /**
  * Changes the user's own account. A new password ends all other sessions; a new name is a change of each of the user's
  * posts, and every client hears of it.
- * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address
+ * @param address where they ask from
+ * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address, 429 after too many wrong passwords
  */
-export async function editUser(ctx: Context, viewer: Identity, input: EditUser): Promise<OwnUser> {
+export async function editUser(
+  ctx: Context,
+  viewer: Identity,
+  input: EditUser,
+  address: string | undefined,
+): Promise<OwnUser> {
   const proof =
     input.current_password === undefined
       ? undefined
-      : await provePassword(ctx, viewer, input.current_password);
+      : await provePassword(ctx, viewer, input.current_password, address);
   const passwordHash = input.password === undefined ? undefined : await ctx.passwords.hash(input.password);
   try {
     return await ctx.db.transaction(async (tx) => {
@@ -84,8 +90,13 @@ export async function editUser(ctx: Context, viewer: Identity, input: EditUser):
 }
 
 /** Deletes the user with posts, votes and sessions; the tallies follow, and every client is told of the posts. */
-export async function deleteUser(ctx: Context, viewer: Identity, password: string): Promise<void> {
-  const proof = await provePassword(ctx, viewer, password);
+export async function deleteUser(
+  ctx: Context,
+  viewer: Identity,
+  password: string,
+  address: string | undefined,
+): Promise<void> {
+  const proof = await provePassword(ctx, viewer, password, address);
   const tallies = await ctx.db.transaction(async (tx) => {
     const user = await lockUser(tx, viewer, proof);
     await lockFootprint(tx, user.id);
@@ -102,13 +113,23 @@ export async function deleteUser(ctx: Context, viewer: Identity, password: strin
   ctx.reportTallies(tallies);
 }
 
-/** The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. */
-async function provePassword(ctx: Context, viewer: Identity, password: string): Promise<string> {
+/**
+ * The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. A wrong one counts like one
+ * at the login: whoever has somebody's token may not guess the password with it either.
+ */
+async function provePassword(
+  ctx: Context,
+  viewer: Identity,
+  password: string,
+  address: string | undefined,
+): Promise<string> {
   const user = await User.findByPk(viewer.id);
-  if (!(await ctx.passwords.matches(password, user?.passwordHash)) || !user) {
-    throw new AppError('invalid_credentials', 'The password is wrong.');
-  }
-  return user.passwordHash;
+  return ctx.guesses.attempt({ account: viewer.id, address }, async () => {
+    if (!(await ctx.passwords.matches(password, user?.passwordHash)) || !user) {
+      throw new AppError('invalid_credentials', 'The password is wrong.');
+    }
+    return user.passwordHash;
+  });
 }
 
 /** The user's row, locked. Its hash must still be the one that was proved: another request may have changed it since. */

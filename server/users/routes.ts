@@ -41,7 +41,7 @@ export const userRoutes = [
     limit: 'login',
     body: schemas.editUser,
     answers: { 200: schemas.ownUser, 401: problem, 403: problem, 409: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, body }) => commands.editUser(ctx, user, body),
+    handle: ({ ctx, user, body, req }) => commands.editUser(ctx, user, body, req.ip),
   }),
   route({
     method: 'delete',
@@ -52,7 +52,7 @@ export const userRoutes = [
     limit: 'login',
     body: schemas.deleteUser,
     answers: { 204: 'The account is gone.', 401: problem, 403: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, body }) => commands.deleteUser(ctx, user, body.password),
+    handle: ({ ctx, user, body, req }) => commands.deleteUser(ctx, user, body.password, req.ip),
   }),
   route({
     method: 'get',

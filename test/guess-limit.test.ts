@@ -1,0 +1,133 @@
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { AppError } from '../server/errors.ts';
+import { SharedCounts } from '../server/http/counter.ts';
+import { GuessLimit } from '../server/http/guess-limit.ts';
+import { expectProblem } from './support/problems.ts';
+import { startRedis, type TestRedis } from './support/redis.ts';
+import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+const ALLOWED = 5;
+/** Documentation's own addresses: each test has its own, and the proxy here is trusted to tell them. */
+let lastAddress = 0;
+const elsewhere = () => `203.0.113.${(lastAddress += 1)}`;
+
+for (const redisIs of ['not configured', 'there', 'dead'] as const)
+  describe(`wrong passwords for one account, with a Redis that is ${redisIs}`, () => {
+    let redis: TestRedis | undefined;
+    let world: World;
+    let ada: TestUser;
+    before(async () => {
+      redis = redisIs === 'not configured' ? undefined : await startRedis();
+      world = await createWorld({
+        RATE_LIMITS: 'on',
+        TRUST_PROXY: 'loopback',
+        LOGIN_FAILURES: String(ALLOWED),
+        ...(redis ? { REDIS_URL: redis.url } : {}),
+      });
+      if (redisIs === 'dead') await redis?.kill();
+    });
+    after(async () => {
+      await world.close();
+      await redis?.stop();
+    });
+    beforeEach(async () => {
+      ada = await world.user();
+    });
+
+    const login = (email: string, password: string, address: string) =>
+      world.anonymous.post('/login', { email, password }, { 'x-forwarded-for': address });
+    /** Guesses from a new address each time until the account is shut. */
+    async function shut(email: string): Promise<void> {
+      for (let at = 0; at < ALLOWED; at += 1)
+        expectProblem(await login(email, 'a guess', elsewhere()), 403, 'invalid_credentials');
+      expectProblem(await login(email, 'a guess', elsewhere()), 429, 'too_many_requests');
+    }
+
+    it('are refused after the last one allowed, from whatever address and however it is written', async () => {
+      const refused = async () =>
+        Number(
+          /^tidings_rate_limited_total\{limit="guess"\} (\d+)$/m.exec(
+            (await world.anonymous.get<string>('/metrics')).body,
+          )?.[1] ?? 0,
+        );
+      const before = await refused();
+      await shut(ada.email);
+      const right = await login(ada.email.toUpperCase(), PASSWORD, elsewhere());
+      expectProblem(right, 429, 'too_many_requests');
+      expect(Number(right.headers.get('retry-after'))).to.be.within(1, 900);
+      expect(await refused()).to.equal(before + 2);
+    });
+
+    it('are refused in the same way for an account that does not exist', async () => {
+      await shut('nobody-at-all@example.org');
+      expectProblem(await login('Nobody-at-all@example.org', PASSWORD, elsewhere()), 429);
+    });
+
+    it('shut out neither the owner where they have been, nor anybody else', async () => {
+      const home = elsewhere();
+      expect((await login(ada.email, PASSWORD, home)).status).to.equal(200);
+      await shut(ada.email);
+      expect((await login(ada.email, PASSWORD, home)).status).to.equal(200);
+      const bob = await world.user();
+      expect((await login(bob.email, PASSWORD, elsewhere())).status).to.equal(200);
+      // There as well they are counted.
+      for (let at = 0; at < ALLOWED; at += 1) expectProblem(await login(ada.email, 'a guess', home), 403);
+      expectProblem(await login(ada.email, PASSWORD, home), 429);
+    });
+
+    it('cannot be tried past the limit all at once', async () => {
+      const answers = await Promise.all(
+        Array.from({ length: ALLOWED * 5 }, () => login(ada.email, 'a guess', elsewhere())),
+      );
+      expect(answers.filter(({ status }) => status === 403)).to.have.length.within(1, ALLOWED);
+      expect(answers.filter(({ status }) => status !== 403 && status !== 429)).to.be.empty;
+    });
+
+    it('count with a stolen token as they do at the login', async () => {
+      const thief = await logIn(world.url, ada);
+      for (let at = 0; at < ALLOWED; at += 1)
+        expectProblem(
+          await thief.patch<object>(
+            '/users/me',
+            { email: 'thief@example.org', current_password: 'a guess' },
+            { 'x-forwarded-for': elsewhere() },
+          ),
+          403,
+        );
+      expectProblem(
+        await thief.delete<object>('/users/me', { password: PASSWORD }, { 'x-forwarded-for': elsewhere() }),
+        429,
+      );
+    });
+
+    it('are all that counts: right ones may come as often as the address may ask', async () => {
+      for (let at = 0; at < ALLOWED * 2; at += 1)
+        expect((await login(ada.email, PASSWORD, elsewhere())).status).to.equal(200);
+    });
+  });
+
+it('nodes with one Redis count wrong passwords together, and know each other’s familiar addresses', async () => {
+  const redis = await startRedis();
+  const client = new Redis(redis.url);
+  try {
+    const [one, two] = [0, 1].map(() => new GuessLimit(2, new SharedCounts(client), () => undefined)) as [
+      GuessLimit,
+      GuessLimit,
+    ];
+    const wrong = (limit: GuessLimit, address: string) =>
+      limit
+        .attempt({ account: 7, address }, () => Promise.reject(new AppError('invalid_credentials', 'no')))
+        .catch((error: unknown) => (error as AppError).code);
+    await one.welcome({ account: 7, address: '203.0.113.200' });
+    expect(await wrong(one, '203.0.113.201')).to.equal('invalid_credentials');
+    expect(await wrong(two, '203.0.113.202')).to.equal('invalid_credentials');
+    expect(await wrong(one, '203.0.113.203')).to.equal('too_many_requests');
+    expect(await wrong(two, '203.0.113.203')).to.equal('too_many_requests');
+    expect(await wrong(two, '203.0.113.200')).to.equal('invalid_credentials');
+    for (const key of await client.keys('*')) expect(await client.ttl(key), key).to.be.greaterThan(0);
+  } finally {
+    client.disconnect();
+    await redis.stop();
+  }
+});
