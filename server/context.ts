@@ -32,7 +32,7 @@ import { Pruner } from './outbox/prune.ts';
 import { Sequencer } from './outbox/sequencer.ts';
 import { FeedReader } from './posts/feed-reader.ts';
 import { BallotBox } from './votes/ballot-box.ts';
-import { tallies } from './votes/queries.ts';
+import { TallyReader } from './votes/queries.ts';
 
 /** What every request handler may use. Plain: built once in `createService`, passed down, never imported. */
 export interface Context {
@@ -112,6 +112,7 @@ export async function createService(
   });
   const liveSessions = new LiveSessions(db.sequelize, () => feed.readAt);
 
+  const tallies = new TallyReader(db.sequelize);
   const missed = new MissedTallies(feedPool);
   const gateway = new Gateway({
     http,
@@ -124,7 +125,7 @@ export async function createService(
     verify: (token) => tokens.verify(token),
     // Memory will do: a connection is known here before it asks, so a revocation that memory has not heard of ends it.
     requireSession: (identity) => liveSessions.require(identity, { fresh: false }),
-    talliesOf: (userId, postIds) => tallies(db.sequelize, userId, postIds),
+    talliesOf: (userId, postIds) => tallies.of(userId, postIds),
     origins: config.corsOrigins,
     maxConnections: config.maxConnections,
     maxPerUser: maxSocketsPerUser,

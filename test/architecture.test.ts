@@ -76,7 +76,7 @@ const rules: Rule[] = [
   {
     files: new RegExp(`^server/${capabilities}/`),
     may: new RegExp(
-      `^(server/(errors\\.ts|events\\.ts|outbox/(append|log)\\.ts|database/connection\\.ts)|models/|${shared})`,
+      `^(server/(errors\\.ts|events\\.ts|outbox/(append|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
     ),
     mayOnlyTypes: /^server\/(context|feed\/follower)\.ts$/,
   },
@@ -91,7 +91,10 @@ const rules: Rule[] = [
     mayOnlyTypes: /^server\/context\.ts$/,
   },
   // It opens the port, where what is no request comes in too.
-  { files: /^server\/server\.ts$/, may: /^server\/(app|context|config|logger|cluster\/.*|http\/unreadable)\.ts$/ },
+  {
+    files: /^server\/server\.ts$/,
+    may: /^server\/(app|context|config|logger|cluster\/.*|http\/unreadable)\.ts$/,
+  },
   { files: /^server\/main\.ts$/, may: /^server\/(server|config|logger|cluster\/.*|database\/.*)\.ts$/ },
 ];
 

@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
+import { Gathering } from '../database/gathering.ts';
 import { unauthorized } from '../errors.ts';
 import type { Identity } from './identity.ts';
 import { type EndOfSessions, ends } from './revocations.ts';
@@ -8,9 +9,8 @@ const MAX_REMEMBERED = 50_000;
 /** How old the node's last look at the revocations may be for its memory to count. Milliseconds. */
 const MAX_STALENESS = 1000;
 
-/** Looks at the database under way at once: a storm of handshakes gathers behind them, and a lone one waits for nobody. */
+/** Looks at the database under way at once, behind which a storm of handshakes gathers; and sessions in one look at most. */
 const LOOKS = 2;
-/** Sessions in one look at most. */
 const MOST = 500;
 
 interface Ask {
@@ -32,9 +32,7 @@ export class LiveSessions {
   readonly #byUser = new Map<number, Set<string>>();
   /** Grows with each revocation: an answer that was under way meanwhile must not be remembered. */
   #revocations = 0;
-  #asking: Ask[] = [];
-  #looks = 0;
-  #scheduled = false;
+  readonly #asks = new Gathering<Ask>({ atOnce: LOOKS, most: MOST, round: (asks) => this.#look(asks) });
 
   /** @param heardAt when the node last read the revocations, in milliseconds since 1970 */
   constructor(sequelize: Sequelize, heardAt: () => number) {
@@ -74,31 +72,12 @@ export class LiveSessions {
     this.#byUser.clear();
   }
 
-  /** Whose session it is, unless it has ended. Those who ask while the looks under way last are answered by the next one. */
+  /** Whose session it is, unless it has ended. */
   #lookUp(sessionId: string): Promise<number | undefined> {
-    return new Promise((resolve, reject) => {
-      this.#asking.push({ sessionId, resolve, reject });
-      this.#schedule();
-    });
+    return new Promise((resolve, reject) => this.#asks.add({ sessionId, resolve, reject }));
   }
 
-  #schedule(): void {
-    if (this.#scheduled || this.#looks >= LOOKS || this.#asking.length === 0) return;
-    this.#scheduled = true;
-    // What else arrives in this tick belongs to the same look.
-    setImmediate(() => {
-      this.#scheduled = false;
-      const asks = this.#asking.splice(0, MOST);
-      this.#looks += 1;
-      void this.#look(asks).finally(() => {
-        this.#looks -= 1;
-        this.#schedule();
-      });
-      this.#schedule();
-    });
-  }
-
-  /** One statement for all of them, begun after each of them has asked: so each answer is as fresh as one of its own. */
+  /** One statement for all of them. */
   async #look(asks: readonly Ask[]): Promise<void> {
     try {
       const rows = await this.#sequelize.query<{ id: string; user_id: number }>(

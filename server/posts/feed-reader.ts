@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
+import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import type { Cursor } from './cursor.ts';
 import { cursorOf, type FeedPage, readFeedPage } from './feed-page.ts';
@@ -22,9 +23,8 @@ interface Ask {
   reject: (error: unknown) => void;
 }
 
-/** Rounds under way at once: enough to fill the wait for the database, few enough that asks gather under load. */
+/** Rounds under way at once, and asks in one round at most. */
 const ROUNDS = 3;
-/** Asks in one round at most. */
 const MOST = 200;
 
 /**
@@ -36,9 +36,7 @@ const MOST = 200;
 export class FeedReader {
   readonly #sequelize: Sequelize;
   readonly #kept = new KeptPages();
-  #waiting: Ask[] = [];
-  #rounds = 0;
-  #scheduled = false;
+  readonly #asks = new Gathering<Ask>({ atOnce: ROUNDS, most: MOST, round: (asks) => this.#round(asks) });
 
   constructor(sequelize: Sequelize) {
     this.#sequelize = sequelize;
@@ -57,29 +55,10 @@ export class FeedReader {
         errors: [{ loc: ['query', 'cursor'], msg: '"cursor" is not one of this list', type: 'any.invalid' }],
       });
     }
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ viewer, list, cursor, resolve, reject });
-      this.#schedule();
-    });
+    return new Promise((resolve, reject) => this.#asks.add({ viewer, list, cursor, resolve, reject }));
   }
 
-  /** A round begins when what has come in with this tick is there. */
-  #schedule(): void {
-    if (this.#scheduled || this.#rounds >= ROUNDS || this.#waiting.length === 0) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      const asks = this.#waiting.splice(0, MOST);
-      this.#rounds += 1;
-      void this.#round(asks).finally(() => {
-        this.#rounds -= 1;
-        this.#schedule();
-      });
-      this.#schedule();
-    });
-  }
-
-  async #round(asks: Ask[]): Promise<void> {
+  async #round(asks: readonly Ask[]): Promise<void> {
     try {
       const found = asks.map((ask) => this.#kept.find(keyOf(ask.list)));
       const known = [...new Set(found.filter((page) => page !== undefined))];

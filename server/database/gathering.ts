@@ -1,0 +1,45 @@
+export interface GatheringOptions<Ask> {
+  /** Rounds under way at once: enough to fill the wait for the database, few enough that asks gather under load. */
+  atOnce: number;
+  /** Asks in one round at most. */
+  most: number;
+  /** Answers them all, with a failure too: it must not reject. */
+  round: (asks: readonly Ask[]) => Promise<void>;
+}
+
+/**
+ * Answers together who asks at the same moment. Asks of one tick go into one round, and while so many rounds are under way
+ * the others gather for the next: load makes rounds larger and not more, and a lone ask waits for nobody. A round begins
+ * after each of its asks has come, so its answer is as fresh as one of their own.
+ */
+export class Gathering<Ask> {
+  readonly #options: GatheringOptions<Ask>;
+  #waiting: Ask[] = [];
+  #rounds = 0;
+  #scheduled = false;
+
+  constructor(options: GatheringOptions<Ask>) {
+    this.#options = options;
+  }
+
+  add(ask: Ask): void {
+    this.#waiting.push(ask);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    const { atOnce, most, round } = this.#options;
+    if (this.#scheduled || this.#rounds >= atOnce || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    // What else arrives in this tick belongs to the same round.
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#rounds += 1;
+      void round(this.#waiting.splice(0, most)).finally(() => {
+        this.#rounds -= 1;
+        this.#schedule();
+      });
+      this.#schedule();
+    });
+  }
+}
