@@ -15,7 +15,9 @@ let lastId = 0;
 /** Tells the reader something that belongs to no place on the page. */
 export function notify(text: string, kind: Notice['kind'] = 'done'): void {
   const id = (lastId += 1);
-  notices.value = [...notices.value.slice(-2), { id, text, kind }];
+  // Said again, it takes the place of what it repeats.
+  const others = notices.value.filter((notice) => notice.text !== text);
+  notices.value = [...others.slice(-2), { id, text, kind }];
   setTimeout(() => dismiss(id), SHOWN);
 }
 
