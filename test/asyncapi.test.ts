@@ -57,6 +57,8 @@ describe('the AsyncAPI document', () => {
     expect(validateFrame('receive', '427["untrack",{"post_ids":[1]}]', asked)).to.have.property('message');
     expect(sent('437[{"ok":true,"data":{"tracked":"none"}}]')).to.have.property('fault');
     expect(sent('2')).to.equal(undefined);
+    expect(sent('44/admin,{"message":"Invalid namespace"}')).to.equal(undefined);
+    expect(sent('42/admin,["feed:head",{"seq":1}]')).to.have.property('fault');
   });
 
   describe('beside a running gateway', () => {

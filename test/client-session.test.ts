@@ -8,7 +8,7 @@ import {
   type SessionStorage,
 } from '../client/src/index.ts';
 import { BrowserTabs } from './support/browser-tabs.ts';
-import { createFrameProxy } from './support/frame-proxy.ts';
+import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type World } from './support/world.ts';
@@ -27,18 +27,24 @@ function countingRefreshes(): { fetch: typeof fetch; count: () => number } {
 
 describe("the client's session, with tokens that live two seconds", () => {
   let world: World;
+  /** Damages nothing: it sees what the feeds are sent. */
+  let proxy: FrameProxy;
   let writer: Client;
 
   before(async () => {
     world = await createWorld({ ACCESS_TOKEN_TTL: '2s' });
+    proxy = await createFrameProxy(world.url);
     writer = createClient({ url: world.url });
     await writer.signUp({ email: 'writer@example.org', password: PASSWORD, username: 'writer' });
   });
-  after(() => world.close());
+  after(async () => {
+    await proxy.close();
+    await world.close();
+  });
 
   /** Somebody with a session, seen through one storage. */
   async function someone(storage: SessionStorage = memoryStorage(), fetch?: typeof globalThis.fetch) {
-    const client = createClient({ url: world.url, storage, ...(fetch ? { fetch } : {}) });
+    const client = createClient({ url: proxy.url, storage, ...(fetch ? { fetch } : {}) });
     const email = `${Math.random().toString(36).slice(2)}@example.org`;
     await client.signUp({ email, password: PASSWORD });
     return { client, email };
@@ -135,17 +141,17 @@ describe("the client's session, with tokens that live two seconds", () => {
   });
 
   it('keeps the session when the server cannot be reached for its renewal', async () => {
-    const proxy = await createFrameProxy(world.url);
+    const broken = await createFrameProxy(world.url);
     const storage = memoryStorage();
-    const client = createClient({ url: proxy.url, storage });
+    const client = createClient({ url: broken.url, storage });
     await client.signUp({ email: 'offline@example.org', password: PASSWORD });
     await untilExpired(client, storage);
-    proxy.refusing = true;
+    broken.refusing = true;
     expect(await refusal(client.me())).to.include({ code: 'network' });
     expect(client.session.loggedIn).to.equal(true);
-    proxy.refusing = false;
+    broken.refusing = false;
     expect(await client.me()).to.include({ email: 'offline@example.org' });
-    await proxy.close();
+    await broken.close();
   });
 
   it('ends on the server what it forgets here', async () => {

@@ -30,7 +30,8 @@ describe('clients that do not read', function () {
     world.ctx.db.sequelize.query(`
       insert into outbox (name, post_id, data)
       select 'post:updated', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 't', 'content', repeat('x', 10000),
-        'owner', json_build_object('id', 1, 'username', 'u')) from generate_series(1, ${many}) n`);
+        'published', true, 'created_at', '2026-01-01T00:00:00.000Z', 'updated_at', '2026-01-01T00:00:00.000Z', 'version', 1,
+        'owner_id', 1, 'owner', json_build_object('id', 1, 'username', 'u'), 'votes', 0, 'rev', 0) from generate_series(1, ${many}) n`);
 
   const subscribers = () =>
     [...world.server.service.gateway.io.of('/').sockets.values()].map((socket) => socket.data as Subscriber);

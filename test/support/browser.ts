@@ -1,6 +1,7 @@
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { HeldFrames } from './held-frames.ts';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
 
@@ -69,6 +70,11 @@ export async function watchedPage(
     if (asked.host === host || ['data:', 'blob:'].includes(asked.protocol)) return route.continue();
     external.push(asked.href);
     return route.abort();
+  });
+  page.on('websocket', (socket) => {
+    const held = new HeldFrames({ clientIsOurs: true });
+    socket.on('framesent', ({ payload }) => held.said(payload.toString()));
+    socket.on('framereceived', ({ payload }) => held.heard(payload.toString()));
   });
   page.on('console', (message) => {
     if (message.type() === 'error' || message.text().includes('Content Security Policy')) {

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
+import { HeldFrames } from './held-frames.ts';
 
 /**
  * Stands between a client and a node and damages what passes: loses the answer to a request that was done, drops single
- * frames, falls silent, cuts.
+ * frames, falls silent, cuts. What either end says is held against the AsyncAPI document: behind it is our own client.
  */
 export interface FrameProxy {
   url: string;
@@ -83,16 +84,20 @@ export async function createFrameProxy(target: string): Promise<FrameProxy> {
       const node = new WebSocket(proxy.target.replace(/^http/, 'ws') + (req.url ?? '/'));
       const pair: [WebSocket, WebSocket] = [client, node];
       pairs.add(pair);
+      const held = new HeldFrames({ clientIsOurs: true });
       const early: string[] = [];
       client.on('message', (data: Buffer) => {
-        if (node.readyState === WebSocket.OPEN) node.send(data.toString());
-        else early.push(data.toString());
+        const frame = data.toString();
+        held.said(frame);
+        if (node.readyState === WebSocket.OPEN) node.send(frame);
+        else early.push(frame);
       });
       node.on('open', () => {
         for (const frame of early) node.send(frame);
       });
       node.on('message', (data: Buffer) => {
         const frame = data.toString();
+        held.heard(frame);
         if (proxy.silent || proxy.drops(frame) || client.readyState !== WebSocket.OPEN) return;
         client.send(frame);
         if (proxy.repeats(frame)) client.send(frame);

@@ -41,8 +41,13 @@ export function validateFrame(
   frame: string,
   asked: Map<number, string>,
 ): { fault: string } | { message: string } | undefined {
-  const found = /^4([0-9])(?:\/[^,]*,)?(\d+)?(.*)$/s.exec(frame);
+  const found = /^4([0-9])(\d+)?(.*)$/s.exec(frame);
   if (!found) return undefined; // open, ping, pong, close
+  // There is one namespace. Socket.IO itself refuses whoever asks for another.
+  if (/^4[0-9]\//.test(frame)) {
+    const outside = direction === 'receive' || /^44\/.*,\{"message":"Invalid namespace"\}$/s.test(frame);
+    return outside ? undefined : { fault: 'something said in another namespace' };
+  }
   const [, type, number, text = ''] = found;
   const body = text === '' ? undefined : (JSON.parse(text) as unknown);
   const held = (key: string, payload: unknown) => {

@@ -1,5 +1,6 @@
 import { connect, type Socket as TcpSocket } from 'node:net';
 import { WebSocket } from 'ws';
+import { HeldFrames } from './held-frames.ts';
 import { until } from './waiting.ts';
 
 /** An event as a raw client read it off the wire. */
@@ -31,6 +32,7 @@ export class RawClient {
   polite = true;
   closed = false;
   closeCode: number | undefined;
+  readonly #held = new HeldFrames({ clientIsOurs: false });
 
   constructor(url: string, headers: Headers = {}) {
     this.ws = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`, { headers });
@@ -64,7 +66,9 @@ export class RawClient {
   }
 
   send(frame: string | Buffer): void {
-    if (this.ws.readyState === WebSocket.OPEN) this.ws.send(frame);
+    if (this.ws.readyState !== WebSocket.OPEN) return;
+    this.#held.said(frame.toString());
+    this.ws.send(frame);
   }
 
   /** Sends an event; with an id it asks for an acknowledgement. */
@@ -108,6 +112,7 @@ export class RawClient {
 
   #take(frame: string): void {
     this.frames.push(frame);
+    this.#held.heard(frame);
     if (frame === '2') {
       if (this.polite) this.send('3');
     } else if (frame.startsWith('42')) {

@@ -1,0 +1,69 @@
+import { validateFrame } from './frames.ts';
+
+/**
+ * Every frame that the clients of the tests are sent is held against the AsyncAPI document, whichever client it is: the
+ * package, one that speaks by hand, a page in a browser. One that the document does not tell of fails the run.
+ */
+const faults = new Set<string>();
+/** What is told of a run in which everything is wrong. */
+const MANY = 20;
+/** How much of a frame is shown. Characters. */
+const LONG = 200;
+let running = '(before the first test)';
+
+/** Broadcasts that were found good, as text: hundreds of sockets are sent the same, and it is looked at once. */
+const good = new Set<string>();
+const KEPT = 500;
+
+/** The frames of one WebSocket. */
+export class HeldFrames {
+  readonly #asked = new Map<number, string>();
+  readonly #clientIsOurs: boolean;
+
+  /** @param clientIsOurs whether what the client says has to be in the document too: a client by hand breaks the rules on purpose */
+  constructor({ clientIsOurs }: { clientIsOurs: boolean }) {
+    this.#clientIsOurs = clientIsOurs;
+  }
+
+  /** The client said this. */
+  said(frame: string): void {
+    const fault = this.#faultOf('receive', frame);
+    if (fault !== undefined && this.#clientIsOurs) note(`a client said ${fault}`);
+  }
+
+  /** The server said this. */
+  heard(frame: string): void {
+    if (good.has(frame)) return;
+    // Socket.IO's answer to a number beyond 2^53, which only a client by hand gives to a request.
+    if (!this.#clientIsOurs && /^43\d[.\d]*e\+/.test(frame)) return;
+    const fault = this.#faultOf('send', frame);
+    if (fault !== undefined) note(`the server said ${fault}`);
+    else if (frame.startsWith('42[')) {
+      if (good.size >= KEPT) good.clear();
+      good.add(frame);
+    }
+  }
+
+  #faultOf(direction: 'send' | 'receive', frame: string): string | undefined {
+    try {
+      const result = validateFrame(direction, frame, this.#asked);
+      return result && 'fault' in result ? `${result.fault} in ${frame.slice(0, LONG)}` : undefined;
+    } catch (error) {
+      return `${String(error)} in ${frame.slice(0, LONG)}`;
+    }
+  }
+}
+
+function note(fault: string): void {
+  if (faults.size < MANY) faults.add(`during "${running}": ${fault}`);
+}
+
+export const mochaHooks = {
+  beforeEach(this: Mocha.Context): void {
+    running = this.currentTest?.fullTitle() ?? running;
+  },
+  afterAll(): void {
+    if (faults.size > 0)
+      throw new Error(`Frames that the AsyncAPI document does not tell of:\n${[...faults].join('\n')}`);
+  },
+};
