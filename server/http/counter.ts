@@ -12,10 +12,10 @@ export interface Limit {
   duration: number;
 }
 
-/** How long the memory of the node stands in after Redis has failed to answer in time. Milliseconds. */
+/** How long Redis is not asked after it has failed to answer in time. Milliseconds. */
 const RECOVERY = 2000;
 
-/** Redis for what nodes count together, or the node's own memory while it does not answer: nobody waits for it. */
+/** Redis, for what nodes count together; it is asked only while it answers, so that nobody waits for it. */
 export class SharedCounts {
   readonly redis: Redis | Cluster | undefined;
   #againAt = 0;
@@ -25,24 +25,21 @@ export class SharedCounts {
     this.redis = redis;
   }
 
-  /** What `shared` gives, or else `own`. */
-  async ask<T>(
-    shared: ((redis: Redis | Cluster) => Promise<T>) | undefined,
-    own: () => Promise<T>,
-  ): Promise<T> {
-    if (!this.redis || !shared || Date.now() < this.#againAt) return own();
+  /** What Redis says, or undefined while it says nothing. */
+  async ask<T>(question: (redis: Redis | Cluster) => Promise<T>): Promise<T | undefined> {
+    if (!this.redis || Date.now() < this.#againAt) return undefined;
     try {
-      return await shared(this.redis);
+      return await question(this.redis);
     } catch {
       this.#againAt = Date.now() + RECOVERY;
-      return own();
+      return undefined;
     }
   }
 }
 
 /**
- * Counts in Redis, for all nodes together, and in the memory of each node while Redis does not answer: then a client gets
- * as many times the limit as there are nodes.
+ * Counts in Redis, for all nodes together, and in the memory of the node as well, which then knows how it stands when Redis does
+ * not answer: a client gets as many times the limit as there are nodes, and not once more whenever Redis is slow.
  */
 export class Counter {
   readonly limit: Limit;
@@ -67,18 +64,18 @@ export class Counter {
   }
 
   /** Takes one point and says how it stands; the limit is passed when more points are consumed than there are. */
-  take(key: string): Promise<RateLimiterRes> {
-    return this.#ask((limiter) => limiter.consume(key).catch(refusalAsState));
+  async take(key: string): Promise<RateLimiterRes> {
+    const own = await this.#own.consume(key).catch(refusalAsState);
+    const shared = this.#shared;
+    const all = shared && (await this.#counts.ask(() => shared.consume(key).catch(refusalAsState)));
+    return all && all.consumedPoints >= own.consumedPoints ? all : own;
   }
 
   /** Gives a point back. */
   async giveBack(key: string): Promise<void> {
-    await this.#ask((limiter) => limiter.reward(key));
-  }
-
-  #ask<T>(work: (limiter: RateLimiterAbstract) => Promise<T>): Promise<T> {
+    await this.#own.reward(key);
     const shared = this.#shared;
-    return this.#counts.ask(shared && (() => work(shared)), () => work(this.#own));
+    if (shared) await this.#counts.ask(() => shared.reward(key));
   }
 }
 

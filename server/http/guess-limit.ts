@@ -78,22 +78,16 @@ export class GuessLimit {
   async welcome({ account, address }: Guess): Promise<void> {
     if (!this.#counter) return;
     const here = nameOf(account, address);
-    await this.#counts.ask(
-      (redis) => redis.set(`tidings:familiar:${here}`, '1', 'EX', FAMILIAR).then(() => undefined),
-      () => Promise.resolve(),
-    );
+    await this.#counts.ask((redis) => redis.set(`tidings:familiar:${here}`, '1', 'EX', FAMILIAR));
     this.#familiar.delete(here);
     this.#familiar.set(here, Date.now() + FAMILIAR * 1000);
     const [oldest] = this.#familiar.keys();
     if (this.#familiar.size > REMEMBERED && oldest !== undefined) this.#familiar.delete(oldest);
   }
 
-  #isFamiliar(here: string): Promise<boolean> {
-    if ((this.#familiar.get(here) ?? 0) > Date.now()) return Promise.resolve(true);
-    return this.#counts.ask(
-      async (redis) => (await redis.exists(`tidings:familiar:${here}`)) === 1,
-      () => Promise.resolve(false),
-    );
+  async #isFamiliar(here: string): Promise<boolean> {
+    if ((this.#familiar.get(here) ?? 0) > Date.now()) return true;
+    return (await this.#counts.ask((redis) => redis.exists(`tidings:familiar:${here}`))) === 1;
   }
 }
 
