@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import compression from 'compression';
 import cors from 'cors';
-import express, { type Express } from 'express';
-import helmet from 'helmet';
+import express, { type Express, type RequestHandler } from 'express';
 import type { Context } from './context.ts';
 import { bearerAuthentication } from './auth/authenticate.ts';
 import { authRoutes } from './auth/routes.ts';
 import { asyncApiDocument } from './gateway/asyncapi.ts';
 import { bodyReader } from './http/body.ts';
+import { compress } from './http/compress.ts';
 import { mountDocuments } from './http/documents.ts';
 import { errorHandler, notFound, requireHost } from './http/errors.ts';
 import { type HealthCheck, mountHealth } from './http/health.ts';
@@ -16,6 +15,7 @@ import { methodNotAllowed } from './http/method-not-allowed.ts';
 import { observe, serveMetrics } from './http/observe.ts';
 import { openApiDocument } from './http/openapi.ts';
 import { mount, type Route } from './http/route.ts';
+import { secure } from './http/security-headers.ts';
 import { postRoutes } from './posts/routes.ts';
 import { postView } from './posts/schemas.ts';
 import { streamRoutes } from './stream/routes.ts';
@@ -55,31 +55,18 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   });
   app.use(observe(ctx.metrics, ctx.log));
   app.use(requireHost);
-  app.use(helmet(securityHeaders));
+  app.use(secure());
   const origins = ctx.config.corsOrigins;
-  app.use(
-    cors({
-      origin: origins.includes('*') ? '*' : origins.length > 0 && [...origins],
-      credentials: origins.length > 0 && !origins.includes('*'),
-      exposedHeaders: [
-        'ETag',
-        'Link',
-        'Location',
-        'RateLimit',
-        'RateLimit-Policy',
-        'Retry-After',
-        'X-Feed-Epoch',
-        'X-Feed-Seq',
-        'X-Request-Id',
-      ],
-      maxAge: 600,
-    }),
-  );
-  // Not for streams: compression would hold events back.
-  app.use(
-    compression({ filter: (req, res) => req.path !== '/events/stream' && compression.filter(req, res) }),
-  );
+  if (origins.length > 0) app.use(allowOrigins(origins));
+  app.use(compress());
 
+  // Before the pages: an address is compared with one after the other, and most requests are for these.
+  mount(app, routes, {
+    ctx,
+    authenticate: bearerAuthentication(ctx),
+    limit: (name, req, res, user) => ctx.countRequest(name, req, res, user),
+    readBody: bodyReader,
+  });
   mountHealth(app, checks, draining);
   app.get('/metrics', serveMetrics(ctx.metrics, readMetrics));
   mountDocuments(app, {
@@ -87,12 +74,6 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     asyncapi: () => asyncApiDocument({ post: postView, tally }, version),
   });
   mountHome(app);
-  mount(app, routes, {
-    ctx,
-    authenticate: bearerAuthentication(ctx),
-    limit: (name, req, res, user) => ctx.countRequest(name, req, res, user),
-    readBody: bodyReader,
-  });
 
   app.use(methodNotAllowed(routes));
   app.use(notFound);
@@ -100,17 +81,22 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   return app;
 }
 
-/** helmet's defaults, but for what only a TLS terminator in front may promise. */
-const securityHeaders: Parameters<typeof helmet>[0] = {
-  strictTransportSecurity: false,
-  contentSecurityPolicy: {
-    directives: {
-      upgradeInsecureRequests: null,
-      scriptSrc: ["'self'"],
-      styleSrc: ["'self'"],
-      imgSrc: ["'self'", 'data:'],
-      connectSrc: ["'self'"],
-      fontSrc: ["'self'"],
-    },
-  },
-};
+function allowOrigins(origins: readonly string[]): RequestHandler {
+  const all = origins.includes('*');
+  return cors({
+    origin: all ? '*' : [...origins],
+    credentials: !all,
+    exposedHeaders: [
+      'ETag',
+      'Link',
+      'Location',
+      'RateLimit',
+      'RateLimit-Policy',
+      'Retry-After',
+      'X-Feed-Epoch',
+      'X-Feed-Seq',
+      'X-Request-Id',
+    ],
+    maxAge: 600,
+  });
+}

@@ -133,7 +133,7 @@ export function mount(
       const input = validate(spec, req);
       const answer = await spec.handle({ ...input, ctx, user, req, res });
       if (res.headersSent) return;
-      send(res, answer, success);
+      send(req, res, answer, success);
     });
   }
 }
@@ -176,10 +176,21 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
   return input;
 }
 
-function send(res: Response, answer: unknown, success: number): void {
+function send(req: Request, res: Response, answer: unknown, success: number): void {
   const reply = answer instanceof Reply ? answer : new Reply(answer);
   res.status(reply.status ?? success).set(reply.headers);
-  if (reply.body instanceof Json) res.type('json').send(reply.body.text);
-  else if (reply.body === undefined) res.end();
-  else res.json(reply.body);
+  if (reply.body === undefined) {
+    res.end();
+    return;
+  }
+  const text = reply.body instanceof Json ? reply.body.text : JSON.stringify(reply.body);
+  res.setHeader('Content-Type', 'application/json; charset=utf-8');
+  // Express finds out whether the asker has it already.
+  if (req.headers['if-none-match'] !== undefined) res.send(text);
+  else {
+    // As text it leaves in one piece with the head; Express would make a buffer of it first.
+    res.setHeader('Content-Length', Buffer.byteLength(text));
+    if (req.method === 'HEAD') res.end();
+    else res.end(text);
+  }
 }

@@ -1,0 +1,98 @@
+import { expect } from 'chai';
+import express from 'express';
+import helmet from 'helmet';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { securityHeaders } from '../server/http/security-headers.ts';
+import { writePost } from './support/posts.ts';
+import { rawRequest } from './support/raw-request.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+/** What any answer may have of its own. */
+const OF_THE_ANSWER = ['connection', 'content-length', 'content-type', 'date', 'keep-alive', 'etag', 'vary'];
+
+describe('an answer', () => {
+  let world: World;
+  let ada: TestUser;
+  let as: Record<string, string>;
+  before(async () => {
+    world = await createWorld();
+    ada = await world.user();
+    as = { authorization: `Bearer ${ada.token}` };
+  });
+  after(() => world.close());
+
+  it('has every header that helmet itself would set, and with the same value', async () => {
+    const app = express().disable('x-powered-by').use(helmet(securityHeaders));
+    const server = createServer(app.use((_req, res) => void res.json({}))).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const { headers } = await rawRequest(`http://127.0.0.1:${port}`, { path: '/' });
+      const expected = [...headers].filter(([name]) => !OF_THE_ANSWER.includes(name));
+      expect(expected.length).to.be.greaterThan(8);
+      for (const path of ['/healthz', '/posts', '/nothing', '/openapi.json']) {
+        const own = (await rawRequest(world.url, { path, headers: as })).headers;
+        for (const [name, value] of expected) expect(own.get(name), `${path} ${name}`).to.equal(value);
+      }
+    } finally {
+      server.close();
+    }
+  });
+
+  /** `fetch` unfolds what it is given, but cannot leave the header out. */
+  const taking = (encodings: string | undefined, path: string) =>
+    encodings === undefined
+      ? rawRequest(world.url, { path, headers: as })
+      : ada.get<unknown>(path, { 'accept-encoding': encodings });
+
+  it('tells caches that it depends on the encodings that are taken, whether or not some were named', async () => {
+    for (const path of ['/posts', '/healthz', '/openapi.json'])
+      for (const encodings of [undefined, 'gzip', 'identity'])
+        expect((await taking(encodings, path)).headers.get('vary'), path).to.match(/\baccept-encoding\b/i);
+  });
+
+  it('is compressed for those who take that, from a length on, and for nobody else', async () => {
+    for (let n = 0; n < 4; n += 1) await writePost(ada, { content: 'The same again. '.repeat(40) });
+    const plain = await taking(undefined, '/posts');
+    for (const [encodings, encoding] of [
+      [undefined, null],
+      ['identity', null],
+      ['gzip', 'gzip'],
+      ['br, gzip', 'br'],
+    ] as const) {
+      const answer = await taking(encodings, '/posts');
+      expect(answer.headers.get('content-encoding'), encodings).to.equal(encoding);
+      expect(answer.body, encodings).to.deep.equal(plain.body);
+      expect((await taking(encodings, '/healthz')).headers.get('content-encoding'), 'short').to.equal(null);
+    }
+  });
+
+  it('tells its length in bytes, also of a text that has fewer characters, and to HEAD', async () => {
+    const { id } = await writePost(ada, { title: 'Größe: 日本 🎈', content: 'ﷺ' });
+    const path = `/posts/${id}`;
+    const whole = await rawRequest(world.url, { path, headers: as });
+    const length = Number(whole.headers.get('content-length'));
+    expect(length).to.equal(Buffer.byteLength(JSON.stringify(whole.body)));
+    expect(whole.headers.get('content-type')).to.equal('application/json; charset=utf-8');
+    expect(whole.headers.get('transfer-encoding')).to.equal(null);
+    const head = await rawRequest(world.url, { method: 'HEAD', path, headers: as });
+    expect(head.status).to.equal(200);
+    expect(head.body).to.equal('');
+    expect(Number(head.headers.get('content-length'))).to.equal(length);
+    expect(head.headers.get('etag')).to.equal(whole.headers.get('etag'));
+  });
+
+  it('is a 304 without a body for those who have it', async () => {
+    const { id } = await writePost(ada);
+    const path = `/posts/${id}`;
+    const tag = (await ada.get(path)).headers.get('etag') ?? '';
+    for (const have of [tag, `"other", ${tag}`, '*']) {
+      const answer = await rawRequest(world.url, { path, headers: { ...as, 'if-none-match': have } });
+      expect(answer.status, have).to.equal(304);
+      expect(answer.body).to.equal('');
+    }
+    const { status } = await rawRequest(world.url, { path, headers: { ...as, 'if-none-match': '"other"' } });
+    expect(status).to.equal(200);
+  });
+});
