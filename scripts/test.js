@@ -77,7 +77,7 @@ await Promise.all([
     await mocha(APART, { live: false });
   })(),
 ]);
-await mocha(['test/faults/suite.ts'], { live: true });
+await mocha(['test/faults/suite.ts', 'test/fuzz/suite.ts'], { live: true });
 
 const skipped = counted.skipped > 0 ? `, ${counted.skipped} skipped` : '';
 console.log(`\n${counted.passed} passed, ${counted.failed} failed${skipped}`);

@@ -28,6 +28,8 @@ export interface ClusterOptions {
   postgres?: FaultyPostgres;
   /** A compiled tree to run. Default: the sources of this one. */
   tree?: string;
+  /** No proxies on the nodes' roads: they run in the harness, and where it is busy all day a node would wait for it. */
+  direct?: boolean;
   env?: Record<string, string>;
 }
 
@@ -144,7 +146,7 @@ async function prepareNode(name: string, around: Surroundings): Promise<ClusterN
   const env = {
     NODE_ENV: 'test',
     PORT: String(await freePort()),
-    DATABASE_URL: postgres.url(database, toPostgres.port),
+    DATABASE_URL: postgres.url(database, options.direct ? postgres.port : toPostgres.port),
     DATABASE_POOL: '8',
     DATA_DIR: dataDir,
     JWT_SECRET: SECRET,
@@ -152,7 +154,7 @@ async function prepareNode(name: string, around: Surroundings): Promise<ClusterN
     RATE_LIMITS: 'off',
     BCRYPT_COST: '4',
     LOG_LEVEL: 'warn',
-    ...(redis ? { REDIS_URL: `redis://127.0.0.1:${toRedis.port}` } : {}),
+    ...(redis ? { REDIS_URL: `redis://127.0.0.1:${options.direct ? redis.port : toRedis.port}` } : {}),
     ...options.env,
   };
   const tree = options.tree === undefined ? {} : { tree: options.tree };

@@ -31,8 +31,12 @@ try {
   for (const kind of ['frames', 'streams', 'bodies'] as const)
     say(`${kind.padEnd(10)} ${sent[kind]} of ${wanted[kind]}`);
   say(`time       ${Math.round(seen.seconds)} s`);
-  say(`bystander  ${seen.written} events, ${seen.missed} missed, p99 ${seen.p99} ms, most ${seen.max} ms`);
-  say(`memory     ${seen.memory.before} MiB before, ${seen.memory.after} MiB after, both nodes together`);
+  say(
+    `bystander  ${seen.written} events, ${seen.missed} missed, p99 ${seen.p99} ms, most ${seen.max} ms (${seen.maxOwn} ms without the waiting for processors)`,
+  );
+  say(
+    `memory     ${seen.memory.before} MiB held before, ${seen.memory.after} MiB after, both nodes together`,
+  );
   say(violations.length === 0 ? 'no violation' : `${violations.length} VIOLATIONS\n${violations.join('\n')}`);
   const short = (['frames', 'streams', 'bodies'] as const).some((kind) => sent[kind] < wanted[kind]);
   if (short) say('the time was over before everything was sent');

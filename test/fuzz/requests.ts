@@ -37,9 +37,9 @@ export function fuzzRequests(campaign: Campaign, count: number, token: () => str
     const text = `request ${at}: ${JSON.stringify(made).slice(0, 1500)}`;
     note(text);
     const url = urls[at % urls.length] ?? '';
-    const outcome = own.chance(0.3) ? await sendBytes(url, made, own) : await sendWhole(url, made, agent);
-    if (outcome === 'silence') violate(`no answer within ${PATIENCE} ms`, text);
-    else if (outcome >= 500) violate(`answered with ${outcome}`, text);
+    const answer = own.chance(0.3) ? await sendBytes(url, made, own) : await sendWhole(url, made, agent);
+    if (answer === undefined) violate(`no answer within ${PATIENCE} ms`, text);
+    else if (answer.status >= 500) violate(`answered with ${answer.status} ${answer.body}`, text);
     return 1;
   });
   return ended.finally(() => agent.destroy());
@@ -52,6 +52,14 @@ interface Made {
   body: string;
   waits: boolean;
 }
+
+/** Status 0: the connection ended without one, as it may where the bytes are no HTTP or we let go. */
+interface Answered {
+  status: number;
+  /** Its beginning, of a failure. */
+  body: string;
+}
+const LET_GO_OF: Answered = { status: 0, body: '' };
 
 function makeRequest(own: Random, token: string): Made {
   // Leaving would only take away the token that the others come with.
@@ -129,11 +137,12 @@ function printable(bytes: Buffer): string {
     .slice(1)}`;
 }
 
+/** @returns undefined if nothing came in time */
 function sendWhole(
   url: string,
   { method, path, headers, body, waits }: Made,
   agent: Agent,
-): Promise<number | 'silence'> {
+): Promise<Answered | undefined> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {
     const length = { 'content-length': String(Buffer.byteLength(body)) };
@@ -142,27 +151,31 @@ function sendWhole(
       (res) => {
         clearTimeout(timer);
         if (waits) setTimeout(() => req.destroy(), LET_GO);
-        res.resume();
-        res.on('close', () => resolve(res.statusCode ?? 0));
+        const status = res.statusCode ?? 0;
+        let text = '';
+        res.on('data', (chunk: Buffer) => {
+          if (status >= 500) text = (text + chunk.toString()).slice(0, 500);
+        });
+        res.on('close', () => resolve({ status, body: text }));
       },
     );
     const timer = setTimeout(
       () => {
-        resolve(waits ? 0 : 'silence');
+        resolve(waits ? LET_GO_OF : undefined);
         req.destroy();
       },
       waits ? LET_GO : PATIENCE,
     );
     req.on('error', () => {
       clearTimeout(timer);
-      resolve(0);
+      resolve(LET_GO_OF);
     });
     req.end(body);
   });
 }
 
 /** The request as bytes, of which some are changed: it may be cut off, so silence is no fault. */
-function sendBytes(url: string, { method, path, headers, body }: Made, own: Random): Promise<number> {
+function sendBytes(url: string, { method, path, headers, body }: Made, own: Random): Promise<Answered> {
   const { hostname, port } = new URL(url);
   const fields = Object.entries({ host: 'x', ...headers, 'content-length': String(Buffer.byteLength(body)) });
   const text = `${method} ${path} HTTP/1.1\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`;
@@ -174,7 +187,8 @@ function sendBytes(url: string, { method, path, headers, body }: Made, own: Rand
     tcp.on('error', () => undefined); // a close follows
     tcp.on('close', () => {
       clearTimeout(timer);
-      resolve(Number(/^HTTP\/1\.1 (\d{3})/.exec(said)?.[1] ?? 0));
+      const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(said)?.[1] ?? 0);
+      resolve({ status, body: said.slice(0, 1000) });
     });
   });
 }

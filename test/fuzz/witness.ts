@@ -8,6 +8,8 @@ export interface Testimony {
   missed: number;
   p99: number;
   max: number;
+  /** The same without the time for which the processes on the way waited for a processor. */
+  maxOwn: number;
   /** A hole, a double or a swap in what it was handed. */
   faults: string[];
 }
@@ -16,18 +18,32 @@ export interface Testimony {
 const PAUSE = 100;
 const LAST_WAIT = 3000;
 
-/** A stock client that only listens on one node, and somebody who posts on another: whatever is done to both nodes. */
-export async function bearWitness(writeTo: string, listenAt: string): Promise<() => Promise<Testimony>> {
+/** When something was seen, and how long everybody on the way had waited for a processor by then. Milliseconds. */
+interface Moment {
+  at: number;
+  waited: number;
+}
+
+/**
+ * A stock client that only listens on one node, and somebody who posts on another: whatever is done to both nodes.
+ * @param waited see `waitedForCpu`
+ */
+export async function bearWitness(
+  writeTo: string,
+  listenAt: string,
+  waited: () => number,
+): Promise<() => Promise<Testimony>> {
+  const moment = (): Moment => ({ at: Date.now(), waited: waited() });
   const user = await signUp(writeTo);
   const socket = io(listenAt, { auth: { token: user.token }, transports: ['websocket'], forceNew: true });
-  const arrived = new Map<number, number>();
+  const arrived = new Map<number, Moment>();
   const faults: string[] = [];
   let last: number | undefined;
   for (const name of ['post:created', 'post:updated', 'post:deleted'])
     socket.on(name, (post: { id: number }, { seq }: { seq: number }) => {
       if (last !== undefined && seq !== last + 1) faults.push(`after ${last} came ${seq}`);
       last = seq;
-      if (name === 'post:created') arrived.set(post.id, Date.now());
+      if (name === 'post:created') arrived.set(post.id, moment());
     });
   socket.on('disconnect', (reason) => faults.push(`the bystander was disconnected: ${reason}`));
   await new Promise<void>((resolve, reject) => {
@@ -37,13 +53,13 @@ export async function bearWitness(writeTo: string, listenAt: string): Promise<()
     });
     socket.once('connect_error', reject);
   });
-  const answered = new Map<number, number>();
+  const answered = new Map<number, Moment>();
   let stopped = false;
   const writing = (async () => {
     while (!stopped) {
       try {
         const { status, body } = await user.post<{ id: number }>('/posts', { title: 'witness', content: '' });
-        if (status === 201) answered.set(body.id, Date.now());
+        if (status === 201) answered.set(body.id, moment());
         else faults.push(`a post of the writer was answered with ${status}`);
       } catch (error) {
         faults.push(`a post of the writer was not answered: ${String((error as Error).cause ?? error)}`);
@@ -57,15 +73,19 @@ export async function bearWitness(writeTo: string, listenAt: string): Promise<()
     await new Promise((resolve) => setTimeout(resolve, LAST_WAIT));
     socket.off('disconnect');
     socket.disconnect();
-    const delays = [...answered].flatMap(([id, at]) => {
+    const delays = [...answered].flatMap(([id, { at, waited: waitedBefore }]) => {
       const came = arrived.get(id);
-      return came === undefined ? [] : [Math.max(0, came - at)];
+      return came === undefined
+        ? []
+        : [{ all: Math.max(0, came.at - at), own: Math.max(0, came.at - at - (came.waited - waitedBefore)) }];
     });
+    const all = delays.map((delay) => delay.all);
     return {
       written: answered.size,
       missed: answered.size - delays.length,
-      p99: percentile(delays, 0.99),
-      max: Math.max(0, ...delays),
+      p99: percentile(all, 0.99),
+      max: Math.max(0, ...all),
+      maxOwn: Math.round(Math.max(0, ...delays.map((delay) => delay.own))),
       faults,
     };
   };

@@ -1,0 +1,24 @@
+import { expect } from 'chai';
+import { buildTree, type Tree } from '../faults/tree.ts';
+import { fuzz } from './run.ts';
+
+/** Another one finds other things: `FUZZ_SEED=… npx mocha test/fuzz/suite.ts`; `npm run fuzz` sends far more. */
+const SEED = Number(process.env.FUZZ_SEED ?? 20_261_124);
+const wanted = { frames: 2000, streams: 200, bodies: 1200 };
+
+describe(`two nodes under hostile input, seed ${SEED}`, function () {
+  this.timeout(120_000);
+  let tree: Tree;
+  before(async () => {
+    tree = await buildTree();
+  });
+  after(() => tree.remove());
+
+  it('neither end nor fail, hold no more than before, and hand a bystander every event within a second', async () => {
+    const report = await fuzz({ seed: SEED, ...wanted, seconds: 90, tree: tree.root });
+    expect(report.violations).to.deep.equal([]);
+    expect(report.written, 'events that the bystander was to see').to.be.above(0);
+    for (const kind of ['frames', 'streams', 'bodies'] as const)
+      expect(report.sent[kind], kind).to.be.at.least(wanted[kind]);
+  });
+});
