@@ -65,7 +65,7 @@ describe('the doctor', function () {
     });
     await database.query('insert into votes (user_id, post_id) values ($1, $2)', [alice.id, post.id]);
     expect(await findings()).to.deep.equal({
-      tallies: [`Post ${post.id} has 1 votes, and its tally says 0.`],
+      tallies: [`Post ${post.id} has 1 vote, and its tally says 0.`],
     });
     await repairAll();
     expect(await findings()).to.deep.equal({});
@@ -81,9 +81,9 @@ describe('the doctor', function () {
     await database.query('update posts set published = false where id = $1', [hidden.id]);
     expect(await findings()).to.deep.equal({
       fold: [
-        `Post ${edited.id}: the log tells it otherwise than it is.`,
-        `Post ${removed.id}: the log says it is there, and it is not.`,
-        `Post ${hidden.id}: the log says it is there, and it is not.`,
+        `Post ${edited.id}: the log tells it otherwise than it is: its title.`,
+        `Post ${removed.id}: the log says it is there, and it is gone or a draft.`,
+        `Post ${hidden.id}: the log says it is there, and it is gone or a draft.`,
       ],
     });
     await repairAll();
@@ -97,6 +97,44 @@ describe('the doctor', function () {
       `post:deleted ${removed.id}`,
       `post:deleted ${hidden.id}`,
     ]);
+  });
+
+  it('tells a row that was put back to an older version as a newer one, which no client passes over', async () => {
+    const post = await write('first');
+    await alice.patch(`/posts/${post.id}`, { title: 'second' });
+    await until('both events', async () => (await numbered(post.id)) === 2);
+    await database.query('update posts set title = $2, version = 1 where id = $1', [post.id, 'put back']);
+    const said = `Post ${post.id}: the log tells it otherwise than it is: its title, version.`;
+    expect(await findings()).to.deep.equal({ fold: [said] });
+    const socket = world.socket({ token: alice.token });
+    await new Promise((resolve) => socket.once('ready', resolve));
+    const told: PostView[] = [];
+    socket.on('post:updated', (view) => told.push(view));
+    await repairAll();
+    await until('the socket hears it', () => told.length === 1);
+    expect(told[0]).to.include({ id: post.id, title: 'put back', version: 3 });
+    const { body } = await alice.get<PostView>(`/posts/${post.id}`);
+    expect(body).to.include({ title: 'put back', version: 3 });
+    expect(await findings()).to.deep.equal({});
+  });
+
+  it('tells a post whose tally is missing as one that is there, and counts its votes', async () => {
+    const { rows } = await database.query<{ id: number }>(
+      `insert into posts (owner_id, title, content) values ($1, 'bare', '') returning id::integer`,
+      [alice.id],
+    );
+    const id = rows[0]?.id ?? 0;
+    expect(await findings()).to.deep.equal({
+      fold: [`Post ${id}: the log has never told it.`],
+      tallies: [`Post ${id} has 0 votes, and its tally is missing.`],
+    });
+    await repairAll();
+    const told = await database.query<{ name: string }>(
+      `select name from events where post_id = $1 union all select name from outbox where post_id = $1`,
+      [id],
+    );
+    expect(told.rows).to.deep.equal([{ name: 'post:created' }]);
+    expect(await findings()).to.deep.equal({});
   });
 
   it('finds a post that the log has never told', async () => {

@@ -41,7 +41,8 @@ export async function examine(
   }
   try {
     await look('database', () => findDatabaseFaults(client));
-    await look('redis', () => findRedisFaults(config));
+    if (config.redisUrls.length > 0) await look('redis', () => findRedisFaults(config));
+    else done.push({ what: 'redis', findings: [], skipped: 'none is configured' });
     await look('migrations', () => findPendingMigrations(databaseUrl));
     if (done.at(-1)?.findings.length) return done;
     if (schema) {

@@ -76,7 +76,7 @@ export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]
      order by p.id`,
   );
   return rows.map(({ id, told, counted }) => ({
-    what: `Post ${id} has ${counted} votes, and its tally says ${told ?? 'nothing'}.`,
+    what: `Post ${id} has ${counted} ${counted === 1 ? 'vote' : 'votes'}, and its tally ${told === null ? 'is missing' : `says ${told}`}.`,
     repair: { kind: 'tally', postId: id },
   }));
 }
@@ -100,10 +100,14 @@ const foldMismatches = `
   )
   select coalesce(v.id, t.post_id) as id,
     case
-      when v.id is null then 'the log says it is there, and it is not'
+      when v.id is null then 'the log says it is there, and it is gone or a draft'
       when t.post_id is null then 'the log has never told it'
       when t.name = 'post:deleted' then 'the log says it is gone, and it is there'
-      else 'the log tells it otherwise than it is'
+      else 'the log tells it otherwise than it is: its ' || concat_ws(', ',
+        case when t.data ->> 'title' is distinct from v.title then 'title' end,
+        case when t.data ->> 'content' is distinct from v.content then 'content' end,
+        case when (t.data ->> 'version')::integer is distinct from v.version then 'version' end,
+        case when t.data -> 'owner' ->> 'username' is distinct from v.username then 'owner''s name' end)
     end as fault
   from visible v full join told t on t.post_id = v.id
   where case

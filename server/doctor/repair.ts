@@ -7,7 +7,8 @@ import type { Repair } from './log-checks.ts';
 /**
  * Puts one finding right under the post's lock: a tally is counted anew, with a new rev so that every client takes it;
  * an event is written that tells the post as it is. The row is the truth, and what the log said wrongly is corrected by
- * what it says next, never in place.
+ * what it says next, never in place. Who has seen the version that the log told must not take the row for the same one, or
+ * for an older: the row gets a version beyond it.
  */
 export async function repair(db: Database, { kind, postId }: Repair): Promise<void> {
   await db.transaction(async (tx) => {
@@ -34,18 +35,23 @@ async function recount(sequelize: Sequelize, tx: Transaction, postId: number): P
 }
 
 async function tellAnew(sequelize: Sequelize, tx: Transaction, postId: number): Promise<void> {
-  const [post] = await sequelize.query<PostRow>(
-    `select p.id, p.title, p.content, p.published, p.created_at, p.updated_at, p.version, p.owner_id,
-            u.username, t.votes, t.rev
-     from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
-     where p.id = $1 and p.published`,
+  const [told] = await sequelize.query<{ name: string; version: number | null }>(
+    `select name, (data ->> 'version')::integer as version from (
+       select name, data, 0 as waiting, seq as place from events where post_id = $1
+       union all select name, data, 1, id from outbox where post_id = $1
+     ) facts order by waiting desc, place desc limit 1`,
     { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
   );
-  const [told] = await sequelize.query<{ name: string }>(
-    `select name from (
-       select name, 0 as waiting, seq as place from events where post_id = $1
-       union all select name, 1, id from outbox where post_id = $1
-     ) facts order by waiting desc, place desc limit 1`,
+  await sequelize.query('update posts set version = $2 + 1 where id = $1 and published and version <= $2', {
+    bind: [postId, told?.version ?? 0],
+    type: QueryTypes.RAW,
+    transaction: tx,
+  });
+  const [post] = await sequelize.query<PostRow>(
+    `select p.id, p.title, p.content, p.published, p.created_at, p.updated_at, p.version, p.owner_id,
+            u.username, coalesce(t.votes, 0) as votes, coalesce(t.rev, 0) as rev
+     from posts p join users u on u.id = p.owner_id left join post_tallies t on t.post_id = p.id
+     where p.id = $1 and p.published`,
     { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
   );
   if (!post) await append(tx, 'post:deleted', { id: postId });
