@@ -1,7 +1,8 @@
 import { expect } from 'chai';
+import { routes } from '../server/app.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
-import { expectProblem } from './support/problems.ts';
+import { expectProblem, withoutRequestId } from './support/problems.ts';
 import { headOf, rows } from './support/tables.ts';
 import { type Answer, type Api, createWorld, logIn, type TestUser, type World } from './support/world.ts';
 
@@ -10,7 +11,36 @@ type State = 'published' | 'draft' | 'deleted';
 
 const states: readonly State[] = ['published', 'draft', 'deleted'];
 
+/**
+ * Who may call each route. `owner` and `reader` are about one post: its owner alone, or whoever may see it. The others name
+ * nothing of anybody else's: `self` is about the caller's own account and sessions.
+ */
+const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner'> = {
+  'post /login': 'anyone',
+  'post /refresh': 'anyone',
+  'post /logout': 'self',
+  'post /logout/all': 'self',
+  'post /users': 'anyone',
+  'get /users/me': 'self',
+  'patch /users/me': 'self',
+  'delete /users/me': 'self',
+  'get /users/:id': 'anyone',
+  'get /posts': 'user',
+  'post /posts': 'user',
+  'get /posts/:id': 'reader',
+  'put /posts/:id': 'owner',
+  'patch /posts/:id': 'owner',
+  'delete /posts/:id': 'owner',
+  'post /vote': 'reader',
+  'put /posts/:id/vote': 'reader',
+  'delete /posts/:id/vote': 'reader',
+  'get /events': 'user',
+  'get /events/stream': 'user',
+};
+
 interface Action {
+  /** Which of the routes above it calls. */
+  route: string;
   does: (api: Api, id: number) => Promise<Answer>;
   /** The status of [published, draft, deleted] to somebody else, and to the owner. */
   another: readonly [number, number, number];
@@ -22,96 +52,139 @@ interface Action {
 const body = { title: 'Changed', content: 'by somebody', published: true };
 const actions: Record<string, Action> = {
   read: {
+    route: 'get /posts/:id',
     does: (api, id) => api.get(`/posts/${id}`),
     another: [200, 404, 404],
     owner: [200, 200, 404],
     changes: false,
   },
   replace: {
+    route: 'put /posts/:id',
     does: (api, id) => api.put(`/posts/${id}`, body),
     another: [403, 404, 404],
     owner: [200, 200, 404],
     changes: true,
   },
   edit: {
+    route: 'patch /posts/:id',
     does: (api, id) => api.patch(`/posts/${id}`, { title: 'Changed' }),
     another: [403, 404, 404],
     owner: [200, 200, 404],
     changes: true,
   },
   publish: {
+    route: 'patch /posts/:id',
     does: (api, id) => api.patch(`/posts/${id}`, { title: 'Published', published: true }),
     another: [403, 404, 404],
     owner: [200, 200, 404],
     changes: true,
   },
   withdraw: {
+    route: 'patch /posts/:id',
     does: (api, id) => api.patch(`/posts/${id}`, { title: 'Withdrawn', published: false }),
     another: [403, 404, 404],
     owner: [200, 200, 404],
     changes: true,
   },
   delete: {
+    route: 'delete /posts/:id',
     does: (api, id) => api.delete(`/posts/${id}`),
     another: [403, 404, 404],
     owner: [204, 204, 404],
     changes: true,
   },
   'vote for (PUT)': {
+    route: 'put /posts/:id/vote',
     does: (api, id) => api.put(`/posts/${id}/vote`),
     another: [200, 404, 404],
     owner: [200, 200, 404],
     changes: true,
   },
   'have no vote on (DELETE)': {
+    route: 'delete /posts/:id/vote',
     does: (api, id) => api.delete(`/posts/${id}/vote`),
     another: [200, 404, 404],
     owner: [200, 200, 404],
     changes: false,
   },
   'vote for': {
+    route: 'post /vote',
     does: (api, id) => api.post('/vote', { post_id: id, dir: 1 }),
     another: [201, 404, 404],
     owner: [201, 201, 404],
     changes: true,
   },
   'take a vote back from': {
+    route: 'post /vote',
     does: (api, id) => api.post('/vote', { post_id: id, dir: 0 }),
     another: [404, 404, 404],
     owner: [404, 404, 404],
     changes: false,
   },
   'replace with another owner': {
+    route: 'put /posts/:id',
     does: (api, id) => api.put(`/posts/${id}`, { ...body, owner_id: 1 }),
     another: [422, 422, 422],
     owner: [422, 422, 422],
     changes: false,
   },
   'set the id of': {
+    route: 'patch /posts/:id',
     does: (api, id) => api.patch(`/posts/${id}`, { id: 1 }),
     another: [422, 422, 422],
     owner: [422, 422, 422],
     changes: false,
   },
   'set the votes of': {
+    route: 'patch /posts/:id',
     does: (api, id) => api.patch(`/posts/${id}`, { votes: 1000 }),
     another: [422, 422, 422],
     owner: [422, 422, 422],
     changes: false,
   },
   'set the rev of': {
+    route: 'patch /posts/:id',
     does: (api, id) => api.patch(`/posts/${id}`, { title: 'x', rev: 1000 }),
     another: [422, 422, 422],
     owner: [422, 422, 422],
     changes: false,
   },
   'set the version of': {
+    route: 'patch /posts/:id',
     does: (api, id) => api.patch(`/posts/${id}`, { title: 'x', version: 1000 }),
     another: [422, 422, 422],
     owner: [422, 422, 422],
     changes: false,
   },
 };
+
+describe('the policies', () => {
+  it('are declared for every route that is mounted, and for no other', () => {
+    expect(routes.map(({ method, path }) => `${method} ${path}`)).to.have.members(Object.keys(policies));
+  });
+
+  it('let nobody in without a token but where anyone may come', () => {
+    for (const { method, path, access } of routes) {
+      const name = `${method} ${path}`;
+      expect(access === 'anyone', name).to.equal(policies[name] === 'anyone');
+    }
+  });
+
+  it('about a post are each put to the test, and say of it what the test does', () => {
+    const tried = Object.values(actions);
+    const aboutAPost = Object.keys(policies).filter((name) => /^(reader|owner)$/.test(policies[name]!));
+    expect([...new Set(tried.map(({ route }) => route))]).to.have.members(aboutAPost);
+    for (const { route, another } of tried)
+      // A fault in the body is told before anything is looked up: there is nothing to see in it.
+      if (another[0] !== 422) expect(another[0] === 403, route).to.equal(policies[route] === 'owner');
+  });
+
+  it('have one for whatever names a post in its path', () => {
+    for (const { method, path } of routes)
+      if (path.startsWith('/posts/:id'))
+        expect(policies[`${method} ${path}`]).to.be.oneOf(['reader', 'owner']);
+  });
+});
 
 describe('who may do what to a post', () => {
   let world: World;
@@ -169,6 +242,23 @@ describe('who may do what to a post', () => {
         });
       }
     }
+  }
+
+  for (const [name, { does, another }] of Object.entries(actions)) {
+    if (another[1] !== 404) continue;
+    it(`another who would ${name} a draft is told what is told of a post that was never there`, async () => {
+      const draft = await postIn('draft');
+      const never = 2 ** 40;
+      const tellOf = async (id: number) => {
+        const answer = await does(actors.another, id);
+        expectProblem(answer, 404);
+        const headers = [...answer.headers.keys()].sort();
+        return { headers, body: JSON.stringify(withoutRequestId(answer)).replaceAll(String(id), 'ID') };
+      };
+      const ofDraft = await tellOf(draft.id);
+      expect(ofDraft).to.deep.equal(await tellOf(never));
+      expect(ofDraft.body).to.contain('ID');
+    });
   }
 
   it('an own account is nobody else’s to read, change or delete by its number', async () => {
