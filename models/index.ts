@@ -1,7 +1,7 @@
 import type { Sequelize } from 'sequelize';
 import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
-import { definePost, postChecks } from './post.ts';
+import { definePost, postChecks, postSearch } from './post.ts';
 import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
 import { defineVote } from './vote.ts';
@@ -27,4 +27,4 @@ export function defineModels(sequelize: Sequelize): void {
 }
 
 /** What `sequelize.sync()` cannot express, so that the models tell the whole schema. Run after it. */
-export const extraDdl: string[] = [...userChecks, ...postChecks, ...eventChecks];
+export const extraDdl: string[] = [...userChecks, ...postChecks, ...postSearch, ...eventChecks];

@@ -116,3 +116,16 @@ export const postChecks = [
   `alter table posts add constraint posts_version_check check (version > 0)`,
   `alter table post_tallies add constraint post_tallies_votes_check check (votes >= 0)`,
 ];
+
+/** Only where the database may have the extension: see the migration, which does the same. */
+export const postSearch = [
+  `do $$
+   begin
+     create extension if not exists pg_trgm;
+     create index posts_title_trgm_idx on posts using gin (title gin_trgm_ops);
+     create index posts_content_trgm_idx on posts using gin (content gin_trgm_ops);
+   exception
+     when insufficient_privilege or undefined_file or feature_not_supported or undefined_object then null;
+   end
+   $$`,
+];
