@@ -149,12 +149,31 @@ describe('the doctor', function () {
     expect(await findings()).to.deep.equal({});
   });
 
-  it('finds a hole in the log', async () => {
+  it('finds a hole in the log, and tells whoever is behind it to begin anew', async () => {
     await write('one');
     await write('two');
-    await database.query('delete from events where seq = (select seq - 1 from feed_head)');
+    await write('three');
+    const gone = await database.query<{ seq: number }>(
+      'delete from events where seq = (select seq - 1 from feed_head) returning seq::integer',
+    );
+    const lost = gone.rows[0]?.seq ?? 0;
     const { log = [] } = await findings();
     expect(log).to.have.length(2);
     expect(log[1]).to.match(/^The log has a hole between \d+ and \d+\.$/);
+    await repairAll();
+    expect(await findings()).to.deep.equal({});
+    await until(
+      'the node to know',
+      async () => (await alice.get(`/events?after=${lost - 1}`)).status === 410,
+    );
+    const { epoch } = world.ctx.feed;
+    const behind = world.socket({ token: alice.token, after: lost - 1, epoch });
+    const ready = await new Promise((resolve) => behind.once('ready', resolve));
+    expect(ready).to.include({ outcome: 'reset', reason: 'too_old' });
+    // The event after the hole, and the correction that tells the post whose event was lost.
+    const kept = async () =>
+      (await alice.get<{ events: { seq: number }[] }>(`/events?after=${lost}`)).body.events;
+    await until('the correction', async () => (await kept()).length > 1);
+    expect((await kept()).map(({ seq }) => seq)).to.deep.equal([lost + 1, lost + 2]);
   });
 });

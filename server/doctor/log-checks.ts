@@ -8,16 +8,13 @@ export interface Finding {
   repair?: Repair;
 }
 
-/** A post or a tally whose rows are to be held against its events, and told anew. */
-export interface Repair {
-  kind: 'tally' | 'event';
-  postId: number;
-}
+/** A post or a tally whose rows are to be held against its events, and told anew; or the last number that the log lacks. */
+export type Repair = { kind: 'tally' | 'event'; postId: number } | { kind: 'floor'; seq: number };
 
-/** How many findings of one kind are told one by one. */
+/** How many holes are told one by one. */
 const TOLD = 20;
 
-/** Whether the log is 1 … head without a hole, from its floor on. */
+/** Whether the log is without a hole, from its floor to its head. The last holes are told, newest first. */
 export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
   const { rows } = await client.query<{
     seq: number;
@@ -38,16 +35,20 @@ export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
     (expected === 0 || (head.first === head.floor + 1 && head.last === head.seq))
   )
     return [];
-  const holes = await client.query<{ after: number; before: number }>(
+  const { rows: holes } = await client.query<{ after: number; before: number }>(
     `select seq as after, next as before from (
-       select seq, lead(seq) over (order by seq) as next from events
-     ) pairs where next <> seq + 1 order by seq limit ${TOLD}`,
+       select seq, lead(seq, 1, $2 + 1) over (order by seq) as next
+       from (select $1::bigint as seq union all select seq from events where seq > $1) kept
+     ) pairs where next > seq + 1 order by seq desc`,
+    [head.floor, head.seq],
   );
+  const [last] = holes;
   return [
     {
+      ...(last && { repair: { kind: 'floor', seq: last.before - 1 } as const }),
       what: `The log should hold ${expected} events, ${head.floor + 1} to ${head.seq}, and holds ${head.count}, ${head.first ?? '–'} to ${head.last ?? '–'}.`,
     },
-    ...holes.rows.map(({ after, before }) => ({
+    ...holes.slice(0, TOLD).map(({ after, before }) => ({
       what: `The log has a hole between ${after} and ${before}.`,
     })),
   ];

@@ -8,7 +8,14 @@ import { type Examination, examine } from './examine.ts';
 import { repair } from './repair.ts';
 
 await main(async () => {
-  const { values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } });
+  let values;
+  try {
+    ({ values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } }));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    console.error(`${error.message}. There is one option: npm run doctor -- --repair`);
+    return 1;
+  }
   return withDatabase(async (databaseUrl) => {
     let config;
     try {

@@ -10,9 +10,11 @@ import type { Repair } from './log-checks.ts';
  * what it says next, never in place. Who has seen the version that the log told must not take the row for the same one, or
  * for an older: the row gets a version beyond it.
  */
-export async function repair(db: Database, { kind, postId }: Repair): Promise<void> {
+export async function repair(db: Database, found: Repair): Promise<void> {
   await db.transaction(async (tx) => {
     const sequelize = db.sequelize;
+    if (found.kind === 'floor') return raiseFloor(sequelize, tx, found.seq);
+    const { kind, postId } = found;
     await sequelize.query('select 1 from posts where id = $1 for update', {
       bind: [postId],
       type: QueryTypes.SELECT,
@@ -20,6 +22,24 @@ export async function repair(db: Database, { kind, postId }: Repair): Promise<vo
     });
     if (kind === 'tally') await recount(sequelize, tx, postId);
     else await tellAnew(sequelize, tx, postId);
+    return undefined;
+  });
+}
+
+/**
+ * What the log has lost nobody can put back. Its floor moves above the hole, so that whoever would have been handed less
+ * than happened is told `reset` instead. A node that runs takes the new floor with its next look at the log.
+ */
+async function raiseFloor(sequelize: Sequelize, tx: Transaction, seq: number): Promise<void> {
+  await sequelize.query('update feed_head set floor = greatest(floor, $1)', {
+    bind: [seq],
+    type: QueryTypes.RAW,
+    transaction: tx,
+  });
+  await sequelize.query('delete from events where seq <= $1', {
+    bind: [seq],
+    type: QueryTypes.RAW,
+    transaction: tx,
   });
 }
 
