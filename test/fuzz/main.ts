@@ -12,6 +12,9 @@ const { values } = parseArgs({
   },
 });
 
+/** Each node keeps pages and the newest events, of each so many that they come near to this when there are twenty thousand requests. MiB. */
+const KEPT = 64;
+
 const say = (line: string) => process.stdout.write(`${line}\n`);
 const whole = (name: 'seed' | 'frames' | 'streams' | 'bodies' | 'seconds') => {
   if (!/^\d{1,9}$/.test(values[name])) throw new Error(`--${name} must be a whole number`);
@@ -26,6 +29,7 @@ try {
     seed: whole('seed'),
     ...wanted,
     seconds: whole('seconds'),
+    kept: KEPT,
     tree: tree.root,
   });
   for (const kind of ['frames', 'streams', 'bodies'] as const)
