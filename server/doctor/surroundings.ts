@@ -32,7 +32,7 @@ export async function findDatabaseFaults(client: pg.ClientBase): Promise<Finding
 /** Migrations that this code has and the database has not. */
 export async function findPendingMigrations(databaseUrl: string): Promise<Finding[]> {
   return (await pendingMigrations(databaseUrl)).map((name) => ({
-    what: `The migration ${name} has not been run.`,
+    what: `The migration ${name} has not been run: npm run db:migrate.`,
   }));
 }
 
