@@ -1,24 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { createClient, type LiveEvent } from '../client/src/index.ts';
+import { freePort } from '../server/database/embedded/postmaster.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { NodeProcess } from './support/node-process.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 import { PASSWORD } from './support/world.ts';
-
-async function freePort(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return String(port);
-}
 
 describe('the client, with two nodes behind one address', function () {
   this.timeout(120_000);
@@ -35,7 +26,7 @@ describe('the client, with two nodes behind one address', function () {
       new NodeProcess({
         name,
         env: {
-          PORT: await freePort(),
+          PORT: String(await freePort()),
           DATABASE_URL: database.url,
           DATA_DIR: dataDir,
           JWT_SECRET: secret,

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { WebSocket as Client } from 'ws';
-import { freePort } from './support/redis.ts';
+import { freePort } from '../server/database/embedded/postmaster.ts';
 import { systemBinary } from './support/system-binary.ts';
 
 const run = promisify(execFile);

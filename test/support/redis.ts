@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { freePort } from '../../server/database/embedded/postmaster.ts';
 import { type Binary, systemBinary } from './system-binary.ts';
 
 /** A Redis server of the test's own, to be stopped, killed or frozen at will. */
@@ -183,16 +184,6 @@ async function ask(host: string, port: number): Promise<string | undefined> {
   } finally {
     socket.destroy();
   }
-}
-
-/** A port that nobody listens on at this moment. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === 'string') throw new Error('A TCP server has a port');
-  return address.port;
 }
 
 function hasExited(child: ChildProcess): boolean {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NodeProcess } from './node-process.ts';
 import { createDatabase } from './postgres.ts';
-import { freePort, sharedRedis } from './redis.ts';
+import { freePort } from '../../server/database/embedded/postmaster.ts';
+import { sharedRedis } from './redis.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 /** Two nodes of one service as processes of their own, on one database and one Redis. */
