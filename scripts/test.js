@@ -7,15 +7,16 @@ import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 
-/** Tests that start processes, compilers or a browser of their own: as long as all others together. */
+/** How long a lane may take: a test that leaves a server behind keeps its process alive. Milliseconds. */
+const LIMIT = 12 * 60_000;
+
+/** Tests that start processes or a browser of their own: with the linter and the compiler as long as all others together. */
 const APART = [
   'config',
   'deploy-files',
   'doctor',
   'documents',
-  'drift',
   'embedded',
-  'migrations',
   'nginx',
   'operations',
   'page',
@@ -46,11 +47,16 @@ function run(command, args, { live }) {
         output.push(chunk);
         if (live) flush();
       });
+    const timer = setTimeout(() => {
+      output.push(Buffer.from(`\n${command} did not end within ${LIMIT / 60_000} minutes and was killed.\n`));
+      child.kill('SIGKILL');
+    }, LIMIT);
     // A run that is cut short tells what it knows.
     process.on('exit', flush);
     child.on('error', (error) => output.push(Buffer.from(`${command}: ${error.message}\n`)));
     child.on('close', (code) => {
       flush();
+      clearTimeout(timer);
       process.off('exit', flush);
       const [, passed, failed, skipped] =
         /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(tail) ?? [];

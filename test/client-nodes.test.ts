@@ -40,8 +40,9 @@ describe('the client, with two nodes behind one address', function () {
     proxy = await createFrameProxy(nodes[0].url);
   });
   after(async () => {
-    await proxy.close();
+    // Also after a beginning that failed: a node that lives on would keep the whole run waiting.
     await Promise.all(nodes.map((one) => one.kill()));
+    await proxy.close();
     await database.drop();
     await rm(dataDir, { recursive: true, force: true });
   });
