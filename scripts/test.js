@@ -6,6 +6,7 @@
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { clearTimeout, setTimeout } from 'node:timers';
 
 /** How long a lane may take: a test that leaves a server behind keeps its process alive. Milliseconds. */
 const LIMIT = 12 * 60_000;
