@@ -73,10 +73,9 @@ export const bugs = {
   'numbering goes by the serial id, and never looks back': {
     patches: [
       {
-        file: 'migrations/20261124000003-feed.cjs',
-        find: 'from outbox w order by w.id limit at_most',
-        replace:
-          'from outbox w where w.id > (select coalesce(max(e.outbox_id), 0) from events e) order by w.id limit at_most',
+        file: 'migrations/20261124000005-numbering.cjs',
+        find: 'where o.id <= (',
+        replace: 'where o.id > (select coalesce(max(e.outbox_id), 0) from events e) and o.id <= (',
       },
     ],
     rules: [1],
