@@ -490,6 +490,10 @@ describe('the page', function () {
     await page.keyboard.type('Typed: jkv?/');
     await page.keyboard.press('Control+Enter');
     await bob.shows(bob.post('Typed: jkv?/'));
+    // The others may hear of it before its writer has the answer and the form is closed.
+    await until('the form to be left', () =>
+      page.evaluate<boolean>('!document.activeElement.closest("form")'),
+    );
     await page.keyboard.press('?');
     await page.getByRole('dialog').getByText('next post').waitFor();
     await page.keyboard.press('Escape');
