@@ -31,6 +31,7 @@ import { readLog } from './outbox/log.ts';
 import { Pruner } from './outbox/prune.ts';
 import { Sequencer } from './outbox/sequencer.ts';
 import { FeedReader } from './posts/feed-reader.ts';
+import { PostWriter } from './posts/post-writer.ts';
 import { BallotBox } from './votes/ballot-box.ts';
 import { TallyReader } from './votes/queries.ts';
 
@@ -49,6 +50,7 @@ export interface Context {
   /** Sockets of one user on this node, at most. */
   maxSocketsPerUser: number;
   ballots: BallotBox;
+  postWriter: PostWriter;
   feedReader: FeedReader;
   /** Tells the whole cluster of tallies that have changed and are committed. */
   reportTallies: (tallies: Tally[]) => void;
@@ -213,6 +215,7 @@ export async function createService(
     connections,
     maxSocketsPerUser,
     ballots,
+    postWriter: new PostWriter(db.sequelize),
     feedReader,
     reportTallies,
     feed,

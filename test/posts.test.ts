@@ -88,6 +88,106 @@ describe('posts', () => {
     });
   });
 
+  describe('written at once', () => {
+    const text = (title: string) => ({ title, content: 'of many' });
+
+    it('are each their own row, event and answer', async () => {
+      const before = await headOf(world);
+      const answers = await Promise.all(
+        Array.from({ length: 120 }, (_, at) =>
+          (at % 2 ? ada : bob).post<PostAnswer>('/posts', {
+            ...text(`At once "${at}" \n \u2028 \u0007`),
+            published: at % 5 !== 0,
+          }),
+        ),
+      );
+      const told = await eventsSince(world, before);
+      const views = answers
+        .filter(({ body }) => body.published)
+        .map(({ body: { voted: _voted, ...view } }) => view)
+        .sort((a, b) => a.id - b.id);
+      expect(views).to.have.length(96);
+      expect(told.map(({ data }) => data).sort((a, b) => Number(a.id) - Number(b.id))).to.deep.equal(views);
+      for (const [at, { status, body }] of answers.entries()) {
+        expect(status).to.equal(201);
+        expect(body.title).to.equal(`At once "${at}" \n \u2028 \u0007`);
+        expect(body.owner.username).to.equal((at % 2 ? ada : bob).username);
+        expect((await read(at % 2 ? ada : bob, body.id)).body).to.deep.equal(body);
+      }
+    });
+
+    it('do not wait for one whose owner is locked', async () => {
+      const client = await world.ctx.feedPool.connect();
+      try {
+        await client.query('begin');
+        await client.query('select 1 from users where id = $1 for update', [ada.id]);
+        let held = 10;
+        const locked = Array.from({ length: 10 }, () =>
+          ada.post('/posts', text('Held')).then((answer) => ((held -= 1), answer)),
+        );
+        const free = Array.from({ length: 10 }, () => bob.post('/posts', text('Free')));
+        for (const { status } of await Promise.all(free)) expect(status).to.equal(201);
+        expect(held).to.equal(10);
+        await client.query('commit');
+        for (const { status } of await Promise.all(locked)) expect(status).to.equal(201);
+      } finally {
+        client.release();
+      }
+    });
+
+    it('fail alone where the owner is being deleted', async () => {
+      const leaver = await world.user();
+      const before = await headOf(world);
+      const client = await world.ctx.feedPool.connect();
+      try {
+        await client.query('begin');
+        await client.query('delete from users where id = $1', [leaver.id]);
+        const gone = Array.from({ length: 5 }, (_, at) =>
+          leaver.post('/posts', text('Gone'), at === 0 ? { 'idempotency-key': 'leaver' } : {}),
+        );
+        const stay = Array.from({ length: 5 }, () => bob.post('/posts', text('Stays')));
+        for (const { status } of await Promise.all(stay)) expect(status).to.equal(201);
+        await client.query('commit');
+        for (const answer of await Promise.all(gone)) expectProblem(answer, 401, 'unauthorized');
+      } finally {
+        client.release();
+      }
+      expect(await eventsSince(world, before)).to.have.length(5);
+    });
+
+    it('tell the name that their owner has, also while it changes', async () => {
+      const before = await headOf(world);
+      const renamer = await world.user();
+      const drafts = await Promise.all(
+        Array.from({ length: 20 }, () =>
+          renamer.post<PostAnswer>('/posts', { ...text('Draft'), published: false }),
+        ),
+      );
+      const renames = (async () => {
+        for (let at = 0; at < 12; at += 1)
+          await renamer.patch('/users/me', { username: `${renamer.username.slice(0, 20)}.${at}` });
+      })();
+      for (const { body } of drafts) {
+        await Promise.all([
+          renamer.patch(`/posts/${body.id}`, { published: true }),
+          renamer.post('/posts', text('New')),
+          renamer.post('/posts', text('New with a key'), { 'idempotency-key': `renamed-${body.id}` }),
+        ]);
+      }
+      await renames;
+      const last = new Map(
+        (await eventsSince(world, before)).map(({ post_id, data }) => [
+          post_id,
+          data.owner as PostAnswer['owner'],
+        ]),
+      );
+      expect(last.size).to.equal(60);
+      expect([...new Set([...last.values()].map(({ username }) => username))]).to.deep.equal([
+        `${renamer.username.slice(0, 20)}.11`,
+      ]);
+    });
+  });
+
   describe('an idempotency key', () => {
     const title = { title: 'Once', content: 'only' };
 

@@ -2,7 +2,7 @@ import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
 import type { FeedEventName, FeedEvents } from '../events.ts';
 
 /**
- * The only door to the outbox. The transaction is a required argument: an event written outside one could announce a row
+ * The door to the outbox; the function `create_posts` of the database has its own, and `announce` is called for it. The transaction is a required argument: an event written outside one could announce a row
  * that never existed. It must be the last statement of its transaction: the outbox id is drawn while every row that the
  * event tells of is locked, so two events of one post are numbered in the order of their writes.
  */
@@ -31,7 +31,12 @@ export async function appendAll<N extends FeedEventName>(
       bind: [name, data.map((item) => item.id), data.map((item) => JSON.stringify(item))],
     },
   );
-  tx.afterCommit(() => wakeUps.get(sequelize)?.());
+  tx.afterCommit(() => announce(sequelize));
+}
+
+/** Something has been appended and committed. */
+export function announce(sequelize: object): void {
+  wakeUps.get(sequelize)?.();
 }
 
 const wakeUps = new WeakMap<object, () => void>();

@@ -1,21 +1,15 @@
 import { QueryTypes, type Transaction } from 'sequelize';
-import { Post } from '../../models/index.ts';
+import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
-import { violatedConstraint } from '../database/connection.ts';
 import { unauthorized } from '../errors.ts';
 import type { FeedEventName } from '../events.ts';
 import { append } from '../outbox/append.ts';
-import { claimKey, forgetAnswers, keepAnswer } from './idempotency.ts';
+import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
 import { requireOwn, requireVersion } from './policy.ts';
-import { type PostAnswer, type PostRow, presentAnswer, presentPost } from './present.ts';
+import type { PostInput } from './post-writer.ts';
+import { type PostAnswer, presentAnswer } from './present.ts';
 import { postById } from './queries.ts';
-
-export interface PostInput {
-  title: string;
-  content: string;
-  published: boolean;
-}
 
 /**
  * Writes a post, its tally, its event and the record of its idempotency key, in one transaction. With a key that was
@@ -28,52 +22,17 @@ export async function createPost(
   input: PostInput,
   idempotencyKey?: string,
 ): Promise<PostAnswer> {
-  try {
-    return await ctx.db.transaction(async (tx) => {
-      const claim = idempotencyKey === undefined ? undefined : { userId: user.id, key: idempotencyKey };
-      if (claim) {
-        const { title, content, published } = input; // in this order, whatever the order in the body
-        const answer = await claimKey<PostAnswer>(tx, claim, { title, content, published });
-        if (answer) return answer;
-      }
-      const row = await insertPost(tx, user.id, input);
-      const answer = presentAnswer({ ...row, voted: false });
-      if (claim) await keepAnswer(tx, claim, row.id, answer);
-      if (row.published) await append(tx, 'post:created', presentPost(row));
-      return answer;
-    });
-  } catch (error) {
-    throw ownerGone(error) ?? error;
-  }
-}
-
-/** A token outlives its user by a moment: the foreign key notices. */
-function ownerGone(error: unknown): Error | undefined {
-  const constraint = violatedConstraint(error);
-  return constraint === 'posts_owner_id_fkey' || constraint === 'idempotency_keys_user_id_fkey'
-    ? unauthorized('The user of this access token has been deleted.')
-    : undefined;
-}
-
-/** One statement for the post and its tally: each round trip inside the transaction costs as much as the work. */
-async function insertPost(tx: Transaction, ownerId: number, input: PostInput): Promise<PostRow> {
-  const [row] = await sequelizeOf(tx).query<PostRow>(
-    `with post as (
-       insert into posts (owner_id, title, content, published) values ($1, $2, $3, $4) returning *
-     ), tally as (
-       insert into post_tallies (post_id, hot) select id, hot_rank(0, listed_at) from post returning votes, rev
-     )
-     select post.id, post.title, post.content, post.published, post.created_at, post.updated_at, post.version,
-            post.owner_id, u.username, tally.votes, tally.rev
-     from post cross join tally left join users u on u.id = post.owner_id`,
-    {
-      type: QueryTypes.SELECT,
-      transaction: tx,
-      bind: [ownerId, input.title, input.content, input.published],
-    },
-  );
-  if (!row) throw new Error('the post was not inserted');
-  return row;
+  const { title, content, published } = input; // in this order, whatever the order in the body
+  const claim =
+    idempotencyKey === undefined
+      ? undefined
+      : claimOf(user.id, idempotencyKey, { title, content, published });
+  const row = await ctx.postWriter.write(user.id, input, claim);
+  if (row) return presentAnswer({ ...row, voted: false });
+  const first = claim && (await firstAnswer<PostAnswer>(claim));
+  if (first) return first;
+  // A token outlives its user by a moment.
+  throw unauthorized('The user of this access token has been deleted.');
 }
 
 /**
@@ -89,6 +48,8 @@ export async function updatePost(
   ifMatch?: string,
 ): Promise<PostAnswer> {
   return ctx.db.transaction(async (tx) => {
+    // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
+    if (input.published) await holdName(tx, user.id);
     const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock: tx.LOCK.UPDATE }), user, id);
     requireVersion(ifMatch, post.version);
     const wasPublished = post.published;
@@ -113,6 +74,11 @@ export async function updatePost(
 function eventOf(wasPublished: boolean, isPublished: boolean): FeedEventName | undefined {
   if (isPublished) return wasPublished ? 'post:updated' : 'post:created';
   return wasPublished ? 'post:deleted' : undefined;
+}
+
+/** Keeps a user's name as it is until the end of the transaction: whoever changes it locks the user's row, and so first. */
+async function holdName(tx: Transaction, userId: number): Promise<void> {
+  await User.findByPk(userId, { attributes: ['id'], transaction: tx, lock: tx.LOCK.KEY_SHARE });
 }
 
 /** A draft competes in `sort=hot` from the moment it is published. */

@@ -62,9 +62,9 @@ export const bugs = {
   'an idempotency key is no reason not to write': {
     patches: [
       {
-        file: 'server/posts/idempotency.ts',
-        find: 'if (claimed.length > 0) return undefined;',
-        replace: 'return undefined;',
+        file: 'migrations/20261124000006-posts-together.cjs',
+        find: 'where s.key is null or s.id in (select c.post_id from claimed c)',
+        replace: '',
       },
     ],
     rules: [4],
