@@ -182,8 +182,8 @@ export class Gateway {
       return reason;
     };
     if (this.#draining) return refused('draining');
-    const established = new URL(req.url ?? '/', 'http://localhost').searchParams.has('sid');
-    if (!established && this.io.engine.clientsCount >= this.#options.maxConnections) return refused('full');
+    const full = this.io.engine.clientsCount >= this.#options.maxConnections;
+    if (full && !new URL(req.url ?? '/', 'http://localhost').searchParams.has('sid')) return refused('full');
     return this.#originAllowed(req) ? undefined : refused('origin');
   }
 

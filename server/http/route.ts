@@ -149,22 +149,45 @@ function run(middleware: RequestHandler, req: Request, res: Response): Promise<v
   });
 }
 
+/** Queries of one route that are remembered, and the length of what is worth it. */
+const MAX_QUERIES = 500;
+const MAX_QUERY_LENGTH = 200;
+
+/**
+ * Queries that were found good, by their text: a feed is asked for with the same few again and again, and what a text means
+ * does not change. Frozen, since many requests share one.
+ */
+const goodQueries = new WeakMap<Joi.AnySchema, Map<string, unknown>>();
+
+/** @returns what the query means, or its faults */
+function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check> {
+  const at = req.url.indexOf('?');
+  const text = at < 0 ? '' : req.url.slice(at);
+  const known = goodQueries.get(schema) ?? new Map<string, unknown>();
+  if (known.has(text)) return { value: known.get(text) };
+  const result = check(schema, 'query', req.query);
+  if (result.errors || text.length > MAX_QUERY_LENGTH) return result;
+  if (known.size >= MAX_QUERIES) known.clear();
+  known.set(text, Object.freeze(result.value));
+  goodQueries.set(schema, known);
+  return result;
+}
+
 function validate(spec: Route, req: Request): { params: unknown; query: unknown; body: unknown } {
   const errors: FieldError[] = [];
   const read = (
     schema: Joi.AnySchema | undefined,
-    place: 'path' | 'query' | 'body',
-    value: unknown,
+    look: (schema: Joi.AnySchema) => ReturnType<typeof check>,
   ): unknown => {
     if (!schema) return undefined;
-    const result = check(schema, place, value);
+    const result = look(schema);
     if (result.errors) errors.push(...result.errors);
     return result.value;
   };
   const input = {
-    params: read(spec.params, 'path', req.params),
-    query: read(spec.query, 'query', req.query),
-    body: read(spec.body, 'body', req.body),
+    params: read(spec.params, (schema) => check(schema, 'path', req.params)),
+    query: read(spec.query, (schema) => readQuery(schema, req)),
+    body: read(spec.body, (schema) => check(schema, 'body', req.body)),
   };
   for (const [name, header] of Object.entries(spec.headers ?? {})) {
     const value = req.get(name);
