@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Database, isUnavailable } from '../server/database/connection.ts';
+import { createFeedPool, Database, isUnavailable } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
@@ -45,6 +45,30 @@ describe('a database that greets and goes down in the same breath', () => {
       await db.ping();
     } finally {
       await db.close();
+    }
+  });
+});
+
+describe('a database whose connections the node has closed', () => {
+  it('is one that does not answer to a request that would not end before', async () => {
+    const database = await createDatabase();
+    const db = new Database({ url: database.url, pool: 1, log: createLogger('silent') });
+    const pool = createFeedPool(database.url, createLogger('silent'), 1);
+    const failure = async (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => error);
+    try {
+      // The one is at work when the door closes, the others stand before it, and the last comes after.
+      const asked = [db.sequelize.query('select pg_sleep(0.2)'), db.ping(), db.ping()].map(failure);
+      const closing = db.close();
+      for (const refusal of (await Promise.all([...asked, failure(db.ping())])).filter(
+        (answer) => answer instanceof Error,
+      ))
+        expect(isUnavailable(refusal), String(refusal)).to.equal(true);
+      await closing;
+      expect(isUnavailable(await failure(db.ping()))).to.equal(true);
+      await pool.end();
+      expect(isUnavailable(await failure(pool.query('select 1')))).to.equal(true);
+    } finally {
+      await database.drop();
     }
   });
 });

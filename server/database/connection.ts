@@ -69,7 +69,8 @@ export function isUnavailable(error: unknown): boolean {
   }
   return (
     error instanceof Error &&
-    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Query read timeout/i.test(
+    // The last three: a node that stops has closed its connections to a request that would not end.
+    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Query read timeout|connection manager was closed|after calling end on the pool|pool is draining/i.test(
       error.message,
     )
   );
