@@ -203,6 +203,19 @@ describe('the page', function () {
     alice.expectClean({ networkMayFail: true });
   });
 
+  it('shows a vote as one’s own in one’s other windows too', async () => {
+    await postByCarol('Seen in two windows');
+    await alice.shows(alice.post('Seen in two windows'));
+    const other = await alice.page.context().newPage();
+    await other.goto(alice.page.url());
+    const button = other.locator('.post', { hasText: 'Seen in two windows' }).locator('.vote');
+    await alice.votes('Seen in two windows').click();
+    await button.and(other.locator('[aria-pressed="true"]')).waitFor();
+    await button.click();
+    await alice.votes('Seen in two windows').and(alice.page.locator('[aria-pressed="false"]')).waitFor();
+    await other.close();
+  });
+
   it('does not move the list under somebody who reads: new posts wait behind a pill', async () => {
     for (let number = 1; number <= 30; number += 1)
       await postByCarol(`Filling ${number}`, 'Some text. '.repeat(20));

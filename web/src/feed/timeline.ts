@@ -12,6 +12,7 @@ import {
 } from 'tidings-client';
 import { Entry } from './entry.ts';
 import { Happenings } from './happenings.ts';
+import { onVoteElsewhere } from './own-votes.ts';
 import type { Query } from './query.ts';
 
 export interface TimelineOptions {
@@ -73,10 +74,16 @@ export class Timeline {
   #retry: ReturnType<typeof setTimeout> | undefined;
   /** Posts that the reader has removed here and whose event is still to come. */
   readonly #removed = new Set<number>();
+  readonly #stopHearing: () => void;
   #closed = false;
 
   constructor(options: TimelineOptions) {
     this.#options = options;
+    this.#stopHearing = onVoteElsewhere(options.me.id, (vote) => {
+      const entry = this.#find(vote.post_id);
+      // What is under way here will be answered later than what has been answered there.
+      if (entry && !entry.hoped.peek()) entry.keepVote(vote);
+    });
     this.query = signal(options.query);
     void this.load();
   }
@@ -199,6 +206,7 @@ export class Timeline {
     this.#closed = true;
     clearTimeout(this.#retry);
     this.#request?.abort();
+    this.#stopHearing();
     this.#feed?.close();
   }
 
