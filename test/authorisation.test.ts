@@ -261,6 +261,24 @@ describe('who may do what to a post', () => {
     });
   }
 
+  it('another cannot tell by the time that it takes whether a draft exists', async () => {
+    const draft = await postIn('draft');
+    const took: Record<'draft' | 'never', number[]> = { draft: [], never: [] };
+    // In turns, so that whatever else the machine does meets both.
+    for (let turn = 0; turn < 200; turn += 1) {
+      for (const [which, id] of [
+        ['draft', draft.id],
+        ['never', 2 ** 40 + turn],
+      ] as const) {
+        const began = performance.now();
+        expectProblem(await actors.another.get(`/posts/${id}`), 404);
+        took[which].push(performance.now() - began);
+      }
+    }
+    const median = (times: number[]) => times.sort((a, b) => a - b)[times.length / 2]!;
+    expect(median(took.draft) / median(took.never)).to.be.within(0.75, 1.33);
+  });
+
   it('an own account is nobody else’s to read, change or delete by its number', async () => {
     const other = actors.another;
     for (const [method, sent] of [

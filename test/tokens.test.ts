@@ -5,6 +5,7 @@ import { routes } from '../server/app.ts';
 import { AccessTokens } from '../server/auth/tokens.ts';
 import { expectProblem } from './support/problems.ts';
 import { writePost } from './support/posts.ts';
+import { refusalOf } from './support/sockets.ts';
 import { rows } from './support/tables.ts';
 import { Api, createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -156,6 +157,12 @@ describe('access tokens', () => {
   for (const [what, token] of Object.entries(refused)) {
     it(`${what} are refused`, async () => {
       expectProblem(await me(token()), 401, 'unauthorized');
+      // A handshake is an input with fields, of which a token too long to be one is a fault.
+      expect(await refusalOf(world.socket({ token: token() }))).to.include(
+        what === 'very long'
+          ? { status: 422, type: 'urn:tidings:problem:invalid' }
+          : { status: 401, type: 'urn:tidings:problem:unauthorized' },
+      );
     });
   }
 
@@ -251,6 +258,11 @@ describe('access tokens', () => {
         before(async () => {
           token = await make();
           earlier = await state();
+        });
+        it('does not do at the handshake of a socket', async () => {
+          expect(await refusalOf(world.socket(token === undefined ? {} : { token }))).to.include({
+            status: 401,
+          });
         });
         for (const { method, path } of guarded) {
           it(`does not do for ${method.toUpperCase()} ${path}`, async () => {
