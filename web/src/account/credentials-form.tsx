@@ -50,7 +50,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
       {intent === 'sign-up' && (
         <Field
           label="Name"
-          hint="Shown with your posts. Letters, digits, dots and dashes."
+          hint="Shown with your posts: letters, digits, dots and dashes. Leave it empty, and you are given one."
           fault={faults.fields.username}
         >
           {(links) => (
