@@ -16,10 +16,11 @@ RUN npm ci --omit=dev --omit=optional && npm cache clean --force
 FROM base AS final
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=3000
 COPY --from=production-modules /app/node_modules node_modules
-# Read at start, by name: they are not part of what is compiled.
+# Read by name, and not part of what is compiled: migrations at start, the rest by sequelize-cli.
 COPY migrations migrations
 COPY seeders seeders
 COPY .sequelizerc ./
+COPY scripts/sequelize-config.cjs scripts/
 COPY --from=build /app/dist dist
 USER node
 EXPOSE 3000

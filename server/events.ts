@@ -114,11 +114,10 @@ export interface Ready {
 }
 
 /**
- * Why the server ends a socket. After `revoked`, `expired`, `flooding` and `protocol` the namespace is left, and a stock
+ * Why the server ends a socket. After `revoked`, `expired` and `flooding` the namespace is left, and a stock
  * client stays away; after `slow_consumer`, `draining` and `reset` only the transport closes, and it comes back by itself.
  */
-export type SessionCloseCode =
-  'slow_consumer' | 'revoked' | 'expired' | 'draining' | 'reset' | 'flooding' | 'protocol';
+export type SessionCloseCode = 'slow_consumer' | 'revoked' | 'expired' | 'draining' | 'reset' | 'flooding';
 
 export interface ServerToClient {
   /** Once, after the missed events and before the first live one. */

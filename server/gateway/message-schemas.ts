@@ -71,7 +71,7 @@ const sessionExpiring = exactly<{ expires_at: string }>()(
 
 const sessionEnd = exactly<{ code: SessionCloseCode; detail: string }>()(
   object({
-    code: oneOf('slow_consumer', 'revoked', 'expired', 'draining', 'reset', 'flooding', 'protocol'),
+    code: oneOf('slow_consumer', 'revoked', 'expired', 'draining', 'reset', 'flooding'),
     detail: Joi.string().description('A sentence').example('The session has ended.'),
   }).id('SessionEnd'),
 );
@@ -109,7 +109,8 @@ export function serverMessages({ post, tally }: FeedSchemas): {
     },
     'feed:head': {
       summary: 'Where the feed stands',
-      description: 'Every few seconds, so that a quiet client learns that it missed the newest event.',
+      description:
+        'Every two seconds or so, unless an event has just said as much, so that a quiet client learns that it missed the newest event. Not in mode `off`.',
       args: [position],
     },
     'feed:count': {
@@ -125,7 +126,7 @@ export function serverMessages({ post, tally }: FeedSchemas): {
     'session:closed': {
       summary: 'The end of this connection',
       description:
-        'The last message. After `revoked`, `expired`, `flooding` and `protocol` the namespace is left, and a stock client stays away; after `slow_consumer`, `draining` and `reset` only the transport closes, and it comes back by itself.',
+        'The last message. After `revoked`, `expired` and `flooding` the namespace is left, and a stock client stays away; after `slow_consumer`, `draining` and `reset` only the transport closes, and it comes back by itself.',
       args: [sessionEnd],
     },
   };

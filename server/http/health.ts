@@ -29,7 +29,11 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
     const parts = Object.fromEntries(
       results.map(({ name, ok, details }) => [name, { status: ok ? 'ok' : 'down', ...details }]),
     );
-    if (draining()) throw new AppError('unavailable', 'The node is shutting down.', { members: { parts } });
+    if (draining())
+      throw new AppError('unavailable', 'The node is shutting down.', {
+        headers: { 'Retry-After': '2' },
+        members: { parts },
+      });
     const down = results.filter((result) => result.required && !result.ok).map((result) => result.name);
     if (down.length > 0) {
       throw new AppError('unavailable', `Not ready: ${down.join(', ')}.`, {

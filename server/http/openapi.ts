@@ -51,11 +51,11 @@ over Socket.IO (see [the socket side](/asyncapi)) or Server-Sent Events.
 \`epoch\`: what follows comes in order, once, without a hole.
 
 **Errors** are \`application/problem+json\` (RFC 9457) with a \`type\`, a sentence and, on a 422, every fault of the input at
-once. They are looked for in this order: 401, 429, 422, 404, 403, 409. An unknown field is a fault. A method that an
+once. They are looked for in this order: 401, 429, 422, 404, 403, 409, 412. An unknown field is a fault. A method that an
 address does not have is a 405. Each answer has an \`X-Request-Id\`; give one of your own to find it in the log.
 
 **Limits:** each answer tells what is left in \`RateLimit\` and the rule in \`RateLimit-Policy\`. A 503 means that nothing is
-known to be done: try again after \`Retry-After\`, a write with the same \`Idempotency-Key\`.
+known to be done: try again after \`Retry-After\`, a \`POST /posts\` with the same \`Idempotency-Key\`.
 
 **Times** are RFC 3339 in UTC, ids are integers, fields are \`snake_case\`.`;
 

@@ -55,7 +55,8 @@ export const postRoutes = [
     body: schemas.createPost,
     headers: {
       'Idempotency-Key': {
-        description: 'Said again with the same key, the request is answered again but not done again',
+        description:
+          'For a day: said again with the same key and the same body, the request is answered again but not done again. With another body it is a 422; if the post has been deleted since, a 404',
         schema: schemas.idempotencyKey,
       },
     },
@@ -70,6 +71,7 @@ export const postRoutes = [
     method: 'get',
     path: '/posts/:id',
     summary: 'One post',
+    description: "Another's draft is a 404, like a post that does not exist.",
     tag: 'Posts',
     access: 'user',
     limit: 'read',

@@ -27,7 +27,9 @@ export async function serveStream(
   res: Response,
 ): Promise<void> {
   if (ctx.connections.countOf(user.id) >= MAX_PER_USER + ctx.maxSocketsPerUser) {
-    throw new AppError('too_many_requests', 'This user has too many open connections.');
+    throw new AppError('too_many_requests', 'This user has too many open connections.', {
+      headers: { 'Retry-After': '30' },
+    });
   }
   res.status(200).set({
     'Content-Type': 'text/event-stream; charset=utf-8',

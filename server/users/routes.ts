@@ -47,6 +47,8 @@ export const userRoutes = [
     method: 'delete',
     path: '/users/me',
     summary: 'Delete your account with your posts and votes',
+    description:
+      'All its sessions end, the tallies follow, and every client hears `post:deleted` of each published post.',
     tag: 'Users',
     access: 'user',
     limit: 'login',

@@ -9,6 +9,8 @@ export const voteRoutes = [
     method: 'post',
     path: '/vote',
     summary: 'Vote for a post (dir 1) or take the vote back (dir 0)',
+    description:
+      'Voting a second time is a 409, and taking back a vote that is not there a 404. `PUT` and `DELETE /posts/{id}/vote` may be said twice.',
     tag: 'Votes',
     access: 'user',
     limit: 'write',

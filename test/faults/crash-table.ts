@@ -10,7 +10,7 @@ import type { Listener } from './listener.ts';
 import { Random } from './random.ts';
 import { type Longest, Window } from './window.ts';
 
-/** One figure of one fault, beside its bound (FAULTS.md, "Crashes"). */
+/** One figure of one fault, beside its bound. */
 export interface Figure {
   fault: string;
   what: string;

@@ -15,7 +15,7 @@ export interface Scene {
 /** What a fault takes hold of; two that want the same thing do not happen at once. */
 export type Resource = `node ${number}` | 'redis' | 'postgres' | 'front';
 
-/** How long all may take to converge after a fault of this kind is healed (FAULTS.md, rule 9). Milliseconds. */
+/** How long all may take to converge after a fault of this kind is healed (rule 9). Milliseconds. */
 export const CONVERGED_WITHIN = 5000;
 export const CONVERGED_AFTER_FREEZE = 15_000;
 
@@ -268,7 +268,7 @@ export type FaultName = keyof typeof faults;
 /** How often a node is started before something must be wrong with it. */
 const REVIVALS = 20;
 
-/** How long a road stays half-open; it has to be found out within 6 s (FAULTS.md). Milliseconds. */
+/** How long a road stays half-open; it has to be found out within 6 s. Milliseconds. */
 const HALF_OPEN = 7000;
 
 function aimed(moment: Moment): Fault {

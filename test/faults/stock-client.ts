@@ -11,7 +11,7 @@ import {
 import { type ClientHistory, fingerprint, isPost } from './history.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 
-/** More than two beacons (CONTRACT.md, `feed:head`): who has heard nothing for so long moves on. Milliseconds. */
+/** More than two beacons (`feed:head`): who has heard nothing for so long moves on. Milliseconds. */
 const SILENCE = 4500;
 /** Ids in one `track`, and posts that are tracked at most: the server's own limits. */
 const TRACKED_AT_ONCE = 500;

@@ -22,7 +22,7 @@ export interface Misconduct {
 
 const READY = /Tidings is ready at (\S+)/;
 const READY_WITHIN = 60_000;
-/** The server's own limit is 10 s (CONTRACT.md); a little for the exit itself. */
+/** The server's own limit is 10 s (docs/operating.md); a little for the exit itself. */
 const STOP_WITHIN = 10_500;
 /** Output that is kept. Characters. */
 const KEPT = 200_000;

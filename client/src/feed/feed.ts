@@ -477,7 +477,7 @@ export class Feed {
 /** Troubles after which the next connection follows at once, so that nobody need be told that they are offline. */
 const transient = new Set<FeedTrouble>(['gap', 'draining', 'slow_consumer', 'reset', 'expired', 'revoked']);
 /** What the server closes a connection for that has misbehaved. */
-const holdOff = new Set<SessionCloseCode>(['flooding', 'protocol']);
+const holdOff = new Set<SessionCloseCode>(['flooding']);
 
 function tallyOf(post: PostView): Tally {
   return { post_id: post.id, votes: post.votes, rev: post.rev };

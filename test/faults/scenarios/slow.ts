@@ -7,7 +7,7 @@ import { RawClient, type RawClientOptions } from '../raw-client.ts';
 import { Window } from '../window.ts';
 
 const MIB = 1024 * 1024;
-/** The server's patience with a socket beyond its limit, and what FAULTS.md adds to it. Milliseconds. */
+/** The server's patience with a socket beyond its limit, and what is granted on top of it. Milliseconds. */
 const ENDED_WITHIN = 20_000;
 
 /**
