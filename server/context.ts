@@ -3,7 +3,6 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { Server as HttpServer } from 'node:http';
 import { join } from 'node:path';
 import type { Request, Response } from 'express';
-import type pg from 'pg';
 import { Connections } from './auth/connections.ts';
 import type { Identity } from './auth/identity.ts';
 import { LiveSessions } from './auth/live-sessions.ts';
@@ -57,8 +56,6 @@ export interface Context {
   feed: Follower;
   /** Aborted when the node begins to shut down: what waits for an event stops waiting. */
   stopping: AbortSignal;
-  /** Connections for reading the log. */
-  feedPool: pg.Pool;
   /** Counts a request. @throws {AppError} 429 */
   countRequest: (name: RateLimit, req: Request, res: Response, user: Identity | undefined) => Promise<void>;
 }
@@ -149,7 +146,7 @@ export async function createService(
   );
   const reportTallies = (changed: Tally[]) => {
     board.report(changed);
-    bus.publish('tallies', changed);
+    bus.publish('tallies', { epoch: feed.epoch, tallies: changed });
   };
   const feedReader = new FeedReader(db.sequelize);
   const ballots = new BallotBox(db.sequelize, reportTallies);
@@ -186,7 +183,10 @@ export async function createService(
     bus.publish('revoked', null);
   });
   bus.subscribe('events', (batch) => feed.offer(batch));
-  bus.subscribe('tallies', (changed) => board.report(changed));
+  bus.subscribe('tallies', ({ epoch, tallies: changed }) => {
+    // A `rev` of another database says nothing about the tallies of this one.
+    if (epoch === feed.epoch) board.report(changed);
+  });
   bus.subscribe('revoked', () => feed.wake());
 
   const limitsRedis =
@@ -220,7 +220,6 @@ export async function createService(
     reportTallies,
     feed,
     stopping: stopping.signal,
-    feedPool,
     countRequest: async (name, req, res, user) => {
       if (config.rateLimits) await limits.count(name, req, res, user);
     },

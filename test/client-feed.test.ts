@@ -337,6 +337,23 @@ describe("the client's feed", () => {
     await expectCreated(heard, after, await write(2));
     expect(proxy.opened).to.equal(1);
   });
+
+  it('is told of another numbering also when it wants nothing of what was', async () => {
+    const heard = listen();
+    await heard.feed.ready();
+    const before = heard.feed.position?.epoch;
+    await heard.feed.setMode('off');
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it is offline', () => heard.feed.status.state !== 'live');
+    await heard.feed.setMode('live', { skip: true });
+    await world.pool.query(`update feed_head set epoch = gen_random_uuid()`);
+    await until('the node to know', () => world.ctx.feed.epoch !== before);
+    proxy.refusing = false;
+    await until('the reset', () => heard.resets.length === 1);
+    expect(heard.resets[0]).to.include({ reason: 'epoch_changed', epoch: world.ctx.feed.epoch });
+    expect(heard.feed.position).to.deep.equal({ epoch: world.ctx.feed.epoch, seq: world.ctx.feed.seq });
+  });
 });
 
 describe('many feeds', () => {

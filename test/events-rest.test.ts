@@ -105,6 +105,18 @@ describe('events without Socket.IO', () => {
       }
     });
 
+    it('ends the wait with its session, and hands nothing on to it any more', async () => {
+      const head = await headOf(world);
+      const leaving = await world.user();
+      const began = Date.now();
+      const answers = [1, 2, 3].map(() => leaving.get<Page>(`/events?after=${head}&wait=20`));
+      await until('them to wait', () => world.ctx.connections.countOf(leaving.id) === 3);
+      await leaving.post('/logout');
+      for (const answer of await Promise.all(answers)) expectProblem(answer, 401, 'unauthorized');
+      expect(Date.now() - began).to.be.below(5000);
+      expect(world.ctx.connections.countOf(leaving.id)).to.equal(0);
+    });
+
     it('answers with no events when the wait is over', async () => {
       const head = await headOf(world);
       const { status, body } = await bob.get<Page>(`/events?after=${head}&wait=0.2`);

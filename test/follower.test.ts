@@ -1,11 +1,11 @@
 import { expect } from 'chai';
+import pg from 'pg';
 import fc from 'fast-check';
-import type pg from 'pg';
 import { createFeedPool } from '../server/database/connection.ts';
 import { Follower } from '../server/feed/follower.ts';
 import { createLogger } from '../server/logger.ts';
 import { type LogEntry, readLog } from '../server/outbox/log.ts';
-import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { createDatabase, type TestDatabase, startTestPostgres } from './support/postgres.ts';
 import { RawClient } from './support/raw-client.ts';
 import { firstFault, readyOf } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
@@ -193,6 +193,31 @@ describe('a database that is another one', function () {
         delete from events where seq > (select seq - 5 from feed_head);
         update feed_head set seq = seq - 5`),
     ));
+
+  it('is known by what stands in the place of the newest event that was seen, also when it has more', () =>
+    allAreReset(async () => {
+      const name = new URL(world.databaseUrl).pathname.slice(1);
+      const admin = new pg.Client({ connectionString: (await startTestPostgres()).adminUrl });
+      const client = await world.pool.connect();
+      await admin.connect();
+      try {
+        // The node loses it, as when a copy is put back beneath it, and others have written before it looks again.
+        await admin.query(`alter database "${name}" allow_connections false`);
+        await admin.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidings-feed' and datname = $1`,
+          [name],
+        );
+        await client.query(`
+          update events set created_at = created_at - interval '1 second' where seq = (select seq from feed_head);
+          insert into outbox (name, post_id, data) select 'post:deleted', 1, '{"id":1}' from generate_series(1, 3);
+          select number_events(10)`);
+        await new Promise((resolve) => setTimeout(resolve, 700));
+        await admin.query(`alter database "${name}" allow_connections true`);
+      } finally {
+        client.release();
+        await admin.end();
+      }
+    }));
 
   it('numbers on from where it stands, and the feed goes on', async () => {
     const client = await RawClient.join(world.url, { token: alice.token });

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { io } from 'socket.io-client';
 import { openMute, RawClient } from './support/raw-client.ts';
 import { readyOf, refusalOf } from './support/sockets.ts';
+import { headOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, type TestSocket, type TestUser, type World } from './support/world.ts';
 
@@ -134,6 +135,8 @@ describe('the handshake of a socket', () => {
 
   it('without anything but a token follows the feed from now, live, with all tallies', async () => {
     await alice.post('/posts', { title: 'before', content: '' });
+    const before = await headOf(world);
+    await until('the node to have it', () => world.ctx.feed.seq === before);
     const socket = world.socket({ token: alice.token });
     const ready = await readyOf(socket);
     expect(ready).to.include({ outcome: 'current', user_id: alice.id, epoch: world.ctx.feed.epoch });

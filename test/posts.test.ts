@@ -117,7 +117,7 @@ describe('posts', () => {
     });
 
     it('do not wait for one whose owner is locked', async () => {
-      const client = await world.ctx.feedPool.connect();
+      const client = await world.pool.connect();
       try {
         await client.query('begin');
         await client.query('select 1 from users where id = $1 for update', [ada.id]);
@@ -138,7 +138,7 @@ describe('posts', () => {
     it('fail alone where the owner is being deleted', async () => {
       const leaver = await world.user();
       const before = await headOf(world);
-      const client = await world.ctx.feedPool.connect();
+      const client = await world.pool.connect();
       try {
         await client.query('begin');
         await client.query('delete from users where id = $1', [leaver.id]);

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import pg from 'pg';
 import type { PostView, Ready } from '../server/events.ts';
 import type { Follower } from '../server/feed/follower.ts';
 import { createLogger } from '../server/logger.ts';
@@ -6,7 +7,7 @@ import { Pruner } from '../server/outbox/prune.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, type TestUser, type World } from './support/world.ts';
+import { createWorld, type TestSocket, type TestUser, type World } from './support/world.ts';
 import { startWriters } from './support/writers.ts';
 
 const ELSEWHERE = '00000000-0000-4000-8000-000000000000';
@@ -32,7 +33,7 @@ describe('coming back with a position', function () {
     await until('the node to have them', async () => head() === (await logHead()));
   };
   const logHead = async () => {
-    const { rows } = await world.ctx.feedPool.query<{ seq: number }>(
+    const { rows } = await world.pool.query<{ seq: number }>(
       'select seq from feed_head where not exists (select from outbox)',
     );
     return rows[0]?.seq;
@@ -40,18 +41,18 @@ describe('coming back with a position', function () {
 
   /** Statements on the log while something is done, by their name. */
   const countQueries = async (work: () => Promise<void>): Promise<Map<string, number>> => {
-    const pool = world.ctx.feedPool;
+    const pool = pg.Pool.prototype as { query: (...args: unknown[]) => unknown };
     const counts = new Map<string, number>();
-    const query = pool.query.bind(pool) as (...args: unknown[]) => unknown;
-    pool.query = ((...args: unknown[]) => {
+    const { query } = pool;
+    pool.query = function (this: unknown, ...args: unknown[]) {
       const { name = 'other' } = args[0] as { name?: string };
       counts.set(name, (counts.get(name) ?? 0) + 1);
-      return query(...args);
-    }) as typeof pool.query;
+      return query.apply(this, args);
+    };
     try {
       await work();
     } finally {
-      Reflect.deleteProperty(pool, 'query');
+      pool.query = query;
     }
     return counts;
   };
@@ -102,6 +103,37 @@ describe('coming back with a position', function () {
         seq: head(),
         epoch: epoch(),
       });
+    });
+
+    it('not at all by a node that cannot read the log: the client keeps its position and comes back', async () => {
+      const client = await world.pool.connect();
+      const sockets: TestSocket[] = [];
+      try {
+        await client.query('begin');
+        await client.query('lock table feed_head in access exclusive mode');
+        await until('its last look to be old', () => Date.now() - world.ctx.feed.readAt > 1200);
+        // Also what the node has in memory may be out of date: a post of it may have been deleted.
+        for (const after of [head() + 3, head() - 3, head()]) {
+          const socket = world.socket({ token: alice.token, after, epoch: epoch() });
+          sockets.push(socket);
+        }
+        const heard = sockets.map((socket) => record(socket));
+        const readies: Ready[] = [];
+        for (const socket of sockets) socket.on('ready', (ready) => readies.push(ready));
+        for (const closed of sockets.map(
+          (socket) => new Promise((resolve) => socket.once('session:closed', resolve)),
+        ))
+          expect(await closed).to.include({ code: 'reset' });
+        expect(readies).to.be.empty;
+        expect(heard.flat()).to.be.empty;
+      } finally {
+        await client.query('rollback');
+        client.release();
+        for (const socket of sockets) socket.disconnect();
+      }
+      await until('the node to read again', async () => head() === (await logHead()));
+      const ready = await readyOf(world.socket({ token: alice.token, after: head() - 1, epoch: epoch() }));
+      expect(ready).to.deep.include({ outcome: 'replayed', seq: head() });
     });
 
     it('and the feed goes on from the position of the answer, whatever it was', async () => {
@@ -305,17 +337,17 @@ describe('coming back with a position', function () {
     it('reads the log for few clients at once', async () => {
       let reading = 0;
       let most = 0;
-      const pool = world.ctx.feedPool;
-      const query = pool.query.bind(pool) as (...args: unknown[]) => Promise<unknown>;
-      pool.query = (async (...args: unknown[]) => {
+      const pool = pg.Pool.prototype as { query: (...args: unknown[]) => Promise<unknown> };
+      const { query } = pool;
+      pool.query = async function (this: unknown, ...args: unknown[]) {
         const page = (args[0] as { name?: string }).name === 'log-page';
         if (page) most = Math.max(most, (reading += 1));
         try {
-          return await query(...args);
+          return await query.apply(this, args);
         } finally {
           if (page) reading -= 1;
         }
-      }) as typeof pool.query;
+      };
       try {
         const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(world.url)));
         for (const client of clients) client.send(`40${JSON.stringify({ token: alice.token, after: old })}`);
@@ -324,7 +356,7 @@ describe('coming back with a position', function () {
         for (const client of clients) client.terminate();
         await until('the reading to end', () => reading === 0);
       } finally {
-        Reflect.deleteProperty(pool, 'query');
+        pool.query = query;
       }
       // Two replays, and the node's own follower or sequencer.
       expect(most).to.be.within(1, 4);
@@ -334,7 +366,7 @@ describe('coming back with a position', function () {
       await world.ctx.db.sequelize.query(
         `update events set created_at = now() - interval '8 days' where seq <= ${old + 10}`,
       );
-      const pruner = new Pruner(world.ctx.feedPool, createLogger('silent'), world.ctx.config.eventRetention);
+      const pruner = new Pruner(world.pool, createLogger('silent'), world.ctx.config.eventRetention);
       await pruner.prune();
       await until('the node to know', () => world.ctx.feed.logFloor === old + 10);
       const ready = await readyOf(world.socket({ token: alice.token, after: old + 9, epoch: epoch() }));
@@ -392,9 +424,9 @@ describe('coming back with a position', function () {
     });
 
     it('out of the log', async () => {
-      const { rows } = await world.ctx.feedPool.query('select * from events where seq > $1', [after]);
+      const { rows } = await world.pool.query('select * from events where seq > $1', [after]);
       clean(JSON.stringify(rows));
-      const everywhere = await world.ctx.feedPool.query<{ found: number }>(
+      const everywhere = await world.pool.query<{ found: number }>(
         `select (select count(*) from events where data::text like $1) + (select count(*) from outbox where data::text like $1) as found`,
         [`%${SECRET_TEXT}%`],
       );

@@ -188,9 +188,11 @@ describe('tallies', function () {
     board.report([{ post_id: 2, votes: 1, rev: 1 }]);
     await until('the third', () => told.length === 3);
     expect(told[2]).to.deep.equal([{ post_id: 2, votes: 1, rev: 1 }]);
+    board.report([tally(9)]);
     board.forget();
     board.report([tally(1)]);
     await until('the first of another database', () => told.length === 4);
+    expect(told[3]).to.deep.equal([tally(1)]);
     board.stop();
   });
 });

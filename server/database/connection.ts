@@ -146,6 +146,11 @@ export class Database {
     }
   }
 
+  /** Reads over the connections of requests, said as to a pool of pg's. */
+  async query({ text, values }: { text: string; values: unknown[] }): Promise<{ rows: object[] }> {
+    return { rows: await this.sequelize.query(text, { type: QueryTypes.SELECT, bind: values }) };
+  }
+
   /** Throws unless the database answers. */
   async ping(): Promise<void> {
     await this.sequelize.query('select 1');

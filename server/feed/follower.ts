@@ -78,7 +78,7 @@ export class Follower {
     return this.#ring.last;
   }
 
-  /** When the database was last read with success, in milliseconds since 1970. */
+  /** When the last read of the database that succeeded began, in milliseconds since 1970: what was committed before is known. */
   get readAt(): number {
     return this.#readAt;
   }
@@ -104,6 +104,7 @@ export class Follower {
 
   /** Takes the present position and warms the ring. Nothing may be served before this is done. */
   async start(): Promise<void> {
+    const began = Date.now();
     const head = await openFeed(this.#pool);
     const tail = await readTail(this.#pool, undefined);
     this.#horizon = tail.horizon;
@@ -117,7 +118,7 @@ export class Follower {
     }
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
-    this.#readAt = Date.now();
+    this.#readAt = began;
     this.#running = this.#run();
   }
 
@@ -201,6 +202,7 @@ export class Follower {
 
   async #read(): Promise<void> {
     const seen = this.seq; // batches go on arriving while the database is asked
+    const began = Date.now();
     const tail = await readTail(this.#pool, this.#horizon);
     if (!tail.here || tail.epoch !== this.#epoch || tail.seq < seen) {
       await this.#reopen();
@@ -223,11 +225,13 @@ export class Follower {
       }
       this.#take(page);
     }
-    this.#readAt = Date.now();
+    this.#readAt = began;
   }
 
   async #reopen(): Promise<void> {
-    const head = await openFeed(this.#pool, { epoch: this.#epoch, seq: this.seq });
+    const { seq } = this;
+    const at = this.#ring.after(seq - 1, 1)?.[0]?.at;
+    const head = await openFeed(this.#pool, { epoch: this.#epoch, seq, at });
     if (head.epoch !== this.#epoch) await this.#restart(head);
   }
 

@@ -12,7 +12,7 @@ export class TallyBoard {
   readonly #window: number;
   readonly #tell: (tallies: Tally[]) => void;
   readonly #onCoalesced: () => void;
-  #dirty = new Map<number, Tally>();
+  readonly #dirty = new Map<number, Tally>();
   /** Post → the highest rev that has been told or is about to be. Oldest first. */
   readonly #known = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
@@ -47,6 +47,7 @@ export class TallyBoard {
   /** The database is another one: revs of the old one mean nothing. */
   forget(): void {
     this.#known.clear();
+    this.#dirty.clear();
   }
 
   stop(): void {
@@ -57,7 +58,7 @@ export class TallyBoard {
     this.#timer = undefined;
     this.#toldAt = Date.now();
     const tallies = [...this.#dirty.values()];
-    this.#dirty = new Map();
-    this.#tell(tallies);
+    this.#dirty.clear();
+    if (tallies.length > 0) this.#tell(tallies);
   }
 }

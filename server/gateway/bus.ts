@@ -10,8 +10,8 @@ import type { Logger } from '../logger.ts';
 export interface BusMessages {
   /** Events that have just been numbered. */
   events: Batch;
-  /** Tallies that have just been committed. */
-  tallies: Tally[];
+  /** Tallies that have just been committed, in the database of this epoch. */
+  tallies: { epoch: string; tallies: Tally[] };
   /** Sessions have been ended: read the revocations now. */
   revoked: null;
 }

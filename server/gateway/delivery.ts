@@ -23,6 +23,8 @@ const REPLAY_PAGE = 100;
 const CONCURRENT_READS = 2;
 /** How long a node that is behind its client waits for its own tail. Milliseconds. */
 const BEHIND_PATIENCE = 3000;
+/** How old a node's last look at the log may be for it to replay out of memory. Milliseconds. */
+const MAX_STALENESS = 1000;
 /** Milliseconds between two `feed:head` to one socket, and in how many slices all of them are told, spread over that time. */
 const BEACON = 2000;
 const BEACON_SLICES = 20;
@@ -282,6 +284,11 @@ export class Delivery {
   async #resume(subscriber: Subscriber, after: number, epoch: string | undefined): Promise<void> {
     const reason = await this.#refusal(after, epoch);
     if (!subscriber.open) return;
+    if (reason === 'unread') {
+      // Its position may be as good as ever: it keeps it and comes back.
+      this.#end(subscriber, 'reset', 'The log cannot be read at the moment. Connect again.');
+      return;
+    }
     if (reason) {
       this.#greet(subscriber, 'reset', reason);
       this.#place(subscriber);
@@ -302,28 +309,25 @@ export class Delivery {
     for (const { slice, frame } of tallyFrames(tallies)) this.#writeTallies(subscriber, slice, frame);
   }
 
-  /** Why a position cannot be served. A node that is behind its client waits a moment for its own tail. */
-  async #refusal(after: number, epoch: string | undefined): Promise<ResetReason | undefined> {
-    if (after > this.#feed.seq) this.#feed.wake();
-    const deadline = Date.now() + BEHIND_PATIENCE;
-    for (;;) {
-      if (epoch !== undefined && epoch !== this.#feed.epoch) {
-        // Perhaps this node has not yet heard that the database is another one.
-        if (Date.now() >= deadline || !(await this.#sameEpochAs(epoch))) return 'epoch_changed';
-      } else if (after <= this.#feed.seq) {
+  /**
+   * Why a position cannot be served; `unread` if that cannot be told, since the node cannot read the log. A node that is
+   * behind its client, knows another epoch, or has not read the log of late (it might hand on the text of a post that is
+   * deleted) waits for a look at the database.
+   */
+  async #refusal(after: number, epoch: string | undefined): Promise<ResetReason | 'unread' | undefined> {
+    const came = Date.now();
+    for (let asked = false; ; asked = true) {
+      const { readAt } = this.#feed;
+      const renumbered = epoch !== undefined && epoch !== this.#feed.epoch;
+      if (!renumbered && after <= this.#feed.seq && readAt >= came - MAX_STALENESS)
         return after < this.#feed.logFloor ? 'too_old' : undefined;
-      } else if (Date.now() >= deadline) return 'future';
+      // What tells against the client has to have been found out since it came.
+      const certain = readAt >= came;
+      if (renumbered && certain) return 'epoch_changed';
+      if (Date.now() >= came + BEHIND_PATIENCE) return certain ? 'future' : 'unread';
+      if (!asked) this.#feed.wake();
       await sleep(SLOW_INTERVAL);
     }
-  }
-
-  /** Looks again after the node has read the database once more. */
-  async #sameEpochAs(epoch: string): Promise<boolean> {
-    const since = Date.now();
-    this.#feed.wake();
-    for (let waited = 0; this.#feed.readAt < since && waited < 1000; waited += SLOW_INTERVAL)
-      await sleep(SLOW_INTERVAL);
-    return this.#feed.epoch === epoch;
   }
 
   /** Brings a socket from its position to the node's, at the socket's own pace, and joins it to the live room. */

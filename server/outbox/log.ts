@@ -29,30 +29,42 @@ const page = {
          from events where seq > $1 order by seq limit $2`,
 };
 
+/** What the log is read through. */
+export interface LogSource {
+  query(query: { name: string; text: string; values: unknown[] }): Promise<{ rows: object[] }>;
+}
+
 /** The events that follow a position, in order, at most `limit`. */
-export async function readLog(pool: pg.Pool, after: number, limit = PAGE_ROWS): Promise<LogEntry[]> {
-  return (await pool.query<LogEntry>({ ...page, values: [after, limit] })).rows;
+export async function readLog(source: LogSource, after: number, limit = PAGE_ROWS): Promise<LogEntry[]> {
+  return (await source.query({ ...page, values: [after, limit] })).rows as LogEntry[];
 }
 
 /** Where the log stands now. */
-export async function readHead(pool: pg.Pool): Promise<Head> {
-  const { rows } = await pool.query<Head>({
+export async function readHead(source: LogSource): Promise<Head> {
+  const { rows } = await source.query({
     name: 'log-head',
     text: 'select epoch, seq, floor from feed_head',
+    values: [],
   });
-  const head = rows[0];
+  const head = rows[0] as Head | undefined;
   if (!head) throw new Error('feed_head has no row');
   return head;
 }
 
 /**
  * Where the log stands, after making sure that this is the database it was numbered in. A restored, copied or promoted
- * database, or one whose log is shorter than what this node has already seen, gets a new epoch.
+ * database, or one whose log is shorter than what this node has already seen or holds another event there, gets a new
+ * epoch.
+ * @param seen the newest event that the node has, if it has one
  */
-export async function openFeed(pool: pg.Pool, seen?: { epoch: string; seq: number }): Promise<Head> {
-  const { rows } = await pool.query<Head>('select epoch, seq, floor from open_feed($1, $2)', [
+export async function openFeed(
+  pool: pg.Pool,
+  seen?: { epoch: string; seq: number; at: number | undefined },
+): Promise<Head> {
+  const { rows } = await pool.query<Head>('select epoch, seq, floor from open_feed($1, $2, $3)', [
     seen?.epoch ?? null,
     seen?.seq ?? null,
+    seen?.at ?? null,
   ]);
   const head = rows[0];
   if (!head) throw new Error('feed_head has no row');

@@ -53,15 +53,18 @@ export class Pruner {
 
   /**
    * The floor moves in the transaction that deletes: a position above it can always be served. The events are found from
-   * the oldest on, which needs no index on their time.
+   * the oldest on, which needs no index on their time. The head is locked first, as by who numbers: the batch in hand may
+   * redact one of these events.
    */
   async #pruneEvents(): Promise<number> {
     const { rows } = await this.#pool.query<{ pruned: number }>(
       `with old as (
          select seq from (select seq, created_at from events order by seq limit ${BATCH}) oldest
          where created_at < now() - $1 * interval '1 millisecond'
+       ), head as materialized (
+         select h.id from feed_head h where exists (select from old) for update
        ), gone as (
-         delete from events where seq <= (select max(seq) from old) returning seq
+         delete from events where seq <= (select max(seq) from old) and exists (select from head) returning seq
        ), moved as (
          update feed_head set floor = greatest(floor, (select max(seq) from gone)) where exists (select 1 from gone)
        )

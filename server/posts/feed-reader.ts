@@ -26,17 +26,28 @@ interface Ask {
 /** Rounds under way at once, and asks in one round at most. */
 const ROUNDS = 3;
 const MOST = 200;
+/** The same of asks that may take PostgreSQL long: a search of two letters, or a page after a million. */
+const SLOW_ROUNDS = 2;
+const SLOW_MOST = 2;
+/** Posts that a quick page passes over at most. */
+const QUICK_SKIP = 1000;
 
 /**
  * Reads pages of the feed for everyone who asks at the same moment. A page is the same for all but for `voted`, so
  * identical asks are one query, and whether the askers have voted is one more for all of them. A page that was read a
  * moment ago is given out again if the database, asked after the request has come, proves it unchanged (see
- * `KeptPages`), so a writer always sees their own write, on whichever node.
+ * `KeptPages`), so a writer always sees their own write, on whichever node. Searches and far pages go a road of their own:
+ * they hold up one another and nobody else.
  */
 export class FeedReader {
   readonly #sequelize: Sequelize;
   readonly #kept = new KeptPages();
-  readonly #asks = new Gathering<Ask>({ atOnce: ROUNDS, most: MOST, round: (asks) => this.#round(asks) });
+  readonly #quick = new Gathering<Ask>({ atOnce: ROUNDS, most: MOST, round: (asks) => this.#round(asks) });
+  readonly #slow = new Gathering<Ask>({
+    atOnce: SLOW_ROUNDS,
+    most: SLOW_MOST,
+    round: (asks) => this.#round(asks),
+  });
 
   constructor(sequelize: Sequelize) {
     this.#sequelize = sequelize;
@@ -55,7 +66,8 @@ export class FeedReader {
         errors: [{ loc: ['query', 'cursor'], msg: '"cursor" is not one of this list', type: 'any.invalid' }],
       });
     }
-    return new Promise((resolve, reject) => this.#asks.add({ viewer, list, cursor, resolve, reject }));
+    const asks = list.search !== '' || list.skip > QUICK_SKIP ? this.#slow : this.#quick;
+    return new Promise((resolve, reject) => asks.add({ viewer, list, cursor, resolve, reject }));
   }
 
   async #round(asks: readonly Ask[]): Promise<void> {

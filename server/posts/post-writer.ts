@@ -89,7 +89,7 @@ export class PostWriter {
   async #patiently(asks: readonly Ask[]): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await this.#insert(asks, true);
+        for (const ask of await this.#insert(asks, true)) this.#asks.add(ask);
         return;
       } catch (error) {
         if (attempt < ATTEMPTS && isRepeatable(error)) continue;
@@ -99,7 +99,7 @@ export class PostWriter {
     }
   }
 
-  /** @returns those that are still to be written, since their owner is locked: none if `patient` */
+  /** @returns those that are still to be written, since their owner is locked */
   async #insert(asks: readonly Ask[], patient: boolean): Promise<Ask[]> {
     const rows = await this.#sequelize.query<Written>(
       'select * from create_posts($1, $2, $3, $4, $5, $6, $7, $8)',

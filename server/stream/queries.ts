@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import type { FeedEvent, ResetReason } from '../events.ts';
-import { type LogEntry, readHead, readLog } from '../outbox/log.ts';
+import { type Head, type LogEntry, readHead, readLog } from '../outbox/log.ts';
 
 /** Why a position cannot be served, if it cannot. */
 export function unservable(
@@ -31,17 +31,34 @@ export async function eventsAfter(
   limit: number,
 ): Promise<{ epoch: string; head: number; entries: LogEntry[] }> {
   // The log itself, not the node's copy of it: the caller may have read further on another node.
-  const head = await readHead(ctx.feedPool);
+  const head = await readHead(ctx.db);
   const reason = unservable({ after, epoch }, head);
-  if (reason) {
-    throw new AppError('gone', `${sentences[reason]} Read GET /posts again and go on from its X-Feed-Seq.`, {
-      members: { reason, epoch: head.epoch, head: head.seq },
-    });
-  }
+  if (reason) throw gone(reason, head);
   if (head.seq === after) return { epoch: head.epoch, head: head.seq, entries: [] };
-  const recent = ctx.feed.epoch === head.epoch ? ctx.feed.recent(after, limit) : undefined;
-  const entries = recent && recent.length > 0 ? recent : await readLog(ctx.feedPool, after, limit);
+  // A node that is behind the log may still have the text of a post that is deleted.
+  const current = ctx.feed.epoch === head.epoch && ctx.feed.seq >= head.seq;
+  const recent = current ? ctx.feed.recent(after, limit) : undefined;
+  const entries = recent && recent.length > 0 ? recent : await readLog(ctx.db, after, limit);
+  // Pruned between the two reads.
+  if (entries[0]?.seq !== after + 1) throw gone('too_old', await readHead(ctx.db));
   return { epoch: head.epoch, head: Math.max(head.seq, entries.at(-1)?.seq ?? 0), entries };
+}
+
+/** The events that have just come to the node after a position in this epoch; undefined if the log has to be asked. */
+export function freshEvents(
+  ctx: Context,
+  after: number,
+  epoch: string,
+  limit: number,
+): { epoch: string; head: number; entries: LogEntry[] } | undefined {
+  const entries = ctx.feed.epoch === epoch ? ctx.feed.recent(after, limit) : undefined;
+  return entries && entries.length > 0 ? { epoch, head: ctx.feed.seq, entries } : undefined;
+}
+
+function gone(reason: ResetReason, head: Head): AppError {
+  return new AppError('gone', `${sentences[reason]} Read GET /posts again and go on from its X-Feed-Seq.`, {
+    members: { reason, epoch: head.epoch, head: head.seq },
+  });
 }
 
 /** An event as REST tells it. */

@@ -1,10 +1,10 @@
 import Joi from 'joi';
 import { problem } from '../http/problem.ts';
 import { Reply, route } from '../http/route.ts';
-import { eventsAfter, presentEvent } from './queries.ts';
+import { eventsAfter, freshEvents, presentEvent } from './queries.ts';
 import * as schemas from './schemas.ts';
 import { serveStream } from './server-sent-events.ts';
-import { newEvents } from './waiting.ts';
+import { newEventsFor } from './waiting.ts';
 
 export const streamRoutes = [
   route({
@@ -17,14 +17,16 @@ export const streamRoutes = [
     access: 'user',
     limit: 'read',
     query: schemas.readEvents,
-    answers: { 200: schemas.eventPage, 401: problem, 410: problem, 422: problem },
-    handle: async ({ ctx, query, res }) => {
+    answers: { 200: schemas.eventPage, 401: problem, 410: problem, 422: problem, 429: problem },
+    handle: async ({ ctx, user, query, res }) => {
       const after = query.after ?? ctx.feed.seq;
       let page = await eventsAfter(ctx, after, query.epoch, query.limit);
       if (page.entries.length === 0 && query.wait > 0) {
-        await newEvents(ctx, after, query.wait * 1000, res);
+        await newEventsFor(ctx, user, after, query.wait * 1000, res);
         if (res.destroyed) return undefined;
-        page = await eventsAfter(ctx, after, query.epoch, query.limit);
+        page =
+          freshEvents(ctx, after, page.epoch, query.limit) ??
+          (await eventsAfter(ctx, after, query.epoch, query.limit));
       }
       return new Reply(
         { epoch: page.epoch, head: page.head, events: page.entries.map(presentEvent) },

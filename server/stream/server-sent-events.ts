@@ -2,19 +2,15 @@ import type { Request, Response } from 'express';
 import type { Connection } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
-import { AppError } from '../errors.ts';
 import { type LogEntry, readHead, readLog } from '../outbox/log.ts';
 import { unservable } from './queries.ts';
-import { newEvents } from './waiting.ts';
+import { newEvents, requireRoom } from './waiting.ts';
 
 /** A comment line as often as this keeps proxies from closing a quiet stream. Milliseconds. */
 const HEARTBEAT = 15_000;
 const PAGE = 100;
 /** How long a client may leave what was written unread. Milliseconds. */
 const PATIENCE = 10_000;
-/** Streams of one user on this node. */
-const MAX_PER_USER = 20;
-
 /**
  * The feed as Server-Sent Events (the HTML standard, 9.2), from the same log as the sockets'. The `id` of each event is
  * `epoch:seq`, so a browser's own reconnection resumes exactly.
@@ -26,11 +22,7 @@ export async function serveStream(
   req: Request,
   res: Response,
 ): Promise<void> {
-  if (ctx.connections.countOf(user.id) >= MAX_PER_USER + ctx.maxSocketsPerUser) {
-    throw new AppError('too_many_requests', 'This user has too many open connections.', {
-      headers: { 'Retry-After': '30' },
-    });
-  }
+  requireRoom(ctx, user);
   res.status(200).set({
     'Content-Type': 'text/event-stream; charset=utf-8',
     'Cache-Control': 'no-store, no-transform',
@@ -81,7 +73,7 @@ export async function serveStream(
     wroteAt = Date.now();
     return res.write(text) || (await drained(res));
   };
-  const head = await readHead(ctx.feedPool);
+  const head = await readHead(ctx.db);
   const reason = unservable({ after, epoch }, head);
   if (reason) {
     await write(
@@ -91,7 +83,9 @@ export async function serveStream(
   }
   epoch = head.epoch;
   while (open) {
-    const entries: LogEntry[] = ctx.feed.recent(after, PAGE) ?? (await readLog(ctx.feedPool, after, PAGE));
+    // A node that is behind the log may still have the text of a post that is deleted.
+    const recent = ctx.feed.seq >= head.seq ? ctx.feed.recent(after, PAGE) : undefined;
+    const entries: LogEntry[] = recent ?? (await readLog(ctx.db, after, PAGE));
     if (!open) return;
     if (ctx.feed.epoch !== epoch || (entries[0] && entries[0].seq !== after + 1)) {
       // Renumbered or pruned beneath it: the client comes back with its position and is told `reset`.

@@ -1,5 +1,6 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { databaseErrorCode } from '../database/connection.ts';
+import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import type { Tally } from '../events.ts';
 
@@ -18,7 +19,8 @@ interface Ballot {
   reject: (error: unknown) => void;
 }
 
-interface ResultRow extends VoteResult {
+interface ResultRow extends Omit<VoteResult, 'outcome'> {
+  outcome: VoteResult['outcome'] | 'held';
   ord: number;
   post_id: number;
   published: boolean;
@@ -28,6 +30,8 @@ interface ResultRow extends VoteResult {
 const BATCH = 500;
 /** Votes that wait at most: beyond it the database is too slow for what comes in. */
 const MAX_WAITING = 20_000;
+/** Statements at once that wait for a lock: few, or the voters on one locked post would take every connection. */
+const PATIENT = 3;
 const ATTEMPTS = 4;
 
 /**
@@ -35,12 +39,22 @@ const ATTEMPTS = 4;
  * per vote its voters queue for the row's lock, each for the length of a commit; here they share one. While a statement
  * runs the next batch gathers, so the batch grows with the load and a lone vote waits for nobody. Each answer waits for
  * the commit of its own batch.
+ *
+ * A batch waits for nobody: a vote by a user or on a post that is locked, as while one is being edited or an account
+ * deleted, is left out and cast apart, in a statement that waits. What its user says of the post meanwhile waits with it.
  */
 export class BallotBox {
   readonly #sequelize: Sequelize;
   readonly #onCommitted: (tallies: Tally[]) => void;
   #waiting: Ballot[] = [];
   #counting = false;
+  /** Votes that are cast apart, by user and post, and what has come for the same pair since, in order. */
+  readonly #held = new Map<string, Ballot[]>();
+  readonly #apart = new Gathering<readonly Ballot[]>({
+    atOnce: PATIENT,
+    most: 1,
+    round: ([ballots = []]) => this.#castApart(ballots),
+  });
 
   /** @param onCommitted told the changed tallies of published posts after each commit. */
   constructor(sequelize: Sequelize, onCommitted: (tallies: Tally[]) => void) {
@@ -50,7 +64,7 @@ export class BallotBox {
 
   /** Casts one vote or takes it back. Resolves after the commit. @throws {AppError} 503 */
   cast(userId: number, postId: number, up: boolean): Promise<VoteResult> {
-    if (this.#waiting.length >= MAX_WAITING) {
+    if (this.#waiting.length + this.#held.size >= MAX_WAITING) {
       throw new AppError('unavailable', 'Too many votes are waiting.', { headers: { 'Retry-After': '1' } });
     }
     return new Promise((resolve, reject) => {
@@ -64,25 +78,53 @@ export class BallotBox {
     // What else arrives in this tick belongs to the batch.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
-      const batch = this.#draw();
-      try {
-        const rows = await this.#write(batch);
-        const changed = new Map<number, Tally>();
-        for (const row of rows) {
-          batch[row.ord - 1]?.resolve({ outcome: row.outcome, votes: row.votes, rev: row.rev });
-          if (row.published && (row.outcome === 'added' || row.outcome === 'removed')) {
-            changed.set(row.post_id, { post_id: row.post_id, votes: row.votes, rev: row.rev });
-          }
-        }
-        if (changed.size > 0) this.#onCommitted([...changed.values()]);
-      } catch (error) {
-        for (const ballot of batch) ballot.reject(error);
+      const held = new Map<number, Ballot[]>();
+      for (const ballot of await this.#castAll(this.#draw(), { patient: false })) {
+        this.#held.set(pairOf(ballot), []);
+        const ofPost = held.get(ballot.postId);
+        if (ofPost) ofPost.push(ballot);
+        else held.set(ballot.postId, [ballot]);
       }
+      for (const ofPost of held.values()) this.#apart.add(ofPost);
     }
     this.#counting = false;
   }
 
-  /** The next batch: the oldest votes, but each pair of user and post once, since one statement sees no order. */
+  async #castApart(ballots: readonly Ballot[]): Promise<void> {
+    // Whose post has come between the locks and the votes is as new: it begins again.
+    this.#waiting.push(...(await this.#castAll(ballots, { patient: true })));
+    for (const ballot of ballots) {
+      this.#waiting.push(...(this.#held.get(pairOf(ballot)) ?? []));
+      this.#held.delete(pairOf(ballot));
+    }
+    if (!this.#counting) void this.#count();
+  }
+
+  /** Answers them all but those that are still to be cast, since somebody has locked their user or post. */
+  async #castAll(batch: readonly Ballot[], { patient }: { patient: boolean }): Promise<Ballot[]> {
+    const held: Ballot[] = [];
+    if (batch.length === 0) return held;
+    try {
+      const changed = new Map<number, Tally>();
+      for (const { ord, post_id, published, outcome, votes, rev } of await this.#write(batch, patient)) {
+        const ballot = batch[ord - 1];
+        if (!ballot) continue;
+        if (outcome === 'held') held.push(ballot);
+        else ballot.resolve({ outcome, votes, rev });
+        if (published && (outcome === 'added' || outcome === 'removed'))
+          changed.set(post_id, { post_id, votes, rev });
+      }
+      if (changed.size > 0) this.#onCommitted([...changed.values()]);
+    } catch (error) {
+      for (const ballot of batch) ballot.reject(error);
+    }
+    return held;
+  }
+
+  /**
+   * The next batch: the oldest votes, but each pair of user and post once, since one statement sees no order, and none of
+   * a pair that is being cast apart.
+   */
   #draw(): Ballot[] {
     const batch: Ballot[] = [];
     const later: Ballot[] = [];
@@ -92,8 +134,10 @@ export class BallotBox {
         later.push(...this.#waiting.slice(at));
         break;
       }
-      const pair = `${ballot.userId}:${ballot.postId}`;
-      if (pairs.has(pair)) later.push(ballot);
+      const pair = pairOf(ballot);
+      const before = this.#held.get(pair);
+      if (before) before.push(ballot);
+      else if (pairs.has(pair)) later.push(ballot);
       else {
         pairs.add(pair);
         batch.push(ballot);
@@ -103,15 +147,16 @@ export class BallotBox {
     return batch;
   }
 
-  async #write(batch: Ballot[]): Promise<ResultRow[]> {
+  async #write(batch: readonly Ballot[], patient: boolean): Promise<ResultRow[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#sequelize.query<ResultRow>('select * from cast_votes($1, $2, $3)', {
+        return await this.#sequelize.query<ResultRow>('select * from cast_votes($1, $2, $3, $4)', {
           type: QueryTypes.SELECT,
           bind: [
             batch.map((ballot) => ballot.userId),
             batch.map((ballot) => ballot.postId),
             batch.map((ballot) => ballot.up),
+            patient,
           ],
         });
       } catch (error) {
@@ -120,4 +165,8 @@ export class BallotBox {
       }
     }
   }
+}
+
+function pairOf({ userId, postId }: Ballot): string {
+  return `${userId}:${postId}`;
 }

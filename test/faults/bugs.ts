@@ -51,7 +51,7 @@ export const bugs = {
   'now and then a vote counts twice': {
     patches: [
       {
-        file: 'migrations/20261124000002-posts-and-votes.cjs',
+        file: 'migrations/20261124000007-held-rows.cjs',
         find: 'set votes = t.votes + c.by,',
         replace: 'set votes = t.votes + c.by + (random() < 0.2)::integer,',
       },

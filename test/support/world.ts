@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { io, type Socket } from 'socket.io-client';
 import { readConfig } from '../../server/config.ts';
 import type { Context } from '../../server/context.ts';
@@ -20,6 +21,8 @@ export interface World {
   databaseUrl: string;
   server: RunningServer;
   ctx: Context;
+  /** Connections of the test's own to the database. */
+  pool: pg.Pool;
   /** Signs somebody up and logs them in. */
   user(username?: string): Promise<TestUser>;
   /** A request without a token. */
@@ -48,6 +51,7 @@ export async function createWorld(env: NodeJS.ProcessEnv = {}): Promise<World> {
     ...env,
   });
   const server = await startServer(config, database.url, createLogger(config.logLevel));
+  const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   const sockets: TestSocket[] = [];
   const watched: WatchedFrames[] = [];
   return {
@@ -55,6 +59,7 @@ export async function createWorld(env: NodeJS.ProcessEnv = {}): Promise<World> {
     databaseUrl: database.url,
     server,
     ctx: server.service.ctx,
+    pool,
     anonymous: new Api(server.url),
     user: (username) => signUp(server.url, username),
     socket: (auth) => {
@@ -66,6 +71,7 @@ export async function createWorld(env: NodeJS.ProcessEnv = {}): Promise<World> {
     close: async () => {
       for (const socket of sockets) socket.disconnect();
       await server.stop(0);
+      await pool.end();
       await database.drop();
       await rm(dataDir, { recursive: true, force: true });
       const faults = new Set(watched.flatMap((frames) => frames.faults));

@@ -272,7 +272,9 @@ export class Feed {
 
   #onReady(state: Ready): void {
     this.#head = state.seq;
-    if (state.outcome === 'reset' && this.#seq !== undefined) {
+    // Without a position nothing is reset, but what is known of the database before is as wrong.
+    const renumbered = this.#epoch !== undefined && state.epoch !== this.#epoch;
+    if (this.#seq === undefined ? renumbered : state.outcome === 'reset') {
       if (state.epoch !== this.#epoch) this.#tallies.clear();
       this.#seq = state.seq;
       this.#epoch = state.epoch;
@@ -280,7 +282,7 @@ export class Feed {
         name: 'reset',
         seq: state.seq,
         epoch: state.epoch,
-        reason: state.reason ?? 'too_old',
+        reason: state.reason ?? (renumbered ? 'epoch_changed' : 'too_old'),
       });
     }
     this.#seq ??= state.seq;
