@@ -78,7 +78,7 @@ const rules: Rule[] = [
     may: new RegExp(
       `^(server/(errors\\.ts|events\\.ts|outbox/(append|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
     ),
-    mayOnlyTypes: /^server\/(context|feed\/follower)\.ts$/,
+    mayOnlyTypes: /^server\/(context|feed\/follower|auth\/connections)\.ts$/,
   },
   { files: /^server\/doctor\//, may: /^(server\/(?!main|app|server|context)|models\/)/ },
   // It joins the parts: all of them, and nothing of the front.
