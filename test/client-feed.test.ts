@@ -1,4 +1,7 @@
 import { expect } from 'chai';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer } from 'ws';
 import {
   type Client,
   createClient,
@@ -336,6 +339,28 @@ describe("the client's feed", () => {
     const after = heard.feed.position?.seq ?? NaN;
     await expectCreated(heard, after, await write(2));
     expect(proxy.opened).to.equal(1);
+  });
+
+  it('does not wait for a node that ends the connection amid the handshake', async () => {
+    const dying = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    let came = 0;
+    dying.on('connection', (socket) => {
+      came += 1;
+      // Before Engine.IO's first word, and after it.
+      if (came % 2 === 0) socket.send('0{"sid":"a","upgrades":[],"pingInterval":10000,"pingTimeout":10000}');
+      socket.terminate();
+    });
+    await once(dying, 'listening');
+    const { port } = dying.address() as AddressInfo;
+    const feed = createClient({ url: `http://127.0.0.1:${port}`, storage: session }).feed({
+      ...QUICK,
+      transports: ['websocket'],
+      after: 0,
+    });
+    open.push(feed);
+    await until('it has tried again and again', () => came > 4, 5000);
+    feed.close();
+    dying.close();
   });
 
   it('is told of another numbering also when it wants nothing of what was', async () => {

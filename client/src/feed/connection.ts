@@ -89,6 +89,11 @@ export class Connection {
       );
     });
     this.#socket.on('disconnect', (reason) => this.#end({ kind: 'lost', detail: reason }));
+    // Socket.IO listens for the end of a transport only once it has opened: a node that dies amid the handshake would be waited
+    // for until the time is over. After what has come before the end has been heard.
+    this.#socket.io.engine.on('close', (reason) => {
+      setTimeout(() => this.#end({ kind: 'lost', detail: reason }), 0);
+    });
     this.#timer = setTimeout(() => this.#end({ kind: 'lost', detail: 'handshake timeout' }), CONNECT_TIMEOUT);
   }
 
