@@ -84,7 +84,7 @@ export function isComingUp(error: unknown): boolean {
 }
 
 /** Serialization failures and deadlocks: PostgreSQL asks for another try of the whole transaction. */
-function wantsRetry(error: unknown): boolean {
+export function wantsRetry(error: unknown): boolean {
   const code = databaseErrorCode(error);
   return code === '40001' || code === '40P01';
 }

@@ -1,5 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
-import { databaseErrorCode } from '../database/connection.ts';
+import { databaseErrorCode, wantsRetry } from '../database/connection.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import { announce } from '../outbox/append.ts';
@@ -92,7 +92,7 @@ export class PostWriter {
         for (const ask of await this.#insert(asks, true)) this.#asks.add(ask);
         return;
       } catch (error) {
-        if (attempt < ATTEMPTS && isRepeatable(error)) continue;
+        if (attempt < ATTEMPTS && wantsRetry(error)) continue;
         for (const ask of asks) ask.reject(error);
         return;
       }
@@ -151,14 +151,8 @@ function rowOf(
   };
 }
 
-/** PostgreSQL asks for another try. */
-function isRepeatable(error: unknown): boolean {
-  const code = databaseErrorCode(error);
-  return code === '40001' || code === '40P01';
-}
-
 /** Whether one of several is to blame: a lock, a conflict, a constraint or a value, and not the database's being away. */
 function isOfOne(error: unknown): boolean {
   const code = databaseErrorCode(error);
-  return code === '55P03' || isRepeatable(error) || (code !== undefined && /^2[23]/.test(code));
+  return code === '55P03' || wantsRetry(error) || (code !== undefined && /^2[23]/.test(code));
 }

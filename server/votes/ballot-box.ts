@@ -1,5 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
-import { databaseErrorCode } from '../database/connection.ts';
+import { wantsRetry } from '../database/connection.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import type { Tally } from '../events.ts';
@@ -160,8 +160,7 @@ export class BallotBox {
           ],
         });
       } catch (error) {
-        const code = databaseErrorCode(error);
-        if (attempt >= ATTEMPTS || (code !== '40001' && code !== '40P01')) throw error;
+        if (attempt >= ATTEMPTS || !wantsRetry(error)) throw error;
       }
     }
   }
