@@ -13,7 +13,7 @@ export function upgradeRequest(url: URL): string {
   );
 }
 
-const TEXT = 1;
+export const TEXT = 1;
 export const CLOSE = 8;
 export const PING = 9;
 export const PONG = 10;
@@ -37,16 +37,29 @@ export function clientFrame(payload: string | Buffer, opcode = TEXT): Buffer {
 /** Called for each whole frame; the payload is a view that is valid only during the call. */
 export type OnFrame = (opcode: number, payload: Buffer) => void;
 
-/** A server's frame that this client cannot read: a mask, a fragment, or a payload beyond any of Tidings's. */
+/** A frame that cannot be read here: one masked as the other end's are, a fragment, or a payload beyond any of Tidings's. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
 }
 
 const MAX_PAYLOAD = 16 * 1024 * 1024;
+/** The bit that says that a mask follows, and the mask's length. */
+const MASKED = 0x80;
+const MASK = 4;
+
+function unmasked(payload: Buffer, mask: Buffer): Buffer {
+  return payload.map((byte, at) => byte ^ (mask[at % MASK] ?? 0)) as Buffer;
+}
 
 /** Cuts a stream of bytes into frames. Between two calls it holds only what is not yet whole. */
 export class FrameReader {
+  readonly #mask: number;
   #rest: Buffer | undefined;
+
+  /** @param from which end's frames: a client's are masked, a server's are not */
+  constructor(from: 'server' | 'client' = 'server') {
+    this.#mask = from === 'client' ? MASK : 0;
+  }
 
   /** @throws {FrameError} */
   read(chunk: Buffer, onFrame: OnFrame): void {
@@ -67,21 +80,24 @@ export class FrameReader {
     const second = bytes[at + 1];
     if (first === undefined || second === undefined) return undefined;
     if ((first & 0xf0) !== 0x80) throw new FrameError('a fragment or a reserved bit');
-    if (second & 0x80) throw new FrameError('a masked frame from a server');
-    let length = second;
+    if ((second & MASKED) !== (this.#mask > 0 ? MASKED : 0))
+      throw new FrameError(`a ${this.#mask > 0 ? 'bare' : 'masked'} frame`);
+    let length = second & ~MASKED;
     let start = at + 2;
-    if (second === 126) {
+    if (length === 126) {
       if (bytes.length < at + 4) return undefined;
       length = bytes.readUInt16BE(at + 2);
       start = at + 4;
-    } else if (second === 127) {
+    } else if (length === 127) {
       if (bytes.length < at + 10) return undefined;
       length = Number(bytes.readBigUInt64BE(at + 2));
       start = at + 10;
     }
     if (length > MAX_PAYLOAD) throw new FrameError(`a payload of ${length} bytes`);
-    if (bytes.length < start + length) return undefined;
-    onFrame(first & 0x0f, bytes.subarray(start, start + length));
-    return start + length;
+    const end = start + this.#mask + length;
+    if (bytes.length < end) return undefined;
+    const payload = bytes.subarray(start + this.#mask, end);
+    onFrame(first & 0x0f, this.#mask > 0 ? unmasked(payload, bytes.subarray(start, start + MASK)) : payload);
+    return end;
   }
 }

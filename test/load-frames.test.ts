@@ -4,20 +4,22 @@ import { type AddressInfo } from 'node:net';
 import { WebSocket, WebSocketServer } from 'ws';
 import { clientFrame, FrameError, FrameReader, PONG } from '../load/websocket-frames.ts';
 
-/** A server's frame, unmasked. */
-function serverFrame(payload: Buffer): Buffer {
+/** A frame: a server's, or masked as a client's. */
+function frameOf(payload: Buffer, mask?: Buffer): Buffer {
   const { length } = payload;
+  const masked = mask ? 0x80 : 0;
   const header = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10);
   header[0] = 0x81;
-  if (length < 126) header[1] = length;
+  if (length < 126) header[1] = masked | length;
   else if (length < 65_536) {
-    header[1] = 126;
+    header[1] = masked | 126;
     header.writeUInt16BE(length, 2);
   } else {
-    header[1] = 127;
+    header[1] = masked | 127;
     header.writeBigUInt64BE(BigInt(length), 2);
   }
-  return Buffer.concat([header, payload]);
+  if (!mask) return Buffer.concat([header, payload]);
+  return Buffer.concat([header, mask, payload.map((byte, at) => byte ^ (mask[at % 4] ?? 0))]);
 }
 
 describe('The load test’s own WebSocket framing', () => {
@@ -29,15 +31,19 @@ describe('The load test’s own WebSocket framing', () => {
           maxLength: 4,
         }),
         fc.array(fc.nat(), { maxLength: 12 }),
-        (lengths, cuts) => {
+        fc.option(
+          fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => Buffer.from(bytes)),
+          { nil: undefined },
+        ),
+        (lengths, cuts, mask) => {
           const payloads = lengths.map((length, at) => Buffer.alloc(length, 97 + at));
-          const bytes = Buffer.concat(payloads.map(serverFrame));
+          const bytes = Buffer.concat(payloads.map((payload) => frameOf(payload, mask)));
           const places = [
             0,
             ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b),
             bytes.length,
           ];
-          const reader = new FrameReader();
+          const reader = new FrameReader(mask ? 'client' : 'server');
           const read: string[] = [];
           const shared = Buffer.alloc(bytes.length);
           for (const [at, place] of places.slice(1).entries()) {
@@ -53,8 +59,10 @@ describe('The load test’s own WebSocket framing', () => {
     );
   });
 
-  it('refuses fragments, masks and payloads beyond reason', () => {
+  it('refuses fragments, the wrong masks and payloads beyond reason', () => {
     const read = (...bytes: number[]) => new FrameReader().read(Buffer.from(bytes), () => undefined);
+    const bare = () => new FrameReader('client').read(Buffer.from([0x81, 0x01, 0x61]), () => undefined);
+    expect(bare).to.throw(FrameError);
     expect(() => read(0x01, 0x01, 0x61)).to.throw(FrameError);
     expect(() => read(0x81, 0x81, 0, 0, 0, 0, 0x61)).to.throw(FrameError);
     expect(() => read(0x81, 127, 0, 0, 1, 0, 0, 0, 0, 0)).to.throw(FrameError);

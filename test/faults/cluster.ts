@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../server/database/embedded/postmaster.ts';
+import { heldWire } from '../support/held-wire.ts';
 import { NodeProcess } from '../support/node-process.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 import { TcpProxy } from '../support/tcp-proxy.ts';
@@ -81,6 +82,7 @@ export class Cluster {
         return reachable.map((_, at) => portOf(reachable[(at + turn) % reachable.length]?.process.url ?? ''));
       },
     });
+    front.tap = heldWire();
     const cluster: Cluster = new Cluster({ postgres, redis, nodes, database, front, health }, async () => {
       health.stop();
       await Promise.all(nodes.map((node) => node.process.kill()));

@@ -11,6 +11,7 @@ import { slow } from './scenarios/slow.ts';
 import { soak } from './scenarios/soak.ts';
 import { storm } from './scenarios/storm.ts';
 import { buildTree } from './tree.ts';
+import { frameFaults } from '../support/held-frames.ts';
 
 const usage = `npm run faults -- [what] [options]
 
@@ -148,7 +149,10 @@ function tell({ seed, violations, more, figures }: Report): void {
 }
 
 try {
-  process.exitCode = (await main()) ? 0 : 1;
+  const good = await main();
+  const frames = frameFaults();
+  for (const fault of frames) say(`outside the AsyncAPI document: ${fault}`);
+  process.exitCode = good && frames.length === 0 ? 0 : 1;
 } catch (error) {
   if (!(error instanceof UsageError)) throw error;
   process.stderr.write(`${error.message}\n\n${usage}\n`);

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
-import { randomBytes } from 'node:crypto';
+import { clientFrame, FrameReader, TEXT, upgradeRequest } from '../../load/websocket-frames.ts';
+import { HeldFrames } from '../support/held-frames.ts';
 
 export interface RawClientOptions {
   port: number;
@@ -18,8 +19,10 @@ export class RawClient {
   readonly #socket: Socket;
   readonly #options: RawClientOptions;
   readonly #timers: NodeJS.Timeout[] = [];
-  #rest: Buffer = Buffer.alloc(0);
-  #upgraded = false;
+  readonly #reader = new FrameReader();
+  readonly #held = new HeldFrames({ clientIsOurs: true });
+  /** The answer to the handshake, until it is whole. */
+  #head: Buffer | undefined = Buffer.alloc(0);
   /** The last seq that it was given; undefined before the first. */
   seq: number | undefined;
   epoch: string | undefined;
@@ -38,10 +41,7 @@ export class RawClient {
       this.closedAt = Date.now();
       this.#forget();
     });
-    this.#socket.write(
-      'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
-        `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n\r\n`,
-    );
+    this.#socket.write(upgradeRequest(new URL(`http://127.0.0.1:${options.port}`)));
     this.#socket.on('data', (piece) => this.#read(piece));
   }
 
@@ -60,20 +60,21 @@ export class RawClient {
   }
 
   #read(piece: Buffer): void {
-    this.#rest = this.#rest.length === 0 ? piece : Buffer.concat([this.#rest, piece]);
-    if (!this.#upgraded) {
-      const end = this.#rest.indexOf('\r\n\r\n');
+    let frames = piece;
+    if (this.#head) {
+      this.#head = Buffer.concat([this.#head, piece]);
+      const end = this.#head.indexOf('\r\n\r\n');
       if (end < 0) return;
-      this.#upgraded = true;
-      this.#rest = this.#rest.subarray(end + 4);
+      frames = this.#head.subarray(end + 4);
+      this.#head = undefined;
     }
-    for (let frame = frameOf(this.#rest); frame; frame = frameOf(this.#rest)) {
-      this.#rest = this.#rest.subarray(frame.size);
-      if (frame.opcode === 1) this.#packet(frame.text);
-    }
+    this.#reader.read(frames, (opcode, payload) => {
+      if (opcode === TEXT) this.#packet(payload.toString());
+    });
   }
 
   #packet(text: string): void {
+    this.#held.heard(text);
     if (text.startsWith('0')) {
       const { token, after, epoch } = this.#options;
       this.#send(`40${JSON.stringify({ token, ...(after === undefined ? {} : { after, epoch }) })}`);
@@ -116,29 +117,7 @@ export class RawClient {
 
   #send(text: string): void {
     if (!this.#socket.writable) return;
-    const payload = Buffer.from(text);
-    const mask = randomBytes(4);
-    const header =
-      payload.length < 126
-        ? Buffer.from([0x81, 0x80 | payload.length])
-        : Buffer.from([0x81, 0x80 | 126, payload.length >> 8, payload.length & 255]);
-    for (let at = 0; at < payload.length; at += 1) payload[at] = (payload[at] ?? 0) ^ (mask[at % 4] ?? 0);
-    this.#socket.write(Buffer.concat([header, mask, payload]));
+    this.#held.said(text);
+    this.#socket.write(clientFrame(text));
   }
-}
-
-/** The first whole frame (RFC 6455, unmasked as servers send them); undefined if there is none yet. */
-function frameOf(data: Buffer): { opcode: number; text: string; size: number } | undefined {
-  if (data.length < 2) return undefined;
-  const short = (data[1] ?? 0) & 127;
-  const header = short === 126 ? 4 : short === 127 ? 10 : 2;
-  if (data.length < header) return undefined;
-  const length =
-    short === 126 ? data.readUInt16BE(2) : short === 127 ? Number(data.readBigUInt64BE(2)) : short;
-  if (data.length < header + length) return undefined;
-  return {
-    opcode: (data[0] ?? 0) & 15,
-    text: data.toString('utf8', header, header + length),
-    size: header + length,
-  };
 }

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import { HeldFrames } from '../support/held-frames.ts';
 import { type Campaign, inTurns } from './campaign.ts';
 import { mutateFrame } from './mutation.ts';
 import { nastyFrames } from './nasty-frames.ts';
@@ -29,19 +30,25 @@ export function fuzzFrames(campaign: Campaign, count: number, token: () => strin
       `${urls[at % urls.length]?.replace('http', 'ws') ?? ''}/socket.io/?EIO=4&transport=websocket`,
     );
     ws.on('error', () => undefined); // a close follows
+    const held = new HeldFrames({ clientIsOurs: false });
+    ws.on('message', (data: Buffer) => held.heard(data.toString()));
+    const say = (frame: string | Buffer) => {
+      held.said(frame.toString());
+      ws.send(frame);
+    };
     const ended = new Promise<true>((resolve) => ws.once('close', () => resolve(true)));
     let sent = 0;
     try {
       if (!(await heard(ws, '0'))) return 0;
       if (own.chance(0.8)) {
-        ws.send(`40${JSON.stringify({ token: token(), tallies: own.pick(['all', 'tracked', 'none']) })}`);
+        say(`40${JSON.stringify({ token: token(), tallies: own.pick(['all', 'tracked', 'none']) })}`);
         if (!(await heard(ws, '42["ready"'))) return 0;
       }
       while (sent < PER_CONNECTION && ws.readyState === WebSocket.OPEN) {
         for (let left = BURST; left > 0; left -= 1) {
           const frame = mutateFrame(own.chance(0.6) ? own.pick(nastyFrames) : own.pick(recorded), own);
           note(`frame of connection ${at}: ${JSON.stringify(frame.toString().slice(0, 300))}`);
-          ws.send(frame);
+          say(frame);
           sent += 1;
         }
         ws.ping();

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { buildTree } from '../faults/tree.ts';
+import { frameFaults } from '../support/held-frames.ts';
 import { fuzz } from './run.ts';
 
 const { values } = parseArgs({
@@ -25,7 +26,11 @@ const wanted = { frames: whole('frames'), streams: whole('streams'), bodies: who
 say(`seed ${values.seed}`);
 const tree = await buildTree();
 try {
-  const { sent, violations, ...seen } = await fuzz({
+  const {
+    sent,
+    violations: found,
+    ...seen
+  } = await fuzz({
     seed: whole('seed'),
     ...wanted,
     seconds: whole('seconds'),
@@ -41,6 +46,7 @@ try {
   say(
     `memory     ${seen.memory.before} MiB held before, ${seen.memory.after} MiB after, both nodes together`,
   );
+  const violations = [...found, ...frameFaults().map((fault) => `outside the AsyncAPI document: ${fault}`)];
   say(violations.length === 0 ? 'no violation' : `${violations.length} VIOLATIONS\n${violations.join('\n')}`);
   const short = (['frames', 'streams', 'bodies'] as const).some((kind) => sent[kind] < wanted[kind]);
   if (short) say('the time was over before everything was sent');

@@ -1,5 +1,6 @@
 import { io } from 'socket.io-client';
 import { percentile } from '../faults/percentile.ts';
+import { watchFrames } from '../support/frames.ts';
 import { signUp } from '../support/world.ts';
 
 /** What a bystander was handed while a writer wrote, and how soon. Milliseconds. */
@@ -36,6 +37,7 @@ export async function bearWitness(
   const moment = (): Moment => ({ at: Date.now(), waited: waited() });
   const user = await signUp(writeTo);
   const socket = io(listenAt, { auth: { token: user.token }, transports: ['websocket'], forceNew: true });
+  const { faults: frameFaults } = watchFrames(socket);
   const arrived = new Map<number, Moment>();
   const faults: string[] = [];
   let last: number | undefined;
@@ -86,7 +88,7 @@ export async function bearWitness(
       p99: percentile(all, 0.99),
       max: Math.max(0, ...all),
       maxOwn: Math.round(Math.max(0, ...delays.map((delay) => delay.own))),
-      faults,
+      faults: [...faults, ...frameFaults],
     };
   };
 }

@@ -19,16 +19,18 @@ const KEPT = 500;
 export class HeldFrames {
   readonly #asked = new Map<number, string>();
   readonly #clientIsOurs: boolean;
+  readonly #note: (fault: string) => void;
 
   /** @param clientIsOurs whether what the client says has to be in the document too: a client by hand breaks the rules on purpose */
-  constructor({ clientIsOurs }: { clientIsOurs: boolean }) {
+  constructor({ clientIsOurs, tell = note }: { clientIsOurs: boolean; tell?: (fault: string) => void }) {
     this.#clientIsOurs = clientIsOurs;
+    this.#note = tell;
   }
 
   /** The client said this. */
   said(frame: string): void {
     const fault = this.#faultOf('receive', frame);
-    if (fault !== undefined && this.#clientIsOurs) note(`a client said ${fault}`);
+    if (fault !== undefined && this.#clientIsOurs) this.#note(`a client said ${fault}`);
   }
 
   /** The server said this. */
@@ -37,11 +39,16 @@ export class HeldFrames {
     // Socket.IO's answer to a number beyond 2^53, which only a client by hand gives to a request.
     if (!this.#clientIsOurs && /^43\d[.\d]*e\+/.test(frame)) return;
     const fault = this.#faultOf('send', frame);
-    if (fault !== undefined) note(`the server said ${fault}`);
+    if (fault !== undefined) this.#note(`the server said ${fault}`);
     else if (frame.startsWith('42[')) {
       if (good.size >= KEPT) good.clear();
       good.add(frame);
     }
+  }
+
+  /** What was said is no WebSocket. */
+  broken(why: string): void {
+    this.#note(`a WebSocket carried ${why}`);
   }
 
   #faultOf(direction: 'send' | 'receive', frame: string): string | undefined {
@@ -56,6 +63,11 @@ export class HeldFrames {
 
 function note(fault: string): void {
   if (faults.size < MANY) faults.add(`during "${running}": ${fault}`);
+}
+
+/** What was found so far, each in a sentence. A run outside of mocha asks for it at its end. */
+export function frameFaults(): string[] {
+  return [...faults];
 }
 
 export const mochaHooks = {
