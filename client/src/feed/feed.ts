@@ -54,8 +54,8 @@ export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
   refused: (error: TidingsError) => void;
 }
 
-/** The server is heard every two seconds. Milliseconds. */
-const SILENCE = 6000;
+/** The server is heard every two seconds: two beacons have not come, and the next is late. Milliseconds. */
+const SILENCE = 5000;
 /** A connection that has held so long was a good one: the next trouble begins with a short wait again. Milliseconds. */
 const STEADY = 5000;
 /** A refusal of these kinds does not pass at once. Milliseconds. */

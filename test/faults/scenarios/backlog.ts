@@ -3,6 +3,7 @@ import { Cluster, type ClusterOptions } from '../cluster.ts';
 import type { Figure } from '../crash-table.ts';
 import { Population } from '../population.ts';
 import { Random } from '../random.ts';
+import { writePosts } from './write-posts.ts';
 
 const MIB = 1024 * 1024;
 const WAITING = 50_000;
@@ -15,20 +16,7 @@ export async function backlog(options: ClusterOptions, seed: number): Promise<Fi
   try {
     await people.settle({ writers: 1, clients: 4, rate: 1, nervous: 0 });
     const memory = await Promise.all(cluster.nodes.map((node) => node.process.memory()));
-    await cluster.query(
-      `with post as (
-         insert into posts (owner_id, title, content) select $1, 'backlog-' || n, 'x' from generate_series(1, ${WAITING}) n
-         returning id, owner_id, title, content, created_at
-       ), tally as (
-         insert into post_tallies (post_id, hot) select id, 0 from post
-       )
-       insert into outbox (name, post_id, data)
-       select 'post:created', id, json_build_object('id', id, 'title', title, 'content', content, 'published', true,
-         'created_at', created_at, 'updated_at', created_at, 'version', 1, 'owner_id', owner_id,
-         'owner', json_build_object('id', owner_id, 'username', 'listener'), 'votes', 0, 'rev', 0)
-       from post order by id`,
-      [people.listener.id],
-    );
+    await writePosts(cluster, people.listener.id, WAITING);
     const began = Date.now();
     let highest = 0;
     while (

@@ -5,6 +5,7 @@ import { type FaultName, faults, type Scene } from '../faults.ts';
 import type { Listener } from '../listener.ts';
 import { Population } from '../population.ts';
 import { Random } from '../random.ts';
+import { writePosts } from './write-posts.ts';
 
 const MIB = 1024 * 1024;
 /** Between two faults. Milliseconds. */
@@ -24,6 +25,10 @@ const survived: FaultName[] = [
   'all client connections cut',
   'client connections half-open',
 ];
+/** Events that a node keeps in memory (`server/feed/follower.ts`): were it still filling up, its heap would slope. */
+const REMEMBERED = 20_000;
+/** Of a post's content, about as the writers write it. Characters. */
+const LENGTH = 160;
 /** Those who stay for a while, at most. */
 const GUESTS = 10;
 /** Requests and the sequencer open database connections when they need them: so many more may be open at the end. */
@@ -52,6 +57,7 @@ export async function soak(
   try {
     const clients = 30;
     await people.settle({ writers: 4, clients, rate: 20, nervous: 0.05 });
+    await writePosts(cluster, people.listener.id, REMEMBERED, LENGTH);
     const filesAtRest = (await metric(cluster, FILES)) - clients;
     people.write();
     const began = Date.now();
