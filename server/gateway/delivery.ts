@@ -31,7 +31,7 @@ const BEACON_SLICES = 20;
 /** Milliseconds between two `feed:count`. */
 const COUNT_INTERVAL = 1000;
 /** How long the live sockets are left alone after a round of writing to them, as a share of how long it took, and at most. */
-const REST_SHARE = 1;
+const REST_SHARE = 1.5;
 const MAX_REST = 100;
 /** Tallies in one message. */
 const TALLIES_PER_FRAME = 500;
@@ -52,8 +52,8 @@ export interface DeliveryOptions {
  * Hands the node's feed to its sockets. Every socket is in exactly one of three places:
  *
  * - **live**: it has all up to the node's position, but for what is about to be delivered in the next round. A round
- *   follows at once when the node is idle. Under load it waits for as long as the last one took, so that writing takes half
- *   of the node's time at most, and what has come meanwhile leaves in one write per socket.
+ *   follows at once when the node is idle. Under load it waits for half as long again as the last one took, so that writing takes two
+ *   fifths of the node's time at most, and what has come meanwhile leaves in one write per socket.
  * - **catching up**: its position is behind. It is in no room; a loop of its own writes it pages, out of the node's ring
  *   or else the log, as fast as it reads. When its position equals the node's it joins the live room: the last slice of
  *   the ring, the cursor and the join are one synchronous block, so nothing can come between, twice, or be left out.

@@ -60,6 +60,17 @@ const LAST_WORDS = 1000;
 /** How often those who have come are relieved of what only coming needed. Milliseconds. */
 const SLIMMING = 1000;
 
+/** The answer to an upgrade and Engine.IO's first packet come in one turn: they leave in one write, since writes are what a handshake costs. */
+function oneWrite(_headers: unknown, { headers, socket }: IncomingMessage): void {
+  if (headers.upgrade === undefined) return;
+  socket.cork();
+  setImmediate(uncork, socket);
+}
+
+function uncork(socket: IncomingMessage['socket']): void {
+  socket.uncork();
+}
+
 /** What an Engine.IO connection has done here. */
 interface Visit {
   /** How often it was refused; `Infinity` while it asks and once it is in. */
@@ -126,6 +137,7 @@ export class Gateway {
     function onClose(this: EngineConnection): void {
       leave(this);
     }
+    this.io.engine.on('headers', oneWrite);
     this.io.engine.on('connection', (conn: EngineConnection) => {
       this.#visits.set(conn, { attempts: 0, left: MAX_PACKETS, since: 0, subscriber: undefined });
       conn.on('packet', onPacket);
