@@ -400,22 +400,25 @@ describe('many feeds', () => {
     const feeds = Array.from({ length: 20 }, () =>
       createClient({ url: proxy.url, storage: session }).feed({ ...QUICK, after: 0 }),
     );
-    const heard = feeds.map((feed) => {
-      const events: string[] = [];
-      feed.on('event', ({ seq, name, data }) => events.push(`${seq} ${name} ${data.id}`));
-      return events;
-    });
-    await Promise.all(feeds.map((feed) => feed.ready()));
-    for (let at = 0; at < 40; at += 1) {
-      await writer.posts.create({ title: `Post ${at}`, content: '' });
-      if (at % 10 === 5) proxy.cut();
+    try {
+      const heard = feeds.map((feed) => {
+        const events: string[] = [];
+        feed.on('event', ({ seq, name, data }) => events.push(`${seq} ${name} ${data.id}`));
+        return events;
+      });
+      await Promise.all(feeds.map((feed) => feed.ready()));
+      for (let at = 0; at < 40; at += 1) {
+        await writer.posts.create({ title: `Post ${at}`, content: '' });
+        if (at % 10 === 5) proxy.cut();
+      }
+      await until('all have heard all', () => heard.every((events) => events.length >= 40), 10_000);
+      for (const events of heard) expect(events).to.deep.equal(heard[0]);
+      expect(heard[0]).to.have.lengthOf(40);
+      expect((await writer.posts.list({ ownerId, limit: 100 })).posts).to.have.lengthOf(40);
+    } finally {
+      for (const feed of feeds) feed.close();
+      await proxy.close();
     }
-    await until('all have heard all', () => heard.every((events) => events.length >= 40), 10_000);
-    for (const events of heard) expect(events).to.deep.equal(heard[0]);
-    expect(heard[0]).to.have.lengthOf(40);
-    expect((await writer.posts.list({ ownerId, limit: 100 })).posts).to.have.lengthOf(40);
-    for (const feed of feeds) feed.close();
-    await proxy.close();
   });
 
   it('refuses to wait for a feed that has ended', async () => {
