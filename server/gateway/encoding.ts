@@ -26,7 +26,33 @@ function encodePacket(packet: string): Encoded {
     opcode: 1,
     fin: true,
   });
-  return { packet, frame: parts && [Buffer.concat(parts)], size: data.length };
+  return parts ? new Framed(alone(parts), data.length) : { packet, frame: undefined, size: data.length };
+}
+
+/** An event is kept for replays as long as the node remembers it: its text is kept in its frame, and once more only if a socket could not take that. */
+class Framed implements Encoded {
+  readonly frame: [Buffer];
+  readonly size: number;
+  #packet: string | undefined;
+
+  constructor(frame: Buffer, size: number) {
+    this.frame = [frame];
+    this.size = size;
+  }
+
+  get packet(): string {
+    const [frame] = this.frame;
+    // Before it come the frame's header and the type of Engine.IO's packet. Whoever has to queue it shares one text.
+    return (this.#packet ??= frame.toString('utf8', frame.length - this.size + 1));
+  }
+}
+
+/** In one piece, and in memory of its own: a slice of Node's shared 8 kB would keep all of it from being freed. */
+function alone(parts: Buffer[]): Buffer {
+  const whole = Buffer.allocUnsafeSlow(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) at += part.copy(whole, at);
+  return whole;
 }
 
 /**

@@ -124,7 +124,11 @@ export class StockClient implements Listener {
       if (this.#seq === undefined || ready.outcome === 'reset') this.#seq = ready.seq;
       this.#epoch = ready.epoch;
       // Tallies that changed while it was away are not sent again: it asks for those that it shows.
-      for (const id of [...this.history.tallies.keys()].slice(-TRACKED)) this.#untracked.add(id);
+      const shown = [...this.history.tallies.keys()];
+      for (const id of shown.slice(-TRACKED)) this.#untracked.add(id);
+      // Of the others it hears no more where it hears of the tracked ones alone: it shows them no longer.
+      if (this.#options.tallies === 'tracked')
+        for (const id of shown.slice(0, -TRACKED)) this.history.tallies.delete(id);
     });
     socket.on('disconnect', (reason) => {
       const connection = this.history.connections.at(-1);
