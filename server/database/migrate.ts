@@ -5,7 +5,7 @@ import pg from 'pg';
 import { Sequelize, type QueryInterface } from 'sequelize';
 import type { Umzug } from 'umzug';
 import { packageRoot } from '../paths.ts';
-import { dialectModule } from './connection.ts';
+import { databaseErrorCode, dialectModule } from './connection.ts';
 import { withMigrationLock } from './migration-lock.ts';
 
 const MIGRATIONS = join(packageRoot, 'migrations');
@@ -129,7 +129,7 @@ async function executedMigrations(databaseUrl: string): Promise<string[]> {
     const { rows } = await client.query<{ name: string }>('select name from "SequelizeMeta" order by name');
     return rows.map(({ name }) => name);
   } catch (error) {
-    if (error instanceof pg.DatabaseError && error.code === UNDEFINED_TABLE) return [];
+    if (databaseErrorCode(error) === UNDEFINED_TABLE) return [];
     throw error;
   } finally {
     await client.end().catch(() => undefined);
