@@ -39,8 +39,11 @@ describe('hostile sockets', function () {
     expect(bystander.connected).to.be.true;
   });
   after(async () => {
-    await until('only the bystander to be left', () => world.server.service.gateway.size === 1);
-    await world.close();
+    try {
+      await until('only the bystander to be left', () => world.server.service.gateway.size === 1);
+    } finally {
+      await world.close();
+    }
   });
 
   const join = () => RawClient.join(world.url, { token: mallory.token });
@@ -59,6 +62,21 @@ describe('hostile sockets', function () {
       stranger.terminate();
       member.terminate();
     }
+  });
+
+  it('may not give a request a number that is none', async () => {
+    for (const id of ['1 2', '9'.repeat(16), '1'.repeat(22)]) {
+      const member = await join();
+      member.send(`42${id}["feed:mode",{"mode":"live"}]`);
+      await until(`the close after ${id}`, () => member.closed);
+      expect(member.frames.filter((text) => text.startsWith('43'))).to.be.empty;
+    }
+    const member = await join();
+    member.send(`42${Number.MAX_SAFE_INTEGER}["feed:mode",{"mode":"live"}]`);
+    await until('an answer', () =>
+      member.frames.some((text) => text.startsWith(`43${Number.MAX_SAFE_INTEGER}[`)),
+    );
+    member.terminate();
   });
 
   it('may send them one after the other with random changes', async () => {

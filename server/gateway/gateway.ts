@@ -9,6 +9,7 @@ import { check, type Infer } from '../http/schema.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
+import { protocol } from './decoding.ts';
 import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
@@ -103,6 +104,7 @@ export class Gateway {
       pingInterval: 10_000,
       pingTimeout: 10_000,
       upgradeTimeout: 5000,
+      parser: protocol,
       perMessageDeflate: false,
       httpCompression: false,
       cors: options.origins.includes('*')

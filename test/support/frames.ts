@@ -30,16 +30,19 @@ const keys = new Map(
   Object.entries(socketDocument.components.messages).map(([key, { name }]) => [name, key]),
 );
 
+const answerKeys = [...keys].filter(([name]) => name.endsWith(' (acknowledgement)')).map(([, key]) => key);
+
 /**
  * Holds one frame of the wire (Engine.IO 4, Socket.IO 5, as text) against the document.
  * @param direction from the server's side, as AsyncAPI tells it
- * @param asked the requests in flight by the number of their acknowledgement: what is received goes in, what answers goes out
+ * @param asked the requests in flight by the number of their acknowledgement: what is received goes in, what answers goes out.
+ * Without them an answer may be that to any request
  * @returns a fault in a sentence, or what it was: a message of the document, or `undefined` for what Socket.IO says to itself
  */
 export function validateFrame(
   direction: 'send' | 'receive',
   frame: string,
-  asked: Map<number, string>,
+  asked: Map<number, string> | undefined,
 ): { fault: string } | { message: string } | undefined {
   const found = /^4([0-9])(\d+)?(.*)$/s.exec(frame);
   if (!found) return undefined; // open, ping, pong, close
@@ -57,6 +60,11 @@ export function validateFrame(
   if (type === '0') return direction === 'receive' ? held('connect', body) : undefined;
   if (type === '4') return held('connectError', body);
   if (type === '3') {
+    if (!asked)
+      return (
+        answerKeys.map((key) => held(key, body)).find((result) => 'message' in result) ??
+        held('trackAnswer', body)
+      );
     const name = asked.get(Number(number));
     asked.delete(Number(number));
     const key = name === undefined ? undefined : keys.get(`${name} (acknowledgement)`);
@@ -65,7 +73,7 @@ export function validateFrame(
   }
   if (type !== '2') return undefined; // leaving the namespace
   const [name, ...args] = body as [string, ...unknown[]];
-  if (direction === 'receive' && number !== undefined) asked.set(Number(number), name);
+  if (direction === 'receive' && number !== undefined) asked?.set(Number(number), name);
   const key = keys.get(name);
   const told = Object.values(socketDocument.operations).some(
     ({ action, title }) => action === direction && title === name,
