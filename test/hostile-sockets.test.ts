@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { mutateFrame } from './fuzz/mutation.ts';
 import { nastyFrames } from './fuzz/nasty-frames.ts';
 import { Random } from './faults/random.ts';
+import { payloadFault } from './support/frames.ts';
 import { openMute, RawClient } from './support/raw-client.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
@@ -62,6 +63,16 @@ describe('hostile sockets', function () {
       stranger.terminate();
       member.terminate();
     }
+  });
+
+  it('is told of a field without a name, as the documents say', async () => {
+    const member = await join();
+    member.send('425["feed:mode",{"mode":"live","":1}]');
+    await until('an answer', () => member.frames.some((text) => text.startsWith('435[')));
+    const answer = member.frames.find((text) => text.startsWith('435['));
+    expect(answer).to.include('"loc":["payload",""]');
+    expect(payloadFault('feedModeAnswer', JSON.parse(answer?.slice(3) ?? ''))).to.be.undefined;
+    member.terminate();
   });
 
   it('may not give a request a number that is none', async () => {

@@ -2,7 +2,7 @@ import Joi from 'joi';
 import { listOf, object, optional } from './schema.ts';
 
 const fieldError = object({
-  loc: listOf(Joi.alternatives(Joi.string(), Joi.number()))
+  loc: listOf(Joi.alternatives(Joi.string().allow(''), Joi.number()))
     .description('Where the fault is: ["body", "title"]')
     .example(['body', 'title']),
   msg: Joi.string().example('"title" is required'),
