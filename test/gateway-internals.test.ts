@@ -94,6 +94,10 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
     const { socket: webSocket } = conn.transport;
     expect(webSocket.listeners('error').map(({ name }) => name)).to.not.include('onUpgradeError');
     expect(webSocket._socket.listeners('close').map(({ name }) => name)).to.deep.equal(['socketOnClose']);
+    for (const emitter of [socket!.conn as unknown as EventEmitter, webSocket, webSocket._socket]) {
+      expect(emitter.listenerCount('close')).to.be.above(0);
+      for (const raw of emitter.rawListeners('close')) expect(raw).to.not.have.property('listener');
+    }
     expect(socket!.handshake).to.deep.include({ auth: {}, headers: {}, query: {}, url: '' });
     setFlagsFromString('--expose-gc');
     const collectGarbage = runInNewContext('gc') as () => void;

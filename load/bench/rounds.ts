@@ -7,8 +7,11 @@ export interface Line {
   ours: number[];
   /** The limit's own figures, measured in the same rounds; empty where the limit is a plain number or there is none. */
   theirs: number[];
-  /** What ours divided by theirs, or ours itself, has to reach; undefined for a figure that is only told. */
-  reach: { atMost: number } | { atLeast: number } | undefined;
+  /**
+   * What ours divided by theirs, or ours itself, has to reach; undefined for a figure that is only told. `orOurs`: as good
+   * if ours by itself is at least that, in the line's unit.
+   */
+  reach: { atMost: number } | { atLeast: number; orOurs?: number } | undefined;
   notes: string[];
 }
 
@@ -29,5 +32,6 @@ export function ratios({ ours, theirs }: Line): number[] {
 export function reaches(line: Line): boolean | undefined {
   if (!line.reach) return undefined;
   const ratio = median(ratios(line));
-  return 'atMost' in line.reach ? ratio <= line.reach.atMost : ratio >= line.reach.atLeast;
+  if ('atMost' in line.reach) return ratio <= line.reach.atMost;
+  return ratio >= line.reach.atLeast || median(line.ours) >= (line.reach.orOurs ?? Infinity);
 }

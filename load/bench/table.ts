@@ -23,7 +23,9 @@ function rowOf(line: Line): string[] {
   const spread = all.length > 1 ? `${short(Math.min(...all))}–${short(Math.max(...all))}` : '';
   const reach =
     line.reach &&
-    ('atMost' in line.reach ? `≤ ${short(line.reach.atMost)}` : `≥ ${short(line.reach.atLeast)}`);
+    ('atMost' in line.reach
+      ? `≤ ${short(line.reach.atMost)}`
+      : `≥ ${short(line.reach.atLeast)}${line.reach.orOurs === undefined ? '' : ` or ${short(line.reach.orOurs)}${line.unit}`}`);
   const verdict = reaches(line);
   return [
     line.what,
