@@ -4,6 +4,7 @@ import { rules } from './checker.ts';
 import { crashTable, type Figure } from './crash-table.ts';
 import { type Report, run } from './run.ts';
 import { backlog } from './scenarios/backlog.ts';
+import { floodsOf } from './scenarios/floods.ts';
 import { fullDisk } from './scenarios/full-disk.ts';
 import { redisLate } from './scenarios/redis-late.ts';
 import { restored } from './scenarios/restored.ts';
@@ -18,7 +19,7 @@ const usage = `npm run faults -- [what] [options]
 What
   --seed N | --seeds A..B   random faults from these seeds (default: one that is drawn)
   --table                   the crash table, one fault after the other, each bound beside what was seen
-  --scenario NAME           backlog, full-disk, redis-late, restored, slow, soak or storm
+  --scenario NAME           backlog, floods, full-disk, redis-late, restored, slow, soak or storm
 
 Options
   --seconds S   how long a random run or the soak lasts (120)
@@ -109,6 +110,8 @@ function scenario(name: string, cluster: { tree: string }, seed: number): Promis
   switch (name) {
     case 'backlog':
       return backlog(cluster, seed);
+    case 'floods':
+      return floodsOf(cluster, seed);
     case 'full-disk':
       return fullDisk(cluster, seed);
     case 'redis-late':

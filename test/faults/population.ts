@@ -130,6 +130,13 @@ export class Population {
     return this.#listener;
   }
 
+  /** Somebody who neither writes nor listens. */
+  get outsider(): TestUser {
+    const [first] = this.#mortals;
+    if (!first) throw new Error('nobody is left');
+    return first;
+  }
+
   write(): void {
     for (const writer of this.writers) writer.start();
   }
