@@ -14,7 +14,7 @@ const PAGE_MARK = 160 * 1024;
 const HARD_MARK = 256 * 1024;
 /** How long its queue may stay beyond the soft mark before it is closed. Milliseconds. */
 const PATIENCE = 10_000;
-/** How often a socket that is catching up and does not read is looked at, and how often all are. Milliseconds. */
+/** How often a socket that is catching up and does not read is looked at, and how often whoever has not read all. Milliseconds. */
 const SLOW_INTERVAL = 50;
 const WATCH_INTERVAL = 500;
 /** Events in one page of a replay. */
@@ -69,7 +69,8 @@ export class Delivery {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #end: DeliveryOptions['end'];
-  readonly #all = new Set<Subscriber>();
+  /** Those for whom something may wait to be read: only they are looked at, not ten thousand who have read everything. */
+  readonly unread = new Set<Subscriber>();
   readonly #live = new Set<Subscriber>();
   readonly #counting = new Set<Subscriber>();
   readonly #allTallies = new Set<Subscriber>();
@@ -117,7 +118,6 @@ export class Delivery {
    * @param after undefined: from now
    */
   admit(subscriber: Subscriber, after: number | undefined, epoch: string | undefined): void {
-    this.#all.add(subscriber);
     if (subscriber.tallies === 'all') this.#allTallies.add(subscriber);
     if (after === undefined) {
       this.#greet(subscriber, 'current', undefined);
@@ -130,7 +130,7 @@ export class Delivery {
   /** Forgets a socket. Nothing is written to it after this has returned. */
   remove(subscriber: Subscriber): void {
     subscriber.ended = true;
-    this.#all.delete(subscriber);
+    this.unread.delete(subscriber);
     this.#live.delete(subscriber);
     this.#counting.delete(subscriber);
     this.#allTallies.delete(subscriber);
@@ -462,8 +462,9 @@ export class Delivery {
   /** In whatever place it is: who leaves too much unread for too long is ended. */
   #endSlow(): void {
     const now = Date.now();
-    for (const subscriber of this.#all) {
+    for (const subscriber of this.unread) {
       const { pending } = subscriber;
+      if (pending === 0) this.unread.delete(subscriber);
       if (pending <= SOFT_MARK) subscriber.slowSince = undefined;
       else if (pending > HARD_MARK)
         this.#end(subscriber, 'slow_consumer', 'The connection leaves too much unread.');

@@ -88,6 +88,8 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #delivery: Delivery;
   readonly #requestOptions: RequestOptions;
+  /** One for all connections: a closure each would be memory. */
+  readonly #surroundings: ConstructorParameters<typeof Subscriber>[3];
   readonly #subscribers = new Set<Subscriber>();
   readonly #visits = new WeakMap<object, Visit>();
   /** Sockets that have been let in since the last slimming, and its timer. */
@@ -125,6 +127,10 @@ export class Gateway {
       end: (subscriber, code, detail) => this.#end(subscriber, code, detail),
     });
     this.#requestOptions = { ...options, delivery: this.#delivery };
+    this.#surroundings = {
+      end: (subscriber, code, detail) => this.#end(subscriber, code, detail),
+      unread: this.#delivery.unread,
+    };
     options.feed.on('epoch', () => {
       for (const subscriber of [...this.#subscribers]) {
         this.#end(subscriber, 'reset', 'The numbering of the feed has changed. Connect again.');
@@ -255,7 +261,7 @@ export class Gateway {
         });
       }
       // Known before its session is looked up, so that a revocation cannot slip in between.
-      subscriber = new Subscriber(socket, identity, auth, (...reason) => this.#end(...reason));
+      subscriber = new Subscriber(socket, identity, auth, this.#surroundings);
       this.#subscribers.add(subscriber);
       this.#options.connections.add(subscriber);
       visit.subscriber = subscriber;

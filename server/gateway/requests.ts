@@ -99,18 +99,22 @@ export function answerRequests(subscriber: Subscriber, options: RequestOptions):
     if (subscriber.ended) return;
     const name = String(given).slice(0, 50); // the protocol lets numbers through
     const last = args.at(-1);
-    const acknowledge = typeof last === 'function' ? (last as (answer: unknown) => void) : undefined;
-    const payload = args.length > (acknowledge ? 1 : 0) ? args[0] : undefined;
+    const told = typeof last === 'function' ? (last as (answer: unknown) => void) : undefined;
+    const acknowledge = (answer: object) => {
+      told?.(answer);
+      subscriber.noteAnswer();
+    };
+    const payload = args.length > (told ? 1 : 0) ? args[0] : undefined;
     // A handler that throws at once is a refusal like one that rejects.
     void new Promise((resolve) => resolve(answer(subscriber, name, payload, options, bucket))).then(
-      (data) => acknowledge?.({ ok: true, data }),
+      (data) => acknowledge({ ok: true, data }),
       (error: unknown) => {
         const known = options.onCodedError(error);
         if (!known) options.log.error({ err: error, event: name }, 'a socket request failed on a bug');
         const problem = (
           known ?? new AppError('internal', 'Something went wrong here. It has been logged.')
         ).toProblem();
-        acknowledge?.({ ok: false, error: problem });
+        acknowledge({ ok: false, error: problem });
       },
     );
   });

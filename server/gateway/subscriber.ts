@@ -65,18 +65,21 @@ export class Subscriber implements Connection {
   slowSince: number | undefined;
   ended = false;
   readonly #end: EndSubscriber;
+  readonly #unread: Set<Subscriber>;
 
+  /** @param surroundings how it is ended, and where it is noted that something may wait for it to read */
   constructor(
     socket: FeedSocket,
     identity: Identity,
     { feed, tallies }: { feed: FeedMode; tallies: TallyMode },
-    end: EndSubscriber,
+    { end, unread }: { end: EndSubscriber; unread: Set<Subscriber> },
   ) {
     this.socket = socket;
     this.identity = identity;
     this.feed = feed;
     this.tallies = tallies;
     this.#end = end;
+    this.#unread = unread;
   }
 
   get #engine(): EngineConnection {
@@ -108,12 +111,18 @@ export class Subscriber implements Connection {
     return bytes;
   }
 
+  /** Something was sent to it on another road than by `write`. */
+  noteAnswer(): void {
+    if (!this.ended) this.#unread.add(this);
+  }
+
   /** Hands an encoded message to the transport. */
   write(message: Encoded): void {
     if (!this.open) return;
     const { packet, frame } = message;
     if (frame && this.#writeDirectly(frame[0])) return;
     this.#engine.write(packet, frame ? { compress: false, wsPreEncodedFrame: frame } : { compress: false });
+    this.#unread.add(this);
   }
 
   /** Hands over the messages of a run from `from` up to, without, `to`: in one write if nothing waits before them. */
@@ -137,6 +146,7 @@ export class Subscriber implements Connection {
     if (!tcp?.write || tcp.writableLength !== 0 || transport.writable !== true || writeBuffer.length > 0)
       return false;
     tcp.write(bytes);
+    if (tcp.writableLength > 0) this.#unread.add(this);
     return true;
   }
 
