@@ -1,13 +1,12 @@
-import type { FeedMode, ResetReason, Tally } from '../events.ts';
+import type { FeedMode, ResetReason } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { type Encoded, encodeEntry, encodeMessage, Run } from './encoding.ts';
-import type { EndSubscriber, Subscriber } from './subscriber.ts';
+import { type EndSubscriber, SOFT_MARK, type Subscriber } from './subscriber.ts';
+import type { TallyDelivery } from './tally-delivery.ts';
 
-/** Beyond this a socket is fed no further until it has read: it falls out of the live room and catches up later. Bytes. */
-const SOFT_MARK = 64 * 1024;
 /** As far as a replay fills its queue: what else it is sent still has room beneath the hard mark. Bytes. */
 const PAGE_MARK = 160 * 1024;
 /** Beyond this it is closed at once. Bytes. */
@@ -33,16 +32,11 @@ const COUNT_INTERVAL = 1000;
 /** How long the live sockets are left alone after a round of writing to them, as a share of how long it took, and at most. */
 const REST_SHARE = 1.5;
 const MAX_REST = 100;
-/** Tallies in one message. */
-const TALLIES_PER_FRAME = 500;
-/** Tallies held back for a slow socket. */
-const MAX_HELD = 5000;
 
 export interface DeliveryOptions {
   feed: Follower;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
-  /** Tallies that a client at this position may not have heard. The same array for all who ask together. */
-  missedTallies: (after: number) => Promise<Tally[]>;
+  tallies: TallyDelivery;
   metrics: Metrics;
   log: Logger;
   end: EndSubscriber;
@@ -65,7 +59,7 @@ export interface DeliveryOptions {
 export class Delivery {
   readonly #feed: Follower;
   readonly #readLog: DeliveryOptions['readLog'];
-  readonly #missedTallies: DeliveryOptions['missedTallies'];
+  readonly #tallies: TallyDelivery;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #end: DeliveryOptions['end'];
@@ -73,9 +67,6 @@ export class Delivery {
   readonly unread = new Set<Subscriber>();
   readonly #live = new Set<Subscriber>();
   readonly #counting = new Set<Subscriber>();
-  readonly #allTallies = new Set<Subscriber>();
-  readonly #trackers = new Map<number, Set<Subscriber>>();
-  readonly #held = new Set<Subscriber>();
   readonly #timers: NodeJS.Timeout[] = [];
   /** Events that the node has and the live sockets do not have yet, contiguous; and what ends their wait. */
   #undelivered: LogEntry[] = [];
@@ -87,10 +78,10 @@ export class Delivery {
   #reading = 0;
   readonly #waitingToRead: (() => void)[] = [];
 
-  constructor({ feed, readLog, missedTallies, metrics, log, end }: DeliveryOptions) {
+  constructor({ feed, readLog, tallies, metrics, log, end }: DeliveryOptions) {
     this.#feed = feed;
     this.#readLog = readLog;
-    this.#missedTallies = missedTallies;
+    this.#tallies = tallies;
     this.#metrics = metrics;
     this.#log = log;
     this.#end = end;
@@ -103,7 +94,6 @@ export class Delivery {
     this.#timers.push(
       setInterval(() => this.#beacon(), BEACON / BEACON_SLICES),
       setInterval(() => this.#tellCounts(), COUNT_INTERVAL),
-      setInterval(() => this.#flushHeld(), SLOW_INTERVAL * 2),
       setInterval(() => this.#endSlow(), WATCH_INTERVAL),
     );
   }
@@ -118,7 +108,6 @@ export class Delivery {
    * @param after undefined: from now
    */
   admit(subscriber: Subscriber, after: number | undefined, epoch: string | undefined): void {
-    if (subscriber.tallies === 'all') this.#allTallies.add(subscriber);
     if (after === undefined) {
       this.#greet(subscriber, 'current', undefined);
       this.#place(subscriber);
@@ -133,9 +122,6 @@ export class Delivery {
     this.unread.delete(subscriber);
     this.#live.delete(subscriber);
     this.#counting.delete(subscriber);
-    this.#allTallies.delete(subscriber);
-    this.#held.delete(subscriber);
-    this.untrack(subscriber, [...(subscriber.tracked ?? [])]);
   }
 
   /** Changes what a socket hears. Events between two modes are its own affair; it goes on from the seq returned. */
@@ -158,72 +144,6 @@ export class Delivery {
   /** Whether so much waits for a socket that nothing may be added. */
   isFull(subscriber: Subscriber): boolean {
     return subscriber.pending > HARD_MARK;
-  }
-
-  track(subscriber: Subscriber, postIds: readonly number[]): void {
-    const tracked = (subscriber.tracked ??= new Set());
-    for (const postId of postIds) {
-      tracked.add(postId);
-      const trackers = this.#trackers.get(postId);
-      if (trackers) trackers.add(subscriber);
-      else this.#trackers.set(postId, new Set([subscriber]));
-    }
-  }
-
-  untrack(subscriber: Subscriber, postIds: readonly number[]): void {
-    for (const postId of postIds) {
-      subscriber.tracked?.delete(postId);
-      const trackers = this.#trackers.get(postId);
-      trackers?.delete(subscriber);
-      if (trackers?.size === 0) this.#trackers.delete(postId);
-    }
-  }
-
-  /** Writes the tallies of one window to whoever wants them. */
-  deliverTallies(tallies: readonly Tally[]): void {
-    for (const { slice, frame } of tallyFrames(tallies)) {
-      for (const subscriber of this.#allTallies) this.#writeTallies(subscriber, slice, frame);
-    }
-    const wanted = new Map<Subscriber, Tally[]>();
-    for (const tally of tallies) {
-      for (const subscriber of this.#trackers.get(tally.post_id) ?? []) {
-        if (subscriber.tallies !== 'tracked') continue;
-        const own = wanted.get(subscriber);
-        if (own) own.push(tally);
-        else wanted.set(subscriber, [tally]);
-      }
-    }
-    for (const [subscriber, own] of wanted) this.#writeTallies(subscriber, own, encodeMessage('votes', own));
-  }
-
-  /** Before `ready`, and while a socket is slow, only the newest tally of each post is kept for it. */
-  #writeTallies(subscriber: Subscriber, tallies: readonly Tally[], frame: Encoded): void {
-    if (subscriber.greeted && !subscriber.heldTallies && subscriber.pending < SOFT_MARK) {
-      subscriber.write(frame);
-      this.#metrics.tallyFrames.inc();
-      return;
-    }
-    const held = (subscriber.heldTallies ??= new Map<number, Tally>());
-    this.#held.add(subscriber);
-    for (const tally of tallies) {
-      const known = held.get(tally.post_id);
-      if (!known || known.rev < tally.rev) held.set(tally.post_id, tally);
-    }
-    if (held.size > MAX_HELD)
-      this.#end(subscriber, 'slow_consumer', 'The connection does not keep up with the tallies.');
-  }
-
-  #flushHeld(): void {
-    for (const subscriber of this.#held) {
-      if (!subscriber.greeted || subscriber.pending >= SOFT_MARK) continue;
-      const tallies = [...(subscriber.heldTallies?.values() ?? [])];
-      subscriber.heldTallies = undefined;
-      this.#held.delete(subscriber);
-      for (let at = 0; at < tallies.length; at += TALLIES_PER_FRAME) {
-        subscriber.write(encodeMessage('votes', tallies.slice(at, at + TALLIES_PER_FRAME)));
-        this.#metrics.tallyFrames.inc();
-      }
-    }
   }
 
   #take(entries: readonly LogEntry[]): void {
@@ -296,17 +216,7 @@ export class Delivery {
     }
     subscriber.seq = after;
     this.#catchUp(subscriber, after);
-    if (subscriber.tallies === 'all') await this.#tellMissedTallies(subscriber, after);
-  }
-
-  /** A client that was away hears the tallies that it missed; a failure costs it nothing but their lateness. */
-  async #tellMissedTallies(subscriber: Subscriber, after: number): Promise<void> {
-    const tallies = await this.#missedTallies(after).catch((error: unknown): Tally[] => {
-      this.#log.debug({ err: error }, 'missed tallies could not be read');
-      return [];
-    });
-    if (!subscriber.open) return;
-    for (const { slice, frame } of tallyFrames(tallies)) this.#writeTallies(subscriber, slice, frame);
+    await this.#tallies.tellMissed(subscriber, after);
   }
 
   /**
@@ -510,22 +420,6 @@ export class Delivery {
       subscriber.uncounted = 0;
     }
   }
-}
-
-const framesOf = new WeakMap<readonly Tally[], { slice: readonly Tally[]; frame: Encoded }[]>();
-
-/** The messages that tell these tallies, encoded once for all who are told them. */
-function tallyFrames(tallies: readonly Tally[]): { slice: readonly Tally[]; frame: Encoded }[] {
-  let frames = framesOf.get(tallies);
-  if (!frames) {
-    frames = [];
-    for (let at = 0; at < tallies.length; at += TALLIES_PER_FRAME) {
-      const slice = tallies.slice(at, at + TALLIES_PER_FRAME);
-      frames.push({ slice, frame: encodeMessage('votes', [...slice]) });
-    }
-    framesOf.set(tallies, frames);
-  }
-  return frames;
 }
 
 function sleep(milliseconds: number): Promise<void> {

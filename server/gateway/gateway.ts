@@ -15,7 +15,8 @@ import { encodeMessage } from './encoding.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth } from './schemas.ts';
 import { slim } from './slimming.ts';
-import { type EngineConnection, type FeedSocket, Subscriber } from './subscriber.ts';
+import { type EndSubscriber, type EngineConnection, type FeedSocket, Subscriber } from './subscriber.ts';
+import { TallyDelivery } from './tally-delivery.ts';
 
 export interface GatewayOptions {
   http: HttpServer;
@@ -87,6 +88,7 @@ export class Gateway {
   readonly io: Server<ClientToServer, ServerToClient>;
   readonly #options: GatewayOptions;
   readonly #delivery: Delivery;
+  readonly #tallies: TallyDelivery;
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure each would be memory. */
   readonly #surroundings: ConstructorParameters<typeof Subscriber>[3];
@@ -118,19 +120,11 @@ export class Gateway {
       },
     });
     if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
-    this.#delivery = new Delivery({
-      feed: options.feed,
-      readLog: options.readLog,
-      missedTallies: options.missedTallies,
-      metrics: options.metrics,
-      log: options.log,
-      end: (subscriber, code, detail) => this.#end(subscriber, code, detail),
-    });
-    this.#requestOptions = { ...options, delivery: this.#delivery };
-    this.#surroundings = {
-      end: (subscriber, code, detail) => this.#end(subscriber, code, detail),
-      unread: this.#delivery.unread,
-    };
+    const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
+    this.#tallies = new TallyDelivery({ ...options, end });
+    this.#delivery = new Delivery({ ...options, tallies: this.#tallies, end });
+    this.#requestOptions = { ...options, delivery: this.#delivery, tallies: this.#tallies };
+    this.#surroundings = { end, unread: this.#delivery.unread };
     options.feed.on('epoch', () => {
       for (const subscriber of [...this.#subscribers]) {
         this.#end(subscriber, 'reset', 'The numbering of the feed has changed. Connect again.');
@@ -157,6 +151,7 @@ export class Gateway {
 
   start(): void {
     this.#delivery.start();
+    this.#tallies.start();
     this.#slimming = setInterval(() => {
       for (const socket of this.#arrivals.splice(0)) slim(socket);
     }, SLIMMING);
@@ -167,7 +162,7 @@ export class Gateway {
   }
 
   deliverTallies(tallies: readonly Tally[]): void {
-    this.#delivery.deliverTallies(tallies);
+    this.#tallies.deliver(tallies);
   }
 
   /** No new connection from here on. */
@@ -190,6 +185,7 @@ export class Gateway {
 
   async close(): Promise<void> {
     this.#delivery.stop();
+    this.#tallies.stop();
     clearInterval(this.#slimming);
     for (const subscriber of [...this.#subscribers]) subscriber.terminate();
     this.io.engine.close();
@@ -308,6 +304,7 @@ export class Gateway {
     answerRequests(subscriber, this.#requestOptions);
     const { after, epoch } = socket.handshake.auth as Auth;
     this.#arrivals.push(socket);
+    this.#tallies.admit(subscriber);
     this.#delivery.admit(subscriber, after, epoch);
   }
 
@@ -315,6 +312,7 @@ export class Gateway {
     this.#options.connections.remove(subscriber);
     if (!this.#subscribers.delete(subscriber)) return;
     this.#delivery.remove(subscriber);
+    this.#tallies.remove(subscriber);
     this.#options.metrics.connections.set(this.#subscribers.size);
   }
 

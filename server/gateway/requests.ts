@@ -8,10 +8,12 @@ import type { Logger } from '../logger.ts';
 import type { Delivery } from './delivery.ts';
 import * as schemas from './schemas.ts';
 import type { Subscriber } from './subscriber.ts';
+import type { TallyDelivery } from './tally-delivery.ts';
 
 export interface RequestOptions {
   log: Logger;
   delivery: Delivery;
+  tallies: TallyDelivery;
   connections: Connections;
   verify: (token: string) => Identity;
   requireSession: (identity: Identity) => Promise<void>;
@@ -43,7 +45,7 @@ function request<S extends Joi.AnySchema>(schema: S, handle: Request<S>['handle'
 
 /** Every message that a client may send. The socket document is read off it. */
 export const requests: Record<string, Request> = {
-  track: request(schemas.track, async (subscriber, { post_ids }, { delivery, talliesOf }) => {
+  track: request(schemas.track, async (subscriber, { post_ids }, { tallies, talliesOf }) => {
     const added = [...new Set(post_ids)].filter((id) => !subscriber.tracked?.has(id)).length;
     if ((subscriber.tracked?.size ?? 0) + added > MAX_TRACKED) {
       throw new AppError(
@@ -52,11 +54,11 @@ export const requests: Record<string, Request> = {
       );
     }
     // Tracked before they are read, so that no change between the two is missed: `rev` tells which is newer.
-    delivery.track(subscriber, post_ids);
+    tallies.track(subscriber, post_ids);
     return { tallies: await talliesOf(subscriber.identity.id, post_ids) };
   }),
-  untrack: request(schemas.untrack, (subscriber, { post_ids }, { delivery }) => {
-    delivery.untrack(subscriber, post_ids);
+  untrack: request(schemas.untrack, (subscriber, { post_ids }, { tallies }) => {
+    tallies.untrack(subscriber, post_ids);
     return { tracked: subscriber.tracked?.size ?? 0 };
   }),
   'feed:mode': request(schemas.feedMode, (subscriber, { mode }, { delivery }) => ({

@@ -11,6 +11,9 @@ import type {
 } from '../events.ts';
 import { type Encoded, encodeMessage, type Run } from './encoding.ts';
 
+/** Beyond this a socket is fed no further until it has read: it falls out of the live room and catches up later. Bytes. */
+export const SOFT_MARK = 64 * 1024;
+
 export type FeedSocket = Socket<ClientToServer, ServerToClient>;
 
 /** Engine.IO's connection, as far as we look into it; test/gateway-internals pins it. */

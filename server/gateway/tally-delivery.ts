@@ -1,0 +1,156 @@
+import type { Tally } from '../events.ts';
+import type { Metrics } from '../http/metrics.ts';
+import type { Logger } from '../logger.ts';
+import { type Encoded, encodeMessage } from './encoding.ts';
+import { type EndSubscriber, SOFT_MARK, type Subscriber } from './subscriber.ts';
+
+/** Tallies in one message. */
+const TALLIES_PER_FRAME = 500;
+/** Tallies held back for a slow socket. */
+const MAX_HELD = 5000;
+/** How often it is looked whether those who were slow have read. Milliseconds. */
+const HELD_INTERVAL = 100;
+
+export interface TallyDeliveryOptions {
+  /** Tallies that a client at this position may not have heard. The same array for all who ask together. */
+  missedTallies: (after: number) => Promise<Tally[]>;
+  metrics: Metrics;
+  log: Logger;
+  end: EndSubscriber;
+}
+
+/**
+ * Hands the tallies of posts to the node's sockets: to those that want all, and of each post to those that track it. They
+ * have no order and no position; the newest `rev` of a post stands for all before it, so for a socket that does not read
+ * only that one is kept.
+ */
+export class TallyDelivery {
+  readonly #missedTallies: TallyDeliveryOptions['missedTallies'];
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #end: EndSubscriber;
+  readonly #all = new Set<Subscriber>();
+  readonly #trackers = new Map<number, Set<Subscriber>>();
+  readonly #held = new Set<Subscriber>();
+  #flushing: NodeJS.Timeout | undefined;
+
+  constructor({ missedTallies, metrics, log, end }: TallyDeliveryOptions) {
+    this.#missedTallies = missedTallies;
+    this.#metrics = metrics;
+    this.#log = log;
+    this.#end = end;
+  }
+
+  start(): void {
+    this.#flushing = setInterval(() => this.#flushHeld(), HELD_INTERVAL);
+  }
+
+  stop(): void {
+    clearInterval(this.#flushing);
+  }
+
+  /** Takes a socket in, with what it wants to hear. */
+  admit(subscriber: Subscriber): void {
+    if (subscriber.tallies === 'all') this.#all.add(subscriber);
+  }
+
+  /** Forgets a socket. Nothing is written to it after this has returned. */
+  remove(subscriber: Subscriber): void {
+    this.#all.delete(subscriber);
+    this.#held.delete(subscriber);
+    this.untrack(subscriber, [...(subscriber.tracked ?? [])]);
+  }
+
+  track(subscriber: Subscriber, postIds: readonly number[]): void {
+    const tracked = (subscriber.tracked ??= new Set());
+    for (const postId of postIds) {
+      tracked.add(postId);
+      const trackers = this.#trackers.get(postId);
+      if (trackers) trackers.add(subscriber);
+      else this.#trackers.set(postId, new Set([subscriber]));
+    }
+  }
+
+  untrack(subscriber: Subscriber, postIds: readonly number[]): void {
+    for (const postId of postIds) {
+      subscriber.tracked?.delete(postId);
+      const trackers = this.#trackers.get(postId);
+      trackers?.delete(subscriber);
+      if (trackers?.size === 0) this.#trackers.delete(postId);
+    }
+  }
+
+  /** Writes the tallies of one window to whoever wants them. */
+  deliver(tallies: readonly Tally[]): void {
+    for (const { slice, frame } of tallyFrames(tallies)) {
+      for (const subscriber of this.#all) this.#write(subscriber, slice, frame);
+    }
+    const wanted = new Map<Subscriber, Tally[]>();
+    for (const tally of tallies) {
+      for (const subscriber of this.#trackers.get(tally.post_id) ?? []) {
+        if (subscriber.tallies !== 'tracked') continue;
+        const own = wanted.get(subscriber);
+        if (own) own.push(tally);
+        else wanted.set(subscriber, [tally]);
+      }
+    }
+    for (const [subscriber, own] of wanted) this.#write(subscriber, own, encodeMessage('votes', own));
+  }
+
+  /** A client that was away, and wants all tallies, hears those that it missed; a failure costs it nothing but their lateness. */
+  async tellMissed(subscriber: Subscriber, after: number): Promise<void> {
+    if (subscriber.tallies !== 'all') return;
+    const tallies = await this.#missedTallies(after).catch((error: unknown): Tally[] => {
+      this.#log.debug({ err: error }, 'missed tallies could not be read');
+      return [];
+    });
+    if (!subscriber.open) return;
+    for (const { slice, frame } of tallyFrames(tallies)) this.#write(subscriber, slice, frame);
+  }
+
+  /** Before `ready`, and while a socket is slow, only the newest tally of each post is kept for it. */
+  #write(subscriber: Subscriber, tallies: readonly Tally[], frame: Encoded): void {
+    if (subscriber.greeted && !subscriber.heldTallies && subscriber.pending < SOFT_MARK) {
+      subscriber.write(frame);
+      this.#metrics.tallyFrames.inc();
+      return;
+    }
+    const held = (subscriber.heldTallies ??= new Map<number, Tally>());
+    this.#held.add(subscriber);
+    for (const tally of tallies) {
+      const known = held.get(tally.post_id);
+      if (!known || known.rev < tally.rev) held.set(tally.post_id, tally);
+    }
+    if (held.size > MAX_HELD)
+      this.#end(subscriber, 'slow_consumer', 'The connection does not keep up with the tallies.');
+  }
+
+  #flushHeld(): void {
+    for (const subscriber of this.#held) {
+      if (!subscriber.greeted || subscriber.pending >= SOFT_MARK) continue;
+      const tallies = [...(subscriber.heldTallies?.values() ?? [])];
+      subscriber.heldTallies = undefined;
+      this.#held.delete(subscriber);
+      for (let at = 0; at < tallies.length; at += TALLIES_PER_FRAME) {
+        subscriber.write(encodeMessage('votes', tallies.slice(at, at + TALLIES_PER_FRAME)));
+        this.#metrics.tallyFrames.inc();
+      }
+    }
+  }
+}
+
+const framesOf = new WeakMap<readonly Tally[], { slice: readonly Tally[]; frame: Encoded }[]>();
+
+/** The messages that tell these tallies, encoded once for all who are told them. */
+function tallyFrames(tallies: readonly Tally[]): { slice: readonly Tally[]; frame: Encoded }[] {
+  let frames = framesOf.get(tallies);
+  if (!frames) {
+    frames = [];
+    for (let at = 0; at < tallies.length; at += TALLIES_PER_FRAME) {
+      const slice = tallies.slice(at, at + TALLIES_PER_FRAME);
+      frames.push({ slice, frame: encodeMessage('votes', [...slice]) });
+    }
+    framesOf.set(tallies, frames);
+  }
+  return frames;
+}
