@@ -55,6 +55,23 @@ describe('the doctor', function () {
     expect(await findings()).to.deep.equal({});
   });
 
+  it('hints at an index for searches where there is none, which is no fault', async () => {
+    const hints = async () => {
+      const all = await examine(world.ctx.config, world.databaseUrl, { schema: false });
+      return all.flatMap(({ hint }) => hint ?? []);
+    };
+    expect(await hints()).to.be.empty;
+    const { rows } = await database.query<{ definition: string }>(
+      `select pg_get_indexdef('posts_title_trgm_idx'::regclass) as definition`,
+    );
+    await database.query('drop index posts_title_trgm_idx');
+    const [hint] = await hints();
+    expect(hint).to.contain('create index posts_title_trgm_idx on posts using gin (title gin_trgm_ops)');
+    expect(await findings()).to.deep.equal({});
+    await database.query(rows[0]!.definition);
+    expect(await hints()).to.be.empty;
+  });
+
   it('finds a tally that is not its votes, and counts it anew for every client', async () => {
     const post = await write('counted');
     const socket = world.socket({ token: alice.token });

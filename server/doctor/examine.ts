@@ -2,7 +2,13 @@ import '../database/connection.ts'; // reads bigints as numbers
 import pg from 'pg';
 import type { Config } from '../config.ts';
 import { type Finding, findFoldMismatches, findHoles, findStuck, findWrongTallies } from './log-checks.ts';
-import { findDatabaseFaults, findDrift, findPendingMigrations, findRedisFaults } from './surroundings.ts';
+import {
+  findDatabaseFaults,
+  findDrift,
+  hintAtSearch,
+  findPendingMigrations,
+  findRedisFaults,
+} from './surroundings.ts';
 
 /** What was looked at, and what was found. */
 export interface Examination {
@@ -10,6 +16,8 @@ export interface Examination {
   findings: Finding[];
   /** Why it could not be looked at. */
   skipped?: string;
+  /** What is no fault and could be better. */
+  hint?: string;
 }
 
 /**
@@ -45,6 +53,8 @@ export async function examine(
     else done.push({ what: 'redis', findings: [], skipped: 'none is configured' });
     await look('migrations', () => findPendingMigrations(databaseUrl));
     if (done.at(-1)?.findings.length) return done;
+    const hint = await hintAtSearch(client);
+    done.push({ what: 'search', findings: [], ...(hint === undefined ? {} : { hint }) });
     if (schema) {
       try {
         await look('schema', () => findDrift(databaseUrl));

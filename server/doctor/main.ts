@@ -49,8 +49,9 @@ await main(async () => {
 });
 
 function tell(examinations: readonly Examination[]): void {
-  for (const { what, findings, skipped } of examinations) {
+  for (const { what, findings, skipped, hint } of examinations) {
     if (skipped !== undefined) console.log(`- ${what}: not looked at (${skipped})`);
+    else if (hint !== undefined) console.log(`- ${what}: ${hint}`);
     else console.log(`${findings.length === 0 ? '✓' : '✗'} ${what}`);
     for (const finding of findings) console.log(`    ${finding.what}`);
   }
