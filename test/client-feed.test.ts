@@ -268,6 +268,33 @@ describe("the client's feed", () => {
     await until('it is the newest', () => late.feed.tally(id)?.rev === 3);
   });
 
+  for (const tallies of ['all', 'tracked'] as const)
+    it(`in mode ${tallies} keeps a tally that came before the post was published again`, async () => {
+      const { feed, tallies: told, events } = listen({ tallies });
+      await feed.ready();
+      const post = await writer.posts.create({ title: 'away and back', content: '' });
+      await until('the post', () => events.length === 1);
+      feed.track(post.id);
+      await writer.votes.cast(post.id);
+      await until('the first tally', () => feed.tally(post.id)?.votes === 1);
+      // Nothing is numbered meanwhile, so events wait, and tallies do not.
+      const numbering = await world.pool.connect();
+      await numbering.query('begin; select from feed_head for update');
+      try {
+        await writer.posts.update(post.id, { published: false });
+        await writer.posts.update(post.id, { published: true });
+        await writer.votes.takeBack(post.id);
+        await until('the second tally', () => feed.tally(post.id)?.votes === 0);
+      } finally {
+        await numbering.query('commit');
+        numbering.release();
+      }
+      await until('the other events', () => events.length === 3);
+      expect(events.at(-1)?.data).to.include({ id: post.id, votes: 1, rev: 1 });
+      expect(feed.tally(post.id)).to.include({ votes: 0, rev: 2 });
+      expect(told.at(-1), 'for who shows it since the last event').to.include({ post_id: post.id, rev: 2 });
+    });
+
   it('tracks a post for as long as anybody wants it, also over a lost connection', async () => {
     const [id = 0, other = 0] = await write(2);
     const heard = listen({ tallies: 'tracked' });

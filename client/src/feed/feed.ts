@@ -310,9 +310,13 @@ export class Feed {
     }
     this.#seq = event.seq;
     this.#head = Math.max(this.#head, event.seq);
-    if (event.name === 'post:deleted') this.#tallies.forget(event.data.id);
-    else this.#keep([tallyOf(event.data)]);
+    if (event.name !== 'post:deleted') this.#keep([tallyOf(event.data)]);
     this.#tell(event);
+    // A tally waits for no number, so a newer one may have come before the post, and it is told once: a post that was withdrawn
+    // and published again would be shown with the number of then. Whoever shows it only now hears it now.
+    const known = this.#tallies.get(event.data.id);
+    if (event.name !== 'post:deleted' && known && known.rev > event.data.rev)
+      this.#emitter.emit('tally', known);
   }
 
   #onHead(seq: number): void {

@@ -3,7 +3,10 @@ import type { Tally } from '../contract.ts';
 /** Posts whose tally is remembered at most. */
 const MAX_POSTS = 20_000;
 
-/** The newest tally of each post: of two the one with the higher `rev`, however late the other comes. */
+/**
+ * The newest tally of each post: of two the one with the higher `rev`, however late the other comes. That of a deleted post is
+ * kept like any other: a withdrawn one is deleted for all but its owner, and goes on from the same `rev` when it comes back.
+ */
 export class TallyBook {
   /** The ones that changed last come last. */
   readonly #tallies = new Map<number, Tally>();
@@ -23,10 +26,6 @@ export class TallyBook {
       if (oldest !== undefined) this.#tallies.delete(oldest);
     }
     return true;
-  }
-
-  forget(postId: number): void {
-    this.#tallies.delete(postId);
   }
 
   /** The database is another one: revs of the old one mean nothing. */
