@@ -1,4 +1,8 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { until } from '../../support/waiting.ts';
 import { Cluster, type ClusterOptions } from '../cluster.ts';
 import type { Figure } from '../crash-table.ts';
 import { type FaultName, faults, type Scene } from '../faults.ts';
@@ -10,8 +14,14 @@ import { writePosts } from './write-posts.ts';
 const MIB = 1024 * 1024;
 /** Between two looks at the node's memory. Milliseconds. */
 const SAMPLE_EVERY = 30_000;
-/** Lets us ask the node for a garbage collection. */
-const COLLECTABLE = "--expose-gc --import=data:text/javascript,process.on('SIGUSR2',()=>gc())";
+/**
+ * Lets us ask the node what it holds, in V8's heap and outside: it tells right after a garbage collection, for what it makes in the
+ * second after one, some MiB under load, would drown a slope of one in ten minutes.
+ */
+const WEIGHABLE =
+  '--expose-gc --import=data:text/javascript,' +
+  "import{writeFileSync}from'node:fs';process.on('SIGUSR2',()=>{" +
+  'gc();const{heapUsed,external}=process.memoryUsage();writeFileSync(process.env.HELD_IN,String(heapUsed+external))})';
 /** Between two faults. Milliseconds. */
 const FAULT_EVERY = 45_000;
 /** What a node must live through without leaving anything behind; those that end it would begin its heap anew. */
@@ -57,10 +67,12 @@ export async function soak(
   say: (line: string) => void,
 ): Promise<Figure[]> {
   const random = new Random(seed);
+  const folder = await mkdtemp(join(tmpdir(), 'tidings-soak-'));
+  const heldIn = join(folder, 'held');
   const cluster = await Cluster.start({
     ...options,
     nodes: 1,
-    env: { ...options.env, NODE_OPTIONS: COLLECTABLE },
+    env: { ...options.env, NODE_OPTIONS: WEIGHABLE, HELD_IN: heldIn },
   });
   const people = new Population(cluster, random);
   const fault = `soak of ${seconds} s`;
@@ -87,7 +99,7 @@ export async function soak(
       if (guests.length > GUESTS) guests.shift()?.stop();
       if (Date.now() < lookAt) continue;
       lookAt += SAMPLE_EVERY;
-      const held = await heldMemory(cluster);
+      const held = await heldMemory(cluster, heldIn);
       samples.push({ at: Date.now() - began, held });
       say(`${Math.round((Date.now() - began) / 1000)} s: ${(held / MIB).toFixed(1)} MiB held`);
     }
@@ -111,6 +123,7 @@ export async function soak(
     people.leave();
     await people.hush();
     await cluster.stop();
+    await rm(folder, { recursive: true });
   }
 }
 
@@ -164,14 +177,20 @@ async function metric(cluster: Cluster, pattern: RegExp): Promise<number> {
   return Number(value);
 }
 
-/** What the node holds after a garbage collection, in V8's heap and outside. Without one V8 lets hundreds of MiB lie. Bytes. */
-async function heldMemory(cluster: Cluster): Promise<number> {
+/** What the node holds after a garbage collection. Without one V8 lets hundreds of MiB lie. Bytes. */
+async function heldMemory(cluster: Cluster, heldIn: string): Promise<number> {
+  await rm(heldIn, { force: true });
   process.kill(cluster.node(0).process.pid, 'SIGUSR2');
-  await pause(1000);
-  return (
-    (await metric(cluster, /^nodejs_heap_size_used_bytes (\S+)/m)) +
-    (await metric(cluster, /^nodejs_external_memory_bytes (\S+)/m))
+  let held = NaN;
+  await until(
+    'the node tells what it holds',
+    async () => {
+      held = Number(await readFile(heldIn, 'utf8').catch(() => ''));
+      return held > 0;
+    },
+    10_000,
   );
+  return held;
 }
 
 /** Least squares. Bytes in a millisecond. */
