@@ -18,23 +18,38 @@ export async function workers(stage: Stage): Promise<Line[]> {
     reach: { atLeast: 1.6 },
     notes: [`${availableParallelism()} cores, shared with the database and the driver`],
   };
-  for (const [count, figures] of [
-    [1, line.theirs],
-    [2, line.ours],
-  ] as const) {
-    const server = await stage.server(await stage.database(), { WORKERS: String(count) });
+  const one = await prepare(stage, 1);
+  try {
+    const two = await prepare(stage, 2);
     try {
-      const accounts = await makeAccounts(server.url, CONNECTIONS, () => undefined);
-      const requests = accounts.map(({ token }) => requestBytes('GET', '/posts?limit=10', token));
-      const next = (connection: number) => requests[connection] ?? Buffer.alloc(0);
-      await drive(server.url, CONNECTIONS, MILLISECONDS / 2, next);
       for (let round = 0; round < stage.rounds; round += 1) {
-        const { answers, seconds } = await drive(server.url, CONNECTIONS, MILLISECONDS, next);
-        figures.push(answers / seconds);
+        line.theirs.push(await one.rate());
+        line.ours.push(await two.rate());
       }
     } finally {
-      await server.stop();
+      await two.stop();
     }
+  } finally {
+    await one.stop();
   }
   return [line];
+}
+
+/** A server with so many workers, warmed up. While the other one is measured it has nothing to do. */
+async function prepare(
+  stage: Stage,
+  count: number,
+): Promise<{ rate: () => Promise<number>; stop: () => Promise<void> }> {
+  const server = await stage.server(await stage.database(), { WORKERS: String(count) });
+  const accounts = await makeAccounts(server.url, CONNECTIONS, () => undefined);
+  const requests = accounts.map(({ token }) => requestBytes('GET', '/posts?limit=10', token));
+  const next = (connection: number) => requests[connection] ?? Buffer.alloc(0);
+  await drive(server.url, CONNECTIONS, MILLISECONDS / 2, next);
+  return {
+    rate: async () => {
+      const { answers, seconds } = await drive(server.url, CONNECTIONS, MILLISECONDS, next);
+      return answers / seconds;
+    },
+    stop: () => server.stop(),
+  };
 }

@@ -1,6 +1,7 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { RawClient } from '../../support/raw-client.ts';
+import type { NodeProcess } from '../../support/node-process.ts';
 import type { TestUser } from '../../support/world.ts';
 import { Cluster, type ClusterOptions, portOf } from '../cluster.ts';
 import type { Figure } from '../crash-table.ts';
@@ -9,6 +10,7 @@ import { Population } from '../population.ts';
 import { Random } from '../random.ts';
 import { Window } from '../window.ts';
 
+const MIB = 1024 * 1024;
 /** How long each flood lasts, and the calm that it is compared with. Milliseconds. */
 const LASTS = 6000;
 /** A flood's rounds are this far apart. Milliseconds. */
@@ -16,16 +18,24 @@ const ROUND = 100;
 /** Below this nobody notices, and a busy machine makes it by itself. Milliseconds. */
 const UNNOTICED = 50;
 const CONNECTIONS_END_WITHIN = 20_000;
+/** What a flood may add to the node's memory, before V8 has looked what of it is still needed. Bytes. */
+const MEMORY = 64 * MIB;
 
 interface Target {
   url: string;
   flooder: TestUser;
-  /** Ended when the flood is over. */
+  /** Left to the node to end; what still stands long after the flood is ended by us. */
   clients: RawClient[];
+  /** Bare TCP connections that still stand. */
+  standing: Set<Socket>;
 }
 
-/** What is done in each round, the first of which has the number 0. */
-type Flood = (target: Target, round: number) => void;
+interface Flood {
+  /** What is done in each round, the first of which has the number 0. */
+  act: (target: Target, round: number) => void;
+  /** The series of `/metrics` in which its refusals are counted; none where it keeps within the limits. */
+  counted: RegExp | undefined;
+}
 
 const login = ({ url }: Target, username: string): void =>
   void fetch(`${url}/login`, {
@@ -37,9 +47,10 @@ const login = ({ url }: Target, username: string): void =>
     .catch(() => undefined);
 
 /** A piece of HTTP that the other side may do with what it likes. */
-function say({ url }: Target, text: string): void {
+function say({ url, standing }: Target, text: string): void {
   const tcp = connect(portOf(url), '127.0.0.1', () => tcp.write(text));
-  tcp.on('error', () => undefined).setTimeout(CONNECTIONS_END_WITHIN, () => tcp.destroy());
+  standing.add(tcp);
+  tcp.on('error', () => undefined).on('close', () => standing.delete(tcp));
   tcp.resume();
 }
 
@@ -64,50 +75,91 @@ function repeat(client: RawClient, perSecond: number, frame: string): void {
 }
 
 const floods: Record<string, Flood> = {
-  '200 handshakes a second with a bad token': (target) => {
-    for (let left = 20; left > 0; left -= 1) {
-      const client = new RawClient(target.url);
-      target.clients.push(client);
-      client.ws.on('open', () => client.send('40{"token":"garbage"}'));
-    }
+  '200 handshakes a second with a bad token': {
+    act: (target) => {
+      for (let left = 20; left > 0; left -= 1) {
+        const client = new RawClient(target.url);
+        target.clients.push(client);
+        client.ws.on('open', () => client.send('40{"token":"garbage"}'));
+      }
+    },
+    counted: /^tidings_handshakes_refused_total\{reason="unauthorized"\} (\d+)/m,
   },
-  '100 connections a second, let in and left': (target) => {
-    for (let left = 10; left > 0; left -= 1) join(target, (client) => client.terminate());
+  '100 connections a second, let in and left': {
+    act: (target) => {
+      for (let left = 10; left > 0; left -= 1) join(target, (client) => client.terminate());
+    },
+    counted: undefined,
   },
-  '50 connections a second, each with a hundred CONNECT packets': (target) => {
-    for (let left = 5; left > 0; left -= 1) {
-      const client = new RawClient(target.url);
-      target.clients.push(client);
-      const frame = `40${JSON.stringify({ token: target.flooder.token })}`;
-      client.ws.on('open', () => Array.from({ length: 100 }, () => client.send(frame)));
-    }
+  '50 connections a second, each with a hundred CONNECT packets': {
+    act: (target) => {
+      for (let left = 5; left > 0; left -= 1) {
+        const client = new RawClient(target.url);
+        target.clients.push(client);
+        const frame = `40${JSON.stringify({ token: target.flooder.token })}`;
+        client.ws.on('open', () => Array.from({ length: 100 }, () => client.send(frame)));
+      }
+    },
+    counted: /^tidings_handshakes_refused_total\{reason="second_connect"\} (\d+)/m,
   },
-  '1,000 connections that never say who they are': (target, round) => {
-    for (let left = round < 50 ? 20 : 0; left > 0; left -= 1) target.clients.push(new RawClient(target.url));
+  '1,000 connections that never say who they are': {
+    act: (target, round) => {
+      for (let left = round < 50 ? 20 : 0; left > 0; left -= 1)
+        target.clients.push(new RawClient(target.url));
+    },
+    counted: undefined,
   },
-  '20 sockets that say 500 messages a second': (target, round) => {
-    if (round < 20) join(target, (client) => repeat(client, 500, '42["feed:mode",{"mode":"live"}]'));
+  '20 sockets that say 500 messages a second': {
+    act: (target, round) => {
+      if (round < 20) join(target, (client) => repeat(client, 500, '42["feed:mode",{"mode":"live"}]'));
+    },
+    counted: /^tidings_sessions_closed_total\{code="flooding"\} (\d+)/m,
   },
-  '20 sockets that track 500 posts twenty times a second': (target, round) => {
-    const ids = JSON.stringify(Array.from({ length: 500 }, (_, at) => at + 1));
-    if (round < 20) join(target, (client) => repeat(client, 20, `427["track",{"post_ids":${ids}}]`));
+  '20 sockets that track 500 posts as often as they may': {
+    act: (target, round) => {
+      const ids = JSON.stringify(Array.from({ length: 500 }, (_, at) => at + 1));
+      // It keeps within what one connection may say: only we end it.
+      if (round < 20)
+        join(target, (client) => {
+          repeat(client, 20, `427["track",{"post_ids":${ids}}]`);
+          setTimeout(() => client.terminate(), LASTS);
+        });
+    },
+    counted: undefined,
   },
-  '100 requests that never end': (target, round) => {
-    if (round < 10)
-      for (let left = 10; left > 0; left -= 1) say(target, 'GET /posts HTTP/1.1\r\nHost: x\r\nX-Slow: ');
+  '100 requests that never end': {
+    act: (target, round) => {
+      if (round < 10)
+        for (let left = 10; left > 0; left -= 1) say(target, 'GET /posts HTTP/1.1\r\nHost: x\r\nX-Slow: ');
+    },
+    counted: /^tidings_requests_unreadable_total\{status="408"\} (\d+)/m,
   },
-  '200 headers of 20 kB a second': (target) => {
-    for (let left = 20; left > 0; left -= 1)
-      say(target, `GET /posts HTTP/1.1\r\nHost: x\r\nX-Huge: ${'x'.repeat(20_000)}\r\n\r\n`);
+  '100 bodies that never end': {
+    act: (target, round) => {
+      const head = `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{`;
+      if (round < 10) for (let left = 10; left > 0; left -= 1) say(target, head);
+    },
+    counted: /^tidings_requests_unreadable_total\{status="408"\} (\d+)/m,
   },
-  '200 logins at once': (target, round) => {
-    if (round === 0) for (let at = 0; at < 200; at += 1) login(target, `nobody${at}@example.org`);
+  '200 headers of 20 kB a second': {
+    act: (target) => {
+      for (let left = 20; left > 0; left -= 1)
+        say(target, `GET /posts HTTP/1.1\r\nHost: x\r\nX-Huge: ${'x'.repeat(20_000)}\r\n\r\n`);
+    },
+    counted: /^tidings_requests_unreadable_total\{status="431"\} (\d+)/m,
+  },
+  '200 logins at once': {
+    act: (target, round) => {
+      if (round === 0) for (let at = 0; at < 200; at += 1) login(target, `nobody${at}@example.org`);
+    },
+    counted: /^tidings_rate_limited_total\{limit="login"\} (\d+)/m,
   },
 };
 
 /**
  * Each flood against a node with its limits on, with and without Redis, while others write, listen and read: what they feel
- * of it, beside the calm before it, and whether the flooder's connections end.
+ * of it, beside the calm before it, whether the flooder's connections end by themselves, what it costs in memory, and whether
+ * what was refused has been counted.
  */
 export async function floodsOf(options: ClusterOptions, seed: number): Promise<Figure[]> {
   const figures: Figure[] = [];
@@ -123,32 +175,42 @@ export async function floodsOf(options: ClusterOptions, seed: number): Promise<F
     try {
       await people.settle({ writers: 4, clients: 20, rate: 20, nervous: 0 });
       people.write();
-      const { url } = cluster.node(0).process;
+      const node = cluster.node(0).process;
       const flooder = people.outsider;
-      for (const [name, flood] of Object.entries(floods)) {
+      for (const [name, { act, counted }] of Object.entries(floods)) {
         const fault = `${name}, ${redis ? 'with' : 'without'} Redis`;
-        const calm = await watch(people, url, () => pause(LASTS));
-        const target: Target = { url, flooder, clients: [] };
-        const strained = await watch(people, url, async () => {
+        const calm = await watch(people, node, () => pause(LASTS));
+        const target: Target = { url: node.url, flooder, clients: [], standing: new Set() };
+        const countBefore = await count(node.url, counted);
+        const strained = await watch(people, node, async () => {
           for (let round = 0; round < LASTS / ROUND; round += 1) {
-            flood(target, round);
+            act(target, round);
             await pause(ROUND);
           }
         });
-        for (const client of target.clients) client.terminate();
-        await pause(2000);
-        figures.push(
+        const left = () => target.clients.filter((client) => !client.closed).length + target.standing.size;
+        const over = Date.now();
+        while (left() > 0 && Date.now() - over < CONNECTIONS_END_WITHIN) await pause(100);
+        const found = [
           {
-            fault,
             what: "listeners' p99, ms",
             seen: strained.feed,
             bound: Math.max(UNNOTICED, 2 * calm.feed),
           },
-          { fault, what: "readers' p99, ms", seen: strained.read, bound: Math.max(UNNOTICED, 2 * calm.read) },
-          { fault, what: 'listeners disconnected', seen: strained.disturbed, bound: 0 },
-          { fault, what: 'reads refused', seen: strained.refused, bound: 0 },
-          { fault, what: 'nodes that ended', seen: cluster.node(0).process.running ? 0 : 1, bound: 0 },
-        );
+          { what: "readers' p99, ms", seen: strained.read, bound: Math.max(UNNOTICED, 2 * calm.read) },
+          { what: 'listeners disconnected', seen: strained.disturbed, bound: 0 },
+          { what: 'reads refused', seen: strained.refused, bound: 0 },
+          { what: 'memory grows, MiB', seen: (strained.memory - calm.memory) / MIB, bound: MEMORY / MIB },
+          { what: "flooder's connections that still stand", seen: left(), bound: 0 },
+          { what: 'nodes that ended', seen: node.running ? 0 : 1, bound: 0 },
+        ];
+        if (counted) {
+          const uncounted = (await count(node.url, counted)) > countBefore ? 0 : 1;
+          found.push({ what: 'refusals that no metric counts', seen: uncounted, bound: 0 });
+        }
+        figures.push(...found.map((figure) => ({ fault, ...figure })));
+        for (const client of target.clients) client.terminate();
+        for (const tcp of target.standing) tcp.destroy();
       }
     } finally {
       people.leave();
@@ -159,20 +221,28 @@ export async function floodsOf(options: ClusterOptions, seed: number): Promise<F
   return figures;
 }
 
-/** What those feel who do nothing wrong, while this goes on. Milliseconds, of the slowest hundredth. */
+async function count(url: string, series: RegExp | undefined): Promise<number> {
+  if (!series) return 0;
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(series.exec(text)?.[1] ?? 0);
+}
+
+/** What those feel who do nothing wrong while this goes on, in milliseconds of the slowest hundredth, and the node's memory at its highest. */
 async function watch(
   people: Population,
-  url: string,
+  node: NodeProcess,
   during: () => Promise<void>,
-): Promise<{ feed: number; read: number; disturbed: number; refused: number }> {
+): Promise<{ feed: number; read: number; disturbed: number; refused: number; memory: number }> {
   const began = Date.now();
   const reads: number[] = [];
   let refused = 0;
   let over = false;
+  let memory = 0;
   const reading = (async () => {
     while (!over) {
+      memory = Math.max(memory, await node.memory());
       const asked = performance.now();
-      const answer = await fetch(`${url}/posts`, {
+      const answer = await fetch(`${node.url}/posts`, {
         headers: { authorization: `Bearer ${people.listener.token}` },
         signal: AbortSignal.timeout(10_000),
       });
@@ -191,5 +261,6 @@ async function watch(
     read: percentile(reads, 0.99),
     disturbed: window.disturbed.length,
     refused,
+    memory,
   };
 }
