@@ -137,6 +137,37 @@ describe('clients that do not read', function () {
     }
   });
 
+  it('get on, wherever in a large batch the kernel stopped to take what they do not read', async () => {
+    const start = head();
+    const healthy = await join();
+    const clients: RawClient[] = [];
+    let written = 0;
+    /** One batch, which has left for whoever reads. */
+    const batch = async (events: number) => {
+      written += events;
+      await flow(events);
+      await until('whoever reads to have the batch', () => healthy.seqs().length === written, 10_000);
+    };
+    for (let at = 0; at < 12; at += 1) {
+      const client = await join({ after: start });
+      await until('its beginning', () => client.seqs().length === written);
+      client.pause();
+      clients.push(client);
+      await batch(2); // so that each has a little more room left than the one before
+    }
+    const paused = subscribers().slice(1);
+    // Each batch is more than fits into a queue at once: the first part of it, and then what is left out of memory.
+    while (!paused.every(({ pending }) => pending > 0)) await batch(25);
+    for (const client of clients) client.resume();
+    for (const client of clients) {
+      await until('all', () => client.seqs().length >= written, 20_000);
+      expect(firstFault(client.seqs(), start)).to.be.undefined;
+    }
+    await batch(1);
+    for (const client of clients)
+      await until('the next one', () => client.seqs().at(-1) === start + written, 2000);
+  });
+
   it('are not followed by a leak when they go away amid a replay', async () => {
     const start = head() - 800;
     for (let round = 0; round < 20; round += 1) {

@@ -166,16 +166,18 @@ export class Delivery {
     if (!last) return;
     const run = new Run(entries.map(encodeEntry));
     const now = Date.now();
+    const behind: Subscriber[] = [];
     for (const subscriber of this.#live) {
-      if (subscriber.pending > SOFT_MARK) {
-        this.#catchUp(subscriber);
-        continue;
+      if (subscriber.pending <= SOFT_MARK) {
+        this.#writePage(subscriber, entries, run);
+        subscriber.heardAt = now;
+        if (subscriber.seq >= last.seq) continue;
+        // A batch may be larger than the room that was left: the socket goes on from where it stopped.
       }
-      this.#writePage(subscriber, entries, run);
-      subscriber.heardAt = now;
-      // A batch may be larger than the room that was left: the socket goes on from where it stopped.
-      if (subscriber.seq < last.seq) this.#catchUp(subscriber);
+      behind.push(subscriber);
     }
+    // Not before all have been met: who has caught up at once is in the live room again, and would be met a second time.
+    for (const subscriber of behind) this.#catchUp(subscriber);
     for (const entry of entries) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);
     const ended = performance.now();
     this.#restUntil = ended + Math.min(MAX_REST, (ended - began) * REST_SHARE);
@@ -202,6 +204,7 @@ export class Delivery {
   }
 
   async #resume(subscriber: Subscriber, after: number, epoch: string | undefined): Promise<void> {
+    subscriber.seq = after;
     const reason = await this.#refusal(after, epoch);
     if (!subscriber.open) return;
     if (reason === 'unread') {
@@ -214,7 +217,6 @@ export class Delivery {
       this.#place(subscriber);
       return;
     }
-    subscriber.seq = after;
     this.#catchUp(subscriber, after);
     await this.#tallies.tellMissed(subscriber, after);
   }
@@ -249,19 +251,11 @@ export class Delivery {
     this.#replay(subscriber, from).catch((error: unknown) => this.#giveUp(subscriber, error));
   }
 
+  /**
+   * `catchingUp` ends in the same synchronous block as the loop itself: a moment later, somebody who takes the socket out of
+   * the live room, or means to put it there, would leave that to a loop that is no more.
+   */
   async #replay(subscriber: Subscriber, from: number | undefined): Promise<void> {
-    try {
-      await this.#replayPages(subscriber, from);
-    } finally {
-      subscriber.catchingUp = false;
-    }
-    if (!subscriber.open || subscriber.greeted) return;
-    // It asked for another mode while it was being brought up to date.
-    this.#greet(subscriber, 'current', undefined);
-    this.#place(subscriber);
-  }
-
-  async #replayPages(subscriber: Subscriber, from: number | undefined): Promise<void> {
     const epoch = this.#feed.epoch;
     let source = 'ring';
     while (subscriber.open && subscriber.feed === 'live' && (subscriber.greeted || !subscriber.switched)) {
@@ -290,12 +284,13 @@ export class Delivery {
         if (!subscriber.open || subscriber.seq !== position || this.#feed.epoch !== epoch) continue;
         if (page[0]?.seq !== position + 1) {
           // Pruned while it was on its way.
-          if (subscriber.greeted)
+          if (subscriber.greeted) {
             this.#end(subscriber, 'reset', 'The log no longer reaches your position. Connect again.');
-          else {
-            this.#greet(subscriber, 'reset', 'too_old');
-            this.#place(subscriber);
+            return;
           }
+          subscriber.catchingUp = false;
+          this.#greet(subscriber, 'reset', 'too_old');
+          this.#place(subscriber);
           return;
         }
       }
@@ -310,9 +305,15 @@ export class Delivery {
         this.#metrics.resumes.inc({ outcome: from === subscriber.seq ? 'current' : 'replayed', source });
         this.#say(subscriber, from === subscriber.seq ? 'current' : 'replayed', undefined);
       }
+      subscriber.catchingUp = false;
       this.#live.add(subscriber);
       return;
     }
+    subscriber.catchingUp = false;
+    if (!subscriber.open || subscriber.greeted) return;
+    // It asked for another mode while it was being brought up to date.
+    this.#greet(subscriber, 'current', undefined);
+    this.#place(subscriber);
   }
 
   /** A bug: the socket is closed and comes back, rather than be left without its events. */
