@@ -30,6 +30,13 @@ export class LoggedEvent extends Model<InferAttributes<LoggedEvent>, InferCreati
   declare horizon: CreationOptional<string>;
 }
 
+/** A deleted post whose text is still to be cut out of the log: of its events from `nextSeq` up to, without, `beforeSeq`. */
+export class Redaction extends Model<InferAttributes<Redaction>, InferCreationAttributes<Redaction>> {
+  declare postId: number;
+  declare nextSeq: CreationOptional<number>;
+  declare beforeSeq: number;
+}
+
 /** The one row that says how far the log has come and which numbering it is. */
 export class FeedHead extends Model<InferAttributes<FeedHead>, InferCreationAttributes<FeedHead>> {
   declare id: CreationOptional<number>;
@@ -75,9 +82,17 @@ export function defineEvent(sequelize: Sequelize): void {
       tableName: 'events',
       indexes: [
         { name: 'events_outbox_id_key', unique: true, fields: ['outbox_id'] },
-        { name: 'events_post_id_idx', fields: ['post_id'] },
+        { name: 'events_post_id_seq_idx', fields: ['post_id', 'seq'] },
       ],
     },
+  );
+  Redaction.init(
+    {
+      postId: { type: DataTypes.BIGINT, primaryKey: true },
+      nextSeq: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
+      beforeSeq: { type: DataTypes.BIGINT, allowNull: false },
+    },
+    { sequelize, tableName: 'redactions' },
   );
   FeedHead.init(
     {

@@ -6,7 +6,7 @@ import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
 import { defineVote } from './vote.ts';
 
-export { FeedHead, LoggedEvent, OutboxEntry } from './event.ts';
+export { FeedHead, LoggedEvent, OutboxEntry, Redaction } from './event.ts';
 export { IdempotencyKey } from './idempotency-key.ts';
 export { Post, PostTally } from './post.ts';
 export { RefreshToken, Revocation, Session } from './session.ts';

@@ -50,6 +50,34 @@ describe('the sequencer', function () {
   const drained = () => until('the outbox to be empty', async () => (await count('outbox')) === 0, 30_000);
   const wholeLog = () => readLog(pool, 0, 100_000);
 
+  it('cuts the text of a post out of the log a piece at a time, however often it was edited, and nobody reads it meanwhile', async () => {
+    const edits = 5000;
+    await pool.query(
+      `insert into outbox (name, post_id, data)
+       select 'post:updated', 1, json_build_object('id', 1, 'title', 'a secret', 'owner', json_build_object('id', 7, 'username', 'ada'))
+       from generate_series(1, $1::integer)`,
+      [edits],
+    );
+    const number = () => pool.query('select * from number_events(500)');
+    while ((await number()).rowCount);
+    await pool.query(`insert into outbox (name, post_id, data) values ('post:deleted', 1, '{"id":1}')`);
+    expect((await number()).rowCount).to.equal(1);
+    const told = () => count(`events where data ->> 'title' = 'a secret'`);
+    const left = await told();
+    expect(left).to.be.within(1, edits - 1);
+    const redacted = { id: 1, title: '', content: '', owner: { id: 7, username: '' }, redacted: true };
+    const read = (await wholeLog()).map(({ json }) => JSON.parse(json) as object);
+    expect(read).to.have.length(edits + 1);
+    expect(read.pop()).to.deep.equal({ id: 1 });
+    for (const event of read) expect(event).to.deep.equal(redacted);
+    // The rest goes by itself, with nothing new to number.
+    start();
+    await until('all of it to be cut', async () => (await count('redactions')) === 0, 10_000);
+    expect(await told()).to.equal(0);
+    expect((await wholeLog()).slice(0, -1).map(({ json }) => JSON.parse(json) as object)).to.deep.equal(read);
+    expect(batches).to.be.empty;
+  });
+
   /** Writers that append one event each time, after a random while, and then commit or not. */
   async function write(writers: number, each: number): Promise<Write[]> {
     const writes: Write[] = [];

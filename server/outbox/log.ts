@@ -22,11 +22,15 @@ export interface Head {
 /** Events that are read at once at most. */
 export const PAGE_ROWS = 500;
 
+/** The text of a deleted post is cut out of the log piece by piece: what is still to be cut is cut here. */
 const page = {
   name: 'log-page',
-  text: `select seq, name, post_id as "postId", data::text as json,
-                (extract(epoch from created_at) * 1000)::double precision as at
-         from events where seq > $1 order by seq limit $2`,
+  text: `select e.seq, e.name, e.post_id as "postId",
+                (case when r.post_id is null then e.data else redacted(e.data) end)::text as json,
+                (extract(epoch from e.created_at) * 1000)::double precision as at
+         from events e
+         left join redactions r on r.post_id = e.post_id and e.seq < r.before_seq and e.name <> 'post:deleted'
+         where e.seq > $1 order by e.seq limit $2`,
 };
 
 /** What the log is read through. */

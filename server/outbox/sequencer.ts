@@ -23,7 +23,7 @@ export interface Numbered {
  * call and one transaction:
  *   1. locks the one row of `feed_head`, or says at once that somebody else has it;
  *   2. moves up to 500 outbox rows, in id order, into `events`, with seq = head + 1, + 2, …;
- *   3. moves the head and cuts the text of deleted posts out of what was logged of them;
+ *   3. moves the head, and cuts the text of deleted posts out of what was logged of them, a bounded piece in each call;
  *   4. commits and returns the first and the last number.
  *
  * No gap and no number twice: numbers are head + row_number under the row's lock, and the head moves in the same
@@ -87,7 +87,8 @@ export class Sequencer {
       let numbered = 0;
       let busy = false;
       try {
-        const batch = await this.#number();
+        // A batch that is too much for the database must not be tried in the same size for ever.
+        const batch = await this.#number(Math.max(1, BATCH >> Math.min(failures, 10)));
         busy = batch === 'busy';
         if (typeof batch === 'object') {
           numbered = batch.last - batch.first + 1;
@@ -105,11 +106,11 @@ export class Sequencer {
     }
   }
 
-  async #number(): Promise<Numbered | 'busy' | undefined> {
+  async #number(atMost: number): Promise<Numbered | 'busy' | undefined> {
     const { rows } = await this.#pool.query<{ first_seq: number | null; last_seq: number | null }>({
       name: 'number-events',
       text: 'select first_seq, last_seq from number_events($1)',
-      values: [BATCH],
+      values: [atMost],
     });
     const row = rows[0];
     if (!row) return undefined;
