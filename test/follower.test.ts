@@ -105,6 +105,23 @@ describe('the follower', function () {
     expect(firstFault(told, 0)).to.be.undefined;
   });
 
+  it('starts also while batches of others come in', async () => {
+    const entries = await number(1500);
+    const follower = new Follower({ pool, log, interval: () => 60_000 });
+    running.push(follower);
+    let starting = true;
+    const started = follower.start().finally(() => (starting = false));
+    // Each is the continuation of what has been read so far, and is in the page that is just being read.
+    while (starting) {
+      const next = entries[follower.seq];
+      if (follower.epoch !== '' && next) follower.offer({ epoch: follower.epoch, entries: [next] });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await started;
+    expect(follower.seq).to.equal(1500);
+    expect(follower.recent(0)?.map(({ seq }) => seq)).to.deep.equal(entries.map(({ seq }) => seq));
+  });
+
   it('hears revocations also while batches overtake each of its looks at the database', async () => {
     const overtaken = Object.create(pool) as pg.Pool;
     let offer: (() => Promise<void>) | undefined;

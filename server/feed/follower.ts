@@ -114,7 +114,8 @@ export class Follower {
     while (this.#ring.last < head.seq) {
       const page = await readLog(this.#pool, this.#ring.last, PAGE_ROWS);
       if (page.length === 0) break;
-      for (const entry of page) this.#ring.push(entry);
+      // A batch of another node may have come while the page was read.
+      for (const entry of page) if (entry.seq === this.#ring.last + 1) this.#ring.push(entry);
     }
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
