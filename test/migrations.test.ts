@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -46,6 +46,33 @@ describe('Migrations', function () {
   it('run once when many nodes boot at the same time', async () => {
     const made = await Promise.all([1, 2, 3, 4].map(() => migrate(database.url)));
     expect(made.flat()).to.deep.equal(files);
+  });
+
+  it('are done whole or not at all: one that was cut short is begun anew', async () => {
+    const folder = await mkdtemp(join(packageRoot, 'test', 'tmp-migrations-'));
+    try {
+      const name = '20270101000001-two-steps.cjs';
+      await writeFile(
+        join(folder, name),
+        `module.exports = {
+           async up({ sequelize }) {
+             await sequelize.query('create table first_step (id bigint)');
+             await sequelize.query("select 1 / count(*) from pg_tables where tablename = 'what_was_missing'");
+           },
+         };`,
+      );
+      const failure = await migrate(database.url, undefined, folder).catch((error: unknown) => error);
+      expect(String(failure)).to.include('division by zero');
+      const steps = await rows(
+        database.url,
+        `select relname as name from pg_class where relname = 'first_step'`,
+      );
+      expect(steps).to.be.empty;
+      await rows(database.url, 'create table what_was_missing (id bigint)');
+      expect(await migrate(database.url, undefined, folder)).to.deep.equal([name]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('leave nothing behind when they are all taken back, and run again', async () => {

@@ -44,9 +44,16 @@ export async function migrate(
     const sequelize = connect(databaseUrl);
     try {
       const umzug = await migrations(sequelize, folder);
-      umzug.on('migrating', ({ name }) => {
+      // A file and the note that it was run are one transaction: after a crash between the two, or between two statements of
+      // the file, it would be run again on what is there already, and no node would start any more.
+      umzug.on('migrating', async ({ name }) => {
         lock.assertHeld();
         log('migrating', { name });
+        await sequelize.query('begin');
+      });
+      umzug.on('migrated', async () => {
+        lock.assertHeld();
+        await sequelize.query('commit');
       });
       return (await umzug.up()).map(({ name }) => name);
     } finally {
@@ -81,12 +88,13 @@ export async function migrateDown(databaseUrl: string, downTo?: string): Promise
   });
 }
 
+/** One connection, so that what is begun on it holds for whatever a migration does, and ends with it. */
 function connect(databaseUrl: string): Sequelize {
   return new Sequelize(databaseUrl, {
     dialect: 'postgres',
     dialectModule,
     logging: false,
-    pool: { max: 2, acquire: 10_000 },
+    pool: { max: 1, idle: 3_600_000, evict: 3_600_000, acquire: 10_000 },
     dialectOptions: { application_name: 'tidings migrations', keepAlive: true },
   });
 }
