@@ -8,11 +8,15 @@ const MOST = 4000;
 /** Clients whose positions lie this close together are told the same: a few tallies more than they missed. */
 const STEP = 100;
 
-/** How long those who ask are gathered before one read answers them. Milliseconds. */
+/** How long those who ask are gathered before the first read answers some of them. Milliseconds. */
 const GATHERING = 50;
+/** Reads that wait at most: with more positions than that, several share the read of the lowest. */
+const MOST_PENDING = 8;
 
 /** A read that has not begun yet, and all who wait for it. */
 interface Pending {
+  /** What changed since then is told: whoever saw a later event hears some tallies more than they missed. */
+  position: number;
   tallies: Promise<Tally[]>;
   begin: () => Promise<void>;
 }
@@ -25,11 +29,13 @@ interface Pending {
  * event some seconds before the client's position is told; what the client knew already it recognises by `rev`.
  *
  * Clients that return together share an answer, and one is read at a time, so the database is asked no more often than
- * it can answer. An answer is shared only by those who asked before it was begun: what changes later they hear live.
+ * it can answer, and nobody waits for more than a few reads, from however many positions they come. An answer is shared
+ * only by those who asked before it was begun: what changes later they hear live.
  */
 export class MissedTallies {
   readonly #pool: pg.Pool;
-  readonly #pending = new Map<number, Pending>();
+  /** In the order in which they are read. */
+  readonly #pending: Pending[] = [];
   #reading = false;
 
   constructor(pool: pg.Pool) {
@@ -39,22 +45,34 @@ export class MissedTallies {
   /** @param after the position of the client, which must be hearing the live tallies already */
   since(after: number): Promise<Tally[]> {
     const position = after - (after % STEP);
-    let pending = this.#pending.get(position);
+    let pending = this.#pending.find((one) => one.position === position) ?? this.#sharedBy(position);
     if (!pending) {
       const { promise, resolve, reject } = withResolvers<Tally[]>();
-      pending = { tallies: promise, begin: () => this.#read(position).then(resolve, reject) };
-      this.#pending.set(position, pending);
+      const begin = (from: number) => this.#read(from).then(resolve, reject);
+      const own: Pending = { position, tallies: promise, begin: () => begin(own.position) };
+      this.#pending.push((pending = own));
       if (!this.#reading) void this.#readAll();
     }
     return pending.tallies;
   }
 
+  /** Where there are too many reads already: the one of the nearest earlier position, or the first of all, from here on. */
+  #sharedBy(position: number): Pending | undefined {
+    if (this.#pending.length < MOST_PENDING) return undefined;
+    const sorted = [...this.#pending].sort((a, b) => a.position - b.position);
+    const shared = sorted.findLast((one) => one.position < position) ?? sorted[0];
+    if (shared) shared.position = Math.min(shared.position, position);
+    return shared;
+  }
+
   async #readAll(): Promise<void> {
     this.#reading = true;
-    for (const [position, { begin }] of this.#pending) {
-      await new Promise((resolve) => setTimeout(resolve, GATHERING));
-      this.#pending.delete(position); // who asks from here on waits for the next read
-      await begin();
+    // Those who ask while one is read are gathered by that.
+    await new Promise((resolve) => setTimeout(resolve, GATHERING));
+    for (;;) {
+      const next = this.#pending.shift(); // who asks from here on waits for the next read
+      if (!next) break;
+      await next.begin();
     }
     this.#reading = false;
   }
