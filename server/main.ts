@@ -131,20 +131,22 @@ async function work(config: Readonly<Config>, log: Logger): Promise<void> {
   process.on('SIGINT', () => undefined);
   process.on('SIGTERM', () => undefined);
   const seat = JSON.parse(process.env.TIDINGS_SEAT ?? '') as Seat;
-  const server = await startServer(config, config.databaseUrl ?? '', log, seat);
+  const started = startServer(config, config.databaseUrl ?? '', log, seat);
   let stopping = false;
   const stop = () => {
     if (stopping) return;
     stopping = true;
     limitShutdown(log);
-    exitAfter(server.stop(DRAIN_SPREAD));
+    exitAfter(started.then((server) => server.stop(DRAIN_SPREAD)));
   };
+  // From the beginning on: others listen for messages too, so Node keeps none for us until we are there.
   process.on('message', (message) => {
     if (message === STOP) stop();
   });
   // The primary is gone, and with it the port.
   process.on('disconnect', stop);
-  process.send?.({ type: 'tidings:listening', url: server.url } satisfies ListeningMessage);
+  const { url } = await started;
+  process.send?.({ type: 'tidings:listening', url } satisfies ListeningMessage);
 }
 
 /**

@@ -110,6 +110,8 @@ export class TallyDelivery {
 
   /** Before `ready`, and while a socket is slow, only the newest tally of each post is kept for it. */
   #write(subscriber: Subscriber, tallies: readonly Tally[], frame: Encoded): void {
+    // An earlier part of the same tallies may have been too much for it, and nobody would take it out a second time.
+    if (!subscriber.open) return;
     if (subscriber.greeted && !subscriber.heldTallies && subscriber.pending < SOFT_MARK) {
       subscriber.write(frame);
       this.#metrics.tallyFrames.inc();
