@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { Tally } from '../server/events.ts';
+import { MissedTallies } from '../server/feed/missed-tallies.ts';
 import { TallyBoard } from '../server/feed/tally-board.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { readyOf } from './support/sockets.ts';
@@ -155,6 +156,27 @@ describe('tallies', function () {
         joined.terminate();
       }
     }
+  });
+
+  it('that were missed are read a few times for all who return together, from however many positions', async () => {
+    const id = await post();
+    await bob.put(`/posts/${id}/vote`);
+    const reads: number[] = [];
+    const pool = new Proxy(world.pool, {
+      get: (target, property) => {
+        if (property !== 'query') return Reflect.get(target, property, target) as unknown;
+        return (query: { text: string; values: [number] }) => {
+          reads.push(query.values[0]);
+          return target.query(query);
+        };
+      },
+    });
+    const missed = new MissedTallies(pool);
+    const positions = Array.from({ length: 500 }, (_, at) => ((at * 137) % 500) * 100);
+    const answers = await Promise.all(positions.map((position) => missed.since(position)));
+    expect(reads).to.have.length.within(1, 8);
+    expect(Math.min(...reads)).to.equal(0);
+    for (const tallies of answers) expect(tallies.map(({ post_id }) => post_id)).to.include(id);
   });
 
   it('follow when a user is deleted with all votes', async () => {
