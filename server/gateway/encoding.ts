@@ -29,11 +29,16 @@ function encodePacket(packet: string): Encoded {
   return parts ? new Framed(alone(parts), data.length) : { packet, frame: undefined, size: data.length };
 }
 
-/** An event is kept for replays as long as the node remembers it: its text is kept in its frame, and once more only if a socket could not take that. */
+/** Texts of messages that some socket had to queue, for the others that have to queue them as well. Characters at most. */
+const MAX_TEXTS = 4 * 1024 * 1024;
+/** Oldest first. */
+const texts = new Map<Framed, string>();
+let textsLength = 0;
+
+/** An event is kept for replays as long as the node remembers it: its text is kept in its frame, and once more only as long as it is being queued. */
 class Framed implements Encoded {
   readonly frame: [Buffer];
   readonly size: number;
-  #packet: string | undefined;
 
   constructor(frame: Buffer, size: number) {
     this.frame = [frame];
@@ -41,9 +46,19 @@ class Framed implements Encoded {
   }
 
   get packet(): string {
+    const known = texts.get(this);
+    if (known !== undefined) return known;
     const [frame] = this.frame;
-    // Before it come the frame's header and the type of Engine.IO's packet. Whoever has to queue it shares one text.
-    return (this.#packet ??= frame.toString('utf8', frame.length - this.size + 1));
+    // Before it come the frame's header and the type of Engine.IO's packet.
+    const text = frame.toString('utf8', frame.length - this.size + 1);
+    texts.set(this, text);
+    textsLength += text.length;
+    for (const [oldest, { length }] of texts) {
+      if (textsLength <= MAX_TEXTS) break;
+      texts.delete(oldest);
+      textsLength -= length;
+    }
+    return text;
   }
 }
 
