@@ -13,6 +13,7 @@ import {
   type FeedView,
   firstPage,
   nextPage,
+  remembering,
   revealed,
   shown,
   voteSettled,
@@ -58,7 +59,7 @@ const fold = (view: FeedView, events: LiveEvent[], arrival = atOnce) =>
 
 describe('a list with its events folded into it', () => {
   it('puts new posts on top, changes in place, and takes deleted ones away', () => {
-    const view = fold(firstPage([post(2), post(1)], 5, emptyView), [
+    const view = fold(firstPage([post(2), post(1)], 5), [
       created(6, 3),
       updated(7, 1, { title: 'Changed', version: 2 }),
       deleted(8, 2),
@@ -68,11 +69,7 @@ describe('a list with its events folded into it', () => {
   });
 
   it('lets new posts wait until they are wanted', () => {
-    const view = fold(
-      firstPage([post(1)], 5, emptyView),
-      [created(6, 2), created(7, 3), deleted(8, 2)],
-      waiting,
-    );
+    const view = fold(firstPage([post(1)], 5), [created(6, 2), created(7, 3), deleted(8, 2)], waiting);
     expect(view.order).to.deep.equal([1]);
     expect(view.pending).to.deep.equal([3]);
     expect(revealed(view).order).to.deep.equal([3, 1]);
@@ -80,14 +77,14 @@ describe('a list with its events folded into it', () => {
   });
 
   it('gives the same for events that the page holds already', () => {
-    const view = firstPage([post(2, { title: 'Newest', version: 3 }), post(1)], 9, emptyView);
+    const view = firstPage([post(2, { title: 'Newest', version: 3 }), post(1)], 9);
     expect(fold(view, [created(7, 2), updated(8, 2, { version: 2 }), deleted(9, 1), created(9, 4)])).to.equal(
       view,
     );
   });
 
   it('keeps the page in which it found a post from being undone by older events', () => {
-    const view = nextPage(firstPage([post(9)], 5, emptyView), [post(3, { title: 'As of 8', version: 4 })], 8);
+    const view = nextPage(firstPage([post(9)], 5), [post(3, { title: 'As of 8', version: 4 })], 8);
     expect(fold(view, [updated(7, 3, { title: 'As of 7', version: 3 })])).to.equal(view);
     expect(fold(view, [deleted(9, 3)]).order).to.deep.equal([9]);
   });
@@ -101,7 +98,7 @@ describe('a list with its events folded into it', () => {
             rev % 2 === 0
               ? withTally(so_far, { post_id: 1, votes: rev * 10, rev })
               : withEvent(so_far, updated(rev + 10, 1, { votes: rev * 10, rev, version: rev }), atOnce),
-          firstPage([post(1)], 1, emptyView),
+          firstPage([post(1)], 1),
         );
         expect(view.entries.get(1)?.post).to.include({
           rev: Math.max(...revs),
@@ -112,7 +109,7 @@ describe('a list with its events folded into it', () => {
   });
 
   it('shows a vote at once, counts it once, and takes it back if it is refused', () => {
-    const page = firstPage([post(1, { votes: 4, rev: 7 })], 1, emptyView);
+    const page = firstPage([post(1, { votes: 4, rev: 7 })], 1);
     const asShown = (view: FeedView) => shown(view.entries.get(1)!);
     const cast = voting(page, 1, true);
     expect(asShown(cast)).to.include({ votes: 5, voted: true, voting: true });
@@ -123,10 +120,29 @@ describe('a list with its events folded into it', () => {
     expect(asShown(voteSettled(cast, 1, undefined))).to.include({ votes: 4, voted: false, voting: false });
   });
 
+  it('keeps of a page and what was known before it the newer tally and, apart from it, the newer vote', () => {
+    const noTally = () => undefined;
+    const read = (rev: number, voted: boolean) => firstPage([post(1, { votes: rev, rev, voted })], 1);
+    const asShown = (view: FeedView) => shown(view.entries.get(1)!);
+    const answered = voteSettled(read(4, false), 1, { post_id: 1, votes: 5, rev: 5, voted: true });
+    expect(asShown(remembering(read(4, false), answered, noTally))).to.include({ rev: 5, voted: true });
+    // The reader votes elsewhere (5), and so does another (6): the tally knows of both, the page only of the first.
+    const heard = withTally(read(4, false), { post_id: 1, votes: 6, rev: 6 });
+    expect(asShown(remembering(read(5, true), heard, noTally))).to.include({
+      votes: 6,
+      rev: 6,
+      voted: true,
+    });
+    const unseen = remembering(read(4, true), emptyView, () => ({ post_id: 1, votes: 6, rev: 6 }));
+    expect(asShown(unseen)).to.include({ votes: 6, rev: 6, voted: true });
+    const underWay = remembering(read(4, false), voting(read(4, false), 1, true), noTally);
+    expect(asShown(underWay)).to.include({ votes: 5, voted: true, voting: true });
+  });
+
   it("shows the user's own post at once and once", () => {
-    const own = withOwn(firstPage([post(1)], 5, emptyView), post(2));
+    const own = withOwn(firstPage([post(1)], 5), post(2));
     expect(fold(own, [created(6, 2)], waiting).order).to.deep.equal([2, 1]);
-    const late = withOwn(fold(firstPage([post(1)], 5, emptyView), [created(6, 2)], waiting), post(2));
+    const late = withOwn(fold(firstPage([post(1)], 5), [created(6, 2)], waiting), post(2));
     expect(late).to.deep.include({ order: [2, 1], pending: [] });
   });
 });
@@ -137,11 +153,26 @@ describe('the feed store, with a server', () => {
   let alice: Client;
   let bob: Client;
   let store: FeedStore;
+  /** Until then no list that Alice asks for reaches her. */
+  let lists: Promise<void> | undefined;
+  /** Lists that the server has answered with and that do not reach her yet. */
+  let heldLists = 0;
 
   before(async () => {
     world = await createWorld();
     proxy = await createFrameProxy(world.url);
-    alice = createClient({ url: proxy.url });
+    alice = createClient({
+      url: proxy.url,
+      fetch: async (url, init) => {
+        const answer = await fetch(url, init);
+        if (lists && typeof url === 'string' && url.includes('/posts?')) {
+          heldLists += 1;
+          await lists;
+          heldLists -= 1;
+        }
+        return answer;
+      },
+    });
     bob = createClient({ url: world.url });
     await alice.signUp({ email: 'alice@example.org', password: PASSWORD, username: 'alice' });
     await bob.signUp({ email: 'bob@example.org', password: PASSWORD, username: 'bob' });
@@ -160,6 +191,25 @@ describe('the feed store, with a server', () => {
 
   const titles = () => store.state.posts.map(({ title }) => title);
   const live = () => until('the store is live', () => store.state.status.state === 'live');
+
+  /** Does something between the server's answer with a list and its arrival. */
+  async function whileListIsOnItsWay(
+    ask: () => Promise<void>,
+    meanwhile: () => Promise<void>,
+  ): Promise<void> {
+    let release: () => void = () => undefined;
+    lists = new Promise((resolve) => (release = resolve));
+    try {
+      const asked = ask();
+      await until('the server has answered', () => heldLists > 0);
+      await meanwhile();
+      release();
+      await asked;
+    } finally {
+      release();
+      lists = undefined;
+    }
+  }
 
   it('stays what the server would answer, through everything that happens', async () => {
     for (const title of ['One', 'Two', 'Three', 'Four']) await bob.posts.create({ title, content: '' });
@@ -221,6 +271,43 @@ describe('the feed store, with a server', () => {
     expect(votes()).to.include({ votes: 1, voted: false, voting: false });
     proxy.drops = () => false;
     await until('it hears that the post is gone', () => votes() === undefined);
+  });
+
+  it('keeps what it hears of votes while a page is on its way that was read before them', async () => {
+    const old = await bob.posts.create({ title: 'On the second page', content: '' });
+    await bob.posts.create({ title: 'Between', content: '' });
+    const theirs = await bob.posts.create({ title: 'Theirs', content: '' });
+    const mine = await bob.posts.create({ title: 'Mine', content: '' });
+    await store.load();
+    await live();
+    const shownAs = (id: number) => store.state.posts.find((post) => post.id === id);
+    store.track(theirs.id);
+    store.track(old.id);
+    let late = 0;
+    await whileListIsOnItsWay(
+      () => store.load(),
+      async () => {
+        await bob.votes.cast(theirs.id);
+        await store.vote(mine.id, true);
+        late = (await bob.posts.create({ title: 'Late', content: '' })).id;
+        await until('the new post', () => shownAs(late) !== undefined);
+        await store.vote(late, true);
+        await until("another's vote is heard", () => shownAs(theirs.id)?.votes === 1);
+      },
+    );
+    expect(shownAs(theirs.id)).to.include({ votes: 1, rev: 1, voted: false });
+    expect(shownAs(mine.id)).to.include({ votes: 1, rev: 1, voted: true });
+    expect(shownAs(late)).to.include({ votes: 1, rev: 1, voted: true });
+    await whileListIsOnItsWay(
+      () => store.loadMore(),
+      async () => {
+        await bob.votes.cast(old.id);
+        await bob.votes.takeBack(theirs.id);
+        await until('what came later is heard', () => shownAs(theirs.id)?.votes === 0);
+        expect(shownAs(old.id)).to.equal(undefined);
+      },
+    );
+    expect(shownAs(old.id)).to.include({ votes: 1, rev: 1 });
   });
 
   it('keeps a post that its owner withdraws as a draft, and drops it when it is deleted', async () => {

@@ -11,6 +11,7 @@ import {
   type FeedView,
   firstPage,
   nextPage,
+  remembering,
   revealed,
   shown,
   type ShownPost,
@@ -100,7 +101,7 @@ export class FeedStore {
     this.#generation += 1;
     this.#stale = false;
     await this.#page(undefined, (page) => {
-      this.#view = firstPage(page.posts, page.position.seq, this.#view);
+      this.#view = firstPage(page.posts, page.position.seq);
       this.#follow(page);
     });
   }
@@ -196,11 +197,13 @@ export class FeedStore {
         ...(ownerId === undefined ? {} : { ownerId }),
       });
       if (generation !== this.#generation) return;
+      const before = this.#view;
       fold(page);
       this.#next = page.next;
       for (const event of this.#recent) {
         if (event.seq > page.position.seq) this.#fold(event);
       }
+      this.#view = remembering(this.#view, before, (postId) => this.#feed?.tally(postId));
     } catch (error) {
       if (!(error instanceof TidingsError)) throw error;
       if (generation !== this.#generation) return;

@@ -10,6 +10,8 @@ export interface Entry {
   readonly post: PostAnswer;
   /** Events up to here are in it already. */
   readonly asOf: number;
+  /** The `rev` up to which `voted` is known: a tally that is newer tells how many votes there are, and not whose. */
+  readonly votedAt: number;
   /** A vote that is on its way, and the `rev` of the tally that it was cast upon. */
   readonly vote?: { readonly up: boolean; readonly rev: number };
 }
@@ -34,13 +36,9 @@ export interface Arrival {
 
 export const emptyView: FeedView = { asOf: 0, entries: new Map(), order: [], pending: [] };
 
-/** The first page. Votes that are on their way in the view before it stay so. */
-export function firstPage(posts: readonly PostAnswer[], asOf: number, before: FeedView): FeedView {
-  const entries = new Map<number, Entry>();
-  for (const post of posts) {
-    const vote = before.entries.get(post.id)?.vote;
-    entries.set(post.id, { post, asOf, ...(vote ? { vote } : {}) });
-  }
+/** The first page. */
+export function firstPage(posts: readonly PostAnswer[], asOf: number): FeedView {
+  const entries = new Map(posts.map((post) => [post.id, answered(post, asOf)]));
   return { asOf, entries, order: posts.map(({ id }) => id), pending: [] };
 }
 
@@ -48,8 +46,31 @@ export function firstPage(posts: readonly PostAnswer[], asOf: number, before: Fe
 export function nextPage(view: FeedView, posts: readonly PostAnswer[], asOf: number): FeedView {
   const added = posts.filter(({ id }) => !view.entries.has(id));
   const entries = new Map(view.entries);
-  for (const post of added) entries.set(post.id, { post, asOf });
+  for (const post of added) entries.set(post.id, answered(post, asOf));
   return { ...view, entries, order: [...view.order, ...added.map(({ id }) => id)] };
+}
+
+/**
+ * A view that has just been read, with what was known before: tallies and the user's own votes that came while the page was on
+ * its way are told once, and the page may have been read before them. Votes that are on their way stay so.
+ * @param tallyOf the newest tally heard of a post, whether or not the view before had it
+ */
+export function remembering(
+  view: FeedView,
+  before: FeedView,
+  tallyOf: (postId: number) => Tally | undefined,
+): FeedView {
+  const entries = new Map<number, Entry>();
+  for (const [id, read] of view.entries) {
+    let entry = read;
+    const known = before.entries.get(id);
+    if (known && known !== read) {
+      entry = withVoted(withNewerTally(entry, known.post), known.post.voted, known.votedAt);
+      if (known.vote) entry = { ...entry, vote: known.vote };
+    }
+    entries.set(id, withNewerTally(entry, tallyOf(id)));
+  }
+  return { ...view, entries };
 }
 
 export function withEvent(view: FeedView, event: LiveEvent, arrival: Arrival): FeedView {
@@ -60,20 +81,21 @@ export function withEvent(view: FeedView, event: LiveEvent, arrival: Arrival): F
   const entry = view.entries.get(event.data.id);
   if (entry) {
     if (entry.asOf >= event.seq) return view;
-    const post = merged(entry.post, { ...event.data, voted: entry.post.voted });
-    return withEntry(view, { ...entry, post, asOf: event.seq });
+    return withEntry(view, { ...entry, post: merged(entry.post, event.data), asOf: event.seq });
   }
   const isNew = event.name === 'post:created' && event.seq > view.asOf && !event.data.redacted;
   if (!isNew || !arrival.accepts(event.data)) return view;
-  return arrived(view, { post: { ...event.data, voted: false }, asOf: event.seq }, arrival.atOnce);
+  const arriving = { post: { ...event.data, voted: false }, asOf: event.seq, votedAt: -1 };
+  return arrived(view, arriving, arrival.atOnce);
 }
 
 /** A post as an answer to the user's own doing tells it: shown at once. */
 export function withOwn(view: FeedView, post: PostAnswer): FeedView {
   const entry = view.entries.get(post.id);
-  if (!entry) return arrived(view, { post, asOf: view.asOf }, true);
+  if (!entry) return arrived(view, answered(post, view.asOf), true);
   const shown = view.pending.includes(post.id) ? revealed(view, [post.id]) : view;
-  return withEntry(shown, { ...entry, post: merged(entry.post, post) });
+  const told = { ...entry, post: merged(entry.post, post) };
+  return withEntry(shown, withVoted(told, post.voted, post.rev));
 }
 
 export function without(view: FeedView, postId: number): FeedView {
@@ -87,7 +109,7 @@ export function without(view: FeedView, postId: number): FeedView {
 export function withTally(view: FeedView, tally: Tally): FeedView {
   const entry = view.entries.get(tally.post_id);
   if (!entry || entry.post.rev >= tally.rev) return view;
-  return withEntry(view, { ...entry, post: { ...entry.post, votes: tally.votes, rev: tally.rev } });
+  return withEntry(view, withNewerTally(entry, tally));
 }
 
 /** The user's vote, before the server has said anything. */
@@ -102,8 +124,7 @@ export function voteSettled(view: FeedView, postId: number, answer: VoteView | u
   if (!entry) return view;
   const { vote: _vote, ...settled } = entry;
   if (!answer) return withEntry(view, settled);
-  const voted = withEntry(view, { ...settled, post: { ...settled.post, voted: answer.voted } });
-  return withTally(voted, answer);
+  return withEntry(view, withNewerTally(withVoted(settled, answer.voted, answer.rev), answer));
 }
 
 /** Puts new posts that wait at the top of the list. */
@@ -124,11 +145,26 @@ function withEntry(view: FeedView, entry: Entry): FeedView {
   return { ...view, entries: new Map(view.entries).set(entry.post.id, entry) };
 }
 
+/** A post as an answer tells it, which says also whether the user has voted. */
+function answered(post: PostAnswer, asOf: number): Entry {
+  return { post, asOf, votedAt: post.rev };
+}
+
+function withNewerTally(entry: Entry, tally: Pick<Tally, 'votes' | 'rev'> | undefined): Entry {
+  if (!tally || tally.rev <= entry.post.rev) return entry;
+  return { ...entry, post: { ...entry.post, votes: tally.votes, rev: tally.rev } };
+}
+
+/** Of two answers about the user's own vote the one of the higher `rev`. */
+function withVoted(entry: Entry, voted: boolean, rev: number): Entry {
+  return rev < entry.votedAt ? entry : { ...entry, post: { ...entry.post, voted }, votedAt: rev };
+}
+
 /** Of two states of one post the newer text and, apart from it, the newer tally. */
-function merged(known: PostAnswer, given: PostAnswer): PostAnswer {
+function merged(known: PostAnswer, given: PostView): PostAnswer {
   const text = given.version >= known.version ? given : known;
   const { votes, rev } = given.rev >= known.rev ? given : known;
-  return { ...text, votes, rev, voted: given.voted };
+  return { ...text, votes, rev, voted: known.voted };
 }
 
 /** A post as it is to be shown. */
