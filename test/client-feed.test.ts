@@ -390,6 +390,22 @@ describe("the client's feed", () => {
     dying.close();
   });
 
+  it('asks anew for the tallies that it tracks when the database is an older one', async () => {
+    const [id = 0] = await write(1);
+    const heard = listen({ tallies: 'tracked' });
+    await heard.feed.ready();
+    heard.feed.track(id);
+    await writer.votes.cast(id);
+    await writer.votes.takeBack(id);
+    await until('the tally of now', () => heard.feed.tally(id)?.rev === 2);
+    await world.pool.query(`
+      with head as (update feed_head set epoch = gen_random_uuid())
+      update post_tallies set votes = 1, rev = 1 where post_id = ${id}`);
+    await until('the reset', () => heard.resets.length === 1);
+    await until('the tally of then', () => heard.feed.tally(id)?.rev === 1);
+    expect(heard.tallies.at(-1)).to.deep.equal({ post_id: id, votes: 1, rev: 1 });
+  });
+
   it('is told of another numbering also when it wants nothing of what was', async () => {
     const heard = listen();
     await heard.feed.ready();

@@ -275,7 +275,11 @@ export class Feed {
     // Without a position nothing is reset, but what is known of the database before is as wrong.
     const renumbered = this.#epoch !== undefined && state.epoch !== this.#epoch;
     if (this.#seq === undefined ? renumbered : state.outcome === 'reset') {
-      if (state.epoch !== this.#epoch) this.#tallies.clear();
+      if (state.epoch !== this.#epoch) {
+        this.#tallies.clear();
+        // What was asked when it connected may have been answered before, and measured by the revs of the other database.
+        this.#tracker.askAgain();
+      }
       this.#seq = state.seq;
       this.#epoch = state.epoch;
       this.#tell({

@@ -66,6 +66,14 @@ export class Tracker {
     if (connection && this.#changed.size > 0) this.#schedule(0);
   }
 
+  /** What the server has answered is forgotten. An answer that is still to come is none of that. */
+  askAgain(): void {
+    for (const postId of this.#wanted.keys()) {
+      this.#told.delete(postId);
+      this.#note(postId);
+    }
+  }
+
   #note(postId: number): void {
     if (!this.#connection) return;
     this.#changed.add(postId);
