@@ -310,6 +310,29 @@ describe('the feed store, with a server', () => {
     expect(shownAs(old.id)).to.include({ votes: 1, rev: 1 });
   });
 
+  it('shows what an older database says, though what it knew had higher numbers', async () => {
+    const { id } = await bob.posts.create({ title: 'Then', content: '' });
+    await bob.posts.update(id, { title: 'Now' });
+    await store.load();
+    await live();
+    store.track(id);
+    await store.vote(id, true);
+    await store.vote(id, false);
+    await store.vote(id, true);
+    const seen = () => store.state.posts.find((post) => post.id === id);
+    expect(seen()).to.include({ title: 'Now', version: 2, votes: 1, rev: 3, voted: true });
+    await world.pool.query(`
+      with head as (update feed_head set epoch = gen_random_uuid()),
+        post as (update posts set title = 'Then', version = 1 where id = ${id}),
+        vote as (delete from votes where post_id = ${id})
+      update post_tallies set votes = 0, rev = 0 where post_id = ${id}`);
+    await until('it shows the text of then', () => seen()?.title === 'Then');
+    await live();
+    expect(seen()).to.include({ version: 1, votes: 0, rev: 0, voted: false });
+    await bob.votes.cast(id);
+    await until('a vote of now', () => seen()?.votes === 1);
+  });
+
   it('keeps a post that its owner withdraws as a draft, and drops it when it is deleted', async () => {
     await store.load();
     await live();

@@ -231,11 +231,15 @@ export class FeedStore {
     });
     feed.on('tally', (tally) => this.#set(withTally(this.#view, tally)));
     feed.on('status', () => this.#changed());
-    feed.on('reset', () => {
+    feed.on('reset', ({ reason, seq }) => {
       // A page that is on its way may be of the time before.
       this.#generation += 1;
       this.#stale = true;
       this.#recent = [];
+      if (reason !== 'epoch_changed') return;
+      // Another database: these may be no posts of it, and by number nothing known of them can be told from what is newer.
+      this.#next = undefined;
+      this.#set({ ...emptyView, asOf: seq });
     });
     feed.on('ready', ({ user_id }) => {
       this.#userId = user_id;
