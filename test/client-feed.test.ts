@@ -196,6 +196,19 @@ describe("the client's feed", () => {
     await expectCreated(heard, seq, ids);
   });
 
+  it('expects to hear of a server in the mode that it connected in, not in the one that it set out in', async () => {
+    const quiet = listen({ silence: 2500 });
+    void quiet.feed.setMode('off');
+    await quiet.feed.ready();
+    const loud = listen({ silence: 2500, mode: 'off' });
+    void loud.feed.setMode('live');
+    await loud.feed.ready();
+    proxy.silent = true;
+    await until('the one in mode live has noticed', () => loud.feed.status.state === 'offline');
+    expect(loud.feed.status).to.include({ reason: 'silence' });
+    expect(quiet.statuses, 'the one in mode off, which has waited for longer').to.deep.equal(['live']);
+  });
+
   it('says when its position cannot be served, and goes on from there', async () => {
     const foreign = '00000000-0000-4000-8000-000000000000';
     const heard = listen({ after: 1, epoch: foreign });

@@ -298,6 +298,8 @@ export class Feed {
     clearTimeout(this.#steady);
     this.#steady = setTimeout(() => this.#backoff.reset(), STEADY);
     this.#lastReady = state;
+    // The handshake said the mode of its time, which may be another one than when the connection was begun.
+    this.#connection?.expectBeat(this.#mode !== 'off');
     this.#setStatus({ state: 'live' });
     this.#emitter.emit('ready', state);
     if (this.#mode === 'count') this.#tellCount();
