@@ -12,11 +12,12 @@ import {
   memoryStorage,
   type SessionStorage,
   type Tally,
+  type Tokens,
 } from '../client/src/index.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, PASSWORD, type World } from './support/world.ts';
+import { Api, createWorld, PASSWORD, type World } from './support/world.ts';
 
 /** Quick to return, so that a test need not wait; everything else as shipped. */
 const QUICK: FeedOptions = { reconnect: { base: 50, cap: 400 } };
@@ -379,6 +380,29 @@ describe("the client's feed", () => {
     const after = heard.feed.position?.seq ?? NaN;
     await expectCreated(heard, after, await write(2));
     expect(proxy.opened).to.equal(1);
+  });
+
+  it('tells a connection the token that came while it was being made', async () => {
+    const account = { email: 'renewed@example.org', password: PASSWORD };
+    const client = createClient({ url: proxy.url });
+    await client.signUp(account);
+    const before = new Api(world.url, await client.session.accessToken());
+    const { body: tokens } = await world.anonymous.post<Tokens>('/login', account);
+    let renewed = false;
+    proxy.drops = (frame) => {
+      // It has been let in with the token of before, and does not know it yet.
+      if (frame.startsWith('40')) client.session.begin(tokens);
+      renewed ||= frame.startsWith('43') && frame.includes('expires_at');
+      return false;
+    };
+    const feed = client.feed(QUICK);
+    open.push(feed);
+    const { seq } = await feed.ready();
+    await until('it has been told', () => renewed);
+    expect((await before.post('/logout')).status).to.equal(204);
+    await write(1);
+    await until('it hears on', () => feed.position?.seq === seq + 1);
+    expect(proxy.opened, 'over the same connection').to.equal(1);
   });
 
   it('does not wait for a node that ends the connection amid the handshake', async () => {

@@ -232,6 +232,8 @@ export class Feed {
       onConnected: () => {
         if (this.#status.state === 'offline') this.#setStatus({ state: 'catching-up' });
         this.#tracker.use(connection);
+        // The session may have another token since the handshake was said.
+        void this.#renewOn(connection);
       },
       onEnd: (end) => {
         const { token } = connection;
