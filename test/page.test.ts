@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import axe, { type AxeResults } from 'axe-core';
 import { expect } from 'chai';
+import pg from 'pg';
 import type { Browser } from 'playwright-core';
 import type { PostView } from '../server/events.ts';
 import { packageRoot } from '../server/paths.ts';
 import { version } from '../server/version.ts';
 import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
+import { createDatabase } from './support/postgres.ts';
 import { Reader } from './support/reader.ts';
 import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
 import { until } from './support/waiting.ts';
@@ -353,6 +355,45 @@ describe('the page', function () {
     await reader.page.getByRole('button', { name: 'Sign up' }).waitFor();
     reader.expectClean();
     await reader.leave();
+  });
+
+  it('shows what an older database says that was put in the place of its own', async () => {
+    const database = await createDatabase();
+    const rows = new pg.Client({ connectionString: database.url });
+    await rows.connect();
+    const node = await nodes.another('restored', { DATABASE_URL: database.url, REDIS_URL: '' });
+    const reader = await Reader.open(browser, node.url, 'fay');
+    try {
+      await reader.signUp();
+      const gus = await signUp(node.url, 'gus');
+      const { id } = (await gus.post<PostView>('/posts', { title: 'Then', content: '' })).body;
+      await reader.shows(reader.post('Then'));
+      await gus.patch(`/posts/${id}`, { title: 'Now' });
+      await reader.shows(reader.post('Now'));
+      await reader.votes('Now').click();
+      await reader.votes('Now').locator('.count', { hasText: /^1$/ }).waitFor();
+      await reader.write('Written since');
+      await reader.shows(reader.post('Written since'));
+      await rows.query(`
+        with head as (update feed_head set epoch = gen_random_uuid()),
+          post as (update posts set title = 'Then', version = 1 where id = ${id}),
+          later as (delete from posts where title = 'Written since'),
+          vote as (delete from votes where post_id = ${id})
+        update post_tallies set votes = 0, rev = 0 where post_id = ${id}`);
+      await reader.shows(reader.post('Then'));
+      expect(await reader.votes('Then').locator('.count').textContent()).to.equal('0');
+      expect(await reader.votes('Then').getAttribute('aria-pressed')).to.equal('false');
+      expect(await reader.titles()).to.deep.equal(['Then']);
+      await reader.votes('Then').click();
+      await reader.votes('Then').locator('.count', { hasText: /^1$/ }).waitFor();
+      reader.expectClean();
+    } finally {
+      await reader.leave();
+      await node.stop();
+      await rows.end();
+      await database.drop();
+    }
+    expect(node.misconduct).to.deep.equal([]);
   });
 
   it('says so when the session was ended elsewhere', async () => {

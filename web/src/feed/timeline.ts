@@ -228,12 +228,22 @@ export class Timeline {
       });
       if (news) this.#options.onNews(news);
     });
-    feed.on('reset', ({ seq }) => {
+    feed.on('reset', ({ seq, reason }) => {
       this.#happenings.clear();
       this.#removed.clear();
-      this.seq.value = seq;
-      void this.load();
+      batch(() => {
+        this.seq.value = seq;
+        if (reason === 'epoch_changed') this.#forget();
+        void this.load();
+      });
     });
+  }
+
+  /** Another database: an entry would take what is there now for older than what it knows, by its lower numbers. */
+  #forget(): void {
+    this.#next.value = undefined;
+    this.entries.value = [];
+    this.arrivals.value = [];
   }
 
   /** @returns what of it the reader has not been shown before */
