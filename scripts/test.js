@@ -23,6 +23,7 @@ const APART = [
   'nginx',
   'operations',
   'page',
+  'workers',
 ].map((name) => `test/${name}.test.ts`);
 
 const files = readdirSync('test', { recursive: true })

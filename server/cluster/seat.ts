@@ -1,9 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
+import { type Duplex, pipeline } from 'node:stream';
 
 /** A worker's place among its siblings. */
 export interface Seat {
@@ -12,6 +19,24 @@ export interface Seat {
   /** A folder that only this service can read: each worker listens on a socket in it, for its siblings. */
   folder: string;
 }
+
+/** What of a request its session's worker is told. What is about the connection it came on stays here: the next one is another. */
+const HANDED_ON =
+  /^(host|origin|content-type|cookie|user-agent|x-request-id|accept(-.*)?|access-control-request-.*|x-forwarded-.*)$/;
+/** Of the answer likewise all but this. */
+const OF_THE_CONNECTION = [
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
+/** What Engine.IO knows what to do with. */
+const METHODS = ['GET', 'POST', 'OPTIONS'];
+/** How long a client may take to read the last that its worker has said. Milliseconds. */
+const LAST_WORDS = 1000;
 
 /** A session id that says which worker holds the session, for `engine.generateId`. */
 export function sessionId(seat: Seat): string {
@@ -37,14 +62,16 @@ export async function frontOf(inner: Server, seat: Seat, options: object): Promi
   });
   const front = createServer(options);
   front.on('request', (req, res) => {
-    const holder = holderOf(req);
-    if (holder === undefined || holder === seat.number) inner.emit('request', req, res);
+    const holder = holderOf(req, seat);
+    // What is no request of a session is refused by Engine.IO, by ours as well as by the holder's.
+    if (holder === undefined || !METHODS.includes(req.method ?? '')) inner.emit('request', req, res);
     else handRequestOn(req, res, socketOf(seat, holder));
   });
   front.on('upgrade', (req, socket, head) => {
-    const holder = holderOf(req);
-    if (holder === undefined || holder === seat.number) inner.emit('upgrade', req, socket, head);
-    else handUpgradeOn(req, socket, head, socketOf(seat, holder));
+    const holder = holderOf(req, seat);
+    const refuse = () => inner.emit('upgrade', req, socket, head);
+    if (holder === undefined || req.method !== 'GET' || !asksForWebSocket(req)) refuse();
+    else handUpgradeOn(req, socket, head, socketOf(seat, holder), refuse);
   });
   return front;
 }
@@ -53,41 +80,91 @@ function socketOf(seat: Seat, number: number): string {
   return join(seat.folder, `${number}.sock`);
 }
 
-/** Which worker holds the session that a request belongs to; undefined if it belongs to none. */
-function holderOf(req: IncomingMessage): number | undefined {
-  const number = /^\/socket\.io\/.*[?&]sid=(\d{1,4})\./.exec(req.url ?? '')?.[1];
-  return number === undefined ? undefined : Number(number);
+/** Which other worker holds the session that a request belongs to; undefined if it belongs to none, or to one of ours. */
+function holderOf(req: IncomingMessage, seat: Seat): number | undefined {
+  const digits = /^\/socket\.io\/.*[?&]sid=(\d{1,4})\./.exec(req.url ?? '')?.[1];
+  const number = digits === undefined ? seat.number : Number(digits);
+  return number === seat.number ? undefined : number;
 }
 
+function asksForWebSocket(req: IncomingMessage): boolean {
+  return req.headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+/** The headers that go along, and these. */
+function headersFor(req: IncomingMessage, more: IncomingHttpHeaders): IncomingHttpHeaders {
+  const along = Object.entries(req.headers).filter(([name]) => HANDED_ON.test(name));
+  return { ...Object.fromEntries(along), ...more };
+}
+
+/**
+ * Each request has a private connection to itself. On one that is shared, whatever the two ends understood differently,
+ * such as where a body ends, would become the next user's request.
+ */
 function handRequestOn(req: IncomingMessage, res: ServerResponse, socketPath: string): void {
-  const { method, url: path, headers } = req;
-  const onward = request({ socketPath, method, path, headers }, (answer) => {
-    res.writeHead(answer.statusCode ?? 502, answer.headers);
-    answer.pipe(res);
-  });
-  onward.on('error', () => {
+  const { method, url: path } = req;
+  const fail = () => {
+    if (res.headersSent) {
+      res.destroy();
+      return;
+    }
     // The worker is gone, and the session with it: Engine.IO's own answer, after which a client starts a new one.
-    if (!res.headersSent) res.writeHead(400, { 'Content-Type': 'application/json' });
+    res.writeHead(400, { 'Content-Type': 'application/json' });
     res.end(JSON.stringify({ code: 1, message: 'Session ID unknown' }));
-  });
-  res.on('close', () => onward.destroy());
-  req.pipe(onward);
+  };
+  const length = req.headers['content-length'];
+  const hasBody = method === 'POST';
+  try {
+    const headers = headersFor(req, hasBody && length !== undefined ? { 'content-length': length } : {});
+    const onward = request({ socketPath, method, path, headers, agent: false }, (answer) => {
+      const back = Object.entries(answer.headers).filter(([name]) => !OF_THE_CONNECTION.includes(name));
+      res.writeHead(answer.statusCode ?? 502, Object.fromEntries(back));
+      pipeline(answer, res, () => undefined);
+    });
+    onward.on('error', fail);
+    res.on('close', () => onward.destroy());
+    if (hasBody) req.pipe(onward);
+    else {
+      onward.end();
+      req.resume();
+    }
+  } catch {
+    // Something in it that Node reads and does not write.
+    fail();
+  }
 }
 
-function handUpgradeOn(req: IncomingMessage, socket: Duplex, head: Buffer, socketPath: string): void {
-  const onward = connect(socketPath, () => {
-    const lines = [`${req.method ?? 'GET'} ${req.url ?? '/'} HTTP/1.1`];
-    for (let at = 0; at < req.rawHeaders.length; at += 2) {
-      lines.push(`${req.rawHeaders[at] ?? ''}: ${req.rawHeaders[at + 1] ?? ''}`);
-    }
-    onward.write(`${lines.join('\r\n')}\r\n\r\n`);
-    onward.write(head);
-    socket.pipe(onward).pipe(socket);
-  });
+/** @param refuse answers it here instead, where no such session is known */
+function handUpgradeOn(
+  req: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  socketPath: string,
+  refuse: () => void,
+): void {
+  const { headers } = req;
+  const handshake = Object.entries(headers).filter(([name]) => name.startsWith('sec-websocket-'));
+  // In our own words, so that the worker takes it for an upgrade as we did: what follows would be requests to it otherwise.
+  const lines = Object.entries(
+    headersFor(req, { ...Object.fromEntries(handshake), connection: 'Upgrade', upgrade: 'websocket' }),
+  ).map(([name, value]) => `${name}: ${String(value)}`);
+  const onward = connect(socketPath);
   const end = () => {
     onward.destroy();
     socket.destroy();
   };
-  onward.on('error', end).on('close', end);
+  const lost = () => {
+    socket.off('error', end).off('close', end);
+    refuse();
+  };
   socket.on('error', end).on('close', end);
+  onward.once('error', lost);
+  onward.once('connect', () => {
+    onward.off('error', lost).on('error', end);
+    onward.on('close', () => setTimeout(end, LAST_WORDS).unref());
+    // As they came: Node reads headers and addresses byte by byte.
+    onward.write(`GET ${req.url ?? '/'} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+    onward.write(head);
+    socket.pipe(onward).pipe(socket);
+  });
 }
