@@ -1,6 +1,7 @@
 import { expect } from 'chai';
-import type { Subscriber } from '../server/gateway/subscriber.ts';
+import { type EngineConnection, pendingOf, type Subscriber } from '../server/gateway/subscriber.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
+import { rawRequest } from './support/raw-request.ts';
 import { firstFault } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
@@ -166,6 +167,68 @@ describe('clients that do not read', function () {
     await batch(1);
     for (const client of clients)
       await until('the next one', () => client.seqs().at(-1) === start + written, 2000);
+  });
+
+  describe('what Socket.IO answers by itself', () => {
+    /** Refused by Socket.IO with its own length and some. */
+    const elsewhere = `40/${'x'.repeat(15_000)},`;
+    const connections = () => {
+      const engine = world.server.service.gateway.io.engine as unknown as {
+        clients: Record<string, EngineConnection>;
+      };
+      return Object.values(engine.clients);
+    };
+    const heaviest = () => Math.max(0, ...connections().map(pendingOf));
+
+    /** Asks and does not read until it is ended; the most that ever waited for it. */
+    const provoke = async (send: () => unknown, gone: () => boolean) => {
+      let most = 0;
+      const began = Date.now();
+      while (!gone() && Date.now() - began < 30_000) {
+        for (let at = 0; at < 20; at += 1) send();
+        await new Promise((resolve) => setTimeout(resolve, 25));
+        most = Math.max(most, heaviest());
+      }
+      expect(gone(), 'it is ended').to.be.true;
+      return most;
+    };
+
+    it('is bounded for a socket that follows nothing', async () => {
+      const client = await join({ feed: 'off', tallies: 'none' });
+      const ended = await slowClosed();
+      client.pause();
+      const most = await provoke(
+        () => client.send(elsewhere),
+        () => world.server.service.gateway.size === 0,
+      );
+      expect(most).to.be.within(BOUND / 2, BOUND + 20 * 16_000);
+      expect(await slowClosed()).to.equal(ended + 1);
+    });
+
+    it('is bounded for a connection that has not authenticated', async () => {
+      const client = await RawClient.open(world.url);
+      const ended = await slowClosed();
+      client.pause();
+      const most = await provoke(
+        () => client.send(elsewhere),
+        () => connections().length === 0,
+      );
+      expect(most).to.be.below(64 * 1024 + 20 * 16_000);
+      expect(await slowClosed()).to.equal(ended + 1);
+    });
+
+    it('is bounded for a long-polling session that does not poll', async () => {
+      const { body } = await rawRequest<string>(world.url, { path: '/socket.io/?EIO=4&transport=polling' });
+      const { sid } = JSON.parse(body.slice(1)) as { sid: string };
+      const path = `/socket.io/?EIO=4&transport=polling&sid=${sid}`;
+      let status = 200;
+      for (let at = 0; at < 20 && status === 200; at += 1) {
+        ({ status } = await rawRequest(world.url, { method: 'POST', path, body: elsewhere }));
+        expect(heaviest()).to.be.below(64 * 1024 + 16_000);
+      }
+      expect(status).to.equal(400);
+      expect(connections()).to.be.empty;
+    });
   });
 
   it('are not followed by a leak when they go away amid a replay', async () => {

@@ -4,13 +4,11 @@ import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { type Encoded, encodeEntry, encodeMessage, Run } from './encoding.ts';
-import { type EndSubscriber, SOFT_MARK, type Subscriber } from './subscriber.ts';
+import { type EndSubscriber, HARD_MARK, SOFT_MARK, type Subscriber } from './subscriber.ts';
 import type { TallyDelivery } from './tally-delivery.ts';
 
 /** As far as a replay fills its queue: what else it is sent still has room beneath the hard mark. Bytes. */
 const PAGE_MARK = 160 * 1024;
-/** Beyond this it is closed at once. Bytes. */
-const HARD_MARK = 256 * 1024;
 /** How long its queue may stay beyond the soft mark before it is closed. Milliseconds. */
 const PATIENCE = 10_000;
 /** How often a socket that is catching up and does not read is looked at, and how often whoever has not read all. Milliseconds. */

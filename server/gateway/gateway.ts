@@ -15,7 +15,15 @@ import { encodeMessage } from './encoding.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth } from './schemas.ts';
 import { slim } from './slimming.ts';
-import { type EndSubscriber, type EngineConnection, type FeedSocket, Subscriber } from './subscriber.ts';
+import {
+  type EndSubscriber,
+  type EngineConnection,
+  type FeedSocket,
+  HARD_MARK,
+  pendingOf,
+  SOFT_MARK,
+  Subscriber,
+} from './subscriber.ts';
 import { TallyDelivery } from './tally-delivery.ts';
 
 export interface GatewayOptions {
@@ -56,6 +64,8 @@ const MAX_ATTEMPTS = 3;
 const CROWDED_PAUSE = 30;
 /** Packets of any kind that one connection may send within a second; far beyond what requests are limited to. */
 const MAX_PACKETS = 1000;
+/** Messages that may wait for a connection before it is counted what they weigh. */
+const FEW_WAITING = 3;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
 
@@ -222,9 +232,23 @@ export class Gateway {
       visit.since = now;
     }
     visit.left -= 1;
-    if (visit.left >= 0) return;
-    this.#options.metrics.sessionsClosed.inc({ code: 'flooding' });
-    conn.close(true);
+    if (visit.left < 0) {
+      this.#options.metrics.sessionsClosed.inc({ code: 'flooding' });
+      conn.close(true);
+    } else if (conn.writeBuffer.length > FEW_WAITING) this.#weigh(conn, visit);
+  }
+
+  /** Socket.IO answers some packets by itself, and nobody counts that. Whoever sends them without reading is ended here. */
+  #weigh(conn: EngineConnection, { subscriber }: Visit): void {
+    const pending = pendingOf(conn);
+    if (subscriber && !subscriber.ended) {
+      if (pending > HARD_MARK)
+        this.#end(subscriber, 'slow_consumer', 'The connection does not read its answers.');
+      else this.#delivery.unread.add(subscriber);
+    } else if (pending > SOFT_MARK) {
+      this.#options.metrics.sessionsClosed.inc({ code: 'slow_consumer' });
+      conn.close(true);
+    }
   }
 
   #left(conn: EngineConnection): void {

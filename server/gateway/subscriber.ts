@@ -13,6 +13,8 @@ import { type Encoded, encodeMessage, type Run } from './encoding.ts';
 
 /** Beyond this a socket is fed no further until it has read: it falls out of the live room and catches up later. Bytes. */
 export const SOFT_MARK = 64 * 1024;
+/** Beyond this it is closed at once. Bytes. */
+export const HARD_MARK = 256 * 1024;
 
 export type FeedSocket = Socket<ClientToServer, ServerToClient>;
 
@@ -37,6 +39,17 @@ export interface EngineConnection {
 
 /** The `readyState` of a WebSocket that may be written to. */
 const OPEN = 1;
+
+/** Bytes that the kernel has not taken yet. */
+export function pendingOf({ transport, writeBuffer }: EngineConnection): number {
+  let bytes = transport.socket?.bufferedAmount ?? 0;
+  for (const { data, options } of writeBuffer) {
+    const frame = options?.wsPreEncodedFrame;
+    if (frame) for (const part of frame) bytes += part.length;
+    else bytes += data?.length ?? 0;
+  }
+  return bytes;
+}
 
 /** Ends a socket with a coded reason. */
 export type EndSubscriber = (subscriber: Subscriber, code: SessionCloseCode, detail: string) => void;
@@ -102,16 +115,9 @@ export class Subscriber implements Connection {
     return !this.ended && this.#engine.readyState === 'open';
   }
 
-  /** Bytes that the kernel has not taken yet: what this client costs the node because it does not read. */
+  /** What this client costs the node because it does not read. Bytes. */
   get pending(): number {
-    const { transport, writeBuffer } = this.#engine;
-    let bytes = transport.socket?.bufferedAmount ?? 0;
-    for (const { data, options } of writeBuffer) {
-      const frame = options?.wsPreEncodedFrame;
-      if (frame) for (const part of frame) bytes += part.length;
-      else bytes += data?.length ?? 0;
-    }
-    return bytes;
+    return pendingOf(this.#engine);
   }
 
   /** Something was sent to it on another road than by `write`. */
