@@ -217,6 +217,24 @@ describe('clients that do not read', function () {
       expect(await slowClosed()).to.equal(ended + 1);
     });
 
+    it('is bounded also where ws answers, to pings of its own', async () => {
+      const client = await join({ feed: 'off', tallies: 'none' });
+      client.pause();
+      const payload = Buffer.alloc(125);
+      let most = 0;
+      for (
+        let round = 0;
+        round < 3000 && !client.closed && world.server.service.gateway.size > 0;
+        round += 1
+      ) {
+        for (let at = 0; at < 500; at += 1) client.ws.ping(payload);
+        await new Promise((resolve) => setImmediate(resolve));
+        most = Math.max(most, heaviest());
+      }
+      expect(world.server.service.gateway.size).to.equal(0);
+      expect(most).to.be.below(BOUND);
+    });
+
     it('is bounded for a long-polling session that does not poll', async () => {
       const { body } = await rawRequest<string>(world.url, { path: '/socket.io/?EIO=4&transport=polling' });
       const { sid } = JSON.parse(body.slice(1)) as { sid: string };

@@ -1,5 +1,6 @@
 import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import { Server, type Socket } from 'socket.io';
+import { WebSocketServer } from 'ws';
 import type { Connections } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
 import { AppError, invalid } from '../errors.ts';
@@ -119,6 +120,8 @@ export class Gateway {
       pingTimeout: 10_000,
       upgradeTimeout: 5000,
       parser: protocol,
+      // The copy of ws that Engine.IO brings along answers pings however many answers wait to be read.
+      wsEngine: WebSocketServer,
       perMessageDeflate: false,
       httpCompression: false,
       cors: options.origins.includes('*')
