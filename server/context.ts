@@ -128,6 +128,7 @@ export async function createService(
     origins: config.corsOrigins,
     maxConnections: config.maxConnections,
     maxPerUser: maxSocketsPerUser,
+    limitUsers: config.rateLimits,
     onCodedError: toAppError,
     ...(seat ? { newSessionId: () => sessionId(seat) } : {}),
   });

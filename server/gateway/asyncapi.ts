@@ -69,8 +69,9 @@ are told what you missed before \`ready\`, or a \`reset\` if that cannot be done
 
 **Limits.** A frame has at most 16 KiB. A connection may send 40 requests at once and 20 a second from then on; more are
 refused with a 429, and whoever goes on all the same is closed (\`flooding\`). It tracks at most 5,000 posts, 500 more with one
-request. A user has at most 1,000 connections to one process. Whoever leaves 256 KiB unread, or 64 KiB for ten seconds, is
-closed (\`slow_consumer\`).
+request. A user has at most 1,000 connections to one process, and may ask 400 times at once and 200 times a second over all
+of them, a hundred posts counting as one time more. Whoever leaves 256 KiB unread, or 64 KiB for ten seconds, is closed
+(\`slow_consumer\`).
 
 **Tokens.** \`session:expiring\` comes a minute before the end, or half-way to it if the token is shorter. A connection that is
 not renewed (\`auth:renew\`) is closed within a second of the end of its token (\`expired\`).`;

@@ -10,11 +10,13 @@ import { check, type Infer } from '../http/schema.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
+import { requireModest } from './bounds.ts';
+import { UserBudgets } from './budgets.ts';
 import { protocol } from './decoding.ts';
 import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
-import { handshakeAuth } from './schemas.ts';
+import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { slim } from './slimming.ts';
 import {
   type EndSubscriber,
@@ -48,6 +50,8 @@ export interface GatewayOptions {
   maxConnections: number;
   /** Sockets of one user on this node. */
   maxPerUser: number;
+  /** Whether what one user asks over all sockets of this node is limited. */
+  limitUsers: boolean;
   onCodedError: (error: unknown) => AppError | undefined;
   /** Ids of Engine.IO sessions, where they have to say which worker holds the session. */
   newSessionId?: () => string;
@@ -70,7 +74,7 @@ const FEW_WAITING = 3;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
 
-/** How often those who have come are relieved of what only coming needed. Milliseconds. */
+/** How often those who have come are relieved of what only coming needed, and full budgets are let go. Milliseconds. */
 const SLIMMING = 1000;
 
 /** The answer to an upgrade and Engine.IO's first packet come in one turn: they leave in one write, since writes are what a handshake costs. */
@@ -100,6 +104,7 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #delivery: Delivery;
   readonly #tallies: TallyDelivery;
+  readonly #budgets: UserBudgets;
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure each would be memory. */
   readonly #surroundings: ConstructorParameters<typeof Subscriber>[3];
@@ -136,7 +141,13 @@ export class Gateway {
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
     this.#tallies = new TallyDelivery({ ...options, end });
     this.#delivery = new Delivery({ ...options, tallies: this.#tallies, end });
-    this.#requestOptions = { ...options, delivery: this.#delivery, tallies: this.#tallies };
+    this.#budgets = new UserBudgets(options.limitUsers);
+    this.#requestOptions = {
+      ...options,
+      delivery: this.#delivery,
+      tallies: this.#tallies,
+      budgets: this.#budgets,
+    };
     this.#surroundings = { end, unread: this.#delivery.unread };
     options.feed.on('epoch', () => {
       for (const subscriber of [...this.#subscribers]) {
@@ -167,6 +178,7 @@ export class Gateway {
     this.#tallies.start();
     this.#slimming = setInterval(() => {
       for (const socket of this.#arrivals.splice(0)) slim(socket);
+      this.#budgets.sweep();
     }, SLIMMING);
   }
 
@@ -276,8 +288,7 @@ export class Gateway {
     visit.attempts = Infinity;
     let subscriber: Subscriber | undefined;
     try {
-      const auth = this.#readAuth(socket.handshake.auth);
-      const identity = this.#options.verify(auth.token);
+      const { auth, identity } = this.#readAuth(socket.handshake.auth);
       if (this.#options.connections.countOf(identity.id) >= this.#options.maxPerUser) {
         throw new AppError('too_many_requests', 'This user has too many connections.', {
           headers: { 'Retry-After': String(CROWDED_PAUSE) },
@@ -299,13 +310,17 @@ export class Gateway {
     }
   }
 
-  #readAuth(given: unknown): Auth {
+  /** Whose it is comes before what else is wrong with it, as in REST; and nobody unknown has much looked at. */
+  #readAuth(given: unknown): { auth: Auth; identity: Identity } {
     const token = typeof given === 'object' && given !== null && 'token' in given ? given.token : undefined;
     if (token === undefined || token === '')
       throw new AppError('unauthorized', 'The handshake has no token.');
+    const known =
+      typeof token === 'string' && token.length <= MAX_TOKEN ? this.#options.verify(token) : undefined;
+    requireModest('auth', given);
     const { value, errors } = check(handshakeAuth, 'auth', given);
     if (errors) throw invalid(errors, MAX_FAULTS);
-    return value;
+    return { auth: value, identity: known ?? this.#options.verify(value.token) };
   }
 
   /** What a stock client gets as `connect_error`: `data` is the problem object of REST. */

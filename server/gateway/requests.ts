@@ -5,6 +5,8 @@ import { AppError, invalid } from '../errors.ts';
 import type { Tally } from '../events.ts';
 import { check, type Infer } from '../http/schema.ts';
 import type { Logger } from '../logger.ts';
+import { requireModest } from './bounds.ts';
+import type { UserBudgets } from './budgets.ts';
 import type { Delivery } from './delivery.ts';
 import * as schemas from './schemas.ts';
 import type { Subscriber } from './subscriber.ts';
@@ -14,6 +16,7 @@ export interface RequestOptions {
   log: Logger;
   delivery: Delivery;
   tallies: TallyDelivery;
+  budgets: UserBudgets;
   connections: Connections;
   verify: (token: string) => Identity;
   requireSession: (identity: Identity) => Promise<void>;
@@ -28,8 +31,6 @@ const PER_SECOND = 20;
 const FLOOD = 200;
 /** Faults told of one input: its answer waits in the memory of a client that may not read. */
 export const MAX_FAULTS = 50;
-/** Keys of a payload; what has more is not looked at. */
-const MAX_KEYS = 50;
 /** Posts that one socket tracks. */
 const MAX_TRACKED = 5000;
 
@@ -149,9 +150,11 @@ function answer(
   }
   const known = Object.hasOwn(requests, name) ? requests[name] : undefined;
   if (!known) throw new AppError('not_found', `There is no message "${name}".`);
-  // Bytes are an object to Joi, of as many unknown keys.
-  if (payload instanceof Uint8Array || Object.keys(Object(payload) as object).length > MAX_KEYS) {
-    throw invalid([{ loc: ['payload'], msg: '"payload" must be of type object', type: 'object.base' }], 1);
+  const items = requireModest('payload', payload);
+  if (!options.budgets.allows(subscriber.identity.id, items)) {
+    throw new AppError('too_many_requests', 'This user asks too much over all connections together.', {
+      headers: { 'Retry-After': '1' },
+    });
   }
   // Joi would let what is absent through.
   const input = check(known.schema, 'payload', payload ?? null);
