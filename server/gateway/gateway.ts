@@ -12,9 +12,11 @@ import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { requireModest } from './bounds.ts';
 import { UserBudgets } from './budgets.ts';
+import { serveClientScript } from './client-script.ts';
 import { protocol } from './decoding.ts';
 import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
+import { refuseOtherMethods } from './polling-methods.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { slim } from './slimming.ts';
@@ -129,6 +131,7 @@ export class Gateway {
       wsEngine: WebSocketServer,
       perMessageDeflate: false,
       httpCompression: false,
+      serveClient: false,
       cors: options.origins.includes('*')
         ? { origin: '*' }
         : { origin: [...options.origins], credentials: true },
@@ -137,6 +140,8 @@ export class Gateway {
         decide(refusal, refusal === undefined);
       },
     });
+    this.io.engine.use(serveClientScript);
+    this.io.engine.use(refuseOtherMethods);
     if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
     this.#tallies = new TallyDelivery({ ...options, end });
