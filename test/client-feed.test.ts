@@ -309,6 +309,20 @@ describe("the client's feed", () => {
       expect(told.at(-1), 'for who shows it since the last event').to.include({ post_id: post.id, rev: 2 });
     });
 
+  it('tracks a post that was wanted before it could be seen, once it can be', async () => {
+    const { id } = await writer.posts.create({ title: 'a draft', content: '', published: false });
+    const [there = 0] = await write(1);
+    const { feed } = listen({ tallies: 'tracked' });
+    await feed.ready();
+    feed.track(id);
+    feed.track(there);
+    await until('the answer', () => feed.tally(there) !== undefined);
+    await writer.posts.update(id, { published: true });
+    await until('the post', () => feed.tally(id) !== undefined);
+    await writer.votes.cast(id);
+    await until('the vote is heard', () => feed.tally(id)?.votes === 1);
+  });
+
   it('tracks a post for as long as anybody wants it, also over a lost connection', async () => {
     const [id = 0, other = 0] = await write(2);
     const heard = listen({ tallies: 'tracked' });

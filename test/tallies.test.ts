@@ -2,6 +2,8 @@ import { expect } from 'chai';
 import type { Tally } from '../server/events.ts';
 import { MissedTallies } from '../server/feed/missed-tallies.ts';
 import { TallyBoard } from '../server/feed/tally-board.ts';
+import type { Subscriber } from '../server/gateway/subscriber.ts';
+import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { readyOf } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
@@ -105,6 +107,59 @@ describe('tallies', function () {
     expect(votes).to.be.above(500);
     expect(arrivals.length).to.be.at.most(lasted / 100 + 2);
     expect(arrivals.length).to.be.at.least(5);
+  });
+
+  it('are kept for posts that there are alone, also when the look-up fails', async () => {
+    const [before, after] = [await post(), await post()];
+    const client = await RawClient.join(world.url, { token: bob.token, tallies: 'tracked' });
+    const [socket] = [...world.server.service.gateway.io.of('/').sockets.values()].slice(-1);
+    const { tracked } = socket!.data as Subscriber;
+    const untracked = async (id: number) => {
+      client.emit('untrack', { post_ids: [] }, id);
+      return (await client.acknowledged(id)) as { data: { tracked: number } };
+    };
+    expect(tracked).to.be.undefined;
+    for (let at = 0; at < 11; at += 1) {
+      client.emit('track', { post_ids: Array.from({ length: 499 }, (_, n) => 1e9 + at * 499 + n) }, at + 1);
+      expect(await client.acknowledged(at + 1)).to.deep.equal({ ok: true, data: { tallies: [] } });
+    }
+    client.emit('track', { post_ids: [before, 1e9] }, 20);
+    expect(await client.acknowledged(20)).to.deep.include({ ok: true });
+    expect((await untracked(21)).data.tracked).to.equal(1);
+
+    await world.pool.query('alter table post_tallies rename to gone');
+    try {
+      client.emit('track', { post_ids: [before, after] }, 22);
+      expect(await client.acknowledged(22)).to.deep.include({ ok: false });
+    } finally {
+      await world.pool.query('alter table gone rename to post_tallies');
+    }
+    expect((await untracked(23)).data.tracked).to.equal(1);
+    await alice.put(`/posts/${before}/vote`);
+    await until('the tally of what was tracked before', () => newest(client, before) !== undefined);
+  });
+
+  it('of a post that two requests name at once are kept if the later one finds it, whichever ends first', () => {
+    const delivery = new TallyDelivery({
+      ...world.ctx,
+      missedTallies: () => Promise.resolve([]),
+      end: () => undefined,
+    });
+    const tally = { post_id: 1, votes: 0, rev: 0 };
+    const [first, second] = [{}, {}];
+    for (const laterEndsFirst of [true, false]) {
+      const subscriber = { tallies: 'tracked' } as Subscriber;
+      delivery.track(subscriber, [1, 2], first);
+      delivery.track(subscriber, [1, 2], second);
+      const ends = [
+        () => delivery.retain(subscriber, [1, 2], first, []),
+        () => delivery.retain(subscriber, [1, 2], second, [tally]),
+      ];
+      for (const end of laterEndsFirst ? ends.reverse() : ends) end();
+      expect([...(subscriber.tracked?.keys() ?? [])]).to.deep.equal([1]);
+      delivery.remove(subscriber);
+      expect(subscriber.tracked?.size).to.equal(0);
+    }
   });
 
   it('of a draft are told to nobody, not even to its owner', async () => {

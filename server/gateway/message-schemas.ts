@@ -149,7 +149,8 @@ export function clientMessages({ tally }: FeedSchemas): {
   return {
     track: {
       summary: "Ask for these posts' tallies",
-      description: 'Answered with the tallies as they stand, of those that you may see.',
+      description:
+        'Answered with the tallies as they stand, of those that you may see. The others are not tracked: ask again when they are published.',
       data: exactly<{ tallies: Tally[] }>()(object({ tallies: listOf(tally) })),
     },
     untrack: {

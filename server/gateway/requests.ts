@@ -47,7 +47,8 @@ function request<S extends Joi.AnySchema>(schema: S, handle: Request<S>['handle'
 /** Every message that a client may send. The socket document is read off it. */
 export const requests: Record<string, Request> = {
   track: request(schemas.track, async (subscriber, { post_ids }, { tallies, talliesOf }) => {
-    const added = [...new Set(post_ids)].filter((id) => !subscriber.tracked?.has(id)).length;
+    const named = new Set(post_ids);
+    const added = [...named].filter((id) => !subscriber.tracked?.has(id)).length;
     if ((subscriber.tracked?.size ?? 0) + added > MAX_TRACKED) {
       throw new AppError(
         'too_many_requests',
@@ -55,8 +56,14 @@ export const requests: Record<string, Request> = {
       );
     }
     // Tracked before they are read, so that no change between the two is missed: `rev` tells which is newer.
-    tallies.track(subscriber, post_ids);
-    return { tallies: await talliesOf(subscriber.identity.id, post_ids) };
+    tallies.track(subscriber, named, named);
+    let found: Tally[] = [];
+    try {
+      found = await talliesOf(subscriber.identity.id, post_ids);
+    } finally {
+      tallies.retain(subscriber, named, named, found);
+    }
+    return { tallies: found };
   }),
   untrack: request(schemas.untrack, (subscriber, { post_ids }, { tallies }) => {
     tallies.untrack(subscriber, post_ids);

@@ -63,8 +63,8 @@ export class Subscriber implements Connection {
   tallies: TallyMode;
   /** Events up to here have been handed to the socket, or are its own affair. */
   seq = 0;
-  /** Posts whose tallies it wants, in mode `tracked`. */
-  tracked: Set<number> | undefined;
+  /** Posts whose tallies it wants; those that nobody has looked up yet with the request that named them last. */
+  tracked: Map<number, object | undefined> | undefined;
   /** Tallies held back while the socket was slow: the newest of each post. */
   heldTallies: Map<number, Tally> | undefined;
   /** In mode `count`: events since the last message about them. */

@@ -58,20 +58,40 @@ export class TallyDelivery {
   remove(subscriber: Subscriber): void {
     this.#all.delete(subscriber);
     this.#held.delete(subscriber);
-    this.untrack(subscriber, [...(subscriber.tracked ?? [])]);
+    this.untrack(subscriber, [...(subscriber.tracked?.keys() ?? [])]);
   }
 
-  track(subscriber: Subscriber, postIds: readonly number[]): void {
-    const tracked = (subscriber.tracked ??= new Set());
+  /**
+   * Tracks posts before they are looked up, so that no change between the two is missed; `retain` keeps those that there are.
+   * @param request whose posts they are until then, if nobody else has found them
+   */
+  track(subscriber: Subscriber, postIds: Iterable<number>, request: object): void {
+    const tracked = (subscriber.tracked ??= new Map());
     for (const postId of postIds) {
-      tracked.add(postId);
+      if (tracked.has(postId) && tracked.get(postId) === undefined) continue;
+      tracked.set(postId, request);
+      // Only in this mode it hears of them.
+      if (subscriber.tallies !== 'tracked') continue;
       const trackers = this.#trackers.get(postId);
       if (trackers) trackers.add(subscriber);
       else this.#trackers.set(postId, new Set([subscriber]));
     }
   }
 
-  untrack(subscriber: Subscriber, postIds: readonly number[]): void {
+  /**
+   * Ends a request to track: what it found is tracked for good, what it named and did not find is forgotten, unless another
+   * request has named it since, or found it.
+   */
+  retain(subscriber: Subscriber, postIds: Iterable<number>, request: object, found: readonly Tally[]): void {
+    const { tracked } = subscriber;
+    if (!tracked) return;
+    for (const { post_id } of found) if (tracked.has(post_id)) tracked.set(post_id, undefined);
+    const missing: number[] = [];
+    for (const postId of postIds) if (tracked.get(postId) === request) missing.push(postId);
+    this.untrack(subscriber, missing);
+  }
+
+  untrack(subscriber: Subscriber, postIds: Iterable<number>): void {
     for (const postId of postIds) {
       subscriber.tracked?.delete(postId);
       const trackers = this.#trackers.get(postId);
@@ -88,7 +108,6 @@ export class TallyDelivery {
     const wanted = new Map<Subscriber, Tally[]>();
     for (const tally of tallies) {
       for (const subscriber of this.#trackers.get(tally.post_id) ?? []) {
-        if (subscriber.tallies !== 'tracked') continue;
         const own = wanted.get(subscriber);
         if (own) own.push(tally);
         else wanted.set(subscriber, [tally]);

@@ -376,6 +376,7 @@ export class Feed {
       this.#emitter.emit('reset', item);
       return;
     }
+    if (item.name === 'post:created') this.#tracker.appeared(item.data.id);
     this.#emitter.emit('event', item);
     const at = { seq: item.seq };
     if (item.name === 'post:created') this.#emitter.emit('post:created', item.data, at);

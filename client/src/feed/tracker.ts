@@ -55,6 +55,11 @@ export class Tracker {
     return this.#wanted.has(postId);
   }
 
+  /** A post has become visible: if it is wanted, it can be tracked from now on. */
+  appeared(postId: number): void {
+    if (this.#wanted.has(postId) && !this.#told.has(postId)) this.#note(postId);
+  }
+
   /** A new connection knows of no post; without one nothing can be told. */
   use(connection: Connection | undefined): void {
     this.#connection = connection;
@@ -119,11 +124,11 @@ export class Tracker {
       const slice = postIds.slice(at, at + PER_MESSAGE);
       const answer = await connection.ask(name, { post_ids: slice });
       if (connection !== this.#connection) return;
-      for (const postId of slice) {
-        if (name === 'track') this.#told.add(postId);
-        else this.#told.delete(postId);
-      }
-      if ('tallies' in answer) this.#onTallies(answer.tallies);
+      if ('tallies' in answer) {
+        // What is not there, or not to be seen, is not tracked.
+        for (const { post_id } of answer.tallies) this.#told.add(post_id);
+        this.#onTallies(answer.tallies);
+      } else for (const postId of slice) this.#told.delete(postId);
     }
   }
 }
