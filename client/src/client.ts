@@ -19,7 +19,7 @@ export interface EventsOptions {
   /** The last seq that you have seen; without it, from now on. */
   after?: number;
   epoch?: string;
-  /** 1 to 500. */
+  /** 1 to 500. There may be fewer although there are more: an answer has about a megabyte. */
   limit?: number;
   /** Seconds to wait for an event if there is none yet, at most 30. */
   wait?: number;
@@ -111,7 +111,7 @@ export class Client {
   }
 
   /**
-   * The kept log of events, without a socket.
+   * The kept log of events, without a socket. A page that is short of its limit is not yet the end: `head` is.
    * @throws {TidingsError} `gone`: the position is no longer kept; read the list anew
    */
   events({ after, epoch, limit, wait, signal }: EventsOptions = {}): Promise<EventPage> {

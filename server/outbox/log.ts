@@ -33,6 +33,14 @@ const page = {
          where e.seq > $1 order by e.seq limit $2`,
 };
 
+/** The same, no further than so many bytes reach, but at least one. */
+const shortPage = {
+  name: 'log-short-page',
+  text: `select seq, name, "postId", json, at
+         from (select next.*, sum(octet_length(json)) over (order by seq) as bytes from (${page.text}) next) measured
+         where bytes <= $3 or seq = $1 + 1 order by seq`,
+};
+
 /** What the log is read through. */
 export interface LogSource {
   query(query: { name: string; text: string; values: unknown[] }): Promise<{ rows: object[] }>;
@@ -41,6 +49,21 @@ export interface LogSource {
 /** The events that follow a position, in order, at most `limit`. */
 export async function readLog(source: LogSource, after: number, limit = PAGE_ROWS): Promise<LogEntry[]> {
   return (await source.query({ ...page, values: [after, limit] })).rows as LogEntry[];
+}
+
+/** Text of events that goes into one answer, if it is more than one event. Bytes. */
+const PAGE_BYTES = 1024 * 1024;
+
+/** The events that follow a position, in order: at most `limit`, and at most a megabyte of them, but one at least. */
+export async function readShortPage(source: LogSource, after: number, limit: number): Promise<LogEntry[]> {
+  return (await source.query({ ...shortPage, values: [after, limit, PAGE_BYTES] })).rows as LogEntry[];
+}
+
+/** As many of these events as `readShortPage` would give. */
+export function shortened(entries: LogEntry[]): LogEntry[] {
+  let bytes = 0;
+  const end = entries.findIndex(({ json }, at) => (bytes += Buffer.byteLength(json)) > PAGE_BYTES && at > 0);
+  return end < 0 ? entries : entries.slice(0, end);
 }
 
 /** Where the log stands now. */

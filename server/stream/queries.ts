@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import type { FeedEvent, ResetReason } from '../events.ts';
-import { type Head, type LogEntry, readHead, readLog } from '../outbox/log.ts';
+import { type Head, type LogEntry, readHead, readShortPage, shortened } from '../outbox/log.ts';
 
 /** Why a position cannot be served, if it cannot. */
 export function unservable(
@@ -21,7 +21,7 @@ const sentences: Record<ResetReason, string> = {
 };
 
 /**
- * The events after a position, as many as fit one page.
+ * The events after a position, as many as fit one page. A short page is not the end of the log: `head` is.
  * @throws {AppError} 410 with `epoch` and `head`, the place to start again after reading `GET /posts` anew
  */
 export async function eventsAfter(
@@ -38,7 +38,7 @@ export async function eventsAfter(
   // A node that is behind the log may still have the text of a post that is deleted.
   const current = ctx.feed.epoch === head.epoch && ctx.feed.seq >= head.seq;
   const recent = current ? ctx.feed.recent(after, limit) : undefined;
-  const entries = recent && recent.length > 0 ? recent : await readLog(ctx.db, after, limit);
+  const entries = recent && recent.length > 0 ? shortened(recent) : await readShortPage(ctx.db, after, limit);
   // Pruned between the two reads.
   if (entries[0]?.seq !== after + 1) throw gone('too_old', await readHead(ctx.db));
   return { epoch: head.epoch, head: Math.max(head.seq, entries.at(-1)?.seq ?? 0), entries };
@@ -52,7 +52,9 @@ export function freshEvents(
   limit: number,
 ): { epoch: string; head: number; entries: LogEntry[] } | undefined {
   const entries = ctx.feed.epoch === epoch ? ctx.feed.recent(after, limit) : undefined;
-  return entries && entries.length > 0 ? { epoch, head: ctx.feed.seq, entries } : undefined;
+  return entries && entries.length > 0
+    ? { epoch, head: ctx.feed.seq, entries: shortened(entries) }
+    : undefined;
 }
 
 function gone(reason: ResetReason, head: Head): AppError {

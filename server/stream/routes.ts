@@ -12,7 +12,7 @@ export const streamRoutes = [
     path: '/events',
     summary: 'Events after a position, for clients without Socket.IO',
     description:
-      'With `wait` the answer is held back until there is an event, at most so many seconds (long-polling).',
+      'At most `limit` events, and fewer if these would be more than about a megabyte: go on from the last until it is `head`. With `wait` the answer is held back until there is an event, at most so many seconds (long-polling).',
     tag: 'Events',
     access: 'user',
     limit: 'read',

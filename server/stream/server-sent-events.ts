@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import type { Connection } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
-import { type LogEntry, readHead, readLog } from '../outbox/log.ts';
+import { type LogEntry, readHead, readShortPage } from '../outbox/log.ts';
 import { unservable } from './queries.ts';
 import { newEvents, requireRoom } from './waiting.ts';
 
@@ -85,7 +85,7 @@ export async function serveStream(
   while (open) {
     // A node that is behind the log may still have the text of a post that is deleted.
     const recent = ctx.feed.seq >= head.seq ? ctx.feed.recent(after, PAGE) : undefined;
-    const entries: LogEntry[] = recent ?? (await readLog(ctx.db, after, PAGE));
+    const entries: LogEntry[] = recent ?? (await readShortPage(ctx.db, after, PAGE));
     if (!open) return;
     if (ctx.feed.epoch !== epoch || (entries[0] && entries[0].seq !== after + 1)) {
       // Renumbered or pruned beneath it: the client comes back with its position and is told `reset`.
