@@ -68,7 +68,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     readBody: bodyReader,
   });
   mountHealth(app, checks, draining);
-  app.get('/metrics', serveMetrics(ctx.metrics, readMetrics));
+  app.get('/metrics', serveMetrics(ctx.metrics, ctx.answers, readMetrics));
   mountDocuments(app, {
     openapi: () => openApiDocument(routes, version),
     asyncapi: () => asyncApiDocument({ post: postView, tally }, version),

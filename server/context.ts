@@ -20,6 +20,7 @@ import { Bus, connectRedis } from './gateway/bus.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { toAppError } from './http/errors.ts';
 import type { HealthCheck } from './http/health.ts';
+import { Answers } from './http/answers.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
 import { SharedCounts } from './http/counter.ts';
 import { GuessLimit } from './http/guess-limit.ts';
@@ -43,6 +44,7 @@ export interface Context {
   tokens: AccessTokens;
   passwords: Passwords;
   guesses: GuessLimit;
+  answers: Answers;
   revocations: Revocations;
   liveSessions: LiveSessions;
   connections: Connections;
@@ -203,6 +205,10 @@ export async function createService(
   const passwords = await Passwords.create(config.bcryptCost, () => countRefused('passwords'));
   const pruner = new Pruner(feedPool, log, config.eventRetention);
 
+  const answers = new Answers({
+    onAbandoned: (reason) => metrics.answersAbandoned.inc({ reason }),
+  });
+
   const ctx: Context = {
     config,
     log,
@@ -211,6 +217,7 @@ export async function createService(
     tokens,
     passwords,
     guesses,
+    answers,
     revocations,
     liveSessions,
     connections,
@@ -265,6 +272,7 @@ export async function createService(
       connections.start();
       gateway.start();
       pruner.start();
+      answers.start();
     },
     dismiss: async (spread) => {
       gateway.refuseNew();
@@ -274,6 +282,7 @@ export async function createService(
     },
     close: async () => {
       clearInterval(gauges);
+      answers.stop();
       pruner.stop();
       connections.stop();
       await gateway.close();

@@ -55,7 +55,9 @@ export async function startServer(
   });
   http.on('request', (req, res) => {
     // Socket.IO answers its own path.
-    if (!req.url?.startsWith('/socket.io/')) app(req, res);
+    if (req.url?.startsWith('/socket.io/')) return;
+    service.ctx.answers.begin(res);
+    app(req, res);
   });
   const countUnreadable = (status: number) => service.ctx.metrics.unreadable.inc({ status: String(status) });
   answerUnreadable(http, countUnreadable);

@@ -22,7 +22,7 @@ describe('pages of the feed that are kept', () => {
   const run = (sql: string) => db.sequelize.query(sql);
   const list = (sort: ListPosts['sort']): ListPosts => ({ limit: 10, skip: 0, search: '', sort });
   const page = async (viewer = 1, sort: ListPosts['sort'] = 'new'): Promise<Seen[]> =>
-    JSON.parse((await reader.read(viewer, list(sort))).json) as Seen[];
+    JSON.parse(String((await reader.read(viewer, list(sort))).json)) as Seen[];
   const titles = async (viewer = 1) => (await page(viewer)).map((post) => post.title);
   const insert = (title: string, published = true) => `
     with post as (

@@ -31,6 +31,11 @@ export function createMetrics() {
       'Requests that were refused before a route saw them, since they were no HTTP, too large or too slow',
       ['status'],
     ),
+    answersAbandoned: counter(
+      'answers_abandoned_total',
+      'Answers that were given up with their connection, since nobody took them in time or their room was needed',
+      ['reason'],
+    ),
     handshakesRefused: counter('handshakes_refused_total', 'Socket handshakes refused', ['reason']),
     connections: gauge('connections', 'Sockets connected to this node'),
     eventsNumbered: counter('events_numbered_total', 'Events that this node numbered'),

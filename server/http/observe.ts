@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Logger } from '../logger.ts';
+import type { Answers } from './answers.ts';
 import type { Metrics } from './metrics.ts';
 
 /**
@@ -43,10 +44,13 @@ function lineOf(req: Request, res: Response, seconds: number): object {
 /** `/metrics` in the format of Prometheus; with several workers `read` gives those of all of them. */
 export function serveMetrics(
   metrics: Metrics,
+  answers: Answers,
   read: () => Promise<string> = () => metrics.registry.metrics(),
 ): RequestHandler {
-  return async (_req, res) => {
+  return async (req, res) => {
     res.set('Content-Type', metrics.registry.contentType).set('Cache-Control', 'no-store');
-    res.send(await read());
+    const text = await read();
+    res.send(text);
+    answers.given(res, text.length, `a${req.ip ?? ''}`);
   };
 }

@@ -17,11 +17,11 @@ export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 /** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. */
 export type Access = 'anyone' | 'user';
 
-/** A body that has been encoded already. */
+/** A body that has been encoded already; as bytes, if several answers share it. */
 export class Json {
-  readonly text: string;
+  readonly text: string | Buffer;
 
-  constructor(text: string) {
+  constructor(text: string | Buffer) {
     this.text = text;
   }
 }
@@ -133,7 +133,8 @@ export function mount(
       const input = validate(spec, req);
       const answer = await spec.handle({ ...input, ctx, user, req, res });
       if (res.headersSent) return;
-      send(req, res, answer, success);
+      const bytes = send(req, res, answer, success);
+      ctx.answers.given(res, bytes, user ? `u${user.id}` : `a${req.ip ?? ''}`);
     });
   }
 }
@@ -199,21 +200,24 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
   return input;
 }
 
-function send(req: Request, res: Response, answer: unknown, success: number): void {
+/** @returns the length of what was sent */
+function send(req: Request, res: Response, answer: unknown, success: number): number {
   const reply = answer instanceof Reply ? answer : new Reply(answer);
   res.status(reply.status ?? success).set(reply.headers);
   if (reply.body === undefined) {
     res.end();
-    return;
+    return 0;
   }
   const text = reply.body instanceof Json ? reply.body.text : JSON.stringify(reply.body);
   res.setHeader('Content-Type', 'application/json; charset=utf-8');
   // Express finds out whether the asker has it already.
+  const length = Buffer.byteLength(text);
   if (req.headers['if-none-match'] !== undefined) res.send(text);
   else {
     // As text it leaves in one piece with the head; Express would make a buffer of it first.
-    res.setHeader('Content-Length', Buffer.byteLength(text));
+    res.setHeader('Content-Length', length);
     if (req.method === 'HEAD') res.end();
     else res.end(text);
   }
+  return length;
 }

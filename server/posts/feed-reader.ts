@@ -11,8 +11,8 @@ export interface FeedAnswer {
   epoch: string;
   seq: number;
   next: string | undefined;
-  /** The posts, each with `voted`, as one JSON array. */
-  json: string;
+  /** The posts, each with `voted`, as one JSON array. A large one is bytes, the same for all who see the same. */
+  json: string | Buffer;
 }
 
 interface Ask {
@@ -31,6 +31,12 @@ const SLOW_ROUNDS = 2;
 const SLOW_MOST = 2;
 /** Posts that a quick page passes over at most. */
 const QUICK_SKIP = 1000;
+/** Text that is handed out before the event loop turns: what nobody reads is let go of only then. */
+const TEXT_AT_ONCE = 8 * 1024 * 1024;
+/** A page from this length on is large. */
+const LARGE = 64 * 1024;
+/** Different pages that a round reads at once: one may have six megabytes. */
+const PAGES_AT_ONCE = 8;
 
 /**
  * Reads pages of the feed for everyone who asks at the same moment. A page is the same for all but for `voted`, so
@@ -80,6 +86,7 @@ export class FeedReader {
         known,
       );
       const rest: Ask[] = [];
+      const proven = new Map<Ask, FeedPage>();
       for (const [at, ask] of asks.entries()) {
         const page = found[at];
         if (
@@ -87,16 +94,14 @@ export class FeedReader {
           draftsIn(ask, look.drafters) === undefined &&
           this.#kept.holds(keyOf(ask.list), page, look)
         ) {
-          ask.resolve(answerFor(ask.viewer, page, look.voted));
+          proven.set(ask, page);
         } else rest.push(ask);
       }
-      if (rest.length === 0) return;
-      const pages = await this.#pagesOf(rest, look.drafters);
-      const voted = await this.#votes(rest, pages);
-      for (const ask of rest) {
-        const page = pages.get(ask);
-        // Its page's query has failed, and it has been told.
-        if (page) ask.resolve(answerFor(ask.viewer, page, voted));
+      await handOut(proven, look.voted);
+      const alike = [...askedAlike(rest, look.drafters).values()];
+      for (let at = 0; at < alike.length; at += PAGES_AT_ONCE) {
+        const pages = await this.#pagesOf(alike.slice(at, at + PAGES_AT_ONCE), look.drafters);
+        await handOut(pages, await this.#votes(pages));
       }
     } catch (error) {
       this.#kept.forget(); // it may be another database that answers next
@@ -104,17 +109,14 @@ export class FeedReader {
     }
   }
 
-  async #pagesOf(asks: Ask[], withDrafts: ReadonlySet<number>): Promise<Map<Ask, FeedPage>> {
-    const same = new Map<string, Ask[]>();
-    for (const ask of asks) {
-      const key = `${draftsIn(ask, withDrafts) ?? ''} ${keyOf(ask.list)}`;
-      const together = same.get(key);
-      if (together) together.push(ask);
-      else same.set(key, [ask]);
-    }
+  /** The page of each ask; those whose query has failed have been told, and have none. */
+  async #pagesOf(
+    alike: readonly (readonly Ask[])[],
+    withDrafts: ReadonlySet<number>,
+  ): Promise<Map<Ask, FeedPage>> {
     const pages = new Map<Ask, FeedPage>();
     await Promise.all(
-      [...same.values()].map(async (together) => {
+      alike.map(async (together) => {
         const [ask] = together;
         if (!ask) return;
         try {
@@ -132,11 +134,11 @@ export class FeedReader {
   }
 
   /** Which of these askers have voted for which of the posts that they are about to see: `user:post`. */
-  async #votes(asks: Ask[], pages: ReadonlyMap<Ask, FeedPage>): Promise<Set<string>> {
+  async #votes(pages: ReadonlyMap<Ask, FeedPage>): Promise<Set<string>> {
     const users: number[] = [];
     const posts: number[] = [];
-    for (const ask of asks) {
-      for (const id of pages.get(ask)?.ids ?? []) {
+    for (const [ask, page] of pages) {
+      for (const id of page.ids) {
         users.push(ask.viewer);
         posts.push(id);
       }
@@ -151,6 +153,28 @@ export class FeedReader {
   }
 }
 
+/** Asks that one page answers. */
+function askedAlike(asks: readonly Ask[], withDrafts: ReadonlySet<number>): Map<string, Ask[]> {
+  const same = new Map<string, Ask[]>();
+  for (const ask of asks) {
+    const key = `${draftsIn(ask, withDrafts) ?? ''} ${keyOf(ask.list)}`;
+    const together = same.get(key);
+    if (together) together.push(ask);
+    else same.set(key, [ask]);
+  }
+  return same;
+}
+
+async function handOut(pages: ReadonlyMap<Ask, FeedPage>, voted: ReadonlySet<string>): Promise<void> {
+  const large = new LargeTexts();
+  for (const [ask, page] of pages) {
+    ask.resolve(answerFor(ask.viewer, page, voted, large));
+    if (large.length < TEXT_AT_ONCE) continue;
+    large.forget();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 /** What two asks for the same published posts have in common. */
 function keyOf({ limit, skip, search, sort, owner_id, published, cursor }: ListPosts): string {
   return JSON.stringify([limit, skip, search, sort, owner_id, published === false, cursor]);
@@ -161,10 +185,62 @@ function draftsIn({ viewer, list }: Ask, withDrafts: ReadonlySet<number>): numbe
   return list.published !== true && withDrafts.has(viewer) ? viewer : undefined;
 }
 
-function answerFor(viewer: number, page: FeedPage, voted: ReadonlySet<string>): FeedAnswer {
-  const posts = page.posts.map((post, at) => {
-    const mine = voted.has(`${viewer}:${page.ids[at] ?? 0}`);
-    return `${post},"voted":${mine ? 'true' : 'false'}}`;
-  });
-  return { epoch: page.epoch, seq: page.seq, next: page.next, json: `[${posts.join(',')}]` };
+/**
+ * Texts of large pages, each encoded once for all who are about to see the same. As bytes, since Node copies a text that the
+ * kernel does not take at once for each who asked.
+ */
+class LargeTexts {
+  readonly #texts = new Map<string, Buffer>();
+  readonly #numbers = new Map<FeedPage, number>();
+  /** Bytes of all. */
+  length = 0;
+
+  /** @param mine for each post of the page, whether its asker has voted */
+  of(page: FeedPage, mine: readonly boolean[]): Buffer {
+    const number = this.#numbers.get(page) ?? this.#numbers.size;
+    this.#numbers.set(page, number);
+    const key = `${number}:${mine.map(Number).join('')}`;
+    const known = this.#texts.get(key);
+    if (known) return known;
+    const text = encoded(page, mine);
+    this.#texts.set(key, text);
+    this.length += text.length;
+    return text;
+  }
+
+  forget(): void {
+    this.#texts.clear();
+    this.length = 0;
+  }
+}
+
+/** The text that `answerFor` makes of a small page, without making it first: it would be garbage of megabytes. */
+function encoded({ posts }: FeedPage, mine: readonly boolean[]): Buffer {
+  const pieces = posts.map((post, at) => [at === 0 ? '[' : ',', post, endOf(mine[at] === true)] as const);
+  const length = pieces.reduce((sum, [, post, end]) => sum + 1 + Buffer.byteLength(post) + end.length, 1);
+  const bytes = Buffer.allocUnsafeSlow(length);
+  let at = 0;
+  for (const piece of pieces.flat()) at += bytes.write(piece, at);
+  bytes.write(']', at);
+  return bytes;
+}
+
+function endOf(mine: boolean): string {
+  return `,"voted":${mine ? 'true' : 'false'}}`;
+}
+
+function answerFor(
+  viewer: number,
+  page: FeedPage,
+  voted: ReadonlySet<string>,
+  large: LargeTexts,
+): FeedAnswer {
+  const mine = page.ids.map((id) => voted.has(`${viewer}:${id}`));
+  const { epoch, seq, next, posts } = page;
+  const length = posts.reduce((sum, post) => sum + post.length, 0);
+  const json =
+    length >= LARGE
+      ? large.of(page, mine)
+      : `[${posts.map((post, at) => post + endOf(mine[at] === true)).join(',')}]`;
+  return { epoch, seq, next, json };
 }

@@ -1,0 +1,126 @@
+import type { ServerResponse } from 'node:http';
+
+/** How long after its request began an answer may stand there and not be taken. The longest poll takes half of it. Milliseconds. */
+const PATIENCE = 60_000;
+/** What all answers together may hold that have been given and are still to leave. Bytes. */
+const ROOM = 64 * 1024 * 1024;
+/** An answer that is no larger, and that the kernel took at once, need not be counted. Bytes. */
+const SMALL = 64 * 1024;
+/** How often they are looked at. Milliseconds. */
+const SWEEP = 1000;
+
+export interface AnswersOptions {
+  /** Called for each that was given up: it took too long, or its room was needed. */
+  onAbandoned: (reason: 'time' | 'room') => void;
+  patience?: number;
+  room?: number;
+}
+
+interface Waiting {
+  bytes: number;
+  /** Whom it is for. */
+  holder: string;
+}
+
+/**
+ * The answers under way. Whoever asks and does not read would have them held for good: Node ends a request that does not
+ * come, never an answer that is not taken. So one that has not left a minute after its request began is given up with its
+ * connection, and so is, when all of them hold more than there is room for, the oldest of whoever holds most: a reader who
+ * reads is served while others only ask.
+ *
+ * An answer that stands behind others on its connection (pipelining) hears nothing of the connection's end; each sweep
+ * looks for those. Streams of events see for themselves to readers that do not read.
+ */
+export class Answers {
+  readonly #patience: number;
+  readonly #room: number;
+  readonly #onAbandoned: AnswersOptions['onAbandoned'];
+  /** When their requests began; the oldest first. */
+  readonly #underWay = new Map<ServerResponse, number>();
+  /** Those that were given and wait to leave; the oldest first. */
+  readonly #waiting = new Map<ServerResponse, Waiting>();
+  #bytes = 0;
+  #sweeping: NodeJS.Timeout | undefined;
+
+  constructor({ onAbandoned, patience = PATIENCE, room = ROOM }: AnswersOptions) {
+    this.#onAbandoned = onAbandoned;
+    this.#patience = patience;
+    this.#room = room;
+  }
+
+  start(): void {
+    this.#sweeping = setInterval(() => this.#sweep(), Math.min(SWEEP, this.#patience));
+  }
+
+  stop(): void {
+    clearInterval(this.#sweeping);
+  }
+
+  /** Answers that have not left. */
+  get count(): number {
+    return this.#underWay.size;
+  }
+
+  /** What those hold that were given. Bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A request has come: its answer is known from here on. */
+  begin(res: ServerResponse): void {
+    this.#underWay.set(res, performance.now());
+    res.once('close', () => this.#forget(res));
+  }
+
+  /** An answer of so many bytes has been given, and nothing will follow it. */
+  given(res: ServerResponse, bytes: number, holder: string): void {
+    if ((bytes <= SMALL && res.writableLength === 0) || !this.#underWay.has(res)) return;
+    this.#waiting.set(res, { bytes, holder });
+    this.#bytes += bytes;
+    while (this.#bytes > this.#room) {
+      const victim = this.#oldestOfLargest();
+      if (!victim) return;
+      this.#abandon(victim, 'room');
+    }
+  }
+
+  #oldestOfLargest(): ServerResponse | undefined {
+    const held = new Map<string, number>();
+    let largest: string | undefined;
+    for (const { bytes, holder } of this.#waiting.values()) {
+      const sum = (held.get(holder) ?? 0) + bytes;
+      held.set(holder, sum);
+      if (largest === undefined || sum > (held.get(largest) ?? 0)) largest = holder;
+    }
+    for (const [res, { holder }] of this.#waiting) if (holder === largest) return res;
+    return undefined;
+  }
+
+  #sweep(): void {
+    const before = performance.now() - this.#patience;
+    for (const [res, began] of this.#underWay) {
+      if (res.req.socket.destroyed) this.#forget(res);
+      else if (began < before && !isStream(res)) this.#abandon(res, 'time');
+    }
+  }
+
+  #abandon(res: ServerResponse, reason: 'time' | 'room'): void {
+    this.#forget(res);
+    if (res.req.socket.destroyed) return;
+    this.#onAbandoned(reason);
+    // Not the answer's own: one that stands behind others has none yet.
+    res.req.socket.destroy();
+  }
+
+  #forget(res: ServerResponse): void {
+    this.#underWay.delete(res);
+    const waiting = this.#waiting.get(res);
+    if (!waiting) return;
+    this.#waiting.delete(res);
+    this.#bytes -= waiting.bytes;
+  }
+}
+
+function isStream(res: ServerResponse): boolean {
+  return String(res.getHeader('Content-Type')).startsWith('text/event-stream');
+}
