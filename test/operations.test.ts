@@ -219,6 +219,30 @@ describe('with rate limits', () => {
   });
 });
 
+describe('with a rate limit of new names', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld({ RATE_LIMITS: 'on' });
+  });
+  after(() => world.close());
+
+  it('refuses the eleventh in an hour, and counts none that stays', async () => {
+    const ada = await world.user();
+    const rename = (username: string) => ada.patch('/users/me', { username });
+    for (let n = 0; n < 12; n += 1) expect((await rename(ada.username)).status).to.equal(200);
+    for (let n = 0; n < 10; n += 1) {
+      const { status, headers } = await rename(`name-${n}`);
+      expect(status).to.equal(200);
+      expect(headers.get('ratelimit-policy')).to.equal('"rename";q=10;w=3600');
+    }
+    const refused = await rename('name-10');
+    expectProblem(refused, 429, 'too_many_requests');
+    expect(Number(refused.headers.get('retry-after'))).to.be.within(3000, 3600);
+    expect((await rename('name-9')).status).to.equal(200);
+    expect((await (await world.user()).patch('/users/me', { username: 'name-10' })).status).to.equal(200);
+  });
+});
+
 describe('behind a proxy that is trusted', () => {
   let world: World;
   before(async () => {

@@ -137,6 +137,41 @@ describe('accounts', () => {
       expect(hidden.body.owner.username).to.equal(name);
     });
 
+    it('tells of thousands of posts in order, each as it is shown, and brings none of them into the node', async () => {
+      await writePost(ada, { title: 'tab\t "quoted" \\ \u0001 \u2028 \u{1F426} </script>', content: '' });
+      const plain = await writePost(ada);
+      await ada.put(`/posts/${plain.id}/vote`);
+      await execute(
+        world,
+        `with written as (
+           insert into posts (owner_id, title, content, created_at, updated_at)
+           select $1, 'post ' || n, repeat(chr(1), 10000), now() - n * interval '1.000123 s', now() - n * interval '77 us'
+           from generate_series(1, 3000) n returning id
+         ) insert into post_tallies (post_id, hot) select id, 0 from written`,
+        [ada.id],
+      );
+      const before = await headOf(world);
+      const answer = await ada.patch('/users/me', { username: `m${ada.username}` });
+      expect(answer.status).to.equal(200);
+      await headOf(world);
+      const told = await rows<{ post_id: number; data: { id: number } }>(
+        world,
+        `select post_id, data from events where seq > $1 and (seq - $1 <= 20 or seq - $1 > 2990) order by seq`,
+        [before],
+      );
+      expect(await headOf(world)).to.equal(before + 3002);
+      expect(told).to.have.lengthOf(32);
+      expect(told.map(({ post_id }) => post_id)).to.deep.equal(
+        told.map(({ post_id }) => post_id).sort((a, b) => a - b),
+      );
+      for (const { post_id, data } of told) {
+        const { voted: _voted, ...shown } = (await ada.get<PostAnswer>(`/posts/${post_id}`)).body;
+        expect(data).to.deep.equal(shown);
+        // To the byte, and in the same order.
+        expect(JSON.stringify(data)).to.equal(JSON.stringify(shown));
+      }
+    });
+
     it('tells nobody of a name that stays', async () => {
       await writePost(ada);
       const names = await namesOfEvents(world, () => ada.patch('/users/me', { username: ada.username }));

@@ -5,7 +5,10 @@ import { addressKey } from './address-key.ts';
 import { Counter, type SharedCounts } from './counter.ts';
 
 /** What a route counts against. */
-export type RateLimit = 'login' | 'signup' | 'write' | 'read';
+export type RateLimit = 'login' | 'signup' | 'write' | 'read' | 'rename';
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
 
 /** Counts requests: a user's wherever they come from, others' by address. */
 export class RateLimits {
@@ -14,13 +17,15 @@ export class RateLimits {
 
   constructor(counts: SharedCounts, onRefused: (name: RateLimit) => void) {
     this.#onRefused = onRefused;
-    const perMinute = (name: RateLimit, points: number) =>
-      new Counter(name, { points, duration: 60 }, counts);
+    const limit = (name: RateLimit, points: number, duration: number) =>
+      new Counter(name, { points, duration }, counts);
     this.#counters = {
-      login: perMinute('login', 60),
-      signup: perMinute('signup', 60),
-      write: perMinute('write', 600),
-      read: perMinute('read', 6000),
+      login: limit('login', 60, MINUTE),
+      signup: limit('signup', 60, MINUTE),
+      write: limit('write', 600, MINUTE),
+      read: limit('read', 6000, MINUTE),
+      // Each is an event of every post that the user has.
+      rename: limit('rename', 10, HOUR),
     };
   }
 

@@ -2,8 +2,9 @@ import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
 import type { FeedEventName, FeedEvents } from '../events.ts';
 
 /**
- * The door to the outbox; the function `create_posts` of the database has its own, and `announce` is called for it. The transaction is a required argument: an event written outside one could announce a row
- * that never existed. It must be the last statement of its transaction: the outbox id is drawn while every row that the
+ * The door to the outbox; what is written where the posts are, in the database (its function `create_posts`, and a user's new
+ * name), has its own, and calls `announce`. The transaction is a required argument: an event written outside one could
+ * announce a row that never existed. It must be the last statement of its transaction: the outbox id is drawn while every row that the
  * event tells of is locked, so two events of one post are numbered in the order of their writes.
  */
 export async function append<N extends FeedEventName>(

@@ -6,8 +6,7 @@ import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import { appendAll } from '../outbox/append.ts';
-import { presentPost } from '../posts/present.ts';
-import { lockFootprint, removeFootprint, renamePosts } from './footprint.ts';
+import { lockFootprint, removeFootprint, renamePosts, tellOfPosts } from './footprint.ts';
 import { type OwnUser, presentOwnUser } from './present.ts';
 
 export interface SignUp {
@@ -81,7 +80,10 @@ export async function editUser(
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
       }
-      if (renamed) await appendAll(tx, 'post:updated', (await renamePosts(tx, user.id)).map(presentPost));
+      if (renamed) {
+        await renamePosts(tx, user.id);
+        await tellOfPosts(tx, user.id);
+      }
       return presentOwnUser(user);
     });
   } catch (error) {

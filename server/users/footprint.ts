@@ -1,7 +1,7 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import type { Tally } from '../events.ts';
-import type { PostRow } from '../posts/present.ts';
+import { announce } from '../outbox/append.ts';
 
 /**
  * What a user has left in other tables. Statements over whole sets: a user may have thousands of posts and votes.
@@ -13,21 +13,44 @@ async function rows<T extends object>(tx: Transaction, sql: string, userId: numb
   return User.sequelize.query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind: [userId] });
 }
 
-/** Gives the user's posts a new version under the owner's new name. Returns the published ones as they now are. */
-export function renamePosts(tx: Transaction, userId: number): Promise<PostRow[]> {
-  return rows<PostRow>(
+/** Gives the user's published posts a new version, since their owner has a new name. */
+export async function renamePosts(tx: Transaction, userId: number): Promise<void> {
+  await rows(
     tx,
     `with locked as (
        select id from posts where owner_id = $1 and published order by id for update
-     ), renamed as (
-       update posts p set version = p.version + 1 from locked where p.id = locked.id returning p.*
      )
-     select r.id, r.title, r.content, r.published, r.created_at, r.updated_at, r.version, r.owner_id,
-            u.username, t.votes, t.rev
-     from renamed r join users u on u.id = r.owner_id join post_tallies t on t.post_id = r.id
-     order by r.id`,
+     update posts p set version = p.version + 1 from locked where p.id = locked.id`,
     userId,
   );
+}
+
+/**
+ * Tells of each of the user's published posts as it now is, in the order of their ids. The rows are locked by the caller, and
+ * this is the last statement of the transaction, as with `append`; it is made where the posts are, since all of them
+ * together may be longer than any text in JavaScript. The payload is `presentPost`'s.
+ */
+export async function tellOfPosts(tx: Transaction, userId: number): Promise<void> {
+  const moment = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  await rows(
+    tx,
+    `insert into outbox (name, post_id, data)
+     select 'post:updated', p.id, row_to_json(view)
+     from (
+       select p.*, u.username, t.votes, t.rev
+       from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
+       where p.owner_id = $1 and p.published order by p.id
+     ) p
+     cross join lateral (select p.owner_id as id, p.username) owner
+     cross join lateral (
+       select p.id, p.title, p.content, p.published, ${moment('p.created_at')} as created_at,
+              ${moment('p.updated_at')} as updated_at, p.version, p.owner_id, row_to_json(owner) as owner, p.votes, p.rev
+     ) view
+     order by p.id`,
+    userId,
+  );
+  const { sequelize } = User;
+  if (sequelize) tx.afterCommit(() => announce(sequelize));
 }
 
 /** Locks the user's posts, the posts voted on, and the tallies of both. */

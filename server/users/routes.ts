@@ -35,13 +35,19 @@ export const userRoutes = [
     path: '/users/me',
     summary: 'Change your account',
     description:
-      'A new e-mail address or password needs the current password. A new password ends all other sessions.',
+      'A new e-mail address or password needs the current password. A new password ends all other sessions. A new name is told of each of your posts, so you may take ten in an hour.',
     tag: 'Users',
     access: 'user',
     limit: 'login',
     body: schemas.editUser,
     answers: { 200: schemas.ownUser, 401: problem, 403: problem, 409: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, body, req }) => commands.editUser(ctx, user, body, req.ip),
+    handle: async ({ ctx, user, body, req, res }) => {
+      const { username } = body;
+      // What one says again is no change.
+      if (username !== undefined && username !== (await queries.ownView(user)).username)
+        await ctx.countRequest('rename', req, res, user);
+      return commands.editUser(ctx, user, body, req.ip);
+    },
   }),
   route({
     method: 'delete',
