@@ -1,6 +1,7 @@
 import Joi from 'joi';
 import type { FieldError } from '../events.ts';
 import { countedString } from './characters.ts';
+import { sizeUp } from './input-size.ts';
 
 /**
  * A Joi schema is the validation, the JSON Schema and the TypeScript type of one shape. Joi knows the first two by
@@ -135,22 +136,34 @@ export function check<S extends Joi.AnySchema>(
         },
       ],
     };
-  const result = schema.validate(value, {
+  const { rest, faults, good } = sizeUp(schema, value, glances);
+  const tell = ({ path, message, type }: Pick<Joi.ValidationErrorItem, 'path' | 'message' | 'type'>) => ({
+    loc: [place, ...path],
+    msg: message,
+    type,
+  });
+  const errors = faults.map(tell);
+  if (rest === undefined && errors.length > 0) return { errors };
+  const result = schema.validate(rest, {
     abortEarly: false,
     // A body has types of its own; a query and a path are text and must be read as what they mean.
     convert: place === 'query' || place === 'path' || place === 'header',
     messages,
     errors: { wrap: { label: '"' } },
   });
-  if (!result.error) return { value: result.value as Infer<S> };
-  return {
-    errors: result.error.details.map((detail) => ({
-      loc: [place, ...detail.path],
-      msg: detail.message,
-      type: detail.type,
-    })),
-  };
+  if (result.error) errors.push(...result.error.details.map(tell));
+  if (errors.length > 0) return { errors };
+  if (good.length > 0) Object.assign(result.value as object, Object.fromEntries(good));
+  return { value: result.value as Infer<S> };
 }
+
+/** Numbers of posts, five hundred at once: what `id().strict()` says of each, in a thousandth of the time. */
+const glances = new Map([
+  [
+    JSON.stringify(id().strict().describe()),
+    (item: unknown) => Number.isSafeInteger(item) && (item as number) >= 1,
+  ],
+]);
 
 /** `JSON.parse` makes `__proto__` an own key, which Joi's copy of the object would lose: it has to be seen before. */
 function ownProto(value: unknown): boolean {
