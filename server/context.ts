@@ -151,7 +151,12 @@ export async function createService(
     board.report(changed);
     bus.publish('tallies', { epoch: feed.epoch, tallies: changed });
   };
-  const feedReader = new FeedReader(db.sequelize);
+  const countRefused = (limit: RateLimit | 'guess' | 'passwords' | 'search') =>
+    metrics.rateLimited.inc({ limit });
+  const feedReader = new FeedReader(
+    db.sequelize,
+    config.rateLimits ? () => countRefused('search') : undefined,
+  );
   const ballots = new BallotBox(db.sequelize, reportTallies);
 
   const sequencer = new Sequencer(feedPool, log, ({ first, last }) => {
@@ -197,7 +202,6 @@ export async function createService(
       ? connectRedis(config.redisUrls, log, 'limits', LIMITS_TIMEOUT)
       : undefined;
   const counts = new SharedCounts(limitsRedis);
-  const countRefused = (limit: RateLimit | 'guess' | 'passwords') => metrics.rateLimited.inc({ limit });
   const limits = new RateLimits(counts, countRefused);
   const guesses = new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, () =>
     countRefused('guess'),

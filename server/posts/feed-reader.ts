@@ -29,6 +29,9 @@ const MOST = 200;
 /** The same of asks that may take PostgreSQL long: a search of two letters, or a page after a million. */
 const SLOW_ROUNDS = 2;
 const SLOW_MOST = 2;
+/** Of those that are not answered yet: all of them at most, and of one asker. Whoever asks for more would wait for minutes. */
+const SLOW_WAITING = 100;
+const SLOW_PER_VIEWER = 4;
 /** Posts that a quick page passes over at most. */
 const QUICK_SKIP = 1000;
 /** Text that is handed out before the event loop turns: what nobody reads is let go of only then. */
@@ -55,8 +58,15 @@ export class FeedReader {
     round: (asks) => this.#round(asks),
   });
 
-  constructor(sequelize: Sequelize) {
+  /** Slow asks that are not answered yet, by their asker. */
+  readonly #slowOf = new Map<number, number>();
+  #slowWaiting = 0;
+  readonly #onRefused: (() => void) | undefined;
+
+  /** @param onRefused called when one asker's slow asks at once are refused; without it there may be any number */
+  constructor(sequelize: Sequelize, onRefused?: () => void) {
     this.#sequelize = sequelize;
+    this.#onRefused = onRefused;
   }
 
   /** The database is another one: its positions may repeat those of the old one. */
@@ -64,16 +74,52 @@ export class FeedReader {
     this.#kept.forget();
   }
 
-  /** @throws {AppError} 422 for a cursor of another list */
-  read(viewer: number, list: ListPosts): Promise<FeedAnswer> {
+  /**
+   * @throws {AppError} 422 for a cursor of another list; for a search or a far page 429 if the asker waits for several
+   * already, 503 if too many do
+   */
+  async read(viewer: number, list: ListPosts): Promise<FeedAnswer> {
     const cursor = cursorOf(list);
     if (cursor === 'invalid') {
       throw new AppError('invalid', 'The cursor is not one of this list.', {
         errors: [{ loc: ['query', 'cursor'], msg: '"cursor" is not one of this list', type: 'any.invalid' }],
       });
     }
-    const asks = list.search !== '' || list.skip > QUICK_SKIP ? this.#slow : this.#quick;
-    return new Promise((resolve, reject) => asks.add({ viewer, list, cursor, resolve, reject }));
+    if (list.search === '' && list.skip <= QUICK_SKIP) {
+      return new Promise((resolve, reject) => this.#quick.add({ viewer, list, cursor, resolve, reject }));
+    }
+    this.#enterSlow(viewer);
+    try {
+      return await new Promise((resolve, reject) =>
+        this.#slow.add({ viewer, list, cursor, resolve, reject }),
+      );
+    } finally {
+      this.#leaveSlow(viewer);
+    }
+  }
+
+  #enterSlow(viewer: number): void {
+    const own = this.#slowOf.get(viewer) ?? 0;
+    if (own >= SLOW_PER_VIEWER && this.#onRefused) {
+      this.#onRefused();
+      throw new AppError('too_many_requests', 'Too many searches at once. Wait for the others.', {
+        headers: { 'Retry-After': '1' },
+      });
+    }
+    if (this.#slowWaiting >= SLOW_WAITING) {
+      throw new AppError('unavailable', 'Too many searches are waiting. Try again.', {
+        headers: { 'Retry-After': '5' },
+      });
+    }
+    this.#slowOf.set(viewer, own + 1);
+    this.#slowWaiting += 1;
+  }
+
+  #leaveSlow(viewer: number): void {
+    const own = this.#slowOf.get(viewer) ?? 0;
+    if (own > 1) this.#slowOf.set(viewer, own - 1);
+    else this.#slowOf.delete(viewer);
+    this.#slowWaiting -= 1;
   }
 
   async #round(asks: readonly Ask[]): Promise<void> {

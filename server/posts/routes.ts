@@ -20,12 +20,12 @@ export const postRoutes = [
     path: '/posts',
     summary: 'A page of the feed',
     description:
-      'Published posts and your own drafts, newest first, by votes or by rank. To follow on without a hole, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`.',
+      'Published posts and your own drafts, newest first, by votes or by rank. To follow on without a hole, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`. Of searches, and of pages beyond the thousandth post, one user may have four at once.',
     tag: 'Posts',
     access: 'user',
     limit: 'read',
     query: schemas.listPosts,
-    answers: { 200: schemas.posts, 401: problem, 422: problem },
+    answers: { 200: schemas.posts, 401: problem, 422: problem, 429: problem },
     answerHeaders: {
       Link: 'RFC 8288: `rel="next"` is the next page, by a cursor that new posts do not shift',
       'X-Feed-Seq': 'The position in the event stream that this page reflects',

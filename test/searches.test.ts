@@ -1,0 +1,73 @@
+import { expect } from 'chai';
+import { writePost } from './support/posts.ts';
+import { expectProblem } from './support/problems.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+describe('searches that take long', function () {
+  this.timeout(60_000);
+  let world: World;
+  let ada: TestUser;
+  before(async () => {
+    world = await createWorld({ RATE_LIMITS: 'on' });
+    ada = await world.user();
+    await writePost(ada, { title: 'needle' });
+  });
+  after(() => world.close());
+
+  /** Whatever reads posts while `work` runs waits for its end. */
+  async function slowly<T>(work: () => Promise<T>): Promise<T> {
+    const client = await world.pool.connect();
+    try {
+      await client.query('begin; lock table posts in access exclusive mode');
+      return await work();
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  }
+
+  const search = (user: TestUser, n: number) => user.get<unknown[]>(`/posts?search=needl&limit=${1 + n}`);
+
+  it('are four of one user at once, and then those of others are still answered', async () => {
+    const bob = await world.user();
+    const [own, other] = await slowly(async () => {
+      const first = [0, 1, 2, 3].map((n) => search(ada, n));
+      await until('the fifth to be refused', async () => {
+        const answer = await ada.get('/posts?skip=1001');
+        if (answer.status !== 429) return false;
+        expectProblem(answer, 429, 'too_many_requests');
+        expect(answer.headers.get('retry-after')).to.equal('1');
+        return true;
+      });
+      return [first, search(bob, 1)] as const;
+    });
+    for (const answer of [...(await Promise.all(own)), await other]) {
+      expect(answer.status).to.equal(200);
+      expect(answer.body).to.have.lengthOf(1);
+    }
+    expect((await search(ada, 1)).status, 'when they are done').to.equal(200);
+    const { body } = await world.anonymous.get<string>('/metrics');
+    expect(body).to.match(/^tidings_rate_limited_total\{limit="search"\} \d+$/m);
+  });
+
+  it('are a hundred of all together, and the next is told to come back', async () => {
+    const users: TestUser[] = [];
+    for (let n = 0; n < 26; n += 1) users.push(await world.user());
+    const answers = await slowly(async () => {
+      const asked = users.flatMap((user) => [0, 1, 2, 3].map((n) => search(user, n)));
+      let answered = 0;
+      for (const answer of asked) void answer.then(() => (answered += 1));
+      await until('four to be refused', () => answered === 4);
+      return asked;
+    });
+    const all = await Promise.all(answers);
+    const refused = all.filter(({ status }) => status !== 200);
+    expect(refused).to.have.lengthOf(4);
+    for (const answer of refused) {
+      expectProblem(answer, 503, 'unavailable');
+      expect(answer.headers.get('retry-after')).to.equal('5');
+    }
+    expect((await search(ada, 1)).status).to.equal(200);
+  });
+});
