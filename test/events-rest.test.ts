@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { randomUUID } from 'node:crypto';
+import jwt from 'jsonwebtoken';
 import type { FeedEvent } from '../server/events.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { EventStream } from './support/event-stream.ts';
@@ -8,7 +9,9 @@ import { expectProblem, faultsOf } from './support/problems.ts';
 import { rawBytes } from './support/raw-request.ts';
 import { execute, headOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+import { Api, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+const SECRET = 'a secret of a test that is long enough';
 
 interface Page {
   epoch: string;
@@ -22,13 +25,21 @@ describe('events without Socket.IO', () => {
   let bob: TestUser;
   let epoch: string;
   before(async () => {
-    world = await createWorld();
+    world = await createWorld({ JWT_SECRET: SECRET });
     ada = await world.user();
     bob = await world.user();
     await writePost(ada);
     epoch = (await bob.get('/posts')).headers.get('x-feed-epoch') ?? '';
   });
   after(() => world.close());
+
+  /** Somebody with a token of the same session that ends at this moment, a full second. */
+  const withEnd = (user: TestUser, expiresAt: number) =>
+    new Api(
+      world.url,
+      jwt.sign({ ...(jwt.decode(user.token) as object), exp: Math.floor(expiresAt / 1000) }, SECRET),
+    );
+  const soon = () => Math.floor(Date.now() / 1000) * 1000 + 2000;
 
   describe('GET /events', () => {
     it('goes on from where a list stood, in order and without a hole, in pages', async () => {
@@ -115,6 +126,18 @@ describe('events without Socket.IO', () => {
       for (const answer of await Promise.all(answers)) expectProblem(answer, 401, 'unauthorized');
       expect(Date.now() - began).to.be.below(5000);
       expect(world.ctx.connections.countOf(leaving.id)).to.equal(0);
+    });
+
+    it('ends the wait with its token, within a second after that has expired', async () => {
+      const head = await headOf(world);
+      const reader = await world.user();
+      const expiresAt = soon();
+      const answer = withEnd(reader, expiresAt).get<Page>(`/events?after=${head}&wait=20`);
+      await until('it to wait', () => world.ctx.connections.countOf(reader.id) === 1);
+      expect(expectProblem(await answer, 401, 'unauthorized').detail).to.contain('expired');
+      // The node is to blame for a second at most; a busy machine for a little more.
+      expect(Date.now() - expiresAt).to.be.within(0, 1500);
+      expect(world.ctx.connections.countOf(reader.id)).to.equal(0);
     });
 
     it('answers with no events when the wait is over', async () => {
@@ -243,6 +266,22 @@ describe('events without Socket.IO', () => {
       const post = await writePost(ada);
       expect(JSON.parse((await stays.take(1))[0]!.data)).to.include({ id: post.id });
       expectProblem(await leaving.get('/events/stream'), 401);
+    });
+
+    it('says that its token ends soon, and ends within a second after it has', async () => {
+      const reader = await world.user();
+      const expiresAt = soon();
+      const stream = await EventStream.open(withEnd(reader, expiresAt));
+      open.push(stream);
+      const [expiring, closed] = await stream.take(2);
+      expect(Date.now() - expiresAt).to.be.within(0, 1500);
+      expect(expiring?.event).to.equal('session:expiring');
+      expect(JSON.parse(expiring!.data)).to.deep.equal({ expires_at: new Date(expiresAt).toISOString() });
+      expect(closed?.event).to.equal('session:closed');
+      expect(JSON.parse(closed!.data)).to.include({ code: 'expired' });
+      await writePost(ada);
+      await stream.ended();
+      expect(world.ctx.connections.countOf(reader.id)).to.equal(0);
     });
 
     it('ends with its user', async () => {

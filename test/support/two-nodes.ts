@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { NodeProcess } from './node-process.ts';
 import { createDatabase } from './postgres.ts';
 import { freePort } from '../../server/database/embedded/postmaster.ts';
-import { sharedRedis } from './redis.ts';
+import { sharedRedis, type TestRedis } from './redis.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 /** Two nodes of one service as processes of their own, on one database and one Redis. */
@@ -23,9 +23,13 @@ export interface TwoNodes {
 
 const SECRET = 'a secret of the two nodes that is long enough to sign with';
 
-export async function startTwoNodes(): Promise<TwoNodes> {
+/** @param options the Redis of theirs, if the test has plans for it, and what differs in their environment */
+export async function startTwoNodes({
+  redis: own,
+  env: theirs = {},
+}: { redis?: TestRedis; env?: Record<string, string> } = {}): Promise<TwoNodes> {
   const database = await createDatabase();
-  const redis = await sharedRedis();
+  const redis = own ?? (await sharedRedis());
   const dataDir = await mkdtemp(join(tmpdir(), 'tidings-nodes-'));
   const nodes: NodeProcess[] = [];
   const proxies: TcpProxy[] = [];
@@ -42,6 +46,7 @@ export async function startTwoNodes(): Promise<TwoNodes> {
         BCRYPT_COST: '4',
         RATE_LIMITS: 'off',
         LOG_LEVEL: 'warn',
+        ...theirs,
         ...env,
       },
     });

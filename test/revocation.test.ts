@@ -1,0 +1,98 @@
+import { expect } from 'chai';
+import { EventStream } from './support/event-stream.ts';
+import { expectProblem } from './support/problems.ts';
+import { endRawClients, RawClient } from './support/raw-client.ts';
+import { startRedis } from './support/redis.ts';
+import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
+import { until } from './support/waiting.ts';
+import { Api, logIn, PASSWORD, signUp, type TestUser } from './support/world.ts';
+
+/** A second is what is promised; a busy machine may have another. Milliseconds. */
+const ENDED_WITHIN = 2000;
+
+describe('a session that is ended at one node, with Redis dead, at another', function () {
+  this.timeout(60_000);
+  let nodes: TwoNodes;
+  let bystander: TestUser;
+  const streams: EventStream[] = [];
+
+  before(async () => {
+    const redis = await startRedis();
+    nodes = await startTwoNodes({ redis });
+    bystander = await signUp(nodes.second.url);
+    await redis.kill();
+    for (const { url } of [nodes.first, nodes.second])
+      await until('the node to miss its Redis', async () => {
+        const { body } = await new Api(url).get<{ parts: Record<string, { status: string }> }>('/readyz');
+        return body.parts.redis?.status !== 'ok';
+      });
+  });
+  afterEach(() => {
+    endRawClients();
+    for (const stream of streams.splice(0)) stream.close();
+  });
+  after(async () => {
+    await nodes.stop();
+    expect([...nodes.first.misconduct, ...nodes.second.misconduct]).to.deep.equal([]);
+  });
+
+  /** Everything of one session that lasts, at the other node, which remembers the session: it has just read for it. */
+  async function presence(token: string) {
+    const api = new Api(nodes.second.url, token);
+    const head = (await api.get<{ head: number }>('/events')).body.head;
+    const poll = api.get<object>(`/events?after=${head}&wait=20`);
+    const stream = await EventStream.open(api);
+    streams.push(stream);
+    const client = await RawClient.join(nodes.second.url, { token });
+    for (let reads = 0; reads < 3; reads += 1) expect((await api.get('/posts')).status).to.equal(200);
+    return { api, poll, stream, client };
+  }
+
+  const newPassword = { password: 'another horse battery', current_password: PASSWORD };
+  const endings: Record<string, (session: TestUser, other: TestUser) => Promise<unknown>> = {
+    'a logout': (session) => session.post('/logout'),
+    'a logout everywhere': (_session, other) => other.post('/logout/all'),
+    'a new password': (_session, other) => other.patch('/users/me', newPassword),
+    'the deletion of the account': (_session, other) => other.delete('/users/me', { password: PASSWORD }),
+    'the second use of a refresh token': async (session) => {
+      for (const status of [200, 401]) {
+        const answer = await session.post('/refresh', { refresh_token: session.refreshToken });
+        expect(answer.status).to.equal(status);
+      }
+    },
+  };
+
+  for (const [what, end] of Object.entries(endings))
+    it(`writes no more at once, and in two seconds neither reads nor hears, after ${what}`, async () => {
+      const session = await signUp(nodes.first.url);
+      const other = await logIn(nodes.first.url, session);
+      const { api, poll, stream, client } = await presence(session.token);
+      const stays = await presence(bystander.token);
+
+      await end(session, other);
+      const acted = Date.now();
+      expectProblem(await api.post<object>('/posts', { title: 'too late', content: '' }), 401);
+
+      const [refused] = await Promise.all([
+        poll,
+        until('reads to be refused', async () => (await api.get('/posts')).status === 401),
+        until('the socket to be ended', () => client.heard('session:closed').length > 0 && client.closed),
+        stream.take(1).then(async ([closed]) => {
+          expect(closed?.event).to.equal('session:closed');
+          expect(JSON.parse(closed!.data)).to.include({ code: 'revoked' });
+          await stream.ended();
+        }),
+      ]);
+      expect(Date.now() - acted).to.be.below(ENDED_WITHIN);
+      expectProblem(refused, 401, 'unauthorized');
+      expect(client.heard('session:closed')[0]?.[0]).to.include({ code: 'revoked' });
+      expect(client.events.at(-1)?.name).to.equal('session:closed');
+
+      // Nobody else is meant, and what is written now is for them alone.
+      expect((await stays.api.post('/posts', { title: 'not I', content: '' })).status).to.equal(201);
+      expect((await stays.poll).status).to.equal(200);
+      await until('the bystander’s socket to hear', () => stays.client.seqs().length > 0);
+      expect((await stays.stream.take(1))[0]?.event).to.equal('post:created');
+      expect(client.seqs()).to.be.empty;
+    });
+});
