@@ -234,28 +234,41 @@ describe('the work of a login', () => {
 });
 
 describe('the time of a refused login', () => {
+  const TRIES = 200;
   let world: World;
   before(async () => {
-    world = await createWorld({ BCRYPT_COST: '10' });
+    // Cheap enough for so many tries, and yet nine tenths of an answer's time.
+    world = await createWorld({ BCRYPT_COST: '8' });
   });
   after(() => world.close());
 
-  it('is the same whether the user exists or not', async function () {
-    this.timeout(60_000);
-    const ada = await world.user();
-    const took = async (email: string) => {
-      const began = process.hrtime.bigint();
-      expectProblem(await world.anonymous.post('/login', { email, password: 'not this one' }), 403);
-      return Number(process.hrtime.bigint() - began);
+  /** The median of an unknown user’s answers by that of a wrong password’s. */
+  async function ratio(email: string): Promise<number> {
+    const took: Record<'unknown' | 'wrong', number[]> = { unknown: [], wrong: [] };
+    const refused = async (kind: keyof typeof took, address: string) => {
+      const began = performance.now();
+      expectProblem(await login(address), 403, 'invalid_credentials');
+      took[kind].push(performance.now() - began);
     };
-    const known: number[] = [];
-    const unknown: number[] = [];
-    for (let round = 0; round < 9; round += 1) {
-      known.push(await took(ada.email));
-      unknown.push(await took(`nobody${round}@example.org`));
+    const login = (address: string) =>
+      world.anonymous.post('/login', { email: address, password: 'not this one' });
+    // In turns, so that whatever else the machine does meets both; and each is as often the first.
+    for (let turn = 0; turn < TRIES; turn += 1) {
+      const unknown = () => refused('unknown', `nobody${turn}@example.org`);
+      const wrong = () => refused('wrong', email);
+      for (const attempt of turn % 2 ? [unknown, wrong] : [wrong, unknown]) await attempt();
     }
-    const median = (times: number[]) => times.sort((a, b) => a - b)[4]!;
-    // Without a hash to compare against, an unknown user would be refused ten times as fast.
-    expect(median(unknown) / median(known)).to.be.within(0.3, 3);
+    const median = (times: number[]) => times.sort((a, b) => a - b)[times.length / 2]!;
+    return median(took.unknown) / median(took.wrong);
+  }
+
+  it('is the same whether the user exists or not', async function () {
+    this.timeout(120_000);
+    const ada = await world.user();
+    const same = (value: number) => value > 0.9 && value < 1.1;
+    let measured = await ratio(ada.email);
+    // A machine that is busy in bursts may spoil one measurement; what the service gives away it gives away in both.
+    if (!same(measured)) measured = await ratio(ada.email);
+    expect(measured).to.satisfy(same);
   });
 });
