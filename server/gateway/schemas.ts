@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import { count, id, listOf, object, oneOf, optional, withDefault } from '../http/schema.ts';
+import { count, id, listOf, object, oneOf, optional, uuid, withDefault } from '../http/schema.ts';
 import { MAX_ITEMS } from './bounds.ts';
 
 /** Characters of an access token. */
@@ -9,7 +9,7 @@ export const MAX_TOKEN = 4096;
 export const handshakeAuth = object({
   token: Joi.string().max(MAX_TOKEN).description('An access token'),
   after: optional(count().strict().description('The last seq that you have seen; without it, from now')),
-  epoch: optional(Joi.string().guid().description('The numbering that `after` belongs to')),
+  epoch: optional(uuid().description('The numbering that `after` belongs to')),
   tallies: withDefault(oneOf('all', 'tracked', 'none').description('Whose votes to hear of'), 'all'),
   feed: withDefault(oneOf('live', 'count', 'off').description('How to follow the feed'), 'live'),
 }).id('HandshakeAuth');

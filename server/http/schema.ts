@@ -108,6 +108,11 @@ export function timestamp(): Joi.StringSchema {
   return Joi.string().isoDate();
 }
 
+/** A UUID as the documents mean it. Joi by itself would take one in braces or without hyphens as well. */
+export function uuid(): Joi.StringSchema {
+  return Joi.string().guid({ separator: '-', wrapper: false });
+}
+
 // Compiled once: Joi would compile a text anew for each input. Its typings know texts alone.
 const compiled = (text: string): object => Joi.x(text) as object;
 const messages = {

@@ -7,15 +7,14 @@ import {
   oneOf,
   optional,
   timestamp,
+  uuid,
   wholeNumber,
   withDefault,
 } from '../http/schema.ts';
 import { postView } from '../posts/schemas.ts';
 import { feedEventNames } from '../events.ts';
 
-const epoch = Joi.string()
-  .guid()
-  .description('The numbering that `after` belongs to, from an earlier answer');
+const epoch = uuid().description('The numbering that `after` belongs to, from an earlier answer');
 
 export const readEvents = object({
   after: optional(count().description('The last seq that you have seen; without it, from now on')),

@@ -1,0 +1,250 @@
+import { expect } from 'chai';
+import fc, { type Arbitrary } from 'fast-check';
+import type Joi from 'joi';
+import { routes } from '../server/app.ts';
+import type { FieldError } from '../server/events.ts';
+import { requests } from '../server/gateway/requests.ts';
+import { handshakeAuth } from '../server/gateway/schemas.ts';
+import { openApiDocument } from '../server/http/openapi.ts';
+import { check, type InputPlace } from '../server/http/schema.ts';
+import { compileAt, schemaValidator } from './support/documented-answers.ts';
+import { payloadFault } from './support/frames.ts';
+
+/** What comes in from outside, and where the documents tell of it. */
+interface Input {
+  schema: Joi.AnySchema;
+  place: InputPlace;
+  /** What the document does not let through of a value that the schema has let through. */
+  undocumented: (value: unknown) => string | undefined;
+}
+
+const document = openApiDocument(routes, '0.0.0');
+const ajv = schemaValidator(document);
+
+/** Each parameter of a route has a schema of its own in the document. */
+function undocumentedParameters(method: string, path: string, place: string) {
+  const template = path.replaceAll(/:(\w+)/g, '{$1}');
+  const told = document.paths[template]?.[method]?.parameters ?? [];
+  const validators = new Map(
+    told.flatMap((parameter, at) =>
+      'name' in parameter && parameter.in === place
+        ? [
+            [
+              parameter.name,
+              compileAt(ajv, 'paths', template, method, 'parameters', String(at), 'schema'),
+            ] as const,
+          ]
+        : [],
+    ),
+  );
+  return (value: unknown): string | undefined => {
+    for (const [name, one] of Object.entries(value as object)) {
+      const validate = validators.get(name);
+      if (!validate) return `${name} is not in the document`;
+      if (!validate(one)) return `${name}: ${ajv.errorsText(validate.errors)}`;
+    }
+    return undefined;
+  };
+}
+
+const inputs: Record<string, Input> = {};
+for (const { method, path, params, query, headers, body } of routes) {
+  const name = `${method} ${path}`;
+  if (params)
+    inputs[`the path of ${name}`] = {
+      schema: params,
+      place: 'path',
+      undocumented: undocumentedParameters(method, path, 'path'),
+    };
+  if (query)
+    inputs[`the query of ${name}`] = {
+      schema: query,
+      place: 'query',
+      undocumented: undocumentedParameters(method, path, 'query'),
+    };
+  for (const [header, { schema }] of Object.entries(headers ?? {})) {
+    const undocumented = undocumentedParameters(method, path, 'header');
+    inputs[`the header ${header} of ${name}`] = {
+      schema,
+      place: 'header',
+      undocumented: (value) => undocumented({ [header]: value }),
+    };
+  }
+  if (body) {
+    const template = path.replaceAll(/:(\w+)/g, '{$1}');
+    const media = ['requestBody', 'content', 'application/json', 'schema'];
+    const validate = compileAt(ajv, 'paths', template, method, ...media);
+    inputs[`the body of ${name}`] = {
+      schema: body,
+      place: 'body',
+      undocumented: (value) => (validate(value) ? undefined : ajv.errorsText(validate.errors)),
+    };
+  }
+}
+for (const [name, { schema }] of Object.entries(requests))
+  inputs[`the message ${name}`] = {
+    schema,
+    place: 'payload',
+    undocumented: (value) =>
+      payloadFault(
+        name.replace(/:(.)/, (_, letter: string) => letter.toUpperCase()),
+        [value],
+      ),
+  };
+inputs['the auth of the handshake'] = {
+  schema: handshakeAuth,
+  place: 'auth',
+  undocumented: (value) => payloadFault('connect', value),
+};
+
+/** What each field is meant to hold, or nearly. */
+const whole = fc.oneof(fc.nat(600), fc.integer({ min: -2, max: 2 }), fc.maxSafeInteger());
+const numberText = fc.oneof(
+  whole.map(String),
+  fc.constantFrom('1e1', '1.0', ' 1', '+1', '0x1', '01', '1_0', '', 'Infinity', 'NaN', '-0', '30.5', '1e400'),
+);
+const number = fc.oneof(whole, numberText, fc.double());
+const uuid = fc
+  .uuid()
+  .chain((id) => fc.constantFrom(id, id.toUpperCase(), id.replaceAll('-', ''), `{${id}}`, `${id}\n`));
+const word = (...words: string[]) => fc.constantFrom(...words, words[0]!.toUpperCase(), '');
+const anyText = fc.oneof(
+  fc.string({ maxLength: 30 }),
+  fc.string({ unit: 'binary', maxLength: 300 }),
+  fc.nat(11_000).map((length) => 'é'.repeat(length)),
+  fc.constantFrom('\0', '\ud800', '\u202e', ' '),
+);
+const flag = fc.oneof(fc.boolean(), fc.constantFrom('true', 'false', 'TRUE', '1', 'yes'));
+const fields: Record<string, Arbitrary<unknown>> = {
+  id: number,
+  owner_id: number,
+  limit: number,
+  skip: number,
+  after: number,
+  wait: number,
+  post_id: number,
+  dir: fc.oneof(fc.constantFrom(0, 1), number),
+  post_ids: fc.array(fc.oneof(whole, number), { maxLength: 10 }),
+  epoch: uuid,
+  search: anyText,
+  cursor: anyText,
+  sort: word('new', 'top', 'hot'),
+  published: flag,
+  title: anyText,
+  content: anyText,
+  mode: word('live', 'count', 'off'),
+  feed: word('live', 'count', 'off'),
+  tallies: word('all', 'tracked', 'none'),
+  token: anyText,
+  refresh_token: anyText,
+  email: fc.oneof(fc.emailAddress(), anyText),
+  username: fc.oneof(fc.stringMatching(/^[A-Za-z0-9_.-]{2,31}$/), anyText),
+  password: anyText,
+  current_password: anyText,
+  grant_type: word('password'),
+  scope: anyText,
+  client_id: anyText,
+  client_secret: anyText,
+};
+const headerTexts = fc.oneof(
+  fc.string({ maxLength: 40 }),
+  fc.tuple(fc.uuid(), fc.nat()).map(([id, seq]) => `${id}:${seq}`),
+  fc.nat().map(String),
+  fc.nat().map((version) => `"${version}"`),
+  fc.constantFrom('*', 'W/"1"', '"1", "2"', 'x'.repeat(256)),
+);
+
+const keysOf = (schema: Joi.AnySchema) =>
+  Object.keys((schema.describe() as { keys?: Record<string, unknown> }).keys ?? {});
+
+/** Whatever a parser may make of what is sent, and some of what none would. */
+const anything = fc.anything({
+  maxDepth: 3,
+  withBigInt: true,
+  withDate: true,
+  withNullPrototype: true,
+  withObjectString: true,
+  withSparseArray: true,
+  stringUnit: 'binary',
+});
+
+/** Some of a schema's own keys with values that they might have, perhaps with one that is odd and one that is unknown. */
+function nearly(schema: Joi.AnySchema): Arbitrary<unknown> {
+  const keys = keysOf(schema);
+  if (keys.length === 0) return headerTexts;
+  const shape = Object.fromEntries(keys.map((key) => [key, fields[key]!]));
+  const meant = fc.record(shape, { requiredKeys: [] });
+  // A key without a value is none to Joi, and no parser makes one.
+  const odd = fc.tuple(
+    fc.constantFrom(...keys),
+    anything.filter((value) => value !== undefined),
+  );
+  const unknown = fc.tuple(fc.oneof(fc.string(), fc.constantFrom('__proto__', 'constructor')), anything);
+  return fc.oneof(
+    { weight: 4, arbitrary: meant },
+    { weight: 2, arbitrary: fc.record(shape) },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(meant, odd).map(([input, [key, value]]) => ({ ...input, [key]: value })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(meant, unknown)
+        .map(([input, entry]) => Object.fromEntries([...Object.entries(input), entry])),
+    },
+  );
+}
+
+describe('what comes in from outside', () => {
+  it('has a field to try for every key of every schema, and nothing else', () => {
+    const keys = Object.values(inputs).flatMap(({ schema }) => keysOf(schema));
+    expect([...new Set(keys)]).to.have.members(Object.keys(fields));
+    const places = new Set(Object.values(inputs).map(({ place }) => place));
+    expect([...places]).to.have.members(['path', 'query', 'header', 'body', 'payload', 'auth']);
+  });
+
+  for (const [name, { schema, place, undocumented }] of Object.entries(inputs))
+    it(`in ${name} is either clean, and in the documents, or told fault by fault`, () => {
+      let clean = 0;
+      let faulty = 0;
+      fc.assert(
+        fc.property(
+          fc.oneof(
+            { weight: 3, arbitrary: nearly(schema) },
+            { weight: 1, arbitrary: fc.oneof(anything, fc.jsonValue()) },
+          ),
+          (input) => {
+            const { value, errors } = check(schema, place, input) as {
+              value?: unknown;
+              errors?: FieldError[];
+            };
+            if (errors === undefined) {
+              // Joi lets what is absent through; whoever asks for it puts something in its place before.
+              if (input === undefined) return;
+              clean += 1;
+              expect(check(schema, place, value)).to.deep.equal({ value });
+              expect(undocumented(value)).to.equal(undefined);
+              return;
+            }
+            faulty += 1;
+            expect(value).to.equal(undefined);
+            expect(errors).not.to.be.empty;
+            for (const { loc, msg, type, ...rest } of errors) {
+              expect(loc[0]).to.equal(place);
+              for (const step of loc)
+                expect(step).to.satisfy((one: unknown) => /string|number/.test(typeof one));
+              expect(msg).to.be.a('string').and.match(/\S/);
+              expect(type).to.match(/^[a-z]+(\.[a-zA-Z]+)+$/);
+              expect(rest).to.deep.equal({});
+            }
+            // It is told in JSON.
+            expect(JSON.parse(JSON.stringify(errors))).to.deep.equal(errors);
+          },
+        ),
+        { numRuns: 400 },
+      );
+      expect(clean, 'inputs that are let through').to.be.above(0);
+      expect(faulty, 'inputs that are not').to.be.above(0);
+    });
+});
