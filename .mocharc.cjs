@@ -6,7 +6,7 @@ module.exports = {
   extension: ['test.ts'],
   recursive: true,
   // In this order: what fails in a hook keeps the hooks after it from running, and the server is to be stopped.
-  require: ['./test/support/postgres.ts', './test/support/unhandled.ts', './test/support/held-frames.ts'],
+  require: ['postgres', 'unhandled', 'held-frames', 'held-log'].map((name) => `./test/support/${name}.ts`),
   // A run that does not end by itself has leaked a pool, a socket or a timer.
   exit: false,
   timeout: 20_000,

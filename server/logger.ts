@@ -1,10 +1,10 @@
-import { pino, type Logger as PinoLogger } from 'pino';
+import { type DestinationStream, pino, type Logger as PinoLogger } from 'pino';
 
 export type Logger = PinoLogger;
 
-/** JSON lines on standard output. What could carry a secret is cut out by path, whoever logs it. */
-export function createLogger(level: string): Logger {
-  return pino({
+/** JSON lines on standard output, or wherever they are to go. What could carry a secret is cut out by path, whoever logs it. */
+export function createLogger(level: string, destination: DestinationStream = pino.destination(1)): Logger {
+  const options = {
     level,
     base: { pid: process.pid },
     serializers: { err: (error: unknown) => describeError(error) },
@@ -12,7 +12,8 @@ export function createLogger(level: string): Logger {
       paths: ['*.password', '*.current_password', '*.token', '*.access_token', '*.refresh_token'],
       censor: '[secret]',
     },
-  });
+  };
+  return pino(options, destination);
 }
 
 /** Facts that tell what went wrong and hold nobody's data. */

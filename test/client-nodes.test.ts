@@ -32,7 +32,7 @@ describe('the client, with two nodes behind one address', function () {
           JWT_SECRET: secret,
           BCRYPT_COST: '4',
           RATE_LIMITS: 'off',
-          LOG_LEVEL: 'warn',
+          LOG_LEVEL: 'trace',
         },
       });
     nodes = [await node('a'), await node('b')];

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { packageRoot } from '../../server/paths.ts';
+import { heldLog } from './held-log.ts';
 
 export interface NodeProcessOptions {
   /** What it is called in reports. */
@@ -99,6 +100,7 @@ export class NodeProcess {
     this.#ready = new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`${this.name} was not ready in time`)), READY_WITHIN);
       const lines = lineReader((line) => {
+        heldLog.read(line);
         this.#output = (this.#output + line + '\n').slice(-KEPT);
         const url = READY.exec(line)?.[1];
         if (url !== undefined) {
@@ -190,7 +192,8 @@ export class NodeProcess {
   }
 }
 
-function lineReader(onLine: (line: string) => void): (chunk: Buffer) => void {
+/** Tells each whole line, of either stream on its own. */
+export function lineReader(onLine: (line: string) => void): (chunk: Buffer) => void {
   let rest = '';
   return (chunk) => {
     const lines = (rest + chunk.toString()).split('\n');

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { heldLog } from './held-log.ts';
+import { lineReader } from './node-process.ts';
 import { until } from './waiting.ts';
 
 const root = join(import.meta.dirname, '..', '..');
@@ -41,6 +43,11 @@ export function startProgram(env: NodeJS.ProcessEnv): Program {
     program.url ||= /^Tidings is ready at (\S+)$/m.exec(program.stdout)?.[1] ?? '';
   });
   child.stderr.on('data', (chunk: Buffer) => (program.stderr += chunk.toString()));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on(
+      'data',
+      lineReader((line) => heldLog.read(line)),
+    );
   child.once('close', (code) => (program.code = code));
   return program;
 }

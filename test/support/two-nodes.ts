@@ -45,7 +45,7 @@ export async function startTwoNodes({
         JWT_SECRET: SECRET,
         BCRYPT_COST: '4',
         RATE_LIMITS: 'off',
-        LOG_LEVEL: 'warn',
+        LOG_LEVEL: 'trace',
         ...theirs,
         ...env,
       },

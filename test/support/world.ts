@@ -11,9 +11,18 @@ import type { ClientToServer, HandshakeAuth, ServerToClient } from '../../server
 import { createLogger } from '../../server/logger.ts';
 import { type RunningServer, startServer } from '../../server/server.ts';
 import { type WatchedFrames, watchFrames } from './frames.ts';
+import { heldLog } from './held-log.ts';
 import { createDatabase } from './postgres.ts';
 
 export type TestSocket = Socket<ServerToClient, ClientToServer>;
+
+/** The level at which the log is shown as well. */
+const SHOWN = process.env.TEST_LOG_LEVEL;
+
+function readLine(line: string): void {
+  heldLog.read(line);
+  if (SHOWN !== undefined) process.stdout.write(line);
+}
 
 /** A node of the real service in this process, on a database of its own. One at a time: the models are process-global. */
 export interface World {
@@ -47,10 +56,10 @@ export async function createWorld(env: NodeJS.ProcessEnv = {}): Promise<World> {
     DATABASE_URL: database.url,
     BCRYPT_COST: '4',
     RATE_LIMITS: 'off',
-    LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
+    LOG_LEVEL: SHOWN ?? 'trace',
     ...env,
   });
-  const server = await startServer(config, database.url, createLogger(config.logLevel));
+  const server = await startServer(config, database.url, createLogger(config.logLevel, { write: readLine }));
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   const sockets: TestSocket[] = [];
   const watched: WatchedFrames[] = [];
@@ -195,5 +204,6 @@ export async function logIn(
     password,
   });
   if (tokens.status !== 200) throw new Error(`login: ${tokens.status} ${JSON.stringify(tokens.body)}`);
+  heldLog.keep({ password, refreshToken: tokens.body.refresh_token });
   return new TestUser(url, account, tokens.body);
 }
