@@ -29,8 +29,9 @@ function encodePacket(packet: string): Encoded {
   return parts ? new Framed(alone(parts), data.length) : { packet, frame: undefined, size: data.length };
 }
 
-/** Texts of messages that some socket had to queue, for the others that have to queue them as well. Characters at most. */
-const MAX_TEXTS = 4 * 1024 * 1024;
+/** How many texts of messages that some socket had to queue are kept for others that have to queue them as well, and of how many characters in all. */
+const MAX_TEXTS = 256;
+const MAX_TEXTS_LENGTH = 4 * 1024 * 1024;
 /** Oldest first. */
 const texts = new Map<Framed, string>();
 let textsLength = 0;
@@ -54,7 +55,7 @@ class Framed implements Encoded {
     texts.set(this, text);
     textsLength += text.length;
     for (const [oldest, { length }] of texts) {
-      if (textsLength <= MAX_TEXTS) break;
+      if (texts.size <= MAX_TEXTS && textsLength <= MAX_TEXTS_LENGTH) break;
       texts.delete(oldest);
       textsLength -= length;
     }
