@@ -1,3 +1,4 @@
+import bcrypt from 'bcrypt';
 import { expect } from 'chai';
 import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
 import { execute, numberOf, rows } from './support/tables.ts';
@@ -52,6 +53,60 @@ describe('sessions', () => {
         expect(answer.body).to.include({ token_type: 'bearer', expires_in: 900 });
         expect(await works(answer.body.access_token)).to.be.true;
       }
+    });
+
+    describe('with a hash of another cost', () => {
+      const hashOf = async () =>
+        (
+          await rows<{ hash: string }>(world, 'select password_hash as hash from users where id = $1', [
+            ada.id,
+          ])
+        )[0]?.hash ?? '';
+      const old = async () =>
+        execute(world, 'update users set password_hash = $2 where id = $1', [
+          ada.id,
+          await bcrypt.hash(PASSWORD, 6),
+        ]);
+
+      it('gives the password one of the cost of now, and only if it fits', async () => {
+        await old();
+        const before = await hashOf();
+        expectProblem(await login({ email: ada.email, password: 'not this one' }), 403);
+        expect(await hashOf()).to.equal(before);
+        expect((await login({ email: ada.email, password: PASSWORD })).status).to.equal(200);
+        await until('the new hash', async () => bcrypt.getRounds(await hashOf()) === 4);
+        const after = await hashOf();
+        expect((await login({ email: ada.email, password: PASSWORD })).status).to.equal(200);
+        expect(await hashOf()).to.equal(after);
+      });
+
+      it('refuses nobody who comes at the same moment', async () => {
+        for (let round = 0; round < 5; round += 1) {
+          await old();
+          const logins = Array.from({ length: 6 }, () => login({ email: ada.email, password: PASSWORD }));
+          const edits = Array.from({ length: 6 }, (_, n) =>
+            ada.patch('/users/me', { email: `${n}-${ada.email}`, current_password: PASSWORD }),
+          );
+          for (const { status } of await Promise.all(edits)) expect(status).to.equal(200);
+          // Under its address of then an account may not be found any more.
+          for (const { status } of await Promise.all(logins)) expect(status).to.be.oneOf([200, 403]);
+          await ada.patch('/users/me', { email: ada.email, current_password: PASSWORD });
+          await old();
+          const again = Array.from({ length: 8 }, () => login({ email: ada.email, password: PASSWORD }));
+          for (const { status } of await Promise.all(again)) expect(status).to.equal(200);
+          await until('the new hash', async () => bcrypt.getRounds(await hashOf()) === 4);
+        }
+      });
+
+      it('does not undo a new password', async () => {
+        await old();
+        const changed = ada.patch('/users/me', { password: 'another good one', current_password: PASSWORD });
+        const logins = Array.from({ length: 4 }, () => login({ email: ada.email, password: PASSWORD }));
+        expect((await changed).status).to.equal(200);
+        await Promise.all(logins);
+        expect((await login({ email: ada.email, password: 'another good one' })).status).to.equal(200);
+        expectProblem(await login({ email: ada.email, password: PASSWORD }), 403);
+      });
     });
 
     it('forbids that its answer be kept by a cache (RFC 6749, 5.1)', async () => {

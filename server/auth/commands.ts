@@ -27,6 +27,20 @@ export async function logIn(
   password: string,
   address: string | undefined,
 ): Promise<Tokens> {
+  // Twice: the first time another login may have put a hash of today's cost in place of the one that was looked at.
+  const tokens =
+    (await tryLogIn(ctx, email, password, address)) ?? (await tryLogIn(ctx, email, password, address));
+  if (!tokens) throw invalidCredentials();
+  return tokens;
+}
+
+/** @returns undefined if the hash has changed while the password was compared with it */
+async function tryLogIn(
+  ctx: Context,
+  email: string,
+  password: string,
+  address: string | undefined,
+): Promise<Tokens | undefined> {
   const [user] = await ctx.db.sequelize.query<{ id: number; password_hash: string }>(
     'select id, password_hash from users where lower(email) = lower($1)',
     { type: QueryTypes.SELECT, bind: [email] },
@@ -46,11 +60,26 @@ export async function logIn(
       transaction: tx,
       lock: tx.LOCK.SHARE,
     });
-    if (!still) throw invalidCredentials();
-    return openSession(ctx, tx, id);
+    return still ? openSession(ctx, tx, id) : undefined;
   });
+  if (!tokens) return undefined;
   await ctx.guesses.welcome(guess);
+  void renewHash(ctx, id, password, password_hash);
   return tokens;
+}
+
+/**
+ * Gives a password a hash of the cost that is configured now: an old one would go on being as weak as it was made, and would
+ * tell by the time it takes that its user exists. Nobody waits for it, and if it fails the next login tries again.
+ */
+async function renewHash(ctx: Context, userId: number, password: string, old: string): Promise<void> {
+  try {
+    const passwordHash = await ctx.passwords.renewed(password, old);
+    if (passwordHash === undefined) return;
+    await User.update({ passwordHash }, { where: { id: userId, passwordHash: old } });
+  } catch (error) {
+    ctx.log.debug({ err: error, user_id: userId }, 'a password keeps its hash of another cost for now');
+  }
 }
 
 async function openSession(ctx: Context, tx: Transaction, userId: number): Promise<Tokens> {

@@ -36,6 +36,15 @@ export class Passwords {
   }
 
   /**
+   * The hash of a password that fits one of another cost, at the cost of now; undefined if there is nothing to do, or logins
+   * are waiting: a later one will do.
+   */
+  async renewed(password: string, hash: string): Promise<string | undefined> {
+    if (bcrypt.getRounds(hash) === this.#cost || this.#waiting.length > 0) return undefined;
+    return this.hash(password);
+  }
+
+  /**
    * Whether the password fits. Without a hash (no such user) it takes the same time and says no. So it does for one that is
    * longer than bcrypt reads: it could only fit by its beginning.
    */

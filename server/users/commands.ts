@@ -62,13 +62,11 @@ export async function editUser(
   input: EditUser,
   address: string | undefined,
 ): Promise<OwnUser> {
-  const proof =
-    input.current_password === undefined
-      ? undefined
-      : await provePassword(ctx, viewer, input.current_password, address);
-  const passwordHash = input.password === undefined ? undefined : await ctx.passwords.hash(input.password);
-  try {
-    return await ctx.db.transaction(async (tx) => {
+  const { current_password: current } = input;
+  let passwordHash: string | undefined;
+  const edit = async (proof: string | undefined): Promise<OwnUser> => {
+    if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password);
+    return ctx.db.transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof);
       const renamed = input.username !== undefined && input.username !== user.username;
       user.set({
@@ -86,6 +84,11 @@ export async function editUser(
       }
       return presentOwnUser(user);
     });
+  };
+  try {
+    return await (current === undefined
+      ? edit(undefined)
+      : withPassword(ctx, viewer, { password: current, address }, edit));
   } catch (error) {
     throw taken(error) ?? error;
   }
@@ -98,21 +101,49 @@ export async function deleteUser(
   password: string,
   address: string | undefined,
 ): Promise<void> {
-  const proof = await provePassword(ctx, viewer, password, address);
-  const tallies = await ctx.db.transaction(async (tx) => {
-    const user = await lockUser(tx, viewer, proof);
-    await lockFootprint(tx, user.id);
-    const { publishedPosts, changedTallies } = await removeFootprint(tx, user.id);
-    await ctx.revocations.revoke(tx, user.id);
-    await user.destroy({ transaction: tx });
-    await appendAll(
-      tx,
-      'post:deleted',
-      publishedPosts.map((id) => ({ id })),
-    );
-    return changedTallies;
-  });
+  const tallies = await withPassword(ctx, viewer, { password, address }, (proof) =>
+    ctx.db.transaction(async (tx) => {
+      const user = await lockUser(tx, viewer, proof);
+      await lockFootprint(tx, user.id);
+      const { publishedPosts, changedTallies } = await removeFootprint(tx, user.id);
+      await ctx.revocations.revoke(tx, user.id);
+      await user.destroy({ transaction: tx });
+      await appendAll(
+        tx,
+        'post:deleted',
+        publishedPosts.map((id) => ({ id })),
+      );
+      return changedTallies;
+    }),
+  );
   ctx.reportTallies(tallies);
+}
+
+/** The hash that was proved is no longer the user's. */
+class HashChanged extends Error {
+  override readonly name = 'HashChanged';
+}
+
+/**
+ * Does something that needs the user's password, given the hash that it fits. Once more if that has changed meanwhile: a
+ * login renews a hash of another cost, and the password stays.
+ */
+async function withPassword<T>(
+  ctx: Context,
+  viewer: Identity,
+  { password, address }: { password: string; address: string | undefined },
+  work: (proof: string) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    const proof = await provePassword(ctx, viewer, password, address);
+    try {
+      return await work(proof);
+    } catch (error) {
+      if (!(error instanceof HashChanged)) throw error;
+      if (attempt === 2)
+        throw new AppError('invalid_credentials', 'The password has been changed meanwhile.');
+    }
+  }
 }
 
 /**
@@ -138,8 +169,6 @@ async function provePassword(
 async function lockUser(tx: Transaction, viewer: Identity, proof: string | undefined): Promise<User> {
   const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.UPDATE });
   if (!user) throw unauthorized('The user of this access token has been deleted.');
-  if (proof !== undefined && user.passwordHash !== proof) {
-    throw new AppError('invalid_credentials', 'The password has been changed meanwhile.');
-  }
+  if (proof !== undefined && user.passwordHash !== proof) throw new HashChanged();
   return user;
 }
