@@ -260,6 +260,11 @@ describe('behind a proxy that is trusted', () => {
     const sixth = Number(left((await from('2001:db8:0:1::1')).headers));
     expect(Number(left((await from('2001:db8:0:1:ffff::2')).headers))).to.equal(sixth - 1);
     expect(Number(left((await from('2001:db8:0:2::1')).headers))).to.equal(sixth);
+    // A proxy that tells the port with it tells another one for each connection.
+    expect(Number(left((await from('203.0.113.1:50001')).headers))).to.equal(Number(first) - 2);
+    expect(Number(left((await from('203.0.113.1:50002')).headers))).to.equal(Number(first) - 3);
+    expect(Number(left((await from('[2001:db8:0:1::3]:50001')).headers))).to.equal(sixth - 2);
+    expect(Number(left((await from('[2001:db8:0:1::4]')).headers))).to.equal(sixth - 3);
 
     const ada = await world.user();
     const bob = await world.user();

@@ -1,5 +1,6 @@
 /** What requests of one sender are counted under. One customer has a whole /64 of IPv6: counting single addresses would count nothing. */
-export function addressKey(address: string): string {
+export function addressKey(given: string): string {
+  const address = withoutPort(given);
   if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
   if (mapped?.[1]) return mapped[1];
@@ -14,4 +15,10 @@ export function addressKey(address: string): string {
     .slice(0, 4)
     .map((group) => group.replace(/^0+(?=.)/, ''))
     .join(':');
+}
+
+/** Some proxies tell of an address with its port, which is another for each connection. */
+function withoutPort(address: string): string {
+  const [, four, six] = /^(?:(\d+\.\d+\.\d+\.\d+):\d+|\[([^\]]*)\](?::\d+)?)$/.exec(address) ?? [];
+  return four ?? six ?? address;
 }
