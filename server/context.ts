@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { Server as HttpServer } from 'node:http';
-import { join } from 'node:path';
 import type { Request, Response } from 'express';
 import { Connections } from './auth/connections.ts';
 import type { Identity } from './auth/identity.ts';
+import { keptSecret } from './auth/kept-secret.ts';
 import { LiveSessions } from './auth/live-sessions.ts';
 import { Passwords } from './auth/passwords.ts';
 import { Revocations } from './auth/revocations.ts';
@@ -299,16 +297,4 @@ export async function createService(
       await db.close();
     },
   };
-}
-
-/** The signing key of a development machine: made once and kept, so that a restart logs nobody out. */
-async function keptSecret(dataDir: string): Promise<string> {
-  const file = join(dataDir, 'jwt-secret');
-  await mkdir(dataDir, { recursive: true });
-  await writeFile(file, randomBytes(48).toString('base64'), { flag: 'wx', mode: 0o600 }).catch(
-    (error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    },
-  );
-  return (await readFile(file, 'utf8')).trim();
 }
