@@ -201,7 +201,7 @@ export async function createService(
       : undefined;
   const counts = new SharedCounts(limitsRedis);
   const limits = new RateLimits(counts, countRefused);
-  const guesses = new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, () =>
+  const guesses = new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, secrets, () =>
     countRefused('guess'),
   );
   const passwords = await Passwords.create(config.bcryptCost, () => countRefused('passwords'));

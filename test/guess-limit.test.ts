@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { AppError } from '../server/errors.ts';
 import { SharedCounts } from '../server/http/counter.ts';
@@ -111,10 +112,9 @@ it('nodes with one Redis count wrong passwords together, and know each other’s
   const redis = await startRedis();
   const client = new Redis(redis.url);
   try {
-    const [one, two] = [0, 1].map(() => new GuessLimit(2, new SharedCounts(client), () => undefined)) as [
-      GuessLimit,
-      GuessLimit,
-    ];
+    const [one, two] = [0, 1].map(
+      () => new GuessLimit(2, new SharedCounts(client), ['a secret'], () => undefined),
+    ) as [GuessLimit, GuessLimit];
     const wrong = (limit: GuessLimit, address: string) =>
       limit
         .attempt({ account: 7, address }, () => Promise.reject(new AppError('invalid_credentials', 'no')))
@@ -130,4 +130,67 @@ it('nodes with one Redis count wrong passwords together, and know each other’s
     client.disconnect();
     await redis.stop();
   }
+});
+
+describe('what is kept of the addresses that somebody logs in from', () => {
+  let redis: TestRedis;
+  let client: Redis;
+  before(async () => {
+    redis = await startRedis();
+    client = new Redis(redis.url);
+  });
+  after(async () => {
+    client.disconnect();
+    await redis.stop();
+  });
+  const limitOf = (...secrets: string[]) =>
+    new GuessLimit(1, new SharedCounts(client), secrets, () => undefined);
+  const guess = (limit: GuessLimit, account: number, address: string) =>
+    limit
+      .attempt({ account, address }, () => Promise.reject(new AppError('invalid_credentials', 'no')))
+      .catch((error: unknown) => (error as AppError).code);
+  const kept = (account: number) => client.zrange(`tidings:familiar:u${account}`, '0', '-1');
+
+  it('stands for an address only to whoever has the key, and is found under an older one', async () => {
+    await limitOf('old').welcome({ account: 8, address: '203.0.113.1' });
+    const [before] = await kept(8);
+    expect(before).to.match(/^[\w-]{22}$/);
+    for (const plain of ['203.0.113.1', 'tidings: guesses203.0.113.1'])
+      expect(before).not.to.equal(createHash('sha256').update(plain).digest('base64url').slice(0, 22));
+    const strange = limitOf('another');
+    await guess(strange, 8, '203.0.113.2');
+    expect(await guess(strange, 8, '203.0.113.1'), 'to another key').to.equal('too_many_requests');
+    expect(await guess(limitOf('new', 'old'), 8, '203.0.113.1'), 'after a rotation').to.equal(
+      'invalid_credentials',
+    );
+    await limitOf('new', 'old').welcome({ account: 8, address: '203.0.113.1' });
+    expect(await kept(8)).to.have.lengthOf(2);
+  });
+
+  it('is a hundred at most, the newest, and what is over is forgotten', async () => {
+    const limit = limitOf('key');
+    await client.zadd('tidings:familiar:u9', String(Date.now() - 1), 'long ago');
+    for (let n = 0; n < 105; n += 1) await limit.welcome({ account: 9, address: `203.0.113.${n}` });
+    expect(await kept(9))
+      .to.have.lengthOf(100)
+      .and.not.include('long ago');
+    expect(await client.ttl('tidings:familiar:u9')).to.be.within(1, 14 * 86_400);
+    const other = limitOf('key');
+    await guess(other, 9, '198.51.100.1');
+    expect(await guess(other, 9, '203.0.113.104')).to.equal('invalid_credentials');
+    expect(await guess(other, 9, '203.0.113.1')).to.equal('too_many_requests');
+  });
+
+  it('goes with the account', async () => {
+    const world = await createWorld({ RATE_LIMITS: 'on', REDIS_URL: redis.url });
+    try {
+      const [ada, bob] = [await world.user(), await world.user()];
+      expect(await kept(ada.id)).to.have.lengthOf(1);
+      expect((await ada.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+      expect(await kept(ada.id)).to.be.empty;
+      expect(await kept(bob.id)).to.have.lengthOf(1);
+    } finally {
+      await world.close();
+    }
+  });
 });

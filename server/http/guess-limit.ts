@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { AppError } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter, type SharedCounts } from './counter.ts';
@@ -7,6 +7,8 @@ import { Counter, type SharedCounts } from './counter.ts';
 const WINDOW = 15 * 60;
 /** How long an address counts as one of its user's after the last login from there. Seconds. */
 const FAMILIAR = 14 * 86_400;
+/** Familiar addresses of one account that Redis keeps, the newest. */
+const OF_ONE = 100;
 /** Familiar addresses that a node remembers by itself; the oldest are forgotten. About 200 bytes each. */
 const REMEMBERED = 50_000;
 
@@ -23,6 +25,9 @@ export interface Guess {
  *
  * Whoever guesses so often shuts the account for everybody, but not for good, and not for its owner where they have been: an
  * address from which somebody has logged in to the account of late is counted by itself.
+ *
+ * In Redis and in memory no address stands, and no e-mail address: there are few enough of them to try all, so what stands
+ * for one is made with a key of the service. Names under older keys are found while the keys are known.
  */
 export class GuessLimit {
   readonly #counter: Counter | undefined;
@@ -31,8 +36,20 @@ export class GuessLimit {
   /** Familiar address → until when, in milliseconds since 1970; the oldest first. */
   readonly #familiar = new Map<string, number>();
 
-  /** @param failures wrong passwords per account in a quarter of an hour; undefined: as many as one likes */
-  constructor(failures: number | undefined, counts: SharedCounts, onRefused: () => void) {
+  /** Newest first. */
+  readonly #keys: readonly Buffer[];
+
+  /**
+   * @param failures wrong passwords per account in a quarter of an hour; undefined: as many as one likes
+   * @param secrets of the service, the newest first
+   */
+  constructor(
+    failures: number | undefined,
+    counts: SharedCounts,
+    secrets: readonly string[],
+    onRefused: () => void,
+  ) {
+    this.#keys = secrets.map((secret) => createHmac('sha256', secret).update('tidings: guesses').digest());
     this.#counts = counts;
     this.#onRefused = onRefused;
     this.#counter =
@@ -50,8 +67,9 @@ export class GuessLimit {
   async attempt<T>({ account, address }: Guess, look: () => Promise<T>): Promise<T> {
     const counter = this.#counter;
     if (!counter) return look();
-    const here = nameOf(account, address);
-    const key = (await this.#isFamiliar(here)) ? here : nameOf(account);
+    const name = this.#nameOf(account);
+    const places = this.#placesOf(address);
+    const key = (await this.#isFamiliar(name, places)) ? `${name}:${places[0] ?? ''}` : name;
     const state = await counter.take(key);
     if (state.consumedPoints > counter.limit.points) {
       await counter.giveBack(key);
@@ -77,26 +95,62 @@ export class GuessLimit {
   /** Remembers that somebody has logged in to the account from there. */
   async welcome({ account, address }: Guess): Promise<void> {
     if (!this.#counter) return;
-    const here = nameOf(account, address);
-    await this.#counts.ask((redis) => redis.set(`tidings:familiar:${here}`, '1', 'EX', FAMILIAR));
+    const name = this.#nameOf(account);
+    const [place] = this.#placesOf(address);
+    if (place === undefined) return;
+    const [now, until] = [Date.now(), Date.now() + FAMILIAR * 1000];
+    const set = familiarTo(name);
+    await this.#counts.ask((redis) =>
+      redis
+        .multi()
+        .zadd(set, until, place)
+        .zremrangebyscore(set, 0, now)
+        .zremrangebyrank(set, 0, -1 - OF_ONE)
+        .expire(set, FAMILIAR)
+        .exec(),
+    );
+    const here = `${name}:${place}`;
     this.#familiar.delete(here);
-    this.#familiar.set(here, Date.now() + FAMILIAR * 1000);
+    this.#familiar.set(here, until);
     const [oldest] = this.#familiar.keys();
     if (this.#familiar.size > REMEMBERED && oldest !== undefined) this.#familiar.delete(oldest);
   }
 
-  async #isFamiliar(here: string): Promise<boolean> {
-    if ((this.#familiar.get(here) ?? 0) > Date.now()) return true;
-    return (await this.#counts.ask((redis) => redis.exists(`tidings:familiar:${here}`))) === 1;
+  /** Forgets from where somebody has logged in to an account that is gone. */
+  async forget(account: number): Promise<void> {
+    const name = this.#nameOf(account);
+    for (const here of this.#familiar.keys()) if (here.startsWith(`${name}:`)) this.#familiar.delete(here);
+    await this.#counts.ask((redis) => redis.del(familiarTo(name)));
+  }
+
+  /** @param places what stands for the address, under each key */
+  async #isFamiliar(name: string, places: readonly string[]): Promise<boolean> {
+    const now = Date.now();
+    if (places.some((place) => (this.#familiar.get(`${name}:${place}`) ?? 0) > now)) return true;
+    if (places.length === 0) return false;
+    const until = await this.#counts.ask((redis) =>
+      Promise.all(places.map((place) => redis.zscore(familiarTo(name), place))),
+    );
+    return until?.some((moment) => Number(moment) > now) ?? false;
+  }
+
+  /** What an account is counted under. */
+  #nameOf(account: number | string): string {
+    if (typeof account === 'number') return `u${account}`;
+    const [key] = this.#keys;
+    return `n${key ? standIn(key, account.toLowerCase()) : ''}`;
+  }
+
+  #placesOf(address: string | undefined): string[] {
+    return address === undefined ? [] : this.#keys.map((key) => standIn(key, addressKey(address)));
   }
 }
 
-/** What an account is counted under, at an address or anywhere. No e-mail address stands in Redis. */
-function nameOf(account: number | string, address?: string): string {
-  const name = typeof account === 'number' ? `u${account}` : `n${hash(account.toLowerCase())}`;
-  return address === undefined ? name : `${name}:${hash(addressKey(address))}`;
+/** Where Redis keeps the familiar addresses of an account, each with the moment until which it is one. */
+function familiarTo(name: string): string {
+  return `tidings:familiar:${name}`;
 }
 
-function hash(text: string): string {
-  return createHash('sha256').update(text).digest('base64url').slice(0, 22);
+function standIn(key: Buffer, text: string): string {
+  return createHmac('sha256', key).update(text).digest('base64url').slice(0, 22);
 }

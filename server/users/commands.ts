@@ -117,6 +117,7 @@ export async function deleteUser(
     }),
   );
   ctx.reportTallies(tallies);
+  await ctx.guesses.forget(viewer.id);
 }
 
 /** The hash that was proved is no longer the user's. */
