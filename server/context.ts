@@ -16,6 +16,7 @@ import { MissedTallies } from './feed/missed-tallies.ts';
 import { TallyBoard } from './feed/tally-board.ts';
 import { Bus, connectRedis } from './gateway/bus.ts';
 import { Gateway } from './gateway/gateway.ts';
+import { clientAddress } from './http/client-address.ts';
 import { toAppError } from './http/errors.ts';
 import type { HealthCheck } from './http/health.ts';
 import { Answers } from './http/answers.ts';
@@ -129,6 +130,7 @@ export async function createService(
     maxConnections: config.maxConnections,
     maxPerUser: maxSocketsPerUser,
     limitUsers: config.rateLimits,
+    addressOf: clientAddress(config.trustProxy),
     onCodedError: toAppError,
     ...(seat ? { newSessionId: () => sessionId(seat) } : {}),
   });

@@ -19,6 +19,8 @@ export interface RunningServer {
   stop(spread: number): Promise<void>;
 }
 
+/** Connections for requests and for those who are refused, beside the sockets. Beyond that there would be no files left to open. */
+const SPARE_CONNECTIONS = 2000;
 /** How long requests in flight may take to finish when the server stops. Milliseconds. */
 const LAST_REQUESTS = 3000;
 
@@ -68,6 +70,7 @@ export async function startServer(
       front = await frontOf(http, seat, limits);
       answerUnreadable(front, countUnreadable);
     }
+    front.maxConnections = config.maxConnections + SPARE_CONNECTIONS;
     await listen(front, config);
   } catch (error) {
     await service.close();

@@ -1,8 +1,13 @@
 import { expect } from 'chai';
+import express from 'express';
 import jwt from 'jsonwebtoken';
+import type { Server } from 'node:http';
 import pg from 'pg';
 import { io } from 'socket.io-client';
-import { openMute, RawClient } from './support/raw-client.ts';
+import { addressKey } from '../server/http/address-key.ts';
+import { clientAddress } from '../server/http/client-address.ts';
+import { endRawClients, openMute, RawClient } from './support/raw-client.ts';
+import { rawRequest } from './support/raw-request.ts';
 import { readyOf, refusalOf } from './support/sockets.ts';
 import { headOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -288,4 +293,75 @@ describe('the handshake of a socket', () => {
     socket.disconnect();
     await nothingLeft();
   });
+});
+
+describe('the places for sockets', function () {
+  this.timeout(40_000);
+  let world: World;
+  let alice: TestUser;
+
+  before(async () => {
+    world = await createWorld({ MAX_CONNECTIONS: '480', TRUST_PROXY: 'loopback' });
+    alice = await world.user('alice');
+  });
+  after(() => world.close());
+
+  const knock = (address: string) =>
+    rawRequest<{ message: string }>(world.url, {
+      path: '/socket.io/?EIO=4&transport=polling',
+      headers: { 'x-forwarded-for': `198.51.100.1, ${address}` },
+    });
+  const refused = async (reason: string) => {
+    const { values } = await world.ctx.metrics.handshakesRefused.get();
+    return values.find(({ labels }) => labels.reason === reason)?.value ?? 0;
+  };
+
+  it('are not all taken by one address that does not say who it is', async () => {
+    // Who has said it no longer counts.
+    const known = await Promise.all(
+      Array.from({ length: 130 }, () => RawClient.join(world.url, { token: alice.token, feed: 'off' })),
+    );
+    const knocks = await Promise.all(Array.from({ length: 130 }, () => knock('203.0.113.1')));
+    expect(knocks.filter(({ status }) => status === 200)).to.have.lengthOf(120);
+    for (const { status, body } of knocks.slice(120)) {
+      expect(status).to.equal(403);
+      expect(body.message).to.equal('crowded');
+    }
+    expect(await refused('crowded')).to.equal(10);
+    expect((await knock('203.0.113.2')).status).to.equal(200);
+    expect((await RawClient.join(world.url, { token: alice.token })).closed).to.be.false;
+    // After five seconds they are gone, and so is what was counted.
+    await until('room', async () => (await knock('203.0.113.1')).status === 200, 7000);
+    for (const client of known) expect(client.closed).to.be.false;
+    endRawClients();
+  });
+
+  it('leave room for requests, and for no more than there may be files', () => {
+    const { httpServer } = world.server.service.gateway.io as unknown as { httpServer: Server };
+    expect(httpServer.maxConnections).to.equal(2480);
+  });
+});
+
+it('an address is told apart before Express sees the request as it is by Express', () => {
+  const ask = (trustProxy: boolean | number | string, forwarded?: string) => {
+    const app = express().set('trust proxy', trustProxy);
+    const req = Object.create(app.request) as express.Request;
+    const headers = forwarded === undefined ? {} : { 'x-forwarded-for': forwarded };
+    Object.assign(req, { app, headers, socket: { remoteAddress: '127.0.0.1' } });
+    return [clientAddress(trustProxy)(req), addressKey(req.ip ?? '')];
+  };
+  for (const trustProxy of [false, true, 0, 1, 2, 'loopback', '127.0.0.1,10.0.0.0/8'])
+    for (const forwarded of [
+      undefined,
+      '',
+      ' , ,',
+      '203.0.113.7',
+      '198.51.100.1, 203.0.113.7',
+      '198.51.100.1,10.1.2.3 , ',
+      'nonsense, 10.1.2.3',
+      '2001:db8:0:1::1',
+    ]) {
+      const [ours, theirs] = ask(trustProxy, forwarded);
+      expect(ours, `${trustProxy} ${forwarded}`).to.equal(theirs);
+    }
 });

@@ -20,6 +20,7 @@ import { refuseOtherMethods } from './polling-methods.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { slim } from './slimming.ts';
+import { Strangers } from './strangers.ts';
 import {
   type EndSubscriber,
   type EngineConnection,
@@ -50,6 +51,8 @@ export interface GatewayOptions {
   /** Origins of browsers that may connect, beside our own; `*` for any. */
   origins: readonly string[];
   maxConnections: number;
+  /** What connections of one sender have in common. */
+  addressOf: (req: IncomingMessage) => string;
   /** Sockets of one user on this node. */
   maxPerUser: number;
   /** Whether what one user asks over all sockets of this node is limited. */
@@ -65,6 +68,8 @@ type Auth = Infer<typeof handshakeAuth>;
 const MAX_FRAME = 16 * 1024;
 /** A connection that has not authenticated by then is closed. Milliseconds. */
 const CONNECT_TIMEOUT = 5000;
+/** How often it is looked whether there is one. Milliseconds. */
+const CONNECT_SWEEP = 250;
 /** Handshakes that one connection may fail, one after the other. */
 const MAX_ATTEMPTS = 3;
 /** What a user with too many connections is told to wait for. Seconds. */
@@ -107,6 +112,7 @@ export class Gateway {
   readonly #delivery: Delivery;
   readonly #tallies: TallyDelivery;
   readonly #budgets: UserBudgets;
+  readonly #strangers: Strangers;
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure each would be memory. */
   readonly #surroundings: ConstructorParameters<typeof Subscriber>[3];
@@ -115,14 +121,17 @@ export class Gateway {
   /** Sockets that have been let in since the last slimming, and its timer. */
   #arrivals: FeedSocket[] = [];
   #slimming: NodeJS.Timeout | undefined;
+  #sweeping: NodeJS.Timeout | undefined;
   #draining = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#strangers = new Strangers(options.maxConnections);
     this.io = new Server(options.http, {
       transports: ['websocket', 'polling'],
       maxHttpBufferSize: MAX_FRAME,
-      connectTimeout: CONNECT_TIMEOUT,
+      // Ours comes first: Socket.IO's waits half a minute more for a long-polling session to fetch its end.
+      connectTimeout: 2 * CONNECT_TIMEOUT,
       pingInterval: 10_000,
       pingTimeout: 10_000,
       upgradeTimeout: 5000,
@@ -169,7 +178,8 @@ export class Gateway {
       leave(this);
     }
     this.io.engine.on('headers', oneWrite);
-    this.io.engine.on('connection', (conn: EngineConnection) => {
+    this.io.engine.on('connection', (conn: EngineConnection & { request: IncomingMessage }) => {
+      this.#strangers.add(conn, options.addressOf(conn.request));
       this.#visits.set(conn, { attempts: 0, left: MAX_PACKETS, since: 0, subscriber: undefined });
       conn.on('packet', onPacket);
       conn.on('close', onClose);
@@ -185,6 +195,7 @@ export class Gateway {
       for (const socket of this.#arrivals.splice(0)) slim(socket);
       this.#budgets.sweep();
     }, SLIMMING);
+    this.#sweeping = setInterval(() => this.#strangers.endOverdue(CONNECT_TIMEOUT), CONNECT_SWEEP);
   }
 
   get size(): number {
@@ -217,6 +228,7 @@ export class Gateway {
     this.#delivery.stop();
     this.#tallies.stop();
     clearInterval(this.#slimming);
+    clearInterval(this.#sweeping);
     for (const subscriber of [...this.#subscribers]) subscriber.terminate();
     this.io.engine.close();
     await this.io.close();
@@ -230,6 +242,7 @@ export class Gateway {
     if (this.#draining) return refused('draining');
     const full = this.io.engine.clientsCount >= this.#options.maxConnections;
     if (full && !new URL(req.url ?? '/', 'http://localhost').searchParams.has('sid')) return refused('full');
+    if (this.#strangers.isCrowded(this.#options.addressOf(req))) return refused('crowded');
     return this.#originAllowed(req) ? undefined : refused('origin');
   }
 
@@ -272,6 +285,7 @@ export class Gateway {
   }
 
   #left(conn: EngineConnection): void {
+    this.#strangers.remove(conn);
     const subscriber = this.#visits.get(conn)?.subscriber;
     if (subscriber) this.#forget(subscriber);
     // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
@@ -307,6 +321,7 @@ export class Gateway {
       await this.#options.requireSession(identity);
       if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
       socket.data = subscriber;
+      this.#strangers.remove(socket.conn as unknown as EngineConnection);
       next();
     } catch (error) {
       if (subscriber) this.#forget(subscriber);
