@@ -1,0 +1,88 @@
+import { expect } from 'chai';
+import { expectProblem } from './support/problems.ts';
+import { startRedis, type TestRedis } from './support/redis.ts';
+import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
+import { until } from './support/waiting.ts';
+import { Api, signUp, type TestUser } from './support/world.ts';
+
+describe('the limits of two nodes with one Redis', function () {
+  this.timeout(60_000);
+  let redis: TestRedis;
+  let nodes: TwoNodes;
+  before(async () => {
+    redis = await startRedis();
+    nodes = await startTwoNodes({ redis, env: { RATE_LIMITS: 'on' } });
+  });
+  after(async () => {
+    await nodes.stop();
+    expect([...nodes.first.misconduct, ...nodes.second.misconduct]).to.deep.equal([]);
+  });
+
+  /** Somebody at both nodes. */
+  async function somebody(): Promise<{ user: TestUser; at: [first: Api, second: Api] }> {
+    const user = await signUp(nodes.first.url);
+    return { user, at: [user, new Api(nodes.second.url, user.token)] };
+  }
+
+  /** A request that is counted as a write and changes nothing. */
+  const write = (api: Api) => api.delete<object>('/posts/999999/vote');
+  const policyOf = (headers: Headers) => Number(/q=(\d+)/.exec(headers.get('ratelimit-policy') ?? '')?.[1]);
+  const left = (headers: Headers) => Number(/r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]);
+
+  /** Writes until it is refused, a few at a time, and gives how often it was not. */
+  async function flood(api: Api, onRound: (allowed: number) => Promise<void> = () => Promise.resolve()) {
+    let allowed = 0;
+    for (;;) {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => write(api)));
+      for (const answer of answers) expectProblem(answer, answer.status === 429 ? 429 : 404);
+      const refused = answers.filter(({ status }) => status === 429).length;
+      allowed += answers.length - refused;
+      if (refused > 0) return allowed;
+      await onRound(allowed);
+    }
+  }
+
+  it('are one: what is spent at one is spent at the other', async () => {
+    const [first, second] = (await somebody()).at;
+    const both = async (one: Api, other: Api) => {
+      const before = left((await write(one)).headers);
+      return left((await write(other)).headers) === before - 1;
+    };
+    // A Redis that is slow for a moment is passed over for two seconds, as it is on a busy machine.
+    await until('writes at the first to be counted at the second', () => both(first, second));
+    await until('writes at the second to be counted at the first', () => both(second, first));
+  });
+
+  it('are reached together: whoever has had all at one gets nothing at the other, but for what Redis has missed', async () => {
+    const [first, second] = (await somebody()).at;
+    const limit = policyOf((await write(second)).headers);
+    expect(await flood(first)).to.be.within(limit / 2, limit);
+    // Nothing at all, if Redis was never slow.
+    expect(await flood(second)).to.be.below(limit / 2);
+    const refused = await write(second);
+    expectProblem(refused, 429, 'too_many_requests');
+    expect(Number(refused.headers.get('retry-after'))).to.be.within(1, 60);
+    for (const api of (await somebody()).at) expectProblem(await write(api), 404);
+  });
+
+  // Last, since it kills what the others need.
+  it('are each node’s own when Redis dies amid a flood: nobody gets more than that at either, and nothing fails', async () => {
+    const { user, at } = await somebody();
+    const limit = policyOf((await write(user)).headers);
+    let killed: Promise<void> | undefined;
+    const [atFirst, atSecond] = await Promise.all(
+      at.map((api) =>
+        flood(api, async (allowed) => {
+          if (allowed > limit / 6) await (killed ??= redis.kill());
+        }),
+      ),
+    );
+    expect(killed, 'both were let in before the end of Redis').not.to.equal(undefined);
+    // Each goes on from what it has counted itself. One was asked for above.
+    expect([atFirst! + 1, atSecond]).to.deep.equal([limit, limit]);
+    for (const api of at) {
+      expectProblem(await write(api), 429);
+      expect((await api.get('/posts')).status, 'reading has a limit of its own').to.equal(200);
+    }
+  });
+});
