@@ -385,8 +385,10 @@ export class Gateway {
     if (subscriber.socket.connected) subscriber.write(encodeMessage('session:closed', { code, detail }));
     this.#forget(subscriber);
     this.#options.metrics.sessionsClosed.inc({ code });
-    if (code === 'slow_consumer') {
-      // It does not read: its last words would wait as long as the rest.
+    // Its last words would wait as long as the rest; and behind what is still on its way to it, events would follow the end of
+    // a session.
+    const isRevoked = code === 'revoked' || code === 'expired';
+    if (code === 'slow_consumer' || (isRevoked && subscriber.pending > SOFT_MARK)) {
       subscriber.terminate();
       return;
     }
