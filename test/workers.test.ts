@@ -113,6 +113,23 @@ for (const withRedis of [false, true])
       }
     });
 
+    it('lose nothing of what is said to one by way of the other, however quickly it answers', async () => {
+      const talk = async () => {
+        const path = `${PATH}&sid=${await openSession()}`;
+        // An acknowledgement of nothing is passed over.
+        await rawRequest(service.url, {
+          method: 'POST',
+          path,
+          body: `40${JSON.stringify({ token: alice.token })}`,
+        });
+        for (let at = 0; at < 20; at += 1)
+          expect(await rawRequest(service.url, { method: 'POST', path, body: '430[]' })).to.include({
+            status: 200,
+          });
+      };
+      await Promise.all(Array.from({ length: 40 }, talk));
+    });
+
     it('serve stock clients that poll, and those that begin so and upgrade, over many connections', async () => {
       const clients = await Promise.all(
         Array.from({ length: 16 }, (_, at) => listen(at % 2 === 0 ? ['polling'] : ['polling', 'websocket'])),

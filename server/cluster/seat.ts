@@ -115,7 +115,11 @@ function handRequestOn(req: IncomingMessage, res: ServerResponse, socketPath: st
   const length = req.headers['content-length'];
   const hasBody = method === 'POST';
   try {
-    const headers = headersFor(req, hasBody && length !== undefined ? { 'content-length': length } : {});
+    const headers = headersFor(req, {
+      ...(hasBody && length !== undefined ? { 'content-length': length } : {}),
+      // It is ours to close. The worker would do so with its answer, and we still have to write that the body has ended.
+      connection: 'keep-alive',
+    });
     const onward = request({ socketPath, method, path, headers, agent: false }, (answer) => {
       const back = Object.entries(answer.headers).filter(([name]) => !OF_THE_CONNECTION.includes(name));
       res.writeHead(answer.statusCode ?? 502, Object.fromEntries(back));
