@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Ring } from '../server/feed/ring.ts';
@@ -44,6 +46,23 @@ describe('the ring of the newest events', () => {
     ring.push(entry(11));
     expect(() => ring.push(entry(11))).to.throw('follow');
     expect(ring.after(10)).to.have.lengthOf(1);
+  });
+
+  it('lets go of what it drops, but for an eighth', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const ring = new Ring(0, 1000, Infinity);
+    const pushed: WeakRef<LogEntry>[] = [];
+    for (let seq = 1; seq <= 10_000; seq += 1) {
+      const one = entry(seq);
+      pushed.push(new WeakRef(one));
+      ring.push(one);
+    }
+    // A reference that has just been made is strong until then.
+    await new Promise((resolve) => setTimeout(resolve));
+    collectGarbage();
+    expect(pushed.filter((ref) => ref.deref() !== undefined)).to.have.length.within(1000, 1200);
+    expect(ring.after(9000)).to.have.lengthOf(1000);
   });
 
   it('keeps to its bound in bytes, but always the newest event', () => {

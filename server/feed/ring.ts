@@ -1,5 +1,8 @@
 import type { LogEntry } from '../outbox/log.ts';
 
+/** Entries that have been dropped may lie about until there are so many of them, and an eighth of all. */
+const SLACK = 32;
+
 /** The newest events of the log, contiguous, bounded in number and in bytes. Serves replays without the database. */
 export class Ring {
   readonly #maxEntries: number;
@@ -40,7 +43,8 @@ export class Ring {
       this.#bytes -= oldest.json.length;
       this.#start += 1;
     }
-    if (this.#start > 1000 && this.#start > this.#entries.length / 2) {
+    // What has been dropped stays in memory until then.
+    if (this.#start > SLACK && this.#start > this.#entries.length / 8) {
       this.#entries = this.#entries.slice(this.#start);
       this.#start = 0;
     }

@@ -16,12 +16,13 @@ const MIB = 1024 * 1024;
 const SAMPLE_EVERY = 30_000;
 /**
  * Lets us ask the node what it holds, in V8's heap and outside: it tells right after a garbage collection, for what it makes in the
- * second after one, some MiB under load, would drown a slope of one in ten minutes.
+ * second after one, some MiB under load, would drown a slope of one in ten minutes. After the second one, since what the
+ * first finds to be free outside of V8's heap is freed a little later.
  */
 const WEIGHABLE =
   '--expose-gc --import=data:text/javascript,' +
-  "import{writeFileSync}from'node:fs';process.on('SIGUSR2',()=>{" +
-  'gc();const{heapUsed,external}=process.memoryUsage();writeFileSync(process.env.HELD_IN,String(heapUsed+external))})';
+  "import{writeFileSync}from'node:fs';process.on('SIGUSR2',()=>{gc();setTimeout(()=>{" +
+  'gc();const{heapUsed,external}=process.memoryUsage();writeFileSync(process.env.HELD_IN,String(heapUsed+external))},200)})';
 /** Between two faults. Milliseconds. */
 const FAULT_EVERY = 45_000;
 /** What a node must live through without leaving anything behind; those that end it would begin its heap anew. */
