@@ -68,6 +68,41 @@ describe('an answer', () => {
     }
   });
 
+  it('is compressed once where it is the same for all, and then has a length', async () => {
+    const path = '/documents/redoc.js';
+    const plain = await taking(undefined, path);
+    const answers = await Promise.all(
+      ['br, gzip', 'gzip', 'gzip;q=1, br;q=0'].map((own) => taking(own, path)),
+    );
+    expect(answers.map(({ headers }) => headers.get('content-encoding'))).to.deep.equal([
+      'br',
+      'gzip',
+      'gzip',
+    ]);
+    for (const { body, headers } of answers) {
+      expect(body === plain.body).to.be.true;
+      expect(headers.get('etag')).to.equal(plain.headers.get('etag'));
+      expect(Number(headers.get('content-length'))).to.be.within(1, String(plain.body).length / 2);
+    }
+    const began = performance.now();
+    for (let n = 0; n < 20; n += 1)
+      await rawRequest(world.url, { path, headers: { 'accept-encoding': 'br' } });
+    // Each would take some forty milliseconds.
+    expect(performance.now() - began).to.be.below(400);
+    const etag = plain.headers.get('etag') ?? '';
+    const again = await rawRequest(world.url, {
+      path,
+      headers: { 'accept-encoding': 'gzip', 'if-none-match': etag },
+    });
+    expect(again.status).to.equal(304);
+    const head = await rawRequest(world.url, {
+      method: 'HEAD',
+      path,
+      headers: { 'accept-encoding': 'gzip' },
+    });
+    expect(head.headers.get('content-length')).to.equal(answers[1]?.headers.get('content-length'));
+  });
+
   it('tells its length in bytes, also of a text that has fewer characters, and to HEAD', async () => {
     const { id } = await writePost(ada, { title: 'Größe: 日本 🎈', content: 'ﷺ' });
     const path = `/posts/${id}`;

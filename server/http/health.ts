@@ -1,5 +1,6 @@
 import type { Router } from 'express';
 import { AppError } from '../errors.ts';
+import { joined } from './joined.ts';
 
 /** One thing that the service needs, and what it says when it is not well. */
 export interface HealthCheck {
@@ -15,9 +16,9 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
   router.get('/healthz', (_req, res) => {
     res.set('Cache-Control', 'no-store').json({ status: 'ok' });
   });
-  router.get('/readyz', async (_req, res) => {
-    res.set('Cache-Control', 'no-store');
-    const results = await Promise.all(
+  // Anybody may ask: however many do, the database is asked once at a time.
+  const probe = joined(() =>
+    Promise.all(
       checks.map(async ({ name, check, required }) => {
         try {
           return { name, ok: true, required, details: await within(2000, check()) };
@@ -25,7 +26,11 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
           return { name, ok: false, required, details: {} };
         }
       }),
-    );
+    ),
+  );
+  router.get('/readyz', async (_req, res) => {
+    res.set('Cache-Control', 'no-store');
+    const results = await probe();
     const parts = Object.fromEntries(
       results.map(({ name, ok, details }) => [name, { status: ok ? 'ok' : 'down', ...details }]),
     );

@@ -1,6 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express';
 import type { Logger } from '../logger.ts';
 import type { Answers } from './answers.ts';
+import { joined } from './joined.ts';
 import type { Metrics } from './metrics.ts';
 
 /**
@@ -41,15 +42,16 @@ function lineOf(req: Request, res: Response, seconds: number): object {
   };
 }
 
-/** `/metrics` in the format of Prometheus; with several workers `read` gives those of all of them. */
+/** `/metrics` in the format of Prometheus; with several workers `read` gives those of all of them. One scrape is under way at a time. */
 export function serveMetrics(
   metrics: Metrics,
   answers: Answers,
   read: () => Promise<string> = () => metrics.registry.metrics(),
 ): RequestHandler {
+  const gather = joined(read);
   return async (req, res) => {
     res.set('Content-Type', metrics.registry.contentType).set('Cache-Control', 'no-store');
-    const text = await read();
+    const text = await gather();
     res.send(text);
     answers.given(res, text.length, `a${req.ip ?? ''}`);
   };

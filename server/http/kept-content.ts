@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { brotliCompress, constants, gzip } from 'node:zlib';
+import type { Request, Response } from 'express';
+
+/** Something that is the same as long as the process runs. */
+export interface Content {
+  body: Buffer;
+  /** A hash of the body: its `ETag`, and its version in addresses. */
+  version: string;
+  /** The body as such an encoding has it. */
+  encoded: Record<Encoding, () => Promise<Buffer>>;
+}
+
+/** The encodings that are offered; the one that is preferred first. */
+const ENCODINGS = ['br', 'gzip'] as const;
+type Encoding = (typeof ENCODINGS)[number];
+
+/** A body that is no longer goes into one packet as it is. Bytes. */
+const SHORT = 1024;
+
+/** Made when it is first wanted, and kept. */
+export function kept(make: () => string | Buffer | Promise<string | Buffer>): () => Promise<Content> {
+  return once(async () => {
+    const body = Buffer.from(await make());
+    return {
+      body,
+      version: createHash('sha256').update(body).digest('base64url').slice(0, 16),
+      encoded: {
+        // Its best takes seconds for what the pages load.
+        br: once(() => compressBrotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } })),
+        gzip: once(() => compressGzip(body)),
+      },
+    };
+  });
+}
+
+const compressBrotli = promisify(brotliCompress);
+const compressGzip = promisify(gzip);
+
+/** The outcome of the first call for all; a failure is for those alone who waited for it. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () =>
+    (made ??= make().catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    }));
+}
+
+/**
+ * An address that names the version may be kept for good; any other is asked again each time, and is mostly a 304. What is
+ * compressed is compressed once, and not for each who asks: the middleware leaves alone what is encoded already.
+ */
+export async function sendContent(req: Request, res: Response, content: Content): Promise<void> {
+  const { body, version, encoded } = content;
+  const forGood = req.query.v === version;
+  res.set('ETag', `"${version}"`);
+  res.set('Cache-Control', forGood ? 'public, max-age=31536000, immutable' : 'no-cache');
+  const taken =
+    body.length > SHORT && req.headers['accept-encoding'] !== undefined
+      ? ENCODINGS.find((encoding) => encoding === req.acceptsEncodings(...ENCODINGS, 'identity'))
+      : undefined;
+  if (taken === undefined) {
+    res.send(body);
+    return;
+  }
+  const bytes = await encoded[taken]();
+  res.set('Content-Encoding', taken).send(bytes);
+}
