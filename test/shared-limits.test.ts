@@ -57,11 +57,17 @@ describe('the limits of two nodes with one Redis', function () {
     const [first, second] = (await somebody()).at;
     const limit = policyOf((await write(second)).headers);
     expect(await flood(first)).to.be.within(limit / 2, limit);
-    // Nothing at all, if Redis was never slow.
-    expect(await flood(second)).to.be.below(limit / 2);
-    const refused = await write(second);
-    expectProblem(refused, 429, 'too_many_requests');
-    expect(Number(refused.headers.get('retry-after'))).to.be.within(1, 60);
+    // Nothing at all, if Redis was never slow; and it stays so, however often it is asked.
+    let allowed = 0;
+    for (let asked = 0; asked < limit; asked += 20) {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => write(second)));
+      for (const answer of answers) {
+        expectProblem(answer, answer.status === 429 ? 429 : 404);
+        if (answer.status !== 429) allowed += 1;
+        else expect(Number(answer.headers.get('retry-after'))).to.be.within(1, 60);
+      }
+    }
+    expect(allowed).to.be.below(limit / 2);
     for (const api of (await somebody()).at) expectProblem(await write(api), 404);
   });
 

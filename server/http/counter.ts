@@ -67,8 +67,16 @@ export class Counter {
   async take(key: string): Promise<RateLimiterRes> {
     const own = await this.#own.consume(key).catch(refusalAsState);
     const shared = this.#shared;
-    const all = shared && (await this.#counts.ask(() => shared.consume(key).catch(refusalAsState)));
+    const all =
+      shared &&
+      (await this.#counts.ask(() => shared.consume(key).catch((refusal: unknown) => this.#refused(refusal))));
     return all && all.consumedPoints >= own.consumedPoints ? all : own;
+  }
+
+  /** A refusal out of memory tells of no points, and is one all the same: what this node has counted alone must not outweigh it. */
+  #refused(refusal: unknown): RateLimiterRes {
+    const { msBeforeNext, consumedPoints } = refusalAsState(refusal);
+    return new RateLimiterRes(0, msBeforeNext, Math.max(consumedPoints, this.limit.points + 1), false);
   }
 
   /** Gives a point back. */
