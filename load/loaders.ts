@@ -51,7 +51,7 @@ export class Loaders {
           type: 'begin',
           url,
           // One address has some 28,000 ports to leave from, and all of 127.0.0.0/8 is this machine.
-          localAddress: isLoopback(url) && !url.includes('[') ? `127.0.0.${at + 1}` : undefined,
+          localAddress: isLoopback(url) && !url.includes('[') ? ownAddress() : undefined,
           tokens: tokens.map((_token, number) => tokens[(number + at) % tokens.length] ?? ''),
           sockets: share(sockets),
           posts,
@@ -91,4 +91,15 @@ export class Loaders {
       child.send(message);
     });
   }
+}
+
+let addresses = 0;
+
+/**
+ * A loopback address to leave from. Each loader has another one, also after the one before has ended: its ports are kept from
+ * use for a minute, and an address has 28,000.
+ */
+function ownAddress(): string {
+  addresses = (addresses % 250) + 1;
+  return `127.0.0.${addresses}`;
 }
