@@ -208,6 +208,21 @@ describe('odd input', () => {
       );
     });
 
+    it('may be as large as their limit, and not one byte larger', async () => {
+      const [most, mostOfForm] = [256 * 1024, 16 * 1024];
+      // Read whole, and refused for what it says. Space between tokens is part of no value.
+      const padded = (bytes: number) => '{"title":"","content":"y"'.padEnd(bytes - 1) + '}';
+      expect(faultsOf(await send(padded(most)))).to.deep.equal(['body.title']);
+      expectProblem(await send(padded(most + 1)), 413, 'too_large');
+      const chunked = { 'transfer-encoding': 'chunked', 'content-length': [] as never };
+      expect(faultsOf(await send(padded(most), chunked))).to.deep.equal(['body.title']);
+      expectProblem(await send(padded(most + 1), chunked), 413, 'too_large');
+      const logIn = (bytes: number) =>
+        send('username=a&password='.padEnd(bytes, 'x'), { 'content-type': form }, '/login');
+      expect(faultsOf(await logIn(mostOfForm))).to.deep.equal(['body.password']);
+      expectProblem(await logIn(mostOfForm + 1), 413, 'too_large');
+    });
+
     it('nested a hundred thousand deep are refused where they do not belong', async () => {
       const depth = 100_000;
       expect(
