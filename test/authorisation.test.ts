@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { routes } from '../server/app.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
-import { expectProblem, withoutRequestId } from './support/problems.ts';
+import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
 import { headOf, rows } from './support/tables.ts';
 import { type Answer, type Api, createWorld, logIn, type TestUser, type World } from './support/world.ts';
 
@@ -190,8 +190,15 @@ describe('who may do what to a post', () => {
   let world: World;
   let owner: TestUser;
   let actors: Record<Actor, Api>;
+  let tables: string[];
   before(async () => {
     world = await createWorld();
+    const found = await rows<{ name: string }>(
+      world,
+      `select table_name as name from information_schema.tables
+       where table_schema = 'public' and table_type = 'BASE TABLE' order by 1`,
+    );
+    tables = found.map(({ name }) => name);
     owner = await world.user();
     const revoked = await logIn(world.url, owner);
     await revoked.get('/users/me');
@@ -211,18 +218,14 @@ describe('who may do what to a post', () => {
     return post;
   }
 
-  /** Everything that an action on a post could leave a trace in. */
-  async function everything(): Promise<unknown> {
+  /** Every row of every table, once what is committed has its number. */
+  async function everything(): Promise<Record<string, unknown>> {
     await headOf(world);
-    const [row] = await rows(
+    const [row] = await rows<Record<string, unknown>>(
       world,
-      `select (select json_agg(p order by p.id) from posts p) as posts,
-              (select json_agg(t order by t.post_id) from post_tallies t) as tallies,
-              (select json_agg(v order by v.post_id, v.user_id) from votes v) as votes,
-              (select json_agg(e order by e.seq) from events e) as events,
-              (select json_agg(u order by u.id) from users u) as users`,
+      `select ${tables.map((name) => `(select json_agg(t order by t::text) from "${name}" t) as "${name}"`).join()}`,
     );
-    return row;
+    return row!;
   }
 
   for (const [name, action] of Object.entries(actions)) {
@@ -243,6 +246,105 @@ describe('who may do what to a post', () => {
       }
     }
   }
+
+  it('is judged by every table there is', () => {
+    expect(tables).to.include.members(
+      'events idempotency_keys outbox post_tallies posts refresh_tokens revocations sessions users votes'.split(
+        ' ',
+      ),
+    );
+  });
+
+  describe('that does not exist yet', () => {
+    const input = { title: 'Hello', content: 'world' };
+    /** With a key, of which nothing may be left either when it is refused. */
+    const create = (actor: Actor, sent: object) =>
+      actors[actor].post<PostAnswer>('/posts', sent, { 'idempotency-key': crypto.randomUUID() });
+
+    for (const [actor, status] of [
+      ['anonymous', 401],
+      ['another', 201],
+      ['the owner', 201],
+      ['the owner with a revoked token', 401],
+    ] as const) {
+      it(`${actor} who would create one gets ${status}`, async () => {
+        const before = await everything();
+        const answer = await create(actor, input);
+        expect(answer.status).to.equal(status);
+        if (status === 201) {
+          const author = actor === 'the owner' ? owner : (actors.another as TestUser);
+          expect(answer.body).to.deep.include({
+            ...input,
+            owner_id: author.id,
+            votes: 0,
+            rev: 0,
+            version: 1,
+          });
+        } else expect(await everything()).to.deep.equal(before);
+      });
+
+      for (const [field, value] of Object.entries({
+        id: 1,
+        owner_id: 1,
+        votes: 1000,
+        rev: 1000,
+        version: 1000,
+        created_at: '2020-01-01T00:00:00.000Z',
+      }))
+        it(`${actor} who would create one with a ${field} of their own gets ${status === 201 ? 422 : 401}`, async () => {
+          const before = await everything();
+          const answer = await create(actor, { ...input, [field]: value });
+          if (status === 201) expect(faultsOf(answer)).to.deep.equal([`body.${field}`]);
+          else expectProblem(answer, 401);
+          expect(await everything()).to.deep.equal(before);
+        });
+    }
+  });
+
+  describe('that two have voted for', () => {
+    for (const [how, done, takeBack] of [
+      ['POST', 201, (api: Api, id: number) => api.post<object>('/vote', { post_id: id, dir: 0 })],
+      ['DELETE', 200, (api: Api, id: number) => api.delete<object>(`/posts/${id}/vote`)],
+    ] as const)
+      for (const [at, state] of states.entries())
+        for (const actor of [
+          'anonymous',
+          'another',
+          'the owner',
+          'the owner with a revoked token',
+        ] as const) {
+          const status =
+            actor === 'another'
+              ? [done, 404, 404][at]!
+              : actor === 'the owner'
+                ? [done, done, 404][at]!
+                : 401;
+          it(`${actor} who would take a vote back (${how}) from a ${state} post gets ${status}`, async () => {
+            const { id } = await writePost(owner);
+            for (const api of [owner, actors.another])
+              expect((await api.put(`/posts/${id}/vote`)).status).to.equal(200);
+            if (state === 'draft') await owner.patch(`/posts/${id}`, { published: false });
+            if (state === 'deleted') await owner.delete(`/posts/${id}`);
+            const before = await everything();
+            const answer = await takeBack(actors[actor], id);
+            if (status >= 400) {
+              expectProblem(answer, status);
+              expect(await everything()).to.deep.equal(before);
+              return;
+            }
+            expect(answer.status).to.equal(status);
+            expect(answer.body).to.deep.include({ post_id: id, votes: 1, voted: false });
+            // Their own, and nobody else's.
+            const others = await rows<{ user_id: number }>(
+              world,
+              'select user_id from votes where post_id = $1',
+              [id],
+            );
+            const stays = actor === 'another' ? owner : (actors.another as TestUser);
+            expect(others.map(({ user_id }) => user_id)).to.deep.equal([stays.id]);
+          });
+        }
+  });
 
   for (const [name, { does, another }] of Object.entries(actions)) {
     if (another[1] !== 404) continue;
