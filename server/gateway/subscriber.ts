@@ -29,7 +29,12 @@ export interface EngineConnection {
       readyState?: number;
       bufferedAmount?: number;
       terminate?: () => void;
-      _socket?: { destroy(): void; writableLength?: number; write?: (bytes: Buffer) => unknown };
+      _socket?: {
+        destroy(): void;
+        resetAndDestroy?(): void;
+        writableLength?: number;
+        write?: (bytes: Buffer) => unknown;
+      };
     };
   };
   write(data: string, options: object): unknown;
@@ -162,6 +167,8 @@ export class Subscriber implements Connection {
   /** Ends the TCP connection, whatever is still to be written: a client that does not read would hold it forever. */
   terminate(): void {
     const { transport } = this.#engine;
+    // Closed in order, it would stand as long as the kernel tries to hand over megabytes that nobody reads.
+    if (this.pending > 0) transport.socket?._socket?.resetAndDestroy?.();
     this.#engine.close(true);
     transport.socket?.terminate?.();
   }

@@ -17,6 +17,7 @@ export interface RawClientOptions {
  */
 export class RawClient {
   readonly #socket: Socket;
+  #port: number | undefined;
   readonly #options: RawClientOptions;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #reader = new FrameReader();
@@ -36,6 +37,7 @@ export class RawClient {
     this.#options = options;
     this.seq = options.after;
     this.#socket = connect({ port: options.port, host: '127.0.0.1', noDelay: true });
+    this.#socket.once('connect', () => (this.#port = this.#socket.localPort));
     this.#socket.on('error', () => undefined);
     this.#socket.once('close', () => {
       this.closedAt = Date.now();
@@ -45,7 +47,12 @@ export class RawClient {
     this.#socket.on('data', (piece) => this.#read(piece));
   }
 
-  /** Whether its TCP connection stands. */
+  /** The port that its connection leaves from. */
+  get port(): number | undefined {
+    return this.#port;
+  }
+
+  /** Whether its TCP connection stands, as far as it knows: who neither reads nor writes does not hear of its end. */
   get open(): boolean {
     return this.closedAt === undefined;
   }

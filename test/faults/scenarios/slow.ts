@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster, type ClusterOptions, portOf } from '../cluster.ts';
 import type { Figure } from '../crash-table.ts';
@@ -9,6 +10,9 @@ import { Window } from '../window.ts';
 const MIB = 1024 * 1024;
 /** The server's patience with a socket beyond its limit, and what is granted on top of it. Milliseconds. */
 const ENDED_WITHIN = 20_000;
+const RETURN_WITHIN = 60_000;
+/** What the kernel remembers of a connection that has ended. */
+const TIME_WAIT = '06';
 
 /**
  * Clients that read nothing, that read nothing but look alive, and that read a kilobyte a second, beside healthy ones, while
@@ -41,7 +45,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     const began = Date.now();
     // Enough bytes to fill every buffer between the node and a client that does not read: 8 MB.
     const flood = (async () => {
-      for (let at = 0; at < 800 && sluggards.some((client) => client.open); at += 1) {
+      for (let at = 0; at < 800 && (await standing(process.url, sluggards)) > 0; at += 1) {
         await fetch(`${process.url}/posts`, {
           method: 'POST',
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -55,11 +59,12 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     while (Date.now() < deadline) {
       await pause(200);
       highest = Math.max(highest, await process.memory());
-      if (sluggards.every((client) => !client.open)) break;
+      if ((await standing(process.url, sluggards)) === 0) break;
     }
+    const lasted = Date.now() - began;
     await flood;
     const strained = new Window(people, began, Date.now()).latency.took;
-    const left = sluggards.filter((client) => client.open).length;
+    const left = await standing(process.url, sluggards);
     for (const client of sluggards) {
       if (client.seq !== undefined && client.epoch !== undefined)
         returned.push(
@@ -72,16 +77,16 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
           }),
         );
     }
-    await pause(5000);
     await people.hush();
-    await pause(1500);
-    const head = people.clients[0]?.seq;
+    // Everything that they did not read is sent once more, 8 MB to each.
+    const behind = () => returned.filter(({ seq }) => seq !== people.clients[0]?.seq).length;
+    for (const end = Date.now() + RETURN_WITHIN; behind() > 0 && Date.now() < end;) await pause(100);
     return [
       { fault, what: 'connections that still stand', seen: left, bound: 0 },
       {
         fault,
         what: 'the last was ended after, ms',
-        seen: Math.max(...sluggards.map(({ closedAt }) => closedAt ?? Infinity)) - began,
+        seen: left > 0 ? Infinity : lasted,
         bound: ENDED_WITHIN + 30_000,
       },
       { fault, what: 'memory grows, MiB', seen: (highest - memory) / MIB, bound: 64 },
@@ -95,7 +100,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
       {
         fault,
         what: 'not at the head after they came back',
-        seen: returned.filter(({ seq }) => seq !== head).length,
+        seen: behind(),
         bound: 0,
       },
     ];
@@ -105,4 +110,20 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     await people.hush();
     await cluster.stop();
   }
+}
+
+/**
+ * How many of these clients have a TCP connection at the server's end, in whatever state. From the kernel: who neither reads
+ * nor writes does not hear of its end, and one that the server has closed may stand for as long as nobody takes what was
+ * written to it. Linux only.
+ */
+async function standing(url: string, clients: readonly RawClient[]): Promise<number> {
+  const here = portOf(url);
+  const port = (address = '') => parseInt(address.split(':')[1] ?? '', 16);
+  const ports = new Set<number>();
+  for (const line of (await readFile('/proc/net/tcp', 'utf8')).split('\n').slice(1)) {
+    const [, local, remote, state] = line.trim().split(/\s+/);
+    if (port(local) === here && state !== TIME_WAIT) ports.add(port(remote));
+  }
+  return clients.filter((client) => client.port === undefined || ports.has(client.port)).length;
 }
