@@ -244,6 +244,30 @@ describe('access tokens', () => {
       expect(guarded.length).to.be.greaterThan(10);
     });
 
+    it('none of the others does either, for whichever route', async function () {
+      this.timeout(60_000);
+      const counted = async () =>
+        (await rows(world, 'select count(*) from sessions where revoked_at is null'))[0];
+      const before = await counted();
+      for (const [what, token] of Object.entries(refused)) {
+        const api = new Api(world.url, token());
+        const answers = await Promise.all(
+          guarded.map(({ method, path }) =>
+            api.request<object>(
+              method.toUpperCase(),
+              path.replaceAll(/:\w+/g, '1'),
+              method === 'get' ? undefined : {},
+            ),
+          ),
+        );
+        for (const [at, answer] of answers.entries()) {
+          expect(answer.status, `${what} for ${guarded[at]!.method} ${guarded[at]!.path}`).to.equal(401);
+          expectProblem(answer, 401, 'unauthorized');
+        }
+      }
+      expect(await counted()).to.deep.equal(before);
+    });
+
     for (const [what, make] of Object.entries(dead)) {
       describe(what, () => {
         let token: string | undefined;
