@@ -82,6 +82,11 @@ describe('what is installed beside our own code', () => {
       for (const version of versions) expect(isAtLeast(version, floor), version).to.be.true;
     });
 
+  it('speaks WebSocket to clients with a ws of our own, at 8.23.0 or above (pings that are answered however many wait)', () => {
+    const ours = fromRegistry.find(([folder]) => folder === 'node_modules/ws');
+    expect(isAtLeast(ours![2].version!, '8.23.0'), ours![2].version).to.be.true;
+  });
+
   it('is compared by number', () => {
     expect(isAtLeast('8.21.0', '8.21.0')).to.be.true;
     expect(isAtLeast('8.100.0', '8.21.0')).to.be.true;
