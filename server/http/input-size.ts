@@ -58,11 +58,17 @@ export function sizeUp(
     if (list.length > max) {
       const message = `"${key}" must contain less than or equal to ${max} items`;
       sized.faults.push({ path: [key], message, type: 'array.max' });
-    } else if (glance && list.every(glance)) sized.good.push([key, list]);
+    } else if (glance && all(list, glance)) sized.good.push([key, list]);
     else continue;
     sized.rest = { ...(sized.rest as object), [key]: [] };
   }
   return sized;
+}
+
+/** Also of the holes of a sparse list, which `every` passes over. */
+function all(list: unknown[], glance: (item: unknown) => boolean): boolean {
+  for (const item of list) if (!glance(item)) return false;
+  return true;
 }
 
 const shapes = new WeakMap<Joi.AnySchema, Shape>();
