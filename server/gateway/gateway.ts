@@ -22,6 +22,7 @@ import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { slim } from './slimming.ts';
 import { Strangers } from './strangers.ts';
 import {
+  cutOff,
   type EndSubscriber,
   type EngineConnection,
   type FeedSocket,
@@ -289,8 +290,7 @@ export class Gateway {
     const subscriber = this.#visits.get(conn)?.subscriber;
     if (subscriber) this.#forget(subscriber);
     // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
-    const { transport } = conn;
-    setTimeout(() => transport.socket?.terminate?.(), LAST_WORDS).unref();
+    setTimeout(() => cutOff(conn), LAST_WORDS).unref();
   }
 
   async #admit(socket: Socket<ClientToServer, ServerToClient>, next: (error?: Error) => void): Promise<void> {

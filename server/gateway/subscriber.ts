@@ -56,6 +56,20 @@ export function pendingOf({ transport, writeBuffer }: EngineConnection): number 
   return bytes;
 }
 
+/**
+ * Ends the TCP connection of a WebSocket, whatever is still to be written. It is reset: closed in order, it would stand for as
+ * long as the kernel tries to hand over the megabytes that somebody does not read.
+ */
+export function cutOff({ transport }: EngineConnection): void {
+  const { socket } = transport;
+  try {
+    socket?._socket?.resetAndDestroy?.();
+  } catch {
+    // No TCP connection: a sibling process hands it on.
+  }
+  socket?.terminate?.();
+}
+
 /** Ends a socket with a coded reason. */
 export type EndSubscriber = (subscriber: Subscriber, code: SessionCloseCode, detail: string) => void;
 
@@ -166,11 +180,9 @@ export class Subscriber implements Connection {
 
   /** Ends the TCP connection, whatever is still to be written: a client that does not read would hold it forever. */
   terminate(): void {
-    const { transport } = this.#engine;
-    // Closed in order, it would stand as long as the kernel tries to hand over megabytes that nobody reads.
-    if (this.pending > 0) transport.socket?._socket?.resetAndDestroy?.();
-    this.#engine.close(true);
-    transport.socket?.terminate?.();
+    const engine = this.#engine;
+    cutOff(engine);
+    engine.close(true);
   }
 
   /** Closes the transport after what is written has left; a stock client then reconnects by itself. */

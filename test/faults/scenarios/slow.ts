@@ -6,11 +6,15 @@ import { Population } from '../population.ts';
 import { Random } from '../random.ts';
 import { RawClient, type RawClientOptions } from '../raw-client.ts';
 import { Window } from '../window.ts';
+import { writePosts } from './write-posts.ts';
 
 const MIB = 1024 * 1024;
 /** The server's patience with a socket beyond its limit, and what is granted on top of it. Milliseconds. */
 const ENDED_WITHIN = 20_000;
 const RETURN_WITHIN = 60_000;
+/** Posts that are written while they do not read, and the length of each in characters: 8 MB. */
+const LONG_POSTS = 800;
+const LENGTH = 10_000;
 /** What the kernel remembers of a connection that has ended. */
 const TIME_WAIT = '06';
 
@@ -29,6 +33,8 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
   try {
     await people.settle({ writers: 4, clients: 10, rate: 20, nervous: 0 });
     const { token, id } = people.listener;
+    // As many long posts as will be written: what the node remembers of them is not what slow clients cost.
+    await writePosts(cluster, id, LONG_POSTS, LENGTH);
     people.write();
     await pause(5000);
     const calm = new Window(people, Date.now() - 4000, Date.now()).latency.took;
@@ -45,11 +51,11 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     const began = Date.now();
     // Enough bytes to fill every buffer between the node and a client that does not read: 8 MB.
     const flood = (async () => {
-      for (let at = 0; at < 800 && (await standing(process.url, sluggards)) > 0; at += 1) {
+      for (let at = 0; at < LONG_POSTS && (await standing(process.url, sluggards)) > 0; at += 1) {
         await fetch(`${process.url}/posts`, {
           method: 'POST',
           headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-          body: JSON.stringify({ title: `flood-${id}-${at} create`, content: 'x'.repeat(10_000) }),
+          body: JSON.stringify({ title: `flood-${id}-${at} create`, content: 'x'.repeat(LENGTH) }),
         });
         await pause(30);
       }
