@@ -1,28 +1,19 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { until } from '../../support/waiting.ts';
 import { Cluster, type ClusterOptions } from '../cluster.ts';
 import type { Figure } from '../crash-table.ts';
 import { type FaultName, faults, type Scene } from '../faults.ts';
 import type { Listener } from '../listener.ts';
 import { Population } from '../population.ts';
 import { Random } from '../random.ts';
+import { heldMemory, weighable } from './weighing.ts';
 import { writePosts } from './write-posts.ts';
 
 const MIB = 1024 * 1024;
 /** Between two looks at the node's memory. Milliseconds. */
 const SAMPLE_EVERY = 30_000;
-/**
- * Lets us ask the node what it holds, in V8's heap and outside: it tells right after a garbage collection, for what it makes in the
- * second after one, some MiB under load, would drown a slope of one in ten minutes. After the second one, since what the
- * first finds to be free outside of V8's heap is freed a little later.
- */
-const WEIGHABLE =
-  '--expose-gc --import=data:text/javascript,' +
-  "import{writeFileSync}from'node:fs';process.on('SIGUSR2',()=>{gc();setTimeout(()=>{" +
-  'gc();const{heapUsed,external}=process.memoryUsage();writeFileSync(process.env.HELD_IN,String(heapUsed+external))},200)})';
 /** Between two faults. Milliseconds. */
 const FAULT_EVERY = 45_000;
 /** What a node must live through without leaving anything behind; those that end it would begin its heap anew. */
@@ -73,7 +64,7 @@ export async function soak(
   const cluster = await Cluster.start({
     ...options,
     nodes: 1,
-    env: { ...options.env, NODE_OPTIONS: WEIGHABLE, HELD_IN: heldIn },
+    env: { ...options.env, ...weighable(heldIn) },
   });
   const people = new Population(cluster, random);
   const fault = `soak of ${seconds} s`;
@@ -100,7 +91,7 @@ export async function soak(
       if (guests.length > GUESTS) guests.shift()?.stop();
       if (Date.now() < lookAt) continue;
       lookAt += SAMPLE_EVERY;
-      const held = await heldMemory(cluster, heldIn);
+      const held = await heldMemory(cluster.node(0).process, heldIn);
       samples.push({ at: Date.now() - began, held });
       say(`${Math.round((Date.now() - began) / 1000)} s: ${(held / MIB).toFixed(1)} MiB held`);
     }
@@ -176,22 +167,6 @@ async function metric(cluster: Cluster, pattern: RegExp): Promise<number> {
   const value = pattern.exec(text)?.[1];
   if (value === undefined) throw new Error(`/metrics does not hold ${String(pattern)}`);
   return Number(value);
-}
-
-/** What the node holds after a garbage collection. Without one V8 lets hundreds of MiB lie. Bytes. */
-async function heldMemory(cluster: Cluster, heldIn: string): Promise<number> {
-  await rm(heldIn, { force: true });
-  process.kill(cluster.node(0).process.pid, 'SIGUSR2');
-  let held = NaN;
-  await until(
-    'the node tells what it holds',
-    async () => {
-      held = Number(await readFile(heldIn, 'utf8').catch(() => ''));
-      return held > 0;
-    },
-    10_000,
-  );
-  return held;
 }
 
 /** Least squares. Bytes in a millisecond. */
