@@ -130,7 +130,15 @@ describe('the client, over REST', () => {
   });
 
   it('reads the log, and is told when a position is no longer served', async () => {
-    const { epoch, head } = await alice.events({ after: 0 });
+    // What others have written before may not have its number yet; what is written after it has a higher one.
+    const before = await alice.posts.create({ title: 'Before', content: '' });
+    let epoch = '';
+    let head = 0;
+    await until('what was before to be in the log', async () => {
+      const page = await alice.events({ after: 0, limit: 500 });
+      ({ epoch, head } = page);
+      return page.events.some(({ data }) => data.id === before.id);
+    });
     const post = await alice.posts.create({ title: 'Logged', content: '' });
     const page = await alice.events({ after: head, epoch, wait: 10 });
     expect(page.events.map(({ seq, name, data }) => [seq, name, data.id])).to.deep.equal([
