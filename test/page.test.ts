@@ -218,6 +218,29 @@ describe('the page', function () {
     await other.close();
   });
 
+  it('shows a vote as one’s own in a window that is only now reading its list', async () => {
+    await postByCarol('Seen while reading');
+    await alice.shows(alice.post('Seen while reading'));
+    const other = await alice.page.context().newPage();
+    const voted = alice.page.waitForResponse((response) => response.url().endsWith('/vote'));
+    const fetched = new Promise<void>((resolve) => {
+      void other.route(/\/posts\?/, async (route) => {
+        // The answer is of before the vote, and comes after it.
+        const response = await route.fetch();
+        resolve();
+        await voted;
+        await other.waitForTimeout(200);
+        await route.fulfill({ response });
+      });
+    });
+    await other.goto(alice.page.url());
+    await fetched;
+    await alice.votes('Seen while reading').click();
+    const button = other.locator('.post', { hasText: 'Seen while reading' }).locator('.vote');
+    await button.and(other.locator('[aria-pressed="true"]')).waitFor();
+    await other.close();
+  });
+
   it('does not move the list under somebody who reads: new posts wait behind a pill', async () => {
     for (let number = 1; number <= 30; number += 1)
       await postByCarol(`Filling ${number}`, 'Some text. '.repeat(20));

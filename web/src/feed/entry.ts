@@ -1,5 +1,5 @@
 import { computed, signal } from '@preact/signals';
-import type { PostAnswer, PostView, Tally } from 'tidings-client';
+import type { PostAnswer, PostView, Tally, VoteView } from 'tidings-client';
 
 /** A post on the page. What changes of it are signals of its own, so that a vote redraws a number and not a list. */
 export class Entry {
@@ -16,6 +16,8 @@ export class Entry {
   /** Up to which event this is known; of older ones it has nothing to learn. */
   seq: number;
   readonly #voted;
+  /** Of which tally that is said: each change of one's vote has a tally of its own, so the higher `rev` knows better. */
+  #votedRev;
   readonly #tally;
 
   constructor(post: PostView | PostAnswer, { seq, live }: { seq: number; live: boolean }) {
@@ -24,6 +26,7 @@ export class Entry {
     this.seq = seq;
     this.post = signal<PostView>(post);
     this.#voted = signal('voted' in post && post.voted);
+    this.#votedRev = 'voted' in post ? post.rev : -1;
     this.#tally = signal({ votes: post.votes, rev: post.rev });
     this.shown = computed(
       () => this.hoped.value ?? { voted: this.#voted.value, votes: this.#tally.value.votes },
@@ -34,8 +37,8 @@ export class Entry {
   learn(post: PostView | PostAnswer, seq = this.seq): void {
     this.seq = Math.max(this.seq, seq);
     if (post.version >= this.post.peek().version) this.post.value = post;
-    if ('voted' in post && post.rev >= this.#tally.peek().rev) this.#voted.value = post.voted;
-    this.keepTally(post);
+    if ('voted' in post) this.keepVote(post);
+    else this.keepTally(post);
   }
 
   keepTally({ votes, rev }: Pick<Tally, 'votes' | 'rev'>): void {
@@ -43,8 +46,11 @@ export class Entry {
   }
 
   /** What the server says of the reader's own vote. */
-  keepVote(answer: { voted: boolean; votes: number; rev: number }): void {
-    this.#voted.value = answer.voted;
+  keepVote(answer: Pick<VoteView, 'voted' | 'votes' | 'rev'>): void {
+    if (answer.rev >= this.#votedRev) {
+      this.#voted.value = answer.voted;
+      this.#votedRev = answer.rev;
+    }
     this.keepTally(answer);
   }
 

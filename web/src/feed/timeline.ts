@@ -12,7 +12,7 @@ import {
 } from 'tidings-client';
 import { Entry } from './entry.ts';
 import { Happenings } from './happenings.ts';
-import { onVoteElsewhere } from './own-votes.ts';
+import { onVoteElsewhere, VotesElsewhere } from './own-votes.ts';
 import type { Query } from './query.ts';
 
 export interface TimelineOptions {
@@ -66,6 +66,7 @@ export class Timeline {
   readonly seq = signal(0);
   readonly #options: TimelineOptions;
   readonly #happenings = new Happenings();
+  readonly #votesElsewhere = new VotesElsewhere();
   readonly #next = signal<string | undefined>(undefined);
   /** The position of the list's first page. */
   #base = 0;
@@ -80,9 +81,8 @@ export class Timeline {
   constructor(options: TimelineOptions) {
     this.#options = options;
     this.#stopHearing = onVoteElsewhere(options.me.id, (vote) => {
-      const entry = this.#find(vote.post_id);
-      // What is under way here will be answered later than what has been answered there.
-      if (entry && !entry.hoped.peek()) entry.keepVote(vote);
+      this.#votesElsewhere.add(vote);
+      this.#find(vote.post_id)?.keepVote(vote);
     });
     this.query = signal(options.query);
     void this.load();
@@ -181,7 +181,7 @@ export class Timeline {
     const known = this.#find(post.id);
     if (known) known.learn(post);
     else if (this.#matches(post)) {
-      this.entries.value = [new Entry(post, { seq: 0, live: true }), ...this.entries.peek()];
+      this.entries.value = [this.#enter(post, { seq: 0, live: true }), ...this.entries.peek()];
     }
   }
 
@@ -244,6 +244,7 @@ export class Timeline {
     this.#next.value = undefined;
     this.entries.value = [];
     this.arrivals.value = [];
+    this.#votesElsewhere.clear();
   }
 
   /** @returns what of it the reader has not been shown before */
@@ -259,7 +260,7 @@ export class Timeline {
     const known = this.#find(post.id);
     known?.learn(post, seq);
     if (known || seq <= this.#base || this.#removed.has(post.id) || !this.#matches(post)) return undefined;
-    const entry = new Entry(post, { seq, live: true });
+    const entry = this.#enter(post, { seq, live: true });
     // A post that was there before may have the reader's vote, which no event tells.
     if (post.votes > 0) void this.#askForVote(entry);
     const waiting = this.arrivals.peek();
@@ -313,9 +314,16 @@ export class Timeline {
       if (entry && !entry.leaving.peek()) {
         entry.learn(post, seq);
         taken.push(entry);
-      } else taken.push(new Entry(post, { seq, live: false }));
+      } else taken.push(this.#enter(post, { seq, live: false }));
     }
     return taken;
+  }
+
+  #enter(post: PostView | PostAnswer, how: { seq: number; live: boolean }): Entry {
+    const entry = new Entry(post, how);
+    const vote = this.#votesElsewhere.on(post.id);
+    if (vote) entry.keepVote(vote);
+    return entry;
   }
 
   #find(id: number): Entry | undefined {
