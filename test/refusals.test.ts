@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Request, Response } from 'express';
 import jwt from 'jsonwebtoken';
 import type { Identity } from '../server/auth/identity.ts';
+import { PLACES } from '../server/auth/passwords.ts';
 import { AppError } from '../server/errors.ts';
 import type { RateLimit } from '../server/http/rate-limits.ts';
 import { expectProblem } from './support/problems.ts';
@@ -68,7 +69,7 @@ describe('whoever is turned away', function () {
   /** Keeps every place among the hashes taken for as long as `act` goes on. */
   async function crowd(act: () => Promise<unknown>): Promise<void> {
     let over = false;
-    const takers = Array.from({ length: 62 }, async () => {
+    const takers = Array.from({ length: PLACES }, async () => {
       while (!over) await world.ctx.passwords.hash('whatever');
     });
     await act();

@@ -1,10 +1,16 @@
+import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { AppError } from '../errors.ts';
 
-/** How many hashes run at once. bcrypt fills libuv's threads, of which there are four: files, DNS and zlib need some. */
-const CONCURRENCY = 2;
+/**
+ * How many hashes run at once. bcrypt fills libuv's threads, of which there are four: files, DNS and zlib need some. And
+ * each fills a core: on two of them, two at once leave readers none for as long as a storm of logins lasts.
+ */
+const CONCURRENCY = availableParallelism() >= 4 ? 2 : 1;
 /** How many wait at most. At cost 12 a hash takes a quarter of a second: who comes later would wait for too long. */
-const MAX_WAITING = 60;
+const MAX_WAITING = 30 * CONCURRENCY;
+/** How many hashes are taken or waited for at most. */
+export const PLACES = CONCURRENCY + MAX_WAITING;
 /** What bcrypt reads of a password: two longer ones with the same beginning would be one. */
 export const MAX_BYTES = 72;
 
