@@ -147,9 +147,13 @@ export class Subscriber implements Connection {
   /** Hands an encoded message to the transport. */
   write(message: Encoded): void {
     if (!this.open) return;
-    const { packet, frame } = message;
+    const { frame } = message;
     if (frame && this.#writeDirectly(frame[0])) return;
-    this.#engine.write(packet, frame ? { compress: false, wsPreEncodedFrame: frame } : { compress: false });
+    // Only now: the text of a message is made from its frame when it is first asked for.
+    this.#engine.write(
+      message.packet,
+      frame ? { compress: false, wsPreEncodedFrame: frame } : { compress: false },
+    );
     this.#unread.add(this);
   }
 

@@ -210,8 +210,8 @@ function send(req: Request, res: Response, answer: unknown, success: number): nu
   }
   const text = reply.body instanceof Json ? reply.body.text : JSON.stringify(reply.body);
   res.setHeader('Content-Type', 'application/json; charset=utf-8');
-  // Express finds out whether the asker has it already.
   const length = Buffer.byteLength(text);
+  // Express finds out whether the asker has it already.
   if (req.headers['if-none-match'] !== undefined) res.send(text);
   else {
     // As text it leaves in one piece with the head; Express would make a buffer of it first.
