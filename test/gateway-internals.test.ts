@@ -2,9 +2,11 @@ import type { EventEmitter } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
+import { io } from 'socket.io-client';
 import * as ws from 'ws';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
 import { encodeEntry, encodeMessage } from '../server/gateway/encoding.ts';
+import { Few } from '../server/gateway/few.ts';
 import { RawClient } from './support/raw-client.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
@@ -82,15 +84,17 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
   });
 
   it('lets go of the request that a connection came with, and of what hangs on it', async () => {
+    const server = world.server.service.gateway.io;
+    let request: WeakRef<object> | undefined;
+    server.engine.once('connection', (conn: { request: object }) => (request = new WeakRef(conn.request)));
     const client = await RawClient.join(world.url, { token: alice.token, feed: 'off' });
-    const [socket] = world.server.service.gateway.io.of('/').sockets.values();
-    const request = new WeakRef(socket!.request);
-    expect(request.deref(), 'the request, while the handshake is kept').to.be.an('object');
+    const [socket] = server.of('/').sockets.values();
+    expect(request, 'the request of the handshake').to.be.an.instanceOf(WeakRef);
     const conn = socket!.conn as unknown as {
       request: unknown;
       transport: { socket: EventEmitter & { _socket: EventEmitter } };
     };
-    await until('it is slimmed', () => conn.request === undefined);
+    expect(conn.request).to.be.undefined;
     const { socket: webSocket } = conn.transport;
     expect(webSocket.listeners('error').map(({ name }) => name)).to.not.include('onUpgradeError');
     expect(webSocket._socket.listeners('close').map(({ name }) => name)).to.deep.equal(['socketOnClose']);
@@ -98,19 +102,35 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
       expect(emitter.listenerCount('close')).to.be.above(0);
       for (const raw of emitter.rawListeners('close')) expect(raw).to.not.have.property('listener');
     }
+    const { client: owner } = socket as unknown as { client: { sockets: Few; nsps: Few } };
+    expect([...owner.sockets.values(), ...owner.nsps.values()]).to.deep.equal([socket, socket]);
+    expect(owner.sockets).to.be.an.instanceOf(Few);
+    expect(owner.nsps).to.be.an.instanceOf(Few);
     expect(socket!.handshake).to.deep.include({ auth: {}, headers: {}, query: {}, url: '' });
     setFlagsFromString('--expose-gc');
     const collectGarbage = runInNewContext('gc') as () => void;
     await until('it is collected', () => {
       collectGarbage();
-      return request.deref() === undefined;
+      return request?.deref() === undefined;
     });
     // It is as alive as before, and its end is noticed.
     connection().subscriber.write(encodeMessage('feed:head', { seq: 97 }));
     await until('the frame', () => client.frames.includes('42["feed:head",{"seq":97}]'));
     client.terminate();
     await until('the socket to be forgotten', () => world.server.service.gateway.size === 0);
-    expect(world.server.service.gateway.io.of('/').sockets.size).to.equal(0);
+    expect(server.of('/').sockets.size).to.equal(0);
+    expect([owner.sockets.size, owner.nsps.size], 'what its client knows').to.deep.equal([0, 0]);
+  });
+
+  it('lets go of it also where a client begins with polling, once it has upgraded', async () => {
+    const socket = io(world.url, { transports: ['polling', 'websocket'], auth: { token: alice.token } });
+    await until('it is admitted', () => socket.connected);
+    const [standing] = world.server.service.gateway.io.of('/').sockets.values();
+    const conn = standing!.conn as unknown as { request: unknown; transport: { name: string } };
+    await until('the upgrade', () => conn.transport.name === 'websocket');
+    expect(conn.request).to.be.undefined;
+    socket.close();
+    await until('the socket to be forgotten', () => world.server.service.gateway.size === 0);
   });
 
   it('what a client has not read is seen in bytes, in whichever queue it waits', async () => {

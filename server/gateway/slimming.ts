@@ -1,3 +1,4 @@
+import { Few } from './few.ts';
 import type { FeedSocket } from './subscriber.ts';
 
 type Listener = (...args: unknown[]) => void;
@@ -10,7 +11,11 @@ interface Emitter {
 
 /** What of Socket.IO, Engine.IO and ws holds on to more than a standing connection needs; test/gateway-internals pins it. */
 interface Insides {
-  client?: { decoder?: { _callbacks?: Record<string, unknown[]> } };
+  client?: {
+    decoder?: { _callbacks?: Record<string, unknown[]> };
+    sockets?: Map<string, unknown> | Few;
+    nsps?: Map<string, unknown> | Few;
+  };
   conn: {
     request?: unknown;
     writeBuffer: unknown[];
@@ -49,7 +54,10 @@ export function slim(socket: FeedSocket): void {
   for (const key of ['fns', '_anyListeners'] as const) insides[key] &&= exactly(insides[key]);
   for (const key of ['packetsFn', 'sentCallbackFn', 'cleanupFn'] as const) conn[key] &&= exactly(conn[key]);
   if (conn.writeBuffer.length === 0) conn.writeBuffer = [];
-  const heard = insides.client?.decoder?._callbacks;
+  const { client } = insides;
+  for (const key of ['sockets', 'nsps'] as const)
+    if (client?.[key] instanceof Map) client[key] = new Few(client[key]);
+  const heard = client?.decoder?._callbacks;
   for (const event of Object.keys(heard ?? {})) if (heard?.[event]) heard[event] = exactly(heard[event]);
   // A long-polling session still needs its request.
   if (conn.transport.name !== 'websocket') return;
