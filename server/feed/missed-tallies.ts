@@ -8,7 +8,7 @@ const MOST = 4000;
 /** Clients whose positions lie this close together are told the same: a few tallies more than they missed. */
 const STEP = 100;
 
-/** How long those who ask are gathered before the first read answers some of them. Milliseconds. */
+/** How long those who ask are gathered before the reads that answer them. Milliseconds. */
 const GATHERING = 50;
 /** Reads that wait at most: with more positions than that, several share the read of the lowest. */
 const MOST_PENDING = 8;
@@ -28,8 +28,8 @@ interface Pending {
  * Each event says how far the transactions had ended when it was numbered. Whatever tally is not older than that of an
  * event some seconds before the client's position is told; what the client knew already it recognises by `rev`.
  *
- * Clients that return together share an answer, and one is read at a time, so the database is asked no more often than
- * it can answer, and nobody waits for more than a few reads, from however many positions they come. An answer is shared
+ * Clients that return together share an answer, one is read at a time, and none of the same position more often than each
+ * fifty milliseconds, so the database is asked no more often than it can answer, and nobody waits for more than a few reads, from however many positions they come. An answer is shared
  * only by those who asked before it was begun: what changes later they hear live.
  */
 export class MissedTallies {
@@ -67,13 +67,11 @@ export class MissedTallies {
 
   async #readAll(): Promise<void> {
     this.#reading = true;
-    // Those who ask while one is read are gathered by that.
-    await new Promise((resolve) => setTimeout(resolve, GATHERING));
-    for (;;) {
-      const next = this.#pending.shift(); // who asks from here on waits for the next read
-      if (!next) break;
-      await next.begin();
-    }
+    do {
+      await new Promise((resolve) => setTimeout(resolve, GATHERING));
+      // Who asks for one of these positions once its read has begun waits for the next round.
+      for (let left = this.#pending.length; left > 0; left -= 1) await this.#pending.shift()?.begin();
+    } while (this.#pending.length > 0);
     this.#reading = false;
   }
 
