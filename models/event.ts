@@ -28,6 +28,7 @@ export class LoggedEvent extends Model<InferAttributes<LoggedEvent>, InferCreati
   declare createdAt: Date;
   /** Every transaction below this number had ended when the event was numbered: see feed/missed-tallies. */
   declare horizon: CreationOptional<string>;
+  declare numberedAt: CreationOptional<Date>;
 }
 
 /** A deleted post whose text is still to be cut out of the log: of its events from `nextSeq` up to, without, `beforeSeq`. */
@@ -75,6 +76,11 @@ export function defineEvent(sequelize: Sequelize): void {
         type: 'XID8',
         allowNull: false,
         defaultValue: sequelize.literal('pg_snapshot_xmin(pg_current_snapshot())'),
+      },
+      numberedAt: {
+        type: DataTypes.DATE,
+        allowNull: false,
+        defaultValue: sequelize.literal('clock_timestamp()'),
       },
     },
     {

@@ -234,6 +234,37 @@ describe('tallies', function () {
     for (const tallies of answers) expect(tallies.map(({ post_id }) => post_id)).to.include(id);
   });
 
+  it('that were missed are told also where an event was numbered long after it was written', async () => {
+    const fact = (age: string, many: number) =>
+      world.pool.query(
+        `insert into outbox (name, post_id, data, created_at)
+         select 'post:deleted', 1000000 + n, json_build_object('id', 1000000 + n), clock_timestamp() - $1::interval
+         from generate_series(1, $2) n`,
+        [age, many],
+      );
+    const numbered = async () => {
+      await until('the numbering', async () => {
+        const { rows } = await world.pool.query<{ seq: number; left: number }>(
+          'select seq, (select count(*)::int from outbox) as left from feed_head',
+        );
+        return rows[0]?.left === 0 && rows[0].seq === world.ctx.feed.seq;
+      });
+      return world.ctx.feed.seq;
+    };
+    const id = await post();
+    // Positions are told by the hundred: the client's is to be the first that has the two events to come.
+    await fact('0', (198 - ((await numbered()) % 100)) % 100);
+    await numbered();
+    await bob.put(`/posts/${id}/vote`);
+    await fact('10 seconds', 1);
+    await numbered();
+    await fact('0', 1);
+    const after = await numbered();
+    expect(after % 100).to.equal(0);
+    const told = await new MissedTallies(world.pool).since(after);
+    expect(told).to.deep.include({ post_id: id, votes: 1, rev: 1 });
+  });
+
   it('follow when a user is deleted with all votes', async () => {
     const id = await post();
     const carol = await world.user('carol');

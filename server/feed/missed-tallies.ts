@@ -26,11 +26,13 @@ interface Pending {
  * from a list to the feed, would otherwise show an old number until somebody votes again.
  *
  * Each event says how far the transactions had ended when it was numbered. Whatever tally is not older than that of an
- * event some seconds before the client's position is told; what the client knew already it recognises by `rev`.
+ * event that was numbered some seconds before the one at the client's position is told; what the client knew already it
+ * recognises by `rev`.
  *
  * Clients that return together share an answer, one is read at a time, and none of the same position more often than each
- * fifty milliseconds, so the database is asked no more often than it can answer, and nobody waits for more than a few reads, from however many positions they come. An answer is shared
- * only by those who asked before it was begun: what changes later they hear live.
+ * fifty milliseconds, so the database is asked no more often than it can answer, and nobody waits for more than a few
+ * reads, from however many positions they come. An answer is shared only by those who asked before it was begun: what
+ * changes later they hear live.
  */
 export class MissedTallies {
   readonly #pool: pg.Pool;
@@ -84,7 +86,7 @@ export class MissedTallies {
         where p.published and t.rev > 0 and t.xid >= coalesce((
           select e.horizon from events e
           where e.seq <= $1
-            and e.created_at < (select l.created_at from events l where l.seq >= $1 order by l.seq limit 1)
+            and e.numbered_at < (select l.numbered_at from events l where l.seq >= $1 order by l.seq limit 1)
               - $2 * interval '1 millisecond'
           order by e.seq desc limit 1), '0')
         order by t.xid desc limit $3`,
