@@ -52,6 +52,34 @@ describe('the follower', function () {
     return { follower, told };
   };
 
+  it('starts beneath a node that prunes what it is about to read', async () => {
+    for (const pruned of [5, 20]) {
+      await number(20);
+      const { rows } = await pool.query<{ seq: number }>('select seq from feed_head');
+      const { seq } = rows[0]!;
+      const floor = seq - 20 + pruned;
+      let reads = 0;
+      const slow = new Proxy(pool, {
+        get: (target, property) => {
+          if (property !== 'query') return Reflect.get(target, property, target) as unknown;
+          return async (...args: [string | { name: string }]) => {
+            const [query] = args;
+            if (typeof query === 'object' && query.name === 'log-page' && (reads += 1) === 1) {
+              await target.query(`delete from events where seq <= ${floor}`);
+              await target.query(`update feed_head set floor = ${floor}`);
+            }
+            return target.query(...(args as [string]));
+          };
+        },
+      });
+      const { follower } = await follow(60_000, slow);
+      expect(follower.seq).to.equal(seq);
+      expect(follower.logFloor).to.equal(floor);
+      expect(follower.recent(floor)).to.have.lengthOf(20 - pruned);
+      expect(reads).to.be.at.most(3);
+    }
+  });
+
   it('tells everything once and in order, whatever becomes of the batches on their way', async () => {
     const { follower, told } = await follow(60_000);
     const start = follower.seq;

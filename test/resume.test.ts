@@ -378,6 +378,28 @@ describe('coming back with a position', function () {
       expect(heard[0]?.seq).to.equal(old + 11);
       expect((await alice.get(`/events?after=${old + 9}`)).status).to.equal(410);
     });
+
+    it('ends a stream of it when all that was left to say has been pruned', async () => {
+      let pages = 0;
+      const { db } = world.ctx;
+      const query = db.query.bind(db);
+      db.query = async (asked) => {
+        if ('name' in asked && asked.name === 'log-short-page' && (pages += 1) === 2)
+          await world.pool.query('with gone as (delete from events) update feed_head set floor = seq');
+        return query(asked);
+      };
+      try {
+        const stream = await fetch(`${world.url}/events/stream?after=${old + 10}&epoch=${epoch()}`, {
+          headers: { authorization: `Bearer ${alice.token}` },
+          signal: AbortSignal.timeout(10_000),
+        });
+        const text = await stream.text();
+        expect(text.match(/^id: /gm)).to.have.lengthOf(100);
+      } finally {
+        db.query = query;
+      }
+      expect(pages).to.equal(2);
+    });
   });
 
   describe('is not told the text of a post that was deleted or withdrawn', () => {

@@ -113,7 +113,9 @@ export class Follower {
     this.#ring = new Ring(from, this.#ringSize.entries, this.#ringSize.bytes);
     while (this.#ring.last < head.seq) {
       const page = await readLog(this.#pool, this.#ring.last, PAGE_ROWS);
-      if (page.length === 0) break;
+      const [first] = page;
+      // Pruned beneath it: what is left begins later.
+      if (!first || first.seq > this.#ring.last + 1) return this.start();
       // A batch of another node may have come while the page was read.
       for (const entry of page) if (entry.seq === this.#ring.last + 1) this.#ring.push(entry);
     }

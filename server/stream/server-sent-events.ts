@@ -83,11 +83,13 @@ export async function serveStream(
   }
   epoch = head.epoch;
   while (open) {
+    const known = ctx.feed.seq;
     // A node that is behind the log may still have the text of a post that is deleted.
     const recent = ctx.feed.seq >= head.seq ? ctx.feed.recent(after, PAGE) : undefined;
     const entries: LogEntry[] = recent ?? (await readShortPage(ctx.db, after, PAGE));
     if (!open) return;
-    if (ctx.feed.epoch !== epoch || (entries[0] && entries[0].seq !== after + 1)) {
+    const isPruned = entries[0] ? entries[0].seq !== after + 1 : after < known;
+    if (ctx.feed.epoch !== epoch || isPruned) {
       // Renumbered or pruned beneath it: the client comes back with its position and is told `reset`.
       close();
       return;
