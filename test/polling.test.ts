@@ -48,6 +48,23 @@ describe('long-polling by hand', function () {
     for (const sid of [silent, waiting]) expect(await isGone(sid)).to.be.true;
   });
 
+  it('is handed no event any more when its session has ended, and is told why', async () => {
+    const bob = await world.user();
+    const sid = await open();
+    await say(sid, `40${JSON.stringify({ token: bob.token })}`);
+    let heard = '';
+    while (!heard.includes('42["ready"')) heard += (await hear(sid)).body;
+    const engine = world.server.service.gateway.io.engine as unknown as {
+      clients: Record<string, { writeBuffer: unknown[] }>;
+    };
+    await ada.post('/posts', { title: 'said before the end', content: '' });
+    await until('the event to wait', () => (engine.clients[sid]?.writeBuffer.length ?? 0) > 0);
+    await bob.post('/logout');
+    const { body } = await hear(sid);
+    expect(body).to.include('42["session:closed"').and.include('"revoked"');
+    expect(body).to.not.include('said before the end');
+  });
+
   it('may say as much as 16 KiB at once; what is larger is refused whole, announced or not', async () => {
     const padded = (bytes: number) => {
       const connect = `40${JSON.stringify({ token: ada.token, padding: '' })}`;

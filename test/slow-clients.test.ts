@@ -96,6 +96,24 @@ describe('clients that do not read', function () {
     }
   });
 
+  it('hear nothing of what waits for them any more once their session has ended', async () => {
+    const bob = await world.user('bob');
+    const client = await RawClient.join(world.url, { token: bob.token, epoch: world.ctx.feed.epoch });
+    const [subscriber] = subscribers();
+    client.pause();
+    await flow(1000);
+    await until('its queue to fill', () => subscriber!.pending > 64 * 1024, 15_000);
+    // Events of ten kilobytes each: the newest that were written to it have not left the node.
+    const waiting = Math.floor(subscriber!.pending / 11_000);
+    const { seq } = subscriber!;
+    await bob.post('/logout');
+    await until('the end of its session', () => subscriber!.ended, 2000);
+    client.resume();
+    await until('the end of its connection', () => client.closed);
+    expect(waiting).to.be.at.least(5);
+    expect(client.seqs().at(-1) ?? 0).to.be.at.most(seq - waiting);
+  });
+
   it('for three seconds and then do, get everything once and in order', async () => {
     const start = head();
     const client = await join();

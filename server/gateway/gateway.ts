@@ -380,13 +380,14 @@ export class Gateway {
   /** The end of a socket, said to it if it still reads. Nothing else is written to it once this has returned. */
   #end(subscriber: Subscriber, code: SessionCloseCode, detail: string): void {
     if (subscriber.ended) return;
+    const isRevoked = code === 'revoked' || code === 'expired';
+    if (isRevoked) subscriber.dropQueue();
     // During the handshake the refusal itself says why.
     if (subscriber.socket.connected) subscriber.write(encodeMessage('session:closed', { code, detail }));
     this.#forget(subscriber);
     this.#options.metrics.sessionsClosed.inc({ code });
     // Its last words would wait as long as the rest; and behind what is still on its way to it, events would follow the end of
     // a session.
-    const isRevoked = code === 'revoked' || code === 'expired';
     if (code === 'slow_consumer' || (isRevoked && subscriber.pending > SOFT_MARK)) {
       subscriber.terminate();
       return;

@@ -42,6 +42,9 @@ export interface EngineConnection {
   on(event: 'packet' | 'close', listener: (this: EngineConnection) => void): unknown;
 }
 
+/** How the packet of an event begins (protocol 5, namespace `/`). */
+const EVENT = '2[';
+
 /** The `readyState` of a WebSocket that may be written to. */
 const OPEN = 1;
 
@@ -180,6 +183,12 @@ export class Subscriber implements Connection {
     tcp.write(bytes);
     if (tcp.writableLength > 0) this.#unread.add(this);
     return true;
+  }
+
+  /** Takes back what has not left Engine.IO yet: the events that wait for the next request of a client that polls. */
+  dropQueue(): void {
+    const engine = this.#engine;
+    engine.writeBuffer = engine.writeBuffer.filter(({ data }) => data?.startsWith(EVENT) !== true);
   }
 
   /** Ends the TCP connection, whatever is still to be written: a client that does not read would hold it forever. */

@@ -153,8 +153,8 @@ export class TallyDelivery {
       subscriber.heldTallies = undefined;
       this.#held.delete(subscriber);
       for (let at = 0; at < tallies.length; at += TALLIES_PER_FRAME) {
-        subscriber.write(encodeMessage('votes', tallies.slice(at, at + TALLIES_PER_FRAME)));
-        this.#metrics.tallyFrames.inc();
+        const slice = tallies.slice(at, at + TALLIES_PER_FRAME);
+        this.#write(subscriber, slice, encodeMessage('votes', slice));
       }
     }
   }
