@@ -139,7 +139,6 @@ async function work(config: Readonly<Config>, log: Logger): Promise<void> {
     limitShutdown(log);
     exitAfter(started.then((server) => server.stop(DRAIN_SPREAD)));
   };
-  // From the beginning on: others listen for messages too, so Node keeps none for us until we are there.
   process.on('message', (message) => {
     if (message === STOP) stop();
   });

@@ -203,6 +203,18 @@ for (const withRedis of [false, true])
       socket.disconnect();
     });
 
+    it('end in time while one of them is still starting', async () => {
+      const before = await workersOf(service.pid);
+      process.kill(before[0]!, 'SIGKILL');
+      await until(
+        'another to start',
+        async () => (await workersOf(service.pid)).some((pid) => !before.includes(pid)),
+        10_000,
+      );
+      // It has not loaded yet what hears the order; unheard, it would be killed only when the ten seconds of a stop are over.
+      expect(await service.stop()).to.be.below(8000);
+    });
+
     /** Sends bytes and takes what comes first, or leaves in the middle. */
     function exchange(bytes: string): Promise<{ bytes: string; answer: string }> {
       const { hostname, port } = new URL(service.url);

@@ -49,11 +49,13 @@ export function clusterMetrics(registry: Registry): () => Promise<string> {
         const { text, error } = message;
         done(() => (text === undefined ? reject(new Error(error ?? 'no metrics')) : resolve(text)));
       };
-      const timer = setTimeout(
-        () => done(() => reject(new AppError('unavailable', 'The other processes do not answer.'))),
-        LIMIT,
-      );
+      const fail = () =>
+        done(() => reject(new AppError('unavailable', 'The other processes do not answer.')));
+      const timer = setTimeout(fail, LIMIT);
       process.on('message', listen);
-      process.send?.({ type: 'tidings:metrics', id } satisfies Asked);
+      // Without a callback a channel that is gone would be an error that nobody catches.
+      process.send?.({ type: 'tidings:metrics', id } satisfies Asked, undefined, undefined, (error) => {
+        if (error) fail();
+      });
     });
 }

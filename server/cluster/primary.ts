@@ -36,6 +36,8 @@ export interface ListeningMessage {
 
 /** What the primary says to a worker that shall end. */
 export const STOP = 'tidings:stop';
+/** How often it is said again. Milliseconds. */
+const STOP_AGAIN = 200;
 
 /** Starts the workers and keeps their number. Resolves when all of them listen; rejects if one cannot. */
 export async function startWorkers({ count, log, env, relay }: WorkersOptions): Promise<Workers> {
@@ -76,19 +78,15 @@ export async function startWorkers({ count, log, env, relay }: WorkersOptions): 
   const stop = async () => {
     stopping = true;
     for (const timer of timers) clearTimeout(timer);
-    await Promise.all(
-      [...seats.values()].map(
-        (worker) =>
-          new Promise<void>((resolve) => {
-            if (worker.isDead()) {
-              resolve();
-              return;
-            }
-            worker.once('exit', () => resolve());
-            if (worker.isConnected()) worker.send(STOP);
-          }),
-      ),
-    );
+    const alive = [...seats.values()].filter((worker) => !worker.isDead());
+    const tell = () => {
+      for (const worker of alive) if (worker.isConnected()) worker.send(STOP, () => undefined);
+    };
+    tell();
+    // A worker that is only loading does not hear it, and Node keeps no message for it: the cluster module has taken it.
+    const again = setInterval(tell, STOP_AGAIN);
+    await Promise.all(alive.map((worker) => new Promise((resolve) => worker.once('exit', resolve))));
+    clearInterval(again);
     await rm(folder, { recursive: true, force: true });
   };
 
