@@ -38,7 +38,23 @@ export async function call(
     if (answer.ok)
       return { body: (text === '' ? undefined : JSON.parse(text)) as unknown, headers: answer.headers };
     if (answer.status !== 429 || attempt >= PATIENCE)
-      throw new RestError(answer.status, `${method} ${path}: ${answer.status} ${text.slice(0, 200)}`);
+      throw new RestError(answer.status, `${method} ${routeOf(path)}: ${answer.status} ${detailOf(text)}`);
     await pause(1000 * Number(answer.headers.get('retry-after') ?? 1));
   }
+}
+
+/** The same for whichever post it was asked: failures are counted by what they say. */
+function routeOf(path: string): string {
+  return path.replaceAll(/\/\d+/g, '/:id');
+}
+
+/** What a problem object says went wrong, without the number of the request; of another answer its beginning. */
+function detailOf(text: string): string {
+  try {
+    const { title, detail = title } = JSON.parse(text) as { title?: string; detail?: string };
+    if (detail !== undefined) return detail;
+  } catch {
+    // Not from us: a proxy's page, say.
+  }
+  return text.slice(0, 200);
 }

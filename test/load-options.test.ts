@@ -1,6 +1,9 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { type AskPerson, isLoopback, requireConsent } from '../load/consent.ts';
 import { readOptions, UsageError } from '../load/options.ts';
+import { call } from '../load/rest.ts';
 
 describe('The load test’s arguments', () => {
   it('start a small test of a server of its own when there are none', () => {
@@ -82,5 +85,33 @@ describe('The load test’s consent', () => {
     const url = 'https://tidings.example.org:8443';
     await requireConsent(url, true, undefined);
     await requireConsent(url, false, () => Promise.resolve('tidings.example.org:8443\n'));
+  });
+});
+
+describe('The load test’s failures', () => {
+  it('are the same for whichever post and request they were, and say what went wrong', async () => {
+    const answers = [
+      '{"title":"Service unavailable","detail":"The database is away.","request_id":"1"}',
+      '{"title":"Service unavailable","detail":"The database is away.","request_id":"2"}',
+      '<h1>Bad gateway</h1>',
+      'null',
+    ];
+    const server = createServer((_req, res) => res.writeHead(503).end(answers.shift()));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const said: string[] = [];
+    try {
+      for (const id of [1, 22, 333, 4444])
+        await call(url, 'PUT', `/posts/${id}/vote`).catch((error: unknown) => said.push(String(error)));
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+    expect(said).to.deep.equal([
+      'RestError: PUT /posts/:id/vote: 503 The database is away.',
+      'RestError: PUT /posts/:id/vote: 503 The database is away.',
+      'RestError: PUT /posts/:id/vote: 503 <h1>Bad gateway</h1>',
+      'RestError: PUT /posts/:id/vote: 503 null',
+    ]);
   });
 });
