@@ -8,7 +8,7 @@ const MOST = 4000;
 /** Clients whose positions lie this close together are told the same: a few tallies more than they missed. */
 const STEP = 100;
 
-/** How long those who ask are gathered before the reads that answer them. Milliseconds. */
+/** How long those who ask are gathered before each read. Milliseconds. */
 const GATHERING = 50;
 /** Reads that wait at most: with more positions than that, several share the read of the lowest. */
 const MOST_PENDING = 8;
@@ -29,9 +29,9 @@ interface Pending {
  * event that was numbered some seconds before the one at the client's position is told; what the client knew already it
  * recognises by `rev`.
  *
- * Clients that return together share an answer, one is read at a time, and none of the same position more often than each
- * fifty milliseconds, so the database is asked no more often than it can answer, and nobody waits for more than a few
- * reads, from however many positions they come. An answer is shared only by those who asked before it was begun: what
+ * Clients that return together share an answer, and one is read at a time, fifty milliseconds apart, so how often the
+ * database is asked depends on neither their number nor its speed, and nobody waits for more than a few reads, from however
+ * many positions they come. An answer is shared only by those who asked before it was begun: what
  * changes later they hear live.
  */
 export class MissedTallies {
@@ -71,8 +71,7 @@ export class MissedTallies {
     this.#reading = true;
     do {
       await new Promise((resolve) => setTimeout(resolve, GATHERING));
-      // Who asks for one of these positions once its read has begun waits for the next round.
-      for (let left = this.#pending.length; left > 0; left -= 1) await this.#pending.shift()?.begin();
+      await this.#pending.shift()?.begin(); // who asks from here on waits for the next read
     } while (this.#pending.length > 0);
     this.#reading = false;
   }
