@@ -119,7 +119,6 @@ export class Gateway {
   readonly #surroundings: ConstructorParameters<typeof Subscriber>[3];
   readonly #subscribers = new Set<Subscriber>();
   readonly #visits = new WeakMap<object, Visit>();
-  /** Sockets that have been let in since the last slimming, and its timer. */
   #sweeping: NodeJS.Timeout[] = [];
   #draining = false;
 

@@ -85,7 +85,7 @@ export async function serveStream(
   while (open) {
     const known = ctx.feed.seq;
     // A node that is behind the log may still have the text of a post that is deleted.
-    const recent = ctx.feed.seq >= head.seq ? ctx.feed.recent(after, PAGE) : undefined;
+    const recent = known >= head.seq ? ctx.feed.recent(after, PAGE) : undefined;
     const entries: LogEntry[] = recent ?? (await readShortPage(ctx.db, after, PAGE));
     if (!open) return;
     const isPruned = entries[0] ? entries[0].seq !== after + 1 : after < known;
