@@ -28,6 +28,7 @@ export interface Config {
   loginFailures: number;
   eventRetention: number;
   tallyWindow: number;
+  writeStretch: number;
   maxConnections: number;
   databasePool: number;
   /** Connections to the database that one process opens at most. */
@@ -123,6 +124,7 @@ const variables = {
   LOGIN_FAILURES: Joi.number().integer().min(3).max(1000).default(20),
   EVENT_RETENTION: duration('7d', '1m', '3650d'),
   TALLY_WINDOW: duration('100ms', '10ms', '10s'),
+  WRITE_STRETCH: duration('10ms', '0ms', '1s'),
   MAX_CONNECTIONS: Joi.number().integer().min(1).default(18_000),
   LOG_LEVEL: Joi.string().valid('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
 };
@@ -146,6 +148,7 @@ interface Environment {
   LOGIN_FAILURES: number;
   EVENT_RETENTION: number;
   TALLY_WINDOW: number;
+  WRITE_STRETCH: number;
   MAX_CONNECTIONS: number;
   LOG_LEVEL: string;
 }
@@ -192,6 +195,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     loginFailures: value.LOGIN_FAILURES,
     eventRetention: value.EVENT_RETENTION,
     tallyWindow: value.TALLY_WINDOW,
+    writeStretch: value.WRITE_STRETCH,
     maxConnections: value.MAX_CONNECTIONS,
     databasePool: value.DATABASE_POOL,
     connectionsPerProcess: value.DATABASE_POOL + FEED_CONNECTIONS,

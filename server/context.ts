@@ -128,6 +128,7 @@ export async function createService(
     talliesOf: (userId, postIds) => tallies.of(userId, postIds),
     origins: config.corsOrigins,
     maxConnections: config.maxConnections,
+    writeStretch: config.writeStretch,
     maxPerUser: maxSocketsPerUser,
     limitUsers: config.rateLimits,
     addressOf: clientAddress(config.trustProxy),

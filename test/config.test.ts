@@ -38,6 +38,7 @@ describe('the configuration', () => {
       loginFailures: 20,
       eventRetention: 7 * 86_400_000,
       tallyWindow: 100,
+      writeStretch: 10,
       logLevel: 'info',
     };
     expect(readConfig({})).to.deep.include(expected);
@@ -59,6 +60,7 @@ describe('the configuration', () => {
         JWT_SECRET: `${SECRET}, ${SECRET}2`,
         ACCESS_TOKEN_TTL: '90s',
         TALLY_WINDOW: '250ms',
+        WRITE_STRETCH: '0ms',
         CORS_ORIGINS: 'https://a.example,http://localhost:5173',
         REDIS_URL: 'redis://a:1,rediss://b:2',
         TRUST_PROXY: '2',
@@ -70,6 +72,7 @@ describe('the configuration', () => {
       jwtSecrets: [SECRET, `${SECRET}2`],
       accessTokenTtl: 90_000,
       tallyWindow: 250,
+      writeStretch: 0,
       corsOrigins: ['https://a.example', 'http://localhost:5173'],
       redisUrls: ['redis://a:1', 'rediss://b:2'],
       trustProxy: 2,
@@ -108,6 +111,7 @@ describe('the configuration', () => {
     ['LOGIN_FAILURES', '0', '2', '1001', 'x', '5.5', '-1'],
     ['EVENT_RETENTION', '7', '1s', '99999d'],
     ['TALLY_WINDOW', '1ms', '1m', '100'],
+    ['WRITE_STRETCH', '2s', '10', '-1ms'],
     ['MAX_CONNECTIONS', '0', '-1', 'x'],
     ['LOG_LEVEL', 'verbose', 'INFO'],
   ] as const)

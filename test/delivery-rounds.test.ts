@@ -1,7 +1,12 @@
 import { expect } from 'chai';
 import type { Socket as TcpSocket } from 'node:net';
-import { encodeMessage, Run } from '../server/gateway/encoding.ts';
+import type { Follower } from '../server/feed/follower.ts';
+import { Delivery } from '../server/gateway/delivery.ts';
+import { type Encoded, encodeMessage, Run } from '../server/gateway/encoding.ts';
+import { Stretches } from '../server/gateway/stretches.ts';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
+import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
+import type { LogEntry } from '../server/outbox/log.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { firstFault } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
@@ -105,5 +110,142 @@ describe('what falls together', () => {
       expect(client.seqs()).to.have.lengthOf(120);
       expect(firstFault(client.seqs(), start)).to.be.undefined;
     }
+  });
+});
+
+describe('stretches', () => {
+  it('do what fits into the first at once, and let others have their turn between two', async () => {
+    const met: number[] = [];
+    void new Stretches(1000).each([1, 2, 3], (item) => met.push(item));
+    expect(met).to.deep.equal([1, 2, 3]);
+
+    const doings: string[] = [];
+    const other = setInterval(() => doings.push('other'), 0);
+    const worked = await new Stretches(5).each(['a', 'b', 'c', 'd'], (item) => {
+      doings.push(item);
+      const began = performance.now();
+      while (performance.now() - began < 3);
+    });
+    clearInterval(other);
+    expect(worked).to.be.at.least(12);
+    expect(doings.join(' ')).to.match(/^a .*other.* d/);
+  });
+
+  it('meet of a set that changes meanwhile each that is still in it, once', async () => {
+    const items = new Set([1, 2, 3, 4]);
+    const met: number[] = [];
+    await new Stretches(0).each(items, (item) => {
+      met.push(item);
+      if (item === 2) {
+        setImmediate(() => items.delete(3));
+        setImmediate(() => items.add(5));
+      }
+    });
+    expect(met).to.deep.equal([1, 2, 4, 5]);
+  });
+});
+
+describe('a round that is written socket by socket, with everything else between', function () {
+  this.timeout(60_000);
+  let world: World;
+  let alice: TestUser;
+
+  before(async () => {
+    world = await createWorld({ WRITE_STRETCH: '0ms' });
+    alice = await world.user('alice');
+  });
+  afterEach(endRawClients);
+  after(() => world.close());
+
+  const join = (more: object = {}) => RawClient.join(world.url, { token: alice.token, ...more });
+
+  it('reaches everybody once and in order, whoever comes, goes, or stops listening amid it', async () => {
+    const staying = await Promise.all(Array.from({ length: 60 }, () => join()));
+    const start = world.ctx.feed.seq;
+    let joined = 0;
+    const writes = (async () => {
+      let written = 0;
+      for (; joined < 15; written += 5)
+        await Promise.all(
+          Array.from({ length: 5 }, () => alice.post('/posts', { title: 'a post', content: 'x' })),
+        );
+      return written;
+    })();
+    const passing: { client: RawClient; after: number }[] = [];
+    for (; joined < 15; joined += 1) {
+      const after = Math.max(start, world.ctx.feed.seq - 7);
+      passing.push({ client: await join({ after, epoch: world.ctx.feed.epoch }), after });
+      const fickle = await join({ feed: joined % 2 ? 'live' : 'off' });
+      fickle.emit('feed:mode', { feed: joined % 2 ? 'count' : 'live' }, 1);
+      if (joined % 3 === 0) passing.shift()?.client.terminate();
+      else if (joined % 3 === 1) fickle.terminate();
+    }
+    const end = start + (await writes);
+    await until('everything', () =>
+      [...staying, ...passing.map(({ client }) => client)].every((client) => client.seqs().at(-1) === end),
+    );
+    for (const client of staying) {
+      expect(client.seqs()).to.have.lengthOf(end - start);
+      expect(firstFault(client.seqs(), start)).to.be.undefined;
+    }
+    for (const { client, after } of passing) expect(firstFault(client.seqs(), after)).to.be.undefined;
+  });
+
+  it('ends where the numbering ends: whoever comes in the new one hears nothing of the old, neither events nor tallies', async () => {
+    const heard: string[] = [];
+    const subscriber = (name: string) =>
+      ({
+        feed: 'live',
+        tallies: 'all',
+        open: true,
+        greeted: true,
+        pending: 0,
+        seq: 0,
+        identity: { id: 1 },
+        write: ({ packet }: Encoded) => heard.push(`${name} ${packet.slice(0, 12)}`),
+        writeRun: () => heard.push(`${name} events`),
+      }) as unknown as Subscriber;
+    const listeners: Record<string, (...args: never[]) => void> = {};
+    const feed = {
+      epoch: 'old',
+      seq: 0,
+      on: (event: string, listener: () => void) => (listeners[event] = listener),
+    };
+    const options = { ...world.ctx, stretches: new Stretches(0), end: () => undefined };
+    const tallies = new TallyDelivery({ ...options, missedTallies: () => Promise.resolve([]) });
+    const delivery = new Delivery({
+      ...options,
+      tallies,
+      feed: feed as unknown as Follower,
+      readLog: () => Promise.resolve([]),
+    });
+    const admit = (name: string) => {
+      const one = subscriber(name);
+      tallies.admit(one);
+      delivery.admit(one, undefined, undefined);
+      heard.pop(); // its `ready`
+      return one;
+    };
+    const old = admit('old');
+    const [entry] = world.ctx.feed.recent(world.ctx.feed.seq - 1, 1)!;
+    feed.seq = 1;
+    (listeners.events as (entries: LogEntry[]) => void)([{ ...entry!, seq: 1 }]);
+    const told = tallies.deliver([{ post_id: 1, votes: 9, rev: 9 }]);
+    expect(heard).to.deep.equal(['old events', 'old 2["votes",[{']);
+
+    Object.assign(feed, { epoch: 'new', seq: 0 });
+    (listeners.epoch as () => void)();
+    tallies.forget();
+    delivery.remove(old);
+    tallies.remove(old);
+    admit('new');
+    await told;
+    expect(heard).to.have.lengthOf(2);
+
+    feed.seq = 1;
+    (listeners.events as (entries: LogEntry[]) => void)([{ ...entry!, seq: 1 }]);
+    await until('an event of the new one', () => heard.at(-1) === 'new events');
+    expect(await tallies.deliver([{ post_id: 1, votes: 1, rev: 1 }])).to.be.at.least(0);
+    expect(heard.slice(2)).to.deep.equal(['new events', 'new 2["votes",[{']);
   });
 });

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Tally } from '../server/events.ts';
 import { MissedTallies } from '../server/feed/missed-tallies.ts';
 import { TallyBoard } from '../server/feed/tally-board.ts';
+import { Stretches } from '../server/gateway/stretches.ts';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
 import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
@@ -143,6 +144,7 @@ describe('tallies', function () {
     const delivery = new TallyDelivery({
       ...world.ctx,
       missedTallies: () => Promise.resolve([]),
+      stretches: new Stretches(10),
       end: () => undefined,
     });
     const tally = { post_id: 1, votes: 0, rev: 0 };
@@ -282,7 +284,10 @@ describe('tallies', function () {
     let coalesced = 0;
     const board = new TallyBoard(
       50,
-      (tallies) => told.push(tallies),
+      (tallies) => {
+        told.push(tallies);
+        return Promise.resolve(0);
+      },
       () => (coalesced += 1),
     );
     const tally = (rev: number) => ({ post_id: 1, votes: rev * 10, rev });

@@ -3,23 +3,32 @@ import type { Tally } from '../events.ts';
 /** Posts whose newest rev is remembered, so that what comes twice is told once. */
 const MAX_KNOWN = 50_000;
 
+/** How long the board is silent after its clients were told, as a share of how long that took. */
+const REST_SHARE = 1;
+
 /**
  * Gathers the tallies that change and tells them once a window. They come from this node's voters, from other nodes, and
  * from the database; late and doubled ones are known by their `rev`. However fast people vote, a client hears at most
- * one message a window.
+ * one message a window; and fewer where there are so many clients that telling them takes longer than half of it.
  */
 export class TallyBoard {
   readonly #window: number;
-  readonly #tell: (tallies: Tally[]) => void;
+  readonly #tell: (tallies: Tally[]) => Promise<number>;
   readonly #onCoalesced: () => void;
   readonly #dirty = new Map<number, Tally>();
   /** Post → the highest rev that has been told or is about to be. Oldest first. */
   readonly #known = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
-  #toldAt = 0;
+  #telling = false;
+  #stopped = false;
+  /** When they may be told again, in milliseconds since 1970. */
+  #next = 0;
 
-  /** @param window milliseconds between two messages at least */
-  constructor(window: number, tell: (tallies: Tally[]) => void, onCoalesced: () => void) {
+  /**
+   * @param window milliseconds between two messages at least
+   * @param tell resolves with how long it worked, in milliseconds, when all have been told; must not reject
+   */
+  constructor(window: number, tell: (tallies: Tally[]) => Promise<number>, onCoalesced: () => void) {
     this.#window = window;
     this.#tell = tell;
     this.#onCoalesced = onCoalesced;
@@ -39,9 +48,7 @@ export class TallyBoard {
       if (oldest === undefined) break;
       this.#known.delete(oldest);
     }
-    if (this.#dirty.size === 0 || this.#timer) return;
-    // The first change after a pause is told at once; the next ones wait for the window to end.
-    this.#timer = setTimeout(() => this.#flush(), Math.max(0, this.#toldAt + this.#window - Date.now()));
+    this.#schedule();
   }
 
   /** The database is another one: revs of the old one mean nothing. */
@@ -51,14 +58,26 @@ export class TallyBoard {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearTimeout(this.#timer);
   }
 
-  #flush(): void {
+  /** The first change after a pause is told at once; the next ones wait for the window to end. */
+  #schedule(): void {
+    if (this.#dirty.size === 0 || this.#timer || this.#telling || this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#flush(), Math.max(0, this.#next - Date.now()));
+  }
+
+  async #flush(): Promise<void> {
     this.#timer = undefined;
-    this.#toldAt = Date.now();
+    this.#next = Date.now() + this.#window;
     const tallies = [...this.#dirty.values()];
     this.#dirty.clear();
-    if (tallies.length > 0) this.#tell(tallies);
+    if (tallies.length === 0) return;
+    this.#telling = true;
+    const worked = await this.#tell(tallies);
+    this.#telling = false;
+    this.#next = Math.max(this.#next, Date.now() + worked * REST_SHARE);
+    this.#schedule();
   }
 }

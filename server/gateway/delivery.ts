@@ -4,6 +4,7 @@ import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { type Encoded, encodeEntry, encodeMessage, Run } from './encoding.ts';
+import type { Stretches } from './stretches.ts';
 import { type EndSubscriber, HARD_MARK, SOFT_MARK, type Subscriber } from './subscriber.ts';
 import type { TallyDelivery } from './tally-delivery.ts';
 
@@ -35,6 +36,7 @@ export interface DeliveryOptions {
   feed: Follower;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
   tallies: TallyDelivery;
+  stretches: Stretches;
   metrics: Metrics;
   log: Logger;
   end: EndSubscriber;
@@ -43,9 +45,10 @@ export interface DeliveryOptions {
 /**
  * Hands the node's feed to its sockets. Every socket is in exactly one of three places:
  *
- * - **live**: it has all up to the node's position, but for what is about to be delivered in the next round. A round
- *   follows at once when the node is idle. Under load it waits for half as long again as the last one took, so that writing takes two
- *   fifths of the node's time at most, and what has come meanwhile leaves in one write per socket.
+ * - **live**: it has all up to the node's position, but for what is being delivered in this round or will be in the next. A
+ *   round follows at once when the node is idle. Under load it waits for half as long again as the last one took, so that
+ *   writing takes two fifths of the node's time at most, and what has come meanwhile leaves in one write per socket. A
+ *   round to many sockets is written in stretches; one that joins amid it has all of it already, and its place says so.
  * - **catching up**: its position is behind. It is in no room; a loop of its own writes it pages, out of the node's ring
  *   or else the log, as fast as it reads. When its position equals the node's it joins the live room: the last slice of
  *   the ring, the cursor and the join are one synchronous block, so nothing can come between, twice, or be left out.
@@ -58,6 +61,7 @@ export class Delivery {
   readonly #feed: Follower;
   readonly #readLog: DeliveryOptions['readLog'];
   readonly #tallies: TallyDelivery;
+  readonly #stretches: Stretches;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #end: DeliveryOptions['end'];
@@ -66,7 +70,9 @@ export class Delivery {
   readonly #live = new Set<Subscriber>();
   readonly #counting = new Set<Subscriber>();
   readonly #timers: NodeJS.Timeout[] = [];
-  /** Events that the node has and the live sockets do not have yet, contiguous; and what ends their wait. */
+  /** What the live sockets are being handed, if a round is under way. */
+  #round: LogEntry[] | undefined;
+  /** Events that follow it, contiguous, and that no live socket has been handed yet; and what ends their wait. */
   #undelivered: LogEntry[] = [];
   #nextRound: NodeJS.Timeout | undefined;
   #restUntil = 0;
@@ -76,16 +82,20 @@ export class Delivery {
   #reading = 0;
   readonly #waitingToRead: (() => void)[] = [];
 
-  constructor({ feed, readLog, tallies, metrics, log, end }: DeliveryOptions) {
+  constructor({ feed, readLog, tallies, stretches, metrics, log, end }: DeliveryOptions) {
     this.#feed = feed;
     this.#readLog = readLog;
     this.#tallies = tallies;
+    this.#stretches = stretches;
     this.#metrics = metrics;
     this.#log = log;
     this.#end = end;
     feed.on('events', (entries) => this.#take(entries));
     // Its sockets are ended, and what was to come in the old numbering must not reach one that begins in the new.
-    feed.on('epoch', () => (this.#undelivered = []));
+    feed.on('epoch', () => {
+      this.#undelivered = [];
+      if (this.#round) this.#round = [];
+    });
   }
 
   start(): void {
@@ -147,38 +157,43 @@ export class Delivery {
   #take(entries: readonly LogEntry[]): void {
     for (const entry of entries) this.#undelivered.push(entry);
     for (const subscriber of this.#counting) subscriber.uncounted += entries.length;
-    if (this.#nextRound) return;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#round || this.#nextRound || this.#undelivered.length === 0) return;
     const wait = this.#restUntil - performance.now();
     // A timer of less than a millisecond takes longer than it says.
-    if (wait < 1) this.#deliver();
-    else this.#nextRound = setTimeout(() => this.#deliver(), wait);
+    if (wait < 1) void this.#deliver();
+    else this.#nextRound = setTimeout(() => void this.#deliver(), wait);
   }
 
   /** One round: whatever has come since the last one, to every live socket. */
-  #deliver(): void {
-    const began = performance.now();
+  async #deliver(): Promise<void> {
     this.#nextRound = undefined;
-    const entries = this.#undelivered;
+    const entries = (this.#round = this.#undelivered);
     this.#undelivered = [];
     const last = entries.at(-1);
-    if (!last) return;
     const run = new Run(entries.map(encodeEntry));
-    const now = Date.now();
     const behind: Subscriber[] = [];
-    for (const subscriber of this.#live) {
+    const worked = await this.#stretches.each(this.#live, (subscriber) => {
+      // The numbering has ended: those for whom it was are gone, and to the others it means nothing.
+      if (!last || this.#round !== entries) return;
       if (subscriber.pending <= SOFT_MARK) {
         this.#writePage(subscriber, entries, run);
-        subscriber.heardAt = now;
-        if (subscriber.seq >= last.seq) continue;
+        subscriber.heardAt = Date.now();
+        if (subscriber.seq >= last.seq) return;
         // A batch may be larger than the room that was left: the socket goes on from where it stopped.
       }
       behind.push(subscriber);
-    }
+    });
     // Not before all have been met: who has caught up at once is in the live room again, and would be met a second time.
-    for (const subscriber of behind) this.#catchUp(subscriber);
+    for (const subscriber of behind) if (this.#live.has(subscriber)) this.#catchUp(subscriber);
+    const now = Date.now();
     for (const entry of entries) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);
-    const ended = performance.now();
-    this.#restUntil = ended + Math.min(MAX_REST, (ended - began) * REST_SHARE);
+    this.#round = undefined;
+    this.#restUntil = performance.now() + Math.min(MAX_REST, worked * REST_SHARE);
+    this.#schedule();
   }
 
   /** Writes the events that follow a socket's position, in order, until its queue is full. Moves its position on. */
@@ -391,7 +406,8 @@ export class Delivery {
     this.#beaconSlice = (this.#beaconSlice + 1) % BEACON_SLICES;
     const isLast = this.#beaconSlice === 0;
     // Only what every live socket has been handed: with more a client would think that it missed something.
-    const seq = (this.#undelivered[0]?.seq ?? this.#feed.seq + 1) - 1;
+    const next = this.#round?.[0] ?? this.#undelivered[0];
+    const seq = (next?.seq ?? this.#feed.seq + 1) - 1;
     const frame = encodeMessage('feed:head', { seq });
     const recently = Date.now() - BEACON / 2;
     const slice = isLast ? Infinity : Math.ceil((this.#live.size + this.#counting.size) / BEACON_SLICES);

@@ -20,6 +20,7 @@ import { refuseOtherMethods } from './polling-methods.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { slim } from './slimming.ts';
+import { Stretches } from './stretches.ts';
 import { Strangers } from './strangers.ts';
 import {
   cutOff,
@@ -52,6 +53,8 @@ export interface GatewayOptions {
   /** Origins of browsers that may connect, beside our own; `*` for any. */
   origins: readonly string[];
   maxConnections: number;
+  /** For how long at a stretch it writes to its sockets. Milliseconds. */
+  writeStretch: number;
   /** What connections of one sender have in common. */
   addressOf: (req: IncomingMessage) => string;
   /** Sockets of one user on this node. */
@@ -151,8 +154,9 @@ export class Gateway {
     this.io.engine.use(refuseOtherMethods);
     if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
-    this.#tallies = new TallyDelivery({ ...options, end });
-    this.#delivery = new Delivery({ ...options, tallies: this.#tallies, end });
+    const stretches = new Stretches(options.writeStretch);
+    this.#tallies = new TallyDelivery({ ...options, stretches, end });
+    this.#delivery = new Delivery({ ...options, tallies: this.#tallies, stretches, end });
     this.#budgets = new UserBudgets(options.limitUsers);
     this.#requestOptions = {
       ...options,
@@ -162,6 +166,7 @@ export class Gateway {
     };
     this.#surroundings = { end, unread: this.#delivery.unread };
     options.feed.on('epoch', () => {
+      this.#tallies.forget();
       for (const subscriber of [...this.#subscribers]) {
         this.#end(subscriber, 'reset', 'The numbering of the feed has changed. Connect again.');
       }
@@ -199,8 +204,9 @@ export class Gateway {
     return this.#subscribers.size;
   }
 
-  deliverTallies(tallies: readonly Tally[]): void {
-    this.#tallies.deliver(tallies);
+  /** @returns how long it worked, in milliseconds, when all have been written to */
+  deliverTallies(tallies: readonly Tally[]): Promise<number> {
+    return this.#tallies.deliver(tallies);
   }
 
   /** No new connection from here on. */

@@ -2,6 +2,7 @@ import type { Tally } from '../events.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import { type Encoded, encodeMessage } from './encoding.ts';
+import type { Stretches } from './stretches.ts';
 import { type EndSubscriber, SOFT_MARK, type Subscriber } from './subscriber.ts';
 
 /** Tallies in one message. */
@@ -14,6 +15,7 @@ const HELD_INTERVAL = 100;
 export interface TallyDeliveryOptions {
   /** Tallies that a client at this position may not have heard. The same array for all who ask together. */
   missedTallies: (after: number) => Promise<Tally[]>;
+  stretches: Stretches;
   metrics: Metrics;
   log: Logger;
   end: EndSubscriber;
@@ -26,16 +28,20 @@ export interface TallyDeliveryOptions {
  */
 export class TallyDelivery {
   readonly #missedTallies: TallyDeliveryOptions['missedTallies'];
+  readonly #stretches: Stretches;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #end: EndSubscriber;
   readonly #all = new Set<Subscriber>();
   readonly #trackers = new Map<number, Set<Subscriber>>();
   readonly #held = new Set<Subscriber>();
+  /** What is being told. */
+  #telling: readonly Tally[] | undefined;
   #flushing: NodeJS.Timeout | undefined;
 
-  constructor({ missedTallies, metrics, log, end }: TallyDeliveryOptions) {
+  constructor({ missedTallies, stretches, metrics, log, end }: TallyDeliveryOptions) {
     this.#missedTallies = missedTallies;
+    this.#stretches = stretches;
     this.#metrics = metrics;
     this.#log = log;
     this.#end = end;
@@ -100,11 +106,17 @@ export class TallyDelivery {
     }
   }
 
-  /** Writes the tallies of one window to whoever wants them. */
-  deliver(tallies: readonly Tally[]): void {
-    for (const { slice, frame } of tallyFrames(tallies)) {
-      for (const subscriber of this.#all) this.#write(subscriber, slice, frame);
-    }
+  /**
+   * Writes the tallies of one window to whoever wants them.
+   * @returns how long it worked, in milliseconds; it resolves when all have been written to
+   */
+  async deliver(tallies: readonly Tally[]): Promise<number> {
+    this.#telling = tallies;
+    const frames = tallyFrames(tallies);
+    const worked = await this.#stretches.each(this.#all, (subscriber) => {
+      if (this.#telling !== tallies) return;
+      for (const { slice, frame } of frames) this.#write(subscriber, slice, frame);
+    });
     const wanted = new Map<Subscriber, Tally[]>();
     for (const tally of tallies) {
       for (const subscriber of this.#trackers.get(tally.post_id) ?? []) {
@@ -113,7 +125,20 @@ export class TallyDelivery {
         else wanted.set(subscriber, [tally]);
       }
     }
-    for (const [subscriber, own] of wanted) this.#write(subscriber, own, encodeMessage('votes', own));
+    return (
+      worked +
+      (await this.#stretches.each(wanted, ([subscriber, found]) => {
+        if (this.#telling !== tallies) return;
+        // What it has let go of since then it was promised not to hear of.
+        const own = found.filter(({ post_id }) => subscriber.tracked?.has(post_id));
+        if (own.length > 0) this.#write(subscriber, own, encodeMessage('votes', own));
+      }))
+    );
+  }
+
+  /** The database is another one: what is being told of the old one is nothing to sockets that come now. */
+  forget(): void {
+    this.#telling = undefined;
   }
 
   /** A client that was away, and wants all tallies, hears those that it missed; a failure costs it nothing but their lateness. */

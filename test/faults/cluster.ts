@@ -70,7 +70,7 @@ export class Cluster {
     const dataDir = await mkdtemp(join(tmpdir(), 'tidings-faults-'));
     const nodes: ClusterNode[] = [];
     for (let at = 1; at <= (options.nodes ?? 3); at += 1)
-      nodes.push(await prepareNode(`node ${at}`, { postgres, redis, database, dataDir, options }));
+      nodes.push(await prepareNode(at, { postgres, redis, database, dataDir, options }));
     const health = new HealthChecks(nodes);
     let turn = 0;
     const front = await TcpProxy.start({
@@ -141,7 +141,7 @@ interface Surroundings {
   options: ClusterOptions;
 }
 
-async function prepareNode(name: string, around: Surroundings): Promise<ClusterNode> {
+async function prepareNode(at: number, around: Surroundings): Promise<ClusterNode> {
   const { postgres, redis, database, dataDir, options } = around;
   const toPostgres = await TcpProxy.start({ targets: () => [postgres.port] });
   const toRedis = await TcpProxy.start({ targets: () => (redis ? [redis.port] : []) });
@@ -156,11 +156,13 @@ async function prepareNode(name: string, around: Surroundings): Promise<ClusterN
     RATE_LIMITS: 'off',
     BCRYPT_COST: '4',
     LOG_LEVEL: 'warn',
+    // A node with as few sockets as here writes to all of them at a stretch; these let something come between any two.
+    ...(at > 1 ? { WRITE_STRETCH: '0ms' } : {}),
     ...(redis ? { REDIS_URL: `redis://127.0.0.1:${options.direct ? redis.port : toRedis.port}` } : {}),
     ...options.env,
   };
   const tree = options.tree === undefined ? {} : { tree: options.tree };
-  return { process: new NodeProcess({ name, env, ...tree }), toPostgres, toRedis };
+  return { process: new NodeProcess({ name: `node ${at}`, env, ...tree }), toPostgres, toRedis };
 }
 
 export function portOf(url: string): number {
