@@ -84,11 +84,14 @@ describe('an answer', () => {
       expect(headers.get('etag')).to.equal(plain.headers.get('etag'));
       expect(Number(headers.get('content-length'))).to.be.within(1, String(plain.body).length / 2);
     }
-    const began = performance.now();
-    for (let n = 0; n < 20; n += 1)
+    const took: number[] = [];
+    for (let n = 0; n < 20; n += 1) {
+      const began = performance.now();
       await rawRequest(world.url, { path, headers: { 'accept-encoding': 'br' } });
-    // Each would take some forty milliseconds.
-    expect(performance.now() - began).to.be.below(400);
+      took.push(performance.now() - began);
+    }
+    // Compressed each time, the quickest too would take some forty milliseconds.
+    expect(Math.min(...took)).to.be.below(20);
     const etag = plain.headers.get('etag') ?? '';
     const again = await rawRequest(world.url, {
       path,

@@ -8,6 +8,7 @@ import { type LogEntry, readLog } from '../server/outbox/log.ts';
 import { createDatabase, type TestDatabase, startTestPostgres } from './support/postgres.ts';
 import { RawClient } from './support/raw-client.ts';
 import { firstFault, readyOf } from './support/sockets.ts';
+import { caughtUp } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -201,13 +202,7 @@ describe('a database that is another one', function () {
   after(() => world.close());
   beforeEach(async () => {
     for (let at = 0; at < 10; at += 1) await alice.post('/posts', { title: 'a post', content: '' });
-    // A lag of none is no sign: the node learns of events only when they are numbered.
-    await until('the events', async () => {
-      const { rows } = await world.pool.query<{ seq: number; left: boolean }>(
-        'select seq::int4, exists (select from outbox) as left from feed_head',
-      );
-      return !rows[0]!.left && rows[0]!.seq === world.ctx.feed.seq;
-    });
+    await caughtUp(world);
     epoch = world.ctx.feed.epoch;
   });
 
@@ -251,6 +246,10 @@ describe('a database that is another one', function () {
       const admin = new pg.Client({ connectionString: (await startTestPostgres()).adminUrl });
       const client = await world.pool.connect();
       await admin.connect();
+      const said: unknown[] = [];
+      const { log } = world.ctx;
+      const { warn } = log;
+      log.warn = (...args: unknown[]) => void said.push(...args);
       try {
         // The node loses it, as when a copy is put back beneath it, and others have written before it looks again.
         await admin.query(`alter database "${name}" allow_connections false`);
@@ -262,9 +261,12 @@ describe('a database that is another one', function () {
           update events set created_at = created_at - interval '1 second' where seq = (select seq from feed_head);
           insert into outbox (name, post_id, data) select 'post:deleted', 1, '{"id":1}' from generate_series(1, 3);
           select number_events(10)`);
-        await new Promise((resolve) => setTimeout(resolve, 700));
+        await until('the node to have noticed', () =>
+          said.includes('the log cannot be read; it is tried again'),
+        );
         await admin.query(`alter database "${name}" allow_connections true`);
       } finally {
+        log.warn = warn;
         client.release();
         await admin.end();
       }

@@ -171,7 +171,11 @@ describe('what is kept of the addresses that somebody logs in from', () => {
   it('is a hundred at most, the newest, and what is over is forgotten', async () => {
     const limit = limitOf('key');
     await client.zadd('tidings:familiar:u9', String(Date.now() - 1), 'long ago');
-    for (let n = 0; n < 105; n += 1) await limit.welcome({ account: 9, address: `203.0.113.${n}` });
+    for (let n = 0; n < 105; n += 1) {
+      await limit.welcome({ account: 9, address: `203.0.113.${n}` });
+      // Of those of one millisecond Redis does not know the newest.
+      if (n === 4) await new Promise((resolve) => setTimeout(resolve, 2));
+    }
     expect(await kept(9))
       .to.have.lengthOf(100)
       .and.not.include('long ago');

@@ -40,7 +40,7 @@ describe('a Redis of the test’s own', () => {
   it('can be frozen and thawed, and stopped while frozen', async () => {
     const redis = await start();
     await redis.kill('SIGSTOP');
-    expect(await failureOf(using(redis.url, (client) => client.ping()))).to.be.an('error');
+    expect(await failureOf(using(redis.url, (client) => client.ping(), 300))).to.be.an('error');
     await redis.kill('SIGCONT');
     expect(await using(redis.url, (client) => client.ping())).to.equal('PONG');
     await redis.kill('SIGSTOP');
@@ -106,9 +106,13 @@ describe('a program that the tests need', () => {
   });
 });
 
-/** One client for one question: it gives up quickly and leaves nothing behind. */
-async function using<T>(url: string, question: (client: Redis) => Promise<T>): Promise<T> {
-  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, commandTimeout: 300 });
+/** One client for one question: it gives up in time and leaves nothing behind. */
+async function using<T>(
+  url: string,
+  question: (client: Redis) => Promise<T>,
+  commandTimeout = 5000,
+): Promise<T> {
+  const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, commandTimeout });
   client.on('error', () => undefined); // the command's own rejection tells it
   try {
     return await question(client);

@@ -45,8 +45,10 @@ describe('coming back with a position', function () {
     const counts = new Map<string, number>();
     const { query } = pool;
     pool.query = function (this: unknown, ...args: unknown[]) {
-      const { name = 'other' } = args[0] as { name?: string };
-      counts.set(name, (counts.get(name) ?? 0) + 1);
+      const [asked] = args as [string | { name?: string }];
+      const name = typeof asked === 'string' ? asked : (asked.name ?? 'other');
+      // The node prunes once a minute, whatever else it does.
+      if (!name.includes('delete from')) counts.set(name, (counts.get(name) ?? 0) + 1);
       return query.apply(this, args);
     };
     try {
@@ -83,7 +85,7 @@ describe('coming back with a position', function () {
       const began = Date.now();
       const ready = await readyOf(world.socket({ token: alice.token, after: head() + 1000 }));
       expect(ready).to.deep.include({ outcome: 'reset', reason: 'future', seq: head() });
-      expect(Date.now() - began).to.be.within(1000, 5000);
+      expect(Date.now() - began).to.be.within(1000, 8000);
     });
 
     it('not reset, when the node catches up with its client meanwhile', async () => {
@@ -131,7 +133,8 @@ describe('coming back with a position', function () {
         client.release();
         for (const socket of sockets) socket.disconnect();
       }
-      await until('the node to read again', async () => head() === (await logHead()));
+      const unread = world.ctx.feed.readAt;
+      await until('the node to read again', () => world.ctx.feed.readAt > unread);
       const ready = await readyOf(world.socket({ token: alice.token, after: head() - 1, epoch: epoch() }));
       expect(ready).to.deep.include({ outcome: 'replayed', seq: head() });
     });

@@ -206,16 +206,16 @@ describe('the sequencer', function () {
     const slow = await db.sequelize.transaction();
     await append(slow, 'post:deleted', { id: 1 });
     await db.sequelize.transaction((tx) => append(tx, 'post:deleted', { id: 2 }));
-    await until('the fast one', async () => (await count('events')) === 1, 1000);
+    await until('the fast one', async () => (await count('events')) === 1);
     await slow.commit();
-    await until('the slow one', async () => (await count('events')) === 2, 1000);
+    await until('the slow one', async () => (await count('events')) === 2);
     expect((await wholeLog()).map(({ postId }) => postId)).to.deep.equal([2, 1]);
   });
 
   it('finds by itself what was committed by a process that then died', async () => {
     start();
     await pool.query(`insert into outbox (name, post_id, data) values ('post:deleted', 5, '{"id":5}')`);
-    await until('its number', async () => (await count('events')) === 1, 1000);
+    await until('its number', async () => (await count('events')) === 1);
   });
 
   it('drains five thousand waiting events in their order', async () => {

@@ -4,7 +4,7 @@ import pg from 'pg';
 import type { Problem } from '../server/events.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { firstFault, readyOf, record } from './support/sockets.ts';
-import { until } from './support/waiting.ts';
+import { Stopwatch, until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestSocket, type TestUser, type World } from './support/world.ts';
 
 const SECRET = 'a secret of a test that is long enough';
@@ -44,6 +44,7 @@ describe("a socket's life", function () {
 
   it('is told that its token ends soon, and is closed within a second after it has', async () => {
     const expiresAt = Math.floor(Date.now() / 1000) * 1000 + 4000;
+    const watch = new Stopwatch();
     const client = await RawClient.join(world.url, { token: withEnd(alice, expiresAt) });
     await until('the notice', () => client.heard('session:expiring').length === 1);
     expect(client.heard('session:expiring')[0]?.[0]).to.deep.equal({
@@ -53,7 +54,8 @@ describe("a socket's life", function () {
     await until('the end', () => client.heard('session:closed').length > 0, 7000);
     expect(client.heard('session:closed')[0]?.[0]).to.include({ code: 'expired' });
     // The node is to blame for a second at most; a busy machine for a little more.
-    expect(Date.now() - expiresAt).to.be.within(0, 1500);
+    expect(Date.now() - expiresAt).to.be.at.least(0);
+    expect(Date.now() - expiresAt - watch.paused).to.be.below(1500);
     await write();
     await until('the connection to be closed', () => client.closed);
     expect(client.events.at(-1)?.name).to.equal('session:closed');
@@ -61,27 +63,28 @@ describe("a socket's life", function () {
   });
 
   it("ends for a stock client with the server's word, so that it does not come back by itself", async () => {
-    const socket = world.socket({ token: withEnd(alice, Date.now() + 1500) });
+    const socket = world.socket({ token: withEnd(alice, Date.now() + 3000) });
     const seen = endOf(socket);
     await readyOf(socket);
-    await until('the end', () => seen.length === 2, 5000);
+    await until('the end', () => seen.length === 2, 8000);
     expect(seen).to.deep.equal(['expired', 'io server disconnect']);
     expect(socket.active).to.be.false;
   });
 
   it('goes on with a fresh token, in place and without losing an event', async () => {
-    const socket = world.socket({ token: withEnd(alice, Date.now() + 2000) });
+    const socket = world.socket({ token: withEnd(alice, Date.now() + 4000) });
     const heard = record(socket);
     const seen = endOf(socket);
     const notices: number[] = [];
     socket.on('session:expiring', () => {
       notices.push(Date.now());
-      void renew(socket, withEnd(alice, Date.now() + (notices.length < 3 ? 2000 : 600_000)));
+      void renew(socket, withEnd(alice, Date.now() + (notices.length < 3 ? 4000 : 600_000)));
     });
     const { seq } = await readyOf(socket);
     const { id } = socket;
-    const ends = Date.now() + 6000;
-    while (Date.now() < ends) await write();
+    while (notices.length < 3) await write();
+    // And no fourth.
+    for (const ends = Date.now() + 500; Date.now() < ends;) await write();
     const newest = world.ctx.feed.seq;
     await until('all events', () => (heard.at(-1)?.seq ?? 0) >= newest);
     expect(

@@ -113,6 +113,7 @@ describe('what a socket asks', () => {
       expect(counting).to.deep.equal({ mode: 'count', seq: start + 1 });
       await post();
       await post();
+      await until('the node to have both', () => world.ctx.feed.seq === start + 3);
       await until('both to be counted', () => counts.reduce((sum, { count }) => sum + count, 0) === 2);
       expect(counts.at(-1)).to.include({ seq: start + 3 });
       expect(heard).to.have.lengthOf(1);
@@ -203,7 +204,7 @@ describe('what a socket asks', () => {
     socket.on('feed:head', ({ seq }) => heads.push({ seq, at: Date.now() }));
     await readyOf(socket);
     await post();
-    await until('three beacons', () => heads.length >= 3, 8000);
+    await until('three beacons', () => heads.length >= 3, 15_000);
     expect(heads.at(-1)?.seq).to.equal(world.ctx.feed.seq);
     // Not more often than that would be: a slice of a round may come a little early or late.
     expect(heads[2]!.at - heads[0]!.at).to.be.at.least(2000);

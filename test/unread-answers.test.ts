@@ -76,7 +76,7 @@ describe('answers that nobody reads', function () {
     // Five behind one another on each connection, of as many different pages: more than a gigabyte.
     const requests = [100, 99, 98, 97, 96].map(request).join('');
     for (let n = 0; n < 40; n += 1) open.push(ask(world.url, requests));
-    await until('the first to be given up', async () => (await abandoned('room')) > 0);
+    await until('the first to be given up', async () => (await abandoned('room')) > 0, 20_000);
     for (let n = 0; n < 3; n += 1) {
       const { status, body } = await ada.get<unknown[]>('/posts?limit=100');
       expect(status).to.equal(200);
@@ -93,7 +93,7 @@ describe('answers that nobody reads', function () {
 
   it('are given up with their connection when their time is over, also those behind others; streams are not', async () => {
     let given = 0;
-    const answers = new Answers({ onAbandoned: () => (given += 1), patience: 300 });
+    const answers = new Answers({ onAbandoned: () => (given += 1), patience: 2000 });
     const text = 'x'.repeat(8 * MEBIBYTE);
     const server = createServer((req, res: ServerResponse) => {
       answers.begin(res);

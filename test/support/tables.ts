@@ -26,6 +26,13 @@ export interface LoggedRow {
   data: Record<string, unknown>;
 }
 
+/** The highest seq, once the node has everything that is committed: a socket, a stream or a poll that comes now hears nothing of it. */
+export async function caughtUp(world: World): Promise<number> {
+  const head = await headOf(world);
+  await until('the node to be up to date', () => world.ctx.feed.seq === head);
+  return head;
+}
+
 /** The highest seq, once everything that is committed has its number. */
 export async function headOf(world: World): Promise<number> {
   await until('everything committed to be numbered', async () => {
