@@ -26,7 +26,7 @@ export interface PostView {
   /** Grows with each change of `votes`; of two tallies of one post the one with the higher `rev` is the newer. */
   rev: number;
   /**
-   * Only in a replay, and only `true`: the post was deleted or withdrawn later in the log, so its text and its
+   * Only `true`: the post was deleted or withdrawn later in the log, before this was sent, so its text and its
    * owner's name are gone from here. The `post:deleted` follows.
    */
   redacted?: true;

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Follower } from '../server/feed/follower.ts';
+import { Ring } from '../server/feed/ring.ts';
 import { Delivery } from '../server/gateway/delivery.ts';
 import { type Encoded, encodeMessage, Run } from '../server/gateway/encoding.ts';
 import { Stretches } from '../server/gateway/stretches.ts';
@@ -191,25 +192,20 @@ describe('a round that is written socket by socket, with everything else between
     for (const { client, after } of passing) expect(firstFault(client.seqs(), after)).to.be.undefined;
   });
 
-  it('ends where the numbering ends: whoever comes in the new one hears nothing of the old, neither events nor tallies', async () => {
+  /** The two that write, stretch by stretch, on a feed of the test's own, and what each socket was written. */
+  function rig() {
     const heard: string[] = [];
-    const subscriber = (name: string) =>
-      ({
-        feed: 'live',
-        tallies: 'all',
-        open: true,
-        greeted: true,
-        pending: 0,
-        seq: 0,
-        identity: { id: 1 },
-        write: ({ packet }: Encoded) => heard.push(`${name} ${packet.slice(0, 12)}`),
-        writeRun: () => heard.push(`${name} events`),
-      }) as unknown as Subscriber;
-    const listeners: Record<string, (...args: never[]) => void> = {};
+    const listeners: { events?: (entries: LogEntry[]) => void; epoch?: () => void } = {};
     const feed = {
       epoch: 'old',
-      seq: 0,
-      on: (event: string, listener: () => void) => (listeners[event] = listener),
+      ring: new Ring(0, 1000, 1e9),
+      get seq(): number {
+        return this.ring.last;
+      },
+      recent(after: number, limit?: number) {
+        return this.ring.after(after, limit);
+      },
+      on: (event: keyof typeof listeners, listener: () => void) => (listeners[event] = listener),
     };
     const options = { ...world.ctx, stretches: new Stretches(0), end: () => undefined };
     const tallies = new TallyDelivery({ ...options, missedTallies: () => Promise.resolve([]) });
@@ -217,35 +213,102 @@ describe('a round that is written socket by socket, with everything else between
       ...options,
       tallies,
       feed: feed as unknown as Follower,
-      readLog: () => Promise.resolve([]),
+      readLog: () => Promise.reject(new Error('nothing is read from the log here')),
     });
-    const admit = (name: string) => {
-      const one = subscriber(name);
-      tallies.admit(one);
-      delivery.admit(one, undefined, undefined);
-      heard.pop(); // its `ready`
-      return one;
+    return {
+      heard,
+      tallies,
+      admit: (name: string) => {
+        const one = {
+          feed: 'live',
+          tallies: 'all',
+          open: true,
+          greeted: true,
+          pending: 0,
+          seq: 0,
+          identity: { id: 1 },
+          write: ({ packet }: Encoded) => heard.push(`${name}: ${packet}`),
+          writeRun: (run: Run, from: number, to: number) =>
+            heard.push(...run.messages.slice(from, to).map(({ packet }) => `${name}: ${packet}`)),
+        } as unknown as Subscriber;
+        tallies.admit(one);
+        delivery.admit(one, undefined, undefined);
+        heard.pop(); // its `ready`
+        return one;
+      },
+      remove: (one: Subscriber) => {
+        delivery.remove(one);
+        tallies.remove(one);
+      },
+      /** What the follower does with a batch. */
+      take: (...events: Pick<LogEntry, 'name' | 'postId' | 'json'>[]) => {
+        const entries = events.map((event, at) => ({ ...event, seq: feed.seq + 1 + at, at: Date.now() }));
+        for (const entry of entries) feed.ring.push(entry);
+        listeners.events!(entries);
+      },
+      renumber: () => {
+        Object.assign(feed, { epoch: 'new', ring: new Ring(0, 1000, 1e9) });
+        listeners.epoch!();
+        tallies.forget();
+      },
     };
-    const old = admit('old');
-    const [entry] = world.ctx.feed.recent(world.ctx.feed.seq - 1, 1)!;
-    feed.seq = 1;
-    (listeners.events as (entries: LogEntry[]) => void)([{ ...entry!, seq: 1 }]);
-    const told = tallies.deliver([{ post_id: 1, votes: 9, rev: 9 }]);
-    expect(heard).to.deep.equal(['old events', 'old 2["votes",[{']);
+  }
+  const created = (postId: number, content: string) =>
+    ({
+      name: 'post:created',
+      postId,
+      json: JSON.stringify({ id: postId, content, owner: { id: 1, username: 'alice' } }),
+    }) as const;
 
-    Object.assign(feed, { epoch: 'new', seq: 0 });
-    (listeners.epoch as () => void)();
-    tallies.forget();
-    delivery.remove(old);
-    tallies.remove(old);
+  it('ends where the numbering ends: whoever comes in the new one hears nothing of the old, neither events nor tallies', async () => {
+    const { heard, tallies, admit, remove, take, renumber } = rig();
+    const old = admit('old');
+    take(created(1, 'old text'));
+    const told = tallies.deliver([{ post_id: 1, votes: 9, rev: 9 }]);
+    expect(heard).to.have.lengthOf(2);
+    renumber();
+    remove(old);
     admit('new');
     await told;
     expect(heard).to.have.lengthOf(2);
 
-    feed.seq = 1;
-    (listeners.events as (entries: LogEntry[]) => void)([{ ...entry!, seq: 1 }]);
-    await until('an event of the new one', () => heard.at(-1) === 'new events');
-    expect(await tallies.deliver([{ post_id: 1, votes: 1, rev: 1 }])).to.be.at.least(0);
-    expect(heard.slice(2)).to.deep.equal(['new events', 'new 2["votes",[{']);
+    take(created(1, 'new text'));
+    await until('an event of the new one', () => heard.length === 3);
+    expect(heard[2]).to.match(/^new: 2\["post:created",.*new text/);
+    await tallies.deliver([{ post_id: 1, votes: 1, rev: 1 }]);
+    expect(heard[3]).to.equal('new: 2["votes",[{"post_id":1,"votes":1,"rev":1}]]');
+  });
+
+  it('tells nobody the text of a post once the node knows that it is deleted', async () => {
+    const { heard, admit, take } = rig();
+    admit('first');
+    admit('second');
+    take(created(1, 'a secret'), created(2, 'no secret'));
+    expect(heard).to.have.lengthOf(2);
+    take({ name: 'post:deleted', postId: 1, json: '{"id":1}' });
+    await until('all three at both', () => heard.length === 6);
+    expect(heard.filter((message) => message.includes('a secret'))).to.have.lengthOf(1);
+    expect(heard.filter((message) => message.includes('no secret'))).to.have.lengthOf(2);
+    expect(heard[2]).to.match(/^second: 2\["post:created",.*"redacted":true/);
+    expect(heard.slice(4).map((message) => message.slice(0, 23))).to.deep.equal([
+      'first: 2["post:deleted"',
+      'second: 2["post:deleted',
+    ]);
+  });
+
+  it('is written whole to whoever reads, however large, and from the same bytes', async () => {
+    const { heard, admit, take } = rig();
+    for (const name of ['first', 'second']) admit(name);
+    take(...Array.from({ length: 400 }, (_, at) => created(at, 'x'.repeat(1000))));
+    // At one stretch each: whoever was left behind would be served apart.
+    expect(heard).to.have.lengthOf(400);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(heard).to.have.lengthOf(800);
+    for (const name of ['first', 'second'])
+      expect(
+        heard
+          .filter((message) => message.startsWith(name))
+          .map((message) => Number(/"seq":(\d+)/.exec(message)?.[1])),
+      ).to.deep.equal(Array.from({ length: 400 }, (_, at) => at + 1));
   });
 });

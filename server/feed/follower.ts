@@ -139,7 +139,8 @@ export class Follower {
 
   /** A batch from the fast road. */
   offer(batch: Batch): void {
-    if (batch.epoch !== this.#epoch) {
+    // From outside the process: what does not look right is read from the log.
+    if (batch.epoch !== this.#epoch || !batch.entries.every(isEntry)) {
       this.wake();
       return;
     }
@@ -263,4 +264,12 @@ export class Follower {
       this.#rouse = done;
     });
   }
+}
+
+function isEntry({ seq, name, postId, json, at }: LogEntry): boolean {
+  return (
+    typeof name === 'string' &&
+    typeof json === 'string' &&
+    [seq, postId, at].every((value) => Number.isFinite(value))
+  );
 }

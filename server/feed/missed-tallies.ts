@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import type { Tally } from '../events.ts';
 
-/** How much earlier than the last event that a client saw its tallies may be stale: more than a tally takes to be told. Milliseconds. */
-const SLACK = 5000;
+/** How much earlier than the last event that a client saw its tallies may be stale: more than a tally takes to be told, also where tens of thousands are told. Milliseconds. */
+const SLACK = 10_000;
 /** Tallies told at most; of more, the ones that changed last. */
 const MOST = 4000;
 /** Clients whose positions lie this close together are told the same: a few tallies more than they missed. */

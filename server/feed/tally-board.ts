@@ -3,8 +3,9 @@ import type { Tally } from '../events.ts';
 /** Posts whose newest rev is remembered, so that what comes twice is told once. */
 const MAX_KNOWN = 50_000;
 
-/** How long the board is silent after its clients were told, as a share of how long that took. */
+/** How long the board is silent after its clients were told, as a share of how long that took, and at most. Milliseconds. */
 const REST_SHARE = 1;
+const MAX_REST = 1000;
 
 /**
  * Gathers the tallies that change and tells them once a window. They come from this node's voters, from other nodes, and
@@ -77,7 +78,7 @@ export class TallyBoard {
     this.#telling = true;
     const worked = await this.#tell(tallies);
     this.#telling = false;
-    this.#next = Math.max(this.#next, Date.now() + worked * REST_SHARE);
+    this.#next = Math.max(this.#next, Date.now() + Math.min(MAX_REST, worked * REST_SHARE));
     this.#schedule();
   }
 }

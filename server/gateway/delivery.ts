@@ -32,6 +32,14 @@ const COUNT_INTERVAL = 1000;
 const REST_SHARE = 1.5;
 const MAX_REST = 100;
 
+/** Events that follow each other, and what is written of them. */
+interface Round {
+  entries: readonly LogEntry[];
+  run: Run;
+}
+
+const NOTHING: Round = { entries: [], run: new Run([]) };
+
 export interface DeliveryOptions {
   feed: Follower;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
@@ -71,7 +79,7 @@ export class Delivery {
   readonly #counting = new Set<Subscriber>();
   readonly #timers: NodeJS.Timeout[] = [];
   /** What the live sockets are being handed, if a round is under way. */
-  #round: LogEntry[] | undefined;
+  #round: Round | undefined;
   /** Events that follow it, contiguous, and that no live socket has been handed yet; and what ends their wait. */
   #undelivered: LogEntry[] = [];
   #nextRound: NodeJS.Timeout | undefined;
@@ -91,10 +99,11 @@ export class Delivery {
     this.#log = log;
     this.#end = end;
     feed.on('events', (entries) => this.#take(entries));
-    // Its sockets are ended, and what was to come in the old numbering must not reach one that begins in the new.
+    // Its sockets are ended, and what was to come in the old numbering, or is just being written, must not reach one that
+    // begins in the new.
     feed.on('epoch', () => {
       this.#undelivered = [];
-      if (this.#round) this.#round = [];
+      if (this.#round) this.#round = NOTHING;
     });
   }
 
@@ -156,6 +165,8 @@ export class Delivery {
 
   #take(entries: readonly LogEntry[]): void {
     for (const entry of entries) this.#undelivered.push(entry);
+    if (this.#round && entries.some(({ name }) => name === 'post:deleted'))
+      this.#round = this.#roundOf(this.#round.entries);
     for (const subscriber of this.#counting) subscriber.uncounted += entries.length;
     this.#schedule();
   }
@@ -168,30 +179,45 @@ export class Delivery {
     else this.#nextRound = setTimeout(() => void this.#deliver(), wait);
   }
 
+  /** As the node remembers the events by now: without the text of a post that has been deleted since they came. */
+  #roundOf(entries: readonly LogEntry[]): Round {
+    const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
+    const current = remembered?.length === entries.length ? remembered : entries;
+    return { entries: current, run: new Run(current.map(encodeEntry)) };
+  }
+
   /** One round: whatever has come since the last one, to every live socket. */
   async #deliver(): Promise<void> {
     this.#nextRound = undefined;
-    const entries = (this.#round = this.#undelivered);
+    const taken = this.#undelivered;
     this.#undelivered = [];
-    const last = entries.at(-1);
-    const run = new Run(entries.map(encodeEntry));
+    this.#round = this.#roundOf(taken);
     const behind: Subscriber[] = [];
-    const worked = await this.#stretches.each(this.#live, (subscriber) => {
-      // The numbering has ended: those for whom it was are gone, and to the others it means nothing.
-      if (!last || this.#round !== entries) return;
+    let worked = await this.#stretches.each(this.#live, (subscriber) => {
+      const { entries, run } = this.#round ?? NOTHING;
+      const [first, last] = [entries[0], entries.at(-1)];
+      if (!first || !last) return;
       if (subscriber.pending <= SOFT_MARK) {
-        this.#writePage(subscriber, entries, run);
+        // What is more than a queue holds follows at once to whoever has read it, in the same bytes as to the others.
+        do this.#writePage(subscriber, entries, run);
+        while (
+          subscriber.open &&
+          subscriber.pending === 0 &&
+          subscriber.seq < last.seq &&
+          subscriber.seq >= first.seq - 1
+        );
         subscriber.heardAt = Date.now();
         if (subscriber.seq >= last.seq) return;
-        // A batch may be larger than the room that was left: the socket goes on from where it stopped.
       }
       behind.push(subscriber);
     });
     // Not before all have been met: who has caught up at once is in the live room again, and would be met a second time.
-    for (const subscriber of behind) if (this.#live.has(subscriber)) this.#catchUp(subscriber);
-    const now = Date.now();
-    for (const entry of entries) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);
+    worked += await this.#stretches.each(behind, (subscriber) => {
+      if (this.#live.has(subscriber)) this.#catchUp(subscriber);
+    });
     this.#round = undefined;
+    const now = Date.now();
+    for (const entry of taken) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);
     this.#restUntil = performance.now() + Math.min(MAX_REST, worked * REST_SHARE);
     this.#schedule();
   }
@@ -406,7 +432,7 @@ export class Delivery {
     this.#beaconSlice = (this.#beaconSlice + 1) % BEACON_SLICES;
     const isLast = this.#beaconSlice === 0;
     // Only what every live socket has been handed: with more a client would think that it missed something.
-    const next = this.#round?.[0] ?? this.#undelivered[0];
+    const next = this.#round?.entries[0] ?? this.#undelivered[0];
     const seq = (next?.seq ?? this.#feed.seq + 1) - 1;
     const frame = encodeMessage('feed:head', { seq });
     const recently = Date.now() - BEACON / 2;

@@ -35,7 +35,7 @@ export class TallyDelivery {
   readonly #all = new Set<Subscriber>();
   readonly #trackers = new Map<number, Set<Subscriber>>();
   readonly #held = new Set<Subscriber>();
-  /** What is being told. */
+  /** What is being told; one after the other, as the board hands it over. */
   #telling: readonly Tally[] | undefined;
   #flushing: NodeJS.Timeout | undefined;
 
@@ -118,15 +118,14 @@ export class TallyDelivery {
       for (const { slice, frame } of frames) this.#write(subscriber, slice, frame);
     });
     const wanted = new Map<Subscriber, Tally[]>();
-    for (const tally of tallies) {
-      for (const subscriber of this.#trackers.get(tally.post_id) ?? []) {
-        const own = wanted.get(subscriber);
-        if (own) own.push(tally);
-        else wanted.set(subscriber, [tally]);
-      }
-    }
+    const gathered = await this.#stretches.each(this.#tracked(tallies), ([subscriber, tally]) => {
+      const own = wanted.get(subscriber);
+      if (own) own.push(tally);
+      else wanted.set(subscriber, [tally]);
+    });
     return (
       worked +
+      gathered +
       (await this.#stretches.each(wanted, ([subscriber, found]) => {
         if (this.#telling !== tallies) return;
         // What it has let go of since then it was promised not to hear of.
@@ -134,6 +133,12 @@ export class TallyDelivery {
         if (own.length > 0) this.#write(subscriber, own, encodeMessage('votes', own));
       }))
     );
+  }
+
+  /** Who tracks which of these. */
+  *#tracked(tallies: readonly Tally[]): Generator<[Subscriber, Tally], void> {
+    for (const tally of tallies)
+      for (const subscriber of this.#trackers.get(tally.post_id) ?? []) yield [subscriber, tally];
   }
 
   /** The database is another one: what is being told of the old one is nothing to sockets that come now. */

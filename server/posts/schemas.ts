@@ -64,7 +64,7 @@ export const postView = object({
   title: Joi.string().allow(''),
   owner: object({ id: id(), username: Joi.string().allow('') }),
   redacted: optional(oneOf(true)).description(
-    'Only in a replay: deleted later in the log, so its text is gone from here. The `post:deleted` follows',
+    'Deleted later in the log and before this was sent, as in a replay: its text is gone from here. The `post:deleted` follows',
   ),
 }).id('PostEvent');
 
