@@ -32,13 +32,16 @@ const COUNT_INTERVAL = 1000;
 const REST_SHARE = 1.5;
 const MAX_REST = 100;
 
-/** Events that follow each other, and what is written of them. */
+/** Events that follow each other from the first to the last seq, and what is written of them. */
 interface Round {
+  first: number;
+  last: number;
   entries: readonly LogEntry[];
   run: Run;
 }
 
-const NOTHING: Round = { entries: [], run: new Run([]) };
+/** Everybody has it already. */
+const NOTHING: Round = { first: 0, last: -1, entries: [], run: new Run([]) };
 
 export interface DeliveryOptions {
   feed: Follower;
@@ -183,7 +186,13 @@ export class Delivery {
   #roundOf(entries: readonly LogEntry[]): Round {
     const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
     const current = remembered?.length === entries.length ? remembered : entries;
-    return { entries: current, run: new Run(current.map(encodeEntry)) };
+    const first = current[0]?.seq ?? 0;
+    return {
+      first,
+      last: first + current.length - 1,
+      entries: current,
+      run: new Run(current.map(encodeEntry)),
+    };
   }
 
   /** One round: whatever has come since the last one, to every live socket. */
@@ -193,21 +202,21 @@ export class Delivery {
     this.#undelivered = [];
     this.#round = this.#roundOf(taken);
     const behind: Subscriber[] = [];
+    let delivered = 0;
     let worked = await this.#stretches.each(this.#live, (subscriber) => {
-      const { entries, run } = this.#round ?? NOTHING;
-      const [first, last] = [entries[0], entries.at(-1)];
-      if (!first || !last) return;
+      const { first, last, entries, run } = this.#round ?? NOTHING;
+      if (subscriber.seq >= last) return;
       if (subscriber.pending <= SOFT_MARK) {
         // What is more than a queue holds follows at once to whoever has read it, in the same bytes as to the others.
-        do this.#writePage(subscriber, entries, run);
+        do delivered += this.#writePage(subscriber, entries, run);
         while (
+          subscriber.seq < last &&
+          subscriber.seq >= first - 1 &&
           subscriber.open &&
-          subscriber.pending === 0 &&
-          subscriber.seq < last.seq &&
-          subscriber.seq >= first.seq - 1
+          subscriber.pending === 0
         );
         subscriber.heardAt = Date.now();
-        if (subscriber.seq >= last.seq) return;
+        if (subscriber.seq >= last) return;
       }
       behind.push(subscriber);
     });
@@ -216,19 +225,23 @@ export class Delivery {
       if (this.#live.has(subscriber)) this.#catchUp(subscriber);
     });
     this.#round = undefined;
+    this.#metrics.eventsDelivered.inc(delivered);
     const now = Date.now();
     for (const entry of taken) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);
     this.#restUntil = performance.now() + Math.min(MAX_REST, worked * REST_SHARE);
     this.#schedule();
   }
 
-  /** Writes the events that follow a socket's position, in order, until its queue is full. Moves its position on. */
-  #writePage(subscriber: Subscriber, entries: readonly LogEntry[], run: Run): void {
-    const [first] = entries;
-    if (!first) return;
+  /**
+   * Writes the events that follow a socket's position, in order, until its queue is full. Moves its position on.
+   * @returns how many
+   */
+  #writePage(subscriber: Subscriber, entries: readonly LogEntry[], run: Run): number {
+    const first = entries[0];
+    if (!first) return 0;
     const from = subscriber.seq + 1 - first.seq;
     // It came in behind some of them, or a hole lies before them: then it is not for this page to fill.
-    if (from < 0 || from >= entries.length) return;
+    if (from < 0 || from >= entries.length) return 0;
     let room = PAGE_MARK - subscriber.pending;
     let to = from;
     for (; to < entries.length; to += 1) {
@@ -236,10 +249,10 @@ export class Delivery {
       if (size > room && to > from) break;
       room -= size;
     }
-    if (!subscriber.open) return;
+    if (!subscriber.open) return 0;
     subscriber.writeRun(run, from, to);
     subscriber.seq += to - from;
-    this.#metrics.eventsDelivered.inc(to - from);
+    return to - from;
   }
 
   async #resume(subscriber: Subscriber, after: number, epoch: string | undefined): Promise<void> {
@@ -334,7 +347,7 @@ export class Delivery {
         }
       }
       // From here to the join there is no await.
-      this.#writePage(subscriber, page, new Run(page.map(encodeEntry)));
+      this.#metrics.eventsDelivered.inc(this.#writePage(subscriber, page, new Run(page.map(encodeEntry))));
       if (subscriber.seq < this.#feed.seq) {
         // Other sockets and requests get their turn between two pages.
         await new Promise((resolve) => setImmediate(resolve));
