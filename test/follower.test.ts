@@ -124,6 +124,19 @@ describe('the follower', function () {
     expect(told).to.have.lengthOf(30);
   });
 
+  it('takes no batch that does not look like one, and reads it from the log instead', async () => {
+    const { follower, told } = await follow(60_000);
+    const entries = await number(3);
+    for (const fault of [{ name: { toString: 1 } }, { json: null }, { seq: '1' }, { at: undefined }])
+      follower.offer({
+        epoch: follower.epoch,
+        entries: entries.map((entry): LogEntry => Object.assign({}, entry, fault as object)),
+      });
+    expect(told).to.be.empty;
+    await until('all of it', () => follower.seq === entries.at(-1)!.seq);
+    expect(follower.recent(0)).to.deep.equal(entries);
+  });
+
   it('keeps little of what comes early, and misses nothing for it', async () => {
     const { follower, told } = await follow(60_000);
     const entries = await number(6000);
