@@ -2,9 +2,9 @@
 
 const { existsSync } = require('node:fs');
 const path = require('node:path');
-const { URL } = require('node:url');
+const { pathToFileURL } = require('node:url');
 
-// The database that sequelize-cli works on.
+// The database that sequelize-cli works on: the one that the service would use, reached in the same way.
 const envFile = path.resolve(__dirname, '../.env');
 if (existsSync(envFile)) process.loadEnvFile(envFile);
 
@@ -14,11 +14,17 @@ if (!url) {
     'DATABASE_URL is not set. For the embedded database use the npm scripts: npm run db:migrate, db:seed:all, …',
   );
 }
-const sslmode = new URL(url).searchParams.get('sslmode') ?? 'disable';
 
-module.exports = {
-  use_env_variable: 'DATABASE_URL',
-  dialect: 'postgres',
-  // sequelize-cli takes the address apart and forgets its parameters.
-  dialectOptions: sslmode === 'disable' ? {} : { ssl: { rejectUnauthorized: sslmode.startsWith('verify') } },
+module.exports = async () => {
+  const { sequelizeConnection } = await load('database/client');
+  return sequelizeConnection(url, { name: 'tidings sequelize-cli', connectTimeout: 10_000 });
 };
+
+/** From the source where that is there, and from what was compiled in a container. */
+async function load(name) {
+  const source = path.resolve(__dirname, `../server/${name}.ts`);
+  if (!existsSync(source))
+    return import(pathToFileURL(path.resolve(__dirname, `../dist/server/${name}.js`)).href);
+  const { tsImport } = await import('tsx/esm/api');
+  return tsImport(source, pathToFileURL(__dirname).href);
+}

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import Joi from 'joi';
+import { connectionConfig, DatabaseUrlError } from './database/connection-config.ts';
 
 /**
  * The one reader of the environment. Every value is validated at start; a fault names the variable and what it may be.
@@ -88,7 +89,15 @@ const variables = {
   NODE_ENV: Joi.string().valid('development', 'test', 'production').default('development'),
   HOST: Joi.string().hostname().default('127.0.0.1'),
   PORT: Joi.number().integer().min(0).max(65_535).default(3000),
-  DATABASE_URL: Joi.string().uri({ scheme: ['postgres', 'postgresql'] }),
+  DATABASE_URL: Joi.string().custom((value: string, helpers) => {
+    try {
+      connectionConfig(value);
+      return value;
+    } catch (error) {
+      if (!(error instanceof DatabaseUrlError)) throw error;
+      return helpers.message({ custom: error.message.replaceAll('{', '(') });
+    }
+  }),
   DATA_DIR: Joi.string().default('./data'),
   DATABASE_POOL: Joi.number().integer().min(2).max(200).default(10),
   REDIS_URL: commaList(Joi.string().uri({ scheme: ['redis', 'rediss'] })),

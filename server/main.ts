@@ -5,6 +5,7 @@ import { type ListeningMessage, startWorkers, STOP } from './cluster/primary.ts'
 import type { Seat } from './cluster/seat.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
 import { isComingUp } from './database/connection.ts';
+import { describeDatabase } from './database/connection-config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
 import { migrate } from './database/migrate.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -106,18 +107,12 @@ async function migrateWhenUp(
     } catch (error) {
       const reason = reasonOf(error);
       if (!isComingUp(error) || Date.now() > deadline) {
-        throw new Error(`${whereIs(databaseUrl)} cannot be used: ${reason}`, { cause: error });
+        throw new Error(`${describeDatabase(databaseUrl)} cannot be used: ${reason}`, { cause: error });
       }
       say('waiting for the database', { reason });
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   }
-}
-
-/** The database without its user and password. */
-function whereIs(databaseUrl: string): string {
-  const { hostname, port, pathname } = new URL(databaseUrl);
-  return `The database ${pathname.slice(1)} at ${hostname}:${port || '5432'}`;
 }
 
 function reasonOf(error: unknown): string {

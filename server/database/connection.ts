@@ -3,24 +3,10 @@ import pg from 'pg';
 import { QueryTypes, Sequelize, type Transaction } from 'sequelize';
 import { defineModels, modelDefaults } from '../../models/index.ts';
 import type { Logger } from '../logger.ts';
+import { clientClass, sequelizeConnection } from './client.ts';
 
 // Every bigint here is an id, a seq, a rev or a count, and below 2^53: validation refuses larger ids.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
-
-/**
- * Sequelize listens for the errors of a connection one tick after it is made. A server that greets and goes down in the same
- * breath puts both into one TCP segment: the error then finds no listener, and ends the process.
- */
-class HeardClient extends pg.Client {
-  constructor(config?: string | pg.ClientConfig) {
-    super(config);
-    // What was asked of the connection fails as well, and that is what is reported.
-    this.on('error', () => undefined);
-  }
-}
-
-/** What Sequelize is to use as its `pg`. */
-export const dialectModule = { ...pg, Client: HeardClient };
 
 /** PostgreSQL's code of an error, wherever Sequelize has wrapped it; or Node's, for a lost connection. */
 export function databaseErrorCode(error: unknown): string | undefined {
@@ -108,24 +94,22 @@ export class Database {
 
   constructor({ url, pool, log }: DatabaseOptions) {
     this.#log = log;
-    this.sequelize = new Sequelize(url, {
-      dialect: 'postgres',
-      dialectModule,
+    this.sequelize = new Sequelize({
+      ...sequelizeConnection(url, {
+        name: 'tidings',
+        settings: {
+          statement_timeout: String(STATEMENT_TIMEOUT),
+          lock_timeout: '5000',
+          idle_in_transaction_session_timeout: '10000',
+        },
+        queryTimeout: STATEMENT_TIMEOUT + 2000,
+      }),
       // Sequelize's own logging prints statements with values.
       logging: false,
       define: modelDefaults,
       pool: { max: pool, min: 0, acquire: 3000, idle: 30_000, evict: 5000 },
       // Its retries would repeat single statements; transactions are repeated here, whole.
       retry: { max: 1 },
-      dialectOptions: {
-        application_name: 'tidings',
-        keepAlive: true,
-        connectionTimeoutMillis: 3000,
-        statement_timeout: STATEMENT_TIMEOUT,
-        lock_timeout: 5000,
-        query_timeout: STATEMENT_TIMEOUT + 2000,
-        idle_in_transaction_session_timeout: 10_000,
-      },
     });
     refuseFalseCommits(this.sequelize);
     defineModels(this.sequelize);
@@ -186,16 +170,15 @@ function refuseFalseCommits(sequelize: Sequelize): void {
  */
 export function createFeedPool(url: string, log: Logger, max: number): pg.Pool {
   const pool = new pg.Pool({
-    connectionString: url,
+    Client: clientClass(url, {
+      name: 'tidings-feed',
+      settings: { statement_timeout: '4000', idle_in_transaction_session_timeout: '10000' },
+      // The server cannot enforce its limit over a connection that is gone: give it up here.
+      queryTimeout: 5000,
+    }),
     max,
-    application_name: 'tidings-feed',
-    keepAlive: true,
     connectionTimeoutMillis: 3000,
     idleTimeoutMillis: 0,
-    statement_timeout: 4000,
-    // The server cannot enforce its limit over a connection that is gone: give it up here.
-    query_timeout: 5000,
-    idle_in_transaction_session_timeout: 10_000,
   });
   pool.on('error', (error) => log.debug({ err: error }, 'idle feed connection lost'));
   // A client that is checked out has no listener of its own: a restart amid its query would end the process.

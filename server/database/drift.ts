@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import type { Changes, PostgreSQL } from '@pgkit/migra';
+import { connectClient } from './client.ts';
+import { onDatabase } from './connection-config.ts';
 import { dropDatabase } from './drop-database.ts';
 import { migrate } from './migrate.ts';
 import { syncModels } from './sync-models.ts';
@@ -117,11 +119,7 @@ async function withScratchDatabases<T>(
     try {
       // From template0: template1 may hold whatever the server's owner puts into new databases.
       for (const name of names) await client.query(`create database ${name} template template0`);
-      const [a = '', b = ''] = names.map((name) => {
-        const url = new URL(databaseUrl);
-        url.pathname = `/${name}`;
-        return url.href;
-      });
+      const [a = '', b = ''] = names.map((name) => onDatabase(databaseUrl, name));
       return await use(a, b);
     } catch (error) {
       throw (error as { code?: string }).code === '42501'
@@ -147,9 +145,7 @@ async function dropAbandoned(client: pg.Client): Promise<void> {
 }
 
 async function onServer<T>(databaseUrl: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 10_000 });
-  client.on('error', () => undefined); // its query fails as well, and that is what is reported
-  await client.connect();
+  const client = await connectClient(databaseUrl, { name: 'tidings schema' });
   try {
     return await use(client);
   } finally {

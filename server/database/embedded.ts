@@ -236,7 +236,8 @@ async function evict(cluster: string, log: EmbeddedLog): Promise<void> {
 }
 
 function urlOf(password: string, port: number): string {
-  return `postgres://${ROLE}:${password}@127.0.0.1:${port}/${ROLE}`;
+  // With all that PG* variables could say: they are about another server.
+  return `postgres://${ROLE}:${password}@127.0.0.1:${port}/${ROLE}?sslmode=disable`;
 }
 
 async function hasDurability(url: string, settings: Record<string, string>): Promise<boolean> {

@@ -1,11 +1,11 @@
 import { readdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import pg from 'pg';
 import { Sequelize, type QueryInterface } from 'sequelize';
 import type { Umzug } from 'umzug';
 import { packageRoot } from '../paths.ts';
-import { databaseErrorCode, dialectModule } from './connection.ts';
+import { connectClient, sequelizeConnection } from './client.ts';
+import { databaseErrorCode } from './connection.ts';
 import { withMigrationLock } from './migration-lock.ts';
 
 const MIGRATIONS = join(packageRoot, 'migrations');
@@ -90,12 +90,10 @@ export async function migrateDown(databaseUrl: string, downTo?: string): Promise
 
 /** One connection, so that what is begun on it holds for whatever a migration does, and ends with it. */
 function connect(databaseUrl: string): Sequelize {
-  return new Sequelize(databaseUrl, {
-    dialect: 'postgres',
-    dialectModule,
+  return new Sequelize({
+    ...sequelizeConnection(databaseUrl, { name: 'tidings migrations', connectTimeout: 10_000 }),
     logging: false,
     pool: { max: 1, idle: 3_600_000, evict: 3_600_000, acquire: 10_000 },
-    dialectOptions: { application_name: 'tidings migrations', keepAlive: true },
   });
 }
 
@@ -125,14 +123,7 @@ async function migrations(sequelize: Sequelize, folder: string): Promise<Umzug<Q
 
 /** The names in sequelize-cli's table, in order; none if there is no such table. */
 async function executedMigrations(databaseUrl: string): Promise<string[]> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    application_name: 'tidings migrations',
-    connectionTimeoutMillis: 10_000,
-    query_timeout: 10_000,
-  });
-  client.on('error', () => undefined); // the query tells of it
-  await client.connect();
+  const client = await connectClient(databaseUrl, { name: 'tidings migrations', queryTimeout: 10_000 });
   try {
     const { rows } = await client.query<{ name: string }>('select name from "SequelizeMeta" order by name');
     return rows.map(({ name }) => name);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
+import { connectClient } from './client.ts';
 
 /** "tidings" in the numbers that advisory locks are named by; sequelize-cli's runs through our npm scripts take it too. */
 const LOCK = 8_434_810_617;
@@ -25,17 +26,13 @@ export async function withMigrationLock<T>(
   work: (lock: MigrationLock) => Promise<T>,
   waitMs = WAIT_MS,
 ): Promise<T> {
-  const client = new pg.Client({
-    connectionString: databaseUrl,
-    application_name: 'tidings migrations',
-    connectionTimeoutMillis: 10_000,
-    query_timeout: 10_000,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
+  const client = await connectClient(databaseUrl, {
+    name: 'tidings migrations',
+    queryTimeout: 10_000,
+    keepAliveDelay: 10_000,
   });
   let lost: Error | undefined;
   client.on('error', (error) => (lost = error));
-  await client.connect();
   let heartbeat: NodeJS.Timeout | undefined;
   try {
     await client.query(

@@ -1,4 +1,5 @@
 import { Sequelize } from 'sequelize';
+import { sequelizeConnection } from './client.ts';
 import { defineModels, extraDdl, modelDefaults } from '../../models/index.ts';
 
 /**
@@ -8,8 +9,8 @@ import { defineModels, extraDdl, modelDefaults } from '../../models/index.ts';
  * does nothing else with them.
  */
 export async function syncModels(databaseUrl: string): Promise<void> {
-  const sequelize = new Sequelize(databaseUrl, {
-    dialect: 'postgres',
+  const sequelize = new Sequelize({
+    ...sequelizeConnection(databaseUrl, { name: 'tidings schema' }),
     logging: false,
     pool: { max: 1 },
     define: modelDefaults,

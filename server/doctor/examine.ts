@@ -1,6 +1,8 @@
 import '../database/connection.ts'; // reads bigints as numbers
-import pg from 'pg';
+import type pg from 'pg';
 import type { Config } from '../config.ts';
+import { connectClient } from '../database/client.ts';
+import { describeDatabase } from '../database/connection-config.ts';
 import { type Finding, findFoldMismatches, findHoles, findStuck, findWrongTallies } from './log-checks.ts';
 import {
   findDatabaseFaults,
@@ -29,21 +31,19 @@ export async function examine(
   databaseUrl: string,
   { schema = true }: { schema?: boolean } = {},
 ): Promise<Examination[]> {
-  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5000 });
-  client.on('error', () => undefined); // a lost connection is told by the query that it interrupts
+  let client: pg.Client;
   const done: Examination[] = [];
   const look = async (what: string, find: () => Promise<Finding[]>) => {
     done.push({ what, findings: await find() });
   };
   try {
-    await client.connect();
+    client = await connectClient(databaseUrl, { name: 'tidings doctor', connectTimeout: 5000 });
   } catch (error) {
-    const { hostname, port } = new URL(databaseUrl);
     const reason = error instanceof Error && error.message !== '' ? error.message : 'no connection';
     return [
       {
         what: 'database',
-        findings: [{ what: `The database at ${hostname}:${port || '5432'} cannot be reached: ${reason}.` }],
+        findings: [{ what: `${describeDatabase(databaseUrl)} cannot be reached: ${reason}.` }],
       },
     ];
   }

@@ -1,0 +1,131 @@
+import pg from 'pg';
+import { type ConnectionConfig, connectionConfig } from './connection-config.ts';
+import { HostChoice, loginOf, requireReadWrite } from './hosts.ts';
+
+export interface ClientOptions {
+  /** The name in pg_stat_activity, unless DATABASE_URL gives one: then it takes the place of `tidings`. */
+  name: string;
+  /**
+   * Settings of the server that hold on the connection, by name. They are set by statements: a pooler refuses or drops
+   * what stands in the startup packet.
+   */
+  settings?: Readonly<Record<string, string>>;
+  /** How long the connection and what is set on it may take. Default: `connect_timeout`. Milliseconds. */
+  connectTimeout?: number;
+  /** When an answer is given up on this side. Milliseconds. */
+  queryTimeout?: number;
+  keepAliveDelay?: number;
+  /** Looks at each new connection before anybody gets it; whose promise rejects is closed. */
+  inspect?: (client: pg.Client) => Promise<void>;
+}
+
+/** Process-wide: all pools on one address go to the same of its hosts. */
+const choices = new Map<string, HostChoice>();
+
+function choiceOf(databaseUrl: string, config: ConnectionConfig): HostChoice {
+  const known = choices.get(databaseUrl) ?? new HostChoice(config);
+  choices.set(databaseUrl, known);
+  return known;
+}
+
+/**
+ * A class of connections to one database, for a pool to make them of. Where they lead is decided here alone: whatever the
+ * pool passes as an address is not looked at.
+ * @throws {DatabaseUrlError}
+ */
+export function clientClass(
+  databaseUrl: string,
+  options: ClientOptions,
+): new (given?: pg.ClientConfig) => pg.Client {
+  const config = connectionConfig(databaseUrl);
+  const choice = choiceOf(databaseUrl, config);
+  const timeout = options.connectTimeout ?? config.connectTimeout;
+
+  return class TidingsClient extends pg.Client {
+    constructor(given: pg.ClientConfig = {}) {
+      super({
+        ...loginOf(config),
+        ...config.hosts[0],
+        application_name: options.name.replace(/^tidings/, config.applicationName ?? 'tidings'),
+        connectionTimeoutMillis: timeout,
+        keepAlive: true,
+        keepAliveInitialDelayMillis: options.keepAliveDelay ?? 0,
+        ...(options.queryTimeout === undefined ? {} : { query_timeout: options.queryTimeout }),
+        ...(given.types === undefined ? {} : { types: given.types }),
+      });
+      // A server that greets and goes down in the same breath puts both into one TCP segment: the error finds no listener of
+      // the pool yet, and would end the process. What was asked of the connection fails as well, and that is reported.
+      this.on('error', () => undefined);
+    }
+
+    override connect(): Promise<pg.Client>;
+    override connect(callback: (error: Error) => void): void;
+    override connect(callback?: (error: Error) => void): Promise<pg.Client> | void {
+      const opened = this.#open();
+      if (!callback) return opened;
+      // Outside the promise: what a callback throws is not this connection's failure.
+      opened.then(
+        () => setImmediate(callback as () => void),
+        (error: unknown) => setImmediate(callback, error as Error),
+      );
+    }
+
+    async #open(): Promise<pg.Client> {
+      const host = await choice.choose();
+      Object.assign(this, host);
+      Object.assign((this as unknown as { connectionParameters: object }).connectionParameters, host);
+      try {
+        await super.connect();
+        if (config.readWrite) await requireReadWrite(this, timeout);
+      } catch (error) {
+        choice.forget(host);
+        this.#close();
+        throw error;
+      }
+      try {
+        if (options.settings) await applySettings(this, options.settings, timeout);
+        await options.inspect?.(this);
+      } catch (error) {
+        this.#close();
+        throw error;
+      }
+      return this;
+    }
+
+    /** Nobody has this connection: pools do not end one that they could not open. */
+    #close(): void {
+      setImmediate(() => void this.end().catch(() => undefined));
+    }
+  };
+}
+
+async function applySettings(
+  client: pg.Client,
+  settings: Readonly<Record<string, string>>,
+  timeout: number,
+): Promise<void> {
+  await client.query({
+    text: 'select set_config(s.name, s.value, false) from unnest($1::text[], $2::text[]) as s (name, value)',
+    values: [Object.keys(settings), Object.values(settings)],
+    query_timeout: timeout,
+  } as pg.QueryConfig);
+}
+
+/** One connection, for who needs no pool. The caller ends it. @throws {DatabaseUrlError} */
+export async function connectClient(databaseUrl: string, options: ClientOptions): Promise<pg.Client> {
+  const client = new (clientClass(databaseUrl, { connectTimeout: 10_000, ...options }))();
+  await client.connect();
+  return client;
+}
+
+/** What Sequelize is to connect with: our class in the place of `pg`'s, and the name of the database, which it likes to know. */
+export function sequelizeConnection(
+  databaseUrl: string,
+  options: ClientOptions,
+): { dialect: 'postgres'; dialectModule: object; database: string } {
+  return {
+    dialect: 'postgres',
+    dialectModule: { ...pg, Client: clientClass(databaseUrl, options) },
+    database: connectionConfig(databaseUrl).database,
+  };
+}

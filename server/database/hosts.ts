@@ -1,0 +1,99 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { type ConnectionConfig, type DatabaseHost, describeHost } from './connection-config.ts';
+
+/** How much earlier a host is asked than the one after it. Milliseconds. */
+const HEAD_START = 250;
+
+/**
+ * Which of several hosts is connected to. `pg` knows one. All connections of the process go to the same, until it refuses
+ * one of them: two pools that choose for themselves could be on two servers.
+ */
+export class HostChoice {
+  readonly #config: ConnectionConfig;
+  #chosen: DatabaseHost | undefined;
+  #choosing: Promise<DatabaseHost> | undefined;
+
+  constructor(config: ConnectionConfig) {
+    this.#config = config;
+    // Where there is nothing to choose nobody is asked beforehand.
+    if (config.hosts.length === 1) this.#chosen = config.hosts[0];
+  }
+
+  async choose(): Promise<DatabaseHost> {
+    if (this.#chosen) return this.#chosen;
+    this.#choosing ??= this.#ask().finally(() => (this.#choosing = undefined));
+    return this.#choosing;
+  }
+
+  /** A connection to it has failed, or it turned out to be a server that only reads. */
+  forget(host: DatabaseHost): void {
+    if (this.#config.hosts.length > 1 && this.#chosen === host) this.#chosen = undefined;
+  }
+
+  /** Asks all hosts, the earlier ones a little earlier, so that one that does not answer costs the others no time. */
+  async #ask(): Promise<DatabaseHost> {
+    const decided = new AbortController();
+    try {
+      this.#chosen = await Promise.any(
+        this.#config.hosts.map(async (host, index) => {
+          await sleep(index * HEAD_START, undefined, { signal: decided.signal });
+          await ask(this.#config, host);
+          return host;
+        }),
+      );
+      return this.#chosen;
+    } catch (error) {
+      const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
+      const reasons = errors.map((one, index) => {
+        const host = this.#config.hosts[index];
+        return `${host ? describeHost(host) : ''}: ${one instanceof Error ? one.message || one.name : String(one)}`;
+      });
+      const none = `No host of DATABASE_URL accepts ${this.#config.readWrite ? 'a read-write connection' : 'a connection'}`;
+      throw Object.assign(new Error(`${none} (${reasons.join('; ')})`, { cause: error }), {
+        code: (errors[0] as { code?: string }).code ?? 'ECONNREFUSED',
+      });
+    } finally {
+      decided.abort();
+    }
+  }
+}
+
+async function ask(config: ConnectionConfig, host: DatabaseHost): Promise<void> {
+  const client = new pg.Client({
+    ...loginOf(config),
+    ...host,
+    connectionTimeoutMillis: config.connectTimeout,
+  });
+  client.on('error', () => undefined); // what was asked fails as well, and that is what is reported
+  try {
+    await client.connect();
+    if (config.readWrite) await requireReadWrite(client, config.connectTimeout);
+  } finally {
+    void client.end().catch(() => undefined);
+  }
+}
+
+/** @throws with SQLSTATE 25006 on a server that only reads */
+export async function requireReadWrite(client: pg.Client, timeout: number): Promise<void> {
+  const { rows } = await client.query<{ transaction_read_only: string }>({
+    text: 'show transaction_read_only',
+    query_timeout: timeout,
+  } as pg.QueryConfig);
+  if (rows[0]?.transaction_read_only !== 'off')
+    throw Object.assign(new Error('the server is read-only'), { code: '25006' });
+}
+
+/** What `pg` is given of it, beside the host. */
+export function loginOf(config: ConnectionConfig): pg.ClientConfig {
+  const { user, database, password, ssl, sslnegotiation, enableChannelBinding, options } = config;
+  return {
+    user,
+    database,
+    ssl,
+    sslnegotiation,
+    enableChannelBinding,
+    ...(password === undefined ? {} : { password }),
+    ...(options === undefined ? {} : { options }),
+  };
+}
