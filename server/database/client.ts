@@ -1,13 +1,15 @@
 import pg from 'pg';
 import { type ConnectionConfig, connectionConfig } from './connection-config.ts';
+import { ConfirmedClient } from './confirmed-client.ts';
 import { HostChoice, loginOf, requireReadWrite } from './hosts.ts';
+import { applySettings } from './session.ts';
 
 export interface ClientOptions {
   /** The name in pg_stat_activity, unless DATABASE_URL gives one: then it takes the place of `tidings`. */
   name: string;
   /**
-   * Settings of the server that hold on the connection, by name. They are set by statements: a pooler refuses or drops
-   * what stands in the startup packet.
+   * Settings of the server that hold on the connection, by name, beside those of session.ts. They are set by statements: a
+   * pooler refuses or drops what stands in the startup packet.
    */
   settings?: Readonly<Record<string, string>>;
   /** How long the connection and what is set on it may take. Default: `connect_timeout`. Milliseconds. */
@@ -41,7 +43,7 @@ export function clientClass(
   const choice = choiceOf(databaseUrl, config);
   const timeout = options.connectTimeout ?? config.connectTimeout;
 
-  return class TidingsClient extends pg.Client {
+  return class TidingsClient extends ConfirmedClient {
     constructor(given: pg.ClientConfig = {}) {
       super({
         ...loginOf(config),
@@ -83,7 +85,7 @@ export function clientClass(
         throw error;
       }
       try {
-        if (options.settings) await applySettings(this, options.settings, timeout);
+        await applySettings(this, options.settings ?? {}, timeout);
         await options.inspect?.(this);
       } catch (error) {
         this.#close();
@@ -99,18 +101,6 @@ export function clientClass(
   };
 }
 
-async function applySettings(
-  client: pg.Client,
-  settings: Readonly<Record<string, string>>,
-  timeout: number,
-): Promise<void> {
-  await client.query({
-    text: 'select set_config(s.name, s.value, false) from unnest($1::text[], $2::text[]) as s (name, value)',
-    values: [Object.keys(settings), Object.values(settings)],
-    query_timeout: timeout,
-  } as pg.QueryConfig);
-}
-
 /** One connection, for who needs no pool. The caller ends it. @throws {DatabaseUrlError} */
 export async function connectClient(databaseUrl: string, options: ClientOptions): Promise<pg.Client> {
   const client = new (clientClass(databaseUrl, { connectTimeout: 10_000, ...options }))();
@@ -122,10 +112,19 @@ export async function connectClient(databaseUrl: string, options: ClientOptions)
 export function sequelizeConnection(
   databaseUrl: string,
   options: ClientOptions,
-): { dialect: 'postgres'; dialectModule: object; database: string } {
+): {
+  dialect: 'postgres';
+  dialectModule: object;
+  database: string;
+  keepDefaultTimezone: true;
+  dialectOptions: object;
+} {
   return {
     dialect: 'postgres',
     dialectModule: { ...pg, Client: clientClass(databaseUrl, options) },
     database: connectionConfig(databaseUrl).database,
+    // What Sequelize would set on each connection is set by us.
+    keepDefaultTimezone: true,
+    dialectOptions: { clientMinMessages: 'ignore' },
   };
 }

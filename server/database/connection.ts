@@ -4,6 +4,7 @@ import { QueryTypes, Sequelize, type Transaction } from 'sequelize';
 import { defineModels, modelDefaults } from '../../models/index.ts';
 import type { Logger } from '../logger.ts';
 import { clientClass, sequelizeConnection } from './client.ts';
+import { sessionLimits } from './session.ts';
 
 // Every bigint here is an id, a seq, a rev or a count, and below 2^53: validation refuses larger ids.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -37,8 +38,16 @@ const unavailable = new Set([
 ]);
 
 /**
- * Whether the database is away, full or overloaded rather than wrong: what the caller should try again later.
- * Classes of SQLSTATE: 08 connection, 53 resources, 57P server going down, 57014 and 55P03 our own time limits.
+ * SQLSTATEs of a schema that is away or half there, as while `pg_restore --clean` puts a backup in its place: no schema,
+ * database, table, type or function, no key that `on conflict` could mean, no default of an identity column, a table that
+ * went between a statement's plan and its run, and no right to any of it.
+ */
+const schemaAway = new Set(['3D000', '3F000', '42P01', '42704', '42883', '42P10', '23502', 'XX000', '42501']);
+
+/**
+ * Whether the database is away, full, overloaded or not certain of a commit rather than wrong: what the caller should try
+ * again later. Classes of SQLSTATE: 08 connection, 25006 read-only, 25P03, 25P04, 57014 and 55P03 time limits, 40000 and
+ * 40003 of confirmed-client.ts, 53 resources, 57P server going down, 58 its files.
  */
 export function isUnavailable(error: unknown): boolean {
   const name = error instanceof Error ? error.name : '';
@@ -47,10 +56,8 @@ export function isUnavailable(error: unknown): boolean {
   if (code !== undefined) {
     return (
       unavailable.has(code) ||
-      /^(08|53|57P|58|25006)/.test(code) ||
-      code === '57014' ||
-      code === '55P03' ||
-      code === '25P03'
+      schemaAway.has(code) ||
+      /^(08|53|57P|58)|^(25006|25P03|25P04|40000|40003|55P03|57014)$/.test(code)
     );
   }
   return (
@@ -97,11 +104,7 @@ export class Database {
     this.sequelize = new Sequelize({
       ...sequelizeConnection(url, {
         name: 'tidings',
-        settings: {
-          statement_timeout: String(STATEMENT_TIMEOUT),
-          lock_timeout: '5000',
-          idle_in_transaction_session_timeout: '10000',
-        },
+        settings: sessionLimits({ statement: STATEMENT_TIMEOUT, lock: 5000, idleInTransaction: 10_000 }),
         queryTimeout: STATEMENT_TIMEOUT + 2000,
       }),
       // Sequelize's own logging prints statements with values.
@@ -111,7 +114,6 @@ export class Database {
       // Its retries would repeat single statements; transactions are repeated here, whole.
       retry: { max: 1 },
     });
-    refuseFalseCommits(this.sequelize);
     defineModels(this.sequelize);
   }
 
@@ -146,25 +148,6 @@ export class Database {
 }
 
 /**
- * PostgreSQL answers COMMIT of a failed transaction with the command tag ROLLBACK and no error. Sequelize does not look
- * at the tag, so the write would be acknowledged and lost.
- */
-function refuseFalseCommits(sequelize: Sequelize): void {
-  const queries = sequelize.getQueryInterface() as unknown as {
-    commitTransaction(transaction: Transaction, options: object): Promise<unknown>;
-  };
-  const commit = queries.commitTransaction.bind(queries);
-  queries.commitTransaction = async (transaction, options) => {
-    // A transaction's own `type` (SQLite's) stands where the query's is looked for.
-    const answer = await commit(transaction, { ...options, type: QueryTypes.RAW });
-    const tag = Array.isArray(answer) ? (answer[1] as { command?: string } | undefined)?.command : undefined;
-    if (tag !== 'COMMIT')
-      throw new Error(`COMMIT was answered with ${tag ?? 'nothing'}: the transaction had failed`);
-    return answer;
-  };
-}
-
-/**
  * A few plain connections for the feed: numbering, following and replay. Apart from the request pool, so that a flood of
  * requests delays no event and a storm of replays no request.
  */
@@ -172,7 +155,7 @@ export function createFeedPool(url: string, log: Logger, max: number): pg.Pool {
   const pool = new pg.Pool({
     Client: clientClass(url, {
       name: 'tidings-feed',
-      settings: { statement_timeout: '4000', idle_in_transaction_session_timeout: '10000' },
+      settings: sessionLimits({ statement: 4000, lock: 3000, idleInTransaction: 10_000 }),
       // The server cannot enforce its limit over a connection that is gone: give it up here.
       queryTimeout: 5000,
     }),

@@ -7,6 +7,7 @@ import { packageRoot } from '../paths.ts';
 import { connectClient, sequelizeConnection } from './client.ts';
 import { databaseErrorCode } from './connection.ts';
 import { withMigrationLock } from './migration-lock.ts';
+import { sessionLimits } from './session.ts';
 
 const MIGRATIONS = join(packageRoot, 'migrations');
 const MIGRATION = /\.c?js$/;
@@ -91,7 +92,11 @@ export async function migrateDown(databaseUrl: string, downTo?: string): Promise
 /** One connection, so that what is begun on it holds for whatever a migration does, and ends with it. */
 function connect(databaseUrl: string): Sequelize {
   return new Sequelize({
-    ...sequelizeConnection(databaseUrl, { name: 'tidings migrations', connectTimeout: 10_000 }),
+    ...sequelizeConnection(databaseUrl, {
+      name: 'tidings migrations',
+      connectTimeout: 10_000,
+      settings: sessionLimits({ statement: 0, lock: 0, idleInTransaction: 0 }),
+    }),
     logging: false,
     pool: { max: 1, idle: 3_600_000, evict: 3_600_000, acquire: 10_000 },
   });

@@ -12,7 +12,7 @@ export function toAppError(error: unknown): AppError | undefined {
   if (isUnavailable(error)) {
     return new AppError(
       'unavailable',
-      'The database does not answer. Nothing is known to be done; try again.',
+      'The database did not confirm this request. Retry with the same Idempotency-Key.',
       {
         headers: { 'Retry-After': '2' },
       },

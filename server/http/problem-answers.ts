@@ -28,7 +28,7 @@ const sentences: Record<ProblemCode, string> = {
   too_many_requests: 'Too many requests. Try again in 12 seconds.',
   headers_too_large: 'The address and headers of a request may have 16 KiB.',
   internal: 'Something went wrong here. It has been logged.',
-  unavailable: 'The database does not answer. Nothing is known to be done; try again.',
+  unavailable: 'The database did not confirm this request. Retry with the same Idempotency-Key.',
 };
 
 const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>[2]>> = {

@@ -1,0 +1,82 @@
+import pg from 'pg';
+
+/**
+ * It is not known whether a change was made, or whether it will be there after a failover: SQLSTATE 40003.
+ *
+ * PostgreSQL reports the commit of a transaction whose standby did not confirm it as a success, with a warning: a wait for
+ * a standby that somebody has cancelled.
+ */
+class UnconfirmedCommit extends Error {
+  override readonly name = 'UnconfirmedCommit';
+  readonly code = '40003';
+
+  constructor() {
+    super('The commit was not confirmed by the synchronous standby: somebody has cancelled the wait for it');
+  }
+}
+
+/** A COMMIT was answered with ROLLBACK, as that of a transaction that has failed is, and without an error. SQLSTATE 40000. */
+class FalseCommit extends Error {
+  override readonly name = 'FalseCommit';
+  readonly code = '40000';
+
+  constructor(answer: string) {
+    super(`COMMIT was answered with ${answer}: the transaction had failed`);
+  }
+}
+
+/** The function of PostgreSQL that warns of an unconfirmed commit. The text of the warning is in the language of the server. */
+const STANDBY_WAIT = 'SyncRepWaitForLSN';
+
+type Callback = (error: Error | null, result?: unknown) => void;
+
+/** A connection on which what was committed and is not certain to be kept is an error, whatever statement committed it. */
+export class ConfirmedClient extends pg.Client {
+  #unconfirmed = false;
+
+  constructor(config: pg.ClientConfig) {
+    super(config);
+    this.on('notice', (notice) => {
+      if (notice.routine === STANDBY_WAIT) this.#unconfirmed = true;
+    });
+  }
+
+  // pg's own has nine signatures, and all of them come through here.
+  override query(...args: unknown[]): never {
+    const [asked] = args;
+    const text = typeof asked === 'string' ? asked : (asked as { text?: string } | undefined)?.text;
+    const query = super.query.bind(this) as (...args: unknown[]) => unknown;
+    const at = args.findIndex((arg) => typeof arg === 'function');
+    const callback = args[at] as Callback | undefined;
+    if (callback) {
+      args[at] = ((error, result) => {
+        const refused = this.#verdict(text, result);
+        callback(error ?? refused ?? null, (error ?? refused) ? undefined : result);
+      }) satisfies Callback;
+      return query(...args) as never;
+    }
+    const answered = query(...args) as Promise<unknown>;
+    return answered.then(
+      (result) => {
+        const refused = this.#verdict(text, result);
+        if (refused) throw refused;
+        return result;
+      },
+      (error: unknown) => {
+        this.#unconfirmed = false;
+        throw error;
+      },
+    ) as never;
+  }
+
+  /** Whether what was answered as a success is none. Asked after each statement, in whose course its warnings came. */
+  #verdict(text: string | undefined, result: unknown): Error | undefined {
+    const unconfirmed = this.#unconfirmed;
+    this.#unconfirmed = false;
+    if (unconfirmed) return new UnconfirmedCommit();
+    const command = (result as { command?: string } | undefined)?.command;
+    if (text !== undefined && /^\s*(commit|end)\b/i.test(text) && command !== 'COMMIT')
+      return new FalseCommit(command ?? 'nothing');
+    return undefined;
+  }
+}
