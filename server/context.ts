@@ -6,6 +6,7 @@ import { keptSecret } from './auth/kept-secret.ts';
 import { LiveSessions } from './auth/live-sessions.ts';
 import { Passwords } from './auth/passwords.ts';
 import { Revocations } from './auth/revocations.ts';
+import { SessionRecheck } from './auth/session-recheck.ts';
 import { AccessTokens } from './auth/tokens.ts';
 import { type Seat, sessionId } from './cluster/seat.ts';
 import { type Config, FEED_CONNECTIONS } from './config.ts';
@@ -14,6 +15,7 @@ import type { Tally } from './events.ts';
 import { Follower } from './feed/follower.ts';
 import { MissedTallies } from './feed/missed-tallies.ts';
 import { TallyBoard } from './feed/tally-board.ts';
+import { TallyRefresh } from './feed/tally-refresh.ts';
 import { Bus, connectRedis } from './gateway/bus.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { clientAddress } from './http/client-address.ts';
@@ -143,11 +145,14 @@ export async function createService(
     onDropped: () => metrics.busDropped.inc(),
   });
 
-  const board = new TallyBoard(
-    config.tallyWindow,
-    (changed) => gateway.deliverTallies(changed),
-    () => metrics.talliesCoalesced.inc(),
-  );
+  const board: TallyBoard = new TallyBoard({
+    window: config.tallyWindow,
+    tell: (changed, incomplete) => gateway.deliverTallies(changed, incomplete),
+    onCoalesced: () => metrics.talliesCoalesced.inc(),
+    onOverflow: () => tallyRefresh.request(),
+  });
+  const tallyRefresh = new TallyRefresh({ pool: feedPool, log, tracked: () => gateway.trackedPosts, board });
+  const sessionRecheck = new SessionRecheck({ connections, liveSessions, log });
   const reportTallies = (changed: Tally[]) => {
     board.report(changed);
     bus.publish('tallies', { epoch: feed.epoch, tallies: changed });
@@ -175,6 +180,8 @@ export async function createService(
   onAppended(db.sequelize, () => sequencer.wake());
 
   feed.on('tallies', (changed) => board.report(changed));
+  feed.on('tooManyTallies', () => tallyRefresh.request());
+  feed.on('tooManyRevocations', () => sessionRecheck.request());
   feed.on('revocations', (ends) => {
     for (const end of ends) {
       liveSessions.end(end);
@@ -292,6 +299,8 @@ export async function createService(
       connections.stop();
       await gateway.close();
       board.stop();
+      sessionRecheck.stop();
+      await tallyRefresh.stop();
       await sequencer.stop();
       await feed.stop();
       bus.close();

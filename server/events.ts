@@ -125,8 +125,11 @@ export interface ServerToClient {
   'post:created': (post: PostView, at: Position) => void;
   'post:updated': (post: PostView, at: Position) => void;
   'post:deleted': (post: { id: number }, at: Position) => void;
-  /** The tallies that changed since the last such message. Absolute: keep the highest `rev`. */
-  votes: (tallies: Tally[]) => void;
+  /**
+   * The tallies that changed since the last such message. Absolute: keep the highest `rev`. `incomplete` comes in mode
+   * `all` alone: more posts changed than are told one by one, so read the tallies of the posts that you show again.
+   */
+  votes: (tallies: Tally[], more?: { incomplete: true }) => void;
   /** Every few seconds, so that a quiet client learns that it missed the newest event. */
   'feed:head': (head: Position) => void;
   /** In mode `count`, at most once a second: how many events have passed since the mode began or was last told. */

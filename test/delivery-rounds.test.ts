@@ -208,7 +208,10 @@ describe('a round that is written socket by socket, with everything else between
       on: (event: keyof typeof listeners, listener: () => void) => (listeners[event] = listener),
     };
     const options = { ...world.ctx, stretches: new Stretches(0), end: () => undefined };
-    const tallies = new TallyDelivery({ ...options, missedTallies: () => Promise.resolve([]) });
+    const tallies = new TallyDelivery({
+      ...options,
+      missedTallies: () => Promise.resolve({ tallies: [], incomplete: false }),
+    });
     const delivery = new Delivery({
       ...options,
       tallies,
@@ -264,7 +267,7 @@ describe('a round that is written socket by socket, with everything else between
     const { heard, tallies, admit, remove, take, renumber } = rig();
     const old = admit('old');
     take(created(1, 'old text'));
-    const told = tallies.deliver([{ post_id: 1, votes: 9, rev: 9 }]);
+    const told = tallies.deliver([{ post_id: 1, votes: 9, rev: 9 }], false);
     expect(heard).to.have.lengthOf(2);
     renumber();
     remove(old);
@@ -275,7 +278,7 @@ describe('a round that is written socket by socket, with everything else between
     take(created(1, 'new text'));
     await until('an event of the new one', () => heard.length === 3);
     expect(heard[2]).to.match(/^new: 2\["post:created",.*new text/);
-    await tallies.deliver([{ post_id: 1, votes: 1, rev: 1 }]);
+    await tallies.deliver([{ post_id: 1, votes: 1, rev: 1 }], false);
     expect(heard[3]).to.equal('new: 2["votes",[{"post_id":1,"votes":1,"rev":1}]]');
   });
 

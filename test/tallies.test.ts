@@ -149,7 +149,7 @@ describe('tallies', function () {
   it('of a post that two requests name at once are kept if the later one finds it, whichever ends first', () => {
     const delivery = new TallyDelivery({
       ...world.ctx,
-      missedTallies: () => Promise.resolve([]),
+      missedTallies: () => Promise.resolve({ tallies: [], incomplete: false }),
       stretches: new Stretches(10),
       end: () => undefined,
     });
@@ -239,7 +239,7 @@ describe('tallies', function () {
     const answers = await Promise.all(positions.map((position) => missed.since(position)));
     expect(reads).to.have.length.within(1, 8);
     expect(Math.min(...reads)).to.equal(0);
-    for (const tallies of answers) expect(tallies.map(({ post_id }) => post_id)).to.include(id);
+    for (const { tallies } of answers) expect(tallies.map(({ post_id }) => post_id)).to.include(id);
   });
 
   it('that were missed are told also where an event was numbered long after it was written', async () => {
@@ -270,7 +270,7 @@ describe('tallies', function () {
     const after = await numbered();
     expect(after % 100).to.equal(0);
     const told = await new MissedTallies(world.pool).since(after);
-    expect(told).to.deep.include({ post_id: id, votes: 1, rev: 1 });
+    expect(told.tallies).to.deep.include({ post_id: id, votes: 1, rev: 1 });
   });
 
   it('follow when a user is deleted with all votes', async () => {
@@ -288,14 +288,15 @@ describe('tallies', function () {
   it('on the board are told once each, the newest alone, however they come', async () => {
     const told: Tally[][] = [];
     let coalesced = 0;
-    const board = new TallyBoard(
-      50,
-      (tallies) => {
+    const board = new TallyBoard({
+      window: 50,
+      tell: (tallies) => {
         told.push(tallies);
         return Promise.resolve(0);
       },
-      () => (coalesced += 1),
-    );
+      onCoalesced: () => (coalesced += 1),
+      onOverflow: () => undefined,
+    });
     const tally = (rev: number) => ({ post_id: 1, votes: rev * 10, rev });
     board.report([tally(1)]);
     await until('the first, at once', () => told.length === 1);

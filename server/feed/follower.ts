@@ -3,7 +3,7 @@ import type { Tally } from '../events.ts';
 import type { Logger } from '../logger.ts';
 import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog } from '../outbox/log.ts';
 import { Ring } from './ring.ts';
-import { type RevocationRow, readTail } from './tail.ts';
+import { type RevocationRow, readTail, TAIL_LIMITS, type TailLimits } from './tail.ts';
 
 /** A batch as one node hands it to the others. */
 export interface Batch {
@@ -17,6 +17,8 @@ export interface FollowerOptions {
   /** How often the log is looked at in any case. Milliseconds; a function, since it depends on Redis's health. */
   interval: () => number;
   ring?: { entries: number; bytes: number };
+  /** How many changed tallies and revocations one look tells one by one. */
+  limits?: TailLimits;
 }
 
 /** What a follower tells. All are called synchronously, in seq order, and must not throw. */
@@ -24,18 +26,28 @@ export interface FollowerEvents {
   events: (entries: readonly LogEntry[]) => void;
   tallies: (tallies: readonly Tally[]) => void;
   revocations: (revocations: readonly RevocationRow[]) => void;
+  /** More tallies changed than are told one by one, as an import or a recount does: read anew what your clients show. */
+  tooManyTallies: () => void;
+  /** More sessions ended than are told one by one: ask the database for each session that you hold. */
+  tooManyRevocations: () => void;
   /** The database is another one: positions of the old epoch mean nothing any more. */
   epoch: (head: Head) => void;
 }
 
 /** How many events that came early are kept while the hole before them is read. */
 const MAX_EARLY = 2000;
+/** How long the log is read before the revocations are looked at again. Milliseconds. */
+const READ_SLICE = 250;
 
 /**
  * The node's own ordered feed. Batches come by the fast road (the node's sequencer, or Redis from another node's) in any
  * order, doubled or not at all; the log in PostgreSQL is the truth. The follower has one cursor and takes only what
  * follows it: a batch that overlaps is cut, one that comes early waits while the hole before it is read, and at every
  * tick the log is read from the cursor. So the fast road decides when an event arrives, never whether, nor in which order.
+ *
+ * Every look is bounded, whatever one transaction did. The log is read in pages, and for a quarter of a second at most
+ * before the revocations have their turn again. Of changed tallies and revocations up to a limit are told one by one; of
+ * more, only that they are too many, and the listeners read what they hold, which is bounded by their clients.
  */
 export class Follower {
   readonly #pool: pg.Pool;
@@ -46,13 +58,16 @@ export class Follower {
     events: [],
     tallies: [],
     revocations: [],
+    tooManyTallies: [],
+    tooManyRevocations: [],
     epoch: [],
   };
   #epoch = '';
   #ring: Ring;
   #early: LogEntry[][] = [];
-  /** Everything that committed before this transaction number has been read. */
-  #horizon = '0';
+  readonly #limits: TailLimits;
+  /** The snapshot of the last look: what it could not see is read next. */
+  #seen: string | undefined;
   #running: Promise<void> | undefined;
   #stopped = false;
   #woken = false;
@@ -61,11 +76,18 @@ export class Follower {
   #databaseHead = 0;
   #floor = 0;
 
-  constructor({ pool, log, interval, ring = { entries: 20_000, bytes: 32 * 1024 * 1024 } }: FollowerOptions) {
+  constructor({
+    pool,
+    log,
+    interval,
+    ring = { entries: 20_000, bytes: 32 * 1024 * 1024 },
+    limits = TAIL_LIMITS,
+  }: FollowerOptions) {
     this.#pool = pool;
     this.#log = log;
     this.#interval = interval;
     this.#ringSize = ring;
+    this.#limits = limits;
     this.#ring = new Ring(0, ring.entries, ring.bytes);
   }
 
@@ -107,7 +129,7 @@ export class Follower {
     const began = Date.now();
     const head = await openFeed(this.#pool);
     const tail = await readTail(this.#pool, undefined);
-    this.#horizon = tail.horizon;
+    this.#seen = tail.snapshot;
     this.#epoch = head.epoch;
     const from = Math.max(head.floor, head.seq - Math.min(this.#ringSize.entries, 2000));
     this.#ring = new Ring(from, this.#ringSize.entries, this.#ringSize.bytes);
@@ -207,7 +229,7 @@ export class Follower {
   async #read(): Promise<void> {
     const seen = this.seq; // batches go on arriving while the database is asked
     const began = Date.now();
-    const tail = await readTail(this.#pool, this.#horizon);
+    const tail = await readTail(this.#pool, this.#seen, this.#limits);
     if (!tail.here || tail.epoch !== this.#epoch || tail.seq < seen) {
       await this.#reopen();
       return;
@@ -216,8 +238,10 @@ export class Follower {
     this.#floor = tail.floor;
     if (tail.revocations.length > 0)
       for (const listener of this.#listeners.revocations) listener(tail.revocations);
+    if (tail.tooManyRevocations) for (const listener of this.#listeners.tooManyRevocations) listener();
     if (tail.tallies.length > 0) for (const listener of this.#listeners.tallies) listener(tail.tallies);
-    this.#horizon = tail.horizon;
+    if (tail.tooManyTallies) for (const listener of this.#listeners.tooManyTallies) listener();
+    this.#seen = tail.snapshot;
     while (this.seq < tail.seq) {
       const page = await readLog(this.#pool, this.seq, PAGE_ROWS);
       const first = page[0];
@@ -228,6 +252,10 @@ export class Follower {
         return;
       }
       this.#take(page);
+      if (this.seq < tail.seq && Date.now() - began > READ_SLICE) {
+        this.wake();
+        break;
+      }
     }
     this.#readAt = began;
   }
@@ -243,7 +271,7 @@ export class Follower {
   async #restart(head: Head): Promise<void> {
     const tail = await readTail(this.#pool, undefined);
     this.#log.warn({ from: { epoch: this.#epoch, seq: this.seq }, to: head }, 'the feed starts anew');
-    this.#horizon = tail.horizon;
+    this.#seen = tail.snapshot;
     this.#epoch = head.epoch;
     this.#early = [];
     this.#ring = new Ring(head.seq, this.#ringSize.entries, this.#ringSize.bytes);

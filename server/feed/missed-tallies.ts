@@ -13,11 +13,18 @@ const GATHERING = 50;
 /** Reads that wait at most: with more positions than that, several share the read of the lowest. */
 const MOST_PENDING = 8;
 
+/** What a client missed. */
+export interface Missed {
+  tallies: Tally[];
+  /** More tallies have changed than are told: `tallies` are the ones that changed last. */
+  incomplete: boolean;
+}
+
 /** A read that has not begun yet, and all who wait for it. */
 interface Pending {
   /** What changed since then is told: whoever saw a later event hears some tallies more than they missed. */
   position: number;
-  tallies: Promise<Tally[]>;
+  missed: Promise<Missed>;
   begin: () => Promise<void>;
 }
 
@@ -36,26 +43,29 @@ interface Pending {
  */
 export class MissedTallies {
   readonly #pool: pg.Pool;
+  readonly #most: number;
   /** In the order in which they are read. */
   readonly #pending: Pending[] = [];
   #reading = false;
 
-  constructor(pool: pg.Pool) {
+  /** @param most tallies told to one client */
+  constructor(pool: pg.Pool, most = MOST) {
     this.#pool = pool;
+    this.#most = most;
   }
 
   /** @param after the position of the client, which must be hearing the live tallies already */
-  since(after: number): Promise<Tally[]> {
+  since(after: number): Promise<Missed> {
     const position = after - (after % STEP);
     let pending = this.#pending.find((one) => one.position === position) ?? this.#sharedBy(position);
     if (!pending) {
-      const { promise, resolve, reject } = withResolvers<Tally[]>();
+      const { promise, resolve, reject } = withResolvers<Missed>();
       const begin = (from: number) => this.#read(from).then(resolve, reject);
-      const own: Pending = { position, tallies: promise, begin: () => begin(own.position) };
+      const own: Pending = { position, missed: promise, begin: () => begin(own.position) };
       this.#pending.push((pending = own));
       if (!this.#reading) void this.#readAll();
     }
-    return pending.tallies;
+    return pending.missed;
   }
 
   /** Where there are too many reads already: the one of the nearest earlier position, or the first of all, from here on. */
@@ -76,22 +86,32 @@ export class MissedTallies {
     this.#reading = false;
   }
 
-  async #read(after: number): Promise<Tally[]> {
-    const { rows } = await this.#pool.query<Tally>({
+  /** Bounded before the posts are joined: a transaction may have touched millions of drafts, or of tallies without votes. */
+  async #read(after: number): Promise<Missed> {
+    const { rows } = await this.#pool.query<Tally & { told: boolean }>({
       name: 'missed-tallies',
       text: `
-        select t.post_id, t.votes, t.rev
-        from post_tallies t join posts p on p.id = t.post_id
-        where p.published and t.rev > 0 and t.xid >= coalesce((
-          select e.horizon from events e
-          where e.seq <= $1
-            and e.numbered_at < (select l.numbered_at from events l where l.seq >= $1 order by l.seq limit 1)
-              - $2 * interval '1 millisecond'
-          order by e.seq desc limit 1), '0')
-        order by t.xid desc limit $3`,
-      values: [after, SLACK, MOST],
+        select t.post_id, t.votes, t.rev, p.published and t.rev > 0 as told
+        from (
+          select post_id, votes, rev, xid from post_tallies
+          where xid >= coalesce((
+            select e.horizon from events e
+            where e.seq <= $1
+              and e.numbered_at < (select l.numbered_at from events l where l.seq >= $1 order by l.seq limit 1)
+                - $2 * interval '1 millisecond'
+            order by e.seq desc limit 1), '0')
+          order by xid desc limit $3::integer + 1
+        ) t join posts p on p.id = t.post_id
+        order by t.xid desc`,
+      values: [after, SLACK, this.#most],
     });
-    return rows;
+    return {
+      tallies: rows
+        .slice(0, this.#most)
+        .filter(({ told }) => told)
+        .map(({ post_id, votes, rev }) => ({ post_id, votes, rev })),
+      incomplete: rows.length > this.#most,
+    };
   }
 }
 

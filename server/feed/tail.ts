@@ -11,38 +11,84 @@ export interface RevocationRow {
   exceptSessionId: string | null;
 }
 
+/** How many changed rows one look tells one by one. */
+export interface TailLimits {
+  tallies: number;
+  revocations: number;
+}
+
+export const TAIL_LIMITS: TailLimits = { tallies: 4000, revocations: 1000 };
+
 /** What every node looks at several times a second, in one statement and so in one snapshot. */
 export interface Tail extends Head {
-  /** Every transaction below this number had ended when the snapshot was taken. */
-  horizon: string;
+  /** The snapshot of this look. The next look tells what this one could not see. */
+  snapshot: string;
   /** Whether this is the database that the log was numbered in. A proxy may have put another one in its place unnoticed. */
   here: boolean;
   tallies: Tally[];
+  /** More tallies have changed than the limit: none of them is in `tallies`. */
+  tooManyTallies: boolean;
   revocations: RevocationRow[];
+  /** More sessions have been ended than the limit: none of them is in `revocations`. */
+  tooManyRevocations: boolean;
 }
 
 /**
- * Tallies and revocations have no number of their own; each row carries the number of the transaction that wrote it
- * last. Asking for all that is not older than the oldest transaction that ran at the last look misses no late commit, at
- * the price of reading some rows twice: tallies heal by `rev`, and ending a session twice is no harm.
+ * Tallies and revocations have no number of their own; each row carries the number of the transaction that wrote it last.
+ * What a snapshot could not see was written by a transaction that ran at that moment (`xip`) or began later (from `xmax`
+ * on). Both are ranges of the index on `xid`, and each row is read once, however long some other transaction runs.
+ *
+ * One transaction may write millions of rows, so at most `limit + 1` of each range are read. If there are more than the
+ * limit, the look says only that, and the next look goes on from this snapshot all the same: see `Follower`.
+ * The range with equal ends keeps the planner from a sequential scan where most rows have the same `xid`.
  */
-const text = `
-  select h.epoch, h.seq, h.floor, h.fingerprint = database_fingerprint() as here, pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
-    (select coalesce(json_agg(json_build_object('post_id', t.post_id, 'votes', t.votes, 'rev', t.rev)), '[]')
-     from post_tallies t join posts p on p.id = t.post_id where t.xid >= $1::xid8 and p.published and t.rev > 0) as tallies,
-    (select coalesce(json_agg(json_build_object('id', r.id, 'userId', r.user_id,
-        'sessionId', r.session_id, 'exceptSessionId', r.except_session_id)), '[]')
-     from revocations r where r.xid >= $1::xid8) as revocations
-  from feed_head h`;
+const changed = (table: string, columns: string, limit: string) => `
+    (select ${columns} from ${table} where xid >= pg_snapshot_xmax($1::pg_snapshot)
+     order by xid limit ${limit}::integer + 1)
+    union all
+    (select late.* from pg_snapshot_xip($1::pg_snapshot) as running (xid)
+     cross join lateral (
+       select ${columns} from ${table} where xid >= running.xid and xid <= running.xid
+       order by xid limit ${limit}::integer + 1
+     ) late limit ${limit}::integer + 1)`;
 
-/** @param horizon that of the last look; undefined for the first, which then tells no past change. */
-export async function readTail(pool: pg.Pool, horizon: string | undefined): Promise<Tail> {
+const text = `
+  with changed_tallies as materialized (${changed('post_tallies', 'post_id, votes, rev', '$2')}
+  ), ended as materialized (${changed('revocations', 'id, user_id, session_id, except_session_id', '$3')}
+  ), counted as materialized (
+    select (select count(*) from changed_tallies) > $2::integer as tallies,
+           (select count(*) from ended) > $3::integer as revocations
+  )
+  select h.epoch, h.seq, h.floor, h.fingerprint = database_fingerprint() as here,
+    pg_current_snapshot()::text as snapshot,
+    c.tallies as "tooManyTallies", c.revocations as "tooManyRevocations",
+    case when c.tallies then '[]' else (
+      select coalesce(json_agg(json_build_object('post_id', t.post_id, 'votes', t.votes, 'rev', t.rev)), '[]')
+      from changed_tallies t join posts p on p.id = t.post_id where p.published and t.rev > 0) end as tallies,
+    case when c.revocations then '[]' else (
+      select coalesce(json_agg(json_build_object('id', r.id, 'userId', r.user_id,
+        'sessionId', r.session_id, 'exceptSessionId', r.except_session_id)), '[]')
+      from ended r) end as revocations
+  from feed_head h, counted c`;
+
+/** @param seen the snapshot of the last look; undefined for the first one, which then tells no past change. */
+export async function readTail(
+  pool: pg.Pool,
+  seen: string | undefined,
+  limits: TailLimits = TAIL_LIMITS,
+): Promise<Tail> {
+  const since = seen ?? (await readSnapshot(pool));
   const { rows } = await pool.query<Tail>({
     name: 'feed-tail',
     text,
-    values: [horizon ?? '18446744073709551615'],
+    values: [since, limits.tallies, limits.revocations],
   });
   const tail = rows[0];
   if (!tail) throw new Error('feed_head has no row');
   return tail;
+}
+
+async function readSnapshot(pool: pg.Pool): Promise<string> {
+  const { rows } = await pool.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot');
+  return rows[0]?.snapshot ?? '';
 }

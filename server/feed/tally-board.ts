@@ -2,10 +2,26 @@ import type { Tally } from '../events.ts';
 
 /** Posts whose newest rev is remembered, so that what comes twice is told once. */
 const MAX_KNOWN = 50_000;
+/** Posts whose tallies wait to be told, at most. */
+const MAX_WAITING = 20_000;
 
 /** How long the board is silent after its clients were told, as a share of how long that took, and at most. Milliseconds. */
 const REST_SHARE = 1;
 const MAX_REST = 1000;
+
+export interface TallyBoardOptions {
+  /** Milliseconds between two messages at least. */
+  window: number;
+  /**
+   * Resolves with how long it worked, in milliseconds, when all have been told; must not reject.
+   * @param incomplete whether more tallies have changed than are told one by one
+   */
+  tell: (tallies: Tally[], incomplete: boolean) => Promise<number>;
+  onCoalesced: () => void;
+  /** More tallies waited to be told than the limit, and were dropped: read anew what the clients show. */
+  onOverflow: () => void;
+  maxWaiting?: number;
+}
 
 /**
  * Gathers the tallies that change and tells them once a window. They come from this node's voters, from other nodes, and
@@ -14,25 +30,31 @@ const MAX_REST = 1000;
  */
 export class TallyBoard {
   readonly #window: number;
-  readonly #tell: (tallies: Tally[]) => Promise<number>;
+  readonly #tell: TallyBoardOptions['tell'];
   readonly #onCoalesced: () => void;
+  readonly #onOverflow: () => void;
+  readonly #maxWaiting: number;
   readonly #dirty = new Map<number, Tally>();
   /** Post → the highest rev that has been told or is about to be. Oldest first. */
   readonly #known = new Map<number, number>();
+  #incomplete = false;
   #timer: NodeJS.Timeout | undefined;
   #telling = false;
   #stopped = false;
   /** When they may be told again, in milliseconds since 1970. */
   #next = 0;
 
-  /**
-   * @param window milliseconds between two messages at least
-   * @param tell resolves with how long it worked, in milliseconds, when all have been told; must not reject
-   */
-  constructor(window: number, tell: (tallies: Tally[]) => Promise<number>, onCoalesced: () => void) {
+  constructor({ window, tell, onCoalesced, onOverflow, maxWaiting = MAX_WAITING }: TallyBoardOptions) {
     this.#window = window;
     this.#tell = tell;
     this.#onCoalesced = onCoalesced;
+    this.#onOverflow = onOverflow;
+    this.#maxWaiting = maxWaiting;
+  }
+
+  /** How many posts' tallies wait to be told. */
+  get waiting(): number {
+    return this.#dirty.size;
   }
 
   report(tallies: readonly Tally[]): void {
@@ -49,6 +71,17 @@ export class TallyBoard {
       if (oldest === undefined) break;
       this.#known.delete(oldest);
     }
+    if (this.#dirty.size > this.#maxWaiting) {
+      // What is dropped here must count as news when it is read anew.
+      this.forget();
+      this.#onOverflow();
+    }
+    this.#schedule();
+  }
+
+  /** Says with the next message that more tallies have changed than are told one by one. */
+  reportIncomplete(): void {
+    this.#incomplete = true;
     this.#schedule();
   }
 
@@ -65,7 +98,8 @@ export class TallyBoard {
 
   /** The first change after a pause is told at once; the next ones wait for the window to end. */
   #schedule(): void {
-    if (this.#dirty.size === 0 || this.#timer || this.#telling || this.#stopped) return;
+    const idle = this.#dirty.size === 0 && !this.#incomplete;
+    if (idle || this.#timer || this.#telling || this.#stopped) return;
     this.#timer = setTimeout(() => void this.#flush(), Math.max(0, this.#next - Date.now()));
   }
 
@@ -74,9 +108,11 @@ export class TallyBoard {
     this.#next = Date.now() + this.#window;
     const tallies = [...this.#dirty.values()];
     this.#dirty.clear();
-    if (tallies.length === 0) return;
+    const incomplete = this.#incomplete;
+    this.#incomplete = false;
+    if (tallies.length === 0 && !incomplete) return;
     this.#telling = true;
-    const worked = await this.#tell(tallies);
+    const worked = await this.#tell(tallies, incomplete);
     this.#telling = false;
     this.#next = Math.max(this.#next, Date.now() + Math.min(MAX_REST, worked * REST_SHARE));
     this.#schedule();

@@ -201,18 +201,23 @@ export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDo
   };
 }
 
-/** Arguments in order, as AsyncAPI's own dialect (JSON Schema draft 07) writes a tuple. */
+/**
+ * Arguments in order, as AsyncAPI's own dialect (JSON Schema draft 07) writes a tuple; where the last may be absent, either of
+ * two tuples.
+ */
 function argumentList(
   args: readonly Joi.AnySchema[],
   told: (schema: Joi.AnySchema) => JsonSchema,
 ): JsonSchema {
-  return {
+  const tuple = (schemas: readonly Joi.AnySchema[]): JsonSchema => ({
     type: 'array',
-    items: args.map(told),
+    items: schemas.map(told),
     additionalItems: false,
-    minItems: args.length,
-    maxItems: args.length,
-  };
+    minItems: schemas.length,
+    maxItems: schemas.length,
+  });
+  const required = args.filter((schema) => schema._flags.presence !== 'optional');
+  return required.length === args.length ? tuple(args) : { oneOf: [tuple(required), tuple(args)] };
 }
 
 /** `post:created` → `postCreated`: keys of the document have no colons. */

@@ -6,6 +6,7 @@ import type { Identity } from '../auth/identity.ts';
 import { AppError, invalid } from '../errors.ts';
 import type { ClientToServer, ServerToClient, SessionCloseCode, Tally } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
+import type { MissedTallies } from '../feed/missed-tallies.ts';
 import { check, type Infer } from '../http/schema.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
@@ -43,7 +44,7 @@ export interface GatewayOptions {
   /** Pages of the log for replays that reach further back than memory. */
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
   /** Tallies that a client at this position may not have heard. */
-  missedTallies: (after: number) => Promise<Tally[]>;
+  missedTallies: MissedTallies['since'];
   /** Whose token it is. @throws {AppError} 401 */
   verify: (token: string) => Identity;
   /** @throws {AppError} 401 unless the token's session lives */
@@ -204,9 +205,17 @@ export class Gateway {
     return this.#subscribers.size;
   }
 
-  /** @returns how long it worked, in milliseconds, when all have been written to */
-  deliverTallies(tallies: readonly Tally[]): Promise<number> {
-    return this.#tallies.deliver(tallies);
+  /** The posts that some socket of this node tracks. */
+  get trackedPosts(): Iterable<number> {
+    return this.#tallies.trackedPosts;
+  }
+
+  /**
+   * @param incomplete whether more tallies have changed than are told one by one
+   * @returns how long it worked, in milliseconds, when all have been written to
+   */
+  deliverTallies(tallies: readonly Tally[], incomplete: boolean): Promise<number> {
+    return this.#tallies.deliver(tallies, incomplete);
   }
 
   /** No new connection from here on. */

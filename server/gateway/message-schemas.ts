@@ -26,7 +26,7 @@ export interface FeedSchemas {
   tally: Joi.AnySchema<Tally>;
 }
 
-type Schemas<Args extends unknown[]> = { [I in keyof Args]: Joi.AnySchema<Args[I]> };
+type Schemas<Args extends unknown[]> = { [I in keyof Args]-?: Joi.AnySchema<Exclude<Args[I], undefined>> };
 
 /** A message of the server: when it is said, and its arguments in order. */
 interface ServerMessage<Args extends unknown[]> {
@@ -58,6 +58,15 @@ const ready = exactly<Ready>()(
 );
 
 const deletedPost = exactly<{ id: number }>()(object({ id: id().example(7) }).id('DeletedPost'));
+
+const moreTallies = exactly<{ incomplete: true }>()(
+  object({
+    incomplete: Joi.boolean()
+      .valid(true)
+      .description('More tallies have changed than are told one by one')
+      .example(true) as Joi.Schema<true>,
+  }).id('MoreTallies'),
+);
 
 const feedNews = exactly<{ count: number; seq: number }>()(
   object({ count: count().description('Events since the last such message').example(12), seq }).id(
@@ -104,8 +113,8 @@ export function serverMessages({ post, tally }: FeedSchemas): {
     votes: {
       summary: 'Tallies that changed',
       description:
-        'Coalesced, and absolute: of two tallies of one post keep the one with the higher `rev` and forget the other. In mode `tracked` only of the posts that you track.',
-      args: [listOf(tally)],
+        'Coalesced, and absolute: of two tallies of one post keep the one with the higher `rev` and forget the other. In mode `tracked` only of the posts that you track. `incomplete` comes in mode `all` alone, when more tallies have changed than are told one by one (an import, a recount): ask again, with `track` or `GET /posts`, for the posts that you show, after a random delay of a few seconds.',
+      args: [listOf(tally), optional(moreTallies)],
     },
     'feed:head': {
       summary: 'Where the feed stands',

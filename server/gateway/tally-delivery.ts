@@ -1,4 +1,5 @@
 import type { Tally } from '../events.ts';
+import type { MissedTallies } from '../feed/missed-tallies.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import { type Encoded, encodeMessage } from './encoding.ts';
@@ -9,12 +10,14 @@ import { type EndSubscriber, SOFT_MARK, type Subscriber } from './subscriber.ts'
 const TALLIES_PER_FRAME = 500;
 /** Tallies held back for a slow socket. */
 const MAX_HELD = 5000;
+/** Said where more tallies have changed than are told one by one. */
+const INCOMPLETE = encodeMessage('votes', [], { incomplete: true });
 /** How often it is looked whether those who were slow have read. Milliseconds. */
 const HELD_INTERVAL = 100;
 
 export interface TallyDeliveryOptions {
   /** Tallies that a client at this position may not have heard. The same array for all who ask together. */
-  missedTallies: (after: number) => Promise<Tally[]>;
+  missedTallies: MissedTallies['since'];
   stretches: Stretches;
   metrics: Metrics;
   log: Logger;
@@ -35,6 +38,8 @@ export class TallyDelivery {
   readonly #all = new Set<Subscriber>();
   readonly #trackers = new Map<number, Set<Subscriber>>();
   readonly #held = new Set<Subscriber>();
+  /** Those of the held that are still to be told that more tallies have changed than are told one by one. */
+  readonly #heldIncomplete = new Set<Subscriber>();
   /** What is being told; one after the other, as the board hands it over. */
   #telling: readonly Tally[] | undefined;
   #flushing: NodeJS.Timeout | undefined;
@@ -64,6 +69,7 @@ export class TallyDelivery {
   remove(subscriber: Subscriber): void {
     this.#all.delete(subscriber);
     this.#held.delete(subscriber);
+    this.#heldIncomplete.delete(subscriber);
     this.untrack(subscriber, [...(subscriber.tracked?.keys() ?? [])]);
   }
 
@@ -106,16 +112,23 @@ export class TallyDelivery {
     }
   }
 
+  /** The posts that some socket of this node tracks. */
+  get trackedPosts(): Iterable<number> {
+    return this.#trackers.keys();
+  }
+
   /**
    * Writes the tallies of one window to whoever wants them.
+   * @param incomplete whether more tallies have changed than are told one by one: those who want all are told so
    * @returns how long it worked, in milliseconds; it resolves when all have been written to
    */
-  async deliver(tallies: readonly Tally[]): Promise<number> {
+  async deliver(tallies: readonly Tally[], incomplete: boolean): Promise<number> {
     this.#telling = tallies;
     const frames = tallyFrames(tallies);
     const worked = await this.#stretches.each(this.#all, (subscriber) => {
       if (this.#telling !== tallies) return;
       for (const { slice, frame } of frames) this.#write(subscriber, slice, frame);
+      if (incomplete) this.#writeIncomplete(subscriber);
     });
     const wanted = new Map<Subscriber, Tally[]>();
     const gathered = await this.#stretches.each(this.#tracked(tallies), ([subscriber, tally]) => {
@@ -149,19 +162,35 @@ export class TallyDelivery {
   /** A client that was away, and wants all tallies, hears those that it missed; a failure costs it nothing but their lateness. */
   async tellMissed(subscriber: Subscriber, after: number): Promise<void> {
     if (subscriber.tallies !== 'all') return;
-    const tallies = await this.#missedTallies(after).catch((error: unknown): Tally[] => {
+    const { tallies, incomplete } = await this.#missedTallies(after).catch((error: unknown) => {
       this.#log.debug({ err: error }, 'missed tallies could not be read');
-      return [];
+      return { tallies: [], incomplete: true };
     });
     if (!subscriber.open) return;
     for (const { slice, frame } of tallyFrames(tallies)) this.#write(subscriber, slice, frame);
+    if (incomplete) this.#writeIncomplete(subscriber);
+  }
+
+  #writeIncomplete(subscriber: Subscriber): void {
+    if (!subscriber.open) return;
+    if (this.#mayWrite(subscriber)) {
+      subscriber.write(INCOMPLETE);
+      this.#metrics.tallyFrames.inc();
+      return;
+    }
+    this.#held.add(subscriber);
+    this.#heldIncomplete.add(subscriber);
+  }
+
+  #mayWrite(subscriber: Subscriber): boolean {
+    return subscriber.greeted && !subscriber.heldTallies && subscriber.pending < SOFT_MARK;
   }
 
   /** Before `ready`, and while a socket is slow, only the newest tally of each post is kept for it. */
   #write(subscriber: Subscriber, tallies: readonly Tally[], frame: Encoded): void {
     // An earlier part of the same tallies may have been too much for it, and nobody would take it out a second time.
     if (!subscriber.open) return;
-    if (subscriber.greeted && !subscriber.heldTallies && subscriber.pending < SOFT_MARK) {
+    if (this.#mayWrite(subscriber)) {
       subscriber.write(frame);
       this.#metrics.tallyFrames.inc();
       return;
@@ -186,6 +215,7 @@ export class TallyDelivery {
         const slice = tallies.slice(at, at + TALLIES_PER_FRAME);
         this.#write(subscriber, slice, encodeMessage('votes', slice));
       }
+      if (this.#heldIncomplete.delete(subscriber)) this.#writeIncomplete(subscriber);
     }
   }
 }

@@ -48,6 +48,8 @@ export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
   status: (status: FeedStatus) => void;
   /** A tally that is newer than the one known. */
   tally: (tally: Tally) => void;
+  /** More tallies have changed than are told one by one: read those that you show again. Said after a random delay. */
+  incomplete: () => void;
   /** In mode `count`: how many events lie ahead of the position. */
   count: (news: { behind: number; seq: number }) => void;
   /** The server refused something that was asked in your name: too many posts tracked, say. */
@@ -58,6 +60,8 @@ export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
 const SILENCE = 5000;
 /** A connection that has held so long was a good one: the next trouble begins with a short wait again. Milliseconds. */
 const STEADY = 5000;
+/** All clients are told at once of tallies that they have to ask for: each asks after a random delay up to this. Milliseconds. */
+const INCOMPLETE_DELAY = 5000;
 /** A refusal of these kinds does not pass at once. Milliseconds. */
 const LONG_WAIT = 5000;
 
@@ -84,6 +88,7 @@ export class Feed {
   /** The mode that the server has been told on this connection. */
   #toldMode: FeedMode = 'live';
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #incomplete: ReturnType<typeof setTimeout> | undefined;
   #steady: ReturnType<typeof setTimeout> | undefined;
   #status: FeedStatus = { state: 'connecting' };
   #lastReady: Ready | undefined;
@@ -245,7 +250,10 @@ export class Feed {
         'post:created': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:created', data: post }),
         'post:updated': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:updated', data: post }),
         'post:deleted': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:deleted', data: post }),
-        votes: (tallies) => this.#keep(tallies),
+        votes: (tallies, more) => {
+          this.#keep(tallies);
+          if (more?.incomplete) this.#onIncomplete();
+        },
         'feed:head': ({ seq }) => this.#onHead(seq),
         'feed:count': ({ seq }) => this.#onHead(seq),
         'session:expiring': () => {
@@ -370,6 +378,14 @@ export class Feed {
     for (const tally of tallies) if (this.#tallies.keep(tally)) this.#emitter.emit('tally', tally);
   }
 
+  #onIncomplete(): void {
+    this.#incomplete ??= setTimeout(() => {
+      this.#incomplete = undefined;
+      this.#tracker.askAgain();
+      this.#emitter.emit('incomplete');
+    }, Math.random() * INCOMPLETE_DELAY);
+  }
+
   #tell(item: LiveEvent | FeedReset): void {
     for (const reader of [...this.#readers]) reader.push(item);
     if (item.name === 'reset') {
@@ -481,6 +497,7 @@ export class Feed {
   #end(reason: Extract<FeedStatus, { state: 'ended' }>['reason']): void {
     if (this.#status.state === 'ended') return;
     clearTimeout(this.#timer);
+    clearTimeout(this.#incomplete);
     this.#drop();
     for (const release of this.#release) release();
     this.#setStatus({ state: 'ended', reason });

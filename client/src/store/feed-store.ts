@@ -230,6 +230,7 @@ export class FeedStore {
       this.#fold(event);
     });
     feed.on('tally', (tally) => this.#set(withTally(this.#view, tally)));
+    feed.on('incomplete', () => void this.load());
     feed.on('status', () => this.#changed());
     feed.on('reset', ({ reason, seq }) => {
       // A page that is on its way may be of the time before.

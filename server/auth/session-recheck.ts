@@ -1,0 +1,81 @@
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+import type { Connections } from './connections.ts';
+import type { LiveSessions } from './live-sessions.ts';
+
+/** Sessions that are looked up at once. */
+const PAGE = 500;
+/** Until sessions that could not be looked up are tried again. Milliseconds. */
+const RETRY = 100;
+
+export interface SessionRecheckOptions {
+  connections: Connections;
+  liveSessions: LiveSessions;
+  log: Logger;
+}
+
+/**
+ * Asks the database for the session of each long-lived connection of this node, and ends those whose session has ended.
+ * For when more sessions ended at once than are told one by one: the cost depends on the node's connections alone.
+ */
+export class SessionRecheck {
+  readonly #options: SessionRecheckOptions;
+  #due = false;
+  #running = false;
+  #stopped = false;
+
+  constructor(options: SessionRecheckOptions) {
+    this.#options = options;
+  }
+
+  /** Begins a check, or has the one that is under way followed by another. What is remembered of sessions is forgotten now. */
+  request(): void {
+    this.#options.liveSessions.forgetAll();
+    this.#due = true;
+    if (!this.#running) void this.#run();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#due && !this.#stopped) {
+      this.#due = false;
+      const all = this.#options.connections.all();
+      for (let at = 0; at < all.length && !this.#stopped; at += PAGE) {
+        const known = await Promise.all(
+          all.slice(at, at + PAGE).map((connection) => this.#check(connection)),
+        );
+        if (known.every(Boolean)) continue;
+        this.#due = true;
+        await new Promise((resolve) => setTimeout(resolve, RETRY));
+      }
+    }
+    this.#running = false;
+  }
+
+  /** @returns whether it is known by now if the session lives */
+  async #check({
+    identity,
+  }: {
+    identity: { id: number; sessionId: string; expiresAt: number };
+  }): Promise<boolean> {
+    const { connections, liveSessions, log } = this.#options;
+    try {
+      await liveSessions.require(identity, { fresh: true });
+      return true;
+    } catch (error) {
+      const ended = error instanceof AppError && error.code === 'unauthorized';
+      if (ended)
+        connections.endSessions({
+          userId: identity.id,
+          sessionId: identity.sessionId,
+          exceptSessionId: null,
+        });
+      else log.debug({ err: error }, 'a session could not be looked up; it is tried again');
+      return ended;
+    }
+  }
+}

@@ -1,0 +1,252 @@
+import { expect } from 'chai';
+import type pg from 'pg';
+import { Connections } from '../server/auth/connections.ts';
+import type { Identity } from '../server/auth/identity.ts';
+import { LiveSessions } from '../server/auth/live-sessions.ts';
+import { SessionRecheck } from '../server/auth/session-recheck.ts';
+import { createFeedPool } from '../server/database/connection.ts';
+import type { Tally } from '../server/events.ts';
+import { Follower } from '../server/feed/follower.ts';
+import { MissedTallies } from '../server/feed/missed-tallies.ts';
+import { TAIL_LIMITS } from '../server/feed/tail.ts';
+import { TallyBoard } from '../server/feed/tally-board.ts';
+import { TallyRefresh } from '../server/feed/tally-refresh.ts';
+import { createLogger } from '../server/logger.ts';
+import { endRawClients, RawClient } from './support/raw-client.ts';
+import { execute, numberOf } from './support/tables.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, logIn, type TestUser, type World } from './support/world.ts';
+
+const log = createLogger('silent');
+
+describe('one transaction that changes very many rows', function () {
+  this.timeout(60_000);
+  let world: World;
+  let alice: TestUser;
+  let bob: TestUser;
+  let feedPool: pg.Pool;
+  const stops: (() => unknown)[] = [];
+
+  before(async () => {
+    world = await createWorld();
+    alice = await world.user('alice');
+    bob = await world.user('bob');
+    feedPool = createFeedPool(world.databaseUrl, log, 4);
+    // More posts than a node tells the tallies of one by one.
+    await execute(
+      world,
+      `with p as (insert into posts (owner_id, title, content)
+         select $1, 'imported ' || n, '' from generate_series(1, $2) n returning id)
+       insert into post_tallies (post_id, hot) select id, 0 from p`,
+      [alice.id, TAIL_LIMITS.tallies + 2000],
+    );
+  });
+  afterEach(async () => {
+    endRawClients();
+    for (const stop of stops.splice(0)) await stop();
+  });
+  after(async () => {
+    await feedPool.end();
+    await world.close();
+  });
+
+  /** Everything that a follower with small limits tells of the world's database. */
+  const follow = async () => {
+    const follower = new Follower({
+      pool: feedPool,
+      log,
+      interval: () => 20,
+      limits: { tallies: 10, revocations: 5 },
+    });
+    stops.push(() => follower.stop());
+    const told = { tallies: [] as Tally[], users: [] as number[], tooManyTallies: 0, tooManyRevocations: 0 };
+    follower.on('tallies', (tallies) => told.tallies.push(...tallies));
+    follower.on('revocations', (rows) => told.users.push(...rows.map(({ userId }) => userId)));
+    follower.on('tooManyTallies', () => (told.tooManyTallies += 1));
+    follower.on('tooManyRevocations', () => (told.tooManyRevocations += 1));
+    await follower.start();
+    return { follower, told };
+  };
+  const votes = (client: RawClient) => client.heard('votes') as [Tally[], { incomplete: true }?][];
+  const newest = (client: RawClient, postId: number) =>
+    votes(client)
+      .flatMap(([tallies]) => tallies)
+      .findLast((tally) => tally.post_id === postId);
+  const recount = 'update post_tallies set rev = rev + 1, votes = 7, xid = pg_current_xact_id()';
+
+  it('is told one by one up to the limit, and of more only that they are too many', async () => {
+    const { told } = await follow();
+    const some = (many: number) =>
+      execute(
+        world,
+        `${recount} where post_id in (select post_id from post_tallies order by post_id limit ${many})`,
+      );
+    await some(10);
+    await until('ten tallies', () => told.tallies.length === 10);
+    expect(told.tooManyTallies).to.equal(0);
+    await some(11);
+    await until('the sign of more', () => told.tooManyTallies === 1);
+    await some(3);
+    await until('the next tallies', () => told.tallies.length === 13);
+    expect(told.tooManyTallies).to.equal(1);
+  });
+
+  it('ends sessions one by one up to the limit, and of more tells only that they are too many', async () => {
+    const { told } = await follow();
+    const end = (many: number, from: number) =>
+      execute(
+        world,
+        'insert into revocations (user_id) select n from generate_series($1::bigint, $2::bigint) n',
+        [from, from + many - 1],
+      );
+    await end(5, 1e9);
+    await until('five revocations', () => told.users.length === 5);
+    await end(6, 2e9);
+    await until('the sign of more', () => told.tooManyRevocations === 1);
+    await end(1, 3e9);
+    await until('the next one', () => told.users.includes(3e9));
+    expect(told.users).to.have.lengthOf(6);
+    expect(told.tooManyRevocations).to.equal(1);
+  });
+
+  it('is told once each, also while another transaction runs for long and when that one commits at last', async () => {
+    const { told } = await follow();
+    const long = await world.pool.connect();
+    const ids = (await world.pool.query<{ id: number }>('select id from posts order by id limit 8')).rows.map(
+      ({ id }) => id,
+    );
+    try {
+      await long.query('begin');
+      await long.query(`${recount} where post_id = $1`, [ids[0]]);
+      for (const id of ids.slice(1)) {
+        await execute(world, `${recount} where post_id = $1`, [id]);
+        await until('its tally', () => told.tallies.at(-1)?.post_id === id);
+      }
+      await long.query('commit');
+    } finally {
+      long.release();
+    }
+    await until('the late one', () => told.tallies.length === 8);
+    expect(told.tallies.map(({ post_id }) => post_id)).to.deep.equal([...ids.slice(1), ids[0]]);
+    expect(told.tooManyTallies).to.equal(0);
+  });
+
+  it('reaches a client that tracks posts exactly, and tells one that wants all that there is more', async () => {
+    const old = await numberOf(world, 'select min(id) from posts');
+    const front = await numberOf(world, 'select max(id) from posts');
+    const tracking = await RawClient.join(world.url, { token: bob.token, tallies: 'tracked' });
+    tracking.emit('track', { post_ids: [old] }, 1);
+    await tracking.acknowledged(1);
+    const all = await RawClient.join(world.url, { token: bob.token });
+    await execute(world, recount);
+    await until('the tracked tally', () => newest(tracking, old)?.votes === 7);
+    await until('the sign of more', () => votes(all).some(([, more]) => more?.incomplete === true));
+    // What is likely to be shown is told all the same, and before the sign.
+    expect(newest(all, front)?.votes).to.equal(7);
+    expect(votes(tracking).some(([, more]) => more !== undefined)).to.be.false;
+    const told = votes(all).flatMap(([tallies]) => tallies).length;
+    expect(told).to.be.below(2000);
+    // The node goes on as before.
+    const live = votes(all).length;
+    await bob.put(`/posts/${old}/vote`);
+    await until('a single tally', () => votes(all).length > live && newest(all, old)?.votes === 8);
+  });
+
+  it('is told to a client that was away as the tallies that changed last and the sign of more', async () => {
+    const { tallies, incomplete } = await new MissedTallies(world.pool, 50).since(0);
+    expect(tallies).to.have.length.within(1, 50);
+    expect(incomplete).to.be.true;
+    const after = world.ctx.feed.seq;
+    await execute(world, recount);
+    const client = await RawClient.join(world.url, { token: bob.token, after, epoch: world.ctx.feed.epoch });
+    await until('the sign of more', () => votes(client).some(([, more]) => more?.incomplete === true));
+  });
+
+  it('leaves no more on the board than its limit: the rest is read anew', async () => {
+    const told: { tallies: Tally[]; incomplete: boolean }[] = [];
+    let refreshes = 0;
+    let release: (() => void) | undefined;
+    const board: TallyBoard = new TallyBoard({
+      window: 10,
+      maxWaiting: 3000,
+      tell: async (tallies, incomplete) => {
+        told.push({ tallies, incomplete });
+        if (told.length === 1) await new Promise<void>((resolve) => (release = resolve));
+        return 0;
+      },
+      onCoalesced: () => undefined,
+      onOverflow: () => {
+        refreshes += 1;
+        refresh.request();
+      },
+    });
+    const shown = await numberOf(world, 'select min(id) from posts');
+    const { rev } = (
+      await world.pool.query<Tally>('select rev from post_tallies where post_id = $1', [shown])
+    ).rows[0]!;
+    const refresh = new TallyRefresh({ pool: feedPool, log, tracked: () => [shown], board });
+    stops.push(
+      () => board.stop(),
+      () => refresh.stop(),
+    );
+    board.report([{ post_id: -1, votes: 1, rev: 1 }]);
+    await until('a slow delivery', () => release !== undefined);
+    board.report([{ post_id: shown, votes: 7, rev }]);
+    for (let n = 0; n < 4000; n += 1) {
+      board.report([{ post_id: -2 - n, votes: 1, rev: 1 }]);
+      expect(board.waiting).to.be.at.most(3000);
+    }
+    expect(refreshes).to.be.at.least(1);
+    release?.();
+    await until('the sign of more', () => told.some(({ incomplete }) => incomplete));
+    expect(told.flatMap(({ tallies }) => tallies).map(({ post_id }) => post_id)).to.include(shown);
+  });
+
+  it('ends exactly the connections of the sessions that ended, and tries again while the database is away', async () => {
+    const [kept, ended] = [await logIn(world.url, bob), await logIn(world.url, bob)];
+    const identities = [kept, ended].map(({ token }) => world.ctx.tokens.verify(token));
+    await world.pool.query('update sessions set revoked_at = now() where id = $1', [
+      identities[1]!.sessionId,
+    ]);
+    const connections = new Connections();
+    const closed: Identity[] = [];
+    for (const identity of identities) connections.add({ identity, end: () => void closed.push(identity) });
+    const { sequelize } = world.ctx.db;
+    let away = true;
+    const flaky = new Proxy(sequelize, {
+      get: (target, property) =>
+        property === 'query' && away
+          ? () => Promise.reject(new Error('Connection terminated'))
+          : (Reflect.get(target, property, target) as unknown),
+    });
+    const recheck = new SessionRecheck({
+      connections,
+      liveSessions: new LiveSessions(flaky, () => 0),
+      log,
+    });
+    stops.push(() => recheck.stop());
+    recheck.request();
+    await new Promise((resolve) => setImmediate(resolve));
+    away = false;
+    await until('the end', () => closed.length > 0);
+    expect(closed).to.deep.equal([identities[1]]);
+    expect(connections.size).to.equal(1);
+  });
+
+  it('ends sockets within a second when it ends more sessions than are told one by one', async () => {
+    const carol = await world.user('carol');
+    const [gone, stays] = await Promise.all([
+      RawClient.join(world.url, { token: carol.token }),
+      RawClient.join(world.url, { token: bob.token }),
+    ]);
+    await execute(
+      world,
+      `with ended as (update sessions set revoked_at = now() where user_id = $1)
+       insert into revocations (user_id) select $1::bigint from generate_series(1, $2)`,
+      [carol.id, TAIL_LIMITS.revocations + 1],
+    );
+    await until('the end of her socket', () => gone.closed, 2000);
+    expect(stays.closed).to.be.false;
+    expect((await carol.get('/users/me')).status).to.equal(401);
+  });
+});
