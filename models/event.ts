@@ -31,7 +31,7 @@ export class LoggedEvent extends Model<InferAttributes<LoggedEvent>, InferCreati
   declare numberedAt: CreationOptional<Date>;
 }
 
-/** A deleted post whose text is still to be cut out of the log: of its events from `nextSeq` up to, without, `beforeSeq`. */
+/** A post whose earlier text is still to be cut out of the log: of its events from `nextSeq` up to, without, `beforeSeq`, its newest one. */
 export class Redaction extends Model<InferAttributes<Redaction>, InferCreationAttributes<Redaction>> {
   declare postId: number;
   declare nextSeq: CreationOptional<number>;

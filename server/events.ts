@@ -26,8 +26,8 @@ export interface PostView {
   /** Grows with each change of `votes`; of two tallies of one post the one with the higher `rev` is the newer. */
   rev: number;
   /**
-   * Only `true`: the post was deleted or withdrawn later in the log, before this was sent, so its text and its
-   * owner's name are gone from here. The `post:deleted` follows.
+   * Only `true`: a later event of the post, numbered before this was sent, took its text and its owner's name out of here.
+   * That event follows: a `post:deleted`, or a `post:updated` with the post as it is. Show nothing of this one.
    */
   redacted?: true;
 }

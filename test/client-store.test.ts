@@ -68,6 +68,45 @@ describe('a list with its events folded into it', () => {
     expect(view.entries.get(1)?.post.title).to.equal('Changed');
   });
 
+  it('shows nothing of an event whose text was taken out, and puts the post where it arrived once its text comes', () => {
+    const redacted = (event: LiveEvent): LiveEvent => ({
+      ...event,
+      data: { ...event.data, title: '', content: '', redacted: true } as never,
+    });
+    const page = firstPage([post(1, { version: 2, title: 'Second' })], 5);
+    for (const arrival of [atOnce, waiting]) {
+      const view = fold(
+        page,
+        [
+          redacted(created(6, 2)),
+          created(7, 3),
+          redacted(created(8, 4)),
+          redacted(created(9, 5)),
+          redacted(updated(10, 1, { version: 3 })),
+          deleted(11, 5),
+        ],
+        arrival,
+      );
+      const listed = ({ order, pending }: FeedView) => [...pending, ...order];
+      expect(listed(view)).to.deep.equal([3, 1]);
+      expect(view.entries.get(1)?.post.title).to.equal('Second');
+      const whole = fold(
+        view,
+        [
+          updated(12, 4, { version: 2, title: 'Fourth' }),
+          updated(13, 2, { version: 2, title: 'Two' }),
+          updated(14, 1, { version: 4, title: 'Fourth time' }),
+          updated(15, 5, { version: 2 }),
+          updated(16, 99, { version: 2 }),
+        ],
+        arrival,
+      );
+      expect(listed(whole)).to.deep.equal([4, 3, 2, 1]);
+      expect(whole.awaited).to.be.empty;
+      expect(whole.entries.get(1)?.post.title).to.equal('Fourth time');
+    }
+  });
+
   it('lets new posts wait until they are wanted', () => {
     const view = fold(firstPage([post(1)], 5), [created(6, 2), created(7, 3), deleted(8, 2)], waiting);
     expect(view.order).to.deep.equal([1]);

@@ -70,12 +70,31 @@ describe('events without Socket.IO', () => {
         [3, 'post:created'],
         [4, 'post:deleted'],
       ]);
-      expect(heard[0]?.data).to.deep.include({ id: post.id, title: 'Hello' }).and.not.have.property('voted');
+      expect(heard[0]?.data)
+        .to.deep.include({ id: post.id, title: '', version: 1, redacted: true })
+        .and.not.have.property('voted');
       expect(heard[1]?.data).to.deep.include({ id: post.id, title: 'Edited', version: 2 });
       expect(heard[2]?.data).to.deep.include({ id: draft.id, title: '', content: '', redacted: true });
       expect(heard[3]?.data).to.deep.equal({ id: draft.id });
       for (const { at } of heard) expect(at).to.match(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
       expect((await bob.get<Page>(`/events?after=${head}`)).body).to.deep.equal({ epoch, head, events: [] });
+    });
+
+    it('says no word that an edit took out in any later answer, nor on a stream', async () => {
+      const post = await writePost(ada, { title: 'a misnomer', content: 'unspeakable' });
+      await ada.patch(`/posts/${post.id}`, { content: 'indiscreet' });
+      await ada.patch(`/posts/${post.id}`, { title: 'a name', content: 'a text' });
+      const head = await caughtUp(world);
+      const { body } = await bob.get<Page>('/events?after=0&limit=500');
+      const told = body.events.filter(({ data }) => data.id === post.id);
+      expect(told.map(({ name }) => name)).to.deep.equal(['post:created', 'post:updated', 'post:updated']);
+      expect(told.at(-1)?.data).to.deep.include({ title: 'a name', content: 'a text', version: 3 });
+      const stream = await EventStream.open(bob, '?after=0');
+      const streamed = await stream.take(head);
+      stream.close();
+      const { rows } = await world.pool.query('select data from events union all select data from outbox');
+      for (const all of [body, streamed, rows])
+        expect(JSON.stringify(all)).not.to.match(/misnomer|unspeakable|indiscreet/);
     });
 
     it('says no word of a deleted post in any later answer', async () => {

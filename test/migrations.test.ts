@@ -116,6 +116,29 @@ describe('Migrations', function () {
     expect(said[0]?.extra).to.deep.equal({ unknown: ['29990101000000-future.cjs'] });
   });
 
+  it('take the texts of versions that were superseded before out of the log', async () => {
+    await migrate(database.url);
+    await migrateDown(database.url, '20261127000001-numbered-at.cjs');
+    const told = (at: string) =>
+      `json_build_object('id', 1, 'title', 'at ' || ${at}, 'owner', json_build_object('id', 7))`;
+    await rows(
+      database.url,
+      `insert into outbox (name, post_id, data)
+       select case n % 10 when 0 then 'post:created' else 'post:updated' end, n / 10, ${told('n')}
+       from generate_series(0, 99) n`,
+    );
+    await rows(database.url, 'select * from number_events(500)');
+    await migrate(database.url);
+    await rows(database.url, 'select * from number_events(500)');
+    expect(
+      await rows(
+        database.url,
+        `select data ->> 'title' as title from events where data ->> 'title' <> '' order by seq`,
+      ),
+    ).to.deep.equal(Array.from({ length: 10 }, (_, post) => ({ title: `at ${post * 10 + 9}` })));
+    expect(await rows(database.url, 'select * from redactions')).to.be.empty;
+  });
+
   it('do not wait for ever for a process that migrates', async () => {
     const failure = await withMigrationLock(database.url, () =>
       withMigrationLock(database.url, () => Promise.resolve(), 200).catch((error: unknown) => error),

@@ -50,32 +50,97 @@ describe('the sequencer', function () {
   const drained = () => until('the outbox to be empty', async () => (await count('outbox')) === 0, 30_000);
   const wholeLog = () => readLog(pool, 0, 100_000);
 
-  it('cuts the text of a post out of the log a piece at a time, however often it was edited, and nobody reads it meanwhile', async () => {
-    const edits = 5000;
+  const number = () => pool.query('select * from number_events(500)');
+  const tell = (name: string, postId: number, title?: string) =>
+    pool.query('insert into outbox (name, post_id, data) values ($1, $2, $3)', [
+      name,
+      postId,
+      title === undefined
+        ? { id: postId }
+        : { id: postId, title, owner: { id: 7, username: 'ada' }, votes: 3 },
+    ]);
+  const titles = (entries: readonly { json: string }[]) =>
+    entries.map(({ json }) => (JSON.parse(json) as { title?: string }).title);
+
+  it('takes the text of every version but the newest out of the log, a piece in each call, and nobody reads it meanwhile', async () => {
+    const edits = 3000;
     await pool.query(
       `insert into outbox (name, post_id, data)
-       select 'post:updated', 1, json_build_object('id', 1, 'title', 'a secret', 'owner', json_build_object('id', 7, 'username', 'ada'))
-       from generate_series(1, $1::integer)`,
+       select 'post:updated', 1, json_build_object('id', 1, 'title', 'secret ' || n, 'owner', json_build_object('id', 7, 'username', 'ada'))
+       from generate_series(1, $1::integer) n`,
       [edits],
     );
-    const number = () => pool.query('select * from number_events(500)');
-    while ((await number()).rowCount);
-    await pool.query(`insert into outbox (name, post_id, data) values ('post:deleted', 1, '{"id":1}')`);
-    expect((await number()).rowCount).to.equal(1);
-    const told = () => count(`events where data ->> 'title' = 'a secret'`);
-    const left = await told();
-    expect(left).to.be.within(1, edits - 1);
+    const told = () => count(`events where data ->> 'title' <> ''`);
+    for (let numbered = 500; numbered <= edits; numbered += 500) {
+      expect((await number()).rows).to.deep.equal([{ first_seq: numbered - 499, last_seq: numbered }]);
+      const read = titles(await wholeLog());
+      expect(read.pop()).to.equal(`secret ${numbered}`);
+      expect([...new Set(read)]).to.deep.equal(['']);
+    }
     const redacted = { id: 1, title: '', content: '', owner: { id: 7, username: '' }, redacted: true };
-    const read = (await wholeLog()).map(({ json }) => JSON.parse(json) as object);
-    expect(read).to.have.length(edits + 1);
-    expect(read.pop()).to.deep.equal({ id: 1 });
-    for (const event of read) expect(event).to.deep.equal(redacted);
-    // The rest goes by itself, with nothing new to number.
+    expect(JSON.parse((await wholeLog())[0]!.json)).to.deep.equal(redacted);
     start();
     await until('all of it to be cut', async () => (await count('redactions')) === 0, 10_000);
-    expect(await told()).to.equal(0);
-    expect((await wholeLog()).slice(0, -1).map(({ json }) => JSON.parse(json) as object)).to.deep.equal(read);
-    expect(batches).to.be.empty;
+    expect(await told()).to.equal(1);
+    await tell('post:deleted', 1);
+    await drained();
+    await until('the last one', async () => (await told()) === 0);
+    expect(await count('redactions')).to.equal(0);
+    expect(new Set((await wholeLog()).slice(0, -1).map(({ json }) => json))).to.have.lengthOf(1);
+  });
+
+  it('takes out what is superseded in whatever order a post is told, also in one batch, and leaves other posts alone', async () => {
+    await tell('post:created', 1, 'kept');
+    await tell('post:created', 2, 'first');
+    await number();
+    expect(titles(await wholeLog())).to.deep.equal(['kept', 'first']);
+    await tell('post:updated', 2, 'second');
+    await number();
+    expect(titles(await wholeLog())).to.deep.equal(['kept', '', 'second']);
+    for (const title of ['third', 'fourth']) await tell('post:updated', 2, title);
+    await tell('post:created', 3, 'short');
+    await tell('post:deleted', 3);
+    await number();
+    expect(titles(await wholeLog())).to.deep.equal(['kept', '', '', '', 'fourth', '', undefined]);
+    await tell('post:deleted', 2);
+    await tell('post:created', 2, 'again');
+    await number();
+    await number();
+    expect(titles(await wholeLog())).to.deep.equal([
+      'kept',
+      '',
+      '',
+      '',
+      '',
+      '',
+      undefined,
+      undefined,
+      'again',
+    ]);
+    expect(await count(`events where data ->> 'title' <> ''`)).to.equal(2);
+    expect(await count('redactions')).to.equal(0);
+  });
+
+  it('has a bounded number of posts to look at in each call, however many wait to be cut', async () => {
+    await pool.query(`
+      insert into outbox (name, post_id, data)
+      select name, n, json_build_object('id', n, 'title', 'a secret', 'owner', json_build_object('id', 7, 'username', 'ada'))
+      from (values ('post:created'), ('post:updated')) names (name), generate_series(1, 4000) n order by name, n`);
+    const before = async () => count('redactions');
+    for (let call = 0; call < 16; call += 1) await number();
+    // The second half of the calls has had as many to cut as were added.
+    expect(await before()).to.be.at.most(500);
+    await pool.query(
+      'insert into redactions (post_id, before_seq) select n, 1 from generate_series(100000, 103000) n',
+    );
+    let left = await before();
+    while (left > 0) {
+      await number();
+      const now = await before();
+      expect(left - now).to.be.within(1, 500);
+      left = now;
+    }
+    expect(await count(`events where data ->> 'title' <> ''`)).to.equal(4000);
   });
 
   /** Writers that append one event each time, after a random while, and then commit or not. */

@@ -12,6 +12,8 @@ export class Ring {
   #start = 0;
   #bytes = 0;
   #last: number;
+  /** Post → its newest event here. What came before it of the same post has been redacted. */
+  readonly #newest = new Map<number, number>();
 
   /** @param position everything up to here came before the ring; the first entry must be the next one. */
   constructor(position: number, maxEntries: number, maxBytes: number) {
@@ -33,7 +35,8 @@ export class Ring {
   /** @throws if the entry is not the next one: serving on from a hole would break the feed's promise without a word. */
   push(entry: LogEntry): void {
     if (entry.seq !== this.#last + 1) throw new Error(`ring: ${entry.seq} does not follow ${this.#last}`);
-    if (entry.name === 'post:deleted') this.#redact(entry.postId);
+    this.#redact(this.#newest.get(entry.postId));
+    this.#newest.set(entry.postId, entry.seq);
     this.#entries.push(entry);
     this.#last = entry.seq;
     this.#bytes += entry.json.length;
@@ -41,6 +44,7 @@ export class Ring {
       const oldest = this.#entries[this.#start];
       if (!oldest || oldest === entry) break;
       this.#bytes -= oldest.json.length;
+      if (this.#newest.get(oldest.postId) === oldest.seq) this.#newest.delete(oldest.postId);
       this.#start += 1;
     }
     // What has been dropped stays in memory until then.
@@ -60,21 +64,26 @@ export class Ring {
     return this.#entries.slice(from, Math.min(from + limit, this.#entries.length));
   }
 
-  /** Deleted is gone: also from what is replayed out of memory. The log in the database is cut alike by `number_events`. */
-  #redact(postId: number): void {
-    for (let at = this.#start; at < this.#entries.length; at += 1) {
-      const entry = this.#entries[at];
-      if (entry?.postId !== postId || entry.name === 'post:deleted') continue;
-      const post = JSON.parse(entry.json) as { owner: { id: number } };
-      const json = JSON.stringify({
-        ...post,
-        title: '',
-        content: '',
-        owner: { id: post.owner.id, username: '' },
-        redacted: true,
-      });
-      this.#bytes += json.length - entry.json.length;
-      this.#entries[at] = { ...entry, json };
-    }
+  /**
+   * What a deletion or an edit takes out is out: also of what is replayed out of memory. The log in the database is cut alike
+   * by `number_events`.
+   * @param seq of the event that the next one of the same post supersedes
+   */
+  #redact(seq: number | undefined): void {
+    if (seq === undefined) return;
+    const at = this.#start + (seq - this.floor) - 1;
+    const entry = this.#entries[at];
+    if (!entry || entry.name === 'post:deleted') return;
+    const post = JSON.parse(entry.json) as { owner: { id: number }; redacted?: true };
+    if (post.redacted) return;
+    const json = JSON.stringify({
+      ...post,
+      title: '',
+      content: '',
+      owner: { id: post.owner.id, username: '' },
+      redacted: true,
+    });
+    this.#bytes += json.length - entry.json.length;
+    this.#entries[at] = { ...entry, json };
   }
 }

@@ -65,6 +65,9 @@ being the same problem object as in REST.
 every client on every node. Come back with the last \`seq\` that you have seen as \`after\` and the \`epoch\` of \`ready\`, and you
 are told what you missed before \`ready\`, or a \`reset\` if that cannot be done. Never silently less.
 
+**What is taken out is out.** A post that is \`redacted\` was edited, renamed, withdrawn or deleted by an event that follows. Show nothing
+of it; insert a new post when the \`post:updated\` with its text comes.
+
 **Tallies** (\`votes\`) are not numbered but absolute; their \`rev\` tells which of two is newer.
 
 **Limits.** A frame has at most 16 KiB. A connection may send 40 requests at once and 20 a second from then on; more are

@@ -168,7 +168,7 @@ export class Delivery {
 
   #take(entries: readonly LogEntry[]): void {
     for (const entry of entries) this.#undelivered.push(entry);
-    if (this.#round && entries.some(({ name }) => name === 'post:deleted'))
+    if (this.#round && supersede(entries, this.#round.entries))
       this.#round = this.#roundOf(this.#round.entries);
     for (const subscriber of this.#counting) subscriber.uncounted += entries.length;
     this.#schedule();
@@ -182,7 +182,7 @@ export class Delivery {
     else this.#nextRound = setTimeout(() => void this.#deliver(), wait);
   }
 
-  /** As the node remembers the events by now: without the text of a post that has been deleted since they came. */
+  /** As the node remembers the events by now: without a text that a later event of its post has taken out. */
   #roundOf(entries: readonly LogEntry[]): Round {
     const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
     const current = remembered?.length === entries.length ? remembered : entries;
@@ -275,8 +275,8 @@ export class Delivery {
 
   /**
    * Why a position cannot be served; `unread` if that cannot be told, since the node cannot read the log. A node that is
-   * behind its client, knows another epoch, or has not read the log of late (it might hand on the text of a post that is
-   * deleted) waits for a look at the database.
+   * behind its client, knows another epoch, or has not read the log of late (it might hand on a text that has been
+   * taken out) waits for a look at the database.
    */
   async #refusal(after: number, epoch: string | undefined): Promise<ResetReason | 'unread' | undefined> {
     const came = Date.now();
@@ -474,6 +474,12 @@ export class Delivery {
       subscriber.uncounted = 0;
     }
   }
+}
+
+/** Whether some of these are of a post that an earlier event tells of. */
+function supersede(entries: readonly LogEntry[], earlier: readonly LogEntry[]): boolean {
+  const posts = new Set(earlier.map(({ postId }) => postId));
+  return entries.some(({ postId }) => posts.has(postId));
 }
 
 function sleep(milliseconds: number): Promise<void> {

@@ -22,7 +22,7 @@ export interface Head {
 /** Events that are read at once at most. */
 export const PAGE_ROWS = 500;
 
-/** The text of a deleted post is cut out of the log piece by piece: what is still to be cut is cut here. */
+/** The text of deleted posts and of superseded versions is cut out of the log piece by piece: what is still to be cut is cut here. */
 const page = {
   name: 'log-page',
   text: `select e.seq, e.name, e.post_id as "postId",

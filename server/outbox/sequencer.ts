@@ -23,7 +23,7 @@ export interface Numbered {
  * call and one transaction:
  *   1. locks the one row of `feed_head`, or says at once that somebody else has it;
  *   2. moves up to 500 outbox rows, in id order, into `events`, with seq = head + 1, + 2, …;
- *   3. moves the head, and cuts the text of deleted posts out of what was logged of them, a bounded piece in each call;
+ *   3. moves the head, and cuts the text out of earlier events of the same posts, a bounded piece in each call;
  *   4. commits and returns the first and the last number.
  *
  * No gap and no number twice: numbers are head + row_number under the row's lock, and the head moves in the same

@@ -64,7 +64,7 @@ export const postView = object({
   title: Joi.string().allow(''),
   owner: object({ id: id(), username: Joi.string().allow('') }),
   redacted: optional(oneOf(true)).description(
-    'Deleted later in the log and before this was sent, as in a replay: its text is gone from here. The `post:deleted` follows',
+    'A later event of the post took the text out of this one before it was sent, as in a replay. That event follows: `post:deleted`, or `post:updated` with the post as it is (if you do not show it yet, insert it then)',
   ),
 }).id('PostEvent');
 

@@ -35,7 +35,7 @@ export async function eventsAfter(
   const reason = unservable({ after, epoch }, head);
   if (reason) throw gone(reason, head);
   if (head.seq === after) return { epoch: head.epoch, head: head.seq, entries: [] };
-  // A node that is behind the log may still have the text of a post that is deleted.
+  // A node that is behind the log may still have a text that has been taken out.
   const current = ctx.feed.epoch === head.epoch && ctx.feed.seq >= head.seq;
   const recent = current ? ctx.feed.recent(after, limit) : undefined;
   const entries = recent && recent.length > 0 ? shortened(recent) : await readShortPage(ctx.db, after, limit);

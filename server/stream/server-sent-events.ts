@@ -84,7 +84,7 @@ export async function serveStream(
   epoch = head.epoch;
   while (open) {
     const known = ctx.feed.seq;
-    // A node that is behind the log may still have the text of a post that is deleted.
+    // A node that is behind the log may still have a text that has been taken out.
     const recent = known >= head.seq ? ctx.feed.recent(after, PAGE) : undefined;
     const entries: LogEntry[] = recent ?? (await readShortPage(ctx.db, after, PAGE));
     if (!open) return;

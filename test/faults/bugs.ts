@@ -73,7 +73,7 @@ export const bugs = {
   'numbering goes by the serial id, and never looks back': {
     patches: [
       {
-        file: 'migrations/20261126000001-bounded-redaction.cjs',
+        file: 'migrations/20261128000401-superseded-text.cjs',
         find: 'where o.id <= (',
         replace: 'where o.id > (select coalesce(max(e.outbox_id), 0) from events e) and o.id <= (',
       },

@@ -149,6 +149,33 @@ export const plantedFaults = {
       connection.openedAt = must(heard).at + 60_000;
     },
   },
+  'the text of a superseded version in a later replay': {
+    rules: [6],
+    plant: ({ clients }) => {
+      const client = listener(clients);
+      const { deliveries, connections } = client;
+      const superseded = must(
+        deliveries.find(
+          ({ id, seq, redacted, name }) =>
+            !redacted &&
+            name !== 'post:deleted' &&
+            deliveries.some((later) => later.id === id && later.seq > seq && later.name === 'post:updated'),
+        ),
+      );
+      must(connections[superseded.connection]).openedAt = must(deliveries.at(-1)).at + 60_000;
+    },
+  },
+  'a delivery without its text that nothing took out': {
+    rules: [3],
+    plant: ({ clients }) => {
+      const { deliveries } = listener(clients);
+      const newest = deliveries.findLast(
+        ({ id, seq, name }) =>
+          name !== 'post:deleted' && !deliveries.some((other) => other.id === id && other.seq > seq),
+      );
+      must(newest).redacted = true;
+    },
+  },
   'a delivery to a session that has ended': {
     rules: [8],
     plant: ({ clients }) => {

@@ -12,6 +12,8 @@ export interface Entry {
   readonly asOf: number;
   /** The `rev` up to which `voted` is known: a tally that is newer tells how many votes there are, and not whose. */
   readonly votedAt: number;
+  /** The seq of the event that it came into the list with; absent if a page or the user's own doing brought it. */
+  readonly arrivedAt?: number;
   /** A vote that is on its way, and the `rev` of the tally that it was cast upon. */
   readonly vote?: { readonly up: boolean; readonly rev: number };
 }
@@ -24,6 +26,8 @@ export interface FeedView {
   readonly order: readonly number[];
   /** New posts that wait to be shown, newest first. */
   readonly pending: readonly number[];
+  /** New posts whose text a later event took out before this one was sent, with its seq: that event brings the text. */
+  readonly awaited: ReadonlyMap<number, number>;
 }
 
 /** How new posts come into a view. */
@@ -34,12 +38,18 @@ export interface Arrival {
   atOnce: boolean;
 }
 
-export const emptyView: FeedView = { asOf: 0, entries: new Map(), order: [], pending: [] };
+export const emptyView: FeedView = {
+  asOf: 0,
+  entries: new Map(),
+  order: [],
+  pending: [],
+  awaited: new Map(),
+};
 
 /** The first page. */
 export function firstPage(posts: readonly PostAnswer[], asOf: number): FeedView {
   const entries = new Map(posts.map((post) => [post.id, answered(post, asOf)]));
-  return { asOf, entries, order: posts.map(({ id }) => id), pending: [] };
+  return { ...emptyView, asOf, entries, order: posts.map(({ id }) => id) };
 }
 
 /** A further page below. What has already come into the list stays where it is. */
@@ -74,19 +84,34 @@ export function remembering(
 }
 
 export function withEvent(view: FeedView, event: LiveEvent, arrival: Arrival): FeedView {
-  if (event.name === 'post:deleted') {
-    const entry = view.entries.get(event.data.id);
-    return entry && entry.asOf < event.seq ? without(view, event.data.id) : view;
+  const { name, seq, data } = event;
+  const entry = view.entries.get(data.id);
+  if (name === 'post:deleted') {
+    const rest = awaiting(view, data.id, undefined);
+    return entry && entry.asOf < seq ? without(rest, data.id) : rest;
   }
-  const entry = view.entries.get(event.data.id);
+  if (data.redacted) {
+    // A later event says how the post is; of a new one the place is known already.
+    return !entry && name === 'post:created' && seq > view.asOf ? awaiting(view, data.id, seq) : view;
+  }
   if (entry) {
-    if (entry.asOf >= event.seq) return view;
-    return withEntry(view, { ...entry, post: merged(entry.post, event.data), asOf: event.seq });
+    if (entry.asOf >= seq) return view;
+    return withEntry(view, { ...entry, post: merged(entry.post, data), asOf: seq });
   }
-  const isNew = event.name === 'post:created' && event.seq > view.asOf && !event.data.redacted;
-  if (!isNew || !arrival.accepts(event.data)) return view;
-  const arriving = { post: { ...event.data, voted: false }, asOf: event.seq, votedAt: -1 };
-  return arrived(view, arriving, arrival.atOnce);
+  const arrivedAt = name === 'post:created' && seq > view.asOf ? seq : view.awaited.get(data.id);
+  const rest = awaiting(view, data.id, undefined);
+  if (arrivedAt === undefined || !arrival.accepts(data)) return rest;
+  const arriving = { post: { ...data, voted: false }, asOf: seq, votedAt: -1, arrivedAt };
+  return arrived(rest, arriving, arrival.atOnce);
+}
+
+/** @param seq of the event that told of the post without its text; undefined if it is waited for no longer */
+function awaiting(view: FeedView, postId: number, seq: number | undefined): FeedView {
+  if (seq === undefined && !view.awaited.has(postId)) return view;
+  const awaited = new Map(view.awaited);
+  if (seq === undefined) awaited.delete(postId);
+  else awaited.set(postId, seq);
+  return { ...view, awaited };
 }
 
 /** A post as an answer to the user's own doing tells it: shown at once. */
@@ -136,9 +161,17 @@ export function revealed(view: FeedView, postIds: readonly number[] = view.pendi
 function arrived(view: FeedView, entry: Entry, atOnce: boolean): FeedView {
   const { id } = entry.post;
   const entries = new Map(view.entries).set(id, entry);
+  const { arrivedAt } = entry;
+  /** At the top, but beneath what arrived after it: its text may have come later than its place. */
+  const placed = (ids: readonly number[]) => {
+    const above = (other: number) =>
+      arrivedAt !== undefined && (view.entries.get(other)?.arrivedAt ?? 0) > arrivedAt;
+    const at = ids.findIndex((other) => !above(other));
+    return at < 0 ? [...ids, id] : [...ids.slice(0, at), id, ...ids.slice(at)];
+  };
   return atOnce
-    ? { ...view, entries, order: [id, ...view.order] }
-    : { ...view, entries, pending: [id, ...view.pending] };
+    ? { ...view, entries, order: placed(view.order) }
+    : { ...view, entries, pending: placed(view.pending) };
 }
 
 function withEntry(view: FeedView, entry: Entry): FeedView {

@@ -3,17 +3,17 @@ import { type ClientHistory, type Delivery, fingerprint, type History } from '..
 
 /** How long after the end of its session a socket may still be written to. Milliseconds. */
 const LAST_DELIVERY = 2000;
-/** A connection that opened this long after a post's deletion was first heard of must not get the post's text. Milliseconds. */
+/** A connection that opened this long after an event was first heard of must not get the text that it took out. Milliseconds. */
 const FORGOTTEN_AFTER = 3000;
 
 /** Rules 3, 4 (its first half), 6 (its second half), 8 and 10: what clients were given against the log. */
 export function deliveryViolations(history: History): Violation[] {
   const truth = contents(history);
-  const deletions = deletionsOf(history);
+  const tellings = tellingsOf(history);
   return history.clients.flatMap((client) => [
     ...gapsAndDoubles(client, history.head),
-    ...otherContent(client, truth, deletions),
-    ...textsOfTheDead(client, deletions),
+    ...otherContent(client, truth, tellings),
+    ...textsTakenOut(client, tellings),
     ...afterTheEnd(client),
   ]);
 }
@@ -73,46 +73,47 @@ function contents({ log, clients }: History): Map<number, number> {
   return truth;
 }
 
-interface Deletion {
+/** An event of a post, which takes out the text of those before it: a deletion, a withdrawal or a newer version. */
+interface Telling {
   seq: number;
   /** When the first client heard of it. */
   heardAt: number;
 }
 
-/** Post → its deletions and withdrawals, by seq. */
-function deletionsOf({ log, clients }: History): Map<number, Deletion[]> {
+/** Post → its events, by seq. */
+function tellingsOf({ log, clients }: History): Map<number, Telling[]> {
   const heard = new Map<number, number>();
   for (const { deliveries } of clients) {
-    for (const { name, seq, at } of deliveries) {
-      if (name === 'post:deleted') heard.set(seq, Math.min(at, heard.get(seq) ?? Infinity));
-    }
+    for (const { seq, at } of deliveries) heard.set(seq, Math.min(at, heard.get(seq) ?? Infinity));
   }
-  const deletions = new Map<number, Deletion[]>();
-  for (const { name, postId, seq } of log) {
-    if (name !== 'post:deleted') continue;
-    const deletion = { seq, heardAt: heard.get(seq) ?? Infinity };
-    deletions.set(postId, [...(deletions.get(postId) ?? []), deletion]);
+  const tellings = new Map<number, Telling[]>();
+  for (const { postId, seq } of log) {
+    const telling = { seq, heardAt: heard.get(seq) ?? Infinity };
+    const ofPost = tellings.get(postId);
+    if (ofPost) ofPost.push(telling);
+    else tellings.set(postId, [telling]);
   }
-  return deletions;
+  return tellings;
 }
 
-function deletionAfter(deletions: Map<number, Deletion[]>, { id, seq }: Delivery): Deletion | undefined {
-  return deletions.get(id)?.find((deletion) => deletion.seq > seq);
+/** The event that took out the text of the one delivered. */
+function supersededBy(tellings: Map<number, Telling[]>, { id, seq }: Delivery): Telling | undefined {
+  return tellings.get(id)?.find((telling) => telling.seq > seq);
 }
 
-/** A replay with its text cut is the same event, but only if the log takes the post away later. */
+/** A replay with its text cut is the same event, but only if the log tells of the post again later. */
 function* otherContent(
   { client, deliveries }: ClientHistory,
   truth: Map<number, number>,
-  deletions: Map<number, Deletion[]>,
+  tellings: Map<number, Telling[]>,
 ): Iterable<Violation> {
   for (const delivery of deliveries) {
     const { seq, name, id, hash, redacted } = delivery;
     if (redacted) {
-      if (!deletionAfter(deletions, delivery))
+      if (!supersededBy(tellings, delivery))
         yield {
           rule: 3,
-          what: `${client} got ${seq} without its text, but post ${id} was not deleted later`,
+          what: `${client} got ${seq} without its text, but no later event tells of post ${id}`,
         };
     } else {
       const expected = truth.get(seq);
@@ -123,18 +124,18 @@ function* otherContent(
   }
 }
 
-function* textsOfTheDead(
+function* textsTakenOut(
   { client, connections, deliveries }: ClientHistory,
-  deletions: Map<number, Deletion[]>,
+  tellings: Map<number, Telling[]>,
 ): Iterable<Violation> {
   for (const delivery of deliveries) {
     if (delivery.redacted || delivery.name === 'post:deleted') continue;
-    const deletion = deletionAfter(deletions, delivery);
+    const later = supersededBy(tellings, delivery);
     const openedAt = connections[delivery.connection]?.openedAt ?? 0;
-    if (deletion && openedAt > deletion.heardAt + FORGOTTEN_AFTER)
+    if (later && openedAt > later.heardAt + FORGOTTEN_AFTER)
       yield {
         rule: 6,
-        what: `${client} was told the text of post ${delivery.id} (${delivery.seq}) ${openedAt - deletion.heardAt} ms after it was deleted`,
+        what: `${client} was told the text of post ${delivery.id} (${delivery.seq}) ${openedAt - later.heardAt} ms after ${later.seq} had taken it out`,
       };
   }
 }

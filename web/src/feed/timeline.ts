@@ -76,6 +76,8 @@ export class Timeline {
   /** Posts that the reader has removed here and whose event is still to come. */
   readonly #removed = new Set<number>();
   readonly #stopHearing: () => void;
+  /** New posts that a later event took the text out of, with their seq: that event brings it. */
+  readonly #awaited = new Map<number, number>();
   #closed = false;
 
   constructor(options: TimelineOptions) {
@@ -108,6 +110,7 @@ export class Timeline {
       if (this.#closed || request !== this.#request) return;
       batch(() => {
         this.#base = page.position.seq;
+        this.#awaited.clear();
         this.#next.value = page.next;
         this.arrivals.value = [];
         this.entries.value = this.#take(page.posts, page.position.seq, []);
@@ -249,11 +252,17 @@ export class Timeline {
 
   /** @returns what of it the reader has not been shown before */
   #apply(event: LiveEvent): News | undefined {
-    if (event.name === 'post:deleted') return this.#onDeleted(event.data.id, event.seq);
-    // Its text is gone from the log already; that it went is told by an event to come.
-    if (event.data.redacted) return this.#onDeleted(event.data.id, event.seq);
-    if (event.name === 'post:created') return this.#onCreated(event.data, event.seq);
-    return this.#onUpdated(event.data, event.seq);
+    const { name, seq, data } = event;
+    const isNew = name === 'post:created' ? seq : this.#awaited.get(data.id);
+    this.#awaited.delete(data.id);
+    if (name === 'post:deleted') return this.#onDeleted(data.id, seq);
+    // What became of it is told by an event to come.
+    if (data.redacted) {
+      if (isNew !== undefined && isNew > this.#base && !this.#find(data.id))
+        this.#awaited.set(data.id, isNew);
+      return undefined;
+    }
+    return isNew === undefined ? this.#onUpdated(data, seq) : this.#onCreated(data, seq);
   }
 
   #onCreated(post: PostView, seq: number): News | undefined {
