@@ -23,6 +23,7 @@ const APART = [
   'nginx',
   'operations',
   'page',
+  'proxies',
   'workers',
 ].map((name) => `test/${name}.test.ts`);
 

@@ -41,7 +41,9 @@ describe('deploy/nginx.conf', () => {
     ends.push(() => rm(folder, { recursive: true, force: true }));
     await mkdir(join(folder, 'logs'));
     const config = join(folder, 'nginx.conf');
-    await writeFile(config, adapted(await source(), folder, port, ports));
+    await writeFile(config, adapted(await source(), folder, port));
+    const addresses = ports.map((port) => `server 127.0.0.1:${port} max_fails=2 fail_timeout=2s;`);
+    await writeFile(join(folder, 'tidings-nodes.conf'), addresses.join('\n'));
     const args = ['-p', folder, '-c', config, '-e', join(folder, 'logs/error.log'), '-g', 'daemon off;'];
     await run(nginx.path, ['-t', ...args], { env: nginx.env });
 
@@ -158,18 +160,12 @@ function source(): Promise<string> {
   return readFile(join(import.meta.dirname, '../deploy/nginx.conf'), 'utf8');
 }
 
-/**
- * The file as it is, but for what belongs to the container: places to write, the nodes' addresses, which are
- * looked up anew there by a directive that Debian's nginx is too old for.
- */
-function adapted(text: string, folder: string, port: number, [a, b]: number[]): string {
+/** The file as it is, but for its port and the places where it writes. */
+function adapted(text: string, folder: string, port: number): string {
   const writable = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${join(folder, name)};`,
   );
   return text
-    .replaceAll('server node-a:3000 resolve', `server 127.0.0.1:${String(a)}`)
-    .replaceAll('server node-b:3000 resolve', `server 127.0.0.1:${String(b)}`)
-    .replace(/resolver .*;/, '')
     .replace('listen 8080;', `listen 127.0.0.1:${String(port)};`)
     .replace('pid /var/run/nginx.pid;', `pid ${join(folder, 'nginx.pid')};`)
     .replace('/dev/stderr', join(folder, 'logs/error.log'))
