@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import Joi from 'joi';
+import { parseRedisUrl, type RedisTarget } from './cluster/redis-url.ts';
 import { connectionConfig, DatabaseUrlError } from './database/connection-config.ts';
 
 /**
@@ -13,8 +14,10 @@ export interface Config {
   /** Unset: the embedded database in `dataDir`. */
   databaseUrl: string | undefined;
   dataDir: string;
-  /** Empty: one process, nothing shared. Several: the nodes of a Redis Cluster. */
-  redisUrls: string[];
+  /** Undefined: one machine, nothing shared with others. */
+  redis: RedisTarget | undefined;
+  /** Of keys and channels in Redis. Undefined: made from the database's identity. */
+  redisPrefix: string | undefined;
   workers: number | 'auto';
   /** The first signs, all verify. Empty: made and kept in `dataDir`. */
   jwtSecrets: string[];
@@ -100,7 +103,17 @@ const variables = {
   }),
   DATA_DIR: Joi.string().default('./data'),
   DATABASE_POOL: Joi.number().integer().min(2).max(200).default(10),
-  REDIS_URL: commaList(Joi.string().uri({ scheme: ['redis', 'rediss'] })),
+  REDIS_URL: Joi.string().custom((value: string, helpers) => {
+    try {
+      return parseRedisUrl(value);
+    } catch (error) {
+      return helpers.message({ custom: `{{#label}} ${error instanceof Error ? error.message : ''}` });
+    }
+  }),
+  // Nothing that has a meaning of its own in patterns, in the slots of a cluster or in an access control list.
+  REDIS_PREFIX: Joi.string()
+    .pattern(/^[A-Za-z0-9._:-]{1,64}$/)
+    .messages({ 'string.pattern.base': '{{#label}} must be 1 to 64 letters, digits, and . _ : -' }),
   WORKERS: Joi.alternatives(Joi.number().integer().min(1).max(256), Joi.valid('auto')).default(1),
   JWT_SECRET: commaList(
     Joi.string().custom((value: string, helpers) =>
@@ -145,7 +158,8 @@ interface Environment {
   DATABASE_URL?: string;
   DATA_DIR: string;
   DATABASE_POOL: number;
-  REDIS_URL: string[];
+  REDIS_URL?: RedisTarget;
+  REDIS_PREFIX?: string;
   WORKERS: number | 'auto';
   JWT_SECRET: string[];
   ACCESS_TOKEN_TTL: number;
@@ -192,7 +206,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     port: value.PORT,
     databaseUrl: value.DATABASE_URL,
     dataDir: value.DATA_DIR,
-    redisUrls: value.REDIS_URL,
+    redis: value.REDIS_URL,
+    redisPrefix: value.REDIS_PREFIX,
     workers: value.WORKERS,
     jwtSecrets: value.JWT_SECRET,
     accessTokenTtl: value.ACCESS_TOKEN_TTL,

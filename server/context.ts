@@ -16,21 +16,23 @@ import { Follower } from './feed/follower.ts';
 import { MissedTallies } from './feed/missed-tallies.ts';
 import { TallyBoard } from './feed/tally-board.ts';
 import { TallyRefresh } from './feed/tally-refresh.ts';
-import { Bus, connectRedis } from './gateway/bus.ts';
+import { Bus } from './gateway/bus.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { clientAddress } from './http/client-address.ts';
 import { toAppError } from './http/errors.ts';
-import type { HealthCheck } from './http/health.ts';
+import { Degraded, type HealthCheck } from './http/health.ts';
 import { Answers } from './http/answers.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
-import { SharedCounts } from './http/counter.ts';
-import { GuessLimit } from './http/guess-limit.ts';
-import { type RateLimit, RateLimits } from './http/rate-limits.ts';
+import { GuessLimit } from './limits/guess-limit.ts';
+import { PrimaryStore } from './limits/primary-store.ts';
+import { type RateLimit, RateLimits } from './limits/rate-limits.ts';
+import { SharedCounts } from './limits/shared-counts.ts';
 import type { Logger } from './logger.ts';
 import { onAppended } from './outbox/append.ts';
 import { readLog } from './outbox/log.ts';
 import { Pruner } from './outbox/prune.ts';
 import { Sequencer } from './outbox/sequencer.ts';
+import { openRedis } from './redis.ts';
 import { FeedReader } from './posts/feed-reader.ts';
 import { PostWriter } from './posts/post-writer.ts';
 import { BallotBox } from './votes/ballot-box.ts';
@@ -79,8 +81,6 @@ export interface Service {
 /** How often the log is read in any case: with a fast road, and without one. Milliseconds. */
 const TAIL_INTERVAL = 250;
 const TAIL_INTERVAL_ALONE = 100;
-/** How long a request waits for Redis to count it. Milliseconds. */
-const LIMITS_TIMEOUT = 100;
 
 /**
  * Builds the parts and joins them by passing functions: none of them knows another's folder.
@@ -108,10 +108,13 @@ export async function createService(
     pool: feedPool,
     log,
     interval: () => {
-      const base = config.redisUrls.length > 0 && !bus.healthy ? TAIL_INTERVAL_ALONE : TAIL_INTERVAL;
+      const base = redis && !redis.health.isWell('bus') ? TAIL_INTERVAL_ALONE : TAIL_INTERVAL;
       return base * (0.8 + 0.4 * Math.random());
     },
   });
+  const redis =
+    config.redis &&
+    (await openRedis({ config, target: config.redis, db, log, metrics, epoch: () => feed.epoch }));
   const liveSessions = new LiveSessions(db.sequelize, () => feed.readAt);
 
   const tallies = new TallyReader(db.sequelize);
@@ -139,10 +142,9 @@ export async function createService(
   });
   const bus = new Bus({
     io: gateway.io,
-    redisUrls: config.redisUrls,
+    redis,
     siblings: seat !== undefined,
     log,
-    onDropped: () => metrics.busDropped.inc(),
   });
 
   const board: TallyBoard = new TallyBoard({
@@ -192,6 +194,7 @@ export async function createService(
     board.forget();
     liveSessions.forgetAll();
     feedReader.forget();
+    redis?.epochChanged();
   });
   revocations.onAnnounced((end) => {
     liveSessions.end(end);
@@ -205,11 +208,10 @@ export async function createService(
   });
   bus.subscribe('revoked', () => feed.wake());
 
-  const limitsRedis =
-    config.rateLimits && config.redisUrls.length > 0
-      ? connectRedis(config.redisUrls, log, 'limits', LIMITS_TIMEOUT)
-      : undefined;
-  const counts = new SharedCounts(limitsRedis);
+  const counts = new SharedCounts([
+    ...(seat ? [new PrimaryStore()] : []),
+    ...(redis?.limits ? [redis.limits] : []),
+  ]);
   const limits = new RateLimits(counts, countRefused);
   const guesses = new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, secrets, () =>
     countRefused('guess'),
@@ -247,6 +249,8 @@ export async function createService(
 
   const gauges = setInterval(() => {
     metrics.followerLag.set(feed.lag);
+    redis?.epochs.look();
+    metrics.redisDegraded.set(redis?.health.fault ? 1 : 0);
     metrics.followerAge.set((Date.now() - feed.readAt) / 1000);
     const pool = (db.sequelize.connectionManager as unknown as { pool: { using: number; waiting: number } })
       .pool;
@@ -268,12 +272,15 @@ export async function createService(
           return Promise.resolve({ seq: feed.seq, lag: feed.lag });
         },
       },
-      ...(bus.healthy !== undefined
+      ...(redis
         ? [
             {
               name: 'redis',
               required: false,
-              check: () => (bus.healthy ? Promise.resolve({}) : Promise.reject(new Error('away'))),
+              check: () => {
+                const { fault } = redis.health;
+                return fault ? Promise.reject(new Degraded(fault.detail)) : Promise.resolve({});
+              },
             },
           ]
         : []),
@@ -303,8 +310,7 @@ export async function createService(
       await tallyRefresh.stop();
       await sequencer.stop();
       await feed.stop();
-      bus.close();
-      limitsRedis?.disconnect();
+      redis?.close();
       await feedPool.end();
       await db.close();
     },

@@ -8,6 +8,7 @@ import { isComingUp } from './database/connection.ts';
 import { describeDatabase } from './database/connection-config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
 import { migrate } from './database/migrate.ts';
+import { serveLimits } from './limits/primary-store.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { startServer } from './server.ts';
 
@@ -85,7 +86,8 @@ async function serve(
       count,
       log,
       env: { DATABASE_URL: databaseUrl },
-      relay: config.redisUrls.length === 0,
+      relay: config.redis === undefined,
+      serve: serveLimits,
     });
   }
   const server = await startServer(config, databaseUrl, log);

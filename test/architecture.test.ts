@@ -23,8 +23,8 @@ const shapes = 'server/http/(schema|json-schema|problem|metrics)\\.ts';
 /** DESIGN's directions: a request comes in from above and goes down, and the parts of the feed know no capability. */
 const rules: Rule[] = [
   { files: /^server\/(events|paths|logger)\.ts$/, may: nothing },
-  // What DATABASE_URL may be is told where it is read.
-  { files: /^server\/config\.ts$/, may: /^server\/database\/connection-config\.ts$/ },
+  // What DATABASE_URL and REDIS_URL may be is told where it is read.
+  { files: /^server\/config\.ts$/, may: /^server\/(database\/connection-config|cluster\/redis-url)\.ts$/ },
   { files: /^server\/database\/connection-config\.ts$/, may: nothing },
   { files: /^server\/errors\.ts$/, may: nothing, mayOnlyTypes: /^server\/events\.ts$/ },
   { files: /^server\/version\.ts$/, may: /^server\/paths\.ts$/ },
@@ -38,6 +38,17 @@ const rules: Rule[] = [
     files: /^server\/outbox\//,
     may: inFolder('server/outbox/', 'models/', 'server/events.ts', 'server/logger.ts'),
   },
+  {
+    files: /^server\/limits\//,
+    may: inFolder('server/limits/', 'server/cluster/', 'server/errors.ts', 'server/logger.ts'),
+    mayOnlyTypes: /^server\/auth\/identity\.ts$/,
+  },
+  // What a node does over Redis, joined.
+  {
+    files: /^server\/redis\.ts$/,
+    may: inFolder('server/cluster/', 'server/limits/', 'server/database/installation.ts'),
+    mayOnlyTypes: /^server\/(config|logger|http\/metrics|database\/connection)\.ts$/,
+  },
   // The follower reads the log that the outbox writes, and nothing else of it.
   {
     files: /^server\/feed\//,
@@ -46,12 +57,13 @@ const rules: Rule[] = [
   {
     files: /^server\/gateway\//,
     may: new RegExp(`^(server/gateway/|models/|server/(events|errors|logger)\\.ts|${shapes})`),
-    mayOnlyTypes: /^server\/(feed\/|outbox\/log\.ts|auth\/(connections|identity)\.ts)/,
+    mayOnlyTypes: /^server\/(feed\/|cluster\/redis|outbox\/log\.ts|auth\/(connections|identity)\.ts)/,
   },
   {
     files: /^server\/http\//,
     may: inFolder(
       'server/http/',
+      'server/limits/address-key.ts',
       'server/database/connection.ts',
       'server/errors.ts',
       'server/events.ts',
@@ -59,7 +71,7 @@ const rules: Rule[] = [
       'server/paths.ts',
       'server/version.ts',
     ),
-    mayOnlyTypes: /^server\/(context|auth\/identity)\.ts$/,
+    mayOnlyTypes: /^server\/(context|auth\/identity|limits\/rate-limits)\.ts$/,
   },
   {
     files: new RegExp(`^server/${capabilities}/schemas\\.ts$`),
@@ -98,7 +110,10 @@ const rules: Rule[] = [
     files: /^server\/server\.ts$/,
     may: /^server\/(app|context|config|logger|cluster\/.*|http\/unreadable)\.ts$/,
   },
-  { files: /^server\/main\.ts$/, may: /^server\/(server|config|logger|cluster\/.*|database\/.*)\.ts$/ },
+  {
+    files: /^server\/main\.ts$/,
+    may: /^server\/(server|config|logger|cluster\/.*|database\/.*|limits\/primary-store)\.ts$/,
+  },
 ];
 
 /** Imports that go where they may not, and files that no rule speaks of. */

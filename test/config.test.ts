@@ -26,7 +26,8 @@ describe('the configuration', () => {
       port: 3000,
       databaseUrl: undefined,
       dataDir: './data',
-      redisUrls: [],
+      redis: undefined,
+      redisPrefix: undefined,
       workers: 1,
       jwtSecrets: [],
       accessTokenTtl: 15 * 60_000,
@@ -62,7 +63,7 @@ describe('the configuration', () => {
         TALLY_WINDOW: '250ms',
         WRITE_STRETCH: '0ms',
         CORS_ORIGINS: 'https://a.example,http://localhost:5173',
-        REDIS_URL: 'redis://a:1,rediss://b:2',
+        REDIS_URL: 'redis://a:1,redis://b:2',
         TRUST_PROXY: '2',
       }),
     ).to.deep.include({
@@ -74,7 +75,15 @@ describe('the configuration', () => {
       tallyWindow: 250,
       writeStretch: 0,
       corsOrigins: ['https://a.example', 'http://localhost:5173'],
-      redisUrls: ['redis://a:1', 'rediss://b:2'],
+      redis: {
+        kind: 'cluster',
+        addresses: [
+          { host: 'a', port: 1 },
+          { host: 'b', port: 2 },
+        ],
+        database: 0,
+        family: 0,
+      },
       trustProxy: 2,
     });
     for (const [given, meant] of [

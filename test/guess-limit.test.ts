@@ -2,9 +2,11 @@ import { expect } from 'chai';
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { AppError } from '../server/errors.ts';
-import { SharedCounts } from '../server/http/counter.ts';
-import { GuessLimit } from '../server/http/guess-limit.ts';
+import { GuessLimit } from '../server/limits/guess-limit.ts';
+import type { RedisStore } from '../server/limits/redis-store.ts';
+import { SharedCounts } from '../server/limits/shared-counts.ts';
 import { expectProblem } from './support/problems.ts';
+import { openRedisStore } from './support/redis-store.ts';
 import { startRedis, type TestRedis } from './support/redis.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
@@ -112,9 +114,10 @@ for (const redisIs of ['not configured', 'there', 'dead'] as const)
 it('nodes with one Redis count wrong passwords together, and know each other’s familiar addresses', async () => {
   const redis = await startRedis();
   const client = new Redis(redis.url);
+  const stores = await Promise.all([openRedisStore(redis.url), openRedisStore(redis.url)]);
   try {
-    const [one, two] = [0, 1].map(
-      () => new GuessLimit(2, new SharedCounts(client), ['a secret'], () => undefined),
+    const [one, two] = stores.map(
+      (store) => new GuessLimit(2, new SharedCounts([store]), ['a secret'], () => undefined),
     ) as [GuessLimit, GuessLimit];
     const wrong = (limit: GuessLimit, address: string) =>
       limit
@@ -129,6 +132,7 @@ it('nodes with one Redis count wrong passwords together, and know each other’s
     for (const key of await client.keys('*')) expect(await client.ttl(key), key).to.be.greaterThan(0);
   } finally {
     client.disconnect();
+    for (const store of stores) store.close();
     await redis.stop();
   }
 });
@@ -136,16 +140,19 @@ it('nodes with one Redis count wrong passwords together, and know each other’s
 describe('what is kept of the addresses that somebody logs in from', () => {
   let redis: TestRedis;
   let client: Redis;
+  let store: RedisStore;
   before(async () => {
     redis = await startRedis();
     client = new Redis(redis.url);
+    store = await openRedisStore(redis.url, 'tidings');
   });
   after(async () => {
     client.disconnect();
+    store.close();
     await redis.stop();
   });
   const limitOf = (...secrets: string[]) =>
-    new GuessLimit(1, new SharedCounts(client), secrets, () => undefined);
+    new GuessLimit(1, new SharedCounts([store]), secrets, () => undefined);
   const guess = (limit: GuessLimit, account: number, address: string) =>
     limit
       .attempt({ account, address }, () => Promise.reject(new AppError('invalid_credentials', 'no')))
@@ -196,7 +203,7 @@ describe('what is kept of the addresses that somebody logs in from', () => {
     expect(await guess(limit, 10, '203.0.113.2')).to.equal('invalid_credentials');
     expect(await guess(limit, 10, '203.0.113.1'), 'in memory').to.equal('too_many_requests');
 
-    const world = await createWorld({ RATE_LIMITS: 'on', REDIS_URL: redis.url });
+    const world = await createWorld({ RATE_LIMITS: 'on', REDIS_URL: redis.url, REDIS_PREFIX: 'tidings' });
     try {
       // Redis is not waited for: on a busy machine what is to be kept or forgotten may not reach it.
       await until(

@@ -4,7 +4,7 @@ import jwt from 'jsonwebtoken';
 import type { Server } from 'node:http';
 import pg from 'pg';
 import { io } from 'socket.io-client';
-import { addressKey } from '../server/http/address-key.ts';
+import { addressKey } from '../server/limits/address-key.ts';
 import { clientAddress } from '../server/http/client-address.ts';
 import { endRawClients, openMute, RawClient } from './support/raw-client.ts';
 import { rawRequest } from './support/raw-request.ts';

@@ -4,7 +4,7 @@ import jwt from 'jsonwebtoken';
 import type { Identity } from '../server/auth/identity.ts';
 import { PLACES } from '../server/auth/passwords.ts';
 import { AppError } from '../server/errors.ts';
-import type { RateLimit } from '../server/http/rate-limits.ts';
+import type { RateLimit } from '../server/limits/rate-limits.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { rawBytes } from './support/raw-request.ts';

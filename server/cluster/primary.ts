@@ -13,6 +13,8 @@ export interface WorkersOptions {
   env: Record<string, string>;
   /** Whether workers talk to each other through this process, because there is no Redis. */
   relay: boolean;
+  /** What the primary does for its workers beside: called once, before the first of them is started. */
+  serve: () => void;
 }
 
 /** Processes of one service behind one port. */
@@ -40,10 +42,11 @@ export const STOP = 'tidings:stop';
 const STOP_AGAIN = 200;
 
 /** Starts the workers and keeps their number. Resolves when all of them listen; rejects if one cannot. */
-export async function startWorkers({ count, log, env, relay }: WorkersOptions): Promise<Workers> {
+export async function startWorkers({ count, log, env, relay, serve }: WorkersOptions): Promise<Workers> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-'));
   if (relay) setupPrimary();
   gatherMetrics();
+  serve();
   const seats = new Map<number, Worker>();
   const timers = new Set<NodeJS.Timeout>();
   let stopping = false;

@@ -49,7 +49,7 @@ export async function examine(
   }
   try {
     await look('database', () => findDatabaseFaults(client));
-    if (config.redisUrls.length > 0) await look('redis', () => findRedisFaults(config));
+    if (config.redis) await look('redis', () => findRedisFaults(config, client));
     else done.push({ what: 'redis', findings: [], skipped: 'none is configured' });
     await look('migrations', () => findPendingMigrations(databaseUrl));
     if (done.at(-1)?.findings.length) return done;

@@ -1,9 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { handmadeDrift } from '../database/drift.ts';
 import { pendingMigrations } from '../database/migrate.ts';
-import { connectRedis } from '../gateway/bus.ts';
+import { createMetrics } from '../http/metrics.ts';
 import { createLogger } from '../logger.ts';
+import { openRedis } from '../redis.ts';
 import type { Finding } from './log-checks.ts';
 
 /** The oldest PostgreSQL that has what the migrations use. */
@@ -55,30 +57,29 @@ export async function findDrift(databaseUrl: string): Promise<Finding[]> {
   }));
 }
 
-/** Whether Redis answers. */
-export async function findRedisFaults(config: Readonly<Config>): Promise<Finding[]> {
-  const redis = connectRedis(config.redisUrls, createLogger('silent'), 'doctor', 2000);
+/** How long Redis may take to prove that it works. Milliseconds. */
+const REDIS_PATIENCE = 4000;
+
+/** Whether Redis carries messages and counts. */
+export async function findRedisFaults(config: Readonly<Config>, database: pg.ClientBase): Promise<Finding[]> {
+  if (!config.redis) return [];
+  const redis = await openRedis({
+    config,
+    target: config.redis,
+    db: { query: ({ text, values }) => database.query<object>(text, values) },
+    log: createLogger('silent'),
+    metrics: createMetrics(),
+    epoch: () => '',
+  });
   try {
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('no answer in three seconds')), 3000);
-      redis.once('ready', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-      redis.on('error', (error: Error) => {
-        clearTimeout(timer);
-        reject(error);
-      });
-    });
-    await redis.ping();
-    return [];
-  } catch (error) {
-    return [
-      {
-        what: `Redis does not answer: ${error instanceof Error ? error.message : String(error)}. Events are late, not lost.`,
-      },
-    ];
+    await redis.pubsub.client.subscribe([`${redis.prefix}-doctor`]);
+    for (const deadline = Date.now() + REDIS_PATIENCE; redis.health.fault && Date.now() < deadline;)
+      await pause(50);
+    const { fault } = redis.health;
+    return fault
+      ? [{ what: `${fault.detail} Until then events are late, not lost, and limits are each machine’s own.` }]
+      : [];
   } finally {
-    redis.disconnect();
+    redis.close();
   }
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import express from 'express';
-import { addressKey } from './address-key.ts';
+import { addressKey } from '../limits/address-key.ts';
 
 /**
  * What a request is counted under before Express has seen it, as it is for those that Express sees: the address that it

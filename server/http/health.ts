@@ -5,10 +5,18 @@ import { joined } from './joined.ts';
 /** One thing that the service needs, and what it says when it is not well. */
 export interface HealthCheck {
   name: string;
-  /** Resolves with details for the answer; rejects if it is not well. */
+  /**
+   * Resolves with details for the answer; rejects if it is not well. What a `Degraded` says is told to whoever asks: nothing that
+   * is secret may be in it.
+   */
   check: () => Promise<Record<string, unknown>>;
   /** Without it the service cannot do its work. Otherwise it only does it slower. */
   required: boolean;
+}
+
+/** Why a part works less well than it should, for operators. */
+export class Degraded extends Error {
+  override readonly name = 'Degraded';
 }
 
 /** `/healthz`: the process lives. `/readyz`: it can serve; a load balancer asks this. */
@@ -22,8 +30,9 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
       checks.map(async ({ name, check, required }) => {
         try {
           return { name, ok: true, required, details: await within(2000, check()) };
-        } catch {
-          return { name, ok: false, required, details: {} };
+        } catch (error) {
+          const details = error instanceof Degraded ? { reason: error.message } : {};
+          return { name, ok: false, required, details };
         }
       }),
     ),
@@ -32,7 +41,10 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
     res.set('Cache-Control', 'no-store');
     const results = await probe();
     const parts = Object.fromEntries(
-      results.map(({ name, ok, details }) => [name, { status: ok ? 'ok' : 'down', ...details }]),
+      results.map(({ name, ok, required, details }) => [
+        name,
+        { status: ok ? 'ok' : required ? 'down' : 'degraded', ...details },
+      ]),
     );
     if (draining())
       throw new AppError('unavailable', 'The node is shutting down.', {

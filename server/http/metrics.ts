@@ -62,6 +62,12 @@ export function createMetrics() {
       'bus_messages_dropped_total',
       'Messages to other nodes not sent because Redis was away',
     ),
+    redisDegraded: gauge('redis_degraded', '1 while Redis cannot do all of its work, else 0', 'max'),
+    redisFaults: counter('redis_faults_total', 'Outages of Redis by reason', ['reason']),
+    limitsUnshared: counter(
+      'limits_unshared_total',
+      'Requests that were counted without the other nodes, since Redis was away or too slow',
+    ),
     poolWaiting: gauge('pool_waiting_requests', 'Requests that wait for a database connection'),
     poolInUse: gauge('pool_connections_in_use', 'Database connections in use by requests'),
   };

@@ -4,7 +4,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { invalid } from '../errors.ts';
 import type { FieldError } from '../events.ts';
-import type { RateLimit } from './rate-limits.ts';
+import type { RateLimit } from '../limits/rate-limits.ts';
 import { check, type Infer } from './schema.ts';
 
 /**

@@ -25,7 +25,7 @@ const parts: JsonSchema = {
   type: 'object',
   additionalProperties: {
     type: 'object',
-    properties: { status: { type: 'string', enum: ['ok', 'down'] } },
+    properties: { status: { type: 'string', enum: ['ok', 'degraded', 'down'] } },
     required: ['status'],
   },
 };

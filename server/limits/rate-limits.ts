@@ -2,7 +2,8 @@ import type { Request, Response } from 'express';
 import type { Identity } from '../auth/identity.ts';
 import { AppError } from '../errors.ts';
 import { addressKey } from './address-key.ts';
-import { Counter, type SharedCounts } from './counter.ts';
+import { Counter } from './counter.ts';
+import type { SharedCounts } from './shared-counts.ts';
 
 /** What a route counts against. */
 export type RateLimit = 'login' | 'signup' | 'write' | 'read' | 'rename';
@@ -39,7 +40,7 @@ export class RateLimits {
     const state = await counter.take(user ? `u${user.id}` : `a${addressKey(req.ip ?? '')}`);
     const reset = Math.ceil(state.msBeforeNext / 1000);
     res.set('RateLimit-Policy', `"${name}";q=${points};w=${duration}`);
-    res.set('RateLimit', `"${name}";r=${Math.max(0, state.remainingPoints)};t=${reset}`);
+    res.set('RateLimit', `"${name}";r=${Math.max(0, points - state.consumedPoints)};t=${reset}`);
     if (state.consumedPoints <= points) return;
     this.#onRefused(name);
     throw new AppError('too_many_requests', `Too many requests. Try again in ${reset} seconds.`, {

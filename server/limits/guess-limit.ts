@@ -1,16 +1,13 @@
 import { createHmac } from 'node:crypto';
 import { AppError } from '../errors.ts';
 import { addressKey } from './address-key.ts';
-import { Counter, type SharedCounts } from './counter.ts';
+import { Counter } from './counter.ts';
+import type { SharedCounts } from './shared-counts.ts';
 
 /** Over how long wrong passwords are counted. Seconds. */
 const WINDOW = 15 * 60;
 /** How long an address counts as one of its user's after the last login from there. Seconds. */
 const FAMILIAR = 14 * 86_400;
-/** Familiar addresses of one account that Redis keeps, the newest. */
-const OF_ONE = 100;
-/** Familiar addresses that a node remembers by itself; the oldest are forgotten. About 200 bytes each. */
-const REMEMBERED = 50_000;
 
 /** Who is trying a password, on which account, and from where. */
 export interface Guess {
@@ -33,9 +30,6 @@ export class GuessLimit {
   readonly #counter: Counter | undefined;
   readonly #counts: SharedCounts;
   readonly #onRefused: () => void;
-  /** Familiar address → until when, in milliseconds since 1970; the oldest first. */
-  readonly #familiar = new Map<string, number>();
-
   /** Newest first. */
   readonly #keys: readonly Buffer[];
 
@@ -69,10 +63,10 @@ export class GuessLimit {
     if (!counter) return look();
     const name = this.#nameOf(account);
     const places = this.#placesOf(address);
-    const key = (await this.#isFamiliar(name, places)) ? `${name}:${places[0] ?? ''}` : name;
+    const key = (await this.#counts.knows(familiarTo(name), places)) ? `${name}:${places[0] ?? ''}` : name;
     const state = await counter.take(key);
     if (state.consumedPoints > counter.limit.points) {
-      await counter.giveBack(key);
+      await state.giveBack();
       this.#onRefused();
       const seconds = Math.max(1, Math.ceil(state.msBeforeNext / 1000));
       throw new AppError(
@@ -88,7 +82,7 @@ export class GuessLimit {
       wrong = error instanceof AppError && error.code === 'invalid_credentials';
       throw error;
     } finally {
-      if (!wrong) await counter.giveBack(key);
+      if (!wrong) await state.giveBack();
     }
   }
 
@@ -98,40 +92,12 @@ export class GuessLimit {
     const name = this.#nameOf(account);
     const [place] = this.#placesOf(address);
     if (place === undefined) return;
-    const [now, until] = [Date.now(), Date.now() + FAMILIAR * 1000];
-    const set = familiarTo(name);
-    await this.#counts.ask((redis) =>
-      redis
-        .multi()
-        .zadd(set, until, place)
-        .zremrangebyscore(set, 0, now)
-        .zremrangebyrank(set, 0, -1 - OF_ONE)
-        .expire(set, FAMILIAR)
-        .exec(),
-    );
-    const here = `${name}:${place}`;
-    this.#familiar.delete(here);
-    this.#familiar.set(here, until);
-    const [oldest] = this.#familiar.keys();
-    if (this.#familiar.size > REMEMBERED && oldest !== undefined) this.#familiar.delete(oldest);
+    await this.#counts.remember(familiarTo(name), place, Date.now() + FAMILIAR * 1000);
   }
 
   /** Forgets from where somebody has logged in to an account that is gone. */
   async forget(account: number): Promise<void> {
-    const name = this.#nameOf(account);
-    for (const here of this.#familiar.keys()) if (here.startsWith(`${name}:`)) this.#familiar.delete(here);
-    await this.#counts.ask((redis) => redis.del(familiarTo(name)));
-  }
-
-  /** @param places what stands for the address, under each key */
-  async #isFamiliar(name: string, places: readonly string[]): Promise<boolean> {
-    const now = Date.now();
-    if (places.some((place) => (this.#familiar.get(`${name}:${place}`) ?? 0) > now)) return true;
-    if (places.length === 0) return false;
-    const until = await this.#counts.ask((redis) =>
-      Promise.all(places.map((place) => redis.zscore(familiarTo(name), place))),
-    );
-    return until?.some((moment) => Number(moment) > now) ?? false;
+    await this.#counts.forget(familiarTo(this.#nameOf(account)));
   }
 
   /** What an account is counted under. */
@@ -146,9 +112,9 @@ export class GuessLimit {
   }
 }
 
-/** Where Redis keeps the familiar addresses of an account, each with the moment until which it is one. */
+/** The set of an account's familiar addresses. */
 function familiarTo(name: string): string {
-  return `tidings:familiar:${name}`;
+  return `familiar:${name}`;
 }
 
 function standIn(key: Buffer, text: string): string {

@@ -1,0 +1,88 @@
+import cluster from 'node:cluster';
+
+/** A worker's question to the primary process, over Node's channel between the two. */
+interface Question {
+  type: 'tidings:question';
+  topic: string;
+  id: number;
+  /** After it nobody waits for the answer any more. Milliseconds since 1970, by the clock that both processes share. */
+  deadline: number;
+  body: unknown;
+}
+
+interface Reply {
+  type: 'tidings:reply';
+  id: number;
+  body?: unknown;
+  error?: string;
+}
+
+interface Waiting {
+  resolve: (body: unknown) => void;
+  reject: (error: Error) => void;
+  timer: NodeJS.Timeout;
+}
+
+/**
+ * In the primary: answers the workers' questions about a topic. A question that is read too late is dropped: the worker has gone
+ * on without an answer, so nothing may be done for it any more.
+ */
+export function answerWorkers(topic: string, answer: (body: unknown) => unknown): void {
+  cluster.on('message', (worker, message: Partial<Question> | null) => {
+    if (message?.type !== 'tidings:question' || message.topic !== topic) return;
+    const { id = 0, deadline = 0, body } = message;
+    if (Date.now() > deadline) return;
+    const reply = (rest: Pick<Reply, 'body' | 'error'>) => {
+      if (worker.isConnected())
+        worker.send({ type: 'tidings:reply', id, ...rest } satisfies Reply, () => undefined);
+    };
+    Promise.resolve(body)
+      .then(answer)
+      .then(
+        (given) => reply({ body: given }),
+        (error: unknown) => reply({ error: String(error) }),
+      );
+  });
+}
+
+const waiting = new Map<number, Waiting>();
+let last = 0;
+
+/**
+ * In a worker: asks the primary.
+ * @param limit how long the answer is waited for, in milliseconds
+ * @throws {Error} if the primary does not answer in time, or cannot
+ */
+export function askPrimary(topic: string, body: unknown, limit: number): Promise<unknown> {
+  if (last === 0) process.on('message', settle);
+  const id = (last += 1);
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error) => {
+      clearTimeout(timer);
+      waiting.delete(id);
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(new Error('The primary process does not answer.')), limit);
+    waiting.set(id, { resolve, reject: fail, timer });
+    const question: Question = { type: 'tidings:question', topic, id, deadline: Date.now() + limit, body };
+    // Without a callback a closed channel would be an error that nobody catches.
+    if (!process.connected) fail(new Error('The primary process is gone.'));
+    else
+      process.send?.(question, undefined, undefined, (error) => {
+        if (error) fail(error);
+      });
+  });
+}
+
+function settle(message: Partial<Reply> | null): void {
+  if (message?.type !== 'tidings:reply' || message.id === undefined) return;
+  const asker = waiting.get(message.id);
+  if (!asker) return;
+  if (message.error !== undefined) {
+    asker.reject(new Error(message.error));
+    return;
+  }
+  clearTimeout(asker.timer);
+  waiting.delete(message.id);
+  asker.resolve(message.body);
+}

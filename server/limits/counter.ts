@@ -1,0 +1,24 @@
+import type { SharedCounts, Taken } from './shared-counts.ts';
+import type { Limit } from './store.ts';
+
+/** One limit: counts by key, and says how a count stands. */
+export class Counter {
+  readonly limit: Limit;
+  readonly #name: string;
+  readonly #counts: SharedCounts;
+  readonly #refundable: boolean;
+
+  /** @param refundable whether points are given back; if not, what is over the limit is refused out of memory, and a flood costs Redis nothing */
+  constructor(name: string, limit: Limit, counts: SharedCounts, { refundable = false } = {}) {
+    this.limit = limit;
+    this.#name = name;
+    this.#counts = counts;
+    this.#refundable = refundable;
+  }
+
+  /** Takes one point; the limit is passed when more points are consumed than there are. */
+  take(key: string): Promise<Taken> {
+    const { points, duration } = this.limit;
+    return this.#counts.take(`limit:${this.#name}:${key}`, duration, this.#refundable ? Infinity : points);
+  }
+}

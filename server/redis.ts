@@ -1,0 +1,72 @@
+import { EpochWatch } from './cluster/epoch-watch.ts';
+import { RedisHealth } from './cluster/redis-health.ts';
+import { RedisPubSub } from './cluster/redis-pubsub.ts';
+import type { RedisTarget } from './cluster/redis-url.ts';
+import type { Config } from './config.ts';
+import type { Database } from './database/connection.ts';
+import { installationId } from './database/installation.ts';
+import type { Metrics } from './http/metrics.ts';
+import { RedisStore } from './limits/redis-store.ts';
+import type { Logger } from './logger.ts';
+
+/** All that a node does over Redis. */
+export interface RedisParts {
+  /** Of keys and channels. */
+  prefix: string;
+  health: RedisHealth;
+  pubsub: RedisPubSub;
+  epochs: EpochWatch;
+  /** Undefined: without limits nothing is counted. */
+  limits: RedisStore | undefined;
+  /** The database has another epoch now. */
+  epochChanged(): void;
+  close(): void;
+}
+
+export interface RedisPartsOptions {
+  config: Readonly<Config>;
+  target: RedisTarget;
+  db: Pick<Database, 'query'>;
+  log: Logger;
+  metrics: Metrics;
+  /** Of the database that this node follows; empty before it does. */
+  epoch: () => string;
+}
+
+/** Opens the connections, and does not wait for them: a Redis that is away keeps no node from starting. */
+export async function openRedis(options: RedisPartsOptions): Promise<RedisParts> {
+  const { config, target, db, log, metrics, epoch } = options;
+  const id = await installationId(db);
+  const prefix = config.redisPrefix ?? `tidings:${id}`;
+  const health = new RedisHealth({ log, prefix, onFault: (reason) => metrics.redisFaults.inc({ reason }) });
+  const epochs = new EpochWatch(epoch, health);
+  const pubsub = new RedisPubSub({
+    target,
+    health,
+    log,
+    epoch,
+    onProbe: (probe) => epochs.heard(probe),
+    onDropped: () => metrics.busDropped.inc(),
+  });
+  const limits = config.rateLimits
+    ? new RedisStore({ target, prefix, health, log, onUnshared: () => metrics.limitsUnshared.inc() })
+    : undefined;
+  return {
+    prefix,
+    health,
+    pubsub,
+    epochs,
+    limits,
+    epochChanged: () => {
+      if (config.redisPrefix !== undefined) return;
+      installationId(db).then(
+        (now) => epochs.databaseIs(now === id),
+        (error: unknown) => log.warn({ err: error }, 'the identity of the database cannot be read'),
+      );
+    },
+    close: () => {
+      pubsub.close();
+      limits?.close();
+    },
+  };
+}

@@ -1,0 +1,100 @@
+import { expect } from 'chai';
+import { Redis } from 'ioredis';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { RedisStore } from '../server/limits/redis-store.ts';
+import { SharedCounts } from '../server/limits/shared-counts.ts';
+import { openRedisStore } from './support/redis-store.ts';
+import { startRedis, type TestRedis } from './support/redis.ts';
+import { until } from './support/waiting.ts';
+
+const HOUR = 3600;
+
+describe('a count in a Redis that freezes', function () {
+  this.timeout(30_000);
+  let redis: TestRedis;
+  let client: Redis;
+  let store: RedisStore;
+  let counts: SharedCounts;
+  beforeEach(async () => {
+    redis = await startRedis();
+    client = new Redis(redis.url);
+    client.on('error', () => undefined); // it is killed while this one is connected
+    store = await openRedisStore(redis.url, 'p');
+    counts = new SharedCounts([store]);
+  });
+  afterEach(async () => {
+    store.close();
+    client.disconnect();
+    await redis.stop();
+  });
+
+  const inRedis = async (key: string) => Number(await client.get(`p:${key}`));
+  /** Takes until Redis has counted one: on a busy machine it may be passed over for a moment. */
+  const counted = async (key: string) => {
+    await until('Redis to count', async () => {
+      const before = await inRedis(key);
+      await counts.take(key, HOUR);
+      return (await inRedis(key)) === before + 1;
+    });
+    return inRedis(key);
+  };
+
+  it('is taken no further by what was given up meanwhile, when it wakes', async () => {
+    const before = await counted('k');
+    await redis.kill('SIGSTOP');
+    const given = await Promise.all(Array.from({ length: 20 }, () => counts.take('k', HOUR)));
+    expect(new Set(given.map(({ consumedPoints }) => consumedPoints))).to.have.lengthOf(20);
+    await pause(300);
+    await redis.kill('SIGCONT');
+    // One connection answers in the order in which it was asked.
+    await until('Redis to count again', async () => (await store.take('other', HOUR)) !== undefined);
+    expect(await inRedis('k')).to.equal(before);
+  });
+
+  it('is not taken twice by a command that was sent again on a new connection', async () => {
+    const before = await counted('k');
+    await redis.kill('SIGSTOP');
+    const given = counts.take('k', HOUR);
+    await pause(300);
+    await redis.kill('SIGCONT');
+    await given;
+    const { clients } = { clients: String(await client.client('LIST')) };
+    for (const [, id] of clients.matchAll(/id=(\d+) .*name=tidings-limits/g))
+      await client.client('KILL', 'ID', id!);
+    await until('Redis to count again', async () => (await store.take('other', HOUR)) !== undefined);
+    expect(await inRedis('k')).to.equal(before);
+  });
+
+  it('gets back what was taken before, once it wakes, and no more than that', async () => {
+    await counted('k');
+    const taken = await counts.take('k', HOUR);
+    const before = await inRedis('k');
+    await redis.kill('SIGSTOP');
+    await taken.giveBack();
+    // What Redis never counted is not given back to it.
+    await (await counts.take('k', HOUR)).giveBack();
+    await redis.kill('SIGCONT');
+    await until('the point to be back', async () => (await inRedis('k')) === before - 1);
+    await pause(1500);
+    expect(await inRedis('k')).to.equal(before - 1);
+  });
+
+  it('goes on in memory, from where it was', async () => {
+    const before = await counted('k');
+    await redis.kill('SIGSTOP');
+    const began = Date.now();
+    let last = 0;
+    for (let at = 0; at < 20; at += 1) last = (await counts.take('k', HOUR)).consumedPoints;
+    expect(last).to.be.at.least(before + 20);
+    // The first is waited for; from then on nobody waits.
+    expect(Date.now() - began).to.be.below(1000);
+  });
+});
+
+it('a point that is given back after its window is no point of the next one', async () => {
+  const counts = new SharedCounts([]);
+  const taken = await counts.take('k', 1);
+  await pause(1100);
+  await taken.giveBack();
+  expect((await counts.take('k', 1)).consumedPoints).to.equal(1);
+});
