@@ -1,4 +1,5 @@
 import type { Sequelize } from 'sequelize';
+import { accountTaskChecks, defineAccountTask } from './account-task.ts';
 import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
 import { definePost, postChecks, postSearch } from './post.ts';
@@ -6,6 +7,7 @@ import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
 import { defineVote } from './vote.ts';
 
+export { AccountTask } from './account-task.ts';
 export { FeedHead, LoggedEvent, OutboxEntry, Redaction } from './event.ts';
 export { IdempotencyKey } from './idempotency-key.ts';
 export { Post, PostTally } from './post.ts';
@@ -24,7 +26,14 @@ export function defineModels(sequelize: Sequelize): void {
   defineVote(sequelize);
   defineEvent(sequelize);
   defineIdempotencyKey(sequelize);
+  defineAccountTask(sequelize);
 }
 
 /** What `sequelize.sync()` cannot express, so that the models tell the whole schema. Run after it. */
-export const extraDdl: string[] = [...userChecks, ...postChecks, ...postSearch, ...eventChecks];
+export const extraDdl: string[] = [
+  ...userChecks,
+  ...postChecks,
+  ...postSearch,
+  ...eventChecks,
+  ...accountTaskChecks,
+];

@@ -17,6 +17,8 @@ export class User extends Model<InferAttributes<User>, InferCreationAttributes<U
   declare username: string;
   declare passwordHash: string;
   declare createdAt: CreationOptional<Date>;
+  /** Since when the account is gone for everybody; its row goes after the last of its posts. */
+  declare deletedAt: CreationOptional<Date | null>;
 }
 
 export function defineUser(sequelize: Sequelize): void {
@@ -27,6 +29,7 @@ export function defineUser(sequelize: Sequelize): void {
       username: { type: DataTypes.TEXT, allowNull: false },
       passwordHash: { type: DataTypes.TEXT, allowNull: false },
       createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+      deletedAt: { type: DataTypes.DATE },
     },
     {
       sequelize,

@@ -35,6 +35,7 @@ import { Sequencer } from './outbox/sequencer.ts';
 import { openRedis } from './redis.ts';
 import { FeedReader } from './posts/feed-reader.ts';
 import { PostWriter } from './posts/post-writer.ts';
+import { AccountTasks } from './users/account-tasks.ts';
 import { BallotBox } from './votes/ballot-box.ts';
 import { TallyReader } from './votes/queries.ts';
 
@@ -55,6 +56,7 @@ export interface Context {
   maxSocketsPerUser: number;
   ballots: BallotBox;
   postWriter: PostWriter;
+  accountTasks: AccountTasks;
   feedReader: FeedReader;
   /** Tells the whole cluster of tallies that have changed and are committed. */
   reportTallies: (tallies: Tally[]) => void;
@@ -219,6 +221,8 @@ export async function createService(
   const passwords = await Passwords.create(config.bcryptCost, () => countRefused('passwords'));
   const pruner = new Pruner(feedPool, log, config.eventRetention);
 
+  const accountTasks = new AccountTasks({ db, log, reportTallies });
+
   const answers = new Answers({
     onAbandoned: (reason) => metrics.answersAbandoned.inc({ reason }),
   });
@@ -238,6 +242,7 @@ export async function createService(
     maxSocketsPerUser,
     ballots,
     postWriter: new PostWriter(db.sequelize),
+    accountTasks,
     feedReader,
     reportTallies,
     feed,
@@ -291,6 +296,7 @@ export async function createService(
       connections.start();
       gateway.start();
       pruner.start();
+      accountTasks.start();
       answers.start();
     },
     dismiss: async (spread) => {
@@ -303,6 +309,7 @@ export async function createService(
       clearInterval(gauges);
       answers.stop();
       pruner.stop();
+      await accountTasks.stop();
       connections.stop();
       await gateway.close();
       board.stop();

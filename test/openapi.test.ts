@@ -171,6 +171,13 @@ describe('the OpenAPI document', () => {
       await ask(me, 'delete', one);
       await ask(bob, 'get', '/events?after=0');
       await askForStream();
+      const prolific = await world.user();
+      for (const title of ['one', 'two', 'three']) await prolific.post('/posts', { title, content: '' });
+      const { accountTasks } = world.ctx;
+      const { piece, patience } = accountTasks;
+      Object.assign(accountTasks, { piece: 1, patience: 0 });
+      await ask(prolific, 'delete', '/users/me', { password: PASSWORD });
+      Object.assign(accountTasks, { piece, patience });
       await ask(me, 'delete', '/users/me', { password: PASSWORD });
 
       for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json', '/asyncapi.json']) {

@@ -3,7 +3,14 @@ import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { connectClient } from '../database/client.ts';
 import { describeDatabase } from '../database/connection-config.ts';
-import { type Finding, findFoldMismatches, findHoles, findStuck, findWrongTallies } from './log-checks.ts';
+import {
+  type Finding,
+  findFoldMismatches,
+  findHoles,
+  findStuck,
+  findStuckAccounts,
+  findWrongTallies,
+} from './log-checks.ts';
 import {
   findDatabaseFaults,
   findDrift,
@@ -69,6 +76,7 @@ export async function examine(
     // One snapshot for all of these: a busy service changes between two statements.
     await client.query('begin transaction isolation level repeatable read read only');
     await look('numbering', () => findStuck(client));
+    await look('accounts', () => findStuckAccounts(client));
     await look('log', () => findHoles(client));
     await look('fold', () => findFoldMismatches(client));
     await look('tallies', () => findWrongTallies(client));

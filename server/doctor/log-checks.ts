@@ -66,6 +66,17 @@ export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
     : [{ what: `${count} events wait for their number, the oldest for ${seconds} s: no node is numbering.` }];
 }
 
+/** Whether an account that was renamed or deleted waits for the rest of its posts for longer than it should. */
+export async function findStuckAccounts(client: pg.ClientBase): Promise<Finding[]> {
+  const { rows } = await client.query<{ id: number; kind: string; seconds: number }>(
+    `select user_id as id, kind, extract(epoch from now() - worked_at)::integer as seconds
+     from account_tasks where worked_at < now() - interval '1 minute' order by worked_at limit ${TOLD}`,
+  );
+  return rows.map(({ id, kind, seconds }) => ({
+    what: `Account ${id} is being ${kind === 'rename' ? 'renamed' : 'deleted'}, and no node has gone on with it for ${seconds} s.`,
+  }));
+}
+
 /** Whether each tally equals its votes. */
 export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]> {
   const { rows } = await client.query<{ id: number; told: number | null; counted: number }>(
@@ -98,6 +109,9 @@ const foldMismatches = `
   ), visible as (
     select p.id, p.title, p.content, p.version, p.listed_at, u.username
     from posts p join users u on u.id = p.owner_id where p.published
+  ), unfinished as (
+    -- Their account is being renamed or deleted in pieces, and these posts' turn is still to come.
+    select p.id from account_tasks a join posts p on p.owner_id = a.user_id
   )
   select coalesce(v.id, t.post_id) as id,
     case
@@ -111,7 +125,7 @@ const foldMismatches = `
         case when t.data -> 'owner' ->> 'username' is distinct from v.username then 'owner''s name' end)
     end as fault
   from visible v full join told t on t.post_id = v.id
-  where case
+  where coalesce(v.id, t.post_id) not in (select id from unfinished) and case
     when v.id is null then t.name <> 'post:deleted'
     when t.post_id is null then
       (select floor = 0 from feed_head) or v.listed_at > (select min(created_at) from events)

@@ -62,7 +62,7 @@ export async function readFeedPage(
               u.username, t.votes, t.rev, ${key.column}::text as key,
               row_number() over (order by ${key.column} desc, ${key.id} desc) as place
        from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
-       where ${where.join(' and ')}
+       where u.deleted_at is null and ${where.join(' and ')}
        order by ${key.column} desc, ${key.id} desc
        limit ${say(list.limit + 1)} offset ${say(list.skip)}
      ) page on true

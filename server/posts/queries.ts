@@ -18,10 +18,13 @@ export async function postById(
   id: number,
   tx?: Transaction,
 ): Promise<PostAnswer> {
-  const [row] = await ctx.db.sequelize.query<Row>(`select ${columns} from ${joined} where p.id = $2`, {
-    type: QueryTypes.SELECT,
-    bind: [viewer.id, id],
-    ...(tx ? { transaction: tx } : {}),
-  });
+  const [row] = await ctx.db.sequelize.query<Row>(
+    `select ${columns} from ${joined} where p.id = $2 and u.deleted_at is null`,
+    {
+      type: QueryTypes.SELECT,
+      bind: [viewer.id, id],
+      ...(tx ? { transaction: tx } : {}),
+    },
+  );
   return presentAnswer(requireVisible(row && { ...row, ownerId: row.owner_id }, viewer, id));
 }

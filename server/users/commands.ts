@@ -1,12 +1,11 @@
-import { randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import type { Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import { appendAll } from '../outbox/append.ts';
-import { lockFootprint, removeFootprint, renamePosts, tellOfPosts } from './footprint.ts';
+import { beginTask, workPiece } from './footprint.ts';
 import { type OwnUser, presentOwnUser } from './present.ts';
 
 export interface SignUp {
@@ -52,7 +51,8 @@ export interface EditUser {
 
 /**
  * Changes the user's own account. A new password ends all other sessions; a new name is a change of each of the user's
- * posts, and every client hears of it.
+ * posts, and every client hears of it. Lists and posts have the new name from the commit on. The events of more posts than
+ * fit one piece follow in further transactions; the answer waits for them for some seconds (see `AccountTasks`).
  * @param address where they ask from
  * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address, 429 after too many wrong passwords
  */
@@ -63,6 +63,7 @@ export async function editUser(
   address: string | undefined,
 ): Promise<OwnUser> {
   const { current_password: current } = input;
+  let renaming = false;
   let passwordHash: string | undefined;
   const edit = async (proof: string | undefined): Promise<OwnUser> => {
     if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password);
@@ -78,47 +79,57 @@ export async function editUser(
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
       }
+      renaming = false;
       if (renamed) {
-        await renamePosts(tx, user.id);
-        await tellOfPosts(tx, user.id);
+        await beginTask(tx, user.id, 'rename');
+        renaming = !(await workPiece(tx, user.id, ctx.accountTasks.piece)).done;
       }
       return presentOwnUser(user);
     });
   };
   try {
-    return await (current === undefined
+    const own = await (current === undefined
       ? edit(undefined)
       : withPassword(ctx, viewer, { password: current, address }, edit));
+    if (renaming) await ctx.accountTasks.finish(viewer.id);
+    return own;
   } catch (error) {
     throw taken(error) ?? error;
   }
 }
 
-/** Deletes the user with posts, votes and sessions; the tallies follow, and every client is told of the posts. */
+/**
+ * Deletes the user with posts, votes and sessions; the tallies follow, and every client is told of the posts. The account
+ * has no name, address, login or session from the commit on, and its posts are in no list. More posts and votes than fit one
+ * piece are deleted in further transactions, each with its events (see `AccountTasks`).
+ * @returns whether all of it is gone; otherwise the rest goes by itself
+ */
 export async function deleteUser(
   ctx: Context,
   viewer: Identity,
   password: string,
   address: string | undefined,
-): Promise<void> {
-  const tallies = await withPassword(ctx, viewer, { password, address }, (proof) =>
+): Promise<boolean> {
+  const { done, tallies } = await withPassword(ctx, viewer, { password, address }, (proof) =>
     ctx.db.transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof);
-      await lockFootprint(tx, user.id);
-      const { publishedPosts, changedTallies } = await removeFootprint(tx, user.id);
+      const nobody = randomBytes(12).toString('hex');
+      user.set({
+        email: `${nobody}@deleted.invalid`,
+        username: nobody,
+        passwordHash: '',
+        deletedAt: new Date(),
+      });
+      await user.save({ transaction: tx });
       await ctx.revocations.revoke(tx, user.id);
-      await user.destroy({ transaction: tx });
-      await appendAll(
-        tx,
-        'post:deleted',
-        publishedPosts.map((id) => ({ id })),
-      );
-      return changedTallies;
+      await beginTask(tx, user.id, 'delete');
+      return workPiece(tx, user.id, ctx.accountTasks.piece);
     }),
   );
   ctx.reportTallies(tallies);
   // Nobody waits for Redis: what it does not hear of it forgets by itself.
   void ctx.guesses.forget(viewer.id);
+  return done || ctx.accountTasks.finish(viewer.id);
 }
 
 /** The hash that was proved is no longer the user's. */
@@ -170,7 +181,7 @@ async function provePassword(
 /** The user's row, locked. Its hash must still be the one that was proved: another request may have changed it since. */
 async function lockUser(tx: Transaction, viewer: Identity, proof: string | undefined): Promise<User> {
   const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.UPDATE });
-  if (!user) throw unauthorized('The user of this access token has been deleted.');
+  if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
   if (proof !== undefined && user.passwordHash !== proof) throw new HashChanged();
   return user;
 }

@@ -1,36 +1,101 @@
 import { QueryTypes, type Transaction } from 'sequelize';
-import { User } from '../../models/index.ts';
+import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../events.ts';
-import { announce } from '../outbox/append.ts';
+import { appendAll, announce } from '../outbox/append.ts';
 
 /**
- * What a user has left in other tables. Statements over whole sets: a user may have thousands of posts and votes.
- * Locks are taken in the order users (by the caller), posts, tallies, each by id, as in `cast_votes`.
+ * What a user has left in other tables, changed a piece at a time: a user may have 100,000 posts and votes. Each piece is one
+ * transaction, with the events of what it changes. Locks are taken in the order users, account_tasks, posts, tallies,
+ * posts and tallies each by id, as in `cast_votes`.
  */
 
-async function rows<T extends object>(tx: Transaction, sql: string, userId: number): Promise<T[]> {
-  if (!User.sequelize) throw new Error('the models are not bound');
-  return User.sequelize.query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind: [userId] });
+/** What one piece did. */
+export interface Piece {
+  /** Whether nothing is left. */
+  done: boolean;
+  /** Tallies of others' posts that it changed. */
+  tallies: Tally[];
 }
 
-/** Gives the user's published posts a new version, since their owner has a new name. */
-export async function renamePosts(tx: Transaction, userId: number): Promise<void> {
+/** Votes on posts that one piece of a deletion takes along, unless a single post has more. */
+const MOST_VOTES = 2000;
+/** Rows of other kinds that one piece of a deletion takes away. */
+const MOST_ROWS = 2000;
+
+async function rows<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {
+  if (!User.sequelize) throw new Error('the models are not bound');
+  return User.sequelize.query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
+}
+
+/** Notes, with the change of the account, that its posts are to follow. */
+export async function beginTask(tx: Transaction, userId: number, kind: 'rename' | 'delete'): Promise<void> {
   await rows(
     tx,
-    `with locked as (
-       select id from posts where owner_id = $1 and published order by id for update
-     )
-     update posts p set version = p.version + 1 from locked where p.id = locked.id`,
+    `insert into account_tasks (user_id, kind) values ($1, $2)
+     on conflict (user_id) do update
+     set kind = excluded.kind, before_listed_at = excluded.before_listed_at,
+         before_post_id = excluded.before_post_id, worked_at = excluded.worked_at`,
     userId,
+    kind,
   );
 }
 
 /**
- * Tells of each of the user's published posts as it now is, in the order of their ids. The rows are locked by the caller, and
- * this is the last statement of the transaction, as with `append`; it is made where the posts are, since all of them
- * together may be longer than any text in JavaScript. The payload is `presentPost`'s.
+ * Does the next piece of whatever is to be done for an account, while nobody else changes it.
+ * @param most posts in one piece
  */
-export async function tellOfPosts(tx: Transaction, userId: number): Promise<void> {
+export async function workPiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
+  // A deletion has to see every post and vote of the user, so nobody may write one meanwhile.
+  await rows(tx, 'select 1 from users where id = $1 and deleted_at is not null for update', userId);
+  await rows(tx, 'select 1 from users where id = $1 for key share', userId);
+  const task = await AccountTask.findByPk(userId, {
+    attributes: ['userId', 'kind'],
+    transaction: tx,
+    lock: tx.LOCK.UPDATE,
+  });
+  if (!task) return { done: true, tallies: [] };
+  await rows(tx, 'update account_tasks set worked_at = clock_timestamp() where user_id = $1', userId);
+  return task.kind === 'rename' ? renamePiece(tx, userId, most) : deletePiece(tx, userId, most);
+}
+
+/**
+ * Gives the next published posts of a renamed user a new version and tells of them. From the newest one down: what is
+ * published meanwhile has the new name already. The events are made where the posts are, since all of them together may be
+ * longer than any text in JavaScript. The payload is `presentPost`'s.
+ */
+async function renamePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
+  const page = await rows<{ id: number }>(
+    tx,
+    `select p.id from account_tasks a join posts p on p.owner_id = a.user_id
+     where a.user_id = $1 and p.published and (p.listed_at, p.id) < (a.before_listed_at, a.before_post_id)
+     order by p.listed_at desc, p.id desc limit $2`,
+    userId,
+    most,
+  );
+  const ids = page.map(({ id }) => id);
+  const done = ids.length < most;
+  await rows(
+    tx,
+    `with locked as (select id from posts where id = any($1::bigint[]) and published order by id for update)
+     update posts p set version = p.version + 1 from locked where p.id = locked.id`,
+    ids,
+  );
+  if (done) await rows(tx, 'delete from account_tasks where user_id = $1', userId);
+  else {
+    await rows(
+      tx,
+      `update account_tasks a set before_listed_at = p.listed_at, before_post_id = p.id
+       from posts p where a.user_id = $1 and p.id = $2`,
+      userId,
+      ids.at(-1),
+    );
+  }
+  await tellOfPosts(tx, ids);
+  return { done, tallies: [] };
+}
+
+/** Tells of these posts as they now are, in the order of their ids. The rows are locked by the caller. */
+async function tellOfPosts(tx: Transaction, ids: readonly number[]): Promise<void> {
   const moment = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
   await rows(
     tx,
@@ -39,7 +104,7 @@ export async function tellOfPosts(tx: Transaction, userId: number): Promise<void
      from (
        select p.*, u.username, t.votes, t.rev
        from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
-       where p.owner_id = $1 and p.published order by p.id
+       where p.id = any($1::bigint[]) and p.published order by p.id
      ) p
      cross join lateral (select p.owner_id as id, p.username) owner
      cross join lateral (
@@ -47,56 +112,117 @@ export async function tellOfPosts(tx: Transaction, userId: number): Promise<void
               ${moment('p.updated_at')} as updated_at, p.version, p.owner_id, row_to_json(owner) as owner, p.votes, p.rev
      ) view
      order by p.id`,
-    userId,
+    ids,
   );
   const { sequelize } = User;
-  if (sequelize) tx.afterCommit(() => announce(sequelize));
+  if (sequelize && ids.length > 0) tx.afterCommit(() => announce(sequelize));
 }
 
-/** Locks the user's posts, the posts voted on, and the tallies of both. */
-export async function lockFootprint(tx: Transaction, userId: number): Promise<void> {
-  await rows(
+/** Takes away the next posts of a deleted user; when there are none left, the votes, then the rest, and the user at last. */
+async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
+  const { published, done: noPosts } = await deletePosts(tx, userId, most);
+  const { tallies, done: noVotes } = noPosts
+    ? await takeVotesBack(tx, userId, most)
+    : { tallies: [], done: false };
+  const done = noVotes && (await deleteRest(tx, userId));
+  await appendAll(
     tx,
-    `select id from posts
-     where owner_id = $1 or id in (select post_id from votes where user_id = $1) order by id for update`,
-    userId,
+    'post:deleted',
+    published.map((id) => ({ id })),
   );
-  await rows(
-    tx,
-    `select post_id from post_tallies
-     where post_id in (select id from posts where owner_id = $1 union select post_id from votes where user_id = $1)
-     order by post_id for update`,
-    userId,
-  );
+  return { done, tallies };
 }
 
-/** Takes the user's votes back and deletes the user's posts. */
-export async function removeFootprint(
+async function deletePosts(
   tx: Transaction,
   userId: number,
-): Promise<{ publishedPosts: number[]; changedTallies: Tally[] }> {
-  const tallies = await rows<Tally & { published: boolean }>(
+  most: number,
+): Promise<{ published: number[]; done: boolean }> {
+  // A post's votes go with it, so it counts by them.
+  const page = await rows<{ id: number }>(
+    tx,
+    `select id from (
+       select p.id, sum(t.votes) over newest as votes, row_number() over newest as place
+       from (
+         select id, listed_at from posts where owner_id = $1 order by listed_at desc, id desc limit $2
+       ) p join post_tallies t on t.post_id = p.id
+       window newest as (order by p.listed_at desc, p.id desc rows unbounded preceding)
+     ) counted where votes <= $3 or place = 1`,
+    userId,
+    most,
+    MOST_VOTES,
+  );
+  if (page.length === 0) return { published: [], done: true };
+  const ids = page.map(({ id }) => id);
+  await rows(tx, 'select id from posts where id = any($1::bigint[]) order by id for update', ids);
+  await rows(
+    tx,
+    'select post_id from post_tallies where post_id = any($1::bigint[]) order by post_id for update',
+    ids,
+  );
+  const gone = await rows<{ id: number; published: boolean }>(
+    tx,
+    `with gone as (delete from posts where id = any($1::bigint[]) returning id, published)
+     select id, published from gone order by id`,
+    ids,
+  );
+  const [left] = await rows(tx, 'select 1 from posts where owner_id = $1 limit 1', userId);
+  return { published: gone.filter((post) => post.published).map(({ id }) => id), done: left === undefined };
+}
+
+/** The posts are others' by now: a user's own are gone, with the votes on them. */
+async function takeVotesBack(
+  tx: Transaction,
+  userId: number,
+  most: number,
+): Promise<{ tallies: Tally[]; done: boolean }> {
+  const page = await rows<{ post_id: number }>(
+    tx,
+    'select post_id from votes where user_id = $1 order by post_id limit $2',
+    userId,
+    most,
+  );
+  const ids = page.map(({ post_id }) => post_id);
+  if (ids.length === 0) return { tallies: [], done: true };
+  await rows(tx, 'select id from posts where id = any($1::bigint[]) order by id for key share', ids);
+  await rows(
+    tx,
+    'select post_id from post_tallies where post_id = any($1::bigint[]) order by post_id for update',
+    ids,
+  );
+  const changed = await rows<Tally & { published: boolean }>(
     tx,
     `with gone as (
-       delete from votes where user_id = $1 returning post_id
+       delete from votes where user_id = $1 and post_id = any($2::bigint[]) returning post_id
      )
      update post_tallies t
      set votes = t.votes - 1, rev = t.rev + 1, hot = hot_rank(t.votes - 1, p.listed_at), xid = pg_current_xact_id()
      from gone join posts p on p.id = gone.post_id
-     where t.post_id = gone.post_id and p.owner_id <> $1
+     where t.post_id = gone.post_id
      returning t.post_id, t.votes, t.rev, p.published`,
     userId,
-  );
-  const posts = await rows<{ id: number; published: boolean }>(
-    tx,
-    `with gone as (delete from posts where owner_id = $1 returning id, published)
-     select id, published from gone order by id`,
-    userId,
+    ids,
   );
   return {
-    publishedPosts: posts.filter((post) => post.published).map((post) => post.id),
-    changedTallies: tallies
+    tallies: changed
       .filter((tally) => tally.published)
       .map(({ post_id, votes, rev }) => ({ post_id, votes, rev })),
+    done: ids.length < most,
   };
+}
+
+/** @returns whether the user is gone too */
+async function deleteRest(tx: Transaction, userId: number): Promise<boolean> {
+  for (const sql of [
+    `delete from idempotency_keys where ctid = any(array(
+       select ctid from idempotency_keys where user_id = $1 limit $2)) returning 1`,
+    `delete from refresh_tokens where hash = any(array(
+       select t.hash from sessions s join refresh_tokens t on t.session_id = s.id where s.user_id = $1 limit $2)) returning 1`,
+    `delete from sessions where id = any(array(
+       select id from sessions where user_id = $1 limit $2)) returning 1`,
+  ]) {
+    if ((await rows(tx, sql, userId, MOST_ROWS)).length === MOST_ROWS) return false;
+  }
+  await rows(tx, 'delete from users where id = $1', userId);
+  return true;
 }

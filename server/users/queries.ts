@@ -6,13 +6,13 @@ import { type OwnUser, presentOwnUser, presentUser, type PublicUser } from './pr
 /** @throws {AppError} 404 */
 export async function publicProfile(id: number): Promise<PublicUser> {
   const user = await User.findByPk(id);
-  if (!user) throw new AppError('not_found', `There is no user ${id}.`);
+  if (!user || user.deletedAt) throw new AppError('not_found', `There is no user ${id}.`);
   return presentUser(user);
 }
 
 /** @throws {AppError} 401 if the user has just been deleted */
 export async function ownView(viewer: Identity): Promise<OwnUser> {
   const user = await User.findByPk(viewer.id);
-  if (!user) throw unauthorized('The user of this access token has been deleted.');
+  if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
   return presentOwnUser(user);
 }

@@ -35,7 +35,7 @@ export const userRoutes = [
     path: '/users/me',
     summary: 'Change your account',
     description:
-      'A new e-mail address or password needs the current password. A new password ends all other sessions. A new name is told of each of your posts, so you may take ten in an hour.',
+      'A new e-mail address or password needs the current password. A new password ends all other sessions. A new name is told of each of your posts, so you may take ten in an hour; of thousands of posts it is told in pieces, and the last ones may be told after the answer.',
     tag: 'Users',
     access: 'user',
     limit: 'login',
@@ -54,13 +54,23 @@ export const userRoutes = [
     path: '/users/me',
     summary: 'Delete your account with your posts and votes',
     description:
-      'All its sessions end, the tallies follow, and every client hears `post:deleted` of each published post.',
+      'All its sessions end, the tallies follow, and every client hears `post:deleted` of each published post. The account, its name and its posts are out of every list at once; of an account with tens of thousands of posts or votes the last `post:deleted` and tallies may follow the answer, which is then a 202.',
     tag: 'Users',
     access: 'user',
     limit: 'login',
     body: schemas.deleteUser,
-    answers: { 204: 'The account is gone.', 401: problem, 403: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, body, req }) => commands.deleteUser(ctx, user, body.password, req.ip),
+    answers: {
+      204: 'The account is gone, with all that it had.',
+      202: 'The account is gone. The rest of its posts and votes is being deleted.',
+      401: problem,
+      403: problem,
+      422: problem,
+      429: problem,
+    },
+    handle: async ({ ctx, user, body, req }) =>
+      new Reply(undefined, {
+        status: (await commands.deleteUser(ctx, user, body.password, req.ip)) ? 204 : 202,
+      }),
   }),
   route({
     method: 'get',

@@ -1,0 +1,166 @@
+import type { Database } from '../database/connection.ts';
+import type { Tally } from '../events.ts';
+import type { Logger } from '../logger.ts';
+import { type Piece, workPiece } from './footprint.ts';
+
+/** Posts in one piece: so many that a piece is a few hundredths of a second. */
+const PIECE = 200;
+/** The pause after a piece, as a share of how long it took. */
+const PAUSE_SHARE = 0.5;
+/** With so many events that wait for their number, no more are added: others' events would wait behind them. */
+const MOST_WAITING = 300;
+/** How often it is looked whether they have been numbered. Milliseconds. */
+const LOOK = 20;
+/** A task that has rested so long has been left by its node. Milliseconds. */
+const RESTED = 5000;
+/** How often it is looked for such tasks. Milliseconds. */
+const SWEEP = 5000;
+/** How long an answer waits for the end of a task. Milliseconds. */
+const PATIENCE = 8000;
+/** Until a piece that failed is tried again. Milliseconds. */
+const RETRY = 500;
+
+export interface AccountTasksOptions {
+  db: Database;
+  log: Logger;
+  reportTallies: (tallies: Tally[]) => void;
+  /** Posts in one piece. */
+  piece?: number;
+  /** How long an answer waits for the end of a task. Milliseconds. */
+  patience?: number;
+}
+
+/**
+ * Renames and deletes accounts of any size without holding anybody up. The change of the account itself is committed at once,
+ * with the first piece of its posts and a row in `account_tasks`. The pieces that follow are short transactions, each with
+ * its events, and pause for whoever else writes or waits for a number. The row says where to go on, so whatever becomes of
+ * this node, another one brings the task to its end.
+ */
+export class AccountTasks {
+  /** Posts in one piece. */
+  readonly piece: number;
+  readonly patience: number;
+  readonly #db: Database;
+  readonly #log: Logger;
+  readonly #reportTallies: AccountTasksOptions['reportTallies'];
+  /** Account → who waits for its end. Worked on in turn, one piece each. */
+  readonly #active = new Map<number, (() => void)[]>();
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #sweeping: NodeJS.Timeout | undefined;
+  #rouse: (() => void) | undefined;
+
+  constructor({ db, log, reportTallies, piece = PIECE, patience = PATIENCE }: AccountTasksOptions) {
+    this.#db = db;
+    this.#log = log;
+    this.#reportTallies = reportTallies;
+    this.piece = piece;
+    this.patience = patience;
+  }
+
+  /** Takes up what other nodes have left, from now on. */
+  start(): void {
+    const sweep = () => {
+      this.#takeUp()
+        .catch((error: unknown) => this.#log.debug({ err: error }, 'account tasks could not be read'))
+        .finally(() => {
+          if (!this.#stopped) this.#sweeping = setTimeout(sweep, SWEEP * (0.8 + 0.4 * Math.random()));
+        });
+    };
+    this.#sweeping = setTimeout(sweep, SWEEP * Math.random());
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#sweeping);
+    this.#rouse?.();
+    await this.#running;
+    for (const waiting of this.#active.values()) for (const tell of waiting) tell();
+  }
+
+  /**
+   * Brings the task of an account to its end. The caller waits for that for some seconds; the task goes on in any case.
+   * @returns whether it was done by then
+   */
+  async finish(userId: number): Promise<boolean> {
+    if (this.#stopped) return false;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), this.patience);
+      this.#add(userId, () => {
+        clearTimeout(timer);
+        resolve(!this.#active.has(userId));
+      });
+    });
+  }
+
+  #add(userId: number, tell?: () => void): void {
+    const waiting = this.#active.get(userId) ?? [];
+    if (tell) waiting.push(tell);
+    this.#active.set(userId, waiting);
+    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+  }
+
+  async #takeUp(): Promise<void> {
+    const { rows } = await this.#db.query({
+      text: `select user_id from account_tasks where worked_at < clock_timestamp() - $1 * interval '1 millisecond'
+             order by worked_at limit 10`,
+      values: [RESTED],
+    });
+    for (const { user_id } of rows as { user_id: number }[]) if (!this.#stopped) this.#add(user_id);
+  }
+
+  async #run(): Promise<void> {
+    while (this.#active.size > 0 && !this.#stopped) {
+      for (const userId of [...this.#active.keys()]) {
+        if (this.#stopped) return;
+        await this.#work(userId);
+      }
+    }
+  }
+
+  async #work(userId: number): Promise<void> {
+    try {
+      await this.#letOthersBy();
+      const began = performance.now();
+      const { done, tallies } = await this.#db.transaction((tx): Promise<Piece> =>
+        workPiece(tx, userId, this.piece),
+      );
+      if (tallies.length > 0) this.#reportTallies(tallies);
+      if (done) {
+        const waiting = this.#active.get(userId) ?? [];
+        this.#active.delete(userId);
+        for (const tell of waiting) tell();
+      } else await this.#sleep((performance.now() - began) * PAUSE_SHARE);
+    } catch (error) {
+      this.#log.debug(
+        { err: error, user_id: userId },
+        'a piece of an account task failed; it is tried again',
+      );
+      await this.#sleep(RETRY);
+    }
+  }
+
+  async #letOthersBy(): Promise<void> {
+    while (!this.#stopped) {
+      const { rows } = await this.#db.query({
+        text: 'select count(*) as waiting from (select from outbox limit $1) unnumbered',
+        values: [MOST_WAITING],
+      });
+      if ((rows[0] as { waiting: number } | undefined)?.waiting !== MOST_WAITING) return;
+      await this.#sleep(LOOK);
+    }
+  }
+
+  #sleep(duration: number): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#rouse = undefined;
+        resolve();
+      };
+      const timer = setTimeout(done, duration);
+      this.#rouse = done;
+    });
+  }
+}
