@@ -11,6 +11,7 @@ import { AccessTokens } from './auth/tokens.ts';
 import { type Seat, sessionId } from './cluster/seat.ts';
 import { type Config, FEED_CONNECTIONS } from './config.ts';
 import { createFeedPool, Database } from './database/connection.ts';
+import { WriteMonitor } from './database/write-monitor.ts';
 import type { Tally } from './events.ts';
 import { Follower } from './feed/follower.ts';
 import { MissedTallies } from './feed/missed-tallies.ts';
@@ -29,6 +30,7 @@ import { type RateLimit, RateLimits } from './limits/rate-limits.ts';
 import { SharedCounts } from './limits/shared-counts.ts';
 import type { Logger } from './logger.ts';
 import { onAppended } from './outbox/append.ts';
+import { Backlog } from './outbox/backlog.ts';
 import { readLog } from './outbox/log.ts';
 import { Pruner } from './outbox/prune.ts';
 import { Sequencer } from './outbox/sequencer.ts';
@@ -45,6 +47,8 @@ export interface Context {
   log: Logger;
   metrics: Metrics;
   db: Database;
+  /** Whether the database can commit. */
+  writes: WriteMonitor;
   tokens: AccessTokens;
   passwords: Passwords;
   guesses: GuessLimit;
@@ -100,6 +104,9 @@ export async function createService(
   const stopping = new AbortController();
   const db = new Database({ url: databaseUrl, pool: config.databasePool, log });
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS);
+  const writes = new WriteMonitor(feedPool, log);
+  const mayWrite = () => writes.refusal === undefined;
+  const backlog = new Backlog(feedPool, log);
   const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await keptSecret(config.dataDir)];
   const tokens = new AccessTokens(secrets, config.accessTokenTtl);
   const revocations = new Revocations();
@@ -169,18 +176,23 @@ export async function createService(
   );
   const ballots = new BallotBox(db.sequelize, reportTallies);
 
-  const sequencer = new Sequencer(feedPool, log, ({ first, last }) => {
-    metrics.eventsNumbered.inc(last - first + 1);
-    const epoch = feed.epoch;
-    readLog(feedPool, first - 1, last - first + 1).then(
-      (entries) => {
-        feed.offer({ epoch, entries });
-        bus.publish('events', { epoch, entries });
-      },
-      // Every node reads the log on its own clock.
-      () => feed.wake(),
-    );
-  });
+  const sequencer = new Sequencer(
+    feedPool,
+    log,
+    ({ first, last }) => {
+      metrics.eventsNumbered.inc(last - first + 1);
+      const epoch = feed.epoch;
+      readLog(feedPool, first - 1, last - first + 1).then(
+        (entries) => {
+          feed.offer({ epoch, entries });
+          bus.publish('events', { epoch, entries });
+        },
+        // Every node reads the log on its own clock.
+        () => feed.wake(),
+      );
+    },
+    mayWrite,
+  );
   onAppended(db.sequelize, () => sequencer.wake());
 
   feed.on('tallies', (changed) => board.report(changed));
@@ -219,7 +231,7 @@ export async function createService(
     countRefused('guess'),
   );
   const passwords = await Passwords.create(config.bcryptCost, () => countRefused('passwords'));
-  const pruner = new Pruner(feedPool, log, config.eventRetention);
+  const pruner = new Pruner(feedPool, log, config.eventRetention, mayWrite);
 
   const accountTasks = new AccountTasks({ db, log, reportTallies });
 
@@ -232,6 +244,7 @@ export async function createService(
     log,
     metrics,
     db,
+    writes,
     tokens,
     passwords,
     guesses,
@@ -253,6 +266,9 @@ export async function createService(
   };
 
   const gauges = setInterval(() => {
+    metrics.outboxLength.set(backlog.length);
+    metrics.outboxAge.set(backlog.age);
+    metrics.writesRefused.set(mayWrite() ? 0 : 1);
     metrics.followerLag.set(feed.lag);
     redis?.epochs.look();
     metrics.redisDegraded.set(redis?.health.fault ? 1 : 0);
@@ -269,11 +285,30 @@ export async function createService(
     checks: [
       { name: 'database', required: true, check: async () => (await db.ping(), {}) },
       {
+        name: 'writes',
+        required: true,
+        check: async () => {
+          const refusal = await writes.check();
+          if (refusal !== undefined) throw new Degraded(refusal);
+          return {};
+        },
+      },
+      {
+        name: 'numbering',
+        required: true,
+        check: () => {
+          const { stall } = backlog;
+          return stall === undefined
+            ? Promise.resolve({ waiting: backlog.length })
+            : Promise.reject(new Degraded(stall));
+        },
+      },
+      {
         name: 'feed',
         required: true,
         check: () => {
           const age = Date.now() - feed.readAt;
-          if (age > 5000) throw new Error('the log has not been read for five seconds');
+          if (age > 5000) throw new Degraded('The log has not been read for five seconds.');
           return Promise.resolve({ seq: feed.seq, lag: feed.lag });
         },
       },
@@ -292,6 +327,8 @@ export async function createService(
     ],
     start: async () => {
       await feed.start();
+      writes.start();
+      backlog.start();
       sequencer.start();
       connections.start();
       gateway.start();
@@ -315,7 +352,9 @@ export async function createService(
       board.stop();
       sessionRecheck.stop();
       await tallyRefresh.stop();
+      backlog.stop();
       await sequencer.stop();
+      await writes.stop();
       await feed.stop();
       redis?.close();
       await feedPool.end();

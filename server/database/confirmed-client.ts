@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
 
 /**
@@ -10,8 +11,11 @@ class UnconfirmedCommit extends Error {
   override readonly name = 'UnconfirmedCommit';
   readonly code = '40003';
 
-  constructor() {
-    super('The commit was not confirmed by the synchronous standby: somebody has cancelled the wait for it');
+  /** @param waits whether the server goes on waiting; else somebody has cancelled the wait */
+  constructor(waits: boolean) {
+    super(
+      `The commit was not confirmed by the synchronous standby: ${waits ? 'it still waits' : 'the wait was cancelled'}`,
+    );
   }
 }
 
@@ -30,15 +34,36 @@ const STANDBY_WAIT = 'SyncRepWaitForLSN';
 
 type Callback = (error: Error | null, result?: unknown) => void;
 
+const connected = new Set<ConfirmedClient>();
+
+/**
+ * Gives up what waits for one of these processes of the server. The processes go on, and so does their wait; what was asked
+ * of them fails with `UnconfirmedCommit`.
+ */
+export function giveUp(pids: ReadonlySet<number>): void {
+  for (const client of connected) if (pids.has(client.processId)) client.cutOff(new UnconfirmedCommit(true));
+}
+
 /** A connection on which what was committed and is not certain to be kept is an error, whatever statement committed it. */
 export class ConfirmedClient extends pg.Client {
   #unconfirmed = false;
 
   constructor(config: pg.ClientConfig) {
     super(config);
+    this.once('connect', () => connected.add(this));
+    this.once('end', () => connected.delete(this));
     this.on('notice', (notice) => {
       if (notice.routine === STANDBY_WAIT) this.#unconfirmed = true;
     });
+  }
+
+  get processId(): number {
+    return (this as unknown as { processID: number }).processID;
+  }
+
+  /** Ends the connection from below. */
+  cutOff(reason: Error): void {
+    (this as unknown as { connection: { stream: Socket } }).connection.stream.destroy(reason);
   }
 
   // pg's own has nine signatures, and all of them come through here.
@@ -73,7 +98,7 @@ export class ConfirmedClient extends pg.Client {
   #verdict(text: string | undefined, result: unknown): Error | undefined {
     const unconfirmed = this.#unconfirmed;
     this.#unconfirmed = false;
-    if (unconfirmed) return new UnconfirmedCommit();
+    if (unconfirmed) return new UnconfirmedCommit(false);
     const command = (result as { command?: string } | undefined)?.command;
     if (text !== undefined && /^\s*(commit|end)\b/i.test(text) && command !== 'COMMIT')
       return new FalseCommit(command ?? 'nothing');

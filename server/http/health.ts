@@ -2,6 +2,9 @@ import type { Router } from 'express';
 import { AppError } from '../errors.ts';
 import { joined } from './joined.ts';
 
+/** How long one check may take. Milliseconds. */
+const CHECK_TIMEOUT = 2000;
+
 /** One thing that the service needs, and what it says when it is not well. */
 export interface HealthCheck {
   name: string;
@@ -24,15 +27,16 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
   router.get('/healthz', (_req, res) => {
     res.set('Cache-Control', 'no-store').json({ status: 'ok' });
   });
+  const all = checks.map((each) => ({ ...each, check: boundedCheck(each) }));
   // Anybody may ask: however many do, the database is asked once at a time.
   const probe = joined(() =>
     Promise.all(
-      checks.map(async ({ name, check, required }) => {
+      all.map(async ({ name, check, required }) => {
         try {
-          return { name, ok: true, required, details: await within(2000, check()) };
+          return { name, ok: true, required, details: await check() };
         } catch (error) {
-          const details = error instanceof Degraded ? { reason: error.message } : {};
-          return { name, ok: false, required, details };
+          const reason = error instanceof Degraded ? error.message : 'It does not answer.';
+          return { name, ok: false, required, details: { reason } };
         }
       }),
     ),
@@ -51,9 +55,10 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
         headers: { 'Retry-After': '2' },
         members: { parts },
       });
-    const down = results.filter((result) => result.required && !result.ok).map((result) => result.name);
+    const down = results.filter((result) => result.required && !result.ok);
     if (down.length > 0) {
-      throw new AppError('unavailable', `Not ready: ${down.join(', ')}.`, {
+      const names = down.map((result) => result.name).join(', ');
+      throw new AppError('unavailable', `Not ready: ${names}.`, {
         headers: { 'Retry-After': '2' },
         members: { parts },
       });
@@ -62,9 +67,21 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
   });
 }
 
+/** One check that is answered in time and is not begun again before it has ended. */
+function boundedCheck({ check }: HealthCheck): HealthCheck['check'] {
+  let running: ReturnType<HealthCheck['check']> | undefined;
+  return () => {
+    running ??= check().finally(() => (running = undefined));
+    return within(CHECK_TIMEOUT, running);
+  };
+}
+
 function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('too slow')), milliseconds);
+    const timer = setTimeout(
+      () => reject(new Degraded(`No answer within ${milliseconds / 1000} s.`)),
+      milliseconds,
+    );
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

@@ -51,6 +51,17 @@ export function createMetrics() {
       'max',
     ),
     followerAge: gauge('follower_read_age_seconds', 'Since this node last read the log', 'max'),
+    outboxLength: gauge(
+      'outbox_events',
+      'Committed events that have no number yet, counted up to ten thousand',
+      'max',
+    ),
+    outboxAge: gauge(
+      'outbox_oldest_age_seconds',
+      'Since the oldest event without a number was written',
+      'max',
+    ),
+    writesRefused: gauge('writes_refused', '1 while this node sends no writes to the database', 'max'),
     resumes: counter('resumes_total', 'Handshakes by outcome', ['outcome', 'source']),
     sessionsClosed: counter('sessions_closed_total', 'Sockets closed by the service', ['code']),
     tallyFrames: counter('tally_frames_total', 'Tally messages sent to sockets'),

@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response, Router } from 'express';
 import type Joi from 'joi';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
-import { invalid } from '../errors.ts';
+import { AppError, invalid } from '../errors.ts';
 import type { FieldError } from '../events.ts';
 import type { RateLimit } from '../limits/rate-limits.ts';
 import { check, type Infer } from './schema.ts';
@@ -131,11 +131,29 @@ export function mount(
       await limit(spec.limit, req, res, user);
       if (body) await run(body, req, res);
       const input = validate(spec, req);
-      const answer = await spec.handle({ ...input, ctx, user, req, res });
+      if (spec.method !== 'get') requireWrites(ctx);
+      const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, req, res }));
       if (res.headersSent) return;
       const bytes = send(req, res, answer, success);
       ctx.answers.given(res, bytes, user ? `u${user.id}` : `a${req.ip ?? ''}`);
     });
+  }
+}
+
+/** @throws {AppError} 503 while the database cannot commit: what is sent to it then stays there, waiting */
+function requireWrites({ writes }: Context): void {
+  if (writes.refusal === undefined) return;
+  throw new AppError('unavailable', `${writes.refusal} Nothing was done. Try again.`, {
+    headers: { 'Retry-After': '2' },
+  });
+}
+
+async function handled(ctx: Context, work: () => unknown): Promise<unknown> {
+  try {
+    return await work();
+  } catch (error) {
+    ctx.writes.failed(error);
+    throw error;
   }
 }
 

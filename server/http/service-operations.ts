@@ -25,7 +25,10 @@ const parts: JsonSchema = {
   type: 'object',
   additionalProperties: {
     type: 'object',
-    properties: { status: { type: 'string', enum: ['ok', 'degraded', 'down'] } },
+    properties: {
+      status: { type: 'string', enum: ['ok', 'degraded', 'down'] },
+      reason: { type: 'string', description: 'Why it is not ok.' },
+    },
     required: ['status'],
   },
 };

@@ -14,11 +14,16 @@ export class Pruner {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
   readonly #retention: number;
+  readonly #mayWrite: () => boolean;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  /** @param retention of the log, in milliseconds */
-  constructor(pool: pg.Pool, log: Logger, retention: number) {
+  /**
+   * @param retention of the log, in milliseconds
+   * @param mayWrite asked before each round
+   */
+  constructor(pool: pg.Pool, log: Logger, retention: number, mayWrite: () => boolean = () => true) {
+    this.#mayWrite = mayWrite;
     this.#pool = pool;
     this.#log = log;
     this.#retention = retention;
@@ -26,7 +31,7 @@ export class Pruner {
 
   start(): void {
     const round = () => {
-      this.prune()
+      (this.#mayWrite() ? this.prune() : Promise.resolve())
         .catch((error: unknown) => this.#log.debug({ err: error }, 'pruning failed; it is tried again'))
         .finally(() => {
           if (!this.#stopped) this.#timer = setTimeout(round, INTERVAL * (0.8 + 0.4 * Math.random()));

@@ -49,14 +49,24 @@ export class Sequencer {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
   readonly #onNumbered: (batch: Numbered) => void;
+  readonly #mayWrite: () => boolean;
   #running: Promise<void> | undefined;
   #stopped = false;
   #woken = false;
   #rouse: (() => void) | undefined;
 
-  /** @param onNumbered called after each batch that this process has numbered. */
-  constructor(pool: pg.Pool, log: Logger, onNumbered: (batch: Numbered) => void) {
+  /**
+   * @param onNumbered called after each batch that this process has numbered
+   * @param mayWrite asked before each call: while no write may be sent to the database nothing is numbered
+   */
+  constructor(
+    pool: pg.Pool,
+    log: Logger,
+    onNumbered: (batch: Numbered) => void,
+    mayWrite: () => boolean = () => true,
+  ) {
     this.#pool = pool;
+    this.#mayWrite = mayWrite;
     this.#log = log;
     this.#onNumbered = onNumbered;
   }
@@ -82,6 +92,10 @@ export class Sequencer {
     let failures = 0;
     let due = false; // something of ours may still wait for its number
     while (!this.#stopped) {
+      if (!this.#mayWrite()) {
+        await this.#sleep(INTERVAL, false);
+        continue;
+      }
       due ||= this.#woken;
       this.#woken = false; // before the call: a commit that lands during it must still wake us
       let numbered = 0;

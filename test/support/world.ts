@@ -12,7 +12,7 @@ import { createLogger } from '../../server/logger.ts';
 import { type RunningServer, startServer } from '../../server/server.ts';
 import { type WatchedFrames, watchFrames } from './frames.ts';
 import { heldLog } from './held-log.ts';
-import { createDatabase } from './postgres.ts';
+import { createDatabase, type TestDatabase } from './postgres.ts';
 
 export type TestSocket = Socket<ServerToClient, ClientToServer>;
 
@@ -45,9 +45,12 @@ export interface World {
   close(): Promise<void>;
 }
 
-/** @param env what differs from the defaults of a test */
-export async function createWorld(env: NodeJS.ProcessEnv = {}): Promise<World> {
-  const database = await createDatabase();
+/**
+ * @param env what differs from the defaults of a test
+ * @param database a migrated one, in place of one on the run's server; it is dropped with the world
+ */
+export async function createWorld(env: NodeJS.ProcessEnv = {}, database?: TestDatabase): Promise<World> {
+  database ??= await createDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'tidings-world-'));
   const config = readConfig({
     NODE_ENV: 'test',

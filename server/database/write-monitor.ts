@@ -1,0 +1,212 @@
+import type pg from 'pg';
+import type { Logger } from '../logger.ts';
+import { giveUp } from './confirmed-client.ts';
+import { databaseErrorCode, isUnavailable } from './connection.ts';
+
+/** How often the database is asked what keeps it from committing. Milliseconds. */
+const INTERVAL = 1000;
+/** How long a commit may wait for its standby until no other is sent after it. Milliseconds. */
+const STUCK_AFTER = 2000;
+/** How old the last confirmed write may be for readiness. Milliseconds. */
+const FRESH = 2000;
+/** How long the answer to a trial may take until the connection is taken for dead, if the server knows of no wait. Milliseconds. */
+const TRIAL_LIMIT = 10_000;
+/** How long a trial waits for its standby on this side: longer than anybody's patience, since another would wait beside it. */
+const TRIAL_WAIT = 24 * 3_600_000;
+
+/** SQLSTATE. */
+const DISK_FULL = '53100';
+
+/** What the database says of itself and of the waiting commits of our role. */
+interface Look {
+  standby: boolean;
+  read_only: boolean;
+  whole: boolean;
+  waiting: { pid: number; since: string }[];
+}
+
+const LOOK = {
+  name: 'write-monitor',
+  text: `
+    select pg_is_in_recovery() as standby, current_setting('transaction_read_only')::boolean as read_only,
+      exists (select from pg_constraint c
+              where c.conname = 'votes_post_id_fkey' and c.conrelid = to_regclass('votes')) as whole,
+      (select coalesce(json_agg(json_build_object('pid', a.pid, 'since', a.query_start)), '[]')
+       from pg_stat_activity a
+       where a.datname = current_database() and a.usename = current_user and a.wait_event = 'SyncRep') as waiting`,
+  values: [],
+};
+
+/** Writes nothing but its own commit, which waits for the standby as every commit does. */
+const TRIAL = "select pg_logical_emit_message(true, 'tidings', 'is this committed?')";
+
+/**
+ * Takes room as a new page of a table does. Only where the disk was full: it costs rows of the catalogue.
+ */
+const ROOM =
+  'begin; create temp table tidings_room on commit drop as ' +
+  'select md5(n::text) from generate_series(1, 20000) as s (n); commit';
+
+/**
+ * Knows whether the database can commit, and keeps writes from it while it cannot.
+ *
+ * A commit whose synchronous standby is away waits without an end: no time limit of the server holds for it, and giving up
+ * on this side leaves the server's process behind, until there is none left for anybody. So once a commit of any node has
+ * waited for two seconds no other write is sent, and who waits for it on this node is answered. The waiting one is the trial: when it ends, one trial commit is made, and
+ * only after it has been confirmed the others follow.
+ *
+ * Nothing is written while nobody asks: a trial is made when the state of an idle node is asked for.
+ */
+export class WriteMonitor {
+  readonly #pool: pg.Pool;
+  readonly #log: Logger;
+  /** Why nothing can be written; undefined while it can be, as far as is known. */
+  #reason: string | undefined;
+  /** The commits that were waiting at the last look, and since when they were seen to. */
+  #waiting = new Map<string, number>();
+  #confirmedAt = 0;
+  #fullDisk = false;
+  #trial: Promise<void> | undefined;
+  /** The server's process in which the trial runs. */
+  #trialPid: number | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #rouse: (() => void) | undefined;
+
+  /** @param pool connections that are not those of requests */
+  constructor(pool: pg.Pool, log: Logger) {
+    this.#pool = pool;
+    this.#log = log;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#rouse?.();
+    await this.#running;
+    if (this.#trialPid !== undefined) giveUp(new Set([this.#trialPid]));
+    await this.#trial;
+  }
+
+  /** Why no write may be sent now; undefined if one may. */
+  get refusal(): string | undefined {
+    return this.#reason;
+  }
+
+  /** A write has failed. Where it was for want of room, writes are refused until there is some. */
+  failed(error: unknown): void {
+    if (databaseErrorCode(error) === DISK_FULL) this.#fullDisk = true;
+  }
+
+  /**
+   * Makes sure that the database can commit: by a trial, unless one was confirmed a moment ago. Resolves with why it
+   * cannot, or undefined; bounded by whoever asks. However many ask, one trial is under way.
+   */
+  async check(): Promise<string | undefined> {
+    if (this.#reason === undefined && (this.#fullDisk || Date.now() - this.#confirmedAt > FRESH))
+      await this.#try();
+    return this.#reason;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.#look();
+      } catch (error) {
+        // Readiness tells of a database that does not answer; nothing is known of its commits.
+        if (!isUnavailable(error))
+          this.#log.debug({ err: error }, 'whether writes wait could not be looked up');
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, INTERVAL);
+        this.#rouse = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { rows } = await this.#pool.query<Look>(LOOK);
+    const [look] = rows;
+    if (!look) return;
+    const now = Date.now();
+    // A process that commits again and again waits each time anew.
+    this.#waiting = new Map(
+      look.waiting.map(({ pid, since }) => {
+        const key = `${pid} ${since}`;
+        return [key, this.#waiting.get(key) ?? now];
+      }),
+    );
+    const stuck = [...this.#waiting].filter(([, since]) => now - since >= STUCK_AFTER);
+    if (look.standby) this.#refuse('The database is a standby: it cannot be written to.');
+    else if (look.read_only) this.#refuse('The database is read-only (default_transaction_read_only is on).');
+    else if (!look.whole) this.#refuse('The tables are not all there, as while a backup is restored.');
+    else if (stuck.length > 0) {
+      this.#refuse('Commits wait for a synchronous standby that does not answer.');
+      const pids = stuck.map(([key]) => Number.parseInt(key, 10));
+      giveUp(new Set(pids.filter((pid) => pid !== this.#trialPid)));
+    } else if (this.#reason !== undefined || this.#fullDisk) {
+      // Not before the wait of every other commit has ended: each trial would leave one more behind.
+      if (this.#waiting.size === 0) void this.#try();
+    }
+  }
+
+  #refuse(reason: string): void {
+    if (this.#reason !== reason)
+      this.#log.warn({ reason }, 'writes are refused until the database can commit');
+    this.#reason = reason;
+  }
+
+  #try(): Promise<void> {
+    this.#trial ??= this.#commit().finally(() => (this.#trial = undefined));
+    return this.#trial;
+  }
+
+  async #commit(): Promise<void> {
+    try {
+      const client = await this.#pool.connect();
+      const limit = setTimeout(() => this.#abandon(client), TRIAL_LIMIT);
+      try {
+        this.#trialPid = (client as unknown as { processID: number }).processID;
+        await client.query({ text: TRIAL, query_timeout: TRIAL_WAIT } as pg.QueryConfig);
+        if (this.#fullDisk) await takeRoom(client);
+        client.release();
+      } catch (error) {
+        client.release(true);
+        throw error;
+      } finally {
+        clearTimeout(limit);
+        this.#trialPid = undefined;
+      }
+      this.#fullDisk = false;
+      this.#confirmedAt = Date.now();
+      if (this.#reason !== undefined) this.#log.info('the database commits again: writes are taken');
+      this.#reason = undefined;
+    } catch (error) {
+      this.#log.debug({ err: error }, 'a trial commit failed');
+      const code = databaseErrorCode(error);
+      if (code === DISK_FULL) this.#refuse('The disk of the database is full.');
+    }
+  }
+
+  /** A trial that the server does not know to be waiting has lost its connection. */
+  #abandon(client: pg.PoolClient): void {
+    const waits = [...this.#waiting.keys()].some((key) => key.startsWith(`${this.#trialPid} `));
+    if (!waits) void client.end().catch(() => undefined);
+  }
+}
+
+/** Who may not make a temporary table learns nothing by it. */
+async function takeRoom(client: pg.PoolClient): Promise<void> {
+  try {
+    await client.query(ROOM);
+  } catch (error) {
+    if (databaseErrorCode(error) === DISK_FULL) throw error;
+    await client.query('rollback');
+  }
+}

@@ -1,0 +1,167 @@
+import { rm } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect } from 'chai';
+import pg from 'pg';
+import { type EmbeddedPostgres, startEmbedded } from '../server/database/embedded.ts';
+import { migrate } from '../server/database/migrate.ts';
+import { temporaryFolder } from './support/postgres.ts';
+import { expectProblem } from './support/problems.ts';
+import { until } from './support/waiting.ts';
+import { type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+describe('a database whose synchronous standby is away', function () {
+  this.timeout(60_000);
+  let folder: string;
+  let server: EmbeddedPostgres;
+  let world: World;
+  let admin: pg.Client;
+  let ada: TestUser;
+  let post: number;
+
+  before(async () => {
+    folder = await temporaryFolder();
+    server = await startEmbedded({ dataDir: folder, settings: { fsync: 'off' } });
+    await migrate(server.url);
+    admin = new pg.Client({ connectionString: server.url });
+    await admin.connect();
+    await admin.query('set synchronous_commit = local');
+    world = await createWorld({ DATABASE_POOL: '5' }, { url: server.url, drop: () => Promise.resolve() });
+    ada = await world.user();
+    post = (await ada.post<{ id: number }>('/posts', { title: 'before', content: '' })).body.id;
+  });
+  after(async () => {
+    await admin.query('rollback');
+    await standby('');
+    await cancelWaits();
+    await world.close();
+    await admin.end();
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** 'nobody' is a standby that never comes. */
+  const standby = async (name: string) => {
+    await admin.query(`alter system set synchronous_standby_names = '${name}'`);
+    await admin.query('select pg_reload_conf()');
+  };
+  const waiting = async () =>
+    (await admin.query<{ pid: number }>("select pid from pg_stat_activity where wait_event = 'SyncRep'"))
+      .rows;
+  const cancelWaits = async () => {
+    for (const { pid } of await waiting()) await admin.query('select pg_cancel_backend($1)', [pid]);
+  };
+  const readiness = () =>
+    world.anonymous.get<{ detail?: string; parts: Record<string, { status: string; reason?: string }> }>(
+      '/readyz',
+    );
+  const writable = () => until('writes are taken', async () => (await readiness()).status === 200, 15_000);
+  /** Cancels each wait as it comes, until the write has been answered. */
+  const answeredAmidCancels = async <T>(write: Promise<T>): Promise<T> => {
+    let done = false;
+    const answered = write.finally(() => (done = true));
+    while (!done) {
+      await cancelWaits();
+      await pause(20);
+    }
+    return answered;
+  };
+
+  it('is sent no more writes once one is stuck, and says so, until a commit is confirmed again', async () => {
+    await standby('nobody');
+    const key = { 'idempotency-key': 'said-twice' };
+    const asked = { title: 'during', content: '' };
+    const stuck = await ada.post('/posts', asked, key);
+    expectProblem(stuck, 503, 'unavailable');
+    expect(stuck.headers.get('retry-after')).to.match(/^\d+$/);
+
+    const left = (await waiting()).length;
+    expect(left).to.be.within(1, 2);
+    for (let n = 0; n < 20; n += 1)
+      expectProblem(await ada.post('/posts', { title: `refused ${n}`, content: '' }), 503, 'unavailable');
+    expect((await waiting()).length).to.be.at.most(left);
+    expect((await ada.get('/posts')).status, 'reads go on').to.equal(200);
+    const { status, body } = await readiness();
+    expect(status).to.equal(503);
+    expect(body.parts.writes).to.deep.equal({
+      status: 'down',
+      reason: 'Commits wait for a synchronous standby that does not answer.',
+    });
+
+    // Who ends the waits has no standby yet: one trial at a time finds that out.
+    await cancelWaits();
+    await until('a trial waits', async () => (await waiting()).length > 0, 10_000);
+    expect((await waiting()).length).to.equal(1);
+    expect((await readiness()).status).to.equal(503);
+
+    await standby('');
+    await writable();
+    expect(await waiting()).to.deep.equal([]);
+    const again = await ada.post<{ id: number }>('/posts', asked, key);
+    expect(again.status).to.equal(201);
+    const rows = await admin.query("select id from posts where title = 'during'");
+    expect(rows.rows).to.deep.equal([{ id: again.body.id }]);
+    const events = () => admin.query('select from events where post_id = $1', [again.body.id]);
+    await until('its event is numbered', async () => (await events()).rowCount === 1);
+  });
+
+  it('answers a write whose wait was cancelled with 503, whatever the write, and not as done', async () => {
+    const bob = await world.user();
+    const writes: Record<string, () => Promise<Answer>> = {
+      'a new post': () => bob.post('/posts', { title: 'x', content: '' }),
+      'an edit': () => ada.patch(`/posts/${post}`, { title: 'edited' }),
+      'a vote': () => bob.request('PUT', `/posts/${post}/vote`),
+      'a sign-up': () => world.anonymous.post('/users', { email: 'new@example.org', password: PASSWORD }),
+      'a login': () => world.anonymous.post('/login', { email: ada.email, password: PASSWORD }),
+      'a deletion': () => ada.request('DELETE', `/posts/${post}`),
+      'a logout': () => bob.request('POST', '/logout'),
+    };
+    await standby('nobody');
+    for (const [name, write] of Object.entries(writes)) {
+      const answer = await answeredAmidCancels(write());
+      expect(answer.status, name).to.equal(503);
+      expect(answer.headers.get('retry-after'), name).to.match(/^\d+$/);
+    }
+    await standby('');
+    await cancelWaits();
+    await writable();
+  });
+
+  it('answers a write whose process was ended amid its wait with 503', async () => {
+    await standby('nobody');
+    let done = false;
+    const answered = ada.post('/posts', { title: 'ended', content: '' }).finally(() => (done = true));
+    while (!done) {
+      for (const { pid } of await waiting()) await admin.query('select pg_terminate_backend($1)', [pid]);
+      await pause(20);
+    }
+    expectProblem(await answered, 503, 'unavailable');
+    await standby('');
+    await writable();
+  });
+
+  it('is not ready while it is read-only, and says why', async () => {
+    await admin.query('alter system set default_transaction_read_only = on');
+    await admin.query('select pg_reload_conf()');
+    await until('not ready', async () => (await readiness()).status === 503, 10_000);
+    expect((await readiness()).body.parts.writes?.reason).to.contain('default_transaction_read_only');
+    expectProblem(await ada.post('/posts', { title: 'x', content: '' }), 503, 'unavailable');
+    await admin.query('set default_transaction_read_only = off');
+    await admin.query('alter system reset default_transaction_read_only');
+    await admin.query('select pg_reload_conf()');
+    await writable();
+  });
+
+  it('is not ready while nothing can be numbered, and tells how much waits', async () => {
+    await admin.query('begin; lock table events in share mode');
+    expect((await ada.post('/posts', { title: 'not numbered', content: '' })).status).to.equal(201);
+    await until('not ready', async () => (await readiness()).status === 503, 15_000);
+    expect((await readiness()).body.parts.numbering?.reason).to.match(
+      /oldest of \d+ events has waited for \d+ s/,
+    );
+    const metrics = (await world.anonymous.get<string>('/metrics')).body;
+    expect(metrics).to.match(/^tidings_outbox_events [1-9]/m);
+    expect(Number(/^tidings_outbox_oldest_age_seconds (\S+)$/m.exec(metrics)?.[1])).to.be.above(4);
+    await admin.query('commit');
+    await writable();
+  });
+});
