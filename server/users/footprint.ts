@@ -66,9 +66,11 @@ export async function workPiece(tx: Transaction, userId: number, most: number): 
 async function renamePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
   const page = await rows<{ id: number }>(
     tx,
-    `select p.id from account_tasks a join posts p on p.owner_id = a.user_id
-     where a.user_id = $1 and p.published and (p.listed_at, p.id) < (a.before_listed_at, a.before_post_id)
-     order by p.listed_at desc, p.id desc limit $2`,
+    `select p.id from account_tasks a cross join lateral (
+       select id from posts
+       where owner_id = $1 and published and (listed_at, id) < (a.before_listed_at, a.before_post_id)
+       order by listed_at desc, id desc limit $2
+     ) p where a.user_id = $1`,
     userId,
     most,
   );
