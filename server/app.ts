@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import cors from 'cors';
-import express, { type Express, type RequestHandler } from 'express';
+import express, { type Express } from 'express';
 import type { Context } from './context.ts';
 import { bearerAuthentication } from './auth/authenticate.ts';
 import { authRoutes } from './auth/routes.ts';
 import { asyncApiDocument } from './gateway/asyncapi.ts';
 import { bodyReader } from './http/body.ts';
 import { compress } from './http/compress.ts';
+import { crossOrigin } from './http/cross-origin.ts';
 import { mountDocuments } from './http/documents.ts';
 import { errorHandler, notFound, requireHost } from './http/errors.ts';
 import { type HealthCheck, mountHealth } from './http/health.ts';
@@ -54,10 +55,10 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     next();
   });
   app.use(observe(ctx.metrics, ctx.log));
-  app.use(requireHost);
+  app.use(requireHost(ctx.guard));
   app.use(secure());
   const origins = ctx.config.corsOrigins;
-  if (origins.length > 0) app.use(allowOrigins(origins));
+  if (origins.length > 0) app.use(cors(crossOrigin(origins, ctx.guard)));
   app.use(compress());
 
   // Before the pages: an address is compared with one after the other, and most requests are for these.
@@ -79,24 +80,4 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   app.use(notFound);
   app.use(errorHandler(ctx.log));
   return app;
-}
-
-function allowOrigins(origins: readonly string[]): RequestHandler {
-  const all = origins.includes('*');
-  return cors({
-    origin: all ? '*' : [...origins],
-    credentials: !all,
-    exposedHeaders: [
-      'ETag',
-      'Link',
-      'Location',
-      'RateLimit',
-      'RateLimit-Policy',
-      'Retry-After',
-      'X-Feed-Epoch',
-      'X-Feed-Seq',
-      'X-Request-Id',
-    ],
-    maxAge: 600,
-  });
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import Joi from 'joi';
 import { parseRedisUrl, type RedisTarget } from './cluster/redis-url.ts';
 import { connectionConfig, DatabaseUrlError } from './database/connection-config.ts';
+import { nameOfHost, originOf } from './web-address.ts';
 
 /**
  * The one reader of the environment. Every value is validated at start; a fault names the variable and what it may be.
@@ -25,7 +26,12 @@ export interface Config {
   accessTokenTtl: number;
   refreshTokenTtl: number;
   bcryptCost: number;
+  /** As `originOf` writes them, or `*` alone. */
   corsOrigins: string[];
+  /** Where the service is for its users, without a slash at the end. */
+  publicUrl: string | undefined;
+  /** Names that a `Host` header may have: each as `nameOfHost` writes it, `.name` for it and all below it, `*` for any. */
+  allowedHosts: string[];
   trustProxy: boolean | number | string;
   rateLimits: boolean;
   /** Wrong passwords that one account is offered in a quarter of an hour. */
@@ -34,6 +40,8 @@ export interface Config {
   tallyWindow: number;
   writeStretch: number;
   maxConnections: number;
+  /** For how long a node that was told to stop still takes everything, although it says that it is not ready. Milliseconds. */
+  shutdownDelay: number;
   databasePool: number;
   /** Connections to the database that one process opens at most. */
   connectionsPerProcess: number;
@@ -78,12 +86,12 @@ function commaList(item: Joi.Schema): Joi.Schema {
         .split(',')
         .map((part) => part.trim())
         .filter((part) => part !== '');
-      const { error } = Joi.array().items(item).validate(items);
-      if (error)
+      const result: Joi.ValidationResult<string[]> = Joi.array<string[]>().items(item).validate(items);
+      if (result.error)
         return helpers.message({
-          custom: `{{#label}}: ${error.details[0]?.message.replace(/^"[^"]*" /, 'each item ') ?? ''}`,
+          custom: `{{#label}}: ${result.error.details[0]?.message.replace(/^"[^"]*" /, 'each item ') ?? ''}`,
         });
-      return items;
+      return result.value;
     })
     .default([]);
 }
@@ -126,10 +134,34 @@ const variables = {
   REFRESH_TOKEN_TTL: duration('30d', '1s', '365d'),
   BCRYPT_COST: Joi.number().integer().min(4).max(16).default(12),
   CORS_ORIGINS: commaList(
-    Joi.string().custom((value: string, helpers) =>
-      value === '*' || (URL.canParse(value) && new URL(value).origin === value && !value.includes('*'))
-        ? value
-        : helpers.message({ custom: '"origin" must be an origin such as https://example.org, or *' }),
+    Joi.string().custom((value: string, helpers) => {
+      if (value === '*') return value;
+      return (
+        originOf(value) ??
+        helpers.message({
+          custom:
+            value.toLowerCase() === 'null'
+              ? '"origin" must not be null, which any page can make itself: list * to let all pages in'
+              : '"origin" must be an origin such as https://example.org or capacitor://localhost, or *',
+        })
+      );
+    }),
+  ),
+  PUBLIC_URL: Joi.string().custom((value: string, helpers) =>
+    isPublicUrl(value)
+      ? new URL(value).href.replace(/\/$/, '')
+      : helpers.message({
+          custom: '{{#label}} must be the http or https address of the service, such as https://example.org',
+        }),
+  ),
+  ALLOWED_HOSTS: commaList(
+    Joi.string().custom(
+      (value: string, helpers) =>
+        allowedHost(value) ??
+        helpers.message({
+          custom:
+            '"host" must be a name without a port such as example.org, .example.org for it and all names below it, or *',
+        }),
     ),
   ),
   TRUST_PROXY: Joi.string()
@@ -148,6 +180,7 @@ const variables = {
   TALLY_WINDOW: duration('100ms', '10ms', '10s'),
   WRITE_STRETCH: duration('10ms', '0ms', '1s'),
   MAX_CONNECTIONS: Joi.number().integer().min(1).default(18_000),
+  SHUTDOWN_DELAY: duration('0ms', '0ms', '5m'),
   LOG_LEVEL: Joi.string().valid('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
 };
 
@@ -166,6 +199,8 @@ interface Environment {
   REFRESH_TOKEN_TTL: number;
   BCRYPT_COST: number;
   CORS_ORIGINS: string[];
+  PUBLIC_URL?: string;
+  ALLOWED_HOSTS: string[];
   TRUST_PROXY: string;
   RATE_LIMITS: 'on' | 'off';
   LOGIN_FAILURES: number;
@@ -173,6 +208,7 @@ interface Environment {
   TALLY_WINDOW: number;
   WRITE_STRETCH: number;
   MAX_CONNECTIONS: number;
+  SHUTDOWN_DELAY: number;
   LOG_LEVEL: string;
 }
 
@@ -214,6 +250,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     refreshTokenTtl: value.REFRESH_TOKEN_TTL,
     bcryptCost: value.BCRYPT_COST,
     corsOrigins: origins,
+    publicUrl: value.PUBLIC_URL,
+    allowedHosts: value.ALLOWED_HOSTS,
     trustProxy: parseTrustProxy(value.TRUST_PROXY),
     rateLimits: value.RATE_LIMITS === 'on',
     loginFailures: value.LOGIN_FAILURES,
@@ -221,10 +259,25 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     tallyWindow: value.TALLY_WINDOW,
     writeStretch: value.WRITE_STRETCH,
     maxConnections: value.MAX_CONNECTIONS,
+    shutdownDelay: value.SHUTDOWN_DELAY,
     databasePool: value.DATABASE_POOL,
     connectionsPerProcess: value.DATABASE_POOL + FEED_CONNECTIONS,
     logLevel: value.LOG_LEVEL,
   });
+}
+
+function isPublicUrl(value: string): boolean {
+  if (!/^https?:\/\/[^\s?#@\\*]+$/i.test(value) || !URL.canParse(value)) return false;
+  return originOf(new URL(value).origin) !== undefined;
+}
+
+/** One item of ALLOWED_HOSTS in the spelling that names are compared in. */
+function allowedHost(value: string): string | undefined {
+  if (value === '*') return value;
+  if (isIP(value) === 6) return nameOfHost(`[${value}]`);
+  const [, dot = '', name = ''] = /^(\.?)([^:]*|\[.*\])$/.exec(value) ?? [];
+  const host = nameOfHost(name);
+  return host === undefined ? undefined : dot + host;
 }
 
 function isAddress(item: string): boolean {

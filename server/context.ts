@@ -8,7 +8,7 @@ import { Passwords } from './auth/passwords.ts';
 import { Revocations } from './auth/revocations.ts';
 import { SessionRecheck } from './auth/session-recheck.ts';
 import { AccessTokens } from './auth/tokens.ts';
-import { type Seat, sessionId } from './cluster/seat.ts';
+import { isHandedOn, type Seat, sessionId } from './cluster/seat.ts';
 import { type Config, FEED_CONNECTIONS } from './config.ts';
 import { createFeedPool, Database } from './database/connection.ts';
 import { WriteMonitor } from './database/write-monitor.ts';
@@ -24,6 +24,8 @@ import { toAppError } from './http/errors.ts';
 import { Degraded, type HealthCheck } from './http/health.ts';
 import { Answers } from './http/answers.ts';
 import { createMetrics, type Metrics } from './http/metrics.ts';
+import { crossOrigin } from './http/cross-origin.ts';
+import { RequestGuard } from './http/request-guard.ts';
 import { GuessLimit } from './limits/guess-limit.ts';
 import { PrimaryStore } from './limits/primary-store.ts';
 import { type RateLimit, RateLimits } from './limits/rate-limits.ts';
@@ -46,6 +48,8 @@ export interface Context {
   config: Readonly<Config>;
   log: Logger;
   metrics: Metrics;
+  /** Whether a request may come in, by the host that it names and the page that it is from. */
+  guard: RequestGuard;
   db: Database;
   /** Whether the database can commit. */
   writes: WriteMonitor;
@@ -126,6 +130,15 @@ export async function createService(
     (await openRedis({ config, target: config.redis, db, log, metrics, epoch: () => feed.epoch }));
   const liveSessions = new LiveSessions(db.sequelize, () => feed.readAt);
 
+  const guard = new RequestGuard({
+    origins: config.corsOrigins,
+    publicUrl: config.publicUrl,
+    allowedHosts: config.allowedHosts,
+    trustProxy: config.trustProxy,
+    log,
+    onRefused: (reason) => metrics.requestsRefused.inc({ reason }),
+  });
+
   const tallies = new TallyReader(db.sequelize);
   const missed = new MissedTallies(feedPool);
   const gateway = new Gateway({
@@ -140,14 +153,15 @@ export async function createService(
     // Memory will do: a connection is known here before it asks, so a revocation that memory has not heard of ends it.
     requireSession: (identity) => liveSessions.require(identity, { fresh: false }),
     talliesOf: (userId, postIds) => tallies.of(userId, postIds),
-    origins: config.corsOrigins,
+    guard,
+    crossOrigin: crossOrigin(config.corsOrigins, guard),
     maxConnections: config.maxConnections,
     writeStretch: config.writeStretch,
     maxPerUser: maxSocketsPerUser,
     limitUsers: config.rateLimits,
     addressOf: clientAddress(config.trustProxy),
     onCodedError: toAppError,
-    ...(seat ? { newSessionId: () => sessionId(seat) } : {}),
+    ...(seat ? { newSessionId: () => sessionId(seat), isHandedOn } : {}),
   });
   const bus = new Bus({
     io: gateway.io,
@@ -243,6 +257,7 @@ export async function createService(
     config,
     log,
     metrics,
+    guard,
     db,
     writes,
     tokens,

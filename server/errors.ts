@@ -15,6 +15,7 @@ export const problems = {
   version_mismatch: [412, 'Version mismatch'],
   too_large: [413, 'Payload too large'],
   unsupported_media_type: [415, 'Unsupported media type'],
+  misdirected: [421, 'Misdirected request'],
   invalid: [422, 'Invalid input'],
   idempotency_mismatch: [422, 'Idempotency key reused'],
   too_many_requests: [429, 'Too many requests'],

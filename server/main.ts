@@ -40,7 +40,7 @@ async function main(): Promise<void> {
     await work(config, log);
     return;
   }
-  const stopWith = onSignal(log);
+  const stopWith = onSignal(log, config.shutdownDelay);
   const running = await begin(config, log);
   if (!stopWith(() => running.stop())) process.stdout.write(`Tidings is ready at ${running.url}\n`);
 }
@@ -133,7 +133,7 @@ async function work(config: Readonly<Config>, log: Logger): Promise<void> {
   const stop = () => {
     if (stopping) return;
     stopping = true;
-    limitShutdown(log);
+    limitShutdown(log, config.shutdownDelay);
     exitAfter(started.then((server) => server.stop(DRAIN_SPREAD)));
   };
   process.on('message', (message) => {
@@ -149,14 +149,14 @@ async function work(config: Readonly<Config>, log: Logger): Promise<void> {
  * Ends the service in order at SIGTERM and Ctrl-C.
  * @returns to be told how to stop once there is something to stop; answers whether that has already begun
  */
-function onSignal(log: Logger): (stop: () => Promise<void>) => boolean {
+function onSignal(log: Logger, delay: number): (stop: () => Promise<void>) => boolean {
   let stopping = false;
   let stop: (() => Promise<void>) | undefined;
   const handle = (signal: string) => {
     if (stopping) return;
     stopping = true;
     log.info({ signal }, 'shutting down');
-    limitShutdown(log);
+    limitShutdown(log, delay);
     if (stop) exitAfter(stop());
   };
   process.on('SIGTERM', handle);
@@ -168,11 +168,12 @@ function onSignal(log: Logger): (stop: () => Promise<void>) => boolean {
   };
 }
 
-function limitShutdown(log: Logger): void {
+/** @param delay for how long the node goes on serving first. Milliseconds */
+function limitShutdown(log: Logger, delay: number): void {
   setTimeout(() => {
     log.error('the shutdown took too long');
     process.exit(1);
-  }, SHUTDOWN_LIMIT).unref();
+  }, delay + SHUTDOWN_LIMIT).unref();
 }
 
 function exitAfter(stopped: Promise<void>): void {

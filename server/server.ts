@@ -4,8 +4,10 @@ import { createApp } from './app.ts';
 import { clusterMetrics } from './cluster/metrics.ts';
 import { frontOf, type Seat } from './cluster/seat.ts';
 import type { Config } from './config.ts';
+import { endWithProblem } from './http/bare-problem.ts';
 import { answerUnreadable } from './http/unreadable.ts';
 import { createService, type Service } from './context.ts';
+import { AppError } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 export interface RunningServer {
@@ -13,8 +15,8 @@ export interface RunningServer {
   url: string;
   service: Service;
   /**
-   * Not ready from here on, no new connection; tells the clients to leave, spread over so many milliseconds; lets
-   * requests in flight finish; closes everything.
+   * Not ready from here on. Serves for `shutdownDelay` more, so that balancers notice; then refuses new sockets, tells the
+   * clients to leave, spread over so many milliseconds, lets requests in flight finish, and closes everything.
    */
   stop(spread: number): Promise<void>;
 }
@@ -50,6 +52,7 @@ export async function startServer(
   const http = createServer(limits);
   const service = await createService(config, databaseUrl, http, log, seat);
   let draining = false;
+  let isPortClosed = false;
   const app = createApp(service.ctx, {
     checks: service.checks,
     draining: () => draining,
@@ -59,7 +62,9 @@ export async function startServer(
     // Socket.IO answers its own path.
     if (req.url?.startsWith('/socket.io/')) return;
     service.ctx.answers.begin(res);
-    app(req, res);
+    // On a connection from before: its client has to open another one, to another node.
+    if (isPortClosed) endWithProblem(res, closing());
+    else app(req, res);
   });
   const countUnreadable = (status: number) => service.ctx.metrics.unreadable.inc({ status: String(status) });
   answerUnreadable(http, countUnreadable);
@@ -67,7 +72,7 @@ export async function startServer(
   try {
     await service.start();
     if (seat) {
-      front = await frontOf(http, seat, limits);
+      front = await frontOf(http, seat, limits, (req, res) => service.gateway.refused(req, res));
       answerUnreadable(front, countUnreadable);
     }
     front.maxConnections = config.maxConnections + SPARE_CONNECTIONS;
@@ -76,14 +81,17 @@ export async function startServer(
     await service.close();
     throw error;
   }
-  const { port } = front.address() as AddressInfo;
+  const { port, address } = front.address() as AddressInfo;
+  service.ctx.guard.listensOn(address);
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   return {
     url: `http://${host}:${port}`,
     service,
     stop: async (spread) => {
       draining = true;
+      if (config.shutdownDelay > 0) await new Promise((resolve) => setTimeout(resolve, config.shutdownDelay));
       await service.dismiss(spread);
+      isPortClosed = true;
       const closed = new Promise((resolve) => front.close(resolve));
       front.closeIdleConnections();
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_REQUESTS).unref())]);
@@ -91,6 +99,12 @@ export async function startServer(
       await service.close();
     },
   };
+}
+
+function closing(): AppError {
+  return new AppError('unavailable', 'The node is shutting down. Try again on a new connection.', {
+    headers: { 'Retry-After': '1', Connection: 'close' },
+  });
 }
 
 function listen(http: Server, config: Readonly<Config>): Promise<void> {

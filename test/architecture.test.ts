@@ -18,13 +18,16 @@ const nothing = /(?!)/;
 const capabilities = '(auth|users|posts|votes|stream)';
 /** What one capability may use of another: who asks, how a thing is shown, and its shapes. */
 const shared = 'server/(auth/identity|posts/present|[a-z]+/schemas)\\.ts';
-const shapes = 'server/http/(schema|json-schema|problem|metrics)\\.ts';
+const shapes = 'server/http/(schema|json-schema|problem|metrics|bare-problem)\\.ts';
 
 /** DESIGN's directions: a request comes in from above and goes down, and the parts of the feed know no capability. */
 const rules: Rule[] = [
-  { files: /^server\/(events|paths|logger)\.ts$/, may: nothing },
+  { files: /^server\/(events|web-address|paths|logger)\.ts$/, may: nothing },
   // What DATABASE_URL and REDIS_URL may be is told where it is read.
-  { files: /^server\/config\.ts$/, may: /^server\/(database\/connection-config|cluster\/redis-url)\.ts$/ },
+  {
+    files: /^server\/config\.ts$/,
+    may: /^server\/(database\/connection-config|cluster\/redis-url|web-address)\.ts$/,
+  },
   { files: /^server\/database\/connection-config\.ts$/, may: nothing },
   { files: /^server\/errors\.ts$/, may: nothing, mayOnlyTypes: /^server\/events\.ts$/ },
   { files: /^server\/version\.ts$/, may: /^server\/paths\.ts$/ },
@@ -57,7 +60,8 @@ const rules: Rule[] = [
   {
     files: /^server\/gateway\//,
     may: new RegExp(`^(server/gateway/|models/|server/(events|errors|logger)\\.ts|${shapes})`),
-    mayOnlyTypes: /^server\/(feed\/|cluster\/redis|outbox\/log\.ts|auth\/(connections|identity)\.ts)/,
+    mayOnlyTypes:
+      /^server\/(feed\/|cluster\/redis|http\/request-guard\.ts|outbox\/log\.ts|auth\/(connections|identity)\.ts)/,
   },
   {
     files: /^server\/http\//,
@@ -70,6 +74,7 @@ const rules: Rule[] = [
       'server/logger.ts',
       'server/paths.ts',
       'server/version.ts',
+      'server/web-address.ts',
     ),
     mayOnlyTypes: /^server\/(context|auth\/identity|limits\/rate-limits)\.ts$/,
   },
@@ -108,7 +113,7 @@ const rules: Rule[] = [
   // It opens the port, where what is no request comes in too.
   {
     files: /^server\/server\.ts$/,
-    may: /^server\/(app|context|config|logger|cluster\/.*|http\/unreadable)\.ts$/,
+    may: /^server\/(app|context|config|errors|logger|cluster\/.*|http\/(unreadable|bare-problem))\.ts$/,
   },
   {
     files: /^server\/main\.ts$/,

@@ -319,8 +319,8 @@ describe('events without Socket.IO', () => {
       // Over one connection: what is not ended would hold up the next request on it.
       const answers = await rawBytes(
         world.url,
-        `HEAD /events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${bob.token}\r\n\r\n` +
-          `GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`,
+        `HEAD /events/stream HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${bob.token}\r\n\r\n` +
+          `GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`,
       );
       expect(answers).to.match(/^HTTP\/1\.1 200 OK\r\n[^]*content-type: text\/event-stream/i);
       expect(answers).to.match(/HTTP\/1\.1 200 OK\r\n[^]*HTTP\/1\.1 200 OK\r\n[^]*"ok"/);

@@ -108,9 +108,9 @@ describe('a hundred requests that never end', () => {
   it('are each answered with 408 and closed in fifteen seconds, while others are served', async function () {
     this.timeout(40_000);
     const user = await world.user();
-    const headersOnly = 'GET /posts HTTP/1.1\r\nHost: x\r\nX-Slow: ';
+    const headersOnly = 'GET /posts HTTP/1.1\r\nHost: localhost\r\nX-Slow: ';
     const noEnd =
-      `POST /posts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${user.token}\r\n` +
+      `POST /posts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${user.token}\r\n` +
       'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"title":"';
     const slow = [headersOnly, noEnd].flatMap((text) => Array.from({ length: EACH }, () => trickle(text)));
     let over = false;

@@ -307,7 +307,7 @@ describe('the places for sockets', function () {
   after(() => world.close());
 
   const knock = (address: string) =>
-    rawRequest<{ message: string }>(world.url, {
+    rawRequest<{ detail: string }>(world.url, {
       path: '/socket.io/?EIO=4&transport=polling',
       headers: { 'x-forwarded-for': `198.51.100.1, ${address}` },
     });
@@ -330,9 +330,10 @@ describe('the places for sockets', function () {
       );
     const knocks = await Promise.all(Array.from({ length: 130 }, () => knock('203.0.113.1')));
     expect(knocks.filter(({ status }) => status === 200)).to.have.lengthOf(120);
-    for (const { status, body } of knocks.filter((one) => one.status !== 200)) {
-      expect(status).to.equal(403);
-      expect(body.message).to.equal('crowded');
+    for (const { status, body, headers } of knocks.filter((one) => one.status !== 200)) {
+      expect(status).to.equal(429);
+      expect(body.detail).to.equal('Too many connections of this address have not authenticated.');
+      expect(headers.get('retry-after')).to.equal('5');
     }
     expect(await refused('crowded')).to.equal(10);
     expect((await knock('203.0.113.2')).status).to.equal(200);

@@ -457,11 +457,11 @@ describe('odd input', () => {
     for (const bytes of [
       'nonsense\r\n\r\n',
       'GET /posts HTTP/9.9\r\n\r\n',
-      'NONSENSE /posts HTTP/1.1\r\nhost: x\r\n\r\n',
+      'NONSENSE /posts HTTP/1.1\r\nhost: localhost\r\n\r\n',
       'GET /posts HTTP/1.1\r\n\r\n',
-      'POST /posts HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
-      'POST /posts HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n',
-      'GET /posts HTTP/1.1\r\nhost: x\r\nx: a\0b\r\n\r\n',
+      'POST /posts HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+      'POST /posts HTTP/1.1\r\nhost: localhost\r\ncontent-length: -1\r\n\r\n',
+      'GET /posts HTTP/1.1\r\nhost: localhost\r\nx: a\0b\r\n\r\n',
       '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
     ])
       expectProblem(readAnswer(await rawBytes(world.url, bytes)), 400, 'malformed');
@@ -481,7 +481,7 @@ describe('odd input', () => {
   it('that follows a request that is being answered does not garble its answer', async () => {
     const answers = await rawBytes(
       world.url,
-      'GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /healthz HTTP/1.1\r\nhost: x\r\n\r\nnonsense\r\n\r\n',
+      'GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nnonsense\r\n\r\n',
     );
     for (const answer of answers.split(/^(?=HTTP)/m).map(readAnswer)) {
       if (answer.status === 200) expect(answer.body).to.deep.equal({ status: 'ok' });

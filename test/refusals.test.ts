@@ -162,12 +162,13 @@ describe('whoever is turned away', function () {
       () =>
         rawBytes(
           world.url,
-          `POST /posts HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1;${'x'.repeat(20_000)}\r\n`,
+          `POST /posts HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n1;${'x'.repeat(20_000)}\r\n`,
         ),
     ],
     [
       'tidings_requests_unreadable_total{status="431"}',
-      () => rawBytes(world.url, `GET / HTTP/1.1\r\nhost: x\r\nx-large: ${'x'.repeat(17 * 1024)}\r\n\r\n`),
+      () =>
+        rawBytes(world.url, `GET / HTTP/1.1\r\nhost: localhost\r\nx-large: ${'x'.repeat(17 * 1024)}\r\n\r\n`),
     ],
     [
       'tidings_logins_refused_total',

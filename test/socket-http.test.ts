@@ -51,7 +51,7 @@ describe('the address of the sockets, asked as a web page', () => {
       expect(
         await rawBytes(
           world.url,
-          `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+          `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
             'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
         ),
       ).to.match(/^HTTP\/1\.1 4\d\d /);

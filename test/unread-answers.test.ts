@@ -62,7 +62,7 @@ describe('answers that nobody reads', function () {
   it('hold a bounded amount of memory, and cost a reader who reads nothing', async () => {
     const { answers } = world.ctx;
     const request = (limit: number) =>
-      `GET /posts?limit=${limit} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${mallory.token}\r\n\r\n`;
+      `GET /posts?limit=${limit} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${mallory.token}\r\n\r\n`;
     const whole = (await ada.get<unknown[]>('/posts?limit=100')).body;
     expect(JSON.stringify(whole).length).to.be.greaterThan(6_000_000);
     await until('all to have left', () => answers.count === 0);
@@ -108,8 +108,11 @@ describe('answers that nobody reads', function () {
     answers.start();
     try {
       const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-      const stream = ask(url, 'GET /events/stream HTTP/1.1\r\nhost: x\r\n\r\n');
-      const mute = ask(url, 'GET /a HTTP/1.1\r\nhost: x\r\n\r\nGET /b HTTP/1.1\r\nhost: x\r\n\r\n');
+      const stream = ask(url, 'GET /events/stream HTTP/1.1\r\nhost: localhost\r\n\r\n');
+      const mute = ask(
+        url,
+        'GET /a HTTP/1.1\r\nhost: localhost\r\n\r\nGET /b HTTP/1.1\r\nhost: localhost\r\n\r\n',
+      );
       open.push(stream, mute);
       await until('all to be asked', () => answers.count === 3);
       expect(answers.bytes).to.equal(16 * MEBIBYTE);

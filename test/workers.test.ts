@@ -107,7 +107,7 @@ for (const withRedis of [false, true])
         // What a browser asks first from another origin, and a body whose length nobody has told.
         expect((await rawRequest(service.url, { method: 'OPTIONS', path })).status).to.equal(204);
         const { answer } = await exchange(
-          `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n41\r\n0\r\n\r\n`,
+          `POST ${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n41\r\n0\r\n\r\n`,
         );
         expect(answer).to.match(/^HTTP\/1\.1 200 /);
       }
@@ -269,7 +269,7 @@ const ODD_METHODS = ['PUT', 'DELETE', 'PATCH', 'HEAD', 'TRACE', 'PROPFIND', 'OPT
 /** Requests and upgrades for these sessions that no client sends. */
 function oddRequests(sids: readonly string[]): string[] {
   const smuggled =
-    'POST /socket.io/?EIO=4&transport=polling&sid=2.x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n41';
+    'POST /socket.io/?EIO=4&transport=polling&sid=2.x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n41';
   const chunked = `${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`;
   const upgrade =
     'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==';
@@ -278,24 +278,24 @@ function oddRequests(sids: readonly string[]): string[] {
     const path = `${PATH}&sid=${sid}`;
     const webSocketPath = path.replace('polling', 'websocket');
     for (const header of ODD_HEADERS) {
-      requests.push(`GET ${path} HTTP/1.1\r\nHost: x\r\n${header}\r\n\r\n`);
+      requests.push(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n${header}\r\n\r\n`);
       requests.push(
-        `GET ${webSocketPath} HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n${header}\r\n\r\n\x81\x01\xff`,
+        `GET ${webSocketPath} HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n${header}\r\n\r\n\x81\x01\xff`,
       );
     }
     for (const method of ODD_METHODS) {
-      requests.push(`${method} ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
-      requests.push(`${method} ${webSocketPath} HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n\r\n`);
+      requests.push(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+      requests.push(`${method} ${webSocketPath} HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n\r\n`);
     }
     requests.push(
-      `GET ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`,
-      `GET ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
-      `GET ${webSocketPath} HTTP/1.1\r\nHost: x\r\n${upgrade}\r\nContent-Length: 5\r\n\r\n${smuggled}`,
-      `GET ${path}&\xff\x80=\xe9 HTTP/1.1\r\nHost: x\r\n\r\n`,
-      `GET ${path}&a=\x7f HTTP/1.1\r\nHost: x\r\n\r\n`,
-      `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf`,
-      `POST ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: a\r\n\r\n3\r\nabc\r\n0\r\na: b\r\n\r\n`,
-      `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 40000\r\n\r\n${'x'.repeat(40_000)}`,
+      `GET ${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`,
+      `GET ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`,
+      `GET ${webSocketPath} HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\nContent-Length: 5\r\n\r\n${smuggled}`,
+      `GET ${path}&\xff\x80=\xe9 HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+      `GET ${path}&a=\x7f HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf`,
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: a\r\n\r\n3\r\nabc\r\n0\r\na: b\r\n\r\n`,
+      `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40000\r\n\r\n${'x'.repeat(40_000)}`,
       `GET ${path} HTTP/1.0\r\n\r\n`,
     );
   }

@@ -14,7 +14,7 @@ export interface Driven {
 export function requestBytes(method: string, path: string, token: string, body?: object): Buffer {
   const text = body === undefined ? '' : JSON.stringify(body);
   return Buffer.from(
-    `${method} ${path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer ${token}\r\n` +
+    `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n` +
       (body === undefined
         ? ''
         : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}\r\n`) +

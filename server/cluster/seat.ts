@@ -38,6 +38,13 @@ const METHODS = ['GET', 'POST', 'OPTIONS'];
 /** How long a client may take to read the last that its worker has said. Milliseconds. */
 const LAST_WORDS = 1000;
 
+const fromSiblings = new WeakSet<object>();
+
+/** Whether a request was handed on by a sibling, over the private socket. */
+export function isHandedOn(req: IncomingMessage): boolean {
+  return fromSiblings.has(req.socket);
+}
+
 /** A session id that says which worker holds the session, for `engine.generateId`. */
 export function sessionId(seat: Seat): string {
   return `${seat.number}.${randomBytes(15).toString('base64url')}`;
@@ -50,11 +57,18 @@ export function sessionId(seat: Seat): string {
  * session hands the request on to it, over a private socket. Everything else takes no detour.
  *
  * @param inner the server that has the real listeners; it listens on the private socket
+ * @param refused answers a request that may not come in, and says whether it has
  * @returns the server to listen on the shared port
  */
-export async function frontOf(inner: Server, seat: Seat, options: object): Promise<Server> {
+export async function frontOf(
+  inner: Server,
+  seat: Seat,
+  options: object,
+  refused: (req: IncomingMessage, res: ServerResponse | { socket: Duplex }) => boolean,
+): Promise<Server> {
   const path = socketOf(seat, seat.number);
   await rm(path, { force: true }); // a predecessor may have left it
+  inner.on('connection', (socket) => fromSiblings.add(socket));
   await new Promise<void>((resolve, reject) => {
     inner.once('error', reject);
     // Exclusive: by this process itself, not through the primary.
@@ -65,13 +79,13 @@ export async function frontOf(inner: Server, seat: Seat, options: object): Promi
     const holder = holderOf(req, seat);
     // What is no request of a session is refused by Engine.IO, by ours as well as by the holder's.
     if (holder === undefined || !METHODS.includes(req.method ?? '')) inner.emit('request', req, res);
-    else handRequestOn(req, res, socketOf(seat, holder));
+    else if (!refused(req, res)) handRequestOn(req, res, socketOf(seat, holder));
   });
   front.on('upgrade', (req, socket, head) => {
     const holder = holderOf(req, seat);
     const refuse = () => inner.emit('upgrade', req, socket, head);
     if (holder === undefined || req.method !== 'GET' || !asksForWebSocket(req)) refuse();
-    else handUpgradeOn(req, socket, head, socketOf(seat, holder), refuse);
+    else if (!refused(req, { socket })) handUpgradeOn(req, socket, head, socketOf(seat, holder), refuse);
   });
   return front;
 }

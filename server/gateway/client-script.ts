@@ -53,6 +53,8 @@ async function read(name: string): Promise<Script> {
 
 function answer({ plain, zipped }: Script, name: string, req: IncomingMessage, res: ServerResponse): void {
   res.setHeader('Cache-Control', 'public, max-age=0');
+  // A page elsewhere loads it as a script; what it then sends is judged by itself.
+  res.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
   res.setHeader('ETag', tag);
   res.appendHeader('Vary', 'Accept-Encoding');
   if (req.headers['if-none-match']?.includes(tag.slice(2))) {

@@ -1,4 +1,5 @@
-import type { Server as HttpServer, IncomingMessage } from 'node:http';
+import { type Server as HttpServer, type IncomingMessage, ServerResponse } from 'node:http';
+import cors, { type CorsOptions } from 'cors';
 import { Server, type Socket } from 'socket.io';
 import { WebSocketServer } from 'ws';
 import type { Connections } from '../auth/connections.ts';
@@ -9,6 +10,7 @@ import type { Follower } from '../feed/follower.ts';
 import type { MissedTallies } from '../feed/missed-tallies.ts';
 import { check, type Infer } from '../http/schema.ts';
 import type { Metrics } from '../http/metrics.ts';
+import type { RequestGuard } from '../http/request-guard.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from '../outbox/log.ts';
 import { requireModest } from './bounds.ts';
@@ -17,6 +19,14 @@ import { serveClientScript } from './client-script.ts';
 import { protocol } from './decoding.ts';
 import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
+import {
+  type EngineResponse,
+  oddForm,
+  opensSession,
+  otherProtocol,
+  refuseWith,
+  setSocketHeaders,
+} from './engine-requests.ts';
 import { refuseOtherMethods } from './polling-methods.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
@@ -51,8 +61,10 @@ export interface GatewayOptions {
   requireSession: (identity: Identity) => Promise<void>;
   /** The tallies of those of these posts that the user may see. */
   talliesOf: (userId: number, postIds: readonly number[]) => Promise<Tally[]>;
-  /** Origins of browsers that may connect, beside our own; `*` for any. */
-  origins: readonly string[];
+  /** Whether a request may come in, by the host that it names and the page that it is from. */
+  guard: RequestGuard;
+  /** What pages of other origins may read of the answers of long-polling. */
+  crossOrigin: CorsOptions;
   maxConnections: number;
   /** For how long at a stretch it writes to its sockets. Milliseconds. */
   writeStretch: number;
@@ -65,6 +77,8 @@ export interface GatewayOptions {
   onCodedError: (error: unknown) => AppError | undefined;
   /** Ids of Engine.IO sessions, where they have to say which worker holds the session. */
   newSessionId?: () => string;
+  /** Whether a request comes from a sibling, which has let it in already. */
+  isHandedOn?: (req: IncomingMessage) => boolean;
 }
 
 type Auth = Infer<typeof handshakeAuth>;
@@ -79,6 +93,9 @@ const CONNECT_SWEEP = 250;
 const MAX_ATTEMPTS = 3;
 /** What a user with too many connections is told to wait for. Seconds. */
 const CROWDED_PAUSE = 30;
+/** What a client is told to wait for when the node shuts down, and when it has no place. Seconds. */
+const DRAINING_PAUSE = 2;
+const FULL_PAUSE = 5;
 /** Packets of any kind that one connection may send within a second; far beyond what requests are limited to. */
 const MAX_PACKETS = 1000;
 /** Messages that may wait for a connection before it is counted what they weigh. */
@@ -125,6 +142,7 @@ export class Gateway {
   readonly #visits = new WeakMap<object, Visit>();
   #sweeping: NodeJS.Timeout[] = [];
   #draining = false;
+  #hasWarnedOfProtocol = false;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -143,16 +161,19 @@ export class Gateway {
       perMessageDeflate: false,
       httpCompression: false,
       serveClient: false,
-      cors: options.origins.includes('*')
-        ? { origin: '*' }
-        : { origin: [...options.origins], credentials: true },
-      allowRequest: (req, decide) => {
-        const refusal = this.#refuse(req);
-        decide(refusal, refusal === undefined);
-      },
     });
-    this.io.engine.use(serveClientScript);
-    this.io.engine.use(refuseOtherMethods);
+    const { engine } = this.io;
+    const allowOrigins = cors(options.crossOrigin);
+    engine.use(setSocketHeaders);
+    engine.use(this.#middleware((req) => this.#hostRefusal(req)));
+    engine.use((req: IncomingMessage, res: EngineResponse, next: () => void) => {
+      // A WebSocket has no headers for a page to read.
+      if (res instanceof ServerResponse) allowOrigins(req, res, next);
+      else next();
+    });
+    engine.use(serveClientScript);
+    engine.use(refuseOtherMethods);
+    engine.use(this.#middleware((req) => this.#pageRefusal(req) ?? this.#newcomerRefusal(req)));
     if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
     const stretches = new Stretches(options.writeStretch);
@@ -245,25 +266,79 @@ export class Gateway {
     await this.io.close();
   }
 
-  #refuse(req: IncomingMessage): string | undefined {
-    const refused = (reason: string) => {
-      this.#options.metrics.handshakesRefused.inc({ reason });
-      return reason;
-    };
-    if (this.#draining) return refused('draining');
-    const full = this.io.engine.clientsCount >= this.#options.maxConnections;
-    if (full && !new URL(req.url ?? '/', 'http://localhost').searchParams.has('sid')) return refused('full');
-    if (this.#strangers.isCrowded(this.#options.addressOf(req))) return refused('crowded');
-    return this.#originAllowed(req) ? undefined : refused('origin');
+  /**
+   * Answers a request for a session that another worker holds, if it may not come in.
+   * @returns whether it has
+   */
+  refused(req: IncomingMessage, res: EngineResponse): boolean {
+    const refusal = this.#hostRefusal(req) ?? this.#pageRefusal(req);
+    if (refusal) refuseWith(res, refusal);
+    return refusal !== undefined;
   }
 
-  /** A browser lets any page open a WebSocket anywhere: unlike with CORS, the server has to say no. */
-  #originAllowed(req: IncomingMessage): boolean {
-    const { origin, host } = req.headers;
-    if (origin === undefined) return true;
-    const { origins } = this.#options;
-    if (origins.includes('*') || origins.includes(origin)) return true;
-    return URL.canParse(origin) && new URL(origin).host === host;
+  #middleware(refusalOf: (req: IncomingMessage) => AppError | undefined) {
+    return (req: IncomingMessage, res: EngineResponse, next: () => void): void => {
+      const refusal = refusalOf(req);
+      if (refusal) refuseWith(res, refusal);
+      else next();
+    };
+  }
+
+  #hostRefusal(req: IncomingMessage): AppError | undefined {
+    if (this.#options.isHandedOn?.(req) === true) return undefined;
+    return this.#counted('host', this.#options.guard.hostRefusal(req));
+  }
+
+  /** By the page that it is from, and by its form: what holds for each request of a session, not only for the first. */
+  #pageRefusal(req: IncomingMessage): AppError | undefined {
+    if (this.#options.isHandedOn?.(req) === true) return undefined;
+    // A browser lets any page open a WebSocket anywhere: unlike with CORS, the server has to say no.
+    const foreign = this.#options.guard.originRefusal(req, { navigation: false });
+    if (foreign) return this.#counted('origin', foreign);
+    const protocol = otherProtocol(req);
+    if (protocol !== undefined) return this.#counted('protocol', this.#protocolRefusal(req, protocol));
+    return this.#counted('form', oddForm(req));
+  }
+
+  #protocolRefusal(req: IncomingMessage, protocol: string): AppError {
+    if (!this.#hasWarnedOfProtocol) {
+      this.#hasWarnedOfProtocol = true;
+      this.#options.log.warn(
+        {
+          protocol: protocol.slice(0, 20),
+          user_agent: req.headers['user-agent']?.slice(0, 200),
+          address: this.#options.addressOf(req),
+        },
+        'a client of Socket.IO 2 or older was refused: it must be version 3 or later',
+      );
+    }
+    return new AppError(
+      'malformed',
+      'Engine.IO must be spoken in version 4 (EIO=4): use a client of Socket.IO 3 or later.',
+    );
+  }
+
+  /** Of those who ask for a session: whether there is a place. */
+  #newcomerRefusal(req: IncomingMessage): AppError | undefined {
+    if (!opensSession(req)) return undefined;
+    const away = (reason: string, detail: string, seconds: number) =>
+      this.#counted(
+        reason,
+        new AppError(reason === 'crowded' ? 'too_many_requests' : 'unavailable', detail, {
+          headers: { 'Retry-After': String(seconds) },
+        }),
+      );
+    if (this.#draining) return away('draining', 'The node is shutting down. Connect again.', DRAINING_PAUSE);
+    if (this.io.engine.clientsCount >= this.#options.maxConnections)
+      return away('full', 'The node has no place for another connection.', FULL_PAUSE);
+    if (this.#strangers.isCrowded(this.#options.addressOf(req)))
+      return away('crowded', 'Too many connections of this address have not authenticated.', FULL_PAUSE);
+    return undefined;
+  }
+
+  #counted(reason: string, refusal: AppError | undefined): AppError | undefined {
+    if (refusal) this.#options.metrics.handshakesRefused.inc({ reason });
+    return refusal;
   }
 
   /** Also what is no request costs something: acknowledgements of nothing, other namespaces, binary parts. */

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import { AppError } from '../errors.ts';
+import { endWithProblem } from '../http/bare-problem.ts';
 
 /** What long-polling is made of; OPTIONS is what a browser asks before. */
 const METHODS = ['GET', 'POST', 'OPTIONS'];
@@ -13,17 +13,11 @@ export function refuseOtherMethods(req: IncomingMessage, res: ServerResponse, ne
     next();
     return;
   }
-  const id = randomUUID();
-  const problem = new AppError(
-    'method_not_allowed',
-    `${method} is not possible here; ${METHODS.join(', ')} is.`,
+  const allowed = METHODS.join(', ');
+  endWithProblem(
+    res,
+    new AppError('method_not_allowed', `${method} is not allowed here. Allowed: ${allowed}.`, {
+      headers: { Allow: allowed },
+    }),
   );
-  res.writeHead(problem.status, {
-    Allow: METHODS.join(', '),
-    'Content-Type': 'application/problem+json; charset=utf-8',
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-    'X-Request-Id': id,
-  });
-  res.end(JSON.stringify(problem.toProblem(id)));
 }

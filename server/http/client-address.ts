@@ -2,14 +2,22 @@ import type { IncomingMessage } from 'node:http';
 import express from 'express';
 import { addressKey } from '../limits/address-key.ts';
 
+/** Express's own grammar: a flag, a number of hops, or a list of addresses and subnets. */
+export type TrustProxy = boolean | number | string;
+
+/** Whether an address is that of a proxy to be believed; `hop` is 0 for whoever holds the connection, 1 for who was before it. */
+export function proxyTrust(trustProxy: TrustProxy): (address: string, hop: number) => boolean {
+  const app = express();
+  app.set('trust proxy', trustProxy);
+  return app.get('trust proxy fn') as (address: string, hop: number) => boolean;
+}
+
 /**
  * What a request is counted under before Express has seen it, as it is for those that Express sees: the address that it
  * came from, or what the proxies say that are to be believed.
  */
-export function clientAddress(trustProxy: boolean | number | string): (req: IncomingMessage) => string {
-  const app = express();
-  app.set('trust proxy', trustProxy);
-  const trusts = app.get('trust proxy fn') as (address: string, hop: number) => boolean;
+export function clientAddress(trustProxy: TrustProxy): (req: IncomingMessage) => string {
+  const trusts = proxyTrust(trustProxy);
   return (req) => {
     const told = String(req.headers['x-forwarded-for'] ?? '')
       .split(',')

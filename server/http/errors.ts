@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { databaseErrorCode, isUnavailable } from '../database/connection.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
+import type { RequestGuard } from './request-guard.ts';
 
 /**
  * What the caller may see of an error. Ours as it is; of Express and its parsers those that tell of the request; of the
@@ -77,12 +78,14 @@ function sendProblem(res: Response, error: AppError): void {
     .send(JSON.stringify(error.toProblem(String(res.getHeader('X-Request-Id') ?? ''))));
 }
 
-/** RFC 9112, 3.2: a request of HTTP/1.1 names its host. */
-export const requireHost: RequestHandler = (req, _res, next) => {
-  if (req.headers.host === undefined && req.httpVersion !== '1.0')
-    throw new AppError('malformed', 'The request has no Host header.', { headers: { Connection: 'close' } });
-  next();
-};
+/** Lets in requests for a host that the node answers to. */
+export function requireHost(guard: RequestGuard): RequestHandler {
+  return (req, _res, next) => {
+    const refusal = guard.hostRefusal(req);
+    if (refusal) throw refusal;
+    next();
+  };
+}
 
 /** No route and no page has this address. */
 export const notFound: RequestHandler = (req) => {

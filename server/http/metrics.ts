@@ -31,6 +31,11 @@ export function createMetrics() {
       'Requests that were refused before a route saw them, since they were no HTTP, too large or too slow',
       ['status'],
     ),
+    requestsRefused: counter(
+      'requests_refused_total',
+      'Requests refused for the host that they name, or since a page of another origin sent them',
+      ['reason'],
+    ),
     answersAbandoned: counter(
       'answers_abandoned_total',
       'Answers that were given up with their connection, since nobody took them in time or their room was needed',

@@ -23,6 +23,7 @@ const sentences: Record<ProblemCode, string> = {
   version_mismatch: 'The post has been changed since.',
   too_large: 'The body is larger than allowed.',
   unsupported_media_type: 'The body must be application/json.',
+  misdirected: 'This node does not answer to the name "example.net".',
   invalid: '"title" is required.',
   idempotency_mismatch: 'This Idempotency-Key was used for another request.',
   too_many_requests: 'Too many requests. Try again in 12 seconds.',

@@ -115,7 +115,7 @@ export interface Mounting {
 }
 
 /**
- * Mounts routes in the order of checks that the contract promises: 401, then 429, then 422, then what the handler finds
+ * Mounts routes in the order of checks that the contract promises: 403 for a page of another origin, 401, then 429, then 422, then what the handler finds
  * (404, 403, 409). A body is not even read before its sender is known to be somebody.
  */
 export function mount(
@@ -127,6 +127,9 @@ export function mount(
     const success = Number(Object.keys(spec.answers)[0]);
     const body = spec.body && readBody(spec.consumes ?? ['application/json']);
     router[spec.method](spec.path, async (req, res) => {
+      // Before anything is counted: a page elsewhere could use up the limits of whoever visits it.
+      const refusal = ctx.guard.originRefusal(req, { navigation: spec.method === 'get' });
+      if (refusal) throw refusal;
       const user = spec.access === 'user' ? await authenticate(req) : undefined;
       await limit(spec.limit, req, res, user);
       if (body) await run(body, req, res);

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AppError } from '../errors.ts';
+import { problemText } from './bare-problem.ts';
 
 /** A connection as Node's HTTP server leaves it when it gives up on a request. */
 interface BrokenConnection extends Socket {
@@ -23,7 +23,7 @@ export function answerUnreadable(http: Server, onUnreadable: (status: number) =>
       return;
     }
     onUnreadable(problem.status);
-    connection.end(answerOf(problem), () => connection.destroySoon());
+    connection.end(problemText(problem), () => connection.destroySoon());
   });
   // An expectation that is not known may be passed over (RFC 9110, 10.1.1); Node would answer a bare 417.
   http.on('checkExpectation', (req, res) => http.emit('request', req, res));
@@ -40,20 +40,4 @@ function problemOf(code: string | undefined): AppError {
     default:
       return new AppError('malformed', 'This is not HTTP that can be read.');
   }
-}
-
-function answerOf(problem: AppError): string {
-  const id = randomUUID();
-  const body = JSON.stringify(problem.toProblem(id));
-  return [
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}`,
-    'Content-Type: application/problem+json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    'Cache-Control: no-store',
-    'X-Content-Type-Options: nosniff',
-    `X-Request-Id: ${id}`,
-    'Connection: close',
-    '',
-    body,
-  ].join('\r\n');
 }

@@ -38,9 +38,7 @@ export const postRoutes = [
           'X-Feed-Seq': String(page.seq),
           'X-Feed-Epoch': page.epoch,
           'Cache-Control': 'private, no-cache',
-          ...(page.next === undefined
-            ? {}
-            : { Link: `<${nextPage(req.originalUrl, page.next)}>; rel="next"` }),
+          ...(page.next === undefined ? {} : { Link: `<${nextPage(req.url, page.next)}>; rel="next"` }),
         },
       });
     },
@@ -165,11 +163,12 @@ export const postRoutes = [
   }),
 ];
 
+/** A path of ours with the query of the request; its own address may name another host. */
 function nextPage(url: string, cursor: string): string {
   // A query may hold question marks of its own.
   const at = url.indexOf('?');
   const params = new URLSearchParams(at < 0 ? '' : url.slice(at));
   params.delete('skip');
   params.set('cursor', cursor);
-  return `${at < 0 ? url : url.slice(0, at)}?${params.toString()}`;
+  return `/posts?${params.toString()}`;
 }

@@ -177,7 +177,11 @@ function sendWhole(
 /** The request as bytes, of which some are changed: it may be cut off, so silence is no fault. */
 function sendBytes(url: string, { method, path, headers, body }: Made, own: Random): Promise<Answered> {
   const { hostname, port } = new URL(url);
-  const fields = Object.entries({ host: 'x', ...headers, 'content-length': String(Buffer.byteLength(body)) });
+  const fields = Object.entries({
+    host: 'localhost',
+    ...headers,
+    'content-length': String(Buffer.byteLength(body)),
+  });
   const text = `${method} ${path} HTTP/1.1\r\n${fields.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`;
   return new Promise((resolve) => {
     const tcp = connect(Number(port), hostname, () => tcp.end(mutateBytes(Buffer.from(text), own)));

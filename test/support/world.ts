@@ -48,8 +48,13 @@ export interface World {
 /**
  * @param env what differs from the defaults of a test
  * @param database a migrated one, in place of one on the run's server; it is dropped with the world
+ * @param onLog is told each line of the log
  */
-export async function createWorld(env: NodeJS.ProcessEnv = {}, database?: TestDatabase): Promise<World> {
+export async function createWorld(
+  env: NodeJS.ProcessEnv = {},
+  database?: TestDatabase,
+  onLog?: (line: string) => void,
+): Promise<World> {
   database ??= await createDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'tidings-world-'));
   const config = readConfig({
@@ -62,7 +67,11 @@ export async function createWorld(env: NodeJS.ProcessEnv = {}, database?: TestDa
     LOG_LEVEL: SHOWN ?? 'trace',
     ...env,
   });
-  const server = await startServer(config, database.url, createLogger(config.logLevel, { write: readLine }));
+  const write = (line: string) => {
+    readLine(line);
+    onLog?.(line);
+  };
+  const server = await startServer(config, database.url, createLogger(config.logLevel, { write }));
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   const sockets: TestSocket[] = [];
   const watched: WatchedFrames[] = [];
