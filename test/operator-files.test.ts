@@ -56,7 +56,15 @@ describe('what an operator is given', () => {
       expect(document.errors).to.be.empty;
       return document.toJS() as {
         kind: string;
-        spec: { template?: { spec: { securityContext: unknown; containers: Record<string, unknown>[] } } };
+        spec: {
+          template?: {
+            spec: {
+              securityContext: unknown;
+              terminationGracePeriodSeconds: number;
+              containers: Record<string, unknown>[];
+            };
+          };
+        };
       };
     });
     expect(documents.map(({ kind }) => kind)).to.deep.equal(['Deployment', 'Service', 'PodDisruptionBudget']);
@@ -64,6 +72,12 @@ describe('what an operator is given', () => {
     expect(pod?.securityContext).to.include({ runAsNonRoot: true });
     const container = pod?.containers[0] ?? {};
     expect(container).to.include.keys('readinessProbe', 'livenessProbe', 'startupProbe', 'resources');
+    const { preStop } = container.lifecycle as { preStop: { exec: { command: [string, string] } } };
+    const [command, seconds] = preStop.exec.command;
+    expect(command).to.equal('sleep');
+    expect(pod?.terminationGracePeriodSeconds, 'preStop and ten seconds fit').to.be.above(
+      Number(seconds) + 10,
+    );
     const env = container.env as { name: string; value: string }[];
     expect(env.map(({ name }) => name)).to.not.include.members(['JWT_SECRET']);
     expect(container.envFrom).to.deep.equal([{ secretRef: { name: 'tidings' } }]);
