@@ -88,6 +88,21 @@ for (const redisIs of ['not configured', 'there', 'dead'] as const)
       expect(answers.filter(({ status }) => status !== 403 && status !== 429)).to.be.empty;
     });
 
+    it('of strangers keep no owner who is logged in from changing the password or deleting the account', async () => {
+      const other = await logIn(world.url, ada);
+      await shut(ada.email);
+      for (let at = 0; at < ALLOWED; at += 1)
+        expectProblem(await ada.delete<object>('/users/me', { password: 'a typo' }), 403);
+      expectProblem(await ada.delete<object>('/users/me', { password: PASSWORD }), 429, 'too_many_requests');
+      // Another session of the owner's has guesses of its own.
+      const changed = await other.patch<object>('/users/me', {
+        password: 'another horse',
+        current_password: PASSWORD,
+      });
+      expect(changed.status).to.equal(200);
+      expect((await other.delete('/users/me', { password: 'another horse' })).status).to.equal(204);
+    });
+
     it('count with a stolen token as they do at the login', async () => {
       const thief = await logIn(world.url, ada);
       for (let at = 0; at < ALLOWED; at += 1)

@@ -93,11 +93,12 @@ export class Posts {
     return this.#caller.body(editing('PUT', id, post, options));
   }
 
-  /** Deletes a post with its votes. @throws {TidingsError} `not_found`, `forbidden` */
-  async remove(id: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  /** Deletes a post with its votes. @throws {TidingsError} `not_found`, `forbidden`, `version_mismatch` */
+  async remove(id: number, { ifMatch, signal }: EditOptions = {}): Promise<void> {
     await this.#caller.call({
       method: 'DELETE',
       path: `/posts/${id}`,
+      headers: ifMatchOf(ifMatch),
       repeatable: true,
       goneIsDone: true,
       signal,
@@ -106,16 +107,20 @@ export class Posts {
 }
 
 function editing(method: 'PATCH' | 'PUT', id: number, body: object, { ifMatch, signal }: EditOptions) {
-  const version = typeof ifMatch === 'object' ? ifMatch.version : ifMatch;
   return {
     method,
     path: `/posts/${id}`,
     body,
-    headers: { 'If-Match': version === undefined ? undefined : `"${version}"` },
+    headers: ifMatchOf(ifMatch),
     // A second try with a condition would fail on what the first has done.
-    repeatable: version === undefined,
+    repeatable: ifMatch === undefined,
     signal,
   };
+}
+
+function ifMatchOf(ifMatch: EditOptions['ifMatch']) {
+  const version = typeof ifMatch === 'object' ? ifMatch.version : ifMatch;
+  return { 'If-Match': version === undefined ? undefined : `"${version}"` };
 }
 
 /** `crypto.randomUUID` is kept from pages that are served over plain HTTP; this is not. */

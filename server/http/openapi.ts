@@ -228,6 +228,7 @@ function refusalsOf(route: Route): number[] {
   if (route.params ?? route.query ?? route.body) statuses.add(422);
   if (route.params) statuses.add(400);
   if (route.body) for (const status of [400, 408, 413, 415]) statuses.add(status);
-  statuses.add(429).add(431).add(503);
+  // Any may come with a precondition that it has nothing to hold against.
+  statuses.add(412).add(429).add(431).add(503);
   return [...statuses].sort();
 }

@@ -5,6 +5,7 @@ import type { Context } from '../context.ts';
 import { AppError, invalid } from '../errors.ts';
 import type { FieldError } from '../events.ts';
 import type { RateLimit } from '../limits/rate-limits.ts';
+import { isNotModified, refusePreconditions } from './preconditions.ts';
 import { check, type Infer } from './schema.ts';
 
 /**
@@ -72,7 +73,7 @@ export interface RouteSpec<
   body?: B;
   /** Media types that the body may have. JSON unless said otherwise. */
   consumes?: readonly ('application/json' | 'application/x-www-form-urlencoded')[];
-  /** Request headers that mean something here, beside the usual. */
+  /** Request headers that mean something here, beside the usual. With `If-Match` among them the handler evaluates preconditions. */
   headers?: Record<string, { description: string; schema: Joi.AnySchema }>;
   /** Status → schema of the answer, or a sentence where it has no body. The first is the success. */
   answers: Record<number, Joi.AnySchema | string>;
@@ -134,6 +135,7 @@ export function mount(
       await limit(spec.limit, req, res, user);
       if (body) await run(body, req, res);
       const input = validate(spec, req);
+      if (spec.headers?.['If-Match'] === undefined) refusePreconditions(req);
       if (spec.method !== 'get') requireWrites(ctx);
       const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, req, res }));
       if (res.headersSent) return;
@@ -212,9 +214,10 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
     body: read(spec.body, (schema) => check(schema, 'body', req.body)),
   };
   for (const [name, header] of Object.entries(spec.headers ?? {})) {
-    const value = req.get(name);
+    // Of some headers that come twice Node passes on the first alone.
+    const value = req.headersDistinct[name.toLowerCase()]?.join(', ');
     if (value === undefined) continue;
-    const result = check(header.schema, 'header', value);
+    const result = check(header.schema, 'header', value, name.toLowerCase());
     for (const fault of result.errors ?? []) errors.push({ ...fault, loc: ['header', name.toLowerCase()] });
   }
   if (errors.length > 0) throw invalid(errors, MAX_FAULTS);
@@ -230,15 +233,16 @@ function send(req: Request, res: Response, answer: unknown, success: number): nu
     return 0;
   }
   const text = reply.body instanceof Json ? reply.body.text : JSON.stringify(reply.body);
-  res.setHeader('Content-Type', 'application/json; charset=utf-8');
-  const length = Buffer.byteLength(text);
-  // Express finds out whether the asker has it already.
-  if (req.headers['if-none-match'] !== undefined) res.send(text);
-  else {
-    // As text it leaves in one piece with the head; Express would make a buffer of it first.
-    res.setHeader('Content-Length', length);
-    if (req.method === 'HEAD') res.end();
-    else res.end(text);
+  const reads = req.method === 'GET' || req.method === 'HEAD';
+  if (reads && res.statusCode === 200 && isNotModified(req, reply.headers.ETag)) {
+    res.status(304).end();
+    return 0;
   }
+  const length = Buffer.byteLength(text);
+  res.setHeader('Content-Type', 'application/json; charset=utf-8');
+  res.setHeader('Content-Length', length);
+  // As text it leaves in one piece with the head; Express would make a buffer of it first.
+  if (req.method === 'HEAD') res.end();
+  else res.end(text);
   return length;
 }

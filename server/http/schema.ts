@@ -124,11 +124,15 @@ const messages = {
 
 export type InputPlace = 'body' | 'query' | 'path' | 'header' | 'payload' | 'auth';
 
-/** One input against its schema: the clean value, or every fault at once. */
+/**
+ * One input against its schema: the clean value, or every fault at once.
+ * @param name what the input is called, where it is one value and not an object of fields
+ */
 export function check<S extends Joi.AnySchema>(
   schema: S,
   place: InputPlace,
   value: unknown,
+  name = 'value',
 ): { value: Infer<S>; errors?: never } | { value?: never; errors: FieldError[] } {
   const shadow = ownProto(value);
   if (shadow)
@@ -144,7 +148,8 @@ export function check<S extends Joi.AnySchema>(
   const { rest, faults, good } = sizeUp(schema, value, glances);
   const tell = ({ path, message, type }: Pick<Joi.ValidationErrorItem, 'path' | 'message' | 'type'>) => ({
     loc: [place, ...path],
-    msg: message,
+    // Joi's own name for what has none.
+    msg: path.length === 0 ? message.replace('"value"', () => `"${name}"`) : message,
     type,
   });
   const errors = faults.map(tell);

@@ -16,12 +16,21 @@ export interface Guess {
   address: string | undefined;
 }
 
+/** Who is trying the password of the account that they are logged in to. */
+export interface OwnGuess {
+  account: number;
+  /** The login session of the token in hand. */
+  session: string;
+}
+
 /**
  * Bounds how many wrong passwords an account is offered, from however many addresses. An account without a user is counted
  * like any other, so that a refusal does not tell whether it exists.
  *
  * Whoever guesses so often shuts the account for everybody, but not for good, and not for its owner where they have been: an
- * address from which somebody has logged in to the account of late is counted by itself.
+ * address from which somebody has logged in to the account of late is counted by itself. So is a login session: strangers have
+ * none, so their guesses never keep an owner who is logged in from changing the password or deleting the account; and who has
+ * stolen a token has the same few guesses with it.
  *
  * In Redis and in memory no address stands, and no e-mail address: there are few enough of them to try all, so what stands
  * for one is made with a key of the service. Names under older keys are found while the keys are known.
@@ -58,12 +67,10 @@ export class GuessLimit {
    * @param look tries it; throws `invalid_credentials` if it is wrong
    * @throws {AppError} 429 with `Retry-After`, and whatever `look` throws
    */
-  async attempt<T>({ account, address }: Guess, look: () => Promise<T>): Promise<T> {
+  async attempt<T>(guess: Guess | OwnGuess, look: () => Promise<T>): Promise<T> {
     const counter = this.#counter;
     if (!counter) return look();
-    const name = this.#nameOf(account);
-    const places = this.#placesOf(address);
-    const key = (await this.#counts.knows(familiarTo(name), places)) ? `${name}:${places[0] ?? ''}` : name;
+    const key = await this.#countedUnder(guess);
     const state = await counter.take(key);
     if (state.consumedPoints > counter.limit.points) {
       await state.giveBack();
@@ -98,6 +105,13 @@ export class GuessLimit {
   /** Forgets from where somebody has logged in to an account that is gone. */
   async forget(account: number): Promise<void> {
     await this.#counts.forget(familiarTo(this.#nameOf(account)));
+  }
+
+  async #countedUnder(guess: Guess | OwnGuess): Promise<string> {
+    const name = this.#nameOf(guess.account);
+    if ('session' in guess) return `${name}:s${guess.session}`;
+    const places = this.#placesOf(guess.address);
+    return (await this.#counts.knows(familiarTo(name), places)) ? `${name}:${places[0] ?? ''}` : name;
   }
 
   /** What an account is counted under. */

@@ -4,11 +4,12 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import type { FeedEventName } from '../events.ts';
+import { type Preconditions, requirePreconditions } from '../http/preconditions.ts';
 import { append } from '../outbox/append.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
-import { requireOwn, requireVersion } from './policy.ts';
+import { requireOwn } from './policy.ts';
 import type { PostInput } from './post-writer.ts';
-import { type PostAnswer, presentAnswer } from './present.ts';
+import { isTagOf, type PostAnswer, presentAnswer } from './present.ts';
 import { postById } from './queries.ts';
 
 /**
@@ -45,13 +46,13 @@ export async function updatePost(
   user: Identity,
   id: number,
   input: Partial<PostInput>,
-  ifMatch?: string,
+  conditions: Preconditions = {},
 ): Promise<PostAnswer> {
   return ctx.db.transaction(async (tx) => {
     // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
     if (input.published) await holdName(tx, user.id);
     const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock: tx.LOCK.UPDATE }), user, id);
-    requireVersion(ifMatch, post.version);
+    requireUnchanged(post, conditions);
     const wasPublished = post.published;
     post.set(input);
     if (!post.changed()) return postById(ctx, user, id, tx);
@@ -67,6 +68,15 @@ export async function updatePost(
     const name = eventOf(wasPublished, post.published);
     if (name) await append(tx, name, name === 'post:deleted' ? { id } : view);
     return answer;
+  });
+}
+
+/** @param post locked: nobody changes it between this and what is done with it. @throws {AppError} 412 */
+function requireUnchanged({ version, updatedAt }: Post, conditions: Preconditions): void {
+  requirePreconditions(conditions, {
+    matches: (tag) => isTagOf(version, tag),
+    modifiedAt: updatedAt,
+    state: `The post is at version ${version}.`,
   });
 }
 
@@ -89,10 +99,16 @@ async function rankAnew(tx: Transaction, postId: number): Promise<void> {
   );
 }
 
-/** Deletes a post with its votes and its tally. @throws {AppError} 404, 403 */
-export async function deletePost(ctx: Context, user: Identity, id: number): Promise<void> {
+/** Deletes a post with its votes and its tally. @throws {AppError} 404, 403, 412 */
+export async function deletePost(
+  ctx: Context,
+  user: Identity,
+  id: number,
+  conditions: Preconditions = {},
+): Promise<void> {
   await ctx.db.transaction(async (tx) => {
     const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock: tx.LOCK.UPDATE }), user, id);
+    requireUnchanged(post, conditions);
     await forgetAnswers(tx, id);
     await post.destroy({ transaction: tx });
     if (post.published) await append(tx, 'post:deleted', { id });

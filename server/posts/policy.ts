@@ -28,20 +28,3 @@ export function requireOwn<P extends Visibility>(
   if (visible.ownerId !== viewer.id) throw new AppError('forbidden', `Post ${id} is not yours.`);
   return visible;
 }
-
-/**
- * Holds an `If-Match` (RFC 9110, 13.1.1) against a version. A weak tag counts too: proxies weaken what they compress.
- * @throws {AppError} 412
- */
-export function requireVersion(ifMatch: string | undefined, version: number): void {
-  if (ifMatch === undefined || ifMatch.trim() === '*') return;
-  const versions = ifMatch
-    .split(',')
-    .map((tag) => /^(?:W\/)?"(\d{1,15})(?:\.[\d.]*)?"$/.exec(tag.trim())?.[1]);
-  if (!versions.includes(String(version))) {
-    throw new AppError(
-      'version_mismatch',
-      `The post is at version ${version}. Read it again before you change it.`,
-    );
-  }
-}

@@ -1,4 +1,5 @@
 import type { PostView } from '../events.ts';
+import { digestOf } from '../http/preconditions.ts';
 
 /** A post with its owner's name and its tally, as the database joins them. */
 export interface PostRow {
@@ -41,9 +42,17 @@ export function presentAnswer(row: PostRow & { voted: boolean }): PostAnswer {
 }
 
 /**
- * The validator of a post's representation: version, rev, and whether the asker has voted. An edit's `If-Match` is held
- * against the version alone, or each vote would spoil it.
+ * The tag of a post's representation: its version, and a digest of all that the asker sees, as a number. It changes with
+ * whatever is shown: an edit, a vote, the owner's name.
  */
-export function entityTag(post: PostAnswer): string {
-  return `"${post.version}.${post.rev}.${post.voted ? 1 : 0}"`;
+export function entityTag(version: number, json: string): string {
+  return `"${version}.${digestOf(json)}"`;
+}
+
+/**
+ * Whether a tag stands for this version of a post. In a precondition of a write only the version counts, or each vote would
+ * spoil an edit; so the version alone, `"3"`, is a tag as well.
+ */
+export function isTagOf(version: number, tag: string): boolean {
+  return /^(\d{1,15})(?:\.[\d.]*)?$/.exec(tag)?.[1] === String(version);
 }

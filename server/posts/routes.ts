@@ -1,18 +1,25 @@
+import {
+  preconditionsOf,
+  readPreconditions,
+  requirePreconditions,
+  writePreconditions,
+} from '../http/preconditions.ts';
 import { problem } from '../http/problem.ts';
 import { Json, Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
-import { entityTag } from './present.ts';
+import { entityTag, isTagOf, type PostAnswer } from './present.ts';
 import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
-import Joi from 'joi';
 
-const ifMatch = {
-  'If-Match': {
-    description: 'Change the post only if it is still at this version (an `ETag` that you were given)',
-    schema: Joi.string().max(500),
-  },
+const etag = {
+  ETag: 'The version of the post and of all that is shown of it, for `If-Match` and `If-None-Match`',
 };
-const etag = { ETag: 'The version of the answer, for `If-Match`' };
+
+/** A post with its tag. */
+function tagged(post: PostAnswer, headers: Record<string, string> = {}): Reply {
+  const json = JSON.stringify(post);
+  return new Reply(new Json(json), { headers: { ...headers, ETag: entityTag(post.version, json) } });
+}
 
 export const postRoutes = [
   route({
@@ -62,7 +69,7 @@ export const postRoutes = [
     answerHeaders: { Location: 'Where the post is', ...etag },
     handle: async ({ ctx, user, body, req }) => {
       const post = await commands.createPost(ctx, user, body, req.get('idempotency-key'));
-      return new Reply(post, { headers: { Location: `/posts/${post.id}`, ETag: entityTag(post) } });
+      return tagged(post, { Location: `/posts/${post.id}` });
     },
   }),
   route({
@@ -74,23 +81,28 @@ export const postRoutes = [
     access: 'user',
     limit: 'read',
     params: schemas.postParams,
-    headers: {
-      'If-None-Match': {
-        description: 'Answer only if the post is no longer at this version',
-        schema: Joi.string().max(500),
-      },
-    },
+    headers: readPreconditions,
     answers: {
       200: schemas.post,
-      304: 'The post is still at that version.',
+      304: 'The post is still as that tag says.',
       401: problem,
       404: problem,
+      412: problem,
       422: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params }) => {
+    handle: async ({ ctx, user, params, req }) => {
       const post = await queries.postById(ctx, user, params.id);
-      return new Reply(post, { headers: { ETag: entityTag(post), 'Cache-Control': 'private, no-cache' } });
+      const { ifMatch } = preconditionsOf(req);
+      if (ifMatch !== undefined)
+        requirePreconditions(
+          { ifMatch },
+          {
+            matches: (tag) => isTagOf(post.version, tag),
+            state: `The post is at version ${post.version}.`,
+          },
+        );
+      return tagged(post, { 'Cache-Control': 'private, no-cache' });
     },
   }),
   route({
@@ -102,7 +114,7 @@ export const postRoutes = [
     limit: 'write',
     params: schemas.postParams,
     body: schemas.replacePost,
-    headers: ifMatch,
+    headers: writePreconditions,
     answers: {
       200: schemas.post,
       401: problem,
@@ -114,8 +126,8 @@ export const postRoutes = [
     },
     answerHeaders: etag,
     handle: async ({ ctx, user, params, body, req }) => {
-      const post = await commands.updatePost(ctx, user, params.id, body, req.get('if-match'));
-      return new Reply(post, { headers: { ETag: entityTag(post) } });
+      const post = await commands.updatePost(ctx, user, params.id, body, preconditionsOf(req));
+      return tagged(post);
     },
   }),
   route({
@@ -127,7 +139,7 @@ export const postRoutes = [
     limit: 'write',
     params: schemas.postParams,
     body: schemas.editPost,
-    headers: ifMatch,
+    headers: writePreconditions,
     answers: {
       200: schemas.post,
       401: problem,
@@ -139,8 +151,8 @@ export const postRoutes = [
     },
     answerHeaders: etag,
     handle: async ({ ctx, user, params, body, req }) => {
-      const post = await commands.updatePost(ctx, user, params.id, body, req.get('if-match'));
-      return new Reply(post, { headers: { ETag: entityTag(post) } });
+      const post = await commands.updatePost(ctx, user, params.id, body, preconditionsOf(req));
+      return tagged(post);
     },
   }),
   route({
@@ -151,15 +163,17 @@ export const postRoutes = [
     access: 'user',
     limit: 'write',
     params: schemas.postParams,
+    headers: writePreconditions,
     answers: {
       204: 'The post is gone.',
       401: problem,
       403: problem,
       404: problem,
+      412: problem,
       422: problem,
       429: problem,
     },
-    handle: ({ ctx, user, params }) => commands.deletePost(ctx, user, params.id),
+    handle: ({ ctx, user, params, req }) => commands.deletePost(ctx, user, params.id, preconditionsOf(req)),
   }),
 ];
 

@@ -5,8 +5,9 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
+import { type Preconditions, requirePreconditions } from '../http/preconditions.ts';
 import { beginTask, workPiece } from './footprint.ts';
-import { type OwnUser, presentOwnUser } from './present.ts';
+import { accountTag, type OwnUser, presentOwnUser } from './present.ts';
 
 export interface SignUp {
   email: string;
@@ -49,18 +50,25 @@ export interface EditUser {
   current_password?: string;
 }
 
+/** @throws {AppError} 412 if the account is no longer as the tags of the preconditions say */
+export function requireUnchanged(before: OwnUser, conditions: Preconditions): void {
+  requirePreconditions(conditions, {
+    matches: (tag) => tag === accountTag(before),
+    state: 'The account is another than you have read.',
+  });
+}
+
 /**
  * Changes the user's own account. A new password ends all other sessions; a new name is a change of each of the user's
  * posts, and every client hears of it. Lists and posts have the new name from the commit on. The events of more posts than
  * fit one piece follow in further transactions; the answer waits for them for some seconds (see `AccountTasks`).
- * @param address where they ask from
- * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address, 429 after too many wrong passwords
+ * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address, 412, 429 after too many wrong passwords
  */
 export async function editUser(
   ctx: Context,
   viewer: Identity,
   input: EditUser,
-  address: string | undefined,
+  conditions: Preconditions = {},
 ): Promise<OwnUser> {
   const { current_password: current } = input;
   let renaming = false;
@@ -69,6 +77,7 @@ export async function editUser(
     if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password);
     return ctx.db.transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof);
+      const before = presentOwnUser(user);
       const renamed = input.username !== undefined && input.username !== user.username;
       user.set({
         ...(input.username === undefined ? {} : { username: input.username }),
@@ -76,6 +85,8 @@ export async function editUser(
         ...(passwordHash === undefined ? {} : { passwordHash }),
       });
       await user.save({ transaction: tx });
+      // Behind the 409 that this may be, which goes before a 412.
+      requireUnchanged(before, conditions);
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
       }
@@ -88,9 +99,7 @@ export async function editUser(
     });
   };
   try {
-    const own = await (current === undefined
-      ? edit(undefined)
-      : withPassword(ctx, viewer, { password: current, address }, edit));
+    const own = await (current === undefined ? edit(undefined) : withPassword(ctx, viewer, current, edit));
     if (renaming) await ctx.accountTasks.finish(viewer.id);
     return own;
   } catch (error) {
@@ -103,16 +112,18 @@ export async function editUser(
  * has no name, address, login or session from the commit on, and its posts are in no list. More posts and votes than fit one
  * piece are deleted in further transactions, each with its events (see `AccountTasks`).
  * @returns whether all of it is gone; otherwise the rest goes by itself
+ * @throws {AppError} 403 for a wrong password, 412, 429 after too many wrong passwords
  */
 export async function deleteUser(
   ctx: Context,
   viewer: Identity,
   password: string,
-  address: string | undefined,
+  conditions: Preconditions = {},
 ): Promise<boolean> {
-  const { done, tallies } = await withPassword(ctx, viewer, { password, address }, (proof) =>
+  const { done, tallies } = await withPassword(ctx, viewer, password, (proof) =>
     ctx.db.transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof);
+      requireUnchanged(presentOwnUser(user), conditions);
       const nobody = randomBytes(12).toString('hex');
       user.set({
         email: `${nobody}@deleted.invalid`,
@@ -144,11 +155,11 @@ class HashChanged extends Error {
 async function withPassword<T>(
   ctx: Context,
   viewer: Identity,
-  { password, address }: { password: string; address: string | undefined },
+  password: string,
   work: (proof: string) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const proof = await provePassword(ctx, viewer, password, address);
+    const proof = await provePassword(ctx, viewer, password);
     try {
       return await work(proof);
     } catch (error) {
@@ -160,17 +171,12 @@ async function withPassword<T>(
 }
 
 /**
- * The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. A wrong one counts like one
- * at the login: whoever has somebody's token may not guess the password with it either.
+ * The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. Wrong ones are counted by
+ * session: whoever has somebody's token may not guess the password with it either.
  */
-async function provePassword(
-  ctx: Context,
-  viewer: Identity,
-  password: string,
-  address: string | undefined,
-): Promise<string> {
+async function provePassword(ctx: Context, viewer: Identity, password: string): Promise<string> {
   const user = await User.findByPk(viewer.id);
-  return ctx.guesses.attempt({ account: viewer.id, address }, async () => {
+  return ctx.guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
     if (!(await ctx.passwords.matches(password, user?.passwordHash)) || !user) {
       throw new AppError('invalid_credentials', 'The password is wrong.');
     }

@@ -1,4 +1,5 @@
 import type { User } from '../../models/index.ts';
+import { digestOf } from '../http/preconditions.ts';
 
 export interface PublicUser {
   id: number;
@@ -16,4 +17,9 @@ export function presentUser(user: User): PublicUser {
 /** What a user sees of themselves. */
 export function presentOwnUser(user: User): OwnUser {
   return { ...presentUser(user), email: user.email };
+}
+
+/** The opaque part of an account's tag: it changes with whatever its user sees of it. */
+export function accountTag(user: OwnUser): string {
+  return digestOf(JSON.stringify(user));
 }

@@ -1,8 +1,19 @@
+import { preconditionsOf, readPreconditions, tagPreconditions } from '../http/preconditions.ts';
 import { problem } from '../http/problem.ts';
-import { Reply, route } from '../http/route.ts';
+import { Json, Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
+import { accountTag, type OwnUser } from './present.ts';
 import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
+
+const etag = { ETag: 'Changes with whatever is shown here; for `If-Match` and `If-None-Match`' };
+
+/** An account with its tag. */
+function tagged(account: OwnUser, headers: Record<string, string> = {}): Reply {
+  return new Reply(new Json(JSON.stringify(account)), {
+    headers: { ...headers, ETag: `"${accountTag(account)}"` },
+  });
+}
 
 export const userRoutes = [
   route({
@@ -27,8 +38,20 @@ export const userRoutes = [
     tag: 'Users',
     access: 'user',
     limit: 'read',
-    answers: { 200: schemas.ownUser, 401: problem },
-    handle: ({ user }) => queries.ownView(user),
+    headers: readPreconditions,
+    answers: {
+      200: schemas.ownUser,
+      304: 'The account is still as that tag says.',
+      401: problem,
+      412: problem,
+    },
+    answerHeaders: etag,
+    handle: async ({ user, req }) => {
+      const account = await queries.ownView(user);
+      const { ifMatch } = preconditionsOf(req);
+      if (ifMatch !== undefined) commands.requireUnchanged(account, { ifMatch });
+      return tagged(account, { 'Cache-Control': 'private, no-cache' });
+    },
   }),
   route({
     method: 'patch',
@@ -40,13 +63,23 @@ export const userRoutes = [
     access: 'user',
     limit: 'login',
     body: schemas.editUser,
-    answers: { 200: schemas.ownUser, 401: problem, 403: problem, 409: problem, 422: problem, 429: problem },
+    headers: tagPreconditions,
+    answers: {
+      200: schemas.ownUser,
+      401: problem,
+      403: problem,
+      409: problem,
+      412: problem,
+      422: problem,
+      429: problem,
+    },
+    answerHeaders: etag,
     handle: async ({ ctx, user, body, req, res }) => {
       const { username } = body;
       // What one says again is no change.
       if (username !== undefined && username !== (await queries.ownView(user)).username)
         await ctx.countRequest('rename', req, res, user);
-      return commands.editUser(ctx, user, body, req.ip);
+      return tagged(await commands.editUser(ctx, user, body, preconditionsOf(req)));
     },
   }),
   route({
@@ -59,17 +92,19 @@ export const userRoutes = [
     access: 'user',
     limit: 'login',
     body: schemas.deleteUser,
+    headers: tagPreconditions,
     answers: {
       204: 'The account is gone, with all that it had.',
       202: 'The account is gone. The rest of its posts and votes is being deleted.',
       401: problem,
       403: problem,
+      412: problem,
       422: problem,
       429: problem,
     },
     handle: async ({ ctx, user, body, req }) =>
       new Reply(undefined, {
-        status: (await commands.deleteUser(ctx, user, body.password, req.ip)) ? 204 : 202,
+        status: (await commands.deleteUser(ctx, user, body.password, preconditionsOf(req))) ? 204 : 202,
       }),
   }),
   route({
