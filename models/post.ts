@@ -17,8 +17,10 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare version: CreationOptional<number>;
   declare createdAt: CreationOptional<Date>;
   declare updatedAt: CreationOptional<Date>;
-  /** Where it stands in `sort=new`: when it was written or, for a draft, last published. */
+  /** Where it stands in `sort=new`: when it was first published or, if it never was, written. */
   declare listedAt: CreationOptional<Date>;
+  /** Whether it has been public and was withdrawn since: publishing it again does not move it. Set by a trigger. */
+  declare wasPublished: CreationOptional<boolean>;
 }
 
 /**
@@ -53,6 +55,7 @@ export function definePost(sequelize: Sequelize): void {
       createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       updatedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       listedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+      wasPublished: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: false },
     },
     {
       sequelize,

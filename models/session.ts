@@ -17,7 +17,7 @@ export class Session extends Model<InferAttributes<Session>, InferCreationAttrib
   declare revokedAt: CreationOptional<Date | null>;
 }
 
-/** One link of a session's chain of refresh tokens. Kept after it is spent, so that its second use is recognised. */
+/** One link of a session's chain of refresh tokens. Kept after it is spent, so that its second use is recognised (server/auth/refresh.ts). */
 export class RefreshToken extends Model<
   InferAttributes<RefreshToken>,
   InferCreationAttributes<RefreshToken>
@@ -27,6 +27,8 @@ export class RefreshToken extends Model<
   declare sessionId: string;
   declare expiresAt: Date;
   declare spentAt: CreationOptional<Date | null>;
+  /** What its successor was made from, beside the token itself. */
+  declare successorSalt: CreationOptional<Buffer | null>;
 }
 
 /**
@@ -76,6 +78,7 @@ export function defineSession(sequelize: Sequelize): void {
       },
       expiresAt: { type: DataTypes.DATE, allowNull: false },
       spentAt: { type: DataTypes.DATE },
+      successorSalt: { type: DataTypes.BLOB },
     },
     {
       sequelize,

@@ -1,7 +1,5 @@
 import type { Server as HttpServer } from 'node:http';
-import type { Request, Response } from 'express';
 import { Connections } from './auth/connections.ts';
-import type { Identity } from './auth/identity.ts';
 import { keptSecret } from './auth/kept-secret.ts';
 import { LiveSessions } from './auth/live-sessions.ts';
 import { Passwords } from './auth/passwords.ts';
@@ -72,7 +70,7 @@ export interface Context {
   /** Aborted when the node begins to shut down: what waits for an event stops waiting. */
   stopping: AbortSignal;
   /** Counts a request. @throws {AppError} 429 */
-  countRequest: (name: RateLimit, req: Request, res: Response, user: Identity | undefined) => Promise<void>;
+  countRequest: RateLimits['count'];
 }
 
 /** The service without its HTTP front: everything that has to be started and stopped. */
@@ -275,8 +273,8 @@ export async function createService(
     reportTallies,
     feed,
     stopping: stopping.signal,
-    countRequest: async (name, req, res, user) => {
-      if (config.rateLimits) await limits.count(name, req, res, user);
+    countRequest: async (...request) => {
+      if (config.rateLimits) await limits.count(...request);
     },
   };
 

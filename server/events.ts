@@ -16,6 +16,11 @@ export interface PostView {
   content: string;
   published: boolean;
   created_at: string;
+  /**
+   * The first publication: withdrawing a post and publishing it again changes nothing here. `null` for a draft that has never
+   * been public. Absent only from events that were written before the service knew it.
+   */
+  published_at?: string | null;
   updated_at: string;
   /** Grows by one with each edit. */
   version: number;

@@ -11,7 +11,7 @@ import { BrowserTabs } from './support/browser-tabs.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, PASSWORD, type World } from './support/world.ts';
+import { Api, createWorld, PASSWORD, type World } from './support/world.ts';
 
 /** How often `POST /refresh` is asked, over the real fetch. */
 function countingRefreshes(): { fetch: typeof fetch; count: () => number } {
@@ -111,7 +111,9 @@ describe("the client's session, with tokens that live two seconds", () => {
       await untilExpired(client, storage);
       const users = await Promise.all(tabs.map((each) => each.me()));
       expect(new Set(users.map(({ id }) => id)).size).to.equal(1);
-      expect(count()).to.equal(1);
+      // A tab that has not seen yet what another one wrote renews as well, and is given the same pair.
+      expect(count()).to.be.within(1, lag === 0 ? 1 : tabs.length);
+      expect(new Set(storages.map((each) => each.read()?.refreshToken)).size).to.equal(1);
       expect(browser.keys).to.deep.equal(['session']);
       expect(client.session.loggedIn).to.equal(true);
     });
@@ -129,11 +131,12 @@ describe("the client's session, with tokens that live two seconds", () => {
     const { client } = await someone(storage);
     const changes: string[] = [];
     client.session.onChange(({ reason, loggedIn }) => changes.push(`${reason} ${loggedIn}`));
-    await fetch(`${world.url}/refresh`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ refresh_token: storage.read()?.refreshToken }),
-    });
+    const thief = new Api(world.url);
+    let token = storage.read()?.refreshToken;
+    for (let at = 0; at < 2; at += 1) {
+      const { body } = await thief.post<{ refresh_token: string }>('/refresh', { refresh_token: token });
+      token = body.refresh_token;
+    }
     await untilExpired(client, storage);
     expect(await refusal(client.me())).to.include({ code: 'unauthorized' });
     expect(changes).to.deep.equal(['ended false']);

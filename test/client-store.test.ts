@@ -34,6 +34,7 @@ function post(id: number, change: Partial<PostAnswer> = {}): PostAnswer {
     content: '',
     published: true,
     created_at: '2025-01-01T00:00:00.000Z',
+    published_at: '2025-01-01T00:00:00.000Z',
     updated_at: '2025-01-01T00:00:00.000Z',
     version: 1,
     owner_id: 1,

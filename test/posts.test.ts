@@ -23,7 +23,8 @@ describe('posts', () => {
       const before = await headOf(world);
       const answer = await ada.post<PostAnswer>('/posts', { title: 'Hello', content: 'world' });
       expect(answer.status).to.equal(201);
-      const { id, created_at, updated_at, ...rest } = answer.body;
+      const { id, created_at, published_at, updated_at, ...rest } = answer.body;
+      expect(published_at).to.equal(created_at);
       expect(rest).to.deep.equal({
         title: 'Hello',
         content: 'world',

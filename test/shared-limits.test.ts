@@ -3,7 +3,7 @@ import { expectProblem } from './support/problems.ts';
 import { startRedis, type TestRedis } from './support/redis.ts';
 import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
 import { until } from './support/waiting.ts';
-import { Api, signUp, type TestUser } from './support/world.ts';
+import { Api, PASSWORD, signUp, type TestUser } from './support/world.ts';
 
 describe('the limits of two nodes with one Redis', function () {
   this.timeout(60_000);
@@ -41,6 +41,23 @@ describe('the limits of two nodes with one Redis', function () {
       await onRound(allowed);
     }
   }
+
+  it('count refreshes by session, apart from logins, so that many can renew behind one address', async () => {
+    const people = await Promise.all([1, 2].map(() => signUp(nodes.first.url)));
+    const anonymous = new Api(nodes.first.url);
+    const refresh = (token: string) => anonymous.post<object>('/refresh', { refresh_token: token });
+    const [mine, theirs] = people.map(({ refreshToken }) => refreshToken) as [string, string];
+    const limit = policyOf((await refresh(mine)).headers);
+    const answers = await Promise.all(Array.from({ length: limit }, () => refresh(mine)));
+    expect(answers.filter(({ status }) => status === 200)).to.have.lengthOf(limit - 1);
+    expectProblem(await refresh(mine), 429);
+    // Neither these nor those of tokens that are nobody's keep anybody else from renewing.
+    const garbage = await Promise.all(Array.from({ length: limit + 1 }, () => refresh('nobody-s')));
+    expect(garbage.map(({ status }) => status)).to.include.members([401, 429]);
+    expect((await refresh(theirs)).status).to.equal(200);
+    const login = await anonymous.post<object>('/login', { email: people[0]?.email, password: PASSWORD });
+    expect(login.status).to.equal(200);
+  });
 
   it('are one: what is spent at one is spent at the other', async () => {
     const [first, second] = (await somebody()).at;

@@ -1,6 +1,10 @@
 import { delay, jittered } from './delay.ts';
 import { readStored, type SessionStorage, type StoredSession } from './session-storage.ts';
-import { inTurns, type Locks } from './tab-turns.ts';
+
+/** What of the Web Locks API is used here; browsers offer it to secure origins only. */
+interface Locks {
+  request<T>(name: string, run: () => Promise<T>): Promise<T>;
+}
 
 /** What of a browser is used here; named structurally, so that the package also compiles without the DOM's types. */
 interface Browser {
@@ -28,18 +32,17 @@ export function localStorageSession(key = 'tidings:session'): SessionStorage {
   const browser = globalThis as Browser;
   const { localStorage } = browser;
   if (!localStorage) throw new Error('There is no localStorage here.');
-  const kept = {
+  const locks = browser.navigator?.locks;
+  return {
     read: () => readStored(localStorage.getItem(key)),
     write: (session: StoredSession | undefined) => {
       if (session) localStorage.setItem(key, JSON.stringify(session));
       else localStorage.removeItem(key);
     },
-    exclusively: <T>(run: () => Promise<T>) => leased(localStorage, `${key}:lease`, run),
-  };
-  const locks = browser.navigator?.locks;
-  return {
-    ...kept,
-    ...(locks ? inTurns(kept, locks, key) : {}),
+    // What a tab has written may reach the next one a moment after the lock does. That one then says the token again that has
+    // just been used, and is given the same successor.
+    exclusively: <T>(run: () => Promise<T>) =>
+      locks ? locks.request(key, run) : leased(localStorage, `${key}:lease`, run),
     onForeignWrite: (listener) => {
       // The event comes from other tabs alone; its key is null when everything was cleared.
       const heard = (event: { key: string | null }) => {

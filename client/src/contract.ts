@@ -4,7 +4,7 @@
  */
 import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/events.ts';
 
-export type { Tokens } from '../../server/auth/commands.ts';
+export type { Tokens } from '../../server/auth/refresh.ts';
 export type { ProblemCode } from '../../server/errors.ts';
 export type {
   ClientToServer,

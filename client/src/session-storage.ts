@@ -13,8 +13,8 @@ export interface SessionStorage {
   read(): StoredSession | undefined;
   write(session: StoredSession | undefined): void;
   /**
-   * Runs one at a time among all who share the storage. A refresh token that is used twice ends the session, so two tabs
-   * must not renew at once.
+   * Runs one at a time among all who share the storage, so that tabs do not renew one after the other what one of them has
+   * renewed. It need not be airtight: two that use one refresh token at once are given the same pair.
    */
   exclusively<T>(run: () => Promise<T>): Promise<T>;
   /** Tells when somebody else has written. @returns takes the listener away again */

@@ -151,8 +151,10 @@ export class Session {
     }
     try {
       const tokens = await this.#trade(session.refreshToken);
-      if (this.#storage.read()?.refreshToken !== session.refreshToken) return await this.#unwanted(tokens);
       const renewed = toStored(tokens);
+      const now = this.#storage.read()?.refreshToken;
+      // Another tab may have been given the same pair, and have written it already.
+      if (now !== session.refreshToken && now !== renewed.refreshToken) return await this.#unwanted(tokens);
       this.#write(renewed, 'renewed');
       return renewed.accessToken;
     } catch (error) {
@@ -168,7 +170,7 @@ export class Session {
     }
   }
 
-  /** Said again if no answer came: the token may be spent by then, but without an answer the session is over anyway. */
+  /** Said again if no answer came: for 30 seconds a token that has been used gives the same pair again. */
   async #trade(refreshToken: string): Promise<Tokens> {
     const { body } = await this.#requests.send<Tokens>({
       method: 'POST',

@@ -1,17 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
-import { RefreshToken, Session, User } from '../../models/index.ts';
+import { User } from '../../models/index.ts';
 import type { Context } from '../context.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import type { Identity } from './identity.ts';
-import { hashRefreshToken, newRefreshToken } from './tokens.ts';
-
-export interface Tokens {
-  access_token: string;
-  token_type: 'bearer';
-  expires_in: number;
-  refresh_token: string;
-}
+import { firstPair, type Tokens } from './refresh.ts';
 
 /** The same in text and in time for an unknown user and a wrong password. */
 const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Credentials');
@@ -84,49 +77,11 @@ async function renewHash(ctx: Context, userId: number, password: string, old: st
 
 async function openSession(ctx: Context, tx: Transaction, userId: number): Promise<Tokens> {
   const sessionId = randomUUID();
-  await Session.create({ id: sessionId, userId, expiresAt: expiry(ctx) }, { transaction: tx });
-  return issue(ctx, tx, userId, sessionId);
-}
-
-function expiry(ctx: Context): Date {
-  return new Date(Date.now() + ctx.config.refreshTokenTtl);
-}
-
-async function issue(ctx: Context, tx: Transaction, userId: number, sessionId: string): Promise<Tokens> {
-  const { token, hash } = newRefreshToken();
-  await RefreshToken.create({ hash, sessionId, expiresAt: expiry(ctx) }, { transaction: tx });
-  return {
-    access_token: ctx.tokens.sign(userId, sessionId),
-    token_type: 'bearer',
-    expires_in: ctx.tokens.expiresIn,
-    refresh_token: token,
-  };
-}
-
-/**
- * Trades a refresh token for a new pair (RFC 6819, 5.2.2.3: rotation with detection of reuse). A token that is used a
- * second time has been copied by somebody: its whole session ends, whoever of the two came first.
- * @throws {AppError} 401
- */
-export async function refresh(ctx: Context, refreshToken: string): Promise<Tokens> {
-  const hash = hashRefreshToken(refreshToken);
-  const outcome = await ctx.db.transaction(async (tx) => {
-    const token = await RefreshToken.findByPk(hash, { transaction: tx, lock: tx.LOCK.UPDATE });
-    if (!token) return undefined;
-    const session = await Session.findByPk(token.sessionId, { transaction: tx, lock: tx.LOCK.UPDATE });
-    if (!session || session.revokedAt || token.expiresAt.getTime() <= Date.now()) return undefined;
-    if (token.spentAt) {
-      ctx.log.warn({ user_id: session.userId }, 'a refresh token was used twice: its session ends');
-      await ctx.revocations.revoke(tx, session.userId, { sessionId: session.id });
-      return undefined;
-    }
-    await token.update({ spentAt: new Date() }, { transaction: tx });
-    await session.update({ expiresAt: expiry(ctx) }, { transaction: tx });
-    return issue(ctx, tx, session.userId, session.id);
-  });
-  // Not thrown inside: the revocation must be committed.
-  if (!outcome) throw unauthorized('The refresh token is not valid.');
-  return outcome;
+  await ctx.db.sequelize.query(
+    `insert into sessions (id, user_id, expires_at) values ($1, $2, now() + $3 * interval '1 millisecond')`,
+    { type: QueryTypes.RAW, transaction: tx, bind: [sessionId, userId, ctx.config.refreshTokenTtl] },
+  );
+  return firstPair(ctx, tx, userId, sessionId);
 }
 
 /** Ends the session of the token in hand. */

@@ -1,4 +1,4 @@
-import { Op, type Transaction } from 'sequelize';
+import { literal, Op, type Transaction } from 'sequelize';
 import { Revocation, Session } from '../../models/index.ts';
 
 /** Which sessions have ended: one, or all of a user's but perhaps one. */
@@ -41,7 +41,7 @@ export class Revocations {
       exceptSessionId: only.exceptSessionId ?? null,
     };
     await Session.update(
-      { revokedAt: new Date() },
+      { revokedAt: literal('clock_timestamp()') },
       {
         transaction: tx,
         where: {

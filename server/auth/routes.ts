@@ -1,11 +1,11 @@
 import { problem } from '../http/problem.ts';
 import { Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
+import { refresh, type Tokens } from './refresh.ts';
 import * as schemas from './schemas.ts';
 
 /** RFC 6749, 5.1: no cache may keep an answer that holds tokens. */
-const tokensOnce = (tokens: commands.Tokens) =>
-  new Reply(tokens, { headers: { 'Cache-Control': 'no-store' } });
+const tokensOnce = (tokens: Tokens) => new Reply(tokens, { headers: { 'Cache-Control': 'no-store' } });
 
 export const authRoutes = [
   route({
@@ -27,13 +27,18 @@ export const authRoutes = [
     method: 'post',
     path: '/refresh',
     summary: 'Trade a refresh token for a new pair of tokens',
-    description: 'Each refresh token works once. Using one again ends the whole session.',
+    description:
+      'Each refresh token works once. If the answer was lost, say it again: for 30 seconds the same token gives the same new refresh token again, unless that has been used. Used later, or after that, it ends the whole session. Requests are counted by session, not by address.',
     tag: 'Sessions',
     access: 'anyone',
-    limit: 'login',
     body: schemas.refresh,
     answers: { 200: schemas.tokens, 401: problem, 422: problem, 429: problem },
-    handle: async ({ ctx, body }) => tokensOnce(await commands.refresh(ctx, body.refresh_token)),
+    handle: async ({ ctx, body, req, res }) =>
+      tokensOnce(
+        await refresh(ctx, body.refresh_token, (session) =>
+          ctx.countRequest('refresh', req, res, undefined, session && `s${session}`),
+        ),
+      ),
   }),
   route({
     method: 'post',

@@ -32,14 +32,14 @@ export const login = object({
   .id('Login');
 
 export const refresh = object({
-  refresh_token: text().max(512).description('From the last login or refresh; each works once'),
+  refresh_token: text().max(512).description('From the last login or refresh'),
 }).id('Refresh');
 
 export const tokens = object({
   access_token: Joi.string().description('JWT, for the Authorization header and the Socket.IO handshake'),
   token_type: oneOf('bearer'),
   expires_in: count().description('Seconds until the access token ends'),
-  refresh_token: Joi.string().description('For POST /refresh, once'),
+  refresh_token: Joi.string().description('For POST /refresh; kept by its holder in place of the one before'),
 }).id('Tokens');
 
 export { claimedPassword };

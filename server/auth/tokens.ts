@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { unauthorized } from '../errors.ts';
 import type { Identity } from './identity.ts';
@@ -90,6 +90,17 @@ function readClaims(claims: unknown): Identity | undefined {
 export function newRefreshToken(): { token: string; hash: Buffer } {
   const token = randomBytes(32).toString('base64url');
   return { token, hash: hashRefreshToken(token) };
+}
+
+/** What a token's successor is made from beside the token. */
+export function newSalt(): Buffer {
+  return randomBytes(32);
+}
+
+/** The refresh token that follows this one: the same as often as it is asked for, and known to nobody without the token. */
+export function successorOf(token: string, salt: Buffer): { token: string; hash: Buffer } {
+  const next = createHmac('sha256', token).update(salt).digest('base64url');
+  return { token: next, hash: hashRefreshToken(next) };
 }
 
 /** A plain hash is enough for a secret that nobody can guess. */

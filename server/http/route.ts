@@ -67,7 +67,8 @@ export interface RouteSpec<
   description?: string;
   tag: string;
   access: A;
-  limit: RateLimit;
+  /** What a request counts against. Without it the handler counts by what it finds. */
+  limit?: RateLimit;
   params?: P;
   query?: Q;
   body?: B;
@@ -132,7 +133,7 @@ export function mount(
       const refusal = ctx.guard.originRefusal(req, { navigation: spec.method === 'get' });
       if (refusal) throw refusal;
       const user = spec.access === 'user' ? await authenticate(req) : undefined;
-      await limit(spec.limit, req, res, user);
+      if (spec.limit) await limit(spec.limit, req, res, user);
       if (body) await run(body, req, res);
       const input = validate(spec, req);
       if (spec.headers?.['If-Match'] === undefined) refusePreconditions(req);

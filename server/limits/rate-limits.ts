@@ -6,7 +6,7 @@ import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
 
 /** What a route counts against. */
-export type RateLimit = 'login' | 'signup' | 'write' | 'read' | 'rename';
+export type RateLimit = 'login' | 'refresh' | 'signup' | 'write' | 'read' | 'rename';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -22,6 +22,8 @@ export class RateLimits {
       new Counter(name, { points, duration }, counts);
     this.#counters = {
       login: limit('login', 60, MINUTE),
+      // By session: behind one address there may be hundreds of them.
+      refresh: limit('refresh', 60, MINUTE),
       signup: limit('signup', 60, MINUTE),
       write: limit('write', 600, MINUTE),
       read: limit('read', 6000, MINUTE),
@@ -32,12 +34,19 @@ export class RateLimits {
 
   /**
    * Counts one request and says how many are left (the `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers).
+   * @param countedUnder in place of the user or the address
    * @throws {AppError} 429 with `Retry-After`
    */
-  async count(name: RateLimit, req: Request, res: Response, user: Identity | undefined): Promise<void> {
+  async count(
+    name: RateLimit,
+    req: Request,
+    res: Response,
+    user: Identity | undefined,
+    countedUnder = user ? `u${user.id}` : `a${addressKey(req.ip ?? '')}`,
+  ): Promise<void> {
     const counter = this.#counters[name];
     const { points, duration } = counter.limit;
-    const state = await counter.take(user ? `u${user.id}` : `a${addressKey(req.ip ?? '')}`);
+    const state = await counter.take(countedUnder);
     const reset = Math.ceil(state.msBeforeNext / 1000);
     res.set('RateLimit-Policy', `"${name}";q=${points};w=${duration}`);
     res.set('RateLimit', `"${name}";r=${Math.max(0, points - state.consumedPoints)};t=${reset}`);

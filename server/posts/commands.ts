@@ -1,4 +1,4 @@
-import { QueryTypes, type Transaction } from 'sequelize';
+import { literal, QueryTypes, type Transaction } from 'sequelize';
 import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
@@ -57,11 +57,11 @@ export async function updatePost(
     post.set(input);
     if (!post.changed()) return postById(ctx, user, id, tx);
 
-    const now = new Date();
-    const publishes = !wasPublished && post.published;
-    post.set({ version: post.version + 1, updatedAt: now, ...(publishes ? { listedAt: now } : {}) });
+    post.set({ version: post.version + 1 });
+    // By the database's clock, as all moments are. Where it is listed a trigger decides: by its first publication.
+    post.set('updatedAt', literal('clock_timestamp()') as never);
     await post.save({ transaction: tx });
-    if (publishes) await rankAnew(tx, id);
+    if (!wasPublished && post.published) await rankAnew(tx, id);
 
     const answer = await postById(ctx, user, id, tx);
     const { voted: _voted, ...view } = answer;
@@ -91,7 +91,7 @@ async function holdName(tx: Transaction, userId: number): Promise<void> {
   await User.findByPk(userId, { attributes: ['id'], transaction: tx, lock: tx.LOCK.KEY_SHARE });
 }
 
-/** A draft competes in `sort=hot` from the moment it is published. */
+/** A draft competes in `sort=hot` from the moment it is first published. */
 async function rankAnew(tx: Transaction, postId: number): Promise<void> {
   await sequelizeOf(tx).query(
     `update post_tallies t set hot = hot_rank(t.votes, p.listed_at) from posts p where p.id = t.post_id and p.id = $1`,

@@ -1,6 +1,6 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { type Cursor, readCursor, writeCursor } from './cursor.ts';
-import { type PostRow, presentPost } from './present.ts';
+import { type PostRow, presentPost, publishedAt } from './present.ts';
 import type { ListPosts, Sort } from './schemas.ts';
 
 /** A page as everyone sees it who may see the same posts: encoded once, but for whether the asker has voted. */
@@ -58,7 +58,7 @@ export async function readFeedPage(
   >(
     `select h.epoch, h.seq, pg_snapshot_xmin(pg_current_snapshot())::text as horizon, page.*
      from feed_head h left join lateral (
-       select p.id, p.title, p.content, p.published, p.created_at, p.updated_at, p.version, p.owner_id,
+       select p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at, p.updated_at, p.version, p.owner_id,
               u.username, t.votes, t.rev, ${key.column}::text as key,
               row_number() over (order by ${key.column} desc, ${key.id} desc) as place
        from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id

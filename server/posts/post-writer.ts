@@ -142,6 +142,7 @@ function rowOf(
     id,
     ...input,
     created_at,
+    published_at: input.published ? created_at : null,
     updated_at: created_at,
     version: 1,
     owner_id: ownerId,

@@ -8,6 +8,7 @@ export interface PostRow {
   content: string;
   published: boolean;
   created_at: Date;
+  published_at: Date | null;
   updated_at: Date;
   version: number;
   owner_id: number;
@@ -16,17 +17,21 @@ export interface PostRow {
   rev: number;
 }
 
+/** The first publication of a post `p`, in SQL: null for a draft that has never been public. */
+export const publishedAt = 'case when p.published or p.was_published then p.listed_at end';
+
 /** A post as one asker sees it. */
-export type PostAnswer = PostView & { voted: boolean };
+export type PostAnswer = PostView & { published_at: string | null; voted: boolean };
 
 /** A post as everyone may see it: what events carry. */
-export function presentPost(row: PostRow): PostView {
+export function presentPost(row: PostRow): PostView & { published_at: string | null } {
   return {
     id: row.id,
     title: row.title,
     content: row.content,
     published: row.published,
     created_at: row.created_at.toISOString(),
+    published_at: row.published_at?.toISOString() ?? null,
     updated_at: row.updated_at.toISOString(),
     version: row.version,
     owner_id: row.owner_id,

@@ -44,12 +44,19 @@ export const postParams = object({ id: id().description("The post's id").example
 
 const owner = object({ id: id(), username: Joi.string() }).id('Owner');
 
+const publishedAt = timestamp()
+  .allow(null)
+  .description(
+    'The first publication, which decides `sort=new` and `sort=hot`: withdrawing and publishing again does not move a post. `null` for a draft that has never been public',
+  ) as Joi.AnySchema<string | null>;
+
 const postFields = {
   id: id(),
   title: Joi.string(),
   content: Joi.string().allow(''),
   published: Joi.boolean(),
   created_at: timestamp(),
+  published_at: publishedAt,
   updated_at: timestamp(),
   version: Joi.number().integer().min(1).description('Grows by one with each edit'),
   owner_id: id(),
@@ -62,6 +69,7 @@ const postFields = {
 export const postView = object({
   ...postFields,
   title: Joi.string().allow(''),
+  published_at: optional(publishedAt),
   owner: object({ id: id(), username: Joi.string().allow('') }),
   redacted: optional(oneOf(true)).description(
     'A later event of the post took the text out of this one before it was sent, as in a replay. That event follows: `post:deleted`, or `post:updated` with the post as it is (if you do not show it yet, insert it then)',

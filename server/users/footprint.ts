@@ -2,6 +2,7 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../events.ts';
 import { appendAll, announce } from '../outbox/append.ts';
+import { publishedAt } from '../posts/present.ts';
 
 /**
  * What a user has left in other tables, changed a piece at a time: a user may have 100,000 posts and votes. Each piece is one
@@ -104,13 +105,14 @@ async function tellOfPosts(tx: Transaction, ids: readonly number[]): Promise<voi
     `insert into outbox (name, post_id, data)
      select 'post:updated', p.id, row_to_json(view)
      from (
-       select p.*, u.username, t.votes, t.rev
+       select p.*, ${publishedAt} as published_at, u.username, t.votes, t.rev
        from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
        where p.id = any($1::bigint[]) and p.published order by p.id
      ) p
      cross join lateral (select p.owner_id as id, p.username) owner
      cross join lateral (
        select p.id, p.title, p.content, p.published, ${moment('p.created_at')} as created_at,
+              ${moment('p.published_at')} as published_at,
               ${moment('p.updated_at')} as updated_at, p.version, p.owner_id, row_to_json(owner) as owner, p.votes, p.rev
      ) view
      order by p.id`,

@@ -25,10 +25,6 @@ class BrowserLocks {
       if (this.#held.get(name) === own) this.#held.delete(name);
     }
   }
-
-  query(): Promise<{ held: { name: string }[] }> {
-    return Promise.resolve({ held: [...this.#held.keys()].map((name) => ({ name })) });
-  }
 }
 
 /** A browser as Chromium is seen to be: what one tab writes into localStorage is read in the others a moment later. */

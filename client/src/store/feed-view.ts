@@ -101,7 +101,8 @@ export function withEvent(view: FeedView, event: LiveEvent, arrival: Arrival): F
   const arrivedAt = name === 'post:created' && seq > view.asOf ? seq : view.awaited.get(data.id);
   const rest = awaiting(view, data.id, undefined);
   if (arrivedAt === undefined || !arrival.accepts(data)) return rest;
-  const arriving = { post: { ...data, voted: false }, asOf: seq, votedAt: -1, arrivedAt };
+  const { published_at = data.created_at } = data;
+  const arriving = { post: { ...data, published_at, voted: false }, asOf: seq, votedAt: -1, arrivedAt };
   return arrived(rest, arriving, arrival.atOnce);
 }
 
@@ -152,26 +153,42 @@ export function voteSettled(view: FeedView, postId: number, answer: VoteView | u
   return withEntry(view, withNewerTally(withVoted(settled, answer.voted, answer.rev), answer));
 }
 
-/** Puts new posts that wait at the top of the list. */
+/** Puts posts that wait into the list: new ones at the top, and one that is published again where it was. */
 export function revealed(view: FeedView, postIds: readonly number[] = view.pending): FeedView {
   const pending = view.pending.filter((id) => !postIds.includes(id));
-  return { ...view, order: [...postIds, ...view.order], pending };
+  const order = [...view.order];
+  for (const id of [...postIds].reverse()) {
+    const post = view.entries.get(id)?.post;
+    order.splice(post ? placeIn(view, order, post) : 0, 0, id);
+  }
+  return { ...view, order, pending };
+}
+
+/** Where a post belongs among these, newest publication first, as in `sort=new`. */
+function placeIn(view: FeedView, order: readonly number[], post: PostAnswer): number {
+  const moment = ({ published_at, created_at }: PostAnswer) => published_at ?? created_at;
+  const at = order.findIndex((id) => {
+    const other = view.entries.get(id)?.post;
+    if (!other) return false;
+    const [a, b] = [moment(other), moment(post)];
+    return a < b || (a === b && other.id < post.id);
+  });
+  return at < 0 ? order.length : at;
 }
 
 function arrived(view: FeedView, entry: Entry, atOnce: boolean): FeedView {
   const { id } = entry.post;
   const entries = new Map(view.entries).set(id, entry);
   const { arrivedAt } = entry;
-  /** At the top, but beneath what arrived after it: its text may have come later than its place. */
+  /** First among those that wait, but beneath what arrived after it: its text may have come later than its place. */
   const placed = (ids: readonly number[]) => {
     const above = (other: number) =>
       arrivedAt !== undefined && (view.entries.get(other)?.arrivedAt ?? 0) > arrivedAt;
     const at = ids.findIndex((other) => !above(other));
     return at < 0 ? [...ids, id] : [...ids.slice(0, at), id, ...ids.slice(at)];
   };
-  return atOnce
-    ? { ...view, entries, order: placed(view.order) }
-    : { ...view, entries, pending: placed(view.pending) };
+  const told = { ...view, entries, pending: placed(view.pending) };
+  return atOnce ? revealed(told, [id]) : told;
 }
 
 function withEntry(view: FeedView, entry: Entry): FeedView {
@@ -197,7 +214,8 @@ function withVoted(entry: Entry, voted: boolean, rev: number): Entry {
 function merged(known: PostAnswer, given: PostView): PostAnswer {
   const text = given.version >= known.version ? given : known;
   const { votes, rev } = given.rev >= known.rev ? given : known;
-  return { ...text, votes, rev, voted: known.voted };
+  const { published_at = known.published_at } = text;
+  return { ...text, published_at, votes, rev, voted: known.voted };
 }
 
 /** A post as it is to be shown. */
