@@ -152,7 +152,10 @@ export class RedisStore implements LimitStore {
   async #recognise(client: RedisClient): Promise<void> {
     if (this.#kind !== 'single') return;
     const info = await within(PROBE_TIMEOUT, client.info('cluster')).catch(() => '');
-    if (client === this.#client && /^cluster_enabled:1/m.test(info)) this.#becomeCluster();
+    if (!/^cluster_enabled:1/m.test(info)) return;
+    // A cluster that is down says so here; its nodes could not be found, and `MOVED` tells of them when it is back.
+    const state = await within(PROBE_TIMEOUT, client.cluster('INFO')).catch(() => '');
+    if (client === this.#client && state.includes('cluster_state:ok')) this.#becomeCluster();
   }
 
   #becomeCluster(): void {

@@ -29,6 +29,8 @@ export interface RedisOptions {
   password?: string;
   /** More of redis-server's command line, such as `['--maxmemory', '10mb']`. */
   args?: string[];
+  /** A file that makes it a Sentinel, which writes to it. */
+  sentinelConfig?: string;
   /** Where to look for the server, and what it runs with. Default: our own environment. */
   env?: NodeJS.ProcessEnv;
 }
@@ -77,7 +79,7 @@ class PrivateRedis implements TestRedis {
   readonly url: string;
   readonly port: number;
   readonly #binary: Binary;
-  readonly #args: string[];
+  #args: string[];
   readonly #folder: string;
   #child: ChildProcess | undefined;
 
@@ -91,6 +93,17 @@ class PrivateRedis implements TestRedis {
     this.#args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''];
     if (password !== undefined) this.#args.push('--requirepass', password);
     this.#args.push('--appendonly', 'no', '--daemonize', 'no', ...args);
+    if (options.sentinelConfig !== undefined)
+      this.#args = [
+        options.sentinelConfig,
+        '--sentinel',
+        '--port',
+        String(port),
+        '--bind',
+        '127.0.0.1',
+        '--dir',
+        folder,
+      ];
   }
 
   static async start(binary: Binary, port: number, options: RedisOptions): Promise<PrivateRedis> {
@@ -141,7 +154,7 @@ class PrivateRedis implements TestRedis {
     const ready = new Promise<undefined>((resolve) => {
       const keep = (chunk: Buffer) => {
         output = (output + chunk.toString()).slice(-4_000);
-        if (output.includes('Ready to accept connections')) resolve(undefined);
+        if (/Ready to accept connections|Sentinel ID is/.test(output)) resolve(undefined);
       };
       child.stdout.on('data', keep);
       child.stderr.on('data', keep);

@@ -1,0 +1,342 @@
+import { expect } from 'chai';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import pg from 'pg';
+import { parseRedisUrl } from '../server/cluster/redis-url.ts';
+import { readConfig } from '../server/config.ts';
+import { freePort } from '../server/database/embedded/postmaster.ts';
+import { createMetrics } from '../server/http/metrics.ts';
+import { createLogger } from '../server/logger.ts';
+import { openRedis, type RedisParts } from '../server/redis.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { startRedis, type TestRedis } from './support/redis.ts';
+import { until } from './support/waiting.ts';
+
+describe('what a node says of its Redis', function () {
+  this.timeout(30_000);
+  let database: TestDatabase;
+  let pool: pg.Pool;
+  let folder: string;
+  const ending: (() => unknown)[] = [];
+  before(async () => {
+    database = await createDatabase();
+    pool = new pg.Pool({ connectionString: database.url, max: 2 });
+    folder = await mkdtemp(join(tmpdir(), 'tidings-redis-faults-'));
+  });
+  after(async () => {
+    await pool.end();
+    await database.drop();
+    await rm(folder, { recursive: true });
+  });
+  afterEach(async () => {
+    for (const end of ending.splice(0).reverse()) await end();
+  });
+
+  const server = async (...args: string[]): Promise<TestRedis> => {
+    const redis = await startRedis({ args });
+    ending.push(() => redis.stop());
+    return redis;
+  };
+  const commands = async (url: string, ...lines: string[]) => {
+    const client = new Redis(url, { retryStrategy: () => null });
+    client.on('error', () => undefined);
+    try {
+      for (const line of lines) {
+        const [name = '', ...args] = line.split(' ');
+        await client.call(name, ...args);
+      }
+    } finally {
+      client.disconnect();
+    }
+  };
+  interface Node extends RedisParts {
+    lines: { level: number; msg: string; reason?: string }[];
+  }
+  /** The Redis side of a node, as the service opens it. */
+  const open = async (url: string, { prefix = 'p', epoch = 'one' } = {}): Promise<Node> => {
+    const lines: Node['lines'] = [];
+    const parts = await openRedis({
+      config: readConfig({ REDIS_URL: url, REDIS_PREFIX: prefix }),
+      target: parseRedisUrl(url),
+      db: { query: ({ text, values }) => pool.query<object>(text, values) },
+      log: createLogger('info', { write: (line) => lines.push(JSON.parse(line) as Node['lines'][number]) }),
+      metrics: createMetrics(),
+      epoch: () => epoch,
+    });
+    ending.push(() => parts.close());
+    await parts.pubsub.client.subscribe([`${prefix}-request#/#`]);
+    return Object.assign(parts, { lines });
+  };
+  const well = (node: Node, within = 8000) =>
+    until('Redis to be well', () => node.health.fault === undefined, within);
+  const fails = async (node: Node, reason: string) => {
+    await until(`the fault ${reason}`, () => node.health.fault?.reason === reason, 8000).catch(
+      (error: unknown) => {
+        throw new Error(`${String(error)}: ${node.health.fault?.reason ?? 'well'}`);
+      },
+    );
+    const count = () => node.lines.filter((line) => line.reason === reason).length;
+    expect(count(), 'warnings').to.equal(1);
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    expect(count(), 'warnings after the next try').to.equal(1);
+  };
+
+  it('is well only when a message has come back and a count was written', async () => {
+    const node = await open((await server()).url);
+    expect(node.health.fault?.reason).to.equal('unproven');
+    await well(node);
+    expect(node.lines).to.be.empty;
+  });
+
+  const faults: [what: string, reason: string, set: (redis: TestRedis) => Promise<string>][] = [
+    [
+      'a user without channels',
+      'channels_forbidden',
+      async ({ url }) => {
+        await commands(url, 'ACL SETUSER app on >pw ~* resetchannels +@all');
+        return url.replace('//', '//app:pw@');
+      },
+    ],
+    [
+      'a user without keys',
+      'keys_forbidden',
+      async ({ url }) => {
+        await commands(url, 'ACL SETUSER app on >pw &* resetkeys +@all');
+        return url.replace('//', '//app:pw@');
+      },
+    ],
+    [
+      'a user without scripts',
+      'commands_forbidden',
+      async ({ url }) => {
+        await commands(url, 'ACL SETUSER app on >pw &* ~* +@all -@scripting');
+        return url.replace('//', '//app:pw@');
+      },
+    ],
+    [
+      'a wrong password',
+      'wrong_password',
+      async ({ url }) => {
+        await commands(url, 'CONFIG SET requirepass pw');
+        return url.replace('//', '//default:wrong@');
+      },
+    ],
+    [
+      'a missing password',
+      'no_password',
+      async ({ url }) => {
+        await commands(url, 'CONFIG SET requirepass pw');
+        return url;
+      },
+    ],
+    ['a database that does not exist', 'wrong_database', ({ url }) => Promise.resolve(`${url}/99`)],
+    [
+      'a read-only replica',
+      'read_only',
+      async ({ url }) => {
+        const primary = await server();
+        await commands(url, `REPLICAOF 127.0.0.1 ${primary.port}`);
+        await until(
+          'the replica to follow',
+          async () => {
+            const client = new Redis(url);
+            const info = await client.info('replication');
+            client.disconnect();
+            return info.includes('master_link_status:up');
+          },
+          15_000,
+        );
+        return url;
+      },
+    ],
+    [
+      'a full memory',
+      'out_of_memory',
+      async ({ url }) => {
+        await commands(url, 'CONFIG SET maxmemory 1');
+        return url;
+      },
+    ],
+    [
+      'too few replicas',
+      'no_replicas',
+      async ({ url }) => {
+        await commands(url, 'CONFIG SET min-replicas-to-write 1');
+        return url;
+      },
+    ],
+  ];
+  for (const [what, reason, set] of faults)
+    it(`names ${what}, and warns once`, async () => {
+      await fails(await open(await set(await server())), reason);
+    });
+
+  it('names a Sentinel that is given for a server', async () => {
+    const { sentinel } = await sentinelOf(await server());
+    await fails(await open(`redis://127.0.0.1:${sentinel}`), 'no_data_server');
+  });
+
+  it('names a cluster that is down behind its one endpoint', async () => {
+    const redis = await server('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()));
+    await commands(redis.url, 'CLUSTER ADDSLOTSRANGE 0 8191');
+    await fails(await open(redis.url), 'cluster_down');
+  });
+
+  it('tells of a frozen server, and once of its recovery', async () => {
+    const redis = await server();
+    const node = await open(redis.url);
+    await well(node);
+    await redis.kill('SIGSTOP');
+    await fails(node, 'silent');
+    await redis.kill('SIGCONT');
+    await well(node, 15_000);
+    expect(node.lines.map(({ level }) => level)).to.deep.equal([40, 30]);
+  });
+
+  it('outlives the loss of its rights while it is connected, and gets well when it has them again', async () => {
+    const redis = await server();
+    const rights = 'ACL SETUSER app on >pw ~p:* &p* +@all';
+    await commands(redis.url, rights);
+    const node = await open(redis.url.replace('//', '//app:pw@'));
+    await well(node);
+    await commands(redis.url, 'ACL SETUSER app resetchannels');
+    await fails(node, 'channels_forbidden');
+    await commands(redis.url, rights);
+    await well(node);
+  });
+
+  it('is well with the rights that the documentation lists, and no others', async () => {
+    const redis = await server();
+    const list =
+      '+hello +auth +select +client|setname +info +publish +subscribe +eval +evalsha +time +get +set ' +
+      '+del +incr +decr +pttl +pexpire +pexpireat +zadd +zscore +zremrangebyscore +zremrangebyrank';
+    await commands(redis.url, `ACL SETUSER app on >pw ~p:* &p* -@all ${list}`);
+    const node = await open(redis.url.replace('//', '//app:pw@'));
+    await well(node);
+    expect(await node.limits?.take('k', 60)).to.include({ consumedPoints: 1 });
+    await node.limits?.remember('s', 'm', Date.now() + 10_000);
+    expect(await node.limits?.knows('s', ['m'])).to.be.true;
+    await node.limits?.forget('s');
+    expect(await node.limits?.knows('s', ['m'])).to.be.false;
+  });
+
+  it('recognises a cluster behind one endpoint, and counts on each of its nodes', async () => {
+    const nodes = await Promise.all(
+      [0, 1].map(async () => server('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()))),
+    );
+    const [one, two] = nodes as [TestRedis, TestRedis];
+    await commands(one.url, 'CLUSTER ADDSLOTSRANGE 0 8191');
+    await commands(two.url, 'CLUSTER ADDSLOTSRANGE 8192 16383', 'CLUSTER SET-CONFIG-EPOCH 2');
+    const client = new Redis(two.url);
+    const port = /@(\d+)/.exec(String(await client.cluster('NODES')))?.[1] ?? '';
+    client.disconnect();
+    await commands(one.url, `CLUSTER MEET 127.0.0.1 ${two.port} ${port}`);
+    const node = await open(one.url);
+    await well(node, 15_000);
+    for (let at = 0; at < 8; at += 1)
+      await until(
+        'each key to be counted',
+        async () => (await node.limits?.take(`key${at}`, 60)) !== undefined,
+      );
+  });
+
+  it('follows Sentinels to the primary, and to the next one', async () => {
+    const [first, second] = [await server(), await server()];
+    await commands(second.url, `REPLICAOF 127.0.0.1 ${first.port}`);
+    const { sentinel } = await sentinelOf(first);
+    const node = await open(`redis+sentinel://127.0.0.1:${sentinel}/tidings`);
+    await well(node);
+    await until(
+      'the Sentinel to know the replica',
+      async () => {
+        const client = new Redis({ port: sentinel, protocol: 2 });
+        const replicas = (await client.call('SENTINEL', 'REPLICAS', 'tidings')) as unknown[];
+        client.disconnect();
+        return replicas.length === 1;
+      },
+      12_000,
+    );
+    await first.kill();
+    await until('the fault', () => node.health.fault !== undefined);
+    await well(node, 20_000);
+    expect((await node.limits?.take('k', 60))?.consumedPoints).to.equal(1);
+  });
+
+  it('speaks TLS with an authority of its own', async () => {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+    execFileSync(
+      'openssl',
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:P-256',
+        '-nodes',
+        '-days',
+        '2',
+        '-keyout',
+        key,
+        '-out',
+        cert,
+        '-subj',
+        '/CN=redis',
+        '-addext',
+        'subjectAltName=IP:127.0.0.1',
+      ],
+      { stdio: 'ignore' },
+    );
+    const port = await freePort();
+    await server(
+      '--tls-port',
+      String(port),
+      '--tls-cert-file',
+      cert,
+      '--tls-key-file',
+      key,
+      '--tls-ca-cert-file',
+      cert,
+      '--tls-auth-clients',
+      'no',
+    );
+    await fails(await open(`rediss://127.0.0.1:${port}`), 'tls');
+    await well(await open(`rediss://127.0.0.1:${port}?ca=${cert}`));
+  });
+
+  it('keeps installations apart, and warns of two epochs under one prefix', async () => {
+    const redis = await server();
+    const [one, other, copy] = [
+      await open(redis.url),
+      await open(redis.url, { prefix: 'q', epoch: 'another' }),
+      await open(redis.url, { epoch: 'of a copy' }),
+    ];
+    for (const node of [one, other, copy]) await until('its channel', () => node.health.isWell('bus'));
+    for (const node of [one, other]) await until('its counts', () => node.health.isWell('limits'));
+    expect(await one.limits?.take('k', 60)).to.include({ consumedPoints: 1 });
+    expect(await other.limits?.take('k', 60)).to.include({ consumedPoints: 1 });
+    await fails(one, 'two_epochs');
+    expect(other.health.fault).to.equal(undefined);
+  });
+
+  /** A Sentinel of one voice. @returns its port */
+  async function sentinelOf(primary: TestRedis): Promise<{ sentinel: number }> {
+    const sentinel = await freePort();
+    const config = join(folder, `sentinel-${sentinel}.conf`);
+    await writeFile(
+      config,
+      [
+        `sentinel monitor tidings 127.0.0.1 ${primary.port} 1`,
+        'sentinel down-after-milliseconds tidings 500',
+        'sentinel failover-timeout tidings 2000',
+        '',
+      ].join('\n'),
+    );
+    const started = await startRedis({ port: sentinel, sentinelConfig: config });
+    ending.push(() => started.stop());
+    return { sentinel };
+  }
+});
