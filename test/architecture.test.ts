@@ -30,6 +30,7 @@ const rules: Rule[] = [
   },
   { files: /^server\/database\/connection-config\.ts$/, may: nothing },
   { files: /^server\/errors\.ts$/, may: nothing, mayOnlyTypes: /^server\/events\.ts$/ },
+  { files: /^server\/preconditions\.ts$/, may: /^server\/errors\.ts$/ },
   { files: /^server\/version\.ts$/, may: /^server\/paths\.ts$/ },
   { files: /^models\//, may: inFolder('models/') },
   {
@@ -73,6 +74,7 @@ const rules: Rule[] = [
       'server/events.ts',
       'server/logger.ts',
       'server/paths.ts',
+      'server/preconditions.ts',
       'server/version.ts',
       'server/web-address.ts',
     ),
@@ -85,20 +87,20 @@ const rules: Rule[] = [
   {
     // No door from an address to the tables but commands and queries.
     files: new RegExp(`^server/${capabilities}/(routes|server-sent-events)\\.ts$`),
-    may: new RegExp(`^server/(http/|errors\\.ts|events\\.ts|outbox/log\\.ts)|^${shared}`),
+    may: new RegExp(`^server/(http/|errors\\.ts|events\\.ts|preconditions\\.ts|outbox/log\\.ts)|^${shared}`),
     mayOnlyTypes: /^server\/(context|auth\/connections)\.ts$/,
   },
   {
     files: new RegExp(`^server/${capabilities}/(policy|present|cursor|identity)\\.ts$`),
-    may: new RegExp(`^server/(errors\\.ts|events\\.ts)|^${shared}`),
+    may: new RegExp(`^server/(errors\\.ts|events\\.ts|preconditions\\.ts)|^${shared}`),
     mayOnlyTypes: /^models\//,
   },
   {
     files: new RegExp(`^server/${capabilities}/`),
     may: new RegExp(
-      `^(server/(errors\\.ts|events\\.ts|outbox/(append|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
+      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|outbox/(append|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
     ),
-    mayOnlyTypes: /^server\/(context|feed\/follower|auth\/connections)\.ts$/,
+    mayOnlyTypes: /^server\/(context|logger|feed\/follower|auth\/connections)\.ts$/,
   },
   { files: /^server\/doctor\//, may: /^(server\/(?!main|app|server|context)|models\/)/ },
   // It joins the parts: all of them, and nothing of the front.

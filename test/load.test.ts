@@ -103,4 +103,12 @@ describe('A load test', function () {
       await brief.close();
     }
   });
+
+  it('is refused nothing by the server that it starts itself', async function () {
+    this.timeout(120_000);
+    const sizes = ['--sockets', '200', '--posts', '2', '--votes', '4', '--seconds', '1', '--settle', '5'];
+    const report = await runLoadTest(readOptions(sizes)!, silent);
+    expect(report.refused).to.deep.equal({});
+    expect(passes(report)).to.be.true;
+  });
 });

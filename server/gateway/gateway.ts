@@ -8,7 +8,7 @@ import { AppError, invalid } from '../errors.ts';
 import type { ClientToServer, ServerToClient, SessionCloseCode, Tally } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
 import type { MissedTallies } from '../feed/missed-tallies.ts';
-import { check, type Infer } from '../http/schema.ts';
+import { check, type Infer, withoutEmpty } from '../http/schema.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { RequestGuard } from '../http/request-guard.ts';
 import type { Logger } from '../logger.ts';
@@ -393,6 +393,8 @@ export class Gateway {
     let subscriber: Subscriber | undefined;
     try {
       const { auth, identity } = this.#readAuth(socket.handshake.auth);
+      // From here on as it has been understood, with its defaults and without what holds nothing.
+      socket.handshake.auth = auth;
       if (this.#options.connections.countOf(identity.id) >= this.#options.maxPerUser) {
         throw new AppError('too_many_requests', 'This user has too many connections.', {
           headers: { 'Retry-After': String(CROWDED_PAUSE) },
@@ -423,7 +425,7 @@ export class Gateway {
     const known =
       typeof token === 'string' && token.length <= MAX_TOKEN ? this.#options.verify(token) : undefined;
     requireModest('auth', given);
-    const { value, errors } = check(handshakeAuth, 'auth', given);
+    const { value, errors } = check(handshakeAuth, 'auth', withoutEmpty(handshakeAuth, given));
     if (errors) throw invalid(errors, MAX_FAULTS);
     return { auth: value, identity: known ?? this.#options.verify(value.token) };
   }

@@ -5,10 +5,12 @@ import { MAX_ITEMS } from './bounds.ts';
 /** Characters of an access token. */
 export const MAX_TOKEN = 4096;
 
-/** What a handshake's `auth` may hold. */
+/** What a handshake's `auth` may hold. An optional field that holds `null` or an empty text is as good as absent. */
 export const handshakeAuth = object({
   token: Joi.string().max(MAX_TOKEN).description('An access token'),
-  after: optional(count().strict().description('The last seq that you have seen; without it, from now')),
+  after: optional(
+    count().strict().description('The last seq that you have seen; without it (or with `null`), from now'),
+  ),
   epoch: optional(uuid().description('The numbering that `after` belongs to')),
   tallies: withDefault(oneOf('all', 'tracked', 'none').description('Whose votes to hear of'), 'all'),
   feed: withDefault(oneOf('live', 'count', 'off').description('How to follow the feed'), 'live'),

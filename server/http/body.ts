@@ -1,18 +1,28 @@
 import { isUtf8 } from 'node:buffer';
-import express, { type RequestHandler } from 'express';
+import express, { type Request, type RequestHandler } from 'express';
 import { AppError } from '../errors.ts';
 
 /** Twice what the largest valid body needs: 10,000 characters, each escaped as twelve. */
 const LIMIT = '256kb';
 
-const json = express.json({ limit: LIMIT, strict: false, inflate: false, verify: requireUtf8 });
+/** The caller has looked at the media type. */
+const any = () => true;
+const json = express.json({ type: any, limit: LIMIT, strict: false, inflate: false, verify: requireUtf8 });
 const form = express.urlencoded({
+  type: any,
   limit: '16kb',
   extended: false,
   inflate: false,
   parameterLimit: 20,
   verify: requireUtf8,
 });
+
+const FORM = 'application/x-www-form-urlencoded';
+
+/** Whether the body is a form, as the sender says. */
+export function isForm(req: Request): boolean {
+  return req.is(FORM) !== false && req.is(FORM) !== null;
+}
 
 /** Reads a body of one of these media types. A compressed one is refused: a small one could unfold without a bound. */
 export function bodyReader(consumes: readonly string[]): RequestHandler {
@@ -25,8 +35,9 @@ export function bodyReader(consumes: readonly string[]): RequestHandler {
     } else if (type === false) {
       next(new AppError('unsupported_media_type', `The body must be ${consumes.join(' or ')}.`));
     } else {
+      nameUtf8(req);
       // The parsers pass over a request whose sender has gone, or has closed its side, and leave no body behind.
-      (type === 'application/json' ? json : form)(req, res, (error?: unknown) =>
+      (type === FORM ? form : json)(req, res, (error?: unknown) =>
         next(
           error ??
             (req.body === undefined ? new AppError('malformed', 'The body did not arrive.') : undefined),
@@ -34,6 +45,23 @@ export function bodyReader(consumes: readonly string[]): RequestHandler {
       );
     }
   };
+}
+
+/** UTF-8 has several names (`utf8` is the usual one), of which the parsers know one. */
+function nameUtf8(req: Request): void {
+  const header = req.headers['content-type'];
+  const charset = /;\s*charset\s*=\s*("?)([^\s;"]+)\1\s*(?=;|$)/i;
+  const label = header && charset.exec(header)?.[2];
+  if (label && isUtf8Label(label)) req.headers['content-type'] = header.replace(charset, '; charset=utf-8');
+}
+
+/** As the Encoding standard has it. */
+function isUtf8Label(label: string): boolean {
+  try {
+    return new TextDecoder(label).encoding === 'utf-8';
+  } catch {
+    return false;
+  }
 }
 
 /** The parsers would read other bytes as U+FFFD, and what is kept would not be what was sent. */

@@ -1,43 +1,14 @@
-import { createHash } from 'node:crypto';
 import type { Request } from 'express';
 import Joi from 'joi';
 import { AppError } from '../errors.ts';
+import type { Preconditions, TagList } from '../preconditions.ts';
 
-/**
- * Conditional requests (RFC 9110, section 13). No precondition is dropped: a route that has validators evaluates it, and a
- * write whose route has none is refused with 412, since whoever sent it asked for nothing to be done otherwise.
- */
-
-/** `*`, or the opaque parts of the tags; `unreadable` if it is neither. */
-type TagList = '*' | 'unreadable' | string[];
-
-/** What a request asks to hold before it is carried out. */
-export interface Preconditions {
-  ifMatch?: TagList;
-  ifNoneMatch?: TagList;
-  /** Milliseconds since 1970; NaN if it cannot be read. */
-  ifUnmodifiedSince?: number;
-}
-
-/** The state of the target that preconditions are held against. It exists: a missing one is a 404 first. */
-export interface Validators {
-  /** Whether an opaque tag stands for the target as it is now. */
-  matches: (tag: string) => boolean;
-  /** To the second, as HTTP dates are. Without it `If-Unmodified-Since` fails. */
-  modifiedAt?: Date;
-  /** What the 412 says of the target: "The post is at version 2." */
-  state: string;
-}
+/** The headers of conditional requests (RFC 9110, section 13): what they say, and where there is nothing to hold them against. */
 
 /** Preconditions that are about writing, or make sense of it. */
 const writeConditions = ['if-match', 'if-none-match', 'if-unmodified-since'] as const;
 
 const TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g;
-
-/** What of a tag stands for all that a representation shows: digits, so that it can be told from what stands before it. */
-export function digestOf(json: string): string {
-  return String(createHash('sha256').update(json).digest().readBigUInt64BE());
-}
 
 /** Anything: a precondition that cannot be read does not hold, and is a 412 like every other that does not. */
 const condition = Joi.string().allow('');
@@ -82,30 +53,6 @@ export function preconditionsOf(req: Request): Preconditions {
     ...(ifNoneMatch === undefined ? {} : { ifNoneMatch: readTags(ifNoneMatch) }),
     ...(since === undefined ? {} : { ifUnmodifiedSince: readDate(since) }),
   };
-}
-
-/**
- * Evaluates the preconditions of a write in the order of RFC 9110, 13.2.2, in the transaction that writes and with the
- * target's row locked.
- *
- * Weak tags count in `If-Match` too, against the RFC's strong comparison: a proxy that compresses weakens the tags of
- * what it forwards, and its clients could change nothing any more.
- * @throws {AppError} 412
- */
-export function requirePreconditions(
-  { ifMatch, ifNoneMatch, ifUnmodifiedSince }: Preconditions,
-  { matches, modifiedAt, state }: Validators,
-): void {
-  const matchesSome = (tags: TagList) => tags === '*' || (tags !== 'unreadable' && tags.some(matches));
-  const failed = (name: string) =>
-    new AppError('version_mismatch', `${state} ${name} does not hold: read it again before you change it.`);
-  if (ifMatch !== undefined) {
-    if (!matchesSome(ifMatch)) throw failed('If-Match');
-  } else if (ifUnmodifiedSince !== undefined && !(wholeSecond(modifiedAt) <= ifUnmodifiedSince)) {
-    throw failed('If-Unmodified-Since');
-  }
-  if (ifNoneMatch !== undefined && (ifNoneMatch === 'unreadable' || matchesSome(ifNoneMatch)))
-    throw failed('If-None-Match');
 }
 
 /**
@@ -159,11 +106,6 @@ const DATES = [
 function readDate(text: string): number {
   const form = DATES.findIndex((shape) => shape.test(text));
   return form < 0 ? NaN : Date.parse(form === 2 ? `${text} GMT` : text);
-}
-
-/** NaN, which is never before anything, if there is none. */
-function wholeSecond(moment: Date | undefined): number {
-  return moment === undefined ? NaN : Math.floor(moment.getTime() / 1000) * 1000;
 }
 
 function capitalised(header: string): string {

@@ -6,7 +6,8 @@ import { AppError, invalid } from '../errors.ts';
 import type { FieldError } from '../events.ts';
 import type { RateLimit } from '../limits/rate-limits.ts';
 import { isNotModified, refusePreconditions } from './preconditions.ts';
-import { check, type Infer } from './schema.ts';
+import { isForm } from './body.ts';
+import { check, type Infer, knownFields, withoutEmpty } from './schema.ts';
 
 /**
  * A route is data: Express mounts it, the OpenAPI document is read off it, and the types of its handler follow from its
@@ -14,6 +15,9 @@ import { check, type Infer } from './schema.ts';
  */
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+
+export type MediaType =
+  'application/json' | 'application/merge-patch+json' | 'application/x-www-form-urlencoded';
 
 /** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. */
 export type Access = 'anyone' | 'user';
@@ -73,9 +77,9 @@ export interface RouteSpec<
   query?: Q;
   body?: B;
   /** Media types that the body may have. JSON unless said otherwise. */
-  consumes?: readonly ('application/json' | 'application/x-www-form-urlencoded')[];
+  consumes?: readonly MediaType[];
   /** Request headers that mean something here, beside the usual. With `If-Match` among them the handler evaluates preconditions. */
-  headers?: Record<string, { description: string; schema: Joi.AnySchema }>;
+  headers?: Record<string, { description: string; schema: Joi.AnySchema; emptyIsAbsent?: true }>;
   /** Status → schema of the answer, or a sentence where it has no body. The first is the success. */
   answers: Record<number, Joi.AnySchema | string>;
   /** Media type of a success that is told in a sentence and yet has a body. */
@@ -190,12 +194,19 @@ function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check
   const text = at < 0 ? '' : req.url.slice(at);
   const known = goodQueries.get(schema) ?? new Map<string, unknown>();
   if (known.has(text)) return { value: known.get(text) };
-  const result = check(schema, 'query', req.query);
+  const result = check(schema, 'query', withoutEmpty(schema, req.query));
   if (result.errors || text.length > MAX_QUERY_LENGTH) return result;
   if (known.size >= MAX_QUERIES) known.clear();
   known.set(text, Object.freeze(result.value));
   goodQueries.set(schema, known);
   return result;
+}
+
+/** A form is read as OAuth2 has it: what is not known is ignored, and what is empty is absent. JSON is taken at its word. */
+function bodyOf(schema: Joi.AnySchema, req: Request): unknown {
+  const body: unknown = req.body;
+  if (!isForm(req) || typeof body !== 'object' || body === null) return body;
+  return withoutEmpty(schema, knownFields(schema, body as Record<string, unknown>));
 }
 
 function validate(spec: Route, req: Request): { params: unknown; query: unknown; body: unknown } {
@@ -212,12 +223,12 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
   const input = {
     params: read(spec.params, (schema) => check(schema, 'path', req.params)),
     query: read(spec.query, (schema) => readQuery(schema, req)),
-    body: read(spec.body, (schema) => check(schema, 'body', req.body)),
+    body: read(spec.body, (schema) => check(schema, 'body', bodyOf(schema, req))),
   };
   for (const [name, header] of Object.entries(spec.headers ?? {})) {
     // Of some headers that come twice Node passes on the first alone.
     const value = req.headersDistinct[name.toLowerCase()]?.join(', ');
-    if (value === undefined) continue;
+    if (value === undefined || (value === '' && header.emptyIsAbsent)) continue;
     const result = check(header.schema, 'header', value, name.toLowerCase());
     for (const fault of result.errors ?? []) errors.push({ ...fault, loc: ['header', name.toLowerCase()] });
   }

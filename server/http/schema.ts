@@ -167,6 +167,41 @@ export function check<S extends Joi.AnySchema>(
   return { value: result.value as Infer<S> };
 }
 
+/**
+ * An input without those of its optional fields that hold nothing, which are as good as absent: a client that has no position
+ * yet says `after: null`, and a form's empty field is sent as `after=`. A required field that holds nothing stays a fault.
+ */
+export function withoutEmpty(schema: Joi.AnySchema, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const fields = fieldsOf(schema);
+  const empty = (name: string, given: unknown) =>
+    (given === null || given === '') && fields.get(name) === 'optional';
+  if (!Object.entries(value).some(([name, given]) => empty(name, given))) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name, given]) => !empty(name, given)));
+}
+
+/** A form without the fields that a schema does not know: RFC 6749, 3.2 has them ignored. */
+export function knownFields(schema: Joi.AnySchema, form: Record<string, unknown>): Record<string, unknown> {
+  const fields = fieldsOf(schema);
+  return Object.fromEntries(Object.entries(form).filter(([name]) => fields.has(name)));
+}
+
+const fieldsOfSchemas = new WeakMap<Joi.AnySchema, Map<string, 'optional' | 'required'>>();
+
+function fieldsOf(schema: Joi.AnySchema): Map<string, 'optional' | 'required'> {
+  const known = fieldsOfSchemas.get(schema);
+  if (known) return known;
+  const { keys = {} } = schema.describe() as { keys?: Record<string, { flags?: { presence?: string } }> };
+  const fields = new Map(
+    Object.entries(keys).map(([name, { flags }]) => [
+      name,
+      flags?.presence === 'required' ? ('required' as const) : ('optional' as const),
+    ]),
+  );
+  fieldsOfSchemas.set(schema, fields);
+  return fields;
+}
+
 /** Numbers of posts, five hundred at once: what `id().strict()` says of each, in a thousandth of the time. */
 const glances = new Map([
   [

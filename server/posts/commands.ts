@@ -4,7 +4,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import type { FeedEventName } from '../events.ts';
-import { type Preconditions, requirePreconditions } from '../http/preconditions.ts';
+import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { append } from '../outbox/append.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
 import { requireOwn } from './policy.ts';

@@ -1,5 +1,5 @@
 import type { PostView } from '../events.ts';
-import { digestOf } from '../http/preconditions.ts';
+import { digestOf } from '../preconditions.ts';
 
 /** A post with its owner's name and its tally, as the database joins them. */
 export interface PostRow {

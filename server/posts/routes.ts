@@ -1,9 +1,5 @@
-import {
-  preconditionsOf,
-  readPreconditions,
-  requirePreconditions,
-  writePreconditions,
-} from '../http/preconditions.ts';
+import { preconditionsOf, readPreconditions, writePreconditions } from '../http/preconditions.ts';
+import { requirePreconditions } from '../preconditions.ts';
 import { problem } from '../http/problem.ts';
 import { Json, Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
@@ -139,6 +135,7 @@ export const postRoutes = [
     limit: 'write',
     params: schemas.postParams,
     body: schemas.editPost,
+    consumes: ['application/json', 'application/merge-patch+json'],
     headers: writePreconditions,
     answers: {
       200: schemas.post,

@@ -48,6 +48,8 @@ export const streamRoutes = [
       'Last-Event-ID': {
         description: 'The last seq that you have seen, with its epoch: `seq` or `epoch:seq`',
         schema: Joi.string().pattern(/^([0-9a-f-]{36}:)?\d{1,15}$/, 'seq or epoch:seq'),
+        // As a browser sends that has seen no event.
+        emptyIsAbsent: true,
       },
     },
     produces: 'text/event-stream',

@@ -113,7 +113,8 @@ function startOf(
   lastEventId: string | undefined,
   now: number,
 ): { after: number; epoch: string | undefined } {
-  if (lastEventId === undefined) return { after: query.after ?? now, epoch: query.epoch };
+  if (lastEventId === undefined || lastEventId === '')
+    return { after: query.after ?? now, epoch: query.epoch };
   const at = lastEventId.lastIndexOf(':');
   return { after: Number(lastEventId.slice(at + 1)), epoch: at < 0 ? query.epoch : lastEventId.slice(0, at) };
 }

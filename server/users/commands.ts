@@ -5,7 +5,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import { type Preconditions, requirePreconditions } from '../http/preconditions.ts';
+import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { beginTask, workPiece } from './footprint.ts';
 import { accountTag, type OwnUser, presentOwnUser } from './present.ts';
 

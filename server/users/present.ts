@@ -1,5 +1,5 @@
 import type { User } from '../../models/index.ts';
-import { digestOf } from '../http/preconditions.ts';
+import { digestOf } from '../preconditions.ts';
 
 export interface PublicUser {
   id: number;

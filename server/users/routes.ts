@@ -63,6 +63,7 @@ export const userRoutes = [
     access: 'user',
     limit: 'login',
     body: schemas.editUser,
+    consumes: ['application/json', 'application/merge-patch+json'],
     headers: tagPreconditions,
     answers: {
       200: schemas.ownUser,

@@ -1,0 +1,141 @@
+import { expect } from 'chai';
+import { once } from 'node:events';
+import type { Ready } from '../server/events.ts';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { writePost } from './support/posts.ts';
+import { expectProblem, faultsOf } from './support/problems.ts';
+import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+describe('an input that says nothing', () => {
+  let world: World;
+  let ada: TestUser;
+  before(async () => {
+    world = await createWorld();
+    ada = await world.user();
+    await writePost(ada);
+  });
+  after(() => world.close());
+
+  /** How a stock client's handshake ends. */
+  async function handshake(auth: object): Promise<Ready | { data: { detail: string } }> {
+    const socket = world.socket({ token: ada.token, ...auth });
+    const [outcome] = (await Promise.race([
+      once(socket as never, 'ready'),
+      once(socket as never, 'connect_error').catch((error: unknown) => [error]),
+    ])) as [Ready | { data: { detail: string } }];
+    socket.disconnect();
+    return outcome;
+  }
+
+  it('is as good as absent in every optional field of a handshake, and a fault by name if it says something wrong', async () => {
+    for (const nothing of [null, ''])
+      expect(await handshake({ after: nothing, epoch: nothing, tallies: nothing, feed: nothing })).to.include(
+        { outcome: 'current' },
+      );
+    for (const auth of [{ after: 'x' }, { epoch: 5 }, { tallies: 'some' }, { feed: [] }, { unknown: null }]) {
+      const { data } = (await handshake(auth)) as { data: { detail: string } };
+      expect(data.detail).to.include(`"${Object.keys(auth)[0]}"`);
+    }
+  });
+
+  it('is as good as absent in every optional field of a query', async () => {
+    for (const query of [
+      '/posts?limit=&skip=&search=&sort=&owner_id=&published=&cursor=',
+      '/events?after=&epoch=&limit=&wait=',
+    ])
+      expect((await ada.get(query)).status, query).to.equal(200);
+    expect(faultsOf(await ada.get('/posts?limt='))).to.deep.equal(['query.limt']);
+  });
+
+  it('is as good as absent as Last-Event-ID; a wrong one is named', async () => {
+    const stream = async (id: string) => {
+      const ended = new AbortController();
+      const response = await fetch(`${world.url}/events/stream`, {
+        headers: { authorization: `Bearer ${ada.token}`, 'last-event-id': id },
+        signal: ended.signal,
+      });
+      if (response.status === 200) ended.abort();
+      return response;
+    };
+    expect((await stream('')).status).to.equal(200);
+    const wrong = await stream('x');
+    expect(wrong.status).to.equal(422);
+    const { detail } = (await wrong.json()) as { detail: string };
+    expect(detail).to.include('"last-event-id"').and.not.include('"value"');
+  });
+
+  it('stays a fault in a JSON body', async () => {
+    expect(faultsOf(await ada.post('/posts', { title: 'x', content: '', published: null }))).to.deep.equal([
+      'body.published',
+    ]);
+  });
+});
+
+describe('what a request is sent as', () => {
+  let world: World;
+  let ada: TestUser;
+  before(async () => {
+    world = await createWorld();
+    ada = await world.user();
+  });
+  after(() => world.close());
+
+  const login = (body: string, type: string) =>
+    world.anonymous.post<object>('/login', body, { 'content-type': type });
+  const formOf = (more: Record<string, string>) =>
+    new URLSearchParams({ username: ada.email, password: PASSWORD, ...more }).toString();
+  const FORM = 'application/x-www-form-urlencoded';
+
+  it('may hold what OAuth2 has and we do not know, in a form; JSON is taken at its word', async () => {
+    const unknown = {
+      resource: 'https://example.org/',
+      audience: 'x',
+      device: 'phone',
+      email: '',
+      scope: '',
+    };
+    expect((await login(formOf(unknown), FORM)).status).to.equal(200);
+    expect((await login(`${formOf({})}&resource=a&resource=b`, FORM)).status).to.equal(200);
+    expect((await login(formOf({ __proto__: 'x' }), FORM)).status).to.equal(200);
+    for (const bad of [
+      `${formOf({})}&username=other`,
+      formOf({ password: '' }),
+      formOf({ grant_type: 'code' }),
+    ])
+      expectProblem(await login(bad, FORM), 422);
+    const json = { email: ada.email, password: PASSWORD, audience: 'x' };
+    expect(faultsOf(await world.anonymous.post('/login', json))).to.deep.equal(['body.audience']);
+  });
+
+  it('may call UTF-8 by any of its names, and by no other', async () => {
+    const json = JSON.stringify({ title: 'Größe', content: '' });
+    const post = (type: string) => ada.post<PostAnswer>('/posts', json, { 'content-type': type });
+    for (const charset of ['utf8', 'UTF8', 'utf-8', '"UTF-8"', '"utf8"', 'UTF-8; x=y', 'x-unicode20utf8']) {
+      for (const separator of [';', '; ', ' ; ']) {
+        const answer = await post(`Application/JSON${separator}charset=${charset}`);
+        expect(answer.status, charset).to.equal(201);
+        expect(answer.body.title).to.equal('Größe');
+      }
+      expect((await login(formOf({}), `${FORM};charset=${charset}`)).status).to.equal(200);
+    }
+    for (const charset of ['latin1', 'utf-16', 'utf-7', 'utf', 'us-ascii'])
+      expectProblem(await post(`application/json; charset=${charset}`), 415, 'unsupported_media_type');
+  });
+
+  it('may be a merge patch where a part is changed, and is refused as what it is not', async () => {
+    const { id } = await writePost(ada);
+    const as = (type: string) =>
+      ada.patch<object>(`/posts/${id}`, '{"title":"Patched"}', { 'content-type': type });
+    expect((await as('application/merge-patch+json')).status).to.equal(200);
+    for (const type of [
+      'application/json-patch+json',
+      'text/json',
+      'text/plain',
+      'application/problem+json',
+      FORM,
+    ])
+      expectProblem(await as(type), 415);
+    const put = { 'content-type': 'application/merge-patch+json' };
+    expectProblem(await ada.put<object>(`/posts/${id}`, '{"title":"x","content":""}', put), 415);
+  });
+});
