@@ -4,7 +4,8 @@
  * What lets a search find its posts by the three-letter pieces of their texts, rather than read all of them.
  *
  * It needs the extension pg_trgm, which comes with PostgreSQL and may be created by the owner of a database. Where it may
- * not, or is not installed, searches find the same, only slower: that is told, and is no reason to stop here.
+ * not, or is not installed, there is no such index, which is no reason to stop: 20261128000602-search-index puts another in
+ * its place.
  */
 module.exports = {
   async up(queryInterface) {
@@ -21,14 +22,6 @@ module.exports = {
       end
       $$;
     `);
-    const [rows] = await sequelize.query(`select to_regclass('posts_content_trgm_idx') is not null as made`);
-    if (!rows[0].made) {
-      process.emitWarning(
-        'The database cannot have the extension pg_trgm, so searches read every post. Have it created ' +
-          '(create extension pg_trgm), then take this migration back and run it again.',
-        { code: 'TIDINGS_SEARCH_INDEX' },
-      );
-    }
   },
 
   // The extension goes as well, unless somebody else's tables use it or it is not ours to drop.

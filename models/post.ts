@@ -21,6 +21,11 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare listedAt: CreationOptional<Date>;
   /** Whether it has been public and was withdrawn since: publishing it again does not move it. Set by a trigger. */
   declare wasPublished: CreationOptional<boolean>;
+  /** What searches compare, and the pieces by which it is found. Left out where posts are read. */
+  declare searchText: CreationOptional<string | null>;
+  declare searchGrams: CreationOptional<string | null>;
+  /** By which version of the fold they were made; null if they are still to be made. */
+  declare searchFold: CreationOptional<number | null>;
 }
 
 /**
@@ -56,10 +61,14 @@ export function definePost(sequelize: Sequelize): void {
       updatedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       listedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       wasPublished: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: false },
+      searchText: { type: DataTypes.TEXT },
+      searchGrams: { type: DataTypes.TSVECTOR },
+      searchFold: { type: DataTypes.SMALLINT },
     },
     {
       sequelize,
       tableName: 'posts',
+      defaultScope: { attributes: { exclude: ['searchText', 'searchGrams', 'searchFold'] } },
       indexes: [
         {
           name: 'posts_listed_idx',
@@ -120,15 +129,9 @@ export const postChecks = [
   `alter table post_tallies add constraint post_tallies_votes_check check (votes >= 0)`,
 ];
 
-/** Only where the database may have the extension: see the migration, which does the same. */
+/** What a search is compared with and found by, in any database: see the migrations. */
 export const postSearch = [
-  `do $$
-   begin
-     create extension if not exists pg_trgm;
-     create index posts_title_trgm_idx on posts using gin (title gin_trgm_ops);
-     create index posts_content_trgm_idx on posts using gin (content gin_trgm_ops);
-   exception
-     when insufficient_privilege or undefined_file or feature_not_supported or undefined_object then null;
-   end
-   $$`,
+  `alter table posts alter column search_text type text collate "C"`,
+  `create index posts_search_grams_idx on posts using gin (search_grams) where search_grams is not null`,
+  `create index posts_unfolded_idx on posts (id) where search_fold is distinct from 1`,
 ];

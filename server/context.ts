@@ -37,6 +37,7 @@ import { Sequencer } from './outbox/sequencer.ts';
 import { openRedis } from './redis.ts';
 import { FeedReader } from './posts/feed-reader.ts';
 import { PostWriter } from './posts/post-writer.ts';
+import { UnfoldedPosts } from './posts/unfolded-posts.ts';
 import { AccountTasks } from './users/account-tasks.ts';
 import { BallotBox } from './votes/ballot-box.ts';
 import { TallyReader } from './votes/queries.ts';
@@ -182,8 +183,12 @@ export async function createService(
   };
   const countRefused = (limit: RateLimit | 'guess' | 'passwords' | 'search') =>
     metrics.rateLimited.inc({ limit });
+  const unfoldedPosts = new UnfoldedPosts(db, (error) =>
+    log.debug({ err: error }, 'posts could not be folded for searches; it is tried again'),
+  );
   const feedReader = new FeedReader(
     db.sequelize,
+    (milliseconds) => unfoldedPosts.catchUp(milliseconds),
     config.rateLimits ? () => countRefused('search') : undefined,
   );
   const ballots = new BallotBox(db.sequelize, reportTallies);
@@ -347,6 +352,7 @@ export async function createService(
       gateway.start();
       pruner.start();
       accountTasks.start();
+      unfoldedPosts.start();
       answers.start();
     },
     dismiss: async (spread) => {
@@ -360,6 +366,7 @@ export async function createService(
       answers.stop();
       pruner.stop();
       await accountTasks.stop();
+      await unfoldedPosts.stop();
       connections.stop();
       await gateway.close();
       board.stop();

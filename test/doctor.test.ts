@@ -55,18 +55,20 @@ describe('the doctor', function () {
     expect(await findings()).to.deep.equal({});
   });
 
-  it('hints at an index for searches where there is none, which is no fault', async () => {
+  it('hints at an index for searches where there is none, and at posts that they wait for, which is no fault', async () => {
     const hints = async () => {
       const all = await examine(world.ctx.config, world.databaseUrl, { schema: false });
       return all.flatMap(({ hint }) => hint ?? []);
     };
     expect(await hints()).to.be.empty;
     const { rows } = await database.query<{ definition: string }>(
-      `select pg_get_indexdef('posts_title_trgm_idx'::regclass) as definition`,
+      `select pg_get_indexdef('posts_search_grams_idx'::regclass) as definition`,
     );
-    await database.query('drop index posts_title_trgm_idx');
+    await database.query('drop index posts_search_grams_idx');
     const [hint] = await hints();
-    expect(hint).to.contain('create index posts_title_trgm_idx on posts using gin (title gin_trgm_ops)');
+    expect(hint).to.contain(
+      'create index concurrently posts_search_grams_idx on posts using gin (search_grams)',
+    );
     expect(await findings()).to.deep.equal({});
     await database.query(rows[0]!.definition);
     expect(await hints()).to.be.empty;

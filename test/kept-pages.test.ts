@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { Database } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
 import { FeedReader } from '../server/posts/feed-reader.ts';
+import { UnfoldedPosts } from '../server/posts/unfolded-posts.ts';
 import { type ListPosts } from '../server/posts/schemas.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
@@ -38,7 +39,8 @@ describe('pages of the feed that are kept', () => {
   beforeEach(async () => {
     database = await createDatabase();
     db = new Database({ url: database.url, pool: 5, log: createLogger('silent') });
-    reader = new FeedReader(db.sequelize);
+    const unfolded = new UnfoldedPosts(db, () => undefined);
+    reader = new FeedReader(db.sequelize, (milliseconds) => unfolded.catchUp(milliseconds));
     await run(`insert into users (email, username, password_hash)
       values ('a@example.org', 'ann', 'x'), ('b@example.org', 'bob', 'x')`);
     await write('one');

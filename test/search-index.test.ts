@@ -1,80 +1,257 @@
 import { expect } from 'chai';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import fc from 'fast-check';
 import pg from 'pg';
 import { schemaDrift } from '../server/database/drift.ts';
 import { migrate } from '../server/database/migrate.ts';
-import { createDatabase, createEmptyDatabase, type TestDatabase } from './support/postgres.ts';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { contains, wordsOf } from '../server/text/fold.ts';
+import { queryOf } from '../server/text/grams.ts';
+import { createEmptyDatabase } from './support/postgres.ts';
+import { writePost } from './support/posts.ts';
+import { expectProblem } from './support/problems.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
 
-async function ask<T extends object>(url: string, sql: string): Promise<T[]> {
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
-  try {
-    return (await client.query<T>(sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
+/** Many posts as a node of the version before writes them: without what searches need. */
+const OLD_NODE = `
+  with post as (
+    insert into posts (owner_id, title, content, listed_at)
+    select $1, title, content, now() - n * interval '1 second'
+    from unnest($2::text[], $3::text[]) with ordinality as t (title, content, n) returning id
+  )
+  insert into post_tallies (post_id, votes, hot) select id, id % 7, id % 11 from post`;
 
-const SEARCH = `select p.id from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
-  where (p.published or false) and (p.title ilike '%xylophone%' or p.content ilike '%xylophone%')
-  order by p.listed_at desc, p.id desc limit 11`;
+const WORDS = [
+  ...[
+    'the',
+    'ferry',
+    'late',
+    'Straße',
+    'İstanbul',
+    'naïve',
+    'C++',
+    '50%',
+    'snake_case',
+    `o'clock`,
+    'back\\slash',
+  ],
+  ...[
+    'привет',
+    'Ёлка',
+    'ΟΔΟΣ',
+    'مُحَمَّد',
+    'שָׁלוֹם',
+    'ไม่',
+    'हिन्दी',
+    'ガギグ',
+    '鯨の歌',
+    '我能吞下玻璃',
+    '한국어',
+    '👩‍👩‍👧🎉',
+    'e\u0301te\u0301',
+  ],
+];
 
-describe('the index for searches', function () {
-  this.timeout(60_000);
-  let database: TestDatabase;
-  afterEach(() => database.drop());
+describe('searches', function () {
+  this.timeout(120_000);
+  let world: World;
+  let ada: TestUser;
+  let bob: TestUser;
+  let seed = 1;
+  /** Even enough, and the same in each run. */
+  const pick = <T>(list: readonly T[]): T => list[(seed = (seed * 48_271) % 2_147_483_647) % list.length]!;
 
-  it('is what a rare word among many posts is found by', async () => {
-    database = await createDatabase();
-    await ask(
-      database.url,
-      `insert into users (email, username, password_hash) values ('ada@example.org', 'ada', 'x');
-       insert into posts (owner_id, title, content)
-       select 1, 'Post ' || n, repeat(md5(n::text) || ' ', 10) || case when n = 4321 then ' a Xylophone!' else '' end
-       from generate_series(1, 20000) n;
-       insert into post_tallies (post_id, hot) select id, 0 from posts`,
+  before(async () => {
+    world = await createWorld();
+    [ada, bob] = [await world.user(), await world.user()];
+    const phrase = (words: number) => Array.from({ length: words }, () => pick(WORDS)).join(' ');
+    const posts = Array.from({ length: 3000 }, () => [phrase(2), phrase(1 + (seed % 4))] as const);
+    for (const [user, part] of [
+      [ada, posts.slice(0, 2500)],
+      [bob, posts.slice(2500)],
+    ] as const)
+      await world.pool.query(OLD_NODE, [
+        user.id,
+        part.map(([title]) => title),
+        part.map(([, content]) => content),
+      ]);
+    await world.pool.query('analyze');
+  });
+  after(() => world.close());
+
+  const ask = (search: string, rest = '') =>
+    ada.get<PostAnswer[]>(`/posts?limit=100&search=${encodeURIComponent(search)}${rest}`);
+
+  /** How many posts the statements of this transaction have read. */
+  async function postsRead(client: pg.PoolClient): Promise<number> {
+    const { rows } = await client.query<{ read: number }>(
+      `select (seq_tup_read + idx_tup_fetch)::integer as read from pg_stat_xact_user_tables where relname = 'posts'`,
     );
-    await ask(database.url, 'vacuum analyze');
-    const plan = JSON.stringify(await ask(database.url, `explain ${SEARCH}`));
-    expect(plan).to.contain('posts_title_trgm_idx').and.contain('posts_content_trgm_idx');
-    expect(await ask<{ id: number }>(database.url, SEARCH)).to.have.lengthOf(1);
+    return rows[0]!.read;
+  }
+
+  async function everyPage(search: string, rest: string): Promise<number[]> {
+    const ids: number[] = [];
+    let path: string | undefined = `/posts?limit=60&search=${encodeURIComponent(search)}${rest}`;
+    while (path !== undefined) {
+      const answer: Awaited<ReturnType<typeof ask>> = await ada.get<PostAnswer[]>(path);
+      expect(answer.status, search).to.equal(200);
+      ids.push(...answer.body.map(({ id }) => id));
+      path = /<([^>]+)>; rel="next"/.exec(answer.headers.get('link') ?? '')?.[1];
+    }
+    return ids;
+  }
+
+  it('wait for the posts that nodes of the version before have written, and miss none', async () => {
+    const { status, body } = await ask('istanbul', '&sort=top');
+    expect(status).to.equal(200);
+    expect(body).to.have.lengthOf(100);
+    const { rows } = await world.pool.query('select from posts where search_fold is distinct from 1');
+    expect(rows).to.be.empty;
   });
 
-  it('is done without, and that is said, where the extension may not be made', async () => {
-    database = await createEmptyDatabase();
-    const role = `search_${randomBytes(4).toString('hex')}`;
-    const name = new URL(database.url).pathname.slice(1);
-    await ask(
-      database.url,
-      `create role ${role} login password 'x' createdb; grant create, usage on schema public to ${role};
-       revoke create on database ${name} from public, ${role}`,
+  it('find what contains all words, in every order, with the index and without', async () => {
+    const { rows: posts } = await world.pool.query<
+      Record<'title' | 'content', string> & { id: number; owner: number }
+    >('select id::integer, owner_id::integer as owner, title, content from posts');
+    const word = fc.constantFrom(...WORDS);
+    const part = fc.tuple(word, fc.nat(5), fc.integer({ min: 1, max: 5 })).map(([of, from, length]) => {
+      const characters = Array.from(of);
+      return characters.slice(from % characters.length, (from % characters.length) + length).join('');
+    });
+    const asked = fc.sample(
+      fc.tuple(
+        fc.array(fc.oneof(word, part, fc.constantFrom('qx', '鯨鯨', 'ы', '%', '_', 'tt')), {
+          minLength: 1,
+          maxLength: 3,
+        }),
+        fc.constantFrom('new', 'top', 'hot'),
+        fc.boolean(),
+      ),
+      { numRuns: 40, seed: 7 },
     );
-    const url = new URL(database.url);
-    url.username = role;
-    url.password = 'x';
+    const answers = async () => {
+      const all: number[][] = [];
+      for (const [words, sort, own] of asked)
+        all.push(await everyPage(words.join(' '), `&sort=${sort}${own ? `&owner_id=${bob.id}` : ''}`));
+      return all;
+    };
+    const indexed = await answers();
+    for (const [at, [words, sort, own]] of asked.entries()) {
+      const wanted = posts.filter(
+        (post) =>
+          (!own || post.owner === bob.id) && contains(wordsOf(words.join(' ')), post.title, post.content),
+      );
+      const ids = indexed[at]!;
+      expect(
+        [...ids].sort((a, b) => a - b),
+        `${words.join(' ')} by ${sort}`,
+      ).to.deep.equal(wanted.map(({ id }) => id).sort((a, b) => a - b));
+    }
+    const { rows } = await world.pool.query<{ index: string }>(
+      `select pg_get_indexdef('posts_search_grams_idx'::regclass) as index`,
+    );
+    await world.pool.query('drop index posts_search_grams_idx');
     try {
-      const warned = once(process, 'warning') as Promise<[Error & { code?: string }]>;
-      await migrate(url.href);
-      expect((await warned)[0].code).to.equal('TIDINGS_SEARCH_INDEX');
-      expect(await ask(url.href, `select 1 from pg_extension where extname = 'pg_trgm'`)).to.be.empty;
-      expect(await ask(url.href, SEARCH)).to.be.empty;
+      expect(await answers()).to.deep.equal(indexed);
     } finally {
-      await ask(database.url, `drop owned by ${role}; drop role ${role}`);
+      await world.pool.query(rows[0]!.index);
     }
   });
 
-  it('stands in the models as in the migrations', async () => {
-    database = await createEmptyDatabase();
-    const without = await schemaDrift(database.url, {
-      actual: migrate,
-      wanted: async (url) => {
-        await migrate(url);
-        await ask(url, 'drop index posts_content_trgm_idx');
-      },
-    });
-    expect(without.up, 'a difference that is there is seen').to.have.lengthOf(1);
-    expect(without.up[0]).to.contain('posts_content_trgm_idx');
-    expect((await schemaDrift(database.url)).up).to.be.empty;
+  it('read no more posts than are found, of a rare word in any script', async () => {
+    const client = await world.pool.connect();
+    try {
+      await client.query('vacuum posts'); // what waits to be sorted into the index would be read as well
+      for (const search of [
+        'xylophone',
+        'qx',
+        'привыкший',
+        'ыщ',
+        'نادرة',
+        '鯨鯨',
+        '고래',
+        'ὀξύς',
+        'หายาก',
+        '🦑🐙',
+        'ガガ',
+      ]) {
+        const { id } = await writePost(bob, { title: `— ${search} —` });
+        await client.query('begin');
+        const before = await postsRead(client);
+        const { rows: found } = await client.query<{ id: string }>(
+          'select * from search_posts($1::tsquery, $2, 1000) f (id)',
+          [queryOf(wordsOf(search)), [`%${wordsOf(search)[0]!}%`]],
+        );
+        const read = (await postsRead(client)) - before;
+        await client.query('rollback');
+        expect(
+          found.map((row) => Number(row.id)),
+          search,
+        ).to.deep.equal([id]);
+        expect(read, search).to.be.within(1, 5);
+        expect((await ask(search)).body.map((post) => post.id)).to.deep.equal([id]);
+      }
+    } finally {
+      client.release();
+    }
+  });
+
+  it('know the text of an edit, whoever made it', async () => {
+    const post = await writePost(ada, { title: 'before zugzwang', content: '' });
+    await ada.patch(`/posts/${post.id}`, { title: 'meanwhile zwischenzug' });
+    expect((await ask('zugzwang')).body).to.be.empty;
+    expect((await ask('zwischenzug')).body).to.have.lengthOf(1);
+    // As a node of the version before would: it knows nothing of what else has to change.
+    await world.pool.query(`update posts set title = 'after ÉPÉE', version = version + 1 where id = $1`, [
+      post.id,
+    ]);
+    await until(
+      'the page of before to be forgotten',
+      async () => (await ask('zwischenzug')).body.length === 0,
+    );
+    expect((await ask('epee')).body).to.have.lengthOf(1);
+  });
+
+  it('are refused for a while, rather than answered with less, when posts cannot be prepared', async () => {
+    const client = await world.pool.connect();
+    try {
+      await client.query('begin');
+      await client.query(
+        `update posts set content = content || ' unheard' where id = (select max(id) from posts)`,
+      );
+      await client.query('commit; begin; select from posts order by id desc limit 1 for update');
+      const answer = await ask('unheard');
+      expectProblem(answer, 503, 'unavailable');
+      expect(answer.headers.get('retry-after')).to.equal('5');
+      expect((await ada.get('/posts')).status).to.equal(200);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+    expect((await ask('unheard')).body).to.have.lengthOf(1);
+  });
+
+  it('have their index in the models as in the migrations', async () => {
+    const database = await createEmptyDatabase();
+    const run = async (url: string, sql: string) => {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      await client.query(sql).finally(() => client.end());
+    };
+    try {
+      const without = await schemaDrift(database.url, {
+        actual: migrate,
+        wanted: async (url) => {
+          await migrate(url);
+          await run(url, 'drop index posts_search_grams_idx');
+        },
+      });
+      expect(without.up, 'a difference that is there is seen').to.have.lengthOf(1);
+      expect(without.up[0]).to.contain('posts_search_grams_idx');
+      expect((await schemaDrift(database.url)).up).to.be.empty;
+    } finally {
+      await database.drop();
+    }
   });
 });

@@ -5,6 +5,7 @@ import { handmadeDrift } from '../database/drift.ts';
 import { pendingMigrations } from '../database/migrate.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createLogger } from '../logger.ts';
+import { UNFOLDED } from '../posts/unfolded-posts.ts';
 import { openRedis } from '../redis.ts';
 import type { Finding } from './log-checks.ts';
 
@@ -31,16 +32,21 @@ export async function findDatabaseFaults(client: pg.ClientBase): Promise<Finding
   return findings;
 }
 
-/** What a database without the index for searches is told: they find the same, only slower. */
+/** What a database is told whose searches are slow or not complete yet: they find no less, but may have to wait. */
 export async function hintAtSearch(client: pg.ClientBase): Promise<string | undefined> {
-  const { rows } = await client.query<{ found: boolean }>(
-    `select to_regclass('posts_title_trgm_idx') is not null and to_regclass('posts_content_trgm_idx') is not null as found`,
+  const { rows } = await client.query<{ indexed: boolean; unfolded: number }>(
+    `select to_regclass('posts_search_grams_idx') is not null as indexed,
+            (select count(*) from posts p where ${UNFOLDED}) as unfolded`,
   );
-  return rows[0]?.found
+  const { indexed, unfolded = 0 } = rows[0] ?? {};
+  if (!indexed)
+    return (
+      'Searches for rare words read every post, since their index is missing: create index concurrently ' +
+      'posts_search_grams_idx on posts using gin (search_grams) where search_grams is not null;'
+    );
+  return unfolded === 0
     ? undefined
-    : 'Searches read every post, since there is no index for them. Have the extension pg_trgm created (create extension ' +
-        'pg_trgm), then: create index posts_title_trgm_idx on posts using gin (title gin_trgm_ops); create index ' +
-        'posts_content_trgm_idx on posts using gin (content gin_trgm_ops);';
+    : `${unfolded} posts are not prepared for searches yet; every node does it, and searches wait for it.`;
 }
 
 /** Migrations that this code has and the database has not. */

@@ -1,4 +1,4 @@
-import { literal, QueryTypes, type Transaction } from 'sequelize';
+import { fn, literal, QueryTypes, type Transaction } from 'sequelize';
 import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
@@ -6,11 +6,13 @@ import { unauthorized } from '../errors.ts';
 import type { FeedEventName } from '../events.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { append } from '../outbox/append.ts';
+import { FOLD } from '../text/fold.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
 import { requireOwn } from './policy.ts';
 import type { PostInput } from './post-writer.ts';
 import { isTagOf, type PostAnswer, presentAnswer } from './present.ts';
 import { postById } from './queries.ts';
+import { searchable } from './searchable.ts';
 
 /**
  * Writes a post, its tally, its event and the record of its idempotency key, in one transaction. With a key that was
@@ -60,6 +62,7 @@ export async function updatePost(
     post.set({ version: post.version + 1 });
     // By the database's clock, as all moments are. Where it is listed a trigger decides: by its first publication.
     post.set('updatedAt', literal('clock_timestamp()') as never);
+    if (post.changed('title') || post.changed('content')) setSearchable(post);
     await post.save({ transaction: tx });
     if (!wasPublished && post.published) await rankAnew(tx, id);
 
@@ -89,6 +92,17 @@ function eventOf(wasPublished: boolean, isPublished: boolean): FeedEventName | u
 /** Keeps a user's name as it is until the end of the transaction: whoever changes it locks the user's row, and so first. */
 async function holdName(tx: Transaction, userId: number): Promise<void> {
   await User.findByPk(userId, { attributes: ['id'], transaction: tx, lock: tx.LOCK.KEY_SHARE });
+}
+
+/** In the statement that writes the text: see the trigger `posts_forget_fold`. */
+function setSearchable(post: Post): void {
+  const { text, grams } = searchable(post);
+  post.set({
+    searchText: text,
+    // Sequelize takes an expression for any value; its typings do not.
+    searchGrams: fn('array_to_tsvector', fn('string_to_array', grams, ' ')) as unknown as string,
+    searchFold: FOLD,
+  });
 }
 
 /** A draft competes in `sort=hot` from the moment it is first published. */

@@ -2,9 +2,11 @@ import { QueryTypes, type Sequelize } from 'sequelize';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import type { Cursor } from './cursor.ts';
-import { cursorOf, type FeedPage, readFeedPage } from './feed-page.ts';
+import { readFeedPage } from './feed-page.ts';
 import { KeptPages, lookAt } from './kept-pages.ts';
+import { cursorOf, type FeedPage } from './list-statement.ts';
 import type { ListPosts } from './schemas.ts';
+import { Unfolded } from './search-page.ts';
 
 /** A page as its asker sees it. */
 export interface FeedAnswer {
@@ -26,7 +28,7 @@ interface Ask {
 /** Rounds under way at once, and asks in one round at most. */
 const ROUNDS = 3;
 const MOST = 200;
-/** The same of asks that may take PostgreSQL long: a search of two letters, or a page after a million. */
+/** The same of asks that may take PostgreSQL long: a search, or a page after a million. */
 const SLOW_ROUNDS = 2;
 const SLOW_MOST = 2;
 /** Of those that are not answered yet: all of them at most, and of one asker. Whoever asks for more would wait for minutes. */
@@ -34,6 +36,8 @@ const SLOW_WAITING = 100;
 const SLOW_PER_VIEWER = 4;
 /** Posts that a quick page passes over at most. */
 const QUICK_SKIP = 1000;
+/** How long a search waits for posts that it cannot find yet. Milliseconds. */
+const CATCH_UP = 3000;
 /** Text that is handed out before the event loop turns: what nobody reads is let go of only then. */
 const TEXT_AT_ONCE = 8 * 1024 * 1024;
 /** A page from this length on is large. */
@@ -62,10 +66,19 @@ export class FeedReader {
   readonly #slowOf = new Map<number, number>();
   #slowWaiting = 0;
   readonly #onRefused: (() => void) | undefined;
+  readonly #catchUp: (milliseconds: number) => Promise<boolean>;
 
-  /** @param onRefused called when one asker's slow asks at once are refused; without it there may be any number */
-  constructor(sequelize: Sequelize, onRefused?: () => void) {
+  /**
+   * @param catchUp folds posts that searches do not find yet, for so long at most; tells whether none is left
+   * @param onRefused called when one asker's slow asks at once are refused; without it there may be any number
+   */
+  constructor(
+    sequelize: Sequelize,
+    catchUp: (milliseconds: number) => Promise<boolean>,
+    onRefused?: () => void,
+  ) {
     this.#sequelize = sequelize;
+    this.#catchUp = catchUp;
     this.#onRefused = onRefused;
   }
 
@@ -168,7 +181,7 @@ export class FeedReader {
         try {
           const draftsOf = draftsIn(ask, withDrafts);
           const readAt = performance.now();
-          const page = await readFeedPage(this.#sequelize, ask.list, ask.cursor, draftsOf);
+          const page = await this.#pageOf(ask, draftsOf);
           if (draftsOf === undefined) this.#kept.keep(keyOf(ask.list), page, ask.list.sort, readAt);
           for (const each of together) pages.set(each, page);
         } catch (error) {
@@ -177,6 +190,27 @@ export class FeedReader {
       }),
     );
     return pages;
+  }
+
+  /** A search that would miss posts waits for these, and is refused rather than answered without them. */
+  async #pageOf({ list, cursor }: Ask, draftsOf: number | undefined): Promise<FeedPage> {
+    const end = performance.now() + CATCH_UP;
+    for (;;) {
+      try {
+        return await readFeedPage(this.#sequelize, list, cursor, draftsOf);
+      } catch (error) {
+        if (!(error instanceof Unfolded)) throw error;
+        const left = end - performance.now();
+        if (left > 0 && (await this.#catchUp(left))) continue;
+        throw new AppError(
+          'unavailable',
+          'Searches are being prepared: not all posts can be found yet. Try again.',
+          {
+            headers: { 'Retry-After': '5' },
+          },
+        );
+      }
+    }
   }
 
   /** Which of these askers have voted for which of the posts that they are about to see: `user:post`. */

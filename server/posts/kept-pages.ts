@@ -1,5 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
-import type { FeedPage } from './feed-page.ts';
+import type { FeedPage } from './list-statement.ts';
 import type { Sort } from './schemas.ts';
 
 /** How long a page is kept in any case: what somebody changes by hand, past the service, is no event. Milliseconds. */

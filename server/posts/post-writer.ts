@@ -3,8 +3,10 @@ import { databaseErrorCode, wantsRetry } from '../database/connection.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import { announce } from '../outbox/append.ts';
+import { FOLD } from '../text/fold.ts';
 import type { Claim } from './idempotency.ts';
 import type { PostRow } from './present.ts';
+import { searchable } from './searchable.ts';
 
 /** What a post is made of. */
 export interface PostInput {
@@ -101,8 +103,9 @@ export class PostWriter {
 
   /** @returns those that are still to be written, since their owner is locked */
   async #insert(asks: readonly Ask[], patient: boolean): Promise<Ask[]> {
+    const searched = asks.map(({ input }) => searchable(input));
     const rows = await this.#sequelize.query<Written>(
-      'select * from create_posts($1, $2, $3, $4, $5, $6, $7, $8)',
+      'select * from create_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::smallint)',
       {
         type: QueryTypes.SELECT,
         bind: [
@@ -116,14 +119,17 @@ export class PostWriter {
           asks.map(({ claim }) => claim?.key ?? null),
           asks.map(({ claim }) => claim?.requestHash ?? null),
           patient,
+          searched.map(({ text }) => text),
+          searched.map(({ grams }) => grams),
+          FOLD,
         ],
       },
     );
     if (rows.some((row) => row.id !== null && asks[row.ord - 1]?.input.published)) announce(this.#sequelize);
-    const found = new Map(rows.map((row) => [row.ord, row]));
+    const written = new Map(rows.map((row) => [row.ord, row]));
     const held: Ask[] = [];
     for (const [at, ask] of asks.entries()) {
-      const row = found.get(at + 1);
+      const row = written.get(at + 1);
       if (row?.id === null) held.push(ask);
       else ask.resolve(row && rowOf(ask, row));
     }

@@ -94,7 +94,9 @@ export const listPosts = object({
     text()
       .allow('')
       .max(200)
-      .description('Text that title or content contains, in any case; `%` and `_` mean themselves'),
+      .description(
+        'Words that must all occur in title or content, in any order, each anywhere in a word there. Case, accents and Unicode form make no difference, in any script; `%` and `_` mean themselves',
+      ),
     '',
   ),
   sort: withDefault(

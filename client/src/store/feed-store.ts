@@ -1,6 +1,7 @@
 import type { Client } from '../client.ts';
 import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, Sort } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
+import { contains, wordsOf } from '../fold.ts';
 import type { Feed, FeedOptions } from '../feed/feed.ts';
 import type { FeedStatus } from '../feed/status.ts';
 import type { EditOptions, PostPage } from '../posts.ts';
@@ -276,8 +277,7 @@ export class FeedStore {
   #accepts(post: PostView): boolean {
     const { ownerId, search = '' } = this.#options;
     if (ownerId !== undefined && post.owner_id !== ownerId) return false;
-    const wanted = search.toLowerCase();
-    return post.title.toLowerCase().includes(wanted) || post.content.toLowerCase().includes(wanted);
+    return contains(wordsOf(search), post.title, post.content);
   }
 
   #own(post: PostAnswer): PostAnswer {

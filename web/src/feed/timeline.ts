@@ -10,6 +10,7 @@ import {
   type PostView,
   TidingsError,
 } from 'tidings-client';
+import { contains, wordsOf } from '../../../server/text/fold.ts';
 import { Entry } from './entry.ts';
 import { Happenings } from './happenings.ts';
 import { onVoteElsewhere, VotesElsewhere } from './own-votes.ts';
@@ -341,8 +342,7 @@ export class Timeline {
   }
 
   #matches(post: PostView): boolean {
-    const search = this.query.peek().search.toLowerCase();
-    return post.title.toLowerCase().includes(search) || post.content.toLowerCase().includes(search);
+    return contains(wordsOf(this.query.peek().search), post.title, post.content);
   }
 
   async #askForVote(entry: Entry): Promise<void> {

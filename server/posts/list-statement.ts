@@ -1,0 +1,82 @@
+import { type Cursor, readCursor, writeCursor } from './cursor.ts';
+import { type PostRow, presentPost, publishedAt } from './present.ts';
+import type { ListPosts, Sort } from './schemas.ts';
+
+/** A page as everyone sees it who may see the same posts: encoded once, but for whether the asker has voted. */
+export interface FeedPage {
+  /** The stream position that the page reflects. */
+  epoch: string;
+  seq: number;
+  /** Every transaction below this number had ended when the page was read. */
+  horizon: string;
+  ids: number[];
+  /** Each post as JSON text, without the closing brace: what is the asker's own is added behind it. */
+  posts: string[];
+  /** Where the next page begins; undefined on the last. */
+  next: string | undefined;
+}
+
+/** What a page is sorted by, newest or highest first, with the id as the tie-breaker, and how a cursor says it. */
+export const keys: Record<Sort, { column: string; id: string; cast: string }> = {
+  // The timestamp goes through as text: a JavaScript Date would cut its microseconds and so repeat or lose neighbours.
+  new: { column: 'p.listed_at', id: 'p.id', cast: 'timestamptz' },
+  top: { column: 't.votes', id: 't.post_id', cast: 'integer' },
+  hot: { column: 't.hot', id: 't.post_id', cast: 'double precision' },
+};
+
+/** The cursor of a list; undefined if it has none, `invalid` if it is not one of this list. */
+export function cursorOf(list: ListPosts): Cursor | undefined | 'invalid' {
+  return list.cursor === undefined ? undefined : (readCursor(list.cursor, list.sort) ?? 'invalid');
+}
+
+/** Which posts a list may hold, before anything is searched in it. */
+export interface ListScope {
+  list: ListPosts;
+  cursor: Cursor | undefined;
+  draftsOf: number | undefined;
+}
+
+/** A post of the list, or none in the only row of an empty one. */
+export type PageRow = (PostRow | { id: null }) & { epoch: string; seq: number; horizon: string; key: string };
+
+/** What a page says of the moment at which it was read (`feed_head h`). */
+export const position = `h.epoch, h.seq, pg_snapshot_xmin(pg_current_snapshot())::text as horizon`;
+export const shown = `p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at, p.updated_at, p.version, p.owner_id,
+  u.username, t.votes, t.rev`;
+export const joined = `posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id`;
+
+/** The values of a statement: `say` binds one and gives its place. */
+export function binding(): { bind: unknown[]; say: (value: unknown) => string } {
+  const bind: unknown[] = [];
+  return { bind, say: (value) => `$${bind.push(value)}` };
+}
+
+/** The condition of a list on `posts p` and, if it is sorted by votes or rank, `post_tallies t`. */
+export function conditions({ list, cursor, draftsOf }: ListScope, say: (value: unknown) => string): string {
+  const key = keys[list.sort];
+  const draft = draftsOf === undefined ? 'false' : `not p.published and p.owner_id = ${say(draftsOf)}`;
+  const where = [list.published === false ? draft : `(p.published or ${draft})`];
+  if (list.owner_id !== undefined) where.push(`p.owner_id = ${say(list.owner_id)}`);
+  if (cursor) {
+    where.push(`(${key.column}, ${key.id}) < (${say(cursor.key)}::${key.cast}, ${say(cursor.id)}::bigint)`);
+  }
+  return where.join(' and ');
+}
+
+/** @param rows one more than the page shows, if there is a next page */
+export function pageOf(list: ListPosts, rows: readonly PageRow[]): FeedPage {
+  const [first] = rows;
+  if (!first) throw new Error('feed_head has no row');
+  const found = rows.filter((row) => row.id !== null);
+  const page = found.slice(0, list.limit);
+  const last = page.at(-1);
+  return {
+    epoch: first.epoch,
+    seq: first.seq,
+    horizon: first.horizon,
+    ids: page.map((row) => row.id),
+    posts: page.map((row) => JSON.stringify(presentPost(row)).slice(0, -1)),
+    next:
+      found.length > list.limit && last ? writeCursor(list.sort, { key: last.key, id: last.id }) : undefined,
+  };
+}

@@ -1,0 +1,112 @@
+import { QueryTypes, type Sequelize } from 'sequelize';
+import { queryOf } from '../text/grams.ts';
+import {
+  binding,
+  conditions,
+  type FeedPage,
+  joined,
+  keys,
+  type ListScope,
+  pageOf,
+  type PageRow,
+  position,
+  shown,
+} from './list-statement.ts';
+import { UNFOLDED } from './unfolded-posts.ts';
+
+/** How many posts are walked through at first, for each that is wanted. */
+const WALKED = 50;
+/** How many found by the index are looked at for each that was walked through. */
+const FOUND = 8;
+/** How many times more the next try is about. */
+const GROWTH = 8;
+
+/** There are posts that are not folded yet: the search would miss them. */
+export class Unfolded extends Error {
+  override readonly name = 'Unfolded';
+}
+
+export interface Search extends ListScope {
+  /** Folded: see `wordsOf`. */
+  words: readonly string[];
+}
+
+/**
+ * Finds a page of posts that contain all of the words, however many there are and whatever the planner believes. Where they
+ * are many, the next ones are soon met on a walk through the list; where they are few, the index knows all of them. Which it
+ * is shows by trying both in turn, each time about more posts: so it costs a few times the better of the two at most, and
+ * neither needs statistics. Each try is one statement, and the one that is enough is the answer.
+ * @throws {Unfolded}
+ */
+export async function searchPage(sequelize: Sequelize, search: Search): Promise<FeedPage> {
+  const { list } = search;
+  for (let most = (list.skip + list.limit + 1) * WALKED; ; most *= GROWTH) {
+    const walked = await read(sequelize, search, walkThrough, most);
+    if (walked.looked < most || walked.rows.filter(({ id }) => id !== null).length > list.limit)
+      return pageOf(list, walked.rows);
+    const found = await read(sequelize, search, lookUp, most * FOUND);
+    if (found.looked < most * FOUND) return pageOf(list, found.rows);
+  }
+}
+
+/** Tells in SQL which posts are looked at, as the tables `looked` (of any columns) and `hits (id, key)`. */
+type Look = (search: Search, most: number, say: (value: unknown) => string) => string;
+
+/** The next posts of the list, in its order. */
+const walkThrough: Look = (search, most, say) => {
+  const { column, id } = keys[search.list.sort];
+  return `looked as materialized (
+      select p.id, ${column} as key, p.search_text like all (${say(patternsOf(search))}::text[]) as hit
+      from posts p ${talliesOf(search)} where ${conditions(search, say)}
+      order by ${column} desc, ${id} desc limit ${say(most)}
+    ), hits as (
+      select l.id, l.key from looked l join posts p on p.id = l.id join users u on u.id = p.owner_id
+      where l.hit and u.deleted_at is null
+    )`;
+};
+
+/** What the index finds of all posts. */
+const lookUp: Look = (search, most, say) => {
+  const { column } = keys[search.list.sort];
+  return `looked as materialized (
+      select f.id from search_posts(${say(queryOf(search.words))}::tsquery, ${say(patternsOf(search))}, ${say(most)}) f (id)
+    ), hits as (
+      select p.id, ${column} as key from looked l join posts p on p.id = l.id join users u on u.id = p.owner_id ${talliesOf(search)}
+      where u.deleted_at is null and ${conditions(search, say)}
+    )`;
+};
+
+async function read(
+  sequelize: Sequelize,
+  search: Search,
+  look: Look,
+  most: number,
+): Promise<{ looked: number; rows: PageRow[] }> {
+  const { list } = search;
+  const { bind, say } = binding();
+  const rows = await sequelize.query<PageRow & { looked: number; unfolded: boolean }>(
+    `with ${look(search, most, say)}
+     select ${position}, (select count(*) from looked) as looked,
+            exists (select from posts p where ${UNFOLDED}) as unfolded, page.*
+     from feed_head h left join lateral (
+       select ${shown}, c.key::text as key, row_number() over (order by c.key desc, c.id desc) as place
+       from (
+         select * from hits order by key desc, id desc limit ${say(list.limit + 1)} offset ${say(list.skip)}
+       ) c join (${joined}) on p.id = c.id
+     ) page on true
+     order by page.place`,
+    { type: QueryTypes.SELECT, bind },
+  );
+  const [first] = rows;
+  if (first?.unfolded) throw new Unfolded();
+  return { looked: first?.looked ?? 0, rows };
+}
+
+function patternsOf({ words }: Search): string[] {
+  return words.map((word) => `%${word.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`);
+}
+
+/** Where the key of the list stands, if it is not in the posts. */
+function talliesOf({ list }: Search): string {
+  return list.sort === 'new' ? '' : 'join post_tallies t on t.post_id = p.id';
+}
