@@ -47,6 +47,8 @@ export class FeedHead extends Model<InferAttributes<FeedHead>, InferCreationAttr
   declare floor: CreationOptional<number>;
   /** Identity of the database that this epoch was made in; in a restored one it no longer fits. */
   declare fingerprint: CreationOptional<string>;
+  /** The transaction that wrote the row last; a trigger sets it. A row that was loaded from a dump has another's. */
+  declare writtenBy: CreationOptional<string | null>;
 }
 
 export function defineEvent(sequelize: Sequelize): void {
@@ -107,6 +109,7 @@ export function defineEvent(sequelize: Sequelize): void {
       seq: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
       floor: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
       fingerprint: { type: DataTypes.TEXT, allowNull: false, defaultValue: '' },
+      writtenBy: { type: 'XID8' },
     },
     { sequelize, tableName: 'feed_head' },
   );

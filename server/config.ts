@@ -43,6 +43,8 @@ export interface Config {
   /** For how long a node that was told to stop still takes everything, although it says that it is not ready. Milliseconds. */
   shutdownDelay: number;
   databasePool: number;
+  /** How long a connection to the database is used at most. Milliseconds. */
+  databaseConnectionAge: number;
   /** Connections to the database that one process opens at most. */
   connectionsPerProcess: number;
   logLevel: string;
@@ -110,6 +112,7 @@ const variables = {
     }
   }),
   DATA_DIR: Joi.string().default('./data'),
+  DATABASE_CONNECTION_AGE: duration('30m', '1s', '1d'),
   DATABASE_POOL: Joi.number().integer().min(2).max(200).default(10),
   REDIS_URL: Joi.string().custom((value: string, helpers) => {
     try {
@@ -190,6 +193,7 @@ interface Environment {
   PORT: number;
   DATABASE_URL?: string;
   DATA_DIR: string;
+  DATABASE_CONNECTION_AGE: number;
   DATABASE_POOL: number;
   REDIS_URL?: RedisTarget;
   REDIS_PREFIX?: string;
@@ -261,6 +265,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     maxConnections: value.MAX_CONNECTIONS,
     shutdownDelay: value.SHUTDOWN_DELAY,
     databasePool: value.DATABASE_POOL,
+    databaseConnectionAge: value.DATABASE_CONNECTION_AGE,
     connectionsPerProcess: value.DATABASE_POOL + FEED_CONNECTIONS,
     logLevel: value.LOG_LEVEL,
   });

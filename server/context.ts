@@ -9,12 +9,14 @@ import { AccessTokens } from './auth/tokens.ts';
 import { isHandedOn, type Seat, sessionId } from './cluster/seat.ts';
 import { type Config, FEED_CONNECTIONS } from './config.ts';
 import { createFeedPool, Database } from './database/connection.ts';
+import { DatabaseIdentity } from './database/identity.ts';
 import { WriteMonitor } from './database/write-monitor.ts';
 import type { Tally } from './events.ts';
 import { Follower } from './feed/follower.ts';
 import { MissedTallies } from './feed/missed-tallies.ts';
 import { TallyBoard } from './feed/tally-board.ts';
 import { TallyRefresh } from './feed/tally-refresh.ts';
+import { Witness } from './feed/witness.ts';
 import { Bus } from './gateway/bus.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { clientAddress } from './http/client-address.ts';
@@ -105,8 +107,10 @@ export async function createService(
 ): Promise<Service> {
   const metrics = createMetrics();
   const stopping = new AbortController();
-  const db = new Database({ url: databaseUrl, pool: config.databasePool, log });
-  const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS);
+  const identity = new DatabaseIdentity(databaseUrl, log);
+  const maxAge = config.databaseConnectionAge;
+  const db = new Database({ url: databaseUrl, pool: config.databasePool, log, identity, maxAge });
+  const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });
   const writes = new WriteMonitor(feedPool, log);
   const mayWrite = () => writes.refusal === undefined;
   const backlog = new Backlog(feedPool, log);
@@ -123,7 +127,10 @@ export async function createService(
       const base = redis && !redis.health.isWell('bus') ? TAIL_INTERVAL_ALONE : TAIL_INTERVAL;
       return base * (0.8 + 0.4 * Math.random());
     },
+    onRead: () => identity.heard(),
+    witness: new Witness(config.dataDir, seat?.number ?? 0, log),
   });
+  identity.onMoved(() => feed.recheck());
   const redis =
     config.redis &&
     (await openRedis({ config, target: config.redis, db, log, metrics, epoch: () => feed.epoch }));
@@ -344,6 +351,10 @@ export async function createService(
         : []),
     ],
     start: async () => {
+      // A connection of each pool: both lead to one database, or the second is refused.
+      await db.ping();
+      await feedPool.query('select 1');
+      await db.ping();
       await feed.start();
       writes.start();
       backlog.start();
@@ -377,6 +388,7 @@ export async function createService(
       await writes.stop();
       await feed.stop();
       redis?.close();
+      identity.close();
       await feedPool.end();
       await db.close();
     },

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { type ConnectionConfig, connectionConfig } from './connection-config.ts';
 import { ConfirmedClient } from './confirmed-client.ts';
+import type { DatabaseIdentity } from './identity.ts';
 import { HostChoice, loginOf, requireReadWrite } from './hosts.ts';
 import { applySettings } from './session.ts';
 
@@ -17,8 +18,8 @@ export interface ClientOptions {
   /** When an answer is given up on this side. Milliseconds. */
   queryTimeout?: number;
   keepAliveDelay?: number;
-  /** Looks at each new connection before anybody gets it; whose promise rejects is closed. */
-  inspect?: (client: pg.Client) => Promise<void>;
+  /** Of several pools that must lead to one database: looks at each new connection before anybody gets it. */
+  identity?: DatabaseIdentity;
 }
 
 /** Process-wide: all pools on one address go to the same of its hosts. */
@@ -86,7 +87,7 @@ export function clientClass(
       }
       try {
         await applySettings(this, options.settings ?? {}, timeout);
-        await options.inspect?.(this);
+        await options.identity?.inspect(this, timeout);
       } catch (error) {
         this.#close();
         throw error;

@@ -1,9 +1,10 @@
-import type { Socket } from 'node:net';
 import pg from 'pg';
 import { QueryTypes, Sequelize, type Transaction } from 'sequelize';
 import { defineModels, modelDefaults } from '../../models/index.ts';
 import type { Logger } from '../logger.ts';
 import { clientClass, sequelizeConnection } from './client.ts';
+import { cutOff } from './cut-off.ts';
+import type { DatabaseIdentity } from './identity.ts';
 import { sessionLimits } from './session.ts';
 
 // Every bigint here is an id, a seq, a rev or a count, and below 2^53: validation refuses larger ids.
@@ -87,11 +88,36 @@ const ATTEMPTS = 4;
 /** How long one statement may take, so that nothing hangs; the server enforces it. Milliseconds. */
 const STATEMENT_TIMEOUT = 10_000;
 
+/**
+ * How long a connection is used at most, unless the configuration says otherwise: where a name or a proxy leads elsewhere, it
+ * is the new connections that find out. Milliseconds.
+ */
+const MAX_AGE = 30 * 60_000;
+
+/** A fifth more or less of it: connections that were made together are not all made anew together. */
+function spread(age: number): number {
+  return age * (0.8 + 0.4 * Math.random());
+}
+
+/** Whether Sequelize's pool may go on using a connection: as its own check, and no longer than an age. */
+function youngerThan(age: number): (connection: object) => boolean {
+  const ends = new WeakMap<object, number>();
+  return (connection) => {
+    const end = ends.get(connection) ?? Date.now() + spread(age);
+    ends.set(connection, end);
+    return Date.now() < end && !('_invalid' in connection && connection._invalid === true);
+  };
+}
+
 export interface DatabaseOptions {
   url: string;
   /** Connections for requests. The feed has a few of its own, so that neither starves the other. */
   pool: number;
   log: Logger;
+  /** Which database all pools of the process are on. */
+  identity?: DatabaseIdentity;
+  /** How long a connection is used at most. Default: 30 minutes. Milliseconds. */
+  maxAge?: number;
 }
 
 /** The request side of the database: Sequelize, its models and transactions that mean what they say. */
@@ -99,21 +125,36 @@ export class Database {
   readonly sequelize: Sequelize;
   readonly #log: Logger;
 
-  constructor({ url, pool, log }: DatabaseOptions) {
+  constructor({ url, pool, log, identity, maxAge = MAX_AGE }: DatabaseOptions) {
     this.#log = log;
     this.sequelize = new Sequelize({
       ...sequelizeConnection(url, {
         name: 'tidings',
         settings: sessionLimits({ statement: STATEMENT_TIMEOUT, lock: 5000, idleInTransaction: 10_000 }),
         queryTimeout: STATEMENT_TIMEOUT + 2000,
+        ...(identity ? { identity } : {}),
       }),
       // Sequelize's own logging prints statements with values.
       logging: false,
       define: modelDefaults,
-      pool: { max: pool, min: 0, acquire: 3000, idle: 30_000, evict: 5000 },
+      pool: {
+        max: pool,
+        min: 0,
+        acquire: 3000,
+        idle: 30_000,
+        evict: 5000,
+        validate: youngerThan(maxAge),
+      },
       // Its retries would repeat single statements; transactions are repeated here, whole.
       retry: { max: 1 },
     });
+    if (identity) {
+      // Every answer of the database goes through here, that to a COMMIT too: it counts if it came from the database that the
+      // feed follows.
+      this.sequelize.addHook('afterQuery', (_options, query) =>
+        identity.settle((query as unknown as { connection: pg.Client }).connection),
+      );
+    }
     defineModels(this.sequelize);
   }
 
@@ -151,15 +192,22 @@ export class Database {
  * A few plain connections for the feed: numbering, following and replay. Apart from the request pool, so that a flood of
  * requests delays no event and a storm of replays no request.
  */
-export function createFeedPool(url: string, log: Logger, max: number): pg.Pool {
+export function createFeedPool(
+  url: string,
+  log: Logger,
+  max: number,
+  { identity, maxAge = MAX_AGE }: Pick<DatabaseOptions, 'identity' | 'maxAge'> = {},
+): pg.Pool {
   const pool = new pg.Pool({
     Client: clientClass(url, {
       name: 'tidings-feed',
       settings: sessionLimits({ statement: 4000, lock: 3000, idleInTransaction: 10_000 }),
       // The server cannot enforce its limit over a connection that is gone: give it up here.
       queryTimeout: 5000,
+      ...(identity ? { identity } : {}),
     }),
     max,
+    maxLifetimeSeconds: Math.max(1, Math.round(spread(maxAge) / 1000)),
     connectionTimeoutMillis: 3000,
     idleTimeoutMillis: 0,
   });
@@ -184,9 +232,4 @@ function abandonTogether(pool: pg.Pool): void {
     if (!error) idle.add(client);
     else if (error.message === 'Query read timeout') for (const other of idle) cutOff(other, error);
   });
-}
-
-/** Ends a connection from below: the pool lets go of an idle one whose connection breaks. */
-function cutOff(client: pg.PoolClient, reason: Error): void {
-  (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy(reason);
 }

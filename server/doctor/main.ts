@@ -1,19 +1,27 @@
-/** `npm run doctor [-- --repair]`: says in a sentence each what is wrong; exits 1 if anything is. */
+/**
+ * `npm run doctor [-- --repair]`: says in a sentence each what is wrong; exits 1 if anything is.
+ * `npm run doctor -- --new-epoch`: after a restore, tells every client to read anew.
+ */
 import { parseArgs } from 'node:util';
 import { ConfigError, readConfig } from '../config.ts';
 import { Database } from '../database/connection.ts';
 import { main, withDatabase } from '../database/target.ts';
 import { createLogger } from '../logger.ts';
 import { type Examination, examine } from './examine.ts';
-import { repair } from './repair.ts';
+import { makeNewEpoch, repair } from './repair.ts';
 
 await main(async () => {
   let values;
   try {
-    ({ values } = parseArgs({ options: { repair: { type: 'boolean', default: false } } }));
+    ({ values } = parseArgs({
+      options: {
+        repair: { type: 'boolean', default: false },
+        'new-epoch': { type: 'boolean', default: false },
+      },
+    }));
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    console.error(`${error.message}. There is one option: npm run doctor -- --repair`);
+    console.error(`${error.message}. Options: --repair, --new-epoch`);
     return 1;
   }
   return withDatabase(async (databaseUrl) => {
@@ -26,6 +34,17 @@ await main(async () => {
       return 1;
     }
     console.log('✓ configuration');
+    if (values['new-epoch']) {
+      const db = new Database({ url: databaseUrl, pool: 1, log: createLogger('warn') });
+      try {
+        console.log(
+          `The log has the new epoch ${await makeNewEpoch(db)}: every client is told to read anew.`,
+        );
+      } finally {
+        await db.close();
+      }
+      return 0;
+    }
     let examinations = await examine(config, databaseUrl);
     tell(examinations);
     const repairs = examinations.flatMap(({ findings }) =>

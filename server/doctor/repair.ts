@@ -43,6 +43,20 @@ async function raiseFloor(sequelize: Sequelize, tx: Transaction, seq: number): P
   });
 }
 
+/**
+ * Gives the log another epoch: every client is told `reset` and reads anew. For a database that was put back in a way that
+ * nothing can notice by itself.
+ * @returns the new epoch
+ */
+export async function makeNewEpoch(db: Database): Promise<string> {
+  const [rows] = (await db.sequelize.query(
+    'update feed_head set epoch = gen_random_uuid() returning epoch',
+  )) as [{ epoch: string }[], unknown];
+  const [head] = rows;
+  if (!head) throw new Error('feed_head has no row');
+  return head.epoch;
+}
+
 async function recount(sequelize: Sequelize, tx: Transaction, postId: number): Promise<void> {
   await sequelize.query(
     `insert into post_tallies as t (post_id, votes, rev, hot)

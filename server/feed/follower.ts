@@ -4,6 +4,7 @@ import type { Logger } from '../logger.ts';
 import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog } from '../outbox/log.ts';
 import { Ring } from './ring.ts';
 import { type RevocationRow, readTail, TAIL_LIMITS, type TailLimits } from './tail.ts';
+import type { Witness } from './witness.ts';
 
 /** A batch as one node hands it to the others. */
 export interface Batch {
@@ -19,6 +20,10 @@ export interface FollowerOptions {
   ring?: { entries: number; bytes: number };
   /** How many changed tallies and revocations one look tells one by one. */
   limits?: TailLimits;
+  /** Told after each read of the database that succeeded. */
+  onRead?: () => void;
+  /** Where positions are kept outside the database. */
+  witness?: Witness;
 }
 
 /** What a follower tells. All are called synchronously, in seq order, and must not throw. */
@@ -75,6 +80,9 @@ export class Follower {
   #readAt = 0;
   #databaseHead = 0;
   #floor = 0;
+  readonly #onRead: () => void;
+  readonly #witness: Witness | undefined;
+  #recheck = false;
 
   constructor({
     pool,
@@ -82,7 +90,11 @@ export class Follower {
     interval,
     ring = { entries: 20_000, bytes: 32 * 1024 * 1024 },
     limits = TAIL_LIMITS,
+    onRead = () => undefined,
+    witness,
   }: FollowerOptions) {
+    this.#onRead = onRead;
+    this.#witness = witness;
     this.#pool = pool;
     this.#log = log;
     this.#interval = interval;
@@ -127,7 +139,9 @@ export class Follower {
   /** Takes the present position and warms the ring. Nothing may be served before this is done. */
   async start(): Promise<void> {
     const began = Date.now();
-    const head = await openFeed(this.#pool);
+    let head = await openFeed(this.#pool);
+    // What was seen before this start, by whoever runs on this folder: a log that is shorter was put back meanwhile.
+    for (const seen of (await this.#witness?.read()) ?? []) head = await openFeed(this.#pool, seen);
     const tail = await readTail(this.#pool, undefined);
     this.#seen = tail.snapshot;
     this.#epoch = head.epoch;
@@ -144,6 +158,7 @@ export class Follower {
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
     this.#readAt = began;
+    this.#witness?.keep({ epoch: head.epoch, seq: this.seq, at: this.#ring.after(this.seq - 1, 1)?.[0]?.at });
     this.#running = this.#run();
   }
 
@@ -151,6 +166,13 @@ export class Follower {
     this.#stopped = true;
     this.#rouse?.();
     await this.#running;
+    await this.#witness?.close();
+  }
+
+  /** The connections lead to another server than before: is it still the same log? */
+  recheck(): void {
+    this.#recheck = true;
+    this.wake();
   }
 
   /** Something may be in the log that no batch will bring: look now. */
@@ -206,6 +228,7 @@ export class Follower {
     }
     if (fresh.length === 0) return;
     for (const entry of fresh) this.#ring.push(entry);
+    this.#witness?.keep({ epoch: this.#epoch, seq: this.seq, at: fresh.at(-1)?.at });
     for (const listener of this.#listeners.events) listener(fresh);
   }
 
@@ -216,7 +239,10 @@ export class Follower {
       if (this.#stopped) return;
       this.#woken = false; // before reading: what commits during the read must still wake us
       try {
-        if (failures > 0) await this.#reopen(); // the connection was lost: is it still the same database?
+        if (failures > 0 || this.#recheck) {
+          this.#recheck = false;
+          await this.#reopen(); // the connection was lost: is it still the same database?
+        }
         await this.#read();
         failures = 0;
       } catch (error) {
@@ -258,6 +284,7 @@ export class Follower {
       }
     }
     this.#readAt = began;
+    this.#onRead();
   }
 
   async #reopen(): Promise<void> {
@@ -277,6 +304,7 @@ export class Follower {
     this.#ring = new Ring(head.seq, this.#ringSize.entries, this.#ringSize.bytes);
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
+    this.#witness?.keep({ epoch: head.epoch, seq: head.seq, at: undefined });
     for (const listener of this.#listeners.epoch) listener(head);
   }
 

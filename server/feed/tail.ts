@@ -59,7 +59,8 @@ const text = `
     select (select count(*) from changed_tallies) > $2::integer as tallies,
            (select count(*) from ended) > $3::integer as revocations
   )
-  select h.epoch, h.seq, h.floor, h.fingerprint = database_fingerprint() as here,
+  select h.epoch, h.seq, h.floor,
+    h.fingerprint = database_fingerprint() and feed_head_is_own(h.written_by, h.xmin) as here,
     pg_current_snapshot()::text as snapshot,
     c.tallies as "tooManyTallies", c.revocations as "tooManyRevocations",
     case when c.tallies then '[]' else (

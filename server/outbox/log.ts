@@ -19,6 +19,13 @@ export interface Head {
   floor: number;
 }
 
+/** A position that was reached: the newest event that somebody has, and when it was written, in milliseconds since 1970. */
+export interface Seen {
+  epoch: string;
+  seq: number;
+  at: number | undefined;
+}
+
 /** Events that are read at once at most. */
 export const PAGE_ROWS = 500;
 
@@ -84,10 +91,7 @@ export async function readHead(source: LogSource): Promise<Head> {
  * epoch.
  * @param seen the newest event that the node has, if it has one
  */
-export async function openFeed(
-  pool: pg.Pool,
-  seen?: { epoch: string; seq: number; at: number | undefined },
-): Promise<Head> {
+export async function openFeed(pool: pg.Pool, seen?: Seen): Promise<Head> {
   const { rows } = await pool.query<Head>('select epoch, seq, floor from open_feed($1, $2, $3)', [
     seen?.epoch ?? null,
     seen?.seq ?? null,

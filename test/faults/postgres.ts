@@ -107,6 +107,23 @@ export class FaultyPostgres {
     await this.up();
   }
 
+  /** A second server on a copy of this one's files, at a port of its own. Both run afterwards. */
+  async copy(): Promise<FaultyPostgres> {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-faults-postgres-'));
+    await chmod(folder, 0o755);
+    await this.stopInOrder();
+    const { account } = this.#launch;
+    const place = await preparePlace(folder, account);
+    const cluster = join(place, 'cluster');
+    await cp(this.#launch.cluster, cluster, { recursive: true });
+    await giveTreeTo(account, cluster);
+    await this.up();
+    const target = { ...this.#launch, place, cluster };
+    const other = new FaultyPostgres(folder, target, this.#password, await freePort(), false);
+    await other.up();
+    return other;
+  }
+
   async stopInOrder(): Promise<void> {
     const pid = this.#postmaster?.pid;
     if (pid !== undefined) await stopPostmaster(pid);

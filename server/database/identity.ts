@@ -1,0 +1,195 @@
+import type pg from 'pg';
+import type { Logger } from '../logger.ts';
+import { connectClient } from './client.ts';
+import { cutOff } from './cut-off.ts';
+
+/** What tells one running database from another. */
+interface Identity {
+  key: string;
+  /** The cluster, with the database and the table in it. A copy on another server may have the same. */
+  cluster: string;
+  /** Grows with each promotion. */
+  timeline: number;
+  /** When the server was started, in seconds since 1970. */
+  started: number;
+}
+
+/** Without an answer for so long, a database is taken to be gone, and one that was left before is as good as any. Milliseconds. */
+const SILENCE = 3000;
+/** How long an answer waits for it to be known which database the feed follows. Milliseconds. */
+const PATIENCE = 2000;
+/** Between two attempts to find that out. Milliseconds. */
+const PAUSE = 200;
+
+/**
+ * Which database this process is on. Behind one address there may be several: a primary that was replaced and lives on, a copy,
+ * two servers behind one name. Requests on the one and the feed on the other would be posts that are acknowledged and never
+ * told, so:
+ *
+ * 1. Each new connection, of every pool, is asked where it leads before it is used.
+ * 2. Where it leads elsewhere, either the process moves there, and every connection to the database of before is cut at that
+ *    moment, or the connection is refused. It moves to a database that supersedes its own (a later timeline, a later start) or
+ *    that it has not been on yet; not back to one that it has left, while its own answers. So it moves once.
+ * 3. A connection that breaks may be the first sign. Until a new one has shown where the address leads now, no answer of the
+ *    database is believed: see `settle`.
+ */
+export class DatabaseIdentity {
+  readonly #databaseUrl: string;
+  readonly #log: Logger;
+  readonly #clients = new Map<pg.Client, Identity>();
+  readonly #left = new Set<string>();
+  readonly #moved: (() => void)[] = [];
+  #current: Identity | undefined;
+  #heardAt = 0;
+  #doubt: Promise<void> | undefined;
+  #failing = false;
+  #resolveDoubt: () => void = () => undefined;
+  #closed = false;
+
+  constructor(databaseUrl: string, log: Logger) {
+    this.#databaseUrl = databaseUrl;
+    this.#log = log;
+  }
+
+  onMoved(listener: () => void): void {
+    this.#moved.push(listener);
+  }
+
+  /** The feed has read the database. */
+  heard(): void {
+    this.#heardAt = Date.now();
+    // No connection can be made, as when the server is full; yet it is the one that the feed reads.
+    if (this.#failing) this.#resolveDoubt();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#resolveDoubt();
+  }
+
+  /** @throws if this connection leads to another database than that of this process; it is then not used */
+  async inspect(client: pg.Client, timeout: number): Promise<void> {
+    const found = await identify(client, timeout);
+    const current = this.#current;
+    if (current && found.key !== current.key) {
+      if (!this.#supersedes(found, current)) {
+        throw Object.assign(
+          new Error(
+            'DATABASE_URL leads to two databases: this connection is not on the one that this process uses',
+          ),
+          { code: '57P03' },
+        );
+      }
+      this.#left.add(current.key);
+      this.#left.delete(found.key);
+    }
+    if (found.key !== current?.key) this.#heardAt = Date.now(); // it has just answered
+    this.#current = found;
+    this.#clients.set(client, found);
+    client.once('end', () => this.#clients.delete(client));
+    client.on('error', () => {
+      if (this.#clients.get(client)?.key === this.#current?.key) this.#look();
+    });
+    if (current && found.key !== current.key) this.#move(current, found);
+  }
+
+  /**
+   * Resolves if what this connection answered came from the database that the feed follows.
+   * @throws otherwise, and the connection is cut: what it was asked may have been done, elsewhere
+   */
+  async settle(client: pg.Client): Promise<void> {
+    if (this.#doubt) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<'late'>((resolve) => (timer = setTimeout(resolve, PATIENCE, 'late')));
+      const outcome = await Promise.race([this.#doubt, late]);
+      clearTimeout(timer);
+      if (outcome === 'late') this.#refuse(client, 'It is not known which database DATABASE_URL leads to');
+    }
+    const found = this.#clients.get(client);
+    if (found && found.key !== this.#current?.key) this.#refuse(client, 'The database has been replaced');
+  }
+
+  #refuse(client: pg.Client, reason: string): never {
+    const error = Object.assign(new Error(reason), { code: '08006' });
+    cutOff(client, error);
+    throw error;
+  }
+
+  #supersedes(found: Identity, current: Identity): boolean {
+    if (Date.now() - this.#heardAt > SILENCE) return true;
+    if (found.cluster === current.cluster) {
+      if (found.timeline !== current.timeline) return found.timeline > current.timeline;
+      return found.started > current.started;
+    }
+    return !this.#left.has(found.key);
+  }
+
+  #move(from: Identity, to: Identity): void {
+    this.#log.warn(
+      { from: from.key, to: to.key },
+      'the database is another one; every connection is made anew',
+    );
+    const reason = Object.assign(new Error('The database has been replaced'), { code: '08006' });
+    for (const [client, found] of this.#clients) if (found.key !== to.key) cutOff(client, reason);
+    for (const listener of this.#moved) listener();
+  }
+
+  /** Makes a connection to see where the address leads, until there is one. */
+  #look(): void {
+    if (this.#doubt || this.#closed) return;
+    this.#doubt = new Promise((resolve) => {
+      this.#resolveDoubt = () => {
+        this.#doubt = undefined;
+        this.#failing = false;
+        resolve();
+      };
+    });
+    void this.#probe();
+  }
+
+  async #probe(): Promise<void> {
+    const doubt = this.#doubt;
+    while (this.#doubt === doubt && !this.#closed) {
+      try {
+        const client = await connectClient(this.#databaseUrl, {
+          name: 'tidings probe',
+          connectTimeout: PATIENCE,
+          identity: this,
+        });
+        void client.end().catch(() => undefined);
+        if (this.#doubt === doubt) this.#resolveDoubt();
+        return;
+      } catch (error) {
+        if (!this.#failing)
+          this.#log.debug({ err: error }, 'where the database is cannot be found out; tried again');
+        this.#failing = true;
+        await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      }
+    }
+  }
+}
+
+async function identify(client: pg.Client, timeout: number): Promise<Identity> {
+  let row: { fingerprint: string; started: string } | undefined;
+  try {
+    const { rows } = await client.query<{ fingerprint: string; started: string }>({
+      text: `select database_fingerprint() as fingerprint, extract(epoch from pg_postmaster_start_time())::text as started`,
+      query_timeout: timeout,
+    } as pg.QueryConfig);
+    row = rows[0];
+  } catch (error) {
+    const { code = '' } = error as { code?: string };
+    // Recovery in progress: a standby. No such function: the schema is being put back.
+    if (!['55000', '42883', '42P01'].includes(code)) throw error;
+    const reason = code === '55000' ? 'The server is a standby' : 'The database has no schema of Tidings';
+    throw Object.assign(new Error(reason, { cause: error }), { code: '57P03' });
+  }
+  const { fingerprint = '', started = '' } = row ?? {};
+  const [cluster = '', timeline = '', ...place] = fingerprint.split(':');
+  return {
+    key: `${fingerprint} ${started}`,
+    cluster: [cluster, ...place.slice(0, 2)].join(':'),
+    timeline: Number.parseInt(timeline, 16),
+    started: Number(started),
+  };
+}
