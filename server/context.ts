@@ -8,6 +8,7 @@ import { SessionRecheck } from './auth/session-recheck.ts';
 import { AccessTokens } from './auth/tokens.ts';
 import { isHandedOn, type Seat, sessionId } from './cluster/seat.ts';
 import { type Config, FEED_CONNECTIONS } from './config.ts';
+import { connectClient } from './database/client.ts';
 import { createFeedPool, Database } from './database/connection.ts';
 import { DatabaseIdentity } from './database/identity.ts';
 import { WriteMonitor } from './database/write-monitor.ts';
@@ -107,7 +108,10 @@ export async function createService(
 ): Promise<Service> {
   const metrics = createMetrics();
   const stopping = new AbortController();
-  const identity = new DatabaseIdentity(databaseUrl, log);
+  const identity: DatabaseIdentity = new DatabaseIdentity(
+    (self) => connectClient(databaseUrl, { name: 'tidings probe', connectTimeout: 2000, identity: self }),
+    log,
+  );
   const maxAge = config.databaseConnectionAge;
   const db = new Database({ url: databaseUrl, pool: config.databasePool, log, identity, maxAge });
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });

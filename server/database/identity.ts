@@ -1,6 +1,5 @@
 import type pg from 'pg';
 import type { Logger } from '../logger.ts';
-import { connectClient } from './client.ts';
 import { cutOff } from './cut-off.ts';
 
 /** What tells one running database from another. */
@@ -34,7 +33,7 @@ const PAUSE = 200;
  *    database is believed: see `settle`.
  */
 export class DatabaseIdentity {
-  readonly #databaseUrl: string;
+  readonly #connect: (identity: DatabaseIdentity) => Promise<pg.Client>;
   readonly #log: Logger;
   readonly #clients = new Map<pg.Client, Identity>();
   readonly #left = new Set<string>();
@@ -46,8 +45,9 @@ export class DatabaseIdentity {
   #resolveDoubt: () => void = () => undefined;
   #closed = false;
 
-  constructor(databaseUrl: string, log: Logger) {
-    this.#databaseUrl = databaseUrl;
+  /** @param connect makes a connection that `inspect` has looked at, within two seconds */
+  constructor(connect: (identity: DatabaseIdentity) => Promise<pg.Client>, log: Logger) {
+    this.#connect = connect;
     this.#log = log;
   }
 
@@ -151,11 +151,7 @@ export class DatabaseIdentity {
     const doubt = this.#doubt;
     while (this.#doubt === doubt && !this.#closed) {
       try {
-        const client = await connectClient(this.#databaseUrl, {
-          name: 'tidings probe',
-          connectTimeout: PATIENCE,
-          identity: this,
-        });
+        const client = await this.#connect(this);
         void client.end().catch(() => undefined);
         if (this.#doubt === doubt) this.#resolveDoubt();
         return;
