@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { securityHeaders } from '../server/http/security-headers.ts';
 import { writePost } from './support/posts.ts';
 import { rawRequest } from './support/raw-request.ts';
-import { createWorld, type TestUser, type World } from './support/world.ts';
+import { type Api, createWorld, type TestUser, type World } from './support/world.ts';
 
 /** What any answer may have of its own. */
 const OF_THE_ANSWER = ['connection', 'content-length', 'content-type', 'date', 'keep-alive', 'etag', 'vary'];
@@ -66,6 +66,39 @@ describe('an answer', () => {
       expect(answer.body, encodings).to.deep.equal(plain.body);
       expect((await taking(encodings, '/healthz')).headers.get('content-encoding'), 'short').to.equal(null);
     }
+  });
+
+  it('is not compressed where a draft of the reader stands among the posts of others', async () => {
+    const bob = await world.user();
+    for (let n = 0; n < 4; n += 1) await writePost(ada, { content: 'The same again. '.repeat(40) });
+    const draft = await writePost(bob, { published: false, content: 'Not for others. '.repeat(40) });
+    const list = async (query = '') => {
+      const answer = await bob.get<{ id: number }[]>(`/posts${query}`, { 'accept-encoding': 'gzip' });
+      const ids = answer.body.map(({ id }) => id);
+      return { encoding: answer.headers.get('content-encoding'), hasDraft: ids.includes(draft.id) };
+    };
+    expect(await list()).to.deep.equal({ encoding: null, hasDraft: true });
+    expect(await list('?published=true')).to.deep.equal({ encoding: 'gzip', hasDraft: false });
+    await bob.patch(`/posts/${draft.id}`, { published: true });
+    expect(await list()).to.deep.equal({ encoding: 'gzip', hasDraft: true });
+  });
+
+  it('of the API is kept by no cache, refusals too, unless it says itself that it may be asked for again', async () => {
+    const { id } = await writePost(ada);
+    const directives = async (method: string, path: string, body?: unknown, api: Api = ada) =>
+      (await api.request<unknown>(method, path, body)).headers.get('cache-control');
+    for (const [method, path, body] of [
+      ['GET', `/users/${ada.id}`],
+      ['PUT', `/posts/${id}/vote`],
+      ['PATCH', `/posts/${id}`, { title: 'Another' }],
+      ['GET', '/posts/999999'],
+      ['POST', '/posts', { title: '' }],
+      ['POST', '/users', {}],
+    ] as const)
+      expect(await directives(method, path, body), `${method} ${path}`).to.equal('private, no-store');
+    expect(await directives('GET', '/posts', undefined, world.anonymous)).to.equal('private, no-store');
+    for (const path of ['/posts', `/posts/${id}`, '/users/me'])
+      expect(await directives('GET', path)).to.equal('private, no-cache');
   });
 
   it('is compressed once where it is the same for all, and then has a length', async () => {

@@ -133,6 +133,8 @@ export function mount(
     const success = Number(Object.keys(spec.answers)[0]);
     const body = spec.body && readBody(spec.consumes ?? ['application/json']);
     router[spec.method](spec.path, async (req, res) => {
+      // Refusals too. A route whose answers may be kept and asked for again says so itself.
+      res.setHeader('Cache-Control', 'private, no-store');
       // Before anything is counted: a page elsewhere could use up the limits of whoever visits it.
       const refusal = ctx.guard.originRefusal(req, { navigation: spec.method === 'get' });
       if (refusal) throw refusal;

@@ -15,6 +15,8 @@ export interface FeedAnswer {
   next: string | undefined;
   /** The posts, each with `voted`, as one JSON array. A large one is bytes, the same for all who see the same. */
   json: string | Buffer;
+  /** Whether a draft of the asker's is among them. */
+  hasDrafts: boolean;
 }
 
 interface Ask {
@@ -316,11 +318,11 @@ function answerFor(
   large: LargeTexts,
 ): FeedAnswer {
   const mine = page.ids.map((id) => voted.has(`${viewer}:${id}`));
-  const { epoch, seq, next, posts } = page;
+  const { epoch, seq, next, posts, hasDrafts } = page;
   const length = posts.reduce((sum, post) => sum + post.length, 0);
   const json =
     length >= LARGE
       ? large.of(page, mine)
       : `[${posts.map((post, at) => post + endOf(mine[at] === true)).join(',')}]`;
-  return { epoch, seq, next, json };
+  return { epoch, seq, next, json, hasDrafts };
 }

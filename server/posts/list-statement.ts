@@ -12,6 +12,8 @@ export interface FeedPage {
   ids: number[];
   /** Each post as JSON text, without the closing brace: what is the asker's own is added behind it. */
   posts: string[];
+  /** Whether a draft of the asker's is among them. */
+  hasDrafts: boolean;
   /** Where the next page begins; undefined on the last. */
   next: string | undefined;
 }
@@ -76,6 +78,7 @@ export function pageOf(list: ListPosts, rows: readonly PageRow[]): FeedPage {
     horizon: first.horizon,
     ids: page.map((row) => row.id),
     posts: page.map((row) => JSON.stringify(presentPost(row)).slice(0, -1)),
+    hasDrafts: page.some((row) => !row.published),
     next:
       found.length > list.limit && last ? writeCursor(list.sort, { key: last.key, id: last.id }) : undefined,
   };
