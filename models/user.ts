@@ -11,10 +11,14 @@ import {
 export class User extends Model<InferAttributes<User>, InferCreationAttributes<User>> {
   // `declare` keeps these out of the emitted class: a real field would shadow Sequelize's accessors.
   declare id: CreationOptional<number>;
-  /** As it was typed; unique without regard to case. */
+  /** As it was typed; unique by its key. */
   declare email: string;
+  /** What makes two addresses one; null for one in ASCII, which is compared in small letters. */
+  declare emailKey: CreationOptional<string | null>;
   /** As it was typed; unique without regard to case. */
   declare username: string;
+  /** Of a name that was taken twice before names were compared as they are now: null for all others. */
+  declare usernameKey: CreationOptional<string | null>;
   declare passwordHash: string;
   declare createdAt: CreationOptional<Date>;
   /** Since when the account is gone for everybody; its row goes after the last of its posts. */
@@ -26,7 +30,9 @@ export function defineUser(sequelize: Sequelize): void {
     {
       id: { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true, autoIncrementIdentity: true },
       email: { type: DataTypes.TEXT, allowNull: false },
+      emailKey: { type: DataTypes.TEXT },
       username: { type: DataTypes.TEXT, allowNull: false },
+      usernameKey: { type: DataTypes.TEXT },
       passwordHash: { type: DataTypes.TEXT, allowNull: false },
       createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       deletedAt: { type: DataTypes.DATE },
@@ -34,19 +40,16 @@ export function defineUser(sequelize: Sequelize): void {
     {
       sequelize,
       tableName: 'users',
-      indexes: [
-        { name: 'users_email_key', unique: true, fields: [sequelize.fn('lower', sequelize.col('email'))] },
-        {
-          name: 'users_username_key',
-          unique: true,
-          fields: [sequelize.fn('lower', sequelize.col('username'))],
-        },
-      ],
     },
   );
 }
 
+/** What Sequelize has no words for. In any database alike, whatever its locale. */
 export const userChecks = [
+  `alter table users alter column email_key type text collate "C", alter column username_key type text collate "C"`,
+  `create unique index users_email_key on users (coalesce(email_key, lower(email collate "C")))`,
+  `create unique index users_username_key on users (coalesce(username_key, lower(username collate "C")))`,
+  `create index users_unkeyed_idx on users (id) where email_key is null and octet_length(email) <> char_length(email)`,
   `alter table users add constraint users_email_check check (char_length(email) between 3 and 254 and email like '%@%')`,
   `alter table users add constraint users_username_check check (username ~ '^[A-Za-z0-9_.-]{3,30}$')`,
 ];

@@ -42,6 +42,7 @@ import { FeedReader } from './posts/feed-reader.ts';
 import { PostWriter } from './posts/post-writer.ts';
 import { UnfoldedPosts } from './posts/unfolded-posts.ts';
 import { AccountTasks } from './users/account-tasks.ts';
+import { UnkeyedAccounts } from './users/unkeyed-accounts.ts';
 import { BallotBox } from './votes/ballot-box.ts';
 import { TallyReader } from './votes/queries.ts';
 
@@ -194,6 +195,9 @@ export async function createService(
   };
   const countRefused = (limit: RateLimit | 'guess' | 'passwords' | 'search') =>
     metrics.rateLimited.inc({ limit });
+  const unkeyedAccounts = new UnkeyedAccounts(db, (error) =>
+    log.debug({ err: error }, 'accounts could not be given the key of their address; it is tried again'),
+  );
   const unfoldedPosts = new UnfoldedPosts(db, (error) =>
     log.debug({ err: error }, 'posts could not be folded for searches; it is tried again'),
   );
@@ -367,6 +371,7 @@ export async function createService(
       gateway.start();
       pruner.start();
       accountTasks.start();
+      await unkeyedAccounts.start();
       unfoldedPosts.start();
       answers.start();
     },
@@ -381,6 +386,7 @@ export async function createService(
       answers.stop();
       pruner.stop();
       await accountTasks.stop();
+      await unkeyedAccounts.stop();
       await unfoldedPosts.stop();
       connections.stop();
       await gateway.close();

@@ -69,6 +69,7 @@ const rules: Rule[] = [
     files: /^server\/http\//,
     may: inFolder(
       'server/http/',
+      'server/text/',
       'server/limits/address-key.ts',
       'server/database/connection.ts',
       'server/errors.ts',
@@ -83,7 +84,9 @@ const rules: Rule[] = [
   },
   {
     files: new RegExp(`^server/${capabilities}/schemas\\.ts$`),
-    may: new RegExp(`^(server/http/schema\\.ts|server/events\\.ts|server/auth/passwords\\.ts|${shared})`),
+    may: new RegExp(
+      `^(server/http/schema\\.ts|server/events\\.ts|server/auth/passwords\\.ts|server/text/|${shared})`,
+    ),
   },
   {
     // No door from an address to the tables but commands and queries.

@@ -3,6 +3,7 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
+import { emailKey, emailKeysOf } from '../text/email.ts';
 import type { Identity } from './identity.ts';
 import { firstPair, type Tokens } from './refresh.ts';
 
@@ -35,10 +36,11 @@ async function tryLogIn(
   address: string | undefined,
 ): Promise<Tokens | undefined> {
   const [user] = await ctx.db.sequelize.query<{ id: number; password_hash: string }>(
-    'select id, password_hash from users where lower(email) = lower($1)',
-    { type: QueryTypes.SELECT, bind: [email] },
+    `select id, password_hash from users where coalesce(email_key, lower(email collate "C")) = any ($1::text[])
+     order by array_position($1::text[], coalesce(email_key, lower(email collate "C"))) limit 1`,
+    { type: QueryTypes.SELECT, bind: [emailKeysOf(email)] },
   );
-  const guess = { account: user?.id ?? email, address };
+  const guess = { account: user?.id ?? emailKey(email), address };
   const { id, password_hash } = await ctx.guesses.attempt(guess, async () => {
     const fits = await ctx.passwords.matches(password, user?.password_hash);
     if (user && fits) return user;

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { AppError } from '../errors.ts';
+import { passwordForm, passwordForms } from '../text/password-form.ts';
 
 /**
  * How many hashes run at once. bcrypt fills libuv's threads, of which there are four: files, DNS and zlib need some. And
@@ -38,25 +39,35 @@ export class Passwords {
   }
 
   hash(password: string): Promise<string> {
-    return this.#turn(() => bcrypt.hash(password, this.#cost));
+    return this.#turn(() => bcrypt.hash(passwordForm(password), this.#cost));
   }
 
   /**
-   * The hash of a password that fits one of another cost, at the cost of now; undefined if there is nothing to do, or logins
-   * are waiting: a later one will do.
+   * The hash of a password that fits one of another cost or of another Unicode form, as it would be made now; undefined if there
+   * is nothing to do, or logins are waiting: a later one will do.
    */
   async renewed(password: string, hash: string): Promise<string | undefined> {
-    if (bcrypt.getRounds(hash) === this.#cost || this.#waiting.length > 0) return undefined;
-    return this.hash(password);
+    if (this.#waiting.length > 0) return undefined;
+    const isOfToday =
+      bcrypt.getRounds(hash) === this.#cost &&
+      (passwordForms(password).length === 1 || (await this.#fits(passwordForm(password), hash)));
+    return isOfToday ? undefined : this.hash(password);
   }
 
   /**
-   * Whether the password fits. Without a hash (no such user) it takes the same time and says no. So it does for one that is
-   * longer than bcrypt reads: it could only fit by its beginning.
+   * Whether the password fits, in the form of today or in one in which it was hashed before. Without a hash (no such user) it
+   * takes the same time and says no. So it does for one that is longer than bcrypt reads: it could only fit by its beginning.
    */
   async matches(password: string, hash: string | undefined): Promise<boolean> {
-    const fits = await this.#turn(() => bcrypt.compare(password, hash ?? this.#dummy));
-    return fits && hash !== undefined && Buffer.byteLength(password) <= MAX_BYTES;
+    for (const form of passwordForms(password)) {
+      const fits = await this.#fits(form, hash ?? this.#dummy);
+      if (fits && hash !== undefined) return true;
+    }
+    return false;
+  }
+
+  async #fits(form: string, hash: string): Promise<boolean> {
+    return (await this.#turn(() => bcrypt.compare(form, hash))) && Buffer.byteLength(form) <= MAX_BYTES;
   }
 
   async #turn<T>(work: () => Promise<T>): Promise<T> {

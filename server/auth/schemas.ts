@@ -1,14 +1,17 @@
 import Joi from 'joi';
+import { passwordForm } from '../text/password-form.ts';
 import { MAX_BYTES } from './passwords.ts';
 import { count, object, oneOf, optional, text } from '../http/schema.ts';
 
 export const password = text()
   .min(8)
   .custom((value: string, helpers) =>
-    Buffer.byteLength(value) > MAX_BYTES ? helpers.error('string.bytes') : value,
+    Buffer.byteLength(passwordForm(value)) > MAX_BYTES ? helpers.error('string.bytes') : value,
   )
   .messages({ 'string.bytes': `{{#label}} must be at most ${MAX_BYTES} bytes long in UTF-8` })
-  .description(`At least 8 characters, at most ${MAX_BYTES} bytes in UTF-8`)
+  .description(
+    `At least 8 characters, at most ${MAX_BYTES} bytes in UTF-8, once composed (NFC): in which form it is sent makes no difference`,
+  )
   .example('correct horse battery');
 
 /** What somebody claims to be their password: anything that could be one. */

@@ -14,6 +14,7 @@ import {
 import {
   findDatabaseFaults,
   findDrift,
+  hintAtAccounts,
   hintAtSearch,
   findPendingMigrations,
   findRedisFaults,
@@ -62,6 +63,8 @@ export async function examine(
     if (done.at(-1)?.findings.length) return done;
     const hint = await hintAtSearch(client);
     done.push({ what: 'search', findings: [], ...(hint === undefined ? {} : { hint }) });
+    const twins = await hintAtAccounts(client);
+    done.push({ what: 'accounts', findings: [], ...(twins === undefined ? {} : { hint: twins }) });
     if (schema) {
       try {
         await look('schema', () => findDrift(databaseUrl));

@@ -49,6 +49,17 @@ export async function hintAtSearch(client: pg.ClientBase): Promise<string | unde
     : `${unfolded} posts are not prepared for searches yet; every node does it, and searches wait for it.`;
 }
 
+/** Accounts that had two addresses or names when these were compared otherwise, and now have one. */
+export async function hintAtAccounts(client: pg.ClientBase): Promise<string | undefined> {
+  const { rows } = await client.query<{ id: number }>(
+    `select id from users where email_key like ' %' or username_key like ' %' order by id limit 20`,
+  );
+  return rows.length === 0
+    ? undefined
+    : `Accounts ${rows.map(({ id }) => id).join(', ')} have the address or the name of another account, but for case or Unicode form. ` +
+        'They log in by exactly what they signed up with, until they change it.';
+}
+
 /** Migrations that this code has and the database has not. */
 export async function findPendingMigrations(databaseUrl: string): Promise<Finding[]> {
   return (await pendingMigrations(databaseUrl)).map((name) => ({

@@ -1,6 +1,7 @@
 import Joi from 'joi';
 import type { FieldError } from '../events.ts';
 import { countedString } from './characters.ts';
+import { isVisible } from '../text/visible.ts';
 import { sizeUp } from './input-size.ts';
 
 /**
@@ -77,7 +78,10 @@ export function text(): Joi.StringSchema {
 
 /** Well-formed text with something to see in it. It is kept as it came: nothing is trimmed. */
 export function visibleText(): Joi.StringSchema {
-  return text().pattern(/\S/, 'visible text');
+  return text().custom(
+    (value: string, helpers) => (isVisible(value) ? value : helpers.error('string.invisible')),
+    'visible text',
+  );
 }
 
 /**
@@ -118,6 +122,7 @@ const compiled = (text: string): object => Joi.x(text) as object;
 const messages = {
   'string.nul': compiled('{{#label}} must not contain the character U+0000'),
   'string.surrogate': compiled('{{#label}} must not contain a lone surrogate'),
+  'string.invisible': compiled('{{#label}} must contain a character that can be seen'),
   'string.pattern.name': compiled('{{#label}} must be {{#name}}'),
   'object.unknown': compiled('{{#label}} is not a field that is known here'),
 } as unknown as Joi.LanguageMessages;

@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
+import { storedEmailKey } from '../text/email.ts';
 import { beginTask, workPiece } from './footprint.ts';
 import { accountTag, type OwnUser, presentOwnUser } from './present.ts';
 
@@ -21,7 +22,10 @@ export async function signUp(ctx: Context, input: SignUp): Promise<OwnUser> {
   for (let attempt = 1; ; attempt += 1) {
     const username = input.username ?? inventUsername();
     try {
-      return presentOwnUser(await User.create({ email: input.email, username, passwordHash }));
+      const { email } = input;
+      return presentOwnUser(
+        await User.create({ email, emailKey: storedEmailKey(email), username, passwordHash }),
+      );
     } catch (error) {
       const invented = input.username === undefined && violatedConstraint(error) === 'users_username_key';
       if (!invented || attempt === 5) throw taken(error) ?? error;
@@ -85,6 +89,8 @@ export async function editUser(
         ...(passwordHash === undefined ? {} : { passwordHash }),
       });
       await user.save({ transaction: tx });
+      // Apart: a key that stays as it is while the address changes would be taken for that of the old one.
+      if (input.email !== undefined) await setEmailKey(tx, user.id, input.email);
       // Behind the 409 that this may be, which goes before a 412.
       requireUnchanged(before, conditions);
       if (passwordHash !== undefined) {
@@ -105,6 +111,11 @@ export async function editUser(
   } catch (error) {
     throw taken(error) ?? error;
   }
+}
+
+async function setEmailKey(tx: Transaction, id: number, email: string): Promise<void> {
+  const emailKey = storedEmailKey(email);
+  if (emailKey !== null) await User.update({ emailKey }, { where: { id }, transaction: tx });
 }
 
 /**

@@ -1,12 +1,18 @@
 import Joi from 'joi';
 import { claimedPassword, password } from '../auth/schemas.ts';
+import { isEmail } from '../text/email.ts';
 import { id, object, optional, text, timestamp } from '../http/schema.ts';
 
-/** As the HTML standard defines a valid address, which is what browsers check; lists of top-level domains grow old. */
 const email = text()
-  .email({ tlds: false, ignoreLength: false })
+  .custom(
+    (value: string, helpers) => (isEmail(value) ? value : helpers.error('string.email')),
+    'e-mail address',
+  )
   .max(254)
-  .description('Shown to nobody but you; unique without regard to case')
+  .description(
+    'What an e-mail field of a browser accepts, or its like in other scripts. Shown to nobody but you; unique without ' +
+      'regard to case and Unicode form, and `müller.de` is `xn--mller-kva.de`',
+  )
   .example('ada@example.org');
 
 const username = Joi.string()
