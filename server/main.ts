@@ -8,6 +8,7 @@ import { isComingUp } from './database/connection.ts';
 import { describeDatabase } from './database/connection-config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
 import { migrate } from './database/migrate.ts';
+import { refuseTransactionPooling } from './database/pooler.ts';
 import { serveLimits } from './limits/primary-store.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { startServer } from './server.ts';
@@ -104,6 +105,7 @@ async function migrateWhenUp(
 ): Promise<void> {
   for (const deadline = Date.now() + DATABASE_PATIENCE; ;) {
     try {
+      await refuseTransactionPooling(databaseUrl);
       await migrate(databaseUrl, say);
       return;
     } catch (error) {
