@@ -3,7 +3,7 @@ import { schemaDrift } from '../server/database/drift.ts';
 import { main, withDatabase } from '../server/database/target.ts';
 
 await main(async () => {
-  const { up } = await withDatabase((databaseUrl) => schemaDrift(databaseUrl));
+  const { up } = await withDatabase((databaseUrl) => schemaDrift(databaseUrl), 'admin');
   if (up.length === 0) {
     console.log('The migrations make the schema that the models tell.');
     return 0;

@@ -10,7 +10,7 @@ await main(async () => {
     console.error('Usage: npm run db:revision -- what-it-does');
     return 2;
   }
-  const drift = await withDatabase((databaseUrl) => schemaDrift(databaseUrl));
+  const drift = await withDatabase((databaseUrl) => schemaDrift(databaseUrl), 'admin');
   if (drift.up.length === 0) {
     console.log('Nothing to do: the migrations make the schema that the models tell.');
     return 0;

@@ -26,6 +26,7 @@ import {
   stopAbandoned,
   type EmbeddedPostgres,
 } from '../server/database/embedded.ts';
+import { migrate } from '../server/database/migrate.ts';
 import { identify, isSameProcess, waitForExit } from '../server/database/embedded/process.ts';
 import { packageRoot } from '../server/paths.ts';
 import { temporaryFolder } from './support/postgres.ts';
@@ -104,14 +105,67 @@ describe('Embedded PostgreSQL', function () {
     expect(await query(server.url, 'show listen_addresses')).to.deep.equal([
       { listen_addresses: '127.0.0.1' },
     ]);
-    expect(await query(server.url, 'show unix_socket_directories')).to.deep.equal([
+    expect(await query(server.adminUrl, 'show unix_socket_directories')).to.deep.equal([
       { unix_socket_directories: '' },
     ]);
     expect(await query(server.url, 'show fsync')).to.deep.equal([{ fsync: 'on' }]);
-    expect((await stat(join(dataDir, 'postgres/password'))).mode & 0o777).to.equal(0o600);
+    for (const file of ['password', 'service-password'])
+      expect((await stat(join(dataDir, 'postgres', file))).mode & 0o777, file).to.equal(0o600);
     const wrong = new URL(server.url);
     wrong.password = 'guess';
     expect(await failure(query(wrong.href, 'select 1'))).to.have.property('code', '28P01');
+  });
+
+  it('is used by a role that owns its database and may do nothing beyond it', async () => {
+    const server = await start();
+    const [role] = await query(
+      server.url,
+      'select rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls from pg_roles where rolname = current_user',
+    );
+    expect(Object.values(role as object)).to.deep.equal([false, false, false, false, false]);
+    await migrate(server.url);
+    const refusal = (statement: string) => failure(query(server.url, statement));
+    for (const statement of [
+      "copy (select 1) to program 'true'",
+      "select pg_read_file('/etc/hostname')",
+      'alter system set fsync = off',
+      'create role another superuser',
+      'create database another',
+      "alter role tidings password 'known'",
+      "select pg_stat_file('/etc/hostname')",
+    ])
+      expect(await refusal(statement), statement).to.have.property('code', '42501');
+    expect(await query(server.url, "select (pg_stat_file('PG_VERSION')).isdir")).to.deep.equal([
+      { isdir: false },
+    ]);
+    expect(await query(server.adminUrl, 'show is_superuser')).to.deep.equal([{ is_superuser: 'on' }]);
+  });
+
+  it('gives the role what an earlier version made as the superuser, and loses none of it', async () => {
+    const earlier = await start();
+    await migrate(earlier.url);
+    // As it was: everything belongs to the superuser, and no other role is there.
+    await query(
+      earlier.adminUrl,
+      `alter database tidings owner to tidings; reassign owned by tidings_service to tidings;
+       drop owned by tidings_service; drop role tidings_service;
+       insert into users (email, username, password_hash) values ('a@b.cd', 'ada', 'x')`,
+    );
+    await earlier.stop();
+    await rm(join(dataDir, 'postgres/service-password'));
+
+    const server = await start();
+    expect(await query(server.url, 'select email from users')).to.deep.equal([{ email: 'a@b.cd' }]);
+    const foreign = await query(
+      server.url,
+      `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relowner <> current_user::regrole
+         and not exists (select from pg_depend d where d.objid = pg_class.oid and d.deptype = 'e')
+       union all select proname from pg_proc p where pronamespace = 'public'::regnamespace and proowner <> current_user::regrole
+         and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')`,
+    );
+    expect(foreign).to.deep.equal([]);
+    await query(server.url, 'alter table users add column added integer');
+    await migrate(server.url);
   });
 
   it('keeps its data in a folder that is named relatively', async () => {
@@ -160,7 +214,7 @@ describe('Embedded PostgreSQL', function () {
       .to.contain(`pid ${owner.process.pid ?? 0}`)
       .and.to.contain('DATABASE_URL');
     expect(await query(owner.url, 'select 1 as one'), 'the owner is not disturbed').to.have.length(1);
-    expect(await findEmbedded(dataDir), 'a tool finds it').to.equal(owner.url);
+    expect((await findEmbedded(dataDir))?.url, 'a tool finds it').to.equal(owner.url);
   });
 
   it('waits for an owner that is shutting down', async () => {

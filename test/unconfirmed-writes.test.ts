@@ -22,7 +22,7 @@ describe('a database whose synchronous standby is away', function () {
     folder = await temporaryFolder();
     server = await startEmbedded({ dataDir: folder, settings: { fsync: 'off' } });
     await migrate(server.url);
-    admin = new pg.Client({ connectionString: server.url });
+    admin = new pg.Client({ connectionString: server.adminUrl });
     await admin.connect();
     await admin.query('set synchronous_commit = local');
     world = await createWorld({ DATABASE_POOL: '5' }, { url: server.url, drop: () => Promise.resolve() });

@@ -46,10 +46,10 @@ export async function withStage<T>(
       database: async () => {
         databases += 1;
         const name = `bench_${databases}`;
-        await withClient(embedded.url, (client) =>
+        await withClient(embedded.adminUrl, (client) =>
           client.query(`create database ${name} template template0`),
         );
-        const url = new URL(embedded.url);
+        const url = new URL(embedded.adminUrl);
         url.pathname = `/${name}`;
         await migrate(url.href);
         return url.href;

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { accountFor } from './embedded/account.ts';
 import { findBinaries } from './embedded/binaries.ts';
-import { ensureCluster, readPassword, resetPassword, ROLE } from './embedded/cluster.ts';
+import { ADMIN_PASSWORD, ADMIN_ROLE, ensureCluster, resetPassword } from './embedded/cluster.ts';
+import { readPassword } from './embedded/password.ts';
+import { DATABASE, ensureServiceRole, SERVICE_PASSWORD, SERVICE_ROLE } from './embedded/service-role.ts';
 import { livingOwner, Ownership } from './embedded/owner.ts';
 import { preparePlace } from './embedded/place.ts';
 import {
@@ -31,9 +33,16 @@ export interface EmbeddedOptions {
   patienceMs?: number;
 }
 
-export interface EmbeddedPostgres {
-  /** For connecting to the database `tidings`; the same for as long as this runs, through restarts of the server. */
+/** The addresses of an embedded database. */
+export interface EmbeddedUrls {
+  /** Of the database as the service uses it: its owner, who is no superuser. */
   readonly url: string;
+  /** Of the same database as the cluster's superuser, for tools that make databases of their own. */
+  readonly adminUrl: string;
+}
+
+/** The addresses are the same for as long as this runs, through restarts of the server. */
+export interface EmbeddedPostgres extends EmbeddedUrls {
   /** Of the server at this moment. */
   readonly pid: number;
   /** Stops the server, and lets the folder go. */
@@ -63,17 +72,19 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     const cluster = await ensureCluster(place, binaries, account, settings.fsync === 'on');
     const target: Launch = { place, cluster, binaries, account, settings };
 
-    let password = await readPassword(place);
+    let password = await readPassword(place, ADMIN_PASSWORD);
     let postmaster =
-      password === undefined ? undefined : await adopt(cluster, urlOf(password, 0), settings, log);
+      password === undefined ? undefined : await adopt(cluster, adminUrlOf(password, 0), settings, log);
     if (postmaster === undefined) await evict(cluster, log);
     password ??= await resetPassword(place, binaries, account);
 
     const server = new Supervised(target, ownership, log);
     postmaster = await server.start(postmaster);
-    const url = urlOf(password, postmaster.port);
+    const adminUrl = adminUrlOf(password, postmaster.port);
+    let url: string;
     try {
-      await createDatabase(url);
+      const servicePassword = await ensureServiceRole(maintenanceUrl(adminUrl), place, account);
+      url = urlOf(SERVICE_ROLE, servicePassword, postmaster.port);
     } catch (error) {
       await server.stop();
       throw error;
@@ -81,6 +92,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     log('embedded database is ready', { pid: postmaster.pid, port: postmaster.port, folder: place });
     return {
       url,
+      adminUrl,
       get pid() {
         return server.pid;
       },
@@ -92,17 +104,18 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   }
 }
 
-/** The URL of the embedded database that another, living process runs on this folder: for tools, which then leave it alone. */
-export async function findEmbedded(dataDir: string): Promise<string | undefined> {
+/** The addresses of the embedded database that another, living process runs on this folder: for tools, which then leave it alone. */
+export async function findEmbedded(dataDir: string): Promise<EmbeddedUrls | undefined> {
   const place = await realpath(join(dataDir, 'postgres')).catch(() => undefined);
   if (place === undefined || (await livingOwner(place)) === undefined) return undefined;
   const deadline = Date.now() + ADOPTION_MS;
   while (Date.now() < deadline && (await livingOwner(place)) !== undefined) {
-    const password = await readPassword(place);
+    const password = await readPassword(place, SERVICE_PASSWORD);
+    const adminPassword = await readPassword(place, ADMIN_PASSWORD);
     const postmaster = await runningPostmaster(join(place, 'cluster'));
-    if (password !== undefined && postmaster?.ready === true) {
-      const url = urlOf(password, postmaster.port);
-      if (await serves(url)) return url;
+    if (password !== undefined && adminPassword !== undefined && postmaster?.ready === true) {
+      const url = urlOf(SERVICE_ROLE, password, postmaster.port);
+      if (await serves(url)) return { url, adminUrl: adminUrlOf(adminPassword, postmaster.port) };
     }
     await sleep(100); // its owner is starting it
   }
@@ -235,9 +248,13 @@ async function evict(cluster: string, log: EmbeddedLog): Promise<void> {
   }
 }
 
-function urlOf(password: string, port: number): string {
+function urlOf(role: string, password: string, port: number): string {
   // With all that PG* variables could say: they are about another server.
-  return `postgres://${ROLE}:${password}@127.0.0.1:${port}/${ROLE}?sslmode=disable`;
+  return `postgres://${role}:${password}@127.0.0.1:${port}/${DATABASE}?sslmode=disable`;
+}
+
+function adminUrlOf(password: string, port: number): string {
+  return urlOf(ADMIN_ROLE, password, port);
 }
 
 async function hasDurability(url: string, settings: Record<string, string>): Promise<boolean> {
@@ -247,13 +264,6 @@ async function hasDurability(url: string, settings: Record<string, string>): Pro
       if (rows[0]?.value !== settings[name]) return false;
     }
     return true;
-  });
-}
-
-async function createDatabase(url: string): Promise<void> {
-  await withClient(maintenanceUrl(url), async (client) => {
-    const { rowCount } = await client.query('select from pg_database where datname = $1', [ROLE]);
-    if (rowCount === 0) await client.query(`create database ${ROLE}`);
   });
 }
 

@@ -6,8 +6,12 @@ import { packageRoot } from '../paths.ts';
 /**
  * Runs a tool on the database that the service would use: DATABASE_URL, or else the embedded one. That is used where it runs
  * already, and otherwise started and stopped again.
+ * @param as on the embedded database: as the service, or as a role that may also make databases
  */
-export async function withDatabase<T>(use: (databaseUrl: string) => Promise<T>): Promise<T> {
+export async function withDatabase<T>(
+  use: (databaseUrl: string) => Promise<T>,
+  as: 'service' | 'admin' = 'service',
+): Promise<T> {
   const envFile = join(packageRoot, '.env');
   if (existsSync(envFile)) process.loadEnvFile(envFile);
 
@@ -16,14 +20,14 @@ export async function withDatabase<T>(use: (databaseUrl: string) => Promise<T>):
 
   const dataDir = process.env.DATA_DIR ?? './data';
   const running = await findEmbedded(dataDir);
-  if (running !== undefined) return use(running);
+  if (running !== undefined) return use(as === 'admin' ? running.adminUrl : running.url);
 
   const embedded = await startEmbedded({ dataDir });
   // Ctrl-C reaches the tool as well as us; it ends, and we still have the database to stop.
   const ignore = () => undefined;
   process.on('SIGINT', ignore);
   try {
-    return await use(embedded.url);
+    return await use(as === 'admin' ? embedded.adminUrl : embedded.url);
   } finally {
     await embedded.stop();
     process.off('SIGINT', ignore);

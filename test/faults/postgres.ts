@@ -7,7 +7,8 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { accountFor, giveTreeTo } from '../../server/database/embedded/account.ts';
 import { findBinaries } from '../../server/database/embedded/binaries.ts';
-import { ensureCluster, readPassword, ROLE } from '../../server/database/embedded/cluster.ts';
+import { ADMIN_PASSWORD, ADMIN_ROLE, ensureCluster } from '../../server/database/embedded/cluster.ts';
+import { readPassword } from '../../server/database/embedded/password.ts';
 import { preparePlace } from '../../server/database/embedded/place.ts';
 import {
   freePort,
@@ -60,7 +61,7 @@ export class FaultyPostgres {
       synchronous_commit: 'on',
       shared_buffers: '64MB',
     };
-    const password = await readPassword(place);
+    const password = await readPassword(place, ADMIN_PASSWORD);
     if (password === undefined) throw new Error('the cluster has no password');
     const target = { place, cluster, binaries, account, settings };
     const postgres = new FaultyPostgres(folder, target, password, await freePort(), diskMiB !== undefined);
@@ -70,7 +71,7 @@ export class FaultyPostgres {
 
   /** The URL of one of its databases, at its own port or at a proxy's. */
   url(database: string, port = this.port): string {
-    return `postgres://${ROLE}:${this.#password}@127.0.0.1:${port}/${database}`;
+    return `postgres://${ADMIN_ROLE}:${this.#password}@127.0.0.1:${port}/${database}`;
   }
 
   /** Starts it again. No harm if it runs. */

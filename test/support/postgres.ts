@@ -83,7 +83,7 @@ async function start(): Promise<Run> {
     },
   });
   return {
-    adminUrl: server.url,
+    adminUrl: server.adminUrl,
     get pid() {
       return server.pid;
     },

@@ -1,16 +1,20 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { open, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { giveTo, type Account } from './account.ts';
+import type { Account } from './account.ts';
 import { type Binaries } from './binaries.ts';
+import { writePassword } from './password.ts';
 import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
 
 const run = promisify(execFile);
 
-/** The superuser of the cluster, and the name of the database. */
-export const ROLE = 'tidings';
+/** The superuser of the cluster. */
+export const ADMIN_ROLE = 'tidings';
+
+/** Where its password is, in the folder of the embedded database. */
+export const ADMIN_PASSWORD = 'password';
 
 const SECONDS = 1000;
 
@@ -38,8 +42,9 @@ export async function ensureCluster(
 
   await removeAttempts(place);
   const fresh = join(place, `${ATTEMPT}${randomBytes(4).toString('hex')}`);
+  const passwordFile = await writePassword(place, account, randomPassword(), ADMIN_PASSWORD);
   const args = [
-    ...['-D', fresh, '--username', ROLE, '--pwfile', await writePassword(place, account, randomPassword())],
+    ...['-D', fresh, '--username', ADMIN_ROLE, '--pwfile', passwordFile],
     ...['--auth', 'scram-sha-256', '--encoding', 'UTF8', '--locale', 'C'],
     ...['--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--no-instructions'],
     ...(durable ? [] : ['--no-sync']),
@@ -77,12 +82,6 @@ async function removeAttempts(place: string): Promise<void> {
   }
 }
 
-/** The password of an existing cluster; undefined when its file was lost. */
-export async function readPassword(place: string): Promise<string | undefined> {
-  const text = await readFile(join(place, 'password'), 'utf8').catch(() => '');
-  return text.trim() === '' ? undefined : text.trim();
-}
-
 /**
  * Gives the cluster a new password in PostgreSQL's single-user mode, which asks for none: who may write the files may do so.
  * The server must not be running.
@@ -99,10 +98,10 @@ export async function resetPassword(
     env: environment(),
     timeout: 120 * SECONDS,
   });
-  single.child.stdin?.end(`alter role "${ROLE}" password '${password}'\n`);
+  single.child.stdin?.end(`alter role "${ADMIN_ROLE}" password '${password}'\n`);
   await single;
   // Only now: were this cut short, the file would still be missing and the next start would do it again.
-  await writePassword(place, account, password);
+  await writePassword(place, account, password, ADMIN_PASSWORD);
   return password;
 }
 
@@ -113,15 +112,6 @@ export function environment(): NodeJS.ProcessEnv | undefined {
 
 function randomPassword(): string {
   return randomBytes(24).toString('hex');
-}
-
-async function writePassword(place: string, account: Account | undefined, password: string): Promise<string> {
-  const file = join(place, 'password');
-  const draft = `${file}.new`;
-  await writeFile(draft, `${password}\n`, { mode: 0o600, flush: true });
-  await giveTo(account, draft);
-  await rename(draft, file);
-  return file;
 }
 
 async function majorOf(cluster: string): Promise<string | undefined> {
