@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { migrate } from '../server/database/migrate.ts';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
 import { packageRoot } from '../server/paths.ts';
 import { main, withDatabase } from '../server/database/target.ts';
@@ -9,12 +10,18 @@ import { main, withDatabase } from '../server/database/target.ts';
 const args = process.argv.slice(2);
 
 await main(() =>
-  withDatabase((databaseUrl) =>
+  withDatabase(async (databaseUrl) => {
+    // As a node does at its start: in short tries, which stop no running node.
+    if (args.length === 1 && args[0] === 'db:migrate') {
+      const names = await migrate(databaseUrl, (message, extra) => console.log(message, extra ?? ''));
+      if (names.length === 0) console.log('No migrations were pending.');
+      return 0;
+    }
     // A node that boots at this moment migrates too.
-    args[0]?.startsWith('db:migrate') === true && args[0] !== 'db:migrate:status'
+    return args[0]?.startsWith('db:migrate') === true && args[0] !== 'db:migrate:status'
       ? withMigrationLock(databaseUrl, () => sequelizeCli(databaseUrl))
-      : sequelizeCli(databaseUrl),
-  ),
+      : sequelizeCli(databaseUrl);
+  }),
 );
 
 function sequelizeCli(databaseUrl: string): Promise<number> {

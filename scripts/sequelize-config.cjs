@@ -17,7 +17,12 @@ if (!url) {
 
 module.exports = async () => {
   const { sequelizeConnection } = await load('database/client');
-  return sequelizeConnection(url, { name: 'tidings sequelize-cli', connectTimeout: 10_000 });
+  return sequelizeConnection(url, {
+    name: 'tidings sequelize-cli',
+    connectTimeout: 10_000,
+    // Who waits for a lock makes everybody else wait: give up instead. `npm run db:migrate` tries again by itself.
+    settings: { lock_timeout: '2000' },
+  });
 };
 
 /** From the source where that is there, and from what was compiled in a container. */

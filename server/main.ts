@@ -8,6 +8,7 @@ import { isComingUp } from './database/connection.ts';
 import { describeDatabase } from './database/connection-config.ts';
 import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
 import { migrate } from './database/migrate.ts';
+import { requireUsableDatabase } from './database/requirements.ts';
 import { refuseTransactionPooling } from './database/pooler.ts';
 import { serveLimits } from './limits/primary-store.ts';
 import { createLogger, type Logger } from './logger.ts';
@@ -61,7 +62,7 @@ async function begin(config: Readonly<Config>, log: Logger): Promise<Running> {
   }
   const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
   try {
-    await migrateWhenUp(databaseUrl, say);
+    await migrateWhenUp(databaseUrl, count * config.connectionsPerProcess, say);
     const service = await serve(config, log, databaseUrl, count);
     return {
       url: service.url,
@@ -101,14 +102,17 @@ async function serve(
  */
 async function migrateWhenUp(
   databaseUrl: string,
+  connections: number,
   say: (message: string, extra?: object) => void,
 ): Promise<void> {
   for (const deadline = Date.now() + DATABASE_PATIENCE; ;) {
     try {
       await refuseTransactionPooling(databaseUrl);
+      await requireUsableDatabase(databaseUrl, connections);
       await migrate(databaseUrl, say);
       return;
     } catch (error) {
+      if (error instanceof ConfigError) throw error;
       const reason = reasonOf(error);
       if (!isComingUp(error) || Date.now() > deadline) {
         throw new Error(`${describeDatabase(databaseUrl)} cannot be used: ${reason}`, { cause: error });

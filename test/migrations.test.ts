@@ -75,6 +75,55 @@ describe('Migrations', function () {
     }
   });
 
+  it('wait for the lock of a long read in short tries, in which others go on, and say whose it is', async () => {
+    const folder = await mkdtemp(join(packageRoot, 'test', 'tmp-migrations-'));
+    const reader = new pg.Client({ connectionString: database.url });
+    const other = new pg.Client({ connectionString: database.url });
+    for (const client of [reader, other]) client.on('error', () => undefined);
+    try {
+      await rows(database.url, 'create table watched (id bigint)');
+      await writeFile(
+        join(folder, '20270101000001-column.cjs'),
+        `module.exports = { up: ({ sequelize }) => sequelize.query('alter table watched add column more text') };`,
+      );
+      await Promise.all([reader.connect(), other.connect()]);
+      await reader.query('begin; select * from watched');
+      const told: { message: string; extra: object | undefined }[] = [];
+      const say = (message: string, extra?: object) => void told.push({ message, extra });
+      let longest = 0;
+      let going = true;
+      const others = (async () => {
+        while (going) {
+          const began = performance.now();
+          await other.query('select * from watched');
+          longest = Math.max(longest, performance.now() - began);
+          if (told.filter(({ message }) => message.includes('waits')).length >= 2)
+            await reader.query('rollback');
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      })();
+      await migrate(database.url, say, folder);
+      going = false;
+      await others;
+      expect(longest).to.be.below(2000);
+      const { pid } = (await reader.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!;
+      const waits = told.find(({ message }) => message.includes('waits'));
+      expect(JSON.stringify(waits?.extra)).to.contain(`"pid":${pid}`);
+
+      await rm(join(folder, '20270101000001-column.cjs'));
+      await writeFile(
+        join(folder, '20270101000002-column.cjs'),
+        `module.exports = { up: ({ sequelize }) => sequelize.query('alter table watched add column yet text') };`,
+      );
+      await reader.query('begin; select * from watched');
+      const failure = await migrate(database.url, say, folder, 500).catch((error: unknown) => error);
+      expect(String(failure)).to.match(new RegExp(`has not got its lock.*pid ${pid} .*since`));
+    } finally {
+      await Promise.all([reader.end(), other.end()]);
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('leave nothing behind when they are all taken back, and run again', async () => {
     await migrate(database.url);
     expect(await migrateDown(database.url)).to.deep.equal(files.toReversed());

@@ -8,6 +8,7 @@ import { connectClient, sequelizeConnection } from './client.ts';
 import { databaseErrorCode } from './connection.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import { sessionLimits } from './session.ts';
+import { LOCK_PATIENCE, LOCK_TIMEOUT, ShortTries } from './short-tries.ts';
 
 const MIGRATIONS = join(packageRoot, 'migrations');
 const MIGRATION = /\.c?js$/;
@@ -28,12 +29,15 @@ interface Migration {
  *
  * Migrations that the database has and this code does not know are reported and left alone: in a rolling deployment a node of
  * the old version may be restarted after one of the new version has migrated.
- * @returns the names of the files that were run
+ * Running nodes go on meanwhile: a file waits for somebody's lock in short tries (short-tries.ts).
+ * @param patience how long a file is tried for. Milliseconds
+ * @returns the names of the files that were run in the last try
  */
 export async function migrate(
   databaseUrl: string,
   log: MigrationLog = () => undefined,
   folder = MIGRATIONS,
+  patience = LOCK_PATIENCE,
 ): Promise<string[]> {
   const files = (await readdir(folder)).filter((name) => MIGRATION.test(name));
   const before = await executedMigrations(databaseUrl);
@@ -43,6 +47,7 @@ export async function migrate(
   if (files.every((name) => before.includes(name))) return [];
   return withMigrationLock(databaseUrl, async (lock) => {
     const sequelize = connect(databaseUrl);
+    const tries = await ShortTries.open(databaseUrl, sequelize, log, patience);
     try {
       const umzug = await migrations(sequelize, folder);
       // A file and the note that it was run are one transaction: after a crash between the two, or between two statements of
@@ -56,8 +61,9 @@ export async function migrate(
         lock.assertHeld();
         await sequelize.query('commit');
       });
-      return (await umzug.up()).map(({ name }) => name);
+      return await tries.run(async () => (await umzug.up()).map(({ name }) => name));
     } finally {
+      await tries.close();
       await sequelize.close();
     }
   });
@@ -95,7 +101,7 @@ function connect(databaseUrl: string): Sequelize {
     ...sequelizeConnection(databaseUrl, {
       name: 'tidings migrations',
       connectTimeout: 10_000,
-      settings: sessionLimits({ statement: 0, lock: 0, idleInTransaction: 0 }),
+      settings: sessionLimits({ statement: 0, lock: LOCK_TIMEOUT, idleInTransaction: 0 }),
     }),
     logging: false,
     pool: { max: 1, idle: 3_600_000, evict: 3_600_000, acquire: 10_000 },

@@ -3,14 +3,12 @@ import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { handmadeDrift } from '../database/drift.ts';
 import { pendingMigrations } from '../database/migrate.ts';
+import { OLDEST } from '../database/requirements.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createLogger } from '../logger.ts';
 import { UNFOLDED } from '../posts/unfolded-posts.ts';
 import { openRedis } from '../redis.ts';
 import type { Finding } from './log-checks.ts';
-
-/** The oldest PostgreSQL that has what the migrations use. */
-const OLDEST = 140_000;
 
 /** Whether the database is one that the service can run on, and keeps what it acknowledges. */
 export async function findDatabaseFaults(client: pg.ClientBase): Promise<Finding[]> {

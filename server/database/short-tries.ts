@@ -1,0 +1,142 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Sequelize } from 'sequelize';
+import { connectClient } from './client.ts';
+import { databaseErrorCode } from './connection.ts';
+
+/**
+ * How long a statement of a migration waits for a lock. While it waits everybody who comes after it waits behind it,
+ * readers too, so this is how long delivery stops at most. Milliseconds.
+ */
+export const LOCK_TIMEOUT = 200;
+/** How long the lock is tried for in all. Milliseconds. */
+export const LOCK_PATIENCE = 120_000;
+/** Where only autovacuum is in the way: it yields to whoever has waited for `deadlock_timeout`, and to nobody before. */
+const VACUUM_MARGIN = 300;
+/** The pauses between tries, in which the others catch up. Milliseconds. */
+const PAUSES = [500, 1000, 2000, 3000];
+const LOOK_INTERVAL = 50;
+
+/** Whose transaction holds what is waited for. */
+interface Blocker {
+  pid: number;
+  user: string | null;
+  application: string | null;
+  since: string | null;
+}
+
+/**
+ * Runs migrations in short tries: one that does not get a lock at once is rolled back, whole, and tried again after a
+ * pause. Whose lock it is waited for is told.
+ */
+export class ShortTries {
+  readonly #sequelize: Sequelize;
+  readonly #watcher: pg.Client;
+  readonly #pid: number;
+  readonly #say: (message: string, extra?: object) => void;
+  readonly #patience: number;
+  #blockers: Blocker[] = [];
+
+  private constructor(
+    sequelize: Sequelize,
+    watcher: pg.Client,
+    pid: number,
+    say: (message: string, extra?: object) => void,
+    patience: number,
+  ) {
+    this.#sequelize = sequelize;
+    this.#watcher = watcher;
+    this.#pid = pid;
+    this.#say = say;
+    this.#patience = patience;
+  }
+
+  /**
+   * @param sequelize of one connection
+   * @param patience milliseconds
+   */
+  static async open(
+    databaseUrl: string,
+    sequelize: Sequelize,
+    say: (message: string, extra?: object) => void,
+    patience: number,
+  ): Promise<ShortTries> {
+    const [rows] = await sequelize.query('select pg_backend_pid() as pid');
+    const { pid } = rows[0] as { pid: number };
+    const watcher = await connectClient(databaseUrl, { name: 'tidings migrations', queryTimeout: 5000 });
+    return new ShortTries(sequelize, watcher, pid, say, patience);
+  }
+
+  async close(): Promise<void> {
+    await this.#watcher.end().catch(() => undefined);
+  }
+
+  /** @throws what `work` throws, and a sentence about who was in the way when the patience has ended */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    const deadline = Date.now() + this.#patience;
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await this.#watched(work);
+      } catch (error) {
+        // The connection may be gone: then the failure that matters is the one in hand.
+        await this.#sequelize.query('rollback').catch(() => undefined);
+        const code = databaseErrorCode(error);
+        if (code !== '55P03' && code !== '40P01') throw error;
+        const blockers = this.#blockers;
+        if (Date.now() > deadline) {
+          throw new Error(
+            `A migration has not got its lock for ${Math.round(this.#patience / 1000)} s: ${describe(blockers)}. ` +
+              'End that transaction, or wait for it, and start again',
+            { cause: error },
+          );
+        }
+        this.#say('the migration waits for a lock', { blockers });
+        await this.#adjust(blockers);
+        await sleep((PAUSES[attempt] ?? 3000) * (0.8 + 0.4 * Math.random()));
+      }
+    }
+  }
+
+  /** Autovacuum has no user. */
+  async #adjust(blockers: readonly Blocker[]): Promise<void> {
+    const vacuum = blockers.length > 0 && blockers.every(({ user }) => user === null);
+    const value = vacuum
+      ? `(select setting::integer + ${VACUUM_MARGIN} from pg_settings where name = 'deadlock_timeout')::text`
+      : `'${LOCK_TIMEOUT}'`;
+    await this.#sequelize.query(`select set_config('lock_timeout', ${value}, false)`);
+  }
+
+  async #watched<T>(work: () => Promise<T>): Promise<T> {
+    this.#blockers = [];
+    let ended = false;
+    const watching = (async () => {
+      while (!ended) {
+        const { rows } = await this.#watcher.query<Blocker>(
+          `select a.pid, a.usename as user, a.application_name as application,
+             coalesce(a.xact_start, a.query_start)::text as since
+           from pg_stat_activity a where a.pid = any (pg_blocking_pids($1))`,
+          [this.#pid],
+        );
+        if (rows.length > 0) this.#blockers = rows;
+        await sleep(LOOK_INTERVAL);
+      }
+    })().catch(() => undefined); // it only tells who is in the way
+    try {
+      return await work();
+    } finally {
+      ended = true;
+      await watching;
+    }
+  }
+}
+
+function describe(blockers: readonly Blocker[]): string {
+  if (blockers.length === 0) return 'somebody holds it';
+  return blockers
+    .map(
+      ({ pid, user, application, since }) =>
+        `pid ${pid} (${user ?? 'autovacuum'}${application ? `, ${application}` : ''}) holds it` +
+        (since === null ? '' : ` since ${since}`),
+    )
+    .join('; ');
+}
