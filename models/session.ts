@@ -17,7 +17,7 @@ export class Session extends Model<InferAttributes<Session>, InferCreationAttrib
   declare revokedAt: CreationOptional<Date | null>;
 }
 
-/** One link of a session's chain of refresh tokens. Kept after it is spent, so that its second use is recognised (server/auth/refresh.ts). */
+/** One link of a session's chain of refresh tokens. Kept for a while after it is spent, so that it gives its pair again (server/auth/refresh.ts). */
 export class RefreshToken extends Model<
   InferAttributes<RefreshToken>,
   InferCreationAttributes<RefreshToken>
@@ -29,6 +29,8 @@ export class RefreshToken extends Model<
   declare spentAt: CreationOptional<Date | null>;
   /** What its successor was made from, beside the token itself. */
   declare successorSalt: CreationOptional<Buffer | null>;
+  /** Whether the token names its session, so that its second use is recognised without this row. */
+  declare signed: CreationOptional<boolean>;
 }
 
 /**
@@ -79,6 +81,7 @@ export function defineSession(sequelize: Sequelize): void {
       expiresAt: { type: DataTypes.DATE, allowNull: false },
       spentAt: { type: DataTypes.DATE },
       successorSalt: { type: DataTypes.BLOB },
+      signed: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: false },
     },
     {
       sequelize,

@@ -5,6 +5,7 @@ import { LiveSessions } from './auth/live-sessions.ts';
 import { Passwords } from './auth/passwords.ts';
 import { Revocations } from './auth/revocations.ts';
 import { SessionRecheck } from './auth/session-recheck.ts';
+import { RefreshTokens } from './auth/refresh-tokens.ts';
 import { AccessTokens } from './auth/tokens.ts';
 import { isHandedOn, type Seat, sessionId } from './cluster/seat.ts';
 import { type Config, FEED_CONNECTIONS } from './config.ts';
@@ -57,6 +58,7 @@ export interface Context {
   /** Whether the database can commit. */
   writes: WriteMonitor;
   tokens: AccessTokens;
+  refreshTokens: RefreshTokens;
   passwords: Passwords;
   guesses: GuessLimit;
   answers: Answers;
@@ -279,6 +281,7 @@ export async function createService(
     db,
     writes,
     tokens,
+    refreshTokens: new RefreshTokens(secrets),
     passwords,
     guesses,
     answers,

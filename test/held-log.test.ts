@@ -1,11 +1,13 @@
 import { expect } from 'chai';
 import bcrypt from 'bcrypt';
-import { AccessTokens, newRefreshToken } from '../server/auth/tokens.ts';
+import { RefreshTokens } from '../server/auth/refresh-tokens.ts';
+import { AccessTokens } from '../server/auth/tokens.ts';
 import { createLogger } from '../server/logger.ts';
 import { HeldLog } from './support/held-log.ts';
 
 describe('the log of a run, searched for secrets', () => {
-  const { token: refreshToken, hash } = newRefreshToken();
+  const refreshTokens = new RefreshTokens(['x'.repeat(32)]);
+  const { token: refreshToken, hash } = refreshTokens.create(crypto.randomUUID());
   const accessToken = new AccessTokens(['x'.repeat(32)], 60_000).sign(1, crypto.randomUUID());
   const password = 'a password that was planted';
 
@@ -63,7 +65,7 @@ describe('the log of a run, searched for secrets', () => {
       origin: 'https://app.example.org',
       address: 'ada@example.org',
       digest: 'a'.repeat(64),
-      other: newRefreshToken().token,
+      other: refreshTokens.create(crypto.randomUUID()).token,
     };
     expect(foundIn(harmless, 'Tidings is ready at http://127.0.0.1:3000, ask ada@example.org')).to.be.empty;
     expect(foundIn({ err: new Error('with a stack') })).to.be.empty;

@@ -1,6 +1,8 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import bcrypt from 'bcrypt';
 import { expect } from 'chai';
+import { RefreshTokens } from '../server/auth/refresh-tokens.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
 import { execute, numberOf, rows } from './support/tables.ts';
@@ -245,6 +247,75 @@ describe('sessions', () => {
       await execute(world, `update refresh_tokens set successor_salt = null where ${ofUser}`, [ada.id]);
       expectProblem(await refresh(ada.refreshToken), 401);
       expect(await works(ada.token)).to.be.false;
+    });
+
+    it('keeps few tokens of a session that lives long, and ends it if one that is kept no more is used again', async () => {
+      const other = await logIn(world.url, ada);
+      const used = [ada.refreshToken];
+      for (let round = 0; round < 12; round += 1) {
+        used.push((await refresh(used.at(-1)!)).body.refresh_token);
+        await usedBefore(ada, 31);
+      }
+      // The other session's, the one that was used last, and the one in hand.
+      expect(await tokensOf(ada)).to.equal(3);
+      expect(new Set(used).size).to.equal(13);
+      const { body } = await refresh(used.at(-1)!);
+      expect(await works(body.access_token)).to.be.true;
+
+      expectProblem(await refresh(used[3]!), 401);
+      expect(await works(body.access_token)).to.be.false;
+      expectProblem(await refresh(body.refresh_token), 401);
+      expect(await works(other.token)).to.be.true;
+    });
+
+    it('keeps every token within the thirty seconds, and takes away what was left by many refreshes', async () => {
+      let { refresh_token: token } = (await refresh(ada.refreshToken)).body;
+      for (let round = 0; round < 5; round += 1) token = (await refresh(token)).body.refresh_token;
+      expect(await tokensOf(ada)).to.equal(7);
+      await execute(
+        world,
+        `insert into refresh_tokens (hash, session_id, expires_at, spent_at, signed)
+         select sha256(n::text::bytea), s.id, s.expires_at, now() - interval '1 hour', true
+         from sessions s, generate_series(1, 150) n where s.user_id = $1`,
+        [ada.id],
+      );
+      token = (await refresh(token)).body.refresh_token;
+      expect(await tokensOf(ada), 'in bounded pieces').to.equal(58);
+      await refresh(token);
+      expect(await tokensOf(ada)).to.equal(9);
+    });
+
+    it('takes a token of the version before, keeps its row, and ends the session when it is used again', async () => {
+      const old = randomBytes(32).toString('base64url');
+      await execute(world, `update refresh_tokens set hash = $2, signed = false where ${ofUser}`, [
+        ada.id,
+        createHash('sha256').update(old).digest(),
+      ]);
+      let { body } = await refresh(old);
+      expect((await refresh(old)).body.refresh_token).to.equal(body.refresh_token);
+      for (let round = 0; round < 3; round += 1) {
+        await usedBefore(ada, 31);
+        ({ body } = await refresh(body.refresh_token));
+      }
+      expect(await tokensOf(ada)).to.equal(3);
+      expect(await works(body.access_token)).to.be.true;
+      expectProblem(await refresh(old), 401);
+      expect(await works(body.access_token)).to.be.false;
+    });
+
+    it('ends no session for a token that somebody made up', async () => {
+      const { body } = await refresh(ada.refreshToken);
+      const session = body.refresh_token.slice(0, 22);
+      for (const token of [
+        session + randomBytes(64).toString('base64url').slice(0, 86),
+        new RefreshTokens(['y'.repeat(32)]).create(crypto.randomUUID()).token,
+        `${body.refresh_token.slice(0, -2)}--`,
+        `${body.refresh_token}A`,
+        session,
+      ])
+        expectProblem(await refresh(token), 401);
+      expect(await works(body.access_token)).to.be.true;
+      expect((await refresh(body.refresh_token)).status).to.equal(200);
     });
 
     it('refuses what is no refresh token, or has expired', async () => {

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { createHmac, generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { routes } from '../server/app.ts';
+import { RefreshTokens } from '../server/auth/refresh-tokens.ts';
 import { AccessTokens } from '../server/auth/tokens.ts';
 import { expectProblem } from './support/problems.ts';
 import { writePost } from './support/posts.ts';
@@ -308,5 +309,22 @@ describe('access tokens', () => {
 
   it('do not exist without a secret', () => {
     expect(() => new AccessTokens([], 1000)).to.throw('secret');
+  });
+});
+
+describe('refresh tokens, while the secrets are exchanged', () => {
+  const [old, young] = [randomBytes(32).toString('hex'), randomBytes(32).toString('hex')];
+  const session = randomUUID();
+
+  it('name their session to whoever knows the secret that signed them, and to nobody else', () => {
+    const { token } = new RefreshTokens([old]).create(session);
+    expect(new RefreshTokens([young, old]).sessionOf(token)).to.equal(session);
+    expect(new RefreshTokens([young]).sessionOf(token)).to.equal(undefined);
+  });
+
+  it('have one successor that nodes find, whichever of the secrets they sign with', () => {
+    const [token, salt] = [new RefreshTokens([old]).create(session).token, randomBytes(32)];
+    const [given] = new RefreshTokens([old, young]).successorsOf(token, salt, session);
+    expect(new RefreshTokens([young, old]).successorsOf(token, salt, session)[1]).to.deep.equal(given);
   });
 });

@@ -2,10 +2,12 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { RefreshToken } from '../../models/index.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
-import { hashRefreshToken, newRefreshToken, newSalt, successorOf } from './tokens.ts';
+import { hashRefreshToken, newSalt } from './refresh-tokens.ts';
 
 /** For how long a token that has been used gives its pair again: its answer may have been lost. Seconds. */
 const REUSE_WINDOW = 30;
+/** Rows of spent tokens that one refresh deletes at most. More than one, so that a session never keeps more than it uses. */
+const DELETED_AT_ONCE = 100;
 
 export interface Tokens {
   access_token: string;
@@ -15,8 +17,9 @@ export interface Tokens {
 }
 
 interface Row {
-  session_id: string;
   user_id: number;
+  /** Null if its row has been deleted, which is done only long after it was spent. */
+  living: boolean | null;
   /** Null as long as it has not been used; else whether that was within the window. */
   again: boolean | null;
   successor_salt: Buffer | null;
@@ -32,6 +35,9 @@ interface Row {
  *
  * The successor cannot be kept, since no token is stored. It is made from the token, which only its holder knows, and from a
  * salt that stands in the token's row.
+ *
+ * Each refresh deletes the session's rows that say nothing any more: of tokens spent before the window. A token whose row is
+ * gone names its session itself (`RefreshTokens`), so its second use is noticed however late it comes.
  * @param count counts the request under the session that the token is of; undefined for a token that is nobody's
  * @throws {AppError} 401, 429
  */
@@ -42,8 +48,11 @@ export async function refresh(
 ): Promise<Tokens> {
   const hash = hashRefreshToken(refreshToken);
   const known = await RefreshToken.findByPk(hash, { attributes: ['sessionId'] });
-  await count(known?.sessionId);
-  const outcome = known && (await ctx.db.transaction((tx) => rotate(ctx, tx, refreshToken, hash)));
+  const sessionId = known?.sessionId ?? ctx.refreshTokens.sessionOf(refreshToken);
+  await count(sessionId);
+  const outcome =
+    sessionId !== undefined &&
+    (await ctx.db.transaction((tx) => rotate(ctx, tx, refreshToken, hash, sessionId)));
   // Not thrown inside: the revocation must be committed.
   if (!outcome) throw unauthorized('The refresh token is not valid.');
   return outcome;
@@ -54,43 +63,68 @@ async function rotate(
   tx: Transaction,
   refreshToken: string,
   hash: Buffer,
+  sessionId: string,
 ): Promise<Tokens | undefined> {
   const rows = <T extends object>(sql: string, bind: unknown[]) =>
     ctx.db.sequelize.query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
   // Locked by itself first: what follows then sees what whoever held the lock has written, and the clock behind the wait.
   await rows('select from refresh_tokens where hash = $1 for update', [hash]);
   const [token] = await rows<Row>(
-    `select t.session_id, s.user_id, t.successor_salt,
+    `select s.user_id, t.successor_salt, t.expires_at > clock_timestamp() as living,
             t.spent_at > clock_timestamp() - $2 * interval '1 second' as again
-     from refresh_tokens t join sessions s on s.id = t.session_id
-     where t.hash = $1 and s.revoked_at is null and t.expires_at > clock_timestamp()
+     from sessions s left join refresh_tokens t on t.hash = $1
+     where s.id = $3 and s.revoked_at is null
      for update of s`,
-    [hash, REUSE_WINDOW],
+    [hash, REUSE_WINDOW, sessionId],
   );
-  if (!token) return undefined;
-  const salt = token.again === null ? newSalt() : token.successor_salt;
-  const successor = salt && successorOf(refreshToken, salt);
-  if (token.again === null && successor) {
+  if (!token || token.living === false) return undefined;
+  const fresh = token.living && token.again === null;
+  const salt = fresh ? newSalt() : token.successor_salt;
+  const successors = salt && ctx.refreshTokens.successorsOf(refreshToken, salt, sessionId);
+  if (fresh && successors) {
+    const [{ token: next, hash: nextHash }] = successors;
     await rows(
       `with spent as (
          update refresh_tokens set spent_at = clock_timestamp(), successor_salt = $2 where hash = $1
        ), extended as (
          update sessions set expires_at = clock_timestamp() + $5 * interval '1 millisecond' where id = $3
        )
-       insert into refresh_tokens (hash, session_id, expires_at)
-       values ($4, $3, clock_timestamp() + $5 * interval '1 millisecond')`,
-      [hash, salt, token.session_id, successor.hash, ctx.config.refreshTokenTtl],
+       insert into refresh_tokens (hash, session_id, expires_at, signed)
+       values ($4, $3, clock_timestamp() + $5 * interval '1 millisecond', true)`,
+      [hash, salt, sessionId, nextHash, ctx.config.refreshTokenTtl],
     );
-    return pairOf(ctx, token.user_id, token.session_id, successor.token);
+    await deleteSpent(rows, sessionId);
+    return pairOf(ctx, token.user_id, sessionId, next);
   }
-  const unused =
-    token.again === true &&
-    successor &&
-    (await rows('select from refresh_tokens where hash = $1 and spent_at is null', [successor.hash]));
-  if (unused && unused.length > 0) return pairOf(ctx, token.user_id, token.session_id, successor.token);
+  if (token.again === true && successors) {
+    const [unused] = await rows<{ hash: Buffer }>(
+      'select hash from refresh_tokens where hash = any($1) and spent_at is null',
+      [successors.map((one) => one.hash)],
+    );
+    const given = unused && successors.find((one) => one.hash.equals(unused.hash));
+    if (given) return pairOf(ctx, token.user_id, sessionId, given.token);
+  }
   ctx.log.warn({ user_id: token.user_id }, 'a refresh token was used twice: its session ends');
-  await ctx.revocations.revoke(tx, token.user_id, { sessionId: token.session_id });
+  await ctx.revocations.revoke(tx, token.user_id, { sessionId });
   return undefined;
+}
+
+/**
+ * Deletes what nobody can ask for again: signed tokens spent before the window, and of the others what has expired. Somebody
+ * who holds one of these rows waits for the session: it is passed over, and deleted at the next refresh.
+ */
+async function deleteSpent(
+  rows: (sql: string, bind: unknown[]) => Promise<object[]>,
+  sessionId: string,
+): Promise<void> {
+  await rows(
+    `delete from refresh_tokens where hash = any(array(
+       select hash from refresh_tokens
+       where session_id = $1
+         and (expires_at < clock_timestamp() or (signed and spent_at < clock_timestamp() - $2 * interval '1 second'))
+       limit $3 for update skip locked))`,
+    [sessionId, REUSE_WINDOW, DELETED_AT_ONCE],
+  );
 }
 
 /** The first pair of a session, whose row the transaction has written. */
@@ -100,10 +134,10 @@ export async function firstPair(
   userId: number,
   sessionId: string,
 ): Promise<Tokens> {
-  const { token, hash } = newRefreshToken();
+  const { token, hash } = ctx.refreshTokens.create(sessionId);
   await ctx.db.sequelize.query(
-    `insert into refresh_tokens (hash, session_id, expires_at)
-     values ($1, $2, now() + $3 * interval '1 millisecond')`,
+    `insert into refresh_tokens (hash, session_id, expires_at, signed)
+     values ($1, $2, now() + $3 * interval '1 millisecond', true)`,
     { type: QueryTypes.RAW, transaction: tx, bind: [hash, sessionId, ctx.config.refreshTokenTtl] },
   );
   return pairOf(ctx, userId, sessionId, token);

@@ -1,4 +1,3 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { unauthorized } from '../errors.ts';
 import type { Identity } from './identity.ts';
@@ -84,26 +83,4 @@ function readClaims(claims: unknown): Identity | undefined {
   if (typeof sub !== 'string' || !/^[1-9]\d{0,15}$/.test(sub)) return undefined;
   const id = Number(sub);
   return Number.isSafeInteger(id) ? { id, sessionId: sid, expiresAt: exp * 1000 } : undefined;
-}
-
-/** A new refresh token: 256 random bits. Only its hash is stored. */
-export function newRefreshToken(): { token: string; hash: Buffer } {
-  const token = randomBytes(32).toString('base64url');
-  return { token, hash: hashRefreshToken(token) };
-}
-
-/** What a token's successor is made from beside the token. */
-export function newSalt(): Buffer {
-  return randomBytes(32);
-}
-
-/** The refresh token that follows this one: the same as often as it is asked for, and known to nobody without the token. */
-export function successorOf(token: string, salt: Buffer): { token: string; hash: Buffer } {
-  const next = createHmac('sha256', token).update(salt).digest('base64url');
-  return { token: next, hash: hashRefreshToken(next) };
-}
-
-/** A plain hash is enough for a secret that nobody can guess. */
-export function hashRefreshToken(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
 }

@@ -48,6 +48,10 @@ export class Pruner {
   async prune(): Promise<void> {
     while (!this.#stopped && (await this.#pruneEvents()) === BATCH);
     for (const sql of [
+      // Before their sessions, which may have thousands each: one statement would take them all along.
+      `delete from refresh_tokens where hash = any(array(
+         select t.hash from sessions s join refresh_tokens t on t.session_id = s.id
+         where s.expires_at < now() - interval '1 day' limit ${BATCH}))`,
       `delete from sessions where id in (select id from sessions where expires_at < now() - interval '1 day' limit ${BATCH})`,
       `delete from revocations where id in (select id from revocations where created_at < now() - interval '2 days' limit ${BATCH})`,
       `delete from idempotency_keys where ctid in (select ctid from idempotency_keys where created_at < now() - interval '1 day' limit ${BATCH})`,

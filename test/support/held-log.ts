@@ -11,9 +11,9 @@ const FORMS: readonly [what: string, form: RegExp][] = [
   // What may not stand in such a URL ends it, or a line of JSON would be one.
   ['a URL with a password', /:\/\/[^/\s:"@]*:[^@\s/"]+@/],
 ];
-/** What may be a refresh token (256 bits in base64url) or its hash in hexadecimal, and the length of either. */
+/** What may be a refresh token (in base64url) or its hash in hexadecimal, and the length of either. */
 const CANDIDATE = /[\w-]{43,}/g;
-const LENGTHS = [43, 64];
+const LENGTHS = [108, 64];
 
 /** What is told of a run in which everything is wrong, how much of a line is shown, and how many candidates are kept. */
 const MANY = 20;
