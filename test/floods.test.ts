@@ -60,7 +60,7 @@ for (const redisIs of ['not configured', 'there', 'dead'] as const)
     });
 
     it('from one address ends in 429, whatever it says of other addresses, and spares whoever has a token', async () => {
-      const started = await counted(world, 'tidings_rate_limited_total{limit="login"}');
+      const started = await counted(world, 'tidings_rate_limited_total{limit="refresh"}');
       const claiming = (at: number) =>
         world.anonymous.post(
           '/refresh',
@@ -72,9 +72,9 @@ for (const redisIs of ['not configured', 'there', 'dead'] as const)
         .exec(`${before.headers.get('ratelimit-policy')} ${before.headers.get('ratelimit')}`)!
         .map(Number);
       expect(told).to.be.within(5, 200);
-      expect(await flood(claiming, /^"login";/)).to.equal(left);
+      expect(await flood(claiming, /^"refresh";/)).to.equal(left);
       for (const user of [bystander, flooder]) expect((await user.get('/users/me')).status).to.equal(200);
-      expect(await counted(world, 'tidings_rate_limited_total{limit="login"}')).to.be.above(started);
+      expect(await counted(world, 'tidings_rate_limited_total{limit="refresh"}')).to.be.above(started);
     });
   });
 
