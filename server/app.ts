@@ -71,7 +71,8 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   mountHealth(app, checks, draining);
   app.get('/metrics', serveMetrics(ctx.metrics, ctx.answers, readMetrics));
   mountDocuments(app, {
-    openapi: () => openApiDocument(routes, version),
+    openapi: (epoch) => openApiDocument(routes, { version, server: serverAddress(ctx.config), epoch }),
+    epoch: () => ctx.feed.epoch,
     asyncapi: () => asyncApiDocument({ post: postView, tally }, version),
   });
   mountHome(app);
@@ -80,4 +81,9 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   app.use(notFound);
   app.use(errorHandler(ctx.log));
   return app;
+}
+
+/** The address that the documents give to tools: the public one, or that on this machine. */
+function serverAddress({ publicUrl, port }: Context['config']): string {
+  return publicUrl?.replace(/\/+$/, '') ?? `http://127.0.0.1:${port}`;
 }

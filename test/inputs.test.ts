@@ -18,7 +18,7 @@ interface Input {
   undocumented: (value: unknown) => string | undefined;
 }
 
-const document = openApiDocument(routes, '0.0.0');
+const document = openApiDocument(routes, { version: '0.0.0', server: 'http://127.0.0.1:3000' });
 const ajv = schemaValidator(document);
 
 /** Each parameter of a route has a schema of its own in the document. */

@@ -12,7 +12,7 @@ import { Api, type Answer, createWorld, PASSWORD, type TestUser, type World } fr
 type Layer = { route?: { path: string; methods: Record<string, boolean> } };
 
 describe('the OpenAPI document', () => {
-  const document = openApiDocument(routes, '1.2.3');
+  const document = openApiDocument(routes, { version: '1.2.3', server: 'https://example.org' });
 
   it('is valid OpenAPI 3.1', async () => {
     const result = await new Validator().validate({ ...structuredClone(document) });
@@ -52,11 +52,70 @@ describe('the OpenAPI document', () => {
   it('tells of a token exactly where one is needed', () => {
     for (const { method, path, access } of routes) {
       const told = document.paths[openApiPath(path)]?.[method];
-      expect(Boolean(told?.security), `${method} ${path}`).to.equal(access === 'user');
+      expect(told?.security?.length, `${method} ${path}`).to.equal(access === 'user' ? 2 : 0);
       expect(Boolean(told?.responses[401]), `${method} ${path}`).to.equal(
         access === 'user' || path === '/refresh',
       );
     }
+  });
+
+  it('tells what linters and makers of clients look for', () => {
+    const faults: string[] = [];
+    const { servers } = document;
+    expect(servers).to.deep.equal([{ url: 'https://example.org' }]);
+    for (const [path, methods] of Object.entries(document.paths)) {
+      for (const [method, told] of Object.entries(methods)) {
+        const fault = (text: string) => faults.push(`${method} ${path} ${text}`);
+        if (!told.security) fault('does not say who may');
+        if (!told.description) fault('has no description');
+        if (!Object.keys(told.responses).some((status) => status.startsWith('4'))) fault('has no 4xx');
+        for (const { name, required, schema, example } of told.parameters ?? []) {
+          // Beside a running server it has that numbering for an example.
+          if (name === 'epoch') continue;
+          if (required ? example === undefined : !schema.examples) fault(`${name} has no example`);
+          if (!required && example !== undefined) fault(`${name} would be sent unasked`);
+        }
+        for (const [type, { example }] of Object.entries(told.requestBody?.content ?? {})) {
+          if (example === undefined) fault(`${type} has no example`);
+        }
+      }
+    }
+    const walk = (node: unknown, at: string): void => {
+      if (typeof node !== 'object' || node === null) return;
+      if ('type' in node && node.type === 'integer') {
+        const { maximum, format } = node as { maximum?: number; format?: string };
+        const narrow = maximum !== undefined && maximum < 2 ** 31;
+        if (!narrow && format !== 'int64') faults.push(`${at} has no format`);
+      }
+      for (const [key, inner] of Object.entries(node)) walk(inner, `${at}/${key}`);
+    };
+    walk(document.components.schemas, 'schemas');
+    walk(document.paths, 'paths');
+    for (const name of ['CreatePost', 'ReplacePost']) {
+      const published = document.components.schemas[name]?.properties?.published;
+      expect(published).not.to.have.property('default');
+      expect(published?.description).to.include('Left out: `true`');
+    }
+    expect(faults).to.deep.equal([]);
+  });
+
+  it('tells the members of the problems that have more than the usual', () => {
+    const ajv = schemaValidator(document);
+    const problemOf = (path: string, status: number) =>
+      compileAt(
+        ajv,
+        ...['paths', path, 'get', 'responses', String(status)],
+        ...['content', 'application/problem+json', 'schema'],
+      );
+    const usual = { type: 'urn:x', title: 'x', status: 410, detail: 'x' };
+    const place = { reason: 'future', epoch: '0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51', head: 1 };
+    const gone = problemOf('/events', 410);
+    expect(gone({ ...usual, ...place })).to.equal(true);
+    expect(gone(usual)).to.equal(false);
+    expect(gone({ ...usual, ...place, reason: 'other' })).to.equal(false);
+    const notReady = problemOf('/readyz', 503);
+    expect(notReady({ ...usual, parts: { database: { status: 'down', reason: 'x' } } })).to.equal(true);
+    expect(notReady({ ...usual, parts: { database: { status: 'away' } } })).to.equal(false);
   });
 
   it('tells what Joi leaves out of its own JSON Schema', () => {
@@ -115,7 +174,10 @@ describe('the OpenAPI document', () => {
     }
 
     it('is what the server serves, with the version of the package', () => {
-      expect(served.paths).to.deep.equal(structuredClone(document.paths));
+      const { epoch } = world.ctx.feed;
+      const server = `http://127.0.0.1:${world.ctx.config.port}`;
+      const told = openApiDocument(routes, { version: '0.1.0', server, epoch });
+      expect(served).to.deep.equal(structuredClone(told));
       expect(served.info.version).to.equal('0.1.0');
     });
 
@@ -275,9 +337,14 @@ describe('the OpenAPI document', () => {
   });
 
   it('tells every refusal in the shape of a problem', () => {
+    const problemKeys = Object.keys((problem.describe() as { keys: object }).keys);
     for (const { method, path, answers } of routes) {
       for (const [status, answer] of Object.entries(answers)) {
-        if (Number(status) >= 400) expect(answer, `${method} ${path} ${status}`).to.equal(problem);
+        if (Number(status) < 400) continue;
+        expect(typeof answer, `${method} ${path} ${status}`).to.equal('object');
+        if (typeof answer === 'string') continue;
+        const keys = Object.keys((answer.describe() as { keys: object }).keys);
+        expect(keys, `${method} ${path} ${status}`).to.include.members(problemKeys);
       }
     }
   });

@@ -18,6 +18,7 @@ export const authRoutes = [
     access: 'anyone',
     limit: 'login',
     body: schemas.login,
+    form: schemas.loginForm,
     consumes: ['application/x-www-form-urlencoded', 'application/json'],
     answers: { 200: schemas.tokens, 403: problem, 422: problem, 429: problem },
     handle: async ({ ctx, body, req }) =>
@@ -55,6 +56,7 @@ export const authRoutes = [
     method: 'post',
     path: '/logout/all',
     summary: 'End all sessions of this user',
+    description: 'As `POST /logout` does for one: on every device, this one included.',
     tag: 'Sessions',
     access: 'user',
     limit: 'write',

@@ -15,28 +15,40 @@ export const password = text()
   .example('correct horse battery');
 
 /** What somebody claims to be their password: anything that could be one. */
-const claimedPassword = text().max(1024).description('The password').example('correct horse battery');
+export const claimedPassword = text().max(1024).description('The password');
 
-export const login = object({
-  username: optional(
-    text()
-      .max(254)
-      .description('The e-mail address (the name that OAuth2 gives the field)')
-      .example('ada@example.org'),
-  ),
-  email: optional(text().max(254).description('The same, in a JSON body').example('ada@example.org')),
-  password: claimedPassword,
+const username = text()
+  .max(254)
+  .description('The e-mail address (the name that OAuth2 gives the field)')
+  .example('ada@example.org');
+
+const oauth2 = {
+  password: claimedPassword.example('correct horse battery'),
   grant_type: optional(oneOf('password', '')),
   scope: optional(Joi.string().allow('').max(1000)),
   client_id: optional(Joi.string().allow('').max(1000)),
   client_secret: optional(Joi.string().allow('').max(1000)),
+};
+
+export const login = object({
+  username: optional(username),
+  email: optional(text().max(254).description('The same, in a JSON body').example('ada@example.org')),
+  ...oauth2,
 })
   .xor('username', 'email')
+  .example({ email: 'ada@example.org', password: 'correct horse battery' })
   .id('Login');
+
+/** A login as the documents tell it of a form: pages that fill in each field would fill in two names. */
+export const loginForm = object({ username, ...oauth2 })
+  .example({ username: 'ada@example.org', password: 'correct horse battery' })
+  .id('LoginForm');
 
 export const refresh = object({
   refresh_token: text().max(512).description('From the last login or refresh'),
-}).id('Refresh');
+})
+  .example({ refresh_token: 'the-refresh-token-of-your-last-login' })
+  .id('Refresh');
 
 export const tokens = object({
   access_token: Joi.string().description('JWT, for the Authorization header and the Socket.IO handshake'),
@@ -44,5 +56,3 @@ export const tokens = object({
   expires_in: count().description('Seconds until the access token ends'),
   refresh_token: Joi.string().description('For POST /refresh; kept by its holder in place of the one before'),
 }).id('Tokens');
-
-export { claimedPassword };

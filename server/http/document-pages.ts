@@ -30,7 +30,10 @@ export const documentPages: readonly DocumentPage[] = [
         // It would ask a validator elsewhere.
         validatorUrl: null,
       };
-      return `SwaggerUIBundle({ ...${JSON.stringify(options)}, domNode: ${element} });`;
+      // It tries out the node that it comes from: the policy lets it ask no other, whatever address the document gives.
+      const here = '(update) => (document) => update({ ...document, servers: [{ url: location.origin }] })';
+      const plugin = `{ statePlugins: { spec: { wrapActions: { updateJsonSpec: ${here} } } } }`;
+      return `SwaggerUIBundle({ ...${JSON.stringify(options)}, domNode: ${element}, plugins: [${plugin}] });`;
     },
     policy: {},
   },

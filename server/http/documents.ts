@@ -4,9 +4,11 @@ import { documentAssets, readAsset } from './document-assets.ts';
 import { type DocumentPage, documentPages, pageStyle, renderPage, startName } from './document-pages.ts';
 import { type Content, kept, sendContent } from './kept-content.ts';
 
-/** What the documents are computed from, once each, when somebody first asks. */
+/** What the documents are computed from when somebody first asks: once, and that of a numbering again for another. */
 export interface Documents {
-  openapi: () => object;
+  /** For the numbering in force, which it gives as an example. */
+  openapi: (epoch: string) => object;
+  epoch: () => string;
   asyncapi: () => object;
 }
 
@@ -14,7 +16,7 @@ const ASSETS = '/documents';
 
 /** The documents of the API, and pages that show them without loading anything from elsewhere. */
 export function mountDocuments(router: Router, documents: Documents): void {
-  const openapi = kept(() => JSON.stringify(documents.openapi()));
+  const openapi = keptFor(documents.epoch, (epoch) => JSON.stringify(documents.openapi(epoch)));
   const asyncapi = kept(() => JSON.stringify(documents.asyncapi()));
   router.get('/openapi.json', async (req, res) => sendContent(req, res.type('json'), await openapi()));
   router.get('/asyncapi.json', async (req, res) => sendContent(req, res.type('json'), await asyncapi()));
@@ -43,6 +45,16 @@ export function mountDocuments(router: Router, documents: Documents): void {
       await sendContent(req, res.type('html'), await html());
     });
   }
+}
+
+/** The content that belongs to a name, kept as long as the name stays. */
+function keptFor(name: () => string, make: (name: string) => string): () => Promise<Content> {
+  let known: { name: string; content: () => Promise<Content> } | undefined;
+  return () => {
+    const now = name();
+    if (known?.name !== now) known = { name: now, content: kept(() => make(now)) };
+    return known.content();
+  };
 }
 
 /** Adds to the policy of this one answer what its page needs. */

@@ -20,6 +20,8 @@ export interface JsonSchema {
   [keyword: string]: unknown;
 }
 
+const INT32_MAX = 2 ** 31 - 1;
+
 /** `input`: what a client may send. `output`: what it is given, with every default filled in. */
 export type Side = 'input' | 'output';
 
@@ -44,6 +46,8 @@ interface Description {
 export class SchemaLibrary {
   /** The named schemas met so far. */
   readonly schemas: Record<string, JsonSchema> = {};
+  /** The same as they were met, whatever a document has changed of them. */
+  readonly #given: Record<string, JsonSchema> = {};
   readonly #prefix: string;
 
   /** @param prefix where `schemas` stands in the document: `#/components/schemas/` */
@@ -55,6 +59,11 @@ export class SchemaLibrary {
   schema(schema: Joi.AnySchema, side: Side): JsonSchema {
     const json: JsonSchema = schema['~standard'].jsonSchema[side]({ target: 'draft-2020-12' });
     return this.#complete(schema.describe(), json, side);
+  }
+
+  /** What a reference to one of the named schemas leads to; any other schema is itself. */
+  named(schema: JsonSchema): JsonSchema {
+    return this.schemas[schema.$ref?.slice(this.#prefix.length) ?? ''] ?? schema;
   }
 
   /** The properties of an object schema, which is not itself made a part: parameters of a path or a query. */
@@ -83,6 +92,8 @@ export class SchemaLibrary {
       json.anyOf = json.anyOf.map((match, at) => this.#complete(matches[at]?.schema ?? {}, match, side));
     }
     if (json.enum && description.allow?.includes(null) && !json.enum.includes(null)) json.enum.push(null);
+    // Generators of clients would take 32 bits for it.
+    if (json.type === 'integer' && !(Number(json.maximum) <= INT32_MAX)) json.format = 'int64';
     // A bound of ours on what comes in; on what goes out it is noise, and what pages take for an example.
     if (side === 'output' && json.maximum === Number.MAX_SAFE_INTEGER) delete json.maximum;
     if (description.examples) json.examples = description.examples;
@@ -95,7 +106,8 @@ export class SchemaLibrary {
   }
 
   #share(name: string, json: JsonSchema): JsonSchema {
-    const known = (this.schemas[name] ??= json);
+    const known = (this.#given[name] ??= structuredClone(json));
+    this.schemas[name] ??= json;
     if (!isDeepStrictEqual(known, json)) throw new Error(`Two different schemas have the id "${name}"`);
     return { $ref: `${this.#prefix}${name}` };
   }

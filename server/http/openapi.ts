@@ -1,4 +1,4 @@
-import { type Answer, problemAnswerName, problemAnswers } from './problem-answers.ts';
+import { type Answer, problemAnswer, problemAnswerName, problemAnswers } from './problem-answers.ts';
 import { type JsonSchema, SchemaLibrary } from './json-schema.ts';
 import { problem } from './problem.ts';
 import type { Route } from './route.ts';
@@ -24,7 +24,7 @@ export interface Operation {
   tags: string[];
   security?: Record<string, string[]>[];
   parameters?: Parameter[];
-  requestBody?: { required: boolean; content: Record<string, { schema: JsonSchema }> };
+  requestBody?: { required: boolean; content: Record<string, { schema: JsonSchema; example?: unknown }> };
   responses: Record<string, Answer | Reference>;
 }
 
@@ -68,32 +68,53 @@ const tags = [
   { name: 'Service', description: 'Its health, its numbers and these documents' },
 ];
 
+export interface OpenApiOptions {
+  version: string;
+  /** Where clients reach the service: its origin, without a slash at the end. */
+  server: string;
+  /** The numbering in force: the only one that `epoch` may name. Without it `epoch` has no example. */
+  epoch?: string;
+}
+
 /**
  * The OpenAPI document, read off the routes that are mounted and their Joi schemas. What the service answers beside
  * them (health, documents) is told by hand in service-operations.ts.
  */
-export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
+export function openApiDocument(
+  routes: readonly Route[],
+  { version, server, epoch }: OpenApiOptions,
+): OpenApiDocument {
   const library = new SchemaLibrary('#/components/schemas/');
   const problemSchema = library.schema(problem, 'output');
   const paths: OpenApiDocument['paths'] = {};
   const refusals = new Set<number>();
   const add = (path: string, method: string, operation: Operation, statuses: Iterable<number>) => {
     for (const status of statuses) {
+      if (operation.responses[status]) continue;
       refusals.add(status);
       operation.responses[status] = { $ref: `#/components/responses/${problemAnswerName(status)}` };
     }
     (paths[openApiPath(path)] ??= {})[method] = operation;
   };
-  for (const route of routes) add(route.path, route.method, operation(route, library), refusalsOf(route));
-  for (const { path, summary, description, answer, refusals: statuses = [] } of serviceOperations) {
+  for (const route of routes) {
+    add(route.path, route.method, operation(route, library, epoch), refusalsOf(route));
+  }
+  for (const { path, summary, description, answer, notReady, refusals: statuses } of serviceOperations) {
     const told = {
       operationId: operationId('get', path),
       summary,
-      ...(description === undefined ? {} : { description }),
+      description,
       tags: ['Service'],
-      responses: { 200: answer },
+      security: [],
+      responses: {
+        200: answer,
+        ...(notReady
+          ? { 503: problemAnswer(503, { allOf: [problemSchema, notReady.schema] }, notReady.example) }
+          : {}),
+      },
     };
-    add(path, 'get', told, statuses);
+    // An address and headers that are too long are refused before anybody looks whose they are.
+    add(path, 'get', told, [431, ...(statuses ?? [])]);
   }
   return {
     openapi: '3.1.0',
@@ -102,9 +123,10 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
       version,
       summary: 'A realtime social backend whose live feed is as trustworthy as its database',
       description: about,
+      contact: { name: 'The operator of this service', url: server },
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: '/' }],
+    servers: [{ url: server }],
     tags,
     paths,
     components: {
@@ -143,22 +165,22 @@ function capital(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
-function operation(route: Route, library: SchemaLibrary): Operation {
-  const parameters = parametersOf(route, library);
+function operation(route: Route, library: SchemaLibrary, epoch: string | undefined): Operation {
+  const parameters = parametersOf(route, library, epoch);
   return {
     operationId: operationId(route.method, route.path),
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
     tags: [route.tag],
     // Either will do: both end in the same header.
-    ...(route.access === 'user' ? { security: [{ bearer: [] }, { password: [] }] } : {}),
+    security: route.access === 'user' ? [{ bearer: [] }, { password: [] }] : [],
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(route.body ? { requestBody: requestBody(route, library.schema(route.body, 'input')) } : {}),
-    responses: successesOf(route, library),
+    ...(route.body ? { requestBody: requestBody(route, route.body, library) } : {}),
+    responses: answersOf(route, library),
   };
 }
 
-function parametersOf(route: Route, library: SchemaLibrary): Parameter[] {
+function parametersOf(route: Route, library: SchemaLibrary, epoch: string | undefined): Parameter[] {
   const of = (place: 'path' | 'query', schema: Route['params']) =>
     schema
       ? library
@@ -168,9 +190,18 @@ function parametersOf(route: Route, library: SchemaLibrary): Parameter[] {
   const headers = Object.entries(route.headers ?? {}).map(([name, { description, schema }]) =>
     parameter(name, 'header', false, { ...library.schema(schema, 'input'), description }),
   );
-  return [...of('path', route.params), ...of('query', route.query), ...headers];
+  const query = of('query', route.query).map((given) =>
+    given.name === 'epoch' && epoch !== undefined
+      ? { ...given, schema: { ...given.schema, examples: [epoch] } }
+      : given,
+  );
+  return [...of('path', route.params), ...query, ...headers];
 }
 
+/**
+ * Pages send a parameter's `example` unless it is emptied, so only what must be given has one: a key that is always the same
+ * would be refused the second time. The others have theirs in the schema, which is shown and not sent.
+ */
 function parameter(
   name: string,
   place: Parameter['in'],
@@ -182,23 +213,50 @@ function parameter(
     in: place,
     required,
     ...(description === undefined ? {} : { description }),
-    schema,
-    ...(examples === undefined ? {} : { example: examples[0] }),
+    schema: required || examples === undefined ? schema : { ...schema, examples },
+    ...(required && examples !== undefined ? { example: examples[0] } : {}),
   };
 }
 
-function requestBody(route: Route, schema: JsonSchema): NonNullable<Operation['requestBody']> {
+function requestBody(
+  route: Route,
+  body: NonNullable<Route['body']>,
+  library: SchemaLibrary,
+): NonNullable<Operation['requestBody']> {
   const types = route.consumes ?? ['application/json'];
-  return { required: true, content: Object.fromEntries(types.map((type) => [type, { schema }])) };
+  const content = types.map((type) => {
+    const given = type === 'application/x-www-form-urlencoded' && route.form ? route.form : body;
+    const schema = library.schema(given, 'input');
+    const named = library.named(schema);
+    sayDefaults(named);
+    return [type, { schema, ...(named.examples ? { example: named.examples[0] } : {}) }] as const;
+  });
+  return { required: true, content: Object.fromEntries(content) };
 }
 
-function successesOf(route: Route, library: SchemaLibrary): Record<string, Answer> {
+/** Tells the defaults of a body in words: makers of types take a field with a `default` for one that must be sent. */
+function sayDefaults(schema: JsonSchema): void {
+  for (const property of Object.values(schema.properties ?? {})) {
+    if (!('default' in property)) continue;
+    const { default: value } = property;
+    property.description = `${property.description ?? ''}. Left out: \`${JSON.stringify(value)}\``;
+    delete property.default;
+  }
+}
+
+/** What a route answers of its own: its successes, and problems that tell more than the usual. */
+function answersOf(route: Route, library: SchemaLibrary): Record<string, Answer> {
   const headers = Object.entries(route.answerHeaders ?? {}).map(
     ([name, description]) => [name, { description, schema: { type: 'string' } }] as const,
   );
   const successes = Object.entries(route.answers).filter(([status]) => Number(status) < 400);
-  return Object.fromEntries(
-    successes.map(([status, answer]) => [
+  const refusals = Object.entries(route.answers).flatMap(([status, answer]) =>
+    Number(status) < 400 || typeof answer === 'string' || answer === problem
+      ? []
+      : [[status, problemAnswer(Number(status), library.schema(answer, 'output'))] as const],
+  );
+  return Object.fromEntries<Answer>([
+    ...successes.map<[string, Answer]>(([status, answer]) => [
       status,
       {
         description: typeof answer === 'string' ? answer : 'Done.',
@@ -206,7 +264,8 @@ function successesOf(route: Route, library: SchemaLibrary): Record<string, Answe
         ...contentOf(route, answer, library),
       },
     ]),
-  );
+    ...refusals,
+  ]);
 }
 
 function contentOf(route: Route, answer: Route['answers'][number], library: SchemaLibrary) {

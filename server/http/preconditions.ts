@@ -12,17 +12,21 @@ const TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g;
 
 /** Anything: a precondition that cannot be read does not hold, and is a 412 like every other that does not. */
 const condition = Joi.string().allow('');
+// Examples that hold whatever the state is.
+const ifMatch = condition.example('*');
+const ifNoneMatch = condition.example('"0"');
+const ifUnmodifiedSince = condition.example('Fri, 31 Dec 2100 23:59:59 GMT');
 
 /** For the `headers` of a route that changes something which has tags but no date of modification. */
 export const tagPreconditions = {
   'If-Match': {
     description:
       'Do it only if one of these tags (each an `ETag` of an earlier answer) still matches, else 412',
-    schema: condition,
+    schema: ifMatch,
   },
   'If-None-Match': {
     description: 'Do it only if none of these tags matches. `*` matches whatever exists',
-    schema: condition,
+    schema: ifNoneMatch,
   },
 };
 
@@ -32,7 +36,7 @@ export const writePreconditions = {
   'If-Unmodified-Since': {
     description:
       'Do it only if `updated_at` is no later, to the second. Not looked at beside `If-Match`, which is exact',
-    schema: condition,
+    schema: ifUnmodifiedSince,
   },
 };
 
@@ -40,17 +44,17 @@ export const writePreconditions = {
 export const readPreconditions = {
   'If-None-Match': {
     description: 'Answer 304 if one of these tags still matches',
-    schema: condition,
+    schema: ifNoneMatch,
   },
-  'If-Match': { description: 'Answer 412 unless one of these tags still matches', schema: condition },
+  'If-Match': { description: 'Answer 412 unless one of these tags still matches', schema: ifMatch },
 };
 
 export function preconditionsOf(req: Request): Preconditions {
   // Of some headers that come twice Node passes on the first alone.
-  const [ifMatch, ifNoneMatch, since] = writeConditions.map((name) => req.headersDistinct[name]?.join(', '));
+  const [match, noneMatch, since] = writeConditions.map((name) => req.headersDistinct[name]?.join(', '));
   return {
-    ...(ifMatch === undefined ? {} : { ifMatch: readTags(ifMatch) }),
-    ...(ifNoneMatch === undefined ? {} : { ifNoneMatch: readTags(ifNoneMatch) }),
+    ...(match === undefined ? {} : { ifMatch: readTags(match) }),
+    ...(noneMatch === undefined ? {} : { ifNoneMatch: readTags(noneMatch) }),
     ...(since === undefined ? {} : { ifUnmodifiedSince: readDate(since) }),
   };
 }
@@ -76,9 +80,9 @@ export function refusePreconditions(req: Request): void {
  * nothing: it speaks to caches, and `fetch` adds it by itself.
  */
 export function isNotModified(req: Request, etag: string | undefined): boolean {
-  const ifNoneMatch = req.get('if-none-match');
-  if (ifNoneMatch === undefined) return false;
-  const tags = readTags(ifNoneMatch);
+  const given = req.get('if-none-match');
+  if (given === undefined) return false;
+  const tags = readTags(given);
   if (tags === 'unreadable') return false;
   return tags === '*' || (etag !== undefined && tags.some((tag) => etag === `"${tag}"`));
 }

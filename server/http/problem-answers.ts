@@ -41,7 +41,10 @@ const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>
   invalid: { errors: [{ loc: ['body', 'title'], msg: '"title" is required', type: 'any.required' }] },
 };
 
-const retryAfter = { description: 'Seconds until it is worth trying again', schema: { type: 'integer' } };
+const retryAfter = {
+  description: 'Seconds until it is worth trying again',
+  schema: { type: 'integer', format: 'int64' },
+};
 
 const headers: Partial<Record<number, Answer['headers']>> = {
   401: { 'WWW-Authenticate': { description: '`Bearer`', schema: { type: 'string' } } },
@@ -60,8 +63,9 @@ const headers: Partial<Record<number, Answer['headers']>> = {
 };
 
 /** The problem object of a code as a client would see it. */
-function exampleProblem(code: ProblemCode): object {
-  return new AppError(code, sentences[code], extras[code]).toProblem('4f5c1c5e-1d0c-4d5b-8f3e-0d1b0f0a7b6c');
+function exampleProblem(code: ProblemCode, members: object): object {
+  const error = new AppError(code, sentences[code], extras[code]);
+  return { ...error.toProblem('4f5c1c5e-1d0c-4d5b-8f3e-0d1b0f0a7b6c'), ...members };
 }
 
 /** How the answer of a status is called among the document's parts. */
@@ -72,21 +76,21 @@ export function problemAnswerName(status: number): string {
 /** These statuses as answers, with an example of each problem that has the status. */
 export function problemAnswers(statuses: Iterable<number>, problem: JsonSchema): Record<string, Answer> {
   return Object.fromEntries(
-    [...statuses].map((status) => {
-      const codes = (Object.keys(problems) as ProblemCode[]).filter((code) => problems[code][0] === status);
-      return [
-        problemAnswerName(status),
-        {
-          description: codes.map((code) => problems[code][1]).join(', or: '),
-          ...(headers[status] ? { headers: headers[status] } : {}),
-          content: {
-            'application/problem+json': {
-              schema: problem,
-              examples: Object.fromEntries(codes.map((code) => [code, { value: exampleProblem(code) }])),
-            },
-          },
-        },
-      ];
-    }),
+    [...statuses].map((status) => [problemAnswerName(status), problemAnswer(status, problem)]),
   );
+}
+
+/** A status as an answer of this schema, whose examples have these members as well. */
+export function problemAnswer(status: number, schema: JsonSchema, members: object = {}): Answer {
+  const codes = (Object.keys(problems) as ProblemCode[]).filter((code) => problems[code][0] === status);
+  return {
+    description: codes.map((code) => problems[code][1]).join(', or: '),
+    ...(headers[status] ? { headers: headers[status] } : {}),
+    content: {
+      'application/problem+json': {
+        schema,
+        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleProblem(code, members) }])),
+      },
+    },
+  };
 }

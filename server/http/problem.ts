@@ -9,8 +9,8 @@ const fieldError = object({
   type: Joi.string().description('The rule that was broken').example('any.required'),
 }).id('FieldError');
 
-/** RFC 9457. */
-export const problem = object({
+/** What every problem tells, for those that tell more. */
+export const problemFields = {
   type: Joi.string()
     .description('A URN that names the kind of problem')
     .example('urn:tidings:problem:invalid'),
@@ -22,6 +22,7 @@ export const problem = object({
     'On a 429 or 503: seconds until it is worth trying again, as in `Retry-After`',
   ),
   errors: optional(listOf(fieldError)).description('On a 422: all faults at once'),
-})
-  .unknown()
-  .id('Problem');
+};
+
+/** RFC 9457. */
+export const problem = object(problemFields).unknown().id('Problem');

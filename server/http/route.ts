@@ -78,6 +78,8 @@ export interface RouteSpec<
   body?: B;
   /** Media types that the body may have. JSON unless said otherwise. */
   consumes?: readonly MediaType[];
+  /** What the documents tell of a form in place of `body`, where it differs: another name for a field, another example. */
+  form?: Joi.AnySchema;
   /** Request headers that mean something here, beside the usual. With `If-Match` among them the handler evaluates preconditions. */
   headers?: Record<string, { description: string; schema: Joi.AnySchema; emptyIsAbsent?: true }>;
   /** Status → schema of the answer, or a sentence where it has no body. The first is the success. */

@@ -5,8 +5,10 @@ import type { JsonSchema } from './json-schema.ts';
 export interface ServiceOperation {
   path: string;
   summary: string;
-  description?: string;
+  description: string;
   answer: Answer;
+  /** What a 503 tells beside what each problem tells. */
+  notReady?: { schema: JsonSchema; example: object };
   /** Statuses that it may answer with a problem. */
   refusals?: readonly number[];
 }
@@ -37,6 +39,7 @@ export const serviceOperations: readonly ServiceOperation[] = [
   {
     path: '/healthz',
     summary: 'Whether the process lives',
+    description: 'It asks nothing of the database: a node that cannot serve may live.',
     answer: json('It does.', {
       type: 'object',
       properties: { status: { type: 'string', enum: ['ok'] } },
@@ -52,11 +55,15 @@ export const serviceOperations: readonly ServiceOperation[] = [
       properties: { status: { type: 'string', enum: ['ok', 'degraded'] }, parts },
       required: ['status', 'parts'],
     }),
-    refusals: [503],
+    notReady: {
+      schema: { type: 'object', properties: { parts }, required: ['parts'] },
+      example: { parts: { database: { status: 'down', reason: 'It does not answer.' } } },
+    },
   },
   {
     path: '/metrics',
     summary: 'What Prometheus reads',
+    description: 'Of all workers of the node together.',
     answer: {
       description: 'Metrics in the text format of Prometheus.',
       content: { 'text/plain': { schema: { type: 'string' } } },
@@ -85,13 +92,29 @@ export const serviceOperations: readonly ServiceOperation[] = [
       },
     },
   },
-  { path: '/openapi.json', summary: 'This document', answer: json('OpenAPI 3.1.', { type: 'object' }) },
+  {
+    path: '/openapi.json',
+    summary: 'This document',
+    description: 'What it tells is what is mounted.',
+    answer: json('OpenAPI 3.1.', { type: 'object' }),
+  },
   {
     path: '/asyncapi.json',
     summary: 'The document of the socket side',
+    description: 'Events, commands and the handshake of Socket.IO.',
     answer: json('AsyncAPI 3.0.', { type: 'object' }),
   },
-  { path: '/docs', summary: 'This document to try out (Swagger UI)', answer: page },
-  { path: '/redoc', summary: 'This document to read (ReDoc)', answer: page },
-  { path: '/asyncapi', summary: 'The document of the socket side to read', answer: page },
+  {
+    path: '/docs',
+    summary: 'This document to try out (Swagger UI)',
+    description: 'It sends what you try to the node that you have it from.',
+    answer: page,
+  },
+  { path: '/redoc', summary: 'This document to read (ReDoc)', description: 'With a search.', answer: page },
+  {
+    path: '/asyncapi',
+    summary: 'The document of the socket side to read',
+    description: 'With an example of each message.',
+    answer: page,
+  },
 ];

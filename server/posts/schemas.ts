@@ -1,4 +1,5 @@
 import Joi from 'joi';
+import { writeCursor } from './cursor.ts';
 import {
   count,
   id,
@@ -24,13 +25,17 @@ export const createPost = object({
   title,
   content,
   published: withDefault(published, true),
-}).id('CreatePost');
+})
+  .example({ title: 'Hello', content: 'First words.' })
+  .id('CreatePost');
 
 export const replacePost = object({
   title,
   content,
   published: withDefault(published, true),
-}).id('ReplacePost');
+})
+  .example({ title: 'Hello again', content: 'Second words.' })
+  .id('ReplacePost');
 
 export const editPost = object({
   title: optional(title),
@@ -38,6 +43,7 @@ export const editPost = object({
   published: optional(published),
 })
   .min(1)
+  .example({ content: 'Third words.' })
   .id('EditPost');
 
 export const postParams = object({ id: id().description("The post's id").example(1) });
@@ -88,30 +94,40 @@ export const sorts = ['new', 'top', 'hot'] as const;
 export type Sort = (typeof sorts)[number];
 
 export const listPosts = object({
-  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most'), 10),
-  skip: withDefault(count().description('How many to pass over; a cursor is faster and does not shift'), 0),
+  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
+  skip: withDefault(
+    count().description('How many to pass over; a cursor is faster and does not shift').example(0),
+    0,
+  ),
   search: withDefault(
     text()
       .allow('')
       .max(200)
       .description(
         'Words that must all occur in title or content, in any order, each anywhere in a word there. Case, accents and Unicode form make no difference, in any script; `%` and `_` mean themselves',
-      ),
+      )
+      .example('hello words'),
     '',
   ),
   sort: withDefault(
-    oneOf(...sorts).description(
-      '`new`: newest first; `top`: most votes first; `hot`: votes weighed against age',
-    ),
+    oneOf(...sorts)
+      .description('`new`: newest first; `top`: most votes first; `hot`: votes weighed against age')
+      .example('new'),
     'new',
   ),
-  owner_id: optional(id().description("Only this user's posts")),
+  owner_id: optional(id().description("Only this user's posts").example(1)),
   published: optional(
     Joi.boolean()
       .sensitive()
-      .description('`true`: published posts alone; `false`: your own drafts alone; left out: both'),
+      .description('`true`: published posts alone; `false`: your own drafts alone; left out: both')
+      .example(true),
   ),
-  cursor: optional(Joi.string().max(200).description('From the `Link` header of the page before')),
+  cursor: optional(
+    Joi.string()
+      .max(200)
+      .description('From the `Link` header of the page before')
+      .example(writeCursor('new', { key: '2026-11-28 12:00:00+00', id: 7 })),
+  ),
 });
 export type ListPosts = Infer<typeof listPosts>;
 

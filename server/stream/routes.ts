@@ -17,7 +17,7 @@ export const streamRoutes = [
     access: 'user',
     limit: 'read',
     query: schemas.readEvents,
-    answers: { 200: schemas.eventPage, 401: problem, 410: problem, 422: problem, 429: problem },
+    answers: { 200: schemas.eventPage, 401: problem, 410: schemas.lostPosition, 422: problem, 429: problem },
     handle: async ({ ctx, user, query, res }) => {
       const after = query.after ?? ctx.feed.seq;
       let page = await eventsAfter(ctx, after, query.epoch, query.limit);
@@ -47,7 +47,9 @@ export const streamRoutes = [
     headers: {
       'Last-Event-ID': {
         description: 'The last seq that you have seen, with its epoch: `seq` or `epoch:seq`',
-        schema: Joi.string().pattern(/^([0-9a-f-]{36}:)?\d{1,15}$/, 'seq or epoch:seq'),
+        schema: Joi.string()
+          .pattern(/^([0-9a-f-]{36}:)?\d{1,15}$/, 'seq or epoch:seq')
+          .example('0'),
         // As a browser sends that has seen no event.
         emptyIsAbsent: true,
       },

@@ -11,23 +11,26 @@ import {
   wholeNumber,
   withDefault,
 } from '../http/schema.ts';
+import { problemFields } from '../http/problem.ts';
 import { postView } from '../posts/schemas.ts';
 import { feedEventNames } from '../events.ts';
 
 const epoch = uuid().description('The numbering that `after` belongs to, from an earlier answer');
 
 export const readEvents = object({
-  after: optional(count().description('The last seq that you have seen; without it, from now on')),
+  after: optional(count().description('The last seq that you have seen; without it, from now on').example(0)),
   epoch: optional(epoch),
-  limit: withDefault(wholeNumber().min(1).max(500).description('How many at most'), 100),
+  limit: withDefault(wholeNumber().min(1).max(500).description('How many at most').example(100), 100),
   wait: withDefault(
-    Joi.number().min(0).max(30).description('Seconds to wait for an event if there is none yet'),
+    Joi.number().min(0).max(30).description('Seconds to wait for an event if there is none yet').example(0),
     0,
   ),
 });
 
 export const streamEvents = object({
-  after: optional(count().description('The last seq that you have seen; `Last-Event-ID` goes before it')),
+  after: optional(
+    count().description('The last seq that you have seen; `Last-Event-ID` goes before it').example(0),
+  ),
   epoch: optional(epoch),
 });
 
@@ -37,6 +40,16 @@ const event = object({
   at: timestamp().description('When the change was written'),
   data: Joi.alternatives(postView, object({ id: id() })),
 }).id('Event');
+
+/** The problem of a position that cannot be served, with the place to start again. */
+export const lostPosition = object({
+  ...problemFields,
+  reason: oneOf('epoch_changed', 'future', 'too_old').description('Why the position cannot be served'),
+  epoch: uuid().description('The numbering that is in force'),
+  head: count().description('The highest seq in it'),
+})
+  .unknown()
+  .id('LostPosition');
 
 export const eventPage = object({
   epoch: Joi.string().description('The identity of this numbering'),

@@ -24,20 +24,28 @@ export const signUp = object({
   email,
   password,
   username: optional(username).description('Made up for you if you give none'),
-}).id('SignUp');
+})
+  .example({ email: 'ada@example.org', password: 'correct horse battery', username: 'ada' })
+  .id('SignUp');
 
 export const editUser = object({
   username: optional(username),
   email: optional(email),
   password: optional(password),
-  current_password: optional(claimedPassword).description('Needed for a new e-mail address or password'),
+  current_password: optional(claimedPassword.example('correct horse battery')).description(
+    'Needed for a new e-mail address or password',
+  ),
 })
   .or('username', 'email', 'password')
   .with('email', 'current_password')
   .with('password', 'current_password')
+  .example({ username: 'ada.lovelace' })
   .id('EditUser');
 
-export const deleteUser = object({ password: claimedPassword }).id('DeleteUser');
+/** Its example is nobody's password: what a page fills in by itself must not delete an account. */
+export const deleteUser = object({ password: claimedPassword })
+  .example({ password: 'your password' })
+  .id('DeleteUser');
 
 export const userParams = object({ id: id().description("The user's id").example(1) });
 

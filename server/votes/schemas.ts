@@ -4,7 +4,9 @@ import { count, id, object, oneOf } from '../http/schema.ts';
 export const castVote = object({
   post_id: id().strict().description("The post's id").example(1),
   dir: oneOf(1, 0).description('1: vote for it; 0: take the vote back'),
-}).id('CastVote');
+})
+  .example({ post_id: 1, dir: 1 })
+  .id('CastVote');
 
 export const voteView = object({
   post_id: id(),
