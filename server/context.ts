@@ -216,14 +216,18 @@ export async function createService(
     ({ first, last }) => {
       metrics.eventsNumbered.inc(last - first + 1);
       const epoch = feed.epoch;
-      readLog(feedPool, first - 1, last - first + 1).then(
-        (entries) => {
+      const tell = async () => {
+        for (let after = first - 1; after < last;) {
+          const entries = await readLog(feedPool, after, last - after);
+          const end = entries.at(-1)?.seq;
+          if (end === undefined) return;
           feed.offer({ epoch, entries });
           bus.publish('events', { epoch, entries });
-        },
-        // Every node reads the log on its own clock.
-        () => feed.wake(),
-      );
+          after = end;
+        }
+      };
+      // Every node reads the log on its own clock.
+      tell().catch(() => feed.wake());
     },
     mayWrite,
   );

@@ -5,15 +5,16 @@ import type { Identity } from '../server/auth/identity.ts';
 import { LiveSessions } from '../server/auth/live-sessions.ts';
 import { SessionRecheck } from '../server/auth/session-recheck.ts';
 import { createFeedPool } from '../server/database/connection.ts';
-import type { Tally } from '../server/events.ts';
+import type { PostView, Tally } from '../server/events.ts';
 import { Follower } from '../server/feed/follower.ts';
 import { MissedTallies } from '../server/feed/missed-tallies.ts';
 import { TAIL_LIMITS } from '../server/feed/tail.ts';
 import { TallyBoard } from '../server/feed/tally-board.ts';
 import { TallyRefresh } from '../server/feed/tally-refresh.ts';
 import { createLogger } from '../server/logger.ts';
+import { type LogEntry, PAGE_BYTES, readLog } from '../server/outbox/log.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
-import { execute, numberOf } from './support/tables.ts';
+import { caughtUp, execute, numberOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, type TestUser, type World } from './support/world.ts';
 
@@ -73,6 +74,44 @@ describe('one transaction that changes very many rows', function () {
       .flatMap(([tallies]) => tallies)
       .findLast((tally) => tally.post_id === postId);
   const recount = 'update post_tallies set rev = rev + 1, votes = 7, xid = pg_current_xact_id()';
+
+  it('of long posts is read and told in pages that are bounded in bytes', async () => {
+    const MANY = 60;
+    const { body: model } = await alice.post<PostView>('/posts', { title: 'a model', content: '' });
+    await caughtUp(world);
+    const head = world.ctx.feed.seq;
+    const bytes = (entries: readonly LogEntry[]) =>
+      entries.reduce((sum, { json }) => sum + Buffer.byteLength(json), 0);
+    const { follower } = await follow();
+    const pages: number[] = [];
+    follower.on('events', (entries) => pages.push(bytes(entries)));
+    world.ctx.feed.on('events', (entries) => pages.push(bytes(entries)));
+    await execute(
+      world,
+      `with p as (
+         insert into posts (owner_id, title, content)
+         select $1, 'long ' || n, repeat('𝄞', 10000) from generate_series(1, $2::integer) n returning id, title, content
+       ), t as (insert into post_tallies (post_id, hot) select id, 0 from p)
+       insert into outbox (name, post_id, data)
+       select 'post:created', p.id,
+         (e.data::jsonb || jsonb_build_object('id', p.id, 'title', p.title, 'content', p.content))::json
+       from p, events e where e.post_id = $3 order by p.id`,
+      [alice.id, MANY, model.id],
+    );
+    await until('all of them', () => follower.seq === head + MANY && world.ctx.feed.seq === head + MANY);
+    expect(pages.reduce((sum, page) => sum + page)).to.be.greaterThan(2 * MANY * 40_000);
+    expect(Math.max(...pages)).to.be.most(PAGE_BYTES);
+    expect(bytes(await readLog(feedPool, head))).to.be.most(PAGE_BYTES);
+
+    // A socket that was away hears each of them once, in order.
+    const back = await RawClient.join(world.url, {
+      token: bob.token,
+      after: head,
+      epoch: world.ctx.feed.epoch,
+    });
+    await until('its events', () => back.seqs().length >= MANY);
+    expect(back.seqs()).to.deep.equal(Array.from({ length: MANY }, (_, at) => head + 1 + at));
+  });
 
   it('is told one by one up to the limit, and of more only that they are too many', async () => {
     const { told } = await follow();

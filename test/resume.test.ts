@@ -386,7 +386,7 @@ describe('coming back with a position', function () {
       const { db } = world.ctx;
       const query = db.query.bind(db);
       db.query = async (asked) => {
-        if ('name' in asked && asked.name === 'log-short-page' && (pages += 1) === 2)
+        if ('name' in asked && asked.name === 'log-page' && (pages += 1) === 2)
           await world.pool.query('with gone as (delete from events) update feed_head set floor = seq');
         return query(asked);
       };

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { createFeedPool, Database } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
 import { append, onAppended } from '../server/outbox/append.ts';
-import { readLog } from '../server/outbox/log.ts';
+import { type LogEntry, readLog } from '../server/outbox/log.ts';
 import { type Numbered, Sequencer } from '../server/outbox/sequencer.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
@@ -48,7 +48,14 @@ describe('the sequencer', function () {
   const count = async (sql: string) =>
     (await pool.query<{ n: number }>(`select count(*) as n from ${sql}`)).rows[0]!.n;
   const drained = () => until('the outbox to be empty', async () => (await count('outbox')) === 0, 30_000);
-  const wholeLog = () => readLog(pool, 0, 100_000);
+  const wholeLog = async () => {
+    const log: LogEntry[] = [];
+    for (;;) {
+      const page = await readLog(pool, log.at(-1)?.seq ?? 0, 100_000);
+      if (page.length === 0) return log;
+      log.push(...page);
+    }
+  };
 
   const number = () => pool.query('select * from number_events(500)');
   const tell = (name: string, postId: number, title?: string) =>

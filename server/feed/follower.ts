@@ -39,8 +39,9 @@ export interface FollowerEvents {
   epoch: (head: Head) => void;
 }
 
-/** How many events that came early are kept while the hole before them is read. */
+/** How many events that came early are kept while the hole before them is read, and how many characters of them. */
 const MAX_EARLY = 2000;
+const MAX_EARLY_CHARACTERS = 8 * 1024 * 1024;
 /** How long the log is read before the revocations are looked at again. Milliseconds. */
 const READ_SLICE = 250;
 
@@ -195,8 +196,9 @@ export class Follower {
     const first = entries[0];
     if (!first) return;
     if (first.seq > this.seq + 1) {
-      const kept = this.#early.reduce((sum, batch) => sum + batch.length, 0);
-      if (kept + entries.length <= MAX_EARLY) this.#early.push(entries);
+      const early = [...this.#early, entries].flat();
+      const characters = early.reduce((sum, { json }) => sum + json.length, 0);
+      if (early.length <= MAX_EARLY && characters <= MAX_EARLY_CHARACTERS) this.#early.push(entries);
       this.wake();
       return;
     }

@@ -2,7 +2,7 @@ import type { FeedMode, ResetReason } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
-import type { LogEntry } from '../outbox/log.ts';
+import { type LogEntry, shortened } from '../outbox/log.ts';
 import { type Encoded, encodeEntry, encodeMessage, Run } from './encoding.ts';
 import type { Stretches } from './stretches.ts';
 import { type EndSubscriber, HARD_MARK, SOFT_MARK, type Subscriber } from './subscriber.ts';
@@ -322,7 +322,8 @@ export class Delivery {
       }
       subscriber.slowSince = undefined;
       const position = subscriber.seq;
-      let page = this.#feed.recent(position, REPLAY_PAGE);
+      const recent = this.#feed.recent(position, REPLAY_PAGE);
+      let page = recent && shortened(recent);
       if (!page) {
         source = 'log';
         try {

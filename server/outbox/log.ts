@@ -29,23 +29,27 @@ export interface Seen {
 /** Events that are read at once at most. */
 export const PAGE_ROWS = 500;
 
-/** The text of deleted posts and of superseded versions is cut out of the log piece by piece: what is still to be cut is cut here. */
+/** Text of events that is read at once, if it is more than one event. Bytes. */
+export const PAGE_BYTES = 1024 * 1024;
+
+/**
+ * As many events as are asked for, but no further than so many bytes reach: five hundred posts may have 20 MB. The text of
+ * deleted posts and of superseded versions is cut out of the log piece by piece: what is still to be cut is cut here.
+ */
 const page = {
   name: 'log-page',
-  text: `select e.seq, e.name, e.post_id as "postId",
-                (case when r.post_id is null then e.data else redacted(e.data) end)::text as json,
-                (extract(epoch from e.created_at) * 1000)::double precision as at
-         from events e
-         left join redactions r on r.post_id = e.post_id and e.seq < r.before_seq and e.name <> 'post:deleted'
-         where e.seq > $1 order by e.seq limit $2`,
-};
-
-/** The same, no further than so many bytes reach, but at least one. */
-const shortPage = {
-  name: 'log-short-page',
-  text: `select seq, name, "postId", json, at
-         from (select next.*, sum(octet_length(json)) over (order by seq) as bytes from (${page.text}) next) measured
-         where bytes <= $3 or seq = $1 + 1 order by seq`,
+  text: `with next as (
+           select e.seq, e.name, e.post_id as "postId",
+                  (case when r.post_id is null then e.data else redacted(e.data) end)::text as json,
+                  (extract(epoch from e.created_at) * 1000)::double precision as at
+           from events e
+           left join redactions r on r.post_id = e.post_id and e.seq < r.before_seq and e.name <> 'post:deleted'
+           where e.seq > $1 order by e.seq limit $2
+         )
+         select seq, name, "postId", json, at
+         from (select next.*, sum(octet_length(json)) over (order by seq) as bytes,
+                      row_number() over (order by seq) as place from next) measured
+         where bytes <= $3 or place = 1 order by seq`,
 };
 
 /** What the log is read through. */
@@ -53,20 +57,15 @@ export interface LogSource {
   query(query: { name: string; text: string; values: unknown[] }): Promise<{ rows: object[] }>;
 }
 
-/** The events that follow a position, in order, at most `limit`. */
+/**
+ * The events that follow a position, in order: at most `limit`, and at most a megabyte of them, but one at least. Fewer than
+ * `limit` are therefore not the end of the log.
+ */
 export async function readLog(source: LogSource, after: number, limit = PAGE_ROWS): Promise<LogEntry[]> {
-  return (await source.query({ ...page, values: [after, limit] })).rows as LogEntry[];
+  return (await source.query({ ...page, values: [after, limit, PAGE_BYTES] })).rows as LogEntry[];
 }
 
-/** Text of events that goes into one answer, if it is more than one event. Bytes. */
-const PAGE_BYTES = 1024 * 1024;
-
-/** The events that follow a position, in order: at most `limit`, and at most a megabyte of them, but one at least. */
-export async function readShortPage(source: LogSource, after: number, limit: number): Promise<LogEntry[]> {
-  return (await source.query({ ...shortPage, values: [after, limit, PAGE_BYTES] })).rows as LogEntry[];
-}
-
-/** As many of these events as `readShortPage` would give. */
+/** As many of these events as `readLog` would give at once. */
 export function shortened(entries: LogEntry[]): LogEntry[] {
   let bytes = 0;
   const end = entries.findIndex(({ json }, at) => (bytes += Buffer.byteLength(json)) > PAGE_BYTES && at > 0);

@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import type { FeedEvent, ResetReason } from '../events.ts';
-import { type Head, type LogEntry, readHead, readShortPage, shortened } from '../outbox/log.ts';
+import { type Head, type LogEntry, readHead, readLog, shortened } from '../outbox/log.ts';
 
 /** Why a position cannot be served, if it cannot. */
 export function unservable(
@@ -38,7 +38,7 @@ export async function eventsAfter(
   // A node that is behind the log may still have a text that has been taken out.
   const current = ctx.feed.epoch === head.epoch && ctx.feed.seq >= head.seq;
   const recent = current ? ctx.feed.recent(after, limit) : undefined;
-  const entries = recent && recent.length > 0 ? shortened(recent) : await readShortPage(ctx.db, after, limit);
+  const entries = recent && recent.length > 0 ? shortened(recent) : await readLog(ctx.db, after, limit);
   // Pruned between the two reads.
   if (entries[0]?.seq !== after + 1) throw gone('too_old', await readHead(ctx.db));
   return { epoch: head.epoch, head: Math.max(head.seq, entries.at(-1)?.seq ?? 0), entries };

@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import type { Connection } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
-import { type LogEntry, readHead, readShortPage } from '../outbox/log.ts';
+import { type LogEntry, readHead, readLog, shortened } from '../outbox/log.ts';
 import { unservable } from './queries.ts';
 import { newEvents, requireRoom } from './waiting.ts';
 
@@ -86,7 +86,7 @@ export async function serveStream(
     const known = ctx.feed.seq;
     // A node that is behind the log may still have a text that has been taken out.
     const recent = known >= head.seq ? ctx.feed.recent(after, PAGE) : undefined;
-    const entries: LogEntry[] = recent ?? (await readShortPage(ctx.db, after, PAGE));
+    const entries: LogEntry[] = recent ? shortened(recent) : await readLog(ctx.db, after, PAGE);
     if (!open) return;
     const isPruned = entries[0] ? entries[0].seq !== after + 1 : after < known;
     if (ctx.feed.epoch !== epoch || isPruned) {
