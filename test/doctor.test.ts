@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import pg from 'pg';
 import { examine } from '../server/doctor/examine.ts';
+import { findFoldMismatches, findWrongTallies, MOST_FOUND } from '../server/doctor/log-checks.ts';
 import { repair } from '../server/doctor/repair.ts';
 import type { PostView } from '../server/events.ts';
 import { until } from './support/waiting.ts';
@@ -53,6 +54,25 @@ describe('the doctor', function () {
     await alice.patch(`/posts/${post.id}`, { title: 'better' });
     await until('both events', async () => (await numbered(post.id)) === 2);
     expect(await findings()).to.deep.equal({});
+  });
+
+  it('tells a bounded number of faults at once, and that there are more', async () => {
+    await database.query('begin');
+    await database.query(
+      `insert into posts (owner_id, title, content) select $1, 'untold', '' from generate_series(1, $2)`,
+      [alice.id, MOST_FOUND + 5],
+    );
+    try {
+      for (const find of [findWrongTallies, findFoldMismatches]) {
+        const found = await find(database);
+        expect(found).to.have.lengthOf(MOST_FOUND + 1);
+        expect(found.at(-1)).to.deep.equal({
+          what: `There are more than these ${MOST_FOUND}. Put them right, and look again.`,
+        });
+      }
+    } finally {
+      await database.query('rollback');
+    }
   });
 
   it('hints at an index for searches where there is none, and at posts that they wait for, which is no fault', async () => {

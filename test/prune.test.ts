@@ -75,14 +75,22 @@ describe('pruning', () => {
         ('00000000-0000-4000-8000-000000000001', 1, now() - interval '25 hours'),
         ('00000000-0000-4000-8000-000000000002', 1, now() - interval '23 hours'),
         ('00000000-0000-4000-8000-000000000003', 1, now() + interval '1 hour');
+      insert into refresh_tokens (hash, session_id, expires_at)
+        select sha256(n::text::bytea), ('00000000-0000-4000-8000-00000000000' || 1 + n % 3)::uuid, now() from generate_series(1, 9000) n;
+      create function refuse_many() returns trigger language plpgsql as $$
+        begin
+          if (select count(*) from gone) > 2000 then raise 'too many at once'; end if;
+          return null;
+        end $$;
+      create trigger refuse_many after delete on refresh_tokens referencing old table as gone execute function refuse_many();
       insert into revocations (user_id, created_at) values (1, now() - interval '49 hours'), (1, now() - interval '47 hours');
       insert into idempotency_keys (user_id, key, request_hash, created_at) values
         (1, 'old', '\\x00', now() - interval '25 hours'), (1, 'young', '\\x00', now() - interval '23 hours');
     `);
     await pruner.prune();
     const left = await pool.query(`
-      select (select count(*) from sessions) as sessions, (select count(*) from revocations) as revocations,
+      select (select count(*) from sessions) as sessions, (select count(*) from refresh_tokens) as tokens, (select count(*) from revocations) as revocations,
         (select string_agg(key, ',') from idempotency_keys) as keys`);
-    expect(left.rows[0]).to.deep.equal({ sessions: 2, revocations: 1, keys: 'young' });
+    expect(left.rows[0]).to.deep.equal({ sessions: 2, tokens: 6000, revocations: 1, keys: 'young' });
   });
 });

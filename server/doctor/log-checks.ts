@@ -13,6 +13,16 @@ export type Repair = { kind: 'tally' | 'event'; postId: number } | { kind: 'floo
 
 /** How many holes are told one by one. */
 const TOLD = 20;
+/** How many posts one look finds fault with: an import may have left millions. */
+export const MOST_FOUND = 1000;
+
+/** The first findings, and that there are more, of rows of which one more than those was asked for. */
+function bounded<Row>(rows: readonly Row[], tell: (row: Row) => Finding): Finding[] {
+  const findings = rows.slice(0, MOST_FOUND).map(tell);
+  if (rows.length > MOST_FOUND)
+    findings.push({ what: `There are more than these ${MOST_FOUND}. Put them right, and look again.` });
+  return findings;
+}
 
 /** Whether the log is without a hole, from its floor to its head. The last holes are told, newest first. */
 export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
@@ -39,8 +49,8 @@ export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
     `select seq as after, next as before from (
        select seq, lead(seq, 1, $2 + 1) over (order by seq) as next
        from (select $1::bigint as seq union all select seq from events where seq > $1) kept
-     ) pairs where next > seq + 1 order by seq desc`,
-    [head.floor, head.seq],
+     ) pairs where next > seq + 1 order by seq desc limit $3`,
+    [head.floor, head.seq, TOLD],
   );
   const [last] = holes;
   return [
@@ -48,7 +58,7 @@ export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
       ...(last && { repair: { kind: 'floor', seq: last.before - 1 } as const }),
       what: `The log should hold ${expected} events, ${head.floor + 1} to ${head.seq}, and holds ${head.count}, ${head.first ?? '–'} to ${head.last ?? '–'}.`,
     },
-    ...holes.slice(0, TOLD).map(({ after, before }) => ({
+    ...holes.map(({ after, before }) => ({
       what: `The log has a hole between ${after} and ${before}.`,
     })),
   ];
@@ -85,9 +95,10 @@ export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]
      left join post_tallies t on t.post_id = p.id
      left join (select post_id, count(*) as counted from votes group by post_id) v on v.post_id = p.id
      where t.votes is distinct from coalesce(v.counted, 0)
-     order by p.id`,
+     order by p.id limit $1`,
+    [MOST_FOUND + 1],
   );
-  return rows.map(({ id, told, counted }) => ({
+  return bounded(rows, ({ id, told, counted }) => ({
     what: `Post ${id} has ${counted} ${counted === 1 ? 'vote' : 'votes'}, and its tally ${told === null ? 'is missing' : `says ${told}`}.`,
     repair: { kind: 'tally', postId: id },
   }));
@@ -135,8 +146,11 @@ const foldMismatches = `
   end`;
 
 export async function findFoldMismatches(client: pg.ClientBase): Promise<Finding[]> {
-  const { rows } = await client.query<{ id: number; fault: string }>(`${foldMismatches} order by 1`);
-  return rows.map(({ id, fault }) => ({
+  const { rows } = await client.query<{ id: number; fault: string }>(
+    `${foldMismatches} order by 1 limit $1`,
+    [MOST_FOUND + 1],
+  );
+  return bounded(rows, ({ id, fault }) => ({
     what: `Post ${id}: ${fault}.`,
     repair: { kind: 'event', postId: id },
   }));
