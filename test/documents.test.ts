@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, Page, Response } from 'playwright-core';
 import { documentAssets, readOriginal } from '../server/http/document-assets.ts';
 import { launchBrowser, type WatchedPage, watchedPage } from './support/browser.ts';
 import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
@@ -72,6 +72,51 @@ describe('the pages of the documents', function () {
       await operation.locator('.live-responses-table').getByText('201', { exact: true }).waitFor();
       await operation.locator('.live-responses-table').scrollIntoViewIfNeeded();
     }));
+
+  it('try out what /docs fills in by itself: sign up, log in, and post twice', async () => {
+    // A server of its own: the examples are those of a user who is not there yet.
+    const fresh = await createWorld();
+    const watched = await watchedPage(browser, fresh.url);
+    const { page } = watched;
+    const execute = async (id: string, path: string): Promise<Response> => {
+      const operation = page.locator(`#operations-${id}`);
+      const answer = page.waitForResponse((response) => response.url() === fresh.url + path);
+      await operation.getByRole('button', { name: 'Execute' }).click();
+      return answer;
+    };
+    const open = async (id: string) => {
+      const operation = page.locator(`#operations-${id}`);
+      await operation.locator('.opblock-summary-control').click();
+      await operation.getByRole('button', { name: 'Try it out' }).click();
+      return operation;
+    };
+    try {
+      await page.goto(`${fresh.url}/docs`);
+      await open('Users-postUsers');
+      expect((await execute('Users-postUsers', '/users')).status()).to.equal(201);
+      await open('Sessions-postLogin');
+      const login = await execute('Sessions-postLogin', '/login');
+      expect(login.status(), await login.text()).to.equal(200);
+      const { access_token: token } = (await login.json()) as { access_token: string };
+
+      await page.getByRole('button', { name: 'Authorize' }).first().click();
+      const dialog = page.locator('.auth-container', { hasText: 'bearer' }).first();
+      await dialog.locator('input').first().fill(token);
+      await dialog.getByRole('button', { name: 'Apply credentials' }).click();
+      await page.locator('.modal-ux .btn-done').first().click();
+      const operation = await open('Posts-postPosts');
+      expect((await execute('Posts-postPosts', '/posts')).status()).to.equal(201);
+      await operation.locator('textarea').first().fill('{"title": "Another", "content": ""}');
+      expect((await execute('Posts-postPosts', '/posts')).status()).to.equal(201);
+      await open('Users-deleteUsersMe');
+      expect((await execute('Users-deleteUsersMe', '/users/me')).status()).to.equal(403);
+      expect(watched.external).to.deep.equal([]);
+    } finally {
+      await page.screenshot({ path: join(ARTEFACTS, 'docs-examples.png') });
+      await page.context().close();
+      await fresh.close();
+    }
+  });
 
   it('read the API at /redoc, and search in it', () =>
     visit('/redoc', async (page) => {
