@@ -13,6 +13,8 @@ import { connectClient } from './database/client.ts';
 import { createFeedPool, Database } from './database/connection.ts';
 import { DatabaseIdentity } from './database/identity.ts';
 import { WriteMonitor } from './database/write-monitor.ts';
+import { Delivery } from './delivery/delivery.ts';
+import { TimeSlices } from './delivery/time-slices.ts';
 import type { Tally } from './events.ts';
 import { Follower } from './feed/follower.ts';
 import { MissedTallies } from './feed/missed-tallies.ts';
@@ -74,8 +76,7 @@ export interface Context {
   /** Tells the whole cluster of tallies that have changed and are committed. */
   reportTallies: (tallies: Tally[]) => void;
   feed: Follower;
-  /** Aborted when the node begins to shut down: what waits for an event stops waiting. */
-  stopping: AbortSignal;
+  delivery: Delivery;
   /** Counts a request. @throws {AppError} 429 */
   countRequest: RateLimits['count'];
 }
@@ -87,7 +88,7 @@ export interface Service {
   checks: HealthCheck[];
   /** Begins to number, to follow and to serve sockets. Nothing may be served before it has resolved. */
   start(): Promise<void>;
-  /** Tells whoever waits or listens that the node is about to stop: sockets over so many milliseconds, the rest at once. */
+  /** Nobody may listen from here on, and whoever does is told to leave, spread over so many milliseconds. */
   dismiss(spread: number): Promise<void>;
   /** Undoes all of it in reverse order. */
   close(): Promise<void>;
@@ -110,7 +111,6 @@ export async function createService(
   seat?: Seat,
 ): Promise<Service> {
   const metrics = createMetrics();
-  const stopping = new AbortController();
   const identity: DatabaseIdentity = new DatabaseIdentity(
     (self) => connectClient(databaseUrl, { name: 'tidings probe', connectTimeout: 2000, identity: self }),
     log,
@@ -154,13 +154,23 @@ export async function createService(
 
   const tallies = new TallyReader(db.sequelize);
   const missed = new MissedTallies(feedPool);
+  const slices = new TimeSlices(config.writeStretch);
+  const delivery = new Delivery({
+    feed,
+    connections,
+    readLog: (after, limit) => readLog(feedPool, after, limit),
+    slices,
+    metrics,
+    log,
+  });
   const gateway = new Gateway({
     http,
     log,
     metrics,
     feed,
     connections,
-    readLog: (after, limit) => readLog(feedPool, after, limit),
+    delivery,
+    slices,
     missedTallies: (after) => missed.since(after),
     verify: (token) => tokens.verify(token),
     // Memory will do: a connection is known here before it asks, so a revocation that memory has not heard of ends it.
@@ -169,7 +179,6 @@ export async function createService(
     guard,
     crossOrigin: crossOrigin(config.corsOrigins, guard),
     maxConnections: config.maxConnections,
-    writeStretch: config.writeStretch,
     maxPerUser: maxSocketsPerUser,
     limitUsers: config.rateLimits,
     addressOf: clientAddress(config.trustProxy),
@@ -299,7 +308,7 @@ export async function createService(
     feedReader,
     reportTallies,
     feed,
-    stopping: stopping.signal,
+    delivery,
     countRequest: async (...request) => {
       if (config.rateLimits) await limits.count(...request);
     },
@@ -375,6 +384,7 @@ export async function createService(
       backlog.start();
       sequencer.start();
       connections.start();
+      delivery.start();
       gateway.start();
       pruner.start();
       accountTasks.start();
@@ -382,12 +392,7 @@ export async function createService(
       unfoldedPosts.start();
       answers.start();
     },
-    dismiss: async (spread) => {
-      gateway.refuseNew();
-      await gateway.drain(gateway.size > 0 ? spread : 0);
-      stopping.abort();
-      for (const connection of connections.all()) connection.end('draining', 'The node is shutting down.');
-    },
+    dismiss: (spread) => delivery.drain(delivery.size > 0 ? spread : 0),
     close: async () => {
       clearInterval(gauges);
       answers.stop();
@@ -396,6 +401,7 @@ export async function createService(
       await unkeyedAccounts.stop();
       await unfoldedPosts.stop();
       connections.stop();
+      delivery.stop();
       await gateway.close();
       board.stop();
       sessionRecheck.stop();

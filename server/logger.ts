@@ -3,7 +3,7 @@ import { type DestinationStream, pino, type Logger as PinoLogger } from 'pino';
 export type Logger = PinoLogger;
 
 /** JSON lines on standard output, or wherever they are to go. What could carry a secret is cut out by path, whoever logs it. */
-export function createLogger(level: string, destination: DestinationStream = pino.destination(1)): Logger {
+export function createLogger(level: string, destination: DestinationStream = standardOutput()): Logger {
   const options = {
     level,
     base: { pid: process.pid },
@@ -14,6 +14,13 @@ export function createLogger(level: string, destination: DestinationStream = pin
     },
   };
   return pino(options, destination);
+}
+
+/** That nobody reads it any more, as when a terminal is closed, ends nothing. */
+function standardOutput(): DestinationStream {
+  const output = pino.destination(1);
+  output.on('error', () => undefined);
+  return output;
 }
 
 /** Facts that tell what went wrong and hold nobody's data. */

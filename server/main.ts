@@ -1,24 +1,32 @@
 import cluster from 'node:cluster';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { type ListeningMessage, startWorkers, STOP } from './cluster/primary.ts';
+import type { ListeningMessage } from './cluster/primary.ts';
 import type { Seat } from './cluster/seat.ts';
-import { type Config, ConfigError, readConfig } from './config.ts';
-import { isComingUp } from './database/connection.ts';
-import { describeDatabase } from './database/connection-config.ts';
-import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
-import { migrate } from './database/migrate.ts';
-import { requireUsableDatabase } from './database/requirements.ts';
-import { refuseTransactionPooling } from './database/pooler.ts';
-import { serveLimits } from './limits/primary-store.ts';
-import { createLogger, type Logger } from './logger.ts';
-import { startServer } from './server.ts';
+import type { Config } from './config.ts';
+import type { EmbeddedPostgres } from './database/embedded.ts';
+import type { Logger } from './logger.ts';
+import type { Shutdown } from './shutdown.ts';
+
+// Stack traces name the lines of the TypeScript. Node reads the source map of a module when it loads it: hence before the rest.
+process.setSourceMapsEnabled(true);
+const { startWorkers, STOP } = await import('./cluster/primary.ts');
+const { ConfigError, readConfig } = await import('./config.ts');
+const { isComingUp } = await import('./database/connection.ts');
+const { describeDatabase } = await import('./database/connection-config.ts');
+const { startEmbedded } = await import('./database/embedded.ts');
+const { migrate } = await import('./database/migrate.ts');
+const { requireUsableDatabase } = await import('./database/requirements.ts');
+const { refuseTransactionPooling } = await import('./database/pooler.ts');
+const { serveLimits } = await import('./limits/primary-store.ts');
+const { createLogger } = await import('./logger.ts');
+const { startServer } = await import('./server.ts');
+const { Shutdown: ProcessShutdown, STOP_SIGNALS } = await import('./shutdown.ts');
 
 /** EX_CONFIG of sysexits.h. */
 const EXIT_CONFIG = 78;
-/** Over how long the clients are told to leave, and how long all of it may take. Milliseconds. */
+/** Over how long the clients are told to leave. Milliseconds. */
 const DRAIN_SPREAD = 3000;
-const SHUTDOWN_LIMIT = 9500;
 /** How long a database that is just starting is waited for. Milliseconds. */
 const DATABASE_PATIENCE = 15_000;
 /** Connections that the embedded database allows beyond those of the workers, for tools and for its own. */
@@ -34,21 +42,18 @@ async function main(): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile('.env');
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel);
-  process.on('unhandledRejection', (error) => {
-    log.fatal({ err: error }, 'unhandled rejection');
-    process.exit(1);
-  });
+  const shutdown = new ProcessShutdown(log, config.shutdownDelay);
   if (cluster.isWorker) {
-    await work(config, log);
+    await work(config, log, shutdown);
     return;
   }
-  const stopWith = onSignal(log, config.shutdownDelay);
-  const running = await begin(config, log);
-  if (!stopWith(() => running.stop())) process.stdout.write(`Tidings is ready at ${running.url}\n`);
+  for (const signal of STOP_SIGNALS) process.on(signal, () => shutdown.begin({ signal }));
+  const running = await begin(config, log, shutdown);
+  if (!shutdown.stopWith(() => running.stop())) process.stdout.write(`Tidings is ready at ${running.url}\n`);
 }
 
 /** The whole service: its database, brought up to date, and one process or several. */
-async function begin(config: Readonly<Config>, log: Logger): Promise<Running> {
+async function begin(config: Readonly<Config>, log: Logger, shutdown: Shutdown): Promise<Running> {
   const say = (message: string, extra: object = {}) => log.info(extra, message);
   const count = config.workers === 'auto' ? availableParallelism() : config.workers;
   let embedded: EmbeddedPostgres | undefined;
@@ -59,11 +64,16 @@ async function begin(config: Readonly<Config>, log: Logger): Promise<Running> {
       settings: { max_connections: String(Math.max(100, connections)) },
       log: say,
     });
+    const server = embedded;
+    shutdown.neverWithout(
+      () => server.stop(),
+      () => server.pid,
+    );
   }
   const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
   try {
     await migrateWhenUp(databaseUrl, count * config.connectionsPerProcess, say);
-    const service = await serve(config, log, databaseUrl, count);
+    const service = await serve(config, log, databaseUrl, count, shutdown);
     return {
       url: service.url,
       stop: async () => {
@@ -82,15 +92,19 @@ async function serve(
   log: Logger,
   databaseUrl: string,
   count: number,
+  shutdown: Shutdown,
 ): Promise<Running> {
   if (count > 1) {
-    return startWorkers({
+    const workers = await startWorkers({
       count,
       log,
       env: { DATABASE_URL: databaseUrl },
       relay: config.redis === undefined,
       serve: serveLimits,
+      shutdownDelay: config.shutdownDelay,
     });
+    shutdown.neverWithout(() => workers.stop());
+    return workers;
   }
   const server = await startServer(config, databaseUrl, log);
   return { url: server.url, stop: () => server.stop(DRAIN_SPREAD) };
@@ -130,66 +144,18 @@ function reasonOf(error: unknown): string {
 }
 
 /** One of several processes behind one port. Its primary tells it when to stop, and a signal to the group is for that one. */
-async function work(config: Readonly<Config>, log: Logger): Promise<void> {
-  process.on('SIGINT', () => undefined);
-  process.on('SIGTERM', () => undefined);
+async function work(config: Readonly<Config>, log: Logger, shutdown: Shutdown): Promise<void> {
+  for (const signal of STOP_SIGNALS) process.on(signal, () => undefined);
   const seat = JSON.parse(process.env.TIDINGS_SEAT ?? '') as Seat;
   const started = startServer(config, config.databaseUrl ?? '', log, seat);
-  let stopping = false;
-  const stop = () => {
-    if (stopping) return;
-    stopping = true;
-    limitShutdown(log, config.shutdownDelay);
-    exitAfter(started.then((server) => server.stop(DRAIN_SPREAD)));
-  };
+  shutdown.stopWith(async () => (await started).stop(DRAIN_SPREAD));
   process.on('message', (message) => {
-    if (message === STOP) stop();
+    if (message === STOP) shutdown.begin({ reason: 'the primary stops' });
   });
   // The primary is gone, and with it the port.
-  process.on('disconnect', stop);
+  process.on('disconnect', () => shutdown.begin({ reason: 'the primary is gone' }));
   const { url } = await started;
   process.send?.({ type: 'tidings:listening', url } satisfies ListeningMessage);
-}
-
-/**
- * Ends the service in order at SIGTERM and Ctrl-C.
- * @returns to be told how to stop once there is something to stop; answers whether that has already begun
- */
-function onSignal(log: Logger, delay: number): (stop: () => Promise<void>) => boolean {
-  let stopping = false;
-  let stop: (() => Promise<void>) | undefined;
-  const handle = (signal: string) => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'shutting down');
-    limitShutdown(log, delay);
-    if (stop) exitAfter(stop());
-  };
-  process.on('SIGTERM', handle);
-  process.on('SIGINT', handle);
-  return (how) => {
-    stop = how;
-    if (stopping) exitAfter(stop());
-    return stopping;
-  };
-}
-
-/** @param delay for how long the node goes on serving first. Milliseconds */
-function limitShutdown(log: Logger, delay: number): void {
-  setTimeout(() => {
-    log.error('the shutdown took too long');
-    process.exit(1);
-  }, delay + SHUTDOWN_LIMIT).unref();
-}
-
-function exitAfter(stopped: Promise<void>): void {
-  stopped.then(
-    () => process.exit(0),
-    (error: unknown) => {
-      process.stderr.write(`${String(error)}\n`);
-      process.exit(1);
-    },
-  );
 }
 
 main().catch((error: unknown) => {

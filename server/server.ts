@@ -58,7 +58,14 @@ export async function startServer(
     draining: () => draining,
     ...(seat ? { readMetrics: clusterMetrics(service.ctx.metrics.registry) } : {}),
   });
+  // Beyond its start: too many open files, for one.
+  const onServerError = (error: Error) => log.error({ err: error }, 'the HTTP server met an error');
+  http.on('error', onServerError);
   http.on('request', (req, res) => {
+    // A connection that breaks while it is written to: whoever writes learns it from the end of the response.
+    res.on('error', ignore);
+    // Its connection is not for the next request.
+    if (draining) res.setHeader('Connection', 'close');
     // Socket.IO answers its own path.
     if (req.url?.startsWith('/socket.io/')) return;
     service.ctx.answers.begin(res);
@@ -73,6 +80,7 @@ export async function startServer(
     await service.start();
     if (seat) {
       front = await frontOf(http, seat, limits, (req, res) => service.gateway.refused(req, res));
+      front.on('error', onServerError);
       answerUnreadable(front, countUnreadable);
     }
     front.maxConnections = config.maxConnections + SPARE_CONNECTIONS;
@@ -105,6 +113,10 @@ function closing(): AppError {
   return new AppError('unavailable', 'The node is shutting down. Try again on a new connection.', {
     headers: { 'Retry-After': '1', Connection: 'close' },
   });
+}
+
+function ignore(): void {
+  // Deliberately nothing.
 }
 
 function listen(http: Server, config: Readonly<Config>): Promise<void> {

@@ -59,9 +59,21 @@ const rules: Rule[] = [
     files: /^server\/feed\//,
     may: inFolder('server/feed/', 'models/', 'server/events.ts', 'server/logger.ts', 'server/outbox/log.ts'),
   },
+  // It knows subscribers, and no transport.
+  {
+    files: /^server\/delivery\//,
+    may: /^server\/(delivery\/|errors\.ts|outbox\/log\.ts)/,
+    mayOnlyTypes:
+      /^server\/(feed\/|auth\/(connections|identity)\.ts|events\.ts|logger\.ts|http\/metrics\.ts)/,
+  },
+  {
+    files: /^server\/transports\//,
+    may: /^server\/(transports\/|delivery\/|errors\.ts|http\/response-end\.ts)/,
+    mayOnlyTypes: /^server\/(context|events|outbox\/log|auth\/identity|http\/metrics)\.ts$/,
+  },
   {
     files: /^server\/gateway\//,
-    may: new RegExp(`^(server/gateway/|models/|server/(events|errors|logger)\\.ts|${shapes})`),
+    may: new RegExp(`^(server/(gateway|delivery)/|models/|server/(events|errors|logger)\\.ts|${shapes})`),
     mayOnlyTypes:
       /^server\/(feed\/|cluster\/redis|http\/request-guard\.ts|outbox\/log\.ts|auth\/(connections|identity)\.ts)/,
   },
@@ -90,9 +102,9 @@ const rules: Rule[] = [
   },
   {
     // No door from an address to the tables but commands and queries.
-    files: new RegExp(`^server/${capabilities}/(routes|server-sent-events)\\.ts$`),
-    may: new RegExp(`^server/(http/|errors\\.ts|events\\.ts|preconditions\\.ts|outbox/log\\.ts)|^${shared}`),
-    mayOnlyTypes: /^server\/(context|auth\/connections)\.ts$/,
+    files: new RegExp(`^server/${capabilities}/routes\\.ts$`),
+    may: new RegExp(`^server/(http/|transports/|errors\\.ts|events\\.ts|preconditions\\.ts)|^${shared}`),
+    mayOnlyTypes: /^server\/context\.ts$/,
   },
   {
     files: new RegExp(`^server/${capabilities}/(policy|present|cursor|identity)\\.ts$`),
@@ -123,8 +135,10 @@ const rules: Rule[] = [
   },
   {
     files: /^server\/main\.ts$/,
-    may: /^server\/(server|config|logger|cluster\/.*|database\/.*|limits\/primary-store)\.ts$/,
+    may: /^server\/(server|shutdown|config|logger|cluster\/.*|database\/.*|limits\/primary-store)\.ts$/,
   },
+  { files: /^server\/watchdog\.ts$/, may: nothing },
+  { files: /^server\/shutdown\.ts$/, may: /^server\/(watchdog|logger)\.ts$/ },
 ];
 
 /** Imports that go where they may not, and files that no rule speaks of. */
@@ -191,6 +205,11 @@ describe('the directions of imports', () => {
       'server/feed/planted.ts',
       `const gateway = await import('../gateway/gateway.ts');`,
       'server/gateway/gateway.ts',
+    ],
+    [
+      'server/delivery/planted.ts',
+      `import { openEventStream } from '../transports/sse/event-stream.ts';`,
+      'server/transports/sse/event-stream.ts',
     ],
     ['server/outbox/planted.ts', `export * from '../feed/ring.ts';`, 'server/feed/ring.ts'],
     ['server/outbox/planted.ts', `let x: import('../users/present.ts').OwnUser;`, 'server/users/present.ts'],

@@ -2,9 +2,10 @@ import { expect } from 'chai';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Follower } from '../server/feed/follower.ts';
 import { Ring } from '../server/feed/ring.ts';
-import { Delivery } from '../server/gateway/delivery.ts';
-import { type Encoded, encodeMessage, Run } from '../server/gateway/encoding.ts';
-import { Stretches } from '../server/gateway/stretches.ts';
+import type { Batch } from '../server/delivery/batch.ts';
+import { Delivery } from '../server/delivery/delivery.ts';
+import { type Encoded, encodeMessage, framesOf, Run } from '../server/gateway/encoding.ts';
+import { TimeSlices } from '../server/delivery/time-slices.ts';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
 import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
 import type { LogEntry } from '../server/outbox/log.ts';
@@ -117,12 +118,12 @@ describe('what falls together', () => {
 describe('stretches', () => {
   it('do what fits into the first at once, and let others have their turn between two', async () => {
     const met: number[] = [];
-    void new Stretches(1000).each([1, 2, 3], (item) => met.push(item));
+    void new TimeSlices(1000).each([1, 2, 3], (item) => met.push(item));
     expect(met).to.deep.equal([1, 2, 3]);
 
     const doings: string[] = [];
     const other = setInterval(() => doings.push('other'), 0);
-    const worked = await new Stretches(5).each(['a', 'b', 'c', 'd'], (item) => {
+    const worked = await new TimeSlices(5).each(['a', 'b', 'c', 'd'], (item) => {
       doings.push(item);
       const began = performance.now();
       while (performance.now() - began < 3);
@@ -135,7 +136,7 @@ describe('stretches', () => {
   it('meet of a set that changes meanwhile each that is still in it, once', async () => {
     const items = new Set([1, 2, 3, 4]);
     const met: number[] = [];
-    await new Stretches(0).each(items, (item) => {
+    await new TimeSlices(0).each(items, (item) => {
       met.push(item);
       if (item === 2) {
         setImmediate(() => items.delete(3));
@@ -207,14 +208,14 @@ describe('a round that is written socket by socket, with everything else between
       },
       on: (event: keyof typeof listeners, listener: () => void) => (listeners[event] = listener),
     };
-    const options = { ...world.ctx, stretches: new Stretches(0), end: () => undefined };
+    const options = { ...world.ctx, slices: new TimeSlices(0) };
     const tallies = new TallyDelivery({
       ...options,
       missedTallies: () => Promise.resolve({ tallies: [], incomplete: false }),
+      end: () => undefined,
     });
     const delivery = new Delivery({
       ...options,
-      tallies,
       feed: feed as unknown as Follower,
       readLog: () => Promise.reject(new Error('nothing is read from the log here')),
     });
@@ -230,13 +231,17 @@ describe('a round that is written socket by socket, with everything else between
           pending: 0,
           seq: 0,
           identity: { id: 1 },
+          greet: () => undefined,
+          end: () => undefined,
           write: ({ packet }: Encoded) => heard.push(`${name}: ${packet}`),
-          writeRun: (run: Run, from: number, to: number) =>
-            heard.push(...run.messages.slice(from, to).map(({ packet }) => `${name}: ${packet}`)),
+          writeEvents: (batch: Batch, from: number, to: number) => {
+            const { messages } = batch.as(framesOf);
+            heard.push(...messages.slice(from, to).map(({ packet }) => `${name}: ${packet}`));
+            return to - from;
+          },
         } as unknown as Subscriber;
         tallies.admit(one);
         delivery.admit(one, undefined, undefined);
-        heard.pop(); // its `ready`
         return one;
       },
       remove: (one: Subscriber) => {

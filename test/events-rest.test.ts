@@ -351,6 +351,7 @@ describe('events without Socket.IO', () => {
       const head = await caughtUp(world);
       await execute(world, 'delete from events where seq <= $1', [head - 2]);
       await execute(world, 'update feed_head set floor = $1', [head - 2]);
+      await until('the node to know', () => world.ctx.feed.logFloor === head - 2);
       const old = await bob.get<{ reason: string; head: number }>(`/events?after=${head - 3}&epoch=${epoch}`);
       expectProblem(old, 410, 'gone');
       expect(old.body).to.include({ reason: 'too_old', head });

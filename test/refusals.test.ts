@@ -220,7 +220,7 @@ describe('whoever is turned away', function () {
       'tidings_sessions_closed_total{code="draining"}',
       async () => {
         const client = await join();
-        await world.server.service.gateway.drain(0);
+        await world.ctx.delivery.drain(0);
         await until('the end', () => client.closed);
       },
     ],

@@ -159,7 +159,7 @@ describe('the requests of a socket’s session', () => {
 
   it('are refused with a 503 for a new session while the node drains, by polling and by WebSocket; old ones go on', async () => {
     const sid = await open();
-    world.server.service.gateway.refuseNew();
+    world.ctx.delivery.refuseNew();
     const polled = await ask(POLLING);
     expectProblem(polled, 503, 'unavailable');
     expect(polled.headers.get('retry-after')).to.equal('2');

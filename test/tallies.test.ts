@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Tally } from '../server/events.ts';
 import { MissedTallies } from '../server/feed/missed-tallies.ts';
 import { TallyBoard } from '../server/feed/tally-board.ts';
-import { Stretches } from '../server/gateway/stretches.ts';
+import { TimeSlices } from '../server/delivery/time-slices.ts';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
 import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
@@ -150,7 +150,7 @@ describe('tallies', function () {
     const delivery = new TallyDelivery({
       ...world.ctx,
       missedTallies: () => Promise.resolve({ tallies: [], incomplete: false }),
-      stretches: new Stretches(10),
+      slices: new TimeSlices(10),
       end: () => undefined,
     });
     const tally = { post_id: 1, votes: 0, rev: 0 };

@@ -76,7 +76,6 @@ export class Connections {
     }
   }
 
-  /** All of them, for a shutdown. */
   all(): Connection[] {
     return [...this.#byUser.values()].flatMap((ofUser) => [...ofUser]);
   }

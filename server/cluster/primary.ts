@@ -7,6 +7,8 @@ import type { Logger } from '../logger.ts';
 import { gatherMetrics } from './metrics.ts';
 
 export interface WorkersOptions {
+  /** For how long they go on serving before they begin to end. Milliseconds. */
+  shutdownDelay: number;
   count: number;
   log: Logger;
   /** Environment for the workers, beside our own. */
@@ -40,9 +42,18 @@ export interface ListeningMessage {
 export const STOP = 'tidings:stop';
 /** How often it is said again. Milliseconds. */
 const STOP_AGAIN = 200;
+/** How long workers may take to end before they are killed: what comes after them still has to end in time. Milliseconds. */
+const STOP_LIMIT = 8500;
 
 /** Starts the workers and keeps their number. Resolves when all of them listen; rejects if one cannot. */
-export async function startWorkers({ count, log, env, relay, serve }: WorkersOptions): Promise<Workers> {
+export async function startWorkers({
+  count,
+  log,
+  env,
+  relay,
+  serve,
+  shutdownDelay,
+}: WorkersOptions): Promise<Workers> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-'));
   if (relay) setupPrimary();
   gatherMetrics();
@@ -50,6 +61,7 @@ export async function startWorkers({ count, log, env, relay, serve }: WorkersOpt
   const seats = new Map<number, Worker>();
   const timers = new Set<NodeJS.Timeout>();
   let stopping = false;
+  let stopped: Promise<void> | undefined;
 
   const seat = (number: number, failures: number): Promise<string> => {
     const worker = cluster.fork({ ...env, TIDINGS_SEAT: JSON.stringify({ number, folder }) });
@@ -78,7 +90,8 @@ export async function startWorkers({ count, log, env, relay, serve }: WorkersOpt
     });
   };
 
-  const stop = async () => {
+  const stop = () => (stopped ??= stopAll());
+  const stopAll = async () => {
     stopping = true;
     for (const timer of timers) clearTimeout(timer);
     const alive = [...seats.values()].filter((worker) => !worker.isDead());
@@ -88,8 +101,13 @@ export async function startWorkers({ count, log, env, relay, serve }: WorkersOpt
     tell();
     // A worker that is only loading does not hear it, and Node keeps no message for it: the cluster module has taken it.
     const again = setInterval(tell, STOP_AGAIN);
+    const limit = setTimeout(() => {
+      log.error('workers did not end in time, and are killed');
+      for (const worker of alive) worker.process.kill('SIGKILL');
+    }, shutdownDelay + STOP_LIMIT);
     await Promise.all(alive.map((worker) => new Promise((resolve) => worker.once('exit', resolve))));
     clearInterval(again);
+    clearTimeout(limit);
     await rm(folder, { recursive: true, force: true });
   };
 

@@ -78,8 +78,12 @@ export async function frontOf(
   front.on('request', (req, res) => {
     const holder = holderOf(req, seat);
     // What is no request of a session is refused by Engine.IO, by ours as well as by the holder's.
-    if (holder === undefined || !METHODS.includes(req.method ?? '')) inner.emit('request', req, res);
-    else if (!refused(req, res)) handRequestOn(req, res, socketOf(seat, holder));
+    if (holder === undefined || !METHODS.includes(req.method ?? '')) {
+      inner.emit('request', req, res);
+      return;
+    }
+    res.on('error', () => undefined); // its end is told by `close`
+    if (!refused(req, res)) handRequestOn(req, res, socketOf(seat, holder));
   });
   front.on('upgrade', (req, socket, head) => {
     const holder = holderOf(req, seat);

@@ -16,7 +16,7 @@ import {
   type Launch,
   type Postmaster,
 } from './embedded/postmaster.ts';
-import { identify, waitForExit } from './embedded/process.ts';
+import { identify, signal, waitForExit } from './embedded/process.ts';
 import { EmbeddedUnavailable } from './embedded/unavailable.ts';
 
 export { EmbeddedUnavailable } from './embedded/unavailable.ts';
@@ -153,6 +153,7 @@ class Supervised {
   }
 
   async start(adopted: Postmaster | undefined): Promise<Postmaster> {
+    process.once('exit', this.#endWithUs);
     this.#postmaster =
       adopted ?? (await launch(this.#target, undefined, () => this.#ended(this.#postmaster?.port)));
     if (adopted !== undefined) void this.#watch(adopted);
@@ -202,8 +203,14 @@ class Supervised {
   async #stop(): Promise<void> {
     await this.#restarting;
     if (this.#postmaster !== undefined) await stopPostmaster(this.#postmaster.pid);
+    process.off('exit', this.#endWithUs);
     await this.#ownership.release();
   }
+
+  /** The process ends without having stopped it, on an error or since its time was over: no more can be done than to ask. */
+  readonly #endWithUs = () => {
+    if (this.#postmaster !== undefined) signal(this.#postmaster.pid, 'SIGINT');
+  };
 }
 
 /**

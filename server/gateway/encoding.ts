@@ -1,4 +1,5 @@
 import * as ws from 'ws';
+import type { Batch } from '../delivery/batch.ts';
 import type { ServerToClient } from '../events.ts';
 import type { LogEntry } from '../outbox/log.ts';
 
@@ -104,6 +105,24 @@ export function encodeMessage<N extends keyof ServerToClient>(
   ...args: Parameters<ServerToClient[N]>
 ): Encoded {
   return encodePacket(`2${JSON.stringify([name, ...args])}`);
+}
+
+const shared = new WeakMap<object, Encoded>();
+
+/** A message with one payload that is told to many: encoded once for each object. */
+export function encodeShared<N extends 'feed:head' | 'feed:count'>(
+  name: N,
+  payload: Parameters<ServerToClient[N]>[0],
+): Encoded {
+  let encoded = shared.get(payload);
+  if (!encoded)
+    shared.set(payload, (encoded = encodeMessage(name, ...([payload] as Parameters<ServerToClient[N]>))));
+  return encoded;
+}
+
+/** The messages of a batch, for `Batch.as`. */
+export function framesOf(batch: Batch): Run {
+  return new Run(batch.entries.map(encodeEntry));
 }
 
 const encodedEntries = new WeakMap<LogEntry, Encoded>();

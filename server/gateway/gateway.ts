@@ -4,6 +4,9 @@ import { Server, type Socket } from 'socket.io';
 import { WebSocketServer } from 'ws';
 import type { Connections } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
+import type { Delivery } from '../delivery/delivery.ts';
+import { HARD_MARK, SOFT_MARK } from '../delivery/subscriber.ts';
+import type { TimeSlices } from '../delivery/time-slices.ts';
 import { AppError, invalid } from '../errors.ts';
 import type { ClientToServer, ServerToClient, SessionCloseCode, Tally } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
@@ -12,12 +15,10 @@ import { check, type Infer, withoutEmpty } from '../http/schema.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { RequestGuard } from '../http/request-guard.ts';
 import type { Logger } from '../logger.ts';
-import type { LogEntry } from '../outbox/log.ts';
 import { requireModest } from './bounds.ts';
 import { UserBudgets } from './budgets.ts';
 import { serveClientScript } from './client-script.ts';
 import { protocol } from './decoding.ts';
-import { Delivery } from './delivery.ts';
 import { encodeMessage } from './encoding.ts';
 import {
   type EngineResponse,
@@ -31,16 +32,13 @@ import { refuseOtherMethods } from './polling-methods.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { slim } from './slimming.ts';
-import { Stretches } from './stretches.ts';
 import { Strangers } from './strangers.ts';
 import {
   cutOff,
   type EndSubscriber,
   type EngineConnection,
   type FeedSocket,
-  HARD_MARK,
   pendingOf,
-  SOFT_MARK,
   Subscriber,
 } from './subscriber.ts';
 import { TallyDelivery } from './tally-delivery.ts';
@@ -51,8 +49,9 @@ export interface GatewayOptions {
   metrics: Metrics;
   feed: Follower;
   connections: Connections;
-  /** Pages of the log for replays that reach further back than memory. */
-  readLog: (after: number, limit: number) => Promise<LogEntry[]>;
+  delivery: Delivery;
+  /** For how long at a time it writes to its sockets. */
+  slices: TimeSlices;
   /** Tallies that a client at this position may not have heard. */
   missedTallies: MissedTallies['since'];
   /** Whose token it is. @throws {AppError} 401 */
@@ -66,8 +65,6 @@ export interface GatewayOptions {
   /** What pages of other origins may read of the answers of long-polling. */
   crossOrigin: CorsOptions;
   maxConnections: number;
-  /** For how long at a stretch it writes to its sockets. Milliseconds. */
-  writeStretch: number;
   /** What connections of one sender have in common. */
   addressOf: (req: IncomingMessage) => string;
   /** Sockets of one user on this node. */
@@ -138,11 +135,10 @@ export class Gateway {
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure each would be memory. */
   readonly #surroundings: ConstructorParameters<typeof Subscriber>[3];
-  readonly #subscribers = new Set<Subscriber>();
   readonly #visits = new WeakMap<object, Visit>();
   #sweeping: NodeJS.Timeout[] = [];
-  #draining = false;
   #hasWarnedOfProtocol = false;
+  #size = 0;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -176,23 +172,16 @@ export class Gateway {
     engine.use(this.#middleware((req) => this.#pageRefusal(req) ?? this.#newcomerRefusal(req)));
     if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
-    const stretches = new Stretches(options.writeStretch);
-    this.#tallies = new TallyDelivery({ ...options, stretches, end });
-    this.#delivery = new Delivery({ ...options, tallies: this.#tallies, stretches, end });
+    this.#tallies = new TallyDelivery({ ...options, end });
+    this.#delivery = options.delivery;
     this.#budgets = new UserBudgets(options.limitUsers);
     this.#requestOptions = {
       ...options,
-      delivery: this.#delivery,
       tallies: this.#tallies,
       budgets: this.#budgets,
     };
     this.#surroundings = { end, unread: this.#delivery.unread };
-    options.feed.on('epoch', () => {
-      this.#tallies.forget();
-      for (const subscriber of [...this.#subscribers]) {
-        this.#end(subscriber, 'reset', 'The numbering of the feed has changed. Connect again.');
-      }
-    });
+    options.feed.on('epoch', () => this.#tallies.forget());
     // One listener each for all connections: a closure each would be memory.
     const count = (conn: EngineConnection) => this.#countPacket(conn);
     const leave = (conn: EngineConnection) => this.#left(conn);
@@ -214,7 +203,6 @@ export class Gateway {
   }
 
   start(): void {
-    this.#delivery.start();
     this.#tallies.start();
     this.#sweeping = [
       setInterval(() => this.#budgets.sweep(), BUDGETS_SWEEP),
@@ -222,8 +210,9 @@ export class Gateway {
     ];
   }
 
+  /** Sockets of this node. */
   get size(): number {
-    return this.#subscribers.size;
+    return this.#size;
   }
 
   /** The posts that some socket of this node tracks. */
@@ -239,29 +228,9 @@ export class Gateway {
     return this.#tallies.deliver(tallies, incomplete);
   }
 
-  /** No new connection from here on. */
-  refuseNew(): void {
-    this.#draining = true;
-  }
-
-  /** Says `draining` to every client, spread over some time so that they do not all come back at once. Milliseconds. */
-  async drain(spread: number): Promise<void> {
-    this.refuseNew();
-    const all = [...this.#subscribers];
-    const began = Date.now();
-    for (const [at, subscriber] of all.entries()) {
-      const due = began + (spread * at) / all.length;
-      const wait = due - Date.now();
-      if (wait > 5) await new Promise((resolve) => setTimeout(resolve, wait));
-      this.#end(subscriber, 'draining', 'The node is shutting down. Connect again.');
-    }
-  }
-
   async close(): Promise<void> {
-    this.#delivery.stop();
     this.#tallies.stop();
     for (const timer of this.#sweeping) clearInterval(timer);
-    for (const subscriber of [...this.#subscribers]) subscriber.terminate();
     this.io.engine.close();
     await this.io.close();
   }
@@ -328,7 +297,8 @@ export class Gateway {
           headers: { 'Retry-After': String(seconds) },
         }),
       );
-    if (this.#draining) return away('draining', 'The node is shutting down. Connect again.', DRAINING_PAUSE);
+    if (this.#delivery.draining)
+      return away('draining', 'The node is shutting down. Connect again.', DRAINING_PAUSE);
     if (this.io.engine.clientsCount >= this.#options.maxConnections)
       return away('full', 'The node has no place for another connection.', FULL_PAUSE);
     if (this.#strangers.isCrowded(this.#options.addressOf(req)))
@@ -402,8 +372,8 @@ export class Gateway {
       }
       // Known before its session is looked up, so that a revocation cannot slip in between.
       subscriber = new Subscriber(socket, identity, auth, this.#surroundings);
-      this.#subscribers.add(subscriber);
-      this.#options.connections.add(subscriber);
+      this.#delivery.enter(subscriber);
+      this.#count(1);
       visit.subscriber = subscriber;
       await this.#options.requireSession(identity);
       if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
@@ -412,6 +382,8 @@ export class Gateway {
       next();
     } catch (error) {
       if (subscriber) this.#forget(subscriber);
+      // A stock client stays away when it is refused by name, and comes back when its transport closes.
+      if (this.#delivery.draining) socket.conn.close();
       visit.attempts = attempts + 1;
       next(this.#connectError(error));
     }
@@ -448,7 +420,6 @@ export class Gateway {
       socket.disconnect(true);
       return;
     }
-    this.#options.metrics.connections.set(this.#subscribers.size);
     socket.on('disconnect', whenDisconnected);
     answerRequests(subscriber, this.#requestOptions);
     const { after, epoch } = socket.handshake.auth as Auth;
@@ -457,15 +428,18 @@ export class Gateway {
     // The rest when there is a WebSocket.
     if (socket.conn.transport.name === 'polling') socket.conn.once('upgrade', () => slim(socket));
     this.#tallies.admit(subscriber);
-    this.#delivery.admit(subscriber, after, epoch);
+    this.#delivery.admit(subscriber, after, epoch, (from) => this.#tallies.tellMissed(subscriber, from));
   }
 
   #forget(subscriber: Subscriber): void {
-    this.#options.connections.remove(subscriber);
-    if (!this.#subscribers.delete(subscriber)) return;
-    this.#delivery.remove(subscriber);
+    if (!this.#delivery.remove(subscriber)) return;
     this.#tallies.remove(subscriber);
-    this.#options.metrics.connections.set(this.#subscribers.size);
+    this.#count(-1);
+  }
+
+  #count(by: 1 | -1): void {
+    this.#size += by;
+    this.#options.metrics.connections.set(this.#size);
   }
 
   /** The end of a socket, said to it if it still reads. Nothing else is written to it once this has returned. */

@@ -1,13 +1,13 @@
 import type Joi from 'joi';
 import type { Identity } from '../auth/identity.ts';
 import type { Connection, Connections } from '../auth/connections.ts';
+import type { Delivery } from '../delivery/delivery.ts';
 import { AppError, invalid } from '../errors.ts';
 import type { Tally } from '../events.ts';
 import { check, type Infer } from '../http/schema.ts';
 import type { Logger } from '../logger.ts';
 import { requireModest } from './bounds.ts';
 import type { UserBudgets } from './budgets.ts';
-import type { Delivery } from './delivery.ts';
 import * as schemas from './schemas.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { TallyDelivery } from './tally-delivery.ts';

@@ -1,20 +1,17 @@
 import type { Socket } from 'socket.io';
-import type { Connection } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
+import type { Batch } from '../delivery/batch.ts';
+import { FeedSubscriber, type Greeting } from '../delivery/subscriber.ts';
 import type {
   ClientToServer,
   FeedMode,
+  Position,
   ServerToClient,
   SessionCloseCode,
   Tally,
   TallyMode,
 } from '../events.ts';
-import { type Encoded, encodeMessage, type Run } from './encoding.ts';
-
-/** Beyond this a socket is fed no further until it has read: it falls out of the live room and catches up later. Bytes. */
-export const SOFT_MARK = 64 * 1024;
-/** Beyond this it is closed at once. Bytes. */
-export const HARD_MARK = 256 * 1024;
+import { type Encoded, encodeMessage, encodeShared, framesOf, type Run } from './encoding.ts';
 
 export type FeedSocket = Socket<ClientToServer, ServerToClient>;
 
@@ -77,44 +74,25 @@ export function cutOff({ transport }: EngineConnection): void {
 export type EndSubscriber = (subscriber: Subscriber, code: SessionCloseCode, detail: string) => void;
 
 /** One socket of this node, whose it is, and what it wants to hear. */
-export class Subscriber implements Connection {
+export class Subscriber extends FeedSubscriber {
   readonly socket: FeedSocket;
-  identity: Identity;
-  noticeAt = Infinity;
-  feed: FeedMode;
   tallies: TallyMode;
-  /** Events up to here have been handed to the socket, or are its own affair. */
-  seq = 0;
   /** Posts whose tallies it wants; those that nobody has looked up yet with the request that named them last. */
   tracked: Map<number, object | undefined> | undefined;
   /** Tallies held back while the socket was slow: the newest of each post. */
   heldTallies: Map<number, Tally> | undefined;
-  /** In mode `count`: events since the last message about them. */
-  uncounted = 0;
-  /** Whether `ready` has been said. */
-  greeted = false;
-  /** Whether it asked for another mode before `ready`: then what it missed is its own affair. */
-  switched = false;
-  /** Whether a loop of its own is bringing it up to date. */
-  catchingUp = false;
-  /** When it was last handed an event, in milliseconds since 1970. */
-  heardAt = 0;
-  /** Since when more waits for it than it may leave unread; in milliseconds since 1970. */
-  slowSince: number | undefined;
-  ended = false;
   readonly #end: EndSubscriber;
-  readonly #unread: Set<Subscriber>;
+  readonly #unread: Set<FeedSubscriber>;
 
   /** @param surroundings how it is ended, and where it is noted that something may wait for it to read */
   constructor(
     socket: FeedSocket,
     identity: Identity,
     { feed, tallies }: { feed: FeedMode; tallies: TallyMode },
-    { end, unread }: { end: EndSubscriber; unread: Set<Subscriber> },
+    { end, unread }: { end: EndSubscriber; unread: Set<FeedSubscriber> },
   ) {
+    super(identity, feed);
     this.socket = socket;
-    this.identity = identity;
-    this.feed = feed;
     this.tallies = tallies;
     this.#end = end;
     this.#unread = unread;
@@ -160,12 +138,30 @@ export class Subscriber implements Connection {
     this.#unread.add(this);
   }
 
+  writeEvents(batch: Batch, from: number, to: number): number {
+    this.writeRun(batch.as(framesOf), from, to);
+    return to - from;
+  }
+
   /** Hands over the messages of a run from `from` up to, without, `to`: in one write if nothing waits before them. */
   writeRun(run: Run, from: number, to: number): void {
     if (!this.open) return;
     const bytes = run.bytes(from, to);
     if (bytes && this.#writeDirectly(bytes)) return;
     for (const message of run.messages.slice(from, to)) this.write(message);
+  }
+
+  greet({ epoch, seq, outcome, reason }: Greeting): void {
+    const state = { epoch, seq, user_id: this.identity.id, outcome };
+    this.write(encodeMessage('ready', reason === undefined ? state : { ...state, reason }));
+  }
+
+  writeHead(head: Position): void {
+    this.write(encodeShared('feed:head', head));
+  }
+
+  writeCount(news: { count: number; seq: number }): void {
+    this.write(encodeShared('feed:count', news));
   }
 
   /**

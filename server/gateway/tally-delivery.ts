@@ -1,10 +1,11 @@
 import type { Tally } from '../events.ts';
+import { SOFT_MARK } from '../delivery/subscriber.ts';
+import type { TimeSlices } from '../delivery/time-slices.ts';
 import type { MissedTallies } from '../feed/missed-tallies.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import { type Encoded, encodeMessage } from './encoding.ts';
-import type { Stretches } from './stretches.ts';
-import { type EndSubscriber, SOFT_MARK, type Subscriber } from './subscriber.ts';
+import type { EndSubscriber, Subscriber } from './subscriber.ts';
 
 /** Tallies in one message. */
 const TALLIES_PER_FRAME = 500;
@@ -18,7 +19,7 @@ const HELD_INTERVAL = 100;
 export interface TallyDeliveryOptions {
   /** Tallies that a client at this position may not have heard. The same array for all who ask together. */
   missedTallies: MissedTallies['since'];
-  stretches: Stretches;
+  slices: TimeSlices;
   metrics: Metrics;
   log: Logger;
   end: EndSubscriber;
@@ -31,7 +32,7 @@ export interface TallyDeliveryOptions {
  */
 export class TallyDelivery {
   readonly #missedTallies: TallyDeliveryOptions['missedTallies'];
-  readonly #stretches: Stretches;
+  readonly #slices: TimeSlices;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #end: EndSubscriber;
@@ -44,9 +45,9 @@ export class TallyDelivery {
   #telling: readonly Tally[] | undefined;
   #flushing: NodeJS.Timeout | undefined;
 
-  constructor({ missedTallies, stretches, metrics, log, end }: TallyDeliveryOptions) {
+  constructor({ missedTallies, slices, metrics, log, end }: TallyDeliveryOptions) {
     this.#missedTallies = missedTallies;
-    this.#stretches = stretches;
+    this.#slices = slices;
     this.#metrics = metrics;
     this.#log = log;
     this.#end = end;
@@ -125,13 +126,13 @@ export class TallyDelivery {
   async deliver(tallies: readonly Tally[], incomplete: boolean): Promise<number> {
     this.#telling = tallies;
     const frames = tallyFrames(tallies);
-    const worked = await this.#stretches.each(this.#all, (subscriber) => {
+    const worked = await this.#slices.each(this.#all, (subscriber) => {
       if (this.#telling !== tallies) return;
       for (const { slice, frame } of frames) this.#write(subscriber, slice, frame);
       if (incomplete) this.#writeIncomplete(subscriber);
     });
     const wanted = new Map<Subscriber, Tally[]>();
-    const gathered = await this.#stretches.each(this.#tracked(tallies), ([subscriber, tally]) => {
+    const gathered = await this.#slices.each(this.#tracked(tallies), ([subscriber, tally]) => {
       const own = wanted.get(subscriber);
       if (own) own.push(tally);
       else wanted.set(subscriber, [tally]);
@@ -139,7 +140,7 @@ export class TallyDelivery {
     return (
       worked +
       gathered +
-      (await this.#stretches.each(wanted, ([subscriber, found]) => {
+      (await this.#slices.each(wanted, ([subscriber, found]) => {
         if (this.#telling !== tallies) return;
         // What it has let go of since then it was promised not to hear of.
         const own = found.filter(({ post_id }) => subscriber.tracked?.has(post_id));

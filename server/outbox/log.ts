@@ -72,18 +72,6 @@ export function shortened(entries: LogEntry[]): LogEntry[] {
   return end < 0 ? entries : entries.slice(0, end);
 }
 
-/** Where the log stands now. */
-export async function readHead(source: LogSource): Promise<Head> {
-  const { rows } = await source.query({
-    name: 'log-head',
-    text: 'select epoch, seq, floor from feed_head',
-    values: [],
-  });
-  const head = rows[0] as Head | undefined;
-  if (!head) throw new Error('feed_head has no row');
-  return head;
-}
-
 /**
  * Where the log stands, after making sure that this is the database it was numbered in. A restored, copied or promoted
  * database, or one whose log is shorter than what this node has already seen or holds another event there, gets a new

@@ -1,10 +1,9 @@
 import Joi from 'joi';
 import { problem } from '../http/problem.ts';
 import { Reply, route } from '../http/route.ts';
-import { eventsAfter, freshEvents, presentEvent } from './queries.ts';
+import { pollEvents } from '../transports/long-poll/long-poll.ts';
+import { openEventStream } from '../transports/sse/event-stream.ts';
 import * as schemas from './schemas.ts';
-import { serveStream } from './server-sent-events.ts';
-import { newEventsFor } from './waiting.ts';
 
 export const streamRoutes = [
   route({
@@ -17,21 +16,17 @@ export const streamRoutes = [
     access: 'user',
     limit: 'read',
     query: schemas.readEvents,
-    answers: { 200: schemas.eventPage, 401: problem, 410: schemas.lostPosition, 422: problem, 429: problem },
+    answers: {
+      200: schemas.eventPage,
+      401: problem,
+      410: schemas.lostPosition,
+      422: problem,
+      429: problem,
+      503: problem,
+    },
     handle: async ({ ctx, user, query, res }) => {
-      const after = query.after ?? ctx.feed.seq;
-      let page = await eventsAfter(ctx, after, query.epoch, query.limit);
-      if (page.entries.length === 0 && query.wait > 0) {
-        await newEventsFor(ctx, user, after, query.wait * 1000, res);
-        if (res.destroyed) return undefined;
-        page =
-          freshEvents(ctx, after, page.epoch, query.limit) ??
-          (await eventsAfter(ctx, after, query.epoch, query.limit));
-      }
-      return new Reply(
-        { epoch: page.epoch, head: page.head, events: page.entries.map(presentEvent) },
-        { headers: { 'Cache-Control': 'no-store' } },
-      );
+      const page = await pollEvents(ctx, user, query, res);
+      return new Reply(page, { headers: { 'Cache-Control': 'no-store' } });
     },
   }),
   route({
@@ -55,7 +50,7 @@ export const streamRoutes = [
       },
     },
     produces: 'text/event-stream',
-    answers: { 200: 'A stream of events.', 401: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, query, req, res }) => serveStream(ctx, user, query, req, res),
+    answers: { 200: 'A stream of events.', 401: problem, 422: problem, 429: problem, 503: problem },
+    handle: ({ ctx, user, query, req, res }) => openEventStream(ctx, user, query, req, res),
   }),
 ];

@@ -11,15 +11,12 @@ export interface Bug {
   faults: readonly FaultName[];
 }
 
-const delivery = 'server/gateway/delivery.ts';
-const writeRun: Pick<Patch, 'file' | 'find'> = {
-  file: delivery,
-  find: 'subscriber.writeRun(run, from, to);',
-};
+const delivery = 'server/delivery/delivery.ts';
 /** Writes a page event by event, each by this statement, in which `at` is its index and `seventh` says whether it is one in seven. */
 const eachBy = (statement: string): Patch => ({
-  ...writeRun,
-  replace: `for (let at = from; at < to; at += 1) { const seventh = (first.seq + at) % 7 === 0; ${statement} }`,
+  file: delivery,
+  find: 'const taken = subscriber.writeEvents(batch, from, to);',
+  replace: `const taken = to - from; for (let at = from; at < to; at += 1) { const seventh = (batch.first + at) % 7 === 0; ${statement} }`,
 });
 const join: Pick<Patch, 'file' | 'find'> = {
   file: delivery,
@@ -28,13 +25,15 @@ const join: Pick<Patch, 'file' | 'find'> = {
 
 export const bugs = {
   'an event in seven is not written to the socket': {
-    patches: [eachBy('if (!seventh) subscriber.writeRun(run, at, at + 1);')],
+    patches: [eachBy('if (!seventh) subscriber.writeEvents(batch, at, at + 1);')],
     rules: [10],
     faults: ['a third of the client connections cut'],
   },
   'an event in seven is written to the socket twice': {
     patches: [
-      eachBy('subscriber.writeRun(run, at, at + 1); if (seventh) subscriber.writeRun(run, at, at + 1);'),
+      eachBy(
+        'subscriber.writeEvents(batch, at, at + 1); if (seventh) subscriber.writeEvents(batch, at, at + 1);',
+      ),
     ],
     rules: [4],
     faults: ['a third of the client connections cut'],
@@ -42,7 +41,7 @@ export const bugs = {
   'an event in seven is written to the socket after the next': {
     patches: [
       eachBy(
-        'const write = () => subscriber.writeRun(run, at, at + 1); if (seventh) setTimeout(write, 200); else write();',
+        'const write = () => subscriber.writeEvents(batch, at, at + 1); if (seventh) setTimeout(write, 200); else write();',
       ),
     ],
     rules: [3, 10],

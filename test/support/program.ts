@@ -15,13 +15,20 @@ export interface Program {
   stderr: string;
   /** Undefined while it runs; null if a signal ended it. */
   code: number | null | undefined;
+  pid: number;
+  kill(signal: NodeJS.Signals): void;
   /** Asks it to stop, and waits until it has. */
   stop(): Promise<void>;
 }
 
-/** Starts `server/main.ts` with these variables and none of ours. Not yet ready when this returns. */
-export function startProgram(env: NodeJS.ProcessEnv): Program {
-  const child = spawn(process.execPath, ['--import=tsx', join(root, 'server', 'main.ts')], {
+/**
+ * Starts `server/main.ts` with these variables and none of ours. Not yet ready when this returns.
+ * @param more code that runs in the process before it, to provoke what cannot be provoked from outside
+ */
+export function startProgram(env: NodeJS.ProcessEnv, more?: string): Program {
+  const imports = ['--import=tsx'];
+  if (more !== undefined) imports.push(`--import=data:text/javascript,${encodeURIComponent(more)}`);
+  const child = spawn(process.execPath, [...imports, join(root, 'server', 'main.ts')], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -31,6 +38,8 @@ export function startProgram(env: NodeJS.ProcessEnv): Program {
     stdout: '',
     stderr: '',
     code: undefined,
+    pid: child.pid ?? 0,
+    kill: (signal) => child.kill(signal),
     stop: async () => {
       if (program.code !== undefined) return;
       const ended = once(child, 'close');

@@ -1,18 +1,19 @@
+import type { Connections } from '../auth/connections.ts';
+import { AppError } from '../errors.ts';
 import type { FeedMode, ResetReason } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import { type LogEntry, shortened } from '../outbox/log.ts';
-import { type Encoded, encodeEntry, encodeMessage, Run } from './encoding.ts';
-import type { Stretches } from './stretches.ts';
-import { type EndSubscriber, HARD_MARK, SOFT_MARK, type Subscriber } from './subscriber.ts';
-import type { TallyDelivery } from './tally-delivery.ts';
+import { Batch } from './batch.ts';
+import { type FeedSubscriber, HARD_MARK, SOFT_MARK } from './subscriber.ts';
+import type { TimeSlices } from './time-slices.ts';
 
 /** As far as a replay fills its queue: what else it is sent still has room beneath the hard mark. Bytes. */
 const PAGE_MARK = 160 * 1024;
 /** How long its queue may stay beyond the soft mark before it is closed. Milliseconds. */
 const PATIENCE = 10_000;
-/** How often a socket that is catching up and does not read is looked at, and how often whoever has not read all. Milliseconds. */
+/** How often one that is catching up and does not read is looked at, and how often everybody who has not read all. Milliseconds. */
 const SLOW_INTERVAL = 50;
 const WATCH_INTERVAL = 500;
 /** Events in one page of a replay. */
@@ -23,91 +24,102 @@ const CONCURRENT_READS = 2;
 const BEHIND_PATIENCE = 3000;
 /** How old a node's last look at the log may be for it to replay out of memory. Milliseconds. */
 const MAX_STALENESS = 1000;
-/** Milliseconds between two `feed:head` to one socket, and in how many slices all of them are told, spread over that time. */
+/** Milliseconds between two beacons to one subscriber, and in how many slices all of them are told, spread over that time. */
 const BEACON = 2000;
 const BEACON_SLICES = 20;
-/** Milliseconds between two `feed:count`. */
+/** Milliseconds between two messages to one who only counts. */
 const COUNT_INTERVAL = 1000;
-/** How long the live sockets are left alone after a round of writing to them, as a share of how long it took, and at most. */
+/** How long the live set is left alone after a fan-out, as a share of how long that took, and at most. */
 const REST_SHARE = 1.5;
 const MAX_REST = 100;
 
-/** Events that follow each other from the first to the last seq, and what is written of them. */
-interface Round {
-  first: number;
-  last: number;
-  entries: readonly LogEntry[];
-  run: Run;
-}
+const RENUMBERED = 'The numbering of the feed has changed. Connect again.';
 
 /** Everybody has it already. */
-const NOTHING: Round = { first: 0, last: -1, entries: [], run: new Run([]) };
+const NOTHING = new Batch('', []);
+
+/** What a client is told whose request comes while the node stops. Seconds. */
+const DRAINING_PAUSE = 1;
 
 export interface DeliveryOptions {
   feed: Follower;
+  /** The subscribers of each user: a session's end is their end. */
+  connections: Connections;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
-  tallies: TallyDelivery;
-  stretches: Stretches;
+  slices: TimeSlices;
   metrics: Metrics;
   log: Logger;
-  end: EndSubscriber;
 }
 
 /**
- * Hands the node's feed to its sockets. Every socket is in exactly one of three places:
+ * Hands the node's feed to its subscribers: sockets, streams and long-polls alike. A transport makes a subscriber, lets
+ * it `enter`, looks its session up and has it admitted at a position; from there on only this class writes to it.
  *
- * - **live**: it has all up to the node's position, but for what is being delivered in this round or will be in the next. A
- *   round follows at once when the node is idle. Under load it waits for half as long again as the last one took, so that
- *   writing takes two fifths of the node's time at most, and what has come meanwhile leaves in one write per socket. A
- *   round to many sockets is written in stretches; one that joins amid it has all of it already, and its place says so.
- * - **catching up**: its position is behind. It is in no room; a loop of its own writes it pages, out of the node's ring
- *   or else the log, as fast as it reads. When its position equals the node's it joins the live room: the last slice of
- *   the ring, the cursor and the join are one synchronous block, so nothing can come between, twice, or be left out.
+ * Every subscriber that has been admitted is in exactly one of three places:
+ *
+ * - **live**: it has all up to the node's position, but for what is in the fan-out batch being written or in the next. A
+ *   batch follows at once when the node is idle. Under load it waits for half as long again as the last one took, so that
+ *   writing takes two fifths of the node's time at most, and what has come meanwhile leaves in one write per subscriber.
+ *   A batch to many is written in time slices; one that joins amid it has all of it already, and its position says so.
+ * - **catching up**: its position is behind. It is not in the live set; a loop of its own writes it pages, out of the
+ *   node's ring buffer or else the log, as fast as it reads. When its position equals the node's it joins the live set: the
+ *   last slice of the ring, the cursor and the join are one synchronous block, so nothing can come between, twice, or be
+ *   left out.
  * - **not following** (modes `count` and `off`).
  *
- * A live socket that does not read falls back to catching up, which brakes itself, so what it costs is bounded in bytes
- * and it has no hole afterwards; if it stays ten seconds behind it is closed and comes back with its position.
+ * Backpressure: a live subscriber that does not read falls back to catching up, which brakes itself, so what it costs is
+ * bounded in bytes and it has no hole afterwards; if it stays ten seconds behind it is ended and comes back with its
+ * position.
+ *
+ * Draining: from `refuseNew` on nobody enters, and `drain` ends everybody who is in. There is no moment between the two at
+ * which somebody could enter and be forgotten.
  */
 export class Delivery {
   readonly #feed: Follower;
+  readonly #connections: Connections;
   readonly #readLog: DeliveryOptions['readLog'];
-  readonly #tallies: TallyDelivery;
-  readonly #stretches: Stretches;
+  readonly #slices: TimeSlices;
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  readonly #end: DeliveryOptions['end'];
+  /** All who have entered and not left, admitted or not. */
+  readonly #subscribers = new Set<FeedSubscriber>();
   /** Those for whom something may wait to be read: only they are looked at, not ten thousand who have read everything. */
-  readonly unread = new Set<Subscriber>();
-  readonly #live = new Set<Subscriber>();
-  readonly #counting = new Set<Subscriber>();
+  readonly unread = new Set<FeedSubscriber>();
+  readonly #live = new Set<FeedSubscriber>();
+  readonly #counting = new Set<FeedSubscriber>();
   readonly #timers: NodeJS.Timeout[] = [];
-  /** What the live sockets are being handed, if a round is under way. */
-  #round: Round | undefined;
-  /** Events that follow it, contiguous, and that no live socket has been handed yet; and what ends their wait. */
+  /** What the live subscribers are being handed, if a fan-out is under way. */
+  #round: Batch | undefined;
+  /** Events that follow it, contiguous, and that no live subscriber has been handed yet; and what ends their wait. */
   #undelivered: LogEntry[] = [];
   #nextRound: NodeJS.Timeout | undefined;
   #restUntil = 0;
-  /** Where the beacon stands among the sockets, and how far its two seconds have run. */
-  #beaconed: Iterator<Subscriber, void> = this.#listeners();
+  /** Where the beacon stands among them, and how far its two seconds have run. */
+  #beaconed: Iterator<FeedSubscriber, void> = this.#listeners();
   #beaconSlice = 0;
   #reading = 0;
   readonly #waitingToRead: (() => void)[] = [];
+  #draining = false;
 
-  constructor({ feed, readLog, tallies, stretches, metrics, log, end }: DeliveryOptions) {
+  constructor({ feed, connections, readLog, slices, metrics, log }: DeliveryOptions) {
     this.#feed = feed;
+    this.#connections = connections;
     this.#readLog = readLog;
-    this.#tallies = tallies;
-    this.#stretches = stretches;
+    this.#slices = slices;
     this.#metrics = metrics;
     this.#log = log;
-    this.#end = end;
     feed.on('events', (entries) => this.#take(entries));
-    // Its sockets are ended, and what was to come in the old numbering, or is just being written, must not reach one that
-    // begins in the new.
+    // What was to come in the old numbering, or is just being written, must not reach one who begins in the new.
     feed.on('epoch', () => {
       this.#undelivered = [];
       if (this.#round) this.#round = NOTHING;
+      for (const subscriber of [...this.#subscribers]) subscriber.end('reset', RENUMBERED);
     });
+  }
+
+  /** How many have entered and not left. */
+  get size(): number {
+    return this.#subscribers.size;
   }
 
   start(): void {
@@ -121,31 +133,87 @@ export class Delivery {
   stop(): void {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#nextRound);
+    for (const subscriber of [...this.#subscribers]) subscriber.terminate();
+  }
+
+  /** Whether the node stops, so that nobody may enter. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Nobody enters from here on. */
+  refuseNew(): void {
+    this.#draining = true;
+  }
+
+  /** @throws {AppError} 503 while the node stops; the connection of whoever asked is to be closed too */
+  requireOpen(): void {
+    if (!this.#draining) return;
+    throw new AppError('unavailable', 'The node is shutting down. Connect again.', {
+      headers: { 'Retry-After': String(DRAINING_PAUSE), Connection: 'close' },
+    });
   }
 
   /**
-   * Takes a socket in at a position: brings it up to date, says `ready`, and hands it on to its mode.
-   * @param after undefined: from now
+   * Knows a subscriber from here on. It must enter before its session is looked up: an end of the session that commits after
+   * the look-up then finds it here, and one that commits before is seen by the look-up.
+   * @throws {AppError} 503 while the node stops
    */
-  admit(subscriber: Subscriber, after: number | undefined, epoch: string | undefined): void {
+  enter(subscriber: FeedSubscriber): void {
+    this.requireOpen();
+    this.#subscribers.add(subscriber);
+    this.#connections.add(subscriber);
+  }
+
+  /** Ends everybody with `draining`, spread over some time so that they do not all come back at once. Milliseconds. */
+  async drain(spread: number): Promise<void> {
+    this.refuseNew();
+    const all = [...this.#subscribers];
+    const began = Date.now();
+    for (const [at, subscriber] of all.entries()) {
+      const wait = began + (spread * at) / all.length - Date.now();
+      if (wait > 5) await sleep(wait);
+      subscriber.end('draining', 'The node is shutting down. Connect again.');
+    }
+  }
+
+  /**
+   * Takes a subscriber in at a position: brings it up to date, greets it, and hands it on to its mode.
+   * @param after undefined: from now
+   * @param onResumed called when its position has been found to be one that it can go on from
+   */
+  admit(
+    subscriber: FeedSubscriber,
+    after: number | undefined,
+    epoch: string | undefined,
+    onResumed?: (after: number) => Promise<void>,
+  ): void {
+    if (!subscriber.open) return;
     if (after === undefined) {
       this.#greet(subscriber, 'current', undefined);
       this.#place(subscriber);
       return;
     }
-    this.#resume(subscriber, after, epoch).catch((error: unknown) => this.#giveUp(subscriber, error));
+    this.#resume(subscriber, after, epoch, onResumed).catch((error: unknown) =>
+      this.#giveUp(subscriber, error),
+    );
   }
 
-  /** Forgets a socket. Nothing is written to it after this has returned. */
-  remove(subscriber: Subscriber): void {
+  /**
+   * Forgets a subscriber. Nothing is written to it after this has returned.
+   * @returns whether it was in
+   */
+  remove(subscriber: FeedSubscriber): boolean {
     subscriber.ended = true;
+    this.#connections.remove(subscriber);
     this.unread.delete(subscriber);
     this.#live.delete(subscriber);
     this.#counting.delete(subscriber);
+    return this.#subscribers.delete(subscriber);
   }
 
-  /** Changes what a socket hears. Events between two modes are its own affair; it goes on from the seq returned. */
-  setMode(subscriber: Subscriber, mode: FeedMode): number {
+  /** Changes what a subscriber hears. Events between two modes are its own affair; it goes on from the seq returned. */
+  setMode(subscriber: FeedSubscriber, mode: FeedMode): number {
     const following = subscriber.feed === 'live';
     subscriber.feed = mode;
     if (mode === 'live' && following) return subscriber.seq;
@@ -161,8 +229,8 @@ export class Delivery {
     return subscriber.seq;
   }
 
-  /** Whether so much waits for a socket that nothing may be added. */
-  isFull(subscriber: Subscriber): boolean {
+  /** Whether so much waits for a subscriber that nothing may be added. */
+  isFull(subscriber: FeedSubscriber): boolean {
     return subscriber.pending > HARD_MARK;
   }
 
@@ -183,32 +251,26 @@ export class Delivery {
   }
 
   /** As the node remembers the events by now: without a text that a later event of its post has taken out. */
-  #roundOf(entries: readonly LogEntry[]): Round {
+  #roundOf(entries: readonly LogEntry[]): Batch {
     const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
-    const current = remembered?.length === entries.length ? remembered : entries;
-    const first = current[0]?.seq ?? 0;
-    return {
-      first,
-      last: first + current.length - 1,
-      entries: current,
-      run: new Run(current.map(encodeEntry)),
-    };
+    return new Batch(this.#feed.epoch, remembered?.length === entries.length ? remembered : entries);
   }
 
-  /** One round: whatever has come since the last one, to every live socket. */
+  /** One fan-out: whatever has come since the last one, to the live set. */
   async #deliver(): Promise<void> {
     this.#nextRound = undefined;
     const taken = this.#undelivered;
     this.#undelivered = [];
     this.#round = this.#roundOf(taken);
-    const behind: Subscriber[] = [];
+    const behind: FeedSubscriber[] = [];
     let delivered = 0;
-    let worked = await this.#stretches.each(this.#live, (subscriber) => {
-      const { first, last, entries, run } = this.#round ?? NOTHING;
+    let worked = await this.#slices.each(this.#live, (subscriber) => {
+      const batch = this.#round ?? NOTHING;
+      const { first, last } = batch;
       if (subscriber.seq >= last) return;
       if (subscriber.pending <= SOFT_MARK) {
         // What is more than a queue holds follows at once to whoever has read it, in the same bytes as to the others.
-        do delivered += this.#writePage(subscriber, entries, run);
+        do delivered += this.#writePage(subscriber, batch);
         while (
           subscriber.seq < last &&
           subscriber.seq >= first - 1 &&
@@ -220,8 +282,8 @@ export class Delivery {
       }
       behind.push(subscriber);
     });
-    // Not before all have been met: who has caught up at once is in the live room again, and would be met a second time.
-    worked += await this.#stretches.each(behind, (subscriber) => {
+    // Not before all have been met: who has caught up at once is in the live set again, and would be met a second time.
+    worked += await this.#slices.each(behind, (subscriber) => {
       if (this.#live.has(subscriber)) this.#catchUp(subscriber);
     });
     this.#round = undefined;
@@ -233,35 +295,39 @@ export class Delivery {
   }
 
   /**
-   * Writes the events that follow a socket's position, in order, until its queue is full. Moves its position on.
+   * Writes the events that follow a subscriber's position, in order, until its queue is full. Moves its position on.
    * @returns how many
    */
-  #writePage(subscriber: Subscriber, entries: readonly LogEntry[], run: Run): number {
-    const first = entries[0];
-    if (!first) return 0;
-    const from = subscriber.seq + 1 - first.seq;
+  #writePage(subscriber: FeedSubscriber, batch: Batch): number {
+    const { length } = batch.entries;
+    const from = subscriber.seq + 1 - batch.first;
     // It came in behind some of them, or a hole lies before them: then it is not for this page to fill.
-    if (from < 0 || from >= entries.length) return 0;
+    if (from < 0 || from >= length) return 0;
     let room = PAGE_MARK - subscriber.pending;
     let to = from;
-    for (; to < entries.length; to += 1) {
-      const { size } = run.messages[to] ?? { size: Infinity };
+    for (; to < length; to += 1) {
+      const size = batch.sizeOf(to);
       if (size > room && to > from) break;
       room -= size;
     }
     if (!subscriber.open) return 0;
-    subscriber.writeRun(run, from, to);
-    subscriber.seq += to - from;
-    return to - from;
+    const taken = subscriber.writeEvents(batch, from, to);
+    subscriber.seq += taken;
+    return taken;
   }
 
-  async #resume(subscriber: Subscriber, after: number, epoch: string | undefined): Promise<void> {
+  async #resume(
+    subscriber: FeedSubscriber,
+    after: number,
+    epoch: string | undefined,
+    onResumed: ((after: number) => Promise<void>) | undefined,
+  ): Promise<void> {
     subscriber.seq = after;
     const reason = await this.#refusal(after, epoch);
     if (!subscriber.open) return;
     if (reason === 'unread') {
       // Its position may be as good as ever: it keeps it and comes back.
-      this.#end(subscriber, 'reset', 'The log cannot be read at the moment. Connect again.');
+      subscriber.end('reset', 'The log cannot be read at the moment. Connect again.');
       return;
     }
     if (reason) {
@@ -270,7 +336,7 @@ export class Delivery {
       return;
     }
     this.#catchUp(subscriber, after);
-    await this.#tallies.tellMissed(subscriber, after);
+    await onResumed?.(after);
   }
 
   /**
@@ -286,34 +352,33 @@ export class Delivery {
       if (!renumbered && after <= this.#feed.seq && readAt >= came - MAX_STALENESS)
         return after < this.#feed.logFloor ? 'too_old' : undefined;
       // What tells against the client has to have been found out since it came.
-      const certain = readAt >= came;
-      if (renumbered && certain) return 'epoch_changed';
-      if (Date.now() >= came + BEHIND_PATIENCE) return certain ? 'future' : 'unread';
+      if (readAt >= came) return renumbered ? 'epoch_changed' : 'future';
+      if (Date.now() >= came + BEHIND_PATIENCE) return 'unread';
       if (!asked) this.#feed.wake();
       await sleep(SLOW_INTERVAL);
     }
   }
 
-  /** Brings a socket from its position to the node's, at the socket's own pace, and joins it to the live room. */
-  #catchUp(subscriber: Subscriber, from?: number): void {
+  /** Brings a subscriber from its position to the node's, at its own pace, and joins it to the live set. */
+  #catchUp(subscriber: FeedSubscriber, from?: number): void {
     this.#live.delete(subscriber);
-    // The loop that is at it goes on from wherever the socket stands by then.
+    // The loop that is at it goes on from wherever it stands by then.
     if (subscriber.catchingUp) return;
     subscriber.catchingUp = true;
     this.#replay(subscriber, from).catch((error: unknown) => this.#giveUp(subscriber, error));
   }
 
   /**
-   * `catchingUp` ends in the same synchronous block as the loop itself: a moment later, somebody who takes the socket out of
-   * the live room, or means to put it there, would leave that to a loop that is no more.
+   * `catchingUp` ends in the same synchronous block as the loop itself: a moment later, somebody who takes it out of
+   * the live set, or means to put it there, would leave that to a loop that is no more.
    */
-  async #replay(subscriber: Subscriber, from: number | undefined): Promise<void> {
+  async #replay(subscriber: FeedSubscriber, from: number | undefined): Promise<void> {
     const epoch = this.#feed.epoch;
     let source = 'ring';
     while (subscriber.open && subscriber.feed === 'live' && (subscriber.greeted || !subscriber.switched)) {
       if (this.#feed.epoch !== epoch) {
         // The numbering ended under it: positions mean nothing any more. It comes back and is told so.
-        this.#end(subscriber, 'reset', 'The numbering of the feed has changed. Connect again.');
+        subscriber.end('reset', RENUMBERED);
         return;
       }
       if (subscriber.pending > SOFT_MARK) {
@@ -338,7 +403,7 @@ export class Delivery {
         if (page[0]?.seq !== position + 1) {
           // Pruned while it was on its way.
           if (subscriber.greeted) {
-            this.#end(subscriber, 'reset', 'The log no longer reaches your position. Connect again.');
+            subscriber.end('reset', 'The log no longer reaches your position. Connect again.');
             return;
           }
           subscriber.catchingUp = false;
@@ -348,9 +413,9 @@ export class Delivery {
         }
       }
       // From here to the join there is no await.
-      this.#metrics.eventsDelivered.inc(this.#writePage(subscriber, page, new Run(page.map(encodeEntry))));
+      this.#metrics.eventsDelivered.inc(this.#writePage(subscriber, new Batch(epoch, page)));
       if (subscriber.seq < this.#feed.seq) {
-        // Other sockets and requests get their turn between two pages.
+        // Yields to the event loop: other subscribers and requests come between two pages.
         await new Promise((resolve) => setImmediate(resolve));
         continue;
       }
@@ -359,6 +424,8 @@ export class Delivery {
         this.#say(subscriber, from === subscriber.seq ? 'current' : 'replayed', undefined);
       }
       subscriber.catchingUp = false;
+      // One that wanted no more than this has ended with it.
+      if (!subscriber.open) return;
       this.#live.add(subscriber);
       return;
     }
@@ -369,13 +436,13 @@ export class Delivery {
     this.#place(subscriber);
   }
 
-  /** A bug: the socket is closed and comes back, rather than be left without its events. */
-  #giveUp(subscriber: Subscriber, error: unknown): void {
-    this.#log.error({ err: error }, 'a socket could not be brought up to date');
-    this.#end(subscriber, 'reset', 'Something went wrong here. Connect again.');
+  /** A bug: it is ended and comes back, rather than be left without its events. */
+  #giveUp(subscriber: FeedSubscriber, error: unknown): void {
+    this.#log.error({ err: error }, 'a subscriber could not be brought up to date');
+    subscriber.end('reset', 'Something went wrong here. Connect again.');
   }
 
-  async #readBounded(subscriber: Subscriber): Promise<LogEntry[]> {
+  async #readBounded(subscriber: FeedSubscriber): Promise<LogEntry[]> {
     if (this.#reading >= CONCURRENT_READS)
       await new Promise<void>((resolve) => this.#waitingToRead.push(resolve));
     else this.#reading += 1;
@@ -388,34 +455,31 @@ export class Delivery {
     }
   }
 
-  #greet(subscriber: Subscriber, outcome: 'current' | 'reset', reason: ResetReason | undefined): void {
+  #greet(subscriber: FeedSubscriber, outcome: 'current' | 'reset', reason: ResetReason | undefined): void {
     subscriber.seq = this.#feed.seq;
     this.#metrics.resumes.inc({ outcome, source: 'none' });
     this.#say(subscriber, outcome, reason);
   }
 
   #say(
-    subscriber: Subscriber,
+    subscriber: FeedSubscriber,
     outcome: 'current' | 'replayed' | 'reset',
     reason: ResetReason | undefined,
   ): void {
     subscriber.greeted = true;
-    subscriber.write(
-      encodeMessage('ready', {
-        epoch: this.#feed.epoch,
-        seq: subscriber.seq,
-        user_id: subscriber.identity.id,
-        outcome,
-        ...(reason === undefined ? {} : { reason }),
-      }),
-    );
+    subscriber.greet({
+      epoch: this.#feed.epoch,
+      seq: subscriber.seq,
+      outcome,
+      ...(reason === undefined ? {} : { reason }),
+    });
   }
 
-  /** Puts a socket whose position is the node's where its mode belongs. Synchronous with what set the position. */
-  #place(subscriber: Subscriber): void {
+  /** Puts a subscriber whose position is the node's where its mode belongs. Synchronous with what set the position. */
+  #place(subscriber: FeedSubscriber): void {
     if (!subscriber.open) return;
     if (subscriber.feed === 'live') {
-      // A loop that is still at it joins it to the room itself.
+      // A loop that is still at it joins it to the live set itself.
       if (!subscriber.catchingUp) this.#live.add(subscriber);
     } else if (subscriber.feed === 'count') {
       subscriber.uncounted = 0;
@@ -430,47 +494,46 @@ export class Delivery {
       const { pending } = subscriber;
       if (pending === 0) this.unread.delete(subscriber);
       if (pending <= SOFT_MARK) subscriber.slowSince = undefined;
-      else if (pending > HARD_MARK)
-        this.#end(subscriber, 'slow_consumer', 'The connection leaves too much unread.');
+      else if (pending > HARD_MARK) subscriber.end('slow_consumer', 'The connection leaves too much unread.');
       else if (now - (subscriber.slowSince ??= now) > PATIENCE)
-        this.#end(subscriber, 'slow_consumer', 'The connection is more than ten seconds behind.');
+        subscriber.end('slow_consumer', 'The connection is more than ten seconds behind.');
     }
   }
 
   /**
-   * Tells the next slice of the sockets where the feed stands: all in two seconds, but for those to whom an
-   * event has just said as much. To all sockets at once it would be as much work as an event, with every other one waiting.
+   * Tells the next slice of them where the feed stands: all in two seconds, but for those to whom an
+   * event has just said as much. To all at once it would be as much work as an event, with every other one waiting.
    */
   #beacon(): void {
     if (this.#beaconSlice === 0) this.#beaconed = this.#listeners();
     this.#beaconSlice = (this.#beaconSlice + 1) % BEACON_SLICES;
     const isLast = this.#beaconSlice === 0;
-    // Only what every live socket has been handed: with more a client would think that it missed something.
+    // Only what the whole live set has been handed: with more a client would think that it missed something.
     const next = this.#round?.entries[0] ?? this.#undelivered[0];
     const seq = (next?.seq ?? this.#feed.seq + 1) - 1;
-    const frame = encodeMessage('feed:head', { seq });
+    const head = { seq };
     const recently = Date.now() - BEACON / 2;
     const slice = isLast ? Infinity : Math.ceil((this.#live.size + this.#counting.size) / BEACON_SLICES);
     for (let told = 0; told < slice; told += 1) {
       const { done, value: subscriber } = this.#beaconed.next();
       if (done) return;
-      if (subscriber.heardAt < recently && subscriber.pending < SOFT_MARK) subscriber.write(frame);
+      if (subscriber.heardAt < recently && subscriber.pending < SOFT_MARK) subscriber.writeHead(head);
     }
   }
 
-  *#listeners(): Generator<Subscriber, void> {
+  *#listeners(): Generator<FeedSubscriber, void> {
     yield* this.#live;
     yield* this.#counting;
   }
 
   #tellCounts(): void {
-    const frames = new Map<number, Encoded>();
+    const messages = new Map<number, { count: number; seq: number }>();
     for (const subscriber of this.#counting) {
       const count = subscriber.uncounted;
       if (count === 0 || subscriber.pending >= SOFT_MARK) continue;
-      let frame = frames.get(count);
-      if (!frame) frames.set(count, (frame = encodeMessage('feed:count', { count, seq: this.#feed.seq })));
-      subscriber.write(frame);
+      let news = messages.get(count);
+      if (!news) messages.set(count, (news = { count, seq: this.#feed.seq }));
+      subscriber.writeCount(news);
       subscriber.seq = this.#feed.seq;
       subscriber.uncounted = 0;
     }

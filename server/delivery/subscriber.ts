@@ -1,0 +1,67 @@
+import type { Connection } from '../auth/connections.ts';
+import type { Identity } from '../auth/identity.ts';
+import type { FeedMode, Position, Ready, SessionCloseCode } from '../events.ts';
+import type { Batch } from './batch.ts';
+
+/** Backpressure: beyond this a subscriber is fed no further until it has read; it leaves the live set and catches up later. Bytes. */
+export const SOFT_MARK = 64 * 1024;
+/** Beyond this it is ended at once. Bytes. */
+export const HARD_MARK = 256 * 1024;
+
+/** Where a subscriber stands when it has caught up, or why it could not. */
+export type Greeting = Omit<Ready, 'user_id'>;
+
+/** Somebody who listens to the feed over one connection, whatever the transport. `Delivery` alone writes to it. */
+export abstract class FeedSubscriber implements Connection {
+  identity: Identity;
+  noticeAt = Infinity;
+  feed: FeedMode;
+  /** Events up to here have been handed over, or are the client's own affair. */
+  seq = 0;
+  /** In mode `count`: events since the last message about them. */
+  uncounted = 0;
+  /** Whether `greet` has been called. */
+  greeted = false;
+  /** Whether it asked for another mode before it was greeted: then what it missed is its own affair. */
+  switched = false;
+  /** Whether a loop of its own is bringing it up to date. */
+  catchingUp = false;
+  /** When it was last handed an event, in milliseconds since 1970. */
+  heardAt = 0;
+  /** Since when more waits for it than it may leave unread; in milliseconds since 1970. */
+  slowSince: number | undefined;
+  /** Nothing is written to it any more. */
+  ended = false;
+
+  constructor(identity: Identity, feed: FeedMode = 'live') {
+    this.identity = identity;
+    this.feed = feed;
+  }
+
+  /** Whether the transport still stands and may be written to. */
+  abstract get open(): boolean;
+
+  /** What waits to be read by this client. Bytes. */
+  abstract get pending(): number;
+
+  /**
+   * Hands over the events of a batch from index `from` up to, without, `to`.
+   * @returns how many it took: all of them, unless the transport carries a limited number
+   */
+  abstract writeEvents(batch: Batch, from: number, to: number): number;
+
+  /** It has caught up, or its position cannot be served. Called once, after the missed events and before the first live one. */
+  abstract greet(greeting: Greeting): void;
+
+  /** Where the feed stands, for one who has not been handed an event lately. The same object for all who are told together. */
+  abstract writeHead(head: Position): void;
+
+  /** In mode `count`: how many events have passed. The same object for all who are told the same. */
+  abstract writeCount(news: { count: number; seq: number }): void;
+
+  /** Ends it with a reason. Nothing is written to it once this has returned. */
+  abstract end(code: SessionCloseCode, detail: string): void;
+
+  /** Ends its connection, whatever is still to be written. */
+  abstract terminate(): void;
+}

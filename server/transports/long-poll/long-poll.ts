@@ -1,0 +1,190 @@
+import type { Response } from 'express';
+import type { Identity } from '../../auth/identity.ts';
+import type { Context } from '../../context.ts';
+import type { Batch } from '../../delivery/batch.ts';
+import type { Delivery } from '../../delivery/delivery.ts';
+import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
+import { AppError } from '../../errors.ts';
+import type { FeedEvent, ResetReason, SessionCloseCode } from '../../events.ts';
+import { whenOver } from '../../http/response-end.ts';
+import type { LogEntry } from '../../outbox/log.ts';
+import { endOf, requireRoom } from '../entry.ts';
+
+/** Text of events that goes into one answer, if it is more than one event. Bytes. */
+const MAX_BYTES = 1024 * 1024;
+/** How long an answer may take whose events cannot be read. Milliseconds. */
+const READ_LIMIT = 10_000;
+
+/** What one request is answered with. */
+export interface EventsPage {
+  epoch: string;
+  head: number;
+  events: FeedEvent[];
+}
+
+export interface PollQuery {
+  after?: number;
+  epoch?: string;
+  /** Events at most. */
+  limit: number;
+  /** Seconds to wait for an event if there is none yet. */
+  wait: number;
+}
+
+/**
+ * Answers one request for the events after a position: a transport of `Delivery`, beside the sockets. It resumes as a socket
+ * does, takes what there is, and leaves; with `wait` and nothing to take it joins the live set and leaves with the first
+ * events that come. A short page is not the end of the log: `head` is.
+ * @returns undefined if the asker has gone
+ * @throws {AppError} 401, 410 with `reason`, `epoch` and `head` (the place to start again after reading `GET /posts` anew),
+ *   429, 503
+ */
+export async function pollEvents(
+  ctx: Context,
+  user: Identity,
+  query: PollQuery,
+  res: Response,
+): Promise<EventsPage | undefined> {
+  const { delivery, liveSessions } = ctx;
+  const waits = query.wait > 0;
+  if (waits) requireRoom(ctx, user);
+  const poll = new LongPoll(user, query, ctx);
+  try {
+    delivery.enter(poll);
+    whenOver(res, () => poll.leave());
+    // One that does not wait is a read like any other: its session has been looked up.
+    if (waits) await liveSessions.require(user, { fresh: true });
+    delivery.admit(poll, query.after, query.epoch);
+    return await poll.answer;
+  } finally {
+    poll.leave();
+  }
+}
+
+interface Settle {
+  resolve: (page: EventsPage | undefined) => void;
+  reject: (error: AppError) => void;
+}
+
+/** One request: it takes events until it has what it may have, and then it has ended. */
+class LongPoll extends FeedSubscriber {
+  /** Settled once, whatever ends it. */
+  readonly answer: Promise<EventsPage | undefined>;
+  readonly #settle: Settle;
+  readonly #limit: number;
+  readonly #wait: number;
+  readonly #delivery: Delivery;
+  readonly #feed: Context['feed'];
+  readonly #began = Date.now();
+  readonly #entries: LogEntry[] = [];
+  #bytes = 0;
+  #timer: NodeJS.Timeout;
+
+  constructor(
+    identity: Identity,
+    { limit, wait }: PollQuery,
+    { delivery, feed }: Pick<Context, 'delivery' | 'feed'>,
+  ) {
+    super(identity);
+    this.#limit = limit;
+    this.#wait = wait * 1000;
+    this.#delivery = delivery;
+    this.#feed = feed;
+    let settle!: Settle;
+    this.answer = new Promise((resolve, reject) => (settle = { resolve, reject }));
+    this.#settle = settle;
+    // It may be ended before anybody waits for the answer.
+    this.answer.catch(() => undefined);
+    this.#timer = setTimeout(() => this.end('reset'), Math.max(this.#wait, READ_LIMIT));
+  }
+
+  get open(): boolean {
+    return !this.ended;
+  }
+
+  /** What it takes is bounded by what one answer may hold. */
+  readonly pending = 0;
+
+  writeEvents(batch: Batch, from: number, to: number): number {
+    let at = from;
+    for (; at < to && this.#entries.length < this.#limit; at += 1) {
+      const entry = batch.entries[at];
+      const size = batch.sizeOf(at);
+      if (!entry || (this.#bytes + size > MAX_BYTES && this.#entries.length > 0)) break;
+      this.#entries.push(entry);
+      this.#bytes += size;
+    }
+    // Full; or what it has waited for has come.
+    if (at < to || this.#entries.length >= this.#limit || this.greeted) this.#give();
+    return at - from;
+  }
+
+  greet({ epoch, seq, outcome, reason }: Greeting): void {
+    if (outcome === 'reset') this.#fail(gone(reason ?? 'too_old', { epoch, seq }));
+    else if (this.#entries.length > 0 || this.#wait === 0) this.#give();
+    else {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#give(), Math.max(0, this.#began + this.#wait - Date.now()));
+    }
+  }
+
+  writeHead(): void {
+    // Its answer says where the feed stands.
+  }
+
+  writeCount(): void {
+    // It has no mode in which it counts.
+  }
+
+  /** A node that stops, and one that reads another log all at once, answer with what there is. */
+  end(code: SessionCloseCode): void {
+    if (this.ended) return;
+    if (code === 'draining' && this.greeted) this.#give();
+    else if (code === 'reset' && this.greeted) this.#fail(gone('epoch_changed', this.#feed));
+    else this.#fail(endOf(code));
+  }
+
+  terminate(): void {
+    this.leave();
+  }
+
+  /** Ends it without an answer, if it has none yet. */
+  leave(): void {
+    clearTimeout(this.#timer);
+    this.#delivery.remove(this);
+    this.#settle.resolve(undefined);
+  }
+
+  #give(): void {
+    if (this.ended) return;
+    const { epoch, seq } = this.#feed;
+    this.#settle.resolve({
+      epoch,
+      head: Math.max(seq, this.#entries.at(-1)?.seq ?? 0),
+      events: this.#entries.map(presentEvent),
+    });
+    this.leave();
+  }
+
+  #fail(error: AppError): void {
+    this.#settle.reject(error);
+    this.leave();
+  }
+}
+
+const sentences: Record<ResetReason, string> = {
+  epoch_changed: 'The position belongs to another numbering: the database was restored or made anew.',
+  future: 'The position lies ahead of the log.',
+  too_old: 'The log no longer reaches that far back.',
+};
+
+function gone(reason: ResetReason, { epoch, seq }: { epoch: string; seq: number }): AppError {
+  return new AppError('gone', `${sentences[reason]} Read GET /posts again and go on from its X-Feed-Seq.`, {
+    members: { reason, epoch, head: seq },
+  });
+}
+
+/** An event as REST tells it. */
+function presentEvent({ seq, name, at, json }: LogEntry): FeedEvent {
+  return { seq, name, at: new Date(at).toISOString(), data: JSON.parse(json) as never };
+}

@@ -1,0 +1,225 @@
+import { expect } from 'chai';
+import pg from 'pg';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { findEmbedded } from '../server/database/embedded.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { writePost } from './support/posts.ts';
+import { ended, type Program, ready, startProgram } from './support/program.ts';
+import { until } from './support/waiting.ts';
+import { requestBytes, Wire } from './support/wire.ts';
+import { signUp, type TestUser } from './support/world.ts';
+
+/** The server's own limit is 9.5 s; a little for the exit itself on a busy machine. */
+const ENDS_WITHIN = 12_000;
+
+const environment = { NODE_ENV: 'test', BCRYPT_COST: '4', RATE_LIMITS: 'off', LOG_LEVEL: 'warn' };
+
+describe('streams and waiting requests of a node that stops or whose sessions end', function () {
+  this.timeout(90_000);
+  let database: TestDatabase;
+  let program: Program;
+  let ada: TestUser;
+  let bob: TestUser;
+  const wires: Wire[] = [];
+
+  before(async () => {
+    database = await createDatabase();
+  });
+  beforeEach(async () => {
+    program = startProgram({ ...environment, DATABASE_URL: database.url, JWT_SECRET: 'x'.repeat(40) });
+    await ready(program);
+    ada = await signUp(program.url);
+    bob = await signUp(program.url);
+  });
+  afterEach(async () => {
+    for (const wire of wires.splice(0)) wire.end();
+    await program.stop();
+    expect(program.code, program.stdout + program.stderr).to.equal(0);
+    expect(program.stderr).to.equal('');
+  });
+  after(() => database.drop());
+
+  const open = (bytes: string) => {
+    const wire = new Wire(program.url);
+    wires.push(wire);
+    wire.send(bytes);
+    return wire;
+  };
+  const expectRefused = (answer: string) => {
+    expect(answer).to.match(/^HTTP\/1\.1 503 /);
+    expect(answer)
+      .to.match(/\r\nRetry-After: \d+\r\n/i)
+      .and.match(/\r\nConnection: close\r\n/i);
+  };
+
+  it('are refused when they begin while it stops, also on a connection that it has kept, and it ends in time', async () => {
+    const idle = ['/events/stream', '/events?wait=20', '/events'].map((path) => ({
+      path,
+      wire: open(requestBytes('/events?wait=20', bob.token)),
+    }));
+    // Connections that nothing is under way on would be closed at once.
+    const stream = open(requestBytes('/events/stream', ada.token));
+    await until('the stream', () => stream.said.includes('200 OK'));
+    const began = Date.now();
+    program.kill('SIGTERM');
+    await until('the answers to those who wait', () => idle.every(({ wire }) => wire.said.endsWith('}')));
+    for (const { wire, path } of idle) {
+      expect(wire.said).to.match(/^HTTP\/1\.1 200 [^]*"events":\[\]/);
+      wire.said = '';
+      wire.send(requestBytes(path, bob.token));
+    }
+    await until('the end of their connections', () => idle.every(({ wire }) => wire.closed));
+    for (const { wire } of idle) if (wire.said !== '') expectRefused(wire.said);
+    await ended(program);
+    expect(stream.said).to.include('event: session:closed').and.include('"draining"');
+    expect(Date.now() - began).to.be.below(ENDS_WITHIN);
+  });
+
+  it('may be opened behind an unanswered request, and end while they are being opened', async () => {
+    await writePost(ada);
+    const client = new pg.Client({ connectionString: database.url });
+    client.on('error', () => undefined);
+    await client.connect();
+    // Whoever looks into the log waits: so the session ends before a stream knows where it stands.
+    await client.query('begin; lock table feed_head in access exclusive mode');
+    const held = open(
+      requestBytes('/events?wait=20', bob.token) +
+        requestBytes('/events/stream?after=999999999', ada.token) +
+        requestBytes('/events/stream?after=0', ada.token) +
+        requestBytes('/events/stream', ada.token),
+    );
+    const alone = open(requestBytes('/events/stream?after=999999999', ada.token));
+    await until('a stream', () => alone.said.includes('200 OK'));
+    expect((await ada.post('/logout')).status).to.equal(204);
+    await until('its end', () => alone.said.includes('"revoked"'));
+    await client.query('rollback');
+    await client.end();
+    await until('the end of the connection', () => held.closed || held.said.includes('"revoked"'), 30_000);
+    expect(await bob.get('/events')).to.include({ status: 200 });
+  });
+
+  it('are a thousand, and Node warns of no listeners', async () => {
+    for (let at = 0; at < 500; at += 1) {
+      open(requestBytes('/events/stream', ada.token));
+      open(requestBytes('/events?wait=30', bob.token));
+    }
+    // Pipelined, they share a connection.
+    open(requestBytes('/events?wait=30', bob.token) + requestBytes('/events/stream', ada.token).repeat(30));
+    await until(
+      'the streams',
+      () => wires.filter(({ said }) => said.includes('200 OK')).length === 500,
+      30_000,
+    );
+    const post = await writePost(ada);
+    await until(
+      'the post at everybody',
+      () => wires.every(({ said }) => said.includes(`"id":${post.id},`)),
+      30_000,
+    );
+    expect(program.stderr).to.equal('');
+  });
+});
+
+describe('a node with its embedded database', function () {
+  this.timeout(120_000);
+  let dataDir: string;
+  let program: Program;
+  before(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), 'tidings-stopping-'));
+  });
+  after(() => rm(dataDir, { recursive: true, force: true }));
+
+  const start = async (env: NodeJS.ProcessEnv = {}, more?: string) => {
+    program = startProgram({ ...environment, DATA_DIR: dataDir, ...env }, more);
+    await ready(program);
+  };
+  const postmaster = async () =>
+    Number((await readFile(join(dataDir, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n', 1)[0]);
+  const alive = (pid: number) => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+
+  for (const [signal, workers] of [
+    ['SIGHUP', '1'],
+    ['SIGHUP', '2'],
+    ['SIGQUIT', '1'],
+  ] as const)
+    it(`ends in order on ${signal}, with WORKERS=${workers}`, async () => {
+      await start({ WORKERS: workers });
+      const pid = await postmaster();
+      const ada = await signUp(program.url);
+      const stream = new Wire(program.url);
+      stream.send(requestBytes('/events/stream', ada.token));
+      await until('the stream', () => stream.said.includes('200 OK'));
+      program.kill(signal);
+      await ended(program);
+      expect(program.code).to.equal(0);
+      expect(stream.said).to.include('"draining"');
+      expect(alive(pid)).to.be.false;
+      expect(await findEmbedded(dataDir)).to.be.undefined;
+    });
+
+  it('ends in order when its terminal is closed', async () => {
+    // `script` gives it a terminal, and takes that away with its own end.
+    const command = `exec ${process.execPath} --import=tsx server/main.ts`;
+    const terminal = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment, PORT: '0', DATA_DIR: dataDir },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    let said = '';
+    terminal.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await until('the service', () => said.includes('Tidings is ready'), 30_000);
+    const pid = await postmaster();
+    terminal.kill('SIGKILL');
+    await until('its database to have ended', () => !alive(pid), ENDS_WITHIN);
+    await until('it to have let the folder go', async () => (await findEmbedded(dataDir)) === undefined);
+  });
+
+  for (const [what, code, message, workers] of [
+    ['an exception that nobody catches', `throw new Error('planted');`, 'uncaught exception', '1'],
+    ['a rejection that nobody handles', `Promise.reject(new Error('planted'))`, 'unhandled rejection', '2'],
+  ] as const)
+    it(`logs ${what} as one line of JSON, and ends with an error, with WORKERS=${workers}`, async () => {
+      await start({ WORKERS: workers }, onSignal('SIGUSR1', code));
+      const pid = await postmaster();
+      const before = program.stdout.length;
+      program.kill('SIGUSR1');
+      await ended(program);
+      expect(program.code).to.equal(1);
+      expect(program.stderr).to.equal('');
+      const lines = program.stdout
+        .slice(before)
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { level: number; msg: string; err?: { stack: string } });
+      const fatal = lines.filter(({ level }) => level >= 60);
+      expect(fatal).to.have.lengthOf(1);
+      expect(fatal[0]).to.include({ msg: message });
+      expect(fatal[0]?.err?.stack).to.include('planted');
+      await until('its database to have ended', () => !alive(pid));
+    });
+
+  it('is ended by force, and its database with it, when its event loop is starved while it stops', async () => {
+    await start({}, onSignal('SIGTERM', 'const spin = async () => { for (;;) await null; }; void spin();'));
+    const pid = await postmaster();
+    const began = Date.now();
+    program.kill('SIGTERM');
+    await ended(program);
+    expect(Date.now() - began).to.be.below(ENDS_WITHIN);
+    expect(program.code).to.equal(null);
+    expect(program.stdout).to.include('the shutdown took too long');
+    await until('its database to have ended', () => !alive(pid));
+  });
+});
+
+/** Code for the process: at this signal, after the service's own listeners have been called, it does something foul. */
+function onSignal(signal: string, code: string): string {
+  return `if (!process.env.TIDINGS_SEAT) process.on('${signal}', () => setImmediate(() => { ${code} }));`;
+}
