@@ -26,5 +26,5 @@ export class Wire {
 
 /** A request without a body, as bytes. */
 export function requestBytes(path: string, token: string, method = 'GET'): string {
-  return `${method} ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: 0\r\n\r\n`;
+  return `${method} ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Length: 0\r\n\r\n`;
 }
