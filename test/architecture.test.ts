@@ -97,7 +97,7 @@ const rules: Rule[] = [
   {
     files: new RegExp(`^server/${capabilities}/schemas\\.ts$`),
     may: new RegExp(
-      `^(server/http/schema\\.ts|server/events\\.ts|server/auth/passwords\\.ts|server/text/|${shared})`,
+      `^(server/http/(schema|problem)\\.ts|server/events\\.ts|server/(auth/passwords|posts/cursor)\\.ts|server/text/|${shared})`,
     ),
   },
   {

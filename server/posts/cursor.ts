@@ -1,4 +1,6 @@
-import type { Sort } from './schemas.ts';
+/** What a list of posts may be sorted by. */
+export const sorts = ['new', 'top', 'hot'] as const;
+export type Sort = (typeof sorts)[number];
 
 /** The last row of a page: the next one begins after it, whatever has been added before it meanwhile. */
 export interface Cursor {

@@ -1,6 +1,6 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import type { FeedPage } from './list-statement.ts';
-import type { Sort } from './schemas.ts';
+import type { Sort } from './cursor.ts';
 
 /** How long a page is kept in any case: what somebody changes by hand, past the service, is no event. Milliseconds. */
 const MAX_AGE = 1000;

@@ -1,6 +1,6 @@
-import { type Cursor, readCursor, writeCursor } from './cursor.ts';
+import { type Cursor, readCursor, type Sort, writeCursor } from './cursor.ts';
 import { type PostRow, presentPost, publishedAt } from './present.ts';
-import type { ListPosts, Sort } from './schemas.ts';
+import type { ListPosts } from './schemas.ts';
 
 /** A page as everyone sees it who may see the same posts: encoded once, but for whether the asker has voted. */
 export interface FeedPage {

@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import { writeCursor } from './cursor.ts';
+import { type Sort, sorts, writeCursor } from './cursor.ts';
 import {
   count,
   id,
@@ -90,8 +90,7 @@ export const post = object({
 
 export const posts = listOf(post);
 
-export const sorts = ['new', 'top', 'hot'] as const;
-export type Sort = (typeof sorts)[number];
+export { type Sort, sorts };
 
 export const listPosts = object({
   limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
