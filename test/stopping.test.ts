@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import pg from 'pg';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
@@ -129,6 +129,8 @@ describe('a node with its embedded database', function () {
   let program: Program;
   before(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'tidings-stopping-'));
+    // As root, the database runs as another user: in a folder of ours alone it would be put elsewhere, and left there.
+    await chmod(dataDir, 0o755);
   });
   after(() => rm(dataDir, { recursive: true, force: true }));
 
