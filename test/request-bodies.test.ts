@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import { routes } from '../server/app.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
+import { isVisible } from '../server/text/visible.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
 import { type Answer, Api, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
@@ -19,7 +20,7 @@ const anyText = (maxLength: number, minLength = 0) =>
       }),
     )
     .filter((text) => !text.includes('\0') && text.length >= minLength && text.length <= maxLength);
-const title = anyText(200, 1).filter((text) => /\S/.test(text));
+const title = anyText(200, 1).filter(isVisible);
 const content = fc.oneof(
   anyText(300),
   fc.integer({ min: 9_000, max: 10_000 }).map((length) => 'ä'.repeat(length)),
