@@ -3,6 +3,7 @@ import { type EngineConnection, pendingOf, type Subscriber } from '../server/gat
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { rawRequest } from './support/raw-request.ts';
 import { firstFault } from './support/sockets.ts';
+import { caughtUp } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -22,6 +23,8 @@ describe('clients that do not read', function () {
     endRawClients();
     await until('all to be forgotten', () => world.server.service.gateway.size === 0);
   });
+  // What the test before has written may not have its number yet.
+  beforeEach(() => caughtUp(world));
   after(() => world.close());
 
   const head = () => world.ctx.feed.seq;

@@ -150,13 +150,20 @@ describe('what a socket asks', () => {
       for (const modes of [['off', 'live'], ['count'], ['count', 'live'], ['live']]) {
         const client = await RawClient.open(world.url);
         const start = world.ctx.feed.seq;
-        // The node is behind this client, and waits a moment for its own tail.
+        // The node is behind this client, and cannot look into the log yet.
+        const log = await world.pool.connect();
+        await log.query('begin; lock table feed_head in access exclusive mode');
         client.send(`40${JSON.stringify({ token: bob.token, after: start + 2 })}`);
         await until('the namespace', () => client.frames.some((frame) => frame.startsWith('40')));
         for (const [id, mode] of modes.entries()) client.emit('feed:mode', { mode }, id);
         expect(await client.acknowledged(modes.length - 1)).to.deep.include({ ok: true });
         expect(client.heard('ready')).to.be.empty;
-        for (let at = 0; at < 3; at += 1) await post();
+        // As another node would.
+        await log.query(`insert into outbox (name, post_id, data)
+          select 'post:deleted', 999999990 + n, json_build_object('id', 999999990 + n) from generate_series(1, 3) n`);
+        await log.query('select number_events(500)');
+        await log.query('commit');
+        log.release();
         await until('ready', () => client.heard('ready').length === 1);
         const ready = client.heard('ready')[0]![0] as { seq: number };
         expect(ready.seq).to.be.at.least(start + 2);

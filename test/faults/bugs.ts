@@ -61,7 +61,7 @@ export const bugs = {
   'an idempotency key is no reason not to write': {
     patches: [
       {
-        file: 'migrations/20261124000006-posts-together.cjs',
+        file: 'migrations/20261128000601-search-text.cjs',
         find: 'where s.key is null or s.id in (select c.post_id from claimed c)',
         replace: '',
       },
