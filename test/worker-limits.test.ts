@@ -1,12 +1,8 @@
 import { expect } from 'chai';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { freePort } from '../server/database/embedded/postmaster.ts';
-import { NodeProcess } from './support/node-process.ts';
-import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import type { NodeProcess } from './support/node-process.ts';
 import { rawRequest } from './support/raw-request.ts';
 import { startRedis, type TestRedis } from './support/redis.ts';
+import { startTwoWorkers, type TwoWorkers } from './support/two-workers.ts';
 import { until } from './support/waiting.ts';
 import { Api, PASSWORD, signUp, type TestUser } from './support/world.ts';
 
@@ -15,40 +11,22 @@ const ALLOWED = 6;
 for (const redisIs of ['not configured', 'dead'] as const)
   describe(`the limits of two workers, with a Redis that is ${redisIs}`, function () {
     this.timeout(60_000);
-    let database: TestDatabase;
+    let workers: TwoWorkers;
     let redis: TestRedis | undefined;
-    let dataDir: string;
     let service: NodeProcess;
     let ada: TestUser;
 
     before(async () => {
-      database = await createDatabase();
       redis = redisIs === 'dead' ? await startRedis() : undefined;
-      dataDir = await mkdtemp(join(tmpdir(), 'tidings-workers-'));
-      service = new NodeProcess({
-        name: 'service',
-        env: {
-          NODE_ENV: 'test',
-          WORKERS: '2',
-          PORT: String(await freePort()),
-          DATA_DIR: dataDir,
-          DATABASE_URL: database.url,
-          ...(redis ? { REDIS_URL: redis.url } : {}),
-          JWT_SECRET: 'a secret of two workers that is long enough to sign with',
-          BCRYPT_COST: '4',
-          TRUST_PROXY: 'loopback',
-          LOGIN_FAILURES: String(ALLOWED),
-          LOG_LEVEL: 'warn',
-        },
+      workers = await startTwoWorkers({
+        redis,
+        env: { TRUST_PROXY: 'loopback', LOGIN_FAILURES: String(ALLOWED) },
       });
-      await service.start();
+      ({ service } = workers);
       await redis?.kill();
     });
     after(async () => {
-      await service.stop();
-      await redis?.stop();
-      await database.drop();
-      await rm(dataDir, { recursive: true, force: true });
+      await workers.stop();
       expect(service.misconduct).to.be.empty;
     });
     beforeEach(async () => {

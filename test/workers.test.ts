@@ -1,15 +1,12 @@
 import { expect } from 'chai';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { io } from 'socket.io-client';
-import { freePort } from '../server/database/embedded/postmaster.ts';
-import { NodeProcess } from './support/node-process.ts';
-import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import type { NodeProcess } from './support/node-process.ts';
 import { rawRequest } from './support/raw-request.ts';
 import { sharedRedis } from './support/redis.ts';
 import { firstFault, readyOf, record } from './support/sockets.ts';
+import { startTwoWorkers, type TwoWorkers } from './support/two-workers.ts';
 import { until } from './support/waiting.ts';
 import { signUp, type TestSocket, type TestUser } from './support/world.ts';
 
@@ -20,41 +17,20 @@ const PATIENCE = 250;
 for (const withRedis of [false, true])
   describe(`two workers ${withRedis ? 'and a Redis' : 'without a Redis'}`, function () {
     this.timeout(60_000);
-    let database: TestDatabase;
-    let redis: Awaited<ReturnType<typeof sharedRedis>> | undefined;
-    let dataDir: string;
+    let workers: TwoWorkers;
     let service: NodeProcess;
     let alice: TestUser;
     const sockets: TestSocket[] = [];
 
     before(async () => {
-      database = await createDatabase();
-      redis = withRedis ? await sharedRedis() : undefined;
-      dataDir = await mkdtemp(join(tmpdir(), 'tidings-workers-'));
-      service = new NodeProcess({
-        name: 'service',
-        env: {
-          NODE_ENV: 'test',
-          WORKERS: '2',
-          PORT: String(await freePort()),
-          DATA_DIR: dataDir,
-          DATABASE_URL: database.url,
-          ...(redis ? { REDIS_URL: redis.url } : {}),
-          JWT_SECRET: 'a secret of two workers that is long enough to sign with',
-          BCRYPT_COST: '4',
-          RATE_LIMITS: 'off',
-          LOG_LEVEL: 'warn',
-        },
-      });
-      await service.start();
+      const redis = withRedis ? await sharedRedis() : undefined;
+      workers = await startTwoWorkers({ redis, env: { RATE_LIMITS: 'off' } });
+      ({ service } = workers);
       alice = await signUp(service.url);
     });
     after(async () => {
       for (const socket of sockets) socket.disconnect();
-      await service.stop();
-      await redis?.stop();
-      await database.drop();
-      await rm(dataDir, { recursive: true, force: true });
+      await workers.stop();
       expect(service.misconduct).to.be.empty;
     });
 
