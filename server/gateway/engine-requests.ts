@@ -23,8 +23,8 @@ export function setSocketHeaders(_req: IncomingMessage, res: EngineResponse, nex
 }
 
 /** The protocol that a client speaks, if it is another than ours: `EIO=3` is that of Socket.IO 1 and 2. */
-export function otherProtocol(req: IncomingMessage): string | undefined {
-  const version = queryOf(req).get('EIO') ?? '';
+export function otherProtocol(query: URLSearchParams): string | undefined {
+  const version = query.get('EIO') ?? '';
   return version === '4' ? undefined : version;
 }
 
@@ -32,8 +32,7 @@ export function otherProtocol(req: IncomingMessage): string | undefined {
  * What no client of Socket.IO 3 or later sends, and Engine.IO would take all the same: JSONP, a GET with a body, a
  * parameter twice. `b64=1` is let through: stock clients on Node and Swift send it, and with our protocol it changes nothing.
  */
-export function oddForm(req: IncomingMessage): AppError | undefined {
-  const query = queryOf(req);
+export function oddForm(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
   const doubled = PARAMETERS.find((name) => query.getAll(name).length > 1);
   if (doubled !== undefined)
     return new AppError('malformed', `The query parameter "${doubled}" must be there once.`);
@@ -47,12 +46,12 @@ export function oddForm(req: IncomingMessage): AppError | undefined {
 }
 
 /** Whether it asks for a session of its own. */
-export function opensSession(req: IncomingMessage): boolean {
-  return !queryOf(req).get('sid');
+export function opensSession(query: URLSearchParams): boolean {
+  return !query.get('sid');
 }
 
-function queryOf({ url = '/' }: IncomingMessage): URLSearchParams {
-  // As Engine.IO reads it.
+/** The parameters of a request, as Engine.IO reads them. */
+export function queryOf({ url = '/' }: IncomingMessage): URLSearchParams {
   return new URL(url, 'http://localhost').searchParams;
 }
 

@@ -25,6 +25,7 @@ import {
   oddForm,
   opensSession,
   otherProtocol,
+  queryOf,
   refuseWith,
   setSocketHeaders,
 } from './engine-requests.ts';
@@ -169,7 +170,12 @@ export class Gateway {
     });
     engine.use(serveClientScript);
     engine.use(refuseOtherMethods);
-    engine.use(this.#middleware((req) => this.#pageRefusal(req) ?? this.#newcomerRefusal(req)));
+    engine.use(
+      this.#middleware((req) => {
+        const query = queryOf(req);
+        return this.#pageRefusal(req, query) ?? this.#newcomerRefusal(req, query);
+      }),
+    );
     if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
     this.#tallies = new TallyDelivery({ ...options, end });
@@ -240,7 +246,7 @@ export class Gateway {
    * @returns whether it has
    */
   refused(req: IncomingMessage, res: EngineResponse): boolean {
-    const refusal = this.#hostRefusal(req) ?? this.#pageRefusal(req);
+    const refusal = this.#hostRefusal(req) ?? this.#pageRefusal(req, queryOf(req));
     if (refusal) refuseWith(res, refusal);
     return refusal !== undefined;
   }
@@ -259,14 +265,14 @@ export class Gateway {
   }
 
   /** By the page that it is from, and by its form: what holds for each request of a session, not only for the first. */
-  #pageRefusal(req: IncomingMessage): AppError | undefined {
+  #pageRefusal(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
     if (this.#options.isHandedOn?.(req) === true) return undefined;
     // A browser lets any page open a WebSocket anywhere: unlike with CORS, the server has to say no.
     const foreign = this.#options.guard.originRefusal(req, { navigation: false });
     if (foreign) return this.#counted('origin', foreign);
-    const protocol = otherProtocol(req);
+    const protocol = otherProtocol(query);
     if (protocol !== undefined) return this.#counted('protocol', this.#protocolRefusal(req, protocol));
-    return this.#counted('form', oddForm(req));
+    return this.#counted('form', oddForm(req, query));
   }
 
   #protocolRefusal(req: IncomingMessage, protocol: string): AppError {
@@ -288,8 +294,8 @@ export class Gateway {
   }
 
   /** Of those who ask for a session: whether there is a place. */
-  #newcomerRefusal(req: IncomingMessage): AppError | undefined {
-    if (!opensSession(req)) return undefined;
+  #newcomerRefusal(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
+    if (!opensSession(query)) return undefined;
     const away = (reason: string, detail: string, seconds: number) =>
       this.#counted(
         reason,
