@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from '../logger.ts';
 import { giveUp } from './confirmed-client.ts';
@@ -52,8 +53,8 @@ const ROOM =
  *
  * A commit whose synchronous standby is away waits without an end: no time limit of the server holds for it, and giving up
  * on this side leaves the server's process behind, until there is none left for anybody. So once a commit of any node has
- * waited for two seconds no other write is sent, and who waits for it on this node is answered. The waiting one is the trial: when it ends, one trial commit is made, and
- * only after it has been confirmed the others follow.
+ * waited for two seconds no other write is sent, and who waits for it on this node is answered. The waiting one is the
+ * trial: when it ends, one trial commit is made, and only after it has been confirmed the others follow.
  *
  * Nothing is written while nobody asks: a trial is made when the state of an idle node is asked for.
  */
@@ -70,8 +71,7 @@ export class WriteMonitor {
   /** The server's process in which the trial runs. */
   #trialPid: number | undefined;
   #running: Promise<void> | undefined;
-  #stopped = false;
-  #rouse: (() => void) | undefined;
+  readonly #stopping = new AbortController();
 
   /** @param pool connections that are not those of requests */
   constructor(pool: pg.Pool, log: Logger) {
@@ -84,8 +84,7 @@ export class WriteMonitor {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#rouse?.();
+    this.#stopping.abort();
     await this.#running;
     if (this.#trialPid !== undefined) giveUp(new Set([this.#trialPid]));
     await this.#trial;
@@ -112,7 +111,7 @@ export class WriteMonitor {
   }
 
   async #run(): Promise<void> {
-    while (!this.#stopped) {
+    while (!this.#stopping.signal.aborted) {
       try {
         await this.#look();
       } catch (error) {
@@ -120,13 +119,7 @@ export class WriteMonitor {
         if (!isUnavailable(error))
           this.#log.debug({ err: error }, 'whether writes wait could not be looked up');
       }
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, INTERVAL);
-        this.#rouse = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      await sleep(INTERVAL, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
     }
   }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Tally } from '../events.ts';
 import type { Logger } from '../logger.ts';
@@ -37,8 +38,7 @@ export class TallyRefresh {
   readonly #options: TallyRefreshOptions;
   #due = false;
   #running: Promise<void> | undefined;
-  #stopped = false;
-  #rouse: (() => void) | undefined;
+  readonly #stopping = new AbortController();
 
   constructor(options: TallyRefreshOptions) {
     this.#options = options;
@@ -51,13 +51,12 @@ export class TallyRefresh {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#rouse?.();
+    this.#stopping.abort();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    while (this.#due && !this.#stopped) {
+    while (this.#due && !this.#stopping.signal.aborted) {
       this.#due = false; // before reading: what changes during the read is read again
       try {
         await this.#refresh();
@@ -75,8 +74,8 @@ export class TallyRefresh {
     const posts = new Set([...tracked(), ...(await this.#front())]);
     const ids = [...posts];
     for (let at = 0; at < ids.length; at += PAGE) {
-      while (board.waiting > MAX_WAITING && !this.#stopped) await this.#sleep(LOOK);
-      if (this.#stopped) return;
+      while (board.waiting > MAX_WAITING && !this.#stopping.signal.aborted) await this.#sleep(LOOK);
+      if (this.#stopping.signal.aborted) return;
       board.report(await this.#read(ids.slice(at, at + PAGE)));
     }
     board.reportIncomplete();
@@ -105,16 +104,8 @@ export class TallyRefresh {
     return rows;
   }
 
+  /** Ends early when it is stopped. */
   #sleep(duration: number): Promise<void> {
-    if (this.#stopped) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.#rouse = undefined;
-        resolve();
-      };
-      const timer = setTimeout(done, duration);
-      this.#rouse = done;
-    });
+    return sleep(duration, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }

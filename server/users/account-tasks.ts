@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/connection.ts';
 import type { Tally } from '../events.ts';
 import type { Logger } from '../logger.ts';
@@ -46,9 +47,8 @@ export class AccountTasks {
   /** Account → who waits for its end. Worked on in turn, one piece each. */
   readonly #active = new Map<number, (() => void)[]>();
   #running: Promise<void> | undefined;
-  #stopped = false;
+  readonly #stopping = new AbortController();
   #sweeping: NodeJS.Timeout | undefined;
-  #rouse: (() => void) | undefined;
 
   constructor({ db, log, reportTallies, piece = PIECE, patience = PATIENCE }: AccountTasksOptions) {
     this.#db = db;
@@ -64,16 +64,16 @@ export class AccountTasks {
       this.#takeUp()
         .catch((error: unknown) => this.#log.debug({ err: error }, 'account tasks could not be read'))
         .finally(() => {
-          if (!this.#stopped) this.#sweeping = setTimeout(sweep, SWEEP * (0.8 + 0.4 * Math.random()));
+          if (!this.#stopping.signal.aborted)
+            this.#sweeping = setTimeout(sweep, SWEEP * (0.8 + 0.4 * Math.random()));
         });
     };
     this.#sweeping = setTimeout(sweep, SWEEP * Math.random());
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort();
     clearTimeout(this.#sweeping);
-    this.#rouse?.();
     await this.#running;
     for (const waiting of this.#active.values()) for (const tell of waiting) tell();
   }
@@ -83,7 +83,7 @@ export class AccountTasks {
    * @returns whether it was done by then
    */
   async finish(userId: number): Promise<boolean> {
-    if (this.#stopped) return false;
+    if (this.#stopping.signal.aborted) return false;
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), this.patience);
       this.#add(userId, () => {
@@ -106,13 +106,14 @@ export class AccountTasks {
              order by worked_at limit 10`,
       values: [RESTED],
     });
-    for (const { user_id } of rows as { user_id: number }[]) if (!this.#stopped) this.#add(user_id);
+    for (const { user_id } of rows as { user_id: number }[])
+      if (!this.#stopping.signal.aborted) this.#add(user_id);
   }
 
   async #run(): Promise<void> {
-    while (this.#active.size > 0 && !this.#stopped) {
+    while (this.#active.size > 0 && !this.#stopping.signal.aborted) {
       for (const userId of [...this.#active.keys()]) {
-        if (this.#stopped) return;
+        if (this.#stopping.signal.aborted) return;
         await this.#work(userId);
       }
     }
@@ -141,7 +142,7 @@ export class AccountTasks {
   }
 
   async #letOthersBy(): Promise<void> {
-    while (!this.#stopped) {
+    while (!this.#stopping.signal.aborted) {
       const { rows } = await this.#db.query({
         text: 'select count(*) as waiting from (select from outbox limit $1) unnumbered',
         values: [MOST_WAITING],
@@ -151,16 +152,8 @@ export class AccountTasks {
     }
   }
 
+  /** Ends early when it is stopped. */
   #sleep(duration: number): Promise<void> {
-    if (this.#stopped) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.#rouse = undefined;
-        resolve();
-      };
-      const timer = setTimeout(done, duration);
-      this.#rouse = done;
-    });
+    return sleep(duration, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }
