@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
+import { onDatabase } from './connection-config.ts';
 import { accountFor } from './embedded/account.ts';
 import { findBinaries } from './embedded/binaries.ts';
 import { ADMIN_PASSWORD, ADMIN_ROLE, ensureCluster, resetPassword } from './embedded/cluster.ts';
@@ -18,6 +18,7 @@ import {
 } from './embedded/postmaster.ts';
 import { identify, signal, waitForExit } from './embedded/process.ts';
 import { EmbeddedUnavailable } from './embedded/unavailable.ts';
+import { withClient } from './embedded/upkeep.ts';
 
 export { EmbeddedUnavailable } from './embedded/unavailable.ts';
 
@@ -49,6 +50,8 @@ export interface EmbeddedPostgres extends EmbeddedUrls {
   stop(): Promise<void>;
 }
 
+/** A database that is always there. */
+const MAINTENANCE = 'postgres';
 const PATIENCE_MS = 15_000;
 const ADOPTION_MS = 60_000;
 /** The settings on which it depends whether an acknowledged write is kept. */
@@ -83,7 +86,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     const adminUrl = adminUrlOf(password, postmaster.port);
     let url: string;
     try {
-      const servicePassword = await ensureServiceRole(maintenanceUrl(adminUrl), place, account);
+      const servicePassword = await ensureServiceRole(onDatabase(adminUrl, MAINTENANCE), place, account);
       url = urlOf(SERVICE_ROLE, servicePassword, postmaster.port);
     } catch (error) {
       await server.stop();
@@ -265,7 +268,7 @@ function adminUrlOf(password: string, port: number): string {
 }
 
 async function hasDurability(url: string, settings: Record<string, string>): Promise<boolean> {
-  return withClient(maintenanceUrl(url), async (client) => {
+  return withClient(onDatabase(url, MAINTENANCE), async (client) => {
     for (const name of Object.keys(DURABILITY)) {
       const { rows } = await client.query<{ value: string }>('select current_setting($1) as value', [name]);
       if (rows[0]?.value !== settings[name]) return false;
@@ -276,25 +279,4 @@ async function hasDurability(url: string, settings: Record<string, string>): Pro
 
 async function serves(url: string): Promise<boolean> {
   return withClient(url, () => Promise.resolve(true)).catch(() => false);
-}
-
-function maintenanceUrl(url: string): string {
-  const other = new URL(url);
-  other.pathname = '/postgres';
-  return other.href;
-}
-
-async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: 10_000,
-    query_timeout: 30_000,
-  });
-  client.on('error', () => undefined); // its query fails as well, and that is what is reported
-  await client.connect();
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import pg from 'pg';
+import { onDatabase } from '../connection-config.ts';
 import type { Account } from './account.ts';
 import { readPassword, writePassword } from './password.ts';
+import { withClient } from './upkeep.ts';
 
 /** The role that the service connects as: it owns the database of this name and is no superuser. */
 export const SERVICE_ROLE = 'tidings_service';
@@ -40,12 +41,12 @@ export async function ensureServiceRole(
     );
     if (rows.length === 0) await client.query(`create database ${DATABASE} owner ${SERVICE_ROLE}`);
     else if (rows[0]?.owner !== SERVICE_ROLE) {
-      await handOver(onDatabaseOf(adminUrl));
+      await handOver(onDatabase(adminUrl, DATABASE));
       await client.query(`alter database ${DATABASE} owner to ${SERVICE_ROLE}`);
     }
   });
   // By the age of its files the service knows a copied cluster. It may look at those of the cluster's own folder alone.
-  await withClient(onDatabaseOf(adminUrl), (client) =>
+  await withClient(onDatabase(adminUrl, DATABASE), (client) =>
     client.query(`grant execute on function pg_stat_file(text) to ${SERVICE_ROLE}`),
   );
   return password;
@@ -78,25 +79,4 @@ async function handOver(adminUrl: string): Promise<void> {
         end loop;
       end $$`),
   );
-}
-
-function onDatabaseOf(adminUrl: string): string {
-  const url = new URL(adminUrl);
-  url.pathname = `/${DATABASE}`;
-  return url.href;
-}
-
-async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: 10_000,
-    query_timeout: 30_000,
-  });
-  client.on('error', () => undefined); // its query fails as well, and that is what is reported
-  await client.connect();
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
 }
