@@ -11,8 +11,8 @@ const ORIGIN = /^([a-z][a-z\d+.-]*:)\/\/([^\s/?#@\\*]*)$/i;
 const HOST = /^(\[[\da-f:.]+\]|[^\s/?#@\\*:[\]]+)(?::\d{0,5})?$/i;
 
 /**
- * The origin in lower case and without a default port; `wss://example.org:443` is `https://example.org`. Other schemes, such as those of Capacitor, Tauri and browser
- * extensions, keep theirs.
+ * The origin in lower case and without a default port; `wss://example.org:443` is `https://example.org`. Other schemes,
+ * such as those of Capacitor, Tauri and browser extensions, keep theirs.
  * @returns undefined if the text is no origin; `null` is none
  */
 export function originOf(text: string): string | undefined {

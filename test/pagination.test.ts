@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { PostAnswer } from '../server/posts/present.ts';
-import { type Sort, sorts } from '../server/posts/schemas.ts';
+import { type Sort, sorts } from '../server/posts/cursor.ts';
 import { writePost } from './support/posts.ts';
 import { faultsOf } from './support/problems.ts';
 import { execute, rows } from './support/tables.ts';

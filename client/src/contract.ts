@@ -26,7 +26,7 @@ export type {
   TallyMode,
 } from '../../server/events.ts';
 export type { PostAnswer } from '../../server/posts/present.ts';
-export type { Sort } from '../../server/posts/schemas.ts';
+export type { Sort } from '../../server/posts/cursor.ts';
 export type { EditUser, SignUp } from '../../server/users/commands.ts';
 export type { OwnUser, PublicUser } from '../../server/users/present.ts';
 export type { VoteView } from '../../server/votes/commands.ts';

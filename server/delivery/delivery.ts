@@ -148,10 +148,7 @@ export class Delivery {
 
   /** @throws {AppError} 503 while the node stops; the connection of whoever asked is to be closed too */
   requireOpen(): void {
-    if (!this.#draining) return;
-    throw new AppError('unavailable', 'The node is shutting down. Connect again.', {
-      headers: { 'Retry-After': String(DRAINING_PAUSE), Connection: 'close' },
-    });
+    if (this.#draining) throw draining();
   }
 
   /**
@@ -548,4 +545,11 @@ function supersede(entries: readonly LogEntry[], earlier: readonly LogEntry[]): 
 
 function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/** The refusal of somebody who comes to a node that stops, or who has no answer when it does. */
+export function draining(): AppError {
+  return new AppError('unavailable', 'The node is shutting down. Connect again.', {
+    headers: { 'Retry-After': String(DRAINING_PAUSE), Connection: 'close' },
+  });
 }

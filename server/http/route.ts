@@ -123,8 +123,8 @@ export interface Mounting {
 }
 
 /**
- * Mounts routes in the order of checks that the contract promises: 403 for a page of another origin, 401, then 429, then 422, then what the handler finds
- * (404, 403, 409). A body is not even read before its sender is known to be somebody.
+ * Mounts routes in the order of checks that the contract promises: 403 for a page of another origin, 401, then 429, then
+ * 422, then what the handler finds (404, 403, 409). A body is not even read before its sender is known to be somebody.
  */
 export function mount(
   router: Router,

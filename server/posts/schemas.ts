@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import { type Sort, sorts, writeCursor } from './cursor.ts';
+import { sorts, writeCursor } from './cursor.ts';
 import {
   count,
   id,
@@ -89,8 +89,6 @@ export const post = object({
 }).id('Post');
 
 export const posts = listOf(post);
-
-export { type Sort, sorts };
 
 export const listPosts = object({
   limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),

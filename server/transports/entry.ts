@@ -1,5 +1,6 @@
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
+import { draining } from '../delivery/delivery.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { SessionCloseCode } from '../events.ts';
 
@@ -8,7 +9,6 @@ const MAX_PER_USER = 20;
 /** What a client is told to wait for. Seconds. */
 const CROWDED_PAUSE = 30;
 const UNREADABLE_PAUSE = 2;
-const DRAINING_PAUSE = 1;
 
 /** @throws {AppError} 429 if the user has as many connections as one may have */
 export function requireRoom(
@@ -29,9 +29,7 @@ export function endOf(code: SessionCloseCode): AppError {
     case 'revoked':
       return unauthorized('The session of this access token has ended.');
     case 'draining':
-      return new AppError('unavailable', 'The node is shutting down. Connect again.', {
-        headers: { 'Retry-After': String(DRAINING_PAUSE), Connection: 'close' },
-      });
+      return draining();
     default:
       return new AppError('unavailable', 'The log cannot be read at the moment. Try again.', {
         headers: { 'Retry-After': String(UNREADABLE_PAUSE) },
