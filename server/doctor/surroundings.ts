@@ -15,9 +15,9 @@ export async function findDatabaseFaults(client: pg.ClientBase): Promise<Finding
   const { rows } = await client.query<Record<string, string>>(
     `select current_setting('server_version_num') as version, current_setting('server_version') as name,
             current_setting('fsync') as fsync, current_setting('full_page_writes') as pages,
-            current_setting('synchronous_commit') as commit, current_setting('server_encoding') as encoding`,
+            current_setting('server_encoding') as encoding`,
   );
-  const { version = '0', name = '', fsync, pages, commit, encoding } = rows[0] ?? {};
+  const { version = '0', name = '', fsync, pages, encoding } = rows[0] ?? {};
   const findings: Finding[] = [];
   if (Number(version) < OLDEST)
     findings.push({ what: `PostgreSQL ${name} is too old: 14 or later is needed.` });
@@ -25,8 +25,6 @@ export async function findDatabaseFaults(client: pg.ClientBase): Promise<Finding
     findings.push({ what: `The database's encoding is ${encoding ?? 'unknown'}, not UTF8.` });
   if (fsync !== 'on' || pages !== 'on')
     findings.push({ what: 'fsync or full_page_writes is off: a power cut loses data.' });
-  if (commit === 'off')
-    findings.push({ what: 'synchronous_commit is off: a crash loses what was acknowledged.' });
   return findings;
 }
 
