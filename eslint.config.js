@@ -24,6 +24,24 @@ export default tseslint.config(
     },
   },
   {
+    files: ['server/**/*.ts', 'models/**/*.ts'],
+    rules: {
+      // They write their arguments into the statement, and change or refuse a `$` in them.
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: [
+            {
+              name: 'sequelize',
+              importNames: ['fn', 'cast', 'where', 'json'],
+              message: 'Bind the value instead.',
+            },
+          ],
+        },
+      ],
+    },
+  },
+  {
     files: ['test/**/*.ts'],
     // Chai asserts by property access.
     rules: {

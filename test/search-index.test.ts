@@ -213,6 +213,53 @@ describe('searches', function () {
     expect((await ask('epee')).body).to.have.lengthOf(1);
   });
 
+  it('know an edited text as they know a new one, whatever signs are in it', async () => {
+    const { id } = await writePost(ada);
+    const columns = async (post: number) => {
+      const { rows } = await world.pool.query(
+        'select title, content, search_text, search_grams, search_fold from posts where id = $1',
+        [post],
+      );
+      return rows[0] as object;
+    };
+    const text = fc.oneof(
+      fc.constantFrom(
+        '$_',
+        'a $1 b',
+        '$$',
+        '($sequelize_1)',
+        ':name ?',
+        `$'$$`,
+        `\\$2 ''`,
+        '%s $& {}',
+        '@$now',
+      ),
+      fc.string({
+        unit: fc.constantFrom('$', '1', ':', '?', "'", '\\', '_', 'a', ' ', '"', '&'),
+        minLength: 1,
+      }),
+      fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }).filter((any) => !any.includes('\0')),
+    );
+    await fc.assert(
+      fc.asyncProperty(text, text, fc.boolean(), async (first, content, whole) => {
+        const title = `x${first}`;
+        const edited = whole
+          ? await ada.put(`/posts/${id}`, { title, content })
+          : await ada.patch(`/posts/${id}`, { title, content });
+        expect(edited.status, JSON.stringify(edited.body)).to.equal(200);
+        const fresh = await writePost(ada, { title, content });
+        expect(await columns(id)).to.deep.equal(await columns(fresh.id));
+      }),
+      {
+        numRuns: 60,
+        examples: [
+          ['$_', '$$ $1 $sequelize_2', true],
+          ['us$now', '', false],
+        ],
+      },
+    );
+  });
+
   it('are refused for a while, rather than answered with less, when posts cannot be prepared', async () => {
     const client = await world.pool.connect();
     try {

@@ -1,4 +1,4 @@
-import { fn, literal, QueryTypes, type Transaction } from 'sequelize';
+import { literal, QueryTypes, type Transaction } from 'sequelize';
 import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
@@ -7,6 +7,7 @@ import type { FeedEventName } from '../events.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { append } from '../outbox/append.ts';
 import { FOLD } from '../text/fold.ts';
+import { vectorOf } from '../text/grams.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
 import { requireOwn } from './policy.ts';
 import type { PostInput } from './post-writer.ts';
@@ -99,8 +100,7 @@ function setSearchable(post: Post): void {
   const { text, grams } = searchable(post);
   post.set({
     searchText: text,
-    // Sequelize takes an expression for any value; its typings do not.
-    searchGrams: fn('array_to_tsvector', fn('string_to_array', grams, ' ')) as unknown as string,
+    searchGrams: vectorOf(grams),
     searchFold: FOLD,
   });
 }

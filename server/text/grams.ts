@@ -48,6 +48,19 @@ export function queryOf(words: readonly string[]): string {
     }
     if (!covered) beginnings.add(word);
   }
-  const quoted = (gram: string) => `'${gram.replaceAll(/['\\]/g, String.raw`$&$&`)}'`;
   return [...[...whole].map(quoted), ...[...beginnings].map((gram) => `${quoted(gram)}:*`)].join(' & ');
+}
+
+/**
+ * The pieces of a folded text as the text of a `tsvector`: a value that can be bound. Sequelize's `fn()` would write them
+ * into the statement, and change or refuse a `$` in them.
+ * @param grams what `gramsOf` gave
+ */
+export function vectorOf(grams: string): string {
+  return grams.split(' ').filter(Boolean).map(quoted).join(' ');
+}
+
+/** A piece as a lexeme in the text of a `tsquery` or a `tsvector`. */
+function quoted(gram: string): string {
+  return `'${gram.replaceAll(/['\\]/g, String.raw`$&$&`)}'`;
 }
