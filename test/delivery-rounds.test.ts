@@ -178,7 +178,11 @@ describe('a round that is written socket by socket, with everything else between
       const after = Math.max(start, world.ctx.feed.seq - 7);
       passing.push({ client: await join({ after, epoch: world.ctx.feed.epoch }), after });
       const fickle = await join({ feed: joined % 2 ? 'live' : 'off' });
-      fickle.emit('feed:mode', { feed: joined % 2 ? 'count' : 'live' }, 1);
+      const mode = joined % 2 ? 'count' : 'live';
+      fickle.emit('feed:mode', { mode }, 1);
+      expect(await fickle.acknowledged(1))
+        .to.deep.include({ ok: true })
+        .and.to.have.nested.property('data.mode', mode);
       if (joined % 3 === 0) passing.shift()?.client.terminate();
       else if (joined % 3 === 1) fickle.terminate();
     }
