@@ -22,7 +22,8 @@ import { withClient } from './embedded/upkeep.ts';
 
 export { EmbeddedUnavailable } from './embedded/unavailable.ts';
 
-export type EmbeddedLog = (message: string, extra?: object) => void;
+/** Lines of the log. Each of them has the `pid` of this process already. */
+export type EmbeddedLog = (message: string, extra?: { [field: string]: unknown; pid?: never }) => void;
 
 export interface EmbeddedOptions {
   /** The folder in which Tidings keeps its things; the database lives in `postgres` below it. */
@@ -92,7 +93,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
       await server.stop();
       throw error;
     }
-    log('embedded database is ready', { pid: postmaster.pid, port: postmaster.port, folder: place });
+    log('embedded database is ready', { server_pid: postmaster.pid, port: postmaster.port, folder: place });
     return {
       url,
       adminUrl,
@@ -176,7 +177,7 @@ class Supervised {
 
   #ended(port: number | undefined): void {
     if (this.#stopping || this.#restarting !== undefined) return;
-    this.#log('embedded database died; starting it again', { pid: this.pid });
+    this.#log('embedded database died; starting it again', { server_pid: this.pid });
     this.#restarting = this.#restart(port).finally(() => {
       this.#restarting = undefined;
     });
@@ -186,7 +187,7 @@ class Supervised {
     for (let pause = 100; !this.#stopping; pause = Math.min(pause * 2, 5_000)) {
       try {
         this.#postmaster = await launch(this.#target, port, () => this.#ended(port));
-        this.#log('embedded database runs again', { pid: this.pid, port });
+        this.#log('embedded database runs again', { server_pid: this.pid, port });
         return;
       } catch (error) {
         this.#log('embedded database did not start; trying again', {
@@ -236,7 +237,7 @@ async function adopt(
       const fits = await hasDurability(at.href, settings).catch(() => undefined);
       if (fits === false) return undefined;
       if (fits === true) {
-        log('took over the embedded database of a process that was killed', { pid: orphan.pid });
+        log('took over the embedded database of a process that was killed', { server_pid: orphan.pid });
         return orphan;
       }
       if (!(await waitForExit(orphan.pid, 1_000))) return undefined; // ready, yet it does not answer
@@ -249,7 +250,7 @@ async function adopt(
 async function evict(cluster: string, log: EmbeddedLog): Promise<void> {
   const orphan = await runningPostmaster(cluster);
   if (orphan === undefined) return;
-  log('stopping an embedded database that was left behind', { pid: orphan.pid });
+  log('stopping an embedded database that was left behind', { server_pid: orphan.pid });
   await stopPostmaster(orphan.pid);
   if ((await runningPostmaster(cluster)) !== undefined) {
     throw new EmbeddedUnavailable(
