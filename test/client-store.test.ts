@@ -402,6 +402,61 @@ describe('the feed store, with a server', () => {
     expect(store.state.posts[2]).to.equal(before.posts[2]);
   });
 
+  it('opens again when it is loaded after it was closed, as React does with every effect in strict mode', async () => {
+    const { id } = await bob.posts.create({ title: 'Tracked from the beginning', content: '' });
+    const votes = () => store.state.posts.find((post) => post.id === id)?.votes;
+    const untrack = store.track(id);
+    const first = store.load();
+    store.close();
+    expect(store.state.status).to.deep.equal({ state: 'ended', reason: 'closed' });
+    const second = store.load();
+    expect(store.state.status).to.deep.equal({ state: 'connecting' });
+    await Promise.all([first, second]);
+    await live();
+    await bob.posts.create({ title: 'After the first closing', content: '' });
+    await until('the new post', () => titles()[0] === 'After the first closing');
+    await bob.votes.cast(id);
+    await until('the vote', () => votes() === 1);
+
+    store.close();
+    await bob.posts.create({ title: 'While it was closed', content: '' });
+    await store.loadMore();
+    expect(titles()[0]).to.equal('After the first closing');
+    await store.load();
+    expect(titles()[0]).to.equal('While it was closed');
+    await live();
+    await bob.votes.takeBack(id);
+    await until('the vote taken back', () => votes() === 0);
+    await bob.posts.create({ title: 'After the second closing', content: '' });
+    await until('the new post', () => titles()[0] === 'After the second closing');
+    untrack();
+  });
+
+  it('opens again for whoever logs in next, with nothing of the session before', async () => {
+    const carol = createClient({ url: world.url });
+    const account = { email: 'carol@example.org', password: PASSWORD };
+    await carol.signUp({ ...account, username: 'carol' });
+    const { id } = await bob.posts.create({ title: 'Voted for by Carol', content: '' });
+    const shared = createFeedStore(carol, { limit: 3 });
+    const status = () => shared.state.status;
+    const seen = () => shared.state.posts.find((post) => post.id === id);
+    try {
+      await shared.load();
+      await shared.vote(id, true);
+      expect(seen()).to.include({ votes: 1, voted: true });
+      await carol.logOut();
+      await until('the end', () => status().state === 'ended');
+      await carol.signUp({ email: 'dave@example.org', password: PASSWORD, username: 'dave' });
+      await shared.load();
+      expect(seen()).to.include({ votes: 1, voted: false });
+      await until('the next feed', () => status().state === 'live');
+      await bob.posts.create({ title: 'For Dave', content: '' });
+      await until('the new post', () => shared.state.posts[0]?.title === 'For Dave');
+    } finally {
+      shared.close();
+    }
+  });
+
   it('says why a page did not come, and loads it when asked again', async () => {
     proxy.refusing = true;
     await store.load();

@@ -48,6 +48,12 @@ export interface FeedState {
   error: TidingsError | undefined;
 }
 
+/** A wish for the tally of a post, and what ends it on the feed that is open. */
+interface Tracked {
+  postId: number;
+  release: (() => void) | undefined;
+}
+
 /**
  * A list that stays true: a page of posts and the events after it, the user's own doings and votes in one state to
  * render. Knows of no framework: `subscribe` and `state` are what `useSyncExternalStore` and its like want.
@@ -59,6 +65,8 @@ export class FeedStore {
   /** The shown form of each entry, so that what has not changed stays the same object. */
   readonly #shown = new WeakMap<Entry, ShownPost>();
   readonly #votes = new Map<number, { wanted: boolean; done: Promise<void> }>();
+  /** The posts whose tallies are wanted. They outlive a feed: the next one is asked for them again. */
+  readonly #tracked = new Set<Tracked>();
   #view: FeedView = emptyView;
   #feed: Feed | undefined;
   #next: string | undefined;
@@ -86,7 +94,9 @@ export class FeedStore {
       pending: this.#view.pending.length,
       hasMore: this.#next !== undefined,
       loading: this.#loading > 0,
-      status: this.#feed?.status ?? { state: 'connecting' },
+      status: this.#closed
+        ? { state: 'ended', reason: 'closed' }
+        : (this.#feed?.status ?? { state: 'connecting' }),
       error: this.#error,
     };
     return this.#state;
@@ -97,19 +107,18 @@ export class FeedStore {
     return this.#emitter.on('change', listener);
   }
 
-  /** Loads the first page and follows on from it; later, loads it anew. A failure is told in `state.error`. */
+  /**
+   * Loads the first page and follows on from it; later, loads it anew. A store that was closed, or whose session has ended,
+   * is opened again. A failure is told in `state.error`.
+   */
   async load(): Promise<void> {
-    this.#generation += 1;
-    this.#stale = false;
-    await this.#page(undefined, (page) => {
-      this.#view = firstPage(page.posts, page.position.seq);
-      this.#follow(page);
-    });
+    this.#closed = false;
+    await this.#reload();
   }
 
   /** Loads the next page below. */
   async loadMore(): Promise<void> {
-    if (this.#next === undefined || this.#loading > 0) return;
+    if (this.#closed || this.#next === undefined || this.#loading > 0) return;
     await this.#page(this.#next, (page) => {
       this.#view = nextPage(this.#view, page.posts, page.position.seq);
     });
@@ -123,12 +132,16 @@ export class FeedStore {
   /** Shows the new posts that wait. Where the order is not that of time, only a new page knows their place. */
   async reveal(): Promise<void> {
     if (this.#byTime) this.#set(revealed(this.#view));
-    else await this.load();
+    else if (!this.#closed) await this.#reload();
   }
 
   /** Wants the tally of a post that is on the screen. @returns ends that */
   track(postId: number): () => void {
-    return this.#feed?.track(postId) ?? (() => undefined);
+    const tracked: Tracked = { postId, release: this.#feed?.track(postId) };
+    this.#tracked.add(tracked);
+    return () => {
+      if (this.#tracked.delete(tracked)) tracked.release?.();
+    };
   }
 
   /**
@@ -165,10 +178,12 @@ export class FeedStore {
     this.#set(without(this.#view, postId));
   }
 
+  /** Ends the feed, and what is on its way is ignored. `load` opens it again. */
   close(): void {
     this.#closed = true;
     this.#generation += 1;
     this.#feed?.close();
+    this.#changed();
   }
 
   get #byTime(): boolean {
@@ -181,6 +196,20 @@ export class FeedStore {
     let post = this.#shown.get(entry);
     if (!post) this.#shown.set(entry, (post = shown(entry)));
     return [post];
+  }
+
+  /** The feed, unless it has ended: it does not come back, but another one can be opened. */
+  get #open(): Feed | undefined {
+    return this.#feed?.status.state === 'ended' ? undefined : this.#feed;
+  }
+
+  async #reload(): Promise<void> {
+    this.#generation += 1;
+    this.#stale = false;
+    await this.#page(undefined, (page) => {
+      this.#view = firstPage(page.posts, page.position.seq);
+      if (!this.#open) this.#follow(page);
+    });
   }
 
   async #page(cursor: string | undefined, fold: (page: PostPage) => void): Promise<void> {
@@ -198,7 +227,8 @@ export class FeedStore {
         ...(ownerId === undefined ? {} : { ownerId }),
       });
       if (generation !== this.#generation) return;
-      const before = this.#view;
+      // With no feed between then and now, the database and the user may be others, and what was known is no news of them.
+      const before = this.#open ? this.#view : emptyView;
       fold(page);
       this.#next = page.next;
       for (const event of this.#recent) {
@@ -218,7 +248,6 @@ export class FeedStore {
   }
 
   #follow({ position }: PostPage): void {
-    if (this.#feed || this.#closed) return;
     const feed = this.#client.feed({
       tallies: 'tracked',
       ...this.#options.feed,
@@ -226,12 +255,15 @@ export class FeedStore {
       epoch: position.epoch,
     });
     this.#feed = feed;
+    // Of a feed that was open before none is on its way any more.
+    this.#recent = [];
+    for (const tracked of this.#tracked) tracked.release = feed.track(tracked.postId);
     feed.on('event', (event) => {
       if (this.#loading > 0) this.#recent.push(event);
       this.#fold(event);
     });
     feed.on('tally', (tally) => this.#set(withTally(this.#view, tally)));
-    feed.on('incomplete', () => void this.load());
+    feed.on('incomplete', () => void this.#reload());
     feed.on('status', () => this.#changed());
     feed.on('reset', ({ reason, seq }) => {
       // A page that is on its way may be of the time before.
@@ -245,7 +277,7 @@ export class FeedStore {
     });
     feed.on('ready', ({ user_id }) => {
       this.#userId = user_id;
-      if (this.#stale) void this.load();
+      if (this.#stale) void this.#reload();
     });
   }
 
