@@ -9,7 +9,7 @@ import { readdirSync } from 'node:fs';
 import { clearTimeout, setTimeout } from 'node:timers';
 
 /** How long a lane may take: a test that leaves a server behind keeps its process alive. Milliseconds. */
-const LIMIT = 12 * 60_000;
+const LIMIT = 14 * 60_000;
 
 /** Tests that start processes, databases or a browser of their own: with the linter and the compiler as long as all others together. */
 const APART = [
