@@ -2,6 +2,7 @@ import type { Sequelize } from 'sequelize';
 import { accountTaskChecks, defineAccountTask } from './account-task.ts';
 import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
+import { defineInvitation, invitationChecks } from './invitation.ts';
 import { definePost, postChecks, postSearch } from './post.ts';
 import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
@@ -10,6 +11,7 @@ import { defineVote } from './vote.ts';
 export { AccountTask } from './account-task.ts';
 export { FeedHead, LoggedEvent, OutboxEntry, Redaction } from './event.ts';
 export { IdempotencyKey } from './idempotency-key.ts';
+export { Invitation } from './invitation.ts';
 export { Post, PostTally } from './post.ts';
 export { RefreshToken, Revocation, Session } from './session.ts';
 export { User } from './user.ts';
@@ -27,6 +29,7 @@ export function defineModels(sequelize: Sequelize): void {
   defineEvent(sequelize);
   defineIdempotencyKey(sequelize);
   defineAccountTask(sequelize);
+  defineInvitation(sequelize);
 }
 
 /** What `sequelize.sync()` cannot express, so that the models tell the whole schema. Run after it. */
@@ -36,4 +39,5 @@ export const extraDdl: string[] = [
   ...postSearch,
   ...eventChecks,
   ...accountTaskChecks,
+  ...invitationChecks,
 ];

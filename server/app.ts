@@ -75,7 +75,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     epoch: () => ctx.feed.epoch,
     asyncapi: () => asyncApiDocument({ post: postView, tally }, version),
   });
-  mountHome(app);
+  mountHome(app, ctx.config.signUp);
 
   app.use(methodNotAllowed(routes));
   app.use(notFound);

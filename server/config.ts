@@ -34,6 +34,8 @@ export interface Config {
   allowedHosts: string[];
   trustProxy: boolean | number | string;
   rateLimits: boolean;
+  /** Who may sign up: anyone, who has an invitation, or nobody. */
+  signUp: 'open' | 'invite' | 'closed';
   /** Wrong passwords that one account is offered in a quarter of an hour. */
   loginFailures: number;
   eventRetention: number;
@@ -75,7 +77,8 @@ function duration(fallback: string, atLeast: string, atMost: string): Joi.Schema
     .default(parseDuration(fallback));
 }
 
-function parseDuration(value: string): number | undefined {
+/** A span of time such as `15m` in milliseconds; undefined if it is none. */
+export function parseDuration(value: string): number | undefined {
   const [, amount, unit] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? [];
   return amount && unit ? Number(amount) * units[unit as keyof typeof units] : undefined;
 }
@@ -178,6 +181,7 @@ const variables = {
     )
     .default('false'),
   RATE_LIMITS: Joi.string().valid('on', 'off').default('on'),
+  SIGN_UP: Joi.string().valid('open', 'invite', 'closed').default('open'),
   LOGIN_FAILURES: Joi.number().integer().min(3).max(1000).default(20),
   EVENT_RETENTION: duration('7d', '1m', '3650d'),
   TALLY_WINDOW: duration('100ms', '10ms', '10s'),
@@ -207,6 +211,7 @@ interface Environment {
   ALLOWED_HOSTS: string[];
   TRUST_PROXY: string;
   RATE_LIMITS: 'on' | 'off';
+  SIGN_UP: Config['signUp'];
   LOGIN_FAILURES: number;
   EVENT_RETENTION: number;
   TALLY_WINDOW: number;
@@ -258,6 +263,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     allowedHosts: value.ALLOWED_HOSTS,
     trustProxy: parseTrustProxy(value.TRUST_PROXY),
     rateLimits: value.RATE_LIMITS === 'on',
+    signUp: value.SIGN_UP,
     loginFailures: value.LOGIN_FAILURES,
     eventRetention: value.EVENT_RETENTION,
     tallyWindow: value.TALLY_WINDOW,

@@ -118,6 +118,11 @@ const rules: Rule[] = [
     ),
     mayOnlyTypes: /^server\/(context|logger|feed\/follower|auth\/connections)\.ts$/,
   },
+  // The operator's tool: it has a database, a configuration and one part of one capability.
+  {
+    files: /^server\/invite\//,
+    may: /^server\/(invite\/.*|config|logger|database\/.*|users\/invitations)\.ts$/,
+  },
   { files: /^server\/doctor\//, may: /^(server\/(?!main|app|server|context)|models\/)/ },
   // It joins the parts: all of them, and nothing of the front.
   { files: /^server\/context\.ts$/, may: /^(server\/(?!main|app|server)|models\/)/ },

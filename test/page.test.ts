@@ -86,7 +86,7 @@ describe('the page', function () {
 
   it('says who is here to whoever is no browser', async () => {
     const answer = await fetch(nodes.first.url);
-    expect(await answer.json()).to.deep.equal({ name: 'tidings', version, docs: '/docs' });
+    expect(await answer.json()).to.deep.equal({ name: 'tidings', version, docs: '/docs', sign_up: 'open' });
     expect((await fetch(`${nodes.first.url}/assets/none.js`)).status).to.equal(404);
   });
 

@@ -1,5 +1,5 @@
 import { Caller } from './caller.ts';
-import type { EditUser, FeedEvent, OwnUser, PublicUser, SignUp, Tokens } from './contract.ts';
+import type { EditUser, FeedEvent, OwnUser, PublicUser, ServiceInfo, SignUp, Tokens } from './contract.ts';
 import { Feed, type FeedOptions } from './feed/feed.ts';
 import { Posts } from './posts.ts';
 import { type Fetch, Requests } from './requests.ts';
@@ -51,7 +51,12 @@ export class Client {
     this.votes = new Votes(this.#caller);
   }
 
-  /** Makes an account and logs in. @throws {TidingsError} `conflict`, `invalid` */
+  /** What the service says of itself, also who may sign up. */
+  async service(): Promise<ServiceInfo> {
+    return (await this.#requests.send<ServiceInfo>({ method: 'GET', path: '/', repeatable: true })).body;
+  }
+
+  /** Makes an account and logs in. @throws {TidingsError} `conflict`, `invalid`, `sign_up_closed`, `invitation_required` */
   async signUp(account: SignUp): Promise<OwnUser> {
     const { body } = await this.#requests.send<OwnUser>({
       method: 'POST',

@@ -31,6 +31,16 @@ export type { EditUser, SignUp } from '../../server/users/commands.ts';
 export type { OwnUser, PublicUser } from '../../server/users/present.ts';
 export type { VoteView } from '../../server/votes/commands.ts';
 
+/** What a service says of itself. */
+export interface ServiceInfo {
+  name: string;
+  version: string;
+  /** Where its documents are. */
+  docs: string;
+  /** Who may sign up: anyone, who has an invitation, or nobody. */
+  sign_up: 'open' | 'invite' | 'closed';
+}
+
 /** A post as its writer gives it. `published: false` is a draft; left out, it is published. */
 export type NewPost = Pick<PostView, 'title' | 'content'> & Partial<Pick<PostView, 'published'>>;
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import express, { type Router } from 'express';
+import type { Context } from '../context.ts';
 import { packageRoot } from '../paths.ts';
 import { version } from '../version.ts';
 
@@ -12,8 +13,9 @@ const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false
 /**
  * `GET /`: the live-feed page for a browser; for everyone else who is here and where to read on, which is also what a
  * browser gets from a source tree whose page was never built.
+ * @param signUp who may sign up: the page asks for it
  */
-export function mountHome(router: Router): void {
+export function mountHome(router: Router, signUp: Context['config']['signUp']): void {
   router.use('/assets', express.static(join(built, 'assets'), forGood));
   router.get('/', (req, res) => {
     res.vary('Accept');
@@ -21,7 +23,7 @@ export function mountHome(router: Router): void {
     if (req.accepts(['json', 'html']) === 'html' && existsSync(join(built, 'index.html'))) {
       res.sendFile('index.html', { root: built, cacheControl: false });
     } else {
-      res.json({ name: 'tidings', version, docs: '/docs' });
+      res.json({ name: 'tidings', version, docs: '/docs', sign_up: signUp });
     }
   });
 }

@@ -14,6 +14,8 @@ const sentences: Record<ProblemCode, string> = {
   unauthorized: 'The token has expired.',
   invalid_credentials: 'Invalid Credentials',
   forbidden: 'Post 7 is not yours.',
+  sign_up_closed: 'Nobody can sign up here at present. Existing accounts work as before.',
+  invitation_required: 'An invitation is needed to sign up here. Ask the operator for one.',
   not_found: 'There is no post 7.',
   method_not_allowed: 'PUT is not possible here; GET, POST is.',
   not_acceptable: 'The answer is not to be had in that form.',

@@ -73,7 +73,8 @@ export const serviceOperations: readonly ServiceOperation[] = [
   {
     path: '/',
     summary: 'Who is here',
-    description: 'The live-feed page for a browser; for a client that asks for JSON, the name and version.',
+    description:
+      'The live-feed page for a browser; for a client that asks for JSON, the name, the version and who may sign up.',
     answer: {
       description: 'The service.',
       content: {
@@ -84,8 +85,13 @@ export const serviceOperations: readonly ServiceOperation[] = [
               name: { type: 'string' },
               version: { type: 'string' },
               docs: { type: 'string', format: 'uri-reference' },
+              sign_up: {
+                type: 'string',
+                enum: ['open', 'invite', 'closed'],
+                description: 'Who may sign up: anyone, who has an invitation, or nobody.',
+              },
             },
-            required: ['name', 'version', 'docs'],
+            required: ['name', 'version', 'docs', 'sign_up'],
           },
         },
         'text/html': { schema: { type: 'string' } },

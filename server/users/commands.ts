@@ -8,24 +8,44 @@ import { AppError, unauthorized } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { storedEmailKey } from '../text/email.ts';
 import { beginTask, workPiece } from './footprint.ts';
+import { requireInvitation, useInvitation } from './invitations.ts';
 import { accountTag, type OwnUser, presentOwnUser } from './present.ts';
 
 export interface SignUp {
   email: string;
   password: string;
   username?: string;
+  /** The code of an invitation, where one is needed; elsewhere it is not used. */
+  invitation?: string;
 }
 
-/** @throws {AppError} 409 if the e-mail address or the name is taken */
+/**
+ * Makes an account. Where an invitation is needed, one of its uses goes in the same transaction.
+ * @throws {AppError} 403 where nobody may sign up, or without a good invitation; 409 if the e-mail address or the name is taken
+ */
 export async function signUp(ctx: Context, input: SignUp): Promise<OwnUser> {
+  const { signUp: admission } = ctx.config;
+  if (admission === 'closed')
+    throw new AppError(
+      'sign_up_closed',
+      'Nobody can sign up here at present. Existing accounts work as before.',
+    );
+  // Before the work of a hash, and before anything is told of addresses and names.
+  if (admission === 'invite') await requireInvitation(ctx.db.sequelize, input.invitation);
   const passwordHash = await ctx.passwords.hash(input.password);
   for (let attempt = 1; ; attempt += 1) {
     const username = input.username ?? inventUsername();
     try {
-      const { email } = input;
-      return presentOwnUser(
-        await User.create({ email, emailKey: storedEmailKey(email), username, passwordHash }),
-      );
+      const { email, invitation = '' } = input;
+      return await ctx.db.transaction(async (tx) => {
+        if (admission === 'invite') await useInvitation(tx, ctx.db.sequelize, invitation);
+        return presentOwnUser(
+          await User.create(
+            { email, emailKey: storedEmailKey(email), username, passwordHash },
+            { transaction: tx },
+          ),
+        );
+      });
     } catch (error) {
       const invented = input.username === undefined && violatedConstraint(error) === 'users_username_key';
       if (!invented || attempt === 5) throw taken(error) ?? error;

@@ -20,12 +20,13 @@ export const userRoutes = [
     method: 'post',
     path: '/users',
     summary: 'Sign up',
-    description: 'Logs nobody in: `POST /login` comes next.',
+    description:
+      'Logs nobody in: `POST /login` comes next. `sign_up` of `GET /` tells who may: anyone (`open`), who has an invitation of the operator (`invite`), or nobody (`closed`). Both refusals are a 403 with a `type` of their own.',
     tag: 'Users',
     access: 'anyone',
     limit: 'signup',
     body: schemas.signUp,
-    answers: { 201: schemas.ownUser, 409: problem, 422: problem, 429: problem },
+    answers: { 201: schemas.ownUser, 403: problem, 409: problem, 422: problem, 429: problem },
     answerHeaders: { Location: 'Where the public profile is' },
     handle: async ({ ctx, body }) => {
       const user = await commands.signUp(ctx, body);

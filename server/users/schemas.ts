@@ -24,6 +24,9 @@ export const signUp = object({
   email,
   password,
   username: optional(username).description('Made up for you if you give none'),
+  invitation: optional(text().max(100)).description(
+    'The code of an invitation. Needed where `sign_up` of `GET /` is `invite`; elsewhere it is not used',
+  ),
 })
   .example({ email: 'ada@example.org', password: 'correct horse battery', username: 'ada' })
   .id('SignUp');

@@ -2,16 +2,21 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 import { service } from '../service.ts';
+import { givenInvitation, signUpMode } from './sign-up-mode.ts';
 
 export type Intent = 'log-in' | 'sign-up';
 
-const names = { 'log-in': ['email', 'password'], 'sign-up': ['username', 'email', 'password'] } as const;
+const names = {
+  'log-in': ['email', 'password'],
+  'sign-up': ['invitation', 'username', 'email', 'password'],
+} as const;
 
 /** Signs somebody up, or logs them in. What becomes of it is seen in `presence`. */
 export function CredentialsForm({ intent }: { intent: Intent }) {
   const form = useRef<HTMLFormElement>(null);
   const { faults, clear, show } = useFaults(names[intent], form);
   const [busy, setBusy] = useState(false);
+  const invited = intent === 'sign-up' && signUpMode.value === 'invite';
   const [passwordShown, setPasswordShown] = useState(false);
   const password = useRef<HTMLInputElement>(null);
 
@@ -27,11 +32,17 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
     };
     const account = { email: given('email').trim(), password: given('password') };
     const username = given('username').trim();
+    const invitation = given('invitation').trim();
     setBusy(true);
     clear();
     try {
       if (intent === 'log-in') await service.logIn(account);
-      else await service.signUp({ ...account, ...(username === '' ? {} : { username }) });
+      else
+        await service.signUp({
+          ...account,
+          ...(username === '' ? {} : { username }),
+          ...(invitation === '' ? {} : { invitation }),
+        });
     } catch (error) {
       setBusy(false);
       show(error);
@@ -47,6 +58,24 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
         if (!busy) void submit(new FormData(event.currentTarget));
       }}
     >
+      {invited && (
+        <Field
+          label="Invitation"
+          hint="The code that you were sent: signing up here takes one."
+          fault={faults.fields.invitation}
+        >
+          {(links) => (
+            <input
+              {...links}
+              name="invitation"
+              autocomplete="off"
+              maxLength={100}
+              spellcheck={false}
+              defaultValue={givenInvitation()}
+            />
+          )}
+        </Field>
+      )}
       {intent === 'sign-up' && (
         <Field
           label="Name"

@@ -1,12 +1,16 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { Mark } from '../chrome/mark.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
 import { farewell } from './account.ts';
 import { CredentialsForm, type Intent } from './credentials-form.tsx';
+import { askSignUpMode, signUpMode } from './sign-up-mode.ts';
 
 /** What somebody sees who is not logged in. */
 export function Welcome() {
-  const [intent, setIntent] = useState<Intent>(farewell.value === undefined ? 'sign-up' : 'log-in');
+  const [wish, setIntent] = useState<Intent>(farewell.value === undefined ? 'sign-up' : 'log-in');
+  useEffect(() => void askSignUpMode(), []);
+  const closed = signUpMode.value === 'closed';
+  const intent = closed ? 'log-in' : wish;
   return (
     <main class="welcome">
       <div class="welcome-words">
@@ -30,14 +34,18 @@ export function Welcome() {
             {farewell.value}
           </p>
         )}
-        <div class="switch">
-          <button type="button" aria-pressed={intent === 'sign-up'} onClick={() => setIntent('sign-up')}>
-            New here
-          </button>
-          <button type="button" aria-pressed={intent === 'log-in'} onClick={() => setIntent('log-in')}>
-            Returning
-          </button>
-        </div>
+        {closed ? (
+          <p class="muted">Nobody can sign up here at present.</p>
+        ) : (
+          <div class="switch">
+            <button type="button" aria-pressed={intent === 'sign-up'} onClick={() => setIntent('sign-up')}>
+              New here
+            </button>
+            <button type="button" aria-pressed={intent === 'log-in'} onClick={() => setIntent('log-in')}>
+              Returning
+            </button>
+          </div>
+        )}
         <CredentialsForm key={intent} intent={intent} />
       </section>
       <footer class="welcome-foot">

@@ -1,0 +1,61 @@
+/**
+ * `npm run invite -- --uses 5 --expires 30d`: makes an invitation and prints its code. `-- --list`: those that are good.
+ * `-- --revoke 7`: ends one.
+ */
+import { ConfigError, readConfig } from '../config.ts';
+import { Database } from '../database/connection.ts';
+import { main, withDatabase } from '../database/target.ts';
+import { createLogger } from '../logger.ts';
+import { createInvitation, liveInvitations, revokeInvitation } from '../users/invitations.ts';
+import { readTask, type Task, USAGE } from './arguments.ts';
+
+async function run(task: Task, db: Database, publicUrl: string | undefined): Promise<number> {
+  if ('list' in task) {
+    const invitations = await liveInvitations(db.sequelize);
+    for (const { id, uses_left, expires_at } of invitations)
+      console.log(`${id}: ${uses_left} left, until ${expires_at.toISOString()}`);
+    if (invitations.length === 0) console.log('No invitation is good any more.');
+    return 0;
+  }
+  if ('revoke' in task) {
+    const found = await revokeInvitation(task.revoke);
+    console.log(found ? `Invitation ${task.revoke} has ended.` : `There is no invitation ${task.revoke}.`);
+    return found ? 0 : 1;
+  }
+  const { uses, lifetime } = task.make;
+  const { code, id, expiresAt } = await createInvitation(uses, lifetime);
+  console.log(code);
+  if (publicUrl !== undefined) console.log(`${publicUrl}/#invitation=${code}`);
+  const accounts = uses === 1 ? 'one account' : `${uses} accounts`;
+  console.log(
+    `Invitation ${id}: ${accounts}, until ${expiresAt.toISOString()}. Its code is not shown again.`,
+  );
+  return 0;
+}
+
+await main(async () => {
+  const task = readTask(process.argv.slice(2));
+  if (task === undefined) {
+    console.error(USAGE);
+    return 2;
+  }
+  return withDatabase(async (databaseUrl) => {
+    let config;
+    try {
+      config = readConfig(process.env);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      console.error(error.message);
+      return 78;
+    }
+    const db = new Database({ url: databaseUrl, pool: 1, log: createLogger('warn') });
+    try {
+      const code = await run(task, db, config.publicUrl);
+      if (config.signUp !== 'invite' && 'make' in task)
+        console.log(`SIGN_UP is ${config.signUp} here: invitations are asked for where it is invite.`);
+      return code;
+    } finally {
+      await db.close();
+    }
+  });
+});
