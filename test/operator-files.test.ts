@@ -67,10 +67,21 @@ describe('what an operator is given', () => {
         };
       };
     });
-    expect(documents.map(({ kind }) => kind)).to.deep.equal(['Deployment', 'Service', 'PodDisruptionBudget']);
+    expect(documents.map(({ kind }) => kind)).to.deep.equal([
+      'Deployment',
+      'Service',
+      'PodDisruptionBudget',
+      'NetworkPolicy',
+    ]);
     const pod = documents[0]?.spec.template?.spec;
     expect(pod?.securityContext).to.include({ runAsNonRoot: true });
+    expect(pod).to.include({ automountServiceAccountToken: false, enableServiceLinks: false });
     const container = pod?.containers[0] ?? {};
+    expect(container.securityContext).to.deep.equal({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
     expect(container).to.include.keys('readinessProbe', 'livenessProbe', 'startupProbe', 'resources');
     const { preStop } = container.lifecycle as { preStop: { exec: { command: [string, string] } } };
     const [command, seconds] = preStop.exec.command;
@@ -81,5 +92,30 @@ describe('what an operator is given', () => {
     const env = container.env as { name: string; value: string }[];
     expect(env.map(({ name }) => name)).to.not.include.members(['JWT_SECRET']);
     expect(container.envFrom).to.deep.equal([{ secretRef: { name: 'tidings' } }]);
+  });
+
+  it('lets pods in Kubernetes reach the database, Redis and DNS, and nobody but the ingress and Prometheus reach them', async () => {
+    const documents = parseAllDocuments(await read('kubernetes/tidings.yml')).map(
+      (document) => document.toJS() as unknown,
+    );
+    const policy = documents.find((document) => (document as { kind: string }).kind === 'NetworkPolicy') as {
+      spec: {
+        podSelector: unknown;
+        policyTypes: string[];
+        ingress: { from?: unknown[]; ports?: { port: unknown }[] }[];
+        egress: { to?: unknown[]; ports?: { port: unknown }[] }[];
+      };
+    };
+    const deployment = documents[0] as { spec: { selector: unknown } };
+    expect(policy.spec.podSelector).to.deep.equal(deployment.spec.selector);
+    expect(policy.spec.policyTypes).to.have.members(['Ingress', 'Egress']);
+    // A rule without peers or without ports would allow all of them.
+    for (const { from, ports } of policy.spec.ingress) {
+      expect(from).to.be.an('array').that.is.not.empty;
+      expect(ports?.map(({ port }) => port)).to.deep.equal(['http']);
+    }
+    for (const { to } of policy.spec.egress) expect(to).to.be.an('array').that.is.not.empty;
+    const open = policy.spec.egress.flatMap(({ ports = [{ port: 'any' }] }) => ports.map(({ port }) => port));
+    expect(new Set(open)).to.deep.equal(new Set([53, 5432, 6379, 26379]));
   });
 });
