@@ -42,6 +42,8 @@ export interface Config {
   tallyWindow: number;
   writeStretch: number;
   maxConnections: number;
+  /** What one address may have of the connections. Percent. */
+  addressShare: number;
   /** For how long a node that was told to stop still takes everything, although it says that it is not ready. Milliseconds. */
   shutdownDelay: number;
   databasePool: number;
@@ -187,6 +189,7 @@ const variables = {
   TALLY_WINDOW: duration('100ms', '10ms', '10s'),
   WRITE_STRETCH: duration('10ms', '0ms', '1s'),
   MAX_CONNECTIONS: Joi.number().integer().min(1).default(18_000),
+  ADDRESS_SHARE: Joi.number().integer().min(1).max(100).default(25),
   SHUTDOWN_DELAY: duration('0ms', '0ms', '5m'),
   LOG_LEVEL: Joi.string().valid('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
 };
@@ -217,6 +220,7 @@ interface Environment {
   TALLY_WINDOW: number;
   WRITE_STRETCH: number;
   MAX_CONNECTIONS: number;
+  ADDRESS_SHARE: number;
   SHUTDOWN_DELAY: number;
   LOG_LEVEL: string;
 }
@@ -269,6 +273,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     tallyWindow: value.TALLY_WINDOW,
     writeStretch: value.WRITE_STRETCH,
     maxConnections: value.MAX_CONNECTIONS,
+    addressShare: value.ADDRESS_SHARE,
     shutdownDelay: value.SHUTDOWN_DELAY,
     databasePool: value.DATABASE_POOL,
     databaseConnectionAge: value.DATABASE_CONNECTION_AGE,

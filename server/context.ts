@@ -31,6 +31,7 @@ import { createMetrics, type Metrics } from './http/metrics.ts';
 import { crossOrigin } from './http/cross-origin.ts';
 import { RequestGuard } from './http/request-guard.ts';
 import { GuessLimit } from './limits/guess-limit.ts';
+import { Places } from './limits/places.ts';
 import { PrimaryStore } from './limits/primary-store.ts';
 import { type RateLimit, RateLimits } from './limits/rate-limits.ts';
 import { SharedCounts } from './limits/shared-counts.ts';
@@ -67,8 +68,7 @@ export interface Context {
   revocations: Revocations;
   liveSessions: LiveSessions;
   connections: Connections;
-  /** Sockets of one user on this node, at most. */
-  maxSocketsPerUser: number;
+  places: Places;
   ballots: BallotBox;
   postWriter: PostWriter;
   accountTasks: AccountTasks;
@@ -125,7 +125,13 @@ export async function createService(
   const tokens = new AccessTokens(secrets, config.accessTokenTtl);
   const revocations = new Revocations();
   const connections = new Connections();
-  const maxSocketsPerUser = config.rateLimits ? 1000 : Infinity;
+  const places = new Places({
+    total: config.maxConnections,
+    addressShare: config.addressShare,
+    limited: config.rateLimits,
+    onRefused: (reason) => metrics.placesRefused.inc({ reason }),
+    log,
+  });
 
   const feed: Follower = new Follower({
     pool: feedPool,
@@ -178,8 +184,7 @@ export async function createService(
     talliesOf: (userId, postIds) => tallies.of(userId, postIds),
     guard,
     crossOrigin: crossOrigin(config.corsOrigins, guard),
-    maxConnections: config.maxConnections,
-    maxPerUser: maxSocketsPerUser,
+    places,
     limitUsers: config.rateLimits,
     addressOf: clientAddress(config.trustProxy),
     onCodedError: toAppError,
@@ -301,7 +306,7 @@ export async function createService(
     revocations,
     liveSessions,
     connections,
-    maxSocketsPerUser,
+    places,
     ballots,
     postWriter: new PostWriter(db.sequelize),
     accountTasks,
@@ -315,6 +320,7 @@ export async function createService(
   };
 
   const gauges = setInterval(() => {
+    metrics.placesTaken.set(places.taken);
     metrics.outboxLength.set(backlog.length);
     metrics.outboxAge.set(backlog.age);
     metrics.writesRefused.set(mayWrite() ? 0 : 1);

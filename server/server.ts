@@ -4,7 +4,9 @@ import { createApp } from './app.ts';
 import { clusterMetrics } from './cluster/metrics.ts';
 import { frontOf, type Seat } from './cluster/seat.ts';
 import type { Config } from './config.ts';
+import { boundConnections } from './http/address-connections.ts';
 import { endWithProblem } from './http/bare-problem.ts';
+import { proxyTrust } from './http/client-address.ts';
 import { answerUnreadable } from './http/unreadable.ts';
 import { createService, type Service } from './context.ts';
 import { AppError } from './errors.ts';
@@ -21,7 +23,7 @@ export interface RunningServer {
   stop(spread: number): Promise<void>;
 }
 
-/** Connections for requests and for those who are refused, beside the sockets. Beyond that there would be no files left to open. */
+/** Connections for requests and for those who are refused, beside the places. Beyond that there would be no files left to open. */
 const SPARE_CONNECTIONS = 2000;
 /** How long requests in flight may take to finish when the server stops. Milliseconds. */
 const LAST_REQUESTS = 3000;
@@ -84,6 +86,17 @@ export async function startServer(
       answerUnreadable(front, countUnreadable);
     }
     front.maxConnections = config.maxConnections + SPARE_CONNECTIONS;
+    const { places, metrics } = service.ctx;
+    const trusts = proxyTrust(config.trustProxy);
+    front.on('drop', () => metrics.tcpRefused.inc({ reason: 'full' }));
+    boundConnections(front, {
+      most: places.connectionsPerAddress(front.maxConnections),
+      isProxy: (address) => trusts(address, 0),
+      onRefused: (address) => {
+        metrics.tcpRefused.inc({ reason: 'address' });
+        places.warnOf(address);
+      },
+    });
     await listen(front, config);
   } catch (error) {
     await service.close();

@@ -68,12 +68,14 @@ const rules: Rule[] = [
   },
   {
     files: /^server\/transports\//,
-    may: /^server\/(transports\/|delivery\/|errors\.ts|http\/response-end\.ts)/,
+    may: /^server\/(transports\/|delivery\/|errors\.ts|http\/response-end\.ts|limits\/address-key\.ts)/,
     mayOnlyTypes: /^server\/(context|events|outbox\/log|auth\/identity|http\/metrics)\.ts$/,
   },
   {
     files: /^server\/gateway\//,
-    may: new RegExp(`^(server/(gateway|delivery)/|models/|server/(events|errors|logger)\\.ts|${shapes})`),
+    may: new RegExp(
+      `^(server/(gateway|delivery)/|models/|server/(events|errors|logger|limits/places|http/response-end)\\.ts|${shapes})`,
+    ),
     mayOnlyTypes:
       /^server\/(feed\/|cluster\/redis|http\/request-guard\.ts|outbox\/log\.ts|auth\/(connections|identity)\.ts)/,
   },
@@ -136,7 +138,7 @@ const rules: Rule[] = [
   // It opens the port, where what is no request comes in too.
   {
     files: /^server\/server\.ts$/,
-    may: /^server\/(app|context|config|errors|logger|cluster\/.*|http\/(unreadable|bare-problem))\.ts$/,
+    may: /^server\/(app|context|config|errors|logger|cluster\/.*|http\/(unreadable|bare-problem|address-connections|client-address))\.ts$/,
   },
   {
     files: /^server\/main\.ts$/,

@@ -156,6 +156,7 @@ describe('the configuration', () => {
     ['TALLY_WINDOW', '1ms', '1m', '100'],
     ['WRITE_STRETCH', '2s', '10', '-1ms'],
     ['MAX_CONNECTIONS', '0', '-1', 'x'],
+    ['ADDRESS_SHARE', '0', '101', '2.5', 'x'],
     ['LOG_LEVEL', 'verbose', 'INFO'],
   ] as const)
     for (const value of values)

@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import type { Request, Response } from 'express';
 import jwt from 'jsonwebtoken';
-import type { Identity } from '../server/auth/identity.ts';
 import { PLACES } from '../server/auth/passwords.ts';
 import { AppError } from '../server/errors.ts';
 import type { RateLimit } from '../server/limits/rate-limits.ts';
@@ -16,10 +15,8 @@ import { createWorld, logIn, type TestUser, type World } from './support/world.t
 const SECRET = 'a secret of a test that is long enough';
 const MAX_CONNECTIONS = 5;
 const LOGIN_FAILURES = 3;
-/** Sockets that one user may have on a node. */
-const MAX_PER_USER = 1000;
 const REFUSALS =
-  /^(tidings_(?:handshakes_refused|sessions_closed|rate_limited|requests_unreadable|logins_refused)_total\S*) (\d+)$/gm;
+  /^(tidings_(?:handshakes_refused|places_refused|sessions_closed|rate_limited|requests_unreadable|logins_refused)_total\S*) (\d+)$/gm;
 
 /** Every way to be turned away that `/metrics` tells of by name. The ends that take long are counted in `floods` and `slow-clients`. */
 describe('whoever is turned away', function () {
@@ -32,6 +29,7 @@ describe('whoever is turned away', function () {
       RATE_LIMITS: 'on',
       LOGIN_FAILURES: String(LOGIN_FAILURES),
       MAX_CONNECTIONS: String(MAX_CONNECTIONS),
+      ADDRESS_SHARE: '100',
       // Slow enough that the places of others are taken for as long as somebody asks.
       BCRYPT_COST: '8',
     });
@@ -107,14 +105,13 @@ describe('whoever is turned away', function () {
       'tidings_handshakes_refused_total{reason="unauthorized"}',
     ],
     [
-      'tidings_handshakes_refused_total{reason="too_many_requests"}',
+      'tidings_handshakes_refused_total{reason="crowded"}',
       async () => {
-        const identity: Identity = world.ctx.tokens.verify(ada.token);
-        const others = Array.from({ length: MAX_PER_USER }, () => ({ identity, end: () => undefined }));
-        for (const other of others) world.ctx.connections.add(other);
+        // An eighth of five places is one.
+        await join();
         await refused({ token: ada.token }, 429);
-        for (const other of others) world.ctx.connections.remove(other);
       },
+      'tidings_places_refused_total{reason="user"}',
     ],
     [
       'tidings_handshakes_refused_total{reason="full"}',
@@ -122,6 +119,7 @@ describe('whoever is turned away', function () {
         for (let at = 0; at < MAX_CONNECTIONS; at += 1) await RawClient.open(world.url);
         expect((await RawClient.open(world.url)).closed).to.be.true;
       },
+      'tidings_places_refused_total{reason="full"}',
     ],
     [
       'tidings_sessions_closed_total{code="revoked"}',

@@ -72,7 +72,9 @@ of it; insert a new post when the \`post:updated\` with its text comes.
 
 **Limits.** A frame has at most 16 KiB. A connection may send 40 requests at once and 20 a second from then on; more are
 refused with a 429, and whoever goes on all the same is closed (\`flooding\`). It tracks at most 5,000 posts, 500 more with one
-request. A user has at most 1,000 connections to one process, and may ask 400 times at once and 200 times a second over all
+request. A user has at most a fiftieth of a process's connections (of a small \`MAX_CONNECTIONS\` an eighth, up to 20) and
+an address a quarter, event streams and waiting requests included: a handshake beyond that is refused with a 429 and
+\`retry_after\`, and the connection closed. A user may ask 400 times at once and 200 times a second over all
 of them, a hundred posts counting as one time more. Whoever leaves 256 KiB unread, or 64 KiB for ten seconds, is closed
 (\`slow_consumer\`).
 

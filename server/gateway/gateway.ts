@@ -14,6 +14,8 @@ import type { MissedTallies } from '../feed/missed-tallies.ts';
 import { check, type Infer, withoutEmpty } from '../http/schema.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { RequestGuard } from '../http/request-guard.ts';
+import { whenOver } from '../http/response-end.ts';
+import { type Place, PlaceRefusal, type Places } from '../limits/places.ts';
 import type { Logger } from '../logger.ts';
 import { requireModest } from './bounds.ts';
 import { UserBudgets } from './budgets.ts';
@@ -33,7 +35,6 @@ import { refuseOtherMethods } from './polling-methods.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { slim } from './slimming.ts';
-import { Strangers } from './strangers.ts';
 import {
   cutOff,
   type EndSubscriber,
@@ -43,6 +44,7 @@ import {
   Subscriber,
 } from './subscriber.ts';
 import { TallyDelivery } from './tally-delivery.ts';
+import { Unauthenticated } from './unauthenticated.ts';
 
 export interface GatewayOptions {
   http: HttpServer;
@@ -65,11 +67,9 @@ export interface GatewayOptions {
   guard: RequestGuard;
   /** What pages of other origins may read of the answers of long-polling. */
   crossOrigin: CorsOptions;
-  maxConnections: number;
+  places: Places;
   /** What connections of one sender have in common. */
   addressOf: (req: IncomingMessage) => string;
-  /** Sockets of one user on this node. */
-  maxPerUser: number;
   /** Whether what one user asks over all sockets of this node is limited. */
   limitUsers: boolean;
   onCodedError: (error: unknown) => AppError | undefined;
@@ -89,11 +89,8 @@ const CONNECT_TIMEOUT = 5000;
 const CONNECT_SWEEP = 250;
 /** Handshakes that one connection may fail, one after the other. */
 const MAX_ATTEMPTS = 3;
-/** What a user with too many connections is told to wait for. Seconds. */
-const CROWDED_PAUSE = 30;
-/** What a client is told to wait for when the node shuts down, and when it has no place. Seconds. */
+/** What a client is told to wait for when the node shuts down. Seconds. */
 const DRAINING_PAUSE = 2;
-const FULL_PAUSE = 5;
 /** Packets of any kind that one connection may send within a second; far beyond what requests are limited to. */
 const MAX_PACKETS = 1000;
 /** Messages that may wait for a connection before it is counted what they weigh. */
@@ -115,8 +112,15 @@ function uncork(socket: IncomingMessage['socket']): void {
   socket.uncork();
 }
 
+/** A place that was taken for a connection which is not there yet, and what gives it back if it never comes. */
+interface Reservation {
+  place: Place;
+  abandon: () => void;
+}
+
 /** What an Engine.IO connection has done here. */
 interface Visit {
+  place: Place | undefined;
   /** How often it was refused; `Infinity` while it asks and once it is in. */
   attempts: number;
   /** Packets that it may still send within the second that began then; milliseconds since 1970. */
@@ -132,7 +136,8 @@ export class Gateway {
   readonly #delivery: Delivery;
   readonly #tallies: TallyDelivery;
   readonly #budgets: UserBudgets;
-  readonly #strangers: Strangers;
+  readonly #unauthenticated = new Unauthenticated();
+  readonly #reservations = new WeakMap<IncomingMessage, Reservation>();
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure each would be memory. */
   readonly #surroundings: ConstructorParameters<typeof Subscriber>[3];
@@ -143,7 +148,6 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
-    this.#strangers = new Strangers(options.maxConnections);
     this.io = new Server(options.http, {
       transports: ['websocket', 'polling'],
       maxHttpBufferSize: MAX_FRAME,
@@ -171,9 +175,9 @@ export class Gateway {
     engine.use(serveClientScript);
     engine.use(refuseOtherMethods);
     engine.use(
-      this.#middleware((req) => {
+      this.#middleware((req, res) => {
         const query = queryOf(req);
-        return this.#pageRefusal(req, query) ?? this.#newcomerRefusal(req, query);
+        return this.#pageRefusal(req, query) ?? this.#newcomerRefusal(req, res, query);
       }),
     );
     if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
@@ -199,8 +203,9 @@ export class Gateway {
     }
     this.io.engine.on('headers', oneWrite);
     this.io.engine.on('connection', (conn: EngineConnection & { request: IncomingMessage }) => {
-      this.#strangers.add(conn, options.addressOf(conn.request));
-      this.#visits.set(conn, { attempts: 0, left: MAX_PACKETS, since: 0, subscriber: undefined });
+      const place = this.#placeOf(conn.request);
+      this.#unauthenticated.add(conn);
+      this.#visits.set(conn, { place, attempts: 0, left: MAX_PACKETS, since: 0, subscriber: undefined });
       conn.on('packet', onPacket);
       conn.on('close', onClose);
     });
@@ -212,7 +217,7 @@ export class Gateway {
     this.#tallies.start();
     this.#sweeping = [
       setInterval(() => this.#budgets.sweep(), BUDGETS_SWEEP),
-      setInterval(() => this.#strangers.endOverdue(CONNECT_TIMEOUT), CONNECT_SWEEP),
+      setInterval(() => this.#unauthenticated.endOlderThan(CONNECT_TIMEOUT), CONNECT_SWEEP),
     ];
   }
 
@@ -251,9 +256,9 @@ export class Gateway {
     return refusal !== undefined;
   }
 
-  #middleware(refusalOf: (req: IncomingMessage) => AppError | undefined) {
+  #middleware(refusalOf: (req: IncomingMessage, res: EngineResponse) => AppError | undefined) {
     return (req: IncomingMessage, res: EngineResponse, next: () => void): void => {
-      const refusal = refusalOf(req);
+      const refusal = refusalOf(req, res);
       if (refusal) refuseWith(res, refusal);
       else next();
     };
@@ -293,23 +298,38 @@ export class Gateway {
     );
   }
 
-  /** Of those who ask for a session: whether there is a place. */
-  #newcomerRefusal(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
+  /** Of those who ask for a session: whether there is a place. It is taken at once, or a hundred requests of one packet would have the last one. */
+  #newcomerRefusal(req: IncomingMessage, res: EngineResponse, query: URLSearchParams): AppError | undefined {
     if (!opensSession(query)) return undefined;
-    const away = (reason: string, detail: string, seconds: number) =>
-      this.#counted(
-        reason,
-        new AppError(reason === 'crowded' ? 'too_many_requests' : 'unavailable', detail, {
-          headers: { 'Retry-After': String(seconds) },
+    if (this.#delivery.draining)
+      return this.#counted(
+        'draining',
+        new AppError('unavailable', 'The node is shutting down. Connect again.', {
+          headers: { 'Retry-After': String(DRAINING_PAUSE) },
         }),
       );
-    if (this.#delivery.draining)
-      return away('draining', 'The node is shutting down. Connect again.', DRAINING_PAUSE);
-    if (this.io.engine.clientsCount >= this.#options.maxConnections)
-      return away('full', 'The node has no place for another connection.', FULL_PAUSE);
-    if (this.#strangers.isCrowded(this.#options.addressOf(req)))
-      return away('crowded', 'Too many connections of this address have not authenticated.', FULL_PAUSE);
-    return undefined;
+    try {
+      const place = this.#options.places.take(this.#options.addressOf(req));
+      const abandon = () => {
+        if (this.#reservations.delete(req)) place.release();
+      };
+      this.#reservations.set(req, { place, abandon });
+      if (res instanceof ServerResponse) whenOver(res, abandon);
+      else req.socket.once('close', abandon);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof PlaceRefusal)) throw error;
+      return this.#counted(reasonOf(error), error);
+    }
+  }
+
+  /** The place that was taken for a connection when it was asked for. */
+  #placeOf(req: IncomingMessage): Place | undefined {
+    const reservation = this.#reservations.get(req);
+    if (!reservation) return undefined;
+    this.#reservations.delete(req);
+    req.socket.off('close', reservation.abandon);
+    return reservation.place;
   }
 
   #counted(reason: string, refusal: AppError | undefined): AppError | undefined {
@@ -347,9 +367,10 @@ export class Gateway {
   }
 
   #left(conn: EngineConnection): void {
-    this.#strangers.remove(conn);
-    const subscriber = this.#visits.get(conn)?.subscriber;
-    if (subscriber) this.#forget(subscriber);
+    this.#unauthenticated.remove(conn);
+    const visit = this.#visits.get(conn);
+    if (visit?.subscriber) this.#forget(visit.subscriber);
+    visit?.place?.release();
     // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
     setTimeout(() => cutOff(conn), LAST_WORDS).unref();
   }
@@ -366,16 +387,17 @@ export class Gateway {
       return;
     }
     visit.attempts = Infinity;
+    // Socket.IO asks a turn after the packet: what came behind it may have closed the connection, and its end is not told again.
+    if (socket.conn.readyState !== 'open') {
+      next(new Error('The connection has closed.'));
+      return;
+    }
     let subscriber: Subscriber | undefined;
     try {
       const { auth, identity } = this.#readAuth(socket.handshake.auth);
       // From here on as it has been understood, with its defaults and without what holds nothing.
       socket.handshake.auth = auth;
-      if (this.#options.connections.countOf(identity.id) >= this.#options.maxPerUser) {
-        throw new AppError('too_many_requests', 'This user has too many connections.', {
-          headers: { 'Retry-After': String(CROWDED_PAUSE) },
-        });
-      }
+      visit.place?.assign(identity.id);
       // Known before its session is looked up, so that a revocation cannot slip in between.
       subscriber = new Subscriber(socket, identity, auth, this.#surroundings);
       this.#delivery.enter(subscriber);
@@ -384,14 +406,17 @@ export class Gateway {
       await this.#options.requireSession(identity);
       if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
       socket.data = subscriber;
-      this.#strangers.remove(socket.conn as unknown as EngineConnection);
+      this.#unauthenticated.remove(socket.conn as unknown as EngineConnection);
       next();
     } catch (error) {
       if (subscriber) this.#forget(subscriber);
+      visit.place?.assign(undefined);
       // A stock client stays away when it is refused by name, and comes back when its transport closes.
       if (this.#delivery.draining) socket.conn.close();
       visit.attempts = attempts + 1;
       next(this.#connectError(error));
+      // Else it would take a place of its address until it has to have authenticated. A turn later: Socket.IO has yet to say why.
+      if (error instanceof PlaceRefusal) setImmediate(() => socket.conn.close());
     }
   }
 
@@ -415,7 +440,9 @@ export class Gateway {
     const problem = (
       known ?? new AppError('internal', 'Something went wrong here. It has been logged.')
     ).toProblem();
-    this.#options.metrics.handshakesRefused.inc({ reason: known?.code ?? 'internal' });
+    this.#options.metrics.handshakesRefused.inc({
+      reason: known instanceof PlaceRefusal ? reasonOf(known) : (known?.code ?? 'internal'),
+    });
     return Object.assign(new Error(problem.detail), { data: problem });
   }
 
@@ -468,6 +495,11 @@ export class Gateway {
     else subscriber.socket.disconnect(true);
     setTimeout(() => subscriber.terminate(), LAST_WORDS).unref();
   }
+}
+
+/** What a handshake that got no place is counted under. */
+function reasonOf({ reason }: PlaceRefusal): 'full' | 'crowded' {
+  return reason === 'full' ? 'full' : 'crowded';
 }
 
 /** One connection has one socket: without it, it would stand unauthenticated. Its end is what makes it forgotten. */

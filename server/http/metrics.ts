@@ -43,6 +43,20 @@ export function createMetrics() {
     ),
     handshakesRefused: counter('handshakes_refused_total', 'Socket handshakes refused', ['reason']),
     connections: gauge('connections', 'Sockets connected to this node'),
+    placesTaken: gauge(
+      'places_taken',
+      'Places of MAX_CONNECTIONS that are taken by sockets, streams and waiting requests',
+    ),
+    placesRefused: counter(
+      'places_refused_total',
+      'Sockets, streams and waiting requests that got no place',
+      ['reason'],
+    ),
+    tcpRefused: counter(
+      'tcp_connections_refused_total',
+      'TCP connections refused before a request: of an address that has its share, or beyond all that this node takes',
+      ['reason'],
+    ),
     eventsNumbered: counter('events_numbered_total', 'Events that this node numbered'),
     eventsDelivered: counter('events_delivered_total', 'Events handed to sockets of this node'),
     commitToSocket: histogram(

@@ -11,7 +11,7 @@ export const streamRoutes = [
     path: '/events',
     summary: 'Events after a position, for clients without Socket.IO',
     description:
-      'At most `limit` events, and fewer if these would be more than about a megabyte: go on from the last until it is `head`. With `wait` the answer is held back until there is an event, at most so many seconds (long-polling).',
+      'At most `limit` events, and fewer if these would be more than about a megabyte: go on from the last until it is `head`. With `wait` the answer is held back until there is an event, at most so many seconds (long-polling); a request that waits takes a place among the connections of its user and address, like a stream.',
     tag: 'Events',
     access: 'user',
     limit: 'read',
@@ -34,7 +34,7 @@ export const streamRoutes = [
     path: '/events/stream',
     summary: 'Events as they come (Server-Sent Events)',
     description:
-      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. A position that cannot be served is told as an event `reset` with the place to go on from. The stream ends with its token (`session:closed`).',
+      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. A position that cannot be served is told as an event `reset` with the place to go on from. The stream ends with its token (`session:closed`). It takes a place among the connections of its user and address: 429 if they have their share, 503 if the node is full.',
     tag: 'Events',
     access: 'user',
     limit: 'read',

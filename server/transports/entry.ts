@@ -1,24 +1,23 @@
+import type { Request, Response } from 'express';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { draining } from '../delivery/delivery.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { SessionCloseCode } from '../events.ts';
+import { whenOver } from '../http/response-end.ts';
+import { addressKey } from '../limits/address-key.ts';
 
-/** Streams and waiting requests of one user on this node, beside the sockets. */
-const MAX_PER_USER = 20;
 /** What a client is told to wait for. Seconds. */
-const CROWDED_PAUSE = 30;
 const UNREADABLE_PAUSE = 2;
 
-/** @throws {AppError} 429 if the user has as many connections as one may have */
-export function requireRoom(
-  { connections, maxSocketsPerUser }: Pick<Context, 'connections' | 'maxSocketsPerUser'>,
-  user: Identity,
-): void {
-  if (connections.countOf(user.id) < MAX_PER_USER + maxSocketsPerUser) return;
-  throw new AppError('too_many_requests', 'This user has too many open connections.', {
-    headers: { 'Retry-After': String(CROWDED_PAUSE) },
-  });
+/**
+ * Takes a place for a request until its answer is over, however it ends.
+ * @throws {AppError} 429 if the user or the address has its share of the places, 503 if there is none left
+ */
+export function takePlace({ places }: Pick<Context, 'places'>, user: Identity, res: Response): void {
+  const { ip } = res.req as Request;
+  const place = places.take(addressKey(ip ?? ''), user.id);
+  whenOver(res, () => place.release());
 }
 
 /** The answer to a request that was ended before it had one. */

@@ -8,7 +8,7 @@ import { AppError } from '../../errors.ts';
 import type { FeedEvent, ResetReason, SessionCloseCode } from '../../events.ts';
 import { whenOver } from '../../http/response-end.ts';
 import type { LogEntry } from '../../outbox/log.ts';
-import { endOf, requireRoom } from '../entry.ts';
+import { endOf, takePlace } from '../entry.ts';
 
 /** Text of events that goes into one answer, if it is more than one event. Bytes. */
 const MAX_BYTES = 1024 * 1024;
@@ -47,7 +47,7 @@ export async function pollEvents(
 ): Promise<EventsPage | undefined> {
   const { delivery, liveSessions } = ctx;
   const waits = query.wait > 0;
-  if (waits) requireRoom(ctx, user);
+  if (waits) takePlace(ctx, user, res);
   const poll = new LongPoll(user, query, ctx);
   try {
     delivery.enter(poll);

@@ -7,7 +7,7 @@ import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscri
 import type { SessionCloseCode } from '../../events.ts';
 import { isWritable, whenOver } from '../../http/response-end.ts';
 import type { Metrics } from '../../http/metrics.ts';
-import { endOf, requireRoom } from '../entry.ts';
+import { endOf, takePlace } from '../entry.ts';
 
 /** A comment line as often as this keeps proxies from closing a quiet stream. Milliseconds. */
 const HEARTBEAT = 15_000;
@@ -28,8 +28,8 @@ export async function openEventStream(
   res: Response,
 ): Promise<void> {
   const { delivery, liveSessions } = ctx;
-  requireRoom(ctx, user);
   delivery.requireOpen();
+  takePlace(ctx, user, res);
   const stream = new EventStream(user, res, ctx);
   // Nothing follows the headers: a stream would keep the connection for nothing, and the next request on it waiting.
   if (req.method === 'HEAD') {

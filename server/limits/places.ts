@@ -1,0 +1,202 @@
+import { AppError } from '../errors.ts';
+import type { Logger } from '../logger.ts';
+
+/** Why a connection gets no place. */
+export type PlaceRefusalReason = 'full' | 'address' | 'unauthenticated' | 'user';
+
+/** A user's share of the places: so much of them in any case, and up to so many as long as that is not more than an eighth. */
+const USER_SHARE = 0.02;
+const USER_LEAST = 20;
+const USER_LEAST_SHARE = 0.125;
+
+/** What a client is told to wait for. Seconds. */
+const PAUSES: Record<PlaceRefusalReason, number> = { full: 5, address: 30, unauthenticated: 5, user: 30 };
+
+const SENTENCES: Record<PlaceRefusalReason, string> = {
+  full: 'The node has no place for another connection.',
+  address: 'This address has too many open connections.',
+  unauthenticated: 'Too many connections of this address have not authenticated.',
+  user: 'This user has too many open connections.',
+};
+
+/** 503 where the node is full, 429 where a share is used up; with `Retry-After`. */
+export class PlaceRefusal extends AppError {
+  readonly reason: PlaceRefusalReason;
+
+  constructor(reason: PlaceRefusalReason) {
+    super(reason === 'full' ? 'unavailable' : 'too_many_requests', SENTENCES[reason], {
+      headers: { 'Retry-After': String(PAUSES[reason]) },
+    });
+    this.reason = reason;
+  }
+}
+
+export interface PlacesOptions {
+  /** Places of this process, for all transports together. */
+  total: number;
+  /** What one address may have of them, in percent. */
+  addressShare: number;
+  /** Whether the shares of users and addresses hold. The share of connections that have not authenticated always does. */
+  limited: boolean;
+  onRefused: (reason: PlaceRefusalReason) => void;
+  log: Logger;
+}
+
+/**
+ * The places for long-lived connections of this process: sockets, event streams, and requests that wait for an event. One
+ * user has at most a small share of them and one address a larger one, so that neither can take what is there for all.
+ *
+ * Each worker counts alone. A share of each worker's places is the same share of all of them; counted together, a sender
+ * could have all of its share on one worker and fill that one.
+ */
+export class Places {
+  readonly total: number;
+  /** Places that one user, and one address, may have. */
+  readonly perUser: number;
+  readonly perAddress: number;
+  readonly #options: PlacesOptions;
+  readonly #users = new Counts<number>();
+  readonly #addresses = new Counts<string>();
+  /** Connections that have not authenticated, by address. A long-polling session is one also while none of its requests is there. */
+  readonly #unauthenticated = new Counts<string>();
+  #taken = 0;
+  #hasWarned = false;
+
+  constructor(options: PlacesOptions) {
+    const { total } = options;
+    this.#options = options;
+    this.total = total;
+    this.perAddress = this.#addressShareOf(total);
+    this.perUser = Math.max(
+      1,
+      Math.floor(Math.max(total * USER_SHARE, Math.min(USER_LEAST, total * USER_LEAST_SHARE))),
+    );
+  }
+
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Users and addresses that have a place. */
+  get holders(): number {
+    return this.#users.size + this.#addresses.size + this.#unauthenticated.size;
+  }
+
+  /** What one address may have of so many TCP connections. */
+  connectionsPerAddress(total: number): number {
+    return this.#options.limited ? this.#addressShareOf(total) : Infinity;
+  }
+
+  /**
+   * Takes a place for a connection. It must be released when the connection is over.
+   * @param userId undefined: it has not authenticated yet
+   * @throws {PlaceRefusal} 429, 503
+   */
+  take(address: string, userId?: number): Place {
+    if (this.#taken >= this.total) throw this.#refusal('full', address);
+    if (userId === undefined && this.#unauthenticated.of(address) >= this.perAddress)
+      throw this.#refusal('unauthenticated', address);
+    if (this.#options.limited && this.#addresses.of(address) >= this.perAddress)
+      throw this.#refusal('address', address);
+    if (userId !== undefined) this.#requireShare(userId, address);
+    this.#taken += 1;
+    this.#addresses.add(address, 1);
+    if (userId === undefined) this.#unauthenticated.add(address, 1);
+    else this.#users.add(userId, 1);
+    return new Place(this, address, userId);
+  }
+
+  /** For `Place`. @throws {PlaceRefusal} 429 */
+  reassign(address: string, before: number | undefined, after: number | undefined): void {
+    if (after !== undefined) this.#requireShare(after, address);
+    this.#leave(address, before);
+    if (after === undefined) this.#unauthenticated.add(address, 1);
+    else this.#users.add(after, 1);
+  }
+
+  /** For `Place`. */
+  giveBack(address: string, userId: number | undefined): void {
+    this.#taken -= 1;
+    this.#addresses.add(address, -1);
+    this.#leave(address, userId);
+  }
+
+  #leave(address: string, userId: number | undefined): void {
+    if (userId === undefined) this.#unauthenticated.add(address, -1);
+    else this.#users.add(userId, -1);
+  }
+
+  #requireShare(userId: number, address: string): void {
+    if (this.#options.limited && this.#users.of(userId) >= this.perUser) throw this.#refusal('user', address);
+  }
+
+  #refusal(reason: PlaceRefusalReason, address: string): PlaceRefusal {
+    this.#options.onRefused(reason);
+    if (reason === 'address' || reason === 'unauthenticated') this.warnOf(address);
+    return new PlaceRefusal(reason);
+  }
+
+  /** Says once that an address has its whole share: it may be that of a proxy which the configuration does not name. */
+  warnOf(address: string): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.#options.log.warn(
+      { address, places: this.perAddress },
+      'an address has its whole share of the connections; if it is that of a proxy, set TRUST_PROXY; if many people share it, raise ADDRESS_SHARE',
+    );
+  }
+
+  #addressShareOf(total: number): number {
+    return Math.max(1, Math.floor((total * this.#options.addressShare) / 100));
+  }
+}
+
+/** The place of one connection. */
+export class Place {
+  readonly #places: Places;
+  readonly #address: string;
+  #userId: number | undefined;
+  #released = false;
+
+  constructor(places: Places, address: string, userId: number | undefined) {
+    this.#places = places;
+    this.#address = address;
+    this.#userId = userId;
+  }
+
+  /**
+   * Counts it for the user who the connection says it is from; undefined: it has turned out not to be.
+   * @throws {PlaceRefusal} 429 if the user has its share; then nothing has changed
+   */
+  assign(userId: number | undefined): void {
+    if (this.#released || userId === this.#userId) return;
+    this.#places.reassign(this.#address, this.#userId, userId);
+    this.#userId = userId;
+  }
+
+  /** Gives it back. Idempotent: a connection can end in several ways at once. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#places.giveBack(this.#address, this.#userId);
+  }
+}
+
+/** Numbers by key; a key whose number is zero is forgotten. */
+class Counts<K> {
+  readonly #counts = new Map<K, number>();
+
+  get size(): number {
+    return this.#counts.size;
+  }
+
+  of(key: K): number {
+    return this.#counts.get(key) ?? 0;
+  }
+
+  add(key: K, by: 1 | -1): void {
+    const count = this.of(key) + by;
+    if (count === 0) this.#counts.delete(key);
+    else this.#counts.set(key, count);
+  }
+}
