@@ -282,7 +282,10 @@ export async function createService(
   const guesses = new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, secrets, () =>
     countRefused('guess'),
   );
-  const passwords = await Passwords.create(config.bcryptCost, () => countRefused('passwords'));
+  const passwords = await Passwords.create(config.bcryptCost, () => {
+    countRefused('passwords');
+    metrics.queueRefused.inc({ queue: 'passwords' });
+  });
   const pruner = new Pruner(feedPool, log, config.eventRetention, mayWrite);
 
   const accountTasks = new AccountTasks({ db, log, reportTallies });
@@ -330,6 +333,7 @@ export async function createService(
     metrics.followerAge.set((Date.now() - feed.readAt) / 1000);
     const pool = (db.sequelize.connectionManager as unknown as { pool: { using: number; waiting: number } })
       .pool;
+    metrics.queueWaiting.set({ queue: 'passwords' }, passwords.waiting);
     metrics.poolInUse.set(pool.using);
     metrics.poolWaiting.set(pool.waiting);
   }, 1000);

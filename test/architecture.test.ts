@@ -29,7 +29,7 @@ const rules: Rule[] = [
     may: /^server\/(database\/connection-config|cluster\/redis-url|web-address)\.ts$/,
   },
   { files: /^server\/database\/connection-config\.ts$/, may: nothing },
-  { files: /^server\/text\//, may: nothing },
+  { files: /^server\/(text|queues)\//, may: nothing },
   { files: /^server\/errors\.ts$/, may: nothing, mayOnlyTypes: /^server\/events\.ts$/ },
   { files: /^server\/preconditions\.ts$/, may: /^server\/errors\.ts$/ },
   { files: /^server\/version\.ts$/, may: /^server\/paths\.ts$/ },
@@ -85,6 +85,7 @@ const rules: Rule[] = [
       'server/http/',
       'server/text/',
       'server/limits/address-key.ts',
+      'server/queues/',
       'server/database/connection.ts',
       'server/errors.ts',
       'server/events.ts',
@@ -116,7 +117,7 @@ const rules: Rule[] = [
   {
     files: new RegExp(`^server/${capabilities}/`),
     may: new RegExp(
-      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|outbox/(append|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
+      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|outbox/(append|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
     ),
     mayOnlyTypes: /^server\/(context|logger|feed\/follower|auth\/connections)\.ts$/,
   },

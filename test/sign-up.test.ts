@@ -199,7 +199,7 @@ describe('a service that nobody may sign up to', function () {
       expectProblem(answer, 403, 'sign_up_closed');
     }
     expect(await numberOf(world, 'select count(*) from users')).to.equal(0);
-    const hash = await world.ctx.passwords.hash(PASSWORD);
+    const hash = await world.ctx.passwords.hash(PASSWORD, { senders: ['the test'] });
     await User.create({ email, username: 'there', passwordHash: hash });
     await logIn(world.url, { id: 1, email, username: 'there' });
   });

@@ -4,6 +4,7 @@ import { User } from '../../models/index.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { emailKey, emailKeysOf } from '../text/email.ts';
+import type { Asker } from '../queues/fair-queue.ts';
 import type { Identity } from './identity.ts';
 import { firstPair, type Tokens } from './refresh.ts';
 
@@ -13,17 +14,20 @@ const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Cr
 /**
  * Opens a session for whoever knows the password.
  * @param address where they ask from
- * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried of late
+ * @param asker who waits for the hash
+ * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried of late, or if too many wait
  */
 export async function logIn(
   ctx: Context,
   email: string,
   password: string,
   address: string | undefined,
+  asker: Asker,
 ): Promise<Tokens> {
   // Twice: the first time another login may have put a hash of today's cost in place of the one that was looked at.
   const tokens =
-    (await tryLogIn(ctx, email, password, address)) ?? (await tryLogIn(ctx, email, password, address));
+    (await tryLogIn(ctx, email, password, address, asker)) ??
+    (await tryLogIn(ctx, email, password, address, asker));
   if (!tokens) throw invalidCredentials();
   return tokens;
 }
@@ -34,6 +38,7 @@ async function tryLogIn(
   email: string,
   password: string,
   address: string | undefined,
+  asker: Asker,
 ): Promise<Tokens | undefined> {
   const [user] = await ctx.db.sequelize.query<{ id: number; password_hash: string }>(
     `select id, password_hash from users where coalesce(email_key, lower(email collate "C")) = any ($1::text[])
@@ -41,8 +46,8 @@ async function tryLogIn(
     { type: QueryTypes.SELECT, bind: [emailKeysOf(email)] },
   );
   const guess = { account: user?.id ?? emailKey(email), address };
-  const { id, password_hash } = await ctx.guesses.attempt(guess, async () => {
-    const fits = await ctx.passwords.matches(password, user?.password_hash);
+  const { id, password_hash } = await ctx.guesses.attempt(guess, async (familiar) => {
+    const fits = await ctx.passwords.matches(password, user?.password_hash, { ...asker, familiar });
     if (user && fits) return user;
     ctx.metrics.loginsRefused.inc();
     throw invalidCredentials();

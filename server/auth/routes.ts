@@ -1,3 +1,4 @@
+import { askerOf } from '../http/asker.ts';
 import { problem } from '../http/problem.ts';
 import { Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
@@ -21,8 +22,16 @@ export const authRoutes = [
     form: schemas.loginForm,
     consumes: ['application/x-www-form-urlencoded', 'application/json'],
     answers: { 200: schemas.tokens, 403: problem, 422: problem, 429: problem },
-    handle: async ({ ctx, body, req }) =>
-      tokensOnce(await commands.logIn(ctx, body.username ?? body.email ?? '', body.password, req.ip)),
+    handle: async ({ ctx, body, req, res }) =>
+      tokensOnce(
+        await commands.logIn(
+          ctx,
+          body.username ?? body.email ?? '',
+          body.password,
+          req.ip,
+          askerOf(req, res, undefined),
+        ),
+      ),
   }),
   route({
     method: 'post',

@@ -7,8 +7,12 @@ export function createMetrics() {
   const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter<L>({ name: `tidings_${name}`, help, labelNames, registers: [registry] });
   // Of several workers' gauges the sum is told, or the worst.
-  const gauge = (name: string, help: string, aggregator: 'sum' | 'max' = 'sum') =>
-    new Gauge({ name: `tidings_${name}`, help, aggregator, registers: [registry] });
+  const gauge = <L extends string = never>(
+    name: string,
+    help: string,
+    aggregator: 'sum' | 'max' = 'sum',
+    labelNames: readonly L[] = [],
+  ) => new Gauge<L>({ name: `tidings_${name}`, help, aggregator, labelNames, registers: [registry] });
   const histogram = <L extends string = never>(
     name: string,
     help: string,
@@ -97,6 +101,17 @@ export function createMetrics() {
     limitsUnshared: counter(
       'limits_unshared_total',
       'Requests that were counted without the other nodes, since Redis was away or too slow',
+    ),
+    queueWaiting: gauge(
+      'queue_waiting_requests',
+      'Requests that wait for their turn, by what they wait for',
+      'sum',
+      ['queue'],
+    ),
+    queueRefused: counter(
+      'queue_refused_total',
+      'Requests that were refused since too many waited, of all senders or of one',
+      ['queue'],
     ),
     poolWaiting: gauge('pool_waiting_requests', 'Requests that wait for a database connection'),
     poolInUse: gauge('pool_connections_in_use', 'Database connections in use by requests'),

@@ -64,13 +64,14 @@ export class GuessLimit {
   /**
    * Lets a password be tried. It is counted before it is known to be wrong, or a thousand at once would all be let in, and given
    * back if it was right or was not looked at.
-   * @param look tries it; throws `invalid_credentials` if it is wrong
+   * @param look tries it, told whether somebody has logged in to the account from there lately; throws `invalid_credentials`
+   *   if it is wrong
    * @throws {AppError} 429 with `Retry-After`, and whatever `look` throws
    */
-  async attempt<T>(guess: Guess | OwnGuess, look: () => Promise<T>): Promise<T> {
+  async attempt<T>(guess: Guess | OwnGuess, look: (familiar: boolean) => Promise<T>): Promise<T> {
     const counter = this.#counter;
-    if (!counter) return look();
-    const key = await this.#countedUnder(guess);
+    if (!counter) return look(false);
+    const { key, familiar } = await this.#countedUnder(guess);
     const state = await counter.take(key);
     if (state.consumedPoints > counter.limit.points) {
       await state.giveBack();
@@ -84,7 +85,7 @@ export class GuessLimit {
     }
     let wrong = false;
     try {
-      return await look();
+      return await look(familiar);
     } catch (error) {
       wrong = error instanceof AppError && error.code === 'invalid_credentials';
       throw error;
@@ -107,11 +108,12 @@ export class GuessLimit {
     await this.#counts.forget(familiarTo(this.#nameOf(account)));
   }
 
-  async #countedUnder(guess: Guess | OwnGuess): Promise<string> {
+  async #countedUnder(guess: Guess | OwnGuess): Promise<{ key: string; familiar: boolean }> {
     const name = this.#nameOf(guess.account);
-    if ('session' in guess) return `${name}:s${guess.session}`;
+    if ('session' in guess) return { key: `${name}:s${guess.session}`, familiar: false };
     const places = this.#placesOf(guess.address);
-    return (await this.#counts.knows(familiarTo(name), places)) ? `${name}:${places[0] ?? ''}` : name;
+    const familiar = await this.#counts.knows(familiarTo(name), places);
+    return { key: familiar ? `${name}:${places[0] ?? ''}` : name, familiar };
   }
 
   /** What an account is counted under. */

@@ -5,6 +5,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
+import type { Asker } from '../queues/fair-queue.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { storedEmailKey } from '../text/email.ts';
 import { beginTask, workPiece } from './footprint.ts';
@@ -21,9 +22,10 @@ export interface SignUp {
 
 /**
  * Makes an account. Where an invitation is needed, one of its uses goes in the same transaction.
- * @throws {AppError} 403 where nobody may sign up, or without a good invitation; 409 if the e-mail address or the name is taken
+ * @throws {AppError} 403 where nobody may sign up, or without a good invitation; 409 if the e-mail address or the name is taken;
+ *   429 if too many wait for their hash
  */
-export async function signUp(ctx: Context, input: SignUp): Promise<OwnUser> {
+export async function signUp(ctx: Context, input: SignUp, asker: Asker): Promise<OwnUser> {
   const { signUp: admission } = ctx.config;
   if (admission === 'closed')
     throw new AppError(
@@ -32,7 +34,7 @@ export async function signUp(ctx: Context, input: SignUp): Promise<OwnUser> {
     );
   // Before the work of a hash, and before anything is told of addresses and names.
   if (admission === 'invite') await requireInvitation(ctx.db.sequelize, input.invitation);
-  const passwordHash = await ctx.passwords.hash(input.password);
+  const passwordHash = await ctx.passwords.hash(input.password, asker);
   for (let attempt = 1; ; attempt += 1) {
     const username = input.username ?? inventUsername();
     try {
@@ -92,13 +94,14 @@ export async function editUser(
   ctx: Context,
   viewer: Identity,
   input: EditUser,
+  asker: Asker,
   conditions: Preconditions = {},
 ): Promise<OwnUser> {
   const { current_password: current } = input;
   let renaming = false;
   let passwordHash: string | undefined;
   const edit = async (proof: string | undefined): Promise<OwnUser> => {
-    if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password);
+    if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password, asker);
     return ctx.db.transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof);
       const before = presentOwnUser(user);
@@ -125,7 +128,9 @@ export async function editUser(
     });
   };
   try {
-    const own = await (current === undefined ? edit(undefined) : withPassword(ctx, viewer, current, edit));
+    const own = await (current === undefined
+      ? edit(undefined)
+      : withPassword(ctx, viewer, current, asker, edit));
     if (renaming) await ctx.accountTasks.finish(viewer.id);
     return own;
   } catch (error) {
@@ -149,9 +154,10 @@ export async function deleteUser(
   ctx: Context,
   viewer: Identity,
   password: string,
+  asker: Asker,
   conditions: Preconditions = {},
 ): Promise<boolean> {
-  const { done, tallies } = await withPassword(ctx, viewer, password, (proof) =>
+  const { done, tallies } = await withPassword(ctx, viewer, password, asker, (proof) =>
     ctx.db.transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof);
       requireUnchanged(presentOwnUser(user), conditions);
@@ -187,10 +193,11 @@ async function withPassword<T>(
   ctx: Context,
   viewer: Identity,
   password: string,
+  asker: Asker,
   work: (proof: string) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const proof = await provePassword(ctx, viewer, password);
+    const proof = await provePassword(ctx, viewer, password, asker);
     try {
       return await work(proof);
     } catch (error) {
@@ -205,10 +212,15 @@ async function withPassword<T>(
  * The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. Wrong ones are counted by
  * session: whoever has somebody's token may not guess the password with it either.
  */
-async function provePassword(ctx: Context, viewer: Identity, password: string): Promise<string> {
+async function provePassword(
+  ctx: Context,
+  viewer: Identity,
+  password: string,
+  asker: Asker,
+): Promise<string> {
   const user = await User.findByPk(viewer.id);
   return ctx.guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
-    if (!(await ctx.passwords.matches(password, user?.passwordHash)) || !user) {
+    if (!(await ctx.passwords.matches(password, user?.passwordHash, asker)) || !user) {
       throw new AppError('invalid_credentials', 'The password is wrong.');
     }
     return user.passwordHash;

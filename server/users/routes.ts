@@ -1,3 +1,4 @@
+import { askerOf } from '../http/asker.ts';
 import { preconditionsOf, readPreconditions, tagPreconditions } from '../http/preconditions.ts';
 import { problem } from '../http/problem.ts';
 import { Json, Reply, route } from '../http/route.ts';
@@ -28,8 +29,8 @@ export const userRoutes = [
     body: schemas.signUp,
     answers: { 201: schemas.ownUser, 403: problem, 409: problem, 422: problem, 429: problem },
     answerHeaders: { Location: 'Where the public profile is' },
-    handle: async ({ ctx, body }) => {
-      const user = await commands.signUp(ctx, body);
+    handle: async ({ ctx, body, req, res }) => {
+      const user = await commands.signUp(ctx, body, askerOf(req, res, undefined));
       return new Reply(user, { headers: { Location: `/users/${user.id}` } });
     },
   }),
@@ -83,7 +84,7 @@ export const userRoutes = [
       // What one says again is no change.
       if (username !== undefined && username !== (await queries.ownView(user)).username)
         await ctx.countRequest('rename', req, res, user);
-      return tagged(await commands.editUser(ctx, user, body, preconditionsOf(req)));
+      return tagged(await commands.editUser(ctx, user, body, askerOf(req, res, user), preconditionsOf(req)));
     },
   }),
   route({
@@ -106,10 +107,11 @@ export const userRoutes = [
       422: problem,
       429: problem,
     },
-    handle: async ({ ctx, user, body, req }) =>
-      new Reply(undefined, {
-        status: (await commands.deleteUser(ctx, user, body.password, preconditionsOf(req))) ? 204 : 202,
-      }),
+    handle: async ({ ctx, user, body, req, res }) => {
+      const asker = askerOf(req, res, user);
+      const isAllGone = await commands.deleteUser(ctx, user, body.password, asker, preconditionsOf(req));
+      return new Reply(undefined, { status: isAllGone ? 204 : 202 });
+    },
   }),
   route({
     method: 'get',

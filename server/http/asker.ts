@@ -1,0 +1,21 @@
+import type { Request, Response } from 'express';
+import type { Identity } from '../auth/identity.ts';
+import { AppError } from '../errors.ts';
+import { addressKey } from '../limits/address-key.ts';
+import type { Asker } from '../queues/fair-queue.ts';
+import { whenOver } from './response-end.ts';
+
+/**
+ * Who waits in a queue for a request's sake: its address and its user, until its answer has been sent or its client has left.
+ * The address counts for users too: an address with many accounts has the share of one.
+ */
+export function askerOf(
+  req: Request,
+  res: Response,
+  user: Identity | undefined,
+): Asker & { signal: AbortSignal } {
+  const leaving = new AbortController();
+  whenOver(res, () => leaving.abort(new AppError('unavailable', 'The client left before its turn.')));
+  const address = `a${addressKey(req.ip ?? '')}`;
+  return { senders: user ? [address, `u${user.id}`] : [address], signal: leaving.signal };
+}

@@ -1,0 +1,254 @@
+/** Who asks for a turn. */
+export interface Asker {
+  /** All that the ask counts for: an address, a user, or both. Whoever uses several names has the share of one. */
+  senders: readonly string[];
+  /** Whether the sender has proved before who it is: it may use a reserved place again at once. */
+  familiar?: boolean;
+  /** Takes the ask out of the queue when its client has left. Its reason is what `run` rejects with. */
+  signal?: AbortSignal;
+}
+
+export interface FairQueueOptions {
+  /** Pieces of work at once. */
+  atOnce: number;
+  /** Places beside these for senders that are familiar or have had no turn for a while: a flood has none of them. */
+  reserved?: number;
+  /** Asks that wait at most, of all senders and of one. */
+  most: number;
+  mostOf: number;
+  /** What a refused ask is told. */
+  refusal: () => Error;
+  /** How long ago a sender's last turn must be for a reserved place. Milliseconds. */
+  rest?: number;
+}
+
+/** How long a sender's last turn must be ago for a reserved place. Milliseconds. */
+const REST = 60_000;
+/** Senders whose last turn is remembered; those of the longest ago are forgotten first. */
+const MOST_REMEMBERED = 10_000;
+
+/** A sender with asks that wait. */
+interface Sender {
+  waiting: number;
+  /** The round in which it has its next turn: it has one in each. */
+  round: number;
+}
+
+/** Frees a place. */
+type Leave = () => void;
+
+interface Waiter {
+  asker: Asker;
+  /** Grows with each ask. */
+  arrival: number;
+  start: (leave: Leave) => void;
+  refuse: (error: Error) => void;
+}
+
+/**
+ * A bounded queue in which senders take turns, so that one that asks often waits for itself and not the others for it.
+ *
+ * - **Places.** A place that is freed goes to the sender whose round comes first, and of several to the one whose last turn
+ *   is longest ago; each sender's asks are served first come, first served. A newcomer enters the round after the current
+ *   one, which holds finitely many, so every ask is served after a bounded number of turns.
+ * - **Reserved places** go to familiar senders, one each, and to those without a turn for a while. Beside a flood, whose
+ *   senders have turns all the time, they are free.
+ * - **Bounds.** When too many wait in all, the last ask of the sender with the most is refused, and not the newcomer, unless
+ *   that is the same. When too many of one sender wait, its own last ask is, and of an address that several share one that
+ *   is not familiar.
+ */
+export class FairQueue {
+  readonly #options: Required<FairQueueOptions>;
+  #running = 0;
+  /** Who is in the reserved places. */
+  readonly #reserved = new Set<Asker>();
+  /** In the order of arrival. */
+  readonly #waiting: Waiter[] = [];
+  readonly #senders = new Map<string, Sender>();
+  /** When each sender's last turn began, for as long as that matters; the one of the longest ago first. */
+  readonly #lastTurns = new Map<string, number>();
+  /** Of the last turn that was taken. */
+  #round = 0;
+  #arrivals = 0;
+
+  constructor(options: FairQueueOptions) {
+    this.#options = { reserved: 0, rest: REST, ...options };
+  }
+
+  /** Asks that wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /**
+   * Does the work when it is its sender's turn.
+   * @throws the refusal, when too many wait; the signal's reason, if the client leaves before its turn
+   */
+  async run<T>(asker: Asker, work: () => Promise<T>): Promise<T> {
+    asker.signal?.throwIfAborted();
+    const leave = this.#enter(asker) ?? (await this.#wait(asker));
+    try {
+      return await work();
+    } finally {
+      // The place is handed on in the same turn of the event loop: a newcomer must not slip in between.
+      leave();
+      this.#handOn();
+    }
+  }
+
+  /** Takes a free place, if there is one for this asker. */
+  #enter(asker: Asker): Leave | undefined {
+    const leave = this.#running < this.#options.atOnce ? this.#take() : this.#takeReserved(asker);
+    if (!leave) return undefined;
+    const now = performance.now();
+    for (const sender of asker.senders) {
+      this.#lastTurns.delete(sender);
+      this.#lastTurns.set(sender, now);
+    }
+    return leave;
+  }
+
+  #take(): Leave {
+    this.#running += 1;
+    return () => (this.#running -= 1);
+  }
+
+  #takeReserved(asker: Asker): Leave | undefined {
+    if (!this.#mayUseReserved(asker)) return undefined;
+    const place = { ...asker };
+    this.#reserved.add(place);
+    return () => this.#reserved.delete(place);
+  }
+
+  #mayUseReserved({ senders, familiar }: Asker): boolean {
+    if (this.#reserved.size >= this.#options.reserved) return false;
+    this.#forgetOldTurns();
+    if (!familiar) return senders.every((sender) => !this.#lastTurns.has(sender));
+    const busy = new Set([...this.#reserved].flatMap((asker) => asker.senders));
+    return senders.every((sender) => !busy.has(sender));
+  }
+
+  #forgetOldTurns(): void {
+    const before = performance.now() - this.#options.rest;
+    for (const [sender, at] of this.#lastTurns) {
+      if (at > before && this.#lastTurns.size <= MOST_REMEMBERED) return;
+      this.#lastTurns.delete(sender);
+    }
+  }
+
+  #wait(asker: Asker): Promise<Leave> {
+    const { signal, senders } = asker;
+    return new Promise((resolve, reject) => {
+      const giveUp = () => {
+        this.#remove(waiter);
+        reject(signal?.reason as Error);
+      };
+      const waiter: Waiter = {
+        asker,
+        arrival: (this.#arrivals += 1),
+        start: (leave) => {
+          signal?.removeEventListener('abort', giveUp);
+          resolve(leave);
+        },
+        refuse: (error) => {
+          signal?.removeEventListener('abort', giveUp);
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', giveUp, { once: true });
+      this.#waiting.push(waiter);
+      for (const name of senders) {
+        const sender = this.#senders.get(name) ?? { waiting: 0, round: this.#round + 1 };
+        sender.waiting += 1;
+        this.#senders.set(name, sender);
+      }
+      this.#keepBounds(waiter);
+    });
+  }
+
+  #remove(waiter: Waiter): void {
+    this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+    for (const name of waiter.asker.senders) {
+      const sender = this.#senders.get(name);
+      if (sender && sender.waiting > 1) sender.waiting -= 1;
+      else this.#senders.delete(name);
+    }
+  }
+
+  #keepBounds(newcomer: Waiter): void {
+    const { most, mostOf } = this.#options;
+    const crowded = newcomer.asker.senders.find((name) => (this.#senders.get(name)?.waiting ?? 0) > mostOf);
+    const among =
+      crowded === undefined
+        ? this.#waiting
+        : this.#waiting.filter(({ asker }) => asker.senders.includes(crowded));
+    if (crowded === undefined && this.#waiting.length <= most) return;
+    const victim = least(among, (waiter) => [
+      crowded === undefined ? -this.#crowdOf(waiter) : 0,
+      waiter.asker.familiar ? 1 : 0,
+      -this.#lastTurnOf(waiter),
+      -waiter.arrival,
+    ]);
+    if (!victim) return;
+    this.#remove(victim);
+    victim.refuse(this.#options.refusal());
+  }
+
+  #handOn(): void {
+    for (let next = this.#next(); next; next = this.#next()) {
+      const leave = this.#enter(next.asker);
+      if (!leave) return;
+      this.#remove(next);
+      next.start(leave);
+    }
+  }
+
+  /** Whose turn it is, if there is a place. */
+  #next(): Waiter | undefined {
+    if (this.#running >= this.#options.atOnce)
+      return least(
+        this.#waiting.filter(({ asker }) => this.#mayUseReserved(asker)),
+        (waiter) => [waiter.asker.familiar ? 0 : 1, this.#lastTurnOf(waiter), waiter.arrival],
+      );
+    const next = least(this.#waiting, (waiter) => [
+      this.#roundOf(waiter),
+      this.#lastTurnOf(waiter),
+      waiter.arrival,
+    ]);
+    if (!next) return undefined;
+    this.#round = Math.max(this.#round, this.#roundOf(next));
+    for (const name of next.asker.senders) {
+      const sender = this.#senders.get(name);
+      if (sender) sender.round = this.#round + 1;
+    }
+    return next;
+  }
+
+  #roundOf({ asker }: Waiter): number {
+    return Math.max(...asker.senders.map((name) => this.#senders.get(name)?.round ?? 0));
+  }
+
+  /** 0 if none is remembered. */
+  #lastTurnOf({ asker }: Waiter): number {
+    return Math.max(...asker.senders.map((name) => this.#lastTurns.get(name) ?? 0));
+  }
+
+  /** How many asks wait of the busiest of its senders. */
+  #crowdOf({ asker }: Waiter): number {
+    return Math.max(...asker.senders.map((name) => this.#senders.get(name)?.waiting ?? 0));
+  }
+}
+
+/** The one with the least rank; ranks are compared number by number. */
+function least(waiters: readonly Waiter[], rankOf: (waiter: Waiter) => number[]): Waiter | undefined {
+  let first: Waiter | undefined;
+  let firstRank: number[] = [];
+  for (const waiter of waiters) {
+    const rank = rankOf(waiter);
+    const at = rank.findIndex((value, place) => value !== firstRank[place]);
+    if (first && (rank[at] ?? 0) >= (firstRank[at] ?? 0)) continue;
+    first = waiter;
+    firstRank = rank;
+  }
+  return first;
+}

@@ -1,0 +1,145 @@
+import { expect } from 'chai';
+import { setTimeout as pause } from 'node:timers/promises';
+import { until } from './support/waiting.ts';
+import { type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+/** Each test has addresses of its own, of documentation's, and the proxy here is trusted to tell them. */
+let lastAddress = 0;
+const elsewhere = () => ({ 'x-forwarded-for': `203.0.113.${(lastAddress += 1)}` });
+
+describe('logins beside a flood', function () {
+  this.timeout(30_000);
+  let world: World;
+  let ada: TestUser;
+  /** Limits by number are off, but where they matter: what is tested is who waits for whom. */
+  async function begin(env: NodeJS.ProcessEnv): Promise<void> {
+    world = await createWorld({ TRUST_PROXY: 'loopback', BCRYPT_COST: '8', ...env });
+    ada = await world.user();
+  }
+  before(() => begin({}));
+  after(() => world.close());
+
+  const login = (email: string, password: string, headers: Record<string, string>) =>
+    world.anonymous.post('/login', { email, password }, headers);
+
+  /** So many askers that ask again and again while `act` goes on, from when their asks have begun to wait. */
+  async function beside(
+    askers: number,
+    ask: (asker: number, time: number) => Promise<Answer>,
+    act: () => Promise<void>,
+  ): Promise<Answer[]> {
+    const answers: Answer[] = [];
+    let over = false;
+    const flood = Promise.all(
+      Array.from({ length: askers }, async (_, asker) => {
+        for (let time = 0; !over; time += 1) {
+          const answer = await ask(asker, time);
+          answers.push(answer);
+          // A loop of nothing but refusals would be a test of the network.
+          if (answer.status === 429) await pause(20);
+        }
+      }),
+    );
+    try {
+      // Of one address no more than twenty may wait.
+      await until('the flood to wait', () => world.ctx.passwords.waiting >= Math.min(askers, 20) - 5);
+      await act();
+    } finally {
+      over = true;
+      await flood;
+    }
+    return answers;
+  }
+
+  /** Correct logins, one after the other, each of which must be let in. */
+  async function logInOften(times: number): Promise<void> {
+    const address = elsewhere();
+    for (let time = 0; time < times; time += 1)
+      expect((await login(ada.email, PASSWORD, address)).status).to.equal(200);
+  }
+
+  it('of forty wrong passwords at once from one address are let in', async () => {
+    const address = elsewhere();
+    const flood = await beside(
+      40,
+      (asker) => login(`nobody-${asker}@example.org`, 'a guess', address),
+      () => logInOften(3),
+    );
+    expect(new Set(flood.map(({ status }) => status))).to.deep.equal(new Set([403, 429]));
+  });
+
+  it('of thirty-one sign-ups at once from one address are let in', async () => {
+    const address = elsewhere();
+    const flood = await beside(
+      31,
+      (asker, time) =>
+        world.anonymous.post(
+          '/users',
+          { email: `f${asker}-${time}@example.org`, password: PASSWORD },
+          address,
+        ),
+      () => logInOften(3),
+    );
+    expect(flood.filter(({ status }) => status === 201)).not.to.be.empty;
+    expect(flood.filter(({ status }) => status !== 201 && status !== 429)).to.be.empty;
+  });
+
+  it('of two accounts that change their passwords without pause are let in, all of them', async () => {
+    const flooders = [await world.user(), await world.user()].map((user) => ({ user, address: elsewhere() }));
+    const flood = await beside(
+      32,
+      (asker) => {
+        const { user, address } = flooders[asker % 2]!;
+        return user.patch('/users/me', { password: PASSWORD, current_password: PASSWORD }, address);
+      },
+      async () => {
+        const others = await Promise.all(
+          Array.from({ length: 24 }, () => login(ada.email, PASSWORD, elsewhere())),
+        );
+        expect(others.map(({ status }) => status)).to.deep.equal(others.map(() => 200));
+      },
+    );
+    expect(flood.some(({ status }) => status === 200)).to.be.true;
+  });
+
+  it('leave the queue when their clients do', async () => {
+    const leaving = new AbortController();
+    const address = elsewhere();
+    const asks = Array.from({ length: 15 }, (_, asker) =>
+      fetch(`${world.url}/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...address },
+        body: JSON.stringify({ email: `nobody-${asker}@example.org`, password: 'a guess' }),
+        signal: leaving.signal,
+      }).catch(() => undefined),
+    );
+    await until('them to wait', () => world.ctx.passwords.waiting >= 5);
+    leaving.abort();
+    await Promise.all(asks);
+    await until('the queue to be empty', () => world.ctx.passwords.waiting === 0, 300);
+  });
+
+  it('of fifty addresses wait for a turn or two of these, where somebody has logged in before', async () => {
+    await world.close();
+    await begin({ RATE_LIMITS: 'on' });
+    const home = elsewhere();
+    expect((await login(ada.email, PASSWORD, home)).status).to.equal(200);
+    const addresses = Array.from({ length: 50 }, elsewhere);
+    let turns = 0;
+    await beside(
+      50,
+      async (asker, time) => {
+        const answer = await login(`nobody-${asker}-${time}@example.org`, 'a guess', addresses[asker]!);
+        if (answer.status === 403) turns += 1;
+        return answer;
+      },
+      async () => {
+        for (let time = 0; time < 3; time += 1) {
+          const before = turns;
+          expect((await login(ada.email, PASSWORD, home)).status).to.equal(200);
+          expect(turns - before).to.be.below(10);
+        }
+      },
+    );
+  });
+});

@@ -1,0 +1,302 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { type Asker, FairQueue, type FairQueueOptions } from '../server/queues/fair-queue.ts';
+
+class Full extends Error {}
+
+interface Ask {
+  name: string;
+  state: 'waiting' | 'running' | 'done' | 'refused' | 'left';
+  finish: () => void;
+  leave: () => void;
+}
+
+/** A queue whose work goes on until the test ends it, and the asks in the order in which they had their turns. */
+class Bench {
+  readonly queue: FairQueue;
+  readonly asks: Ask[] = [];
+  readonly started: Ask[] = [];
+
+  constructor(options: Partial<FairQueueOptions>) {
+    this.queue = new FairQueue({
+      atOnce: 1,
+      most: 1000,
+      mostOf: 1000,
+      refusal: () => new Full(),
+      ...options,
+    });
+  }
+
+  ask(senders: string | string[], asker: Omit<Asker, 'senders'> = {}): Ask {
+    const leaving = new AbortController();
+    const ask: Ask = {
+      name: String(senders),
+      state: 'waiting',
+      finish: () => undefined,
+      leave: () => leaving.abort(new Error('gone')),
+    };
+    this.asks.push(ask);
+    this.queue
+      .run({ senders: [senders].flat(), signal: leaving.signal, ...asker }, () => {
+        ask.state = 'running';
+        this.started.push(ask);
+        return new Promise<void>((resolve) => (ask.finish = resolve));
+      })
+      .then(
+        () => (ask.state = 'done'),
+        (error: unknown) => (ask.state = error instanceof Full ? 'refused' : 'left'),
+      );
+    return ask;
+  }
+
+  in(state: Ask['state']): Ask[] {
+    return this.asks.filter((ask) => ask.state === state);
+  }
+
+  /** Lets promises settle. */
+  settle(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async finishOne(): Promise<void> {
+    this.in('running')[0]?.finish();
+    await this.settle();
+  }
+
+  async finishAll(): Promise<void> {
+    await this.settle();
+    while (this.in('running').length > 0) await this.finishOne();
+  }
+
+  get order(): string {
+    return this.started.map(({ name }) => name).join(' ');
+  }
+}
+
+describe('a fair queue', () => {
+  it('serves senders in turns, whoever asks more', async () => {
+    const bench = new Bench({});
+    for (const name of ['a', 'a', 'a', 'a', 'b', 'b', 'c']) bench.ask(name);
+    await bench.finishAll();
+    expect(bench.order).to.equal('a b c a b a a');
+  });
+
+  it('lets a newcomer wait for the turn under way and for nobody’s second one', async () => {
+    const bench = new Bench({});
+    for (let at = 0; at < 20; at += 1) bench.ask('flood');
+    await bench.settle();
+    for (let at = 0; at < 5; at += 1) await bench.finishOne();
+    const newcomer = bench.ask('newcomer');
+    await bench.finishOne();
+    expect(newcomer.state).to.equal('running');
+    await bench.finishAll();
+  });
+
+  it('gives a user with several addresses, and an address with several users, the share of one', async () => {
+    const bench = new Bench({});
+    bench.ask('busy');
+    for (const senders of [
+      ['a1', 'u1'],
+      ['a1', 'u2'],
+      ['a1', 'u3'],
+      ['a2', 'u1'],
+      ['a3', 'u1'],
+      'other',
+      'other',
+    ])
+      bench.ask(senders);
+    await bench.finishAll();
+    const turns = bench.started.map(({ name }) => name);
+    // In each round one of those that share an address or a user, and one of the other's.
+    expect(turns.indexOf('other')).to.be.at.most(3);
+    expect(turns.lastIndexOf('other')).to.be.at.most(5);
+  });
+
+  it('goes on serving a sender while new ones come without end', async () => {
+    const bench = new Bench({});
+    const asks = ['a', 'a', 'a'].map((name) => bench.ask(name));
+    await bench.settle();
+    let turns = 0;
+    for (; asks.some(({ state }) => state !== 'done') && turns < 100; turns += 1) {
+      bench.ask(`new ${turns}`);
+      bench.ask(`new too ${turns}`);
+      await bench.finishOne();
+    }
+    expect(turns).to.be.below(20);
+    await bench.finishAll();
+  });
+
+  it('refuses, when it is full, the last ask of the sender with the most, and not the newcomer', async () => {
+    const bench = new Bench({ most: 4 });
+    const [running, first, second, third, fourth] = Array.from({ length: 5 }, () => bench.ask('flood'));
+    const newcomer = bench.ask('newcomer');
+    await bench.settle();
+    expect(fourth!.state).to.equal('refused');
+    for (const ask of [first, second, third, newcomer]) expect(ask!.state).to.equal('waiting');
+    expect(running!.state).to.equal('running');
+    await bench.finishAll();
+    expect(newcomer.state).to.equal('done');
+  });
+
+  it('refuses of one sender what is over its own bound, and of an address that is shared first who is not familiar', async () => {
+    const bench = new Bench({ mostOf: 2 });
+    for (const state of ['running', 'waiting', 'waiting', 'refused'] as const) {
+      const ask = bench.ask('office');
+      await bench.settle();
+      expect(ask.state).to.equal(state);
+    }
+    const colleague = bench.ask('office', { familiar: true });
+    await bench.settle();
+    expect(colleague.state).to.equal('waiting');
+    expect(bench.in('refused')).to.have.lengthOf(2);
+    await bench.finishAll();
+  });
+
+  it('keeps its reserved place free of a flood, for a newcomer and for who is familiar', async () => {
+    const bench = new Bench({ reserved: 1 });
+    for (let at = 0; at < 5; at += 1) bench.ask(['one', 'two'][at % 2]!);
+    await bench.settle();
+    // Each of the two had a turn: one in each place.
+    await bench.finishOne();
+    await bench.finishOne();
+    expect(bench.in('running')).to.have.lengthOf(1);
+    const newcomer = bench.ask('newcomer');
+    await bench.settle();
+    expect(newcomer.state).to.equal('running');
+    const again = bench.ask('newcomer');
+    const familiar = bench.ask('friend', { familiar: true });
+    await bench.settle();
+    expect([again.state, familiar.state]).to.deep.equal(['waiting', 'waiting']);
+    newcomer.finish();
+    await bench.settle();
+    expect(familiar.state).to.equal('running');
+    familiar.finish();
+    await bench.settle();
+    const back = bench.ask('friend', { familiar: true });
+    const atOnce = bench.ask('friend', { familiar: true });
+    await bench.settle();
+    expect([back.state, atOnce.state]).to.deep.equal(['running', 'waiting']);
+    expect(again.state).to.equal('waiting');
+    await bench.finishAll();
+  });
+
+  it('lets a sender without a turn for a while have a reserved place again', async () => {
+    const bench = new Bench({ reserved: 1, rest: 0 });
+    bench.ask('a');
+    bench.ask('b');
+    await bench.settle();
+    await bench.finishAll();
+    bench.ask('a');
+    const again = bench.ask('b');
+    await bench.settle();
+    expect(again.state).to.equal('running');
+    await bench.finishAll();
+  });
+
+  it('forgets an ask whose client has left, also one that had left before it asked', async () => {
+    const bench = new Bench({ mostOf: 1 });
+    bench.ask('a');
+    const gone = bench.ask('a');
+    await bench.settle();
+    gone.leave();
+    await bench.settle();
+    expect(gone.state).to.equal('left');
+    expect(bench.queue.waiting).to.equal(0);
+    const next = bench.ask('a');
+    await bench.finishAll();
+    expect(next.state).to.equal('done');
+    const late = bench.ask('a', { signal: AbortSignal.abort(new Error('gone')) });
+    await bench.settle();
+    expect(late.state).to.equal('left');
+    expect(bench.started).to.have.lengthOf(2);
+  });
+
+  it('hands its place on also when work fails', async () => {
+    const queue = new FairQueue({ atOnce: 1, most: 9, mostOf: 9, refusal: () => new Full() });
+    const failed = queue.run({ senders: ['a'] }, () => Promise.reject(new Error('no')));
+    const next = queue.run({ senders: ['b'] }, () => Promise.resolve('yes'));
+    expect(await failed.catch((error: unknown) => (error as Error).message)).to.equal('no');
+    expect(await next).to.equal('yes');
+  });
+
+  it('keeps its bounds and the order of each sender, and leaves nobody waiting, whatever happens', async () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ ask: fc.integer({ min: 0, max: 4 }), familiar: fc.boolean() }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          both: fc.tuple(fc.integer({ min: 0, max: 4 }), fc.integer({ min: 5, max: 7 })),
+        }),
+      },
+      { weight: 3, arbitrary: fc.record({ finish: fc.nat() }) },
+      { weight: 1, arbitrary: fc.record({ leave: fc.nat() }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 2 }),
+        fc.integer({ min: 0, max: 1 }),
+        fc.array(step, { maxLength: 60 }),
+        async (atOnce, reserved, steps) => {
+          const most = 8;
+          const mostOf = 4;
+          const bench = new Bench({ atOnce, reserved, most, mostOf });
+          const pick = (asks: Ask[], at: number) => asks[at % Math.max(1, asks.length)];
+          for (const one of steps) {
+            if ('ask' in one) bench.ask(`s${one.ask}`, { familiar: one.familiar });
+            else if ('both' in one) bench.ask(one.both.map((sender) => `s${sender}`));
+            else if ('finish' in one) pick(bench.in('running'), one.finish)?.finish();
+            else pick(bench.in('waiting'), one.leave)?.leave();
+            await bench.settle();
+            const waiting = bench.in('waiting');
+            expect(bench.queue.waiting).to.equal(waiting.length).and.to.be.at.most(most);
+            expect(bench.in('running').length).to.be.at.most(atOnce + reserved);
+            if (waiting.length > 0) expect(bench.in('running').length).to.be.at.least(atOnce);
+            for (let sender = 0; sender < 8; sender += 1)
+              expect(
+                waiting.filter(({ name }) => name.split(',').includes(`s${sender}`)).length,
+              ).to.be.at.most(mostOf);
+          }
+          const left = bench.in('waiting');
+          const before = bench.started.length;
+          await bench.finishAll();
+          for (const ask of left) expect(ask.state).to.equal('done');
+          expect(bench.queue.waiting).to.equal(0);
+          // What has no reserved place is served in the order in which it came.
+          if (reserved === 0)
+            for (let sender = 0; sender < 5; sender += 1) {
+              const own = bench.started.slice(before).filter(({ name }) => name === `s${sender}`);
+              expect(own).to.deep.equal(
+                [...own].sort((a, b) => bench.asks.indexOf(a) - bench.asks.indexOf(b)),
+              );
+            }
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it('serves every ask within as many rounds as its sender has asks before it', async () => {
+    const senders = 5;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.option(fc.integer({ min: 0, max: senders - 1 }), { freq: 2 }), { maxLength: 80 }),
+        async (program) => {
+          const bench = new Bench({});
+          const due = new Map<Ask, number>();
+          for (const sender of program) {
+            if (sender === null) await bench.finishOne();
+            else {
+              const own = bench.in('waiting').filter(({ name }) => name === `s${sender}`).length;
+              const ask = bench.ask(`s${sender}`);
+              due.set(ask, bench.started.length + (own + 2) * senders);
+              await bench.settle();
+            }
+          }
+          await bench.finishAll();
+          for (const [ask, by] of due) expect(bench.started.indexOf(ask)).to.be.within(0, by);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
