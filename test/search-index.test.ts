@@ -1,9 +1,11 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import pg from 'pg';
+import { Sequelize } from 'sequelize';
 import { schemaDrift } from '../server/database/drift.ts';
 import { migrate } from '../server/database/migrate.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
+import { searchPage } from '../server/posts/search-page.ts';
 import { contains, wordsOf } from '../server/text/fold.ts';
 import { queryOf } from '../server/text/grams.ts';
 import { createEmptyDatabase } from './support/postgres.ts';
@@ -180,7 +182,7 @@ describe('searches', function () {
         await client.query('begin');
         const before = await postsRead(client);
         const { rows: found } = await client.query<{ id: string }>(
-          'select * from search_posts($1::tsquery, $2, 1000) f (id)',
+          'select id from find_posts($1::tsquery, $2, 1000)',
           [queryOf(wordsOf(search)), [`%${wordsOf(search)[0]!}%`]],
         );
         const read = (await postsRead(client)) - before;
@@ -194,6 +196,67 @@ describe('searches', function () {
       }
     } finally {
       client.release();
+    }
+  });
+
+  it('read the posts that have a word once, though none of the newest has it', async () => {
+    const { rows: old } = await world.pool.query<{ id: number }>(
+      'select id::integer from posts order by listed_at limit 2000',
+    );
+    const ids = old.map(({ id }) => id);
+    await world.pool.query(`update posts set content = 'erstwhile ' || content where id = any ($1)`, [ids]);
+    await until('the edits to be found', async () => (await ask('erstwhile')).status === 200);
+    await world.pool.query('vacuum analyze posts');
+    // One connection, which tells what was read on it.
+    const sequelize = new Sequelize(world.databaseUrl, { logging: false, pool: { max: 1, min: 1 } });
+    const counted = async () => {
+      await sequelize.query('select pg_stat_force_next_flush()');
+      const [[row]] = (await sequelize.query(
+        `select (seq_tup_read + idx_tup_fetch)::integer as read from pg_stat_user_tables where relname = 'posts'`,
+      )) as [{ read: number }[], unknown];
+      return row!.read;
+    };
+    try {
+      for (const sort of ['new', 'top', 'hot'] as const) {
+        const before = await counted();
+        const page = await searchPage(sequelize, {
+          list: { limit: 1, skip: 0, search: 'erstwhile', sort },
+          cursor: undefined,
+          draftsOf: undefined,
+          words: ['erstwhile'],
+        });
+        expect(page.ids, sort).to.have.lengthOf(1);
+        expect(await counted(), sort).to.be.below(before + 2300);
+      }
+    } finally {
+      await sequelize.close();
+    }
+  });
+
+  it('pass over the posts of an account that is being deleted, and go on behind them', async () => {
+    const gone = await world.user();
+    await world.pool.query(OLD_NODE, [
+      gone.id,
+      Array.from({ length: 250 }, () => 'farewell'),
+      Array.from({ length: 250 }, () => ''),
+    ]);
+    const kept = await writePost(ada, { title: 'a last farewell' });
+    await world.pool.query(`update posts set listed_at = now() - interval '1 day' where id = $1`, [kept.id]);
+    await world.pool.query(
+      `with task as (insert into account_tasks (user_id, kind, worked_at) values ($1, 'delete', 'infinity'))
+       update users set deleted_at = now() where id = $1`,
+      [gone.id],
+    );
+    try {
+      for (const sort of ['new', 'top', 'hot']) {
+        const answer = await ada.get<PostAnswer[]>(`/posts?limit=1&search=farewell&sort=${sort}`);
+        expect(
+          answer.body.map(({ id }) => id),
+          sort,
+        ).to.deep.equal([kept.id]);
+      }
+    } finally {
+      await world.pool.query('delete from users where id = $1', [gone.id]);
     }
   });
 

@@ -7,6 +7,7 @@ import { manySockets } from './many-sockets.ts';
 import { numbering } from './numbering.ts';
 import { readPosts, writePosts } from './posts.ts';
 import { type Line, median, ratios, reaches } from './rounds.ts';
+import { searches } from './searches.ts';
 import { type Stage, withStage } from './stage.ts';
 import { tableOf } from './table.ts';
 import { votes } from './votes.ts';
@@ -18,6 +19,7 @@ const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
   votes,
   'write-posts': writePosts,
   'read-posts': readPosts,
+  searches,
   numbering,
   delay,
   workers,

@@ -1,12 +1,14 @@
 /**
  * `npm run doctor [-- --repair]`: says in a sentence each what is wrong; exits 1 if anything is.
  * `npm run doctor -- --new-epoch`: after a restore, tells every client to read anew.
+ * `npm run doctor -- --refold`: folds the text of every post anew for searches.
  */
 import { parseArgs } from 'node:util';
 import { ConfigError, readConfig } from '../config.ts';
 import { Database } from '../database/connection.ts';
 import { main, withDatabase } from '../database/target.ts';
 import { createLogger } from '../logger.ts';
+import { refoldPosts } from '../posts/folding.ts';
 import { type Examination, examine } from './examine.ts';
 import { makeNewEpoch, repair } from './repair.ts';
 
@@ -17,11 +19,12 @@ await main(async () => {
       options: {
         repair: { type: 'boolean', default: false },
         'new-epoch': { type: 'boolean', default: false },
+        refold: { type: 'boolean', default: false },
       },
     }));
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    console.error(`${error.message}. Options: --repair, --new-epoch`);
+    console.error(`${error.message}. Options: --repair, --new-epoch, --refold`);
     return 1;
   }
   return withDatabase(async (databaseUrl) => {
@@ -39,6 +42,18 @@ await main(async () => {
       try {
         console.log(
           `The log has the new epoch ${await makeNewEpoch(db)}: every client is told to read anew.`,
+        );
+      } finally {
+        await db.close();
+      }
+      return 0;
+    }
+    if (values.refold) {
+      const db = new Database({ url: databaseUrl, pool: 1, log: createLogger('warn') });
+      try {
+        const { looked, changed } = await refoldPosts(db);
+        console.log(
+          `${looked} posts looked at, of which ${changed} were not found by the text that they have.`,
         );
       } finally {
         await db.close();

@@ -1,19 +1,17 @@
-import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import { QueryTypes, type Transaction } from 'sequelize';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QueryTypes } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import { FOLD } from '../text/fold.ts';
-import { searchable } from './searchable.ts';
+import { Folding } from './folding.ts';
 
 /** Which posts (`posts p`) are not folded, or by another version's fold. The number stands in the index `posts_unfolded_idx`. */
 export const UNFOLDED = `p.search_fold is distinct from ${FOLD}`;
 
-/** Posts in one piece, and how long their texts are folded before the event loop turns. */
-const PIECE = 200;
-const SLICE = 5;
 /** How often it is looked whether there are any. Milliseconds. */
 const INTERVAL = 1000;
-/** The least pause between two pieces. Milliseconds. */
+/** The least pause between two pieces, and that after one that failed while somebody waits. Milliseconds. */
 const PAUSE = 20;
+const FAILED = 200;
 
 /**
  * Folds the posts that are not folded yet: those that were there before searches had an index of folded text, and those that
@@ -22,6 +20,7 @@ const PAUSE = 20;
  */
 export class UnfoldedPosts {
   readonly #db: Database;
+  readonly #folding: Folding;
   readonly #onFailed: (error: unknown) => void;
   readonly #stopping = new AbortController();
   #piece: Promise<number> | undefined;
@@ -30,6 +29,7 @@ export class UnfoldedPosts {
   /** @param onFailed told of what is tried again in a second */
   constructor(db: Database, onFailed: (error: unknown) => void) {
     this.#db = db;
+    this.#folding = new Folding(db);
     this.#onFailed = onFailed;
   }
 
@@ -43,15 +43,18 @@ export class UnfoldedPosts {
   }
 
   /**
-   * Folds what is there to fold, for so many milliseconds at most.
+   * Folds what is there to fold, for so many milliseconds at most. What fails meanwhile is reported and tried again.
    * @returns whether nothing is left
    */
   async catchUp(milliseconds: number): Promise<boolean> {
     const end = performance.now() + milliseconds;
+    const timeIsUp = sleep(milliseconds, 0, { signal: this.#stopping.signal, ref: false }).catch(() => 0);
     while (performance.now() < end && !this.#stopping.signal.aborted) {
-      if ((await this.#next()) > 0) continue;
-      if (!(await this.#left())) return true;
-      await sleep(PAUSE); // another node has them in hand
+      // A piece that takes longer goes on without us.
+      const folded = await Promise.race([this.#next(), timeIsUp]).catch(this.#onFailed);
+      if (folded !== undefined && folded > 0) continue;
+      if (folded === 0 && !(await this.#left())) return true;
+      await sleep(folded === undefined ? FAILED : PAUSE); // or another node has them in hand
     }
     return !(await this.#left());
   }
@@ -80,57 +83,10 @@ export class UnfoldedPosts {
 
   /** One piece at a time, whoever asks. */
   #next(): Promise<number> {
-    this.#piece ??= this.#foldPiece().finally(() => (this.#piece = undefined));
+    this.#piece ??= this.#folding
+      .piece(UNFOLDED, { wait: false })
+      .then(({ posts }) => posts)
+      .finally(() => (this.#piece = undefined));
     return this.#piece;
   }
-
-  async #foldPiece(): Promise<number> {
-    return this.#db.transaction(async (tx) => {
-      const rows = await this.#select(tx);
-      if (rows.length > 0) await this.#update(tx, await foldAll(rows));
-      return rows.length;
-    });
-  }
-
-  #select(tx: Transaction): Promise<Unfolded[]> {
-    return this.#db.sequelize.query<Unfolded>(
-      `select p.id, p.title, p.content from posts p where ${UNFOLDED}
-       order by p.id limit ${PIECE} for no key update skip locked`,
-      { type: QueryTypes.SELECT, transaction: tx },
-    );
-  }
-
-  async #update(tx: Transaction, folded: readonly Folded[]): Promise<void> {
-    await this.#db.sequelize.query(
-      `update posts p
-       set search_text = f.text, search_grams = array_to_tsvector(string_to_array(f.grams, ' ')), search_fold = ${FOLD}
-       from unnest($1::bigint[], $2::text[], $3::text[]) as f (id, text, grams)
-       where p.id = f.id`,
-      {
-        type: QueryTypes.RAW,
-        transaction: tx,
-        bind: [folded.map(({ id }) => id), folded.map(({ text }) => text), folded.map(({ grams }) => grams)],
-      },
-    );
-  }
-}
-
-interface Unfolded {
-  id: number;
-  title: string;
-  content: string;
-}
-
-type Folded = { id: number } & ReturnType<typeof searchable>;
-
-async function foldAll(rows: readonly Unfolded[]): Promise<Folded[]> {
-  const folded: Folded[] = [];
-  let since = performance.now();
-  for (const row of rows) {
-    folded.push({ id: row.id, ...searchable(row) });
-    if (performance.now() - since < SLICE) continue;
-    await turn();
-    since = performance.now();
-  }
-  return folded;
 }

@@ -1,0 +1,132 @@
+import { searchable } from '../../server/posts/searchable.ts';
+import { withClient } from './stage.ts';
+
+/** A word that is searched for, and which of the posts contain it. */
+export interface SearchedWord {
+  /** What kind of word it is. */
+  kind: string;
+  search: string;
+  /** What is written into a post that has it, if that is something else; a search finds it all the same. */
+  text?: string;
+  /** Whether the post of this age (0 for the newest, 1 for the oldest) and number has it. */
+  in: (age: number, number: number, posts: number) => boolean;
+}
+
+const never = () => false;
+const everywhere = (_age: number, number: number) => number % 5 === 0;
+/** In some twenty posts of the newest or the oldest twentieth. */
+const few = (age: number, number: number, posts: number) =>
+  number % Math.max(1, Math.floor(posts / 400)) === 0 && age < 0.05;
+const fewOld = (age: number, number: number, posts: number) => few(1 - age, number, posts);
+const oldTenth = (age: number) => age >= 0.9;
+const oldHalf = (age: number) => age >= 0.5;
+
+/** Each script with a word that is rare, one that is common, and one that only old posts have. */
+const SCRIPTS: Record<string, readonly [rare: string, rareOld: string, common: string, old: string]> = {
+  'two letters': ['qx', 'qj', 'ef', 'kz'],
+  Chinese: ['鯨鯨', '鰐鰐', '海', '鯱'],
+  Korean: ['고래', '악어', '가', '갈'],
+  Cyrillic: ['ыщ', 'эюй', 'ко', 'жук'],
+  Greek: ['ὀξύς', 'ψῆφος', 'και', 'ζώο'],
+  Arabic: ['نادرة', 'تمساح', 'ال', 'بيت'],
+  Thai: ['หายาก', 'จระเข้', 'ที่', 'บ้าน'],
+  emoji: ['🦑', '🐊', '🎉', '🏮'],
+};
+
+export const searchedWords: readonly SearchedWord[] = [
+  { kind: 'rare', search: 'zugzwang', in: few },
+  { kind: 'rare, old posts', search: 'xylograph', in: fewOld },
+  { kind: 'in a fifth', search: 'ferry', in: everywhere },
+  { kind: 'in the oldest tenth', search: 'lantern', in: oldTenth },
+  { kind: 'in the older half', search: 'quarry', in: oldHalf },
+  { kind: 'in none', search: 'jabberwock', in: never },
+  { kind: 'two words, each in a fifth, together in none', search: 'gangway windlass', in: never },
+  { kind: 'in none, its pieces in a fifth each', search: 'thunderstood', in: never },
+  ...Object.entries(SCRIPTS).flatMap(([script, [rare, rareOld, common, old]]) => [
+    { kind: `${script}, rare`, search: rare, in: few },
+    { kind: `${script}, rare, old posts`, search: rareOld, in: fewOld },
+    { kind: `${script}, in a fifth`, search: common, in: everywhere },
+    { kind: `${script}, in the oldest tenth`, search: old, in: oldTenth },
+  ]),
+];
+
+/** What is only a part of what is searched for, or stands apart from it. */
+const OTHERS: readonly { text: string; in: SearchedWord['in'] }[] = [
+  { text: 'gangway', in: (_age, number) => number % 5 === 1 },
+  { text: 'windlass', in: (_age, number) => number % 5 === 2 },
+  { text: 'thunders', in: (_age, number) => number % 5 === 3 },
+  { text: 'understood', in: (_age, number) => number % 5 === 3 },
+];
+
+const SYLLABLES = 'ba de li mo nu pa re si to va ce do ga hi la me ni po ra su'.split(' ');
+const VOCABULARY = Array.from({ length: 8000 }, (_, n) =>
+  [n % 20, Math.floor(n / 20) % 20, Math.floor(n / 400)].map((at) => SYLLABLES[at]).join(''),
+);
+const WORDS_OF_A_POST = 30;
+const PIECE = 2000;
+
+/** Fills an empty database with so many posts, the newest last, which are less and less voted for with age. */
+export async function fillSearchedPosts(
+  databaseUrl: string,
+  posts: number,
+  onFilled: (filled: number) => void,
+): Promise<void> {
+  let seed = 1;
+  const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
+  /** As words are in texts: few of them often. */
+  const anyWord = () => VOCABULARY[Math.floor(VOCABULARY.length * random() ** 3)] ?? '';
+  await withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ definition: string }>(
+      `select pg_get_indexdef('posts_search_grams_idx'::regclass) as definition`,
+    );
+    await client.query(`
+      insert into users (email, username, password_hash)
+      select 'u' || n || '@example.org', 'user' || n, 'x' from generate_series(1, 1000) n`);
+    await client.query('drop index posts_search_grams_idx');
+    for (let from = 0; from < posts; from += PIECE) {
+      const piece = Array.from({ length: Math.min(PIECE, posts - from) }, (_, at) => {
+        const number = from + at;
+        const age = 1 - number / posts;
+        const content = [
+          ...Array.from({ length: WORDS_OF_A_POST }, anyWord),
+          ...searchedWords
+            .filter((word) => word.in(age, number, posts))
+            .map(({ search, text = search }) => text),
+          ...OTHERS.filter((other) => other.in(age, number, posts)).map(({ text }) => text),
+        ].join(' ');
+        const title = `${anyWord()} ${anyWord()}`;
+        return {
+          title,
+          content,
+          age: posts - number,
+          votes: Math.floor((1 - age) * 100 * random() ** 4),
+          ...searchable({ title, content }),
+        };
+      });
+      await client.query(
+        `with a as materialized (
+           select *, nextval('posts_id_seq') as id
+           from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[]) as a (title, content, text, grams, age, votes)
+         ), post as (
+           insert into posts (id, owner_id, title, content, created_at, updated_at, listed_at, search_text, search_grams, search_fold)
+           select id, 1 + id % 1000, title, content, at, at, at, text, array_to_tsvector(string_to_array(grams, ' ')), 1
+           from a, lateral (select now() - age * interval '37 seconds' as at) t
+         )
+         insert into post_tallies (post_id, votes, rev, hot)
+         select id, votes, votes, hot_rank(votes, now() - age * interval '37 seconds') from a`,
+        [
+          piece.map(({ title }) => title),
+          piece.map(({ content }) => content),
+          piece.map(({ text }) => text),
+          piece.map(({ grams }) => grams),
+          piece.map(({ age }) => age),
+          piece.map(({ votes }) => votes),
+        ],
+      );
+      onFilled(from + piece.length);
+    }
+    await client.query(`set maintenance_work_mem = '512MB'`);
+    await client.query(rows[0]?.definition ?? '');
+    await client.query('vacuum analyze');
+  });
+}

@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'chai';
+import pg from 'pg';
+import { Database } from '../server/database/connection.ts';
+import { createLogger } from '../server/logger.ts';
+import { refoldPosts } from '../server/posts/folding.ts';
+import { searchable } from '../server/posts/searchable.ts';
+import { UnfoldedPosts } from '../server/posts/unfolded-posts.ts';
+import { FOLD } from '../server/text/fold.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { until } from './support/waiting.ts';
+
+/** What searches need is made for posts that a node of the version before wrote. */
+describe('posts that are not folded yet', function () {
+  this.timeout(120_000);
+  let database: TestDatabase;
+  let pool: pg.Pool;
+  const nodes: Database[] = [];
+
+  const node = () => {
+    const db = new Database({ url: database.url, pool: 3, log: createLogger('silent') });
+    nodes.push(db);
+    return db;
+  };
+  const write = (posts: number, content = 'Ein naïver Text ') =>
+    pool.query(
+      `insert into posts (owner_id, title, content) select 1, 'Nr. ' || n, $2::text || n from generate_series(1, $1) n`,
+      [posts, content],
+    );
+  const unfolded = async () => {
+    const { rows } = await pool.query<{ count: number }>(
+      `select count(*)::integer from posts where search_fold is distinct from ${FOLD}`,
+    );
+    return rows[0]!.count;
+  };
+  /** Posts that would not be found by what they say. */
+  const wrong = async () => {
+    const { rows } = await pool.query<{
+      id: string;
+      title: string;
+      content: string;
+      search_text: string | null;
+    }>('select id, title, content, search_text from posts order by id');
+    return rows.filter((post) => post.search_text !== searchable(post).text);
+  };
+
+  before(async () => {
+    database = await createDatabase();
+    pool = new pg.Pool({ connectionString: database.url, max: 4 });
+    await pool.query(
+      `insert into users (email, username, password_hash) values ('a@example.org', 'ann', 'x')`,
+    );
+  });
+  afterEach(async () => {
+    await pool.query('delete from posts');
+    for (const db of nodes.splice(0)) await db.close();
+  });
+  after(async () => {
+    await pool.end();
+    await database.drop();
+  });
+
+  it('are folded however long a post takes, within the time that was given', async () => {
+    // Two hundred such posts in one statement would take longer than a statement may.
+    await pool.query(`
+      create function take_long() returns trigger language plpgsql as $$
+      begin perform pg_sleep(0.06); return new; end $$;
+      create trigger take_long before update of search_text on posts for each row execute function take_long()`);
+    try {
+      await write(230);
+      const posts = new UnfoldedPosts(node(), (error) => {
+        throw error;
+      });
+      expect(await posts.catchUp(1500)).to.equal(false);
+      expect(await unfolded()).to.be.within(1, 225);
+      await posts.stop();
+    } finally {
+      await pool.query('drop function take_long() cascade');
+    }
+    const posts = new UnfoldedPosts(node(), () => undefined);
+    await until('all posts to be folded', () => posts.catchUp(3000), 30_000);
+    expect(await wrong()).to.be.empty;
+  });
+
+  it('are all folded by two nodes at once, amid edits of old nodes and lost connections', async () => {
+    await write(1500);
+    const failures: unknown[] = [];
+    const both = [node(), node()].map((db) => new UnfoldedPosts(db, (error) => failures.push(error)));
+    for (const each of both) each.start();
+    for (let round = 1; round <= 20; round += 1) {
+      await pool.query(
+        `update posts set content = content || ' édité ' || $1::integer, version = version + 1 where id % 7 = $1::integer % 7`,
+        [round],
+      );
+      if (round % 5 === 0) {
+        await pool.query(`
+          select pg_terminate_backend(pid) from pg_stat_activity
+          where application_name = 'tidings' and datname = current_database() and xact_start is not null`);
+      }
+      await Promise.race([both[round % 2]!.catchUp(50), sleep(200)]);
+    }
+    await until('all posts to be folded', () => both[0]!.catchUp(3000), 60_000);
+    for (const each of both) await each.stop();
+    expect(await unfolded()).to.equal(0);
+    expect(await wrong()).to.be.empty;
+  });
+
+  it('are folded by others where a node stops amid its piece', async () => {
+    await write(600);
+    const stopping = new UnfoldedPosts(node(), () => undefined);
+    stopping.start();
+    await until('the first piece', async () => (await unfolded()) < 600);
+    await stopping.stop();
+    expect(await stopping.catchUp(10_000)).to.equal((await unfolded()) === 0);
+    await until('all posts to be folded', () => new UnfoldedPosts(node(), () => undefined).catchUp(3000));
+    expect(await wrong()).to.be.empty;
+  });
+
+  it('are looked for in an index that knows the number of this fold', async () => {
+    const { rows } = await pool.query<{ index: string }>(
+      `select pg_get_indexdef('posts_unfolded_idx'::regclass) as index`,
+    );
+    expect(rows[0]!.index).to.contain(`(search_fold IS DISTINCT FROM ${FOLD})`);
+  });
+
+  it('are folded anew by the doctor, with those whose text was changed past the triggers', async () => {
+    await write(450);
+    const db = node();
+    await until('all posts to be folded', () => new UnfoldedPosts(db, () => undefined).catchUp(3000));
+    await pool.query(`
+      alter table posts disable trigger user;
+      update posts set content = 'Straße' where id in (select id from posts order by id limit 3);
+      update posts set search_grams = array_to_tsvector('{x}') where id in (select id from posts order by id offset 10 limit 1);
+      update posts set search_fold = null where id in (select id from posts order by id desc limit 2);
+      alter table posts enable trigger user`);
+    expect(await wrong()).to.have.lengthOf(3);
+    expect(await refoldPosts(db)).to.deep.equal({ looked: 450, changed: 6 });
+    expect(await wrong()).to.be.empty;
+    expect(await refoldPosts(db)).to.deep.equal({ looked: 450, changed: 0 });
+  });
+});
