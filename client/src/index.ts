@@ -10,10 +10,13 @@ export type { Session, SessionChange } from './session.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
 export {
   createFeedStore,
+  type FeedNews,
+  type FeedQuery,
   type FeedState,
   type FeedStore,
+  type FeedStoreListeners,
   type FeedStoreOptions,
 } from './store/feed-store.ts';
-export type { ShownPost } from './store/feed-view.ts';
+export { MAX_PENDING, type ShownPost } from './store/feed-view.ts';
 export { type ErrorCode, TidingsError } from './tidings-error.ts';
 export type { Votes } from './votes.ts';

@@ -1,16 +1,18 @@
 import type { Client } from '../client.ts';
-import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, Sort } from '../contract.ts';
+import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, Sort, VoteView } from '../contract.ts';
+import { delay, jittered } from '../delay.ts';
 import { Emitter } from '../emitter.ts';
-import { contains, wordsOf } from '../fold.ts';
 import type { Feed, FeedOptions } from '../feed/feed.ts';
 import type { FeedStatus } from '../feed/status.ts';
-import type { EditOptions, PostPage } from '../posts.ts';
+import { contains, wordsOf } from '../fold.ts';
+import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
 import { TidingsError } from '../tidings-error.ts';
 import {
   emptyView,
   type Entry,
   type FeedView,
   firstPage,
+  MAX_PENDING,
   nextPage,
   remembering,
   revealed,
@@ -18,34 +20,66 @@ import {
   type ShownPost,
   voteSettled,
   voting,
+  withAnswer,
   withEvent,
   without,
   withOwn,
   withTally,
+  withVote,
 } from './feed-view.ts';
+import { KnownVotes } from './known-votes.ts';
+import { RecentEvents } from './recent-events.ts';
 
-export interface FeedStoreOptions {
-  /** Posts in a page. */
-  limit?: number;
+/** Which posts are in the list, and their order. */
+export interface FeedQuery {
   sort?: Sort;
   search?: string;
   ownerId?: number;
+  /** Published posts alone. Left out, the user's own drafts are in the list too. */
+  published?: true;
+}
+
+export interface FeedStoreOptions extends FeedQuery {
+  /** Posts in a page. */
+  limit?: number;
+  /** Asked when a new post comes: whether it has to wait for `reveal`. Beside `hold`, for who can tell only at that moment. */
+  held?: () => boolean;
   /** Passed on to the feed. Tallies of tracked posts alone, unless you say otherwise. */
   feed?: Omit<FeedOptions, 'after' | 'epoch' | 'mode'>;
 }
 
-/** What is to be seen. A new object after each change; each post is the same object until it changes. */
+/** What is to be seen. A new object after each change; each post, and each list of posts, is the same object until it changes. */
 export interface FeedState {
   posts: readonly ShownPost[];
-  /** New posts that wait for `reveal`. */
+  /** The new posts that wait for `reveal`, newest first: `MAX_PENDING` at most, however many there are. */
+  waiting: readonly ShownPost[];
+  /** How many wait. */
   pending: number;
   /** Whether `loadMore` would find more. */
   hasMore: boolean;
   /** Whether a page is on its way. */
   loading: boolean;
-  status: FeedStatus;
   /** Why the last page did not come. */
   error: TidingsError | undefined;
+  /** Which page `loading` and `error` are about: the first one, or the next one below. */
+  page: 'first' | 'next';
+  status: FeedStatus;
+  /** The newest event that has been folded in; 0 before there is a list. */
+  seq: number;
+}
+
+/** What has changed of the list since it was read, by an event or by the user's own doing. */
+export interface FeedNews {
+  /** The post came into the list, or among those that wait; its text changed; it went. */
+  name: LiveEvent['name'];
+  /** After the change; of a deletion, before it. */
+  post: PostAnswer;
+}
+
+export interface FeedStoreListeners {
+  news: (news: FeedNews) => void;
+  /** What became of a vote that was cast or taken back here. Other windows of the user want to be told it: `voted`. */
+  vote: (vote: VoteView) => void;
 }
 
 /** A wish for the tally of a post, and what ends it on the feed that is open. */
@@ -54,72 +88,112 @@ interface Tracked {
   release: (() => void) | undefined;
 }
 
+/** Until a list that could not be read, or was too old, is read again, unless the server asks for more. Milliseconds. */
+const RETRY = 3000;
+/** So many new posts are put on top of a list that is left open; then it is read anew rather than growing for ever. */
+const MAX_GROWTH = 300;
+
 /**
  * A list that stays true: a page of posts and the events after it, the user's own doings and votes in one state to
  * render. Knows of no framework: `subscribe` and `state` are what `useSyncExternalStore` and its like want.
+ *
+ * A page and the feed are two views of one numbering, and each may be ahead of the other. If the feed is ahead, the events
+ * after the page's position are applied to the page. If the page is ahead, the events up to its position are in it already.
  */
 export class FeedStore {
   readonly #client: Client;
   readonly #options: FeedStoreOptions;
-  readonly #emitter = new Emitter<{ change: () => void }>();
+  readonly #emitter = new Emitter<FeedStoreListeners>();
+  readonly #changes = new Emitter<{ change: () => void }>();
   /** The shown form of each entry, so that what has not changed stays the same object. */
   readonly #shown = new WeakMap<Entry, ShownPost>();
   readonly #votes = new Map<number, { wanted: boolean; done: Promise<void> }>();
+  readonly #knownVotes = new KnownVotes();
+  readonly #events = new RecentEvents();
   /** The posts whose tallies are wanted. They outlive a feed: the next one is asked for them again. */
   readonly #tracked = new Set<Tracked>();
+  /** Posts that the user has removed here and whose event is still to come: a page may have been read before. */
+  readonly #removed = new Set<number>();
+  /** What is asked for, and what the view was read by. */
+  #query: FeedQuery;
+  #viewQuery: FeedQuery;
   #view: FeedView = emptyView;
+  /** How many new posts have come on top since the list was read. */
+  #growth = 0;
   #feed: Feed | undefined;
   #next: string | undefined;
   #userId: number | undefined;
   #held = false;
-  #loading = 0;
+  /** The page that is on its way. One that has been asked for since takes its place. */
+  #request: AbortController | undefined;
+  #page: 'first' | 'next' = 'first';
   #error: TidingsError | undefined;
-  /** Grows with each reload: pages of a list that is gone are thrown away. */
-  #generation = 0;
-  /** Events that have come while a page was on its way: it may be older than they are. */
-  #recent: LiveEvent[] = [];
+  #retry: ReturnType<typeof setTimeout> | undefined;
   #stale = false;
+  /** Grows when the database or the user is another one: what was asked of the one before is no news. */
+  #life = 0;
   #state: FeedState | undefined;
+  #posts: readonly ShownPost[] = [];
+  #waiting: readonly ShownPost[] = [];
   #telling = false;
   #closed = false;
 
   constructor(client: Client, options: FeedStoreOptions) {
     this.#client = client;
     this.#options = options;
+    this.#query = queryOf(options);
+    this.#viewQuery = this.#query;
   }
 
   get state(): FeedState {
     this.#state ??= {
-      posts: this.#view.order.flatMap((id) => this.#show(id)),
+      posts: (this.#posts = this.#show(this.#view.order, this.#posts)),
+      waiting: (this.#waiting = this.#show(this.#view.pending, this.#waiting)),
       pending: this.#view.pending.length,
       hasMore: this.#next !== undefined,
-      loading: this.#loading > 0,
+      loading: this.#request !== undefined,
+      error: this.#error,
+      page: this.#page,
       status: this.#closed
         ? { state: 'ended', reason: 'closed' }
         : (this.#feed?.status ?? { state: 'connecting' }),
-      error: this.#error,
+      seq: this.#feed?.position?.seq ?? 0,
     };
     return this.#state;
   }
 
   /** Hears that `state` is another one: once for all that changes together. @returns takes the listener away again */
   subscribe(listener: () => void): () => void {
-    return this.#emitter.on('change', listener);
+    return this.#changes.on('change', listener);
+  }
+
+  /** Hears what happens to the list, one by one. @returns takes the listener away again */
+  on<K extends keyof FeedStoreListeners>(name: K, listener: FeedStoreListeners[K]): () => void {
+    return this.#emitter.on(name, listener);
   }
 
   /**
    * Loads the first page and follows on from it; later, loads it anew. A store that was closed, or whose session has ended,
-   * is opened again. A failure is told in `state.error`.
+   * is opened again. A failure is told in `state.error` until the page has come; one that may pass is tried again every three
+   * seconds or so.
    */
   async load(): Promise<void> {
     this.#closed = false;
     await this.#reload();
   }
 
+  /** Shows another list, from its beginning, with the same feed. What is shown stays until it is there. */
+  async show(query: FeedQuery): Promise<void> {
+    this.#query = queryOf(query);
+    await this.load();
+  }
+
   /** Loads the next page below. */
   async loadMore(): Promise<void> {
-    if (this.#closed || this.#next === undefined || this.#loading > 0) return;
-    await this.#page(this.#next, (page) => {
+    const cursor = this.#next;
+    if (this.#closed || this.#request || cursor === undefined) return;
+    if (this.#error && this.#page === 'first') return;
+    await this.#load('next', cursor, (page) => {
       this.#view = nextPage(this.#view, page.posts, page.position.seq);
     });
   }
@@ -129,9 +203,9 @@ export class FeedStore {
     this.#held = held;
   }
 
-  /** Shows the new posts that wait. Where the order is not that of time, only a new page knows their place. */
+  /** Shows the new posts that wait. Where the order is not that of time, or they are too many, the list is read anew. */
   async reveal(): Promise<void> {
-    if (this.#byTime) this.#set(revealed(this.#view));
+    if (this.#byTime && this.#view.pending.length < MAX_PENDING) this.#set(revealed(this.#view));
     else if (!this.#closed) await this.#reload();
   }
 
@@ -158,44 +232,57 @@ export class FeedStore {
     }
     const vote = { wanted: up, done: Promise.resolve() };
     this.#votes.set(postId, vote);
-    vote.done = this.#castUntilSettled(postId, vote).finally(() => this.#votes.delete(postId));
+    vote.done = this.#castUntilSettled(postId, vote).finally(() => {
+      if (this.#votes.get(postId) === vote) this.#votes.delete(postId);
+    });
     return vote.done;
   }
 
+  /** What became of a vote of the user in another window: the feed tells how many votes there are, and not whose. */
+  voted(vote: VoteView): void {
+    this.#knownVotes.add(vote);
+    this.#set(withVote(this.#view, vote));
+  }
+
   /** Publishes a post, which is then at the top. @throws {TidingsError} */
-  async create(post: NewPost): Promise<PostAnswer> {
-    return this.#own(await this.#client.posts.create(post));
+  create(post: NewPost, options?: CreateOptions): Promise<PostAnswer> {
+    return this.#own(this.#client.posts.create(post, options));
   }
 
   /** @throws {TidingsError} */
-  async edit(postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> {
-    return this.#own(await this.#client.posts.update(postId, edit, options));
+  edit(postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> {
+    return this.#own(this.#client.posts.update(postId, edit, options));
   }
 
   /** @throws {TidingsError} */
-  async remove(postId: number): Promise<void> {
-    await this.#client.posts.remove(postId);
-    this.#set(without(this.#view, postId));
+  async remove(postId: number, options?: EditOptions): Promise<void> {
+    await this.#client.posts.remove(postId, options);
+    this.#drop(postId);
+  }
+
+  /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
+  reconnect(): void {
+    this.#feed?.reconnect();
   }
 
   /** Ends the feed, and what is on its way is ignored. `load` opens it again. */
   close(): void {
     this.#closed = true;
-    this.#generation += 1;
+    this.#cancel();
+    this.#knownVotes.clear();
+    this.#removed.clear();
     this.#feed?.close();
     this.#changed();
   }
 
   get #byTime(): boolean {
-    return (this.#options.sort ?? 'new') === 'new';
+    return (this.#viewQuery.sort ?? 'new') === 'new';
   }
 
-  #show(id: number): ShownPost[] {
-    const entry = this.#view.entries.get(id);
-    if (!entry) return [];
-    let post = this.#shown.get(entry);
-    if (!post) this.#shown.set(entry, (post = shown(entry)));
-    return [post];
+  /** Whether a new post is shown at once. Not above others that wait. */
+  get #atOnce(): boolean {
+    const held = this.#held || (this.#options.held?.() ?? false);
+    return this.#byTime && !held && this.#view.pending.length === 0;
   }
 
   /** The feed, unless it has ended: it does not come back, but another one can be opened. */
@@ -203,48 +290,102 @@ export class FeedStore {
     return this.#feed?.status.state === 'ended' ? undefined : this.#feed;
   }
 
+  /** @param before the same list when it was shown last: it is given again if nothing of it has changed */
+  #show(ids: readonly number[], before: readonly ShownPost[]): readonly ShownPost[] {
+    const posts = ids.flatMap((id) => {
+      const entry = this.#view.entries.get(id);
+      if (!entry) return [];
+      let post = this.#shown.get(entry);
+      if (!post) this.#shown.set(entry, (post = shown(entry)));
+      return [post];
+    });
+    return posts.length === before.length && posts.every((post, at) => post === before[at]) ? before : posts;
+  }
+
   async #reload(): Promise<void> {
-    this.#generation += 1;
     this.#stale = false;
-    await this.#page(undefined, (page) => {
+    const query = this.#query;
+    await this.#load('first', undefined, (page) => {
       this.#view = firstPage(page.posts, page.position.seq);
+      this.#viewQuery = query;
+      this.#growth = 0;
       if (!this.#open) this.#follow(page);
     });
   }
 
-  async #page(cursor: string | undefined, fold: (page: PostPage) => void): Promise<void> {
-    const { limit, sort, search, ownerId } = this.#options;
-    const generation = this.#generation;
-    this.#loading += 1;
-    this.#error = undefined;
+  /** What is on its way, or waited for, is not wanted any more. */
+  #cancel(): void {
+    clearTimeout(this.#retry);
+    this.#request?.abort();
+    this.#request = undefined;
+  }
+
+  async #load(
+    which: 'first' | 'next',
+    cursor: string | undefined,
+    fold: (page: PostPage) => void,
+  ): Promise<void> {
+    this.#cancel();
+    const request = (this.#request = new AbortController());
+    // What failed is said until it has been done, not again with each try.
+    if (which !== this.#page || which === 'next') this.#error = undefined;
+    this.#page = which;
     this.#changed();
     try {
-      const page = await this.#client.posts.list({
-        cursor,
-        ...(limit === undefined ? {} : { limit }),
-        ...(sort === undefined ? {} : { sort }),
-        ...(search === undefined ? {} : { search }),
-        ...(ownerId === undefined ? {} : { ownerId }),
-      });
-      if (generation !== this.#generation) return;
+      const page = await this.#read(cursor, request.signal);
+      if (request !== this.#request) return;
+      this.#request = undefined;
       // With no feed between then and now, the database and the user may be others, and what was known is no news of them.
       const before = this.#open ? this.#view : emptyView;
-      fold(page);
+      fold({ ...page, posts: page.posts.filter(({ id }) => !this.#removed.has(id)) });
       this.#next = page.next;
-      for (const event of this.#recent) {
-        if (event.seq > page.position.seq) this.#fold(event);
+      this.#error = undefined;
+      for (const event of this.#events.since(page.position.seq)) {
+        // What was created since is above the next page: on an earlier one, or it waits.
+        if (which === 'first' || event.name !== 'post:created') this.#fold(event, false);
       }
-      this.#view = remembering(this.#view, before, (postId) => this.#feed?.tally(postId));
+      this.#view = remembering(
+        this.#view,
+        before,
+        (postId) => this.#feed?.tally(postId),
+        (postId) => this.#knownVotes.get(postId),
+      );
     } catch (error) {
+      if (request !== this.#request) return;
+      this.#request = undefined;
       if (!(error instanceof TidingsError)) throw error;
-      if (generation !== this.#generation) return;
       this.#error = error;
-      this.#stale ||= cursor === undefined;
+      if (which === 'first') this.#readAgainAfter(error);
     } finally {
-      this.#loading -= 1;
-      if (this.#loading === 0) this.#recent = [];
       this.#changed();
     }
+  }
+
+  /** A page that the feed goes on from without a hole. @throws {TidingsError} */
+  async #read(cursor: string | undefined, signal: AbortSignal): Promise<PostPage> {
+    const { limit } = this.#options;
+    for (;;) {
+      const page = await this.#client.posts.list({
+        ...this.#query,
+        ...(limit === undefined ? {} : { limit }),
+        cursor,
+        signal,
+      });
+      const feed = this.#open;
+      if (!feed) return page;
+      const { seq, epoch } = page.position;
+      // Of a node that has fallen far behind; or the database has just been replaced, which the feed is about to say.
+      if (epoch === feed.position?.epoch && this.#events.reachBackTo(seq)) return page;
+      await delay(jittered(RETRY), signal);
+    }
+  }
+
+  #readAgainAfter(error: TidingsError): void {
+    this.#stale = true;
+    const hopeless = error.code === 'logged_out' || (error.status >= 400 && error.status < 500);
+    if (hopeless && !error.temporary) return;
+    const wait = Math.max(jittered(RETRY), (error.retryAfter ?? 0) * 1000);
+    this.#retry = setTimeout(() => void this.#reload(), wait);
   }
 
   #follow({ position }: PostPage): void {
@@ -255,23 +396,30 @@ export class FeedStore {
       epoch: position.epoch,
     });
     this.#feed = feed;
-    // Of a feed that was open before none is on its way any more.
-    this.#recent = [];
+    this.#events.restart(position.seq);
     for (const tracked of this.#tracked) tracked.release = feed.track(tracked.postId);
     feed.on('event', (event) => {
-      if (this.#loading > 0) this.#recent.push(event);
-      this.#fold(event);
+      this.#events.add(event);
+      this.#fold(event, true);
+      this.#changed();
     });
     feed.on('tally', (tally) => this.#set(withTally(this.#view, tally)));
     feed.on('incomplete', () => void this.#reload());
-    feed.on('status', () => this.#changed());
+    feed.on('status', (status) => {
+      // Whoever logs in next may be somebody else.
+      if (status.state === 'ended' && status.reason !== 'closed') this.#forget();
+      this.#changed();
+    });
     feed.on('reset', ({ reason, seq }) => {
       // A page that is on its way may be of the time before.
-      this.#generation += 1;
+      this.#cancel();
       this.#stale = true;
-      this.#recent = [];
+      this.#events.restart(seq);
+      this.#removed.clear();
+      this.#changed();
       if (reason !== 'epoch_changed') return;
       // Another database: these may be no posts of it, and by number nothing known of them can be told from what is newer.
+      this.#forget();
       this.#next = undefined;
       this.#set({ ...emptyView, asOf: seq });
     });
@@ -281,53 +429,114 @@ export class FeedStore {
     });
   }
 
-  #fold(event: LiveEvent): void {
+  #forget(): void {
+    this.#life += 1;
+    for (const postId of this.#votes.keys()) this.#set(voteSettled(this.#view, postId, undefined));
+    this.#votes.clear();
+    this.#knownVotes.clear();
+    this.#removed.clear();
+  }
+
+  /** @param live whether it is news; otherwise it is applied to a page that was read before it */
+  #fold(event: LiveEvent, live: boolean): void {
+    const { id } = event.data;
     if (event.name === 'post:deleted') {
-      const { id } = event.data;
+      this.#removed.delete(id);
       const entry = this.#view.entries.get(id);
-      if (entry && entry.asOf < event.seq && entry.post.owner_id === this.#userId) {
+      const own = entry !== undefined && entry.post.owner_id === this.#userId;
+      if (own && entry.asOf < event.seq && !this.#viewQuery.published) {
         void this.#lookAtOwn(id, event);
         return;
       }
-    }
-    this.#set(withEvent(this.#view, event, { accepts: (post) => this.#accepts(post), atOnce: this.#atOnce }));
+    } else if (this.#removed.has(id)) return;
+    const known = this.#view.entries.has(id);
+    const arrival = { accepts: (post: PostView) => this.#accepts(post), atOnce: this.#atOnce };
+    this.#turn(id, withEvent(this.#view, event, arrival), live);
+    const arrived = known ? undefined : this.#view.entries.get(id);
+    if (!arrived) return;
+    // One that was published before may have the user's vote, which no event tells.
+    if (arrived.post.votes > 0) void this.#askForVote(id);
+    if (live && arrival.atOnce) this.#growth += 1;
+    if (this.#growth > MAX_GROWTH && !this.#request) void this.#reload();
   }
 
-  get #atOnce(): boolean {
-    return this.#byTime && !this.#held;
+  /** The next view, in which one post may be another. */
+  #turn(postId: number, view: FeedView, news = true): void {
+    const before = this.#view.entries.get(postId)?.post;
+    const post = view.entries.get(postId)?.post;
+    this.#set(view);
+    if (!news) return;
+    if (post && !before) this.#emitter.emit('news', { name: 'post:created', post });
+    else if (before && !post) this.#emitter.emit('news', { name: 'post:deleted', post: before });
+    else if (before && post && before.version < post.version) {
+      this.#emitter.emit('news', { name: 'post:updated', post });
+    }
   }
 
   /** To the others a post that is withdrawn is a deleted one; to its owner it is a draft. */
   async #lookAtOwn(id: number, event: LiveEvent): Promise<void> {
+    const life = this.#life;
     try {
-      this.#own(await this.#client.posts.get(id));
+      await this.#own(this.#client.posts.get(id));
     } catch {
-      this.#set(withEvent(this.#view, event, { accepts: () => false, atOnce: false }));
+      if (life !== this.#life) return;
+      this.#turn(id, withEvent(this.#view, event, { accepts: () => false, atOnce: false }));
+    }
+  }
+
+  async #askForVote(postId: number): Promise<void> {
+    const life = this.#life;
+    try {
+      const post = await this.#client.posts.get(postId);
+      if (life === this.#life) this.#set(withAnswer(this.#view, post));
+    } catch {
+      // The answer to a vote will tell.
     }
   }
 
   #accepts(post: PostView): boolean {
-    const { ownerId, search = '' } = this.#options;
+    const { ownerId, search = '' } = this.#viewQuery;
     if (ownerId !== undefined && post.owner_id !== ownerId) return false;
     return contains(wordsOf(search), post.title, post.content);
   }
 
-  #own(post: PostAnswer): PostAnswer {
-    if (this.#view.entries.has(post.id) || this.#accepts(post)) this.#set(withOwn(this.#view, post));
+  /** Shows a post of the user as the server has answered with it. @throws {TidingsError} */
+  async #own(asked: Promise<PostAnswer>): Promise<PostAnswer> {
+    const life = this.#life;
+    const post = await asked;
+    if (life !== this.#life) return post;
+    const { id } = post;
+    this.#removed.delete(id);
+    if (!post.published && this.#viewQuery.published) this.#drop(id);
+    else if (this.#view.entries.has(id) || this.#accepts(post)) this.#turn(id, withOwn(this.#view, post));
     return post;
   }
 
+  /** The user has removed or withdrawn a post. */
+  #drop(postId: number): void {
+    // If it is not in the list, its event has come already, or there is none.
+    if (!this.#view.entries.has(postId)) return;
+    this.#removed.add(postId);
+    this.#turn(postId, without(this.#view, postId));
+  }
+
   async #castUntilSettled(postId: number, vote: { wanted: boolean }): Promise<void> {
+    const life = this.#life;
     for (;;) {
       const up = vote.wanted;
+      let answer: VoteView;
       try {
         const { votes } = this.#client;
-        const answer = await (up ? votes.cast(postId) : votes.takeBack(postId));
-        this.#set(voteSettled(this.#view, postId, answer));
+        answer = await (up ? votes.cast(postId) : votes.takeBack(postId));
       } catch (error) {
-        this.#set(voteSettled(this.#view, postId, undefined));
+        if (life === this.#life) this.#set(voteSettled(this.#view, postId, undefined));
         throw error;
       }
+      // It was counted in another database, or as somebody else.
+      if (life !== this.#life) return;
+      this.#knownVotes.add(answer);
+      this.#set(voteSettled(this.#view, postId, answer));
+      this.#emitter.emit('vote', answer);
       if (up === vote.wanted) return;
       this.#set(voting(this.#view, postId, vote.wanted));
     }
@@ -345,7 +554,7 @@ export class FeedStore {
     this.#telling = true;
     queueMicrotask(() => {
       this.#telling = false;
-      this.#emitter.emit('change');
+      this.#changes.emit('change');
     });
   }
 }
@@ -353,4 +562,13 @@ export class FeedStore {
 /** A list to render that stays true by itself. Nothing is loaded before `load`. */
 export function createFeedStore(client: Client, options: FeedStoreOptions = {}): FeedStore {
   return new FeedStore(client, options);
+}
+
+function queryOf({ sort, search, ownerId, published }: FeedQuery): FeedQuery {
+  return {
+    ...(sort === undefined ? {} : { sort }),
+    ...(search === undefined ? {} : { search }),
+    ...(ownerId === undefined ? {} : { ownerId }),
+    ...(published === undefined ? {} : { published }),
+  };
 }

@@ -14,6 +14,8 @@ export interface Entry {
   readonly votedAt: number;
   /** The seq of the event that it came into the list with; absent if a page or the user's own doing brought it. */
   readonly arrivedAt?: number;
+  /** Whether an event or the user's own doing brought it, after the list was read. */
+  readonly live?: true;
   /** A vote that is on its way, and the `rev` of the tally that it was cast upon. */
   readonly vote?: { readonly up: boolean; readonly rev: number };
 }
@@ -24,7 +26,7 @@ export interface FeedView {
   readonly entries: ReadonlyMap<number, Entry>;
   /** The posts that are shown. */
   readonly order: readonly number[];
-  /** New posts that wait to be shown, newest first. */
+  /** New posts that wait to be shown, newest first: `MAX_PENDING` at most, the others are left out. */
   readonly pending: readonly number[];
   /** New posts whose text a later event took out before this one was sent, with its seq: that event brings the text. */
   readonly awaited: ReadonlyMap<number, number>;
@@ -37,6 +39,9 @@ export interface Arrival {
   /** Whether a new post is shown at once, at the top; otherwise it waits. */
   atOnce: boolean;
 }
+
+/** More new posts than this do not wait one by one: the list is read anew when they are wanted. */
+export const MAX_PENDING = 100;
 
 export const emptyView: FeedView = {
   asOf: 0,
@@ -64,11 +69,13 @@ export function nextPage(view: FeedView, posts: readonly PostAnswer[], asOf: num
  * A view that has just been read, with what was known before: tallies and the user's own votes that came while the page was on
  * its way are told once, and the page may have been read before them. Votes that are on their way stay so.
  * @param tallyOf the newest tally heard of a post, whether or not the view before had it
+ * @param voteOf the newest answer about the user's own vote on a post, likewise
  */
 export function remembering(
   view: FeedView,
   before: FeedView,
   tallyOf: (postId: number) => Tally | undefined,
+  voteOf: (postId: number) => VoteView | undefined = () => undefined,
 ): FeedView {
   const entries = new Map<number, Entry>();
   for (const [id, read] of view.entries) {
@@ -77,7 +84,10 @@ export function remembering(
     if (known && known !== read) {
       entry = withVoted(withNewerTally(entry, known.post), known.post.voted, known.votedAt);
       if (known.vote) entry = { ...entry, vote: known.vote };
+      if (known.live) entry = { ...entry, live: true };
     }
+    const vote = voteOf(id);
+    if (vote) entry = withNewerTally(withVoted(entry, vote.voted, vote.rev), vote);
     entries.set(id, withNewerTally(entry, tallyOf(id)));
   }
   return { ...view, entries };
@@ -102,8 +112,9 @@ export function withEvent(view: FeedView, event: LiveEvent, arrival: Arrival): F
   const rest = awaiting(view, data.id, undefined);
   if (arrivedAt === undefined || !arrival.accepts(data)) return rest;
   const { published_at = data.created_at } = data;
-  const arriving = { post: { ...data, published_at, voted: false }, asOf: seq, votedAt: -1, arrivedAt };
-  return arrived(rest, arriving, arrival.atOnce);
+  if (!arrival.atOnce && rest.pending.length >= MAX_PENDING) return rest;
+  const post = { ...data, published_at, voted: false };
+  return arrived(rest, { post, asOf: seq, votedAt: -1, arrivedAt, live: true }, arrival.atOnce);
 }
 
 /** @param seq of the event that told of the post without its text; undefined if it is waited for no longer */
@@ -118,10 +129,16 @@ function awaiting(view: FeedView, postId: number, seq: number | undefined): Feed
 /** A post as an answer to the user's own doing tells it: shown at once. */
 export function withOwn(view: FeedView, post: PostAnswer): FeedView {
   const entry = view.entries.get(post.id);
-  if (!entry) return arrived(view, answered(post, view.asOf), true);
+  if (!entry) return arrived(view, { ...answered(post, view.asOf), live: true }, true);
   const shown = view.pending.includes(post.id) ? revealed(view, [post.id]) : view;
-  const told = { ...entry, post: merged(entry.post, post) };
-  return withEntry(shown, withVoted(told, post.voted, post.rev));
+  return withAnswer(shown, post);
+}
+
+/** A post of the list as an answer tells it, which says also whether the user has voted. */
+export function withAnswer(view: FeedView, post: PostAnswer): FeedView {
+  const entry = view.entries.get(post.id);
+  if (!entry) return view;
+  return withEntry(view, withVoted({ ...entry, post: merged(entry.post, post) }, post.voted, post.rev));
 }
 
 export function without(view: FeedView, postId: number): FeedView {
@@ -149,8 +166,15 @@ export function voteSettled(view: FeedView, postId: number, answer: VoteView | u
   const entry = view.entries.get(postId);
   if (!entry) return view;
   const { vote: _vote, ...settled } = entry;
-  if (!answer) return withEntry(view, settled);
-  return withEntry(view, withNewerTally(withVoted(settled, answer.voted, answer.rev), answer));
+  const rest = withEntry(view, settled);
+  return answer ? withVote(rest, answer) : rest;
+}
+
+/** An answer about the user's own vote, given here or in another window. */
+export function withVote(view: FeedView, { post_id, voted, votes, rev }: VoteView): FeedView {
+  const entry = view.entries.get(post_id);
+  if (!entry) return view;
+  return withEntry(view, withNewerTally(withVoted(entry, voted, rev), { votes, rev }));
 }
 
 /** Puts posts that wait into the list: new ones at the top, and one that is published again where it was. */
@@ -192,6 +216,7 @@ function arrived(view: FeedView, entry: Entry, atOnce: boolean): FeedView {
 }
 
 function withEntry(view: FeedView, entry: Entry): FeedView {
+  if (view.entries.get(entry.post.id) === entry) return view;
   return { ...view, entries: new Map(view.entries).set(entry.post.id, entry) };
 }
 
@@ -207,7 +232,8 @@ function withNewerTally(entry: Entry, tally: Pick<Tally, 'votes' | 'rev'> | unde
 
 /** Of two answers about the user's own vote the one of the higher `rev`. */
 function withVoted(entry: Entry, voted: boolean, rev: number): Entry {
-  return rev < entry.votedAt ? entry : { ...entry, post: { ...entry.post, voted }, votedAt: rev };
+  const known = rev < entry.votedAt || (rev === entry.votedAt && voted === entry.post.voted);
+  return known ? entry : { ...entry, post: { ...entry.post, voted }, votedAt: rev };
 }
 
 /** Of two states of one post the newer text and, apart from it, the newer tally. */
@@ -222,11 +248,14 @@ function merged(known: PostAnswer, given: PostView): PostAnswer {
 export interface ShownPost extends PostAnswer {
   /** Whether a vote of the user is on its way; `votes` and `voted` are as if it had arrived. */
   voting: boolean;
+  /** Whether it came after the list was read: by an event, or since the user has just written it. */
+  live: boolean;
 }
 
 /** Counts a vote that is on its way once: as soon as a newer tally has come, that is taken to hold it. */
-export function shown({ post, vote }: Entry): ShownPost {
-  if (!vote) return { ...post, voting: false };
+export function shown({ post, vote, ...entry }: Entry): ShownPost {
+  const live = entry.live === true;
+  if (!vote) return { ...post, voting: false, live };
   const extra = vote.rev === post.rev ? Number(vote.up) - Number(post.voted) : 0;
-  return { ...post, votes: Math.max(0, post.votes + extra), voted: vote.up, voting: true };
+  return { ...post, votes: Math.max(0, post.votes + extra), voted: vote.up, voting: true, live };
 }

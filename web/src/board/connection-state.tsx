@@ -33,7 +33,7 @@ export function ConnectionState() {
       {status.state === 'offline' && (
         <>
           <Countdown key={status.retryAt} until={status.retryAt} />
-          <button type="button" class="link" onClick={() => timeline.reconnect()}>
+          <button type="button" class="link" onClick={() => timeline.store.reconnect()}>
             Try now
           </button>
         </>

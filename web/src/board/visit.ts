@@ -1,11 +1,11 @@
 import { signal } from '@preact/signals';
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { OwnUser, PostAnswer } from 'tidings-client';
+import type { FeedNews, OwnUser, PostAnswer } from 'tidings-client';
 import { announce } from '../chrome/announcer.tsx';
 import { prefersStillness } from '../chrome/motion.ts';
 import { type Query, readQuery, writeQuery } from '../feed/query.ts';
-import { type News, Timeline } from '../feed/timeline.ts';
+import { Timeline } from '../feed/timeline.ts';
 import { service } from '../service.ts';
 import { Drafts } from '../write/drafts.ts';
 
@@ -26,7 +26,7 @@ export class Visit {
       client: service,
       me,
       query: readQuery(location.search),
-      mayMove: () => window.scrollY <= TOP && !document.activeElement?.closest('.post form'),
+      held: () => window.scrollY > TOP || Boolean(document.activeElement?.closest('.post form')),
       onNews: (news) => {
         if (news.post.owner_id !== me.id) announce(sentenceOfNews(news));
       },
@@ -45,7 +45,8 @@ export class Visit {
   /** The reader has published something: it is shown where the newest is, and has the focus. */
   published(post: PostAnswer): void {
     const { sort, search } = this.timeline.query.peek();
-    this.timeline.put(post);
+    // It is on top already; what waits behind the pill is brought with it.
+    if (sort === 'new') this.timeline.showArrivals();
     if (this.place.peek() !== 'feed' || sort !== 'new' || search !== '') this.go({ sort: 'new', search: '' });
     // Drawn by then, unless the list has to be read first.
     requestAnimationFrame(() => {
@@ -83,7 +84,7 @@ export class Visit {
   }
 }
 
-function sentenceOfNews({ name, post }: News): string {
+function sentenceOfNews({ name, post }: FeedNews): string {
   const { title, owner } = post;
   if (name === 'post:created') return `New post by ${owner.username}: ${title}.`;
   return name === 'post:updated' ? `${owner.username} edited ${title}.` : `${title} was removed.`;

@@ -1,6 +1,6 @@
+import { MAX_PENDING } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { Face } from './face.tsx';
-import { MANY_ARRIVALS } from './timeline.ts';
 
 /** How many faces are shown. */
 const FACES = 3;
@@ -10,8 +10,8 @@ export function ArrivalsPill() {
   const visit = useVisit();
   const arrivals = visit.timeline.arrivals.value;
   const count = arrivals.length;
-  const authors = new Map(arrivals.map(({ post }) => [post.value.owner_id, post.value.owner.username]));
-  const said = count >= MANY_ARRIVALS ? `${MANY_ARRIVALS}+` : count;
+  const authors = new Map(arrivals.map(({ owner }) => [owner.id, owner.username]));
+  const said = count >= MAX_PENDING ? `${MAX_PENDING}+` : count;
   return (
     <div class="pill-place" aria-live="polite">
       {count > 0 && (

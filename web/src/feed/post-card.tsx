@@ -2,11 +2,11 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { EditPost } from '../write/edit-post.tsx';
 import { RemovePost } from '../write/remove-post.tsx';
-import type { Entry } from './entry.ts';
 import { Face } from './face.tsx';
 import { whileOnScreen } from './on-screen.ts';
 import { PostText } from './post-text.tsx';
 import { RelativeTime } from './relative-time.tsx';
+import type { Entry } from './timeline.ts';
 import { VoteButton } from './vote-button.tsx';
 
 /** How long an edit by somebody else is marked. Milliseconds. */
@@ -22,7 +22,8 @@ export function PostCard({ entry, place }: { entry: Entry; place: number }) {
   const own = post.owner_id === me.id;
 
   useEffect(
-    () => (article.current ? whileOnScreen(article.current, () => timeline.track(entry)) : undefined),
+    () =>
+      article.current ? whileOnScreen(article.current, () => timeline.store.track(entry.id)) : undefined,
     [entry, timeline],
   );
 
@@ -69,7 +70,7 @@ export function PostCard({ entry, place }: { entry: Entry; place: number }) {
             </h3>
             <PostText text={post.content} />
             <footer class="post-actions">
-              <VoteButton entry={entry} />
+              <VoteButton post={post} />
               {own && (
                 <>
                   <button type="button" class="plain edit" onClick={() => setEditing(true)}>

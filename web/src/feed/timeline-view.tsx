@@ -11,6 +11,7 @@ export function TimelineView() {
   const { timeline } = useVisit();
   const entries = timeline.entries.value;
   const reading = timeline.reading.value;
+  const trouble = timeline.trouble.value;
   const { sort, search } = timeline.query.value;
   return (
     <section class="timeline" aria-labelledby="timeline-title">
@@ -18,21 +19,16 @@ export function TimelineView() {
         {search === '' ? `Posts: ${sort}` : `Posts with “${search}”: ${sort}`}
       </h2>
       <ArrivalsPill />
-      {reading.state === 'failed' && (
+      {trouble && (
         <p class="trouble" role="alert">
-          {reading.error.message}{' '}
-          <button type="button" class="link" onClick={() => void timeline.load()}>
+          {trouble.message}{' '}
+          <button type="button" class="link" onClick={() => void timeline.store.load()}>
             Try again
           </button>
         </p>
       )}
       {entries.length > 0 ? (
-        <div
-          role="feed"
-          aria-label="Posts"
-          aria-busy={reading.state === 'reading'}
-          class={reading.state === 'reading' ? 'entries stale' : 'entries'}
-        >
+        <div role="feed" aria-label="Posts" aria-busy={reading} class={reading ? 'entries stale' : 'entries'}>
           {entries.map((entry, index) => (
             <PostCard key={entry.id} entry={entry} place={index + 1} />
           ))}
@@ -48,8 +44,8 @@ export function TimelineView() {
 function Nothing() {
   const { timeline } = useVisit();
   const { search } = timeline.query.value;
-  if (timeline.reading.value.state === 'reading') return <Skeleton />;
-  if (timeline.reading.value.state === 'failed') return null;
+  if (timeline.reading.value) return <Skeleton />;
+  if (timeline.trouble.value) return null;
   return (
     <p class="nothing">
       {search === ''
@@ -79,28 +75,29 @@ function End() {
   const { timeline } = useVisit();
   const element = useRef<HTMLDivElement>(null);
   const count = timeline.entries.value.length;
-  const more = timeline.readingMore.value;
+  const reading = timeline.readingMore.value;
+  const trouble = timeline.troubleWithMore.value;
   const hasMore = timeline.hasMore.value;
   // Again after each page: an observer tells of changes alone, and the end may still be on the screen.
   useEffect(() => {
     const target = element.current;
-    if (!target || !hasMore || more.state !== 'idle') return undefined;
+    if (!target || !hasMore || reading || trouble) return undefined;
     const observer = new IntersectionObserver(
       ([change]) => {
-        if (change?.isIntersecting) void timeline.loadMore();
+        if (change?.isIntersecting) void timeline.store.loadMore();
       },
       { rootMargin: AHEAD },
     );
     observer.observe(target);
     return () => observer.disconnect();
-  }, [timeline, count, hasMore, more.state]);
+  }, [timeline, count, hasMore, reading, trouble]);
   return (
     <div ref={element} class="end">
-      {more.state === 'reading' && <p class="muted">More…</p>}
-      {more.state === 'failed' && (
+      {reading && <p class="muted">More…</p>}
+      {trouble && (
         <p class="trouble" role="alert">
-          {more.error.message}{' '}
-          <button type="button" class="link" onClick={() => void timeline.loadMore()}>
+          {trouble.message}{' '}
+          <button type="button" class="link" onClick={() => void timeline.store.loadMore()}>
             Try again
           </button>
         </p>

@@ -1,20 +1,17 @@
-import { presence } from '../account/account.ts';
+import type { ShownPost } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
-import { service } from '../service.ts';
-import { toggleVote } from './ballot.ts';
 import { Count } from './count.tsx';
-import type { Entry } from './entry.ts';
-import { tellOtherWindows } from './own-votes.ts';
 
 /** The tally of a post, and the reader's own vote in it. */
-export function VoteButton({ entry }: { entry: Entry }) {
-  const { voted, votes } = entry.shown.value;
+export function VoteButton({ post }: { post: ShownPost }) {
+  const { timeline } = useVisit();
+  const { id, voted, votes } = post;
   const vote = () =>
-    toggleVote(entry, service.votes, (answer) => {
-      const { value } = presence;
-      if (value.state === 'in') tellOtherWindows(value.me.id, answer);
-    }).catch((error: unknown) => notify(`Your vote was not counted. ${sentenceOf(error)}`, 'failed'));
+    timeline.store
+      .vote(id, !voted)
+      .catch((error: unknown) => notify(`Your vote was not counted. ${sentenceOf(error)}`, 'failed'));
   return (
     <button
       type="button"

@@ -1,7 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
-import { service } from '../service.ts';
 import { IdempotencyKey } from './idempotency-key.ts';
 import { PostForm, type Words } from './post-form.tsx';
 
@@ -26,7 +25,7 @@ export function Composer() {
   };
   const create = async (words: Words, published: boolean) => {
     const post = { ...words, published };
-    const answer = await service.posts.create(post, { idempotencyKey: key.current.of(post) });
+    const answer = await visit.timeline.store.create(post, { idempotencyKey: key.current.of(post) });
     key.current.renew();
     clear();
     if (published) visit.published(answer);

@@ -47,7 +47,7 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
   const [editing, setEditing] = useState(false);
 
   const publish = async (words?: Words) => {
-    const post = await service.posts.update(draft.id, { ...words, published: true });
+    const post = await visit.timeline.store.edit(draft.id, { ...words, published: true });
     visit.drafts.drop(post.id);
     visit.published(post);
   };

@@ -25,11 +25,9 @@ export function EditPost({ post, onDone, article }: EditPostProps) {
   const save = async (words: Words, published?: boolean) => {
     try {
       const edit = published === undefined ? words : { ...words, published };
-      const answer = await service.posts.update(post.id, edit, { ifMatch: based });
+      const answer = await timeline.store.edit(post.id, edit, { ifMatch: based });
       setWarning(undefined);
-      if (answer.published) timeline.change(answer);
-      else {
-        timeline.remove(answer.id);
+      if (!answer.published) {
         drafts.put(answer);
         notify('Moved to your drafts. Nobody else sees it any more.');
       }

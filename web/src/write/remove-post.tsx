@@ -4,7 +4,6 @@ import { useVisit } from '../board/visit.ts';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
-import { service } from '../service.ts';
 
 /** Deletes a post or a draft, when asked twice. */
 export function RemovePost({ post }: { post: PostView }) {
@@ -12,8 +11,7 @@ export function RemovePost({ post }: { post: PostView }) {
   const [asking, setAsking] = useState(false);
   const remove = async () => {
     try {
-      await service.posts.remove(post.id);
-      timeline.remove(post.id);
+      await timeline.store.remove(post.id);
       drafts.drop(post.id);
     } catch (error) {
       notify(`It was not deleted. ${sentenceOf(error)}`, 'failed');
