@@ -221,6 +221,7 @@ export async function createService(
     db.sequelize,
     (milliseconds) => unfoldedPosts.catchUp(milliseconds),
     config.rateLimits ? () => countRefused('search') : undefined,
+    () => metrics.queueRefused.inc({ queue: 'searches' }),
   );
   const ballots = new BallotBox(db.sequelize, reportTallies);
 
@@ -334,6 +335,8 @@ export async function createService(
     const pool = (db.sequelize.connectionManager as unknown as { pool: { using: number; waiting: number } })
       .pool;
     metrics.queueWaiting.set({ queue: 'passwords' }, passwords.waiting);
+    metrics.queueWaiting.set({ queue: 'searches' }, feedReader.slowWaiting);
+    metrics.queueWaiting.set({ queue: 'replays' }, delivery.replaysWaiting);
     metrics.poolInUse.set(pool.using);
     metrics.poolWaiting.set(pool.waiting);
   }, 1000);

@@ -36,7 +36,14 @@ const rules: Rule[] = [
   { files: /^models\//, may: inFolder('models/') },
   {
     files: /^server\/database\//,
-    may: inFolder('server/database/', 'models/', 'server/logger.ts', 'server/paths.ts', 'server/config.ts'),
+    may: inFolder(
+      'server/database/',
+      'server/queues/',
+      'models/',
+      'server/logger.ts',
+      'server/paths.ts',
+      'server/config.ts',
+    ),
   },
   { files: /^server\/cluster\//, may: inFolder('server/cluster/', 'server/errors.ts', 'server/logger.ts') },
   {
@@ -62,7 +69,7 @@ const rules: Rule[] = [
   // It knows subscribers, and no transport.
   {
     files: /^server\/delivery\//,
-    may: /^server\/(delivery\/|errors\.ts|outbox\/log\.ts)/,
+    may: /^server\/(delivery\/|queues\/|errors\.ts|outbox\/log\.ts)/,
     mayOnlyTypes:
       /^server\/(feed\/|auth\/(connections|identity)\.ts|events\.ts|logger\.ts|http\/metrics\.ts)/,
   },

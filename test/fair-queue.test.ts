@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { drawInTurns } from '../server/queues/draw.ts';
 import { type Asker, FairQueue, type FairQueueOptions } from '../server/queues/fair-queue.ts';
+import { TurnTaking } from '../server/queues/turn-taking.ts';
 
 class Full extends Error {}
 
@@ -110,6 +112,18 @@ describe('a fair queue', () => {
     // In each round one of those that share an address or a user, and one of the other's.
     expect(turns.indexOf('other')).to.be.at.most(3);
     expect(turns.lastIndexOf('other')).to.be.at.most(5);
+  });
+
+  it('takes turns between the users of one address, and refuses the one with most of them', async () => {
+    const bench = new Bench({ most: 5 });
+    bench.ask('busy');
+    for (const user of ['u1', 'u1', 'u1', 'u2', 'u2']) bench.ask(['a', user]);
+    const newcomer = bench.ask(['a', 'u3']);
+    await bench.settle();
+    expect(bench.in('refused').map(({ name }) => name)).to.deep.equal(['a,u1']);
+    expect(newcomer.state).to.equal('waiting');
+    await bench.finishAll();
+    expect(bench.order).to.equal('busy a,u1 a,u2 a,u3 a,u1 a,u2');
   });
 
   it('goes on serving a sender while new ones come without end', async () => {
@@ -298,5 +312,41 @@ describe('a fair queue', () => {
       ),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('a draw in turns', () => {
+  const ofSender = (ask: string) => ask[0]!;
+
+  it('takes the first of each sender, then the second, and leaves the others in their order', () => {
+    const waiting = ['a1', 'a2', 'a3', 'a4', 'b1', 'c1', 'b2'];
+    expect(drawInTurns(waiting, 4, ofSender)).to.deep.equal({
+      drawn: ['a1', 'b1', 'c1', 'a2'],
+      left: ['a3', 'a4', 'b2'],
+    });
+    expect(drawInTurns(waiting, 7, ofSender)).to.deep.equal({ drawn: waiting, left: [] });
+  });
+});
+
+describe('work in turns', () => {
+  it('goes to each sender in turn, a bounded number at once', async () => {
+    const turns = new TurnTaking(1);
+    const order: string[] = [];
+    const finish: (() => void)[] = [];
+    const asks = [1, 1, 1, 2, 3, 2].map((sender, at) =>
+      turns.run(sender, () => {
+        order.push(`${sender}:${at}`);
+        return new Promise<void>((resolve) => finish.push(resolve));
+      }),
+    );
+    expect(turns.waiting).to.equal(5);
+    for (let at = 0; at < asks.length; at += 1) {
+      expect(order).to.have.lengthOf(at + 1);
+      finish[at]!();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(asks);
+    expect(order).to.deep.equal(['1:0', '1:1', '2:3', '3:4', '1:2', '2:5']);
+    expect(turns.waiting).to.equal(0);
   });
 });

@@ -51,6 +51,24 @@ describe('searches that take long', function () {
     expect(body).to.match(/^tidings_rate_limited_total\{limit="search"\} \d+$/m);
   });
 
+  it('of twenty-five users do not stop those of another at the same address', async () => {
+    const users: TestUser[] = [];
+    for (let n = 0; n < 26; n += 1) users.push(await world.user());
+    const [stranger, ...crowd] = users;
+    const [flood, own] = await slowly(async () => {
+      const asked = crowd.flatMap((user) => [0, 1, 2, 3].map((n) => search(user, n)));
+      await until('the queue to be full', () => world.ctx.feedReader.slowWaiting === 96);
+      let refused = 0;
+      for (const answer of asked) void answer.then(({ status }) => (refused += Number(status === 503)));
+      const late = search(stranger!, 1);
+      await until('one of the others to be refused', () => refused === 1);
+      return [asked, late] as const;
+    });
+    expect((await own).status).to.equal(200);
+    const all = await Promise.all(flood);
+    expect(all.filter(({ status }) => status === 503)).to.have.lengthOf(1);
+  });
+
   it('are a hundred of all together, and the next is told to come back', async () => {
     const users: TestUser[] = [];
     for (let n = 0; n < 26; n += 1) users.push(await world.user());

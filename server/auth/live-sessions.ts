@@ -32,7 +32,12 @@ export class LiveSessions {
   readonly #byUser = new Map<number, Set<string>>();
   /** Grows with each revocation: an answer that was under way meanwhile must not be remembered. */
   #revocations = 0;
-  readonly #asks = new Gathering<Ask>({ atOnce: LOOKS, most: MOST, round: (asks) => this.#look(asks) });
+  readonly #asks = new Gathering<Ask>({
+    atOnce: LOOKS,
+    most: MOST,
+    senderOf: ({ sessionId }) => sessionId,
+    round: (asks) => this.#look(asks),
+  });
 
   /** @param heardAt when the node last read the revocations, in milliseconds since 1970 */
   constructor(sequelize: Sequelize, heardAt: () => number) {

@@ -1,8 +1,12 @@
+import { drawInTurns } from '../queues/draw.ts';
+
 export interface GatheringOptions<Ask> {
   /** Rounds under way at once: enough to fill the wait for the database, few enough that asks gather under load. */
   atOnce: number;
   /** Asks in one round at most. */
   most: number;
+  /** Whose ask it is: of more asks than fit one round each sender has its share. */
+  senderOf: (ask: Ask) => number | string;
   /** Answers them all, with a failure too: it must not reject. */
   round: (asks: readonly Ask[]) => Promise<void>;
 }
@@ -28,14 +32,16 @@ export class Gathering<Ask> {
   }
 
   #schedule(): void {
-    const { atOnce, most, round } = this.#options;
+    const { atOnce, most, senderOf, round } = this.#options;
     if (this.#scheduled || this.#rounds >= atOnce || this.#waiting.length === 0) return;
     this.#scheduled = true;
     // What else arrives in this tick belongs to the same round.
     setImmediate(() => {
       this.#scheduled = false;
       this.#rounds += 1;
-      void round(this.#waiting.splice(0, most)).finally(() => {
+      const { drawn, left } = drawInTurns(this.#waiting, most, senderOf);
+      this.#waiting = left;
+      void round(drawn).finally(() => {
         this.#rounds -= 1;
         this.#schedule();
       });

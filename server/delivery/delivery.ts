@@ -5,6 +5,7 @@ import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
 import { type LogEntry, shortened } from '../outbox/log.ts';
+import { TurnTaking } from '../queues/turn-taking.ts';
 import { Batch } from './batch.ts';
 import { type FeedSubscriber, HARD_MARK, SOFT_MARK } from './subscriber.ts';
 import type { TimeSlices } from './time-slices.ts';
@@ -18,7 +19,7 @@ const SLOW_INTERVAL = 50;
 const WATCH_INTERVAL = 500;
 /** Events in one page of a replay. */
 const REPLAY_PAGE = 100;
-/** Replays that read the database at once on this node; the others wait. */
+/** Replays that read the database at once on this node; the others wait, each user in turn. */
 const CONCURRENT_READS = 2;
 /** How long a node that is behind its client waits for its own tail. Milliseconds. */
 const BEHIND_PATIENCE = 3000;
@@ -97,8 +98,8 @@ export class Delivery {
   /** Where the beacon stands among them, and how far its two seconds have run. */
   #beaconed: Iterator<FeedSubscriber, void> = this.#listeners();
   #beaconSlice = 0;
-  #reading = 0;
-  readonly #waitingToRead: (() => void)[] = [];
+  /** Bounded by the subscribers: each waits for one page. */
+  readonly #reads = new TurnTaking(CONCURRENT_READS);
   #draining = false;
 
   constructor({ feed, connections, readLog, slices, metrics, log }: DeliveryOptions) {
@@ -120,6 +121,11 @@ export class Delivery {
   /** How many have entered and not left. */
   get size(): number {
     return this.#subscribers.size;
+  }
+
+  /** Replays that wait to read the log. */
+  get replaysWaiting(): number {
+    return this.#reads.waiting;
   }
 
   start(): void {
@@ -439,17 +445,10 @@ export class Delivery {
     subscriber.end('reset', 'Something went wrong here. Connect again.');
   }
 
-  async #readBounded(subscriber: FeedSubscriber): Promise<LogEntry[]> {
-    if (this.#reading >= CONCURRENT_READS)
-      await new Promise<void>((resolve) => this.#waitingToRead.push(resolve));
-    else this.#reading += 1;
-    try {
-      return subscriber.open ? await this.#readLog(subscriber.seq, REPLAY_PAGE) : [];
-    } finally {
-      const next = this.#waitingToRead.shift();
-      if (next) next();
-      else this.#reading -= 1;
-    }
+  #readBounded(subscriber: FeedSubscriber): Promise<LogEntry[]> {
+    return this.#reads.run(subscriber.identity.id, async () =>
+      subscriber.open ? this.#readLog(subscriber.seq, REPLAY_PAGE) : [],
+    );
   }
 
   #greet(subscriber: FeedSubscriber, outcome: 'current' | 'reset', reason: ResetReason | undefined): void {

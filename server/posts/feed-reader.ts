@@ -1,6 +1,7 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
+import { type Asker, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
 import { readFeedPage } from './feed-page.ts';
 import { KeptPages, lookAt } from './kept-pages.ts';
@@ -30,11 +31,14 @@ interface Ask {
 /** Rounds under way at once, and asks in one round at most. */
 const ROUNDS = 3;
 const MOST = 200;
-/** The same of asks that may take PostgreSQL long: a search, or a page after a million. */
-const SLOW_ROUNDS = 2;
-const SLOW_MOST = 2;
-/** Of those that are not answered yet: all of them at most, and of one asker. Whoever asks for more would wait for minutes. */
-const SLOW_WAITING = 100;
+/**
+ * Asks at once that may take PostgreSQL long: a search, or a page after a million. And how many more for askers that have
+ * had none for a while.
+ */
+const SLOW_AT_ONCE = 4;
+const SLOW_RESERVED = 1;
+/** Of those: how many wait at most, and how many of one user are unanswered. Whoever asks for more would wait for minutes. */
+const SLOW_WAITING = 96;
 const SLOW_PER_VIEWER = 4;
 /** Posts that a quick page passes over at most. */
 const QUICK_SKIP = 1000;
@@ -51,37 +55,56 @@ const PAGES_AT_ONCE = 8;
  * Reads pages of the feed for everyone who asks at the same moment. A page is the same for all but for `voted`, so
  * identical asks are one query, and whether the askers have voted is one more for all of them. A page that was read a
  * moment ago is given out again if the database, asked after the request has come, proves it unchanged (see
- * `KeptPages`), so a writer always sees their own write, on whichever node. Searches and far pages go a road of their own:
- * they hold up one another and nobody else.
+ * `KeptPages`), so a writer always sees their own write, on whichever node. Searches and far pages wait in a queue of their
+ * own, in which users and addresses take turns: they hold up no other page, and those of one user not those of another.
  */
 export class FeedReader {
   readonly #sequelize: Sequelize;
   readonly #kept = new KeptPages();
-  readonly #quick = new Gathering<Ask>({ atOnce: ROUNDS, most: MOST, round: (asks) => this.#round(asks) });
-  readonly #slow = new Gathering<Ask>({
-    atOnce: SLOW_ROUNDS,
-    most: SLOW_MOST,
+  readonly #quick = new Gathering<Ask>({
+    atOnce: ROUNDS,
+    most: MOST,
+    senderOf: ({ viewer }) => viewer,
     round: (asks) => this.#round(asks),
   });
+  readonly #slow: FairQueue;
 
   /** Slow asks that are not answered yet, by their asker. */
   readonly #slowOf = new Map<number, number>();
-  #slowWaiting = 0;
   readonly #onRefused: (() => void) | undefined;
   readonly #catchUp: (milliseconds: number) => Promise<boolean>;
 
   /**
    * @param catchUp folds posts that searches do not find yet, for so long at most; tells whether none is left
    * @param onRefused called when one asker's slow asks at once are refused; without it there may be any number
+   * @param onCrowded called for each slow ask that is refused since too many wait
    */
   constructor(
     sequelize: Sequelize,
     catchUp: (milliseconds: number) => Promise<boolean>,
     onRefused?: () => void,
+    onCrowded?: () => void,
   ) {
     this.#sequelize = sequelize;
     this.#catchUp = catchUp;
     this.#onRefused = onRefused;
+    this.#slow = new FairQueue({
+      atOnce: SLOW_AT_ONCE,
+      reserved: SLOW_RESERVED,
+      most: SLOW_WAITING,
+      mostOf: SLOW_WAITING,
+      refusal: () => {
+        onCrowded?.();
+        return new AppError('unavailable', 'Too many searches are waiting. Try again.', {
+          headers: { 'Retry-After': '5' },
+        });
+      },
+    });
+  }
+
+  /** Searches and far pages that wait for their turn. */
+  get slowWaiting(): number {
+    return this.#slow.waiting;
   }
 
   /** The database is another one: its positions may repeat those of the old one. */
@@ -90,10 +113,15 @@ export class FeedReader {
   }
 
   /**
+   * @param asker who waits, if it is a search or a far page
    * @throws {AppError} 422 for a cursor of another list; for a search or a far page 429 if the asker waits for several
    * already, 503 if too many do
    */
-  async read(viewer: number, list: ListPosts): Promise<FeedAnswer> {
+  async read(
+    viewer: number,
+    list: ListPosts,
+    asker: () => Asker = () => ({ senders: [`u${viewer}`] }),
+  ): Promise<FeedAnswer> {
     const cursor = cursorOf(list);
     if (cursor === 'invalid') {
       throw new AppError('invalid', 'The cursor is not one of this list.', {
@@ -105,8 +133,12 @@ export class FeedReader {
     }
     this.#enterSlow(viewer);
     try {
-      return await new Promise((resolve, reject) =>
-        this.#slow.add({ viewer, list, cursor, resolve, reject }),
+      return await this.#slow.run(
+        asker(),
+        () =>
+          new Promise<FeedAnswer>((resolve, reject) => {
+            void this.#round([{ viewer, list, cursor, resolve, reject }]);
+          }),
       );
     } finally {
       this.#leaveSlow(viewer);
@@ -121,20 +153,13 @@ export class FeedReader {
         headers: { 'Retry-After': '1' },
       });
     }
-    if (this.#slowWaiting >= SLOW_WAITING) {
-      throw new AppError('unavailable', 'Too many searches are waiting. Try again.', {
-        headers: { 'Retry-After': '5' },
-      });
-    }
     this.#slowOf.set(viewer, own + 1);
-    this.#slowWaiting += 1;
   }
 
   #leaveSlow(viewer: number): void {
     const own = this.#slowOf.get(viewer) ?? 0;
     if (own > 1) this.#slowOf.set(viewer, own - 1);
     else this.#slowOf.delete(viewer);
-    this.#slowWaiting -= 1;
   }
 
   async #round(asks: readonly Ask[]): Promise<void> {

@@ -43,10 +43,16 @@ const ATTEMPTS = 4;
 export class PostWriter {
   readonly #sequelize: Sequelize;
   #waiting = 0;
-  readonly #asks = new Gathering<Ask>({ atOnce: ROUNDS, most: MOST, round: (asks) => this.#round(asks) });
+  readonly #asks = new Gathering<Ask>({
+    atOnce: ROUNDS,
+    most: MOST,
+    senderOf: ({ ownerId }) => ownerId,
+    round: (asks) => this.#round(asks),
+  });
   readonly #apart = new Gathering<readonly Ask[]>({
     atOnce: PATIENT,
     most: 1,
+    senderOf: ([ask]) => ask?.ownerId ?? 0,
     round: ([asks = []]) => this.#patiently(asks),
   });
 

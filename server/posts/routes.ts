@@ -1,3 +1,4 @@
+import { askerOf } from '../http/asker.ts';
 import { preconditionsOf, readPreconditions, writePreconditions } from '../http/preconditions.ts';
 import { requirePreconditions } from '../preconditions.ts';
 import { problem } from '../http/problem.ts';
@@ -34,8 +35,8 @@ export const postRoutes = [
       'X-Feed-Seq': 'The position in the event stream that this page reflects',
       'X-Feed-Epoch': 'The numbering of that position',
     },
-    handle: async ({ ctx, user, query, req }) => {
-      const page = await ctx.feedReader.read(user.id, query);
+    handle: async ({ ctx, user, query, req, res }) => {
+      const page = await ctx.feedReader.read(user.id, query, () => askerOf(req, res, user));
       return new Reply(new Json(page.json), {
         headers: {
           'X-Feed-Seq': String(page.seq),

@@ -49,7 +49,8 @@ interface Waiter {
  * A bounded queue in which senders take turns, so that one that asks often waits for itself and not the others for it.
  *
  * - **Places.** A place that is freed goes to the sender whose round comes first, and of several to the one whose last turn
- *   is longest ago; each sender's asks are served first come, first served. A newcomer enters the round after the current
+ *   is longest ago. Of an ask that counts for several senders the busiest decides first, so the users of one address take
+ *   turns in the share of their address. Each sender's asks are served first come, first served. A newcomer enters the round after the current
  *   one, which holds finitely many, so every ask is served after a bounded number of turns.
  * - **Reserved places** go to familiar senders, one each, and to those without a turn for a while. Beside a flood, whose
  *   senders have turns all the time, they are free.
@@ -184,9 +185,9 @@ export class FairQueue {
         : this.#waiting.filter(({ asker }) => asker.senders.includes(crowded));
     if (crowded === undefined && this.#waiting.length <= most) return;
     const victim = least(among, (waiter) => [
-      crowded === undefined ? -this.#crowdOf(waiter) : 0,
+      ...this.#crowdsOf(waiter).map((crowd) => -crowd),
       waiter.asker.familiar ? 1 : 0,
-      -this.#lastTurnOf(waiter),
+      -this.#lastTurnsOf(waiter)[0],
       -waiter.arrival,
     ]);
     if (!victim) return;
@@ -208,11 +209,11 @@ export class FairQueue {
     if (this.#running >= this.#options.atOnce)
       return least(
         this.#waiting.filter(({ asker }) => this.#mayUseReserved(asker)),
-        (waiter) => [waiter.asker.familiar ? 0 : 1, this.#lastTurnOf(waiter), waiter.arrival],
+        (waiter) => [waiter.asker.familiar ? 0 : 1, ...this.#lastTurnsOf(waiter), waiter.arrival],
       );
     const next = least(this.#waiting, (waiter) => [
       this.#roundOf(waiter),
-      this.#lastTurnOf(waiter),
+      ...this.#lastTurnsOf(waiter),
       waiter.arrival,
     ]);
     if (!next) return undefined;
@@ -228,14 +229,16 @@ export class FairQueue {
     return Math.max(...asker.senders.map((name) => this.#senders.get(name)?.round ?? 0));
   }
 
-  /** 0 if none is remembered. */
-  #lastTurnOf({ asker }: Waiter): number {
-    return Math.max(...asker.senders.map((name) => this.#lastTurns.get(name) ?? 0));
+  /** Of its senders the latest and the earliest; 0 for one of which none is remembered. */
+  #lastTurnsOf({ asker }: Waiter): [latest: number, earliest: number] {
+    const turns = asker.senders.map((name) => this.#lastTurns.get(name) ?? 0);
+    return [Math.max(...turns), Math.min(...turns)];
   }
 
-  /** How many asks wait of the busiest of its senders. */
-  #crowdOf({ asker }: Waiter): number {
-    return Math.max(...asker.senders.map((name) => this.#senders.get(name)?.waiting ?? 0));
+  /** How many asks wait of the busiest of its senders, and of the least busy. */
+  #crowdsOf({ asker }: Waiter): [most: number, least: number] {
+    const crowds = asker.senders.map((name) => this.#senders.get(name)?.waiting ?? 0);
+    return [Math.max(...crowds), Math.min(...crowds)];
   }
 }
 

@@ -3,6 +3,7 @@ import { wantsRetry } from '../database/connection.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import type { Tally } from '../events.ts';
+import { drawInTurns } from '../queues/draw.ts';
 
 /** What became of one vote. */
 export interface VoteResult {
@@ -53,6 +54,7 @@ export class BallotBox {
   readonly #apart = new Gathering<readonly Ballot[]>({
     atOnce: PATIENT,
     most: 1,
+    senderOf: ([ballot]) => ballot?.postId ?? 0,
     round: ([ballots = []]) => this.#castApart(ballots),
   });
 
@@ -122,18 +124,15 @@ export class BallotBox {
   }
 
   /**
-   * The next batch: the oldest votes, but each pair of user and post once, since one statement sees no order, and none of
-   * a pair that is being cast apart.
+   * The next batch: votes of each user in turn, the oldest first, but each pair of user and post once, since one statement
+   * sees no order, and none of a pair that is being cast apart.
    */
   #draw(): Ballot[] {
     const batch: Ballot[] = [];
     const later: Ballot[] = [];
     const pairs = new Set<string>();
-    for (const [at, ballot] of this.#waiting.entries()) {
-      if (batch.length >= BATCH) {
-        later.push(...this.#waiting.slice(at));
-        break;
-      }
+    const { drawn, left } = drawInTurns(this.#waiting, BATCH, ({ userId }) => userId);
+    for (const ballot of drawn) {
       const pair = pairOf(ballot);
       const before = this.#held.get(pair);
       if (before) before.push(ballot);
@@ -143,7 +142,7 @@ export class BallotBox {
         batch.push(ballot);
       }
     }
-    this.#waiting = later;
+    this.#waiting = [...later, ...left];
     return batch;
   }
 

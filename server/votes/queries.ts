@@ -19,6 +19,7 @@ export class TallyReader {
   readonly #asks = new Gathering<Ask>({
     atOnce: ROUNDS,
     most: MOST,
+    senderOf: ({ userId }) => userId,
     round: (asks) => this.#read(asks),
   });
 
