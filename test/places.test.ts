@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Problem } from '../server/events.ts';
+import { createClient, type FeedStatus } from '../client/src/index.ts';
 import { Random } from './faults/random.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
@@ -236,6 +237,43 @@ describe('the places for connections', function () {
     await until('the answers', () => said.split('HTTP/1.1 ').length === TOTAL + 1);
     expect(said.split('HTTP/1.1 200 ')).to.have.lengthOf(PER_ADDRESS + 1);
     expect(said.split('HTTP/1.1 429 ')).to.have.lengthOf(TOTAL - PER_ADDRESS + 1);
+  });
+
+  it('are waited for by the client package for as long as it is told to', async () => {
+    const client = createClient({ url: world.url });
+    const email = `${randomUUID()}@example.org`;
+    await client.signUp({ email, password: PASSWORD, username: `u${randomUUID().slice(0, 8)}` });
+    const account = { id: 0, username: '', email };
+    const same = await logIn(world.url, account);
+    const [bob, eve, zoe] = await users(3);
+    // By the user's share it is refused with the socket's handshake, by the address's before there is a socket.
+    const fillers: (() => Promise<unknown>)[] = [
+      () => fill(same, '198.51.100.1', PER_USER),
+      async () => {
+        for (const one of [bob!, eve!, zoe!]) await fill(one, '127.0.0.1', PER_USER);
+      },
+    ];
+    for (const taken of fillers) {
+      await taken();
+      const before = await counted('tidings_handshakes_refused_total{reason="crowded"}');
+      const feed = client.feed({ reconnect: { base: 50, cap: 400 } });
+      try {
+        let status: FeedStatus | undefined;
+        feed.on('status', (now) => (status = now));
+        await until('the refusal', () => status?.state === 'offline');
+        expect(status).to.include({ state: 'offline', reason: 'refused' });
+        if (status?.state === 'offline') expect(status.retryAt - Date.now()).to.be.within(20_000, 31_000);
+        const after = await counted('tidings_handshakes_refused_total{reason="crowded"}');
+        expect(after - before).to.be.within(1, 2); // over a WebSocket and by polling
+        leave();
+        await until('the places to be free', () => world.ctx.places.taken === 0);
+        feed.reconnect();
+        await feed.ready();
+      } finally {
+        feed.close();
+      }
+      await until('the feed to be gone', () => world.ctx.places.taken === 0);
+    }
   });
 
   it('are given back by a handshake whose connection has closed before it is looked at', async () => {

@@ -81,12 +81,9 @@ export class Connection {
       if (this.#beating) this.#watch(options.silence);
       options.onConnected();
     });
-    this.#socket.on('connect_error', (error: Error & { data?: unknown }) => {
-      this.#end(
-        isProblem(error.data)
-          ? { kind: 'refused', problem: error.data }
-          : { kind: 'lost', detail: error.message },
-      );
+    this.#socket.on('connect_error', (error: Error & { data?: unknown; context?: unknown }) => {
+      const problem = isProblem(error.data) ? error.data : crowdedAnswer(error.context);
+      this.#end(problem ? { kind: 'refused', problem } : { kind: 'lost', detail: error.message });
     });
     this.#socket.on('disconnect', (reason) => this.#end({ kind: 'lost', detail: reason }));
     // Socket.IO listens for the end of a transport only once it has opened: a node that dies amid the handshake would be waited
@@ -183,6 +180,22 @@ export class Connection {
 
 function isProblem(data: unknown): data is Problem {
   return typeof data === 'object' && data !== null && 'status' in data && 'type' in data;
+}
+
+/**
+ * The 429 that a polling request was answered with: an address that has its share of the connections is refused before
+ * there is a socket. Why a WebSocket was refused no browser tells; polling is tried after it. Any other answer may be
+ * another node's or a proxy's, and be right a moment later.
+ * @param context the request, as Engine.IO hands it on
+ */
+function crowdedAnswer(context: unknown): Problem | undefined {
+  if (typeof context !== 'object' || context === null || !('responseText' in context)) return undefined;
+  try {
+    const answer: unknown = JSON.parse(String(context.responseText));
+    return isProblem(answer) && answer.status === 429 ? answer : undefined;
+  } catch {
+    return undefined; // no JSON
+  }
 }
 
 /** Socket.IO takes a path in the URL for a namespace: a service behind a prefix must be named by `path`. */

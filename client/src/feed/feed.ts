@@ -433,7 +433,7 @@ export class Feed {
         break;
       case 'refused':
         if (end.problem.status === 401) void this.#renewAndComeBack('expired', token);
-        else this.#comeBack('refused', LONG_WAIT);
+        else this.#comeBack('refused', Math.max(LONG_WAIT, (end.problem.retry_after ?? 0) * 1000));
         break;
       case 'no-token':
         if (this.#session.loggedIn) this.#comeBack('network', 0);
