@@ -1,7 +1,8 @@
 # Varnish 7 in front of two nodes (TRUST_PROXY=1). It caches nothing: every answer is for one user. Start it with
 #   varnishd -a :8080 -f /etc/varnish/tidings.vcl -p pipe_timeout=90 -p timeout_idle=65 -p thread_pool_max=5000
 # Each open socket, stream and long-poll takes a thread, so for tens of thousands of clients take another proxy.
-# Varnish has no limit of connections by address; the vmod vsthrottle limits requests.
+# Varnish has no limit of connections by address (the vmod vsthrottle limits requests): the nodes' ADDRESS_SHARE bounds
+# sockets, streams and long-polls.
 vcl 4.1;
 
 import directors;
