@@ -187,6 +187,7 @@ describe('a list that a page shows, with a server', () => {
     proxy.silent = true;
     try {
       await store.remove(own.id);
+      onItsWay.clear();
       onItsWay.set(/\/posts\?/, () => old ?? Response.error());
       await store.load();
       expect(titles()).not.to.include('Removed at once');
