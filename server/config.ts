@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import Joi from 'joi';
 import { parseRedisUrl, type RedisTarget } from './cluster/redis-url.ts';
-import { connectionConfig, DatabaseUrlError } from './database/connection-config.ts';
+import { connectionConfig } from './database/connection-config.ts';
+import { DatabaseUrlError } from './database/database-url-error.ts';
 import { nameOfHost, originOf } from './web-address.ts';
 
 /**

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import pg from 'pg';
 import { connectionConfig, describeDatabase, onDatabase } from '../server/database/connection-config.ts';
 
@@ -101,6 +102,8 @@ describe('DATABASE_URL', () => {
     ['postgres://u@h/db?sslmode=prefer', 'sslmode'],
     ['postgres://u@h/db?sslmode=verify-ca', 'sslrootcert'],
     ['postgres://u@h/db?sslrootcert=/nowhere/ca.pem', '/nowhere/ca.pem'],
+    [`postgres://u@h/db?sslrootcert=${import.meta.filename}`, 'no certificate'],
+    ['postgres://u@h,%2Fsockets/db?sslmode=require', 'Unix socket'],
     ['postgres://u@h/db?target_session_attrs=standby', 'target_session_attrs'],
     ['postgres://u@h/db?connect_timeout=soon', 'connect_timeout'],
     ['postgres://u%ff@h/db', 'UTF-8'],
@@ -114,7 +117,8 @@ describe('DATABASE_URL', () => {
   it('says whether and how the connection is encrypted, with the environment for what it leaves open', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tidings-certificates-'));
     const ca = join(folder, 'ca.pem');
-    await writeFile(ca, 'the CA');
+    const [certificate = ''] = rootCertificates;
+    await writeFile(ca, certificate);
     const ssl = (url: string, env: NodeJS.ProcessEnv = {}) => connectionConfig(url, env).ssl;
     expect(ssl('postgres://h/db')).to.equal(false);
     expect(ssl('postgres://h/db?sslmode=disable', { PGSSLMODE: 'require' })).to.equal(false);
@@ -122,7 +126,7 @@ describe('DATABASE_URL', () => {
     expect(ssl('postgres://h/db?sslmode=verify-full')).to.deep.equal({});
     expect(ssl('postgres://h/db?ssl=true')).to.deep.equal({});
     expect(ssl('postgres://h/db?sslmode=no-verify')).to.deep.equal({ rejectUnauthorized: false });
-    expect(ssl(`postgres://h/db?sslrootcert=${ca}`)).to.deep.equal({ ca: 'the CA' });
+    expect(ssl(`postgres://h/db?sslrootcert=${ca}`)).to.deep.equal({ ca: certificate });
     expect(ssl('postgres://h/db?sslmode=verify-ca', { PGSSLROOTCERT: ca })).to.have.keys(
       'ca',
       'checkServerIdentity',

@@ -4,6 +4,7 @@ import { ConfirmedClient } from './confirmed-client.ts';
 import type { DatabaseIdentity } from './identity.ts';
 import { HostChoice, loginOf, requireReadWrite } from './hosts.ts';
 import { applySettings } from './session.ts';
+import { explainConnectFailure } from './tls.ts';
 
 export interface ClientOptions {
   /** The name in pg_stat_activity, unless DATABASE_URL gives one: then it takes the place of `tidings`. */
@@ -83,7 +84,7 @@ export function clientClass(
       } catch (error) {
         choice.forget(host);
         this.#close();
-        throw error;
+        throw explainConnectFailure(error, config.ssl !== false);
       }
       try {
         await applySettings(this, options.settings ?? {}, timeout);

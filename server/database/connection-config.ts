@@ -1,12 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
-
-/** A fault in DATABASE_URL or in one of PostgreSQL's own variables (PGHOST, …). The message names it and holds no secret. */
-export class DatabaseUrlError extends Error {
-  override readonly name = 'DatabaseUrlError';
-}
+import { DatabaseUrlError } from './database-url-error.ts';
+import { type Setting, tlsOptions } from './tls.ts';
 
 /** One server that may hold the database. */
 export interface DatabaseHost {
@@ -107,14 +103,14 @@ export function connectionConfig(
   };
   if (known.user === undefined)
     throw new DatabaseUrlError('DATABASE_URL names no user, and PGUSER is not set');
-  const ssl = sslOptions(setting);
+  const hosts = hostList(authority.slice(at + 1), parameters, setting);
   return {
-    hosts: hostList(authority.slice(at + 1), parameters, setting),
+    hosts,
     readWrite: oneOf('target_session_attrs', setting, ['any', 'read-write', 'primary']) !== 'any',
     user: known.user,
     password: known.password,
     database: known.database ?? known.user,
-    ssl,
+    ssl: encryption(hosts, setting),
     sslnegotiation: oneOf('sslnegotiation', setting, ['postgres', 'direct']),
     enableChannelBinding: oneOf('channel_binding', setting, ['prefer', 'require', 'disable']) === 'require',
     options: setting('options'),
@@ -155,8 +151,6 @@ function accountName(): string | undefined {
   }
 }
 
-type Setting = (name: string) => string | undefined;
-
 /** Parameters win over what stands between `@` and `/`, as they do for `pg`; libpq has them replace it as well. */
 function hostList(authority: string, parameters: URLSearchParams, setting: Setting): DatabaseHost[] {
   const inline = authority.split(',').map((item) => {
@@ -179,6 +173,16 @@ function hostList(authority: string, parameters: URLSearchParams, setting: Setti
   }));
 }
 
+/** As libpq does it, a Unix socket is never encrypted, whatever sslmode says. */
+function encryption(hosts: readonly DatabaseHost[], setting: Setting): false | ConnectionOptions {
+  const sockets = hosts.filter(({ host }) => host.startsWith('/')).length;
+  const tls = tlsOptions(setting);
+  if (tls === false || sockets === hosts.length) return false;
+  if (sockets > 0)
+    throw new DatabaseUrlError('DATABASE_URL: TLS is for all hosts alike, and a Unix socket has none');
+  return tls;
+}
+
 function portOf(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (port < 1 || port > 65_535)
@@ -186,49 +190,6 @@ function portOf(text: string): number {
       'DATABASE_URL: a port must be a number from 1 to 65535. The characters / ? # in a password are written %2F %3F %23',
     );
   return port;
-}
-
-/**
- * `require` verifies the server as `verify-full` does, which is stricter than libpq and what `pg` does: who does not want
- * that says `no-verify`. `verify-ca` leaves the name in the certificate out of it, so it needs a CA of one's own.
- */
-function sslOptions(setting: Setting): false | ConnectionOptions {
-  const wanted = setting('ssl');
-  const certificates = ['sslrootcert', 'sslcert', 'sslkey'].some((name) => setting(name) !== undefined);
-  const fallback =
-    certificates || ['true', '1'].includes(wanted ?? '') || setting('sslnegotiation') === 'direct'
-      ? 'verify-full'
-      : wanted === 'no-verify'
-        ? 'no-verify'
-        : 'disable';
-  const mode = setting('sslmode') ?? fallback;
-  const modes = ['disable', 'no-verify', 'require', 'verify-ca', 'verify-full'];
-  if (!modes.includes(mode))
-    throw new DatabaseUrlError(
-      `sslmode must be one of ${modes.join(', ')}: whether the connection is encrypted must not depend on what the server offers`,
-    );
-  if (mode === 'disable') return false;
-  const ca = setting('sslrootcert');
-  if (mode === 'verify-ca' && (ca === undefined || ca === 'system'))
-    throw new DatabaseUrlError(
-      'sslmode=verify-ca needs sslrootcert, the file of a CA that signs for nobody else',
-    );
-  return {
-    ...(ca === undefined || ca === 'system' ? {} : { ca: file('sslrootcert', ca) }),
-    ...(setting('sslcert') === undefined ? {} : { cert: file('sslcert', setting('sslcert') ?? '') }),
-    ...(setting('sslkey') === undefined ? {} : { key: file('sslkey', setting('sslkey') ?? '') }),
-    ...(mode === 'no-verify' ? { rejectUnauthorized: false } : {}),
-    ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
-  };
-}
-
-function file(name: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? 'unreadable';
-    throw new DatabaseUrlError(`${name}: the file ${path} cannot be read (${reason})`);
-  }
 }
 
 function oneOf<T extends string>(name: string, setting: Setting, values: readonly [T, ...T[]]): T {

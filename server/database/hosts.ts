@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type ConnectionConfig, type DatabaseHost, describeHost } from './connection-config.ts';
+import { explainConnectFailure } from './tls.ts';
 
 /** How much earlier a host is asked than the one after it. Milliseconds. */
 const HEAD_START = 250;
@@ -69,6 +70,8 @@ async function ask(config: ConnectionConfig, host: DatabaseHost): Promise<void> 
   try {
     await client.connect();
     if (config.readWrite) await requireReadWrite(client, config.connectTimeout);
+  } catch (error) {
+    throw explainConnectFailure(error, config.ssl !== false);
   } finally {
     void client.end().catch(() => undefined);
   }

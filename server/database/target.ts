@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseUrlError } from './database-url-error.ts';
 import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
 import { packageRoot } from '../paths.ts';
 
@@ -39,7 +40,8 @@ export async function main(run: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await run();
   } catch (error) {
-    console.error(error instanceof EmbeddedUnavailable ? error.message : error);
+    const ours = error instanceof EmbeddedUnavailable || error instanceof DatabaseUrlError;
+    console.error(ours ? error.message : error);
     process.exitCode = 1;
   }
 }
