@@ -26,9 +26,13 @@ const rules: Rule[] = [
   // What DATABASE_URL and REDIS_URL may be is told where it is read.
   {
     files: /^server\/config\.ts$/,
-    may: /^server\/(database\/connection-config|cluster\/redis-url|web-address)\.ts$/,
+    may: /^server\/(database\/(connection-config|database-url-error)|cluster\/redis-url|web-address)\.ts$/,
   },
-  { files: /^server\/database\/connection-config\.ts$/, may: nothing },
+  { files: /^server\/(certificates|database\/database-url-error)\.ts$/, may: nothing },
+  {
+    files: /^server\/database\/(connection-config|tls)\.ts$/,
+    may: /^server\/(certificates|database\/(database-url-error|tls))\.ts$/,
+  },
   { files: /^server\/(text|queues)\//, may: nothing },
   { files: /^server\/errors\.ts$/, may: nothing, mayOnlyTypes: /^server\/events\.ts$/ },
   { files: /^server\/preconditions\.ts$/, may: /^server\/errors\.ts$/ },
@@ -40,12 +44,16 @@ const rules: Rule[] = [
       'server/database/',
       'server/queues/',
       'models/',
+      'server/certificates.ts',
       'server/logger.ts',
       'server/paths.ts',
       'server/config.ts',
     ),
   },
-  { files: /^server\/cluster\//, may: inFolder('server/cluster/', 'server/errors.ts', 'server/logger.ts') },
+  {
+    files: /^server\/cluster\//,
+    may: inFolder('server/cluster/', 'server/certificates.ts', 'server/errors.ts', 'server/logger.ts'),
+  },
   {
     files: /^server\/outbox\//,
     may: inFolder('server/outbox/', 'models/', 'server/events.ts', 'server/logger.ts'),

@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +10,9 @@ import { freePort } from '../server/database/embedded/postmaster.ts';
 import { createMetrics } from '../server/http/metrics.ts';
 import { createLogger } from '../server/logger.ts';
 import { openRedis, type RedisParts } from '../server/redis.ts';
+import { Authority, type KeyPair } from './support/certificates.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { ready, startProgram } from './support/program.ts';
 import { startRedis, type TestRedis } from './support/redis.ts';
 import { until } from './support/waiting.ts';
 
@@ -72,12 +73,12 @@ describe('what a node says of its Redis', function () {
   };
   const well = (node: Node, within = 8000) =>
     until('Redis to be well', () => node.health.fault === undefined, within);
+  const names = (node: Node, reason: string) =>
+    until(`the fault ${reason}`, () => node.health.fault?.reason === reason, 8000).catch((error: unknown) => {
+      throw new Error(`${String(error)}: ${JSON.stringify(node.health.fault)} ${JSON.stringify(node.lines)}`);
+    });
   const fails = async (node: Node, reason: string) => {
-    await until(`the fault ${reason}`, () => node.health.fault?.reason === reason, 8000).catch(
-      (error: unknown) => {
-        throw new Error(`${String(error)}: ${node.health.fault?.reason ?? 'well'}`);
-      },
-    );
+    await names(node, reason);
     const count = () => node.lines.filter((line) => line.reason === reason).length;
     expect(count(), 'warnings').to.equal(1);
     await new Promise((resolve) => setTimeout(resolve, 1200));
@@ -265,46 +266,97 @@ describe('what a node says of its Redis', function () {
     expect((await node.limits?.take('k', 60))?.consumedPoints).to.equal(1);
   });
 
-  it('speaks TLS with an authority of its own', async () => {
-    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    execFileSync(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:P-256',
-        '-nodes',
-        '-days',
-        '2',
-        '-keyout',
-        key,
-        '-out',
-        cert,
-        '-subj',
-        '/CN=redis',
-        '-addext',
-        'subjectAltName=IP:127.0.0.1',
-      ],
-      { stdio: 'ignore' },
-    );
-    const port = await freePort();
-    await server(
-      '--tls-port',
-      String(port),
-      '--tls-cert-file',
-      cert,
-      '--tls-key-file',
-      key,
-      '--tls-ca-cert-file',
-      cert,
-      '--tls-auth-clients',
-      'no',
-    );
-    await fails(await open(`rediss://127.0.0.1:${port}`), 'tls');
-    await well(await open(`rediss://127.0.0.1:${port}?ca=${cert}`));
+  describe('over TLS', () => {
+    let ca: Authority;
+    let pair: KeyPair;
+    let client: KeyPair;
+    let stranger: KeyPair;
+    before(async () => {
+      ca = await Authority.make(folder, 'ca');
+      pair = await ca.sign('redis', { names: 'IP:127.0.0.1' });
+      await ca.sign('elsewhere', { names: 'DNS:redis.example' });
+      await ca.sign('expired', { names: 'IP:127.0.0.1', days: -1 });
+      client = await ca.sign('client');
+      stranger = await (await Authority.make(folder, 'other')).sign('stranger');
+    });
+
+    const files = (auth: 'yes' | 'no', { cert, key } = pair) => [
+      ...['--tls-cert-file', cert, '--tls-key-file', key],
+      ...['--tls-ca-cert-file', ca.cert, '--tls-auth-clients', auth],
+    ];
+    /** A server with a second port, for TLS. @returns its address there */
+    const encrypted = async (...args: string[]) => {
+      const port = await freePort();
+      return { redis: await server('--tls-port', String(port), ...args), port };
+    };
+
+    it('works with an authority of its own, and says what fails without', async () => {
+      const { redis, port } = await encrypted(...files('no'));
+      const host = `rediss://127.0.0.1:${port}`;
+      await names(await open(host), 'tls');
+      await names(await open(`${host}?ca=${join(folder, 'other.pem')}`), 'tls');
+      // It waits for the end of what looks like a command.
+      await names(await open(`rediss://127.0.0.1:${redis.port}?ca=${ca.cert}`), 'unreachable');
+      await well(await open(`${host}?ca=${ca.cert}`));
+      await commands(redis.url, 'ACL SETUSER app on >pw ~p:* &p* +@all');
+      await well(await open(`rediss://app:pw@127.0.0.1:${port}?ca=${ca.cert}`));
+    });
+
+    for (const name of ['elsewhere', 'expired'])
+      it(`refuses a certificate that is ${name}`, async () => {
+        const own = { cert: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
+        const { port } = await encrypted(...files('no', own));
+        await names(await open(`rediss://127.0.0.1:${port}?ca=${ca.cert}`), 'tls');
+      });
+
+    it('shows its own certificate to a server that wants one', async () => {
+      const { port } = await encrypted(...files('yes'));
+      const host = `rediss://127.0.0.1:${port}?ca=${ca.cert}`;
+      await names(await open(host), 'tls');
+      await names(await open(`${host}&cert=${stranger.cert}&key=${stranger.key}`), 'tls');
+      await well(await open(`${host}&cert=${client.cert}&key=${client.key}`));
+    });
+
+    it('goes through Sentinels that want TLS, a user and a password of their own', async () => {
+      const { redis, port } = await encrypted(...files('no'), '--requirepass', 'of-the-server');
+      expect(redis.port).to.not.equal(port);
+      const sentinelPort = await freePort();
+      const { sentinel } = await sentinelOf({ port }, [
+        `tls-port ${sentinelPort}`,
+        'tls-replication yes',
+        `tls-cert-file ${pair.cert}`,
+        `tls-key-file ${pair.key}`,
+        `tls-ca-cert-file ${ca.cert}`,
+        'tls-auth-clients no',
+        'sentinel auth-pass tidings of-the-server',
+        'user default off',
+        'user watcher on >of-the-sentinel allchannels +@all',
+      ]);
+      expect(sentinel).to.not.equal(sentinelPort);
+      const url = (password: string, parameters: string) =>
+        `rediss+sentinel://:${password}@127.0.0.1:${sentinelPort}/tidings?ca=${ca.cert}${parameters}`;
+      const login = '&sentinel_username=watcher&sentinel_password=';
+      await well(await open(url('of-the-server', `${login}of-the-sentinel`)));
+      await names(await open(url('of-the-server', `${login}wrong`)), 'wrong_password');
+      await names(await open(url('wrong', `${login}of-the-sentinel`)), 'wrong_password');
+    });
+
+    it('trusts what NODE_EXTRA_CA_CERTS adds', async () => {
+      const { port } = await encrypted(...files('no'));
+      const program = startProgram({
+        DATABASE_URL: database.url,
+        DATA_DIR: folder,
+        REDIS_URL: `rediss://127.0.0.1:${port}`,
+        NODE_EXTRA_CA_CERTS: ca.cert,
+      });
+      ending.push(() => program.stop());
+      await ready(program);
+      await until('Redis to be well', async () => {
+        const answer = await fetch(`${program.url}/readyz`);
+        const { parts } = (await answer.json()) as { parts: { redis?: { status: string } } };
+        return parts.redis?.status === 'ok';
+      });
+    });
   });
 
   it('keeps installations apart, and warns of two epochs under one prefix', async () => {
@@ -323,7 +375,7 @@ describe('what a node says of its Redis', function () {
   });
 
   /** A Sentinel of one voice. @returns its port */
-  async function sentinelOf(primary: TestRedis): Promise<{ sentinel: number }> {
+  async function sentinelOf(primary: { port: number }, more: string[] = []): Promise<{ sentinel: number }> {
     const sentinel = await freePort();
     const config = join(folder, `sentinel-${sentinel}.conf`);
     await writeFile(
@@ -332,6 +384,7 @@ describe('what a node says of its Redis', function () {
         `sentinel monitor tidings 127.0.0.1 ${primary.port} 1`,
         'sentinel down-after-milliseconds tidings 500',
         'sentinel failover-timeout tidings 2000',
+        ...more,
         '',
       ].join('\n'),
     );

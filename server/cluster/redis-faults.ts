@@ -55,7 +55,7 @@ const known: readonly (readonly [pattern: RegExp, reason: string, detail: string
     'tls',
     'The TLS connection to Redis fails: see the parameters ca, cert and key of REDIS_URL',
   ],
-  [/timed out|timeout|too slow/i, 'silent', 'Redis does not answer in time'],
+  [/timed out|timeout|ETIMEDOUT|too slow/i, 'silent', 'Redis does not answer in time'],
   [
     /ECONN|ENOTFOUND|EAI_AGAIN|EHOST|ENET|EPIPE|Connection is closed|isn't writeable|isn't ready|startup nodes|ended/i,
     'unreachable',

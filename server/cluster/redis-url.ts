@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { createSecureContext } from 'node:tls';
+import { belongTogether, holdsCertificates } from '../certificates.ts';
 
 /** One server's address. */
 export interface RedisAddress {
@@ -32,13 +32,17 @@ export interface Certificates {
   key?: string;
 }
 
-const PARAMETERS = ['ca', 'cert', 'key', 'family', 'sentinel_username', 'sentinel_password'];
+const PARAMETERS = ['ca', 'cert', 'key', 'family'];
 const FORMS =
-  'redis://HOST:6379, rediss://HOST:6380, several of a cluster separated by commas, or redis+sentinel://HOST:26379,HOST:26379/NAME';
+  'redis://HOST:6379, rediss://HOST:6380, several of a cluster separated by commas, or redis+sentinel://HOST:26379,HOST:26379/NAME; ' +
+  'the characters , / ? # @ in a password are written %2C %2F %3F %23 %40';
+/** Only for Sentinels. */
+const SENTINEL_PARAMETERS = ['sentinel_username', 'sentinel_password'];
+const HOST = /^([A-Za-z0-9_](?:[A-Za-z0-9_.-]*)|\[[0-9A-Fa-f:.]+\])$/;
 
 /**
  * Reads `REDIS_URL`: `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?ca=FILE…]`, several of these separated by commas (nodes of
- * a cluster; user, password and parameters are the first's), or `redis[s]+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE]`.
+ * a cluster; user, password and parameters are those of the first, and the others repeat them or have none), or `redis[s]+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE]`.
  * @throws {Error} with what is wrong; values are never in the message, since one may be a secret
  */
 export function parseRedisUrl(text: string): RedisTarget {
@@ -54,12 +58,16 @@ function parseServers(text: string): RedisTarget {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '')
-    .map(readUrl);
+    .map((part) => readUrl(part, PARAMETERS));
   const [first] = urls;
   if (!first) throw new Error(`must be ${FORMS}`);
   if (urls.some(({ protocol }) => protocol !== first.protocol))
     throw new Error('must use redis:// or rediss:// for all nodes of a cluster alike');
   const path = first.pathname.replace(/^\//, '');
+  if (urls.length > 1 && !['', '0'].includes(path))
+    throw new Error('must not name a database: a cluster has only 0');
+  if (urls.some((url) => !['', sayingOf(first)].includes(sayingOf(url))))
+    throw new Error('must have the same user, password and parameters for every node of a cluster');
   return {
     kind: urls.length > 1 ? 'cluster' : 'single',
     addresses: urls.map((url) => addressOf(url, 6379)),
@@ -67,10 +75,22 @@ function parseServers(text: string): RedisTarget {
   };
 }
 
+/** All that a URL says beside the address. */
+function sayingOf({ username, password, pathname, search }: URL): string {
+  const path = pathname.replace(/^\/0?$/, '');
+  return [username, password, path, search].some((part) => part !== '')
+    ? [username, password, path, search].join(' ')
+    : '';
+}
+
 /** WHATWG URLs have one host: each Sentinel is read as a URL of its own. */
 function parseSentinels(rest: string, scheme: string): RedisTarget {
   const [, credentials = '', hosts = '', tail = ''] = /^([^@/?]*@)?([^/?@]*)(.*)$/.exec(rest) ?? [];
-  const urls = hosts.split(',').map((host) => readUrl(`${scheme}://${credentials}${host.trim()}${tail}`));
+  const urls = hosts
+    .split(',')
+    .map((host) =>
+      readUrl(`${scheme}://${credentials}${host.trim()}${tail}`, [...PARAMETERS, ...SENTINEL_PARAMETERS]),
+    );
   const [first] = urls;
   const [primaryName = '', database = '', ...more] = (first?.pathname ?? '').slice(1).split('/');
   if (!first || primaryName === '' || more.length > 0)
@@ -86,13 +106,20 @@ function parseSentinels(rest: string, scheme: string): RedisTarget {
   };
 }
 
-function readUrl(text: string): URL {
+function readUrl(text: string, parameters: readonly string[]): URL {
   if (!/^rediss?:\/\//i.test(text) || !URL.canParse(text)) throw new Error(`must be ${FORMS}`);
   const url = new URL(text);
   if (url.hostname === '') throw new Error('must name a host');
+  if (!HOST.test(url.hostname))
+    throw new Error(`must name a host by its name in ASCII or its address: ${FORMS}`);
+  if (url.port === '0') throw new Error('must have a port from 1 to 65535');
   if (url.hash !== '') throw new Error('must not have a fragment: write # in a password as %23');
-  const unknown = [...url.searchParams.keys()].find((name) => !PARAMETERS.includes(name));
-  if (unknown !== undefined) throw new Error(`must not have parameters other than ${PARAMETERS.join(', ')}`);
+  const names = [...url.searchParams.keys()];
+  if (names.some((name) => SENTINEL_PARAMETERS.includes(name) && !parameters.includes(name)))
+    throw new Error('must be redis+sentinel:// if it has a user or password for Sentinels');
+  if (names.some((name) => !parameters.includes(name)))
+    throw new Error(`must not have parameters other than ${parameters.join(', ')}`);
+  if (new Set(names).size < names.length) throw new Error('must have each parameter once');
   return url;
 }
 
@@ -132,11 +159,13 @@ function readCertificates(
     }
   });
   const certificates: Certificates = Object.fromEntries(files);
-  try {
-    createSecureContext(certificates);
-  } catch {
-    throw new Error('must name PEM files in the parameters ca, cert and key, and the key of the certificate');
-  }
+  const { ca, cert, key } = certificates;
+  if (ca !== undefined && !holdsCertificates(ca))
+    throw new Error('must name a PEM file with certificates in the parameter ca');
+  if ((cert === undefined) !== (key === undefined))
+    throw new Error('must have both or none of the parameters cert and key');
+  if (cert !== undefined && key !== undefined && !belongTogether(cert, key))
+    throw new Error('must name PEM files in the parameters cert and key, the second without a passphrase');
   return certificates;
 }
 

@@ -1,6 +1,6 @@
-import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type ConnectionOptions, createSecureContext } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
+import { belongTogether, holdsCertificates } from '../certificates.ts';
 import { DatabaseUrlError } from './database-url-error.ts';
 
 /** A parameter of DATABASE_URL, or the variable that stands in for it. */
@@ -34,30 +34,16 @@ export function tlsOptions(setting: Setting): false | ConnectionOptions {
     throw new DatabaseUrlError(
       'sslmode=verify-ca needs sslrootcert, the file of a CA that signs for nobody else',
     );
-  requireCertificates(ca);
+  if (ca !== undefined && !holdsCertificates(ca))
+    throw new DatabaseUrlError(
+      'sslrootcert: the file has no certificate in PEM form (-----BEGIN CERTIFICATE-----)',
+    );
   return {
     ...(ca === undefined ? {} : { ca }),
     ...clientCertificate(setting),
     ...(mode === 'no-verify' ? { rejectUnauthorized: false } : {}),
     ...(mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
   };
-}
-
-/** OpenSSL passes over a file without certificates, and then trusts nobody. */
-function requireCertificates(ca: string | undefined): void {
-  if (ca === undefined) return;
-  const found = ca.match(/-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END [^-]*-----/g) ?? [];
-  if (found.length === 0)
-    throw new DatabaseUrlError(
-      'sslrootcert: the file has no certificate in PEM form (-----BEGIN CERTIFICATE-----)',
-    );
-  for (const one of found) {
-    try {
-      new X509Certificate(one);
-    } catch {
-      throw new DatabaseUrlError('sslrootcert: the file has a certificate that cannot be read');
-    }
-  }
 }
 
 function clientCertificate(setting: Setting): { cert?: string; key?: string } {
@@ -67,13 +53,10 @@ function clientCertificate(setting: Setting): { cert?: string; key?: string } {
     throw new DatabaseUrlError(
       'sslcert and sslkey belong together: a client certificate and its private key',
     );
-  try {
-    createSecureContext({ cert, key });
-  } catch {
+  if (!belongTogether(cert, key))
     throw new DatabaseUrlError(
       'sslcert and sslkey must be PEM files, the second with the private key of the first and without a passphrase',
     );
-  }
   return { cert, key };
 }
 
