@@ -195,6 +195,8 @@ const variables = {
   LOG_LEVEL: Joi.string().valid('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
 };
 
+export const variableNames: readonly string[] = Object.keys(variables);
+
 interface Environment {
   NODE_ENV: Config['nodeEnv'];
   HOST: string;

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
+import { readConfig, variableNames } from '../server/config.ts';
 import { createMetrics } from '../server/http/metrics.ts';
 import { packageRoot } from '../server/paths.ts';
 
@@ -45,6 +46,44 @@ describe('what an operator is given', () => {
       expect(unknownIn(expr), alert).to.be.empty;
       expect(annotations.summary, alert).to.not.equal('');
     }
+  });
+
+  it('asks for every metric of the service, in the dashboard or in an alert', async () => {
+    const asked = (await read('grafana-dashboard.json')) + (await read('alerts.yml'));
+    const names = new Set([...asked.matchAll(/\btidings_\w+/g)].map(([name]) => name));
+    const forgotten = registry
+      .getMetricsAsArray()
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith('tidings_'))
+      .filter((name) => ![name, `${name}_bucket`, `${name}_count`].some((form) => names.has(form)));
+    expect(forgotten).to.deep.equal([]);
+  });
+
+  it('has no two panels of one number or in one place', async () => {
+    const { panels } = JSON.parse(await read('grafana-dashboard.json')) as {
+      panels: (Panel & { id: number; gridPos: object })[];
+    };
+    for (const of of [(panel: (typeof panels)[0]) => panel.id, ({ gridPos }: (typeof panels)[0]) => gridPos])
+      expect(new Set(panels.map((panel) => JSON.stringify(of(panel))))).to.have.length(panels.length);
+  });
+
+  it('finds every variable with its default in the README and in .env.example', async () => {
+    const readme = await readFile(join(packageRoot, 'README.md'), 'utf8');
+    const table = /^## Configuration$(.*?)^## /ms.exec(readme)?.[1] ?? '';
+    const rows = [...table.matchAll(/^\| (`[A-Z_` ]+) *\|/gm)];
+    const documented = rows.flatMap(([, cell = '']) => [...cell.matchAll(/[A-Z_]+/g)].map(([name]) => name));
+    expect(documented).to.have.members(variableNames);
+
+    const example = await readFile(join(packageRoot, '.env.example'), 'utf8');
+    const given = [...example.matchAll(/^(?:# )?([A-Z_]+)=(.*)$/gm)].map(([, name = '', value = '']) => ({
+      name,
+      value,
+    }));
+    const names = given.map(({ name }) => name).filter((name) => !/^(POSTGRES|REDIS)_PASSWORD$/.test(name));
+    expect(names).to.have.members(variableNames);
+    const usual = readConfig({});
+    for (const { name, value } of given)
+      if (variableNames.includes(name)) expect(readConfig({ [name]: value }), name).to.deep.equal(usual);
   });
 
   it('would notice one that does not', () => {

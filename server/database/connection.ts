@@ -40,10 +40,21 @@ const unavailable = new Set([
 
 /**
  * SQLSTATEs of a schema that is away or half there, as while `pg_restore --clean` puts a backup in its place: no schema,
- * database, table, type or function, no key that `on conflict` could mean, no default of an identity column, a table that
+ * database, table, column, type or function, no key that `on conflict` could mean, no default of an identity column, a table that
  * went between a statement's plan and its run, and no right to any of it.
  */
-const schemaAway = new Set(['3D000', '3F000', '42P01', '42704', '42883', '42P10', '23502', 'XX000', '42501']);
+const schemaAway = new Set([
+  '3D000',
+  '3F000',
+  '42P01',
+  '42703',
+  '42704',
+  '42883',
+  '42P10',
+  '23502',
+  'XX000',
+  '42501',
+]);
 
 /**
  * Whether the database is away, full, overloaded or not certain of a commit rather than wrong: what the caller should try

@@ -176,7 +176,7 @@ async function identify(client: pg.Client, timeout: number): Promise<Identity> {
   } catch (error) {
     const { code = '' } = error as { code?: string };
     // Recovery in progress: a standby. No such function: the schema is being put back.
-    if (!['55000', '42883', '42P01'].includes(code)) throw error;
+    if (!['55000', '42883', '42P01', '42703'].includes(code)) throw error;
     const reason = code === '55000' ? 'The server is a standby' : 'The database has no schema of Tidings';
     throw Object.assign(new Error(reason, { cause: error }), { code: '57P03' });
   }
