@@ -23,7 +23,32 @@ const join: Pick<Patch, 'file' | 'find'> = {
   find: 'this.#live.add(subscriber);\n      return;',
 };
 
+const stream = 'server/transports/sse/event-stream.ts';
+const poll = 'server/transports/long-poll/long-poll.ts';
+
 export const bugs = {
+  'a stream resumes one event too late': {
+    patches: [
+      {
+        file: stream,
+        find: 'delivery.admit(stream, after, epoch);',
+        replace: 'delivery.admit(stream, after === undefined ? after : after + 1, epoch);',
+      },
+    ],
+    rules: [3, 10],
+    faults: ['all client connections cut'],
+  },
+  'a long-poll that waits begins from now': {
+    patches: [
+      {
+        file: poll,
+        find: 'delivery.admit(poll, query.after, query.epoch);',
+        replace: 'delivery.admit(poll, waits ? undefined : query.after, query.epoch);',
+      },
+    ],
+    rules: [10],
+    faults: ['a third of the client connections cut'],
+  },
   'an event in seven is not written to the socket': {
     patches: [eachBy('if (!seventh) subscriber.writeEvents(batch, at, at + 1);')],
     rules: [10],

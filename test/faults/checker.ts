@@ -20,9 +20,9 @@ export const rules = {
   5: 'A write that ended before another began has the lower seq',
   6: 'Per post version and rev only grow, and nothing comes after its deletion; its text is in no later replay',
   7: 'At rest the tally at every client = REST = count(*)',
-  8: "Nothing is delivered on a socket later than 2 s after its session's end",
+  8: "Nothing is delivered later than 2 s after its session's end",
   9: 'All converge within the bound after the last fault is healed',
-  10: 'Stock clients see no gap on the wire',
+  10: 'Stock clients, streams and long-polls see no gap on the wire',
   11: 'No unhandled rejection, no uncaught exception, no exit that was not ordered, no 500',
 } as const;
 

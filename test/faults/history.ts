@@ -55,10 +55,15 @@ export interface LogRow {
   data: FeedEvents[FeedEventName];
 }
 
+/**
+ * `stock`: socket.io-client alone, so what it hears is what was on the wire; `stream` and `poll`: the same over Server-Sent
+ * Events and long-polling. `package`: ours, after its own repairs.
+ */
+export type ClientKind = 'stock' | 'stream' | 'poll' | 'package';
+
 export interface ClientHistory {
   client: string;
-  /** `stock`: socket.io-client alone, so what it hears is what was on the wire. `package`: ours, after its own repairs. */
-  kind: 'stock' | 'package';
+  kind: ClientKind;
   /** The position from which its events count; undefined if it never got to `ready`. */
   start: number | undefined;
   connections: Connection[];

@@ -10,6 +10,8 @@ export interface ListenerOptions {
   /** Where to begin. Default: from now. */
   from?: { after: number; epoch: string };
   tallies?: 'all' | 'tracked';
+  /** Gives the token anew each time that it has ended. Without it the client ends with its token. */
+  renew?: () => Promise<string>;
 }
 
 /** A client of a run, of whichever kind. */

@@ -1,6 +1,6 @@
 import type { PostView } from '../../server/events.ts';
 import type { Rule } from './checker.ts';
-import type { ClientHistory, History, LogRow, Write } from './history.ts';
+import type { ClientHistory, ClientKind, History, LogRow, Write } from './history.ts';
 
 /** A fault put into a history that was really recorded, and the rules of which one at least must find it. */
 export interface PlantedFault {
@@ -15,6 +15,34 @@ export const plantedFaults = {
     plant: ({ clients }) => {
       const { deliveries } = listener(clients);
       deliveries.splice(middle(deliveries), 1);
+    },
+  },
+  'an event dropped on its way to a stream': {
+    rules: [10],
+    plant: ({ clients }) => {
+      const { deliveries } = listener(clients, 'stream');
+      deliveries.splice(middle(deliveries), 1);
+    },
+  },
+  'an event doubled on its way to a stream': {
+    rules: [4],
+    plant: ({ clients }) => {
+      const { deliveries } = listener(clients, 'stream');
+      deliveries.push(must(deliveries[middle(deliveries)]));
+    },
+  },
+  'an event dropped between two answers to a long-poll': {
+    rules: [10],
+    plant: ({ clients }) => {
+      const { deliveries } = listener(clients, 'poll');
+      deliveries.splice(middle(deliveries), 1);
+    },
+  },
+  'two events swapped in an answer to a long-poll': {
+    rules: [3, 10],
+    plant: ({ clients }) => {
+      const { deliveries } = listener(clients, 'poll');
+      swap(deliveries, middle(deliveries));
     },
   },
   'the newest event dropped on its way to one client': {
@@ -183,6 +211,13 @@ export const plantedFaults = {
       client.endOfSession = must(client.deliveries.at(-1)).at - 2500;
     },
   },
+  'an answer to a long-poll of a session that has ended': {
+    rules: [8],
+    plant: ({ clients }) => {
+      const client = listener(clients, 'poll');
+      client.endOfSession = must(client.deliveries.at(-1)).at - 2500;
+    },
+  },
   'a reset that nothing called for': {
     rules: [3],
     plant: ({ clients }) => {
@@ -205,9 +240,9 @@ export const plantedFaults = {
 } satisfies Record<string, PlantedFault>;
 
 /** A client that was there from the first to the last event. */
-function listener(clients: ClientHistory[]): ClientHistory {
+function listener(clients: ClientHistory[], of: ClientKind = 'stock'): ClientHistory {
   return must(
-    clients.find(({ kind, present, deliveries }) => kind === 'stock' && present && deliveries.length > 10),
+    clients.find(({ kind, present, deliveries }) => kind === of && present && deliveries.length > 10),
   );
 }
 

@@ -1,5 +1,5 @@
 import { withDeadline } from '../../client/src/deadline.ts';
-import { signUp, type TestUser } from '../support/world.ts';
+import { Api, logIn, signUp, type TestUser } from '../support/world.ts';
 import { AccessTokens } from '../../server/auth/tokens.ts';
 import { until } from '../support/waiting.ts';
 import { type Cluster, SECRET } from './cluster.ts';
@@ -7,11 +7,28 @@ import type { Random } from './random.ts';
 import { Recorder } from './recorder.ts';
 import type { Listener } from './listener.ts';
 import { PackageClient } from './package-client.ts';
+import { PollClient } from './poll-client.ts';
 import { StockClient } from './stock-client.ts';
+import { StreamClient } from './stream-client.ts';
 import { Writer } from './writer.ts';
 
 /** How often somebody tries to sign up. */
 const ARRIVALS = 5;
+/** How long an access token lives that is renewed again and again. Milliseconds. */
+const RENEWED_EVERY = 4000;
+/** Who joins, in turn. */
+const KINDS = [
+  StockClient,
+  StreamClient,
+  StockClient,
+  PackageClient,
+  StockClient,
+  PollClient,
+  StockClient,
+  PackageClient,
+];
+/** Whose session may end meanwhile, in turn. */
+const MORTAL_KINDS = [StockClient, StreamClient, PollClient];
 
 export interface PopulationOptions {
   writers: number;
@@ -20,6 +37,8 @@ export interface PopulationOptions {
   rate: number;
   /** The share of creations that are said twice at once. */
   nervous: number;
+  /** Whether some of the clients follow by streams and long-polls. Default: yes. */
+  overHttp?: boolean;
 }
 
 /** Who lives on a cluster during a run: people who write, and clients that listen. */
@@ -30,6 +49,7 @@ export class Population {
   readonly #cluster: Cluster;
   readonly #random: Random;
   readonly #mortals: TestUser[] = [];
+  #kinds: readonly (typeof KINDS)[number][] = KINDS;
   #listener: TestUser | undefined;
   #serial = 0;
   #shunned: string | undefined;
@@ -40,8 +60,9 @@ export class Population {
   }
 
   /** Signs everybody up and connects the clients. Nobody writes yet. */
-  async settle({ writers, clients, rate, nervous }: PopulationOptions): Promise<void> {
+  async settle({ writers, clients, rate, nervous, overHttp = true }: PopulationOptions): Promise<void> {
     const { url } = this.#cluster.node(0).process;
+    if (!overHttp) this.#kinds = KINDS.filter((Kind) => Kind === StockClient || Kind === PackageClient);
     this.#listener = await arrive(url, 'listener');
     for (let at = 1; at <= writers; at += 1) {
       const user = await arrive(url, `writer${at}`);
@@ -66,14 +87,15 @@ export class Population {
   /** One more client, that begins now or at a position. */
   join(from?: { after: number; epoch: string }): Listener {
     const serial = (this.#serial += 1);
-    // One in four is the package's.
-    const Kind = serial % 4 === 0 ? PackageClient : StockClient;
+    const Kind = this.#kinds[(serial - 1) % this.#kinds.length] ?? StockClient;
+    const overHttp = Kind === StreamClient || Kind === PollClient;
     const client = new Kind({
       name: `client ${serial}`,
       url: this.#cluster.url,
       user: this.listener,
       recorder: this.recorder,
       tallies: serial % 3 === 0 ? 'tracked' : 'all',
+      ...(overHttp && serial % (2 * KINDS.length) < KINDS.length ? { renew: this.#shortTokens() } : {}),
       ...(from ? { from } : {}),
     });
     this.clients.push(client);
@@ -87,7 +109,8 @@ export class Population {
     if (!user) return;
     const lifetime = 3000 + this.#random.below(5000);
     const short = this.#random.chance(0.5) ? shortened(user, lifetime) : undefined;
-    const client = new StockClient({
+    const Kind = MORTAL_KINDS[this.#mortals.length % MORTAL_KINDS.length] ?? StockClient;
+    const client = new Kind({
       name: `mortal ${user.id} (${short ? 'expires' : 'logs out'})`,
       url: this.#cluster.url,
       user: { email: user.email, password: user.password, token: short?.token ?? user.token },
@@ -113,6 +136,28 @@ export class Population {
       client.history.endOfSession = Date.now();
       return;
     }
+  }
+
+  /** Tokens of a login session of its own, which live for seconds: each is got with the refresh token of the one before. */
+  #shortTokens(): () => Promise<string> {
+    let session: TestUser | undefined;
+    let refreshToken: string | undefined;
+    return async () => {
+      if (!session || refreshToken === undefined) {
+        session = await logIn(this.#random.pick(this.#urls), this.listener);
+        ({ refreshToken } = session);
+        return shortened(session, RENEWED_EVERY).token;
+      }
+      const { status, body } = await new Api(this.#random.pick(this.#urls)).post<{
+        access_token: string;
+        refresh_token: string;
+      }>('/refresh', { refresh_token: refreshToken });
+      // The answer may have been lost for longer than the token may be said again.
+      if (status === 401) refreshToken = undefined;
+      if (status !== 200) throw new Error(`a refresh was answered with ${status}`);
+      refreshToken = body.refresh_token;
+      return shortened({ id: session.id, token: body.access_token }, RENEWED_EVERY).token;
+    };
   }
 
   /** No write goes to this node from here on; undefined: to all again. */
@@ -168,7 +213,10 @@ async function arrive(url: string, username?: string): Promise<TestUser> {
 }
 
 /** An access token of the same session that ends sooner; the nodes' own kind, signed with their secret. */
-function shortened(user: TestUser, lifetime: number): { token: string; endsAt: number } {
+function shortened(
+  user: Pick<TestUser, 'id' | 'token'>,
+  lifetime: number,
+): { token: string; endsAt: number } {
   const { sid } = claimsOf(user.token);
   const token = new AccessTokens([SECRET], lifetime).sign(user.id, sid);
   return { token, endsAt: claimsOf(token).exp * 1000 };

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { type Bug, bugs } from './bugs.ts';
 import { check } from './checker.ts';
-import type { History } from './history.ts';
+import type { ClientKind, History } from './history.ts';
 import { plantedFaults, type PlantedFault } from './planted.ts';
 import { FaultyPostgres } from './postgres.ts';
 import { type Report, run } from './run.ts';
@@ -31,6 +31,12 @@ describe(`the feed under faults, seed ${SEED}`, function () {
     expect(acknowledged).to.be.at.least(100);
     expect(deliveries).to.be.at.least(2000);
     expect(reconnects).to.be.at.least(20);
+    const heard = (kind: ClientKind) =>
+      report.history.clients
+        .filter((client) => client.kind === kind)
+        .reduce((sum, client) => sum + client.deliveries.length, 0);
+    for (const kind of ['stock', 'stream', 'poll', 'package'] as const)
+      expect(heard(kind), kind).to.be.at.least(500);
   });
 
   describe('and its checker, shown the same history with a fault planted in it', () => {

@@ -9,6 +9,10 @@ export interface Longest {
   who: string;
 }
 
+export function isSocket({ kind }: ClientHistory): boolean {
+  return kind === 'stock' || kind === 'package';
+}
+
 /** What the clients and writers of a run went through between two moments. Times are milliseconds since 1970. */
 export class Window {
   readonly #people: Population;

@@ -1,13 +1,8 @@
+import { EventParser, type StreamedEvent } from './event-parser.ts';
 import { until } from './waiting.ts';
 import type { Api } from './world.ts';
 
-export interface StreamedEvent {
-  id: string;
-  event: string;
-  data: string;
-}
-
-/** A reader of Server-Sent Events as the HTML standard parses them (9.2.6), as far as our streams use it. */
+/** A stream that a test has opened, with what has come on it. */
 export class EventStream {
   readonly headers: Headers;
   readonly #abort: AbortController;
@@ -51,27 +46,12 @@ export class EventStream {
   }
 
   async #read(body: ReadableStream<Uint8Array>): Promise<void> {
-    const decoder = new TextDecoder();
-    let text = '';
+    const parser = new EventParser();
     try {
-      for await (const chunk of body) {
-        text += decoder.decode(chunk, { stream: true });
-        const blocks = text.split('\n\n');
-        text = blocks.pop() ?? '';
-        for (const block of blocks) this.#take(block);
-      }
+      for await (const chunk of body) this.#events.push(...parser.read(chunk));
     } catch {
       // We have closed it, or the server has broken it off: either way it is over.
     }
     this.#ended = true;
-  }
-
-  #take(block: string): void {
-    const fields = { id: '', event: '', data: '' };
-    for (const line of block.split(/\r\n|\r|\n/)) {
-      const [, name, value] = /^(id|event|data): ?(.*)$/.exec(line) ?? [];
-      if (name !== undefined) fields[name as keyof typeof fields] += value ?? '';
-    }
-    if (fields.data !== '') this.#events.push(fields);
   }
 }

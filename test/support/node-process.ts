@@ -32,8 +32,8 @@ const LEVEL_FATAL = 60;
 
 /**
  * One node of the service as a process of its own, to be killed, frozen and restarted at will. It watches the process: an
- * exit that nobody ordered, an unhandled rejection, an uncaught exception and whatever the server itself logs as a bug are
- * misconduct. An exit during the start, as when the database cannot be found, is told by `start` instead.
+ * exit that nobody ordered, an unhandled rejection, an uncaught exception, a warning of Node's and whatever the server itself
+ * logs as a bug are misconduct. An exit during the start, as when the database cannot be found, is told by `start` instead.
  */
 export class NodeProcess {
   readonly name: string;
@@ -167,7 +167,7 @@ export class NodeProcess {
 
   #judge(line: string): void {
     if (
-      /unhandled ?rejection|uncaught ?exception|UnhandledPromiseRejection|Unhandled '\w+' event|^(\w*Error):/i.test(
+      /unhandled ?rejection|uncaught ?exception|UnhandledPromiseRejection|Unhandled '\w+' event|^(\w*Error):|^\(node:\d+\).*Warning: /i.test(
         line,
       )
     ) {

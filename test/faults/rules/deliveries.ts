@@ -19,7 +19,7 @@ export function deliveryViolations(history: History): Violation[] {
 }
 
 function* gapsAndDoubles(client: ClientHistory, head: number): Iterable<Violation> {
-  const gapRule = client.kind === 'stock' ? 10 : 3;
+  const gapRule = client.kind === 'package' ? 3 : 10;
   const { client: name, start, deliveries, connections, present } = client;
   if (start === undefined) {
     if (present) yield { rule: 3, what: `${name} never got to ready` };

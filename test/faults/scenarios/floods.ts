@@ -174,7 +174,8 @@ export async function floodsOf(options: ClusterOptions, seed: number): Promise<F
     });
     const people = new Population(cluster, new Random(seed));
     try {
-      await people.settle({ writers: 4, clients: 20, rate: 20, nervous: 0 });
+      // Sockets alone: requests of one user are limited here.
+      await people.settle({ writers: 4, clients: 20, rate: 20, nervous: 0, overHttp: false });
       people.write();
       const node = cluster.node(0).process;
       const flooder = people.outsider;

@@ -9,7 +9,7 @@ import { CONVERGED_WITHIN } from '../faults.ts';
 import { Population } from '../population.ts';
 import { FaultyPostgres } from '../postgres.ts';
 import { Random } from '../random.ts';
-import { Window } from '../window.ts';
+import { isSocket, Window } from '../window.ts';
 
 /** Of PostgreSQL's disk. A new cluster takes some fifty, its log up to `max_wal_size`. */
 const DISK_MIB = 320;
@@ -62,7 +62,7 @@ export async function fullDisk(options: ClusterOptions, seed: number): Promise<F
         bound: 0,
       },
       { fault, what: 'first write after there is room, ms', seen: firstWrite, bound: 3000 },
-      { fault, what: 'clients disconnected', seen: during.disturbed.length, bound: 0 },
+      { fault, what: 'sockets disconnected', seen: during.disturbed.filter(isSocket).length, bound: 0 },
       { fault, what: 'answers 503 without Retry-After', seen: people.recorder.hintless, bound: 0 },
       {
         fault,
