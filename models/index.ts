@@ -3,6 +3,7 @@ import { accountTaskChecks, defineAccountTask } from './account-task.ts';
 import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
 import { defineInvitation, invitationChecks } from './invitation.ts';
+import { defineKeptUsername, keptUsernameChecks } from './kept-username.ts';
 import { definePost, postChecks, postSearch } from './post.ts';
 import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
@@ -12,6 +13,7 @@ export { AccountTask } from './account-task.ts';
 export { FeedHead, LoggedEvent, OutboxEntry, Redaction } from './event.ts';
 export { IdempotencyKey } from './idempotency-key.ts';
 export { Invitation } from './invitation.ts';
+export { KeptUsername } from './kept-username.ts';
 export { Post, PostTally } from './post.ts';
 export { RefreshToken, Revocation, Session } from './session.ts';
 export { User } from './user.ts';
@@ -30,6 +32,7 @@ export function defineModels(sequelize: Sequelize): void {
   defineIdempotencyKey(sequelize);
   defineAccountTask(sequelize);
   defineInvitation(sequelize);
+  defineKeptUsername(sequelize);
 }
 
 /** What `sequelize.sync()` cannot express, so that the models tell the whole schema. Run after it. */
@@ -40,4 +43,5 @@ export const extraDdl: string[] = [
   ...eventChecks,
   ...accountTaskChecks,
   ...invitationChecks,
+  ...keptUsernameChecks,
 ];

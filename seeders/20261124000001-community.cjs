@@ -162,6 +162,8 @@ module.exports = {
       );
       await tell(run, 'post:deleted');
       await run(`delete from users where email like '%@${DOMAIN}'`);
+      // Else they would be nobody's for ninety days, and there would be no second community.
+      await run('delete from kept_usernames where name_key = any($1)', [people]);
     });
   },
 };

@@ -35,6 +35,8 @@ export interface Config {
   allowedHosts: string[];
   trustProxy: boolean | number | string;
   rateLimits: boolean;
+  /** Votes for one post that new accounts of one address may cast in an hour. */
+  votesPerAddress: number;
   /** Who may sign up: anyone, who has an invitation, or nobody. */
   signUp: 'open' | 'invite' | 'closed';
   /** Wrong passwords that one account is offered in a quarter of an hour. */
@@ -184,6 +186,7 @@ const variables = {
     )
     .default('false'),
   RATE_LIMITS: Joi.string().valid('on', 'off').default('on'),
+  VOTES_PER_ADDRESS: Joi.number().integer().min(1).max(100_000).default(30),
   SIGN_UP: Joi.string().valid('open', 'invite', 'closed').default('open'),
   LOGIN_FAILURES: Joi.number().integer().min(3).max(1000).default(20),
   EVENT_RETENTION: duration('7d', '1m', '3650d'),
@@ -217,6 +220,7 @@ interface Environment {
   ALLOWED_HOSTS: string[];
   TRUST_PROXY: string;
   RATE_LIMITS: 'on' | 'off';
+  VOTES_PER_ADDRESS: number;
   SIGN_UP: Config['signUp'];
   LOGIN_FAILURES: number;
   EVENT_RETENTION: number;
@@ -270,6 +274,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     allowedHosts: value.ALLOWED_HOSTS,
     trustProxy: parseTrustProxy(value.TRUST_PROXY),
     rateLimits: value.RATE_LIMITS === 'on',
+    votesPerAddress: value.VOTES_PER_ADDRESS,
     signUp: value.SIGN_UP,
     loginFailures: value.LOGIN_FAILURES,
     eventRetention: value.EVENT_RETENTION,

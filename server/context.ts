@@ -33,8 +33,9 @@ import { RequestGuard } from './http/request-guard.ts';
 import { GuessLimit } from './limits/guess-limit.ts';
 import { Places } from './limits/places.ts';
 import { PrimaryStore } from './limits/primary-store.ts';
-import { type RateLimit, RateLimits } from './limits/rate-limits.ts';
+import { type ReachedLimit, RateLimits } from './limits/rate-limits.ts';
 import { SharedCounts } from './limits/shared-counts.ts';
+import { VoteLimit } from './limits/vote-limit.ts';
 import type { Logger } from './logger.ts';
 import { onAppended } from './outbox/append.ts';
 import { Backlog } from './outbox/backlog.ts';
@@ -48,6 +49,7 @@ import { UnfoldedPosts } from './posts/unfolded-posts.ts';
 import { AccountTasks } from './users/account-tasks.ts';
 import { UnkeyedAccounts } from './users/unkeyed-accounts.ts';
 import { BallotBox } from './votes/ballot-box.ts';
+import { NewAccounts } from './votes/new-accounts.ts';
 import { TallyReader } from './votes/queries.ts';
 
 /** What every request handler may use. Plain: built once in `createService`, passed down, never imported. */
@@ -70,6 +72,8 @@ export interface Context {
   connections: Connections;
   places: Places;
   ballots: BallotBox;
+  /** Undefined: votes are not limited by address. */
+  voteLimit: VoteLimit | undefined;
   postWriter: PostWriter;
   accountTasks: AccountTasks;
   feedReader: FeedReader;
@@ -209,7 +213,7 @@ export async function createService(
     board.report(changed);
     bus.publish('tallies', { epoch: feed.epoch, tallies: changed });
   };
-  const countRefused = (limit: RateLimit | 'guess' | 'passwords' | 'search') =>
+  const countRefused = (limit: ReachedLimit | 'guess' | 'passwords' | 'search' | 'votes') =>
     metrics.rateLimited.inc({ limit });
   const unkeyedAccounts = new UnkeyedAccounts(db, (error) =>
     log.debug({ err: error }, 'accounts could not be given the key of their address; it is tried again'),
@@ -279,7 +283,7 @@ export async function createService(
     ...(seat ? [new PrimaryStore()] : []),
     ...(redis?.limits ? [redis.limits] : []),
   ]);
-  const limits = new RateLimits(counts, countRefused);
+  const limits = new RateLimits(counts, secrets[0] ?? '', countRefused);
   const guesses = new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, secrets, () =>
     countRefused('guess'),
   );
@@ -287,6 +291,19 @@ export async function createService(
     countRefused('passwords');
     metrics.queueRefused.inc({ queue: 'passwords' });
   });
+  const newAccounts = new NewAccounts(db.sequelize);
+  const voteLimit = config.rateLimits
+    ? new VoteLimit({
+        counts,
+        votes: config.votesPerAddress,
+        secret: secrets[0] ?? '',
+        isNew: (userId) => newAccounts.has(userId),
+        onRefused: ({ postId }) => {
+          countRefused('votes');
+          log.info({ post_id: postId }, 'an address has cast as many votes for a post as it may in an hour');
+        },
+      })
+    : undefined;
   const pruner = new Pruner(feedPool, log, config.eventRetention, mayWrite);
 
   const accountTasks = new AccountTasks({ db, log, reportTallies });
@@ -312,6 +329,7 @@ export async function createService(
     connections,
     places,
     ballots,
+    voteLimit,
     postWriter: new PostWriter(db.sequelize),
     accountTasks,
     feedReader,

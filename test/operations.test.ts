@@ -244,7 +244,9 @@ describe('with rate limits', () => {
     const allowed = Number(/q=(\d+)/.exec(first.headers.get('ratelimit-policy') ?? '')?.[1]);
     // One that is refused for its body counts as well: it tells whether a name is free.
     for (let at = 1; at < allowed; at += 1) expectProblem(await signUpAt(at), 422);
-    expectProblem(await signUpAt(allowed), 429);
+    const refused = await signUpAt(allowed);
+    expectProblem(refused, 429, 'too_many_requests');
+    expect(Number(refused.headers.get('retry-after'))).to.be.within(3000, 3600);
   });
 });
 

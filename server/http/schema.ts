@@ -122,6 +122,7 @@ const compiled = (text: string): object => Joi.x(text) as object;
 const messages = {
   'string.nul': compiled('{{#label}} must not contain the character U+0000'),
   'string.surrogate': compiled('{{#label}} must not contain a lone surrogate'),
+  'string.reserved': compiled('{{#label}} is reserved'),
   'string.invisible': compiled('{{#label}} must contain a character that can be seen'),
   'string.pattern.name': compiled('{{#label}} must be {{#name}}'),
   'object.unknown': compiled('{{#label}} is not a field that is known here'),

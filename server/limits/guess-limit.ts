@@ -1,8 +1,8 @@
-import { createHmac } from 'node:crypto';
 import { AppError } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
+import { standIn, standInKey } from './stand-in.ts';
 
 /** Over how long wrong passwords are counted. Seconds. */
 const WINDOW = 15 * 60;
@@ -52,7 +52,7 @@ export class GuessLimit {
     secrets: readonly string[],
     onRefused: () => void,
   ) {
-    this.#keys = secrets.map((secret) => createHmac('sha256', secret).update('tidings: guesses').digest());
+    this.#keys = secrets.map((secret) => standInKey(secret, 'tidings: guesses'));
     this.#counts = counts;
     this.#onRefused = onRefused;
     this.#counter =
@@ -131,8 +131,4 @@ export class GuessLimit {
 /** The set of an account's familiar addresses. */
 function familiarTo(name: string): string {
   return `familiar:${name}`;
-}
-
-function standIn(key: Buffer, text: string): string {
-  return createHmac('sha256', key).update(text).digest('base64url').slice(0, 22);
 }

@@ -4,36 +4,90 @@ import { AppError } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
-
-/** What a route counts against. */
-export type RateLimit = 'login' | 'refresh' | 'signup' | 'write' | 'read' | 'rename';
+import { standIn, standInKey } from './stand-in.ts';
+import type { Limit } from './store.ts';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
 
-/** Counts requests: a user's wherever they come from, others' by address. */
+const limits = {
+  login: { points: 60, duration: MINUTE },
+  // By session: behind one address there may be hundreds of them.
+  refresh: { points: 60, duration: MINUTE },
+  signup: { points: 40, duration: HOUR },
+  write: { points: 600, duration: MINUTE },
+  read: { points: 6000, duration: MINUTE },
+  // Each is an event of every post that the user has.
+  rename: { points: 10, duration: HOUR },
+} as const satisfies Record<string, Limit>;
+
+/** What a route counts against. */
+export type RateLimit = keyof typeof limits;
+
+/** Sign-ups of one address in a day. */
+const SIGN_UPS_A_DAY = 120;
+
+/**
+ * How many times what one user may do all users of one address may do together. Behind one address there may be a school or
+ * a company: so 900 people have 6 writes and 66 reads a minute each.
+ */
+const ADDRESS_SHARE = 10;
+
+/** A limit that was reached, by the name that metrics and `RateLimit-Policy` give it. */
+export type ReachedLimit = RateLimit | `${Exclude<RateLimit, 'signup'>}-address` | 'signup-day';
+
+interface NamedCounter {
+  name: ReachedLimit;
+  counter: Counter;
+  /** What the sentence of a refusal says behind "Too many requests". */
+  from: '' | ' from your address';
+}
+
+/** Counts requests: a user's wherever they come from, and those of all users of an address together; others' by address. */
 export class RateLimits {
-  readonly #counters: Record<RateLimit, Counter>;
-  readonly #onRefused: (name: RateLimit) => void;
+  readonly #own: Record<RateLimit, NamedCounter>;
+  readonly #ofAddress: Record<RateLimit, NamedCounter>;
+  readonly #onRefused: (name: ReachedLimit) => void;
+  readonly #key: Buffer;
 
-  constructor(counts: SharedCounts, onRefused: (name: RateLimit) => void) {
+  /** @param secret of the service: an address that is remembered for longer than a minute is kept as a stand-in */
+  constructor(counts: SharedCounts, secret: string, onRefused: (name: ReachedLimit) => void) {
     this.#onRefused = onRefused;
-    const limit = (name: RateLimit, points: number, duration: number) =>
-      new Counter(name, { points, duration }, counts);
-    this.#counters = {
-      login: limit('login', 60, MINUTE),
-      // By session: behind one address there may be hundreds of them.
-      refresh: limit('refresh', 60, MINUTE),
-      signup: limit('signup', 60, MINUTE),
-      write: limit('write', 600, MINUTE),
-      read: limit('read', 6000, MINUTE),
-      // Each is an event of every post that the user has.
-      rename: limit('rename', 10, HOUR),
+    this.#key = standInKey(secret, 'tidings: addresses');
+    const own = (name: RateLimit): NamedCounter => ({
+      name,
+      counter: new Counter(name, limits[name], counts),
+      from: '',
+    });
+    const ofAddress = (name: ReachedLimit, { points, duration }: Limit): NamedCounter => ({
+      name,
+      counter: new Counter(name, { points, duration }, counts),
+      from: ' from your address',
+    });
+    const share = (name: Exclude<RateLimit, 'signup'>) =>
+      ofAddress(`${name}-address`, { ...limits[name], points: ADDRESS_SHARE * limits[name].points });
+    this.#own = {
+      login: own('login'),
+      refresh: own('refresh'),
+      signup: own('signup'),
+      write: own('write'),
+      read: own('read'),
+      rename: own('rename'),
+    };
+    this.#ofAddress = {
+      login: share('login'),
+      refresh: share('refresh'),
+      signup: ofAddress('signup-day', { points: SIGN_UPS_A_DAY, duration: DAY }),
+      write: share('write'),
+      read: share('read'),
+      rename: share('rename'),
     };
   }
 
   /**
-   * Counts one request and says how many are left (the `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers).
+   * Counts one request and says how many are left (the `RateLimit` fields of draft-ietf-httpapi-ratelimit-headers): of the
+   * user's own limit, or of the one that is reached.
    * @param countedUnder in place of the user or the address
    * @throws {AppError} 429 with `Retry-After`
    */
@@ -42,18 +96,49 @@ export class RateLimits {
     req: Request,
     res: Response,
     user: Identity | undefined,
-    countedUnder = user ? `u${user.id}` : `a${addressKey(req.ip ?? '')}`,
+    countedUnder = user ? `u${user.id}` : undefined,
   ): Promise<void> {
-    const counter = this.#counters[name];
-    const { points, duration } = counter.limit;
-    const state = await counter.take(countedUnder);
-    const reset = Math.ceil(state.msBeforeNext / 1000);
-    res.set('RateLimit-Policy', `"${name}";q=${points};w=${duration}`);
-    res.set('RateLimit', `"${name}";r=${Math.max(0, points - state.consumedPoints)};t=${reset}`);
-    if (state.consumedPoints <= points) return;
+    const own = this.#own[name];
+    const left = await this.#take(own, countedUnder ?? this.#placeOf(req, own), res);
+    // What one user has too many of is refused above, and takes nothing from others at the address. Without a user the first
+    // count was the address's.
+    if (countedUnder !== undefined || name === 'signup') {
+      const ofAddress = this.#ofAddress[name];
+      await this.#take(ofAddress, this.#placeOf(req, ofAddress), res);
+    }
+    tell(res, left);
+  }
+
+  /** @throws {AppError} 429 */
+  async #take({ name, counter, from }: NamedCounter, key: string, res: Response): Promise<Standing> {
+    const { limit } = counter;
+    const state = await counter.take(key);
+    const seconds = Math.ceil(state.msBeforeNext / 1000);
+    const standing = { name, limit, left: Math.max(0, limit.points - state.consumedPoints), seconds };
+    if (state.consumedPoints <= limit.points) return standing;
+    tell(res, standing);
     this.#onRefused(name);
-    throw new AppError('too_many_requests', `Too many requests. Try again in ${reset} seconds.`, {
-      headers: { 'Retry-After': String(Math.max(1, reset)) },
+    throw new AppError('too_many_requests', `Too many requests${from}. Try again in ${seconds} seconds.`, {
+      headers: { 'Retry-After': String(Math.max(1, seconds)) },
     });
   }
+
+  #placeOf(req: Request, { counter }: NamedCounter): string {
+    const address = addressKey(req.ip ?? '');
+    return counter.limit.duration > MINUTE ? `h${standIn(this.#key, address)}` : `a${address}`;
+  }
+}
+
+/** How a limit stands. */
+interface Standing {
+  name: ReachedLimit;
+  limit: Limit;
+  left: number;
+  /** Until there are more. */
+  seconds: number;
+}
+
+function tell(res: Response, { name, limit, left, seconds }: Standing): void {
+  res.set('RateLimit-Policy', `"${name}";q=${limit.points};w=${limit.duration}`);
+  res.set('RateLimit', `"${name}";r=${left};t=${seconds}`);
 }

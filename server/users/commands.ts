@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from 'node:crypto';
-import type { Transaction } from 'sequelize';
-import { User } from '../../models/index.ts';
+import { Op, type Transaction } from 'sequelize';
+import { KeptUsername, User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
@@ -106,6 +106,7 @@ export async function editUser(
       const user = await lockUser(tx, viewer, proof);
       const before = presentOwnUser(user);
       const renamed = input.username !== undefined && input.username !== user.username;
+      if (renamed) await requireFewKeptNames(tx, user.id, input.username ?? '');
       user.set({
         ...(input.username === undefined ? {} : { username: input.username }),
         ...(input.email === undefined ? {} : { email: input.email }),
@@ -136,6 +137,22 @@ export async function editUser(
   } catch (error) {
     throw taken(error) ?? error;
   }
+}
+
+/** So many names of one account are kept at most: each is taken from all others for ninety days. */
+const MOST_KEPT_NAMES = 30;
+
+/** @throws {AppError} 409 if the account has given up too many names, unless it takes one of them back */
+async function requireFewKeptNames(tx: Transaction, id: number, username: string): Promise<void> {
+  const kept = await KeptUsername.findAll({
+    where: { formerOwnerId: id, keptUntil: { [Op.gt]: new Date() } },
+    transaction: tx,
+  });
+  if (kept.length < MOST_KEPT_NAMES || kept.some(({ nameKey }) => nameKey === username.toLowerCase())) return;
+  const said = `${MOST_KEPT_NAMES} names that you have given up are kept for you. Take one of them, or wait until one is free.`;
+  throw new AppError('conflict', said, {
+    errors: [{ loc: ['body', 'username'], msg: said, type: 'any.taken' }],
+  });
 }
 
 async function setEmailKey(tx: Transaction, id: number, email: string): Promise<void> {

@@ -1,7 +1,9 @@
+import { invalid } from '../errors.ts';
 import { askerOf } from '../http/asker.ts';
 import { preconditionsOf, readPreconditions, tagPreconditions } from '../http/preconditions.ts';
 import { problem } from '../http/problem.ts';
 import { Json, Reply, route } from '../http/route.ts';
+import { check } from '../http/schema.ts';
 import * as commands from './commands.ts';
 import { accountTag, type OwnUser } from './present.ts';
 import * as queries from './queries.ts';
@@ -81,9 +83,17 @@ export const userRoutes = [
     answerHeaders: etag,
     handle: async ({ ctx, user, body, req, res }) => {
       const { username } = body;
+      const own = username === undefined ? undefined : (await queries.ownView(user)).username;
       // What one says again is no change.
-      if (username !== undefined && username !== (await queries.ownView(user)).username)
+      if (username !== own) {
+        // Nor does another case make one's name another.
+        const { errors } =
+          username?.toLowerCase() === own?.toLowerCase()
+            ? {}
+            : check(schemas.chosenName, 'body', { username });
+        if (errors) throw invalid(errors, errors.length);
         await ctx.countRequest('rename', req, res, user);
+      }
       return tagged(await commands.editUser(ctx, user, body, askerOf(req, res, user), preconditionsOf(req)));
     },
   }),

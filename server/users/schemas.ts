@@ -1,6 +1,7 @@
 import Joi from 'joi';
 import { claimedPassword, password } from '../auth/schemas.ts';
 import { isEmail } from '../text/email.ts';
+import { isReservedName } from '../text/reserved-names.ts';
 import { id, object, optional, text, timestamp } from '../http/schema.ts';
 
 const email = text()
@@ -15,15 +16,35 @@ const email = text()
   )
   .example('ada@example.org');
 
+const aboutUsername =
+  '3 to 30 letters, digits, dots, dashes and underscores, with a letter or digit at both ends; unique without regard to case. ' +
+  'Names of the service and its staff are reserved, and a name that somebody has given up is kept for 90 days';
+
+/** Also one that was chosen before there were rules for its ends and reserved names: who has it may say it again. */
 const username = Joi.string()
   .pattern(/^[A-Za-z0-9_.-]{3,30}$/, '3 to 30 letters, digits, dots, dashes and underscores')
-  .description('3 to 30 letters, digits, dots, dashes and underscores; unique without regard to case')
+  .description(aboutUsername)
   .example('ada');
+
+const newUsername = Joi.string()
+  .pattern(
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9]$/,
+    '3 to 30 letters, digits, dots, dashes and underscores, with a letter or digit at both ends',
+  )
+  .custom(
+    (value: string, helpers) => (isReservedName(value) ? helpers.error('string.reserved') : value),
+    'name that is not reserved',
+  )
+  .description(aboutUsername)
+  .example('ada');
+
+/** A username that is to become somebody's. */
+export const chosenName = object({ username: newUsername });
 
 export const signUp = object({
   email,
   password,
-  username: optional(username).description('Made up for you if you give none'),
+  username: optional(newUsername).description(`${aboutUsername}. Made up for you if you give none`),
   invitation: optional(text().max(100)).description(
     'The code of an invitation. Needed where `sign_up` of `GET /` is `invite`; elsewhere it is not used',
   ),

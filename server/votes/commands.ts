@@ -1,3 +1,4 @@
+import { Vote } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { AppError, unauthorized } from '../errors.ts';
@@ -11,16 +12,27 @@ export interface VoteView {
 
 /**
  * Votes for a post or takes the vote back. Saying it twice is a fault only if `strict`.
- * @throws {AppError} 404 no such post; if strict, 409 already voted and 404 no vote to take back
+ * @param options.address where the user is
+ * @throws {AppError} 404 no such post; 429 too many votes for the post from that address; if strict, 409 already voted and 404
+ *   no vote to take back
  */
 export async function castVote(
   ctx: Context,
   user: Identity,
   postId: number,
   up: boolean,
-  { strict }: { strict: boolean },
+  { strict, address }: { strict: boolean; address: string | undefined },
 ): Promise<VoteView> {
-  const { outcome, votes, rev } = await ctx.ballots.cast(user.id, postId, up);
+  const cast = async () => {
+    const result = await ctx.ballots.cast(user.id, postId, up);
+    return { ...result, added: result.outcome === 'added' };
+  };
+  const { outcome, votes, rev } =
+    up && ctx.voteLimit
+      ? await ctx.voteLimit.attempt({ userId: user.id, postId, address }, cast, async () => {
+          return (await Vote.findOne({ where: { userId: user.id, postId } })) !== null;
+        })
+      : await cast();
   if (outcome === 'no_user') throw unauthorized('The user of this access token has been deleted.');
   if (outcome === 'no_post') throw new AppError('not_found', `There is no post ${postId}.`);
   if (strict && outcome === 'already')

@@ -10,26 +10,28 @@ export const voteRoutes = [
     path: '/vote',
     summary: 'Vote for a post (dir 1) or take the vote back (dir 0)',
     description:
-      'Voting a second time is a 409, and taking back a vote that is not there a 404. `PUT` and `DELETE /posts/{id}/vote` may be said twice.',
+      'Voting a second time is a 409, and taking back a vote that is not there a 404. `PUT` and `DELETE /posts/{id}/vote` may be said twice. Beyond a number of votes for one post from one address in an hour, more are a 429.',
     tag: 'Votes',
     access: 'user',
     limit: 'write',
     body: schemas.castVote,
     answers: { 201: schemas.voteView, 401: problem, 404: problem, 409: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, body }) =>
-      commands.castVote(ctx, user, body.post_id, body.dir === 1, { strict: true }),
+    handle: ({ ctx, user, body, req }) =>
+      commands.castVote(ctx, user, body.post_id, body.dir === 1, { strict: true, address: req.ip }),
   }),
   route({
     method: 'put',
     path: '/posts/:id/vote',
     summary: 'Have a vote on a post',
-    description: 'Idempotent: saying it twice is no error.',
+    description:
+      'Idempotent: saying it twice is no error. Beyond a number of votes for one post from one address in an hour, more are a 429.',
     tag: 'Votes',
     access: 'user',
     limit: 'write',
     params: postParams,
     answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, params }) => commands.castVote(ctx, user, params.id, true, { strict: false }),
+    handle: ({ ctx, user, params, req }) =>
+      commands.castVote(ctx, user, params.id, true, { strict: false, address: req.ip }),
   }),
   route({
     method: 'delete',
@@ -41,6 +43,7 @@ export const voteRoutes = [
     limit: 'write',
     params: postParams,
     answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, params }) => commands.castVote(ctx, user, params.id, false, { strict: false }),
+    handle: ({ ctx, user, params, req }) =>
+      commands.castVote(ctx, user, params.id, false, { strict: false, address: req.ip }),
   }),
 ];

@@ -22,8 +22,8 @@ export function DeleteAccount() {
     <section class="ending">
       <h3>Delete the account</h3>
       <p>
-        Your posts go from everyone’s page, your drafts and votes with them, and your name is free for
-        somebody else. <strong>This cannot be undone.</strong>
+        Your posts go from everyone’s page, your drafts and votes with them. Nobody else can have your name
+        for 90 days. <strong>This cannot be undone.</strong>
       </p>
       <AccountForm
         title="Delete the account"

@@ -1,0 +1,69 @@
+'use strict';
+
+/**
+ * A username that its owner gives up, by another name or with the account, is nobody else's for ninety days. Its former owner
+ * may take it back, unless the account is gone. The trigger keeps it for nodes of the version before too, and refuses a kept one as
+ * the unique index refuses one that is taken. It runs after the row is written: whoever waited in the index for the transaction
+ * that gave the name up sees by then that it is kept.
+ */
+module.exports = {
+  async up(queryInterface) {
+    await queryInterface.sequelize.query(`
+      set local lock_timeout = '3s';
+
+      create table kept_usernames (
+        name_key text collate "C" primary key,
+        former_owner_id bigint references users (id) on delete set null,
+        kept_until timestamptz not null
+      );
+      create index kept_usernames_former_owner_id_idx on kept_usernames (former_owner_id);
+      create index kept_usernames_kept_until_idx on kept_usernames (kept_until);
+
+      create function keep_usernames() returns trigger
+      language plpgsql as $$
+      declare
+        old_key text;
+        new_key text;
+      begin
+        -- Of two accounts that had one name before names were compared as they are now, the older one has it. A deleted account
+        -- has none.
+        if tg_op <> 'INSERT' and old.username_key is null and old.deleted_at is null then
+          old_key := lower(old.username collate "C");
+        end if;
+        if tg_op <> 'DELETE' and new.deleted_at is null then
+          new_key := lower(new.username collate "C");
+        end if;
+        if new_key is distinct from old_key then
+          if new_key is not null then
+            delete from kept_usernames
+            where name_key = new_key and (kept_until <= now() or former_owner_id = new.id);
+            if exists (select from kept_usernames where name_key = new_key) then
+              raise unique_violation using message = 'the username is kept', constraint = 'users_username_key';
+            end if;
+          end if;
+          if old_key is not null then
+            insert into kept_usernames (name_key, former_owner_id, kept_until)
+            values (old_key, case when new_key is not null then old.id end, now() + interval '90 days')
+            on conflict (name_key) do update
+            set former_owner_id = excluded.former_owner_id, kept_until = excluded.kept_until;
+          end if;
+        end if;
+        if tg_op = 'UPDATE' and new.deleted_at is not null then
+          update kept_usernames set former_owner_id = null where former_owner_id = new.id;
+        end if;
+        return null;
+      end
+      $$;
+      create trigger users_keep_usernames after insert or delete or update of username on users
+        for each row execute function keep_usernames();
+    `);
+  },
+
+  async down(queryInterface) {
+    await queryInterface.sequelize.query(`
+      drop trigger users_keep_usernames on users;
+      drop function keep_usernames();
+      drop table kept_usernames;
+    `);
+  },
+};

@@ -1,0 +1,44 @@
+import {
+  type CreationOptional,
+  DataTypes,
+  type InferAttributes,
+  type InferCreationAttributes,
+  Model,
+  type Sequelize,
+} from 'sequelize';
+
+/** A username that was given up and is nobody else's yet. A trigger on `users` writes it. */
+export class KeptUsername extends Model<
+  InferAttributes<KeptUsername>,
+  InferCreationAttributes<KeptUsername>
+> {
+  /** The name in small letters. */
+  declare nameKey: string;
+  /** Who may take it back; null once the account is gone. */
+  declare formerOwnerId: CreationOptional<number | null>;
+  declare keptUntil: Date;
+}
+
+export function defineKeptUsername(sequelize: Sequelize): void {
+  KeptUsername.init(
+    {
+      nameKey: { type: DataTypes.TEXT, primaryKey: true },
+      formerOwnerId: {
+        type: DataTypes.BIGINT,
+        references: { model: 'users', key: 'id' },
+        onDelete: 'SET NULL',
+      },
+      keptUntil: { type: DataTypes.DATE, allowNull: false },
+    },
+    {
+      sequelize,
+      tableName: 'kept_usernames',
+      indexes: [
+        { name: 'kept_usernames_former_owner_id_idx', fields: ['former_owner_id'] },
+        { name: 'kept_usernames_kept_until_idx', fields: ['kept_until'] },
+      ],
+    },
+  );
+}
+
+export const keptUsernameChecks = [`alter table kept_usernames alter column name_key type text collate "C"`];

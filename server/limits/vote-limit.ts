@@ -1,0 +1,94 @@
+import { AppError } from '../errors.ts';
+import { addressKey } from './address-key.ts';
+import { Counter } from './counter.ts';
+import type { SharedCounts } from './shared-counts.ts';
+import { standIn, standInKey } from './stand-in.ts';
+
+/** Over how long votes are counted. Seconds. */
+const WINDOW = 3600;
+/** How many times the votes of new accounts all accounts of an address may have together. */
+const ALL_SHARE = 30;
+
+export interface CountedVote {
+  userId: number;
+  postId: number;
+  address: string | undefined;
+}
+
+export interface VoteLimitOptions {
+  counts: SharedCounts;
+  /** Votes for one post from new accounts of one address in an hour; of all accounts there, thirty times as many. */
+  votes: number;
+  /** Of the service: addresses are kept as stand-ins. */
+  secret: string;
+  /** Whether an account is a new one. */
+  isNew: (userId: number) => Promise<boolean>;
+  onRefused: (vote: CountedVote) => void;
+}
+
+/**
+ * Bounds the votes for one post from one address, so that whoever makes many accounts cannot lift a post with them. A user
+ * counts once in an hour for each post, however often the vote is taken back and cast again.
+ */
+export class VoteLimit {
+  readonly #options: VoteLimitOptions;
+  readonly #key: Buffer;
+  readonly #once: Counter;
+  readonly #ofNew: Counter;
+  readonly #ofAll: Counter;
+
+  constructor(options: VoteLimitOptions) {
+    const { counts, votes, secret } = options;
+    this.#options = options;
+    this.#key = standInKey(secret, 'tidings: addresses');
+    const counter = (name: string, points: number) =>
+      new Counter(name, { points, duration: WINDOW }, counts, { refundable: true });
+    this.#once = counter('vote-once', 1);
+    this.#ofNew = counter('vote-new', votes);
+    this.#ofAll = counter('vote', ALL_SHARE * votes);
+  }
+
+  /**
+   * Lets a vote be cast. It is counted before, or many at once would all be let in, and the points are given back unless it is a
+   * vote that was not there.
+   * @param cast casts it; resolves with whether a vote was added
+   * @param isThere whether the user's vote is there already: then nothing is refused
+   * @throws {AppError} 429 with `Retry-After`, and whatever `cast` throws
+   */
+  async attempt<T extends { added: boolean }>(
+    vote: CountedVote,
+    cast: () => Promise<T>,
+    isThere: () => Promise<boolean>,
+  ): Promise<T> {
+    const once = await this.#once.take(`${vote.postId}:u${vote.userId}`);
+    // The first one in this hour has been counted.
+    if (once.consumedPoints > 1) return cast();
+    const place = `${vote.postId}:${standIn(this.#key, addressKey(vote.address ?? ''))}`;
+    const counters = (await this.#options.isNew(vote.userId)) ? [this.#ofNew, this.#ofAll] : [this.#ofAll];
+    const taken = await Promise.all(counters.map((counter) => counter.take(place)));
+    const giveBack = () => Promise.all([once, ...taken].map((point) => point.giveBack()));
+    const over = taken.filter(({ consumedPoints }, at) => consumedPoints > (counters[at]?.limit.points ?? 0));
+    if (over.length > 0 && !(await isThere())) {
+      await giveBack();
+      this.#options.onRefused(vote);
+      throw tooMany(Math.max(...over.map(({ msBeforeNext }) => msBeforeNext)));
+    }
+    let added = false;
+    try {
+      const result = await cast();
+      ({ added } = result);
+      return result;
+    } finally {
+      if (!added) await giveBack();
+    }
+  }
+}
+
+function tooMany(milliseconds: number): AppError {
+  const seconds = Math.max(1, Math.ceil(milliseconds / 1000));
+  return new AppError(
+    'too_many_requests',
+    `Too many votes for this post have come from your address within an hour. Try again in ${seconds} seconds.`,
+    { headers: { 'Retry-After': String(seconds) } },
+  );
+}

@@ -1,0 +1,112 @@
+import { expect } from 'chai';
+import type { PostView } from '../server/events.ts';
+import { writePost } from './support/posts.ts';
+import { expectProblem } from './support/problems.ts';
+import { execute, numberOf } from './support/tables.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+const ALLOWED = 3;
+
+describe('votes for one post from one address', function () {
+  this.timeout(60_000);
+  let world: World;
+  /** Accounts of this hour, and an author elsewhere. */
+  let ring: TestUser[];
+  let author: TestUser;
+  before(async () => {
+    world = await createWorld({
+      RATE_LIMITS: 'on',
+      TRUST_PROXY: 'loopback',
+      VOTES_PER_ADDRESS: String(ALLOWED),
+    });
+    author = await world.user();
+    ring = await Promise.all(Array.from({ length: ALLOWED + 4 }, () => world.user()));
+  });
+  after(() => world.close());
+
+  let places = 0;
+  const somewhere = () => `203.0.113.${(places += 1)}`;
+  const vote = (user: TestUser, post: PostView, address: string) =>
+    user.put<{ votes: number }>(`/posts/${post.id}/vote`, undefined, { 'x-forwarded-for': address });
+  const takeBack = (user: TestUser, post: PostView, address: string) =>
+    user.delete<{ votes: number }>(`/posts/${post.id}/vote`, undefined, { 'x-forwarded-for': address });
+  const votesOf = (post: PostView) =>
+    numberOf(world, 'select votes from post_tallies where post_id = $1', [post.id]);
+
+  it('of a ring of new accounts are refused beyond so many in an hour, however many come at once', async () => {
+    const post = await writePost(author);
+    const address = somewhere();
+    const answers = await Promise.all(ring.map((user) => vote(user, post, address)));
+    const refused = answers.filter(({ status }) => status !== 200);
+    expect(refused).to.have.lengthOf(ring.length - ALLOWED);
+    for (const answer of refused) {
+      const { detail } = expectProblem(answer, 429, 'too_many_requests');
+      expect(detail).to.match(/^Too many votes for this post have come from your address/);
+      expect(Number(answer.headers.get('retry-after'))).to.be.within(3500, 3600);
+    }
+    expect(await votesOf(post)).to.equal(ALLOWED);
+    const { body } = await world.anonymous.get<string>('/metrics');
+    expect(body).to.include(`tidings_rate_limited_total{limit="votes"} ${refused.length}\n`);
+    // By the other road as well; from elsewhere, and for another post, they are let in.
+    const late = ring[answers.findIndex(({ status }) => status === 429)]!;
+    const strict = await late.post<object>(
+      '/vote',
+      { post_id: post.id, dir: 1 },
+      { 'x-forwarded-for': address },
+    );
+    expectProblem(strict, 429, 'too_many_requests');
+    expect((await vote(late, await writePost(author), address)).status).to.equal(200);
+    expect((await vote(late, post, somewhere())).status).to.equal(200);
+  });
+
+  it('count each user once, and not what adds no vote', async () => {
+    const post = await writePost(author);
+    const address = somewhere();
+    const [ada, bob, carol, dora] = ring as [TestUser, TestUser, TestUser, TestUser];
+    for (let again = 0; again < 5; again += 1) {
+      expect((await vote(ada, post, address)).status).to.equal(200);
+      expect((await vote(ada, post, address)).status).to.equal(200);
+      expect((await takeBack(ada, post, address)).status).to.equal(200);
+    }
+    for (let again = 0; again < 5; again += 1) {
+      const answer = await bob.put<object>('/posts/999999/vote', undefined, { 'x-forwarded-for': address });
+      expectProblem(answer, 404);
+    }
+    expect((await vote(bob, post, address)).status).to.equal(200);
+    expect((await vote(carol, post, address)).status).to.equal(200);
+    expectProblem(await vote(dora, post, address), 429);
+    // Whose vote is there may say so again, also from where no more are taken.
+    const elsewhere = await writePost(author);
+    expect((await vote(dora, elsewhere, somewhere())).status).to.equal(200);
+    expect((await takeBack(dora, post, address)).status).to.equal(200);
+  });
+
+  it('that are there already may be said again where no more are taken', async () => {
+    const post = await writePost(author);
+    const address = somewhere();
+    const [there, ...others] = ring as [TestUser, ...TestUser[]];
+    await execute(world, `insert into votes (user_id, post_id) values (${there.id}, ${post.id})`);
+    await execute(world, `update post_tallies set votes = 1, rev = rev + 1 where post_id = ${post.id}`);
+    for (const user of others.slice(0, ALLOWED))
+      expect((await vote(user, post, address)).status).to.equal(200);
+    expectProblem(await vote(others.at(-1)!, post, address), 429);
+    expect((await vote(there, post, address)).body.votes).to.equal(ALLOWED + 1);
+  });
+
+  it('of accounts that have been there for a week are thirty times as many', async () => {
+    const older = await createWorld({ RATE_LIMITS: 'on', VOTES_PER_ADDRESS: '1' });
+    try {
+      const writer = await older.user();
+      const voters = await Promise.all(Array.from({ length: 31 }, () => older.user()));
+      await execute(older, `update users set created_at = now() - interval '8 days'`);
+      const young = await older.user();
+      const post = await writePost(writer);
+      for (const user of voters.slice(0, 30))
+        expect((await user.put(`/posts/${post.id}/vote`)).status).to.equal(200);
+      expectProblem(await voters[30]!.put<object>(`/posts/${post.id}/vote`), 429);
+      expectProblem(await young.put<object>(`/posts/${post.id}/vote`), 429);
+    } finally {
+      await older.close();
+    }
+  });
+});
