@@ -15,6 +15,8 @@ export interface Config {
   port: number;
   /** Unset: the embedded database in `dataDir`. */
   databaseUrl: string | undefined;
+  /** Of the role that owns the schema, if the service has one that does not. */
+  migrationDatabaseUrl: string | undefined;
   dataDir: string;
   /** Undefined: one machine, nothing shared with others. */
   redis: RedisTarget | undefined;
@@ -106,19 +108,23 @@ function commaList(item: Joi.Schema): Joi.Schema {
     .default([]);
 }
 
+/** The address of a database, or what is wrong with it. */
+const databaseAddress = Joi.string().custom((value: string, helpers) => {
+  try {
+    connectionConfig(value);
+    return value;
+  } catch (error) {
+    if (!(error instanceof DatabaseUrlError)) throw error;
+    return helpers.message({ custom: error.message.replaceAll('{', '(') });
+  }
+});
+
 const variables = {
   NODE_ENV: Joi.string().valid('development', 'test', 'production').default('development'),
   HOST: Joi.string().hostname().default('127.0.0.1'),
   PORT: Joi.number().integer().min(0).max(65_535).default(3000),
-  DATABASE_URL: Joi.string().custom((value: string, helpers) => {
-    try {
-      connectionConfig(value);
-      return value;
-    } catch (error) {
-      if (!(error instanceof DatabaseUrlError)) throw error;
-      return helpers.message({ custom: error.message.replaceAll('{', '(') });
-    }
-  }),
+  DATABASE_URL: databaseAddress,
+  MIGRATION_DATABASE_URL: databaseAddress,
   DATA_DIR: Joi.string().default('./data'),
   DATABASE_CONNECTION_AGE: duration('30m', '1s', '1d'),
   DATABASE_POOL: Joi.number().integer().min(2).max(200).default(10),
@@ -205,6 +211,7 @@ interface Environment {
   HOST: string;
   PORT: number;
   DATABASE_URL?: string;
+  MIGRATION_DATABASE_URL?: string;
   DATA_DIR: string;
   DATABASE_CONNECTION_AGE: number;
   DATABASE_POOL: number;
@@ -252,6 +259,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
       'JWT_SECRET must be set in production: at least 32 bytes, for example from: openssl rand -base64 48',
     );
   }
+  if (value.MIGRATION_DATABASE_URL !== undefined && value.DATABASE_URL === undefined) {
+    throw new ConfigError(
+      'MIGRATION_DATABASE_URL must come with DATABASE_URL: the embedded database has its own roles',
+    );
+  }
   const origins = value.CORS_ORIGINS;
   if (origins.includes('*') && origins.length > 1) {
     throw new ConfigError('CORS_ORIGINS must be a list of origins or * alone');
@@ -261,6 +273,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     host: value.HOST,
     port: value.PORT,
     databaseUrl: value.DATABASE_URL,
+    migrationDatabaseUrl: value.MIGRATION_DATABASE_URL,
     dataDir: value.DATA_DIR,
     redis: value.REDIS_URL,
     redisPrefix: value.REDIS_PREFIX,

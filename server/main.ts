@@ -16,6 +16,7 @@ const { isComingUp } = await import('./database/connection.ts');
 const { describeDatabase } = await import('./database/connection-config.ts');
 const { startEmbedded } = await import('./database/embedded.ts');
 const { migrate } = await import('./database/migrate.ts');
+const { grantToService, requireSameDatabase } = await import('./database/service-grants.ts');
 const { requireUsableDatabase } = await import('./database/requirements.ts');
 const { refuseTransactionPooling } = await import('./database/pooler.ts');
 const { serveLimits } = await import('./limits/primary-store.ts');
@@ -29,6 +30,8 @@ const EXIT_CONFIG = 78;
 const DRAIN_SPREAD = 3000;
 /** How long a database that is just starting is waited for. Milliseconds. */
 const DATABASE_PATIENCE = 15_000;
+/** At the same time, of the role that migrates: for the lock, the files and the look at who is in the way. */
+const MIGRATION_CONNECTIONS = 3;
 /** Connections that the embedded database allows beyond those of the workers, for tools and for its own. */
 const SPARE_CONNECTIONS = 30;
 
@@ -40,6 +43,7 @@ interface Running {
 
 async function main(): Promise<void> {
   if (existsSync('.env')) process.loadEnvFile('.env');
+  if (cluster.isWorker) delete process.env.MIGRATION_DATABASE_URL;
   const config = readConfig(process.env);
   const log = createLogger(config.logLevel);
   const shutdown = new ProcessShutdown(log, config.shutdownDelay);
@@ -72,7 +76,10 @@ async function begin(config: Readonly<Config>, log: Logger, shutdown: Shutdown):
   }
   const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
   try {
-    await migrateWhenUp(databaseUrl, count * config.connectionsPerProcess, say);
+    const connections = count * config.connectionsPerProcess;
+    await migrateWhenUp({ databaseUrl, migrationUrl: config.migrationDatabaseUrl, connections }, say);
+    // Workers inherit the environment, and have no use for it.
+    delete process.env.MIGRATION_DATABASE_URL;
     const service = await serve(config, log, databaseUrl, count, shutdown);
     return {
       url: service.url,
@@ -115,15 +122,25 @@ async function serve(
  * for; one that cannot be found or refuses us is a fault at once.
  */
 async function migrateWhenUp(
-  databaseUrl: string,
-  connections: number,
+  {
+    databaseUrl,
+    migrationUrl,
+    connections,
+  }: { databaseUrl: string; migrationUrl: string | undefined; connections: number },
   say: (message: string, extra?: object) => void,
 ): Promise<void> {
   for (const deadline = Date.now() + DATABASE_PATIENCE; ;) {
     try {
       await refuseTransactionPooling(databaseUrl);
+      if (migrationUrl !== undefined) {
+        await requireSameDatabase(migrationUrl, databaseUrl);
+        await requireUsableDatabase(migrationUrl, MIGRATION_CONNECTIONS);
+        await migrate(migrationUrl, say);
+        await grantToService(migrationUrl, databaseUrl);
+      }
+      // Last, since a service that owns nothing reaches the schema by what it was just granted.
       await requireUsableDatabase(databaseUrl, connections);
-      await migrate(databaseUrl, say);
+      if (migrationUrl === undefined) await migrate(databaseUrl, say);
       return;
     } catch (error) {
       if (error instanceof ConfigError) throw error;

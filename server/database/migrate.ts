@@ -71,12 +71,10 @@ export async function migrate(
 
 /** The names of the migrations that this version has and the database has not run. */
 export async function pendingMigrations(databaseUrl: string): Promise<string[]> {
-  const sequelize = connect(databaseUrl);
-  try {
-    return (await (await migrations(sequelize, MIGRATIONS)).pending()).map(({ name }) => name);
-  } finally {
-    await sequelize.close();
-  }
+  const executed = await executedMigrations(databaseUrl);
+  return (await readdir(MIGRATIONS))
+    .filter((name) => MIGRATION.test(name) && !executed.includes(name))
+    .sort();
 }
 
 /** Takes back the newest migrations, down to but not including `downTo`; all of them by default. */

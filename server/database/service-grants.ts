@@ -1,0 +1,93 @@
+import type pg from 'pg';
+import { ConfigError } from '../config.ts';
+import { connectClient } from './client.ts';
+import { withMigrationLock } from './migration-lock.ts';
+
+/** What is not the same for the role of the migrations and for the one of the service, each by its own address. */
+interface Place {
+  /** The server, the database in it, and where the name of a table leads. */
+  database: string;
+  role: string;
+}
+
+/**
+ * Makes sure that MIGRATION_DATABASE_URL and DATABASE_URL lead to one database, before anything is changed in it.
+ * @throws {ConfigError} if they do not
+ */
+export async function requireSameDatabase(migrationUrl: string, serviceUrl: string): Promise<void> {
+  const [ofMigrations, ofService] = [await placeOf(migrationUrl), await placeOf(serviceUrl)];
+  if (ofMigrations.database !== ofService.database)
+    throw new ConfigError(
+      'MIGRATION_DATABASE_URL and DATABASE_URL lead to two databases: they must lead to one.',
+    );
+}
+
+/**
+ * Lets the service's role do what the service does, and no more: read and write rows, call functions. It owns nothing.
+ * Nothing is written where that is so already.
+ * @param migrationUrl of the owner of the schema, who grants; of the service's own role: nothing is done
+ */
+export async function grantToService(migrationUrl: string, serviceUrl: string): Promise<void> {
+  const { role } = await placeOf(serviceUrl);
+  const needed = () => withClient(migrationUrl, (client) => missingGrants(client, role));
+  if ((await needed()).length === 0) return;
+  await withMigrationLock(migrationUrl, async (lock) => {
+    for (const statement of await needed()) {
+      lock.assertHeld();
+      await withClient(migrationUrl, (client) => client.query(statement));
+    }
+  });
+}
+
+/** The statements that give a role what it lacks. Those that the database makes of names are quoted by it. */
+async function missingGrants(client: pg.Client, role: string): Promise<string[]> {
+  const { rows } = await client.query<{ statement: string }>(
+    `with mine as (
+       select c.oid, c.relkind, c.relname from pg_class c
+       where c.relnamespace = current_schema()::regnamespace and c.relowner = current_user::regrole
+     ), granted as (
+       select format('grant usage on schema %I to %I', current_schema(), $1::text) as statement
+       where not has_schema_privilege($1, current_schema(), 'usage')
+       union all
+       -- The probe of whether anything can be written makes one.
+       select format('grant temporary on database %I to %I', current_database(), $1::text)
+       where not has_database_privilege($1, current_database(), 'temporary')
+       union all
+       select format('grant %s on table %s to %I', kind, oid::regclass, $1::text)
+       from mine, unnest(array['select', 'insert', 'update', 'delete']) kind
+       where relkind in ('r', 'p') and (relname <> 'SequelizeMeta' or kind = 'select')
+         and not has_table_privilege($1, oid, kind)
+       union all
+       select format('grant usage, select on sequence %s to %I', oid::regclass, $1::text)
+       -- In this order: the function fails on a table.
+       from mine where case relkind when 'S' then not has_sequence_privilege($1, oid, 'usage') end
+       union all
+       select format('grant execute on function %s to %I', p.oid::regprocedure, $1::text)
+       from pg_proc p
+       where p.pronamespace = current_schema()::regnamespace and p.proowner = current_user::regrole
+         and not has_function_privilege($1, p.oid, 'execute')
+     )
+     select statement from granted where $1 <> current_user`,
+    [role],
+  );
+  return rows.map(({ statement }) => statement);
+}
+
+function placeOf(url: string): Promise<Place> {
+  return withClient(url, async (client) => {
+    const { rows } = await client.query<Place>(
+      `select concat_ws(' ', (select system_identifier from pg_control_system()), pg_postmaster_start_time(),
+         (select oid from pg_database where datname = current_database())) as database, current_user::text as role`,
+    );
+    return rows[0] ?? { database: '', role: '' };
+  });
+}
+
+async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = await connectClient(url, { name: 'tidings migrations', queryTimeout: 10_000 });
+  try {
+    return await use(client);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
