@@ -15,7 +15,10 @@ await main(() =>
     // What changes the schema is done by the role that owns it.
     const migrationUrl = process.env.MIGRATION_DATABASE_URL ?? '';
     const apart = migrationUrl !== '' && args[0]?.startsWith('db:migrate') === true;
-    if (apart) await requireSameDatabase(migrationUrl, serviceUrl);
+    if (apart) {
+      await requireSameDatabase(migrationUrl, serviceUrl);
+      await grantToService(migrationUrl, serviceUrl);
+    }
     const databaseUrl = apart ? migrationUrl : serviceUrl;
     // As a node does at its start: in short tries, which stop no running node.
     if (args.length === 1 && args[0] === 'db:migrate') {

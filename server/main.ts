@@ -135,6 +135,7 @@ async function migrateWhenUp(
       if (migrationUrl !== undefined) {
         await requireSameDatabase(migrationUrl, databaseUrl);
         await requireUsableDatabase(migrationUrl, MIGRATION_CONNECTIONS);
+        await grantToService(migrationUrl, databaseUrl);
         await migrate(migrationUrl, say);
         await grantToService(migrationUrl, databaseUrl);
       }

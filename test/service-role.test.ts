@@ -87,6 +87,7 @@ describe('MIGRATION_DATABASE_URL', function () {
           'create table mine ()',
           `create or replace function number_events() returns void language sql as ''`,
           `delete from "SequelizeMeta"`,
+          `insert into "SequelizeMeta" values ('0')`,
         ])
           expect(await query(DATABASE_URL, statement).catch((error: unknown) => error), statement)
             .to.be.an('error')
@@ -97,6 +98,9 @@ describe('MIGRATION_DATABASE_URL', function () {
         expect(workers).to.have.length.above(1);
         for (const pid of workers)
           expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).to.not.contain('MIGRATION_DATABASE_URL');
+        // As a migration beneath running nodes does: what it makes is the service's to use from its commit on.
+        await query(MIGRATION_DATABASE_URL, 'create table if not exists made_later (x integer)');
+        await query(DATABASE_URL, 'insert into made_later values (1)');
         client.terminate();
       } finally {
         await program.stop();

@@ -39,7 +39,7 @@ export async function grantToService(migrationUrl: string, serviceUrl: string): 
   });
 }
 
-/** The statements that give a role what it lacks. Those that the database makes of names are quoted by it. */
+/** The statements that give a role what it lacks, and take what it must not have. Those that the database makes of names are quoted by it. */
 async function missingGrants(client: pg.Client, role: string): Promise<string[]> {
   const { rows } = await client.query<{ statement: string }>(
     `with mine as (
@@ -66,6 +66,18 @@ async function missingGrants(client: pg.Client, role: string): Promise<string[]>
        from pg_proc p
        where p.pronamespace = current_schema()::regnamespace and p.proowner = current_user::regrole
          and not has_function_privilege($1, p.oid, 'execute')
+       union all
+       -- Of what a migration makes, from its commit on: a trigger for nodes of the version before may need it.
+       select format('alter default privileges in schema %I grant %s to %I', current_schema(), what, $1::text)
+       from (values ('r', 'select, insert, update, delete on tables'), ('S', 'usage, select on sequences'),
+         ('f', 'execute on functions')) kinds (kind, what)
+       where not exists (
+         select from pg_default_acl d, aclexplode(d.defaclacl) a
+         where d.defaclrole = current_user::regrole and d.defaclnamespace = current_schema()::regnamespace
+           and d.defaclobjtype = kind::"char" and a.grantee = (select oid from pg_roles where rolname = $1))
+       union all
+       select format('revoke insert, update, delete on table %s from %I', oid::regclass, $1::text)
+       from mine where relname = 'SequelizeMeta' and has_table_privilege($1, oid, 'insert, update, delete')
      )
      select statement from granted where $1 <> current_user`,
     [role],
