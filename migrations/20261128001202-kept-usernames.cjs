@@ -4,7 +4,7 @@
  * A username that its owner gives up, by another name or with the account, is nobody else's for ninety days. Its former owner
  * may take it back, unless the account is gone. The trigger keeps it for nodes of the version before too, and refuses a kept one as
  * the unique index refuses one that is taken. It runs after the row is written: whoever waited in the index for the transaction
- * that gave the name up sees by then that it is kept.
+ * that gave the name up sees by then that it is kept. What is kept is a hash: a deleted account's name is in no row.
  */
 module.exports = {
   async up(queryInterface) {
@@ -12,7 +12,7 @@ module.exports = {
       set local lock_timeout = '3s';
 
       create table kept_usernames (
-        name_key text collate "C" primary key,
+        name_hash bytea primary key,
         former_owner_id bigint references users (id) on delete set null,
         kept_until timestamptz not null
       );
@@ -22,29 +22,29 @@ module.exports = {
       create function keep_usernames() returns trigger
       language plpgsql as $$
       declare
-        old_key text;
-        new_key text;
+        old_key bytea;
+        new_key bytea;
       begin
         -- Of two accounts that had one name before names were compared as they are now, the older one has it. A deleted account
         -- has none.
         if tg_op <> 'INSERT' and old.username_key is null and old.deleted_at is null then
-          old_key := lower(old.username collate "C");
+          old_key := sha256(convert_to(lower(old.username collate "C"), 'UTF8'));
         end if;
         if tg_op <> 'DELETE' and new.deleted_at is null then
-          new_key := lower(new.username collate "C");
+          new_key := sha256(convert_to(lower(new.username collate "C"), 'UTF8'));
         end if;
         if new_key is distinct from old_key then
           if new_key is not null then
             delete from kept_usernames
-            where name_key = new_key and (kept_until <= now() or former_owner_id = new.id);
-            if exists (select from kept_usernames where name_key = new_key) then
+            where name_hash = new_key and (kept_until <= now() or former_owner_id = new.id);
+            if exists (select from kept_usernames where name_hash = new_key) then
               raise unique_violation using message = 'the username is kept', constraint = 'users_username_key';
             end if;
           end if;
           if old_key is not null then
-            insert into kept_usernames (name_key, former_owner_id, kept_until)
+            insert into kept_usernames (name_hash, former_owner_id, kept_until)
             values (old_key, case when new_key is not null then old.id end, now() + interval '90 days')
-            on conflict (name_key) do update
+            on conflict (name_hash) do update
             set former_owner_id = excluded.former_owner_id, kept_until = excluded.kept_until;
           end if;
         end if;

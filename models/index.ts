@@ -3,7 +3,7 @@ import { accountTaskChecks, defineAccountTask } from './account-task.ts';
 import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
 import { defineInvitation, invitationChecks } from './invitation.ts';
-import { defineKeptUsername, keptUsernameChecks } from './kept-username.ts';
+import { defineKeptUsername } from './kept-username.ts';
 import { definePost, postChecks, postSearch } from './post.ts';
 import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
@@ -43,5 +43,4 @@ export const extraDdl: string[] = [
   ...eventChecks,
   ...accountTaskChecks,
   ...invitationChecks,
-  ...keptUsernameChecks,
 ];

@@ -12,8 +12,8 @@ export class KeptUsername extends Model<
   InferAttributes<KeptUsername>,
   InferCreationAttributes<KeptUsername>
 > {
-  /** The name in small letters. */
-  declare nameKey: string;
+  /** SHA-256 of the name in small letters. */
+  declare nameHash: Buffer;
   /** Who may take it back; null once the account is gone. */
   declare formerOwnerId: CreationOptional<number | null>;
   declare keptUntil: Date;
@@ -22,7 +22,7 @@ export class KeptUsername extends Model<
 export function defineKeptUsername(sequelize: Sequelize): void {
   KeptUsername.init(
     {
-      nameKey: { type: DataTypes.TEXT, primaryKey: true },
+      nameHash: { type: DataTypes.BLOB, primaryKey: true },
       formerOwnerId: {
         type: DataTypes.BIGINT,
         references: { model: 'users', key: 'id' },
@@ -40,5 +40,3 @@ export function defineKeptUsername(sequelize: Sequelize): void {
     },
   );
 }
-
-export const keptUsernameChecks = [`alter table kept_usernames alter column name_key type text collate "C"`];

@@ -163,7 +163,10 @@ module.exports = {
       await tell(run, 'post:deleted');
       await run(`delete from users where email like '%@${DOMAIN}'`);
       // Else they would be nobody's for ninety days, and there would be no second community.
-      await run('delete from kept_usernames where name_key = any($1)', [people]);
+      await run(
+        "delete from kept_usernames where name_hash in (select sha256(convert_to(name, 'UTF8')) from unnest($1::text[]) name)",
+        [people],
+      );
     });
   },
 };

@@ -141,6 +141,7 @@ const fields: Record<string, Arbitrary<unknown>> = {
   username: fc.oneof(fc.stringMatching(/^[A-Za-z0-9_.-]{2,31}$/), anyText),
   password: anyText,
   current_password: anyText,
+  invitation: anyText,
   grant_type: word('password'),
   scope: anyText,
   client_id: anyText,

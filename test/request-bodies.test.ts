@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import { routes } from '../server/app.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
+import { isReservedName } from '../server/text/reserved-names.ts';
 import { isVisible } from '../server/text/visible.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
@@ -25,7 +26,9 @@ const content = fc.oneof(
   anyText(300),
   fc.integer({ min: 9_000, max: 10_000 }).map((length) => 'ä'.repeat(length)),
 );
-const username = fc.stringMatching(/^[A-Za-z0-9_.-]{3,30}$/);
+const username = fc
+  .stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9]$/)
+  .filter((name) => !isReservedName(name));
 const password = anyText(72, 8).filter((text) => Buffer.byteLength(text) <= 72);
 let addresses = 0;
 /** No two alike, however often a case is repeated or shrunk. */

@@ -55,7 +55,7 @@ export class Pruner {
       `delete from sessions where id in (select id from sessions where expires_at < now() - interval '1 day' limit ${BATCH})`,
       `delete from revocations where id in (select id from revocations where created_at < now() - interval '2 days' limit ${BATCH})`,
       `delete from invitations where id in (select id from invitations where expires_at < now() - interval '1 day' limit ${BATCH})`,
-      `delete from kept_usernames where name_key in (select name_key from kept_usernames where kept_until <= now() limit ${BATCH})`,
+      `delete from kept_usernames where name_hash in (select name_hash from kept_usernames where kept_until <= now() limit ${BATCH})`,
       `delete from idempotency_keys where ctid in (select ctid from idempotency_keys where created_at < now() - interval '1 day' limit ${BATCH})`,
     ]) {
       while (!this.#stopped && ((await this.#pool.query(sql)).rowCount ?? 0) === BATCH);

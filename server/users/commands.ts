@@ -1,4 +1,4 @@
-import { randomBytes, randomInt } from 'node:crypto';
+import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
@@ -148,11 +148,17 @@ async function requireFewKeptNames(tx: Transaction, id: number, username: string
     where: { formerOwnerId: id, keptUntil: { [Op.gt]: new Date() } },
     transaction: tx,
   });
-  if (kept.length < MOST_KEPT_NAMES || kept.some(({ nameKey }) => nameKey === username.toLowerCase())) return;
+  if (kept.length < MOST_KEPT_NAMES || kept.some(({ nameHash }) => nameHash.equals(nameHashOf(username))))
+    return;
   const said = `${MOST_KEPT_NAMES} names that you have given up are kept for you. Take one of them, or wait until one is free.`;
   throw new AppError('conflict', said, {
     errors: [{ loc: ['body', 'username'], msg: said, type: 'any.taken' }],
   });
+}
+
+/** As the database keeps a name that was given up. */
+function nameHashOf(username: string): Buffer {
+  return createHash('sha256').update(username.toLowerCase()).digest();
 }
 
 async function setEmailKey(tx: Transaction, id: number, email: string): Promise<void> {
