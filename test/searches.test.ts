@@ -51,10 +51,15 @@ describe('searches that take long', function () {
     expect(body).to.match(/^tidings_rate_limited_total\{limit="search"\} \d+$/m);
   });
 
+  const users: TestUser[] = [];
+  /** The same for both tests: an address makes forty accounts an hour. */
+  const crowdOf26 = async () => {
+    while (users.length < 26) users.push(await world.user());
+    return users;
+  };
+
   it('of twenty-five users do not stop those of another at the same address', async () => {
-    const users: TestUser[] = [];
-    for (let n = 0; n < 26; n += 1) users.push(await world.user());
-    const [stranger, ...crowd] = users;
+    const [stranger, ...crowd] = await crowdOf26();
     const [flood, own] = await slowly(async () => {
       const asked = crowd.flatMap((user) => [0, 1, 2, 3].map((n) => search(user, n)));
       await until('the queue to be full', () => world.ctx.feedReader.slowWaiting === 96);
@@ -70,10 +75,9 @@ describe('searches that take long', function () {
   });
 
   it('are a hundred of all together, and the next is told to come back', async () => {
-    const users: TestUser[] = [];
-    for (let n = 0; n < 26; n += 1) users.push(await world.user());
+    const crowd = await crowdOf26();
     const answers = await slowly(async () => {
-      const asked = users.flatMap((user) => [0, 1, 2, 3].map((n) => search(user, n)));
+      const asked = crowd.flatMap((user) => [0, 1, 2, 3].map((n) => search(user, n)));
       let answered = 0;
       for (const answer of asked) void answer.then(() => (answered += 1));
       await until('four to be refused', () => answered === 4);
