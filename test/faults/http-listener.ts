@@ -61,9 +61,12 @@ export abstract class HttpListener implements Listener {
     return this.#longestSilence;
   }
 
+  /**
+   * With a token of a few seconds it changes its connection all the time, and a poll is answered only when it has waited: so
+   * many at once would hardly ever be ready at one moment. Two connections without an answer are a server that is away.
+   */
   get ready(): boolean {
-    const last = this.history.connections.at(-1);
-    return last?.ready !== undefined && last.closedAt === undefined;
+    return this.history.connections.slice(-2).some(({ ready }) => ready !== undefined);
   }
 
   /** It shows no tallies but those that come with an event. */
