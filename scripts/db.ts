@@ -2,9 +2,9 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { migrate } from '../server/database/migrate.ts';
+import { migrate, type MigrationLog } from '../server/database/migrate.ts';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
-import { grantToService, requireSameDatabase } from '../server/database/service-grants.ts';
+import { migrateForService, requireSameDatabase } from '../server/database/service-grants.ts';
 import { packageRoot } from '../server/paths.ts';
 import { main, withDatabase } from '../server/database/target.ts';
 
@@ -15,15 +15,14 @@ await main(() =>
     // What changes the schema is done by the role that owns it.
     const migrationUrl = process.env.MIGRATION_DATABASE_URL ?? '';
     const apart = migrationUrl !== '' && args[0]?.startsWith('db:migrate') === true;
-    if (apart) {
-      await requireSameDatabase(migrationUrl, serviceUrl);
-      await grantToService(migrationUrl, serviceUrl);
-    }
+    if (apart) await requireSameDatabase(migrationUrl, serviceUrl);
     const databaseUrl = apart ? migrationUrl : serviceUrl;
     // As a node does at its start: in short tries, which stop no running node.
     if (args.length === 1 && args[0] === 'db:migrate') {
-      const names = await migrate(databaseUrl, (message, extra) => console.log(message, extra ?? ''));
-      if (apart) await grantToService(migrationUrl, serviceUrl);
+      const log: MigrationLog = (message, extra) => console.log(message, extra ?? '');
+      const names = await (apart
+        ? migrateForService(migrationUrl, serviceUrl, log)
+        : migrate(databaseUrl, log));
       if (names.length === 0) console.log('No migrations were pending.');
       return 0;
     }

@@ -16,7 +16,7 @@ const { isComingUp } = await import('./database/connection.ts');
 const { describeDatabase } = await import('./database/connection-config.ts');
 const { startEmbedded } = await import('./database/embedded.ts');
 const { migrate } = await import('./database/migrate.ts');
-const { grantToService, requireSameDatabase } = await import('./database/service-grants.ts');
+const { migrateForService, requireSameDatabase } = await import('./database/service-grants.ts');
 const { requireUsableDatabase } = await import('./database/requirements.ts');
 const { refuseTransactionPooling } = await import('./database/pooler.ts');
 const { serveLimits } = await import('./limits/primary-store.ts');
@@ -135,9 +135,7 @@ async function migrateWhenUp(
       if (migrationUrl !== undefined) {
         await requireSameDatabase(migrationUrl, databaseUrl);
         await requireUsableDatabase(migrationUrl, MIGRATION_CONNECTIONS);
-        await grantToService(migrationUrl, databaseUrl);
-        await migrate(migrationUrl, say);
-        await grantToService(migrationUrl, databaseUrl);
+        await migrateForService(migrationUrl, databaseUrl, say);
       }
       // Last, since a service that owns nothing reaches the schema by what it was just granted.
       await requireUsableDatabase(databaseUrl, connections);

@@ -110,6 +110,20 @@ export async function connectClient(databaseUrl: string, options: ClientOptions)
   return client;
 }
 
+/** Uses one connection, and ends it. @throws {DatabaseUrlError} and what connecting and `use` throw */
+export async function withConnection<T>(
+  databaseUrl: string,
+  options: ClientOptions,
+  use: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = await connectClient(databaseUrl, options);
+  try {
+    return await use(client);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
 /** What Sequelize is to connect with: our class in the place of `pg`'s, and the name of the database, which it likes to know. */
 export function sequelizeConnection(
   databaseUrl: string,

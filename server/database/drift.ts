@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import type { Changes, PostgreSQL } from '@pgkit/migra';
-import { connectClient } from './client.ts';
+import { withConnection } from './client.ts';
 import { onDatabase } from './connection-config.ts';
 import { dropDatabase } from './drop-database.ts';
 import { migrate } from './migrate.ts';
@@ -144,11 +144,6 @@ async function dropAbandoned(client: pg.Client): Promise<void> {
   }
 }
 
-async function onServer<T>(databaseUrl: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = await connectClient(databaseUrl, { name: 'tidings schema' });
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
+function onServer<T>(databaseUrl: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  return withConnection(databaseUrl, { name: 'tidings schema' }, use);
 }

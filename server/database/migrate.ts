@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Sequelize, type QueryInterface } from 'sequelize';
 import type { Umzug } from 'umzug';
 import { packageRoot } from '../paths.ts';
-import { connectClient, sequelizeConnection } from './client.ts';
+import { sequelizeConnection, withConnection } from './client.ts';
 import { databaseErrorCode } from './connection.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import { sessionLimits } from './session.ts';
@@ -132,14 +132,19 @@ async function migrations(sequelize: Sequelize, folder: string): Promise<Umzug<Q
 
 /** The names in sequelize-cli's table, in order; none if there is no such table. */
 async function executedMigrations(databaseUrl: string): Promise<string[]> {
-  const client = await connectClient(databaseUrl, { name: 'tidings migrations', queryTimeout: 10_000 });
   try {
-    const { rows } = await client.query<{ name: string }>('select name from "SequelizeMeta" order by name');
-    return rows.map(({ name }) => name);
+    return await withConnection(
+      databaseUrl,
+      { name: 'tidings migrations', queryTimeout: 10_000 },
+      async (client) => {
+        const { rows } = await client.query<{ name: string }>(
+          'select name from "SequelizeMeta" order by name',
+        );
+        return rows.map(({ name }) => name);
+      },
+    );
   } catch (error) {
     if (databaseErrorCode(error) === UNDEFINED_TABLE) return [];
     throw error;
-  } finally {
-    await client.end().catch(() => undefined);
   }
 }

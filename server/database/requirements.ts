@@ -1,5 +1,5 @@
 import { ConfigError } from '../config.ts';
-import { connectClient } from './client.ts';
+import { withConnection } from './client.ts';
 
 /** The oldest PostgreSQL that has what the migrations use. */
 export const OLDEST = 140_000;
@@ -23,8 +23,7 @@ interface Facts {
  * @throws {ConfigError} with a sentence that names the fault and what ends it
  */
 export async function requireUsableDatabase(databaseUrl: string, connections: number): Promise<void> {
-  const client = await connectClient(databaseUrl, { name: 'tidings', queryTimeout: 10_000 });
-  try {
+  await withConnection(databaseUrl, { name: 'tidings', queryTimeout: 10_000 }, async (client) => {
     const { rows } = await client.query<Facts>(`
       select current_setting('server_version_num')::integer as version, current_setting('server_version') as version_name,
         current_setting('server_encoding') as encoding, lower('IRIS') = 'iris' and upper('iris') = 'IRIS' as folds,
@@ -40,9 +39,7 @@ export async function requireUsableDatabase(databaseUrl: string, connections: nu
       from pg_roles r, pg_database d where r.rolname = current_user and d.datname = current_database()`);
     const fault = rows[0] && faultOf(rows[0], connections);
     if (fault !== undefined) throw new ConfigError(fault);
-  } finally {
-    await client.end();
-  }
+  });
 }
 
 function faultOf(facts: Facts, connections: number): string | undefined {

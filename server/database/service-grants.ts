@@ -1,11 +1,12 @@
 import type pg from 'pg';
 import { ConfigError } from '../config.ts';
-import { connectClient } from './client.ts';
+import { withConnection } from './client.ts';
+import { migrate, type MigrationLog } from './migrate.ts';
 import { withMigrationLock } from './migration-lock.ts';
 
-/** What is not the same for the role of the migrations and for the one of the service, each by its own address. */
+/** Where an address leads, and as whom. */
 interface Place {
-  /** The server, the database in it, and where the name of a table leads. */
+  /** The running server, and the database in it. */
   database: string;
   role: string;
 }
@@ -23,23 +24,36 @@ export async function requireSameDatabase(migrationUrl: string, serviceUrl: stri
 }
 
 /**
- * Lets the service's role do what the service does, and no more: read and write rows, call functions. It owns nothing.
- * Nothing is written where that is so already.
- * @param migrationUrl of the owner of the schema, who grants; of the service's own role: nothing is done
+ * Migrates as the owner of the schema, and lets the service's role do what the service does, and no more: read and write rows,
+ * call functions. It owns nothing. Granted before too: what a migration makes is the service's from its commit on.
+ * @param migrationUrl of the owner; if that is the service's own role, nothing is granted
+ * @returns the names of the files that were run
  */
-export async function grantToService(migrationUrl: string, serviceUrl: string): Promise<void> {
+export async function migrateForService(
+  migrationUrl: string,
+  serviceUrl: string,
+  log: MigrationLog,
+): Promise<string[]> {
   const { role } = await placeOf(serviceUrl);
-  const needed = () => withClient(migrationUrl, (client) => missingGrants(client, role));
+  await grant(migrationUrl, role);
+  const names = await migrate(migrationUrl, log);
+  await grant(migrationUrl, role);
+  return names;
+}
+
+/** Nothing is written where the role lacks nothing. */
+async function grant(migrationUrl: string, role: string): Promise<void> {
+  const needed = () => onConnection(migrationUrl, (client) => missingGrants(client, role));
   if ((await needed()).length === 0) return;
   await withMigrationLock(migrationUrl, async (lock) => {
     for (const statement of await needed()) {
       lock.assertHeld();
-      await withClient(migrationUrl, (client) => client.query(statement));
+      await onConnection(migrationUrl, (client) => client.query(statement));
     }
   });
 }
 
-/** The statements that give a role what it lacks, and take what it must not have. Those that the database makes of names are quoted by it. */
+/** The statements that give a role what it lacks, and take what it must not have. The database quotes the names in them. */
 async function missingGrants(client: pg.Client, role: string): Promise<string[]> {
   const { rows } = await client.query<{ statement: string }>(
     `with mine as (
@@ -86,7 +100,7 @@ async function missingGrants(client: pg.Client, role: string): Promise<string[]>
 }
 
 function placeOf(url: string): Promise<Place> {
-  return withClient(url, async (client) => {
+  return onConnection(url, async (client) => {
     const { rows } = await client.query<Place>(
       `select concat_ws(' ', (select system_identifier from pg_control_system()), pg_postmaster_start_time(),
          (select oid from pg_database where datname = current_database())) as database, current_user::text as role`,
@@ -95,11 +109,6 @@ function placeOf(url: string): Promise<Place> {
   });
 }
 
-async function withClient<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = await connectClient(url, { name: 'tidings migrations', queryTimeout: 10_000 });
-  try {
-    return await use(client);
-  } finally {
-    await client.end().catch(() => undefined);
-  }
+function onConnection<T>(url: string, use: (client: pg.Client) => Promise<T>): Promise<T> {
+  return withConnection(url, { name: 'tidings migrations', queryTimeout: 10_000 }, use);
 }

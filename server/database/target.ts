@@ -1,5 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { ConfigError } from '../config.ts';
+import { createLogger } from '../logger.ts';
+import { Database } from './connection.ts';
 import { DatabaseUrlError } from './database-url-error.ts';
 import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
 import { packageRoot } from '../paths.ts';
@@ -35,13 +38,27 @@ export async function withDatabase<T>(
   }
 }
 
+/** Uses the models on a database, as a tool does, and closes their connections. */
+export async function withModels<T>(
+  databaseUrl: string,
+  use: (db: Database) => Promise<T>,
+  pool = 1,
+): Promise<T> {
+  const db = new Database({ url: databaseUrl, pool, log: createLogger('warn') });
+  try {
+    return await use(db);
+  } finally {
+    await db.close();
+  }
+}
+
 /** Sets the exit code; faults that are the operator's to mend are told without a stack. */
 export async function main(run: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await run();
   } catch (error) {
-    const ours = error instanceof EmbeddedUnavailable || error instanceof DatabaseUrlError;
-    console.error(ours ? error.message : error);
+    const known = [EmbeddedUnavailable, DatabaseUrlError, ConfigError];
+    console.error(known.some((kind) => error instanceof kind) ? (error as Error).message : error);
     process.exitCode = 1;
   }
 }

@@ -5,9 +5,7 @@
  */
 import { parseArgs } from 'node:util';
 import { ConfigError, readConfig } from '../config.ts';
-import { Database } from '../database/connection.ts';
-import { main, withDatabase } from '../database/target.ts';
-import { createLogger } from '../logger.ts';
+import { main, withDatabase, withModels } from '../database/target.ts';
 import { refoldPosts } from '../posts/folding.ts';
 import { type Examination, examine } from './examine.ts';
 import { makeNewEpoch, repair } from './repair.ts';
@@ -38,26 +36,15 @@ await main(async () => {
     }
     console.log('✓ configuration');
     if (values['new-epoch']) {
-      const db = new Database({ url: databaseUrl, pool: 1, log: createLogger('warn') });
-      try {
-        console.log(
-          `The log has the new epoch ${await makeNewEpoch(db)}: every client is told to read anew.`,
-        );
-      } finally {
-        await db.close();
-      }
+      const epoch = await withModels(databaseUrl, makeNewEpoch);
+      console.log(`The log has the new epoch ${epoch}: every client is told to read anew.`);
       return 0;
     }
     if (values.refold) {
-      const db = new Database({ url: databaseUrl, pool: 1, log: createLogger('warn') });
-      try {
-        const { looked, changed } = await refoldPosts(db);
-        console.log(
-          `${looked} posts looked at, of which ${changed} were not found by the text that they have.`,
-        );
-      } finally {
-        await db.close();
-      }
+      const { looked, changed } = await withModels(databaseUrl, (db) => refoldPosts(db));
+      console.log(
+        `${looked} posts looked at, of which ${changed} were not found by the text that they have.`,
+      );
       return 0;
     }
     let examinations = await examine(config, databaseUrl);
@@ -66,12 +53,13 @@ await main(async () => {
       findings.flatMap((finding) => finding.repair ?? []),
     );
     if (values.repair && repairs.length > 0) {
-      const db = new Database({ url: databaseUrl, pool: 2, log: createLogger('warn') });
-      try {
-        for (const each of repairs) await repair(db, each);
-      } finally {
-        await db.close();
-      }
+      await withModels(
+        databaseUrl,
+        async (db) => {
+          for (const each of repairs) await repair(db, each);
+        },
+        2,
+      );
       console.log(`\n${repairs.length} repaired. Looking again:\n`);
       examinations = await examine(config, databaseUrl);
       tell(examinations);

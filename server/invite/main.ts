@@ -3,9 +3,8 @@
  * `-- --revoke 7`: ends one.
  */
 import { ConfigError, readConfig } from '../config.ts';
-import { Database } from '../database/connection.ts';
-import { main, withDatabase } from '../database/target.ts';
-import { createLogger } from '../logger.ts';
+import type { Database } from '../database/connection.ts';
+import { main, withDatabase, withModels } from '../database/target.ts';
 import { createInvitation, liveInvitations, revokeInvitation } from '../users/invitations.ts';
 import { readTask, type Task, USAGE } from './arguments.ts';
 
@@ -48,14 +47,10 @@ await main(async () => {
       console.error(error.message);
       return 78;
     }
-    const db = new Database({ url: databaseUrl, pool: 1, log: createLogger('warn') });
-    try {
-      const code = await run(task, db, config.publicUrl);
-      if (config.signUp !== 'invite' && 'make' in task)
-        console.log(`SIGN_UP is ${config.signUp} here: invitations are asked for where it is invite.`);
-      return code;
-    } finally {
-      await db.close();
-    }
+    const { publicUrl, signUp } = config;
+    const code = await withModels(databaseUrl, (db) => run(task, db, publicUrl));
+    if (signUp !== 'invite' && 'make' in task)
+      console.log(`SIGN_UP is ${signUp} here: invitations are asked for where it is invite.`);
+    return code;
   });
 });
