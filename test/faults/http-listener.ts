@@ -2,7 +2,8 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FeedEventName, FeedEvents, ResetReason } from '../../server/events.ts';
-import { type ClientHistory, type ClientKind, type Connection, fingerprint, isPost } from './history.ts';
+import { type ClientHistory, type ClientKind, type Connection, isPost } from './history.ts';
+import { Heard } from './heard.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 
 /** Who has heard not a byte for so long tries another connection. Milliseconds. */
@@ -24,29 +25,18 @@ export interface Place {
  * believes everything: what it hears is what was on the wire. A connection of its history is one of TCP.
  */
 export abstract class HttpListener implements Listener {
-  readonly history: ClientHistory;
+  readonly #heard: Heard;
   readonly #options: ListenerOptions;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   readonly #sockets = new WeakSet<Socket>();
   #token: string | undefined;
   #position: Place | undefined;
-  #deliveredAt: number | undefined;
-  #longestSilence = 0;
   #stopped = false;
 
   constructor(kind: ClientKind, options: ListenerOptions) {
     this.#options = options;
     this.#position = options.from && { seq: options.from.after, epoch: options.from.epoch };
-    this.history = {
-      client: options.name,
-      kind,
-      start: options.from?.after,
-      connections: [],
-      deliveries: [],
-      tallies: new Map(),
-      endOfSession: undefined,
-      present: true,
-    };
+    this.#heard = new Heard(kind, options);
   }
 
   get seq(): number | undefined {
@@ -57,8 +47,12 @@ export abstract class HttpListener implements Listener {
     return this.#position?.epoch;
   }
 
+  get history(): ClientHistory {
+    return this.#heard.history;
+  }
+
   get longestSilence(): number {
-    return this.#longestSilence;
+    return this.#heard.longestSilence;
   }
 
   /**
@@ -199,21 +193,8 @@ export abstract class HttpListener implements Listener {
   }
 
   protected event(name: FeedEventName, data: FeedEvents[FeedEventName], { seq, epoch }: Place): void {
-    const at = Date.now();
-    if (this.#deliveredAt !== undefined)
-      this.#longestSilence = Math.max(this.#longestSilence, at - this.#deliveredAt);
-    this.#deliveredAt = at;
-    this.history.deliveries.push({
-      connection: this.history.connections.length - 1,
-      at,
-      seq,
-      name,
-      id: data.id,
-      hash: fingerprint(name, data),
-      redacted: 'redacted' in data,
-    });
+    this.#heard.event(name, data, seq);
     const { recorder, name: client } = this.#options;
-    recorder.event(seq, name, data);
     if (isPost(data)) recorder.tally({ post_id: data.id, votes: data.votes, rev: data.rev }, client);
     this.#position = { seq, epoch };
   }

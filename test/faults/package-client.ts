@@ -1,6 +1,7 @@
 import { createClient, type Feed } from '../../client/src/index.ts';
 import { type FeedEventName, feedEventNames, type FeedEvents } from '../../server/events.ts';
-import { type ClientHistory, fingerprint, isPost } from './history.ts';
+import { type ClientHistory, isPost } from './history.ts';
+import { Heard } from './heard.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 
 /**
@@ -8,26 +9,15 @@ import type { Listener, ListenerOptions } from './listener.ts';
  * what it is handed. What it hears has been through the package's repairs.
  */
 export class PackageClient implements Listener {
-  readonly history: ClientHistory;
+  readonly #heard: Heard;
   readonly #options: ListenerOptions;
   readonly #tracked = new Map<number, () => void>();
   #feed: Feed | undefined;
-  #deliveredAt: number | undefined;
-  #longestSilence = 0;
   #stopped = false;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.history = {
-      client: options.name,
-      kind: 'package',
-      start: options.from?.after,
-      connections: [],
-      deliveries: [],
-      tallies: new Map(),
-      endOfSession: undefined,
-      present: true,
-    };
+    this.#heard = new Heard('package', options);
   }
 
   get seq(): number | undefined {
@@ -47,8 +37,12 @@ export class PackageClient implements Listener {
     return this.ready;
   }
 
+  get history(): ClientHistory {
+    return this.#heard.history;
+  }
+
   get longestSilence(): number {
-    return this.#longestSilence;
+    return this.#heard.longestSilence;
   }
 
   start(): void {
@@ -111,23 +105,10 @@ export class PackageClient implements Listener {
   }
 
   #event(name: FeedEventName, data: FeedEvents[FeedEventName], seq: number): void {
-    const at = Date.now();
-    if (this.#deliveredAt !== undefined)
-      this.#longestSilence = Math.max(this.#longestSilence, at - this.#deliveredAt);
-    this.#deliveredAt = at;
     const { recorder } = this.#options;
     const last = this.history.connections.at(-1);
     if (!last || last.closedAt !== undefined) this.#opened();
-    this.history.deliveries.push({
-      connection: this.history.connections.length - 1,
-      at,
-      seq,
-      name,
-      id: data.id,
-      hash: fingerprint(name, data),
-      redacted: 'redacted' in data,
-    });
-    recorder.event(seq, name, data);
+    this.#heard.event(name, data, seq);
     if (isPost(data)) {
       const { id, votes, rev } = data;
       recorder.tally({ post_id: id, votes, rev }, this.history.client);

@@ -8,7 +8,8 @@ import {
   type ServerToClient,
   type Tally,
 } from '../../server/events.ts';
-import { type ClientHistory, fingerprint, isPost } from './history.ts';
+import { type ClientHistory, isPost } from './history.ts';
+import { Heard } from './heard.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 
 /** More than two beacons (`feed:head`): who has heard nothing for so long moves on. Milliseconds. */
@@ -22,7 +23,7 @@ const TRACKED = 4500;
  * everything. What it hears is what was on the wire, so a gap or a double is the server's.
  */
 export class StockClient implements Listener {
-  readonly history: ClientHistory;
+  readonly #heard: Heard;
   readonly #options: ListenerOptions;
   readonly #socket: Socket<ServerToClient, ClientToServer>;
   readonly #untracked = new Set<number>();
@@ -30,26 +31,15 @@ export class StockClient implements Listener {
   #seq: number | undefined;
   #epoch: string | undefined;
   #heardAt = Date.now();
-  #deliveredAt: number | undefined;
-  #longestSilence = 0;
   #tracking = false;
   #ended = false;
 
   constructor(options: ListenerOptions) {
-    const { name, url, from } = options;
+    const { url, from } = options;
     this.#options = options;
     this.#seq = from?.after;
     this.#epoch = from?.epoch;
-    this.history = {
-      client: name,
-      kind: 'stock',
-      start: from?.after,
-      connections: [],
-      deliveries: [],
-      tallies: new Map(),
-      endOfSession: undefined,
-      present: true,
-    };
+    this.#heard = new Heard('stock', options);
     this.#socket = io(url, {
       transports: ['websocket'],
       forceNew: true,
@@ -80,9 +70,13 @@ export class StockClient implements Listener {
     return this.#epoch;
   }
 
+  get history(): ClientHistory {
+    return this.#heard.history;
+  }
+
   /** The longest time between two events, while others got some. Milliseconds; asked once it is over. */
   get longestSilence(): number {
-    return this.#longestSilence;
+    return this.#heard.longestSilence;
   }
 
   /** The connection that it has now has been greeted. */
@@ -160,22 +154,8 @@ export class StockClient implements Listener {
   }
 
   #event(name: FeedEventName, data: FeedEvents[FeedEventName], seq: number): void {
-    const at = Date.now();
-    this.#heardAt = at;
-    if (this.#deliveredAt !== undefined)
-      this.#longestSilence = Math.max(this.#longestSilence, at - this.#deliveredAt);
-    this.#deliveredAt = at;
-    const { recorder } = this.#options;
-    this.history.deliveries.push({
-      connection: this.history.connections.length - 1,
-      at,
-      seq,
-      name,
-      id: data.id,
-      hash: fingerprint(name, data),
-      redacted: 'redacted' in data,
-    });
-    recorder.event(seq, name, data);
+    this.#heardAt = Date.now();
+    this.#heard.event(name, data, seq);
     this.#seq = seq;
     if (isPost(data)) {
       if (!this.history.tallies.has(data.id)) this.#untracked.add(data.id);
