@@ -9,13 +9,11 @@ import { type EmbeddedPostgres, startEmbedded } from '../server/database/embedde
 import { accountFor, giveTo } from '../server/database/embedded/account.ts';
 import { migrate, pendingMigrations } from '../server/database/migrate.ts';
 import { examine } from '../server/doctor/examine.ts';
-import { createLogger } from '../server/logger.ts';
-import { startServer } from '../server/server.ts';
 import { Authority } from './support/certificates.ts';
 import { temporaryFolder } from './support/postgres.ts';
 import { ended, startProgram } from './support/program.ts';
 import { until } from './support/waiting.ts';
-import { signUp } from './support/world.ts';
+import { createWorld } from './support/world.ts';
 
 /** Databases that differ in what the server asks of whoever wants to use them. */
 const HBA = `
@@ -236,31 +234,23 @@ describe('TLS to PostgreSQL', function () {
     );
     await migrate(url);
     expect(await pendingMigrations(url)).to.deep.equal([]);
-    const config = readConfig({
-      NODE_ENV: 'test',
-      PORT: '0',
-      DATA_DIR: folder,
-      DATABASE_URL: url,
-      BCRYPT_COST: '4',
-      JWT_SECRET: 'x'.repeat(32),
-    });
-    const running = await startServer(config, url, createLogger('silent'));
+    const world = await createWorld({}, { url, drop: () => Promise.resolve() });
     try {
-      const user = await signUp(running.url);
+      const user = await world.user();
       expect((await user.post('/posts', { title: 'through TLS', content: 'x' })).status).to.equal(201);
-      await until('the post is told', () => running.service.ctx.feed.seq === 1);
+      await until('the post is told', () => world.ctx.feed.seq === 1);
       const { rows } = await admin.query<{ name: string; plain: number }>(
         `select application_name as name, count(*) filter (where not s.ssl)::integer as plain
          from pg_stat_activity a join pg_stat_ssl s using (pid) where datname = 'certified' group by 1`,
       );
       expect(rows.map(({ name }) => name)).to.include.members(['tidings', 'tidings-feed']);
       expect(rows.filter(({ plain }) => plain > 0)).to.deep.equal([]);
-      const found = await examine(config, url, { schema: false });
+      const found = await examine(world.ctx.config, url, { schema: false });
       expect(found.filter(({ what, findings }) => what !== 'database' && findings.length > 0)).to.deep.equal(
         [],
       );
     } finally {
-      await running.stop(0);
+      await world.close();
     }
   });
 

@@ -5,15 +5,12 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../server/database/embedded/postmaster.ts';
-import { readConfig } from '../server/config.ts';
 import { connectClient } from '../server/database/client.ts';
 import { refuseTransactionPooling } from '../server/database/pooler.ts';
-import { createLogger } from '../server/logger.ts';
-import { startServer } from '../server/server.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { systemBinary } from './support/system-binary.ts';
 import { until } from './support/waiting.ts';
-import { signUp } from './support/world.ts';
+import { createWorld } from './support/world.ts';
 
 describe('PgBouncer', () => {
   let database: TestDatabase;
@@ -69,27 +66,19 @@ describe('PgBouncer', () => {
   it('in session mode carries the service, whose time limits reach the server', async () => {
     const url = await start('session');
     await refuseTransactionPooling(url);
-    const config = readConfig({
-      NODE_ENV: 'test',
-      PORT: '0',
-      DATA_DIR: folder,
-      DATABASE_URL: url,
-      BCRYPT_COST: '4',
-      JWT_SECRET: 'x'.repeat(32),
-    });
-    const server = await startServer(config, url, createLogger('silent'));
+    const world = await createWorld({}, { url, drop: () => Promise.resolve() });
     try {
-      const { db, feed } = server.service.ctx;
+      const { db, feed } = world.ctx;
       const limits =
         "select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock";
       expect((await db.query({ text: limits, values: [] })).rows).to.deep.equal([
         { statement: '10s', lock: '5s' },
       ]);
-      const user = await signUp(server.url);
+      const user = await world.user();
       expect((await user.post('/posts', { title: 'through a pooler', content: 'x' })).status).to.equal(201);
       await until('the post is told', () => feed.seq === 1);
     } finally {
-      await server.stop(0);
+      await world.close();
     }
   });
 
