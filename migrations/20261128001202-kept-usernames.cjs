@@ -1,10 +1,11 @@
 'use strict';
 
 /**
- * A username that its owner gives up, by another name or with the account, is nobody else's for ninety days. Its former owner
- * may take it back, unless the account is gone. The trigger keeps it for nodes of the version before too, and refuses a kept one as
- * the unique index refuses one that is taken. It runs after the row is written: whoever waited in the index for the transaction
- * that gave the name up sees by then that it is kept. What is kept is a hash: a deleted account's name is in no row.
+ * A username that its owner gives up, by another name or with the account, is nobody else's for ninety days. Its former
+ * owner may take it back, unless the account is gone. The trigger keeps it for nodes of the version before too, and refuses
+ * a kept one as the unique index refuses one that is taken. It runs after the row is written: a transaction that waited in
+ * the index for the one that gave the name up sees by then that it is kept. What is kept is a hash: a deleted account's
+ * name is in no row.
  */
 module.exports = {
   async up(queryInterface) {

@@ -15,7 +15,8 @@ const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Cr
  * Opens a session for whoever knows the password.
  * @param address where they ask from
  * @param asker who waits for the hash
- * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried of late, or if too many wait
+ * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried recently, or if too many
+ *   logins wait
  */
 export async function logIn(
   ctx: Context,

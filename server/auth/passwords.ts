@@ -11,7 +11,10 @@ import { passwordForm, passwordForms } from '../text/password-form.ts';
  */
 const CONCURRENCY = availableParallelism() >= 4 ? 2 : 1;
 const RESERVED = 1;
-/** How many wait at most, in all and of one sender. At cost 12 a hash takes a quarter of a second: the last would wait for too long. */
+/**
+ * How many wait at most, in all and of one sender. At cost 12 a hash takes a quarter of a second: the last would wait for too
+ * long.
+ */
 const MAX_WAITING = 60 * CONCURRENCY;
 const MAX_WAITING_OF_ONE = 20 * CONCURRENCY;
 /** Hashes that one sender takes or waits for at most, but for those in reserved places. */

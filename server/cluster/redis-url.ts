@@ -41,8 +41,9 @@ const SENTINEL_PARAMETERS = ['sentinel_username', 'sentinel_password'];
 const HOST = /^([A-Za-z0-9_](?:[A-Za-z0-9_.-]*)|\[[0-9A-Fa-f:.]+\])$/;
 
 /**
- * Reads `REDIS_URL`: `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?ca=FILE…]`, several of these separated by commas (nodes of
- * a cluster; user, password and parameters are those of the first, and the others repeat them or have none), or `redis[s]+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE]`.
+ * Reads `REDIS_URL`: `redis[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE][?ca=FILE…]`, several of these separated by commas
+ * (nodes of a cluster; user, password and parameters are those of the first, and the others repeat them or have none), or
+ * `redis[s]+sentinel://[USER:PASSWORD@]HOST[:PORT],…/NAME[/DATABASE]`.
  * @throws {Error} with what is wrong; values are never in the message, since one may be a secret
  */
 export function parseRedisUrl(text: string): RedisTarget {

@@ -298,7 +298,10 @@ export class Gateway {
     );
   }
 
-  /** Of those who ask for a session: whether there is a place. It is taken at once, or a hundred requests of one packet would have the last one. */
+  /**
+   * Of requests that ask for a session: whether there is a place. It is taken at once, or a hundred requests of one packet
+   * would have the last one.
+   */
   #newcomerRefusal(req: IncomingMessage, res: EngineResponse, query: URLSearchParams): AppError | undefined {
     if (!opensSession(query)) return undefined;
     if (this.#delivery.draining)
@@ -387,7 +390,8 @@ export class Gateway {
       return;
     }
     visit.attempts = Infinity;
-    // Socket.IO asks a turn after the packet: what came behind it may have closed the connection, and its end is not told again.
+    // Socket.IO asks a turn after the packet: what came behind it may have closed the connection, and its end is not told
+    // again.
     if (socket.conn.readyState !== 'open') {
       next(new Error('The connection has closed.'));
       return;
@@ -415,7 +419,8 @@ export class Gateway {
       if (this.#delivery.draining) socket.conn.close();
       visit.attempts = attempts + 1;
       next(this.#connectError(error));
-      // Else it would take a place of its address until it has to have authenticated. A turn later: Socket.IO has yet to say why.
+      // Otherwise it would take a place of its address until its time to authenticate is over. A turn later: Socket.IO has
+      // yet to say why.
       if (error instanceof PlaceRefusal) setImmediate(() => socket.conn.close());
     }
   }

@@ -37,7 +37,7 @@ const MOST = 200;
  */
 const SLOW_AT_ONCE = 4;
 const SLOW_RESERVED = 1;
-/** Of those: how many wait at most, and how many of one user are unanswered. Whoever asks for more would wait for minutes. */
+/** Of those: how many wait at most, and how many of one user are unanswered. More would wait for minutes. */
 const SLOW_WAITING = 96;
 const SLOW_PER_VIEWER = 4;
 /** Posts that a quick page passes over at most. */

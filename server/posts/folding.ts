@@ -4,7 +4,10 @@ import type { Database } from '../database/connection.ts';
 import { FOLD } from '../text/fold.ts';
 import { searchable } from './searchable.ts';
 
-/** Posts in one piece, at first and at most, and how long one takes at least and at most for the next to stay as it is. Milliseconds. */
+/**
+ * Posts in one piece, at first and at most, and how long one takes at least and at most for the next to stay as it is.
+ * Milliseconds.
+ */
 const FIRST = 10;
 const MOST = 200;
 const QUICK = 50;

@@ -1,6 +1,6 @@
 /** Who asks for a turn. */
 export interface Asker {
-  /** All that the ask counts for: an address, a user, or both. Whoever uses several names has the share of one. */
+  /** All that the ask counts for: an address, a user, or both. A client that uses several names has the share of one. */
   senders: readonly string[];
   /** Whether the sender has proved before who it is: it may use a reserved place again at once. */
   familiar?: boolean;
@@ -50,8 +50,8 @@ interface Waiter {
  *
  * - **Places.** A place that is freed goes to the sender whose round comes first, and of several to the one whose last turn
  *   is longest ago. Of an ask that counts for several senders the busiest decides first, so the users of one address take
- *   turns in the share of their address. Each sender's asks are served first come, first served. A newcomer enters the round after the current
- *   one, which holds finitely many, so every ask is served after a bounded number of turns.
+ *   turns in the share of their address. Each sender's asks are served first come, first served. A newcomer enters the
+ *   round after the current one, which holds finitely many, so every ask is served after a bounded number of turns.
  * - **Reserved places** go to familiar senders, one each, and to those without a turn for a while. Beside a flood, whose
  *   senders have turns all the time, they are free.
  * - **Bounds.** When too many wait in all, the last ask of the sender with the most is refused, and not the newcomer, unless

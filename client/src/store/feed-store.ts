@@ -406,7 +406,7 @@ export class FeedStore {
     feed.on('tally', (tally) => this.#set(withTally(this.#view, tally)));
     feed.on('incomplete', () => void this.#reload());
     feed.on('status', (status) => {
-      // Whoever logs in next may be somebody else.
+      // The next login may be another user's.
       if (status.state === 'ended' && status.reason !== 'closed') this.#forget();
       this.#changed();
     });
