@@ -64,6 +64,11 @@ describe('the first publication of a post', () => {
     const { published_at, created_at, updated_at } = await publish(draft.id, true);
     expect(published_at! > created_at).to.equal(true);
     expect(updated_at >= published_at!).to.equal(true);
+    const { rows: kept } = await world.pool.query(
+      'select updated_at >= listed_at as after from posts where id = $1',
+      [draft.id],
+    );
+    expect(kept, 'to the microsecond').to.deep.equal([{ after: true }]);
     expect((await listed('new'))[0]).to.equal(draft.id);
     expect((await listed('hot'))[0]).to.equal(draft.id);
   });
