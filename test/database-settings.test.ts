@@ -1,5 +1,7 @@
 import { expect } from 'chai';
 import pg from 'pg';
+import { readConfig } from '../server/config.ts';
+import { examine } from '../server/doctor/examine.ts';
 import { requireUsableDatabase } from '../server/database/requirements.ts';
 import { createDatabase, startTestPostgres, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
@@ -139,6 +141,8 @@ describe('a database on which the service cannot run', function () {
       await admin.query(`alter database ${name} reset default_transaction_read_only`);
       await admin.query(`alter database ${name} set search_path = nowhere`);
       expect(await refusal(database.url)).to.match(/schema public.*search_path/);
+      const [seen] = await examine(readConfig({ DATABASE_URL: database.url }), database.url);
+      expect(seen?.findings[0]?.what, 'by the doctor too').to.match(/schema public.*search_path/);
     } finally {
       await database.drop();
     }

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
+import { migrate } from '../server/database/migrate.ts';
 import { createEmptyDatabase, startTestPostgres, type TestDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { ended, ready, startProgram } from './support/program.ts';
@@ -126,5 +127,46 @@ describe('MIGRATION_DATABASE_URL', function () {
       expect((await query(url, `select to_regclass('"SequelizeMeta"') as made`)).rows).to.deep.equal([
         { made: null },
       ]);
+  });
+
+  it('is asked for by a start whose role may not do what is pending, with what it lacks', async () => {
+    const database = await closedDatabase();
+    const refusal = async () => {
+      const program = startProgram({ ...environment, JWT_SECRET, DATABASE_URL: as(SERVICE, database) });
+      await ended(program);
+      expect(program.code, program.stderr).to.equal(78);
+      expect(program.stdout).to.not.contain('migrating');
+      return program.stderr;
+    };
+    const address = `MIGRATION_DATABASE_URL to the address of`;
+    expect(await refusal()).to.match(
+      new RegExp(`${SERVICE} may not use the schema public: set ${address} ${OWNER}`),
+    );
+
+    await query(database.url, `grant usage on schema public to ${SERVICE}`);
+    expect(await refusal()).to.match(
+      new RegExp(
+        `migrations are pending \\(\\S+-accounts.cjs to \\S+\\), and the role ${SERVICE} may not run them: it may ` +
+          `not create anything in the schema public. Set ${address} the role that owns the schema \\(${OWNER}\\)`,
+      ),
+    );
+
+    await migrate(as(OWNER, database));
+    expect(await refusal()).to.match(
+      new RegExp(`${SERVICE} may not read and write all of SequelizeMeta, .*votes: set ${address} ${OWNER}`),
+    );
+
+    await query(
+      database.url,
+      `grant select, insert, update, delete on all tables in schema public to ${SERVICE};
+       delete from "SequelizeMeta" where name = (select max(name) from "SequelizeMeta");
+       grant create on schema public to ${SERVICE}`,
+    );
+    expect(await refusal()).to.match(
+      new RegExp(
+        `^A migration is pending \\(\\S+.cjs\\), and the role ${SERVICE} may not run it: it does not own .* and ` +
+          `\\d+ more \\(${OWNER} does\\). Set ${address}`,
+      ),
+    );
   });
 });

@@ -6,6 +6,7 @@ import type { Umzug } from 'umzug';
 import { packageRoot } from '../paths.ts';
 import { sequelizeConnection, withConnection } from './client.ts';
 import { databaseErrorCode } from './connection.ts';
+import { requireMigrationRights } from './migration-rights.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import { sessionLimits } from './session.ts';
 import { LOCK_PATIENCE, LOCK_TIMEOUT, ShortTries } from './short-tries.ts';
@@ -32,6 +33,7 @@ interface Migration {
  * Running nodes go on meanwhile: a file waits for somebody's lock in short tries (short-tries.ts).
  * @param patience how long a file is tried for. Milliseconds
  * @returns the names of the files that were run in the last try
+ * @throws {ConfigError} if there are some and the role may not run them
  */
 export async function migrate(
   databaseUrl: string,
@@ -44,7 +46,9 @@ export async function migrate(
   const unknown = before.filter((name) => !files.includes(name));
   if (unknown.length > 0) log('the database was migrated by a newer version of Tidings', { unknown });
   // A node that starts again finds nothing to do: it need not wait for its turn, nor load what migrates.
-  if (files.every((name) => before.includes(name))) return [];
+  const pending = files.filter((name) => !before.includes(name)).sort();
+  if (pending.length === 0) return [];
+  await requireMigrationRights(databaseUrl, pending);
   return withMigrationLock(databaseUrl, async (lock) => {
     const sequelize = connect(databaseUrl);
     const tries = await ShortTries.open(databaseUrl, sequelize, log, patience);

@@ -1,8 +1,10 @@
+import type pg from 'pg';
 import { ConfigError } from '../config.ts';
 import { withConnection } from './client.ts';
+import { OWNER_OF_SCHEMA } from './migration-rights.ts';
 
 /** The oldest PostgreSQL that has what the migrations use. */
-export const OLDEST = 140_000;
+const OLDEST = 140_000;
 
 interface Facts {
   version: number;
@@ -13,6 +15,12 @@ interface Facts {
   path: string;
   schema: string | null;
   elsewhere: string | null;
+  /** A schema of search_path that the role may not use, and whose it is. */
+  closed: string | null;
+  closed_owner: string | null;
+  /** Tables of ours that the role may not read and write, and whose they are. */
+  withheld: string | null;
+  table_owner: string | null;
   role: string;
   limit: number;
 }
@@ -23,23 +31,50 @@ interface Facts {
  * @throws {ConfigError} with a sentence that names the fault and what ends it
  */
 export async function requireUsableDatabase(databaseUrl: string, connections: number): Promise<void> {
-  await withConnection(databaseUrl, { name: 'tidings', queryTimeout: 10_000 }, async (client) => {
-    const { rows } = await client.query<Facts>(`
-      select current_setting('server_version_num')::integer as version, current_setting('server_version') as version_name,
-        current_setting('server_encoding') as encoding, lower('IRIS') = 'iris' and upper('iris') = 'IRIS' as folds,
-        current_setting('transaction_read_only')::boolean as read_only,
-        current_setting('search_path') as path, current_schema() as schema,
-        (select min(n.nspname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-         where c.relname = 'feed_head' and c.relkind = 'r' and to_regclass('feed_head') is null) as elsewhere,
-        r.rolname as role,
-        least(
-          current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
-          case when r.rolconnlimit >= 0 and not r.rolsuper then r.rolconnlimit end,
-          case when d.datconnlimit >= 0 and not r.rolsuper then d.datconnlimit end) as limit
-      from pg_roles r, pg_database d where r.rolname = current_user and d.datname = current_database()`);
-    const fault = rows[0] && faultOf(rows[0], connections);
-    if (fault !== undefined) throw new ConfigError(fault);
-  });
+  const fault = await withConnection(databaseUrl, { name: 'tidings', queryTimeout: 10_000 }, (client) =>
+    databaseFault(client, connections),
+  );
+  if (fault !== undefined) throw new ConfigError(fault);
+}
+
+/**
+ * Why the service cannot run on a database, as a sentence that names what ends it; undefined if it can.
+ * @param connections that this service opens at most
+ */
+export async function databaseFault(client: pg.ClientBase, connections: number): Promise<string | undefined> {
+  const { rows } = await client.query<Facts>(`
+    with named as (
+      select n.oid, n.nspname, ${OWNER_OF_SCHEMA} as owner from pg_namespace n
+      where n.nspname = any (array(
+        select case trim(both '"' from trim(part)) when '$user' then current_user else trim(both '"' from trim(part)) end
+        from unnest(string_to_array(current_setting('search_path'), ',')) part))
+    ), ours as (
+      select c.oid, c.relname::text as name, pg_get_userbyid(c.relowner)::text as owner from pg_class c
+      where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+        and c.relname in ('feed_head', 'outbox', 'events', 'posts', 'post_tallies', 'users', 'sessions', 'votes', 'SequelizeMeta')
+    )
+    select current_setting('server_version_num')::integer as version, current_setting('server_version') as version_name,
+      current_setting('server_encoding') as encoding, lower('IRIS') = 'iris' and upper('iris') = 'IRIS' as folds,
+      current_setting('transaction_read_only')::boolean as read_only,
+      current_setting('search_path') as path, current_schema() as schema,
+      (select min(n.nspname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       where c.relname = 'feed_head' and c.relkind = 'r' and to_regclass('feed_head') is null) as elsewhere,
+      closed.nspname as closed, closed.owner as closed_owner,
+      (select string_agg(name, ', ' order by name) from ours
+       where not has_table_privilege(oid, 'select') or name <> 'SequelizeMeta'
+         and not (has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'update')
+           and has_table_privilege(oid, 'delete'))) as withheld,
+      (select min(owner) from ours) as table_owner,
+      r.rolname as role,
+      least(
+        current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer,
+        case when r.rolconnlimit >= 0 and not r.rolsuper then r.rolconnlimit end,
+        case when d.datconnlimit >= 0 and not r.rolsuper then d.datconnlimit end) as limit
+    from pg_roles r cross join pg_database d
+    left join lateral (
+      select nspname::text, owner from named where not has_schema_privilege(oid, 'usage') limit 1) closed on true
+    where r.rolname = current_user and d.datname = current_database()`);
+  return rows[0] && faultOf(rows[0], connections);
 }
 
 function faultOf(facts: Facts, connections: number): string | undefined {
@@ -50,10 +85,16 @@ function faultOf(facts: Facts, connections: number): string | undefined {
     return `The database's encoding is ${facts.encoding}, and Tidings keeps text of every script: UTF8 is needed. ${anew}`;
   if (!facts.folds)
     return `The database's locale does not make "iris" of "IRIS", as Turkish does not, so one name could be taken twice. ${anew}`;
+  const granted = (owner: string | null) =>
+    `set MIGRATION_DATABASE_URL to the address of ${owner}, by which Tidings grants what it needs`;
+  if (facts.closed !== null && (facts.schema === null || facts.closed === facts.elsewhere))
+    return `The role ${facts.role} may not use the schema ${facts.closed}: ${granted(facts.closed_owner)}.`;
   if (facts.elsewhere !== null)
     return `The tables of Tidings are in the schema ${facts.elsewhere}, which search_path (${facts.path}) does not reach: alter role ${facts.role} set search_path = ${facts.elsewhere}.`;
   if (facts.schema === null)
     return `search_path (${facts.path}) names no schema that exists: alter role ${facts.role} set search_path = public.`;
+  if (facts.withheld !== null)
+    return `The role ${facts.role} may not read and write all of ${facts.withheld}: ${granted(facts.table_owner)}.`;
   if (facts.read_only)
     return 'The database cannot be written to: it is a standby, or default_transaction_read_only is on for the server, the database or the role.';
   if (facts.limit < connections)

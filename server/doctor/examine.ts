@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { connectClient } from '../database/client.ts';
 import { describeDatabase } from '../database/connection-config.ts';
+import { databaseFault } from '../database/requirements.ts';
 import {
   type Finding,
   findFoldMismatches,
@@ -12,8 +13,8 @@ import {
   findWrongTallies,
 } from './log-checks.ts';
 import {
-  findDatabaseFaults,
   findDrift,
+  findLossySettings,
   hintAtAccounts,
   hintAtSearch,
   findPendingMigrations,
@@ -56,7 +57,9 @@ export async function examine(
     ];
   }
   try {
-    await look('database', () => findDatabaseFaults(client));
+    const unusable = await databaseFault(client, config.connectionsPerProcess);
+    if (unusable !== undefined) return [{ what: 'database', findings: [{ what: unusable }] }];
+    await look('database', () => findLossySettings(client));
     if (config.redis) await look('redis', () => findRedisFaults(config, client));
     else done.push({ what: 'redis', findings: [], skipped: 'none is configured' });
     await look('migrations', () => findPendingMigrations(databaseUrl));

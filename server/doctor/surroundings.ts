@@ -3,29 +3,21 @@ import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { handmadeDrift } from '../database/drift.ts';
 import { pendingMigrations } from '../database/migrate.ts';
-import { OLDEST } from '../database/requirements.ts';
 import { createMetrics } from '../http/metrics.ts';
 import { createLogger } from '../logger.ts';
 import { UNFOLDED } from '../posts/unfolded-posts.ts';
 import { openRedis } from '../redis.ts';
 import type { Finding } from './log-checks.ts';
 
-/** Whether the database is one that the service can run on, and keeps what it acknowledges. */
-export async function findDatabaseFaults(client: pg.ClientBase): Promise<Finding[]> {
+/** Whether the server keeps what it acknowledges. */
+export async function findLossySettings(client: pg.ClientBase): Promise<Finding[]> {
   const { rows } = await client.query<Record<string, string>>(
-    `select current_setting('server_version_num') as version, current_setting('server_version') as name,
-            current_setting('fsync') as fsync, current_setting('full_page_writes') as pages,
-            current_setting('server_encoding') as encoding`,
+    `select current_setting('fsync') as fsync, current_setting('full_page_writes') as pages`,
   );
-  const { version = '0', name = '', fsync, pages, encoding } = rows[0] ?? {};
-  const findings: Finding[] = [];
-  if (Number(version) < OLDEST)
-    findings.push({ what: `PostgreSQL ${name} is too old: 14 or later is needed.` });
-  if (encoding !== 'UTF8')
-    findings.push({ what: `The database's encoding is ${encoding ?? 'unknown'}, not UTF8.` });
-  if (fsync !== 'on' || pages !== 'on')
-    findings.push({ what: 'fsync or full_page_writes is off: a power cut loses data.' });
-  return findings;
+  const { fsync, pages } = rows[0] ?? {};
+  return fsync === 'on' && pages === 'on'
+    ? []
+    : [{ what: 'fsync or full_page_writes is off: a power cut loses data.' }];
 }
 
 /** What a database is told whose searches are slow or not complete yet: they find no less, but may have to wait. */

@@ -1,0 +1,68 @@
+import { ConfigError } from '../config.ts';
+import { withConnection } from './client.ts';
+
+interface Rights {
+  role: string;
+  schema: string;
+  schema_owner: string;
+  creates: boolean;
+  /** Tables and functions of the schema that the role does not own, some of them by name, and whose they are. */
+  foreign: number;
+  examples: string | null;
+  owners: string | null;
+}
+
+/** How many are told by name. */
+const EXAMPLES = 3;
+
+/** SQL for the owner of a schema `n`. Since PostgreSQL 15 that of `public` is whoever owns the database. */
+export const OWNER_OF_SCHEMA = `(
+  select pg_get_userbyid(case o.rolname when 'pg_database_owner' then d.datdba else n.nspowner end)::text
+  from pg_roles o, pg_database d where o.oid = n.nspowner and d.datname = current_database())`;
+
+/**
+ * Makes sure that a role may run migrations: it makes tables and functions in the schema, and owns those that are there.
+ * @param pending their names, at least one
+ * @throws {ConfigError} with what is pending, what the role lacks and what ends it
+ */
+export async function requireMigrationRights(databaseUrl: string, pending: readonly string[]): Promise<void> {
+  const options = { name: 'tidings migrations', queryTimeout: 10_000 };
+  const rights = await withConnection(databaseUrl, options, async (client) => {
+    const { rows } = await client.query<Rights>(
+      `with others as (
+         select c.relname::text as name, c.relowner as owner from pg_class c
+         where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+         union all
+         select p.proname || '()', p.proowner from pg_proc p
+         where p.pronamespace = current_schema()::regnamespace
+           -- An extension may have been made by somebody else.
+           and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+       ), foreign_ones as (
+         select name, owner from others where not pg_has_role(owner, 'usage') order by name
+       )
+       select current_user::text as role, n.nspname::text as schema, ${OWNER_OF_SCHEMA} as schema_owner,
+         has_schema_privilege(n.oid, 'create') as creates, (select count(*) from foreign_ones)::integer as foreign,
+         (select string_agg(name, ', ') from (select name from foreign_ones limit $1) e) as examples,
+         (select string_agg(distinct pg_get_userbyid(owner)::text, ', ') from foreign_ones) as owners
+       from pg_namespace n where n.nspname = current_schema()`,
+      [EXAMPLES],
+    );
+    return rows[0];
+  });
+  if (!rights || (rights.creates && rights.foreign === 0)) return;
+  const more = rights.foreign > EXAMPLES ? ` and ${rights.foreign - EXAMPLES} more` : '';
+  const lacks = [
+    ...(rights.creates ? [] : [`it may not create anything in the schema ${rights.schema}`]),
+    ...(rights.foreign > 0 ? [`it does not own ${rights.examples}${more} (${rights.owners} does)`] : []),
+  ];
+  throw new ConfigError(
+    `${pending.length === 1 ? 'A migration is' : `${pending.length} migrations are`} pending (${names(pending)}), and the role ` +
+      `${rights.role} may not run ${pending.length === 1 ? 'it' : 'them'}: ${lacks.join(', and ')}. Set MIGRATION_DATABASE_URL to ` +
+      `the address of the role that owns the schema (${rights.owners ?? rights.schema_owner}), or run "npm run db:migrate" with it.`,
+  );
+}
+
+function names(pending: readonly string[]): string {
+  const [first = '', last = ''] = [pending[0], pending.at(-1)];
+  return pending.length < 3 ? pending.join(', ') : `${first} to ${last}`;
+}
