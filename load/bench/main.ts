@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { connections } from './connections.ts';
 import { delay } from './delay.ts';
 import { fanOut } from './fan-out.ts';
+import { logins } from './logins.ts';
 import { manySockets } from './many-sockets.ts';
 import { numbering } from './numbering.ts';
 import { readPosts, writePosts } from './posts.ts';
@@ -20,6 +21,7 @@ const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
   'write-posts': writePosts,
   'read-posts': readPosts,
   searches,
+  logins,
   numbering,
   delay,
   workers,
