@@ -64,7 +64,12 @@ const redisFault =
     const during = new Window(people, began, Date.now());
     const { latency } = during;
     return [
-      { what: 'clients disconnected', seen: during.disturbed.length, bound: 0 },
+      {
+        what: 'clients disconnected',
+        seen: during.cutOff.length,
+        who: during.cutOff.map(({ client }) => client).join(', '),
+        bound: 0,
+      },
       figureOf('p99 from answer to delivery, ms', latency, 1500),
       { what: 'memory of a node grows, MiB', seen: growth(memory, await memoryOf(cluster)), bound: 32 },
     ];

@@ -84,6 +84,8 @@ export interface Connection {
   ready: (Ready & { at: number; position: number }) | undefined;
   closedAt: number | undefined;
   reason: string | undefined;
+  /** When the token ends that its last request carried; undefined for a socket, which renews its token in place. */
+  tokenEndsAt: number | undefined;
 }
 
 export interface Delivery {

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { FeedEventName, FeedEvents, ResetReason } from '../../server/events.ts';
 import { type ClientHistory, type ClientKind, type Connection, isPost } from './history.ts';
 import { Heard } from './heard.ts';
+import { claimsOf } from './token-claims.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 
 /** Who has heard not a byte for so long tries another connection. Milliseconds. */
@@ -125,7 +126,12 @@ export abstract class HttpListener implements Listener {
         // Of silence, also within the answer.
         timeout: SILENCE,
       });
-      asked.once('socket', (socket) => this.#connected(socket));
+      asked.once('socket', (socket) => {
+        this.#connected(socket);
+        const connection = this.history.connections.at(-1);
+        if (connection && this.#token !== undefined)
+          connection.tokenEndsAt = claimsOf(this.#token).exp * 1000;
+      });
       asked.once('response', resolve);
       asked.once('timeout', () => asked.destroy(new Broken('silence')));
       asked.on('error', reject);
@@ -150,6 +156,7 @@ export abstract class HttpListener implements Listener {
       ready: undefined,
       closedAt: undefined,
       reason: undefined,
+      tokenEndsAt: undefined,
     };
     if (this.history.connections.push(connection) > 1) this.#options.recorder.reconnects += 1;
     socket.once('close', () => {

@@ -101,6 +101,7 @@ export class PackageClient implements Listener {
       ready: undefined,
       closedAt: undefined,
       reason: undefined,
+      tokenEndsAt: undefined,
     });
   }
 

@@ -1,6 +1,7 @@
 import { withDeadline } from '../../client/src/deadline.ts';
 import { Api, logIn, signUp, type TestUser } from '../support/world.ts';
 import { AccessTokens } from '../../server/auth/tokens.ts';
+import { claimsOf } from './token-claims.ts';
 import { until } from '../support/waiting.ts';
 import { type Cluster, SECRET } from './cluster.ts';
 import type { Random } from './random.ts';
@@ -220,11 +221,4 @@ function shortened(
   const { sid } = claimsOf(user.token);
   const token = new AccessTokens([SECRET], lifetime).sign(user.id, sid);
   return { token, endsAt: claimsOf(token).exp * 1000 };
-}
-
-function claimsOf(token: string): { sid: string; exp: number } {
-  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as {
-    sid: string;
-    exp: number;
-  };
 }

@@ -150,6 +150,7 @@ export class StockClient implements Listener {
       ready: undefined,
       closedAt: undefined,
       reason: undefined,
+      tokenEndsAt: undefined,
     });
   }
 

@@ -30,6 +30,15 @@ export class Window {
     return this.#present.filter((client) => client.connections.some(({ closedAt }) => this.#holds(closedAt)));
   }
 
+  /** Clients whose connection ended meanwhile though the token that it carried was still good. */
+  get cutOff(): ClientHistory[] {
+    return this.#present.filter((client) =>
+      client.connections.some(
+        ({ closedAt, tokenEndsAt = Infinity }) => this.#holds(closedAt) && tokenEndsAt > (closedAt ?? 0),
+      ),
+    );
+  }
+
   /** Clients that kept their connection. */
   get undisturbed(): ClientHistory[] {
     const disturbed = new Set(this.disturbed);

@@ -29,7 +29,7 @@ export async function redisLate(options: ClusterOptions, seed: number): Promise<
     const whole = new Window(people, began, Date.now());
     await people.hush();
     return [
-      { fault, what: 'clients disconnected', seen: whole.disturbed.length, bound: 0 },
+      { fault, what: 'clients disconnected', seen: whole.cutOff.length, bound: 0 },
       { fault, what: 'p99 from answer to delivery without it, ms', seen: without.latency.took, bound: 1500 },
       {
         fault,
