@@ -39,12 +39,13 @@ export class SharedStream {
   readonly #votes: Map<number, number>[] = [];
   #newest: { bytes: Buffer; tallies: SeenTallies } | undefined;
 
-  /** @param bytes `["post:created",{…},{"seq":7}]` */
+  /** @param bytes `["post:created",{…},{"seq":7,"prev":6}]` */
   event(bytes: Buffer): SeenEvent {
-    const seq = seqAtEnd(bytes);
+    const { seq, prev } = positionAtEnd(bytes);
     const known = this.events.get(seq);
     if (known?.bytes.equals(bytes)) return known;
     const [name, data] = JSON.parse(bytes.toString()) as [FeedEventName, Partial<PostView> & { id: number }];
+    if (prev !== seq - 1) this.#contradict(`event ${seq} says that ${prev} is before it`);
     // The text of a post that was deleted meanwhile is gone from a replay.
     if (known && data.redacted !== true) this.#contradict(`event ${seq} differs between clients`);
     const seen: SeenEvent = {
@@ -103,18 +104,26 @@ export class SharedStream {
   }
 }
 
-/** Reads the number at the end of `…,{"seq":123}]` without parsing what comes before it. */
-function seqAtEnd(bytes: Buffer): number {
-  let seq = 0;
+/** Reads the numbers at the end of `…,{"seq":123,"prev":122}]` without parsing what comes before them. */
+function positionAtEnd(bytes: Buffer): { seq: number; prev: number } {
+  const prev = numberBefore(bytes, bytes.length - 2, '"prev":');
+  const seq = prev && numberBefore(bytes, prev.at - 1, '{"seq":');
+  if (!seq) throw new Error('an event without a seq and a prev');
+  return { seq: seq.value, prev: prev.value };
+}
+
+/** The number that ends at an index, and where its name begins; undefined if another name or none stands before it. */
+function numberBefore(bytes: Buffer, end: number, name: string): { value: number; at: number } | undefined {
+  let value = 0;
   let weight = 1;
-  let at = bytes.length - 3;
+  let at = end - 1;
   for (; at >= 0; at -= 1) {
     const digit = (bytes[at] ?? 0) - 48;
     if (digit < 0 || digit > 9) break;
-    seq += digit * weight;
+    value += digit * weight;
     weight *= 10;
   }
-  if (weight === 1 || bytes.toString('latin1', at - 6, at + 1) !== '{"seq":')
-    throw new Error('an event without a seq');
-  return seq;
+  const nameAt = at + 1 - name.length;
+  if (weight === 1 || nameAt < 0 || bytes.toString('latin1', nameAt, at + 1) !== name) return undefined;
+  return { value, at: nameAt };
 }

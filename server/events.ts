@@ -44,9 +44,15 @@ export interface Tally {
   rev: number;
 }
 
-/** Where in the feed an event stands: 1, 2, 3 … without gaps, the same for every client on every node. */
+/**
+ * Where in the feed a message stands. `seq` counts 1, 2, 3 … without gaps, the same for every client on every node. Between
+ * `prev` and `seq` there is nothing for this subscription, so a client at position p takes the message if prev ≤ p < seq,
+ * ignores it if seq ≤ p, and has missed something if prev > p: it connects again with p.
+ */
 export interface Position {
   seq: number;
+  /** Of an event of the whole feed: the number of the event before it. */
+  prev: number;
 }
 
 /** The facts that are numbered and kept in the log, with their payloads. */
@@ -68,7 +74,7 @@ export const feedEventNames = [
 
 /** A numbered event as `GET /events` tells it. */
 export type FeedEvent = {
-  [N in FeedEventName]: { seq: number; name: N; at: string; data: FeedEvents[N] };
+  [N in FeedEventName]: Position & { name: N; at: string; data: FeedEvents[N] };
 }[FeedEventName];
 
 /** RFC 9457. The same object in a REST answer, in a refused handshake's `data` and in a refused acknowledgement. */
@@ -135,7 +141,10 @@ export interface ServerToClient {
    * `all` alone: more posts changed than are told one by one, so read the tallies of the posts that you show again.
    */
   votes: (tallies: Tally[], more?: { incomplete: true }) => void;
-  /** Every few seconds, so that a quiet client learns that it missed the newest event. */
+  /**
+   * Every two seconds: up to `seq` there is nothing after `prev` for this subscription. It moves the position like an event, and
+   * tells a quiet client that it missed the newest one. In mode `count` it only says where the feed stands.
+   */
   'feed:head': (head: Position) => void;
   /** In mode `count`, at most once a second: how many events have passed since the mode began or was last told. */
   'feed:count': (news: { count: number; seq: number }) => void;

@@ -47,18 +47,20 @@ describe('the AsyncAPI document', () => {
   it('catches a frame that it does not tell of', () => {
     const asked = new Map<number, string>();
     const sent = (frame: string) => validateFrame('send', frame, asked);
-    expect(sent('42["feed:head",{"seq":1}]')).to.deep.equal({ message: 'feedHead' });
-    expect(sent('42["feed:head",{"seq":1,"user":2}]')).to.have.property('fault').that.includes('additional');
-    expect(sent('42["feed:head",{"seq":"1"}]')).to.have.property('fault');
+    expect(sent('42["feed:head",{"seq":1,"prev":1}]')).to.deep.equal({ message: 'feedHead' });
+    expect(sent('42["feed:head",{"seq":1,"prev":1,"user":2}]'))
+      .to.have.property('fault')
+      .that.includes('additional');
+    expect(sent('42["feed:head",{"seq":"1","prev":1}]')).to.have.property('fault');
     expect(sent('42["feed:head"]')).to.have.property('fault');
-    expect(sent('42["feed:tail",{"seq":1}]')).to.have.property('fault').that.includes('feed:tail');
+    expect(sent('42["feed:tail",{"seq":1,"prev":1}]')).to.have.property('fault').that.includes('feed:tail');
     expect(sent('42["track",{"post_ids":[]}]')).to.have.property('fault');
     expect(sent('44{"message":"no"}')).to.have.property('fault');
     expect(validateFrame('receive', '427["untrack",{"post_ids":[1]}]', asked)).to.have.property('message');
     expect(sent('437[{"ok":true,"data":{"tracked":"none"}}]')).to.have.property('fault');
     expect(sent('2')).to.equal(undefined);
     expect(sent('44/admin,{"message":"Invalid namespace"}')).to.equal(undefined);
-    expect(sent('42/admin,["feed:head",{"seq":1}]')).to.have.property('fault');
+    expect(sent('42/admin,["feed:head",{"seq":1,"prev":1}]')).to.have.property('fault');
   });
 
   describe('beside a running gateway', () => {

@@ -175,6 +175,88 @@ describe("the client's feed", () => {
     expect(proxy.opened).to.equal(2);
   });
 
+  /** As from a service that leaves out what is hidden from this client: each message says which of the others it follows. */
+  function hide(start: number): { events: number } {
+    const hidden = { events: 0 };
+    const told = new Set([start]);
+    const seqOf = (frame: string) => Number(/"seq":(\d+),"prev":\d+\}\]$/.exec(frame)?.[1] ?? NaN);
+    proxy.drops = (frame) => {
+      const isHidden = frame.includes('"Hidden');
+      if (isHidden) hidden.events += 1;
+      else if (frame.includes('"post:')) told.add(seqOf(frame));
+      return isHidden;
+    };
+    proxy.changes = (frame) => {
+      const isHead = frame.includes('"feed:head"');
+      const before = [...told].filter((seq) => (isHead ? seq <= seqOf(frame) : seq < seqOf(frame)));
+      return frame.replace(/"prev":\d+(?=\}\]$)/, `"prev":${Math.max(...before)}`);
+    };
+    return hidden;
+  }
+
+  it('takes an event that follows its position, whatever numbers lie between the two', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    const hidden = hide(seq);
+    await write(1);
+    await write(3, 'Hidden');
+    await write(1);
+    await until('both that are not hidden', () => heard.events.length === 2);
+    expect(heard.events.map((event) => event.seq)).to.deep.equal([seq + 1, seq + 5]);
+    expect(hidden.events).to.equal(3);
+    expect(heard.statuses).to.deep.equal(['live']);
+    expect(proxy.opened).to.equal(1);
+  });
+
+  it('moves with the head past events that are not for it, and resumes from there', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    hide(seq);
+    await write(1);
+    await write(2, 'Hidden');
+    await until('the head', () => heard.feed.position?.seq === seq + 3, 15_000);
+    expect(heard.feed.behind).to.equal(0);
+    expect(heard.statuses).to.deep.equal(['live']);
+    proxy.cut();
+    const ids = await write(1);
+    await until('what came next', () => heard.events.length === 2);
+    expect(heard.events[1]).to.deep.include({ seq: seq + 4, name: 'post:created' });
+    expect(heard.events[1]!.data.id).to.equal(ids[0]);
+  });
+
+  it('connects again with its position when an event follows one that it has not', async () => {
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    hide(seq);
+    await write(1);
+    let dropped = 0;
+    const { drops } = proxy;
+    proxy.drops = (frame) => drops(frame) || (frame.includes('"Lost') && dropped++ === 0);
+    await write(1, 'Hidden');
+    await write(1, 'Lost');
+    await write(1);
+    await until('the one that was lost', () => heard.events.length >= 3, 15_000);
+    expect(heard.events.map((event) => event.seq)).to.deep.equal([seq + 1, seq + 3, seq + 4]);
+    expect(dropped).to.equal(2);
+    expect(heard.resets).to.be.empty;
+  });
+
+  it('follows a service of a version that says no prev, and finds its holes', async () => {
+    proxy.changes = (frame) => frame.replace(/,"prev":\d+(?=\}\]$)/, '');
+    const heard = listen();
+    const { seq } = await heard.feed.ready();
+    let dropped = 0;
+    proxy.drops = (frame) => frame.includes('"Post 2"') && dropped++ === 0;
+    const ids = await write(3);
+    await expectCreated(heard, seq, ids);
+    expect(dropped).to.equal(2);
+    // And the newest, by the head.
+    proxy.drops = (frame) => frame.includes('"Last') && dropped++ === 2;
+    ids.push(...(await write(1, 'Last')));
+    await expectCreated(heard, seq, ids, 15_000);
+    expect(proxy.opened).to.equal(3);
+  });
+
   it('shows no event twice that is sent twice', async () => {
     const heard = listen();
     const { seq } = await heard.feed.ready();

@@ -41,7 +41,11 @@ describe('what falls together', () => {
   }
 
   const heads = (from: number, count: number) =>
-    new Run(Array.from({ length: count }, (_, at) => encodeMessage('feed:head', { seq: from + at })));
+    new Run(
+      Array.from({ length: count }, (_, at) =>
+        encodeMessage('feed:head', { seq: from + at, prev: from + at }),
+      ),
+    );
   const heard = (client: RawClient) =>
     client.heard('feed:head').map(([head]) => (head as { seq: number }).seq);
 
@@ -69,7 +73,7 @@ describe('what falls together', () => {
     let seq = 0;
     for (let round = 0; round < 400 && subscriber.pending < 200_000; round += 1) {
       // One that only the public road takes, and then some that could take the direct one.
-      const { packet, size } = encodeMessage('feed:head', { seq: seq + 1 });
+      const { packet, size } = encodeMessage('feed:head', { seq: seq + 1, prev: seq + 1 });
       subscriber.write({ packet, size, frame: undefined });
       subscriber.writeRun(heads(seq + 2, 1000), 0, 1000);
       seq += 1001;

@@ -64,11 +64,11 @@ describe('events without Socket.IO', () => {
         expect(body.events.length).to.be.within(1, 2);
         heard.push(...body.events);
       }
-      expect(heard.map(({ seq, name }) => [seq - start, name])).to.deep.equal([
-        [1, 'post:created'],
-        [2, 'post:updated'],
-        [3, 'post:created'],
-        [4, 'post:deleted'],
+      expect(heard.map(({ seq, prev, name }) => [prev - start, seq - start, name])).to.deep.equal([
+        [0, 1, 'post:created'],
+        [1, 2, 'post:updated'],
+        [2, 3, 'post:created'],
+        [3, 4, 'post:deleted'],
       ]);
       expect(heard[0]?.data)
         .to.deep.include({ id: post.id, title: '', version: 1, redacted: true })
@@ -235,8 +235,12 @@ describe('events without Socket.IO', () => {
         [`${epoch}:${head + 1}`, 'post:created'],
         [`${epoch}:${head + 2}`, 'post:deleted'],
       ]);
-      expect(JSON.parse(heard[0]!.data)).to.include({ id: post.id, title: 'two\nlines\r\nand more' });
-      expect(JSON.parse(heard[1]!.data)).to.deep.equal({ id: post.id });
+      expect(JSON.parse(heard[0]!.data)).to.include({
+        id: post.id,
+        title: 'two\nlines\r\nand more',
+        prev: head,
+      });
+      expect(JSON.parse(heard[1]!.data)).to.deep.equal({ id: post.id, prev: head + 1 });
     });
 
     it('resumes after the last event that was seen', async () => {
@@ -247,6 +251,8 @@ describe('events without Socket.IO', () => {
         const stream = await listen(bob, '?after=0', { 'last-event-id': id });
         const heard = await stream.take(2);
         expect(heard.map((event) => event.id)).to.deep.equal([`${epoch}:${head - 1}`, `${epoch}:${head}`]);
+        const prevs = heard.map(({ data }) => (JSON.parse(data) as { prev: number }).prev);
+        expect(prevs).to.deep.equal([head - 2, head - 1]);
       }
       const stream = await listen(bob, `?after=${head - 1}&epoch=${epoch}`);
       expect((await stream.take(1))[0]?.id).to.equal(`${epoch}:${head}`);

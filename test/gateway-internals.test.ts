@@ -49,12 +49,12 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
   });
 
   it('a message is a Socket.IO packet in one frame, with its size in bytes', () => {
-    const { packet, frame, size } = encodeMessage('feed:head', { seq: 7 });
-    expect(packet).to.equal('2["feed:head",{"seq":7}]');
+    const { packet, frame, size } = encodeMessage('feed:head', { seq: 7, prev: 7 });
+    expect(packet).to.equal('2["feed:head",{"seq":7,"prev":7}]');
     expect(Buffer.concat(frame!).subarray(2).toString()).to.equal(`4${packet}`);
     expect(size).to.equal(packet.length + 1);
     const entry = { seq: 3, name: 'post:deleted', postId: 1, json: '{"id":1}', at: 0 } as const;
-    expect(encodeEntry(entry).packet).to.equal('2["post:deleted",{"id":1},{"seq":3}]');
+    expect(encodeEntry(entry).packet).to.equal('2["post:deleted",{"id":1},{"seq":3,"prev":2}]');
     expect(encodeEntry(entry)).to.equal(encodeEntry(entry));
     // Kept for as long as the event is: a slice of Node's shared memory would keep eight times as much.
     expect(frame![0].buffer.byteLength).to.equal(frame![0].length);
@@ -67,19 +67,19 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
     expect(engine.readyState).to.equal('open');
     expect(engine.transport.socket._sender.sendFrame).to.be.a('function');
     expect(engine.transport.socket.terminate).to.be.a('function');
-    const message = encodeMessage('feed:head', { seq: 99 });
+    const message = encodeMessage('feed:head', { seq: 99, prev: 99 });
     expect(engine.transport._canSendPreEncodedFrame({ options: { wsPreEncodedFrame: message.frame } })).to.be
       .true;
     subscriber.write(message);
-    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":99}]'));
+    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":99,"prev":99}]'));
     client.terminate();
   });
 
   it('without a frame the public road is taken, to the same effect', async () => {
     const client = await RawClient.join(world.url, { token: alice.token, feed: 'off' });
-    const { packet, size } = encodeMessage('feed:head', { seq: 98 });
+    const { packet, size } = encodeMessage('feed:head', { seq: 98, prev: 98 });
     connection().subscriber.write({ packet, size, frame: undefined });
-    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":98}]'));
+    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":98,"prev":98}]'));
     client.terminate();
   });
 
@@ -114,8 +114,8 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
       return request?.deref() === undefined;
     });
     // It is as alive as before, and its end is noticed.
-    connection().subscriber.write(encodeMessage('feed:head', { seq: 97 }));
-    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":97}]'));
+    connection().subscriber.write(encodeMessage('feed:head', { seq: 97, prev: 97 }));
+    await until('the frame', () => client.frames.includes('42["feed:head",{"seq":97,"prev":97}]'));
     client.terminate();
     await until('the socket to be forgotten', () => world.server.service.gateway.size === 0);
     expect(server.of('/').sockets.size).to.equal(0);

@@ -16,7 +16,7 @@ describe('What passes a proxy of the fault harness', () => {
     proxy.tap = heldWire((fault) => faults.push(fault));
     try {
       server.on('connection', (node) => {
-        node.send('42["feed:head",{"seq":1}]');
+        node.send('42["feed:head",{"seq":1,"prev":1}]');
         node.send(`42["gossip",{"text":"${'x'.repeat(300)}"}]`);
         node.on('message', () => node.send('42["last",{}]'));
       });

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { PostView, Ready, Tally } from '../server/events.ts';
+import type { Position, PostView, Ready, Tally } from '../server/events.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -19,11 +19,11 @@ describe('the live feed, seen by a stock client', () => {
     const socket = world.socket({ token: bob.token });
     const ready = await new Promise<Ready>((resolve) => socket.once('ready', resolve));
     expect(ready).to.include({ outcome: 'current', user_id: bob.id });
-    const heard: [string, number][] = [];
+    const heard: [string, Position][] = [];
     const tallies: Tally[] = [];
-    socket.on('post:created', (_post, { seq }) => heard.push(['created', seq]));
-    socket.on('post:updated', (_post, { seq }) => heard.push(['updated', seq]));
-    socket.on('post:deleted', (_post, { seq }) => heard.push(['deleted', seq]));
+    socket.on('post:created', (_post, at) => heard.push(['created', at]));
+    socket.on('post:updated', (_post, at) => heard.push(['updated', at]));
+    socket.on('post:deleted', (_post, at) => heard.push(['deleted', at]));
     socket.on('votes', (some) => tallies.push(...some));
 
     const { body: post } = await alice.post<PostView>('/posts', { title: 'Hello', content: 'world' });
@@ -34,9 +34,9 @@ describe('the live feed, seen by a stock client', () => {
     await until('three events', () => heard.length === 3);
     const first = ready.seq + 1;
     expect(heard).to.deep.equal([
-      ['created', first],
-      ['updated', first + 1],
-      ['deleted', first + 2],
+      ['created', { seq: first, prev: first - 1 }],
+      ['updated', { seq: first + 1, prev: first }],
+      ['deleted', { seq: first + 2, prev: first + 1 }],
     ]);
   });
 });

@@ -3,12 +3,12 @@ import { FeedHistory } from '../load/feed-history.ts';
 import { SharedStream, stamp } from '../load/shared-stream.ts';
 import { TallyHistory } from '../load/tally-history.ts';
 
-const event = (seq: number, title = 'Hello') =>
+const event = (seq: number, title = 'Hello', prev = seq - 1) =>
   Buffer.from(
     JSON.stringify([
       'post:created',
       { id: 40 + seq, title, content: 'x', created_at: '2026-01-01T00:00:00.000Z' },
-      { seq },
+      { seq, prev },
     ]),
   );
 const votes = (...tallies: { post_id: number; votes: number; rev: number }[]) =>
@@ -93,11 +93,18 @@ describe('What all clients of a load test must see alike', () => {
   });
 
   it('does not take a payload’s own numbers for the event’s', () => {
-    const text = '["post:deleted",{"id":5},{"seq":987654}]';
+    const text = '["post:deleted",{"seq":1,"prev":2,"id":5},{"seq":987654,"prev":987653}]';
     expect(new SharedStream().event(Buffer.from(text)).seq).to.equal(987_654);
-    expect(() => new SharedStream().event(Buffer.from('["post:deleted",{"id":5}]'))).to.throw(
-      'without a seq',
-    );
+    for (const rest of ['', ',{"seq":6}', ',{"prev":5}', ',{"seq":,"prev":5}'])
+      expect(() => new SharedStream().event(Buffer.from(`["post:deleted",{"id":5}${rest}]`))).to.throw(
+        'without a seq and a prev',
+      );
+  });
+
+  it('finds an event that names another one before it', () => {
+    const stream = new SharedStream();
+    stream.event(event(5, 'Hello', 3));
+    expect(stream.contradictions).to.deep.equal(['event 5 says that 3 is before it']);
   });
 
   it('reads back when a post was asked for', () => {

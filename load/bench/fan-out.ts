@@ -54,7 +54,10 @@ export async function fanOut(stage: Stage): Promise<Line[]> {
         let seq = 0;
         const tellBare = () => {
           seq += 1;
-          bare.say({ type: 'tell', text: `42["post:created",${postText(seq)},{"seq":${seq}}]` });
+          bare.say({
+            type: 'tell',
+            text: `42["post:created",${postText(seq)},{"seq":${seq},"prev":${seq - 1}}]`,
+          });
           return Promise.resolve();
         };
         const bareSide: Side = { pid: bare.pid, crowd: theirs, tell: tellBare };

@@ -3,8 +3,13 @@ import type { LogEntry } from '../outbox/log.ts';
 /** How a transport writes consecutive events; called once for each batch, however many subscribers take it. */
 export type Encode<E> = (batch: Batch) => E;
 
+/** The event before one in a feed from which nothing is left out. The numbers of the log have no gaps. */
+export function previousOf({ seq }: LogEntry): number {
+  return seq - 1;
+}
+
 /** What the name, the position and the framing of an event add to its payload, whatever the transport. Bytes. */
-const OVERHEAD = 80;
+const OVERHEAD = 100;
 
 /** Events that follow each other in the log, on their way to many subscribers. */
 export class Batch {

@@ -507,7 +507,8 @@ export class Delivery {
     // Only what the whole live set has been handed: with more a client would think that it missed something.
     const next = this.#round?.entries[0] ?? this.#undelivered[0];
     const seq = (next?.seq ?? this.#feed.seq + 1) - 1;
-    const head = { seq };
+    // Nothing is left out of the whole feed: its newest event up to here is the one of this number.
+    const head = { seq, prev: seq };
     const recently = Date.now() - BEACON / 2;
     const slice = isLast ? Infinity : Math.ceil((this.#live.size + this.#counting.size) / BEACON_SLICES);
     for (let told = 0; told < slice; told += 1) {

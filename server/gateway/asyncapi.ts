@@ -65,6 +65,10 @@ being the same problem object as in REST.
 every client on every node. Come back with the last \`seq\` that you have seen as \`after\` and the \`epoch\` of \`ready\`, and you
 are told what you missed before \`ready\`, or a \`reset\` if that cannot be done. Never silently less.
 
+**The chain.** Events and \`feed:head\` carry \`{seq, prev}\`: between \`prev\` and \`seq\` there is nothing for you. At position p take what has
+\`prev ≤ p < seq\` and make \`seq\` your position, ignore what has \`seq ≤ p\`, and if \`prev > p\` something is missing: connect again
+with p. Whoever only remembers \`seq\` and gives it back as \`after\` has the whole feed as well.
+
 **What is taken out is out.** A post that is \`redacted\` was edited, renamed, withdrawn or deleted by an event that follows. Show nothing
 of it; insert a new post when the \`post:updated\` with its text comes.
 

@@ -1,5 +1,5 @@
 import * as ws from 'ws';
-import type { Batch } from '../delivery/batch.ts';
+import { type Batch, previousOf } from '../delivery/batch.ts';
 import type { ServerToClient } from '../events.ts';
 import type { LogEntry } from '../outbox/log.ts';
 
@@ -131,7 +131,9 @@ const encodedEntries = new WeakMap<LogEntry, Encoded>();
 export function encodeEntry(entry: LogEntry): Encoded {
   let encoded = encodedEntries.get(entry);
   if (!encoded) {
-    encoded = encodePacket(`2["${entry.name}",${entry.json},{"seq":${entry.seq}}]`);
+    encoded = encodePacket(
+      `2["${entry.name}",${entry.json},{"seq":${entry.seq},"prev":${previousOf(entry)}}]`,
+    );
     encodedEntries.set(entry, encoded);
   }
   return encoded;

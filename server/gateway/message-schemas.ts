@@ -38,12 +38,17 @@ interface ServerMessage<Args extends unknown[]> {
 const seq = count()
   .description('Where in the feed: 1, 2, 3 … without gaps, the same for everyone')
   .example(4711);
+const prev = count()
+  .description(
+    'Between this number and `seq` there is nothing for you: less than your position, or equal to it, unless you missed something',
+  )
+  .example(4710);
 const epoch = Joi.string()
   .guid()
   .description('The identity of this numbering')
   .example('0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51');
 
-const position = exactly<Position>()(object({ seq }).id('Position'));
+const position = exactly<Position>()(object({ seq, prev }).id('Position'));
 
 const ready = exactly<Ready>()(
   object({
@@ -119,7 +124,7 @@ export function serverMessages({ post, tally }: FeedSchemas): {
     'feed:head': {
       summary: 'Where the feed stands',
       description:
-        'Every two seconds or so, unless an event has just said as much, so that a quiet client learns that it missed the newest event. Not in mode `off`.',
+        'Every two seconds or so, unless an event has just said as much: up to `seq` there is nothing for you after `prev`. It moves your position like an event, and if `prev` is beyond your position you missed the newest event: connect again. In mode `count` it only says where the feed stands; not in mode `off`.',
       args: [position],
     },
     'feed:count': {

@@ -34,7 +34,7 @@ export const streamRoutes = [
     path: '/events/stream',
     summary: 'Events as they come (Server-Sent Events)',
     description:
-      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. A position that cannot be served is told as an event `reset` with the place to go on from. The stream ends with its token (`session:closed`). It takes a place among the connections of its user and address: 429 if they have their share, 503 if the node is full.',
+      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: the number of the event before it. A position that cannot be served is told as an event `reset` with the place to go on from. The stream ends with its token (`session:closed`). It takes a place among the connections of its user and address: 429 if they have their share, 503 if the node is full.',
     tag: 'Events',
     access: 'user',
     limit: 'read',

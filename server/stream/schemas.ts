@@ -36,6 +36,7 @@ export const streamEvents = object({
 
 const event = object({
   seq: count(),
+  prev: count().description('Between this number and `seq` there is nothing for you: the event before'),
   name: oneOf(...feedEventNames),
   at: timestamp().description('When the change was written'),
   data: Joi.alternatives(postView, object({ id: id() })),

@@ -49,6 +49,11 @@ export const bugs = {
     rules: [10],
     faults: ['a third of the client connections cut'],
   },
+  'an event names the one before the last': {
+    patches: [{ file: 'server/delivery/batch.ts', find: 'return seq - 1;', replace: 'return seq - 2;' }],
+    rules: [3, 10],
+    faults: ['a third of the client connections cut'],
+  },
   'an event in seven is not written to the socket': {
     patches: [eachBy('if (!seventh) subscriber.writeEvents(batch, at, at + 1);')],
     rules: [10],

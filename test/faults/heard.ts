@@ -1,4 +1,4 @@
-import type { FeedEventName, FeedEvents } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, Position } from '../../server/events.ts';
 import { type ClientHistory, type ClientKind, fingerprint } from './history.ts';
 import type { ListenerOptions } from './listener.ts';
 import type { Recorder } from './recorder.ts';
@@ -30,7 +30,7 @@ export class Heard {
   }
 
   /** An event has come, over the newest connection. */
-  event(name: FeedEventName, data: FeedEvents[FeedEventName], seq: number): void {
+  event(name: FeedEventName, data: FeedEvents[FeedEventName], { seq, prev }: Position): void {
     const at = Date.now();
     if (this.#lastAt !== undefined) this.#longestSilence = Math.max(this.#longestSilence, at - this.#lastAt);
     this.#lastAt = at;
@@ -38,6 +38,7 @@ export class Heard {
       connection: this.history.connections.length - 1,
       at,
       seq,
+      prev,
       name,
       id: data.id,
       hash: fingerprint(name, data),

@@ -93,6 +93,8 @@ export interface Delivery {
   connection: number;
   at: number;
   seq: number;
+  /** The number of the event before it, as the delivery says. */
+  prev: number;
   name: FeedEventName;
   /** The post's id. */
   id: number;

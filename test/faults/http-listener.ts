@@ -1,7 +1,7 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { FeedEventName, FeedEvents, ResetReason } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, Position, ResetReason } from '../../server/events.ts';
 import { type ClientHistory, type ClientKind, type Connection, isPost } from './history.ts';
 import { Heard } from './heard.ts';
 import { claimsOf } from './token-claims.ts';
@@ -199,8 +199,12 @@ export abstract class HttpListener implements Listener {
     };
   }
 
-  protected event(name: FeedEventName, data: FeedEvents[FeedEventName], { seq, epoch }: Place): void {
-    this.#heard.event(name, data, seq);
+  protected event(
+    name: FeedEventName,
+    data: FeedEvents[FeedEventName],
+    { seq, prev, epoch }: Position & Place,
+  ): void {
+    this.#heard.event(name, data, { seq, prev });
     const { recorder, name: client } = this.#options;
     if (isPost(data)) recorder.tally({ post_id: data.id, votes: data.votes, rev: data.rev }, client);
     this.#position = { seq, epoch };

@@ -1,5 +1,5 @@
 import { createClient, type Feed } from '../../client/src/index.ts';
-import { type FeedEventName, feedEventNames, type FeedEvents } from '../../server/events.ts';
+import { type FeedEventName, feedEventNames, type FeedEvents, type Position } from '../../server/events.ts';
 import { type ClientHistory, isPost } from './history.ts';
 import { Heard } from './heard.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
@@ -65,9 +65,7 @@ export class PackageClient implements Listener {
     const feed = client.feed({ ...from, tallies: 'tracked' });
     this.#feed = feed;
     for (const name of feedEventNames) {
-      feed.on(name, (data: FeedEvents[FeedEventName], at: { seq: number }) =>
-        this.#event(name, data, at.seq),
-      );
+      feed.on(name, (data: FeedEvents[FeedEventName], at: Position) => this.#event(name, data, at));
     }
     feed.on('tally', ({ post_id, votes, rev }) => {
       this.#options.recorder.tally({ post_id, votes, rev }, this.history.client);
@@ -105,11 +103,11 @@ export class PackageClient implements Listener {
     });
   }
 
-  #event(name: FeedEventName, data: FeedEvents[FeedEventName], seq: number): void {
+  #event(name: FeedEventName, data: FeedEvents[FeedEventName], at: Position): void {
     const { recorder } = this.#options;
     const last = this.history.connections.at(-1);
     if (!last || last.closedAt !== undefined) this.#opened();
-    this.#heard.event(name, data, seq);
+    this.#heard.event(name, data, at);
     if (isPost(data)) {
       const { id, votes, rev } = data;
       recorder.tally({ post_id: id, votes, rev }, this.history.client);

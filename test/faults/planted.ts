@@ -45,6 +45,13 @@ export const plantedFaults = {
       swap(deliveries, middle(deliveries));
     },
   },
+  'an event that names the one before the last to a stream': {
+    rules: [10],
+    plant: ({ clients }) => {
+      const { deliveries } = listener(clients, 'stream');
+      must(deliveries[middle(deliveries)]).prev -= 1;
+    },
+  },
   'the newest event dropped on its way to one client': {
     rules: [3],
     plant: ({ clients }) => listener(clients).deliveries.pop(),
@@ -263,7 +270,9 @@ function renumber(history: History, to: (seq: number) => number | undefined): vo
     });
   history.log = move(history.log);
   for (const client of history.clients)
-    client.deliveries = move(client.deliveries).sort((a, b) => a.seq - b.seq);
+    client.deliveries = move(client.deliveries)
+      .sort((a, b) => a.seq - b.seq)
+      .map((delivery) => ({ ...delivery, prev: delivery.seq - 1 }));
   history.firstSeen = new Map(
     [...history.firstSeen].flatMap(([seq, data]) => {
       const moved = to(seq);

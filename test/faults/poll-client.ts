@@ -30,7 +30,7 @@ export class PollClient extends HttpListener {
     const page = told as EventsPage;
     this.resumed({ seq, epoch });
     for (const { name, data, ...at } of page.events)
-      this.event(name, data, { seq: at.seq, epoch: page.epoch });
+      this.event(name, data, { seq: at.seq, prev: at.prev, epoch: page.epoch });
     if (page.events.length > 0) await pause(WORK);
   }
 }

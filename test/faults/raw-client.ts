@@ -87,8 +87,8 @@ export class RawClient {
       this.#send(`40${JSON.stringify({ token, ...(after === undefined ? {} : { after, epoch }) })}`);
     } else if (text === '2') this.#send('3');
     else if (text.startsWith('42["post:')) {
-      const seq = Number(/\{"seq":(\d+)\}\]$/.exec(text)?.[1]);
-      if (this.seq !== undefined && seq !== this.seq + 1) this.gaps += 1;
+      const [, seq, prev] = (/\{"seq":(\d+),"prev":(\d+)\}\]$/.exec(text) ?? []).map(Number);
+      if (seq !== (this.seq ?? prev ?? 0) + 1 || prev !== seq - 1) this.gaps += 1;
       this.seq = seq;
     } else if (text.startsWith('42["ready"')) {
       const [, ready] = JSON.parse(text.slice(2)) as [

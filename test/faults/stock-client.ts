@@ -4,6 +4,7 @@ import {
   type FeedEventName,
   feedEventNames,
   type FeedEvents,
+  type Position,
   type Problem,
   type ServerToClient,
   type Tally,
@@ -98,8 +99,8 @@ export class StockClient implements Listener {
   #listen(): void {
     const socket = this.#socket;
     for (const name of feedEventNames) {
-      (socket as Socket).on(name, (data: FeedEvents[FeedEventName], at: { seq: number }) =>
-        this.#event(name, data, at.seq),
+      (socket as Socket).on(name, (data: FeedEvents[FeedEventName], at: Position) =>
+        this.#event(name, data, at),
       );
     }
     socket.on('votes', (tallies) => {
@@ -154,10 +155,10 @@ export class StockClient implements Listener {
     });
   }
 
-  #event(name: FeedEventName, data: FeedEvents[FeedEventName], seq: number): void {
+  #event(name: FeedEventName, data: FeedEvents[FeedEventName], at: Position): void {
     this.#heardAt = Date.now();
-    this.#heard.event(name, data, seq);
-    this.#seq = seq;
+    this.#heard.event(name, data, at);
+    this.#seq = at.seq;
     if (isPost(data)) {
       if (!this.history.tallies.has(data.id)) this.#untracked.add(data.id);
       this.#tally({ post_id: data.id, votes: data.votes, rev: data.rev });

@@ -36,7 +36,9 @@ export class StreamClient extends HttpListener {
     if (event === 'reset') {
       const { reason, ...to } = told as Place & { reason: ResetReason };
       this.reset({ seq: to.seq, epoch: to.epoch }, reason);
-    } else if (feedEventNames.includes(event as FeedEventName))
-      this.event(event as FeedEventName, told, { seq: Number(seq), epoch });
+    } else if (feedEventNames.includes(event as FeedEventName)) {
+      const { prev, ...payload } = told as { prev: number };
+      this.event(event as FeedEventName, payload as never, { seq: Number(seq), prev, epoch });
+    }
   }
 }

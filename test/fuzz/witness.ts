@@ -1,4 +1,5 @@
 import { io } from 'socket.io-client';
+import type { Position } from '../../server/events.ts';
 import { percentile } from '../faults/percentile.ts';
 import { watchFrames } from '../support/frames.ts';
 import { signUp } from '../support/world.ts';
@@ -42,8 +43,9 @@ export async function bearWitness(
   const faults: string[] = [];
   let last: number | undefined;
   for (const name of ['post:created', 'post:updated', 'post:deleted'])
-    socket.on(name, (post: { id: number }, { seq }: { seq: number }) => {
-      if (last !== undefined && seq !== last + 1) faults.push(`after ${last} came ${seq}`);
+    socket.on(name, (post: { id: number }, { seq, prev }: Position) => {
+      if (last !== undefined && (seq !== last + 1 || prev !== last))
+        faults.push(`after ${last} came ${seq}, which follows ${prev}`);
       last = seq;
       if (name === 'post:created') arrived.set(post.id, moment());
     });

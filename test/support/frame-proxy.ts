@@ -13,6 +13,8 @@ export interface FrameProxy {
   target: string;
   /** Whether a frame from the node never reaches the client. */
   drops: (frame: string) => boolean;
+  /** What reaches the client of a frame. */
+  changes: (frame: string) => string;
   /** Whether a frame reaches the client twice. */
   repeats: (frame: string) => boolean;
   /** Whether the node does as asked and its answer is lost. */
@@ -37,6 +39,7 @@ export async function createFrameProxy(target: string): Promise<FrameProxy> {
     url: '',
     target,
     drops: () => false,
+    changes: (frame) => frame,
     repeats: () => false,
     losesAnswer: () => false,
     refusing: false,
@@ -99,8 +102,9 @@ export async function createFrameProxy(target: string): Promise<FrameProxy> {
         const frame = data.toString();
         held.heard(frame);
         if (proxy.silent || proxy.drops(frame) || client.readyState !== WebSocket.OPEN) return;
-        client.send(frame);
-        if (proxy.repeats(frame)) client.send(frame);
+        const told = proxy.changes(frame);
+        client.send(told);
+        if (proxy.repeats(frame)) client.send(told);
       });
       for (const end of pair) {
         end.on('error', () => end.terminate());

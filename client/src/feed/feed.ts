@@ -5,6 +5,7 @@ import type {
   FeedReset,
   HandshakeAuth,
   LiveEvent,
+  Position,
   PostView,
   Ready,
   ServerToClient,
@@ -67,8 +68,8 @@ const LONG_WAIT = 5000;
 
 /**
  * The live feed: every event after a position, once, in order, without a hole, over as many connections and nodes as it
- * takes. Each event must be the next one. If it is not, a message was lost on the way; then the connection is given up
- * and the next one asks for what is missing, so a hole is never shown.
+ * takes. Each message says in `prev` after which position it follows. If that is beyond the feed's own, a message was lost
+ * on the way; then the connection is given up and the next one asks for what is missing, so a hole is never shown.
  */
 export class Feed {
   readonly #url: string;
@@ -247,15 +248,15 @@ export class Feed {
       },
       hears: {
         ready: (state) => this.#onReady(state),
-        'post:created': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:created', data: post }),
-        'post:updated': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:updated', data: post }),
-        'post:deleted': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:deleted', data: post }),
+        'post:created': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:created', data: post }, at),
+        'post:updated': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:updated', data: post }, at),
+        'post:deleted': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:deleted', data: post }, at),
         votes: (tallies, more) => {
           this.#keep(tallies);
           if (more?.incomplete) this.#onIncomplete();
         },
-        'feed:head': ({ seq }) => this.#onHead(seq),
-        'feed:count': ({ seq }) => this.#onHead(seq),
+        'feed:head': (head) => this.#onHead(head),
+        'feed:count': ({ seq }) => this.#onCount(seq),
         'session:expiring': () => {
           // Renewed only if it is due by our own reckoning too: the server says this of a short token at once.
           this.#session.accessToken().catch(() => undefined);
@@ -292,7 +293,7 @@ export class Feed {
       }
       this.#seq = state.seq;
       this.#epoch = state.epoch;
-      this.#tell({
+      this.#tellReset({
         name: 'reset',
         seq: state.seq,
         epoch: state.epoch,
@@ -316,18 +317,20 @@ export class Feed {
     if (this.#mode !== this.#toldMode) void this.#tellMode(false);
   }
 
-  #onEvent(event: LiveEvent): void {
+  #onEvent(event: LiveEvent, at: Told): void {
+    // A service that says no `prev` leaves nothing out: the event before has the number before.
+    const { prev = event.seq - 1 } = at;
     // Before the first `ready` of a feed from now on there is no position, and no event is sent.
     if (this.#seq === undefined || event.seq <= this.#seq || this.#mode !== 'live') return;
-    if (this.#skipping) this.#seq = event.seq - 1;
-    if (event.seq !== this.#seq + 1) {
+    if (this.#skipping) this.#seq = Math.max(this.#seq, prev);
+    if (prev > this.#seq) {
       this.#repair();
       return;
     }
     this.#seq = event.seq;
     this.#head = Math.max(this.#head, event.seq);
     if (event.name !== 'post:deleted') this.#keep([tallyOf(event.data)]);
-    this.#tell(event);
+    this.#tell(event, prev);
     // A tally waits for no number, so a newer one may have come before the post, and it is told once: a post that was withdrawn
     // and published again would be shown with the number of then. Whoever shows it only now hears it now.
     const known = this.#tallies.get(event.data.id);
@@ -335,12 +338,22 @@ export class Feed {
       this.#emitter.emit('tally', known);
   }
 
-  #onHead(seq: number): void {
+  #onHead({ seq, prev = seq }: Told): void {
+    if (this.#mode === 'count') {
+      this.#onCount(seq);
+      return;
+    }
     this.#head = Math.max(this.#head, seq);
-    if (this.#status.state !== 'live') return;
-    if (this.#mode === 'count') this.#tellCount();
-    // The newest event was sent before this and has not come.
-    else if (this.#mode === 'live' && this.#toldMode === 'live' && this.behind > 0) this.#repair();
+    if (this.#status.state !== 'live' || this.#mode !== 'live' || this.#toldMode !== 'live') return;
+    if (this.#seq === undefined || seq <= this.#seq) return;
+    // An event was sent before this and has not come; or there is none for this feed up to here.
+    if (prev > this.#seq) this.#repair();
+    else this.#seq = seq;
+  }
+
+  #onCount(seq: number): void {
+    this.#head = Math.max(this.#head, seq);
+    if (this.#status.state === 'live' && this.#mode === 'count') this.#tellCount();
   }
 
   #tellCount(): void {
@@ -386,15 +399,16 @@ export class Feed {
     }, Math.random() * INCOMPLETE_DELAY);
   }
 
-  #tell(item: LiveEvent | FeedReset): void {
+  #tellReset(reset: FeedReset): void {
+    for (const reader of [...this.#readers]) reader.push(reset);
+    this.#emitter.emit('reset', reset);
+  }
+
+  #tell(item: LiveEvent, prev: number): void {
     for (const reader of [...this.#readers]) reader.push(item);
-    if (item.name === 'reset') {
-      this.#emitter.emit('reset', item);
-      return;
-    }
     if (item.name === 'post:created') this.#tracker.appeared(item.data.id);
     this.#emitter.emit('event', item);
-    const at = { seq: item.seq };
+    const at = { seq: item.seq, prev };
     if (item.name === 'post:created') this.#emitter.emit('post:created', item.data, at);
     else if (item.name === 'post:updated') this.#emitter.emit('post:updated', item.data, at);
     else this.#emitter.emit('post:deleted', item.data, at);
@@ -505,6 +519,9 @@ export class Feed {
     this.#readers.clear();
   }
 }
+
+/** Where a message stands; without `prev` if the service is of a version before it. */
+type Told = Pick<Position, 'seq'> & Partial<Position>;
 
 /** Troubles after which the next connection follows at once, so that nobody need be told that they are offline. */
 const transient = new Set<FeedTrouble>(['gap', 'draining', 'slow_consumer', 'reset', 'expired', 'revoked']);

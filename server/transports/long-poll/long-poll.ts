@@ -1,7 +1,7 @@
 import type { Response } from 'express';
 import type { Identity } from '../../auth/identity.ts';
 import type { Context } from '../../context.ts';
-import type { Batch } from '../../delivery/batch.ts';
+import { type Batch, previousOf } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
@@ -185,6 +185,8 @@ function gone(reason: ResetReason, { epoch, seq }: { epoch: string; seq: number 
 }
 
 /** An event as REST tells it. */
-function presentEvent({ seq, name, at, json }: LogEntry): FeedEvent {
-  return { seq, name, at: new Date(at).toISOString(), data: JSON.parse(json) as never };
+function presentEvent(entry: LogEntry): FeedEvent {
+  const { seq, name, at, json } = entry;
+  const data = JSON.parse(json) as never;
+  return { seq, prev: previousOf(entry), name, at: new Date(at).toISOString(), data };
 }

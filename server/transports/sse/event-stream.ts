@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express';
 import type { Identity } from '../../auth/identity.ts';
 import type { Context } from '../../context.ts';
-import { type Batch, JoinedBuffers } from '../../delivery/batch.ts';
+import { type Batch, JoinedBuffers, previousOf } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { SessionCloseCode } from '../../events.ts';
@@ -161,11 +161,13 @@ class EventStream extends FeedSubscriber {
   }
 }
 
-/** The events of a batch, for `Batch.as`. */
+/** The events of a batch, for `Batch.as`. The payload is an object in JSON, and `prev` its last member. */
 function encodeBatch({ epoch, entries }: Batch): JoinedBuffers {
   return new JoinedBuffers(
-    entries.map(({ seq, name, json }) =>
-      Buffer.from(`id: ${epoch}:${seq}\nevent: ${name}\ndata: ${json}\n\n`),
-    ),
+    entries.map((entry) => {
+      const { seq, name, json } = entry;
+      const data = `${json.slice(0, json.lastIndexOf('}'))},"prev":${previousOf(entry)}}`;
+      return Buffer.from(`id: ${epoch}:${seq}\nevent: ${name}\ndata: ${data}\n\n`);
+    }),
   );
 }

@@ -27,12 +27,15 @@ function* gapsAndDoubles(client: ClientHistory, head: number): Iterable<Violatio
   }
   const had = new Set<number>();
   let position = start;
-  for (const { seq, connection } of deliveries) {
+  for (const { seq, prev, connection } of deliveries) {
     if (had.has(seq)) yield { rule: 4, what: `${name} got ${seq} twice (connection ${connection})` };
     else if (seq <= position)
       yield { rule: 3, what: `${name} got ${seq} after ${position} (connection ${connection})` };
     else if (seq !== position + 1)
       yield { rule: gapRule, what: `${name} got ${seq} after ${position} (connection ${connection})` };
+    // Nothing is left out of the whole feed.
+    if (prev !== seq - 1)
+      yield { rule: gapRule, what: `${name} got ${seq}, which says that ${prev} is before it` };
     had.add(seq);
     position = Math.max(position, seq);
   }
