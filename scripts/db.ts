@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { migrate, type MigrationLog } from '../server/database/migrate.ts';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
 import { migrateForService, requireSameDatabase } from '../server/database/service-grants.ts';
+import { refuseTransactionPooling } from '../server/database/pooler.ts';
 import { packageRoot } from '../server/paths.ts';
 import { main, withDatabase } from '../server/database/target.ts';
 
@@ -15,7 +16,10 @@ await main(() =>
     // What changes the schema is done by the role that owns it.
     const migrationUrl = process.env.MIGRATION_DATABASE_URL ?? '';
     const apart = migrationUrl !== '' && args[0]?.startsWith('db:migrate') === true;
-    if (apart) await requireSameDatabase(migrationUrl, serviceUrl);
+    if (apart) {
+      await refuseTransactionPooling(migrationUrl);
+      await requireSameDatabase(migrationUrl, serviceUrl);
+    }
     const databaseUrl = apart ? migrationUrl : serviceUrl;
     // As a node does at its start: in short tries, which stop no running node.
     if (args.length === 1 && args[0] === 'db:migrate') {

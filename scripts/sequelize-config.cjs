@@ -16,6 +16,8 @@ if (!url) {
 }
 
 module.exports = async () => {
+  const { refuseTransactionPooling } = await load('database/pooler');
+  await refuseTransactionPooling(url);
   const { sequelizeConnection } = await load('database/client');
   return sequelizeConnection(url, {
     name: 'tidings sequelize-cli',

@@ -12,6 +12,7 @@ import { type Config, FEED_CONNECTIONS } from './config.ts';
 import { connectClient } from './database/client.ts';
 import { createFeedPool, Database } from './database/connection.ts';
 import { DatabaseIdentity } from './database/identity.ts';
+import { SessionWatch } from './database/pooler.ts';
 import { WriteMonitor } from './database/write-monitor.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { TimeSlices } from './delivery/time-slices.ts';
@@ -122,6 +123,7 @@ export async function createService(
   const maxAge = config.databaseConnectionAge;
   const db = new Database({ url: databaseUrl, pool: config.databasePool, log, identity, maxAge });
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });
+  const sessions = new SessionWatch({ databaseUrl, pool: feedPool, identity, log });
   const writes = new WriteMonitor(feedPool, log);
   const mayWrite = () => writes.refusal === undefined;
   const backlog = new Backlog(feedPool, log);
@@ -363,7 +365,15 @@ export async function createService(
     ctx,
     gateway,
     checks: [
-      { name: 'database', required: true, check: async () => (await db.ping(), {}) },
+      {
+        name: 'database',
+        required: true,
+        check: async () => {
+          if (sessions.fault !== undefined) throw new Degraded(sessions.fault);
+          await db.ping();
+          return {};
+        },
+      },
       {
         name: 'writes',
         required: true,
@@ -411,6 +421,7 @@ export async function createService(
       await feedPool.query('select 1');
       await db.ping();
       await feed.start();
+      sessions.start();
       writes.start();
       backlog.start();
       sequencer.start();
@@ -440,6 +451,7 @@ export async function createService(
       backlog.stop();
       await sequencer.stop();
       await writes.stop();
+      await sessions.stop();
       await feed.stop();
       redis?.close();
       identity.close();

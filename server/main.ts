@@ -133,6 +133,7 @@ async function migrateWhenUp(
     try {
       await refuseTransactionPooling(databaseUrl);
       if (migrationUrl !== undefined) {
+        await refuseTransactionPooling(migrationUrl);
         await requireSameDatabase(migrationUrl, databaseUrl);
         await requireUsableDatabase(migrationUrl, MIGRATION_CONNECTIONS);
         await migrateForService(migrationUrl, databaseUrl, say);

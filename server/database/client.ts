@@ -1,8 +1,8 @@
 import pg from 'pg';
 import { type ConnectionConfig, connectionConfig } from './connection-config.ts';
-import { ConfirmedClient } from './confirmed-client.ts';
+import { ConfirmedClient, type DatabaseClient } from './confirmed-client.ts';
 import type { DatabaseIdentity } from './identity.ts';
-import { HostChoice, loginOf, requireReadWrite } from './hosts.ts';
+import { HostChoice, loginOf, requireReadWrite, sendNoOptions } from './hosts.ts';
 import { applySettings } from './session.ts';
 import { explainConnectFailure } from './tls.ts';
 
@@ -10,8 +10,7 @@ export interface ClientOptions {
   /** The name in pg_stat_activity, unless DATABASE_URL gives one: then it takes the place of `tidings`. */
   name: string;
   /**
-   * Settings of the server that hold on the connection, by name, beside those of session.ts. They are set by statements: a
-   * pooler refuses or drops what stands in the startup packet.
+   * Settings of the server that hold on the connection, by name, beside those of session.ts.
    */
   settings?: Readonly<Record<string, string>>;
   /** How long the connection and what is set on it may take. Default: `connect_timeout`. Milliseconds. */
@@ -40,12 +39,12 @@ function choiceOf(databaseUrl: string, config: ConnectionConfig): HostChoice {
 export function clientClass(
   databaseUrl: string,
   options: ClientOptions,
-): new (given?: pg.ClientConfig) => pg.Client {
+): new (given?: pg.ClientConfig) => DatabaseClient {
   const config = connectionConfig(databaseUrl);
   const choice = choiceOf(databaseUrl, config);
   const timeout = options.connectTimeout ?? config.connectTimeout;
 
-  return class TidingsClient extends ConfirmedClient {
+  class TidingsClient extends ConfirmedClient {
     constructor(given: pg.ClientConfig = {}) {
       super({
         ...loginOf(config),
@@ -60,6 +59,7 @@ export function clientClass(
       // A server that greets and goes down in the same breath puts both into one TCP segment: the error finds no listener of
       // the pool yet, and would end the process. What was asked of the connection fails as well, and that is reported.
       this.on('error', () => undefined);
+      sendNoOptions(this);
     }
 
     override connect(): Promise<pg.Client>;
@@ -80,14 +80,18 @@ export function clientClass(
       Object.assign((this as unknown as { connectionParameters: object }).connectionParameters, host);
       try {
         await super.connect();
-        if (config.readWrite) await requireReadWrite(this, timeout);
       } catch (error) {
         choice.forget(host);
         this.#close();
         throw explainConnectFailure(error, config.ssl !== false);
       }
       try {
-        await applySettings(this, options.settings ?? {}, timeout);
+        this.opened(await applySettings(this, config.settings, options.settings ?? {}, timeout));
+        if (config.readWrite)
+          await requireReadWrite(this, timeout).catch((error: unknown) => {
+            choice.forget(host);
+            throw error;
+          });
         await options.identity?.inspect(this, timeout);
       } catch (error) {
         this.#close();
@@ -100,11 +104,12 @@ export function clientClass(
     #close(): void {
       setImmediate(() => void this.end().catch(() => undefined));
     }
-  };
+  }
+  return TidingsClient as unknown as new (given?: pg.ClientConfig) => DatabaseClient;
 }
 
 /** One connection, for who needs no pool. The caller ends it. @throws {DatabaseUrlError} */
-export async function connectClient(databaseUrl: string, options: ClientOptions): Promise<pg.Client> {
+export async function connectClient(databaseUrl: string, options: ClientOptions): Promise<DatabaseClient> {
   const client = new (clientClass(databaseUrl, { connectTimeout: 10_000, ...options }))();
   await client.connect();
   return client;

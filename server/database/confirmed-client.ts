@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
+import type { Session } from './session.ts';
 
 /**
  * It is not known whether a change was made, or whether it will be there after a failover: SQLSTATE 40003.
@@ -41,12 +42,18 @@ const connected = new Set<ConfirmedClient>();
  * of them fails with `UnconfirmedCommit`.
  */
 export function giveUp(pids: ReadonlySet<number>): void {
-  for (const client of connected) if (pids.has(client.processId)) client.cutOff(new UnconfirmedCommit(true));
+  for (const client of connected)
+    if (client.processId !== undefined && pids.has(client.processId))
+      client.cutOff(new UnconfirmedCommit(true));
 }
+
+/** As others see it. */
+export type DatabaseClient = pg.Client & Pick<ConfirmedClient, 'processId' | 'session' | 'isPooled'>;
 
 /** A connection on which what was committed and is not certain to be kept is an error, whatever statement committed it. */
 export class ConfirmedClient extends pg.Client {
   #unconfirmed = false;
+  #session: Session | undefined;
 
   constructor(config: pg.ClientConfig) {
     super(config);
@@ -57,8 +64,23 @@ export class ConfirmedClient extends pg.Client {
     });
   }
 
-  get processId(): number {
-    return (this as unknown as { processID: number }).processID;
+  /** The process of the server in which statements run, once the connection is open. */
+  get processId(): number | undefined {
+    return this.#session?.pid;
+  }
+
+  /** What was set on the connection when it was opened. */
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  /** Whether a pooler is between: it tells a process number of its own. */
+  get isPooled(): boolean {
+    return this.#session?.pid !== (this as unknown as { processID: number }).processID;
+  }
+
+  protected opened(session: Session): void {
+    this.#session = session;
   }
 
   /** Ends the connection from below. */

@@ -24,8 +24,8 @@ export interface ConnectionConfig {
   ssl: false | ConnectionOptions;
   sslnegotiation: 'postgres' | 'direct';
   enableChannelBinding: boolean;
-  /** Options for the server's command line, such as `-c search_path=tidings`. */
-  options: string | undefined;
+  /** Settings of the server by name, from `options`, such as `-c search_path=tidings`. */
+  settings: Record<string, string>;
   /** The name in pg_stat_activity. Undefined: each part of the service has one of its own. */
   applicationName: string | undefined;
   /** How long one server may take to accept a connection. Milliseconds. */
@@ -113,7 +113,7 @@ export function connectionConfig(
     ssl: encryption(hosts, setting),
     sslnegotiation: oneOf('sslnegotiation', setting, ['postgres', 'direct']),
     enableChannelBinding: oneOf('channel_binding', setting, ['prefer', 'require', 'disable']) === 'require',
-    options: setting('options'),
+    settings: settingsOf(setting('options') ?? ''),
     applicationName: setting('application_name'),
     connectTimeout: seconds('connect_timeout', setting) ?? CONNECT_TIMEOUT,
   };
@@ -204,6 +204,29 @@ function seconds(name: string, setting: Setting): number | undefined {
   if (value === undefined || value === '0') return undefined;
   if (!/^\d{1,3}$/.test(value)) throw new DatabaseUrlError(`${name} must be a number of seconds, 0 to 999`);
   return Number(value) * 1000;
+}
+
+/**
+ * Reads settings from options of the server's command line: `-c name=value`, `-cname=value` and `--name=value`, separated
+ * by spaces; a space in a value is written with a backslash before it. They are set by statements, since poolers refuse
+ * `options` in a startup packet, or drop it.
+ */
+function settingsOf(options: string): Record<string, string> {
+  const words = [...options.matchAll(/(?:\\[^]|[^\s\\])+/g)].map(([word]) =>
+    word.replaceAll(/\\([^])/g, '$1'),
+  );
+  const settings: [string, string][] = [];
+  while (words.length > 0) {
+    const word = words.shift() ?? '';
+    const text = word === '-c' ? words.shift() : /^(?:-c|--)([^]+)$/.exec(word)?.[1];
+    const [, name, value = ''] = /^([a-z_][\w.-]*)=([^]*)$/i.exec(text ?? '') ?? [];
+    if (name === undefined)
+      throw new DatabaseUrlError(
+        `options may have -c NAME=VALUE and --NAME=VALUE alone, not ${text ?? word}`,
+      );
+    settings.push([name.replaceAll('-', '_').toLowerCase(), value]);
+  }
+  return Object.fromEntries(settings);
 }
 
 /** A percent sign that begins no escape stands for itself. */

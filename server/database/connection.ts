@@ -58,8 +58,8 @@ const schemaAway = new Set([
 
 /**
  * Whether the database is away, full, overloaded or not certain of a commit rather than wrong: what the caller should try
- * again later. Classes of SQLSTATE: 08 connection, 25006 read-only, 25P03, 25P04, 57014 and 55P03 time limits, 40000 and
- * 40003 of confirmed-client.ts, 53 resources, 57P server going down, 58 its files.
+ * again later. Classes of SQLSTATE: 08 connection, 25006 read-only, 25P03, 25P04, 57014 and 55P03 time limits, 26000 and 42P05
+ * prepared statements of another session (pooler.ts), 40000 and 40003 of confirmed-client.ts, 53 resources, 57P server going down, 58 its files.
  */
 export function isUnavailable(error: unknown): boolean {
   const name = error instanceof Error ? error.name : '';
@@ -69,7 +69,7 @@ export function isUnavailable(error: unknown): boolean {
     return (
       unavailable.has(code) ||
       schemaAway.has(code) ||
-      /^(08|53|57P|58)|^(25006|25P03|25P04|40000|40003|55P03|57014)$/.test(code)
+      /^(08|53|57P|58)|^(25006|25P03|25P04|26000|42P05|40000|40003|55P03|57014)$/.test(code)
     );
   }
   return (

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { type ConnectionConfig, type DatabaseHost, describeHost } from './connection-config.ts';
+import { applySettings } from './session.ts';
 import { explainConnectFailure } from './tls.ts';
 
 /** How much earlier a host is asked than the one after it. Milliseconds. */
@@ -66,10 +67,14 @@ async function ask(config: ConnectionConfig, host: DatabaseHost): Promise<void> 
     ...host,
     connectionTimeoutMillis: config.connectTimeout,
   });
+  sendNoOptions(client);
   client.on('error', () => undefined); // what was asked fails as well, and that is what is reported
   try {
     await client.connect();
-    if (config.readWrite) await requireReadWrite(client, config.connectTimeout);
+    if (config.readWrite) {
+      await applySettings(client, config.settings, {}, config.connectTimeout);
+      await requireReadWrite(client, config.connectTimeout);
+    }
   } catch (error) {
     throw explainConnectFailure(error, config.ssl !== false);
   } finally {
@@ -87,9 +92,14 @@ export async function requireReadWrite(client: pg.Client, timeout: number): Prom
     throw Object.assign(new Error('the server is read-only'), { code: '25006' });
 }
 
+/** `pg` would take PGOPTIONS into the startup packet, which a pooler refuses. It is set by statements, as `options` is. */
+export function sendNoOptions(client: pg.Client): void {
+  (client as unknown as { connectionParameters: { options?: string } }).connectionParameters.options = '';
+}
+
 /** What `pg` is given of it, beside the host. */
 export function loginOf(config: ConnectionConfig): pg.ClientConfig {
-  const { user, database, password, ssl, sslnegotiation, enableChannelBinding, options } = config;
+  const { user, database, password, ssl, sslnegotiation, enableChannelBinding } = config;
   return {
     user,
     database,
@@ -97,6 +107,5 @@ export function loginOf(config: ConnectionConfig): pg.ClientConfig {
     sslnegotiation,
     enableChannelBinding,
     ...(password === undefined ? {} : { password }),
-    ...(options === undefined ? {} : { options }),
   };
 }

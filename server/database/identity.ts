@@ -44,6 +44,7 @@ export class DatabaseIdentity {
   #failing = false;
   #resolveDoubt: () => void = () => undefined;
   #closed = false;
+  #refusal: Error | undefined;
 
   /** @param connect makes a connection that `inspect` has looked at, within two seconds */
   constructor(connect: (identity: DatabaseIdentity) => Promise<pg.Client>, log: Logger) {
@@ -62,6 +63,12 @@ export class DatabaseIdentity {
     if (this.#failing) this.#resolveDoubt();
   }
 
+  /** No connection is used for this reason, and those that stand are cut; undefined: they are used again. */
+  refuse(reason: Error | undefined): void {
+    this.#refusal = reason;
+    if (reason) for (const client of this.#clients.keys()) cutOff(client, reason);
+  }
+
   close(): void {
     this.#closed = true;
     this.#resolveDoubt();
@@ -69,6 +76,7 @@ export class DatabaseIdentity {
 
   /** @throws if this connection leads to another database than that of this process; it is then not used */
   async inspect(client: pg.Client, timeout: number): Promise<void> {
+    if (this.#refusal) throw this.#refusal;
     const found = await identify(client, timeout);
     const current = this.#current;
     if (current && found.key !== current.key) {

@@ -1,46 +1,157 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Logger } from '../logger.ts';
 import { connectClient } from './client.ts';
+import type { DatabaseClient } from './confirmed-client.ts';
+import type { DatabaseIdentity } from './identity.ts';
+import { requireOwnSession, SharedSession } from './session.ts';
 
-/** How many connections beside the first are looked at: as many servers as a pooler may have idle and hand out in turn. */
-const OTHERS = 5;
+/** How long a statement of the probe may take. Milliseconds. */
+const TIMEOUT = 10_000;
+/** How long a pooler may take to give a second connection a server while the first one stands. Milliseconds. */
+const PATIENCE = 4000;
+/** How often a pooler is looked at while the service runs. Milliseconds. */
+const INTERVAL = 1000;
 
-/** The address leads through a pooler that gives a connection another server for each transaction. */
-class TransactionPooling extends Error {
-  override readonly name = 'TransactionPooling';
-
-  constructor() {
-    super(
-      'DATABASE_URL leads through a pooler in transaction or statement mode (PgBouncer: pool_mode), where locks, settings and ' +
-        'prepared statements do not stay with their connection. Use pool_mode = session, or the address of PostgreSQL itself',
+/**
+ * Refuses a pooler that does not leave each connection its own session of the server, as PgBouncer does in transaction and
+ * statement mode. It is known by what it does, whatever it is and wherever its mode is set.
+ * @throws {SharedSession} and what connecting throws
+ */
+export async function refuseTransactionPooling(databaseUrl: string): Promise<void> {
+  const options = { name: 'tidings probe', queryTimeout: TIMEOUT };
+  const clients = [await connectClient(databaseUrl, options)];
+  const [first] = clients;
+  try {
+    if (!first?.isPooled) return;
+    const second = await connectClient(databaseUrl, { ...options, connectTimeout: PATIENCE }).catch(
+      (error: unknown) => {
+        if (!String(error).includes('timeout')) throw error;
+        throw new Error(
+          'the pooler that DATABASE_URL leads through gives no second connection to the server: its pool ' +
+            '(PgBouncer: default_pool_size, pool_size) must hold the connections of all processes',
+          { cause: error },
+        );
+      },
     );
+    clients.push(second);
+    await requireOwnSessions(first, second);
+    await requireOwnSessions(second, first);
+  } finally {
+    await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
   }
 }
 
 /**
- * Refuses a pooler that shares servers between transactions. A pooler is known by its process number, which is not that of
- * the server behind it; its mode by a server that serves a second connection while the first still stands.
- * @throws {TransactionPooling}
+ * Looks whether two connections, of which nobody else uses either, have each a session of its own. A pooler that gives them
+ * sessions by the transaction gives the next one either that which was used last or that which was used first: to the
+ * second connection, then, that of the first, or to the first another one.
+ * @throws {SharedSession}
  */
-export async function refuseTransactionPooling(databaseUrl: string): Promise<void> {
-  const options = { name: 'tidings probe', queryTimeout: 10_000 };
-  const clients = [await connectClient(databaseUrl, options)];
-  const serverOf = async (at: number) =>
-    (await clients[at]?.query<{ pid: number }>('select pg_backend_pid() as pid'))?.rows[0]?.pid;
+async function requireOwnSessions(first: DatabaseClient, second: DatabaseClient): Promise<void> {
+  await requireOwn(first);
+  await requireOwn(first);
+  await second.query('begin').catch((error: unknown) => {
+    // What PgBouncer says in statement mode.
+    if (String(error).includes('statement pooling')) throw new SharedSession();
+    throw error;
+  });
   try {
-    const server = await serverOf(0);
-    if ((clients[0] as unknown as { processID: number }).processID === server) return; // no pooler between
-    for (let at = 1; at <= OTHERS; at += 1) {
-      clients.push(await connectClient(databaseUrl, options));
-      // The transaction stays open, so that the pooler cannot give the same server twice.
-      await clients[at]?.query('begin').catch((error: unknown) => {
-        // What PgBouncer says in statement mode.
-        if (String(error).includes('statement pooling')) throw new TransactionPooling();
-        throw error;
-      });
-      if ((await serverOf(at)) === server) throw new TransactionPooling();
-    }
-    // Who shares the pool with others may have been given another server meanwhile.
-    if ((await serverOf(0)) !== server) throw new TransactionPooling();
+    await requireOwn(second);
+    await requireOwn(first);
   } finally {
-    await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
+    await second.query('rollback').catch(() => undefined); // the connection is gone, and its failure told
+  }
+}
+
+async function requireOwn(client: DatabaseClient): Promise<void> {
+  const { session } = client;
+  if (session) await requireOwnSession(client, session, TIMEOUT);
+}
+
+export interface SessionWatchOptions {
+  databaseUrl: string;
+  /** Of at least two connections. */
+  pool: pg.Pool;
+  /** Of all pools of the process. */
+  identity: DatabaseIdentity;
+  log: Logger;
+}
+
+/**
+ * Notices within seconds that a pooler was given another mode while the service runs: PgBouncer changes that of connections
+ * which stand. Then no connection is used, and the service answers as without a database, until each has its own session
+ * again.
+ */
+export class SessionWatch {
+  readonly #options: SessionWatchOptions;
+  readonly #stopping = new AbortController();
+  #fault: SharedSession | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: SessionWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Why no connection is used; undefined while they are. */
+  get fault(): string | undefined {
+    return this.#fault?.message;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        if (this.#fault) await this.#tryAgain();
+        else await this.#look();
+      } catch (error) {
+        if (error instanceof SharedSession) this.#refuse(error);
+        else
+          this.#options.log.debug({ err: error }, 'the sessions of the connections could not be looked at');
+      }
+      await sleep(INTERVAL, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { pool } = this.#options;
+    const taken: pg.PoolClient[] = [];
+    // The pool was given our class.
+    const take = async () => {
+      const client = await pool.connect();
+      taken.push(client);
+      return client as unknown as DatabaseClient;
+    };
+    let failed = true;
+    try {
+      const first = await take();
+      if (first.isPooled) await requireOwnSessions(first, await take());
+      failed = false;
+    } finally {
+      for (const client of taken) client.release(failed);
+    }
+  }
+
+  #refuse(fault: SharedSession): void {
+    if (this.#fault) return;
+    this.#fault = fault;
+    this.#options.log.error(fault.message);
+    this.#options.identity.refuse(fault);
+  }
+
+  async #tryAgain(): Promise<void> {
+    await refuseTransactionPooling(this.#options.databaseUrl);
+    this.#fault = undefined;
+    this.#options.identity.refuse(undefined);
+    this.#options.log.info('each connection to the database has its own session again');
   }
 }

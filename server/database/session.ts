@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 
 /**
@@ -13,6 +14,7 @@ const SESSION_SETTINGS = {
   // A commit that its standby has not confirmed is told by a warning, and only by that.
   client_min_messages: 'warning',
   // The texts in which values come and go.
+  client_encoding: 'UTF8',
   datestyle: 'ISO, MDY',
   intervalstyle: 'postgres',
   timezone: 'UTC',
@@ -53,27 +55,118 @@ export function sessionLimits(limits: {
   };
 }
 
+/** The setting by which a session is known again: a name of our own, which every role may set. */
+const MARK = 'tidings.session';
+
+/** What a connection is set to, and by which it is known again. */
+export interface Session {
+  /** The process of the server. Behind a pooler it is not the one that the connection was told of. */
+  pid: number;
+  mark: string;
+}
+
+/** Statements of one connection meet more than one session of the server. SQLSTATE 08004. */
+export class SharedSession extends Error {
+  override readonly name = 'SharedSession';
+  readonly code = '08004';
+
+  constructor() {
+    super(
+      'DATABASE_URL leads through a pooler in transaction or statement mode (PgBouncer: pool_mode), where locks, settings and ' +
+        'prepared statements do not stay with their connection. Use pool_mode = session, or the address of PostgreSQL itself',
+    );
+  }
+}
+
+/** Something between us and the server undoes what is set on a connection. SQLSTATE 08004. */
+class SettingsLost extends Error {
+  override readonly name = 'SettingsLost';
+  readonly code = '08004';
+
+  constructor(names: readonly string[]) {
+    super(
+      `What Tidings sets on a connection to the database is not in effect (${names.join(', ')}): ` +
+        'DATABASE_URL leads through a pooler that undoes it. Use the address of PostgreSQL itself',
+    );
+  }
+}
+
 /**
- * Makes a session what we rely on, in one statement. What is set so already is not set again: some settings need a right
- * that is only needed for another value.
+ * Makes a session what we rely on, in one statement, and looks in another whether it is that: every connection that the
+ * service or a tool opens comes through here. A pooler may drop what stands in the startup packet, so nothing stands there.
+ * What is set so already is not set again: some settings need a right that is only needed for another value.
  *
  * `synchronous_commit` stays what it is, unless it is `off`: then a crash of the server would lose what was acknowledged.
+ * @param wanted settings of DATABASE_URL, which a server that does not know one of them refuses
  * @param settings beyond ours, or in place of them
  * @param timeout milliseconds
+ * @throws {SharedSession} if the second statement has met another session
  */
 export async function applySettings(
   client: pg.Client,
+  wanted: Readonly<Record<string, string>>,
   settings: Readonly<Record<string, string>>,
   timeout: number,
-): Promise<void> {
+): Promise<Session> {
+  const ask = <R extends pg.QueryResultRow>(text: string, values: unknown[]) =>
+    client.query<R>({ text, values, query_timeout: timeout } as pg.QueryConfig);
+  const mark = randomUUID();
   // The limits come first: those of the role would hold for this very statement.
   const all = { ...settings, ...SESSION_SETTINGS, ...settings };
-  await client.query({
-    text: `select set_config(s.name, s.value, false) from unnest($1::text[], $2::text[]) as s (name, value)
-           where current_setting(s.name, true) <> s.value
-           union all
-           select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'`,
-    values: [Object.keys(all), Object.values(all)],
+  const { rows } = await ask<{ name: string; value: string }>(
+    `select s.name,
+       case when current_setting(s.name, true) is distinct from s.value then set_config(s.name, s.value, false)
+         else s.value end as value
+     from unnest($1::text[], $2::text[], $3::boolean[]) as s (name, value, must)
+     where s.must or current_setting(s.name, true) is not null
+     union all
+     select 'synchronous_commit', set_config('synchronous_commit', 'on', false)
+     where current_setting('synchronous_commit') = 'off'`,
+    settingsLists(wanted, all, mark),
+  );
+  // As the server writes them: `10s` for `10000`.
+  const { rows: found } = await ask<{ pid: number; lost: string[] }>(
+    `select pg_backend_pid() as pid, array(
+       select s.name from unnest($1::text[], $2::text[]) as s (name, value)
+       where current_setting(s.name, true) is distinct from s.value) as lost`,
+    [rows.map(({ name }) => name), rows.map(({ value }) => value)],
+  );
+  const { pid = 0, lost = [] } = found[0] ?? {};
+  if (lost.includes(MARK)) throw new SharedSession();
+  if (lost.length > 0) throw new SettingsLost(lost);
+  return { pid, mark };
+}
+
+/** Ours win over those of the address: they are what the service relies on. */
+function settingsLists(
+  wanted: Readonly<Record<string, string>>,
+  ours: Readonly<Record<string, string>>,
+  mark: string,
+): [string[], string[], boolean[]] {
+  const all = [
+    ...Object.entries(ours).map(([name, value]) => ({ name, value, must: false })),
+    ...Object.entries(wanted)
+      .filter(([name]) => !Object.hasOwn(ours, name))
+      .map(([name, value]) => ({ name, value, must: true })),
+    { name: MARK, value: mark, must: true },
+  ];
+  return [all.map(({ name }) => name), all.map(({ value }) => value), all.map(({ must }) => must)];
+}
+
+/**
+ * Makes sure that a statement of this connection meets the session that it has been given.
+ * @param timeout milliseconds
+ * @throws {SharedSession}
+ */
+export async function requireOwnSession(
+  client: pg.ClientBase,
+  { pid, mark }: Session,
+  timeout: number,
+): Promise<void> {
+  const { rows } = await client.query<{ own: boolean }>({
+    text: `select pg_backend_pid() = $1 and current_setting('${MARK}', true) is not distinct from $2 as own`,
+    values: [pid, mark],
     query_timeout: timeout,
   } as pg.QueryConfig);
+  if (rows[0]?.own !== true) throw new SharedSession();
 }

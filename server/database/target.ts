@@ -6,6 +6,8 @@ import { Database } from './connection.ts';
 import { DatabaseUrlError } from './database-url-error.ts';
 import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
 import { packageRoot } from '../paths.ts';
+import { refuseTransactionPooling } from './pooler.ts';
+import { SharedSession } from './session.ts';
 
 /**
  * Runs a tool on the database that the service would use: DATABASE_URL, or else the embedded one. That is used where it runs
@@ -20,7 +22,13 @@ export async function withDatabase<T>(
   if (existsSync(envFile)) process.loadEnvFile(envFile);
 
   const given = process.env.DATABASE_URL;
-  if (given !== undefined && given !== '') return use(given);
+  if (given !== undefined && given !== '') {
+    await refuseTransactionPooling(given).catch((error: unknown) => {
+      // What else is wrong with the address, the tool tells as it does.
+      if (error instanceof SharedSession) throw error;
+    });
+    return use(given);
+  }
 
   const dataDir = process.env.DATA_DIR ?? './data';
   const running = await findEmbedded(dataDir);
@@ -57,7 +65,7 @@ export async function main(run: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await run();
   } catch (error) {
-    const known = [EmbeddedUnavailable, DatabaseUrlError, ConfigError];
+    const known = [EmbeddedUnavailable, DatabaseUrlError, ConfigError, SharedSession];
     console.error(known.some((kind) => error instanceof kind) ? (error as Error).message : error);
     process.exitCode = 1;
   }

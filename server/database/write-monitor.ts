@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from '../logger.ts';
-import { giveUp } from './confirmed-client.ts';
+import { type ConfirmedClient, giveUp } from './confirmed-client.ts';
 import { databaseErrorCode, isUnavailable } from './connection.ts';
 
 /** How often the database is asked what keeps it from committing. Milliseconds. */
@@ -165,7 +165,7 @@ export class WriteMonitor {
       const client = await this.#pool.connect();
       const limit = setTimeout(() => this.#abandon(client), TRIAL_LIMIT);
       try {
-        this.#trialPid = (client as unknown as { processID: number }).processID;
+        this.#trialPid = (client as unknown as ConfirmedClient).processId;
         await client.query({ text: TRIAL, query_timeout: TRIAL_WAIT } as pg.QueryConfig);
         if (this.#fullDisk) await takeRoom(client);
         client.release();
