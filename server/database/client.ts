@@ -105,7 +105,7 @@ export function clientClass(
       setImmediate(() => void this.end().catch(() => undefined));
     }
   }
-  return TidingsClient as unknown as new (given?: pg.ClientConfig) => DatabaseClient;
+  return TidingsClient;
 }
 
 /** One connection, for who needs no pool. The caller ends it. @throws {DatabaseUrlError} */
