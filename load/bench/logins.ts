@@ -80,6 +80,16 @@ const floodsOf = (members: readonly Member[]): readonly Flood[] => [
   },
 ];
 
+/** Where the correct logins come from: one address where their user has logged in before, or a new one each time. */
+const origins = {
+  'from a familiar address': () => '203.0.113.200',
+  'from a new address': () => {
+    newAddresses += 1;
+    return `10.0.${newAddresses >> 8}.${newAddresses & 255}`;
+  },
+};
+let newAddresses = 0;
+
 /**
  * How long a correct login takes beside floods from other addresses, against the same at rest, at the cost of a hash that
  * operators have. Limits by number are off: a flood that they refuse would be none.
@@ -90,10 +100,11 @@ export async function logins(stage: Stage): Promise<Line[]> {
   try {
     await signUp(server.url, 'ada');
     const members = [await signUp(server.url, 'bob'), await signUp(server.url, 'carol')];
+    await logIn(server.url, origins['from a familiar address']());
     const lines: Line[] = [];
     for (const flood of floodsOf(members)) {
       stage.say(`logins beside ${flood.what}`);
-      lines.push(await lineOf(stage, server.url, flood));
+      lines.push(...(await linesOf(stage, server.url, flood)));
     }
     return lines;
   } finally {
@@ -101,68 +112,99 @@ export async function logins(stage: Stage): Promise<Line[]> {
   }
 }
 
-async function lineOf(stage: Stage, url: string, { what, atOnce, ask }: Flood): Promise<Line> {
-  const line: Line = {
-    what: `correct login beside ${what}, p99`,
-    unit: 'ms',
-    limit: 'the same at rest',
-    ours: [],
-    theirs: [],
-    reach: { atMost: 2 },
-    notes: [],
-  };
+async function linesOf(stage: Stage, url: string, flood: Flood): Promise<Line[]> {
+  const lines = Object.entries(origins).map(([from, addressOf]) => {
+    const line: Line = {
+      what: `correct login ${from}, beside ${flood.what}, p99`,
+      unit: 'ms',
+      limit: 'the same at rest',
+      ours: [],
+      theirs: [],
+      reach: { atMost: 2 },
+      notes: [],
+    };
+    return { addressOf, refused: 0, line };
+  });
   const answers = new Map<number, number>();
-  let refused = 0;
   for (let round = 0; round < stage.rounds; round += 1) {
-    const calm = await logInOften(stage, url);
-    let over = false;
-    const flood = Promise.all(
-      Array.from({ length: atOnce }, async (_, at) => {
-        for (let time = 0; !over; time += 1) {
-          const status = await send(url, ask(at, time));
-          answers.set(status, (answers.get(status) ?? 0) + 1);
-          // Refusals alone would make a test of the network of it.
-          if (status === 429) await pause(50);
-        }
-      }),
-    );
-    // Until its requests wait for each other.
-    await pause(1000);
-    const strained = await logInOften(stage, url);
-    over = true;
-    await flood;
-    refused += calm.refused + strained.refused;
-    line.theirs.push(worst(calm.took));
-    line.ours.push(worst(strained.took));
+    for (const measured of lines) {
+      const calm = await logInOften(stage, url, measured.addressOf);
+      measured.line.theirs.push(calm.slowest);
+      measured.refused += calm.refused;
+    }
+    await beside(url, flood, answers, async () => {
+      for (const measured of lines) {
+        const strained = await logInOften(stage, url, measured.addressOf);
+        measured.line.ours.push(strained.slowest);
+        measured.refused += strained.refused;
+      }
+    });
   }
   const told = [...answers].map(([status, times]) => `${times} × ${status}`).join(', ');
-  line.notes.push(`the flood was answered ${told}; of the correct logins ${refused} were refused`);
-  return line;
+  return lines.map(({ line, refused }) => ({
+    ...line,
+    notes: [`the flood was answered ${told}; of the correct logins ${refused} were refused`],
+  }));
 }
 
-/** Of so few the slowest is the 99th percentile. */
-function worst(took: readonly number[]): number {
-  return Math.max(...took);
+/** Does something while a flood goes on; counts its answers by their status. */
+async function beside(
+  url: string,
+  { atOnce, ask }: Flood,
+  answers: Map<number, number>,
+  act: () => Promise<void>,
+): Promise<void> {
+  const over = new AbortController();
+  const flood = Promise.all(
+    Array.from({ length: atOnce }, async (_, at) => {
+      for (let time = 0; !over.signal.aborted; time += 1) {
+        const status = await send(url, ask(at, time), over.signal).catch((error: unknown) => {
+          if (!over.signal.aborted) throw error;
+        });
+        if (status === undefined) return;
+        answers.set(status, (answers.get(status) ?? 0) + 1);
+        // Refusals alone would make a test of the network of it.
+        if (status === 429) await pause(50);
+      }
+    }),
+  );
+  try {
+    // Until its requests wait for each other.
+    await pause(1000);
+    await act();
+  } finally {
+    over.abort();
+    await flood;
+  }
 }
 
-async function logInOften(stage: Stage, url: string): Promise<{ took: number[]; refused: number }> {
-  const took: number[] = [];
+/** The slowest, in milliseconds: of so few it is the 99th percentile. */
+async function logInOften(
+  stage: Stage,
+  url: string,
+  addressOf: () => string,
+): Promise<{ slowest: number; refused: number }> {
+  let slowest = 0;
   let refused = 0;
   for (let at = 0; at < Math.ceil(LOGINS / stage.scale); at += 1) {
     const asked = performance.now();
-    const status = await send(url, {
-      method: 'POST',
-      path: '/login',
-      address: '203.0.113.200',
-      body: { email: 'ada@example.org', password: PASSWORD },
-    });
-    took.push(performance.now() - asked);
-    if (status !== 200) refused += 1;
+    if ((await logIn(url, addressOf())) !== 200) refused += 1;
+    slowest = Math.max(slowest, performance.now() - asked);
   }
-  return { took, refused };
+  return { slowest, refused };
 }
 
-async function send(url: string, { method, path, address, token, body }: Request): Promise<number> {
+function logIn(url: string, address: string): Promise<number> {
+  const body = { email: 'ada@example.org', password: PASSWORD };
+  return send(url, { method: 'POST', path: '/login', address, body });
+}
+
+/** The status of the answer. */
+async function send(
+  url: string,
+  { method, path, address, token, body }: Request,
+  over?: AbortSignal,
+): Promise<number> {
   const answer = await fetch(url + path, {
     method,
     headers: {
@@ -171,7 +213,7 @@ async function send(url: string, { method, path, address, token, body }: Request
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.any([AbortSignal.timeout(60_000), ...(over ? [over] : [])]),
   });
   await answer.arrayBuffer();
   return answer.status;

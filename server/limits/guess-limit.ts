@@ -43,7 +43,8 @@ export class GuessLimit {
   readonly #keys: readonly Buffer[];
 
   /**
-   * @param failures wrong passwords per account in a quarter of an hour; undefined: as many as one likes
+   * @param failures wrong passwords per account in a quarter of an hour; undefined: as many as one likes, while familiar
+   *   addresses are remembered all the same, since their logins go before a flood's
    * @param secrets of the service, the newest first
    */
   constructor(
@@ -69,9 +70,9 @@ export class GuessLimit {
    * @throws {AppError} 429 with `Retry-After`, and whatever `look` throws
    */
   async attempt<T>(guess: Guess | OwnGuess, look: (familiar: boolean) => Promise<T>): Promise<T> {
-    const counter = this.#counter;
-    if (!counter) return look(false);
     const { key, familiar } = await this.#countedUnder(guess);
+    const counter = this.#counter;
+    if (!counter) return look(familiar);
     const state = await counter.take(key);
     if (state.consumedPoints > counter.limit.points) {
       await state.giveBack();
@@ -96,7 +97,6 @@ export class GuessLimit {
 
   /** Remembers that somebody has logged in to the account from there. */
   async welcome({ account, address }: Guess): Promise<void> {
-    if (!this.#counter) return;
     const name = this.#nameOf(account);
     const [place] = this.#placesOf(address);
     if (place === undefined) return;
