@@ -21,6 +21,7 @@ const APART = [
   'documents',
   'drift',
   'embedded',
+  'embedded-account',
   'load',
   'nginx',
   'operations',

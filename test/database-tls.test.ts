@@ -6,7 +6,8 @@ import { readConfig } from '../server/config.ts';
 import { connectClient } from '../server/database/client.ts';
 import { connectionConfig } from '../server/database/connection-config.ts';
 import { type EmbeddedPostgres, startEmbedded } from '../server/database/embedded.ts';
-import { accountFor, giveTo } from '../server/database/embedded/account.ts';
+import { giveTo } from '../server/database/embedded/account.ts';
+import { accountsFor } from '../server/database/embedded/accounts.ts';
 import { migrate, pendingMigrations } from '../server/database/migrate.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { Authority } from './support/certificates.ts';
@@ -36,10 +37,10 @@ describe('TLS to PostgreSQL', function () {
     await ca.sign('expired', { names: 'DNS:localhost', days: -1 });
     await ca.sign('client');
     await other.sign('stranger');
-    const account = await accountFor(join(folder, 'data', 'postgres'));
+    const accounts = await accountsFor(file('data'));
     for (const name of ['server.key', 'expired.key']) {
       await chmod(file(name), 0o600);
-      await giveTo(account, file(name));
+      await giveTo(accounts?.server, file(name));
     }
     await writeFile(file('pg_hba.conf'), HBA);
     server = await startEmbedded({

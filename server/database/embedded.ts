@@ -2,13 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onDatabase } from './connection-config.ts';
-import { accountFor } from './embedded/account.ts';
+import { type Accounts, accountsFor } from './embedded/accounts.ts';
 import { findBinaries } from './embedded/binaries.ts';
 import { ADMIN_PASSWORD, ADMIN_ROLE, ensureCluster, resetPassword } from './embedded/cluster.ts';
 import { readPassword } from './embedded/password.ts';
 import { DATABASE, ensureServiceRole, SERVICE_PASSWORD, SERVICE_ROLE } from './embedded/service-role.ts';
 import { livingOwner, Ownership } from './embedded/owner.ts';
 import { preparePlace } from './embedded/place.ts';
+import { settle } from './embedded/settle.ts';
 import {
   launch,
   runningPostmaster,
@@ -68,26 +69,31 @@ const DURABILITY = { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'o
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedPostgres> {
   const log = options.log ?? (() => undefined);
   const settings = { ...DURABILITY, ...options.settings };
-  const account = await accountFor(join(options.dataDir, 'postgres'));
-  const place = await preparePlace(options.dataDir, account);
+  const wanted = await accountsFor(options.dataDir); // before the claim, whose owner tells who ran the cluster last
+  const place = await preparePlace(options.dataDir, wanted?.server);
   const ownership = await Ownership.claim(place, options.patienceMs ?? PATIENCE_MS);
   try {
-    const binaries = await findBinaries(place, account);
-    const cluster = await ensureCluster(place, binaries, account, settings.fsync === 'on');
-    const target: Launch = { place, cluster, binaries, account, settings };
+    const accounts = wanted && (await settled(place, wanted, log));
+    const binaries = await findBinaries(place, accounts);
+    const cluster = await ensureCluster(place, binaries, accounts, settings.fsync === 'on');
+    const target: Launch = { place, cluster, binaries, accounts, settings };
 
     let password = await readPassword(place, ADMIN_PASSWORD);
     let postmaster =
       password === undefined ? undefined : await adopt(cluster, adminUrlOf(password, 0), settings, log);
     if (postmaster === undefined) await evict(cluster, log);
-    password ??= await resetPassword(place, binaries, account);
+    password ??= await resetPassword(place, binaries, accounts);
 
     const server = new Supervised(target, ownership, log);
     postmaster = await server.start(postmaster);
     const adminUrl = adminUrlOf(password, postmaster.port);
     let url: string;
     try {
-      const servicePassword = await ensureServiceRole(onDatabase(adminUrl, MAINTENANCE), place, account);
+      const servicePassword = await ensureServiceRole(
+        onDatabase(adminUrl, MAINTENANCE),
+        place,
+        accounts?.keeper,
+      );
       url = urlOf(SERVICE_ROLE, servicePassword, postmaster.port);
     } catch (error) {
       await server.stop();
@@ -106,6 +112,16 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     await ownership.release();
     throw error;
   }
+}
+
+/** Under root, the accounts that the folder and its files belong to from here on. */
+async function settled(place: string, accounts: Accounts, log: EmbeddedLog): Promise<Accounts> {
+  const { shared, ...rest } = await settle(place, accounts, async () => {
+    log('giving the embedded database to another account', { folder: place, ...accounts.server });
+    await evict(join(place, 'cluster'), log);
+  });
+  if (shared !== undefined) log(`embedded database has no account of its own: ${shared}`);
+  return rest;
 }
 
 /** The addresses of the embedded database that another, living process runs on this folder: for tools, which then leave it alone. */

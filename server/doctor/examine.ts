@@ -2,6 +2,7 @@ import '../database/connection.ts'; // reads bigints as numbers
 import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { connectClient } from '../database/client.ts';
+import { sharedAccountReason } from '../database/embedded/accounts.ts';
 import { describeDatabase } from '../database/connection-config.ts';
 import { databaseFault } from '../database/requirements.ts';
 import {
@@ -62,6 +63,14 @@ export async function examine(
     await look('database', () => findLossySettings(client));
     if (config.redis) await look('redis', () => findRedisFaults(config, client));
     else done.push({ what: 'redis', findings: [], skipped: 'none is configured' });
+    if (config.databaseUrl === undefined) {
+      const shared = await sharedAccountReason(config.dataDir);
+      done.push({
+        what: 'embedded database',
+        findings: [],
+        ...(shared === undefined ? {} : { hint: shared }),
+      });
+    }
     await look('migrations', () => findPendingMigrations(databaseUrl));
     if (done.at(-1)?.findings.length) return done;
     const hint = await hintAtSearch(client);

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { accountFor, giveTreeTo } from '../../server/database/embedded/account.ts';
+import { giveTreeTo } from '../../server/database/embedded/account.ts';
+import { accountsFor } from '../../server/database/embedded/accounts.ts';
 import { findBinaries } from '../../server/database/embedded/binaries.ts';
 import { ADMIN_PASSWORD, ADMIN_ROLE, ensureCluster } from '../../server/database/embedded/cluster.ts';
 import { readPassword } from '../../server/database/embedded/password.ts';
@@ -17,6 +18,7 @@ import {
   type Postmaster,
   stopPostmaster,
 } from '../../server/database/embedded/postmaster.ts';
+import { settle } from '../../server/database/embedded/settle.ts';
 import { signal, waitForExit } from '../../server/database/embedded/process.ts';
 
 const execute = promisify(execFile);
@@ -51,10 +53,11 @@ export class FaultyPostgres {
     if (diskMiB !== undefined)
       await execute('mount', ['-t', 'tmpfs', '-o', `size=${diskMiB}m`, 'tmpfs', folder]);
     await chmod(folder, 0o755);
-    const account = await accountFor(join(folder, 'postgres'));
-    const place = await preparePlace(folder, account);
-    const binaries = await findBinaries(place, account);
-    const cluster = await ensureCluster(place, binaries, account, false);
+    const accounts = await accountsFor(folder);
+    const place = await preparePlace(folder, accounts?.server);
+    if (accounts) await settle(place, accounts, () => Promise.resolve());
+    const binaries = await findBinaries(place, accounts);
+    const cluster = await ensureCluster(place, binaries, accounts, false);
     const settings = {
       max_connections: '200',
       fsync: 'off',
@@ -63,7 +66,7 @@ export class FaultyPostgres {
     };
     const password = await readPassword(place, ADMIN_PASSWORD);
     if (password === undefined) throw new Error('the cluster has no password');
-    const target = { place, cluster, binaries, account, settings };
+    const target = { place, cluster, binaries, accounts, settings };
     const postgres = new FaultyPostgres(folder, target, password, await freePort(), diskMiB !== undefined);
     await postgres.up();
     return postgres;
@@ -104,7 +107,7 @@ export class FaultyPostgres {
     await this.down();
     await rm(this.#launch.cluster, { recursive: true, force: true });
     await rename(this.#backup, this.#launch.cluster);
-    await giveTreeTo(this.#launch.account, this.#launch.cluster);
+    await giveTreeTo(this.#launch.accounts?.server, this.#launch.cluster);
     await this.up();
   }
 
@@ -113,11 +116,12 @@ export class FaultyPostgres {
     const folder = await mkdtemp(join(tmpdir(), 'tidings-faults-postgres-'));
     await chmod(folder, 0o755);
     await this.stopInOrder();
-    const { account } = this.#launch;
-    const place = await preparePlace(folder, account);
+    const { accounts } = this.#launch;
+    const place = await preparePlace(folder, accounts?.server);
+    if (accounts) await settle(place, accounts, () => Promise.resolve());
     const cluster = join(place, 'cluster');
     await cp(this.#launch.cluster, cluster, { recursive: true });
-    await giveTreeTo(account, cluster);
+    await giveTreeTo(accounts?.server, cluster);
     await this.up();
     const target = { ...this.#launch, place, cluster };
     const other = new FaultyPostgres(folder, target, this.#password, await freePort(), false);

@@ -1,47 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { lchown, readdir, readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { lchown, lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
 
-/** The operating system account that PostgreSQL runs under. */
+/** An account of the operating system. */
 export interface Account {
   uid: number;
   gid: number;
-}
-
-interface PasswdEntry extends Account {
-  name: string;
-}
-
-/**
- * PostgreSQL refuses to run as root, so root lends it another account: that of who owns the data already (somebody ran
- * Tidings as a normal user before), else `postgres`, else `nobody`. Always one with a passwd entry: initdb looks it up.
- * Undefined: we are not root, and PostgreSQL runs as ourselves.
- */
-export async function accountFor(dataFolder: string): Promise<Account | undefined> {
-  if (process.getuid?.() !== 0) return undefined;
-  const entries = await passwd();
-  const owner = await stat(dataFolder).catch(() => undefined);
-  const account =
-    entries.find((entry) => entry.uid !== 0 && entry.uid === owner?.uid) ??
-    entries.find((entry) => entry.name === 'postgres') ??
-    entries.find((entry) => entry.name === 'nobody');
-  if (account === undefined) {
-    throw new EmbeddedUnavailable(
-      'PostgreSQL does not run as root, and there is neither a user "postgres" nor "nobody" to run it as. ' +
-        `Start Tidings as a normal user, or create one of them. ${USE_DATABASE_URL}`,
-    );
-  }
-  return { uid: account.uid, gid: account.gid };
-}
-
-async function passwd(): Promise<PasswdEntry[]> {
-  const text = await readFile('/etc/passwd', 'utf8').catch(() => '');
-  return text
-    .split('\n')
-    .filter((line) => line.includes(':') && !line.startsWith('#'))
-    .map((line) => line.split(':'))
-    .map(([name = '', , uid, gid]) => ({ name, uid: Number(uid) >>> 0, gid: Number(gid) >>> 0 }));
 }
 
 /** Whether the account can get into the folder. Asked of the kernel: modes alone don't tell with ACLs and mounts. */
@@ -55,14 +20,35 @@ export function canEnter(account: Account, folder: string): boolean {
   return probe.status === 0;
 }
 
+/** Gives a file or a folder, and not what is in it, to an account. Undefined: everything belongs to ourselves already. */
 export async function giveTo(account: Account | undefined, path: string): Promise<void> {
   if (account !== undefined) await lchown(path, account.uid, account.gid);
 }
 
+/**
+ * Gives a folder and all that is in it to an account, the folder itself last: its owner says whether all of it was given.
+ *
+ * Who owned it may have filled it and may still be at work in it, and we are root. So no symbolic link is followed, also none
+ * that takes a folder's place meanwhile, and a second name of a file that is root's elsewhere is left alone.
+ */
 export async function giveTreeTo(account: Account | undefined, folder: string): Promise<void> {
   if (account === undefined) return;
-  for (const entry of await readdir(folder, { withFileTypes: true, recursive: true })) {
-    await giveTo(account, join(entry.parentPath, entry.name));
+  const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
+  const handle = await open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  try {
+    // Linux has no `openat` for Node, but a path through an open folder, which stays that folder.
+    const here = process.platform === 'linux' ? `/proc/self/fd/${handle.fd}` : folder;
+    for (const entry of await readdir(here, { withFileTypes: true })) {
+      const path = join(here, entry.name);
+      if (entry.isDirectory()) {
+        await giveTreeTo(account, path);
+        continue;
+      }
+      const { nlink, uid } = await lstat(path);
+      if (nlink === 1 || uid !== 0) await giveTo(account, path);
+    }
+    await handle.chown(account.uid, account.gid);
+  } finally {
+    await handle.close();
   }
-  await giveTo(account, folder); // last: were this cut short, the folder's owner would still ask for it again
 }

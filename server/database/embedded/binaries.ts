@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { giveTreeTo, type Account } from './account.ts';
+import type { Accounts } from './accounts.ts';
 import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
 
 const run = promisify(execFile);
@@ -16,16 +17,17 @@ export interface Binaries {
 }
 
 /**
- * The PostgreSQL that npm installed, made fit to run as `account`: executable, with its library links, and readable. What
+ * The PostgreSQL that npm installed, made fit to run as the server's account: executable, with its library links, and readable. What
  * can't be put right where it lies (a home of mode 0700, a node_modules of somebody else) is copied into `place`.
  */
-export async function findBinaries(place: string, account: Account | undefined): Promise<Binaries> {
+export async function findBinaries(place: string, accounts: Accounts | undefined): Promise<Binaries> {
+  const account = accounts?.server;
   const { native, version } = await platformPackage();
   try {
     await makeRunnable(native).catch(() => undefined); // may be read-only: then the copy is mended
     return await probe(native, account);
   } catch {
-    const copy = await copyTo(join(place, `binaries-${version}`), native, account);
+    const copy = await copyTo(join(place, `binaries-${version}`), native, accounts?.keeper);
     try {
       return await probe(copy, account);
     } catch (error) {
@@ -84,7 +86,7 @@ async function makeRunnable(native: string): Promise<void> {
   for (const name of await readdir(join(native, 'bin'))) await chmod(join(native, 'bin', name), 0o755);
 }
 
-async function copyTo(folder: string, native: string, account: Account | undefined): Promise<string> {
+async function copyTo(folder: string, native: string, keeper: Account | undefined): Promise<string> {
   const copy = join(folder, 'native');
   try {
     await readdir(copy);
@@ -100,7 +102,7 @@ async function copyTo(folder: string, native: string, account: Account | undefin
       filter: (path) => !path.endsWith('.a'), // for linking programs, not for running them
     });
     await makeRunnable(join(partial, 'native'));
-    await giveTreeTo(account, partial);
+    await giveTreeTo(keeper, partial);
     await rename(partial, folder);
     await removeOthers(folder);
     return copy;

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Account } from './account.ts';
+import { type Account, giveTo, giveTreeTo } from './account.ts';
+import type { Accounts } from './accounts.ts';
 import { type Binaries } from './binaries.ts';
 import { writePassword } from './password.ts';
 import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
@@ -26,7 +27,7 @@ const SECONDS = 1000;
 export async function ensureCluster(
   place: string,
   binaries: Binaries,
-  account: Account | undefined,
+  accounts: Accounts | undefined,
   durable: boolean,
 ): Promise<string> {
   const cluster = join(place, 'cluster');
@@ -42,7 +43,8 @@ export async function ensureCluster(
 
   await removeAttempts(place);
   const fresh = join(place, `${ATTEMPT}${randomBytes(4).toString('hex')}`);
-  const passwordFile = await writePassword(place, account, randomPassword(), ADMIN_PASSWORD);
+  await mkdir(fresh, { mode: 0o700 });
+  const passwordFile = await writePassword(place, accounts?.named, randomPassword(), ADMIN_PASSWORD);
   const args = [
     ...['-D', fresh, '--username', ADMIN_ROLE, '--pwfile', passwordFile],
     ...['--auth', 'scram-sha-256', '--encoding', 'UTF8', '--locale', 'C'],
@@ -50,7 +52,10 @@ export async function ensureCluster(
     ...(durable ? [] : ['--no-sync']),
   ];
   try {
-    await run(binaries.initdb, args, { ...account, cwd: '/', env: environment(), timeout: 120 * SECONDS });
+    await withName(accounts, fresh, (account) =>
+      run(binaries.initdb, args, { ...account, cwd: '/', env: environment(), timeout: 120 * SECONDS }),
+    );
+    await giveTo(accounts?.keeper, passwordFile);
   } catch (error) {
     const { stderr } = error as { stderr?: string };
     throw new EmbeddedUnavailable(
@@ -89,20 +94,44 @@ async function removeAttempts(place: string): Promise<void> {
 export async function resetPassword(
   place: string,
   binaries: Binaries,
-  account: Account | undefined,
+  accounts: Accounts | undefined,
 ): Promise<string> {
   const password = randomPassword();
-  const single = run(binaries.postgres, ['--single', '-D', join(place, 'cluster'), 'postgres'], {
-    ...account,
-    cwd: '/',
-    env: environment(),
-    timeout: 120 * SECONDS,
+  const cluster = join(place, 'cluster');
+  await withName(accounts, cluster, (account) => {
+    const single = run(binaries.postgres, ['--single', '-D', cluster, 'postgres'], {
+      ...account,
+      cwd: '/',
+      env: environment(),
+      timeout: 120 * SECONDS,
+    });
+    single.child.stdin?.end(`alter role "${ADMIN_ROLE}" password '${password}'\n`);
+    return single;
   });
-  single.child.stdin?.end(`alter role "${ADMIN_ROLE}" password '${password}'\n`);
-  await single;
   // Only now: were this cut short, the file would still be missing and the next start would do it again.
-  await writePassword(place, account, password, ADMIN_PASSWORD);
+  await writePassword(place, accounts?.keeper, password, ADMIN_PASSWORD);
   return password;
+}
+
+/**
+ * Runs a program that looks up the name of its user, which an account of the cluster's own has not. It works on the cluster as
+ * an account that has one, in the group of the cluster's: only that group gets into the folder around it, and the kernel lets
+ * processes of the same user and other groups neither look into the program nor trace it. Cut short, the cluster
+ * is given back at the next start, as one from an earlier version is.
+ */
+async function withName<T>(
+  accounts: Accounts | undefined,
+  cluster: string,
+  work: (account: Account | undefined) => Promise<T>,
+): Promise<T> {
+  if (accounts === undefined || accounts.named.uid === accounts.server.uid) {
+    await giveTo(accounts?.server, cluster);
+    return work(accounts?.named);
+  }
+  await giveTreeTo(accounts.named, cluster);
+  const result = await work(accounts.named);
+  await giveTreeTo(accounts.server, cluster);
+  return result;
 }
 
 /** What PostgreSQL's programs see of the environment: no PG* variable and no locale of ours gets in. */

@@ -1,4 +1,4 @@
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chown, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EmbeddedUnavailable } from './unavailable.ts';
@@ -51,6 +51,8 @@ export class Ownership {
   async release(): Promise<void> {
     const fresh = `${this.#file}.released`;
     await writeFile(fresh, JSON.stringify({ ...this.#claim, released: true }));
+    const { uid, gid } = await stat(this.#file);
+    if (process.getuid?.() === 0) await chown(fresh, uid, gid); // which tells for whom root ran the cluster
     await rename(fresh, this.#file);
   }
 }
@@ -71,6 +73,13 @@ export async function livingOwner(folder: string): Promise<ProcessIdentity | und
     if (claim === undefined || claim.released === true) return undefined;
     return (await isSameProcess(claim)) ? claim : undefined;
   }
+}
+
+/** The uid of the user for whom the folder was claimed last; undefined if nobody has. */
+export async function lastClaimant(folder: string): Promise<number | undefined> {
+  const highest = (await numbers(folder)).at(-1);
+  if (highest === undefined) return undefined;
+  return (await stat(join(folder, `owner.${highest}`)).catch(() => undefined))?.uid;
 }
 
 async function attempt(folder: string): Promise<{ file: string; claim: Claim } | undefined> {

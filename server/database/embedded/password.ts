@@ -1,6 +1,6 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { giveTo, type Account } from './account.ts';
+import { type Account, giveTo } from './account.ts';
 
 /** A password that is kept in the folder of the embedded database; undefined when its file was lost. */
 export async function readPassword(place: string, name: string): Promise<string | undefined> {
@@ -8,7 +8,7 @@ export async function readPassword(place: string, name: string): Promise<string 
   return text.trim() === '' ? undefined : text.trim();
 }
 
-/** Keeps a password where only PostgreSQL's account can read it. @returns its file */
+/** Keeps a password where only `account` can read it. @returns its file */
 export async function writePassword(
   place: string,
   account: Account | undefined,

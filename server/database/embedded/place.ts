@@ -1,6 +1,6 @@
-import { lstat, mkdir, mkdtemp, realpath, rename, stat, symlink } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, realpath, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { canEnter, giveTreeTo, type Account } from './account.ts';
+import { type Account, canEnter } from './account.ts';
 import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
 
 /** Where the data of root's Tidings live when PostgreSQL's account can't get into DATA_DIR. */
@@ -8,9 +8,9 @@ const ELSEWHERE = '/var/lib/tidings';
 
 /**
  * Makes `<dataDir>/postgres` and answers with its real path: all that the embedded database keeps is in there (the
- * cluster, its password, its log, who owns it) and belongs to PostgreSQL's account; nothing else is chowned.
+ * cluster, its passwords, its log, who owns it). Whose it becomes is `settle`'s.
  *
- * Under root a project in a home of mode 0700 can't be entered by that account. Opening the home would be a breach, and
+ * Under root a project in a home of mode 0700 can't be entered by PostgreSQL's account. Opening the home would be a breach, and
  * /tmp is emptied at boot; so the folder is then made under /var/lib/tidings and `<dataDir>/postgres` is a link to it.
  * (Under a random name, so that removing DATA_DIR and starting again gives an empty database here as everywhere.)
  */
@@ -28,29 +28,18 @@ export async function preparePlace(dataDir: string, account: Account | undefined
           `Bring it back, or remove the link to begin with an empty database. ${USE_DATABASE_URL}`,
       );
     }
-    return claimFolder(target, account);
+    return target;
   }
-  if (account === undefined || canEnter(account, folder)) return claimFolder(place, account);
+  if (account === undefined || canEnter(account, folder)) {
+    await mkdir(place, { recursive: true, mode: 0o700 });
+    return place;
+  }
 
   await mkdir(ELSEWHERE, { recursive: true });
   const away = await mkdtemp(join(ELSEWHERE, 'data-'));
   if (existing !== undefined) await moveAway(place, away);
-  await claimFolder(away, account);
   await symlink(away, place);
   return away;
-}
-
-async function claimFolder(folder: string, account: Account | undefined): Promise<string> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  if (account !== undefined && (await stat(folder)).uid !== account.uid) {
-    await giveTreeTo(account, folder);
-  }
-  if (account !== undefined && !canEnter(account, folder)) {
-    throw new EmbeddedUnavailable(
-      `${folder} can't be entered by the user (uid ${account.uid}) that PostgreSQL runs as here. ${USE_DATABASE_URL}`,
-    );
-  }
-  return folder;
 }
 
 /** The home was closed after the database had been made in it. */

@@ -3,7 +3,8 @@ import { open, readFile, rm, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { giveTo, type Account } from './account.ts';
+import { giveTo } from './account.ts';
+import type { Accounts } from './accounts.ts';
 import { type Binaries } from './binaries.ts';
 import { environment } from './cluster.ts';
 import { commandOf, identify, signal, waitForExit } from './process.ts';
@@ -17,7 +18,7 @@ export interface Launch {
   place: string;
   cluster: string;
   binaries: Binaries;
-  account: Account | undefined;
+  accounts: Accounts | undefined;
   settings: Record<string, string>;
 }
 
@@ -81,7 +82,7 @@ export async function launch(
 }
 
 async function launchOnce(
-  { place, cluster, binaries, account, settings }: Launch,
+  { place, cluster, binaries, accounts, settings }: Launch,
   port: number,
   deadline: number,
   onExit: () => void,
@@ -89,7 +90,7 @@ async function launchOnce(
   const logFile = join(place, 'postgres.log');
   const logStart = await logSize(logFile);
   const log = await open(logFile, logStart === 0 ? 'w' : 'a', 0o600);
-  await giveTo(account, logFile);
+  await giveTo(accounts?.keeper, logFile);
 
   const all = { ...DEFAULTS, ...settings };
   const args = ['-D', cluster, '-p', String(port)];
@@ -97,7 +98,7 @@ async function launchOnce(
   // Detached: Ctrl-C in a terminal goes to the whole foreground group, and the database must end after the service.
   // The log is a file and not a pipe, since the server may outlive us.
   const child = spawn(binaries.postgres, args, {
-    ...account,
+    ...accounts?.server,
     cwd: '/',
     env: environment(),
     detached: true,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
@@ -75,4 +75,14 @@ export async function waitForExit(pid: number, ms: number): Promise<boolean> {
     await sleep(20);
   }
   return true;
+}
+
+/** The processes whose working directory is `folder`, a real path: on Linux, where all of PostgreSQL's are in their cluster. */
+export async function processesIn(folder: string): Promise<number[]> {
+  const inside: number[] = [];
+  for (const name of await readdir('/proc').catch(() => [])) {
+    if (/^\d+$/.test(name) && (await readlink(`/proc/${name}/cwd`).catch(() => '')) === folder)
+      inside.push(Number(name));
+  }
+  return inside;
 }

@@ -22,7 +22,7 @@ export const SERVICE_PASSWORD = 'service-password';
 export async function ensureServiceRole(
   adminUrl: string,
   place: string,
-  account: Account | undefined,
+  keeper: Account | undefined,
 ): Promise<string> {
   const known = await readPassword(place, SERVICE_PASSWORD);
   const password = known ?? randomBytes(24).toString('hex');
@@ -33,7 +33,7 @@ export async function ensureServiceRole(
         `${roles === 0 ? 'create' : 'alter'} role ${SERVICE_ROLE} login nosuperuser nocreatedb nocreaterole password '${password}'`,
       );
       // Only now: were this cut short, the file would still be missing and the next start would do it again.
-      if (known === undefined) await writePassword(place, account, password, SERVICE_PASSWORD);
+      if (known === undefined) await writePassword(place, keeper, password, SERVICE_PASSWORD);
     }
     const { rows } = await client.query<{ owner: string }>(
       'select pg_get_userbyid(datdba) as owner from pg_database where datname = $1',
