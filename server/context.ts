@@ -229,7 +229,9 @@ export async function createService(
     config.rateLimits ? () => countRefused('search') : undefined,
     () => metrics.queueRefused.inc({ queue: 'searches' }),
   );
-  const ballots = new BallotBox(db.sequelize, reportTallies);
+  const ballots = new BallotBox(db.sequelize, reportTallies, () =>
+    metrics.queueRefused.inc({ queue: 'votes' }),
+  );
 
   const sequencer = new Sequencer(
     feedPool,
@@ -332,7 +334,7 @@ export async function createService(
     places,
     ballots,
     voteLimit,
-    postWriter: new PostWriter(db.sequelize),
+    postWriter: new PostWriter(db.sequelize, () => metrics.queueRefused.inc({ queue: 'posts' })),
     accountTasks,
     feedReader,
     reportTallies,
@@ -357,6 +359,8 @@ export async function createService(
     metrics.queueWaiting.set({ queue: 'passwords' }, passwords.waiting);
     metrics.queueWaiting.set({ queue: 'searches' }, feedReader.slowWaiting);
     metrics.queueWaiting.set({ queue: 'replays' }, delivery.replaysWaiting);
+    metrics.queueWaiting.set({ queue: 'posts' }, ctx.postWriter.waiting);
+    metrics.queueWaiting.set({ queue: 'votes' }, ballots.waiting);
     metrics.poolInUse.set(pool.using);
     metrics.poolWaiting.set(pool.waiting);
   }, 1000);

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { drawInTurns } from '../server/queues/draw.ts';
+import { FairBound } from '../server/queues/fair-bound.ts';
 import { type Asker, FairQueue, type FairQueueOptions } from '../server/queues/fair-queue.ts';
 import { TurnTaking } from '../server/queues/turn-taking.ts';
 
@@ -316,7 +317,7 @@ describe('a fair queue', () => {
 });
 
 describe('a draw in turns', () => {
-  const ofSender = (ask: string) => ask[0]!;
+  const ofSender = (ask: string) => [ask[0]!];
 
   it('takes the first of each sender, then the second, and leaves the others in their order', () => {
     const waiting = ['a1', 'a2', 'a3', 'a4', 'b1', 'c1', 'b2'];
@@ -325,6 +326,85 @@ describe('a draw in turns', () => {
       left: ['a3', 'a4', 'b2'],
     });
     expect(drawInTurns(waiting, 7, ofSender)).to.deep.equal({ drawn: waiting, left: [] });
+  });
+
+  it('takes the first of an address before the first of a second user there', () => {
+    const waiting = ['a1', 'b1', 'c1', 'd2', 'a1'];
+    const { drawn } = drawInTurns(waiting, 2, ([user = '', address = '']) => [user, address]);
+    expect(drawn).to.deep.equal(['a1', 'd2']);
+  });
+});
+
+describe('a bound that senders share', () => {
+  interface Sent {
+    senders: string[];
+    state: 'waiting' | 'refused';
+  }
+
+  function boundOf(most: number) {
+    const bound = new FairBound<Sent>({
+      most,
+      sendersOf: ({ senders }) => senders,
+      refuse: (ask) => (ask.state = 'refused'),
+    });
+    return {
+      bound,
+      send: (...senders: string[]): Sent => {
+        const ask: Sent = { senders, state: 'waiting' };
+        bound.add(ask);
+        return ask;
+      },
+    };
+  }
+
+  it('refuses the last ask of the sender with the most, and not a newcomer', () => {
+    const { bound, send } = boundOf(4);
+    const flood = [send('a'), send('a'), send('a'), send('b')];
+    const newcomer = send('c');
+    expect(flood.map(({ state }) => state)).to.deep.equal(['waiting', 'waiting', 'refused', 'waiting']);
+    expect([newcomer.state, send('a').state, bound.size]).to.deep.equal(['waiting', 'refused', 4]);
+  });
+
+  it('counts all accounts of an address as one, and takes the last of the account with the most there', () => {
+    const { send } = boundOf(4);
+    const [first, second, , third] = [send('u1', 'x'), send('u2', 'x'), send('u3', 'y'), send('u2', 'x')];
+    expect(send('u4', 'z').state).to.equal('waiting');
+    expect([first.state, second.state, third.state]).to.deep.equal(['waiting', 'waiting', 'refused']);
+  });
+
+  it('refuses the newcomer when each of as many senders as there are places has one', () => {
+    const { send } = boundOf(3);
+    expect(['a', 'b', 'c', 'd'].map((name) => send(name).state)).to.deep.equal([
+      ...['waiting', 'waiting', 'waiting'],
+      'refused',
+    ]);
+  });
+
+  it('never holds more than it may, and refuses none but of the busiest, whatever comes and goes', () => {
+    const step = fc.record({ user: fc.integer({ min: 0, max: 5 }), address: fc.integer({ min: 0, max: 2 }) });
+    fc.assert(
+      fc.property(fc.array(fc.option(step, { freq: 3 }), { maxLength: 100 }), (program) => {
+        const { bound, send } = boundOf(6);
+        let waiting: Sent[] = [];
+        for (const each of program) {
+          if (each === null) {
+            const [gone, ...rest] = waiting;
+            if (gone) bound.delete(gone);
+            waiting = rest;
+          } else {
+            waiting.push(send(`u${each.user}`, `a${each.address}`));
+            const all = waiting.flatMap(({ senders }) => senders);
+            const crowd = (sender: string) => all.filter((name) => name === sender).length;
+            const crowds = (ask: Sent) => Math.max(...ask.senders.map(crowd));
+            const refused = waiting.filter(({ state }) => state === 'refused');
+            expect(refused.length).to.equal(waiting.length > 6 ? 1 : 0);
+            for (const ask of refused) expect(crowds(ask)).to.equal(Math.max(...waiting.map(crowds)));
+            waiting = waiting.filter(({ state }) => state === 'waiting');
+          }
+          expect(bound.size).to.equal(waiting.length);
+        }
+      }),
+    );
   });
 });
 

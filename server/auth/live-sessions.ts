@@ -35,7 +35,7 @@ export class LiveSessions {
   readonly #asks = new Gathering<Ask>({
     atOnce: LOOKS,
     most: MOST,
-    senderOf: ({ sessionId }) => sessionId,
+    sendersOf: ({ sessionId }) => [sessionId],
     round: (asks) => this.#look(asks),
   });
 

@@ -1,4 +1,5 @@
 import { drawInTurns } from '../queues/draw.ts';
+import type { Senders } from '../queues/fair-bound.ts';
 
 export interface GatheringOptions<Ask> {
   /** Rounds under way at once: enough to fill the wait for the database, few enough that asks gather under load. */
@@ -6,7 +7,7 @@ export interface GatheringOptions<Ask> {
   /** Asks in one round at most. */
   most: number;
   /** Whose ask it is: of more asks than fit one round each sender has its share. */
-  senderOf: (ask: Ask) => number | string;
+  sendersOf: (ask: Ask) => Senders;
   /** Answers them all, with a failure too: it must not reject. */
   round: (asks: readonly Ask[]) => Promise<void>;
 }
@@ -31,15 +32,22 @@ export class Gathering<Ask> {
     this.#schedule();
   }
 
+  /** Takes out an ask that waits for its round. */
+  remove(ask: Ask): void {
+    const at = this.#waiting.indexOf(ask);
+    if (at >= 0) this.#waiting.splice(at, 1);
+  }
+
   #schedule(): void {
-    const { atOnce, most, senderOf, round } = this.#options;
+    const { atOnce, most, sendersOf, round } = this.#options;
     if (this.#scheduled || this.#rounds >= atOnce || this.#waiting.length === 0) return;
     this.#scheduled = true;
     // What else arrives in this tick belongs to the same round.
     setImmediate(() => {
       this.#scheduled = false;
+      if (this.#waiting.length === 0) return; // taken out since
       this.#rounds += 1;
-      const { drawn, left } = drawInTurns(this.#waiting, most, senderOf);
+      const { drawn, left } = drawInTurns(this.#waiting, most, sendersOf);
       this.#waiting = left;
       void round(drawn).finally(() => {
         this.#rounds -= 1;

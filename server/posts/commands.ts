@@ -4,6 +4,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import type { FeedEventName } from '../events.ts';
+import { addressKey } from '../limits/address-key.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { append } from '../outbox/append.ts';
 import { FOLD } from '../text/fold.ts';
@@ -18,20 +19,21 @@ import { searchable } from './searchable.ts';
 /**
  * Writes a post, its tally, its event and the record of its idempotency key, in one transaction. With a key that was
  * used before it changes nothing and gives the first answer again.
+ * @param options.address where the user is
  * @throws {AppError} 422 if the key was used for something else, 404 if what it made has been deleted since
  */
 export async function createPost(
   ctx: Context,
   user: Identity,
   input: PostInput,
-  idempotencyKey?: string,
+  { idempotencyKey, address }: { idempotencyKey?: string | undefined; address?: string | undefined } = {},
 ): Promise<PostAnswer> {
   const { title, content, published } = input; // in this order, whatever the order in the body
   const claim =
     idempotencyKey === undefined
       ? undefined
       : claimOf(user.id, idempotencyKey, { title, content, published });
-  const row = await ctx.postWriter.write(user.id, input, claim);
+  const row = await ctx.postWriter.write(user.id, input, claim, [user.id, addressKey(address ?? '')]);
   if (row) return presentAnswer({ ...row, voted: false });
   const first = claim && (await firstAnswer<PostAnswer>(claim));
   if (first) return first;

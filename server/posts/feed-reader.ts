@@ -64,7 +64,7 @@ export class FeedReader {
   readonly #quick = new Gathering<Ask>({
     atOnce: ROUNDS,
     most: MOST,
-    senderOf: ({ viewer }) => viewer,
+    sendersOf: ({ viewer }) => [viewer],
     round: (asks) => this.#round(asks),
   });
   readonly #slow: FairQueue;

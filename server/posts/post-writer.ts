@@ -3,6 +3,7 @@ import { databaseErrorCode, wantsRetry } from '../database/connection.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import { announce } from '../outbox/append.ts';
+import { FairBound, type Senders } from '../queues/fair-bound.ts';
 import { FOLD } from '../text/fold.ts';
 import type { Claim } from './idempotency.ts';
 import type { PostRow } from './present.ts';
@@ -17,16 +18,20 @@ export interface PostInput {
 
 interface Ask {
   ownerId: number;
+  /** The user, and the address that the post came from. */
+  senders: Senders;
   input: PostInput;
   claim: Claim | undefined;
   resolve: (row: PostRow | undefined) => void;
   reject: (error: unknown) => void;
+  /** With which it waits to be written apart. */
+  group?: Ask[];
 }
 
 /** Statements under way at once, and posts in one of them at most. */
 const ROUNDS = 2;
 const MOST = 100;
-/** Posts that wait at most: beyond it the database is too slow for what comes in. */
+/** Posts that wait at most, of everybody: beyond it the database is too slow for what comes in. */
 const MAX_WAITING = 5000;
 /** Statements at once that wait for a lock: few, or the posts of one locked owner would take every connection. */
 const PATIENT = 3;
@@ -37,49 +42,89 @@ const ATTEMPTS = 4;
  * of them, in place of five round trips for each. While it runs the next ones gather; each answer waits for the commit of
  * its own.
  *
+ * Users and addresses take turns, and when too many posts wait it is the last one of the user or address with the most that is
+ * refused.
+ *
  * They share no fate. Whose owner is locked, as while an account is being deleted, is left out and written apart, in a
  * statement that waits; and where one fails, nothing of its statement is kept and each is written apart.
  */
 export class PostWriter {
   readonly #sequelize: Sequelize;
-  #waiting = 0;
+  readonly #onRefused: () => void;
+  readonly #waiting: FairBound<Ask>;
   readonly #asks = new Gathering<Ask>({
     atOnce: ROUNDS,
     most: MOST,
-    senderOf: ({ ownerId }) => ownerId,
+    sendersOf: ({ senders }) => senders,
     round: (asks) => this.#round(asks),
   });
-  readonly #apart = new Gathering<readonly Ask[]>({
+  readonly #apart = new Gathering<Ask[]>({
     atOnce: PATIENT,
     most: 1,
-    senderOf: ([ask]) => ask?.ownerId ?? 0,
+    sendersOf: ([ask]) => ask?.senders ?? [0],
     round: ([asks = []]) => this.#patiently(asks),
   });
 
-  constructor(sequelize: Sequelize) {
+  /**
+   * @param onRefused called for each post that is refused since too many wait
+   * @param most posts that wait at most
+   */
+  constructor(sequelize: Sequelize, onRefused: () => void = () => undefined, most = MAX_WAITING) {
     this.#sequelize = sequelize;
+    this.#onRefused = onRefused;
+    this.#waiting = new FairBound<Ask>({
+      most,
+      sendersOf: ({ senders }) => senders,
+      refuse: (ask) => this.#refuse(ask),
+    });
+  }
+
+  /** Posts that wait to be written. */
+  get waiting(): number {
+    return this.#waiting.size;
   }
 
   /**
    * Writes a post with its tally, its event and the claim of its idempotency key. Resolves after the commit.
+   * @param senders whose share of the queue it takes
    * @returns the row, or undefined if nothing was written: the key has been used, or the owner is gone
    * @throws {AppError} 503
    */
-  async write(ownerId: number, input: PostInput, claim?: Claim): Promise<PostRow | undefined> {
-    if (this.#waiting >= MAX_WAITING) {
-      throw new AppError('unavailable', 'Too many posts are waiting.', { headers: { 'Retry-After': '1' } });
-    }
-    this.#waiting += 1;
-    try {
-      return await new Promise((resolve, reject) =>
-        this.#asks.add({ ownerId, input, claim, resolve, reject }),
-      );
-    } finally {
-      this.#waiting -= 1;
+  write(
+    ownerId: number,
+    input: PostInput,
+    claim?: Claim,
+    senders: Senders = [ownerId],
+  ): Promise<PostRow | undefined> {
+    return new Promise((resolve, reject) => this.#queue({ ownerId, senders, input, claim, resolve, reject }));
+  }
+
+  #queue(ask: Ask): void {
+    this.#asks.add(ask);
+    this.#waiting.add(ask);
+  }
+
+  /** The group waits to be written apart, in one statement. */
+  #queueApart(group: Ask[]): void {
+    this.#apart.add(group);
+    for (const ask of [...group]) {
+      ask.group = group;
+      this.#waiting.add(ask);
     }
   }
 
+  /** Takes out an ask that waits: nothing of it has been written. */
+  #refuse(ask: Ask): void {
+    if (ask.group) ask.group.splice(ask.group.indexOf(ask), 1);
+    else this.#asks.remove(ask);
+    this.#onRefused();
+    ask.reject(
+      new AppError('unavailable', 'Too many posts are waiting.', { headers: { 'Retry-After': '1' } }),
+    );
+  }
+
   async #round(asks: readonly Ask[]): Promise<void> {
+    for (const ask of asks) this.#waiting.delete(ask);
     try {
       const held = new Map<number, Ask[]>();
       for (const ask of await this.#insert(asks, false)) {
@@ -87,17 +132,22 @@ export class PostWriter {
         if (ofOwner) ofOwner.push(ask);
         else held.set(ask.ownerId, [ask]);
       }
-      for (const ofOwner of held.values()) this.#apart.add(ofOwner);
+      for (const ofOwner of held.values()) this.#queueApart(ofOwner);
     } catch (error) {
-      if (isOfOne(error)) for (const ask of asks) this.#apart.add([ask]);
+      if (isOfOne(error)) for (const ask of asks) this.#queueApart([ask]);
       else for (const ask of asks) ask.reject(error);
     }
   }
 
-  async #patiently(asks: readonly Ask[]): Promise<void> {
+  async #patiently(asks: Ask[]): Promise<void> {
+    for (const ask of asks) {
+      this.#waiting.delete(ask);
+      delete ask.group;
+    }
+    if (asks.length === 0) return; // all of them have been refused
     for (let attempt = 1; ; attempt += 1) {
       try {
-        for (const ask of await this.#insert(asks, true)) this.#asks.add(ask);
+        for (const ask of await this.#insert(asks, true)) this.#queue(ask);
         return;
       } catch (error) {
         if (attempt < ATTEMPTS && wantsRetry(error)) continue;

@@ -67,7 +67,10 @@ export const postRoutes = [
     answers: { 201: schemas.post, 401: problem, 404: problem, 422: problem, 429: problem },
     answerHeaders: { Location: 'Where the post is', ...etag },
     handle: async ({ ctx, user, body, req }) => {
-      const post = await commands.createPost(ctx, user, body, req.get('idempotency-key'));
+      const post = await commands.createPost(ctx, user, body, {
+        idempotencyKey: req.get('idempotency-key'),
+        address: req.ip,
+      });
       return tagged(post, { Location: `/posts/${post.id}` });
     },
   }),

@@ -4,6 +4,7 @@ import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import type { Tally } from '../events.ts';
 import { drawInTurns } from '../queues/draw.ts';
+import { FairBound, type Senders } from '../queues/fair-bound.ts';
 
 /** What became of one vote. */
 export interface VoteResult {
@@ -16,8 +17,12 @@ interface Ballot {
   userId: number;
   postId: number;
   up: boolean;
+  /** The user, and the address that the vote came from. */
+  senders: Senders;
   resolve: (result: VoteResult) => void;
   reject: (error: unknown) => void;
+  /** With which it waits to be cast apart. */
+  group?: Ballot[];
 }
 
 interface ResultRow extends Omit<VoteResult, 'outcome'> {
@@ -29,7 +34,7 @@ interface ResultRow extends Omit<VoteResult, 'outcome'> {
 
 /** Votes in one statement at most. */
 const BATCH = 500;
-/** Votes that wait at most: beyond it the database is too slow for what comes in. */
+/** Votes that wait at most, of everybody: beyond it the database is too slow for what comes in. */
 const MAX_WAITING = 20_000;
 /** Statements at once that wait for a lock: few, or the voters on one locked post would take every connection. */
 const PATIENT = 3;
@@ -41,38 +46,99 @@ const ATTEMPTS = 4;
  * runs the next batch gathers, so the batch grows with the load and a lone vote waits for nobody. Each answer waits for
  * the commit of its own batch.
  *
+ * Users and addresses take turns, and when too many votes wait it is the last one of the user or address with the most that is
+ * refused.
+ *
  * A batch waits for nobody: a vote by a user or on a post that is locked, as while one is being edited or an account
  * deleted, is left out and cast apart, in a statement that waits. What its user says of the post meanwhile waits with it.
  */
 export class BallotBox {
   readonly #sequelize: Sequelize;
   readonly #onCommitted: (tallies: Tally[]) => void;
+  readonly #onRefused: () => void;
+  /** What waits for a batch, in the order of arrival. */
   #waiting: Ballot[] = [];
+  /** All that wait: for a batch, to be cast apart, or for such a vote of the same pair. */
+  readonly #bound: FairBound<Ballot>;
   #counting = false;
   /** Votes that are cast apart, by user and post, and what has come for the same pair since, in order. */
   readonly #held = new Map<string, Ballot[]>();
-  readonly #apart = new Gathering<readonly Ballot[]>({
+  readonly #apart = new Gathering<Ballot[]>({
     atOnce: PATIENT,
     most: 1,
-    senderOf: ([ballot]) => ballot?.postId ?? 0,
+    sendersOf: ([ballot]) => [ballot?.postId ?? 0],
     round: ([ballots = []]) => this.#castApart(ballots),
   });
 
-  /** @param onCommitted told the changed tallies of published posts after each commit. */
-  constructor(sequelize: Sequelize, onCommitted: (tallies: Tally[]) => void) {
+  /**
+   * @param onCommitted told the changed tallies of published posts after each commit
+   * @param onRefused called for each vote that is refused since too many wait
+   * @param most votes that wait at most
+   */
+  constructor(
+    sequelize: Sequelize,
+    onCommitted: (tallies: Tally[]) => void,
+    onRefused: () => void = () => undefined,
+    most = MAX_WAITING,
+  ) {
     this.#sequelize = sequelize;
     this.#onCommitted = onCommitted;
+    this.#onRefused = onRefused;
+    this.#bound = new FairBound<Ballot>({
+      most,
+      sendersOf: ({ senders }) => senders,
+      refuse: (ballot) => this.#refuse(ballot),
+    });
   }
 
-  /** Casts one vote or takes it back. Resolves after the commit. @throws {AppError} 503 */
-  cast(userId: number, postId: number, up: boolean): Promise<VoteResult> {
-    if (this.#waiting.length + this.#held.size >= MAX_WAITING) {
-      throw new AppError('unavailable', 'Too many votes are waiting.', { headers: { 'Retry-After': '1' } });
-    }
+  /** Votes that wait to be cast. */
+  get waiting(): number {
+    return this.#bound.size;
+  }
+
+  /**
+   * Casts one vote or takes it back. Resolves after the commit.
+   * @param senders whose share of the queue it takes
+   * @throws {AppError} 503
+   */
+  cast(userId: number, postId: number, up: boolean, senders: Senders = [userId]): Promise<VoteResult> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ userId, postId, up, resolve, reject });
-      if (!this.#counting) void this.#count();
+      this.#queue([{ userId, postId, up, senders, resolve, reject }]);
     });
+  }
+
+  #queue(ballots: readonly Ballot[]): void {
+    for (const ballot of ballots) {
+      this.#waiting.push(ballot);
+      this.#bound.add(ballot);
+    }
+    if (!this.#counting) void this.#count();
+  }
+
+  /** The group, on one post, waits to be cast apart. */
+  #queueApart(group: Ballot[]): void {
+    this.#apart.add(group);
+    for (const ballot of [...group]) {
+      ballot.group = group;
+      this.#bound.add(ballot);
+    }
+  }
+
+  /** Takes out a vote that waits: nothing of it has been written. */
+  #refuse(ballot: Ballot): void {
+    const later = this.#held.get(pairOf(ballot));
+    if (ballot.group) {
+      ballot.group.splice(ballot.group.indexOf(ballot), 1);
+      // What its user has said of the post since waits for nothing any more.
+      this.#held.delete(pairOf(ballot));
+      this.#waiting.push(...(later ?? []));
+      if (!this.#counting) void this.#count();
+    } else if (later?.includes(ballot)) later.splice(later.indexOf(ballot), 1);
+    else this.#waiting.splice(this.#waiting.indexOf(ballot), 1);
+    this.#onRefused();
+    ballot.reject(
+      new AppError('unavailable', 'Too many votes are waiting.', { headers: { 'Retry-After': '1' } }),
+    );
   }
 
   async #count(): Promise<void> {
@@ -87,17 +153,23 @@ export class BallotBox {
         if (ofPost) ofPost.push(ballot);
         else held.set(ballot.postId, [ballot]);
       }
-      for (const ofPost of held.values()) this.#apart.add(ofPost);
+      for (const ofPost of held.values()) this.#queueApart(ofPost);
     }
     this.#counting = false;
   }
 
-  async #castApart(ballots: readonly Ballot[]): Promise<void> {
-    // Whose post has come between the locks and the votes is as new: it begins again.
-    this.#waiting.push(...(await this.#castAll(ballots, { patient: true })));
+  async #castApart(ballots: Ballot[]): Promise<void> {
     for (const ballot of ballots) {
-      this.#waiting.push(...(this.#held.get(pairOf(ballot)) ?? []));
+      this.#bound.delete(ballot);
+      delete ballot.group;
+    }
+    // Whose post has come between the locks and the votes is as new: it begins again.
+    const again = await this.#castAll(ballots, { patient: true });
+    for (const ballot of ballots) {
+      const later = this.#held.get(pairOf(ballot)) ?? [];
       this.#held.delete(pairOf(ballot));
+      if (again.includes(ballot)) this.#queue([ballot]);
+      this.#waiting.push(...later); // which have been counted all the time
     }
     if (!this.#counting) void this.#count();
   }
@@ -131,7 +203,7 @@ export class BallotBox {
     const batch: Ballot[] = [];
     const later: Ballot[] = [];
     const pairs = new Set<string>();
-    const { drawn, left } = drawInTurns(this.#waiting, BATCH, ({ userId }) => userId);
+    const { drawn, left } = drawInTurns(this.#waiting, BATCH, ({ senders }) => senders);
     for (const ballot of drawn) {
       const pair = pairOf(ballot);
       const before = this.#held.get(pair);
@@ -143,6 +215,7 @@ export class BallotBox {
       }
     }
     this.#waiting = [...later, ...left];
+    for (const ballot of batch) this.#bound.delete(ballot);
     return batch;
   }
 

@@ -2,6 +2,7 @@ import { Vote } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { AppError, unauthorized } from '../errors.ts';
+import { addressKey } from '../limits/address-key.ts';
 
 export interface VoteView {
   post_id: number;
@@ -24,7 +25,7 @@ export async function castVote(
   { strict, address }: { strict: boolean; address: string | undefined },
 ): Promise<VoteView> {
   const cast = async () => {
-    const result = await ctx.ballots.cast(user.id, postId, up);
+    const result = await ctx.ballots.cast(user.id, postId, up, [user.id, addressKey(address ?? '')]);
     return { ...result, added: result.outcome === 'added' };
   };
   const { outcome, votes, rev } =

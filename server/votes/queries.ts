@@ -19,7 +19,7 @@ export class TallyReader {
   readonly #asks = new Gathering<Ask>({
     atOnce: ROUNDS,
     most: MOST,
-    senderOf: ({ userId }) => userId,
+    sendersOf: ({ userId }) => [userId],
     round: (asks) => this.#read(asks),
   });
 

@@ -1,0 +1,143 @@
+import { expect } from 'chai';
+import type pg from 'pg';
+import { AppError } from '../server/errors.ts';
+import { PostWriter } from '../server/posts/post-writer.ts';
+import { BallotBox } from '../server/votes/ballot-box.ts';
+import { writePost } from './support/posts.ts';
+import { numberOf } from './support/tables.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+const PLACES = 10;
+
+describe('writes that wait', () => {
+  let world: World;
+  let [flooder, second, newcomer]: TestUser[] = [];
+  let client: pg.PoolClient;
+  let outcomes: Map<string, string[]>;
+
+  before(async () => {
+    world = await createWorld();
+    [flooder, second, newcomer] = [await world.user(), await world.user(), await world.user()];
+  });
+  after(() => world.close());
+  beforeEach(async () => {
+    outcomes = new Map();
+    client = await world.pool.connect();
+    await client.query('begin');
+  });
+  afterEach(() => client.release());
+
+  /** Notes what becomes of a write: `done`, or the sentence of its refusal. */
+  function note(name: string, write: Promise<unknown>): Promise<void> {
+    const told = outcomes.get(name) ?? [];
+    outcomes.set(name, told);
+    return write.then(
+      () => void told.push('done'),
+      (error: unknown) =>
+        void told.push(error instanceof AppError ? `${error.code}: ${error.message}` : String(error)),
+    );
+  }
+
+  it('are refused to the address with most of them and not to another, when too many posts wait', async () => {
+    let refused = 0;
+    const writer = new PostWriter(world.ctx.db.sequelize, () => (refused += 1), PLACES);
+    const write = (name: string, { id }: TestUser, address: string) =>
+      note(name, writer.write(id, { title: name, content: 'x', published: true }, undefined, [id, address]));
+    await client.query('lock table posts in exclusive mode');
+    const writes = [write('first', flooder!, 'x')];
+    await until('the first to be written', () => writer.waiting === 0);
+    writes.push(write('second', flooder!, 'x'));
+    await until('two statements to wait for the lock', () => writer.waiting === 0);
+    for (let left = PLACES; left > 0; left -= 1)
+      writes.push(write('flood', left % 2 ? flooder! : second!, 'x'));
+    expect([writer.waiting, refused]).to.deep.equal([PLACES, 0]);
+
+    writes.push(write('newcomer', newcomer!, 'y'));
+    await Promise.resolve();
+    expect([writer.waiting, refused]).to.deep.equal([PLACES, 1]);
+    await client.query('commit');
+    await Promise.all(writes);
+    expect(outcomes.get('newcomer')).to.deep.equal(['done']);
+    const flood = outcomes.get('flood') ?? [];
+    expect(flood.filter((each) => each === 'done')).to.have.lengthOf(PLACES - 1);
+    expect(flood).to.include('unavailable: Too many posts are waiting.');
+    expect(await numberOf(world, "select count(*) from posts where title = 'flood'")).to.equal(PLACES - 1);
+  });
+
+  it('are posts of a locked user too, of which no more wait than may', async () => {
+    let refused = 0;
+    const writer = new PostWriter(world.ctx.db.sequelize, () => (refused += 1), PLACES);
+    const write = (name: string, { id }: TestUser) =>
+      note(name, writer.write(id, { title: name, content: 'x', published: true }));
+    await client.query('select 1 from users where id = $1 for update', [flooder!.id]);
+    const writes: Promise<void>[] = [];
+    for (let round = 0; round < 12; round += 1) {
+      writes.push(write('locked', flooder!), write('locked', flooder!));
+      writes.push(write('free', newcomer!));
+      await writes.at(-1);
+    }
+    // Three statements wait for the lock, each with two; the others wait for these, one less since the newcomer's last.
+    expect(writer.waiting).to.be.within(PLACES - 1, PLACES);
+    expect(refused).to.equal(24 - 3 * 2 - writer.waiting);
+    const waiting = writer.waiting;
+    expect(outcomes.get('free')).to.deep.equal(Array.from({ length: 12 }, () => 'done'));
+    await client.query('commit');
+    await Promise.all(writes);
+    expect(outcomes.get('locked')?.filter((each) => each === 'done')).to.have.lengthOf(3 * 2 + waiting);
+  });
+
+  it('are refused to the user with most of them and not to another, when too many votes wait', async () => {
+    const posts = [];
+    for (let left = PLACES + 1; left > 0; left -= 1) posts.push(await writePost(second!));
+    let refused = 0;
+    const ballots = new BallotBox(
+      world.ctx.db.sequelize,
+      () => undefined,
+      () => (refused += 1),
+      PLACES,
+    );
+    const vote = (name: string, { id }: TestUser, postId: number) =>
+      note(name, ballots.cast(id, postId, true));
+    await client.query('lock table votes in exclusive mode');
+    const votes = [vote('first', flooder!, posts[0]!.id)];
+    await until('a batch to wait for the lock', () => ballots.waiting === 0);
+    for (const { id } of posts.slice(1)) votes.push(vote('flood', flooder!, id));
+    votes.push(vote('newcomer', newcomer!, posts[0]!.id));
+    await Promise.resolve();
+    expect([ballots.waiting, refused]).to.deep.equal([PLACES, 1]);
+    await client.query('commit');
+    await Promise.all(votes);
+    expect(outcomes.get('newcomer')).to.deep.equal(['done']);
+    expect(outcomes.get('flood')?.filter((each) => each === 'done')).to.have.lengthOf(PLACES - 1);
+    expect(outcomes.get('flood')).to.include('unavailable: Too many votes are waiting.');
+  });
+
+  it('are bounded also where one user says again and again what waits for a locked post', async () => {
+    const [locked, free] = [await writePost(second!), await writePost(second!)];
+    let refused = 0;
+    const ballots = new BallotBox(
+      world.ctx.db.sequelize,
+      () => undefined,
+      () => (refused += 1),
+      PLACES,
+    );
+    await client.query('select 1 from posts where id = $1 for update', [locked.id]);
+    const votes: Promise<void>[] = [];
+    for (let turn = 0; turn < 30; turn += 1) {
+      votes.push(note('flood', ballots.cast(flooder!.id, locked.id, turn % 2 === 0)));
+      const other = note('newcomer', ballots.cast(newcomer!.id, free.id, turn % 2 === 0));
+      votes.push(other);
+      await other;
+    }
+    // One is being cast, and the others wait for it, one less since the newcomer's last.
+    const { waiting } = ballots;
+    expect(waiting).to.be.within(PLACES - 1, PLACES);
+    expect(refused).to.equal(30 - 1 - waiting);
+    expect(outcomes.get('newcomer')).to.deep.equal(Array.from({ length: 30 }, () => 'done'));
+    await client.query('commit');
+    await Promise.all(votes);
+    expect(outcomes.get('flood')?.filter((each) => each === 'done')).to.have.lengthOf(1 + waiting);
+    expect(ballots.waiting).to.equal(0);
+  });
+});
