@@ -26,6 +26,12 @@ export async function usageOf(pid: number): Promise<Usage> {
   return (await readEntry(pid))?.usage ?? { cpu: 0, memory: 0 };
 }
 
+/** Processor time of one process to the nanosecond, as milliseconds; 0 if it is gone or the kernel does not tell. Linux only. */
+export async function exactTimeOf(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/schedstat`, 'utf8').catch(() => '');
+  return Number(text.split(' ')[0]) / 1e6;
+}
+
 /** What a server and its workers have used, and apart from that what its database has. Linux only. */
 export async function usageOfTree(root: number): Promise<{ server: Usage; database: Usage }> {
   const entries = new Map<number, Entry>();

@@ -46,6 +46,7 @@ import { Sequencer } from './outbox/sequencer.ts';
 import { openRedis } from './redis.ts';
 import { FeedReader } from './posts/feed-reader.ts';
 import { PostWriter } from './posts/post-writer.ts';
+import { foldFailures } from './posts/fold-failures.ts';
 import { UnfoldedPosts } from './posts/unfolded-posts.ts';
 import { AccountTasks } from './users/account-tasks.ts';
 import { UnkeyedAccounts } from './users/unkeyed-accounts.ts';
@@ -220,9 +221,7 @@ export async function createService(
   const unkeyedAccounts = new UnkeyedAccounts(db, (error) =>
     log.debug({ err: error }, 'accounts could not be given the key of their address; it is tried again'),
   );
-  const unfoldedPosts = new UnfoldedPosts(db, (error) =>
-    log.debug({ err: error }, 'posts could not be folded for searches; it is tried again'),
-  );
+  const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log));
   const feedReader = new FeedReader(
     db.sequelize,
     (milliseconds) => unfoldedPosts.catchUp(milliseconds),

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { Database } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
+import { foldFailures } from '../server/posts/fold-failures.ts';
 import { refoldPosts } from '../server/posts/folding.ts';
 import { searchable } from '../server/posts/searchable.ts';
 import { UnfoldedPosts } from '../server/posts/unfolded-posts.ts';
@@ -113,6 +114,36 @@ describe('posts that are not folded yet', function () {
     await stopping.stop();
     expect(await stopping.catchUp(10_000)).to.equal((await unfolded()) === 0);
     await until('all posts to be folded', () => new UnfoldedPosts(node(), () => undefined).catchUp(3000));
+    expect(await wrong()).to.be.empty;
+  });
+
+  it('are named in one warning a minute, with the reason, where one cannot be folded', async () => {
+    await write(30);
+    const { rows } = await pool.query<{ id: string }>('select id from posts order by id offset 17 limit 1');
+    const bad = Number(rows[0]!.id);
+    await pool.query(`
+      create function refuse() returns trigger language plpgsql as $$
+      begin if new.id = ${bad} then raise exception 'no room for post %', new.id; end if; return new; end $$;
+      create trigger refuse before update of search_text on posts for each row execute function refuse()`);
+    const lines: { level: number; postId?: number; err: { message: string } }[] = [];
+    const log = createLogger('debug', {
+      write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[number]),
+    });
+    const posts = new UnfoldedPosts(node(), foldFailures(log));
+    try {
+      await until('the post to be named', async () => {
+        await posts.catchUp(100);
+        return lines.filter(({ err }) => err.message.includes(`Post ${bad} `)).length > 2;
+      });
+      expect(lines.filter(({ level }) => level === 40)).to.have.lengthOf(1);
+      const warned = lines.find(({ level }) => level === 40)!;
+      expect(warned.postId).to.equal(bad);
+      expect(warned.err.message).to.contain(`no room for post ${bad}`);
+      expect(await unfolded()).to.be.within(1, 13); // those before it are folded
+    } finally {
+      await pool.query('drop function refuse() cascade');
+    }
+    await until('all posts to be folded', () => posts.catchUp(3000));
     expect(await wrong()).to.be.empty;
   });
 

@@ -1,14 +1,16 @@
 import { makeAccounts } from '../accounts.ts';
+import type pg from 'pg';
+import { exactTimeOf } from '../process-usage.ts';
 import { call } from '../rest.ts';
 import type { Line } from './rounds.ts';
 import { fillSearchedPosts, searchedWords } from './searched-posts.ts';
-import type { Stage } from './stage.ts';
+import { type Stage, withClient } from './stage.ts';
 
 const POSTS = 160_000;
 /** A search may take so many times as long as that of a rare Latin word. */
 const REACH = 5;
 
-/** Searches for words of many kinds in every order, against those for a rare Latin word. */
+/** Searches for words of many kinds in every order, against those for a rare Latin word: what the database works for each. */
 export async function searches(stage: Stage): Promise<Line[]> {
   const databaseUrl = await stage.database();
   await fillSearchedPosts(databaseUrl, Math.ceil(POSTS / stage.scale), (filled) => {
@@ -16,37 +18,50 @@ export async function searches(stage: Stage): Promise<Line[]> {
   });
   const server = await stage.server(databaseUrl);
   try {
-    const [account] = await makeAccounts(server.url, 1, () => undefined);
-    const token = account?.token ?? '';
-    const lines = new Map<string, Line>();
-    for (let round = 0; round < stage.rounds + 1; round += 1) {
-      for (const sort of ['new', 'hot', 'top']) {
-        let rare = 0;
-        for (const [at, { kind, search }] of searchedWords.entries()) {
-          // Another page each round: one that was read a moment ago would be given out again.
-          const path = `/posts?limit=${10 + round}&sort=${sort}&search=${encodeURIComponent(search)}`;
-          const began = performance.now();
-          await call(server.url, 'GET', path, { token });
-          const took = performance.now() - began;
-          if (at === 0) rare = took;
-          if (round === 0) continue; // to warm up
-          const line = lines.get(`${kind}, ${sort}`) ?? {
-            what: `search for a word: ${kind}, sort=${sort}`,
-            unit: 'ms',
-            limit: '',
-            ours: [],
-            theirs: [],
-            reach: { atMost: REACH },
-            notes: [],
-          };
-          line.ours.push(took);
-          line.theirs.push(rare);
-          lines.set(`${kind}, ${sort}`, line);
-        }
-      }
-    }
-    return [...lines.values()];
+    return await withClient(databaseUrl, (client) => searchInTurns(stage, server.url, client));
   } finally {
     await server.stop();
   }
+}
+
+async function searchInTurns(stage: Stage, url: string, client: pg.Client): Promise<Line[]> {
+  const [account] = await makeAccounts(url, 1, () => undefined);
+  const token = account?.token ?? '';
+  const lines = new Map<string, Line>();
+  for (let round = 0; round < stage.rounds + 1; round += 1) {
+    for (const sort of ['new', 'hot', 'top']) {
+      let rare = 0;
+      for (const [at, { kind, search }] of searchedWords.entries()) {
+        // Another page each round: one that was read a moment ago would be given out again.
+        const path = `/posts?limit=${10 + round}&sort=${sort}&search=${encodeURIComponent(search)}`;
+        const before = await workOf(client);
+        await call(url, 'GET', path, { token });
+        const worked = (await workOf(client)) - before;
+        if (at === 0) rare = worked;
+        if (round === 0) continue; // to warm up
+        const line = lines.get(`${kind}, ${sort}`) ?? {
+          what: `search for a word: ${kind}, sort=${sort}`,
+          unit: 'ms CPU',
+          limit: '',
+          ours: [],
+          theirs: [],
+          reach: { atMost: REACH },
+          notes: [],
+        };
+        line.ours.push(worked);
+        line.theirs.push(rare);
+        lines.set(`${kind}, ${sort}`, line);
+      }
+    }
+  }
+  return [...lines.values()];
+}
+
+/** Milliseconds of processor time that the service's connections have taken. */
+async function workOf(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ pid: number }>(
+    `select pid from pg_stat_activity where datname = current_database() and application_name = 'tidings'`,
+  );
+  const times = await Promise.all(rows.map(({ pid }) => exactTimeOf(pid)));
+  return times.reduce((sum, time) => sum + time, 0);
 }

@@ -12,6 +12,8 @@ import { sessionLimits } from './session.ts';
 import { LOCK_PATIENCE, LOCK_TIMEOUT, ShortTries } from './short-tries.ts';
 
 const MIGRATIONS = join(packageRoot, 'migrations');
+/** The files are CommonJS, which sequelize-cli can load in a package of ES modules. */
+const require = createRequire(import.meta.url);
 const MIGRATION = /\.c?js$/;
 /** SQLSTATE 42P01. */
 const UNDEFINED_TABLE = '42P01';
@@ -22,6 +24,11 @@ export type MigrationLog = (message: string, extra?: object) => void;
 interface Migration {
   up(queryInterface: QueryInterface, sequelize: typeof Sequelize): Promise<void>;
   down(queryInterface: QueryInterface, sequelize: typeof Sequelize): Promise<void>;
+  /**
+   * What cannot be done in a transaction, as to make an index while the table is written. It runs before `up`, possibly
+   * more than once, and `up` does without it: sequelize-cli knows nothing of it.
+   */
+  prepare?(queryInterface: QueryInterface): Promise<void>;
 }
 
 /**
@@ -56,9 +63,10 @@ export async function migrate(
       const umzug = await migrations(sequelize, folder);
       // A file and the note that it was run are one transaction: after a crash between the two, or between two statements of
       // the file, it would be run again on what is there already, and no node would start any more.
-      umzug.on('migrating', async ({ name }) => {
+      umzug.on('migrating', async ({ name, path = '' }) => {
         lock.assertHeld();
         log('migrating', { name });
+        await (require(path) as Migration).prepare?.(sequelize.getQueryInterface());
         await sequelize.query('begin');
       });
       umzug.on('migrated', async () => {
@@ -113,8 +121,6 @@ function connect(databaseUrl: string): Sequelize {
 async function migrations(sequelize: Sequelize, folder: string): Promise<Umzug<QueryInterface>> {
   // With its command line it is a fifth of all modules that a start would load.
   const { SequelizeStorage, Umzug } = await import('umzug');
-  // Loaded by require: the files are CommonJS, which sequelize-cli can load in a package of ES modules.
-  const require = createRequire(import.meta.url);
   return new Umzug({
     migrations: {
       glob: ['*.{cjs,js}', { cwd: folder }],

@@ -23,14 +23,16 @@ export async function findLossySettings(client: pg.ClientBase): Promise<Finding[
 /** What a database is told whose searches are slow or not complete yet: they find no less, but may have to wait. */
 export async function hintAtSearch(client: pg.ClientBase): Promise<string | undefined> {
   const { rows } = await client.query<{ indexed: boolean; unfolded: number }>(
-    `select to_regclass('posts_search_grams_idx') is not null as indexed,
+    `select exists (select from pg_index i where i.indexrelid = to_regclass('posts_search_grams_idx')
+                      and i.indisvalid and i.indnatts = 2) as indexed,
             (select count(*) from posts p where ${UNFOLDED}) as unfolded`,
   );
   const { indexed, unfolded = 0 } = rows[0] ?? {};
   if (!indexed)
     return (
-      'Searches for rare words read every post, since their index is missing: create index concurrently ' +
-      'posts_search_grams_idx on posts using gin (search_grams) where search_grams is not null;'
+      'Searches read far more posts than they need, since their index is missing: create index concurrently ' +
+      'posts_search_grams_idx on posts using gin ((array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)]), search_grams) ' +
+      'with (gin_pending_list_limit = 256) where search_grams is not null;'
     );
   return unfolded === 0
     ? undefined

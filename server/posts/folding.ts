@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { QueryTypes } from 'sequelize';
+import { QueryTypes, type Transaction } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import { FOLD } from '../text/fold.ts';
 import { searchable } from './searchable.ts';
@@ -14,6 +14,19 @@ const QUICK = 50;
 const SLOW = 250;
 /** How long texts are folded before the event loop turns. Milliseconds. */
 const SLICE = 5;
+
+/** A post cannot be folded. It is tried again, and searches wait for it. */
+export class NotFolded extends Error {
+  override readonly name = 'NotFolded';
+  readonly postId: number;
+
+  constructor(postId: number, cause: unknown) {
+    super(`Post ${postId} cannot be folded: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+    this.postId = postId;
+  }
+}
 
 /** A post whose text is to be folded. */
 interface Unfolded {
@@ -45,44 +58,54 @@ export class Folding {
     this.#db = db;
   }
 
-  /** @param which in SQL, what stands behind `where`, on `posts p` */
+  /**
+   * Where one fails that has several posts, the next ones have one each, so that it is known which it is.
+   * @param which in SQL, what stands behind `where`, on `posts p`
+   * @throws {NotFolded} if it has one post, which cannot be folded
+   */
   async piece(which: string, { wait, bind = [] }: { wait: boolean; bind?: unknown[] }): Promise<FoldedPiece> {
     const begun = performance.now();
+    let rows: Unfolded[] = [];
+    let piece: FoldedPiece;
     try {
-      return await this.#db.transaction(async (transaction) => {
-        const rows = await this.#db.sequelize.query<Unfolded>(
+      piece = await this.#db.transaction(async (transaction) => {
+        rows = await this.#db.sequelize.query<Unfolded>(
           `select p.id, p.title, p.content from posts p where ${which}
            order by p.id limit ${this.#most} for no key update ${wait ? '' : 'skip locked'}`,
           { type: QueryTypes.SELECT, transaction, bind },
         );
-        if (rows.length === 0) return { posts: 0, last: 0, changed: 0 };
-        const folded = await foldAll(rows);
-        const changed = await this.#db.sequelize.query(
-          `with f as materialized (
-             select f.id, f.text, array_to_tsvector(string_to_array(f.grams, ' ')) as grams
-             from unnest($1::bigint[], $2::text[], $3::text[]) as f (id, text, grams)
-           )
-           update posts p set search_text = f.text, search_grams = f.grams, search_fold = ${FOLD} from f
-           where p.id = f.id
-             and (p.search_text, p.search_grams, p.search_fold) is distinct from (f.text, f.grams, ${FOLD}::smallint)
-           returning p.id`,
-          {
-            type: QueryTypes.SELECT,
-            transaction,
-            bind: [
-              rows.map(({ id }) => id),
-              folded.map(({ text }) => text),
-              folded.map(({ grams }) => grams),
-            ],
-          },
-        );
-        return { posts: rows.length, last: rows.at(-1)?.id ?? 0, changed: changed.length };
+        return this.#write(rows, transaction);
       });
-    } finally {
-      const took = performance.now() - begun;
-      if (took < QUICK) this.#most = Math.min(MOST, this.#most * 2);
-      else if (took > SLOW) this.#most = Math.max(1, Math.floor((this.#most * SLOW) / took));
+    } catch (error) {
+      const [row] = rows;
+      if (row) this.#most = 1;
+      throw row && rows.length === 1 ? new NotFolded(row.id, error) : error;
     }
+    const took = performance.now() - begun;
+    if (took < QUICK) this.#most = Math.min(MOST, this.#most * 2);
+    else if (took > SLOW) this.#most = Math.max(1, Math.floor((this.#most * SLOW) / took));
+    return piece;
+  }
+
+  async #write(rows: readonly Unfolded[], transaction: Transaction): Promise<FoldedPiece> {
+    if (rows.length === 0) return { posts: 0, last: 0, changed: 0 };
+    const folded = await foldAll(rows);
+    const changed = await this.#db.sequelize.query(
+      `with f as materialized (
+         select f.id, f.text, array_to_tsvector(string_to_array(f.grams, ' ')) as grams
+         from unnest($1::bigint[], $2::text[], $3::text[]) as f (id, text, grams)
+       )
+       update posts p set search_text = f.text, search_grams = f.grams, search_fold = ${FOLD} from f
+       where p.id = f.id
+         and (p.search_text, p.search_grams, p.search_fold) is distinct from (f.text, f.grams, ${FOLD}::smallint)
+       returning p.id`,
+      {
+        type: QueryTypes.SELECT,
+        transaction,
+        bind: [rows.map(({ id }) => id), folded.map(({ text }) => text), folded.map(({ grams }) => grams)],
+      },
+    );
+    return { posts: rows.length, last: rows.at(-1)?.id ?? 0, changed: changed.length };
   }
 }
 
