@@ -86,9 +86,7 @@ describe('the doctor', function () {
     );
     await database.query('drop index posts_search_grams_idx');
     const [hint] = await hints();
-    expect(hint).to.contain(
-      'create index concurrently posts_search_grams_idx on posts using gin ((array[',
-    );
+    expect(hint).to.contain('create index concurrently posts_search_grams_idx on posts using gin ((array[');
     expect(await findings()).to.deep.equal({});
     await database.query(rows[0]!.definition);
     expect(await hints()).to.be.empty;
