@@ -21,7 +21,7 @@ import { Follower } from './feed/follower.ts';
 import { MissedTallies } from './feed/missed-tallies.ts';
 import { TallyBoard } from './feed/tally-board.ts';
 import { TallyRefresh } from './feed/tally-refresh.ts';
-import { Witness } from './feed/witness.ts';
+import { FileWitness } from './feed/witness.ts';
 import { Bus } from './gateway/bus.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { clientAddress } from './http/client-address.ts';
@@ -148,12 +148,16 @@ export async function createService(
       return base * (0.8 + 0.4 * Math.random());
     },
     onRead: () => identity.heard(),
-    witness: new Witness(config.dataDir, seat?.number ?? 0, log),
   });
+  feed.addWitness(new FileWitness(config.dataDir, seat?.number ?? 0, log));
   identity.onMoved(() => feed.recheck());
   const redis =
     config.redis &&
     (await openRedis({ config, target: config.redis, db, log, metrics, epoch: () => feed.epoch }));
+  if (redis) {
+    feed.addWitness(redis.witness);
+    redis.witness.onPosition((position) => feed.check(position));
+  }
   const liveSessions = new LiveSessions(db.sequelize, () => feed.readAt);
 
   const guard = new RequestGuard({

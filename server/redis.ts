@@ -1,6 +1,7 @@
 import { EpochWatch } from './cluster/epoch-watch.ts';
 import { RedisHealth } from './cluster/redis-health.ts';
 import { RedisPubSub } from './cluster/redis-pubsub.ts';
+import { RedisWitness } from './cluster/redis-witness.ts';
 import type { RedisTarget } from './cluster/redis-url.ts';
 import type { Config } from './config.ts';
 import type { Database } from './database/connection.ts';
@@ -16,6 +17,8 @@ export interface RedisParts {
   health: RedisHealth;
   pubsub: RedisPubSub;
   epochs: EpochWatch;
+  /** Of the position that was told to clients. */
+  witness: RedisWitness;
   /** Undefined: without limits nothing is counted. */
   limits: RedisStore | undefined;
   /** The database has another epoch now. */
@@ -48,6 +51,7 @@ export async function openRedis(options: RedisPartsOptions): Promise<RedisParts>
     onProbe: (probe) => epochs.heard(probe),
     onDropped: () => metrics.busDropped.inc(),
   });
+  const witness = new RedisWitness({ target, prefix, health, log });
   const limits = config.rateLimits
     ? new RedisStore({ target, prefix, health, log, onUnshared: () => metrics.limitsUnshared.inc() })
     : undefined;
@@ -56,6 +60,7 @@ export async function openRedis(options: RedisPartsOptions): Promise<RedisParts>
     health,
     pubsub,
     epochs,
+    witness,
     limits,
     epochChanged: () => {
       if (config.redisPrefix !== undefined) return;
@@ -65,6 +70,7 @@ export async function openRedis(options: RedisPartsOptions): Promise<RedisParts>
       );
     },
     close: () => {
+      void witness.close();
       pubsub.close();
       limits?.close();
     },

@@ -1,14 +1,17 @@
 import { expect } from 'chai';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Redis } from 'ioredis';
 import { readConfig } from '../server/config.ts';
 import { migrate } from '../server/database/migrate.ts';
 import { makeNewEpoch } from '../server/doctor/repair.ts';
 import { createLogger } from '../server/logger.ts';
 import { type RunningServer, startServer } from '../server/server.ts';
 import { FaultyPostgres } from './faults/postgres.ts';
+import { startRedis, type TestRedis } from './support/redis.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
 import { until } from './support/waiting.ts';
 import { signUp, type TestUser } from './support/world.ts';
@@ -59,7 +62,7 @@ describe('the database that a node is on', () => {
     if (role !== undefined) [url.username, url.password] = [role, role];
     return url.href;
   };
-  const start = async (url = urlOf()) => {
+  const start = async (url = urlOf(), env: NodeJS.ProcessEnv = {}) => {
     await migrate(url);
     const config = readConfig({
       NODE_ENV: 'test',
@@ -70,6 +73,7 @@ describe('the database that a node is on', () => {
       BCRYPT_COST: '4',
       RATE_LIMITS: 'off',
       LOG_LEVEL: 'info',
+      ...env,
     });
     server = await startServer(
       config,
@@ -150,6 +154,101 @@ describe('the database that a node is on', () => {
     await start(urlOf(APP));
     expect(position().epoch).to.not.equal(epoch);
     expect(position().seq).to.equal(2);
+  });
+
+  describe('with Redis, and no folder of a node kept', function () {
+    this.timeout(60_000);
+    let redis: TestRedis;
+    let client: Redis;
+    const env = () => ({ REDIS_URL: redis.url, REDIS_PREFIX: 'p' });
+    const kept = async () => {
+      const [epoch, seq] = (await client.get('p:feed-position'))?.split(' ') ?? [];
+      return { epoch, seq: Number(seq) };
+    };
+    const isKept = () =>
+      until('the position is in Redis', async () => {
+        const { epoch, seq } = await kept();
+        return epoch === position().epoch && seq === position().seq;
+      });
+    /** A node has told three posts, and the database is put back to the second. */
+    const putBack = async () => {
+      await fresh(APP);
+      await start(urlOf(APP), env());
+      const user = await signUp(server!.url);
+      await post(user, 2);
+      await stop();
+      await postgres.backUp();
+      await start(urlOf(APP), env());
+      await post(user, 1);
+      const { epoch } = position();
+      await isKept();
+      await stop();
+      await postgres.restore();
+      await rm(dataDir, { recursive: true, force: true });
+      return { epoch, user };
+    };
+
+    before(async () => {
+      redis = await startRedis();
+      client = new Redis(redis.url);
+    });
+    beforeEach(() => client.flushall());
+    after(async () => {
+      client.disconnect();
+      await redis.stop();
+    });
+
+    it('gets a new epoch when its volume was put back to before what a node has told', async () => {
+      const { epoch } = await putBack();
+      await start(urlOf(APP), env());
+      expect(position().epoch).to.not.equal(epoch);
+      expect(position().seq).to.equal(2);
+      await isKept();
+      const again = position();
+      await stop();
+      await start(urlOf(APP), env());
+      expect(position()).to.deep.equal(again);
+    });
+
+    it('gets it as soon as Redis answers, though the log has reached the number that was told', async () => {
+      const { epoch, user } = await putBack();
+      await redis.kill('SIGSTOP');
+      await start(urlOf(APP), env());
+      expect(position()).to.deep.equal({ epoch, seq: 2 });
+      await post(user, 2);
+      await redis.kill('SIGCONT');
+      await until('the epoch is a new one', () => position().epoch !== epoch, 10_000);
+      await isKept();
+    });
+
+    it('keeps its epoch when Redis has lost the position, has an older one, or one of another epoch', async () => {
+      await fresh(APP);
+      await start(urlOf(APP), env());
+      await post(await signUp(server!.url), 2);
+      const before = position();
+      for (const told of ['', `${before.epoch} 1 -`, `${randomUUID()} 99 -`, 'nonsense']) {
+        await isKept();
+        await stop();
+        await rm(dataDir, { recursive: true, force: true });
+        if (told === '') await client.flushall();
+        else await client.set('p:feed-position', told);
+        await start(urlOf(APP), env());
+        expect(position()).to.deep.equal(before);
+      }
+    });
+
+    it('gets a new epoch when Redis is told of more than the log has, beneath a running node', async () => {
+      await fresh(APP);
+      await start(urlOf(APP), env());
+      const user = await signUp(server!.url);
+      await post(user, 1);
+      await isKept();
+      const { epoch, seq } = position();
+      // By a node that is gone, and so is what it told.
+      await client.set('p:feed-position', `${epoch} ${seq + 5} -`);
+      await post(user, 1);
+      await until('the epoch is a new one', () => position().epoch !== epoch);
+    });
   });
 
   it('gets a new epoch when its rows were loaded from a dump of itself', async function () {

@@ -2,13 +2,14 @@ import type { Logger } from '../logger.ts';
 import { describeRedisError, messageOf, type RedisFault, saysMore, unproven } from './redis-faults.ts';
 
 /** What Redis is used for, and what else must hold. */
-export type RedisPart = 'bus' | 'limits' | 'epochs';
+export type RedisPart = 'bus' | 'limits' | 'epochs' | 'positions';
 
 /** What is worse without Redis, for the log. */
 const consequences: Record<RedisPart, string> = {
   bus: 'events go through PostgreSQL',
   limits: 'limits are counted by each machine for itself',
   epochs: 'two databases share one Redis prefix',
+  positions: 'a snapshot of the database that is put back may not be noticed',
 };
 
 export interface RedisHealthOptions {

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Tally } from '../events.ts';
 import type { Logger } from '../logger.ts';
-import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog } from '../outbox/log.ts';
+import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from '../outbox/log.ts';
 import { Ring } from './ring.ts';
 import { type RevocationRow, readTail, TAIL_LIMITS, type TailLimits } from './tail.ts';
 import type { Witness } from './witness.ts';
@@ -22,8 +22,6 @@ export interface FollowerOptions {
   limits?: TailLimits;
   /** Told after each read of the database that succeeded. */
   onRead?: () => void;
-  /** Where positions are kept outside the database. */
-  witness?: Witness;
 }
 
 /** What a follower tells. All are called synchronously, in seq order, and must not throw. */
@@ -82,7 +80,7 @@ export class Follower {
   #databaseHead = 0;
   #floor = 0;
   readonly #onRead: () => void;
-  readonly #witness: Witness | undefined;
+  readonly #witnesses: Witness[] = [];
   #recheck = false;
 
   constructor({
@@ -92,10 +90,8 @@ export class Follower {
     ring = { entries: 20_000, bytes: 32 * 1024 * 1024 },
     limits = TAIL_LIMITS,
     onRead = () => undefined,
-    witness,
   }: FollowerOptions) {
     this.#onRead = onRead;
-    this.#witness = witness;
     this.#pool = pool;
     this.#log = log;
     this.#interval = interval;
@@ -137,12 +133,32 @@ export class Follower {
     return this.#ring.after(after, limit);
   }
 
+  /** Before it starts. */
+  addWitness(witness: Witness): void {
+    this.#witnesses.push(witness);
+  }
+
+  /** Holds a position that clients were told against the log. @throws if the database does not answer */
+  async check(seen: Seen): Promise<void> {
+    const head = await openFeed(this.#pool, seen);
+    if (head.epoch !== this.#epoch) this.recheck();
+  }
+
   /** Takes the present position and warms the ring. Nothing may be served before this is done. */
   async start(): Promise<void> {
     const began = Date.now();
     let head = await openFeed(this.#pool);
-    // What was seen before this start, by whoever runs on this folder: a log that is shorter was put back meanwhile.
-    for (const seen of (await this.#witness?.read()) ?? []) head = await openFeed(this.#pool, seen);
+    // What was told before this start: a log that is shorter was put back meanwhile.
+    for (const witness of this.#witnesses)
+      for (const seen of await witness.read()) {
+        const { epoch } = head;
+        head = await openFeed(this.#pool, seen);
+        if (head.epoch !== epoch)
+          this.#log.warn(
+            { told: seen, to: head },
+            'the database was put back to before what clients were told',
+          );
+      }
     const tail = await readTail(this.#pool, undefined);
     this.#seen = tail.snapshot;
     this.#epoch = head.epoch;
@@ -159,7 +175,7 @@ export class Follower {
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
     this.#readAt = began;
-    this.#witness?.keep({ epoch: head.epoch, seq: this.seq, at: this.#ring.after(this.seq - 1, 1)?.[0]?.at });
+    this.#keep({ epoch: head.epoch, seq: this.seq, at: this.#ring.after(this.seq - 1, 1)?.[0]?.at });
     this.#running = this.#run();
   }
 
@@ -167,7 +183,7 @@ export class Follower {
     this.#stopped = true;
     this.#rouse?.();
     await this.#running;
-    await this.#witness?.close();
+    await Promise.all(this.#witnesses.map((witness) => witness.close()));
   }
 
   /** The connections lead to another server than before: is it still the same log? */
@@ -230,7 +246,7 @@ export class Follower {
     }
     if (fresh.length === 0) return;
     for (const entry of fresh) this.#ring.push(entry);
-    this.#witness?.keep({ epoch: this.#epoch, seq: this.seq, at: fresh.at(-1)?.at });
+    this.#keep({ epoch: this.#epoch, seq: this.seq, at: fresh.at(-1)?.at });
     for (const listener of this.#listeners.events) listener(fresh);
   }
 
@@ -289,6 +305,10 @@ export class Follower {
     this.#onRead();
   }
 
+  #keep(seen: Seen): void {
+    for (const witness of this.#witnesses) witness.keep(seen);
+  }
+
   async #reopen(): Promise<void> {
     const { seq } = this;
     const at = this.#ring.after(seq - 1, 1)?.[0]?.at;
@@ -306,7 +326,7 @@ export class Follower {
     this.#ring = new Ring(head.seq, this.#ringSize.entries, this.#ringSize.bytes);
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
-    this.#witness?.keep({ epoch: head.epoch, seq: head.seq, at: undefined });
+    this.#keep({ epoch: head.epoch, seq: head.seq, at: undefined });
     for (const listener of this.#listeners.epoch) listener(head);
   }
 

@@ -6,14 +6,26 @@ import type { Seen } from '../outbox/log.ts';
 const FILE = /^feed-position-\d+\.json$/;
 
 /**
- * The position that this node has reached, in a file outside the database. A snapshot of the database's volume that was put back
+ * Keeps the position that was told to clients outside the database. A snapshot of the database's volume that was put back
  * while every node was down looks in every respect like a server that comes up after a crash; that its log is shorter than
  * what clients were told, only somebody else can know.
+ */
+export interface Witness {
+  /** What was told before this process began, as far as it can be read soon. */
+  read(): Promise<Seen[]>;
+  /** Has been read from the log, and is told to clients. Not waited for. */
+  keep(seen: Seen): void;
+  /** Resolves when the newest position is kept, or cannot be. */
+  close(): Promise<void>;
+}
+
+/**
+ * The position that this node has reached, in a file.
  *
  * It is written behind the events and not waited for: one write at a time, always of the newest position, so the file is
  * milliseconds behind. It is not synced, since it has to survive the end of the process and not that of the machine.
  */
-export class Witness {
+export class FileWitness implements Witness {
   readonly #folder: string;
   readonly #file: string;
   readonly #log: Logger;
@@ -28,7 +40,7 @@ export class Witness {
     this.#log = log;
   }
 
-  /** What the processes on this folder have seen. What cannot be read is left out. */
+  /** What the processes on this folder have told. What cannot be read is left out. */
   async read(): Promise<Seen[]> {
     const names = await readdir(this.#folder).catch(() => []);
     const files = names.filter((name) => FILE.test(name)).map((name) => join(this.#folder, name));
@@ -57,7 +69,7 @@ export class Witness {
         if (!this.#failed)
           this.#log.info(
             { err: error },
-            'DATA_DIR cannot be written to: a restored snapshot of the database will not be noticed by this node',
+            'DATA_DIR cannot be written to: this node will not notice by it that a snapshot of the database was put back',
           );
         this.#failed = true;
       }

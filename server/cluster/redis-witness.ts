@@ -1,0 +1,203 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '../logger.ts';
+import { connectRedis, type RedisClient } from './redis-connection.ts';
+import type { RedisHealth } from './redis-health.ts';
+import type { RedisTarget } from './redis-url.ts';
+
+/** A position in the log that clients were told, and when its event was written, in milliseconds since 1970. */
+interface Position {
+  epoch: string;
+  seq: number;
+  at: number | undefined;
+}
+
+export interface RedisWitnessOptions {
+  target: RedisTarget;
+  prefix: string;
+  health: RedisHealth;
+  log: Logger;
+}
+
+/** Between two writes of a process: at least, after one that failed, and at most, since Redis may be emptied. Milliseconds. */
+const INTERVAL = 100;
+const RETRY = 1000;
+const REFRESH = 10_000;
+/** How long the start waits for Redis, and anybody for an answer. Milliseconds. */
+const PATIENCE = 1000;
+
+/**
+ * Keeps the newest position of an epoch, whichever node tells it. Of two epochs it keeps what was said last: their positions
+ * cannot be compared, and nodes are on two for a moment only.
+ * @returns what was kept before
+ */
+const KEEP = `
+  local before = redis.call('GET', KEYS[1])
+  if before then
+    local epoch, seq = string.match(before, '^(%S+) (%d+) ')
+    if epoch == ARGV[1] and tonumber(seq) >= tonumber(ARGV[2]) then return before end
+  end
+  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+  return before or ''`;
+
+/**
+ * The position that the nodes of this installation have reached, in Redis: outside the database, and kept when every node
+ * is replaced. It is written behind the events, within a tenth of a second.
+ *
+ * It may lag, be older or be gone: then less is noticed. It never claims what was not committed, since it is told only what was
+ * read from the log. On each new connection what Redis has is held against the log before anything is written: while Redis
+ * was away nobody could.
+ */
+export class RedisWitness {
+  readonly #options: RedisWitnessOptions;
+  readonly #key: string;
+  #kind: RedisTarget['kind'];
+  #client: RedisClient;
+  /** Whether what Redis has was held against the log, since this connection stands. */
+  #compared = false;
+  #newest: Position | undefined;
+  /** The last position that was written. */
+  #kept: Position | undefined;
+  #check: (position: Position) => Promise<void> = () => Promise.resolve();
+  #running: Promise<void> | undefined;
+  #rouse: (() => void) | undefined;
+  readonly #stopping = new AbortController();
+
+  constructor(options: RedisWitnessOptions) {
+    this.#options = options;
+    this.#key = `${options.prefix}:feed-position`;
+    this.#kind = options.target.kind;
+    this.#client = this.#connect();
+  }
+
+  /** @param check holds a position that was told against the log, and rejects if it cannot now */
+  onPosition(check: (position: Position) => Promise<void>): void {
+    this.#check = check;
+  }
+
+  /** What clients were told before this process began; nothing if Redis has none, or does not answer soon. */
+  async read(): Promise<Position[]> {
+    try {
+      await this.#ready();
+      const position = parse(await within(this.#client.get(this.#key)));
+      this.#compared = true; // by whoever asks
+      return position ? [position] : [];
+    } catch (error) {
+      this.#failed(error);
+      return [];
+    }
+  }
+
+  keep(position: Position): void {
+    this.#newest = position;
+    this.#running ??= this.#run();
+    this.#rouse?.();
+  }
+
+  /** Resolves when the newest position is in Redis, or when that takes too long. */
+  async close(): Promise<void> {
+    this.#stopping.abort();
+    this.#rouse?.();
+    await this.#running;
+    if (this.#kept !== this.#newest) await this.#write();
+    this.#client.disconnect();
+  }
+
+  #connect(): RedisClient {
+    const { target, log } = this.#options;
+    // The bus and the limits tell of a Redis that is away.
+    const onError = (error: Error) => log.debug({ err: error }, 'the position cannot be kept in Redis');
+    const client = connectRedis({ ...target, kind: this.#kind }, { name: 'position', onError });
+    client.on('close', () => (this.#compared = false));
+    return client;
+  }
+
+  /** @throws if the first try to connect fails, or takes too long */
+  #ready(): Promise<void> {
+    const client = this.#client;
+    if (client.status === 'ready') return Promise.resolve();
+    return within(
+      new Promise((resolve, reject) => {
+        client.once('ready', () => resolve());
+        client.once('close', () => reject(new Error('Redis cannot be reached')));
+      }),
+    );
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const written = await this.#write();
+      await sleep(written ? INTERVAL : RETRY, undefined, { signal }).catch(() => undefined);
+      if (!signal.aborted && this.#kept === this.#newest) await this.#rest();
+    }
+  }
+
+  /** Until there is another position, or it is time to write this one again. */
+  #rest(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#rouse = undefined;
+        resolve();
+      };
+      const timer = setTimeout(done, REFRESH);
+      this.#rouse = done;
+    });
+  }
+
+  /** @returns whether Redis has it */
+  async #write(): Promise<boolean> {
+    try {
+      if (!this.#compared) {
+        await this.#compare(parse(await within(this.#client.get(this.#key))));
+        this.#compared = true;
+      }
+      const position = this.#newest;
+      if (!position) return true;
+      const { epoch, seq, at } = position;
+      const before = parse(
+        await within(this.#client.eval(KEEP, 1, this.#key, epoch, String(seq), String(at ?? '-'))),
+      );
+      this.#kept = position;
+      // A node that is ahead by a moment, or a log that has become shorter.
+      if (before && before.seq > seq) await this.#compare(before);
+      this.#options.health.prove('positions');
+      return true;
+    } catch (error) {
+      this.#failed(error);
+      return false;
+    }
+  }
+
+  async #compare(before: Position | undefined): Promise<void> {
+    // Of another epoch it says nothing of this log.
+    if (before && before.epoch === this.#newest?.epoch) await this.#check(before);
+  }
+
+  #failed(error: unknown): void {
+    const { health, log } = this.#options;
+    log.debug({ err: error }, 'the position cannot be kept in Redis');
+    if (!(error instanceof Error) || error.name !== 'ReplyError') return;
+    if (!/^(MOVED|ASK) /.test(error.message)) health.fail('positions', error);
+    else if (this.#kind === 'single') {
+      // One address that leads to a cluster.
+      this.#kind = 'cluster';
+      this.#client.disconnect();
+      this.#client = this.#connect();
+    }
+  }
+}
+
+function parse(text: unknown): Position | undefined {
+  const [, epoch = '', seq, at] =
+    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (\d{1,15}) (-|[\d.]+)$/.exec(String(text)) ?? [];
+  if (seq === undefined) return undefined;
+  return { epoch, seq: Number(seq), at: at === '-' ? undefined : Number(at) };
+}
+
+function within<T>(work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('Redis is too slow')), PATIENCE);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
