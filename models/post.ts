@@ -134,6 +134,6 @@ export const postSearch = [
   `alter table posts alter column search_text type text collate "C"`,
   `create index posts_search_grams_idx on posts
      using gin ((array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)]), search_grams)
-     with (gin_pending_list_limit = 256) where search_grams is not null`,
+     with (gin_pending_list_limit = 1024) where search_grams is not null`,
   `create index posts_unfolded_idx on posts (id) where search_fold is distinct from 1`,
 ];

@@ -32,7 +32,7 @@ export async function hintAtSearch(client: pg.ClientBase): Promise<string | unde
     return (
       'Searches read far more posts than they need, since their index is missing: create index concurrently ' +
       'posts_search_grams_idx on posts using gin ((array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)]), search_grams) ' +
-      'with (gin_pending_list_limit = 256) where search_grams is not null;'
+      'with (gin_pending_list_limit = 1024) where search_grams is not null;'
     );
   return unfolded === 0
     ? undefined
