@@ -350,6 +350,8 @@ export async function createService(
 
   const gauges = setInterval(() => {
     metrics.placesTaken.set(places.taken);
+    metrics.subscribers.set(delivery.size);
+    metrics.answersUnderWay.set(answers.count);
     metrics.outboxLength.set(backlog.length);
     metrics.outboxAge.set(backlog.age);
     metrics.writesRefused.set(mayWrite() ? 0 : 1);

@@ -47,6 +47,11 @@ export function createMetrics() {
     ),
     handshakesRefused: counter('handshakes_refused_total', 'Socket handshakes refused', ['reason']),
     connections: gauge('connections', 'Sockets connected to this node'),
+    subscribers: gauge(
+      'subscribers',
+      'Sockets, streams and requests for events that this node serves or is about to serve',
+    ),
+    answersUnderWay: gauge('answers_under_way', 'HTTP requests whose answer has not left as a whole'),
     placesTaken: gauge(
       'places_taken',
       'Places of MAX_CONNECTIONS that are taken by sockets, streams and waiting requests',

@@ -214,7 +214,7 @@ async function arrive(url: string, username?: string): Promise<TestUser> {
 }
 
 /** An access token of the same session that ends sooner; the nodes' own kind, signed with their secret. */
-function shortened(
+export function shortened(
   user: Pick<TestUser, 'id' | 'token'>,
   lifetime: number,
 ): { token: string; endsAt: number } {

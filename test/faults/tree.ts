@@ -63,7 +63,18 @@ async function filesOf(folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
+/** Of the same source every tree has the same. */
+const compiled = new Map<string, string>();
+
 function compile(source: string, fileName: string): string {
+  const known = compiled.get(source);
+  if (known !== undefined) return known;
+  const text = transpile(source, fileName);
+  compiled.set(source, text);
+  return text;
+}
+
+function transpile(source: string, fileName: string): string {
   return ts.transpileModule(source, {
     fileName,
     compilerOptions: {

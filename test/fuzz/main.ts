@@ -2,6 +2,9 @@ import { parseArgs } from 'node:util';
 import { buildTree } from '../faults/tree.ts';
 import { frameFaults } from '../support/held-frames.ts';
 import { fuzz } from './run.ts';
+import { type StopBug, stopBugs } from './stops/bugs.ts';
+import { fuzzStops, violationsWith } from './stops/run.ts';
+import { Ground, type StageName, stageKinds } from './stops/stage.ts';
 
 const { values } = parseArgs({
   options: {
@@ -9,6 +12,9 @@ const { values } = parseArgs({
     frames: { type: 'string', default: '200000' },
     streams: { type: 'string', default: '5000' },
     bodies: { type: 'string', default: '20000' },
+    stops: { type: 'string', default: '4' },
+    bugs: { type: 'string', default: '0' },
+    stages: { type: 'string', default: Object.keys(stageKinds).join() },
     seconds: { type: 'string', default: '1200' },
   },
 });
@@ -17,26 +23,22 @@ const { values } = parseArgs({
 const KEPT = 64;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
-const whole = (name: 'seed' | 'frames' | 'streams' | 'bodies' | 'seconds') => {
+const whole = (name: 'seed' | 'frames' | 'streams' | 'bodies' | 'stops' | 'bugs' | 'seconds') => {
   if (!/^\d{1,9}$/.test(values[name])) throw new Error(`--${name} must be a whole number`);
   return Number(values[name]);
 };
 
-const wanted = { frames: whole('frames'), streams: whole('streams'), bodies: whole('bodies') };
-say(`seed ${values.seed}`);
-const tree = await buildTree();
-try {
+const isStage = (name: string): name is StageName => name in stageKinds;
+
+/** Sends what is odd at two nodes. */
+async function throwOddInput(tree: string): Promise<string[]> {
+  const wanted = { frames: whole('frames'), streams: whole('streams'), bodies: whole('bodies') };
+  if (Object.values(wanted).every((count) => count === 0)) return [];
   const {
     sent,
     violations: found,
     ...seen
-  } = await fuzz({
-    seed: whole('seed'),
-    ...wanted,
-    seconds: whole('seconds'),
-    kept: KEPT,
-    tree: tree.root,
-  });
+  } = await fuzz({ seed: whole('seed'), ...wanted, seconds: whole('seconds'), kept: KEPT, tree });
   for (const kind of ['frames', 'streams', 'bodies'] as const)
     say(`${kind.padEnd(10)} ${sent[kind]} of ${wanted[kind]}`);
   say(`time       ${Math.round(seen.seconds)} s`);
@@ -46,11 +48,79 @@ try {
   say(
     `memory     ${seen.memory.before} MiB held before, ${seen.memory.after} MiB after, both nodes together`,
   );
-  const violations = [...found, ...frameFaults().map((fault) => `outside the AsyncAPI document: ${fault}`)];
-  say(violations.length === 0 ? 'no violation' : `${violations.length} VIOLATIONS\n${violations.join('\n')}`);
   const short = (['frames', 'streams', 'bodies'] as const).some((kind) => sent[kind] < wanted[kind]);
-  if (short) say('the time was over before everything was sent');
-  process.exitCode = violations.length === 0 && !short ? 0 : 1;
+  return [
+    ...found,
+    ...frameFaults().map((fault) => `outside the AsyncAPI document: ${fault}`),
+    ...(short ? ['the time was over before everything was sent'] : []),
+  ];
+}
+
+/** Ends sessions and nodes while connections begin and end. */
+async function endEverything(tree: string): Promise<string[]> {
+  const lives = whole('stops');
+  if (lives === 0) return [];
+  const stages = values.stages.split(',').map((name) => {
+    if (!isStage(name)) throw new Error(`--stages are among ${Object.keys(stageKinds).join(', ')}`);
+    return name;
+  });
+  const ground = await Ground.prepare();
+  try {
+    const began = Date.now();
+    const report = await fuzzStops({
+      seed: whole('seed'),
+      ground,
+      stages,
+      lives,
+      waves: 4,
+      seconds: whole('seconds'),
+      tree,
+      onwards: true,
+    });
+    const met = Object.entries(report.met).map(([what, times]) => `${times} × ${what}`);
+    say(`stops      ${report.lives} of nodes and clusters, in ${Math.round((Date.now() - began) / 1000)} s`);
+    say(`answers    ${met.join(', ')}`);
+    return report.violations;
+  } finally {
+    await ground.stop();
+  }
+}
+
+/** Whether planted bugs are found, each with so many seeds. */
+async function findBugs(): Promise<string[]> {
+  const seeds = whole('bugs');
+  if (seeds === 0) return [];
+  const missed: string[] = [];
+  const ground = await Ground.prepare();
+  try {
+    for (const [name, bug] of Object.entries<StopBug>(stopBugs)) {
+      const began = Date.now();
+      const others: string[] = [];
+      let found = 0;
+      for (let seed = whole('seed'); seed < whole('seed') + seeds; seed += 1) {
+        const violations = await violationsWith(bug, seed, ground);
+        if (violations.some((violation) => bug.shows.test(violation))) found += 1;
+        else others.push(`seed ${seed}: not found that ${name}; ${violations[0] ?? 'nothing was found'}`);
+      }
+      say(`${found} of ${seeds}     ${name}, ${Math.round((Date.now() - began) / 1000)} s`);
+      missed.push(...others);
+    }
+    return missed;
+  } finally {
+    await ground.stop();
+  }
+}
+
+say(`seed ${values.seed}`);
+const tree = await buildTree();
+try {
+  const violations = [
+    ...(await throwOddInput(tree.root)),
+    ...(await endEverything(tree.root)),
+    ...(await findBugs()),
+  ];
+  say(violations.length === 0 ? 'no violation' : `${violations.length} VIOLATIONS\n${violations.join('\n')}`);
+  process.exitCode = violations.length === 0 ? 0 : 1;
 } finally {
   await tree.remove();
 }

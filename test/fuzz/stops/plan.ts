@@ -1,0 +1,214 @@
+import type { Random } from '../../faults/random.ts';
+import type { Asking } from './raw-connection.ts';
+
+/** What ends an account's sessions: its own requests, or time. `renewal`: a refresh token that is used twice. */
+export type Ending = 'logout' | 'logout of all' | 'password' | 'deletion' | 'reuse' | 'expiry' | 'nothing';
+const ENDINGS: readonly Ending[] = [
+  'logout',
+  'logout of all',
+  'password',
+  'deletion',
+  'reuse',
+  'expiry',
+  'nothing',
+];
+
+/** What a test connection has to itself meanwhile, so that whoever opens a stream waits at that step. */
+export type Hold = 'sessions' | 'feed_head' | 'events' | 'posts' | undefined;
+const HOLDS: readonly Hold[] = [undefined, 'sessions', 'feed_head', 'events', 'posts'];
+
+/** Where a request stands in the log: now, ahead of it, a few events back, or before what the node has in memory. */
+export type Start = 'now' | 'ahead' | 'near' | 'log';
+
+export interface RequestPlan {
+  kind: Asking;
+  account: number;
+  session: number;
+  short: boolean;
+  start: Start;
+  /** Seconds. */
+  wait: number;
+  method: 'GET' | 'HEAD';
+}
+
+/** How far a connection has come when the end comes. */
+export type Moment = 'connected' | 'half sent' | 'sent' | 'begun';
+
+export interface ConnectionPlan {
+  node: number;
+  /** Opened so long after the endings have begun; before them if undefined. Milliseconds. */
+  lateBy: number | undefined;
+  /** It has been used before. */
+  used: boolean;
+  /** Sent in one piece. */
+  requests: RequestPlan[];
+  moment: Moment;
+  /** Of the last request, when it is half sent. */
+  share: number;
+  /** What its client does so long after the endings have begun; `again`: it asks anew as soon as it has an answer. */
+  then: 'stay' | 'abort' | 'reset' | 'end' | 'pause' | 'again';
+  thenAt: number;
+  /** What it asks anew. */
+  again: RequestPlan;
+}
+
+export interface SocketPlan {
+  node: number;
+  account: number;
+  session: number;
+  short: boolean;
+  start: Start;
+  moment: 'connected' | 'sent' | 'begun';
+  then: 'stay' | 'abort' | 'pause' | 'renew';
+  thenAt: number;
+}
+
+export interface AccountPlan {
+  sessions: number;
+  ending: Ending;
+  node: number;
+  /** When, after everybody has come to their moment. Milliseconds. */
+  at: number;
+}
+
+export interface StopPlan {
+  node: number;
+  at: number;
+  /** How long after it the signal comes again. */
+  again: number | undefined;
+}
+
+/** Some accounts with their connections, and what ends them. */
+export interface Wave {
+  hold: Hold;
+  /** For how long after the last ending. Milliseconds. */
+  holdFor: number;
+  /** Nobody writes until the endings have come, or the node has begun to stop. */
+  quiet: boolean;
+  redisGone: boolean;
+  accounts: AccountPlan[];
+  connections: ConnectionPlan[];
+  sockets: SocketPlan[];
+  stop: StopPlan | undefined;
+}
+
+export interface Shape {
+  nodes: number;
+  redis: boolean;
+}
+
+/** What is held while a node stops: what keeps a stream from being opened. */
+const HOLDS_OF_STOPS: readonly Hold[] = [undefined, 'sessions', 'feed_head', 'events'];
+
+/** The holds of waves and of stops, each in a random order. */
+export function shuffledHolds(random: Random): { ofWaves: Hold[]; ofStops: Hold[] } {
+  return { ofWaves: shuffled(HOLDS, random), ofStops: shuffled(HOLDS_OF_STOPS, random) };
+}
+
+const WAITS = { kind: 'poll', start: 'now', wait: 20, method: 'GET', short: false } as const;
+const ACCOUNTS = 4;
+const CONNECTIONS = 16;
+const SOCKETS = 5;
+/** The endings begin within so many milliseconds. */
+const SPREAD = 150;
+
+export function planWave(hold: Hold, isStop: boolean, { nodes, redis }: Shape, random: Random): Wave {
+  const node = () => random.below(nodes);
+  const accounts = shuffled(ENDINGS, random)
+    .slice(0, isStop ? ACCOUNTS - 1 : ACCOUNTS)
+    .map((ending) => ({ sessions: 2, ending, node: node(), at: random.below(SPREAD) }));
+  // Nobody would be left to be drained.
+  if (isStop) accounts.push({ sessions: 2, ending: 'nothing', node: 0, at: 0 });
+  const request = (): RequestPlan => planRequest(hold, accounts, random);
+  const connections = Array.from({ length: isStop ? 2 * CONNECTIONS : CONNECTIONS }, () => {
+    const late = random.chance(isStop ? 0.3 : 0.1);
+    const requests = Array.from({ length: random.pick([1, 1, 1, 1, 2, 3, 5]) }, request);
+    // In front of the others stands what has no answer for long: its table is held, or it waits.
+    if (hold === 'posts') requests.unshift({ ...request(), kind: 'list' });
+    else if (requests.length > 1 && random.chance(0.5)) requests.unshift({ ...request(), ...WAITS });
+    return {
+      node: node(),
+      lateBy: late ? random.below(isStop ? 4500 : 400) : undefined,
+      used: random.chance(0.3),
+      requests,
+      moment: random.pick<Moment>(['connected', 'half sent', 'sent', 'begun', 'begun', 'begun']),
+      share: random.next(),
+      then: random.pick<ConnectionPlan['then']>([
+        ...(['stay', 'stay', 'stay', 'again', 'again'] as const),
+        ...(['abort', 'reset', 'end', 'pause'] as const),
+      ]),
+      thenAt: random.below(hold === undefined ? SPREAD : 2 * SPREAD),
+      again: request(),
+    };
+  });
+  const sockets = Array.from({ length: SOCKETS }, (): SocketPlan => {
+    const then = random.pick(['stay', 'stay', 'renew', 'renew', 'abort', 'pause'] as const);
+    const expiring = accounts.findIndex(({ ending }) => ending === 'expiry');
+    return {
+      node: node(),
+      // A renewal means most to one whose time runs out.
+      ...aimedAt(then === 'renew' && expiring >= 0 ? [expiring] : [...accounts.keys()], accounts, random),
+      start: planStart(hold, false, random),
+      moment: then === 'renew' ? 'begun' : random.pick(['connected', 'sent', 'begun', 'begun'] as const),
+      then,
+      thenAt: random.below(SPREAD),
+    };
+  });
+  return {
+    hold,
+    holdFor: hold === undefined ? 0 : random.pick([0, 100, 900, isStop ? 1200 : 900, isStop ? 1200 : 2300]),
+    quiet: random.chance(0.7),
+    redisGone: redis && random.chance(0.5),
+    accounts,
+    connections,
+    sockets,
+    stop: isStop
+      ? {
+          node: 0,
+          at: random.below(2 * SPREAD),
+          again: random.chance(0.5) ? random.below(1500) : undefined,
+        }
+      : undefined,
+  };
+}
+
+function planRequest(hold: Hold, accounts: readonly AccountPlan[], random: Random): RequestPlan {
+  const kind = random.pick<Asking>(['stream', 'stream', 'stream', 'poll', 'poll', 'poll', 'read', 'list']);
+  return {
+    kind,
+    ...aimedAt([...accounts.keys()], accounts, random),
+    start: planStart(hold, kind !== 'stream', random),
+    wait: kind === 'poll' ? random.pick([1, 20, 20]) : 0,
+    method: random.chance(0.05) ? 'HEAD' : 'GET',
+  };
+}
+
+/** Whose token it is; one that ends soon where time is what ends them. */
+function aimedAt(
+  among: readonly number[],
+  accounts: readonly AccountPlan[],
+  random: Random,
+): Pick<RequestPlan, 'account' | 'session' | 'short'> {
+  const account = random.pick(among);
+  const { sessions, ending } = accounts[account] ?? { sessions: 1, ending: 'nothing' };
+  return {
+    account,
+    session: random.below(sessions),
+    short: ending === 'expiry' ? random.chance(0.8) : random.chance(0.05),
+  };
+}
+
+/**
+ * Such that it mostly comes upon what is held.
+ * @param isShort whether it takes only the beginning of a long replay
+ */
+function planStart(hold: Hold, isShort: boolean, random: Random): Start {
+  if (hold === 'events' && random.chance(isShort ? 0.7 : 0.1)) return 'log';
+  if (hold === 'feed_head' && random.chance(0.6)) return 'ahead';
+  return random.pick(['now', 'now', 'now', 'near', 'near', 'ahead']);
+}
+
+function shuffled<T>(items: readonly T[], random: Random): T[] {
+  const left = [...items];
+  return Array.from({ length: items.length }, () => left.splice(random.below(left.length), 1)).flat();
+}
