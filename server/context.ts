@@ -45,9 +45,11 @@ import { Pruner } from './outbox/prune.ts';
 import { Sequencer } from './outbox/sequencer.ts';
 import { openRedis } from './redis.ts';
 import { FeedReader } from './posts/feed-reader.ts';
+import { createEditQueue } from './posts/edit-queue.ts';
 import { PostWriter } from './posts/post-writer.ts';
 import { foldFailures } from './posts/fold-failures.ts';
 import { UnfoldedPosts } from './posts/unfolded-posts.ts';
+import type { FairQueue } from './queues/fair-queue.ts';
 import { AccountTasks } from './users/account-tasks.ts';
 import { UnkeyedAccounts } from './users/unkeyed-accounts.ts';
 import { BallotBox } from './votes/ballot-box.ts';
@@ -77,6 +79,8 @@ export interface Context {
   /** Undefined: votes are not limited by address. */
   voteLimit: VoteLimit | undefined;
   postWriter: PostWriter;
+  /** Changes and deletions of posts take their turns here. */
+  edits: FairQueue;
   accountTasks: AccountTasks;
   feedReader: FeedReader;
   /** Tells the whole cluster of tallies that have changed and are committed. */
@@ -337,6 +341,7 @@ export async function createService(
     places,
     ballots,
     voteLimit,
+    edits: createEditQueue(config.databasePool, () => metrics.queueRefused.inc({ queue: 'edits' })),
     postWriter: new PostWriter(db.sequelize, () => metrics.queueRefused.inc({ queue: 'posts' })),
     accountTasks,
     feedReader,
@@ -366,6 +371,7 @@ export async function createService(
     metrics.queueWaiting.set({ queue: 'replays' }, delivery.replaysWaiting);
     metrics.queueWaiting.set({ queue: 'posts' }, ctx.postWriter.waiting);
     metrics.queueWaiting.set({ queue: 'votes' }, ballots.waiting);
+    metrics.queueWaiting.set({ queue: 'edits' }, ctx.edits.waiting);
     metrics.poolInUse.set(pool.using);
     metrics.poolWaiting.set(pool.waiting);
   }, 1000);

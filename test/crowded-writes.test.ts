@@ -140,4 +140,27 @@ describe('writes that wait', () => {
     expect(outcomes.get('flood')?.filter((each) => each === 'done')).to.have.lengthOf(1 + waiting);
     expect(ballots.waiting).to.equal(0);
   });
+
+  it('are edits too: those of one user that wait for a locked post leave the connections to all others', async () => {
+    const [locked, free] = [await writePost(flooder!), await writePost(newcomer!)];
+    await client.query('select 1 from posts where id = $1 for update', [locked.id]);
+    const flood = Array.from({ length: 40 }, (_, n) =>
+      flooder!.patch(`/posts/${locked.id}`, { content: `${n}` }),
+    );
+    await until('the flood to wait', () => world.ctx.edits.waiting >= 30);
+    const answers = await Promise.all([
+      newcomer!.patch(`/posts/${free.id}`, { content: 'changed' }),
+      newcomer!.get(`/posts/${free.id}`),
+      newcomer!.get('/posts'),
+      newcomer!.post('/posts', { title: 'new', content: 'x', published: true }),
+      second!.put(`/posts/${free.id}/vote`),
+    ]);
+    expect(answers.map(({ status }) => status)).to.deep.equal([200, 200, 200, 201, 200]);
+    await client.query('commit');
+    // Those that have waited too long for the lock, on a busy machine, are told to come back.
+    const statuses = (await Promise.all(flood)).map(({ status }) => status);
+    for (const status of statuses) expect(status).to.be.oneOf([200, 503]);
+    expect(statuses).to.include(200);
+    expect(world.ctx.edits.waiting).to.equal(0);
+  });
 });

@@ -128,8 +128,10 @@ export const postRoutes = [
       429: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params, body, req }) => {
-      const post = await commands.updatePost(ctx, user, params.id, body, preconditionsOf(req));
+    handle: async ({ ctx, user, params, body, req, res }) => {
+      const post = await ctx.edits.run(askerOf(req, res, user), () =>
+        commands.updatePost(ctx, user, params.id, body, preconditionsOf(req)),
+      );
       return tagged(post);
     },
   }),
@@ -155,8 +157,10 @@ export const postRoutes = [
       429: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params, body, req }) => {
-      const post = await commands.updatePost(ctx, user, params.id, body, preconditionsOf(req));
+    handle: async ({ ctx, user, params, body, req, res }) => {
+      const post = await ctx.edits.run(askerOf(req, res, user), () =>
+        commands.updatePost(ctx, user, params.id, body, preconditionsOf(req)),
+      );
       return tagged(post);
     },
   }),
@@ -179,7 +183,10 @@ export const postRoutes = [
       422: problem,
       429: problem,
     },
-    handle: ({ ctx, user, params, req }) => commands.deletePost(ctx, user, params.id, preconditionsOf(req)),
+    handle: ({ ctx, user, params, req, res }) =>
+      ctx.edits.run(askerOf(req, res, user), () =>
+        commands.deletePost(ctx, user, params.id, preconditionsOf(req)),
+      ),
   }),
 ];
 

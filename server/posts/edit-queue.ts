@@ -1,0 +1,30 @@
+import { AppError } from '../errors.ts';
+import { FairQueue } from '../queues/fair-queue.ts';
+
+/** Of the connections for requests, the share that edits may have at once. Reads and the batches of new posts and votes need the others. */
+const SHARE = 0.4;
+/** Edits that wait at most, of everybody and of one user or address. */
+const MAX_WAITING = 1000;
+const MAX_WAITING_OF_ONE = 600;
+
+/**
+ * The queue of changes and deletions of posts. Each is a transaction with a connection of its own, and those of one post wait for
+ * each other in the database: without turns the edits of one user would take every connection, and the requests of all others
+ * would be refused.
+ * @param pool connections for requests
+ * @param onRefused called for each that is refused (503) since too many wait
+ */
+export function createEditQueue(pool: number, onRefused: () => void): FairQueue {
+  return new FairQueue({
+    atOnce: Math.max(1, Math.floor(pool * SHARE)),
+    reserved: pool > 2 ? 1 : 0,
+    most: MAX_WAITING,
+    mostOf: MAX_WAITING_OF_ONE,
+    refusal: () => {
+      onRefused();
+      return new AppError('unavailable', 'Too many edits are waiting. Try again.', {
+        headers: { 'Retry-After': '1' },
+      });
+    },
+  });
+}
