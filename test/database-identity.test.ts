@@ -355,6 +355,76 @@ describe('the database that a node is on', () => {
     }
   });
 
+  it('gets a new epoch when a standby that lagged is promoted, also for a node that starts afterwards', async function () {
+    this.timeout(60_000);
+    await fresh(APP);
+    await start(urlOf(APP));
+    const user = await signUp(server!.url);
+    await stop();
+    const standby = await postgres.standby();
+    try {
+      await start(urlOf(APP));
+      await post(user, 2);
+      const { epoch } = position();
+      await until('the standby has the posts', async () => {
+        const [row] = await standby.query<{ seq: string }>(DATABASE, 'select seq from feed_head');
+        return Number(row?.seq) === 2;
+      });
+      await standby.down();
+      await post(user, 2);
+      // Its primary is gone before it has heard of the last two.
+      await postgres.crash();
+      await standby.up();
+      await standby.promote();
+      target = standby.port;
+      await until('the node has moved', () => position().epoch !== epoch, 15_000);
+      expect(position().seq).to.equal(2);
+      const moved = position();
+      await until('posts are taken', async () => {
+        const { status } = await user.post('/posts', { title: 'afterwards', content: '' });
+        return status === 201;
+      });
+      await until('the post is told', () => position().seq > 2);
+      await stop();
+      await rm(dataDir, { recursive: true, force: true });
+      await start(urlOf(APP));
+      expect(position().epoch).to.equal(moved.epoch);
+    } finally {
+      await stop();
+      await standby.stop();
+      await postgres.up();
+    }
+  });
+
+  it('gets a new epoch when a standby that lagged is promoted while no node runs, and nobody remembers', async function () {
+    this.timeout(60_000);
+    await fresh(APP);
+    await start(urlOf(APP));
+    const user = await signUp(server!.url);
+    await post(user, 1);
+    await stop();
+    const standby = await postgres.standby();
+    try {
+      await standby.down();
+      await start(urlOf(APP));
+      await post(user, 2);
+      const { epoch } = position();
+      await stop();
+      await postgres.crash();
+      await rm(dataDir, { recursive: true, force: true });
+      await standby.up();
+      await standby.promote();
+      target = standby.port;
+      await start(urlOf(APP));
+      expect(position().epoch).to.not.equal(epoch);
+      expect(position().seq).to.equal(1);
+    } finally {
+      await stop();
+      await standby.stop();
+      await postgres.up();
+    }
+  });
+
   it('is refused at the start if the address leads to two', async function () {
     this.timeout(30_000);
     await fresh();

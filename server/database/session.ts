@@ -72,8 +72,10 @@ export class SharedSession extends Error {
 
   constructor() {
     super(
-      'DATABASE_URL leads through a pooler in transaction or statement mode (PgBouncer: pool_mode), where locks, settings and ' +
-        'prepared statements do not stay with their connection. Use pool_mode = session, or the address of PostgreSQL itself',
+      'DATABASE_URL leads through a pooler that does not leave each connection a session of its own: in transaction or statement ' +
+        'mode (PgBouncer: pool_mode), or balancing between servers (Pgpool-II: load_balance_mode). Locks, settings and ' +
+        'prepared statements would not stay with their connection. Use pool_mode = session, load_balance_mode = off, or the ' +
+        'address of PostgreSQL itself',
     );
   }
 }

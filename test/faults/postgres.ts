@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, cp, mkdtemp, rename, rm } from 'node:fs/promises';
+import { appendFile, chmod, cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -112,7 +112,25 @@ export class FaultyPostgres {
   }
 
   /** A second server on a copy of this one's files, at a port of its own. Both run afterwards. */
-  async copy(): Promise<FaultyPostgres> {
+  copy(): Promise<FaultyPostgres> {
+    return this.#second(() => Promise.resolve());
+  }
+
+  /** A standby, which streams from this server whenever both run. */
+  standby(): Promise<FaultyPostgres> {
+    return this.#second(async (cluster) => {
+      const conninfo = `host=127.0.0.1 port=${this.port} user=${ADMIN_ROLE} password=${this.#password}`;
+      await writeFile(join(cluster, 'standby.signal'), '');
+      await appendFile(join(cluster, 'postgresql.auto.conf'), `primary_conninfo = '${conninfo}'\n`);
+    });
+  }
+
+  /** Makes a standby a primary. */
+  async promote(): Promise<void> {
+    await this.query('postgres', 'select pg_promote()');
+  }
+
+  async #second(prepare: (cluster: string) => Promise<void>): Promise<FaultyPostgres> {
     const folder = await mkdtemp(join(tmpdir(), 'tidings-faults-postgres-'));
     await chmod(folder, 0o755);
     await this.stopInOrder();
@@ -121,6 +139,7 @@ export class FaultyPostgres {
     if (accounts) await settle(place, accounts, () => Promise.resolve());
     const cluster = join(place, 'cluster');
     await cp(this.#launch.cluster, cluster, { recursive: true });
+    await prepare(cluster);
     await giveTreeTo(accounts?.server, cluster);
     await this.up();
     const target = { ...this.#launch, place, cluster };
