@@ -12,7 +12,17 @@ export class OutboxEntry extends Model<InferAttributes<OutboxEntry>, InferCreati
   /** Insertion order. It has gaps and may run ahead of commits; only `seq` may be shown to a reader. */
   declare id: CreationOptional<number>;
   declare name: string;
-  declare postId: number;
+  /** What it is about: a kind of thing (`post`), and which one. */
+  declare entityType: string;
+  declare entityId: number;
+  /** Who may hear it: `public`, `user:7` or `role:moderator`. */
+  declare audience: string;
+  /** What one subscribes to in order to hear it. */
+  declare topics: string[];
+  /** What it does to the earlier events of its entity: `nothing`, `previous` or `all`. */
+  declare supersedes: string;
+  /** Fields of `data` that are emptied once a later event supersedes it. */
+  declare redaction: string[];
   declare data: object;
   declare createdAt: CreationOptional<Date>;
 }
@@ -23,7 +33,11 @@ export class LoggedEvent extends Model<InferAttributes<LoggedEvent>, InferCreati
   /** Unique, so that no fact is ever numbered twice. */
   declare outboxId: number;
   declare name: string;
-  declare postId: number;
+  declare entityType: string;
+  declare entityId: number;
+  declare audience: string;
+  declare topics: string[];
+  declare redaction: string[];
   declare data: object;
   declare createdAt: Date;
   /** Every transaction below this number had ended when the event was numbered: see feed/missed-tallies. */
@@ -31,9 +45,10 @@ export class LoggedEvent extends Model<InferAttributes<LoggedEvent>, InferCreati
   declare numberedAt: CreationOptional<Date>;
 }
 
-/** A post whose earlier text is still to be cut out of the log: of its events from `nextSeq` up to, without, `beforeSeq`, its newest one. */
+/** An entity whose earlier text is still to be cut out of the log: of its events from `nextSeq` up to, without, `beforeSeq`, its newest one. */
 export class Redaction extends Model<InferAttributes<Redaction>, InferCreationAttributes<Redaction>> {
-  declare postId: number;
+  declare entityType: string;
+  declare entityId: number;
   declare nextSeq: CreationOptional<number>;
   declare beforeSeq: number;
 }
@@ -56,7 +71,12 @@ export function defineEvent(sequelize: Sequelize): void {
     {
       id: { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true, autoIncrementIdentity: true },
       name: { type: DataTypes.TEXT, allowNull: false },
-      postId: { type: DataTypes.BIGINT, allowNull: false },
+      entityType: { type: DataTypes.TEXT, allowNull: false },
+      entityId: { type: DataTypes.BIGINT, allowNull: false },
+      audience: { type: DataTypes.TEXT, allowNull: false },
+      topics: { type: DataTypes.ARRAY(DataTypes.TEXT), allowNull: false },
+      supersedes: { type: DataTypes.TEXT, allowNull: false },
+      redaction: { type: DataTypes.ARRAY(DataTypes.TEXT), allowNull: false },
       data: { type: DataTypes.JSON, allowNull: false },
       createdAt: {
         type: DataTypes.DATE,
@@ -64,14 +84,18 @@ export function defineEvent(sequelize: Sequelize): void {
         defaultValue: sequelize.literal('clock_timestamp()'),
       },
     },
-    { sequelize, tableName: 'outbox' },
+    { sequelize, tableName: 'event_outbox' },
   );
   LoggedEvent.init(
     {
       seq: { type: DataTypes.BIGINT, primaryKey: true },
       outboxId: { type: DataTypes.BIGINT, allowNull: false },
       name: { type: DataTypes.TEXT, allowNull: false },
-      postId: { type: DataTypes.BIGINT, allowNull: false },
+      entityType: { type: DataTypes.TEXT, allowNull: false },
+      entityId: { type: DataTypes.BIGINT, allowNull: false },
+      audience: { type: DataTypes.TEXT, allowNull: false },
+      topics: { type: DataTypes.ARRAY(DataTypes.TEXT), allowNull: false },
+      redaction: { type: DataTypes.ARRAY(DataTypes.TEXT), allowNull: false },
       data: { type: DataTypes.JSON, allowNull: false },
       createdAt: { type: DataTypes.DATE, allowNull: false },
       horizon: {
@@ -87,20 +111,21 @@ export function defineEvent(sequelize: Sequelize): void {
     },
     {
       sequelize,
-      tableName: 'events',
+      tableName: 'event_log',
       indexes: [
-        { name: 'events_outbox_id_key', unique: true, fields: ['outbox_id'] },
-        { name: 'events_post_id_seq_idx', fields: ['post_id', 'seq'] },
+        { name: 'event_log_outbox_id_key', unique: true, fields: ['outbox_id'] },
+        { name: 'event_log_entity_id_seq_idx', fields: ['entity_id', 'seq'] },
       ],
     },
   );
   Redaction.init(
     {
-      postId: { type: DataTypes.BIGINT, primaryKey: true },
+      entityType: { type: DataTypes.TEXT, primaryKey: true },
+      entityId: { type: DataTypes.BIGINT, primaryKey: true },
       nextSeq: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
       beforeSeq: { type: DataTypes.BIGINT, allowNull: false },
     },
-    { sequelize, tableName: 'redactions' },
+    { sequelize, tableName: 'event_redactions' },
   );
   FeedHead.init(
     {
@@ -116,9 +141,8 @@ export function defineEvent(sequelize: Sequelize): void {
 }
 
 export const eventChecks = [
-  `alter table outbox add constraint outbox_name_check check (name in ('post:created', 'post:updated', 'post:deleted'))`,
-  `alter table events add constraint events_name_check check (name in ('post:created', 'post:updated', 'post:deleted'))`,
-  `alter table events add constraint events_seq_check check (seq > 0)`,
+  `alter table event_outbox add constraint event_outbox_supersedes_check check (supersedes in ('nothing', 'previous', 'all'))`,
+  `alter table event_log add constraint event_log_seq_check check (seq > 0)`,
   `alter table feed_head add constraint feed_head_one_row_check check (id = 1)`,
   `alter table feed_head add constraint feed_head_floor_check check (floor between 0 and seq)`,
 ];

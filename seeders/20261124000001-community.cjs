@@ -182,10 +182,12 @@ function tell(run, name) {
            'version', p.version, 'owner_id', p.owner_id,
            'owner', json_build_object('id', u.id, 'username', u.username), 'votes', t.votes, 'rev', t.rev)`;
   return run(
-    `insert into outbox (name, post_id, data)
-     select $1, p.id, ${payload}
+    `select append_events(json_agg(json_build_object(
+       'name', $1::text, 'entity_type', 'post', 'entity_id', p.id, 'audience', 'public',
+       'topics', json_build_array('feed', 'author:' || p.owner_id), 'supersedes', $2::text,
+       'redaction', $3::json, 'data', ${payload}) order by p.listed_at, p.id))
      from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
-     where u.email like '%@${DOMAIN}' and p.published order by p.listed_at, p.id`,
-    [name],
+     where u.email like '%@${DOMAIN}' and p.published`,
+    name === 'post:deleted' ? [name, 'all', '[]'] : [name, 'nothing', '["title","content","owner.username"]'],
   );
 }

@@ -17,7 +17,7 @@ const nothing = /(?!)/;
 
 const capabilities = '(auth|users|posts|votes|stream)';
 /** What one capability may use of another: who asks, how a thing is shown, and its shapes. */
-const shared = 'server/(auth/identity|posts/present|[a-z]+/schemas)\\.ts';
+const shared = 'server/(auth/identity|posts/(present|events)|[a-z]+/schemas)\\.ts';
 const shapes = 'server/http/(schema|json-schema|problem|metrics|bare-problem)\\.ts';
 
 /** DESIGN's directions: a request comes in from above and goes down, and the parts of the feed know no capability. */
@@ -72,7 +72,14 @@ const rules: Rule[] = [
   // The follower reads the log that the outbox writes, and nothing else of it.
   {
     files: /^server\/feed\//,
-    may: inFolder('server/feed/', 'models/', 'server/events.ts', 'server/logger.ts', 'server/outbox/log.ts'),
+    may: inFolder(
+      'server/feed/',
+      'models/',
+      'server/events.ts',
+      'server/logger.ts',
+      'server/outbox/log.ts',
+      'server/outbox/redaction.ts',
+    ),
   },
   // It knows subscribers, and no transport.
   {
@@ -124,6 +131,12 @@ const rules: Rule[] = [
     may: new RegExp(`^server/(http/|transports/|errors\\.ts|events\\.ts|preconditions\\.ts)|^${shared}`),
     mayOnlyTypes: /^server\/context\.ts$/,
   },
+  // What can happen to what a capability keeps: told to the log, which knows no capability.
+  {
+    files: new RegExp(`^server/${capabilities}/events\\.ts$`),
+    may: nothing,
+    mayOnlyTypes: /^server\/(events|outbox\/event-type)\.ts$/,
+  },
   {
     files: new RegExp(`^server/${capabilities}/(policy|present|cursor|identity)\\.ts$`),
     may: new RegExp(`^server/(errors\\.ts|events\\.ts|preconditions\\.ts)|^${shared}`),
@@ -132,7 +145,7 @@ const rules: Rule[] = [
   {
     files: new RegExp(`^server/${capabilities}/`),
     may: new RegExp(
-      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|outbox/(append|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
+      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|outbox/(append|event-type|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
     ),
     mayOnlyTypes: /^server\/(context|logger|feed\/follower|auth\/connections)\.ts$/,
   },

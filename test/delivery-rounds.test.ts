@@ -8,9 +8,9 @@ import { type Encoded, encodeMessage, framesOf, Run } from '../server/gateway/en
 import { TimeSlices } from '../server/delivery/time-slices.ts';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
 import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
-import type { LogEntry } from '../server/outbox/log.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { firstFault } from './support/sockets.ts';
+import { type PostEvent, postEntry } from './support/log-entries.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -204,7 +204,7 @@ describe('a round that is written socket by socket, with everything else between
   /** The two that write, stretch by stretch, on a feed of the test's own, and what each socket was written. */
   function rig() {
     const heard: string[] = [];
-    const listeners: { events?: (entries: LogEntry[]) => void; epoch?: () => void } = {};
+    const listeners: { events?: (entries: PostEvent[]) => void; epoch?: () => void } = {};
     const feed = {
       epoch: 'old',
       ring: new Ring(0, 1000, 1e9),
@@ -257,8 +257,8 @@ describe('a round that is written socket by socket, with everything else between
         tallies.remove(one);
       },
       /** What the follower does with a batch. */
-      take: (...events: Pick<LogEntry, 'name' | 'postId' | 'json'>[]) => {
-        const entries = events.map((event, at) => ({ ...event, seq: feed.seq + 1 + at, at: Date.now() }));
+      take: (...events: PostEvent[]) => {
+        const entries = events.map((event, at) => postEntry(feed.seq + 1 + at, { ...event, at: Date.now() }));
         for (const entry of entries) feed.ring.push(entry);
         listeners.events!(entries);
       },

@@ -7,6 +7,7 @@ import * as ws from 'ws';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
 import { encodeEntry, encodeMessage } from '../server/gateway/encoding.ts';
 import { Few } from '../server/gateway/few.ts';
+import { postEntry } from './support/log-entries.ts';
 import { RawClient } from './support/raw-client.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
@@ -53,7 +54,7 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
     expect(packet).to.equal('2["feed:head",{"seq":7,"prev":7}]');
     expect(Buffer.concat(frame!).subarray(2).toString()).to.equal(`4${packet}`);
     expect(size).to.equal(packet.length + 1);
-    const entry = { seq: 3, name: 'post:deleted', postId: 1, json: '{"id":1}', at: 0 } as const;
+    const entry = postEntry(3, { name: 'post:deleted', postId: 1 });
     expect(encodeEntry(entry).packet).to.equal('2["post:deleted",{"id":1},{"seq":3,"prev":2}]');
     expect(encodeEntry(entry)).to.equal(encodeEntry(entry));
     // Kept for as long as the event is: a slice of Node's shared memory would keep eight times as much.

@@ -4,11 +4,16 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { Ring } from '../server/feed/ring.ts';
 import type { LogEntry } from '../server/outbox/log.ts';
+import { postEntry } from './support/log-entries.ts';
 
 /** An event of a post as the log has it. */
-function entry(seq: number, postId = seq, name: LogEntry['name'] = 'post:created', text = 'text'): LogEntry {
+function entry(seq: number, postId = seq, name = 'post:created', text = 'text'): LogEntry {
   const post = { id: postId, title: `title ${text}`, content: text, owner: { id: 1, username: 'alice' } };
-  return { seq, name, postId, json: JSON.stringify(name === 'post:deleted' ? { id: postId } : post), at: 0 };
+  return postEntry(seq, {
+    name,
+    postId,
+    json: JSON.stringify(name === 'post:deleted' ? { id: postId } : post),
+  });
 }
 
 describe('the ring of the newest events', () => {
@@ -81,6 +86,16 @@ describe('the ring of the newest events', () => {
     );
   });
 
+  it('tells two entities of different kinds apart that have one number', () => {
+    const ring = new Ring(0, 40, Infinity);
+    const text = '{"id":5,"note":"kept"}';
+    ring.push({ ...postEntry(1, { postId: 5, json: text }), entityType: 'report', redaction: ['note'] });
+    ring.push(postEntry(2, { postId: 5 }));
+    expect(ring.after(0, 1)?.[0]?.json).to.equal(text);
+    ring.push({ ...postEntry(3, { postId: 5 }), entityType: 'report' });
+    expect(ring.after(0, 1)?.[0]?.json).to.equal('{"id":5,"note":"","redacted":true}');
+  });
+
   it('never serves a text that a later event of its post took out, and leaves every other alone', () => {
     const kind = fc.constantFrom('post:created' as const, 'post:updated' as const, 'post:deleted' as const);
     const events = fc.array(fc.tuple(fc.integer({ min: 1, max: 5 }), kind), { maxLength: 60 });
@@ -89,7 +104,7 @@ describe('the ring of the newest events', () => {
         const ring = new Ring(0, 40, Infinity);
         for (const [at, [postId, name]] of history.entries())
           ring.push(entry(at + 1, postId, name, `text ${at + 1}`));
-        for (const { seq, postId, name, json } of ring.after(ring.floor) ?? []) {
+        for (const { seq, entityId: postId, name, json } of ring.after(ring.floor) ?? []) {
           const superseded = history.some(([id], at) => id === postId && at + 1 > seq);
           const told = JSON.parse(json) as { id: number; content?: string; redacted?: true };
           expect(told.id).to.equal(postId);

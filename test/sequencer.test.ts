@@ -5,6 +5,7 @@ import { createLogger } from '../server/logger.ts';
 import { append, onAppended } from '../server/outbox/append.ts';
 import { type LogEntry, readLog } from '../server/outbox/log.ts';
 import { type Numbered, Sequencer } from '../server/outbox/sequencer.ts';
+import { postDeleted } from '../server/posts/events.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 
@@ -84,7 +85,7 @@ describe('the sequencer', function () {
       expect(read.pop()).to.equal(`secret ${numbered}`);
       expect([...new Set(read)]).to.deep.equal(['']);
     }
-    const redacted = { id: 1, title: '', content: '', owner: { id: 7, username: '' }, redacted: true };
+    const redacted = { id: 1, title: '', owner: { id: 7, username: '' }, redacted: true };
     expect(JSON.parse((await wholeLog())[0]!.json)).to.deep.equal(redacted);
     start();
     await until('all of it to be cut', async () => (await count('redactions')) === 0, 10_000);
@@ -138,7 +139,8 @@ describe('the sequencer', function () {
     // The second half of the calls has had as many to cut as were added.
     expect(await before()).to.be.at.most(500);
     await pool.query(
-      'insert into redactions (post_id, before_seq) select n, 1 from generate_series(100000, 103000) n',
+      `insert into event_redactions (entity_type, entity_id, before_seq)
+       select 'post', n, 1 from generate_series(100000, 103000) n`,
     );
     let left = await before();
     while (left > 0) {
@@ -161,7 +163,7 @@ describe('the sequencer', function () {
         let outcome: Write['outcome'] = 'ok';
         try {
           await db.sequelize.transaction(async (tx) => {
-            await append(tx, 'post:deleted', { id: key });
+            await append(tx, postDeleted, { id: key, owner_id: 7 });
             // The id is drawn and the commit is still to come: what a reader by serial id loses.
             await new Promise((resolve) => setTimeout(resolve, Math.random() * 15));
             if (Math.random() < 0.2) throw new Error('aborted on purpose');
@@ -177,12 +179,15 @@ describe('the sequencer', function () {
   }
 
   /** Where a log and the writes that it should tell of disagree; empty if nowhere. */
-  function faults(entries: readonly { seq: number; postId: number }[], writes: readonly Write[]): string[] {
+  function faults(
+    entries: readonly Pick<LogEntry, 'seq' | 'entityId'>[],
+    writes: readonly Write[],
+  ): string[] {
     const found: string[] = [];
     for (const [at, { seq }] of entries.entries())
       if (seq !== at + 1) found.push(`${seq} in place of ${at + 1}`);
     const seqs = new Map<number, number[]>();
-    for (const { seq, postId } of entries) seqs.set(postId, [...(seqs.get(postId) ?? []), seq]);
+    for (const { seq, entityId } of entries) seqs.set(entityId, [...(seqs.get(entityId) ?? []), seq]);
     const placed: { write: Write; seq: number }[] = [];
     for (const write of writes) {
       const of = seqs.get(write.key) ?? [];
@@ -212,7 +217,7 @@ describe('the sequencer', function () {
     expect(faults(entries, writes)).to.be.empty;
     expect(writes.filter(({ outcome }) => outcome === 'aborted')).not.to.be.empty;
     // The same check finds each of the faults that it is for.
-    const swapped = entries.map((entry) => ({ ...entry, postId: entries.at(-entry.seq)!.postId }));
+    const swapped = entries.map((entry) => ({ ...entry, entityId: entries.at(-entry.seq)!.entityId }));
     expect(faults(swapped, writes)).not.to.be.empty;
     expect(faults(entries.slice(1), writes)).not.to.be.empty;
     expect(faults([...entries, { ...entries[0]!, seq: entries.length + 1 }], writes)).not.to.be.empty;
@@ -276,12 +281,12 @@ describe('the sequencer', function () {
     const sequencer = start();
     onAppended(db.sequelize, () => sequencer.wake());
     const slow = await db.sequelize.transaction();
-    await append(slow, 'post:deleted', { id: 1 });
-    await db.sequelize.transaction((tx) => append(tx, 'post:deleted', { id: 2 }));
+    await append(slow, postDeleted, { id: 1, owner_id: 7 });
+    await db.sequelize.transaction((tx) => append(tx, postDeleted, { id: 2, owner_id: 7 }));
     await until('the fast one', async () => (await count('events')) === 1);
     await slow.commit();
     await until('the slow one', async () => (await count('events')) === 2);
-    expect((await wholeLog()).map(({ postId }) => postId)).to.deep.equal([2, 1]);
+    expect((await wholeLog()).map(({ entityId }) => entityId)).to.deep.equal([2, 1]);
   });
 
   it('finds by itself what was committed by a process that then died', async () => {
@@ -298,7 +303,7 @@ describe('the sequencer', function () {
     await drained();
     const entries = await wholeLog();
     expect(entries).to.have.lengthOf(5000);
-    expect(entries.every(({ seq, postId }, at) => seq === at + 1 && postId === seq)).to.be.true;
+    expect(entries.every(({ seq, entityId }, at) => seq === at + 1 && entityId === seq)).to.be.true;
     for (const { first, last } of batches) expect(last - first).to.be.below(500);
   });
 
@@ -306,11 +311,13 @@ describe('the sequencer', function () {
     await pool.query(`insert into outbox (name, post_id, data) values ('post:created', 1, '{"id":1}')`);
     start();
     await drained();
-    await pool.query('vacuum analyze outbox');
-    await pool.query('vacuum analyze events');
+    await pool.query('vacuum analyze event_outbox');
+    await pool.query('vacuum analyze event_log');
     // With the plan for one row this took two minutes, and takes two seconds.
     await pool.query(
-      `insert into outbox (name, post_id, data) select 'post:updated', n, json_build_object('id', n) from generate_series(1, 100000) n`,
+      `insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data)
+       select 'post:updated', 'post', n, 'public', '{feed}', 'previous', '{}', json_build_object('id', n)
+       from generate_series(1, 100000) n`,
     );
     await drained();
     expect(await count('events')).to.equal(100_001);
@@ -337,7 +344,7 @@ describe('the sequencer', function () {
 
   it('a COMMIT that the database answers with ROLLBACK is an error, and not an acknowledged write', async () => {
     const attempt = db.sequelize.transaction(async (tx) => {
-      await append(tx, 'post:deleted', { id: 1 });
+      await append(tx, postDeleted, { id: 1, owner_id: 7 });
       await db.sequelize.query('select 1/0', { transaction: tx }).catch(() => undefined);
     });
     const error = await attempt.then(

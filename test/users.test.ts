@@ -138,7 +138,8 @@ describe('accounts', () => {
       expect(hidden.body.owner.username).to.equal(name);
     });
 
-    it('tells of thousands of posts, each once and as it is shown, and brings none of them into the node', async () => {
+    it('tells of thousands of posts, each once and as it is shown, a bounded piece at a time', async function () {
+      this.timeout(60_000);
       await writePost(ada, { title: 'tab\t "quoted" \\ \u0001 \u2028 \u{1F426} </script>', content: '' });
       const plain = await writePost(ada);
       await ada.put(`/posts/${plain.id}/vote`);

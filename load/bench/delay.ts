@@ -78,11 +78,11 @@ function now(): number {
 async function lineOf(databaseUrl: string, ways: ReadonlyMap<number, Way>): Promise<Line> {
   const { rows } = await withClient(databaseUrl, (client) =>
     client.query<{ post_id: string; begun: number; committed: number; numbered: number }>(`
-      select e.post_id,
+      select e.entity_id as post_id,
         extract(epoch from p.created_at)::float8 * 1000 as begun,
         extract(epoch from pg_xact_commit_timestamp(p.xmin))::float8 * 1000 as committed,
         extract(epoch from pg_xact_commit_timestamp(e.xmin))::float8 * 1000 as numbered
-      from events e join posts p on p.id = e.post_id`),
+      from event_log e join posts p on p.id = e.entity_id`),
   );
   const found = rows.flatMap((row) => {
     const way = ways.get(Number(row.post_id));

@@ -1,6 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { makeAccounts } from '../accounts.ts';
+import type { PostView } from '../../server/events.ts';
+import { rowOf } from '../../server/outbox/event-type.ts';
+import { postCreated } from '../../server/posts/events.ts';
 import { usageOf } from '../process-usage.ts';
 import { call } from '../rest.ts';
 import { startBare } from './bare.ts';
@@ -101,10 +104,8 @@ export async function fanOut(stage: Stage): Promise<Line[]> {
 
 /** An event as a write on another node leaves it: the sequencer finds it on its own clock. */
 async function appendEvent(database: pg.Client, number: number): Promise<void> {
-  await database.query(`insert into outbox (name, post_id, data) values ('post:created', $1, $2)`, [
-    1_000_000 + number,
-    postText(1_000_000 + number),
-  ]);
+  const post = JSON.parse(postText(1_000_000 + number)) as PostView;
+  await database.query('select append_events($1::json)', [JSON.stringify([rowOf(postCreated, post)])]);
 }
 
 async function writePost(url: string, token: string): Promise<void> {

@@ -63,8 +63,9 @@ export async function numbering(stage: Stage): Promise<Line[]> {
 async function throughServer(database: pg.Client, client: FeedClient, events: number): Promise<number> {
   const end = client.history.last + events;
   await database.query(
-    `insert into outbox (name, post_id, data)
-     select 'post:created', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 'A title of the usual length',
+    `insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data)
+     select 'post:created', 'post', 1000000 + n, 'public', '{feed,author:1}', 'nothing',
+       '{title,content,owner.username}', json_build_object('id', 1000000 + n, 'title', 'A title of the usual length',
        'content', repeat('Some sentences of somebody. ', 5), 'published', true, 'owner_id', 1,
        'owner', json_build_object('id', 1, 'username', 'somebody'), 'votes', 0, 'rev', 0)
      from generate_series(1, $1::integer) n`,
@@ -81,8 +82,8 @@ async function throughServer(database: pg.Client, client: FeedClient, events: nu
 
 async function bareInsert(database: pg.Client, events: number): Promise<number> {
   await database.query('truncate bare_events');
-  const { rows } = await database.query<{ post_id: number; data: unknown }>(
-    'select post_id, data from events order by seq desc limit 1',
+  const { rows } = await database.query<{ data: unknown }>(
+    'select data from event_log order by seq desc limit 1',
   );
   const data = JSON.stringify(rows[0]?.data);
   const began = performance.now();

@@ -69,7 +69,7 @@ async function missingGrants(client: pg.Client, role: string): Promise<string[]>
        union all
        select format('grant %s on table %s to %I', kind, oid::regclass, $1::text)
        from mine, unnest(array['select', 'insert', 'update', 'delete']) kind
-       where relkind in ('r', 'p') and (relname <> 'SequelizeMeta' or kind = 'select')
+       where relkind in ('r', 'p', 'v') and (relname <> 'SequelizeMeta' or kind = 'select')
          and not has_table_privilege($1, oid, kind)
        union all
        select format('grant usage, select on sequence %s to %I', oid::regclass, $1::text)

@@ -4,7 +4,7 @@ import type { FeedMode, ResetReason } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
-import { type LogEntry, shortened } from '../outbox/log.ts';
+import { entityOf, type LogEntry, shortened } from '../outbox/log.ts';
 import { TurnTaking } from '../queues/turn-taking.ts';
 import { Batch } from './batch.ts';
 import { type FeedSubscriber, HARD_MARK, SOFT_MARK } from './subscriber.ts';
@@ -253,7 +253,7 @@ export class Delivery {
     else this.#nextRound = setTimeout(() => void this.#deliver(), wait);
   }
 
-  /** As the node remembers the events by now: without a text that a later event of its post has taken out. */
+  /** As the node remembers the events by now: without a text that a later event of its entity has taken out. */
   #roundOf(entries: readonly LogEntry[]): Batch {
     const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
     return new Batch(this.#feed.epoch, remembered?.length === entries.length ? remembered : entries);
@@ -537,10 +537,10 @@ export class Delivery {
   }
 }
 
-/** Whether some of these are of a post that an earlier event tells of. */
+/** Whether some of these are of an entity that an earlier event tells of. */
 function supersede(entries: readonly LogEntry[], earlier: readonly LogEntry[]): boolean {
-  const posts = new Set(earlier.map(({ postId }) => postId));
-  return entries.some(({ postId }) => posts.has(postId));
+  const entities = new Set(earlier.map(entityOf));
+  return entries.some((entry) => entities.has(entityOf(entry)));
 }
 
 function sleep(milliseconds: number): Promise<void> {

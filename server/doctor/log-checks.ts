@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { postDeleted } from '../posts/events.ts';
 
 /** Something that is not as it should be. */
 export interface Finding {
@@ -33,8 +34,8 @@ export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
     last: number | null;
     count: number;
   }>(
-    `select h.seq, h.floor, (select min(seq) from events) as first, (select max(seq) from events) as last,
-            (select count(*) from events) as count
+    `select h.seq, h.floor, (select min(seq) from event_log) as first, (select max(seq) from event_log) as last,
+            (select count(*) from event_log) as count
      from feed_head h`,
   );
   const head = rows[0];
@@ -48,7 +49,7 @@ export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
   const { rows: holes } = await client.query<{ after: number; before: number }>(
     `select seq as after, next as before from (
        select seq, lead(seq, 1, $2 + 1) over (order by seq) as next
-       from (select $1::bigint as seq union all select seq from events where seq > $1) kept
+       from (select $1::bigint as seq union all select seq from event_log where seq > $1) kept
      ) pairs where next > seq + 1 order by seq desc limit $3`,
     [head.floor, head.seq, TOLD],
   );
@@ -68,7 +69,7 @@ export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
 export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
   const { rows } = await client.query<{ count: number; seconds: number }>(
     `select count(*) as count, extract(epoch from now() - min(created_at))::integer as seconds
-     from outbox where created_at < now() - interval '10 seconds'`,
+     from event_outbox where created_at < now() - interval '10 seconds'`,
   );
   const { count = 0, seconds = 0 } = rows[0] ?? {};
   return count === 0
@@ -112,9 +113,9 @@ const foldMismatches = `
   with told as (
     select distinct on (post_id) post_id, name, data
     from (
-      select post_id, name, data, 0 as waiting, seq as place from events
+      select entity_id as post_id, name, data, 0 as waiting, seq as place from event_log where entity_type = '${postDeleted.entityType}'
       union all
-      select post_id, name, data, 1, id from outbox
+      select entity_id, name, data, 1, id from event_outbox where entity_type = '${postDeleted.entityType}'
     ) facts
     order by post_id, waiting desc, place desc
   ), visible as (
@@ -128,7 +129,7 @@ const foldMismatches = `
     case
       when v.id is null then 'the log says it is there, and it is gone or a draft'
       when t.post_id is null then 'the log has never told it'
-      when t.name = 'post:deleted' then 'the log says it is gone, and it is there'
+      when t.name = '${postDeleted.name}' then 'the log says it is gone, and it is there'
       else 'the log tells it otherwise than it is: its ' || concat_ws(', ',
         case when t.data ->> 'title' is distinct from v.title then 'title' end,
         case when t.data ->> 'content' is distinct from v.content then 'content' end,
@@ -137,10 +138,10 @@ const foldMismatches = `
     end as fault
   from visible v full join told t on t.post_id = v.id
   where coalesce(v.id, t.post_id) not in (select id from unfinished) and case
-    when v.id is null then t.name <> 'post:deleted'
+    when v.id is null then t.name <> '${postDeleted.name}'
     when t.post_id is null then
-      (select floor = 0 from feed_head) or v.listed_at > (select min(created_at) from events)
-    when t.name = 'post:deleted' then true
+      (select floor = 0 from feed_head) or v.listed_at > (select min(created_at) from event_log)
+    when t.name = '${postDeleted.name}' then true
     else (t.data ->> 'title', t.data ->> 'content', (t.data ->> 'version')::integer, t.data -> 'owner' ->> 'username')
       is distinct from (v.title, v.content, v.version, v.username)
   end`;

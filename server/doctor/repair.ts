@@ -1,7 +1,8 @@
 import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import { append } from '../outbox/append.ts';
-import { type PostRow, presentPost } from '../posts/present.ts';
+import { postCreated, postDeleted, postUpdated } from '../posts/events.ts';
+import { postColumns, type PostRow, presentPost } from '../posts/present.ts';
 import type { Repair } from './log-checks.ts';
 
 /**
@@ -36,7 +37,7 @@ async function raiseFloor(sequelize: Sequelize, tx: Transaction, seq: number): P
     type: QueryTypes.RAW,
     transaction: tx,
   });
-  await sequelize.query('delete from events where seq <= $1', {
+  await sequelize.query('delete from event_log where seq <= $1', {
     bind: [seq],
     type: QueryTypes.RAW,
     transaction: tx,
@@ -69,27 +70,33 @@ async function recount(sequelize: Sequelize, tx: Transaction, postId: number): P
 }
 
 async function tellAnew(sequelize: Sequelize, tx: Transaction, postId: number): Promise<void> {
-  const [told] = await sequelize.query<{ name: string; version: number | null }>(
-    `select name, (data ->> 'version')::integer as version from (
-       select name, data, 0 as waiting, seq as place from events where post_id = $1
-       union all select name, data, 1, id from outbox where post_id = $1
+  const [told] = await sequelize.query<{ name: string; version: number | null; owner_id: number | null }>(
+    `select name, (data ->> 'version')::integer as version, (data ->> 'owner_id')::bigint as owner_id from (
+       select name, data, 0 as waiting, seq as place from event_log where entity_type = $2 and entity_id = $1
+       union all select name, data, 1, id from event_outbox where entity_type = $2 and entity_id = $1
      ) facts order by waiting desc, place desc limit 1`,
-    { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
+    { bind: [postId, postCreated.entityType], type: QueryTypes.SELECT, transaction: tx },
   );
   await sequelize.query('update posts set version = $2 + 1 where id = $1 and published and version <= $2', {
     bind: [postId, told?.version ?? 0],
     type: QueryTypes.RAW,
     transaction: tx,
   });
-  const [post] = await sequelize.query<PostRow>(
-    `select p.id, p.title, p.content, p.published, p.created_at, p.updated_at, p.version, p.owner_id,
-            u.username, coalesce(t.votes, 0) as votes, coalesce(t.rev, 0) as rev
+  const [post] = await sequelize.query<
+    Omit<PostRow, 'votes' | 'rev'> & { votes: number | null; rev: number | null }
+  >(
+    `select ${postColumns}
      from posts p join users u on u.id = p.owner_id left join post_tallies t on t.post_id = p.id
-     where p.id = $1 and p.published`,
+     where p.id = $1`,
     { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
   );
-  if (!post) await append(tx, 'post:deleted', { id: postId });
-  else if (told === undefined || told.name === 'post:deleted')
-    await append(tx, 'post:created', presentPost(post));
-  else await append(tx, 'post:updated', presentPost(post));
+  const isThere = told !== undefined && told.name !== postDeleted.name;
+  if (!post?.published)
+    await append(tx, postDeleted, { id: postId, owner_id: post?.owner_id ?? told?.owner_id ?? 0 });
+  else
+    await append(
+      tx,
+      isThere ? postUpdated : postCreated,
+      presentPost({ ...post, votes: post.votes ?? 0, rev: post.rev ?? 0 }),
+    );
 }

@@ -344,10 +344,25 @@ export class Follower {
   }
 }
 
-function isEntry({ seq, name, postId, json, at }: LogEntry): boolean {
+/** One of a node of the version before lacks some of it. */
+function isEntry({
+  seq,
+  name,
+  entityType,
+  entityId,
+  audience,
+  topics,
+  redaction,
+  json,
+  at,
+}: LogEntry): boolean {
   return (
-    typeof name === 'string' &&
-    typeof json === 'string' &&
-    [seq, postId, at].every((value) => Number.isFinite(value))
+    [name, entityType, audience, json].every((value) => typeof value === 'string') &&
+    [topics, redaction].every((list: unknown) => Array.isArray(list) && list.every(isString)) &&
+    [seq, entityId, at].every((value) => Number.isFinite(value))
   );
+}
+
+function isString(value: unknown): boolean {
+  return typeof value === 'string';
 }

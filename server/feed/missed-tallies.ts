@@ -95,9 +95,9 @@ export class MissedTallies {
         from (
           select post_id, votes, rev, xid from post_tallies
           where xid >= coalesce((
-            select e.horizon from events e
+            select e.horizon from event_log e
             where e.seq <= $1
-              and e.numbered_at < (select l.numbered_at from events l where l.seq >= $1 order by l.seq limit 1)
+              and e.numbered_at < (select l.numbered_at from event_log l where l.seq >= $1 order by l.seq limit 1)
                 - $2 * interval '1 millisecond'
             order by e.seq desc limit 1), '0')
           order by xid desc limit $3::integer + 1

@@ -1,4 +1,5 @@
-import type { LogEntry } from '../outbox/log.ts';
+import { entityOf, type LogEntry } from '../outbox/log.ts';
+import { redacted } from '../outbox/redaction.ts';
 
 /** Entries that have been dropped may lie about until there are so many of them, and an eighth of all. */
 const SLACK = 32;
@@ -12,8 +13,8 @@ export class Ring {
   #start = 0;
   #bytes = 0;
   #last: number;
-  /** Post → its newest event here. What came before it of the same post has been redacted. */
-  readonly #newest = new Map<number, number>();
+  /** Entity → its newest event here. What came before it of the same entity has been redacted. */
+  readonly #newest = new Map<string, number>();
 
   /** @param position everything up to here came before the ring; the first entry must be the next one. */
   constructor(position: number, maxEntries: number, maxBytes: number) {
@@ -35,8 +36,9 @@ export class Ring {
   /** @throws if the entry is not the next one: serving on from a hole would break the feed's promise without a word. */
   push(entry: LogEntry): void {
     if (entry.seq !== this.#last + 1) throw new Error(`ring: ${entry.seq} does not follow ${this.#last}`);
-    this.#redact(this.#newest.get(entry.postId));
-    this.#newest.set(entry.postId, entry.seq);
+    const entity = entityOf(entry);
+    this.#redact(this.#newest.get(entity));
+    this.#newest.set(entity, entry.seq);
     this.#entries.push(entry);
     this.#last = entry.seq;
     this.#bytes += entry.json.length;
@@ -44,7 +46,8 @@ export class Ring {
       const oldest = this.#entries[this.#start];
       if (!oldest || oldest === entry) break;
       this.#bytes -= oldest.json.length;
-      if (this.#newest.get(oldest.postId) === oldest.seq) this.#newest.delete(oldest.postId);
+      const gone = entityOf(oldest);
+      if (this.#newest.get(gone) === oldest.seq) this.#newest.delete(gone);
       this.#start += 1;
     }
     // What has been dropped stays in memory until then.
@@ -67,22 +70,15 @@ export class Ring {
   /**
    * What a deletion or an edit takes out is out: also of what is replayed out of memory. The log in the database is cut alike
    * by `number_events`.
-   * @param seq of the event that the next one of the same post supersedes
+   * @param seq of the event that the next one of the same entity supersedes
    */
   #redact(seq: number | undefined): void {
     if (seq === undefined) return;
     const at = this.#start + (seq - this.floor) - 1;
     const entry = this.#entries[at];
-    if (!entry || entry.name === 'post:deleted') return;
-    const post = JSON.parse(entry.json) as { owner: { id: number }; redacted?: true };
-    if (post.redacted) return;
-    const json = JSON.stringify({
-      ...post,
-      title: '',
-      content: '',
-      owner: { id: post.owner.id, username: '' },
-      redacted: true,
-    });
+    if (!entry) return;
+    const json = redacted(entry.json, entry.redaction);
+    if (json === entry.json) return;
     this.#bytes += json.length - entry.json.length;
     this.#entries[at] = { ...entry, json };
   }

@@ -1,37 +1,46 @@
 import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
-import type { FeedEventName, FeedEvents } from '../events.ts';
+import { type EventType, rowOf } from './event-type.ts';
 
 /**
- * The door to the outbox; what is written where the posts are, in the database (its function `create_posts`, and a user's new
- * name), has its own, and calls `announce`. The transaction is a required argument: an event written outside one could
- * announce a row that never existed. It must be the last statement of its transaction: the outbox id is drawn while every row that the
- * event tells of is locked, so two events of one post are numbered in the order of their writes.
+ * The door to the outbox: its function `append_events` has the one statement that writes there, and is called from here and
+ * where posts are written together (`write_posts`). The transaction is a required argument: an event written outside one could
+ * announce a row that never existed. It must be the last statement of its transaction: the outbox id is drawn while every row
+ * that the event tells of is locked, so two events of one entity are numbered in the order of their writes.
  */
-export async function append<N extends FeedEventName>(
+export async function append<Subject, Payload extends object>(
   tx: Transaction,
-  name: N,
-  data: FeedEvents[N],
+  type: EventType<string, Subject, Payload>,
+  subject: Subject,
 ): Promise<void> {
-  await appendAll(tx, name, [data]);
+  await appendAll(tx, type, [subject]);
 }
 
+/** Text of events that goes into one statement, if it is more than one event. Characters. */
+const STATEMENT = 512 * 1024;
+
 /** Several events of one kind, numbered in the order given. */
-export async function appendAll<N extends FeedEventName>(
+export async function appendAll<Subject, Payload extends object>(
   tx: Transaction,
-  name: N,
-  data: readonly FeedEvents[N][],
+  type: EventType<string, Subject, Payload>,
+  subjects: readonly Subject[],
 ): Promise<void> {
-  if (data.length === 0) return;
+  if (subjects.length === 0) return;
   const sequelize = (tx as unknown as { sequelize: Sequelize }).sequelize;
-  await sequelize.query(
-    `insert into outbox (name, post_id, data)
-     select $1, e.post_id, e.data from unnest($2::bigint[], $3::json[]) with ordinality as e (post_id, data, ord) order by e.ord`,
-    {
+  let events: string[] = [];
+  let length = 0;
+  for (const [at, subject] of subjects.entries()) {
+    const event = JSON.stringify(rowOf(type, subject));
+    events.push(event);
+    length += event.length;
+    if (length < STATEMENT && at < subjects.length - 1) continue;
+    await sequelize.query('select append_events($1::json)', {
       transaction: tx,
       type: QueryTypes.RAW,
-      bind: [name, data.map((item) => item.id), data.map((item) => JSON.stringify(item))],
-    },
-  );
+      bind: [`[${events.join(',')}]`],
+    });
+    events = [];
+    length = 0;
+  }
   tx.afterCommit(() => announce(sequelize));
 }
 

@@ -69,7 +69,7 @@ export class Backlog {
       text: `
         select count(*) as length, min(o.id) as oldest,
           coalesce(extract(epoch from clock_timestamp() - min(o.created_at)), 0)::double precision as age
-        from (select w.id, w.created_at from outbox w order by w.id limit $1) o`,
+        from (select w.id, w.created_at from event_outbox w order by w.id limit $1) o`,
       values: [MOST],
     });
     const { length, age, oldest } = rows[0] ?? { length: 0, age: 0, oldest: null };

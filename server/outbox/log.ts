@@ -1,15 +1,26 @@
 import type pg from 'pg';
-import type { FeedEventName } from '../events.ts';
+import type { Audience } from './event-type.ts';
 
 /** A numbered event as the node carries it: its payload stays the text that PostgreSQL keeps, encoded once. */
 export interface LogEntry {
   seq: number;
-  name: FeedEventName;
-  postId: number;
+  name: string;
+  /** What it is about: a kind of thing, and which one. */
+  entityType: string;
+  entityId: number;
+  audience: Audience;
+  topics: readonly string[];
+  /** Fields of the payload that are emptied once a later event of its entity supersedes it. */
+  redaction: readonly string[];
   /** The payload as JSON text. */
   json: string;
   /** When the event was written, in milliseconds since 1970. */
   at: number;
+}
+
+/** What an event is about, as one key. */
+export function entityOf({ entityType, entityId }: LogEntry): string {
+  return `${entityType}:${entityId}`;
 }
 
 /** Where the log stands: which numbering it is, its newest and its last pruned number. */
@@ -33,20 +44,22 @@ export const PAGE_ROWS = 500;
 export const PAGE_BYTES = 1024 * 1024;
 
 /**
- * As many events as are asked for, but no further than so many bytes reach: five hundred posts may have 20 MB. The text of
- * deleted posts and of superseded versions is cut out of the log piece by piece: what is still to be cut is cut here.
+ * As many events as are asked for, but no further than so many bytes reach: five hundred posts may have 20 MB. What was
+ * superseded is cut out of the log piece by piece: what is still to be cut is cut here.
  */
 const page = {
   name: 'log-page',
   text: `with next as (
-           select e.seq, e.name, e.post_id as "postId",
-                  (case when r.post_id is null then e.data else redacted(e.data) end)::text as json,
+           select e.seq, e.name, e.entity_type as "entityType", e.entity_id as "entityId", e.audience, e.topics,
+                  e.redaction,
+                  (case when r.entity_id is null then e.data else redacted(e.data, e.redaction) end)::text as json,
                   (extract(epoch from e.created_at) * 1000)::double precision as at
-           from events e
-           left join redactions r on r.post_id = e.post_id and e.seq < r.before_seq and e.name <> 'post:deleted'
+           from event_log e
+           left join event_redactions r
+             on r.entity_type = e.entity_type and r.entity_id = e.entity_id and e.seq < r.before_seq
            where e.seq > $1 order by e.seq limit $2
          )
-         select seq, name, "postId", json, at
+         select seq, name, "entityType", "entityId", audience, topics, redaction, json, at
          from (select next.*, sum(octet_length(json)) over (order by seq) as bytes,
                       row_number() over (order by seq) as place from next) measured
          where bytes <= $3 or place = 1 order by seq`,

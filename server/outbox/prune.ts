@@ -70,12 +70,12 @@ export class Pruner {
   async #pruneEvents(): Promise<number> {
     const { rows } = await this.#pool.query<{ pruned: number }>(
       `with old as (
-         select seq from (select seq, created_at from events order by seq limit ${BATCH}) oldest
+         select seq from (select seq, created_at from event_log order by seq limit ${BATCH}) oldest
          where created_at < now() - $1 * interval '1 millisecond'
        ), head as materialized (
          select h.id from feed_head h where exists (select from old) for update
        ), gone as (
-         delete from events where seq <= (select max(seq) from old) and exists (select from head) returning seq
+         delete from event_log where seq <= (select max(seq) from old) and exists (select from head) returning seq
        ), moved as (
          update feed_head set floor = greatest(floor, (select max(seq) from gone)) where exists (select 1 from gone)
        )

@@ -3,12 +3,12 @@ import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
-import type { FeedEventName } from '../events.ts';
 import { addressKey } from '../limits/address-key.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { append } from '../outbox/append.ts';
 import { FOLD } from '../text/fold.ts';
 import { vectorOf } from '../text/grams.ts';
+import { postCreated, postDeleted, postUpdated } from './events.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
 import { requireOwn } from './policy.ts';
 import type { PostInput } from './post-writer.ts';
@@ -71,8 +71,9 @@ export async function updatePost(
 
     const answer = await postById(ctx, user, id, tx);
     const { voted: _voted, ...view } = answer;
-    const name = eventOf(wasPublished, post.published);
-    if (name) await append(tx, name, name === 'post:deleted' ? { id } : view);
+    // What the others see of the change.
+    if (post.published) await append(tx, wasPublished ? postUpdated : postCreated, view);
+    else if (wasPublished) await append(tx, postDeleted, view);
     return answer;
   });
 }
@@ -84,12 +85,6 @@ function requireUnchanged({ version, updatedAt }: Post, conditions: Precondition
     modifiedAt: updatedAt,
     state: `The post is at version ${version}.`,
   });
-}
-
-/** What the others see of a change. */
-function eventOf(wasPublished: boolean, isPublished: boolean): FeedEventName | undefined {
-  if (isPublished) return wasPublished ? 'post:updated' : 'post:created';
-  return wasPublished ? 'post:deleted' : undefined;
 }
 
 /** Keeps a user's name as it is until the end of the transaction: whoever changes it locks the user's row, and so first. */
@@ -127,7 +122,7 @@ export async function deletePost(
     requireUnchanged(post, conditions);
     await forgetAnswers(tx, id);
     await post.destroy({ transaction: tx });
-    if (post.published) await append(tx, 'post:deleted', { id });
+    if (post.published) await append(tx, postDeleted, { id, owner_id: post.ownerId });
   });
 }
 

@@ -1,12 +1,15 @@
+import { randomInt, randomUUID } from 'node:crypto';
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { databaseErrorCode, wantsRetry } from '../database/connection.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import { announce } from '../outbox/append.ts';
+import { rowOf as outboxRowOf } from '../outbox/event-type.ts';
 import { FairBound, type Senders } from '../queues/fair-bound.ts';
 import { FOLD } from '../text/fold.ts';
+import { postCreated } from './events.ts';
 import type { Claim } from './idempotency.ts';
-import type { PostRow } from './present.ts';
+import { type PostRow, presentAnswer, presentPost } from './present.ts';
 import { searchable } from './searchable.ts';
 
 /** What a post is made of. */
@@ -161,7 +164,7 @@ export class PostWriter {
   async #insert(asks: readonly Ask[], patient: boolean): Promise<Ask[]> {
     const searched = asks.map(({ input }) => searchable(input));
     const rows = await this.#sequelize.query<Written>(
-      'select * from create_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::smallint)',
+      'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::smallint)',
       {
         type: QueryTypes.SELECT,
         bind: [
@@ -169,9 +172,9 @@ export class PostWriter {
           asks.map(({ input }) => input.title),
           asks.map(({ input }) => input.content),
           asks.map(({ input }) => input.published),
-          asks.map(({ input: { title, content, published } }) =>
-            JSON.stringify({ title, content, published }).slice(1, -1),
-          ),
+          asks.map((ask) => (ask.input.published ? eventOf(ask) : null)),
+          asks.map((ask) => (ask.claim ? answerOf(ask) : null)),
+          [standIns.id, standIns.created_at.toISOString(), JSON.stringify(standIns.username)],
           asks.map(({ claim }) => claim?.key ?? null),
           asks.map(({ claim }) => claim?.requestHash ?? null),
           patient,
@@ -212,6 +215,26 @@ function rowOf(
     votes: 0,
     rev: 0,
   };
+}
+
+/**
+ * What stands for the things that only the database knows of a post which is being written: it puts the id, the moment and the
+ * owner's name in their place. Random, so that no text of a post has them.
+ */
+const standIns = {
+  id: randomInt(2 ** 47, 2 ** 48 - 1),
+  created_at: new Date(-50_000_000_000_000 + randomInt(2 ** 44)),
+  username: randomUUID(),
+};
+
+/** The event of a post that is being written. JSON, with stand-ins. */
+function eventOf(ask: Ask): string {
+  return JSON.stringify(outboxRowOf(postCreated, presentPost(rowOf(ask, standIns))));
+}
+
+/** What a request with the same idempotency key is answered later. JSON, with stand-ins. */
+function answerOf(ask: Ask): string {
+  return JSON.stringify(presentAnswer({ ...rowOf(ask, standIns), voted: false }));
 }
 
 /** Whether one of several is to blame: a lock, a conflict, a constraint or a value, and not the database's being away. */

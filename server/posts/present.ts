@@ -20,6 +20,10 @@ export interface PostRow {
 /** The first publication of a post `p`, in SQL: null for a draft that has never been public. */
 export const publishedAt = 'case when p.published or p.was_published then p.listed_at end';
 
+/** The columns of a `PostRow` in SQL, of a post `p` with its owner `u` and its tally `t`. */
+export const postColumns = `p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at,
+  p.updated_at, p.version, p.owner_id, u.username, t.votes, t.rev`;
+
 /** A post as one asker sees it. */
 export type PostAnswer = PostView & { published_at: string | null; voted: boolean };
 

@@ -2,11 +2,9 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { requireVisible } from './policy.ts';
-import { type PostAnswer, type PostRow, presentAnswer, publishedAt } from './present.ts';
+import { type PostAnswer, postColumns, type PostRow, presentAnswer } from './present.ts';
 
-const columns = `p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at,
-  p.updated_at, p.version, p.owner_id,
-  u.username, t.votes, t.rev, v.user_id is not null as voted`;
+const columns = `${postColumns}, v.user_id is not null as voted`;
 const joined = `posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
   left join votes v on v.post_id = p.id and v.user_id = $1`;
 

@@ -1,8 +1,9 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../events.ts';
-import { appendAll, announce } from '../outbox/append.ts';
-import { publishedAt } from '../posts/present.ts';
+import { appendAll } from '../outbox/append.ts';
+import { postDeleted, postUpdated } from '../posts/events.ts';
+import { postColumns, type PostRow, presentPost } from '../posts/present.ts';
 
 /**
  * What a user has left in other tables, changed a piece at a time: a user may have 100,000 posts and votes. Each piece is one
@@ -61,8 +62,7 @@ export async function workPiece(tx: Transaction, userId: number, most: number): 
 
 /**
  * Gives the next published posts of a renamed user a new version and tells of them. From the newest one down: what is
- * published meanwhile has the new name already. The events are made where the posts are, since all of them together may be
- * longer than any text in JavaScript. The payload is `presentPost`'s.
+ * published meanwhile has the new name already.
  */
 async function renamePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
   const page = await rows<{ id: number }>(
@@ -99,27 +99,14 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
 
 /** Tells of these posts as they now are, in the order of their ids. The rows are locked by the caller. */
 async function tellOfPosts(tx: Transaction, ids: readonly number[]): Promise<void> {
-  const moment = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
-  await rows(
+  const posts = await rows<PostRow>(
     tx,
-    `insert into outbox (name, post_id, data)
-     select 'post:updated', p.id, row_to_json(view)
-     from (
-       select p.*, ${publishedAt} as published_at, u.username, t.votes, t.rev
-       from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
-       where p.id = any($1::bigint[]) and p.published order by p.id
-     ) p
-     cross join lateral (select p.owner_id as id, p.username) owner
-     cross join lateral (
-       select p.id, p.title, p.content, p.published, ${moment('p.created_at')} as created_at,
-              ${moment('p.published_at')} as published_at,
-              ${moment('p.updated_at')} as updated_at, p.version, p.owner_id, row_to_json(owner) as owner, p.votes, p.rev
-     ) view
-     order by p.id`,
+    `select ${postColumns}
+     from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
+     where p.id = any($1::bigint[]) and p.published order by p.id`,
     ids,
   );
-  const { sequelize } = User;
-  if (sequelize && ids.length > 0) tx.afterCommit(() => announce(sequelize));
+  await appendAll(tx, postUpdated, posts.map(presentPost));
 }
 
 /** Takes away the next posts of a deleted user; when there are none left, the votes, then the rest, and the user at last. */
@@ -131,8 +118,8 @@ async function deletePiece(tx: Transaction, userId: number, most: number): Promi
   const done = noVotes && (await deleteRest(tx, userId));
   await appendAll(
     tx,
-    'post:deleted',
-    published.map((id) => ({ id })),
+    postDeleted,
+    published.map((id) => ({ id, owner_id: userId })),
   );
   return { done, tallies };
 }

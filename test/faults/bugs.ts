@@ -91,7 +91,7 @@ export const bugs = {
   'an idempotency key is no reason not to write': {
     patches: [
       {
-        file: 'migrations/20261128000601-search-text.cjs',
+        file: 'migrations/20261128002201-any-event.cjs',
         find: 'where s.key is null or s.id in (select c.post_id from claimed c)',
         replace: '',
       },
@@ -102,9 +102,9 @@ export const bugs = {
   'numbering goes by the serial id, and never looks back': {
     patches: [
       {
-        file: 'migrations/20261128000401-superseded-text.cjs',
+        file: 'migrations/20261128002201-any-event.cjs',
         find: 'where o.id <= (',
-        replace: 'where o.id > (select coalesce(max(e.outbox_id), 0) from events e) and o.id <= (',
+        replace: 'where o.id > (select coalesce(max(e.outbox_id), 0) from event_log e) and o.id <= (',
       },
     ],
     rules: [1],

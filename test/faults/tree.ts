@@ -1,6 +1,8 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import { promisify } from 'node:util';
 import ts from 'typescript';
 import { packageRoot } from '../../server/paths.ts';
 
@@ -25,8 +27,9 @@ const LINKED = ['node_modules', 'web', 'client'];
  * Compiles the service into a temporary folder: nodes then start in a fraction of the time that loading TypeScript takes, which
  * is what a fault run spends most on. With patches it is another service, with a bug that the checker must find; the
  * server itself has no switch for that.
+ * @param from where its sources are; default: here
  */
-export async function buildTree(patches: readonly Patch[] = []): Promise<Tree> {
+export async function buildTree(patches: readonly Patch[] = [], from = packageRoot): Promise<Tree> {
   const root = await mkdtemp(join(tmpdir(), 'tidings-tree-'));
   const pending = new Set(patches);
   const apply = (file: string, source: string) => {
@@ -40,22 +43,36 @@ export async function buildTree(patches: readonly Patch[] = []): Promise<Tree> {
     return changed;
   };
   for (const folder of COMPILED) {
-    for (const file of await filesOf(join(packageRoot, folder))) {
+    for (const file of await filesOf(join(from, folder))) {
       if (!file.endsWith('.ts')) continue;
-      const name = relative(packageRoot, file);
+      const name = relative(from, file);
       const source = apply(name, await readFile(file, 'utf8'));
       const target = join(root, 'dist', name.replace(/\.ts$/, '.js'));
       await mkdir(dirname(target), { recursive: true });
       await writeFile(target, compile(source, name));
     }
   }
-  for (const name of COPIED) await cp(join(packageRoot, name), join(root, name), { recursive: true });
+  for (const name of COPIED) await cp(join(from, name), join(root, name), { recursive: true });
   for (const patch of [...pending]) {
     const target = join(root, patch.file);
     await writeFile(target, apply(patch.file, await readFile(target, 'utf8')));
   }
   for (const name of LINKED) await symlink(join(packageRoot, name), join(root, name));
   return { root, remove: () => rm(root, { recursive: true, force: true }) };
+}
+
+/** The service as it was at a commit, compiled. @throws if the history here does not reach so far back */
+export async function buildTreeOf(commit: string): Promise<Tree> {
+  const sources = await mkdtemp(join(tmpdir(), 'tidings-sources-'));
+  const run = promisify(execFile);
+  try {
+    const archive = join(sources, 'sources.tar');
+    await run('git', ['archive', '-o', archive, commit, ...COMPILED, ...COPIED], { cwd: packageRoot });
+    await run('tar', ['-xf', archive, '-C', sources]);
+    return await buildTree([], sources);
+  } finally {
+    await rm(sources, { recursive: true, force: true });
+  }
 }
 
 async function filesOf(folder: string): Promise<string[]> {

@@ -187,6 +187,6 @@ function gone(reason: ResetReason, { epoch, seq }: { epoch: string; seq: number 
 /** An event as REST tells it. */
 function presentEvent(entry: LogEntry): FeedEvent {
   const { seq, name, at, json } = entry;
-  const data = JSON.parse(json) as never;
-  return { seq, prev: previousOf(entry), name, at: new Date(at).toISOString(), data };
+  const data: unknown = JSON.parse(json);
+  return { seq, prev: previousOf(entry), name, at: new Date(at).toISOString(), data } as FeedEvent;
 }

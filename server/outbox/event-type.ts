@@ -1,0 +1,57 @@
+/**
+ * Who may hear an event: everybody, one user, or those who moderate. It is written with the event and never changed.
+ */
+export type Audience = 'public' | `user:${number}` | 'role:moderator';
+
+/** What an event does to the earlier events of its entity: their text leaves every later replay. */
+export type Supersedes =
+  /** It is the first of its entity, or the first after one that superseded all. */
+  | 'nothing'
+  /** The one before it. All before that one have been superseded already. */
+  | 'previous'
+  /** All of them, also those that were written while nobody looked: the entity is gone. */
+  | 'all';
+
+/** An event that a capability declares, once: whatever carries events knows them by this alone. */
+export interface EventType<Name extends string, Subject, Payload extends object> {
+  name: Name;
+  /** What kind of thing it is about: `post`. Events of one entity supersede each other. */
+  entityType: string;
+  entityId: (subject: Subject) => number;
+  audience: (subject: Subject) => Audience;
+  /** What one subscribes to in order to hear it: `feed`, `author:7`. */
+  topics: (subject: Subject) => string[];
+  payload: (subject: Subject) => Payload;
+  supersedes: Supersedes;
+  /** Fields of the payload that are emptied once it is superseded, with dots for what lies deeper; each holds text. */
+  redaction: readonly string[];
+}
+
+/** An event on its way to the outbox: a row, by its columns. */
+export interface OutboxRow {
+  name: string;
+  entity_type: string;
+  entity_id: number;
+  audience: Audience;
+  topics: string[];
+  supersedes: Supersedes;
+  redaction: readonly string[];
+  data: object;
+}
+
+/** What is written when an event is appended. */
+export function rowOf<Subject, Payload extends object>(
+  type: EventType<string, Subject, Payload>,
+  subject: Subject,
+): OutboxRow {
+  return {
+    name: type.name,
+    entity_type: type.entityType,
+    entity_id: type.entityId(subject),
+    audience: type.audience(subject),
+    topics: type.topics(subject),
+    supersedes: type.supersedes,
+    redaction: type.redaction,
+    data: type.payload(subject),
+  };
+}

@@ -1,0 +1,20 @@
+/**
+ * The payload of an event that was superseded: these fields are empty, if it has them, and it says so. The function
+ * `redacted` does the same in the database.
+ * @param json the payload
+ * @param fields with dots for what lies deeper
+ */
+export function redacted(json: string, fields: readonly string[]): string {
+  const payload = JSON.parse(json) as Record<string, unknown>;
+  let found = false;
+  for (const field of fields) {
+    const path = field.split('.');
+    const last = path.pop() ?? '';
+    let holder: unknown = payload;
+    for (const step of path) holder = (holder as Record<string, unknown> | undefined)?.[step];
+    if (typeof holder !== 'object' || holder === null || !(last in holder)) continue;
+    found = true;
+    (holder as Record<string, unknown>)[last] = '';
+  }
+  return found ? JSON.stringify({ ...payload, redacted: true }) : json;
+}

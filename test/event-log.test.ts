@@ -1,0 +1,155 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import type pg from 'pg';
+import { createFeedPool, Database } from '../server/database/connection.ts';
+import { createLogger } from '../server/logger.ts';
+import { append } from '../server/outbox/append.ts';
+import type { EventType } from '../server/outbox/event-type.ts';
+import { readLog } from '../server/outbox/log.ts';
+import { redacted } from '../server/outbox/redaction.ts';
+import { postCreated } from '../server/posts/events.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+
+interface Note {
+  id: number;
+  reader: number;
+  words: string;
+}
+
+/** Events that no capability declares, about something else than a post, and not for everybody. */
+const ofNote = {
+  entityType: 'note',
+  entityId: ({ id }: Note) => id,
+  audience: ({ reader }: Note) => `user:${reader}` as const,
+  topics: () => [],
+  payload: ({ id, words }: Note) => ({ id, deep: { words } }),
+  redaction: ['deep.words'],
+};
+const noteAdded: EventType<'note:added', Note, object> = {
+  ...ofNote,
+  name: 'note:added',
+  supersedes: 'nothing',
+};
+const noteChanged: EventType<'note:changed', Note, object> = {
+  ...ofNote,
+  name: 'note:changed',
+  supersedes: 'previous',
+};
+
+const post = {
+  id: 5,
+  title: 'A title',
+  content: 'A text',
+  published: true,
+  created_at: '2026-01-01T00:00:00.000Z',
+  published_at: '2026-01-01T00:00:00.000Z',
+  updated_at: '2026-01-01T00:00:00.000Z',
+  version: 1,
+  owner_id: 7,
+  owner: { id: 7, username: 'ada' },
+  votes: 0,
+  rev: 0,
+};
+
+describe('the log of events about anything', () => {
+  const log = createLogger('silent');
+  let database: TestDatabase;
+  let db: Database;
+  let pool: pg.Pool;
+
+  before(async () => {
+    database = await createDatabase();
+    db = new Database({ url: database.url, pool: 2, log });
+    pool = createFeedPool(database.url, log, 2);
+  });
+  after(async () => {
+    await db.close();
+    await pool.end();
+    await database.drop();
+  });
+
+  it('numbers what it has never heard of, and takes out what is superseded of one entity and of no other', async () => {
+    const note = { id: 5, reader: 9, words: 'first words' };
+    await db.sequelize.transaction((tx) => append(tx, postCreated, post));
+    await db.sequelize.transaction((tx) => append(tx, noteAdded, note));
+    await pool.query('select number_events(500)');
+    await db.sequelize.transaction((tx) => append(tx, noteChanged, { ...note, words: 'last words' }));
+    await pool.query('select number_events(500)');
+
+    const entries = await readLog(pool, 0);
+    expect(entries.map(({ at: _at, json: _json, ...entry }) => entry)).to.deep.equal([
+      {
+        seq: 1,
+        name: 'post:created',
+        entityType: 'post',
+        entityId: 5,
+        audience: 'public',
+        topics: ['feed', 'author:7'],
+        redaction: ['title', 'content', 'owner.username'],
+      },
+      ...['note:added', 'note:changed'].map((name, at) => ({
+        seq: 2 + at,
+        name,
+        entityType: 'note',
+        entityId: 5,
+        audience: 'user:9',
+        topics: [],
+        redaction: ['deep.words'],
+      })),
+    ]);
+    expect(entries.map(({ json }) => JSON.parse(json) as unknown)).to.deep.equal([
+      post,
+      { id: 5, deep: { words: '' }, redacted: true },
+      { id: 5, deep: { words: 'last words' } },
+    ]);
+    const { rows } = await pool.query(`select seq from event_log where data::text like '%first words%'`);
+    expect(rows, 'in the table').to.be.empty;
+  });
+
+  it('takes no event that does not say for whom it is, nor what it is about', async () => {
+    const whole = {
+      name: 'note:added',
+      entity_type: 'note',
+      entity_id: 1,
+      audience: 'public',
+      topics: ['feed'],
+      supersedes: 'nothing',
+      redaction: [],
+      data: { id: 1 },
+    };
+    for (const member of Object.keys(whole)) {
+      const event = { ...whole, [member]: undefined };
+      const attempt = pool.query('select append_events($1::json)', [JSON.stringify([event])]);
+      const code = await attempt.then(
+        () => undefined,
+        (error: unknown) => (error as { code?: string }).code,
+      );
+      expect(code, `without ${member}`).to.equal('23502');
+    }
+    await pool.query('select append_events($1::json)', [JSON.stringify([whole])]);
+  });
+
+  it('takes out in the database what a node takes out of its memory', async () => {
+    const words = fc.string({ unit: fc.constantFrom('a', '"', '\\', ' ', 'ä', '{', '😀', '.') });
+    const payload = fc.record(
+      {
+        id: fc.nat(),
+        title: words,
+        owner: fc.record({ id: fc.nat(), username: words }, { requiredKeys: ['id'] }),
+        tags: fc.array(words, { maxLength: 3 }),
+      },
+      { requiredKeys: ['id'] },
+    );
+    const fields = fc.subarray(['title', 'owner.username', 'nothing', 'owner.nothing', 'title.deep']);
+    await fc.assert(
+      fc.asyncProperty(payload, fields, async (data, emptied) => {
+        const { rows } = await pool.query<{ json: string }>('select redacted($1::json, $2)::text as json', [
+          JSON.stringify(data),
+          emptied,
+        ]);
+        expect(JSON.parse(redacted(JSON.stringify(data), emptied))).to.deep.equal(JSON.parse(rows[0]!.json));
+      }),
+      { numRuns: 100 },
+    );
+  });
+});

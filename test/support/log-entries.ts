@@ -1,0 +1,28 @@
+import type { LogEntry } from '../../server/outbox/log.ts';
+
+/** An event of a post as the log has it. */
+export function postEntry(
+  seq: number,
+  { name = 'post:created', postId = seq, json = `{"id":${postId}}`, at = 0 }: PostEvent = {},
+): LogEntry {
+  return {
+    seq,
+    name,
+    entityType: 'post',
+    entityId: postId,
+    audience: 'public',
+    topics: ['feed', 'author:1'],
+    redaction: name === 'post:deleted' ? [] : ['title', 'content', 'owner.username'],
+    json,
+    at,
+  };
+}
+
+export interface PostEvent {
+  name?: string;
+  postId?: number;
+  /** Its payload. */
+  json?: string;
+  /** Milliseconds since 1970. */
+  at?: number;
+}
