@@ -97,7 +97,7 @@ describe('an account that is deleted', () => {
     // The scan sees what is there.
     await headOf(world);
     expect(await placesInDatabase(secrets)).to.deep.equal([
-      'events.data',
+      'event_log.data',
       'idempotency_keys.answer',
       'users.email',
       'users.password_hash',

@@ -108,7 +108,7 @@ export async function lookAt(
     drafters: (number | string)[];
     voted: string[];
   }>(
-    `select h.epoch, h.seq, not exists (select from outbox) as quiet,
+    `select h.epoch, h.seq, not exists (select from event_outbox) as quiet,
        array(select t.post_id from post_tallies t where t.xid >= $1::xid8 order by t.xid limit ${MOST_CHANGED}) as changed,
        array(select distinct p.owner_id from posts p where not p.published and p.owner_id = any($2::bigint[])) as drafters,
        array(select v.user_id || ':' || v.post_id from votes v

@@ -144,7 +144,7 @@ export class AccountTasks {
   async #letOthersBy(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const { rows } = await this.#db.query({
-        text: 'select count(*) as waiting from (select from outbox limit $1) unnumbered',
+        text: 'select count(*) as waiting from (select from event_outbox limit $1) unnumbered',
         values: [MOST_WAITING],
       });
       if ((rows[0] as { waiting: number } | undefined)?.waiting !== MOST_WAITING) return;
