@@ -315,8 +315,9 @@ describe('coming back with a position', function () {
     /** As another node would: committed outbox rows, which whoever comes first numbers. */
     const fillLog = async (many: number) => {
       await world.ctx.db.sequelize.query(`
-        insert into outbox (name, post_id, data)
-        select 'post:updated', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 't', 'content', 'c',
+        insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data)
+        select 'post:updated', 'post', 1000000 + n, 'public', '{feed,author:1}', 'previous',
+          '{title,content,owner.username}', json_build_object('id', 1000000 + n, 'title', 't', 'content', 'c',
           'published', true, 'created_at', '2030-01-01T00:00:00.000Z', 'updated_at', '2030-01-01T00:00:00.000Z',
           'version', 1, 'owner_id', 1, 'owner', json_build_object('id', 1, 'username', 'u'),
           'votes', 0, 'rev', 0) from generate_series(1, ${many}) n`);
