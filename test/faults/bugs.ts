@@ -50,7 +50,9 @@ export const bugs = {
     faults: ['a third of the client connections cut'],
   },
   'an event names the one before the last': {
-    patches: [{ file: 'server/delivery/batch.ts', find: 'return seq - 1;', replace: 'return seq - 2;' }],
+    patches: [
+      { file: 'server/delivery/batch.ts', find: 'return seq - 1;', replace: 'return Math.max(0, seq - 2);' },
+    ],
     rules: [3, 10],
     faults: ['a third of the client connections cut'],
   },
