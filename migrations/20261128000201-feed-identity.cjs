@@ -15,7 +15,6 @@ module.exports = {
   async up(queryInterface) {
     const { sequelize } = queryInterface;
     await sequelize.query(`
-      select set_config('lock_timeout', '5s', true);
       alter table feed_head add column written_by xid8;
 
       create function feed_head_written() returns trigger

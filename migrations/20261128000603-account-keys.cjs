@@ -12,8 +12,6 @@
 module.exports = {
   async up(queryInterface) {
     await queryInterface.sequelize.query(`
-      set local lock_timeout = '3s';
-
       alter table users
         add column email_key text collate "C",
         add column username_key text collate "C";

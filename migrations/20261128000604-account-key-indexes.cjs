@@ -7,8 +7,6 @@
 module.exports = {
   async up(queryInterface) {
     await queryInterface.sequelize.query(`
-      set local lock_timeout = '3s';
-
       create unique index users_email_key_new on users (coalesce(email_key, lower(email collate "C")));
       create unique index users_username_key_new on users (coalesce(username_key, lower(username collate "C")));
       create index users_unkeyed_idx on users (id) where email_key is null and octet_length(email) <> char_length(email);

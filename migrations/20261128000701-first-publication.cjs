@@ -29,8 +29,6 @@ async function rewordCreatePosts({ sequelize }, from, to) {
 module.exports = {
   async up(queryInterface) {
     await queryInterface.sequelize.query(`
-      set local lock_timeout = '3s';
-
       alter table posts add column was_published boolean not null default false;
 
       create function keep_first_publication() returns trigger

@@ -7,7 +7,6 @@
 module.exports = {
   async up(queryInterface) {
     await queryInterface.sequelize.query(`
-      set local lock_timeout = '3s';
       alter table refresh_tokens add column signed boolean not null default false;
     `);
   },

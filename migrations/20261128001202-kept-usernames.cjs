@@ -10,8 +10,6 @@
 module.exports = {
   async up(queryInterface) {
     await queryInterface.sequelize.query(`
-      set local lock_timeout = '3s';
-
       create table kept_usernames (
         name_hash bytea primary key,
         former_owner_id bigint references users (id) on delete set null,

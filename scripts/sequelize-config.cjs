@@ -19,11 +19,12 @@ module.exports = async () => {
   const { refuseTransactionPooling } = await load('database/pooler');
   await refuseTransactionPooling(url);
   const { sequelizeConnection } = await load('database/client');
+  const { LOCK_TIMEOUT } = await load('database/short-tries');
   return sequelizeConnection(url, {
     name: 'tidings sequelize-cli',
     connectTimeout: 10_000,
     // Who waits for a lock makes everybody else wait: give up instead. `npm run db:migrate` tries again by itself.
-    settings: { lock_timeout: '2000' },
+    settings: { lock_timeout: String(LOCK_TIMEOUT) },
   });
 };
 

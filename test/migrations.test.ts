@@ -124,6 +124,24 @@ describe('Migrations', function () {
     }
   });
 
+  it('do not wait for locks in a way of their own, in which others would wait behind them', async () => {
+    const folder = await mkdtemp(join(packageRoot, 'test', 'tmp-migrations-'));
+    try {
+      await writeFile(
+        join(folder, '20270101000003-patient.cjs'),
+        `module.exports = {
+           up: ({ sequelize }) => sequelize.query("set local lock_timeout = '3s'; create table waited_for (id bigint)"),
+         };`,
+      );
+      const failure = await migrate(database.url, undefined, folder).catch((error: unknown) => error);
+      expect(String(failure)).to.contain('20270101000003-patient.cjs sets lock_timeout');
+      expect(await rows(database.url, `select relname from pg_class where relname = 'waited_for'`)).to.be
+        .empty;
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('leave nothing behind when they are all taken back, and run again', async () => {
     await migrate(database.url);
     expect(await migrateDown(database.url)).to.deep.equal(files.toReversed());

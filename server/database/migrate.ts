@@ -67,11 +67,11 @@ export async function migrate(
         lock.assertHeld();
         log('migrating', { name });
         await (require(path) as Migration).prepare?.(sequelize.getQueryInterface());
-        await sequelize.query('begin');
+        await tries.begin();
       });
-      umzug.on('migrated', async () => {
+      umzug.on('migrated', async ({ name }) => {
         lock.assertHeld();
-        await sequelize.query('commit');
+        await tries.commit(name);
       });
       return await tries.run(async () => (await umzug.up()).map(({ name }) => name));
     } finally {

@@ -11,7 +11,7 @@ import { databaseErrorCode } from './connection.ts';
 export const LOCK_TIMEOUT = 200;
 /** How long the lock is tried for in all. Milliseconds. */
 export const LOCK_PATIENCE = 120_000;
-/** Where only autovacuum is in the way: it yields to whoever has waited for `deadlock_timeout`, and to nobody before. */
+/** Autovacuum yields to whoever has waited for it for `deadlock_timeout`, and this much more for it to end. Milliseconds. */
 const VACUUM_MARGIN = 300;
 /** The pauses between tries, in which the others catch up. Milliseconds. */
 const PAUSES = [500, 1000, 2000, 3000];
@@ -23,11 +23,16 @@ interface Blocker {
   user: string | null;
   application: string | null;
   since: string | null;
+  /** The table whose lock it is, if it is a table's. */
+  table: string | null;
 }
 
 /**
  * Runs migrations in short tries: one that does not get a lock at once is rolled back, whole, and tried again after a
  * pause. Whose lock it is waited for is told.
+ *
+ * A table that autovacuum is at is locked first in a mode in which nobody else has to wait: autovacuum yields to that as
+ * well, and does not come back while the transaction lasts.
  */
 export class ShortTries {
   readonly #sequelize: Sequelize;
@@ -36,6 +41,8 @@ export class ShortTries {
   readonly #say: (message: string, extra?: object) => void;
   readonly #patience: number;
   #blockers: Blocker[] = [];
+  /** Tables that autovacuum was found at, as SQL names. */
+  readonly #vacuumed = new Set<string>();
 
   private constructor(
     sequelize: Sequelize,
@@ -91,19 +98,34 @@ export class ShortTries {
           );
         }
         this.#say('the migration waits for a lock', { blockers });
-        await this.#adjust(blockers);
+        for (const { user, table } of blockers)
+          if (user === null && table !== null) this.#vacuumed.add(table); // autovacuum has no user
         await sleep((PAUSES[attempt] ?? 3000) * (0.8 + 0.4 * Math.random()));
       }
     }
   }
 
-  /** Autovacuum has no user. */
-  async #adjust(blockers: readonly Blocker[]): Promise<void> {
-    const vacuum = blockers.length > 0 && blockers.every(({ user }) => user === null);
-    const value = vacuum
-      ? `(select setting::integer + ${VACUUM_MARGIN} from pg_settings where name = 'deadlock_timeout')::text`
-      : `'${LOCK_TIMEOUT}'`;
-    await this.#sequelize.query(`select set_config('lock_timeout', ${value}, false)`);
+  /** Begins the transaction of a migration. */
+  async begin(): Promise<void> {
+    const query = (sql: string) => this.#sequelize.query(sql);
+    await query('begin');
+    for (const table of this.#vacuumed) {
+      await query(`select set_config('lock_timeout', (setting::integer + ${VACUUM_MARGIN})::text, true)
+                   from pg_settings where name = 'deadlock_timeout'`);
+      await query(`lock table ${table} in share update exclusive mode`);
+    }
+    await query(`set local lock_timeout = ${LOCK_TIMEOUT}`);
+  }
+
+  /** @throws if the migration has waited for locks in its own way: whoever comes after it waits behind it for as long */
+  async commit(name: string): Promise<void> {
+    const [rows] = await this.#sequelize.query(
+      "select setting::integer as timeout from pg_settings where name = 'lock_timeout'",
+    );
+    const { timeout } = rows[0] as { timeout: number };
+    if (timeout !== LOCK_TIMEOUT) throw new Error(`${name} sets lock_timeout, which is set for it`);
+    await this.#sequelize.query('commit');
+    this.#vacuumed.clear();
   }
 
   async #watched<T>(work: () => Promise<T>): Promise<T> {
@@ -113,7 +135,9 @@ export class ShortTries {
       while (!ended) {
         const { rows } = await this.#watcher.query<Blocker>(
           `select a.pid, a.usename as user, a.application_name as application,
-             coalesce(a.xact_start, a.query_start)::text as since
+             coalesce(a.xact_start, a.query_start)::text as since,
+             (select l.relation::regclass::text from pg_locks l join pg_class c on c.oid = l.relation
+              where l.pid = $1 and not l.granted and c.relkind in ('r', 'p') limit 1) as table
            from pg_stat_activity a where a.pid = any (pg_blocking_pids($1))`,
           [this.#pid],
         );
@@ -134,8 +158,8 @@ function describe(blockers: readonly Blocker[]): string {
   if (blockers.length === 0) return 'somebody holds it';
   return blockers
     .map(
-      ({ pid, user, application, since }) =>
-        `pid ${pid} (${user ?? 'autovacuum'}${application ? `, ${application}` : ''}) holds it` +
+      ({ pid, user, application, since, table }) =>
+        `pid ${pid} (${user ?? 'autovacuum'}${application ? `, ${application}` : ''}) holds ${table === null ? 'it' : `that of ${table}`}` +
         (since === null ? '' : ` since ${since}`),
     )
     .join('; ');

@@ -28,6 +28,11 @@ export class EventStream {
     return new EventStream(response, abort);
   }
 
+  /** All that has come, taken or not. */
+  get heard(): readonly StreamedEvent[] {
+    return this.#events;
+  }
+
   /** The next so many events, once they are there. */
   async take(many: number): Promise<StreamedEvent[]> {
     await until(`${many} events after ${this.#taken}`, () => this.#events.length >= this.#taken + many);
