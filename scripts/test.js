@@ -15,6 +15,7 @@ const LIMIT = 15 * 60_000;
 const APART = [
   'client-list',
   'config',
+  'database-restore',
   'database-tls',
   'deploy-files',
   'doctor',
@@ -23,6 +24,7 @@ const APART = [
   'embedded',
   'embedded-account',
   'load',
+  'migration-locks',
   'nginx',
   'operations',
   'page',

@@ -13,6 +13,7 @@ import { connectClient } from './database/client.ts';
 import { createFeedPool, Database } from './database/connection.ts';
 import { DatabaseIdentity } from './database/identity.ts';
 import { SessionWatch } from './database/pooler.ts';
+import { SchemaWatch } from './database/schema-watch.ts';
 import { WriteMonitor } from './database/write-monitor.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { TimeSlices } from './delivery/time-slices.ts';
@@ -66,6 +67,7 @@ export interface Context {
   db: Database;
   /** Whether the database can commit. */
   writes: WriteMonitor;
+  schema: SchemaWatch;
   tokens: AccessTokens;
   refreshTokens: RefreshTokens;
   passwords: Passwords;
@@ -130,7 +132,10 @@ export async function createService(
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });
   const sessions = new SessionWatch({ databaseUrl, pool: feedPool, identity, log });
   const writes = new WriteMonitor(feedPool, log);
-  const mayWrite = () => writes.refusal === undefined;
+  const schema: SchemaWatch = new SchemaWatch(feedPool, log, () => feed.reopened());
+  // Nothing is sent to a half-restored database, of transactions that have begun before neither.
+  db.sequelize.addHook('beforeQuery', () => schema.require());
+  const mayWrite = () => writes.refusal === undefined && schema.absence === undefined;
   const backlog = new Backlog(feedPool, log);
   const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await keptSecret(config.dataDir)];
   const tokens = new AccessTokens(secrets, config.accessTokenTtl);
@@ -151,7 +156,9 @@ export async function createService(
       const base = redis && !redis.health.isWell('bus') ? TAIL_INTERVAL_ALONE : TAIL_INTERVAL;
       return base * (0.8 + 0.4 * Math.random());
     },
+    mayRead: () => !schema.isAway,
     onRead: () => identity.heard(),
+    onFailed: (error) => void schema.failed(error),
   });
   feed.addWitness(new FileWitness(config.dataDir, seat?.number ?? 0, log));
   identity.onMoved(() => feed.recheck());
@@ -162,7 +169,11 @@ export async function createService(
     feed.addWitness(redis.witness);
     redis.witness.onPosition((position) => feed.check(position));
   }
-  const liveSessions = new LiveSessions(db.sequelize, () => feed.readAt);
+  const liveSessions = new LiveSessions(
+    db.sequelize,
+    () => feed.readAt,
+    () => schema.absence,
+  );
 
   const guard = new RequestGuard({
     origins: config.corsOrigins,
@@ -179,7 +190,13 @@ export async function createService(
   const delivery = new Delivery({
     feed,
     connections,
-    readLog: (after, limit) => readLog(feedPool, after, limit),
+    readLog: async (after, limit) => {
+      const page = await readLog(feedPool, after, limit);
+      // An empty table is no log that has been pruned.
+      if (page[0]?.seq !== after + 1) await schema.confirm();
+      schema.require();
+      return page;
+    },
     slices,
     metrics,
     log,
@@ -260,6 +277,7 @@ export async function createService(
       tell().catch(() => feed.wake());
     },
     mayWrite,
+    (error) => void schema.failed(error),
   );
   onAppended(db.sequelize, () => sequencer.wake());
 
@@ -330,6 +348,7 @@ export async function createService(
     guard,
     db,
     writes,
+    schema,
     tokens,
     refreshTokens: new RefreshTokens(secrets),
     passwords,
@@ -385,7 +404,7 @@ export async function createService(
         required: true,
         check: async () => {
           if (sessions.fault !== undefined) throw new Degraded(sessions.fault);
-          await db.ping();
+          if (schema.absence === undefined) await db.ping();
           return {};
         },
       },
@@ -393,7 +412,7 @@ export async function createService(
         name: 'writes',
         required: true,
         check: async () => {
-          const refusal = await writes.check();
+          const refusal = schema.absence ?? (await writes.check());
           if (refusal !== undefined) throw new Degraded(refusal);
           return {};
         },
@@ -438,6 +457,7 @@ export async function createService(
       await feed.start();
       sessions.start();
       writes.start();
+      schema.start();
       backlog.start();
       sequencer.start();
       connections.start();
@@ -467,6 +487,7 @@ export async function createService(
       await sequencer.stop();
       await writes.stop();
       await sessions.stop();
+      await schema.stop();
       await feed.stop();
       redis?.close();
       identity.close();

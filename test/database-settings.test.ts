@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { readConfig } from '../server/config.ts';
 import { examine } from '../server/doctor/examine.ts';
@@ -51,6 +52,9 @@ const settings: Record<string, string>[] = [
   },
 ];
 
+/** Of these, what only a superuser may change: a role that has another value of one is refused. */
+const SUPERUSERS = new Set(['session_replication_role', 'temp_file_limit', 'lc_messages']);
+
 describe('a database with settings of its own', function () {
   this.timeout(60_000);
 
@@ -73,6 +77,43 @@ describe('a database with settings of its own', function () {
     });
   }
 
+  it('serves as any other with settings of its role, also when they change while it runs', async () => {
+    const database = await createDatabase();
+    const role = `role_${randomBytes(4).toString('hex')}`;
+    const name = new URL(database.url).pathname.slice(1);
+    const admin = new pg.Client({ connectionString: database.url });
+    await admin.connect();
+    await admin.query(
+      `create role ${role} login password 'secret'; grant all on database ${name} to ${role};
+       grant usage on schema public to ${role}; grant all on all tables in schema public to ${role};
+       grant all on all sequences in schema public to ${role}`,
+    );
+    const set = async (some: Record<string, string>) => {
+      for (const [setting, value] of Object.entries(some))
+        if (!SUPERUSERS.has(setting)) await admin.query(`alter role ${role} set ${setting} = '${value}'`);
+    };
+    const url = Object.assign(new URL(database.url), { username: role, password: 'secret' }).href;
+    const world = await createWorld({}, { url, drop: () => Promise.resolve() });
+    try {
+      for (const some of settings) {
+        await set(some);
+        await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [
+          role,
+        ]);
+        await until('new connections', async () => (await world.anonymous.get('/readyz')).status === 200);
+        await until('a write', async () => (await world.user().catch(() => undefined)) !== undefined);
+        await round(world);
+      }
+      const found = await examine(world.ctx.config, url, { schema: false });
+      expect(found.flatMap(({ what, findings }) => (what === 'database' ? [] : findings))).to.deep.equal([]);
+    } finally {
+      await world.close();
+      await admin.query(`drop owned by ${role}; drop role ${role}`);
+      await admin.end();
+      await database.drop();
+    }
+  });
+
   async function round(world: World): Promise<void> {
     const ada = await world.user();
     const written = await ada.post<{ id: number; created_at: string }>(
@@ -91,8 +132,8 @@ describe('a database with settings of its own', function () {
       expect(body.map((post) => [post.id, post.votes])).to.deep.equal([[id, 1]]);
     }
     await until('both events are told', async () => {
-      const { body } = await ada.get<{ events: { name: string }[] }>('/events?after=0');
-      return body.events.length === 2;
+      const { body } = await ada.get<{ events: { data: { id: number } }[] }>('/events?after=0');
+      return body.events.filter(({ data }) => data.id === id).length === 2;
     });
     const login = await world.anonymous.post('/login', { email: ada.email, password: PASSWORD });
     expect(login.status).to.equal(200);
@@ -129,6 +170,44 @@ describe('a database on which the service cannot run', function () {
         await admin.query('drop database unusable with (force)');
       }
     });
+
+  it('is refused with a sentence for settings of its role that nothing can be done about', async () => {
+    const database = await createDatabase();
+    const role = `role_${randomBytes(4).toString('hex')}`;
+    const name = new URL(database.url).pathname.slice(1);
+    const url = Object.assign(new URL(database.url), { username: role, password: 'secret' }).href;
+    await admin.query(`create role ${role} login password 'secret'`);
+    const owner = new pg.Client({ connectionString: database.url });
+    await owner.connect();
+    await owner.query('create schema elsewhere');
+    await owner.query(
+      `grant usage on schema public, elsewhere to ${role}; grant all on all tables in schema public to ${role}`,
+    );
+    await owner.end();
+    try {
+      for (const [setting, said] of [
+        [
+          "session_replication_role = 'replica'",
+          `session_replication_role = replica (alter role ${role} in database ${name} reset session_replication_role)`,
+        ],
+        ['search_path = elsewhere, public', 'makes new ones in elsewhere: alter role'],
+        ['search_path = pg_temp, public', 'makes tables in pg_temp'],
+        ['search_path = pg_catalog', 'which search_path (pg_catalog) does not reach'],
+        ["search_path = ''", 'does not reach'],
+        ['default_transaction_read_only = on', 'default_transaction_read_only is on'],
+      ] as const) {
+        await admin.query(`alter role ${role} in database ${name} set ${setting}`);
+        expect(await refusal(url), setting)
+          .to.match(/^ConfigError/)
+          .and.to.contain(said);
+        await admin.query(`alter role ${role} in database ${name} reset all`);
+      }
+      expect(await refusal(url)).to.equal('none');
+    } finally {
+      await database.drop();
+      await admin.query(`drop role ${role}`);
+    }
+  });
 
   it('is refused with a sentence for what its role lacks', async () => {
     const database: TestDatabase = await createDatabase();

@@ -260,7 +260,11 @@ describe('one transaction that changes very many rows', function () {
     });
     const recheck = new SessionRecheck({
       connections,
-      liveSessions: new LiveSessions(flaky, () => 0),
+      liveSessions: new LiveSessions(
+        flaky,
+        () => 0,
+        () => undefined,
+      ),
       log,
     });
     stops.push(() => recheck.stop());

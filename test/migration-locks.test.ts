@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbedded } from '../server/database/embedded.ts';
 import { freePort } from '../server/database/embedded/postmaster.ts';
@@ -98,6 +99,8 @@ describe('Two nodes beneath a migration', function () {
         socket.heard('post:created').some(([post]) => (post as { id: number }).id === id),
       ) && stream.heard.some(({ data: text }) => text.startsWith(`{"id":${id},`));
     await until('every client to hear it', heard, TOLD_WITHIN);
+    // At a rate at which the node that starts has the processor too.
+    await pause(50);
   };
 
   /** For how long, at most, somebody has waited for a lock that even readers wait behind. Milliseconds. */
@@ -109,7 +112,7 @@ describe('Two nodes beneath a migration', function () {
          from pg_locks where mode = 'AccessExclusiveLock' and not granted`,
       );
       longest = Math.max(longest, rows[0]?.waited ?? 0);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await pause(20);
     }
     return longest;
   };
@@ -188,9 +191,10 @@ describe('Two nodes beneath a migration', function () {
       `insert into posts (owner_id, title, content)
        select u.id, 'old', repeat('x', 1000) from generate_series(1, 1000), (select min(id) as id from users) u`,
       `delete from posts where title = 'old'`,
+      'select pg_stat_force_next_flush()',
     );
     const vacuum = `select from pg_stat_activity where query like 'autovacuum: VACUUM%.posts'`;
-    await until('autovacuum to come', async () => (await admin.query(vacuum)).rows.length > 0, 20_000);
+    await until('autovacuum to come', async () => (await admin.query(vacuum)).rows.length > 0, 40_000);
     await plant('alter table posts add column beside_autovacuum text');
     let told = '';
     const log = (message: string, extra?: object) => (told += `${message} ${JSON.stringify(extra)}`);

@@ -1,6 +1,6 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { Gathering } from '../database/gathering.ts';
-import { unauthorized } from '../errors.ts';
+import { AppError, unauthorized } from '../errors.ts';
 import type { Identity } from './identity.ts';
 import { type EndOfSessions, ends } from './revocations.ts';
 
@@ -27,6 +27,7 @@ interface Ask {
 export class LiveSessions {
   readonly #sequelize: Sequelize;
   readonly #heardAt: () => number;
+  readonly #absence: () => string | undefined;
   /** Session → user. A Map keeps insertion order: the oldest entry is the first. */
   readonly #remembered = new Map<string, number>();
   readonly #byUser = new Map<number, Set<string>>();
@@ -39,13 +40,17 @@ export class LiveSessions {
     round: (asks) => this.#look(asks),
   });
 
-  /** @param heardAt when the node last read the revocations, in milliseconds since 1970 */
-  constructor(sequelize: Sequelize, heardAt: () => number) {
+  /**
+   * @param heardAt when the node last read the revocations, in milliseconds since 1970
+   * @param absence why the table of sessions is not to be believed, if it is not
+   */
+  constructor(sequelize: Sequelize, heardAt: () => number, absence: () => string | undefined) {
     this.#sequelize = sequelize;
     this.#heardAt = heardAt;
+    this.#absence = absence;
   }
 
-  /** @throws {AppError} 401 unless the session lives. */
+  /** @throws {AppError} 401 unless the session lives, 503 while the tables are away */
   async require(identity: Identity, { fresh }: { fresh: boolean }): Promise<void> {
     if (
       !fresh &&
@@ -55,11 +60,19 @@ export class LiveSessions {
       return;
     }
     const before = this.#revocations;
+    this.#requireTables();
     if ((await this.#lookUp(identity.sessionId)) !== identity.id) {
+      this.#requireTables();
       this.#forget(identity.sessionId);
       throw unauthorized('The session of this access token has ended.');
     }
     if (before === this.#revocations) this.#remember(identity);
+  }
+
+  #requireTables(): void {
+    const absence = this.#absence();
+    if (absence !== undefined)
+      throw new AppError('unavailable', `${absence} Try again.`, { headers: { 'Retry-After': '2' } });
   }
 
   /** A revocation, from whichever road it came. */

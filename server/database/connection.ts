@@ -56,6 +56,11 @@ const schemaAway = new Set([
   '42501',
 ]);
 
+/** Whether a statement, or a connection, has failed for want of the schema. */
+export function isSchemaAway(error: unknown): boolean {
+  return schemaAway.has(databaseErrorCode(error) ?? '');
+}
+
 /**
  * Whether the database is away, full, overloaded or not certain of a commit rather than wrong: what the caller should try
  * again later. Classes of SQLSTATE: 08 connection, 25006 read-only, 25P03, 25P04, 57014 and 55P03 time limits, 26000 and 42P05

@@ -185,8 +185,11 @@ async function identify(client: pg.Client, timeout: number): Promise<Identity> {
     const { code = '' } = error as { code?: string };
     // Recovery in progress: a standby. No such function: the schema is being put back.
     if (!['55000', '42883', '42P01', '42703'].includes(code)) throw error;
-    const reason = code === '55000' ? 'The server is a standby' : 'The database has no schema of Tidings';
-    throw Object.assign(new Error(reason, { cause: error }), { code: '57P03' });
+    throw code === '55000'
+      ? Object.assign(new Error('The server is a standby', { cause: error }), { code: '57P03' })
+      : Object.assign(new Error('The database has no schema of Tidings', { cause: error }), {
+          code: '3F000',
+        });
   }
   const { fingerprint = '', started = '' } = row ?? {};
   const [cluster = '', timeline = '', ...place] = fingerprint.split(':');

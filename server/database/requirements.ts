@@ -14,6 +14,8 @@ interface Facts {
   read_only: boolean;
   path: string;
   schema: string | null;
+  /** Where the tables are that search_path leads to. */
+  home: string | null;
   elsewhere: string | null;
   /** A schema of search_path that the role may not use, and whose it is. */
   closed: string | null;
@@ -57,6 +59,7 @@ export async function databaseFault(client: pg.ClientBase, connections: number):
       current_setting('server_encoding') as encoding, lower('IRIS') = 'iris' and upper('iris') = 'IRIS' as folds,
       current_setting('transaction_read_only')::boolean as read_only,
       current_setting('search_path') as path, current_schema() as schema,
+      (select n.nspname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass('feed_head')) as home,
       (select min(n.nspname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
        where c.relname = 'feed_head' and c.relkind = 'r' and to_regclass('feed_head') is null) as elsewhere,
       closed.nspname as closed, closed.owner as closed_owner,
@@ -91,6 +94,11 @@ function faultOf(facts: Facts, connections: number): string | undefined {
     return `The role ${facts.role} may not use the schema ${facts.closed}: ${granted(facts.closed_owner)}.`;
   if (facts.elsewhere !== null)
     return `The tables of Tidings are in the schema ${facts.elsewhere}, which search_path (${facts.path}) does not reach: alter role ${facts.role} set search_path = ${facts.elsewhere}.`;
+  const temporary = /^\s*"?pg_temp/.test(facts.path);
+  if (temporary || facts.schema === 'pg_catalog' || facts.schema === 'information_schema')
+    return `search_path (${facts.path}) makes tables in ${temporary ? 'pg_temp, where they last for a session' : facts.schema}: alter role ${facts.role} set search_path = public.`;
+  if (facts.home !== null && facts.home !== facts.schema)
+    return `The tables of Tidings are in the schema ${facts.home}, and search_path (${facts.path}) makes new ones in ${facts.schema}: alter role ${facts.role} set search_path = ${facts.home}.`;
   if (facts.schema === null)
     return `search_path (${facts.path}) names no schema that exists: alter role ${facts.role} set search_path = public.`;
   if (facts.withheld !== null)

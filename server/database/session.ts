@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import { ConfigError } from '../config.ts';
 
 /**
  * The settings of a session that our statements rely on. A database or a role may have others of its own
  * (`alter database … set`, `alter role … set`), so every connection sets these itself. A setting that the server does not
- * know, since it is older, is left out; the values of one that only a superuser may change are wanted, and a connection on
- * which they cannot be had is refused.
+ * know, since it is older, is left out; where one that only a superuser may change has another value, the connection is refused.
  *
  * Left to the database: `search_path`, `default_transaction_read_only` (whoever sets it wants no writes) and what only
  * changes how fast a plan is.
@@ -93,6 +93,30 @@ class SettingsLost extends Error {
   }
 }
 
+/** Of a tool, which may read for long; whoever has other limits gives them. */
+const TOOL_LIMITS = sessionLimits({ statement: 0, lock: 10_000, idleInTransaction: 60_000 });
+
+/** A session cannot be made what we rely on. The message names the setting and what ends it; `code` is PostgreSQL's. */
+class UnusableSession extends ConfigError {
+  readonly code: string;
+
+  constructor(message: string, code: string, cause: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/** SQLSTATE of a limit that was over before it could be set to another, by its setting. */
+const TOO_SHORT: Readonly<Record<string, string>> = {
+  '57014': 'statement_timeout',
+  '25P03': 'idle_in_transaction_session_timeout',
+  '25P04': 'transaction_timeout',
+  '57P05': 'idle_session_timeout',
+};
+
+/** SQLSTATE 42501. */
+const INSUFFICIENT_PRIVILEGE = '42501';
+
 /**
  * Makes a session what we rely on, in one statement, and looks in another whether it is that: every connection that the
  * service or a tool opens comes through here. A pooler may drop what stands in the startup packet, so nothing stands there.
@@ -103,6 +127,7 @@ class SettingsLost extends Error {
  * @param settings beyond ours, or in place of them
  * @param timeout milliseconds
  * @throws {SharedSession} if the second statement has met another session
+ * @throws {ConfigError} if the role may not change a setting that it was given
  */
 export async function applySettings(
   client: pg.Client,
@@ -114,7 +139,7 @@ export async function applySettings(
     client.query<R>({ text, values, query_timeout: timeout } as pg.QueryConfig);
   const mark = randomUUID();
   // The limits come first: those of the role would hold for this very statement.
-  const all = { ...settings, ...SESSION_SETTINGS, ...settings };
+  const all = { ...TOOL_LIMITS, ...settings, ...SESSION_SETTINGS, ...settings };
   const { rows } = await ask<{ name: string; value: string }>(
     `select s.name,
        case when current_setting(s.name, true) is distinct from s.value then set_config(s.name, s.value, false)
@@ -125,7 +150,7 @@ export async function applySettings(
      select 'synchronous_commit', set_config('synchronous_commit', 'on', false)
      where current_setting('synchronous_commit') = 'off'`,
     settingsLists(wanted, all, mark),
-  );
+  ).catch((error: unknown) => explainRefusal(client, error, all, timeout));
   // As the server writes them: `10s` for `10000`.
   const { rows: found } = await ask<{ pid: number; lost: string[] }>(
     `select pg_backend_pid() as pid, array(
@@ -171,4 +196,55 @@ export async function requireOwnSession(
     query_timeout: timeout,
   } as pg.QueryConfig);
   if (rows[0]?.own !== true) throw new SharedSession();
+}
+
+/** @throws {ConfigError} with what ends it, if the role has settings that it may not change, and the error otherwise */
+async function explainRefusal(
+  client: pg.Client,
+  error: unknown,
+  all: Readonly<Record<string, string>>,
+  timeout: number,
+): Promise<never> {
+  const { code = '' } = error as { code?: string };
+  const short = TOO_SHORT[code];
+  if (short !== undefined)
+    throw new UnusableSession(
+      `The ${short} of the role, the database or the server is over before Tidings can set its own: make it longer, or 0.`,
+      code,
+      error,
+    );
+  if (code !== INSUFFICIENT_PRIVILEGE) throw error;
+  throw new UnusableSession(await describeRefused(client, all, timeout), code, error);
+}
+
+interface Refused {
+  name: string;
+  setting: string;
+  source: string;
+  role: string;
+  database: string;
+}
+
+/** Which settings a role has that only a superuser may change, and where they come from. */
+async function describeRefused(
+  client: pg.Client,
+  wanted: Readonly<Record<string, string>>,
+  timeout: number,
+): Promise<string> {
+  const { rows } = await client.query<Refused>({
+    text: `select s.name, s.setting, s.source, quote_ident(current_user) as role, quote_ident(current_database()) as database
+           from pg_settings s join unnest($1::text[], $2::text[]) as w (name, value) on w.name = s.name
+           where s.setting <> w.value and s.context = 'superuser' order by s.name`,
+    values: [Object.keys(wanted), Object.values(wanted)],
+    query_timeout: timeout,
+  } as pg.QueryConfig);
+  const faults = rows.map(({ name, setting, source, role, database }) => {
+    const where: Readonly<Record<string, string>> = {
+      user: `alter role ${role} reset ${name}`,
+      'database user': `alter role ${role} in database ${database} reset ${name}`,
+      database: `alter database ${database} reset ${name}`,
+    };
+    return `${name} = ${setting} (${where[source] ?? `set by: ${source}`})`;
+  });
+  return `The role may not change settings that Tidings cannot work with: ${faults.join(', ')}.`;
 }

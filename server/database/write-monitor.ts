@@ -22,7 +22,6 @@ const DISK_FULL = '53100';
 interface Look {
   standby: boolean;
   read_only: boolean;
-  whole: boolean;
   waiting: { pid: number; since: string }[];
 }
 
@@ -30,8 +29,6 @@ const LOOK = {
   name: 'write-monitor',
   text: `
     select pg_is_in_recovery() as standby, current_setting('transaction_read_only')::boolean as read_only,
-      exists (select from pg_constraint c
-              where c.conname = 'votes_post_id_fkey' and c.conrelid = to_regclass('votes')) as whole,
       (select coalesce(json_agg(json_build_object('pid', a.pid, 'since', a.query_start)), '[]')
        from pg_stat_activity a
        where a.datname = current_database() and a.usename = current_user and a.wait_event = 'SyncRep') as waiting`,
@@ -138,7 +135,6 @@ export class WriteMonitor {
     const stuck = [...this.#waiting].filter(([, since]) => now - since >= STUCK_AFTER);
     if (look.standby) this.#refuse('The database is a standby: it cannot be written to.');
     else if (look.read_only) this.#refuse('The database is read-only (default_transaction_read_only is on).');
-    else if (!look.whole) this.#refuse('The tables are not all there, as while a backup is restored.');
     else if (stuck.length > 0) {
       this.#refuse('Commits wait for a synchronous standby that does not answer.');
       const pids = stuck.map(([key]) => Number.parseInt(key, 10));

@@ -20,8 +20,12 @@ export interface FollowerOptions {
   ring?: { entries: number; bytes: number };
   /** How many changed tallies and revocations one look tells one by one. */
   limits?: TailLimits;
+  /** Asked before each look at the log: while the tables are away nothing is read. */
+  mayRead?: () => boolean;
   /** Told after each read of the database that succeeded. */
   onRead?: () => void;
+  /** Told of each read that failed. */
+  onFailed?: (error: unknown) => void;
 }
 
 /** What a follower tells. All are called synchronously, in seq order, and must not throw. */
@@ -79,9 +83,12 @@ export class Follower {
   #readAt = 0;
   #databaseHead = 0;
   #floor = 0;
+  readonly #mayRead: () => boolean;
   readonly #onRead: () => void;
   readonly #witnesses: Witness[] = [];
+  readonly #onFailed: (error: unknown) => void;
   #recheck = false;
+  #awaitingReopen: (() => void)[] = [];
 
   constructor({
     pool,
@@ -89,9 +96,13 @@ export class Follower {
     interval,
     ring = { entries: 20_000, bytes: 32 * 1024 * 1024 },
     limits = TAIL_LIMITS,
+    mayRead = () => true,
     onRead = () => undefined,
+    onFailed = () => undefined,
   }: FollowerOptions) {
+    this.#mayRead = mayRead;
     this.#onRead = onRead;
+    this.#onFailed = onFailed;
     this.#pool = pool;
     this.#log = log;
     this.#interval = interval;
@@ -192,6 +203,12 @@ export class Follower {
     this.wake();
   }
 
+  /** Resolves when a look that begins from now on has found out whether it is still the same log, and read on. */
+  reopened(): Promise<void> {
+    this.recheck();
+    return new Promise((resolve) => this.#awaitingReopen.push(resolve));
+  }
+
   /** Something may be in the log that no batch will bring: look now. */
   wake(): void {
     this.#woken = true;
@@ -256,6 +273,11 @@ export class Follower {
       await this.#sleep(failures > 0 ? Math.min(1000, 100 * failures) : this.#interval());
       if (this.#stopped) return;
       this.#woken = false; // before reading: what commits during the read must still wake us
+      if (!this.#mayRead()) {
+        this.#recheck = true; // what comes back may be another log
+        continue;
+      }
+      const awaiting = this.#awaitingReopen.splice(0);
       try {
         if (failures > 0 || this.#recheck) {
           this.#recheck = false;
@@ -263,8 +285,11 @@ export class Follower {
         }
         await this.#read();
         failures = 0;
+        for (const done of awaiting) done();
       } catch (error) {
         failures += 1;
+        this.#awaitingReopen.push(...awaiting);
+        this.#onFailed(error);
         if (failures === 1) this.#log.warn({ err: error }, 'the log cannot be read; it is tried again');
       }
     }

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Tally } from '../events.ts';
-import type { Head } from '../outbox/log.ts';
+import { type Head, NoHead } from '../outbox/log.ts';
 
 /** A committed end of sessions. */
 export interface RevocationRow {
@@ -85,7 +85,7 @@ export async function readTail(
     values: [since, limits.tallies, limits.revocations],
   });
   const tail = rows[0];
-  if (!tail) throw new Error('feed_head has no row');
+  if (!tail) throw new NoHead();
   return tail;
 }
 

@@ -140,6 +140,7 @@ export function mount(
       // Before anything is counted: a page elsewhere could use up the limits of whoever visits it.
       const refusal = ctx.guard.originRefusal(req, { navigation: spec.method === 'get' });
       if (refusal) throw refusal;
+      requireTables(ctx);
       const user = spec.access === 'user' ? await authenticate(req) : undefined;
       if (spec.limit) await limit(spec.limit, req, res, user);
       if (body) await run(body, req, res);
@@ -152,6 +153,15 @@ export function mount(
       ctx.answers.given(res, bytes, user ? `u${user.id}` : `a${req.ip ?? ''}`);
     });
   }
+}
+
+/** @throws {AppError} 503 while the tables are away: what is read meanwhile may be empty, and what is written collide with a backup */
+function requireTables({ schema }: Context): void {
+  const { absence } = schema;
+  if (absence === undefined) return;
+  throw new AppError('unavailable', `${absence} Nothing was done. Try again.`, {
+    headers: { 'Retry-After': '2' },
+  });
 }
 
 /** @throws {AppError} 503 while the database cannot commit: what is sent to it then stays there, waiting */
@@ -167,6 +177,7 @@ async function handled(ctx: Context, work: () => unknown): Promise<unknown> {
     return await work();
   } catch (error) {
     ctx.writes.failed(error);
+    await ctx.schema.failed(error);
     throw error;
   }
 }

@@ -98,6 +98,16 @@ export async function openFeed(pool: pg.Pool, seen?: Seen): Promise<Head> {
     seen?.at ?? null,
   ]);
   const head = rows[0];
-  if (!head) throw new Error('feed_head has no row');
+  if (!head) throw new NoHead();
   return head;
+}
+
+/** The row of the head is not there, as while a backup is restored: as good as no table, by its SQLSTATE. */
+export class NoHead extends Error {
+  override readonly name = 'NoHead';
+  readonly code = '3F000';
+
+  constructor() {
+    super('feed_head has no row');
+  }
 }

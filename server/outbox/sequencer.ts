@@ -50,6 +50,7 @@ export class Sequencer {
   readonly #log: Logger;
   readonly #onNumbered: (batch: Numbered) => void;
   readonly #mayWrite: () => boolean;
+  readonly #onFailed: (error: unknown) => void;
   #running: Promise<void> | undefined;
   #stopped = false;
   #woken = false;
@@ -58,15 +59,18 @@ export class Sequencer {
   /**
    * @param onNumbered called after each batch that this process has numbered
    * @param mayWrite asked before each call: while no write may be sent to the database nothing is numbered
+   * @param onFailed called after each call that failed
    */
   constructor(
     pool: pg.Pool,
     log: Logger,
     onNumbered: (batch: Numbered) => void,
     mayWrite: () => boolean = () => true,
+    onFailed: (error: unknown) => void = () => undefined,
   ) {
     this.#pool = pool;
     this.#mayWrite = mayWrite;
+    this.#onFailed = onFailed;
     this.#log = log;
     this.#onNumbered = onNumbered;
   }
@@ -112,6 +116,7 @@ export class Sequencer {
         failures = 0;
       } catch (error) {
         failures += 1;
+        this.#onFailed(error);
         if (failures === 1) this.#log.warn({ err: error }, 'numbering failed; it goes on by itself');
       }
       if (failures > 0) await this.#sleep(Math.min(1000, INTERVAL * 2 ** failures), false);

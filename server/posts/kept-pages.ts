@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
+import { NoHead } from '../outbox/log.ts';
 import type { FeedPage } from './list-statement.ts';
 import type { Sort } from './cursor.ts';
 
@@ -116,7 +117,7 @@ export async function lookAt(
      from feed_head h`,
     { type: QueryTypes.SELECT, bind: [String(since), [...new Set(viewers)], posts] },
   );
-  if (!row) throw new Error('feed_head has no row');
+  if (!row) throw new NoHead();
   return {
     epoch: row.epoch,
     seq: row.seq,

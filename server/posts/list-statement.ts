@@ -1,3 +1,4 @@
+import { NoHead } from '../outbox/log.ts';
 import { type Cursor, readCursor, type Sort, writeCursor } from './cursor.ts';
 import { type PostRow, presentPost, publishedAt } from './present.ts';
 import type { ListPosts } from './schemas.ts';
@@ -68,7 +69,7 @@ export function conditions({ list, cursor, draftsOf }: ListScope, say: (value: u
 /** @param rows one more than the page shows, if there is a next page */
 export function pageOf(list: ListPosts, rows: readonly PageRow[]): FeedPage {
   const [first] = rows;
-  if (!first) throw new Error('feed_head has no row');
+  if (!first) throw new NoHead();
   const found = rows.filter((row) => row.id !== null);
   const page = found.slice(0, list.limit);
   const last = page.at(-1);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { appendFile, chmod, cp, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, cp, mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -26,6 +26,13 @@ const execute = promisify(execFile);
 /** How long a server takes to vanish after a signal that leaves it no choice. Milliseconds. */
 const GONE_WITHIN = 10_000;
 
+/** A file system cannot be mounted here. */
+export class CannotMount extends Error {
+  override readonly name = 'CannotMount';
+}
+
+const MIB = 1024 * 1024;
+
 /**
  * A PostgreSQL server of the harness's own, on one port for its whole life, that nobody restarts but us. It keeps what it
  * acknowledges (synchronous_commit), against everything but a power cut of the machine under it.
@@ -46,12 +53,14 @@ export class FaultyPostgres {
     this.port = port;
   }
 
-  /** @param options.diskMiB gives it a disk of its own, in memory; needs root on Linux. Default: the machine's. */
+  /**
+   * @param options.diskMiB gives it a disk of its own, in memory; needs root on Linux. Default: the machine's
+   * @throws {CannotMount} where there can be none
+   */
   static async start({ diskMiB }: { diskMiB?: number } = {}): Promise<FaultyPostgres> {
     // Not the prefix of the tests' shared server, whose abandoned folders another run clears away.
     const folder = await mkdtemp(join(tmpdir(), 'tidings-faults-postgres-'));
-    if (diskMiB !== undefined)
-      await execute('mount', ['-t', 'tmpfs', '-o', `size=${diskMiB}m`, 'tmpfs', folder]);
+    if (diskMiB !== undefined) await mountDisk(folder, diskMiB);
     await chmod(folder, 0o755);
     const accounts = await accountsFor(folder);
     const place = await preparePlace(folder, accounts?.server);
@@ -109,6 +118,30 @@ export class FaultyPostgres {
     await rename(this.#backup, this.#launch.cluster);
     await giveTreeTo(this.#launch.accounts?.server, this.#launch.cluster);
     await this.up();
+  }
+
+  /** Leaves nothing of its own disk. */
+  async fillDisk(): Promise<void> {
+    if (!this.#ownDisk) throw new Error('the disk is not its own');
+    const file = await open(this.#ballast, 'w');
+    try {
+      for (let piece = Buffer.alloc(MIB); piece.length > 0;) {
+        try {
+          const { bytesWritten } = await file.write(piece);
+          if (bytesWritten === 0) break;
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+          piece = piece.subarray(0, piece.length > 1 ? piece.length >> 4 : 0);
+        }
+      }
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Gives the room back. */
+  async clearDisk(): Promise<void> {
+    await rm(this.#ballast, { force: true });
   }
 
   /** A second server on a copy of this one's files, at a port of its own. Both run afterwards. */
@@ -176,6 +209,10 @@ export class FaultyPostgres {
     }
   }
 
+  get #ballast(): string {
+    return join(this.folder, 'ballast');
+  }
+
   get #backup(): string {
     return `${this.#launch.cluster}.backup`;
   }
@@ -188,5 +225,14 @@ export class FaultyPostgres {
     this.#postmaster = undefined;
     // Backends that outlive a killed postmaster still answer on their connections for a moment.
     await pause(50);
+  }
+}
+
+async function mountDisk(folder: string, mebibytes: number): Promise<void> {
+  try {
+    await execute('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', folder]);
+  } catch (cause) {
+    await rm(folder, { recursive: true, force: true });
+    throw new CannotMount(`no file system can be mounted here: ${String(cause)}`, { cause });
   }
 }

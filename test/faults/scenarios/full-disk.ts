@@ -1,5 +1,3 @@
-import { open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { check } from '../checker.ts';
 import { Cluster, type ClusterOptions } from '../cluster.ts';
@@ -13,7 +11,6 @@ import { isSocket, Window } from '../window.ts';
 
 /** Of PostgreSQL's disk. A new cluster takes some fifty, its log up to `max_wal_size`. */
 const DISK_MIB = 320;
-const MIB = 1024 * 1024;
 const FULL_FOR = 8000;
 
 /**
@@ -32,13 +29,12 @@ export async function fullDisk(options: ClusterOptions, seed: number): Promise<F
     people.write();
     await pause(3000);
     const began = Date.now();
-    const ballast = join(postgres.folder, 'ballast');
-    await fill(ballast);
+    await postgres.fillDisk();
     await pause(FULL_FOR);
     const refused = new Window(people, began, Date.now()).writes.filter(
       ({ outcome }) => outcome === 'unknown',
     );
-    await rm(ballast);
+    await postgres.clearDisk();
     const back = Date.now();
     await postgres.up();
     while (!people.recorder.writes.some(({ outcome, begin }) => outcome === 'ok' && begin >= back)) {
@@ -77,23 +73,5 @@ export async function fullDisk(options: ClusterOptions, seed: number): Promise<F
     await people.hush();
     await cluster.stop();
     await postgres.stop();
-  }
-}
-
-/** Writes until nothing more fits. */
-async function fill(path: string): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    for (let piece = Buffer.alloc(MIB); piece.length > 0;) {
-      try {
-        const { bytesWritten } = await file.write(piece);
-        if (bytesWritten === 0) break;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-        piece = piece.subarray(0, piece.length > 1 ? piece.length >> 4 : 0);
-      }
-    }
-  } finally {
-    await file.close();
   }
 }

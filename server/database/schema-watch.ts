@@ -1,0 +1,148 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
+import type { Logger } from '../logger.ts';
+import { isSchemaAway } from './connection.ts';
+
+/** How often the tables are looked for. Milliseconds. */
+const INTERVAL = 250;
+
+/**
+ * Constraints that `pg_restore` drops first and makes last, when the rows of their table and of the one they refer to are there:
+ * in whatever order tables are restored, they are complete when all of these stand.
+ */
+const MARKS: Readonly<Record<string, readonly string[]>> = {
+  events: ['events_pkey'],
+  feed_head: ['feed_head_pkey'],
+  idempotency_keys: ['idempotency_keys_pkey'],
+  outbox: ['outbox_pkey'],
+  post_tallies: ['post_tallies_pkey', 'post_tallies_post_id_fkey'],
+  posts: ['posts_pkey', 'posts_owner_id_fkey'],
+  redactions: ['redactions_pkey'],
+  refresh_tokens: ['refresh_tokens_pkey', 'refresh_tokens_session_id_fkey'],
+  revocations: ['revocations_pkey'],
+  sessions: ['sessions_pkey', 'sessions_user_id_fkey'],
+  users: ['users_pkey'],
+  votes: ['votes_pkey', 'votes_user_id_fkey', 'votes_post_id_fkey'],
+};
+
+const pairs = Object.entries(MARKS).flatMap(([table, names]) => names.map((name) => ({ table, name })));
+
+const LOOK = {
+  name: 'schema-watch',
+  text: `
+    select mark.constraint_name as name
+    from unnest($1::text[], $2::text[]) as mark (table_name, constraint_name)
+    where not exists (
+      select from pg_constraint c where c.conname = mark.constraint_name and c.conrelid = to_regclass(mark.table_name))`,
+  values: [pairs.map(({ table }) => table), pairs.map(({ name }) => name)],
+};
+
+/** Without it no page can be told, and nothing numbered. */
+const HEAD = { name: 'head-watch', text: 'select from feed_head', values: [] };
+
+/**
+ * Knows whether the tables are all there. While a backup is put in their place they are not, or some stand and have no rows
+ * yet: then nothing is read, since a session that is not there yet has not ended and an empty list is not the list; and
+ * nothing is written, since the rows of the backup would collide with it.
+ *
+ * They are looked for at intervals, and at once when a statement has missed one: then before whoever sent it is answered.
+ */
+export class SchemaWatch {
+  readonly #pool: pg.Pool;
+  readonly #log: Logger;
+  readonly #onBack: () => Promise<void>;
+  #state: 'there' | 'away' | 'returning' = 'there';
+  #look: Promise<void> | undefined;
+  #running: Promise<void> | undefined;
+  readonly #stopping = new AbortController();
+
+  /**
+   * @param pool connections that are not those of requests
+   * @param onBack called when the tables are all there again; requests are let in when it resolves
+   */
+  constructor(pool: pg.Pool, log: Logger, onBack: () => Promise<void>) {
+    this.#pool = pool;
+    this.#log = log;
+    this.#onBack = onBack;
+  }
+
+  /** Why nothing can be read or written; undefined if the tables are all there, as far as is known. */
+  get absence(): string | undefined {
+    return this.#state === 'there'
+      ? undefined
+      : 'The tables are not all there, as while a backup is restored.';
+  }
+
+  /** @throws while a table is missing, as far as is known: as a statement on it would */
+  require(): void {
+    const { absence } = this;
+    if (absence !== undefined) throw Object.assign(new Error(absence), { code: '3F000' });
+  }
+
+  /** Looks whether the tables are there. Does not throw. */
+  async confirm(): Promise<void> {
+    await this.#single();
+  }
+
+  /** Whether a table is missing, as far as is known. */
+  get isAway(): boolean {
+    return this.#state === 'away';
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    await this.#look;
+  }
+
+  /** A statement has failed. Resolves when it is known whether that was for want of a table. Does not throw. */
+  async failed(error: unknown): Promise<void> {
+    if (isSchemaAway(error)) await this.#single();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      await this.#single();
+      await sleep(INTERVAL, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+    }
+  }
+
+  /** However many ask, one look is under way. */
+  #single(): Promise<void> {
+    this.#look ??= this.#lookNow().finally(() => (this.#look = undefined));
+    return this.#look;
+  }
+
+  async #lookNow(): Promise<void> {
+    try {
+      const { rows } = await this.#pool.query<{ name: string }>(LOOK);
+      const missing = rows.map(({ name }) => name);
+      // Not in one statement, which would fail without the table.
+      if (missing.length === 0 && (await this.#pool.query(HEAD)).rows.length === 0)
+        missing.push('the row of feed_head');
+      this.#found(missing);
+    } catch (error) {
+      // Without the schema no connection is made. Of a database that does not answer nothing is known.
+      if (isSchemaAway(error)) this.#found(['the schema']);
+    }
+  }
+
+  #found(missing: readonly string[]): void {
+    if (missing.length > 0) {
+      if (this.#state === 'there')
+        this.#log.warn({ missing }, 'the tables are not all there: every request is refused until they are');
+      this.#state = 'away';
+    } else if (this.#state === 'away') {
+      this.#state = 'returning';
+      void this.#onBack().then(() => {
+        if (this.#state !== 'returning') return;
+        this.#state = 'there';
+        this.#log.info('the tables are all there again');
+      });
+    }
+  }
+}
