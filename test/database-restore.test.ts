@@ -188,7 +188,7 @@ describe('A node beneath which the tables are put back', function () {
       client.socket.disconnect();
     });
 
-  for (const table of ['posts', 'outbox', 'sessions'])
+  for (const table of ['posts', 'event_outbox', 'sessions'])
     it(`keeps its sockets while ${table} has another name, and goes on where it was`, async () => {
       const client = await listen();
       await hears(client, 'before');

@@ -165,7 +165,7 @@ describe('Two nodes beneath a migration', function () {
   });
 
   for (const [who, table, ...statements] of [
-    ['a long read of the log', 'events', 'begin', 'select * from events'],
+    ['a long read of the log', 'event_log', 'begin', 'select * from event_log'],
     [
       'a writer who is idle in transaction',
       'posts',

@@ -53,7 +53,7 @@ export async function databaseFault(client: pg.ClientBase, connections: number):
     ), ours as (
       select c.oid, c.relname::text as name, pg_get_userbyid(c.relowner)::text as owner from pg_class c
       where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
-        and c.relname in ('feed_head', 'outbox', 'events', 'posts', 'post_tallies', 'users', 'sessions', 'votes', 'SequelizeMeta')
+        and c.relname in ('feed_head', 'event_outbox', 'event_log', 'posts', 'post_tallies', 'users', 'sessions', 'votes', 'SequelizeMeta')
     )
     select current_setting('server_version_num')::integer as version, current_setting('server_version') as version_name,
       current_setting('server_encoding') as encoding, lower('IRIS') = 'iris' and upper('iris') = 'IRIS' as folds,

@@ -6,18 +6,18 @@ import { isSchemaAway } from './connection.ts';
 /** How often the tables are looked for. Milliseconds. */
 const INTERVAL = 250;
 
+/** Tables of the log, or views of them: a newer version may keep them under other names, and then leaves these for the nodes of before. */
+const NAMES = ['event_log', 'event_outbox', 'event_redactions'];
+
 /**
  * Constraints that `pg_restore` drops first and makes last, when the rows of their table and of the one they refer to are there:
  * in whatever order tables are restored, they are complete when all of these stand.
  */
 const MARKS: Readonly<Record<string, readonly string[]>> = {
-  events: ['events_pkey'],
   feed_head: ['feed_head_pkey'],
   idempotency_keys: ['idempotency_keys_pkey'],
-  outbox: ['outbox_pkey'],
   post_tallies: ['post_tallies_pkey', 'post_tallies_post_id_fkey'],
   posts: ['posts_pkey', 'posts_owner_id_fkey'],
-  redactions: ['redactions_pkey'],
   refresh_tokens: ['refresh_tokens_pkey', 'refresh_tokens_session_id_fkey'],
   revocations: ['revocations_pkey'],
   sessions: ['sessions_pkey', 'sessions_user_id_fkey'],
@@ -33,8 +33,10 @@ const LOOK = {
     select mark.constraint_name as name
     from unnest($1::text[], $2::text[]) as mark (table_name, constraint_name)
     where not exists (
-      select from pg_constraint c where c.conname = mark.constraint_name and c.conrelid = to_regclass(mark.table_name))`,
-  values: [pairs.map(({ table }) => table), pairs.map(({ name }) => name)],
+      select from pg_constraint c where c.conname = mark.constraint_name and c.conrelid = to_regclass(mark.table_name))
+    union all
+    select name from unnest($3::text[]) as name where to_regclass(name) is null`,
+  values: [pairs.map(({ table }) => table), pairs.map(({ name }) => name), NAMES],
 };
 
 /** Without it no page can be told, and nothing numbered. */
