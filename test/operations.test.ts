@@ -116,7 +116,7 @@ describe('the running service', () => {
     for (const [table, column] of [
       ['users', 'username'],
       ['posts', 'content'],
-      ['outbox', 'data'],
+      ['event_outbox', 'data'],
     ] as const) {
       await execute(world, `alter table ${table} rename column ${column} to gone`);
       try {
@@ -124,7 +124,7 @@ describe('the running service', () => {
         expectProblem(write, 503, 'unavailable');
         expect(write.headers.get('retry-after'), column).to.match(/^\d+$/);
         const read = await ada.get(`/posts?limit=${80 + column.length}`);
-        if (table !== 'outbox') expectProblem(read, 503, 'unavailable');
+        if (table !== 'event_outbox') expectProblem(read, 503, 'unavailable');
       } finally {
         await execute(world, `alter table ${table} rename column gone to ${column}`);
       }
