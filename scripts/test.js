@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * Everything that has to hold, in two lanes side by side and then the faults: most tests wait rather than compute, and the
+ * Everything that has to hold, in three lanes side by side and then the faults: most tests wait rather than compute, and the
  * faults are judged by the clock, so they have the machine to themselves. Ends with one line that counts, `12 passed, 0 failed`.
  */
 import { Buffer } from 'node:buffer';
@@ -11,20 +11,20 @@ import { clearTimeout, setTimeout } from 'node:timers';
 /** How long a lane may take: a test that leaves a server behind keeps its process alive. Milliseconds. */
 const LIMIT = 15 * 60_000;
 
-/** Tests that start processes, databases or a browser of their own: with the linter and the compiler as long as all others together. */
-const APART = [
+/** @param {string[]} names */
+const testFiles = (names) => names.map((name) => `test/${name}.test.ts`);
+
+/** Tests that start processes, databases or a browser of their own, after the linter and the compiler. */
+const APART = testFiles([
   'client-list',
   'config',
-  'database-restore',
   'database-tls',
   'deploy-files',
   'doctor',
   'documents',
   'drift',
   'embedded',
-  'embedded-account',
   'load',
-  'migration-locks',
   'nginx',
   'operations',
   'page',
@@ -32,13 +32,34 @@ const APART = [
   'proxies',
   'service-role',
   'workers',
-].map((name) => `test/${name}.test.ts`);
+]);
+
+/** Tests of other servers that fail, move or fill up: they wait for most of their time. */
+const OUTAGES = testFiles([
+  'crowded-writes',
+  'database-identity',
+  'database-restore',
+  'embedded-account',
+  'event-log',
+  'floods',
+  'frozen-redis',
+  'full-disk',
+  'hostile-input',
+  'migration-locks',
+  'migrations',
+  'pgbouncer',
+  'redis-faults',
+  'rolling-upgrade',
+  'search-blocks',
+  'slow-clients',
+  'unconfirmed-writes',
+]);
 
 const files = readdirSync('test', { recursive: true })
   .map((file) => `test/${file}`)
   .filter((file) => file.endsWith('.test.ts'))
   .sort();
-for (const file of APART) if (!files.includes(file)) throw new Error(`there is no ${file}`);
+for (const file of [...APART, ...OUTAGES]) if (!files.includes(file)) throw new Error(`there is no ${file}`);
 
 const counted = { passed: 0, failed: 0, skipped: 0 };
 
@@ -87,13 +108,14 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 
 await Promise.all([
   mocha(
-    files.filter((file) => !APART.includes(file)),
+    files.filter((file) => ![...APART, ...OUTAGES].includes(file)),
     { live: true },
   ),
   (async () => {
     await run('npm', ['run', '--silent', 'check'], { live: false });
     await mocha(APART, { live: false });
   })(),
+  mocha(OUTAGES, { live: false }),
 ]);
 await mocha(['test/faults/suite.ts', 'test/fuzz/suite.ts'], { live: true });
 
