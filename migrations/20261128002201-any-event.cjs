@@ -5,7 +5,8 @@ const supersededText = require('./20261128000401-superseded-text.cjs');
 /**
  * The log takes events about anything: each says what it is about (`entity_type`, `entity_id`), who may hear it (`audience`), what
  * one subscribes to in order to hear it (`topics`), what of the same entity it supersedes and which of its own fields are
- * emptied once it is superseded. No function here knows an event by its name: whoever appends says all of it.
+ * emptied once it is superseded. No function here knows an event by its name: the caller that appends says all
+ * of it.
  *
  * What is in the log stays where it is: the tables get new names and columns, which no row has to be rewritten for. Events
  * of before tell of posts for everybody; their topics say `feed` alone.

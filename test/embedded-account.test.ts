@@ -21,7 +21,6 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import pg from 'pg';
 import { type EmbeddedPostgres, startEmbedded, stopAbandoned } from '../server/database/embedded.ts';
 import { canEnter } from '../server/database/embedded/account.ts';
 import { type Accounts, accountsFor } from '../server/database/embedded/accounts.ts';
@@ -29,7 +28,7 @@ import { findBinaries } from '../server/database/embedded/binaries.ts';
 import { launch } from '../server/database/embedded/postmaster.ts';
 import { waitForExit } from '../server/database/embedded/process.ts';
 import { packageRoot } from '../server/paths.ts';
-import { temporaryFolder } from './support/postgres.ts';
+import { query, temporaryFolder } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 
 const run = promisify(execFile);
@@ -124,6 +123,13 @@ describe('The account of the embedded PostgreSQL under root', function () {
       if (name.startsWith('owner.')) await chown(join(place, name), 0, 0);
   }
 
+  /** The server of an earlier version, which its process leaves behind. */
+  async function launchAsNobody() {
+    const accounts = { server: nobody, named: nobody, keeper: nobody };
+    const binaries = await findBinaries(place, accounts);
+    return launch({ place, cluster, binaries, accounts, settings: {} }, undefined, () => undefined);
+  }
+
   /** Starts a process that owns the database. */
   function spawnOwner(command: string, args: readonly string[]) {
     const all = [...args, ...node(OWNER, dataDir)];
@@ -186,13 +192,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
 
   it('is given the database that an earlier version ran as nobody, whose server is stopped first', async () => {
     await earlier();
-    const account = { server: nobody, named: nobody, keeper: nobody };
-    const binaries = await findBinaries(place, account);
-    const left = await launch(
-      { place, cluster, binaries, accounts: account, settings: {} },
-      undefined,
-      () => undefined,
-    );
+    const left = await launchAsNobody();
     expect(canEnter(nobody, cluster)).to.be.true;
 
     const server = await start();
@@ -223,13 +223,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
 
   it('takes no database over in which a process of a killed server is still at work', async () => {
     await earlier();
-    const account = { server: nobody, named: nobody, keeper: nobody };
-    const binaries = await findBinaries(place, account);
-    const left = await launch(
-      { place, cluster, binaries, accounts: account, settings: {} },
-      undefined,
-      () => undefined,
-    );
+    const left = await launchAsNobody();
     const writer = (await processesOf(nobody.uid)).find(({ parent }) => parent === left.pid);
     if (writer === undefined) throw new Error('the server has no processes');
     process.kill(writer.pid, 'SIGSTOP');
@@ -359,15 +353,4 @@ async function processesOf(uid: number): Promise<{ pid: number; parent: number }
 async function ownersIn(folder: string): Promise<number[]> {
   const { stdout } = await run('find', [folder, '-printf', '%U\\n'], { maxBuffer: 64 * 1024 * 1024 });
   return [...new Set(stdout.trim().split('\n').map(Number))];
-}
-
-async function query(url: string, statement: string): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(statement)).rows;
-  } finally {
-    await client.end();
-  }
 }

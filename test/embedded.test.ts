@@ -18,7 +18,6 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
-import pg from 'pg';
 import {
   EmbeddedUnavailable,
   findEmbedded,
@@ -29,7 +28,7 @@ import {
 import { migrate } from '../server/database/migrate.ts';
 import { identify, isSameProcess, waitForExit } from '../server/database/embedded/process.ts';
 import { packageRoot } from '../server/paths.ts';
-import { temporaryFolder } from './support/postgres.ts';
+import { query, temporaryFolder } from './support/postgres.ts';
 
 const run = promisify(execFile);
 
@@ -352,17 +351,6 @@ describe('Embedded PostgreSQL', function () {
     await chmod(home, 0o700);
   }
 });
-
-async function query(url: string, statement: string): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    return (await client.query<Record<string, unknown>>(statement)).rows;
-  } finally {
-    await client.end();
-  }
-}
 
 async function failure(promise: Promise<unknown>): Promise<Error> {
   try {

@@ -63,6 +63,16 @@ const known: readonly (readonly [pattern: RegExp, reason: string, detail: string
   ],
 ];
 
+/** Whether Redis itself has answered with an error. */
+export function isReply(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+/** Whether a node of a cluster says that another one has the key. */
+export function isRedirection(error: unknown): boolean {
+  return error instanceof Error && /^(MOVED|ASK) /.test(error.message);
+}
+
 /** Faults that say little, the least first: one that is known already and says more stays. */
 const VAGUE = ['unproven', 'silent', 'unreachable'];
 

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../logger.ts';
 import { connectRedis, type RedisClient } from './redis-connection.ts';
+import { isRedirection, isReply } from './redis-faults.ts';
 import type { RedisHealth } from './redis-health.ts';
+import { within } from './redis-time-limit.ts';
 import type { RedisTarget } from './redis-url.ts';
 
 /** A position in the log that clients were told, and when its event was written, in milliseconds since 1970. */
@@ -78,8 +80,8 @@ export class RedisWitness {
   async read(): Promise<Position[]> {
     try {
       await this.#ready();
-      const position = parse(await within(this.#client.get(this.#key)));
-      this.#compared = true; // by whoever asks
+      const position = parse(await within(PATIENCE, this.#client.get(this.#key)));
+      this.#compared = true; // by the caller
       return position ? [position] : [];
     } catch (error) {
       this.#failed(error);
@@ -116,6 +118,7 @@ export class RedisWitness {
     const client = this.#client;
     if (client.status === 'ready') return Promise.resolve();
     return within(
+      PATIENCE,
       new Promise((resolve, reject) => {
         client.once('ready', () => resolve());
         client.once('close', () => reject(new Error('Redis cannot be reached')));
@@ -149,14 +152,14 @@ export class RedisWitness {
   async #write(): Promise<boolean> {
     try {
       if (!this.#compared) {
-        await this.#compare(parse(await within(this.#client.get(this.#key))));
+        await this.#compare(parse(await within(PATIENCE, this.#client.get(this.#key))));
         this.#compared = true;
       }
       const position = this.#newest;
       if (!position) return true;
       const { epoch, seq, at } = position;
       const before = parse(
-        await within(this.#client.eval(KEEP, 1, this.#key, epoch, String(seq), String(at ?? '-'))),
+        await within(PATIENCE, this.#client.eval(KEEP, 1, this.#key, epoch, String(seq), String(at ?? '-'))),
       );
       this.#kept = position;
       // A node that is ahead by a moment, or a log that has become shorter.
@@ -177,8 +180,8 @@ export class RedisWitness {
   #failed(error: unknown): void {
     const { health, log } = this.#options;
     log.debug({ err: error }, 'the position cannot be kept in Redis');
-    if (!(error instanceof Error) || error.name !== 'ReplyError') return;
-    if (!/^(MOVED|ASK) /.test(error.message)) health.fail('positions', error);
+    if (!isReply(error)) return;
+    if (!isRedirection(error)) health.fail('positions', error);
     else if (this.#kind === 'single') {
       // One address that leads to a cluster.
       this.#kind = 'cluster';
@@ -193,11 +196,4 @@ function parse(text: unknown): Position | undefined {
     /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (\d{1,15}) (-|[\d.]+)$/.exec(String(text)) ?? [];
   if (seq === undefined) return undefined;
   return { epoch, seq: Number(seq), at: at === '-' ? undefined : Number(at) };
-}
-
-function within<T>(work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('Redis is too slow')), PATIENCE);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

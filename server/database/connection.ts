@@ -64,7 +64,8 @@ export function isSchemaAway(error: unknown): boolean {
 /**
  * Whether the database is away, full, overloaded or not certain of a commit rather than wrong: what the caller should try
  * again later. Classes of SQLSTATE: 08 connection, 25006 read-only, 25P03, 25P04, 57014 and 55P03 time limits, 26000 and 42P05
- * prepared statements of another session (pooler.ts), 40000 and 40003 of confirmed-client.ts, 53 resources, 57P server going down, 58 its files.
+ * prepared statements of another session (pooler.ts), 40000 and 40003 of confirmed-client.ts, 53 resources, 57P server
+ * going down, 58 its files.
  */
 export function isUnavailable(error: unknown): boolean {
   const name = error instanceof Error ? error.name : '';

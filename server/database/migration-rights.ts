@@ -15,7 +15,7 @@ interface Rights {
 /** How many are told by name. */
 const EXAMPLES = 3;
 
-/** SQL for the owner of a schema `n`. Since PostgreSQL 15 that of `public` is whoever owns the database. */
+/** SQL for the owner of a schema `n`. Since PostgreSQL 15 that of `public` is the owner of the database. */
 export const OWNER_OF_SCHEMA = `(
   select pg_get_userbyid(case o.rolname when 'pg_database_owner' then d.datdba else n.nspowner end)::text
   from pg_roles o, pg_database d where o.oid = n.nspowner and d.datname = current_database())`;

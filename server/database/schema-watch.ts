@@ -6,7 +6,10 @@ import { isSchemaAway } from './connection.ts';
 /** How often the tables are looked for. Milliseconds. */
 const INTERVAL = 250;
 
-/** Tables of the log, or views of them: a newer version may keep them under other names, and then leaves these for the nodes of before. */
+/**
+ * Tables of the log, or views of them: a newer version may keep them under other names, and then leaves these for the nodes
+ * of the version before.
+ */
 const NAMES = ['event_log', 'event_outbox', 'event_redactions'];
 
 /**
@@ -47,7 +50,8 @@ const HEAD = { name: 'head-watch', text: 'select from feed_head', values: [] };
  * yet: then nothing is read, since a session that is not there yet has not ended and an empty list is not the list; and
  * nothing is written, since the rows of the backup would collide with it.
  *
- * They are looked for at intervals, and at once when a statement has missed one: then before whoever sent it is answered.
+ * They are looked for at intervals, and at once when a statement has missed one, before its
+ * request is answered.
  */
 export class SchemaWatch {
   readonly #pool: pg.Pool;

@@ -93,7 +93,7 @@ class SettingsLost extends Error {
   }
 }
 
-/** Of a tool, which may read for long; whoever has other limits gives them. */
+/** Of a tool, which may read for long; other callers give limits of their own. */
 const TOOL_LIMITS = sessionLimits({ statement: 0, lock: 10_000, idleInTransaction: 60_000 });
 
 /** A session cannot be made what we rely on. The message names the setting and what ends it; `code` is PostgreSQL's. */

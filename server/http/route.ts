@@ -155,7 +155,10 @@ export function mount(
   }
 }
 
-/** @throws {AppError} 503 while the tables are away: what is read meanwhile may be empty, and what is written collide with a backup */
+/**
+ * What is read meanwhile may be empty, and what is written may collide with a backup.
+ * @throws {AppError} 503 while the tables are away
+ */
 function requireTables({ schema }: Context): void {
   const { absence } = schema;
   if (absence === undefined) return;

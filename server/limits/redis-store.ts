@@ -1,6 +1,7 @@
 import { connectRedis, type RedisClient } from '../cluster/redis-connection.ts';
-import { describeRedisError, silent } from '../cluster/redis-faults.ts';
+import { describeRedisError, isRedirection, isReply, silent } from '../cluster/redis-faults.ts';
 import type { RedisHealth } from '../cluster/redis-health.ts';
+import { TooSlow, within } from '../cluster/redis-time-limit.ts';
 import type { RedisTarget } from '../cluster/redis-url.ts';
 import type { Logger } from '../logger.ts';
 import { type Count, type LimitStore, MEMBERS } from './store.ts';
@@ -231,24 +232,10 @@ export class RedisStore implements LimitStore {
   }
 
   #failed(cause: unknown): void {
-    if (cause instanceof Error && /^(MOVED|ASK) /.test(cause.message)) this.#becomeCluster();
+    if (isRedirection(cause)) this.#becomeCluster();
     else {
       this.#failedAt = Date.now();
       this.#options.health.fail('limits', cause);
     }
   }
-}
-
-class TooSlow extends Error {}
-
-/** Whether Redis itself has answered with an error. */
-function isReply(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError';
-}
-
-function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new TooSlow('Redis is too slow')), milliseconds);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

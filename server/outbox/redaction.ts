@@ -5,6 +5,7 @@
  * @param fields with dots for what lies deeper
  */
 export function redacted(json: string, fields: readonly string[]): string {
+  if (fields.length === 0) return json;
   const payload = JSON.parse(json) as Record<string, unknown>;
   let found = false;
   for (const field of fields) {

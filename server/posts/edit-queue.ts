@@ -1,7 +1,10 @@
 import { AppError } from '../errors.ts';
 import { FairQueue } from '../queues/fair-queue.ts';
 
-/** Of the connections for requests, the share that edits may have at once. Reads and the batches of new posts and votes need the others. */
+/**
+ * Of the connections for requests, the share that edits may have at once. Reads and the batches of new posts and votes need
+ * the others.
+ */
 const SHARE = 0.4;
 /** Edits that wait at most, of everybody and of one user or address. */
 const MAX_WAITING = 1000;

@@ -157,3 +157,15 @@ async function onServer(adminUrl: string, use: (client: pg.Client) => Promise<un
     await client.end();
   }
 }
+
+/** What a statement finds in the database at an address, over a connection of its own. */
+export async function query(url: string, statement: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return (await client.query<Record<string, unknown>>(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}

@@ -17,8 +17,9 @@ export interface Binaries {
 }
 
 /**
- * The PostgreSQL that npm installed, made fit to run as the server's account: executable, with its library links, and readable. What
- * can't be put right where it lies (a home of mode 0700, a node_modules of somebody else) is copied into `place`.
+ * The PostgreSQL that npm installed, made fit to run as the server's account: executable, with its library links, and
+ * readable. What can't be put right where it lies (a home of mode 0700, a node_modules of somebody else) is copied into
+ * `place`.
  */
 export async function findBinaries(place: string, accounts: Accounts | undefined): Promise<Binaries> {
   const account = accounts?.server;

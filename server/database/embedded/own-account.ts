@@ -15,7 +15,7 @@ const COUNT = LAST - FIRST + 1;
  * An account that belongs to nothing else on this machine: no user, group or range of subordinate ids has its number, and no
  * process runs as it. No entry is made for it. Which one it is follows from the path, so that installations differ.
  * @param path of the database's folder
- * @param kept the owner of the cluster: kept if it is such an account, whoever runs as it (its server does)
+ * @param kept the owner of the cluster: kept if it is such an account, also while processes run as it (its server does)
  * @returns undefined if all are taken, or on a platform where that can't be known
  */
 export async function freeAccount(path: string, kept: Account | undefined): Promise<Account | undefined> {

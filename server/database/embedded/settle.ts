@@ -38,7 +38,7 @@ export async function settle(
   const { keeper, server } = settled;
   const own = keeper.uid !== server.uid;
   try {
-    // The folder first: whoever had it is locked out of the rest from here on.
+    // The folder first: its owner of before is locked out of the rest from here on.
     if (own || (await lstat(place)).uid !== keeper.uid) await chmod(place, own ? 0o710 : 0o700);
     await giveTo(keeper, place);
     for (const entry of await readdir(place, { withFileTypes: true })) {
