@@ -104,6 +104,10 @@ const numberText = fc.oneof(
   fc.constantFrom('1e1', '1.0', ' 1', '+1', '0x1', '01', '1_0', '', 'Infinity', 'NaN', '-0', '30.5', '1e400'),
 );
 const number = fc.oneof(whole, numberText, fc.double());
+/** Mostly what a field takes: of an input with several fields hardly any would be let through otherwise. */
+const mostly = (good: Arbitrary<unknown>, other: Arbitrary<unknown>) =>
+  fc.oneof({ weight: 2, arbitrary: good }, { weight: 1, arbitrary: other });
+const count = mostly(fc.integer({ min: 1, max: 30 }), number);
 const uuid = fc
   .uuid()
   .chain((id) => fc.constantFrom(id, id.toUpperCase(), id.replaceAll('-', ''), `{${id}}`, `${id}\n`));
@@ -114,14 +118,15 @@ const anyText = fc.oneof(
   fc.nat(11_000).map((length) => 'é'.repeat(length)),
   fc.constantFrom('\0', '\ud800', '\u202e', ' '),
 );
+const passwordText = mostly(fc.stringMatching(/^[!-~]{12,40}$/), anyText);
 const flag = fc.oneof(fc.boolean(), fc.constantFrom('true', 'false', 'TRUE', '1', 'yes'));
 const fields: Record<string, Arbitrary<unknown>> = {
   id: number,
-  owner_id: number,
-  limit: number,
-  skip: number,
-  after: number,
-  wait: number,
+  owner_id: count,
+  limit: count,
+  skip: count,
+  after: count,
+  wait: count,
   post_id: number,
   dir: fc.oneof(fc.constantFrom(0, 1), number),
   post_ids: fc.array(fc.oneof(whole, number), { maxLength: 10 }),
@@ -137,12 +142,16 @@ const fields: Record<string, Arbitrary<unknown>> = {
   tallies: word('all', 'tracked', 'none'),
   token: anyText,
   refresh_token: anyText,
-  email: fc.oneof(fc.emailAddress(), anyText),
-  username: fc.oneof(fc.stringMatching(/^[A-Za-z0-9_.-]{2,31}$/), anyText),
-  password: anyText,
-  current_password: anyText,
-  invitation: anyText,
-  grant_type: word('password'),
+  email: mostly(fc.emailAddress(), anyText),
+  username: fc.oneof(
+    fc.stringMatching(/^[A-Za-z0-9_.-]{2,31}$/),
+    fc.stringMatching(/^[a-z][A-Za-z0-9_-]{4,20}[0-9]$/),
+    anyText,
+  ),
+  password: passwordText,
+  current_password: passwordText,
+  invitation: mostly(fc.stringMatching(/^[a-z0-9-]{1,40}$/), anyText),
+  grant_type: mostly(fc.constant('password'), word('password')),
   scope: anyText,
   client_id: anyText,
   client_secret: anyText,
