@@ -194,7 +194,7 @@ export async function createService(
       const page = await readLog(feedPool, after, limit);
       // An empty table is no log that has been pruned.
       if (page[0]?.seq !== after + 1) await schema.confirm();
-      schema.require();
+      else schema.require();
       return page;
     },
     slices,

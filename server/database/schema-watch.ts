@@ -85,9 +85,14 @@ export class SchemaWatch {
     if (absence !== undefined) throw Object.assign(new Error(absence), { code: '3F000' });
   }
 
-  /** Looks whether the tables are there. Does not throw. */
+  /**
+   * Something is not there that might be: looks, from now on, whether that is for want of the tables or of their rows.
+   * @throws while a table is missing: as a statement on it would
+   */
   async confirm(): Promise<void> {
+    await this.#look; // which may have begun before the read that found nothing
     await this.#single();
+    this.require();
   }
 
   /** Whether a table is missing, as far as is known. */

@@ -181,6 +181,8 @@ async function handled(ctx: Context, work: () => unknown): Promise<unknown> {
   } catch (error) {
     ctx.writes.failed(error);
     await ctx.schema.failed(error);
+    // In an empty table nothing is found.
+    if (error instanceof AppError && error.code === 'not_found') await ctx.schema.confirm();
     throw error;
   }
 }

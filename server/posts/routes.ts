@@ -8,6 +8,9 @@ import { entityTag, isTagOf, type PostAnswer } from './present.ts';
 import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
 
+/** A list without posts. */
+const EMPTY = '[]'.length;
+
 const etag = {
   ETag: 'The version of the post and of all that is shown of it, for `If-Match` and `If-None-Match`',
 };
@@ -37,6 +40,8 @@ export const postRoutes = [
     },
     handle: async ({ ctx, user, query, req, res }) => {
       const page = await ctx.feedReader.read(user.id, query, () => askerOf(req, res, user));
+      // An empty table is no empty list.
+      if (page.json.length <= EMPTY) await ctx.schema.confirm();
       return new Reply(new Json(page.json), {
         headers: {
           'X-Feed-Seq': String(page.seq),
