@@ -7,6 +7,7 @@ import type { Config } from './config.ts';
 import { boundConnections } from './http/address-connections.ts';
 import { endWithProblem } from './http/bare-problem.ts';
 import { proxyTrust } from './http/client-address.ts';
+import { serveInTurn } from './http/pipelining.ts';
 import { answerUnreadable } from './http/unreadable.ts';
 import { createService, type Service } from './context.ts';
 import { AppError } from './errors.ts';
@@ -85,6 +86,7 @@ export async function startServer(
       front.on('error', onServerError);
       answerUnreadable(front, countUnreadable);
     }
+    serveInTurn(front);
     front.maxConnections = config.maxConnections + SPARE_CONNECTIONS;
     const { places, metrics } = service.ctx;
     const trusts = proxyTrust(config.trustProxy);

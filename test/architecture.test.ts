@@ -164,10 +164,10 @@ const rules: Rule[] = [
     ),
     mayOnlyTypes: /^server\/context\.ts$/,
   },
-  // It opens the port, where what is no request comes in too.
+  // It opens the port, where requests come in one after the other, and what is none comes in too.
   {
     files: /^server\/server\.ts$/,
-    may: /^server\/(app|context|config|errors|logger|cluster\/.*|http\/(unreadable|bare-problem|address-connections|client-address))\.ts$/,
+    may: /^server\/(app|context|config|errors|logger|cluster\/.*|http\/(pipelining|unreadable|bare-problem|address-connections|client-address))\.ts$/,
   },
   {
     files: /^server\/main\.ts$/,

@@ -78,7 +78,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     expect(Date.now() - began).to.be.below(ENDS_WITHIN);
   });
 
-  it('may be opened behind an unanswered request, and end while they are being opened', async () => {
+  it('may be ended while they are being opened, or wait for their turn behind an unanswered request', async () => {
     await writePost(ada);
     const client = new pg.Client({ connectionString: database.url });
     client.on('error', () => undefined);
@@ -89,7 +89,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
       requestBytes('/events?wait=20', bob.token) +
         requestBytes('/events/stream?after=999999999', ada.token) +
         requestBytes('/events/stream?after=0', ada.token) +
-        requestBytes('/events/stream', ada.token),
+        requestBytes('/posts', bob.token),
     );
     const alone = open(requestBytes('/events/stream?after=999999999', ada.token));
     await until('a stream', () => alone.said.includes('200 OK'));
@@ -97,8 +97,30 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     await until('its end', () => alone.said.includes('"revoked"'));
     await client.query('rollback');
     await client.end();
-    await until('the end of the connection', () => held.closed || held.said.includes('"revoked"'), 30_000);
-    expect(await bob.get('/events')).to.include({ status: 200 });
+    await writePost(bob);
+    await until('the last answer', () => held.said.endsWith(']'), 30_000);
+    const statuses = [...held.said.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status);
+    expect(statuses).to.deep.equal(['200', '401', '401', '200']);
+  });
+
+  it('wait behind a stream: when the node stops, it says so, and they are refused or not looked at', async () => {
+    const wire = open(
+      requestBytes('/events/stream', ada.token) +
+        requestBytes('/events/stream', bob.token) +
+        requestBytes('/events?wait=20', bob.token) +
+        requestBytes('/events', bob.token),
+    );
+    await until('the stream', () => wire.said.includes('200 OK'));
+    program.kill('SIGTERM');
+    await until('the end of the connection', () => wire.closed);
+    const [stream, refusal, ...others] = wire.said.split(/(?=HTTP\/1\.1 \d{3} )/);
+    expect(stream)
+      .to.match(/^HTTP\/1\.1 200 /)
+      .and.include('"draining"')
+      .and.match(/\r\n0\r\n\r\n$/);
+    if (refusal !== undefined) expectRefused(refusal);
+    expect(others).to.deep.equal([]);
+    await ended(program);
   });
 
   it('are a thousand, and Node warns of no listeners', async () => {

@@ -28,8 +28,8 @@ interface Waiting {
  * connection, and so is, when all of them hold more than there is room for, the oldest of whoever holds most: a reader who
  * reads is served while others only ask.
  *
- * An answer that stands behind others on its connection (pipelining) hears nothing of the connection's end; each sweep
- * looks for those. Streams of events see for themselves to readers that do not read.
+ * An answer that stands behind others on its connection (pipelining.ts says which may) hears nothing of the connection's
+ * end, for which each sweep looks, and is not late before its turn. Streams of events see for themselves to readers that do not read.
  */
 export class Answers {
   readonly #patience: number;
@@ -100,7 +100,7 @@ export class Answers {
     const before = performance.now() - this.#patience;
     for (const [res, began] of this.#underWay) {
       if (res.req.socket.destroyed) this.#forget(res);
-      else if (began < before && !isStream(res)) this.#abandon(res, 'time');
+      else if (began < before && res.socket !== null && !isStream(res)) this.#abandon(res, 'time');
     }
   }
 

@@ -1,0 +1,83 @@
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** A connection with the response that is being written to it. It has no public name. */
+interface Answering extends Duplex {
+  _httpMessage?: ServerResponse | null;
+}
+
+/** Requests that wait on one connection, with what one costs beside its text. Beyond it no more is read of them. Bytes. */
+const MOST = 256 * 1024;
+const RECORD = 1024;
+
+/** What waits on each connection. Bytes. */
+const waiting = new WeakMap<Socket, number>();
+
+/**
+ * Serves the requests of a connection one after the other. A client may send several without waiting for the answers
+ * (pipelining, RFC 9112, 9.3.2); Node hands over all of them at once and sends the answers in the order of the requests. An
+ * answer that is made before its turn waits as long as those before it: behind a stream for hours, in which its session ends
+ * while it holds events, or its own time limit ends the connection, and the stream with it. So a request is looked at when
+ * the answers before it have been sent, and one whose connection ends before that is never looked at. An upgrade cannot
+ * wait: behind unanswered requests it ends the connection, or the answers to these would be written into a WebSocket.
+ *
+ * Call it when the server has all its listeners.
+ */
+export function serveInTurn(server: Server): void {
+  const listeners = server.listeners('request') as RequestListener[];
+  const serve: RequestListener = (req, res) => {
+    for (const listener of listeners) listener.call(server, req, res);
+  };
+  server.removeAllListeners('request');
+  server.on('request', (req, res) => {
+    // A response has its connection from its turn on.
+    if (res.socket !== null || !mayWait(req)) {
+      serve(req, res);
+      return;
+    }
+    const { socket } = req;
+    const weight = weightOf(req);
+    const all = (waiting.get(socket) ?? 0) + weight;
+    waiting.set(socket, all);
+    if (all > MOST) process.nextTick(brake, socket);
+    res.once('socket', () => {
+      const left = (waiting.get(socket) ?? weight) - weight;
+      waiting.set(socket, left);
+      if (socket.destroyed) return;
+      if (left <= MOST) socket.resume();
+      serve(req, res);
+    });
+  });
+
+  const upgradeListeners = server.listeners('upgrade') as UpgradeListener[];
+  server.removeAllListeners('upgrade');
+  server.on('upgrade', (req, socket: Answering, head) => {
+    if (socket._httpMessage) socket.destroy();
+    else for (const listener of upgradeListeners) listener.call(server, req, socket, head);
+  });
+}
+
+/** Reads no more for now. Node reads on when it has read a request whole, so not before it has. */
+function brake(socket: Socket): void {
+  if ((waiting.get(socket) ?? 0) > MOST) socket.pause();
+}
+
+/**
+ * A POST of Socket.IO may not: the request in front of it can be the one that is to answer it. Nor may a body that Node does not keep
+ * until somebody reads it: its request would be taken for one that does not arrive.
+ */
+function mayWait({ method, url = '', headers, readableHighWaterMark }: IncomingMessage): boolean {
+  if (method === 'POST' && url.startsWith('/socket.io/')) return false;
+  return headers['transfer-encoding'] === undefined && lengthOf(headers) < readableHighWaterMark;
+}
+
+function weightOf({ url = '', headers, rawHeaders }: IncomingMessage): number {
+  return rawHeaders.reduce((sum, text) => sum + text.length, RECORD + url.length + lengthOf(headers));
+}
+
+function lengthOf(headers: IncomingMessage['headers']): number {
+  return Number(headers['content-length'] ?? 0);
+}

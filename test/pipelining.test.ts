@@ -1,0 +1,206 @@
+import { expect } from 'chai';
+import type { EventPage } from '../client/src/client.ts';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { SECRET } from './faults/cluster.ts';
+import { shortened } from './faults/population.ts';
+import { writePost } from './support/posts.ts';
+import { until } from './support/waiting.ts';
+import { requestBytes, Wire } from './support/wire.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+/** A stream has a second to say its last words; then its connection is ended. Milliseconds. */
+const LAST_WORDS = 1000;
+
+describe('requests that share a connection with an unanswered one', function () {
+  this.timeout(60_000);
+  let world: World;
+  let ada: TestUser;
+  let bob: TestUser;
+  const wires: Wire[] = [];
+
+  before(async () => {
+    world = await createWorld({ JWT_SECRET: SECRET });
+  });
+  beforeEach(async () => {
+    ada = await world.user();
+    bob = await world.user();
+  });
+  afterEach(async () => {
+    for (const wire of wires.splice(0)) wire.end();
+    await Promise.all([ada, bob].map((user) => user.post('/logout')));
+    await until('everything to be let go', () => world.ctx.connections.size === 0);
+  });
+  after(() => world.close());
+
+  const open = (...requests: string[]) => {
+    const wire = new Wire(world.url);
+    wires.push(wire);
+    wire.send(requests.join(''));
+    return wire;
+  };
+  /** A stream of ada's, and what stands behind it. */
+  const behindStream = async (...requests: string[]) => {
+    const wire = open(requestBytes('/events/stream', ada.token), ...requests);
+    await until('the stream', () => wire.said.includes('200 OK'));
+    return wire;
+  };
+  const answersOf = ({ said }: Wire) => said.split(/(?=HTTP\/1\.1 \d{3} )/).filter((answer) => answer !== '');
+  const statusesOf = (wire: Wire) => answersOf(wire).map((answer) => Number(answer.slice(9, 12)));
+  const bodyOf = (answer = '') => JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as unknown;
+
+  it('are looked at in their turn: what they are answered with is of that moment', async () => {
+    const { head } = (await bob.get<EventPage>('/events')).body;
+    const wire = await behindStream(
+      requestBytes(`/events?after=${head}&wait=20`, bob.token),
+      requestBytes('/posts', bob.token),
+      requestBytes(`/events/stream?after=${head}`, bob.token),
+    );
+    const post = await writePost(bob);
+    await until('the post', () => wire.said.includes(`"id":${post.id},`));
+    expect(answersOf(wire)).to.have.lengthOf(1);
+    // Neither a place nor the time of an answer is theirs yet.
+    expect(world.ctx.connections.size).to.equal(1);
+    expect(world.ctx.answers.count).to.equal(1);
+
+    await ada.post('/logout');
+    await until('the last stream', () => answersOf(wire)[3]?.includes(`"id":${post.id},`) === true);
+    expect(statusesOf(wire)).to.deep.equal([200, 200, 200, 200]);
+    const [first, poll, list] = answersOf(wire);
+    expect(first).to.include('event: session:closed').and.include('"revoked"');
+    expect((bodyOf(poll) as EventPage).events.map(({ seq }) => seq)).to.deep.equal([head + 1]);
+    expect((bodyOf(list) as PostAnswer[])[0]?.id).to.equal(post.id);
+    const next = await writePost(bob);
+    await until('the next post', () => wire.said.includes(`"id":${next.id},`));
+  });
+
+  const endings: Record<string, () => { token: string; ended: () => Promise<unknown> }> = {
+    'a logout': () => ({ token: bob.token, ended: () => bob.post('/logout') }),
+    'the end of a token': () => {
+      const { token, endsAt } = shortened(bob, 1500);
+      return { token, ended: () => until('the end', () => Date.now() > endsAt) };
+    },
+  };
+  for (const [what, end] of Object.entries(endings))
+    it(`are refused in their turn after ${what}, which costs the one in front nothing`, async () => {
+      const { token, ended } = end();
+      const wire = await behindStream(
+        requestBytes('/events/stream?after=0', token),
+        requestBytes('/events?after=0&wait=20', token),
+        requestBytes('/events', token),
+        requestBytes('/posts', token),
+        requestBytes('/events/stream', token, 'HEAD'),
+      );
+      await ended();
+      const endedAt = Date.now();
+      let written = 0;
+      while (Date.now() < endedAt + 2 * LAST_WORDS) {
+        const { id } = await writePost(ada);
+        await until('the post', () => wire.said.includes(`"id":${id},`));
+        written += 1;
+      }
+      expect(wire.said.split('event: post:created')).to.have.lengthOf(written + 1);
+      expect(answersOf(wire)).to.have.lengthOf(1);
+      await ada.post('/logout');
+      await until('the other answers', () => answersOf(wire).length === 6);
+      expect(statusesOf(wire)).to.deep.equal([200, 401, 401, 401, 401, 401]);
+      expect(answersOf(wire)[0]).to.include('"revoked"');
+      expect(wire.closed).to.be.false;
+    });
+
+  it('are opened behind a request that waits, when that has its answer', async () => {
+    const wire = open(
+      requestBytes('/events?wait=20', ada.token),
+      requestBytes('/events?wait=20', bob.token),
+      requestBytes('/events/stream', bob.token),
+    );
+    await until('the first', () => world.ctx.connections.size === 1);
+    await writePost(ada);
+    await until('its answer', () => wire.said.endsWith('}'));
+    await until('the second', () => world.ctx.connections.size === 1);
+    const { id } = await writePost(ada);
+    await until('the stream', () => answersOf(wire).length === 3);
+    expect(statusesOf(wire)).to.deep.equal([200, 200, 200]);
+    expect(answersOf(wire)[1]).to.include(`"id":${id},`);
+  });
+
+  it('are not looked at when their client leaves before their turn', async () => {
+    const post = await writePost(bob);
+    const wire = await behindStream(
+      requestBytes(`/posts/${post.id}`, bob.token, 'DELETE'),
+      requestBytes('/events/stream', bob.token).repeat(30),
+    );
+    wire.end();
+    await until('the stream to be let go', () => world.ctx.connections.size === 0);
+    expect((await bob.get(`/posts/${post.id}`)).status).to.equal(200);
+    expect(world.ctx.answers.count).to.equal(0);
+  });
+
+  it('are done at once where the one in front may wait for them, or where their body is too large to be kept', async () => {
+    const content = 'a'.repeat(10_000).replaceAll('a', String.raw`\u0061`);
+    const body = JSON.stringify({ title: 'Large', content: '' }).replace('""', `"${content}"`);
+    const large =
+      `POST /posts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${bob.token}\r\n` +
+      `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+    const stream = await behindStream(large);
+    await until('the post', () => stream.said.includes('"title":"Large"'));
+
+    const path = '/socket.io/?EIO=4&transport=polling';
+    const hello = await bob.get<string>(path);
+    const { sid } = JSON.parse(hello.body.slice(1)) as { sid: string };
+    const packet = `40${JSON.stringify({ token: bob.token })}`;
+    const polling = open(
+      requestBytes(`${path}&sid=${sid}`, bob.token),
+      `POST ${path}&sid=${sid} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: ${packet.length}\r\n\r\n${packet}`,
+    );
+    await until('both answers', () => answersOf(polling).length === 2);
+    expect(answersOf(polling)[0]).to.include('40{"sid"');
+    expect(polling.said.endsWith('ok')).to.be.true;
+  });
+
+  it('are not looked at before their turn by Socket.IO either: the session can be polled on another connection', async () => {
+    const path = '/socket.io/?EIO=4&transport=polling';
+    const hello = await bob.get<string>(path);
+    const { sid } = JSON.parse(hello.body.slice(1)) as { sid: string };
+    const wire = await behindStream(requestBytes(`${path}&sid=${sid}`, bob.token));
+    const packets = bob.get<string>(`${path}&sid=${sid}`);
+    await bob.request('POST', `${path}&sid=${sid}`, `40${JSON.stringify({ token: bob.token })}`, {
+      'content-type': 'text/plain',
+    });
+    expect((await packets).body).to.include('40{"sid"');
+    expect(answersOf(wire)).to.have.lengthOf(1);
+  });
+
+  it('are not answered in a WebSocket: an upgrade behind an unanswered request ends the connection', async () => {
+    const upgrade =
+      'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n';
+    const alone = open(requestBytes('/events', bob.token));
+    await until('its answer', () => alone.said.endsWith('}'));
+    alone.send(upgrade);
+    await until('the WebSocket', () => alone.said.includes('101 Switching Protocols'));
+    const wire = await behindStream();
+    wire.send(requestBytes('/posts', bob.token) + upgrade);
+    await until('the end', () => wire.closed);
+    expect(statusesOf(wire)).to.deep.equal([200]);
+  });
+
+  it('are read no further than a bound while they wait, and all answered in the end', async () => {
+    const many = 2000;
+    const padding = 'x'.repeat(15_000);
+    const wire = open(
+      requestBytes('/events?wait=20', ada.token),
+      `GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Padding: ${padding}\r\n\r\n`.repeat(many),
+    );
+    let before = Infinity;
+    let unchanged = 0;
+    await until('nothing more to be read', () => {
+      unchanged = wire.tcp.writableLength === before ? unchanged + 1 : 0;
+      before = wire.tcp.writableLength;
+      return unchanged === 30;
+    });
+    expect(before).to.be.above(10_000_000);
+    await writePost(ada);
+    await until('all answers', () => answersOf(wire).length === many + 1, 20_000);
+    expect(new Set(statusesOf(wire))).to.deep.equal(new Set([200]));
+  });
+});
