@@ -1,41 +1,11 @@
+import type { PostEvents } from './posts/event-payloads.ts';
+
+export type { OwnerView, PostView } from './posts/event-payloads.ts';
+
 /**
- * The contract of the live feed, in types. Imports nothing, so that the server, the client package, the page and the
- * load tool can all share it.
+ * The contract of the live feed, in types: the server, the client package, the page and the load tool share it, so nothing but
+ * types is imported. What each capability tells is with the capability.
  */
-
-/** Who wrote a post, as everyone may see it. */
-export interface OwnerView {
-  id: number;
-  username: string;
-}
-
-/** A post as everyone may see it: nothing in it depends on who looks. Times are RFC 3339 in UTC. */
-export interface PostView {
-  id: number;
-  title: string;
-  content: string;
-  published: boolean;
-  created_at: string;
-  /**
-   * The first publication: withdrawing a post and publishing it again changes nothing here. `null` for a draft that has never
-   * been public. Absent only from events that were written before the service knew it.
-   */
-  published_at?: string | null;
-  updated_at: string;
-  /** Grows by one with each edit. */
-  version: number;
-  owner_id: number;
-  owner: OwnerView;
-  /** Equals the number of vote rows at `rev`. */
-  votes: number;
-  /** Grows with each change of `votes`; of two tallies of one post the one with the higher `rev` is the newer. */
-  rev: number;
-  /**
-   * Only `true`: a later event of the post, numbered before this was sent, took its text and its owner's name out of here.
-   * That event follows: a `post:deleted`, or a `post:updated` with the post as it is. Show nothing of this one.
-   */
-  redacted?: true;
-}
 
 /** The absolute number of votes on a post. Of two, keep the one with the higher `rev`. */
 export interface Tally {
@@ -51,26 +21,14 @@ export interface Tally {
  */
 export interface Position {
   seq: number;
-  /** Of an event of the whole feed: the number of the event before it. */
+  /** Where everything before is for everybody: the number of the event before it. */
   prev: number;
 }
 
-/** The facts that are numbered and kept in the log, with their payloads. */
-export interface FeedEvents {
-  /** A post became visible to others: written as published, or a draft that its owner published. */
-  'post:created': PostView;
-  /** A visible post changed: its text, or its owner's name. */
-  'post:updated': PostView;
-  /** A post is no longer visible to others: deleted, or withdrawn to a draft. */
-  'post:deleted': { id: number };
-}
+/** The facts that are numbered and kept in the log, with their payloads: those of each capability. */
+export type FeedEvents = PostEvents;
 
 export type FeedEventName = keyof FeedEvents;
-export const feedEventNames = [
-  'post:created',
-  'post:updated',
-  'post:deleted',
-] as const satisfies FeedEventName[];
 
 /** A numbered event as `GET /events` tells it. */
 export type FeedEvent = {
@@ -130,12 +88,12 @@ export interface Ready {
  */
 export type SessionCloseCode = 'slow_consumer' | 'revoked' | 'expired' | 'draining' | 'reset' | 'flooding';
 
-export interface ServerToClient {
+/** Each event of the log is a message of its name. */
+type EventMessages = { [N in FeedEventName]: (data: FeedEvents[N], at: Position) => void };
+
+export interface ServerToClient extends EventMessages {
   /** Once, after the missed events and before the first live one. */
   ready: (state: Ready) => void;
-  'post:created': (post: PostView, at: Position) => void;
-  'post:updated': (post: PostView, at: Position) => void;
-  'post:deleted': (post: { id: number }, at: Position) => void;
   /**
    * The tallies that changed since the last such message. Absolute: keep the highest `rev`. `incomplete` comes in mode
    * `all` alone: more posts changed than are told one by one, so read the tallies of the posts that you show again.

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import type { OwnUser } from '../server/users/present.ts';
 import { MAX_BYTES } from '../server/auth/passwords.ts';
 import { UnkeyedAccounts } from '../server/users/unkeyed-accounts.ts';
-import { hintAtAccounts } from '../server/doctor/surroundings.ts';
+import { hintAtAccounts } from '../server/users/checks.ts';
 import { isVisible } from '../server/text/visible.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { until } from './support/waiting.ts';

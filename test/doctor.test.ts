@@ -1,9 +1,13 @@
 import { expect } from 'chai';
 import pg from 'pg';
 import { examine } from '../server/doctor/examine.ts';
-import { findFoldMismatches, findWrongTallies, MOST_FOUND } from '../server/doctor/log-checks.ts';
+import { MOST_FOUND } from '../server/doctor/check.ts';
+import { findFoldMismatches } from '../server/doctor/fold-check.ts';
 import { repair } from '../server/doctor/repair.ts';
+import { eventTypes } from '../server/event-registry.ts';
 import type { PostView } from '../server/events.ts';
+import { postFold } from '../server/posts/fold.ts';
+import { findWrongTallies } from '../server/votes/checks.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -31,7 +35,7 @@ describe('the doctor', function () {
   }
 
   async function numbered(postId: number): Promise<number> {
-    return (await database.query('select 1 from events where post_id = $1', [postId])).rows.length;
+    return (await database.query('select 1 from event_log where entity_id = $1', [postId])).rows.length;
   }
 
   /** Findings by what was looked at; the test server's own settings are not its subject. */
@@ -44,7 +48,7 @@ describe('the doctor', function () {
 
   async function repairAll(): Promise<void> {
     for (const { findings } of await examine(world.ctx.config, world.databaseUrl, { schema: false })) {
-      for (const finding of findings) if (finding.repair) await repair(world.ctx.db, finding.repair);
+      for (const finding of findings) await repair(world.ctx.db, finding);
     }
   }
 
@@ -63,8 +67,10 @@ describe('the doctor', function () {
       [alice.id, MOST_FOUND + 5],
     );
     try {
-      for (const find of [findWrongTallies, findFoldMismatches]) {
-        const found = await find(database);
+      for (const found of [
+        await findWrongTallies(database),
+        await findFoldMismatches(database, postFold, eventTypes),
+      ]) {
         expect(found).to.have.lengthOf(MOST_FOUND + 1);
         expect(found.at(-1)).to.deep.equal({
           what: `There are more than these ${MOST_FOUND}. Put them right, and look again.`,
@@ -127,7 +133,7 @@ describe('the doctor', function () {
     expect(await findings()).to.deep.equal({});
     await until('the corrections are numbered', async () => (await numbered(removed.id)) === 2);
     const { rows } = await database.query<{ post_id: number; name: string }>(
-      'select post_id::integer, name from events order by seq desc limit 3',
+      'select entity_id::integer as post_id, name from event_log order by seq desc limit 3',
     );
     expect(rows.map(({ post_id, name }) => `${name} ${post_id}`).reverse()).to.deep.equal([
       `post:updated ${edited.id}`,
@@ -167,7 +173,7 @@ describe('the doctor', function () {
     });
     await repairAll();
     const told = await database.query<{ name: string }>(
-      `select name from events where post_id = $1 union all select name from outbox where post_id = $1`,
+      `select name from event_log where entity_id = $1 union all select name from event_outbox where entity_id = $1`,
       [id],
     );
     expect(told.rows).to.deep.equal([{ name: 'post:created' }]);
@@ -191,7 +197,7 @@ describe('the doctor', function () {
     await write('two');
     await write('three');
     const gone = await database.query<{ seq: number }>(
-      'delete from events where seq = (select seq - 1 from feed_head) returning seq::integer',
+      'delete from event_log where seq = (select seq - 1 from feed_head) returning seq::integer',
     );
     const lost = gone.rows[0]?.seq ?? 0;
     const { log = [] } = await findings();

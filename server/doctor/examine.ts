@@ -5,22 +5,12 @@ import { connectClient } from '../database/client.ts';
 import { sharedAccountReason } from '../database/embedded/accounts.ts';
 import { describeDatabase } from '../database/connection-config.ts';
 import { databaseFault } from '../database/requirements.ts';
-import {
-  type Finding,
-  findFoldMismatches,
-  findHoles,
-  findStuck,
-  findStuckAccounts,
-  findWrongTallies,
-} from './log-checks.ts';
-import {
-  findDrift,
-  findLossySettings,
-  hintAtAccounts,
-  hintAtSearch,
-  findPendingMigrations,
-  findRedisFaults,
-} from './surroundings.ts';
+import { checks, folds } from '../capability-checks.ts';
+import { eventTypes } from '../event-registry.ts';
+import type { Finding } from './check.ts';
+import { findFoldMismatches } from './fold-check.ts';
+import { findHoles, findStuck } from './log-checks.ts';
+import { findDrift, findLossySettings, findPendingMigrations, findRedisFaults } from './surroundings.ts';
 
 /** What was looked at, and what was found. */
 export interface Examination {
@@ -73,10 +63,11 @@ export async function examine(
     }
     await look('migrations', () => findPendingMigrations(databaseUrl));
     if (done.at(-1)?.findings.length) return done;
-    const hint = await hintAtSearch(client);
-    done.push({ what: 'search', findings: [], ...(hint === undefined ? {} : { hint }) });
-    const twins = await hintAtAccounts(client);
-    done.push({ what: 'accounts', findings: [], ...(twins === undefined ? {} : { hint: twins }) });
+    for (const { what, hint } of checks) {
+      if (!hint) continue;
+      const said = await hint(client);
+      done.push({ what, findings: [], ...(said === undefined ? {} : { hint: said }) });
+    }
     if (schema) {
       try {
         await look('schema', () => findDrift(databaseUrl));
@@ -91,10 +82,13 @@ export async function examine(
     // One snapshot for all of these: a busy service changes between two statements.
     await client.query('begin transaction isolation level repeatable read read only');
     await look('numbering', () => findStuck(client));
-    await look('accounts', () => findStuckAccounts(client));
     await look('log', () => findHoles(client));
-    await look('fold', () => findFoldMismatches(client));
-    await look('tallies', () => findWrongTallies(client));
+    await look('fold', async () => {
+      const found = [];
+      for (const fold of folds) found.push(...(await findFoldMismatches(client, fold, eventTypes)));
+      return found;
+    });
+    for (const { what, find } of checks) if (find) await look(what, () => find(client));
     await client.query('commit');
     return done;
   } finally {

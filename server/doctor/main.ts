@@ -1,12 +1,12 @@
 /**
  * `npm run doctor [-- --repair]`: says in a sentence each what is wrong; exits 1 if anything is.
  * `npm run doctor -- --new-epoch`: after a restore, tells every client to read anew.
- * `npm run doctor -- --refold`: folds the text of every post anew for searches.
+ * What else it does on demand the capabilities say (`--refold`: folds the text of every post anew for searches).
  */
 import { parseArgs } from 'node:util';
+import { tasks } from '../capability-checks.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import { main, withDatabase, withModels } from '../database/target.ts';
-import { refoldPosts } from '../posts/folding.ts';
 import { type Examination, examine } from './examine.ts';
 import { makeNewEpoch, repair } from './repair.ts';
 
@@ -17,12 +17,13 @@ await main(async () => {
       options: {
         repair: { type: 'boolean', default: false },
         'new-epoch': { type: 'boolean', default: false },
-        refold: { type: 'boolean', default: false },
+        ...Object.fromEntries(tasks.map(({ option }) => [option, { type: 'boolean' as const }])),
       },
     }));
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    console.error(`${error.message}. Options: --repair, --new-epoch, --refold`);
+    const options = ['repair', 'new-epoch', ...tasks.map(({ option }) => option)];
+    console.error(`${error.message}. Options: ${options.map((option) => `--${option}`).join(', ')}`);
     return 1;
   }
   return withDatabase(async (databaseUrl) => {
@@ -40,18 +41,15 @@ await main(async () => {
       console.log(`The log has the new epoch ${epoch}: every client is told to read anew.`);
       return 0;
     }
-    if (values.refold) {
-      const { looked, changed } = await withModels(databaseUrl, (db) => refoldPosts(db));
-      console.log(
-        `${looked} posts looked at, of which ${changed} were not found by the text that they have.`,
-      );
+    const asked = new Map(Object.entries(values));
+    const task = tasks.find(({ option }) => asked.get(option) === true);
+    if (task) {
+      console.log(await withModels(databaseUrl, (db) => task.run(db)));
       return 0;
     }
     let examinations = await examine(config, databaseUrl);
     tell(examinations);
-    const repairs = examinations.flatMap(({ findings }) =>
-      findings.flatMap((finding) => finding.repair ?? []),
-    );
+    const repairs = examinations.flatMap(({ findings }) => findings.filter((finding) => finding.repair));
     if (values.repair && repairs.length > 0) {
       await withModels(
         databaseUrl,

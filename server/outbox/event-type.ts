@@ -1,3 +1,5 @@
+import type Joi from 'joi';
+
 /**
  * Who may hear an event: everybody, one user, or those who moderate. It is written with the event and never changed.
  */
@@ -15,6 +17,12 @@ export type Supersedes =
 /** An event that a capability declares, once: whatever carries events knows them by this alone. */
 export interface EventType<Name extends string, Subject, Payload extends object> {
   name: Name;
+  /** What happened, as the documents tell it: a few words. */
+  summary: string;
+  /** When it is told, in a sentence. */
+  description?: string;
+  /** The payload, as clients are told it. */
+  schema: Joi.AnySchema<Payload>;
   /** What kind of thing it is about: `post`. Events of one entity supersede each other. */
   entityType: string;
   entityId: (subject: Subject) => number;
@@ -26,6 +34,12 @@ export interface EventType<Name extends string, Subject, Payload extends object>
   /** Fields of the payload that are emptied once it is superseded, with dots for what lies deeper; each holds text. */
   redaction: readonly string[];
 }
+
+/** What whoever carries, tells or documents events knows of each. */
+export type DeclaredEvent = Pick<
+  EventType<string, never, object>,
+  'name' | 'summary' | 'description' | 'entityType' | 'supersedes'
+> & { schema: Joi.AnySchema };
 
 /** An event on its way to the outbox: a row, by its columns. */
 export interface OutboxRow {

@@ -1,5 +1,7 @@
-import type { PostView } from '../events.ts';
 import type { EventType } from '../outbox/event-type.ts';
+import { postEvent } from './event-names.ts';
+import type { PostView, RemovedPost } from './event-payloads.ts';
+import { postView, removedPost } from './schemas.ts';
 
 /** The fields of a post in which somebody's words stand. */
 const text = ['title', 'content', 'owner.username'];
@@ -13,29 +15,33 @@ const ofPost = {
   topics: ({ owner_id }: Owned) => ['feed', `author:${owner_id}`],
 };
 
-/** A post became visible to others. */
-export const postCreated: EventType<'post:created', PostView, PostView> = {
-  ...ofPost,
-  name: 'post:created',
-  payload: (post) => post,
+const withPost = { ...ofPost, schema: postView, payload: (post: PostView) => post, redaction: text };
+
+export const postCreated: EventType<typeof postEvent.added, PostView, PostView> = {
+  ...withPost,
+  name: postEvent.added,
+  summary: 'A post became visible',
+  description: 'Written as published, or a draft that its owner published.',
   supersedes: 'nothing',
-  redaction: text,
 };
 
-/** A visible post changed: its text, or its owner's name. */
-export const postUpdated: EventType<'post:updated', PostView, PostView> = {
-  ...ofPost,
-  name: 'post:updated',
-  payload: (post) => post,
+export const postUpdated: EventType<typeof postEvent.changed, PostView, PostView> = {
+  ...withPost,
+  name: postEvent.changed,
+  summary: 'A visible post changed',
+  description: "Its text, or its owner's name.",
   supersedes: 'previous',
-  redaction: text,
 };
 
-/** A post is no longer visible to others: deleted, or withdrawn to a draft. */
-export const postDeleted: EventType<'post:deleted', Owned, { id: number }> = {
+export const postDeleted: EventType<typeof postEvent.removed, Owned, RemovedPost> = {
   ...ofPost,
-  name: 'post:deleted',
+  name: postEvent.removed,
+  summary: 'A post is no longer visible',
+  description: 'Deleted, or withdrawn to a draft.',
+  schema: removedPost,
   payload: ({ id }) => ({ id }),
   supersedes: 'all',
   redaction: [],
 };
+
+export const postEvents = [postCreated, postUpdated, postDeleted] as const;

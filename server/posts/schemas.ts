@@ -1,7 +1,10 @@
 import Joi from 'joi';
 import { sorts, writeCursor } from './cursor.ts';
+import { postEvent } from './event-names.ts';
+import type { PostView, RemovedPost } from './event-payloads.ts';
 import {
   count,
+  exactly,
   id,
   type Infer,
   listOf,
@@ -72,15 +75,20 @@ const postFields = {
 };
 
 /** A post as it is in events: the same for everyone. */
-export const postView = object({
-  ...postFields,
-  title: Joi.string().allow(''),
-  published_at: optional(publishedAt),
-  owner: object({ id: id(), username: Joi.string().allow('') }),
-  redacted: optional(oneOf(true)).description(
-    'A later event of the post took the text out of this one before it was sent, as in a replay. That event follows: `post:deleted`, or `post:updated` with the post as it is (if you do not show it yet, insert it then)',
-  ),
-}).id('PostEvent');
+export const postView = exactly<PostView>()(
+  object({
+    ...postFields,
+    title: Joi.string().allow(''),
+    published_at: optional(publishedAt),
+    owner: object({ id: id(), username: Joi.string().allow('') }),
+    redacted: optional(oneOf(true)).description(
+      `A later event of the post took the text out of this one before it was sent, as in a replay. That event follows: \`${postEvent.removed}\`, or \`${postEvent.changed}\` with the post as it is (if you do not show it yet, insert it then)`,
+    ),
+  }).id('PostEvent'),
+);
+
+/** A post that others can no longer see, as it is in events. */
+export const removedPost = exactly<RemovedPost>()(object({ id: id().example(7) }).id('DeletedPost'));
 
 /** A post as a REST answer: with what only its asker knows. */
 export const post = object({

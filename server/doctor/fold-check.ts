@@ -1,0 +1,74 @@
+import type pg from 'pg';
+import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import type { EntityFold, LastTold } from '../outbox/entity-fold.ts';
+import type { DeclaredEvent } from '../outbox/event-type.ts';
+import { bounded, type Finding, MOST_FOUND } from './check.ts';
+
+/** The events of one kind of thing, with what still waits to be numbered behind them. `$1` is the kind. */
+const facts = `
+  select entity_id, name, data, 0 as waiting, seq as place from event_log where entity_type = $1
+  union all
+  select entity_id, name, data, 1, id from event_outbox where entity_type = $1`;
+
+/**
+ * Folds the log and holds the result against the tables: the last word on something must be what it is. What has no event
+ * left, since they have been pruned, is passed over.
+ * @param events what some capability declares, of this kind of thing or not
+ */
+export async function findFoldMismatches(
+  client: pg.ClientBase,
+  fold: EntityFold,
+  events: readonly DeclaredEvent[],
+): Promise<Finding[]> {
+  const { entityType, noun, absent, visible, unfinished } = fold;
+  const gone = events.filter((event) => event.entityType === entityType && event.supersedes === 'all');
+  const paths = Object.keys(fold.fields).map((field) => field.split('.'));
+  const fields = paths.map((_, at) => ({
+    told: `t.data #>> $${at + 4}`,
+    is: `v.state #>> $${at + 4}`,
+    name: `$${at + 4 + paths.length}::text`,
+  }));
+  const { rows } = await client.query<{ id: number; fault: string }>(
+    `with told as (
+       select distinct on (entity_id) entity_id, name = any($2::text[]) as gone, data
+       from (${facts}) facts order by entity_id, waiting desc, place desc
+     ), visible as (${visible}
+     ), unfinished as (${unfinished}
+     )
+     select coalesce(v.id, t.entity_id) as id,
+       case
+         when v.id is null then 'absent'
+         when t.entity_id is null then 'untold'
+         when t.gone then 'gone'
+         else concat_ws(', ', ${fields.map(({ told, is, name }) => `case when ${told} is distinct from ${is} then ${name} end`).join(', ')})
+       end as fault
+     from visible v full join told t on t.entity_id = v.id
+     where coalesce(v.id, t.entity_id) not in (select id from unfinished) and case
+       when v.id is null then not t.gone
+       when t.entity_id is null then
+         (select floor = 0 from feed_head) or v.since > (select min(created_at) from event_log)
+       when t.gone then true
+       else ${fields.map(({ told, is }) => `${told} is distinct from ${is}`).join(' or ')}
+     end
+     order by 1 limit $3`,
+    [entityType, gone.map(({ name }) => name), MOST_FOUND + 1, ...paths, ...Object.values(fold.fields)],
+  );
+  const sentences: Record<string, string> = {
+    absent: `the log says it is there, and it is ${absent}`,
+    untold: 'the log has never told it',
+    gone: 'the log says it is gone, and it is there',
+  };
+  return bounded(rows, ({ id, fault }) => ({
+    what: `${noun} ${id}: ${sentences[fault] ?? `the log tells it otherwise than it is: its ${fault}`}.`,
+    repair: (tx) => fold.tellAnew(tx, id, () => lastTold(tx, entityType, id)),
+  }));
+}
+
+async function lastTold(tx: Transaction, entityType: string, id: number): Promise<LastTold | undefined> {
+  const { sequelize } = tx as unknown as { sequelize: Sequelize };
+  const [told] = await sequelize.query<LastTold>(
+    `select name, data from (${facts}) facts where entity_id = $2 order by waiting desc, place desc limit 1`,
+    { bind: [entityType, id], type: QueryTypes.SELECT, transaction: tx },
+  );
+  return told;
+}

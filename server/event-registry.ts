@@ -1,0 +1,5 @@
+import type { DeclaredEvent } from './outbox/event-type.ts';
+import { postEvents } from './posts/events.ts';
+
+/** Every event that some capability declares: what the documents tell, and what the log may hold. */
+export const eventTypes: readonly DeclaredEvent[] = [...postEvents];

@@ -1,0 +1,46 @@
+import type { postEvent } from './event-names.ts';
+
+/** Who wrote a post, as everyone may see it. */
+export interface OwnerView {
+  id: number;
+  username: string;
+}
+
+/** A post as everyone may see it: nothing in it depends on who looks. Times are RFC 3339 in UTC. */
+export interface PostView {
+  id: number;
+  title: string;
+  content: string;
+  published: boolean;
+  created_at: string;
+  /**
+   * The first publication: withdrawing a post and publishing it again changes nothing here. `null` for a draft that has never
+   * been public. Absent only from events that were written before the service knew it.
+   */
+  published_at?: string | null;
+  updated_at: string;
+  /** Grows by one with each edit. */
+  version: number;
+  owner_id: number;
+  owner: OwnerView;
+  /** Equals the number of vote rows at `rev`. */
+  votes: number;
+  /** Grows with each change of `votes`; of two tallies of one post the one with the higher `rev` is the newer. */
+  rev: number;
+  /**
+   * Only `true`: a later event of the post, numbered before this was sent, took its text and its owner's name out of here.
+   * That event follows: it tells the post as it is, or that it is gone. Show nothing of this one.
+   */
+  redacted?: true;
+}
+
+/** A post that others can no longer see. */
+export interface RemovedPost {
+  id: number;
+}
+
+type Names = typeof postEvent;
+
+/** The events of posts, with their payloads. */
+export type PostEvents = Record<Names['added'] | Names['changed'], PostView> &
+  Record<Names['removed'], RemovedPost>;

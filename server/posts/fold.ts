@@ -1,0 +1,62 @@
+import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import { append } from '../outbox/append.ts';
+import type { EntityFold, LastTold } from '../outbox/entity-fold.ts';
+import { postCreated, postDeleted, postUpdated } from './events.ts';
+import { postColumns, type PostRow, presentPost } from './present.ts';
+
+/** The last event of a post tells it as it is, or that it is gone. */
+export const postFold: EntityFold = {
+  entityType: postCreated.entityType,
+  noun: 'Post',
+  absent: 'gone or a draft',
+  fields: { title: 'title', content: 'content', version: 'version', 'owner.username': "owner's name" },
+  visible: `
+    select p.id, p.listed_at as since, json_build_object('title', p.title, 'content', p.content, 'version', p.version,
+      'owner', json_build_object('username', u.username)) as state
+    from posts p join users u on u.id = p.owner_id where p.published`,
+  // Their account is being renamed or deleted in pieces, and these posts' turn is still to come.
+  unfinished: 'select p.id from account_tasks a join posts p on p.owner_id = a.user_id',
+  tellAnew,
+};
+
+/**
+ * Who has seen the version that the log told must not take the row for the same one, or for an older: the row gets a version
+ * beyond it.
+ */
+async function tellAnew(
+  tx: Transaction,
+  postId: number,
+  lastTold: () => Promise<LastTold | undefined>,
+): Promise<void> {
+  const { sequelize } = tx as unknown as { sequelize: Sequelize };
+  await sequelize.query('select 1 from posts where id = $1 for update', {
+    bind: [postId],
+    type: QueryTypes.SELECT,
+    transaction: tx,
+  });
+  const told = await lastTold();
+  await sequelize.query('update posts set version = $2 + 1 where id = $1 and published and version <= $2', {
+    bind: [postId, Number(told?.data.version ?? 0)],
+    type: QueryTypes.RAW,
+    transaction: tx,
+  });
+  const [post] = await sequelize.query<
+    Omit<PostRow, 'votes' | 'rev'> & { votes: number | null; rev: number | null }
+  >(
+    `select ${postColumns}
+     from posts p join users u on u.id = p.owner_id left join post_tallies t on t.post_id = p.id
+     where p.id = $1`,
+    { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
+  );
+  if (!post?.published) {
+    const owner = post?.owner_id ?? Number(told?.data.owner_id ?? 0);
+    await append(tx, postDeleted, { id: postId, owner_id: owner });
+    return;
+  }
+  const isThere = told !== undefined && told.name !== postDeleted.name;
+  await append(
+    tx,
+    isThere ? postUpdated : postCreated,
+    presentPost({ ...post, votes: post.votes ?? 0, rev: post.rev ?? 0 }),
+  );
+}
