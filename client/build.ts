@@ -11,7 +11,10 @@ import ts from 'typescript';
 const here = import.meta.dirname;
 const dist = join(here, 'dist');
 /** Files of the server that take the place of those that pass them on. They import nothing. */
-const copied: Record<string, string> = { 'fold.ts': join(here, '../server/text/fold.ts') };
+const copied: Record<string, string> = {
+  'fold.ts': join(here, '../server/text/fold.ts'),
+  'event-names.ts': join(here, '../server/posts/event-names.ts'),
+};
 
 await rm(dist, { recursive: true, force: true });
 for (const name of await readdir(join(here, 'src'), { recursive: true })) {

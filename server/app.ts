@@ -4,6 +4,7 @@ import express, { type Express } from 'express';
 import type { Context } from './context.ts';
 import { bearerAuthentication } from './auth/authenticate.ts';
 import { authRoutes } from './auth/routes.ts';
+import { eventTypes } from './event-registry.ts';
 import { asyncApiDocument } from './gateway/asyncapi.ts';
 import { bodyReader } from './http/body.ts';
 import { compress } from './http/compress.ts';
@@ -18,7 +19,6 @@ import { openApiDocument } from './http/openapi.ts';
 import { mount, type Route } from './http/route.ts';
 import { secure } from './http/security-headers.ts';
 import { postRoutes } from './posts/routes.ts';
-import { postView } from './posts/schemas.ts';
 import { streamRoutes } from './stream/routes.ts';
 import { userRoutes } from './users/routes.ts';
 import { version } from './version.ts';
@@ -31,7 +31,7 @@ export const routes: readonly Route[] = [
   ...userRoutes,
   ...postRoutes,
   ...voteRoutes,
-  ...streamRoutes,
+  ...streamRoutes(eventTypes),
 ];
 
 export interface AppOptions {
@@ -73,7 +73,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   mountDocuments(app, {
     openapi: (epoch) => openApiDocument(routes, { version, server: serverAddress(ctx.config), epoch }),
     epoch: () => ctx.feed.epoch,
-    asyncapi: () => asyncApiDocument({ post: postView, tally }, version),
+    asyncapi: () => asyncApiDocument(eventTypes, { tally }, version),
   });
   mountHome(app, ctx.config.signUp);
 

@@ -22,7 +22,30 @@ const shapes = 'server/http/(schema|json-schema|problem|metrics|bare-problem)\\.
 
 /** DESIGN's directions: a request comes in from above and goes down, and the parts of the feed know no capability. */
 const rules: Rule[] = [
-  { files: /^server\/(events|web-address|paths|logger)\.ts$/, may: nothing },
+  { files: /^server\/(web-address|paths|logger)\.ts$/, may: nothing },
+  // The contract: what each capability tells is with the capability.
+  {
+    files: /^server\/events\.ts$/,
+    may: nothing,
+    mayOnlyTypes: new RegExp(`^server/${capabilities}/event-payloads\\.ts$`),
+  },
+  // The client package has a copy of the names.
+  { files: new RegExp(`^server/${capabilities}/event-(names|payloads)\\.ts$`), may: nothing },
+  // What the capabilities bring, joined.
+  {
+    files: /^server\/event-registry\.ts$/,
+    may: new RegExp(`^server/${capabilities}/events\\.ts$`),
+    mayOnlyTypes: /^server\/outbox\/event-type\.ts$/,
+  },
+  {
+    files: /^server\/capability-checks\.ts$/,
+    may: new RegExp(`^server/${capabilities}/(checks|fold)\\.ts$`),
+    mayOnlyTypes: /^server\/(doctor\/check|outbox\/entity-fold)\.ts$/,
+  },
+  {
+    files: new RegExp(`^server/${capabilities}/checks\\.ts$`),
+    may: /^server\/doctor\/check\.ts$/,
+  },
   // What DATABASE_URL and REDIS_URL may be is told where it is read.
   {
     files: /^server\/config\.ts$/,
@@ -99,7 +122,7 @@ const rules: Rule[] = [
       `^(server/(gateway|delivery)/|models/|server/(events|errors|logger|limits/places|http/response-end)\\.ts|${shapes})`,
     ),
     mayOnlyTypes:
-      /^server\/(feed\/|cluster\/redis|http\/request-guard\.ts|outbox\/log\.ts|auth\/(connections|identity)\.ts)/,
+      /^server\/(feed\/|cluster\/redis|http\/request-guard\.ts|outbox\/(log|event-type)\.ts|auth\/(connections|identity)\.ts)/,
   },
   {
     files: /^server\/http\//,
@@ -124,12 +147,13 @@ const rules: Rule[] = [
     may: new RegExp(
       `^(server/http/(schema|problem)\\.ts|server/events\\.ts|server/(auth/passwords|posts/cursor)\\.ts|server/text/|${shared})`,
     ),
+    mayOnlyTypes: /^server\/outbox\/event-type\.ts$/,
   },
   {
     // No door from an address to the tables but commands and queries.
     files: new RegExp(`^server/${capabilities}/routes\\.ts$`),
     may: new RegExp(`^server/(http/|transports/|errors\\.ts|events\\.ts|preconditions\\.ts)|^${shared}`),
-    mayOnlyTypes: /^server\/context\.ts$/,
+    mayOnlyTypes: /^server\/(context|outbox\/event-type)\.ts$/,
   },
   // What can happen to what a capability keeps: told to the log, which knows no capability.
   {
@@ -145,7 +169,7 @@ const rules: Rule[] = [
   {
     files: new RegExp(`^server/${capabilities}/`),
     may: new RegExp(
-      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|limits/address-key\\.ts|outbox/(append|event-type|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
+      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|limits/address-key\\.ts|outbox/(append|entity-fold|event-type|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
     ),
     mayOnlyTypes: /^server\/(context|logger|feed\/follower|auth\/connections)\.ts$/,
   },
@@ -154,13 +178,17 @@ const rules: Rule[] = [
     files: /^server\/invite\//,
     may: /^server\/(invite\/.*|config|logger|database\/.*|users\/invitations)\.ts$/,
   },
-  { files: /^server\/doctor\//, may: /^(server\/(?!main|app|server|context)|models\/)/ },
+  // It knows no capability: what they have it look at is in one list.
+  {
+    files: /^server\/doctor\//,
+    may: /^server\/(doctor|database|outbox|http|cluster)\/|^server\/(capability-checks|config|event-registry|logger|redis)\.ts$/,
+  },
   // It joins the parts: all of them, and nothing of the front.
   { files: /^server\/context\.ts$/, may: /^(server\/(?!main|app|server)|models\/)/ },
   {
     files: /^server\/app\.ts$/,
     may: new RegExp(
-      `^server/(http/|gateway/asyncapi|${capabilities}/(routes|authenticate|schemas)\\.ts|version\\.ts)`,
+      `^server/(http/|gateway/asyncapi|event-registry\\.ts|${capabilities}/(routes|authenticate|schemas)\\.ts|version\\.ts)`,
     ),
     mayOnlyTypes: /^server\/context\.ts$/,
   },
@@ -250,6 +278,7 @@ describe('the directions of imports', () => {
     ['server/outbox/planted.ts', `export * from '../feed/ring.ts';`, 'server/feed/ring.ts'],
     ['server/outbox/planted.ts', `let x: import('../users/present.ts').OwnUser;`, 'server/users/present.ts'],
     ['server/posts/policy.ts', `import { Post } from '../../models/index.ts';`, 'models/index.ts'],
+    ['server/doctor/planted.ts', `import { postFold } from '../posts/fold.ts';`, 'server/posts/fold.ts'],
     ['server/posts/routes.ts', `import { append } from '../outbox/append.ts';`, 'server/outbox/append.ts'],
     ['server/posts/routes.ts', `import { Post } from '../../models/index.ts';`, 'models/index.ts'],
     [
@@ -259,8 +288,13 @@ describe('the directions of imports', () => {
     ],
     ['server/posts/commands.ts', `import { createService } from '../context.ts';`, 'server/context.ts'],
     ['server/http/planted.ts', `import { postRoutes } from '../posts/routes.ts';`, 'server/posts/routes.ts'],
+    ['server/events.ts', `import { postEvents } from './posts/events.ts';`, 'server/posts/events.ts'],
     ['server/events.ts', `import type { Config } from './config.ts';`, 'server/config.ts'],
-    ['server/errors.ts', `import { feedEventNames } from './events.ts';`, 'server/events.ts'],
+    [
+      'server/errors.ts',
+      `import { postEvent } from './posts/event-names.ts';`,
+      'server/posts/event-names.ts',
+    ],
     ['models/planted.ts', `import { createLogger } from '../server/logger.ts';`, 'server/logger.ts'],
   ] as const)
     it(`would not let ${path} say: ${text}`, () => {

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Follower } from '../server/feed/follower.ts';
 import { Ring } from '../server/feed/ring.ts';
-import type { Batch } from '../server/delivery/batch.ts';
+import type { BatchView } from '../server/delivery/batch.ts';
 import { Delivery } from '../server/delivery/delivery.ts';
 import { type Encoded, encodeMessage, framesOf, Run } from '../server/gateway/encoding.ts';
 import { TimeSlices } from '../server/delivery/time-slices.ts';
@@ -238,12 +238,16 @@ describe('a round that is written socket by socket, with everything else between
           greeted: true,
           pending: 0,
           seq: 0,
+          told: 0,
+          standAt(seq: number) {
+            Object.assign(this, { seq, told: seq });
+          },
           identity: { id: 1 },
           greet: () => undefined,
           end: () => undefined,
           write: ({ packet }: Encoded) => heard.push(`${name}: ${packet}`),
-          writeEvents: (batch: Batch, from: number, to: number) => {
-            const { messages } = batch.as(framesOf);
+          writeEvents: (view: BatchView, from: number, to: number) => {
+            const { messages } = view.as(framesOf);
             heard.push(...messages.slice(from, to).map(({ packet }) => `${name}: ${packet}`));
             return to - from;
           },

@@ -4,37 +4,11 @@ import type pg from 'pg';
 import { createFeedPool, Database } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
 import { append } from '../server/outbox/append.ts';
-import type { EventType } from '../server/outbox/event-type.ts';
 import { readLog } from '../server/outbox/log.ts';
 import { redacted } from '../server/outbox/redaction.ts';
 import { postCreated } from '../server/posts/events.ts';
+import { noteAdded, noteChanged } from './support/note-events.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
-
-interface Note {
-  id: number;
-  reader: number;
-  words: string;
-}
-
-/** Events that no capability declares, about something else than a post, and not for everybody. */
-const ofNote = {
-  entityType: 'note',
-  entityId: ({ id }: Note) => id,
-  audience: ({ reader }: Note) => `user:${reader}` as const,
-  topics: () => [],
-  payload: ({ id, words }: Note) => ({ id, deep: { words } }),
-  redaction: ['deep.words'],
-};
-const noteAdded: EventType<'note:added', Note, object> = {
-  ...ofNote,
-  name: 'note:added',
-  supersedes: 'nothing',
-};
-const noteChanged: EventType<'note:changed', Note, object> = {
-  ...ofNote,
-  name: 'note:changed',
-  supersedes: 'previous',
-};
 
 const post = {
   id: 5,

@@ -92,7 +92,9 @@ describe('events without Socket.IO', () => {
       const stream = await EventStream.open(bob, '?after=0');
       const streamed = await stream.take(head);
       stream.close();
-      const { rows } = await world.pool.query('select data from events union all select data from outbox');
+      const { rows } = await world.pool.query(
+        'select data from event_log union all select data from event_outbox',
+      );
       for (const all of [body, streamed, rows])
         expect(JSON.stringify(all)).not.to.match(/misnomer|unspeakable|indiscreet/);
     });
@@ -355,7 +357,7 @@ describe('events without Socket.IO', () => {
     it('are a 410', async () => {
       await Promise.all(Array.from({ length: 5 }, () => writePost(ada)));
       const head = await caughtUp(world);
-      await execute(world, 'delete from events where seq <= $1', [head - 2]);
+      await execute(world, 'delete from event_log where seq <= $1', [head - 2]);
       await execute(world, 'update feed_head set floor = $1', [head - 2]);
       await until('the node to know', () => world.ctx.feed.logFloor === head - 2);
       const old = await bob.get<{ reason: string; head: number }>(`/events?after=${head - 3}&epoch=${epoch}`);

@@ -5,7 +5,7 @@ import { expect } from 'chai';
 import { io } from 'socket.io-client';
 import * as ws from 'ws';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
-import { encodeEntry, encodeMessage } from '../server/gateway/encoding.ts';
+import { encodeEvent, encodeMessage } from '../server/gateway/encoding.ts';
 import { Few } from '../server/gateway/few.ts';
 import { postEntry } from './support/log-entries.ts';
 import { RawClient } from './support/raw-client.ts';
@@ -55,8 +55,10 @@ describe('the insides of ws and engine.io that the gateway uses', () => {
     expect(Buffer.concat(frame!).subarray(2).toString()).to.equal(`4${packet}`);
     expect(size).to.equal(packet.length + 1);
     const entry = postEntry(3, { name: 'post:deleted', postId: 1 });
-    expect(encodeEntry(entry).packet).to.equal('2["post:deleted",{"id":1},{"seq":3,"prev":2}]');
-    expect(encodeEntry(entry)).to.equal(encodeEntry(entry));
+    const event = { entry, prev: 2 };
+    expect(encodeEvent(event).packet).to.equal('2["post:deleted",{"id":1},{"seq":3,"prev":2}]');
+    expect(encodeEvent(event)).to.equal(encodeEvent({ entry, prev: 2 }));
+    expect(encodeEvent({ entry, prev: 1 }).packet).to.equal('2["post:deleted",{"id":1},{"seq":3,"prev":1}]');
     // Kept for as long as the event is: a slice of Node's shared memory would keep eight times as much.
     expect(frame![0].buffer.byteLength).to.equal(frame![0].length);
     expect(encodeMessage('votes', [{ post_id: 1, votes: 1, rev: 1 }]).size).to.be.above(20);

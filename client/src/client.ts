@@ -28,7 +28,7 @@ export interface EventsOptions {
 
 export interface EventPage {
   epoch: string;
-  /** The highest seq. */
+  /** The highest seq; of a page without events the position up to which there is none for you, to go on from. */
   head: number;
   events: FeedEvent[];
 }
@@ -116,7 +116,7 @@ export class Client {
   }
 
   /**
-   * The kept log of events, without a socket. A page that is short of its limit is not yet the end: `head` is.
+   * The kept log of events, without a socket. A page that is short of its limit is not yet the end: one without events is.
    * @throws {TidingsError} `gone`: the position is no longer kept; read the list anew
    */
   events({ after, epoch, limit, wait, signal }: EventsOptions = {}): Promise<EventPage> {

@@ -1,26 +1,95 @@
+import type { Identity } from '../auth/identity.ts';
 import type { LogEntry } from '../outbox/log.ts';
+import { audiencesOf, PUBLIC } from './audience.ts';
 
-/** How a transport writes consecutive events; called once for each batch, however many subscribers take it. */
-export type Encode<E> = (batch: Batch) => E;
+/** How a transport writes the events of a view; called once for each view, however many subscribers share it. */
+export type Encode<E> = (view: BatchView) => E;
 
-/** The event before one in a feed from which nothing is left out. The numbers of the log have no gaps. */
-export function previousOf({ seq }: LogEntry): number {
-  return seq - 1;
+/** An event as a subscription is told it. */
+export interface ChainedEvent {
+  entry: LogEntry;
+  /** Between this number and the event's own there is nothing for the subscription: the event before it in its chain. */
+  prev: number;
 }
 
 /** What the name, the position and the framing of an event add to its payload, whatever the transport. Bytes. */
 const OVERHEAD = 100;
 
-/** Events that follow each other in the log, on their way to many subscribers. */
-export class Batch {
+/** The events of a batch that a subscription hears, in order. */
+export class BatchView {
   readonly epoch: string;
-  readonly entries: readonly LogEntry[];
+  readonly events: readonly ChainedEvent[];
+  /** Where a subscription stands that has been handed all of them: what lies beyond the last is not for it. */
+  readonly last: number;
   #encoded: Map<Encode<unknown>, unknown> | undefined;
   #sizes: number[] | undefined;
 
-  constructor(epoch: string, entries: readonly LogEntry[]) {
+  /** @param prev the event before the first of these in the chain of the subscription */
+  constructor(epoch: string, entries: readonly LogEntry[], prev: number, last: number) {
+    this.epoch = epoch;
+    this.last = last;
+    let before = prev;
+    this.events = entries.map((entry) => {
+      const event = { entry, prev: before };
+      before = entry.seq;
+      return event;
+    });
+  }
+
+  /** The index of the first event after a position; that after the last if there is none. */
+  indexAfter(position: number): number {
+    const { length } = this.events;
+    const first = this.events[0]?.entry.seq ?? Infinity;
+    if (position < first) return 0;
+    // Where nothing is left out, the numbers have no gaps.
+    if (this.events.at(-1)?.entry.seq === first + length - 1) return Math.min(length, position + 1 - first);
+    let low = 0;
+    let high = length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.events[middle]?.entry.seq ?? Infinity) > position) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** The events in the form of one transport. */
+  as<E>(encode: Encode<E>): E {
+    const all = (this.#encoded ??= new Map());
+    let encoded = all.get(encode) as E | undefined;
+    if (encoded === undefined) all.set(encode, (encoded = encode(this)));
+    return encoded;
+  }
+
+  /** What an event costs in a queue, about. Bytes; `Infinity` if there is no such event. */
+  sizeOf(at: number): number {
+    this.#sizes ??= this.events.map(({ entry }) => Buffer.byteLength(entry.json) + OVERHEAD);
+    return this.#sizes[at] ?? Infinity;
+  }
+}
+
+/**
+ * Events that follow each other in the log, on their way to many subscribers. Who hears nothing but what is public shares one
+ * view of them, encoded once for all; a view of their own have those whom one of the events is meant for.
+ */
+export class Batch {
+  readonly epoch: string;
+  readonly entries: readonly LogEntry[];
+  readonly #prev: number;
+  /** The audiences of the events that are not public; undefined if all are. */
+  readonly #audiences: ReadonlySet<string> | undefined;
+  #publicView: BatchView | undefined;
+  /** The same events for subscriptions whose chain has another event before them, by its number. */
+  #chained: Map<number, BatchView> | undefined;
+
+  /** @param prev the public event before these; without it, the one before in the log */
+  constructor(epoch: string, entries: readonly LogEntry[], prev?: number) {
     this.epoch = epoch;
     this.entries = entries;
+    this.#prev = prev ?? this.first - 1;
+    const audiences = new Set<string>();
+    for (const { audience } of entries) if (audience !== PUBLIC) audiences.add(audience);
+    this.#audiences = audiences.size > 0 ? audiences : undefined;
   }
 
   /** The seq of the first event; 0 if there is none. */
@@ -33,22 +102,55 @@ export class Batch {
     return this.first + this.entries.length - 1;
   }
 
-  /** The batch in the form of one transport. */
-  as<E>(encode: Encode<E>): E {
-    const all = (this.#encoded ??= new Map());
-    let encoded = all.get(encode) as E | undefined;
-    if (encoded === undefined) all.set(encode, (encoded = encode(this)));
-    return encoded;
+  /** What everybody hears of it. */
+  get publicView(): BatchView {
+    return (this.#publicView ??= this.#publicViewAfter(this.#prev));
   }
 
-  /** What an event costs in a queue, about. Bytes; `Infinity` if there is no such event. */
-  sizeOf(at: number): number {
-    this.#sizes ??= this.entries.map(({ json }) => Buffer.byteLength(json) + OVERHEAD);
-    return this.#sizes[at] ?? Infinity;
+  /**
+   * What a user hears of it.
+   * @param position everything up to here has been handed over, or is not for them
+   * @param told the last event before that in the chain of the subscription
+   */
+  viewOf(user: Pick<Identity, 'id'>, position: number, told: number): BatchView {
+    const own = this.#ownAudiences(user);
+    if (own.length > 0) {
+      const entries = this.entries.filter(
+        ({ seq, audience }) => seq > position && (audience === PUBLIC || own.includes(audience)),
+      );
+      return new BatchView(this.epoch, entries, told, this.last);
+    }
+    const { events } = this.publicView;
+    const next = events[this.publicView.indexAfter(position)];
+    if (next === undefined || next.prev === told) return this.publicView;
+    const chained = (this.#chained ??= new Map<number, BatchView>());
+    let view = chained.get(told);
+    if (!view) chained.set(told, (view = this.#publicViewAfter(told)));
+    return view;
+  }
+
+  /** How many of its events a user hears. */
+  countFor(user: Pick<Identity, 'id'>): number {
+    const own = this.#ownAudiences(user);
+    const others = own.length > 0 ? this.entries.filter(({ audience }) => own.includes(audience)).length : 0;
+    return this.publicView.events.length + others;
+  }
+
+  /** Those of a user's audiences that some event of it is for. */
+  #ownAudiences(user: Pick<Identity, 'id'>): readonly string[] {
+    const audiences = this.#audiences;
+    return audiences ? audiencesOf(user).filter((audience) => audiences.has(audience)) : NONE;
+  }
+
+  #publicViewAfter(prev: number): BatchView {
+    const entries = this.entries.filter(({ seq, audience }) => audience === PUBLIC && seq > prev);
+    return new BatchView(this.epoch, entries, prev, this.last);
   }
 }
 
-/** Buffers of one batch, so that subscribers who take the same events share the joined bytes. */
+const NONE: readonly string[] = [];
+
+/** Buffers of one view, so that subscribers who take the same events share the joined bytes. */
 export class JoinedBuffers {
   readonly #parts: readonly Buffer[];
   readonly #joined = new Map<number, Buffer>();

@@ -1,6 +1,6 @@
 import type { Connections } from '../auth/connections.ts';
 import { AppError } from '../errors.ts';
-import type { FeedMode, ResetReason } from '../events.ts';
+import type { FeedMode, Position, ResetReason } from '../events.ts';
 import type { Follower } from '../feed/follower.ts';
 import type { Metrics } from '../http/metrics.ts';
 import type { Logger } from '../logger.ts';
@@ -68,6 +68,9 @@ export interface DeliveryOptions {
  *   left out.
  * - **not following** (modes `count` and `off`).
  *
+ * What is not public reaches only the users whom the event names; everybody else's position moves over it. Each event says
+ * which one came before it in the chain of its subscription, and a beacon says the same where no event does.
+ *
  * Backpressure: a live subscriber that does not read falls back to catching up, which brakes itself, so what it costs is
  * bounded in bytes and it has no hole afterwards; if it stays ten seconds behind it is ended and comes back with its
  * position.
@@ -94,6 +97,8 @@ export class Delivery {
   /** Events that follow it, contiguous, and that no live subscriber has been handed yet; and what ends their wait. */
   #undelivered: LogEntry[] = [];
   #nextRound: NodeJS.Timeout | undefined;
+  /** The last public event before them; unknown before the first fan-out. */
+  #publicBefore: number | undefined;
   #restUntil = 0;
   /** Where the beacon stands among them, and how far its two seconds have run. */
   #beaconed: Iterator<FeedSubscriber, void> = this.#listeners();
@@ -113,6 +118,7 @@ export class Delivery {
     // What was to come in the old numbering, or is just being written, must not reach one who begins in the new.
     feed.on('epoch', () => {
       this.#undelivered = [];
+      this.#publicBefore = undefined;
       if (this.#round) this.#round = NOTHING;
       for (const subscriber of [...this.#subscribers]) subscriber.end('reset', RENUMBERED);
     });
@@ -121,6 +127,11 @@ export class Delivery {
   /** How many have entered and not left. */
   get size(): number {
     return this.#subscribers.size;
+  }
+
+  /** The numbering that positions belong to. */
+  get epoch(): string {
+    return this.#feed.epoch;
   }
 
   /** Replays that wait to read the log. */
@@ -227,7 +238,7 @@ export class Delivery {
     }
     this.#live.delete(subscriber);
     this.#counting.delete(subscriber);
-    subscriber.seq = this.#feed.seq;
+    subscriber.standAt(this.#feed.seq);
     this.#place(subscriber);
     return subscriber.seq;
   }
@@ -241,7 +252,10 @@ export class Delivery {
     for (const entry of entries) this.#undelivered.push(entry);
     if (this.#round && supersede(entries, this.#round.entries))
       this.#round = this.#roundOf(this.#round.entries);
-    for (const subscriber of this.#counting) subscriber.uncounted += entries.length;
+    if (this.#counting.size > 0) {
+      const batch = new Batch(this.#feed.epoch, entries);
+      for (const subscriber of this.#counting) subscriber.uncounted += batch.countFor(subscriber.identity);
+    }
     this.#schedule();
   }
 
@@ -256,7 +270,8 @@ export class Delivery {
   /** As the node remembers the events by now: without a text that a later event of its entity has taken out. */
   #roundOf(entries: readonly LogEntry[]): Batch {
     const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
-    return new Batch(this.#feed.epoch, remembered?.length === entries.length ? remembered : entries);
+    const current = remembered?.length === entries.length ? remembered : entries;
+    return new Batch(this.#feed.epoch, current, this.#publicBefore);
   }
 
   /** One fan-out: whatever has come since the last one, to the live set. */
@@ -272,6 +287,7 @@ export class Delivery {
       const { first, last } = batch;
       if (subscriber.seq >= last) return;
       if (subscriber.pending <= SOFT_MARK) {
+        const before = delivered;
         // What is more than a queue holds follows at once to whoever has read it, in the same bytes as to the others.
         do delivered += this.#writePage(subscriber, batch);
         while (
@@ -280,7 +296,8 @@ export class Delivery {
           subscriber.open &&
           subscriber.pending === 0
         );
-        subscriber.heardAt = Date.now();
+        // A beacon has to tell who has heard nothing of it where the feed stands.
+        if (delivered > before) subscriber.heardAt = Date.now();
         if (subscriber.seq >= last) return;
       }
       behind.push(subscriber);
@@ -289,6 +306,7 @@ export class Delivery {
     worked += await this.#slices.each(behind, (subscriber) => {
       if (this.#live.has(subscriber)) this.#catchUp(subscriber);
     });
+    this.#publicBefore = this.#round.publicView.events.at(-1)?.entry.seq ?? this.#publicBefore;
     this.#round = undefined;
     this.#metrics.eventsDelivered.inc(delivered);
     const now = Date.now();
@@ -298,24 +316,27 @@ export class Delivery {
   }
 
   /**
-   * Writes the events that follow a subscriber's position, in order, until its queue is full. Moves its position on.
+   * Writes the events that follow a subscriber's position and are meant for it, in order, until its queue is full. Moves its
+   * position on, over what is not for it as well.
    * @returns how many
    */
   #writePage(subscriber: FeedSubscriber, batch: Batch): number {
-    const { length } = batch.entries;
-    const from = subscriber.seq + 1 - batch.first;
+    const { seq } = subscriber;
     // It came in behind some of them, or a hole lies before them: then it is not for this page to fill.
-    if (from < 0 || from >= length) return 0;
+    if (seq + 1 < batch.first || seq >= batch.last || !subscriber.open) return 0;
+    const view = batch.viewOf(subscriber.identity, seq, subscriber.told);
+    const { length } = view.events;
+    const from = view.indexAfter(seq);
     let room = PAGE_MARK - subscriber.pending;
     let to = from;
     for (; to < length; to += 1) {
-      const size = batch.sizeOf(to);
+      const size = view.sizeOf(to);
       if (size > room && to > from) break;
       room -= size;
     }
-    if (!subscriber.open) return 0;
-    const taken = subscriber.writeEvents(batch, from, to);
-    subscriber.seq += taken;
+    const taken = to > from ? subscriber.writeEvents(view, from, to) : 0;
+    if (taken > 0) subscriber.standAt(view.events[from + taken - 1]?.entry.seq ?? seq);
+    if (from + taken === length) subscriber.seq = view.last;
     return taken;
   }
 
@@ -325,7 +346,7 @@ export class Delivery {
     epoch: string | undefined,
     onResumed: ((after: number) => Promise<void>) | undefined,
   ): Promise<void> {
-    subscriber.seq = after;
+    subscriber.standAt(after);
     const reason = await this.#refusal(after, epoch);
     if (!subscriber.open) return;
     if (reason === 'unread') {
@@ -378,6 +399,7 @@ export class Delivery {
   async #replay(subscriber: FeedSubscriber, from: number | undefined): Promise<void> {
     const epoch = this.#feed.epoch;
     let source = 'ring';
+    let toldAt = Date.now();
     while (subscriber.open && subscriber.feed === 'live' && (subscriber.greeted || !subscriber.switched)) {
       if (this.#feed.epoch !== epoch) {
         // The numbering ended under it: positions mean nothing any more. It comes back and is told so.
@@ -416,15 +438,26 @@ export class Delivery {
         }
       }
       // From here to the join there is no await.
-      this.#metrics.eventsDelivered.inc(this.#writePage(subscriber, new Batch(epoch, page)));
+      const told = this.#writePage(subscriber, new Batch(epoch, page, subscriber.told));
+      this.#metrics.eventsDelivered.inc(told);
       if (subscriber.seq < this.#feed.seq) {
+        // However much of the log is not for it, it is heard of, and does not begin anew where it stood.
+        if (told > 0) toldAt = Date.now();
+        else if (Date.now() - toldAt >= BEACON) {
+          toldAt = Date.now();
+          subscriber.writeHead({ seq: subscriber.seq, prev: subscriber.told });
+        }
         // Yields to the event loop: other subscribers and requests come between two pages.
         await new Promise((resolve) => setImmediate(resolve));
         continue;
       }
       if (!subscriber.greeted) {
-        this.#metrics.resumes.inc({ outcome: from === subscriber.seq ? 'current' : 'replayed', source });
-        this.#say(subscriber, from === subscriber.seq ? 'current' : 'replayed', undefined);
+        const outcome = from === subscriber.told ? 'current' : 'replayed';
+        // What `ready` says is its position then, also for a client that checks the chain.
+        if (subscriber.told < subscriber.seq)
+          subscriber.writeHead({ seq: subscriber.seq, prev: subscriber.told });
+        this.#metrics.resumes.inc({ outcome, source });
+        this.#say(subscriber, outcome, undefined);
       }
       subscriber.catchingUp = false;
       // One that wanted no more than this has ended with it.
@@ -452,7 +485,7 @@ export class Delivery {
   }
 
   #greet(subscriber: FeedSubscriber, outcome: 'current' | 'reset', reason: ResetReason | undefined): void {
-    subscriber.seq = this.#feed.seq;
+    subscriber.standAt(this.#feed.seq);
     this.#metrics.resumes.inc({ outcome, source: 'none' });
     this.#say(subscriber, outcome, reason);
   }
@@ -507,14 +540,22 @@ export class Delivery {
     // Only what the whole live set has been handed: with more a client would think that it missed something.
     const next = this.#round?.entries[0] ?? this.#undelivered[0];
     const seq = (next?.seq ?? this.#feed.seq + 1) - 1;
-    // Nothing is left out of the whole feed: its newest event up to here is the one of this number.
-    const head = { seq, prev: seq };
+    // The same object for all whose chain ends with the same event: it is encoded once.
+    const heads = new Map<number, Position>();
+    const headAfter = (prev: number) => {
+      let head = heads.get(prev);
+      if (!head) heads.set(prev, (head = { seq, prev }));
+      return head;
+    };
     const recently = Date.now() - BEACON / 2;
     const slice = isLast ? Infinity : Math.ceil((this.#live.size + this.#counting.size) / BEACON_SLICES);
     for (let told = 0; told < slice; told += 1) {
       const { done, value: subscriber } = this.#beaconed.next();
       if (done) return;
-      if (subscriber.heardAt < recently && subscriber.pending < SOFT_MARK) subscriber.writeHead(head);
+      if (subscriber.heardAt >= recently || subscriber.pending >= SOFT_MARK) continue;
+      // Who counts has no chain. A fan-out under way may have handed it more than all have.
+      const prev = subscriber.feed === 'live' ? Math.min(subscriber.told, seq) : seq;
+      subscriber.writeHead(headAfter(prev));
     }
   }
 
@@ -531,7 +572,7 @@ export class Delivery {
       let news = messages.get(count);
       if (!news) messages.set(count, (news = { count, seq: this.#feed.seq }));
       subscriber.writeCount(news);
-      subscriber.seq = this.#feed.seq;
+      subscriber.standAt(this.#feed.seq);
       subscriber.uncounted = 0;
     }
   }

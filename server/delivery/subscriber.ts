@@ -1,7 +1,7 @@
 import type { Connection } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { FeedMode, Position, Ready, SessionCloseCode } from '../events.ts';
-import type { Batch } from './batch.ts';
+import type { BatchView } from './batch.ts';
 
 /** Backpressure: beyond this a subscriber is fed no further until it has read; it leaves the live set and catches up later. Bytes. */
 export const SOFT_MARK = 64 * 1024;
@@ -16,8 +16,10 @@ export abstract class FeedSubscriber implements Connection {
   identity: Identity;
   noticeAt = Infinity;
   feed: FeedMode;
-  /** Events up to here have been handed over, or are the client's own affair. */
+  /** Events up to here have been handed over, are not for it, or are the client's own affair. */
   seq = 0;
+  /** The last event of its chain: the last that it was handed, or where it began. */
+  told = 0;
   /** In mode `count`: events since the last message about them. */
   uncounted = 0;
   /** Whether `greet` has been called. */
@@ -44,16 +46,22 @@ export abstract class FeedSubscriber implements Connection {
   /** What waits to be read by this client. Bytes. */
   abstract get pending(): number;
 
+  /** It has everything up to here, and the event of this number, if it is for it, is the last of its chain. */
+  standAt(seq: number): void {
+    this.seq = seq;
+    this.told = seq;
+  }
+
   /**
-   * Hands over the events of a batch from index `from` up to, without, `to`.
+   * Hands over the events of a view from index `from` up to, without, `to`.
    * @returns how many it took: all of them, unless the transport carries a limited number
    */
-  abstract writeEvents(batch: Batch, from: number, to: number): number;
+  abstract writeEvents(view: BatchView, from: number, to: number): number;
 
   /** It has caught up, or its position cannot be served. Called once, after the missed events and before the first live one. */
   abstract greet(greeting: Greeting): void;
 
-  /** Where the feed stands, for one who has not been handed an event lately. The same object for all who are told together. */
+  /** Where the feed stands, for one who has not been handed an event lately. The same object for all who are told the same. */
   abstract writeHead(head: Position): void;
 
   /** In mode `count`: how many events have passed. The same object for all who are told the same. */

@@ -1,14 +1,23 @@
 import type Joi from 'joi';
 import { type JsonSchema, SchemaLibrary } from '../http/json-schema.ts';
+import type { DeclaredEvent } from '../outbox/event-type.ts';
 import {
   acknowledgement,
   clientMessages,
   connectError,
+  eventMessage,
   type FeedSchemas,
   serverMessages,
 } from './message-schemas.ts';
 import { requests } from './requests.ts';
 import { handshakeAuth } from './schemas.ts';
+
+/** A message of the server, whatever its arguments. */
+interface ToldMessage {
+  summary: string;
+  description?: string;
+  args: readonly Joi.AnySchema[];
+}
 
 interface Reference {
   $ref: string;
@@ -48,21 +57,23 @@ export interface AsyncApiDocument {
   };
 }
 
-const about = `The live side of Tidings: what happens to posts and votes, as it happens, over
+const aboutOf = (
+  events: readonly DeclaredEvent[],
+) => `The live side of Tidings: what happens to posts and votes, as it happens, over
 [Socket.IO](https://socket.io/docs/v4/) (protocol 5; WebSocket first, long-polling as the fallback). Writes go through
 [REST](/docs) alone.
 
 \`\`\`js
 const socket = io('http://localhost:3000', { auth: { token } });
-socket.on('post:created', (post, { seq }) => console.log(seq, post.title));
+socket.on('${events[0]?.name ?? 'feed:head'}', (data, { seq }) => console.log(seq, data));
 \`\`\`
 
-**The payload** of each message is the list of its arguments: \`post:created\` has two, the post and its position. A request
-has one, and is answered by an acknowledgement, which has one too: \`{ok: true, data}\` or \`{ok: false, error}\`, the error
+**The payload** of each message is the list of its arguments: an event of the log has two, its data and its position. A request has
+one, and is answered by an acknowledgement, which has one too: \`{ok: true, data}\` or \`{ok: false, error}\`, the error
 being the same problem object as in REST.
 
-**In order, once, without a hole.** \`post:created\`, \`post:updated\` and \`post:deleted\` are numbered: 1, 2, 3 … the same for
-every client on every node. Come back with the last \`seq\` that you have seen as \`after\` and the \`epoch\` of \`ready\`, and you
+**In order, once, without a hole.** These are numbered, 1, 2, 3 … the same for every client on every node:
+${events.map(({ name }) => `\`${name}\``).join(', ')}. Come back with the last \`seq\` that you have seen as \`after\` and the \`epoch\` of \`ready\`, and you
 are told what you missed before \`ready\`, or a \`reset\` if that cannot be done. Never silently less.
 
 **The chain.** Events and \`feed:head\` carry \`{seq, prev}\`: between \`prev\` and \`seq\` there is nothing for you. At position p take what has
@@ -70,7 +81,7 @@ are told what you missed before \`ready\`, or a \`reset\` if that cannot be done
 with p. Whoever only remembers \`seq\` and gives it back as \`after\` has the whole feed as well.
 
 **What is taken out is out.** A post that is \`redacted\` was edited, renamed, withdrawn or deleted by an event that follows. Show nothing
-of it; insert a new post when the \`post:updated\` with its text comes.
+of it; insert a new post when the event with its text comes.
 
 **Tallies** (\`votes\`) are not numbered but absolute; their \`rev\` tells which of two is newer.
 
@@ -87,8 +98,16 @@ not renewed (\`auth:renew\`) is closed within a second of the end of its token (
 
 const CHANNEL = '#/channels/feed';
 
-/** The AsyncAPI document, computed from the event maps, the schemas that requests are checked with, and those of REST. */
-export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDocument {
+/**
+ * The AsyncAPI document, computed from what the capabilities declare, the schemas that requests are checked with, and those of
+ * REST.
+ * @param events what may be in the log
+ */
+export function asyncApiDocument(
+  events: readonly DeclaredEvent[],
+  feed: FeedSchemas,
+  version: string,
+): AsyncApiDocument {
   const library = new SchemaLibrary('#/components/schemas/');
   const messages: Record<string, Message> = {};
   const operations: Record<string, Operation> = {};
@@ -112,7 +131,13 @@ export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDo
     payload: library.schema(connectError, 'output'),
   });
 
-  for (const [name, { summary, description, args }] of Object.entries(serverMessages(feed))) {
+  const { ready, ...others } = serverMessages(feed);
+  const told: [name: string, message: ToldMessage][] = [
+    ['ready', ready],
+    ...events.map((event): [string, ToldMessage] => [event.name, eventMessage(event)]),
+    ...Object.entries(others),
+  ];
+  for (const [name, { summary, description, args }] of told) {
     const key = camelCase(name);
     const texts = { summary, ...(description === undefined ? {} : { description }) };
     const payload = argumentList(args, (schema) => library.schema(schema, 'output'));
@@ -169,7 +194,7 @@ export function asyncApiDocument(feed: FeedSchemas, version: string): AsyncApiDo
     info: {
       title: 'Tidings, live',
       version,
-      description: about,
+      description: aboutOf(events),
       license: { name: 'MIT' },
     },
     defaultContentType: 'application/json',
@@ -229,7 +254,7 @@ function argumentList(
   return required.length === args.length ? tuple(args) : { oneOf: [tuple(required), tuple(args)] };
 }
 
-/** `post:created` → `postCreated`: keys of the document have no colons. */
+/** `feed:head` → `feedHead`: keys of the document have no colons. */
 function camelCase(name: string): string {
   return name.replaceAll(/[:_](\w)/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -1,5 +1,5 @@
 import * as ws from 'ws';
-import { type Batch, previousOf } from '../delivery/batch.ts';
+import type { BatchView, ChainedEvent } from '../delivery/batch.ts';
 import type { ServerToClient } from '../events.ts';
 import type { LogEntry } from '../outbox/log.ts';
 
@@ -120,21 +120,21 @@ export function encodeShared<N extends 'feed:head' | 'feed:count'>(
   return encoded;
 }
 
-/** The messages of a batch, for `Batch.as`. */
-export function framesOf(batch: Batch): Run {
-  return new Run(batch.entries.map(encodeEntry));
+/** The messages of a view, for `BatchView.as`. */
+export function framesOf(view: BatchView): Run {
+  return new Run(view.events.map(encodeEvent));
 }
 
-const encodedEntries = new WeakMap<LogEntry, Encoded>();
+const encodedEntries = new WeakMap<LogEntry, { prev: number; encoded: Encoded }>();
 
-/** An event of the log. Its payload is JSON text already and is not parsed on its way; encoded once, for replays too. */
-export function encodeEntry(entry: LogEntry): Encoded {
-  let encoded = encodedEntries.get(entry);
-  if (!encoded) {
-    encoded = encodePacket(
-      `2["${entry.name}",${entry.json},{"seq":${entry.seq},"prev":${previousOf(entry)}}]`,
-    );
-    encodedEntries.set(entry, encoded);
-  }
+/**
+ * An event of the log. Its payload is JSON text already and is not parsed on its way; encoded once for all whose chain has the
+ * same event before it, which are all where everything is public, and for replays too.
+ */
+export function encodeEvent({ entry, prev }: ChainedEvent): Encoded {
+  const known = encodedEntries.get(entry);
+  if (known?.prev === prev) return known.encoded;
+  const encoded = encodePacket(`2["${entry.name}",${entry.json},{"seq":${entry.seq},"prev":${prev}}]`);
+  if (!known) encodedEntries.set(entry, { prev, encoded });
   return encoded;
 }

@@ -2,9 +2,9 @@ import Joi from 'joi';
 import type {
   Ack,
   ClientToServer,
+  FeedEventName,
   FeedMode,
   Position,
-  PostView,
   Problem,
   Ready,
   ServerToClient,
@@ -12,17 +12,16 @@ import type {
   Tally,
 } from '../events.ts';
 import { problem } from '../http/problem.ts';
+import type { DeclaredEvent } from '../outbox/event-type.ts';
 import { count, exactly, id, listOf, object, oneOf, optional, timestamp } from '../http/schema.ts';
 
 /**
  * The shapes of what is said over the socket, tied to the event maps in events.ts: a message that is added there and not
- * here, or has another shape, does not compile.
+ * here, or has another shape, does not compile. The events of the log are told by whoever declares them.
  */
 
 /** The schemas of the payloads that belong to another capability. */
 export interface FeedSchemas {
-  /** A post as events tell it. */
-  post: Joi.AnySchema<PostView>;
   tally: Joi.AnySchema<Tally>;
 }
 
@@ -62,8 +61,6 @@ const ready = exactly<Ready>()(
   }).id('Ready'),
 );
 
-const deletedPost = exactly<{ id: number }>()(object({ id: id().example(7) }).id('DeletedPost'));
-
 const moreTallies = exactly<{ incomplete: true }>()(
   object({
     incomplete: Joi.boolean()
@@ -90,30 +87,25 @@ const sessionEnd = exactly<{ code: SessionCloseCode; detail: string }>()(
   }).id('SessionEnd'),
 );
 
-/** Everything that the server says by itself. */
-export function serverMessages({ post, tally }: FeedSchemas): {
-  [N in keyof ServerToClient]: ServerMessage<Parameters<ServerToClient[N]>>;
+/** An event of the log as a message: its payload and its position. */
+export function eventMessage({
+  summary,
+  description,
+  schema,
+}: DeclaredEvent): ServerMessage<[data: unknown, at: Position]> {
+  const texts = description === undefined ? { summary } : { summary, description };
+  return { ...texts, args: [schema, position] };
+}
+
+/** Everything else that the server says by itself. */
+export function serverMessages({ tally }: FeedSchemas): {
+  [N in Exclude<keyof ServerToClient, FeedEventName>]: ServerMessage<Parameters<ServerToClient[N]>>;
 } {
   return {
     ready: {
       summary: 'You are up to date',
       description: 'Once, after the missed events and before the first live one.',
       args: [ready],
-    },
-    'post:created': {
-      summary: 'A post became visible',
-      description: 'Written as published, or a draft that its owner published.',
-      args: [post, position],
-    },
-    'post:updated': {
-      summary: 'A visible post changed',
-      description: "Its text, or its owner's name.",
-      args: [post, position],
-    },
-    'post:deleted': {
-      summary: 'A post is no longer visible',
-      description: 'Deleted, or withdrawn to a draft.',
-      args: [deletedPost, position],
     },
     votes: {
       summary: 'Tallies that changed',

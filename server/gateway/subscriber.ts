@@ -1,6 +1,6 @@
 import type { Socket } from 'socket.io';
 import type { Identity } from '../auth/identity.ts';
-import type { Batch } from '../delivery/batch.ts';
+import type { BatchView } from '../delivery/batch.ts';
 import { FeedSubscriber, type Greeting } from '../delivery/subscriber.ts';
 import type {
   ClientToServer,
@@ -138,8 +138,8 @@ export class Subscriber extends FeedSubscriber {
     this.#unread.add(this);
   }
 
-  writeEvents(batch: Batch, from: number, to: number): number {
-    this.writeRun(batch.as(framesOf), from, to);
+  writeEvents(view: BatchView, from: number, to: number): number {
+    this.writeRun(view.as(framesOf), from, to);
     return to - from;
   }
 

@@ -4,6 +4,7 @@ import { requirePreconditions } from '../preconditions.ts';
 import { problem } from '../http/problem.ts';
 import { Json, Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
+import { postEvent } from './event-names.ts';
 import { entityTag, isTagOf, type PostAnswer } from './present.ts';
 import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
@@ -57,7 +58,7 @@ export const postRoutes = [
     method: 'post',
     path: '/posts',
     summary: 'Publish a post, or write a draft',
-    description: 'A published post is told to every client as `post:created`.',
+    description: `A published post is told to every client as \`${postEvent.added}\`.`,
     tag: 'Posts',
     access: 'user',
     limit: 'write',
@@ -173,7 +174,7 @@ export const postRoutes = [
     method: 'delete',
     path: '/posts/:id',
     summary: 'Delete a post with its votes',
-    description: 'Every client hears `post:deleted`; only its owner may.',
+    description: `Every client hears \`${postEvent.removed}\`; only its owner may.`,
     tag: 'Posts',
     access: 'user',
     limit: 'write',

@@ -1,23 +1,25 @@
 import Joi from 'joi';
 import { problem } from '../http/problem.ts';
-import { Reply, route } from '../http/route.ts';
+import { Reply, type Route, route } from '../http/route.ts';
+import type { DeclaredEvent } from '../outbox/event-type.ts';
 import { pollEvents } from '../transports/long-poll/long-poll.ts';
 import { openEventStream } from '../transports/sse/event-stream.ts';
 import * as schemas from './schemas.ts';
 
-export const streamRoutes = [
+/** @param events what may be in the log */
+export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route[] => [
   route({
     method: 'get',
     path: '/events',
     summary: 'Events after a position, for clients without Socket.IO',
     description:
-      'At most `limit` events, and fewer if these would be more than about a megabyte: go on from the last until it is `head`. With `wait` the answer is held back until there is an event, at most so many seconds (long-polling); a request that waits takes a place among the connections of its user and address, like a stream.',
+      'At most `limit` events, and fewer if these would be more than about a megabyte: go on from the last, and from `head` when there are none. With `wait` the answer is held back until there is an event, at most so many seconds (long-polling); a request that waits takes a place among the connections of its user and address, like a stream.',
     tag: 'Events',
     access: 'user',
     limit: 'read',
     query: schemas.readEvents,
     answers: {
-      200: schemas.eventPage,
+      200: schemas.eventPageOf(events),
       401: problem,
       410: schemas.lostPosition,
       422: problem,
@@ -34,7 +36,7 @@ export const streamRoutes = [
     path: '/events/stream',
     summary: 'Events as they come (Server-Sent Events)',
     description:
-      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: the number of the event before it. A position that cannot be served is told as an event `reset` with the place to go on from. The stream ends with its token (`session:closed`). It takes a place among the connections of its user and address: 429 if they have their share, 503 if the node is full.',
+      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: between this number and its own there is nothing for you. A position that cannot be served is told as an event `reset` with the place to go on from. The stream ends with its token (`session:closed`). It takes a place among the connections of its user and address: 429 if they have their share, 503 if the node is full.',
     tag: 'Events',
     access: 'user',
     limit: 'read',

@@ -1,7 +1,6 @@
 import Joi from 'joi';
 import {
   count,
-  id,
   listOf,
   object,
   oneOf,
@@ -12,8 +11,7 @@ import {
   withDefault,
 } from '../http/schema.ts';
 import { problemFields } from '../http/problem.ts';
-import { postView } from '../posts/schemas.ts';
-import { feedEventNames } from '../events.ts';
+import type { DeclaredEvent } from '../outbox/event-type.ts';
 
 const epoch = uuid().description('The numbering that `after` belongs to, from an earlier answer');
 
@@ -34,14 +32,6 @@ export const streamEvents = object({
   epoch: optional(epoch),
 });
 
-const event = object({
-  seq: count(),
-  prev: count().description('Between this number and `seq` there is nothing for you: the event before'),
-  name: oneOf(...feedEventNames),
-  at: timestamp().description('When the change was written'),
-  data: Joi.alternatives(postView, object({ id: id() })),
-}).id('Event');
-
 /** The problem of a position that cannot be served, with the place to start again. */
 export const lostPosition = object({
   ...problemFields,
@@ -52,8 +42,23 @@ export const lostPosition = object({
   .unknown()
   .id('LostPosition');
 
-export const eventPage = object({
-  epoch: Joi.string().description('The identity of this numbering'),
-  head: count().description('The highest seq'),
-  events: listOf(event),
-}).id('EventPage');
+/** What is told of an event: its name, and the schema of its payload. */
+type ToldEvent = Pick<DeclaredEvent, 'name' | 'schema'>;
+
+/** A page of the log, in which these events may be. */
+export function eventPageOf(events: readonly ToldEvent[]): Joi.AnySchema {
+  const event = object({
+    seq: count(),
+    prev: count().description('Between this number and `seq` there is nothing for you: the event before'),
+    name: oneOf(...events.map(({ name }) => name)),
+    at: timestamp().description('When the change was written'),
+    data: Joi.alternatives(...new Set(events.map(({ schema }) => schema))),
+  }).id('Event');
+  return object({
+    epoch: Joi.string().description('The identity of this numbering'),
+    head: count().description(
+      'The highest seq. Of a page without events: the position up to which there is nothing for you, to go on from',
+    ),
+    events: listOf(event),
+  }).id('EventPage');
+}

@@ -102,7 +102,7 @@ export const userRoutes = [
     path: '/users/me',
     summary: 'Delete your account with your posts and votes',
     description:
-      'All its sessions end, the tallies follow, and every client hears `post:deleted` of each published post. The account, its name and its posts are out of every list at once; of an account with tens of thousands of posts or votes the last `post:deleted` and tallies may follow the answer, which is then a 202.',
+      'All its sessions end, the tallies follow, and every client is told of each published post that it is gone. The account, its name and its posts are out of every list at once; of an account with tens of thousands of posts or votes the last of these events and tallies may follow the answer, which is then a 202.',
     tag: 'Users',
     access: 'user',
     limit: 'login',

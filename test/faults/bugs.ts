@@ -15,8 +15,8 @@ const delivery = 'server/delivery/delivery.ts';
 /** Writes a page event by event, each by this statement, in which `at` is its index and `seventh` says whether it is one in seven. */
 const eachBy = (statement: string): Patch => ({
   file: delivery,
-  find: 'const taken = subscriber.writeEvents(batch, from, to);',
-  replace: `const taken = to - from; for (let at = from; at < to; at += 1) { const seventh = (batch.first + at) % 7 === 0; ${statement} }`,
+  find: 'const taken = to > from ? subscriber.writeEvents(view, from, to) : 0;',
+  replace: `const taken = to - from; for (let at = from; at < to; at += 1) { const seventh = view.events[at]!.entry.seq % 7 === 0; ${statement} }`,
 });
 const join: Pick<Patch, 'file' | 'find'> = {
   file: delivery,
@@ -51,20 +51,24 @@ export const bugs = {
   },
   'an event names the one before the last': {
     patches: [
-      { file: 'server/delivery/batch.ts', find: 'return seq - 1;', replace: 'return Math.max(0, seq - 2);' },
+      {
+        file: 'server/delivery/batch.ts',
+        find: 'const event = { entry, prev: before };',
+        replace: 'const event = { entry, prev: Math.max(0, before - 1) };',
+      },
     ],
     rules: [3, 10],
     faults: ['a third of the client connections cut'],
   },
   'an event in seven is not written to the socket': {
-    patches: [eachBy('if (!seventh) subscriber.writeEvents(batch, at, at + 1);')],
+    patches: [eachBy('if (!seventh) subscriber.writeEvents(view, at, at + 1);')],
     rules: [10],
     faults: ['a third of the client connections cut'],
   },
   'an event in seven is written to the socket twice': {
     patches: [
       eachBy(
-        'subscriber.writeEvents(batch, at, at + 1); if (seventh) subscriber.writeEvents(batch, at, at + 1);',
+        'subscriber.writeEvents(view, at, at + 1); if (seventh) subscriber.writeEvents(view, at, at + 1);',
       ),
     ],
     rules: [4],
@@ -73,7 +77,7 @@ export const bugs = {
   'an event in seven is written to the socket after the next': {
     patches: [
       eachBy(
-        'const write = () => subscriber.writeEvents(batch, at, at + 1); if (seventh) setTimeout(write, 200); else write();',
+        'const write = () => subscriber.writeEvents(view, at, at + 1); if (seventh) setTimeout(write, 200); else write();',
       ),
     ],
     rules: [3, 10],
@@ -117,7 +121,7 @@ export const bugs = {
       {
         ...join,
         replace:
-          'setTimeout(() => { subscriber.seq = this.#feed.seq; this.#live.add(subscriber); }, 30);\n return;',
+          'setTimeout(() => { subscriber.standAt(this.#feed.seq); this.#live.add(subscriber); }, 30);\n return;',
       },
     ],
     rules: [10],
@@ -140,7 +144,7 @@ export const bugs = {
         find: 'if (subscriber.seq < this.#feed.seq) {',
         replace: 'if (page.length === REPLAY_PAGE) {',
       },
-      { ...join, replace: 'subscriber.seq = this.#feed.seq;\n this.#live.add(subscriber);\n return;' },
+      { ...join, replace: 'subscriber.standAt(this.#feed.seq);\n this.#live.add(subscriber);\n return;' },
     ],
     rules: [10],
     faults: ['all client connections cut'],

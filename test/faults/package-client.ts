@@ -1,5 +1,6 @@
 import { createClient, type Feed } from '../../client/src/index.ts';
-import { type FeedEventName, feedEventNames, type FeedEvents, type Position } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, Position } from '../../server/events.ts';
+import { feedEventNames } from '../support/feed-event-names.ts';
 import { type ClientHistory, isPost } from './history.ts';
 import { Heard } from './heard.ts';
 import type { Listener, ListenerOptions } from './listener.ts';

@@ -1,14 +1,14 @@
 import { io, type Socket } from 'socket.io-client';
-import {
-  type ClientToServer,
-  type FeedEventName,
-  feedEventNames,
-  type FeedEvents,
-  type Position,
-  type Problem,
-  type ServerToClient,
-  type Tally,
+import type {
+  ClientToServer,
+  FeedEventName,
+  FeedEvents,
+  Position,
+  Problem,
+  ServerToClient,
+  Tally,
 } from '../../server/events.ts';
+import { feedEventNames } from '../support/feed-event-names.ts';
 import { type ClientHistory, isPost } from './history.ts';
 import { Heard } from './heard.ts';
 import type { Listener, ListenerOptions } from './listener.ts';

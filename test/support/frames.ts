@@ -1,18 +1,22 @@
 import { Ajv, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
 import type { Socket } from 'socket.io-client';
+import { eventTypes } from '../../server/event-registry.ts';
 import { type AsyncApiDocument, asyncApiDocument } from '../../server/gateway/asyncapi.ts';
-import { postView } from '../../server/posts/schemas.ts';
 import { tally } from '../../server/votes/schemas.ts';
+import { noteEvents } from './note-events.ts';
 
-/** The document that frames are held against. */
-export const socketDocument: AsyncApiDocument = asyncApiDocument({ post: postView, tally }, '0.0.0');
+/** The document as it is served. */
+export const socketDocument: AsyncApiDocument = asyncApiDocument(eventTypes, { tally }, '0.0.0');
+
+/** The document that frames are held against: with the events of the tests' own capability. */
+const heldDocument = asyncApiDocument([...eventTypes, ...noteEvents], { tally }, '0.0.0');
 
 /** AsyncAPI's own dialect is JSON Schema draft 07. */
 const ajv = new Ajv({ strict: true, strictRequired: false, allowUnionTypes: true, allErrors: true });
 addFormats.default(ajv);
-ajv.addVocabulary(Object.keys(socketDocument));
-ajv.addSchema(socketDocument, 'urn:tidings:socket', false, false);
+ajv.addVocabulary(Object.keys(heldDocument));
+ajv.addSchema(heldDocument, 'urn:tidings:socket', false, false);
 
 const compiled = new Map<string, ValidateFunction>();
 
@@ -26,9 +30,7 @@ export function payloadFault(key: string, payload: unknown): string | undefined 
   return validate(payload) ? undefined : `${key}: ${ajv.errorsText(validate.errors)}`;
 }
 
-const keys = new Map(
-  Object.entries(socketDocument.components.messages).map(([key, { name }]) => [name, key]),
-);
+const keys = new Map(Object.entries(heldDocument.components.messages).map(([key, { name }]) => [name, key]));
 
 const answerKeys = [...keys].filter(([name]) => name.endsWith(' (acknowledgement)')).map(([, key]) => key);
 
@@ -75,7 +77,7 @@ export function validateFrame(
   const [name, ...args] = body as [string, ...unknown[]];
   if (direction === 'receive' && number !== undefined) asked?.set(Number(number), name);
   const key = keys.get(name);
-  const told = Object.values(socketDocument.operations).some(
+  const told = Object.values(heldDocument.operations).some(
     ({ action, title }) => action === direction && title === name,
   );
   if (key === undefined || !told) return { fault: `"${name}" is not in the document` };

@@ -1,4 +1,5 @@
 import type { Problem, Ready } from '../../server/events.ts';
+import { feedEventNames } from './feed-event-names.ts';
 import type { TestSocket } from './world.ts';
 
 /** One feed event as a stock client was handed it. */
@@ -27,7 +28,7 @@ export function refusalOf(socket: TestSocket): Promise<Problem> {
 /** Everything of the feed that a socket is handed from now on, in order of arrival. */
 export function record(socket: TestSocket): Heard[] {
   const heard: Heard[] = [];
-  for (const name of ['post:created', 'post:updated', 'post:deleted'] as const) {
+  for (const name of feedEventNames) {
     socket.on(name, (post: Heard['post'], { seq }: { seq: number }) => heard.push({ name, seq, post }));
   }
   return heard;

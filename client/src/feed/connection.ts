@@ -1,7 +1,10 @@
 import { io, type Socket } from 'socket.io-client';
 import type {
   ClientToServer,
+  FeedEventName,
+  FeedEvents,
   HandshakeAuth,
+  Position,
   Problem,
   ServerToClient,
   SessionCloseCode,
@@ -25,13 +28,18 @@ export type ConnectionEnd =
   /** It never came about, since there was no token for it. */
   | { kind: 'no-token'; error: TidingsError };
 
+/** Where a message stands; without `prev` if the service is of a version before it. */
+export type Told = Pick<Position, 'seq'> & Partial<Position>;
+
 export interface ConnectionOptions {
   /** The service's base URL. */
   url: string;
   transports: readonly ('websocket' | 'polling')[];
   /** What the handshake says: asked when the transport is open, so that token and position are the newest. */
   auth: () => Promise<HandshakeAuth>;
-  hears: ServerToClient;
+  hears: Omit<ServerToClient, FeedEventName>;
+  /** Whatever else has a position is an event of the log, also one of a newer service that this client does not know. */
+  onEvent: (name: FeedEventName, data: FeedEvents[FeedEventName], at: Told) => void;
   onConnected: () => void;
   onEnd: (end: ConnectionEnd) => void;
   /** How long it may be silent while `expectBeat` is on. Milliseconds. */
@@ -161,8 +169,12 @@ export class Connection {
       const [{ code, detail }] = args as Parameters<ServerToClient['session:closed']>;
       this.#end({ kind: 'closed', code, detail });
     } else if (Object.hasOwn(this.#options.hears, name)) {
-      const hear = this.#options.hears[name as keyof ServerToClient] as (...args: unknown[]) => void;
+      const hear = this.#options.hears[name as keyof ConnectionOptions['hears']] as (
+        ...args: unknown[]
+      ) => void;
       hear(...args);
+    } else if (isTold(args[1])) {
+      this.#options.onEvent(name as FeedEventName, args[0] as FeedEvents[FeedEventName], args[1]);
     }
   }
 
@@ -176,6 +188,10 @@ export class Connection {
       else this.#end({ kind: 'lost', detail: 'silence' });
     }, wait);
   }
+}
+
+function isTold(position: unknown): position is Told {
+  return typeof position === 'object' && position !== null && 'seq' in position;
 }
 
 function isProblem(data: unknown): data is Problem {

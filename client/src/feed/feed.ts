@@ -5,7 +5,6 @@ import type {
   FeedReset,
   HandshakeAuth,
   LiveEvent,
-  Position,
   PostView,
   Ready,
   ServerToClient,
@@ -14,10 +13,12 @@ import type {
   TallyMode,
 } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
+import { postEvent } from '../event-names.ts';
+import { tellsPost } from '../post-events.ts';
 import type { Session, SessionChange } from '../session.ts';
 import { TidingsError } from '../tidings-error.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
-import { Connection, type ConnectionEnd } from './connection.ts';
+import { Connection, type ConnectionEnd, type Told } from './connection.ts';
 import { FeedReader } from './reader.ts';
 import type { FeedStatus, FeedTrouble } from './status.ts';
 import { TallyBook } from './tally-book.ts';
@@ -40,7 +41,7 @@ export interface FeedOptions {
 }
 
 export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
-  /** Every event, in order, once. */
+  /** Every event that is for you, in order, once; also of a newer service, with a name that is not known here. */
   event: (event: LiveEvent) => void;
   /** The position could not be served: read the list anew. Events go on from `seq`. */
   reset: (reset: FeedReset) => void;
@@ -248,9 +249,6 @@ export class Feed {
       },
       hears: {
         ready: (state) => this.#onReady(state),
-        'post:created': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:created', data: post }, at),
-        'post:updated': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:updated', data: post }, at),
-        'post:deleted': (post, at) => this.#onEvent({ seq: at.seq, name: 'post:deleted', data: post }, at),
         votes: (tallies, more) => {
           this.#keep(tallies);
           if (more?.incomplete) this.#onIncomplete();
@@ -264,6 +262,7 @@ export class Feed {
         // The connection takes this one for its end.
         'session:closed': () => undefined,
       },
+      onEvent: (name, data, at) => this.#onEvent({ seq: at.seq, name, data } as LiveEvent, at),
     });
     connection.expectBeat(this.#mode !== 'off');
     this.#connection = connection;
@@ -329,13 +328,13 @@ export class Feed {
     }
     this.#seq = event.seq;
     this.#head = Math.max(this.#head, event.seq);
-    if (event.name !== 'post:deleted') this.#keep([tallyOf(event.data)]);
+    if (tellsPost(event)) this.#keep([tallyOf(event.data)]);
     this.#tell(event, prev);
+    if (!tellsPost(event)) return;
     // A tally waits for no number, so a newer one may have come before the post, and it is told once: a post that was withdrawn
     // and published again would be shown with the number of then. Whoever shows it only now hears it now.
     const known = this.#tallies.get(event.data.id);
-    if (event.name !== 'post:deleted' && known && known.rev > event.data.rev)
-      this.#emitter.emit('tally', known);
+    if (known && known.rev > event.data.rev) this.#emitter.emit('tally', known);
   }
 
   #onHead({ seq, prev = seq }: Told): void {
@@ -344,7 +343,7 @@ export class Feed {
       return;
     }
     this.#head = Math.max(this.#head, seq);
-    if (this.#status.state !== 'live' || this.#mode !== 'live' || this.#toldMode !== 'live') return;
+    if (this.#mode !== 'live' || this.#toldMode !== 'live') return;
     if (this.#seq === undefined || seq <= this.#seq) return;
     // An event was sent before this and has not come; or there is none for this feed up to here.
     if (prev > this.#seq) this.#repair();
@@ -406,12 +405,9 @@ export class Feed {
 
   #tell(item: LiveEvent, prev: number): void {
     for (const reader of [...this.#readers]) reader.push(item);
-    if (item.name === 'post:created') this.#tracker.appeared(item.data.id);
+    if (item.name === postEvent.added) this.#tracker.appeared(item.data.id);
     this.#emitter.emit('event', item);
-    const at = { seq: item.seq, prev };
-    if (item.name === 'post:created') this.#emitter.emit('post:created', item.data, at);
-    else if (item.name === 'post:updated') this.#emitter.emit('post:updated', item.data, at);
-    else this.#emitter.emit('post:deleted', item.data, at);
+    this.#emitter.emit(item.name, item.data, { seq: item.seq, prev });
   }
 
   /** A message was lost on the way. */
@@ -519,9 +515,6 @@ export class Feed {
     this.#readers.clear();
   }
 }
-
-/** Where a message stands; without `prev` if the service is of a version before it. */
-type Told = Pick<Position, 'seq'> & Partial<Position>;
 
 /** Troubles after which the next connection follows at once, so that nobody need be told that they are offline. */
 const transient = new Set<FeedTrouble>(['gap', 'draining', 'slow_consumer', 'reset', 'expired', 'revoked']);

@@ -2,9 +2,11 @@ import type { Client } from '../client.ts';
 import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, Sort, VoteView } from '../contract.ts';
 import { delay, jittered } from '../delay.ts';
 import { Emitter } from '../emitter.ts';
+import { postEvent } from '../event-names.ts';
 import type { Feed, FeedOptions } from '../feed/feed.ts';
 import type { FeedStatus } from '../feed/status.ts';
 import { contains, wordsOf } from '../fold.ts';
+import { isOfPost } from '../post-events.ts';
 import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
 import { TidingsError } from '../tidings-error.ts';
 import {
@@ -342,7 +344,7 @@ export class FeedStore {
       this.#error = undefined;
       for (const event of this.#events.since(page.position.seq)) {
         // What was created since is above the next page: on an earlier one, or it waits.
-        if (which === 'first' || event.name !== 'post:created') this.#fold(event, false);
+        if (which === 'first' || event.name !== postEvent.added) this.#fold(event, false);
       }
       this.#view = remembering(
         this.#view,
@@ -439,8 +441,9 @@ export class FeedStore {
 
   /** @param live whether it is news; otherwise it is applied to a page that was read before it */
   #fold(event: LiveEvent, live: boolean): void {
+    if (!isOfPost(event)) return;
     const { id } = event.data;
-    if (event.name === 'post:deleted') {
+    if (event.name === postEvent.removed) {
       this.#removed.delete(id);
       const entry = this.#view.entries.get(id);
       const own = entry !== undefined && entry.post.owner_id === this.#userId;
@@ -466,10 +469,10 @@ export class FeedStore {
     const post = view.entries.get(postId)?.post;
     this.#set(view);
     if (!news) return;
-    if (post && !before) this.#emitter.emit('news', { name: 'post:created', post });
-    else if (before && !post) this.#emitter.emit('news', { name: 'post:deleted', post: before });
+    if (post && !before) this.#emitter.emit('news', { name: postEvent.added, post });
+    else if (before && !post) this.#emitter.emit('news', { name: postEvent.removed, post: before });
     else if (before && post && before.version < post.version) {
-      this.#emitter.emit('news', { name: 'post:updated', post });
+      this.#emitter.emit('news', { name: postEvent.changed, post });
     }
   }
 

@@ -1,4 +1,6 @@
 import type { LiveEvent, PostAnswer, PostView, Tally, VoteView } from '../contract.ts';
+import { postEvent } from '../event-names.ts';
+import { tellsPost } from '../post-events.ts';
 
 /**
  * A list and the events after it, folded into what is to be seen. Everything here is a pure function from one view to
@@ -93,22 +95,25 @@ export function remembering(
   return { ...view, entries };
 }
 
+/** @param event about a post */
 export function withEvent(view: FeedView, event: LiveEvent, arrival: Arrival): FeedView {
-  const { name, seq, data } = event;
-  const entry = view.entries.get(data.id);
-  if (name === 'post:deleted') {
-    const rest = awaiting(view, data.id, undefined);
-    return entry && entry.asOf < seq ? without(rest, data.id) : rest;
+  const { seq } = event;
+  const entry = view.entries.get(event.data.id);
+  if (!tellsPost(event)) {
+    const rest = awaiting(view, event.data.id, undefined);
+    return entry && entry.asOf < seq ? without(rest, event.data.id) : rest;
   }
+  const { data } = event;
+  const isNew = event.name === postEvent.added && seq > view.asOf;
   if (data.redacted) {
     // A later event says how the post is; of a new one the place is known already.
-    return !entry && name === 'post:created' && seq > view.asOf ? awaiting(view, data.id, seq) : view;
+    return !entry && isNew ? awaiting(view, data.id, seq) : view;
   }
   if (entry) {
     if (entry.asOf >= seq) return view;
     return withEntry(view, { ...entry, post: merged(entry.post, data), asOf: seq });
   }
-  const arrivedAt = name === 'post:created' && seq > view.asOf ? seq : view.awaited.get(data.id);
+  const arrivedAt = isNew ? seq : view.awaited.get(data.id);
   const rest = awaiting(view, data.id, undefined);
   if (arrivedAt === undefined || !arrival.accepts(data)) return rest;
   const { published_at = data.created_at } = data;

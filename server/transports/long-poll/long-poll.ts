@@ -1,13 +1,12 @@
 import type { Response } from 'express';
 import type { Identity } from '../../auth/identity.ts';
 import type { Context } from '../../context.ts';
-import { type Batch, previousOf } from '../../delivery/batch.ts';
+import type { BatchView, ChainedEvent } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
 import type { FeedEvent, ResetReason, SessionCloseCode } from '../../events.ts';
 import { whenOver } from '../../http/response-end.ts';
-import type { LogEntry } from '../../outbox/log.ts';
 import { endOf, takePlace } from '../entry.ts';
 
 /** Text of events that goes into one answer, if it is more than one event. Bytes. */
@@ -18,6 +17,7 @@ const READ_LIMIT = 10_000;
 /** What one request is answered with. */
 export interface EventsPage {
   epoch: string;
+  /** The highest seq; of a page without events the position up to which there is none for the asker, to go on from. */
   head: number;
   events: FeedEvent[];
 }
@@ -34,7 +34,7 @@ export interface PollQuery {
 /**
  * Answers one request for the events after a position: a transport of `Delivery`, beside the sockets. It resumes as a socket
  * does, takes what there is, and leaves; with `wait` and nothing to take it joins the live set and leaves with the first
- * events that come. A short page is not the end of the log: `head` is.
+ * events that come. A short page is not the end of the log: a page without events is.
  * @returns undefined if the asker has gone
  * @throws {AppError} 401, 410 with `reason`, `epoch` and `head` (the place to start again after reading `GET /posts` anew),
  *   429, 503
@@ -76,13 +76,13 @@ class LongPoll extends FeedSubscriber {
   readonly #delivery: Delivery;
   readonly #feed: Context['feed'];
   readonly #began = Date.now();
-  readonly #entries: LogEntry[] = [];
+  readonly #events: ChainedEvent[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout;
 
   constructor(
     identity: Identity,
-    { limit, wait }: PollQuery,
+    { after, limit, wait }: PollQuery,
     { delivery, feed }: Pick<Context, 'delivery' | 'feed'>,
   ) {
     super(identity);
@@ -95,7 +95,7 @@ class LongPoll extends FeedSubscriber {
     this.#settle = settle;
     // It may be ended before anybody waits for the answer.
     this.answer.catch(() => undefined);
-    this.#timer = setTimeout(() => this.end('reset'), Math.max(this.#wait, READ_LIMIT));
+    this.#timer = setTimeout(() => this.#giveUp(after), Math.max(this.#wait, READ_LIMIT));
   }
 
   get open(): boolean {
@@ -105,23 +105,23 @@ class LongPoll extends FeedSubscriber {
   /** What it takes is bounded by what one answer may hold. */
   readonly pending = 0;
 
-  writeEvents(batch: Batch, from: number, to: number): number {
+  writeEvents(view: BatchView, from: number, to: number): number {
     let at = from;
-    for (; at < to && this.#entries.length < this.#limit; at += 1) {
-      const entry = batch.entries[at];
-      const size = batch.sizeOf(at);
-      if (!entry || (this.#bytes + size > MAX_BYTES && this.#entries.length > 0)) break;
-      this.#entries.push(entry);
+    for (; at < to && this.#events.length < this.#limit; at += 1) {
+      const event = view.events[at];
+      const size = view.sizeOf(at);
+      if (!event || (this.#bytes + size > MAX_BYTES && this.#events.length > 0)) break;
+      this.#events.push(event);
       this.#bytes += size;
     }
     // Full; or what it has waited for has come.
-    if (at < to || this.#entries.length >= this.#limit || this.greeted) this.#give();
+    if (at < to || this.#events.length >= this.#limit || this.greeted) this.#give();
     return at - from;
   }
 
   greet({ epoch, seq, outcome, reason }: Greeting): void {
     if (outcome === 'reset') this.#fail(gone(reason ?? 'too_old', { epoch, seq }));
-    else if (this.#entries.length > 0 || this.#wait === 0) this.#give();
+    else if (this.#events.length > 0 || this.#wait === 0) this.#give();
     else {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#give(), Math.max(0, this.#began + this.#wait - Date.now()));
@@ -155,14 +155,19 @@ class LongPoll extends FeedSubscriber {
     this.#settle.resolve(undefined);
   }
 
+  /** Its time is over. However far it has come, the next request goes on from there. */
+  #giveUp(after: number | undefined): void {
+    if (after !== undefined && this.seq > after) this.#give();
+    else this.end('reset');
+  }
+
   #give(): void {
     if (this.ended) return;
     const { epoch, seq } = this.#feed;
-    this.#settle.resolve({
-      epoch,
-      head: Math.max(seq, this.#entries.at(-1)?.seq ?? 0),
-      events: this.#entries.map(presentEvent),
-    });
+    const last = this.#events.at(-1)?.entry.seq;
+    // Without events it is where the asker goes on from: the node may have more that is on its way to it.
+    const head = last === undefined ? this.seq : Math.max(seq, last);
+    this.#settle.resolve({ epoch, head, events: this.#events.map(presentEvent) });
     this.leave();
   }
 
@@ -185,8 +190,7 @@ function gone(reason: ResetReason, { epoch, seq }: { epoch: string; seq: number 
 }
 
 /** An event as REST tells it. */
-function presentEvent(entry: LogEntry): FeedEvent {
-  const { seq, name, at, json } = entry;
+function presentEvent({ entry: { seq, name, at, json }, prev }: ChainedEvent): FeedEvent {
   const data: unknown = JSON.parse(json);
-  return { seq, prev: previousOf(entry), name, at: new Date(at).toISOString(), data } as FeedEvent;
+  return { seq, prev, name, at: new Date(at).toISOString(), data } as FeedEvent;
 }

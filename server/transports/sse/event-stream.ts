@@ -1,10 +1,10 @@
 import type { Request, Response } from 'express';
 import type { Identity } from '../../auth/identity.ts';
 import type { Context } from '../../context.ts';
-import { type Batch, JoinedBuffers, previousOf } from '../../delivery/batch.ts';
+import { type BatchView, JoinedBuffers } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscriber.ts';
-import type { SessionCloseCode } from '../../events.ts';
+import type { Position, SessionCloseCode } from '../../events.ts';
 import { isWritable, whenOver } from '../../http/response-end.ts';
 import type { Metrics } from '../../http/metrics.ts';
 import { endOf, takePlace } from '../entry.ts';
@@ -69,6 +69,8 @@ class EventStream extends FeedSubscriber {
   readonly #metrics: Metrics;
   #began = false;
   #wroteAt = Date.now();
+  /** The last position that was told without an event. */
+  #told = 0;
 
   constructor(
     identity: Identity,
@@ -99,8 +101,8 @@ class EventStream extends FeedSubscriber {
     this.#res.flushHeaders();
   }
 
-  writeEvents(batch: Batch, from: number, to: number): number {
-    this.#write(batch.as(encodeBatch).between(from, to));
+  writeEvents(view: BatchView, from: number, to: number): number {
+    this.#write(view.as(encodeView).between(from, to));
     return to - from;
   }
 
@@ -110,8 +112,12 @@ class EventStream extends FeedSubscriber {
       this.#write(`id: ${epoch}:${seq}\nevent: reset\ndata: ${JSON.stringify({ epoch, seq, reason })}\n\n`);
   }
 
-  writeHead(): void {
-    if (Date.now() - this.#wroteAt >= HEARTBEAT) this.#write(': \n\n');
+  /** An `id` without data moves the position of a browser, and is no event to it: a quiet stream never falls out of the log. */
+  writeHead({ seq, prev }: Position): void {
+    if (seq > prev && seq > this.#told) {
+      this.#told = seq;
+      this.#write(`id: ${this.#delivery.epoch}:${seq}\n\n`);
+    } else if (Date.now() - this.#wroteAt >= HEARTBEAT) this.#write(': \n\n');
   }
 
   writeCount(): void {
@@ -161,12 +167,11 @@ class EventStream extends FeedSubscriber {
   }
 }
 
-/** The events of a batch, for `Batch.as`. The payload is an object in JSON, and `prev` its last member. */
-function encodeBatch({ epoch, entries }: Batch): JoinedBuffers {
+/** The events of a view, for `BatchView.as`. The payload is an object in JSON, and `prev` its last member. */
+function encodeView({ epoch, events }: BatchView): JoinedBuffers {
   return new JoinedBuffers(
-    entries.map((entry) => {
-      const { seq, name, json } = entry;
-      const data = `${json.slice(0, json.lastIndexOf('}'))},"prev":${previousOf(entry)}}`;
+    events.map(({ entry: { seq, name, json }, prev }) => {
+      const data = `${json.slice(0, json.lastIndexOf('}'))},"prev":${prev}}`;
       return Buffer.from(`id: ${epoch}:${seq}\nevent: ${name}\ndata: ${data}\n\n`);
     }),
   );

@@ -1,0 +1,1 @@
+export { postEvent } from '../../server/posts/event-names.ts';

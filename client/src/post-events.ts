@@ -1,0 +1,15 @@
+import type { LiveEvent, PostView } from './contract.ts';
+import { postEvent } from './event-names.ts';
+
+/** An event that tells a post as it is. */
+export type PostTold = Extract<LiveEvent, { data: PostView }>;
+
+/** Whether an event tells a post as it is. A service may tell of other things than this client knows. */
+export function tellsPost(event: LiveEvent): event is PostTold {
+  return event.name === postEvent.added || event.name === postEvent.changed;
+}
+
+/** Whether an event is about a post. */
+export function isOfPost(event: LiveEvent): boolean {
+  return Object.values<string>(postEvent).includes(event.name);
+}
