@@ -265,7 +265,7 @@ describe('the database that a node is on', () => {
     const { epoch } = position();
     await stop();
     await rm(dataDir, { recursive: true, force: true });
-    await postgres.query(DATABASE, 'delete from events where seq > 2');
+    await postgres.query(DATABASE, 'delete from event_log where seq > 2');
     await postgres.query(DATABASE, 'delete from feed_head');
     await postgres.query(
       DATABASE,
@@ -333,7 +333,7 @@ describe('the database that a node is on', () => {
       const titles = async (server: FaultyPostgres) =>
         new Set(
           (
-            await server.query<{ title: string }>(DATABASE, `select data ->> 'title' as title from events`)
+            await server.query<{ title: string }>(DATABASE, `select data ->> 'title' as title from event_log`)
           ).map(({ title }) => title),
         );
       await until('the last of them is told', async () => (await titles(copy)).has(acknowledged.at(-1)!));

@@ -5,6 +5,7 @@ import { createFeedPool } from '../server/database/connection.ts';
 import { Follower } from '../server/feed/follower.ts';
 import { createLogger } from '../server/logger.ts';
 import { type LogEntry, readLog } from '../server/outbox/log.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase, startTestPostgres } from './support/postgres.ts';
 import { RawClient } from './support/raw-client.ts';
 import { firstFault, readyOf } from './support/sockets.ts';
@@ -36,8 +37,8 @@ describe('the follower', function () {
     const { rows } = await pool.query<{ head: number }>('select seq as head from feed_head');
     const head = rows[0]!.head;
     await pool.query(
-      `insert into outbox (name, post_id, data) select 'post:deleted', n, json_build_object('id', n)
-       from generate_series(${head + 1}, ${head + many}) n`,
+      appendPosts(`select 'post:deleted', n, json_build_object('id', n)
+       from generate_series(${head + 1}, ${head + many}) n`),
     );
     while ((await pool.query('select * from number_events(500)')).rowCount);
     return readLog(pool, head, many);
@@ -66,7 +67,7 @@ describe('the follower', function () {
           return async (...args: [string | { name: string }]) => {
             const [query] = args;
             if (typeof query === 'object' && query.name === 'log-page' && (reads += 1) === 1) {
-              await target.query(`delete from events where seq <= ${floor}`);
+              await target.query(`delete from event_log where seq <= ${floor}`);
               await target.query(`update feed_head set floor = ${floor}`);
             }
             return target.query(...(args as [string]));
@@ -190,7 +191,7 @@ describe('the follower', function () {
     const heads: number[] = [];
     follower.on('epoch', ({ seq }) => heads.push(seq));
     await number(50);
-    await pool.query('delete from events');
+    await pool.query('delete from event_log');
     await pool.query('update feed_head set floor = seq');
     follower.wake();
     await until('the new start', () => heads.length === 1);
@@ -249,7 +250,7 @@ describe('a database that is another one', function () {
   it('is known by a log that is shorter than what was seen, and every client is told', () =>
     allAreReset(() =>
       world.ctx.db.sequelize.query(`
-        delete from events where seq > (select seq - 5 from feed_head);
+        delete from event_log where seq > (select seq - 5 from feed_head);
         update feed_head set seq = seq - 5`),
     ));
 
@@ -271,8 +272,8 @@ describe('a database that is another one', function () {
           [name],
         );
         await client.query(`
-          update events set created_at = created_at - interval '1 second' where seq = (select seq from feed_head);
-          insert into outbox (name, post_id, data) select 'post:deleted', 1, '{"id":1}' from generate_series(1, 3);
+          update event_log set created_at = created_at - interval '1 second' where seq = (select seq from feed_head);
+          ${appendPosts(`select 'post:deleted', 1, '{"id":1}' from generate_series(1, 3)`)};
           select number_events(10)`);
         await until('the node to have noticed', () =>
           said.includes('the log cannot be read; it is tried again'),

@@ -4,6 +4,7 @@ import { createLogger } from '../server/logger.ts';
 import { FeedReader } from '../server/posts/feed-reader.ts';
 import { UnfoldedPosts } from '../server/posts/unfolded-posts.ts';
 import { type ListPosts } from '../server/posts/schemas.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 
@@ -32,8 +33,9 @@ describe('pages of the feed that are kept', () => {
       insert into post_tallies (post_id, hot) select id, 0 from post
     )`;
   const write = (title: string) =>
-    run(`${insert(title)} insert into outbox (name, post_id, data)
-      select 'post:created', id, json_build_object('id', id) from post`);
+    run(
+      `${insert(title)} ${appendPosts(`select 'post:created', id, json_build_object('id', id) from post`)}`,
+    );
   const number = () => run('select * from number_events(100)');
 
   beforeEach(async () => {
@@ -75,8 +77,7 @@ describe('pages of the feed that are kept', () => {
   it('show a commit that was under way while they were read', async () => {
     const slow = await db.sequelize.transaction();
     await db.sequelize.query(
-      `${insert('slow')} insert into outbox (name, post_id, data)
-       select 'post:created', id, json_build_object('id', id) from post`,
+      `${insert('slow')} ${appendPosts(`select 'post:created', id, json_build_object('id', id) from post`)}`,
       { transaction: slow },
     );
     expect(await titles()).to.deep.equal(['one']);

@@ -13,6 +13,7 @@ import { TallyBoard } from '../server/feed/tally-board.ts';
 import { TallyRefresh } from '../server/feed/tally-refresh.ts';
 import { createLogger } from '../server/logger.ts';
 import { type LogEntry, PAGE_BYTES, readLog } from '../server/outbox/log.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { caughtUp, execute, numberOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -92,10 +93,9 @@ describe('one transaction that changes very many rows', function () {
          insert into posts (owner_id, title, content)
          select $1, 'long ' || n, repeat('𝄞', 10000) from generate_series(1, $2::integer) n returning id, title, content
        ), t as (insert into post_tallies (post_id, hot) select id, 0 from p)
-       insert into outbox (name, post_id, data)
-       select 'post:created', p.id,
+       ${appendPosts(`select 'post:created', p.id,
          (e.data::jsonb || jsonb_build_object('id', p.id, 'title', p.title, 'content', p.content))::json
-       from p, events e where e.post_id = $3 order by p.id`,
+       from p, event_log e where e.entity_id = $3 order by p.id`)}`,
       [alice.id, MANY, model.id],
     );
     await until('all of them', () => follower.seq === head + MANY && world.ctx.feed.seq === head + MANY);

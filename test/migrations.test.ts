@@ -200,10 +200,10 @@ describe('Migrations', function () {
     expect(
       await rows(
         database.url,
-        `select data ->> 'title' as title from events where data ->> 'title' <> '' order by seq`,
+        `select data ->> 'title' as title from event_log where data ->> 'title' <> '' order by seq`,
       ),
     ).to.deep.equal(Array.from({ length: 10 }, (_, post) => ({ title: `at ${post * 10 + 9}` })));
-    expect(await rows(database.url, 'select * from redactions')).to.be.empty;
+    expect(await rows(database.url, 'select * from event_redactions')).to.be.empty;
   });
 
   it('do not wait for ever for a process that migrates', async () => {

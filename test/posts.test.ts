@@ -519,7 +519,7 @@ describe('posts', () => {
         );
       const logged = await rows<{ data: string }>(
         world,
-        'select data::text as data from events where post_id = $1',
+        'select data::text as data from event_log where entity_id = $1',
         [post.id],
       );
       expect(logged).to.have.length(2);

@@ -4,6 +4,7 @@ import { createFeedPool } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
 import { readLog } from '../server/outbox/log.ts';
 import { Pruner } from '../server/outbox/prune.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 
 const DAY = 86_400_000;
@@ -30,10 +31,12 @@ describe('pruning', () => {
   /** Events in the log, of which the first are this many days old. */
   const fill = async (old: number, young: number, days = 8) => {
     await pool.query(
-      `insert into outbox (name, post_id, data) select 'post:deleted', n, json_build_object('id', n) from generate_series(1, ${old + young}) n`,
+      appendPosts(
+        `select 'post:deleted', n, json_build_object('id', n) from generate_series(1, ${old + young}) n`,
+      ),
     );
     while ((await pool.query('select * from number_events(500)')).rowCount);
-    await pool.query(`update events set created_at = now() - interval '${days} days' where seq <= ${old}`);
+    await pool.query(`update event_log set created_at = now() - interval '${days} days' where seq <= ${old}`);
   };
 
   it('takes away what is older than the retention, in many small steps, and moves the floor with it', async () => {
@@ -51,7 +54,7 @@ describe('pruning', () => {
     await fill(30, 0, 6);
     await pruner.prune();
     expect(await headOf(pool)).to.include({ seq: 30, floor: 0 });
-    await pool.query(`update events set created_at = now() - interval '8 days'`);
+    await pool.query(`update event_log set created_at = now() - interval '8 days'`);
     await pruner.prune();
     expect(await headOf(pool)).to.include({ seq: 30, floor: 30 });
     await fill(0, 1);

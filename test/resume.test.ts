@@ -4,6 +4,7 @@ import type { PostView, Ready } from '../server/events.ts';
 import type { Follower } from '../server/feed/follower.ts';
 import { createLogger } from '../server/logger.ts';
 import { Pruner } from '../server/outbox/prune.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { EventStream } from './support/event-stream.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
@@ -35,7 +36,7 @@ describe('coming back with a position', function () {
   };
   const logHead = async () => {
     const { rows } = await world.pool.query<{ seq: number }>(
-      'select seq from feed_head where not exists (select from outbox)',
+      'select seq from feed_head where not exists (select from event_outbox)',
     );
     return rows[0]?.seq;
   };
@@ -91,8 +92,7 @@ describe('coming back with a position', function () {
       const { db, feed } = world.ctx;
       const numbered = async () => {
         // As another node would, which this one hears of at its next look.
-        await db.sequelize.query(`insert into outbox (name, post_id, data)
-          values ('post:deleted', 999999999, '{"id":999999999}')`);
+        await db.sequelize.query(appendPosts(`values ('post:deleted', 999999999, '{"id":999999999}')`));
         await db.sequelize.query('select number_events(500)');
       };
       for (let attempt = 0; attempt < 5; attempt += 1) {
@@ -375,7 +375,7 @@ describe('coming back with a position', function () {
 
     it('is too old, when the log has been pruned since', async () => {
       await world.ctx.db.sequelize.query(
-        `update events set created_at = now() - interval '8 days' where seq <= ${old + 10}`,
+        `update event_log set created_at = now() - interval '8 days' where seq <= ${old + 10}`,
       );
       const pruner = new Pruner(world.pool, createLogger('silent'), world.ctx.config.eventRetention);
       await pruner.prune();
@@ -397,7 +397,7 @@ describe('coming back with a position', function () {
         const { name, values } = args[0] as { name?: string; values?: unknown[] };
         // A page of a replay; the follower reads larger ones.
         if (name === 'log-page' && values?.[1] === 100 && (pages += 1) === 2)
-          await world.pool.query('with gone as (delete from events) update feed_head set floor = seq');
+          await world.pool.query('with gone as (delete from event_log) update feed_head set floor = seq');
         return query.apply(this, args);
       };
       const stream = await EventStream.open(alice, `?after=${old + 10}&epoch=${epoch()}`);
@@ -461,10 +461,10 @@ describe('coming back with a position', function () {
     });
 
     it('out of the log', async () => {
-      const { rows } = await world.pool.query('select * from events where seq > $1', [after]);
+      const { rows } = await world.pool.query('select * from event_log where seq > $1', [after]);
       clean(JSON.stringify(rows));
       const everywhere = await world.pool.query<{ found: number }>(
-        `select (select count(*) from events where data::text like $1) + (select count(*) from outbox where data::text like $1) as found`,
+        `select (select count(*) from event_log where data::text like $1) + (select count(*) from event_outbox where data::text like $1) as found`,
         [`%${SECRET_TEXT}%`],
       );
       expect(everywhere.rows[0]?.found).to.equal(0);

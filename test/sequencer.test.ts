@@ -6,6 +6,7 @@ import { append, onAppended } from '../server/outbox/append.ts';
 import { type LogEntry, readLog } from '../server/outbox/log.ts';
 import { type Numbered, Sequencer } from '../server/outbox/sequencer.ts';
 import { postDeleted } from '../server/posts/events.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 
@@ -48,7 +49,8 @@ describe('the sequencer', function () {
 
   const count = async (sql: string) =>
     (await pool.query<{ n: number }>(`select count(*) as n from ${sql}`)).rows[0]!.n;
-  const drained = () => until('the outbox to be empty', async () => (await count('outbox')) === 0, 30_000);
+  const drained = () =>
+    until('the outbox to be empty', async () => (await count('event_outbox')) === 0, 30_000);
   const wholeLog = async () => {
     const log: LogEntry[] = [];
     for (;;) {
@@ -60,7 +62,7 @@ describe('the sequencer', function () {
 
   const number = () => pool.query('select * from number_events(500)');
   const tell = (name: string, postId: number, title?: string) =>
-    pool.query('insert into outbox (name, post_id, data) values ($1, $2, $3)', [
+    pool.query(appendPosts('values ($1, $2::bigint, $3)'), [
       name,
       postId,
       title === undefined
@@ -73,12 +75,11 @@ describe('the sequencer', function () {
   it('takes the text of every version but the newest out of the log, a piece in each call, and nobody reads it meanwhile', async () => {
     const edits = 3000;
     await pool.query(
-      `insert into outbox (name, post_id, data)
-       select 'post:updated', 1, json_build_object('id', 1, 'title', 'secret ' || n, 'owner', json_build_object('id', 7, 'username', 'ada'))
-       from generate_series(1, $1::integer) n`,
+      appendPosts(`select 'post:updated', 1, json_build_object('id', 1, 'title', 'secret ' || n, 'owner', json_build_object('id', 7, 'username', 'ada'))
+       from generate_series(1, $1::integer) n`),
       [edits],
     );
-    const told = () => count(`events where data ->> 'title' <> ''`);
+    const told = () => count(`event_log where data ->> 'title' <> ''`);
     for (let numbered = 500; numbered <= edits; numbered += 500) {
       expect((await number()).rows).to.deep.equal([{ first_seq: numbered - 499, last_seq: numbered }]);
       const read = titles(await wholeLog());
@@ -88,12 +89,12 @@ describe('the sequencer', function () {
     const redacted = { id: 1, title: '', owner: { id: 7, username: '' }, redacted: true };
     expect(JSON.parse((await wholeLog())[0]!.json)).to.deep.equal(redacted);
     start();
-    await until('all of it to be cut', async () => (await count('redactions')) === 0, 10_000);
+    await until('all of it to be cut', async () => (await count('event_redactions')) === 0, 10_000);
     expect(await told()).to.equal(1);
     await tell('post:deleted', 1);
     await drained();
     await until('the last one', async () => (await told()) === 0);
-    expect(await count('redactions')).to.equal(0);
+    expect(await count('event_redactions')).to.equal(0);
     expect(new Set((await wholeLog()).slice(0, -1).map(({ json }) => json))).to.have.lengthOf(1);
   });
 
@@ -125,16 +126,15 @@ describe('the sequencer', function () {
       undefined,
       'again',
     ]);
-    expect(await count(`events where data ->> 'title' <> ''`)).to.equal(2);
-    expect(await count('redactions')).to.equal(0);
+    expect(await count(`event_log where data ->> 'title' <> ''`)).to.equal(2);
+    expect(await count('event_redactions')).to.equal(0);
   });
 
   it('has a bounded number of posts to look at in each call, however many wait to be cut', async () => {
     await pool.query(`
-      insert into outbox (name, post_id, data)
-      select name, n, json_build_object('id', n, 'title', 'a secret', 'owner', json_build_object('id', 7, 'username', 'ada'))
-      from (values ('post:created'), ('post:updated')) names (name), generate_series(1, 4000) n order by name, n`);
-    const before = async () => count('redactions');
+      ${appendPosts(`select name, n, json_build_object('id', n, 'title', 'a secret', 'owner', json_build_object('id', 7, 'username', 'ada'))
+      from (values ('post:created'), ('post:updated')) names (name), generate_series(1, 4000) n order by name, n`)}`);
+    const before = async () => count('event_redactions');
     for (let call = 0; call < 16; call += 1) await number();
     // The second half of the calls has had as many to cut as were added.
     expect(await before()).to.be.at.most(500);
@@ -149,7 +149,7 @@ describe('the sequencer', function () {
       expect(left - now).to.be.within(1, 500);
       left = now;
     }
-    expect(await count(`events where data ->> 'title' <> ''`)).to.equal(4000);
+    expect(await count(`event_log where data ->> 'title' <> ''`)).to.equal(4000);
   });
 
   /** Writers that append one event each time, after a random while, and then commit or not. */
@@ -238,7 +238,7 @@ describe('the sequencer', function () {
         expect(first).to.equal(head + 1);
         head = last;
       }
-      expect(head).to.equal(await count('events'));
+      expect(head).to.equal(await count('event_log'));
     } finally {
       await other.end();
     }
@@ -266,7 +266,7 @@ describe('the sequencer', function () {
       writing = false;
       await killer;
       await until('the outbox to be empty', async () => {
-        const { rows } = await admin.query<{ n: string }>('select count(*) as n from outbox');
+        const { rows } = await admin.query<{ n: string }>('select count(*) as n from event_outbox');
         return Number(rows[0]?.n) === 0;
       });
       expect(killed).to.be.above(0);
@@ -283,21 +283,21 @@ describe('the sequencer', function () {
     const slow = await db.sequelize.transaction();
     await append(slow, postDeleted, { id: 1, owner_id: 7 });
     await db.sequelize.transaction((tx) => append(tx, postDeleted, { id: 2, owner_id: 7 }));
-    await until('the fast one', async () => (await count('events')) === 1);
+    await until('the fast one', async () => (await count('event_log')) === 1);
     await slow.commit();
-    await until('the slow one', async () => (await count('events')) === 2);
+    await until('the slow one', async () => (await count('event_log')) === 2);
     expect((await wholeLog()).map(({ entityId }) => entityId)).to.deep.equal([2, 1]);
   });
 
   it('finds by itself what was committed by a process that then died', async () => {
     start();
-    await pool.query(`insert into outbox (name, post_id, data) values ('post:deleted', 5, '{"id":5}')`);
-    await until('its number', async () => (await count('events')) === 1);
+    await pool.query(appendPosts(`values ('post:deleted', 5, '{"id":5}')`));
+    await until('its number', async () => (await count('event_log')) === 1);
   });
 
   it('drains five thousand waiting events in their order', async () => {
     await pool.query(
-      `insert into outbox (name, post_id, data) select 'post:deleted', n, json_build_object('id', n) from generate_series(1, 5000) n`,
+      appendPosts(`select 'post:deleted', n, json_build_object('id', n) from generate_series(1, 5000) n`),
     );
     start();
     await drained();
@@ -308,7 +308,7 @@ describe('the sequencer', function () {
   });
 
   it('is not misled by what PostgreSQL thinks of an outbox that was empty when it looked', async () => {
-    await pool.query(`insert into outbox (name, post_id, data) values ('post:created', 1, '{"id":1}')`);
+    await pool.query(appendPosts(`values ('post:created', 1, '{"id":1}')`));
     start();
     await drained();
     await pool.query('vacuum analyze event_outbox');
@@ -320,11 +320,11 @@ describe('the sequencer', function () {
        from generate_series(1, 100000) n`,
     );
     await drained();
-    expect(await count('events')).to.equal(100_001);
+    expect(await count('event_log')).to.equal(100_001);
   });
 
   it('gives every number back when numbering is rolled back', async () => {
-    await pool.query(`insert into outbox (name, post_id, data) values ('post:deleted', 5, '{"id":5}')`);
+    await pool.query(appendPosts(`values ('post:deleted', 5, '{"id":5}')`));
     const client = await pool.connect();
     await client.query('begin');
     expect((await client.query('select * from number_events(10)')).rows).to.deep.equal([
@@ -353,6 +353,6 @@ describe('the sequencer', function () {
     );
     expect(error).to.be.instanceOf(Error);
     expect((error as Error).message).to.include('ROLLBACK');
-    expect(await count('outbox')).to.equal(0);
+    expect(await count('event_outbox')).to.equal(0);
   });
 });

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { type EngineConnection, pendingOf, type Subscriber } from '../server/gateway/subscriber.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { rawRequest } from './support/raw-request.ts';
 import { firstFault } from './support/sockets.ts';
@@ -32,10 +33,9 @@ describe('clients that do not read', function () {
   /** Events of some ten kilobytes each, committed as another node would. */
   const flow = (many: number) =>
     world.ctx.db.sequelize.query(`
-      insert into outbox (name, post_id, data)
-      select 'post:updated', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 't', 'content', repeat('x', 10000),
+      ${appendPosts(`select 'post:updated', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 't', 'content', repeat('x', 10000),
         'published', true, 'created_at', '2026-01-01T00:00:00.000Z', 'updated_at', '2026-01-01T00:00:00.000Z', 'version', 1,
-        'owner_id', 1, 'owner', json_build_object('id', 1, 'username', 'u'), 'votes', 0, 'rev', 0) from generate_series(1, ${many}) n`);
+        'owner_id', 1, 'owner', json_build_object('id', 1, 'username', 'u'), 'votes', 0, 'rev', 0) from generate_series(1, ${many}) n`)}`);
 
   const subscribers = () =>
     [...world.server.service.gateway.io.of('/').sockets.values()].map((socket) => socket.data as Subscriber);

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { Problem, Tally } from '../server/events.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { RawClient } from './support/raw-client.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
@@ -159,8 +160,11 @@ describe('what a socket asks', () => {
         expect(await client.acknowledged(modes.length - 1)).to.deep.include({ ok: true });
         expect(client.heard('ready')).to.be.empty;
         // As another node would.
-        await log.query(`insert into outbox (name, post_id, data)
-          select 'post:deleted', 999999990 + n, json_build_object('id', 999999990 + n) from generate_series(1, 3) n`);
+        await log.query(
+          appendPosts(
+            `select 'post:deleted', 999999990 + n, json_build_object('id', 999999990 + n) from generate_series(1, 3) n`,
+          ),
+        );
         await log.query('select number_events(500)');
         await log.query('commit');
         log.release();

@@ -5,6 +5,7 @@ import { TallyBoard } from '../server/feed/tally-board.ts';
 import { TimeSlices } from '../server/delivery/time-slices.ts';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
 import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { readyOf } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
@@ -246,15 +247,17 @@ describe('tallies', function () {
   it('that were missed are told also where an event was numbered long after it was written', async () => {
     const fact = (age: string, many: number) =>
       world.pool.query(
-        `insert into outbox (name, post_id, data, created_at)
-         select 'post:deleted', 1000000 + n, json_build_object('id', 1000000 + n), clock_timestamp() - $1::interval
+        appendPosts(
+          `select 'post:deleted', 1000000 + n, json_build_object('id', 1000000 + n), clock_timestamp() - $1::interval
          from generate_series(1, $2) n`,
+          ['created_at'],
+        ),
         [age, many],
       );
     const numbered = async () => {
       await until('the numbering', async () => {
         const { rows } = await world.pool.query<{ seq: number; left: number }>(
-          'select seq, (select count(*)::int from outbox) as left from feed_head',
+          'select seq, (select count(*)::int from event_outbox) as left from feed_head',
         );
         return rows[0]?.left === 0 && rows[0].seq === world.ctx.feed.seq;
       });

@@ -102,7 +102,7 @@ describe('a database whose synchronous standby is away', function () {
     expect(again.status).to.equal(201);
     const rows = await admin.query("select id from posts where title = 'during'");
     expect(rows.rows).to.deep.equal([{ id: again.body.id }]);
-    const events = () => admin.query('select from events where post_id = $1', [again.body.id]);
+    const events = () => admin.query('select from event_log where entity_id = $1', [again.body.id]);
     await until('its event is numbered', async () => (await events()).rowCount === 1);
   });
 
@@ -154,7 +154,7 @@ describe('a database whose synchronous standby is away', function () {
   });
 
   it('is not ready while nothing can be numbered, and tells how much waits', async () => {
-    await admin.query('begin; lock table events in share mode');
+    await admin.query('begin; lock table event_log in share mode');
     expect((await ada.post('/posts', { title: 'not numbered', content: '' })).status).to.equal(201);
     await until('not ready', async () => (await readiness()).status === 503, 15_000);
     expect((await readiness()).body.parts.numbering?.reason).to.match(

@@ -3,6 +3,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { Answers } from '../server/http/answers.ts';
 import type { EventPage } from '../client/src/client.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { execute, headOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
@@ -42,9 +43,8 @@ describe('answers that nobody reads', function () {
          insert into posts (owner_id, title, content)
          select $1, 'large ' || n, repeat(chr(1), 10000) from generate_series(1, 100) n returning id
        ), tallied as (insert into post_tallies (post_id, hot) select id, 0 from written)
-       insert into outbox (name, post_id, data)
-       select 'post:created', w.id, json_build_object('id', w.id, 'title', 't', 'content', repeat(chr(1), 10000))
-       from written w order by w.id`,
+       ${appendPosts(`select 'post:created', w.id, json_build_object('id', w.id, 'title', 't', 'content', repeat(chr(1), 10000))
+       from written w order by w.id`)}`,
       [mallory.id],
     );
     await headOf(world);

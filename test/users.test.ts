@@ -160,14 +160,14 @@ describe('accounts', () => {
       await headOf(world);
       const told = await rows<{ post_id: number; data: { id: number } }>(
         world,
-        `select post_id, data from events where seq > $1 and (seq - $1 <= 20 or seq - $1 > 2990) order by seq`,
+        `select entity_id as post_id, data from event_log where seq > $1 and (seq - $1 <= 20 or seq - $1 > 2990) order by seq`,
         [before],
       );
       expect(await headOf(world)).to.equal(before + 3002);
       expect(told).to.have.lengthOf(32);
       const distinct = await rows(
         world,
-        `select count(distinct post_id)::int as posts from events where seq > $1 and name = 'post:updated'`,
+        `select count(distinct entity_id)::int as posts from event_log where seq > $1 and name = 'post:updated'`,
         [before],
       );
       expect(distinct).to.deep.equal([{ posts: 3002 }]);
@@ -297,7 +297,7 @@ describe('accounts', () => {
 
       const kept = await rows<{ data: string }>(
         world,
-        `select data::text as data from events union all select answer::text from idempotency_keys`,
+        `select data::text as data from event_log union all select answer::text from idempotency_keys`,
       );
       for (const { data } of kept) {
         expect(data).not.to.contain('unrepeatable');
@@ -374,7 +374,7 @@ describe('accounts', () => {
     }
     const told = await rows<{ data: string }>(
       world,
-      `select data::text as data from events union all select data::text from outbox
+      `select data::text as data from event_log union all select data::text from event_outbox
        union all select answer::text from idempotency_keys where answer is not null`,
     );
     for (const { data } of told) expect(data).not.to.contain('@');

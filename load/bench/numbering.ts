@@ -44,7 +44,7 @@ export async function numbering(stage: Stage): Promise<Line[]> {
     };
     try {
       await withClient(databaseUrl, async (database) => {
-        await database.query('create table bare_events (like events including all)');
+        await database.query('create table bare_events (like event_log including all)');
         for (let round = 0; round < stage.rounds; round += 1) {
           line.ours.push(await throughServer(database, client, events));
           line.theirs.push(await bareInsert(database, events));
@@ -90,8 +90,10 @@ async function bareInsert(database: pg.Client, events: number): Promise<number> 
   for (let from = 0; from < events; from += BATCH) {
     await database.query({
       name: 'bare-insert',
-      text: `insert into bare_events (seq, outbox_id, name, post_id, data, created_at)
-             select $1::integer + n, $1::integer + n, 'post:created', n, $2::json, clock_timestamp()
+      text: `insert into bare_events
+               (seq, outbox_id, name, entity_type, entity_id, audience, topics, redaction, data, created_at)
+             select $1::integer + n, $1::integer + n, 'post:created', 'post', n, 'public', '{feed,author:1}',
+               '{title,content,owner.username}', $2::json, clock_timestamp()
              from generate_series(1, $3::integer) n`,
       values: [from, data, Math.min(BATCH, events - from)],
     });

@@ -32,7 +32,7 @@ export async function converge(
 async function headOf(cluster: Cluster): Promise<number | undefined> {
   const [row] = await cluster
     .query<{ seq: number; waiting: number }>(
-      'select seq::float8 as seq, (select count(*)::float8 from outbox) as waiting from feed_head',
+      'select seq::float8 as seq, (select count(*)::float8 from event_outbox) as waiting from feed_head',
     )
     .catch(() => []);
   return row?.waiting === 0 ? row.seq : undefined;
@@ -48,8 +48,8 @@ export async function collect(cluster: Cluster, people: Population, base = 0): P
     clients: people.clients.map((client) => client.history),
     base,
     log: await cluster.query<LogRow>(
-      `select seq::float8 as seq, outbox_id::float8 as "outboxId", name, post_id::float8 as "postId", data
-       from events where seq > $1 order by seq`,
+      `select seq::float8 as seq, outbox_id::float8 as "outboxId", name, entity_id::float8 as "postId", data
+       from event_log where seq > $1 order by seq`,
       [base],
     ),
     head: head?.seq ?? 0,
@@ -84,7 +84,7 @@ async function readAtRest(cluster: Cluster, people: Population): Promise<AtRest>
      from posts p join post_tallies t on t.post_id = p.id`,
   );
   const votes = await cluster.query<AtRest['votes'][number]>(
-    'select user_id::float8 as "userId", post_id::float8 as "postId" from votes',
+    'select user_id::float8 as "userId", entity_id::float8 as "postId" from votes',
   );
   const rest = await Promise.all(
     cluster.nodes.map(async (node) => ({

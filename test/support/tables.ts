@@ -36,7 +36,7 @@ export async function caughtUp(world: World): Promise<number> {
 /** The highest seq, once everything that is committed has its number. */
 export async function headOf(world: World): Promise<number> {
   await until('everything committed to be numbered', async () => {
-    return (await numberOf(world, 'select count(*) from outbox')) === 0;
+    return (await numberOf(world, 'select count(*) from event_outbox')) === 0;
   });
   return numberOf(world, 'select seq from feed_head');
 }
@@ -46,7 +46,7 @@ export async function eventsSince(world: World, seq: number): Promise<LoggedRow[
   await headOf(world);
   return rows<LoggedRow>(
     world,
-    'select seq, name, post_id, data from events where seq > $1 order by events.seq',
+    'select seq, name, entity_id as post_id, data from event_log where seq > $1 order by seq',
     [seq],
   );
 }

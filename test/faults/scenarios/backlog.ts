@@ -28,7 +28,7 @@ export async function backlog(options: ClusterOptions, seed: number): Promise<Fi
       highest = Math.max(highest, ...now.map((bytes, at) => bytes - (memory[at] ?? bytes)));
     }
     const inOrder = await cluster.query<{ wrong: number }>(
-      `select count(*)::float8 as wrong from (select outbox_id - lag(outbox_id) over (order by seq) as step from events) s where step <= 0`,
+      `select count(*)::float8 as wrong from (select outbox_id - lag(outbox_id) over (order by seq) as step from event_log) s where step <= 0`,
     );
     const gaps = people.clients.flatMap(({ history }) =>
       history.deliveries.filter(

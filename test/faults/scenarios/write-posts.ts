@@ -1,4 +1,5 @@
 import type { Cluster } from '../cluster.ts';
+import { appendPosts } from '../../support/append-sql.ts';
 
 /**
  * Writes many posts with their tallies and their events in one statement, past the service, which finds the events in the
@@ -19,11 +20,10 @@ export async function writePosts(
      ), tally as (
        insert into post_tallies (post_id, hot) select id, 0 from post
      )
-     insert into outbox (name, post_id, data)
-     select 'post:created', id, json_build_object('id', id, 'title', title, 'content', content, 'published', true,
+     ${appendPosts(`select 'post:created', id, json_build_object('id', id, 'title', title, 'content', content, 'published', true,
        'created_at', created_at, 'updated_at', created_at, 'version', 1, 'owner_id', owner_id,
        'owner', json_build_object('id', owner_id, 'username', 'listener'), 'votes', 0, 'rev', 0)
-     from post order by id`,
+     from post order by id`)}`,
     [ownerId, count, length],
   );
 }

@@ -14,8 +14,8 @@ const ENDINGS: readonly Ending[] = [
 ];
 
 /** What a test connection has to itself meanwhile, so that whoever opens a stream waits at that step. */
-export type Hold = 'sessions' | 'feed_head' | 'events' | 'posts' | undefined;
-const HOLDS: readonly Hold[] = [undefined, 'sessions', 'feed_head', 'events', 'posts'];
+export type Hold = 'sessions' | 'feed_head' | 'event_log' | 'posts' | undefined;
+const HOLDS: readonly Hold[] = [undefined, 'sessions', 'feed_head', 'event_log', 'posts'];
 
 /** Where a request stands in the log: now, ahead of it, a few events back, or before what the node has in memory. */
 export type Start = 'now' | 'ahead' | 'near' | 'log';
@@ -98,7 +98,7 @@ export interface Shape {
 }
 
 /** What is held while a node stops: what keeps a stream from being opened. */
-const HOLDS_OF_STOPS: readonly Hold[] = [undefined, 'sessions', 'feed_head', 'events'];
+const HOLDS_OF_STOPS: readonly Hold[] = [undefined, 'sessions', 'feed_head', 'event_log'];
 
 /** The holds of waves and of stops, each in a random order. */
 export function shuffledHolds(random: Random): { ofWaves: Hold[]; ofStops: Hold[] } {
@@ -203,7 +203,7 @@ function aimedAt(
  * @param isShort whether it takes only the beginning of a long replay
  */
 function planStart(hold: Hold, isShort: boolean, random: Random): Start {
-  if (hold === 'events' && random.chance(isShort ? 0.7 : 0.1)) return 'log';
+  if (hold === 'event_log' && random.chance(isShort ? 0.7 : 0.1)) return 'log';
   if (hold === 'feed_head' && random.chance(0.6)) return 'ahead';
   return random.pick(['now', 'now', 'now', 'near', 'near', 'ahead']);
 }

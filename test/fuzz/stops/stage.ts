@@ -6,6 +6,7 @@ import { freePort } from '../../../server/database/embedded/postmaster.ts';
 import { migrate } from '../../../server/database/migrate.ts';
 import { SECRET } from '../../faults/cluster.ts';
 import { FaultyPostgres } from '../../faults/postgres.ts';
+import { appendPosts } from '../../support/append-sql.ts';
 import { NodeProcess } from '../../support/node-process.ts';
 import { startRedis, type TestRedis } from '../../support/redis.ts';
 import { Stopwatch } from '../../support/waiting.ts';
@@ -54,8 +55,9 @@ export class Ground {
     await migrate(postgres.url(template));
     await postgres.query(
       template,
-      `insert into outbox (name, post_id, data)
-       select 'post:deleted', n, json_build_object('id', n) from generate_series(1, ${HISTORY}) n`,
+      appendPosts(
+        `select 'post:deleted', n, json_build_object('id', n) from generate_series(1, ${HISTORY}) n`,
+      ),
     );
     for (let left = HISTORY; left > 0; left -= NUMBERED_AT_ONCE)
       await postgres.query(template, `select from number_events(${NUMBERED_AT_ONCE})`);
