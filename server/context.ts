@@ -38,6 +38,7 @@ import { PrimaryStore } from './limits/primary-store.ts';
 import { type ReachedLimit, RateLimits } from './limits/rate-limits.ts';
 import { SharedCounts } from './limits/shared-counts.ts';
 import { VoteLimit } from './limits/vote-limit.ts';
+import { AppError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import { onAppended } from './outbox/append.ts';
 import { Backlog } from './outbox/backlog.ts';
@@ -128,7 +129,19 @@ export async function createService(
     log,
   );
   const maxAge = config.databaseConnectionAge;
-  const db = new Database({ url: databaseUrl, pool: config.databasePool, log, identity, maxAge });
+  const db = new Database({
+    url: databaseUrl,
+    pool: config.databasePool,
+    log,
+    identity,
+    maxAge,
+    refusal: () => {
+      metrics.queueRefused.inc({ queue: 'database' });
+      return new AppError('unavailable', 'Too many requests are waiting for the database. Try again.', {
+        headers: { 'Retry-After': '1' },
+      });
+    },
+  });
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });
   const sessions = new SessionWatch({ databaseUrl, pool: feedPool, identity, log });
   const writes = new WriteMonitor(feedPool, log);
@@ -170,7 +183,7 @@ export async function createService(
     redis.witness.onPosition((position) => feed.check(position));
   }
   const liveSessions = new LiveSessions(
-    db.sequelize,
+    db.share('sessions'),
     () => feed.readAt,
     () => schema.absence,
   );
@@ -184,7 +197,7 @@ export async function createService(
     onRefused: (reason) => metrics.requestsRefused.inc({ reason }),
   });
 
-  const tallies = new TallyReader(db.sequelize);
+  const tallies = new TallyReader(db.share('tallies'));
   const missed = new MissedTallies(feedPool);
   const slices = new TimeSlices(config.writeStretch);
   const delivery = new Delivery({
@@ -248,12 +261,12 @@ export async function createService(
   );
   const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log));
   const feedReader = new FeedReader(
-    db.sequelize,
+    db,
     (milliseconds) => unfoldedPosts.catchUp(milliseconds),
     config.rateLimits ? () => countRefused('search') : undefined,
     () => metrics.queueRefused.inc({ queue: 'searches' }),
   );
-  const ballots = new BallotBox(db.sequelize, reportTallies, () =>
+  const ballots = new BallotBox(db.share('votes'), reportTallies, () =>
     metrics.queueRefused.inc({ queue: 'votes' }),
   );
 
@@ -320,7 +333,7 @@ export async function createService(
     countRefused('passwords');
     metrics.queueRefused.inc({ queue: 'passwords' });
   });
-  const newAccounts = new NewAccounts(db.sequelize);
+  const newAccounts = new NewAccounts(db.share('service'));
   const voteLimit = config.rateLimits
     ? new VoteLimit({
         counts,
@@ -361,7 +374,7 @@ export async function createService(
     ballots,
     voteLimit,
     edits: createEditQueue(config.databasePool, () => metrics.queueRefused.inc({ queue: 'edits' })),
-    postWriter: new PostWriter(db.sequelize, () => metrics.queueRefused.inc({ queue: 'posts' })),
+    postWriter: new PostWriter(db, () => metrics.queueRefused.inc({ queue: 'posts' })),
     accountTasks,
     feedReader,
     reportTallies,
@@ -383,16 +396,14 @@ export async function createService(
     redis?.epochs.look();
     metrics.redisDegraded.set(redis?.health.fault ? 1 : 0);
     metrics.followerAge.set((Date.now() - feed.readAt) / 1000);
-    const pool = (db.sequelize.connectionManager as unknown as { pool: { using: number; waiting: number } })
-      .pool;
     metrics.queueWaiting.set({ queue: 'passwords' }, passwords.waiting);
     metrics.queueWaiting.set({ queue: 'searches' }, feedReader.slowWaiting);
     metrics.queueWaiting.set({ queue: 'replays' }, delivery.replaysWaiting);
     metrics.queueWaiting.set({ queue: 'posts' }, ctx.postWriter.waiting);
     metrics.queueWaiting.set({ queue: 'votes' }, ballots.waiting);
     metrics.queueWaiting.set({ queue: 'edits' }, ctx.edits.waiting);
-    metrics.poolInUse.set(pool.using);
-    metrics.poolWaiting.set(pool.waiting);
+    metrics.poolInUse.set(db.pool.using);
+    metrics.poolWaiting.set(db.waiting);
   }, 1000);
 
   return {

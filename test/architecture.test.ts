@@ -169,7 +169,7 @@ const rules: Rule[] = [
   {
     files: new RegExp(`^server/${capabilities}/`),
     may: new RegExp(
-      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|limits/address-key\\.ts|outbox/(append|entity-fold|event-type|log)\\.ts|database/(connection|gathering)\\.ts)|models/|${shared})`,
+      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|limits/address-key\\.ts|outbox/(append|entity-fold|event-type|log)\\.ts|database/(connection|connection-turns|gathering)\\.ts)|models/|${shared})`,
     ),
     mayOnlyTypes: /^server\/(context|logger|feed\/follower|auth\/connections)\.ts$/,
   },

@@ -41,7 +41,7 @@ describe('writes that wait', () => {
 
   it('are refused to the address with most of them and not to another, when too many posts wait', async () => {
     let refused = 0;
-    const writer = new PostWriter(world.ctx.db.sequelize, () => (refused += 1), PLACES);
+    const writer = new PostWriter(world.ctx.db, () => (refused += 1), PLACES);
     const write = (name: string, { id }: TestUser, address: string) =>
       note(name, writer.write(id, { title: name, content: 'x', published: true }, undefined, [id, address]));
     await client.query('lock table posts in exclusive mode');
@@ -67,7 +67,7 @@ describe('writes that wait', () => {
 
   it('are posts of a locked user too, of which no more wait than may', async () => {
     let refused = 0;
-    const writer = new PostWriter(world.ctx.db.sequelize, () => (refused += 1), PLACES);
+    const writer = new PostWriter(world.ctx.db, () => (refused += 1), PLACES);
     const write = (name: string, { id }: TestUser) =>
       note(name, writer.write(id, { title: name, content: 'x', published: true }));
     await client.query('select 1 from users where id = $1 for update', [flooder!.id]);
@@ -92,7 +92,7 @@ describe('writes that wait', () => {
     for (let left = PLACES + 1; left > 0; left -= 1) posts.push(await writePost(second!));
     let refused = 0;
     const ballots = new BallotBox(
-      world.ctx.db.sequelize,
+      world.ctx.db.share('votes'),
       () => undefined,
       () => (refused += 1),
       PLACES,
@@ -117,7 +117,7 @@ describe('writes that wait', () => {
     const [locked, free] = [await writePost(second!), await writePost(second!)];
     let refused = 0;
     const ballots = new BallotBox(
-      world.ctx.db.sequelize,
+      world.ctx.db.share('votes'),
       () => undefined,
       () => (refused += 1),
       PLACES,

@@ -4,6 +4,7 @@ import { drawInTurns } from '../server/queues/draw.ts';
 import { FairBound } from '../server/queues/fair-bound.ts';
 import { type Asker, FairQueue, type FairQueueOptions } from '../server/queues/fair-queue.ts';
 import { TurnTaking } from '../server/queues/turn-taking.ts';
+import { until } from './support/waiting.ts';
 
 class Full extends Error {}
 
@@ -410,7 +411,7 @@ describe('a bound that senders share', () => {
 
 describe('work in turns', () => {
   it('goes to each sender in turn, a bounded number at once', async () => {
-    const turns = new TurnTaking(1);
+    const turns = new TurnTaking<number>({ atOnce: 1, pathOf: (sender) => [String(sender)] });
     const order: string[] = [];
     const finish: (() => void)[] = [];
     const asks = [1, 1, 1, 2, 3, 2].map((sender, at) =>
@@ -428,5 +429,112 @@ describe('work in turns', () => {
     await Promise.all(asks);
     expect(order).to.deep.equal(['1:0', '1:1', '2:3', '3:4', '1:2', '2:5']);
     expect(turns.waiting).to.equal(0);
+  });
+
+  interface GroupedAsk {
+    path: string[];
+    signal?: AbortSignal;
+  }
+
+  /** Turns of which each lasts until the test ends it, and what became of the asks. */
+  class Turns {
+    readonly taking: TurnTaking<GroupedAsk>;
+    readonly begun: string[] = [];
+    readonly refused: string[] = [];
+    readonly asks: Promise<void>[] = [];
+    readonly #ends: (() => void)[] = [];
+
+    constructor({ most = 1000, patience = 60_000 } = {}) {
+      this.taking = new TurnTaking({
+        atOnce: 1,
+        pathOf: ({ path }) => path,
+        signalOf: ({ signal }) => signal,
+        limits: { most, patience, sendersOf: ({ path }) => path, refusal: () => new Full() },
+      });
+    }
+
+    ask(path: string, signal?: AbortSignal): void {
+      const work = () => {
+        this.begun.push(path);
+        return new Promise<void>((resolve) => this.#ends.push(resolve));
+      };
+      const asker = { path: path.split('/'), ...(signal ? { signal } : {}) };
+      this.asks.push(this.taking.run(asker, work).catch(() => void this.refused.push(path)));
+    }
+
+    /** Ends turns, one after the other, until all who wait have had theirs. */
+    async endAll(): Promise<void> {
+      while (this.taking.running > 0) {
+        this.#ends.shift()?.();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await Promise.all(this.asks);
+      expect(this.taking.waiting).to.equal(0);
+    }
+  }
+
+  it('goes to groups in turn, and within each to its members', async () => {
+    const turns = new Turns();
+    for (const path of ['a/1', 'a/1', 'a/1', 'a/2', 'a/2', 'b/3', 'b/3', 'c']) turns.ask(path);
+    await turns.endAll();
+    expect(turns.begun).to.deep.equal(['a/1', 'a/1', 'b/3', 'c', 'a/2', 'b/3', 'a/1', 'a/2']);
+  });
+
+  it('goes to a sender in many groups as often as to one in a single group', async () => {
+    const turns = new Turns();
+    turns.ask('x/0');
+    for (let group = 0; group < 20; group += 1) turns.ask(`g${group}/many`);
+    for (let more = 0; more < 3; more += 1) turns.ask('a/one');
+    await turns.endAll();
+    expect(turns.begun.slice(1, 7).filter((path) => path === 'a/one')).to.have.lengthOf(3);
+  });
+
+  it('is refused to the last ask of the sender with the most, when too many wait', async () => {
+    const turns = new Turns({ most: 4 });
+    turns.ask('x/0');
+    for (const path of ['a/1', 'a/1', 'a/1', 'a/2', 'b/3', 'c/4']) turns.ask(path);
+    await Promise.resolve();
+    await turns.endAll();
+    expect(turns.refused).to.deep.equal(['a/1', 'a/1']);
+    expect(turns.begun).to.deep.equal(['x/0', 'a/1', 'b/3', 'c/4', 'a/2']);
+  });
+
+  it('is refused to an ask that has waited for too long, and not done for one whose client has left', async () => {
+    const turns = new Turns({ patience: 20 });
+    const leaving = new AbortController();
+    turns.ask('a/1');
+    turns.ask('a/1', leaving.signal);
+    turns.ask('b/2');
+    leaving.abort(new Error('gone'));
+    turns.ask('c/3', leaving.signal);
+    await until('the last one to be refused', () => turns.refused.length === 3);
+    expect(turns.refused).to.have.members(['a/1', 'c/3', 'b/2']);
+    expect(turns.taking.waiting).to.equal(0);
+    await turns.endAll();
+    expect(turns.begun).to.deep.equal(['a/1']);
+  });
+
+  it('comes to everybody in the end, and each group waits for no more than one turn of each other', async () => {
+    const step = fc.record({ group: fc.integer({ min: 0, max: 3 }), member: fc.integer({ min: 0, max: 2 }) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+        const turns = new Turns();
+        turns.ask('first/turn');
+        for (const { group, member } of steps) turns.ask(`${group}/${group}${member}`);
+        await turns.endAll();
+        const order = turns.begun.slice(1);
+        expect([...order].sort()).to.deep.equal(
+          steps.map(({ group, member }) => `${group}/${group}${member}`).sort(),
+        );
+        // Between two turns of a group that has asks left no other group has more than one.
+        for (const [at, path] of order.entries()) {
+          const group = path.split('/')[0]!;
+          const next = order.findIndex((later, place) => place > at && later.startsWith(`${group}/`));
+          if (next < 0) continue;
+          const between = order.slice(at + 1, next).map((other) => other.split('/')[0]);
+          expect(new Set(between).size).to.equal(between.length);
+        }
+      }),
+    );
   });
 });

@@ -245,11 +245,13 @@ describe('a database that is another one', function () {
   };
 
   it('is known by its fingerprint, also when no connection was lost, and every client is told', () =>
-    allAreReset(() => world.ctx.db.sequelize.query(`update feed_head set fingerprint = 'another cluster'`)));
+    allAreReset(() =>
+      world.ctx.db.share('service').query(`update feed_head set fingerprint = 'another cluster'`),
+    ));
 
   it('is known by a log that is shorter than what was seen, and every client is told', () =>
     allAreReset(() =>
-      world.ctx.db.sequelize.query(`
+      world.ctx.db.share('service').query(`
         delete from event_log where seq > (select seq - 5 from feed_head);
         update feed_head set seq = seq - 5`),
     ));

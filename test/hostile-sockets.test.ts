@@ -226,7 +226,7 @@ describe('hostile sockets', function () {
   });
 
   async function seedPosts(many: number): Promise<void> {
-    await world.ctx.db.sequelize.query(`
+    await world.ctx.db.share('service').query(`
       with made as (
         insert into posts (owner_id, title, content) select ${alice.id}, 'p', '' from generate_series(1, ${many})
         returning id, listed_at

@@ -42,7 +42,7 @@ describe('pages of the feed that are kept', () => {
     database = await createDatabase();
     db = new Database({ url: database.url, pool: 5, log: createLogger('silent') });
     const unfolded = new UnfoldedPosts(db, () => undefined);
-    reader = new FeedReader(db.sequelize, (milliseconds) => unfolded.catchUp(milliseconds));
+    reader = new FeedReader(db, (milliseconds) => unfolded.catchUp(milliseconds));
     await run(`insert into users (email, username, password_hash)
       values ('a@example.org', 'ann', 'x'), ('b@example.org', 'bob', 'x')`);
     await write('one');

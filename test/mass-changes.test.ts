@@ -250,9 +250,9 @@ describe('one transaction that changes very many rows', function () {
     const connections = new Connections();
     const closed: Identity[] = [];
     for (const identity of identities) connections.add({ identity, end: () => void closed.push(identity) });
-    const { sequelize } = world.ctx.db;
+    const share = world.ctx.db.share('sessions');
     let away = true;
-    const flaky = new Proxy(sequelize, {
+    const flaky = new Proxy(share, {
       get: (target, property) =>
         property === 'query' && away
           ? () => Promise.reject(new Error('Connection terminated'))

@@ -92,8 +92,10 @@ describe('coming back with a position', function () {
       const { db, feed } = world.ctx;
       const numbered = async () => {
         // As another node would, which this one hears of at its next look.
-        await db.sequelize.query(appendPosts(`values ('post:deleted', 999999999, '{"id":999999999}')`));
-        await db.sequelize.query('select number_events(500)');
+        await db
+          .share('service')
+          .query(appendPosts(`values ('post:deleted', 999999999, '{"id":999999999}')`));
+        await db.share('service').query('select number_events(500)');
       };
       for (let attempt = 0; attempt < 5; attempt += 1) {
         const after = head() + 1;
@@ -314,7 +316,7 @@ describe('coming back with a position', function () {
 
     /** As another node would: committed outbox rows, which whoever comes first numbers. */
     const fillLog = async (many: number) => {
-      await world.ctx.db.sequelize.query(`
+      await world.ctx.db.share('service').query(`
         insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data)
         select 'post:updated', 'post', 1000000 + n, 'public', '{feed,author:1}', 'previous',
           '{title,content,owner.username}', json_build_object('id', 1000000 + n, 'title', 't', 'content', 'c',
@@ -374,9 +376,9 @@ describe('coming back with a position', function () {
     });
 
     it('is too old, when the log has been pruned since', async () => {
-      await world.ctx.db.sequelize.query(
-        `update event_log set created_at = now() - interval '8 days' where seq <= ${old + 10}`,
-      );
+      await world.ctx.db
+        .share('service')
+        .query(`update event_log set created_at = now() - interval '8 days' where seq <= ${old + 10}`);
       const pruner = new Pruner(world.pool, createLogger('silent'), world.ctx.config.eventRetention);
       await pruner.prune();
       await until('the node to know', () => world.ctx.feed.logFloor === old + 10);

@@ -32,7 +32,7 @@ describe('clients that do not read', function () {
 
   /** Events of some ten kilobytes each, committed as another node would. */
   const flow = (many: number) =>
-    world.ctx.db.sequelize.query(`
+    world.ctx.db.share('service').query(`
       ${appendPosts(`select 'post:updated', 1000000 + n, json_build_object('id', 1000000 + n, 'title', 't', 'content', repeat('x', 10000),
         'published', true, 'created_at', '2026-01-01T00:00:00.000Z', 'updated_at', '2026-01-01T00:00:00.000Z', 'version', 1,
         'owner_id', 1, 'owner', json_build_object('id', 1, 'username', 'u'), 'votes', 0, 'rev', 0) from generate_series(1, ${many}) n`)}`);

@@ -35,9 +35,9 @@ describe('tallies', function () {
       .flat()
       .findLast((tally) => tally.post_id === postId);
   const counted = async (postId: number) => {
-    const [rows] = await world.ctx.db.sequelize.query(
-      `select count(*) as votes from votes where post_id = ${postId}`,
-    );
+    const [rows] = await world.ctx.db
+      .share('service')
+      .query(`select count(*) as votes from votes where post_id = ${postId}`);
     return (rows[0] as { votes: number }).votes;
   };
 
@@ -71,7 +71,7 @@ describe('tallies', function () {
 
   it('come at most ten times a second under a storm, are absolute, only grow in rev, and end at count(*)', async () => {
     const posts = await Promise.all(Array.from({ length: 5 }, () => post()));
-    await world.ctx.db.sequelize.query(`
+    await world.ctx.db.share('service').query(`
       insert into users (id, email, username, password_hash)
       select 100000 + n, 'v' || n || '@example.org', 'voter-' || n, 'x' from generate_series(1, 500) n`);
     const client = await RawClient.join(world.url, { token: bob.token });
@@ -192,9 +192,9 @@ describe('tallies', function () {
   it('that another node has counted come through the database alone', async () => {
     const id = await post();
     const client = await RawClient.join(world.url, { token: bob.token });
-    await world.ctx.db.sequelize.query(
-      `select * from cast_votes(array[${bob.id}], array[${id}], array[true])`,
-    );
+    await world.ctx.db
+      .share('service')
+      .query(`select * from cast_votes(array[${bob.id}], array[${id}], array[true])`);
     await until('the tally', () => newest(client, id)?.votes === 1);
   });
 

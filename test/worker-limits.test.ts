@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { NodeProcess } from './support/node-process.ts';
 import { rawRequest } from './support/raw-request.ts';
 import { startRedis, type TestRedis } from './support/redis.ts';
-import { startTwoWorkers, type TwoWorkers } from './support/two-workers.ts';
+import { type OwnService, startService } from './support/own-service.ts';
 import { until } from './support/waiting.ts';
 import { Api, PASSWORD, signUp, type TestUser } from './support/world.ts';
 
@@ -11,14 +11,15 @@ const ALLOWED = 6;
 for (const redisIs of ['not configured', 'dead'] as const)
   describe(`the limits of two workers, with a Redis that is ${redisIs}`, function () {
     this.timeout(60_000);
-    let workers: TwoWorkers;
+    let workers: OwnService;
     let redis: TestRedis | undefined;
     let service: NodeProcess;
     let ada: TestUser;
 
     before(async () => {
       redis = redisIs === 'dead' ? await startRedis() : undefined;
-      workers = await startTwoWorkers({
+      workers = await startService({
+        workers: 2,
         redis,
         env: { TRUST_PROXY: 'loopback', LOGIN_FAILURES: String(ALLOWED) },
       });

@@ -6,7 +6,7 @@ import type { NodeProcess } from './support/node-process.ts';
 import { rawRequest } from './support/raw-request.ts';
 import { sharedRedis } from './support/redis.ts';
 import { firstFault, readyOf, record } from './support/sockets.ts';
-import { startTwoWorkers, type TwoWorkers } from './support/two-workers.ts';
+import { type OwnService, startService } from './support/own-service.ts';
 import { until } from './support/waiting.ts';
 import { signUp, type TestSocket, type TestUser } from './support/world.ts';
 
@@ -17,14 +17,14 @@ const PATIENCE = 250;
 for (const withRedis of [false, true])
   describe(`two workers ${withRedis ? 'and a Redis' : 'without a Redis'}`, function () {
     this.timeout(60_000);
-    let workers: TwoWorkers;
+    let workers: OwnService;
     let service: NodeProcess;
     let alice: TestUser;
     const sockets: TestSocket[] = [];
 
     before(async () => {
       const redis = withRedis ? await sharedRedis() : undefined;
-      workers = await startTwoWorkers({ redis, env: { RATE_LIMITS: 'off' } });
+      workers = await startService({ workers: 2, redis, env: { RATE_LIMITS: 'off' } });
       ({ service } = workers);
       alice = await signUp(service.url);
     });

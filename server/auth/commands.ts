@@ -14,7 +14,7 @@ const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Cr
 /**
  * Opens a session for whoever knows the password.
  * @param address where they ask from
- * @param asker who waits for the hash
+ * @param asker who waits for the database and for the hash
  * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried recently, or if too many
  *   logins wait
  */
@@ -41,7 +41,8 @@ async function tryLogIn(
   address: string | undefined,
   asker: Asker,
 ): Promise<Tokens | undefined> {
-  const [user] = await ctx.db.sequelize.query<{ id: number; password_hash: string }>(
+  const db = ctx.db.share(asker);
+  const [user] = await db.query<{ id: number; password_hash: string }>(
     `select id, password_hash from users where coalesce(email_key, lower(email collate "C")) = any ($1::text[])
      order by array_position($1::text[], coalesce(email_key, lower(email collate "C"))) limit 1`,
     { type: QueryTypes.SELECT, bind: [emailKeysOf(email)] },
@@ -53,7 +54,7 @@ async function tryLogIn(
     ctx.metrics.loginsRefused.inc();
     throw invalidCredentials();
   });
-  const tokens = await ctx.db.transaction(async (tx) => {
+  const tokens = await db.transaction(async (tx) => {
     // The hash took a while: the password may have been changed meanwhile, and that ends all other sessions.
     const still = await User.findOne({
       where: { id, passwordHash: password_hash },
@@ -77,7 +78,9 @@ async function renewHash(ctx: Context, userId: number, password: string, old: st
   try {
     const passwordHash = await ctx.passwords.renewed(password, old);
     if (passwordHash === undefined) return;
-    await User.update({ passwordHash }, { where: { id: userId, passwordHash: old } });
+    await ctx.db
+      .share('service')
+      .run(() => User.update({ passwordHash }, { where: { id: userId, passwordHash: old } }));
   } catch (error) {
     ctx.log.debug({ err: error, user_id: userId }, 'a password keeps its hash of another cost for now');
   }
@@ -93,11 +96,12 @@ async function openSession(ctx: Context, tx: Transaction, userId: number): Promi
 }
 
 /** Ends the session of the token in hand. */
-export async function logOut(ctx: Context, user: Identity): Promise<void> {
-  await ctx.db.transaction((tx) => ctx.revocations.revoke(tx, user.id, { sessionId: user.sessionId }));
+export async function logOut(ctx: Context, user: Identity, asker: Asker): Promise<void> {
+  const { id, sessionId } = user;
+  await ctx.db.share(asker).transaction((tx) => ctx.revocations.revoke(tx, id, { sessionId }));
 }
 
 /** Ends all of the user's sessions. */
-export async function logOutEverywhere(ctx: Context, user: Identity): Promise<void> {
-  await ctx.db.transaction((tx) => ctx.revocations.revoke(tx, user.id));
+export async function logOutEverywhere(ctx: Context, user: Identity, asker: Asker): Promise<void> {
+  await ctx.db.share(asker).transaction((tx) => ctx.revocations.revoke(tx, user.id));
 }

@@ -1,4 +1,5 @@
-import { QueryTypes, type Sequelize } from 'sequelize';
+import { QueryTypes } from 'sequelize';
+import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { Identity } from './identity.ts';
@@ -25,7 +26,7 @@ interface Ask {
  * node for reading, and not at all for writing.
  */
 export class LiveSessions {
-  readonly #sequelize: Sequelize;
+  readonly #db: DatabaseShare;
   readonly #heardAt: () => number;
   readonly #absence: () => string | undefined;
   /** Session → user. A Map keeps insertion order: the oldest entry is the first. */
@@ -44,8 +45,8 @@ export class LiveSessions {
    * @param heardAt when the node last read the revocations, in milliseconds since 1970
    * @param absence why the table of sessions is not to be believed, if it is not
    */
-  constructor(sequelize: Sequelize, heardAt: () => number, absence: () => string | undefined) {
-    this.#sequelize = sequelize;
+  constructor(db: DatabaseShare, heardAt: () => number, absence: () => string | undefined) {
+    this.#db = db;
     this.#heardAt = heardAt;
     this.#absence = absence;
   }
@@ -98,7 +99,7 @@ export class LiveSessions {
   /** One statement for all of them. */
   async #look(asks: readonly Ask[]): Promise<void> {
     try {
-      const rows = await this.#sequelize.query<{ id: string; user_id: number }>(
+      const rows = await this.#db.query<{ id: string; user_id: number }>(
         'select id, user_id from sessions where id = any($1::uuid[]) and revoked_at is null and expires_at > now()',
         { type: QueryTypes.SELECT, bind: [[...new Set(asks.map((ask) => ask.sessionId))]] },
       );

@@ -2,6 +2,7 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { RefreshToken } from '../../models/index.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
+import type { Asker } from '../queues/fair-queue.ts';
 import { hashRefreshToken, newSalt } from './refresh-tokens.ts';
 
 /** For how long a token that has been used gives its pair again: its answer may have been lost. Seconds. */
@@ -38,21 +39,23 @@ interface Row {
  *
  * Each refresh deletes the session's rows that say nothing any more: of tokens spent before the window. A token whose row is
  * gone names its session itself (`RefreshTokens`), so its second use is noticed however late it comes.
+ * @param asker who waits for the database
  * @param count counts the request under the session that the token is of; undefined for a token that is nobody's
  * @throws {AppError} 401, 429
  */
 export async function refresh(
   ctx: Context,
   refreshToken: string,
+  asker: Asker,
   count: (sessionId: string | undefined) => Promise<void>,
 ): Promise<Tokens> {
   const hash = hashRefreshToken(refreshToken);
-  const known = await RefreshToken.findByPk(hash, { attributes: ['sessionId'] });
+  const db = ctx.db.share(asker);
+  const known = await db.run(() => RefreshToken.findByPk(hash, { attributes: ['sessionId'] }));
   const sessionId = known?.sessionId ?? ctx.refreshTokens.sessionOf(refreshToken);
   await count(sessionId);
   const outcome =
-    sessionId !== undefined &&
-    (await ctx.db.transaction((tx) => rotate(ctx, tx, refreshToken, hash, sessionId)));
+    sessionId !== undefined && (await db.transaction((tx) => rotate(ctx, tx, refreshToken, hash, sessionId)));
   // Not thrown inside: the revocation must be committed.
   if (!outcome) throw unauthorized('The refresh token is not valid.');
   return outcome;

@@ -1,4 +1,3 @@
-import { askerOf } from '../http/asker.ts';
 import { problem } from '../http/problem.ts';
 import { Reply, route } from '../http/route.ts';
 import * as commands from './commands.ts';
@@ -22,16 +21,8 @@ export const authRoutes = [
     form: schemas.loginForm,
     consumes: ['application/x-www-form-urlencoded', 'application/json'],
     answers: { 200: schemas.tokens, 403: problem, 422: problem, 429: problem },
-    handle: async ({ ctx, body, req, res }) =>
-      tokensOnce(
-        await commands.logIn(
-          ctx,
-          body.username ?? body.email ?? '',
-          body.password,
-          req.ip,
-          askerOf(req, res, undefined),
-        ),
-      ),
+    handle: async ({ ctx, body, asker, req }) =>
+      tokensOnce(await commands.logIn(ctx, body.username ?? body.email ?? '', body.password, req.ip, asker)),
   }),
   route({
     method: 'post',
@@ -43,9 +34,9 @@ export const authRoutes = [
     access: 'anyone',
     body: schemas.refresh,
     answers: { 200: schemas.tokens, 401: problem, 422: problem, 429: problem },
-    handle: async ({ ctx, body, req, res }) =>
+    handle: async ({ ctx, body, asker, req, res }) =>
       tokensOnce(
-        await refresh(ctx, body.refresh_token, (session) =>
+        await refresh(ctx, body.refresh_token, asker, (session) =>
           ctx.countRequest('refresh', req, res, undefined, session && `s${session}`),
         ),
       ),
@@ -59,7 +50,7 @@ export const authRoutes = [
     access: 'user',
     limit: 'write',
     answers: { 204: 'The session has ended.', 401: problem },
-    handle: ({ ctx, user }) => commands.logOut(ctx, user),
+    handle: ({ ctx, user, asker }) => commands.logOut(ctx, user, asker),
   }),
   route({
     method: 'post',
@@ -70,6 +61,6 @@ export const authRoutes = [
     access: 'user',
     limit: 'write',
     answers: { 204: 'All sessions have ended.', 401: problem },
-    handle: ({ ctx, user }) => commands.logOutEverywhere(ctx, user),
+    handle: ({ ctx, user, asker }) => commands.logOutEverywhere(ctx, user, asker),
   }),
 ];

@@ -1,8 +1,10 @@
 import pg from 'pg';
-import { QueryTypes, Sequelize, type Transaction } from 'sequelize';
+import { ConnectionAcquireTimeoutError, QueryTypes, Sequelize, type Transaction } from 'sequelize';
 import { defineModels, modelDefaults } from '../../models/index.ts';
 import type { Logger } from '../logger.ts';
+import type { TurnTaking } from '../queues/turn-taking.ts';
 import { clientClass, sequelizeConnection } from './client.ts';
+import { type ConnectionUser, connectionTurns, type DatabaseShare } from './connection-turns.ts';
 import { cutOff } from './cut-off.ts';
 import type { DatabaseIdentity } from './identity.ts';
 import { sessionLimits } from './session.ts';
@@ -135,15 +137,25 @@ export interface DatabaseOptions {
   identity?: DatabaseIdentity;
   /** How long a connection is used at most. Default: 30 minutes. Milliseconds. */
   maxAge?: number;
+  /**
+   * Of a service: what is told to a request for which too many others wait. Then a statement without a turn is an error, so
+   * that none is forgotten.
+   */
+  refusal?: () => Error;
 }
 
 /** The request side of the database: Sequelize, its models and transactions that mean what they say. */
 export class Database {
   readonly sequelize: Sequelize;
   readonly #log: Logger;
+  readonly #turns: TurnTaking<ConnectionUser>;
 
-  constructor({ url, pool, log, identity, maxAge = MAX_AGE }: DatabaseOptions) {
+  constructor({ url, pool, log, identity, maxAge = MAX_AGE, refusal }: DatabaseOptions) {
     this.#log = log;
+    this.#turns = connectionTurns(
+      pool,
+      refusal ?? (() => new ConnectionAcquireTimeoutError(new Error('All connections are in use.'))),
+    );
     this.sequelize = new Sequelize({
       ...sequelizeConnection(url, {
         name: 'tidings',
@@ -172,32 +184,63 @@ export class Database {
         identity.settle((query as unknown as { connection: pg.Client }).connection),
       );
     }
+    if (refusal) this.sequelize.addHook('beforePoolAcquire', () => this.#requireTurn());
     defineModels(this.sequelize);
   }
 
-  /**
-   * Runs `work` in one transaction and commits it; on any error rolls back and rethrows. Repeats it, at most three
-   * times, when PostgreSQL reports a deadlock or a serialization failure, so `work` must have no effect outside.
-   */
-  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.sequelize.transaction(work);
-      } catch (error) {
-        if (attempt >= ATTEMPTS || !wantsRetry(error)) throw error;
-        this.#log.debug({ err: error, attempt }, 'transaction repeated');
-      }
-    }
+  /** Statements and transactions that wait for their turn. */
+  get waiting(): number {
+    return this.#turns.waiting;
   }
 
-  /** Reads over the connections of requests, said as to a pool of pg's. */
+  /** The connections for requests, in the turns of one of their users. */
+  share(user: ConnectionUser): DatabaseShare {
+    const run = <T>(statement: () => Promise<T>) => this.#turns.run(user, statement);
+    return {
+      run,
+      query: ((sql: string, options?: { transaction?: Transaction | null }) =>
+        options?.transaction
+          ? this.sequelize.query(sql, options)
+          : run(() => this.sequelize.query(sql, options))) as Sequelize['query'],
+      transaction: async (work) => {
+        for (let attempt = 1; ; attempt += 1) {
+          try {
+            return await run(() => this.sequelize.transaction(work));
+          } catch (error) {
+            if (attempt >= ATTEMPTS || !wantsRetry(error)) throw error;
+            this.#log.debug({ err: error, attempt }, 'transaction repeated');
+          }
+        }
+      },
+    };
+  }
+
+  /** A transaction of the service's own: see `DatabaseShare`. */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.share('service').transaction(work);
+  }
+
+  /** A read of the service's own, said as to a pool of pg's. */
   async query({ text, values }: { text: string; values: unknown[] }): Promise<{ rows: object[] }> {
-    return { rows: await this.sequelize.query(text, { type: QueryTypes.SELECT, bind: values }) };
+    const { query } = this.share('service');
+    return { rows: await query(text, { type: QueryTypes.SELECT, bind: values }) };
   }
 
   /** Throws unless the database answers. */
   async ping(): Promise<void> {
-    await this.sequelize.query('select 1');
+    await this.share('service').query('select 1');
+  }
+
+  /** Each turn has one connection: with as many connections as turns, this one would be somebody's who has waited for none. */
+  #requireTurn(): void {
+    const { using, waiting } = this.pool;
+    if (using + waiting >= this.#turns.running)
+      throw new Error('A statement has taken no turn: it must go through Database.share.');
+  }
+
+  /** Sequelize's pool. */
+  get pool(): { using: number; waiting: number } {
+    return (this.sequelize.connectionManager as unknown as { pool: { using: number; waiting: number } }).pool;
   }
 
   async close(): Promise<void> {

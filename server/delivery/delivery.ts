@@ -104,7 +104,10 @@ export class Delivery {
   #beaconed: Iterator<FeedSubscriber, void> = this.#listeners();
   #beaconSlice = 0;
   /** Bounded by the subscribers: each waits for one page. */
-  readonly #reads = new TurnTaking(CONCURRENT_READS);
+  readonly #reads = new TurnTaking<FeedSubscriber>({
+    atOnce: CONCURRENT_READS,
+    pathOf: ({ identity }) => [String(identity.id)],
+  });
   #draining = false;
 
   constructor({ feed, connections, readLog, slices, metrics, log }: DeliveryOptions) {
@@ -479,7 +482,7 @@ export class Delivery {
   }
 
   #readBounded(subscriber: FeedSubscriber): Promise<LogEntry[]> {
-    return this.#reads.run(subscriber.identity.id, async () =>
+    return this.#reads.run(subscriber, async () =>
       subscriber.open ? this.#readLog(subscriber.seq, REPLAY_PAGE) : [],
     );
   }

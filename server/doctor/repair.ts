@@ -12,9 +12,12 @@ export async function repair(db: Database, { repair: mend }: Finding): Promise<v
  * @returns the new epoch
  */
 export async function makeNewEpoch(db: Database): Promise<string> {
-  const [rows] = (await db.sequelize.query(
-    'update feed_head set epoch = gen_random_uuid() returning epoch',
-  )) as [{ epoch: string }[], unknown];
+  const [rows] = (await db
+    .share('service')
+    .query('update feed_head set epoch = gen_random_uuid() returning epoch')) as [
+    { epoch: string }[],
+    unknown,
+  ];
   const [head] = rows;
   if (!head) throw new Error('feed_head has no row');
   return head.epoch;

@@ -7,15 +7,25 @@ import { whenOver } from './response-end.ts';
 
 /**
  * Who waits in a queue for a request's sake: its address and its user, until its answer has been sent or its client has left.
- * The address counts for users too: an address with many accounts has the share of one.
+ * The address counts for users too: an address with many accounts has the share of one. Found out when a queue asks: most
+ * requests wait for nothing.
  */
-export function askerOf(
-  req: Request,
-  res: Response,
-  user: Identity | undefined,
-): Asker & { signal: AbortSignal } {
+export function askerOf(req: Request, res: Response, user: Identity | undefined): Asker {
+  let senders: readonly string[] | undefined;
+  let signal: AbortSignal | undefined;
+  return {
+    get senders() {
+      const address = () => `a${addressKey(req.ip ?? '')}`;
+      return (senders ??= user ? [address(), `u${user.id}`] : [address()]);
+    },
+    get signal() {
+      return (signal ??= leavingOf(res));
+    },
+  };
+}
+
+function leavingOf(res: Response): AbortSignal {
   const leaving = new AbortController();
   whenOver(res, () => leaving.abort(new AppError('unavailable', 'The client left before its turn.')));
-  const address = `a${addressKey(req.ip ?? '')}`;
-  return { senders: user ? [address, `u${user.id}`] : [address], signal: leaving.signal };
+  return leaving.signal;
 }

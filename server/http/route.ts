@@ -5,6 +5,8 @@ import type { Context } from '../context.ts';
 import { AppError, invalid } from '../errors.ts';
 import type { FieldError } from '../events.ts';
 import type { RateLimit } from '../limits/rate-limits.ts';
+import type { Asker } from '../queues/fair-queue.ts';
+import { askerOf } from './asker.ts';
 import { isNotModified, refusePreconditions } from './preconditions.ts';
 import { isForm } from './body.ts';
 import { check, type Infer, knownFields, withoutEmpty } from './schema.ts';
@@ -51,6 +53,8 @@ export interface Call<P, Q, B, A extends Access> {
   ctx: Context;
   /** Whose token it was. */
   user: A extends 'user' ? Identity : undefined;
+  /** In whose name it waits for its turn, wherever it has to: for a connection to the database, for a hash. */
+  asker: Asker;
   params: P;
   query: Q;
   body: B;
@@ -147,7 +151,8 @@ export function mount(
       const input = validate(spec, req);
       if (spec.headers?.['If-Match'] === undefined) refusePreconditions(req);
       if (spec.method !== 'get') requireWrites(ctx);
-      const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, req, res }));
+      const asker = askerOf(req, res, user);
+      const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, asker, req, res }));
       if (res.headersSent) return;
       const bytes = send(req, res, answer, success);
       ctx.answers.given(res, bytes, user ? `u${user.id}` : `a${req.ip ?? ''}`);

@@ -3,9 +3,9 @@ import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
-import { addressKey } from '../limits/address-key.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { append } from '../outbox/append.ts';
+import type { Asker } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
 import { vectorOf } from '../text/grams.ts';
 import { postCreated, postDeleted, postUpdated } from './events.ts';
@@ -19,23 +19,24 @@ import { searchable } from './searchable.ts';
 /**
  * Writes a post, its tally, its event and the record of its idempotency key, in one transaction. With a key that was
  * used before it changes nothing and gives the first answer again.
- * @param options.address where the user is
+ * @param asker whose turn it takes
  * @throws {AppError} 422 if the key was used for something else, 404 if what it made has been deleted since
  */
 export async function createPost(
   ctx: Context,
   user: Identity,
   input: PostInput,
-  { idempotencyKey, address }: { idempotencyKey?: string | undefined; address?: string | undefined } = {},
+  asker: Asker,
+  idempotencyKey?: string,
 ): Promise<PostAnswer> {
   const { title, content, published } = input; // in this order, whatever the order in the body
   const claim =
     idempotencyKey === undefined
       ? undefined
       : claimOf(user.id, idempotencyKey, { title, content, published });
-  const row = await ctx.postWriter.write(user.id, input, claim, [user.id, addressKey(address ?? '')]);
+  const row = await ctx.postWriter.write(user.id, input, claim, asker.senders);
   if (row) return presentAnswer({ ...row, voted: false });
-  const first = claim && (await firstAnswer<PostAnswer>(claim));
+  const first = claim && (await firstAnswer<PostAnswer>(ctx.db.share(asker), claim));
   if (first) return first;
   // A token outlives its user by a moment.
   throw unauthorized('The user of this access token has been deleted.');
@@ -53,14 +54,15 @@ export async function updatePost(
   input: Partial<PostInput>,
   conditions: Preconditions = {},
 ): Promise<PostAnswer> {
-  return ctx.db.transaction(async (tx) => {
+  const db = ctx.db.share('edits');
+  return db.transaction(async (tx) => {
     // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
     if (input.published) await holdName(tx, user.id);
     const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock: tx.LOCK.UPDATE }), user, id);
     requireUnchanged(post, conditions);
     const wasPublished = post.published;
     post.set(input);
-    if (!post.changed()) return postById(ctx, user, id, tx);
+    if (!post.changed()) return postById(db, user, id, tx);
 
     post.set({ version: post.version + 1 });
     // By the database's clock, as all moments are. Where it is listed a trigger decides: by its first publication.
@@ -69,7 +71,7 @@ export async function updatePost(
     await post.save({ transaction: tx });
     if (!wasPublished && post.published) await rankAnew(tx, id);
 
-    const answer = await postById(ctx, user, id, tx);
+    const answer = await postById(db, user, id, tx);
     const { voted: _voted, ...view } = answer;
     // What the others see of the change.
     if (post.published) await append(tx, wasPublished ? postUpdated : postCreated, view);
@@ -117,7 +119,7 @@ export async function deletePost(
   id: number,
   conditions: Preconditions = {},
 ): Promise<void> {
-  await ctx.db.transaction(async (tx) => {
+  await ctx.db.share('edits').transaction(async (tx) => {
     const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock: tx.LOCK.UPDATE }), user, id);
     requireUnchanged(post, conditions);
     await forgetAnswers(tx, id);

@@ -21,16 +21,16 @@ import { searchPage } from './search-page.ts';
  * @throws {Unfolded} if it is a search and would miss posts
  */
 export async function readFeedPage(
-  sequelize: Sequelize,
+  db: Pick<Sequelize, 'query'>,
   list: ListPosts,
   cursor: Cursor | undefined,
   draftsOf: number | undefined,
 ): Promise<FeedPage> {
   const words = wordsOf(list.search);
-  if (words.length > 0) return searchPage(sequelize, { list, cursor, draftsOf, words });
+  if (words.length > 0) return searchPage(db, { list, cursor, draftsOf, words });
   const { say, bind } = binding();
   const { column, id } = keys[list.sort];
-  const rows = await sequelize.query<PageRow>(
+  const rows = await db.query<PageRow>(
     `select ${position}, page.*
      from feed_head h left join lateral (
        select ${shown}, ${column}::text as key, row_number() over (order by ${column} desc, ${id} desc) as place

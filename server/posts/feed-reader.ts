@@ -1,4 +1,6 @@
-import { QueryTypes, type Sequelize } from 'sequelize';
+import { QueryTypes } from 'sequelize';
+import type { Database } from '../database/connection.ts';
+import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import { type Asker, FairQueue } from '../queues/fair-queue.ts';
@@ -59,13 +61,14 @@ const PAGES_AT_ONCE = 8;
  * own, in which users and addresses take turns: they hold up no other page, and those of one user not those of another.
  */
 export class FeedReader {
-  readonly #sequelize: Sequelize;
+  readonly #pages: DatabaseShare;
+  readonly #searches: DatabaseShare;
   readonly #kept = new KeptPages();
   readonly #quick = new Gathering<Ask>({
     atOnce: ROUNDS,
     most: MOST,
     sendersOf: ({ viewer }) => [viewer],
-    round: (asks) => this.#round(asks),
+    round: (asks) => this.#round(asks, this.#pages),
   });
   readonly #slow: FairQueue;
 
@@ -80,12 +83,13 @@ export class FeedReader {
    * @param onCrowded called for each slow ask that is refused since too many wait
    */
   constructor(
-    sequelize: Sequelize,
+    db: Database,
     catchUp: (milliseconds: number) => Promise<boolean>,
     onRefused?: () => void,
     onCrowded?: () => void,
   ) {
-    this.#sequelize = sequelize;
+    this.#pages = db.share('pages');
+    this.#searches = db.share('searches');
     this.#catchUp = catchUp;
     this.#onRefused = onRefused;
     this.#slow = new FairQueue({
@@ -120,7 +124,7 @@ export class FeedReader {
   async read(
     viewer: number,
     list: ListPosts,
-    asker: () => Asker = () => ({ senders: [`u${viewer}`] }),
+    asker: Asker = { senders: [`u${viewer}`] },
   ): Promise<FeedAnswer> {
     const cursor = cursorOf(list);
     if (cursor === 'invalid') {
@@ -134,10 +138,10 @@ export class FeedReader {
     this.#enterSlow(viewer);
     try {
       return await this.#slow.run(
-        asker(),
+        asker,
         () =>
           new Promise<FeedAnswer>((resolve, reject) => {
-            void this.#round([{ viewer, list, cursor, resolve, reject }]);
+            void this.#round([{ viewer, list, cursor, resolve, reject }], this.#searches);
           }),
       );
     } finally {
@@ -162,12 +166,12 @@ export class FeedReader {
     else this.#slowOf.delete(viewer);
   }
 
-  async #round(asks: readonly Ask[]): Promise<void> {
+  async #round(asks: readonly Ask[], db: DatabaseShare): Promise<void> {
     try {
       const found = asks.map((ask) => this.#kept.find(keyOf(ask.list)));
       const known = [...new Set(found.filter((page) => page !== undefined))];
       const look = await lookAt(
-        this.#sequelize,
+        db,
         asks.map((ask) => ask.viewer),
         known,
       );
@@ -186,8 +190,8 @@ export class FeedReader {
       await handOut(proven, look.voted);
       const alike = [...askedAlike(rest, look.drafters).values()];
       for (let at = 0; at < alike.length; at += PAGES_AT_ONCE) {
-        const pages = await this.#pagesOf(alike.slice(at, at + PAGES_AT_ONCE), look.drafters);
-        await handOut(pages, await this.#votes(pages));
+        const pages = await this.#pagesOf(alike.slice(at, at + PAGES_AT_ONCE), look.drafters, db);
+        await handOut(pages, await votesOn(pages, db));
       }
     } catch (error) {
       this.#kept.forget(); // it may be another database that answers next
@@ -199,6 +203,7 @@ export class FeedReader {
   async #pagesOf(
     alike: readonly (readonly Ask[])[],
     withDrafts: ReadonlySet<number>,
+    db: DatabaseShare,
   ): Promise<Map<Ask, FeedPage>> {
     const pages = new Map<Ask, FeedPage>();
     await Promise.all(
@@ -208,7 +213,7 @@ export class FeedReader {
         try {
           const draftsOf = draftsIn(ask, withDrafts);
           const readAt = performance.now();
-          const page = await this.#pageOf(ask, draftsOf);
+          const page = await this.#pageOf(ask, draftsOf, db);
           if (draftsOf === undefined) this.#kept.keep(keyOf(ask.list), page, ask.list.sort, readAt);
           for (const each of together) pages.set(each, page);
         } catch (error) {
@@ -220,11 +225,11 @@ export class FeedReader {
   }
 
   /** A search that would miss posts waits for these, and is refused rather than answered without them. */
-  async #pageOf({ list, cursor }: Ask, draftsOf: number | undefined): Promise<FeedPage> {
+  async #pageOf({ list, cursor }: Ask, draftsOf: number | undefined, db: DatabaseShare): Promise<FeedPage> {
     const end = performance.now() + CATCH_UP;
     for (;;) {
       try {
-        return await readFeedPage(this.#sequelize, list, cursor, draftsOf);
+        return await readFeedPage(db, list, cursor, draftsOf);
       } catch (error) {
         if (!(error instanceof Unfolded)) throw error;
         const left = end - performance.now();
@@ -239,25 +244,25 @@ export class FeedReader {
       }
     }
   }
+}
 
-  /** Which of these askers have voted for which of the posts that they are about to see: `user:post`. */
-  async #votes(pages: ReadonlyMap<Ask, FeedPage>): Promise<Set<string>> {
-    const users: number[] = [];
-    const posts: number[] = [];
-    for (const [ask, page] of pages) {
-      for (const id of page.ids) {
-        users.push(ask.viewer);
-        posts.push(id);
-      }
+/** Which of these askers have voted for which of the posts that they are about to see: `user:post`. */
+async function votesOn(pages: ReadonlyMap<Ask, FeedPage>, db: DatabaseShare): Promise<Set<string>> {
+  const users: number[] = [];
+  const posts: number[] = [];
+  for (const [ask, page] of pages) {
+    for (const id of page.ids) {
+      users.push(ask.viewer);
+      posts.push(id);
     }
-    if (users.length === 0) return new Set();
-    const rows = await this.#sequelize.query<{ user_id: number; post_id: number }>(
-      `select v.user_id, v.post_id from unnest($1::bigint[], $2::bigint[]) as asked (user_id, post_id)
-       join votes v on v.user_id = asked.user_id and v.post_id = asked.post_id`,
-      { type: QueryTypes.SELECT, bind: [users, posts] },
-    );
-    return new Set(rows.map((row) => `${row.user_id}:${row.post_id}`));
   }
+  if (users.length === 0) return new Set();
+  const rows = await db.query<{ user_id: number; post_id: number }>(
+    `select v.user_id, v.post_id from unnest($1::bigint[], $2::bigint[]) as asked (user_id, post_id)
+     join votes v on v.user_id = asked.user_id and v.post_id = asked.post_id`,
+    { type: QueryTypes.SELECT, bind: [users, posts] },
+  );
+  return new Set(rows.map((row) => `${row.user_id}:${row.post_id}`));
 }
 
 /** Asks that one page answers. */

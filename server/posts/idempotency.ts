@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Transaction } from 'sequelize';
 import { IdempotencyKey } from '../../models/index.ts';
+import type { DatabaseShare } from '../database/connection-turns.ts';
 import { AppError } from '../errors.ts';
 
 /** Whose key it is, since two users may use the same one, and what for. */
@@ -22,12 +23,11 @@ export function claimOf(userId: number, key: string, request: object): Claim {
  * @returns undefined if the key is not taken
  * @throws {AppError} 422 if the key was used for another request; 404 if what it made is gone
  */
-export async function firstAnswer<T extends object>({
-  userId,
-  key,
-  requestHash,
-}: Claim): Promise<T | undefined> {
-  const first = await IdempotencyKey.findOne({ where: { userId, key } });
+export async function firstAnswer<T extends object>(
+  db: DatabaseShare,
+  { userId, key, requestHash }: Claim,
+): Promise<T | undefined> {
+  const first = await db.run(() => IdempotencyKey.findOne({ where: { userId, key } }));
   if (!first) return undefined;
   if (!first.requestHash.equals(requestHash)) {
     throw new AppError('idempotency_mismatch', 'This Idempotency-Key was used for another request.', {

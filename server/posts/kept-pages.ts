@@ -95,13 +95,13 @@ export class KeptPages {
 
 /** Looks at what the viewers are about to see of these pages. One statement, and so one snapshot. */
 export async function lookAt(
-  sequelize: Sequelize,
+  db: Pick<Sequelize, 'query'>,
   viewers: readonly number[],
   pages: readonly FeedPage[],
 ): Promise<Look> {
   const since = pages.map((page) => BigInt(page.horizon)).reduce((a, b) => (a < b ? a : b), NEVER);
   const posts = [...new Set(pages.flatMap((page) => page.ids))];
-  const [row] = await sequelize.query<{
+  const [row] = await db.query<{
     epoch: string;
     seq: number;
     quiet: boolean;

@@ -1,6 +1,7 @@
 import { randomInt, randomUUID } from 'node:crypto';
-import { QueryTypes, type Sequelize } from 'sequelize';
-import { databaseErrorCode, wantsRetry } from '../database/connection.ts';
+import { QueryTypes } from 'sequelize';
+import { type Database, databaseErrorCode, wantsRetry } from '../database/connection.ts';
+import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import { announce } from '../outbox/append.ts';
@@ -52,7 +53,8 @@ const ATTEMPTS = 4;
  * statement that waits; and where one fails, nothing of its statement is kept and each is written apart.
  */
 export class PostWriter {
-  readonly #sequelize: Sequelize;
+  readonly #db: DatabaseShare;
+  readonly #sequelize: Database['sequelize'];
   readonly #onRefused: () => void;
   readonly #waiting: FairBound<Ask>;
   readonly #asks = new Gathering<Ask>({
@@ -72,8 +74,9 @@ export class PostWriter {
    * @param onRefused called for each post that is refused since too many wait
    * @param most posts that wait at most
    */
-  constructor(sequelize: Sequelize, onRefused: () => void = () => undefined, most = MAX_WAITING) {
-    this.#sequelize = sequelize;
+  constructor(db: Database, onRefused: () => void = () => undefined, most = MAX_WAITING) {
+    this.#db = db.share('posts');
+    this.#sequelize = db.sequelize;
     this.#onRefused = onRefused;
     this.#waiting = new FairBound<Ask>({
       most,
@@ -163,7 +166,7 @@ export class PostWriter {
   /** @returns those that are still to be written, since their owner is locked */
   async #insert(asks: readonly Ask[], patient: boolean): Promise<Ask[]> {
     const searched = asks.map(({ input }) => searchable(input));
-    const rows = await this.#sequelize.query<Written>(
+    const rows = await this.#db.query<Written>(
       'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::smallint)',
       {
         type: QueryTypes.SELECT,

@@ -1,6 +1,6 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import type { Identity } from '../auth/identity.ts';
-import type { Context } from '../context.ts';
+import type { DatabaseShare } from '../database/connection-turns.ts';
 import { requireVisible } from './policy.ts';
 import { type PostAnswer, postColumns, type PostRow, presentAnswer } from './present.ts';
 
@@ -12,12 +12,12 @@ type Row = PostRow & { voted: boolean };
 
 /** One post as `viewer` sees it. @throws {AppError} 404 */
 export async function postById(
-  ctx: Context,
+  db: DatabaseShare,
   viewer: Identity,
   id: number,
   tx?: Transaction,
 ): Promise<PostAnswer> {
-  const [row] = await ctx.db.sequelize.query<Row>(
+  const [row] = await db.query<Row>(
     `select ${columns} from ${joined} where p.id = $2 and u.deleted_at is null`,
     {
       type: QueryTypes.SELECT,

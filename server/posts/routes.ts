@@ -1,4 +1,3 @@
-import { askerOf } from '../http/asker.ts';
 import { preconditionsOf, readPreconditions, writePreconditions } from '../http/preconditions.ts';
 import { requirePreconditions } from '../preconditions.ts';
 import { problem } from '../http/problem.ts';
@@ -39,8 +38,8 @@ export const postRoutes = [
       'X-Feed-Seq': 'The position in the event stream that this page reflects',
       'X-Feed-Epoch': 'The numbering of that position',
     },
-    handle: async ({ ctx, user, query, req, res }) => {
-      const page = await ctx.feedReader.read(user.id, query, () => askerOf(req, res, user));
+    handle: async ({ ctx, user, query, asker, req }) => {
+      const page = await ctx.feedReader.read(user.id, query, asker);
       // An empty table is no empty list.
       if (page.json.length <= EMPTY) await ctx.schema.confirm();
       return new Reply(new Json(page.json), {
@@ -72,11 +71,8 @@ export const postRoutes = [
     },
     answers: { 201: schemas.post, 401: problem, 404: problem, 422: problem, 429: problem },
     answerHeaders: { Location: 'Where the post is', ...etag },
-    handle: async ({ ctx, user, body, req }) => {
-      const post = await commands.createPost(ctx, user, body, {
-        idempotencyKey: req.get('idempotency-key'),
-        address: req.ip,
-      });
+    handle: async ({ ctx, user, body, asker, req }) => {
+      const post = await commands.createPost(ctx, user, body, asker, req.get('idempotency-key'));
       return tagged(post, { Location: `/posts/${post.id}` });
     },
   }),
@@ -99,8 +95,8 @@ export const postRoutes = [
       422: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params, req }) => {
-      const post = await queries.postById(ctx, user, params.id);
+    handle: async ({ ctx, user, params, asker, req }) => {
+      const post = await queries.postById(ctx.db.share(asker), user, params.id);
       const { ifMatch } = preconditionsOf(req);
       if (ifMatch !== undefined)
         requirePreconditions(
@@ -134,8 +130,8 @@ export const postRoutes = [
       429: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params, body, req, res }) => {
-      const post = await ctx.edits.run(askerOf(req, res, user), () =>
+    handle: async ({ ctx, user, params, body, asker, req }) => {
+      const post = await ctx.edits.run(asker, () =>
         commands.updatePost(ctx, user, params.id, body, preconditionsOf(req)),
       );
       return tagged(post);
@@ -163,8 +159,8 @@ export const postRoutes = [
       429: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params, body, req, res }) => {
-      const post = await ctx.edits.run(askerOf(req, res, user), () =>
+    handle: async ({ ctx, user, params, body, asker, req }) => {
+      const post = await ctx.edits.run(asker, () =>
         commands.updatePost(ctx, user, params.id, body, preconditionsOf(req)),
       );
       return tagged(post);
@@ -189,10 +185,8 @@ export const postRoutes = [
       422: problem,
       429: problem,
     },
-    handle: ({ ctx, user, params, req, res }) =>
-      ctx.edits.run(askerOf(req, res, user), () =>
-        commands.deletePost(ctx, user, params.id, preconditionsOf(req)),
-      ),
+    handle: ({ ctx, user, params, asker, req }) =>
+      ctx.edits.run(asker, () => commands.deletePost(ctx, user, params.id, preconditionsOf(req))),
   }),
 ];
 

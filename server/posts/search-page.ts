@@ -33,12 +33,12 @@ export interface Search extends ListScope {
  * @throws {Unfolded}
  */
 export async function searchPage(
-  sequelize: Sequelize,
+  db: Pick<Sequelize, 'query'>,
   search: Search,
   { walked, asked }: { walked: number; asked: number } = EFFORT,
 ): Promise<FeedPage> {
   const { list, cursor, draftsOf, words } = search;
-  const rows = await sequelize.query<PageRow & { unfolded: boolean }>(
+  const rows = await db.query<PageRow & { unfolded: boolean }>(
     `select ${position}, exists (select from posts p where ${UNFOLDED}) as unfolded, page.*
      from feed_head h left join lateral (
        select ${shown}, f.key, f.place

@@ -74,10 +74,11 @@ export class UnfoldedPosts {
   }
 
   async #left(): Promise<boolean> {
-    const [row] = await this.#db.sequelize.query<{ left: boolean }>(
-      `select exists (select from posts p where ${UNFOLDED}) as left`,
-      { type: QueryTypes.SELECT },
-    );
+    const [row] = await this.#db
+      .share('service')
+      .query<{ left: boolean }>(`select exists (select from posts p where ${UNFOLDED}) as left`, {
+        type: QueryTypes.SELECT,
+      });
     return row?.left ?? false;
   }
 

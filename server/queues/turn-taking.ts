@@ -1,53 +1,198 @@
-/**
- * Work of which some pieces run at once, whoever waits for it in turn: after each turn a sender goes behind the others that
- * wait. For many waiters: a turn costs the same however many there are. What waits is bounded by who may ask.
- */
-export class TurnTaking {
-  readonly #atOnce: number;
-  #running = 0;
-  /** Each sender's asks, in their order; the sender whose turn is next comes first. */
-  readonly #waiting = new Map<number, (() => void)[]>();
-  #count = 0;
+import { FairBound, type Senders } from './fair-bound.ts';
 
-  constructor(atOnce: number) {
-    this.#atOnce = atOnce;
+export interface TurnTakingOptions<Asker> {
+  /** Pieces of work at once. */
+  atOnce: number;
+  /**
+   * The sender of an ask, behind the groups that it belongs to, the widest first. The groups take turns, in each its
+   * members, and each sender's asks are in their order.
+   */
+  pathOf: (asker: Asker) => readonly string[];
+  /** Takes the ask out when its client has left. Its reason is what `run` rejects with. */
+  signalOf?: (asker: Asker) => AbortSignal | undefined;
+  /** Default: what waits is bounded by who may ask. */
+  limits?: TurnLimits<Asker>;
+}
+
+export interface TurnLimits<Asker> {
+  /** Asks that wait at most; the last one of the sender with the most is refused, and not the newcomer, unless that is the same. */
+  most: number;
+  /** Whose share of these it takes; nobody's: its asker has a bound of its own. */
+  sendersOf: (asker: Asker) => Senders;
+  /** How long an ask waits at most. Milliseconds. */
+  patience: number;
+  /** What a refused ask is told. */
+  refusal: () => Error;
+}
+
+interface Waiter<Asker> {
+  asker: Asker;
+  /** In which it waits. */
+  sender: Sender<Asker>;
+  start: () => void;
+  refuse: (error: Error) => void;
+}
+
+/** A sender that has asks waiting, and where it stands. */
+interface Sender<Asker> {
+  path: readonly string[];
+  asks: Set<Waiter<Asker>>;
+}
+
+/** Members of a group; whose turn is next comes first. */
+type Ring<Asker> = Map<string, Ring<Asker> | Sender<Asker>>;
+
+/**
+ * Work of which some pieces run at once, whoever waits for it in turn: after each turn a sender goes behind the others of its
+ * group, and the group behind the other groups. For many waiters and short work: a turn costs the same however many wait, and
+ * where nobody has to wait it is a number that is counted up and down.
+ *
+ * A sender that waits has one place: asks that it sends from another group meanwhile wait there too, so that one user with
+ * many addresses has the turns of one.
+ */
+export class TurnTaking<Asker> {
+  readonly #options: TurnTakingOptions<Asker>;
+  #running = 0;
+  #waiting = 0;
+  readonly #ring: Ring<Asker> = new Map();
+  readonly #senders = new Map<string, Sender<Asker>>();
+  readonly #bound: FairBound<Waiter<Asker>> | undefined;
+
+  constructor(options: TurnTakingOptions<Asker>) {
+    this.#options = options;
+    const { limits } = options;
+    this.#bound =
+      limits &&
+      new FairBound({
+        most: limits.most,
+        sendersOf: ({ asker }) => limits.sendersOf(asker),
+        refuse: (waiter) => {
+          this.#remove(waiter);
+          waiter.refuse(limits.refusal());
+        },
+      });
+  }
+
+  /** Pieces of work that are under way. */
+  get running(): number {
+    return this.#running;
   }
 
   /** Asks that wait. */
   get waiting(): number {
-    return this.#count;
+    return this.#waiting;
   }
 
-  async run<T>(sender: number, work: () => Promise<T>): Promise<T> {
-    if (this.#running < this.#atOnce) this.#running += 1;
-    else await this.#wait(sender);
+  /**
+   * Does the work when it is its sender's turn.
+   * @throws the refusal, when too many wait or it has waited for too long; the signal's reason, if the client leaves before its turn
+   */
+  async run<T>(asker: Asker, work: () => Promise<T>): Promise<T> {
+    if (this.#running < this.#options.atOnce) this.#running += 1;
+    else await this.#wait(asker);
     try {
       return await work();
     } finally {
       // The place is handed on, not freed: a newcomer must not slip in between.
-      const next = this.#next();
-      if (next) next();
+      const next = this.#draw(this.#ring);
+      if (next) next.start();
       else this.#running -= 1;
     }
   }
 
-  #wait(sender: number): Promise<void> {
-    this.#count += 1;
-    return new Promise((resolve) => {
-      const own = this.#waiting.get(sender);
-      if (own) own.push(resolve);
-      else this.#waiting.set(sender, [resolve]);
+  #wait(asker: Asker): Promise<void> {
+    const { signalOf, limits } = this.#options;
+    const signal = signalOf?.(asker);
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const leave = () => giveUp(signal?.reason as Error);
+      const settle = () => {
+        this.#bound?.delete(waiter);
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', leave);
+      };
+      const waiter: Waiter<Asker> = {
+        asker,
+        sender: this.#senderOf(asker),
+        start: () => {
+          settle();
+          resolve();
+        },
+        refuse: (error) => {
+          settle();
+          reject(error);
+        },
+      };
+      const giveUp = (error: Error) => {
+        this.#remove(waiter);
+        waiter.refuse(error);
+      };
+      const timer = limits && setTimeout(() => giveUp(limits.refusal()), limits.patience);
+      signal?.addEventListener('abort', leave, { once: true });
+      this.#waiting += 1;
+      waiter.sender.asks.add(waiter);
+      if (limits && limits.sendersOf(asker).length > 0) this.#bound?.add(waiter);
     });
   }
 
-  #next(): (() => void) | undefined {
-    for (const [sender, asks] of this.#waiting) {
-      const next = asks.shift();
-      this.#waiting.delete(sender);
-      if (asks.length > 0) this.#waiting.set(sender, asks);
-      this.#count -= 1;
-      return next;
+  /** Where the asks of its sender wait; behind all others, if none does yet. */
+  #senderOf(asker: Asker): Sender<Asker> {
+    const path = this.#options.pathOf(asker);
+    const name = path.at(-1) ?? '';
+    const known = this.#senders.get(name);
+    if (known) return known;
+    const sender: Sender<Asker> = { path, asks: new Set() };
+    this.#senders.set(name, sender);
+    let ring = this.#ring;
+    for (const group of path.slice(0, -1)) {
+      const inner = ring.get(group);
+      const members = inner instanceof Map ? inner : new Map<string, Ring<Asker> | Sender<Asker>>();
+      if (!inner) ring.set(group, members);
+      ring = members;
+    }
+    ring.set(name, sender);
+    return sender;
+  }
+
+  /** Takes out the ask whose turn it is. Whose turn it was goes behind the others. */
+  #draw(ring: Ring<Asker>): Waiter<Asker> | undefined {
+    for (const [name, member] of ring) {
+      ring.delete(name);
+      if (member instanceof Map) {
+        const waiter = this.#draw(member);
+        if (member.size > 0) ring.set(name, member);
+        return waiter;
+      }
+      const [waiter] = member.asks;
+      if (!waiter) continue;
+      member.asks.delete(waiter);
+      this.#waiting -= 1;
+      if (member.asks.size > 0) ring.set(name, member);
+      else this.#senders.delete(name);
+      return waiter;
     }
     return undefined;
   }
+
+  #remove(waiter: Waiter<Asker>): void {
+    const { path, asks } = waiter.sender;
+    if (!asks.delete(waiter)) return;
+    this.#waiting -= 1;
+    if (asks.size > 0) return;
+    this.#senders.delete(path.at(-1) ?? '');
+    leaveEmpty(this.#ring, path);
+  }
+}
+
+/** Takes out the member that a path leads to, and the groups that are empty without it. */
+function leaveEmpty<Asker>(ring: Ring<Asker>, [name = '', ...rest]: readonly string[]): void {
+  const member = ring.get(name);
+  if (rest.length > 0 && member instanceof Map) {
+    leaveEmpty(member, rest);
+    if (member.size > 0) return;
+  }
+  ring.delete(name);
 }

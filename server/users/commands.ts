@@ -33,14 +33,15 @@ export async function signUp(ctx: Context, input: SignUp, asker: Asker): Promise
       'Nobody can sign up here at present. Existing accounts work as before.',
     );
   // Before the work of a hash, and before anything is told of addresses and names.
-  if (admission === 'invite') await requireInvitation(ctx.db.sequelize, input.invitation);
+  const db = ctx.db.share(asker);
+  if (admission === 'invite') await requireInvitation(db, input.invitation);
   const passwordHash = await ctx.passwords.hash(input.password, asker);
   for (let attempt = 1; ; attempt += 1) {
     const username = input.username ?? inventUsername();
     try {
       const { email, invitation = '' } = input;
-      return await ctx.db.transaction(async (tx) => {
-        if (admission === 'invite') await useInvitation(tx, ctx.db.sequelize, invitation);
+      return await db.transaction(async (tx) => {
+        if (admission === 'invite') await useInvitation(tx, db, invitation);
         return presentOwnUser(
           await User.create(
             { email, emailKey: storedEmailKey(email), username, passwordHash },
@@ -102,7 +103,7 @@ export async function editUser(
   let passwordHash: string | undefined;
   const edit = async (proof: string | undefined): Promise<OwnUser> => {
     if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password, asker);
-    return ctx.db.transaction(async (tx) => {
+    return ctx.db.share(asker).transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof);
       const before = presentOwnUser(user);
       const renamed = input.username !== undefined && input.username !== user.username;
@@ -181,7 +182,7 @@ export async function deleteUser(
   conditions: Preconditions = {},
 ): Promise<boolean> {
   const { done, tallies } = await withPassword(ctx, viewer, password, asker, (proof) =>
-    ctx.db.transaction(async (tx) => {
+    ctx.db.share(asker).transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof);
       requireUnchanged(presentOwnUser(user), conditions);
       const nobody = randomBytes(12).toString('hex');
@@ -241,7 +242,7 @@ async function provePassword(
   password: string,
   asker: Asker,
 ): Promise<string> {
-  const user = await User.findByPk(viewer.id);
+  const user = await ctx.db.share(asker).run(() => User.findByPk(viewer.id));
   return ctx.guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
     if (!(await ctx.passwords.matches(password, user?.passwordHash, asker)) || !user) {
       throw new AppError('invalid_credentials', 'The password is wrong.');

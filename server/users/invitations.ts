@@ -52,9 +52,12 @@ export async function revokeInvitation(id: number): Promise<boolean> {
  * Makes sure that a code is good, without using it: nothing else is done for whoever has none.
  * @throws {AppError} 403
  */
-export async function requireInvitation(sequelize: Sequelize, code: string | undefined): Promise<void> {
+export async function requireInvitation(
+  db: Pick<Sequelize, 'query'>,
+  code: string | undefined,
+): Promise<void> {
   if (code === undefined) throw refused('An invitation is needed to sign up here. Ask the operator for one.');
-  const good = await sequelize.query(
+  const good = await db.query(
     'select 1 from invitations where hash = $1 and uses_left > 0 and expires_at > now()',
     { type: QueryTypes.SELECT, bind: [hashOf(code)] },
   );
@@ -66,8 +69,12 @@ export async function requireInvitation(sequelize: Sequelize, code: string | und
  * end of that transaction, and then has it or is refused.
  * @throws {AppError} 403
  */
-export async function useInvitation(tx: Transaction, sequelize: Sequelize, code: string): Promise<void> {
-  const [, used] = await sequelize.query(
+export async function useInvitation(
+  tx: Transaction,
+  db: Pick<Sequelize, 'query'>,
+  code: string,
+): Promise<void> {
+  const [, used] = await db.query(
     'update invitations set uses_left = uses_left - 1 where hash = $1 and uses_left > 0 and expires_at > now()',
     { type: QueryTypes.UPDATE, bind: [hashOf(code)], transaction: tx },
   );

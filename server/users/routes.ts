@@ -1,5 +1,4 @@
 import { invalid } from '../errors.ts';
-import { askerOf } from '../http/asker.ts';
 import { preconditionsOf, readPreconditions, tagPreconditions } from '../http/preconditions.ts';
 import { problem } from '../http/problem.ts';
 import { Json, Reply, route } from '../http/route.ts';
@@ -31,8 +30,8 @@ export const userRoutes = [
     body: schemas.signUp,
     answers: { 201: schemas.ownUser, 403: problem, 409: problem, 422: problem, 429: problem },
     answerHeaders: { Location: 'Where the public profile is' },
-    handle: async ({ ctx, body, req, res }) => {
-      const user = await commands.signUp(ctx, body, askerOf(req, res, undefined));
+    handle: async ({ ctx, body, asker }) => {
+      const user = await commands.signUp(ctx, body, asker);
       return new Reply(user, { headers: { Location: `/users/${user.id}` } });
     },
   }),
@@ -52,8 +51,8 @@ export const userRoutes = [
       412: problem,
     },
     answerHeaders: etag,
-    handle: async ({ user, req }) => {
-      const account = await queries.ownView(user);
+    handle: async ({ ctx, user, asker, req }) => {
+      const account = await queries.ownView(ctx, user, asker);
       const { ifMatch } = preconditionsOf(req);
       if (ifMatch !== undefined) commands.requireUnchanged(account, { ifMatch });
       return tagged(account, { 'Cache-Control': 'private, no-cache' });
@@ -81,9 +80,9 @@ export const userRoutes = [
       429: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, body, req, res }) => {
+    handle: async ({ ctx, user, body, asker, req, res }) => {
       const { username } = body;
-      const own = username === undefined ? undefined : (await queries.ownView(user)).username;
+      const own = username === undefined ? undefined : (await queries.ownView(ctx, user, asker)).username;
       // What one says again is no change.
       if (username !== own) {
         // Nor does another case make one's name another.
@@ -94,7 +93,7 @@ export const userRoutes = [
         if (errors) throw invalid(errors, errors.length);
         await ctx.countRequest('rename', req, res, user);
       }
-      return tagged(await commands.editUser(ctx, user, body, askerOf(req, res, user), preconditionsOf(req)));
+      return tagged(await commands.editUser(ctx, user, body, asker, preconditionsOf(req)));
     },
   }),
   route({
@@ -117,8 +116,7 @@ export const userRoutes = [
       422: problem,
       429: problem,
     },
-    handle: async ({ ctx, user, body, req, res }) => {
-      const asker = askerOf(req, res, user);
+    handle: async ({ ctx, user, body, asker, req }) => {
       const isAllGone = await commands.deleteUser(ctx, user, body.password, asker, preconditionsOf(req));
       return new Reply(undefined, { status: isAllGone ? 204 : 202 });
     },
@@ -133,6 +131,6 @@ export const userRoutes = [
     limit: 'read',
     params: schemas.userParams,
     answers: { 200: schemas.publicUser, 404: problem, 422: problem },
-    handle: ({ params }) => queries.publicProfile(params.id),
+    handle: ({ ctx, params, asker }) => queries.publicProfile(ctx, params.id, asker),
   }),
 ];

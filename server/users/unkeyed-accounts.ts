@@ -42,7 +42,7 @@ export class UnkeyedAccounts {
   async giveKeys(): Promise<void> {
     let rows: { id: number; email: string }[];
     do {
-      rows = await this.#db.sequelize.query<{ id: number; email: string }>(
+      rows = await this.#db.share('service').query<{ id: number; email: string }>(
         `select id, email from users where email_key is null and octet_length(email) <> char_length(email)
          order by id limit ${PIECE}`,
         { type: QueryTypes.SELECT },
@@ -61,7 +61,7 @@ export class UnkeyedAccounts {
   }
 
   async #setKey(id: number, email: string, key: string): Promise<void> {
-    await this.#db.sequelize.query('update users set email_key = $3 where id = $1 and email = $2', {
+    await this.#db.share('service').query('update users set email_key = $3 where id = $1 and email = $2', {
       type: QueryTypes.RAW,
       bind: [id, email, key],
     });

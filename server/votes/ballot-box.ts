@@ -1,5 +1,6 @@
-import { QueryTypes, type Sequelize } from 'sequelize';
+import { QueryTypes } from 'sequelize';
 import { wantsRetry } from '../database/connection.ts';
+import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
 import type { Tally } from '../events.ts';
@@ -53,7 +54,7 @@ const ATTEMPTS = 4;
  * deleted, is left out and cast apart, in a statement that waits. What its user says of the post meanwhile waits with it.
  */
 export class BallotBox {
-  readonly #sequelize: Sequelize;
+  readonly #db: DatabaseShare;
   readonly #onCommitted: (tallies: Tally[]) => void;
   readonly #onRefused: () => void;
   /** What waits for a batch, in the order of arrival. */
@@ -76,12 +77,12 @@ export class BallotBox {
    * @param most votes that wait at most
    */
   constructor(
-    sequelize: Sequelize,
+    db: DatabaseShare,
     onCommitted: (tallies: Tally[]) => void,
     onRefused: () => void = () => undefined,
     most = MAX_WAITING,
   ) {
-    this.#sequelize = sequelize;
+    this.#db = db;
     this.#onCommitted = onCommitted;
     this.#onRefused = onRefused;
     this.#bound = new FairBound<Ballot>({
@@ -222,7 +223,7 @@ export class BallotBox {
   async #write(batch: readonly Ballot[], patient: boolean): Promise<ResultRow[]> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await this.#sequelize.query<ResultRow>('select * from cast_votes($1, $2, $3, $4)', {
+        return await this.#db.query<ResultRow>('select * from cast_votes($1, $2, $3, $4)', {
           type: QueryTypes.SELECT,
           bind: [
             batch.map((ballot) => ballot.userId),

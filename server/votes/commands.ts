@@ -2,7 +2,7 @@ import { Vote } from '../../models/index.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import { addressKey } from '../limits/address-key.ts';
+import type { Asker } from '../queues/fair-queue.ts';
 
 export interface VoteView {
   post_id: number;
@@ -13,6 +13,7 @@ export interface VoteView {
 
 /**
  * Votes for a post or takes the vote back. Saying it twice is a fault only if `strict`.
+ * @param asker whose turn it takes
  * @param options.address where the user is
  * @throws {AppError} 404 no such post; 429 too many votes for the post from that address; if strict, 409 already voted and 404
  *   no vote to take back
@@ -22,16 +23,20 @@ export async function castVote(
   user: Identity,
   postId: number,
   up: boolean,
+  asker: Asker,
   { strict, address }: { strict: boolean; address: string | undefined },
 ): Promise<VoteView> {
   const cast = async () => {
-    const result = await ctx.ballots.cast(user.id, postId, up, [user.id, addressKey(address ?? '')]);
+    const result = await ctx.ballots.cast(user.id, postId, up, asker.senders);
     return { ...result, added: result.outcome === 'added' };
   };
   const { outcome, votes, rev } =
     up && ctx.voteLimit
       ? await ctx.voteLimit.attempt({ userId: user.id, postId, address }, cast, async () => {
-          return (await Vote.findOne({ where: { userId: user.id, postId } })) !== null;
+          const found = await ctx.db
+            .share(asker)
+            .run(() => Vote.findOne({ where: { userId: user.id, postId } }));
+          return found !== null;
         })
       : await cast();
   if (outcome === 'no_user') throw unauthorized('The user of this access token has been deleted.');

@@ -1,4 +1,5 @@
-import { QueryTypes, type Sequelize } from 'sequelize';
+import { QueryTypes } from 'sequelize';
+import type { DatabaseShare } from '../database/connection-turns.ts';
 
 /** For how long an account counts as a new one. Days. */
 const NEW_DAYS = 7;
@@ -7,12 +8,12 @@ const LOOK = 600_000;
 
 /** Which accounts are new. Numbers of users only grow, so the highest of an account that is not new tells it of all. */
 export class NewAccounts {
-  readonly #sequelize: Sequelize;
+  readonly #db: DatabaseShare;
   #highestOld: Promise<number> | undefined;
   #lookedAt = 0;
 
-  constructor(sequelize: Sequelize) {
-    this.#sequelize = sequelize;
+  constructor(db: DatabaseShare) {
+    this.#db = db;
   }
 
   /** Whether an account is younger than a week, or was so ten minutes ago. */
@@ -27,7 +28,7 @@ export class NewAccounts {
   }
 
   async #look(): Promise<number> {
-    const [row] = await this.#sequelize.query<{ id: number }>(
+    const [row] = await this.#db.query<{ id: number }>(
       `select id from users where created_at < now() - interval '${NEW_DAYS} days' order by id desc limit 1`,
       { type: QueryTypes.SELECT },
     );

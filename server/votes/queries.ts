@@ -1,4 +1,5 @@
-import { QueryTypes, type Sequelize } from 'sequelize';
+import { QueryTypes } from 'sequelize';
+import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import type { Tally } from '../events.ts';
 
@@ -15,7 +16,7 @@ const MOST = 200;
 
 /** Reads tallies, for everybody who asks at the same moment in one statement. */
 export class TallyReader {
-  readonly #sequelize: Sequelize;
+  readonly #db: DatabaseShare;
   readonly #asks = new Gathering<Ask>({
     atOnce: ROUNDS,
     most: MOST,
@@ -23,8 +24,8 @@ export class TallyReader {
     round: (asks) => this.#read(asks),
   });
 
-  constructor(sequelize: Sequelize) {
-    this.#sequelize = sequelize;
+  constructor(db: DatabaseShare) {
+    this.#db = db;
   }
 
   /** The tallies of those of these posts that the user may see, by post. */
@@ -35,7 +36,7 @@ export class TallyReader {
 
   async #read(asks: readonly Ask[]): Promise<void> {
     try {
-      const rows = await this.#sequelize.query<Tally & { hidden_from_others: boolean; owner_id: number }>(
+      const rows = await this.#db.query<Tally & { hidden_from_others: boolean; owner_id: number }>(
         `select t.post_id, t.votes, t.rev, not p.published as hidden_from_others, p.owner_id
          from post_tallies t join posts p on p.id = t.post_id where t.post_id = any($1)`,
         { type: QueryTypes.SELECT, bind: [[...new Set(asks.flatMap((ask) => ask.postIds))]] },

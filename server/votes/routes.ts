@@ -16,8 +16,8 @@ export const voteRoutes = [
     limit: 'write',
     body: schemas.castVote,
     answers: { 201: schemas.voteView, 401: problem, 404: problem, 409: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, body, req }) =>
-      commands.castVote(ctx, user, body.post_id, body.dir === 1, { strict: true, address: req.ip }),
+    handle: ({ ctx, user, body, asker, req }) =>
+      commands.castVote(ctx, user, body.post_id, body.dir === 1, asker, { strict: true, address: req.ip }),
   }),
   route({
     method: 'put',
@@ -30,8 +30,8 @@ export const voteRoutes = [
     limit: 'write',
     params: postParams,
     answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, params, req }) =>
-      commands.castVote(ctx, user, params.id, true, { strict: false, address: req.ip }),
+    handle: ({ ctx, user, params, asker, req }) =>
+      commands.castVote(ctx, user, params.id, true, asker, { strict: false, address: req.ip }),
   }),
   route({
     method: 'delete',
@@ -43,7 +43,7 @@ export const voteRoutes = [
     limit: 'write',
     params: postParams,
     answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, params, req }) =>
-      commands.castVote(ctx, user, params.id, false, { strict: false, address: req.ip }),
+    handle: ({ ctx, user, params, asker, req }) =>
+      commands.castVote(ctx, user, params.id, false, asker, { strict: false, address: req.ip }),
   }),
 ];

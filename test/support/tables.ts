@@ -5,12 +5,12 @@ import type { World } from './world.ts';
 
 /** What a statement finds in the world's database. `$1`, `$2` … stand for the values of `bind`. */
 export function rows<T extends object>(world: World, sql: string, bind: unknown[] = []): Promise<T[]> {
-  return world.ctx.db.sequelize.query<T>(sql, { type: QueryTypes.SELECT, bind });
+  return world.ctx.db.share('service').query<T>(sql, { type: QueryTypes.SELECT, bind });
 }
 
 /** Changes the world's database behind the service's back. */
 export async function execute(world: World, sql: string, bind: unknown[] = []): Promise<void> {
-  await world.ctx.db.sequelize.query(sql, { type: QueryTypes.RAW, bind });
+  await world.ctx.db.share('service').query(sql, { type: QueryTypes.RAW, bind });
 }
 
 /** The one number that a statement gives. */

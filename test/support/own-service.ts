@@ -6,33 +6,34 @@ import { NodeProcess } from './node-process.ts';
 import { createDatabase } from './postgres.ts';
 import type { TestRedis } from './redis.ts';
 
-/** One service of two worker processes, on a database of its own. */
-export interface TwoWorkers {
+/** The service as a process of its own, or as several workers, on a database of its own. */
+export interface OwnService {
   service: NodeProcess;
   /** Ends it, and its Redis, and removes what it had. */
   stop(): Promise<void>;
 }
 
-/** @param options the Redis that it uses, if any, and what differs in its environment */
-export async function startTwoWorkers({
-  redis,
-  env,
-}: {
+export interface OwnServiceOptions {
+  workers: number;
+  /** The Redis that it uses, if any. It is stopped with the service. */
   redis: Pick<TestRedis, 'url' | 'stop'> | undefined;
+  /** What differs in its environment. */
   env: Record<string, string>;
-}): Promise<TwoWorkers> {
+}
+
+export async function startService({ workers, redis, env }: OwnServiceOptions): Promise<OwnService> {
   const database = await createDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'tidings-workers-'));
   const service = new NodeProcess({
     name: 'service',
     env: {
       NODE_ENV: 'test',
-      WORKERS: '2',
+      WORKERS: String(workers),
       PORT: String(await freePort()),
       DATA_DIR: dataDir,
       DATABASE_URL: database.url,
       ...(redis ? { REDIS_URL: redis.url } : {}),
-      JWT_SECRET: 'a secret of two workers that is long enough to sign with',
+      JWT_SECRET: 'a secret of all workers that is long enough to sign with',
       BCRYPT_COST: '4',
       LOG_LEVEL: 'warn',
       ...env,

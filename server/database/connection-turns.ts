@@ -1,0 +1,57 @@
+import type { Sequelize, Transaction } from 'sequelize';
+import type { Asker } from '../queues/fair-queue.ts';
+import { TurnTaking } from '../queues/turn-taking.ts';
+
+/**
+ * Parts of the service that use the connections for requests, for many requests together or for its own sake. Each bounds by
+ * itself how many it uses at once.
+ */
+export type DatabasePart =
+  'edits' | 'pages' | 'posts' | 'searches' | 'service' | 'sessions' | 'tallies' | 'votes';
+
+/** Who uses a connection: somebody who has sent a request, or a part of the service. */
+export type ConnectionUser = Asker | DatabasePart;
+
+/** Requests that wait for a connection at most. */
+const MAX_WAITING = 3000;
+/** How long a request, or a part of the service, waits for one at most. Milliseconds. */
+const PATIENCE = 3000;
+
+/**
+ * The turns in which the connections for requests are handed out. All requests together take turns with each part of the
+ * service, and among them the addresses, and at each address its users. So a sender of many requests waits behind its own,
+ * and neither requests nor a part keeps the others from the database.
+ * @param connections how many there are
+ * @param refusal what is told to a request for which too many others wait, or that has waited for too long
+ */
+export function connectionTurns(connections: number, refusal: () => Error): TurnTaking<ConnectionUser> {
+  return new TurnTaking({
+    atOnce: connections,
+    pathOf: (user) => (typeof user === 'string' ? [user] : ['requests', ...addressAndUser(user)]),
+    signalOf: (user) => (typeof user === 'string' ? undefined : user.signal),
+    limits: {
+      most: MAX_WAITING,
+      sendersOf: (user) => (typeof user === 'string' ? [] : user.senders),
+      patience: PATIENCE,
+      refusal,
+    },
+  });
+}
+
+/** Of a request that nobody has signed the address stands for the user as well. */
+function addressAndUser({ senders: [address = '', user = address] }: Asker): [string, string] {
+  return [address, user];
+}
+
+/** The connections for requests, as one of their users has them: each statement and each transaction waits for its turn. */
+export interface DatabaseShare {
+  /** As Sequelize's. With a transaction among the options it has the connection of that. */
+  query: Sequelize['query'];
+  /** One statement of a model, outside a transaction. */
+  run<T>(statement: () => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in one transaction and commits it; on any error rolls back and rethrows. Repeats it, at most three times, when
+   * PostgreSQL reports a deadlock or a serialization failure, so `work` must have no effect outside.
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+}
