@@ -1,4 +1,5 @@
 import type { Patch } from '../../faults/tree.ts';
+import type { Hold } from './plan.ts';
 
 /** A bug that the service has had or could have, as a change of its sources, and what a violation must say of it. */
 export interface StopBug {
@@ -6,6 +7,8 @@ export interface StopBug {
   shows: RegExp;
   /** In how many waves of ended sessions it shows at the latest; 0: when the node stops. */
   waves: 0 | 1 | 5;
+  /** What has to be held for it. Default: one after the other. */
+  hold?: Hold;
 }
 
 const stream = 'server/transports/sse/event-stream.ts';
@@ -13,13 +16,25 @@ const poll = 'server/transports/long-poll/long-poll.ts';
 const delivery = 'server/delivery/delivery.ts';
 const server = 'server/server.ts';
 
-/** Without these an error of a response has no listener, and what is written to it is not looked at before. */
+/** Without it requests are looked at at once, also behind an unanswered one. */
+const outOfTurn: Patch = { file: server, find: 'serveInTurn(front);', replace: '' };
+
+/**
+ * Without these an error of a response has no listener, and what is written to it is not looked at before. Node passes over
+ * what is written to a response that has been sent, so it is one that has ended before its turn which tells.
+ */
 const unguarded: readonly Patch[] = [
+  outOfTurn,
   { file: server, find: "res.on('error', ignore);", replace: '' },
   { file: stream, find: 'if (!this.open) return;\n    this.#wroteAt', replace: 'this.#wroteAt' },
 ];
 
 export const stopBugs = {
+  'a stream is opened before its turn': {
+    patches: [outOfTurn],
+    shows: /cut|closed without an answer/,
+    waves: 1,
+  },
   'a stream that begins while the node stops is let in, and spins': {
     patches: [
       { file: delivery, find: 'if (this.#draining) throw draining();', replace: '' },
@@ -41,18 +56,19 @@ export const stopBugs = {
         find: "if (!subscriber.open) return;\n    if (reason === 'unread')",
         replace: "if (reason === 'unread')",
       },
+      { file: stream, find: 'setTimeout(() => this.terminate(), LAST_WORDS).unref();', replace: '' },
     ],
     shows: /write after end|uncaught exception/,
-    waves: 5,
+    waves: 1,
+    hold: 'feed_head',
   },
   'a stream writes once more when it has said its end': {
     patches: [
       ...unguarded,
       {
         file: stream,
-        find: 'res.end();\n    setTimeout(() => this.terminate(), LAST_WORDS)',
-        replace:
-          "res.end();\n    setTimeout(() => { this.#res.write(': \\n\\n'); this.terminate(); }, LAST_WORDS)",
+        find: 'setTimeout(() => this.terminate(), LAST_WORDS)',
+        replace: "setTimeout(() => this.#res.write(': \\n\\n'), LAST_WORDS)",
       },
     ],
     shows: /write after end|uncaught exception/,

@@ -3,9 +3,12 @@ import { waitedForCpu } from '../cpu-wait.ts';
 
 const TICK = 50;
 
+/** What a timer is late in any case. Milliseconds. */
+const USUAL = 10;
+
 /**
- * Knows for how long the processes under test, and this one, were kept from running: what a bound of time has to allow for on a
- * machine that does other work.
+ * Knows for how long the processes under test were kept from running, and this one from noting what came: what a bound of time
+ * has to allow for on a machine that does other work.
  */
 export class Fairness {
   /** Milliseconds since 1970, and what they had waited by then, together. */
@@ -17,7 +20,10 @@ export class Fairness {
   /** @param roots processes of the service; their children count too */
   constructor(roots: () => number[]) {
     const look = () => {
-      for (const pid of [process.pid, ...roots().flatMap((root) => [root, ...childrenOf(root)])]) {
+      // Also by its own work, which is no fault of the service's.
+      const since = Date.now() - (this.#samples.at(-1)?.at ?? Date.now());
+      this.#waited += Math.max(0, since - TICK - USUAL);
+      for (const pid of roots().flatMap((root) => [root, ...childrenOf(root)])) {
         const now = waitedForCpu([pid]);
         this.#waited += Math.max(0, now - (this.#last.get(pid) ?? now));
         this.#last.set(pid, now);

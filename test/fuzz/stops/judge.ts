@@ -26,9 +26,6 @@ const CLOCK = 60;
 /** So long a replay that a client has not read all of it when its end is said: it has a second for that, and is cut off. */
 const FROM_THE_START = 'after=0';
 
-/** For how long a client may leave unread what it is sent. Milliseconds. */
-const SLOW = 10_000;
-
 const REFUSALS = new Set([401, 503]);
 
 /** What is wrong with what a connection has told, one sentence each. */
@@ -39,7 +36,9 @@ export function faultsOf(connection: RawConnection, around: Surroundings): strin
   const judge = new Judge(connection.url, around);
   for (const [at, one] of asked.entries()) {
     const { answer } = one;
-    const found = answer ? judge.answered(one, answer, connection) : judge.unanswered(one, connection, at);
+    const found = answer
+      ? judge.answered(one, answer, connection, at)
+      : judge.unanswered(one, connection, at);
     if (connection.pausedAt === undefined && one.sentAt !== undefined)
       found.push(...judge.ofEnd(one, connection, at));
     if (found.length > 0)
@@ -67,7 +66,7 @@ class Judge {
     this.#drainAt = this.#stopAt + around.shutdownDelay;
   }
 
-  answered(asked: Asked, answer: WireAnswer, connection: RawConnection): string[] {
+  answered(asked: Asked, answer: WireAnswer, connection: RawConnection, at: number): string[] {
     const faults: string[] = [];
     const { status, headAt, headers, wholeAt } = answer;
     // Of a request that never came whole Node says so.
@@ -78,7 +77,7 @@ class Judge {
     if (status === 401) {
       if (end.from > headAt + CLOCK) faults.push('refused with 401 while its session lives');
     } else if (status === 503) {
-      if (headAt < this.#drainAt - CLOCK && !this.#isHeld(asked.sentAt, headAt))
+      if (headAt < this.#drainAt - CLOCK && !this.#isHeld(turnOf(connection, at), headAt))
         faults.push('refused with 503 by a node that can serve');
       if (!/^\d+$/.test(headers.get('retry-after') ?? '')) faults.push('503 without Retry-After');
     } else if (status === 410) {
@@ -91,7 +90,7 @@ class Judge {
       // It is cut off where what waits for it would be read after the end of its session.
       const isLong = kind === 'stream' && path.includes(FROM_THE_START);
       const mayBeCut = isLong && Math.min(end.from, this.#drainAt) < connection.closedAt;
-      if (!mayBeCut && !this.#isTakenAlong(connection)) faults.push('cut');
+      if (!mayBeCut) faults.push('cut');
     }
     return faults;
   }
@@ -144,42 +143,41 @@ class Judge {
   }
 
   unanswered(asked: Asked, connection: RawConnection, at: number): string[] {
-    const { sentAt, kind, path } = asked;
-    if (sentAt === undefined || hasLeft(connection)) return [];
-    const before = connection.asked[at - 1];
-    if (before && before.answer?.wholeAt === undefined) return [];
+    const { kind, path } = asked;
+    const turn = turnOf(connection, at);
+    if (turn === Infinity || hasLeft(connection)) return [];
     const { closedAt } = connection;
     const { waited, now } = this.#around;
     if (closedAt === undefined) {
       const wait = kind === 'poll' ? Number(/wait=(\d+)/.exec(path)?.[1] ?? 0) * 1000 : 0;
-      const from = Math.max(this.#freeAfter(sentAt), before?.answer?.wholeAt ?? 0);
+      const from = this.#freeAfter(turn);
       return now - from > wait + LATE + waited(from, now) ? ['has no answer'] : [];
     }
-    if (before?.answer?.headers.get('connection') === 'close') return [];
+    if (connection.asked[at - 1]?.answer?.headers.get('connection') === 'close') return [];
     // What came while the node was about to close its connections has not been read.
-    if (sentAt > this.#drainAt - CLOCK || (before?.answer?.wholeAt ?? 0) > this.#drainAt - CLOCK) return [];
+    if (turn > this.#drainAt - CLOCK) return [];
     if (closedAt > this.#drainAt && this.#isHeld(this.#drainAt, closedAt)) return [];
-    return this.#isTakenAlong(connection) ? [] : ['closed without an answer'];
+    return ['closed without an answer'];
   }
 
   /** What the end of its session asks of a request. */
   ofEnd(asked: Asked, connection: RawConnection, at: number): string[] {
-    const { answer, pass, kind, sentAt = 0 } = asked;
+    const { answer, pass, kind, sentAt } = asked;
     const end = endOf(pass);
+    const turn = turnOf(connection, at);
     const { now, waited, isShared } = this.#around;
-    if (end.by > now) return [];
-    // What was asked afterwards.
-    const admitted = kind === 'list' || kind === 'read' ? (isShared ? READS : 0) : 0;
-    if (sentAt > this.#freeAfter(end.by) + admitted + CLOCK) {
+    if (end.by > now || turn === Infinity) return [];
+    // What was asked afterwards. When its turn came we know from the answer before it, which we may have read late.
+    const slack = turn === sentAt ? CLOCK : READS;
+    const admitted = isShared && (kind === 'list' || kind === 'read') ? READS : 0;
+    if (turn > this.#freeAfter(end.by) + admitted + slack) {
       const isRefused = answer === undefined || REFUSALS.has(answer.status);
       return isRefused ? [] : [`answered ${answer.status} to a session that had ended`];
     }
-    const before = connection.asked[at - 1];
-    const stands = at > 0 ? (before?.answer?.wholeAt ?? Infinity) : 0;
     const isOpened =
-      answer !== undefined && !this.#around.held.some(({ to }) => to < answer.headAt && to > sentAt);
-    const may = isShared || (kind !== 'poll' && !isOpened) || this.#waitsForSession(sentAt);
-    const from = Math.max(may ? this.#freeAfter(end.by) : end.by, stands);
+      answer !== undefined && !this.#around.held.some(({ to }) => to < answer.headAt && to > turn);
+    const may = isShared || (kind !== 'poll' && !isOpened) || this.#waitsForSession(turn);
+    const from = Math.max(may ? this.#freeAfter(end.by) : end.by, turn);
     const limit = (until: number) => from + LATE + waited(from, until);
     const faults: string[] = [];
     const over = answer?.wholeAt ?? connection.closedAt ?? connection.leftAt;
@@ -187,21 +185,13 @@ class Judge {
     const last = answer?.events.findLast(({ event }) => event.startsWith('post:'));
     if (last && last.at > limit(last.at))
       faults.push(`an event came ${last.at - end.by} ms after the end of its session`);
-    // In one process a request that waits is ended before the logout is answered. One that had to wait for what was held until
-    // after that, and then has an answer with events, was not.
-    const wasHeld =
-      !isShared &&
-      end.by === end.revoked.by &&
-      this.#around.held.some(
-        (held) => held.from < end.by && held.to > end.by + PROMPT && (answer?.headAt ?? 0) > held.to,
-      );
-    if (
-      kind === 'poll' &&
-      at === 0 &&
-      answer?.status === 200 &&
-      (wasHeld || answer.headAt > limit(answer.headAt))
-    )
-      faults.push(`events came ${answer.headAt - end.by} ms after the end of its session`);
+    if (kind === 'poll' && answer?.status === 200) {
+      const { headAt } = answer;
+      // In one process a request that waits is ended before the logout is answered.
+      const isAtOnce = !isShared && end.by === end.revoked.by;
+      const latest = isAtOnce ? Math.max(end.by, turn) + PROMPT + waited(end.by, headAt) : limit(headAt);
+      if (headAt > latest) faults.push(`events came ${headAt - end.by} ms after the end of its session`);
+    }
     return faults;
   }
 
@@ -245,20 +235,6 @@ class Judge {
     return faults;
   }
 
-  /**
-   * Whether a connection may have been closed for a stream that stands behind others on it. The end of such a stream waits a
-   * second for its turn, and what it is sent that has no turn for ten seconds has not been read: either takes the connection
-   * along.
-   */
-  #isTakenAlong({ asked, closedAt = Infinity }: RawConnection): boolean {
-    return asked.some(
-      ({ kind, pass, sentAt = Infinity }, at) =>
-        at > 0 &&
-        kind === 'stream' &&
-        (Math.min(endOf(pass).from, this.#drainAt) < closedAt || closedAt > sentAt + SLOW),
-    );
-  }
-
   #isHeld(from: number, to: number): boolean {
     return this.#around.held.some((held) => held.from < to && held.to > from);
   }
@@ -278,6 +254,16 @@ class Judge {
       time,
     );
   }
+}
+
+/**
+ * When a request's turn came: one that stands behind an unanswered one is not looked at, whatever happens meanwhile. Infinity:
+ * not yet.
+ */
+function turnOf({ asked }: RawConnection, at: number): number {
+  const sentAt = asked[at]?.sentAt ?? Infinity;
+  const before = asked[at - 1];
+  return before ? Math.max(sentAt, before.answer?.wholeAt ?? Infinity) : sentAt;
 }
 
 /** Whether its client has gone, or did not read: what is missing then is no fault. */

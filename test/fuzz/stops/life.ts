@@ -71,6 +71,8 @@ export async function live({
       await reached(() => stage.isLost, NOTICED_WITHIN);
       if (!stage.isLost) throw error;
     });
+    // What was seen on a connection may be the first sign of the end of a process.
+    if (violations.length > 0) await reached(() => stage.isLost, NOTICED_WITHIN);
     await player.end();
     const misconduct = stage.nodes.flatMap((node) => node.misconduct);
     violations.push(...stage.violations, ...misconduct.map(({ node, what }) => `${node}: ${what}`));
@@ -118,8 +120,12 @@ export async function live({
             leftAt !== undefined ||
             pausedAt !== undefined ||
             asked.every(
-              ({ pass, answer, sentAt }) =>
-                sentAt === undefined || answer?.wholeAt !== undefined || !hasEnded(pass, now.now),
+              ({ pass, answer, sentAt }, at) =>
+                sentAt === undefined ||
+                answer?.wholeAt !== undefined ||
+                !hasEnded(pass, now.now) ||
+                // Behind one that goes on.
+                (at > 0 && asked[at - 1]?.answer?.wholeAt === undefined),
             ),
         ) &&
         played.sockets.every(

@@ -3,15 +3,7 @@ import type { Asking } from './raw-connection.ts';
 
 /** What ends an account's sessions: its own requests, or time. `renewal`: a refresh token that is used twice. */
 export type Ending = 'logout' | 'logout of all' | 'password' | 'deletion' | 'reuse' | 'expiry' | 'nothing';
-const ENDINGS: readonly Ending[] = [
-  'logout',
-  'logout of all',
-  'password',
-  'deletion',
-  'reuse',
-  'expiry',
-  'nothing',
-];
+const ENDINGS: readonly Ending[] = ['logout', 'logout of all', 'password', 'deletion', 'reuse', 'expiry'];
 
 /** What a test connection has to itself meanwhile, so that whoever opens a stream waits at that step. */
 export type Hold = 'sessions' | 'feed_head' | 'event_log' | 'posts' | undefined;
@@ -114,17 +106,16 @@ const SPREAD = 150;
 
 export function planWave(hold: Hold, isStop: boolean, { nodes, redis }: Shape, random: Random): Wave {
   const node = () => random.below(nodes);
-  const accounts = shuffled(ENDINGS, random)
-    .slice(0, isStop ? ACCOUNTS - 1 : ACCOUNTS)
-    .map((ending) => ({ sessions: 2, ending, node: node(), at: random.below(SPREAD) }));
-  // Nobody would be left to be drained.
-  if (isStop) accounts.push({ sessions: 2, ending: 'nothing', node: 0, at: 0 });
+  // One of them goes on: it stands in front of the others, and is left to be drained.
+  const accounts = [...shuffled(ENDINGS, random).slice(0, ACCOUNTS - 1), 'nothing' as const].map(
+    (ending) => ({ sessions: 2, ending, node: node(), at: random.below(SPREAD) }),
+  );
   const request = (): RequestPlan => planRequest(hold, accounts, random);
-  const connections = Array.from({ length: isStop ? 2 * CONNECTIONS : CONNECTIONS }, () => {
+  const others = Array.from({ length: isStop ? 2 * CONNECTIONS : CONNECTIONS }, (): ConnectionPlan => {
     const late = random.chance(isStop ? 0.3 : 0.1);
     const requests = Array.from({ length: random.pick([1, 1, 1, 1, 2, 3, 5]) }, request);
     // In front of the others stands what has no answer for long: its table is held, or it waits.
-    if (hold === 'posts') requests.unshift({ ...request(), kind: 'list' });
+    if (hold === 'posts' && random.chance(0.5)) requests.unshift({ ...request(), kind: 'list' });
     else if (requests.length > 1 && random.chance(0.5)) requests.unshift({ ...request(), ...WAITS });
     return {
       node: node(),
@@ -141,7 +132,9 @@ export function planWave(hold: Hold, isStop: boolean, { nodes, redis }: Shape, r
       again: request(),
     };
   });
-  const sockets = Array.from({ length: SOCKETS }, (): SocketPlan => {
+  const aimed = aimedConnections(hold, isStop, accounts, random).map((plan) => ({ ...plan, node: node() }));
+  const sockets = Array.from({ length: SOCKETS }, (_, at): SocketPlan => {
+    if (at === 0) return { ...renewing(accounts, random), node: node() };
     const then = random.pick(['stay', 'stay', 'renew', 'renew', 'abort', 'pause'] as const);
     const expiring = accounts.findIndex(({ ending }) => ending === 'expiry');
     return {
@@ -156,11 +149,11 @@ export function planWave(hold: Hold, isStop: boolean, { nodes, redis }: Shape, r
   });
   return {
     hold,
-    holdFor: hold === undefined ? 0 : random.pick([0, 100, 900, isStop ? 1200 : 900, isStop ? 1200 : 2300]),
+    holdFor: hold === undefined ? 0 : random.pick([100, 900, 900, isStop ? 1200 : 900, isStop ? 1200 : 2300]),
     quiet: random.chance(0.7),
     redisGone: redis && random.chance(0.5),
     accounts,
-    connections,
+    connections: [...aimed, ...others],
     sockets,
     stop: isStop
       ? {
@@ -170,6 +163,90 @@ export function planWave(hold: Hold, isStop: boolean, { nodes, redis }: Shape, r
         }
       : undefined,
   };
+}
+
+/** Where a stream or a long-poll has to begin to come upon what is held. */
+const COMES_UPON: Readonly<Record<NonNullable<Hold>, Start>> = {
+  sessions: 'now',
+  feed_head: 'ahead',
+  event_log: 'log',
+  posts: 'now',
+};
+
+/**
+ * Those that each wave has: streams and long-polls, alone on their connection, which come upon what is held, several of a
+ * session, which is then ended or drained; some behind a stream that goes on; some whose client leaves meanwhile; and, as a
+ * node stops, long-polls behind whose answer a stream follows. The others are left to chance.
+ */
+function aimedConnections(
+  hold: Hold,
+  isStop: boolean,
+  accounts: readonly AccountPlan[],
+  random: Random,
+): Omit<ConnectionPlan, 'node'>[] {
+  const start = hold === undefined ? 'now' : COMES_UPON[hold];
+  const asked = (kind: 'stream' | 'poll', account: number): RequestPlan => ({
+    kind,
+    account,
+    session: revokedSession(accounts[account]?.ending),
+    short: false,
+    // A long replay keeps this process too busy if there are many.
+    start: kind === 'stream' && start === 'log' && random.chance(0.7) ? 'now' : start,
+    wait: kind === 'poll' ? 20 : 0,
+    method: 'GET',
+  });
+  const plan = (
+    requests: RequestPlan[],
+    then: ConnectionPlan['then'] = 'stay',
+  ): Omit<ConnectionPlan, 'node'> => ({
+    lateBy: undefined,
+    used: false,
+    requests,
+    moment: 'begun',
+    share: 1,
+    then,
+    thenAt: random.below(SPREAD),
+    again: { ...asked('stream', accounts.length - 1), start: 'now' },
+  });
+  const lasting = { account: accounts.length - 1, session: 0, short: false, start: 'now' } as const;
+  const wait = (seconds: number): RequestPlan => ({ ...WAITS, ...lasting, wait: seconds });
+  const stream: RequestPlan = { ...lasting, kind: 'stream', wait: 0, method: 'GET' };
+  const ending = isStop ? [lasting.account] : revokedAccounts(accounts).slice(0, 2);
+  return [
+    ...ending.flatMap((account) => [
+      plan([asked('stream', account)]),
+      plan([asked('poll', account)]),
+      plan([asked('poll', account)]),
+      plan([stream, asked('stream', account), asked('poll', account)]),
+      plan([wait(1), asked('stream', account), asked('poll', account)]),
+    ]),
+    plan([asked('stream', random.below(accounts.length))], 'abort'),
+    plan([asked('poll', random.below(accounts.length))], 'reset'),
+    ...(isStop ? [1, 2, 3].map(() => plan([wait(20)], 'again')) : []),
+  ];
+}
+
+/** A socket that is given another token of its session, which is then ended. */
+function renewing(accounts: readonly AccountPlan[], random: Random): Omit<SocketPlan, 'node'> {
+  const account = random.pick(revokedAccounts(accounts));
+  return {
+    account,
+    session: revokedSession(accounts[account]?.ending),
+    short: false,
+    start: 'now',
+    moment: 'begun',
+    then: 'renew',
+    thenAt: 0,
+  };
+}
+
+function revokedAccounts(accounts: readonly AccountPlan[]): number[] {
+  return accounts.flatMap(({ ending }, at) => (ending === 'nothing' || ending === 'expiry' ? [] : [at]));
+}
+
+/** Which of two sessions of an account its ending ends in any case: a new password leaves the one that asks. */
+function revokedSession(ending: Ending | undefined): number {
+  return ending === 'password' ? 1 : 0;
 }
 
 function planRequest(hold: Hold, accounts: readonly AccountPlan[], random: Random): RequestPlan {

@@ -2,7 +2,7 @@ import { Random } from '../../faults/random.ts';
 import { buildTree } from '../../faults/tree.ts';
 import type { StopBug } from './bugs.ts';
 import { type LifeReport, live } from './life.ts';
-import { shuffledHolds } from './plan.ts';
+import { type Hold, shuffledHolds } from './plan.ts';
 import { type Ground, type StageName, stageKinds } from './stage.ts';
 
 export interface StopsOptions {
@@ -17,6 +17,8 @@ export interface StopsOptions {
   /** After so many seconds no other life is begun. */
   seconds: number;
   tree?: string;
+  /** What is held in the waves of ended sessions. Default: one after the other. */
+  hold?: Hold;
   /** Whether to go on after the first violation. */
   onwards?: boolean;
 }
@@ -32,7 +34,7 @@ export interface StopsReport {
  * from a seed.
  */
 export async function fuzzStops(options: StopsOptions): Promise<StopsReport> {
-  const { seed, ground, stages, lives, waves, seconds, tree, onwards = false } = options;
+  const { seed, ground, stages, lives, waves, seconds, tree, hold, onwards = false } = options;
   const report: StopsReport = { lives: 0, met: {}, violations: [] };
   const random = new Random(seed);
   const until = Date.now() + seconds * 1000;
@@ -41,7 +43,7 @@ export async function fuzzStops(options: StopsOptions): Promise<StopsReport> {
   const lanes = stages.map((name, at) => ({
     name,
     random: random.fork(),
-    deal: inTurn(holds.ofWaves, at * waves),
+    deal: inTurn(hold === undefined ? holds.ofWaves : [hold], at * waves),
     dealLast: inTurn(holds.ofStops, at),
   }));
   await Promise.all(
@@ -77,7 +79,7 @@ const LIVES = 3;
 
 /** What comes to light on a node with a bug, until something does. */
 export async function violationsWith(
-  { patches, waves }: StopBug,
+  { patches, waves, hold }: StopBug,
   seed: number,
   ground: Ground,
 ): Promise<string[]> {
@@ -91,6 +93,7 @@ export async function violationsWith(
       waves,
       seconds: 120,
       tree: tree.root,
+      ...(hold === undefined ? {} : { hold }),
     });
     return report.violations;
   } finally {
