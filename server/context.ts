@@ -42,7 +42,7 @@ import { AppError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import { onAppended } from './outbox/append.ts';
 import { Backlog } from './outbox/backlog.ts';
-import { readLog } from './outbox/log.ts';
+import { type LogEntry, readLog } from './outbox/log.ts';
 import { Pruner } from './outbox/prune.ts';
 import { Sequencer } from './outbox/sequencer.ts';
 import { openRedis } from './redis.ts';
@@ -273,21 +273,25 @@ export async function createService(
   const sequencer = new Sequencer(
     feedPool,
     log,
-    ({ first, last }) => {
+    ({ first, last, entries: numbered }) => {
       metrics.eventsNumbered.inc(last - first + 1);
       const epoch = feed.epoch;
-      const tell = async () => {
+      const tell = (entries: LogEntry[]) => {
+        feed.offer({ epoch, entries });
+        bus.publish('events', { epoch, entries });
+      };
+      const readAndTell = async () => {
         for (let after = first - 1; after < last;) {
           const entries = await readLog(feedPool, after, last - after);
           const end = entries.at(-1)?.seq;
           if (end === undefined) return;
-          feed.offer({ epoch, entries });
-          bus.publish('events', { epoch, entries });
+          tell(entries);
           after = end;
         }
       };
+      if (numbered) tell(numbered);
       // Every node reads the log on its own clock.
-      tell().catch(() => feed.wake());
+      else readAndTell().catch(() => feed.wake());
     },
     mayWrite,
     (error) => void schema.failed(error),

@@ -80,6 +80,19 @@ describe('the log of events about anything', () => {
     expect(rows, 'in the table').to.be.empty;
   });
 
+  it('shows a node that knows posts alone what is for everybody, and of everything else only that it is there', async () => {
+    await db.sequelize.transaction((tx) => append(tx, postCreated, { ...post, id: 6 }));
+    await db.sequelize.transaction((tx) =>
+      append(tx, noteAdded, { id: 6, reader: 9, words: 'for one reader' }),
+    );
+    await pool.query('select number_events(500)');
+    const { rows } = await pool.query('select name, data from events order by seq desc limit 2');
+    expect(rows).to.deep.equal([
+      { name: 'hidden', data: {} },
+      { name: 'post:created', data: { ...post, id: 6 } },
+    ]);
+  });
+
   it('takes no event that does not say for whom it is, nor what it is about', async () => {
     const whole = {
       name: 'note:added',

@@ -223,6 +223,36 @@ describe('the sequencer', function () {
     expect(faults([...entries, { ...entries[0]!, seq: entries.length + 1 }], writes)).not.to.be.empty;
   });
 
+  it('gives back what it has numbered as the log has it, if that is little text, and else only how much it was', async () => {
+    await tell('post:created', 1, 'a secret');
+    await tell('post:updated', 1, 'no secret');
+    await tell('post:created', 2, 'another');
+    start();
+    await drained();
+    await until('the batches', () => batches.at(-1)?.last === 3);
+    expect(batches.flatMap(({ entries }) => entries ?? [])).to.deep.equal(await wholeLog());
+    expect(titles(batches.flatMap(({ entries }) => entries ?? []))).to.deep.equal([
+      '',
+      'no secret',
+      'another',
+    ]);
+
+    for (const facts of [
+      `select 'post:created', 10 + n, json_build_object('id', 10 + n, 'title', repeat('x', 9000)) from generate_series(1, 4) n`,
+      `select 'post:created', 20 + n, json_build_object('id', 20 + n) from generate_series(1, 60) n`,
+    ]) {
+      const before = batches.length;
+      const head = batches.at(-1)!.last;
+      await pool.query(appendPosts(facts));
+      await drained();
+      await until('the batch', () => batches.length > before);
+      const batch = batches[before]!;
+      expect(batch.first).to.equal(head + 1);
+      expect(batch.last - head).to.be.oneOf([4, 60]);
+      expect(batch.entries).to.equal(undefined);
+    }
+  });
+
   it('is right also when two number at once, each batch being told by one of them', async () => {
     const other = createFeedPool(database.url, log, 2);
     try {

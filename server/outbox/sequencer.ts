@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Logger } from '../logger.ts';
+import type { LogEntry } from './log.ts';
 
 /** How many events one call numbers at most: bounds the transaction and the memory of whoever reads the batch. */
 const BATCH = 500;
@@ -10,11 +11,23 @@ const INTERVAL = 50;
 /** How long to wait, when woken, for another node that is just numbering: our row may lie behind its batch. */
 const BUSY_INTERVAL = 5;
 
+/**
+ * Text of events that one call gives back at most, in bytes. More is read from the log: a result that does not fit the socket's
+ * buffers would keep the numbering locked for as long as a stopped process does not read it.
+ */
+const TOLD_AT_ONCE = 32 * 1024;
+
 /** A run of events that has just been numbered: both ends inclusive. */
 export interface Numbered {
   first: number;
   last: number;
+  /** All of them, unless they are too much text to be given back at once. */
+  entries: LogEntry[] | undefined;
 }
+
+/** A row of `number_events`: the run, and one of its events if they are given back. Without a run somebody else is at it. */
+type NumberedRow =
+  { first_seq: null } | ({ first_seq: number; last_seq: number } & (LogEntry | { seq: null }));
 
 /**
  * Gives committed events their numbers: 1, 2, 3 … without gaps, in an order that no reader can see change.
@@ -24,7 +37,7 @@ export interface Numbered {
  *   1. locks the one row of `feed_head`, or says at once that somebody else has it;
  *   2. moves up to 500 outbox rows, in id order, into `events`, with seq = head + 1, + 2, …;
  *   3. moves the head, and cuts the text out of earlier events of the same posts, a bounded piece in each call;
- *   4. commits and returns the first and the last number.
+ *   4. commits and returns the first and the last number, and the events if they are little text: most calls number one.
  *
  * No gap and no number twice: numbers are head + row_number under the row's lock, and the head moves in the same
  * transaction, so an abort at any point gives all of them back. `events.seq` and `events.outbox_id` are unique besides.
@@ -126,16 +139,24 @@ export class Sequencer {
   }
 
   async #number(atMost: number): Promise<Numbered | 'busy' | undefined> {
-    const { rows } = await this.#pool.query<{ first_seq: number | null; last_seq: number | null }>({
+    const { rows } = await this.#pool.query<NumberedRow>({
       name: 'number-events',
-      text: 'select first_seq, last_seq from number_events($1)',
-      values: [atMost],
+      text: `select first_seq, last_seq, seq, name, entity_type as "entityType", entity_id as "entityId", audience, topics,
+               redaction, payload as json, at
+             from number_events($1, $2)`,
+      values: [atMost, TOLD_AT_ONCE],
     });
-    const row = rows[0];
+    const [row] = rows;
     if (!row) return undefined;
-    return row.first_seq === null || row.last_seq === null
-      ? 'busy'
-      : { first: row.first_seq, last: row.last_seq };
+    if (row.first_seq === null) return 'busy';
+    const entries = rows.flatMap((each) =>
+      each.first_seq !== null && each.seq !== null ? entryOf(each) : [],
+    );
+    return {
+      first: row.first_seq,
+      last: row.last_seq,
+      entries: entries.length > 0 ? entries : undefined,
+    };
   }
 
   #sleep(duration: number, wakeable: boolean): Promise<void> {
@@ -153,4 +174,19 @@ export class Sequencer {
       this.#rouse = wake;
     });
   }
+}
+
+/** The event alone: it is handed on to other nodes as it is. */
+function entryOf({
+  seq,
+  name,
+  entityType,
+  entityId,
+  audience,
+  topics,
+  redaction,
+  json,
+  at,
+}: LogEntry): LogEntry {
+  return { seq, name, entityType, entityId, audience, topics, redaction, json, at };
 }

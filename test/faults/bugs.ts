@@ -108,7 +108,7 @@ export const bugs = {
   'numbering goes by the serial id, and never looks back': {
     patches: [
       {
-        file: 'migrations/20261128002201-any-event.cjs',
+        file: 'migrations/20261128002202-numbering-tells.cjs',
         find: 'where o.id <= (',
         replace: 'where o.id > (select coalesce(max(e.outbox_id), 0) from event_log e) and o.id <= (',
       },
