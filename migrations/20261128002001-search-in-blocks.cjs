@@ -19,17 +19,23 @@ const COLUMNS = `using gin ((${BLOCKS.replaceAll('p.', '')}), search_grams)`;
  */
 const PENDING = 'with (gin_pending_list_limit = 1024)';
 
+/**
+ * How long `prepare` waits for each of the transactions that began before it, as of a long backup. Nobody but the migration of
+ * other nodes waits for it meanwhile. Then it ends, and says who is in the way. Milliseconds.
+ */
+const PATIENCE = 600_000;
+
 module.exports = {
   /**
    * Without a transaction, so that posts are written meanwhile: where they are folded already, at two million the index takes
-   * a minute. It waits for transactions that began before it, and nobody waits for it.
+   * a minute.
    */
   async prepare({ sequelize }) {
     const [[{ valid }]] = await sequelize.query(`
       select (select i.indisvalid from pg_index i where i.indexrelid = to_regclass('${NEW_INDEX}')) as valid`);
     if (valid) return;
     const [[{ limit }]] = await sequelize.query(`select current_setting('lock_timeout') as limit`);
-    await sequelize.query(`set lock_timeout = 0`);
+    await sequelize.query(`set lock_timeout = ${PATIENCE}`);
     try {
       // What a try that was ended has left.
       if (valid === false) await sequelize.query(`drop index concurrently ${NEW_INDEX}`);

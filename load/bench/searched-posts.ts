@@ -21,47 +21,139 @@ const fewOld = (age: number, number: number, posts: number) => few(1 - age, numb
 const oldTenth = (age: number) => age >= 0.9;
 const oldHalf = (age: number) => age >= 0.5;
 
-/** Each script with a word that is rare, one that is common, and one that only old posts have. */
-const SCRIPTS: Record<string, readonly [rare: string, rareOld: string, common: string, old: string]> = {
-  'two letters': ['qx', 'qj', 'ef', 'kz'],
-  Chinese: ['鯨鯨', '鰐鰐', '海', '鯱'],
-  Korean: ['고래', '악어', '가', '갈'],
-  Cyrillic: ['ыщ', 'эюй', 'ко', 'жук'],
-  Greek: ['ὀξύς', 'ψῆφος', 'και', 'ζώο'],
-  Arabic: ['نادرة', 'تمساح', 'ال', 'بيت'],
-  Thai: ['หายาก', 'จระเข้', 'ที่', 'บ้าน'],
-  emoji: ['🦑', '🐊', '🎉', '🏮'],
+interface Script {
+  rare: string;
+  /** Rare, and in old posts alone. */
+  rareOld: string;
+  common: string;
+  /** In the oldest tenth of the posts. */
+  old: string;
+  /** Each in a fifth of the posts, never together. */
+  apart: readonly [string, string];
+  /** Parts of words that overlap, which stand in one fifth of the posts; what they would be together stands in none. */
+  overlapping?: readonly [first: string, second: string, together: string];
+}
+
+const SCRIPTS: Record<string, Script> = {
+  'two letters': { rare: 'qx', rareOld: 'qj', common: 'ef', old: 'kz', apart: ['gv', 'wk'] },
+  Latin: {
+    rare: 'obelisk',
+    rareOld: 'xylograph',
+    common: 'ferry',
+    old: 'lantern',
+    apart: ['gangway', 'windlass'],
+    overlapping: ['thunders', 'understood', 'thunderstood'],
+  },
+  Chinese: {
+    rare: '鯨鯨',
+    rareOld: '鰐鰐',
+    common: '海',
+    old: '鯱',
+    apart: ['河川', '山岳'],
+    overlapping: ['雷雨', '雨声', '雷雨声'],
+  },
+  Korean: {
+    rare: '고래',
+    rareOld: '악어',
+    common: '가',
+    old: '갈',
+    apart: ['바다', '하늘'],
+    overlapping: ['천둥', '둥지', '천둥지'],
+  },
+  Cyrillic: {
+    rare: 'ыщ',
+    rareOld: 'эюй',
+    common: 'ко',
+    old: 'жук',
+    apart: ['море', 'небо'],
+    overlapping: ['громкая', 'каятся', 'громкаятся'],
+  },
+  Greek: {
+    rare: 'ὀξύς',
+    rareOld: 'ψῆφος',
+    common: 'και',
+    old: 'ζώο',
+    apart: ['βουνό', 'ποτάμι'],
+    overlapping: ['θάλασσα', 'λασσαφ', 'θάλασσαφ'],
+  },
+  Arabic: {
+    rare: 'نادرة',
+    rareOld: 'تمساح',
+    common: 'ال',
+    old: 'بيت',
+    apart: ['بحر', 'جبل'],
+    overlapping: ['كتاب', 'تابوت', 'كتابوت'],
+  },
+  Thai: {
+    rare: 'หายาก',
+    rareOld: 'จระเข้',
+    common: 'ที่',
+    old: 'บ้าน',
+    apart: ['ภูเขา', 'แม่น้ำ'],
+    overlapping: ['ทะเล', 'ะเลือก', 'ทะเลือก'],
+  },
+  emoji: {
+    rare: '🦑',
+    rareOld: '🐊',
+    common: '🎉',
+    old: '🏮',
+    apart: ['🌊', '🌋'],
+    overlapping: ['🍎🍏', '🍏🍐', '🍎🍏🍐'],
+  },
 };
-
-export const searchedWords: readonly SearchedWord[] = [
-  { kind: 'rare', search: 'zugzwang', in: few },
-  { kind: 'rare, old posts', search: 'xylograph', in: fewOld },
-  { kind: 'in a fifth', search: 'ferry', in: everywhere },
-  { kind: 'in the oldest tenth', search: 'lantern', in: oldTenth },
-  { kind: 'in the older half', search: 'quarry', in: oldHalf },
-  { kind: 'in none', search: 'jabberwock', in: never },
-  { kind: 'two words, each in a fifth, together in none', search: 'gangway windlass', in: never },
-  { kind: 'in none, its pieces in a fifth each', search: 'thunderstood', in: never },
-  ...Object.entries(SCRIPTS).flatMap(([script, [rare, rareOld, common, old]]) => [
-    { kind: `${script}, rare`, search: rare, in: few },
-    { kind: `${script}, rare, old posts`, search: rareOld, in: fewOld },
-    { kind: `${script}, in a fifth`, search: common, in: everywhere },
-    { kind: `${script}, in the oldest tenth`, search: old, in: oldTenth },
-  ]),
-];
-
-/** What is only a part of what is searched for, or stands apart from it. */
-const OTHERS: readonly { text: string; in: SearchedWord['in'] }[] = [
-  { text: 'gangway', in: (_age, number) => number % 5 === 1 },
-  { text: 'windlass', in: (_age, number) => number % 5 === 2 },
-  { text: 'thunders', in: (_age, number) => number % 5 === 3 },
-  { text: 'understood', in: (_age, number) => number % 5 === 3 },
-];
 
 const SYLLABLES = 'ba de li mo nu pa re si to va ce do ga hi la me ni po ra su'.split(' ');
 const VOCABULARY = Array.from({ length: 8000 }, (_, n) =>
   [n % 20, Math.floor(n / 20) % 20, Math.floor(n / 400)].map((at) => SYLLABLES[at]).join(''),
 );
+
+export const searchedWords: readonly SearchedWord[] = [
+  { kind: 'rare', search: 'zugzwang', in: few },
+  { kind: 'in the older half', search: 'quarry', in: oldHalf },
+  { kind: 'in none', search: 'jabberwock', in: never },
+  ...Object.entries(SCRIPTS).flatMap(([script, { rare, rareOld, common, old, apart, overlapping }]) => [
+    { kind: `${script}, rare`, search: rare, in: few },
+    { kind: `${script}, rare, old posts`, search: rareOld, in: fewOld },
+    { kind: `${script}, in a fifth`, search: common, in: everywhere },
+    { kind: `${script}, in the oldest tenth`, search: old, in: oldTenth },
+    {
+      kind: `${script}, two words, each in a fifth, together in none`,
+      search: apart.join(' '),
+      in: never,
+    },
+    ...(overlapping
+      ? [{ kind: `${script}, in none, its pieces in a fifth each`, search: overlapping[2], in: never }]
+      : []),
+  ]),
+  { kind: 'two letters, of a hundred words in the oldest tenth', search: 'vy', in: never },
+  { kind: 'three letters, of four hundred words in the oldest tenth', search: 'xyo', in: never },
+  { kind: 'two letters of two thousand words, beside a rare word', search: 'zugzwang ba', in: never },
+];
+
+/** What is only a part of what is searched for, or stands apart from it. */
+function partsOf(age: number, number: number): string[] {
+  const parts: string[] = [];
+  for (const { apart, overlapping } of Object.values(SCRIPTS)) {
+    if (number % 5 === 1) parts.push(apart[0]);
+    if (number % 5 === 2) parts.push(apart[1]);
+    // Anywhere in a longer word, as they are where nothing stands between words.
+    if (number % 5 === 3 && overlapping) {
+      const [before = ''] = apart[0];
+      parts.push(
+        before.repeat(number % 7) + overlapping[0],
+        before.repeat(Math.floor(number / 5) % 7) + overlapping[1],
+      );
+    }
+  }
+  if (oldTenth(age)) {
+    parts.push(
+      `vy${VOCABULARY[number % 100] ?? ''}`,
+      `${VOCABULARY[number % 20] ?? ''}xyo${VOCABULARY[number % 400] ?? ''}`,
+    );
+  }
+  return parts;
+}
+
 const WORDS_OF_A_POST = 30;
 const PIECE = 2000;
 
@@ -92,7 +184,7 @@ export async function fillSearchedPosts(
           ...searchedWords
             .filter((word) => word.in(age, number, posts))
             .map(({ search, text = search }) => text),
-          ...OTHERS.filter((other) => other.in(age, number, posts)).map(({ text }) => text),
+          ...partsOf(age, number),
         ].join(' ');
         const title = `${anyWord()} ${anyWord()}`;
         return {
