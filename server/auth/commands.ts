@@ -49,7 +49,9 @@ async function tryLogIn(
   );
   const guess = { account: user?.id ?? emailKey(email), address };
   const { id, password_hash } = await ctx.guesses.attempt(guess, async (familiar) => {
-    const fits = await ctx.passwords.matches(password, user?.password_hash, { ...asker, familiar });
+    const { senders, signal } = asker;
+    const waiting = { senders, familiar, ...(signal ? { signal } : {}) };
+    const fits = await ctx.passwords.matches(password, user?.password_hash, waiting);
     if (user && fits) return user;
     ctx.metrics.loginsRefused.inc();
     throw invalidCredentials();

@@ -1,5 +1,11 @@
 import pg from 'pg';
-import { ConnectionAcquireTimeoutError, QueryTypes, Sequelize, type Transaction } from 'sequelize';
+import {
+  ConnectionAcquireTimeoutError,
+  type QueryOptions,
+  QueryTypes,
+  Sequelize,
+  type Transaction,
+} from 'sequelize';
 import { defineModels, modelDefaults } from '../../models/index.ts';
 import type { Logger } from '../logger.ts';
 import type { TurnTaking } from '../queues/turn-taking.ts';
@@ -184,7 +190,7 @@ export class Database {
         identity.settle((query as unknown as { connection: pg.Client }).connection),
       );
     }
-    if (refusal) this.sequelize.addHook('beforePoolAcquire', () => this.#requireTurn());
+    if (refusal) this.#requireTurns();
     defineModels(this.sequelize);
   }
 
@@ -195,24 +201,7 @@ export class Database {
 
   /** The connections for requests, in the turns of one of their users. */
   share(user: ConnectionUser): DatabaseShare {
-    const run = <T>(statement: () => Promise<T>) => this.#turns.run(user, statement);
-    return {
-      run,
-      query: ((sql: string, options?: { transaction?: Transaction | null }) =>
-        options?.transaction
-          ? this.sequelize.query(sql, options)
-          : run(() => this.sequelize.query(sql, options))) as Sequelize['query'],
-      transaction: async (work) => {
-        for (let attempt = 1; ; attempt += 1) {
-          try {
-            return await run(() => this.sequelize.transaction(work));
-          } catch (error) {
-            if (attempt >= ATTEMPTS || !wantsRetry(error)) throw error;
-            this.#log.debug({ err: error, attempt }, 'transaction repeated');
-          }
-        }
-      },
-    };
+    return new Share(this.sequelize, this.#turns, user, this.#log) as unknown as DatabaseShare;
   }
 
   /** A transaction of the service's own: see `DatabaseShare`. */
@@ -222,8 +211,9 @@ export class Database {
 
   /** A read of the service's own, said as to a pool of pg's. */
   async query({ text, values }: { text: string; values: unknown[] }): Promise<{ rows: object[] }> {
-    const { query } = this.share('service');
-    return { rows: await query(text, { type: QueryTypes.SELECT, bind: values }) };
+    return {
+      rows: await this.share('service').query(text, { type: QueryTypes.SELECT, bind: values }),
+    };
   }
 
   /** Throws unless the database answers. */
@@ -231,11 +221,19 @@ export class Database {
     await this.share('service').query('select 1');
   }
 
-  /** Each turn has one connection: with as many connections as turns, this one would be somebody's who has waited for none. */
-  #requireTurn(): void {
-    const { using, waiting } = this.pool;
-    if (using + waiting >= this.#turns.running)
-      throw new Error('A statement has taken no turn: it must go through Database.share.');
+  /**
+   * Each turn has one connection: with as many connections as turns, one more would be somebody's who has waited for none. Not by
+   * a hook of Sequelize's, which would cost each statement several times as much.
+   */
+  #requireTurns(): void {
+    const { connectionManager } = this.sequelize;
+    const connect = connectionManager.getConnection.bind(connectionManager);
+    connectionManager.getConnection = (options) => {
+      const { using, waiting } = this.pool;
+      if (using + waiting >= this.#turns.running)
+        throw new Error('A statement has taken no turn: it must go through Database.share.');
+      return connect(options);
+    };
   }
 
   /** Sequelize's pool. */
@@ -245,6 +243,41 @@ export class Database {
 
   async close(): Promise<void> {
     await this.sequelize.close();
+  }
+}
+
+/** See `DatabaseShare`. One is made for each request, so it is no more than who asks. */
+class Share {
+  readonly #sequelize: Sequelize;
+  readonly #turns: TurnTaking<ConnectionUser>;
+  readonly #user: ConnectionUser;
+  readonly #log: Logger;
+
+  constructor(sequelize: Sequelize, turns: TurnTaking<ConnectionUser>, user: ConnectionUser, log: Logger) {
+    this.#sequelize = sequelize;
+    this.#turns = turns;
+    this.#user = user;
+    this.#log = log;
+  }
+
+  query(sql: string, options?: QueryOptions): Promise<unknown> {
+    const statement = () => this.#sequelize.query(sql, options);
+    return options?.transaction ? statement() : this.run(statement);
+  }
+
+  run<T>(statement: () => Promise<T>): Promise<T> {
+    return this.#turns.run(this.#user, statement);
+  }
+
+  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.run(() => this.#sequelize.transaction(work));
+      } catch (error) {
+        if (attempt >= ATTEMPTS || !wantsRetry(error)) throw error;
+        this.#log.debug({ err: error, attempt }, 'transaction repeated');
+      }
+    }
   }
 }
 

@@ -11,17 +11,34 @@ import { whenOver } from './response-end.ts';
  * requests wait for nothing.
  */
 export function askerOf(req: Request, res: Response, user: Identity | undefined): Asker {
-  let senders: readonly string[] | undefined;
-  let signal: AbortSignal | undefined;
-  return {
-    get senders() {
-      const address = () => `a${addressKey(req.ip ?? '')}`;
-      return (senders ??= user ? [address(), `u${user.id}`] : [address()]);
-    },
-    get signal() {
-      return (signal ??= leavingOf(res));
-    },
-  };
+  return new RequestAsker(req, res, user);
+}
+
+class RequestAsker implements Asker {
+  readonly #req: Request;
+  readonly #res: Response;
+  readonly #user: Identity | undefined;
+  #senders: readonly string[] | undefined;
+  #signal: AbortSignal | undefined;
+
+  constructor(req: Request, res: Response, user: Identity | undefined) {
+    this.#req = req;
+    this.#res = res;
+    this.#user = user;
+  }
+
+  get senders(): readonly string[] {
+    return (this.#senders ??= sendersOf(this.#req, this.#user));
+  }
+
+  get signal(): AbortSignal {
+    return (this.#signal ??= leavingOf(this.#res));
+  }
+}
+
+function sendersOf(req: Request, user: Identity | undefined): readonly string[] {
+  const address = `a${addressKey(req.ip ?? '')}`;
+  return user ? [address, `u${user.id}`] : [address];
 }
 
 function leavingOf(res: Response): AbortSignal {

@@ -116,7 +116,7 @@ export class FairQueue {
 
   #takeReserved(asker: Asker): Leave | undefined {
     if (!this.#mayUseReserved(asker)) return undefined;
-    const place = { ...asker };
+    const place: Asker = { senders: asker.senders };
     this.#reserved.add(place);
     return () => this.#reserved.delete(place);
   }
