@@ -186,6 +186,7 @@ export async function createService(
     db.share('sessions'),
     () => feed.readAt,
     () => schema.absence,
+    () => metrics.queueRefused.inc({ queue: 'sessions' }),
   );
 
   const guard = new RequestGuard({
@@ -264,7 +265,7 @@ export async function createService(
     db,
     (milliseconds) => unfoldedPosts.catchUp(milliseconds),
     config.rateLimits ? () => countRefused('search') : undefined,
-    () => metrics.queueRefused.inc({ queue: 'searches' }),
+    (queue) => metrics.queueRefused.inc({ queue }),
   );
   const ballots = new BallotBox(db.share('votes'), reportTallies, () =>
     metrics.queueRefused.inc({ queue: 'votes' }),
@@ -401,6 +402,9 @@ export async function createService(
     metrics.redisDegraded.set(redis?.health.fault ? 1 : 0);
     metrics.followerAge.set((Date.now() - feed.readAt) / 1000);
     metrics.queueWaiting.set({ queue: 'passwords' }, passwords.waiting);
+    metrics.queueWaiting.set({ queue: 'database' }, db.waiting);
+    metrics.queueWaiting.set({ queue: 'sessions' }, liveSessions.waiting);
+    metrics.queueWaiting.set({ queue: 'pages' }, feedReader.waiting);
     metrics.queueWaiting.set({ queue: 'searches' }, feedReader.slowWaiting);
     metrics.queueWaiting.set({ queue: 'replays' }, delivery.replaysWaiting);
     metrics.queueWaiting.set({ queue: 'posts' }, ctx.postWriter.waiting);

@@ -11,7 +11,7 @@ const ADDRESS = '198.51.100.7';
 const OTHER_ADDRESS = '203.0.113.9';
 
 describe('the connections to the database', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let world: World;
   let [flooder, newcomer]: TestUser[] = [];
   let crowd: TestUser[];

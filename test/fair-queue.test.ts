@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { Gathering } from '../server/database/gathering.ts';
 import { drawInTurns } from '../server/queues/draw.ts';
 import { FairBound } from '../server/queues/fair-bound.ts';
 import { type Asker, FairQueue, type FairQueueOptions } from '../server/queues/fair-queue.ts';
@@ -406,6 +407,55 @@ describe('a bound that senders share', () => {
         }
       }),
     );
+  });
+});
+
+describe('rounds that asks are gathered for', () => {
+  it('refuse the last ask of the sender with the most, when too many wait, and answer all others', async () => {
+    const fates: string[] = [];
+    const ends: (() => void)[] = [];
+    const gathering = new Gathering<{ name: string; sender: string }>({
+      atOnce: 1,
+      most: 2,
+      sendersOf: ({ sender }) => [sender],
+      bound: { most: 3, refuse: ({ name }) => fates.push(`${name} refused`) },
+      round: async (asks) => {
+        await new Promise<void>((resolve) => ends.push(resolve));
+        for (const { name } of asks) fates.push(name);
+      },
+    });
+    const tick = () => new Promise((resolve) => setImmediate(resolve));
+    gathering.add({ name: 'first', sender: 'flood' });
+    await tick();
+    for (const name of ['a', 'b', 'c', 'd']) gathering.add({ name, sender: 'flood' });
+    gathering.add({ name: 'newcomer', sender: 'other' });
+    expect(fates).to.deep.equal(['d refused', 'c refused']);
+    expect(gathering.waiting).to.equal(3);
+    while (gathering.waiting > 0 || ends.length > 0) {
+      ends.shift()?.();
+      await tick();
+    }
+    expect(fates.slice(2)).to.deep.equal(['first', 'a', 'newcomer', 'b']);
+  });
+
+  it('answer what a round has left to a later one before what has come since', async () => {
+    const rounds: string[][] = [];
+    let again = ['put back'];
+    const gathering: Gathering<string> = new Gathering<string>({
+      atOnce: 1,
+      most: 1,
+      sendersOf: () => ['sender'],
+      bound: { most: 10, refuse: () => undefined },
+      round: (asks) => {
+        rounds.push([...asks]);
+        if (again.length > 0) gathering.putBack(again);
+        again = [];
+        return Promise.resolve();
+      },
+    });
+    for (const ask of ['one', 'two']) gathering.add(ask);
+    await until('all rounds', () => rounds.length === 3);
+    expect(rounds).to.deep.equal([['one'], ['put back'], ['two']]);
   });
 });
 

@@ -13,6 +13,8 @@ const MAX_STALENESS = 1000;
 /** Looks at the database under way at once, behind which a storm of handshakes gathers; and sessions in one look at most. */
 const LOOKS = 2;
 const MOST = 500;
+/** Asks that wait for a look at most. */
+const MAX_WAITING = 10_000;
 
 interface Ask {
   sessionId: string;
@@ -29,6 +31,7 @@ export class LiveSessions {
   readonly #db: DatabaseShare;
   readonly #heardAt: () => number;
   readonly #absence: () => string | undefined;
+  readonly #onRefused: () => void;
   /** Session → user. A Map keeps insertion order: the oldest entry is the first. */
   readonly #remembered = new Map<string, number>();
   readonly #byUser = new Map<number, Set<string>>();
@@ -38,20 +41,33 @@ export class LiveSessions {
     atOnce: LOOKS,
     most: MOST,
     sendersOf: ({ sessionId }) => [sessionId],
+    bound: { most: MAX_WAITING, refuse: (ask) => this.#refuse(ask) },
     round: (asks) => this.#look(asks),
   });
 
   /**
    * @param heardAt when the node last read the revocations, in milliseconds since 1970
    * @param absence why the table of sessions is not to be believed, if it is not
+   * @param onRefused called for each session that is not looked up since too many wait
    */
-  constructor(db: DatabaseShare, heardAt: () => number, absence: () => string | undefined) {
+  constructor(
+    db: DatabaseShare,
+    heardAt: () => number,
+    absence: () => string | undefined,
+    onRefused: () => void = () => undefined,
+  ) {
     this.#db = db;
     this.#heardAt = heardAt;
     this.#absence = absence;
+    this.#onRefused = onRefused;
   }
 
-  /** @throws {AppError} 401 unless the session lives, 503 while the tables are away */
+  /** Sessions that wait to be looked up. */
+  get waiting(): number {
+    return this.#asks.waiting;
+  }
+
+  /** @throws {AppError} 401 unless the session lives, 503 while the tables are away or if too many wait */
   async require(identity: Identity, { fresh }: { fresh: boolean }): Promise<void> {
     if (
       !fresh &&
@@ -94,6 +110,15 @@ export class LiveSessions {
   /** Whose session it is, unless it has ended. */
   #lookUp(sessionId: string): Promise<number | undefined> {
     return new Promise((resolve, reject) => this.#asks.add({ sessionId, resolve, reject }));
+  }
+
+  #refuse(ask: Ask): void {
+    this.#onRefused();
+    ask.reject(
+      new AppError('unavailable', 'Too many sessions are waiting to be looked up. Try again.', {
+        headers: { 'Retry-After': '1' },
+      }),
+    );
   }
 
   /** One statement for all of them. */

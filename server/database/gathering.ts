@@ -1,5 +1,5 @@
 import { drawInTurns } from '../queues/draw.ts';
-import type { Senders } from '../queues/fair-bound.ts';
+import { FairBound, type Senders } from '../queues/fair-bound.ts';
 
 export interface GatheringOptions<Ask> {
   /** Rounds under way at once: enough to fill the wait for the database, few enough that asks gather under load. */
@@ -8,6 +8,11 @@ export interface GatheringOptions<Ask> {
   most: number;
   /** Whose ask it is: of more asks than fit one round each sender has its share. */
   sendersOf: (ask: Ask) => Senders;
+  /**
+   * Asks that wait at most while all rounds are under way. The last one of the sender with the most is taken out, and told so
+   * by `refuse`. Without it they are bounded by who may ask, or by their owner.
+   */
+  bound?: { most: number; refuse: (ask: Ask) => void };
   /** Answers them all, with a failure too: it must not reject. */
   round: (asks: readonly Ask[]) => Promise<void>;
 }
@@ -22,13 +27,38 @@ export class Gathering<Ask> {
   #waiting: Ask[] = [];
   #rounds = 0;
   #scheduled = false;
+  readonly #bound: FairBound<Ask> | undefined;
 
   constructor(options: GatheringOptions<Ask>) {
     this.#options = options;
+    const { bound, sendersOf } = options;
+    this.#bound =
+      bound &&
+      new FairBound({
+        most: bound.most,
+        sendersOf,
+        refuse: (ask) => {
+          this.remove(ask);
+          bound.refuse(ask);
+        },
+      });
+  }
+
+  /** Asks that wait for a round. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   add(ask: Ask): void {
     this.#waiting.push(ask);
+    this.#count(ask);
+    this.#schedule();
+  }
+
+  /** Leaves asks of a round to a later one, as if they had come before all that wait. */
+  putBack(asks: readonly Ask[]): void {
+    this.#waiting.unshift(...asks);
+    for (const ask of asks) this.#count(ask);
     this.#schedule();
   }
 
@@ -36,6 +66,11 @@ export class Gathering<Ask> {
   remove(ask: Ask): void {
     const at = this.#waiting.indexOf(ask);
     if (at >= 0) this.#waiting.splice(at, 1);
+    this.#bound?.delete(ask);
+  }
+
+  #count(ask: Ask): void {
+    if (this.#rounds >= this.#options.atOnce) this.#bound?.add(ask);
   }
 
   #schedule(): void {
@@ -49,6 +84,7 @@ export class Gathering<Ask> {
       this.#rounds += 1;
       const { drawn, left } = drawInTurns(this.#waiting, most, sendersOf);
       this.#waiting = left;
+      if (this.#bound) for (const ask of drawn) this.#bound.delete(ask);
       void round(drawn).finally(() => {
         this.#rounds -= 1;
         this.#schedule();

@@ -3,6 +3,7 @@ import type { Database } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
+import { inTurns } from '../queues/draw.ts';
 import { type Asker, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
 import { readFeedPage } from './feed-page.ts';
@@ -24,6 +25,8 @@ export interface FeedAnswer {
 
 interface Ask {
   viewer: number;
+  /** Whose turn it takes. */
+  asker: Asker;
   list: ListPosts;
   cursor: Cursor | undefined;
   resolve: (answer: FeedAnswer) => void;
@@ -33,6 +36,8 @@ interface Ask {
 /** Rounds under way at once, and asks in one round at most. */
 const ROUNDS = 3;
 const MOST = 200;
+/** Asks that wait for a round at most. */
+const MAX_WAITING = 5000;
 /**
  * Asks at once that may take PostgreSQL long: a search, or a page after a million. And how many more for askers that have
  * had none for a while.
@@ -50,8 +55,12 @@ const CATCH_UP = 3000;
 const TEXT_AT_ONCE = 8 * 1024 * 1024;
 /** A page from this length on is large. */
 const LARGE = 64 * 1024;
-/** Different pages that a round reads at once: one may have six megabytes. */
+/**
+ * Different pages that a round reads at once, since one may have six megabytes, and in all: the others are left to a later
+ * round, so that whoever comes meanwhile does not wait for two hundred of somebody else's.
+ */
 const PAGES_AT_ONCE = 8;
+const PAGES_IN_ROUND = 16;
 
 /**
  * Reads pages of the feed for everyone who asks at the same moment. A page is the same for all but for `voted`, so
@@ -67,7 +76,8 @@ export class FeedReader {
   readonly #quick = new Gathering<Ask>({
     atOnce: ROUNDS,
     most: MOST,
-    sendersOf: ({ viewer }) => [viewer],
+    sendersOf,
+    bound: { most: MAX_WAITING, refuse: (ask) => this.#refuse(ask) },
     round: (asks) => this.#round(asks, this.#pages),
   });
   readonly #slow: FairQueue;
@@ -75,35 +85,42 @@ export class FeedReader {
   /** Slow asks that are not answered yet, by their asker. */
   readonly #slowOf = new Map<number, number>();
   readonly #onRefused: (() => void) | undefined;
+  readonly #onCrowded: ((queue: 'pages' | 'searches') => void) | undefined;
   readonly #catchUp: (milliseconds: number) => Promise<boolean>;
 
   /**
    * @param catchUp folds posts that searches do not find yet, for so long at most; tells whether none is left
    * @param onRefused called when one asker's slow asks at once are refused; without it there may be any number
-   * @param onCrowded called for each slow ask that is refused since too many wait
+   * @param onCrowded called for each ask that is refused since too many wait
    */
   constructor(
     db: Database,
     catchUp: (milliseconds: number) => Promise<boolean>,
     onRefused?: () => void,
-    onCrowded?: () => void,
+    onCrowded?: (queue: 'pages' | 'searches') => void,
   ) {
     this.#pages = db.share('pages');
     this.#searches = db.share('searches');
     this.#catchUp = catchUp;
     this.#onRefused = onRefused;
+    this.#onCrowded = onCrowded;
     this.#slow = new FairQueue({
       atOnce: SLOW_AT_ONCE,
       reserved: SLOW_RESERVED,
       most: SLOW_WAITING,
       mostOf: SLOW_WAITING,
       refusal: () => {
-        onCrowded?.();
+        onCrowded?.('searches');
         return new AppError('unavailable', 'Too many searches are waiting. Try again.', {
           headers: { 'Retry-After': '5' },
         });
       },
     });
+  }
+
+  /** Pages that wait for a round. */
+  get waiting(): number {
+    return this.#quick.waiting;
   }
 
   /** Searches and far pages that wait for their turn. */
@@ -117,9 +134,9 @@ export class FeedReader {
   }
 
   /**
-   * @param asker who waits, if it is a search or a far page
-   * @throws {AppError} 422 for a cursor of another list; for a search or a far page 429 if the asker waits for several
-   * already, 503 if too many do
+   * @param asker whose turn it takes
+   * @throws {AppError} 422 for a cursor of another list; 503 if too many wait; for a search or a far page 429 if the asker
+   * waits for several already
    */
   async read(
     viewer: number,
@@ -133,7 +150,9 @@ export class FeedReader {
       });
     }
     if (list.search === '' && list.skip <= QUICK_SKIP) {
-      return new Promise((resolve, reject) => this.#quick.add({ viewer, list, cursor, resolve, reject }));
+      return new Promise((resolve, reject) =>
+        this.#quick.add({ viewer, asker, list, cursor, resolve, reject }),
+      );
     }
     this.#enterSlow(viewer);
     try {
@@ -141,12 +160,21 @@ export class FeedReader {
         asker,
         () =>
           new Promise<FeedAnswer>((resolve, reject) => {
-            void this.#round([{ viewer, list, cursor, resolve, reject }], this.#searches);
+            void this.#round([{ viewer, asker, list, cursor, resolve, reject }], this.#searches);
           }),
       );
     } finally {
       this.#leaveSlow(viewer);
     }
+  }
+
+  #refuse(ask: Ask): void {
+    this.#onCrowded?.('pages');
+    ask.reject(
+      new AppError('unavailable', 'Too many pages are waiting. Try again.', {
+        headers: { 'Retry-After': '1' },
+      }),
+    );
   }
 
   #enterSlow(viewer: number): void {
@@ -167,6 +195,7 @@ export class FeedReader {
   }
 
   async #round(asks: readonly Ask[], db: DatabaseShare): Promise<void> {
+    let mine = asks;
     try {
       const found = asks.map((ask) => this.#kept.find(keyOf(ask.list)));
       const known = [...new Set(found.filter((page) => page !== undefined))];
@@ -188,14 +217,19 @@ export class FeedReader {
         } else rest.push(ask);
       }
       await handOut(proven, look.voted);
-      const alike = [...askedAlike(rest, look.drafters).values()];
-      for (let at = 0; at < alike.length; at += PAGES_AT_ONCE) {
-        const pages = await this.#pagesOf(alike.slice(at, at + PAGES_AT_ONCE), look.drafters, db);
+      let alike = [...askedAlike(rest, look.drafters).values()];
+      if (alike.length > PAGES_AT_ONCE)
+        alike = [...askedAlike(inTurns(rest, sendersOf), look.drafters).values()];
+      const now = alike.slice(0, PAGES_IN_ROUND);
+      mine = now.flat();
+      if (alike.length > PAGES_IN_ROUND) this.#quick.putBack(alike.slice(PAGES_IN_ROUND).flat());
+      for (let at = 0; at < now.length; at += PAGES_AT_ONCE) {
+        const pages = await this.#pagesOf(now.slice(at, at + PAGES_AT_ONCE), look.drafters, db);
         await handOut(pages, await votesOn(pages, db));
       }
     } catch (error) {
       this.#kept.forget(); // it may be another database that answers next
-      for (const ask of asks) ask.reject(error);
+      for (const ask of mine) ask.reject(error);
     }
   }
 
@@ -263,6 +297,10 @@ async function votesOn(pages: ReadonlyMap<Ask, FeedPage>, db: DatabaseShare): Pr
     { type: QueryTypes.SELECT, bind: [users, posts] },
   );
   return new Set(rows.map((row) => `${row.user_id}:${row.post_id}`));
+}
+
+function sendersOf({ asker }: Ask): readonly string[] {
+  return asker.senders;
 }
 
 /** Asks that one page answers. */
