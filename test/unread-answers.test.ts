@@ -102,7 +102,7 @@ describe('answers that nobody reads', function () {
         return;
       }
       res.end(text);
-      answers.given(res, text.length, req.url ?? '');
+      answers.given(res, text.length, () => [req.url ?? '']);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     answers.start();
@@ -126,6 +126,23 @@ describe('answers that nobody reads', function () {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     }
+  });
+
+  it('are given up of the address that holds most, and there of the user, when there is no room', () => {
+    const answers = new Answers({ onAbandoned: () => undefined, room: 10 * MEBIBYTE });
+    const ended: string[] = [];
+    const give = (address: string, user: string, bytes: number) => {
+      const socket = { destroyed: false, destroy: () => ended.push(`${address} ${user}`) };
+      const res = { req: { socket }, once: () => res, writableLength: bytes } as unknown as ServerResponse;
+      answers.begin(res);
+      answers.given(res, bytes, () => [address, user]);
+    };
+    give('a', 'slow', 4 * MEBIBYTE);
+    for (const user of ['1', '2', '3', '4', '5']) give('ring', user, MEBIBYTE);
+    give('ring', '5', MEBIBYTE);
+    expect(ended, 'there is room').to.deep.equal([]);
+    give('b', 'newcomer', MEBIBYTE);
+    expect(ended).to.deep.equal(['ring 5']);
   });
 
   it('are no more than a megabyte of events at a time, whose reader comes to the head all the same', async () => {

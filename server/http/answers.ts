@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Senders } from '../queues/fair-bound.ts';
 
 /** How long after its request began an answer may stand there and not be taken. The longest poll takes half of it. Milliseconds. */
 const PATIENCE = 60_000;
@@ -18,15 +19,15 @@ export interface AnswersOptions {
 
 interface Waiting {
   bytes: number;
-  /** Whom it is for. */
-  holder: string;
+  /** Whom it is for: an address, and a user if one is known. */
+  holders: Senders;
 }
 
 /**
  * The answers under way. Whoever asks and does not read would have them held for good: Node ends a request that does not
  * come, never an answer that is not taken. So one that has not left a minute after its request began is given up with its
- * connection, and so is, when all of them hold more than there is room for, the oldest of whoever holds most: a reader who
- * reads is served while others only ask.
+ * connection, and so is, when all of them hold more than there is room for, the oldest of the address that holds most, and
+ * there of the user: a reader who reads is served while others only ask.
  *
  * An answer that stands behind others on its connection (pipelining.ts says which may) hears nothing of the connection's
  * end, for which each sweep looks, and is not late before its turn. Streams of events see for themselves to readers that do not read.
@@ -73,9 +74,9 @@ export class Answers {
   }
 
   /** An answer of so many bytes has been given, and nothing will follow it. */
-  given(res: ServerResponse, bytes: number, holder: string): void {
+  given(res: ServerResponse, bytes: number, holders: () => Senders): void {
     if ((bytes <= SMALL && res.writableLength === 0) || !this.#underWay.has(res)) return;
-    this.#waiting.set(res, { bytes, holder });
+    this.#waiting.set(res, { bytes, holders: holders() });
     this.#bytes += bytes;
     while (this.#bytes > this.#room) {
       const victim = this.#oldestOfLargest();
@@ -85,15 +86,19 @@ export class Answers {
   }
 
   #oldestOfLargest(): ServerResponse | undefined {
-    const held = new Map<string, number>();
-    let largest: string | undefined;
-    for (const { bytes, holder } of this.#waiting.values()) {
-      const sum = (held.get(holder) ?? 0) + bytes;
-      held.set(holder, sum);
-      if (largest === undefined || sum > (held.get(largest) ?? 0)) largest = holder;
+    const held = new Map<number | string, number>();
+    for (const { bytes, holders } of this.#waiting.values())
+      for (const holder of holders) held.set(holder, (held.get(holder) ?? 0) + bytes);
+    let victim: ServerResponse | undefined;
+    let [most, least] = [0, 0];
+    for (const [res, { holders }] of this.#waiting) {
+      const sums = holders.map((holder) => held.get(holder) ?? 0);
+      const [largest, smallest] = [Math.max(...sums), Math.min(...sums)];
+      if (largest < most || (largest === most && smallest <= least)) continue;
+      victim = res;
+      [most, least] = [largest, smallest];
     }
-    for (const [res, { holder }] of this.#waiting) if (holder === largest) return res;
-    return undefined;
+    return victim;
   }
 
   #sweep(): void {

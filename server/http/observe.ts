@@ -1,4 +1,5 @@
 import type { Request, RequestHandler, Response } from 'express';
+import { addressKey } from '../limits/address-key.ts';
 import type { Logger } from '../logger.ts';
 import type { Answers } from './answers.ts';
 import { joined } from './joined.ts';
@@ -53,6 +54,6 @@ export function serveMetrics(
     res.set('Content-Type', metrics.registry.contentType).set('Cache-Control', 'no-store');
     const text = await gather();
     res.send(text);
-    answers.given(res, text.length, `a${req.ip ?? ''}`);
+    answers.given(res, text.length, () => [`a${addressKey(req.ip ?? '')}`]);
   };
 }

@@ -155,7 +155,7 @@ export function mount(
       const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, asker, req, res }));
       if (res.headersSent) return;
       const bytes = send(req, res, answer, success);
-      ctx.answers.given(res, bytes, user ? `u${user.id}` : `a${req.ip ?? ''}`);
+      ctx.answers.given(res, bytes, () => asker.senders);
     });
   }
 }
