@@ -3,6 +3,7 @@ import express from 'express';
 import helmet from 'helmet';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { compress } from '../server/http/compress.ts';
 import { securityHeaders } from '../server/http/security-headers.ts';
 import { writePost } from './support/posts.ts';
 import { rawRequest } from './support/raw-request.ts';
@@ -165,5 +166,36 @@ describe('an answer', () => {
     }
     const { status } = await rawRequest(world.url, { path, headers: { ...as, 'if-none-match': '"other"' } });
     expect(status).to.equal(200);
+  });
+
+  it('is compressed a few at a time if it is large, and leaves as it is beyond that', async () => {
+    const length = 100 * 1024;
+    const begun: express.Response[] = [];
+    const app = express().use(compress());
+    app.get('/', (_req, res) => {
+      res.setHeader('Content-Type', 'application/json');
+      res.setHeader('Content-Length', length);
+      res.write(' ');
+      (res as express.Response & { flush: () => void }).flush();
+      begun.push(res);
+    });
+    const server = createServer(app).listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    const ask = () => fetch(`http://127.0.0.1:${port}`, { headers: { 'accept-encoding': 'gzip' } });
+    const encodingOf = ({ headers }: globalThis.Response) => headers.get('content-encoding');
+    try {
+      const answers = [await ask(), await ask(), await ask()];
+      // One, or two where there are four cores.
+      expect(encodingOf(answers[0]!)).to.equal('gzip');
+      expect(encodingOf(answers[2]!)).to.equal(null);
+      expect(answers[2]!.headers.get('vary')).to.match(/\baccept-encoding\b/i);
+      for (const res of begun) res.end(' '.repeat(length - 1));
+      for (const answer of answers) expect(await answer.text()).to.have.lengthOf(length);
+      expect(encodingOf(await ask()), 'when these are over').to.equal('gzip');
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 });
