@@ -8,18 +8,26 @@ const MOST = 50_000;
 export class MemoryStore implements LimitStore {
   /** It only counts: who asks knows the limit. */
   readonly #counts = new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: 1 });
+  /** Points that were taken so far. */
+  #taken = 0;
   /** Set → member → until when. The set that was added to last comes last, and so does the newest member. */
   readonly #sets = new Map<string, Map<string, number>>();
   #members = 0;
 
   async take(key: string, seconds: number): Promise<Count> {
+    this.#taken += 1;
     const { consumedPoints, msBeforeNext } = await this.#counts.penalty(key, 1, { customDuration: seconds });
     return { consumedPoints, msBeforeNext };
   }
 
   async giveBack(key: string, seconds: number): Promise<void> {
     const count = await this.#counts.get(key);
-    if (count && count.consumedPoints > 0) await this.#counts.reward(key, 1, { customDuration: seconds });
+    if (!count || count.consumedPoints <= 0) return;
+    const taken = this.#taken;
+    const { consumedPoints } = await this.#counts.reward(key, 1, { customDuration: seconds });
+    // Who takes a point and gives it back, for one key after the other, is to leave nothing here. Unless a point has been taken
+    // meanwhile: it may be of this key.
+    if (consumedPoints <= 0 && taken === this.#taken) await this.#counts.delete(key);
   }
 
   /** Shuts the count for a while: it is over any limit until then. */

@@ -36,7 +36,8 @@ const scripts = {
     end
     return {now, count, left}`,
   giveBack: `
-    if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end
+    local count = tonumber(redis.call('GET', KEYS[1]) or '0')
+    if count > 1 then redis.call('DECR', KEYS[1]) elseif count == 1 then redis.call('DEL', KEYS[1]) end
     return {now}`,
   remember: `
     redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
