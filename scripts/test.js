@@ -19,6 +19,7 @@ const APART = testFiles([
   'client-list',
   'config',
   'database-tls',
+  'defences',
   'deploy-files',
   'doctor',
   'documents',
