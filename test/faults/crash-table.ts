@@ -137,8 +137,8 @@ async function silenceSince(began: number, people: Population): Promise<Omit<Fig
   people.shun(undefined);
   return figureOf(
     'clients hear nothing, ms',
-    // Who polls waits as a writer would.
-    during.silence(people.present.map(({ history }) => history).filter(({ kind }) => kind !== 'poll')),
+    // The others have to ask the node, and wait as a writer would.
+    during.silence(during.listening),
     6000,
   );
 }

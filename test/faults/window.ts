@@ -39,6 +39,15 @@ export class Window {
     );
   }
 
+  /** Clients that listen all the time, and did not have to open a stream meanwhile since their token ended. */
+  get listening(): ClientHistory[] {
+    return this.#present.filter(
+      ({ kind, connections }) =>
+        kind !== 'poll' &&
+        !(kind === 'stream' && connections.some(({ tokenEndsAt }) => this.#holds(tokenEndsAt))),
+    );
+  }
+
   /** Clients that kept their connection. */
   get undisturbed(): ClientHistory[] {
     const disturbed = new Set(this.disturbed);
