@@ -197,6 +197,25 @@ describe('a fair queue', () => {
     await bench.finishAll();
   });
 
+  it('begins nothing of a flood beside the work in its reserved place', async () => {
+    const bench = new Bench({ reserved: 1 });
+    for (let at = 0; at < 4; at += 1) bench.ask('flood');
+    const familiar = bench.ask('friend', { familiar: true });
+    await bench.settle();
+    expect(bench.order).to.equal('flood friend');
+    bench.started[0]!.finish();
+    await bench.settle();
+    expect(bench.in('running')).to.deep.equal([familiar]);
+    familiar.finish();
+    await bench.settle();
+    expect(bench.order).to.equal('flood friend flood');
+    // Nor do familiar ones keep it out: each has a turn in each round.
+    for (let time = 0; time < 5; time += 1)
+      for (const name of ['one', 'two']) bench.ask(name, { familiar: true });
+    await bench.finishAll();
+    expect(bench.order).to.match(/flood( (one|two)){3,}$/);
+  });
+
   it('lets a sender without a turn for a while have a reserved place again', async () => {
     const bench = new Bench({ reserved: 1, rest: 0 });
     bench.ask('a');

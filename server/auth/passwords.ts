@@ -3,6 +3,7 @@ import bcrypt from 'bcrypt';
 import { AppError } from '../errors.ts';
 import { type Asker, FairQueue } from '../queues/fair-queue.ts';
 import { passwordForm, passwordForms } from '../text/password-form.ts';
+import { RecentPasswords } from './recent-passwords.ts';
 
 /**
  * How many hashes run at once, and how many more for askers that no flood consists of. bcrypt fills libuv's threads, of
@@ -27,7 +28,8 @@ const RENEWALS: Asker = { senders: ['renewals'] };
 
 /**
  * Hashes and compares passwords, a few at a time, so that a hundred logins at once do not stop the rest of the service, and in
- * turns, so that they do not stop the logins of others. Each hash is a turn, also of a request that needs several.
+ * turns, so that they do not stop the logins of others. Each hash is a turn, also of a request that needs several. A password that
+ * was right before in this process goes before those of which nothing is known.
  * bcrypt sees 72 bytes and stops at NUL: validation refuses both.
  */
 export class Passwords {
@@ -35,6 +37,7 @@ export class Passwords {
   /** Compared against when there is no such user, so that the answer takes as long. */
   readonly #dummy: string;
   readonly #queue: FairQueue;
+  readonly #recent = new RecentPasswords();
 
   private constructor(cost: number, dummy: string, onRefused: () => void) {
     this.#cost = cost;
@@ -64,8 +67,11 @@ export class Passwords {
   }
 
   /** @throws {AppError} 429 if too many wait */
-  hash(password: string, asker: Asker): Promise<string> {
-    return this.#queue.run(asker, () => bcrypt.hash(passwordForm(password), this.#cost));
+  async hash(password: string, asker: Asker): Promise<string> {
+    const form = passwordForm(password);
+    const hash = await this.#queue.run(asker, () => bcrypt.hash(form, this.#cost));
+    this.#recent.remember(hash, form);
+    return hash;
   }
 
   /**
@@ -87,8 +93,11 @@ export class Passwords {
    */
   async matches(password: string, hash: string | undefined, asker: Asker): Promise<boolean> {
     for (const form of passwordForms(password)) {
-      const fits = await this.#fits(form, hash ?? this.#dummy, asker);
-      if (fits && hash !== undefined) return true;
+      const familiar = asker.familiar || (hash !== undefined && this.#recent.recognizes(hash, form));
+      const fits = await this.#fits(form, hash ?? this.#dummy, { ...asker, familiar });
+      if (!fits || hash === undefined) continue;
+      this.#recent.remember(hash, form);
+      return true;
     }
     return false;
   }

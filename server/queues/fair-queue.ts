@@ -53,7 +53,8 @@ interface Waiter {
  *   turns in the share of their address. Each sender's asks are served first come, first served. A newcomer enters the
  *   round after the current one, which holds finitely many, so every ask is served after a bounded number of turns.
  * - **Reserved places** go to familiar senders, one each, and to those without a turn for a while. Beside a flood, whose
- *   senders have turns all the time, they are free.
+ *   senders have turns all the time, they are free. While there is work in them, so much less is begun in the other places:
+ *   what is reserved would be worth little if it had to share the processor with the flood. It is begun when they are left.
  * - **Bounds.** When too many wait in all, the last ask of the sender with the most is refused, and not the newcomer, unless
  *   that is the same. When too many of one sender wait, its own last ask is, and of an address that several share one that
  *   is not familiar.
@@ -99,7 +100,7 @@ export class FairQueue {
 
   /** Takes a free place, if there is one for this asker. */
   #enter(asker: Asker): Leave | undefined {
-    const leave = this.#running < this.#options.atOnce ? this.#take() : this.#takeReserved(asker);
+    const leave = this.#hasPlace ? this.#take() : this.#takeReserved(asker);
     if (!leave) return undefined;
     const now = performance.now();
     for (const sender of asker.senders) {
@@ -107,6 +108,11 @@ export class FairQueue {
       this.#lastTurns.set(sender, now);
     }
     return leave;
+  }
+
+  /** Whether there is a place that is nobody's. */
+  get #hasPlace(): boolean {
+    return this.#running + this.#reserved.size < this.#options.atOnce;
   }
 
   #take(): Leave {
@@ -206,7 +212,7 @@ export class FairQueue {
 
   /** Whose turn it is, if there is a place. */
   #next(): Waiter | undefined {
-    if (this.#running >= this.#options.atOnce)
+    if (!this.#hasPlace)
       return least(
         this.#waiting.filter(({ asker }) => this.#mayUseReserved(asker)),
         (waiter) => [waiter.asker.familiar ? 0 : 1, ...this.#lastTurnsOf(waiter), waiter.arrival],
