@@ -5,6 +5,8 @@ import type { Stage } from './stage.ts';
 
 /** Correct logins of each measurement, one after the other. */
 const LOGINS = 30;
+/** Requests of a flood that are sent again at most when they were refused. A second. */
+const REFUSED = 400;
 const PASSWORD = 'a password of the bench';
 
 /** One request of a flood: its number among those that ask at once, and how often it has asked. */
@@ -163,8 +165,8 @@ async function beside(
         });
         if (status === undefined) return;
         answers.set(status, (answers.get(status) ?? 0) + 1);
-        // Refusals alone would make a test of the network of it.
-        if (status === 429) await pause(50);
+        // Refusals alone would make a test of the network of it, and of who has the processor, where both ends are one machine.
+        if (status === 429) await pause((1000 * atOnce) / REFUSED);
       }
     }),
   );

@@ -93,8 +93,11 @@ export class Passwords {
    */
   async matches(password: string, hash: string | undefined, asker: Asker): Promise<boolean> {
     for (const form of passwordForms(password)) {
-      const familiar = asker.familiar || (hash !== undefined && this.#recent.recognizes(hash, form));
-      const fits = await this.#fits(form, hash ?? this.#dummy, { ...asker, familiar });
+      const recognized = hash !== undefined && this.#recent.recognizes(hash, form);
+      const fits = await this.#fits(form, hash ?? this.#dummy, {
+        ...asker,
+        familiar: asker.familiar === true || recognized,
+      });
       if (!fits || hash === undefined) continue;
       this.#recent.remember(hash, form);
       return true;

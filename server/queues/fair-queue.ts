@@ -2,7 +2,7 @@
 export interface Asker {
   /** All that the ask counts for: an address, a user, or both. A client that uses several names has the share of one. */
   senders: readonly string[];
-  /** Whether the sender has proved before who it is: it may use a reserved place again at once. */
+  /** Whether the sender has proved before who it is: it may use a reserved place. */
   familiar?: boolean;
   /** Takes the ask out of the queue when its client has left. Its reason is what `run` rejects with. */
   signal?: AbortSignal;
@@ -11,18 +11,18 @@ export interface Asker {
 export interface FairQueueOptions {
   /** Pieces of work at once. */
   atOnce: number;
-  /** Places beside these for senders that are familiar or have had no turn for a while: a flood has none of them. */
+  /** Places beside these for familiar senders: a flood has none of them. */
   reserved?: number;
   /** Asks that wait at most, of all senders and of one. */
   most: number;
   mostOf: number;
   /** What a refused ask is told. */
   refusal: () => Error;
-  /** How long ago a sender's last turn must be for a reserved place. Milliseconds. */
+  /** How long ago a sender's last turn must be for it to go before the others. Milliseconds. */
   rest?: number;
 }
 
-/** How long a sender's last turn must be ago for a reserved place. Milliseconds. */
+/** How long ago a sender's last turn must be for it to go before the others. Milliseconds. */
 const REST = 60_000;
 /** Senders whose last turn is remembered; those of the longest ago are forgotten first. */
 const MOST_REMEMBERED = 10_000;
@@ -52,9 +52,11 @@ interface Waiter {
  *   is longest ago. Of an ask that counts for several senders the busiest decides first, so the users of one address take
  *   turns in the share of their address. Each sender's asks are served first come, first served. A newcomer enters the
  *   round after the current one, which holds finitely many, so every ask is served after a bounded number of turns.
- * - **Reserved places** go to familiar senders, one each, and to those without a turn for a while. Beside a flood, whose
- *   senders have turns all the time, they are free. While there is work in them, so much less is begun in the other places:
- *   what is reserved would be worth little if it had to share the processor with the flood. It is begun when they are left.
+ * - **Rested senders**, those without a turn for a while, have every second turn: beside a flood, whose senders have turns
+ *   all the time, a newcomer waits for no round.
+ * - **Reserved places** go to familiar senders, one each. While there is work in them, so much less is begun in the other
+ *   places: what is reserved would be worth little if it had to share the processor with a flood. It is begun when they are
+ *   left.
  * - **Bounds.** When too many wait in all, the last ask of the sender with the most is refused, and not the newcomer, unless
  *   that is the same. When too many of one sender wait, its own last ask is, and of an address that several share one that
  *   is not familiar.
@@ -71,6 +73,8 @@ export class FairQueue {
   readonly #lastTurns = new Map<string, number>();
   /** Of the last turn that was taken. */
   #round = 0;
+  /** Whether the last turn was that of a sender that went before the others. */
+  #wasRested = false;
   #arrivals = 0;
 
   constructor(options: FairQueueOptions) {
@@ -128,9 +132,7 @@ export class FairQueue {
   }
 
   #mayUseReserved({ senders, familiar }: Asker): boolean {
-    if (this.#reserved.size >= this.#options.reserved) return false;
-    this.#forgetOldTurns();
-    if (!familiar) return senders.every((sender) => !this.#lastTurns.has(sender));
+    if (!familiar || this.#reserved.size >= this.#options.reserved) return false;
     const busy = new Set([...this.#reserved].flatMap((asker) => asker.senders));
     return senders.every((sender) => !busy.has(sender));
   }
@@ -215,14 +217,19 @@ export class FairQueue {
     if (!this.#hasPlace)
       return least(
         this.#waiting.filter(({ asker }) => this.#mayUseReserved(asker)),
-        (waiter) => [waiter.asker.familiar ? 0 : 1, ...this.#lastTurnsOf(waiter), waiter.arrival],
+        (waiter) => [...this.#lastTurnsOf(waiter), waiter.arrival],
       );
-    const next = least(this.#waiting, (waiter) => [
+    this.#forgetOldTurns();
+    const rested = this.#wasRested
+      ? []
+      : this.#waiting.filter((waiter) => this.#lastTurnsOf(waiter)[0] === 0);
+    const next = least(rested.length > 0 ? rested : this.#waiting, (waiter) => [
       this.#roundOf(waiter),
       ...this.#lastTurnsOf(waiter),
       waiter.arrival,
     ]);
     if (!next) return undefined;
+    this.#wasRested = rested.length > 0;
     this.#round = Math.max(this.#round, this.#roundOf(next));
     for (const name of next.asker.senders) {
       const sender = this.#senders.get(name);
