@@ -1,6 +1,9 @@
 import { expect } from 'chai';
 import { buildTree, type Tree } from '../faults/tree.ts';
 import { fuzz } from './run.ts';
+import { stopBugs } from './stops/bugs.ts';
+import { fuzzStops, violationsWith } from './stops/run.ts';
+import { Ground } from './stops/stage.ts';
 
 /** Another one finds other things: `FUZZ_SEED=… npx mocha test/fuzz/suite.ts`; `npm run fuzz` sends far more. */
 const SEED = Number(process.env.FUZZ_SEED ?? 20_261_124);
@@ -20,5 +23,44 @@ describe(`two nodes under hostile input, seed ${SEED}`, function () {
     expect(report.written, 'events that the bystander was to see').to.be.above(0);
     for (const kind of ['frames', 'streams', 'bodies'] as const)
       expect(report.sent[kind], kind).to.be.at.least(wanted[kind]);
+  });
+});
+
+describe(`sessions and a node that end while connections are being opened, seed ${SEED}`, function () {
+  this.timeout(120_000);
+  let tree: Tree;
+  let ground: Ground;
+  before(async () => {
+    [tree, ground] = await Promise.all([buildTree(), Ground.prepare()]);
+  });
+  after(async () => {
+    await ground.stop();
+    await tree.remove();
+  });
+
+  it('tell every connection why, answer every request, and leave nothing behind', async () => {
+    const { violations, met } = await fuzzStops({
+      seed: SEED,
+      ground,
+      stages: ['alone'],
+      lives: 1,
+      waves: 1,
+      seconds: 60,
+      tree: tree.root,
+    });
+    expect(violations).to.deep.equal([]);
+    expect(met).to.include.keys(
+      'stream revoked',
+      'stream draining',
+      'poll 200',
+      'poll 401',
+      'socket revoked',
+    );
+  });
+
+  it('do so with a checker that sees when the last words of a stream are cut', async () => {
+    const bug = stopBugs['the last words of a stream are cut'];
+    const violations = await violationsWith(bug, SEED, ground);
+    expect(violations.some((violation) => bug.shows.test(violation))).to.be.true;
   });
 });
