@@ -3,6 +3,7 @@ import Joi from 'joi';
 import { parseRedisUrl, type RedisTarget } from './cluster/redis-url.ts';
 import { connectionConfig } from './database/connection-config.ts';
 import { DatabaseUrlError } from './database/database-url-error.ts';
+import { FAST_PATHS, type FastPath } from './library-internals/fast-paths.ts';
 import { nameOfHost, originOf } from './web-address.ts';
 
 /**
@@ -56,6 +57,8 @@ export interface Config {
   databaseConnectionAge: number;
   /** Connections to the database that one process opens at most. */
   connectionsPerProcess: number;
+  /** What may use internals of libraries, if these turn out to be as expected. */
+  fastPaths: readonly FastPath[];
   logLevel: string;
 }
 
@@ -201,6 +204,13 @@ const variables = {
   MAX_CONNECTIONS: Joi.number().integer().min(1).default(18_000),
   ADDRESS_SHARE: Joi.number().integer().min(1).max(100).default(25),
   SHUTDOWN_DELAY: duration('0ms', '0ms', '5m'),
+  FAST_PATHS: Joi.string()
+    .custom(
+      (value: string, helpers) =>
+        fastPathsOf(value) ??
+        helpers.message({ custom: `{{#label}} must be on, off, or some of ${FAST_PATHS.join(',')}` }),
+    )
+    .default(FAST_PATHS),
   LOG_LEVEL: Joi.string().valid('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
 };
 
@@ -236,6 +246,7 @@ interface Environment {
   MAX_CONNECTIONS: number;
   ADDRESS_SHARE: number;
   SHUTDOWN_DELAY: number;
+  FAST_PATHS: readonly FastPath[];
   LOG_LEVEL: string;
 }
 
@@ -299,8 +310,17 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     databasePool: value.DATABASE_POOL,
     databaseConnectionAge: value.DATABASE_CONNECTION_AGE,
     connectionsPerProcess: value.DATABASE_POOL + FEED_CONNECTIONS,
+    fastPaths: value.FAST_PATHS,
     logLevel: value.LOG_LEVEL,
   });
+}
+
+function fastPathsOf(value: string): readonly FastPath[] | undefined {
+  if (value === 'on') return FAST_PATHS;
+  if (value === 'off') return [];
+  const names = value.split(',').map((name) => name.trim());
+  const known = FAST_PATHS.filter((name) => names.includes(name));
+  return known.length === names.length ? known : undefined;
 }
 
 function isPublicUrl(value: string): boolean {

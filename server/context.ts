@@ -39,6 +39,9 @@ import { type ReachedLimit, RateLimits } from './limits/rate-limits.ts';
 import { SharedCounts } from './limits/shared-counts.ts';
 import { VoteLimit } from './limits/vote-limit.ts';
 import { AppError } from './errors.ts';
+import { FastPaths } from './library-internals/fast-paths.ts';
+import { tellsPoolUse } from './library-internals/sequelize.ts';
+import { libraryVersions, verify } from './library-internals/self-check.ts';
 import type { Logger } from './logger.ts';
 import { onAppended } from './outbox/append.ts';
 import { Backlog } from './outbox/backlog.ts';
@@ -201,6 +204,22 @@ export async function createService(
   const tallies = new TallyReader(db.share('tallies'));
   const missed = new MissedTallies(feedPool);
   const slices = new TimeSlices(config.writeStretch);
+  const fastPaths = new FastPaths({
+    wanted: config.fastPaths,
+    onFailed: (name, error) => {
+      metrics.fastPathsFailed.inc();
+      log.warn(
+        { err: error, fast_path: name, libraries: libraryVersions() },
+        `the fast path ${name} is switched off: the libraries are not as it expects them. All works without it, slower`,
+      );
+    },
+  });
+  const fastPathsVerified = verify(fastPaths, config.fastPaths, (error) =>
+    log.warn(
+      { err: error, libraries: libraryVersions() },
+      'pg is not as expected: only what it documents is used, so a connection that is cut off does not tell why',
+    ),
+  );
   const delivery = new Delivery({
     feed,
     connections,
@@ -223,6 +242,7 @@ export async function createService(
     connections,
     delivery,
     slices,
+    fastPaths,
     missedTallies: (after) => missed.since(after),
     verify: (token) => tokens.verify(token),
     // Memory will do: a connection is known here before it asks, so a revocation that memory has not heard of ends it.
@@ -390,6 +410,8 @@ export async function createService(
     },
   };
 
+  if (!tellsPoolUse(db.sequelize))
+    log.warn('this version of Sequelize does not tell how many connections are in use');
   const gauges = setInterval(() => {
     metrics.placesTaken.set(places.taken);
     metrics.subscribers.set(delivery.size);
@@ -469,6 +491,7 @@ export async function createService(
         : []),
     ],
     start: async () => {
+      await fastPathsVerified;
       // A connection of each pool: both lead to one database, or the second is refused.
       await db.ping();
       await feedPool.query('select 1');

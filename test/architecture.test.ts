@@ -44,12 +44,14 @@ const rules: Rule[] = [
   },
   {
     files: new RegExp(`^server/${capabilities}/checks\\.ts$`),
-    may: /^server\/doctor\/check\.ts$/,
+    may: /^server\/(doctor\/check|library-internals\/sequelize)\.ts$/,
   },
+  // What is used of libraries beyond their documentation: whoever needs it comes here.
+  { files: /^server\/library-internals\//, may: nothing },
   // What DATABASE_URL and REDIS_URL may be is told where it is read.
   {
     files: /^server\/config\.ts$/,
-    may: /^server\/(database\/(connection-config|database-url-error)|cluster\/redis-url|web-address)\.ts$/,
+    may: /^server\/(database\/(connection-config|database-url-error)|cluster\/redis-url|library-internals\/fast-paths|web-address)\.ts$/,
   },
   { files: /^server\/(certificates|database\/database-url-error)\.ts$/, may: nothing },
   {
@@ -65,6 +67,7 @@ const rules: Rule[] = [
     files: /^server\/database\//,
     may: inFolder(
       'server/database/',
+      'server/library-internals/',
       'server/queues/',
       'models/',
       'server/certificates.ts',
@@ -79,7 +82,13 @@ const rules: Rule[] = [
   },
   {
     files: /^server\/outbox\//,
-    may: inFolder('server/outbox/', 'models/', 'server/events.ts', 'server/logger.ts'),
+    may: inFolder(
+      'server/outbox/',
+      'models/',
+      'server/events.ts',
+      'server/library-internals/sequelize.ts',
+      'server/logger.ts',
+    ),
   },
   {
     files: /^server\/limits\//,
@@ -119,7 +128,7 @@ const rules: Rule[] = [
   {
     files: /^server\/gateway\//,
     may: new RegExp(
-      `^(server/(gateway|delivery)/|models/|server/(events|errors|logger|limits/places|http/response-end)\\.ts|${shapes})`,
+      `^(server/(gateway|delivery|library-internals)/|models/|server/(events|errors|logger|limits/places|http/response-end)\\.ts|${shapes})`,
     ),
     mayOnlyTypes:
       /^server\/(feed\/|cluster\/redis|http\/request-guard\.ts|outbox\/(log|event-type)\.ts|auth\/(connections|identity)\.ts)/,
@@ -169,7 +178,7 @@ const rules: Rule[] = [
   {
     files: new RegExp(`^server/${capabilities}/`),
     may: new RegExp(
-      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|limits/address-key\\.ts|outbox/(append|entity-fold|event-type|log)\\.ts|database/(connection|connection-turns|gathering)\\.ts)|models/|${shared})`,
+      `^(server/(errors\\.ts|events\\.ts|preconditions\\.ts|text/|queues/|limits/address-key\\.ts|outbox/(append|entity-fold|event-type|log)\\.ts|database/(connection|connection-turns|gathering)\\.ts|library-internals/sequelize\\.ts)|models/|${shared})`,
     ),
     mayOnlyTypes: /^server\/(context|logger|feed\/follower|auth\/connections)\.ts$/,
   },
@@ -181,7 +190,7 @@ const rules: Rule[] = [
   // It knows no capability: what they have it look at is in one list.
   {
     files: /^server\/doctor\//,
-    may: /^server\/(doctor|database|outbox|http|cluster)\/|^server\/(capability-checks|config|event-registry|logger|redis)\.ts$/,
+    may: /^server\/(doctor|database|outbox|http|cluster|library-internals)\/|^server\/(capability-checks|config|event-registry|logger|redis)\.ts$/,
   },
   // It joins the parts: all of them, and nothing of the front.
   { files: /^server\/context\.ts$/, may: /^(server\/(?!main|app|server)|models\/)/ },

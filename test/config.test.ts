@@ -45,6 +45,7 @@ describe('the configuration', () => {
       eventRetention: 7 * 86_400_000,
       tallyWindow: 100,
       writeStretch: 10,
+      fastPaths: ['direct-writes', 'slim-connections'],
       logLevel: 'info',
     };
     expect(readConfig({})).to.deep.include(expected);
@@ -71,6 +72,7 @@ describe('the configuration', () => {
         PUBLIC_URL: 'https://Feed.example/social/',
         ALLOWED_HOSTS: 'Feed.example.,.example.org,[2001:DB8::1],::1,10.0.0.1',
         SHUTDOWN_DELAY: '5s',
+        FAST_PATHS: 'slim-connections',
         REDIS_URL: 'redis://a:1,redis://b:2',
         TRUST_PROXY: '2',
       }),
@@ -86,6 +88,7 @@ describe('the configuration', () => {
       publicUrl: 'https://feed.example/social',
       allowedHosts: ['feed.example', '.example.org', '2001:db8::1', '::1', '10.0.0.1'],
       shutdownDelay: 5000,
+      fastPaths: ['slim-connections'],
       redis: {
         kind: 'cluster',
         addresses: [
@@ -97,6 +100,8 @@ describe('the configuration', () => {
       },
       trustProxy: 2,
     });
+    expect(readConfig({ FAST_PATHS: 'off' }).fastPaths).to.deep.equal([]);
+    expect(readConfig({ FAST_PATHS: 'slim-connections, direct-writes' })).to.deep.equal(readConfig({}));
     for (const [given, meant] of [
       ['true', true],
       ['false', false],
@@ -159,6 +164,7 @@ describe('the configuration', () => {
     ['WRITE_STRETCH', '2s', '10', '-1ms'],
     ['MAX_CONNECTIONS', '0', '-1', 'x'],
     ['ADDRESS_SHARE', '0', '101', '2.5', 'x'],
+    ['FAST_PATHS', 'true', 'direct-writes,direct-writes', 'direct-writes,other', 'on,off'],
     ['LOG_LEVEL', 'verbose', 'INFO'],
   ] as const)
     for (const value of values)

@@ -8,6 +8,8 @@ import { type Encoded, encodeMessage, framesOf, Run } from '../server/gateway/en
 import { TimeSlices } from '../server/delivery/time-slices.ts';
 import type { Subscriber } from '../server/gateway/subscriber.ts';
 import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
+import { type EngineConnection, engineConnection } from '../server/library-internals/engine-connection.ts';
+import { FAST_PATHS, FastPaths } from '../server/library-internals/fast-paths.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { firstFault } from './support/sockets.ts';
 import { type PostEvent, postEntry } from './support/log-entries.ts';
@@ -29,7 +31,12 @@ describe('what falls together', () => {
   after(() => world.close());
 
   /** The server's side of the newest connection. */
-  function serverSide(): { subscriber: Subscriber; tcp: TcpSocket; transport: { writable: boolean } } {
+  function serverSide(): {
+    subscriber: Subscriber;
+    connection: EngineConnection;
+    tcp: TcpSocket;
+    transport: { writable: boolean };
+  } {
     const socket = [...world.server.service.gateway.io.of('/').sockets.values()].at(-1)!;
     const { transport } = socket.conn as unknown as {
       transport: { writable: boolean; socket: { readyState: number; _socket: TcpSocket } };
@@ -37,7 +44,11 @@ describe('what falls together', () => {
     // What the direct road looks at, in the versions that are installed.
     expect(transport.socket.readyState).to.equal(1);
     expect(transport.socket._socket.writableLength).to.equal(0);
-    return { subscriber: socket.data as Subscriber, tcp: transport.socket._socket, transport };
+    const connection = engineConnection(
+      socket.conn,
+      new FastPaths({ wanted: FAST_PATHS, onFailed: () => undefined }),
+    );
+    return { subscriber: socket.data as Subscriber, connection, tcp: transport.socket._socket, transport };
   }
 
   const heads = (from: number, count: number) =>
@@ -67,14 +78,13 @@ describe('what falls together', () => {
 
   it('keeps its order when Engine.IO is still writing, and when the client does not read', async () => {
     const client = await RawClient.join(world.url, { token: alice.token, feed: 'off' });
-    const { subscriber, transport } = serverSide();
+    const { subscriber, transport, connection } = serverSide();
     await until('Engine.IO to be idle', () => transport.writable);
     client.pause();
     let seq = 0;
     for (let round = 0; round < 400 && subscriber.pending < 200_000; round += 1) {
       // One that only the public road takes, and then some that could take the direct one.
-      const { packet, size } = encodeMessage('feed:head', { seq: seq + 1, prev: seq + 1 });
-      subscriber.write({ packet, size, frame: undefined });
+      connection.send(encodeMessage('feed:head', { seq: seq + 1, prev: seq + 1 }).packet);
       subscriber.writeRun(heads(seq + 2, 1000), 0, 1000);
       seq += 1001;
       if (round % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -85,13 +95,10 @@ describe('what falls together', () => {
     expect(firstFault(heard(client), 0)).to.be.undefined;
   });
 
-  it('is shared by the sockets at the same place, and is nothing where there is no frame', () => {
+  it('is shared by the sockets at the same place', () => {
     const run = heads(1, 4);
     expect(run.bytes(1, 4)).to.equal(run.bytes(1, 4));
-    expect(run.bytes(0, 1)).to.equal(run.messages[0]?.frame?.[0]);
-    const [first, second] = run.messages;
-    expect(new Run([first!, { packet: second!.packet, size: second!.size, frame: undefined }]).bytes(0, 2)).to
-      .be.undefined;
+    expect(run.bytes(0, 1)).to.equal(run.messages[0]?.frame);
   });
 
   it('comes in rounds under load, to every client everything once and in order', async () => {

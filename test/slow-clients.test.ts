@@ -1,5 +1,7 @@
 import { expect } from 'chai';
-import { type EngineConnection, pendingOf, type Subscriber } from '../server/gateway/subscriber.ts';
+import type { Subscriber } from '../server/gateway/subscriber.ts';
+import { engineConnection, type EngineSocket } from '../server/library-internals/engine-connection.ts';
+import { FAST_PATHS, FastPaths } from '../server/library-internals/fast-paths.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { rawRequest } from './support/raw-request.ts';
@@ -196,11 +198,13 @@ describe('clients that do not read', function () {
     const AT_ONCE = 8;
     const connections = () => {
       const engine = world.server.service.gateway.io.engine as unknown as {
-        clients: Record<string, EngineConnection>;
+        clients: Record<string, EngineSocket>;
       };
       return Object.values(engine.clients);
     };
-    const heaviest = () => Math.max(0, ...connections().map(pendingOf));
+    const fastPaths = new FastPaths({ wanted: FAST_PATHS, onFailed: () => undefined });
+    const heaviest = () =>
+      Math.max(0, ...connections().map((socket) => engineConnection(socket, fastPaths).pending));
 
     /** Asks and does not read until it is ended; the most that ever waited for it. */
     const provoke = async (send: () => unknown, gone: () => boolean) => {

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import express from 'express';
 import pg from 'pg';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { WebSocketServer } from 'ws';
 import type { FromBareServer, ToBareServer } from './bare-messages.ts';
 
 /**
@@ -13,11 +13,11 @@ import type { FromBareServer, ToBareServer } from './bare-messages.ts';
 /** A WebSocket server that says to a client what it needs to hear, and keeps no more of it than ws does. */
 function startFeed(): { server: ReturnType<typeof createServer>; tell: (bytes: Buffer) => void } {
   const server = createServer();
-  const sockets = new Set<WebSocket>();
+  const sockets = new Set<Socket>();
   const feed = new WebSocketServer({ server, perMessageDeflate: false });
-  feed.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
+  feed.on('connection', (socket, { socket: tcp }) => {
+    sockets.add(tcp);
+    socket.on('close', () => sockets.delete(tcp));
     socket.on('error', () => socket.terminate());
     socket.on('message', (data: Buffer) => {
       if (data[0] !== 0x34) return;
@@ -29,7 +29,7 @@ function startFeed(): { server: ReturnType<typeof createServer>; tell: (bytes: B
     server,
     tell: (bytes) => {
       // One write of one prepared buffer per socket: nothing can be cheaper from here.
-      for (const socket of sockets) (socket as unknown as { _socket: Socket })._socket.write(bytes);
+      for (const socket of sockets) socket.write(bytes);
     },
   };
 }

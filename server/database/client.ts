@@ -1,8 +1,9 @@
 import pg from 'pg';
+import { sendNoOptions, setAddress } from '../library-internals/postgres.ts';
 import { type ConnectionConfig, connectionConfig } from './connection-config.ts';
 import { ConfirmedClient, type DatabaseClient } from './confirmed-client.ts';
 import type { DatabaseIdentity } from './identity.ts';
-import { HostChoice, loginOf, requireReadWrite, sendNoOptions } from './hosts.ts';
+import { HostChoice, loginOf, requireReadWrite } from './hosts.ts';
 import { applySettings } from './session.ts';
 import { explainConnectFailure } from './tls.ts';
 
@@ -76,8 +77,7 @@ export function clientClass(
 
     async #open(): Promise<pg.Client> {
       const host = await choice.choose();
-      Object.assign(this, host);
-      Object.assign((this as unknown as { connectionParameters: object }).connectionParameters, host);
+      setAddress(this, host);
       try {
         await super.connect();
       } catch (error) {

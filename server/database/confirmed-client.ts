@@ -1,5 +1,5 @@
-import type { Socket } from 'node:net';
 import pg from 'pg';
+import { cutOff, toldProcessId } from '../library-internals/postgres.ts';
 import type { Session } from './session.ts';
 
 /**
@@ -44,7 +44,7 @@ const connected = new Set<ConfirmedClient>();
 export function giveUp(pids: ReadonlySet<number>): void {
   for (const client of connected)
     if (client.processId !== undefined && pids.has(client.processId))
-      client.cutOff(new UnconfirmedCommit(true));
+      cutOff(client, new UnconfirmedCommit(true));
 }
 
 /** As others see it. */
@@ -53,15 +53,25 @@ export type DatabaseClient = pg.Client & Pick<ConfirmedClient, 'processId' | 'se
 /** A connection on which what was committed and is not certain to be kept is an error, whatever statement committed it. */
 export class ConfirmedClient extends pg.Client {
   #unconfirmed = false;
+  #broken = false;
   #session: Session | undefined;
 
   constructor(config: pg.ClientConfig) {
     super(config);
     this.once('connect', () => connected.add(this));
-    this.once('end', () => connected.delete(this));
+    this.once('end', () => {
+      this.#broken = true;
+      connected.delete(this);
+    });
+    this.on('error', () => (this.#broken = true));
     this.on('notice', (notice) => {
       if (notice.routine === STANDBY_WAIT) this.#unconfirmed = true;
     });
+  }
+
+  /** Whether it may be used again: nothing has been heard of its end, and it has answered what it was asked last. */
+  get isUsable(): boolean {
+    return !this.#broken;
   }
 
   /** The process of the server in which statements run, once the connection is open. */
@@ -76,16 +86,11 @@ export class ConfirmedClient extends pg.Client {
 
   /** Whether a pooler is between: it tells a process number of its own. */
   get isPooled(): boolean {
-    return this.#session?.pid !== (this as unknown as { processID: number }).processID;
+    return this.#session?.pid !== toldProcessId(this);
   }
 
   protected opened(session: Session): void {
     this.#session = session;
-  }
-
-  /** Ends the connection from below. */
-  cutOff(reason: Error): void {
-    (this as unknown as { connection: { stream: Socket } }).connection.stream.destroy(reason);
   }
 
   // pg's own has nine signatures, and all of them come through here.
@@ -97,6 +102,7 @@ export class ConfirmedClient extends pg.Client {
     const callback = args[at] as Callback | undefined;
     if (callback) {
       args[at] = ((error, result) => {
+        this.#noteFailure(error);
         const refused = this.#verdict(text, result);
         callback(error ?? refused ?? null, (error ?? refused) ? undefined : result);
       }) satisfies Callback;
@@ -110,10 +116,18 @@ export class ConfirmedClient extends pg.Client {
         return result;
       },
       (error: unknown) => {
+        this.#noteFailure(error);
         this.#unconfirmed = false;
         throw error;
       },
     ) as never;
+  }
+
+  /** A connection that was reset, or that still owes an answer that was given up, is of no use to the next who asks. */
+  #noteFailure(error: unknown): void {
+    if (!(error instanceof Error)) return;
+    if ((error as NodeJS.ErrnoException).code === 'ECONNRESET' || error.message === 'Query read timeout')
+      this.#broken = true;
   }
 
   /** Whether what was answered as a success is none. Asked after each statement, in whose course its warnings came. */

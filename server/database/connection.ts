@@ -7,11 +7,13 @@ import {
   type Transaction,
 } from 'sequelize';
 import { defineModels, modelDefaults } from '../../models/index.ts';
+import { cutOff } from '../library-internals/postgres.ts';
+import { poolUse } from '../library-internals/sequelize.ts';
 import type { Logger } from '../logger.ts';
 import type { TurnTaking } from '../queues/turn-taking.ts';
 import { clientClass, sequelizeConnection } from './client.ts';
+import { ConfirmedClient } from './confirmed-client.ts';
 import { type ConnectionUser, connectionTurns, type DatabaseShare } from './connection-turns.ts';
-import { cutOff } from './cut-off.ts';
 import type { DatabaseIdentity } from './identity.ts';
 import { sessionLimits } from './session.ts';
 
@@ -124,13 +126,13 @@ function spread(age: number): number {
   return age * (0.8 + 0.4 * Math.random());
 }
 
-/** Whether Sequelize's pool may go on using a connection: as its own check, and no longer than an age. */
+/** Whether Sequelize's pool may go on using a connection: in place of its own check, and no longer than an age. */
 function youngerThan(age: number): (connection: object) => boolean {
   const ends = new WeakMap<object, number>();
   return (connection) => {
     const end = ends.get(connection) ?? Date.now() + spread(age);
     ends.set(connection, end);
-    return Date.now() < end && !('_invalid' in connection && connection._invalid === true);
+    return Date.now() < end && connection instanceof ConfirmedClient && connection.isUsable;
   };
 }
 
@@ -187,7 +189,7 @@ export class Database {
       // Every answer of the database goes through here, that to a COMMIT too: it counts if it came from the database that the
       // feed follows.
       this.sequelize.addHook('afterQuery', (_options, query) =>
-        identity.settle((query as unknown as { connection: pg.Client }).connection),
+        identity.settle(query.connection as pg.Client),
       );
     }
     if (refusal) this.#requireTurns();
@@ -238,7 +240,7 @@ export class Database {
 
   /** Sequelize's pool. */
   get pool(): { using: number; waiting: number } {
-    return (this.sequelize.connectionManager as unknown as { pool: { using: number; waiting: number } }).pool;
+    return poolUse(this.sequelize);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { sendNoOptions } from '../library-internals/postgres.ts';
 import { type ConnectionConfig, type DatabaseHost, describeHost } from './connection-config.ts';
 import { applySettings } from './session.ts';
 import { explainConnectFailure } from './tls.ts';
@@ -90,11 +91,6 @@ export async function requireReadWrite(client: pg.Client, timeout: number): Prom
   } as pg.QueryConfig);
   if (rows[0]?.transaction_read_only !== 'off')
     throw Object.assign(new Error('the server is read-only'), { code: '25006' });
-}
-
-/** `pg` would take PGOPTIONS into the startup packet, which a pooler refuses. It is set by statements, as `options` is. */
-export function sendNoOptions(client: pg.Client): void {
-  (client as unknown as { connectionParameters: { options?: string } }).connectionParameters.options = '';
 }
 
 /** What `pg` is given of it, beside the host. */

@@ -1,6 +1,6 @@
 import type pg from 'pg';
+import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
-import { cutOff } from './cut-off.ts';
 
 /** What tells one running database from another. */
 interface Identity {

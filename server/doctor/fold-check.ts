@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import { QueryTypes, type Transaction } from 'sequelize';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { EntityFold, LastTold } from '../outbox/entity-fold.ts';
 import type { DeclaredEvent } from '../outbox/event-type.ts';
 import { bounded, type Finding, MOST_FOUND } from './check.ts';
@@ -65,7 +66,7 @@ export async function findFoldMismatches(
 }
 
 async function lastTold(tx: Transaction, entityType: string, id: number): Promise<LastTold | undefined> {
-  const { sequelize } = tx as unknown as { sequelize: Sequelize };
+  const sequelize = sequelizeOf(tx);
   const [told] = await sequelize.query<LastTold>(
     `select name, data from (${facts}) facts where entity_id = $2 order by waiting desc, place desc limit 1`,
     { bind: [entityType, id], type: QueryTypes.SELECT, transaction: tx },

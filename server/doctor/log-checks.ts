@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { type QueryOptionsWithType, QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import { type QueryOptionsWithType, QueryTypes, type Transaction } from 'sequelize';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Finding } from './check.ts';
 
 /** How many holes are told one by one. */
@@ -62,7 +63,7 @@ export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
  * than happened is told `reset` instead. A node that runs takes the new floor with its next look at the log.
  */
 async function raiseFloor(tx: Transaction, seq: number): Promise<void> {
-  const { sequelize } = tx as unknown as { sequelize: Sequelize };
+  const sequelize = sequelizeOf(tx);
   const options: QueryOptionsWithType<QueryTypes.RAW> = {
     bind: [seq],
     type: QueryTypes.RAW,

@@ -250,7 +250,7 @@ function argumentList(
     minItems: schemas.length,
     maxItems: schemas.length,
   });
-  const required = args.filter((schema) => schema._flags.presence !== 'optional');
+  const required = args.filter((schema) => schema.$_getFlag('presence') !== 'optional');
   return required.length === args.length ? tuple(args) : { oneOf: [tuple(required), tuple(args)] };
 }
 

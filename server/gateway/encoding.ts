@@ -1,58 +1,37 @@
-import * as ws from 'ws';
 import type { BatchView, ChainedEvent } from '../delivery/batch.ts';
 import type { ServerToClient } from '../events.ts';
+import { textFrame } from '../library-internals/text-frame.ts';
 import type { LogEntry } from '../outbox/log.ts';
-
-/**
- * A message encoded once for however many sockets: the Socket.IO packet (protocol 5, namespace `/`, no binary) and the
- * WebSocket frame around it. For a socket that cannot take the frame (long-polling) Engine.IO encodes the packet.
- */
-export interface Encoded {
-  packet: string;
-  /** Header and payload in one piece; undefined if this version of ws cannot be asked for them: then Engine.IO frames the packet. */
-  frame: [Buffer] | undefined;
-  /** What it costs in a queue, in bytes. */
-  size: number;
-}
-
-// Untyped in ws, and used by Socket.IO's own adapter alike; test/gateway-internals pins it.
-const { Sender } = ws as unknown as { Sender?: { frame?(data: Buffer, options: object): Buffer[] } };
-
-function encodePacket(packet: string): Encoded {
-  const data = Buffer.from(`4${packet}`);
-  const parts = Sender?.frame?.(data, {
-    readOnly: false,
-    mask: false,
-    rsv1: false,
-    opcode: 1,
-    fin: true,
-  });
-  return parts ? new Framed(alone(parts), data.length) : { packet, frame: undefined, size: data.length };
-}
 
 /** How many texts of messages that some socket had to queue are kept for others that have to queue them as well, and of how many characters in all. */
 const MAX_TEXTS = 256;
 const MAX_TEXTS_LENGTH = 4 * 1024 * 1024;
 /** Oldest first. */
-const texts = new Map<Framed, string>();
+const texts = new Map<Encoded, string>();
 let textsLength = 0;
 
-/** An event is kept for replays as long as the node remembers it: its text is kept in its frame, and once more only as long as it is being queued. */
-class Framed implements Encoded {
-  readonly frame: [Buffer];
+/**
+ * A message encoded once for however many sockets: the Socket.IO packet (protocol 5, namespace `/`, no binary) in a message of
+ * Engine.IO (type 4), in a WebSocket frame. Where the frame cannot be written, as to a client that polls, Engine.IO is given
+ * the packet. An event is kept for replays as long as the node remembers it: its text is kept in its frame, and once more only
+ * as long as it is being queued.
+ */
+export class Encoded {
+  readonly frame: Buffer;
+  /** What it costs in a queue, in bytes. */
   readonly size: number;
 
-  constructor(frame: Buffer, size: number) {
-    this.frame = [frame];
-    this.size = size;
+  constructor(packet: string) {
+    const message = `4${packet}`;
+    this.frame = textFrame(message);
+    this.size = Buffer.byteLength(message);
   }
 
   get packet(): string {
     const known = texts.get(this);
     if (known !== undefined) return known;
-    const [frame] = this.frame;
     // Before it come the frame's header and the type of Engine.IO's packet.
-    const text = frame.toString('utf8', frame.length - this.size + 1);
+    const text = this.frame.toString('utf8', this.frame.length - this.size + 1);
     texts.set(this, text);
     textsLength += text.length;
     for (const [oldest, { length }] of texts) {
@@ -64,39 +43,30 @@ class Framed implements Encoded {
   }
 }
 
-/** In one piece, and in memory of its own: a slice of Node's shared 8 kB would keep all of it from being freed. */
-function alone(parts: Buffer[]): Buffer {
-  const whole = Buffer.allocUnsafeSlow(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) at += part.copy(whole, at);
-  return whole;
-}
-
 /**
  * Messages that follow each other, to be written to many sockets. What falls together leaves in one write: the limit is
  * the system call, not the bytes. Sockets that begin at the same message share the joined frames.
  */
 export class Run {
   readonly messages: readonly Encoded[];
-  readonly #joined = new Map<number, Buffer | undefined>();
+  readonly #joined = new Map<number, Buffer>();
 
   constructor(messages: readonly Encoded[]) {
     this.messages = messages;
   }
 
-  /** The frames of `from` up to, without, `to` in one piece; undefined if one of them has no frame. */
-  bytes(from: number, to: number): Buffer | undefined {
+  /** The frames of `from` up to, without, `to` in one piece. */
+  bytes(from: number, to: number): Buffer {
     const key = from * (this.messages.length + 1) + to;
-    if (!this.#joined.has(key)) this.#joined.set(key, join(this.messages.slice(from, to)));
-    return this.#joined.get(key);
+    let bytes = this.#joined.get(key);
+    if (!bytes) this.#joined.set(key, (bytes = join(this.messages.slice(from, to))));
+    return bytes;
   }
 }
 
-function join(messages: readonly Encoded[]): Buffer | undefined {
+function join(messages: readonly Encoded[]): Buffer {
   const [only, ...more] = messages;
-  if (more.length === 0) return only?.frame?.[0];
-  const frames = messages.flatMap((message) => message.frame ?? []);
-  return frames.length === messages.length ? Buffer.concat(frames) : undefined;
+  return only && more.length === 0 ? only.frame : Buffer.concat(messages.map(({ frame }) => frame));
 }
 
 /** Any message to clients. */
@@ -104,7 +74,7 @@ export function encodeMessage<N extends keyof ServerToClient>(
   name: N,
   ...args: Parameters<ServerToClient[N]>
 ): Encoded {
-  return encodePacket(`2${JSON.stringify([name, ...args])}`);
+  return new Encoded(`2${JSON.stringify([name, ...args])}`);
 }
 
 const shared = new WeakMap<object, Encoded>();
@@ -134,7 +104,7 @@ const encodedEntries = new WeakMap<LogEntry, { prev: number; encoded: Encoded }>
 export function encodeEvent({ entry, prev }: ChainedEvent): Encoded {
   const known = encodedEntries.get(entry);
   if (known?.prev === prev) return known.encoded;
-  const encoded = encodePacket(`2["${entry.name}",${entry.json},{"seq":${entry.seq},"prev":${prev}}]`);
+  const encoded = new Encoded(`2["${entry.name}",${entry.json},{"seq":${entry.seq},"prev":${prev}}]`);
   if (!known) encodedEntries.set(entry, { prev, encoded });
   return encoded;
 }

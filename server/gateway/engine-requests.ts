@@ -1,14 +1,9 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { AppError } from '../errors.ts';
 import { endWithProblem, problemText } from '../http/bare-problem.ts';
 
-/** What Engine.IO gives its middleware to answer an upgrade with: it can only be ended. */
-interface UpgradeResponse {
-  socket: Duplex;
-}
-
-export type EngineResponse = ServerResponse | UpgradeResponse;
+/** Engine.IO gives its middleware an object of its own in place of a response to an upgrade, which has none. */
+export type EngineResponse = ServerResponse | object;
 
 /** Query parameters of Engine.IO. Of one that is there twice, two readers could take different ones. */
 const PARAMETERS = ['EIO', 'transport', 'sid', 'j', 'b64'];
@@ -56,12 +51,13 @@ export function queryOf({ url = '/' }: IncomingMessage): URLSearchParams {
 }
 
 /** Answers a request or an upgrade with a problem. */
-export function refuseWith(res: EngineResponse, problem: AppError): void {
+export function refuseWith(req: IncomingMessage, res: EngineResponse, problem: AppError): void {
   if (res instanceof ServerResponse) {
     endWithProblem(res, problem);
     return;
   }
   // Node has taken its own listeners off a connection that is to be upgraded.
-  res.socket.on('error', () => undefined);
-  res.socket.end(problemText(problem), () => res.socket.destroy());
+  const { socket } = req;
+  socket.on('error', () => undefined);
+  socket.end(problemText(problem), () => socket.destroy());
 }

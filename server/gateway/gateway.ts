@@ -1,7 +1,6 @@
 import { type Server as HttpServer, type IncomingMessage, ServerResponse } from 'node:http';
 import cors, { type CorsOptions } from 'cors';
 import { Server, type Socket } from 'socket.io';
-import { WebSocketServer } from 'ws';
 import type { Connections } from '../auth/connections.ts';
 import type { Identity } from '../auth/identity.ts';
 import type { Delivery } from '../delivery/delivery.ts';
@@ -16,11 +15,18 @@ import type { Metrics } from '../http/metrics.ts';
 import type { RequestGuard } from '../http/request-guard.ts';
 import { whenOver } from '../http/response-end.ts';
 import { type Place, PlaceRefusal, type Places } from '../limits/places.ts';
+import {
+  type EngineConnection,
+  engineConnection,
+  type EngineSocket,
+} from '../library-internals/engine-connection.ts';
+import type { FastPaths } from '../library-internals/fast-paths.ts';
+import { slim } from '../library-internals/slimming.ts';
+import { socketServerOptions } from '../library-internals/socket-server.ts';
 import type { Logger } from '../logger.ts';
 import { requireModest } from './bounds.ts';
 import { UserBudgets } from './budgets.ts';
 import { serveClientScript } from './client-script.ts';
-import { protocol } from './decoding.ts';
 import { encodeMessage } from './encoding.ts';
 import {
   type EngineResponse,
@@ -34,15 +40,7 @@ import {
 import { refuseOtherMethods } from './polling-methods.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
-import { slim } from './slimming.ts';
-import {
-  cutOff,
-  type EndSubscriber,
-  type EngineConnection,
-  type FeedSocket,
-  pendingOf,
-  Subscriber,
-} from './subscriber.ts';
+import { type EndSubscriber, type FeedSocket, Subscriber } from './subscriber.ts';
 import { TallyDelivery } from './tally-delivery.ts';
 import { Unauthenticated } from './unauthenticated.ts';
 
@@ -55,6 +53,7 @@ export interface GatewayOptions {
   delivery: Delivery;
   /** For how long at a time it writes to its sockets. */
   slices: TimeSlices;
+  fastPaths: FastPaths;
   /** Tallies that a client at this position may not have heard. */
   missedTallies: MissedTallies['since'];
   /** Whose token it is. @throws {AppError} 401 */
@@ -93,8 +92,6 @@ const MAX_ATTEMPTS = 3;
 const DRAINING_PAUSE = 2;
 /** Packets of any kind that one connection may send within a second; far beyond what requests are limited to. */
 const MAX_PACKETS = 1000;
-/** Messages that may wait for a connection before it is counted what they weigh. */
-const FEW_WAITING = 3;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
 
@@ -120,6 +117,7 @@ interface Reservation {
 
 /** What an Engine.IO connection has done here. */
 interface Visit {
+  connection: EngineConnection;
   place: Place | undefined;
   /** How often it was refused; `Infinity` while it asks and once it is in. */
   attempts: number;
@@ -140,7 +138,7 @@ export class Gateway {
   readonly #reservations = new WeakMap<IncomingMessage, Reservation>();
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure each would be memory. */
-  readonly #surroundings: ConstructorParameters<typeof Subscriber>[3];
+  readonly #surroundings: ConstructorParameters<typeof Subscriber>[4];
   readonly #visits = new WeakMap<object, Visit>();
   #sweeping: NodeJS.Timeout[] = [];
   #hasWarnedOfProtocol = false;
@@ -149,19 +147,13 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.io = new Server(options.http, {
-      transports: ['websocket', 'polling'],
+      ...socketServerOptions,
       maxHttpBufferSize: MAX_FRAME,
       // Ours comes first: Socket.IO's waits half a minute more for a long-polling session to fetch its end.
       connectTimeout: 2 * CONNECT_TIMEOUT,
       pingInterval: 10_000,
       pingTimeout: 10_000,
       upgradeTimeout: 5000,
-      parser: protocol,
-      // The copy of ws that Engine.IO brings along answers pings however many answers wait to be read.
-      wsEngine: WebSocketServer,
-      perMessageDeflate: false,
-      httpCompression: false,
-      serveClient: false,
     });
     const { engine } = this.io;
     const allowOrigins = cors(options.crossOrigin);
@@ -193,19 +185,26 @@ export class Gateway {
     this.#surroundings = { end, unread: this.#delivery.unread };
     options.feed.on('epoch', () => this.#tallies.forget());
     // One listener each for all connections: a closure each would be memory.
-    const count = (conn: EngineConnection) => this.#countPacket(conn);
-    const leave = (conn: EngineConnection) => this.#left(conn);
-    function onPacket(this: EngineConnection): void {
+    const count = (conn: EngineSocket) => this.#countPacket(conn);
+    const leave = (conn: EngineSocket) => this.#left(conn);
+    function onPacket(this: EngineSocket): void {
       count(this);
     }
-    function onClose(this: EngineConnection): void {
+    function onClose(this: EngineSocket): void {
       leave(this);
     }
     this.io.engine.on('headers', oneWrite);
-    this.io.engine.on('connection', (conn: EngineConnection & { request: IncomingMessage }) => {
-      const place = this.#placeOf(conn.request);
-      this.#unauthenticated.add(conn);
-      this.#visits.set(conn, { place, attempts: 0, left: MAX_PACKETS, since: 0, subscriber: undefined });
+    this.io.engine.on('connection', (conn: EngineSocket) => {
+      const connection = engineConnection(conn, options.fastPaths);
+      this.#unauthenticated.add(connection);
+      this.#visits.set(conn, {
+        connection,
+        place: this.#placeOf(conn.request),
+        attempts: 0,
+        left: MAX_PACKETS,
+        since: 0,
+        subscriber: undefined,
+      });
       conn.on('packet', onPacket);
       conn.on('close', onClose);
     });
@@ -252,14 +251,14 @@ export class Gateway {
    */
   refused(req: IncomingMessage, res: EngineResponse): boolean {
     const refusal = this.#hostRefusal(req) ?? this.#pageRefusal(req, queryOf(req));
-    if (refusal) refuseWith(res, refusal);
+    if (refusal) refuseWith(req, res, refusal);
     return refusal !== undefined;
   }
 
   #middleware(refusalOf: (req: IncomingMessage, res: EngineResponse) => AppError | undefined) {
     return (req: IncomingMessage, res: EngineResponse, next: () => void): void => {
       const refusal = refusalOf(req, res);
-      if (refusal) refuseWith(res, refusal);
+      if (refusal) refuseWith(req, res, refusal);
       else next();
     };
   }
@@ -341,7 +340,7 @@ export class Gateway {
   }
 
   /** Also what is no request costs something: acknowledgements of nothing, other namespaces, binary parts. */
-  #countPacket(conn: EngineConnection): void {
+  #countPacket(conn: EngineSocket): void {
     const visit = this.#visits.get(conn);
     if (!visit) return;
     const now = Date.now();
@@ -352,30 +351,33 @@ export class Gateway {
     visit.left -= 1;
     if (visit.left < 0) {
       this.#options.metrics.sessionsClosed.inc({ code: 'flooding' });
-      conn.close(true);
-    } else if (conn.writeBuffer.length > FEW_WAITING) this.#weigh(conn, visit);
+      visit.connection.discard();
+    } else this.#weigh(visit);
   }
 
   /** Socket.IO answers some packets by itself, and nobody counts that. Whoever sends them without reading is ended here. */
-  #weigh(conn: EngineConnection, { subscriber }: Visit): void {
-    const pending = pendingOf(conn);
+  #weigh({ connection, subscriber }: Visit): void {
+    const { pending } = connection;
+    if (pending === 0) return;
     if (subscriber && !subscriber.ended) {
       if (pending > HARD_MARK)
         this.#end(subscriber, 'slow_consumer', 'The connection does not read its answers.');
       else this.#delivery.unread.add(subscriber);
     } else if (pending > SOFT_MARK) {
       this.#options.metrics.sessionsClosed.inc({ code: 'slow_consumer' });
-      conn.close(true);
+      connection.discard();
     }
   }
 
-  #left(conn: EngineConnection): void {
-    this.#unauthenticated.remove(conn);
+  #left(conn: EngineSocket): void {
     const visit = this.#visits.get(conn);
-    if (visit?.subscriber) this.#forget(visit.subscriber);
-    visit?.place?.release();
+    if (!visit) return;
+    const { connection, subscriber, place } = visit;
+    this.#unauthenticated.remove(connection);
+    if (subscriber) this.#forget(subscriber);
+    place?.release();
     // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
-    setTimeout(() => cutOff(conn), LAST_WORDS).unref();
+    setTimeout(() => connection.cutOff(), LAST_WORDS).unref();
   }
 
   async #admit(socket: Socket<ClientToServer, ServerToClient>, next: (error?: Error) => void): Promise<void> {
@@ -403,14 +405,14 @@ export class Gateway {
       socket.handshake.auth = auth;
       visit.place?.assign(identity.id);
       // Known before its session is looked up, so that a revocation cannot slip in between.
-      subscriber = new Subscriber(socket, identity, auth, this.#surroundings);
+      subscriber = new Subscriber(socket, visit.connection, identity, auth, this.#surroundings);
       this.#delivery.enter(subscriber);
       this.#count(1);
       visit.subscriber = subscriber;
       await this.#options.requireSession(identity);
       if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
       socket.data = subscriber;
-      this.#unauthenticated.remove(socket.conn as unknown as EngineConnection);
+      this.#unauthenticated.remove(visit.connection);
       next();
     } catch (error) {
       if (subscriber) this.#forget(subscriber);
@@ -462,9 +464,10 @@ export class Gateway {
     answerRequests(subscriber, this.#requestOptions);
     const { after, epoch } = socket.handshake.auth as Auth;
     // At once: what lives for a second is old to V8, and leaves holes when it goes that a busy node's V8 never closes.
-    slim(socket);
+    slim(socket, this.#options.fastPaths);
     // The rest when there is a WebSocket.
-    if (socket.conn.transport.name === 'polling') socket.conn.once('upgrade', () => slim(socket));
+    if (socket.conn.transport.name === 'polling')
+      socket.conn.once('upgrade', () => slim(socket, this.#options.fastPaths));
     this.#tallies.admit(subscriber);
     this.#delivery.admit(subscriber, after, epoch, (from) => this.#tallies.tellMissed(subscriber, from));
   }
@@ -484,14 +487,14 @@ export class Gateway {
   #end(subscriber: Subscriber, code: SessionCloseCode, detail: string): void {
     if (subscriber.ended) return;
     const isRevoked = code === 'revoked' || code === 'expired';
-    if (isRevoked) subscriber.dropQueue();
+    const isClean = !isRevoked || subscriber.discardQueue();
     // During the handshake the refusal itself says why.
     if (subscriber.socket.connected) subscriber.write(encodeMessage('session:closed', { code, detail }));
     this.#forget(subscriber);
     this.#options.metrics.sessionsClosed.inc({ code });
     // Its last words would wait as long as the rest; and behind what is still on its way to it, events would follow the end of
     // a session.
-    if (code === 'slow_consumer' || (isRevoked && subscriber.pending > SOFT_MARK)) {
+    if (code === 'slow_consumer' || !isClean || (isRevoked && subscriber.pending > SOFT_MARK)) {
       subscriber.terminate();
       return;
     }

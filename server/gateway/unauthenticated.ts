@@ -1,4 +1,4 @@
-import type { EngineConnection } from './subscriber.ts';
+import type { EngineConnection } from '../library-internals/engine-connection.ts';
 
 /** Connections that have not authenticated yet. They have to within a few seconds. */
 export class Unauthenticated {
@@ -19,7 +19,7 @@ export class Unauthenticated {
     const before = performance.now() - age;
     for (const [conn, since] of this.#since) {
       if (since > before) return;
-      conn.close(true);
+      conn.discard();
     }
   }
 }

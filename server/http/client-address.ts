@@ -1,15 +1,18 @@
 import type { IncomingMessage } from 'node:http';
-import express from 'express';
+import proxyAddr from 'proxy-addr';
 import { addressKey } from '../limits/address-key.ts';
 
 /** Express's own grammar: a flag, a number of hops, or a list of addresses and subnets. */
 export type TrustProxy = boolean | number | string;
 
-/** Whether an address is that of a proxy to be believed; `hop` is 0 for whoever holds the connection, 1 for who was before it. */
+/**
+ * Whether an address is that of a proxy to be believed, as Express reads its setting `trust proxy`; `hop` is 0 for whoever holds
+ * the connection, 1 for who was before it.
+ */
 export function proxyTrust(trustProxy: TrustProxy): (address: string, hop: number) => boolean {
-  const app = express();
-  app.set('trust proxy', trustProxy);
-  return app.get('trust proxy fn') as (address: string, hop: number) => boolean;
+  if (typeof trustProxy === 'boolean') return () => trustProxy;
+  if (typeof trustProxy === 'number') return (_address, hop) => hop < trustProxy;
+  return proxyAddr.compile(trustProxy.split(',').map((item) => item.trim()));
 }
 
 /**

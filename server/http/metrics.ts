@@ -90,6 +90,10 @@ export function createMetrics() {
       'max',
     ),
     writesRefused: gauge('writes_refused', '1 while this node sends no writes to the database', 'max'),
+    fastPathsFailed: gauge(
+      'fast_paths_failed',
+      'Uses of library internals that were switched off, since the libraries are not as expected',
+    ),
     resumes: counter('resumes_total', 'Handshakes by outcome', ['outcome', 'source']),
     sessionsClosed: counter('sessions_closed_total', 'Sockets closed by the service', ['code']),
     tallyFrames: counter('tally_frames_total', 'Tally messages sent to sockets'),

@@ -4,17 +4,14 @@ import type { Duplex } from 'node:stream';
 
 type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
-/** A connection with the response that is being written to it. It has no public name. */
-interface Answering extends Duplex {
-  _httpMessage?: ServerResponse | null;
-}
-
 /** Requests that wait on one connection, with what one costs beside its text. Beyond it no more is read of them. Bytes. */
 const MOST = 256 * 1024;
 const RECORD = 1024;
 
 /** What waits on each connection. Bytes. */
 const waiting = new WeakMap<Socket, number>();
+/** The requests of each connection that have not been answered whole. */
+const unanswered = new WeakMap<Duplex, Set<ServerResponse>>();
 
 /**
  * Serves the requests of a connection one after the other. A client may send several without waiting for the answers
@@ -33,6 +30,9 @@ export function serveInTurn(server: Server): void {
   };
   server.removeAllListeners('request');
   server.on('request', (req, res) => {
+    const answers = unanswered.get(req.socket) ?? new Set();
+    unanswered.set(req.socket, answers.add(res));
+    res.once('close', () => answers.delete(res));
     // A response has its connection from its turn on.
     if (res.socket !== null || !mayWait(req)) {
       serve(req, res);
@@ -54,10 +54,20 @@ export function serveInTurn(server: Server): void {
 
   const upgradeListeners = server.listeners('upgrade') as UpgradeListener[];
   server.removeAllListeners('upgrade');
-  server.on('upgrade', (req, socket: Answering, head) => {
-    if (socket._httpMessage) socket.destroy();
+  server.on('upgrade', (req, socket, head) => {
+    if (isAnswering(socket)) socket.destroy();
     else for (const listener of upgradeListeners) listener.call(server, req, socket, head);
   });
+}
+
+/** Whether there are requests on a connection that have not been answered whole; of a server that serves in turn. */
+function isAnswering(connection: Duplex): boolean {
+  return (unanswered.get(connection)?.size ?? 0) > 0;
+}
+
+/** Whether an answer has begun to leave over a connection; of a server that serves in turn. */
+export function hasBegunToAnswer(connection: Duplex): boolean {
+  return [...(unanswered.get(connection) ?? [])].some(({ headersSent }) => headersSent);
 }
 
 /** Reads no more for now. Node reads on when it has read a request whole, so not before it has. */

@@ -38,10 +38,15 @@ export function exactly<T>() {
 export function object<S extends Shape>(shape: S): Joi.ObjectSchema<InferShape<S>> {
   const keys = Object.entries(shape).map(([key, schema]) => [
     key,
-    schema._flags.presence === undefined && !('default' in schema._flags) ? schema.required() : schema,
+    isUndecided(schema) ? schema.required() : schema,
   ]);
   // eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- Joi's own schema for an object of no keys
   return Joi.object(Object.fromEntries(keys) as Joi.PartialSchemaMap<InferShape<S>>);
+}
+
+/** Whether it was not said if the key may be absent. */
+function isUndecided(schema: Joi.AnySchema): boolean {
+  return schema.$_getFlag('presence') === undefined && schema.$_getFlag('default') === undefined;
 }
 
 /** A key that may be absent. */

@@ -1,13 +1,7 @@
-import type { Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Server } from 'node:http';
 import { AppError } from '../errors.ts';
 import { problemText } from './bare-problem.ts';
-
-/** A connection as Node's HTTP server leaves it when it gives up on a request. */
-interface BrokenConnection extends Socket {
-  /** The answer that is being written to an earlier request. It has no public name; Node's own handler reads it too. */
-  _httpMessage?: ServerResponse & { _headerSent?: boolean };
-}
+import { hasBegunToAnswer } from './pipelining.ts';
 
 /**
  * Answers what Node's parser refuses, before there is a request, as everything else is answered: with a problem. Node's
@@ -15,15 +9,15 @@ interface BrokenConnection extends Socket {
  * A connection that has become a WebSocket is no longer the HTTP server's, and never comes here.
  */
 export function answerUnreadable(http: Server, onUnreadable: (status: number) => void): void {
-  http.on('clientError', (error: NodeJS.ErrnoException, connection: BrokenConnection) => {
+  http.on('clientError', (error: NodeJS.ErrnoException, connection) => {
     const problem = problemOf(error.code);
     // Reset by its peer, or in the middle of an answer that must not be garbled.
-    if (error.code === 'ECONNRESET' || !connection.writable || connection._httpMessage?._headerSent) {
+    if (error.code === 'ECONNRESET' || !connection.writable || hasBegunToAnswer(connection)) {
       connection.destroy();
       return;
     }
     onUnreadable(problem.status);
-    connection.end(problemText(problem), () => connection.destroySoon());
+    connection.end(problemText(problem), () => connection.destroy());
   });
   // An expectation that is not known may be passed over (RFC 9110, 10.1.1); Node would answer a bare 417.
   http.on('checkExpectation', (req, res) => http.emit('request', req, res));

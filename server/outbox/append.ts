@@ -1,4 +1,5 @@
-import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import { QueryTypes, type Transaction } from 'sequelize';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { type EventType, rowOf } from './event-type.ts';
 
 /**
@@ -25,7 +26,7 @@ export async function appendAll<Subject, Payload extends object>(
   subjects: readonly Subject[],
 ): Promise<void> {
   if (subjects.length === 0) return;
-  const sequelize = (tx as unknown as { sequelize: Sequelize }).sequelize;
+  const sequelize = sequelizeOf(tx);
   let events: string[] = [];
   let length = 0;
   for (const [at, subject] of subjects.entries()) {

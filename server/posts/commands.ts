@@ -4,6 +4,7 @@ import type { Identity } from '../auth/identity.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../outbox/append.ts';
 import type { Asker } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
@@ -126,9 +127,4 @@ export async function deletePost(
     await post.destroy({ transaction: tx });
     if (post.published) await append(tx, postDeleted, { id, owner_id: post.ownerId });
   });
-}
-
-/** The connection that a transaction runs on; Sequelize's typings leave it out. */
-function sequelizeOf(tx: Transaction): NonNullable<typeof Post.sequelize> {
-  return (tx as unknown as { sequelize: NonNullable<typeof Post.sequelize> }).sequelize;
 }

@@ -1,4 +1,5 @@
-import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import { QueryTypes, type Transaction } from 'sequelize';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../outbox/append.ts';
 import type { EntityFold, LastTold } from '../outbox/entity-fold.ts';
 import { postCreated, postDeleted, postUpdated } from './events.ts';
@@ -28,7 +29,7 @@ async function tellAnew(
   postId: number,
   lastTold: () => Promise<LastTold | undefined>,
 ): Promise<void> {
-  const { sequelize } = tx as unknown as { sequelize: Sequelize };
+  const sequelize = sequelizeOf(tx);
   await sequelize.query('select 1 from posts where id = $1 for update', {
     bind: [postId],
     type: QueryTypes.SELECT,

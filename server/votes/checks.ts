@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import { QueryTypes, type Transaction } from 'sequelize';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { bounded, type Check, type Finding, MOST_FOUND } from '../doctor/check.ts';
 
 /** Whether each tally equals its votes. */
@@ -21,7 +22,7 @@ export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]
 
 /** Counts a tally anew under the post's lock, with a new rev so that every client takes it. */
 async function recount(tx: Transaction, postId: number): Promise<void> {
-  const { sequelize } = tx as unknown as { sequelize: Sequelize };
+  const sequelize = sequelizeOf(tx);
   const bind = [postId];
   await sequelize.query('select 1 from posts where id = $1 for update', {
     bind,

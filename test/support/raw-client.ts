@@ -116,7 +116,7 @@ export class RawClient {
     if (frame === '2') {
       if (this.polite) this.send('3');
     } else if (frame.startsWith('42')) {
-      const [name, ...args] = JSON.parse(frame.slice(2)) as [string, ...unknown[]];
+      const [name, ...args] = JSON.parse(frame.slice(frame.indexOf('['))) as [string, ...unknown[]];
       this.events.push({ name, args });
     }
   }

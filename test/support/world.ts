@@ -65,6 +65,8 @@ export async function createWorld(
     BCRYPT_COST: '4',
     RATE_LIMITS: 'off',
     LOG_LEVEL: SHOWN ?? 'trace',
+    // So that any test can be run without the fast paths.
+    FAST_PATHS: process.env.FAST_PATHS,
     ...env,
   });
   const write = (line: string) => {

@@ -1,13 +1,13 @@
 /**
- * What Socket.IO asks of the maps of a connection's sockets, of which there is one: a `Map` has room for four from the
- * beginning and takes six times as much. It may have more all the same.
+ * What Socket.IO asks of a map, for one that mostly has no entry or one: a `Map` has room for four from the beginning and
+ * takes six times as much. It may have more all the same.
  */
-export class Few {
-  #key: string | undefined;
+export class Few<K extends string | number> {
+  #key: K | undefined;
   #value: unknown;
-  #more: Map<string, unknown> | undefined;
+  #more: Map<K, unknown> | undefined;
 
-  constructor(entries: Iterable<[string, unknown]>) {
+  constructor(entries: Iterable<readonly [K, unknown]> = []) {
     for (const [key, value] of entries) this.set(key, value);
   }
 
@@ -15,15 +15,15 @@ export class Few {
     return (this.#key === undefined ? 0 : 1) + (this.#more?.size ?? 0);
   }
 
-  has(key: string): boolean {
+  has(key: K): boolean {
     return this.#key === key || this.#more?.has(key) === true;
   }
 
-  get(key: string): unknown {
+  get(key: K): unknown {
     return this.#key === key ? this.#value : this.#more?.get(key);
   }
 
-  set(key: string, value: unknown): this {
+  set(key: K, value: unknown): this {
     if ((this.#key ?? key) === key && !this.#more?.has(key)) {
       this.#key = key;
       this.#value = value;
@@ -31,7 +31,7 @@ export class Few {
     return this;
   }
 
-  delete(key: string): boolean {
+  delete(key: K): boolean {
     if (this.#key !== key) return this.#more?.delete(key) === true;
     this.#key = this.#value = undefined;
     return true;

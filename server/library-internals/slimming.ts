@@ -1,5 +1,6 @@
+import type { Socket } from 'socket.io';
+import type { FastPaths } from './fast-paths.ts';
 import { Few } from './few.ts';
-import type { FeedSocket } from './subscriber.ts';
 
 type Listener = (...args: unknown[]) => void;
 
@@ -9,12 +10,12 @@ interface Emitter {
   removeListener(event: string, listener: Listener): unknown;
 }
 
-/** What of Socket.IO, Engine.IO and ws holds on to more than a standing connection needs; test/gateway-internals pins it. */
-interface Insides {
+/** What of Socket.IO, Engine.IO and ws holds on to more than a standing connection needs; self-check.ts tries it. */
+interface Internals {
   client?: {
     decoder?: { _callbacks?: Record<string, unknown[]> };
-    sockets?: Map<string, unknown> | Few;
-    nsps?: Map<string, unknown> | Few;
+    sockets?: Map<string, unknown> | Few<string>;
+    nsps?: Map<string, unknown> | Few<string>;
   };
   conn: {
     request?: unknown;
@@ -27,34 +28,53 @@ interface Insides {
   handshake: object;
   adapter: { delAll(id: string): unknown };
   fns?: unknown[];
-  acks?: Map<number, unknown>;
+  acks?: Map<number, unknown> | Few<number>;
   _anyListeners?: unknown[];
 }
 
 /** What is kept of a handshake once it is over. */
 const nothing = Object.freeze({});
-/** In place of a map per socket: the server asks no client for an acknowledgement. */
-const noAcknowledgements = new Map<number, unknown>();
 
 /** What happens once in a connection's life, so that its listener need not be removed for that. */
 const ENDS = ['close', 'error'] as const;
 
 /**
- * Lets go of what a connection needed to come about and no more: the HTTP request and all that Engine.IO hangs on it, the
- * listeners for an upgrade that has happened, arrays that have room for sixteen and hold one, the rooms of Socket.IO's
- * adapter, in which nobody looks for a socket here, and the roominess of six event emitters. Of 13 kB of JavaScript objects
- * per connection that is a half. Each step stands alone: what another version of these libraries no longer has is left alone.
+ * Releases what a connection needed to come about and no more, unless `slim-connections` is off. If that fails, the
+ * connection is closed: its client connects again, and the others stay.
  */
-export function slim(socket: FeedSocket): void {
-  const insides = socket as unknown as Insides;
-  const { conn } = insides;
-  Object.assign(insides.handshake, { headers: nothing, query: nothing, auth: nothing, time: '', url: '' });
-  insides.adapter.delAll(socket.id);
-  if (insides.acks?.size === 0) insides.acks = noAcknowledgements;
-  for (const key of ['fns', '_anyListeners'] as const) insides[key] &&= exactly(insides[key]);
+export function slim(socket: object, fastPaths: FastPaths): void {
+  if (!fastPaths.uses('slim-connections')) return;
+  try {
+    release(socket as Internals);
+  } catch (error) {
+    fastPaths.fail('slim-connections', error);
+    close((socket as Socket).conn);
+  }
+}
+
+function close(conn: Socket['conn']): void {
+  try {
+    conn.close(true);
+  } catch {
+    // It cannot be closed as it is now: without its TCP connection it ends by itself.
+    conn.request?.socket.destroy();
+  }
+}
+
+/**
+ * The HTTP request and all that Engine.IO hangs on it, the listeners for an upgrade that has happened, arrays that have room
+ * for sixteen and hold one, the rooms of Socket.IO's adapter, in which nobody looks for a socket here, and the unused room of
+ * six event emitters.
+ */
+function release(socket: Internals): void {
+  const { conn } = socket;
+  Object.assign(socket.handshake, { headers: nothing, query: nothing, auth: nothing, time: '', url: '' });
+  socket.adapter.delAll((socket as unknown as Socket).id);
+  if (socket.acks instanceof Map) socket.acks = new Few(socket.acks);
+  for (const key of ['fns', '_anyListeners'] as const) socket[key] &&= exactly(socket[key]);
   for (const key of ['packetsFn', 'sentCallbackFn', 'cleanupFn'] as const) conn[key] &&= exactly(conn[key]);
   if (conn.writeBuffer.length === 0) conn.writeBuffer = [];
-  const { client } = insides;
+  const { client } = socket;
   for (const key of ['sockets', 'nsps'] as const)
     if (client?.[key] instanceof Map) client[key] = new Few(client[key]);
   const heard = client?.decoder?._callbacks;

@@ -1,0 +1,125 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { extname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { FastPath, FastPaths } from './fast-paths.ts';
+import { useOnlyDocumented } from './postgres.ts';
+
+/** How long the self-check may take. Milliseconds. */
+const LIMIT = 30_000;
+
+/** What can be tried: the fast paths, and what is used of `pg`. */
+export type Checked = FastPath | 'pg';
+
+/** What the thread says after each that it has tried. */
+export interface Verdict {
+  name: Checked;
+  /** What was wrong; undefined if it does what it should. */
+  fault: string | undefined;
+}
+
+export interface SelfCheckData {
+  names: readonly Checked[];
+  /** A module that the thread loads first: tests change the libraries with it. */
+  preload: string | undefined;
+}
+
+/**
+ * Tries what is used of libraries beyond their documentation, on a server with connections. In a thread of its own, since
+ * what a library does amid its own events, if it is not as expected, would throw where nobody can catch it.
+ * @returns what was wrong, by the name; those that could not be tried are among them
+ */
+export function selfCheck(
+  names: readonly Checked[],
+  preload?: string,
+): Promise<ReadonlyMap<Checked, string>> {
+  const open = new Set(names);
+  const faults = new Map<Checked, string>();
+  return new Promise((resolve) => {
+    const thread = new Worker(program(), {
+      eval: true,
+      workerData: { names, preload } satisfies SelfCheckData,
+      resourceLimits: { maxOldGenerationSizeMb: 128 },
+    });
+    const end = (reason: string) => {
+      clearTimeout(timer);
+      for (const name of open) faults.set(name, reason);
+      open.clear();
+      resolve(faults);
+      void thread.terminate();
+    };
+    const timer = setTimeout(() => end(`the self-check did not end within ${LIMIT / 1000} s`), LIMIT);
+    thread.on('message', ({ name, fault }: Verdict) => {
+      open.delete(name);
+      if (fault !== undefined) faults.set(name, fault);
+      if (open.size === 0) end('');
+    });
+    thread.on('error', (error) => end(describe(error)));
+    thread.on('exit', () => end('the self-check ended early'));
+  });
+}
+
+/** What the thread runs. Under tsx it needs the loader of TypeScript, which tsx gives to the main thread alone. */
+function program(): string {
+  const extension = extname(import.meta.filename);
+  const main = new URL(`./self-check-thread${extension}`, import.meta.url);
+  const load = `import(${JSON.stringify(main.href)})`;
+  if (extension !== '.ts') return load;
+  const loader = createRequire(import.meta.url)
+    .resolve('tsx/esm/api')
+    .replace(/\.cjs$/, '.mjs');
+  return `import(${JSON.stringify(pathToFileURL(loader).href)}).then(({ register }) => {
+    register();
+    return ${load};
+  });`;
+}
+
+/** The libraries do not change while the process runs: one check is enough for all services in it. */
+const checks = new Map<string, ReturnType<typeof selfCheck>>();
+
+/**
+ * Does without what does not do what it should with the libraries that are installed.
+ * @param onDriverFault called if that is something of `pg`
+ */
+export async function verify(
+  fastPaths: FastPaths,
+  wanted: readonly FastPath[],
+  onDriverFault: (error: unknown) => void,
+): Promise<void> {
+  const names: Checked[] = ['pg', ...wanted];
+  const check = checks.get(names.join()) ?? selfCheck(names);
+  checks.set(names.join(), check);
+  const fail = (name: Checked, error: unknown) => {
+    if (name !== 'pg') fastPaths.fail(name, error);
+    else {
+      useOnlyDocumented();
+      onDriverFault(error);
+    }
+  };
+  try {
+    for (const [name, fault] of await check) fail(name, new Error(fault));
+  } catch (error) {
+    // No thread could be started.
+    for (const name of names) fail(name, error);
+  }
+}
+
+const LIBRARIES = ['socket.io', 'engine.io', 'socket.io-parser', 'socket.io-adapter', 'ws', 'pg'] as const;
+
+/** The versions of the libraries whose internals are used, as they are installed. */
+export function libraryVersions(): Record<string, string> {
+  return Object.fromEntries(LIBRARIES.map((name) => [name, versionOf(name)]));
+}
+
+function versionOf(name: string): string {
+  // Not every one of them lets its package.json be imported.
+  const folders = createRequire(import.meta.url).resolve.paths(name) ?? [];
+  const file = folders.map((folder) => join(folder, name, 'package.json')).find((path) => existsSync(path));
+  if (file === undefined) return 'unknown';
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
