@@ -92,10 +92,12 @@ export class Passwords {
    * @throws {AppError} 429 if too many wait
    */
   async matches(password: string, hash: string | undefined, asker: Asker): Promise<boolean> {
+    const { senders, signal } = asker;
     for (const form of passwordForms(password)) {
       const recognized = hash !== undefined && this.#recent.recognizes(hash, form);
       const fits = await this.#fits(form, hash ?? this.#dummy, {
-        ...asker,
+        senders,
+        ...(signal && { signal }),
         familiar: asker.familiar === true || recognized,
       });
       if (!fits || hash === undefined) continue;
