@@ -17,6 +17,10 @@ import { createWorld, logIn, PASSWORD, type World } from './support/world.ts';
 const HOUR = 3_600_000;
 const run = promisify(execFile);
 
+/** An invitation, as `npm run invite` makes it. */
+const invite = (world: World, uses: number, lifetime: number) =>
+  world.ctx.db.share('service').run(() => createInvitation(uses, lifetime));
+
 describe('signing up by invitation', function () {
   this.timeout(90_000);
   let world: World;
@@ -46,10 +50,10 @@ describe('signing up by invitation', function () {
   });
 
   it('refuses whoever has no good code with one problem, and tells nothing of addresses and names', async () => {
-    const { code } = await createInvitation(2, HOUR);
+    const { code } = await invite(world, 2, HOUR);
     const first = await signUp({ username: 'first', invitation: code });
     expect(first.status).to.equal(201);
-    const expired = await createInvitation(1, HOUR);
+    const expired = await invite(world, 1, HOUR);
     await execute(world, `update invitations set expires_at = now() where id = ${expired.id}`);
     const before = await accounts();
     for (const invitation of [undefined, 'nonsense', code.slice(1), expired.code, '%', 'x'.repeat(100)]) {
@@ -65,7 +69,7 @@ describe('signing up by invitation', function () {
   });
 
   it('takes a code however it is typed, and keeps no code', async () => {
-    const { code } = await createInvitation(1, HOUR);
+    const { code } = await invite(world, 1, HOUR);
     expect(code.replaceAll('-', '')).to.match(/^[0-9a-f]{32}$/);
     const typed = ` ${code.toUpperCase().replaceAll('-', ' ')} `;
     expect((await signUp({ invitation: typed })).status).to.equal(201);
@@ -80,7 +84,7 @@ describe('signing up by invitation', function () {
 
   it('makes as many accounts as a code has uses, however many come at once', async () => {
     for (const uses of [1, 3]) {
-      const { code, id } = await createInvitation(uses, HOUR);
+      const { code, id } = await invite(world, uses, HOUR);
       const before = await accounts();
       const answers = await Promise.all(Array.from({ length: 12 }, () => signUp({ invitation: code })));
       const made = answers.filter(({ status }) => status === 201);
@@ -93,7 +97,7 @@ describe('signing up by invitation', function () {
   });
 
   it('takes no use for an account that is not made, and gives none back for one that is deleted', async () => {
-    const { code, id } = await createInvitation(2, HOUR);
+    const { code, id } = await invite(world, 2, HOUR);
     const made = await signUp({ invitation: code });
     expect(await usesLeft(id)).to.equal(1);
     expectProblem(await signUp({ email: made.body.email, invitation: code }), 409, 'conflict');
@@ -162,7 +166,7 @@ describe('signing up by invitation', function () {
   });
 
   it('has a field for the code on the page, filled in from the address', async () => {
-    const { code } = await createInvitation(1, HOUR);
+    const { code } = await invite(world, 1, HOUR);
     const reader = await Reader.open(browser, world.url, 'guest');
     const { page } = reader;
     await page.getByLabel('Invitation').waitFor();
@@ -192,7 +196,7 @@ describe('a service that nobody may sign up to', function () {
   after(() => world?.close());
 
   it('refuses it with a problem of its own, also with an invitation, and lets accounts log in', async () => {
-    const { code } = await createInvitation(1, HOUR);
+    const { code } = await invite(world, 1, HOUR);
     const email = 'there@example.org';
     for (const invitation of [{}, { invitation: code }]) {
       const answer = await world.anonymous.post('/users', { email, password: PASSWORD, ...invitation });
@@ -200,7 +204,9 @@ describe('a service that nobody may sign up to', function () {
     }
     expect(await numberOf(world, 'select count(*) from users')).to.equal(0);
     const hash = await world.ctx.passwords.hash(PASSWORD, { senders: ['the test'] });
-    await User.create({ email, username: 'there', passwordHash: hash });
+    await world.ctx.db
+      .share('service')
+      .run(() => User.create({ email, username: 'there', passwordHash: hash }));
     await logIn(world.url, { id: 1, email, username: 'there' });
   });
 
