@@ -84,7 +84,7 @@ async function readAtRest(cluster: Cluster, people: Population): Promise<AtRest>
      from posts p join post_tallies t on t.post_id = p.id`,
   );
   const votes = await cluster.query<AtRest['votes'][number]>(
-    'select user_id::float8 as "userId", entity_id::float8 as "postId" from votes',
+    'select user_id::float8 as "userId", post_id::float8 as "postId" from votes',
   );
   const rest = await Promise.all(
     cluster.nodes.map(async (node) => ({
