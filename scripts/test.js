@@ -35,25 +35,36 @@ const APART = testFiles([
   'workers',
 ]);
 
-/** Tests of other servers that fail, move or fill up: they wait for most of their time. */
+/** Tests of other servers that fail, move or fill up, and of connections that last: they wait for most of their time. */
 const OUTAGES = testFiles([
+  'audience',
+  'client-session',
   'crowded-writes',
   'database-identity',
   'database-restore',
   'embedded-account',
   'event-log',
+  'fair-logins',
   'floods',
   'frozen-redis',
   'full-disk',
   'hostile-input',
+  'hostile-sockets',
+  'large-accounts',
+  'library-internals',
   'migration-locks',
   'migrations',
   'pgbouncer',
   'redis-faults',
   'rolling-upgrade',
   'search-blocks',
+  'searches',
+  'shutdown-delay',
   'slow-clients',
+  'socket-life',
+  'stopping',
   'unconfirmed-writes',
+  'users',
 ]);
 
 const files = readdirSync('test', { recursive: true })
