@@ -89,16 +89,18 @@ export class Passwords {
   /**
    * Whether the password fits, in the form of today or in one in which it was hashed before. Without a hash (no such user) it
    * takes the same time and says no. So it does for one that is longer than bcrypt reads: it could only fit by its beginning.
+   * @param asker who says whether it is familiar, as a login does, goes first also with a password that was right before; of one
+   *   that changes its password, and so has the right one each time, this would make a flood
    * @throws {AppError} 429 if too many wait
    */
   async matches(password: string, hash: string | undefined, asker: Asker): Promise<boolean> {
-    const { senders, signal } = asker;
+    const { senders, signal, familiar } = asker;
     for (const form of passwordForms(password)) {
-      const recognized = hash !== undefined && this.#recent.recognizes(hash, form);
+      const recognized = familiar !== undefined && hash !== undefined && this.#recent.recognizes(hash, form);
       const fits = await this.#fits(form, hash ?? this.#dummy, {
         senders,
         ...(signal && { signal }),
-        familiar: asker.familiar === true || recognized,
+        familiar: familiar === true || recognized,
       });
       if (!fits || hash === undefined) continue;
       this.#recent.remember(hash, form);
