@@ -4,7 +4,7 @@ import { User } from '../../models/index.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { emailKey, emailKeysOf } from '../text/email.ts';
-import type { Asker } from '../queues/fair-queue.ts';
+import { type Asker, withFamiliarity } from '../queues/fair-queue.ts';
 import type { Identity } from './identity.ts';
 import { firstPair, type Tokens } from './refresh.ts';
 
@@ -49,9 +49,7 @@ async function tryLogIn(
   );
   const guess = { account: user?.id ?? emailKey(email), address };
   const { id, password_hash } = await ctx.guesses.attempt(guess, async (familiar) => {
-    const { senders, signal } = asker;
-    const waiting = { senders, familiar, ...(signal ? { signal } : {}) };
-    const fits = await ctx.passwords.matches(password, user?.password_hash, waiting);
+    const fits = await ctx.passwords.matches(password, user?.password_hash, withFamiliarity(asker, familiar));
     if (user && fits) return user;
     ctx.metrics.loginsRefused.inc();
     throw invalidCredentials();

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { AppError } from '../errors.ts';
-import { type Asker, FairQueue } from '../queues/fair-queue.ts';
+import { type Asker, FairQueue, withFamiliarity } from '../queues/fair-queue.ts';
 import { passwordForm, passwordForms } from '../text/password-form.ts';
 import { RecentPasswords } from './recent-passwords.ts';
 
@@ -94,14 +94,11 @@ export class Passwords {
    * @throws {AppError} 429 if too many wait
    */
   async matches(password: string, hash: string | undefined, asker: Asker): Promise<boolean> {
-    const { senders, signal, familiar } = asker;
+    const { familiar } = asker;
     for (const form of passwordForms(password)) {
       const recognized = familiar !== undefined && hash !== undefined && this.#recent.recognizes(hash, form);
-      const fits = await this.#fits(form, hash ?? this.#dummy, {
-        senders,
-        ...(signal && { signal }),
-        familiar: familiar === true || recognized,
-      });
+      const first = withFamiliarity(asker, familiar === true || recognized);
+      const fits = await this.#fits(form, hash ?? this.#dummy, first);
       if (!fits || hash === undefined) continue;
       this.#recent.remember(hash, form);
       return true;

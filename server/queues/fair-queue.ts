@@ -8,6 +8,11 @@ export interface Asker {
   signal?: AbortSignal;
 }
 
+/** The same asker, of whom it is known whether it is familiar. Not a copy of its members: they may be found out when they are asked for. */
+export function withFamiliarity({ senders, signal }: Asker, familiar: boolean): Asker {
+  return { senders, familiar, ...(signal && { signal }) };
+}
+
 export interface FairQueueOptions {
   /** Pieces of work at once. */
   atOnce: number;
