@@ -4,11 +4,11 @@ import { createHmac, randomBytes } from 'node:crypto';
 const MOST = 20_000;
 
 /**
- * Which passwords have been right of late, by the hash that they fit: so that the login of somebody who knows their password is
- * told from a guess before it is compared, and waits for no guess. It decides who goes first and nothing else.
+ * The passwords that were right recently, each by the hash that it fits. A login with such a password is told from a guess
+ * before bcrypt compares it, so it does not wait for guesses. This decides the order of the queue and nothing else.
  *
- * What is remembered of a password are sixteen bits, made with a key that lives and dies with the process: one guess in 65,536
- * looks right, and who steals the memory still has to try what is left at the cost of the hash.
+ * Sixteen bits are kept of each password, made with a key that exists only in this process. One wrong guess in 65,536 looks
+ * right. An attacker who reads the memory still has to try the passwords that are left, each at the cost of bcrypt.
  */
 export class RecentPasswords {
   readonly #key = randomBytes(32);

@@ -59,7 +59,7 @@ export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
 }
 
 /**
- * What the log has lost nobody can put back. Its floor moves above the hole, so that whoever would have been handed less
+ * What the log has lost nobody can put back. Its floor moves above the hole, so that a client that would have been handed less
  * than happened is told `reset` instead. A node that runs takes the new floor with its next look at the log.
  */
 async function raiseFloor(tx: Transaction, seq: number): Promise<void> {
