@@ -11,6 +11,9 @@ import { clearTimeout, setTimeout } from 'node:timers';
 /** How long a lane may take: a test that leaves a server behind keeps its process alive. Milliseconds. */
 const LIMIT = 15 * 60_000;
 
+/** How much of a lane's output is kept to look for its failures. Characters. */
+const KEPT = 200_000;
+
 /** @param {string[]} names */
 const testFiles = (names) => names.map((name) => `test/${name}.test.ts`);
 
@@ -75,6 +78,19 @@ for (const file of [...APART, ...OUTAGES]) if (!files.includes(file)) throw new 
 
 const counted = { passed: 0, failed: 0, skipped: 0 };
 
+/** What failed, told once more at the end: three lanes print thousands of lines, and a log may be cut. */
+const failures = [];
+
+/**
+ * Mocha's list of failures, or the last lines of what has no such list, as the linter.
+ *
+ * @param {string} printed
+ */
+function failuresIn(printed) {
+  const list = printed.search(/^.*\b\d+ failing\b.*$/m);
+  return list === -1 ? printed.trimEnd().split('\n').slice(-40).join('\n') : printed.slice(list).trimEnd();
+}
+
 /**
  * @param {string} command
  * @param {string[]} args
@@ -85,10 +101,10 @@ function run(command, args, { live }) {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env } });
     const output = [];
     const flush = () => process.stdout.write(Buffer.concat(output.splice(0)));
-    let tail = '';
+    let printed = '';
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk) => {
-        tail = (tail + chunk).slice(-500);
+        printed = (printed + chunk).slice(-KEPT);
         output.push(chunk);
         if (live) flush();
       });
@@ -104,11 +120,12 @@ function run(command, args, { live }) {
       clearTimeout(timer);
       process.off('exit', flush);
       const [, passed, failed, skipped] =
-        /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(tail) ?? [];
+        /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(printed) ?? [];
       counted.passed += Number(passed ?? 0);
       // What ended badly without a count, as the linter or a hook does, has failed once.
       counted.failed += Number(failed ?? 0) || (code === 0 ? 0 : 1);
       counted.skipped += Number(skipped ?? 0);
+      if (code !== 0) failures.push(failuresIn(printed));
       resolve(undefined);
     });
   });
@@ -131,6 +148,7 @@ await Promise.all([
 ]);
 await mocha(['test/faults/suite.ts', 'test/fuzz/suite.ts'], { live: true });
 
+if (failures.length > 0) console.log(`\nWhat failed:\n\n${failures.join('\n\n')}`);
 const skipped = counted.skipped > 0 ? `, ${counted.skipped} skipped` : '';
 console.log(`\n${counted.passed} passed, ${counted.failed} failed${skipped}`);
 process.exitCode = counted.failed === 0 ? 0 : 1;
