@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { Problem, Ready } from '../server/events.ts';
+import type { Problem, Ready } from '../server/contract.ts';
 import { FeedHistory } from './feed-history.ts';
 import { type SharedStream, type SeenEvent } from './shared-stream.ts';
 import { TallyHistory } from './tally-history.ts';

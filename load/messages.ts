@@ -1,4 +1,4 @@
-import type { Tally } from '../server/events.ts';
+import type { Tally } from '../server/contract.ts';
 
 /** What the load test and its loader processes say to each other. */
 

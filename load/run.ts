@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { PostView, Tally } from '../server/events.ts';
+import type { PostView, Tally } from '../server/contract.ts';
 import { type Account, makeAccounts } from './accounts.ts';
 import { isLoopback } from './consent.ts';
 import { Delays, type DelaySummary } from './delays.ts';

@@ -1,4 +1,4 @@
-import type { FeedEventName, PostView, Tally } from '../server/events.ts';
+import type { FeedEventName, PostView, Tally } from '../server/contract.ts';
 
 /** An event of the feed as the first client of this process was handed it. */
 export interface SeenEvent {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { PostView } from '../server/events.ts';
+import type { PostView } from '../server/contract.ts';
 import type { Account } from './accounts.ts';
 import { call } from './rest.ts';
 import { stamp } from './shared-stream.ts';

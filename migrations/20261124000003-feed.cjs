@@ -39,7 +39,7 @@ module.exports = {
       insert into feed_head (epoch) values (gen_random_uuid());
     `);
 
-    // The algorithm and its proof are told in server/outbox/sequencer.ts, above the code that calls this.
+    // The algorithm and its proof are told in server/log/sequencer.ts, above the code that calls this.
     await queryInterface.sequelize.query(`
       create function number_events(at_most integer)
       returns table (first_seq bigint, last_seq bigint)

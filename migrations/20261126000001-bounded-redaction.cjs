@@ -8,7 +8,7 @@ const numbering = require('./20261124000005-numbering.cjs');
  * than a statement may, so the batch was rolled back, was the next again, and nothing was numbered any more.
  *
  * What is still to be cut stands in `redactions`, from the transaction on that numbers the deletion, and whoever reads the
- * log cuts what he reads of these posts himself (server/outbox/log.ts): deleted is gone at once, in the table a little later.
+ * log cuts what he reads of these posts himself (server/log/reader.ts): deleted is gone at once, in the table a little later.
  */
 module.exports = {
   async up(queryInterface) {

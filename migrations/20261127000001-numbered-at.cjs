@@ -2,7 +2,7 @@
 
 /**
  * When an event was numbered, which may be long after it was written: its transaction may have waited. Its `horizon` is of
- * that moment, so whoever asks what had been told by then has to compare with it (server/feed/missed-tallies.ts).
+ * that moment, so whoever asks what had been told by then has to compare with it (server/counters/missed-tallies.ts).
  * Events that were there before count as numbered now: later than they were, so somebody is told rather more than missed.
  */
 module.exports = {

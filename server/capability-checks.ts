@@ -1,5 +1,5 @@
-import type { Check, Task } from './doctor/check.ts';
-import type { EntityFold } from './outbox/entity-fold.ts';
+import type { Check, Task } from './database/check.ts';
+import type { EntityFold } from './topics/entity-fold.ts';
 import { postChecks, postTasks } from './posts/checks.ts';
 import { postFold } from './posts/fold.ts';
 import { userChecks } from './users/checks.ts';

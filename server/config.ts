@@ -1,10 +1,10 @@
 import { isIP } from 'node:net';
 import Joi from 'joi';
-import { parseRedisUrl, type RedisTarget } from './cluster/redis-url.ts';
-import { connectionConfig } from './database/connection-config.ts';
-import { DatabaseUrlError } from './database/database-url-error.ts';
+import { parseRedisUrl, type RedisTarget } from './config/redis-url.ts';
+import { connectionConfig } from './config/connection-config.ts';
+import { DatabaseUrlError } from './config/database-url-error.ts';
 import { FAST_PATHS, type FastPath } from './library-internals/fast-paths.ts';
-import { nameOfHost, originOf } from './web-address.ts';
+import { nameOfHost, originOf } from './config/web-address.ts';
 
 /**
  * The one reader of the environment. Every value is validated at start; a fault names the variable and what it may be.

@@ -1,4 +1,4 @@
-import type { DeclaredEvent } from './outbox/event-type.ts';
+import type { DeclaredEvent } from './topics/event-type.ts';
 import { postEvents } from './posts/events.ts';
 
 /** Every event that some capability declares: what the documents tell, and what the log may hold. */

@@ -13,7 +13,7 @@ process.setSourceMapsEnabled(true);
 const { startWorkers, STOP } = await import('./cluster/primary.ts');
 const { ConfigError, readConfig } = await import('./config.ts');
 const { isComingUp } = await import('./database/connection.ts');
-const { describeDatabase } = await import('./database/connection-config.ts');
+const { describeDatabase } = await import('./config/connection-config.ts');
 const { startEmbedded } = await import('./database/embedded.ts');
 const { migrate } = await import('./database/migrate.ts');
 const { migrateForService, requireSameDatabase } = await import('./database/service-grants.ts');

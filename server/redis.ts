@@ -2,11 +2,11 @@ import { EpochWatch } from './cluster/epoch-watch.ts';
 import { RedisHealth } from './cluster/redis-health.ts';
 import { RedisPubSub } from './cluster/redis-pubsub.ts';
 import { RedisWitness } from './cluster/redis-witness.ts';
-import type { RedisTarget } from './cluster/redis-url.ts';
+import type { RedisTarget } from './config/redis-url.ts';
 import type { Config } from './config.ts';
 import type { Database } from './database/connection.ts';
 import { installationId } from './database/installation.ts';
-import type { Metrics } from './http/metrics.ts';
+import type { Metrics } from './ops/metrics.ts';
 import { RedisStore } from './limits/redis-store.ts';
 import type { Logger } from './logger.ts';
 

@@ -4,7 +4,7 @@ import { createApp } from './app.ts';
 import { clusterMetrics } from './cluster/metrics.ts';
 import { frontOf, type Seat } from './cluster/seat.ts';
 import type { Config } from './config.ts';
-import { boundConnections } from './http/address-connections.ts';
+import { boundConnections } from './limits/address-connections.ts';
 import { endWithProblem } from './http/bare-problem.ts';
 import { proxyTrust } from './http/client-address.ts';
 import { serveInTurn } from './http/pipelining.ts';

@@ -1,8 +1,8 @@
 import { Parser } from '@asyncapi/parser';
 import { expect } from 'chai';
-import type { PostView, Tally } from '../server/events.ts';
-import { requests } from '../server/gateway/requests.ts';
-import { count, exactly, id, object } from '../server/http/schema.ts';
+import type { PostView, Tally } from '../server/contract.ts';
+import { requests } from '../server/transports/socketio/requests.ts';
+import { count, exactly, id, object } from '../server/api/schema.ts';
 import { tally } from '../server/votes/schemas.ts';
 import { payloadFault, socketDocument, validateFrame, watchFrames } from './support/frames.ts';
 import { readyOf, refusalOf } from './support/sockets.ts';

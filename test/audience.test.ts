@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { createClient, type Feed, type FeedEvent } from 'tidings-client';
 import { eventTypes } from '../server/event-registry.ts';
-import type { Position, PostView, Ready } from '../server/events.ts';
-import { append } from '../server/outbox/append.ts';
-import type { EventType } from '../server/outbox/event-type.ts';
+import type { Position, PostView, Ready } from '../server/contract.ts';
+import { append } from '../server/log/append.ts';
+import type { EventType } from '../server/topics/event-type.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { EventParser } from './support/event-parser.ts';

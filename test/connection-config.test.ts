@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import pg from 'pg';
-import { connectionConfig, describeDatabase, onDatabase } from '../server/database/connection-config.ts';
+import { connectionConfig, describeDatabase, onDatabase } from '../server/config/connection-config.ts';
 
 /** Where an address leads, in short. */
 function whereTo(url: string, env: NodeJS.ProcessEnv = {}) {

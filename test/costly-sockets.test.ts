@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import type { Problem } from '../server/events.ts';
-import { UserBudgets } from '../server/gateway/budgets.ts';
+import type { Problem } from '../server/contract.ts';
+import { UserBudgets } from '../server/transports/socketio/budgets.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';

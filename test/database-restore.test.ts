@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { join } from 'node:path';
 import pg from 'pg';
 import { migrate } from '../server/database/migrate.ts';
-import type { Ready } from '../server/events.ts';
+import type { Ready } from '../server/contract.ts';
 import { firstFault, record, readyOf } from './support/sockets.ts';
 import { startSystemPostgres, type SystemPostgres } from './support/system-postgres.ts';
 import { until } from './support/waiting.ts';

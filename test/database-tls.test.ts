@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { readConfig } from '../server/config.ts';
 import { connectClient } from '../server/database/client.ts';
-import { connectionConfig } from '../server/database/connection-config.ts';
+import { connectionConfig } from '../server/config/connection-config.ts';
 import { type EmbeddedPostgres, startEmbedded } from '../server/database/embedded.ts';
 import { giveTo } from '../server/database/embedded/account.ts';
 import { accountsFor } from '../server/database/embedded/accounts.ts';

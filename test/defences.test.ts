@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { randomUUID } from 'node:crypto';
-import type { FeedEvent, PostView, Problem } from '../server/events.ts';
+import type { FeedEvent, PostView, Problem } from '../server/contract.ts';
 import { type OwnService, startService } from './support/own-service.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import type { Socket as TcpSocket } from 'node:net';
-import type { Follower } from '../server/feed/follower.ts';
-import { Ring } from '../server/feed/ring.ts';
+import type { Follower } from '../server/log/follower.ts';
+import { Ring } from '../server/log/ring.ts';
 import type { BatchView } from '../server/delivery/batch.ts';
 import { Delivery } from '../server/delivery/delivery.ts';
-import { type Encoded, encodeMessage, framesOf, Run } from '../server/gateway/encoding.ts';
+import { type Encoded, encodeMessage, framesOf, Run } from '../server/transports/socketio/encoding.ts';
 import { TimeSlices } from '../server/delivery/time-slices.ts';
-import type { Subscriber } from '../server/gateway/subscriber.ts';
-import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
+import type { Subscriber } from '../server/transports/socketio/subscriber.ts';
+import { TallyDelivery } from '../server/transports/socketio/tally-delivery.ts';
 import { type EngineConnection, engineConnection } from '../server/library-internals/engine-connection.ts';
 import { FAST_PATHS, FastPaths } from '../server/library-internals/fast-paths.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';

@@ -1,11 +1,11 @@
 import { expect } from 'chai';
 import pg from 'pg';
 import { examine } from '../server/doctor/examine.ts';
-import { MOST_FOUND } from '../server/doctor/check.ts';
+import { MOST_FOUND } from '../server/database/check.ts';
 import { findFoldMismatches } from '../server/doctor/fold-check.ts';
 import { repair } from '../server/doctor/repair.ts';
 import { eventTypes } from '../server/event-registry.ts';
-import type { PostView } from '../server/events.ts';
+import type { PostView } from '../server/contract.ts';
 import { postFold } from '../server/posts/fold.ts';
 import { findWrongTallies } from '../server/votes/checks.ts';
 import { until } from './support/waiting.ts';

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Browser, Page, Response } from 'playwright-core';
-import { documentAssets, readOriginal } from '../server/http/document-assets.ts';
+import { documentAssets, readOriginal } from '../server/docs/document-assets.ts';
 import { launchBrowser, type WatchedPage, watchedPage } from './support/browser.ts';
 import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 

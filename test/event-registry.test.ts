@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { routes } from '../server/app.ts';
 import { folds } from '../server/capability-checks.ts';
 import { eventTypes } from '../server/event-registry.ts';
-import type { FeedEventName } from '../server/events.ts';
-import { asyncApiDocument } from '../server/gateway/asyncapi.ts';
-import { openApiDocument } from '../server/http/openapi.ts';
+import type { FeedEventName } from '../server/contract.ts';
+import { asyncApiDocument } from '../server/docs/asyncapi.ts';
+import { openApiDocument } from '../server/docs/openapi.ts';
 import type { postEvents } from '../server/posts/events.ts';
-import { streamRoutes } from '../server/stream/routes.ts';
+import { streamRoutes } from '../server/events/routes.ts';
 import { tally } from '../server/votes/schemas.ts';
 import { readSources, type Sources } from './support/import-graph.ts';
 import { noteEvents } from './support/note-events.ts';
@@ -20,7 +20,7 @@ true satisfies Same<(typeof postEvents)[number]['name'], FeedEventName>;
 /** Where a capability writes the names of its events. */
 const DECLARED = /^server\/[a-z]+\/event-names\.ts$/;
 
-/** The files that name an event and do not declare it: `server/feed/ring.ts: post:created`. */
+/** The files that name an event and do not declare it: `server/log/ring.ts: post:created`. */
 function namedIn(sources: Sources): string[] {
   return [...sources]
     .filter(([file]) => !DECLARED.test(file))
@@ -40,7 +40,7 @@ describe('the registry of events', () => {
     expect(sources.size).to.be.greaterThan(250);
     expect(namedIn(sources)).to.deep.equal([]);
     const [first] = eventTypes;
-    for (const file of ['server/feed/ring.ts', 'server/doctor/examine.ts', 'client/src/feed/feed.ts'])
+    for (const file of ['server/log/ring.ts', 'server/doctor/examine.ts', 'client/src/feed/feed.ts'])
       expect(namedIn(new Map([...sources, [file, `if (name === '${first!.name}') return;`]]))).to.deep.equal([
         `${file}: ${first!.name}`,
       ]);

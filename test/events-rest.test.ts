@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { randomUUID } from 'node:crypto';
 import jwt from 'jsonwebtoken';
-import type { FeedEvent } from '../server/events.ts';
+import type { FeedEvent } from '../server/contract.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { EventStream } from './support/event-stream.ts';
 import { writePost } from './support/posts.ts';

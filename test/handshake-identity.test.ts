@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { io } from 'socket.io-client';
-import type { Problem } from '../server/events.ts';
+import type { Problem } from '../server/contract.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { refusalOf } from './support/sockets.ts';
 import { until } from './support/waiting.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import Joi from 'joi';
-import { track } from '../server/gateway/schemas.ts';
-import { check, listOf, object, optional, text, withDefault } from '../server/http/schema.ts';
+import { track } from '../server/transports/socketio/schemas.ts';
+import { check, listOf, object, optional, text, withDefault } from '../server/api/schema.ts';
 
 /** The least time that it takes. Milliseconds. */
 function least(work: () => unknown): number {

@@ -2,11 +2,11 @@ import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import type Joi from 'joi';
 import { routes } from '../server/app.ts';
-import type { FieldError } from '../server/events.ts';
-import { requests } from '../server/gateway/requests.ts';
-import { handshakeAuth } from '../server/gateway/schemas.ts';
-import { openApiDocument } from '../server/http/openapi.ts';
-import { check, type InputPlace } from '../server/http/schema.ts';
+import type { FieldError } from '../server/contract.ts';
+import { requests } from '../server/transports/socketio/requests.ts';
+import { handshakeAuth } from '../server/transports/socketio/schemas.ts';
+import { openApiDocument } from '../server/docs/openapi.ts';
+import { check, type InputPlace } from '../server/api/schema.ts';
 import { compileAt, schemaValidator } from './support/documented-answers.ts';
 import { payloadFault } from './support/frames.ts';
 

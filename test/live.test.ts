@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Position, PostView, Ready, Tally } from '../server/events.ts';
+import type { Position, PostView, Ready, Tally } from '../server/contract.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 

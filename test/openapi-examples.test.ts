@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { OpenApiDocument, Operation } from '../server/http/openapi.ts';
+import type { OpenApiDocument, Operation } from '../server/docs/openapi.ts';
 import { createWorld, type World } from './support/world.ts';
 
 interface Case {

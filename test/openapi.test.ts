@@ -2,10 +2,10 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect } from 'chai';
 import Joi from 'joi';
 import { createApp, routes } from '../server/app.ts';
-import { SchemaLibrary } from '../server/http/json-schema.ts';
-import { type OpenApiDocument, openApiDocument, openApiPath } from '../server/http/openapi.ts';
-import { problem } from '../server/http/problem.ts';
-import { oneOf, object } from '../server/http/schema.ts';
+import { SchemaLibrary } from '../server/api/json-schema.ts';
+import { type OpenApiDocument, openApiDocument, openApiPath } from '../server/docs/openapi.ts';
+import { problem } from '../server/api/problem.ts';
+import { oneOf, object } from '../server/api/schema.ts';
 import { compileAt, DocumentedAnswers, schemaValidator } from './support/documented-answers.ts';
 import { Api, type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 

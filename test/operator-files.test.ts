@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
 import { readConfig, variableNames } from '../server/config.ts';
-import { createMetrics } from '../server/http/metrics.ts';
+import { createMetrics } from '../server/ops/metrics.ts';
 import { packageRoot } from '../server/paths.ts';
 
 const read = (path: string) => readFile(join(packageRoot, 'deploy', path), 'utf8');

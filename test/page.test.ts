@@ -5,7 +5,7 @@ import axe, { type AxeResults } from 'axe-core';
 import { expect } from 'chai';
 import pg from 'pg';
 import type { Browser } from 'playwright-core';
-import type { PostView } from '../server/events.ts';
+import type { PostView } from '../server/contract.ts';
 import { packageRoot } from '../server/paths.ts';
 import { version } from '../server/version.ts';
 import { launchBrowser } from './support/browser.ts';

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import type { Problem } from '../server/events.ts';
+import type { Problem } from '../server/contract.ts';
 import { createClient, type FeedStatus } from '../client/src/index.ts';
 import { Random } from './faults/random.ts';
 import { expectProblem } from './support/problems.ts';

@@ -3,9 +3,9 @@ import express from 'express';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Answers } from '../server/http/answers.ts';
-import { mountHealth } from '../server/http/health.ts';
-import { createMetrics } from '../server/http/metrics.ts';
-import { serveMetrics } from '../server/http/observe.ts';
+import { mountHealth } from '../server/ops/health.ts';
+import { createMetrics } from '../server/ops/metrics.ts';
+import { serveMetrics } from '../server/ops/observe.ts';
 import { until } from './support/waiting.ts';
 
 /** Work that ends when it is told to. */

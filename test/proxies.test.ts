@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
 import { io } from 'socket.io-client';
-import type { Ready } from '../server/events.ts';
+import type { Ready } from '../server/contract.ts';
 import { EventStream } from './support/event-stream.ts';
 import { recipes, type RunningProxy, startProxy } from './support/proxies.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';

@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import type pg from 'pg';
 import { createFeedPool } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
-import { readLog } from '../server/outbox/log.ts';
-import { Pruner } from '../server/outbox/prune.ts';
+import { readLog } from '../server/log/reader.ts';
+import { Pruner } from '../server/log/retention.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import pg from 'pg';
-import type { PostView, Ready } from '../server/events.ts';
-import type { Follower } from '../server/feed/follower.ts';
+import type { PostView, Ready } from '../server/contract.ts';
+import type { Follower } from '../server/log/follower.ts';
 import { createLogger } from '../server/logger.ts';
-import { Pruner } from '../server/outbox/prune.ts';
+import { Pruner } from '../server/log/retention.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { EventStream } from './support/event-stream.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';

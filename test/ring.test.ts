@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Ring } from '../server/feed/ring.ts';
-import type { LogEntry } from '../server/outbox/log.ts';
+import { Ring } from '../server/log/ring.ts';
+import type { LogEntry } from '../server/log/reader.ts';
 import { postEntry } from './support/log-entries.ts';
 
 /** An event of a post as the log has it. */

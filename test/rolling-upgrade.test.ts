@@ -9,7 +9,7 @@ import { io, type Socket } from 'socket.io-client';
 import { readConfig } from '../server/config.ts';
 import { freePort } from '../server/database/embedded/postmaster.ts';
 import { examine } from '../server/doctor/examine.ts';
-import type { FeedEvent, Position, Ready } from '../server/events.ts';
+import type { FeedEvent, Position, Ready } from '../server/contract.ts';
 import { packageRoot } from '../server/paths.ts';
 import { buildTreeOf, type Tree } from './faults/tree.ts';
 import { feedEventNames } from './support/feed-event-names.ts';

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createMetrics } from '../server/http/metrics.ts';
+import { createMetrics } from '../server/ops/metrics.ts';
 import { packageRoot } from '../server/paths.ts';
 
 describe('what SECURITY.md says', () => {

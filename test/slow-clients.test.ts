@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Subscriber } from '../server/gateway/subscriber.ts';
+import type { Subscriber } from '../server/transports/socketio/subscriber.ts';
 import { engineConnection, type EngineSocket } from '../server/library-internals/engine-connection.ts';
 import { FAST_PATHS, FastPaths } from '../server/library-internals/fast-paths.ts';
 import { appendPosts } from './support/append-sql.ts';

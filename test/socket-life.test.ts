@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import jwt from 'jsonwebtoken';
 import pg from 'pg';
-import type { Problem } from '../server/events.ts';
+import type { Problem } from '../server/contract.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { firstFault, readyOf, record } from './support/sockets.ts';
 import { Stopwatch, until } from './support/waiting.ts';

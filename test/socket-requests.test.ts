@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Problem, Tally } from '../server/events.ts';
+import type { Problem, Tally } from '../server/contract.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { RawClient } from './support/raw-client.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';

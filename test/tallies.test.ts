@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import type { Tally } from '../server/events.ts';
-import { MissedTallies } from '../server/feed/missed-tallies.ts';
-import { TallyBoard } from '../server/feed/tally-board.ts';
+import type { Tally } from '../server/contract.ts';
+import { MissedTallies } from '../server/counters/missed-tallies.ts';
+import { TallyBoard } from '../server/counters/tally-board.ts';
 import { TimeSlices } from '../server/delivery/time-slices.ts';
-import type { Subscriber } from '../server/gateway/subscriber.ts';
-import { TallyDelivery } from '../server/gateway/tally-delivery.ts';
+import type { Subscriber } from '../server/transports/socketio/subscriber.ts';
+import { TallyDelivery } from '../server/transports/socketio/tally-delivery.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { readyOf } from './support/sockets.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { createHash } from 'node:crypto';
-import { Pruner } from '../server/outbox/prune.ts';
+import { Pruner } from '../server/log/retention.ts';
 import type { OwnUser } from '../server/users/present.ts';
 import { isReservedName } from '../server/text/reserved-names.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Redis } from 'ioredis';
-import type { PostView } from '../server/events.ts';
+import type { PostView } from '../server/contract.ts';
 import { MemoryStore } from '../server/limits/memory-store.ts';
 import { SharedCounts } from '../server/limits/shared-counts.ts';
 import { VoteLimit } from '../server/limits/vote-limit.ts';

@@ -2,7 +2,7 @@
  * The shapes that the server and its clients share. They are written where the server makes them and only named here, so
  * that there is no second truth; all of them are types, so nothing of the server is loaded.
  */
-import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/contract.ts';
 
 export type { Tokens } from '../../server/auth/refresh.ts';
 export type { ProblemCode } from '../../server/errors.ts';
@@ -24,7 +24,7 @@ export type {
   SessionCloseCode,
   Tally,
   TallyMode,
-} from '../../server/events.ts';
+} from '../../server/contract.ts';
 export type { PostAnswer } from '../../server/posts/present.ts';
 export type { Sort } from '../../server/posts/cursor.ts';
 export type { EditUser, SignUp } from '../../server/users/commands.ts';

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { PostView } from '../../server/events.ts';
+import type { PostView } from '../../server/contract.ts';
 import { makeAccounts } from '../accounts.ts';
 import { FeedClient } from '../feed-client.ts';
 import { call } from '../rest.ts';

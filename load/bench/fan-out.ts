@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { makeAccounts } from '../accounts.ts';
-import type { PostView } from '../../server/events.ts';
-import { rowOf } from '../../server/outbox/event-type.ts';
+import type { PostView } from '../../server/contract.ts';
+import { rowOf } from '../../server/topics/event-type.ts';
 import { postCreated } from '../../server/posts/events.ts';
 import { usageOf } from '../process-usage.ts';
 import { call } from '../rest.ts';

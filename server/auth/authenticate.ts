@@ -1,7 +1,7 @@
 import type { Request } from 'express';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
-import type { Identity } from './identity.ts';
+import type { Identity } from '../identity.ts';
 
 /** Reads the `Authorization` header (RFC 6750, 2.1). A token anywhere else is not looked for. */
 export function bearerAuthentication(ctx: Context): (req: Request) => Promise<Identity> {

@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { emailKey, emailKeysOf } from '../text/email.ts';
 import { type Asker, withFamiliarity } from '../queues/fair-queue.ts';
-import type { Identity } from './identity.ts';
+import type { Identity } from '../identity.ts';
 import { firstPair, type Tokens } from './refresh.ts';
 
 /** The same in text and in time for an unknown user and a wrong password. */

@@ -1,5 +1,5 @@
-import { problem } from '../http/problem.ts';
-import { Reply, route } from '../http/route.ts';
+import { problem } from '../api/problem.ts';
+import { Reply, route } from '../api/route.ts';
 import * as commands from './commands.ts';
 import { refresh, type Tokens } from './refresh.ts';
 import * as schemas from './schemas.ts';

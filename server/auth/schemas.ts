@@ -1,7 +1,7 @@
 import Joi from 'joi';
 import { passwordForm } from '../text/password-form.ts';
 import { MAX_BYTES } from './passwords.ts';
-import { count, object, oneOf, optional, text } from '../http/schema.ts';
+import { count, object, oneOf, optional, text } from '../api/schema.ts';
 
 export const password = text()
   .min(8)

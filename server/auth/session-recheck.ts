@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { Connections } from './connections.ts';
+import type { Connections } from '../delivery/connections.ts';
 import type { LiveSessions } from './live-sessions.ts';
 
 /** Sessions that are looked up at once. */

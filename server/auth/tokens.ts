@@ -1,6 +1,6 @@
 import jwt from 'jsonwebtoken';
 import { unauthorized } from '../errors.ts';
-import type { Identity } from './identity.ts';
+import type { Identity } from '../identity.ts';
 
 const ISSUER = 'tidings';
 const AUDIENCE = 'tidings';

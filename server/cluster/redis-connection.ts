@@ -1,5 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import type { RedisTarget } from './redis-url.ts';
+import type { RedisTarget } from '../config/redis-url.ts';
 
 export type RedisClient = Redis | Cluster;
 

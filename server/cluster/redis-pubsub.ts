@@ -3,7 +3,7 @@ import type { Logger } from '../logger.ts';
 import { connectRedis, type RedisClient } from './redis-connection.ts';
 import { silent } from './redis-faults.ts';
 import type { RedisHealth } from './redis-health.ts';
-import type { RedisTarget } from './redis-url.ts';
+import type { RedisTarget } from '../config/redis-url.ts';
 
 /** What a node says through Redis so that it hears itself. The adapters of other nodes pass it over. */
 export interface Probe {

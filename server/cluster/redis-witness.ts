@@ -4,7 +4,7 @@ import { connectRedis, type RedisClient } from './redis-connection.ts';
 import { isRedirection, isReply } from './redis-faults.ts';
 import type { RedisHealth } from './redis-health.ts';
 import { within } from './redis-time-limit.ts';
-import type { RedisTarget } from './redis-url.ts';
+import type { RedisTarget } from '../config/redis-url.ts';
 
 /** A position in the log that clients were told, and when its event was written, in milliseconds since 1970. */
 interface Position {

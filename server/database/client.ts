@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { sendNoOptions, setAddress } from '../library-internals/postgres.ts';
-import { type ConnectionConfig, connectionConfig } from './connection-config.ts';
+import { type ConnectionConfig, connectionConfig } from '../config/connection-config.ts';
 import { ConfirmedClient, type DatabaseClient } from './confirmed-client.ts';
 import type { DatabaseIdentity } from './identity.ts';
 import { HostChoice, loginOf, requireReadWrite } from './hosts.ts';
 import { applySettings } from './session.ts';
-import { explainConnectFailure } from './tls.ts';
+import { explainConnectFailure } from '../config/tls.ts';
 
 export interface ClientOptions {
   /** The name in pg_stat_activity, unless DATABASE_URL gives one: then it takes the place of `tidings`. */

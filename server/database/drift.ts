@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import type { Changes, PostgreSQL } from '@pgkit/migra';
 import { withConnection } from './client.ts';
-import { onDatabase } from './connection-config.ts';
+import { onDatabase } from '../config/connection-config.ts';
 import { dropDatabase } from './drop-database.ts';
 import { migrate } from './migrate.ts';
 import { syncModels } from './sync-models.ts';

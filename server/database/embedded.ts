@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { onDatabase } from './connection-config.ts';
+import { onDatabase } from '../config/connection-config.ts';
 import { type Accounts, accountsFor } from './embedded/accounts.ts';
 import { findBinaries } from './embedded/binaries.ts';
 import { ADMIN_PASSWORD, ADMIN_ROLE, ensureCluster, resetPassword } from './embedded/cluster.ts';

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { sendNoOptions } from '../library-internals/postgres.ts';
-import { type ConnectionConfig, type DatabaseHost, describeHost } from './connection-config.ts';
+import { type ConnectionConfig, type DatabaseHost, describeHost } from '../config/connection-config.ts';
 import { applySettings } from './session.ts';
-import { explainConnectFailure } from './tls.ts';
+import { explainConnectFailure } from '../config/tls.ts';
 
 /** How much earlier a host is asked than the one after it. Milliseconds. */
 const HEAD_START = 250;

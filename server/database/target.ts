@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ConfigError } from '../config.ts';
 import { createLogger } from '../logger.ts';
 import { Database } from './connection.ts';
-import { DatabaseUrlError } from './database-url-error.ts';
+import { DatabaseUrlError } from '../config/database-url-error.ts';
 import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
 import { packageRoot } from '../paths.ts';
 import { refuseTransactionPooling } from './pooler.ts';

@@ -1,6 +1,6 @@
-import type { Identity } from '../auth/identity.ts';
-import type { LogEntry } from '../outbox/log.ts';
-import { audiencesOf, PUBLIC } from './audience.ts';
+import type { Identity } from '../identity.ts';
+import type { LogEntry } from '../log/reader.ts';
+import { audiencesOf, PUBLIC } from '../topics/audience.ts';
 
 /** How a transport writes the events of a view; called once for each view, however many subscribers share it. */
 export type Encode<E> = (view: BatchView) => E;

@@ -1,10 +1,10 @@
-import type { Connections } from '../auth/connections.ts';
+import type { Connections } from './connections.ts';
 import { AppError } from '../errors.ts';
-import type { FeedMode, Position, ResetReason } from '../events.ts';
-import type { Follower } from '../feed/follower.ts';
-import type { Metrics } from '../http/metrics.ts';
+import type { FeedMode, Position, ResetReason } from '../contract.ts';
+import type { Follower } from '../log/follower.ts';
+import type { Metrics } from '../ops/metrics.ts';
 import type { Logger } from '../logger.ts';
-import { entityOf, type LogEntry, shortened } from '../outbox/log.ts';
+import { entityOf, type LogEntry, shortened } from '../log/reader.ts';
 import { TurnTaking } from '../queues/turn-taking.ts';
 import { Batch } from './batch.ts';
 import { type FeedSubscriber, HARD_MARK, SOFT_MARK } from './subscriber.ts';

@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-import type { EntityFold, LastTold } from '../outbox/entity-fold.ts';
-import type { DeclaredEvent } from '../outbox/event-type.ts';
-import { bounded, type Finding, MOST_FOUND } from './check.ts';
+import type { EntityFold, LastTold } from '../topics/entity-fold.ts';
+import type { DeclaredEvent } from '../topics/event-type.ts';
+import { bounded, type Finding, MOST_FOUND } from '../database/check.ts';
 
 /** The events of one kind of thing, with what still waits to be numbered behind them. `$1` is the kind. */
 const facts = `

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { type QueryOptionsWithType, QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-import type { Finding } from './check.ts';
+import type { Finding } from '../database/check.ts';
 
 /** How many holes are told one by one. */
 const TOLD = 20;

@@ -1,5 +1,5 @@
 import type { Database } from '../database/connection.ts';
-import type { Finding } from './check.ts';
+import type { Finding } from '../database/check.ts';
 
 /** Puts one finding right. The row is the truth. */
 export async function repair(db: Database, { repair: mend }: Finding): Promise<void> {

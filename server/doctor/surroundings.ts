@@ -3,10 +3,10 @@ import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { handmadeDrift } from '../database/drift.ts';
 import { pendingMigrations } from '../database/migrate.ts';
-import { createMetrics } from '../http/metrics.ts';
+import { createMetrics } from '../ops/metrics.ts';
 import { createLogger } from '../logger.ts';
 import { openRedis } from '../redis.ts';
-import type { Finding } from './check.ts';
+import type { Finding } from '../database/check.ts';
 
 /** Whether the server keeps what it acknowledges. */
 export async function findLossySettings(client: pg.ClientBase): Promise<Finding[]> {

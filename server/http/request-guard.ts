@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { isLoopbackName, isServedBy, nameOfHost, originOf } from '../web-address.ts';
+import { isLoopbackName, isServedBy, nameOfHost, originOf } from '../config/web-address.ts';
 import { proxyTrust, type TrustProxy } from './client-address.ts';
 
 export interface RequestGuardOptions {

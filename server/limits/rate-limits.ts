@@ -1,5 +1,5 @@
 import type { Request, Response } from 'express';
-import type { Identity } from '../auth/identity.ts';
+import type { Identity } from '../identity.ts';
 import { AppError } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';

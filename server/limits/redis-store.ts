@@ -2,7 +2,7 @@ import { connectRedis, type RedisClient } from '../cluster/redis-connection.ts';
 import { describeRedisError, isRedirection, isReply, silent } from '../cluster/redis-faults.ts';
 import type { RedisHealth } from '../cluster/redis-health.ts';
 import { TooSlow, within } from '../cluster/redis-time-limit.ts';
-import type { RedisTarget } from '../cluster/redis-url.ts';
+import type { RedisTarget } from '../config/redis-url.ts';
 import type { Logger } from '../logger.ts';
 import { type Count, type LimitStore, MEMBERS } from './store.ts';
 

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Check, Task } from '../doctor/check.ts';
+import type { Check, Task } from '../database/check.ts';
 import { refoldPosts } from './folding.ts';
 import { UNFOLDED } from './unfolded-posts.ts';
 

@@ -1,11 +1,11 @@
 import { literal, QueryTypes, type Transaction } from 'sequelize';
 import { Post, User } from '../../models/index.ts';
-import type { Identity } from '../auth/identity.ts';
+import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-import { append } from '../outbox/append.ts';
+import { append } from '../log/append.ts';
 import type { Asker } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
 import { vectorOf } from '../text/grams.ts';

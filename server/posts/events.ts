@@ -1,4 +1,4 @@
-import type { EventType } from '../outbox/event-type.ts';
+import type { EventType } from '../topics/event-type.ts';
 import { postEvent } from './event-names.ts';
 import type { PostView, RemovedPost } from './event-payloads.ts';
 import { postView, removedPost } from './schemas.ts';

@@ -1,7 +1,7 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-import { append } from '../outbox/append.ts';
-import type { EntityFold, LastTold } from '../outbox/entity-fold.ts';
+import { append } from '../log/append.ts';
+import type { EntityFold, LastTold } from '../topics/entity-fold.ts';
 import { postCreated, postDeleted, postUpdated } from './events.ts';
 import { postColumns, type PostRow, presentPost } from './present.ts';
 

@@ -1,5 +1,5 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
-import { NoHead } from '../outbox/log.ts';
+import { NoHead } from '../log/reader.ts';
 import type { FeedPage } from './list-statement.ts';
 import type { Sort } from './cursor.ts';
 

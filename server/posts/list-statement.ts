@@ -1,4 +1,4 @@
-import { NoHead } from '../outbox/log.ts';
+import { NoHead } from '../log/reader.ts';
 import { type Cursor, readCursor, type Sort, writeCursor } from './cursor.ts';
 import { type PostRow, presentPost, publishedAt } from './present.ts';
 import type { ListPosts } from './schemas.ts';

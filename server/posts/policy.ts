@@ -1,4 +1,4 @@
-import type { Identity } from '../auth/identity.ts';
+import type { Identity } from '../identity.ts';
 import { AppError } from '../errors.ts';
 
 interface Visibility {

@@ -4,8 +4,8 @@ import { type Database, databaseErrorCode, wantsRetry } from '../database/connec
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
-import { announce } from '../outbox/append.ts';
-import { rowOf as outboxRowOf } from '../outbox/event-type.ts';
+import { announce } from '../log/append.ts';
+import { rowOf as outboxRowOf } from '../topics/event-type.ts';
 import { FairBound, type Senders } from '../queues/fair-bound.ts';
 import { FOLD } from '../text/fold.ts';
 import { postCreated } from './events.ts';

@@ -1,4 +1,4 @@
-import type { PostView } from '../events.ts';
+import type { PostView } from '../contract.ts';
 import { digestOf } from '../preconditions.ts';
 
 /** A post with its owner's name and its tally, as the database joins them. */

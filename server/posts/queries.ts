@@ -1,5 +1,5 @@
 import { QueryTypes, type Transaction } from 'sequelize';
-import type { Identity } from '../auth/identity.ts';
+import type { Identity } from '../identity.ts';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { requireVisible } from './policy.ts';
 import { type PostAnswer, postColumns, type PostRow, presentAnswer } from './present.ts';

@@ -1,7 +1,7 @@
-import { preconditionsOf, readPreconditions, writePreconditions } from '../http/preconditions.ts';
+import { preconditionsOf, readPreconditions, writePreconditions } from '../api/preconditions.ts';
 import { requirePreconditions } from '../preconditions.ts';
-import { problem } from '../http/problem.ts';
-import { Json, Reply, route } from '../http/route.ts';
+import { problem } from '../api/problem.ts';
+import { Json, Reply, route } from '../api/route.ts';
 import * as commands from './commands.ts';
 import { postEvent } from './event-names.ts';
 import { entityTag, isTagOf, type PostAnswer } from './present.ts';

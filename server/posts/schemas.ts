@@ -16,7 +16,7 @@ import {
   visibleText,
   wholeNumber,
   withDefault,
-} from '../http/schema.ts';
+} from '../api/schema.ts';
 
 const title = visibleText().max(200).description('Shown in the feed').example('Hello');
 const content = text().allow('').max(10_000).description('Plain text').example('First words.');

@@ -1,9 +1,9 @@
 import type { Request, Response } from 'express';
-import type { Identity } from '../auth/identity.ts';
+import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
 import { draining } from '../delivery/delivery.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import type { SessionCloseCode } from '../events.ts';
+import type { SessionCloseCode } from '../contract.ts';
 import { whenOver } from '../http/response-end.ts';
 import { addressKey } from '../limits/address-key.ts';
 

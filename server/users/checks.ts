@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Check, Finding } from '../doctor/check.ts';
+import type { Check, Finding } from '../database/check.ts';
 
 /** How many accounts are told one by one. */
 const TOLD = 20;

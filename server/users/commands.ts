@@ -1,7 +1,7 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
-import type { Identity } from '../auth/identity.ts';
+import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';

@@ -1,7 +1,7 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { AccountTask, User } from '../../models/index.ts';
-import type { Tally } from '../events.ts';
-import { appendAll } from '../outbox/append.ts';
+import type { Tally } from '../contract.ts';
+import { appendAll } from '../log/append.ts';
 import { postDeleted, postUpdated } from '../posts/events.ts';
 import { postColumns, type PostRow, presentPost } from '../posts/present.ts';
 

@@ -1,5 +1,5 @@
 import { User } from '../../models/index.ts';
-import type { Identity } from '../auth/identity.ts';
+import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { Asker } from '../queues/fair-queue.ts';

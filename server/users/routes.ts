@@ -1,8 +1,8 @@
 import { invalid } from '../errors.ts';
-import { preconditionsOf, readPreconditions, tagPreconditions } from '../http/preconditions.ts';
-import { problem } from '../http/problem.ts';
-import { Json, Reply, route } from '../http/route.ts';
-import { check } from '../http/schema.ts';
+import { preconditionsOf, readPreconditions, tagPreconditions } from '../api/preconditions.ts';
+import { problem } from '../api/problem.ts';
+import { Json, Reply, route } from '../api/route.ts';
+import { check } from '../api/schema.ts';
 import * as commands from './commands.ts';
 import { accountTag, type OwnUser } from './present.ts';
 import * as queries from './queries.ts';

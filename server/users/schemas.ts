@@ -2,7 +2,7 @@ import Joi from 'joi';
 import { claimedPassword, password } from '../auth/schemas.ts';
 import { isEmail } from '../text/email.ts';
 import { isReservedName } from '../text/reserved-names.ts';
-import { id, object, optional, text, timestamp } from '../http/schema.ts';
+import { id, object, optional, text, timestamp } from '../api/schema.ts';
 
 const email = text()
   .custom(

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-import { bounded, type Check, type Finding, MOST_FOUND } from '../doctor/check.ts';
+import { bounded, type Check, type Finding, MOST_FOUND } from '../database/check.ts';
 
 /** Whether each tally equals its votes. */
 export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]> {

@@ -1,5 +1,5 @@
-import { problem } from '../http/problem.ts';
-import { route } from '../http/route.ts';
+import { problem } from '../api/problem.ts';
+import { route } from '../api/route.ts';
 import { postParams } from '../posts/schemas.ts';
 import * as commands from './commands.ts';
 import * as schemas from './schemas.ts';

@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import { count, id, object, oneOf } from '../http/schema.ts';
+import { count, id, object, oneOf } from '../api/schema.ts';
 
 export const castVote = object({
   post_id: id().strict().description("The post's id").example(1),

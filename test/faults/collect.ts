@@ -1,6 +1,6 @@
 import { withDeadline } from '../../client/src/deadline.ts';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { PostView } from '../../server/events.ts';
+import type { PostView } from '../../server/contract.ts';
 import type { Cluster } from './cluster.ts';
 import type { AtRest, History, LogRow } from './history.ts';
 import type { Population } from './population.ts';

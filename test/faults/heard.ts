@@ -1,4 +1,4 @@
-import type { FeedEventName, FeedEvents, Position } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, Position } from '../../server/contract.ts';
 import { type ClientHistory, type ClientKind, fingerprint } from './history.ts';
 import type { ListenerOptions } from './listener.ts';
 import type { Recorder } from './recorder.ts';

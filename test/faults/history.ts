@@ -1,4 +1,4 @@
-import type { FeedEventName, FeedEvents, PostView, Ready } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, PostView, Ready } from '../../server/contract.ts';
 import type { Misconduct } from '../support/node-process.ts';
 
 /**

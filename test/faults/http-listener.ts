@@ -1,7 +1,7 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { FeedEventName, FeedEvents, Position, ResetReason } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, Position, ResetReason } from '../../server/contract.ts';
 import { type ClientHistory, type ClientKind, type Connection, isPost } from './history.ts';
 import { Heard } from './heard.ts';
 import { claimsOf } from './token-claims.ts';

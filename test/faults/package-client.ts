@@ -1,5 +1,5 @@
 import { createClient, type Feed } from '../../client/src/index.ts';
-import type { FeedEventName, FeedEvents, Position } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, Position } from '../../server/contract.ts';
 import { feedEventNames } from '../support/feed-event-names.ts';
 import { type ClientHistory, isPost } from './history.ts';
 import { Heard } from './heard.ts';

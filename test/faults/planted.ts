@@ -1,4 +1,4 @@
-import type { PostView } from '../../server/events.ts';
+import type { PostView } from '../../server/contract.ts';
 import type { Rule } from './checker.ts';
 import type { ClientHistory, ClientKind, History, LogRow, Write } from './history.ts';
 

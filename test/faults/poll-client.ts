@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { ResetReason } from '../../server/events.ts';
+import type { ResetReason } from '../../server/contract.ts';
 import type { EventsPage } from '../../server/transports/long-poll/long-poll.ts';
 import { HttpListener, type Place } from './http-listener.ts';
 import type { ListenerOptions } from './listener.ts';

@@ -1,4 +1,4 @@
-import type { FeedEventName, FeedEvents, Tally } from '../../server/events.ts';
+import type { FeedEventName, FeedEvents, Tally } from '../../server/contract.ts';
 import type { Convergence, Write } from './history.ts';
 
 /** Where writers and clients of one run put down what they see. */

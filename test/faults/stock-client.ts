@@ -7,7 +7,7 @@ import type {
   Problem,
   ServerToClient,
   Tally,
-} from '../../server/events.ts';
+} from '../../server/contract.ts';
 import { feedEventNames } from '../support/feed-event-names.ts';
 import { type ClientHistory, isPost } from './history.ts';
 import { Heard } from './heard.ts';

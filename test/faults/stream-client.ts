@@ -1,4 +1,4 @@
-import type { FeedEventName, ResetReason } from '../../server/events.ts';
+import type { FeedEventName, ResetReason } from '../../server/contract.ts';
 import { feedEventNames } from '../support/feed-event-names.ts';
 import { EventParser, type StreamedEvent } from '../support/event-parser.ts';
 import { Broken, HttpListener, type Place } from './http-listener.ts';

@@ -1,5 +1,5 @@
 import { withDeadline } from '../../client/src/deadline.ts';
-import type { FeedEventName, PostView, Tally } from '../../server/events.ts';
+import type { FeedEventName, PostView, Tally } from '../../server/contract.ts';
 import type { Outcome, Operation, Write } from './history.ts';
 import type { Random } from './random.ts';
 import type { Recorder } from './recorder.ts';

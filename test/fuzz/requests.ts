@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { routes } from '../../server/app.ts';
-import type { JsonSchema } from '../../server/http/json-schema.ts';
+import type { JsonSchema } from '../../server/api/json-schema.ts';
 import type { Random } from '../faults/random.ts';
 import { type Campaign, inTurns } from './campaign.ts';
 import { mutateBytes } from './mutation.ts';

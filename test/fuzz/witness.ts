@@ -1,5 +1,5 @@
 import { io } from 'socket.io-client';
-import type { Position } from '../../server/events.ts';
+import type { Position } from '../../server/contract.ts';
 import { percentile } from '../faults/percentile.ts';
 import { watchFrames } from '../support/frames.ts';
 import { signUp } from '../support/world.ts';

@@ -1,6 +1,6 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import type { OpenApiDocument, Operation } from '../../server/http/openapi.ts';
+import type { OpenApiDocument, Operation } from '../../server/docs/openapi.ts';
 import type { Answer } from './world.ts';
 
 /** A validator for the schemas of a document under its dialect, which is JSON Schema draft 2020-12. */

@@ -2,7 +2,7 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import addFormats from 'ajv-formats';
 import type { Socket } from 'socket.io-client';
 import { eventTypes } from '../../server/event-registry.ts';
-import { type AsyncApiDocument, asyncApiDocument } from '../../server/gateway/asyncapi.ts';
+import { type AsyncApiDocument, asyncApiDocument } from '../../server/docs/asyncapi.ts';
 import { tally } from '../../server/votes/schemas.ts';
 import { noteEvents } from './note-events.ts';
 

@@ -1,4 +1,4 @@
-import type { LogEntry } from '../../server/outbox/log.ts';
+import type { LogEntry } from '../../server/log/reader.ts';
 
 /** An event of a post as the log has it. */
 export function postEntry(

@@ -1,6 +1,6 @@
 import Joi from 'joi';
-import { id, object, optional } from '../../server/http/schema.ts';
-import type { DeclaredEvent, EventType } from '../../server/outbox/event-type.ts';
+import { id, object, optional } from '../../server/api/schema.ts';
+import type { DeclaredEvent, EventType } from '../../server/topics/event-type.ts';
 
 /**
  * A capability that only the tests have, declared as any other: notes to one user, reports to those who moderate, and notices to

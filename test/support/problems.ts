@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Problem } from '../../server/events.ts';
+import type { Problem } from '../../server/contract.ts';
 import type { Answer } from './world.ts';
 
 /**

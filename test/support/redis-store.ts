@@ -1,5 +1,5 @@
 import { RedisHealth } from '../../server/cluster/redis-health.ts';
-import { parseRedisUrl } from '../../server/cluster/redis-url.ts';
+import { parseRedisUrl } from '../../server/config/redis-url.ts';
 import { RedisStore } from '../../server/limits/redis-store.ts';
 import { createLogger } from '../../server/logger.ts';
 import { until } from './waiting.ts';

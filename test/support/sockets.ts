@@ -1,4 +1,4 @@
-import type { Problem, Ready } from '../../server/events.ts';
+import type { Problem, Ready } from '../../server/contract.ts';
 import { feedEventNames } from './feed-event-names.ts';
 import type { TestSocket } from './world.ts';
 

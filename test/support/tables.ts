@@ -1,5 +1,5 @@
 import { QueryTypes } from 'sequelize';
-import type { FeedEventName } from '../../server/events.ts';
+import type { FeedEventName } from '../../server/contract.ts';
 import { until } from './waiting.ts';
 import type { World } from './world.ts';
 

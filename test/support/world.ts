@@ -7,7 +7,7 @@ import pg from 'pg';
 import { io, type Socket } from 'socket.io-client';
 import { readConfig } from '../../server/config.ts';
 import type { Context } from '../../server/context.ts';
-import type { ClientToServer, HandshakeAuth, ServerToClient } from '../../server/events.ts';
+import type { ClientToServer, HandshakeAuth, ServerToClient } from '../../server/contract.ts';
 import { createLogger } from '../../server/logger.ts';
 import { type RunningServer, startServer } from '../../server/server.ts';
 import { type WatchedFrames, watchFrames } from './frames.ts';

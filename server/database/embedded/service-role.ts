@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { onDatabase } from '../connection-config.ts';
+import { onDatabase } from '../../config/connection-config.ts';
 import type { Account } from './account.ts';
 import { readPassword, writePassword } from './password.ts';
 import { withClient } from './upkeep.ts';

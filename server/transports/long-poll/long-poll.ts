@@ -1,11 +1,11 @@
 import type { Response } from 'express';
-import type { Identity } from '../../auth/identity.ts';
+import type { Identity } from '../../identity.ts';
 import type { Context } from '../../context.ts';
 import type { BatchView, ChainedEvent } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
-import type { FeedEvent, ResetReason, SessionCloseCode } from '../../events.ts';
+import type { FeedEvent, ResetReason, SessionCloseCode } from '../../contract.ts';
 import { whenOver } from '../../http/response-end.ts';
 import { endOf, takePlace } from '../entry.ts';
 

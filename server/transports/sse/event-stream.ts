@@ -1,12 +1,12 @@
 import type { Request, Response } from 'express';
-import type { Identity } from '../../auth/identity.ts';
+import type { Identity } from '../../identity.ts';
 import type { Context } from '../../context.ts';
 import { type BatchView, JoinedBuffers } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscriber.ts';
-import type { Position, SessionCloseCode } from '../../events.ts';
+import type { Position, SessionCloseCode } from '../../contract.ts';
 import { isWritable, whenOver } from '../../http/response-end.ts';
-import type { Metrics } from '../../http/metrics.ts';
+import type { Metrics } from '../../ops/metrics.ts';
 import { endOf, takePlace } from '../entry.ts';
 
 /** A comment line as often as this keeps proxies from closing a quiet stream. Milliseconds. */

@@ -31,7 +31,7 @@ const survived: FaultName[] = [
   'all client connections cut',
   'client connections half-open',
 ];
-/** Events that a node keeps in memory (`server/feed/follower.ts`): were it still filling up, its heap would slope. */
+/** Events that a node keeps in memory (`server/log/follower.ts`): were it still filling up, its heap would slope. */
 const REMEMBERED = 20_000;
 /** Of a post's content, about as the writers write it. Characters. */
 const LENGTH = 160;

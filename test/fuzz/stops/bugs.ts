@@ -122,7 +122,7 @@ export const stopBugs = {
   'the end of a renewed token is not waited for': {
     patches: [
       {
-        file: 'server/gateway/requests.ts',
+        file: 'server/transports/socketio/requests.ts',
         find: 'subscriber.identity = identity;\n      connections.add(subscriber);',
         replace: 'subscriber.identity = identity;',
       },
@@ -177,7 +177,7 @@ export const stopBugs = {
   'the end of a logout is told to one stream of a user alone': {
     patches: [
       {
-        file: 'server/auth/connections.ts',
+        file: 'server/delivery/connections.ts',
         find: "connection.end('revoked', 'The session has ended.');",
         replace: "connection.end('revoked', 'The session has ended.');\n      return;",
       },

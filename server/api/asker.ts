@@ -1,0 +1,48 @@
+import type { Request, Response } from 'express';
+import type { Identity } from '../identity.ts';
+import { AppError } from '../errors.ts';
+import { addressKey } from '../limits/address-key.ts';
+import type { Asker } from '../queues/fair-queue.ts';
+import { whenOver } from '../http/response-end.ts';
+
+/**
+ * Who waits in a queue for a request's sake: its address and its user, until its answer has been sent or its client has left.
+ * The address counts for users too: an address with many accounts has the share of one. Found out when a queue asks: most
+ * requests wait for nothing.
+ */
+export function askerOf(req: Request, res: Response, user: Identity | undefined): Asker {
+  return new RequestAsker(req, res, user);
+}
+
+class RequestAsker implements Asker {
+  readonly #req: Request;
+  readonly #res: Response;
+  readonly #user: Identity | undefined;
+  #senders: readonly string[] | undefined;
+  #signal: AbortSignal | undefined;
+
+  constructor(req: Request, res: Response, user: Identity | undefined) {
+    this.#req = req;
+    this.#res = res;
+    this.#user = user;
+  }
+
+  get senders(): readonly string[] {
+    return (this.#senders ??= sendersOf(this.#req, this.#user));
+  }
+
+  get signal(): AbortSignal {
+    return (this.#signal ??= leavingOf(this.#res));
+  }
+}
+
+function sendersOf(req: Request, user: Identity | undefined): readonly string[] {
+  const address = `a${addressKey(req.ip ?? '')}`;
+  return user ? [address, `u${user.id}`] : [address];
+}
+
+function leavingOf(res: Response): AbortSignal {
+  const leaving = new AbortController();
+  whenOver(res, () => leaving.abort(new AppError('unavailable', 'The client left before its turn.')));
+  return leaving.signal;
+}

@@ -1,0 +1,285 @@
+import type { Request, RequestHandler, Response, Router } from 'express';
+import type Joi from 'joi';
+import type { Identity } from '../identity.ts';
+import type { Context } from '../context.ts';
+import { AppError, invalid } from '../errors.ts';
+import type { FieldError } from '../contract.ts';
+import type { RateLimit } from '../limits/rate-limits.ts';
+import type { Asker } from '../queues/fair-queue.ts';
+import { askerOf } from './asker.ts';
+import { isNotModified, refusePreconditions } from './preconditions.ts';
+import { isForm } from './body.ts';
+import { check, type Infer, knownFields, withoutEmpty } from './schema.ts';
+
+/**
+ * A route is data: Express mounts it, the OpenAPI document is read off it, and the types of its handler follow from its
+ * schemas.
+ */
+
+export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+
+export type MediaType =
+  'application/json' | 'application/merge-patch+json' | 'application/x-www-form-urlencoded';
+
+/** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. */
+export type Access = 'anyone' | 'user';
+
+/** A body that has been encoded already; as bytes, if several answers share it. */
+export class Json {
+  readonly text: string | Buffer;
+
+  constructor(text: string | Buffer) {
+    this.text = text;
+  }
+}
+
+/** What a handler gives back. A plain value is answered with the route's first status as JSON. */
+export class Reply<T = unknown> {
+  readonly body: T;
+  readonly status: number | undefined;
+  readonly headers: Record<string, string>;
+
+  constructor(body: T, { status, headers = {} }: { status?: number; headers?: Record<string, string> } = {}) {
+    this.body = body;
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+type InferOr<S, Otherwise> = S extends Joi.AnySchema ? Infer<S> : Otherwise;
+
+/** What a handler is given: everything in it has been validated. */
+export interface Call<P, Q, B, A extends Access> {
+  ctx: Context;
+  /** Whose token it was. */
+  user: A extends 'user' ? Identity : undefined;
+  /** In whose name it waits for its turn, wherever it has to: for a connection to the database, for a hash. */
+  asker: Asker;
+  params: P;
+  query: Q;
+  body: B;
+  req: Request;
+  res: Response;
+}
+
+export interface RouteSpec<
+  P extends Joi.AnySchema | undefined,
+  Q extends Joi.AnySchema | undefined,
+  B extends Joi.AnySchema | undefined,
+  A extends Access,
+> {
+  method: Method;
+  /** Express's grammar: `/posts/:id`. */
+  path: string;
+  summary: string;
+  description?: string;
+  tag: string;
+  access: A;
+  /** What a request counts against. Without it the handler counts by what it finds. */
+  limit?: RateLimit;
+  params?: P;
+  query?: Q;
+  body?: B;
+  /** Media types that the body may have. JSON unless said otherwise. */
+  consumes?: readonly MediaType[];
+  /** What the documents tell of a form in place of `body`, where it differs: another name for a field, another example. */
+  form?: Joi.AnySchema;
+  /** Request headers that mean something here, beside the usual. With `If-Match` among them the handler evaluates preconditions. */
+  headers?: Record<string, { description: string; schema: Joi.AnySchema; emptyIsAbsent?: true }>;
+  /** Status → schema of the answer, or a sentence where it has no body. The first is the success. */
+  answers: Record<number, Joi.AnySchema | string>;
+  /** Media type of a success that is told in a sentence and yet has a body. */
+  produces?: 'text/event-stream';
+  /** Response headers that mean something here. */
+  answerHeaders?: Record<string, string>;
+  handle: (call: Call<InferOr<P, undefined>, InferOr<Q, undefined>, InferOr<B, undefined>, A>) => unknown;
+}
+
+/** A route whose types have been checked and may be forgotten. */
+export type Route = RouteSpec<
+  Joi.AnySchema | undefined,
+  Joi.AnySchema | undefined,
+  Joi.AnySchema | undefined,
+  Access
+>;
+
+/** States a route; its only work is to infer the handler's types from the schemas. */
+export function route<
+  P extends Joi.AnySchema | undefined = undefined,
+  Q extends Joi.AnySchema | undefined = undefined,
+  B extends Joi.AnySchema | undefined = undefined,
+  A extends Access = 'user',
+>(spec: RouteSpec<P, Q, B, A>): Route {
+  return spec;
+}
+
+/** Faults that one answer tells: all of any input that a person has made. */
+const MAX_FAULTS = 1000;
+
+export interface Mounting {
+  ctx: Context;
+  /** Finds out who asks. @throws {AppError} 401 */
+  authenticate: (req: Request) => Promise<Identity>;
+  /** Counts the request. @throws {AppError} 429 */
+  limit: (name: RateLimit, req: Request, res: Response, user: Identity | undefined) => Promise<void>;
+  /** Reads the body of a request whose caller has been admitted. */
+  readBody: (consumes: readonly string[]) => RequestHandler;
+}
+
+/**
+ * Mounts routes in the order of checks that the contract promises: 403 for a page of another origin, 401, then 429, then
+ * 422, then what the handler finds (404, 403, 409). A body is not even read before its sender is known to be somebody.
+ */
+export function mount(
+  router: Router,
+  routes: readonly Route[],
+  { ctx, authenticate, limit, readBody }: Mounting,
+): void {
+  for (const spec of routes) {
+    const success = Number(Object.keys(spec.answers)[0]);
+    const body = spec.body && readBody(spec.consumes ?? ['application/json']);
+    router[spec.method](spec.path, async (req, res) => {
+      // Refusals too. A route whose answers may be kept and asked for again says so itself.
+      res.setHeader('Cache-Control', 'private, no-store');
+      // Before anything is counted: a page elsewhere could use up the limits of whoever visits it.
+      const refusal = ctx.guard.originRefusal(req, { navigation: spec.method === 'get' });
+      if (refusal) throw refusal;
+      requireTables(ctx);
+      const user = spec.access === 'user' ? await authenticate(req) : undefined;
+      if (spec.limit) await limit(spec.limit, req, res, user);
+      if (body) await run(body, req, res);
+      const input = validate(spec, req);
+      if (spec.headers?.['If-Match'] === undefined) refusePreconditions(req);
+      if (spec.method !== 'get') requireWrites(ctx);
+      const asker = askerOf(req, res, user);
+      const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, asker, req, res }));
+      if (res.headersSent) return;
+      const bytes = send(req, res, answer, success);
+      ctx.answers.given(res, bytes, () => asker.senders);
+    });
+  }
+}
+
+/**
+ * What is read meanwhile may be empty, and what is written may collide with a backup.
+ * @throws {AppError} 503 while the tables are away
+ */
+function requireTables({ schema }: Context): void {
+  const { absence } = schema;
+  if (absence === undefined) return;
+  throw new AppError('unavailable', `${absence} Nothing was done. Try again.`, {
+    headers: { 'Retry-After': '2' },
+  });
+}
+
+/** @throws {AppError} 503 while the database cannot commit: what is sent to it then stays there, waiting */
+function requireWrites({ writes }: Context): void {
+  if (writes.refusal === undefined) return;
+  throw new AppError('unavailable', `${writes.refusal} Nothing was done. Try again.`, {
+    headers: { 'Retry-After': '2' },
+  });
+}
+
+async function handled(ctx: Context, work: () => unknown): Promise<unknown> {
+  try {
+    return await work();
+  } catch (error) {
+    ctx.writes.failed(error);
+    await ctx.schema.failed(error);
+    // In an empty table nothing is found.
+    if (error instanceof AppError && error.code === 'not_found') await ctx.schema.confirm();
+    throw error;
+  }
+}
+
+function run(middleware: RequestHandler, req: Request, res: Response): Promise<void> {
+  return new Promise((resolve, reject) => {
+    void middleware(req, res, (error?: unknown) => {
+      if (error === undefined) resolve();
+      // Middleware passes errors; the router would do the same with anything else.
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      else reject(error);
+    });
+  });
+}
+
+/** Queries of one route that are remembered, and the length of what is worth it. */
+const MAX_QUERIES = 500;
+const MAX_QUERY_LENGTH = 200;
+
+/**
+ * Queries that were found good, by their text: a feed is asked for with the same few again and again, and what a text means
+ * does not change. Frozen, since many requests share one.
+ */
+const goodQueries = new WeakMap<Joi.AnySchema, Map<string, unknown>>();
+
+/** @returns what the query means, or its faults */
+function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check> {
+  const at = req.url.indexOf('?');
+  const text = at < 0 ? '' : req.url.slice(at);
+  const known = goodQueries.get(schema) ?? new Map<string, unknown>();
+  if (known.has(text)) return { value: known.get(text) };
+  const result = check(schema, 'query', withoutEmpty(schema, req.query));
+  if (result.errors || text.length > MAX_QUERY_LENGTH) return result;
+  if (known.size >= MAX_QUERIES) known.clear();
+  known.set(text, Object.freeze(result.value));
+  goodQueries.set(schema, known);
+  return result;
+}
+
+/** A form is read as OAuth2 has it: what is not known is ignored, and what is empty is absent. JSON is taken at its word. */
+function bodyOf(schema: Joi.AnySchema, req: Request): unknown {
+  const body: unknown = req.body;
+  if (!isForm(req) || typeof body !== 'object' || body === null) return body;
+  return withoutEmpty(schema, knownFields(schema, body as Record<string, unknown>));
+}
+
+function validate(spec: Route, req: Request): { params: unknown; query: unknown; body: unknown } {
+  const errors: FieldError[] = [];
+  const read = (
+    schema: Joi.AnySchema | undefined,
+    look: (schema: Joi.AnySchema) => ReturnType<typeof check>,
+  ): unknown => {
+    if (!schema) return undefined;
+    const result = look(schema);
+    if (result.errors) errors.push(...result.errors);
+    return result.value;
+  };
+  const input = {
+    params: read(spec.params, (schema) => check(schema, 'path', req.params)),
+    query: read(spec.query, (schema) => readQuery(schema, req)),
+    body: read(spec.body, (schema) => check(schema, 'body', bodyOf(schema, req))),
+  };
+  for (const [name, header] of Object.entries(spec.headers ?? {})) {
+    // Of some headers that come twice Node passes on the first alone.
+    const value = req.headersDistinct[name.toLowerCase()]?.join(', ');
+    if (value === undefined || (value === '' && header.emptyIsAbsent)) continue;
+    const result = check(header.schema, 'header', value, name.toLowerCase());
+    for (const fault of result.errors ?? []) errors.push({ ...fault, loc: ['header', name.toLowerCase()] });
+  }
+  if (errors.length > 0) throw invalid(errors, MAX_FAULTS);
+  return input;
+}
+
+/** @returns the length of what was sent */
+function send(req: Request, res: Response, answer: unknown, success: number): number {
+  const reply = answer instanceof Reply ? answer : new Reply(answer);
+  res.status(reply.status ?? success).set(reply.headers);
+  if (reply.body === undefined) {
+    res.end();
+    return 0;
+  }
+  const text = reply.body instanceof Json ? reply.body.text : JSON.stringify(reply.body);
+  const reads = req.method === 'GET' || req.method === 'HEAD';
+  if (reads && res.statusCode === 200 && isNotModified(req, reply.headers.ETag)) {
+    res.status(304).end();
+    return 0;
+  }
+  const length = Buffer.byteLength(text);
+  res.setHeader('Content-Type', 'application/json; charset=utf-8');
+  res.setHeader('Content-Length', length);
+  // As text it leaves in one piece with the head; Express would make a buffer of it first.
+  if (req.method === 'HEAD') res.end();
+  else res.end(text);
+  return length;
+}

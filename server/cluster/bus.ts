@@ -1,0 +1,73 @@
+import { createAdapter as createWorkersAdapter } from '@socket.io/cluster-adapter';
+import { createAdapter } from '@socket.io/redis-adapter';
+import type { Server } from 'socket.io';
+import type { RedisPubSub } from './redis-pubsub.ts';
+import type { Tally } from '../contract.ts';
+import type { Batch } from '../log/follower.ts';
+import type { Logger } from '../logger.ts';
+
+/** What nodes tell each other. All of it is a shortcut: what matters is read from PostgreSQL by every node. */
+export interface BusMessages {
+  /** Events that have just been numbered. */
+  events: Batch;
+  /** Tallies that have just been committed, in the database of this epoch. */
+  tallies: { epoch: string; tallies: Tally[] };
+  /** Sessions have been ended: read the revocations now. */
+  revoked: null;
+}
+
+/** The event under which the nodes talk over the adapter's `serverSideEmit`. */
+const CHANNEL = 'tidings';
+
+export interface BusOptions {
+  io: Server;
+  redis: { pubsub: RedisPubSub; prefix: string } | undefined;
+  /** Without Redis: whether there are other workers on this machine, to be reached through their primary. */
+  siblings: boolean;
+  log: Logger;
+}
+
+/**
+ * The nodes' fast path to each other: Socket.IO's Redis adapter, `serverSideEmit` without acknowledgement. It may lose,
+ * delay, double and reorder, and be away altogether; it must never hold a request up or end the process.
+ */
+export class Bus {
+  readonly #io: Server;
+  readonly #log: Logger;
+  readonly #connected: boolean;
+
+  constructor({ io, redis, siblings, log }: BusOptions) {
+    this.#io = io;
+    this.#log = log;
+    this.#connected = redis !== undefined || siblings;
+    if (redis) {
+      const { client } = redis.pubsub;
+      io.adapter(createAdapter(client, client, { key: redis.prefix, parser: lenient }));
+    } else if (siblings) io.adapter(createWorkersAdapter());
+  }
+
+  publish<K extends keyof BusMessages>(kind: K, message: BusMessages[K]): void {
+    if (this.#connected) this.#io.serverSideEmit(CHANNEL as never, kind, message);
+  }
+
+  /** Messages of other nodes. They come from outside the process: what does not look right is ignored. */
+  subscribe<K extends keyof BusMessages>(kind: K, listener: (message: BusMessages[K]) => void): void {
+    this.#io.on(
+      CHANNEL as never,
+      ((of: unknown, message: unknown) => {
+        if (of !== kind) return;
+        try {
+          listener(message as BusMessages[K]);
+        } catch (error) {
+          this.#log.warn({ err: error, kind }, 'a message of another node was ignored');
+        }
+      }) as never,
+    );
+  }
+}
+
+/** The nodes speak JSON through `serverSideEmit`; nothing of ours comes as an adapter broadcast, so nothing is read as one. */
+const lenient = {
+  encode: (message: unknown) => JSON.stringify(message),
+  decode: () => [],
+};

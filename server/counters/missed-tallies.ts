@@ -1,0 +1,131 @@
+import type pg from 'pg';
+import type { Tally } from '../contract.ts';
+
+/** How much earlier than the last event that a client saw its tallies may be stale: more than a tally takes to be told, also where tens of thousands are told. Milliseconds. */
+const SLACK = 10_000;
+/** Tallies told at most; of more, the ones that changed last. */
+const MOST = 4000;
+/** Clients whose positions lie this close together are told the same: a few tallies more than they missed. */
+const STEP = 100;
+
+/** How long those who ask are gathered before each read. Milliseconds. */
+const GATHERING = 50;
+/** Reads that wait at most: with more positions than that, several share the read of the lowest. */
+const MOST_PENDING = 8;
+
+/** What a client missed. */
+export interface Missed {
+  tallies: Tally[];
+  /** More tallies have changed than are told: `tallies` are the ones that changed last. */
+  incomplete: boolean;
+}
+
+/** A read that has not begun yet, and all who wait for it. */
+interface Pending {
+  /** What changed since then is told: whoever saw a later event hears some tallies more than they missed. */
+  position: number;
+  missed: Promise<Missed>;
+  begin: () => Promise<void>;
+}
+
+/**
+ * The tallies that changed since a client saw its last event. Votes are no events: a client that was away, or that came
+ * from a list to the feed, would otherwise show an old number until somebody votes again.
+ *
+ * Each event says how far the transactions had ended when it was numbered. Whatever tally is not older than that of an
+ * event that was numbered some seconds before the one at the client's position is told; what the client knew already it
+ * recognises by `rev`.
+ *
+ * Clients that return together share an answer, and one is read at a time, fifty milliseconds apart, so how often the
+ * database is asked depends on neither their number nor its speed, and nobody waits for more than a few reads, from however
+ * many positions they come. An answer is shared only by those who asked before it was begun: what
+ * changes later they hear live.
+ */
+export class MissedTallies {
+  readonly #pool: pg.Pool;
+  readonly #most: number;
+  /** In the order in which they are read. */
+  readonly #pending: Pending[] = [];
+  #reading = false;
+
+  /** @param most tallies told to one client */
+  constructor(pool: pg.Pool, most = MOST) {
+    this.#pool = pool;
+    this.#most = most;
+  }
+
+  /** @param after the position of the client, which must be hearing the live tallies already */
+  since(after: number): Promise<Missed> {
+    const position = after - (after % STEP);
+    let pending = this.#pending.find((one) => one.position === position) ?? this.#sharedBy(position);
+    if (!pending) {
+      const { promise, resolve, reject } = withResolvers<Missed>();
+      const begin = (from: number) => this.#read(from).then(resolve, reject);
+      const own: Pending = { position, missed: promise, begin: () => begin(own.position) };
+      this.#pending.push((pending = own));
+      if (!this.#reading) void this.#readAll();
+    }
+    return pending.missed;
+  }
+
+  /** Where there are too many reads already: the one of the nearest earlier position, or the first of all, from here on. */
+  #sharedBy(position: number): Pending | undefined {
+    if (this.#pending.length < MOST_PENDING) return undefined;
+    const sorted = [...this.#pending].sort((a, b) => a.position - b.position);
+    const shared = sorted.findLast((one) => one.position < position) ?? sorted[0];
+    if (shared) shared.position = Math.min(shared.position, position);
+    return shared;
+  }
+
+  async #readAll(): Promise<void> {
+    this.#reading = true;
+    do {
+      await new Promise((resolve) => setTimeout(resolve, GATHERING));
+      await this.#pending.shift()?.begin(); // who asks from here on waits for the next read
+    } while (this.#pending.length > 0);
+    this.#reading = false;
+  }
+
+  /** Bounded before the posts are joined: a transaction may have touched millions of drafts, or of tallies without votes. */
+  async #read(after: number): Promise<Missed> {
+    const { rows } = await this.#pool.query<Tally & { told: boolean }>({
+      name: 'missed-tallies',
+      text: `
+        select t.post_id, t.votes, t.rev, p.published and t.rev > 0 as told
+        from (
+          select post_id, votes, rev, xid from post_tallies
+          where xid >= coalesce((
+            select e.horizon from event_log e
+            where e.seq <= $1
+              and e.numbered_at < (select l.numbered_at from event_log l where l.seq >= $1 order by l.seq limit 1)
+                - $2 * interval '1 millisecond'
+            order by e.seq desc limit 1), '0')
+          order by xid desc limit $3::integer + 1
+        ) t join posts p on p.id = t.post_id
+        order by t.xid desc`,
+      values: [after, SLACK, this.#most],
+    });
+    return {
+      tallies: rows
+        .slice(0, this.#most)
+        .filter(({ told }) => told)
+        .map(({ post_id, votes, rev }) => ({ post_id, votes, rev })),
+      incomplete: rows.length > this.#most,
+    };
+  }
+}
+
+/** `Promise.withResolvers`, which Node 20 does not have. */
+function withResolvers<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: unknown) => void;
+} {
+  let resolve!: (value: T) => void;
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}

@@ -1,0 +1,120 @@
+import type { Tally } from '../contract.ts';
+
+/** Posts whose newest rev is remembered, so that what comes twice is told once. */
+const MAX_KNOWN = 50_000;
+/** Posts whose tallies wait to be told, at most. */
+const MAX_WAITING = 20_000;
+
+/** How long the board is silent after its clients were told, as a share of how long that took, and at most. Milliseconds. */
+const REST_SHARE = 1;
+const MAX_REST = 1000;
+
+export interface TallyBoardOptions {
+  /** Milliseconds between two messages at least. */
+  window: number;
+  /**
+   * Resolves with how long it worked, in milliseconds, when all have been told; must not reject.
+   * @param incomplete whether more tallies have changed than are told one by one
+   */
+  tell: (tallies: Tally[], incomplete: boolean) => Promise<number>;
+  onCoalesced: () => void;
+  /** More tallies waited to be told than the limit, and were dropped: read anew what the clients show. */
+  onOverflow: () => void;
+  maxWaiting?: number;
+}
+
+/**
+ * Gathers the tallies that change and tells them once a window. They come from this node's voters, from other nodes, and
+ * from the database; late and doubled ones are known by their `rev`. However fast people vote, a client hears at most
+ * one message a window; and fewer where there are so many clients that telling them takes longer than half of it.
+ */
+export class TallyBoard {
+  readonly #window: number;
+  readonly #tell: TallyBoardOptions['tell'];
+  readonly #onCoalesced: () => void;
+  readonly #onOverflow: () => void;
+  readonly #maxWaiting: number;
+  readonly #dirty = new Map<number, Tally>();
+  /** Post → the highest rev that has been told or is about to be. Oldest first. */
+  readonly #known = new Map<number, number>();
+  #incomplete = false;
+  #timer: NodeJS.Timeout | undefined;
+  #telling = false;
+  #stopped = false;
+  /** When they may be told again, in milliseconds since 1970. */
+  #next = 0;
+
+  constructor({ window, tell, onCoalesced, onOverflow, maxWaiting = MAX_WAITING }: TallyBoardOptions) {
+    this.#window = window;
+    this.#tell = tell;
+    this.#onCoalesced = onCoalesced;
+    this.#onOverflow = onOverflow;
+    this.#maxWaiting = maxWaiting;
+  }
+
+  /** How many posts' tallies wait to be told. */
+  get waiting(): number {
+    return this.#dirty.size;
+  }
+
+  report(tallies: readonly Tally[]): void {
+    for (const tally of tallies) {
+      const known = this.#known.get(tally.post_id);
+      if (known !== undefined && known >= tally.rev) continue;
+      this.#known.delete(tally.post_id);
+      this.#known.set(tally.post_id, tally.rev);
+      if (this.#dirty.has(tally.post_id)) this.#onCoalesced();
+      this.#dirty.set(tally.post_id, tally);
+    }
+    while (this.#known.size > MAX_KNOWN) {
+      const [oldest] = this.#known.keys();
+      if (oldest === undefined) break;
+      this.#known.delete(oldest);
+    }
+    if (this.#dirty.size > this.#maxWaiting) {
+      // What is dropped here must count as news when it is read anew.
+      this.forget();
+      this.#onOverflow();
+    }
+    this.#schedule();
+  }
+
+  /** Says with the next message that more tallies have changed than are told one by one. */
+  reportIncomplete(): void {
+    this.#incomplete = true;
+    this.#schedule();
+  }
+
+  /** The database is another one: revs of the old one mean nothing. */
+  forget(): void {
+    this.#known.clear();
+    this.#dirty.clear();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** The first change after a pause is told at once; the next ones wait for the window to end. */
+  #schedule(): void {
+    const idle = this.#dirty.size === 0 && !this.#incomplete;
+    if (idle || this.#timer || this.#telling || this.#stopped) return;
+    this.#timer = setTimeout(() => void this.#flush(), Math.max(0, this.#next - Date.now()));
+  }
+
+  async #flush(): Promise<void> {
+    this.#timer = undefined;
+    this.#next = Date.now() + this.#window;
+    const tallies = [...this.#dirty.values()];
+    this.#dirty.clear();
+    const incomplete = this.#incomplete;
+    this.#incomplete = false;
+    if (tallies.length === 0 && !incomplete) return;
+    this.#telling = true;
+    const worked = await this.#tell(tallies, incomplete);
+    this.#telling = false;
+    this.#next = Math.max(this.#next, Date.now() + Math.min(MAX_REST, worked * REST_SHARE));
+    this.#schedule();
+  }
+}

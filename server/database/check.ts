@@ -1,0 +1,39 @@
+import type pg from 'pg';
+import type { Transaction } from 'sequelize';
+import type { Database } from './connection.ts';
+
+/** Something that is not as it should be. */
+export interface Finding {
+  /** One sentence. */
+  what: string;
+  /** Puts it right, in a transaction of its own; absent where only a person can. */
+  repair?: (tx: Transaction) => Promise<void>;
+}
+
+/** What a capability has doctor look at. */
+export interface Check {
+  /** One word. */
+  what: string;
+  /** Faults. All checks see one snapshot. */
+  find?: (client: pg.ClientBase) => Promise<Finding[]>;
+  /** What is no fault and could be better, in a sentence. */
+  hint?: (client: pg.ClientBase) => Promise<string | undefined>;
+}
+
+/** What a capability has doctor do when it is asked for: `npm run doctor -- --OPTION`. */
+export interface Task {
+  option: string;
+  /** @returns what it did, in a sentence */
+  run: (db: Database) => Promise<string>;
+}
+
+/** How many things one check finds fault with: an import may have left millions. */
+export const MOST_FOUND = 1000;
+
+/** The first findings, and that there are more, of rows of which one more than `MOST_FOUND` was asked for. */
+export function bounded<Row>(rows: readonly Row[], tell: (row: Row) => Finding): Finding[] {
+  const findings = rows.slice(0, MOST_FOUND).map(tell);
+  if (rows.length > MOST_FOUND)
+    findings.push({ what: `There are more than these ${MOST_FOUND}. Put them right, and look again.` });
+  return findings;
+}

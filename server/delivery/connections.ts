@@ -1,0 +1,98 @@
+import type { Identity } from '../identity.ts';
+import { type EndOfSessions, ends } from '../auth/revocations.ts';
+
+export type EndCode = 'revoked' | 'expired' | 'draining';
+
+/** A long-lived connection (a socket, a stream) that must not outlive its session. */
+export interface Connection {
+  /** Whose it is; replaced when its token is renewed. */
+  identity: Identity;
+  /** Ends it: nothing may be delivered on it once this has returned. */
+  end: (code: EndCode, detail: string) => void;
+  /** Its token ends soon. */
+  expiring?: (expiresAt: number) => void;
+  /** When that is to be said, in milliseconds since 1970; `Infinity` when it has been. */
+  noticeAt?: number;
+}
+
+/** How often tokens are looked at. One sweep for all: a timer each would cost memory, and one beyond 24.8 days fires at once. */
+const SWEEP = 250;
+/** How long a connection outlives its token: a renewal may be on its way. With the sweep, a second at most. Milliseconds. */
+const GRACE = 750;
+/** How long before its end a token is called expiring. Milliseconds. */
+const NOTICE = 60_000;
+/** Not before so much of what was left of it has passed: else a short token would be renewed without a pause. */
+const NOTICE_SHARE = 0.5;
+
+/** All long-lived connections of this node, by user, so that a token's end is a connection's end. */
+export class Connections {
+  readonly #byUser = new Map<number, Set<Connection>>();
+  #size = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => this.#sweep(), SWEEP);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  countOf(userId: number): number {
+    return this.#byUser.get(userId)?.size ?? 0;
+  }
+
+  /**
+   * Must be called before the session is looked up in the database: a revocation that commits after the look-up then
+   * finds the connection here, and one that commits before it is seen by the look-up.
+   */
+  add(connection: Connection): void {
+    const { expiresAt } = connection.identity;
+    const now = Date.now();
+    connection.noticeAt = expiresAt - Math.min(NOTICE, (expiresAt - now) * NOTICE_SHARE);
+    const ofUser = this.#byUser.get(connection.identity.id);
+    if (ofUser) ofUser.add(connection);
+    else this.#byUser.set(connection.identity.id, new Set([connection]));
+    this.#size += 1;
+  }
+
+  remove(connection: Connection): void {
+    const ofUser = this.#byUser.get(connection.identity.id);
+    if (!ofUser?.delete(connection)) return;
+    this.#size -= 1;
+    if (ofUser.size === 0) this.#byUser.delete(connection.identity.id);
+  }
+
+  /** Ends the connections of sessions that have ended. Idempotent: the news may come by two roads. */
+  endSessions(end: EndOfSessions): void {
+    for (const connection of [...(this.#byUser.get(end.userId) ?? [])]) {
+      if (!ends(end, end.userId, connection.identity.sessionId)) continue;
+      this.remove(connection);
+      connection.end('revoked', 'The session has ended.');
+    }
+  }
+
+  all(): Connection[] {
+    return [...this.#byUser.values()].flatMap((ofUser) => [...ofUser]);
+  }
+
+  #sweep(): void {
+    const now = Date.now();
+    for (const ofUser of this.#byUser.values()) {
+      for (const connection of ofUser) {
+        const left = connection.identity.expiresAt - now;
+        if (left <= -GRACE) {
+          this.remove(connection);
+          connection.end('expired', 'The access token has expired.');
+        } else if (now >= (connection.noticeAt ?? 0)) {
+          connection.noticeAt = Infinity;
+          connection.expiring?.(connection.identity.expiresAt);
+        }
+      }
+    }
+  }
+}

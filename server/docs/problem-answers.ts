@@ -1,0 +1,98 @@
+import { AppError, type ProblemCode, problems } from '../errors.ts';
+import type { JsonSchema } from '../api/json-schema.ts';
+
+/** An answer as OpenAPI tells it. */
+export interface Answer {
+  description: string;
+  headers?: Record<string, { description: string; schema: JsonSchema; required?: boolean }>;
+  content?: Record<string, { schema: JsonSchema; examples?: Record<string, { value: unknown }> }>;
+}
+
+/** A sentence that each problem may say, for the examples of the documents. */
+const sentences: Record<ProblemCode, string> = {
+  malformed: 'The body cannot be read.',
+  unauthorized: 'The token has expired.',
+  invalid_credentials: 'Invalid Credentials',
+  forbidden: 'Post 7 is not yours.',
+  sign_up_closed: 'Nobody can sign up here at present. Existing accounts work as before.',
+  invitation_required: 'An invitation is needed to sign up here. Ask the operator for one.',
+  not_found: 'There is no post 7.',
+  method_not_allowed: 'PUT is not possible here; GET, POST is.',
+  not_acceptable: 'The answer is not to be had in that form.',
+  request_timeout: 'The request did not arrive in time.',
+  conflict: 'You have already voted on post 7.',
+  gone: 'The log no longer reaches that far back. Read GET /posts again and go on from its X-Feed-Seq.',
+  version_mismatch: 'The post has been changed since.',
+  too_large: 'The body is larger than allowed.',
+  unsupported_media_type: 'The body must be application/json.',
+  misdirected: 'This node does not answer to the name "example.net".',
+  invalid: '"title" is required.',
+  idempotency_mismatch: 'This Idempotency-Key was used for another request.',
+  too_many_requests: 'Too many requests. Try again in 12 seconds.',
+  headers_too_large: 'The address and headers of a request may have 16 KiB.',
+  internal: 'Something went wrong here. It has been logged.',
+  unavailable: 'The database did not confirm this request. Retry with the same Idempotency-Key.',
+};
+
+const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>[2]>> = {
+  gone: {
+    members: { reason: 'too_old', epoch: '0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51', head: 4711 },
+  },
+  too_many_requests: { headers: { 'Retry-After': '12' } },
+  unavailable: { headers: { 'Retry-After': '2' } },
+  invalid: { errors: [{ loc: ['body', 'title'], msg: '"title" is required', type: 'any.required' }] },
+};
+
+const retryAfter = {
+  description: 'Seconds until it is worth trying again',
+  schema: { type: 'integer', format: 'int64' },
+};
+
+const headers: Partial<Record<number, Answer['headers']>> = {
+  401: { 'WWW-Authenticate': { description: '`Bearer`', schema: { type: 'string' } } },
+  429: {
+    'Retry-After': retryAfter,
+    RateLimit: {
+      description: 'How many requests are left (`r`) and in how many seconds there are more (`t`)',
+      schema: { type: 'string', examples: ['"write";r=0;t=12'] },
+    },
+    'RateLimit-Policy': {
+      description: 'How many requests (`q`) there are per window of so many seconds (`w`)',
+      schema: { type: 'string', examples: ['"write";q=600;w=60'] },
+    },
+  },
+  503: { 'Retry-After': retryAfter },
+};
+
+/** The problem object of a code as a client would see it. */
+function exampleProblem(code: ProblemCode, members: object): object {
+  const error = new AppError(code, sentences[code], extras[code]);
+  return { ...error.toProblem('4f5c1c5e-1d0c-4d5b-8f3e-0d1b0f0a7b6c'), ...members };
+}
+
+/** How the answer of a status is called among the document's parts. */
+export function problemAnswerName(status: number): string {
+  return `Problem${status}`;
+}
+
+/** These statuses as answers, with an example of each problem that has the status. */
+export function problemAnswers(statuses: Iterable<number>, problem: JsonSchema): Record<string, Answer> {
+  return Object.fromEntries(
+    [...statuses].map((status) => [problemAnswerName(status), problemAnswer(status, problem)]),
+  );
+}
+
+/** A status as an answer of this schema, whose examples have these members as well. */
+export function problemAnswer(status: number, schema: JsonSchema, members: object = {}): Answer {
+  const codes = (Object.keys(problems) as ProblemCode[]).filter((code) => problems[code][0] === status);
+  return {
+    description: codes.map((code) => problems[code][1]).join(', or: '),
+    ...(headers[status] ? { headers: headers[status] } : {}),
+    content: {
+      'application/problem+json': {
+        schema,
+        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleProblem(code, members) }])),
+      },
+    },
+  };
+}

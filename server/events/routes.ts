@@ -1,0 +1,58 @@
+import Joi from 'joi';
+import { problem } from '../api/problem.ts';
+import { Reply, type Route, route } from '../api/route.ts';
+import type { DeclaredEvent } from '../topics/event-type.ts';
+import { pollEvents } from '../transports/long-poll/long-poll.ts';
+import { openEventStream } from '../transports/sse/event-stream.ts';
+import * as schemas from './schemas.ts';
+
+/** @param events what may be in the log */
+export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route[] => [
+  route({
+    method: 'get',
+    path: '/events',
+    summary: 'Events after a position, for clients without Socket.IO',
+    description:
+      'At most `limit` events, and fewer if these would be more than about a megabyte: go on from the last, and from `head` when there are none. With `wait` the answer is held back until there is an event, at most so many seconds (long-polling); a request that waits takes a place among the connections of its user and address, like a stream.',
+    tag: 'Events',
+    access: 'user',
+    limit: 'read',
+    query: schemas.readEvents,
+    answers: {
+      200: schemas.eventPageOf(events),
+      401: problem,
+      410: schemas.lostPosition,
+      422: problem,
+      429: problem,
+      503: problem,
+    },
+    handle: async ({ ctx, user, query, res }) => {
+      const page = await pollEvents(ctx, user, query, res);
+      return new Reply(page, { headers: { 'Cache-Control': 'no-store' } });
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/events/stream',
+    summary: 'Events as they come (Server-Sent Events)',
+    description:
+      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: between this number and its own there is nothing for you. A position that cannot be served is told as an event `reset` with the place to go on from. The stream ends with its token (`session:closed`). It takes a place among the connections of its user and address: 429 if they have their share, 503 if the node is full.',
+    tag: 'Events',
+    access: 'user',
+    limit: 'read',
+    query: schemas.streamEvents,
+    headers: {
+      'Last-Event-ID': {
+        description: 'The last seq that you have seen, with its epoch: `seq` or `epoch:seq`',
+        schema: Joi.string()
+          .pattern(/^([0-9a-f-]{36}:)?\d{1,15}$/, 'seq or epoch:seq')
+          .example('0'),
+        // As a browser sends that has seen no event.
+        emptyIsAbsent: true,
+      },
+    },
+    produces: 'text/event-stream',
+    answers: { 200: 'A stream of events.', 401: problem, 422: problem, 429: problem, 503: problem },
+    handle: ({ ctx, user, query, req, res }) => openEventStream(ctx, user, query, req, res),
+  }),
+];

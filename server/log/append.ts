@@ -1,0 +1,58 @@
+import { QueryTypes, type Transaction } from 'sequelize';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
+import { type EventType, rowOf } from '../topics/event-type.ts';
+
+/**
+ * The door to the outbox: its function `append_events` has the one statement that writes there, and is called from here and
+ * where posts are written together (`write_posts`). The transaction is a required argument: an event written outside one could
+ * announce a row that never existed. It must be the last statement of its transaction: the outbox id is drawn while every row
+ * that the event tells of is locked, so two events of one entity are numbered in the order of their writes.
+ */
+export async function append<Subject, Payload extends object>(
+  tx: Transaction,
+  type: EventType<string, Subject, Payload>,
+  subject: Subject,
+): Promise<void> {
+  await appendAll(tx, type, [subject]);
+}
+
+/** Text of events that goes into one statement, if it is more than one event. Characters. */
+const STATEMENT = 512 * 1024;
+
+/** Several events of one kind, numbered in the order given. */
+export async function appendAll<Subject, Payload extends object>(
+  tx: Transaction,
+  type: EventType<string, Subject, Payload>,
+  subjects: readonly Subject[],
+): Promise<void> {
+  if (subjects.length === 0) return;
+  const sequelize = sequelizeOf(tx);
+  let events: string[] = [];
+  let length = 0;
+  for (const [at, subject] of subjects.entries()) {
+    const event = JSON.stringify(rowOf(type, subject));
+    events.push(event);
+    length += event.length;
+    if (length < STATEMENT && at < subjects.length - 1) continue;
+    await sequelize.query('select append_events($1::json)', {
+      transaction: tx,
+      type: QueryTypes.RAW,
+      bind: [`[${events.join(',')}]`],
+    });
+    events = [];
+    length = 0;
+  }
+  tx.afterCommit(() => announce(sequelize));
+}
+
+/** Something has been appended and committed. */
+export function announce(sequelize: object): void {
+  wakeUps.get(sequelize)?.();
+}
+
+const wakeUps = new WeakMap<object, () => void>();
+
+/** Says whom to wake when a transaction that appended has committed: the node's own sequencer, in process. */
+export function onAppended(sequelize: object, wake: () => void): void {
+  wakeUps.set(sequelize, wake);
+}

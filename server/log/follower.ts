@@ -1,0 +1,393 @@
+import type pg from 'pg';
+import type { Tally } from '../contract.ts';
+import type { Logger } from '../logger.ts';
+import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
+import { Ring } from './ring.ts';
+import { type RevocationRow, readTail, TAIL_LIMITS, type TailLimits } from './tail.ts';
+import type { Witness } from './witness.ts';
+
+/** A batch as one node hands it to the others. */
+export interface Batch {
+  epoch: string;
+  entries: LogEntry[];
+}
+
+export interface FollowerOptions {
+  pool: pg.Pool;
+  log: Logger;
+  /** How often the log is looked at in any case. Milliseconds; a function, since it depends on Redis's health. */
+  interval: () => number;
+  ring?: { entries: number; bytes: number };
+  /** How many changed tallies and revocations one look tells one by one. */
+  limits?: TailLimits;
+  /** Asked before each look at the log: while the tables are away nothing is read. */
+  mayRead?: () => boolean;
+  /** Told after each read of the database that succeeded. */
+  onRead?: () => void;
+  /** Told of each read that failed. */
+  onFailed?: (error: unknown) => void;
+}
+
+/** What a follower tells. All are called synchronously, in seq order, and must not throw. */
+export interface FollowerEvents {
+  events: (entries: readonly LogEntry[]) => void;
+  tallies: (tallies: readonly Tally[]) => void;
+  revocations: (revocations: readonly RevocationRow[]) => void;
+  /** More tallies changed than are told one by one, as an import or a recount does: read anew what your clients show. */
+  tooManyTallies: () => void;
+  /** More sessions ended than are told one by one: ask the database for each session that you hold. */
+  tooManyRevocations: () => void;
+  /** The database is another one: positions of the old epoch mean nothing any more. */
+  epoch: (head: Head) => void;
+}
+
+/** How many events that came early are kept while the hole before them is read, and how many characters of them. */
+const MAX_EARLY = 2000;
+const MAX_EARLY_CHARACTERS = 8 * 1024 * 1024;
+/** How long the log is read before the revocations are looked at again. Milliseconds. */
+const READ_SLICE = 250;
+
+/**
+ * The node's own ordered feed. Batches come by the fast road (the node's sequencer, or Redis from another node's) in any
+ * order, doubled or not at all; the log in PostgreSQL is the truth. The follower has one cursor and takes only what
+ * follows it: a batch that overlaps is cut, one that comes early waits while the hole before it is read, and at every
+ * tick the log is read from the cursor. So the fast road decides when an event arrives, never whether, nor in which order.
+ *
+ * Every look is bounded, whatever one transaction did. The log is read in pages, and for a quarter of a second at most
+ * before the revocations have their turn again. Of changed tallies and revocations up to a limit are told one by one; of
+ * more, only that they are too many, and the listeners read what they hold, which is bounded by their clients.
+ */
+export class Follower {
+  readonly #pool: pg.Pool;
+  readonly #log: Logger;
+  readonly #interval: () => number;
+  readonly #ringSize: { entries: number; bytes: number };
+  readonly #listeners: { [N in keyof FollowerEvents]: FollowerEvents[N][] } = {
+    events: [],
+    tallies: [],
+    revocations: [],
+    tooManyTallies: [],
+    tooManyRevocations: [],
+    epoch: [],
+  };
+  #epoch = '';
+  #ring: Ring;
+  #early: LogEntry[][] = [];
+  readonly #limits: TailLimits;
+  /** The snapshot of the last look: what it could not see is read next. */
+  #seen: string | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #woken = false;
+  #rouse: (() => void) | undefined;
+  #readAt = 0;
+  #databaseHead = 0;
+  #floor = 0;
+  readonly #mayRead: () => boolean;
+  readonly #onRead: () => void;
+  readonly #witnesses: Witness[] = [];
+  readonly #onFailed: (error: unknown) => void;
+  #recheck = false;
+  #awaitingReopen: (() => void)[] = [];
+
+  constructor({
+    pool,
+    log,
+    interval,
+    ring = { entries: 20_000, bytes: 32 * 1024 * 1024 },
+    limits = TAIL_LIMITS,
+    mayRead = () => true,
+    onRead = () => undefined,
+    onFailed = () => undefined,
+  }: FollowerOptions) {
+    this.#mayRead = mayRead;
+    this.#onRead = onRead;
+    this.#onFailed = onFailed;
+    this.#pool = pool;
+    this.#log = log;
+    this.#interval = interval;
+    this.#ringSize = ring;
+    this.#limits = limits;
+    this.#ring = new Ring(0, ring.entries, ring.bytes);
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** The node's position: all up to here has been handed to the listeners. */
+  get seq(): number {
+    return this.#ring.last;
+  }
+
+  /** When the last read of the database that succeeded began, in milliseconds since 1970: what was committed before is known. */
+  get readAt(): number {
+    return this.#readAt;
+  }
+
+  /** How many events the log was ahead of this node when it was last read. */
+  get lag(): number {
+    return Math.max(0, this.#databaseHead - this.seq);
+  }
+
+  /** The position after which the log can serve everything; what is older has been pruned. */
+  get logFloor(): number {
+    return this.#floor;
+  }
+
+  on<N extends keyof FollowerEvents>(name: N, listener: FollowerEvents[N]): void {
+    this.#listeners[name].push(listener);
+  }
+
+  /** At most `limit` events after a position out of memory; undefined if they have to be read from the log. */
+  recent(after: number, limit?: number): LogEntry[] | undefined {
+    return this.#ring.after(after, limit);
+  }
+
+  /** Before it starts. */
+  addWitness(witness: Witness): void {
+    this.#witnesses.push(witness);
+  }
+
+  /** Holds a position that clients were told against the log. @throws if the database does not answer */
+  async check(seen: Seen): Promise<void> {
+    const head = await openFeed(this.#pool, seen);
+    if (head.epoch !== this.#epoch) this.recheck();
+  }
+
+  /** Takes the present position and warms the ring. Nothing may be served before this is done. */
+  async start(): Promise<void> {
+    const began = Date.now();
+    let head = await openFeed(this.#pool);
+    // What was told before this start: a log that is shorter was put back meanwhile.
+    for (const witness of this.#witnesses)
+      for (const seen of await witness.read()) {
+        const { epoch } = head;
+        head = await openFeed(this.#pool, seen);
+        if (head.epoch !== epoch)
+          this.#log.warn(
+            { told: seen, to: head },
+            'the database was put back to before what clients were told',
+          );
+      }
+    const tail = await readTail(this.#pool, undefined);
+    this.#seen = tail.snapshot;
+    this.#epoch = head.epoch;
+    const from = Math.max(head.floor, head.seq - Math.min(this.#ringSize.entries, 2000));
+    this.#ring = new Ring(from, this.#ringSize.entries, this.#ringSize.bytes);
+    while (this.#ring.last < head.seq) {
+      const page = await readLog(this.#pool, this.#ring.last, PAGE_ROWS);
+      const [first] = page;
+      // Pruned beneath it: what is left begins later.
+      if (!first || first.seq > this.#ring.last + 1) return this.start();
+      // A batch of another node may have come while the page was read.
+      for (const entry of page) if (entry.seq === this.#ring.last + 1) this.#ring.push(entry);
+    }
+    this.#databaseHead = head.seq;
+    this.#floor = head.floor;
+    this.#readAt = began;
+    this.#keep({ epoch: head.epoch, seq: this.seq, at: this.#ring.after(this.seq - 1, 1)?.[0]?.at });
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#rouse?.();
+    await this.#running;
+    await Promise.all(this.#witnesses.map((witness) => witness.close()));
+  }
+
+  /** The connections lead to another server than before: is it still the same log? */
+  recheck(): void {
+    this.#recheck = true;
+    this.wake();
+  }
+
+  /** Resolves when a look that begins from now on has found out whether it is still the same log, and read on. */
+  reopened(): Promise<void> {
+    this.recheck();
+    return new Promise((resolve) => this.#awaitingReopen.push(resolve));
+  }
+
+  /** Something may be in the log that no batch will bring: look now. */
+  wake(): void {
+    this.#woken = true;
+    this.#rouse?.();
+  }
+
+  /** A batch from the fast road. */
+  offer(batch: Batch): void {
+    // From outside the process: what does not look right is read from the log.
+    if (batch.epoch !== this.#epoch || !batch.entries.every(isEntry)) {
+      this.wake();
+      return;
+    }
+    this.#take(batch.entries);
+  }
+
+  #take(entries: LogEntry[]): void {
+    const first = entries[0];
+    if (!first) return;
+    if (first.seq > this.seq + 1) {
+      const early = [...this.#early, entries].flat();
+      const characters = early.reduce((sum, { json }) => sum + json.length, 0);
+      if (early.length <= MAX_EARLY && characters <= MAX_EARLY_CHARACTERS) this.#early.push(entries);
+      this.wake();
+      return;
+    }
+    this.#advance(entries);
+    // What came early may follow now.
+    for (let progress = true; progress && this.#early.length > 0;) {
+      progress = false;
+      for (const early of this.#early.splice(0)) {
+        const next = early[0];
+        if (next && next.seq <= this.seq + 1) {
+          this.#advance(early);
+          progress = true;
+        } else this.#early.push(early);
+      }
+    }
+  }
+
+  #advance(entries: LogEntry[]): void {
+    const fresh: LogEntry[] = [];
+    for (const entry of entries) {
+      const next = this.seq + fresh.length + 1;
+      if (entry.seq < next) continue;
+      if (entry.seq > next) {
+        // Batches of other nodes come from outside the process: where one has a hole, the log has the rest.
+        this.wake();
+        break;
+      }
+      fresh.push(entry);
+    }
+    if (fresh.length === 0) return;
+    for (const entry of fresh) this.#ring.push(entry);
+    this.#keep({ epoch: this.#epoch, seq: this.seq, at: fresh.at(-1)?.at });
+    for (const listener of this.#listeners.events) listener(fresh);
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.#stopped) {
+      await this.#sleep(failures > 0 ? Math.min(1000, 100 * failures) : this.#interval());
+      if (this.#stopped) return;
+      this.#woken = false; // before reading: what commits during the read must still wake us
+      if (!this.#mayRead()) {
+        this.#recheck = true; // what comes back may be another log
+        continue;
+      }
+      const awaiting = this.#awaitingReopen.splice(0);
+      try {
+        if (failures > 0 || this.#recheck) {
+          this.#recheck = false;
+          await this.#reopen(); // the connection was lost: is it still the same database?
+        }
+        await this.#read();
+        failures = 0;
+        for (const done of awaiting) done();
+      } catch (error) {
+        failures += 1;
+        this.#awaitingReopen.push(...awaiting);
+        this.#onFailed(error);
+        if (failures === 1) this.#log.warn({ err: error }, 'the log cannot be read; it is tried again');
+      }
+    }
+  }
+
+  async #read(): Promise<void> {
+    const seen = this.seq; // batches go on arriving while the database is asked
+    const began = Date.now();
+    const tail = await readTail(this.#pool, this.#seen, this.#limits);
+    if (!tail.here || tail.epoch !== this.#epoch || tail.seq < seen) {
+      await this.#reopen();
+      return;
+    }
+    this.#databaseHead = tail.seq;
+    this.#floor = tail.floor;
+    if (tail.revocations.length > 0)
+      for (const listener of this.#listeners.revocations) listener(tail.revocations);
+    if (tail.tooManyRevocations) for (const listener of this.#listeners.tooManyRevocations) listener();
+    if (tail.tallies.length > 0) for (const listener of this.#listeners.tallies) listener(tail.tallies);
+    if (tail.tooManyTallies) for (const listener of this.#listeners.tooManyTallies) listener();
+    this.#seen = tail.snapshot;
+    while (this.seq < tail.seq) {
+      const page = await readLog(this.#pool, this.seq, PAGE_ROWS);
+      const first = page[0];
+      if (!first && this.seq >= tail.seq) break;
+      if (!first || first.seq > this.seq + 1) {
+        // Pruned beneath a node that slept for longer than the retention: its clients have to start anew, and so has it.
+        await this.#restart(await openFeed(this.#pool));
+        return;
+      }
+      this.#take(page);
+      if (this.seq < tail.seq && Date.now() - began > READ_SLICE) {
+        this.wake();
+        break;
+      }
+    }
+    this.#readAt = began;
+    this.#onRead();
+  }
+
+  #keep(seen: Seen): void {
+    for (const witness of this.#witnesses) witness.keep(seen);
+  }
+
+  async #reopen(): Promise<void> {
+    const { seq } = this;
+    const at = this.#ring.after(seq - 1, 1)?.[0]?.at;
+    const head = await openFeed(this.#pool, { epoch: this.#epoch, seq, at });
+    if (head.epoch !== this.#epoch) await this.#restart(head);
+  }
+
+  /** Goes on from another place, and says so: no listener may take what follows for the continuation. */
+  async #restart(head: Head): Promise<void> {
+    const tail = await readTail(this.#pool, undefined);
+    this.#log.warn({ from: { epoch: this.#epoch, seq: this.seq }, to: head }, 'the feed starts anew');
+    this.#seen = tail.snapshot;
+    this.#epoch = head.epoch;
+    this.#early = [];
+    this.#ring = new Ring(head.seq, this.#ringSize.entries, this.#ringSize.bytes);
+    this.#databaseHead = head.seq;
+    this.#floor = head.floor;
+    this.#keep({ epoch: head.epoch, seq: head.seq, at: undefined });
+    for (const listener of this.#listeners.epoch) listener(head);
+  }
+
+  #sleep(duration: number): Promise<void> {
+    if (this.#woken) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#rouse = undefined;
+        resolve();
+      };
+      const timer = setTimeout(done, duration);
+      this.#rouse = done;
+    });
+  }
+}
+
+/** One of a node of the version before lacks some of it. */
+function isEntry({
+  seq,
+  name,
+  entityType,
+  entityId,
+  audience,
+  topics,
+  redaction,
+  json,
+  at,
+}: LogEntry): boolean {
+  return (
+    [name, entityType, audience, json].every((value) => typeof value === 'string') &&
+    [topics, redaction].every((list: unknown) => Array.isArray(list) && list.every(isString)) &&
+    [seq, entityId, at].every((value) => Number.isFinite(value))
+  );
+}
+
+function isString(value: unknown): boolean {
+  return typeof value === 'string';
+}

@@ -1,0 +1,113 @@
+import type pg from 'pg';
+import type { Audience } from '../topics/event-type.ts';
+
+/** A numbered event as the node carries it: its payload stays the text that PostgreSQL keeps, encoded once. */
+export interface LogEntry {
+  seq: number;
+  name: string;
+  /** What it is about: a kind of thing, and which one. */
+  entityType: string;
+  entityId: number;
+  audience: Audience;
+  topics: readonly string[];
+  /** Fields of the payload that are emptied once a later event of its entity supersedes it. */
+  redaction: readonly string[];
+  /** The payload as JSON text. */
+  json: string;
+  /** When the event was written, in milliseconds since 1970. */
+  at: number;
+}
+
+/** What an event is about, as one key. */
+export function entityOf({ entityType, entityId }: LogEntry): string {
+  return `${entityType}:${entityId}`;
+}
+
+/** Where the log stands: which numbering it is, its newest and its last pruned number. */
+export interface Head {
+  epoch: string;
+  seq: number;
+  floor: number;
+}
+
+/** A position that was reached: the newest event that somebody has, and when it was written, in milliseconds since 1970. */
+export interface Seen {
+  epoch: string;
+  seq: number;
+  at: number | undefined;
+}
+
+/** Events that are read at once at most. */
+export const PAGE_ROWS = 500;
+
+/** Text of events that is read at once, if it is more than one event. Bytes. */
+export const PAGE_BYTES = 1024 * 1024;
+
+/**
+ * As many events as are asked for, but no further than so many bytes reach: five hundred posts may have 20 MB. What was
+ * superseded is cut out of the log piece by piece: what is still to be cut is cut here.
+ */
+const page = {
+  name: 'log-page',
+  text: `with next as (
+           select e.seq, e.name, e.entity_type as "entityType", e.entity_id as "entityId", e.audience, e.topics,
+                  e.redaction,
+                  (case when r.entity_id is null then e.data else redacted(e.data, e.redaction) end)::text as json,
+                  (extract(epoch from e.created_at) * 1000)::double precision as at
+           from event_log e
+           left join event_redactions r
+             on r.entity_type = e.entity_type and r.entity_id = e.entity_id and e.seq < r.before_seq
+           where e.seq > $1 order by e.seq limit $2
+         )
+         select seq, name, "entityType", "entityId", audience, topics, redaction, json, at
+         from (select next.*, sum(octet_length(json)) over (order by seq) as bytes,
+                      row_number() over (order by seq) as place from next) measured
+         where bytes <= $3 or place = 1 order by seq`,
+};
+
+/** What the log is read through. */
+export interface LogSource {
+  query(query: { name: string; text: string; values: unknown[] }): Promise<{ rows: object[] }>;
+}
+
+/**
+ * The events that follow a position, in order: at most `limit`, and at most a megabyte of them, but one at least. Fewer than
+ * `limit` are therefore not the end of the log.
+ */
+export async function readLog(source: LogSource, after: number, limit = PAGE_ROWS): Promise<LogEntry[]> {
+  return (await source.query({ ...page, values: [after, limit, PAGE_BYTES] })).rows as LogEntry[];
+}
+
+/** As many of these events as `readLog` would give at once. */
+export function shortened(entries: LogEntry[]): LogEntry[] {
+  let bytes = 0;
+  const end = entries.findIndex(({ json }, at) => (bytes += Buffer.byteLength(json)) > PAGE_BYTES && at > 0);
+  return end < 0 ? entries : entries.slice(0, end);
+}
+
+/**
+ * Where the log stands, after making sure that this is the database it was numbered in. A restored, copied or promoted
+ * database, or one whose log is shorter than what this node has already seen or holds another event there, gets a new
+ * epoch.
+ * @param seen the newest event that the node has, if it has one
+ */
+export async function openFeed(pool: pg.Pool, seen?: Seen): Promise<Head> {
+  const { rows } = await pool.query<Head>('select epoch, seq, floor from open_feed($1, $2, $3)', [
+    seen?.epoch ?? null,
+    seen?.seq ?? null,
+    seen?.at ?? null,
+  ]);
+  const head = rows[0];
+  if (!head) throw new NoHead();
+  return head;
+}
+
+/** The row of the head is not there, as while a backup is restored: as good as no table, by its SQLSTATE. */
+export class NoHead extends Error {
+  override readonly name = 'NoHead';
+  readonly code = '3F000';
+
+  constructor() {
+    super('feed_head has no row');
+  }
+}

@@ -1,0 +1,85 @@
+import { entityOf, type LogEntry } from './reader.ts';
+import { redacted } from './redaction.ts';
+
+/** Entries that have been dropped may lie about until there are so many of them, and an eighth of all. */
+const SLACK = 32;
+
+/** The newest events of the log, contiguous, bounded in number and in bytes. Serves replays without the database. */
+export class Ring {
+  readonly #maxEntries: number;
+  readonly #maxBytes: number;
+  #entries: LogEntry[] = [];
+  /** Index of the oldest entry kept in `#entries`; what lies before it is dropped in bulk, not one by one. */
+  #start = 0;
+  #bytes = 0;
+  #last: number;
+  /** Entity → its newest event here. What came before it of the same entity has been redacted. */
+  readonly #newest = new Map<string, number>();
+
+  /** @param position everything up to here came before the ring; the first entry must be the next one. */
+  constructor(position: number, maxEntries: number, maxBytes: number) {
+    this.#last = position;
+    this.#maxEntries = maxEntries;
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The newest position. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** The position after which the ring can serve everything. */
+  get floor(): number {
+    return this.#last - (this.#entries.length - this.#start);
+  }
+
+  /** @throws if the entry is not the next one: serving on from a hole would break the feed's promise without a word. */
+  push(entry: LogEntry): void {
+    if (entry.seq !== this.#last + 1) throw new Error(`ring: ${entry.seq} does not follow ${this.#last}`);
+    const entity = entityOf(entry);
+    this.#redact(this.#newest.get(entity));
+    this.#newest.set(entity, entry.seq);
+    this.#entries.push(entry);
+    this.#last = entry.seq;
+    this.#bytes += entry.json.length;
+    while (this.#entries.length - this.#start > this.#maxEntries || this.#bytes > this.#maxBytes) {
+      const oldest = this.#entries[this.#start];
+      if (!oldest || oldest === entry) break;
+      this.#bytes -= oldest.json.length;
+      const gone = entityOf(oldest);
+      if (this.#newest.get(gone) === oldest.seq) this.#newest.delete(gone);
+      this.#start += 1;
+    }
+    // What has been dropped stays in memory until then.
+    if (this.#start > SLACK && this.#start > this.#entries.length / 8) {
+      this.#entries = this.#entries.slice(this.#start);
+      this.#start = 0;
+    }
+  }
+
+  /**
+   * At most `limit` events that follow a position, in order; undefined if the ring does not reach that far back. Empty
+   * if the position is the newest or beyond.
+   */
+  after(position: number, limit = Infinity): LogEntry[] | undefined {
+    if (position < this.floor) return undefined;
+    const from = this.#start + (position - this.floor);
+    return this.#entries.slice(from, Math.min(from + limit, this.#entries.length));
+  }
+
+  /**
+   * What a deletion or an edit takes out is out: also of what is replayed out of memory. The log in the database is cut alike
+   * by `number_events`.
+   * @param seq of the event that the next one of the same entity supersedes
+   */
+  #redact(seq: number | undefined): void {
+    if (seq === undefined) return;
+    const at = this.#start + (seq - this.floor) - 1;
+    const entry = this.#entries[at];
+    if (!entry) return;
+    const json = redacted(entry.json, entry.redaction);
+    if (json === entry.json) return;
+    this.#bytes += json.length - entry.json.length;
+    this.#entries[at] = { ...entry, json };
+  }
+}

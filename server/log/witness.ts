@@ -1,0 +1,90 @@
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '../logger.ts';
+import type { Seen } from './reader.ts';
+
+const FILE = /^feed-position-\d+\.json$/;
+
+/**
+ * Keeps the position that was told to clients outside the database. A snapshot of the database's volume that was put back
+ * while every node was down looks in every respect like a server that comes up after a crash; that its log is shorter than
+ * what clients were told, only somebody else can know.
+ */
+export interface Witness {
+  /** What was told before this process began, as far as it can be read soon. */
+  read(): Promise<Seen[]>;
+  /** Has been read from the log, and is told to clients. Not waited for. */
+  keep(seen: Seen): void;
+  /** Resolves when the newest position is kept, or cannot be. */
+  close(): Promise<void>;
+}
+
+/**
+ * The position that this node has reached, in a file.
+ *
+ * It is written behind the events and not waited for: one write at a time, always of the newest position, so the file is
+ * milliseconds behind. It is not synced, since it has to survive the end of the process and not that of the machine.
+ */
+export class FileWitness implements Witness {
+  readonly #folder: string;
+  readonly #file: string;
+  readonly #log: Logger;
+  #next: Seen | undefined;
+  #writing: Promise<void> | undefined;
+  #failed = false;
+
+  /** @param worker its number among the processes that share the folder */
+  constructor(folder: string, worker: number, log: Logger) {
+    this.#folder = folder;
+    this.#file = join(folder, `feed-position-${worker}.json`);
+    this.#log = log;
+  }
+
+  /** What the processes on this folder have told. What cannot be read is left out. */
+  async read(): Promise<Seen[]> {
+    const names = await readdir(this.#folder).catch(() => []);
+    const files = names.filter((name) => FILE.test(name)).map((name) => join(this.#folder, name));
+    const seen = await Promise.all(files.map((file) => readFile(file, 'utf8').then(parse, () => undefined)));
+    return seen.filter((one) => one !== undefined);
+  }
+
+  keep(seen: Seen): void {
+    this.#next = seen;
+    this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+  }
+
+  /** Resolves when the newest position is in the file. */
+  async close(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    for (let next = this.#next; next; next = this.#next) {
+      this.#next = undefined;
+      try {
+        await mkdir(this.#folder, { recursive: true });
+        await writeFile(`${this.#file}.new`, JSON.stringify(next));
+        await rename(`${this.#file}.new`, this.#file);
+      } catch (error) {
+        if (!this.#failed)
+          this.#log.info(
+            { err: error },
+            'DATA_DIR cannot be written to: this node will not notice by it that a snapshot of the database was put back',
+          );
+        this.#failed = true;
+      }
+    }
+  }
+}
+
+function parse(text: string): Seen | undefined {
+  try {
+    const { epoch, seq, at } = JSON.parse(text) as Partial<Record<keyof Seen, unknown>>;
+    if (typeof epoch !== 'string' || !UUID.test(epoch) || !Number.isSafeInteger(seq)) return undefined;
+    return { epoch, seq: seq as number, at: typeof at === 'number' ? at : undefined };
+  } catch {
+    return undefined; // cut short, or somebody else's
+  }
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

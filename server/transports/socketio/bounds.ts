@@ -1,0 +1,34 @@
+import { invalid } from '../../errors.ts';
+import type { FieldError } from '../../contract.ts';
+
+/** Keys of an input, and items of a list in it; what has more is not looked at. Joi takes milliseconds for thousands of either. */
+const MAX_KEYS = 50;
+export const MAX_ITEMS = 500;
+
+/**
+ * Refuses what would cost more to be validated than to be sent.
+ * @returns how many items its lists have
+ * @throws {AppError} 422, in the words of Joi
+ */
+export function requireModest(place: 'payload' | 'auth', input: unknown): number {
+  if (typeof input !== 'object' || input === null) return 0;
+  // Bytes are an object to Joi, of as many unknown keys.
+  if (input instanceof Uint8Array || Object.keys(input).length > MAX_KEYS)
+    throw refusal({ loc: [place], msg: `"${place}" must be of type object`, type: 'object.base' });
+  let items = 0;
+  for (const [key, value] of Object.entries(input)) {
+    if (!Array.isArray(value)) continue;
+    if (value.length > MAX_ITEMS)
+      throw refusal({
+        loc: [place, key],
+        msg: `"${key}" must contain less than or equal to ${MAX_ITEMS} items`,
+        type: 'array.max',
+      });
+    items += value.length;
+  }
+  return items;
+}
+
+function refusal(fault: FieldError): Error {
+  return invalid([fault], 1);
+}

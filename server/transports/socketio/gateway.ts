@@ -1,0 +1,516 @@
+import { type Server as HttpServer, type IncomingMessage, ServerResponse } from 'node:http';
+import cors, { type CorsOptions } from 'cors';
+import { Server, type Socket } from 'socket.io';
+import type { Connections } from '../../delivery/connections.ts';
+import type { Identity } from '../../identity.ts';
+import type { Delivery } from '../../delivery/delivery.ts';
+import { HARD_MARK, SOFT_MARK } from '../../delivery/subscriber.ts';
+import type { TimeSlices } from '../../delivery/time-slices.ts';
+import { AppError, invalid } from '../../errors.ts';
+import type { ClientToServer, ServerToClient, SessionCloseCode, Tally } from '../../contract.ts';
+import type { Follower } from '../../log/follower.ts';
+import type { MissedTallies } from '../../counters/missed-tallies.ts';
+import { check, type Infer, withoutEmpty } from '../../api/schema.ts';
+import type { Metrics } from '../../ops/metrics.ts';
+import type { RequestGuard } from '../../http/request-guard.ts';
+import { whenOver } from '../../http/response-end.ts';
+import { type Place, PlaceRefusal, type Places } from '../../limits/places.ts';
+import {
+  type EngineConnection,
+  engineConnection,
+  type EngineSocket,
+} from '../../library-internals/engine-connection.ts';
+import type { FastPaths } from '../../library-internals/fast-paths.ts';
+import { slim } from '../../library-internals/slimming.ts';
+import { socketServerOptions } from '../../library-internals/socket-server.ts';
+import type { Logger } from '../../logger.ts';
+import { requireModest } from './bounds.ts';
+import { UserBudgets } from './budgets.ts';
+import { serveClientScript } from './client-script.ts';
+import { encodeMessage } from './encoding.ts';
+import {
+  type EngineResponse,
+  oddForm,
+  opensSession,
+  otherProtocol,
+  queryOf,
+  refuseWith,
+  setSocketHeaders,
+} from './engine-requests.ts';
+import { refuseOtherMethods } from './polling-methods.ts';
+import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
+import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
+import { type EndSubscriber, type FeedSocket, Subscriber } from './subscriber.ts';
+import { TallyDelivery } from './tally-delivery.ts';
+import { Unauthenticated } from './unauthenticated.ts';
+
+export interface GatewayOptions {
+  http: HttpServer;
+  log: Logger;
+  metrics: Metrics;
+  feed: Follower;
+  connections: Connections;
+  delivery: Delivery;
+  /** For how long at a time it writes to its sockets. */
+  slices: TimeSlices;
+  fastPaths: FastPaths;
+  /** Tallies that a client at this position may not have heard. */
+  missedTallies: MissedTallies['since'];
+  /** Whose token it is. @throws {AppError} 401 */
+  verify: (token: string) => Identity;
+  /** @throws {AppError} 401 unless the token's session lives */
+  requireSession: (identity: Identity) => Promise<void>;
+  /** The tallies of those of these posts that the user may see. */
+  talliesOf: (userId: number, postIds: readonly number[]) => Promise<Tally[]>;
+  /** Whether a request may come in, by the host that it names and the page that it is from. */
+  guard: RequestGuard;
+  /** What pages of other origins may read of the answers of long-polling. */
+  crossOrigin: CorsOptions;
+  places: Places;
+  /** What connections of one sender have in common. */
+  addressOf: (req: IncomingMessage) => string;
+  /** Whether what one user asks over all sockets of this node is limited. */
+  limitUsers: boolean;
+  onCodedError: (error: unknown) => AppError | undefined;
+  /** Ids of Engine.IO sessions, where they have to say which worker holds the session. */
+  newSessionId?: () => string;
+  /** Whether a request comes from a sibling, which has let it in already. */
+  isHandedOn?: (req: IncomingMessage) => boolean;
+}
+
+type Auth = Infer<typeof handshakeAuth>;
+
+/** A frame above this closes the connection. Bytes. */
+const MAX_FRAME = 16 * 1024;
+/** A connection that has not authenticated by then is closed. Milliseconds. */
+const CONNECT_TIMEOUT = 5000;
+/** How often it is looked whether there is one. Milliseconds. */
+const CONNECT_SWEEP = 250;
+/** Handshakes that one connection may fail, one after the other. */
+const MAX_ATTEMPTS = 3;
+/** What a client is told to wait for when the node shuts down. Seconds. */
+const DRAINING_PAUSE = 2;
+/** Packets of any kind that one connection may send within a second; far beyond what requests are limited to. */
+const MAX_PACKETS = 1000;
+/** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
+const LAST_WORDS = 1000;
+
+/** How often full budgets are let go. Milliseconds. */
+const BUDGETS_SWEEP = 1000;
+
+/** The answer to an upgrade and Engine.IO's first packet come in one turn: they leave in one write, since writes are what a handshake costs. */
+function oneWrite(_headers: unknown, { headers, socket }: IncomingMessage): void {
+  if (headers.upgrade === undefined) return;
+  socket.cork();
+  setImmediate(uncork, socket);
+}
+
+function uncork(socket: IncomingMessage['socket']): void {
+  socket.uncork();
+}
+
+/** A place that was taken for a connection which is not there yet, and what gives it back if it never comes. */
+interface Reservation {
+  place: Place;
+  abandon: () => void;
+}
+
+/** What an Engine.IO connection has done here. */
+interface Visit {
+  connection: EngineConnection;
+  place: Place | undefined;
+  /** How often it was refused; `Infinity` while it asks and once it is in. */
+  attempts: number;
+  /** Packets that it may still send within the second that began then; milliseconds since 1970. */
+  left: number;
+  since: number;
+  subscriber: Subscriber | undefined;
+}
+
+/** The Socket.IO side of the service: who may connect, and what becomes of a connection. */
+export class Gateway {
+  readonly io: Server<ClientToServer, ServerToClient>;
+  readonly #options: GatewayOptions;
+  readonly #delivery: Delivery;
+  readonly #tallies: TallyDelivery;
+  readonly #budgets: UserBudgets;
+  readonly #unauthenticated = new Unauthenticated();
+  readonly #reservations = new WeakMap<IncomingMessage, Reservation>();
+  readonly #requestOptions: RequestOptions;
+  /** One for all connections: a closure each would be memory. */
+  readonly #surroundings: ConstructorParameters<typeof Subscriber>[4];
+  readonly #visits = new WeakMap<object, Visit>();
+  #sweeping: NodeJS.Timeout[] = [];
+  #hasWarnedOfProtocol = false;
+  #size = 0;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.io = new Server(options.http, {
+      ...socketServerOptions,
+      maxHttpBufferSize: MAX_FRAME,
+      // Ours comes first: Socket.IO's waits half a minute more for a long-polling session to fetch its end.
+      connectTimeout: 2 * CONNECT_TIMEOUT,
+      pingInterval: 10_000,
+      pingTimeout: 10_000,
+      upgradeTimeout: 5000,
+    });
+    const { engine } = this.io;
+    const allowOrigins = cors(options.crossOrigin);
+    engine.use(setSocketHeaders);
+    engine.use(this.#middleware((req) => this.#hostRefusal(req)));
+    engine.use((req: IncomingMessage, res: EngineResponse, next: () => void) => {
+      // A WebSocket has no headers for a page to read.
+      if (res instanceof ServerResponse) allowOrigins(req, res, next);
+      else next();
+    });
+    engine.use(serveClientScript);
+    engine.use(refuseOtherMethods);
+    engine.use(
+      this.#middleware((req, res) => {
+        const query = queryOf(req);
+        return this.#pageRefusal(req, query) ?? this.#newcomerRefusal(req, res, query);
+      }),
+    );
+    if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
+    const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
+    this.#tallies = new TallyDelivery({ ...options, end });
+    this.#delivery = options.delivery;
+    this.#budgets = new UserBudgets(options.limitUsers);
+    this.#requestOptions = {
+      ...options,
+      tallies: this.#tallies,
+      budgets: this.#budgets,
+    };
+    this.#surroundings = { end, unread: this.#delivery.unread };
+    options.feed.on('epoch', () => this.#tallies.forget());
+    // One listener each for all connections: a closure each would be memory.
+    const count = (conn: EngineSocket) => this.#countPacket(conn);
+    const leave = (conn: EngineSocket) => this.#left(conn);
+    function onPacket(this: EngineSocket): void {
+      count(this);
+    }
+    function onClose(this: EngineSocket): void {
+      leave(this);
+    }
+    this.io.engine.on('headers', oneWrite);
+    this.io.engine.on('connection', (conn: EngineSocket) => {
+      const connection = engineConnection(conn, options.fastPaths);
+      this.#unauthenticated.add(connection);
+      this.#visits.set(conn, {
+        connection,
+        place: this.#placeOf(conn.request),
+        attempts: 0,
+        left: MAX_PACKETS,
+        since: 0,
+        subscriber: undefined,
+      });
+      conn.on('packet', onPacket);
+      conn.on('close', onClose);
+    });
+    this.io.use((socket, next) => void this.#admit(socket, next));
+    this.io.on('connection', (socket) => this.#welcome(socket));
+  }
+
+  start(): void {
+    this.#tallies.start();
+    this.#sweeping = [
+      setInterval(() => this.#budgets.sweep(), BUDGETS_SWEEP),
+      setInterval(() => this.#unauthenticated.endOlderThan(CONNECT_TIMEOUT), CONNECT_SWEEP),
+    ];
+  }
+
+  /** Sockets of this node. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The posts that some socket of this node tracks. */
+  get trackedPosts(): Iterable<number> {
+    return this.#tallies.trackedPosts;
+  }
+
+  /**
+   * @param incomplete whether more tallies have changed than are told one by one
+   * @returns how long it worked, in milliseconds, when all have been written to
+   */
+  deliverTallies(tallies: readonly Tally[], incomplete: boolean): Promise<number> {
+    return this.#tallies.deliver(tallies, incomplete);
+  }
+
+  async close(): Promise<void> {
+    this.#tallies.stop();
+    for (const timer of this.#sweeping) clearInterval(timer);
+    this.io.engine.close();
+    await this.io.close();
+  }
+
+  /**
+   * Answers a request for a session that another worker holds, if it may not come in.
+   * @returns whether it has
+   */
+  refused(req: IncomingMessage, res: EngineResponse): boolean {
+    const refusal = this.#hostRefusal(req) ?? this.#pageRefusal(req, queryOf(req));
+    if (refusal) refuseWith(req, res, refusal);
+    return refusal !== undefined;
+  }
+
+  #middleware(refusalOf: (req: IncomingMessage, res: EngineResponse) => AppError | undefined) {
+    return (req: IncomingMessage, res: EngineResponse, next: () => void): void => {
+      const refusal = refusalOf(req, res);
+      if (refusal) refuseWith(req, res, refusal);
+      else next();
+    };
+  }
+
+  #hostRefusal(req: IncomingMessage): AppError | undefined {
+    if (this.#options.isHandedOn?.(req) === true) return undefined;
+    return this.#counted('host', this.#options.guard.hostRefusal(req));
+  }
+
+  /** By the page that it is from, and by its form: what holds for each request of a session, not only for the first. */
+  #pageRefusal(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
+    if (this.#options.isHandedOn?.(req) === true) return undefined;
+    // A browser lets any page open a WebSocket anywhere: unlike with CORS, the server has to say no.
+    const foreign = this.#options.guard.originRefusal(req, { navigation: false });
+    if (foreign) return this.#counted('origin', foreign);
+    const protocol = otherProtocol(query);
+    if (protocol !== undefined) return this.#counted('protocol', this.#protocolRefusal(req, protocol));
+    return this.#counted('form', oddForm(req, query));
+  }
+
+  #protocolRefusal(req: IncomingMessage, protocol: string): AppError {
+    if (!this.#hasWarnedOfProtocol) {
+      this.#hasWarnedOfProtocol = true;
+      this.#options.log.warn(
+        {
+          protocol: protocol.slice(0, 20),
+          user_agent: req.headers['user-agent']?.slice(0, 200),
+          address: this.#options.addressOf(req),
+        },
+        'a client of Socket.IO 2 or older was refused: it must be version 3 or later',
+      );
+    }
+    return new AppError(
+      'malformed',
+      'Engine.IO must be spoken in version 4 (EIO=4): use a client of Socket.IO 3 or later.',
+    );
+  }
+
+  /**
+   * Of requests that ask for a session: whether there is a place. It is taken at once, or a hundred requests of one packet
+   * would have the last one.
+   */
+  #newcomerRefusal(req: IncomingMessage, res: EngineResponse, query: URLSearchParams): AppError | undefined {
+    if (!opensSession(query)) return undefined;
+    if (this.#delivery.draining)
+      return this.#counted(
+        'draining',
+        new AppError('unavailable', 'The node is shutting down. Connect again.', {
+          headers: { 'Retry-After': String(DRAINING_PAUSE) },
+        }),
+      );
+    try {
+      const place = this.#options.places.take(this.#options.addressOf(req));
+      const abandon = () => {
+        if (this.#reservations.delete(req)) place.release();
+      };
+      this.#reservations.set(req, { place, abandon });
+      if (res instanceof ServerResponse) whenOver(res, abandon);
+      else req.socket.once('close', abandon);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof PlaceRefusal)) throw error;
+      return this.#counted(reasonOf(error), error);
+    }
+  }
+
+  /** The place that was taken for a connection when it was asked for. */
+  #placeOf(req: IncomingMessage): Place | undefined {
+    const reservation = this.#reservations.get(req);
+    if (!reservation) return undefined;
+    this.#reservations.delete(req);
+    req.socket.off('close', reservation.abandon);
+    return reservation.place;
+  }
+
+  #counted(reason: string, refusal: AppError | undefined): AppError | undefined {
+    if (refusal) this.#options.metrics.handshakesRefused.inc({ reason });
+    return refusal;
+  }
+
+  /** Also what is no request costs something: acknowledgements of nothing, other namespaces, binary parts. */
+  #countPacket(conn: EngineSocket): void {
+    const visit = this.#visits.get(conn);
+    if (!visit) return;
+    const now = Date.now();
+    if (now - visit.since >= 1000) {
+      visit.left = MAX_PACKETS;
+      visit.since = now;
+    }
+    visit.left -= 1;
+    if (visit.left < 0) {
+      this.#options.metrics.sessionsClosed.inc({ code: 'flooding' });
+      visit.connection.discard();
+    } else this.#weigh(visit);
+  }
+
+  /** Socket.IO answers some packets by itself, and nobody counts that. Whoever sends them without reading is ended here. */
+  #weigh({ connection, subscriber }: Visit): void {
+    const { pending } = connection;
+    if (pending === 0) return;
+    if (subscriber && !subscriber.ended) {
+      if (pending > HARD_MARK)
+        this.#end(subscriber, 'slow_consumer', 'The connection does not read its answers.');
+      else this.#delivery.unread.add(subscriber);
+    } else if (pending > SOFT_MARK) {
+      this.#options.metrics.sessionsClosed.inc({ code: 'slow_consumer' });
+      connection.discard();
+    }
+  }
+
+  #left(conn: EngineSocket): void {
+    const visit = this.#visits.get(conn);
+    if (!visit) return;
+    const { connection, subscriber, place } = visit;
+    this.#unauthenticated.remove(connection);
+    if (subscriber) this.#forget(subscriber);
+    place?.release();
+    // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
+    setTimeout(() => connection.cutOff(), LAST_WORDS).unref();
+  }
+
+  async #admit(socket: Socket<ClientToServer, ServerToClient>, next: (error?: Error) => void): Promise<void> {
+    // A hundred CONNECT packets on one WebSocket would make a hundred sockets and a hundred copies of each event.
+    const visit = this.#visits.get(socket.conn);
+    const attempts = visit?.attempts ?? Infinity;
+    if (!visit || attempts >= MAX_ATTEMPTS) {
+      this.#options.metrics.handshakesRefused.inc({ reason: 'second_connect' });
+      socket.conn.close();
+      // Socket.IO keeps a socket until its middleware has answered.
+      next(new Error('One connection has one socket.'));
+      return;
+    }
+    visit.attempts = Infinity;
+    // Socket.IO asks a turn after the packet: what came behind it may have closed the connection, and its end is not told
+    // again.
+    if (socket.conn.readyState !== 'open') {
+      next(new Error('The connection has closed.'));
+      return;
+    }
+    let subscriber: Subscriber | undefined;
+    try {
+      const { auth, identity } = this.#readAuth(socket.handshake.auth);
+      // From here on as it has been understood, with its defaults and without what holds nothing.
+      socket.handshake.auth = auth;
+      visit.place?.assign(identity.id);
+      // Known before its session is looked up, so that a revocation cannot slip in between.
+      subscriber = new Subscriber(socket, visit.connection, identity, auth, this.#surroundings);
+      this.#delivery.enter(subscriber);
+      this.#count(1);
+      visit.subscriber = subscriber;
+      await this.#options.requireSession(identity);
+      if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
+      socket.data = subscriber;
+      this.#unauthenticated.remove(visit.connection);
+      next();
+    } catch (error) {
+      if (subscriber) this.#forget(subscriber);
+      visit.place?.assign(undefined);
+      // A stock client stays away when it is refused by name, and comes back when its transport closes.
+      if (this.#delivery.draining) socket.conn.close();
+      visit.attempts = attempts + 1;
+      next(this.#connectError(error));
+      // Otherwise it would take a place of its address until its time to authenticate is over. A turn later: Socket.IO has
+      // yet to say why.
+      if (error instanceof PlaceRefusal) setImmediate(() => socket.conn.close());
+    }
+  }
+
+  /** Whose it is comes before what else is wrong with it, as in REST; and nobody unknown has much looked at. */
+  #readAuth(given: unknown): { auth: Auth; identity: Identity } {
+    const token = typeof given === 'object' && given !== null && 'token' in given ? given.token : undefined;
+    if (token === undefined || token === '')
+      throw new AppError('unauthorized', 'The handshake has no token.');
+    const known =
+      typeof token === 'string' && token.length <= MAX_TOKEN ? this.#options.verify(token) : undefined;
+    requireModest('auth', given);
+    const { value, errors } = check(handshakeAuth, 'auth', withoutEmpty(handshakeAuth, given));
+    if (errors) throw invalid(errors, MAX_FAULTS);
+    return { auth: value, identity: known ?? this.#options.verify(value.token) };
+  }
+
+  /** What a stock client gets as `connect_error`: `data` is the problem object of REST. */
+  #connectError(error: unknown): Error {
+    const known = this.#options.onCodedError(error);
+    if (!known) this.#options.log.error({ err: error }, 'a handshake failed on a bug');
+    const problem = (
+      known ?? new AppError('internal', 'Something went wrong here. It has been logged.')
+    ).toProblem();
+    this.#options.metrics.handshakesRefused.inc({
+      reason: known instanceof PlaceRefusal ? reasonOf(known) : (known?.code ?? 'internal'),
+    });
+    return Object.assign(new Error(problem.detail), { data: problem });
+  }
+
+  #welcome(socket: Socket<ClientToServer, ServerToClient>): void {
+    const subscriber = socket.data as Subscriber;
+    if (subscriber.ended) {
+      // Its session ended between the look-up and here.
+      socket.disconnect(true);
+      return;
+    }
+    socket.on('disconnect', whenDisconnected);
+    answerRequests(subscriber, this.#requestOptions);
+    const { after, epoch } = socket.handshake.auth as Auth;
+    // At once: what lives for a second is old to V8, and leaves holes when it goes that a busy node's V8 never closes.
+    slim(socket, this.#options.fastPaths);
+    // The rest when there is a WebSocket.
+    if (socket.conn.transport.name === 'polling')
+      socket.conn.once('upgrade', () => slim(socket, this.#options.fastPaths));
+    this.#tallies.admit(subscriber);
+    this.#delivery.admit(subscriber, after, epoch, (from) => this.#tallies.tellMissed(subscriber, from));
+  }
+
+  #forget(subscriber: Subscriber): void {
+    if (!this.#delivery.remove(subscriber)) return;
+    this.#tallies.remove(subscriber);
+    this.#count(-1);
+  }
+
+  #count(by: 1 | -1): void {
+    this.#size += by;
+    this.#options.metrics.connections.set(this.#size);
+  }
+
+  /** The end of a socket, said to it if it still reads. Nothing else is written to it once this has returned. */
+  #end(subscriber: Subscriber, code: SessionCloseCode, detail: string): void {
+    if (subscriber.ended) return;
+    const isRevoked = code === 'revoked' || code === 'expired';
+    const isClean = !isRevoked || subscriber.discardQueue();
+    // During the handshake the refusal itself says why.
+    if (subscriber.socket.connected) subscriber.write(encodeMessage('session:closed', { code, detail }));
+    this.#forget(subscriber);
+    this.#options.metrics.sessionsClosed.inc({ code });
+    // Its last words would wait as long as the rest; and behind what is still on its way to it, events would follow the end of
+    // a session.
+    if (code === 'slow_consumer' || !isClean || (isRevoked && subscriber.pending > SOFT_MARK)) {
+      subscriber.terminate();
+      return;
+    }
+    // Leaving the namespace tells a stock client not to come back by itself; a closed transport, to come back.
+    if (code === 'draining' || code === 'reset') subscriber.close();
+    else subscriber.socket.disconnect(true);
+    setTimeout(() => subscriber.terminate(), LAST_WORDS).unref();
+  }
+}
+
+/** What a handshake that got no place is counted under. */
+function reasonOf({ reason }: PlaceRefusal): 'full' | 'crowded' {
+  return reason === 'full' ? 'full' : 'crowded';
+}
+
+/** One connection has one socket: without it, it would stand unauthenticated. Its end is what makes it forgotten. */
+function whenDisconnected(this: FeedSocket): void {
+  (this.data as Subscriber).close();
+}

@@ -1,0 +1,193 @@
+import Joi from 'joi';
+import type {
+  Ack,
+  ClientToServer,
+  FeedEventName,
+  FeedMode,
+  Position,
+  Problem,
+  Ready,
+  ServerToClient,
+  SessionCloseCode,
+  Tally,
+} from '../../contract.ts';
+import { problem } from '../../api/problem.ts';
+import type { DeclaredEvent } from '../../topics/event-type.ts';
+import { count, exactly, id, listOf, object, oneOf, optional, timestamp } from '../../api/schema.ts';
+
+/**
+ * The shapes of what is said over the socket, tied to the event maps in events.ts: a message that is added there and not
+ * here, or has another shape, does not compile. The events of the log are told by whoever declares them.
+ */
+
+/** The schemas of the payloads that belong to another capability. */
+export interface FeedSchemas {
+  tally: Joi.AnySchema<Tally>;
+}
+
+type Schemas<Args extends unknown[]> = { [I in keyof Args]-?: Joi.AnySchema<Exclude<Args[I], undefined>> };
+
+/** A message of the server: when it is said, and its arguments in order. */
+interface ServerMessage<Args extends unknown[]> {
+  summary: string;
+  description?: string;
+  args: Schemas<Args>;
+}
+
+const seq = count()
+  .description('Where in the feed: 1, 2, 3 … without gaps, the same for everyone')
+  .example(4711);
+const prev = count()
+  .description(
+    'Between this number and `seq` there is nothing for you: less than your position, or equal to it, unless you missed something',
+  )
+  .example(4710);
+const epoch = Joi.string()
+  .guid()
+  .description('The identity of this numbering')
+  .example('0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51');
+
+const position = exactly<Position>()(object({ seq, prev }).id('Position'));
+
+const ready = exactly<Ready>()(
+  object({
+    epoch,
+    seq: count().description('The position that you now stand at').example(4711),
+    user_id: id().description('Who the token says you are').example(1),
+    outcome: oneOf('current', 'replayed', 'reset').description(
+      '`current`: nothing was missed; `replayed`: what was missed has been said; `reset`: your position cannot be served, so read GET /posts anew and go on from `seq`',
+    ),
+    reason: optional(oneOf('too_old', 'epoch_changed', 'future').description('Why, at a `reset`')),
+  }).id('Ready'),
+);
+
+const moreTallies = exactly<{ incomplete: true }>()(
+  object({
+    incomplete: Joi.boolean()
+      .valid(true)
+      .description('More tallies have changed than are told one by one')
+      .example(true) as Joi.Schema<true>,
+  }).id('MoreTallies'),
+);
+
+const feedNews = exactly<{ count: number; seq: number }>()(
+  object({ count: count().description('Events since the last such message').example(12), seq }).id(
+    'FeedNews',
+  ),
+);
+
+const sessionExpiring = exactly<{ expires_at: string }>()(
+  object({ expires_at: timestamp().example('2030-01-01T12:00:00.000Z') }).id('SessionExpiring'),
+);
+
+const sessionEnd = exactly<{ code: SessionCloseCode; detail: string }>()(
+  object({
+    code: oneOf('slow_consumer', 'revoked', 'expired', 'draining', 'reset', 'flooding'),
+    detail: Joi.string().description('A sentence').example('The session has ended.'),
+  }).id('SessionEnd'),
+);
+
+/** An event of the log as a message: its payload and its position. */
+export function eventMessage({
+  summary,
+  description,
+  schema,
+}: DeclaredEvent): ServerMessage<[data: unknown, at: Position]> {
+  const texts = description === undefined ? { summary } : { summary, description };
+  return { ...texts, args: [schema, position] };
+}
+
+/** Everything else that the server says by itself. */
+export function serverMessages({ tally }: FeedSchemas): {
+  [N in Exclude<keyof ServerToClient, FeedEventName>]: ServerMessage<Parameters<ServerToClient[N]>>;
+} {
+  return {
+    ready: {
+      summary: 'You are up to date',
+      description: 'Once, after the missed events and before the first live one.',
+      args: [ready],
+    },
+    votes: {
+      summary: 'Tallies that changed',
+      description:
+        'Coalesced, and absolute: of two tallies of one post keep the one with the higher `rev` and forget the other. In mode `tracked` only of the posts that you track. `incomplete` comes in mode `all` alone, when more tallies have changed than are told one by one (an import, a recount): ask again, with `track` or `GET /posts`, for the posts that you show, after a random delay of a few seconds.',
+      args: [listOf(tally), optional(moreTallies)],
+    },
+    'feed:head': {
+      summary: 'Where the feed stands',
+      description:
+        'Every two seconds or so, unless an event has just said as much: up to `seq` there is nothing for you after `prev`. It moves your position like an event, and if `prev` is beyond your position you missed the newest event: connect again. In mode `count` it only says where the feed stands; not in mode `off`.',
+      args: [position],
+    },
+    'feed:count': {
+      summary: 'How much is new',
+      description: 'In mode `count`, at most once a second.',
+      args: [feedNews],
+    },
+    'session:expiring': {
+      summary: 'Your token ends soon',
+      description: 'Say `auth:renew` with a fresh one.',
+      args: [sessionExpiring],
+    },
+    'session:closed': {
+      summary: 'The end of this connection',
+      description:
+        'The last message. After `revoked`, `expired` and `flooding` the namespace is left, and a stock client stays away; after `slow_consumer`, `draining` and `reset` only the transport closes, and it comes back by itself.',
+      args: [sessionEnd],
+    },
+  };
+}
+
+type AckData<N extends keyof ClientToServer> =
+  Parameters<ClientToServer[N]>[1] extends Ack<infer T> ? T : never;
+
+/** A request of the client: what it asks, and the schema of what the answer holds if it is accepted. */
+interface ClientMessage<N extends keyof ClientToServer> {
+  summary: string;
+  description?: string;
+  data: Joi.AnySchema<AckData<N>>;
+}
+
+/** Everything that a client may ask. What it sends along is in requests.ts. */
+export function clientMessages({ tally }: FeedSchemas): {
+  [N in keyof ClientToServer]: ClientMessage<N>;
+} {
+  return {
+    track: {
+      summary: "Ask for these posts' tallies",
+      description:
+        'Answered with the tallies as they stand, of those that you may see. The others are not tracked: ask again when they are published.',
+      data: exactly<{ tallies: Tally[] }>()(object({ tallies: listOf(tally) })),
+    },
+    untrack: {
+      summary: 'No longer ask for these',
+      data: exactly<{ tracked: number }>()(
+        object({ tracked: count().description('How many posts are still tracked').example(12) }),
+      ),
+    },
+    'feed:mode': {
+      summary: 'Change how to follow the feed',
+      description: 'Events between two modes are your own affair: go on from the `seq` of the answer.',
+      data: exactly<{ mode: FeedMode; seq: number }>()(object({ mode: oneOf('live', 'count', 'off'), seq })),
+    },
+    'auth:renew': {
+      summary: 'Stay, with a fresh token of the same user',
+      data: exactly<{ expires_at: string }>()(
+        object({ expires_at: timestamp().example('2030-01-01T12:00:00.000Z') }),
+      ),
+    },
+  };
+}
+
+const refused = object({ ok: oneOf(false), error: exactly<Problem>()(problem) }).id('Refused');
+
+/** An acknowledgement: the answer to a request, or the problem that REST would answer with. */
+export function acknowledgement(data: Joi.AnySchema): Joi.AnySchema {
+  return Joi.alternatives(object({ ok: oneOf(true), data }), refused);
+}
+
+/** What a stock client gets as `connect_error`: `message`, and the problem as `data`. */
+export const connectError = object({
+  message: Joi.string().description('The `detail` of the problem').example('The token has expired.'),
+  data: problem,
+}).id('ConnectError');

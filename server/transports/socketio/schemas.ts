@@ -1,0 +1,26 @@
+import Joi from 'joi';
+import { count, id, listOf, object, oneOf, optional, uuid, withDefault } from '../../api/schema.ts';
+import { MAX_ITEMS } from './bounds.ts';
+
+/** Characters of an access token. */
+export const MAX_TOKEN = 4096;
+
+/** What a handshake's `auth` may hold. An optional field that holds `null` or an empty text is as good as absent. */
+export const handshakeAuth = object({
+  token: Joi.string().max(MAX_TOKEN).description('An access token'),
+  after: optional(
+    count().strict().description('The last seq that you have seen; without it (or with `null`), from now'),
+  ),
+  epoch: optional(uuid().description('The numbering that `after` belongs to')),
+  tallies: withDefault(oneOf('all', 'tracked', 'none').description('Whose votes to hear of'), 'all'),
+  feed: withDefault(oneOf('live', 'count', 'off').description('How to follow the feed'), 'live'),
+}).id('HandshakeAuth');
+
+const postIds = listOf(id().strict()).max(MAX_ITEMS).description('Posts, at most 500 at once');
+
+export const track = object({ post_ids: postIds }).id('Track');
+export const untrack = object({ post_ids: postIds }).id('Untrack');
+export const feedMode = object({ mode: oneOf('live', 'count', 'off') }).id('FeedMode');
+export const renew = object({
+  token: Joi.string().max(MAX_TOKEN).description('A fresh access token of the same user'),
+}).id('Renew');
