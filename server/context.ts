@@ -17,7 +17,7 @@ import { SchemaWatch } from './database/schema-watch.ts';
 import { WriteMonitor } from './database/write-monitor.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { TimeSlices } from './delivery/time-slices.ts';
-import type { Tally } from './contract.ts';
+import type { Tally } from './protocol.ts';
 import { Follower } from './log/follower.ts';
 import { MissedTallies } from './counters/missed-tallies.ts';
 import { TallyBoard } from './counters/tally-board.ts';

@@ -1,4 +1,4 @@
-import type { FieldError, Problem } from './contract.ts';
+import type { FieldError, Problem } from './protocol.ts';
 
 /** Every error that a caller may see: its code, HTTP status and title. The code is the tail of the problem's `type`. */
 export const problems = {

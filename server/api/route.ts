@@ -3,7 +3,7 @@ import type Joi from 'joi';
 import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
 import { AppError, invalid } from '../errors.ts';
-import type { FieldError } from '../contract.ts';
+import type { FieldError } from '../protocol.ts';
 import type { RateLimit } from '../limits/rate-limits.ts';
 import type { Asker } from '../queues/fair-queue.ts';
 import { askerOf } from './asker.ts';

@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import type { FieldError } from '../contract.ts';
+import type { FieldError } from '../protocol.ts';
 import { countedString } from './characters.ts';
 import { isVisible } from '../text/visible.ts';
 import { sizeUp } from './input-size.ts';

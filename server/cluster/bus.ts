@@ -2,7 +2,7 @@ import { createAdapter as createWorkersAdapter } from '@socket.io/cluster-adapte
 import { createAdapter } from '@socket.io/redis-adapter';
 import type { Server } from 'socket.io';
 import type { RedisPubSub } from './redis-pubsub.ts';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 import type { Batch } from '../log/follower.ts';
 import type { Logger } from '../logger.ts';
 

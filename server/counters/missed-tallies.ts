@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 
 /** How much earlier than the last event that a client saw its tallies may be stale: more than a tally takes to be told, also where tens of thousands are told. Milliseconds. */
 const SLACK = 10_000;

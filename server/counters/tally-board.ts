@@ -1,4 +1,4 @@
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 
 /** Posts whose newest rev is remembered, so that what comes twice is told once. */
 const MAX_KNOWN = 50_000;

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
 
 /** Posts in one read. */

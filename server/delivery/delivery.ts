@@ -1,6 +1,6 @@
 import type { Connections } from './connections.ts';
 import { AppError } from '../errors.ts';
-import type { FeedMode, Position, ResetReason } from '../contract.ts';
+import type { FeedMode, Position, ResetReason } from '../protocol.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { Logger } from '../logger.ts';

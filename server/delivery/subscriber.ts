@@ -1,6 +1,6 @@
 import type { Connection } from './connections.ts';
 import type { Identity } from '../identity.ts';
-import type { FeedMode, Position, Ready, SessionCloseCode } from '../contract.ts';
+import type { FeedMode, Position, Ready, SessionCloseCode } from '../protocol.ts';
 import type { BatchView } from './batch.ts';
 
 /** Backpressure: beyond this a subscriber is fed no further until it has read; it leaves the live set and catches up later. Bytes. */

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
 import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
 import { Ring } from './ring.ts';

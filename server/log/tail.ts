@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 import { type Head, NoHead } from './reader.ts';
 
 /** A committed end of sessions. */

@@ -1,5 +1,5 @@
-import type { PostView } from '../contract.ts';
 import { digestOf } from '../preconditions.ts';
+import type { PostView } from './event-payloads.ts';
 
 /** A post with its owner's name and its tally, as the database joins them. */
 export interface PostRow {

@@ -3,7 +3,7 @@ import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
 import { draining } from '../delivery/delivery.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import type { SessionCloseCode } from '../contract.ts';
+import type { SessionCloseCode } from '../protocol.ts';
 import { whenOver } from '../http/response-end.ts';
 import { addressKey } from '../limits/address-key.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/connection.ts';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
 import { type Piece, workPiece } from './footprint.ts';
 

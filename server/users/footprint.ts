@@ -1,6 +1,6 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { AccountTask, User } from '../../models/index.ts';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 import { appendAll } from '../log/append.ts';
 import { postDeleted, postUpdated } from '../posts/events.ts';
 import { postColumns, type PostRow, presentPost } from '../posts/present.ts';

@@ -3,7 +3,7 @@ import { wantsRetry } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError } from '../errors.ts';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 import { drawInTurns } from '../queues/draw.ts';
 import { FairBound, type Senders } from '../queues/fair-bound.ts';
 

@@ -1,7 +1,7 @@
 import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
-import type { Tally } from '../contract.ts';
+import type { Tally } from '../protocol.ts';
 
 interface Ask {
   userId: number;

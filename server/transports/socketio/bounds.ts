@@ -1,5 +1,5 @@
 import { invalid } from '../../errors.ts';
-import type { FieldError } from '../../contract.ts';
+import type { FieldError } from '../../protocol.ts';
 
 /** Keys of an input, and items of a list in it; what has more is not looked at. Joi takes milliseconds for thousands of either. */
 const MAX_KEYS = 50;

@@ -1,5 +1,5 @@
 import type { BatchView, ChainedEvent } from '../../delivery/batch.ts';
-import type { ServerToClient } from '../../contract.ts';
+import type { ServiceMessages } from '../../protocol.ts';
 import { textFrame } from '../../library-internals/text-frame.ts';
 import type { LogEntry } from '../../log/reader.ts';
 
@@ -70,9 +70,9 @@ function join(messages: readonly Encoded[]): Buffer {
 }
 
 /** Any message to clients. */
-export function encodeMessage<N extends keyof ServerToClient>(
+export function encodeMessage<N extends keyof ServiceMessages>(
   name: N,
-  ...args: Parameters<ServerToClient[N]>
+  ...args: Parameters<ServiceMessages[N]>
 ): Encoded {
   return new Encoded(`2${JSON.stringify([name, ...args])}`);
 }
@@ -82,11 +82,11 @@ const shared = new WeakMap<object, Encoded>();
 /** A message with one payload that is told to many: encoded once for each object. */
 export function encodeShared<N extends 'feed:head' | 'feed:count'>(
   name: N,
-  payload: Parameters<ServerToClient[N]>[0],
+  payload: Parameters<ServiceMessages[N]>[0],
 ): Encoded {
   let encoded = shared.get(payload);
   if (!encoded)
-    shared.set(payload, (encoded = encodeMessage(name, ...([payload] as Parameters<ServerToClient[N]>))));
+    shared.set(payload, (encoded = encodeMessage(name, ...([payload] as Parameters<ServiceMessages[N]>))));
   return encoded;
 }
 

@@ -7,7 +7,7 @@ import type { Delivery } from '../../delivery/delivery.ts';
 import { HARD_MARK, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { TimeSlices } from '../../delivery/time-slices.ts';
 import { AppError, invalid } from '../../errors.ts';
-import type { ClientToServer, ServerToClient, SessionCloseCode, Tally } from '../../contract.ts';
+import type { ClientToServer, ServiceMessages, SessionCloseCode, Tally } from '../../protocol.ts';
 import type { Follower } from '../../log/follower.ts';
 import type { MissedTallies } from '../../counters/missed-tallies.ts';
 import { check, type Infer, withoutEmpty } from '../../api/schema.ts';
@@ -129,7 +129,7 @@ interface Visit {
 
 /** The Socket.IO side of the service: who may connect, and what becomes of a connection. */
 export class Gateway {
-  readonly io: Server<ClientToServer, ServerToClient>;
+  readonly io: Server<ClientToServer, ServiceMessages>;
   readonly #options: GatewayOptions;
   readonly #delivery: Delivery;
   readonly #tallies: TallyDelivery;
@@ -380,7 +380,7 @@ export class Gateway {
     setTimeout(() => connection.cutOff(), LAST_WORDS).unref();
   }
 
-  async #admit(socket: Socket<ClientToServer, ServerToClient>, next: (error?: Error) => void): Promise<void> {
+  async #admit(socket: Socket<ClientToServer, ServiceMessages>, next: (error?: Error) => void): Promise<void> {
     // A hundred CONNECT packets on one WebSocket would make a hundred sockets and a hundred copies of each event.
     const visit = this.#visits.get(socket.conn);
     const attempts = visit?.attempts ?? Infinity;
@@ -453,7 +453,7 @@ export class Gateway {
     return Object.assign(new Error(problem.detail), { data: problem });
   }
 
-  #welcome(socket: Socket<ClientToServer, ServerToClient>): void {
+  #welcome(socket: Socket<ClientToServer, ServiceMessages>): void {
     const subscriber = socket.data as Subscriber;
     if (subscriber.ended) {
       // Its session ended between the look-up and here.

@@ -2,15 +2,14 @@ import Joi from 'joi';
 import type {
   Ack,
   ClientToServer,
-  FeedEventName,
   FeedMode,
   Position,
   Problem,
   Ready,
-  ServerToClient,
+  ServiceMessages,
   SessionCloseCode,
   Tally,
-} from '../../contract.ts';
+} from '../../protocol.ts';
 import { problem } from '../../api/problem.ts';
 import type { DeclaredEvent } from '../../topics/event-type.ts';
 import { count, exactly, id, listOf, object, oneOf, optional, timestamp } from '../../api/schema.ts';
@@ -99,7 +98,7 @@ export function eventMessage({
 
 /** Everything else that the server says by itself. */
 export function serverMessages({ tally }: FeedSchemas): {
-  [N in Exclude<keyof ServerToClient, FeedEventName>]: ServerMessage<Parameters<ServerToClient[N]>>;
+  [N in keyof ServiceMessages]: ServerMessage<Parameters<ServiceMessages[N]>>;
 } {
   return {
     ready: {

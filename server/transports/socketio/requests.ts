@@ -3,7 +3,7 @@ import type { Identity } from '../../identity.ts';
 import type { Connection, Connections } from '../../delivery/connections.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { AppError, invalid } from '../../errors.ts';
-import type { Tally } from '../../contract.ts';
+import type { Tally } from '../../protocol.ts';
 import { check, type Infer } from '../../api/schema.ts';
 import type { Logger } from '../../logger.ts';
 import { requireModest } from './bounds.ts';

@@ -6,15 +6,15 @@ import type {
   ClientToServer,
   FeedMode,
   Position,
-  ServerToClient,
+  ServiceMessages,
   SessionCloseCode,
   Tally,
   TallyMode,
-} from '../../contract.ts';
+} from '../../protocol.ts';
 import type { EngineConnection } from '../../library-internals/engine-connection.ts';
 import { type Encoded, encodeMessage, encodeShared, framesOf, type Run } from './encoding.ts';
 
-export type FeedSocket = Socket<ClientToServer, ServerToClient>;
+export type FeedSocket = Socket<ClientToServer, ServiceMessages>;
 
 /** Ends a socket with a coded reason. */
 export type EndSubscriber = (subscriber: Subscriber, code: SessionCloseCode, detail: string) => void;

@@ -1,4 +1,4 @@
-import type { Tally } from '../../contract.ts';
+import type { Tally } from '../../protocol.ts';
 import { SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { TimeSlices } from '../../delivery/time-slices.ts';
 import type { MissedTallies } from '../../counters/missed-tallies.ts';

@@ -4,7 +4,7 @@ import type { Context } from '../../context.ts';
 import { type BatchView, JoinedBuffers } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscriber.ts';
-import type { Position, SessionCloseCode } from '../../contract.ts';
+import type { Position, SessionCloseCode } from '../../protocol.ts';
 import { isWritable, whenOver } from '../../http/response-end.ts';
 import type { Metrics } from '../../ops/metrics.ts';
 import { endOf, takePlace } from '../entry.ts';
