@@ -5,3 +5,20 @@ export interface Identity {
   /** When the access token ends, in milliseconds since 1970. */
   expiresAt: number;
 }
+
+/** Which sessions have ended: one, or all of a user's but perhaps one. */
+export interface EndOfSessions {
+  userId: number;
+  /** Null: all of them. */
+  sessionId: string | null;
+  exceptSessionId: string | null;
+}
+
+/** Whether a session is among those that have ended. */
+export function ends(end: EndOfSessions, userId: number, sessionId: string): boolean {
+  return (
+    end.userId === userId &&
+    (end.sessionId === null || end.sessionId === sessionId) &&
+    end.exceptSessionId !== sessionId
+  );
+}

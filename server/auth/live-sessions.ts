@@ -2,8 +2,7 @@ import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import type { Identity } from '../identity.ts';
-import { type EndOfSessions, ends } from './revocations.ts';
+import { type EndOfSessions, ends, type Identity } from '../identity.ts';
 
 /** How many sessions are remembered. One entry is some 150 bytes. */
 const MAX_REMEMBERED = 50_000;

@@ -1,22 +1,6 @@
 import { literal, Op, type Transaction } from 'sequelize';
 import { Revocation, Session } from '../../models/index.ts';
-
-/** Which sessions have ended: one, or all of a user's but perhaps one. */
-export interface EndOfSessions {
-  userId: number;
-  /** Null: all of them. */
-  sessionId: string | null;
-  exceptSessionId: string | null;
-}
-
-/** Whether a session is among those that have ended. */
-export function ends(end: EndOfSessions, userId: number, sessionId: string): boolean {
-  return (
-    end.userId === userId &&
-    (end.sessionId === null || end.sessionId === sessionId) &&
-    end.exceptSessionId !== sessionId
-  );
-}
+import type { EndOfSessions } from '../identity.ts';
 
 /**
  * Ends sessions. The row is committed with its reason (a logout, a new password, a deleted user) and is read by every

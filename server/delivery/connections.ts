@@ -1,5 +1,4 @@
-import type { Identity } from '../identity.ts';
-import { type EndOfSessions, ends } from '../auth/revocations.ts';
+import { type EndOfSessions, ends, type Identity } from '../identity.ts';
 
 export type EndCode = 'revoked' | 'expired' | 'draining';
 

@@ -5,7 +5,7 @@ import type { BatchView, ChainedEvent } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
-import type { FeedEvent, ResetReason, SessionCloseCode } from '../../contract.ts';
+import type { Position, ResetReason, SessionCloseCode } from '../../protocol.ts';
 import { whenOver } from '../../http/response-end.ts';
 import { endOf, takePlace } from '../entry.ts';
 
@@ -14,12 +14,19 @@ const MAX_BYTES = 1024 * 1024;
 /** How long an answer may take whose events cannot be read. Milliseconds. */
 const READ_LIMIT = 10_000;
 
+/** An event as REST tells it. */
+interface EventAnswer extends Position {
+  name: string;
+  at: string;
+  data: unknown;
+}
+
 /** What one request is answered with. */
 export interface EventsPage {
   epoch: string;
   /** The highest seq; of a page without events the position up to which there is none for the asker, to go on from. */
   head: number;
-  events: FeedEvent[];
+  events: EventAnswer[];
 }
 
 export interface PollQuery {
@@ -189,8 +196,7 @@ function gone(reason: ResetReason, { epoch, seq }: { epoch: string; seq: number 
   });
 }
 
-/** An event as REST tells it. */
-function presentEvent({ entry: { seq, name, at, json }, prev }: ChainedEvent): FeedEvent {
+function presentEvent({ entry: { seq, name, at, json }, prev }: ChainedEvent): EventAnswer {
   const data: unknown = JSON.parse(json);
-  return { seq, prev, name, at: new Date(at).toISOString(), data } as FeedEvent;
+  return { seq, prev, name, at: new Date(at).toISOString(), data };
 }

@@ -380,7 +380,10 @@ export class Gateway {
     setTimeout(() => connection.cutOff(), LAST_WORDS).unref();
   }
 
-  async #admit(socket: Socket<ClientToServer, ServiceMessages>, next: (error?: Error) => void): Promise<void> {
+  async #admit(
+    socket: Socket<ClientToServer, ServiceMessages>,
+    next: (error?: Error) => void,
+  ): Promise<void> {
     // A hundred CONNECT packets on one WebSocket would make a hundred sockets and a hundred copies of each event.
     const visit = this.#visits.get(socket.conn);
     const attempts = visit?.attempts ?? Infinity;
