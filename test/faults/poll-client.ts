@@ -1,6 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { ResetReason } from '../../server/contract.ts';
-import type { EventsPage } from '../../server/transports/long-poll/long-poll.ts';
+import type { FeedEvent, ResetReason } from '../../server/contract.ts';
 import { HttpListener, type Place } from './http-listener.ts';
 import type { ListenerOptions } from './listener.ts';
 
@@ -27,7 +26,7 @@ export class PollClient extends HttpListener {
       this.reset({ seq: head, epoch: to.epoch }, reason);
       return;
     }
-    const page = told as EventsPage;
+    const page = told as { epoch: string; events: FeedEvent[] };
     this.resumed({ seq, epoch });
     for (const { name, data, ...at } of page.events)
       this.event(name, data, { seq: at.seq, prev: at.prev, epoch: page.epoch });

@@ -22,7 +22,7 @@ interface EventAnswer extends Position {
 }
 
 /** What one request is answered with. */
-export interface EventsPage {
+interface EventsPage {
   epoch: string;
   /** The highest seq; of a page without events the position up to which there is none for the asker, to go on from. */
   head: number;
