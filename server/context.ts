@@ -38,7 +38,7 @@ import { PrimaryStore } from './limits/primary-store.ts';
 import { type ReachedLimit, RateLimits } from './limits/rate-limits.ts';
 import { SharedCounts } from './limits/shared-counts.ts';
 import { VoteLimit } from './limits/vote-limit.ts';
-import { AppError } from './errors.ts';
+import { AppError, unavailable } from './errors.ts';
 import { FastPaths } from './library-internals/fast-paths.ts';
 import { tellsPoolUse } from './library-internals/sequelize.ts';
 import { libraryVersions, verify } from './library-internals/self-check.ts';
@@ -140,9 +140,7 @@ export async function createService(
     maxAge,
     refusal: () => {
       metrics.queueRefused.inc({ queue: 'database' });
-      return new AppError('unavailable', 'Too many requests are waiting for the database. Try again.', {
-        headers: { 'Retry-After': '1' },
-      });
+      return unavailable('Too many requests are waiting for the database. Try again.', 1);
     },
   });
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });

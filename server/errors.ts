@@ -31,7 +31,9 @@ export type ProblemCode = keyof typeof problems;
 /** What a problem may carry beside its code and sentence. */
 export interface ProblemExtras {
   errors?: FieldError[];
-  /** Sent as response headers in REST. A `Retry-After` is told in the problem too: a socket has no headers. */
+  /** Seconds until it is worth trying again: a header in REST, and in the problem too, since a socket has no headers. */
+  retryAfter?: number;
+  /** Sent as response headers in REST. */
   headers?: Record<string, string>;
   /** Members of the problem object of its own, such as the place to start again at a 410. */
   members?: Record<string, unknown>;
@@ -42,38 +44,53 @@ export class AppError extends Error {
   override readonly name = 'AppError';
   readonly code: ProblemCode;
   readonly status: number;
-  readonly extras: ProblemExtras;
+  /** Response headers in REST. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly #extras: ProblemExtras;
 
   constructor(code: ProblemCode, detail: string, extras: ProblemExtras = {}) {
     super(detail);
     this.code = code;
     this.status = problems[code][0];
-    this.extras = extras;
+    const { headers = {}, retryAfter } = extras;
+    this.headers = retryAfter === undefined ? headers : { ...headers, 'Retry-After': String(retryAfter) };
+    this.#extras = extras;
   }
 
   /** The problem object of RFC 9457. */
   toProblem(requestId?: string): Problem {
+    const { errors, retryAfter, members } = this.#extras;
     return {
       type: `urn:tidings:problem:${this.code}`,
       title: problems[this.code][1],
       status: this.status,
       detail: this.message,
       ...(requestId === undefined ? {} : { request_id: requestId }),
-      ...(this.extras.errors === undefined ? {} : { errors: this.extras.errors }),
-      ...this.#retryAfter(),
-      ...this.extras.members,
+      ...(errors === undefined ? {} : { errors }),
+      ...(retryAfter === undefined ? {} : { retry_after: retryAfter }),
+      ...members,
     };
-  }
-
-  #retryAfter(): { retry_after?: number } {
-    const seconds = this.extras.headers?.['Retry-After'];
-    return seconds === undefined ? {} : { retry_after: Number(seconds) };
   }
 }
 
 /** A 401. `Bearer` is the challenge of RFC 6750. */
 export function unauthorized(detail: string): AppError {
   return new AppError('unauthorized', detail, { headers: { 'WWW-Authenticate': 'Bearer' } });
+}
+
+/** A 503. @param retryAfter seconds */
+export function unavailable(detail: string, retryAfter: number, extras: ProblemExtras = {}): AppError {
+  return new AppError('unavailable', detail, { ...extras, retryAfter });
+}
+
+/** A 429. @param retryAfter seconds */
+export function tooManyRequests(detail: string, retryAfter: number): AppError {
+  return new AppError('too_many_requests', detail, { retryAfter });
+}
+
+/** @throws {AppError} 503 if there is a reason, such as tables that are away */
+export function refuseWhile(reason: string | undefined): void {
+  if (reason !== undefined) throw unavailable(`${reason} Nothing was done. Try again.`, 2);
 }
 
 /**

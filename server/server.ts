@@ -10,7 +10,7 @@ import { proxyTrust } from './http/client-address.ts';
 import { serveInTurn } from './http/pipelining.ts';
 import { answerUnreadable } from './http/unreadable.ts';
 import { createService, type Service } from './context.ts';
-import { AppError } from './errors.ts';
+import { type AppError, unavailable } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 export interface RunningServer {
@@ -125,8 +125,8 @@ export async function startServer(
 }
 
 function closing(): AppError {
-  return new AppError('unavailable', 'The node is shutting down. Try again on a new connection.', {
-    headers: { 'Retry-After': '1', Connection: 'close' },
+  return unavailable('The node is shutting down. Try again on a new connection.', 1, {
+    headers: { Connection: 'close' },
   });
 }
 

@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler, Response } from 'express';
 import { databaseErrorCode, isUnavailable } from '../database/connection.ts';
-import { AppError } from '../errors.ts';
+import { AppError, unavailable } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { RequestGuard } from '../http/request-guard.ts';
 
@@ -11,13 +11,7 @@ import type { RequestGuard } from '../http/request-guard.ts';
 export function toAppError(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error;
   if (isUnavailable(error)) {
-    return new AppError(
-      'unavailable',
-      'The database did not confirm this request. Retry with the same Idempotency-Key.',
-      {
-        headers: { 'Retry-After': '2' },
-      },
-    );
+    return unavailable('The database did not confirm this request. Retry with the same Idempotency-Key.', 2);
   }
   const code = databaseErrorCode(error);
   // Class 22 is data that PostgreSQL cannot hold: what validation should have refused, but no reason to fail.
@@ -26,9 +20,7 @@ export function toAppError(error: unknown): AppError | undefined {
   // Class 23 is a constraint: a race that no command has foreseen.
   if (code?.startsWith('23')) return new AppError('conflict', 'The request conflicts with another one.');
   if (code === '40001' || code === '40P01') {
-    return new AppError('unavailable', 'The request collided with others. Try again.', {
-      headers: { 'Retry-After': '1' },
-    });
+    return unavailable('The request collided with others. Try again.', 1);
   }
   return fromParser(error);
 }
@@ -73,7 +65,7 @@ function fromParser(error: unknown): AppError | undefined {
 function sendProblem(res: Response, error: AppError): void {
   res
     .status(error.status)
-    .set(error.extras.headers ?? {})
+    .set(error.headers)
     .type('application/problem+json')
     .send(JSON.stringify(error.toProblem(String(res.getHeader('X-Request-Id') ?? ''))));
 }

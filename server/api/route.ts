@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response, Router } from 'express';
 import type Joi from 'joi';
 import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
-import { AppError, invalid } from '../errors.ts';
+import { AppError, invalid, refuseWhile } from '../errors.ts';
 import type { FieldError } from '../protocol.ts';
 import type { RateLimit } from '../limits/rate-limits.ts';
 import type { Asker } from '../queues/fair-queue.ts';
@@ -144,13 +144,15 @@ export function mount(
       // Before anything is counted: a page elsewhere could use up the limits of whoever visits it.
       const refusal = ctx.guard.originRefusal(req, { navigation: spec.method === 'get' });
       if (refusal) throw refusal;
-      requireTables(ctx);
+      // What is read meanwhile may be empty, and what is written may collide with a backup.
+      refuseWhile(ctx.schema.absence);
       const user = spec.access === 'user' ? await authenticate(req) : undefined;
       if (spec.limit) await limit(spec.limit, req, res, user);
       if (body) await run(body, req, res);
       const input = validate(spec, req);
       if (spec.headers?.['If-Match'] === undefined) refusePreconditions(req);
-      if (spec.method !== 'get') requireWrites(ctx);
+      // What is sent to a database that cannot commit stays there, waiting.
+      if (spec.method !== 'get') refuseWhile(ctx.writes.refusal);
       const asker = askerOf(req, res, user);
       const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, asker, req, res }));
       if (res.headersSent) return;
@@ -158,26 +160,6 @@ export function mount(
       ctx.answers.given(res, bytes, () => asker.senders);
     });
   }
-}
-
-/**
- * What is read meanwhile may be empty, and what is written may collide with a backup.
- * @throws {AppError} 503 while the tables are away
- */
-function requireTables({ schema }: Context): void {
-  const { absence } = schema;
-  if (absence === undefined) return;
-  throw new AppError('unavailable', `${absence} Nothing was done. Try again.`, {
-    headers: { 'Retry-After': '2' },
-  });
-}
-
-/** @throws {AppError} 503 while the database cannot commit: what is sent to it then stays there, waiting */
-function requireWrites({ writes }: Context): void {
-  if (writes.refusal === undefined) return;
-  throw new AppError('unavailable', `${writes.refusal} Nothing was done. Try again.`, {
-    headers: { 'Retry-After': '2' },
-  });
 }
 
 async function handled(ctx: Context, work: () => unknown): Promise<unknown> {

@@ -1,7 +1,7 @@
 import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
 
 /** How many sessions are remembered. One entry is some 150 bytes. */
@@ -76,19 +76,13 @@ export class LiveSessions {
       return;
     }
     const before = this.#revocations;
-    this.#requireTables();
+    refuseWhile(this.#absence());
     if ((await this.#lookUp(identity.sessionId)) !== identity.id) {
-      this.#requireTables();
+      refuseWhile(this.#absence());
       this.#forget(identity.sessionId);
       throw unauthorized('The session of this access token has ended.');
     }
     if (before === this.#revocations) this.#remember(identity);
-  }
-
-  #requireTables(): void {
-    const absence = this.#absence();
-    if (absence !== undefined)
-      throw new AppError('unavailable', `${absence} Try again.`, { headers: { 'Retry-After': '2' } });
   }
 
   /** A revocation, from whichever road it came. */
@@ -113,11 +107,7 @@ export class LiveSessions {
 
   #refuse(ask: Ask): void {
     this.#onRefused();
-    ask.reject(
-      new AppError('unavailable', 'Too many sessions are waiting to be looked up. Try again.', {
-        headers: { 'Retry-After': '1' },
-      }),
-    );
+    ask.reject(unavailable('Too many sessions are waiting to be looked up. Try again.', 1));
   }
 
   /** One statement for all of them. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
-import { AppError } from '../errors.ts';
+import { tooManyRequests } from '../errors.ts';
 import { type Asker, FairQueue, withFamiliarity } from '../queues/fair-queue.ts';
 import { passwordForm, passwordForms } from '../text/password-form.ts';
 import { RecentPasswords } from './recent-passwords.ts';
@@ -49,9 +49,7 @@ export class Passwords {
       mostOf: MAX_WAITING_OF_ONE,
       refusal: () => {
         onRefused();
-        return new AppError('too_many_requests', 'Too many logins at once. Try again in a few seconds.', {
-          headers: { 'Retry-After': '5' },
-        });
+        return tooManyRequests('Too many logins at once. Try again in a few seconds.', 5);
       },
     });
   }

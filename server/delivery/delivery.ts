@@ -1,5 +1,5 @@
 import type { Connections } from './connections.ts';
-import { AppError } from '../errors.ts';
+import { type AppError, unavailable } from '../errors.ts';
 import type { FeedMode, Position, ResetReason } from '../protocol.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Metrics } from '../ops/metrics.ts';
@@ -593,7 +593,7 @@ function sleep(milliseconds: number): Promise<void> {
 
 /** The refusal of somebody who comes to a node that stops, or who has no answer when it does. */
 export function draining(): AppError {
-  return new AppError('unavailable', 'The node is shutting down. Connect again.', {
-    headers: { 'Retry-After': String(DRAINING_PAUSE), Connection: 'close' },
+  return unavailable('The node is shutting down. Connect again.', DRAINING_PAUSE, {
+    headers: { Connection: 'close' },
   });
 }

@@ -38,8 +38,8 @@ const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>
   gone: {
     members: { reason: 'too_old', epoch: '0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51', head: 4711 },
   },
-  too_many_requests: { headers: { 'Retry-After': '12' } },
-  unavailable: { headers: { 'Retry-After': '2' } },
+  too_many_requests: { retryAfter: 12 },
+  unavailable: { retryAfter: 2 },
   invalid: { errors: [{ loc: ['body', 'title'], msg: '"title" is required', type: 'any.required' }] },
 };
 

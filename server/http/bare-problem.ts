@@ -10,7 +10,7 @@ function headersOf(problem: AppError, id: string): Record<string, string> {
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
     'X-Request-Id': id,
-    ...problem.extras.headers,
+    ...problem.headers,
   };
 }
 

@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { AppError, tooManyRequests } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
@@ -78,10 +78,9 @@ export class GuessLimit {
       await state.giveBack();
       this.#onRefused();
       const seconds = Math.max(1, Math.ceil(state.msBeforeNext / 1000));
-      throw new AppError(
-        'too_many_requests',
+      throw tooManyRequests(
         `Too many wrong passwords for this account. Try again in ${seconds} seconds.`,
-        { headers: { 'Retry-After': String(seconds) } },
+        seconds,
       );
     }
     let wrong = false;

@@ -25,7 +25,7 @@ export class PlaceRefusal extends AppError {
 
   constructor(reason: PlaceRefusalReason) {
     super(reason === 'full' ? 'unavailable' : 'too_many_requests', SENTENCES[reason], {
-      headers: { 'Retry-After': String(PAUSES[reason]) },
+      retryAfter: PAUSES[reason],
     });
     this.reason = reason;
   }

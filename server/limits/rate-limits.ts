@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 import type { Identity } from '../identity.ts';
-import { AppError } from '../errors.ts';
+import { tooManyRequests } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
@@ -118,9 +118,7 @@ export class RateLimits {
     if (state.consumedPoints <= limit.points) return standing;
     tell(res, standing);
     this.#onRefused(name);
-    throw new AppError('too_many_requests', `Too many requests${from}. Try again in ${seconds} seconds.`, {
-      headers: { 'Retry-After': String(Math.max(1, seconds)) },
-    });
+    throw tooManyRequests(`Too many requests${from}. Try again in ${seconds} seconds.`, Math.max(1, seconds));
   }
 
   #placeOf(req: Request, { counter }: NamedCounter): string {

@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { type AppError, tooManyRequests } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
@@ -86,9 +86,8 @@ export class VoteLimit {
 
 function tooMany(milliseconds: number): AppError {
   const seconds = Math.max(1, Math.ceil(milliseconds / 1000));
-  return new AppError(
-    'too_many_requests',
+  return tooManyRequests(
     `Too many votes for this post have come from your address within an hour. Try again in ${seconds} seconds.`,
-    { headers: { 'Retry-After': String(seconds) } },
+    seconds,
   );
 }

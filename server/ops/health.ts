@@ -1,5 +1,5 @@
 import type { Router } from 'express';
-import { AppError } from '../errors.ts';
+import { unavailable } from '../errors.ts';
 import { joined } from './joined.ts';
 
 /** How long one check may take. Milliseconds. */
@@ -50,18 +50,11 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
         { status: ok ? 'ok' : required ? 'down' : 'degraded', ...details },
       ]),
     );
-    if (draining())
-      throw new AppError('unavailable', 'The node is shutting down.', {
-        headers: { 'Retry-After': '2' },
-        members: { parts },
-      });
+    if (draining()) throw unavailable('The node is shutting down.', 2, { members: { parts } });
     const down = results.filter((result) => result.required && !result.ok);
     if (down.length > 0) {
       const names = down.map((result) => result.name).join(', ');
-      throw new AppError('unavailable', `Not ready: ${names}.`, {
-        headers: { 'Retry-After': '2' },
-        members: { parts },
-      });
+      throw unavailable(`Not ready: ${names}.`, 2, { members: { parts } });
     }
     res.json({ status: results.every((result) => result.ok) ? 'ok' : 'degraded', parts });
   });

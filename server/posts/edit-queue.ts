@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts';
+import { unavailable } from '../errors.ts';
 import { FairQueue } from '../queues/fair-queue.ts';
 
 /**
@@ -25,9 +25,7 @@ export function createEditQueue(pool: number, onRefused: () => void): FairQueue 
     mostOf: MAX_WAITING_OF_ONE,
     refusal: () => {
       onRefused();
-      return new AppError('unavailable', 'Too many edits are waiting. Try again.', {
-        headers: { 'Retry-After': '1' },
-      });
+      return unavailable('Too many edits are waiting. Try again.', 1);
     },
   });
 }

@@ -2,7 +2,7 @@ import { QueryTypes } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
-import { AppError } from '../errors.ts';
+import { AppError, tooManyRequests, unavailable } from '../errors.ts';
 import { inTurns } from '../queues/draw.ts';
 import { type Asker, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
@@ -111,9 +111,7 @@ export class FeedReader {
       mostOf: SLOW_WAITING,
       refusal: () => {
         onCrowded?.('searches');
-        return new AppError('unavailable', 'Too many searches are waiting. Try again.', {
-          headers: { 'Retry-After': '5' },
-        });
+        return unavailable('Too many searches are waiting. Try again.', 5);
       },
     });
   }
@@ -170,20 +168,14 @@ export class FeedReader {
 
   #refuse(ask: Ask): void {
     this.#onCrowded?.('pages');
-    ask.reject(
-      new AppError('unavailable', 'Too many pages are waiting. Try again.', {
-        headers: { 'Retry-After': '1' },
-      }),
-    );
+    ask.reject(unavailable('Too many pages are waiting. Try again.', 1));
   }
 
   #enterSlow(viewer: number): void {
     const own = this.#slowOf.get(viewer) ?? 0;
     if (own >= SLOW_PER_VIEWER && this.#onRefused) {
       this.#onRefused();
-      throw new AppError('too_many_requests', 'Too many searches at once. Wait for the others.', {
-        headers: { 'Retry-After': '1' },
-      });
+      throw tooManyRequests('Too many searches at once. Wait for the others.', 1);
     }
     this.#slowOf.set(viewer, own + 1);
   }
@@ -268,13 +260,7 @@ export class FeedReader {
         if (!(error instanceof Unfolded)) throw error;
         const left = end - performance.now();
         if (left > 0 && (await this.#catchUp(left))) continue;
-        throw new AppError(
-          'unavailable',
-          'Searches are being prepared: not all posts can be found yet. Try again.',
-          {
-            headers: { 'Retry-After': '5' },
-          },
-        );
+        throw unavailable('Searches are being prepared: not all posts can be found yet. Try again.', 5);
       }
     }
   }

@@ -3,7 +3,7 @@ import { QueryTypes } from 'sequelize';
 import { type Database, databaseErrorCode, wantsRetry } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
-import { AppError } from '../errors.ts';
+import { unavailable } from '../errors.ts';
 import { announce } from '../log/append.ts';
 import { rowOf as outboxRowOf } from '../topics/event-type.ts';
 import { FairBound, type Senders } from '../queues/fair-bound.ts';
@@ -124,9 +124,7 @@ export class PostWriter {
     if (ask.group) ask.group.splice(ask.group.indexOf(ask), 1);
     else this.#asks.remove(ask);
     this.#onRefused();
-    ask.reject(
-      new AppError('unavailable', 'Too many posts are waiting.', { headers: { 'Retry-After': '1' } }),
-    );
+    ask.reject(unavailable('Too many posts are waiting.', 1));
   }
 
   async #round(asks: readonly Ask[]): Promise<void> {

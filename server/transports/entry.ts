@@ -2,7 +2,7 @@ import type { Request, Response } from 'express';
 import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
 import { draining } from '../delivery/delivery.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { type AppError, unauthorized, unavailable } from '../errors.ts';
 import type { SessionCloseCode } from '../protocol.ts';
 import { whenOver } from '../http/response-end.ts';
 import { addressKey } from '../limits/address-key.ts';
@@ -30,8 +30,6 @@ export function endOf(code: SessionCloseCode): AppError {
     case 'draining':
       return draining();
     default:
-      return new AppError('unavailable', 'The log cannot be read at the moment. Try again.', {
-        headers: { 'Retry-After': String(UNREADABLE_PAUSE) },
-      });
+      return unavailable('The log cannot be read at the moment. Try again.', UNREADABLE_PAUSE);
   }
 }

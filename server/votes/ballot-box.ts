@@ -2,7 +2,7 @@ import { QueryTypes } from 'sequelize';
 import { wantsRetry } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
-import { AppError } from '../errors.ts';
+import { unavailable } from '../errors.ts';
 import type { Tally } from '../protocol.ts';
 import { drawInTurns } from '../queues/draw.ts';
 import { FairBound, type Senders } from '../queues/fair-bound.ts';
@@ -137,9 +137,7 @@ export class BallotBox {
     } else if (later?.includes(ballot)) later.splice(later.indexOf(ballot), 1);
     else this.#waiting.splice(this.#waiting.indexOf(ballot), 1);
     this.#onRefused();
-    ballot.reject(
-      new AppError('unavailable', 'Too many votes are waiting.', { headers: { 'Retry-After': '1' } }),
-    );
+    ballot.reject(unavailable('Too many votes are waiting.', 1));
   }
 
   async #count(): Promise<void> {

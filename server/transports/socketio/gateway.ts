@@ -6,7 +6,7 @@ import type { Identity } from '../../identity.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { HARD_MARK, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { TimeSlices } from '../../delivery/time-slices.ts';
-import { AppError, invalid } from '../../errors.ts';
+import { AppError, invalid, unavailable } from '../../errors.ts';
 import type { ClientToServer, ServiceMessages, SessionCloseCode, Tally } from '../../protocol.ts';
 import type { Follower } from '../../log/follower.ts';
 import type { MissedTallies } from '../../counters/missed-tallies.ts';
@@ -306,9 +306,7 @@ export class Gateway {
     if (this.#delivery.draining)
       return this.#counted(
         'draining',
-        new AppError('unavailable', 'The node is shutting down. Connect again.', {
-          headers: { 'Retry-After': String(DRAINING_PAUSE) },
-        }),
+        unavailable('The node is shutting down. Connect again.', DRAINING_PAUSE),
       );
     try {
       const place = this.#options.places.take(this.#options.addressOf(req));

@@ -2,7 +2,7 @@ import type Joi from 'joi';
 import type { Identity } from '../../identity.ts';
 import type { Connection, Connections } from '../../delivery/connections.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
-import { AppError, invalid } from '../../errors.ts';
+import { AppError, invalid, tooManyRequests } from '../../errors.ts';
 import type { Tally } from '../../protocol.ts';
 import { check, type Infer } from '../../api/schema.ts';
 import type { Logger } from '../../logger.ts';
@@ -145,9 +145,7 @@ function answer(
   if (bucket.tokens < 1) {
     bucket.refused += 1;
     if (bucket.refused > FLOOD) subscriber.end('flooding', 'Too many messages.');
-    throw new AppError('too_many_requests', `A connection may send ${PER_SECOND} messages a second.`, {
-      headers: { 'Retry-After': '1' },
-    });
+    throw tooManyRequests(`A connection may send ${PER_SECOND} messages a second.`, 1);
   }
   bucket.tokens -= 1;
   if (options.delivery.isFull(subscriber)) {
@@ -159,9 +157,7 @@ function answer(
   if (!known) throw new AppError('not_found', `There is no message "${name}".`);
   const items = requireModest('payload', payload);
   if (!options.budgets.allows(subscriber.identity.id, items)) {
-    throw new AppError('too_many_requests', 'This user asks too much over all connections together.', {
-      headers: { 'Retry-After': '1' },
-    });
+    throw tooManyRequests('This user asks too much over all connections together.', 1);
   }
   // Joi would let what is absent through.
   const input = check(known.schema, 'payload', payload ?? null);
