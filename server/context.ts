@@ -1,4 +1,5 @@
 import type { Server as HttpServer } from 'node:http';
+import { about } from './async/loop.ts';
 import { Connections } from './delivery/connections.ts';
 import { keptSecret } from './auth/kept-secret.ts';
 import { LiveSessions } from './auth/live-sessions.ts';
@@ -38,7 +39,7 @@ import { PrimaryStore } from './limits/primary-store.ts';
 import { type ReachedLimit, RateLimits } from './limits/rate-limits.ts';
 import { SharedCounts } from './limits/shared-counts.ts';
 import { VoteLimit } from './limits/vote-limit.ts';
-import { AppError, unavailable } from './errors.ts';
+import { unavailable } from './errors.ts';
 import { FastPaths } from './library-internals/fast-paths.ts';
 import { tellsPoolUse } from './library-internals/sequelize.ts';
 import { libraryVersions, verify } from './library-internals/self-check.ts';
@@ -168,7 +169,7 @@ export async function createService(
     log,
     interval: () => {
       const base = redis && !redis.health.isWell('bus') ? TAIL_INTERVAL_ALONE : TAIL_INTERVAL;
-      return base * (0.8 + 0.4 * Math.random());
+      return about(base);
     },
     mayRead: () => !schema.isAway,
     onRead: () => identity.heard(),
@@ -513,7 +514,7 @@ export async function createService(
     close: async () => {
       clearInterval(gauges);
       answers.stop();
-      pruner.stop();
+      await pruner.stop();
       await accountTasks.stop();
       await unkeyedAccounts.stop();
       await unfoldedPosts.stop();
@@ -523,7 +524,7 @@ export async function createService(
       board.stop();
       sessionRecheck.stop();
       await tallyRefresh.stop();
-      backlog.stop();
+      await backlog.stop();
       await sequencer.stop();
       await writes.stop();
       await sessions.stop();

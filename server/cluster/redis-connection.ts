@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { about } from '../async/loop.ts';
 import type { RedisTarget } from '../config/redis-url.ts';
 
 export type RedisClient = Redis | Cluster;
@@ -16,8 +17,7 @@ type Options = Omit<RedisOptions, 'replyMapping'>;
 const CONNECT_TIMEOUT = 2000;
 
 /** Milliseconds until the next try. */
-const retry = (attempt: number) =>
-  Math.min(1000, 50 * 2 ** Math.min(attempt, 5)) * (0.8 + 0.4 * Math.random());
+const retry = (attempt: number) => about(Math.min(1000, 50 * 2 ** Math.min(attempt, 5)));
 
 /**
  * A Redis connection that never gives up and never throws into the void. `maxRetriesPerRequest: null`: with the default a Redis

@@ -6,6 +6,7 @@ import {
   Sequelize,
   type Transaction,
 } from 'sequelize';
+import { about } from '../async/loop.ts';
 import { defineModels, modelDefaults } from '../../models/index.ts';
 import { cutOff } from '../library-internals/postgres.ts';
 import { poolUse } from '../library-internals/sequelize.ts';
@@ -121,16 +122,11 @@ const STATEMENT_TIMEOUT = 10_000;
  */
 const MAX_AGE = 30 * 60_000;
 
-/** A fifth more or less of it: connections that were made together are not all made anew together. */
-function spread(age: number): number {
-  return age * (0.8 + 0.4 * Math.random());
-}
-
 /** Whether Sequelize's pool may go on using a connection: in place of its own check, and no longer than an age. */
 function youngerThan(age: number): (connection: object) => boolean {
   const ends = new WeakMap<object, number>();
   return (connection) => {
-    const end = ends.get(connection) ?? Date.now() + spread(age);
+    const end = ends.get(connection) ?? Date.now() + about(age);
     ends.set(connection, end);
     return Date.now() < end && connection instanceof ConfirmedClient && connection.isUsable;
   };
@@ -302,7 +298,7 @@ export function createFeedPool(
       ...(identity ? { identity } : {}),
     }),
     max,
-    maxLifetimeSeconds: Math.max(1, Math.round(spread(maxAge) / 1000)),
+    maxLifetimeSeconds: Math.max(1, Math.round(about(maxAge) / 1000)),
     connectionTimeoutMillis: 3000,
     idleTimeoutMillis: 0,
   });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { singleFlight } from '../async/single-flight.ts';
 import { sendNoOptions } from '../library-internals/postgres.ts';
 import { type ConnectionConfig, type DatabaseHost, describeHost } from '../config/connection-config.ts';
 import { applySettings } from './session.ts';
@@ -15,7 +16,7 @@ const HEAD_START = 250;
 export class HostChoice {
   readonly #config: ConnectionConfig;
   #chosen: DatabaseHost | undefined;
-  #choosing: Promise<DatabaseHost> | undefined;
+  readonly #ask = singleFlight(() => this.#askAll());
 
   constructor(config: ConnectionConfig) {
     this.#config = config;
@@ -24,9 +25,7 @@ export class HostChoice {
   }
 
   async choose(): Promise<DatabaseHost> {
-    if (this.#chosen) return this.#chosen;
-    this.#choosing ??= this.#ask().finally(() => (this.#choosing = undefined));
-    return this.#choosing;
+    return this.#chosen ?? this.#ask();
   }
 
   /** A connection to it has failed, or it turned out to be a server that only reads. */
@@ -35,7 +34,7 @@ export class HostChoice {
   }
 
   /** Asks all hosts, the earlier ones a little earlier, so that one that does not answer costs the others no time. */
-  async #ask(): Promise<DatabaseHost> {
+  async #askAll(): Promise<DatabaseHost> {
     const decided = new AbortController();
     try {
       this.#chosen = await Promise.any(

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { withTimeout } from '../async/timeout.ts';
 import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
 
@@ -19,6 +20,13 @@ const SILENCE = 3000;
 const PATIENCE = 2000;
 /** Between two attempts to find that out. Milliseconds. */
 const PAUSE = 200;
+
+const REPLACED = 'The database has been replaced';
+
+/** A connection is of no more use. */
+function lost(reason: string): Error {
+  return Object.assign(new Error(reason), { code: '08006' });
+}
 
 /**
  * Which database this process is on. Behind one address there may be several: a primary that was replaced and lives on, a copy,
@@ -106,21 +114,17 @@ export class DatabaseIdentity {
    * @throws otherwise, and the connection is cut: what it was asked may have been done, elsewhere
    */
   async settle(client: pg.Client): Promise<void> {
-    if (this.#doubt) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<'late'>((resolve) => (timer = setTimeout(resolve, PATIENCE, 'late')));
-      const outcome = await Promise.race([this.#doubt, late]);
-      clearTimeout(timer);
-      if (outcome === 'late') this.#refuse(client, 'It is not known which database DATABASE_URL leads to');
+    try {
+      if (this.#doubt)
+        await withTimeout(PATIENCE, this.#doubt, () =>
+          lost('It is not known which database DATABASE_URL leads to'),
+        );
+      const found = this.#clients.get(client);
+      if (found && found.key !== this.#current?.key) throw lost(REPLACED);
+    } catch (error) {
+      cutOff(client, error as Error);
+      throw error;
     }
-    const found = this.#clients.get(client);
-    if (found && found.key !== this.#current?.key) this.#refuse(client, 'The database has been replaced');
-  }
-
-  #refuse(client: pg.Client, reason: string): never {
-    const error = Object.assign(new Error(reason), { code: '08006' });
-    cutOff(client, error);
-    throw error;
   }
 
   #supersedes(found: Identity, current: Identity): boolean {
@@ -137,7 +141,7 @@ export class DatabaseIdentity {
       { from: from.key, to: to.key },
       'the database is another one; every connection is made anew',
     );
-    const reason = Object.assign(new Error('The database has been replaced'), { code: '08006' });
+    const reason = lost(REPLACED);
     for (const [client, found] of this.#clients) if (found.key !== to.key) cutOff(client, reason);
     for (const listener of this.#moved) listener();
   }

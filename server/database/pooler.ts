@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { Loop } from '../async/loop.ts';
 import type { Logger } from '../logger.ts';
 import { connectClient } from './client.ts';
 import type { DatabaseClient } from './confirmed-client.ts';
@@ -85,12 +85,19 @@ export interface SessionWatchOptions {
  */
 export class SessionWatch {
   readonly #options: SessionWatchOptions;
-  readonly #stopping = new AbortController();
+  readonly #loop: Loop;
   #fault: SharedSession | undefined;
-  #running: Promise<void> | undefined;
 
   constructor(options: SessionWatchOptions) {
     this.#options = options;
+    this.#loop = new Loop({
+      work: () => (this.#fault ? this.#tryAgain() : this.#look()),
+      pause: () => INTERVAL,
+      onFailed: (error) => {
+        if (error instanceof SharedSession) this.#refuse(error);
+        else options.log.debug({ err: error }, 'the sessions of the connections could not be looked at');
+      },
+    });
   }
 
   /** Why no connection is used; undefined while they are. */
@@ -99,27 +106,11 @@ export class SessionWatch {
   }
 
   start(): void {
-    this.#running ??= this.#run();
+    this.#loop.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#running;
-  }
-
-  async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      try {
-        if (this.#fault) await this.#tryAgain();
-        else await this.#look();
-      } catch (error) {
-        if (error instanceof SharedSession) this.#refuse(error);
-        else
-          this.#options.log.debug({ err: error }, 'the sessions of the connections could not be looked at');
-      }
-      await sleep(INTERVAL, undefined, { signal }).catch(() => undefined);
-    }
+    await this.#loop.stop();
   }
 
   async #look(): Promise<void> {

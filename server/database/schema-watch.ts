@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { Loop } from '../async/loop.ts';
 import type { Logger } from '../logger.ts';
 import { isSchemaAway } from './connection.ts';
 
@@ -59,8 +59,11 @@ export class SchemaWatch {
   readonly #onBack: () => Promise<void>;
   #state: 'there' | 'away' | 'returning' = 'there';
   #look: Promise<void> | undefined;
-  #running: Promise<void> | undefined;
-  readonly #stopping = new AbortController();
+  readonly #loop = new Loop({
+    work: () => this.#single(),
+    pause: () => INTERVAL,
+    onFailed: (error) => this.#log.debug({ err: error }, 'the tables could not be looked for'),
+  });
 
   /**
    * @param pool connections that are not those of requests
@@ -101,25 +104,17 @@ export class SchemaWatch {
   }
 
   start(): void {
-    this.#running ??= this.#run();
+    this.#loop.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#running;
+    await this.#loop.stop();
     await this.#look;
   }
 
   /** A statement has failed. Resolves when it is known whether that was for want of a table. Does not throw. */
   async failed(error: unknown): Promise<void> {
     if (isSchemaAway(error)) await this.#single();
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      await this.#single();
-      await sleep(INTERVAL, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-    }
   }
 
   /** However many ask, one look is under way. */

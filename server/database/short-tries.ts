@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Sequelize } from 'sequelize';
+import { about } from '../async/loop.ts';
 import { connectClient } from './client.ts';
 import { databaseErrorCode } from './connection.ts';
 
@@ -100,7 +101,7 @@ export class ShortTries {
         this.#say('the migration waits for a lock', { blockers });
         for (const { user, table } of blockers)
           if (user === null && table !== null) this.#vacuumed.add(table); // autovacuum has no user
-        await sleep((PAUSES[attempt] ?? 3000) * (0.8 + 0.4 * Math.random()));
+        await sleep(about(PAUSES[attempt] ?? 3000));
       }
     }
   }

@@ -1,5 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { Loop } from '../async/loop.ts';
+import { singleFlight } from '../async/single-flight.ts';
 import type { Logger } from '../logger.ts';
 import { type ConfirmedClient, giveUp } from './confirmed-client.ts';
 import { databaseErrorCode, isUnavailable } from './connection.ts';
@@ -64,11 +65,19 @@ export class WriteMonitor {
   #waiting = new Map<string, number>();
   #confirmedAt = 0;
   #fullDisk = false;
+  readonly #try = singleFlight(() => (this.#trial = this.#commit()));
   #trial: Promise<void> | undefined;
   /** The server's process in which the trial runs. */
   #trialPid: number | undefined;
-  #running: Promise<void> | undefined;
-  readonly #stopping = new AbortController();
+  readonly #loop = new Loop({
+    work: () => this.#look(),
+    pause: () => INTERVAL,
+    onFailed: (error) => {
+      // Readiness tells of a database that does not answer; nothing is known of its commits.
+      if (!isUnavailable(error))
+        this.#log.debug({ err: error }, 'whether writes wait could not be looked up');
+    },
+  });
 
   /** @param pool connections that are not those of requests */
   constructor(pool: pg.Pool, log: Logger) {
@@ -77,12 +86,11 @@ export class WriteMonitor {
   }
 
   start(): void {
-    this.#running ??= this.#run();
+    this.#loop.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#running;
+    await this.#loop.stop();
     if (this.#trialPid !== undefined) giveUp(new Set([this.#trialPid]));
     await this.#trial;
   }
@@ -105,19 +113,6 @@ export class WriteMonitor {
     if (this.#reason === undefined && (this.#fullDisk || Date.now() - this.#confirmedAt > FRESH))
       await this.#try();
     return this.#reason;
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      try {
-        await this.#look();
-      } catch (error) {
-        // Readiness tells of a database that does not answer; nothing is known of its commits.
-        if (!isUnavailable(error))
-          this.#log.debug({ err: error }, 'whether writes wait could not be looked up');
-      }
-      await sleep(INTERVAL, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-    }
   }
 
   async #look(): Promise<void> {
@@ -149,11 +144,6 @@ export class WriteMonitor {
     if (this.#reason !== reason)
       this.#log.warn({ reason }, 'writes are refused until the database can commit');
     this.#reason = reason;
-  }
-
-  #try(): Promise<void> {
-    this.#trial ??= this.#commit().finally(() => (this.#trial = undefined));
-    return this.#trial;
   }
 
   async #commit(): Promise<void> {

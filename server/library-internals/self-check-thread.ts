@@ -2,6 +2,7 @@ import { Duplex } from 'node:stream';
 import { createServer, request, type Server as HttpServer } from 'node:http';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Server, Socket } from 'socket.io';
+import { withTimeout } from '../async/timeout.ts';
 import { type EngineConnection, engineConnection, type EngineSocket } from './engine-connection.ts';
 import { FastPaths } from './fast-paths.ts';
 import { cutOff, sendNoOptions, setAddress, toldProcessId } from './postgres.ts';
@@ -343,10 +344,7 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 }
 
 function within<T>(what: string, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`did not come: ${what}`)), STEP);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
+  return withTimeout(STEP, work, () => new Error(`did not come: ${what}`));
 }
 
 function turn(): Promise<void> {

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { Loop } from '../async/loop.ts';
 import type { Logger } from '../logger.ts';
 
 /** How often the outbox is looked at. Milliseconds. */
@@ -22,8 +23,11 @@ export class Backlog {
   #oldest: number | null = null;
   #oldestSince = 0;
   #readAt = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
+  readonly #loop = new Loop({
+    work: () => this.#read(),
+    pause: () => INTERVAL,
+    onFailed: (error) => this.#log.debug({ err: error }, 'the outbox could not be counted'),
+  });
   /** Rows that wait, counted up to ten thousand. */
   length = 0;
   /** Since the oldest of them was written, by the database's clock. Seconds. */
@@ -36,19 +40,11 @@ export class Backlog {
 
   start(): void {
     this.#readAt = Date.now();
-    const round = () => {
-      this.#read()
-        .catch((error: unknown) => this.#log.debug({ err: error }, 'the outbox could not be counted'))
-        .finally(() => {
-          if (!this.#stopped) this.#timer = setTimeout(round, INTERVAL);
-        });
-    };
-    round();
+    this.#loop.start();
   }
 
-  stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
+  async stop(): Promise<void> {
+    await this.#loop.stop();
   }
 
   /**

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { about, Loop } from '../async/loop.ts';
 import type { Logger } from '../logger.ts';
 
 /** Rows in one statement: short transactions, so that pruning never stands in a writer's way. */
@@ -12,41 +13,33 @@ const INTERVAL = 60_000;
  */
 export class Pruner {
   readonly #pool: pg.Pool;
-  readonly #log: Logger;
   readonly #retention: number;
-  readonly #mayWrite: () => boolean;
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
+  readonly #loop: Loop;
 
   /**
    * @param retention of the log, in milliseconds
    * @param mayWrite asked before each round
    */
   constructor(pool: pg.Pool, log: Logger, retention: number, mayWrite: () => boolean = () => true) {
-    this.#mayWrite = mayWrite;
     this.#pool = pool;
-    this.#log = log;
     this.#retention = retention;
+    this.#loop = new Loop({
+      work: () => (mayWrite() ? this.prune() : Promise.resolve()),
+      pause: () => about(INTERVAL),
+      onFailed: (error) => log.debug({ err: error }, 'pruning failed; it is tried again'),
+    });
   }
 
   start(): void {
-    const round = () => {
-      (this.#mayWrite() ? this.prune() : Promise.resolve())
-        .catch((error: unknown) => this.#log.debug({ err: error }, 'pruning failed; it is tried again'))
-        .finally(() => {
-          if (!this.#stopped) this.#timer = setTimeout(round, INTERVAL * (0.8 + 0.4 * Math.random()));
-        });
-    };
-    this.#timer = setTimeout(round, INTERVAL * Math.random());
+    this.#loop.start(INTERVAL * Math.random());
   }
 
-  stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
+  async stop(): Promise<void> {
+    await this.#loop.stop();
   }
 
   async prune(): Promise<void> {
-    while (!this.#stopped && (await this.#pruneEvents()) === BATCH);
+    while (!this.#loop.signal.aborted && (await this.#pruneEvents()) === BATCH);
     for (const sql of [
       // Before their sessions, which may have thousands each: one statement would take them all along.
       `delete from refresh_tokens where hash = any(array(
@@ -58,7 +51,7 @@ export class Pruner {
       `delete from kept_usernames where name_hash in (select name_hash from kept_usernames where kept_until <= now() limit ${BATCH})`,
       `delete from idempotency_keys where ctid in (select ctid from idempotency_keys where created_at < now() - interval '1 day' limit ${BATCH})`,
     ]) {
-      while (!this.#stopped && ((await this.#pool.query(sql)).rowCount ?? 0) === BATCH);
+      while (!this.#loop.signal.aborted && ((await this.#pool.query(sql)).rowCount ?? 0) === BATCH);
     }
   }
 

@@ -1,6 +1,7 @@
 import type { Router } from 'express';
+import { singleFlight } from '../async/single-flight.ts';
+import { withTimeout } from '../async/timeout.ts';
 import { unavailable } from '../errors.ts';
-import { joined } from './joined.ts';
 
 /** How long one check may take. Milliseconds. */
 const CHECK_TIMEOUT = 2000;
@@ -29,7 +30,7 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
   });
   const all = checks.map((each) => ({ ...each, check: boundedCheck(each) }));
   // Anybody may ask: however many do, the database is asked once at a time.
-  const probe = joined(() =>
+  const probe = singleFlight(() =>
     Promise.all(
       all.map(async ({ name, check, required }) => {
         try {
@@ -62,19 +63,7 @@ export function mountHealth(router: Router, checks: readonly HealthCheck[], drai
 
 /** One check that is answered in time and is not begun again before it has ended. */
 function boundedCheck({ check }: HealthCheck): HealthCheck['check'] {
-  let running: ReturnType<HealthCheck['check']> | undefined;
-  return () => {
-    running ??= check().finally(() => (running = undefined));
-    return within(CHECK_TIMEOUT, running);
-  };
-}
-
-function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Degraded(`No answer within ${milliseconds / 1000} s.`)),
-      milliseconds,
-    );
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
+  const single = singleFlight(check);
+  const late = () => new Degraded(`No answer within ${CHECK_TIMEOUT / 1000} s.`);
+  return () => withTimeout(CHECK_TIMEOUT, single(), late);
 }

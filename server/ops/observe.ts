@@ -1,8 +1,8 @@
 import type { Request, RequestHandler, Response } from 'express';
+import { singleFlight } from '../async/single-flight.ts';
 import { addressKey } from '../limits/address-key.ts';
 import type { Logger } from '../logger.ts';
 import type { Answers } from '../http/answers.ts';
-import { joined } from './joined.ts';
 import type { Metrics } from './metrics.ts';
 
 /**
@@ -49,7 +49,7 @@ export function serveMetrics(
   answers: Answers,
   read: () => Promise<string> = () => metrics.registry.metrics(),
 ): RequestHandler {
-  const gather = joined(read);
+  const gather = singleFlight(read);
   return async (req, res) => {
     res.set('Content-Type', metrics.registry.contentType).set('Cache-Control', 'no-store');
     const text = await gather();

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QueryTypes } from 'sequelize';
+import { Loop } from '../async/loop.ts';
+import { singleFlight } from '../async/single-flight.ts';
 import type { Database } from '../database/connection.ts';
 import { FOLD } from '../text/fold.ts';
 import { Folding } from './folding.ts';
@@ -22,24 +24,33 @@ export class UnfoldedPosts {
   readonly #db: Database;
   readonly #folding: Folding;
   readonly #onFailed: (error: unknown) => void;
-  readonly #stopping = new AbortController();
-  #piece: Promise<number> | undefined;
-  #running: Promise<void> | undefined;
+  readonly #loop: Loop;
+  /** One piece at a time, whoever asks. @returns how many posts it had */
+  readonly #next = singleFlight(async () => (await this.#folding.piece(UNFOLDED, { wait: false })).posts);
 
   /** @param onFailed told of what is tried again in a second */
   constructor(db: Database, onFailed: (error: unknown) => void) {
     this.#db = db;
     this.#folding = new Folding(db);
     this.#onFailed = onFailed;
+    let pause = INTERVAL;
+    this.#loop = new Loop({
+      work: async () => {
+        pause = INTERVAL;
+        const begun = performance.now();
+        if ((await this.#next()) > 0) pause = Math.max(PAUSE, performance.now() - begun);
+      },
+      pause: () => pause,
+      onFailed,
+    });
   }
 
   start(): void {
-    this.#running = this.#run();
+    this.#loop.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await this.#running;
+    await this.#loop.stop();
   }
 
   /**
@@ -48,8 +59,8 @@ export class UnfoldedPosts {
    */
   async catchUp(milliseconds: number): Promise<boolean> {
     const end = performance.now() + milliseconds;
-    const timeIsUp = sleep(milliseconds, 0, { signal: this.#stopping.signal, ref: false }).catch(() => 0);
-    while (performance.now() < end && !this.#stopping.signal.aborted) {
+    const timeIsUp = sleep(milliseconds, 0, { signal: this.#loop.signal, ref: false }).catch(() => 0);
+    while (performance.now() < end && !this.#loop.signal.aborted) {
       // A piece that takes longer goes on without us.
       const folded = await Promise.race([this.#next(), timeIsUp]).catch(this.#onFailed);
       if (folded !== undefined && folded > 0) continue;
@@ -59,20 +70,6 @@ export class UnfoldedPosts {
     return !(await this.#left());
   }
 
-  async #run(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      const begun = performance.now();
-      let folded = 0;
-      try {
-        folded = await this.#next();
-      } catch (error) {
-        this.#onFailed(error);
-      }
-      const pause = folded > 0 ? Math.max(PAUSE, performance.now() - begun) : INTERVAL;
-      await sleep(pause, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-    }
-  }
-
   async #left(): Promise<boolean> {
     const [row] = await this.#db
       .share('service')
@@ -80,14 +77,5 @@ export class UnfoldedPosts {
         type: QueryTypes.SELECT,
       });
     return row?.left ?? false;
-  }
-
-  /** One piece at a time, whoever asks. */
-  #next(): Promise<number> {
-    this.#piece ??= this.#folding
-      .piece(UNFOLDED, { wait: false })
-      .then(({ posts }) => posts)
-      .finally(() => (this.#piece = undefined));
-    return this.#piece;
   }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { about, Loop } from '../async/loop.ts';
 import type { Database } from '../database/connection.ts';
 import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
@@ -47,8 +47,12 @@ export class AccountTasks {
   /** Account → who waits for its end. Worked on in turn, one piece each. */
   readonly #active = new Map<number, (() => void)[]>();
   #running: Promise<void> | undefined;
-  readonly #stopping = new AbortController();
-  #sweeping: NodeJS.Timeout | undefined;
+  /** Takes up what other nodes have left. */
+  readonly #sweeps = new Loop({
+    work: () => this.#takeUp(),
+    pause: () => about(SWEEP),
+    onFailed: (error) => this.#log.debug({ err: error }, 'account tasks could not be read'),
+  });
 
   constructor({ db, log, reportTallies, piece = PIECE, patience = PATIENCE }: AccountTasksOptions) {
     this.#db = db;
@@ -60,20 +64,11 @@ export class AccountTasks {
 
   /** Takes up what other nodes have left, from now on. */
   start(): void {
-    const sweep = () => {
-      this.#takeUp()
-        .catch((error: unknown) => this.#log.debug({ err: error }, 'account tasks could not be read'))
-        .finally(() => {
-          if (!this.#stopping.signal.aborted)
-            this.#sweeping = setTimeout(sweep, SWEEP * (0.8 + 0.4 * Math.random()));
-        });
-    };
-    this.#sweeping = setTimeout(sweep, SWEEP * Math.random());
+    this.#sweeps.start(SWEEP * Math.random());
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    clearTimeout(this.#sweeping);
+    await this.#sweeps.stop();
     await this.#running;
     for (const waiting of this.#active.values()) for (const tell of waiting) tell();
   }
@@ -83,7 +78,7 @@ export class AccountTasks {
    * @returns whether it was done by then
    */
   async finish(userId: number): Promise<boolean> {
-    if (this.#stopping.signal.aborted) return false;
+    if (this.#sweeps.signal.aborted) return false;
     return new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), this.patience);
       this.#add(userId, () => {
@@ -107,13 +102,13 @@ export class AccountTasks {
       values: [RESTED],
     });
     for (const { user_id } of rows as { user_id: number }[])
-      if (!this.#stopping.signal.aborted) this.#add(user_id);
+      if (!this.#sweeps.signal.aborted) this.#add(user_id);
   }
 
   async #run(): Promise<void> {
-    while (this.#active.size > 0 && !this.#stopping.signal.aborted) {
+    while (this.#active.size > 0 && !this.#sweeps.signal.aborted) {
       for (const userId of [...this.#active.keys()]) {
-        if (this.#stopping.signal.aborted) return;
+        if (this.#sweeps.signal.aborted) return;
         await this.#work(userId);
       }
     }
@@ -131,29 +126,24 @@ export class AccountTasks {
         const waiting = this.#active.get(userId) ?? [];
         this.#active.delete(userId);
         for (const tell of waiting) tell();
-      } else await this.#sleep((performance.now() - began) * PAUSE_SHARE);
+      } else await this.#sweeps.sleep((performance.now() - began) * PAUSE_SHARE);
     } catch (error) {
       this.#log.debug(
         { err: error, user_id: userId },
         'a piece of an account task failed; it is tried again',
       );
-      await this.#sleep(RETRY);
+      await this.#sweeps.sleep(RETRY);
     }
   }
 
   async #letOthersBy(): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
+    while (!this.#sweeps.signal.aborted) {
       const { rows } = await this.#db.query({
         text: 'select count(*) as waiting from (select from event_outbox limit $1) unnumbered',
         values: [MOST_WAITING],
       });
       if ((rows[0] as { waiting: number } | undefined)?.waiting !== MOST_WAITING) return;
-      await this.#sleep(LOOK);
+      await this.#sweeps.sleep(LOOK);
     }
-  }
-
-  /** Ends early when it is stopped. */
-  #sleep(duration: number): Promise<void> {
-    return sleep(duration, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
   }
 }

@@ -1,4 +1,5 @@
 import { QueryTypes } from 'sequelize';
+import { Loop } from '../async/loop.ts';
 import { type Database, databaseErrorCode } from '../database/connection.ts';
 import { emailKey } from '../text/email.ts';
 
@@ -16,27 +17,22 @@ const INTERVAL = 10_000;
  */
 export class UnkeyedAccounts {
   readonly #db: Database;
-  readonly #onFailed: (error: unknown) => void;
-  #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
-  #round: Promise<void> | undefined;
+  readonly #loop: Loop;
 
   /** @param onFailed told of what is tried again in ten seconds */
   constructor(db: Database, onFailed: (error: unknown) => void) {
     this.#db = db;
-    this.#onFailed = onFailed;
+    this.#loop = new Loop({ work: () => this.giveKeys(), pause: () => INTERVAL, onFailed });
   }
 
   /** Resolves when there are none. */
   async start(): Promise<void> {
     await this.giveKeys();
-    this.#plan();
+    this.#loop.start(INTERVAL);
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#round;
+    await this.#loop.stop();
   }
 
   async giveKeys(): Promise<void> {
@@ -48,7 +44,7 @@ export class UnkeyedAccounts {
         { type: QueryTypes.SELECT },
       );
       for (const row of rows) await this.#giveKey(row);
-    } while (rows.length > 0 && !this.#stopped);
+    } while (rows.length > 0 && !this.#loop.signal.aborted);
   }
 
   async #giveKey({ id, email }: { id: number; email: string }): Promise<void> {
@@ -65,15 +61,6 @@ export class UnkeyedAccounts {
       type: QueryTypes.RAW,
       bind: [id, email, key],
     });
-  }
-
-  #plan(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#round = this.giveKeys()
-        .catch(this.#onFailed)
-        .finally(() => this.#plan());
-    }, INTERVAL);
   }
 }
 

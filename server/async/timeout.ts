@@ -1,0 +1,7 @@
+/** What some work comes to. @throws {Error} what `late` makes, if it takes longer; the work itself goes on */
+export function withTimeout<T>(milliseconds: number, work: Promise<T>, late: () => Error): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(late()), milliseconds);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

@@ -1,8 +1,0 @@
-/** Work that whoever asks for it while it is under way waits for as well, rather than have it done again. */
-export function joined<T>(work: () => Promise<T>): () => Promise<T> {
-  let underWay: Promise<T> | undefined;
-  return () =>
-    (underWay ??= work().finally(() => {
-      underWay = undefined;
-    }));
-}
