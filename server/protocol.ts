@@ -59,6 +59,8 @@ export interface HandshakeAuth {
 export type ResetReason = 'too_old' | 'epoch_changed' | 'future';
 
 export interface Ready {
+  /** The version of what is said over the socket. It grows when a client that knows the one before would misunderstand it. */
+  protocol: number;
   epoch: string;
   /** The position that the client now stands at: everything up to it has been sent or is its own affair. */
   seq: number;

@@ -257,6 +257,34 @@ describe("the client's feed", () => {
     expect(proxy.opened).to.equal(3);
   });
 
+  it('follows a service of a version that says no protocol', async () => {
+    proxy.changes = (frame) => frame.replace('"protocol":1,', '');
+    const heard = listen();
+    const { seq, protocol } = await heard.feed.ready();
+    expect(protocol).to.equal(undefined);
+    await expectCreated(heard, seq, await write(1));
+  });
+
+  it('ends with a sentence at a service whose protocol it does not know, and does not come back', async () => {
+    proxy.changes = (frame) => frame.replace('"protocol":1,', '"protocol":2,');
+    const { feed, statuses } = listen();
+    const reader = feed[Symbol.asyncIterator]();
+    const why = {
+      code: 'unsupported',
+      message:
+        "The service speaks version 2 of the feed's protocol, and this client version 1. Update the client.",
+    };
+    const rejected = (asked: Promise<unknown>) => asked.catch((error: unknown) => error);
+    expect(await rejected(feed.ready())).to.include(why);
+    expect(await rejected(reader.next())).to.include(why);
+    expect(await rejected(feed[Symbol.asyncIterator]().next())).to.include(why);
+    expect(await rejected(feed.ready())).to.include(why);
+    expect(feed.status).to.deep.equal({ state: 'ended', reason: 'unsupported' });
+    expect(statuses).to.not.include('live');
+    feed.reconnect();
+    expect(proxy.opened).to.equal(1);
+  });
+
   it('shows no event twice that is sent twice', async () => {
     const heard = listen();
     const { seq } = await heard.feed.ready();

@@ -65,7 +65,13 @@ describe('coming back with a position', function () {
     it('current, when nothing was missed', async () => {
       await write(1);
       const ready = await readyOf(world.socket({ token: alice.token, after: head(), epoch: epoch() }));
-      expect(ready).to.deep.equal({ outcome: 'current', epoch: epoch(), seq: head(), user_id: alice.id });
+      expect(ready).to.deep.equal({
+        protocol: 1,
+        outcome: 'current',
+        epoch: epoch(),
+        seq: head(),
+        user_id: alice.id,
+      });
     });
 
     it('replayed, after all that was missed and before the first live event', async () => {

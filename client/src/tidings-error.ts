@@ -3,9 +3,11 @@ import type { FieldError, Problem, ProblemCode } from './contract.ts';
 /**
  * What went wrong: a code of the server's, or `network` (no answer came, so nobody knows whether it was done), `aborted`
  * (by your own signal), `logged_out` (there is no session here), `overflow` (a reader of the feed fell too far behind),
- * `unexpected` (an answer that is not of Tidings, such as a proxy's error page).
+ * `unsupported` (the service speaks a protocol of the feed that this client does not know), `unexpected` (an answer that is
+ * not of Tidings, such as a proxy's error page).
  */
-export type ErrorCode = ProblemCode | 'network' | 'aborted' | 'logged_out' | 'overflow' | 'unexpected';
+export type ErrorCode =
+  ProblemCode | 'network' | 'aborted' | 'logged_out' | 'overflow' | 'unsupported' | 'unexpected';
 
 const PROBLEM_TYPE = 'urn:tidings:problem:';
 

@@ -9,7 +9,7 @@ export const SOFT_MARK = 64 * 1024;
 export const HARD_MARK = 256 * 1024;
 
 /** Where a subscriber stands when it has caught up, or why it could not. */
-export type Greeting = Omit<Ready, 'user_id'>;
+export type Greeting = Omit<Ready, 'user_id' | 'protocol'>;
 
 /** Somebody who listens to the feed over one connection, whatever the transport. `Delivery` alone writes to it. */
 export abstract class FeedSubscriber implements Connection {

@@ -81,7 +81,7 @@ export interface Connection {
   /** What it asked to resume from. */
   after: number | undefined;
   /** With the client's own position when it came. */
-  ready: (Ready & { at: number; position: number }) | undefined;
+  ready: (Omit<Ready, 'protocol'> & { at: number; position: number }) | undefined;
   closedAt: number | undefined;
   reason: string | undefined;
   /** When the token ends that its last request carried; undefined for a socket, which renews its token in place. */

@@ -24,6 +24,9 @@ import type { FeedStatus, FeedTrouble } from './status.ts';
 import { TallyBook } from './tally-book.ts';
 import { Tracker } from './tracker.ts';
 
+/** The version of the feed's protocol that is understood here. */
+const PROTOCOL = 1;
+
 export interface FeedOptions {
   /** The last seq that you have seen, such as `position.seq` of a list; without it, from now on. */
   after?: number;
@@ -94,6 +97,8 @@ export class Feed {
   #steady: ReturnType<typeof setTimeout> | undefined;
   #status: FeedStatus = { state: 'connecting' };
   #lastReady: Ready | undefined;
+  /** Why it has ended, if somebody has to do something about it. */
+  #failure: TidingsError | undefined;
   /** While it turns out whether the session outlives its connection: why that ended. */
   #closedBy: 'revoked' | 'expired' | undefined;
   /** Until the server has answered that the feed is live again: what lies in between is not wanted. */
@@ -157,7 +162,7 @@ export class Feed {
     return new Promise((resolve, reject) => {
       const ended = () => {
         if (this.#status.state !== 'ended') return false;
-        reject(new TidingsError('aborted', `The feed has ended: ${this.#status.reason}.`));
+        reject(this.#failure ?? new TidingsError('aborted', `The feed has ended: ${this.#status.reason}.`));
         return true;
       };
       if (ended()) return;
@@ -222,7 +227,8 @@ export class Feed {
   /** Everything from now on: `for await (const event of feed)`. Leaving the loop does not close the feed. */
   [Symbol.asyncIterator](): FeedReader {
     const reader = new FeedReader(() => this.#readers.delete(reader));
-    if (this.#status.state === 'ended') reader.end();
+    if (this.#failure) reader.fail(this.#failure);
+    else if (this.#status.state === 'ended') reader.end();
     else this.#readers.add(reader);
     return reader;
   }
@@ -281,6 +287,16 @@ export class Feed {
   }
 
   #onReady(state: Ready): void {
+    // A service of before the protocol had a version does not say it.
+    const { protocol = PROTOCOL }: Partial<Ready> = state;
+    if (protocol !== PROTOCOL) {
+      this.#failure = new TidingsError(
+        'unsupported',
+        `The service speaks version ${protocol} of the feed's protocol, and this client version ${PROTOCOL}. Update the client.`,
+      );
+      this.#end('unsupported');
+      return;
+    }
     this.#head = state.seq;
     // Without a position nothing is reset, but what is known of the database before is as wrong.
     const renumbered = this.#epoch !== undefined && state.epoch !== this.#epoch;
@@ -511,7 +527,9 @@ export class Feed {
     this.#drop();
     for (const release of this.#release) release();
     this.#setStatus({ state: 'ended', reason });
-    for (const reader of this.#readers) reader.end();
+    for (const reader of this.#readers)
+      if (this.#failure) reader.fail(this.#failure);
+      else reader.end();
     this.#readers.clear();
   }
 }

@@ -22,11 +22,16 @@ export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> 
     if (this.#waiting.length > MAX_WAITING) {
       // To drop some in silence would be a hole; to keep them all, memory without a bound.
       this.#waiting = [];
-      this.#failure = new TidingsError('overflow', `${MAX_WAITING} events wait for this reader.`);
-      this.end();
+      this.fail(new TidingsError('overflow', `${MAX_WAITING} events wait for this reader.`));
       this.#onReturn();
     }
     this.#wake?.();
+  }
+
+  /** No more will come, and whoever reads on learns why after what waits. */
+  fail(error: TidingsError): void {
+    this.#failure = error;
+    this.end();
   }
 
   /** No more will come. What waits is still handed out. */

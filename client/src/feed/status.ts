@@ -14,11 +14,12 @@ export type FeedTrouble =
 
 /**
  * What a user interface shows. `connecting`: for the first time; `catching-up`: what was missed is on its way; `live`;
- * `offline`: the next attempt is at `retryAt` (milliseconds since 1970); `ended`: it will not come back by itself.
+ * `offline`: the next attempt is at `retryAt` (milliseconds since 1970); `ended`: it will not come back by itself;
+ * `unsupported`: the service speaks a newer protocol than this client.
  */
 export type FeedStatus =
   | { state: 'connecting' }
   | { state: 'catching-up'; reason?: FeedTrouble }
   | { state: 'live' }
   | { state: 'offline'; reason: FeedTrouble; retryAt: number }
-  | { state: 'ended'; reason: 'closed' | 'logged-out' | 'revoked' | 'expired' };
+  | { state: 'ended'; reason: 'closed' | 'logged-out' | 'revoked' | 'expired' | 'unsupported' };

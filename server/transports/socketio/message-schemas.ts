@@ -13,6 +13,7 @@ import type {
 import { problem } from '../../api/problem.ts';
 import type { DeclaredEvent } from '../../topics/event-type.ts';
 import { count, exactly, id, listOf, object, oneOf, optional, timestamp } from '../../api/schema.ts';
+import { PROTOCOL } from './protocol-version.ts';
 
 /**
  * The shapes of what is said over the socket, tied to the event maps in events.ts: a message that is added there and not
@@ -50,6 +51,12 @@ const position = exactly<Position>()(object({ seq, prev }).id('Position'));
 
 const ready = exactly<Ready>()(
   object({
+    protocol: count()
+      .valid(PROTOCOL)
+      .description(
+        'The version of this protocol. New messages and members leave it as it is, so ignore those that you do not know; it grows when a client of the version before would misunderstand what is said. A service before version 1 was named does not say it.',
+      )
+      .example(PROTOCOL),
     epoch,
     seq: count().description('The position that you now stand at').example(4711),
     user_id: id().description('Who the token says you are').example(1),

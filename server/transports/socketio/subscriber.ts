@@ -13,6 +13,7 @@ import type {
 } from '../../protocol.ts';
 import type { EngineConnection } from '../../library-internals/engine-connection.ts';
 import { type Encoded, encodeMessage, encodeShared, framesOf, type Run } from './encoding.ts';
+import { PROTOCOL } from './protocol-version.ts';
 
 export type FeedSocket = Socket<ClientToServer, ServiceMessages>;
 
@@ -94,7 +95,7 @@ export class Subscriber extends FeedSubscriber {
   }
 
   greet({ epoch, seq, outcome, reason }: Greeting): void {
-    const state = { epoch, seq, user_id: this.identity.id, outcome };
+    const state = { protocol: PROTOCOL, epoch, seq, user_id: this.identity.id, outcome };
     this.write(encodeMessage('ready', reason === undefined ? state : { ...state, reason }));
   }
 

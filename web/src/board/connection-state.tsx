@@ -19,6 +19,8 @@ const explained: Record<FeedStatus['state'], string> = {
   ended: 'The session is over.',
 };
 
+const TOO_OLD = 'The service is newer than this page. Reload the page.';
+
 /** Whether what one sees is the present. The light beats once with each event. */
 export function ConnectionState() {
   const { timeline } = useVisit();
@@ -26,8 +28,9 @@ export function ConnectionState() {
   useEffect(() => end, [end]);
   const status = calm.value;
   const { state } = status;
+  const isTooOld = status.state === 'ended' && status.reason === 'unsupported';
   return (
-    <p class={`connection ${state}`} title={explained[state]}>
+    <p class={`connection ${state}`} title={isTooOld ? TOO_OLD : explained[state]}>
       <span key={timeline.seq.value} class="light" aria-hidden="true" />
       <span class="connection-word">{words[state]}</span>
       {status.state === 'offline' && (
