@@ -28,6 +28,7 @@ import { findBinaries } from '../server/database/embedded/binaries.ts';
 import { launch } from '../server/database/embedded/postmaster.ts';
 import { waitForExit } from '../server/database/embedded/process.ts';
 import { packageRoot } from '../server/paths.ts';
+import { compiledProgram } from './support/compiled-service.ts';
 import { query, temporaryFolder } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 
@@ -328,7 +329,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
 
   async function doctor(): Promise<string> {
     const env = { PATH: process.env.PATH, DATA_DIR: dataDir };
-    const { stdout } = await run(process.execPath, ['--import', 'tsx', 'server/doctor/main.ts'], {
+    const { stdout } = await run(process.execPath, [compiledProgram('server/doctor/main.ts')], {
       cwd: packageRoot,
       env,
     }).catch((error: unknown) => error as { stdout: string }); // it finds that nothing has been migrated

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import type { Browser } from 'playwright-core';
@@ -9,6 +8,7 @@ import { readTask } from '../server/invite/arguments.ts';
 import { createInvitation } from '../server/users/invitations.ts';
 import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
+import { compiledProgram } from './support/compiled-service.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { Reader } from './support/reader.ts';
 import { execute, numberOf } from './support/tables.ts';
@@ -117,7 +117,7 @@ describe('signing up by invitation', function () {
       PUBLIC_URL: 'https://feed.example/social',
     };
     const tool = (...args: string[]) =>
-      run(process.execPath, ['--import=tsx', join(packageRoot, 'server/invite/main.ts'), ...args], {
+      run(process.execPath, [compiledProgram('server/invite/main.ts'), ...args], {
         cwd: packageRoot,
         env,
       });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { findEmbedded } from '../server/database/embedded.ts';
+import { compiledProgram } from './support/compiled-service.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { ended, type Program, ready, startProgram } from './support/program.ts';
@@ -192,7 +193,7 @@ describe('a node with its embedded database', function () {
 
   it('ends in order when its terminal is closed', async () => {
     // `script` gives it a terminal, and takes that away with its own end.
-    const command = `exec ${process.execPath} --import=tsx server/main.ts`;
+    const command = `exec ${process.execPath} ${compiledProgram('server/main.ts')}`;
     const terminal = spawn('script', ['--quiet', '--return', '--flush', '--command', command, '/dev/null'], {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...environment, PORT: '0', DATA_DIR: dataDir },
       stdio: ['pipe', 'pipe', 'ignore'],

@@ -207,13 +207,13 @@ for (const withRedis of [false, true])
     }
   });
 
-/** The processes that a primary has started, oldest first, but for what compiles TypeScript for it. Linux only. */
+/** The processes that a primary has started, oldest first. Linux only. */
 async function workersOf(primary: number): Promise<number[]> {
   const children = (await readFile(`/proc/${primary}/task/${primary}/children`, 'utf8')).trim().split(' ');
   const workers: number[] = [];
   for (const child of children.filter(Boolean)) {
     const command = await readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => '');
-    if (command.includes('main.ts')) workers.push(Number(child));
+    if (command.includes('server/main.js')) workers.push(Number(child));
   }
   return workers.sort((a, b) => a - b);
 }

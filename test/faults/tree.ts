@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
-import ts from 'typescript';
 import { packageRoot } from '../../server/paths.ts';
+import { transpile } from '../support/compiled-service.ts';
 
 /** A change of one file's source text. `find` must occur exactly once, or the change is out of date. */
 export interface Patch {
@@ -89,16 +89,4 @@ function compile(source: string, fileName: string): string {
   const text = transpile(source, fileName);
   compiled.set(source, text);
   return text;
-}
-
-function transpile(source: string, fileName: string): string {
-  return ts.transpileModule(source, {
-    fileName,
-    compilerOptions: {
-      target: ts.ScriptTarget.ES2023,
-      module: ts.ModuleKind.ESNext,
-      verbatimModuleSyntax: true,
-      rewriteRelativeImportExtensions: true,
-    },
-  }).outputText;
 }

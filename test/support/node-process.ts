@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { packageRoot } from '../../server/paths.ts';
+import { compiledProgram } from './compiled-service.ts';
 import { heldLog } from './held-log.ts';
 
 export interface NodeProcessOptions {
@@ -10,7 +11,7 @@ export interface NodeProcessOptions {
   name: string;
   /** The environment beside PATH and HOME. PORT is taken from here, so the address outlives a restart. */
   env: Record<string, string>;
-  /** A compiled tree, whose `dist/server/main.js` runs. Default: `server/main.ts` of this one. */
+  /** A compiled tree, whose `dist/server/main.js` runs. Default: this one, compiled. */
   tree?: string;
 }
 
@@ -80,8 +81,8 @@ export class NodeProcess {
   launch(): void {
     if (this.#child) throw new Error(`${this.name} runs already`);
     const { tree } = this.#options;
-    const program = tree === undefined ? ['--import=tsx', 'server/main.ts'] : ['dist/server/main.js'];
-    const child = spawn(process.execPath, program, {
+    const program = tree === undefined ? compiledProgram('server/main.ts') : 'dist/server/main.js';
+    const child = spawn(process.execPath, [program], {
       cwd: tree ?? packageRoot,
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...this.#options.env },
       stdio: ['ignore', 'pipe', 'pipe'],

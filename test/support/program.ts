@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { packageRoot } from '../../server/paths.ts';
+import { compiledProgram } from './compiled-service.ts';
 import { heldLog } from './held-log.ts';
 import { lineReader } from './node-process.ts';
 import { until } from './waiting.ts';
-
-const root = join(import.meta.dirname, '..', '..');
 
 /** The service as a process of its own, with what it has said. */
 export interface Program {
@@ -22,14 +21,13 @@ export interface Program {
 }
 
 /**
- * Starts `server/main.ts` with these variables and none of ours. Not yet ready when this returns.
+ * Starts the compiled service with these variables and none of ours. Not yet ready when this returns.
  * @param more code that runs in the process before it, to provoke what cannot be provoked from outside
  */
 export function startProgram(env: NodeJS.ProcessEnv, more?: string): Program {
-  const imports = ['--import=tsx'];
-  if (more !== undefined) imports.push(`--import=data:text/javascript,${encodeURIComponent(more)}`);
-  const child = spawn(process.execPath, [...imports, join(root, 'server', 'main.ts')], {
-    cwd: root,
+  const imports = more === undefined ? [] : [`--import=data:text/javascript,${encodeURIComponent(more)}`];
+  const child = spawn(process.execPath, [...imports, compiledProgram('server/main.ts')], {
+    cwd: packageRoot,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

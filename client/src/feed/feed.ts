@@ -288,7 +288,7 @@ export class Feed {
 
   #onReady(state: Ready): void {
     // A service of before the protocol had a version does not say it.
-    const { protocol = PROTOCOL }: Partial<Ready> = state;
+    const protocol = (state as Partial<Ready>).protocol ?? PROTOCOL;
     if (protocol !== PROTOCOL) {
       this.#failure = new TidingsError(
         'unsupported',
