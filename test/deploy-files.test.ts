@@ -7,10 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { parse } from 'yaml';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { startEmbedded } from '../server/database/embedded.ts';
 import { migrate } from '../server/database/migrate.ts';
 
 const root = join(import.meta.dirname, '..');
+const run = promisify(execFile);
 const read = (path: string) => readFile(join(root, path), 'utf8');
 
 interface Service {
@@ -35,6 +38,7 @@ interface Compose {
 }
 interface Job {
   'timeout-minutes'?: number;
+  strategy?: { matrix: { node: number[]; shard?: string[] } };
   permissions?: Record<string, string>;
   steps: { uses?: string; run?: string; with?: Record<string, unknown> }[];
 }
@@ -243,7 +247,7 @@ describe('GitHub workflows', () => {
         expect(writes).to.deep.equal(name === 'codeql.yml' ? ['security-events'] : []);
         const checkout = steps.find((step) => step.uses?.startsWith('actions/checkout@'));
         // A rolling upgrade is tested from an earlier commit.
-        const depth = steps.some((step) => step.run === '.ci/run') ? { 'fetch-depth': 0 } : {};
+        const depth = steps.some((step) => step.run?.startsWith('.ci/run')) ? { 'fetch-depth': 0 } : {};
         expect(checkout?.with).to.deep.equal({ 'persist-credentials': false, ...depth });
         expect(
           steps.some((step) => step.run?.includes('${{')),
@@ -257,9 +261,41 @@ describe('GitHub workflows', () => {
   });
 
   it('run the same script as everywhere, on every Node that is supported', async () => {
-    const ci = await read('.github/workflows/ci.yml');
-    expect(ci).to.match(/node: \[20, 22, 24\]/);
-    expect((parse(ci) as Workflow).jobs.test?.steps.map((step) => step.run)).to.include('.ci/run');
+    const { jobs } = parse(await read('.github/workflows/ci.yml')) as Workflow;
+    expect(jobs.test?.strategy?.matrix).to.deep.include({ node: [20, 22, 24] });
+    for (const [job, command] of [
+      ['checks', 'npm test -- --only checks'],
+      ['test', '.ci/run --shard "$SHARD"'],
+      ['faults', '.ci/run --only faults'],
+    ] as const)
+      expect(jobs[job]?.steps.map((step) => step.run)).to.include(command);
+  });
+
+  it('run every test file in one shard, and what all of them leave out in the other jobs', async () => {
+    const { jobs } = parse(await read('.github/workflows/ci.yml')) as Workflow;
+    const shards = jobs.test?.strategy?.matrix.shard ?? [];
+    const list = async (...args: string[]) =>
+      (await run(process.execPath, ['scripts/test.js', '--list', ...args], { cwd: root })).stdout
+        .trim()
+        .split('\n');
+    const parts = await Promise.all([
+      list('--only', 'checks'),
+      list('--only', 'faults'),
+      ...shards.map((shard) => list('--shard', shard)),
+    ]);
+    expect(shards).to.have.length.above(1);
+    expect(parts.flat()).to.have.members(await list());
+    const files = (await readdir(join(root, 'test'), { recursive: true })).filter((file) =>
+      /\.test\.ts$|suite\.ts$/.test(file),
+    );
+    expect(await list()).to.include.members(files.map((file) => `test/${file}`));
+    for (const args of [
+      ['--shard', '4/3'],
+      ['--shard', '0/3'],
+      ['--only', 'nothing'],
+      ['--only', 'checks', '--shard', '1/2'],
+    ])
+      expect(await list(...args).catch((error: unknown) => error), args.join(' ')).to.include({ code: 2 });
   });
 
   it('are kept up to date, with the packages and images', async () => {
