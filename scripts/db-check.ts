@@ -1,8 +1,18 @@
-/** `npm run db:check`: exits 1, and says what differs, when the migrations don't make the schema that the models tell. */
+/**
+ * `npm run db:check`: exits 1, and says what differs, when the migrations don't make the schema that the models tell, or when the
+ * text of a SQL function has been changed without a new version.
+ */
 import { schemaDrift } from '../server/database/drift.ts';
+import { readFunctionFiles } from '../server/database/functions.ts';
 import { main, withDatabase } from '../server/database/target.ts';
 
 await main(async () => {
+  const unstamped = (await readFunctionFiles()).filter(({ stamped, digest }) => stamped !== digest);
+  if (unstamped.length > 0) {
+    console.log(`Changed without a new version: ${unstamped.map(({ name }) => name).join(', ')}.`);
+    console.log('Run: npm run db:functions');
+    return 1;
+  }
   const { up } = await withDatabase((databaseUrl) => schemaDrift(databaseUrl), 'admin');
   if (up.length === 0) {
     console.log('The migrations make the schema that the models tell.');

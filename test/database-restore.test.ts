@@ -198,6 +198,35 @@ describe('A node beneath which the tables are put back', function () {
       client.socket.disconnect();
     });
 
+  it('takes the rows alone back into the tables that are there, with their triggers', async () => {
+    const bob = await world.user('bob');
+    expect((await bob.patch('/users/me', { username: 'robert' })).status).to.equal(200);
+    const rows = join(server.folder, 'rows.dump');
+    await server.program('pg_dump', '--data-only', '--format=custom', `--file=${rows}`, url);
+    const client = await listen();
+    await owner.query(`
+      do $$
+      begin
+        execute (select 'truncate ' || string_agg(oid::regclass::text, ', ') from pg_class
+                 where relnamespace = 'public'::regnamespace and relkind = 'r');
+      end
+      $$`);
+    await until('requests to be refused', async () => (await bob.get('/users/me')).status === 503);
+    const to = ['--role=tidings', `--dbname=${server.url('tidings')}`];
+    const how = ['--data-only', '--single-transaction', ...to, rows];
+    expect((await server.program('pg_restore', ...how)).stderr).to.equal('');
+    await served();
+    await until('the client to be told', () => client.closes.includes('reset'));
+    expect((await bob.get<{ username: string }>('/users/me')).body.username).to.equal('robert');
+    const { status } = await world.anonymous.post('/users', {
+      email: 'another-bob@example.org',
+      username: 'bob',
+      password: PASSWORD,
+    });
+    expect(status, 'a name that is kept').to.equal(409);
+    client.socket.disconnect();
+  });
+
   for (const table of ['posts', 'event_outbox', 'sessions'])
     it(`keeps its sockets while ${table} has another name, and goes on where it was`, async () => {
       const client = await listen();

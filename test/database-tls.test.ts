@@ -8,7 +8,7 @@ import { connectionConfig } from '../server/config/connection-config.ts';
 import { type EmbeddedPostgres, startEmbedded } from '../server/database/embedded.ts';
 import { giveTo } from '../server/database/embedded/account.ts';
 import { accountsFor } from '../server/database/embedded/accounts.ts';
-import { migrate, pendingMigrations } from '../server/database/migrate.ts';
+import { migrate, pendingChanges } from '../server/database/migrate.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { Authority } from './support/certificates.ts';
 import { temporaryFolder } from './support/postgres.ts';
@@ -234,7 +234,7 @@ describe('TLS to PostgreSQL', function () {
       'sslmode=verify-full&sslrootcert=@ca.pem&sslcert=@client.pem&sslkey=@client.key',
     );
     await migrate(url);
-    expect(await pendingMigrations(url)).to.deep.equal([]);
+    expect((await pendingChanges(url)).migrations).to.deep.equal([]);
     const world = await createWorld({}, { url, drop: () => Promise.resolve() });
     try {
       const user = await world.user();

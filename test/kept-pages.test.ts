@@ -88,11 +88,11 @@ describe('pages of the feed that are kept', () => {
   for (const sort of ['new', 'top', 'hot'] as const) {
     it(`show a vote at once, and to the voter that it is theirs: sort=${sort}`, async () => {
       expect(await page(2, sort)).to.containSubset([{ votes: 0, voted: false }]);
-      await run(`select * from cast_votes('{2}', '{1}', '{true}')`);
+      await run(`select * from cast_votes('{2}', '{1}', '{true}', true)`);
       expect(await page(2, sort)).to.containSubset([{ votes: 1, voted: true }]);
       expect(await page(1, sort)).to.containSubset([{ votes: 1, voted: false }]);
       // One comes and one goes in one statement: the tally stays as it was, and yet both see their own.
-      await run(`select * from cast_votes('{1,2}', '{1,1}', '{true,false}')`);
+      await run(`select * from cast_votes('{1,2}', '{1,1}', '{true,false}', true)`);
       expect(await page(1, sort)).to.containSubset([{ votes: 1, voted: true }]);
       expect(await page(2, sort)).to.containSubset([{ votes: 1, voted: false }]);
     });

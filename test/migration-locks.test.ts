@@ -179,7 +179,7 @@ describe('Two nodes beneath a migration', function () {
       let waits = 0;
       const log = (message: string) => (waits += Number(message.includes('waits for a lock')));
       await goesOn(
-        migrate(server.url, log, folder),
+        migrate(server.url, log, { migrations: folder }),
         () => waits,
         () => holder.query('rollback'),
       );
@@ -199,7 +199,7 @@ describe('Two nodes beneath a migration', function () {
     let told = '';
     const log = (message: string, extra?: object) => (told += `${message} ${JSON.stringify(extra)}`);
     await goesOn(
-      migrate(server.url, log, folder),
+      migrate(server.url, log, { migrations: folder }),
       () => 2,
       () => Promise.resolve(),
     );

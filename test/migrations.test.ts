@@ -61,7 +61,9 @@ describe('Migrations', function () {
            },
          };`,
       );
-      const failure = await migrate(database.url, undefined, folder).catch((error: unknown) => error);
+      const failure = await migrate(database.url, undefined, { migrations: folder }).catch(
+        (error: unknown) => error,
+      );
       expect(String(failure)).to.include('division by zero');
       const steps = await rows(
         database.url,
@@ -69,7 +71,7 @@ describe('Migrations', function () {
       );
       expect(steps).to.be.empty;
       await rows(database.url, 'create table what_was_missing (id bigint)');
-      expect(await migrate(database.url, undefined, folder)).to.deep.equal([name]);
+      expect(await migrate(database.url, undefined, { migrations: folder })).to.deep.equal([name]);
     } finally {
       await rm(folder, { recursive: true });
     }
@@ -102,7 +104,7 @@ describe('Migrations', function () {
           await new Promise((resolve) => setTimeout(resolve, 10));
         }
       })();
-      await migrate(database.url, say, folder);
+      await migrate(database.url, say, { migrations: folder });
       going = false;
       await others;
       expect(longest).to.be.below(2000);
@@ -116,7 +118,9 @@ describe('Migrations', function () {
         `module.exports = { up: ({ sequelize }) => sequelize.query('alter table watched add column yet text') };`,
       );
       await reader.query('begin; select * from watched');
-      const failure = await migrate(database.url, say, folder, 500).catch((error: unknown) => error);
+      const failure = await migrate(database.url, say, { migrations: folder, patience: 500 }).catch(
+        (error: unknown) => error,
+      );
       expect(String(failure)).to.match(new RegExp(`has not got its lock.*pid ${pid} .*since`));
     } finally {
       await Promise.all([reader.end(), other.end()]);
@@ -133,7 +137,9 @@ describe('Migrations', function () {
            up: ({ sequelize }) => sequelize.query("set local lock_timeout = '3s'; create table waited_for (id bigint)"),
          };`,
       );
-      const failure = await migrate(database.url, undefined, folder).catch((error: unknown) => error);
+      const failure = await migrate(database.url, undefined, { migrations: folder }).catch(
+        (error: unknown) => error,
+      );
       expect(String(failure)).to.contain('20270101000003-patient.cjs sets lock_timeout');
       expect(await rows(database.url, `select relname from pg_class where relname = 'waited_for'`)).to.be
         .empty;
@@ -240,10 +246,10 @@ describe('Migrations', function () {
       const name = (await readdir(folder)).find((file) => /-generated\.c?js$/.test(file));
       expect(name).to.be.a('string');
 
-      expect(await migrate(database.url, undefined, folder)).to.include(name);
+      expect(await migrate(database.url, undefined, { migrations: folder })).to.include(name);
       await sequelizeCli('db:migrate:undo', ...where);
       await sequelizeCli('db:migrate', ...where);
-      expect(await migrate(database.url, undefined, folder)).to.deep.equal([]);
+      expect(await migrate(database.url, undefined, { migrations: folder })).to.deep.equal([]);
     } finally {
       await rm(folder, { recursive: true });
     }

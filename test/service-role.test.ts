@@ -159,7 +159,18 @@ describe('MIGRATION_DATABASE_URL', function () {
     await query(
       database.url,
       `grant select, insert, update, delete on all tables in schema public to ${SERVICE};
-       delete from "SequelizeMeta" where name = (select max(name) from "SequelizeMeta");
+       alter function hot_rank(integer, timestamptz) cost 7`,
+    );
+    expect(await refusal()).to.match(
+      new RegExp(
+        `^A function has not the text of this version \\(hot_rank\\), and the role ${SERVICE} may not replace it: .* it does not ` +
+          `own .* \\(${OWNER} does\\). Set ${address}`,
+      ),
+    );
+
+    await query(
+      database.url,
+      `delete from "SequelizeMeta" where name = (select max(name) from "SequelizeMeta");
        grant create on schema public to ${SERVICE}`,
     );
     expect(await refusal()).to.match(

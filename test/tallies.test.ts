@@ -194,7 +194,7 @@ describe('tallies', function () {
     const client = await RawClient.join(world.url, { token: bob.token });
     await world.ctx.db
       .share('service')
-      .query(`select * from cast_votes(array[${bob.id}], array[${id}], array[true])`);
+      .query(`select * from cast_votes(array[${bob.id}], array[${id}], array[true], true)`);
     await until('the tally', () => newest(client, id)?.votes === 1);
   });
 

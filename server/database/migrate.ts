@@ -6,6 +6,17 @@ import type { Umzug } from 'umzug';
 import { packageRoot } from '../paths.ts';
 import { sequelizeConnection, withConnection } from './client.ts';
 import { databaseErrorCode } from './connection.ts';
+import {
+  type FunctionFile,
+  FUNCTIONS,
+  FUNCTIONS_SINCE,
+  type FunctionState,
+  functionStates,
+  makeMissingFunctions,
+  readFunctionFiles,
+  replaceFunctions,
+  type Run,
+} from './functions.ts';
 import { requireMigrationRights } from './migration-rights.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import { sessionLimits } from './session.ts';
@@ -31,40 +42,67 @@ interface Migration {
   prepare?(queryInterface: QueryInterface): Promise<void>;
 }
 
+/** Where the files are, and how long one is tried for (milliseconds). */
+export interface MigrationOptions {
+  migrations?: string;
+  functions?: string;
+  patience?: number;
+}
+
 /**
- * Brings the database's schema up to this version's: runs the files of migrations/ that have not been run, in the order of
- * their names, one process at a time. It keeps its books in sequelize-cli's table, so both can be used on one database.
+ * Brings the database's schema up to this version's, one process at a time: runs the files of migrations/ that have not been
+ * run, in the order of their names, and then gives each SQL function the text of its file where it has another. The books of
+ * migrations are sequelize-cli's table, so both can be used on one database; those of functions are comments on them.
  *
- * Migrations that the database has and this code does not know are reported and left alone: in a rolling deployment a node of
- * the old version may be restarted after one of the new version has migrated.
+ * A function that is not there at all is made before the migrations, which may need it for a trigger. One that is there is
+ * replaced after them, since its text may name what they add; until then it serves the running nodes as before.
+ *
+ * Migrations and functions that the database has of a newer version are reported and left alone: in a rolling deployment a
+ * node of the old version may be restarted after one of the new version has migrated.
  * Running nodes go on meanwhile: a file waits for somebody's lock in short tries (short-tries.ts).
- * @param patience how long a file is tried for. Milliseconds
- * @returns the names of the files that were run in the last try
- * @throws {ConfigError} if there are some and the role may not run them
+ * @returns the names of the migrations that were run in the last try
+ * @throws {ConfigError} if something is to be changed and the role may not
  */
 export async function migrate(
   databaseUrl: string,
   log: MigrationLog = () => undefined,
-  folder = MIGRATIONS,
-  patience = LOCK_PATIENCE,
+  { migrations: folder = MIGRATIONS, functions = FUNCTIONS, patience = LOCK_PATIENCE }: MigrationOptions = {},
 ): Promise<string[]> {
-  const files = (await readdir(folder)).filter((name) => MIGRATION.test(name));
-  const before = await executedMigrations(databaseUrl);
-  const unknown = before.filter((name) => !files.includes(name));
+  const files = (await readdir(folder)).filter((name) => MIGRATION.test(name)).sort();
+  // Whoever runs migrations of his own has no functions.
+  const functionFiles = files.includes(FUNCTIONS_SINCE) ? await readFunctionFiles(functions) : [];
+  const before = await readState(databaseUrl, functionFiles);
+  const unknown = before.executed.filter((name) => !files.includes(name));
   if (unknown.length > 0) log('the database was migrated by a newer version of Tidings', { unknown });
+  const newer = namesOf(before.functions, ['newer']);
+  if (newer.length > 0) log('functions of a newer version of Tidings stay as they are', { functions: newer });
   // A node that starts again finds nothing to do: it need not wait for its turn, nor load what migrates.
-  const pending = files.filter((name) => !before.includes(name)).sort();
-  if (pending.length === 0) return [];
-  await requireMigrationRights(databaseUrl, pending);
+  const pending = files.filter((name) => !before.executed.includes(name));
+  const due = namesOf(before.functions, ['missing', 'other']);
+  if (pending.length === 0 && due.length === 0) return [];
+  await requireMigrationRights(databaseUrl, { migrations: pending, functions: due });
   return withMigrationLock(databaseUrl, async (lock) => {
     const sequelize = connect(databaseUrl);
+    const run: Run = async (sql, values) =>
+      (await sequelize.query(sql, { raw: true, ...(values && { bind: [...values] }) }))[0] as object[];
     const tries = await ShortTries.open(databaseUrl, sequelize, log, patience);
     try {
       const umzug = await migrations(sequelize, folder);
+      const states = async () =>
+        functionStates(
+          run,
+          functionFiles,
+          (await umzug.executed()).map(({ name }) => name),
+        );
       // A file and the note that it was run are one transaction: after a crash between the two, or between two statements of
       // the file, it would be run again on what is there already, and no node would start any more.
       umzug.on('migrating', async ({ name, path = '' }) => {
         lock.assertHeld();
+        if (name > FUNCTIONS_SINCE && functionFiles.length > 0) {
+          await tries.begin();
+          await makeMissingFunctions(run, await states());
+          await tries.commit('functions');
+        }
         log('migrating', { name });
         await (require(path) as Migration).prepare?.(sequelize.getQueryInterface());
         await tries.begin();
@@ -73,7 +111,23 @@ export async function migrate(
         lock.assertHeld();
         await tries.commit(name);
       });
-      return await tries.run(async () => (await umzug.up()).map(({ name }) => name));
+      return await tries.run(async () => {
+        const made = (await umzug.up()).map(({ name }) => name);
+        const others = (await states()).filter(({ state }) => state === 'missing' || state === 'other');
+        if (others.length > 0) {
+          lock.assertHeld();
+          log('replacing functions', { functions: others.map(({ file }) => file.name) });
+          await tries.begin();
+          await replaceFunctions(
+            run,
+            others.map(({ file }) => file),
+            files.at(-1) ?? '',
+          );
+          lock.assertHeld();
+          await tries.commit('functions');
+        }
+        return made;
+      });
     } finally {
       await tries.close();
       await sequelize.close();
@@ -81,12 +135,21 @@ export async function migrate(
   });
 }
 
-/** The names of the migrations that this version has and the database has not run. */
-export async function pendingMigrations(databaseUrl: string): Promise<string[]> {
-  const executed = await executedMigrations(databaseUrl);
-  return (await readdir(MIGRATIONS))
-    .filter((name) => MIGRATION.test(name) && !executed.includes(name))
-    .sort();
+/** What this version has and the database has not: the names of migrations, and how the functions compare with their files. */
+export async function pendingChanges(
+  databaseUrl: string,
+): Promise<{ migrations: string[]; functions: FunctionState[] }> {
+  const { executed, functions } = await readState(databaseUrl, await readFunctionFiles());
+  return {
+    migrations: (await readdir(MIGRATIONS))
+      .filter((name) => MIGRATION.test(name) && !executed.includes(name))
+      .sort(),
+    functions,
+  };
+}
+
+function namesOf(functions: readonly FunctionState[], states: readonly FunctionState['state'][]): string[] {
+  return functions.filter(({ state }) => states.includes(state)).map(({ file }) => file.name);
 }
 
 /** Takes back the newest migrations, down to but not including `downTo`; all of them by default. */
@@ -140,19 +203,24 @@ async function migrations(sequelize: Sequelize, folder: string): Promise<Umzug<Q
   });
 }
 
-/** The names in sequelize-cli's table, in order; none if there is no such table. */
-async function executedMigrations(databaseUrl: string): Promise<string[]> {
+interface SchemaState {
+  /** The names in sequelize-cli's table, in order; none if there is no such table. */
+  executed: string[];
+  functions: FunctionState[];
+}
+
+async function readState(databaseUrl: string, files: readonly FunctionFile[]): Promise<SchemaState> {
+  return withConnection(databaseUrl, { name: 'tidings migrations', queryTimeout: 10_000 }, async (client) => {
+    const run: Run = async (sql, values = []) => (await client.query<object>(sql, [...values])).rows;
+    const executed = await executedMigrations(run);
+    return { executed, functions: await functionStates(run, files, executed) };
+  });
+}
+
+async function executedMigrations(run: Run): Promise<string[]> {
   try {
-    return await withConnection(
-      databaseUrl,
-      { name: 'tidings migrations', queryTimeout: 10_000 },
-      async (client) => {
-        const { rows } = await client.query<{ name: string }>(
-          'select name from "SequelizeMeta" order by name',
-        );
-        return rows.map(({ name }) => name);
-      },
-    );
+    const rows = (await run('select name from "SequelizeMeta" order by name')) as { name: string }[];
+    return rows.map(({ name }) => name);
   } catch (error) {
     if (databaseErrorCode(error) === UNDEFINED_TABLE) return [];
     throw error;

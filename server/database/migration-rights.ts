@@ -21,11 +21,15 @@ export const OWNER_OF_SCHEMA = `(
   from pg_roles o, pg_database d where o.oid = n.nspowner and d.datname = current_database())`;
 
 /**
- * Makes sure that a role may run migrations: it makes tables and functions in the schema, and owns those that are there.
- * @param pending their names, at least one
+ * Makes sure that a role may run migrations and replace functions: it makes tables and functions in the schema, and owns those that
+ * are there.
+ * @param pending the names of both, at least one
  * @throws {ConfigError} with what is pending, what the role lacks and what ends it
  */
-export async function requireMigrationRights(databaseUrl: string, pending: readonly string[]): Promise<void> {
+export async function requireMigrationRights(
+  databaseUrl: string,
+  pending: { migrations: readonly string[]; functions: readonly string[] },
+): Promise<void> {
   const options = { name: 'tidings migrations', queryTimeout: 10_000 };
   const rights = await withConnection(databaseUrl, options, async (client) => {
     const { rows } = await client.query<Rights>(
@@ -56,9 +60,26 @@ export async function requireMigrationRights(databaseUrl: string, pending: reado
     ...(rights.foreign > 0 ? [`it does not own ${rights.examples}${more} (${rights.owners} does)`] : []),
   ];
   throw new ConfigError(
-    `${pending.length === 1 ? 'A migration is' : `${pending.length} migrations are`} pending (${names(pending)}), and the role ` +
-      `${rights.role} may not run ${pending.length === 1 ? 'it' : 'them'}: ${lacks.join(', and ')}. Set MIGRATION_DATABASE_URL to ` +
+    `${describe(pending, rights.role)}: ${lacks.join(', and ')}. Set MIGRATION_DATABASE_URL to ` +
       `the address of the role that owns the schema (${rights.owners ?? rights.schema_owner}), or run "npm run db:migrate" with it.`,
+  );
+}
+
+function describe(
+  { migrations, functions }: { migrations: readonly string[]; functions: readonly string[] },
+  role: string,
+): string {
+  if (migrations.length > 0) {
+    const several = migrations.length > 1;
+    return (
+      `${several ? `${migrations.length} migrations are` : 'A migration is'} pending (${names(migrations)}), and the role ` +
+      `${role} may not run ${several ? 'them' : 'it'}`
+    );
+  }
+  const several = functions.length > 1;
+  return (
+    `${several ? `${functions.length} functions have` : 'A function has'} not the text of this version ` +
+    `(${functions.join(', ')}), and the role ${role} may not replace ${several ? 'them' : 'it'}`
   );
 }
 

@@ -10,7 +10,13 @@ import { eventTypes } from '../event-registry.ts';
 import type { Finding } from '../database/check.ts';
 import { findFoldMismatches } from './fold-check.ts';
 import { findHoles, findStuck } from './log-checks.ts';
-import { findDrift, findLossySettings, findPendingMigrations, findRedisFaults } from './surroundings.ts';
+import {
+  findDrift,
+  findLossySettings,
+  findPendingMigrations,
+  findRedisFaults,
+  lookAtFunctions,
+} from './surroundings.ts';
 
 /** What was looked at, and what was found. */
 export interface Examination {
@@ -63,6 +69,7 @@ export async function examine(
     }
     await look('migrations', () => findPendingMigrations(databaseUrl));
     if (done.at(-1)?.findings.length) return done;
+    done.push({ what: 'functions', ...(await lookAtFunctions(databaseUrl)) });
     for (const { what, hint } of checks) {
       if (!hint) continue;
       const said = await hint(client);

@@ -2,7 +2,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { handmadeDrift } from '../database/drift.ts';
-import { pendingMigrations } from '../database/migrate.ts';
+import type { FunctionState } from '../database/functions.ts';
+import { pendingChanges } from '../database/migrate.ts';
 import { createMetrics } from '../ops/metrics.ts';
 import { createLogger } from '../logger.ts';
 import { openRedis } from '../redis.ts';
@@ -21,9 +22,26 @@ export async function findLossySettings(client: pg.ClientBase): Promise<Finding[
 
 /** Migrations that this code has and the database has not. */
 export async function findPendingMigrations(databaseUrl: string): Promise<Finding[]> {
-  return (await pendingMigrations(databaseUrl)).map((name) => ({
+  return (await pendingChanges(databaseUrl)).migrations.map((name) => ({
     what: `The migration ${name} has not been run: npm run db:migrate.`,
   }));
+}
+
+/** Functions of the database whose text is not this build's; in a hint those of a newer build, which serve this one too. */
+export async function lookAtFunctions(databaseUrl: string): Promise<{ findings: Finding[]; hint?: string }> {
+  const { functions } = await pendingChanges(databaseUrl);
+  const names = (wanted: FunctionState['state']) =>
+    functions.filter(({ state }) => state === wanted).map(({ file }) => file.name);
+  const newer = names('newer');
+  return {
+    findings: [
+      ...names('missing').map((name) => ({ what: `The function ${name} is missing: npm run db:migrate.` })),
+      ...names('other').map((name) => ({
+        what: `The function ${name} has not the text of this version: npm run db:migrate.`,
+      })),
+    ],
+    ...(newer.length > 0 && { hint: `of a newer version, and left as they are: ${newer.join(', ')}` }),
+  };
 }
 
 /** Whether the schema is the one that the migrations make. Needs the development dependencies and a role that may create databases. */

@@ -86,7 +86,7 @@ export const bugs = {
   'now and then a vote counts twice': {
     patches: [
       {
-        file: 'migrations/20261124000007-held-rows.cjs',
+        file: 'server/database/functions/cast_votes.sql',
         find: 'set votes = t.votes + c.by,',
         replace: 'set votes = t.votes + c.by + (random() < 0.2)::integer,',
       },
@@ -97,7 +97,7 @@ export const bugs = {
   'an idempotency key is no reason not to write': {
     patches: [
       {
-        file: 'migrations/20261128002201-any-event.cjs',
+        file: 'server/database/functions/write_posts.sql',
         find: 'where s.key is null or s.id in (select c.post_id from claimed c)',
         replace: '',
       },
@@ -108,7 +108,7 @@ export const bugs = {
   'numbering goes by the serial id, and never looks back': {
     patches: [
       {
-        file: 'migrations/20261128002202-numbering-tells.cjs',
+        file: 'server/database/functions/number_events.sql',
         find: 'where o.id <= (',
         replace: 'where o.id > (select coalesce(max(e.outbox_id), 0) from event_log e) and o.id <= (',
       },

@@ -44,12 +44,12 @@ export async function buildTree(patches: readonly Patch[] = [], from = packageRo
   };
   for (const folder of COMPILED) {
     for (const file of await filesOf(join(from, folder))) {
-      if (!file.endsWith('.ts')) continue;
+      if (!/\.(?:ts|sql)$/.test(file)) continue;
       const name = relative(from, file);
       const source = apply(name, await readFile(file, 'utf8'));
       const target = join(root, 'dist', name.replace(/\.ts$/, '.js'));
       await mkdir(dirname(target), { recursive: true });
-      await writeFile(target, compile(source, name));
+      await writeFile(target, name.endsWith('.ts') ? compile(source, name) : source);
     }
   }
   for (const name of COPIED) await cp(join(from, name), join(root, name), { recursive: true });

@@ -1,0 +1,10 @@
+/** `npm run db:functions`: gives each SQL function whose text has changed a new version, in the first line of its file. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { FUNCTIONS, readFunctionFiles, stampFunctionFile } from '../server/database/functions.ts';
+
+for (const file of await readFunctionFiles()) {
+  if (file.stamped === file.digest) continue;
+  await writeFile(join(FUNCTIONS, `${file.name}.sql`), stampFunctionFile(file));
+  console.log(`${file.name} has version ${file.version + 1}`);
+}

@@ -1,0 +1,80 @@
+-- version 1 sha256:fff057a821b310a4
+-- Votes of several users at once. Without patience, votes by a user or on a post that somebody else has locked are
+-- given back as `held`, and nothing is written of them. Tallies are waited for: whoever else locks one has either
+-- locked its post before, or is another call of this.
+--
+-- Whoever locks more than one kind of row does so in the order users, posts, tallies, and each kind by id: so no two
+-- of them can wait for each other. A pair (voter, target) may stand in one call only once.
+drop function if exists cast_votes(bigint[], bigint[], boolean[]);
+
+create or replace function cast_votes(voters bigint[], targets bigint[], ups boolean[], patient boolean)
+returns table (ord integer, outcome text, post_id bigint, votes integer, rev bigint, published boolean)
+language plpgsql set search_path from current as $$
+#variable_conflict use_column
+declare
+  free_voters bigint[];
+  free_targets bigint[];
+begin
+  if patient then
+    free_voters := array(select u.id from users u where u.id = any (voters) order by u.id for key share);
+    free_targets := array(select p.id from posts p where p.id = any (targets) order by p.id for key share);
+  else
+    free_voters := array(
+      select u.id from users u where u.id = any (voters) order by u.id for key share skip locked);
+    free_targets := array(
+      select p.id from posts p where p.id = any (targets) order by p.id for key share skip locked);
+  end if;
+  perform 1 from post_tallies t where t.post_id = any (free_targets) order by t.post_id for no key update;
+
+  return query
+  with asked as (
+    select a.ord::integer as ord, a.voter, a.target, a.up, p.published,
+           u.id is not null as known,
+           coalesce(p.published or p.owner_id = a.voter, false) as visible,
+           coalesce(u.id <> all (free_voters) and u.id is not null, false)
+             or coalesce(p.id <> all (free_targets) and p.id is not null, false) as held
+    from unnest(voters, targets, ups) with ordinality as a (voter, target, up, ord)
+    left join users u on u.id = a.voter
+    left join posts p on p.id = a.target
+  ), added as (
+    insert into votes (user_id, post_id)
+    select voter, target from asked where up and known and visible and not held
+    on conflict do nothing
+    returning user_id, post_id
+  ), removed as (
+    delete from votes v using asked a
+    where not a.up and a.visible and not a.held and v.user_id = a.voter and v.post_id = a.target
+    returning v.user_id, v.post_id
+  ), changes as (
+    select c.post_id, sum(c.by)::integer as by
+    from (select post_id, 1 as by from added union all select post_id, -1 from removed) c
+    group by c.post_id
+  ), tallied as (
+    update post_tallies t
+    set votes = t.votes + c.by,
+        rev = t.rev + 1,
+        hot = hot_rank(t.votes + c.by, p.listed_at),
+        xid = pg_current_xact_id()
+    from changes c join posts p on p.id = c.post_id
+    where t.post_id = c.post_id and c.by <> 0
+    returning t.post_id, t.votes, t.rev
+  )
+  select a.ord,
+         case
+           when a.held then 'held'
+           when not a.known then 'no_user'
+           when not a.visible then 'no_post'
+           when a.up then case when n.user_id is null then 'already' else 'added' end
+           else case when r.user_id is null then 'absent' else 'removed' end
+         end,
+         a.target,
+         coalesce(n2.votes, t.votes),
+         coalesce(n2.rev, t.rev),
+         a.published
+  from asked a
+  left join post_tallies t on t.post_id = a.target
+  left join tallied n2 on n2.post_id = a.target
+  left join added n on n.user_id = a.voter and n.post_id = a.target
+  left join removed r on r.user_id = a.voter and r.post_id = a.target;
+end
+$$;

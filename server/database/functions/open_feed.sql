@@ -1,0 +1,41 @@
+-- version 1 sha256:382c6d0620beef50
+-- The epoch of the log, its head and its floor; a new epoch if the database is not the one that it was
+-- (`database_fingerprint`), or if the caller has seen more of the log than there is. An older copy of the database,
+-- put back beneath running nodes, may have been written to before one of them looks: then its log is no shorter than
+-- what the node has seen, but what stands at that place was written at another time.
+drop function if exists open_feed(uuid, bigint);
+
+create or replace function open_feed(seen_epoch uuid, seen_seq bigint, seen_at double precision)
+returns table (epoch uuid, seq bigint, floor bigint)
+language plpgsql set search_path from current as $$
+#variable_conflict use_column
+declare
+  here text := database_fingerprint();
+  head record;
+  other boolean := exists (
+    select from event_log e
+    where e.seq = seen_seq and (extract(epoch from e.created_at) * 1000)::double precision <> seen_at
+  );
+begin
+  -- The second look is under the lock: of several nodes that find a restored database one makes the epoch.
+  for attempt in 1..2 loop
+    if attempt = 1 then
+      select h.*, feed_head_is_own(h.written_by, h.xmin) as own into head from feed_head h where h.id = 1;
+    else
+      select h.*, feed_head_is_own(h.written_by, h.xmin) as own into head from feed_head h where h.id = 1 for no key update;
+    end if;
+    exit when head.fingerprint = here and head.own
+      and not coalesce(head.epoch = seen_epoch and (head.seq < seen_seq or other), false);
+    if attempt = 2 then
+      update feed_head h
+      set fingerprint = here, epoch = case when head.fingerprint = '' then h.epoch else gen_random_uuid() end
+      where h.id = 1;
+      -- Transaction numbers of another cluster may lie in this one's future.
+      update post_tallies t set xid = pg_current_xact_id() where t.xid > pg_current_xact_id();
+      update event_log e set horizon = '0' where e.horizon > pg_current_xact_id();
+      update revocations r set xid = pg_current_xact_id() where r.xid > pg_current_xact_id();
+    end if;
+  end loop;
+  return query select h.epoch, h.seq, h.floor from feed_head h where h.id = 1;
+end
+$$;

@@ -1,0 +1,104 @@
+-- version 1 sha256:bf1d79dbe9efa658
+-- The posts that have all pieces, from one end of some ids on, as long as they are not too many: `hits` are those of
+-- them that match the patterns too, and `rest` is the id from which on they are many; null if there is none.
+--
+-- The ranges of blocks that the index is asked for grow until one has too many posts, and shrink from then on, down
+-- to one block. No range is longer than what has been passed, or than 64 thousand ids, since the index intersects all
+-- that it has of a range before the first post is read. Where a word is only the beginning of pieces, each question
+-- collects all posts with any of these first, so there are fewer questions.
+--
+-- `deceptive`: they are many, but hardly any of them matches. `sparse`: ids lie so far apart that the questions are
+-- too many; it is asked for all posts at once then, as it is where `blocked` is false, since the index knows no
+-- blocks.
+create or replace function search_candidates(pieces tsquery, patterns text[], at_most bigint, low bigint, high bigint,
+                                             downward boolean, blocked boolean,
+                                             out hits bigint[], out rest bigint, out sparse boolean, out deceptive boolean)
+language plpgsql stable set search_path from current
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = on
+set max_parallel_workers_per_gather = 0 set work_mem = '32MB' as $$
+declare
+  partial constant boolean := pieces::text like '%:*%';
+  dense constant bigint := at_most / 8;
+  narrowest bigint := 1;
+  -- The next block; downward the one behind it. And where it ends.
+  position bigint := case when downward then (high >> 11) + 1 else low >> 11 end;
+  last constant bigint := case when downward then low >> 11 else (high >> 11) + 1 end;
+  nearest bigint;
+  passed bigint := 0;
+  width bigint;
+  far bigint;
+  narrowing boolean := false;
+  candidates bigint := 0;
+  looked bigint := 0;
+  matching bigint := 0;
+  found bigint[];
+  count bigint;
+begin
+  hits := '{}';
+  sparse := not blocked;
+  deceptive := false;
+  if sparse then
+    select count(*), array_agg(c.id) filter (where c.hit) into count, found
+    from (
+      select p.id, p.search_text like all (patterns) as hit from posts p
+      where p.search_grams @@ pieces and p.id + 0 between low and high
+      limit at_most + 1
+    ) c;
+    if count <= at_most then
+      hits := coalesce(found, '{}');
+    else
+      rest := case when downward then high else low end;
+    end if;
+    return;
+  end if;
+
+  if partial then
+    narrowest := 1 + abs(last - position) / 128;
+  end if;
+  for asked in 1 .. 300 loop
+    if not narrowing then
+      -- Blocks without any post are passed over.
+      if downward then
+        select max(p.id) into nearest from posts p where p.id >= low and p.id < position << 11;
+        position := (nearest >> 11) + 1;
+      else
+        select min(p.id) into nearest from posts p where p.id <= high and p.id >= position << 11;
+        position := nearest >> 11;
+      end if;
+      width := case when partial then least(greatest(16 * narrowest, passed), 1024)
+                    when passed < 16 then greatest(1, passed) else least(passed / 2, 32) end;
+    end if;
+    if position is null or position = last then
+      return;
+    end if;
+
+    far := case when downward then greatest(last, position - width) else least(last, position + width) end;
+    select count(*), array_agg(c.id) filter (where c.hit) into count, found
+    from (
+      select p.id, p.search_text like all (patterns) as hit from posts p
+      where array[p.id >> 11, -1 - 2 * (p.id >> 13), -2 - 2 * (p.id >> 15)]
+          && search_blocks(least(far, position), greatest(far, position))
+        and p.search_grams @@ pieces
+      limit least(at_most - candidates, dense) + 1
+    ) c;
+    looked := looked + count;
+    matching := matching + coalesce(cardinality(found), 0);
+    if count <= least(at_most - candidates, dense) then
+      hits := hits || found;
+      candidates := candidates + count;
+      passed := passed + abs(far - position);
+      position := far;
+    else
+      if width <= narrowest then
+        deceptive := matching * 20 < looked;
+        rest := case when downward then (position << 11) - 1 else position << 11 end;
+        return;
+      end if;
+      narrowing := true;
+      width := greatest((width + 3) / 4, narrowest);
+    end if;
+  end loop;
+  rest := case when downward then (position << 11) - 1 else position << 11 end;
+  sparse := true;
+end
+$$;

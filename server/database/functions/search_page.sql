@@ -1,0 +1,126 @@
+-- version 1 sha256:631bed26668678db
+-- A page of the list of the posts that match all patterns, in its order: ids, and the key that each is sorted by, as
+-- text.
+--
+-- First the beginning of the list is walked through: words that many posts have are met there. Then the index is
+-- asked. Where it finds few posts, these are read. Where it finds many, it tells from which id on: those before are
+-- read, and the others are met on a walk through the list that passes over all ids before, in the index of the list.
+-- The page is the same wherever that id is, and whatever the order of the list has to do with ids: a good one only
+-- makes it fast. For lists by votes the oldest posts are looked through in the same way, since votes do not follow
+-- age. If the page is not full then, both go on, each with eight times as many posts: so it costs a few times the
+-- better of the two at most, and needs no statistics.
+--
+-- `walked` says how many posts are walked through at first for each that is wanted, `asked` how many the index is
+-- asked for. The plans are given: a walk goes by the index of its list, whatever the statistics say.
+create or replace function search_page(sort text, pieces tsquery, patterns text[], page_size bigint, skipped bigint,
+                                       cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint,
+                                       drafts_only boolean, walked bigint, asked bigint)
+returns table (id bigint, key text)
+language plpgsql stable rows 20 set search_path from current
+set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_incremental_sort = off
+set enable_hashjoin = off set enable_mergejoin = off set enable_material = off
+set max_parallel_workers_per_gather = 0 as $$
+declare
+  wanted constant bigint := skipped + page_size;
+  column_of constant text := case sort when 'new' then 'p.listed_at' when 'top' then 't.votes' else 't.hot' end;
+  id_of constant text := case sort when 'new' then 'p.id' else 't.post_id' end;
+  type_of constant text := case sort when 'new' then 'timestamptz' when 'top' then 'integer' else 'double precision' end;
+  tallies constant text := case sort when 'new' then '' else 'join post_tallies t on t.post_id = p.id' end;
+  draft constant text := case when drafts_of is null then 'false' else '(not p.published and p.owner_id = $3)' end;
+  listed constant text :=
+    case when drafts_only then draft else '(p.published or ' || draft || ')' end
+    || case when owner is null then '' else ' and p.owner_id = $2' end
+    || case when cursor_key is null then ''
+            else format(' and (%s, %s) < ($4::%s, $5)', column_of, id_of, type_of) end;
+  somebodys constant text := case when drafts_only then 'not p.published and p.owner_id = ' || coalesce(drafts_of, 0)
+                                  when owner is not null then 'p.owner_id = ' || owner end;
+  statement constant text := format(
+    'with walked as materialized (
+       select w.id, w.key, w.hit, w.place
+       from (
+         select p.id, %1$s as key, p.search_text like all ($1) and p.owner_id <> all ($10) as hit,
+                row_number() over (order by %1$s desc, %2$s desc) as place
+         from posts p %3$s where %4$s and %2$s >= $6 and %2$s <= $7 and $6 <= $7
+         order by %1$s desc, %2$s desc limit $8
+       ) w
+       where w.hit or w.place = $8
+       limit $11 + $12
+     ), looked as (
+       select count(*) < $11 + $12 and coalesce(max(w.place), 0) < $8 as whole from walked w
+     ), behind as (
+       select w.key, w.id from walked w order by w.key, w.id limit 1
+     ), matching as (
+       select w.id, w.key from walked w where w.hit
+       union all
+       select f.id, f.key
+       from (
+         select p.id, %1$s as key from (select distinct unnest($9) as id) c join posts p on p.id = c.id %3$s
+         where %4$s and p.owner_id <> all ($10)
+       ) f
+       where (select l.whole from looked l) or (f.key, f.id) > (select b.key, b.id from behind b)
+     ), page as (
+       select m.id, m.key from matching m order by m.key desc, m.id desc limit $11 offset $12
+     )
+     select (select l.whole from looked l), array_agg(g.id order by g.key desc, g.id desc),
+            array_agg(g.key::text order by g.key desc, g.id desc)
+     from page g', column_of, id_of, tallies, listed);
+  gone constant bigint[] := array(
+    select u.id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null);
+  most bigint := wanted * walked;
+  budget bigint := greatest(asked, wanted * 8);
+  low bigint := 0;
+  high bigint := coalesce((select max(p.id) from posts p), 0);
+  blocked boolean;
+  hits bigint[] := '{}';
+  few record;
+  whole boolean;
+  ids bigint[];
+  keys text[];
+begin
+  for attempt in 0 .. 12 loop
+    if attempt = 1 then
+      blocked := exists (select from pg_index i
+                         where i.indexrelid = to_regclass('posts_search_grams_idx') and i.indisvalid and i.indnatts = 2);
+      -- Farther than the narrowest range in which the first of many posts may lie.
+      most := greatest(most, 2 * asked + least(high / 64, 32 * asked));
+    end if;
+    if somebodys is not null and attempt = (case when drafts_only then 0 else 1 end) then
+      -- Somebody's posts or drafts are soon read, if they are few.
+      execute format(
+        'select count(*) as posts, array_agg(o.id) filter (where o.hit) as hits
+         from (select p.id, p.search_text like all ($1) as hit from posts p where %s limit $2 + 1) o', somebodys)
+      into few using patterns, budget;
+      if few.posts <= budget then
+        hits := coalesce(few.hits, '{}');
+        high := -1;
+      end if;
+    end if;
+    if attempt > 0 and low <= high then
+      few := search_candidates(pieces, patterns, budget, low, high, true, blocked);
+      hits := hits || few.hits;
+      blocked := blocked and not few.sparse;
+      high := coalesce(few.rest, -1);
+      if sort = 'top' and blocked and not few.deceptive and low <= high then
+        few := search_candidates(pieces, patterns, budget, low, high, false, true);
+        hits := hits || few.hits;
+        blocked := not few.sparse;
+        low := coalesce(few.rest, high + 1);
+      end if;
+      if few.deceptive then
+        -- A walk through the list would meet even fewer.
+        few := search_candidates(pieces, patterns, high + 1, low, high, true, false);
+        hits := hits || few.hits;
+        high := -1;
+      end if;
+    end if;
+    execute statement into whole, ids, keys
+    using patterns, owner, drafts_of, cursor_key, cursor_id, low, high, most, hits, gone, page_size, skipped;
+    exit when whole or cardinality(ids) >= page_size;
+    if attempt > 0 then
+      budget := budget * 8;
+      most := most * 8;
+    end if;
+  end loop;
+  return query select * from unnest(ids, keys);
+end
+$$;
