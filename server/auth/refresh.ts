@@ -71,13 +71,13 @@ async function rotate(
   const rows = <T extends object>(sql: string, bind: unknown[]) =>
     ctx.db.sequelize.query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
   // Locked by itself first: what follows then sees what whoever held the lock has written, and the clock behind the wait.
-  await rows('select from refresh_tokens where hash = $1 for update', [hash]);
+  await rows('select from refresh_tokens where hash = $1 for no key update', [hash]);
   const [token] = await rows<Row>(
     `select s.user_id, t.successor_salt, t.expires_at > clock_timestamp() as living,
             t.spent_at > clock_timestamp() - $2 * interval '1 second' as again
      from sessions s left join refresh_tokens t on t.hash = $1
      where s.id = $3 and s.revoked_at is null
-     for update of s`,
+     for no key update of s`,
     [hash, REUSE_WINDOW, sessionId],
   );
   if (!token || token.living === false) return undefined;

@@ -66,7 +66,7 @@ export class Pruner {
          select seq from (select seq, created_at from event_log order by seq limit ${BATCH}) oldest
          where created_at < now() - $1 * interval '1 millisecond'
        ), head as materialized (
-         select h.id from feed_head h where exists (select from old) for update
+         select h.id from feed_head h where exists (select from old) for no key update
        ), gone as (
          delete from event_log where seq <= (select max(seq) from old) and exists (select from head) returning seq
        ), moved as (

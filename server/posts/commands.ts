@@ -59,7 +59,9 @@ export async function updatePost(
   return db.transaction(async (tx) => {
     // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
     if (input.published) await holdName(tx, user.id);
-    const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock: tx.LOCK.UPDATE }), user, id);
+    // Votes go on meanwhile, unless whether there may be any is about to change.
+    const lock = input.published === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
+    const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock }), user, id);
     requireUnchanged(post, conditions);
     const wasPublished = post.published;
     post.set(input);

@@ -5,13 +5,12 @@ import {
   binding,
   conditions,
   type FeedPage,
-  joined,
   keys,
   pageOf,
   type PageRow,
   position,
-  shown,
 } from './list-statement.ts';
+import { postColumns, postTables } from './present.ts';
 import type { ListPosts } from './schemas.ts';
 import { searchPage } from './search-page.ts';
 
@@ -33,8 +32,8 @@ export async function readFeedPage(
   const rows = await db.query<PageRow>(
     `select ${position}, page.*
      from feed_head h left join lateral (
-       select ${shown}, ${column}::text as key, row_number() over (order by ${column} desc, ${id} desc) as place
-       from ${joined}
+       select ${postColumns}, ${column}::text as key, row_number() over (order by ${column} desc, ${id} desc) as place
+       from ${postTables}
        where u.deleted_at is null and ${conditions({ list, cursor, draftsOf }, say)}
        order by ${column} desc, ${id} desc
        limit ${say(list.limit + 1)} offset ${say(list.skip)}

@@ -30,7 +30,7 @@ async function tellAnew(
   lastTold: () => Promise<LastTold | undefined>,
 ): Promise<void> {
   const sequelize = sequelizeOf(tx);
-  await sequelize.query('select 1 from posts where id = $1 for update', {
+  await sequelize.query('select 1 from posts where id = $1 for no key update', {
     bind: [postId],
     type: QueryTypes.SELECT,
     transaction: tx,

@@ -1,6 +1,6 @@
 import { NoHead } from '../log/reader.ts';
 import { type Cursor, readCursor, type Sort, writeCursor } from './cursor.ts';
-import { type PostRow, presentPost, publishedAt } from './present.ts';
+import { type PostRow, presentPost } from './present.ts';
 import type { ListPosts } from './schemas.ts';
 
 /** A page as everyone sees it who may see the same posts: encoded once, but for whether the asker has voted. */
@@ -44,9 +44,6 @@ export type PageRow = (PostRow | { id: null }) & { epoch: string; seq: number; h
 
 /** What a page says of the moment at which it was read (`feed_head h`). */
 export const position = `h.epoch, h.seq, pg_snapshot_xmin(pg_current_snapshot())::text as horizon`;
-export const shown = `p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at, p.updated_at, p.version, p.owner_id,
-  u.username, t.votes, t.rev`;
-export const joined = `posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id`;
 
 /** The values of a statement: `say` binds one and gives its place. */
 export function binding(): { bind: unknown[]; say: (value: unknown) => string } {

@@ -18,11 +18,18 @@ export interface PostRow {
 }
 
 /** The first publication of a post `p`, in SQL: null for a draft that has never been public. */
-export const publishedAt = 'case when p.published or p.was_published then p.listed_at end';
+const publishedAt = 'case when p.published or p.was_published then p.listed_at end';
 
 /** The columns of a `PostRow` in SQL, of a post `p` with its owner `u` and its tally `t`. */
 export const postColumns = `p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at,
   p.updated_at, p.version, p.owner_id, u.username, t.votes, t.rev`;
+
+/** Where `postColumns` come from, in SQL. */
+export const postTables = 'posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id';
+
+/** Of the posts with the ids in `$1` those that are published, in SQL: rows for `presentPost`, by id. */
+export const publishedPosts = `select ${postColumns} from ${postTables}
+  where p.id = any($1::bigint[]) and p.published order by p.id`;
 
 /** A post as one asker sees it. */
 export type PostAnswer = PostView & { published_at: string | null; voted: boolean };

@@ -2,11 +2,10 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import type { Identity } from '../identity.ts';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { requireVisible } from './policy.ts';
-import { type PostAnswer, postColumns, type PostRow, presentAnswer } from './present.ts';
+import { type PostAnswer, postColumns, type PostRow, postTables, presentAnswer } from './present.ts';
 
 const columns = `${postColumns}, v.user_id is not null as voted`;
-const joined = `posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
-  left join votes v on v.post_id = p.id and v.user_id = $1`;
+const joined = `${postTables} left join votes v on v.post_id = p.id and v.user_id = $1`;
 
 type Row = PostRow & { voted: boolean };
 

@@ -1,14 +1,7 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { queryOf } from '../text/grams.ts';
-import {
-  type FeedPage,
-  joined,
-  type ListScope,
-  pageOf,
-  type PageRow,
-  position,
-  shown,
-} from './list-statement.ts';
+import { type FeedPage, type ListScope, pageOf, type PageRow, position } from './list-statement.ts';
+import { postColumns, postTables } from './present.ts';
 import { UNFOLDED } from './unfolded-posts.ts';
 
 /**
@@ -41,9 +34,9 @@ export async function searchPage(
   const rows = await db.query<PageRow & { unfolded: boolean }>(
     `select ${position}, exists (select from posts p where ${UNFOLDED}) as unfolded, page.*
      from feed_head h left join lateral (
-       select ${shown}, f.key, f.place
+       select ${postColumns}, f.key, f.place
        from search_page($1, $2::tsquery, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) with ordinality as f (id, key, place)
-       join (${joined}) on p.id = f.id
+       join (${postTables}) on p.id = f.id
      ) page on true
      order by page.place`,
     {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
-import { Op, type Transaction } from 'sequelize';
+import { type LOCK, Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import type { Context } from '../context.ts';
@@ -104,7 +104,9 @@ export async function editUser(
   const edit = async (proof: string | undefined): Promise<OwnUser> => {
     if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password, asker);
     return ctx.db.share(asker).transaction(async (tx) => {
-      const user = await lockUser(tx, viewer, proof);
+      // Who writes posts holds the key of their owner, and with it the name that they are told under.
+      const lock = input.username === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
+      const user = await lockUser(tx, viewer, proof, lock);
       const before = presentOwnUser(user);
       const renamed = input.username !== undefined && input.username !== user.username;
       if (renamed) await requireFewKeptNames(tx, user.id, input.username ?? '');
@@ -183,7 +185,7 @@ export async function deleteUser(
 ): Promise<boolean> {
   const { done, tallies } = await withPassword(ctx, viewer, password, asker, (proof) =>
     ctx.db.share(asker).transaction(async (tx) => {
-      const user = await lockUser(tx, viewer, proof);
+      const user = await lockUser(tx, viewer, proof, tx.LOCK.UPDATE);
       requireUnchanged(presentOwnUser(user), conditions);
       const nobody = randomBytes(12).toString('hex');
       user.set({
@@ -252,8 +254,13 @@ async function provePassword(
 }
 
 /** The user's row, locked. Its hash must still be the one that was proved: another request may have changed it since. */
-async function lockUser(tx: Transaction, viewer: Identity, proof: string | undefined): Promise<User> {
-  const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.UPDATE });
+async function lockUser(
+  tx: Transaction,
+  viewer: Identity,
+  proof: string | undefined,
+  lock: LOCK,
+): Promise<User> {
+  const user = await User.findByPk(viewer.id, { transaction: tx, lock });
   if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
   if (proof !== undefined && user.passwordHash !== proof) throw new HashChanged();
   return user;

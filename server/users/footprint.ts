@@ -3,7 +3,7 @@ import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../protocol.ts';
 import { appendAll } from '../log/append.ts';
 import { postDeleted, postUpdated } from '../posts/events.ts';
-import { postColumns, type PostRow, presentPost } from '../posts/present.ts';
+import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
 
 /**
  * What a user has left in other tables, changed a piece at a time: a user may have 100,000 posts and votes. Each piece is one
@@ -79,7 +79,7 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
   const done = ids.length < most;
   await rows(
     tx,
-    `with locked as (select id from posts where id = any($1::bigint[]) and published order by id for update)
+    `with locked as (select id from posts where id = any($1::bigint[]) and published order by id for no key update)
      update posts p set version = p.version + 1 from locked where p.id = locked.id`,
     ids,
   );
@@ -93,20 +93,9 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
       ids.at(-1),
     );
   }
-  await tellOfPosts(tx, ids);
+  // Their rows are locked.
+  await appendAll(tx, postUpdated, (await rows<PostRow>(tx, publishedPosts, ids)).map(presentPost));
   return { done, tallies: [] };
-}
-
-/** Tells of these posts as they now are, in the order of their ids. The rows are locked by the caller. */
-async function tellOfPosts(tx: Transaction, ids: readonly number[]): Promise<void> {
-  const posts = await rows<PostRow>(
-    tx,
-    `select ${postColumns}
-     from posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id
-     where p.id = any($1::bigint[]) and p.published order by p.id`,
-    ids,
-  );
-  await appendAll(tx, postUpdated, posts.map(presentPost));
 }
 
 /** Takes away the next posts of a deleted user; when there are none left, the votes, then the rest, and the user at last. */
@@ -178,7 +167,7 @@ async function takeVotesBack(
   await rows(tx, 'select id from posts where id = any($1::bigint[]) order by id for key share', ids);
   await rows(
     tx,
-    'select post_id from post_tallies where post_id = any($1::bigint[]) order by post_id for update',
+    'select post_id from post_tallies where post_id = any($1::bigint[]) order by post_id for no key update',
     ids,
   );
   const changed = await rows<Tally & { published: boolean }>(
