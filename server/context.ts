@@ -245,12 +245,13 @@ export async function createService(
     missedTallies: (after) => missed.since(after),
     verify: (token) => tokens.verify(token),
     // Memory will do: a connection is known here before it asks, so a revocation that memory has not heard of ends it.
-    requireSession: (identity) => liveSessions.require(identity, { fresh: false }),
-    talliesOf: (userId, postIds) => tallies.of(userId, postIds),
+    requireSession: (identity, subscriber) =>
+      liveSessions.require(identity, { fresh: false, senders: () => subscriber.senders }),
+    talliesOf: ({ identity, senders }, postIds) => tallies.of(identity.id, senders, postIds),
     guard,
     crossOrigin: crossOrigin(config.corsOrigins, guard),
     places,
-    limitUsers: config.rateLimits,
+    limitMessages: config.rateLimits,
     addressOf: clientAddress(config.trustProxy),
     onCodedError: toAppError,
     ...(seat ? { newSessionId: () => sessionId(seat), isHandedOn } : {}),

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Problem } from '../server/contract.ts';
-import { UserBudgets } from '../server/transports/socketio/budgets.ts';
+import { Budgets } from '../server/transports/socketio/budgets.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
@@ -112,11 +112,24 @@ for (const limits of ['on', 'off'])
     });
   });
 
-it('a user who names many posts has the fewer messages', () => {
-  const budgets = new UserBudgets(true);
-  const allowed = (userId: number, items: number) =>
-    many(1000).filter(() => budgets.allows(userId, items)).length;
-  expect(allowed(1, 500)).to.be.within(67, 70);
-  expect(allowed(1, 0)).to.be.below(10);
-  expect(allowed(2, 0)).to.be.within(400, 410);
+describe('messages of sockets', () => {
+  const budgets = new Budgets(true);
+  const spend = (address: string, id: number, items = 0) => {
+    const spent = many(1000).map(() => budgets.spend({ address, identity: { id } }, items));
+    const count = (which?: string) => spent.filter((each) => each === which).length;
+    return { allowed: count(), refusedToAddress: count('address') };
+  };
+
+  it('are the fewer for a user who names many posts', () => {
+    expect(spend('x', 1, 500).allowed).to.be.within(67, 70);
+    expect(spend('y', 1).allowed).to.be.below(10);
+    expect(spend('y', 2).allowed).to.be.within(400, 410);
+  });
+
+  it('are as many for all accounts of an address together as for ten, and leave other addresses theirs', () => {
+    const crowd = many(20).map((id) => spend('z', 100 + id));
+    expect(crowd.reduce((sum, { allowed }) => sum + allowed, 0)).to.be.within(4000, 5000);
+    expect(crowd.at(-1)?.refusedToAddress).to.be.above(100);
+    expect(spend('elsewhere', 200).allowed).to.be.within(400, 410);
+  });
 });

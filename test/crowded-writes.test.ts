@@ -9,6 +9,8 @@ import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
 const PLACES = 10;
+/** Whom a write counts for. */
+const at = (address: string, userId: number) => [address, `u${userId}`];
 
 describe('writes that wait', () => {
   let world: World;
@@ -43,7 +45,10 @@ describe('writes that wait', () => {
     let refused = 0;
     const writer = new PostWriter(world.ctx.db, () => (refused += 1), PLACES);
     const write = (name: string, { id }: TestUser, address: string) =>
-      note(name, writer.write(id, { title: name, content: 'x', published: true }, undefined, [id, address]));
+      note(
+        name,
+        writer.write(id, { title: name, content: 'x', published: true }, undefined, [address, `u${id}`]),
+      );
     await client.query('lock table posts in exclusive mode');
     const writes = [write('first', flooder!, 'x')];
     await until('the first to be written', () => writer.waiting === 0);
@@ -69,7 +74,7 @@ describe('writes that wait', () => {
     let refused = 0;
     const writer = new PostWriter(world.ctx.db, () => (refused += 1), PLACES);
     const write = (name: string, { id }: TestUser) =>
-      note(name, writer.write(id, { title: name, content: 'x', published: true }));
+      note(name, writer.write(id, { title: name, content: 'x', published: true }, undefined, at(name, id)));
     await client.query('select 1 from users where id = $1 for update', [flooder!.id]);
     const writes: Promise<void>[] = [];
     for (let round = 0; round < 12; round += 1) {
@@ -98,7 +103,7 @@ describe('writes that wait', () => {
       PLACES,
     );
     const vote = (name: string, { id }: TestUser, postId: number) =>
-      note(name, ballots.cast(id, postId, true));
+      note(name, ballots.cast(id, postId, true, at(name, id)));
     await client.query('lock table votes in exclusive mode');
     const votes = [vote('first', flooder!, posts[0]!.id)];
     await until('a batch to wait for the lock', () => ballots.waiting === 0);
@@ -125,8 +130,13 @@ describe('writes that wait', () => {
     await client.query('select 1 from posts where id = $1 for update', [locked.id]);
     const votes: Promise<void>[] = [];
     for (let turn = 0; turn < 30; turn += 1) {
-      votes.push(note('flood', ballots.cast(flooder!.id, locked.id, turn % 2 === 0)));
-      const other = note('newcomer', ballots.cast(newcomer!.id, free.id, turn % 2 === 0));
+      votes.push(
+        note('flood', ballots.cast(flooder!.id, locked.id, turn % 2 === 0, at('flood', flooder!.id))),
+      );
+      const other = note(
+        'newcomer',
+        ballots.cast(newcomer!.id, free.id, turn % 2 === 0, at('newcomer', newcomer!.id)),
+      );
       votes.push(other);
       await other;
     }
@@ -139,6 +149,57 @@ describe('writes that wait', () => {
     await Promise.all(votes);
     expect(outcomes.get('flood')?.filter((each) => each === 'done')).to.have.lengthOf(1 + waiting);
     expect(ballots.waiting).to.equal(0);
+  });
+
+  it('take turns where they wait for a lock: one user with many of them holds up no other', async () => {
+    const posts = [];
+    for (let left = 20; left > 0; left -= 1) posts.push(await writePost(second!));
+    const locked = await writePost(second!);
+    const ballots = new BallotBox(world.ctx.db.share('votes'), () => undefined);
+    const writer = new PostWriter(world.ctx.db);
+    const other = await world.pool.connect();
+    let votesBefore = -1;
+    let postsBefore = -1;
+    const done = (name: string) => outcomes.get(name)?.filter((each) => each === 'done').length ?? 0;
+    try {
+      await client.query('select 1 from users where id = $1 for update', [flooder!.id]);
+      await other.query('begin');
+      await other.query('select 1 from posts where id = $1 for update', [locked.id]);
+      await other.query('select 1 from users where id = $1 for update', [second!.id]);
+      const sender = at('flood', flooder!.id);
+      const flood = posts.map(({ id }) => note('votes', ballots.cast(flooder!.id, id, true, sender)));
+      await until('three votes to wait for the lock, and the others for these', () => ballots.waiting === 17);
+      for (let nth = 1; nth <= 20; nth += 1) {
+        const post = { title: `${nth}`, content: 'x', published: true };
+        flood.push(note('posts', writer.write(flooder!.id, post, undefined, sender)));
+        // When one that came with it is written, it waits in a statement of its own.
+        await writer.write(newcomer!.id, post, undefined, at('own', newcomer!.id));
+      }
+      const vote = note('vote', ballots.cast(newcomer!.id, locked.id, true, at('own', newcomer!.id)));
+      const write = note(
+        'post',
+        writer.write(
+          second!.id,
+          { title: 'own', content: 'x', published: true },
+          undefined,
+          at('own', second!.id),
+        ),
+      );
+      await until('these to wait', () => ballots.waiting === 18 && writer.waiting === 18);
+      await other.query('rollback');
+      await client.query('commit');
+      await Promise.all([
+        vote.then(() => (votesBefore = done('votes'))),
+        write.then(() => (postsBefore = done('posts'))),
+      ]);
+      await Promise.all(flood);
+    } finally {
+      other.release();
+    }
+    expect([outcomes.get('vote'), outcomes.get('post')]).to.deep.equal([['done'], ['done']]);
+    expect(votesBefore).to.be.below(10);
+    expect(postsBefore).to.be.below(10);
+    expect([done('votes'), done('posts')]).to.deep.equal([20, 20]);
   });
 
   it('are edits too: those of one user that wait for a locked post leave the connections to all others', async () => {

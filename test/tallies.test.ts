@@ -90,6 +90,7 @@ describe('tallies', function () {
             100_001 + Math.floor(Math.random() * 500),
             postId,
             Math.random() < 0.7,
+            ['an address'],
           );
         }),
       );
@@ -214,7 +215,7 @@ describe('tallies', function () {
     const after = world.ctx.feed.seq;
     for (let round = 1; round <= 15; round += 1) {
       const client = RawClient.join(world.url, { token: bob.token, after });
-      const { rev } = await world.ctx.ballots.cast(bob.id, id, round % 2 === 1);
+      const { rev } = await world.ctx.ballots.cast(bob.id, id, round % 2 === 1, ['an address']);
       const next = RawClient.join(world.url, { token: bob.token, after });
       for (const joined of await Promise.all([client, next])) {
         await until('the newest tally', () => newest(joined, id)?.rev === rev, 2000);

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express';
 import type { Identity } from '../identity.ts';
 import { AppError } from '../errors.ts';
 import { addressKey } from '../limits/address-key.ts';
+import { sendersAt } from '../queues/senders.ts';
 import type { Asker } from '../queues/fair-queue.ts';
 import { whenOver } from '../http/response-end.ts';
 
@@ -28,17 +29,12 @@ class RequestAsker implements Asker {
   }
 
   get senders(): readonly string[] {
-    return (this.#senders ??= sendersOf(this.#req, this.#user));
+    return (this.#senders ??= sendersAt(addressKey(this.#req.ip ?? ''), this.#user?.id));
   }
 
   get signal(): AbortSignal {
     return (this.#signal ??= leavingOf(this.#res));
   }
-}
-
-function sendersOf(req: Request, user: Identity | undefined): readonly string[] {
-  const address = `a${addressKey(req.ip ?? '')}`;
-  return user ? [address, `u${user.id}`] : [address];
 }
 
 function leavingOf(res: Response): AbortSignal {

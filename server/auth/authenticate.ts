@@ -2,6 +2,8 @@ import type { Request } from 'express';
 import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import type { Identity } from '../identity.ts';
+import { addressKey } from '../limits/address-key.ts';
+import { sendersAt } from '../queues/senders.ts';
 
 /** Reads the `Authorization` header (RFC 6750, 2.1). A token anywhere else is not looked for. */
 export function bearerAuthentication(ctx: Context): (req: Request) => Promise<Identity> {
@@ -12,7 +14,10 @@ export function bearerAuthentication(ctx: Context): (req: Request) => Promise<Id
     if (token === undefined) throw unauthorized('The Authorization header is not of the form: Bearer …');
     const identity = ctx.tokens.verify(token);
     const reads = req.method === 'GET' || req.method === 'HEAD';
-    await ctx.liveSessions.require(identity, { fresh: !reads });
+    await ctx.liveSessions.require(identity, {
+      fresh: !reads,
+      senders: () => sendersAt(addressKey(req.ip ?? ''), identity.id),
+    });
     return identity;
   };
 }

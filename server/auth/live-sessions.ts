@@ -3,6 +3,7 @@ import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import { refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
+import type { Senders } from '../queues/fair-bound.ts';
 
 /** How many sessions are remembered. One entry is some 150 bytes. */
 const MAX_REMEMBERED = 50_000;
@@ -17,6 +18,7 @@ const MAX_WAITING = 10_000;
 
 interface Ask {
   sessionId: string;
+  senders: Senders;
   resolve: (userId: number | undefined) => void;
   reject: (error: unknown) => void;
 }
@@ -39,7 +41,7 @@ export class LiveSessions {
   readonly #asks = new Gathering<Ask>({
     atOnce: LOOKS,
     most: MOST,
-    sendersOf: ({ sessionId }) => [sessionId],
+    sendersOf: ({ senders }) => senders,
     bound: { most: MAX_WAITING, refuse: (ask) => this.#refuse(ask) },
     round: (asks) => this.#look(asks),
   });
@@ -66,8 +68,15 @@ export class LiveSessions {
     return this.#asks.waiting;
   }
 
-  /** @throws {AppError} 401 unless the session lives, 503 while the tables are away or if too many wait */
-  async require(identity: Identity, { fresh }: { fresh: boolean }): Promise<void> {
+  /**
+   * @param fresh whether memory will not do
+   * @param senders whose turn it takes, if it has to be looked up
+   * @throws {AppError} 401 unless the session lives, 503 while the tables are away or if too many wait
+   */
+  async require(
+    identity: Identity,
+    { fresh, senders }: { fresh: boolean; senders: () => Senders },
+  ): Promise<void> {
     if (
       !fresh &&
       this.#remembered.get(identity.sessionId) === identity.id &&
@@ -77,7 +86,7 @@ export class LiveSessions {
     }
     const before = this.#revocations;
     refuseWhile(this.#absence());
-    if ((await this.#lookUp(identity.sessionId)) !== identity.id) {
+    if ((await this.#lookUp(identity.sessionId, senders())) !== identity.id) {
       refuseWhile(this.#absence());
       this.#forget(identity.sessionId);
       throw unauthorized('The session of this access token has ended.');
@@ -101,8 +110,8 @@ export class LiveSessions {
   }
 
   /** Whose session it is, unless it has ended. */
-  #lookUp(sessionId: string): Promise<number | undefined> {
-    return new Promise((resolve, reject) => this.#asks.add({ sessionId, resolve, reject }));
+  #lookUp(sessionId: string, senders: Senders): Promise<number | undefined> {
+    return new Promise((resolve, reject) => this.#asks.add({ sessionId, senders, resolve, reject }));
   }
 
   #refuse(ask: Ask): void {

@@ -19,7 +19,7 @@ const SLOW_INTERVAL = 50;
 const WATCH_INTERVAL = 500;
 /** Events in one page of a replay. */
 const REPLAY_PAGE = 100;
-/** Replays that read the database at once on this node; the others wait, each user in turn. */
+/** Replays that read the database at once on this node; the others wait, each address and each of its users in turn. */
 const CONCURRENT_READS = 2;
 /** How long a node that is behind its client waits for its own tail. Milliseconds. */
 const BEHIND_PATIENCE = 3000;
@@ -106,7 +106,7 @@ export class Delivery {
   /** Bounded by the subscribers: each waits for one page. */
   readonly #reads = new TurnTaking<FeedSubscriber>({
     atOnce: CONCURRENT_READS,
-    pathOf: ({ identity }) => [String(identity.id)],
+    pathOf: ({ senders }) => senders,
   });
   #draining = false;
 

@@ -1,6 +1,7 @@
 import type { Connection } from './connections.ts';
 import type { Identity } from '../identity.ts';
 import type { FeedMode, Position, Ready, SessionCloseCode } from '../protocol.ts';
+import { sendersAt } from '../queues/senders.ts';
 import type { BatchView } from './batch.ts';
 
 /** Backpressure: beyond this a subscriber is fed no further until it has read; it leaves the live set and catches up later. Bytes. */
@@ -14,6 +15,8 @@ export type Greeting = Omit<Ready, 'user_id' | 'protocol'>;
 /** Somebody who listens to the feed over one connection, whatever the transport. `Delivery` alone writes to it. */
 export abstract class FeedSubscriber implements Connection {
   identity: Identity;
+  /** Where it is connected from, as connections are counted. */
+  readonly address: string;
   noticeAt = Infinity;
   feed: FeedMode;
   /** Events up to here have been handed over, are not for it, or are the client's own affair. */
@@ -35,9 +38,15 @@ export abstract class FeedSubscriber implements Connection {
   /** Nothing is written to it any more. */
   ended = false;
 
-  constructor(identity: Identity, feed: FeedMode = 'live') {
+  constructor(identity: Identity, address: string, feed: FeedMode = 'live') {
     this.identity = identity;
+    this.address = address;
     this.feed = feed;
+  }
+
+  /** Whom what is done for it counts for, wherever it takes turns with others. */
+  get senders(): readonly string[] {
+    return sendersAt(this.address, this.identity.id);
   }
 
   /** Whether the transport still stands and may be written to. */

@@ -153,14 +153,15 @@ export class Places {
 
 /** The place of one connection. */
 export class Place {
+  /** Whose share it is of. */
+  readonly address: string;
   readonly #places: Places;
-  readonly #address: string;
   #userId: number | undefined;
   #released = false;
 
   constructor(places: Places, address: string, userId: number | undefined) {
     this.#places = places;
-    this.#address = address;
+    this.address = address;
     this.#userId = userId;
   }
 
@@ -170,7 +171,7 @@ export class Place {
    */
   assign(userId: number | undefined): void {
     if (this.#released || userId === this.#userId) return;
-    this.#places.reassign(this.#address, this.#userId, userId);
+    this.#places.reassign(this.address, this.#userId, userId);
     this.#userId = userId;
   }
 
@@ -178,7 +179,7 @@ export class Place {
   release(): void {
     if (this.#released) return;
     this.#released = true;
-    this.#places.giveBack(this.#address, this.#userId);
+    this.#places.giveBack(this.address, this.#userId);
   }
 }
 

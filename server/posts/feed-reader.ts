@@ -136,11 +136,7 @@ export class FeedReader {
    * @throws {AppError} 422 for a cursor of another list; 503 if too many wait; for a search or a far page 429 if the asker
    * waits for several already
    */
-  async read(
-    viewer: number,
-    list: ListPosts,
-    asker: Asker = { senders: [`u${viewer}`] },
-  ): Promise<FeedAnswer> {
+  async read(viewer: number, list: ListPosts, asker: Asker): Promise<FeedAnswer> {
     const cursor = cursorOf(list);
     if (cursor === 'invalid') {
       throw new AppError('invalid', 'The cursor is not one of this list.', {

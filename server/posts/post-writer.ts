@@ -6,7 +6,8 @@ import { Gathering } from '../database/gathering.ts';
 import { unavailable } from '../errors.ts';
 import { announce } from '../log/append.ts';
 import { rowOf as outboxRowOf } from '../topics/event-type.ts';
-import { FairBound, type Senders } from '../queues/fair-bound.ts';
+import { FairBound } from '../queues/fair-bound.ts';
+import { TurnTaking } from '../queues/turn-taking.ts';
 import { FOLD } from '../text/fold.ts';
 import { postCreated } from './events.ts';
 import type { Claim } from './idempotency.ts';
@@ -22,8 +23,8 @@ export interface PostInput {
 
 interface Ask {
   ownerId: number;
-  /** The user, and the address that the post came from. */
-  senders: Senders;
+  /** The address that the post came from, and the user. */
+  senders: readonly string[];
   input: PostInput;
   claim: Claim | undefined;
   resolve: (row: PostRow | undefined) => void;
@@ -63,12 +64,7 @@ export class PostWriter {
     sendersOf: ({ senders }) => senders,
     round: (asks) => this.#round(asks),
   });
-  readonly #apart = new Gathering<Ask[]>({
-    atOnce: PATIENT,
-    most: 1,
-    sendersOf: ([ask]) => ask?.senders ?? [0],
-    round: ([asks = []]) => this.#patiently(asks),
-  });
+  readonly #apart = new TurnTaking<readonly string[]>({ atOnce: PATIENT, pathOf: (senders) => senders });
 
   /**
    * @param onRefused called for each post that is refused since too many wait
@@ -99,8 +95,8 @@ export class PostWriter {
   write(
     ownerId: number,
     input: PostInput,
-    claim?: Claim,
-    senders: Senders = [ownerId],
+    claim: Claim | undefined,
+    senders: readonly string[],
   ): Promise<PostRow | undefined> {
     return new Promise((resolve, reject) => this.#queue({ ownerId, senders, input, claim, resolve, reject }));
   }
@@ -112,11 +108,12 @@ export class PostWriter {
 
   /** The group waits to be written apart, in one statement. */
   #queueApart(group: Ask[]): void {
-    this.#apart.add(group);
+    const senders = group[0]?.senders ?? [];
     for (const ask of [...group]) {
       ask.group = group;
       this.#waiting.add(ask);
     }
+    void this.#apart.run(senders, () => this.#patiently(group));
   }
 
   /** Takes out an ask that waits: nothing of it has been written. */

@@ -10,13 +10,17 @@ import { addressKey } from '../limits/address-key.ts';
 /** What a client is told to wait for. Seconds. */
 const UNREADABLE_PAUSE = 2;
 
+/** Where a request comes from, as connections are counted. */
+export function addressOf({ req }: Response): string {
+  return addressKey((req as Request).ip ?? '');
+}
+
 /**
  * Takes a place for a request until its answer is over, however it ends.
  * @throws {AppError} 429 if the user or the address has its share of the places, 503 if there is none left
  */
 export function takePlace({ places }: Pick<Context, 'places'>, user: Identity, res: Response): void {
-  const { ip } = res.req as Request;
-  const place = places.take(addressKey(ip ?? ''), user.id);
+  const place = places.take(addressOf(res), user.id);
   whenOver(res, () => place.release());
 }
 

@@ -1,11 +1,11 @@
 import { QueryTypes } from 'sequelize';
 import { wantsRetry } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-turns.ts';
-import { Gathering } from '../database/gathering.ts';
 import { unavailable } from '../errors.ts';
 import type { Tally } from '../protocol.ts';
 import { drawInTurns } from '../queues/draw.ts';
-import { FairBound, type Senders } from '../queues/fair-bound.ts';
+import { FairBound } from '../queues/fair-bound.ts';
+import { TurnTaking } from '../queues/turn-taking.ts';
 
 /** What became of one vote. */
 export interface VoteResult {
@@ -18,8 +18,8 @@ interface Ballot {
   userId: number;
   postId: number;
   up: boolean;
-  /** The user, and the address that the vote came from. */
-  senders: Senders;
+  /** The address that the vote came from, and the user. */
+  senders: readonly string[];
   resolve: (result: VoteResult) => void;
   reject: (error: unknown) => void;
   /** With which it waits to be cast apart. */
@@ -64,12 +64,7 @@ export class BallotBox {
   #counting = false;
   /** Votes that are cast apart, by user and post, and what has come for the same pair since, in order. */
   readonly #held = new Map<string, Ballot[]>();
-  readonly #apart = new Gathering<Ballot[]>({
-    atOnce: PATIENT,
-    most: 1,
-    sendersOf: ([ballot]) => [ballot?.postId ?? 0],
-    round: ([ballots = []]) => this.#castApart(ballots),
-  });
+  readonly #apart = new TurnTaking<readonly string[]>({ atOnce: PATIENT, pathOf: (senders) => senders });
 
   /**
    * @param onCommitted told the changed tallies of published posts after each commit
@@ -102,7 +97,7 @@ export class BallotBox {
    * @param senders whose share of the queue it takes
    * @throws {AppError} 503
    */
-  cast(userId: number, postId: number, up: boolean, senders: Senders = [userId]): Promise<VoteResult> {
+  cast(userId: number, postId: number, up: boolean, senders: readonly string[]): Promise<VoteResult> {
     return new Promise((resolve, reject) => {
       this.#queue([{ userId, postId, up, senders, resolve, reject }]);
     });
@@ -116,13 +111,13 @@ export class BallotBox {
     if (!this.#counting) void this.#count();
   }
 
-  /** The group, on one post, waits to be cast apart. */
-  #queueApart(group: Ballot[]): void {
-    this.#apart.add(group);
+  /** The group, on one post, waits to be cast apart in the turn of one of its senders. */
+  #queueApart(group: Ballot[], senders: readonly string[]): void {
     for (const ballot of [...group]) {
       ballot.group = group;
       this.#bound.add(ballot);
     }
+    void this.#apart.run(senders, () => this.#castApart(group));
   }
 
   /** Takes out a vote that waits: nothing of it has been written. */
@@ -146,13 +141,20 @@ export class BallotBox {
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
       const held = new Map<number, Ballot[]>();
+      const ofAddress = new Map<string, number>();
+      const crowdOf = ({ senders: [address = ''] }: Ballot) => ofAddress.get(address) ?? 0;
       for (const ballot of await this.#castAll(this.#draw(), { patient: false })) {
         this.#held.set(pairOf(ballot), []);
+        ofAddress.set(ballot.senders[0] ?? '', crowdOf(ballot) + 1);
         const ofPost = held.get(ballot.postId);
         if (ofPost) ofPost.push(ballot);
         else held.set(ballot.postId, [ballot]);
       }
-      for (const ofPost of held.values()) this.#queueApart(ofPost);
+      for (const ofPost of held.values()) {
+        // Whoever votes on many locked posts holds up no other voter on one of them.
+        const [least] = [...ofPost].sort((a, b) => crowdOf(a) - crowdOf(b));
+        this.#queueApart(ofPost, least?.senders ?? []);
+      }
     }
     this.#counting = false;
   }

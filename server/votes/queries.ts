@@ -2,9 +2,11 @@ import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-turns.ts';
 import { Gathering } from '../database/gathering.ts';
 import type { Tally } from '../protocol.ts';
+import type { Senders } from '../queues/fair-bound.ts';
 
 interface Ask {
   userId: number;
+  senders: Senders;
   postIds: readonly number[];
   resolve: (tallies: Tally[]) => void;
   reject: (error: unknown) => void;
@@ -20,7 +22,7 @@ export class TallyReader {
   readonly #asks = new Gathering<Ask>({
     atOnce: ROUNDS,
     most: MOST,
-    sendersOf: ({ userId }) => [userId],
+    sendersOf: ({ senders }) => senders,
     round: (asks) => this.#read(asks),
   });
 
@@ -28,10 +30,13 @@ export class TallyReader {
     this.#db = db;
   }
 
-  /** The tallies of those of these posts that the user may see, by post. */
-  of(userId: number, postIds: readonly number[]): Promise<Tally[]> {
+  /**
+   * The tallies of those of these posts that the user may see, by post.
+   * @param senders whose turn it takes
+   */
+  of(userId: number, senders: Senders, postIds: readonly number[]): Promise<Tally[]> {
     if (postIds.length === 0) return Promise.resolve([]);
-    return new Promise((resolve, reject) => this.#asks.add({ userId, postIds, resolve, reject }));
+    return new Promise((resolve, reject) => this.#asks.add({ userId, senders, postIds, resolve, reject }));
   }
 
   async #read(asks: readonly Ask[]): Promise<void> {

@@ -7,7 +7,7 @@ import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
 import type { Position, ResetReason, SessionCloseCode } from '../../protocol.ts';
 import { whenOver } from '../../http/response-end.ts';
-import { endOf, takePlace } from '../entry.ts';
+import { addressOf, endOf, takePlace } from '../entry.ts';
 
 /** Text of events that goes into one answer, if it is more than one event. Bytes. */
 const MAX_BYTES = 1024 * 1024;
@@ -55,12 +55,12 @@ export async function pollEvents(
   const { delivery, liveSessions } = ctx;
   const waits = query.wait > 0;
   if (waits) takePlace(ctx, user, res);
-  const poll = new LongPoll(user, query, ctx);
+  const poll = new LongPoll(user, addressOf(res), query, ctx);
   try {
     delivery.enter(poll);
     whenOver(res, () => poll.leave());
     // One that does not wait is a read like any other: its session has been looked up.
-    if (waits) await liveSessions.require(user, { fresh: true });
+    if (waits) await liveSessions.require(user, { fresh: true, senders: () => poll.senders });
     delivery.admit(poll, query.after, query.epoch);
     return await poll.answer;
   } finally {
@@ -89,10 +89,11 @@ class LongPoll extends FeedSubscriber {
 
   constructor(
     identity: Identity,
+    address: string,
     { after, limit, wait }: PollQuery,
     { delivery, feed }: Pick<Context, 'delivery' | 'feed'>,
   ) {
-    super(identity);
+    super(identity, address);
     this.#limit = limit;
     this.#wait = wait * 1000;
     this.#delivery = delivery;

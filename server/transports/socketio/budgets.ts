@@ -1,34 +1,73 @@
 /** Tokens that one user may spend at once, and that come back every second. */
 const BURST = 400;
 const PER_SECOND = 200;
+/** How many times as much all users of one address have together, as of requests over HTTP. */
+const ADDRESS_SHARE = 10;
 /** Items of a list that cost as much as a message. */
 const ITEMS_PER_TOKEN = 100;
 
-/** What one user may ask over all sockets of this node: each has its own limit, but one may open a thousand of them. */
-export class UserBudgets {
-  readonly #budgets = new Map<number, { tokens: number; at: number }>();
+/** Who asks over a socket. */
+interface Sender {
+  address: string;
+  identity: { id: number };
+}
+
+/**
+ * What one user, and all users of one address, may ask over all sockets of this node: each socket has its own limit, but one may
+ * open a thousand of them.
+ */
+export class Budgets {
+  readonly #users = new TokenBuckets<number>(1);
+  readonly #addresses = new TokenBuckets<string>(ADDRESS_SHARE);
   readonly #limited: boolean;
 
   constructor(limited: boolean) {
     this.#limited = limited;
   }
 
-  /** @param items in the lists of the message: to look at them is what a message costs */
-  allows(userId: number, items: number): boolean {
-    if (!this.#limited) return true;
-    const now = performance.now();
-    const budget = this.#budgets.get(userId) ?? { tokens: BURST, at: now };
-    budget.tokens = Math.min(BURST, budget.tokens + ((now - budget.at) / 1000) * PER_SECOND);
-    budget.at = now;
-    this.#budgets.set(userId, budget);
-    if (budget.tokens < 1) return false;
-    budget.tokens -= 1 + items / ITEMS_PER_TOKEN;
-    return true;
+  /**
+   * @param items in the lists of the message: to look at them is what a message costs
+   * @returns whose budget is spent, if one is. What a user has spent too much of takes nothing from the others at the address.
+   */
+  spend({ address, identity }: Sender, items: number): 'user' | 'address' | undefined {
+    if (!this.#limited) return undefined;
+    const tokens = 1 + items / ITEMS_PER_TOKEN;
+    if (!this.#users.spend(identity.id, tokens)) return 'user';
+    return this.#addresses.spend(address, tokens) ? undefined : 'address';
   }
 
   /** Lets go of the budgets that nobody has drawn on for so long that they are full. */
   sweep(): void {
+    this.#users.sweep();
+    this.#addresses.sweep();
+  }
+}
+
+/** A token bucket for each key. */
+class TokenBuckets<K> {
+  readonly #share: number;
+  readonly #buckets = new Map<K, { tokens: number; at: number }>();
+
+  /** @param share how many times what one user has is in each */
+  constructor(share: number) {
+    this.#share = share;
+  }
+
+  /** Takes so many tokens, if there is one at least. */
+  spend(key: K, tokens: number): boolean {
+    const now = performance.now();
+    const bucket = this.#buckets.get(key) ?? { tokens: BURST * this.#share, at: now };
+    const regained = ((now - bucket.at) / 1000) * PER_SECOND * this.#share;
+    bucket.tokens = Math.min(BURST * this.#share, bucket.tokens + regained);
+    bucket.at = now;
+    this.#buckets.set(key, bucket);
+    if (bucket.tokens < 1) return false;
+    bucket.tokens -= tokens;
+    return true;
+  }
+
+  sweep(): void {
     const full = performance.now() - (BURST / PER_SECOND) * 1000;
-    for (const [userId, { at }] of this.#budgets) if (at < full) this.#budgets.delete(userId);
+    for (const [key, { at }] of this.#buckets) if (at < full) this.#buckets.delete(key);
   }
 }

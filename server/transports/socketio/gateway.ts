@@ -25,7 +25,7 @@ import { slim } from '../../library-internals/slimming.ts';
 import { socketServerOptions } from '../../library-internals/socket-server.ts';
 import type { Logger } from '../../logger.ts';
 import { requireModest } from './bounds.ts';
-import { UserBudgets } from './budgets.ts';
+import { Budgets } from './budgets.ts';
 import { serveClientScript } from './client-script.ts';
 import { encodeMessage } from './encoding.ts';
 import {
@@ -59,9 +59,9 @@ export interface GatewayOptions {
   /** Whose token it is. @throws {AppError} 401 */
   verify: (token: string) => Identity;
   /** @throws {AppError} 401 unless the token's session lives */
-  requireSession: (identity: Identity) => Promise<void>;
-  /** The tallies of those of these posts that the user may see. */
-  talliesOf: (userId: number, postIds: readonly number[]) => Promise<Tally[]>;
+  requireSession: (identity: Identity, subscriber: Subscriber) => Promise<void>;
+  /** The tallies of those of these posts that the subscriber's user may see. */
+  talliesOf: (subscriber: Subscriber, postIds: readonly number[]) => Promise<Tally[]>;
   /** Whether a request may come in, by the host that it names and the page that it is from. */
   guard: RequestGuard;
   /** What pages of other origins may read of the answers of long-polling. */
@@ -69,8 +69,8 @@ export interface GatewayOptions {
   places: Places;
   /** What connections of one sender have in common. */
   addressOf: (req: IncomingMessage) => string;
-  /** Whether what one user asks over all sockets of this node is limited. */
-  limitUsers: boolean;
+  /** Whether what one user, and one address, asks over all sockets of this node is limited. */
+  limitMessages: boolean;
   onCodedError: (error: unknown) => AppError | undefined;
   /** Ids of Engine.IO sessions, where they have to say which worker holds the session. */
   newSessionId?: () => string;
@@ -133,12 +133,12 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #delivery: Delivery;
   readonly #tallies: TallyDelivery;
-  readonly #budgets: UserBudgets;
+  readonly #budgets: Budgets;
   readonly #unauthenticated = new Unauthenticated();
   readonly #reservations = new WeakMap<IncomingMessage, Reservation>();
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure each would be memory. */
-  readonly #surroundings: ConstructorParameters<typeof Subscriber>[4];
+  readonly #surroundings: ConstructorParameters<typeof Subscriber>[5];
   readonly #visits = new WeakMap<object, Visit>();
   #sweeping: NodeJS.Timeout[] = [];
   #hasWarnedOfProtocol = false;
@@ -176,7 +176,7 @@ export class Gateway {
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
     this.#tallies = new TallyDelivery({ ...options, end });
     this.#delivery = options.delivery;
-    this.#budgets = new UserBudgets(options.limitUsers);
+    this.#budgets = new Budgets(options.limitMessages);
     this.#requestOptions = {
       ...options,
       tallies: this.#tallies,
@@ -406,11 +406,12 @@ export class Gateway {
       socket.handshake.auth = auth;
       visit.place?.assign(identity.id);
       // Known before its session is looked up, so that a revocation cannot slip in between.
-      subscriber = new Subscriber(socket, visit.connection, identity, auth, this.#surroundings);
+      const address = visit.place?.address ?? this.#options.addressOf(socket.request);
+      subscriber = new Subscriber(socket, visit.connection, identity, address, auth, this.#surroundings);
       this.#delivery.enter(subscriber);
       this.#count(1);
       visit.subscriber = subscriber;
-      await this.#options.requireSession(identity);
+      await this.#options.requireSession(identity, subscriber);
       if (subscriber.ended) throw new AppError('unauthorized', 'The session has ended.');
       socket.data = subscriber;
       this.#unauthenticated.remove(visit.connection);

@@ -7,7 +7,7 @@ import type { Tally } from '../../protocol.ts';
 import { check, type Infer } from '../../api/schema.ts';
 import type { Logger } from '../../logger.ts';
 import { requireModest } from './bounds.ts';
-import type { UserBudgets } from './budgets.ts';
+import type { Budgets } from './budgets.ts';
 import * as schemas from './schemas.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { TallyDelivery } from './tally-delivery.ts';
@@ -16,11 +16,11 @@ export interface RequestOptions {
   log: Logger;
   delivery: Delivery;
   tallies: TallyDelivery;
-  budgets: UserBudgets;
+  budgets: Budgets;
   connections: Connections;
   verify: (token: string) => Identity;
-  requireSession: (identity: Identity) => Promise<void>;
-  talliesOf: (userId: number, postIds: readonly number[]) => Promise<Tally[]>;
+  requireSession: (identity: Identity, subscriber: Subscriber) => Promise<void>;
+  talliesOf: (subscriber: Subscriber, postIds: readonly number[]) => Promise<Tally[]>;
   onCodedError: (error: unknown) => AppError | undefined;
 }
 
@@ -59,7 +59,7 @@ export const requests: Record<string, Request> = {
     tallies.track(subscriber, named, named);
     let found: Tally[] = [];
     try {
-      found = await talliesOf(subscriber.identity.id, post_ids);
+      found = await talliesOf(subscriber, post_ids);
     } finally {
       tallies.retain(subscriber, named, named, found);
     }
@@ -85,7 +85,7 @@ export const requests: Record<string, Request> = {
       const candidate: Connection = { identity, end: () => (ended = true) };
       connections.add(candidate);
       try {
-        await requireSession(identity);
+        await requireSession(identity, subscriber);
       } finally {
         connections.remove(candidate);
       }
@@ -156,8 +156,9 @@ function answer(
   const known = Object.hasOwn(requests, name) ? requests[name] : undefined;
   if (!known) throw new AppError('not_found', `There is no message "${name}".`);
   const items = requireModest('payload', payload);
-  if (!options.budgets.allows(subscriber.identity.id, items)) {
-    throw tooManyRequests('This user asks too much over all connections together.', 1);
+  const spent = options.budgets.spend(subscriber, items);
+  if (spent !== undefined) {
+    throw tooManyRequests(`This ${spent} asks too much over all connections together.`, 1);
   }
   // Joi would let what is absent through.
   const input = check(known.schema, 'payload', payload ?? null);

@@ -32,15 +32,19 @@ export class Subscriber extends FeedSubscriber {
   readonly #end: EndSubscriber;
   readonly #unread: Set<FeedSubscriber>;
 
-  /** @param surroundings how it is ended, and where it is noted that something may wait for it to read */
+  /**
+   * @param address where it is connected from
+   * @param surroundings how it is ended, and where it is noted that something may wait for it to read
+   */
   constructor(
     socket: FeedSocket,
     connection: EngineConnection,
     identity: Identity,
+    address: string,
     { feed, tallies }: { feed: FeedMode; tallies: TallyMode },
     { end, unread }: { end: EndSubscriber; unread: Set<FeedSubscriber> },
   ) {
-    super(identity, feed);
+    super(identity, address, feed);
     this.socket = socket;
     this.#connection = connection;
     this.tallies = tallies;

@@ -7,7 +7,7 @@ import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscri
 import type { Position, SessionCloseCode } from '../../protocol.ts';
 import { isWritable, whenOver } from '../../http/response-end.ts';
 import type { Metrics } from '../../ops/metrics.ts';
-import { endOf, takePlace } from '../entry.ts';
+import { addressOf, endOf, takePlace } from '../entry.ts';
 
 /** A comment line as often as this keeps proxies from closing a quiet stream. Milliseconds. */
 const HEARTBEAT = 15_000;
@@ -40,7 +40,7 @@ export async function openEventStream(
   delivery.enter(stream);
   whenOver(res, () => delivery.remove(stream));
   try {
-    await liveSessions.require(user, { fresh: true });
+    await liveSessions.require(user, { fresh: true, senders: () => stream.senders });
     if (stream.endCode !== undefined) throw endOf(stream.endCode);
   } catch (error) {
     delivery.remove(stream);
@@ -77,7 +77,7 @@ class EventStream extends FeedSubscriber {
     res: Response,
     { delivery, metrics }: { delivery: Delivery; metrics: Metrics },
   ) {
-    super(identity);
+    super(identity, addressOf(res));
     this.#res = res;
     this.#delivery = delivery;
     this.#metrics = metrics;
