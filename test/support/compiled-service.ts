@@ -26,7 +26,7 @@ export function compiledProgram(source: string): string {
 function compileService(): string {
   const sources = COMPILED.flatMap((folder) =>
     readdirSync(join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.ts'))
+      .filter((name) => /\.(?:ts|sql)$/.test(name))
       .map((name) => join(folder, name)),
   )
     .sort()
@@ -40,7 +40,7 @@ function compileService(): string {
   for (const { name, text } of sources) {
     const target = join(own, name.replace(/\.ts$/, '.js'));
     mkdirSync(dirname(target), { recursive: true });
-    writeFileSync(target, transpile(text, name, { sourceMaps: true }));
+    writeFileSync(target, name.endsWith('.ts') ? transpile(text, name, { sourceMaps: true }) : text);
   }
   try {
     renameSync(own, folder);
