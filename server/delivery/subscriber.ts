@@ -2,12 +2,14 @@ import type { Connection } from './connections.ts';
 import type { Identity } from '../identity.ts';
 import type { FeedMode, Position, Ready, SessionCloseCode } from '../protocol.ts';
 import { sendersAt } from '../queues/senders.ts';
-import type { BatchView } from './batch.ts';
+import type { Batch, BatchView } from './batch.ts';
 
 /** Backpressure: beyond this a subscriber is fed no further until it has read; it leaves the live set and catches up later. Bytes. */
 export const SOFT_MARK = 64 * 1024;
 /** Beyond this it is ended at once. Bytes. */
 export const HARD_MARK = 256 * 1024;
+/** As far as a page fills its queue: what else it is sent still has room beneath the hard mark. Bytes. */
+const PAGE_MARK = 160 * 1024;
 
 /** Where a subscriber stands when it has caught up, or why it could not. */
 export type Greeting = Omit<Ready, 'user_id' | 'protocol'>;
@@ -81,4 +83,29 @@ export abstract class FeedSubscriber implements Connection {
 
   /** Ends its connection, whatever is still to be written. */
   abstract terminate(): void;
+}
+
+/**
+ * Writes the events that follow a subscriber's position and are meant for it, in order, until its queue is full. Moves its
+ * position on, over what is not for it as well.
+ * @returns how many
+ */
+export function writePage(subscriber: FeedSubscriber, batch: Batch): number {
+  const { seq } = subscriber;
+  // It came in behind some of them, or a hole lies before them: then it is not for this page to fill.
+  if (seq + 1 < batch.first || seq >= batch.last || !subscriber.open) return 0;
+  const view = batch.viewOf(subscriber.identity, seq, subscriber.told);
+  const { length } = view.events;
+  const from = view.indexAfter(seq);
+  let room = PAGE_MARK - subscriber.pending;
+  let to = from;
+  for (; to < length; to += 1) {
+    const size = view.sizeOf(to);
+    if (size > room && to > from) break;
+    room -= size;
+  }
+  const taken = to > from ? subscriber.writeEvents(view, from, to) : 0;
+  if (taken > 0) subscriber.standAt(view.events[from + taken - 1]?.entry.seq ?? seq);
+  if (from + taken === length) subscriber.seq = view.last;
+  return taken;
 }

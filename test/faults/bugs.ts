@@ -11,15 +11,15 @@ export interface Bug {
   faults: readonly FaultName[];
 }
 
-const delivery = 'server/delivery/delivery.ts';
+const replay = 'server/delivery/replay.ts';
 /** Writes a page event by event, each by this statement, in which `at` is its index and `seventh` says whether it is one in seven. */
 const eachBy = (statement: string): Patch => ({
-  file: delivery,
+  file: 'server/delivery/subscriber.ts',
   find: 'const taken = to > from ? subscriber.writeEvents(view, from, to) : 0;',
   replace: `const taken = to - from; for (let at = from; at < to; at += 1) { const seventh = view.events[at]!.entry.seq % 7 === 0; ${statement} }`,
 });
 const join: Pick<Patch, 'file' | 'find'> = {
-  file: delivery,
+  file: replay,
   find: 'this.#live.add(subscriber);\n      return;',
 };
 
@@ -140,7 +140,7 @@ export const bugs = {
         replace: 'return (this.#entries[this.#start]?.seq ?? this.#last + 1) - 1;',
       },
       {
-        file: delivery,
+        file: replay,
         find: 'if (subscriber.seq < this.#feed.seq) {',
         replace: 'if (page.length === REPLAY_PAGE) {',
       },

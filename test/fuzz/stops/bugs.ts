@@ -52,7 +52,7 @@ export const stopBugs = {
     patches: [
       ...unguarded,
       {
-        file: delivery,
+        file: 'server/delivery/replay.ts',
         find: "if (!subscriber.open) return;\n    if (reason === 'unread')",
         replace: "if (reason === 'unread')",
       },

@@ -1,0 +1,82 @@
+import type { Follower } from '../log/follower.ts';
+import type { Position } from '../protocol.ts';
+import type { FanOut } from './fan-out.ts';
+import type { LiveSet } from './live-set.ts';
+import { type FeedSubscriber, SOFT_MARK } from './subscriber.ts';
+
+/** Milliseconds between two beacons to one subscriber, and in how many slices all of them are told, spread over that time. */
+export const BEACON = 2000;
+const BEACON_SLICES = 20;
+/** Milliseconds between two messages to one who only counts. */
+const COUNT_INTERVAL = 1000;
+
+/** Tells those to whom no event is written where the feed stands: the live set by beacons, and those who count how many came. */
+export class Beacon {
+  readonly #feed: Follower;
+  readonly #members: LiveSet;
+  readonly #fanOut: FanOut;
+  readonly #timers: NodeJS.Timeout[] = [];
+  /** Where the beacon stands among them, and how far its two seconds have run. */
+  #told: Iterator<FeedSubscriber, void>;
+  #slice = 0;
+
+  constructor(feed: Follower, members: LiveSet, fanOut: FanOut) {
+    this.#feed = feed;
+    this.#members = members;
+    this.#fanOut = fanOut;
+    this.#told = members[Symbol.iterator]();
+  }
+
+  start(): void {
+    this.#timers.push(
+      setInterval(() => this.#tellNext(), BEACON / BEACON_SLICES),
+      setInterval(() => this.#tellCounts(), COUNT_INTERVAL),
+    );
+  }
+
+  stop(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  /**
+   * Tells the next slice of them where the feed stands: all in two seconds, but for those to whom an
+   * event has just said as much. To all at once it would be as much work as an event, with every other one waiting.
+   */
+  #tellNext(): void {
+    if (this.#slice === 0) this.#told = this.#members[Symbol.iterator]();
+    this.#slice = (this.#slice + 1) % BEACON_SLICES;
+    const isLast = this.#slice === 0;
+    // Only what the whole live set has been handed: with more a client would think that it missed something.
+    const { seq } = this.#fanOut;
+    // The same object for all whose chain ends with the same event: it is encoded once.
+    const heads = new Map<number, Position>();
+    const headAfter = (prev: number) => {
+      let head = heads.get(prev);
+      if (!head) heads.set(prev, (head = { seq, prev }));
+      return head;
+    };
+    const recently = Date.now() - BEACON / 2;
+    const slice = isLast ? Infinity : Math.ceil(this.#members.size / BEACON_SLICES);
+    for (let told = 0; told < slice; told += 1) {
+      const { done, value: subscriber } = this.#told.next();
+      if (done) return;
+      if (subscriber.heardAt >= recently || subscriber.pending >= SOFT_MARK) continue;
+      // Who counts has no chain. A fan-out under way may have handed it more than all have.
+      const prev = subscriber.feed === 'live' ? Math.min(subscriber.told, seq) : seq;
+      subscriber.writeHead(headAfter(prev));
+    }
+  }
+
+  #tellCounts(): void {
+    const messages = new Map<number, { count: number; seq: number }>();
+    for (const subscriber of this.#members.counting) {
+      const count = subscriber.uncounted;
+      if (count === 0 || subscriber.pending >= SOFT_MARK) continue;
+      let news = messages.get(count);
+      if (!news) messages.set(count, (news = { count, seq: this.#feed.seq }));
+      subscriber.writeCount(news);
+      subscriber.standAt(this.#feed.seq);
+      subscriber.uncounted = 0;
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import { entityOf, type LogEntry } from '../log/reader.ts';
+import type { Follower } from '../log/follower.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import { Batch } from './batch.ts';
+import type { LiveSet } from './live-set.ts';
+import { type FeedSubscriber, SOFT_MARK, writePage } from './subscriber.ts';
+import type { TimeSlices } from './time-slices.ts';
+
+/** How long the live set is left alone after a fan-out, as a share of how long that took, and at most. */
+const REST_SHARE = 1.5;
+const MAX_REST = 100;
+
+/** Everybody has it already. */
+const NOTHING = new Batch('', []);
+
+export interface FanOutOptions {
+  feed: Follower;
+  members: LiveSet;
+  slices: TimeSlices;
+  metrics: Metrics;
+  /** Takes a subscriber out of the live set that does not read as fast as events come. */
+  catchUp: (subscriber: FeedSubscriber) => void;
+}
+
+/**
+ * Writes the node's events to the live set. A batch follows at once when the node is idle. Under load it waits for half as
+ * long again as the last one took, so that writing takes two fifths of the node's time at most, and what has come meanwhile
+ * leaves in one write per subscriber. A batch to many is written in time slices; one that joins amid it has all of it
+ * already, and its position says so.
+ */
+export class FanOut {
+  readonly #feed: Follower;
+  readonly #members: LiveSet;
+  readonly #slices: TimeSlices;
+  readonly #metrics: Metrics;
+  readonly #catchUp: FanOutOptions['catchUp'];
+  /** What the live subscribers are being handed, if a fan-out is under way. */
+  #round: Batch | undefined;
+  /** Events that follow it, contiguous, and that no live subscriber has been handed yet; and what ends their wait. */
+  #undelivered: LogEntry[] = [];
+  #nextRound: NodeJS.Timeout | undefined;
+  /** The last public event before them; unknown before the first fan-out. */
+  #publicBefore: number | undefined;
+  #restUntil = 0;
+
+  constructor({ feed, members, slices, metrics, catchUp }: FanOutOptions) {
+    this.#feed = feed;
+    this.#members = members;
+    this.#slices = slices;
+    this.#metrics = metrics;
+    this.#catchUp = catchUp;
+  }
+
+  /** The position up to which the whole live set has been handed everything. */
+  get seq(): number {
+    const next = this.#round?.entries[0] ?? this.#undelivered[0];
+    return (next?.seq ?? this.#feed.seq + 1) - 1;
+  }
+
+  stop(): void {
+    clearTimeout(this.#nextRound);
+  }
+
+  /** What was to come in the old numbering, or is just being written, must not reach one who begins in the new. */
+  forget(): void {
+    this.#undelivered = [];
+    this.#publicBefore = undefined;
+    if (this.#round) this.#round = NOTHING;
+  }
+
+  take(entries: readonly LogEntry[]): void {
+    for (const entry of entries) this.#undelivered.push(entry);
+    if (this.#round && supersede(entries, this.#round.entries))
+      this.#round = this.#roundOf(this.#round.entries);
+    const { counting } = this.#members;
+    if (counting.size > 0) {
+      const batch = new Batch(this.#feed.epoch, entries);
+      for (const subscriber of counting) subscriber.uncounted += batch.countFor(subscriber.identity);
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#round || this.#nextRound || this.#undelivered.length === 0) return;
+    const wait = this.#restUntil - performance.now();
+    // A timer of less than a millisecond takes longer than it says.
+    if (wait < 1) void this.#deliver();
+    else this.#nextRound = setTimeout(() => void this.#deliver(), wait);
+  }
+
+  /** As the node remembers the events by now: without a text that a later event of its entity has taken out. */
+  #roundOf(entries: readonly LogEntry[]): Batch {
+    const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
+    const current = remembered?.length === entries.length ? remembered : entries;
+    return new Batch(this.#feed.epoch, current, this.#publicBefore);
+  }
+
+  /** One fan-out: whatever has come since the last one, to the live set. */
+  async #deliver(): Promise<void> {
+    this.#nextRound = undefined;
+    const taken = this.#undelivered;
+    this.#undelivered = [];
+    this.#round = this.#roundOf(taken);
+    const { live } = this.#members;
+    const behind: FeedSubscriber[] = [];
+    let delivered = 0;
+    let worked = await this.#slices.each(live, (subscriber) => {
+      const batch = this.#round ?? NOTHING;
+      const { first, last } = batch;
+      if (subscriber.seq >= last) return;
+      if (subscriber.pending <= SOFT_MARK) {
+        const before = delivered;
+        // What is more than a queue holds follows at once to whoever has read it, in the same bytes as to the others.
+        do delivered += writePage(subscriber, batch);
+        while (
+          subscriber.seq < last &&
+          subscriber.seq >= first - 1 &&
+          subscriber.open &&
+          subscriber.pending === 0
+        );
+        // A beacon has to tell who has heard nothing of it where the feed stands.
+        if (delivered > before) subscriber.heardAt = Date.now();
+        if (subscriber.seq >= last) return;
+      }
+      behind.push(subscriber);
+    });
+    // Not before all have been met: who has caught up at once is in the live set again, and would be met a second time.
+    worked += await this.#slices.each(behind, (subscriber) => {
+      if (live.has(subscriber)) this.#catchUp(subscriber);
+    });
+    this.#publicBefore = this.#round.publicView.events.at(-1)?.entry.seq ?? this.#publicBefore;
+    this.#round = undefined;
+    this.#metrics.eventsDelivered.inc(delivered);
+    const now = Date.now();
+    for (const entry of taken) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);
+    this.#restUntil = performance.now() + Math.min(MAX_REST, worked * REST_SHARE);
+    this.#schedule();
+  }
+}
+
+/** Whether some of these are of an entity that an earlier event tells of. */
+function supersede(entries: readonly LogEntry[], earlier: readonly LogEntry[]): boolean {
+  const entities = new Set(earlier.map(entityOf));
+  return entries.some((entry) => entities.has(entityOf(entry)));
+}
