@@ -26,7 +26,7 @@ import { voteRoutes } from './votes/routes.ts';
 import { tally } from './votes/schemas.ts';
 
 /** Every route of the API: what is mounted is what the OpenAPI document tells. */
-export const routes: readonly Route[] = [
+export const routes: readonly Route<Context>[] = [
   ...authRoutes,
   ...userRoutes,
   ...postRoutes,

@@ -9,7 +9,7 @@ import { endWithProblem } from './http/bare-problem.ts';
 import { proxyTrust } from './http/client-address.ts';
 import { serveInTurn } from './http/pipelining.ts';
 import { answerUnreadable } from './http/unreadable.ts';
-import { createService, type Service } from './context.ts';
+import { createService, type Service } from './service.ts';
 import { type AppError, unavailable } from './errors.ts';
 import type { Logger } from './logger.ts';
 

@@ -3,7 +3,8 @@ import type pg from 'pg';
 import { createFeedPool } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
 import { readLog } from '../server/log/reader.ts';
-import { Pruner } from '../server/log/retention.ts';
+import { Pruner } from '../server/database/pruner.ts';
+import { prunes } from '../server/prunes.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 
@@ -17,10 +18,13 @@ describe('pruning', () => {
   let pool: pg.Pool;
   let pruner: Pruner;
 
+  const newPruner = () =>
+    new Pruner({ pool, log: createLogger('silent'), prunes: prunes({ eventRetention: 7 * DAY }) });
+
   beforeEach(async () => {
     database = await createDatabase();
     pool = createFeedPool(database.url, createLogger('silent'), 4);
-    pruner = new Pruner(pool, createLogger('silent'), 7 * DAY);
+    pruner = newPruner();
   });
   afterEach(async () => {
     pruner.stop();
@@ -63,7 +67,7 @@ describe('pruning', () => {
 
   it('does no harm when several nodes prune while events are numbered', async () => {
     await fill(6000, 0);
-    const others = [1, 2, 3].map(() => new Pruner(pool, createLogger('silent'), 7 * DAY));
+    const others = [1, 2, 3].map(newPruner);
     await Promise.all([
       ...others.map((other) => other.prune()),
       (async () => {

@@ -3,7 +3,8 @@ import pg from 'pg';
 import type { PostView, Ready } from '../server/contract.ts';
 import type { Follower } from '../server/log/follower.ts';
 import { createLogger } from '../server/logger.ts';
-import { Pruner } from '../server/log/retention.ts';
+import { Pruner } from '../server/database/pruner.ts';
+import { prunes } from '../server/prunes.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { EventStream } from './support/event-stream.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
@@ -385,7 +386,11 @@ describe('coming back with a position', function () {
       await world.ctx.db
         .share('service')
         .query(`update event_log set created_at = now() - interval '8 days' where seq <= ${old + 10}`);
-      const pruner = new Pruner(world.pool, createLogger('silent'), world.ctx.config.eventRetention);
+      const pruner = new Pruner({
+        pool: world.pool,
+        log: createLogger('silent'),
+        prunes: prunes(world.ctx.config),
+      });
       await pruner.prune();
       await until('the node to know', () => world.ctx.feed.logFloor === old + 10);
       const ready = await readyOf(world.socket({ token: alice.token, after: old + 9, epoch: epoch() }));

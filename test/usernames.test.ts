@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { createHash } from 'node:crypto';
-import { Pruner } from '../server/log/retention.ts';
+import { Pruner } from '../server/database/pruner.ts';
+import { prunes } from '../server/prunes.ts';
 import type { OwnUser } from '../server/users/present.ts';
 import { isReservedName } from '../server/text/reserved-names.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
@@ -187,7 +188,7 @@ describe('usernames', () => {
         world,
         `update kept_usernames set kept_until = now() where name_hash = '\\x${hashOf('turing.a')}'`,
       );
-      await new Pruner(world.pool, world.ctx.log, 3_600_000).prune();
+      await new Pruner({ pool: world.pool, log: world.ctx.log, prunes: prunes(world.ctx.config) }).prune();
       const turings = new Set(['turing', 'turing.a'].map(hashOf));
       expect((await kept()).filter(({ name_hash }) => turings.has(name_hash))).to.deep.equal([]);
     });

@@ -1,8 +1,11 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type Joi from 'joi';
 import type { Identity } from '../identity.ts';
-import type { Context } from '../context.ts';
+import type { SchemaWatch } from '../database/schema-watch.ts';
+import type { WriteMonitor } from '../database/write-monitor.ts';
 import { AppError, invalid, refuseWhile } from '../errors.ts';
+import type { Answers } from '../http/answers.ts';
+import type { RequestGuard } from '../http/request-guard.ts';
 import type { FieldError } from '../protocol.ts';
 import type { RateLimit } from '../limits/rate-limits.ts';
 import type { Asker } from '../queues/fair-queue.ts';
@@ -48,9 +51,18 @@ export class Reply<T = unknown> {
 
 type InferOr<S, Otherwise> = S extends Joi.AnySchema ? Infer<S> : Otherwise;
 
-/** What a handler is given: everything in it has been validated. */
-export interface Call<P, Q, B, A extends Access> {
-  ctx: Context;
+/** What the machine itself uses of whatever the routes are given. */
+export interface RouteContext {
+  guard: Pick<RequestGuard, 'originRefusal'>;
+  schema: Pick<SchemaWatch, 'absence' | 'confirm' | 'failed'>;
+  writes: Pick<WriteMonitor, 'failed' | 'refusal'>;
+  answers: Pick<Answers, 'given'>;
+}
+
+/** What a handler is given: everything in it but `ctx` has been validated. */
+export interface Call<C, P, Q, B, A extends Access> {
+  /** The parts of the service that the routes of its capability use. */
+  ctx: C;
   /** Whose token it was. */
   user: A extends 'user' ? Identity : undefined;
   /** In whose name it waits for its turn, wherever it has to: for a connection to the database, for a hash. */
@@ -63,6 +75,7 @@ export interface Call<P, Q, B, A extends Access> {
 }
 
 export interface RouteSpec<
+  C,
   P extends Joi.AnySchema | undefined,
   Q extends Joi.AnySchema | undefined,
   B extends Joi.AnySchema | undefined,
@@ -92,32 +105,35 @@ export interface RouteSpec<
   produces?: 'text/event-stream';
   /** Response headers that mean something here. */
   answerHeaders?: Record<string, string>;
-  handle: (call: Call<InferOr<P, undefined>, InferOr<Q, undefined>, InferOr<B, undefined>, A>) => unknown;
+  handle: (call: Call<C, InferOr<P, undefined>, InferOr<Q, undefined>, InferOr<B, undefined>, A>) => unknown;
 }
 
-/** A route whose types have been checked and may be forgotten. */
-export type Route = RouteSpec<
+/** A route whose types have been checked and may be forgotten, but for what it uses. Of `Route<never>` nothing can be asked. */
+export type Route<C = never> = RouteSpec<
+  C,
   Joi.AnySchema | undefined,
   Joi.AnySchema | undefined,
   Joi.AnySchema | undefined,
   Access
 >;
 
-/** States a route; its only work is to infer the handler's types from the schemas. */
-export function route<
-  P extends Joi.AnySchema | undefined = undefined,
-  Q extends Joi.AnySchema | undefined = undefined,
-  B extends Joi.AnySchema | undefined = undefined,
-  A extends Access = 'user',
->(spec: RouteSpec<P, Q, B, A>): Route {
-  return spec;
+/** States routes that use a `C`; their only work is to infer each handler's types from the schemas. */
+export function routesOf<C>() {
+  return <
+    P extends Joi.AnySchema | undefined = undefined,
+    Q extends Joi.AnySchema | undefined = undefined,
+    B extends Joi.AnySchema | undefined = undefined,
+    A extends Access = 'user',
+  >(
+    spec: RouteSpec<C, P, Q, B, A>,
+  ): Route<C> => spec;
 }
 
 /** Faults that one answer tells: all of any input that a person has made. */
 const MAX_FAULTS = 1000;
 
-export interface Mounting {
-  ctx: Context;
+export interface Mounting<C> {
+  ctx: C;
   /** Finds out who asks. @throws {AppError} 401 */
   authenticate: (req: Request) => Promise<Identity>;
   /** Counts the request. @throws {AppError} 429 */
@@ -130,10 +146,10 @@ export interface Mounting {
  * Mounts routes in the order of checks that the contract promises: 403 for a page of another origin, 401, then 429, then
  * 422, then what the handler finds (404, 403, 409). A body is not even read before its sender is known to be somebody.
  */
-export function mount(
+export function mount<C extends RouteContext>(
   router: Router,
-  routes: readonly Route[],
-  { ctx, authenticate, limit, readBody }: Mounting,
+  routes: readonly Route<C>[],
+  { ctx, authenticate, limit, readBody }: Mounting<C>,
 ): void {
   for (const spec of routes) {
     const success = Number(Object.keys(spec.answers)[0]);
@@ -162,7 +178,7 @@ export function mount(
   }
 }
 
-async function handled(ctx: Context, work: () => unknown): Promise<unknown> {
+async function handled(ctx: RouteContext, work: () => unknown): Promise<unknown> {
   try {
     return await work();
   } catch (error) {

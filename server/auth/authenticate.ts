@@ -1,12 +1,14 @@
 import type { Request } from 'express';
-import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { addressKey } from '../limits/address-key.ts';
 import { sendersAt } from '../queues/senders.ts';
+import type { AuthContext } from './context.ts';
 
 /** Reads the `Authorization` header (RFC 6750, 2.1). A token anywhere else is not looked for. */
-export function bearerAuthentication(ctx: Context): (req: Request) => Promise<Identity> {
+export function bearerAuthentication(
+  ctx: Pick<AuthContext, 'liveSessions' | 'tokens'>,
+): (req: Request) => Promise<Identity> {
   return async (req) => {
     const header = req.headers.authorization;
     if (header === undefined) throw unauthorized('This needs an access token: Authorization: Bearer …');

@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
-import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { emailKey, emailKeysOf } from '../text/email.ts';
 import { type Asker, withFamiliarity } from '../queues/fair-queue.ts';
 import type { Identity } from '../identity.ts';
-import { firstPair, type Tokens } from './refresh.ts';
+import type { AuthContext } from './context.ts';
+import { firstPair, type PairContext, type Tokens } from './refresh.ts';
 
 /** The same in text and in time for an unknown user and a wrong password. */
 const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Credentials');
+
+type LoginContext = PairContext & Pick<AuthContext, 'guesses' | 'log' | 'metrics' | 'passwords'>;
 
 /**
  * Opens a session for whoever knows the password.
@@ -19,7 +21,7 @@ const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Cr
  *   logins wait
  */
 export async function logIn(
-  ctx: Context,
+  ctx: LoginContext,
   email: string,
   password: string,
   address: string | undefined,
@@ -35,7 +37,7 @@ export async function logIn(
 
 /** @returns undefined if the hash has changed while the password was compared with it */
 async function tryLogIn(
-  ctx: Context,
+  ctx: LoginContext,
   email: string,
   password: string,
   address: string | undefined,
@@ -74,7 +76,12 @@ async function tryLogIn(
  * Gives a password a hash of the cost that is configured now: an old one would go on being as weak as it was made, and would
  * tell by the time it takes that its user exists. Nobody waits for it, and if it fails the next login tries again.
  */
-async function renewHash(ctx: Context, userId: number, password: string, old: string): Promise<void> {
+async function renewHash(
+  ctx: Pick<AuthContext, 'db' | 'log' | 'passwords'>,
+  userId: number,
+  password: string,
+  old: string,
+): Promise<void> {
   try {
     const passwordHash = await ctx.passwords.renewed(password, old);
     if (passwordHash === undefined) return;
@@ -86,7 +93,7 @@ async function renewHash(ctx: Context, userId: number, password: string, old: st
   }
 }
 
-async function openSession(ctx: Context, tx: Transaction, userId: number): Promise<Tokens> {
+async function openSession(ctx: PairContext, tx: Transaction, userId: number): Promise<Tokens> {
   const sessionId = randomUUID();
   await ctx.db.sequelize.query(
     `insert into sessions (id, user_id, expires_at) values ($1, $2, now() + $3 * interval '1 millisecond')`,
@@ -96,12 +103,20 @@ async function openSession(ctx: Context, tx: Transaction, userId: number): Promi
 }
 
 /** Ends the session of the token in hand. */
-export async function logOut(ctx: Context, user: Identity, asker: Asker): Promise<void> {
+export async function logOut(
+  ctx: Pick<AuthContext, 'db' | 'revocations'>,
+  user: Identity,
+  asker: Asker,
+): Promise<void> {
   const { id, sessionId } = user;
   await ctx.db.share(asker).transaction((tx) => ctx.revocations.revoke(tx, id, { sessionId }));
 }
 
 /** Ends all of the user's sessions. */
-export async function logOutEverywhere(ctx: Context, user: Identity, asker: Asker): Promise<void> {
+export async function logOutEverywhere(
+  ctx: Pick<AuthContext, 'db' | 'revocations'>,
+  user: Identity,
+  asker: Asker,
+): Promise<void> {
   await ctx.db.share(asker).transaction((tx) => ctx.revocations.revoke(tx, user.id));
 }

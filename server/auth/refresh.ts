@@ -1,8 +1,8 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { RefreshToken } from '../../models/index.ts';
-import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import type { Asker } from '../queues/fair-queue.ts';
+import type { AuthContext } from './context.ts';
 import { hashRefreshToken, newSalt } from './refresh-tokens.ts';
 
 /** For how long a token that has been used gives its pair again: its answer may have been lost. Seconds. */
@@ -16,6 +16,11 @@ export interface Tokens {
   expires_in: number;
   refresh_token: string;
 }
+
+/** What it takes to give a session a pair of tokens. */
+export type PairContext = Pick<AuthContext, 'config' | 'db' | 'refreshTokens' | 'tokens'>;
+/** And to end one whose token has been copied. */
+type RefreshContext = PairContext & Pick<AuthContext, 'log' | 'revocations'>;
 
 interface Row {
   user_id: number;
@@ -44,7 +49,7 @@ interface Row {
  * @throws {AppError} 401, 429
  */
 export async function refresh(
-  ctx: Context,
+  ctx: RefreshContext,
   refreshToken: string,
   asker: Asker,
   count: (sessionId: string | undefined) => Promise<void>,
@@ -62,7 +67,7 @@ export async function refresh(
 }
 
 async function rotate(
-  ctx: Context,
+  ctx: RefreshContext,
   tx: Transaction,
   refreshToken: string,
   hash: Buffer,
@@ -132,7 +137,7 @@ async function deleteSpent(
 
 /** The first pair of a session, whose row the transaction has written. */
 export async function firstPair(
-  ctx: Context,
+  ctx: PairContext,
   tx: Transaction,
   userId: number,
   sessionId: string,
@@ -146,11 +151,16 @@ export async function firstPair(
   return pairOf(ctx, userId, sessionId, token);
 }
 
-function pairOf(ctx: Context, userId: number, sessionId: string, refreshToken: string): Tokens {
+function pairOf(
+  { tokens }: Pick<AuthContext, 'tokens'>,
+  userId: number,
+  sessionId: string,
+  refreshToken: string,
+): Tokens {
   return {
-    access_token: ctx.tokens.sign(userId, sessionId),
+    access_token: tokens.sign(userId, sessionId),
     token_type: 'bearer',
-    expires_in: ctx.tokens.expiresIn,
+    expires_in: tokens.expiresIn,
     refresh_token: refreshToken,
   };
 }

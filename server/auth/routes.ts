@@ -1,11 +1,14 @@
 import { problem } from '../api/problem.ts';
-import { Reply, route } from '../api/route.ts';
+import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
+import type { AuthContext } from './context.ts';
 import { refresh, type Tokens } from './refresh.ts';
 import * as schemas from './schemas.ts';
 
 /** RFC 6749, 5.1: no cache may keep an answer that holds tokens. */
 const tokensOnce = (tokens: Tokens) => new Reply(tokens, { headers: { 'Cache-Control': 'no-store' } });
+
+const route = routesOf<AuthContext>();
 
 export const authRoutes = [
   route({

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import express, { type Router } from 'express';
-import type { Context } from '../context.ts';
+import type { Config } from '../config.ts';
 import { packageRoot } from '../paths.ts';
 import { version } from '../version.ts';
 
@@ -15,7 +15,7 @@ const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false
  * browser gets from a source tree whose page was never built.
  * @param signUp who may sign up: the page asks for it
  */
-export function mountHome(router: Router, signUp: Context['config']['signUp']): void {
+export function mountHome(router: Router, signUp: Config['signUp']): void {
   router.use('/assets', express.static(join(built, 'assets'), forGood));
   router.get('/', (req, res) => {
     res.vary('Accept');

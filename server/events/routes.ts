@@ -1,13 +1,16 @@
 import Joi from 'joi';
 import { problem } from '../api/problem.ts';
-import { Reply, type Route, route } from '../api/route.ts';
+import { Reply, type Route, routesOf } from '../api/route.ts';
 import type { DeclaredEvent } from '../topics/event-type.ts';
+import type { EntryContext } from '../transports/entry.ts';
 import { pollEvents } from '../transports/long-poll/long-poll.ts';
 import { openEventStream } from '../transports/sse/event-stream.ts';
 import * as schemas from './schemas.ts';
 
+const route = routesOf<EntryContext>();
+
 /** @param events what may be in the log */
-export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route[] => [
+export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<EntryContext>[] => [
   route({
     method: 'get',
     path: '/events',

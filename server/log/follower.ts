@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { about } from '../async/loop.ts';
 import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
 import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
@@ -40,6 +41,21 @@ export interface FollowerEvents {
   /** The database is another one: positions of the old epoch mean nothing any more. */
   epoch: (head: Head) => void;
 }
+
+/** How often the log is read in any case: with a fast path, and without one. Milliseconds. */
+const INTERVAL = 250;
+const INTERVAL_ALONE = 100;
+
+/**
+ * Until the log is read again, in milliseconds: not the same for all nodes, which would otherwise ask at the same moment.
+ * @param alone whether nothing but the log brings what other nodes have numbered
+ */
+export function readInterval(alone: boolean): number {
+  return about(alone ? INTERVAL_ALONE : INTERVAL);
+}
+
+/** For how long the log may not have been read until somebody has to know. Milliseconds. */
+const PATIENCE = 5000;
 
 /** How many events that came early are kept while the hole before them is read, and how many characters of them. */
 const MAX_EARLY = 2000;
@@ -123,6 +139,11 @@ export class Follower {
   /** When the last read of the database that succeeded began, in milliseconds since 1970: what was committed before is known. */
   get readAt(): number {
     return this.#readAt;
+  }
+
+  /** Why this node serves old events, if it does. */
+  get stall(): string | undefined {
+    return Date.now() - this.#readAt > PATIENCE ? 'The log has not been read for five seconds.' : undefined;
   }
 
   /** How many events the log was ahead of this node when it was last read. */

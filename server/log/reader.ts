@@ -78,6 +78,22 @@ export async function readLog(source: LogSource, after: number, limit = PAGE_ROW
   return (await source.query({ ...page, values: [after, limit, PAGE_BYTES] })).rows as LogEntry[];
 }
 
+/**
+ * Reads a log that may have been emptied: an empty table is no log that has been pruned.
+ * @param tables both throw while the tables are away
+ */
+export function wholeLog(
+  source: LogSource,
+  tables: { confirm: () => Promise<void>; require: () => void },
+): (after: number, limit: number) => Promise<LogEntry[]> {
+  return async (after, limit) => {
+    const page = await readLog(source, after, limit);
+    if (page[0]?.seq !== after + 1) await tables.confirm();
+    else tables.require();
+    return page;
+  };
+}
+
 /** As many of these events as `readLog` would give at once. */
 export function shortened(entries: LogEntry[]): LogEntry[] {
   let bytes = 0;

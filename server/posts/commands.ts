@@ -1,7 +1,6 @@
 import { literal, QueryTypes, type Transaction } from 'sequelize';
 import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
-import type { Context } from '../context.ts';
 import { unauthorized } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
@@ -9,6 +8,7 @@ import { append } from '../log/append.ts';
 import type { Asker } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
 import { vectorOf } from '../text/grams.ts';
+import type { PostContext } from './context.ts';
 import { postCreated, postDeleted, postUpdated } from './events.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
 import { requireOwn } from './policy.ts';
@@ -24,7 +24,7 @@ import { searchable } from './searchable.ts';
  * @throws {AppError} 422 if the key was used for something else, 404 if what it made has been deleted since
  */
 export async function createPost(
-  ctx: Context,
+  ctx: Pick<PostContext, 'db' | 'postWriter'>,
   user: Identity,
   input: PostInput,
   asker: Asker,
@@ -49,7 +49,7 @@ export async function createPost(
  * @throws {AppError} 404, 403, 412
  */
 export async function updatePost(
-  ctx: Context,
+  ctx: Pick<PostContext, 'db'>,
   user: Identity,
   id: number,
   input: Partial<PostInput>,
@@ -117,7 +117,7 @@ async function rankAnew(tx: Transaction, postId: number): Promise<void> {
 
 /** Deletes a post with its votes and its tally. @throws {AppError} 404, 403, 412 */
 export async function deletePost(
-  ctx: Context,
+  ctx: Pick<PostContext, 'db'>,
   user: Identity,
   id: number,
   conditions: Preconditions = {},

@@ -1,8 +1,9 @@
 import { preconditionsOf, readPreconditions, writePreconditions } from '../api/preconditions.ts';
 import { requirePreconditions } from '../preconditions.ts';
 import { problem } from '../api/problem.ts';
-import { Json, Reply, route } from '../api/route.ts';
+import { Json, Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
+import type { PostContext } from './context.ts';
 import { postEvent } from './event-names.ts';
 import { entityTag, isTagOf, type PostAnswer } from './present.ts';
 import * as queries from './queries.ts';
@@ -20,6 +21,8 @@ function tagged(post: PostAnswer, headers: Record<string, string> = {}): Reply {
   const json = JSON.stringify(post);
   return new Reply(new Json(json), { headers: { ...headers, ETag: entityTag(post.version, json) } });
 }
+
+const route = routesOf<PostContext>();
 
 export const postRoutes = [
   route({

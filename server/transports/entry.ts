@@ -1,11 +1,28 @@
 import type { Request, Response } from 'express';
 import type { Identity } from '../identity.ts';
-import type { Context } from '../context.ts';
-import { draining } from '../delivery/delivery.ts';
+import { type Delivery, draining } from '../delivery/delivery.ts';
 import { type AppError, unauthorized, unavailable } from '../errors.ts';
 import type { SessionCloseCode } from '../protocol.ts';
 import { whenOver } from '../http/response-end.ts';
 import { addressKey } from '../limits/address-key.ts';
+import type { Places } from '../limits/places.ts';
+import type { Follower } from '../log/follower.ts';
+import type { Metrics } from '../ops/metrics.ts';
+
+/** What a request that listens to the feed uses. */
+export interface EntryContext {
+  delivery: Delivery;
+  feed: Pick<Follower, 'epoch' | 'seq'>;
+  places: Pick<Places, 'take'>;
+  metrics: Metrics;
+  liveSessions: {
+    /** @throws {AppError} 401 if the session has ended */
+    require: (
+      identity: Identity,
+      options: { fresh: boolean; senders: () => readonly string[] },
+    ) => Promise<void>;
+  };
+}
 
 /** What a client is told to wait for. Seconds. */
 const UNREADABLE_PAUSE = 2;
@@ -19,7 +36,7 @@ export function addressOf({ req }: Response): string {
  * Takes a place for a request until its answer is over, however it ends.
  * @throws {AppError} 429 if the user or the address has its share of the places, 503 if there is none left
  */
-export function takePlace({ places }: Pick<Context, 'places'>, user: Identity, res: Response): void {
+export function takePlace({ places }: Pick<EntryContext, 'places'>, user: Identity, res: Response): void {
   const place = places.take(addressOf(res), user.id);
   whenOver(res, () => place.release());
 }

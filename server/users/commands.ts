@@ -2,12 +2,12 @@ import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { type LOCK, Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
-import type { Context } from '../context.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { Asker } from '../queues/fair-queue.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { storedEmailKey } from '../text/email.ts';
+import type { UserContext } from './context.ts';
 import { beginTask, workPiece } from './footprint.ts';
 import { requireInvitation, useInvitation } from './invitations.ts';
 import { accountTag, type OwnUser, presentOwnUser } from './present.ts';
@@ -25,7 +25,11 @@ export interface SignUp {
  * @throws {AppError} 403 where nobody may sign up, or without a good invitation; 409 if the e-mail address or the name is taken;
  *   429 if too many wait for their hash
  */
-export async function signUp(ctx: Context, input: SignUp, asker: Asker): Promise<OwnUser> {
+export async function signUp(
+  ctx: Pick<UserContext, 'config' | 'db' | 'passwords'>,
+  input: SignUp,
+  asker: Asker,
+): Promise<OwnUser> {
   const { signUp: admission } = ctx.config;
   if (admission === 'closed')
     throw new AppError(
@@ -92,7 +96,7 @@ export function requireUnchanged(before: OwnUser, conditions: Preconditions): vo
  * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address, 412, 429 after too many wrong passwords
  */
 export async function editUser(
-  ctx: Context,
+  ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'passwords' | 'revocations'>,
   viewer: Identity,
   input: EditUser,
   asker: Asker,
@@ -177,7 +181,7 @@ async function setEmailKey(tx: Transaction, id: number, email: string): Promise<
  * @throws {AppError} 403 for a wrong password, 412, 429 after too many wrong passwords
  */
 export async function deleteUser(
-  ctx: Context,
+  ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'passwords' | 'reportTallies' | 'revocations'>,
   viewer: Identity,
   password: string,
   asker: Asker,
@@ -216,7 +220,7 @@ class HashChanged extends Error {
  * login renews a hash of another cost, and the password stays.
  */
 async function withPassword<T>(
-  ctx: Context,
+  ctx: Pick<UserContext, 'db' | 'guesses' | 'passwords'>,
   viewer: Identity,
   password: string,
   asker: Asker,
@@ -239,7 +243,7 @@ async function withPassword<T>(
  * session: whoever has somebody's token may not guess the password with it either.
  */
 async function provePassword(
-  ctx: Context,
+  ctx: Pick<UserContext, 'db' | 'guesses' | 'passwords'>,
   viewer: Identity,
   password: string,
   asker: Asker,

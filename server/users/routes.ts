@@ -1,9 +1,10 @@
 import { invalid } from '../errors.ts';
 import { preconditionsOf, readPreconditions, tagPreconditions } from '../api/preconditions.ts';
 import { problem } from '../api/problem.ts';
-import { Json, Reply, route } from '../api/route.ts';
+import { Json, Reply, routesOf } from '../api/route.ts';
 import { check } from '../api/schema.ts';
 import * as commands from './commands.ts';
+import type { UserContext } from './context.ts';
 import { accountTag, type OwnUser } from './present.ts';
 import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
@@ -16,6 +17,8 @@ function tagged(account: OwnUser, headers: Record<string, string> = {}): Reply {
     headers: { ...headers, ETag: `"${accountTag(account)}"` },
   });
 }
+
+const route = routesOf<UserContext>();
 
 export const userRoutes = [
   route({

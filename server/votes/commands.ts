@@ -1,8 +1,8 @@
 import { Vote } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
-import type { Context } from '../context.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { Asker } from '../queues/fair-queue.ts';
+import type { VoteContext } from './context.ts';
 
 export interface VoteView {
   post_id: number;
@@ -19,7 +19,7 @@ export interface VoteView {
  *   no vote to take back
  */
 export async function castVote(
-  ctx: Context,
+  ctx: VoteContext,
   user: Identity,
   postId: number,
   up: boolean,

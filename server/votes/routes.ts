@@ -1,8 +1,11 @@
 import { problem } from '../api/problem.ts';
-import { route } from '../api/route.ts';
+import { routesOf } from '../api/route.ts';
 import { postParams } from '../posts/schemas.ts';
 import * as commands from './commands.ts';
+import type { VoteContext } from './context.ts';
 import * as schemas from './schemas.ts';
+
+const route = routesOf<VoteContext>();
 
 export const voteRoutes = [
   route({

@@ -1,13 +1,12 @@
 import type { Response } from 'express';
 import type { Identity } from '../../identity.ts';
-import type { Context } from '../../context.ts';
 import type { BatchView, ChainedEvent } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
 import type { Position, ResetReason, SessionCloseCode } from '../../protocol.ts';
 import { whenOver } from '../../http/response-end.ts';
-import { addressOf, endOf, takePlace } from '../entry.ts';
+import { addressOf, endOf, type EntryContext, takePlace } from '../entry.ts';
 
 /** Text of events that goes into one answer, if it is more than one event. Bytes. */
 const MAX_BYTES = 1024 * 1024;
@@ -47,7 +46,7 @@ export interface PollQuery {
  *   429, 503
  */
 export async function pollEvents(
-  ctx: Context,
+  ctx: EntryContext,
   user: Identity,
   query: PollQuery,
   res: Response,
@@ -81,7 +80,7 @@ class LongPoll extends FeedSubscriber {
   readonly #limit: number;
   readonly #wait: number;
   readonly #delivery: Delivery;
-  readonly #feed: Context['feed'];
+  readonly #feed: EntryContext['feed'];
   readonly #began = Date.now();
   readonly #events: ChainedEvent[] = [];
   #bytes = 0;
@@ -91,7 +90,7 @@ class LongPoll extends FeedSubscriber {
     identity: Identity,
     address: string,
     { after, limit, wait }: PollQuery,
-    { delivery, feed }: Pick<Context, 'delivery' | 'feed'>,
+    { delivery, feed }: Pick<EntryContext, 'delivery' | 'feed'>,
   ) {
     super(identity, address);
     this.#limit = limit;

@@ -1,13 +1,12 @@
 import type { Request, Response } from 'express';
 import type { Identity } from '../../identity.ts';
-import type { Context } from '../../context.ts';
 import { type BatchView, JoinedBuffers } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { Position, SessionCloseCode } from '../../protocol.ts';
 import { isWritable, whenOver } from '../../http/response-end.ts';
 import type { Metrics } from '../../ops/metrics.ts';
-import { addressOf, endOf, takePlace } from '../entry.ts';
+import { addressOf, endOf, type EntryContext, takePlace } from '../entry.ts';
 
 /** A comment line as often as this keeps proxies from closing a quiet stream. Milliseconds. */
 const HEARTBEAT = 15_000;
@@ -21,7 +20,7 @@ const LAST_WORDS = 1000;
  * @throws {AppError} 401, 429, 503 before it has
  */
 export async function openEventStream(
-  ctx: Context,
+  ctx: EntryContext,
   user: Identity,
   query: { after?: number; epoch?: string },
   req: Request,

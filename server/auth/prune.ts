@@ -1,0 +1,17 @@
+import { type Prune, pruneBy } from '../database/pruner.ts';
+
+/** Sessions that have ended, with their tokens, and revocations that every node has read. */
+export const sessionPrunes: readonly Prune[] = [
+  // Before their sessions, which may have thousands each: one statement would take them all along.
+  pruneBy(
+    `delete from refresh_tokens where hash = any(array(
+       select t.hash from sessions s join refresh_tokens t on t.session_id = s.id
+       where s.expires_at < now() - interval '1 day' limit $1))`,
+  ),
+  pruneBy(
+    `delete from sessions where id in (select id from sessions where expires_at < now() - interval '1 day' limit $1)`,
+  ),
+  pruneBy(
+    `delete from revocations where id in (select id from revocations where created_at < now() - interval '2 days' limit $1)`,
+  ),
+];

@@ -1,0 +1,214 @@
+import type { Server as HttpServer } from 'node:http';
+import { Bus } from './cluster/bus.ts';
+import { isHandedOn, type Seat, sessionId } from './cluster/seat.ts';
+import type { Config } from './config.ts';
+import type { Context } from './context.ts';
+import { MissedTallies } from './counters/missed-tallies.ts';
+import { Pruner } from './database/pruner.ts';
+import { Delivery } from './delivery/delivery.ts';
+import { TimeSlices } from './delivery/time-slices.ts';
+import { toAppError } from './api/errors.ts';
+import { Answers } from './http/answers.ts';
+import { clientAddress } from './http/client-address.ts';
+import { crossOrigin } from './http/cross-origin.ts';
+import { RequestGuard } from './http/request-guard.ts';
+import { announcer } from './log/announce.ts';
+import { onAppended } from './log/append.ts';
+import { Backlog } from './log/backlog.ts';
+import { Follower, readInterval } from './log/follower.ts';
+import { wholeLog } from './log/reader.ts';
+import { Sequencer } from './log/sequencer.ts';
+import { FileWitness } from './log/witness.ts';
+import type { Logger } from './logger.ts';
+import type { HealthCheck } from './ops/health.ts';
+import { createMetrics } from './ops/metrics.ts';
+import { prunes } from './prunes.ts';
+import { openRedis } from './redis.ts';
+import { createCapabilities } from './service/capabilities.ts';
+import { createCounters } from './service/counters.ts';
+import { createDatabase } from './service/database.ts';
+import { createFastPaths } from './service/fast-paths.ts';
+import { gauges } from './service/gauges.ts';
+import { healthChecks } from './service/health-checks.ts';
+import { createLimits } from './service/limits.ts';
+import { type Part, startParts, stopParts } from './service/part.ts';
+import { createSessions } from './service/sessions.ts';
+import { Gateway } from './transports/socketio/gateway.ts';
+import { TallyReader } from './votes/queries.ts';
+
+/** The service without its HTTP front: everything that has to be started and stopped. */
+export interface Service {
+  ctx: Context;
+  gateway: Gateway;
+  checks: HealthCheck[];
+  /** Begins to number, to follow and to serve sockets. Nothing may be served before it has resolved. */
+  start(): Promise<void>;
+  /** Nobody may listen from here on, and whoever does is told to leave, spread over so many milliseconds. */
+  dismiss(spread: number): Promise<void>;
+  /** Undoes all of it in reverse order. */
+  close(): Promise<void>;
+}
+
+/**
+ * Builds the parts and joins them by passing functions: none of them knows another's folder. They are built, and started, in
+ * the order in which an event flows: the database, the log, the delivery, the transports; then what requests use.
+ * @param databaseUrl where the database is, migrated
+ * @param seat this worker's place, if there are several
+ */
+export async function createService(
+  config: Readonly<Config>,
+  databaseUrl: string,
+  http: HttpServer,
+  log: Logger,
+  seat?: Seat,
+): Promise<Service> {
+  const metrics = createMetrics();
+  const told = { log, metrics };
+  const { fastPaths, verified } = createFastPaths(config, told);
+  const database = createDatabase(config, databaseUrl, { ...told, onBack: () => feed.reopened() });
+  const { db, feedPool, identity, schema, writes, mayWrite } = database;
+
+  const feed: Follower = new Follower({
+    pool: feedPool,
+    log,
+    interval: () => readInterval(redis !== undefined && !redis.health.isWell('bus')),
+    mayRead: () => !schema.isAway,
+    onRead: () => identity.heard(),
+    onFailed: (error) => void schema.failed(error),
+  });
+  feed.addWitness(new FileWitness(config.dataDir, seat?.number ?? 0, log));
+  identity.onMoved(() => feed.recheck());
+  const redis =
+    config.redis &&
+    (await openRedis({ config, target: config.redis, db, log, metrics, epoch: () => feed.epoch }));
+  if (redis) {
+    feed.addWitness(redis.witness);
+    redis.witness.onPosition((position) => feed.check(position));
+    feed.on('epoch', () => redis.epochChanged());
+  }
+
+  const sessions = await createSessions(config, database, feed, told);
+  const { connections, liveSessions, tokens } = sessions;
+  const limits = createLimits(config, { db, secrets: sessions.secrets, redis, seat, ...told });
+
+  const slices = new TimeSlices(config.writeStretch);
+  const delivery = new Delivery({
+    feed,
+    connections,
+    readLog: wholeLog(feedPool, schema),
+    slices,
+    metrics,
+    log,
+  });
+  const guard = new RequestGuard({
+    origins: config.corsOrigins,
+    publicUrl: config.publicUrl,
+    allowedHosts: config.allowedHosts,
+    trustProxy: config.trustProxy,
+    log,
+    onRefused: (reason) => metrics.requestsRefused.inc({ reason }),
+  });
+  const tallies = new TallyReader(db.share('tallies'));
+  const missed = new MissedTallies(feedPool);
+  const gateway = new Gateway({
+    http,
+    log,
+    metrics,
+    feed,
+    connections,
+    delivery,
+    slices,
+    fastPaths,
+    missedTallies: (after) => missed.since(after),
+    verify: (token) => tokens.verify(token),
+    // Memory will do: a connection is known here before it asks, so a revocation that memory has not heard of ends it.
+    requireSession: (session, subscriber) =>
+      liveSessions.require(session, { fresh: false, senders: () => subscriber.senders }),
+    talliesOf: (subscriber, postIds) => tallies.of(subscriber.identity.id, subscriber.senders, postIds),
+    guard,
+    crossOrigin: crossOrigin(config.corsOrigins, guard),
+    places: limits.places,
+    limitMessages: config.rateLimits,
+    addressOf: clientAddress(config.trustProxy),
+    onCodedError: toAppError,
+    ...(seat ? { newSessionId: () => sessionId(seat), isHandedOn } : {}),
+  });
+  const bus = new Bus({ io: gateway.io, redis, siblings: seat !== undefined, log });
+
+  const backlog = new Backlog(feedPool, log);
+  const sequencer = new Sequencer(
+    feedPool,
+    log,
+    announcer(
+      feedPool,
+      feed,
+      (batch) => bus.publish('events', batch),
+      (events) => metrics.eventsNumbered.inc(events),
+    ),
+    mayWrite,
+    (error) => void schema.failed(error),
+  );
+  onAppended(db.sequelize, () => sequencer.wake());
+  bus.subscribe('events', (batch) => feed.offer(batch));
+  sessions.revocations.onAnnounced(() => bus.publish('revoked', null));
+  bus.subscribe('revoked', () => feed.wake());
+  const counters = createCounters(config, { feedPool, feed, gateway, bus, ...told });
+  const { reportTallies } = counters;
+
+  const capabilities = await createCapabilities(config, {
+    db,
+    countRefused: limits.countRefused,
+    reportTallies,
+    ...told,
+  });
+  feed.on('epoch', () => capabilities.feedReader.forget());
+  const answers = new Answers({ onAbandoned: (reason) => metrics.answersAbandoned.inc({ reason }) });
+  const ctx: Context = {
+    config,
+    log,
+    metrics,
+    guard,
+    db,
+    writes,
+    schema,
+    feed,
+    delivery,
+    ...sessions,
+    ...limits,
+    ...capabilities,
+    answers,
+    reportTallies,
+  };
+
+  const parts: Part[] = [
+    verified,
+    database.connections,
+    { stop: () => redis?.close() },
+    feed,
+    database.sessions,
+    writes,
+    schema,
+    backlog,
+    sequencer,
+    counters.refresh,
+    sessions.recheck,
+    counters.board,
+    { start: () => gateway.start(), stop: () => gateway.close() },
+    delivery,
+    connections,
+    new Pruner({ pool: feedPool, log, prunes: prunes(config), mayWrite }),
+    capabilities.accountTasks,
+    capabilities.unkeyedAccounts,
+    capabilities.unfoldedPosts,
+    answers,
+    gauges(metrics, { database, backlog, feed, redis, sessions, delivery, limits, capabilities, answers }),
+  ];
+  return {
+    ctx,
+    gateway,
+    checks: healthChecks({ ...database, backlog, feed, redis }),
+    start: () => startParts(parts),
+    dismiss: (spread) => delivery.drain(delivery.size > 0 ? spread : 0),
+    close: () => stopParts(parts),
+  };
+}

@@ -1,0 +1,65 @@
+import { Passwords } from '../auth/passwords.ts';
+import type { Config } from '../config.ts';
+import type { Database } from '../database/connection.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import { createEditQueue } from '../posts/edit-queue.ts';
+import { FeedReader } from '../posts/feed-reader.ts';
+import { foldFailures } from '../posts/fold-failures.ts';
+import { PostWriter } from '../posts/post-writer.ts';
+import { UnfoldedPosts } from '../posts/unfolded-posts.ts';
+import type { FairQueue } from '../queues/fair-queue.ts';
+import { AccountTasks } from '../users/account-tasks.ts';
+import { UnkeyedAccounts } from '../users/unkeyed-accounts.ts';
+import { BallotBox } from '../votes/ballot-box.ts';
+import type { CounterParts } from './counters.ts';
+import type { LimitParts } from './limits.ts';
+
+export interface CapabilityParts {
+  passwords: Passwords;
+  feedReader: FeedReader;
+  postWriter: PostWriter;
+  /** Changes and deletions of posts take their turns here. */
+  edits: FairQueue;
+  ballots: BallotBox;
+  accountTasks: AccountTasks;
+  unkeyedAccounts: UnkeyedAccounts;
+  unfoldedPosts: UnfoldedPosts;
+}
+
+export interface CapabilitySurroundings {
+  db: Database;
+  countRefused: LimitParts['countRefused'];
+  reportTallies: CounterParts['reportTallies'];
+  log: Logger;
+  metrics: Metrics;
+}
+
+/** What the capabilities keep running: what requests wait in, and what is done when nobody asks. */
+export async function createCapabilities(
+  config: Readonly<Config>,
+  { db, countRefused, reportTallies, log, metrics }: CapabilitySurroundings,
+): Promise<CapabilityParts> {
+  const refusedBy = (queue: string) => () => metrics.queueRefused.inc({ queue });
+  const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log));
+  return {
+    passwords: await Passwords.create(config.bcryptCost, () => {
+      countRefused('passwords');
+      metrics.queueRefused.inc({ queue: 'passwords' });
+    }),
+    feedReader: new FeedReader(
+      db,
+      (milliseconds) => unfoldedPosts.catchUp(milliseconds),
+      config.rateLimits ? () => countRefused('search') : undefined,
+      (queue) => metrics.queueRefused.inc({ queue }),
+    ),
+    postWriter: new PostWriter(db, refusedBy('posts')),
+    edits: createEditQueue(config.databasePool, refusedBy('edits')),
+    ballots: new BallotBox(db.share('votes'), reportTallies, refusedBy('votes')),
+    accountTasks: new AccountTasks({ db, log, reportTallies }),
+    unkeyedAccounts: new UnkeyedAccounts(db, (error) =>
+      log.debug({ err: error }, 'accounts could not be given the key of their address; it is tried again'),
+    ),
+    unfoldedPosts,
+  };
+}

@@ -1,0 +1,59 @@
+import type { Delivery } from '../delivery/delivery.ts';
+import type { Answers } from '../http/answers.ts';
+import type { Backlog } from '../log/backlog.ts';
+import type { Follower } from '../log/follower.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { RedisParts } from '../redis.ts';
+import type { CapabilityParts } from './capabilities.ts';
+import type { DatabaseParts } from './database.ts';
+import type { LimitParts } from './limits.ts';
+import type { Part } from './part.ts';
+import type { SessionParts } from './sessions.ts';
+
+/** How often they are set. Milliseconds. */
+const INTERVAL = 1000;
+
+export interface Gauged {
+  database: Pick<DatabaseParts, 'db' | 'mayWrite'>;
+  backlog: Backlog;
+  feed: Follower;
+  redis: RedisParts | undefined;
+  sessions: Pick<SessionParts, 'liveSessions'>;
+  delivery: Delivery;
+  limits: Pick<LimitParts, 'places'>;
+  capabilities: CapabilityParts;
+  answers: Answers;
+}
+
+/** Sets the metrics of what is as it is, rather than counted. */
+export function gauges(metrics: Metrics, parts: Gauged): Part {
+  const { database, backlog, feed, redis, sessions, delivery, limits, capabilities, answers } = parts;
+  const set = () => {
+    metrics.placesTaken.set(limits.places.taken);
+    metrics.subscribers.set(delivery.size);
+    metrics.answersUnderWay.set(answers.count);
+    metrics.outboxLength.set(backlog.length);
+    metrics.outboxAge.set(backlog.age);
+    metrics.writesRefused.set(database.mayWrite() ? 0 : 1);
+    metrics.followerLag.set(feed.lag);
+    redis?.epochs.look();
+    metrics.redisDegraded.set(redis?.health.fault ? 1 : 0);
+    metrics.followerAge.set((Date.now() - feed.readAt) / 1000);
+    const waiting = {
+      passwords: capabilities.passwords.waiting,
+      database: database.db.waiting,
+      sessions: sessions.liveSessions.waiting,
+      pages: capabilities.feedReader.waiting,
+      searches: capabilities.feedReader.slowWaiting,
+      replays: delivery.replaysWaiting,
+      posts: capabilities.postWriter.waiting,
+      votes: capabilities.ballots.waiting,
+      edits: capabilities.edits.waiting,
+    };
+    for (const [queue, count] of Object.entries(waiting)) metrics.queueWaiting.set({ queue }, count);
+    metrics.poolInUse.set(database.db.pool.using);
+    metrics.poolWaiting.set(database.db.waiting);
+  };
+  let timer: NodeJS.Timeout | undefined;
+  return { start: () => void (timer = setInterval(set, INTERVAL)), stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,77 @@
+import type { Seat } from '../cluster/seat.ts';
+import type { Config } from '../config.ts';
+import type { Database } from '../database/connection.ts';
+import { GuessLimit } from '../limits/guess-limit.ts';
+import { Places } from '../limits/places.ts';
+import { PrimaryStore } from '../limits/primary-store.ts';
+import { type ReachedLimit, RateLimits } from '../limits/rate-limits.ts';
+import { SharedCounts } from '../limits/shared-counts.ts';
+import { VoteLimit } from '../limits/vote-limit.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { RedisParts } from '../redis.ts';
+import { NewAccounts } from '../votes/new-accounts.ts';
+
+export interface LimitParts {
+  places: Places;
+  guesses: GuessLimit;
+  /** Undefined: votes are not limited by address. */
+  voteLimit: VoteLimit | undefined;
+  countRequest: RateLimits['count'];
+  countRefused: (limit: ReachedLimit | 'guess' | 'passwords' | 'search' | 'votes') => void;
+}
+
+export interface LimitSurroundings {
+  db: Database;
+  secrets: readonly string[];
+  redis: RedisParts | undefined;
+  seat: Seat | undefined;
+  log: Logger;
+  metrics: Metrics;
+}
+
+/** What bounds what one user or one address may have. Counted by all workers and nodes together, where there are several. */
+export function createLimits(
+  config: Readonly<Config>,
+  { db, secrets, redis, seat, log, metrics }: LimitSurroundings,
+): LimitParts {
+  const [secret = ''] = secrets;
+  const countRefused: LimitParts['countRefused'] = (limit) => metrics.rateLimited.inc({ limit });
+  const counts = new SharedCounts([
+    ...(seat ? [new PrimaryStore()] : []),
+    ...(redis?.limits ? [redis.limits] : []),
+  ]);
+  const limits = new RateLimits(counts, secret, countRefused);
+  const newAccounts = new NewAccounts(db.share('service'));
+  return {
+    places: new Places({
+      total: config.maxConnections,
+      addressShare: config.addressShare,
+      limited: config.rateLimits,
+      onRefused: (reason) => metrics.placesRefused.inc({ reason }),
+      log,
+    }),
+    guesses: new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, secrets, () =>
+      countRefused('guess'),
+    ),
+    voteLimit: config.rateLimits
+      ? new VoteLimit({
+          counts,
+          votes: config.votesPerAddress,
+          secret,
+          isNew: (userId) => newAccounts.has(userId),
+          onRefused: ({ postId }) => {
+            countRefused('votes');
+            log.info(
+              { post_id: postId },
+              'an address has cast as many votes for a post as it may in an hour',
+            );
+          },
+        })
+      : undefined,
+    countRequest: async (...request) => {
+      if (config.rateLimits) await limits.count(...request);
+    },
+    countRefused,
+  };
+}

@@ -1,0 +1,60 @@
+import { keptSecret } from '../auth/kept-secret.ts';
+import { LiveSessions } from '../auth/live-sessions.ts';
+import { RefreshTokens } from '../auth/refresh-tokens.ts';
+import { Revocations } from '../auth/revocations.ts';
+import { SessionRecheck } from '../auth/session-recheck.ts';
+import { AccessTokens } from '../auth/tokens.ts';
+import type { Config } from '../config.ts';
+import { Connections } from '../delivery/connections.ts';
+import type { EndOfSessions } from '../identity.ts';
+import type { Follower } from '../log/follower.ts';
+import type { Logger } from '../logger.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { DatabaseParts } from './database.ts';
+
+export interface SessionParts {
+  /** Those that tokens are signed with; the first is the newest. */
+  secrets: readonly string[];
+  tokens: AccessTokens;
+  refreshTokens: RefreshTokens;
+  revocations: Revocations;
+  liveSessions: LiveSessions;
+  connections: Connections;
+  recheck: SessionRecheck;
+}
+
+/** Login sessions, and the connections that end with them. Each node reads which have ended on its look at the log. */
+export async function createSessions(
+  config: Readonly<Config>,
+  { db, schema }: Pick<DatabaseParts, 'db' | 'schema'>,
+  feed: Follower,
+  { log, metrics }: { log: Logger; metrics: Metrics },
+): Promise<SessionParts> {
+  const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await keptSecret(config.dataDir)];
+  const revocations = new Revocations();
+  const connections = new Connections();
+  const liveSessions = new LiveSessions(
+    db.share('sessions'),
+    () => feed.readAt,
+    () => schema.absence,
+    () => metrics.queueRefused.inc({ queue: 'sessions' }),
+  );
+  const recheck = new SessionRecheck({ connections, liveSessions, log });
+  const end = (sessions: EndOfSessions) => {
+    liveSessions.end(sessions);
+    connections.endSessions(sessions);
+  };
+  feed.on('revocations', (ends) => ends.forEach(end));
+  feed.on('tooManyRevocations', () => recheck.request());
+  feed.on('epoch', () => liveSessions.forgetAll());
+  revocations.onAnnounced(end);
+  return {
+    secrets,
+    tokens: new AccessTokens(secrets, config.accessTokenTtl),
+    refreshTokens: new RefreshTokens(secrets),
+    revocations,
+    liveSessions,
+    connections,
+    recheck,
+  };
+}

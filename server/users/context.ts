@@ -1,0 +1,29 @@
+import type { Transaction } from 'sequelize';
+import type { Config } from '../config.ts';
+import type { Database } from '../database/connection.ts';
+import type { GuessLimit } from '../limits/guess-limit.ts';
+import type { RateLimits } from '../limits/rate-limits.ts';
+import type { Tally } from '../protocol.ts';
+import type { Asker } from '../queues/fair-queue.ts';
+import type { AccountTasks } from './account-tasks.ts';
+
+/** What the requests for accounts use. A command takes just what it needs of it. */
+export interface UserContext {
+  config: Pick<Config, 'signUp'>;
+  db: Database;
+  passwords: {
+    /** @throws {AppError} 429 if too many wait for theirs */
+    hash: (password: string, asker: Asker) => Promise<string>;
+    matches: (password: string, hash: string | undefined, asker: Asker) => Promise<boolean>;
+  };
+  guesses: GuessLimit;
+  revocations: {
+    /** Ends all sessions of a user, but perhaps one, with the transaction. */
+    revoke: (tx: Transaction, userId: number, only?: { exceptSessionId?: string }) => Promise<void>;
+  };
+  accountTasks: AccountTasks;
+  /** Tells the whole cluster of tallies that have changed and are committed. */
+  reportTallies: (tallies: Tally[]) => void;
+  /** Counts a request. @throws {AppError} 429 */
+  countRequest: RateLimits['count'];
+}
