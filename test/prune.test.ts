@@ -27,7 +27,7 @@ describe('pruning', () => {
     pruner = newPruner();
   });
   afterEach(async () => {
-    pruner.stop();
+    await pruner.stop();
     await pool.end();
     await database.drop();
   });
