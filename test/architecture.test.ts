@@ -1,5 +1,6 @@
 import { expect } from 'chai';
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cyclesOf, type Import, importsOf, readSources, type Sources } from './support/import-graph.ts';
 
@@ -296,6 +297,18 @@ describe('the directions of imports', () => {
     const names = units.map((unit) => `\`${unit.slice('server/'.length, -1)}\``);
     const table = text.split('\n').filter((line) => line.startsWith('| '));
     expect(names.filter((name) => !table.some((row) => row.includes(name)))).to.deep.equal([]);
+  });
+
+  it('lead to no file in CONTRIBUTING.md that is not there', async () => {
+    const root = join(import.meta.dirname, '..');
+    const text = await readFile(join(root, 'CONTRIBUTING.md'), 'utf8');
+    const paths = (await readdir(join(root, 'server'), { recursive: true })).map((path) => `/server/${path}`);
+    const named = [...text.matchAll(/`([a-z_/.-]+\.(?:ts|sql))`/g)].map(([, path = '']) => path);
+    expect(named.length).to.be.greaterThan(20);
+    const lost = named.filter(
+      (name) => !existsSync(join(root, name)) && !paths.some((path) => path.endsWith(`/${name}`)),
+    );
+    expect(lost).to.deep.equal([]);
   });
 
   for (const [path, text, found] of [
