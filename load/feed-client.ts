@@ -7,7 +7,7 @@ import { TallyHistory } from './tally-history.ts';
 import { CLOSE, clientFrame, FrameReader, PING, PONG, upgradeRequest } from './websocket-frames.ts';
 
 /** What all clients of one process share. */
-export interface Surroundings {
+export interface LoaderContext {
   url: URL;
   /** The address that connections leave from, where one has not ports enough for all processes. */
   localAddress: string | undefined;
@@ -38,7 +38,7 @@ const SILENCE_LIMIT = 25_000;
 export class FeedClient {
   readonly history = new FeedHistory();
   readonly tallies: TallyHistory;
-  readonly #around: Surroundings;
+  readonly #around: LoaderContext;
   readonly #token: string;
   #socket: Socket | undefined;
   #frames: FrameReader | undefined;
@@ -50,7 +50,7 @@ export class FeedClient {
   #heardAt = 0;
 
   /** @param onLost told why, when a connection that stood has ended */
-  constructor(around: Surroundings, token: string, onLost: Outcome) {
+  constructor(around: LoaderContext, token: string, onLost: Outcome) {
     this.#around = around;
     this.#token = token;
     this.#onLost = onLost;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Delays } from './delays.ts';
-import { FeedClient, type Surroundings } from './feed-client.ts';
+import { FeedClient, type LoaderContext } from './feed-client.ts';
 import type { BeginLoader, FromLoader, SettleLoader, ToLoader } from './messages.ts';
 import { type SeenEvent, SharedStream } from './shared-stream.ts';
 
@@ -20,7 +20,7 @@ class Loader {
   readonly #handshakes = new Delays();
   readonly #refused = new Map<string, number>();
   readonly #dropped = new Map<string, number>();
-  readonly #around: Surroundings;
+  readonly #around: LoaderContext;
   readonly #timer: NodeJS.Timeout;
   #ended = false;
   #connected = 0;

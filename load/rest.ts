@@ -12,7 +12,7 @@ class RestError extends Error {
 }
 
 /** How often a request is repeated that was refused as too many, each time after what the server asks for. */
-const PATIENCE = 5;
+const MAX_RETRIES = 5;
 
 /**
  * One request. A 429 is waited out as the server asks.
@@ -37,7 +37,7 @@ export async function call(
     const text = await answer.text();
     if (answer.ok)
       return { body: (text === '' ? undefined : JSON.parse(text)) as unknown, headers: answer.headers };
-    if (answer.status !== 429 || attempt >= PATIENCE)
+    if (answer.status !== 429 || attempt >= MAX_RETRIES)
       throw new RestError(answer.status, `${method} ${routeOf(path)}: ${answer.status} ${detailOf(text)}`);
     await pause(1000 * Number(answer.headers.get('retry-after') ?? 1));
   }

@@ -36,7 +36,15 @@ const GROUPS = [
   testFiles(['page', 'documents', 'load', 'drift', 'deploy-files']),
   testFiles(['embedded', 'embedded-account', 'defences', 'doctor', 'operations', 'service-role', 'workers']),
   // They wait for most of their time: for limits, for proxies and for other servers that fail, move or fill up.
-  testFiles(['nginx', 'proxies', 'places', 'stopping', 'shutdown-delay', 'rolling-upgrade', 'migrations']),
+  testFiles([
+    'nginx',
+    'proxies',
+    'connection-limits',
+    'stopping',
+    'shutdown-delay',
+    'rolling-upgrade',
+    'migrations',
+  ]),
   testFiles([
     'audience',
     'client-list',

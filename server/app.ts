@@ -69,7 +69,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     readBody: bodyReader,
   });
   mountHealth(app, checks, draining);
-  app.get('/metrics', serveMetrics(ctx.metrics, ctx.answers, readMetrics));
+  app.get('/metrics', serveMetrics(ctx.metrics, ctx.pendingResponses, readMetrics));
   mountDocuments(app, {
     openapi: (epoch) => openApiDocument(routes, { version, server: serverAddress(ctx.config), epoch }),
     epoch: () => ctx.feed.epoch,

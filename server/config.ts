@@ -84,7 +84,7 @@ function span(name: string, fallback: string, atLeast: string, atMost: string): 
   const schema = parsed((text) => {
     const value = parseDuration(text);
     return value !== undefined && value >= least && value <= most ? value : undefined;
-  }, `must be a span of time from ${atLeast} to ${atMost}, such as 500ms, 30s, 15m, 12h or 7d`);
+  }, `must be a duration from ${atLeast} to ${atMost}, such as 500ms, 30s, 15m, 12h or 7d`);
   return { name, schema: schema.default(parseDuration(fallback)) };
 }
 
@@ -159,7 +159,7 @@ const variables = {
           helpers.message({
             custom:
               value.toLowerCase() === 'null'
-                ? '"origin" must not be null, which any page can make itself: list * to let all pages in'
+                ? '"origin" must not be null, since any page can send that origin: use * to allow all origins'
                 : '"origin" must be an origin such as https://example.org or capacitor://localhost, or *',
           })
         );
@@ -191,13 +191,13 @@ const variables = {
   rateLimits: oneOf('RATE_LIMITS', 'on', ['on', 'off']),
   /** Votes for one post that new accounts of one address may cast in an hour. */
   votesPerAddress: integer('VOTES_PER_ADDRESS', 30, 1, 100_000),
-  /** Who may sign up: anyone, who has an invitation, or nobody. */
+  /** Who may sign up: `open`, anyone; `invite`, those with an invitation; `closed`, nobody. */
   signUp: oneOf('SIGN_UP', 'open', ['open', 'invite', 'closed']),
   /** Wrong passwords that one account is offered in a quarter of an hour. */
   loginFailures: integer('LOGIN_FAILURES', 20, 3, 1000),
   eventRetention: span('EVENT_RETENTION', '7d', '1m', '3650d'),
   tallyWindow: span('TALLY_WINDOW', '100ms', '10ms', '10s'),
-  writeStretch: span('WRITE_STRETCH', '10ms', '0ms', '1s'),
+  writeTimeSlice: span('WRITE_TIME_SLICE', '10ms', '0ms', '1s'),
   maxConnections: integer('MAX_CONNECTIONS', 18_000, 1),
   /** What one address may have of the connections. Percent. */
   addressShare: integer('ADDRESS_SHARE', 25, 1, 100),
@@ -206,7 +206,9 @@ const variables = {
   /** What may use internals of libraries, if these turn out to be as expected. */
   fastPaths: variable<readonly FastPath[]>(
     'FAST_PATHS',
-    parsed(fastPathsOf, `must be on, off, or some of ${FAST_PATHS.join(',')}`).default(FAST_PATHS),
+    parsed(fastPathsOf, `must be on, off, or a comma-separated list of ${FAST_PATHS.join(',')}`).default(
+      FAST_PATHS,
+    ),
   ),
   logLevel: oneOf('LOG_LEVEL', 'info', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
 };

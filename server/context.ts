@@ -6,10 +6,10 @@ import type { Config } from './config.ts';
 import type { SchemaWatch } from './database/schema-watch.ts';
 import type { WriteMonitor } from './database/write-monitor.ts';
 import type { Connections } from './delivery/connections.ts';
-import type { Answers } from './http/answers.ts';
+import type { PendingResponses } from './http/pending-responses.ts';
 import type { RequestGuard } from './http/request-guard.ts';
 import type { LiveSessions } from './auth/live-sessions.ts';
-import type { Places } from './limits/places.ts';
+import type { ConnectionLimits } from './limits/connection-limits.ts';
 import type { Follower } from './log/follower.ts';
 import type { Metrics } from './ops/metrics.ts';
 import type { PostContext } from './posts/context.ts';
@@ -33,7 +33,7 @@ export interface Context
   revocations: Revocations;
   liveSessions: LiveSessions;
   connections: Connections;
-  places: Places;
+  connectionLimits: ConnectionLimits;
   feed: Follower;
-  answers: Answers;
+  pendingResponses: PendingResponses;
 }

@@ -31,7 +31,7 @@ export type ProblemCode = keyof typeof problems;
 /** What a problem may carry beside its code and sentence. */
 export interface ProblemExtras {
   errors?: FieldError[];
-  /** Seconds until it is worth trying again: a header in REST, and in the problem too, since a socket has no headers. */
+  /** Seconds to wait before a retry: a header in REST, and in the problem too, since a socket has no headers. */
   retryAfter?: number;
   /** Sent as response headers in REST. */
   headers?: Record<string, string>;

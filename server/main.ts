@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import type { ListeningMessage } from './cluster/primary.ts';
-import type { Seat } from './cluster/seat.ts';
+import type { WorkerSlot } from './cluster/sticky-sessions.ts';
 import type { Config } from './config.ts';
 import type { EmbeddedPostgres } from './database/embedded.ts';
 import type { Logger } from './logger.ts';
@@ -29,7 +29,7 @@ const EXIT_CONFIG = 78;
 /** Over how long the clients are told to leave. Milliseconds. */
 const DRAIN_SPREAD = 3000;
 /** How long a database that is just starting is waited for. Milliseconds. */
-const DATABASE_PATIENCE = 15_000;
+const DATABASE_TIME_LIMIT = 15_000;
 /** At the same time, of the role that migrates: for the lock, the files and the look at who is in the way. */
 const MIGRATION_CONNECTIONS = 3;
 /** Connections that the embedded database allows beyond those of the workers, for tools and for its own. */
@@ -129,7 +129,7 @@ async function migrateWhenUp(
   }: { databaseUrl: string; migrationUrl: string | undefined; connections: number },
   say: (message: string, extra?: object) => void,
 ): Promise<void> {
-  for (const deadline = Date.now() + DATABASE_PATIENCE; ;) {
+  for (const deadline = Date.now() + DATABASE_TIME_LIMIT; ;) {
     try {
       await refuseTransactionPooling(databaseUrl);
       if (migrationUrl !== undefined) {
@@ -163,14 +163,14 @@ function reasonOf(error: unknown): string {
 /** One of several processes behind one port. Its primary tells it when to stop, and a signal to the group is for that one. */
 async function work(config: Readonly<Config>, log: Logger, shutdown: Shutdown): Promise<void> {
   for (const signal of STOP_SIGNALS) process.on(signal, () => undefined);
-  const seat = JSON.parse(process.env.TIDINGS_SEAT ?? '') as Seat;
-  const started = startServer(config, config.databaseUrl ?? '', log, seat);
+  const slot = JSON.parse(process.env.TIDINGS_WORKER_SLOT ?? '') as WorkerSlot;
+  const started = startServer(config, config.databaseUrl ?? '', log, slot);
   shutdown.stopWith(async () => (await started).stop(DRAIN_SPREAD));
   process.on('message', (message) => {
-    if (message === STOP) shutdown.begin({ reason: 'the primary stops' });
+    if (message === STOP) shutdown.begin({ reason: 'the primary process is stopping' });
   });
   // The primary is gone, and with it the port.
-  process.on('disconnect', () => shutdown.begin({ reason: 'the primary is gone' }));
+  process.on('disconnect', () => shutdown.begin({ reason: 'the primary process has exited' }));
   const { url } = await started;
   process.send?.({ type: 'tidings:listening', url } satisfies ListeningMessage);
 }

@@ -46,7 +46,7 @@ export function requirePreconditions(
 ): void {
   const matchesSome = (tags: TagList) => tags === '*' || (tags !== 'unreadable' && tags.some(matches));
   const failed = (name: string) =>
-    new AppError('version_mismatch', `${state} ${name} does not hold: read it again before you change it.`);
+    new AppError('version_mismatch', `${state} ${name} does not match: read it again before you change it.`);
   if (ifMatch !== undefined) {
     if (!matchesSome(ifMatch)) throw failed('If-Match');
   } else if (ifUnmodifiedSince !== undefined && !(wholeSecond(modifiedAt) <= ifUnmodifiedSince)) {

@@ -28,7 +28,7 @@ export interface Problem {
   status: number;
   detail: string;
   request_id?: string;
-  /** Seconds until it is worth trying again, where a limit or an absence is the reason. */
+  /** Seconds to wait before a retry, where a limit or an absence is the reason. */
   retry_after?: number;
   errors?: FieldError[];
 }
@@ -50,7 +50,7 @@ export interface HandshakeAuth {
   token: string;
   /** The last seq that the client has seen. */
   after?: number;
-  /** The numbering that `after` belongs to. */
+  /** The epoch that `after` belongs to. */
   epoch?: string;
   tallies?: TallyMode;
   feed?: FeedMode;

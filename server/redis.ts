@@ -1,7 +1,7 @@
 import { EpochWatch } from './cluster/epoch-watch.ts';
 import { RedisHealth } from './cluster/redis-health.ts';
 import { RedisPubSub } from './cluster/redis-pubsub.ts';
-import { RedisWitness } from './cluster/redis-witness.ts';
+import { RedisPositionStore } from './cluster/redis-position-store.ts';
 import type { RedisTarget } from './config/redis-url.ts';
 import type { Config } from './config.ts';
 import type { Database } from './database/connection.ts';
@@ -18,7 +18,7 @@ export interface RedisParts {
   pubsub: RedisPubSub;
   epochs: EpochWatch;
   /** Of the position that was told to clients. */
-  witness: RedisWitness;
+  positionStore: RedisPositionStore;
   /** Undefined: without limits nothing is counted. */
   limits: RedisStore | undefined;
   /** The database has another epoch now. */
@@ -51,16 +51,16 @@ export async function openRedis(options: RedisPartsOptions): Promise<RedisParts>
     onProbe: (probe) => epochs.heard(probe),
     onDropped: () => metrics.busDropped.inc(),
   });
-  const witness = new RedisWitness({ target, prefix, health, log });
+  const positionStore = new RedisPositionStore({ target, prefix, health, log });
   const limits = config.rateLimits
-    ? new RedisStore({ target, prefix, health, log, onUnshared: () => metrics.limitsUnshared.inc() })
+    ? new RedisStore({ target, prefix, health, log, onUnshared: () => metrics.rateLimitsLocal.inc() })
     : undefined;
   return {
     prefix,
     health,
     pubsub,
     epochs,
-    witness,
+    positionStore,
     limits,
     epochChanged: () => {
       if (config.redisPrefix !== undefined) return;
@@ -70,7 +70,7 @@ export async function openRedis(options: RedisPartsOptions): Promise<RedisParts>
       );
     },
     close: () => {
-      void witness.close();
+      void positionStore.close();
       pubsub.close();
       limits?.close();
     },

@@ -2,13 +2,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
 import { clusterMetrics } from './cluster/metrics.ts';
-import { frontOf, type Seat } from './cluster/seat.ts';
+import { stickyServer, type WorkerSlot } from './cluster/sticky-sessions.ts';
 import type { Config } from './config.ts';
 import { boundConnections } from './limits/address-connections.ts';
 import { endWithProblem } from './http/bare-problem.ts';
 import { proxyTrust } from './http/client-address.ts';
 import { serveInTurn } from './http/pipelining.ts';
-import { answerUnreadable } from './http/unreadable.ts';
+import { answerMalformed } from './http/malformed-requests.ts';
 import { createService, type Service } from './service.ts';
 import { type AppError, unavailable } from './errors.ts';
 import type { Logger } from './logger.ts';
@@ -31,13 +31,13 @@ const LAST_REQUESTS = 3000;
 
 /**
  * Starts one node on a migrated database and listens. Resolves when it is ready to serve.
- * @param seat its place among the workers of this machine, if there are several
+ * @param slot its place among the workers of this machine, if there are several
  */
 export async function startServer(
   config: Readonly<Config>,
   databaseUrl: string,
   log: Logger,
-  seat?: Seat,
+  slot?: WorkerSlot,
 ): Promise<RunningServer> {
   // Node's own limits are minutes long: a hundred slow requests would hold a hundred connections for that long.
   // An idle connection, though, is kept for longer than a proxy keeps its end (nginx: 60 s): else the proxy would send a
@@ -53,16 +53,16 @@ export async function startServer(
     requireHostHeader: false,
   };
   const http = createServer(limits);
-  const service = await createService(config, databaseUrl, http, log, seat);
+  const service = await createService(config, databaseUrl, http, log, slot);
   let draining = false;
   let isPortClosed = false;
   const app = createApp(service.ctx, {
     checks: service.checks,
     draining: () => draining,
-    ...(seat ? { readMetrics: clusterMetrics(service.ctx.metrics.registry) } : {}),
+    ...(slot ? { readMetrics: clusterMetrics(service.ctx.metrics.registry) } : {}),
   });
   // Beyond its start: too many open files, for one.
-  const onServerError = (error: Error) => log.error({ err: error }, 'the HTTP server met an error');
+  const onServerError = (error: Error) => log.error({ err: error }, 'HTTP server error');
   http.on('error', onServerError);
   http.on('request', (req, res) => {
     // A connection that breaks while it is written to: whoever writes learns it from the end of the response.
@@ -71,32 +71,32 @@ export async function startServer(
     if (draining) res.setHeader('Connection', 'close');
     // Socket.IO answers its own path.
     if (req.url?.startsWith('/socket.io/')) return;
-    service.ctx.answers.begin(res);
+    service.ctx.pendingResponses.begin(res);
     // On a connection from before: its client has to open another one, to another node.
     if (isPortClosed) endWithProblem(res, closing());
     else app(req, res);
   });
   const countUnreadable = (status: number) => service.ctx.metrics.unreadable.inc({ status: String(status) });
-  answerUnreadable(http, countUnreadable);
+  answerMalformed(http, countUnreadable);
   let front = http;
   try {
     await service.start();
-    if (seat) {
-      front = await frontOf(http, seat, limits, (req, res) => service.gateway.refused(req, res));
+    if (slot) {
+      front = await stickyServer(http, slot, limits, (req, res) => service.gateway.refused(req, res));
       front.on('error', onServerError);
-      answerUnreadable(front, countUnreadable);
+      answerMalformed(front, countUnreadable);
     }
     serveInTurn(front);
     front.maxConnections = config.maxConnections + SPARE_CONNECTIONS;
-    const { places, metrics } = service.ctx;
+    const { connectionLimits, metrics } = service.ctx;
     const trusts = proxyTrust(config.trustProxy);
     front.on('drop', () => metrics.tcpRefused.inc({ reason: 'full' }));
     boundConnections(front, {
-      most: places.connectionsPerAddress(front.maxConnections),
+      most: connectionLimits.connectionsPerAddress(front.maxConnections),
       isProxy: (address) => trusts(address, 0),
       onRefused: (address) => {
         metrics.tcpRefused.inc({ reason: 'address' });
-        places.warnOf(address);
+        connectionLimits.warnOf(address);
       },
     });
     await listen(front, config);

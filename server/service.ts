@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from 'node:http';
 import { Bus } from './cluster/bus.ts';
-import { isHandedOn, type Seat, sessionId } from './cluster/seat.ts';
+import { isForwarded, type WorkerSlot, sessionId } from './cluster/sticky-sessions.ts';
 import type { Config } from './config.ts';
 import type { Context } from './context.ts';
 import { MissedTallies } from './counters/missed-tallies.ts';
@@ -8,7 +8,7 @@ import { Pruner } from './database/pruner.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { TimeSlices } from './delivery/time-slices.ts';
 import { toAppError } from './api/errors.ts';
-import { Answers } from './http/answers.ts';
+import { PendingResponses } from './http/pending-responses.ts';
 import { clientAddress } from './http/client-address.ts';
 import { crossOrigin } from './http/cross-origin.ts';
 import { RequestGuard } from './http/request-guard.ts';
@@ -18,7 +18,7 @@ import { Backlog } from './log/backlog.ts';
 import { Follower, readInterval } from './log/follower.ts';
 import { wholeLog } from './log/reader.ts';
 import { Sequencer } from './log/sequencer.ts';
-import { FileWitness } from './log/witness.ts';
+import { FilePositionStore } from './log/position-store.ts';
 import type { Logger } from './logger.ts';
 import type { HealthCheck } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
@@ -53,14 +53,14 @@ export interface Service {
  * Builds the parts and joins them by passing functions: none of them knows another's folder. They are built, and started, in
  * the order in which an event flows: the database, the log, the delivery, the transports; then what requests use.
  * @param databaseUrl where the database is, migrated
- * @param seat this worker's place, if there are several
+ * @param slot this worker's place, if there are several
  */
 export async function createService(
   config: Readonly<Config>,
   databaseUrl: string,
   http: HttpServer,
   log: Logger,
-  seat?: Seat,
+  slot?: WorkerSlot,
 ): Promise<Service> {
   const metrics = createMetrics();
   const told = { log, metrics };
@@ -76,22 +76,22 @@ export async function createService(
     onRead: () => identity.heard(),
     onFailed: (error) => void schema.failed(error),
   });
-  feed.addWitness(new FileWitness(config.dataDir, seat?.number ?? 0, log));
+  feed.addPositionStore(new FilePositionStore(config.dataDir, slot?.number ?? 0, log));
   identity.onMoved(() => feed.recheck());
   const redis =
     config.redis &&
     (await openRedis({ config, target: config.redis, db, log, metrics, epoch: () => feed.epoch }));
   if (redis) {
-    feed.addWitness(redis.witness);
-    redis.witness.onPosition((position) => feed.check(position));
+    feed.addPositionStore(redis.positionStore);
+    redis.positionStore.onPosition((position) => feed.check(position));
     feed.on('epoch', () => redis.epochChanged());
   }
 
   const sessions = await createSessions(config, database, feed, told);
   const { connections, liveSessions, tokens } = sessions;
-  const limits = createLimits(config, { db, secrets: sessions.secrets, redis, seat, ...told });
+  const limits = createLimits(config, { db, secrets: sessions.secrets, redis, slot, ...told });
 
-  const slices = new TimeSlices(config.writeStretch);
+  const slices = new TimeSlices(config.writeTimeSlice);
   const delivery = new Delivery({
     feed,
     connections,
@@ -127,13 +127,13 @@ export async function createService(
     talliesOf: (subscriber, postIds) => tallies.of(subscriber.identity.id, subscriber.senders, postIds),
     guard,
     crossOrigin: crossOrigin(config.corsOrigins, guard),
-    places: limits.places,
+    connectionLimits: limits.connectionLimits,
     limitMessages: config.rateLimits,
     addressOf: clientAddress(config.trustProxy),
     onCodedError: toAppError,
-    ...(seat ? { newSessionId: () => sessionId(seat), isHandedOn } : {}),
+    ...(slot ? { newSessionId: () => sessionId(slot), isForwarded } : {}),
   });
-  const bus = new Bus({ io: gateway.io, redis, siblings: seat !== undefined, log });
+  const bus = new Bus({ io: gateway.io, redis, siblings: slot !== undefined, log });
 
   const backlog = new Backlog(feedPool, log);
   const sequencer = new Sequencer(
@@ -162,7 +162,9 @@ export async function createService(
     ...told,
   });
   feed.on('epoch', () => capabilities.feedReader.forget());
-  const answers = new Answers({ onAbandoned: (reason) => metrics.answersAbandoned.inc({ reason }) });
+  const pendingResponses = new PendingResponses({
+    onAbandoned: (reason) => metrics.responsesAbandoned.inc({ reason }),
+  });
   const ctx: Context = {
     config,
     log,
@@ -176,7 +178,7 @@ export async function createService(
     ...sessions,
     ...limits,
     ...capabilities,
-    answers,
+    pendingResponses,
     reportTallies,
   };
 
@@ -192,7 +194,7 @@ export async function createService(
     sequencer,
     counters.refresh,
     sessions.recheck,
-    counters.board,
+    counters.coalescer,
     { start: () => gateway.start(), stop: () => gateway.close() },
     delivery,
     connections,
@@ -200,8 +202,18 @@ export async function createService(
     capabilities.accountTasks,
     capabilities.unkeyedAccounts,
     capabilities.unfoldedPosts,
-    answers,
-    gauges(metrics, { database, backlog, feed, redis, sessions, delivery, limits, capabilities, answers }),
+    pendingResponses,
+    gauges(metrics, {
+      database,
+      backlog,
+      feed,
+      redis,
+      sessions,
+      delivery,
+      limits,
+      capabilities,
+      pendingResponses,
+    }),
   ];
   return {
     ctx,

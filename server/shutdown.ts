@@ -39,7 +39,7 @@ export class Shutdown {
       (error) =>
         log.warn(
           { err: error },
-          'the watchdog has ended; the shutdown limit depends on the event loop alone',
+          'the watchdog has exited; the shutdown limit depends on the event loop alone',
         ),
     );
     // A closed terminal, or a reader of the log that has gone: it is no reason to end without order.

@@ -45,9 +45,9 @@ const program = `
     last = beats;
     const limit = Atomics.load(shared, ${LIMIT});
     if (limit > 0) stopping += tick;
-    if (limit > 0 && stopping > limit) end('the shutdown took too long, and the event loop does not turn');
+    if (limit > 0 && stopping > limit) end('the shutdown took too long, and the event loop is blocked');
     if (still > starved && Atomics.load(shared, ${DEBUGGED}) === 0)
-      end('the event loop has not turned for ' + starved / 1000 + ' s: the process is ended');
+      end('the event loop has been blocked for ' + starved / 1000 + ' s: the process is killed');
   }, tick);
 `;
 

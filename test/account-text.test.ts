@@ -193,7 +193,7 @@ describe('the text of accounts and titles', function () {
         expect(expectProblem(answer, 422).errors).to.deep.equal([
           {
             loc: ['body', 'title'],
-            msg: '"title" must contain a character that can be seen',
+            msg: '"title" must contain a visible character',
             type: 'string.invisible',
           },
         ]);

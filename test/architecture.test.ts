@@ -44,7 +44,10 @@ const folders: Record<string, Uses> = {
     values: ['config/', 'errors.ts', 'limits/address-key.ts'],
     types: ['logger.ts', 'queues/'],
   },
-  'server/ops/': { values: ['errors.ts', 'limits/address-key.ts'], types: ['http/answers.ts', 'logger.ts'] },
+  'server/ops/': {
+    values: ['errors.ts', 'limits/address-key.ts'],
+    types: ['http/pending-responses.ts', 'logger.ts'],
+  },
   'server/api/': {
     values: [...ground, 'database/connection.ts', 'http/', 'limits/address-key.ts', 'queues/', 'text/'],
     types: ['database/', 'limits/rate-limits.ts'],
@@ -342,7 +345,7 @@ describe('the directions of imports', () => {
       `import { openEventStream } from '../transports/sse/event-stream.ts';`,
       'server/transports/sse/event-stream.ts',
     ],
-    ['server/topics/planted.ts', `export * from '../log/ring.ts';`, 'server/log/ring.ts'],
+    ['server/topics/planted.ts', `export * from '../log/ring-buffer.ts';`, 'server/log/ring-buffer.ts'],
     ['server/log/planted.ts', `let x: import('../users/present.ts').OwnUser;`, 'server/users/present.ts'],
     ['server/posts/policy.ts', `import { Post } from '../../models/index.ts';`, 'models/index.ts'],
     ['server/doctor/planted.ts', `import { postFold } from '../posts/fold.ts';`, 'server/posts/fold.ts'],

@@ -341,14 +341,14 @@ describe('the database that a node is on', () => {
       // What the one before acknowledged it did before its connections were cut.
       const elsewhere = acknowledged.flatMap((title, at) => (here.has(title) ? [] : [at]));
       expect(Math.max(-1, ...elsewhere)).to.be.lessThan(cutAt + 4);
-      expect(told('the feed starts anew')).to.equal(1);
-      expect(told('the database is another one')).to.equal(1);
+      expect(told('the numbering has changed: the feed restarts at the new head')).to.equal(1);
+      expect(told('leads to another database now')).to.equal(1);
       // It stays there, though the address leads back to the one that it has left.
       target = postgres.port;
       proxy.cut(() => (turn += 1) % 3 === 0);
       await pause(500);
       expect(position().epoch).to.not.equal(before.epoch);
-      expect(told('the feed starts anew')).to.equal(1);
+      expect(told('the numbering has changed: the feed restarts at the new head')).to.equal(1);
     } finally {
       await stop();
       await copy.stop();

@@ -11,7 +11,7 @@ import { type Answer, PASSWORD } from './support/world.ts';
 
 const FAILURES = 4;
 const VOTES = 3;
-/** Places of each worker, and what one user may have of them. */
+/** ConnectionLimits of each worker, and what one user may have of them. */
 const PLACES = 30;
 const PER_USER = 3;
 /** What README tells of sign-ups of one address in an hour. */

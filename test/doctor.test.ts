@@ -73,7 +73,7 @@ describe('the doctor', function () {
       ]) {
         expect(found).to.have.lengthOf(MOST_FOUND + 1);
         expect(found.at(-1)).to.deep.equal({
-          what: `There are more than these ${MOST_FOUND}. Put them right, and look again.`,
+          what: `There are more than these ${MOST_FOUND}. Repair them, then run the check again.`,
         });
       }
     } finally {
@@ -124,9 +124,9 @@ describe('the doctor', function () {
     await database.query('update posts set published = false where id = $1', [hidden.id]);
     expect(await findings()).to.deep.equal({
       fold: [
-        `Post ${edited.id}: the log tells it otherwise than it is: its title.`,
-        `Post ${removed.id}: the log says it is there, and it is gone or a draft.`,
-        `Post ${hidden.id}: the log says it is there, and it is gone or a draft.`,
+        `Post ${edited.id}: the log does not match the database: its title.`,
+        `Post ${removed.id}: the log says it exists, but it is gone or a draft.`,
+        `Post ${hidden.id}: the log says it exists, but it is gone or a draft.`,
       ],
     });
     await repairAll();
@@ -147,7 +147,7 @@ describe('the doctor', function () {
     await alice.patch(`/posts/${post.id}`, { title: 'second' });
     await until('both events', async () => (await numbered(post.id)) === 2);
     await database.query('update posts set title = $2, version = 1 where id = $1', [post.id, 'put back']);
-    const said = `Post ${post.id}: the log tells it otherwise than it is: its title, version.`;
+    const said = `Post ${post.id}: the log does not match the database: its title, version.`;
     expect(await findings()).to.deep.equal({ fold: [said] });
     const socket = world.socket({ token: alice.token });
     await new Promise((resolve) => socket.once('ready', resolve));
@@ -168,7 +168,7 @@ describe('the doctor', function () {
     );
     const id = rows[0]?.id ?? 0;
     expect(await findings()).to.deep.equal({
-      fold: [`Post ${id}: the log has never told it.`],
+      fold: [`Post ${id}: the log has no event for it.`],
       tallies: [`Post ${id} has 0 votes, and its tally is missing.`],
     });
     await repairAll();
@@ -187,7 +187,7 @@ describe('the doctor', function () {
       [alice.id],
     );
     const id = rows[0]?.id ?? 0;
-    expect(await findings()).to.deep.equal({ fold: [`Post ${id}: the log has never told it.`] });
+    expect(await findings()).to.deep.equal({ fold: [`Post ${id}: the log has no event for it.`] });
     await repairAll();
     expect(await findings()).to.deep.equal({});
   });

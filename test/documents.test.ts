@@ -123,8 +123,8 @@ describe('the pages of the documents', function () {
       await page.getByRole('heading', { name: 'Publish a post, or write a draft' }).waitFor();
       // The index of the search is the worker's work.
       await page.getByPlaceholder('Search...').fill('vote');
-      await page.locator('[data-role="search:results"]').getByText('Have a vote on a post').click();
-      await page.getByRole('heading', { name: 'Have a vote on a post' }).waitFor();
+      await page.locator('[data-role="search:results"]').getByText('Vote for a post (idempotent)').click();
+      await page.getByRole('heading', { name: 'Vote for a post (idempotent)' }).waitFor();
     }));
 
   it('read the socket side at /asyncapi', () =>

@@ -35,7 +35,7 @@ import { until } from './support/waiting.ts';
 const run = promisify(execFile);
 
 /** How long a start may take on a busy machine. Milliseconds. */
-const PATIENCE = 60_000;
+const TIME_LIMIT = 60_000;
 
 /** Starts an embedded database, and writes its log and then its URL in lines of JSON. */
 const OWNER = `
@@ -169,7 +169,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
     const first = (await accounts()).server.uid;
     const child = spawn('sleep', ['60'], { uid: first, gid: first });
     processes.push(child);
-    await until('the process to run', async () => (await processesOf(first)).length > 0, PATIENCE);
+    await until('the process to run', async () => (await processesOf(first)).length > 0, TIME_LIMIT);
     expect((await accounts()).server.uid).not.to.equal(first);
     child.kill();
     await once(child, 'exit');
@@ -211,7 +211,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
     await run('sh', ['-c', 'cd "$1" && seq 10000 | xargs touch', 'sh', many]);
     await run('chown', ['-R', `${nobody.uid}:${nobody.gid}`, cluster]);
     const { child } = spawnOwner(process.execPath, []);
-    await until('a part to be given', async () => (await ownersIn(many)).length === 2, PATIENCE);
+    await until('a part to be given', async () => (await ownersIn(many)).length === 2, TIME_LIMIT);
     child.kill('SIGKILL');
     await once(child, 'exit');
     expect(await ownersIn(cluster), 'a part').to.have.length(2);
@@ -236,7 +236,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
     await until(
       'the take-over to begin',
       () => log.includes('giving the embedded database to another account'),
-      PATIENCE,
+      TIME_LIMIT,
     );
     await sleep(500);
     expect((await stat(cluster)).uid).to.equal(nobody.uid);
@@ -302,7 +302,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
     const { pid = 0 } = child;
     const namespace = () => readlink(`/proc/${pid}/ns/user`).catch(() => '');
     const ours = await readlink('/proc/self/ns/user');
-    await until('the namespace', async () => ![ours, ''].includes(await namespace()), PATIENCE);
+    await until('the namespace', async () => ![ours, ''].includes(await namespace()), TIME_LIMIT);
     for (const [map, own] of [
       ['uid_map', nobody.uid],
       ['gid_map', nobody.gid],
@@ -312,7 +312,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
     await until(
       'the database',
       () => told.some(({ url }) => url !== undefined) || child.exitCode !== null,
-      PATIENCE,
+      TIME_LIMIT,
     );
     const url = told.find((line) => line.url !== undefined)?.url ?? '';
     expect(await query(url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);

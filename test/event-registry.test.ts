@@ -20,7 +20,7 @@ true satisfies Same<(typeof postEvents)[number]['name'], FeedEventName>;
 /** Where a capability writes the names of its events. */
 const DECLARED = /^server\/[a-z]+\/event-names\.ts$/;
 
-/** The files that name an event and do not declare it: `server/log/ring.ts: post:created`. */
+/** The files that name an event and do not declare it: `server/log/ring-buffer.ts: post:created`. */
 function namedIn(sources: Sources): string[] {
   return [...sources]
     .filter(([file]) => !DECLARED.test(file))
@@ -40,7 +40,7 @@ describe('the registry of events', () => {
     expect(sources.size).to.be.greaterThan(250);
     expect(namedIn(sources)).to.deep.equal([]);
     const [first] = eventTypes;
-    for (const file of ['server/log/ring.ts', 'server/doctor/examine.ts', 'client/src/feed/feed.ts'])
+    for (const file of ['server/log/ring-buffer.ts', 'server/doctor/examine.ts', 'client/src/feed/feed.ts'])
       expect(namedIn(new Map([...sources, [file, `if (name === '${first!.name}') return;`]]))).to.deep.equal([
         `${file}: ${first!.name}`,
       ]);

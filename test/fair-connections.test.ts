@@ -46,9 +46,9 @@ describe('the connections to the database', function () {
 
   /** Sends requests, and waits until all of them have come. */
   async function arrived<T>(send: () => Promise<T>[], many: number): Promise<Promise<T>[]> {
-    const before = world.ctx.answers.count;
+    const before = world.ctx.pendingResponses.count;
     const sent = send();
-    await until('the requests to come', () => world.ctx.answers.count === before + many);
+    await until('the requests to come', () => world.ctx.pendingResponses.count === before + many);
     // From there to the database it is a few turns of the event loop.
     for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     return sent;
@@ -64,7 +64,7 @@ describe('the connections to the database', function () {
   ): Promise<number> {
     for (let attempt = 1; ; attempt += 1) {
       let answered = 0;
-      await until('nothing to be asked', () => world.ctx.answers.count === 0);
+      await until('nothing to be asked', () => world.ctx.pendingResponses.count === 0);
       const [crowd, own] = await held(async () => {
         const all = await arrived(
           () =>
@@ -157,9 +157,6 @@ describe('the connections to the database', function () {
 
   it('are given to no statement that has not waited for its turn', async () => {
     const failed = await world.ctx.db.sequelize.query('select 1').catch((error: unknown) => error);
-    expect(failed).to.have.property(
-      'message',
-      'A statement has taken no turn: it must go through Database.share.',
-    );
+    expect(failed).to.have.property('message', 'A statement bypassed the fair queue. Use Database.share.');
   });
 });

@@ -22,18 +22,18 @@ describe('logins beside a flood', function () {
   const login = (email: string, password: string, headers: Record<string, string>) =>
     world.anonymous.post('/login', { email, password }, headers);
 
-  /** So many askers that ask again and again while `act` goes on, from when their asks have begun to wait. */
+  /** So many requesters that ask again and again while `act` goes on, from when their asks have begun to wait. */
   async function beside(
-    askers: number,
-    ask: (asker: number, time: number) => Promise<Answer>,
+    requesters: number,
+    ask: (requester: number, time: number) => Promise<Answer>,
     act: () => Promise<void>,
   ): Promise<Pick<Answer, 'status'>[]> {
     const answers: Pick<Answer, 'status'>[] = [];
     let over = false;
     const flood = Promise.all(
-      Array.from({ length: askers }, async (_, asker) => {
+      Array.from({ length: requesters }, async (_, requester) => {
         for (let time = 0; !over; time += 1) {
-          const answer = await ask(asker, time).catch(() => undefined);
+          const answer = await ask(requester, time).catch(() => undefined);
           // On a busy machine some of the flood's own requests take too long for its client.
           if (!answer) continue;
           answers.push(answer);
@@ -44,7 +44,7 @@ describe('logins beside a flood', function () {
     );
     try {
       // Of one address no more than twenty may wait.
-      await until('the flood to wait', () => world.ctx.passwords.waiting >= Math.min(askers, 20) - 5);
+      await until('the flood to wait', () => world.ctx.passwords.waiting >= Math.min(requesters, 20) - 5);
       await act();
     } finally {
       over = true;
@@ -64,7 +64,7 @@ describe('logins beside a flood', function () {
     const address = elsewhere();
     const flood = await beside(
       40,
-      (asker) => login(`nobody-${asker}@example.org`, 'a guess', address),
+      (requester) => login(`nobody-${requester}@example.org`, 'a guess', address),
       () => logInOften(3),
     );
     expect(new Set(flood.map(({ status }) => status))).to.deep.equal(new Set([403, 429]));
@@ -74,10 +74,10 @@ describe('logins beside a flood', function () {
     const address = elsewhere();
     const flood = await beside(
       31,
-      (asker, time) =>
+      (requester, time) =>
         world.anonymous.post(
           '/users',
-          { email: `f${asker}-${time}@example.org`, password: PASSWORD },
+          { email: `f${requester}-${time}@example.org`, password: PASSWORD },
           address,
         ),
       () => logInOften(3),
@@ -90,8 +90,8 @@ describe('logins beside a flood', function () {
     const flooders = [await world.user(), await world.user()].map((user) => ({ user, address: elsewhere() }));
     const flood = await beside(
       24,
-      (asker) => {
-        const { user, address } = flooders[asker % 2]!;
+      (requester) => {
+        const { user, address } = flooders[requester % 2]!;
         return user.patch('/users/me', { password: PASSWORD, current_password: PASSWORD }, address);
       },
       async () => {
@@ -111,8 +111,12 @@ describe('logins beside a flood', function () {
       let turns = 0;
       await beside(
         50,
-        async (asker, time) => {
-          const answer = await login(`nobody-${asker}-${time}@example.org`, 'a guess', addresses[asker]!);
+        async (requester, time) => {
+          const answer = await login(
+            `nobody-${requester}-${time}@example.org`,
+            'a guess',
+            addresses[requester]!,
+          );
           if (answer.status === 403) turns += 1;
           return answer;
         },
@@ -146,11 +150,11 @@ describe('logins beside a flood', function () {
     await begin({ BCRYPT_COST: '11' });
     const leaving = new AbortController();
     const address = elsewhere();
-    const asks = Array.from({ length: 15 }, (_, asker) =>
+    const asks = Array.from({ length: 15 }, (_, requester) =>
       fetch(`${world.url}/login`, {
         method: 'POST',
         headers: { 'content-type': 'application/json', ...address },
-        body: JSON.stringify({ email: `nobody-${asker}@example.org`, password: 'a guess' }),
+        body: JSON.stringify({ email: `nobody-${requester}@example.org`, password: 'a guess' }),
         signal: leaving.signal,
       }).catch(() => undefined),
     );

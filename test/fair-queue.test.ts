@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Asker, FairQueue, type FairQueueOptions } from '../server/queues/fair-queue.ts';
+import { type Requester, FairQueue, type FairQueueOptions } from '../server/queues/fair-queue.ts';
 
 class Full extends Error {}
 
@@ -27,7 +27,7 @@ class Bench {
     });
   }
 
-  ask(senders: string | string[], asker: Omit<Asker, 'senders'> = {}): Ask {
+  ask(senders: string | string[], requester: Omit<Requester, 'senders'> = {}): Ask {
     const leaving = new AbortController();
     const ask: Ask = {
       name: String(senders),
@@ -37,7 +37,7 @@ class Bench {
     };
     this.asks.push(ask);
     this.queue
-      .run({ senders: [senders].flat(), signal: leaving.signal, ...asker }, () => {
+      .run({ senders: [senders].flat(), signal: leaving.signal, ...requester }, () => {
         ask.state = 'running';
         this.started.push(ask);
         return new Promise<void>((resolve) => (ask.finish = resolve));

@@ -133,6 +133,6 @@ describe('a hundred requests that never end', () => {
         .and.to.contain('urn:tidings:problem:request_timeout');
     }
     expect(await watching, 'the slowest answer to a bystander').to.be.below(1000);
-    expect(await counted(world, 'tidings_requests_unreadable_total{status="408"}')).to.equal(2 * EACH);
+    expect(await counted(world, 'tidings_requests_malformed_total{status="408"}')).to.equal(2 * EACH);
   });
 });

@@ -277,9 +277,7 @@ describe('a database that is another one', function () {
           update event_log set created_at = created_at - interval '1 second' where seq = (select seq from feed_head);
           ${appendPosts(`select 'post:deleted', 1, '{"id":1}' from generate_series(1, 3)`)};
           select number_events(10)`);
-        await until('the node to have noticed', () =>
-          said.includes('the log cannot be read; it is tried again'),
-        );
+        await until('the node to have noticed', () => said.includes('the log cannot be read; retrying'));
         await admin.query(`alter database "${name}" allow_connections true`);
       } finally {
         log.warn = warn;

@@ -332,7 +332,7 @@ describe('the places for sockets', function () {
     expect(knocks.filter(({ status }) => status === 200)).to.have.lengthOf(120);
     for (const { status, body, headers } of knocks.filter((one) => one.status !== 200)) {
       expect(status).to.equal(429);
-      expect(body.detail).to.equal('Too many connections of this address have not authenticated.');
+      expect(body.detail).to.equal('This address has too many unauthenticated connections.');
       expect(headers.get('retry-after')).to.equal('5');
     }
     expect(await refused('crowded')).to.equal(10);

@@ -9,7 +9,7 @@ import type { PostView, Tally } from '../server/contract.ts';
 import { Follower } from '../server/log/follower.ts';
 import { MissedTallies } from '../server/counters/missed-tallies.ts';
 import { TAIL_LIMITS } from '../server/log/tail.ts';
-import { TallyBoard } from '../server/counters/tally-board.ts';
+import { TallyCoalescer } from '../server/counters/tally-coalescer.ts';
 import { TallyRefresh } from '../server/counters/tally-refresh.ts';
 import { createLogger } from '../server/logger.ts';
 import { type LogEntry, PAGE_BYTES, readLog } from '../server/log/reader.ts';
@@ -201,11 +201,11 @@ describe('one transaction that changes very many rows', function () {
     await until('the sign of more', () => votes(client).some(([, more]) => more?.incomplete === true));
   });
 
-  it('leaves no more on the board than its limit: the rest is read anew', async () => {
+  it('leaves no more on the coalescer than its limit: the rest is read anew', async () => {
     const told: { tallies: Tally[]; incomplete: boolean }[] = [];
     let refreshes = 0;
     let release: (() => void) | undefined;
-    const board: TallyBoard = new TallyBoard({
+    const coalescer: TallyCoalescer = new TallyCoalescer({
       window: 10,
       maxWaiting: 3000,
       tell: async (tallies, incomplete) => {
@@ -223,17 +223,17 @@ describe('one transaction that changes very many rows', function () {
     const { rev } = (
       await world.pool.query<Tally>('select rev from post_tallies where post_id = $1', [shown])
     ).rows[0]!;
-    const refresh = new TallyRefresh({ pool: feedPool, log, tracked: () => [shown], board });
+    const refresh = new TallyRefresh({ pool: feedPool, log, tracked: () => [shown], coalescer });
     stops.push(
-      () => board.stop(),
+      () => coalescer.stop(),
       () => refresh.stop(),
     );
-    board.report([{ post_id: -1, votes: 1, rev: 1 }]);
+    coalescer.report([{ post_id: -1, votes: 1, rev: 1 }]);
     await until('a slow delivery', () => release !== undefined);
-    board.report([{ post_id: shown, votes: 7, rev }]);
+    coalescer.report([{ post_id: shown, votes: 7, rev }]);
     for (let n = 0; n < 4000; n += 1) {
-      board.report([{ post_id: -2 - n, votes: 1, rev: 1 }]);
-      expect(board.waiting).to.be.at.most(3000);
+      coalescer.report([{ post_id: -2 - n, votes: 1, rev: 1 }]);
+      expect(coalescer.waiting).to.be.at.most(3000);
     }
     expect(refreshes).to.be.at.least(1);
     release?.();

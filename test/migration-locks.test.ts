@@ -7,7 +7,7 @@ import pg from 'pg';
 import { type EmbeddedPostgres, startEmbedded } from '../server/database/embedded.ts';
 import { freePort } from '../server/database/embedded/postmaster.ts';
 import { migrate } from '../server/database/migrate.ts';
-import { LOCK_TIMEOUT } from '../server/database/short-tries.ts';
+import { LOCK_TIMEOUT } from '../server/database/lock-retries.ts';
 import { buildTree, type Tree } from './faults/tree.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { EventStream } from './support/event-stream.ts';
@@ -151,7 +151,7 @@ describe('Two nodes beneath a migration', function () {
       const reader = await hold('begin', 'select * from posts');
       await goesOn(
         third.start(),
-        () => third.output.split('the migration waits for a lock').length - 1,
+        () => third.output.split('the migration is waiting for a lock').length - 1,
         () => reader.query('rollback'),
       );
       const { rows } = await world.pool.query('select from "SequelizeMeta" where name = $1', [name]);
@@ -177,7 +177,7 @@ describe('Two nodes beneath a migration', function () {
       await plant(`alter table ${table} add column planted_${planted} text`);
       const holder = await hold(...statements);
       let waits = 0;
-      const log = (message: string) => (waits += Number(message.includes('waits for a lock')));
+      const log = (message: string) => (waits += Number(message.includes('is waiting for a lock')));
       await goesOn(
         migrate(server.url, log, { migrations: folder }),
         () => waits,

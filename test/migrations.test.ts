@@ -118,7 +118,7 @@ describe('Migrations', function () {
         `module.exports = { up: ({ sequelize }) => sequelize.query('alter table watched add column yet text') };`,
       );
       await reader.query('begin; select * from watched');
-      const failure = await migrate(database.url, say, { migrations: folder, patience: 500 }).catch(
+      const failure = await migrate(database.url, say, { migrations: folder, timeLimit: 500 }).catch(
         (error: unknown) => error,
       );
       expect(String(failure)).to.match(new RegExp(`has not got its lock.*pid ${pid} .*since`));

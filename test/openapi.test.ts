@@ -237,10 +237,10 @@ describe('the OpenAPI document', () => {
       const prolific = await world.user();
       for (const title of ['one', 'two', 'three']) await prolific.post('/posts', { title, content: '' });
       const { accountTasks } = world.ctx;
-      const { piece, patience } = accountTasks;
-      Object.assign(accountTasks, { piece: 1, patience: 0 });
+      const { piece, timeLimit } = accountTasks;
+      Object.assign(accountTasks, { piece: 1, timeLimit: 0 });
       await ask(prolific, 'delete', '/users/me', { password: PASSWORD });
-      Object.assign(accountTasks, { piece, patience });
+      Object.assign(accountTasks, { piece, timeLimit });
       await ask(me, 'delete', '/users/me', { password: PASSWORD });
 
       for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json', '/asyncapi.json']) {

@@ -359,8 +359,10 @@ describe('the log of the program', () => {
       const failed = await anonymous.post('/users', { email, password: 'in-a-failing-statement' });
       expectProblem(failed, 500, 'internal');
       const id = failed.headers.get('x-request-id') ?? '';
-      await until('the bug to be logged', () => program.stdout.includes('a request failed on a bug'));
-      const lines = program.stdout.split('\n').filter((line) => line.includes('a request failed on a bug'));
+      await until('the bug to be logged', () => program.stdout.includes('a request failed because of a bug'));
+      const lines = program.stdout
+        .split('\n')
+        .filter((line) => line.includes('a request failed because of a bug'));
       expect(lines.join('\n'))
         .to.contain(id)
         .and.match(/password_hash/);

@@ -60,7 +60,7 @@ describe('requests that share a connection with an unanswered one', function () 
     expect(answersOf(wire)).to.have.lengthOf(1);
     // Neither a place nor the time of an answer is theirs yet.
     expect(world.ctx.connections.size).to.equal(1);
-    expect(world.ctx.answers.count).to.equal(1);
+    expect(world.ctx.pendingResponses.count).to.equal(1);
 
     await ada.post('/logout');
     await until('the last stream', () => answersOf(wire)[3]?.includes(`"id":${post.id},`) === true);
@@ -132,7 +132,7 @@ describe('requests that share a connection with an unanswered one', function () 
     wire.end();
     await until('the stream to be let go', () => world.ctx.connections.size === 0);
     expect((await bob.get(`/posts/${post.id}`)).status).to.equal(200);
-    expect(world.ctx.answers.count).to.equal(0);
+    expect(world.ctx.pendingResponses.count).to.equal(0);
   });
 
   it('are done at once where the one in front may wait for them, or where their body is too large to be kept', async () => {

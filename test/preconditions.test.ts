@@ -20,7 +20,8 @@ describe('preconditions', () => {
     const { id } = await writePost(ada);
     return (await ada.patch<PostAnswer>(`/posts/${id}`, { title: 'Second' })).body;
   }
-  const tagOf = async (path: string, asker = ada) => (await asker.get(path)).headers.get('etag') ?? '';
+  const tagOf = async (path: string, requester = ada) =>
+    (await requester.get(path)).headers.get('etag') ?? '';
   const inAnHour = () => new Date(Date.now() + 3_600_000).toUTCString();
 
   describe('of a write to a post', () => {
@@ -102,7 +103,7 @@ describe('preconditions', () => {
       expect((await ada.get(`/posts/${id}`)).status).to.equal(200);
     });
 
-    it('come after what the post is to the asker', async () => {
+    it('come after what the post is to the requester', async () => {
       const { id } = await edited();
       const bob = await world.user();
       const stale = { 'if-match': '"1"' };
@@ -222,7 +223,7 @@ describe('preconditions', () => {
     });
   });
 
-  it('hold no tag that outlives what it was given for: of a draft, its owner’s name, a vote, the asker’s own vote', async () => {
+  it('hold no tag that outlives what it was given for: of a draft, its owner’s name, a vote, the requester’s own vote', async () => {
     const [eve, bob] = [await world.user(), await world.user()];
     const draft = await writePost(eve, { published: false });
     const post = await writePost(eve);
@@ -235,12 +236,12 @@ describe('preconditions', () => {
     ];
     for (const change of [undefined, ...changes]) {
       await change?.();
-      for (const [asker, { id }] of [
+      for (const [requester, { id }] of [
         [eve, draft],
         [eve, post],
         [bob, post],
       ] as const) {
-        const { headers, body } = await asker.get<PostAnswer>(`/posts/${id}`);
+        const { headers, body } = await requester.get<PostAnswer>(`/posts/${id}`);
         all.add(JSON.stringify([headers.get('etag'), body]));
       }
     }

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import express from 'express';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Answers } from '../server/http/answers.ts';
+import { PendingResponses } from '../server/http/pending-responses.ts';
 import { mountHealth } from '../server/ops/health.ts';
 import { createMetrics } from '../server/ops/metrics.ts';
 import { serveMetrics } from '../server/ops/observe.ts';
@@ -37,7 +37,7 @@ describe('probes and scrapes that come at once', () => {
         return {};
       });
     mountHealth(app, [{ name: 'database', required: true, check }], () => false);
-    const answers = new Answers({ onAbandoned: () => undefined });
+    const answers = new PendingResponses({ onAbandoned: () => undefined });
     let scrapes = 0;
     app.get(
       '/metrics',

@@ -11,7 +11,7 @@ import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
 import { until } from './support/waiting.ts';
 import { Api, signUp, type TestSocket, type TestUser } from './support/world.ts';
 
-/** The longest that a long-poll may wait: longer than a proxy's patience must be. Seconds. */
+/** The longest that a long-poll may wait: longer than a proxy's timeLimit must be. Seconds. */
 const LONGEST_WAIT = 30;
 
 /** What one client heard through one proxy, however it listens. */

@@ -111,7 +111,7 @@ describe('whoever is turned away', function () {
         await join();
         await refused({ token: ada.token }, 429);
       },
-      'tidings_places_refused_total{reason="user"}',
+      'tidings_connection_limit_refused_total{reason="user"}',
     ],
     [
       'tidings_handshakes_refused_total{reason="full"}',
@@ -119,7 +119,7 @@ describe('whoever is turned away', function () {
         for (let at = 0; at < MAX_CONNECTIONS; at += 1) await RawClient.open(world.url);
         expect((await RawClient.open(world.url)).closed).to.be.true;
       },
-      'tidings_places_refused_total{reason="full"}',
+      'tidings_connection_limit_refused_total{reason="full"}',
     ],
     [
       'tidings_sessions_closed_total{code="revoked"}',
@@ -154,9 +154,9 @@ describe('whoever is turned away', function () {
         await until('the end', () => client.closed);
       },
     ],
-    ['tidings_requests_unreadable_total{status="400"}', () => rawBytes(world.url, 'nonsense\r\n\r\n')],
+    ['tidings_requests_malformed_total{status="400"}', () => rawBytes(world.url, 'nonsense\r\n\r\n')],
     [
-      'tidings_requests_unreadable_total{status="413"}',
+      'tidings_requests_malformed_total{status="413"}',
       () =>
         rawBytes(
           world.url,
@@ -164,7 +164,7 @@ describe('whoever is turned away', function () {
         ),
     ],
     [
-      'tidings_requests_unreadable_total{status="431"}',
+      'tidings_requests_malformed_total{status="431"}',
       () =>
         rawBytes(world.url, `GET / HTTP/1.1\r\nhost: localhost\r\nx-large: ${'x'.repeat(17 * 1024)}\r\n\r\n`),
     ],

@@ -109,12 +109,12 @@ describe('the requests of a socket’s session', () => {
         400,
         'malformed',
       );
-      expect(problem.detail).to.contain('Socket.IO 3 or later');
+      expect(problem.detail).to.contain('Socket.IO client of version 3 or later');
       expect(await upgrade(`/socket.io/?${query}`))
         .to.match(/^HTTP\/1\.1 400 /)
-        .and.contain('Socket.IO 3 or later');
+        .and.contain('Socket.IO client of version 3 or later');
       expect(await refused()).to.equal(before + 2);
-      const about = lines.all().filter(({ msg }) => msg.includes('Socket.IO 2'));
+      const about = lines.all().filter(({ msg }) => msg.includes('Socket.IO client of version 2'));
       expect(about).to.have.lengthOf(1);
       expect(about[0]).to.include({ level: 40, user_agent: 'node-XMLHttpRequest' });
     });

@@ -246,5 +246,5 @@ describe('a node with its embedded database', function () {
 
 /** Code for the process: at this signal, after the service's own listeners have been called, it does something foul. */
 function onSignal(signal: string, code: string): string {
-  return `if (!process.env.TIDINGS_SEAT) process.on('${signal}', () => setImmediate(() => { ${code} }));`;
+  return `if (!process.env.TIDINGS_WORKER_SLOT) process.on('${signal}', () => setImmediate(() => { ${code} }));`;
 }

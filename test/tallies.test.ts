@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Tally } from '../server/contract.ts';
 import { MissedTallies } from '../server/counters/missed-tallies.ts';
-import { TallyBoard } from '../server/counters/tally-board.ts';
+import { TallyCoalescer } from '../server/counters/tally-coalescer.ts';
 import { TimeSlices } from '../server/delivery/time-slices.ts';
 import type { Subscriber } from '../server/transports/socketio/subscriber.ts';
 import { TallyDelivery } from '../server/transports/socketio/tally-delivery.ts';
@@ -290,10 +290,10 @@ describe('tallies', function () {
     await until('the tally without her vote', () => votes === 0);
   });
 
-  it('on the board are told once each, the newest alone, however they come', async () => {
+  it('on the coalescer are told once each, the newest alone, however they come', async () => {
     const told: Tally[][] = [];
     let coalesced = 0;
-    const board = new TallyBoard({
+    const coalescer = new TallyCoalescer({
       window: 50,
       tell: (tallies) => {
         told.push(tallies);
@@ -303,21 +303,21 @@ describe('tallies', function () {
       onOverflow: () => undefined,
     });
     const tally = (rev: number) => ({ post_id: 1, votes: rev * 10, rev });
-    board.report([tally(1)]);
+    coalescer.report([tally(1)]);
     await until('the first, at once', () => told.length === 1);
-    for (const rev of [3, 2, 5, 5, 4, 1]) board.report([tally(rev)]);
+    for (const rev of [3, 2, 5, 5, 4, 1]) coalescer.report([tally(rev)]);
     await until('the second', () => told.length === 2);
     expect(told).to.deep.equal([[tally(1)], [tally(5)]]);
     expect(coalesced).to.equal(1);
-    board.report([tally(5), tally(4)]);
-    board.report([{ post_id: 2, votes: 1, rev: 1 }]);
+    coalescer.report([tally(5), tally(4)]);
+    coalescer.report([{ post_id: 2, votes: 1, rev: 1 }]);
     await until('the third', () => told.length === 3);
     expect(told[2]).to.deep.equal([{ post_id: 2, votes: 1, rev: 1 }]);
-    board.report([tally(9)]);
-    board.forget();
-    board.report([tally(1)]);
+    coalescer.report([tally(9)]);
+    coalescer.forget();
+    coalescer.report([tally(1)]);
     await until('the first of another database', () => told.length === 4);
     expect(told[3]).to.deep.equal([tally(1)]);
-    board.stop();
+    coalescer.stop();
   });
 });

@@ -90,7 +90,7 @@ for (const redisIs of ['not configured', 'dead'] as const)
         await until('both workers to tell', async () => {
           const { body } = await new Api(service.url).get<string>('/metrics');
           return (
-            /^tidings_redis_degraded 1$/m.test(body) && /^tidings_limits_unshared_total [1-9]/m.test(body)
+            /^tidings_redis_degraded 1$/m.test(body) && /^tidings_rate_limits_local_total [1-9]/m.test(body)
           );
         });
         const { body } = await new Api(service.url).get<object>('/readyz');

@@ -12,7 +12,7 @@ import { signUp, type TestSocket, type TestUser } from './support/world.ts';
 
 const PATH = '/socket.io/?EIO=4&transport=polling';
 /** How long an odd request is waited for before it is left in the middle. Milliseconds. */
-const PATIENCE = 250;
+const TIME_LIMIT = 250;
 
 for (const withRedis of [false, true])
   describe(`two workers ${withRedis ? 'and a Redis' : 'without a Redis'}`, function () {
@@ -200,7 +200,7 @@ for (const withRedis of [false, true])
           socket.destroy();
           resolve({ bytes, answer });
         };
-        socket.setTimeout(PATIENCE, () => end(''));
+        socket.setTimeout(TIME_LIMIT, () => end(''));
         socket.once('data', (chunk) => end(chunk.toString('latin1')));
         socket.on('error', () => end('')).on('close', () => end(''));
       });

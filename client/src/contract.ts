@@ -37,7 +37,7 @@ export interface ServiceInfo {
   version: string;
   /** Where its documents are. */
   docs: string;
-  /** Who may sign up: anyone, who has an invitation, or nobody. */
+  /** Who may sign up: `open`, anyone; `invite`, those with an invitation; `closed`, nobody. */
   sign_up: 'open' | 'invite' | 'closed';
 }
 

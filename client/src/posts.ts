@@ -11,7 +11,7 @@ export interface ListOptions {
   /** `next` of the page before. */
   cursor?: string | undefined;
   ownerId?: number;
-  /** `true`: published posts alone; `false`: your own drafts alone; left out: both. */
+  /** `true`: only published posts; `false`: only your own drafts; absent: both. */
   published?: boolean;
   signal?: AbortSignal;
 }
@@ -141,7 +141,7 @@ function positionOf(headers: Headers): FeedPosition {
   const seq = headers.get('x-feed-seq');
   const epoch = headers.get('x-feed-epoch');
   if (seq === null || epoch === null) {
-    throw new TidingsError('unexpected', 'The list does not tell its position; does CORS expose X-Feed-Seq?');
+    throw new TidingsError('unexpected', 'The list has no position: does CORS expose the header X-Feed-Seq?');
   }
   return { seq: Number(seq), epoch };
 }

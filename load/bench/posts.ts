@@ -132,7 +132,7 @@ async function readDeep(stage: Stage, server: { url: string; pid: number }, read
   const depth = Math.min(DEEP, Math.floor(POSTS / stage.scale / 2));
   const early = await pathsFrom(server.url, token, '/posts?limit=10&skip=10', walk);
   const deep = await pathsFrom(server.url, token, `/posts?limit=10&skip=${depth}`, walk);
-  const inTurns = (paths: readonly string[]) => {
+  const roundRobin = (paths: readonly string[]) => {
     let turn = 0;
     const requests = readers.map((reader) => paths.map((path) => requestBytes('GET', path, reader.token)));
     return (connection: number) => requests[connection]?.[turn++ % paths.length] ?? Buffer.alloc(0);
@@ -147,8 +147,8 @@ async function readDeep(stage: Stage, server: { url: string; pid: number }, read
     notes: [],
   };
   for (let round = 0; round < stage.rounds; round += 1) {
-    line.ours.push((await measured(server, 200, inTurns(deep))).rate);
-    line.theirs.push((await measured(server, 200, inTurns(early))).rate);
+    line.ours.push((await measured(server, 200, roundRobin(deep))).rate);
+    line.theirs.push((await measured(server, 200, roundRobin(early))).rate);
   }
   return line;
 }

@@ -40,7 +40,7 @@ export function bodyReader(consumes: readonly string[]): RequestHandler {
       (type === FORM ? form : json)(req, res, (error?: unknown) =>
         next(
           error ??
-            (req.body === undefined ? new AppError('malformed', 'The body did not arrive.') : undefined),
+            (req.body === undefined ? new AppError('malformed', 'The body was not received.') : undefined),
         ),
       );
     }

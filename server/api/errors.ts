@@ -91,7 +91,7 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     if (!known)
       log.error(
         { err: error, method: req.method, url: req.path, request_id: res.getHeader('X-Request-Id') },
-        'a request failed on a bug',
+        'a request failed because of a bug',
       );
     else if (known.status >= 500)
       log.warn({ err: error, request_id: res.getHeader('X-Request-Id') }, 'a request could not be served');

@@ -14,9 +14,13 @@ export function methodNotAllowed(routes: readonly Route[]): RequestHandler {
     if (allow.length === 0) next();
     else {
       next(
-        new AppError('method_not_allowed', `${req.method} is not possible here; ${allow.join(', ')} is.`, {
-          headers: { Allow: allow.join(', ') },
-        }),
+        new AppError(
+          'method_not_allowed',
+          `${req.method} is not allowed here. Allowed: ${allow.join(', ')}.`,
+          {
+            headers: { Allow: allow.join(', ') },
+          },
+        ),
       );
     }
   };

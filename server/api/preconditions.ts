@@ -21,11 +21,11 @@ const ifUnmodifiedSince = condition.example('Fri, 31 Dec 2100 23:59:59 GMT');
 export const tagPreconditions = {
   'If-Match': {
     description:
-      'Do it only if one of these tags (each an `ETag` of an earlier answer) still matches, else 412',
+      'Execute the request only if one of these tags (each an `ETag` of an earlier response) still matches; otherwise 412',
     schema: ifMatch,
   },
   'If-None-Match': {
-    description: 'Do it only if none of these tags matches. `*` matches whatever exists',
+    description: 'Execute the request only if none of these tags matches. `*` matches any existing resource',
     schema: ifNoneMatch,
   },
 };
@@ -35,7 +35,7 @@ export const writePreconditions = {
   ...tagPreconditions,
   'If-Unmodified-Since': {
     description:
-      'Do it only if `updated_at` is no later, to the second. Not looked at beside `If-Match`, which is exact',
+      'Execute the request only if `updated_at` is no later, to the second. Ignored beside `If-Match`, which is exact',
     schema: ifUnmodifiedSince,
   },
 };
@@ -43,10 +43,10 @@ export const writePreconditions = {
 /** For the `headers` of a route that reads one thing with an `ETag`. */
 export const readPreconditions = {
   'If-None-Match': {
-    description: 'Answer 304 if one of these tags still matches',
+    description: 'Respond 304 if one of these tags still matches',
     schema: ifNoneMatch,
   },
-  'If-Match': { description: 'Answer 412 unless one of these tags still matches', schema: ifMatch },
+  'If-Match': { description: 'Respond 412 unless one of these tags still matches', schema: ifMatch },
 };
 
 export function preconditionsOf(req: Request): Preconditions {
@@ -71,12 +71,12 @@ export function refusePreconditions(req: Request): void {
   if (reads && (name !== 'if-match' || req.headers['if-match']?.trim() === '*')) return;
   throw new AppError(
     'version_mismatch',
-    `${req.method} ${req.path.slice(0, 200)} has nothing that ${capitalised(name)} could be held against, so nothing was done. Leave it out.`,
+    `${req.method} ${req.path.slice(0, 200)} does not support ${capitalised(name)}, so nothing was done. Leave the header out.`,
   );
 }
 
 /**
- * Whether `If-None-Match` says that the asker has this representation already. `Cache-Control: no-cache` beside it changes
+ * Whether `If-None-Match` says that the requester has this representation already. `Cache-Control: no-cache` beside it changes
  * nothing: it speaks to caches, and `fetch` adds it by itself.
  */
 export function isNotModified(req: Request, etag: string | undefined): boolean {

@@ -3,7 +3,7 @@ import { listOf, object, optional } from './schema.ts';
 
 const fieldError = object({
   loc: listOf(Joi.alternatives(Joi.string().allow(''), Joi.number()))
-    .description('Where the fault is: ["body", "title"]')
+    .description('The location of the invalid value: ["body", "title"]')
     .example(['body', 'title']),
   msg: Joi.string().example('"title" is required'),
   type: Joi.string().description('The rule that was broken').example('any.required'),
@@ -12,14 +12,14 @@ const fieldError = object({
 /** What every problem tells, for those that tell more. */
 export const problemFields = {
   type: Joi.string()
-    .description('A URN that names the kind of problem')
+    .description('A URN that identifies the problem type')
     .example('urn:tidings:problem:invalid'),
   title: Joi.string().example('Invalid input'),
   status: Joi.number().integer().example(422),
-  detail: Joi.string().description('A sentence').example('"title" is required.'),
+  detail: Joi.string().description('A sentence for people; it may change').example('"title" is required.'),
   request_id: optional(Joi.string()),
   retry_after: optional(Joi.number().integer().min(0).example(12)).description(
-    'On a 429 or 503: seconds until it is worth trying again, as in `Retry-After`',
+    'On a 429 or 503: seconds to wait before a retry, as in `Retry-After`',
   ),
   errors: optional(listOf(fieldError)).description('On a 422: all faults at once'),
 };

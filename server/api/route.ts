@@ -4,12 +4,12 @@ import type { Identity } from '../identity.ts';
 import type { SchemaWatch } from '../database/schema-watch.ts';
 import type { WriteMonitor } from '../database/write-monitor.ts';
 import { AppError, invalid, refuseWhile } from '../errors.ts';
-import type { Answers } from '../http/answers.ts';
+import type { PendingResponses } from '../http/pending-responses.ts';
 import type { RequestGuard } from '../http/request-guard.ts';
 import type { FieldError } from '../protocol.ts';
 import type { RateLimit } from '../limits/rate-limits.ts';
-import type { Asker } from '../queues/fair-queue.ts';
-import { askerOf } from './asker.ts';
+import type { Requester } from '../queues/fair-queue.ts';
+import { requesterOf } from './requester.ts';
 import { isNotModified, refusePreconditions } from './preconditions.ts';
 import { isForm } from './body.ts';
 import { check, type Infer, knownFields, withoutEmpty } from './schema.ts';
@@ -56,7 +56,7 @@ export interface RouteContext {
   guard: Pick<RequestGuard, 'originRefusal'>;
   schema: Pick<SchemaWatch, 'absence' | 'confirm' | 'failed'>;
   writes: Pick<WriteMonitor, 'failed' | 'refusal'>;
-  answers: Pick<Answers, 'given'>;
+  pendingResponses: Pick<PendingResponses, 'given'>;
 }
 
 /** What a handler is given: everything in it but `ctx` has been validated. */
@@ -66,7 +66,7 @@ export interface Call<C, P, Q, B, A extends Access> {
   /** Whose token it was. */
   user: A extends 'user' ? Identity : undefined;
   /** In whose name it waits for its turn, wherever it has to: for a connection to the database, for a hash. */
-  asker: Asker;
+  requester: Requester;
   params: P;
   query: Q;
   body: B;
@@ -169,11 +169,11 @@ export function mount<C extends RouteContext>(
       if (spec.headers?.['If-Match'] === undefined) refusePreconditions(req);
       // What is sent to a database that cannot commit stays there, waiting.
       if (spec.method !== 'get') refuseWhile(ctx.writes.refusal);
-      const asker = askerOf(req, res, user);
-      const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, asker, req, res }));
+      const requester = requesterOf(req, res, user);
+      const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, requester, req, res }));
       if (res.headersSent) return;
       const bytes = send(req, res, answer, success);
-      ctx.answers.given(res, bytes, () => asker.senders);
+      ctx.pendingResponses.given(res, bytes, () => requester.senders);
     });
   }
 }

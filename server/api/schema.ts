@@ -128,9 +128,9 @@ const messages = {
   'string.nul': compiled('{{#label}} must not contain the character U+0000'),
   'string.surrogate': compiled('{{#label}} must not contain a lone surrogate'),
   'string.reserved': compiled('{{#label}} is reserved'),
-  'string.invisible': compiled('{{#label}} must contain a character that can be seen'),
+  'string.invisible': compiled('{{#label}} must contain a visible character'),
   'string.pattern.name': compiled('{{#label}} must be {{#name}}'),
-  'object.unknown': compiled('{{#label}} is not a field that is known here'),
+  'object.unknown': compiled('{{#label}} is not a known field'),
 } as unknown as Joi.LanguageMessages;
 
 export type InputPlace = 'body' | 'query' | 'path' | 'header' | 'payload' | 'auth';
@@ -151,7 +151,7 @@ export function check<S extends Joi.AnySchema>(
       errors: [
         {
           loc: [place, '__proto__'],
-          msg: '"__proto__" is not a field that is known here',
+          msg: '"__proto__" is not a known field',
           type: 'object.unknown',
         },
       ],

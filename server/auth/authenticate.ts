@@ -11,9 +11,10 @@ export function bearerAuthentication(
 ): (req: Request) => Promise<Identity> {
   return async (req) => {
     const header = req.headers.authorization;
-    if (header === undefined) throw unauthorized('This needs an access token: Authorization: Bearer …');
+    if (header === undefined)
+      throw unauthorized('An access token is required. Send it as Authorization: Bearer …');
     const token = /^Bearer +([\w.~+/=-]+) *$/i.exec(header)?.[1];
-    if (token === undefined) throw unauthorized('The Authorization header is not of the form: Bearer …');
+    if (token === undefined) throw unauthorized('The Authorization header must have the form: Bearer …');
     const identity = ctx.tokens.verify(token);
     const reads = req.method === 'GET' || req.method === 'HEAD';
     await ctx.liveSessions.require(identity, {

@@ -3,7 +3,7 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import { AppError } from '../errors.ts';
 import { emailKey, emailKeysOf } from '../text/email.ts';
-import { type Asker, withFamiliarity } from '../queues/fair-queue.ts';
+import { type Requester, withFamiliarity } from '../queues/fair-queue.ts';
 import type { Identity } from '../identity.ts';
 import type { AuthContext } from './context.ts';
 import { firstPair, type PairContext, type Tokens } from './refresh.ts';
@@ -16,7 +16,7 @@ type LoginContext = PairContext & Pick<AuthContext, 'guesses' | 'log' | 'metrics
 /**
  * Opens a session for whoever knows the password.
  * @param address where they ask from
- * @param asker who waits for the database and for the hash
+ * @param requester who waits for the database and for the hash
  * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried recently, or if too many
  *   logins wait
  */
@@ -25,12 +25,12 @@ export async function logIn(
   email: string,
   password: string,
   address: string | undefined,
-  asker: Asker,
+  requester: Requester,
 ): Promise<Tokens> {
   // Twice: the first time another login may have put a hash of today's cost in place of the one that was looked at.
   const tokens =
-    (await tryLogIn(ctx, email, password, address, asker)) ??
-    (await tryLogIn(ctx, email, password, address, asker));
+    (await tryLogIn(ctx, email, password, address, requester)) ??
+    (await tryLogIn(ctx, email, password, address, requester));
   if (!tokens) throw invalidCredentials();
   return tokens;
 }
@@ -41,9 +41,9 @@ async function tryLogIn(
   email: string,
   password: string,
   address: string | undefined,
-  asker: Asker,
+  requester: Requester,
 ): Promise<Tokens | undefined> {
-  const db = ctx.db.share(asker);
+  const db = ctx.db.share(requester);
   const [user] = await db.query<{ id: number; password_hash: string }>(
     `select id, password_hash from users where coalesce(email_key, lower(email collate "C")) = any ($1::text[])
      order by array_position($1::text[], coalesce(email_key, lower(email collate "C"))) limit 1`,
@@ -51,7 +51,11 @@ async function tryLogIn(
   );
   const guess = { account: user?.id ?? emailKey(email), address };
   const { id, password_hash } = await ctx.guesses.attempt(guess, async (familiar) => {
-    const fits = await ctx.passwords.matches(password, user?.password_hash, withFamiliarity(asker, familiar));
+    const fits = await ctx.passwords.matches(
+      password,
+      user?.password_hash,
+      withFamiliarity(requester, familiar),
+    );
     if (user && fits) return user;
     ctx.metrics.loginsRefused.inc();
     throw invalidCredentials();
@@ -89,7 +93,10 @@ async function renewHash(
       .share('service')
       .run(() => User.update({ passwordHash }, { where: { id: userId, passwordHash: old } }));
   } catch (error) {
-    ctx.log.debug({ err: error, user_id: userId }, 'a password keeps its hash of another cost for now');
+    ctx.log.debug(
+      { err: error, user_id: userId },
+      'a password hash could not be renewed at the configured cost; the next login retries',
+    );
   }
 }
 
@@ -106,17 +113,17 @@ async function openSession(ctx: PairContext, tx: Transaction, userId: number): P
 export async function logOut(
   ctx: Pick<AuthContext, 'db' | 'revocations'>,
   user: Identity,
-  asker: Asker,
+  requester: Requester,
 ): Promise<void> {
   const { id, sessionId } = user;
-  await ctx.db.share(asker).transaction((tx) => ctx.revocations.revoke(tx, id, { sessionId }));
+  await ctx.db.share(requester).transaction((tx) => ctx.revocations.revoke(tx, id, { sessionId }));
 }
 
 /** Ends all of the user's sessions. */
 export async function logOutEverywhere(
   ctx: Pick<AuthContext, 'db' | 'revocations'>,
   user: Identity,
-  asker: Asker,
+  requester: Requester,
 ): Promise<void> {
-  await ctx.db.share(asker).transaction((tx) => ctx.revocations.revoke(tx, user.id));
+  await ctx.db.share(requester).transaction((tx) => ctx.revocations.revoke(tx, user.id));
 }

@@ -1,9 +1,9 @@
 import { QueryTypes } from 'sequelize';
-import type { DatabaseShare } from '../database/connection-turns.ts';
-import { Gathering } from '../database/gathering.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
+import { MicroBatcher } from '../database/micro-batcher.ts';
 import { refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
-import type { Senders } from '../queues/fair-bound.ts';
+import type { Senders } from '../queues/queue-limit.ts';
 
 /** How many sessions are remembered. One entry is some 150 bytes. */
 const MAX_REMEMBERED = 50_000;
@@ -38,7 +38,7 @@ export class LiveSessions {
   readonly #byUser = new Map<number, Set<string>>();
   /** Grows with each revocation: an answer that was under way meanwhile must not be remembered. */
   #revocations = 0;
-  readonly #asks = new Gathering<Ask>({
+  readonly #asks = new MicroBatcher<Ask>({
     atOnce: LOOKS,
     most: MOST,
     sendersOf: ({ senders }) => senders,
@@ -116,7 +116,7 @@ export class LiveSessions {
 
   #refuse(ask: Ask): void {
     this.#onRefused();
-    ask.reject(unavailable('Too many sessions are waiting to be looked up. Try again.', 1));
+    ask.reject(unavailable('Too many session checks are waiting. Try again.', 1));
   }
 
   /** One statement for all of them. */

@@ -1,12 +1,12 @@
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { tooManyRequests } from '../errors.ts';
-import { type Asker, FairQueue, withFamiliarity } from '../queues/fair-queue.ts';
+import { type Requester, FairQueue, withFamiliarity } from '../queues/fair-queue.ts';
 import { passwordForm, passwordForms } from '../text/password-form.ts';
 import { RecentPasswords } from './recent-passwords.ts';
 
 /**
- * How many hashes run at once, and how many more for askers that no flood consists of. bcrypt fills libuv's threads, of
+ * How many hashes run at once, and how many more for requesters that no flood consists of. bcrypt fills libuv's threads, of
  * which there are four: files, DNS and zlib need some. And each fills a core: on two of them, two at once leave readers none
  * for as long as a storm of logins lasts.
  */
@@ -24,7 +24,7 @@ export const PLACES_OF_ONE = CONCURRENCY + MAX_WAITING_OF_ONE;
 export const MAX_BYTES = 72;
 
 /** The service's own work on hashes, which waits for everybody else's. */
-const RENEWALS: Asker = { senders: ['renewals'] };
+const RENEWALS: Requester = { senders: ['renewals'] };
 
 /**
  * Hashes and compares passwords, a few at a time, so that a hundred logins at once do not stop the rest of the service, and in
@@ -65,9 +65,9 @@ export class Passwords {
   }
 
   /** @throws {AppError} 429 if too many wait */
-  async hash(password: string, asker: Asker): Promise<string> {
+  async hash(password: string, requester: Requester): Promise<string> {
     const form = passwordForm(password);
-    const hash = await this.#queue.run(asker, () => bcrypt.hash(form, this.#cost));
+    const hash = await this.#queue.run(requester, () => bcrypt.hash(form, this.#cost));
     this.#recent.remember(hash, form);
     return hash;
   }
@@ -87,15 +87,15 @@ export class Passwords {
   /**
    * Whether the password fits, in the form of today or in one in which it was hashed before. Without a hash (no such user) it
    * takes the same time and says no. So it does for one that is longer than bcrypt reads: it could only fit by its beginning.
-   * @param asker who says whether it is familiar, as a login does, goes first also with a password that was right before; of one
+   * @param requester who says whether it is familiar, as a login does, goes first also with a password that was right before; of one
    *   that changes its password, and so has the right one each time, this would make a flood
    * @throws {AppError} 429 if too many wait
    */
-  async matches(password: string, hash: string | undefined, asker: Asker): Promise<boolean> {
-    const { familiar } = asker;
+  async matches(password: string, hash: string | undefined, requester: Requester): Promise<boolean> {
+    const { familiar } = requester;
     for (const form of passwordForms(password)) {
       const recognized = familiar !== undefined && hash !== undefined && this.#recent.recognizes(hash, form);
-      const first = withFamiliarity(asker, familiar === true || recognized);
+      const first = withFamiliarity(requester, familiar === true || recognized);
       const fits = await this.#fits(form, hash ?? this.#dummy, first);
       if (!fits || hash === undefined) continue;
       this.#recent.remember(hash, form);
@@ -104,8 +104,8 @@ export class Passwords {
     return false;
   }
 
-  async #fits(form: string, hash: string, asker: Asker): Promise<boolean> {
-    const fits = await this.#queue.run(asker, () => bcrypt.compare(form, hash));
+  async #fits(form: string, hash: string, requester: Requester): Promise<boolean> {
+    const fits = await this.#queue.run(requester, () => bcrypt.compare(form, hash));
     return fits && Buffer.byteLength(form) <= MAX_BYTES;
   }
 }

@@ -1,7 +1,7 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { RefreshToken } from '../../models/index.ts';
 import { unauthorized } from '../errors.ts';
-import type { Asker } from '../queues/fair-queue.ts';
+import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
 import { hashRefreshToken, newSalt } from './refresh-tokens.ts';
 
@@ -44,18 +44,18 @@ interface Row {
  *
  * Each refresh deletes the session's rows that say nothing any more: of tokens spent before the window. A token whose row is
  * gone names its session itself (`RefreshTokens`), so its second use is noticed however late it comes.
- * @param asker who waits for the database
+ * @param requester who waits for the database
  * @param count counts the request under the session that the token is of; undefined for a token that is nobody's
  * @throws {AppError} 401, 429
  */
 export async function refresh(
   ctx: RefreshContext,
   refreshToken: string,
-  asker: Asker,
+  requester: Requester,
   count: (sessionId: string | undefined) => Promise<void>,
 ): Promise<Tokens> {
   const hash = hashRefreshToken(refreshToken);
-  const db = ctx.db.share(asker);
+  const db = ctx.db.share(requester);
   const known = await db.run(() => RefreshToken.findByPk(hash, { attributes: ['sessionId'] }));
   const sessionId = known?.sessionId ?? ctx.refreshTokens.sessionOf(refreshToken);
   await count(sessionId);
@@ -112,7 +112,7 @@ async function rotate(
     const given = unused && successors.find((one) => one.hash.equals(unused.hash));
     if (given) return pairOf(ctx, token.user_id, sessionId, given.token);
   }
-  ctx.log.warn({ user_id: token.user_id }, 'a refresh token was used twice: its session ends');
+  ctx.log.warn({ user_id: token.user_id }, 'a refresh token was reused; its session has been ended');
   await ctx.revocations.revoke(tx, token.user_id, { sessionId });
   return undefined;
 }

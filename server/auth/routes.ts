@@ -16,7 +16,7 @@ export const authRoutes = [
     path: '/login',
     summary: 'Log in',
     description:
-      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. After too many wrong passwords for one account the next are refused with 429, wherever they come from.',
+      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. After too many wrong passwords for one account, further attempts get a 429, whatever address they come from.',
     tag: 'Sessions',
     access: 'anyone',
     limit: 'login',
@@ -24,22 +24,24 @@ export const authRoutes = [
     form: schemas.loginForm,
     consumes: ['application/x-www-form-urlencoded', 'application/json'],
     answers: { 200: schemas.tokens, 403: problem, 422: problem, 429: problem },
-    handle: async ({ ctx, body, asker, req }) =>
-      tokensOnce(await commands.logIn(ctx, body.username ?? body.email ?? '', body.password, req.ip, asker)),
+    handle: async ({ ctx, body, requester, req }) =>
+      tokensOnce(
+        await commands.logIn(ctx, body.username ?? body.email ?? '', body.password, req.ip, requester),
+      ),
   }),
   route({
     method: 'post',
     path: '/refresh',
-    summary: 'Trade a refresh token for a new pair of tokens',
+    summary: 'Exchange a refresh token for a new pair of tokens',
     description:
-      'Each refresh token works once. If the answer was lost, say it again: for 30 seconds the same token gives the same new refresh token again, unless that has been used. Used later, or after that, it ends the whole session. Requests are counted by session, not by address.',
+      'Each refresh token works once. If the response was lost, send the same token again: for 30 seconds it returns the same new refresh token, unless that one has been used. Reuse after that ends the session. Requests are limited per session, not per address.',
     tag: 'Sessions',
     access: 'anyone',
     body: schemas.refresh,
     answers: { 200: schemas.tokens, 401: problem, 422: problem, 429: problem },
-    handle: async ({ ctx, body, asker, req, res }) =>
+    handle: async ({ ctx, body, requester, req, res }) =>
       tokensOnce(
-        await refresh(ctx, body.refresh_token, asker, (session) =>
+        await refresh(ctx, body.refresh_token, requester, (session) =>
           ctx.countRequest('refresh', req, res, undefined, session && `s${session}`),
         ),
       ),
@@ -53,17 +55,17 @@ export const authRoutes = [
     access: 'user',
     limit: 'write',
     answers: { 204: 'The session has ended.', 401: problem },
-    handle: ({ ctx, user, asker }) => commands.logOut(ctx, user, asker),
+    handle: ({ ctx, user, requester }) => commands.logOut(ctx, user, requester),
   }),
   route({
     method: 'post',
     path: '/logout/all',
     summary: 'End all sessions of this user',
-    description: 'As `POST /logout` does for one: on every device, this one included.',
+    description: 'Ends the sessions on all devices, including this one.',
     tag: 'Sessions',
     access: 'user',
     limit: 'write',
     answers: { 204: 'All sessions have ended.', 401: problem },
-    handle: ({ ctx, user, asker }) => commands.logOutEverywhere(ctx, user, asker),
+    handle: ({ ctx, user, requester }) => commands.logOutEverywhere(ctx, user, requester),
   }),
 ];

@@ -9,9 +9,7 @@ export const password = text()
     Buffer.byteLength(passwordForm(value)) > MAX_BYTES ? helpers.error('string.bytes') : value,
   )
   .messages({ 'string.bytes': `{{#label}} must be at most ${MAX_BYTES} bytes long in UTF-8` })
-  .description(
-    `At least 8 characters, at most ${MAX_BYTES} bytes in UTF-8, once composed (NFC): in which form it is sent makes no difference`,
-  )
+  .description(`At least 8 characters, at most ${MAX_BYTES} bytes in UTF-8 after normalization to NFC`)
   .example('correct horse battery');
 
 /** What somebody claims to be their password: anything that could be one. */
@@ -53,6 +51,6 @@ export const refresh = object({
 export const tokens = object({
   access_token: Joi.string().description('JWT, for the Authorization header and the Socket.IO handshake'),
   token_type: oneOf('bearer'),
-  expires_in: count().description('Seconds until the access token ends'),
-  refresh_token: Joi.string().description('For POST /refresh; kept by its holder in place of the one before'),
+  expires_in: count().description('Seconds until the access token expires'),
+  refresh_token: Joi.string().description('For POST /refresh. It replaces the previous refresh token'),
 }).id('Tokens');

@@ -75,7 +75,7 @@ export class SessionRecheck {
           sessionId: identity.sessionId,
           exceptSessionId: null,
         });
-      else log.debug({ err: error }, 'a session could not be looked up; it is tried again');
+      else log.debug({ err: error }, 'a session could not be checked; retrying');
       return ended;
     }
   }

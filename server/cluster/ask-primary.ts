@@ -66,7 +66,7 @@ export function askPrimary(topic: string, body: unknown, limit: number): Promise
     waiting.set(id, { resolve, reject: fail, timer });
     const question: Question = { type: 'tidings:question', topic, id, deadline: Date.now() + limit, body };
     // Without a callback a closed channel would be an error that nobody catches.
-    if (!process.connected) fail(new Error('The primary process is gone.'));
+    if (!process.connected) fail(new Error('The primary process has exited.'));
     else
       process.send?.(question, undefined, undefined, (error) => {
         if (error) fail(error);
@@ -76,13 +76,13 @@ export function askPrimary(topic: string, body: unknown, limit: number): Promise
 
 function settle(message: Partial<Reply> | null): void {
   if (message?.type !== 'tidings:reply' || message.id === undefined) return;
-  const asker = waiting.get(message.id);
-  if (!asker) return;
+  const requester = waiting.get(message.id);
+  if (!requester) return;
   if (message.error !== undefined) {
-    asker.reject(new Error(message.error));
+    requester.reject(new Error(message.error));
     return;
   }
-  clearTimeout(asker.timer);
+  clearTimeout(requester.timer);
   waiting.delete(message.id);
-  asker.resolve(message.body);
+  requester.resolve(message.body);
 }

@@ -6,7 +6,7 @@ import { answerWorkers, askPrimary } from './ask-primary.ts';
 const LIMIT = 5000;
 
 /** In the primary: answers a worker that is asked for metrics with those of all workers together. */
-export function gatherMetrics(): void {
+export function collectMetrics(): void {
   const aggregator = new AggregatorRegistry();
   answerWorkers('metrics', () => aggregator.clusterMetrics());
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setupPrimary } from '@socket.io/cluster-adapter';
 import type { Logger } from '../logger.ts';
-import { gatherMetrics } from './metrics.ts';
+import { collectMetrics } from './metrics.ts';
 
 export interface WorkersOptions {
   /** For how long they go on serving before they begin to end. Milliseconds. */
@@ -28,7 +28,7 @@ export interface Workers {
 }
 
 /** A worker that dies is replaced; one that dies again and again, ever more slowly. Milliseconds. */
-const RESTART = { least: 100, most: 10_000, calm: 30_000 };
+const RESTART = { least: 100, most: 10_000, healthyAfter: 30_000 };
 /** How long a worker may take to begin. Milliseconds. */
 const START_LIMIT = 60_000;
 
@@ -56,17 +56,17 @@ export async function startWorkers({
 }: WorkersOptions): Promise<Workers> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-'));
   if (relay) setupPrimary();
-  gatherMetrics();
+  collectMetrics();
   serve();
-  const seats = new Map<number, Worker>();
+  const workers = new Map<number, Worker>();
   const timers = new Set<NodeJS.Timeout>();
   let stopping = false;
   let stopped: Promise<void> | undefined;
 
-  const seat = (number: number, failures: number): Promise<string> => {
-    const worker = cluster.fork({ ...env, TIDINGS_SEAT: JSON.stringify({ number, folder }) });
+  const startWorker = (number: number, failures: number): Promise<string> => {
+    const worker = cluster.fork({ ...env, TIDINGS_WORKER_SLOT: JSON.stringify({ number, folder }) });
     const began = Date.now();
-    seats.set(number, worker);
+    workers.set(number, worker);
     return new Promise((resolve, reject) => {
       const limit = setTimeout(() => worker.kill('SIGKILL'), START_LIMIT);
       worker.on('message', (message: Partial<ListeningMessage> | null) => {
@@ -76,14 +76,14 @@ export async function startWorkers({
       });
       worker.once('exit', (code, signal) => {
         clearTimeout(limit);
-        reject(new Error(`worker ${number} ended with ${signal ?? code} before it could serve`));
+        reject(new Error(`worker ${number} exited with ${signal ?? code} before it was ready`));
         if (stopping) return;
-        const again = Date.now() - began > RESTART.calm ? 0 : failures + 1;
+        const again = Date.now() - began > RESTART.healthyAfter ? 0 : failures + 1;
         const wait = Math.min(RESTART.most, RESTART.least * 2 ** again);
-        log.error({ worker: number, code, signal, wait }, 'a worker ended; it is replaced');
+        log.error({ worker: number, code, signal, wait }, 'a worker exited; starting a new one');
         const timer = setTimeout(() => {
           timers.delete(timer);
-          if (!stopping) seat(number, again).catch(() => undefined);
+          if (!stopping) startWorker(number, again).catch(() => undefined);
         }, wait);
         timers.add(timer);
       });
@@ -94,7 +94,7 @@ export async function startWorkers({
   const stopAll = async () => {
     stopping = true;
     for (const timer of timers) clearTimeout(timer);
-    const alive = [...seats.values()].filter((worker) => !worker.isDead());
+    const alive = [...workers.values()].filter((worker) => !worker.isDead());
     const tell = () => {
       for (const worker of alive) if (worker.isConnected()) worker.send(STOP, () => undefined);
     };
@@ -102,7 +102,7 @@ export async function startWorkers({
     // A worker that is only loading does not hear it, and Node keeps no message for it: the cluster module has taken it.
     const again = setInterval(tell, STOP_AGAIN);
     const limit = setTimeout(() => {
-      log.error('workers did not end in time, and are killed');
+      log.error('workers did not exit in time; killing them');
       for (const worker of alive) worker.process.kill('SIGKILL');
     }, shutdownDelay + STOP_LIMIT);
     await Promise.all(alive.map((worker) => new Promise((resolve) => worker.once('exit', resolve))));
@@ -112,10 +112,10 @@ export async function startWorkers({
   };
 
   try {
-    const [url = ''] = await Promise.all(Array.from({ length: count }, (_, at) => seat(at + 1, 0)));
+    const [url = ''] = await Promise.all(Array.from({ length: count }, (_, at) => startWorker(at + 1, 0)));
     return { url, stop };
   } catch (error) {
-    for (const worker of seats.values()) worker.kill('SIGKILL');
+    for (const worker of workers.values()) worker.kill('SIGKILL');
     await stop();
     throw error;
   }

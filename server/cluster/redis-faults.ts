@@ -20,7 +20,7 @@ const known: readonly (readonly [pattern: RegExp, reason: string, detail: string
     'wrong_password',
     'Redis refuses the user or the password of REDIS_URL',
   ],
-  [/\bNOAUTH\b/i, 'no_password', 'Redis wants a password, and REDIS_URL has none'],
+  [/\bNOAUTH\b/i, 'no_password', 'Redis requires a password, but REDIS_URL has none'],
   [
     /\bDENIED\b/i,
     'protected_mode',
@@ -31,7 +31,7 @@ const known: readonly (readonly [pattern: RegExp, reason: string, detail: string
     'no_data_server',
     'REDIS_URL names a server that keeps no data. A Sentinel is written as redis+sentinel://HOST:26379/NAME',
   ],
-  [/DB index|SELECT is not allowed/i, 'wrong_database', 'Redis has no database of the number in REDIS_URL'],
+  [/DB index|SELECT is not allowed/i, 'wrong_database', 'Redis has no database with the number in REDIS_URL'],
   [/\bREADONLY\b/i, 'read_only', 'REDIS_URL names a read-only replica: name the primary, or the Sentinels'],
   [/\bMASTERDOWN\b/i, 'primary_down', 'REDIS_URL names a replica that has lost its primary'],
   [/\bOOM\b/i, 'out_of_memory', 'Redis has reached maxmemory and evicts nothing'],
@@ -44,11 +44,11 @@ const known: readonly (readonly [pattern: RegExp, reason: string, detail: string
     'no_cluster',
     'The servers of REDIS_URL do not answer as a cluster',
   ],
-  [/max number of clients/i, 'too_many_clients', 'Redis takes no more connections (maxclients)'],
+  [/max number of clients/i, 'too_many_clients', 'Redis accepts no more connections (maxclients)'],
   [
     /sentinels are unreachable/i,
     'no_sentinel',
-    'No Sentinel answers, or none knows the primary of that name',
+    'No Sentinel answers, or none knows a primary with that name',
   ],
   [
     /certificate|\bCERT_|\bSSL\b|\bTLS\b|ssl3|wrong version number/i,
@@ -82,7 +82,7 @@ export const unproven: RedisFault = {
 };
 export const silent: RedisFault = {
   reason: 'silent',
-  detail: 'What is sent through Redis does not come back.',
+  detail: 'Messages published to Redis do not come back.',
 };
 
 /** How much a fault says of its cause. */

@@ -7,9 +7,9 @@ export type RedisPart = 'bus' | 'limits' | 'epochs' | 'positions';
 /** What is worse without Redis, for the log. */
 const consequences: Record<RedisPart, string> = {
   bus: 'events go through PostgreSQL',
-  limits: 'limits are counted by each machine for itself',
+  limits: 'each machine counts rate limits on its own',
   epochs: 'two databases share one Redis prefix',
-  positions: 'a snapshot of the database that is put back may not be noticed',
+  positions: 'the restore of a database snapshot may go unnoticed',
 };
 
 export interface RedisHealthOptions {
@@ -58,7 +58,7 @@ export class RedisHealth {
   prove(part: RedisPart): void {
     if (!this.#faults.delete(part) || this.#faults.size > 0 || this.#logged.size === 0) return;
     this.#logged.clear();
-    this.#options.log.info('Redis is back: all that it is used for works');
+    this.#options.log.info('Redis works again');
   }
 
   isWell(part: RedisPart): boolean {

@@ -179,7 +179,9 @@ function encryption(hosts: readonly DatabaseHost[], setting: Setting): false | C
   const tls = tlsOptions(setting);
   if (tls === false || sockets === hosts.length) return false;
   if (sockets > 0)
-    throw new DatabaseUrlError('DATABASE_URL: TLS is for all hosts alike, and a Unix socket has none');
+    throw new DatabaseUrlError(
+      'DATABASE_URL: TLS applies to all hosts or to none, and a Unix socket cannot use it',
+    );
   return tls;
 }
 
@@ -222,7 +224,7 @@ function settingsOf(options: string): Record<string, string> {
     const [, name, value = ''] = /^([a-z_][\w.-]*)=([^]*)$/i.exec(text ?? '') ?? [];
     if (name === undefined)
       throw new DatabaseUrlError(
-        `options may have -c NAME=VALUE and --NAME=VALUE alone, not ${text ?? word}`,
+        `options may only contain -c NAME=VALUE and --NAME=VALUE, not ${text ?? word}`,
       );
     settings.push([name.replaceAll('-', '_').toLowerCase(), value]);
   }

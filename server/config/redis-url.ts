@@ -156,7 +156,7 @@ function readCertificates(
     try {
       return [name, readFileSync(parameters.get(name) ?? '', 'utf8')] as const;
     } catch {
-      throw new Error(`must name a file that can be read in the parameter ${name}`);
+      throw new Error(`must name a readable file in the parameter ${name}`);
     }
   });
   const certificates: Certificates = Object.fromEntries(files);

@@ -81,11 +81,11 @@ const faults: readonly (readonly [pattern: RegExp, meaning: string])[] = [
   [/CERT_NOT_YET_VALID/, 'the certificate of the server is not valid yet: compare the clocks'],
   [
     /SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY|CERT_SIGNATURE_FAILURE|INVALID_CA|CERT_UNTRUSTED/,
-    'the certificate of the server is signed by no CA that is trusted here: name the file of its CA in sslrootcert (or PGSSLROOTCERT)',
+    'the certificate of the server is not signed by a trusted CA: set sslrootcert (or PGSSLROOTCERT) to the file of its CA',
   ],
   [
     /does not support SSL/i,
-    'the server offers no TLS: set ssl = on there, or say sslmode=disable if the network is trusted',
+    'the server offers no TLS: set ssl = on there, or use sslmode=disable if the network is trusted',
   ],
   [
     /\balert\b|ERR_SSL|\bEPROTO\b|establishing an SSL/i,
@@ -104,8 +104,8 @@ export function explainConnectFailure(error: unknown, encrypted: boolean): unkno
   const meaning =
     code === '28000'
       ? encrypted
-        ? 'the server may want a client certificate: sslcert and sslkey'
-        : 'the server may want TLS: say sslmode=verify-full'
+        ? 'the server may require a client certificate: set sslcert and sslkey'
+        : 'the server may require TLS: use sslmode=verify-full'
       : faults.find(([pattern]) => pattern.test(`${code ?? ''} ${error.message}`))?.[1];
   if (meaning === undefined) return error;
   const explained = new Error(`${meaning} (${error.message.replace(/[.:\s]+$/, '')})`, { cause: error });

@@ -9,7 +9,7 @@ const MOST = 4000;
 const STEP = 100;
 
 /** How long those who ask are gathered before each read. Milliseconds. */
-const GATHERING = 50;
+const BATCH_WINDOW = 50;
 /** Reads that wait at most: with more positions than that, several share the read of the lowest. */
 const MOST_PENDING = 8;
 
@@ -80,7 +80,7 @@ export class MissedTallies {
   async #readAll(): Promise<void> {
     this.#reading = true;
     do {
-      await new Promise((resolve) => setTimeout(resolve, GATHERING));
+      await new Promise((resolve) => setTimeout(resolve, BATCH_WINDOW));
       await this.#pending.shift()?.begin(); // who asks from here on waits for the next read
     } while (this.#pending.length > 0);
     this.#reading = false;

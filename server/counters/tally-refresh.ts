@@ -21,7 +21,7 @@ export interface TallyRefreshOptions {
   log: Logger;
   /** The posts that some socket of this node tracks. */
   tracked: () => Iterable<number>;
-  board: {
+  coalescer: {
     readonly waiting: number;
     report: (tallies: readonly Tally[]) => void;
     reportIncomplete: () => void;
@@ -62,7 +62,7 @@ export class TallyRefresh {
         await this.#refresh();
         await this.#sleep(PAUSE);
       } catch (error) {
-        this.#options.log.debug({ err: error }, 'tallies could not be read anew; it is tried again');
+        this.#options.log.debug({ err: error }, 'tallies could not be reloaded; retrying');
         this.#due = true;
         await this.#sleep(RETRY);
       }
@@ -70,15 +70,15 @@ export class TallyRefresh {
   }
 
   async #refresh(): Promise<void> {
-    const { tracked, board } = this.#options;
+    const { tracked, coalescer } = this.#options;
     const posts = new Set([...tracked(), ...(await this.#front())]);
     const ids = [...posts];
     for (let at = 0; at < ids.length; at += PAGE) {
-      while (board.waiting > MAX_WAITING && !this.#stopping.signal.aborted) await this.#sleep(LOOK);
+      while (coalescer.waiting > MAX_WAITING && !this.#stopping.signal.aborted) await this.#sleep(LOOK);
       if (this.#stopping.signal.aborted) return;
-      board.report(await this.#read(ids.slice(at, at + PAGE)));
+      coalescer.report(await this.#read(ids.slice(at, at + PAGE)));
     }
-    board.reportIncomplete();
+    coalescer.reportIncomplete();
   }
 
   async #front(): Promise<number[]> {

@@ -34,6 +34,8 @@ export const MOST_FOUND = 1000;
 export function bounded<Row>(rows: readonly Row[], tell: (row: Row) => Finding): Finding[] {
   const findings = rows.slice(0, MOST_FOUND).map(tell);
   if (rows.length > MOST_FOUND)
-    findings.push({ what: `There are more than these ${MOST_FOUND}. Put them right, and look again.` });
+    findings.push({
+      what: `There are more than these ${MOST_FOUND}. Repair them, then run the check again.`,
+    });
   return findings;
 }

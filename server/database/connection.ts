@@ -11,10 +11,10 @@ import { defineModels, modelDefaults } from '../../models/index.ts';
 import { cutOff } from '../library-internals/postgres.ts';
 import { poolUse } from '../library-internals/sequelize.ts';
 import type { Logger } from '../logger.ts';
-import type { TurnTaking } from '../queues/turn-taking.ts';
+import type { FairSemaphore } from '../queues/fair-semaphore.ts';
 import { clientClass, sequelizeConnection } from './client.ts';
 import { ConfirmedClient } from './confirmed-client.ts';
-import { type ConnectionUser, connectionTurns, type DatabaseShare } from './connection-turns.ts';
+import { type ConnectionUser, connectionQueue, type DatabaseShare } from './connection-queue.ts';
 import type { DatabaseIdentity } from './identity.ts';
 import { sessionLimits } from './session.ts';
 
@@ -152,11 +152,11 @@ export interface DatabaseOptions {
 export class Database {
   readonly sequelize: Sequelize;
   readonly #log: Logger;
-  readonly #turns: TurnTaking<ConnectionUser>;
+  readonly #turns: FairSemaphore<ConnectionUser>;
 
   constructor({ url, pool, log, identity, maxAge = MAX_AGE, refusal }: DatabaseOptions) {
     this.#log = log;
-    this.#turns = connectionTurns(
+    this.#turns = connectionQueue(
       pool,
       refusal ?? (() => new ConnectionAcquireTimeoutError(new Error('All connections are in use.'))),
     );
@@ -229,7 +229,7 @@ export class Database {
     connectionManager.getConnection = (options) => {
       const { using, waiting } = this.pool;
       if (using + waiting >= this.#turns.running)
-        throw new Error('A statement has taken no turn: it must go through Database.share.');
+        throw new Error('A statement bypassed the fair queue. Use Database.share.');
       return connect(options);
     };
   }
@@ -247,11 +247,11 @@ export class Database {
 /** See `DatabaseShare`. One is made for each request, so it is no more than who asks. */
 class Share {
   readonly #sequelize: Sequelize;
-  readonly #turns: TurnTaking<ConnectionUser>;
+  readonly #turns: FairSemaphore<ConnectionUser>;
   readonly #user: ConnectionUser;
   readonly #log: Logger;
 
-  constructor(sequelize: Sequelize, turns: TurnTaking<ConnectionUser>, user: ConnectionUser, log: Logger) {
+  constructor(sequelize: Sequelize, turns: FairSemaphore<ConnectionUser>, user: ConnectionUser, log: Logger) {
     this.#sequelize = sequelize;
     this.#turns = turns;
     this.#user = user;
@@ -273,7 +273,7 @@ class Share {
         return await this.run(() => this.#sequelize.transaction(work));
       } catch (error) {
         if (attempt >= ATTEMPTS || !wantsRetry(error)) throw error;
-        this.#log.debug({ err: error, attempt }, 'transaction repeated');
+        this.#log.debug({ err: error, attempt }, 'transaction retried');
       }
     }
   }

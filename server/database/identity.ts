@@ -17,7 +17,7 @@ interface Identity {
 /** Without an answer for so long, a database is taken to be gone, and one that was left before is as good as any. Milliseconds. */
 const SILENCE = 3000;
 /** How long an answer waits for it to be known which database the feed follows. Milliseconds. */
-const PATIENCE = 2000;
+const TIME_LIMIT = 2000;
 /** Between two attempts to find that out. Milliseconds. */
 const PAUSE = 200;
 
@@ -116,7 +116,7 @@ export class DatabaseIdentity {
   async settle(client: pg.Client): Promise<void> {
     try {
       if (this.#doubt)
-        await withTimeout(PATIENCE, this.#doubt, () =>
+        await withTimeout(TIME_LIMIT, this.#doubt, () =>
           lost('It is not known which database DATABASE_URL leads to'),
         );
       const found = this.#clients.get(client);
@@ -139,7 +139,7 @@ export class DatabaseIdentity {
   #move(from: Identity, to: Identity): void {
     this.#log.warn(
       { from: from.key, to: to.key },
-      'the database is another one; every connection is made anew',
+      'DATABASE_URL leads to another database now; all connections are being replaced',
     );
     const reason = lost(REPLACED);
     for (const [client, found] of this.#clients) if (found.key !== to.key) cutOff(client, reason);
@@ -169,7 +169,7 @@ export class DatabaseIdentity {
         return;
       } catch (error) {
         if (!this.#failing)
-          this.#log.debug({ err: error }, 'where the database is cannot be found out; tried again');
+          this.#log.debug({ err: error }, 'the identity of the database could not be read; retrying');
         this.#failing = true;
         await new Promise((resolve) => setTimeout(resolve, PAUSE));
       }
@@ -191,7 +191,7 @@ async function identify(client: pg.Client, timeout: number): Promise<Identity> {
     if (!['55000', '42883', '42P01', '42703'].includes(code)) throw error;
     throw code === '55000'
       ? Object.assign(new Error('The server is a standby', { cause: error }), { code: '57P03' })
-      : Object.assign(new Error('The database has no schema of Tidings', { cause: error }), {
+      : Object.assign(new Error('The database does not contain the schema of Tidings', { cause: error }), {
           code: '3F000',
         });
   }

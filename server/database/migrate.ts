@@ -20,7 +20,7 @@ import {
 import { requireMigrationRights } from './migration-rights.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import { sessionLimits } from './session.ts';
-import { LOCK_PATIENCE, LOCK_TIMEOUT, ShortTries } from './short-tries.ts';
+import { LOCK_TIME_LIMIT, LOCK_TIMEOUT, LockRetries } from './lock-retries.ts';
 
 const MIGRATIONS = join(packageRoot, 'migrations');
 /** The files are CommonJS, which sequelize-cli can load in a package of ES modules. */
@@ -46,7 +46,7 @@ interface Migration {
 export interface MigrationOptions {
   migrations?: string;
   functions?: string;
-  patience?: number;
+  timeLimit?: number;
 }
 
 /**
@@ -59,14 +59,18 @@ export interface MigrationOptions {
  *
  * Migrations and functions that the database has of a newer version are reported and left alone: in a rolling deployment a
  * node of the old version may be restarted after one of the new version has migrated.
- * Running nodes go on meanwhile: a file waits for somebody's lock in short tries (short-tries.ts).
+ * Running nodes go on meanwhile: a file waits for somebody's lock in short tries (lock-retries.ts).
  * @returns the names of the migrations that were run in the last try
  * @throws {ConfigError} if something is to be changed and the role may not
  */
 export async function migrate(
   databaseUrl: string,
   log: MigrationLog = () => undefined,
-  { migrations: folder = MIGRATIONS, functions = FUNCTIONS, patience = LOCK_PATIENCE }: MigrationOptions = {},
+  {
+    migrations: folder = MIGRATIONS,
+    functions = FUNCTIONS,
+    timeLimit = LOCK_TIME_LIMIT,
+  }: MigrationOptions = {},
 ): Promise<string[]> {
   const files = (await readdir(folder)).filter((name) => MIGRATION.test(name)).sort();
   // Whoever runs migrations of his own has no functions.
@@ -85,7 +89,7 @@ export async function migrate(
     const sequelize = connect(databaseUrl);
     const run: Run = async (sql, values) =>
       (await sequelize.query(sql, { raw: true, ...(values && { bind: [...values] }) }))[0] as object[];
-    const tries = await ShortTries.open(databaseUrl, sequelize, log, patience);
+    const tries = await LockRetries.open(databaseUrl, sequelize, log, timeLimit);
     try {
       const umzug = await migrations(sequelize, folder);
       const states = async () =>

@@ -4,7 +4,7 @@ import { connectClient } from './client.ts';
 
 /** "tidings" in the numbers that advisory locks are named by; sequelize-cli's runs through our npm scripts take it too. */
 const LOCK = 8_434_810_617;
-/** Longer than the process that has the lock tries (LOCK_PATIENCE of short-tries.ts), and then some. */
+/** Longer than the process that has the lock tries (LOCK_TIME_LIMIT of lock-retries.ts), and then some. */
 const WAIT_MS = 180_000;
 const HEARTBEAT_MS = 5_000;
 /** How long the lock of a process that is stopped or cut off stays in the way of the others. */

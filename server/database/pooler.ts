@@ -9,7 +9,7 @@ import { requireOwnSession, SharedSession } from './session.ts';
 /** How long a statement of the probe may take. Milliseconds. */
 const TIMEOUT = 10_000;
 /** How long a pooler may take to give a second connection a server while the first one stands. Milliseconds. */
-const PATIENCE = 4000;
+const TIME_LIMIT = 4000;
 /** How often a pooler is looked at while the service runs. Milliseconds. */
 const INTERVAL = 1000;
 
@@ -24,7 +24,7 @@ export async function refuseTransactionPooling(databaseUrl: string): Promise<voi
   const [first] = clients;
   try {
     if (!first?.isPooled) return;
-    const second = await connectClient(databaseUrl, { ...options, connectTimeout: PATIENCE }).catch(
+    const second = await connectClient(databaseUrl, { ...options, connectTimeout: TIME_LIMIT }).catch(
       (error: unknown) => {
         if (!String(error).includes('timeout')) throw error;
         throw new Error(
@@ -95,7 +95,7 @@ export class SessionWatch {
       pause: () => INTERVAL,
       onFailed: (error) => {
         if (error instanceof SharedSession) this.#refuse(error);
-        else options.log.debug({ err: error }, 'the sessions of the connections could not be looked at');
+        else options.log.debug({ err: error }, 'the sessions of the connections could not be checked');
       },
     });
   }

@@ -39,7 +39,7 @@ export class Pruner {
     this.#loop = new Loop({
       work: () => (mayWrite() ? this.prune() : Promise.resolve()),
       pause: () => about(INTERVAL),
-      onFailed: (error) => log.debug({ err: error }, 'pruning failed; it is tried again'),
+      onFailed: (error) => log.debug({ err: error }, 'pruning failed; retrying'),
     });
   }
 

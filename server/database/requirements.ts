@@ -81,13 +81,14 @@ export async function databaseFault(client: pg.ClientBase, connections: number):
 }
 
 function faultOf(facts: Facts, connections: number): string | undefined {
-  if (facts.version < OLDEST) return `PostgreSQL ${facts.version_name} is too old: 14 or later is needed.`;
+  if (facts.version < OLDEST)
+    return `PostgreSQL ${facts.version_name} is too old: version 14 or later is required.`;
   const anew =
     "Make a database for Tidings with: create database tidings template template0 encoding 'UTF8' locale 'C.UTF-8'.";
   if (facts.encoding !== 'UTF8')
-    return `The database's encoding is ${facts.encoding}, and Tidings keeps text of every script: UTF8 is needed. ${anew}`;
+    return `The database's encoding is ${facts.encoding}, but Tidings stores text in every script: UTF8 is required. ${anew}`;
   if (!facts.folds)
-    return `The database's locale does not make "iris" of "IRIS", as Turkish does not, so one name could be taken twice. ${anew}`;
+    return `The database's locale does not lower-case "IRIS" to "iris" (a Turkish locale, for example), so one name could be registered twice. ${anew}`;
   const granted = (owner: string | null) =>
     `set MIGRATION_DATABASE_URL to the address of ${owner}, by which Tidings grants what it needs`;
   if (facts.closed !== null && (facts.schema === null || facts.closed === facts.elsewhere))
@@ -96,9 +97,9 @@ function faultOf(facts: Facts, connections: number): string | undefined {
     return `The tables of Tidings are in the schema ${facts.elsewhere}, which search_path (${facts.path}) does not reach: alter role ${facts.role} set search_path = ${facts.elsewhere}.`;
   const temporary = /^\s*"?pg_temp/.test(facts.path);
   if (temporary || facts.schema === 'pg_catalog' || facts.schema === 'information_schema')
-    return `search_path (${facts.path}) makes tables in ${temporary ? 'pg_temp, where they last for a session' : facts.schema}: alter role ${facts.role} set search_path = public.`;
+    return `search_path (${facts.path}) creates tables in ${temporary ? 'pg_temp, where they last for a session' : facts.schema}: alter role ${facts.role} set search_path = public.`;
   if (facts.home !== null && facts.home !== facts.schema)
-    return `The tables of Tidings are in the schema ${facts.home}, and search_path (${facts.path}) makes new ones in ${facts.schema}: alter role ${facts.role} set search_path = ${facts.home}.`;
+    return `The tables of Tidings are in the schema ${facts.home}, but search_path (${facts.path}) creates new ones in ${facts.schema}: alter role ${facts.role} set search_path = ${facts.home}.`;
   if (facts.schema === null)
     return `search_path (${facts.path}) names no schema that exists: alter role ${facts.role} set search_path = public.`;
   if (facts.withheld !== null)

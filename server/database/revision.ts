@@ -18,7 +18,7 @@ export async function writeRevision(
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-|-$/g, '');
-  if (slug === '') throw new Error(`"${name}" has nothing that a file name could be made of`);
+  if (slug === '') throw new Error(`"${name}" contains nothing that a file name can be made from`);
   const stamp = new Date().toISOString().replace(/\D/g, '').slice(0, 14);
   const file = join(folder, `${stamp}-${slug}.cjs`);
   await writeFile(file, render(name, drift), { flag: 'wx' });

@@ -67,7 +67,7 @@ export class SchemaWatch {
 
   /**
    * @param pool connections that are not those of requests
-   * @param onBack called when the tables are all there again; requests are let in when it resolves
+   * @param onBack called when all tables exist again; requests are let in when it resolves
    */
   constructor(pool: pg.Pool, log: Logger, onBack: () => Promise<void>) {
     this.#pool = pool;
@@ -79,7 +79,7 @@ export class SchemaWatch {
   get absence(): string | undefined {
     return this.#state === 'there'
       ? undefined
-      : 'The tables are not all there, as while a backup is restored.';
+      : 'Some tables are missing, as during the restore of a backup.';
   }
 
   /** @throws while a table is missing, as far as is known: as a statement on it would */
@@ -140,14 +140,14 @@ export class SchemaWatch {
   #found(missing: readonly string[]): void {
     if (missing.length > 0) {
       if (this.#state === 'there')
-        this.#log.warn({ missing }, 'the tables are not all there: every request is refused until they are');
+        this.#log.warn({ missing }, 'some tables are missing: every request is refused until they exist');
       this.#state = 'away';
     } else if (this.#state === 'away') {
       this.#state = 'returning';
       void this.#onBack().then(() => {
         if (this.#state !== 'returning') return;
         this.#state = 'there';
-        this.#log.info('the tables are all there again');
+        this.#log.info('all tables exist again');
       });
     }
   }

@@ -72,7 +72,7 @@ export class SharedSession extends Error {
 
   constructor() {
     super(
-      'DATABASE_URL leads through a pooler that does not leave each connection a session of its own: in transaction or statement ' +
+      'DATABASE_URL leads through a pooler that does not give each connection its own server session: in transaction or statement ' +
         'mode (PgBouncer: pool_mode), or balancing between servers (Pgpool-II: load_balance_mode). Locks, settings and ' +
         'prepared statements would not stay with their connection. Use pool_mode = session, load_balance_mode = off, or the ' +
         'address of PostgreSQL itself',
@@ -87,7 +87,7 @@ class SettingsLost extends Error {
 
   constructor(names: readonly string[]) {
     super(
-      `What Tidings sets on a connection to the database is not in effect (${names.join(', ')}): ` +
+      `Settings that Tidings makes on a database connection are not in effect (${names.join(', ')}): ` +
         'DATABASE_URL leads through a pooler that undoes it. Use the address of PostgreSQL itself',
     );
   }
@@ -209,7 +209,7 @@ async function explainRefusal(
   const short = TOO_SHORT[code];
   if (short !== undefined)
     throw new UnusableSession(
-      `The ${short} of the role, the database or the server is over before Tidings can set its own: make it longer, or 0.`,
+      `The ${short} of the role, the database or the server expires before Tidings can set its own: increase it, or set it to 0.`,
       code,
       error,
     );

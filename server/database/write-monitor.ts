@@ -13,7 +13,7 @@ const STUCK_AFTER = 2000;
 const FRESH = 2000;
 /** How long the answer to a trial may take until the connection is taken for dead, if the server knows of no wait. Milliseconds. */
 const TRIAL_LIMIT = 10_000;
-/** How long a trial waits for its standby on this side: longer than anybody's patience, since another would wait beside it. */
+/** How long a trial waits for its standby on this side: longer than anybody's timeLimit, since another would wait beside it. */
 const TRIAL_WAIT = 24 * 3_600_000;
 
 /** SQLSTATE. */
@@ -75,7 +75,7 @@ export class WriteMonitor {
     onFailed: (error) => {
       // Readiness tells of a database that does not answer; nothing is known of its commits.
       if (!isUnavailable(error))
-        this.#log.debug({ err: error }, 'whether writes wait could not be looked up');
+        this.#log.debug({ err: error }, 'could not check whether commits are waiting');
     },
   });
 
@@ -164,7 +164,7 @@ export class WriteMonitor {
       }
       this.#fullDisk = false;
       this.#confirmedAt = Date.now();
-      if (this.#reason !== undefined) this.#log.info('the database commits again: writes are taken');
+      if (this.#reason !== undefined) this.#log.info('the database commits again: writes are accepted');
       this.#reason = undefined;
     } catch (error) {
       this.#log.debug({ err: error }, 'a trial commit failed');

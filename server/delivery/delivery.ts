@@ -14,7 +14,7 @@ import { type FeedSubscriber, HARD_MARK, SOFT_MARK } from './subscriber.ts';
 import type { TimeSlices } from './time-slices.ts';
 
 /** How long its queue may stay beyond the soft mark before it is closed. Milliseconds. */
-const PATIENCE = 10_000;
+const TIME_LIMIT = 10_000;
 /** How often everybody who has not read all is looked at. Milliseconds. */
 const WATCH_INTERVAL = 500;
 
@@ -206,8 +206,9 @@ export class Delivery {
       const { pending } = subscriber;
       if (pending === 0) this.unread.delete(subscriber);
       if (pending <= SOFT_MARK) subscriber.slowSince = undefined;
-      else if (pending > HARD_MARK) subscriber.end('slow_consumer', 'The connection leaves too much unread.');
-      else if (now - (subscriber.slowSince ??= now) > PATIENCE)
+      else if (pending > HARD_MARK)
+        subscriber.end('slow_consumer', 'The client reads too slowly: its send buffer is full.');
+      else if (now - (subscriber.slowSince ??= now) > TIME_LIMIT)
         subscriber.end('slow_consumer', 'The connection is more than ten seconds behind.');
     }
   }

@@ -4,7 +4,7 @@ import { type LogEntry, shortened } from '../log/reader.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { ResetReason } from '../protocol.ts';
-import { TurnTaking } from '../queues/turn-taking.ts';
+import { FairSemaphore } from '../queues/fair-semaphore.ts';
 import { Batch } from './batch.ts';
 import { BEACON } from './beacon.ts';
 import type { LiveSet } from './live-set.ts';
@@ -17,7 +17,7 @@ const REPLAY_PAGE = 100;
 /** Replays that read the database at once on this node; the others wait, each address and each of its users in turn. */
 const CONCURRENT_READS = 2;
 /** How long a node that is behind its client waits for its own tail. Milliseconds. */
-const BEHIND_PATIENCE = 3000;
+const BEHIND_TIME_LIMIT = 3000;
 /** How old a node's last look at the log may be for it to replay out of memory. Milliseconds. */
 const MAX_STALENESS = 1000;
 
@@ -46,7 +46,7 @@ export class Replay {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   /** Bounded by the subscribers: each waits for one page. */
-  readonly #reads = new TurnTaking<FeedSubscriber>({
+  readonly #reads = new FairSemaphore<FeedSubscriber>({
     atOnce: CONCURRENT_READS,
     pathOf: ({ senders }) => senders,
   });
@@ -117,7 +117,7 @@ export class Replay {
         return after < this.#feed.logFloor ? 'too_old' : undefined;
       // What tells against the client has to have been found out since it came.
       if (readAt >= came) return renumbered ? 'epoch_changed' : 'future';
-      if (Date.now() >= came + BEHIND_PATIENCE) return 'unread';
+      if (Date.now() >= came + BEHIND_TIME_LIMIT) return 'unread';
       if (!asked) this.#feed.wake();
       await sleep(SLOW_INTERVAL);
     }
@@ -159,7 +159,7 @@ export class Replay {
         try {
           page = await this.#readBounded(subscriber);
         } catch (error) {
-          this.#log.debug({ err: error }, 'a replay waits for the database');
+          this.#log.debug({ err: error }, 'a replay is waiting for the database');
           await sleep(500);
           continue;
         }
@@ -214,7 +214,7 @@ export class Replay {
 
   /** A bug: it is ended and comes back, rather than be left without its events. */
   #giveUp(subscriber: FeedSubscriber, error: unknown): void {
-    this.#log.error({ err: error }, 'a subscriber could not be brought up to date');
+    this.#log.error({ err: error }, 'the replay for a subscriber failed');
     subscriber.end('reset', 'Something went wrong here. Connect again.');
   }
 

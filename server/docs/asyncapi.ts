@@ -59,7 +59,7 @@ export interface AsyncApiDocument {
 
 const aboutOf = (
   events: readonly DeclaredEvent[],
-) => `The live side of Tidings: what happens to posts and votes, as it happens, over
+) => `The Socket.IO interface of Tidings: what happens to posts and votes, live, over
 [Socket.IO](https://socket.io/docs/v4/) (protocol 5; WebSocket first, long-polling as the fallback). Writes go through
 [REST](/docs) alone.
 
@@ -68,33 +68,32 @@ const socket = io('http://localhost:3000', { auth: { token } });
 socket.on('${events[0]?.name ?? 'feed:head'}', (data, { seq }) => console.log(seq, data));
 \`\`\`
 
-**The payload** of each message is the list of its arguments: an event of the log has two, its data and its position. A request has
-one, and is answered by an acknowledgement, which has one too: \`{ok: true, data}\` or \`{ok: false, error}\`, the error
-being the same problem object as in REST.
+**The payload** of each message is the list of its arguments. An event of the log has two: its data and its position. A request has
+one argument and is answered by an acknowledgement with one: \`{ok: true, data}\` or \`{ok: false, error}\`, where the error is the
+same problem object as in REST.
 
-**In order, once, without a hole.** These are numbered, 1, 2, 3 … the same for every client on every node:
-${events.map(({ name }) => `\`${name}\``).join(', ')}. Come back with the last \`seq\` that you have seen as \`after\` and the \`epoch\` of \`ready\`, and you
-are told what you missed before \`ready\`, or a \`reset\` if that cannot be done. Never silently less.
+**In order, once, without a gap.** These events are numbered 1, 2, 3 …, the same for every client on every node:
+${events.map(({ name }) => `\`${name}\``).join(', ')}. Reconnect with the last \`seq\` that you have received as \`after\` and the \`epoch\` of
+\`ready\`: the missed events come before \`ready\`, or its outcome is \`reset\` if they cannot be sent. Events are never left out silently.
 
-**The chain.** Events and \`feed:head\` carry \`{seq, prev}\`: between \`prev\` and \`seq\` there is nothing for you. At position p take what has
-\`prev ≤ p < seq\` and make \`seq\` your position, ignore what has \`seq ≤ p\`, and if \`prev > p\` something is missing: connect again
-with p. Whoever only remembers \`seq\` and gives it back as \`after\` has the whole feed as well.
+**The chain.** Events and \`feed:head\` carry \`{seq, prev}\`: between \`prev\` and \`seq\` there is nothing for you. At position p, apply a
+message with \`prev ≤ p < seq\` and make \`seq\` your position; ignore one with \`seq ≤ p\`; if \`prev > p\`, a message is missing: reconnect
+with p. A client that only remembers \`seq\` and sends it as \`after\` receives the whole feed, too.
 
-**What is taken out is out.** A post that is \`redacted\` was edited, renamed, withdrawn or deleted by an event that follows. Show nothing
-of it; insert a new post when the event with its text comes.
+**Redaction.** A post that is \`redacted\` was edited, renamed, withdrawn or deleted by an event that follows. Do not show it; insert
+a new post when the event with its text comes.
 
-**Tallies** (\`votes\`) are not numbered but absolute; their \`rev\` tells which of two is newer.
+**Tallies** (\`votes\`) are not numbered but absolute: of two tallies of one post, the one with the higher \`rev\` is newer.
 
-**Limits.** A frame has at most 16 KiB. A connection may send 40 requests at once and 20 a second from then on; more are
-refused with a 429, and whoever goes on all the same is closed (\`flooding\`). It tracks at most 5,000 posts, 500 more with one
-request. A user has at most a fiftieth of a process's connections (of a small \`MAX_CONNECTIONS\` an eighth, up to 20) and
-an address a quarter, event streams and waiting requests included: a handshake beyond that is refused with a 429 and
-\`retry_after\`, and the connection closed. A user may ask 400 times at once and 200 times a second over all
-of them, a hundred posts counting as one time more. Whoever leaves 256 KiB unread, or 64 KiB for ten seconds, is closed
-(\`slow_consumer\`).
+**Limits.** A frame has at most 16 KiB. A connection may send 40 requests at once and 20 a second after that (a token bucket); further
+requests get a 429, and a connection that goes on is closed (\`flooding\`). It tracks at most 5,000 posts, 500 more with one request.
+One user may have 2 % of a process's connections (of a small \`MAX_CONNECTIONS\` an eighth, up to 20) and one address 25 %, event
+streams and long-polls included: a handshake beyond that gets a 429 with \`retry_after\`, and the connection is closed. A user may
+send 400 requests at once and 200 a second over all connections; each hundred posts count as one more request. A client that leaves
+256 KiB unread, or 64 KiB for ten seconds, is closed (\`slow_consumer\`).
 
-**Tokens.** \`session:expiring\` comes a minute before the end, or half-way to it if the token is shorter. A connection that is
-not renewed (\`auth:renew\`) is closed within a second of the end of its token (\`expired\`).`;
+**Tokens.** \`session:expiring\` comes a minute before the token expires, or half-way to it if the token is shorter. A connection
+whose token is not renewed (\`auth:renew\`) is closed within a second of its expiry (\`expired\`).`;
 
 const CHANNEL = '#/channels/feed';
 
@@ -120,7 +119,7 @@ export function asyncApiDocument(
   const connect = say('connect', {
     name: 'connect',
     title: 'connect',
-    description: "What stock clients are given as `auth`: the payload of Socket.IO's CONNECT packet.",
+    description: "The option `auth` of a stock client: the payload of Socket.IO's CONNECT packet.",
     payload: library.schema(handshakeAuth, 'input'),
   });
   const refusal = say('connectError', {
@@ -154,7 +153,7 @@ export function asyncApiDocument(
     channel,
     title: 'connect',
     summary: 'The handshake',
-    description: 'Answered with the missed events and `ready`, or refused with `connect_error`.',
+    description: 'The response is the missed events and `ready`, or `connect_error`.',
     messages: [connect],
     reply: { channel, messages: [{ $ref: `${CHANNEL}/messages/ready` }, refusal] },
   };
@@ -181,7 +180,7 @@ export function asyncApiDocument(
         messages: [
           say(`${key}Answer`, {
             name: `${name} (acknowledgement)`,
-            title: `the answer to ${name}`,
+            title: `the response to ${name}`,
             payload: argumentList([acknowledgement(data)], (schema) => library.schema(schema, 'output')),
           }),
         ],
@@ -204,8 +203,8 @@ export function asyncApiDocument(
         pathname: '/socket.io/',
         protocol: 'ws',
         description:
-          'Any node: each has the same feed. With TLS in front, `wss`. There is one namespace, `/`; a connection that asks for it twice is closed.',
-        variables: { host: { default: 'localhost:3000', description: 'Where the service is' } },
+          'Any node: each has the same feed. `wss` behind TLS. There is one namespace, `/`; a connection that requests it twice is closed.',
+        variables: { host: { default: 'localhost:3000', description: 'The host of the service' } },
         security: [{ $ref: '#/components/securitySchemes/token' }],
       },
     },

@@ -19,7 +19,7 @@ const element = "document.getElementById('document')";
 export const documentPages: readonly DocumentPage[] = [
   {
     path: '/docs',
-    title: 'Tidings: the API, to try out',
+    title: 'Tidings: the REST API, to try out',
     styles: ['swagger-ui.css'],
     script: 'swagger-ui.js',
     start: () => {
@@ -39,7 +39,7 @@ export const documentPages: readonly DocumentPage[] = [
   },
   {
     path: '/redoc',
-    title: 'Tidings: the API, to read',
+    title: 'Tidings: the REST API, to read',
     styles: [],
     script: 'redoc.js',
     start: () => `Redoc.init('/openapi.json', ${JSON.stringify({ nativeScrollbars: true })}, ${element});`,
@@ -56,7 +56,7 @@ export const documentPages: readonly DocumentPage[] = [
   },
   {
     path: '/asyncapi',
-    title: 'Tidings: the live side',
+    title: 'Tidings: the Socket.IO interface',
     styles: ['asyncapi.css'],
     script: 'asyncapi.js',
     start: ({ asyncapi }) => {

@@ -42,30 +42,30 @@ export interface OpenApiDocument {
 }
 
 const about = `A self-hosted realtime social backend: accounts, posts and votes over REST, and everything that happens live
-over Socket.IO (see [the socket side](/asyncapi)) or Server-Sent Events.
+over Socket.IO (see [the Socket.IO interface](/asyncapi)) or Server-Sent Events.
 
 **To begin:** sign up with \`POST /users\`, log in with \`POST /login\`, and send the \`access_token\` with each request as
 \`Authorization: Bearer …\`. On the page at [/docs](/docs) press *Authorize* and give your e-mail address as \`username\`.
 
 **To follow the feed:** read \`GET /posts\` once, then connect with its \`X-Feed-Seq\` as \`after\` and its \`X-Feed-Epoch\` as
-\`epoch\`: what follows comes in order, once, without a hole.
+\`epoch\`. All later events then arrive in order, exactly once, without a gap.
 
-**Errors** are \`application/problem+json\` (RFC 9457) with a \`type\`, a sentence and, on a 422, every fault of the input at
-once. They are looked for in this order: 401, 429, 422, 404, 403, 409, 412. An unknown field is a fault. A method that an
-address does not have is a 405. Each answer has an \`X-Request-Id\`; give one of your own to find it in the log.
+**Errors** are \`application/problem+json\` (RFC 9457) with a \`type\`, a sentence in \`detail\` and, on a 422, all invalid fields
+at once. Checks run in this order: 401, 429, 422, 404, 403, 409, 412. An unknown field is a 422, a method that a path does not
+have a 405. Each response has an \`X-Request-Id\`; send your own to find the request in the log.
 
-**Limits:** each answer tells what is left in \`RateLimit\` and the rule in \`RateLimit-Policy\`. A 503 means that nothing is
-known to be done: try again after \`Retry-After\`, a \`POST /posts\` with the same \`Idempotency-Key\`.
+**Rate limits:** each response says what is left in \`RateLimit\` and the rule in \`RateLimit-Policy\`. After a 503 it is unknown
+whether a write was done: retry after \`Retry-After\`, a \`POST /posts\` with the same \`Idempotency-Key\`.
 
 **Times** are RFC 3339 in UTC, ids are integers, fields are \`snake_case\`.`;
 
 const tags = [
   { name: 'Users', description: 'Accounts and public profiles' },
-  { name: 'Sessions', description: 'Logging in, staying logged in, logging out' },
-  { name: 'Posts', description: 'Writing and reading' },
-  { name: 'Votes', description: "One user's like on one post: there or not there" },
-  { name: 'Events', description: 'Everything that happens, in order, without Socket.IO' },
-  { name: 'Service', description: 'Its health, its numbers and these documents' },
+  { name: 'Sessions', description: 'Log in, refresh tokens, log out' },
+  { name: 'Posts', description: 'Write, read and search posts' },
+  { name: 'Votes', description: "One user's like on one post" },
+  { name: 'Events', description: 'All events in order, without Socket.IO' },
+  { name: 'Service', description: 'Health checks, metrics and these documents' },
 ];
 
 export interface OpenApiOptions {
@@ -137,7 +137,7 @@ export function openApiDocument(
           type: 'http',
           scheme: 'bearer',
           bearerFormat: 'JWT',
-          description: 'An `access_token` that you have from `POST /login`',
+          description: 'An `access_token` from `POST /login`',
         },
         password: {
           type: 'oauth2',

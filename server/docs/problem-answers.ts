@@ -17,19 +17,19 @@ const sentences: Record<ProblemCode, string> = {
   sign_up_closed: 'Nobody can sign up here at present. Existing accounts work as before.',
   invitation_required: 'An invitation is needed to sign up here. Ask the operator for one.',
   not_found: 'There is no post 7.',
-  method_not_allowed: 'PUT is not possible here; GET, POST is.',
-  not_acceptable: 'The answer is not to be had in that form.',
+  method_not_allowed: 'PUT is not allowed here. Allowed: GET, POST.',
+  not_acceptable: 'The response is not available in a form that Accept allows.',
   request_timeout: 'The request did not arrive in time.',
   conflict: 'You have already voted on post 7.',
   gone: 'The log no longer reaches that far back. Read GET /posts again and go on from its X-Feed-Seq.',
   version_mismatch: 'The post has been changed since.',
   too_large: 'The body is larger than allowed.',
   unsupported_media_type: 'The body must be application/json.',
-  misdirected: 'This node does not answer to the name "example.net".',
+  misdirected: 'This server does not accept requests for the host "example.net".',
   invalid: '"title" is required.',
   idempotency_mismatch: 'This Idempotency-Key was used for another request.',
   too_many_requests: 'Too many requests. Try again in 12 seconds.',
-  headers_too_large: 'The address and headers of a request may have 16 KiB.',
+  headers_too_large: 'The URL and headers of a request may have 16 KiB at most.',
   internal: 'Something went wrong here. It has been logged.',
   unavailable: 'The database did not confirm this request. Retry with the same Idempotency-Key.',
 };
@@ -44,7 +44,7 @@ const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>
 };
 
 const retryAfter = {
-  description: 'Seconds until it is worth trying again',
+  description: 'Seconds to wait before a retry',
   schema: { type: 'integer', format: 'int64' },
 };
 
@@ -53,11 +53,11 @@ const headers: Partial<Record<number, Answer['headers']>> = {
   429: {
     'Retry-After': retryAfter,
     RateLimit: {
-      description: 'How many requests are left (`r`) and in how many seconds there are more (`t`)',
+      description: 'How many requests are left (`r`) and in how many seconds the window resets (`t`)',
       schema: { type: 'string', examples: ['"write";r=0;t=12'] },
     },
     'RateLimit-Policy': {
-      description: 'How many requests (`q`) there are per window of so many seconds (`w`)',
+      description: 'How many requests (`q`) are allowed per window of `w` seconds',
       schema: { type: 'string', examples: ['"write";q=600;w=60'] },
     },
   },

@@ -38,9 +38,9 @@ const parts: JsonSchema = {
 export const serviceOperations: readonly ServiceOperation[] = [
   {
     path: '/healthz',
-    summary: 'Whether the process lives',
-    description: 'It asks nothing of the database: a node that cannot serve may live.',
-    answer: json('It does.', {
+    summary: 'Liveness check',
+    description: 'The process is running. The database is not checked: a live node may be unable to serve.',
+    answer: json('The process is running.', {
       type: 'object',
       properties: { status: { type: 'string', enum: ['ok'] } },
       required: ['status'],
@@ -48,9 +48,9 @@ export const serviceOperations: readonly ServiceOperation[] = [
   },
   {
     path: '/readyz',
-    summary: 'Whether the node can serve',
-    description: 'What a load balancer asks. `degraded`: everything works, but slower.',
-    answer: json('It can.', {
+    summary: 'Readiness check',
+    description: 'For load balancers: the node can serve. `degraded`: everything works, but more slowly.',
+    answer: json('The node is ready.', {
       type: 'object',
       properties: { status: { type: 'string', enum: ['ok', 'degraded'] }, parts },
       required: ['status', 'parts'],
@@ -62,8 +62,8 @@ export const serviceOperations: readonly ServiceOperation[] = [
   },
   {
     path: '/metrics',
-    summary: 'What Prometheus reads',
-    description: 'Of all workers of the node together.',
+    summary: 'Metrics for Prometheus',
+    description: 'The sum over all workers of the node.',
     answer: {
       description: 'Metrics in the text format of Prometheus.',
       content: { 'text/plain': { schema: { type: 'string' } } },
@@ -72,7 +72,7 @@ export const serviceOperations: readonly ServiceOperation[] = [
   },
   {
     path: '/',
-    summary: 'Who is here',
+    summary: 'The live-feed page, or the name and version of the service',
     description:
       'The live-feed page for a browser; for a client that asks for JSON, the name, the version and who may sign up.',
     answer: {
@@ -88,7 +88,8 @@ export const serviceOperations: readonly ServiceOperation[] = [
               sign_up: {
                 type: 'string',
                 enum: ['open', 'invite', 'closed'],
-                description: 'Who may sign up: anyone, who has an invitation, or nobody.',
+                description:
+                  'Who may sign up: `open`, anyone; `invite`, those with an invitation; `closed`, nobody.',
               },
             },
             required: ['name', 'version', 'docs', 'sign_up'],
@@ -101,25 +102,30 @@ export const serviceOperations: readonly ServiceOperation[] = [
   {
     path: '/openapi.json',
     summary: 'This document',
-    description: 'What it tells is what is mounted.',
+    description: 'Generated from the mounted routes.',
     answer: json('OpenAPI 3.1.', { type: 'object' }),
   },
   {
     path: '/asyncapi.json',
-    summary: 'The document of the socket side',
+    summary: 'The AsyncAPI document of the Socket.IO interface',
     description: 'Events, commands and the handshake of Socket.IO.',
     answer: json('AsyncAPI 3.0.', { type: 'object' }),
   },
   {
     path: '/docs',
-    summary: 'This document to try out (Swagger UI)',
-    description: 'It sends what you try to the node that you have it from.',
+    summary: 'This document in Swagger UI, to try requests',
+    description: 'Requests go to the server that the page came from.',
     answer: page,
   },
-  { path: '/redoc', summary: 'This document to read (ReDoc)', description: 'With a search.', answer: page },
+  {
+    path: '/redoc',
+    summary: 'This document in ReDoc, to read',
+    description: 'It can be searched.',
+    answer: page,
+  },
   {
     path: '/asyncapi',
-    summary: 'The document of the socket side to read',
+    summary: 'The AsyncAPI document as a page',
     description: 'With an example of each message.',
     answer: page,
   },

@@ -16,7 +16,7 @@ import {
   findPendingMigrations,
   findRedisFaults,
   lookAtFunctions,
-} from './surroundings.ts';
+} from './environment-checks.ts';
 
 /** What was looked at, and what was found. */
 export interface Examination {

@@ -55,12 +55,12 @@ export async function findFoldMismatches(
     [entityType, gone.map(({ name }) => name), MOST_FOUND + 1, ...paths, ...Object.values(fold.fields)],
   );
   const sentences: Record<string, string> = {
-    absent: `the log says it is there, and it is ${absent}`,
-    untold: 'the log has never told it',
-    gone: 'the log says it is gone, and it is there',
+    absent: `the log says it exists, but it is ${absent}`,
+    untold: 'the log has no event for it',
+    gone: 'the log says it was removed, but it exists',
   };
   return bounded(rows, ({ id, fault }) => ({
-    what: `${noun} ${id}: ${sentences[fault] ?? `the log tells it otherwise than it is: its ${fault}`}.`,
+    what: `${noun} ${id}: ${sentences[fault] ?? `the log does not match the database: its ${fault}`}.`,
     repair: (tx) => fold.tellAnew(tx, id, () => lastTold(tx, entityType, id)),
   }));
 }

@@ -55,7 +55,11 @@ export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
   const { count = 0, seconds = 0 } = rows[0] ?? {};
   return count === 0
     ? []
-    : [{ what: `${count} events wait for their number, the oldest for ${seconds} s: no node is numbering.` }];
+    : [
+        {
+          what: `${count} events have no number yet, the oldest for ${seconds} s: no node is numbering events.`,
+        },
+      ];
 }
 
 /**

@@ -38,7 +38,7 @@ await main(async () => {
     console.log('✓ configuration');
     if (values['new-epoch']) {
       const epoch = await withModels(databaseUrl, makeNewEpoch);
-      console.log(`The log has the new epoch ${epoch}: every client is told to read anew.`);
+      console.log(`The log has the new epoch ${epoch}: every client is told to reload.`);
       return 0;
     }
     const asked = new Map(Object.entries(values));
@@ -58,11 +58,11 @@ await main(async () => {
         },
         2,
       );
-      console.log(`\n${repairs.length} repaired. Looking again:\n`);
+      console.log(`\n${repairs.length} repaired. Checking again:\n`);
       examinations = await examine(config, databaseUrl);
       tell(examinations);
     } else if (repairs.length > 0) {
-      console.log(`\n${repairs.length} of these can be put right with: npm run doctor -- --repair`);
+      console.log(`\n${repairs.length} of these can be repaired with: npm run doctor -- --repair`);
     }
     return examinations.some(({ findings }) => findings.length > 0) ? 1 : 0;
   });
@@ -70,7 +70,7 @@ await main(async () => {
 
 function tell(examinations: readonly Examination[]): void {
   for (const { what, findings, skipped, hint } of examinations) {
-    if (skipped !== undefined) console.log(`- ${what}: not looked at (${skipped})`);
+    if (skipped !== undefined) console.log(`- ${what}: not checked (${skipped})`);
     else if (hint !== undefined) console.log(`- ${what}: ${hint}`);
     else console.log(`${findings.length === 0 ? '✓' : '✗'} ${what}`);
     for (const finding of findings) console.log(`    ${finding.what}`);

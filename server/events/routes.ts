@@ -16,7 +16,7 @@ export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<E
     path: '/events',
     summary: 'Events after a position, for clients without Socket.IO',
     description:
-      'At most `limit` events, and fewer if these would be more than about a megabyte: go on from the last, and from `head` when there are none. With `wait` the answer is held back until there is an event, at most so many seconds (long-polling); a request that waits takes a place among the connections of its user and address, like a stream.',
+      'At most `limit` events, and fewer if they exceed about a megabyte: continue from the last one, or from `head` when there are none. With `wait` the response waits for an event, at most that many seconds (long-polling); a waiting request counts as a connection of its user and address, like a stream.',
     tag: 'Events',
     access: 'user',
     limit: 'read',
@@ -39,7 +39,7 @@ export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<E
     path: '/events/stream',
     summary: 'Events as they come (Server-Sent Events)',
     description:
-      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: between this number and its own there is nothing for you. A position that cannot be served is told as an event `reset` with the place to go on from. The stream ends with its token (`session:closed`). It takes a place among the connections of its user and address: 429 if they have their share, 503 if the node is full.',
+      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: between `prev` and its own number there is nothing for you. A position that cannot be served gets an event `reset` with the position to continue from. The stream ends with its token (`session:closed`). It counts as a connection of its user and address: 429 if their share is used up, 503 if the node is full.',
     tag: 'Events',
     access: 'user',
     limit: 'read',

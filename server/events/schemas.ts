@@ -13,7 +13,7 @@ import {
 import { problemFields } from '../api/problem.ts';
 import type { DeclaredEvent } from '../topics/event-type.ts';
 
-const epoch = uuid().description('The numbering that `after` belongs to, from an earlier answer');
+const epoch = uuid().description('The epoch that `after` belongs to, from an earlier answer');
 
 export const readEvents = object({
   after: optional(count().description('The last seq that you have seen; without it, from now on').example(0)),
@@ -27,7 +27,7 @@ export const readEvents = object({
 
 export const streamEvents = object({
   after: optional(
-    count().description('The last seq that you have seen; `Last-Event-ID` goes before it').example(0),
+    count().description('The last seq that you have seen; `Last-Event-ID` takes precedence').example(0),
   ),
   epoch: optional(epoch),
 });
@@ -36,7 +36,7 @@ export const streamEvents = object({
 export const lostPosition = object({
   ...problemFields,
   reason: oneOf('epoch_changed', 'future', 'too_old').description('Why the position cannot be served'),
-  epoch: uuid().description('The numbering that is in force'),
+  epoch: uuid().description('The current epoch'),
   head: count().description('The highest seq in it'),
 })
   .unknown()
@@ -55,7 +55,9 @@ export function eventPageOf(events: readonly ToldEvent[]): Joi.AnySchema {
     data: Joi.alternatives(...new Set(events.map(({ schema }) => schema))),
   }).id('Event');
   return object({
-    epoch: Joi.string().description('The identity of this numbering'),
+    epoch: Joi.string().description(
+      'The epoch: the identity of this numbering, which a restored database replaces',
+    ),
     head: count().description(
       'The highest seq. Of a page without events: the position up to which there is nothing for you, to go on from',
     ),

@@ -76,9 +76,9 @@ export class RequestGuard {
       return req.httpVersion === '1.0' ? undefined : refused('malformed', 'The request has no Host header.');
     }
     if (target !== undefined && this.#nameOf(target) !== this.#nameOf(host))
-      return refused('malformed', 'The Host header is not that of the address.');
+      return refused('malformed', 'The Host header does not match the host of the URL.');
     const name = this.#nameOf(host);
-    if (name === undefined) return refused('malformed', 'The Host header names no host.');
+    if (name === undefined) return refused('malformed', 'The Host header is not a valid host.');
     const isRestricted = this.#isOnLoopback || this.#options.allowedHosts.length > 0;
     if (!isRestricted || this.#hosts.has('*')) return undefined;
     if (this.#answersTo(name, req)) return undefined;
@@ -86,9 +86,9 @@ export class RequestGuard {
       'host',
       host,
       { host: quoted(host) },
-      'a request for another host was refused; if it is a name of this service, put it in PUBLIC_URL or ALLOWED_HOSTS',
+      'a request for another host was refused; if it is a name of this service, add it to PUBLIC_URL or ALLOWED_HOSTS',
     );
-    return refused('misdirected', `This node does not answer to the name "${quoted(host)}".`);
+    return refused('misdirected', `This server does not accept requests for the host "${quoted(host)}".`);
   }
 
   #answersTo(name: string, req: IncomingMessage): boolean {
@@ -121,7 +121,7 @@ export class RequestGuard {
           host: quoted(host ?? ''),
           ...(forwarded === undefined ? {} : { forwarded_host: quoted(String(forwarded)) }),
         },
-        "a page's request was refused since its Origin is not our Host; if the page is yours, set PUBLIC_URL or CORS_ORIGINS, or let the proxy pass Host on (docs/operating.md, Proxies)",
+        'a browser request was refused because its Origin does not match the Host; if the page is yours, set PUBLIC_URL or CORS_ORIGINS, or let the proxy pass Host on (docs/operating.md, Proxies)',
       );
     return new AppError(
       'forbidden',
@@ -156,7 +156,7 @@ export class RequestGuard {
     this.#hasWarnedOfProxy = true;
     this.#options.log.warn(
       { header, from: req.socket.remoteAddress },
-      'a request has passed a proxy, but TRUST_PROXY is off: limits by address count all of its clients as one',
+      'a request came through a proxy, but TRUST_PROXY is off: limits per address count all clients of the proxy as one',
     );
   }
 

@@ -13,7 +13,7 @@ async function run(task: Task, db: Database, publicUrl: string | undefined): Pro
     const invitations = await liveInvitations(db.sequelize);
     for (const { id, uses_left, expires_at } of invitations)
       console.log(`${id}: ${uses_left} left, until ${expires_at.toISOString()}`);
-    if (invitations.length === 0) console.log('No invitation is good any more.');
+    if (invitations.length === 0) console.log('There are no valid invitations.');
     return 0;
   }
   if ('revoke' in task) {

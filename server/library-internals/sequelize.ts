@@ -6,7 +6,8 @@ import { type Sequelize, type Transaction } from 'sequelize';
  */
 export function sequelizeOf(tx: Transaction): Sequelize {
   const { sequelize } = tx as Transaction & { sequelize?: Sequelize };
-  if (!sequelize) throw new Error('this version of Sequelize does not tell whose a transaction is');
+  if (!sequelize)
+    throw new Error('this version of Sequelize does not report which transaction a connection belongs to');
   return sequelize;
 }
 

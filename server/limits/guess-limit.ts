@@ -2,7 +2,7 @@ import { AppError, tooManyRequests } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
-import { standIn, standInKey } from './stand-in.ts';
+import { keyedHash, keyedHashKey } from './keyed-hash.ts';
 
 /** Over how long wrong passwords are counted. Seconds. */
 const WINDOW = 15 * 60;
@@ -53,7 +53,7 @@ export class GuessLimit {
     secrets: readonly string[],
     onRefused: () => void,
   ) {
-    this.#keys = secrets.map((secret) => standInKey(secret, 'tidings: guesses'));
+    this.#keys = secrets.map((secret) => keyedHashKey(secret, 'tidings: guesses'));
     this.#counts = counts;
     this.#onRefused = onRefused;
     this.#counter =
@@ -119,11 +119,11 @@ export class GuessLimit {
   #nameOf(account: number | string): string {
     if (typeof account === 'number') return `u${account}`;
     const [key] = this.#keys;
-    return `n${key ? standIn(key, account.toLowerCase()) : ''}`;
+    return `n${key ? keyedHash(key, account.toLowerCase()) : ''}`;
   }
 
   #placesOf(address: string | undefined): string[] {
-    return address === undefined ? [] : this.#keys.map((key) => standIn(key, addressKey(address)));
+    return address === undefined ? [] : this.#keys.map((key) => keyedHash(key, addressKey(address)));
   }
 }
 

@@ -4,7 +4,7 @@ import { tooManyRequests } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
-import { standIn, standInKey } from './stand-in.ts';
+import { keyedHash, keyedHashKey } from './keyed-hash.ts';
 import type { Limit } from './store.ts';
 
 const MINUTE = 60;
@@ -54,7 +54,7 @@ export class RateLimits {
   /** @param secret of the service: an address that is remembered for longer than a minute is kept as a stand-in */
   constructor(counts: SharedCounts, secret: string, onRefused: (name: ReachedLimit) => void) {
     this.#onRefused = onRefused;
-    this.#key = standInKey(secret, 'tidings: addresses');
+    this.#key = keyedHashKey(secret, 'tidings: addresses');
     const own = (name: RateLimit): NamedCounter => ({
       name,
       counter: new Counter(name, limits[name], counts),
@@ -123,7 +123,7 @@ export class RateLimits {
 
   #placeOf(req: Request, { counter }: NamedCounter): string {
     const address = addressKey(req.ip ?? '');
-    return counter.limit.duration > MINUTE ? `h${standIn(this.#key, address)}` : `a${address}`;
+    return counter.limit.duration > MINUTE ? `h${keyedHash(this.#key, address)}` : `a${address}`;
   }
 }
 

@@ -16,7 +16,7 @@ const PROBE_TIMEOUT = 2000;
 /** Probes that fail, one after the other, before the connection is made anew. */
 const RECONNECT_AFTER = 5;
 /** How long nothing may have failed before Redis counts as well again. Milliseconds. */
-const CALM = 3000;
+const RECOVERY_TIME = 3000;
 /** How long what was learned of Redis's clock holds. Milliseconds. */
 const CLOCK_AGE = 30_000;
 /** Points to be given back when Redis is there again, at most. */
@@ -208,7 +208,7 @@ export class RedisStore implements LimitStore {
       if (client !== this.#client) return;
       this.#answers = true;
       this.#failures = 0;
-      if (Date.now() - this.#failedAt > CALM) this.#options.health.prove('limits');
+      if (Date.now() - this.#failedAt > RECOVERY_TIME) this.#options.health.prove('limits');
       await this.#payBack();
     } catch (error) {
       this.#answers = false;

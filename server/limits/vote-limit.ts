@@ -2,7 +2,7 @@ import { type AppError, tooManyRequests } from '../errors.ts';
 import { addressKey } from './address-key.ts';
 import { Counter } from './counter.ts';
 import type { SharedCounts } from './shared-counts.ts';
-import { standIn, standInKey } from './stand-in.ts';
+import { keyedHash, keyedHashKey } from './keyed-hash.ts';
 
 /** Over how long votes are counted. Seconds. */
 const WINDOW = 3600;
@@ -40,7 +40,7 @@ export class VoteLimit {
   constructor(options: VoteLimitOptions) {
     const { counts, votes, secret } = options;
     this.#options = options;
-    this.#key = standInKey(secret, 'tidings: addresses');
+    this.#key = keyedHashKey(secret, 'tidings: addresses');
     const counter = (name: string, points: number) =>
       new Counter(name, { points, duration: WINDOW }, counts, { refundable: true });
     this.#once = counter('vote-once', 1);
@@ -63,7 +63,7 @@ export class VoteLimit {
     const once = await this.#once.take(`${vote.postId}:u${vote.userId}`);
     // The first one in this hour has been counted.
     if (once.consumedPoints > 1) return cast();
-    const place = `${vote.postId}:${standIn(this.#key, addressKey(vote.address ?? ''))}`;
+    const place = `${vote.postId}:${keyedHash(this.#key, addressKey(vote.address ?? ''))}`;
     const counters = (await this.#options.isNew(vote.userId)) ? [this.#ofNew, this.#ofAll] : [this.#ofAll];
     const taken = await Promise.all(counters.map((counter) => counter.take(place)));
     const giveBack = () => Promise.all([once, ...taken].map((point) => point.giveBack()));

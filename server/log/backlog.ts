@@ -7,7 +7,7 @@ const INTERVAL = 1000;
 /** Rows that are counted at most: beyond it the number tells nothing new. */
 const MOST = 10_000;
 /** For how long the oldest row may wait, or the outbox be out of sight, until somebody has to know. Milliseconds. */
-const PATIENCE = 5000;
+const TIME_LIMIT = 5000;
 
 interface Row {
   length: number;
@@ -53,10 +53,10 @@ export class Backlog {
    */
   get stall(): string | undefined {
     const now = Date.now();
-    if (now - this.#readAt > PATIENCE) return 'The outbox has not been read for five seconds.';
+    if (now - this.#readAt > TIME_LIMIT) return 'The outbox has not been read for five seconds.';
     const waited = now - this.#oldestSince;
-    if (this.#oldest === null || waited <= PATIENCE) return undefined;
-    return `Nothing is numbered: the oldest of ${this.length} events has waited for ${Math.floor(waited / 1000)} s.`;
+    if (this.#oldest === null || waited <= TIME_LIMIT) return undefined;
+    return `Events are not being numbered: the oldest of ${this.length} has waited for ${Math.floor(waited / 1000)} s.`;
   }
 
   async #read(): Promise<void> {

@@ -3,9 +3,9 @@ import { about } from '../async/loop.ts';
 import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
 import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
-import { Ring } from './ring.ts';
+import { RingBuffer } from './ring-buffer.ts';
 import { type RevocationRow, readTail, TAIL_LIMITS, type TailLimits } from './tail.ts';
-import type { Witness } from './witness.ts';
+import type { PositionStore } from './position-store.ts';
 
 /** A batch as one node hands it to the others. */
 export interface Batch {
@@ -55,7 +55,7 @@ export function readInterval(alone: boolean): number {
 }
 
 /** For how long the log may not have been read until somebody has to know. Milliseconds. */
-const PATIENCE = 5000;
+const TIME_LIMIT = 5000;
 
 /** How many events that came early are kept while the hole before them is read, and how many characters of them. */
 const MAX_EARLY = 2000;
@@ -87,7 +87,7 @@ export class Follower {
     epoch: [],
   };
   #epoch = '';
-  #ring: Ring;
+  #ring: RingBuffer;
   #early: LogEntry[][] = [];
   readonly #limits: TailLimits;
   /** The snapshot of the last look: what it could not see is read next. */
@@ -101,7 +101,7 @@ export class Follower {
   #floor = 0;
   readonly #mayRead: () => boolean;
   readonly #onRead: () => void;
-  readonly #witnesses: Witness[] = [];
+  readonly #positionStores: PositionStore[] = [];
   readonly #onFailed: (error: unknown) => void;
   #recheck = false;
   #awaitingReopen: (() => void)[] = [];
@@ -124,7 +124,7 @@ export class Follower {
     this.#interval = interval;
     this.#ringSize = ring;
     this.#limits = limits;
-    this.#ring = new Ring(0, ring.entries, ring.bytes);
+    this.#ring = new RingBuffer(0, ring.entries, ring.bytes);
   }
 
   get epoch(): string {
@@ -143,7 +143,7 @@ export class Follower {
 
   /** Why this node serves old events, if it does. */
   get stall(): string | undefined {
-    return Date.now() - this.#readAt > PATIENCE ? 'The log has not been read for five seconds.' : undefined;
+    return Date.now() - this.#readAt > TIME_LIMIT ? 'The log has not been read for five seconds.' : undefined;
   }
 
   /** How many events the log was ahead of this node when it was last read. */
@@ -166,8 +166,8 @@ export class Follower {
   }
 
   /** Before it starts. */
-  addWitness(witness: Witness): void {
-    this.#witnesses.push(witness);
+  addPositionStore(positionStore: PositionStore): void {
+    this.#positionStores.push(positionStore);
   }
 
   /** Holds a position that clients were told against the log. @throws if the database does not answer */
@@ -181,21 +181,21 @@ export class Follower {
     const began = Date.now();
     let head = await openFeed(this.#pool);
     // What was told before this start: a log that is shorter was put back meanwhile.
-    for (const witness of this.#witnesses)
-      for (const seen of await witness.read()) {
+    for (const positionStore of this.#positionStores)
+      for (const seen of await positionStore.read()) {
         const { epoch } = head;
         head = await openFeed(this.#pool, seen);
         if (head.epoch !== epoch)
           this.#log.warn(
             { told: seen, to: head },
-            'the database was put back to before what clients were told',
+            'the database was restored to a state before events that clients have received',
           );
       }
     const tail = await readTail(this.#pool, undefined);
     this.#seen = tail.snapshot;
     this.#epoch = head.epoch;
     const from = Math.max(head.floor, head.seq - Math.min(this.#ringSize.entries, 2000));
-    this.#ring = new Ring(from, this.#ringSize.entries, this.#ringSize.bytes);
+    this.#ring = new RingBuffer(from, this.#ringSize.entries, this.#ringSize.bytes);
     while (this.#ring.last < head.seq) {
       const page = await readLog(this.#pool, this.#ring.last, PAGE_ROWS);
       const [first] = page;
@@ -215,7 +215,7 @@ export class Follower {
     this.#stopped = true;
     this.#rouse?.();
     await this.#running;
-    await Promise.all(this.#witnesses.map((witness) => witness.close()));
+    await Promise.all(this.#positionStores.map((positionStore) => positionStore.close()));
   }
 
   /** The connections lead to another server than before: is it still the same log? */
@@ -311,7 +311,7 @@ export class Follower {
         failures += 1;
         this.#awaitingReopen.push(...awaiting);
         this.#onFailed(error);
-        if (failures === 1) this.#log.warn({ err: error }, 'the log cannot be read; it is tried again');
+        if (failures === 1) this.#log.warn({ err: error }, 'the log cannot be read; retrying');
       }
     }
   }
@@ -352,7 +352,7 @@ export class Follower {
   }
 
   #keep(seen: Seen): void {
-    for (const witness of this.#witnesses) witness.keep(seen);
+    for (const positionStore of this.#positionStores) positionStore.keep(seen);
   }
 
   async #reopen(): Promise<void> {
@@ -365,11 +365,14 @@ export class Follower {
   /** Goes on from another place, and says so: no listener may take what follows for the continuation. */
   async #restart(head: Head): Promise<void> {
     const tail = await readTail(this.#pool, undefined);
-    this.#log.warn({ from: { epoch: this.#epoch, seq: this.seq }, to: head }, 'the feed starts anew');
+    this.#log.warn(
+      { from: { epoch: this.#epoch, seq: this.seq }, to: head },
+      'the numbering has changed: the feed restarts at the new head',
+    );
     this.#seen = tail.snapshot;
     this.#epoch = head.epoch;
     this.#early = [];
-    this.#ring = new Ring(head.seq, this.#ringSize.entries, this.#ringSize.bytes);
+    this.#ring = new RingBuffer(head.seq, this.#ringSize.entries, this.#ringSize.bytes);
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
     this.#keep({ epoch: head.epoch, seq: head.seq, at: undefined });

@@ -130,7 +130,7 @@ export class Sequencer {
       } catch (error) {
         failures += 1;
         this.#onFailed(error);
-        if (failures === 1) this.#log.warn({ err: error }, 'numbering failed; it goes on by itself');
+        if (failures === 1) this.#log.warn({ err: error }, 'numbering failed; retrying');
       }
       if (failures > 0) await this.#sleep(Math.min(1000, INTERVAL * 2 ** failures), false);
       else if (busy && due) await this.#sleep(BUSY_INTERVAL, false);

@@ -24,61 +24,62 @@ export function createMetrics() {
     registry,
     requests: histogram(
       'http_request_seconds',
-      'How long requests take',
+      'Duration of HTTP requests in seconds',
       [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       ['method', 'route', 'status'],
     ),
     loginsRefused: counter('logins_refused_total', 'Logins with an unknown user or a wrong password'),
     rateLimited: counter('rate_limited_total', 'Requests refused with 429', ['limit']),
     unreadable: counter(
-      'requests_unreadable_total',
-      'Requests that were refused before a route saw them, since they were no HTTP, too large or too slow',
+      'requests_malformed_total',
+      'Requests refused before routing: not valid HTTP, too large or too slow',
       ['status'],
     ),
-    requestsRefused: counter(
-      'requests_refused_total',
-      'Requests refused for the host that they name, or since a page of another origin sent them',
-      ['reason'],
-    ),
-    answersAbandoned: counter(
-      'answers_abandoned_total',
-      'Answers that were given up with their connection, since nobody took them in time or their room was needed',
+    requestsRefused: counter('requests_refused_total', 'Requests refused because of their Host or Origin', [
+      'reason',
+    ]),
+    responsesAbandoned: counter(
+      'http_responses_abandoned_total',
+      'Responses abandoned with their connection: slow consumer, or their memory was needed',
       ['reason'],
     ),
     handshakesRefused: counter('handshakes_refused_total', 'Socket handshakes refused', ['reason']),
     connections: gauge('connections', 'Sockets connected to this node'),
     subscribers: gauge(
       'subscribers',
-      'Sockets, streams and requests for events that this node serves or is about to serve',
+      'Sockets, event streams and long-polls that this node serves or is opening',
     ),
-    answersUnderWay: gauge('answers_under_way', 'HTTP requests whose answer has not left as a whole'),
-    placesTaken: gauge(
-      'places_taken',
-      'Places of MAX_CONNECTIONS that are taken by sockets, streams and waiting requests',
+    responsesInProgress: gauge(
+      'http_responses_in_progress',
+      'HTTP responses that are not yet sent completely',
     ),
-    placesRefused: counter(
-      'places_refused_total',
-      'Sockets, streams and waiting requests that got no place',
+    connectionSlotsUsed: gauge(
+      'connection_slots_used',
+      'Connections that count against MAX_CONNECTIONS: sockets, event streams and long-polls',
+    ),
+    connectionsRefused: counter(
+      'connection_limit_refused_total',
+      'Sockets, event streams and long-polls refused by a connection limit',
       ['reason'],
     ),
     tcpRefused: counter(
       'tcp_connections_refused_total',
-      'TCP connections refused before a request: of an address that has its share, or beyond all that this node takes',
+      'TCP connections refused before a request, by the limit per address or per process',
       ['reason'],
     ),
     eventsNumbered: counter('events_numbered_total', 'Events that this node numbered'),
     eventsDelivered: counter('events_delivered_total', 'Events handed to sockets of this node'),
     commitToSocket: histogram(
       'commit_to_socket_seconds',
-      'From the writing of an event in its transaction to its hand-over to the sockets of this node',
+      'Seconds from the write of an event to its delivery to the sockets of this node',
       [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15],
     ),
     followerLag: gauge(
       'follower_lag_events',
-      'Events that the log was ahead of this node at its last look',
+      'Events by which this node was behind the log at its last poll',
       'max',
     ),
-    followerAge: gauge('follower_read_age_seconds', 'Since this node last read the log', 'max'),
+    followerAge: gauge('follower_read_age_seconds', 'Seconds since this node last read the log', 'max'),
     outboxLength: gauge(
       'outbox_events',
       'Committed events that have no number yet, counted up to ten thousand',
@@ -86,43 +87,42 @@ export function createMetrics() {
     ),
     outboxAge: gauge(
       'outbox_oldest_age_seconds',
-      'Since the oldest event without a number was written',
+      'Age of the oldest event without a number, in seconds',
       'max',
     ),
-    writesRefused: gauge('writes_refused', '1 while this node sends no writes to the database', 'max'),
+    writesRefused: gauge(
+      'writes_refused',
+      '1 while this node refuses writes because the database cannot commit, else 0',
+      'max',
+    ),
     fastPathsFailed: gauge(
       'fast_paths_failed',
-      'Uses of library internals that were switched off, since the libraries are not as expected',
+      'Fast paths that failed their self-check and are switched off',
     ),
-    resumes: counter('resumes_total', 'Handshakes by outcome', ['outcome', 'source']),
+    resumes: counter('resumes_total', 'Handshakes by outcome of the resume', ['outcome', 'source']),
     sessionsClosed: counter('sessions_closed_total', 'Sockets closed by the service', ['code']),
     tallyFrames: counter('tally_frames_total', 'Tally messages sent to sockets'),
     talliesCoalesced: counter(
       'tallies_coalesced_total',
-      'Tally changes that were overtaken within their window',
+      'Tally changes coalesced with a later one of the same post',
     ),
     busDropped: counter(
       'bus_messages_dropped_total',
-      'Messages to other nodes not sent because Redis was away',
+      'Messages to other nodes dropped because Redis was unavailable',
     ),
-    redisDegraded: gauge('redis_degraded', '1 while Redis cannot do all of its work, else 0', 'max'),
+    redisDegraded: gauge('redis_degraded', '1 while Redis is degraded or unavailable, else 0', 'max'),
     redisFaults: counter('redis_faults_total', 'Outages of Redis by reason', ['reason']),
-    limitsUnshared: counter(
-      'limits_unshared_total',
-      'Requests that were counted without the other nodes, since Redis was away or too slow',
+    rateLimitsLocal: counter(
+      'rate_limits_local_total',
+      'Rate limit checks that were counted locally because Redis was unavailable or slow',
     ),
-    queueWaiting: gauge(
-      'queue_waiting_requests',
-      'Requests that wait for their turn, by what they wait for',
-      'sum',
-      ['queue'],
-    ),
+    queueWaiting: gauge('queue_waiting_requests', 'Requests waiting in the fair queues', 'sum', ['queue']),
     queueRefused: counter(
       'queue_refused_total',
-      'Requests that were refused since too many waited, of all senders or of one',
+      'Requests refused because a fair queue was full, in all or for one sender',
       ['queue'],
     ),
-    poolWaiting: gauge('pool_waiting_requests', 'Requests that wait for a database connection'),
+    poolWaiting: gauge('pool_waiting_requests', 'Requests waiting for a database connection'),
     poolInUse: gauge('pool_connections_in_use', 'Database connections in use by requests'),
   };
 }

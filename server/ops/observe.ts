@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import { singleFlight } from '../async/single-flight.ts';
 import { addressKey } from '../limits/address-key.ts';
 import type { Logger } from '../logger.ts';
-import type { Answers } from '../http/answers.ts';
+import type { PendingResponses } from '../http/pending-responses.ts';
 import type { Metrics } from './metrics.ts';
 
 /**
@@ -46,14 +46,14 @@ function lineOf(req: Request, res: Response, seconds: number): object {
 /** `/metrics` in the format of Prometheus; with several workers `read` gives those of all of them. One scrape is under way at a time. */
 export function serveMetrics(
   metrics: Metrics,
-  answers: Answers,
+  pendingResponses: PendingResponses,
   read: () => Promise<string> = () => metrics.registry.metrics(),
 ): RequestHandler {
-  const gather = singleFlight(read);
+  const scrape = singleFlight(read);
   return async (req, res) => {
     res.set('Content-Type', metrics.registry.contentType).set('Cache-Control', 'no-store');
-    const text = await gather();
+    const text = await scrape();
     res.send(text);
-    answers.given(res, text.length, () => [`a${addressKey(req.ip ?? '')}`]);
+    pendingResponses.given(res, text.length, () => [`a${addressKey(req.ip ?? '')}`]);
   };
 }

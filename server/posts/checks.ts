@@ -13,13 +13,13 @@ async function hintAtSearch(client: pg.ClientBase): Promise<string | undefined> 
   const { indexed, unfolded = 0 } = rows[0] ?? {};
   if (!indexed)
     return (
-      'Searches read far more posts than they need, since their index is missing: create index concurrently ' +
+      'Searches are slow because their index is missing: create index concurrently ' +
       'posts_search_grams_idx on posts using gin ((array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)]), search_grams) ' +
       'with (gin_pending_list_limit = 1024) where search_grams is not null;'
     );
   return unfolded === 0
     ? undefined
-    : `${unfolded} posts are not prepared for searches yet; every node does it, and searches wait for it.`;
+    : `${unfolded} posts are not prepared for searches yet. The nodes prepare them in the background, and searches wait for it.`;
 }
 
 export const postChecks: readonly Check[] = [{ what: 'search', hint: hintAtSearch }];
@@ -29,7 +29,7 @@ export const postTasks: readonly Task[] = [
     option: 'refold',
     run: async (db) => {
       const { looked, changed } = await refoldPosts(db);
-      return `${looked} posts looked at, of which ${changed} were not found by the text that they have.`;
+      return `${looked} posts checked; ${changed} of them had outdated search text.`;
     },
   },
 ];

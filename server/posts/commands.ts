@@ -5,7 +5,7 @@ import { unauthorized } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
-import type { Asker } from '../queues/fair-queue.ts';
+import type { Requester } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
 import { vectorOf } from '../text/grams.ts';
 import type { PostContext } from './context.ts';
@@ -20,14 +20,14 @@ import { searchable } from './searchable.ts';
 /**
  * Writes a post, its tally, its event and the record of its idempotency key, in one transaction. With a key that was
  * used before it changes nothing and gives the first answer again.
- * @param asker whose turn it takes
+ * @param requester whose turn it takes
  * @throws {AppError} 422 if the key was used for something else, 404 if what it made has been deleted since
  */
 export async function createPost(
   ctx: Pick<PostContext, 'db' | 'postWriter'>,
   user: Identity,
   input: PostInput,
-  asker: Asker,
+  requester: Requester,
   idempotencyKey?: string,
 ): Promise<PostAnswer> {
   const { title, content, published } = input; // in this order, whatever the order in the body
@@ -35,9 +35,9 @@ export async function createPost(
     idempotencyKey === undefined
       ? undefined
       : claimOf(user.id, idempotencyKey, { title, content, published });
-  const row = await ctx.postWriter.write(user.id, input, claim, asker.senders);
+  const row = await ctx.postWriter.write(user.id, input, claim, requester.senders);
   if (row) return presentAnswer({ ...row, voted: false });
-  const first = claim && (await firstAnswer<PostAnswer>(ctx.db.share(asker), claim));
+  const first = claim && (await firstAnswer<PostAnswer>(ctx.db.share(requester), claim));
   if (first) return first;
   // A token outlives its user by a moment.
   throw unauthorized('The user of this access token has been deleted.');

@@ -1,10 +1,10 @@
 import { QueryTypes } from 'sequelize';
 import type { Database } from '../database/connection.ts';
-import type { DatabaseShare } from '../database/connection-turns.ts';
-import { Gathering } from '../database/gathering.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
+import { MicroBatcher } from '../database/micro-batcher.ts';
 import { AppError, tooManyRequests, unavailable } from '../errors.ts';
-import { inTurns } from '../queues/draw.ts';
-import { type Asker, FairQueue } from '../queues/fair-queue.ts';
+import { roundRobin } from '../queues/round-robin.ts';
+import { type Requester, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
 import { readFeedPage } from './feed-page.ts';
 import { KeptPages, lookAt } from './kept-pages.ts';
@@ -12,21 +12,21 @@ import { cursorOf, type FeedPage } from './list-statement.ts';
 import type { ListPosts } from './schemas.ts';
 import { Unfolded } from './search-page.ts';
 
-/** A page as its asker sees it. */
+/** A page as its requester sees it. */
 export interface FeedAnswer {
   epoch: string;
   seq: number;
   next: string | undefined;
   /** The posts, each with `voted`, as one JSON array. A large one is bytes, the same for all who see the same. */
   json: string | Buffer;
-  /** Whether a draft of the asker's is among them. */
+  /** Whether a draft of the requester's is among them. */
   hasDrafts: boolean;
 }
 
 interface Ask {
   viewer: number;
   /** Whose turn it takes. */
-  asker: Asker;
+  requester: Requester;
   list: ListPosts;
   cursor: Cursor | undefined;
   resolve: (answer: FeedAnswer) => void;
@@ -39,7 +39,7 @@ const MOST = 200;
 /** Asks that wait for a round at most. */
 const MAX_WAITING = 5000;
 /**
- * Asks at once that may take PostgreSQL long: a search, or a page after a million. And how many more for askers that have
+ * Asks at once that may take PostgreSQL long: a search, or a page after a million. And how many more for requesters that have
  * had none for a while.
  */
 const SLOW_AT_ONCE = 4;
@@ -64,7 +64,7 @@ const PAGES_IN_ROUND = 16;
 
 /**
  * Reads pages of the feed for everyone who asks at the same moment. A page is the same for all but for `voted`, so
- * identical asks are one query, and whether the askers have voted is one more for all of them. A page that was read a
+ * identical asks are one query, and whether the requesters have voted is one more for all of them. A page that was read a
  * moment ago is given out again if the database, asked after the request has come, proves it unchanged (see
  * `KeptPages`), so a writer always sees their own write, on whichever node. Searches and far pages wait in a queue of their
  * own, in which users and addresses take turns: they hold up no other page, and those of one user not those of another.
@@ -73,7 +73,7 @@ export class FeedReader {
   readonly #pages: DatabaseShare;
   readonly #searches: DatabaseShare;
   readonly #kept = new KeptPages();
-  readonly #quick = new Gathering<Ask>({
+  readonly #quick = new MicroBatcher<Ask>({
     atOnce: ROUNDS,
     most: MOST,
     sendersOf,
@@ -82,7 +82,7 @@ export class FeedReader {
   });
   readonly #slow: FairQueue;
 
-  /** Slow asks that are not answered yet, by their asker. */
+  /** Slow asks that are not answered yet, by their requester. */
   readonly #slowOf = new Map<number, number>();
   readonly #onRefused: (() => void) | undefined;
   readonly #onCrowded: ((queue: 'pages' | 'searches') => void) | undefined;
@@ -90,7 +90,7 @@ export class FeedReader {
 
   /**
    * @param catchUp folds posts that searches do not find yet, for so long at most; tells whether none is left
-   * @param onRefused called when one asker's slow asks at once are refused; without it there may be any number
+   * @param onRefused called when one requester's slow asks at once are refused; without it there may be any number
    * @param onCrowded called for each ask that is refused since too many wait
    */
   constructor(
@@ -132,29 +132,31 @@ export class FeedReader {
   }
 
   /**
-   * @param asker whose turn it takes
-   * @throws {AppError} 422 for a cursor of another list; 503 if too many wait; for a search or a far page 429 if the asker
+   * @param requester whose turn it takes
+   * @throws {AppError} 422 for a cursor of another list; 503 if too many wait; for a search or a far page 429 if the requester
    * waits for several already
    */
-  async read(viewer: number, list: ListPosts, asker: Asker): Promise<FeedAnswer> {
+  async read(viewer: number, list: ListPosts, requester: Requester): Promise<FeedAnswer> {
     const cursor = cursorOf(list);
     if (cursor === 'invalid') {
-      throw new AppError('invalid', 'The cursor is not one of this list.', {
-        errors: [{ loc: ['query', 'cursor'], msg: '"cursor" is not one of this list', type: 'any.invalid' }],
+      throw new AppError('invalid', 'The cursor does not belong to this list.', {
+        errors: [
+          { loc: ['query', 'cursor'], msg: '"cursor" does not belong to this list', type: 'any.invalid' },
+        ],
       });
     }
     if (list.search === '' && list.skip <= QUICK_SKIP) {
       return new Promise((resolve, reject) =>
-        this.#quick.add({ viewer, asker, list, cursor, resolve, reject }),
+        this.#quick.add({ viewer, requester, list, cursor, resolve, reject }),
       );
     }
     this.#enterSlow(viewer);
     try {
       return await this.#slow.run(
-        asker,
+        requester,
         () =>
           new Promise<FeedAnswer>((resolve, reject) => {
-            void this.#round([{ viewer, asker, list, cursor, resolve, reject }], this.#searches);
+            void this.#round([{ viewer, requester, list, cursor, resolve, reject }], this.#searches);
           }),
       );
     } finally {
@@ -207,7 +209,7 @@ export class FeedReader {
       await handOut(proven, look.voted);
       let alike = [...askedAlike(rest, look.drafters).values()];
       if (alike.length > PAGES_AT_ONCE)
-        alike = [...askedAlike(inTurns(rest, sendersOf), look.drafters).values()];
+        alike = [...askedAlike(roundRobin(rest, sendersOf), look.drafters).values()];
       const now = alike.slice(0, PAGES_IN_ROUND);
       mine = now.flat();
       if (alike.length > PAGES_IN_ROUND) this.#quick.putBack(alike.slice(PAGES_IN_ROUND).flat());
@@ -262,7 +264,7 @@ export class FeedReader {
   }
 }
 
-/** Which of these askers have voted for which of the posts that they are about to see: `user:post`. */
+/** Which of these requesters have voted for which of the posts that they are about to see: `user:post`. */
 async function votesOn(pages: ReadonlyMap<Ask, FeedPage>, db: DatabaseShare): Promise<Set<string>> {
   const users: number[] = [];
   const posts: number[] = [];
@@ -281,8 +283,8 @@ async function votesOn(pages: ReadonlyMap<Ask, FeedPage>, db: DatabaseShare): Pr
   return new Set(rows.map((row) => `${row.user_id}:${row.post_id}`));
 }
 
-function sendersOf({ asker }: Ask): readonly string[] {
-  return asker.senders;
+function sendersOf({ requester }: Ask): readonly string[] {
+  return requester.senders;
 }
 
 /** Asks that one page answers. */
@@ -312,7 +314,7 @@ function keyOf({ limit, skip, search, sort, owner_id, published, cursor }: ListP
   return JSON.stringify([limit, skip, search, sort, owner_id, published === false, cursor]);
 }
 
-/** Whose drafts a list may hold: only its asker's, and nobody's for one who has none, so that those ask alike. */
+/** Whose drafts a list may hold: only its requester's, and nobody's for one who has none, so that those ask alike. */
 function draftsIn({ viewer, list }: Ask, withDrafts: ReadonlySet<number>): number | undefined {
   return list.published !== true && withDrafts.has(viewer) ? viewer : undefined;
 }
@@ -327,7 +329,7 @@ class LargeTexts {
   /** Bytes of all. */
   length = 0;
 
-  /** @param mine for each post of the page, whether its asker has voted */
+  /** @param mine for each post of the page, whether its requester has voted */
   of(page: FeedPage, mine: readonly boolean[]): Buffer {
     const number = this.#numbers.get(page) ?? this.#numbers.size;
     this.#numbers.set(page, number);

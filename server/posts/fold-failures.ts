@@ -11,7 +11,7 @@ const INTERVAL = 60_000;
 export function foldFailures(log: Logger): (error: unknown) => void {
   let warnedAt = -Infinity;
   return (error) => {
-    const message = 'posts could not be folded for searches, which wait for them; it is tried again';
+    const message = 'posts could not be folded for searches, which wait for them; retrying';
     const now = performance.now();
     if (!(error instanceof NotFolded) || now - warnedAt < INTERVAL) {
       log.debug({ err: error }, message);

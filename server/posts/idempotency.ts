@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Transaction } from 'sequelize';
 import { IdempotencyKey } from '../../models/index.ts';
-import type { DatabaseShare } from '../database/connection-turns.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
 import { AppError } from '../errors.ts';
 
 /** Whose key it is, since two users may use the same one, and what for. */
@@ -41,7 +41,7 @@ export async function firstAnswer<T extends object>(
     });
   }
   if (!first.answer)
-    throw new AppError('not_found', 'What this Idempotency-Key made has been deleted since.');
+    throw new AppError('not_found', 'The post that was created with this Idempotency-Key has been deleted.');
   return first.answer as T;
 }
 

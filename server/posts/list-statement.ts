@@ -3,7 +3,7 @@ import { type Cursor, readCursor, type Sort, writeCursor } from './cursor.ts';
 import { type PostRow, presentPost } from './present.ts';
 import type { ListPosts } from './schemas.ts';
 
-/** A page as everyone sees it who may see the same posts: encoded once, but for whether the asker has voted. */
+/** A page as everyone sees it who may see the same posts: encoded once, but for whether the requester has voted. */
 export interface FeedPage {
   /** The stream position that the page reflects. */
   epoch: string;
@@ -11,9 +11,9 @@ export interface FeedPage {
   /** Every transaction below this number had ended when the page was read. */
   horizon: string;
   ids: number[];
-  /** Each post as JSON text, without the closing brace: what is the asker's own is added behind it. */
+  /** Each post as JSON text, without the closing brace: what is the requester's own is added behind it. */
   posts: string[];
-  /** Whether a draft of the asker's is among them. */
+  /** Whether a draft of the requester's is among them. */
   hasDrafts: boolean;
   /** Where the next page begins; undefined on the last. */
   next: string | undefined;

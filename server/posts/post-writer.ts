@@ -1,13 +1,13 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { QueryTypes } from 'sequelize';
 import { type Database, databaseErrorCode, wantsRetry } from '../database/connection.ts';
-import type { DatabaseShare } from '../database/connection-turns.ts';
-import { Gathering } from '../database/gathering.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
+import { MicroBatcher } from '../database/micro-batcher.ts';
 import { unavailable } from '../errors.ts';
 import { announce } from '../log/append.ts';
 import { rowOf as outboxRowOf } from '../topics/event-type.ts';
-import { FairBound } from '../queues/fair-bound.ts';
-import { TurnTaking } from '../queues/turn-taking.ts';
+import { QueueLimit } from '../queues/queue-limit.ts';
+import { FairSemaphore } from '../queues/fair-semaphore.ts';
 import { FOLD } from '../text/fold.ts';
 import { postCreated } from './events.ts';
 import type { Claim } from './idempotency.ts';
@@ -57,14 +57,14 @@ export class PostWriter {
   readonly #db: DatabaseShare;
   readonly #sequelize: Database['sequelize'];
   readonly #onRefused: () => void;
-  readonly #waiting: FairBound<Ask>;
-  readonly #asks = new Gathering<Ask>({
+  readonly #waiting: QueueLimit<Ask>;
+  readonly #asks = new MicroBatcher<Ask>({
     atOnce: ROUNDS,
     most: MOST,
     sendersOf: ({ senders }) => senders,
     round: (asks) => this.#round(asks),
   });
-  readonly #apart = new TurnTaking<readonly string[]>({ atOnce: PATIENT, pathOf: (senders) => senders });
+  readonly #apart = new FairSemaphore<readonly string[]>({ atOnce: PATIENT, pathOf: (senders) => senders });
 
   /**
    * @param onRefused called for each post that is refused since too many wait
@@ -74,7 +74,7 @@ export class PostWriter {
     this.#db = db.share('posts');
     this.#sequelize = db.sequelize;
     this.#onRefused = onRefused;
-    this.#waiting = new FairBound<Ask>({
+    this.#waiting = new QueueLimit<Ask>({
       most,
       sendersOf: ({ senders }) => senders,
       refuse: (ask) => this.#refuse(ask),
@@ -172,7 +172,7 @@ export class PostWriter {
           asks.map(({ input }) => input.published),
           asks.map((ask) => (ask.input.published ? eventOf(ask) : null)),
           asks.map((ask) => (ask.claim ? answerOf(ask) : null)),
-          [standIns.id, standIns.created_at.toISOString(), JSON.stringify(standIns.username)],
+          [keyedHashes.id, keyedHashes.created_at.toISOString(), JSON.stringify(keyedHashes.username)],
           asks.map(({ claim }) => claim?.key ?? null),
           asks.map(({ claim }) => claim?.requestHash ?? null),
           patient,
@@ -219,7 +219,7 @@ function rowOf(
  * What stands for the things that only the database knows of a post which is being written: it puts the id, the moment and the
  * owner's name in their place. Random, so that no text of a post has them.
  */
-const standIns = {
+const keyedHashes = {
   id: randomInt(2 ** 47, 2 ** 48 - 1),
   created_at: new Date(-50_000_000_000_000 + randomInt(2 ** 44)),
   username: randomUUID(),
@@ -227,12 +227,12 @@ const standIns = {
 
 /** The event of a post that is being written. JSON, with stand-ins. */
 function eventOf(ask: Ask): string {
-  return JSON.stringify(outboxRowOf(postCreated, presentPost(rowOf(ask, standIns))));
+  return JSON.stringify(outboxRowOf(postCreated, presentPost(rowOf(ask, keyedHashes))));
 }
 
 /** What a request with the same idempotency key is answered later. JSON, with stand-ins. */
 function answerOf(ask: Ask): string {
-  return JSON.stringify(presentAnswer({ ...rowOf(ask, standIns), voted: false }));
+  return JSON.stringify(presentAnswer({ ...rowOf(ask, keyedHashes), voted: false }));
 }
 
 /** Whether one of several is to blame: a lock, a conflict, a constraint or a value, and not the database's being away. */

@@ -31,7 +31,7 @@ export const postTables = 'posts p join users u on u.id = p.owner_id join post_t
 export const publishedPosts = `select ${postColumns} from ${postTables}
   where p.id = any($1::bigint[]) and p.published order by p.id`;
 
-/** A post as one asker sees it. */
+/** A post as one requester sees it. */
 export type PostAnswer = PostView & { published_at: string | null; voted: boolean };
 
 /** A post as everyone may see it: what events carry. */
@@ -58,7 +58,7 @@ export function presentAnswer(row: PostRow & { voted: boolean }): PostAnswer {
 }
 
 /**
- * The tag of a post's representation: its version, and a digest of all that the asker sees, as a number. It changes with
+ * The tag of a post's representation: its version, and a digest of all that the requester sees, as a number. It changes with
  * whatever is shown: an edit, a vote, the owner's name.
  */
 export function entityTag(version: number, json: string): string {

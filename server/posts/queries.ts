@@ -1,6 +1,6 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import type { Identity } from '../identity.ts';
-import type { DatabaseShare } from '../database/connection-turns.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
 import { requireVisible } from './policy.ts';
 import { type PostAnswer, postColumns, type PostRow, postTables, presentAnswer } from './present.ts';
 

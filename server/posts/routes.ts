@@ -30,7 +30,7 @@ export const postRoutes = [
     path: '/posts',
     summary: 'A page of the feed',
     description:
-      'Published posts and your own drafts, newest first, by votes or by rank. To follow on without a hole, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`. Of searches, and of pages beyond the thousandth post, one user may have four at once.',
+      'Published posts and your own drafts, newest first, by votes or by rank. To continue live without a gap, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`. A user may run four searches, or requests for pages beyond the thousandth post, at once.',
     tag: 'Posts',
     access: 'user',
     limit: 'read',
@@ -39,10 +39,10 @@ export const postRoutes = [
     answerHeaders: {
       Link: 'RFC 8288: `rel="next"` is the next page, by a cursor that new posts do not shift',
       'X-Feed-Seq': 'The position in the event stream that this page reflects',
-      'X-Feed-Epoch': 'The numbering of that position',
+      'X-Feed-Epoch': 'The epoch of that position',
     },
-    handle: async ({ ctx, user, query, asker, req }) => {
-      const page = await ctx.feedReader.read(user.id, query, asker);
+    handle: async ({ ctx, user, query, requester, req }) => {
+      const page = await ctx.feedReader.read(user.id, query, requester);
       // An empty table is no empty list.
       if (page.json.length <= EMPTY) await ctx.schema.confirm();
       return new Reply(new Json(page.json), {
@@ -60,7 +60,7 @@ export const postRoutes = [
     method: 'post',
     path: '/posts',
     summary: 'Publish a post, or write a draft',
-    description: `A published post is told to every client as \`${postEvent.added}\`.`,
+    description: `Every client receives a published post as \`${postEvent.added}\`.`,
     tag: 'Posts',
     access: 'user',
     limit: 'write',
@@ -68,14 +68,14 @@ export const postRoutes = [
     headers: {
       'Idempotency-Key': {
         description:
-          'For a day: said again with the same key and the same body, the request is answered again but not done again. With another body it is a 422; if the post has been deleted since, a 404',
+          'Valid for a day: a request with the same key and the same body gets the first response again and is not executed again. With another body it is a 422; if the post has been deleted since, a 404',
         schema: schemas.idempotencyKey,
       },
     },
     answers: { 201: schemas.post, 401: problem, 404: problem, 422: problem, 429: problem },
     answerHeaders: { Location: 'Where the post is', ...etag },
-    handle: async ({ ctx, user, body, asker, req }) => {
-      const post = await commands.createPost(ctx, user, body, asker, req.get('idempotency-key'));
+    handle: async ({ ctx, user, body, requester, req }) => {
+      const post = await commands.createPost(ctx, user, body, requester, req.get('idempotency-key'));
       return tagged(post, { Location: `/posts/${post.id}` });
     },
   }),
@@ -91,15 +91,15 @@ export const postRoutes = [
     headers: readPreconditions,
     answers: {
       200: schemas.post,
-      304: 'The post is still as that tag says.',
+      304: 'The post has not changed.',
       401: problem,
       404: problem,
       412: problem,
       422: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params, asker, req }) => {
-      const post = await queries.postById(ctx.db.share(asker), user, params.id);
+    handle: async ({ ctx, user, params, requester, req }) => {
+      const post = await queries.postById(ctx.db.share(requester), user, params.id);
       const { ifMatch } = preconditionsOf(req);
       if (ifMatch !== undefined)
         requirePreconditions(
@@ -133,8 +133,8 @@ export const postRoutes = [
       429: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params, body, asker, req }) => {
-      const post = await ctx.edits.run(asker, () =>
+    handle: async ({ ctx, user, params, body, requester, req }) => {
+      const post = await ctx.edits.run(requester, () =>
         commands.updatePost(ctx, user, params.id, body, preconditionsOf(req)),
       );
       return tagged(post);
@@ -162,8 +162,8 @@ export const postRoutes = [
       429: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, params, body, asker, req }) => {
-      const post = await ctx.edits.run(asker, () =>
+    handle: async ({ ctx, user, params, body, requester, req }) => {
+      const post = await ctx.edits.run(requester, () =>
         commands.updatePost(ctx, user, params.id, body, preconditionsOf(req)),
       );
       return tagged(post);
@@ -173,14 +173,14 @@ export const postRoutes = [
     method: 'delete',
     path: '/posts/:id',
     summary: 'Delete a post with its votes',
-    description: `Every client hears \`${postEvent.removed}\`; only its owner may.`,
+    description: `Every client receives \`${postEvent.removed}\`; only its owner may.`,
     tag: 'Posts',
     access: 'user',
     limit: 'write',
     params: schemas.postParams,
     headers: writePreconditions,
     answers: {
-      204: 'The post is gone.',
+      204: 'The post is deleted.',
       401: problem,
       403: problem,
       404: problem,
@@ -188,8 +188,8 @@ export const postRoutes = [
       422: problem,
       429: problem,
     },
-    handle: ({ ctx, user, params, asker, req }) =>
-      ctx.edits.run(asker, () => commands.deletePost(ctx, user, params.id, preconditionsOf(req))),
+    handle: ({ ctx, user, params, requester, req }) =>
+      ctx.edits.run(requester, () => commands.deletePost(ctx, user, params.id, preconditionsOf(req))),
   }),
 ];
 

@@ -22,7 +22,7 @@ const title = visibleText().max(200).description('Shown in the feed').example('H
 const content = text().allow('').max(10_000).description('Plain text').example('First words.');
 const published = Joi.boolean()
   .strict()
-  .description('`false`: a draft, which only its owner sees and nobody hears of');
+  .description('`false`: a draft, which only its owner sees and no client is sent');
 
 export const createPost = object({
   title,
@@ -90,10 +90,10 @@ export const postView = exactly<PostView>()(
 /** A post that others can no longer see, as it is in events. */
 export const removedPost = exactly<RemovedPost>()(object({ id: id().example(7) }).id('DeletedPost'));
 
-/** A post as a REST answer: with what only its asker knows. */
+/** A post as a REST answer: with what only its requester knows. */
 export const post = object({
   ...postFields,
-  voted: Joi.boolean().description('Whether the asker has voted for it'),
+  voted: Joi.boolean().description('Whether the requesting user has voted for it'),
 }).id('Post');
 
 export const posts = listOf(post);
@@ -101,7 +101,7 @@ export const posts = listOf(post);
 export const listPosts = object({
   limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
   skip: withDefault(
-    count().description('How many to pass over; a cursor is faster and does not shift').example(0),
+    count().description('How many to skip; a cursor is faster and does not shift').example(0),
     0,
   ),
   search: withDefault(
@@ -124,13 +124,13 @@ export const listPosts = object({
   published: optional(
     Joi.boolean()
       .sensitive()
-      .description('`true`: published posts alone; `false`: your own drafts alone; left out: both')
+      .description('`true`: only published posts; `false`: only your own drafts; absent: both')
       .example(true),
   ),
   cursor: optional(
     Joi.string()
       .max(200)
-      .description('From the `Link` header of the page before')
+      .description('From the `Link` header of the previous page')
       .example(writeCursor('new', { key: '2026-11-28 12:00:00+00', id: 7 })),
   ),
 });
@@ -138,5 +138,5 @@ export type ListPosts = Infer<typeof listPosts>;
 
 export const idempotencyKey = Joi.string()
   .pattern(/^[\x21-\x7e]{1,255}$/, '1 to 255 visible ASCII characters')
-  .description('Say the same again and nothing is done twice, for a day')
+  .description('A repeated request with the same key is not executed twice, for a day')
   .example('5f0c7c0e-7f4e-4c5d-9a55-0a2f4c3f9d3b');

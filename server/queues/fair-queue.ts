@@ -1,5 +1,5 @@
 /** Who asks for a turn. */
-export interface Asker {
+export interface Requester {
   /** All that the ask counts for: an address, a user, or both. A client that uses several names has the share of one. */
   senders: readonly string[];
   /** Whether the sender has proved before who it is: it may use a reserved place. */
@@ -8,15 +8,15 @@ export interface Asker {
   signal?: AbortSignal;
 }
 
-/** The same asker, of whom it is known whether it is familiar. Not a copy of its members: they may be found out when they are asked for. */
-export function withFamiliarity({ senders, signal }: Asker, familiar: boolean): Asker {
+/** The same requester, of whom it is known whether it is familiar. Not a copy of its members: they may be found out when they are asked for. */
+export function withFamiliarity({ senders, signal }: Requester, familiar: boolean): Requester {
   return { senders, familiar, ...(signal && { signal }) };
 }
 
 export interface FairQueueOptions {
   /** Pieces of work at once. */
   atOnce: number;
-  /** Places beside these for familiar senders: a flood has none of them. */
+  /** ConnectionLimits beside these for familiar senders: a flood has none of them. */
   reserved?: number;
   /** Asks that wait at most, of all senders and of one. */
   most: number;
@@ -43,7 +43,7 @@ interface Sender {
 type Leave = () => void;
 
 interface Waiter {
-  asker: Asker;
+  requester: Requester;
   /** Grows with each ask. */
   arrival: number;
   start: (leave: Leave) => void;
@@ -53,7 +53,7 @@ interface Waiter {
 /**
  * A bounded queue in which senders take turns, so that one that asks often waits for itself and not the others for it.
  *
- * - **Places.** A place that is freed goes to the sender whose round comes first, and of several to the one whose last turn
+ * - **ConnectionLimits.** A place that is freed goes to the sender whose round comes first, and of several to the one whose last turn
  *   is longest ago. Of an ask that counts for several senders the busiest decides first, so the users of one address take
  *   turns in the share of their address. Each sender's asks are served first come, first served. A newcomer enters the
  *   round after the current one, which holds finitely many, so every ask is served after a bounded number of turns.
@@ -70,7 +70,7 @@ export class FairQueue {
   readonly #options: Required<FairQueueOptions>;
   #running = 0;
   /** Who is in the reserved places. */
-  readonly #reserved = new Set<Asker>();
+  readonly #reserved = new Set<Requester>();
   /** In the order of arrival. */
   readonly #waiting: Waiter[] = [];
   readonly #senders = new Map<string, Sender>();
@@ -95,9 +95,9 @@ export class FairQueue {
    * Does the work when it is its sender's turn.
    * @throws the refusal, when too many wait; the signal's reason, if the client leaves before its turn
    */
-  async run<T>(asker: Asker, work: () => Promise<T>): Promise<T> {
-    asker.signal?.throwIfAborted();
-    const leave = this.#enter(asker) ?? (await this.#wait(asker));
+  async run<T>(requester: Requester, work: () => Promise<T>): Promise<T> {
+    requester.signal?.throwIfAborted();
+    const leave = this.#enter(requester) ?? (await this.#wait(requester));
     try {
       return await work();
     } finally {
@@ -107,12 +107,12 @@ export class FairQueue {
     }
   }
 
-  /** Takes a free place, if there is one for this asker. */
-  #enter(asker: Asker): Leave | undefined {
-    const leave = this.#hasPlace ? this.#take() : this.#takeReserved(asker);
+  /** Takes a free place, if there is one for this requester. */
+  #enter(requester: Requester): Leave | undefined {
+    const leave = this.#hasPlace ? this.#take() : this.#takeReserved(requester);
     if (!leave) return undefined;
     const now = performance.now();
-    for (const sender of asker.senders) {
+    for (const sender of requester.senders) {
       this.#lastTurns.delete(sender);
       this.#lastTurns.set(sender, now);
     }
@@ -129,16 +129,16 @@ export class FairQueue {
     return () => (this.#running -= 1);
   }
 
-  #takeReserved(asker: Asker): Leave | undefined {
-    if (!this.#mayUseReserved(asker)) return undefined;
-    const place: Asker = { senders: asker.senders };
+  #takeReserved(requester: Requester): Leave | undefined {
+    if (!this.#mayUseReserved(requester)) return undefined;
+    const place: Requester = { senders: requester.senders };
     this.#reserved.add(place);
     return () => this.#reserved.delete(place);
   }
 
-  #mayUseReserved({ senders, familiar }: Asker): boolean {
+  #mayUseReserved({ senders, familiar }: Requester): boolean {
     if (!familiar || this.#reserved.size >= this.#options.reserved) return false;
-    const busy = new Set([...this.#reserved].flatMap((asker) => asker.senders));
+    const busy = new Set([...this.#reserved].flatMap((requester) => requester.senders));
     return senders.every((sender) => !busy.has(sender));
   }
 
@@ -150,15 +150,15 @@ export class FairQueue {
     }
   }
 
-  #wait(asker: Asker): Promise<Leave> {
-    const { signal, senders } = asker;
+  #wait(requester: Requester): Promise<Leave> {
+    const { signal, senders } = requester;
     return new Promise((resolve, reject) => {
       const giveUp = () => {
         this.#remove(waiter);
         reject(signal?.reason as Error);
       };
       const waiter: Waiter = {
-        asker,
+        requester,
         arrival: (this.#arrivals += 1),
         start: (leave) => {
           signal?.removeEventListener('abort', giveUp);
@@ -182,7 +182,7 @@ export class FairQueue {
 
   #remove(waiter: Waiter): void {
     this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
-    for (const name of waiter.asker.senders) {
+    for (const name of waiter.requester.senders) {
       const sender = this.#senders.get(name);
       if (sender && sender.waiting > 1) sender.waiting -= 1;
       else this.#senders.delete(name);
@@ -191,15 +191,17 @@ export class FairQueue {
 
   #keepBounds(newcomer: Waiter): void {
     const { most, mostOf } = this.#options;
-    const crowded = newcomer.asker.senders.find((name) => (this.#senders.get(name)?.waiting ?? 0) > mostOf);
+    const crowded = newcomer.requester.senders.find(
+      (name) => (this.#senders.get(name)?.waiting ?? 0) > mostOf,
+    );
     const among =
       crowded === undefined
         ? this.#waiting
-        : this.#waiting.filter(({ asker }) => asker.senders.includes(crowded));
+        : this.#waiting.filter(({ requester }) => requester.senders.includes(crowded));
     if (crowded === undefined && this.#waiting.length <= most) return;
     const victim = least(among, (waiter) => [
       ...this.#crowdsOf(waiter).map((crowd) => -crowd),
-      waiter.asker.familiar ? 1 : 0,
+      waiter.requester.familiar ? 1 : 0,
       -this.#lastTurnsOf(waiter)[0],
       -waiter.arrival,
     ]);
@@ -210,7 +212,7 @@ export class FairQueue {
 
   #handOn(): void {
     for (let next = this.#next(); next; next = this.#next()) {
-      const leave = this.#enter(next.asker);
+      const leave = this.#enter(next.requester);
       if (!leave) return;
       this.#remove(next);
       next.start(leave);
@@ -221,7 +223,7 @@ export class FairQueue {
   #next(): Waiter | undefined {
     if (!this.#hasPlace)
       return least(
-        this.#waiting.filter(({ asker }) => this.#mayUseReserved(asker)),
+        this.#waiting.filter(({ requester }) => this.#mayUseReserved(requester)),
         (waiter) => [...this.#lastTurnsOf(waiter), waiter.arrival],
       );
     this.#forgetOldTurns();
@@ -236,26 +238,26 @@ export class FairQueue {
     if (!next) return undefined;
     this.#wasRested = rested.length > 0;
     this.#round = Math.max(this.#round, this.#roundOf(next));
-    for (const name of next.asker.senders) {
+    for (const name of next.requester.senders) {
       const sender = this.#senders.get(name);
       if (sender) sender.round = this.#round + 1;
     }
     return next;
   }
 
-  #roundOf({ asker }: Waiter): number {
-    return Math.max(...asker.senders.map((name) => this.#senders.get(name)?.round ?? 0));
+  #roundOf({ requester }: Waiter): number {
+    return Math.max(...requester.senders.map((name) => this.#senders.get(name)?.round ?? 0));
   }
 
   /** Of its senders the latest and the earliest; 0 for one of which none is remembered. */
-  #lastTurnsOf({ asker }: Waiter): [latest: number, earliest: number] {
-    const turns = asker.senders.map((name) => this.#lastTurns.get(name) ?? 0);
+  #lastTurnsOf({ requester }: Waiter): [latest: number, earliest: number] {
+    const turns = requester.senders.map((name) => this.#lastTurns.get(name) ?? 0);
     return [Math.max(...turns), Math.min(...turns)];
   }
 
   /** How many asks wait of the busiest of its senders, and of the least busy. */
-  #crowdsOf({ asker }: Waiter): [most: number, least: number] {
-    const crowds = asker.senders.map((name) => this.#senders.get(name)?.waiting ?? 0);
+  #crowdsOf({ requester }: Waiter): [most: number, least: number] {
+    const crowds = requester.senders.map((name) => this.#senders.get(name)?.waiting ?? 0);
     return [Math.max(...crowds), Math.min(...crowds)];
   }
 }

@@ -27,7 +27,7 @@ export interface CapabilityParts {
   unfoldedPosts: UnfoldedPosts;
 }
 
-export interface CapabilitySurroundings {
+export interface CapabilityDependencies {
   db: Database;
   countRefused: LimitParts['countRefused'];
   reportTallies: CounterParts['reportTallies'];
@@ -38,7 +38,7 @@ export interface CapabilitySurroundings {
 /** What the capabilities keep running: what requests wait in, and what is done when nobody asks. */
 export async function createCapabilities(
   config: Readonly<Config>,
-  { db, countRefused, reportTallies, log, metrics }: CapabilitySurroundings,
+  { db, countRefused, reportTallies, log, metrics }: CapabilityDependencies,
 ): Promise<CapabilityParts> {
   const refusedBy = (queue: string) => () => metrics.queueRefused.inc({ queue });
   const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log));
@@ -58,7 +58,7 @@ export async function createCapabilities(
     ballots: new BallotBox(db.share('votes'), reportTallies, refusedBy('votes')),
     accountTasks: new AccountTasks({ db, log, reportTallies }),
     unkeyedAccounts: new UnkeyedAccounts(db, (error) =>
-      log.debug({ err: error }, 'accounts could not be given the key of their address; it is tried again'),
+      log.debug({ err: error }, 'the normalized e-mail keys of accounts could not be written; retrying'),
     ),
     unfoldedPosts,
   };

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import type { Bus } from '../cluster/bus.ts';
-import { TallyBoard } from '../counters/tally-board.ts';
+import { TallyCoalescer } from '../counters/tally-coalescer.ts';
 import { TallyRefresh } from '../counters/tally-refresh.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Logger } from '../logger.ts';
@@ -10,13 +10,13 @@ import type { Gateway } from '../transports/socketio/gateway.ts';
 import type { DatabaseParts } from './database.ts';
 
 export interface CounterParts {
-  board: TallyBoard;
+  coalescer: TallyCoalescer;
   refresh: TallyRefresh;
   /** Tells the whole cluster of tallies that have changed and are committed. */
   reportTallies: (tallies: Tally[]) => void;
 }
 
-export interface CounterSurroundings {
+export interface CounterDependencies {
   feedPool: DatabaseParts['feedPool'];
   feed: Follower;
   gateway: Pick<Gateway, 'deliverTallies' | 'trackedPosts'>;
@@ -25,30 +25,30 @@ export interface CounterSurroundings {
   metrics: Metrics;
 }
 
-/** Tallies that change: here, on another node, or in the database. All come to the board, which tells the clients. */
+/** Tallies that change: here, on another node, or in the database. All come to the coalescer, which tells the clients. */
 export function createCounters(
   { tallyWindow }: Readonly<Config>,
-  { feedPool, feed, gateway, bus, log, metrics }: CounterSurroundings,
+  { feedPool, feed, gateway, bus, log, metrics }: CounterDependencies,
 ): CounterParts {
-  const board: TallyBoard = new TallyBoard({
+  const coalescer: TallyCoalescer = new TallyCoalescer({
     window: tallyWindow,
     tell: (changed, incomplete) => gateway.deliverTallies(changed, incomplete),
     onCoalesced: () => metrics.talliesCoalesced.inc(),
     onOverflow: () => refresh.request(),
   });
-  const refresh = new TallyRefresh({ pool: feedPool, log, tracked: () => gateway.trackedPosts, board });
-  feed.on('tallies', (changed) => board.report(changed));
+  const refresh = new TallyRefresh({ pool: feedPool, log, tracked: () => gateway.trackedPosts, coalescer });
+  feed.on('tallies', (changed) => coalescer.report(changed));
   feed.on('tooManyTallies', () => refresh.request());
-  feed.on('epoch', () => board.forget());
+  feed.on('epoch', () => coalescer.forget());
   bus.subscribe('tallies', ({ epoch, tallies }) => {
     // A `rev` of another database says nothing about the tallies of this one.
-    if (epoch === feed.epoch) board.report(tallies);
+    if (epoch === feed.epoch) coalescer.report(tallies);
   });
   return {
-    board,
+    coalescer,
     refresh,
     reportTallies: (changed) => {
-      board.report(changed);
+      coalescer.report(changed);
       bus.publish('tallies', { epoch: feed.epoch, tallies: changed });
     },
   };

@@ -55,7 +55,7 @@ export function createDatabase(
     },
   });
   if (!tellsPoolUse(db.sequelize))
-    log.warn('this version of Sequelize does not tell how many connections are in use');
+    log.warn('this version of Sequelize does not report how many connections are in use');
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });
   const writes = new WriteMonitor(feedPool, log);
   const schema = new SchemaWatch(feedPool, log, onBack);

@@ -16,14 +16,14 @@ export function createFastPaths(
       metrics.fastPathsFailed.inc();
       log.warn(
         { err: error, fast_path: name, libraries: libraryVersions() },
-        `the fast path ${name} is switched off: the libraries are not as it expects them. All works without it, slower`,
+        `the fast path ${name} is switched off: the installed libraries do not match what it expects. Everything works without it, more slowly`,
       );
     },
   });
   const verification = verify(fastPaths, wanted, (error) =>
     log.warn(
       { err: error, libraries: libraryVersions() },
-      'pg is not as expected: only what it documents is used, so a connection that is cut off does not tell why',
+      'pg does not match what is expected: only its documented API is used, so the error of a cut connection lacks the reason',
     ),
   );
   return { fastPaths, verified: { start: () => verification } };

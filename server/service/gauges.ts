@@ -1,5 +1,5 @@
 import type { Delivery } from '../delivery/delivery.ts';
-import type { Answers } from '../http/answers.ts';
+import type { PendingResponses } from '../http/pending-responses.ts';
 import type { Backlog } from '../log/backlog.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Metrics } from '../ops/metrics.ts';
@@ -20,18 +20,19 @@ export interface Gauged {
   redis: RedisParts | undefined;
   sessions: Pick<SessionParts, 'liveSessions'>;
   delivery: Delivery;
-  limits: Pick<LimitParts, 'places'>;
+  limits: Pick<LimitParts, 'connectionLimits'>;
   capabilities: CapabilityParts;
-  answers: Answers;
+  pendingResponses: PendingResponses;
 }
 
 /** Sets the metrics of what is as it is, rather than counted. */
 export function gauges(metrics: Metrics, parts: Gauged): Part {
-  const { database, backlog, feed, redis, sessions, delivery, limits, capabilities, answers } = parts;
+  const { database, backlog, feed, redis, sessions, delivery, limits, capabilities, pendingResponses } =
+    parts;
   const set = () => {
-    metrics.placesTaken.set(limits.places.taken);
+    metrics.connectionSlotsUsed.set(limits.connectionLimits.taken);
     metrics.subscribers.set(delivery.size);
-    metrics.answersUnderWay.set(answers.count);
+    metrics.responsesInProgress.set(pendingResponses.count);
     metrics.outboxLength.set(backlog.length);
     metrics.outboxAge.set(backlog.age);
     metrics.writesRefused.set(database.mayWrite() ? 0 : 1);

@@ -1,8 +1,8 @@
-import type { Seat } from '../cluster/seat.ts';
+import type { WorkerSlot } from '../cluster/sticky-sessions.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
 import { GuessLimit } from '../limits/guess-limit.ts';
-import { Places } from '../limits/places.ts';
+import { ConnectionLimits } from '../limits/connection-limits.ts';
 import { PrimaryStore } from '../limits/primary-store.ts';
 import { type ReachedLimit, RateLimits } from '../limits/rate-limits.ts';
 import { SharedCounts } from '../limits/shared-counts.ts';
@@ -13,7 +13,7 @@ import type { RedisParts } from '../redis.ts';
 import { NewAccounts } from '../votes/new-accounts.ts';
 
 export interface LimitParts {
-  places: Places;
+  connectionLimits: ConnectionLimits;
   guesses: GuessLimit;
   /** Undefined: votes are not limited by address. */
   voteLimit: VoteLimit | undefined;
@@ -21,11 +21,11 @@ export interface LimitParts {
   countRefused: (limit: ReachedLimit | 'guess' | 'passwords' | 'search' | 'votes') => void;
 }
 
-export interface LimitSurroundings {
+export interface LimitDependencies {
   db: Database;
   secrets: readonly string[];
   redis: RedisParts | undefined;
-  seat: Seat | undefined;
+  slot: WorkerSlot | undefined;
   log: Logger;
   metrics: Metrics;
 }
@@ -33,22 +33,22 @@ export interface LimitSurroundings {
 /** What bounds what one user or one address may have. Counted by all workers and nodes together, where there are several. */
 export function createLimits(
   config: Readonly<Config>,
-  { db, secrets, redis, seat, log, metrics }: LimitSurroundings,
+  { db, secrets, redis, slot, log, metrics }: LimitDependencies,
 ): LimitParts {
   const [secret = ''] = secrets;
   const countRefused: LimitParts['countRefused'] = (limit) => metrics.rateLimited.inc({ limit });
   const counts = new SharedCounts([
-    ...(seat ? [new PrimaryStore()] : []),
+    ...(slot ? [new PrimaryStore()] : []),
     ...(redis?.limits ? [redis.limits] : []),
   ]);
   const limits = new RateLimits(counts, secret, countRefused);
   const newAccounts = new NewAccounts(db.share('service'));
   return {
-    places: new Places({
+    connectionLimits: new ConnectionLimits({
       total: config.maxConnections,
       addressShare: config.addressShare,
       limited: config.rateLimits,
-      onRefused: (reason) => metrics.placesRefused.inc({ reason }),
+      onRefused: (reason) => metrics.connectionsRefused.inc({ reason }),
       log,
     }),
     guesses: new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, secrets, () =>
@@ -62,10 +62,7 @@ export function createLimits(
           isNew: (userId) => newAccounts.has(userId),
           onRefused: ({ postId }) => {
             countRefused('votes');
-            log.info(
-              { post_id: postId },
-              'an address has cast as many votes for a post as it may in an hour',
-            );
+            log.info({ post_id: postId }, 'an address has reached the hourly limit of votes for a post');
           },
         })
       : undefined,

@@ -1,4 +1,4 @@
-import { keptSecret } from '../auth/kept-secret.ts';
+import { storedSecret } from '../auth/stored-secret.ts';
 import { LiveSessions } from '../auth/live-sessions.ts';
 import { RefreshTokens } from '../auth/refresh-tokens.ts';
 import { Revocations } from '../auth/revocations.ts';
@@ -30,7 +30,7 @@ export async function createSessions(
   feed: Follower,
   { log, metrics }: { log: Logger; metrics: Metrics },
 ): Promise<SessionParts> {
-  const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await keptSecret(config.dataDir)];
+  const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await storedSecret(config.dataDir)];
   const revocations = new Revocations();
   const connections = new Connections();
   const liveSessions = new LiveSessions(

@@ -5,7 +5,7 @@ import { type AppError, unauthorized, unavailable } from '../errors.ts';
 import type { SessionCloseCode } from '../protocol.ts';
 import { whenOver } from '../http/response-end.ts';
 import { addressKey } from '../limits/address-key.ts';
-import type { Places } from '../limits/places.ts';
+import type { ConnectionLimits } from '../limits/connection-limits.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Metrics } from '../ops/metrics.ts';
 
@@ -13,7 +13,7 @@ import type { Metrics } from '../ops/metrics.ts';
 export interface EntryContext {
   delivery: Delivery;
   feed: Pick<Follower, 'epoch' | 'seq'>;
-  places: Pick<Places, 'take'>;
+  connectionLimits: Pick<ConnectionLimits, 'take'>;
   metrics: Metrics;
   liveSessions: {
     /** @throws {AppError} 401 if the session has ended */
@@ -36,9 +36,13 @@ export function addressOf({ req }: Response): string {
  * Takes a place for a request until its answer is over, however it ends.
  * @throws {AppError} 429 if the user or the address has its share of the places, 503 if there is none left
  */
-export function takePlace({ places }: Pick<EntryContext, 'places'>, user: Identity, res: Response): void {
-  const place = places.take(addressOf(res), user.id);
-  whenOver(res, () => place.release());
+export function takeConnectionSlot(
+  { connectionLimits }: Pick<EntryContext, 'connectionLimits'>,
+  user: Identity,
+  res: Response,
+): void {
+  const slot = connectionLimits.take(addressOf(res), user.id);
+  whenOver(res, () => slot.release());
 }
 
 /** The answer to a request that was ended before it had one. */

@@ -17,7 +17,7 @@ const RESTED = 5000;
 /** How often it is looked for such tasks. Milliseconds. */
 const SWEEP = 5000;
 /** How long an answer waits for the end of a task. Milliseconds. */
-const PATIENCE = 8000;
+const TIME_LIMIT = 8000;
 /** Until a piece that failed is tried again. Milliseconds. */
 const RETRY = 500;
 
@@ -28,7 +28,7 @@ export interface AccountTasksOptions {
   /** Posts in one piece. */
   piece?: number;
   /** How long an answer waits for the end of a task. Milliseconds. */
-  patience?: number;
+  timeLimit?: number;
 }
 
 /**
@@ -40,7 +40,7 @@ export interface AccountTasksOptions {
 export class AccountTasks {
   /** Posts in one piece. */
   readonly piece: number;
-  readonly patience: number;
+  readonly timeLimit: number;
   readonly #db: Database;
   readonly #log: Logger;
   readonly #reportTallies: AccountTasksOptions['reportTallies'];
@@ -54,12 +54,12 @@ export class AccountTasks {
     onFailed: (error) => this.#log.debug({ err: error }, 'account tasks could not be read'),
   });
 
-  constructor({ db, log, reportTallies, piece = PIECE, patience = PATIENCE }: AccountTasksOptions) {
+  constructor({ db, log, reportTallies, piece = PIECE, timeLimit = TIME_LIMIT }: AccountTasksOptions) {
     this.#db = db;
     this.#log = log;
     this.#reportTallies = reportTallies;
     this.piece = piece;
-    this.patience = patience;
+    this.timeLimit = timeLimit;
   }
 
   /** Takes up what other nodes have left, from now on. */
@@ -80,7 +80,7 @@ export class AccountTasks {
   async finish(userId: number): Promise<boolean> {
     if (this.#sweeps.signal.aborted) return false;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), this.patience);
+      const timer = setTimeout(() => resolve(false), this.timeLimit);
       this.#add(userId, () => {
         clearTimeout(timer);
         resolve(!this.#active.has(userId));
@@ -128,10 +128,7 @@ export class AccountTasks {
         for (const tell of waiting) tell();
       } else await this.#sweeps.sleep((performance.now() - began) * PAUSE_SHARE);
     } catch (error) {
-      this.#log.debug(
-        { err: error, user_id: userId },
-        'a piece of an account task failed; it is tried again',
-      );
+      this.#log.debug({ err: error, user_id: userId }, 'a batch of an account task failed; retrying');
       await this.#sweeps.sleep(RETRY);
     }
   }

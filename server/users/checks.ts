@@ -11,7 +11,7 @@ async function findStuckAccounts(client: pg.ClientBase): Promise<Finding[]> {
      from account_tasks where worked_at < now() - interval '1 minute' order by worked_at limit ${TOLD}`,
   );
   return rows.map(({ id, kind, seconds }) => ({
-    what: `Account ${id} is being ${kind === 'rename' ? 'renamed' : 'deleted'}, and no node has gone on with it for ${seconds} s.`,
+    what: `Account ${id} is being ${kind === 'rename' ? 'renamed' : 'deleted'}, and no node has continued for ${seconds} s.`,
   }));
 }
 
@@ -23,7 +23,7 @@ export async function hintAtAccounts(client: pg.ClientBase): Promise<string | un
   return rows.length === 0
     ? undefined
     : `Accounts ${rows.map(({ id }) => id).join(', ')} have the address or the name of another account, but for case or Unicode form. ` +
-        'They log in by exactly what they signed up with, until they change it.';
+        'They log in with exactly what they signed up with, until they change it.';
 }
 
 export const userChecks: readonly Check[] = [

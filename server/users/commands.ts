@@ -4,7 +4,7 @@ import { KeptUsername, User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import type { Asker } from '../queues/fair-queue.ts';
+import type { Requester } from '../queues/fair-queue.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { storedEmailKey } from '../text/email.ts';
 import type { UserContext } from './context.ts';
@@ -28,7 +28,7 @@ export interface SignUp {
 export async function signUp(
   ctx: Pick<UserContext, 'config' | 'db' | 'passwords'>,
   input: SignUp,
-  asker: Asker,
+  requester: Requester,
 ): Promise<OwnUser> {
   const { signUp: admission } = ctx.config;
   if (admission === 'closed')
@@ -37,9 +37,9 @@ export async function signUp(
       'Nobody can sign up here at present. Existing accounts work as before.',
     );
   // Before the work of a hash, and before anything is told of addresses and names.
-  const db = ctx.db.share(asker);
+  const db = ctx.db.share(requester);
   if (admission === 'invite') await requireInvitation(db, input.invitation);
-  const passwordHash = await ctx.passwords.hash(input.password, asker);
+  const passwordHash = await ctx.passwords.hash(input.password, requester);
   for (let attempt = 1; ; attempt += 1) {
     const username = input.username ?? inventUsername();
     try {
@@ -85,7 +85,7 @@ export interface EditUser {
 export function requireUnchanged(before: OwnUser, conditions: Preconditions): void {
   requirePreconditions(conditions, {
     matches: (tag) => tag === accountTag(before),
-    state: 'The account is another than you have read.',
+    state: 'The account has changed since you read it.',
   });
 }
 
@@ -99,15 +99,15 @@ export async function editUser(
   ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'passwords' | 'revocations'>,
   viewer: Identity,
   input: EditUser,
-  asker: Asker,
+  requester: Requester,
   conditions: Preconditions = {},
 ): Promise<OwnUser> {
   const { current_password: current } = input;
   let renaming = false;
   let passwordHash: string | undefined;
   const edit = async (proof: string | undefined): Promise<OwnUser> => {
-    if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password, asker);
-    return ctx.db.share(asker).transaction(async (tx) => {
+    if (input.password !== undefined) passwordHash ??= await ctx.passwords.hash(input.password, requester);
+    return ctx.db.share(requester).transaction(async (tx) => {
       // Who writes posts holds the key of their owner, and with it the name that they are told under.
       const lock = input.username === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
       const user = await lockUser(tx, viewer, proof, lock);
@@ -138,7 +138,7 @@ export async function editUser(
   try {
     const own = await (current === undefined
       ? edit(undefined)
-      : withPassword(ctx, viewer, current, asker, edit));
+      : withPassword(ctx, viewer, current, requester, edit));
     if (renaming) await ctx.accountTasks.finish(viewer.id);
     return own;
   } catch (error) {
@@ -157,7 +157,7 @@ async function requireFewKeptNames(tx: Transaction, id: number, username: string
   });
   if (kept.length < MOST_KEPT_NAMES || kept.some(({ nameHash }) => nameHash.equals(nameHashOf(username))))
     return;
-  const said = `${MOST_KEPT_NAMES} names that you have given up are kept for you. Take one of them, or wait until one is free.`;
+  const said = `${MOST_KEPT_NAMES} names that you have given up are reserved for you. Use one of them, or wait until one is released.`;
   throw new AppError('conflict', said, {
     errors: [{ loc: ['body', 'username'], msg: said, type: 'any.taken' }],
   });
@@ -184,11 +184,11 @@ export async function deleteUser(
   ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'passwords' | 'reportTallies' | 'revocations'>,
   viewer: Identity,
   password: string,
-  asker: Asker,
+  requester: Requester,
   conditions: Preconditions = {},
 ): Promise<boolean> {
-  const { done, tallies } = await withPassword(ctx, viewer, password, asker, (proof) =>
-    ctx.db.share(asker).transaction(async (tx) => {
+  const { done, tallies } = await withPassword(ctx, viewer, password, requester, (proof) =>
+    ctx.db.share(requester).transaction(async (tx) => {
       const user = await lockUser(tx, viewer, proof, tx.LOCK.UPDATE);
       requireUnchanged(presentOwnUser(user), conditions);
       const nobody = randomBytes(12).toString('hex');
@@ -223,11 +223,11 @@ async function withPassword<T>(
   ctx: Pick<UserContext, 'db' | 'guesses' | 'passwords'>,
   viewer: Identity,
   password: string,
-  asker: Asker,
+  requester: Requester,
   work: (proof: string) => Promise<T>,
 ): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
-    const proof = await provePassword(ctx, viewer, password, asker);
+    const proof = await provePassword(ctx, viewer, password, requester);
     try {
       return await work(proof);
     } catch (error) {
@@ -246,11 +246,11 @@ async function provePassword(
   ctx: Pick<UserContext, 'db' | 'guesses' | 'passwords'>,
   viewer: Identity,
   password: string,
-  asker: Asker,
+  requester: Requester,
 ): Promise<string> {
-  const user = await ctx.db.share(asker).run(() => User.findByPk(viewer.id));
+  const user = await ctx.db.share(requester).run(() => User.findByPk(viewer.id));
   return ctx.guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
-    if (!(await ctx.passwords.matches(password, user?.passwordHash, asker)) || !user) {
+    if (!(await ctx.passwords.matches(password, user?.passwordHash, requester)) || !user) {
       throw new AppError('invalid_credentials', 'The password is wrong.');
     }
     return user.passwordHash;

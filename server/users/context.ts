@@ -4,7 +4,7 @@ import type { Database } from '../database/connection.ts';
 import type { GuessLimit } from '../limits/guess-limit.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Tally } from '../protocol.ts';
-import type { Asker } from '../queues/fair-queue.ts';
+import type { Requester } from '../queues/fair-queue.ts';
 import type { AccountTasks } from './account-tasks.ts';
 
 /** What the requests for accounts use. A command takes just what it needs of it. */
@@ -13,8 +13,8 @@ export interface UserContext {
   db: Database;
   passwords: {
     /** @throws {AppError} 429 if too many wait for theirs */
-    hash: (password: string, asker: Asker) => Promise<string>;
-    matches: (password: string, hash: string | undefined, asker: Asker) => Promise<boolean>;
+    hash: (password: string, requester: Requester) => Promise<string>;
+    matches: (password: string, hash: string | undefined, requester: Requester) => Promise<boolean>;
   };
   guesses: GuessLimit;
   revocations: {

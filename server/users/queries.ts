@@ -1,7 +1,7 @@
 import { User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import type { Asker } from '../queues/fair-queue.ts';
+import type { Requester } from '../queues/fair-queue.ts';
 import type { UserContext } from './context.ts';
 import { type OwnUser, presentOwnUser, presentUser, type PublicUser } from './present.ts';
 
@@ -9,9 +9,9 @@ import { type OwnUser, presentOwnUser, presentUser, type PublicUser } from './pr
 export async function publicProfile(
   ctx: Pick<UserContext, 'db'>,
   id: number,
-  asker: Asker,
+  requester: Requester,
 ): Promise<PublicUser> {
-  const user = await ctx.db.share(asker).run(() => User.findByPk(id));
+  const user = await ctx.db.share(requester).run(() => User.findByPk(id));
   if (!user || user.deletedAt) throw new AppError('not_found', `There is no user ${id}.`);
   return presentUser(user);
 }
@@ -20,9 +20,9 @@ export async function publicProfile(
 export async function ownView(
   ctx: Pick<UserContext, 'db'>,
   viewer: Identity,
-  asker: Asker,
+  requester: Requester,
 ): Promise<OwnUser> {
-  const user = await ctx.db.share(asker).run(() => User.findByPk(viewer.id));
+  const user = await ctx.db.share(requester).run(() => User.findByPk(viewer.id));
   if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
   return presentOwnUser(user);
 }

@@ -9,7 +9,7 @@ import { accountTag, type OwnUser } from './present.ts';
 import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
 
-const etag = { ETag: 'Changes with whatever is shown here; for `If-Match` and `If-None-Match`' };
+const etag = { ETag: 'Changes with everything that the response shows; for `If-Match` and `If-None-Match`' };
 
 /** An account with its tag. */
 function tagged(account: OwnUser, headers: Record<string, string> = {}): Reply {
@@ -26,15 +26,15 @@ export const userRoutes = [
     path: '/users',
     summary: 'Sign up',
     description:
-      'Logs nobody in: `POST /login` comes next. `sign_up` of `GET /` tells who may: anyone (`open`), who has an invitation of the operator (`invite`), or nobody (`closed`). Both refusals are a 403 with a `type` of their own.',
+      'Does not log in: send `POST /login` next. `sign_up` of `GET /` says who may sign up: anyone (`open`), those with an invitation of the operator (`invite`), or nobody (`closed`). Both refusals are a 403 with a `type` of their own.',
     tag: 'Users',
     access: 'anyone',
     limit: 'signup',
     body: schemas.signUp,
     answers: { 201: schemas.ownUser, 403: problem, 409: problem, 422: problem, 429: problem },
     answerHeaders: { Location: 'Where the public profile is' },
-    handle: async ({ ctx, body, asker }) => {
-      const user = await commands.signUp(ctx, body, asker);
+    handle: async ({ ctx, body, requester }) => {
+      const user = await commands.signUp(ctx, body, requester);
       return new Reply(user, { headers: { Location: `/users/${user.id}` } });
     },
   }),
@@ -49,13 +49,13 @@ export const userRoutes = [
     headers: readPreconditions,
     answers: {
       200: schemas.ownUser,
-      304: 'The account is still as that tag says.',
+      304: 'The account has not changed.',
       401: problem,
       412: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, asker, req }) => {
-      const account = await queries.ownView(ctx, user, asker);
+    handle: async ({ ctx, user, requester, req }) => {
+      const account = await queries.ownView(ctx, user, requester);
       const { ifMatch } = preconditionsOf(req);
       if (ifMatch !== undefined) commands.requireUnchanged(account, { ifMatch });
       return tagged(account, { 'Cache-Control': 'private, no-cache' });
@@ -66,7 +66,7 @@ export const userRoutes = [
     path: '/users/me',
     summary: 'Change your account',
     description:
-      'A new e-mail address or password needs the current password. A new password ends all other sessions. A new name is told of each of your posts, so you may take ten in an hour; of thousands of posts it is told in pieces, and the last ones may be told after the answer.',
+      'A new e-mail address or password needs the current password. A new password ends all other sessions. A new name sends an event for each of your posts, so ten changes an hour are allowed; with thousands of posts the last events may follow the response.',
     tag: 'Users',
     access: 'user',
     limit: 'login',
@@ -83,9 +83,9 @@ export const userRoutes = [
       429: problem,
     },
     answerHeaders: etag,
-    handle: async ({ ctx, user, body, asker, req, res }) => {
+    handle: async ({ ctx, user, body, requester, req, res }) => {
       const { username } = body;
-      const own = username === undefined ? undefined : (await queries.ownView(ctx, user, asker)).username;
+      const own = username === undefined ? undefined : (await queries.ownView(ctx, user, requester)).username;
       // What one says again is no change.
       if (username !== own) {
         // Nor does another case make one's name another.
@@ -96,7 +96,7 @@ export const userRoutes = [
         if (errors) throw invalid(errors, errors.length);
         await ctx.countRequest('rename', req, res, user);
       }
-      return tagged(await commands.editUser(ctx, user, body, asker, preconditionsOf(req)));
+      return tagged(await commands.editUser(ctx, user, body, requester, preconditionsOf(req)));
     },
   }),
   route({
@@ -104,23 +104,23 @@ export const userRoutes = [
     path: '/users/me',
     summary: 'Delete your account with your posts and votes',
     description:
-      'All its sessions end, the tallies follow, and every client is told of each published post that it is gone. The account, its name and its posts are out of every list at once; of an account with tens of thousands of posts or votes the last of these events and tallies may follow the answer, which is then a 202.',
+      'All sessions end, and every client receives a deletion event for each published post and the changed tallies. The account, its name and its posts leave every list at once; with tens of thousands of posts or votes the last events and tallies may follow the response, which is then a 202.',
     tag: 'Users',
     access: 'user',
     limit: 'login',
     body: schemas.deleteUser,
     headers: tagPreconditions,
     answers: {
-      204: 'The account is gone, with all that it had.',
-      202: 'The account is gone. The rest of its posts and votes is being deleted.',
+      204: 'The account is deleted, with its posts, drafts and votes.',
+      202: 'The account is deleted. The rest of its posts and votes is being deleted.',
       401: problem,
       403: problem,
       412: problem,
       422: problem,
       429: problem,
     },
-    handle: async ({ ctx, user, body, asker, req }) => {
-      const isAllGone = await commands.deleteUser(ctx, user, body.password, asker, preconditionsOf(req));
+    handle: async ({ ctx, user, body, requester, req }) => {
+      const isAllGone = await commands.deleteUser(ctx, user, body.password, requester, preconditionsOf(req));
       return new Reply(undefined, { status: isAllGone ? 204 : 202 });
     },
   }),
@@ -128,12 +128,12 @@ export const userRoutes = [
     method: 'get',
     path: '/users/:id',
     summary: 'A public profile',
-    description: 'What everybody may know of a user.',
+    description: 'What every user may see of another user.',
     tag: 'Users',
     access: 'anyone',
     limit: 'read',
     params: schemas.userParams,
     answers: { 200: schemas.publicUser, 404: problem, 422: problem },
-    handle: ({ ctx, params, asker }) => queries.publicProfile(ctx, params.id, asker),
+    handle: ({ ctx, params, requester }) => queries.publicProfile(ctx, params.id, requester),
   }),
 ];

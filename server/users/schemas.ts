@@ -11,14 +11,14 @@ const email = text()
   )
   .max(254)
   .description(
-    'What an e-mail field of a browser accepts, or its like in other scripts. Shown to nobody but you; unique without ' +
-      'regard to case and Unicode form, and `müller.de` is `xn--mller-kva.de`',
+    'What the e-mail field of a browser accepts, also in other scripts. Shown to nobody but you. Unique without regard to ' +
+      'case and Unicode form; `müller.de` is the same as `xn--mller-kva.de`',
   )
   .example('ada@example.org');
 
 const aboutUsername =
   '3 to 30 letters, digits, dots, dashes and underscores, with a letter or digit at both ends; unique without regard to case. ' +
-  'Names of the service and its staff are reserved, and a name that somebody has given up is kept for 90 days';
+  'Names of the service and its staff are reserved, and a name that a user has given up stays reserved for 90 days';
 
 /** Also one that was chosen before there were rules for its ends and reserved names: who has it may say it again. */
 const username = Joi.string()
@@ -44,7 +44,7 @@ export const chosenName = object({ username: newUsername });
 export const signUp = object({
   email,
   password,
-  username: optional(newUsername).description(`${aboutUsername}. Made up for you if you give none`),
+  username: optional(newUsername).description(`${aboutUsername}. Generated if absent`),
   invitation: optional(text().max(100)).description(
     'The code of an invitation. Needed where `sign_up` of `GET /` is `invite`; elsewhere it is not used',
   ),

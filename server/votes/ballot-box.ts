@@ -1,11 +1,11 @@
 import { QueryTypes } from 'sequelize';
 import { wantsRetry } from '../database/connection.ts';
-import type { DatabaseShare } from '../database/connection-turns.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
 import { unavailable } from '../errors.ts';
 import type { Tally } from '../protocol.ts';
-import { drawInTurns } from '../queues/draw.ts';
-import { FairBound } from '../queues/fair-bound.ts';
-import { TurnTaking } from '../queues/turn-taking.ts';
+import { takeRoundRobin } from '../queues/round-robin.ts';
+import { QueueLimit } from '../queues/queue-limit.ts';
+import { FairSemaphore } from '../queues/fair-semaphore.ts';
 
 /** What became of one vote. */
 export interface VoteResult {
@@ -60,11 +60,11 @@ export class BallotBox {
   /** What waits for a batch, in the order of arrival. */
   #waiting: Ballot[] = [];
   /** All that wait: for a batch, to be cast apart, or for such a vote of the same pair. */
-  readonly #bound: FairBound<Ballot>;
+  readonly #bound: QueueLimit<Ballot>;
   #counting = false;
   /** Votes that are cast apart, by user and post, and what has come for the same pair since, in order. */
   readonly #held = new Map<string, Ballot[]>();
-  readonly #apart = new TurnTaking<readonly string[]>({ atOnce: PATIENT, pathOf: (senders) => senders });
+  readonly #apart = new FairSemaphore<readonly string[]>({ atOnce: PATIENT, pathOf: (senders) => senders });
 
   /**
    * @param onCommitted told the changed tallies of published posts after each commit
@@ -80,7 +80,7 @@ export class BallotBox {
     this.#db = db;
     this.#onCommitted = onCommitted;
     this.#onRefused = onRefused;
-    this.#bound = new FairBound<Ballot>({
+    this.#bound = new QueueLimit<Ballot>({
       most,
       sendersOf: ({ senders }) => senders,
       refuse: (ballot) => this.#refuse(ballot),
@@ -204,7 +204,7 @@ export class BallotBox {
     const batch: Ballot[] = [];
     const later: Ballot[] = [];
     const pairs = new Set<string>();
-    const { drawn, left } = drawInTurns(this.#waiting, BATCH, ({ senders }) => senders);
+    const { drawn, left } = takeRoundRobin(this.#waiting, BATCH, ({ senders }) => senders);
     for (const ballot of drawn) {
       const pair = pairOf(ballot);
       const before = this.#held.get(pair);

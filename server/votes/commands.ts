@@ -1,7 +1,7 @@
 import { Vote } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import { AppError, unauthorized } from '../errors.ts';
-import type { Asker } from '../queues/fair-queue.ts';
+import type { Requester } from '../queues/fair-queue.ts';
 import type { VoteContext } from './context.ts';
 
 export interface VoteView {
@@ -13,7 +13,7 @@ export interface VoteView {
 
 /**
  * Votes for a post or takes the vote back. Saying it twice is a fault only if `strict`.
- * @param asker whose turn it takes
+ * @param requester whose turn it takes
  * @param options.address where the user is
  * @throws {AppError} 404 no such post; 429 too many votes for the post from that address; if strict, 409 already voted and 404
  *   no vote to take back
@@ -23,18 +23,18 @@ export async function castVote(
   user: Identity,
   postId: number,
   up: boolean,
-  asker: Asker,
+  requester: Requester,
   { strict, address }: { strict: boolean; address: string | undefined },
 ): Promise<VoteView> {
   const cast = async () => {
-    const result = await ctx.ballots.cast(user.id, postId, up, asker.senders);
+    const result = await ctx.ballots.cast(user.id, postId, up, requester.senders);
     return { ...result, added: result.outcome === 'added' };
   };
   const { outcome, votes, rev } =
     up && ctx.voteLimit
       ? await ctx.voteLimit.attempt({ userId: user.id, postId, address }, cast, async () => {
           const found = await ctx.db
-            .share(asker)
+            .share(requester)
             .run(() => Vote.findOne({ where: { userId: user.id, postId } }));
           return found !== null;
         })

@@ -1,5 +1,5 @@
 import { QueryTypes } from 'sequelize';
-import type { DatabaseShare } from '../database/connection-turns.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
 
 /** For how long an account counts as a new one. Days. */
 const NEW_DAYS = 7;

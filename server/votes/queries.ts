@@ -1,8 +1,8 @@
 import { QueryTypes } from 'sequelize';
-import type { DatabaseShare } from '../database/connection-turns.ts';
-import { Gathering } from '../database/gathering.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
+import { MicroBatcher } from '../database/micro-batcher.ts';
 import type { Tally } from '../protocol.ts';
-import type { Senders } from '../queues/fair-bound.ts';
+import type { Senders } from '../queues/queue-limit.ts';
 
 interface Ask {
   userId: number;
@@ -19,7 +19,7 @@ const MOST = 200;
 /** Reads tallies, for everybody who asks at the same moment in one statement. */
 export class TallyReader {
   readonly #db: DatabaseShare;
-  readonly #asks = new Gathering<Ask>({
+  readonly #asks = new MicroBatcher<Ask>({
     atOnce: ROUNDS,
     most: MOST,
     sendersOf: ({ senders }) => senders,

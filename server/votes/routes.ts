@@ -13,40 +13,43 @@ export const voteRoutes = [
     path: '/vote',
     summary: 'Vote for a post (dir 1) or take the vote back (dir 0)',
     description:
-      'Voting a second time is a 409, and taking back a vote that is not there a 404. `PUT` and `DELETE /posts/{id}/vote` may be said twice. Beyond a number of votes for one post from one address in an hour, more are a 429.',
+      'Voting a second time is a 409, and taking back a vote that is not there a 404. `PUT` and `DELETE /posts/{id}/vote` may be repeated. Votes for one post from one address are limited per hour: more are a 429.',
     tag: 'Votes',
     access: 'user',
     limit: 'write',
     body: schemas.castVote,
     answers: { 201: schemas.voteView, 401: problem, 404: problem, 409: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, body, asker, req }) =>
-      commands.castVote(ctx, user, body.post_id, body.dir === 1, asker, { strict: true, address: req.ip }),
+    handle: ({ ctx, user, body, requester, req }) =>
+      commands.castVote(ctx, user, body.post_id, body.dir === 1, requester, {
+        strict: true,
+        address: req.ip,
+      }),
   }),
   route({
     method: 'put',
     path: '/posts/:id/vote',
-    summary: 'Have a vote on a post',
+    summary: 'Vote for a post (idempotent)',
     description:
-      'Idempotent: saying it twice is no error. Beyond a number of votes for one post from one address in an hour, more are a 429.',
+      'Repeating the request is no error. Votes for one post from one address are limited per hour: more are a 429.',
     tag: 'Votes',
     access: 'user',
     limit: 'write',
     params: postParams,
     answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, params, asker, req }) =>
-      commands.castVote(ctx, user, params.id, true, asker, { strict: false, address: req.ip }),
+    handle: ({ ctx, user, params, requester, req }) =>
+      commands.castVote(ctx, user, params.id, true, requester, { strict: false, address: req.ip }),
   }),
   route({
     method: 'delete',
     path: '/posts/:id/vote',
-    summary: 'Have no vote on a post',
-    description: 'Idempotent: saying it twice is no error.',
+    summary: 'Take a vote back (idempotent)',
+    description: 'Repeating the request is no error.',
     tag: 'Votes',
     access: 'user',
     limit: 'write',
     params: postParams,
     answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
-    handle: ({ ctx, user, params, asker, req }) =>
-      commands.castVote(ctx, user, params.id, false, asker, { strict: false, address: req.ip }),
+    handle: ({ ctx, user, params, requester, req }) =>
+      commands.castVote(ctx, user, params.id, false, requester, { strict: false, address: req.ip }),
   }),
 ];

@@ -130,12 +130,12 @@ export const bugs = {
   'the cursor moves before the ring is loaded': {
     patches: [
       {
-        file: 'server/log/ring.ts',
+        file: 'server/log/ring-buffer.ts',
         find: 'this.#entries.push(entry);',
         replace: 'setTimeout(() => this.#entries.push(entry), 30);',
       },
       {
-        file: 'server/log/ring.ts',
+        file: 'server/log/ring-buffer.ts',
         find: 'return this.#last - (this.#entries.length - this.#start);',
         replace: 'return (this.#entries[this.#start]?.seq ?? this.#last + 1) - 1;',
       },

@@ -133,7 +133,7 @@ export class Cluster {
 
 let serial = 0;
 
-interface Surroundings {
+interface NodeSettings {
   postgres: FaultyPostgres;
   redis: TestRedis | undefined;
   database: string;
@@ -141,7 +141,7 @@ interface Surroundings {
   options: ClusterOptions;
 }
 
-async function prepareNode(at: number, around: Surroundings): Promise<ClusterNode> {
+async function prepareNode(at: number, around: NodeSettings): Promise<ClusterNode> {
   const { postgres, redis, database, dataDir, options } = around;
   const toPostgres = await TcpProxy.start({ targets: () => [postgres.port] });
   const toRedis = await TcpProxy.start({ targets: () => (redis ? [redis.port] : []) });
@@ -157,7 +157,7 @@ async function prepareNode(at: number, around: Surroundings): Promise<ClusterNod
     BCRYPT_COST: '4',
     LOG_LEVEL: 'warn',
     // A node with as few sockets as here writes to all of them at a stretch; these let something come between any two.
-    ...(at > 1 ? { WRITE_STRETCH: '0ms' } : {}),
+    ...(at > 1 ? { WRITE_TIME_SLICE: '0ms' } : {}),
     ...(redis ? { REDIS_URL: `redis://127.0.0.1:${options.direct ? redis.port : toRedis.port}` } : {}),
     ...options.env,
   };
@@ -171,7 +171,7 @@ export function portOf(url: string): number {
 
 /** Milliseconds between two looks, and for how long an answer is waited for. */
 const LOOK_EVERY = 500;
-const LOOK_PATIENCE = 1000;
+const LOOK_TIME_LIMIT = 1000;
 
 /** What a load balancer does to find out about a frozen node, which accepts connections and never answers. */
 class HealthChecks {
@@ -198,7 +198,7 @@ class HealthChecks {
 
   async #look(node: ClusterNode): Promise<void> {
     try {
-      await withDeadline(LOOK_PATIENCE, undefined, (signal) =>
+      await withDeadline(LOOK_TIME_LIMIT, undefined, (signal) =>
         fetch(`${node.process.url}/healthz`, { signal }),
       );
       this.#failing.delete(node);

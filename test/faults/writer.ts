@@ -19,7 +19,7 @@ export interface WriterOptions {
 }
 
 /** After so long without an answer the outcome is unknown. Milliseconds. */
-const PATIENCE = 5000;
+const TIME_LIMIT = 5000;
 /** How long a creation is repeated under its key. Milliseconds. */
 const PERSISTENCE = 30_000;
 /** Posts that a writer goes on working on. */
@@ -212,7 +212,7 @@ export class Writer {
   async #send({ method, path, body, headers }: Request): Promise<Answer> {
     const { urls, token, random, recorder } = this.#options;
     try {
-      const [response, answered] = await withDeadline(PATIENCE, undefined, async (signal) => {
+      const [response, answered] = await withDeadline(TIME_LIMIT, undefined, async (signal) => {
         const got = await fetch(random.pick(urls()) + path, {
           method,
           headers: {

@@ -16,7 +16,7 @@ const recorded = [
 ];
 const PER_CONNECTION = 30;
 const BURST = 3;
-const PATIENCE = 5000;
+const TIME_LIMIT = 5000;
 
 /**
  * Sends mutated frames of Engine.IO and Socket.IO, three at a time, over connections of which four in five have joined. A
@@ -55,10 +55,10 @@ export function fuzzFrames(campaign: Campaign, count: number, token: () => strin
         const answered = await Promise.race([
           new Promise<true>((resolve) => ws.once('pong', () => resolve(true))),
           ended,
-          new Promise<undefined>((resolve) => setTimeout(resolve, PATIENCE, undefined).unref()),
+          new Promise<undefined>((resolve) => setTimeout(resolve, TIME_LIMIT, undefined).unref()),
         ]);
         if (answered === undefined) {
-          violate(`no answer to a ping within ${PATIENCE} ms`, `connection ${at}`);
+          violate(`no answer to a ping within ${TIME_LIMIT} ms`, `connection ${at}`);
           return sent;
         }
       }

@@ -24,7 +24,7 @@ const odd: readonly unknown[] = [
   JSON.parse('{"__proto__":{"title":"x"},"constructor":{"prototype":1}}'),
 ];
 /** How long an answer may take; one that streams or waits by design is let go after the second. Milliseconds. */
-const PATIENCE = 15_000;
+const TIME_LIMIT = 15_000;
 const LET_GO = 200;
 
 /** Sends requests of every route, made from its schemas and then changed: path, query, headers, body, or the bytes of it all. */
@@ -38,7 +38,7 @@ export function fuzzRequests(campaign: Campaign, count: number, token: () => str
     note(text);
     const url = urls[at % urls.length] ?? '';
     const answer = own.chance(0.3) ? await sendBytes(url, made, own) : await sendWhole(url, made, agent);
-    if (answer === undefined) violate(`no answer within ${PATIENCE} ms`, text);
+    if (answer === undefined) violate(`no answer within ${TIME_LIMIT} ms`, text);
     else if (answer.status >= 500) violate(`answered with ${answer.status} ${answer.body}`, text);
     return 1;
   });
@@ -164,7 +164,7 @@ function sendWhole(
         resolve(waits ? LET_GO_OF : undefined);
         req.destroy();
       },
-      waits ? LET_GO : PATIENCE,
+      waits ? LET_GO : TIME_LIMIT,
     );
     req.on('error', () => {
       clearTimeout(timer);

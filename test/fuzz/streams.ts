@@ -5,7 +5,7 @@ import { mutateBytes } from './mutation.ts';
 const upgrade =
   'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
   'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n';
-const PATIENCE = 50;
+const TIME_LIMIT = 50;
 
 /** Sends bytes that only begin as a WebSocket: a handshake, sometimes a mutated one, and then frames that break its rules. */
 export function fuzzStreams(campaign: Campaign, count: number): Promise<number> {
@@ -20,7 +20,7 @@ export function fuzzStreams(campaign: Campaign, count: number): Promise<number> 
     const answer = await new Promise<string>((resolve) => {
       const tcp = connect(Number(port), hostname, () => tcp.write(bytes));
       let said = '';
-      const timer = setTimeout(() => tcp.destroy(), PATIENCE);
+      const timer = setTimeout(() => tcp.destroy(), TIME_LIMIT);
       tcp.on('data', (chunk) => (said += chunk.toString('latin1')));
       tcp.on('error', () => undefined); // a close follows
       tcp.on('close', () => {

@@ -7,5 +7,5 @@ import { applyTheme } from './chrome/theme.ts';
 applyTheme();
 followSession();
 const root = document.getElementById('app');
-if (!root) throw new Error('The page has no place for the app.');
+if (!root) throw new Error('The page has no element for the app.');
 render(<App />, root);

@@ -30,11 +30,11 @@ const PROTOCOL = 1;
 export interface FeedOptions {
   /** The last seq that you have seen, such as `position.seq` of a list; without it, from now on. */
   after?: number;
-  /** The numbering that `after` belongs to. */
+  /** The epoch that `after` belongs to. */
   epoch?: string;
   /** `live` unless you say otherwise; `count` tells how many events there are, `off` nothing. */
   mode?: FeedMode;
-  /** Whose votes to hear of: `all` posts', the `tracked` ones' or `none`. `all` unless you say otherwise. */
+  /** Of which posts to receive tallies: of `all` (the default), of those that are `tracked`, or `none`. */
   tallies?: TallyMode;
   /** WebSocket first, long-polling where it is blocked. */
   transports?: readonly ('websocket' | 'polling')[];

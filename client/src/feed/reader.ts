@@ -22,7 +22,7 @@ export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> 
     if (this.#waiting.length > MAX_WAITING) {
       // To drop some in silence would be a hole; to keep them all, memory without a bound.
       this.#waiting = [];
-      this.fail(new TidingsError('overflow', `${MAX_WAITING} events wait for this reader.`));
+      this.fail(new TidingsError('overflow', `${MAX_WAITING} events are waiting for this iterator.`));
       this.#onReturn();
     }
     this.#wake?.();

@@ -6,7 +6,7 @@ import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
 import type { Position, ResetReason, SessionCloseCode } from '../../protocol.ts';
 import { whenOver } from '../../http/response-end.ts';
-import { addressOf, endOf, type EntryContext, takePlace } from '../entry.ts';
+import { addressOf, endOf, type EntryContext, takeConnectionSlot } from '../entry.ts';
 
 /** Text of events that goes into one answer, if it is more than one event. Bytes. */
 const MAX_BYTES = 1024 * 1024;
@@ -23,7 +23,7 @@ interface EventAnswer extends Position {
 /** What one request is answered with. */
 interface EventsPage {
   epoch: string;
-  /** The highest seq; of a page without events the position up to which there is none for the asker, to go on from. */
+  /** The highest seq; of a page without events the position up to which there is none for the requester, to go on from. */
   head: number;
   events: EventAnswer[];
 }
@@ -41,7 +41,7 @@ export interface PollQuery {
  * Answers one request for the events after a position: a transport of `Delivery`, beside the sockets. It resumes as a socket
  * does, takes what there is, and leaves; with `wait` and nothing to take it joins the live set and leaves with the first
  * events that come. A short page is not the end of the log: a page without events is.
- * @returns undefined if the asker has gone
+ * @returns undefined if the requester has gone
  * @throws {AppError} 401, 410 with `reason`, `epoch` and `head` (the place to start again after reading `GET /posts` anew),
  *   429, 503
  */
@@ -53,7 +53,7 @@ export async function pollEvents(
 ): Promise<EventsPage | undefined> {
   const { delivery, liveSessions } = ctx;
   const waits = query.wait > 0;
-  if (waits) takePlace(ctx, user, res);
+  if (waits) takeConnectionSlot(ctx, user, res);
   const poll = new LongPoll(user, addressOf(res), query, ctx);
   try {
     delivery.enter(poll);
@@ -172,7 +172,7 @@ class LongPoll extends FeedSubscriber {
     if (this.ended) return;
     const { epoch, seq } = this.#feed;
     const last = this.#events.at(-1)?.entry.seq;
-    // Without events it is where the asker goes on from: the node may have more that is on its way to it.
+    // Without events it is where the requester goes on from: the node may have more that is on its way to it.
     const head = last === undefined ? this.seq : Math.max(seq, last);
     this.#settle.resolve({ epoch, head, events: this.#events.map(presentEvent) });
     this.leave();

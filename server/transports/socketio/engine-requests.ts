@@ -30,11 +30,11 @@ export function otherProtocol(query: URLSearchParams): string | undefined {
 export function oddForm(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
   const doubled = PARAMETERS.find((name) => query.getAll(name).length > 1);
   if (doubled !== undefined)
-    return new AppError('malformed', `The query parameter "${doubled}" must be there once.`);
+    return new AppError('malformed', `The query parameter "${doubled}" must occur only once.`);
   if (query.has('j')) return new AppError('malformed', 'JSONP ("j") is not supported.');
   const { 'content-length': length = '0', 'transfer-encoding': encoding } = req.headers;
   if (req.method !== 'POST' && (length !== '0' || encoding !== undefined))
-    return new AppError('malformed', `A ${req.method} must have no body here.`, {
+    return new AppError('malformed', `A ${req.method} request must not have a body here.`, {
       headers: { Connection: 'close' },
     });
   return undefined;

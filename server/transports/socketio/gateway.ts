@@ -14,7 +14,11 @@ import { check, type Infer, withoutEmpty } from '../../api/schema.ts';
 import type { Metrics } from '../../ops/metrics.ts';
 import type { RequestGuard } from '../../http/request-guard.ts';
 import { whenOver } from '../../http/response-end.ts';
-import { type Place, PlaceRefusal, type Places } from '../../limits/places.ts';
+import {
+  type ConnectionSlot,
+  ConnectionRefusal,
+  type ConnectionLimits,
+} from '../../limits/connection-limits.ts';
 import {
   type EngineConnection,
   engineConnection,
@@ -24,8 +28,8 @@ import type { FastPaths } from '../../library-internals/fast-paths.ts';
 import { slim } from '../../library-internals/slimming.ts';
 import { socketServerOptions } from '../../library-internals/socket-server.ts';
 import type { Logger } from '../../logger.ts';
-import { requireModest } from './bounds.ts';
-import { Budgets } from './budgets.ts';
+import { requirePayloadLimits } from './payload-limits.ts';
+import { RequestBuckets } from './token-buckets.ts';
 import { serveClientScript } from './client-script.ts';
 import { encodeMessage } from './encoding.ts';
 import {
@@ -66,7 +70,7 @@ export interface GatewayOptions {
   guard: RequestGuard;
   /** What pages of other origins may read of the answers of long-polling. */
   crossOrigin: CorsOptions;
-  places: Places;
+  connectionLimits: ConnectionLimits;
   /** What connections of one sender have in common. */
   addressOf: (req: IncomingMessage) => string;
   /** Whether what one user, and one address, asks over all sockets of this node is limited. */
@@ -75,7 +79,7 @@ export interface GatewayOptions {
   /** Ids of Engine.IO sessions, where they have to say which worker holds the session. */
   newSessionId?: () => string;
   /** Whether a request comes from a sibling, which has let it in already. */
-  isHandedOn?: (req: IncomingMessage) => boolean;
+  isForwarded?: (req: IncomingMessage) => boolean;
 }
 
 type Auth = Infer<typeof handshakeAuth>;
@@ -95,8 +99,8 @@ const MAX_PACKETS = 1000;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
 
-/** How often full budgets are let go. Milliseconds. */
-const BUDGETS_SWEEP = 1000;
+/** How often full buckets are let go. Milliseconds. */
+const BUCKETS_SWEEP = 1000;
 
 /** The answer to an upgrade and Engine.IO's first packet come in one turn: they leave in one write, since writes are what a handshake costs. */
 function oneWrite(_headers: unknown, { headers, socket }: IncomingMessage): void {
@@ -111,14 +115,14 @@ function uncork(socket: IncomingMessage['socket']): void {
 
 /** A place that was taken for a connection which is not there yet, and what gives it back if it never comes. */
 interface Reservation {
-  place: Place;
+  slot: ConnectionSlot;
   abandon: () => void;
 }
 
 /** What an Engine.IO connection has done here. */
 interface Visit {
   connection: EngineConnection;
-  place: Place | undefined;
+  slot: ConnectionSlot | undefined;
   /** How often it was refused; `Infinity` while it asks and once it is in. */
   attempts: number;
   /** Packets that it may still send within the second that began then; milliseconds since 1970. */
@@ -133,12 +137,12 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #delivery: Delivery;
   readonly #tallies: TallyDelivery;
-  readonly #budgets: Budgets;
+  readonly #buckets: RequestBuckets;
   readonly #unauthenticated = new Unauthenticated();
   readonly #reservations = new WeakMap<IncomingMessage, Reservation>();
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure each would be memory. */
-  readonly #surroundings: ConstructorParameters<typeof Subscriber>[5];
+  readonly #callbacks: ConstructorParameters<typeof Subscriber>[5];
   readonly #visits = new WeakMap<object, Visit>();
   #sweeping: NodeJS.Timeout[] = [];
   #hasWarnedOfProtocol = false;
@@ -176,13 +180,13 @@ export class Gateway {
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
     this.#tallies = new TallyDelivery({ ...options, end });
     this.#delivery = options.delivery;
-    this.#budgets = new Budgets(options.limitMessages);
+    this.#buckets = new RequestBuckets(options.limitMessages);
     this.#requestOptions = {
       ...options,
       tallies: this.#tallies,
-      budgets: this.#budgets,
+      buckets: this.#buckets,
     };
-    this.#surroundings = { end, unread: this.#delivery.unread };
+    this.#callbacks = { end, unread: this.#delivery.unread };
     options.feed.on('epoch', () => this.#tallies.forget());
     // One listener each for all connections: a closure each would be memory.
     const count = (conn: EngineSocket) => this.#countPacket(conn);
@@ -199,7 +203,7 @@ export class Gateway {
       this.#unauthenticated.add(connection);
       this.#visits.set(conn, {
         connection,
-        place: this.#placeOf(conn.request),
+        slot: this.#slotOf(conn.request),
         attempts: 0,
         left: MAX_PACKETS,
         since: 0,
@@ -215,7 +219,7 @@ export class Gateway {
   start(): void {
     this.#tallies.start();
     this.#sweeping = [
-      setInterval(() => this.#budgets.sweep(), BUDGETS_SWEEP),
+      setInterval(() => this.#buckets.sweep(), BUCKETS_SWEEP),
       setInterval(() => this.#unauthenticated.endOlderThan(CONNECT_TIMEOUT), CONNECT_SWEEP),
     ];
   }
@@ -264,13 +268,13 @@ export class Gateway {
   }
 
   #hostRefusal(req: IncomingMessage): AppError | undefined {
-    if (this.#options.isHandedOn?.(req) === true) return undefined;
+    if (this.#options.isForwarded?.(req) === true) return undefined;
     return this.#counted('host', this.#options.guard.hostRefusal(req));
   }
 
   /** By the page that it is from, and by its form: what holds for each request of a session, not only for the first. */
   #pageRefusal(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
-    if (this.#options.isHandedOn?.(req) === true) return undefined;
+    if (this.#options.isForwarded?.(req) === true) return undefined;
     // A browser lets any page open a WebSocket anywhere: unlike with CORS, the server has to say no.
     const foreign = this.#options.guard.originRefusal(req, { navigation: false });
     if (foreign) return this.#counted('origin', foreign);
@@ -288,12 +292,12 @@ export class Gateway {
           user_agent: req.headers['user-agent']?.slice(0, 200),
           address: this.#options.addressOf(req),
         },
-        'a client of Socket.IO 2 or older was refused: it must be version 3 or later',
+        'a Socket.IO client of version 2 or older was refused: version 3 or later is required',
       );
     }
     return new AppError(
       'malformed',
-      'Engine.IO must be spoken in version 4 (EIO=4): use a client of Socket.IO 3 or later.',
+      'Engine.IO protocol version 4 (EIO=4) is required: use a Socket.IO client of version 3 or later.',
     );
   }
 
@@ -309,27 +313,27 @@ export class Gateway {
         unavailable('The node is shutting down. Connect again.', DRAINING_PAUSE),
       );
     try {
-      const place = this.#options.places.take(this.#options.addressOf(req));
+      const slot = this.#options.connectionLimits.take(this.#options.addressOf(req));
       const abandon = () => {
-        if (this.#reservations.delete(req)) place.release();
+        if (this.#reservations.delete(req)) slot.release();
       };
-      this.#reservations.set(req, { place, abandon });
+      this.#reservations.set(req, { slot, abandon });
       if (res instanceof ServerResponse) whenOver(res, abandon);
       else req.socket.once('close', abandon);
       return undefined;
     } catch (error) {
-      if (!(error instanceof PlaceRefusal)) throw error;
+      if (!(error instanceof ConnectionRefusal)) throw error;
       return this.#counted(reasonOf(error), error);
     }
   }
 
   /** The place that was taken for a connection when it was asked for. */
-  #placeOf(req: IncomingMessage): Place | undefined {
+  #slotOf(req: IncomingMessage): ConnectionSlot | undefined {
     const reservation = this.#reservations.get(req);
     if (!reservation) return undefined;
     this.#reservations.delete(req);
     req.socket.off('close', reservation.abandon);
-    return reservation.place;
+    return reservation.slot;
   }
 
   #counted(reason: string, refusal: AppError | undefined): AppError | undefined {
@@ -359,7 +363,7 @@ export class Gateway {
     if (pending === 0) return;
     if (subscriber && !subscriber.ended) {
       if (pending > HARD_MARK)
-        this.#end(subscriber, 'slow_consumer', 'The connection does not read its answers.');
+        this.#end(subscriber, 'slow_consumer', 'The client does not read the responses that are sent to it.');
       else this.#delivery.unread.add(subscriber);
     } else if (pending > SOFT_MARK) {
       this.#options.metrics.sessionsClosed.inc({ code: 'slow_consumer' });
@@ -370,10 +374,10 @@ export class Gateway {
   #left(conn: EngineSocket): void {
     const visit = this.#visits.get(conn);
     if (!visit) return;
-    const { connection, subscriber, place } = visit;
+    const { connection, subscriber, slot } = visit;
     this.#unauthenticated.remove(connection);
     if (subscriber) this.#forget(subscriber);
-    place?.release();
+    slot?.release();
     // A peer that ignores the closing handshake would hold its TCP connection for another half minute.
     setTimeout(() => connection.cutOff(), LAST_WORDS).unref();
   }
@@ -389,7 +393,7 @@ export class Gateway {
       this.#options.metrics.handshakesRefused.inc({ reason: 'second_connect' });
       socket.conn.close();
       // Socket.IO keeps a socket until its middleware has answered.
-      next(new Error('One connection has one socket.'));
+      next(new Error('Only one socket per connection is allowed.'));
       return;
     }
     visit.attempts = Infinity;
@@ -404,10 +408,10 @@ export class Gateway {
       const { auth, identity } = this.#readAuth(socket.handshake.auth);
       // From here on as it has been understood, with its defaults and without what holds nothing.
       socket.handshake.auth = auth;
-      visit.place?.assign(identity.id);
+      visit.slot?.assign(identity.id);
       // Known before its session is looked up, so that a revocation cannot slip in between.
-      const address = visit.place?.address ?? this.#options.addressOf(socket.request);
-      subscriber = new Subscriber(socket, visit.connection, identity, address, auth, this.#surroundings);
+      const address = visit.slot?.address ?? this.#options.addressOf(socket.request);
+      subscriber = new Subscriber(socket, visit.connection, identity, address, auth, this.#callbacks);
       this.#delivery.enter(subscriber);
       this.#count(1);
       visit.subscriber = subscriber;
@@ -418,14 +422,14 @@ export class Gateway {
       next();
     } catch (error) {
       if (subscriber) this.#forget(subscriber);
-      visit.place?.assign(undefined);
+      visit.slot?.assign(undefined);
       // A stock client stays away when it is refused by name, and comes back when its transport closes.
       if (this.#delivery.draining) socket.conn.close();
       visit.attempts = attempts + 1;
       next(this.#connectError(error));
       // Otherwise it would take a place of its address until its time to authenticate is over. A turn later: Socket.IO has
       // yet to say why.
-      if (error instanceof PlaceRefusal) setImmediate(() => socket.conn.close());
+      if (error instanceof ConnectionRefusal) setImmediate(() => socket.conn.close());
     }
   }
 
@@ -436,7 +440,7 @@ export class Gateway {
       throw new AppError('unauthorized', 'The handshake has no token.');
     const known =
       typeof token === 'string' && token.length <= MAX_TOKEN ? this.#options.verify(token) : undefined;
-    requireModest('auth', given);
+    requirePayloadLimits('auth', given);
     const { value, errors } = check(handshakeAuth, 'auth', withoutEmpty(handshakeAuth, given));
     if (errors) throw invalid(errors, MAX_FAULTS);
     return { auth: value, identity: known ?? this.#options.verify(value.token) };
@@ -445,12 +449,12 @@ export class Gateway {
   /** What a stock client gets as `connect_error`: `data` is the problem object of REST. */
   #connectError(error: unknown): Error {
     const known = this.#options.onCodedError(error);
-    if (!known) this.#options.log.error({ err: error }, 'a handshake failed on a bug');
+    if (!known) this.#options.log.error({ err: error }, 'a handshake failed because of a bug');
     const problem = (
       known ?? new AppError('internal', 'Something went wrong here. It has been logged.')
     ).toProblem();
     this.#options.metrics.handshakesRefused.inc({
-      reason: known instanceof PlaceRefusal ? reasonOf(known) : (known?.code ?? 'internal'),
+      reason: known instanceof ConnectionRefusal ? reasonOf(known) : (known?.code ?? 'internal'),
     });
     return Object.assign(new Error(problem.detail), { data: problem });
   }
@@ -508,7 +512,7 @@ export class Gateway {
 }
 
 /** What a handshake that got no place is counted under. */
-function reasonOf({ reason }: PlaceRefusal): 'full' | 'crowded' {
+function reasonOf({ reason }: ConnectionRefusal): 'full' | 'crowded' {
   return reason === 'full' ? 'full' : 'crowded';
 }
 

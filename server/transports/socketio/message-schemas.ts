@@ -35,7 +35,7 @@ interface ServerMessage<Args extends unknown[]> {
 }
 
 const seq = count()
-  .description('Where in the feed: 1, 2, 3 … without gaps, the same for everyone')
+  .description('The number of the event in the log: 1, 2, 3 … without gaps, the same for everyone')
   .example(4711);
 const prev = count()
   .description(
@@ -44,7 +44,7 @@ const prev = count()
   .example(4710);
 const epoch = Joi.string()
   .guid()
-  .description('The identity of this numbering')
+  .description('The epoch: the identity of this numbering, which a restored database replaces')
   .example('0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51');
 
 const position = exactly<Position>()(object({ seq, prev }).id('Position'));
@@ -58,10 +58,10 @@ const ready = exactly<Ready>()(
       )
       .example(PROTOCOL),
     epoch,
-    seq: count().description('The position that you now stand at').example(4711),
+    seq: count().description('Your position from now on').example(4711),
     user_id: id().description('Who the token says you are').example(1),
     outcome: oneOf('current', 'replayed', 'reset').description(
-      '`current`: nothing was missed; `replayed`: what was missed has been said; `reset`: your position cannot be served, so read GET /posts anew and go on from `seq`',
+      '`current`: nothing was missed; `replayed`: the missed events have been sent; `reset`: your position cannot be served, so read GET /posts again and continue from `seq`',
     ),
     reason: optional(oneOf('too_old', 'epoch_changed', 'future').description('Why, at a `reset`')),
   }).id('Ready'),
@@ -71,7 +71,7 @@ const moreTallies = exactly<{ incomplete: true }>()(
   object({
     incomplete: Joi.boolean()
       .valid(true)
-      .description('More tallies have changed than are told one by one')
+      .description('More tallies have changed than are sent one by one')
       .example(true) as Joi.Schema<true>,
   }).id('MoreTallies'),
 );
@@ -89,7 +89,9 @@ const sessionExpiring = exactly<{ expires_at: string }>()(
 const sessionEnd = exactly<{ code: SessionCloseCode; detail: string }>()(
   object({
     code: oneOf('slow_consumer', 'revoked', 'expired', 'draining', 'reset', 'flooding'),
-    detail: Joi.string().description('A sentence').example('The session has ended.'),
+    detail: Joi.string()
+      .description('A sentence for people; it may change')
+      .example('The session has ended.'),
   }).id('SessionEnd'),
 );
 
@@ -116,29 +118,29 @@ export function serverMessages({ tally }: FeedSchemas): {
     votes: {
       summary: 'Tallies that changed',
       description:
-        'Coalesced, and absolute: of two tallies of one post keep the one with the higher `rev` and forget the other. In mode `tracked` only of the posts that you track. `incomplete` comes in mode `all` alone, when more tallies have changed than are told one by one (an import, a recount): ask again, with `track` or `GET /posts`, for the posts that you show, after a random delay of a few seconds.',
+        'Coalesced and absolute: of two tallies of one post keep the one with the higher `rev`. In mode `tracked`, only for the posts that you track. `incomplete` comes only in mode `all`, when more tallies have changed than are sent one by one (an import, a recount): request the posts that you show again, with `track` or `GET /posts`, after a random delay of a few seconds.',
       args: [listOf(tally), optional(moreTallies)],
     },
     'feed:head': {
-      summary: 'Where the feed stands',
+      summary: 'The head of the log',
       description:
-        'Every two seconds or so, unless an event has just said as much: up to `seq` there is nothing for you after `prev`. It moves your position like an event, and if `prev` is beyond your position you missed the newest event: connect again. In mode `count` it only says where the feed stands; not in mode `off`.',
+        'About every two seconds, unless an event has just carried the same position: between `prev` and `seq` there is nothing for you. It moves your position like an event; if `prev` is beyond your position, you missed an event: connect again. In mode `count` it only reports the head; it is not sent in mode `off`.',
       args: [position],
     },
     'feed:count': {
-      summary: 'How much is new',
+      summary: 'The number of new events',
       description: 'In mode `count`, at most once a second.',
       args: [feedNews],
     },
     'session:expiring': {
-      summary: 'Your token ends soon',
-      description: 'Say `auth:renew` with a fresh one.',
+      summary: 'Your token expires soon',
+      description: 'Send `auth:renew` with a new one.',
       args: [sessionExpiring],
     },
     'session:closed': {
       summary: 'The end of this connection',
       description:
-        'The last message. After `revoked`, `expired` and `flooding` the namespace is left, and a stock client stays away; after `slow_consumer`, `draining` and `reset` only the transport closes, and it comes back by itself.',
+        'The last message. After `revoked`, `expired` and `flooding` the server disconnects the socket, and a stock client does not reconnect; after `slow_consumer`, `draining` and `reset` only the transport closes, and a stock client reconnects by itself.',
       args: [sessionEnd],
     },
   };
@@ -160,24 +162,25 @@ export function clientMessages({ tally }: FeedSchemas): {
 } {
   return {
     track: {
-      summary: "Ask for these posts' tallies",
+      summary: "Start to receive these posts' tallies",
       description:
-        'Answered with the tallies as they stand, of those that you may see. The others are not tracked: ask again when they are published.',
+        'The response has the current tallies of the posts that you may see. The others are not tracked: track them again when they are published.',
       data: exactly<{ tallies: Tally[] }>()(object({ tallies: listOf(tally) })),
     },
     untrack: {
-      summary: 'No longer ask for these',
+      summary: "Stop receiving these posts' tallies",
       data: exactly<{ tracked: number }>()(
         object({ tracked: count().description('How many posts are still tracked').example(12) }),
       ),
     },
     'feed:mode': {
-      summary: 'Change how to follow the feed',
-      description: 'Events between two modes are your own affair: go on from the `seq` of the answer.',
+      summary: 'Change the feed mode',
+      description:
+        'Events that come while the mode changes are not sent: continue from the `seq` of the response.',
       data: exactly<{ mode: FeedMode; seq: number }>()(object({ mode: oneOf('live', 'count', 'off'), seq })),
     },
     'auth:renew': {
-      summary: 'Stay, with a fresh token of the same user',
+      summary: 'Continue with a new token of the same user',
       data: exactly<{ expires_at: string }>()(
         object({ expires_at: timestamp().example('2030-01-01T12:00:00.000Z') }),
       ),

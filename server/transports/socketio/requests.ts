@@ -6,8 +6,8 @@ import { AppError, invalid, tooManyRequests } from '../../errors.ts';
 import type { Tally } from '../../protocol.ts';
 import { check, type Infer } from '../../api/schema.ts';
 import type { Logger } from '../../logger.ts';
-import { requireModest } from './bounds.ts';
-import type { Budgets } from './budgets.ts';
+import { requirePayloadLimits } from './payload-limits.ts';
+import type { RequestBuckets } from './token-buckets.ts';
 import * as schemas from './schemas.ts';
 import type { Subscriber } from './subscriber.ts';
 import type { TallyDelivery } from './tally-delivery.ts';
@@ -16,7 +16,7 @@ export interface RequestOptions {
   log: Logger;
   delivery: Delivery;
   tallies: TallyDelivery;
-  budgets: Budgets;
+  buckets: RequestBuckets;
   connections: Connections;
   verify: (token: string) => Identity;
   requireSession: (identity: Identity, subscriber: Subscriber) => Promise<void>;
@@ -120,7 +120,8 @@ export function answerRequests(subscriber: Subscriber, options: RequestOptions):
       (data) => acknowledge({ ok: true, data }),
       (error: unknown) => {
         const known = options.onCodedError(error);
-        if (!known) options.log.error({ err: error, event: name }, 'a socket request failed on a bug');
+        if (!known)
+          options.log.error({ err: error, event: name }, 'a socket request failed because of a bug');
         const problem = (
           known ?? new AppError('internal', 'Something went wrong here. It has been logged.')
         ).toProblem();
@@ -150,13 +151,13 @@ function answer(
   bucket.tokens -= 1;
   if (options.delivery.isFull(subscriber)) {
     // It asks and does not read the answers.
-    subscriber.end('slow_consumer', 'The connection does not read its answers.');
-    throw new AppError('too_many_requests', 'The connection does not read its answers.');
+    subscriber.end('slow_consumer', 'The client does not read the responses that are sent to it.');
+    throw new AppError('too_many_requests', 'The client does not read the responses that are sent to it.');
   }
   const known = Object.hasOwn(requests, name) ? requests[name] : undefined;
-  if (!known) throw new AppError('not_found', `There is no message "${name}".`);
-  const items = requireModest('payload', payload);
-  const spent = options.budgets.spend(subscriber, items);
+  if (!known) throw new AppError('not_found', `Unknown message "${name}".`);
+  const items = requirePayloadLimits('payload', payload);
+  const spent = options.buckets.spend(subscriber, items);
   if (spent !== undefined) {
     throw tooManyRequests(`This ${spent} asks too much over all connections together.`, 1);
   }

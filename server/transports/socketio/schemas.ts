@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import { count, id, listOf, object, oneOf, optional, uuid, withDefault } from '../../api/schema.ts';
-import { MAX_ITEMS } from './bounds.ts';
+import { MAX_ITEMS } from './payload-limits.ts';
 
 /** Characters of an access token. */
 export const MAX_TOKEN = 4096;
@@ -11,9 +11,19 @@ export const handshakeAuth = object({
   after: optional(
     count().strict().description('The last seq that you have seen; without it (or with `null`), from now'),
   ),
-  epoch: optional(uuid().description('The numbering that `after` belongs to')),
-  tallies: withDefault(oneOf('all', 'tracked', 'none').description('Whose votes to hear of'), 'all'),
-  feed: withDefault(oneOf('live', 'count', 'off').description('How to follow the feed'), 'live'),
+  epoch: optional(uuid().description('The epoch that `after` belongs to')),
+  tallies: withDefault(
+    oneOf('all', 'tracked', 'none').description(
+      'Of which posts to receive tallies: of `all`, of those that are `tracked`, or `none`',
+    ),
+    'all',
+  ),
+  feed: withDefault(
+    oneOf('live', 'count', 'off').description(
+      'How to receive the feed: each event (`live`), only their number (`count`), or nothing (`off`)',
+    ),
+    'live',
+  ),
 }).id('HandshakeAuth');
 
 const postIds = listOf(id().strict()).max(MAX_ITEMS).description('Posts, at most 500 at once');
@@ -22,5 +32,5 @@ export const track = object({ post_ids: postIds }).id('Track');
 export const untrack = object({ post_ids: postIds }).id('Untrack');
 export const feedMode = object({ mode: oneOf('live', 'count', 'off') }).id('FeedMode');
 export const renew = object({
-  token: Joi.string().max(MAX_TOKEN).description('A fresh access token of the same user'),
+  token: Joi.string().max(MAX_TOKEN).description('A new access token of the same user'),
 }).id('Renew');

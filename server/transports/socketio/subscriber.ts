@@ -34,7 +34,7 @@ export class Subscriber extends FeedSubscriber {
 
   /**
    * @param address where it is connected from
-   * @param surroundings how it is ended, and where it is noted that something may wait for it to read
+   * @param callbacks how it is ended, and where it is noted that something may wait for it to read
    */
   constructor(
     socket: FeedSocket,

@@ -6,7 +6,7 @@ import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscri
 import type { Position, SessionCloseCode } from '../../protocol.ts';
 import { isWritable, whenOver } from '../../http/response-end.ts';
 import type { Metrics } from '../../ops/metrics.ts';
-import { addressOf, endOf, type EntryContext, takePlace } from '../entry.ts';
+import { addressOf, endOf, type EntryContext, takeConnectionSlot } from '../entry.ts';
 
 /** A comment line as often as this keeps proxies from closing a quiet stream. Milliseconds. */
 const HEARTBEAT = 15_000;
@@ -28,7 +28,7 @@ export async function openEventStream(
 ): Promise<void> {
   const { delivery, liveSessions } = ctx;
   delivery.requireOpen();
-  takePlace(ctx, user, res);
+  takeConnectionSlot(ctx, user, res);
   const stream = new EventStream(user, res, ctx);
   // Nothing follows the headers: a stream would keep the connection for nothing, and the next request on it waiting.
   if (req.method === 'HEAD') {

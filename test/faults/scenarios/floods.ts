@@ -133,21 +133,21 @@ const floods: Record<string, Flood> = {
         for (let left = 10; left > 0; left -= 1)
           say(target, 'GET /posts HTTP/1.1\r\nHost: localhost\r\nX-Slow: ');
     },
-    counted: /^tidings_requests_unreadable_total\{status="408"\} (\d+)/m,
+    counted: /^tidings_requests_malformed_total\{status="408"\} (\d+)/m,
   },
   '100 bodies that never end': {
     act: (target, round) => {
       const head = `POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{`;
       if (round < 10) for (let left = 10; left > 0; left -= 1) say(target, head);
     },
-    counted: /^tidings_requests_unreadable_total\{status="408"\} (\d+)/m,
+    counted: /^tidings_requests_malformed_total\{status="408"\} (\d+)/m,
   },
   '200 headers of 20 kB a second': {
     act: (target) => {
       for (let left = 20; left > 0; left -= 1)
         say(target, `GET /posts HTTP/1.1\r\nHost: localhost\r\nX-Huge: ${'x'.repeat(20_000)}\r\n\r\n`);
     },
-    counted: /^tidings_requests_unreadable_total\{status="431"\} (\d+)/m,
+    counted: /^tidings_requests_malformed_total\{status="431"\} (\d+)/m,
   },
   '200 logins at once': {
     act: (target, round) => {

@@ -12,7 +12,7 @@ import { heldMemory, weighable } from './weighing.ts';
 import { writePosts } from './write-posts.ts';
 
 const MIB = 1024 * 1024;
-/** The server's patience with a socket beyond its limit, and what is granted on top of it. Milliseconds. */
+/** The server's timeLimit with a socket beyond its limit, and what is granted on top of it. Milliseconds. */
 const ENDED_WITHIN = 20_000;
 const RETURN_WITHIN = 60_000;
 /** Posts that are written while they do not read, and the length of each in characters: 8 MB. */

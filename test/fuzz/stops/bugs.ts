@@ -45,7 +45,7 @@ export const stopBugs = {
           'if (this.#draining) void (async () => { while (subscriber.open) await null; })();\n    if (after === undefined)',
       },
     ],
-    shows: /event loop of .* was blocked|does not turn|did not end within|SIGKILL/,
+    shows: /event loop of .* was blocked|event loop is blocked|did not end within|SIGKILL/,
     waves: 0,
   },
   'a stream that is being opened when its session ends goes on writing': {
@@ -93,15 +93,15 @@ export const stopBugs = {
         replace: "if (code === 'draining') void (async () => { while (!this.ended) await null; })();",
       },
     ],
-    shows: /event loop of .* was blocked|does not turn|did not end within|SIGKILL/,
+    shows: /event loop of .* was blocked|event loop is blocked|did not end within|SIGKILL/,
     waves: 0,
   },
   'a place stays taken when a request is aborted before it is answered': {
     patches: [
       {
         file: 'server/transports/entry.ts',
-        find: 'whenOver(res, () => place.release());',
-        replace: 'whenOver(res, () => { if (res.headersSent) place.release(); });',
+        find: 'whenOver(res, () => slot.release());',
+        replace: 'whenOver(res, () => { if (res.headersSent) slot.release(); });',
       },
     ],
     shows: /places_taken is [1-9]/,

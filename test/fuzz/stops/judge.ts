@@ -5,7 +5,7 @@ import { endOf, type Pass } from './session.ts';
 import type { Held, Played } from './wave-player.ts';
 
 /** What the judgement of a connection depends on beside itself. */
-export interface Surroundings extends Pick<Played, 'held' | 'stops'> {
+export interface JudgeContext extends Pick<Played, 'held' | 'stops'> {
   /** How long a node goes on serving when it was told to stop. Milliseconds. */
   shutdownDelay: number;
   /** Whether sessions may be ended by another process than the one that a connection leads to. */
@@ -29,7 +29,7 @@ const FROM_THE_START = 'after=0';
 const REFUSALS = new Set([401, 503]);
 
 /** What is wrong with what a connection has told, one sentence each. */
-export function faultsOf(connection: RawConnection, around: Surroundings): string[] {
+export function faultsOf(connection: RawConnection, around: JudgeContext): string[] {
   const faults: string[] = [];
   const { reader, asked } = connection;
   if (reader.fault !== undefined && connection.leftAt === undefined) faults.push(`HTTP: ${reader.fault}`);
@@ -50,17 +50,17 @@ export function faultsOf(connection: RawConnection, around: Surroundings): strin
 }
 
 /** What is wrong with what a socket was told, one sentence each. */
-export function socketFaultsOf(socket: RawSocket, around: Surroundings): string[] {
+export function socketFaultsOf(socket: RawSocket, around: JudgeContext): string[] {
   return new Judge(socket.url, around).socket(socket).map((fault) => `${fault}: ${describeSocket(socket)}`);
 }
 
 class Judge {
-  readonly #around: Surroundings;
+  readonly #around: JudgeContext;
   /** When its node was told to stop, and from when on it refuses. */
   readonly #stopAt: number;
   readonly #drainAt: number;
 
-  constructor(url: string, around: Surroundings) {
+  constructor(url: string, around: JudgeContext) {
     this.#around = around;
     this.#stopAt = around.stops.get(url) ?? Infinity;
     this.#drainAt = this.#stopAt + around.shutdownDelay;

@@ -1,7 +1,7 @@
 import { withDeadline } from '../../../client/src/deadline.ts';
 import type { Random } from '../../faults/random.ts';
 import { until } from '../../support/waiting.ts';
-import { faultsOf, socketFaultsOf, type Surroundings } from './judge.ts';
+import { faultsOf, socketFaultsOf, type JudgeContext } from './judge.ts';
 import { type Hold, planWave } from './plan.ts';
 import { type Ground, Stage, type StageKind } from './stage.ts';
 import { reached, WavePlayer } from './wave-player.ts';
@@ -34,10 +34,10 @@ const TIMERS = 16;
 
 /** What there may be when everybody has left, by the metrics: the bystanders and who reads the metrics are answered. */
 const COUNTS: Readonly<Record<string, number>> = {
-  tidings_places_taken: 0,
+  tidings_connection_slots_used: 0,
   tidings_connections: 0,
   tidings_subscribers: 0,
-  tidings_answers_under_way: 4,
+  tidings_http_responses_in_progress: 4,
 };
 const TIMERS_COUNT = 'nodejs_active_resources{type="Timeout"}';
 
@@ -54,7 +54,7 @@ export async function live({
   const player = new WavePlayer(stage);
   const { played } = player;
   const violations: string[] = [];
-  const around = (): Surroundings => ({
+  const around = (): JudgeContext => ({
     ...played,
     shutdownDelay: kind.shutdownDelay,
     isShared: kind.nodes * kind.workers > 1,
@@ -110,9 +110,9 @@ export async function live({
   }
 
   /** Waits until all that must end has ended, or is late. */
-  async function settle(surroundings: () => Surroundings): Promise<void> {
+  async function settle(context: () => JudgeContext): Promise<void> {
     const isOver = () => {
-      const now = { ...surroundings(), now: Date.now() };
+      const now = { ...context(), now: Date.now() };
       return (
         played.connections.every(
           ({ asked, closedAt, leftAt, pausedAt }) =>

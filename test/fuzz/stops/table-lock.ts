@@ -1,7 +1,7 @@
 import pg from 'pg';
 
 /** How long others who have the table may take to let it go. Milliseconds. */
-const PATIENCE = 2000;
+const TIME_LIMIT = 2000;
 
 /**
  * Has a table of the service to itself: whoever reads it waits, at that exact step of what it does. A lock as a migration or
@@ -21,7 +21,7 @@ export class TableLock {
     client.on('error', () => undefined); // the next statement says so
     await client.connect();
     await client.query(
-      `begin; set local lock_timeout = ${PATIENCE}; lock table ${table} in access exclusive mode`,
+      `begin; set local lock_timeout = ${TIME_LIMIT}; lock table ${table} in access exclusive mode`,
     );
     return new TableLock(client, table);
   }

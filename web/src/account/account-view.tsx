@@ -21,7 +21,7 @@ export function AccountView({ me }: { me: OwnUser }) {
 
   const rename = async ({ username = '' }: Record<string, string>) => {
     changedTo(await service.updateMe({ username: username.trim() }));
-    notify('Your name is changed, also on the posts that you have written.');
+    notify('Your name is changed, also on your existing posts.');
   };
   const changeEmail = async ({ email = '', current_password = '' }: Record<string, string>) => {
     changedTo(await service.updateMe({ email: email.trim(), current_password }));

@@ -52,7 +52,8 @@ async function enter(): Promise<void> {
     } catch (error) {
       // A session that is over has said so.
       if (own !== attempt || !service.session.loggedIn) return;
-      const trouble = error instanceof TidingsError ? error.message : 'The server cannot be understood.';
+      const trouble =
+        error instanceof TidingsError ? error.message : 'The response of the server is not valid.';
       presence.value = { state: 'restoring', trouble };
       await new Promise((resolve) => setTimeout(resolve, RETRY));
     }

@@ -61,7 +61,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
       {invited && (
         <Field
           label="Invitation"
-          hint="The code that you were sent: signing up here takes one."
+          hint="The invitation code that you received. You need one to sign up here."
           fault={faults.fields.invitation}
         >
           {(links) => (
@@ -79,7 +79,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
       {intent === 'sign-up' && (
         <Field
           label="Name"
-          hint="Shown with your posts: letters, digits, dots and dashes. Leave it empty, and you are given one."
+          hint="Shown with your posts: letters, digits, dots and dashes. Leave it empty to get a generated one."
           fault={faults.fields.username}
         >
           {(links) => (

@@ -20,13 +20,13 @@ export function Welcome() {
         </h1>
         <p class="motto">Small news, as it happens.</p>
         <p>
-          Write a post, and everyone here sees it at once: so with each edit and each vote, in the same order
-          for all. If your connection drops, what you missed arrives when it is back.
+          Write a post, and everyone here sees it at once. Edits and votes appear live too, in the same order
+          for everyone. If your connection drops, what you missed arrives when it is back.
         </p>
       </div>
       <p class="welcome-more muted">
         Open this page in two windows side by side to see it. To build on it, read <a href="/docs">the API</a>{' '}
-        and <a href="/asyncapi">its live side</a>.
+        and <a href="/asyncapi">its Socket.IO interface</a>.
       </p>
       <section class="welcome-door" aria-label={intent === 'log-in' ? 'Log in' : 'Sign up'}>
         {farewell.value !== undefined && (

@@ -10,7 +10,7 @@ import { useVisit } from './visit.ts';
 export function AccountMenu({ me }: { me: OwnUser }) {
   const visit = useVisit();
   const leave = () =>
-    logOut().catch(() => notify('You are logged out here. The server could not be told.', 'failed'));
+    logOut().catch(() => notify('You are logged out here, but the server could not be reached.', 'failed'));
   return (
     <div class="account">
       <button

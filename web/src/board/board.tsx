@@ -8,7 +8,7 @@ import { DraftsView } from '../write/drafts-view.tsx';
 import { AccountMenu } from './account-menu.tsx';
 import { ConnectionState } from './connection-state.tsx';
 import { Masthead } from './masthead.tsx';
-import { Places } from './places.tsx';
+import { Navigation } from './navigation.tsx';
 import { listenToKeys } from './shortcuts.ts';
 import { tellOfConnection } from './tell-of-connection.ts';
 import { Visit, VisitProvider } from './visit.ts';
@@ -31,7 +31,7 @@ export function Board({ me }: { me: OwnUser }) {
         </a>
         <header class="rail">
           <Masthead />
-          <Places />
+          <Navigation />
           <div class="rail-end">
             <ConnectionState />
             <AccountMenu me={me} />

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { FeedStatus } from 'tidings-client';
-import { calmed } from './calm.ts';
+import { debouncedStatus } from './debounced-status.ts';
 import { useVisit } from './visit.ts';
 
 const words: Record<FeedStatus['state'], string> = {
@@ -24,9 +24,9 @@ const TOO_OLD = 'The service is newer than this page. Reload the page.';
 /** Whether what one sees is the present. The light beats once with each event. */
 export function ConnectionState() {
   const { timeline } = useVisit();
-  const [calm, end] = useMemo(() => calmed(timeline.status), [timeline]);
+  const [debounced, end] = useMemo(() => debouncedStatus(timeline.status), [timeline]);
   useEffect(() => end, [end]);
-  const status = calm.value;
+  const status = debounced.value;
   const { state } = status;
   const isTooOld = status.state === 'ended' && status.reason === 'unsupported';
   return (

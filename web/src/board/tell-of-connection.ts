@@ -1,14 +1,14 @@
 import { effect } from '@preact/signals';
 import { announce } from '../chrome/announcer.tsx';
 import type { Timeline } from '../feed/timeline.ts';
-import { calmed } from './calm.ts';
+import { debouncedStatus } from './debounced-status.ts';
 
 /** Says to those who do not see the light that the connection went and came back, and marks the tab with what waits. */
 export function tellOfConnection(timeline: Timeline): () => void {
-  const [status, endCalm] = calmed(timeline.status);
+  const [status, endDebounce] = debouncedStatus(timeline.status);
   let was = status.peek().state;
   const ends = [
-    endCalm,
+    endDebounce,
     effect(() => {
       const { state } = status.value;
       if (state === 'offline' && was === 'live') announce('The connection is lost. Trying again.');

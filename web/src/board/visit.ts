@@ -95,6 +95,6 @@ export const VisitProvider = VisitContext.Provider;
 
 export function useVisit(): Visit {
   const visit = useContext(VisitContext);
-  if (!visit) throw new Error('There is no visit here.');
+  if (!visit) throw new Error('There is no visit context here.');
   return visit;
 }

@@ -5,7 +5,7 @@ let waiting: string[] = [];
 let timer: ReturnType<typeof setTimeout> | undefined;
 
 /** How long news are gathered before they are read out: a screen reader is not to be talked over. Milliseconds. */
-const GATHER = 700;
+const BATCH_WINDOW = 700;
 
 /** Says something to those who do not see the page change. Of many things at once only their number is said. */
 export function announce(sentence: string): void {
@@ -15,7 +15,7 @@ export function announce(sentence: string): void {
     said.value = others.length === 0 ? first : `${first} And ${others.length} more changes.`;
     waiting = [];
     timer = undefined;
-  }, GATHER);
+  }, BATCH_WINDOW);
 }
 
 /** Where announcements are written for assistive technology; nothing of it is seen. */

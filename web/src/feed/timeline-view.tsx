@@ -50,7 +50,7 @@ function Nothing() {
     <p class="nothing">
       {search === ''
         ? 'Nobody has written anything yet. The first word is yours.'
-        : `No post says “${search}”.`}
+        : `No post contains “${search}”.`}
     </p>
   );
 }

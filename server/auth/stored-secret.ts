@@ -11,7 +11,7 @@ const SHORTEST = 32;
  * could be read empty, and whoever did that would sign with a key that everybody can guess.
  * @throws if the key that is kept is too short to be one
  */
-export async function keptSecret(dataDir: string): Promise<string> {
+export async function storedSecret(dataDir: string): Promise<string> {
   const file = join(dataDir, 'jwt-secret');
   return (await read(file)) ?? make(file, dataDir);
 }
@@ -28,7 +28,7 @@ async function make(file: string, dataDir: string): Promise<string> {
     await unlink(draft);
   }
   const secret = await read(file);
-  if (secret === undefined) throw new Error(`${file} has gone as soon as it was made`);
+  if (secret === undefined) throw new Error(`${file} disappeared right after it was created`);
   return secret;
 }
 
@@ -42,6 +42,6 @@ async function read(file: string): Promise<string | undefined> {
   }
   if (Buffer.byteLength(secret) >= SHORTEST) return secret;
   throw new Error(
-    `${file} must hold at least ${SHORTEST} bytes, and holds ${Buffer.byteLength(secret)}: delete it, and a new key is made (which logs everybody out), or set JWT_SECRET`,
+    `${file} must hold at least ${SHORTEST} bytes but holds ${Buffer.byteLength(secret)}. Delete it to create a new key (this logs everybody out), or set JWT_SECRET`,
   );
 }

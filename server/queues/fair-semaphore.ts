@@ -1,46 +1,46 @@
-import { FairBound, type Senders } from './fair-bound.ts';
+import { QueueLimit, type Senders } from './queue-limit.ts';
 
-export interface TurnTakingOptions<Asker> {
+export interface FairSemaphoreOptions<Requester> {
   /** Pieces of work at once. */
   atOnce: number;
   /**
    * The sender of an ask, behind the groups that it belongs to, the widest first. The groups take turns, in each its
    * members, and each sender's asks are in their order.
    */
-  pathOf: (asker: Asker) => readonly string[];
+  pathOf: (requester: Requester) => readonly string[];
   /** Takes the ask out when its client has left. Its reason is what `run` rejects with. */
-  signalOf?: (asker: Asker) => AbortSignal | undefined;
+  signalOf?: (requester: Requester) => AbortSignal | undefined;
   /** Default: what waits is bounded by who may ask. */
-  limits?: TurnLimits<Asker>;
+  limits?: WaitLimits<Requester>;
 }
 
-export interface TurnLimits<Asker> {
+export interface WaitLimits<Requester> {
   /** Asks that wait at most; the last one of the sender with the most is refused, and not the newcomer, unless that is the same. */
   most: number;
-  /** Whose share of these it takes; nobody's: its asker has a bound of its own. */
-  sendersOf: (asker: Asker) => Senders;
+  /** Whose share of these it takes; nobody's: its requester has a bound of its own. */
+  sendersOf: (requester: Requester) => Senders;
   /** How long an ask waits at most. Milliseconds. */
-  patience: number;
+  timeLimit: number;
   /** What a refused ask is told. */
   refusal: () => Error;
 }
 
-interface Waiter<Asker> {
-  asker: Asker;
+interface Waiter<Requester> {
+  requester: Requester;
   /** In which it waits. */
-  sender: Sender<Asker>;
+  sender: Sender<Requester>;
   start: () => void;
   refuse: (error: Error) => void;
 }
 
 /** A sender that has asks waiting, and where it stands. */
-interface Sender<Asker> {
+interface Sender<Requester> {
   path: readonly string[];
-  asks: Set<Waiter<Asker>>;
+  asks: Set<Waiter<Requester>>;
 }
 
 /** Members of a group; whose turn is next comes first. */
-type Ring<Asker> = Map<string, Ring<Asker> | Sender<Asker>>;
+type RingBuffer<Requester> = Map<string, RingBuffer<Requester> | Sender<Requester>>;
 
 /**
  * Work of which some pieces run at once, whoever waits for it in turn: after each turn a sender goes behind the others of its
@@ -50,22 +50,22 @@ type Ring<Asker> = Map<string, Ring<Asker> | Sender<Asker>>;
  * A sender that waits has one place: asks that it sends from another group meanwhile wait there too, so that one user with
  * many addresses has the turns of one.
  */
-export class TurnTaking<Asker> {
-  readonly #options: TurnTakingOptions<Asker>;
+export class FairSemaphore<Requester> {
+  readonly #options: FairSemaphoreOptions<Requester>;
   #running = 0;
   #waiting = 0;
-  readonly #ring: Ring<Asker> = new Map();
-  readonly #senders = new Map<string, Sender<Asker>>();
-  readonly #bound: FairBound<Waiter<Asker>> | undefined;
+  readonly #ring: RingBuffer<Requester> = new Map();
+  readonly #senders = new Map<string, Sender<Requester>>();
+  readonly #bound: QueueLimit<Waiter<Requester>> | undefined;
 
-  constructor(options: TurnTakingOptions<Asker>) {
+  constructor(options: FairSemaphoreOptions<Requester>) {
     this.#options = options;
     const { limits } = options;
     this.#bound =
       limits &&
-      new FairBound({
+      new QueueLimit({
         most: limits.most,
-        sendersOf: ({ asker }) => limits.sendersOf(asker),
+        sendersOf: ({ requester }) => limits.sendersOf(requester),
         refuse: (waiter) => {
           this.#remove(waiter);
           waiter.refuse(limits.refusal());
@@ -87,9 +87,9 @@ export class TurnTaking<Asker> {
    * Does the work when it is its sender's turn.
    * @throws the refusal, when too many wait or it has waited for too long; the signal's reason, if the client leaves before its turn
    */
-  async run<T>(asker: Asker, work: () => Promise<T>): Promise<T> {
+  async run<T>(requester: Requester, work: () => Promise<T>): Promise<T> {
     if (this.#running < this.#options.atOnce) this.#running += 1;
-    else await this.#wait(asker);
+    else await this.#wait(requester);
     try {
       return await work();
     } finally {
@@ -100,9 +100,9 @@ export class TurnTaking<Asker> {
     }
   }
 
-  #wait(asker: Asker): Promise<void> {
+  #wait(requester: Requester): Promise<void> {
     const { signalOf, limits } = this.#options;
-    const signal = signalOf?.(asker);
+    const signal = signalOf?.(requester);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason as Error);
@@ -114,9 +114,9 @@ export class TurnTaking<Asker> {
         clearTimeout(timer);
         signal?.removeEventListener('abort', leave);
       };
-      const waiter: Waiter<Asker> = {
-        asker,
-        sender: this.#senderOf(asker),
+      const waiter: Waiter<Requester> = {
+        requester,
+        sender: this.#senderOf(requester),
         start: () => {
           settle();
           resolve();
@@ -130,26 +130,27 @@ export class TurnTaking<Asker> {
         this.#remove(waiter);
         waiter.refuse(error);
       };
-      const timer = limits && setTimeout(() => giveUp(limits.refusal()), limits.patience);
+      const timer = limits && setTimeout(() => giveUp(limits.refusal()), limits.timeLimit);
       signal?.addEventListener('abort', leave, { once: true });
       this.#waiting += 1;
       waiter.sender.asks.add(waiter);
-      if (limits && limits.sendersOf(asker).length > 0) this.#bound?.add(waiter);
+      if (limits && limits.sendersOf(requester).length > 0) this.#bound?.add(waiter);
     });
   }
 
   /** Where the asks of its sender wait; behind all others, if none does yet. */
-  #senderOf(asker: Asker): Sender<Asker> {
-    const path = this.#options.pathOf(asker);
+  #senderOf(requester: Requester): Sender<Requester> {
+    const path = this.#options.pathOf(requester);
     const name = path.at(-1) ?? '';
     const known = this.#senders.get(name);
     if (known) return known;
-    const sender: Sender<Asker> = { path, asks: new Set() };
+    const sender: Sender<Requester> = { path, asks: new Set() };
     this.#senders.set(name, sender);
     let ring = this.#ring;
     for (const group of path.slice(0, -1)) {
       const inner = ring.get(group);
-      const members = inner instanceof Map ? inner : new Map<string, Ring<Asker> | Sender<Asker>>();
+      const members =
+        inner instanceof Map ? inner : new Map<string, RingBuffer<Requester> | Sender<Requester>>();
       if (!inner) ring.set(group, members);
       ring = members;
     }
@@ -158,7 +159,7 @@ export class TurnTaking<Asker> {
   }
 
   /** Takes out the ask whose turn it is. Whose turn it was goes behind the others. */
-  #draw(ring: Ring<Asker>): Waiter<Asker> | undefined {
+  #draw(ring: RingBuffer<Requester>): Waiter<Requester> | undefined {
     for (const [name, member] of ring) {
       ring.delete(name);
       if (member instanceof Map) {
@@ -177,7 +178,7 @@ export class TurnTaking<Asker> {
     return undefined;
   }
 
-  #remove(waiter: Waiter<Asker>): void {
+  #remove(waiter: Waiter<Requester>): void {
     const { path, asks } = waiter.sender;
     if (!asks.delete(waiter)) return;
     this.#waiting -= 1;
@@ -188,7 +189,7 @@ export class TurnTaking<Asker> {
 }
 
 /** Takes out the member that a path leads to, and the groups that are empty without it. */
-function leaveEmpty<Asker>(ring: Ring<Asker>, [name = '', ...rest]: readonly string[]): void {
+function leaveEmpty<Requester>(ring: RingBuffer<Requester>, [name = '', ...rest]: readonly string[]): void {
   const member = ring.get(name);
   if (rest.length > 0 && member instanceof Map) {
     leaveEmpty(member, rest);

@@ -10,7 +10,7 @@ export const MAX_ITEMS = 500;
  * @returns how many items its lists have
  * @throws {AppError} 422, in the words of Joi
  */
-export function requireModest(place: 'payload' | 'auth', input: unknown): number {
+export function requirePayloadLimits(place: 'payload' | 'auth', input: unknown): number {
   if (typeof input !== 'object' || input === null) return 0;
   // Bytes are an object to Joi, of as many unknown keys.
   if (input instanceof Uint8Array || Object.keys(input).length > MAX_KEYS)

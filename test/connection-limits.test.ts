@@ -41,8 +41,8 @@ describe('the places for connections', function () {
   });
   afterEach(async () => {
     leave();
-    await until('no place to be taken', () => world.ctx.places.taken === 0, 7000);
-    expect(world.ctx.places.holders).to.equal(0);
+    await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0, 7000);
+    expect(world.ctx.connectionLimits.holders).to.equal(0);
   });
   after(() => world.close());
 
@@ -155,7 +155,7 @@ describe('the places for connections', function () {
   for (const transport of TRANSPORTS)
     it(`are not all taken by one token with a ${transport} each`, async () => {
       const [ada, bob] = await users(2);
-      const before = await counted('tidings_places_refused_total{reason="user"}');
+      const before = await counted('tidings_connection_limit_refused_total{reason="user"}');
       const outcomes = [];
       for (let at = 0; at < TOTAL; at += 1) outcomes.push(await enter(transport, ada!, '198.51.100.1'));
       expect(outcomes.filter(({ status }) => status === 200)).to.have.lengthOf(PER_USER);
@@ -168,7 +168,7 @@ describe('the places for connections', function () {
         });
         expect(retryAfter).to.equal('30');
       }
-      expect(await counted('tidings_places_refused_total{reason="user"}')).to.equal(
+      expect(await counted('tidings_connection_limit_refused_total{reason="user"}')).to.equal(
         before + TOTAL - PER_USER,
       );
       // Nor what others have at the same address.
@@ -184,7 +184,7 @@ describe('the places for connections', function () {
     // What does not wait is a request like any other.
     expect((await ada.get('/events')).status).to.equal(200);
     leave();
-    await until('the places to be free', () => world.ctx.places.taken === 0);
+    await until('the places to be free', () => world.ctx.connectionLimits.taken === 0);
     expect(await fill(ada, '198.51.100.1', PER_USER)).to.deep.equal([PER_USER]);
   });
 
@@ -205,7 +205,9 @@ describe('the places for connections', function () {
       expect(problem).to.include({ detail: 'This address has too many open connections.' });
       expect(retryAfter).to.equal('30');
     }
-    expect(await counted('tidings_places_refused_total{reason="address"}')).to.be.at.least(refusals.length);
+    expect(await counted('tidings_connection_limit_refused_total{reason="address"}')).to.be.at.least(
+      refusals.length,
+    );
     expect(await counted('tidings_handshakes_refused_total{reason="crowded"}')).to.be.above(before);
     for (const transport of TRANSPORTS)
       expect(await enter(transport, stranger, '198.51.100.2')).to.include({ status: 200 });
@@ -218,11 +220,11 @@ describe('the places for connections', function () {
     for (const transport of TRANSPORTS) {
       const { status, problem, retryAfter } = await enter(transport, crowd[10]!, '198.51.100.99');
       expect(status).to.equal(503);
-      expect(problem).to.include({ detail: 'The node has no place for another connection.' });
+      expect(problem).to.include({ detail: 'The node has reached its connection limit.' });
       expect(retryAfter).to.equal('5');
     }
-    expect(await counted('tidings_places_refused_total{reason="full"}')).to.equal(3);
-    await until('the gauge', async () => (await counted('tidings_places_taken')) === TOTAL);
+    expect(await counted('tidings_connection_limit_refused_total{reason="full"}')).to.equal(3);
+    await until('the gauge', async () => (await counted('tidings_connection_slots_used')) === TOTAL);
   });
 
   it('are not more for requests that come in one packet', async () => {
@@ -266,13 +268,13 @@ describe('the places for connections', function () {
         const after = await counted('tidings_handshakes_refused_total{reason="crowded"}');
         expect(after - before).to.be.within(1, 2); // over a WebSocket and by polling
         leave();
-        await until('the places to be free', () => world.ctx.places.taken === 0);
+        await until('the places to be free', () => world.ctx.connectionLimits.taken === 0);
         feed.reconnect();
         await feed.ready();
       } finally {
         feed.close();
       }
-      await until('the feed to be gone', () => world.ctx.places.taken === 0);
+      await until('the feed to be gone', () => world.ctx.connectionLimits.taken === 0);
     }
   });
 
@@ -358,12 +360,12 @@ describe('the places for connections', function () {
     try {
       for (let round = 0; round < 40; round += 1) await Promise.all(Array.from({ length: 12 }, runOne));
       leave();
-      await until('no place to be taken', () => world.ctx.places.taken === 0, 8000);
-      expect(world.ctx.places.holders).to.equal(0);
+      await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0, 8000);
+      expect(world.ctx.connectionLimits.holders).to.equal(0);
       // A read that does not wait takes no place, and may be under way still.
       await until('nobody to be there', () => world.ctx.delivery.size === 0);
     } catch (error) {
-      throw new Error(`seed ${seed}: ${world.ctx.places.taken} places are taken`, { cause: error });
+      throw new Error(`seed ${seed}: ${world.ctx.connectionLimits.taken} places are taken`, { cause: error });
     }
     // And they can be taken again.
     for (const transport of TRANSPORTS)
@@ -387,7 +389,7 @@ describe('with RATE_LIMITS=off', () => {
       expect(full.status).to.equal(503);
       await full.text();
       streams.abort();
-      await until('no place to be taken', () => world.ctx.places.taken === 0);
+      await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0);
     } finally {
       await world.close();
     }
@@ -426,7 +428,7 @@ describe('TCP connections of one address', function () {
     expect(metrics.body).to.match(
       new RegExp(`^tidings_tcp_connections_refused_total\\{reason="address"\\} ${2 * MOST}$`, 'm'),
     );
-    expect(lines.filter((line) => line.includes('an address has its whole share'))).to.have.lengthOf(1);
+    expect(lines.filter((line) => line.includes('an address has used up its share'))).to.have.lengthOf(1);
     await until('the silent ones to be ended', () => closed === silent.length, 20_000);
     expect(performance.now() - began).to.be.above(5000);
     // What has gone is not counted any more.
@@ -452,7 +454,7 @@ describe('TCP connections of one address', function () {
       'This address has too many open connections.',
     );
     abort.abort();
-    await until('no place to be taken', () => world.ctx.places.taken === 0);
+    await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0);
     expectProblem(await world.anonymous.get<object>('/events/stream'), 401);
   });
 });

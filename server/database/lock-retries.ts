@@ -11,7 +11,7 @@ import { databaseErrorCode } from './connection.ts';
  */
 export const LOCK_TIMEOUT = 200;
 /** How long the lock is tried for in all. Milliseconds. */
-export const LOCK_PATIENCE = 120_000;
+export const LOCK_TIME_LIMIT = 120_000;
 /** Autovacuum yields to whoever has waited for it for `deadlock_timeout`, and this much more for it to end. Milliseconds. */
 const VACUUM_MARGIN = 300;
 /** The pauses between tries, in which the others catch up. Milliseconds. */
@@ -35,12 +35,12 @@ interface Blocker {
  * A table that autovacuum is at is locked first in a mode in which nobody else has to wait: autovacuum yields to that as
  * well, and does not come back while the transaction lasts.
  */
-export class ShortTries {
+export class LockRetries {
   readonly #sequelize: Sequelize;
   readonly #watcher: pg.Client;
   readonly #pid: number;
   readonly #say: (message: string, extra?: object) => void;
-  readonly #patience: number;
+  readonly #timeLimit: number;
   #blockers: Blocker[] = [];
   /** Tables that autovacuum was found at, as SQL names. */
   readonly #vacuumed = new Set<string>();
@@ -50,38 +50,38 @@ export class ShortTries {
     watcher: pg.Client,
     pid: number,
     say: (message: string, extra?: object) => void,
-    patience: number,
+    timeLimit: number,
   ) {
     this.#sequelize = sequelize;
     this.#watcher = watcher;
     this.#pid = pid;
     this.#say = say;
-    this.#patience = patience;
+    this.#timeLimit = timeLimit;
   }
 
   /**
    * @param sequelize of one connection
-   * @param patience milliseconds
+   * @param timeLimit milliseconds
    */
   static async open(
     databaseUrl: string,
     sequelize: Sequelize,
     say: (message: string, extra?: object) => void,
-    patience: number,
-  ): Promise<ShortTries> {
+    timeLimit: number,
+  ): Promise<LockRetries> {
     const [rows] = await sequelize.query('select pg_backend_pid() as pid');
     const { pid } = rows[0] as { pid: number };
     const watcher = await connectClient(databaseUrl, { name: 'tidings migrations', queryTimeout: 5000 });
-    return new ShortTries(sequelize, watcher, pid, say, patience);
+    return new LockRetries(sequelize, watcher, pid, say, timeLimit);
   }
 
   async close(): Promise<void> {
     await this.#watcher.end().catch(() => undefined);
   }
 
-  /** @throws what `work` throws, and a sentence about who was in the way when the patience has ended */
+  /** @throws what `work` throws, and a sentence about who was in the way when the timeLimit has ended */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + this.#patience;
+    const deadline = Date.now() + this.#timeLimit;
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await this.#watched(work);
@@ -93,12 +93,12 @@ export class ShortTries {
         const blockers = this.#blockers;
         if (Date.now() > deadline) {
           throw new Error(
-            `A migration has not got its lock for ${Math.round(this.#patience / 1000)} s: ${describe(blockers)}. ` +
+            `A migration could not get its lock within ${Math.round(this.#timeLimit / 1000)} s: ${describe(blockers)}. ` +
               'End that transaction, or wait for it, and start again',
             { cause: error },
           );
         }
-        this.#say('the migration waits for a lock', { blockers });
+        this.#say('the migration is waiting for a lock', { blockers });
         for (const { user, table } of blockers)
           if (user === null && table !== null) this.#vacuumed.add(table); // autovacuum has no user
         await sleep(about(PAUSES[attempt] ?? 3000));
@@ -124,7 +124,8 @@ export class ShortTries {
       "select setting::integer as timeout from pg_settings where name = 'lock_timeout'",
     );
     const { timeout } = rows[0] as { timeout: number };
-    if (timeout !== LOCK_TIMEOUT) throw new Error(`${name} sets lock_timeout, which is set for it`);
+    if (timeout !== LOCK_TIMEOUT)
+      throw new Error(`${name} must not set lock_timeout: the migration runner sets it`);
     await this.#sequelize.query('commit');
     this.#vacuumed.clear();
   }
@@ -156,7 +157,7 @@ export class ShortTries {
 }
 
 function describe(blockers: readonly Blocker[]): string {
-  if (blockers.length === 0) return 'somebody holds it';
+  if (blockers.length === 0) return 'the holder of the lock is unknown';
   return blockers
     .map(
       ({ pid, user, application, since, table }) =>

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Follower } from '../server/log/follower.ts';
-import { Ring } from '../server/log/ring.ts';
+import { RingBuffer } from '../server/log/ring-buffer.ts';
 import type { BatchView } from '../server/delivery/batch.ts';
 import { Delivery } from '../server/delivery/delivery.ts';
 import { type Encoded, encodeMessage, framesOf, Run } from '../server/transports/socketio/encoding.ts';
@@ -164,7 +164,7 @@ describe('a round that is written socket by socket, with everything else between
   let alice: TestUser;
 
   before(async () => {
-    world = await createWorld({ WRITE_STRETCH: '0ms' });
+    world = await createWorld({ WRITE_TIME_SLICE: '0ms' });
     alice = await world.user('alice');
   });
   afterEach(endRawClients);
@@ -214,7 +214,7 @@ describe('a round that is written socket by socket, with everything else between
     const listeners: { events?: (entries: PostEvent[]) => void; epoch?: () => void } = {};
     const feed = {
       epoch: 'old',
-      ring: new Ring(0, 1000, 1e9),
+      ring: new RingBuffer(0, 1000, 1e9),
       get seq(): number {
         return this.ring.last;
       },
@@ -274,7 +274,7 @@ describe('a round that is written socket by socket, with everything else between
         listeners.events!(entries);
       },
       renumber: () => {
-        Object.assign(feed, { epoch: 'new', ring: new Ring(0, 1000, 1e9) });
+        Object.assign(feed, { epoch: 'new', ring: new RingBuffer(0, 1000, 1e9) });
         listeners.epoch!();
         tallies.forget();
       },

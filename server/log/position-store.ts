@@ -10,7 +10,7 @@ const FILE = /^feed-position-\d+\.json$/;
  * while every node was down looks in every respect like a server that comes up after a crash; that its log is shorter than
  * what clients were told, only somebody else can know.
  */
-export interface Witness {
+export interface PositionStore {
   /** What was told before this process began, as far as it can be read soon. */
   read(): Promise<Seen[]>;
   /** Has been read from the log, and is told to clients. Not waited for. */
@@ -25,7 +25,7 @@ export interface Witness {
  * It is written behind the events and not waited for: one write at a time, always of the newest position, so the file is
  * milliseconds behind. It is not synced, since it has to survive the end of the process and not that of the machine.
  */
-export class FileWitness implements Witness {
+export class FilePositionStore implements PositionStore {
   readonly #folder: string;
   readonly #file: string;
   readonly #log: Logger;
@@ -69,7 +69,7 @@ export class FileWitness implements Witness {
         if (!this.#failed)
           this.#log.info(
             { err: error },
-            'DATA_DIR cannot be written to: this node will not notice by it that a snapshot of the database was put back',
+            'DATA_DIR is not writable, so this node cannot use it to notice that a database snapshot was restored',
           );
         this.#failed = true;
       }

@@ -16,7 +16,7 @@ interface Sender {
  * What one user, and all users of one address, may ask over all sockets of this node: each socket has its own limit, but one may
  * open a thousand of them.
  */
-export class Budgets {
+export class RequestBuckets {
   readonly #users = new TokenBuckets<number>(1);
   readonly #addresses = new TokenBuckets<string>(ADDRESS_SHARE);
   readonly #limited: boolean;
@@ -27,7 +27,7 @@ export class Budgets {
 
   /**
    * @param items in the lists of the message: to look at them is what a message costs
-   * @returns whose budget is spent, if one is. What a user has spent too much of takes nothing from the others at the address.
+   * @returns whose bucket is spent, if one is. What a user has spent too much of takes nothing from the others at the address.
    */
   spend({ address, identity }: Sender, items: number): 'user' | 'address' | undefined {
     if (!this.#limited) return undefined;
@@ -36,7 +36,7 @@ export class Budgets {
     return this.#addresses.spend(address, tokens) ? undefined : 'address';
   }
 
-  /** Lets go of the budgets that nobody has drawn on for so long that they are full. */
+  /** Lets go of the buckets that nobody has drawn on for so long that they are full. */
   sweep(): void {
     this.#users.sweep();
     this.#addresses.sweep();

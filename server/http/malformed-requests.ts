@@ -8,7 +8,7 @@ import { hasBegunToAnswer } from './pipelining.ts';
  * own answer has no body. It is also where such requests are counted, since no route and no middleware sees them.
  * A connection that has become a WebSocket is no longer the HTTP server's, and never comes here.
  */
-export function answerUnreadable(http: Server, onUnreadable: (status: number) => void): void {
+export function answerMalformed(http: Server, onUnreadable: (status: number) => void): void {
   http.on('clientError', (error: NodeJS.ErrnoException, connection) => {
     const problem = problemOf(error.code);
     // Reset by its peer, or in the middle of an answer that must not be garbled.
@@ -26,12 +26,12 @@ export function answerUnreadable(http: Server, onUnreadable: (status: number) =>
 function problemOf(code: string | undefined): AppError {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
-      return new AppError('headers_too_large', 'The address and headers of a request may have 16 KiB.');
+      return new AppError('headers_too_large', 'The URL and headers of a request may have 16 KiB at most.');
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
       return new AppError('too_large', 'The body is larger than allowed.');
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new AppError('request_timeout', 'The request did not arrive in time.');
     default:
-      return new AppError('malformed', 'This is not HTTP that can be read.');
+      return new AppError('malformed', 'The request is not valid HTTP.');
   }
 }

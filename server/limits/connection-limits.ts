@@ -2,7 +2,7 @@ import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
 /** Why a connection gets no place. */
-export type PlaceRefusalReason = 'full' | 'address' | 'unauthenticated' | 'user';
+export type ConnectionRefusalReason = 'full' | 'address' | 'unauthenticated' | 'user';
 
 /** A user's share of the places: so much of them in any case, and up to so many as long as that is not more than an eighth. */
 const USER_SHARE = 0.02;
@@ -10,20 +10,25 @@ const USER_LEAST = 20;
 const USER_LEAST_SHARE = 0.125;
 
 /** What a client is told to wait for. Seconds. */
-const PAUSES: Record<PlaceRefusalReason, number> = { full: 5, address: 30, unauthenticated: 5, user: 30 };
+const PAUSES: Record<ConnectionRefusalReason, number> = {
+  full: 5,
+  address: 30,
+  unauthenticated: 5,
+  user: 30,
+};
 
-const SENTENCES: Record<PlaceRefusalReason, string> = {
-  full: 'The node has no place for another connection.',
+const SENTENCES: Record<ConnectionRefusalReason, string> = {
+  full: 'The node has reached its connection limit.',
   address: 'This address has too many open connections.',
-  unauthenticated: 'Too many connections of this address have not authenticated.',
+  unauthenticated: 'This address has too many unauthenticated connections.',
   user: 'This user has too many open connections.',
 };
 
 /** 503 where the node is full, 429 where a share is used up; with `Retry-After`. */
-export class PlaceRefusal extends AppError {
-  readonly reason: PlaceRefusalReason;
+export class ConnectionRefusal extends AppError {
+  readonly reason: ConnectionRefusalReason;
 
-  constructor(reason: PlaceRefusalReason) {
+  constructor(reason: ConnectionRefusalReason) {
     super(reason === 'full' ? 'unavailable' : 'too_many_requests', SENTENCES[reason], {
       retryAfter: PAUSES[reason],
     });
@@ -31,14 +36,14 @@ export class PlaceRefusal extends AppError {
   }
 }
 
-export interface PlacesOptions {
-  /** Places of this process, for all transports together. */
+export interface ConnectionLimitsOptions {
+  /** ConnectionLimits of this process, for all transports together. */
   total: number;
   /** What one address may have of them, in percent. */
   addressShare: number;
   /** Whether the shares of users and addresses hold. The share of connections that have not authenticated always does. */
   limited: boolean;
-  onRefused: (reason: PlaceRefusalReason) => void;
+  onRefused: (reason: ConnectionRefusalReason) => void;
   log: Logger;
 }
 
@@ -49,12 +54,12 @@ export interface PlacesOptions {
  * Each worker counts alone. A share of each worker's places is the same share of all of them; counted together, a sender
  * could have all of its share on one worker and fill that one.
  */
-export class Places {
+export class ConnectionLimits {
   readonly total: number;
-  /** Places that one user, and one address, may have. */
+  /** ConnectionLimits that one user, and one address, may have. */
   readonly perUser: number;
   readonly perAddress: number;
-  readonly #options: PlacesOptions;
+  readonly #options: ConnectionLimitsOptions;
   readonly #users = new Counts<number>();
   readonly #addresses = new Counts<string>();
   /** Connections that have not authenticated, by address. A long-polling session is one also while none of its requests is there. */
@@ -62,7 +67,7 @@ export class Places {
   #taken = 0;
   #hasWarned = false;
 
-  constructor(options: PlacesOptions) {
+  constructor(options: ConnectionLimitsOptions) {
     const { total } = options;
     this.#options = options;
     this.total = total;
@@ -90,9 +95,9 @@ export class Places {
   /**
    * Takes a place for a connection. It must be released when the connection is over.
    * @param userId undefined: it has not authenticated yet
-   * @throws {PlaceRefusal} 429, 503
+   * @throws {ConnectionRefusal} 429, 503
    */
-  take(address: string, userId?: number): Place {
+  take(address: string, userId?: number): ConnectionSlot {
     if (this.#taken >= this.total) throw this.#refusal('full', address);
     if (userId === undefined && this.#unauthenticated.of(address) >= this.perAddress)
       throw this.#refusal('unauthenticated', address);
@@ -103,10 +108,10 @@ export class Places {
     this.#addresses.add(address, 1);
     if (userId === undefined) this.#unauthenticated.add(address, 1);
     else this.#users.add(userId, 1);
-    return new Place(this, address, userId);
+    return new ConnectionSlot(this, address, userId);
   }
 
-  /** For `Place`. @throws {PlaceRefusal} 429 */
+  /** For `ConnectionSlot`. @throws {ConnectionRefusal} 429 */
   reassign(address: string, before: number | undefined, after: number | undefined): void {
     if (after !== undefined) this.#requireShare(after, address);
     this.#leave(address, before);
@@ -114,7 +119,7 @@ export class Places {
     else this.#users.add(after, 1);
   }
 
-  /** For `Place`. */
+  /** For `ConnectionSlot`. */
   giveBack(address: string, userId: number | undefined): void {
     this.#taken -= 1;
     this.#addresses.add(address, -1);
@@ -130,10 +135,10 @@ export class Places {
     if (this.#options.limited && this.#users.of(userId) >= this.perUser) throw this.#refusal('user', address);
   }
 
-  #refusal(reason: PlaceRefusalReason, address: string): PlaceRefusal {
+  #refusal(reason: ConnectionRefusalReason, address: string): ConnectionRefusal {
     this.#options.onRefused(reason);
     if (reason === 'address' || reason === 'unauthenticated') this.warnOf(address);
-    return new PlaceRefusal(reason);
+    return new ConnectionRefusal(reason);
   }
 
   /** Says once that an address has its whole share: it may be that of a proxy which the configuration does not name. */
@@ -142,7 +147,7 @@ export class Places {
     this.#hasWarned = true;
     this.#options.log.warn(
       { address, places: this.perAddress },
-      'an address has its whole share of the connections; if it is that of a proxy, set TRUST_PROXY; if many people share it, raise ADDRESS_SHARE',
+      'an address has used up its share of the connections; if it is a proxy, set TRUST_PROXY; if many people share it, raise ADDRESS_SHARE',
     );
   }
 
@@ -152,14 +157,14 @@ export class Places {
 }
 
 /** The place of one connection. */
-export class Place {
+export class ConnectionSlot {
   /** Whose share it is of. */
   readonly address: string;
-  readonly #places: Places;
+  readonly #places: ConnectionLimits;
   #userId: number | undefined;
   #released = false;
 
-  constructor(places: Places, address: string, userId: number | undefined) {
+  constructor(places: ConnectionLimits, address: string, userId: number | undefined) {
     this.#places = places;
     this.address = address;
     this.#userId = userId;
@@ -167,7 +172,7 @@ export class Place {
 
   /**
    * Counts it for the user who the connection says it is from; undefined: it has turned out not to be.
-   * @throws {PlaceRefusal} 429 if the user has its share; then nothing has changed
+   * @throws {ConnectionRefusal} 429 if the user has its share; then nothing has changed
    */
   assign(userId: number | undefined): void {
     if (this.#released || userId === this.#userId) return;

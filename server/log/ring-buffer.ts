@@ -5,7 +5,7 @@ import { redacted } from './redaction.ts';
 const SLACK = 32;
 
 /** The newest events of the log, contiguous, bounded in number and in bytes. Serves replays without the database. */
-export class Ring {
+export class RingBuffer {
   readonly #maxEntries: number;
   readonly #maxBytes: number;
   #entries: LogEntry[] = [];

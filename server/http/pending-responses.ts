@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
-import type { Senders } from '../queues/fair-bound.ts';
+import type { Senders } from '../queues/queue-limit.ts';
 
 /** How long after its request began an answer may stand there and not be taken. The longest poll takes half of it. Milliseconds. */
-const PATIENCE = 60_000;
+const TIME_LIMIT = 60_000;
 /** What all answers together may hold that have been given and are still to leave. Bytes. */
 const ROOM = 64 * 1024 * 1024;
 /** An answer that is no larger, and that the kernel took at once, need not be counted. Bytes. */
@@ -10,11 +10,11 @@ const SMALL = 64 * 1024;
 /** How often they are looked at. Milliseconds. */
 const SWEEP = 1000;
 
-export interface AnswersOptions {
-  /** Called for each that was given up: it took too long, or its room was needed. */
-  onAbandoned: (reason: 'time' | 'room') => void;
-  patience?: number;
-  room?: number;
+export interface PendingResponsesOptions {
+  /** Called for each that was given up: it took too long, or its maxBytes was needed. */
+  onAbandoned: (reason: 'time' | 'maxBytes') => void;
+  timeLimit?: number;
+  maxBytes?: number;
 }
 
 interface Waiting {
@@ -26,16 +26,16 @@ interface Waiting {
 /**
  * The answers under way. Whoever asks and does not read would have them held for good: Node ends a request that does not
  * come, never an answer that is not taken. So one that has not left a minute after its request began is given up with its
- * connection, and so is, when all of them hold more than there is room for, the oldest of the address that holds most, and
+ * connection, and so is, when all of them hold more than there is maxBytes for, the oldest of the address that holds most, and
  * there of the user: a reader who reads is served while others only ask.
  *
  * An answer that stands behind others on its connection (pipelining.ts says which may) hears nothing of the connection's
  * end, for which each sweep looks, and is not late before its turn. Streams of events see for themselves to readers that do not read.
  */
-export class Answers {
-  readonly #patience: number;
-  readonly #room: number;
-  readonly #onAbandoned: AnswersOptions['onAbandoned'];
+export class PendingResponses {
+  readonly #timeLimit: number;
+  readonly #maxBytes: number;
+  readonly #onAbandoned: PendingResponsesOptions['onAbandoned'];
   /** When their requests began; the oldest first. */
   readonly #underWay = new Map<ServerResponse, number>();
   /** Those that were given and wait to leave; the oldest first. */
@@ -43,14 +43,14 @@ export class Answers {
   #bytes = 0;
   #sweeping: NodeJS.Timeout | undefined;
 
-  constructor({ onAbandoned, patience = PATIENCE, room = ROOM }: AnswersOptions) {
+  constructor({ onAbandoned, timeLimit = TIME_LIMIT, maxBytes = ROOM }: PendingResponsesOptions) {
     this.#onAbandoned = onAbandoned;
-    this.#patience = patience;
-    this.#room = room;
+    this.#timeLimit = timeLimit;
+    this.#maxBytes = maxBytes;
   }
 
   start(): void {
-    this.#sweeping = setInterval(() => this.#sweep(), Math.min(SWEEP, this.#patience));
+    this.#sweeping = setInterval(() => this.#sweep(), Math.min(SWEEP, this.#timeLimit));
   }
 
   stop(): void {
@@ -78,10 +78,10 @@ export class Answers {
     if ((bytes <= SMALL && res.writableLength === 0) || !this.#underWay.has(res)) return;
     this.#waiting.set(res, { bytes, holders: holders() });
     this.#bytes += bytes;
-    while (this.#bytes > this.#room) {
+    while (this.#bytes > this.#maxBytes) {
       const victim = this.#oldestOfLargest();
       if (!victim) return;
-      this.#abandon(victim, 'room');
+      this.#abandon(victim, 'maxBytes');
     }
   }
 
@@ -102,14 +102,14 @@ export class Answers {
   }
 
   #sweep(): void {
-    const before = performance.now() - this.#patience;
+    const before = performance.now() - this.#timeLimit;
     for (const [res, began] of this.#underWay) {
       if (res.req.socket.destroyed) this.#forget(res);
       else if (began < before && res.socket !== null && !isStream(res)) this.#abandon(res, 'time');
     }
   }
 
-  #abandon(res: ServerResponse, reason: 'time' | 'room'): void {
+  #abandon(res: ServerResponse, reason: 'time' | 'maxBytes'): void {
     this.#forget(res);
     if (res.req.socket.destroyed) return;
     this.#onAbandoned(reason);

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Gathering } from '../server/database/gathering.ts';
-import { drawInTurns } from '../server/queues/draw.ts';
-import { FairBound } from '../server/queues/fair-bound.ts';
-import { TurnTaking } from '../server/queues/turn-taking.ts';
+import { MicroBatcher } from '../server/database/micro-batcher.ts';
+import { takeRoundRobin } from '../server/queues/round-robin.ts';
+import { QueueLimit } from '../server/queues/queue-limit.ts';
+import { FairSemaphore } from '../server/queues/fair-semaphore.ts';
 import { until } from './support/waiting.ts';
 
 class Full extends Error {}
@@ -13,16 +13,16 @@ describe('a draw in turns', () => {
 
   it('takes the first of each sender, then the second, and leaves the others in their order', () => {
     const waiting = ['a1', 'a2', 'a3', 'a4', 'b1', 'c1', 'b2'];
-    expect(drawInTurns(waiting, 4, ofSender)).to.deep.equal({
+    expect(takeRoundRobin(waiting, 4, ofSender)).to.deep.equal({
       drawn: ['a1', 'b1', 'c1', 'a2'],
       left: ['a3', 'a4', 'b2'],
     });
-    expect(drawInTurns(waiting, 7, ofSender)).to.deep.equal({ drawn: waiting, left: [] });
+    expect(takeRoundRobin(waiting, 7, ofSender)).to.deep.equal({ drawn: waiting, left: [] });
   });
 
   it('takes the first of an address before the first of a second user there', () => {
     const waiting = ['a1', 'b1', 'c1', 'd2', 'a1'];
-    const { drawn } = drawInTurns(waiting, 2, ([user = '', address = '']) => [user, address]);
+    const { drawn } = takeRoundRobin(waiting, 2, ([user = '', address = '']) => [user, address]);
     expect(drawn).to.deep.equal(['a1', 'd2']);
   });
 });
@@ -34,7 +34,7 @@ describe('a bound that senders share', () => {
   }
 
   function boundOf(most: number) {
-    const bound = new FairBound<Sent>({
+    const bound = new QueueLimit<Sent>({
       most,
       sendersOf: ({ senders }) => senders,
       refuse: (ask) => (ask.state = 'refused'),
@@ -104,7 +104,7 @@ describe('rounds that asks are gathered for', () => {
   it('refuse the last ask of the sender with the most, when too many wait, and answer all others', async () => {
     const fates: string[] = [];
     const ends: (() => void)[] = [];
-    const gathering = new Gathering<{ name: string; sender: string }>({
+    const batcher = new MicroBatcher<{ name: string; sender: string }>({
       atOnce: 1,
       most: 2,
       sendersOf: ({ sender }) => [sender],
@@ -115,13 +115,13 @@ describe('rounds that asks are gathered for', () => {
       },
     });
     const tick = () => new Promise((resolve) => setImmediate(resolve));
-    gathering.add({ name: 'first', sender: 'flood' });
+    batcher.add({ name: 'first', sender: 'flood' });
     await tick();
-    for (const name of ['a', 'b', 'c', 'd']) gathering.add({ name, sender: 'flood' });
-    gathering.add({ name: 'newcomer', sender: 'other' });
+    for (const name of ['a', 'b', 'c', 'd']) batcher.add({ name, sender: 'flood' });
+    batcher.add({ name: 'newcomer', sender: 'other' });
     expect(fates).to.deep.equal(['d refused', 'c refused']);
-    expect(gathering.waiting).to.equal(3);
-    while (gathering.waiting > 0 || ends.length > 0) {
+    expect(batcher.waiting).to.equal(3);
+    while (batcher.waiting > 0 || ends.length > 0) {
       ends.shift()?.();
       await tick();
     }
@@ -131,19 +131,19 @@ describe('rounds that asks are gathered for', () => {
   it('answer what a round has left to a later one before what has come since', async () => {
     const rounds: string[][] = [];
     let again = ['put back'];
-    const gathering: Gathering<string> = new Gathering<string>({
+    const batcher: MicroBatcher<string> = new MicroBatcher<string>({
       atOnce: 1,
       most: 1,
       sendersOf: () => ['sender'],
       bound: { most: 10, refuse: () => undefined },
       round: (asks) => {
         rounds.push([...asks]);
-        if (again.length > 0) gathering.putBack(again);
+        if (again.length > 0) batcher.putBack(again);
         again = [];
         return Promise.resolve();
       },
     });
-    for (const ask of ['one', 'two']) gathering.add(ask);
+    for (const ask of ['one', 'two']) batcher.add(ask);
     await until('all rounds', () => rounds.length === 3);
     expect(rounds).to.deep.equal([['one'], ['put back'], ['two']]);
   });
@@ -151,7 +151,7 @@ describe('rounds that asks are gathered for', () => {
 
 describe('work in turns', () => {
   it('goes to each sender in turn, a bounded number at once', async () => {
-    const turns = new TurnTaking<number>({ atOnce: 1, pathOf: (sender) => [String(sender)] });
+    const turns = new FairSemaphore<number>({ atOnce: 1, pathOf: (sender) => [String(sender)] });
     const order: string[] = [];
     const finish: (() => void)[] = [];
     const asks = [1, 1, 1, 2, 3, 2].map((sender, at) =>
@@ -178,18 +178,18 @@ describe('work in turns', () => {
 
   /** Turns of which each lasts until the test ends it, and what became of the asks. */
   class Turns {
-    readonly taking: TurnTaking<GroupedAsk>;
+    readonly taking: FairSemaphore<GroupedAsk>;
     readonly begun: string[] = [];
     readonly refused: string[] = [];
     readonly asks: Promise<void>[] = [];
     readonly #ends: (() => void)[] = [];
 
-    constructor({ most = 1000, patience = 60_000 } = {}) {
-      this.taking = new TurnTaking({
+    constructor({ most = 1000, timeLimit = 60_000 } = {}) {
+      this.taking = new FairSemaphore({
         atOnce: 1,
         pathOf: ({ path }) => path,
         signalOf: ({ signal }) => signal,
-        limits: { most, patience, sendersOf: ({ path }) => path, refusal: () => new Full() },
+        limits: { most, timeLimit, sendersOf: ({ path }) => path, refusal: () => new Full() },
       });
     }
 
@@ -198,8 +198,8 @@ describe('work in turns', () => {
         this.begun.push(path);
         return new Promise<void>((resolve) => this.#ends.push(resolve));
       };
-      const asker = { path: path.split('/'), ...(signal ? { signal } : {}) };
-      this.asks.push(this.taking.run(asker, work).catch(() => void this.refused.push(path)));
+      const requester = { path: path.split('/'), ...(signal ? { signal } : {}) };
+      this.asks.push(this.taking.run(requester, work).catch(() => void this.refused.push(path)));
     }
 
     /** Ends turns, one after the other, until all who wait have had theirs. */
@@ -240,7 +240,7 @@ describe('work in turns', () => {
   });
 
   it('is refused to an ask that has waited for too long, and not done for one whose client has left', async () => {
-    const turns = new Turns({ patience: 20 });
+    const turns = new Turns({ timeLimit: 20 });
     const leaving = new AbortController();
     turns.ask('a/1');
     turns.ask('a/1', leaving.signal);

@@ -1,11 +1,11 @@
 /** Who an ask counts for: a user and the address that it came from, say. */
 export type Senders = readonly (number | string)[];
 
-export interface FairBoundOptions<Ask> {
+export interface QueueLimitOptions<Ask> {
   /** Asks that wait at most. */
   most: number;
   sendersOf: (ask: Ask) => Senders;
-  /** Takes an ask out of the queue that it waits in, and tells its asker. It has been deleted from the bound. */
+  /** Takes an ask out of the queue that it waits in, and tells its requester. It has been deleted from the bound. */
   refuse: (ask: Ask) => void;
 }
 
@@ -17,8 +17,8 @@ export interface FairBoundOptions<Ask> {
  * It only counts; the queue itself is its owner's. An ask costs the same however many wait; a refusal as much as there are
  * senders that are as busy, and asks of the busiest.
  */
-export class FairBound<Ask> {
-  readonly #options: FairBoundOptions<Ask>;
+export class QueueLimit<Ask> {
+  readonly #options: QueueLimitOptions<Ask>;
   /** Each sender's asks, in the order of arrival. */
   readonly #asksOf = new Map<number | string, Set<Ask>>();
   /** Number of asks → the senders that have so many, for the busiest to be found at once. */
@@ -26,7 +26,7 @@ export class FairBound<Ask> {
   #busiest = 0;
   readonly #waiting = new Set<Ask>();
 
-  constructor(options: FairBoundOptions<Ask>) {
+  constructor(options: QueueLimitOptions<Ask>) {
     this.#options = options;
   }
 

@@ -4,26 +4,28 @@ import type { FeedStatus } from 'tidings-client';
 /** A connection that is back within this time was not gone for a person. Milliseconds. */
 const NOTICEABLE = 700;
 
-/** The status without what passes too quickly to be worth a word. @returns the calm status, and what ends it */
-export function calmed(status: ReadonlySignal<FeedStatus>): [ReadonlySignal<FeedStatus>, () => void] {
-  const calm = signal(status.peek());
+/** The status without what passes too quickly to be worth a word. @returns the debounced status, and what ends it */
+export function debouncedStatus(
+  status: ReadonlySignal<FeedStatus>,
+): [ReadonlySignal<FeedStatus>, () => void] {
+  const debounced = signal(status.peek());
   let timer: ReturnType<typeof setTimeout> | undefined;
   const end = effect(() => {
     const now = status.value;
-    const settled = now.state === 'live' || now.state === 'ended' || calm.peek().state !== 'live';
+    const settled = now.state === 'live' || now.state === 'ended' || debounced.peek().state !== 'live';
     if (settled) {
       clearTimeout(timer);
       timer = undefined;
-      calm.value = now;
+      debounced.value = now;
     } else {
       timer ??= setTimeout(() => {
         timer = undefined;
-        calm.value = status.peek();
+        debounced.value = status.peek();
       }, NOTICEABLE);
     }
   });
   return [
-    calm,
+    debounced,
     () => {
       clearTimeout(timer);
       end();

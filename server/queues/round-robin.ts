@@ -1,4 +1,4 @@
-import type { Senders } from './fair-bound.ts';
+import type { Senders } from './queue-limit.ts';
 
 /**
  * Puts asks in an order in which senders take turns: the first ask of each, then the second of each, and of these who came
@@ -6,7 +6,7 @@ import type { Senders } from './fair-bound.ts';
  * the one that has had the most turns decides.
  * @param asks in the order of arrival
  */
-export function inTurns<Ask>(asks: readonly Ask[], sendersOf: (ask: Ask) => Senders): Ask[] {
+export function roundRobin<Ask>(asks: readonly Ask[], sendersOf: (ask: Ask) => Senders): Ask[] {
   if (asks.length < 2) return [...asks];
   const seen = new Map<number | string, number>();
   const turns = asks.map((ask) => {
@@ -19,16 +19,16 @@ export function inTurns<Ask>(asks: readonly Ask[], sendersOf: (ask: Ask) => Send
 }
 
 /**
- * Draws from what waits, each sender in turn (see `inTurns`).
+ * Draws from what waits, each sender in turn (see `roundRobin`).
  * @param waiting in the order of arrival
  * @param most how many are drawn at most
  */
-export function drawInTurns<Ask>(
+export function takeRoundRobin<Ask>(
   waiting: readonly Ask[],
   most: number,
   sendersOf: (ask: Ask) => Senders,
 ): { drawn: Ask[]; left: Ask[] } {
   if (waiting.length <= most) return { drawn: [...waiting], left: [] };
-  const drawn = new Set(inTurns(waiting, sendersOf).slice(0, most));
+  const drawn = new Set(roundRobin(waiting, sendersOf).slice(0, most));
   return { drawn: [...drawn], left: waiting.filter((ask) => !drawn.has(ask)) };
 }

@@ -1,6 +1,6 @@
 import type { Sequelize, Transaction } from 'sequelize';
-import type { Asker } from '../queues/fair-queue.ts';
-import { TurnTaking } from '../queues/turn-taking.ts';
+import type { Requester } from '../queues/fair-queue.ts';
+import { FairSemaphore } from '../queues/fair-semaphore.ts';
 
 /**
  * Parts of the service that use the connections for requests, for many requests together or for its own sake. Each bounds by
@@ -10,12 +10,12 @@ export type DatabasePart =
   'edits' | 'pages' | 'posts' | 'searches' | 'service' | 'sessions' | 'tallies' | 'votes';
 
 /** Who uses a connection: somebody who has sent a request, or a part of the service. */
-export type ConnectionUser = Asker | DatabasePart;
+export type ConnectionUser = Requester | DatabasePart;
 
 /** Requests that wait for a connection at most. */
 const MAX_WAITING = 3000;
 /** How long a request, or a part of the service, waits for one at most. Milliseconds. */
-const PATIENCE = 3000;
+const TIME_LIMIT = 3000;
 
 /**
  * The turns in which the connections for requests are handed out. All requests together take turns with each part of the
@@ -24,22 +24,22 @@ const PATIENCE = 3000;
  * @param connections how many there are
  * @param refusal what is told to a request for which too many others wait, or that has waited for too long
  */
-export function connectionTurns(connections: number, refusal: () => Error): TurnTaking<ConnectionUser> {
-  return new TurnTaking({
+export function connectionQueue(connections: number, refusal: () => Error): FairSemaphore<ConnectionUser> {
+  return new FairSemaphore({
     atOnce: connections,
     pathOf: (user) => (typeof user === 'string' ? [user] : ['requests', ...addressAndUser(user)]),
     signalOf: (user) => (typeof user === 'string' ? undefined : user.signal),
     limits: {
       most: MAX_WAITING,
       sendersOf: (user) => (typeof user === 'string' ? [] : user.senders),
-      patience: PATIENCE,
+      timeLimit: TIME_LIMIT,
       refusal,
     },
   });
 }
 
 /** Of a request that nobody has signed the address stands for the user as well. */
-function addressAndUser({ senders: [address = '', user = address] }: Asker): [string, string] {
+function addressAndUser({ senders: [address = '', user = address] }: Requester): [string, string] {
   return [address, user];
 }
 

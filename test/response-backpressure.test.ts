@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
-import { Answers } from '../server/http/answers.ts';
+import { PendingResponses } from '../server/http/pending-responses.ts';
 import type { EventPage } from '../client/src/client.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { execute, headOf } from './support/tables.ts';
@@ -55,12 +55,12 @@ describe('answers that nobody reads', function () {
   after(() => world.close());
 
   const abandoned = async (reason: string) => {
-    const { values } = await world.ctx.metrics.answersAbandoned.get();
+    const { values } = await world.ctx.metrics.responsesAbandoned.get();
     return values.find(({ labels }) => labels.reason === reason)?.value ?? 0;
   };
 
   it('hold a bounded amount of memory, and cost a reader who reads nothing', async () => {
-    const { answers } = world.ctx;
+    const { pendingResponses: answers } = world.ctx;
     const request = (limit: number) =>
       `GET /posts?limit=${limit} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${mallory.token}\r\n\r\n`;
     const whole = (await ada.get<unknown[]>('/posts?limit=100')).body;
@@ -76,7 +76,7 @@ describe('answers that nobody reads', function () {
     // Five behind one another on each connection, of as many different pages: more than a gigabyte.
     const requests = [100, 99, 98, 97, 96].map(request).join('');
     for (let n = 0; n < 40; n += 1) open.push(ask(world.url, requests));
-    await until('the first to be given up', async () => (await abandoned('room')) > 0, 20_000);
+    await until('the first to be given up', async () => (await abandoned('maxBytes')) > 0, 20_000);
     for (let n = 0; n < 3; n += 1) {
       const { status, body } = await ada.get<unknown[]>('/posts?limit=100');
       expect(status).to.equal(200);
@@ -93,7 +93,7 @@ describe('answers that nobody reads', function () {
 
   it('are given up with their connection when their time is over, also those behind others; streams are not', async () => {
     let given = 0;
-    const answers = new Answers({ onAbandoned: () => (given += 1), patience: 2000 });
+    const answers = new PendingResponses({ onAbandoned: () => (given += 1), timeLimit: 2000 });
     const text = 'x'.repeat(8 * MEBIBYTE);
     const server = createServer((req, res: ServerResponse) => {
       answers.begin(res);
@@ -128,8 +128,8 @@ describe('answers that nobody reads', function () {
     }
   });
 
-  it('are given up of the address that holds most, and there of the user, when there is no room', () => {
-    const answers = new Answers({ onAbandoned: () => undefined, room: 10 * MEBIBYTE });
+  it('are given up of the address that holds most, and there of the user, when there is no maxBytes', () => {
+    const answers = new PendingResponses({ onAbandoned: () => undefined, maxBytes: 10 * MEBIBYTE });
     const ended: string[] = [];
     const give = (address: string, user: string, bytes: number) => {
       const socket = { destroyed: false, destroy: () => ended.push(`${address} ${user}`) };
@@ -140,7 +140,7 @@ describe('answers that nobody reads', function () {
     give('a', 'slow', 4 * MEBIBYTE);
     for (const user of ['1', '2', '3', '4', '5']) give('ring', user, MEBIBYTE);
     give('ring', '5', MEBIBYTE);
-    expect(ended, 'there is room').to.deep.equal([]);
+    expect(ended, 'there is maxBytes').to.deep.equal([]);
     give('b', 'newcomer', MEBIBYTE);
     expect(ended).to.deep.equal(['ring 5']);
   });

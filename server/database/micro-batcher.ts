@@ -1,7 +1,7 @@
-import { drawInTurns } from '../queues/draw.ts';
-import { FairBound, type Senders } from '../queues/fair-bound.ts';
+import { takeRoundRobin } from '../queues/round-robin.ts';
+import { QueueLimit, type Senders } from '../queues/queue-limit.ts';
 
-export interface GatheringOptions<Ask> {
+export interface MicroBatcherOptions<Ask> {
   /** Rounds under way at once: enough to fill the wait for the database, few enough that asks gather under load. */
   atOnce: number;
   /** Asks in one round at most. */
@@ -22,19 +22,19 @@ export interface GatheringOptions<Ask> {
  * the others gather for the next: load makes rounds larger and not more, and a lone ask waits for nobody. A round begins
  * after each of its asks has come, so its answer is as fresh as one of their own.
  */
-export class Gathering<Ask> {
-  readonly #options: GatheringOptions<Ask>;
+export class MicroBatcher<Ask> {
+  readonly #options: MicroBatcherOptions<Ask>;
   #waiting: Ask[] = [];
   #rounds = 0;
   #scheduled = false;
-  readonly #bound: FairBound<Ask> | undefined;
+  readonly #bound: QueueLimit<Ask> | undefined;
 
-  constructor(options: GatheringOptions<Ask>) {
+  constructor(options: MicroBatcherOptions<Ask>) {
     this.#options = options;
     const { bound, sendersOf } = options;
     this.#bound =
       bound &&
-      new FairBound({
+      new QueueLimit({
         most: bound.most,
         sendersOf,
         refuse: (ask) => {
@@ -82,7 +82,7 @@ export class Gathering<Ask> {
       this.#scheduled = false;
       if (this.#waiting.length === 0) return; // taken out since
       this.#rounds += 1;
-      const { drawn, left } = drawInTurns(this.#waiting, most, sendersOf);
+      const { drawn, left } = takeRoundRobin(this.#waiting, most, sendersOf);
       this.#waiting = left;
       if (this.#bound) for (const ask of drawn) this.#bound.delete(ask);
       void round(drawn).finally(() => {

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
 
 /** A worker's place among its siblings. */
-export interface Seat {
+export interface WorkerSlot {
   /** 1, 2, 3 …; a worker that replaces a dead one takes its number. */
   number: number;
   /** A folder that only this service can read: each worker listens on a socket in it, for its siblings. */
@@ -41,13 +41,13 @@ const LAST_WORDS = 1000;
 const fromSiblings = new WeakSet<object>();
 
 /** Whether a request was handed on by a sibling, over the private socket. */
-export function isHandedOn(req: IncomingMessage): boolean {
+export function isForwarded(req: IncomingMessage): boolean {
   return fromSiblings.has(req.socket);
 }
 
 /** A session id that says which worker holds the session, for `engine.generateId`. */
-export function sessionId(seat: Seat): string {
-  return `${seat.number}.${randomBytes(15).toString('base64url')}`;
+export function sessionId(slot: WorkerSlot): string {
+  return `${slot.number}.${randomBytes(15).toString('base64url')}`;
 }
 
 /**
@@ -60,13 +60,13 @@ export function sessionId(seat: Seat): string {
  * @param refused answers a request that may not come in, and says whether it has
  * @returns the server to listen on the shared port
  */
-export async function frontOf(
+export async function stickyServer(
   inner: Server,
-  seat: Seat,
+  slot: WorkerSlot,
   options: object,
   refused: (req: IncomingMessage, res: ServerResponse | { socket: Duplex }) => boolean,
 ): Promise<Server> {
-  const path = socketOf(seat, seat.number);
+  const path = socketOf(slot, slot.number);
   await rm(path, { force: true }); // a predecessor may have left it
   inner.on('connection', (socket) => fromSiblings.add(socket));
   await new Promise<void>((resolve, reject) => {
@@ -76,33 +76,33 @@ export async function frontOf(
   });
   const front = createServer(options);
   front.on('request', (req, res) => {
-    const holder = holderOf(req, seat);
+    const holder = holderOf(req, slot);
     // What is no request of a session is refused by Engine.IO, by ours as well as by the holder's.
     if (holder === undefined || !METHODS.includes(req.method ?? '')) {
       inner.emit('request', req, res);
       return;
     }
     res.on('error', () => undefined); // its end is told by `close`
-    if (!refused(req, res)) handRequestOn(req, res, socketOf(seat, holder));
+    if (!refused(req, res)) forwardRequest(req, res, socketOf(slot, holder));
   });
   front.on('upgrade', (req, socket, head) => {
-    const holder = holderOf(req, seat);
+    const holder = holderOf(req, slot);
     const refuse = () => inner.emit('upgrade', req, socket, head);
     if (holder === undefined || req.method !== 'GET' || !asksForWebSocket(req)) refuse();
-    else if (!refused(req, { socket })) handUpgradeOn(req, socket, head, socketOf(seat, holder), refuse);
+    else if (!refused(req, { socket })) forwardUpgrade(req, socket, head, socketOf(slot, holder), refuse);
   });
   return front;
 }
 
-function socketOf(seat: Seat, number: number): string {
-  return join(seat.folder, `${number}.sock`);
+function socketOf(slot: WorkerSlot, number: number): string {
+  return join(slot.folder, `${number}.sock`);
 }
 
 /** Which other worker holds the session that a request belongs to; undefined if it belongs to none, or to one of ours. */
-function holderOf(req: IncomingMessage, seat: Seat): number | undefined {
+function holderOf(req: IncomingMessage, slot: WorkerSlot): number | undefined {
   const digits = /^\/socket\.io\/.*[?&]sid=(\d{1,4})\./.exec(req.url ?? '')?.[1];
-  const number = digits === undefined ? seat.number : Number(digits);
-  return number === seat.number ? undefined : number;
+  const number = digits === undefined ? slot.number : Number(digits);
+  return number === slot.number ? undefined : number;
 }
 
 function asksForWebSocket(req: IncomingMessage): boolean {
@@ -119,7 +119,7 @@ function headersFor(req: IncomingMessage, more: IncomingHttpHeaders): IncomingHt
  * Each request has a private connection to itself. On one that is shared, whatever the two ends understood differently,
  * such as where a body ends, would become the next user's request.
  */
-function handRequestOn(req: IncomingMessage, res: ServerResponse, socketPath: string): void {
+function forwardRequest(req: IncomingMessage, res: ServerResponse, socketPath: string): void {
   const { method, url: path } = req;
   const fail = () => {
     if (res.headersSent) {
@@ -157,7 +157,7 @@ function handRequestOn(req: IncomingMessage, res: ServerResponse, socketPath: st
 }
 
 /** @param refuse answers it here instead, where no such session is known */
-function handUpgradeOn(
+function forwardUpgrade(
   req: IncomingMessage,
   socket: Duplex,
   head: Buffer,

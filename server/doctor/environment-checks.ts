@@ -52,7 +52,7 @@ export async function findDrift(databaseUrl: string): Promise<Finding[]> {
 }
 
 /** How long Redis may take to prove that it works. Milliseconds. */
-const REDIS_PATIENCE = 4000;
+const REDIS_TIME_LIMIT = 4000;
 
 /** Whether Redis carries messages and counts. */
 export async function findRedisFaults(config: Readonly<Config>, database: pg.ClientBase): Promise<Finding[]> {
@@ -67,11 +67,15 @@ export async function findRedisFaults(config: Readonly<Config>, database: pg.Cli
   });
   try {
     await redis.pubsub.client.subscribe([`${redis.prefix}-doctor`]);
-    for (const deadline = Date.now() + REDIS_PATIENCE; redis.health.fault && Date.now() < deadline;)
+    for (const deadline = Date.now() + REDIS_TIME_LIMIT; redis.health.fault && Date.now() < deadline;)
       await pause(50);
     const { fault } = redis.health;
     return fault
-      ? [{ what: `${fault.detail} Until then events are late, not lost, and limits are each machine’s own.` }]
+      ? [
+          {
+            what: `${fault.detail} Until then events are delayed, not lost, and each machine counts rate limits on its own.`,
+          },
+        ]
       : [];
   } finally {
     redis.close();

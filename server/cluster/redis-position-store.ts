@@ -13,7 +13,7 @@ interface Position {
   at: number | undefined;
 }
 
-export interface RedisWitnessOptions {
+export interface RedisPositionStoreOptions {
   target: RedisTarget;
   prefix: string;
   health: RedisHealth;
@@ -25,7 +25,7 @@ const INTERVAL = 100;
 const RETRY = 1000;
 const REFRESH = 10_000;
 /** How long the start waits for Redis, and anybody for an answer. Milliseconds. */
-const PATIENCE = 1000;
+const TIME_LIMIT = 1000;
 
 /**
  * Keeps the newest position of an epoch, whichever node tells it. Of two epochs it keeps what was said last: their positions
@@ -49,8 +49,8 @@ const KEEP = `
  * read from the log. On each new connection what Redis has is held against the log before anything is written: while Redis
  * was away nobody could.
  */
-export class RedisWitness {
-  readonly #options: RedisWitnessOptions;
+export class RedisPositionStore {
+  readonly #options: RedisPositionStoreOptions;
   readonly #key: string;
   #kind: RedisTarget['kind'];
   #client: RedisClient;
@@ -64,7 +64,7 @@ export class RedisWitness {
   #rouse: (() => void) | undefined;
   readonly #stopping = new AbortController();
 
-  constructor(options: RedisWitnessOptions) {
+  constructor(options: RedisPositionStoreOptions) {
     this.#options = options;
     this.#key = `${options.prefix}:feed-position`;
     this.#kind = options.target.kind;
@@ -80,7 +80,7 @@ export class RedisWitness {
   async read(): Promise<Position[]> {
     try {
       await this.#ready();
-      const position = parse(await within(PATIENCE, this.#client.get(this.#key)));
+      const position = parse(await within(TIME_LIMIT, this.#client.get(this.#key)));
       this.#compared = true; // by the caller
       return position ? [position] : [];
     } catch (error) {
@@ -118,7 +118,7 @@ export class RedisWitness {
     const client = this.#client;
     if (client.status === 'ready') return Promise.resolve();
     return within(
-      PATIENCE,
+      TIME_LIMIT,
       new Promise((resolve, reject) => {
         client.once('ready', () => resolve());
         client.once('close', () => reject(new Error('Redis cannot be reached')));
@@ -152,14 +152,17 @@ export class RedisWitness {
   async #write(): Promise<boolean> {
     try {
       if (!this.#compared) {
-        await this.#compare(parse(await within(PATIENCE, this.#client.get(this.#key))));
+        await this.#compare(parse(await within(TIME_LIMIT, this.#client.get(this.#key))));
         this.#compared = true;
       }
       const position = this.#newest;
       if (!position) return true;
       const { epoch, seq, at } = position;
       const before = parse(
-        await within(PATIENCE, this.#client.eval(KEEP, 1, this.#key, epoch, String(seq), String(at ?? '-'))),
+        await within(
+          TIME_LIMIT,
+          this.#client.eval(KEEP, 1, this.#key, epoch, String(seq), String(at ?? '-')),
+        ),
       );
       this.#kept = position;
       // A node that is ahead by a moment, or a log that has become shorter.

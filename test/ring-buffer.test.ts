@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Ring } from '../server/log/ring.ts';
+import { RingBuffer } from '../server/log/ring-buffer.ts';
 import type { LogEntry } from '../server/log/reader.ts';
 import { postEntry } from './support/log-entries.ts';
 
@@ -27,7 +27,7 @@ describe('the ring of the newest events', () => {
     ] as const;
     fc.assert(
       fc.property(...inputs, (position, pushed, most, back, limit) => {
-        const ring = new Ring(position, most, Infinity);
+        const ring = new RingBuffer(position, most, Infinity);
         for (let seq = position + 1; seq <= position + pushed; seq += 1) ring.push(entry(seq));
         expect(ring.last).to.equal(position + pushed);
         expect(ring.last - ring.floor).to.equal(Math.min(pushed, most));
@@ -45,7 +45,7 @@ describe('the ring of the newest events', () => {
   });
 
   it('takes nothing but the next event', () => {
-    const ring = new Ring(10, 100, Infinity);
+    const ring = new RingBuffer(10, 100, Infinity);
     for (const seq of [10, 12, 9, 0, Number.NaN])
       expect(() => ring.push(entry(seq)), String(seq)).to.throw('follow');
     ring.push(entry(11));
@@ -56,7 +56,7 @@ describe('the ring of the newest events', () => {
   it('lets go of what it drops, but for an eighth', async () => {
     setFlagsFromString('--expose-gc');
     const collectGarbage = runInNewContext('gc') as () => void;
-    const ring = new Ring(0, 1000, Infinity);
+    const ring = new RingBuffer(0, 1000, Infinity);
     const pushed: WeakRef<LogEntry>[] = [];
     for (let seq = 1; seq <= 10_000; seq += 1) {
       const one = entry(seq);
@@ -73,7 +73,7 @@ describe('the ring of the newest events', () => {
   it('keeps to its bound in bytes, but always the newest event', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(2000), { minLength: 1, maxLength: 200 }), fc.nat(20_000), (sizes, most) => {
-        const ring = new Ring(0, Infinity, most);
+        const ring = new RingBuffer(0, Infinity, most);
         for (const [at, size] of sizes.entries()) {
           ring.push(entry(at + 1, at + 1, 'post:created', 'x'.repeat(size)));
           const kept = ring.after(ring.floor) ?? [];
@@ -87,7 +87,7 @@ describe('the ring of the newest events', () => {
   });
 
   it('tells two entities of different kinds apart that have one number', () => {
-    const ring = new Ring(0, 40, Infinity);
+    const ring = new RingBuffer(0, 40, Infinity);
     const text = '{"id":5,"note":"kept"}';
     ring.push({ ...postEntry(1, { postId: 5, json: text }), entityType: 'report', redaction: ['note'] });
     ring.push(postEntry(2, { postId: 5 }));
@@ -101,7 +101,7 @@ describe('the ring of the newest events', () => {
     const events = fc.array(fc.tuple(fc.integer({ min: 1, max: 5 }), kind), { maxLength: 60 });
     fc.assert(
       fc.property(events, (history) => {
-        const ring = new Ring(0, 40, Infinity);
+        const ring = new RingBuffer(0, 40, Infinity);
         for (const [at, [postId, name]] of history.entries())
           ring.push(entry(at + 1, postId, name, `text ${at + 1}`));
         for (const { seq, entityId: postId, name, json } of ring.after(ring.floor) ?? []) {

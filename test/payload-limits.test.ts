@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Problem } from '../server/contract.ts';
-import { Budgets } from '../server/transports/socketio/budgets.ts';
+import { RequestBuckets } from '../server/transports/socketio/token-buckets.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
@@ -113,7 +113,7 @@ for (const limits of ['on', 'off'])
   });
 
 describe('messages of sockets', () => {
-  const budgets = new Budgets(true);
+  const budgets = new RequestBuckets(true);
   const spend = (address: string, id: number, items = 0) => {
     const spent = many(1000).map(() => budgets.spend({ address, identity: { id } }, items));
     const count = (which?: string) => spent.filter((each) => each === which).length;

@@ -3,7 +3,7 @@ import type { Identity } from '../identity.ts';
 import { AppError } from '../errors.ts';
 import { addressKey } from '../limits/address-key.ts';
 import { sendersAt } from '../queues/senders.ts';
-import type { Asker } from '../queues/fair-queue.ts';
+import type { Requester } from '../queues/fair-queue.ts';
 import { whenOver } from '../http/response-end.ts';
 
 /**
@@ -11,11 +11,11 @@ import { whenOver } from '../http/response-end.ts';
  * The address counts for users too: an address with many accounts has the share of one. Found out when a queue asks: most
  * requests wait for nothing.
  */
-export function askerOf(req: Request, res: Response, user: Identity | undefined): Asker {
-  return new RequestAsker(req, res, user);
+export function requesterOf(req: Request, res: Response, user: Identity | undefined): Requester {
+  return new RequestSender(req, res, user);
 }
 
-class RequestAsker implements Asker {
+class RequestSender implements Requester {
   readonly #req: Request;
   readonly #res: Response;
   readonly #user: Identity | undefined;
@@ -39,6 +39,8 @@ class RequestAsker implements Asker {
 
 function leavingOf(res: Response): AbortSignal {
   const leaving = new AbortController();
-  whenOver(res, () => leaving.abort(new AppError('unavailable', 'The client left before its turn.')));
+  whenOver(res, () =>
+    leaving.abort(new AppError('unavailable', 'The client disconnected before its request was handled.')),
+  );
   return leaving.signal;
 }

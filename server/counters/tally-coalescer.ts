@@ -5,11 +5,11 @@ const MAX_KNOWN = 50_000;
 /** Posts whose tallies wait to be told, at most. */
 const MAX_WAITING = 20_000;
 
-/** How long the board is silent after its clients were told, as a share of how long that took, and at most. Milliseconds. */
+/** How long the coalescer is silent after its clients were told, as a share of how long that took, and at most. Milliseconds. */
 const REST_SHARE = 1;
 const MAX_REST = 1000;
 
-export interface TallyBoardOptions {
+export interface TallyCoalescerOptions {
   /** Milliseconds between two messages at least. */
   window: number;
   /**
@@ -28,9 +28,9 @@ export interface TallyBoardOptions {
  * from the database; late and doubled ones are known by their `rev`. However fast people vote, a client hears at most
  * one message a window; and fewer where there are so many clients that telling them takes longer than half of it.
  */
-export class TallyBoard {
+export class TallyCoalescer {
   readonly #window: number;
-  readonly #tell: TallyBoardOptions['tell'];
+  readonly #tell: TallyCoalescerOptions['tell'];
   readonly #onCoalesced: () => void;
   readonly #onOverflow: () => void;
   readonly #maxWaiting: number;
@@ -44,7 +44,7 @@ export class TallyBoard {
   /** When they may be told again, in milliseconds since 1970. */
   #next = 0;
 
-  constructor({ window, tell, onCoalesced, onOverflow, maxWaiting = MAX_WAITING }: TallyBoardOptions) {
+  constructor({ window, tell, onCoalesced, onOverflow, maxWaiting = MAX_WAITING }: TallyCoalescerOptions) {
     this.#window = window;
     this.#tell = tell;
     this.#onCoalesced = onCoalesced;
