@@ -9,7 +9,7 @@ export interface Account {
   expiresAt: number;
 }
 
-/** Sign-ups and logins under way at once: each costs the server a password hash. */
+/** Sign-ups and logins in progress at once: each costs the server a password hash. */
 const TOGETHER = 4;
 
 /** Makes accounts and logs each of them in once. */

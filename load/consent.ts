@@ -24,7 +24,7 @@ export async function requireConsent(url: string, yes: boolean, ask: AskPerson):
   if (answer.trim() !== host) throw new UsageError('Nothing was sent.');
 }
 
-/** Whoever sits at the terminal, if somebody does. */
+/** Anyone who sits at the terminal, if somebody does. */
 export function personAtTerminal(): AskPerson {
   if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
   return async (question) => {

@@ -9,7 +9,7 @@ export interface BeginLoader {
   tokens: string[];
   sockets: number;
   posts: number;
-  /** Handshakes begun per second, and under way at once. */
+  /** Handshakes begun per second, and in progress at once. */
   rate: number;
   together: number;
 }

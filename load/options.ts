@@ -15,7 +15,7 @@ export interface LoadOptions {
   processes: number;
   /** Handshakes begun per second at most; Infinity: as fast as the server answers. */
   rate: number;
-  /** Handshakes under way at once at most, in all processes together. */
+  /** Handshakes in progress at once at most, in all processes together. */
   together: number;
   /** Processes of the server, if it is ours. */
   workers: number;
@@ -27,7 +27,7 @@ export interface LoadOptions {
   yes: boolean;
 }
 
-/** A fault in the arguments; its message is meant for whoever typed them. */
+/** A fault in the arguments; its message is meant for anyone who typed them. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

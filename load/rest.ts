@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** An answer that the load test cannot go on from. */
+/** An answer that the load test cannot continue from. */
 class RestError extends Error {
   override readonly name = 'RestError';
   readonly status: number;

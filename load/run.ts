@@ -116,7 +116,10 @@ export async function runLoadTest(options: LoadOptions, progress: Progress): Pro
 /** A loader's address may have a quarter of a server's places for connections that have not authenticated yet. */
 const UNAUTHENTICATED_SHARE = 4;
 
-/** Places that the server needs: for all connections, and so many that the handshakes under way at once are not refused. */
+/**
+ * Places that the server needs: for all connections, and so many that the handshakes in progress at once are not
+ * refused.
+ */
 function placesFor({ sockets, together }: LoadOptions): number {
   return Math.max(sockets, Math.min(sockets, together) * UNAUTHENTICATED_SHARE);
 }

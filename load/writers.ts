@@ -14,7 +14,7 @@ export interface Written {
   failed: Record<string, number>;
 }
 
-/** Votes under way at once. */
+/** Votes in progress at once. */
 const TOGETHER = 64;
 
 /**
@@ -106,7 +106,10 @@ export class Writers {
     }
   }
 
-  /** The next pair, round after round over all there are by now, that no other vote is under way for; it is busy from here on. */
+  /**
+   * The next pair, round after round over all there are by now, that no other vote is in progress for; it is busy from
+   * here on.
+   */
   async #takePair(): Promise<{ account: Account; postId: number; pair: string }> {
     const { postIds } = this.written;
     for (;;) {

@@ -19,7 +19,7 @@ export { RefreshToken, Revocation, Session } from './session.ts';
 export { User } from './user.ts';
 export { Vote } from './vote.ts';
 
-/** Options that every model relies on; whoever makes a Sequelize for these models passes them as `define`. */
+/** Options that every model relies on; anyone who makes a Sequelize for these models passes them as `define`. */
 export const modelDefaults = { underscored: true, timestamps: false } as const;
 
 /** Binds the models to a connection. They are process-global: one Sequelize per process. */

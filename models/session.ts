@@ -43,7 +43,7 @@ export class Revocation extends Model<InferAttributes<Revocation>, InferCreation
   declare userId: number;
   /** Null: all of the user's sessions. */
   declare sessionId: CreationOptional<string | null>;
-  /** The one session that goes on, at a password change. */
+  /** The one session that continues, at a password change. */
   declare exceptSessionId: CreationOptional<string | null>;
   declare createdAt: CreationOptional<Date>;
   /** The writing transaction: a reader asks for what is not older than its last snapshot, and so misses no late commit. */

@@ -21,7 +21,7 @@ export class User extends Model<InferAttributes<User>, InferCreationAttributes<U
   declare usernameKey: CreationOptional<string | null>;
   declare passwordHash: string;
   declare createdAt: CreationOptional<Date>;
-  /** Since when the account is gone for everybody; its row goes after the last of its posts. */
+  /** Since when the account is gone for everyone; its row goes after the last of its posts. */
   declare deletedAt: CreationOptional<Date | null>;
 }
 

@@ -23,7 +23,7 @@ module.exports = async () => {
   return sequelizeConnection(url, {
     name: 'tidings sequelize-cli',
     connectTimeout: 10_000,
-    // Who waits for a lock makes everybody else wait: give up instead. `npm run db:migrate` tries again by itself.
+    // Who waits for a lock makes everyone else wait: give up instead. `npm run db:migrate` tries again by itself.
     settings: { lock_timeout: String(LOCK_TIMEOUT) },
   });
 };

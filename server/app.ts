@@ -25,7 +25,7 @@ import { version } from './version.ts';
 import { voteRoutes } from './votes/routes.ts';
 import { tally } from './votes/schemas.ts';
 
-/** Every route of the API: what is mounted is what the OpenAPI document tells. */
+/** Every route of the API. The OpenAPI document is generated from this list. */
 export const routes: readonly Route<Context>[] = [
   ...authRoutes,
   ...userRoutes,
@@ -41,13 +41,13 @@ export interface AppOptions {
   readMetrics?: () => Promise<string>;
 }
 
-/** The road of a request, from top to bottom. */
+/** The way of a request through the middleware, from top to bottom. */
 export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
-  app.disable('etag'); // a post has a tag of its own; a hash of each answer would be computed for nothing
+  app.disable('etag'); // posts have their own ETag; Express would hash every response for nothing
   app.set('trust proxy', ctx.config.trustProxy);
-  app.set('query parser', 'simple'); // no nested objects: a query is flat, and a doubled key is a fault
+  app.set('query parser', 'simple'); // no nested objects: a query is flat, and a repeated key is an error
 
   app.use((req, res, next) => {
     const given = req.get('x-request-id');
@@ -61,7 +61,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   if (origins.length > 0) app.use(cors(crossOrigin(origins, ctx.guard)));
   app.use(compress());
 
-  // Before the pages: an address is compared with one after the other, and most requests are for these.
+  // Before the pages: routes are compared in order, and most requests are for the API.
   mount(app, routes, {
     ctx,
     authenticate: bearerAuthentication(ctx),

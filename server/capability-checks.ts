@@ -5,7 +5,10 @@ import { postFold } from './posts/fold.ts';
 import { userChecks } from './users/checks.ts';
 import { voteChecks } from './votes/checks.ts';
 
-/** How the events of each kind of thing fold, and what else the capabilities have doctor look at and do. */
+/**
+ * For the doctor: how the events of each entity type fold into state, and the other checks and tasks of the
+ * capabilities.
+ */
 export const folds: readonly EntityFold[] = [postFold];
 export const checks: readonly Check[] = [...postChecks, ...userChecks, ...voteChecks];
 export const tasks: readonly Task[] = postTasks;

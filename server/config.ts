@@ -7,7 +7,8 @@ import { FAST_PATHS, type FastPath } from './library-internals/fast-paths.ts';
 import { nameOfHost, originOf } from './config/web-address.ts';
 
 /**
- * The one reader of the environment. Every value is validated at start; a fault names the variable and what it may be.
+ * Reads the environment; nothing else does. Every value is validated at start; an error names the variable and its
+ * allowed values.
  */
 
 /** A fault in the configuration: the message names the variable and what it may be. The process exits with 78 (EX_CONFIG). */
@@ -122,8 +123,8 @@ const variables = {
     }),
   ),
   /**
-   * Of keys and channels in Redis. Undefined: made from the database's identity. Nothing that has a meaning of its own in
-   * patterns, in the slots of a cluster or in an access control list.
+   * Of keys and channels in Redis. Undefined: made from the database's identity. No characters with a special meaning
+   * in patterns, cluster hash tags or access control lists.
    */
   redisPrefix: variable<string | undefined>(
     'REDIS_PREFIX',

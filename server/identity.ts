@@ -1,4 +1,4 @@
-/** Who asks, as a valid access token and its live session tell. */
+/** The authenticated user, from a valid access token and its live login session. */
 export interface Identity {
   id: number;
   sessionId: string;

@@ -2,7 +2,7 @@ import { type DestinationStream, pino, type Logger as PinoLogger } from 'pino';
 
 export type Logger = PinoLogger;
 
-/** JSON lines on standard output, or wherever they are to go. What could carry a secret is cut out by path, whoever logs it. */
+/** Logs JSON lines to standard output, or to a given stream. Values that could be secrets are redacted by path. */
 export function createLogger(level: string, destination: DestinationStream = standardOutput()): Logger {
   const options = {
     level,
@@ -16,7 +16,7 @@ export function createLogger(level: string, destination: DestinationStream = sta
   return pino(options, destination);
 }
 
-/** That nobody reads it any more, as when a terminal is closed, ends nothing. */
+/** A closed reader, such as a terminal, must not end the process. */
 function standardOutput(): DestinationStream {
   const output = pino.destination(1);
   output.on('error', () => undefined);

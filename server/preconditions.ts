@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { AppError } from './errors.ts';
 
 /**
- * Conditional requests (RFC 9110, section 13). No precondition is dropped: a route that has validators evaluates it, and a
- * write whose route has none is refused with 412, since whoever sent it asked for nothing to be done otherwise.
+ * Conditional requests (RFC 9110, section 13). No precondition is dropped: a route that has validators evaluates it,
+ * and a write whose route has none is refused with 412, since anyone who sent it asked for nothing to be done
+ * otherwise.
  */
 
 /** `*`, or the opaque parts of the tags; `unreadable` if it is neither. */

@@ -17,7 +17,7 @@ export interface Tally {
  */
 export interface Position {
   seq: number;
-  /** Where everything before is for everybody: the number of the event before it. */
+  /** Where everything before is for everyone: the number of the event before it. */
   prev: number;
 }
 
@@ -65,7 +65,7 @@ export interface Ready {
   /** The position that the client now stands at: everything up to it has been sent or is its own affair. */
   seq: number;
   user_id: number;
-  /** `reset`: the position could not be served; fetch `GET /posts` anew and go on from `seq`. */
+  /** `reset`: the position could not be served; fetch `GET /posts` again and continue from `seq`. */
   outcome: 'current' | 'replayed' | 'reset';
   reason?: ResetReason;
 }

@@ -36,7 +36,7 @@ export interface RedisPartsOptions {
   epoch: () => string;
 }
 
-/** Opens the connections, and does not wait for them: a Redis that is away keeps no node from starting. */
+/** Opens the connections without waiting for them: an unavailable Redis must not prevent a node from starting. */
 export async function openRedis(options: RedisPartsOptions): Promise<RedisParts> {
   const { config, target, db, log, metrics, epoch } = options;
   const id = await installationId(db);

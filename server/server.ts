@@ -18,8 +18,9 @@ export interface RunningServer {
   url: string;
   service: Service;
   /**
-   * Not ready from here on. Serves for `shutdownDelay` more, so that balancers notice; then refuses new sockets, tells the
-   * clients to leave, spread over so many milliseconds, lets requests in flight finish, and closes everything.
+   * Graceful shutdown. Not ready from now on; serves for another `shutdownDelay`, so that load balancers notice; then
+   * refuses new sockets, drains the clients over the given milliseconds, lets requests in flight finish, and closes
+   * everything.
    */
   stop(spread: number): Promise<void>;
 }
@@ -65,14 +66,14 @@ export async function startServer(
   const onServerError = (error: Error) => log.error({ err: error }, 'HTTP server error');
   http.on('error', onServerError);
   http.on('request', (req, res) => {
-    // A connection that breaks while it is written to: whoever writes learns it from the end of the response.
+    // A connection that breaks while it is written to: anyone who writes learns it from the end of the response.
     res.on('error', ignore);
     // Its connection is not for the next request.
     if (draining) res.setHeader('Connection', 'close');
     // Socket.IO answers its own path.
     if (req.url?.startsWith('/socket.io/')) return;
     service.ctx.pendingResponses.begin(res);
-    // On a connection from before: its client has to open another one, to another node.
+    // A request on a kept-alive connection: the client must open a new one, to another node.
     if (isPortClosed) endWithProblem(res, closing());
     else app(req, res);
   });

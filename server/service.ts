@@ -43,9 +43,11 @@ export interface Service {
   checks: HealthCheck[];
   /** Begins to number, to follow and to serve sockets. Nothing may be served before it has resolved. */
   start(): Promise<void>;
-  /** Nobody may listen from here on, and whoever does is told to leave, spread over so many milliseconds. */
+  /**
+   * Starts the drain: new subscribers are refused, and existing ones are closed, spread over this time in milliseconds.
+   */
   dismiss(spread: number): Promise<void>;
-  /** Undoes all of it in reverse order. */
+  /** Stops everything in reverse order. */
   close(): Promise<void>;
 }
 
@@ -121,7 +123,8 @@ export async function createService(
     fastPaths,
     missedTallies: (after) => missed.since(after),
     verify: (token) => tokens.verify(token),
-    // Memory will do: a connection is known here before it asks, so a revocation that memory has not heard of ends it.
+    // The cache suffices: a connection is registered here before the check, so a revocation that the cache lacks ends
+    // it.
     requireSession: (session, subscriber) =>
       liveSessions.require(session, { fresh: false, senders: () => subscriber.senders }),
     talliesOf: (subscriber, postIds) => tallies.of(subscriber.identity.id, subscriber.senders, postIds),

@@ -18,19 +18,24 @@ export const STOP_SIGNALS: readonly NodeJS.Signals[] = [
   ...(process.platform === 'linux' ? (['SIGPWR'] as const) : []),
 ];
 
-/** Ends the process: in order when it is asked to, with an error when something of ours has failed, and in time in any case. */
+/**
+ * Ends the process: gracefully on a signal, with an error after an uncaught exception, and within the time limit in any
+ * case.
+ */
 export class Shutdown {
   readonly #log: Logger;
   readonly #delay: number;
   readonly #watchdog: Watchdog;
-  /** What may not be left running whatever happens; the newest first. */
+  /** Processes that must not outlive this one; the newest first. */
   readonly #essentials: (() => Promise<void>)[] = [];
   #companion: () => number = () => 0;
   #stop: (() => Promise<void>) | undefined;
   #begun = false;
   #failed = false;
 
-  /** @param delay for how long the node goes on serving before it begins to end. Milliseconds */
+  /**
+   * @param delay for how long the node continues serving before it begins to end. Milliseconds
+   */
   constructor(log: Logger, delay: number) {
     this.#log = log;
     this.#delay = delay;
@@ -42,12 +47,12 @@ export class Shutdown {
           'the watchdog has exited; the shutdown limit depends on the event loop alone',
         ),
     );
-    // A closed terminal, or a reader of the log that has gone: it is no reason to end without order.
+    // A closed terminal or reader of the log: no reason to stop abruptly.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
     process.on('uncaughtException', (error, origin) => this.#fail(error, origin));
   }
 
-  /** Ends the process in order. Asked again, it goes on with what it does. */
+  /** Ends the process in order. Asked again, it continues with what it does. */
   begin(reason: object): void {
     if (this.#begun) return;
     this.#begun = true;
@@ -75,7 +80,7 @@ export class Shutdown {
     if (pid) this.#companion = pid;
   }
 
-  /** A bug: nothing that this process knows may be trusted, so it ends, and with it what may not be left running. */
+  /** A bug: the state of this process cannot be trusted, so it ends, together with what must not outlive it. */
   #fail(error: unknown, origin: NodeJS.UncaughtExceptionOrigin): void {
     this.#log.fatal(
       { err: error },

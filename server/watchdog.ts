@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 
 /** How often the two threads look at each other. Milliseconds. */
 const TICK = 200;
-/** How long the event loop may stand still before the process is ended: its clients have long given it up. Milliseconds. */
+/** How long the event loop may be blocked before the process is killed. Milliseconds. */
 const STARVED = 30_000;
 
 /** What the threads share: 32-bit integers, by their index. */

@@ -7,7 +7,7 @@ import { cyclesOf, type Import, importsOf, readSources, type Sources } from './s
 /** What a folder may import, as the beginnings of paths: `server/` stands before each, unless it is `models/`. */
 interface Uses {
   values?: readonly string[];
-  /** Of these only types: whoever joins the parts passes the values. */
+  /** Of these only types: the one who joins the parts passes the values. */
   types?: readonly string[];
 }
 
@@ -25,7 +25,7 @@ const folders: Record<string, Uses> = {
   [everywhere]: {},
   'server/text/': {},
   'server/queues/': {},
-  // What is used of libraries beyond their documentation: whoever needs it comes here.
+  // What is used of libraries beyond their documentation: anyone who needs it comes here.
   'server/library-internals/': {},
   // What DATABASE_URL and REDIS_URL may be is told where it is read.
   'server/config/': {},
@@ -145,7 +145,7 @@ const kinds: [name: RegExp, uses: Uses][] = [
   ],
 ];
 
-/** The files beneath all folders, and those that join the parts. */
+/** The files under all folders, and those that join the parts. */
 const files: Record<string, Uses> = {
   'errors.ts': { types: ['protocol.ts'] },
   'identity.ts': {},

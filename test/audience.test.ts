@@ -135,7 +135,7 @@ describe('who hears an event', function () {
     return id;
   }
 
-  /** One event of each kind, the last of them for everybody. */
+  /** One event of each kind, the last of them for everyone. */
   async function tellAll(): Promise<void> {
     const { body: post } = await reader.post<PostView>('/posts', { title: 'Hello', content: 'world' });
     await tell(reportFiled, REPORT);

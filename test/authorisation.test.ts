@@ -12,8 +12,8 @@ type State = 'published' | 'draft' | 'deleted';
 const states: readonly State[] = ['published', 'draft', 'deleted'];
 
 /**
- * Who may call each route. `owner` and `reader` are about one post: its owner alone, or whoever may see it. The others name
- * nothing of anybody else's: `self` is about the caller's own account and sessions.
+ * Who may call each route. `owner` and `reader` are about one post: its owner alone, or anyone who may see it. The
+ * others name nothing of anyone else's: `self` is about the caller's own account and sessions.
  */
 const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner'> = {
   'post /login': 'anyone',

@@ -362,7 +362,7 @@ describe('the places for connections', function () {
       leave();
       await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0, 8000);
       expect(world.ctx.connectionLimits.holders).to.equal(0);
-      // A read that does not wait takes no place, and may be under way still.
+      // A read that does not wait takes no place, and may be in progress still.
       await until('nobody to be there', () => world.ctx.delivery.size === 0);
     } catch (error) {
       throw new Error(`seed ${seed}: ${world.ctx.connectionLimits.taken} places are taken`, { cause: error });

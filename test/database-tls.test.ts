@@ -16,7 +16,7 @@ import { ended, startProgram } from './support/program.ts';
 import { until } from './support/waiting.ts';
 import { createWorld } from './support/world.ts';
 
-/** Databases that differ in what the server asks of whoever wants to use them. */
+/** Databases that differ in what the server asks of anyone who wants to use them. */
 const HBA = `
 hostnossl encrypted,certified all 127.0.0.1/32 reject
 hostssl certified all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca

@@ -205,7 +205,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
 
   it('goes on with a database of which only a part was given to it when the process was killed', async () => {
     await earlier();
-    // Many files, so that there is time to be killed amid them.
+    // Many files, so that there is time to be killed during them.
     const many = join(cluster, 'base/many');
     await mkdir(many);
     await run('sh', ['-c', 'cd "$1" && seq 10000 | xargs touch', 'sh', many]);

@@ -32,7 +32,7 @@ describe('the connections to the database', function () {
   };
   const from = (address: string) => ({ 'x-forwarded-for': address });
 
-  /** Runs `work` while whoever reads a user or a post waits. */
+  /** Runs `work` while anyone who reads a user or a post waits. */
   async function held<T>(work: () => Promise<T>): Promise<T> {
     const client = await world.pool.connect();
     try {

@@ -22,7 +22,7 @@ describe('logins beside a flood', function () {
   const login = (email: string, password: string, headers: Record<string, string>) =>
     world.anonymous.post('/login', { email, password }, headers);
 
-  /** So many requesters that ask again and again while `act` goes on, from when their asks have begun to wait. */
+  /** So many requesters that ask again and again while `act` continues, from when their asks have begun to wait. */
   async function beside(
     requesters: number,
     ask: (requester: number, time: number) => Promise<Answer>,

@@ -4,9 +4,9 @@ import { writePost } from './support/posts.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type World } from './support/world.ts';
 
-/** Rounds under way at once. */
+/** Rounds in progress at once. */
 const ROUNDS = 3;
-/** Different pages that are asked for while these rounds go on, and accounts that ask for them. */
+/** Different pages that are asked for while these rounds continue, and accounts that ask for them. */
 const FLOOD = 100;
 const ACCOUNTS = 40;
 const LIST: ListPosts = { limit: 1, skip: 0, search: '', sort: 'new', published: true };
@@ -49,7 +49,7 @@ describe('pages of the feed', function () {
         await client.query('rollback');
         client.release();
       }
-      // The rounds under way, and the pages that are read together with the newcomer's.
+      // The rounds in progress, and the pages that are read together with the newcomer's.
       expect(await own).to.be.below(ROUNDS + 20);
       await Promise.all(flood);
       expect(world.ctx.feedReader.waiting).to.equal(0);

@@ -11,7 +11,7 @@ interface Ask {
   leave: () => void;
 }
 
-/** A queue whose work goes on until the test ends it, and the asks in the order in which they had their turns. */
+/** A queue whose work continues until the test ends it, and the asks in the order in which they had their turns. */
 class Bench {
   readonly queue: FairQueue;
   readonly asks: Ask[] = [];

@@ -83,7 +83,7 @@ describe('what falls together', () => {
     client.pause();
     let seq = 0;
     for (let round = 0; round < 400 && subscriber.pending < 200_000; round += 1) {
-      // One that only the public road takes, and then some that could take the direct one.
+      // One that only the public API takes, and then some that could take the direct one.
       connection.send(encodeMessage('feed:head', { seq: seq + 1, prev: seq + 1 }).packet);
       subscriber.writeRun(heads(seq + 2, 1000), 0, 1000);
       seq += 1001;
@@ -327,7 +327,7 @@ describe('a round that is written socket by socket, with everything else between
     const { heard, admit, take } = rig();
     for (const name of ['first', 'second']) admit(name);
     take(...Array.from({ length: 400 }, (_, at) => created(at, 'x'.repeat(1000))));
-    // At one stretch each: whoever was left behind would be served apart.
+    // At one stretch each: anyone who was left behind would be served apart.
     expect(heard).to.have.lengthOf(400);
     await new Promise((resolve) => setImmediate(resolve));
     expect(heard).to.have.lengthOf(800);

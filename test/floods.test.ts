@@ -88,7 +88,10 @@ describe('a hundred requests that never end', () => {
   });
   after(() => world.close());
 
-  /** A request that goes on, a byte a second, until its connection is closed; gives how long that took and what was answered. */
+  /**
+   * A request that continues, a byte a second, until its connection is closed; gives how long that took and what was
+   * answered.
+   */
   function trickle(beginning: string): Promise<{ took: number; said: string }> {
     const { hostname, port } = new URL(world.url);
     const began = Date.now();

@@ -15,7 +15,7 @@ describe('the log of a run, searched for secrets', () => {
   function foundIn(...logged: [fields: object, message?: string]): string[] {
     const log = new HeldLog();
     createLogger('trace', { write: (line) => log.read(line) }).trace(...logged);
-    // Known only afterwards, as a token is to whoever it was made for.
+    // Known only afterwards, as a token is to the one it was made for.
     log.keep({ password: 'another password', refreshToken });
     return log.faults();
   }

@@ -255,7 +255,7 @@ describe('odd input', () => {
           ]);
       expect(faultsOf(await send('{"__proto__":{"title":"x","content":"y"}}'))).to.include('body.__proto__');
       for (const key of ['__proto__', '__proto__[admin]', 'constructor[prototype][admin]']) {
-        // The parser of forms drops some of these keys; the rest are unknown fields. None lets anybody in.
+        // The parser of forms drops some of these keys; the rest are unknown fields. None lets anyone in.
         const answer = await send(`username=a&password=b&${key}=1`, { 'content-type': form }, '/login');
         expect(answer.status, key).to.be.oneOf([403, 422]);
       }

@@ -230,7 +230,7 @@ describe('what comes in from outside', () => {
               errors?: FieldError[];
             };
             if (errors === undefined) {
-              // Joi lets what is absent through; whoever asks for it puts something in its place before.
+              // Joi lets what is absent through; anyone who asks for it puts something in its place before.
               if (input === undefined) return;
               clean += 1;
               expect(check(schema, place, value)).to.deep.equal({ value });

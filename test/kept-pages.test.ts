@@ -20,7 +20,7 @@ describe('pages of the feed that are kept', () => {
   let db: Database;
   let reader: FeedReader;
 
-  // As another node would: the reader is told of nothing.
+  // As another node would: the reader is notified of nothing.
   const run = (sql: string) => db.sequelize.query(sql);
   const list = (sort: ListPosts['sort']): ListPosts => ({ limit: 10, skip: 0, search: '', sort });
   const page = async (viewer = 1, sort: ListPosts['sort'] = 'new'): Promise<Seen[]> =>

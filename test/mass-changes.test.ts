@@ -185,7 +185,7 @@ describe('one transaction that changes very many rows', function () {
     expect(votes(tracking).some(([, more]) => more !== undefined)).to.be.false;
     const told = votes(all).flatMap(([tallies]) => tallies).length;
     expect(told).to.be.below(2000);
-    // The node goes on as before.
+    // The node continues as before.
     const live = votes(all).length;
     await bob.put(`/posts/${old}/vote`);
     await until('a single tally', () => votes(all).length > live && newest(all, old)?.votes === 8);

@@ -21,7 +21,7 @@ describe('what costs more to be looked at than to be sent', () => {
   afterEach(endRawClients);
   after(() => world.close());
 
-  /** The payload, and the one fault that is told of it before any schema has seen it. */
+  /** The payload, and the one fault that is notified of it before any schema has seen it. */
   const costly: [string, object, string, string][] = [
     ['a long list', { post_ids: Array.from({ length: 8000 }, () => 1) }, 'post_ids', 'array.max'],
     ['a long list of text', { post_ids: Array.from({ length: 4000 }, () => 'x') }, 'post_ids', 'array.max'],

@@ -54,7 +54,7 @@ describe('probes and scrapes that come at once', () => {
     server.close();
   });
 
-  /** Asks twenty times, and lets what was begun go on when all have come. */
+  /** Asks twenty times, and lets what was begun continue when all have come. */
   async function together(path: string, held: Held): Promise<Response[]> {
     let come = 0;
     const count = () => (come += 1);

@@ -188,7 +188,7 @@ describe('the proxies in deploy/', () => {
       for (const [name, those] of listeners)
         for (const { how, seqs } of those) expect(firstFault(seqs, start), `${name} ${how}`).to.be.undefined;
       for (const { name, failed } of readers) {
-        // One read at a time is under way, so at most one was on the node that died.
+        // One read at a time is in progress, so at most one was on the node that died.
         const { repeatsReads } = recipes.find((recipe) => recipe.name === name)!;
         expect(failed.length, `${name}: ${failed.join()}`).to.be.at.most(repeatsReads ? 0 : 1);
       }

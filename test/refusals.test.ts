@@ -64,7 +64,7 @@ describe('whoever is turned away', function () {
     while (left > 0) await ctx.countRequest(limit, req, res, identity);
   }
 
-  /** Keeps every place that one address has among the hashes taken for as long as `act` goes on. */
+  /** Keeps every place that one address has among the hashes taken for as long as `act` continues. */
   async function crowd(act: () => Promise<unknown>): Promise<void> {
     let over = false;
     const takers = Array.from({ length: PLACES_OF_ONE }, async () => {

@@ -249,7 +249,7 @@ describe('coming back with a position', function () {
       while (Date.now() < ends) {
         const client = await RawClient.open(world.url);
         client.send(`40${JSON.stringify({ token: alice.token, after, epoch: epoch() })}`);
-        // Some leave at once, amid the replay; the others when they have got somewhere.
+        // Some leave at once, during the replay; the others when they have got somewhere.
         if (Math.random() < 0.2) await new Promise((resolve) => setTimeout(resolve, Math.random() * 20));
         else await until('something new', () => client.seqs().length > 0 || client.closed, 10_000);
         await new Promise((resolve) => setTimeout(resolve, Math.random() * 50));
@@ -331,7 +331,7 @@ describe('coming back with a position', function () {
       expect(world.ctx.feed.recent(old)).to.be.undefined;
     });
 
-    /** As another node would: committed outbox rows, which whoever comes first numbers. */
+    /** As another node would: committed outbox rows, which anyone who comes first numbers. */
     const fillLog = async (many: number) => {
       await world.ctx.db.share('service').query(`
         insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data)

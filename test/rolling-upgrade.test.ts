@@ -156,7 +156,7 @@ describe('a rolling upgrade from the version whose log knew posts alone', functi
     listeners.push(new Listener(old.url, reader.token, 0, epoch));
     await until('the old node to tell all', () => listeners[0]!.heard.length >= 8);
 
-    // It migrates beneath the old node, which goes on writing meanwhile.
+    // It migrates under the old node, which continues writing meanwhile.
     const starting = fresh.start();
     let meanwhile = 0;
     const writing = (async () => {
@@ -187,7 +187,7 @@ describe('a rolling upgrade from the version whose log knew posts alone', functi
     for (const listener of listeners)
       await until('a listener to be at the head', () => (listener.heard.at(-1)?.seq ?? 0) >= head, 15_000);
 
-    // An old node starts again on the new schema; a client of it goes on at the new one, and the reverse.
+    // An old node starts again on the new schema; a client of it continues at the new one, and the reverse.
     await old.stop();
     listeners[0]!.connect(fresh.url);
     await post(adaNew, 'while the old one is away');

@@ -99,7 +99,7 @@ describe('MIGRATION_DATABASE_URL', function () {
         expect(workers).to.have.length.above(1);
         for (const pid of workers)
           expect(readFileSync(`/proc/${pid}/environ`, 'utf8')).to.not.contain('MIGRATION_DATABASE_URL');
-        // As a migration beneath running nodes does: what it makes is the service's to use from its commit on.
+        // As a migration under running nodes does: what it makes is the service's to use from its commit on.
         await query(MIGRATION_DATABASE_URL, 'create table if not exists made_later (x integer)');
         await query(DATABASE_URL, 'insert into made_later values (1)');
         client.terminate();

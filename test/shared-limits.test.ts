@@ -51,7 +51,7 @@ describe('the limits of two nodes with one Redis', function () {
     const answers = await Promise.all(Array.from({ length: limit }, () => refresh(mine)));
     expect(answers.filter(({ status }) => status === 200)).to.have.lengthOf(limit - 1);
     expectProblem(await refresh(mine), 429);
-    // Neither these nor those of tokens that are nobody's keep anybody else from renewing.
+    // Neither these nor those of tokens that are nobody's keep anyone else from renewing.
     const garbage = await Promise.all(Array.from({ length: limit + 1 }, () => refresh('nobody-s')));
     expect(garbage.map(({ status }) => status)).to.include.members([401, 429]);
     expect((await refresh(theirs)).status).to.equal(200);
@@ -110,7 +110,7 @@ describe('the limits of two nodes with one Redis', function () {
       ),
     );
     expect(killed, 'both were let in before the end of Redis').not.to.equal(undefined);
-    // Each goes on from what it has counted itself. One was asked for above.
+    // Each continues from what it has counted itself. One was asked for above.
     expect([atFirst! + 1, atSecond]).to.deep.equal([limit, limit]);
     for (const api of at) {
       expectProblem(await write(api), 429);

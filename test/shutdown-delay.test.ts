@@ -83,7 +83,7 @@ describe('a process that is sent SIGTERM', function () {
       try {
         await ready(program);
         const ada = await signUp(program.url);
-        // A request that is under way keeps a node from ending, and so its other connections open.
+        // A request that is in progress keeps a node from ending, and so its other connections open.
         const waiting = new Wire(program.url);
         const ask = (path: string) => askOn(agent, program.url + path, ada.token);
         expect((await ask('/posts')).status).to.equal(200);

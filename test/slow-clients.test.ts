@@ -165,7 +165,7 @@ describe('clients that do not read', function () {
     const healthy = await join();
     const clients: RawClient[] = [];
     let written = 0;
-    /** One batch, which has left for whoever reads. */
+    /** One batch, which has left for anyone who reads. */
     const batch = async (events: number) => {
       written += events;
       await flow(events);

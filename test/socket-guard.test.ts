@@ -59,7 +59,7 @@ describe('the requests of a socket’s session', () => {
         expect(await upgrade(path, header))
           .to.match(/^HTTP\/1\.1 403 /)
           .and.contain('problem:forbidden');
-      // Its own page goes on with it.
+      // Its own page continues with it.
       expect(
         (await ask(session, { origin: LISTED }, 'POST', `40${JSON.stringify({ token: alice.token })}`))
           .status,

@@ -61,7 +61,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
       path,
       wire: open(requestBytes('/events?wait=20', bob.token)),
     }));
-    // Connections that nothing is under way on would be closed at once.
+    // Connections that nothing is in progress on would be closed at once.
     const stream = open(requestBytes('/events/stream', ada.token));
     await until('the stream', () => stream.said.includes('200 OK'));
     const began = Date.now();
@@ -84,7 +84,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     const client = new pg.Client({ connectionString: database.url });
     client.on('error', () => undefined);
     await client.connect();
-    // Whoever looks into the log waits: so the session ends before a stream knows where it stands.
+    // Anyone who looks into the log waits: so the session ends before a stream knows where it stands.
     await client.query('begin; lock table feed_head in access exclusive mode');
     const held = open(
       requestBytes('/events?wait=20', bob.token) +

@@ -30,7 +30,7 @@ describe('the signing key that is made and kept', () => {
         () => undefined,
         (reason: unknown) => reason as Error,
       );
-      expect(error?.message).to.match(/jwt-secret must hold at least 32 bytes, and holds \d+: delete it/);
+      expect(error?.message).to.match(/jwt-secret must hold at least 32 bytes but holds \d+\. Delete it/);
     }
   });
 });

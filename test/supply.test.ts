@@ -33,7 +33,7 @@ const floors: Record<string, readonly [version: string, because: string]> = {
   ws: ['8.21.0', 'what fragments and headers may cost'],
 };
 
-/** Whose install scripts may run, and whose may not; of anybody else none may. */
+/** Whose install scripts may run, and whose may not; of anyone else none may. */
 const scripts = {
   bcrypt: true,
   esbuild: true,

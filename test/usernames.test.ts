@@ -159,7 +159,7 @@ describe('usernames', () => {
         { name_hash: hashOf('hopper'), former_owner_id: null },
         { name_hash: hashOf('hopper.g'), former_owner_id: null },
       ]);
-      // The name that takes its place in the row is no name of anybody's.
+      // The name that takes its place in the row is no name of anyone's.
       expect(await kept()).to.have.lengthOf(before + 2);
       // As a node of the version before the last deletes an account.
       const bob = await world.user('lovelace');

@@ -1,12 +1,14 @@
 import { delay, jittered } from './delay.ts';
 import { readStored, type SessionStorage, type StoredSession } from './session-storage.ts';
 
-/** What of the Web Locks API is used here; browsers offer it to secure origins only. */
+/** The part of the Web Locks API that is used here; browsers offer it to secure origins only. */
 interface Locks {
   request<T>(name: string, run: () => Promise<T>): Promise<T>;
 }
 
-/** What of a browser is used here; named structurally, so that the package also compiles without the DOM's types. */
+/**
+ * The browser APIs that are used here; named structurally, so that the package also compiles without the DOM's types.
+ */
 interface Browser {
   localStorage?: {
     getItem(key: string): string | null;

@@ -3,7 +3,7 @@ import type { Answer, Request, Requests } from './requests.ts';
 import type { Session } from './session.ts';
 import { TidingsError } from './tidings-error.ts';
 
-/** Sends requests as whoever is logged in. */
+/** Sends requests as the logged-in user. */
 export class Caller {
   readonly #requests: Requests;
   readonly #session: Session;

@@ -28,7 +28,7 @@ export interface EventsOptions {
 
 export interface EventPage {
   epoch: string;
-  /** The highest seq; of a page without events the position up to which there is none for you, to go on from. */
+  /** The highest seq; of a page without events the position up to which there is none for you, to continue from. */
   head: number;
   events: FeedEvent[];
 }
@@ -80,7 +80,7 @@ export class Client {
   }
 
   /**
-   * Ends the session. It is forgotten here at once, whatever comes of telling the server.
+   * Ends the session. It is deleted here at once, even if the server cannot be reached.
    * @throws {TidingsError} if the server could not be told: its tokens then work until they end by themselves
    */
   async logOut(): Promise<void> {
@@ -116,8 +116,8 @@ export class Client {
   }
 
   /**
-   * The kept log of events, without a socket. A page that is short of its limit is not yet the end: one without events is.
-   * @throws {TidingsError} `gone`: the position is no longer kept; read the list anew
+   * The event log without a socket. A page that is short of its limit is not yet the end: one without events is.
+   * @throws {TidingsError} `gone`: the position is no longer kept; read the list again
    */
   events({ after, epoch, limit, wait, signal }: EventsOptions = {}): Promise<EventPage> {
     return this.#caller.body({

@@ -1,6 +1,6 @@
 /**
- * The shapes that the server and its clients share. They are written where the server makes them and only named here, so
- * that there is no second truth; all of them are types, so nothing of the server is loaded.
+ * The types that the server and its clients share. The server defines them and they are only re-exported here, so that
+ * each has one definition; all of them are types, so no server code is loaded.
  */
 import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/contract.ts';
 
@@ -47,18 +47,20 @@ export type NewPost = Pick<PostView, 'title' | 'content'> & Partial<Pick<PostVie
 /** What of a post is to be changed. */
 export type PostEdit = Partial<Pick<PostView, 'title' | 'content' | 'published'>>;
 
-/** A place in the numbering of the feed. */
+/** A position in the feed. */
 export interface FeedPosition {
   seq: number;
   epoch: string;
 }
 
-/** An event as the live feed hands it on. */
+/** An event of the live feed. */
 export type LiveEvent = {
   [N in FeedEventName]: { seq: number; name: N; data: FeedEvents[N] };
 }[FeedEventName];
 
-/** The position could not be served: what happened in between is not told. Read the list anew and go on from `seq`. */
+/**
+ * The position could not be served: what happened in between is not told. Read the list again and continue from `seq`.
+ */
 export interface FeedReset {
   name: 'reset';
   seq: number;

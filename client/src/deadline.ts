@@ -1,9 +1,9 @@
-/** What an act that took too long is rejected with. */
+/** The error of an operation that exceeded its time limit. */
 export class DeadlineExceeded extends Error {}
 
 /**
- * Gives an act so many milliseconds, whether or not it heeds the signal that it is handed. `fetch` of Node does not always: a
- * body that is being read when it is aborted stays pending for ever (nodejs/node#56917), and the signal itself may be
+ * Limits the time of an operation, whether or not it obeys its abort signal. `fetch` of Node does not always: a body
+ * that is being read when it is aborted stays pending for ever (nodejs/node#56917), and the signal itself may be
  * collected before its time (nodejs/undici#3644).
  *
  * @param signal what else aborts it

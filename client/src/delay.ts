@@ -16,7 +16,7 @@ export function delay(milliseconds: number, signal?: AbortSignal): Promise<void>
   });
 }
 
-/** Between half of it and the whole, so that those who failed together do not come back together. */
+/** Jitter: between half of it and the whole, so that clients that failed together do not retry together. */
 export function jittered(milliseconds: number): number {
   return milliseconds * (0.5 + Math.random() / 2);
 }

@@ -1,10 +1,12 @@
 type Listener = (...args: never[]) => void;
 
-/** Typed listeners. A listener that throws does not keep the others from hearing: its error is thrown on its own. */
+/** Typed listeners. A listener that throws does not affect the others: its error is thrown separately. */
 export class Emitter<E extends { [K in keyof E]: Listener }> {
   readonly #listeners = new Map<keyof E, Set<Listener>>();
 
-  /** @returns takes the listener away again */
+  /**
+   * @returns removes the listener
+   */
   on<K extends keyof E>(name: K, listener: E[K]): () => void {
     // A function of its own, so that one listener may be given twice.
     const own: Listener = (...args) => listener(...args);

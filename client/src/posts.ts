@@ -25,7 +25,7 @@ export interface PostPage {
 }
 
 export interface CreateOptions {
-  /** One is made for each call unless you give your own, to go on with a call that an earlier process began. */
+  /** One is made for each call unless you give your own, to continue with a call that an earlier process began. */
   idempotencyKey?: string;
   signal?: AbortSignal;
 }
@@ -88,7 +88,7 @@ export class Posts {
     return this.#caller.body(editing('PATCH', id, edit, options));
   }
 
-  /** Writes a post anew as a whole. */
+  /** Writes a post again as a whole. */
   replace(id: number, post: NewPost, options: EditOptions = {}): Promise<PostAnswer> {
     return this.#caller.body(editing('PUT', id, post, options));
   }

@@ -8,7 +8,7 @@ export interface StoredSession {
   lifetime: number;
 }
 
-/** Where a session is kept. Whoever shares it (the tabs of a browser) shares the session. */
+/** Where a session is kept. Anyone who shares it (the tabs of a browser) shares the session. */
 export interface SessionStorage {
   read(): StoredSession | undefined;
   write(session: StoredSession | undefined): void;
@@ -17,7 +17,7 @@ export interface SessionStorage {
    * renewed. It need not be airtight: two that use one refresh token at once are given the same pair.
    */
   exclusively<T>(run: () => Promise<T>): Promise<T>;
-  /** Tells when somebody else has written. @returns takes the listener away again */
+  /** Tells when somebody else has written. @returns removes the listener */
   onForeignWrite(listener: () => void): () => void;
 }
 

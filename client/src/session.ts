@@ -6,7 +6,7 @@ import type { Requests } from './requests.ts';
 import type { SessionStorage, StoredSession } from './session-storage.ts';
 import { TidingsError } from './tidings-error.ts';
 
-/** What became of the session. `ended`: the server no longer accepts it. */
+/** How the session changed. `ended`: the server no longer accepts it. */
 export interface SessionChange {
   loggedIn: boolean;
   reason: 'logged-in' | 'renewed' | 'logged-out' | 'ended';
@@ -48,7 +48,7 @@ export class Session {
 
   /**
    * Hears of every change, also of those that other tabs make while somebody listens.
-   * @returns takes the listener away again
+   * @returns removes the listener
    */
   onChange(listener: (change: SessionChange) => void): () => void {
     const off = this.#emitter.on('change', listener);
@@ -76,14 +76,15 @@ export class Session {
 
   /**
    * Another token than this one, which is about to end or was refused.
-   * @throws {TidingsError} `unauthorized`: the session is over; `logged_out`: there is none; anything temporary: it may go on
+   * @throws {TidingsError} `unauthorized`: the session is over; `logged_out`: there is none; anything temporary: it may
+   *   continue
    */
   async renew(stale: string): Promise<string> {
     this.#renewal ??= this.#storage
       .exclusively(() => this.#renewNow(stale))
       .finally(() => (this.#renewal = undefined));
     const token = await this.#renewal;
-    // The renewal that was under way may have been that of the token before.
+    // The renewal that was in progress may have been that of the token before.
     return token === stale ? this.renew(stale) : token;
   }
 
@@ -190,7 +191,7 @@ export class Session {
     });
   }
 
-  /** Somebody logged out or in while the renewal was under way: its tokens belong to a session that nobody wants. */
+  /** Somebody logged out or in while the renewal was in progress: its tokens belong to a session that nobody wants. */
   async #unwanted(tokens: Tokens): Promise<string> {
     // If it cannot be said, the session ends by itself with its refresh token, which is forgotten here.
     await this.#logOut(tokens.access_token).catch(() => undefined);

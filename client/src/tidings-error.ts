@@ -1,10 +1,10 @@
 import type { FieldError, Problem, ProblemCode } from './contract.ts';
 
 /**
- * What went wrong: a code of the server's, or `network` (no answer came, so nobody knows whether it was done), `aborted`
- * (by your own signal), `logged_out` (there is no session here), `overflow` (a reader of the feed fell too far behind),
- * `unsupported` (the service speaks a protocol of the feed that this client does not know), `unexpected` (an answer that is
- * not of Tidings, such as a proxy's error page).
+ * The error code: one of the server's, or `network` (no response, so the outcome is unknown), `aborted` (by your own
+ * signal), `logged_out` (there is no session here), `overflow` (a reader of the feed fell too far behind),
+ * `unsupported` (the service speaks a protocol of the feed that this client does not know), `unexpected` (an answer
+ * that is not of Tidings, such as a proxy's error page).
  */
 export type ErrorCode =
   ProblemCode | 'network' | 'aborted' | 'logged_out' | 'overflow' | 'unsupported' | 'unexpected';
@@ -61,7 +61,7 @@ export class TidingsError extends Error {
     return fields;
   }
 
-  /** Whether nobody knows if it was done, or it is known not to be: trying again may help. */
+  /** Whether the outcome is unknown, or it is known not to be done: a retry may help. */
   get temporary(): boolean {
     return (
       this.code === 'network' || this.code === 'too_many_requests' || [502, 503, 504].includes(this.status)

@@ -6,8 +6,8 @@ import { WebSocketServer } from 'ws';
 import type { FromBareServer, ToBareServer } from './bare-messages.ts';
 
 /**
- * What the bench holds the server against: the least that somebody could write who wants nothing but speed. A process of
- * its own, so that its processor time can be told apart.
+ * The baseline of the bench: a minimal server written only for speed. In its own process, so that its CPU time can be
+ * measured separately.
  */
 
 /** A WebSocket server that says to a client what it needs to hear, and keeps no more of it than ws does. */

@@ -22,7 +22,7 @@ interface Request {
 
 interface Flood {
   what: string;
-  /** Requests that are under way at any moment. */
+  /** Requests that are in progress at any moment. */
   atOnce: number;
   ask: Ask;
 }
@@ -149,7 +149,7 @@ async function linesOf(stage: Stage, url: string, flood: Flood): Promise<Line[]>
   }));
 }
 
-/** Does something while a flood goes on; counts its answers by their status. */
+/** Does something while a flood continues; counts its answers by their status. */
 async function beside(
   url: string,
   { atOnce, ask }: Flood,

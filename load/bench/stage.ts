@@ -36,7 +36,7 @@ export async function withStage<T>(
     // Tells when each transaction was committed, for the line about delays.
     settings: { max_connections: '300', track_commit_timestamp: 'on' },
   });
-  // A fast shutdown (PostgreSQL's meaning of SIGINT), if the bench is ended amid its work.
+  // A fast shutdown (PostgreSQL's meaning of SIGINT), if the bench is ended during its work.
   const stopWithUs = () => process.kill(embedded.pid, 'SIGINT');
   process.once('exit', stopWithUs);
   let databases = 0;

@@ -29,7 +29,7 @@ export function bodyReader(consumes: readonly string[]): RequestHandler {
   return (req, res, next) => {
     const type = req.get('content-length') === '0' ? null : req.is([...consumes]);
     if (type === null) {
-      // No body at all: validation says what is missing.
+      // No body: validation reports what is missing.
       req.body = {};
       next();
     } else if (type === false) {

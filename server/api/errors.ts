@@ -5,8 +5,8 @@ import type { Logger } from '../logger.ts';
 import type { RequestGuard } from '../http/request-guard.ts';
 
 /**
- * What the caller may see of an error. Ours as it is; of Express and its parsers those that tell of the request; of the
- * database that it is away. Everything else is a bug, and undefined.
+ * Maps an error to what the caller may see: our own errors unchanged; errors of Express and its parsers about the
+ * request; database errors that mean it is unavailable. Everything else is a bug: undefined.
  */
 export function toAppError(error: unknown): AppError | undefined {
   if (error instanceof AppError) return error;
@@ -79,7 +79,7 @@ export function requireHost(guard: RequestGuard): RequestHandler {
   };
 }
 
-/** No route and no page has this address. */
+/** No route or page has this path. */
 export const notFound: RequestHandler = (req) => {
   throw new AppError('not_found', `There is nothing at ${req.method} ${req.path.slice(0, 200)}.`);
 };

@@ -1,6 +1,6 @@
 import type Joi from 'joi';
 
-/** Fields that nobody knows, of which each is told as a fault of its own. */
+/** Unknown fields, each of which is reported as an error. */
 const MAX_UNKNOWN = 1000;
 
 /** A list directly in an object, of which a schema says nothing but what its items are and how many at most. */

@@ -2,7 +2,7 @@ import type { RequestHandler } from 'express';
 import { AppError } from '../errors.ts';
 import type { Route } from './route.ts';
 
-/** Tells an address that exists, asked with a method that it has not, from one that does not exist. */
+/** Responds with 405 and `Allow` if the path exists but not with this method; otherwise the 404 handler follows. */
 export function methodNotAllowed(routes: readonly Route[]): RequestHandler {
   const patterns = [...new Set(routes.map((route) => route.path))].map((path) => ({
     pattern: new RegExp(`^${path.replaceAll(/:\w+/g, '[^/]+')}/?$`),

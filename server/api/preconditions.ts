@@ -10,7 +10,7 @@ const writeConditions = ['if-match', 'if-none-match', 'if-unmodified-since'] as 
 
 const TAG = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g;
 
-/** Anything: a precondition that cannot be read does not hold, and is a 412 like every other that does not. */
+/** Any string: a malformed precondition is a 412, like one that does not match. */
 const condition = Joi.string().allow('');
 // Examples that hold whatever the state is.
 const ifMatch = condition.example('*');
@@ -60,8 +60,8 @@ export function preconditionsOf(req: Request): Preconditions {
 }
 
 /**
- * Refuses what a route without validators cannot evaluate. A read goes on where nothing is lost by it: without a tag no
- * `If-None-Match` matches, and without a date of modification RFC 9110 has the dates ignored.
+ * Refuses what a route without validators cannot evaluate. A read continues where nothing is lost by it: without a tag
+ * no `If-None-Match` matches, and without a date of modification RFC 9110 has the dates ignored.
  * @throws {AppError} 412
  */
 export function refusePreconditions(req: Request): void {

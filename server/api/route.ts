@@ -65,7 +65,7 @@ export interface Call<C, P, Q, B, A extends Access> {
   ctx: C;
   /** Whose token it was. */
   user: A extends 'user' ? Identity : undefined;
-  /** In whose name it waits for its turn, wherever it has to: for a connection to the database, for a hash. */
+  /** The sender for fair queues: for a database connection, for a password hash. */
   requester: Requester;
   params: P;
   query: Q;
@@ -143,8 +143,8 @@ export interface Mounting<C> {
 }
 
 /**
- * Mounts routes in the order of checks that the contract promises: 403 for a page of another origin, 401, then 429, then
- * 422, then what the handler finds (404, 403, 409). A body is not even read before its sender is known to be somebody.
+ * Mounts routes with the checks in the documented order: 403 for a cross-site request, 401, 429, 422, then those of the
+ * handler (404, 403, 409). A body is not read before its sender is authenticated.
  */
 export function mount<C extends RouteContext>(
   router: Router,
@@ -155,9 +155,9 @@ export function mount<C extends RouteContext>(
     const success = Number(Object.keys(spec.answers)[0]);
     const body = spec.body && readBody(spec.consumes ?? ['application/json']);
     router[spec.method](spec.path, async (req, res) => {
-      // Refusals too. A route whose answers may be kept and asked for again says so itself.
+      // Errors, too. A route whose responses may be revalidated sets its own header.
       res.setHeader('Cache-Control', 'private, no-store');
-      // Before anything is counted: a page elsewhere could use up the limits of whoever visits it.
+      // Before anything is counted: a page of another site could use up the rate limits of its visitors.
       const refusal = ctx.guard.originRefusal(req, { navigation: spec.method === 'get' });
       if (refusal) throw refusal;
       // What is read meanwhile may be empty, and what is written may collide with a backup.
@@ -225,7 +225,10 @@ function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check
   return result;
 }
 
-/** A form is read as OAuth2 has it: what is not known is ignored, and what is empty is absent. JSON is taken at its word. */
+/**
+ * A form is read as OAuth2 requires: unknown fields are ignored, empty ones count as absent. JSON is validated
+ * strictly.
+ */
 function bodyOf(schema: Joi.AnySchema, req: Request): unknown {
   const body: unknown = req.body;
   if (!isForm(req) || typeof body !== 'object' || body === null) return body;

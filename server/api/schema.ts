@@ -5,8 +5,8 @@ import { isVisible } from '../text/visible.ts';
 import { sizeUp } from './input-size.ts';
 
 /**
- * A Joi schema is the validation, the JSON Schema and the TypeScript type of one shape. Joi knows the first two by
- * itself (`schema['~standard'].jsonSchema`, Standard JSON Schema); the few builders here carry the third.
+ * One Joi schema gives the validation, the JSON Schema and the TypeScript type of a shape. Joi provides the first two
+ * (`schema['~standard'].jsonSchema`, Standard JSON Schema); the few builders here carry the third.
  */
 
 declare const mayBeAbsent: unique symbol;
@@ -81,7 +81,7 @@ export function text(): Joi.StringSchema {
   }, 'well-formed text');
 }
 
-/** Well-formed text with something to see in it. It is kept as it came: nothing is trimmed. */
+/** Well-formed text with at least one visible character. It is stored unchanged: nothing is trimmed. */
 export function visibleText(): Joi.StringSchema {
   return text().custom(
     (value: string, helpers) => (isVisible(value) ? value : helpers.error('string.invisible')),
@@ -112,7 +112,7 @@ export function count(): Joi.NumberSchema {
   return wholeNumber().min(0).max(Number.MAX_SAFE_INTEGER);
 }
 
-/** A moment as the service writes it: RFC 3339 in UTC. */
+/** A timestamp: RFC 3339 in UTC. */
 export function timestamp(): Joi.StringSchema {
   return Joi.string().isoDate();
 }
@@ -122,7 +122,7 @@ export function uuid(): Joi.StringSchema {
   return Joi.string().guid({ separator: '-', wrapper: false });
 }
 
-// Compiled once: Joi would compile a text anew for each input. Its typings know texts alone.
+// Compiled once: Joi would compile a text again for each input. Its typings know texts alone.
 const compiled = (text: string): object => Joi.x(text) as object;
 const messages = {
   'string.nul': compiled('{{#label}} must not contain the character U+0000'),
@@ -179,8 +179,8 @@ export function check<S extends Joi.AnySchema>(
 }
 
 /**
- * An input without those of its optional fields that hold nothing, which are as good as absent: a client that has no position
- * yet says `after: null`, and a form's empty field is sent as `after=`. A required field that holds nothing stays a fault.
+ * Removes empty optional fields, which count as absent: a client without a position sends `after: null`, and a form
+ * sends an empty field as `after=`. An empty required field stays an error.
  */
 export function withoutEmpty(schema: Joi.AnySchema, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;

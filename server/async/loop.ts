@@ -27,13 +27,13 @@ export class Loop {
     this.#running ??= this.#run(after);
   }
 
-  /** Resolves when what is under way has ended. */
+  /** Resolves when what is in progress has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#running;
   }
 
-  /** A pause amid the work, which ends early when it is to stop. Milliseconds. */
+  /** A pause during the work, which ends early when it is to stop. Milliseconds. */
   async sleep(milliseconds: number): Promise<void> {
     await sleep(milliseconds, undefined, { signal: this.signal }).catch(() => undefined);
   }

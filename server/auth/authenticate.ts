@@ -5,7 +5,7 @@ import { addressKey } from '../limits/address-key.ts';
 import { sendersAt } from '../queues/senders.ts';
 import type { AuthContext } from './context.ts';
 
-/** Reads the `Authorization` header (RFC 6750, 2.1). A token anywhere else is not looked for. */
+/** Reads the `Authorization` header (RFC 6750, 2.1). A token anywhere else is ignored. */
 export function bearerAuthentication(
   ctx: Pick<AuthContext, 'liveSessions' | 'tokens'>,
 ): (req: Request) => Promise<Identity> {

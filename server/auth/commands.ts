@@ -14,9 +14,9 @@ const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Cr
 type LoginContext = PairContext & Pick<AuthContext, 'guesses' | 'log' | 'metrics' | 'passwords'>;
 
 /**
- * Opens a session for whoever knows the password.
- * @param address where they ask from
- * @param requester who waits for the database and for the hash
+ * Verifies the password and opens a login session.
+ * @param address the client's address
+ * @param requester whose place in the queues for the database and for hashes it takes
  * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried recently, or if too many
  *   logins wait
  */
@@ -27,7 +27,7 @@ export async function logIn(
   address: string | undefined,
   requester: Requester,
 ): Promise<Tokens> {
-  // Twice: the first time another login may have put a hash of today's cost in place of the one that was looked at.
+  // Twice: the first time, a concurrent login may have replaced the hash with one of the configured cost.
   const tokens =
     (await tryLogIn(ctx, email, password, address, requester)) ??
     (await tryLogIn(ctx, email, password, address, requester));
@@ -77,8 +77,9 @@ async function tryLogIn(
 }
 
 /**
- * Gives a password a hash of the cost that is configured now: an old one would go on being as weak as it was made, and would
- * tell by the time it takes that its user exists. Nobody waits for it, and if it fails the next login tries again.
+ * Renews a password hash that was made with another cost: an old hash would stay as weak as it was, and its
+ * verification time would reveal that the user exists. The login does not wait for it; if it fails, the next login
+ * retries.
  */
 async function renewHash(
   ctx: Pick<AuthContext, 'db' | 'log' | 'passwords'>,
@@ -109,7 +110,7 @@ async function openSession(ctx: PairContext, tx: Transaction, userId: number): P
   return firstPair(ctx, tx, userId, sessionId);
 }
 
-/** Ends the session of the token in hand. */
+/** Ends the session of the request's token. */
 export async function logOut(
   ctx: Pick<AuthContext, 'db' | 'revocations'>,
   user: Identity,

@@ -5,15 +5,17 @@ import { refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
 import type { Senders } from '../queues/queue-limit.ts';
 
-/** How many sessions are remembered. One entry is some 150 bytes. */
+/** How many sessions the cache holds. One entry takes about 150 bytes. */
 const MAX_REMEMBERED = 50_000;
-/** How old the node's last look at the revocations may be for its memory to count. Milliseconds. */
+/** How old the node's last read of the revocations may be for the cache to be valid. Milliseconds. */
 const MAX_STALENESS = 1000;
 
-/** Looks at the database under way at once, behind which a storm of handshakes gathers; and sessions in one look at most. */
+/**
+ * Concurrent queries, behind which a storm of handshakes is batched; and the maximum number of sessions in one query.
+ */
 const LOOKS = 2;
 const MOST = 500;
-/** Asks that wait for a look at most. */
+/** Maximum number of waiting session checks. */
 const MAX_WAITING = 10_000;
 
 interface Ask {
@@ -24,9 +26,9 @@ interface Ask {
 }
 
 /**
- * Whether a token's session still lives. A read may be answered from memory, which every revocation that the node hears
- * of corrects, and which counts only while the node is hearing: so a token works at most a second longer on another
- * node for reading, and not at all for writing.
+ * Checks whether a token's login session is still alive. Reads may be answered from a cache. Every revocation that the
+ * node receives corrects it, and it is only valid while the node receives them: so after a revocation a token works on
+ * another node for at most a second for reads, and not at all for writes.
  */
 export class LiveSessions {
   readonly #db: DatabaseShare;
@@ -36,7 +38,7 @@ export class LiveSessions {
   /** Session → user. A Map keeps insertion order: the oldest entry is the first. */
   readonly #remembered = new Map<string, number>();
   readonly #byUser = new Map<number, Set<string>>();
-  /** Grows with each revocation: an answer that was under way meanwhile must not be remembered. */
+  /** Grows with each revocation: a result that was in progress meanwhile must not be cached. */
   #revocations = 0;
   readonly #asks = new MicroBatcher<Ask>({
     atOnce: LOOKS,
@@ -48,8 +50,8 @@ export class LiveSessions {
 
   /**
    * @param heardAt when the node last read the revocations, in milliseconds since 1970
-   * @param absence why the table of sessions is not to be believed, if it is not
-   * @param onRefused called for each session that is not looked up since too many wait
+   * @param absence why the table of sessions cannot be trusted now, if so
+   * @param onRefused called for each check that is refused because too many wait
    */
   constructor(
     db: DatabaseShare,
@@ -63,7 +65,7 @@ export class LiveSessions {
     this.#onRefused = onRefused;
   }
 
-  /** Sessions that wait to be looked up. */
+  /** Session checks that are waiting. */
   get waiting(): number {
     return this.#asks.waiting;
   }
@@ -94,7 +96,7 @@ export class LiveSessions {
     if (before === this.#revocations) this.#remember(identity);
   }
 
-  /** A revocation, from whichever road it came. */
+  /** A revocation, from the database or over Redis. */
   end(end: EndOfSessions): void {
     this.#revocations += 1;
     for (const sessionId of this.#byUser.get(end.userId) ?? []) {
@@ -102,7 +104,7 @@ export class LiveSessions {
     }
   }
 
-  /** The database is another one: what was true of sessions in the old one means nothing. */
+  /** The database has changed: the cache of the old one is invalid. */
   forgetAll(): void {
     this.#revocations += 1;
     this.#remembered.clear();

@@ -6,31 +6,31 @@ import { passwordForm, passwordForms } from '../text/password-form.ts';
 import { RecentPasswords } from './recent-passwords.ts';
 
 /**
- * How many hashes run at once, and how many more for requesters that no flood consists of. bcrypt fills libuv's threads, of
- * which there are four: files, DNS and zlib need some. And each fills a core: on two of them, two at once leave readers none
- * for as long as a storm of logins lasts.
+ * How many hashes run at once, and how many more for known senders (reserved places). bcrypt fills libuv's threads, of
+ * which there are four: files, DNS and zlib need some. And each fills a core: on two of them, two at once leave readers
+ * none for as long as a storm of logins lasts.
  */
 const CONCURRENCY = availableParallelism() >= 4 ? 2 : 1;
 const RESERVED = 1;
 /**
- * How many wait at most, in all and of one sender. At cost 12 a hash takes a quarter of a second: the last would wait for too
- * long.
+ * The maximum number of waiting hashes, in all and per sender. At cost 12 a hash takes 250 ms: the last one would wait
+ * too long.
  */
 const MAX_WAITING = 60 * CONCURRENCY;
 const MAX_WAITING_OF_ONE = 20 * CONCURRENCY;
-/** Hashes that one sender takes or waits for at most, but for those in reserved places. */
+/** The maximum number of running and waiting hashes of one sender, except those in reserved places. */
 export const PLACES_OF_ONE = CONCURRENCY + MAX_WAITING_OF_ONE;
-/** What bcrypt reads of a password: two longer ones with the same beginning would be one. */
+/** bcrypt reads only this much of a password: two longer ones with the same beginning would be equal. */
 export const MAX_BYTES = 72;
 
-/** The service's own work on hashes, which waits for everybody else's. */
+/** The service's own hashes (renewals), which wait for all others. */
 const RENEWALS: Requester = { senders: ['renewals'] };
 
 /**
- * Hashes and compares passwords, a few at a time, so that a hundred logins at once do not stop the rest of the service, and in
- * turns, so that they do not stop the logins of others. Each hash is a turn, also of a request that needs several. A password that
- * was right before in this process goes before those of which nothing is known.
- * bcrypt sees 72 bytes and stops at NUL: validation refuses both.
+ * Hashes and compares passwords, a few at a time, so that a hundred logins at once do not block the rest of the
+ * service, in a fair queue, so that they do not block the logins of others. Each hash is one turn, also of a request
+ * that needs several. A password that was correct before in this process takes precedence over unknown ones. bcrypt
+ * reads 72 bytes and stops at NUL: validation refuses both.
  */
 export class Passwords {
   readonly #cost: number;
@@ -54,12 +54,14 @@ export class Passwords {
     });
   }
 
-  /** @param onRefused called for each that is refused since too many wait */
+  /**
+   * @param onRefused called for each hash that is refused because too many wait
+   */
   static async create(cost: number, onRefused: () => void): Promise<Passwords> {
     return new Passwords(cost, await bcrypt.hash('no password hashes to this one', cost), onRefused);
   }
 
-  /** Hashes that are waited for. */
+  /** Hashes that are waiting. */
   get waiting(): number {
     return this.#queue.waiting;
   }
@@ -73,8 +75,8 @@ export class Passwords {
   }
 
   /**
-   * The hash of a password that fits one of another cost or of another Unicode form, as it would be made now; undefined if there
-   * is nothing to do, or logins are waiting: a later one will do.
+   * A new hash for a password whose hash has another cost or another Unicode form; undefined if there is nothing to do,
+   * or logins are waiting: then a later login renews it.
    */
   async renewed(password: string, hash: string): Promise<string | undefined> {
     if (this.waiting > 0) return undefined;
@@ -85,10 +87,11 @@ export class Passwords {
   }
 
   /**
-   * Whether the password fits, in the form of today or in one in which it was hashed before. Without a hash (no such user) it
-   * takes the same time and says no. So it does for one that is longer than bcrypt reads: it could only fit by its beginning.
-   * @param requester who says whether it is familiar, as a login does, goes first also with a password that was right before; of one
-   *   that changes its password, and so has the right one each time, this would make a flood
+   * Whether the password matches the hash, in its normalized form or in one that was used before. Without a hash (no
+   * such user) it takes the same time and returns false, and so it does for a password longer than bcrypt reads, which
+   * could match only by its beginning.
+   * @param requester who says whether it is familiar, as a login does, goes first also with a password that was right
+   *   before; of one that changes its password, and so has the right one each time, this would make a flood
    * @throws {AppError} 429 if too many wait
    */
   async matches(password: string, hash: string | undefined, requester: Requester): Promise<boolean> {

@@ -1,11 +1,11 @@
 import { createHmac, randomBytes } from 'node:crypto';
 
-/** Passwords that are remembered; that of the longest ago is forgotten first. */
+/** The maximum number of entries; the oldest is evicted first. */
 const MOST = 20_000;
 
 /**
- * The passwords that were right recently, each by the hash that it fits. A login with such a password is told from a guess
- * before bcrypt compares it, so it does not wait for guesses. This decides the order of the queue and nothing else.
+ * Passwords that were correct recently, each under its hash. A login with such a password is recognised before bcrypt
+ * compares it, so it does not wait behind guesses. This affects only the order of the queue.
  *
  * Sixteen bits are kept of each password, made with a key that exists only in this process. One wrong guess in 65,536 looks
  * right. An attacker who reads the memory still has to try the passwords that are left, each at the cost of bcrypt.

@@ -10,9 +10,9 @@ export interface RefreshSecret {
 }
 
 /**
- * Makes refresh tokens, and tells those that were made here. A token is known by its hash in the database. It also says which
- * session it was given to, signed with the keys of the access tokens: so a token whose row has been deleted is still recognised
- * as one that was given out, and nobody can make one up to end another's session.
+ * Creates and recognises refresh tokens. The database stores a token's hash. A token also contains its session's id,
+ * signed with the keys of the access tokens: so a token whose row has been deleted is still recognised as issued here,
+ * and nobody can forge one to end another's session.
  */
 export class RefreshTokens {
   readonly #secrets: readonly string[];
@@ -28,8 +28,8 @@ export class RefreshTokens {
   }
 
   /**
-   * What may follow this token: the same as often as it is asked for, and known to nobody without the token. The first is what
-   * this node gives out; the others are what a node that signs with another of the secrets would have given.
+   * The successors of this token: always the same, and known to nobody without the token. This node issues the first
+   * one; the others are what a node that signs with another of the secrets would have issued.
    */
   successorsOf(token: string, salt: Buffer, sessionId: string): [RefreshSecret, ...RefreshSecret[]] {
     const bits = createHmac('sha256', token).update(salt).digest();
@@ -40,7 +40,9 @@ export class RefreshTokens {
     ];
   }
 
-  /** Which session a token was given to, if it says so and was made here. Whether it is still good, its row tells. */
+  /**
+   * The session that a token was issued for, if its signature is valid. Whether the token is still valid is in its row.
+   */
   sessionOf(token: string): string | undefined {
     const [, session = '', bits = '', signature = ''] = FORM.exec(token) ?? [];
     if (signature === '') return undefined;
@@ -67,12 +69,12 @@ function sign(secret: string, text: string): string {
   return createHmac('sha256', secret).update(`refresh token:${text}`).digest('base64url');
 }
 
-/** What a token's successor is made from beside the token. */
+/** The salt from which, together with a token, its successor is derived. */
 export function newSalt(): Buffer {
   return randomBytes(32);
 }
 
-/** A plain hash is enough for a secret that nobody can guess. */
+/** A plain hash suffices for a random secret of this length. */
 export function hashRefreshToken(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

@@ -5,7 +5,7 @@ import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
 import { hashRefreshToken, newSalt } from './refresh-tokens.ts';
 
-/** For how long a token that has been used gives its pair again: its answer may have been lost. Seconds. */
+/** How long a used token returns its pair again, since its response may have been lost. Seconds. */
 const REUSE_WINDOW = 30;
 /** Rows of spent tokens that one refresh deletes at most. More than one, so that a session never keeps more than it uses. */
 const DELETED_AT_ONCE = 100;
@@ -32,20 +32,20 @@ interface Row {
 }
 
 /**
- * Trades a refresh token for a new pair (RFC 6819, 5.2.2.3: rotation with detection of reuse).
+ * Exchanges a refresh token for a new pair (RFC 6819, 5.2.2.3: rotation with detection of reuse).
  *
- * An answer may be lost, and tabs may renew at the same moment. So for 30 seconds the same token gives the same successor
- * again, on whichever node, unless that has been used: whoever used it had the answer. Later, or after that, the token has
- * been copied by somebody, and its whole session ends, whoever of the two came first. All of it is judged by the database's
- * clock, with the token's row locked.
+ * A response may be lost, and tabs may refresh at the same moment. So for 30 seconds the same token returns the same
+ * successor again, on any node, unless the successor has been used, which proves that the response arrived. A reuse
+ * after that means that the token was copied, and the whole session ends, whichever of the two came first. The
+ * database's clock decides, with the token's row locked.
  *
- * The successor cannot be kept, since no token is stored. It is made from the token, which only its holder knows, and from a
- * salt that stands in the token's row.
+ * The successor cannot be stored, since no token is stored. It is derived from the token, which only its holder knows,
+ * and from a salt in the token's row.
  *
- * Each refresh deletes the session's rows that say nothing any more: of tokens spent before the window. A token whose row is
- * gone names its session itself (`RefreshTokens`), so its second use is noticed however late it comes.
+ * Each refresh deletes the session's rows of tokens that were used before the window. A token without a row names its
+ * session itself (`RefreshTokens`), so its reuse is noticed at any later time.
  * @param requester who waits for the database
- * @param count counts the request under the session that the token is of; undefined for a token that is nobody's
+ * @param count counts the request under the token's session; undefined for an unknown token
  * @throws {AppError} 401, 429
  */
 export async function refresh(
@@ -75,7 +75,8 @@ async function rotate(
 ): Promise<Tokens | undefined> {
   const rows = <T extends object>(sql: string, bind: unknown[]) =>
     ctx.db.sequelize.query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
-  // Locked by itself first: what follows then sees what whoever held the lock has written, and the clock behind the wait.
+  // Locked in a statement of its own: the next statement then sees what the previous holder of the lock has written,
+  // and the clock after the wait.
   await rows('select from refresh_tokens where hash = $1 for no key update', [hash]);
   const [token] = await rows<Row>(
     `select s.user_id, t.successor_salt, t.expires_at > clock_timestamp() as living,
@@ -118,8 +119,8 @@ async function rotate(
 }
 
 /**
- * Deletes what nobody can ask for again: signed tokens spent before the window, and of the others what has expired. Somebody
- * who holds one of these rows waits for the session: it is passed over, and deleted at the next refresh.
+ * Deletes rows that are no longer needed: of signed tokens used before the window, and of expired other ones. A locked
+ * row belongs to someone who waits for the session: it is skipped and deleted at the next refresh.
  */
 async function deleteSpent(
   rows: (sql: string, bind: unknown[]) => Promise<object[]>,

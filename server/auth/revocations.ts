@@ -3,8 +3,8 @@ import { Revocation, Session } from '../../models/index.ts';
 import type { EndOfSessions } from '../identity.ts';
 
 /**
- * Ends sessions. The row is committed with its reason (a logout, a new password, a deleted user) and is read by every
- * node on its tail; `announced` is the fast road to the same.
+ * Ends sessions. The row is committed together with its cause (a logout, a new password, a deleted user), and every
+ * node reads it when it polls; `announced` is a faster notification of the same.
  */
 export class Revocations {
   readonly #listeners: ((end: EndOfSessions) => void)[] = [];

@@ -12,7 +12,7 @@ export const password = text()
   .description(`At least 8 characters, at most ${MAX_BYTES} bytes in UTF-8 after normalization to NFC`)
   .example('correct horse battery');
 
-/** What somebody claims to be their password: anything that could be one. */
+/** A password to be checked: anything that could be one. */
 export const claimedPassword = text().max(1024).description('The password');
 
 const username = text()
@@ -37,7 +37,7 @@ export const login = object({
   .example({ email: 'ada@example.org', password: 'correct horse battery' })
   .id('Login');
 
-/** A login as the documents tell it of a form: pages that fill in each field would fill in two names. */
+/** The login form in the documents: with both fields, pages that fill in each field would send two names. */
 export const loginForm = object({ username, ...oauth2 })
   .example({ username: 'ada@example.org', password: 'correct horse battery' })
   .id('LoginForm');

@@ -15,8 +15,9 @@ export interface SessionRecheckOptions {
 }
 
 /**
- * Asks the database for the session of each long-lived connection of this node, and ends those whose session has ended.
- * For when more sessions ended at once than are told one by one: the cost depends on the node's connections alone.
+ * Checks the session of each long-lived connection of this node in the database, and ends those whose session has
+ * ended. Used when more sessions ended at once than are listed one by one: the cost depends only on the node's
+ * connections.
  */
 export class SessionRecheck {
   readonly #options: SessionRecheckOptions;
@@ -28,7 +29,7 @@ export class SessionRecheck {
     this.#options = options;
   }
 
-  /** Begins a check, or has the one that is under way followed by another. What is remembered of sessions is forgotten now. */
+  /** Starts a check, or schedules another one after the one in progress. The session cache is cleared now. */
   request(): void {
     this.#options.liveSessions.forgetAll();
     this.#due = true;

@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** As short as a secret may be. Bytes. */
+/** The minimum length of a secret. Bytes. */
 const SHORTEST = 32;
 
 /**
- * The signing key of a development machine: made once and kept, so that a restart logs nobody out. Of several processes that
- * start at once each makes one, and all take that which comes to stand there first, whole: a file that is being written
- * could be read empty, and whoever did that would sign with a key that everybody can guess.
- * @throws if the key that is kept is too short to be one
+ * The signing key of a development machine: generated once and stored, so that a restart logs nobody out. If several
+ * processes start at once, each generates one and all use the first that is linked into place as a complete file: a
+ * file that is being written could be read empty, and an empty key can be guessed.
+ * @throws if the stored key is too short
  */
 export async function storedSecret(dataDir: string): Promise<string> {
   const file = join(dataDir, 'jwt-secret');

@@ -4,17 +4,17 @@ import type { Identity } from '../identity.ts';
 
 const ISSUER = 'tidings';
 const AUDIENCE = 'tidings';
-/** Longer than any token of ours: what is longer is not worth a signature check. */
+/** Longer than any valid token: a longer one is refused without a signature check. */
 const MAX_TOKEN_LENGTH = 2048;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** Tokens that are remembered. Some 500 bytes each. */
+/** Verified tokens in the cache. About 500 bytes each. */
 const MAX_REMEMBERED = 20_000;
 
 /** Signs and verifies access tokens (RFC 7519, HS256). The first secret signs, every one verifies: so keys rotate. */
 export class AccessTokens {
   readonly #secrets: readonly string[];
   readonly #ttl: number;
-  /** Tokens that have been found good: what they say does not change, and a client shows the same one a thousand times. */
+  /** A cache of verified tokens: their content does not change, and a client sends the same one a thousand times. */
   readonly #verified = new Map<string, Identity>();
 
   /** @param ttl milliseconds */
@@ -40,9 +40,9 @@ export class AccessTokens {
   }
 
   /**
-   * Whose token it is. Its session has still to be looked up.
-   * @throws {AppError} 401, with the same sentence for everything but an expired token: what is wrong with a forged one
-   * is nobody's business.
+   * Verifies a token (JWT). Its login session must still be checked.
+   * @throws {AppError} 401, with the same message for every invalid token except an expired one, so that it does not
+   *   help a forger.
    */
   verify(token: string): Identity {
     const known = this.#verified.get(token);
@@ -64,7 +64,7 @@ export class AccessTokens {
         });
         break;
       } catch (error) {
-        // A signature that fits is needed to get this far: the holder may know.
+        // The signature is valid here, so the reason may be told.
         if (error instanceof jwt.TokenExpiredError) throw unauthorized('The access token has expired.');
       }
     }

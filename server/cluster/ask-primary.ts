@@ -1,11 +1,11 @@
 import cluster from 'node:cluster';
 
-/** A worker's question to the primary process, over Node's channel between the two. */
+/** A worker's request to the primary process, over Node's IPC channel. */
 interface Question {
   type: 'tidings:question';
   topic: string;
   id: number;
-  /** After it nobody waits for the answer any more. Milliseconds since 1970, by the clock that both processes share. */
+  /** The deadline of the request, in milliseconds since 1970 (both processes share the clock). */
   deadline: number;
   body: unknown;
 }
@@ -24,8 +24,8 @@ interface Waiting {
 }
 
 /**
- * In the primary: answers the workers' questions about a topic. A question that is read too late is dropped: the worker has gone
- * on without an answer, so nothing may be done for it any more.
+ * In the primary: answers the workers' questions about a topic. A request that is read after its deadline is dropped:
+ * the worker no longer waits, so nothing may be done for it.
  */
 export function answerWorkers(topic: string, answer: (body: unknown) => unknown): void {
   cluster.on('message', (worker, message: Partial<Question> | null) => {

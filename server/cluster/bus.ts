@@ -6,7 +6,7 @@ import type { Tally } from '../protocol.ts';
 import type { Batch } from '../log/follower.ts';
 import type { Logger } from '../logger.ts';
 
-/** What nodes tell each other. All of it is a shortcut: what matters is read from PostgreSQL by every node. */
+/** Messages between nodes. They only reduce latency: every node reads the same from PostgreSQL. */
 export interface BusMessages {
   /** Events that have just been numbered. */
   events: Batch;
@@ -28,8 +28,8 @@ export interface BusOptions {
 }
 
 /**
- * The nodes' fast path to each other: Socket.IO's Redis adapter, `serverSideEmit` without acknowledgement. It may lose,
- * delay, double and reorder, and be away altogether; it must never hold a request up or end the process.
+ * The message bus between nodes: Socket.IO's Redis adapter, `serverSideEmit` without acknowledgement. It may lose,
+ * delay, duplicate and reorder messages, and be unavailable; it must never delay a request or end the process.
  */
 export class Bus {
   readonly #io: Server;
@@ -50,7 +50,7 @@ export class Bus {
     if (this.#connected) this.#io.serverSideEmit(CHANNEL as never, kind, message);
   }
 
-  /** Messages of other nodes. They come from outside the process: what does not look right is ignored. */
+  /** Messages of other nodes. They come from outside the process: invalid ones are ignored. */
   subscribe<K extends keyof BusMessages>(kind: K, listener: (message: BusMessages[K]) => void): void {
     this.#io.on(
       CHANNEL as never,

@@ -2,7 +2,10 @@ import type { RedisFault } from './redis-faults.ts';
 import type { RedisHealth } from './redis-health.ts';
 import type { Probe } from './redis-pubsub.ts';
 
-/** How long a node that was heard counts as there, and for how long it may follow another epoch, as during a restore. Milliseconds. */
+/**
+ * How long a node counts as alive after its last message, and how long it may have another epoch, as during a restore.
+ * Milliseconds.
+ */
 const PRESENT = 5000;
 const GRACE = 5000;
 
@@ -50,7 +53,7 @@ export class EpochWatch {
     this.look();
   }
 
-  /** To be called now and then: who is silent has gone. */
+  /** Call it regularly: silent nodes are removed. */
   look(): void {
     const now = Date.now();
     const stay = [...this.#others.values()].some(

@@ -14,7 +14,7 @@ export function collectMetrics(): void {
 /** In a worker: the metrics of all workers, whichever of them a scrape has reached. */
 export function clusterMetrics(registry: Registry): () => Promise<string> {
   AggregatorRegistry.setRegistries([registry]);
-  new AggregatorRegistry(); // only making one installs the listener that answers the primary
+  new AggregatorRegistry(); // creating one installs the listener that answers the primary
   return async () => {
     try {
       return (await askPrimary('metrics', undefined, LIMIT)) as string;

@@ -7,7 +7,7 @@ import type { Logger } from '../logger.ts';
 import { collectMetrics } from './metrics.ts';
 
 export interface WorkersOptions {
-  /** For how long they go on serving before they begin to end. Milliseconds. */
+  /** For how long they continue serving before they begin to end. Milliseconds. */
   shutdownDelay: number;
   count: number;
   log: Logger;
@@ -15,7 +15,7 @@ export interface WorkersOptions {
   env: Record<string, string>;
   /** Whether workers talk to each other through this process, because there is no Redis. */
   relay: boolean;
-  /** What the primary does for its workers beside: called once, before the first of them is started. */
+  /** Other services of the primary for its workers: called once, before the first worker is started. */
   serve: () => void;
 }
 
@@ -23,11 +23,11 @@ export interface WorkersOptions {
 export interface Workers {
   /** Where they listen. */
   url: string;
-  /** Ends them in order; resolves when the last one has gone. */
+  /** Stops them gracefully; resolves when the last one has exited. */
   stop(): Promise<void>;
 }
 
-/** A worker that dies is replaced; one that dies again and again, ever more slowly. Milliseconds. */
+/** A worker that exits is replaced, with backoff if it exits again and again. Milliseconds. */
 const RESTART = { least: 100, most: 10_000, healthyAfter: 30_000 };
 /** How long a worker may take to begin. Milliseconds. */
 const START_LIMIT = 60_000;
@@ -42,7 +42,9 @@ export interface ListeningMessage {
 export const STOP = 'tidings:stop';
 /** How often it is said again. Milliseconds. */
 const STOP_AGAIN = 200;
-/** How long workers may take to end before they are killed: what comes after them still has to end in time. Milliseconds. */
+/**
+ * How long workers may take to exit before they are killed: what is stopped after them needs time, too. Milliseconds.
+ */
 const STOP_LIMIT = 8500;
 
 /** Starts the workers and keeps their number. Resolves when all of them listen; rejects if one cannot. */
@@ -99,7 +101,7 @@ export async function startWorkers({
       for (const worker of alive) if (worker.isConnected()) worker.send(STOP, () => undefined);
     };
     tell();
-    // A worker that is only loading does not hear it, and Node keeps no message for it: the cluster module has taken it.
+    // A worker that is still loading misses the message, since the cluster module has already consumed it.
     const again = setInterval(tell, STOP_AGAIN);
     const limit = setTimeout(() => {
       log.error('workers did not exit in time; killing them');

@@ -7,7 +7,7 @@ export type RedisClient = Redis | Cluster;
 export interface ConnectionOptions {
   /** Shown by `CLIENT LIST`. */
   name: string;
-  /** Told of each error of the connection, and of each failed try to make one. */
+  /** Called for each error of the connection, and of each failed try to make one. */
   onError: (error: Error) => void;
 }
 
@@ -20,9 +20,9 @@ const CONNECT_TIMEOUT = 2000;
 const retry = (attempt: number) => about(Math.min(1000, 50 * 2 ** Math.min(attempt, 5)));
 
 /**
- * A Redis connection that never gives up and never throws into the void. `maxRetriesPerRequest: null`: with the default a Redis
- * that is away ends in unhandled rejections inside the adapter, which ignores promises. Nothing is queued while it is away; a
- * subscription is not repeated by itself, since ioredis would leave its refusal unhandled.
+ * A Redis connection that reconnects forever and never rejects without a handler. `maxRetriesPerRequest: null`: with
+ * the default a Redis that is away ends in unhandled rejections inside the adapter, which ignores promises. Nothing is
+ * queued while it is away; a subscription is not repeated by itself, since ioredis would leave its refusal unhandled.
  */
 export function connectRedis(target: RedisTarget, { name, onError }: ConnectionOptions): RedisClient {
   const { username, password, family, database, tls } = target;
@@ -49,14 +49,14 @@ function clientOf(target: RedisTarget, options: Options, db: number, tls: RedisT
   const [first] = target.addresses;
   switch (target.kind) {
     case 'single':
-      // Its ready check would ask for INFO, which not every user may, and write to the console if not.
+      // Its ready check would call INFO, which not every user may, and write to the console on failure.
       return new Redis({ ...options, ...first, db, enableReadyCheck: false, retryStrategy: retry });
     case 'cluster':
       return new Cluster(target.addresses, {
         clusterRetryStrategy: retry,
         redisOptions: options,
         enableOfflineQueue: false,
-        // A cluster that is down says so in its answers, and what is sent is not sent again behind our back.
+        // A cluster that is down says so in its replies; ioredis must not resend commands on its own.
         enableReadyCheck: false,
         retryDelayOnClusterDown: 0,
         slotsRefreshTimeout: CONNECT_TIMEOUT,

@@ -1,4 +1,4 @@
-/** Why Redis cannot do its part, for operators. It names no address, user or password: anybody may read `/readyz`. */
+/** Why Redis does not work, for operators. Without address, user or password: anyone may read `/readyz`. */
 export interface RedisFault {
   /** One word, for metrics. */
   reason: string;
@@ -73,7 +73,7 @@ export function isRedirection(error: unknown): boolean {
   return error instanceof Error && /^(MOVED|ASK) /.test(error.message);
 }
 
-/** Faults that say little, the least first: one that is known already and says more stays. */
+/** Unspecific faults, the least specific first: a more specific fault that is already known stays. */
 const VAGUE = ['unproven', 'silent', 'unreachable'];
 
 export const unproven: RedisFault = {

@@ -21,8 +21,8 @@ export interface RedisHealthOptions {
 }
 
 /**
- * What is known of Redis's health. Whoever uses Redis reports here what fails and what has been proved to work; each reason is
- * logged once, and the recovery once, when all is well again.
+ * The health of Redis. The parts that use Redis report failures and successes here; each reason is logged once, and the
+ * recovery once, when everything works again.
  */
 export class RedisHealth {
   readonly #options: RedisHealthOptions;

@@ -6,7 +6,7 @@ import type { RedisHealth } from './redis-health.ts';
 import { within } from './redis-time-limit.ts';
 import type { RedisTarget } from '../config/redis-url.ts';
 
-/** A position in the log that clients were told, and when its event was written, in milliseconds since 1970. */
+/** The last position that was delivered to clients, and when its event was written, in milliseconds since 1970. */
 interface Position {
   epoch: string;
   seq: number;
@@ -24,12 +24,12 @@ export interface RedisPositionStoreOptions {
 const INTERVAL = 100;
 const RETRY = 1000;
 const REFRESH = 10_000;
-/** How long the start waits for Redis, and anybody for an answer. Milliseconds. */
+/** How long the start waits for Redis, and anyone for an answer. Milliseconds. */
 const TIME_LIMIT = 1000;
 
 /**
- * Keeps the newest position of an epoch, whichever node tells it. Of two epochs it keeps what was said last: their positions
- * cannot be compared, and nodes are on two for a moment only.
+ * Stores the newest position of an epoch, from any node. Of two epochs it keeps the last one written: their positions
+ * cannot be compared, and nodes have different epochs only for a moment.
  * @returns what was kept before
  */
 const KEEP = `
@@ -45,9 +45,9 @@ const KEEP = `
  * The position that the nodes of this installation have reached, in Redis: outside the database, and kept when every node
  * is replaced. It is written behind the events, within a tenth of a second.
  *
- * It may lag, be older or be gone: then less is noticed. It never claims what was not committed, since it is told only what was
- * read from the log. On each new connection what Redis has is held against the log before anything is written: while Redis
- * was away nobody could.
+ * It may lag, be old or be lost: then less is noticed. It never contains what was not committed, since only positions
+ * read from the log are stored. On each new connection the position in Redis is checked against the log before anything
+ * is written, since that was not possible while Redis was unavailable.
  */
 export class RedisPositionStore {
   readonly #options: RedisPositionStoreOptions;

@@ -5,7 +5,7 @@ import { silent } from './redis-faults.ts';
 import type { RedisHealth } from './redis-health.ts';
 import type { RedisTarget } from '../config/redis-url.ts';
 
-/** What a node says through Redis so that it hears itself. The adapters of other nodes pass it over. */
+/** The message with which a node checks that Redis delivers. The adapters of other nodes ignore it. */
 export interface Probe {
   type: 'tidings:probe';
   node: string;
@@ -37,9 +37,12 @@ interface AdapterClient {
 
 type Listener = (channel: Buffer, message: Buffer) => unknown;
 
-/** How often a node proves that it hears itself. Milliseconds. */
+/** How often a node checks that its own messages come back. Milliseconds. */
 const PROBE_INTERVAL = 1000;
-/** Probes that may be missing, one after the other, before Redis counts as silent, and before the connections are made anew. */
+/**
+ * Probes that may be missing, one after the other, before Redis counts as silent, and before the connections are made
+ * again.
+ */
 const MISSED = { silent: 2, reconnect: 5 };
 /** A probe is no longer than this. Bytes. */
 const PROBE_BYTES = 512;
@@ -47,8 +50,8 @@ const PROBE_BYTES = 512;
 const MAX_QUEUED = 1000;
 
 /**
- * The two connections of the bus. It subscribes anew after each connection and each refusal, and sends itself a message every second
- * on the channel of the adapter: only what has come back proves that events do.
+ * The two connections of the bus. It subscribes again after each connection and each refusal, and sends itself a
+ * message every second on the channel of the adapter: only what has come back proves that events do.
  */
 export class RedisPubSub {
   readonly #options: RedisPubSubOptions;
@@ -93,8 +96,8 @@ export class RedisPubSub {
   }
 
   /**
-   * What the adapter takes for its two clients. It ignores their promises, so these never reject. Its pattern is not subscribed to:
-   * nothing of ours comes as a broadcast, and a user's rights for a pattern are other ones than for channels.
+   * The two clients for the adapter. It ignores their promises, so these never reject. Its pattern is not subscribed
+   * to: we send no broadcasts, and a Redis user may have rights for channels but not for patterns.
    */
   get client(): AdapterClient {
     const nothing = () => Promise.resolve();
@@ -160,7 +163,7 @@ export class RedisPubSub {
     void this.#subscribe();
     this.#missed += 1;
     if (this.#missed > MISSED.silent) this.#options.health.fail('bus', silent);
-    // A connection whose other end is gone without a word, or that leads to a server of before a failover.
+    // A connection whose peer has disappeared silently, or that leads to the server from before a failover.
     if (this.#missed % MISSED.reconnect === 0)
       for (const client of [this.#publisher, this.#subscriber])
         if (['ready', 'connect'].includes(client.status)) client.disconnect(true);

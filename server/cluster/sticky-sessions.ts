@@ -12,7 +12,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
 
-/** A worker's place among its siblings. */
+/** The number of a worker among the workers of this machine, and their private sockets. */
 export interface WorkerSlot {
   /** 1, 2, 3 …; a worker that replaces a dead one takes its number. */
   number: number;
@@ -20,7 +20,10 @@ export interface WorkerSlot {
   folder: string;
 }
 
-/** What of a request its session's worker is told. What is about the connection it came on stays here: the next one is another. */
+/**
+ * The request headers that are not forwarded to the session's worker: hop-by-hop headers, which are about the
+ * connection.
+ */
 const HANDED_ON =
   /^(host|origin|content-type|cookie|user-agent|x-request-id|accept(-.*)?|access-control-request-.*|x-forwarded-.*)$/;
 /** Of the answer likewise all but this. */
@@ -51,10 +54,10 @@ export function sessionId(slot: WorkerSlot): string {
 }
 
 /**
- * The workers share one port, and the operating system's next connection goes to any of them: right for REST and for
- * WebSocket, where a connection stays where it is. A long-polling session is many requests, and each must reach the
- * worker that holds it. So a session's id begins with its worker's number, and a worker that is asked for another's
- * session hands the request on to it, over a private socket. Everything else takes no detour.
+ * Sticky sessions. The workers share one port, and the operating system gives a new connection to any of them: right
+ * for REST and for WebSocket, where a connection stays with its worker. A long-polling session is many requests, and
+ * each must reach the worker that holds it. So a session's id begins with its worker's number, and a worker that gets a
+ * request for another's session forwards it over a private socket. Everything else is served directly.
  *
  * @param inner the server that has the real listeners; it listens on the private socket
  * @param refused answers a request that may not come in, and says whether it has
@@ -151,7 +154,7 @@ function forwardRequest(req: IncomingMessage, res: ServerResponse, socketPath: s
       req.resume();
     }
   } catch {
-    // Something in it that Node reads and does not write.
+    // It contains something that Node can read but not write.
     fail();
   }
 }
@@ -166,7 +169,8 @@ function forwardUpgrade(
 ): void {
   const { headers } = req;
   const handshake = Object.entries(headers).filter(([name]) => name.startsWith('sec-websocket-'));
-  // In our own words, so that the worker takes it for an upgrade as we did: what follows would be requests to it otherwise.
+  // Written again from what we parsed, so that the worker sees an upgrade as we did; otherwise it would parse the rest
+  // as requests.
   const lines = Object.entries(
     headersFor(req, { ...Object.fromEntries(handshake), connection: 'Upgrade', upgrade: 'websocket' }),
   ).map(([name, value]) => `${name}: ${String(value)}`);

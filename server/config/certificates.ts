@@ -4,8 +4,8 @@ import { createSecureContext } from 'node:tls';
 const CERTIFICATE = /-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END [^-]*-----/g;
 
 /**
- * Whether a PEM text holds certificates and nothing that looks like one and is none. OpenSSL passes over what it cannot
- * read, and a list of authorities that is empty then trusts nobody.
+ * Whether a PEM text contains only valid certificates. OpenSSL skips what it cannot read, and an empty list of
+ * authorities trusts nobody.
  */
 export function holdsCertificates(pem: string): boolean {
   const found = pem.match(CERTIFICATE) ?? [];

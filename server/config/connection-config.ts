@@ -11,7 +11,7 @@ export interface DatabaseHost {
   port: number;
 }
 
-/** Where the database is, and how it is entered. Whatever opens a connection gets it from here. */
+/** The address and credentials of the database. Everything that opens a connection uses it. */
 export interface ConnectionConfig {
   /** At least one, in the order in which they are tried. */
   hosts: DatabaseHost[];
@@ -137,7 +137,7 @@ export function describeHost({ host, port }: DatabaseHost): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The first of these that is there; an empty text is not. */
+/** The first of these that is not empty. */
 function given(...values: (string | null | undefined)[]): string | undefined {
   return values.find((value) => value !== undefined && value !== null && value !== '') ?? undefined;
 }

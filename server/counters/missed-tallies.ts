@@ -22,7 +22,7 @@ export interface Missed {
 
 /** A read that has not begun yet, and all who wait for it. */
 interface Pending {
-  /** What changed since then is told: whoever saw a later event hears some tallies more than they missed. */
+  /** What changed since then is told: anyone who saw a later event hears some tallies more than they missed. */
   position: number;
   missed: Promise<Missed>;
   begin: () => Promise<void>;

@@ -1,11 +1,13 @@
 import type { Tally } from '../protocol.ts';
 
-/** Posts whose newest rev is remembered, so that what comes twice is told once. */
+/** Posts whose newest rev is remembered, to drop duplicates. */
 const MAX_KNOWN = 50_000;
 /** Posts whose tallies wait to be told, at most. */
 const MAX_WAITING = 20_000;
 
-/** How long the coalescer is silent after its clients were told, as a share of how long that took, and at most. Milliseconds. */
+/**
+ * Throttle: the pause after tallies were sent, as a multiple of the time that took, and its maximum in milliseconds.
+ */
 const REST_SHARE = 1;
 const MAX_REST = 1000;
 
@@ -18,15 +20,15 @@ export interface TallyCoalescerOptions {
    */
   tell: (tallies: Tally[], incomplete: boolean) => Promise<number>;
   onCoalesced: () => void;
-  /** More tallies waited to be told than the limit, and were dropped: read anew what the clients show. */
+  /** More tallies waited to be told than the limit, and were dropped: read again what the clients show. */
   onOverflow: () => void;
   maxWaiting?: number;
 }
 
 /**
- * Gathers the tallies that change and tells them once a window. They come from this node's voters, from other nodes, and
- * from the database; late and doubled ones are known by their `rev`. However fast people vote, a client hears at most
- * one message a window; and fewer where there are so many clients that telling them takes longer than half of it.
+ * Coalesces changed tallies and sends them once per window (throttling). They come from votes on this node, from other
+ * nodes, and from the database; late and duplicate ones are recognised by their `rev`. However many votes are cast, a
+ * client gets at most one message per window, and fewer if sending to all clients takes more than half of the window.
  */
 export class TallyCoalescer {
   readonly #window: number;
@@ -72,7 +74,7 @@ export class TallyCoalescer {
       this.#known.delete(oldest);
     }
     if (this.#dirty.size > this.#maxWaiting) {
-      // What is dropped here must count as news when it is read anew.
+      // What is dropped here must count as news when it is read again.
       this.forget();
       this.#onOverflow();
     }
@@ -96,7 +98,7 @@ export class TallyCoalescer {
     clearTimeout(this.#timer);
   }
 
-  /** The first change after a pause is told at once; the next ones wait for the window to end. */
+  /** The first change after a pause is sent at once; the next ones wait for the end of the window. */
   #schedule(): void {
     const idle = this.#dirty.size === 0 && !this.#incomplete;
     if (idle || this.#timer || this.#telling || this.#stopped) return;

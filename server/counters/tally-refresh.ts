@@ -9,7 +9,7 @@ const PAGE = 500;
 const FRONT = 500;
 /** As long as so many tallies wait to be told, no more are read. */
 const MAX_WAITING = 2000;
-/** How often it is looked whether they have been told. Milliseconds. */
+/** How often to check whether they have been told. Milliseconds. */
 const LOOK = 20;
 /** From one refresh to the next at least: an import commits many times a second. Milliseconds. */
 const PAUSE = 2000;
@@ -29,10 +29,10 @@ export interface TallyRefreshOptions {
 }
 
 /**
- * What a node does when more tallies have changed than are told one by one, as when an import or a recount changes
- * millions. It reads those that somebody probably shows: of the posts that its sockets track, and of the first posts of
- * each sort order. Sockets that want all tallies are then told that there are more. So the cost depends on the node's
- * clients and not on the transaction, and no client is told less without a word.
+ * Reloads tallies when more have changed than are sent one by one, as when an import or a recount changes millions. It
+ * reads those that clients probably show: of tracked posts, and of the first posts in each sort order. Sockets that
+ * receive all tallies are then told that there are more. So the cost depends on the node's clients and not on the
+ * transaction, and no client misses changes silently.
  */
 export class TallyRefresh {
   readonly #options: TallyRefreshOptions;
@@ -44,7 +44,7 @@ export class TallyRefresh {
     this.#options = options;
   }
 
-  /** Begins a refresh, or has the one that is under way followed by another. */
+  /** Begins a refresh, or has the one that is in progress followed by another. */
   request(): void {
     this.#due = true;
     this.#running ??= this.#run().finally(() => (this.#running = undefined));

@@ -2,15 +2,15 @@ import type pg from 'pg';
 import type { Transaction } from 'sequelize';
 import type { Database } from './connection.ts';
 
-/** Something that is not as it should be. */
+/** A finding of the doctor. */
 export interface Finding {
   /** One sentence. */
   what: string;
-  /** Puts it right, in a transaction of its own; absent where only a person can. */
+  /** Repairs it, in its own transaction; absent if only a person can. */
   repair?: (tx: Transaction) => Promise<void>;
 }
 
-/** What a capability has doctor look at. */
+/** A check of a capability for the doctor. */
 export interface Check {
   /** One word. */
   what: string;
@@ -27,7 +27,7 @@ export interface Task {
   run: (db: Database) => Promise<string>;
 }
 
-/** How many things one check finds fault with: an import may have left millions. */
+/** The maximum number of findings per check: an import may have caused millions. */
 export const MOST_FOUND = 1000;
 
 /** The first findings, and that there are more, of rows of which one more than `MOST_FOUND` was asked for. */

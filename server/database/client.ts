@@ -19,7 +19,7 @@ export interface ClientOptions {
   /** When an answer is given up on this side. Milliseconds. */
   queryTimeout?: number;
   keepAliveDelay?: number;
-  /** Of several pools that must lead to one database: looks at each new connection before anybody gets it. */
+  /** Of several pools that must lead to one database: looks at each new connection before anyone gets it. */
   identity?: DatabaseIdentity;
 }
 
@@ -33,8 +33,7 @@ function choiceOf(databaseUrl: string, config: ConnectionConfig): HostChoice {
 }
 
 /**
- * A class of connections to one database, for a pool to make them of. Where they lead is decided here alone: whatever the
- * pool passes as an address is not looked at.
+ * The connection class of a pool. The address is decided only here; the one that the pool passes is ignored.
  * @throws {DatabaseUrlError}
  */
 export function clientClass(
@@ -57,8 +56,8 @@ export function clientClass(
         ...(options.queryTimeout === undefined ? {} : { query_timeout: options.queryTimeout }),
         ...(given.types === undefined ? {} : { types: given.types }),
       });
-      // A server that greets and goes down in the same breath puts both into one TCP segment: the error finds no listener of
-      // the pool yet, and would end the process. What was asked of the connection fails as well, and that is reported.
+      // A server that greets and shuts down at once may send both in one TCP segment: the pool has no error listener
+      // yet, and the error would end the process. The pending query fails, too, and that is reported.
       this.on('error', () => undefined);
       sendNoOptions(this);
     }
@@ -100,7 +99,7 @@ export function clientClass(
       return this;
     }
 
-    /** Nobody has this connection: pools do not end one that they could not open. */
+    /** This connection has no owner: pools do not end one that they could not open. */
     #close(): void {
       setImmediate(() => void this.end().catch(() => undefined));
     }
@@ -108,7 +107,7 @@ export function clientClass(
   return TidingsClient;
 }
 
-/** One connection, for who needs no pool. The caller ends it. @throws {DatabaseUrlError} */
+/** Opens one connection without a pool. The caller must end it. @throws {DatabaseUrlError} */
 export async function connectClient(databaseUrl: string, options: ClientOptions): Promise<DatabaseClient> {
   const client = new (clientClass(databaseUrl, { connectTimeout: 10_000, ...options }))();
   await client.connect();

@@ -12,7 +12,9 @@ class UnconfirmedCommit extends Error {
   override readonly name = 'UnconfirmedCommit';
   readonly code = '40003';
 
-  /** @param waits whether the server goes on waiting; else somebody has cancelled the wait */
+  /**
+   * @param waits whether the server continues waiting; else somebody has cancelled the wait
+   */
   constructor(waits: boolean) {
     super(
       `The commit was not confirmed by the synchronous standby: ${waits ? 'it still waits' : 'the wait was cancelled'}`,
@@ -38,8 +40,8 @@ type Callback = (error: Error | null, result?: unknown) => void;
 const connected = new Set<ConfirmedClient>();
 
 /**
- * Gives up what waits for one of these processes of the server. The processes go on, and so does their wait; what was asked
- * of them fails with `UnconfirmedCommit`.
+ * Gives up what waits for one of these processes of the server. The processes continue, and so does their wait; what
+ * was asked of them fails with `UnconfirmedCommit`.
  */
 export function giveUp(pids: ReadonlySet<number>): void {
   for (const client of connected)
@@ -50,7 +52,10 @@ export function giveUp(pids: ReadonlySet<number>): void {
 /** As others see it. */
 export type DatabaseClient = pg.Client & Pick<ConfirmedClient, 'processId' | 'session' | 'isPooled'>;
 
-/** A connection on which what was committed and is not certain to be kept is an error, whatever statement committed it. */
+/**
+ * A connection on which a commit that may be lost (not confirmed by a synchronous standby) is an error, whichever
+ * statement committed.
+ */
 export class ConfirmedClient extends pg.Client {
   #unconfirmed = false;
   #broken = false;
@@ -123,14 +128,14 @@ export class ConfirmedClient extends pg.Client {
     ) as never;
   }
 
-  /** A connection that was reset, or that still owes an answer that was given up, is of no use to the next who asks. */
+  /** A connection that was reset, or that still has a pending reply, cannot be used again. */
   #noteFailure(error: unknown): void {
     if (!(error instanceof Error)) return;
     if ((error as NodeJS.ErrnoException).code === 'ECONNRESET' || error.message === 'Query read timeout')
       this.#broken = true;
   }
 
-  /** Whether what was answered as a success is none. Asked after each statement, in whose course its warnings came. */
+  /** Whether a reported success is not one. Checked after each statement, with the warnings that it raised. */
   #verdict(text: string | undefined, result: unknown): Error | undefined {
     const unconfirmed = this.#unconfirmed;
     this.#unconfirmed = false;

@@ -9,10 +9,10 @@ import { FairSemaphore } from '../queues/fair-semaphore.ts';
 export type DatabasePart =
   'edits' | 'pages' | 'posts' | 'searches' | 'service' | 'sessions' | 'tallies' | 'votes';
 
-/** Who uses a connection: somebody who has sent a request, or a part of the service. */
+/** The user of a connection: the sender of a request, or a part of the service. */
 export type ConnectionUser = Requester | DatabasePart;
 
-/** Requests that wait for a connection at most. */
+/** Maximum number of requests waiting for a connection. */
 const MAX_WAITING = 3000;
 /** How long a request, or a part of the service, waits for one at most. Milliseconds. */
 const TIME_LIMIT = 3000;
@@ -38,7 +38,7 @@ export function connectionQueue(connections: number, refusal: () => Error): Fair
   });
 }
 
-/** Of a request that nobody has signed the address stands for the user as well. */
+/** For an unauthenticated request, the address is used as the user as well. */
 function addressAndUser({ senders: [address = '', user = address] }: Requester): [string, string] {
   return [address, user];
 }

@@ -18,7 +18,7 @@ import { type ConnectionUser, connectionQueue, type DatabaseShare } from './conn
 import type { DatabaseIdentity } from './identity.ts';
 import { sessionLimits } from './session.ts';
 
-// Every bigint here is an id, a seq, a rev or a count, and below 2^53: validation refuses larger ids.
+// Every bigint here is an id, seq, rev or count below 2^53: validation refuses larger ids.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 /** PostgreSQL's code of an error, wherever Sequelize has wrapped it; or Node's, for a lost connection. */
@@ -50,9 +50,9 @@ const unavailable = new Set([
 ]);
 
 /**
- * SQLSTATEs of a schema that is away or half there, as while `pg_restore --clean` puts a backup in its place: no schema,
- * database, table, column, type or function, no key that `on conflict` could mean, no default of an identity column, a table that
- * went between a statement's plan and its run, and no right to any of it.
+ * SQLSTATEs of a schema that is missing or incomplete, as while `pg_restore --clean` restores a backup: no schema,
+ * database, table, column, type or function, no key that `on conflict` could mean, no default of an identity column, a
+ * table that went between a statement's plan and its run, and no right to any of it.
  */
 const schemaAway = new Set([
   '3D000',
@@ -67,16 +67,16 @@ const schemaAway = new Set([
   '42501',
 ]);
 
-/** Whether a statement, or a connection, has failed for want of the schema. */
+/** Whether a statement, or a connection, has failed because the schema is missing. */
 export function isSchemaAway(error: unknown): boolean {
   return schemaAway.has(databaseErrorCode(error) ?? '');
 }
 
 /**
- * Whether the database is away, full, overloaded or not certain of a commit rather than wrong: what the caller should try
- * again later. Classes of SQLSTATE: 08 connection, 25006 read-only, 25P03, 25P04, 57014 and 55P03 time limits, 26000 and 42P05
- * prepared statements of another session (pooler.ts), 40000 and 40003 of confirmed-client.ts, 53 resources, 57P server
- * going down, 58 its files.
+ * Whether the database is unavailable, full, overloaded or uncertain of a commit: errors after which the caller should
+ * retry later. Classes of SQLSTATE: 08 connection, 25006 read-only, 25P03, 25P04, 57014 and 55P03 time limits, 26000
+ * and 42P05 prepared statements of another session (pooler.ts), 40000 and 40003 of confirmed-client.ts, 53 resources,
+ * 57P server going down, 58 its files.
  */
 export function isUnavailable(error: unknown): boolean {
   const name = error instanceof Error ? error.name : '';
@@ -122,7 +122,7 @@ const STATEMENT_TIMEOUT = 10_000;
  */
 const MAX_AGE = 30 * 60_000;
 
-/** Whether Sequelize's pool may go on using a connection: in place of its own check, and no longer than an age. */
+/** Whether Sequelize's pool may continue using a connection: in place of its own check, and no longer than an age. */
 function youngerThan(age: number): (connection: object) => boolean {
   const ends = new WeakMap<object, number>();
   return (connection) => {
@@ -303,7 +303,7 @@ export function createFeedPool(
     idleTimeoutMillis: 0,
   });
   pool.on('error', (error) => log.debug({ err: error }, 'idle feed connection lost'));
-  // A client that is checked out has no listener of its own: a restart amid its query would end the process.
+  // A checked-out client has no error listener: a restart of the server during its query would end the process.
   pool.on('connect', (client) =>
     client.on('error', (error) => log.debug({ err: error }, 'feed connection lost')),
   );
@@ -312,8 +312,8 @@ export function createFeedPool(
 }
 
 /**
- * A network that goes away says nothing to anybody. The first query that gets no answer in time has found that out for the
- * idle connections as well; tried one after the other, each would cost as much time again.
+ * A lost network is silent. The first query without a timely reply means that the idle connections are dead, too;
+ * trying them one after the other would cost the same time again for each.
  */
 function abandonTogether(pool: pg.Pool): void {
   const idle = new Set<pg.PoolClient>();

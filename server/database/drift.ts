@@ -7,7 +7,7 @@ import { dropDatabase } from './drop-database.ts';
 import { migrate } from './migrate.ts';
 import { syncModels } from './sync-models.ts';
 
-/** What it takes to bring the schema that the migrations make to the one that the models tell, and back. */
+/** The statements that turn the schema of the migrations into the one of the models, and back. */
 export interface Drift {
   up: string[];
   down: string[];
@@ -103,7 +103,7 @@ const NUMBERS = new pg.TypeOverrides();
 NUMBERS.setTypeParser(pg.types.builtins.INT8, Number);
 NUMBERS.setTypeParser(pg.types.builtins.NUMERIC, Number);
 
-/** sequelize-cli's table of executed migrations is nobody's model. */
+/** sequelize-cli's table of executed migrations has no model. */
 async function forgetBookkeeping(databaseUrl: string): Promise<void> {
   await onServer(databaseUrl, (client) => client.query('drop table if exists "SequelizeMeta"'));
 }

@@ -234,8 +234,8 @@ class Supervised {
 }
 
 /**
- * Takes over the server that a killed Tidings left behind: it is warm, and stopping it would cut off whoever uses it. Only one
- * that answers to our password and keeps what it acknowledges as we were told to.
+ * Takes over the server that a killed Tidings left behind: it is warm, and stopping it would cut off anyone who uses
+ * it. Only one that answers to our password and keeps what it acknowledges as we were told to.
  */
 async function adopt(
   cluster: string,

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 export const FUNCTIONS = join(import.meta.dirname, 'functions');
 
 /**
- * The migration from which on functions are not the migrations' to make, and are replaced when their file changes. Those before it
- * made them, and go on doing so in a new database.
+ * The migration from which on functions are not the migrations' to make, and are replaced when their file changes.
+ * Those before it made them, and continue doing so in a new database.
  */
 export const FUNCTIONS_SINCE = '20261128002203-functions-in-files.cjs';
 
@@ -158,7 +158,8 @@ export async function makeMissingFunctions(run: Run, states: readonly FunctionSt
 }
 
 /**
- * Puts this build's text in place of others. A call that is under way ends as it began; the next one is of the new text.
+ * Puts this build's text in place of others. A call that is in progress ends as it began; the next one is of the new
+ * text.
  * @param run in a transaction
  * @param newest the newest migration that this build has run
  */
@@ -184,8 +185,8 @@ export async function replaceFunctions(
 }
 
 /**
- * `set search_path from current` in a text takes the schema of the tables by its name, so that whoever calls a function finds them:
- * a trigger fires while `pg_restore` loads rows, and there the search_path is empty.
+ * `set search_path from current` in a text takes the schema of the tables by its name, so that anyone who calls a
+ * function finds them: a trigger fires while `pg_restore` loads rows, and there the search_path is empty.
  */
 async function fixSettings(run: Run): Promise<void> {
   await run(`select set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true)`);

@@ -6,7 +6,7 @@ import { type ConnectionConfig, type DatabaseHost, describeHost } from '../confi
 import { applySettings } from './session.ts';
 import { explainConnectFailure } from '../config/tls.ts';
 
-/** How much earlier a host is asked than the one after it. Milliseconds. */
+/** The delay between the attempts to two hosts. Milliseconds. */
 const HEAD_START = 250;
 
 /**
@@ -20,7 +20,7 @@ export class HostChoice {
 
   constructor(config: ConnectionConfig) {
     this.#config = config;
-    // Where there is nothing to choose nobody is asked beforehand.
+    // With a single host, nothing is probed beforehand.
     if (config.hosts.length === 1) this.#chosen = config.hosts[0];
   }
 
@@ -92,7 +92,7 @@ export async function requireReadWrite(client: pg.Client, timeout: number): Prom
     throw Object.assign(new Error('the server is read-only'), { code: '25006' });
 }
 
-/** What `pg` is given of it, beside the host. */
+/** The options for `pg`, without the host. */
 export function loginOf(config: ConnectionConfig): pg.ClientConfig {
   const { user, database, password, ssl, sslnegotiation, enableChannelBinding } = config;
   return {

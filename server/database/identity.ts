@@ -14,7 +14,10 @@ interface Identity {
   started: number;
 }
 
-/** Without an answer for so long, a database is taken to be gone, and one that was left before is as good as any. Milliseconds. */
+/**
+ * After this time without an answer a database counts as lost, and the process may return to one that it has left.
+ * Milliseconds.
+ */
 const SILENCE = 3000;
 /** How long an answer waits for it to be known which database the feed follows. Milliseconds. */
 const TIME_LIMIT = 2000;
@@ -29,9 +32,9 @@ function lost(reason: string): Error {
 }
 
 /**
- * Which database this process is on. Behind one address there may be several: a primary that was replaced and lives on, a copy,
- * two servers behind one name. Requests on the one and the feed on the other would be posts that are acknowledged and never
- * told, so:
+ * Which database this process uses. One address may lead to several: a replaced primary that still runs, a copy, two
+ * servers behind one name. With requests on one and the feed on another, posts would be acknowledged but never
+ * delivered. So:
  *
  * 1. Each new connection, of every pool, is asked where it leads before it is used.
  * 2. Where it leads elsewhere, either the process moves there, and every connection to the database of before is cut at that
@@ -110,7 +113,7 @@ export class DatabaseIdentity {
   }
 
   /**
-   * Resolves if what this connection answered came from the database that the feed follows.
+   * Resolves if this connection's reply came from the database that the feed follows.
    * @throws otherwise, and the connection is cut: what it was asked may have been done, elsewhere
    */
   async settle(client: pg.Client): Promise<void> {

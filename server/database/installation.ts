@@ -10,9 +10,9 @@ interface Source {
 const INSUFFICIENT_PRIVILEGE = '42501';
 
 /**
- * What tells this installation from others: all of its nodes find the same, and a failover to a standby does not change it. It is
- * the identifier of the PostgreSQL cluster with the number of the database and the schema; where the role may not ask for the
- * first, the epoch stands for it.
+ * An identifier of this installation: the same on all of its nodes, and unchanged by a failover to a standby. It is
+ * computed from the identifier of the PostgreSQL cluster, the database's oid and the schema; if the role may not read
+ * the first, the epoch replaces it.
  * @returns twelve hexadecimal digits
  */
 export async function installationId(database: Source): Promise<string> {

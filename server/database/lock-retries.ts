@@ -6,15 +6,18 @@ import { connectClient } from './client.ts';
 import { databaseErrorCode } from './connection.ts';
 
 /**
- * How long a statement of a migration waits for a lock. While it waits everybody who comes after it waits behind it,
+ * How long a statement of a migration waits for a lock. While it waits everyone who comes after it waits behind it,
  * readers too, so this is how long delivery stops at most. Milliseconds.
  */
 export const LOCK_TIMEOUT = 200;
 /** How long the lock is tried for in all. Milliseconds. */
 export const LOCK_TIME_LIMIT = 120_000;
-/** Autovacuum yields to whoever has waited for it for `deadlock_timeout`, and this much more for it to end. Milliseconds. */
+/**
+ * Autovacuum yields after someone has waited for `deadlock_timeout`; this is the extra time for it to end.
+ * Milliseconds.
+ */
 const VACUUM_MARGIN = 300;
-/** The pauses between tries, in which the others catch up. Milliseconds. */
+/** The pauses between tries, in which blocked statements proceed. Milliseconds. */
 const PAUSES = [500, 1000, 2000, 3000];
 const LOOK_INTERVAL = 50;
 
@@ -118,7 +121,9 @@ export class LockRetries {
     await query(`set local lock_timeout = ${LOCK_TIMEOUT}`);
   }
 
-  /** @throws if the migration has waited for locks in its own way: whoever comes after it waits behind it for as long */
+  /**
+   * @throws if the migration has waited for locks in its own way: anyone who comes after it waits behind it for as long
+   */
   async commit(name: string): Promise<void> {
     const [rows] = await this.#sequelize.query(
       "select setting::integer as timeout from pg_settings where name = 'lock_timeout'",
@@ -146,7 +151,7 @@ export class LockRetries {
         if (rows.length > 0) this.#blockers = rows;
         await sleep(LOOK_INTERVAL);
       }
-    })().catch(() => undefined); // it only tells who is in the way
+    })().catch(() => undefined); // it only reports who blocks the migration
     try {
       return await work();
     } finally {

@@ -2,25 +2,28 @@ import { takeRoundRobin } from '../queues/round-robin.ts';
 import { QueueLimit, type Senders } from '../queues/queue-limit.ts';
 
 export interface MicroBatcherOptions<Ask> {
-  /** Rounds under way at once: enough to fill the wait for the database, few enough that asks gather under load. */
+  /**
+   * Batches in progress at once: enough to use the database's latency, few enough that requests are batched under load.
+   */
   atOnce: number;
-  /** Asks in one round at most. */
+  /** Maximum number of requests in one batch. */
   most: number;
-  /** Whose ask it is: of more asks than fit one round each sender has its share. */
+  /** The senders of a request: if there are more requests than fit one batch, each sender has its share. */
   sendersOf: (ask: Ask) => Senders;
   /**
-   * Asks that wait at most while all rounds are under way. The last one of the sender with the most is taken out, and told so
-   * by `refuse`. Without it they are bounded by who may ask, or by their owner.
+   * Maximum number of waiting requests while all batches are in progress. Beyond it the last one of the sender with the
+   * most is removed and passed to `refuse`. Without it the caller limits them.
    */
   bound?: { most: number; refuse: (ask: Ask) => void };
-  /** Answers them all, with a failure too: it must not reject. */
+  /** Settles all of them, also on failure: it must not reject. */
   round: (asks: readonly Ask[]) => Promise<void>;
 }
 
 /**
- * Answers together who asks at the same moment. Asks of one tick go into one round, and while so many rounds are under way
- * the others gather for the next: load makes rounds larger and not more, and a lone ask waits for nobody. A round begins
- * after each of its asks has come, so its answer is as fresh as one of their own.
+ * A micro-batcher: handles requests that arrive together as one batch. Requests of one tick go into one batch, and
+ * while the maximum number of batches is in progress, further ones collect for the next: load makes batches larger, not
+ * more numerous, and a single request does not wait. A batch begins after all of its requests have arrived, so its
+ * result is as fresh as a separate query would be.
  */
 export class MicroBatcher<Ask> {
   readonly #options: MicroBatcherOptions<Ask>;
@@ -44,7 +47,7 @@ export class MicroBatcher<Ask> {
       });
   }
 
-  /** Asks that wait for a round. */
+  /** Requests that wait for a batch. */
   get waiting(): number {
     return this.#waiting.length;
   }
@@ -55,14 +58,14 @@ export class MicroBatcher<Ask> {
     this.#schedule();
   }
 
-  /** Leaves asks of a round to a later one, as if they had come before all that wait. */
+  /** Defers requests of a batch to a later one, ahead of all that wait. */
   putBack(asks: readonly Ask[]): void {
     this.#waiting.unshift(...asks);
     for (const ask of asks) this.#count(ask);
     this.#schedule();
   }
 
-  /** Takes out an ask that waits for its round. */
+  /** Removes a waiting request. */
   remove(ask: Ask): void {
     const at = this.#waiting.indexOf(ask);
     if (at >= 0) this.#waiting.splice(at, 1);
@@ -77,10 +80,10 @@ export class MicroBatcher<Ask> {
     const { atOnce, most, sendersOf, round } = this.#options;
     if (this.#scheduled || this.#rounds >= atOnce || this.#waiting.length === 0) return;
     this.#scheduled = true;
-    // What else arrives in this tick belongs to the same round.
+    // Everything that arrives in this tick belongs to the same batch.
     setImmediate(() => {
       this.#scheduled = false;
-      if (this.#waiting.length === 0) return; // taken out since
+      if (this.#waiting.length === 0) return; // removed since
       this.#rounds += 1;
       const { drawn, left } = takeRoundRobin(this.#waiting, most, sendersOf);
       this.#waiting = left;

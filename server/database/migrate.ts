@@ -57,9 +57,9 @@ export interface MigrationOptions {
  * A function that is not there at all is made before the migrations, which may need it for a trigger. One that is there is
  * replaced after them, since its text may name what they add; until then it serves the running nodes as before.
  *
- * Migrations and functions that the database has of a newer version are reported and left alone: in a rolling deployment a
- * node of the old version may be restarted after one of the new version has migrated.
- * Running nodes go on meanwhile: a file waits for somebody's lock in short tries (lock-retries.ts).
+ * Migrations and functions that the database has of a newer version are reported and left alone: in a rolling
+ * deployment a node of the old version may be restarted after one of the new version has migrated. Running nodes
+ * continue meanwhile: a file waits for somebody's lock in short tries (lock-retries.ts).
  * @returns the names of the migrations that were run in the last try
  * @throws {ConfigError} if something is to be changed and the role may not
  */
@@ -73,7 +73,7 @@ export async function migrate(
   }: MigrationOptions = {},
 ): Promise<string[]> {
   const files = (await readdir(folder)).filter((name) => MIGRATION.test(name)).sort();
-  // Whoever runs migrations of his own has no functions.
+  // Anyone who runs migrations of his own has no functions.
   const functionFiles = files.includes(FUNCTIONS_SINCE) ? await readFunctionFiles(functions) : [];
   const before = await readState(databaseUrl, functionFiles);
   const unknown = before.executed.filter((name) => !files.includes(name));

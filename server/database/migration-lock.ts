@@ -59,7 +59,9 @@ export async function withMigrationLock<T>(
   }
 }
 
-/** Asked for again and again and not waited for in SQL: a waiting statement would hold a snapshot that blocks `create index concurrently`. */
+/**
+ * Polled instead of waiting in SQL: a waiting statement would hold a snapshot that blocks `create index concurrently`.
+ */
 async function acquire(client: pg.Client, waitMs: number): Promise<void> {
   const deadline = Date.now() + waitMs;
   for (;;) {

@@ -14,8 +14,8 @@ const TIME_LIMIT = 4000;
 const INTERVAL = 1000;
 
 /**
- * Refuses a pooler that does not leave each connection its own session of the server, as PgBouncer does in transaction and
- * statement mode. It is known by what it does, whatever it is and wherever its mode is set.
+ * Refuses a pooler that does not give each connection its own server session, such as PgBouncer in transaction and
+ * statement mode. It is detected by its behaviour, not by its name or settings.
  * @throws {SharedSession} and what connecting throws
  */
 export async function refuseTransactionPooling(databaseUrl: string): Promise<void> {

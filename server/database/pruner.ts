@@ -2,9 +2,9 @@ import type pg from 'pg';
 import { about, Loop } from '../async/loop.ts';
 import type { Logger } from '../logger.ts';
 
-/** Rows in one statement: short transactions, so that pruning never stands in a writer's way. */
+/** Rows in one statement: short transactions, so that pruning does not block writers. */
 const BATCH = 2000;
-/** Milliseconds between two rounds. */
+/** The interval of pruning. Milliseconds. */
 const INTERVAL = 60_000;
 
 /**

@@ -42,16 +42,15 @@ const LOOK = {
   values: [pairs.map(({ table }) => table), pairs.map(({ name }) => name), NAMES],
 };
 
-/** Without it no page can be told, and nothing numbered. */
+/** Without this row no page has a position, and nothing can be numbered. */
 const HEAD = { name: 'head-watch', text: 'select from feed_head', values: [] };
 
 /**
- * Knows whether the tables are all there. While a backup is put in their place they are not, or some stand and have no rows
- * yet: then nothing is read, since a session that is not there yet has not ended and an empty list is not the list; and
- * nothing is written, since the rows of the backup would collide with it.
+ * Watches whether all tables exist. While a backup is restored, tables are missing or empty: then nothing is read,
+ * since a missing session has not ended and an empty list is wrong; and nothing is written, since it would collide with
+ * the rows of the backup.
  *
- * They are looked for at intervals, and at once when a statement has missed one, before its
- * request is answered.
+ * It checks at intervals, and at once when a statement has failed for a missing table, before its request is answered.
  */
 export class SchemaWatch {
   readonly #pool: pg.Pool;
@@ -89,7 +88,7 @@ export class SchemaWatch {
   }
 
   /**
-   * Something is not there that might be: looks, from now on, whether that is for want of the tables or of their rows.
+   * Something is not there that might be: looks, from now on, whether that is for lack of the tables or of their rows.
    * @throws while a table is missing: as a statement on it would
    */
   async confirm(): Promise<void> {
@@ -112,12 +111,12 @@ export class SchemaWatch {
     await this.#look;
   }
 
-  /** A statement has failed. Resolves when it is known whether that was for want of a table. Does not throw. */
+  /** A statement has failed. Resolves when it is known whether that was for lack of a table. Does not throw. */
   async failed(error: unknown): Promise<void> {
     if (isSchemaAway(error)) await this.#single();
   }
 
-  /** However many ask, one look is under way. */
+  /** Single-flight: concurrent callers share one check. */
   #single(): Promise<void> {
     this.#look ??= this.#lookNow().finally(() => (this.#look = undefined));
     return this.#look;

@@ -7,8 +7,8 @@ import { ConfigError } from '../config.ts';
  * (`alter database … set`, `alter role … set`), so every connection sets these itself. A setting that the server does not
  * know, since it is older, is left out; where one that only a superuser may change has another value, the connection is refused.
  *
- * Left to the database: `search_path`, `default_transaction_read_only` (whoever sets it wants no writes) and what only
- * changes how fast a plan is.
+ * Left to the database: `search_path`, `default_transaction_read_only` (anyone who sets it wants no writes) and what
+ * only changes how fast a plan is.
  */
 const SESSION_SETTINGS = {
   // A commit that its standby has not confirmed is told by a warning, and only by that.
@@ -65,7 +65,7 @@ export interface Session {
   mark: string;
 }
 
-/** Statements of one connection meet more than one session of the server. SQLSTATE 08004. */
+/** Statements of one connection run in more than one server session. SQLSTATE 08004. */
 export class SharedSession extends Error {
   override readonly name = 'SharedSession';
   readonly code = '08004';
@@ -80,7 +80,7 @@ export class SharedSession extends Error {
   }
 }
 
-/** Something between us and the server undoes what is set on a connection. SQLSTATE 08004. */
+/** Something between the service and the server resets the settings of a connection. SQLSTATE 08004. */
 class SettingsLost extends Error {
   override readonly name = 'SettingsLost';
   readonly code = '08004';

@@ -13,7 +13,10 @@ const STUCK_AFTER = 2000;
 const FRESH = 2000;
 /** How long the answer to a trial may take until the connection is taken for dead, if the server knows of no wait. Milliseconds. */
 const TRIAL_LIMIT = 10_000;
-/** How long a trial waits for its standby on this side: longer than anybody's timeLimit, since another would wait beside it. */
+/**
+ * How long a trial waits for its standby before it is abandoned: longer than any other time limit, since the next one
+ * would wait in addition.
+ */
 const TRIAL_WAIT = 24 * 3_600_000;
 
 /** SQLSTATE. */
@@ -47,14 +50,14 @@ const ROOM =
   'select md5(n::text) from generate_series(1, 20000) as s (n); commit';
 
 /**
- * Knows whether the database can commit, and keeps writes from it while it cannot.
+ * Monitors whether the database can commit, and refuses writes while it cannot.
  *
- * A commit whose synchronous standby is away waits without an end: no time limit of the server holds for it, and giving up
- * on this side leaves the server's process behind, until there is none left for anybody. So once a commit of any node has
- * waited for two seconds no other write is sent, and who waits for it on this node is answered. The waiting one is the
- * trial: when it ends, one trial commit is made, and only after it has been confirmed the others follow.
+ * A commit whose synchronous standby is unavailable waits forever: no time limit of the server applies, and a client
+ * that gives up leaves the server process waiting, until none are left. So once a commit of any node has waited for two
+ * seconds, no other write is sent, and the requests that wait on this node get an error. When that commit ends, one
+ * trial commit is made; other writes follow only after it is confirmed.
  *
- * Nothing is written while nobody asks: a trial is made when the state of an idle node is asked for.
+ * An idle node writes nothing: a trial is made when its readiness is requested.
  */
 export class WriteMonitor {
   readonly #pool: pg.Pool;
@@ -100,14 +103,14 @@ export class WriteMonitor {
     return this.#reason;
   }
 
-  /** A write has failed. Where it was for want of room, writes are refused until there is some. */
+  /** A write has failed. Where it was for lack of room, writes are refused until there is some. */
   failed(error: unknown): void {
     if (databaseErrorCode(error) === DISK_FULL) this.#fullDisk = true;
   }
 
   /**
    * Makes sure that the database can commit: by a trial, unless one was confirmed a moment ago. Resolves with why it
-   * cannot, or undefined; bounded by whoever asks. However many ask, one trial is under way.
+   * cannot, or undefined; bounded by anyone who asks. However many ask, one trial is in progress.
    */
   async check(): Promise<string | undefined> {
     if (this.#reason === undefined && (this.#fullDisk || Date.now() - this.#confirmedAt > FRESH))
@@ -120,7 +123,7 @@ export class WriteMonitor {
     const [look] = rows;
     if (!look) return;
     const now = Date.now();
-    // A process that commits again and again waits each time anew.
+    // A process that commits again and again waits each time again.
     this.#waiting = new Map(
       look.waiting.map(({ pid, since }) => {
         const key = `${pid} ${since}`;

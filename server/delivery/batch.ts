@@ -5,7 +5,7 @@ import { audiencesOf, PUBLIC } from '../topics/audience.ts';
 /** How a transport writes the events of a view; called once for each view, however many subscribers share it. */
 export type Encode<E> = (view: BatchView) => E;
 
-/** An event as a subscription is told it. */
+/** An event as a subscription receives it. */
 export interface ChainedEvent {
   entry: LogEntry;
   /** Between this number and the event's own there is nothing for the subscription: the event before it in its chain. */
@@ -15,11 +15,11 @@ export interface ChainedEvent {
 /** What the name, the position and the framing of an event add to its payload, whatever the transport. Bytes. */
 const OVERHEAD = 100;
 
-/** The events of a batch that a subscription hears, in order. */
+/** The events of a batch that a subscription receives, in order. */
 export class BatchView {
   readonly epoch: string;
   readonly events: readonly ChainedEvent[];
-  /** Where a subscription stands that has been handed all of them: what lies beyond the last is not for it. */
+  /** The position of a subscription after all of them: events after the last one are not for it. */
   readonly last: number;
   #encoded: Map<Encode<unknown>, unknown> | undefined;
   #sizes: number[] | undefined;
@@ -69,8 +69,8 @@ export class BatchView {
 }
 
 /**
- * Events that follow each other in the log, on their way to many subscribers. Who hears nothing but what is public shares one
- * view of them, encoded once for all; a view of their own have those whom one of the events is meant for.
+ * Consecutive events of the log for many subscribers (a fan-out batch). Subscribers who may only receive public events
+ * share one view, encoded once for all; a user for whom one of the events is meant has a separate view.
  */
 export class Batch {
   readonly epoch: string;
@@ -102,7 +102,7 @@ export class Batch {
     return this.first + this.entries.length - 1;
   }
 
-  /** What everybody hears of it. */
+  /** What everyone hears of it. */
   get publicView(): BatchView {
     return (this.#publicView ??= this.#publicViewAfter(this.#prev));
   }

@@ -4,10 +4,13 @@ import type { FanOut } from './fan-out.ts';
 import type { LiveSet } from './live-set.ts';
 import { type FeedSubscriber, SOFT_MARK } from './subscriber.ts';
 
-/** Milliseconds between two beacons to one subscriber, and in how many slices all of them are told, spread over that time. */
+/**
+ * The interval of `feed:head` for one subscriber in milliseconds, and in how many slices all subscribers get it, spread
+ * over that time.
+ */
 export const BEACON = 2000;
 const BEACON_SLICES = 20;
-/** Milliseconds between two messages to one who only counts. */
+/** The interval of `feed:count` in mode `count`. Milliseconds. */
 const COUNT_INTERVAL = 1000;
 
 /** Tells those to whom no event is written where the feed stands: the live set by beacons, and those who count how many came. */
@@ -39,8 +42,8 @@ export class Beacon {
   }
 
   /**
-   * Tells the next slice of them where the feed stands: all in two seconds, but for those to whom an
-   * event has just said as much. To all at once it would be as much work as an event, with every other one waiting.
+   * Sends `feed:head` to the next slice of subscribers: to all within two seconds, except those to whom an event has
+   * just said the same. To all at once it would be as much work as an event.
    */
   #tellNext(): void {
     if (this.#slice === 0) this.#told = this.#members[Symbol.iterator]();
@@ -61,7 +64,7 @@ export class Beacon {
       const { done, value: subscriber } = this.#told.next();
       if (done) return;
       if (subscriber.heardAt >= recently || subscriber.pending >= SOFT_MARK) continue;
-      // Who counts has no chain. A fan-out under way may have handed it more than all have.
+      // Who counts has no chain. A fan-out in progress may have handed it more than all have.
       const prev = subscriber.feed === 'live' ? Math.min(subscriber.told, seq) : seq;
       subscriber.writeHead(headAfter(prev));
     }

@@ -6,21 +6,27 @@ export type EndCode = 'revoked' | 'expired' | 'draining';
 export interface Connection {
   /** Whose it is; replaced when its token is renewed. */
   identity: Identity;
-  /** Ends it: nothing may be delivered on it once this has returned. */
+  /** Ends the connection: nothing may be delivered on it after this has returned. */
   end: (code: EndCode, detail: string) => void;
   /** Its token ends soon. */
   expiring?: (expiresAt: number) => void;
-  /** When that is to be said, in milliseconds since 1970; `Infinity` when it has been. */
+  /** When to announce the expiry, in milliseconds since 1970; `Infinity` after it has been announced. */
   noticeAt?: number;
 }
 
-/** How often tokens are looked at. One sweep for all: a timer each would cost memory, and one beyond 24.8 days fires at once. */
+/**
+ * How often token expiry is checked. One sweep for all: a timer per connection would cost memory, and one beyond 24.8
+ * days fires at once.
+ */
 const SWEEP = 250;
 /** How long a connection outlives its token: a renewal may be on its way. With the sweep, a second at most. Milliseconds. */
 const GRACE = 750;
 /** How long before its end a token is called expiring. Milliseconds. */
 const NOTICE = 60_000;
-/** Not before so much of what was left of it has passed: else a short token would be renewed without a pause. */
+/**
+ * Not before this share of the remaining lifetime has passed: otherwise a short-lived token would be renewed
+ * continuously.
+ */
 const NOTICE_SHARE = 0.5;
 
 /** All long-lived connections of this node, by user, so that a token's end is a connection's end. */
@@ -46,8 +52,8 @@ export class Connections {
   }
 
   /**
-   * Must be called before the session is looked up in the database: a revocation that commits after the look-up then
-   * finds the connection here, and one that commits before it is seen by the look-up.
+   * Must be called before the session is checked in the database: a revocation that commits after the check then finds
+   * the connection here, and one that commits before is seen by the check.
    */
   add(connection: Connection): void {
     const { expiresAt } = connection.identity;
@@ -66,7 +72,10 @@ export class Connections {
     if (ofUser.size === 0) this.#byUser.delete(connection.identity.id);
   }
 
-  /** Ends the connections of sessions that have ended. Idempotent: the news may come by two roads. */
+  /**
+   * Ends the connections of sessions that have ended. Idempotent: a revocation may arrive twice, over Redis and from
+   * the database.
+   */
   endSessions(end: EndOfSessions): void {
     for (const connection of [...(this.#byUser.get(end.userId) ?? [])]) {
       if (!ends(end, end.userId, connection.identity.sessionId)) continue;

@@ -15,15 +15,15 @@ import type { TimeSlices } from './time-slices.ts';
 
 /** How long its queue may stay beyond the soft mark before it is closed. Milliseconds. */
 const TIME_LIMIT = 10_000;
-/** How often everybody who has not read all is looked at. Milliseconds. */
+/** How often everyone who has not read all is looked at. Milliseconds. */
 const WATCH_INTERVAL = 500;
 
-/** What a client is told whose request comes while the node stops. Seconds. */
+/** `Retry-After` for requests to a stopping node. Seconds. */
 const DRAINING_PAUSE = 1;
 
 export interface DeliveryOptions {
   feed: Follower;
-  /** The subscribers of each user: a session's end is their end. */
+  /** The subscribers of each user, to end them with their session. */
   connections: Connections;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
   slices: TimeSlices;
@@ -32,8 +32,9 @@ export interface DeliveryOptions {
 }
 
 /**
- * Hands the node's feed to its subscribers: sockets, streams and long-polls alike. A transport makes a subscriber, lets
- * it `enter`, looks its session up and has it admitted at a position; from there on only the delivery writes to it.
+ * Delivers the node's feed to its subscribers: sockets, streams and long-polls alike. A transport makes a subscriber,
+ * lets it `enter`, looks its session up and has it admitted at a position; from there on only the delivery writes to
+ * it.
  *
  * Every subscriber that has been admitted is in exactly one of three places:
  *
@@ -41,22 +42,25 @@ export interface DeliveryOptions {
  * - **catching up**: its position is behind. `Replay` writes it what it missed and joins it to the live set.
  * - **not following** (modes `count` and `off`).
  *
- * What is not public reaches only the users whom the event names; everybody else's position moves over it. Each event says
- * which one came before it in the chain of its subscription, and a beacon says the same where no event does.
+ * What is not public reaches only the users whom the event names; everyone else's position moves over it. Each event
+ * says which one came before it in the chain of its subscription, and a beacon says the same where no event does.
  *
- * Backpressure: a live subscriber that does not read falls back to catching up, which brakes itself, so what it costs is
- * bounded in bytes and it has no hole afterwards; if it stays ten seconds behind it is ended and comes back with its
- * position.
+ * Backpressure: a slow consumer in the live set falls back to catching up, which writes only as fast as the client
+ * reads, so its memory is bounded and it misses nothing; if it stays ten seconds behind it is closed (`slow_consumer`)
+ * and can resume with its position.
  *
- * Draining: from `refuseNew` on nobody enters, and `drain` ends everybody who is in. There is no moment between the two at
- * which somebody could enter and be forgotten.
+ * Graceful shutdown: after `refuseNew` nobody can enter, and `drain` ends all subscribers. Nobody can enter between the
+ * two and be forgotten.
  */
 export class Delivery {
   readonly #feed: Follower;
   readonly #connections: Connections;
-  /** All who have entered and not left, admitted or not. */
+  /** All subscribers that have entered and not left, admitted or not. */
   readonly #subscribers = new Set<FeedSubscriber>();
-  /** Those for whom something may wait to be read: only they are looked at, not ten thousand who have read everything. */
+  /**
+   * Subscribers that may have unread data: only these are checked for backpressure, not thousands that have read
+   * everything.
+   */
   readonly unread = new Set<FeedSubscriber>();
   readonly #members: LiveSet;
   readonly #replay: Replay;
@@ -118,7 +122,9 @@ export class Delivery {
     this.#draining = true;
   }
 
-  /** @throws {AppError} 503 while the node stops; the connection of whoever asked is to be closed too */
+  /**
+   * @throws {AppError} 503 while the node stops; the connection of anyone who asked is to be closed too
+   */
   requireOpen(): void {
     if (this.#draining) throw draining();
   }
@@ -134,7 +140,7 @@ export class Delivery {
     this.#connections.add(subscriber);
   }
 
-  /** Ends everybody with `draining`, spread over some time so that they do not all come back at once. Milliseconds. */
+  /** Ends everyone with `draining`, spread over some time so that they do not all come back at once. Milliseconds. */
   async drain(spread: number): Promise<void> {
     this.refuseNew();
     const all = [...this.#subscribers];
@@ -147,9 +153,9 @@ export class Delivery {
   }
 
   /**
-   * Takes a subscriber in at a position: brings it up to date, greets it, and hands it on to its mode.
+   * Admits a subscriber at a position: replays what it missed, sends `ready`, and continues in its mode.
    * @param after undefined: from now
-   * @param onResumed called when its position has been found to be one that it can go on from
+   * @param onResumed called when its position has been found to be one that it can continue from
    */
   admit(
     subscriber: FeedSubscriber,
@@ -178,13 +184,13 @@ export class Delivery {
     return this.#subscribers.delete(subscriber);
   }
 
-  /** Changes what a subscriber hears. Events between two modes are its own affair; it goes on from the seq returned. */
+  /** Changes the mode of a subscriber. Events that come in between are not sent; it continues from the seq returned. */
   setMode(subscriber: FeedSubscriber, mode: FeedMode): number {
     const following = subscriber.feed === 'live';
     subscriber.feed = mode;
     if (mode === 'live' && following) return subscriber.seq;
     if (!subscriber.greeted) {
-      // Whoever brings it up to date sees it, and says with `ready` where it goes on.
+      // Anyone who brings it up to date sees it, and says with `ready` where it continues.
       subscriber.switched = true;
       return this.#feed.seq;
     }
@@ -214,7 +220,7 @@ export class Delivery {
   }
 }
 
-/** The refusal of somebody who comes to a node that stops, or who has no answer when it does. */
+/** The error for a request that arrives at a stopping node, or is unanswered when it stops. */
 export function draining(): AppError {
   return unavailable('The node is shutting down. Connect again.', DRAINING_PAUSE, {
     headers: { Connection: 'close' },

@@ -6,11 +6,11 @@ import type { LiveSet } from './live-set.ts';
 import { type FeedSubscriber, SOFT_MARK, writePage } from './subscriber.ts';
 import type { TimeSlices } from './time-slices.ts';
 
-/** How long the live set is left alone after a fan-out, as a share of how long that took, and at most. */
+/** The pause after a fan-out batch, as a multiple of its duration, and its maximum in milliseconds. */
 const REST_SHARE = 1.5;
 const MAX_REST = 100;
 
-/** Everybody has it already. */
+/** Everyone has it already. */
 const NOTHING = new Batch('', []);
 
 export interface FanOutOptions {
@@ -23,10 +23,10 @@ export interface FanOutOptions {
 }
 
 /**
- * Writes the node's events to the live set. A batch follows at once when the node is idle. Under load it waits for half as
- * long again as the last one took, so that writing takes two fifths of the node's time at most, and what has come meanwhile
- * leaves in one write per subscriber. A batch to many is written in time slices; one that joins amid it has all of it
- * already, and its position says so.
+ * Writes the node's events to the live set. A batch follows at once when the node is idle. Under load it waits for half
+ * as long again as the last one took, so that writing takes two fifths of the node's time at most, and what has come
+ * meanwhile leaves in one write per subscriber. A batch to many is written in time slices; one that joins during it has
+ * all of it already, and its position says so.
  */
 export class FanOut {
   readonly #feed: Follower;
@@ -34,7 +34,7 @@ export class FanOut {
   readonly #slices: TimeSlices;
   readonly #metrics: Metrics;
   readonly #catchUp: FanOutOptions['catchUp'];
-  /** What the live subscribers are being handed, if a fan-out is under way. */
+  /** What the live subscribers are being handed, if a fan-out is in progress. */
   #round: Batch | undefined;
   /** Events that follow it, contiguous, and that no live subscriber has been handed yet; and what ends their wait. */
   #undelivered: LogEntry[] = [];
@@ -110,7 +110,8 @@ export class FanOut {
       if (subscriber.seq >= last) return;
       if (subscriber.pending <= SOFT_MARK) {
         const before = delivered;
-        // What is more than a queue holds follows at once to whoever has read it, in the same bytes as to the others.
+        // What is more than a queue holds follows at once to anyone who has read it, in the same bytes as to the
+        // others.
         do delivered += writePage(subscriber, batch);
         while (
           subscriber.seq < last &&

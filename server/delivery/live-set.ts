@@ -3,7 +3,10 @@ import type { Metrics } from '../ops/metrics.ts';
 import type { ResetReason } from '../protocol.ts';
 import type { FeedSubscriber } from './subscriber.ts';
 
-/** Who has been brought up to date: those who follow the feed, and those who only count. Whoever is catching up is in neither. */
+/**
+ * Who has been brought up to date: those who follow the feed, and those who only count. Anyone who is catching up is in
+ * neither.
+ */
 export class LiveSet {
   /** Each has all up to the node's position, but for what is in the fan-out batch being written or in the next. */
   readonly live = new Set<FeedSubscriber>();

@@ -18,7 +18,7 @@ const REPLAY_PAGE = 100;
 const CONCURRENT_READS = 2;
 /** How long a node that is behind its client waits for its own tail. Milliseconds. */
 const BEHIND_TIME_LIMIT = 3000;
-/** How old a node's last look at the log may be for it to replay out of memory. Milliseconds. */
+/** How old the last read of the log may be for a replay from the ring buffer. Milliseconds. */
 const MAX_STALENESS = 1000;
 
 /** What a subscriber is told whose positions mean nothing any more. */
@@ -33,10 +33,10 @@ export interface ReplayOptions {
 }
 
 /**
- * Brings subscribers from their positions to the node's. Whoever is behind is not in the live set; a loop of its own writes
- * it pages, out of the node's ring buffer or else the log, as fast as it reads. When its position equals the node's it joins
- * the live set: the last slice of the ring, the cursor and the join are one synchronous block, so nothing can come between,
- * twice, or be left out.
+ * Brings subscribers from their positions to the node's. Anyone who is behind is not in the live set; a loop of its own
+ * writes it pages, out of the node's ring buffer or else the log, as fast as it reads. When its position equals the
+ * node's it joins the live set: the last slice of the ring, the cursor and the join are one synchronous block, so
+ * nothing can come between, twice, or be left out.
  */
 export class Replay {
   readonly #feed: Follower;
@@ -67,7 +67,7 @@ export class Replay {
 
   /**
    * Resumes a subscriber at a position, or tells it why that cannot be served.
-   * @param onResumed called when its position has been found to be one that it can go on from
+   * @param onResumed called when its position has been found to be one that it can continue from
    */
   resume(
     subscriber: FeedSubscriber,
@@ -104,8 +104,8 @@ export class Replay {
   }
 
   /**
-   * Why a position cannot be served; `unread` if that cannot be told, since the node cannot read the log. A node that is
-   * behind its client, knows another epoch, or has not read the log of late (it might hand on a text that has been
+   * Why a position cannot be served; `unread` if that cannot be told, since the node cannot read the log. A node that
+   * is behind its client, knows another epoch, or has not read the log recently (it might hand on a text that has been
    * taken out) waits for a look at the database.
    */
   async #refusal(after: number, epoch: string | undefined): Promise<ResetReason | 'unread' | undefined> {
@@ -126,7 +126,7 @@ export class Replay {
   /** Brings a subscriber from its position to the node's, at its own pace, and joins it to the live set. */
   catchUp(subscriber: FeedSubscriber, from?: number): void {
     this.#live.delete(subscriber);
-    // The loop that is at it goes on from wherever it stands by then.
+    // The loop that is at it continues from wherever it stands by then.
     if (subscriber.catchingUp) return;
     subscriber.catchingUp = true;
     this.#replay(subscriber, from).catch((error: unknown) => this.#giveUp(subscriber, error));
@@ -181,7 +181,7 @@ export class Replay {
       const told = writePage(subscriber, new Batch(epoch, page, subscriber.told));
       this.#metrics.eventsDelivered.inc(told);
       if (subscriber.seq < this.#feed.seq) {
-        // However much of the log is not for it, it is heard of, and does not begin anew where it stood.
+        // However much of the log is not for it, it is heard of, and does not begin again where it stood.
         if (told > 0) toldAt = Date.now();
         else if (Date.now() - toldAt >= BEACON) {
           toldAt = Date.now();
@@ -212,7 +212,7 @@ export class Replay {
     this.#members.place(subscriber);
   }
 
-  /** A bug: it is ended and comes back, rather than be left without its events. */
+  /** A bug: it is closed and resumes, rather than being left without its events. */
   #giveUp(subscriber: FeedSubscriber, error: unknown): void {
     this.#log.error({ err: error }, 'the replay for a subscriber failed');
     subscriber.end('reset', 'Something went wrong here. Connect again.');

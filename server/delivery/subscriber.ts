@@ -8,34 +8,34 @@ import type { Batch, BatchView } from './batch.ts';
 export const SOFT_MARK = 64 * 1024;
 /** Beyond this it is ended at once. Bytes. */
 export const HARD_MARK = 256 * 1024;
-/** As far as a page fills its queue: what else it is sent still has room beneath the hard mark. Bytes. */
+/** As far as a page fills its queue: what else it is sent still has room under the hard mark. Bytes. */
 const PAGE_MARK = 160 * 1024;
 
-/** Where a subscriber stands when it has caught up, or why it could not. */
+/** The outcome of a resume: the position of the subscriber, or why it could not be served. */
 export type Greeting = Omit<Ready, 'user_id' | 'protocol'>;
 
-/** Somebody who listens to the feed over one connection, whatever the transport. `Delivery` alone writes to it. */
+/** A client of the feed on one connection, over any transport. Only `Delivery` writes to it. */
 export abstract class FeedSubscriber implements Connection {
   identity: Identity;
   /** Where it is connected from, as connections are counted. */
   readonly address: string;
   noticeAt = Infinity;
   feed: FeedMode;
-  /** Events up to here have been handed over, are not for it, or are the client's own affair. */
+  /** Its position: events up to here have been delivered, are not for it, or need not be delivered. */
   seq = 0;
   /** The last event of its chain: the last that it was handed, or where it began. */
   told = 0;
-  /** In mode `count`: events since the last message about them. */
+  /** In mode `count`: events since the last `feed:count`. */
   uncounted = 0;
   /** Whether `greet` has been called. */
   greeted = false;
-  /** Whether it asked for another mode before it was greeted: then what it missed is its own affair. */
+  /** Whether it changed its mode before `ready` was sent: then missed events are not replayed. */
   switched = false;
   /** Whether a loop of its own is bringing it up to date. */
   catchingUp = false;
   /** When it was last handed an event, in milliseconds since 1970. */
   heardAt = 0;
-  /** Since when more waits for it than it may leave unread; in milliseconds since 1970. */
+  /** Since when its unread data exceed the soft mark; in milliseconds since 1970. */
   slowSince: number | undefined;
   /** Nothing is written to it any more. */
   ended = false;
@@ -54,7 +54,7 @@ export abstract class FeedSubscriber implements Connection {
   /** Whether the transport still stands and may be written to. */
   abstract get open(): boolean;
 
-  /** What waits to be read by this client. Bytes. */
+  /** Unread data of this client. Bytes. */
   abstract get pending(): number;
 
   /** It has everything up to here, and the event of this number, if it is for it, is the last of its chain. */

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import type { Request, Response } from 'express';
 
-/** Something that is the same as long as the process runs. */
+/** Content that does not change while the process runs. */
 export interface Content {
   body: Buffer;
   /** A hash of the body: its `ETag`, and its version in addresses. */

@@ -113,7 +113,7 @@ export function openApiDocument(
           : {}),
       },
     };
-    // An address and headers that are too long are refused before anybody looks whose they are.
+    // An address and headers that are too long are refused before anyone looks whose they are.
     add(path, 'get', told, [431, ...(statuses ?? [])]);
   }
   return {

@@ -29,7 +29,7 @@ export interface Examination {
 }
 
 /**
- * Looks at everything, one thing after the other, and stops at what makes the rest pointless.
+ * Runs all checks in order, and stops at a failure that makes the others pointless.
  * @param schema whether to compare the schema too, which takes seconds and two scratch databases
  */
 export async function examine(

@@ -12,8 +12,8 @@ const facts = `
   select entity_id, name, data, 1, id from event_outbox where entity_type = $1`;
 
 /**
- * Folds the log and holds the result against the tables: the last word on something must be what it is. What has no event
- * left, since they have been pruned, is passed over.
+ * Folds the log and compares the result with the tables: the last event of an entity must match its row. Entities whose
+ * events have all been pruned are skipped.
  * @param events what some capability declares, of this kind of thing or not
  */
 export async function findFoldMismatches(

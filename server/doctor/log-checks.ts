@@ -46,7 +46,7 @@ export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
   ];
 }
 
-/** Whether something waits for its number for longer than it should. */
+/** Whether an event has waited too long for its number. */
 export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
   const { rows } = await client.query<{ count: number; seconds: number }>(
     `select count(*) as count, extract(epoch from now() - min(created_at))::integer as seconds
@@ -63,8 +63,8 @@ export async function findStuck(client: pg.ClientBase): Promise<Finding[]> {
 }
 
 /**
- * What the log has lost nobody can put back. Its floor moves above the hole, so that a client that would have been handed less
- * than happened is told `reset` instead. A node that runs takes the new floor with its next look at the log.
+ * Lost events cannot be restored. The floor of the log moves above the gap, so that a client that would miss events
+ * gets `reset` instead. Running nodes use the new floor from their next read of the log on.
  */
 async function raiseFloor(tx: Transaction, seq: number): Promise<void> {
   const sequelize = sequelizeOf(tx);

@@ -1,14 +1,14 @@
 import type { Database } from '../database/connection.ts';
 import type { Finding } from '../database/check.ts';
 
-/** Puts one finding right. The row is the truth. */
+/** Repairs one finding. The row is the source of truth. */
 export async function repair(db: Database, { repair: mend }: Finding): Promise<void> {
   if (mend) await db.transaction(mend);
 }
 
 /**
- * Gives the log another epoch: every client is told `reset` and reads anew. For a database that was put back in a way that
- * nothing can notice by itself.
+ * Gives the log another epoch: every client is told `reset` and reads again. For a database that was restored in a way
+ * that cannot be detected.
  * @returns the new epoch
  */
 export async function makeNewEpoch(db: Database): Promise<string> {

@@ -42,7 +42,7 @@ export const lostPosition = object({
   .unknown()
   .id('LostPosition');
 
-/** What is told of an event: its name, and the schema of its payload. */
+/** What is notified of an event: its name, and the schema of its payload. */
 type ToldEvent = Pick<DeclaredEvent, 'name' | 'schema'>;
 
 /** A page of the log, in which these events may be. */

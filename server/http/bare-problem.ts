@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AppError } from '../errors.ts';
 
-/** Problems as answers where no Express is: to Engine.IO's requests, to upgrades, and to what is no HTTP. */
+/** Problem responses outside Express: for Engine.IO's requests, upgrades, and malformed HTTP. */
 
 function headersOf(problem: AppError, id: string): Record<string, string> {
   return {

@@ -6,8 +6,8 @@ import { addressKey } from '../limits/address-key.ts';
 export type TrustProxy = boolean | number | string;
 
 /**
- * Whether an address is that of a proxy to be believed, as Express reads its setting `trust proxy`; `hop` is 0 for whoever holds
- * the connection, 1 for who was before it.
+ * Whether an address is that of a proxy to be believed, as Express reads its setting `trust proxy`; `hop` is 0 for
+ * anyone who holds the connection, 1 for who was before it.
  */
 export function proxyTrust(trustProxy: TrustProxy): (address: string, hop: number) => boolean {
   if (typeof trustProxy === 'boolean') return () => trustProxy;

@@ -6,15 +6,15 @@ import { whenOver } from './response-end.ts';
 /** An answer from this length on is large. Bytes. */
 const LARGE = 64 * 1024;
 /**
- * Large answers that are compressed at once. It is done by libuv's threads, of which there are four, for nearly as many cores
- * as there are: a flood of large pages would leave none to the hashes of passwords.
+ * Large responses that are compressed at once. Compression uses libuv's four threads: a flood of large pages would
+ * leave none for password hashes.
  */
 const AT_ONCE = availableParallelism() >= 4 ? 2 : 1;
 
 /**
- * Compresses answers for whoever takes that. The rest pass by: compression wraps the methods of each response and waits
- * for its head, also for those who never asked. All are told that it depends on the header, for the caches on the way. Large
- * answers leave as they are while as many are being compressed as may be.
+ * Compresses responses for clients that accept it. Other responses bypass the middleware, which wraps the methods of
+ * every response. `Vary` is set on all, for caches. Large responses are sent uncompressed while the maximum number is
+ * being compressed.
  */
 export function compress(): RequestHandler {
   let large = 0;

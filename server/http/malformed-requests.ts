@@ -4,9 +4,9 @@ import { problemText } from './bare-problem.ts';
 import { hasBegunToAnswer } from './pipelining.ts';
 
 /**
- * Answers what Node's parser refuses, before there is a request, as everything else is answered: with a problem. Node's
- * own answer has no body. It is also where such requests are counted, since no route and no middleware sees them.
- * A connection that has become a WebSocket is no longer the HTTP server's, and never comes here.
+ * Responds with a problem object to requests that Node's HTTP parser rejects; Node's own response has no body. Such
+ * requests are also counted here, since no middleware sees them. A connection that has become a WebSocket is no longer
+ * the HTTP server's, and never comes here.
  */
 export function answerMalformed(http: Server, onUnreadable: (status: number) => void): void {
   http.on('clientError', (error: NodeJS.ErrnoException, connection) => {

@@ -1,9 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import type { Senders } from '../queues/queue-limit.ts';
 
-/** How long after its request began an answer may stand there and not be taken. The longest poll takes half of it. Milliseconds. */
+/**
+ * How long after the start of its request a response may stay unread. The longest long-poll takes half of it.
+ * Milliseconds.
+ */
 const TIME_LIMIT = 60_000;
-/** What all answers together may hold that have been given and are still to leave. Bytes. */
+/** The maximum size of all unread responses together. Bytes. */
 const ROOM = 64 * 1024 * 1024;
 /** An answer that is no larger, and that the kernel took at once, need not be counted. Bytes. */
 const SMALL = 64 * 1024;
@@ -11,7 +14,7 @@ const SMALL = 64 * 1024;
 const SWEEP = 1000;
 
 export interface PendingResponsesOptions {
-  /** Called for each that was given up: it took too long, or its maxBytes was needed. */
+  /** Called for each response that was abandoned: it took too long, or its memory was needed. */
   onAbandoned: (reason: 'time' | 'maxBytes') => void;
   timeLimit?: number;
   maxBytes?: number;
@@ -19,18 +22,19 @@ export interface PendingResponsesOptions {
 
 interface Waiting {
   bytes: number;
-  /** Whom it is for: an address, and a user if one is known. */
+  /** The recipient: an address, and a user if known. */
   holders: Senders;
 }
 
 /**
- * The answers under way. Whoever asks and does not read would have them held for good: Node ends a request that does not
- * come, never an answer that is not taken. So one that has not left a minute after its request began is given up with its
- * connection, and so is, when all of them hold more than there is maxBytes for, the oldest of the address that holds most, and
- * there of the user: a reader who reads is served while others only ask.
+ * Backpressure for HTTP responses. Node has a time limit for requests, but none for responses that the client does not
+ * read, so they would stay in memory. A response that is not sent a minute after its request began is abandoned with
+ * its connection. If all unread responses exceed the memory limit, so is the oldest one of the address (and user) that
+ * holds the most: clients that read are served while others only send requests.
  *
- * An answer that stands behind others on its connection (pipelining.ts says which may) hears nothing of the connection's
- * end, for which each sweep looks, and is not late before its turn. Streams of events see for themselves to readers that do not read.
+ * An answer that stands behind others on its connection (pipelining.ts says which may) hears nothing of the
+ * connection's end, for which each sweep looks, and is not late before its turn. Streams of events see for themselves
+ * to readers that do not read.
  */
 export class PendingResponses {
   readonly #timeLimit: number;

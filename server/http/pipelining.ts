@@ -15,11 +15,11 @@ const unanswered = new WeakMap<Duplex, Set<ServerResponse>>();
 
 /**
  * Serves the requests of a connection one after the other. A client may send several without waiting for the answers
- * (pipelining, RFC 9112, 9.3.2); Node hands over all of them at once and sends the answers in the order of the requests. An
- * answer that is made before its turn waits as long as those before it: behind a stream for hours, in which its session ends
- * while it holds events, or its own time limit ends the connection, and the stream with it. So a request is looked at when
- * the answers before it have been sent, and one whose connection ends before that is never looked at. An upgrade cannot
- * wait: behind unanswered requests it ends the connection, or the answers to these would be written into a WebSocket.
+ * (pipelining, RFC 9112, 9.3.2); Node hands over all of them at once and sends the answers in the order of the
+ * requests. A response that is ready before its turn waits for those before it: behind a stream for hours, in which its
+ * session may end, or its own time limit would close the connection, and the stream with it. So a request is handled
+ * when the responses before it have been sent, and not at all if the connection ends before. An upgrade cannot wait:
+ * behind unanswered requests it ends the connection, or the answers to these would be written into a WebSocket.
  *
  * Call it when the server has all its listeners.
  */
@@ -65,7 +65,7 @@ function isAnswering(connection: Duplex): boolean {
   return (unanswered.get(connection)?.size ?? 0) > 0;
 }
 
-/** Whether an answer has begun to leave over a connection; of a server that serves in turn. */
+/** Whether a response on a connection has been started; for a server with `serveInTurn`. */
 export function hasBegunToAnswer(connection: Duplex): boolean {
   return [...(unanswered.get(connection) ?? [])].some(({ headersSent }) => headersSent);
 }

@@ -22,7 +22,7 @@ const MAX_CACHED = 500;
 const MAX_QUOTED = 200;
 
 /**
- * Says of a request, before anything about it is counted or its body is read, whether it may come in at all:
+ * Decides whether a request is accepted at all, before it is counted and before its body is read:
  * - **By its `Host`.** A node that listens on loopback answers to names of loopback, and one with `ALLOWED_HOSTS` to
  *   those. Else a page could give its own name the address 127.0.0.1 and would then be of the same origin as the node
  *   (DNS rebinding).
@@ -148,7 +148,7 @@ export class RequestGuard {
     return name;
   }
 
-  /** Everybody's address would be the proxy's, and limits by address would hold all users together. */
+  /** Everyone's address would be the proxy's, and limits by address would hold all users together. */
   #noteProxy(req: IncomingMessage): void {
     if (this.#hasWarnedOfProxy || this.#options.trustProxy !== false) return;
     const header = (['x-forwarded-for', 'forwarded'] as const).find((one) => req.headers[one] !== undefined);

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Those who wait for the end of a connection; one listener on it for all of them. */
+/** Callbacks for the end of a connection; one listener for all of them. */
 const waiting = new WeakMap<Socket, Set<() => void>>();
 
 /**

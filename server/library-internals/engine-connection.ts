@@ -148,7 +148,7 @@ class DirectConnection implements EngineConnection {
     }
   }
 
-  /** The connection goes, the others stay, and new ones take the public road. */
+  /** The connection goes, the others stay, and new ones take the public API. */
   #fail(error: unknown): void {
     this.#fastPaths.fail('direct-writes', error);
     this.#socket.close(true);

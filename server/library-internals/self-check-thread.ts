@@ -12,7 +12,7 @@ import { textFrame } from './text-frame.ts';
 
 /** How long one step may take. Milliseconds. */
 const STEP = 8000;
-/** Between two pings of a server: to see some, and to see none amid what is written. Milliseconds. */
+/** Between two pings of a server: to see some, and to see none during what is written. Milliseconds. */
 const SHORT = 30;
 const LONG = 60_000;
 /** Written to a client that does not read: more than the kernel takes. Bytes. */

@@ -26,8 +26,8 @@ export interface SelfCheckData {
 }
 
 /**
- * Tries what is used of libraries beyond their documentation, on a server with connections. In a thread of its own, since
- * what a library does amid its own events, if it is not as expected, would throw where nobody can catch it.
+ * Tries what is used of libraries beyond their documentation, on a server with connections. In a thread of its own,
+ * since what a library does during its own events, if it is not as expected, would throw where nobody can catch it.
  * @returns what was wrong, by the name; those that could not be tried are among them
  */
 export function selfCheck(

@@ -2,9 +2,9 @@ import type { Server } from 'node:http';
 import { addressKey } from './address-key.ts';
 
 /**
- * Bounds the TCP connections of one address, also those that never say anything: Node ends a connection that has sent no
- * request after ten seconds and an idle one after a minute, but until then it takes one of `maxConnections`. What is over
- * the bound is reset at once: it has asked nothing, so there is nothing to answer.
+ * Limits the TCP connections of one address, also those that never send anything: Node ends a connection that has sent
+ * no request after ten seconds and an idle one after a minute, but until then it takes one of `maxConnections`. What is
+ * over the bound is reset at once: it has asked nothing, so there is nothing to answer.
  * @param options.most connections of one address
  * @param options.isProxy whether an address is that of a proxy to be believed, whose connections are those of all its clients
  */

@@ -1,4 +1,7 @@
-/** What requests of one sender are counted under. One customer has a whole /64 of IPv6: counting single addresses would count nothing. */
+/**
+ * The key under which requests of an address are counted. One customer has a whole /64 of IPv6: counting single
+ * addresses would be useless.
+ */
 export function addressKey(given: string): string {
   const address = withoutPort(given);
   if (!address.includes(':')) return address;

@@ -1,10 +1,13 @@
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 
-/** Why a connection gets no place. */
+/** Why a connection is refused. */
 export type ConnectionRefusalReason = 'full' | 'address' | 'unauthenticated' | 'user';
 
-/** A user's share of the places: so much of them in any case, and up to so many as long as that is not more than an eighth. */
+/**
+ * A user's share of the connections: this fraction in any case, and up to this number as long as it is at most an
+ * eighth.
+ */
 const USER_SHARE = 0.02;
 const USER_LEAST = 20;
 const USER_LEAST_SHARE = 0.125;
@@ -24,7 +27,7 @@ const SENTENCES: Record<ConnectionRefusalReason, string> = {
   user: 'This user has too many open connections.',
 };
 
-/** 503 where the node is full, 429 where a share is used up; with `Retry-After`. */
+/** 503 if the node is full, 429 if a connection limit is reached; with `Retry-After`. */
 export class ConnectionRefusal extends AppError {
   readonly reason: ConnectionRefusalReason;
 
@@ -39,20 +42,19 @@ export class ConnectionRefusal extends AppError {
 export interface ConnectionLimitsOptions {
   /** ConnectionLimits of this process, for all transports together. */
   total: number;
-  /** What one address may have of them, in percent. */
+  /** The share of one address, in percent. */
   addressShare: number;
-  /** Whether the shares of users and addresses hold. The share of connections that have not authenticated always does. */
+  /** Whether the limits per user and address apply. The limit of unauthenticated connections always does. */
   limited: boolean;
   onRefused: (reason: ConnectionRefusalReason) => void;
   log: Logger;
 }
 
 /**
- * The places for long-lived connections of this process: sockets, event streams, and requests that wait for an event. One
- * user has at most a small share of them and one address a larger one, so that neither can take what is there for all.
+ * Connection limits of this process, for long-lived connections: sockets, event streams and long-polls. One user may
+ * have a small share of them and one address a larger one, so that neither can use up all.
  *
- * Each worker counts alone. A share of each worker's places is the same share of all of them; counted together, a sender
- * could have all of its share on one worker and fill that one.
+ * Each worker counts separately: counted together, a sender could have its whole share on one worker and fill it.
  */
 export class ConnectionLimits {
   readonly total: number;
@@ -141,7 +143,7 @@ export class ConnectionLimits {
     return new ConnectionRefusal(reason);
   }
 
-  /** Says once that an address has its whole share: it may be that of a proxy which the configuration does not name. */
+  /** Logs once that an address has reached its limit: it may be a proxy that is not configured. */
   warnOf(address: string): void {
     if (this.#hasWarned) return;
     this.#hasWarned = true;

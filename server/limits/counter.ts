@@ -1,7 +1,7 @@
 import type { SharedCounts, Taken } from './shared-counts.ts';
 import type { Limit } from './store.ts';
 
-/** One limit: counts by key, and says how a count stands. */
+/** One rate limit: counts by key and returns the state of a counter. */
 export class Counter {
   readonly limit: Limit;
   readonly #name: string;

@@ -9,14 +9,14 @@ const WINDOW = 15 * 60;
 /** How long an address counts as one of its user's after the last login from there. Seconds. */
 const FAMILIAR = 14 * 86_400;
 
-/** Who is trying a password, on which account, and from where. */
+/** A login attempt: the account, and the address. */
 export interface Guess {
-  /** The account: the number of its user, or whatever name was given for one that does not exist. */
+  /** The account: the id of its user, or the given name if it does not exist. */
   account: number | string;
   address: string | undefined;
 }
 
-/** Who is trying the password of the account that they are logged in to. */
+/** A password check by a user who is logged in. */
 export interface OwnGuess {
   account: number;
   /** The login session of the token in hand. */
@@ -24,16 +24,16 @@ export interface OwnGuess {
 }
 
 /**
- * Bounds how many wrong passwords an account is offered, from however many addresses. An account without a user is counted
- * like any other, so that a refusal does not tell whether it exists.
+ * Limits wrong passwords per account, from any number of addresses. An account that does not exist is counted like any
+ * other, so that a refusal does not reveal whether it exists.
  *
- * Whoever guesses so often shuts the account for everybody, but not for good, and not for its owner where they have been: an
- * address from which somebody has logged in to the account of late is counted by itself. So is a login session: strangers have
- * none, so their guesses never keep an owner who is logged in from changing the password or deleting the account; and who has
- * stolen a token has the same few guesses with it.
+ * Too many guesses block logins to the account for a while, but not from known addresses: an address with a recent
+ * login to the account is counted separately. So is a login session: an attacker has none, so guesses never keep an
+ * owner who is logged in from changing the password or deleting the account; and with a stolen token there are only the
+ * same few guesses.
  *
- * In Redis and in memory no address stands, and no e-mail address: there are few enough of them to try all, so what stands
- * for one is made with a key of the service. Names under older keys are found while the keys are known.
+ * Addresses and e-mail addresses are stored only as keyed hashes, in Redis and in memory, since a plain hash could be
+ * reversed by trying all. Hashes with older keys are found while the keys are configured.
  */
 export class GuessLimit {
   readonly #counter: Counter | undefined;
@@ -63,8 +63,8 @@ export class GuessLimit {
   }
 
   /**
-   * Lets a password be tried. It is counted before it is known to be wrong, or a thousand at once would all be let in, and given
-   * back if it was right or was not looked at.
+   * Counts and checks a password. It is counted before it is known to be wrong (otherwise a thousand at once would
+   * pass), and refunded if it was correct or was not checked.
    * @param look tries it, told whether somebody has logged in to the account from there lately; throws `invalid_credentials`
    *   if it is wrong
    * @throws {AppError} 429 with `Retry-After`, and whatever `look` throws

@@ -5,7 +5,7 @@ export function keyedHashKey(secret: string, purpose: string): Buffer {
   return createHmac('sha256', secret).update(purpose).digest();
 }
 
-/** What is kept in place of an address or a name: there are few enough of them to try all, so it is made with a key. */
+/** A keyed hash that is stored instead of an address or a name: a plain hash could be reversed by trying all. */
 export function keyedHash(key: Buffer, text: string): string {
   return createHmac('sha256', key).update(text).digest('base64url').slice(0, 22);
 }

@@ -6,7 +6,7 @@ const MOST = 50_000;
 
 /** Counts and sets in the memory of one process. */
 export class MemoryStore implements LimitStore {
-  /** It only counts: who asks knows the limit. */
+  /** It only counts: the caller knows the limit. */
   readonly #counts = new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: 1 });
   /** Points that were taken so far. */
   #taken = 0;

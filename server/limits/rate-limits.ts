@@ -29,8 +29,8 @@ export type RateLimit = keyof typeof limits;
 const SIGN_UPS_A_DAY = 120;
 
 /**
- * How many times what one user may do all users of one address may do together. Behind one address there may be a school or
- * a company: so 900 people have 6 writes and 66 reads a minute each.
+ * The limit of all users of one address, as a multiple of one user's limit. A school or a company may share one
+ * address: with 900 people, each has 6 writes and 66 reads a minute.
  */
 const ADDRESS_SHARE = 10;
 

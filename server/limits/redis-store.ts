@@ -10,10 +10,10 @@ import { type Count, type LimitStore, MEMBERS } from './store.ts';
 const TIMEOUT = 100;
 /** After which age Redis does not execute a command any more: earlier than it is given up here. Milliseconds. */
 const LATEST = 80;
-/** How often it is looked whether Redis can count, and how long that may take. Milliseconds. */
+/** How often to check whether Redis can count, and how long that may take. Milliseconds. */
 const PROBE_INTERVAL = 1000;
 const PROBE_TIMEOUT = 2000;
-/** Probes that fail, one after the other, before the connection is made anew. */
+/** Probes that fail, one after the other, before the connection is made again. */
 const RECONNECT_AFTER = 5;
 /** How long nothing may have failed before Redis counts as well again. Milliseconds. */
 const RECOVERY_TIME = 3000;

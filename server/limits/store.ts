@@ -1,4 +1,4 @@
-/** So many points per window of so many seconds. */
+/** A rate limit: points per window, and the window's length in seconds. */
 export interface Limit {
   points: number;
   duration: number;
@@ -7,7 +7,7 @@ export interface Limit {
 /** How a count stands after a point has been taken. */
 export interface Count {
   consumedPoints: number;
-  /** Until the window ends and the count begins anew. Milliseconds. */
+  /** Until the window ends and the count begins again. Milliseconds. */
   msBeforeNext: number;
 }
 

@@ -27,7 +27,7 @@ export interface VoteLimitOptions {
 }
 
 /**
- * Bounds the votes for one post from one address, so that nobody can lift a post with many accounts. A user counts once in
+ * Limits the votes for one post from one address, against vote manipulation with many accounts. A user counts once in
  * an hour for each post, however often the vote is taken back and cast again.
  */
 export class VoteLimit {

@@ -3,10 +3,11 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { type EventType, rowOf } from '../topics/event-type.ts';
 
 /**
- * The door to the outbox: its function `append_events` has the one statement that writes there, and is called from here and
- * where posts are written together (`write_posts`). The transaction is a required argument: an event written outside one could
- * announce a row that never existed. It must be the last statement of its transaction: the outbox id is drawn while every row
- * that the event tells of is locked, so two events of one entity are numbered in the order of their writes.
+ * Writes events to the outbox. The SQL function `append_events` has the only statement that does so; it is called from
+ * here and from `write_posts`, which writes posts together. The transaction is a required argument: an event written
+ * outside one could announce a row that never existed. It must be the last statement of its transaction: the outbox id
+ * is drawn while every row that the event tells of is locked, so two events of one entity are numbered in the order of
+ * their writes.
  */
 export async function append<Subject, Payload extends object>(
   tx: Transaction,
@@ -52,7 +53,7 @@ export function announce(sequelize: object): void {
 
 const wakeUps = new WeakMap<object, () => void>();
 
-/** Says whom to wake when a transaction that appended has committed: the node's own sequencer, in process. */
+/** Registers the listener that is called when a transaction with events has committed: the node's own sequencer. */
 export function onAppended(sequelize: object, wake: () => void): void {
   wakeUps.set(sequelize, wake);
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../logger.ts';
 const INTERVAL = 1000;
 /** Rows that are counted at most: beyond it the number tells nothing new. */
 const MOST = 10_000;
-/** For how long the oldest row may wait, or the outbox be out of sight, until somebody has to know. Milliseconds. */
+/** How long the oldest row may wait, or the outbox be unreadable, until readiness fails. Milliseconds. */
 const TIME_LIMIT = 5000;
 
 interface Row {
@@ -48,8 +48,8 @@ export class Backlog {
   }
 
   /**
-   * Why what is written would not be told; undefined if it would. A long backlog that gets shorter is none: its oldest
-   * row is another one at each look.
+   * Why events are not being numbered; undefined if they are. A long backlog that gets shorter is no failure: its
+   * oldest row changes with each check.
    */
   get stall(): string | undefined {
     const now = Date.now();

@@ -16,7 +16,7 @@ export interface Batch {
 export interface FollowerOptions {
   pool: pg.Pool;
   log: Logger;
-  /** How often the log is looked at in any case. Milliseconds; a function, since it depends on Redis's health. */
+  /** The interval of polling the log in milliseconds; a function, since it depends on the health of Redis. */
   interval: () => number;
   ring?: { entries: number; bytes: number };
   /** How many changed tallies and revocations one look tells one by one. */
@@ -25,7 +25,7 @@ export interface FollowerOptions {
   mayRead?: () => boolean;
   /** Told after each read of the database that succeeded. */
   onRead?: () => void;
-  /** Told of each read that failed. */
+  /** Called for each read that failed. */
   onFailed?: (error: unknown) => void;
 }
 
@@ -34,7 +34,9 @@ export interface FollowerEvents {
   events: (entries: readonly LogEntry[]) => void;
   tallies: (tallies: readonly Tally[]) => void;
   revocations: (revocations: readonly RevocationRow[]) => void;
-  /** More tallies changed than are told one by one, as an import or a recount does: read anew what your clients show. */
+  /**
+   * More tallies changed than are told one by one, as an import or a recount does: read again what your clients show.
+   */
   tooManyTallies: () => void;
   /** More sessions ended than are told one by one: ask the database for each session that you hold. */
   tooManyRevocations: () => void;
@@ -57,21 +59,22 @@ export function readInterval(alone: boolean): number {
 /** For how long the log may not have been read until somebody has to know. Milliseconds. */
 const TIME_LIMIT = 5000;
 
-/** How many events that came early are kept while the hole before them is read, and how many characters of them. */
+/** The maximum number of early events that are kept while the gap before them is read, and of their characters. */
 const MAX_EARLY = 2000;
 const MAX_EARLY_CHARACTERS = 8 * 1024 * 1024;
 /** How long the log is read before the revocations are looked at again. Milliseconds. */
 const READ_SLICE = 250;
 
 /**
- * The node's own ordered feed. Batches come by the fast road (the node's sequencer, or Redis from another node's) in any
- * order, doubled or not at all; the log in PostgreSQL is the truth. The follower has one cursor and takes only what
- * follows it: a batch that overlaps is cut, one that comes early waits while the hole before it is read, and at every
- * tick the log is read from the cursor. So the fast road decides when an event arrives, never whether, nor in which order.
+ * The node's ordered feed. Batches arrive early from the node's own sequencer, or over Redis from another node's, in
+ * any order, duplicated or not at all; the log in PostgreSQL is the source of truth. The follower has one cursor and
+ * accepts only what follows it: a batch that overlaps is cut, one that is early waits while the gap before it is read,
+ * and at every tick the log is polled from the cursor. So Redis decides when an event arrives, never whether or in
+ * which order.
  *
- * Every look is bounded, whatever one transaction did. The log is read in pages, and for a quarter of a second at most
- * before the revocations have their turn again. Of changed tallies and revocations up to a limit are told one by one; of
- * more, only that they are too many, and the listeners read what they hold, which is bounded by their clients.
+ * Every poll is bounded, whatever one transaction did. The log is read in pages, for at most 250 ms before the
+ * revocations are read again. Changed tallies and revocations are listed one by one up to a limit; beyond it listeners
+ * only learn that there are too many, and read what their own clients need.
  */
 export class Follower {
   readonly #pool: pg.Pool;
@@ -131,7 +134,7 @@ export class Follower {
     return this.#epoch;
   }
 
-  /** The node's position: all up to here has been handed to the listeners. */
+  /** The node's position: all events up to here have been passed to the listeners. */
   get seq(): number {
     return this.#ring.last;
   }
@@ -199,7 +202,7 @@ export class Follower {
     while (this.#ring.last < head.seq) {
       const page = await readLog(this.#pool, this.#ring.last, PAGE_ROWS);
       const [first] = page;
-      // Pruned beneath it: what is left begins later.
+      // Pruned under it: what is left begins later.
       if (!first || first.seq > this.#ring.last + 1) return this.start();
       // A batch of another node may have come while the page was read.
       for (const entry of page) if (entry.seq === this.#ring.last + 1) this.#ring.push(entry);
@@ -236,9 +239,9 @@ export class Follower {
     this.#rouse?.();
   }
 
-  /** A batch from the fast road. */
+  /** A batch that arrived early, from this node's sequencer or over Redis. */
   offer(batch: Batch): void {
-    // From outside the process: what does not look right is read from the log.
+    // It comes from outside the process: if it is not valid, the log is read instead.
     if (batch.epoch !== this.#epoch || !batch.entries.every(isEntry)) {
       this.wake();
       return;
@@ -317,7 +320,7 @@ export class Follower {
   }
 
   async #read(): Promise<void> {
-    const seen = this.seq; // batches go on arriving while the database is asked
+    const seen = this.seq; // batches continue arriving while the database is asked
     const began = Date.now();
     const tail = await readTail(this.#pool, this.#seen, this.#limits);
     if (!tail.here || tail.epoch !== this.#epoch || tail.seq < seen) {
@@ -337,7 +340,7 @@ export class Follower {
       const first = page[0];
       if (!first && this.seq >= tail.seq) break;
       if (!first || first.seq > this.seq + 1) {
-        // Pruned beneath a node that slept for longer than the retention: its clients have to start anew, and so has it.
+        // Pruned under a node that slept for longer than the retention: its clients have to start again, and so has it.
         await this.#restart(await openFeed(this.#pool));
         return;
       }
@@ -362,7 +365,7 @@ export class Follower {
     if (head.epoch !== this.#epoch) await this.#restart(head);
   }
 
-  /** Goes on from another place, and says so: no listener may take what follows for the continuation. */
+  /** Continues from another position and announces it: listeners must not take what follows for a continuation. */
   async #restart(head: Head): Promise<void> {
     const tail = await readTail(this.#pool, undefined);
     this.#log.warn(

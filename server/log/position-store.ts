@@ -6,9 +6,9 @@ import type { Seen } from './reader.ts';
 const FILE = /^feed-position-\d+\.json$/;
 
 /**
- * Keeps the position that was told to clients outside the database. A snapshot of the database's volume that was put back
- * while every node was down looks in every respect like a server that comes up after a crash; that its log is shorter than
- * what clients were told, only somebody else can know.
+ * Stores the last delivered position outside the database. A volume snapshot of the database that was restored while
+ * every node was down looks exactly like a server that restarts after a crash; only an outside record shows that its
+ * log is shorter than what clients have received.
  */
 export interface PositionStore {
   /** What was told before this process began, as far as it can be read soon. */

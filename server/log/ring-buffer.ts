@@ -1,10 +1,13 @@
 import { entityOf, type LogEntry } from './reader.ts';
 import { redacted } from './redaction.ts';
 
-/** Entries that have been dropped may lie about until there are so many of them, and an eighth of all. */
+/** Dropped entries stay in the array until there are this many of them, and at least an eighth of all. */
 const SLACK = 32;
 
-/** The newest events of the log, contiguous, bounded in number and in bytes. Serves replays without the database. */
+/**
+ * The ring buffer: the newest events of the log, contiguous, bounded in number and in bytes. Serves replays without the
+ * database.
+ */
 export class RingBuffer {
   readonly #maxEntries: number;
   readonly #maxBytes: number;
@@ -33,7 +36,9 @@ export class RingBuffer {
     return this.#last - (this.#entries.length - this.#start);
   }
 
-  /** @throws if the entry is not the next one: serving on from a hole would break the feed's promise without a word. */
+  /**
+   * @throws if the entry is not the next one: serving with a gap would silently break the delivery guarantee.
+   */
   push(entry: LogEntry): void {
     if (entry.seq !== this.#last + 1) throw new Error(`ring: ${entry.seq} does not follow ${this.#last}`);
     const entity = entityOf(entry);
@@ -68,8 +73,8 @@ export class RingBuffer {
   }
 
   /**
-   * What a deletion or an edit takes out is out: also of what is replayed out of memory. The log in the database is cut alike
-   * by `number_events`.
+   * Redacts text that a deletion or an edit has removed, also for replays from memory. `number_events` does the same in
+   * the database.
    * @param seq of the event that the next one of the same entity supersedes
    */
   #redact(seq: number | undefined): void {

@@ -2,10 +2,10 @@ import type pg from 'pg';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from './reader.ts';
 
-/** How many events one call numbers at most: bounds the transaction and the memory of whoever reads the batch. */
+/** How many events one call numbers at most: bounds the transaction and the memory of anyone who reads the batch. */
 const BATCH = 500;
 
-/** How long to sleep when nobody wakes us: finds what another node committed and died before numbering. Milliseconds. */
+/** How long to sleep without a wake-up: finds events that another node committed before it crashed. Milliseconds. */
 const INTERVAL = 50;
 
 /** How long to wait, when woken, for another node that is just numbering: our row may lie behind its batch. */
@@ -17,7 +17,7 @@ const BUSY_INTERVAL = 5;
  */
 const TOLD_AT_ONCE = 32 * 1024;
 
-/** A run of events that has just been numbered: both ends inclusive. */
+/** A range of events that has just been numbered: both ends inclusive. */
 export interface Numbered {
   first: number;
   last: number;
@@ -30,7 +30,8 @@ type NumberedRow =
   { first_seq: null } | ({ first_seq: number; last_seq: number } & (LogEntry | { seq: null }));
 
 /**
- * Gives committed events their numbers: 1, 2, 3 … without gaps, in an order that no reader can see change.
+ * The sequencer: numbers committed events 1, 2, 3 … without gaps, in an order that never changes for a reader. There is
+ * no leader.
  *
  * A write appends to the outbox as the last statement of its transaction. `number_events` (migrations) then, in one
  * call and one transaction:

@@ -19,7 +19,7 @@ export interface TailLimits {
 
 export const TAIL_LIMITS: TailLimits = { tallies: 4000, revocations: 1000 };
 
-/** What every node looks at several times a second, in one statement and so in one snapshot. */
+/** What every node polls several times a second, in one statement and therefore in one snapshot. */
 export interface Tail extends Head {
   /** The snapshot of this look. The next look tells what this one could not see. */
   snapshot: string;
@@ -39,8 +39,8 @@ export interface Tail extends Head {
  * on). Both are ranges of the index on `xid`, and each row is read once, however long some other transaction runs.
  *
  * One transaction may write millions of rows, so at most `limit + 1` of each range are read. If there are more than the
- * limit, the look says only that, and the next look goes on from this snapshot all the same: see `Follower`.
- * The range with equal ends keeps the planner from a sequential scan where most rows have the same `xid`.
+ * limit, the look says only that, and the next look continues from this snapshot all the same: see `Follower`. The
+ * range with equal ends keeps the planner from a sequential scan where most rows have the same `xid`.
  */
 const changed = (table: string, columns: string, limit: string) => `
     (select ${columns} from ${table} where xid >= pg_snapshot_xmax($1::pg_snapshot)

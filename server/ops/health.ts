@@ -10,8 +10,8 @@ const CHECK_TIMEOUT = 2000;
 export interface HealthCheck {
   name: string;
   /**
-   * Resolves with details for the answer; rejects if it is not well. What a `Degraded` says is told to whoever asks: nothing that
-   * is secret may be in it.
+   * Resolves with details for the answer; rejects if it is not well. What a `Degraded` says is told to anyone who asks:
+   * nothing that is secret may be in it.
    */
   check: () => Promise<Record<string, unknown>>;
   /** Without it the service cannot do its work. Otherwise it only does it slower. */
@@ -23,13 +23,16 @@ export class Degraded extends Error {
   override readonly name = 'Degraded';
 }
 
-/** `/healthz`: the process lives. `/readyz`: it can serve; a load balancer asks this. */
+/**
+ * Health checks. `/healthz` is liveness: the process runs. `/readyz` is readiness: the node can serve; for load
+ * balancers.
+ */
 export function mountHealth(router: Router, checks: readonly HealthCheck[], draining: () => boolean): void {
   router.get('/healthz', (_req, res) => {
     res.set('Cache-Control', 'no-store').json({ status: 'ok' });
   });
   const all = checks.map((each) => ({ ...each, check: boundedCheck(each) }));
-  // Anybody may ask: however many do, the database is asked once at a time.
+  // Public, so single-flight: concurrent requests share one check of the database.
   const probe = singleFlight(() =>
     Promise.all(
       all.map(async ({ name, check, required }) => {

@@ -1,12 +1,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
-/** Every metric of the service, by the question that it answers. One registry per context, so that tests do not share one. */
+/** All metrics of the service. One registry per context, so that tests do not share one. */
 export function createMetrics() {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const counter = <L extends string = never>(name: string, help: string, labelNames: readonly L[] = []) =>
     new Counter<L>({ name: `tidings_${name}`, help, labelNames, registers: [registry] });
-  // Of several workers' gauges the sum is told, or the worst.
+  // Gauges of several workers are summed, or the maximum is taken.
   const gauge = <L extends string = never>(
     name: string,
     help: string,

@@ -43,7 +43,10 @@ function lineOf(req: Request, res: Response, seconds: number): object {
   };
 }
 
-/** `/metrics` in the format of Prometheus; with several workers `read` gives those of all of them. One scrape is under way at a time. */
+/**
+ * `/metrics` in the format of Prometheus; with several workers `read` gives those of all of them. One scrape is in
+ * progress at a time.
+ */
 export function serveMetrics(
   metrics: Metrics,
   pendingResponses: PendingResponses,

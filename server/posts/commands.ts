@@ -59,7 +59,7 @@ export async function updatePost(
   return db.transaction(async (tx) => {
     // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
     if (input.published) await holdName(tx, user.id);
-    // Votes go on meanwhile, unless whether there may be any is about to change.
+    // Votes continue meanwhile, unless whether there may be any is about to change.
     const lock = input.published === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
     const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock }), user, id);
     requireUnchanged(post, conditions);
@@ -92,7 +92,10 @@ function requireUnchanged({ version, updatedAt }: Post, conditions: Precondition
   });
 }
 
-/** Keeps a user's name as it is until the end of the transaction: whoever changes it locks the user's row, and so first. */
+/**
+ * Keeps a user's name as it is until the end of the transaction: anyone who changes it locks the user's row, and so
+ * first.
+ */
 async function holdName(tx: Transaction, userId: number): Promise<void> {
   await User.findByPk(userId, { attributes: ['id'], transaction: tx, lock: tx.LOCK.KEY_SHARE });
 }

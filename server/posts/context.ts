@@ -10,6 +10,6 @@ export interface PostContext {
   schema: Pick<SchemaWatch, 'confirm'>;
   feedReader: FeedReader;
   postWriter: PostWriter;
-  /** Changes and deletions of posts take their turns here. */
+  /** The fair queue of changes and deletions of posts. */
   edits: FairQueue;
 }

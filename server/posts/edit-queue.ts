@@ -6,14 +6,14 @@ import { FairQueue } from '../queues/fair-queue.ts';
  * the others.
  */
 const SHARE = 0.4;
-/** Edits that wait at most, of everybody and of one user or address. */
+/** Edits that wait at most, of everyone and of one user or address. */
 const MAX_WAITING = 1000;
 const MAX_WAITING_OF_ONE = 600;
 
 /**
- * The queue of changes and deletions of posts. Each is a transaction with a connection of its own, and those of one post wait for
- * each other in the database: without turns the edits of one user would take every connection, and the requests of all others
- * would be refused.
+ * The fair queue of changes and deletions of posts. Each is a transaction with its own connection, and those of one
+ * post wait for each other in the database: without a fair queue the edits of one user would take every connection, and
+ * all other requests would be refused.
  * @param pool connections for requests
  * @param onRefused called for each that is refused (503) since too many wait
  */

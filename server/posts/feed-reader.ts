@@ -12,7 +12,7 @@ import { cursorOf, type FeedPage } from './list-statement.ts';
 import type { ListPosts } from './schemas.ts';
 import { Unfolded } from './search-page.ts';
 
-/** A page as its requester sees it. */
+/** A page as the requesting user sees it. */
 export interface FeedAnswer {
   epoch: string;
   seq: number;
@@ -33,15 +33,12 @@ interface Ask {
   reject: (error: unknown) => void;
 }
 
-/** Rounds under way at once, and asks in one round at most. */
+/** Batches in progress at once, and the maximum number of requests in one batch. */
 const ROUNDS = 3;
 const MOST = 200;
-/** Asks that wait for a round at most. */
+/** Maximum number of requests that wait for a batch. */
 const MAX_WAITING = 5000;
-/**
- * Asks at once that may take PostgreSQL long: a search, or a page after a million. And how many more for requesters that have
- * had none for a while.
- */
+/** Slow requests (searches, far pages) in progress at once, and how many more for users without a recent one. */
 const SLOW_AT_ONCE = 4;
 const SLOW_RESERVED = 1;
 /** Of those: how many wait at most, and how many of one user are unanswered. More would wait for minutes. */
@@ -56,17 +53,17 @@ const TEXT_AT_ONCE = 8 * 1024 * 1024;
 /** A page from this length on is large. */
 const LARGE = 64 * 1024;
 /**
- * Different pages that a round reads at once, since one may have six megabytes, and in all: the others are left to a later
- * round, so that whoever comes meanwhile does not wait for two hundred of somebody else's.
+ * Different pages that a round reads at once, since one may have six megabytes, and in all: the others are left to a
+ * later round, so that anyone who comes meanwhile does not wait for two hundred of somebody else's.
  */
 const PAGES_AT_ONCE = 8;
 const PAGES_IN_ROUND = 16;
 
 /**
- * Reads pages of the feed for everyone who asks at the same moment. A page is the same for all but for `voted`, so
- * identical asks are one query, and whether the requesters have voted is one more for all of them. A page that was read a
- * moment ago is given out again if the database, asked after the request has come, proves it unchanged (see
- * `KeptPages`), so a writer always sees their own write, on whichever node. Searches and far pages wait in a queue of their
+ * Reads pages of the feed for all requests that arrive together (a micro-batcher). A page is the same for everyone
+ * except for `voted`, so identical requests are one query, and `voted` is one more query for all of them. A page from
+ * the page cache is used again if a check in the database, made after the request has arrived, proves it unchanged (see
+ * `KeptPages`), so a writer always sees their own write, on any node. Searches and far pages wait in a queue of their
  * own, in which users and addresses take turns: they hold up no other page, and those of one user not those of another.
  */
 export class FeedReader {
@@ -82,7 +79,7 @@ export class FeedReader {
   });
   readonly #slow: FairQueue;
 
-  /** Slow asks that are not answered yet, by their requester. */
+  /** Slow requests in progress, by user. */
   readonly #slowOf = new Map<number, number>();
   readonly #onRefused: (() => void) | undefined;
   readonly #onCrowded: ((queue: 'pages' | 'searches') => void) | undefined;

@@ -122,8 +122,8 @@ async function foldAll(rows: readonly Unfolded[]): Promise<ReturnType<typeof sea
 }
 
 /**
- * Folds the text of every post anew, while the service runs: a post is found by what it was folded to before until its turn
- * comes. For text that was changed past the service and its triggers.
+ * Folds the text of every post again, while the service runs: a post is found by what it was folded to before until its
+ * turn comes. For text that was changed past the service and its triggers.
  * @param onPiece is told how many posts have been looked at, and how many of them were folded otherwise
  */
 export async function refoldPosts(

@@ -4,7 +4,7 @@ import { IdempotencyKey } from '../../models/index.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { AppError } from '../errors.ts';
 
-/** Whose key it is, since two users may use the same one, and what for. */
+/** The claim of an idempotency key: its user, since two users may use the same key, and its request. */
 export interface Claim {
   userId: number;
   key: string;
@@ -18,8 +18,8 @@ export function claimOf(userId: number, key: string, request: object): Claim {
 }
 
 /**
- * What was answered to the first request with a key that is found taken. So after a lost connection, when nobody knows
- * whether the write was done, it can be said again without harm.
+ * The stored response to the first request with an idempotency key that has been used. So a client can safely retry
+ * after a lost connection.
  * @returns undefined if the key is not taken
  * @throws {AppError} 422 if the key was used for another request; 404 if what it made is gone
  */
@@ -45,7 +45,9 @@ export async function firstAnswer<T extends object>(
   return first.answer as T;
 }
 
-/** Deleted is gone, from here too. The key stays claimed, so that a late repetition does not write the post again. */
+/**
+ * Deletes the response of a deleted post. The key stays claimed, so that a late retry does not create the post again.
+ */
 export async function forgetAnswers(tx: Transaction, postId: number): Promise<void> {
   await IdempotencyKey.update({ answer: null }, { where: { postId }, transaction: tx });
 }

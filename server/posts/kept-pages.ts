@@ -9,7 +9,7 @@ const MAX_AGE = 1000;
 const MAX_PAGES = 500;
 const MAX_LENGTH = 16 * 1024 * 1024;
 
-/** Tallies that have changed at most; beyond it every page is read anew. */
+/** Tallies that have changed at most; beyond it every page is read again. */
 const MOST_CHANGED = 200;
 
 /** What was found out about the database in one snapshot, before pages that were read earlier are given out again. */
@@ -34,15 +34,15 @@ interface Kept {
 }
 
 /**
- * Pages of published posts that were read a moment ago. None is given out on trust: each round of answers begins with a
- * `look`, one small statement after all of its requests have come, and only a page that this proves unchanged counts. So
- * a writer sees their own write at once, on whichever node, as if every page were read anew.
+ * The page cache: pages of published posts that were read recently (LRU). None is used without validation: each batch
+ * begins with a `look`, one small statement after all of its requests have arrived, and only pages that it proves
+ * unchanged are used. So a writer sees their own write at once, on any node, as if every page were read again.
  *
  * The proof. A change of a published post puts an event into the outbox in its own transaction. If it committed after
- * the page was read, its event is, at the look, either still there (`quiet` is false) or numbered, by a transaction that
- * came later still, so that the head has moved. A tally carries the number of the transaction that changed it, which is
- * not below the oldest that was running when the page was read, its `horizon`. Whether somebody has voted, and who has
- * drafts, is asked anew each time.
+ * the page was read, its event is, at the look, either still there (`quiet` is false) or numbered, by a transaction
+ * that came later still, so that the head has moved. A tally carries the number of the transaction that changed it,
+ * which is not below the oldest that was running when the page was read, its `horizon`. Whether somebody has voted, and
+ * who has drafts, is asked again each time.
  */
 export class KeptPages {
   /** Oldest first. */

@@ -33,25 +33,25 @@ interface Ask {
   group?: Ask[];
 }
 
-/** Statements under way at once, and posts in one of them at most. */
+/** Statements in progress at once, and posts in one of them at most. */
 const ROUNDS = 2;
 const MOST = 100;
-/** Posts that wait at most, of everybody: beyond it the database is too slow for what comes in. */
+/** Posts that wait at most, of everyone: beyond it the database is too slow for what comes in. */
 const MAX_WAITING = 5000;
 /** Statements at once that wait for a lock: few, or the posts of one locked owner would take every connection. */
 const PATIENT = 3;
 const ATTEMPTS = 4;
 
 /**
- * Writes posts that arrive together in one statement, which is one transaction: a round trip, a commit and a plan for all
- * of them, in place of five round trips for each. While it runs the next ones gather; each answer waits for the commit of
- * its own.
+ * A micro-batcher of new posts: writes posts that arrive together in one statement, which is one transaction: one round
+ * trip, commit and plan for all of them, instead of five round trips for each. While it runs, the next ones collect;
+ * each response waits for the commit of its own batch.
  *
  * Users and addresses take turns, and when too many posts wait it is the last one of the user or address with the most that is
  * refused.
  *
- * They share no fate. Whose owner is locked, as while an account is being deleted, is left out and written apart, in a
- * statement that waits; and where one fails, nothing of its statement is kept and each is written apart.
+ * They fail independently. A post whose owner is locked, as while an account is being deleted, is left out and written
+ * separately, in a statement that waits; if one fails, the statement is rolled back and each is written separately.
  */
 export class PostWriter {
   readonly #db: DatabaseShare;

@@ -1,7 +1,7 @@
 import { fold } from '../text/fold.ts';
 import { gramsOf } from '../text/grams.ts';
 
-/** What a post is found by: its text as searches compare it, and the pieces that are looked up (see `gramsOf`). */
+/** The search columns of a post: its folded text, and the n-grams of the index (see `gramsOf`). */
 export interface Searchable {
   text: string;
   grams: string;

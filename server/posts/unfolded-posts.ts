@@ -9,7 +9,7 @@ import { Folding } from './folding.ts';
 /** Which posts (`posts p`) are not folded, or by another version's fold. The number stands in the index `posts_unfolded_idx`. */
 export const UNFOLDED = `p.search_fold is distinct from ${FOLD}`;
 
-/** How often it is looked whether there are any. Milliseconds. */
+/** How often to check whether there are any. Milliseconds. */
 const INTERVAL = 1000;
 /** The least pause between two pieces, and that after one that failed while somebody waits. Milliseconds. */
 const PAUSE = 20;
@@ -61,7 +61,7 @@ export class UnfoldedPosts {
     const end = performance.now() + milliseconds;
     const timeIsUp = sleep(milliseconds, 0, { signal: this.#loop.signal, ref: false }).catch(() => 0);
     while (performance.now() < end && !this.#loop.signal.aborted) {
-      // A piece that takes longer goes on without us.
+      // A piece that takes longer continues without us.
       const folded = await Promise.race([this.#next(), timeIsUp]).catch(this.#onFailed);
       if (folded !== undefined && folded > 0) continue;
       if (folded === 0 && !(await this.#left())) return true;

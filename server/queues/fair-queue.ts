@@ -1,6 +1,9 @@
-/** Who asks for a turn. */
+/** The sender of a request in a fair queue. */
 export interface Requester {
-  /** All that the ask counts for: an address, a user, or both. A client that uses several names has the share of one. */
+  /**
+   * The names that the request counts for: an address, a user, or both. A client with several names has the share of
+   * one.
+   */
   senders: readonly string[];
   /** Whether the sender has proved before who it is: it may use a reserved place. */
   familiar?: boolean;
@@ -23,11 +26,11 @@ export interface FairQueueOptions {
   mostOf: number;
   /** What a refused ask is told. */
   refusal: () => Error;
-  /** How long ago a sender's last turn must be for it to go before the others. Milliseconds. */
+  /** How long ago a sender's last turn must be for it to take precedence. Milliseconds. */
   rest?: number;
 }
 
-/** How long ago a sender's last turn must be for it to go before the others. Milliseconds. */
+/** How long ago a sender's last turn must be for it to take precedence. Milliseconds. */
 const REST = 60_000;
 /** Senders whose last turn is remembered; those of the longest ago are forgotten first. */
 const MOST_REMEMBERED = 10_000;
@@ -51,12 +54,14 @@ interface Waiter {
 }
 
 /**
- * A bounded queue in which senders take turns, so that one that asks often waits for itself and not the others for it.
+ * A bounded fair queue in which senders take turns, so that a sender with many requests waits for its own and does not
+ * delay others.
  *
- * - **ConnectionLimits.** A place that is freed goes to the sender whose round comes first, and of several to the one whose last turn
- *   is longest ago. Of an ask that counts for several senders the busiest decides first, so the users of one address take
- *   turns in the share of their address. Each sender's asks are served first come, first served. A newcomer enters the
- *   round after the current one, which holds finitely many, so every ask is served after a bounded number of turns.
+ * - **ConnectionLimits.** A place that is freed goes to the sender whose round comes first, and of several to the one
+ *   whose last turn is longest ago. Of an ask that counts for several senders the busiest decides first, so the users
+ *   of one address take turns in the share of their address. Each sender's asks are served first come, first served. A
+ *   newcomer enters the round after the current one, which holds finitely many, so every ask is served after a bounded
+ *   number of turns.
  * - **Rested senders**, those without a turn for a while, have every second turn: beside a flood, whose senders have turns
  *   all the time, a newcomer waits for no round.
  * - **Reserved places** go to familiar senders, one each. While there is work in them, so much less is begun in the other

@@ -73,7 +73,7 @@ export class FairSemaphore<Requester> {
       });
   }
 
-  /** Pieces of work that are under way. */
+  /** Pieces of work that are in progress. */
   get running(): number {
     return this.#running;
   }

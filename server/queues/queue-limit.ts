@@ -1,4 +1,4 @@
-/** Who an ask counts for: a user and the address that it came from, say. */
+/** The senders that a request counts for, for example a user and its address. */
 export type Senders = readonly (number | string)[];
 
 export interface QueueLimitOptions<Ask> {
@@ -10,9 +10,9 @@ export interface QueueLimitOptions<Ask> {
 }
 
 /**
- * Bounds what waits in a queue so that no sender can fill it: when too many asks wait, the last one of the sender with the most
- * is refused, and not the newcomer, unless that is the same. Of an address that several users share it is one of the user
- * with the most. Only when as many senders wait as there are places does a newcomer have to go.
+ * Limits the length of a queue so that no sender can fill it: when too many requests wait, the last one of the sender
+ * with the most is refused, and not the new one (unless it is the same). Of an address that several users share it is
+ * one of the user with the most. Only when as many senders wait as there are places does a newcomer have to go.
  *
  * It only counts; the queue itself is its owner's. An ask costs the same however many wait; a refusal as much as there are
  * senders that are as busy, and asks of the busiest.

@@ -1,9 +1,9 @@
 import type { Senders } from './queue-limit.ts';
 
 /**
- * Puts asks in an order in which senders take turns: the first ask of each, then the second of each, and of these who came
- * first. A sender's own asks stay in their order. Of an ask that counts for several senders, as a user and the user's address,
- * the one that has had the most turns decides.
+ * Orders requests so that senders take turns (round-robin): the first request of each, then the second of each, in
+ * order of arrival. A sender's own requests stay in order. If a request counts for several senders, such as a user and
+ * its address, the one with the most turns decides.
  * @param asks in the order of arrival
  */
 export function roundRobin<Ask>(asks: readonly Ask[], sendersOf: (ask: Ask) => Senders): Ask[] {
@@ -19,7 +19,7 @@ export function roundRobin<Ask>(asks: readonly Ask[], sendersOf: (ask: Ask) => S
 }
 
 /**
- * Draws from what waits, each sender in turn (see `roundRobin`).
+ * Takes waiting requests, each sender in turn (see `roundRobin`).
  * @param waiting in the order of arrival
  * @param most how many are drawn at most
  */

@@ -19,7 +19,7 @@ export interface CapabilityParts {
   passwords: Passwords;
   feedReader: FeedReader;
   postWriter: PostWriter;
-  /** Changes and deletions of posts take their turns here. */
+  /** The fair queue of changes and deletions of posts. */
   edits: FairQueue;
   ballots: BallotBox;
   accountTasks: AccountTasks;

@@ -59,7 +59,7 @@ export function createDatabase(
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });
   const writes = new WriteMonitor(feedPool, log);
   const schema = new SchemaWatch(feedPool, log, onBack);
-  // Nothing is sent to a half-restored database, of transactions that have begun before neither.
+  // Nothing is sent to a half-restored database, including statements of transactions that began earlier.
   db.sequelize.addHook('beforeQuery', () => schema.require());
   return {
     db,
@@ -71,7 +71,7 @@ export function createDatabase(
     mayWrite: () => writes.refusal === undefined && schema.absence === undefined,
     connections: {
       start: async () => {
-        // A connection of each pool: both lead to one database, or the second is refused.
+        // Opens a connection of each pool: if they lead to two databases, the second is refused.
         await db.ping();
         await feedPool.query('select 1');
         await db.ping();

@@ -1,8 +1,8 @@
 /**
- * The index for searches: every word is cut into the pieces that begin at each of its characters, three characters long,
- * or two where the script has thousands of them (Chinese, Korean, emoji), shorter at the word's end. So a text that
- * contains a word has all pieces of the word, a word of one or two characters is the beginning of a piece, and what a
- * letter is need not be known to any database. The pieces only choose candidates: the folded text decides.
+ * The search index (n-grams): every word is cut into the pieces that begin at each of its characters, three characters
+ * long, or two where the script has thousands of them (Chinese, Korean, emoji), shorter at the word's end. So a text
+ * that contains a word has all pieces of the word, a word of one or two characters is the beginning of a piece, and
+ * what a letter is need not be known to any database. The pieces only choose candidates: the folded text decides.
  */
 
 /** The first character of the scripts with thousands of characters, and the kana, which are few, among them. */

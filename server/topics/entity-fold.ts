@@ -1,14 +1,14 @@
 import type { Transaction } from 'sequelize';
 
-/** The last word of the log on something. */
+/** The last event of an entity in the log. */
 export interface LastTold {
   name: string;
   data: Record<string, unknown>;
 }
 
 /**
- * How the events of one kind of thing fold: the last one has to say what the tables hold. A capability declares it beside its
- * events; whoever compares the two knows no capability.
+ * How the events of one entity type fold into state: the last event must match the tables. A capability declares it
+ * beside its events; the doctor, which compares the two, knows no capability.
  */
 export interface EntityFold {
   /** As its events name it: `post`. */

@@ -1,8 +1,6 @@
 import type Joi from 'joi';
 
-/**
- * Who may hear an event: everybody, one user, or those who moderate. It is written with the event and never changed.
- */
+/** The audience of an event: everyone, one user, or moderators. It is written with the event and never changed. */
 export type Audience = 'public' | `user:${number}` | 'role:moderator';
 
 /** What an event does to the earlier events of its entity: their text leaves every later replay. */
@@ -14,7 +12,7 @@ export type Supersedes =
   /** All of them, also those that were written while nobody looked: the entity is gone. */
   | 'all';
 
-/** An event that a capability declares, once: whatever carries events knows them by this alone. */
+/** An event type, declared once by a capability: log, delivery and documents know events only by this. */
 export interface EventType<Name extends string, Subject, Payload extends object> {
   name: Name;
   /** What happened, as the documents tell it: a few words. */
@@ -35,7 +33,7 @@ export interface EventType<Name extends string, Subject, Payload extends object>
   redaction: readonly string[];
 }
 
-/** What whoever carries, tells or documents events knows of each. */
+/** What anyone who carries, tells or documents events knows of each. */
 export type DeclaredEvent = Pick<
   EventType<string, never, object>,
   'name' | 'summary' | 'description' | 'entityType' | 'supersedes'

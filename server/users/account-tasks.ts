@@ -10,11 +10,11 @@ const PIECE = 200;
 const PAUSE_SHARE = 0.5;
 /** With so many events that wait for their number, no more are added: others' events would wait behind them. */
 const MOST_WAITING = 300;
-/** How often it is looked whether they have been numbered. Milliseconds. */
+/** How often to check whether they have been numbered. Milliseconds. */
 const LOOK = 20;
 /** A task that has rested so long has been left by its node. Milliseconds. */
 const RESTED = 5000;
-/** How often it is looked for such tasks. Milliseconds. */
+/** How often to look for such tasks. Milliseconds. */
 const SWEEP = 5000;
 /** How long an answer waits for the end of a task. Milliseconds. */
 const TIME_LIMIT = 8000;
@@ -32,10 +32,10 @@ export interface AccountTasksOptions {
 }
 
 /**
- * Renames and deletes accounts of any size without holding anybody up. The change of the account itself is committed at once,
- * with the first piece of its posts and a row in `account_tasks`. The pieces that follow are short transactions, each with
- * its events, and pause for whoever else writes or waits for a number. The row says where to go on, so whatever becomes of
- * this node, another one brings the task to its end.
+ * Renames and deletes accounts of any size without blocking other requests. The change of the account itself is
+ * committed at once, with the first piece of its posts and a row in `account_tasks`. The pieces that follow are short
+ * transactions, each with its events, and pause for whoever else writes or waits for a number. The row says where to
+ * continue, so whatever becomes of this node, another one brings the task to its end.
  */
 export class AccountTasks {
   /** Posts in one piece. */
@@ -74,7 +74,8 @@ export class AccountTasks {
   }
 
   /**
-   * Brings the task of an account to its end. The caller waits for that for some seconds; the task goes on in any case.
+   * Brings the task of an account to its end. The caller waits for that for some seconds; the task continues in any
+   * case.
    * @returns whether it was done by then
    */
   async finish(userId: number): Promise<boolean> {

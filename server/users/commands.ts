@@ -36,7 +36,7 @@ export async function signUp(
       'sign_up_closed',
       'Nobody can sign up here at present. Existing accounts work as before.',
     );
-  // Before the work of a hash, and before anything is told of addresses and names.
+  // Before the work of a hash, and before anything is notified of addresses and names.
   const db = ctx.db.share(requester);
   if (admission === 'invite') await requireInvitation(db, input.invitation);
   const passwordHash = await ctx.passwords.hash(input.password, requester);
@@ -174,9 +174,9 @@ async function setEmailKey(tx: Transaction, id: number, email: string): Promise<
 }
 
 /**
- * Deletes the user with posts, votes and sessions; the tallies follow, and every client is told of the posts. The account
- * has no name, address, login or session from the commit on, and its posts are in no list. More posts and votes than fit one
- * piece are deleted in further transactions, each with its events (see `AccountTasks`).
+ * Deletes the user with posts, votes and sessions; the tallies follow, and every client is notified of the posts. The
+ * account has no name, address, login or session from the commit on, and its posts are in no list. More posts and votes
+ * than fit one piece are deleted in further transactions, each with its events (see `AccountTasks`).
  * @returns whether all of it is gone; otherwise the rest goes by itself
  * @throws {AppError} 403 for a wrong password, 412, 429 after too many wrong passwords
  */
@@ -239,8 +239,8 @@ async function withPassword<T>(
 }
 
 /**
- * The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. Wrong ones are counted by
- * session: whoever has somebody's token may not guess the password with it either.
+ * The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. Wrong ones are
+ * counted by session: anyone who has somebody's token may not guess the password with it either.
  */
 async function provePassword(
   ctx: Pick<UserContext, 'db' | 'guesses' | 'passwords'>,

@@ -49,7 +49,7 @@ export async function revokeInvitation(id: number): Promise<boolean> {
 }
 
 /**
- * Makes sure that a code is good, without using it: nothing else is done for whoever has none.
+ * Makes sure that a code is good, without using it: nothing else is done for anyone who has none.
  * @throws {AppError} 403
  */
 export async function requireInvitation(
@@ -65,8 +65,8 @@ export async function requireInvitation(
 }
 
 /**
- * Uses an invitation once, in the transaction that makes the account. Whoever comes for the last use meanwhile waits for the
- * end of that transaction, and then has it or is refused.
+ * Uses an invitation once, in the transaction that makes the account. Anyone who comes for the last use meanwhile waits
+ * for the end of that transaction, and then has it or is refused.
  * @throws {AppError} 403
  */
 export async function useInvitation(

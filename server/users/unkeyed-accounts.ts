@@ -7,7 +7,7 @@ import { emailKey } from '../text/email.ts';
 const UNIQUE_VIOLATION = '23505';
 /** Accounts that are looked at together. */
 const PIECE = 200;
-/** How often it is looked whether there are any. Milliseconds. */
+/** How often to check whether there are any. Milliseconds. */
 const INTERVAL = 10_000;
 
 /**

@@ -35,17 +35,17 @@ interface ResultRow extends Omit<VoteResult, 'outcome'> {
 
 /** Votes in one statement at most. */
 const BATCH = 500;
-/** Votes that wait at most, of everybody: beyond it the database is too slow for what comes in. */
+/** Votes that wait at most, of everyone: beyond it the database is too slow for what comes in. */
 const MAX_WAITING = 20_000;
 /** Statements at once that wait for a lock: few, or the voters on one locked post would take every connection. */
 const PATIENT = 3;
 const ATTEMPTS = 4;
 
 /**
- * Writes votes that arrive together in one statement and one commit. A popular post is one hot row: with a transaction
- * per vote its voters queue for the row's lock, each for the length of a commit; here they share one. While a statement
- * runs the next batch gathers, so the batch grows with the load and a lone vote waits for nobody. Each answer waits for
- * the commit of its own batch.
+ * A micro-batcher of votes: writes votes that arrive together in one statement and one commit. A popular post is one
+ * hot row: with a transaction per vote its voters queue for the row lock, each for the length of a commit; here they
+ * share one. While a statement runs, the next batch collects, so batches grow with the load and a single vote does not
+ * wait. Each response waits for the commit of its own batch.
  *
  * Users and addresses take turns, and when too many votes wait it is the last one of the user or address with the most that is
  * refused.
@@ -151,7 +151,7 @@ export class BallotBox {
         else held.set(ballot.postId, [ballot]);
       }
       for (const ofPost of held.values()) {
-        // Whoever votes on many locked posts holds up no other voter on one of them.
+        // Anyone who votes on many locked posts holds up no other voter on one of them.
         const [least] = [...ofPost].sort((a, b) => crowdOf(a) - crowdOf(b));
         this.#queueApart(ofPost, least?.senders ?? []);
       }

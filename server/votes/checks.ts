@@ -20,7 +20,7 @@ export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]
   }));
 }
 
-/** Counts a tally anew under the post's lock, for which votes wait, with a new rev so that every client takes it. */
+/** Counts a tally again under the post's lock, for which votes wait, with a new rev so that every client takes it. */
 async function recount(tx: Transaction, postId: number): Promise<void> {
   const sequelize = sequelizeOf(tx);
   const bind = [postId];

@@ -12,11 +12,11 @@ interface Ask {
   reject: (error: unknown) => void;
 }
 
-/** Ten thousand clients that come back at once all say what they have on their screens; mostly it is the same. */
+/** Ten thousand clients that reconnect at once track the posts on their screens, mostly the same ones. */
 const ROUNDS = 2;
 const MOST = 200;
 
-/** Reads tallies, for everybody who asks at the same moment in one statement. */
+/** Reads tallies, for everyone who asks at the same moment in one statement. */
 export class TallyReader {
   readonly #db: DatabaseShare;
   readonly #asks = new MicroBatcher<Ask>({

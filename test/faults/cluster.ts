@@ -105,7 +105,7 @@ export class Cluster {
     return cluster;
   }
 
-  /** The nodes that the front sends to: those that have answered of late, or all if none has. */
+  /** The nodes that the front sends to: those that have answered recently, or all if none has. */
   get reachable(): ClusterNode[] {
     return this.#health.passing;
   }

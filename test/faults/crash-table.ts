@@ -269,7 +269,7 @@ export async function crashTable({
     for (const [fault, row] of Object.entries(rows)) {
       if (!fault.includes(only)) continue;
       for (let time = 0; time < times; time += 1) {
-        // Everybody anew, in turn: or the nodes that were restarted would have no clients.
+        // Everyone again, in turn: or the nodes that were restarted would have no clients.
         const cutAt = Date.now();
         cluster.front.cut();
         const anew = ({ history }: Listener) => (history.connections.at(-1)?.ready?.at ?? 0) >= cutAt;

@@ -2,8 +2,8 @@ import type { FeedEventName, FeedEvents, PostView, Ready } from '../../server/co
 import type { Misconduct } from '../support/node-process.ts';
 
 /**
- * What a run leaves behind, for the checker to judge. Times are milliseconds since 1970, all of one clock: the writers, the
- * clients and whoever makes the faults live in one process.
+ * What a run leaves behind, for the checker to judge. Times are milliseconds since 1970, all of one clock: the writers,
+ * the clients and anyone who makes the faults live in one process.
  */
 export interface History {
   writes: Write[];

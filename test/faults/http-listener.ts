@@ -22,8 +22,8 @@ export interface Place {
 }
 
 /**
- * A client that follows the feed over plain HTTP. It reads `GET /posts` once, goes on from the position of that page, and
- * believes everything: what it hears is what was on the wire. A connection of its history is one of TCP.
+ * A client that follows the feed over plain HTTP. It reads `GET /posts` once, continues from the position of that page,
+ * and believes everything: what it hears is what was on the wire. A connection of its history is one of TCP.
  */
 export abstract class HttpListener implements Listener {
   readonly #heard: Heard;
@@ -180,7 +180,7 @@ export abstract class HttpListener implements Listener {
     this.#greeted({ seq, epoch }, 'replayed', undefined);
   }
 
-  /** Its position cannot be served; it goes on from another. */
+  /** Its position cannot be served; it continues from another. */
   protected reset(to: Place, reason: ResetReason): void {
     this.#greeted(to, 'reset', reason);
     this.#position = to;

@@ -10,7 +10,7 @@ export interface ListenerOptions {
   /** Where to begin. Default: from now. */
   from?: { after: number; epoch: string };
   tallies?: 'all' | 'tracked';
-  /** Gives the token anew each time that it has ended. Without it the client ends with its token. */
+  /** Gives the token again each time that it has ended. Without it the client ends with its token. */
   renew?: () => Promise<string>;
 }
 

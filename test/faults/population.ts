@@ -60,7 +60,7 @@ export class Population {
     this.#random = random;
   }
 
-  /** Signs everybody up and connects the clients. Nobody writes yet. */
+  /** Signs everyone up and connects the clients. Nobody writes yet. */
   async settle({ writers, clients, rate, nervous, overHttp = true }: PopulationOptions): Promise<void> {
     const { url } = this.#cluster.node(0).process;
     if (!overHttp) this.#kinds = KINDS.filter((Kind) => Kind === StockClient || Kind === PackageClient);

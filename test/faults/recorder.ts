@@ -23,7 +23,7 @@ export class Recorder {
     if (name === 'post:deleted') this.ballot.delete(data.id);
   }
 
-  /** What somebody was told of a post's votes: at one rev everybody has to be told the same. */
+  /** What somebody was told of a post's votes: at one rev everyone has to be told the same. */
   tally({ post_id, votes, rev }: Tally, who: string): void {
     const at = `${post_id}:${rev}`;
     const told = this.#tallies.get(at);

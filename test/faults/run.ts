@@ -136,7 +136,7 @@ class Timeline {
   async play(milliseconds: number): Promise<void> {
     const until = Date.now() + milliseconds;
     const lanes = Array.from({ length: LANES }, () => this.#lane(until, this.#random.fork()));
-    // To the end of all, also when one fails: what goes on breaking things would outlive the cluster.
+    // To the end of all, also when one fails: what continues breaking things would outlive the cluster.
     const ended = await Promise.allSettled(lanes);
     for (const lane of ended) if (lane.status === 'rejected') throw lane.reason;
   }

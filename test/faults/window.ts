@@ -98,7 +98,7 @@ export class Window {
     const latencies: number[] = [];
     const latest: Longest = { took: 0, who: '' };
     for (const { client, deliveries } of this.#present) {
-      // One that is published anew is created again; its writing is not what is awaited then.
+      // One that is published again is created again; its writing is not what is awaited then.
       const heard = new Set<number>();
       for (const { id, name, at } of deliveries) {
         const end = name === 'post:created' && !heard.has(id) ? ends.get(id) : undefined;

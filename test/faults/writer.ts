@@ -22,7 +22,7 @@ export interface WriterOptions {
 const TIME_LIMIT = 5000;
 /** How long a creation is repeated under its key. Milliseconds. */
 const PERSISTENCE = 30_000;
-/** Posts that a writer goes on working on. */
+/** Posts that a writer continues working on. */
 const OWN_POSTS = 60;
 
 const weights: Record<Operation, number> = {

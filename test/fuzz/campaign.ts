@@ -7,13 +7,13 @@ export interface Campaign {
   random: Random;
   /** Whether nothing more is to be begun: the time is over, or a node has ended. */
   over: () => boolean;
-  /** Remembers an input as under way, so that a crash can be laid to it. */
+  /** Remembers an input as in progress, so that a crash can be laid to it. */
   note: (input: string) => void;
   /** Tells something that must not be, with the input that did it. */
   violate: (what: string, input: string) => void;
 }
 
-/** How many connections or requests are under way at once. */
+/** How many connections or requests are in progress at once. */
 const AT_ONCE = 16;
 
 /**

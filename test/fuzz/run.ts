@@ -31,7 +31,7 @@ export interface FuzzReport extends Testimony {
   violations: string[];
 }
 
-/** Inputs that are told beside an exit or a bug: those that were under way. */
+/** Inputs that are told beside an exit or a bug: those that were in progress. */
 const REMEMBERED = 40;
 /** How late a bystander may be, on a machine that has processors to spare. Milliseconds. */
 const LATE = 1000;

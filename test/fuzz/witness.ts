@@ -20,7 +20,7 @@ export interface Testimony {
 const PAUSE = 100;
 const LAST_WAIT = 3000;
 
-/** When something was seen, and how long everybody on the way had waited for a processor by then. Milliseconds. */
+/** When something was seen, and how long everyone on the way had waited for a processor by then. Milliseconds. */
 interface Moment {
   at: number;
   waited: number;

@@ -7,9 +7,9 @@ import type typescript from 'typescript';
 import { packageRoot } from '../../server/paths.ts';
 
 /**
- * The service compiled once for all test processes, with the settings of `npm run build` but without looking at types: a
- * process that loads TypeScript takes twice the CPU time until it is ready. It is kept by the content of its sources beneath
- * `node_modules`, so that packages, migrations and the page are found as by `npm start`.
+ * The service compiled once for all test processes, with the settings of `npm run build` but without looking at types:
+ * a process that loads TypeScript takes twice the CPU time until it is ready. It is kept by the content of its sources
+ * under `node_modules`, so that packages, migrations and the page are found as by `npm start`.
  */
 const CACHE = join(packageRoot, 'node_modules/.cache/tidings-tests');
 const COMPILED = ['server', 'models'];
@@ -35,7 +35,7 @@ function compileService(): string {
   for (const { name, text } of sources) hash.update(`${name}\0${text}\0`);
   const folder = join(CACHE, hash.digest('hex').slice(0, 16));
   if (existsSync(folder)) return folder;
-  // Several test processes may come at once: each compiles by itself, and whoever is first is taken.
+  // Several test processes may come at once: each compiles by itself, and anyone who is first is taken.
   const own = `${folder}-${randomUUID()}`;
   for (const { name, text } of sources) {
     const target = join(own, name.replace(/\.ts$/, '.js'));

@@ -48,7 +48,7 @@ export function validateFrame(
 ): { fault: string } | { message: string } | undefined {
   const found = /^4([0-9])(\d+)?(.*)$/s.exec(frame);
   if (!found) return undefined; // open, ping, pong, close
-  // There is one namespace. Socket.IO itself refuses whoever asks for another.
+  // There is one namespace. Socket.IO itself refuses anyone who asks for another.
   if (/^4[0-9]\//.test(frame)) {
     const outside = direction === 'receive' || /^44\/.*,\{"message":"Invalid namespace"\}$/s.test(frame);
     return outside ? undefined : { fault: 'something said in another namespace' };

@@ -5,7 +5,7 @@ import { validateFrame } from './frames.ts';
  * package, one that speaks by hand, a page in a browser. One that the document does not tell of fails the run.
  */
 const faults = new Set<string>();
-/** What is told of a run in which everything is wrong. */
+/** What is notified of a run in which everything is wrong. */
 const MANY = 20;
 /** How much of a frame is shown. Characters. */
 const LONG = 200;

@@ -15,7 +15,10 @@ const FORMS: readonly [what: string, form: RegExp][] = [
 const CANDIDATE = /[\w-]{43,}/g;
 const LENGTHS = [108, 64];
 
-/** What is told of a run in which everything is wrong, how much of a line is shown, and how many candidates are kept. */
+/**
+ * What is notified of a run in which everything is wrong, how much of a line is shown, and how many candidates are
+ * kept.
+ */
 const MANY = 20;
 const LONG = 400;
 const KEPT = 20_000;
@@ -24,7 +27,7 @@ const KEPT = 20_000;
 export class HeldLog {
   readonly #passwords = new Set<string>();
   readonly #tokens = new Set<string>();
-  /** A token may be logged before whoever it is for knows it: what could be one is compared at the end. */
+  /** A token may be logged before the one it is for knows it: what could be one is compared at the end. */
   readonly #candidates = new Map<string, string>();
   readonly #faults = new Set<string>();
   #running = '(before the first test)';

@@ -18,7 +18,7 @@ const UNDOCUMENTED = new Set([
 ]);
 /** Imported by name, or as a member of the whole module. */
 const UNDOCUMENTED_EXPORTS = new Set(['Sender', 'Receiver']);
-/** Files of a library that it offers to whoever looks for them. */
+/** Files of a library that it offers to anyone who looks for them. */
 const OFFERED = /^[^/]+\/package\.json$|^@[^/]+\/[^/]+$|^node:/;
 
 /** Uses of what libraries do not document in a source: members, files of theirs, and their classes changed. */

@@ -3,8 +3,8 @@ import { id, object, optional } from '../../server/api/schema.ts';
 import type { DeclaredEvent, EventType } from '../../server/topics/event-type.ts';
 
 /**
- * A capability that only the tests have, declared as any other: notes to one user, reports to those who moderate, and notices to
- * everybody.
+ * A capability that only the tests have, declared as any other: notes to one user, reports to those who moderate, and
+ * notices to everyone.
  */
 export interface Note {
   id: number;

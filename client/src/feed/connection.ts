@@ -20,7 +20,7 @@ type Requests = {
     : never;
 };
 
-/** How a connection ended. Said once. */
+/** How a connection ended. Reported once. */
 export type ConnectionEnd =
   | { kind: 'refused'; problem: Problem }
   | { kind: 'closed'; code: SessionCloseCode; detail: string }
@@ -56,8 +56,8 @@ const LATE = 500;
 const MERCY = 1500;
 
 /**
- * One connection, from its handshake to its end. It never comes back: whoever wants another makes another, so nothing
- * that an old one still says can be taken for news.
+ * One connection, from its handshake to its end. It never reconnects: a new one is created instead, so late messages of
+ * an old one cannot be mistaken for new ones.
  */
 export class Connection {
   readonly #socket: Socket<ServerToClient, ClientToServer>;
@@ -94,8 +94,8 @@ export class Connection {
       this.#end(problem ? { kind: 'refused', problem } : { kind: 'lost', detail: error.message });
     });
     this.#socket.on('disconnect', (reason) => this.#end({ kind: 'lost', detail: reason }));
-    // Socket.IO listens for the end of a transport only once it has opened: a node that dies amid the handshake would be waited
-    // for until the time is over. After what has come before the end has been heard.
+    // Socket.IO listens for the end of a transport only once it has opened: a node that dies during the handshake would
+    // be waited for until the time is over. After what has come before the end has been heard.
     this.#socket.io.engine.on('close', (reason) => {
       setTimeout(() => this.#end({ kind: 'lost', detail: reason }), 0);
     });

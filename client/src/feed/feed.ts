@@ -46,7 +46,7 @@ export interface FeedOptions {
 export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
   /** Every event that is for you, in order, once; also of a newer service, with a name that is not known here. */
   event: (event: LiveEvent) => void;
-  /** The position could not be served: read the list anew. Events go on from `seq`. */
+  /** The position could not be served: read the list again. Events continue from `seq`. */
   reset: (reset: FeedReset) => void;
   /** The feed has caught up; once for each connection. */
   ready: (state: Ready) => void;
@@ -71,9 +71,9 @@ const INCOMPLETE_DELAY = 5000;
 const LONG_WAIT = 5000;
 
 /**
- * The live feed: every event after a position, once, in order, without a hole, over as many connections and nodes as it
- * takes. Each message says in `prev` after which position it follows. If that is beyond the feed's own, a message was lost
- * on the way; then the connection is given up and the next one asks for what is missing, so a hole is never shown.
+ * The live feed: every event after a position, exactly once, in order, over any number of connections and nodes. Each
+ * message says in `prev` after which position it follows. If that is beyond the feed's own, a message was lost on the
+ * way; then the connection is given up and the next one asks for what is missing, so a hole is never shown.
  */
 export class Feed {
   readonly #url: string;
@@ -151,7 +151,9 @@ export class Feed {
     return this.#tallies.get(postId);
   }
 
-  /** @returns takes the listener away again */
+  /**
+   * @returns removes the listener
+   */
   on<K extends keyof FeedListeners>(name: K, listener: FeedListeners[K]): () => void {
     return this.#emitter.on(name, listener);
   }
@@ -179,7 +181,7 @@ export class Feed {
   }
 
   /**
-   * Wants the tally of a post: as it stands, and every change. Several may want the same one.
+   * Follows the tally of a post: its current value, and every change. Several listeners may follow the same post.
    * @returns ends that
    */
   track(postId: number, listener?: (tally: Tally) => void): () => void {
@@ -209,8 +211,8 @@ export class Feed {
   }
 
   /**
-   * Tries to connect now, for somebody who would not wait until `retryAt`. Where no attempt is being waited for (it is
-   * connected, or an attempt is under way) there is nothing to do.
+   * Tries to connect now, before `retryAt`. Where no attempt is being waited for (it is connected, or an attempt is in
+   * progress) there is nothing to do.
    */
   reconnect(): void {
     if (this.#timer === undefined || this.#status.state === 'ended') return;
@@ -347,8 +349,8 @@ export class Feed {
     if (tellsPost(event)) this.#keep([tallyOf(event.data)]);
     this.#tell(event, prev);
     if (!tellsPost(event)) return;
-    // A tally waits for no number, so a newer one may have come before the post, and it is told once: a post that was withdrawn
-    // and published again would be shown with the number of then. Whoever shows it only now hears it now.
+    // A tally waits for no number, so a newer one may have come before the post, and it is told once: a post that was
+    // withdrawn and published again would be shown with the number of then. Anyone who shows it only now hears it now.
     const known = this.#tallies.get(event.data.id);
     if (known && known.rev > event.data.rev) this.#emitter.emit('tally', known);
   }
@@ -543,7 +545,7 @@ function tallyOf(post: PostView): Tally {
   return { post_id: post.id, votes: post.votes, rev: post.rev };
 }
 
-/** Browsers say when the network is there again; elsewhere nobody does. @returns takes the listener away again */
+/** Browsers say when the network is there again; elsewhere nobody does. @returns removes the listener */
 function onNetworkBack(listener: () => void): () => void {
   const target = globalThis as Partial<Record<'addEventListener' | 'removeEventListener', Listen>>;
   target.addEventListener?.('online', listener);

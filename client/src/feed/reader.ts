@@ -28,7 +28,7 @@ export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> 
     this.#wake?.();
   }
 
-  /** No more will come, and whoever reads on learns why after what waits. */
+  /** No more will come, and anyone who reads on learns why after what waits. */
   fail(error: TidingsError): void {
     this.#failure = error;
     this.end();

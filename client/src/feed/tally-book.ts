@@ -4,8 +4,9 @@ import type { Tally } from '../contract.ts';
 const MAX_POSTS = 20_000;
 
 /**
- * The newest tally of each post: of two the one with the higher `rev`, however late the other comes. That of a deleted post is
- * kept like any other: a withdrawn one is deleted for all but its owner, and goes on from the same `rev` when it comes back.
+ * The newest tally of each post: of two the one with the higher `rev`, however late the other comes. That of a deleted
+ * post is kept like any other: a withdrawn one is deleted for all but its owner, and continues from the same `rev` when
+ * it comes back.
  */
 export class TallyBook {
   /** The ones that changed last come last. */

@@ -16,7 +16,7 @@ export interface TrackerOptions {
 
 /**
  * Which posts' tallies are wanted, counted by who wants them; and which the server knows of. What differs is told in
- * rounds: everything that was asked for within one tick, or while a round was under way, goes in one message.
+ * rounds: everything that was asked for within one tick, or while a round was in progress, goes in one message.
  */
 export class Tracker {
   readonly #onTallies: TrackerOptions['onTallies'];

@@ -50,7 +50,10 @@ export interface FeedStoreOptions extends FeedQuery {
   feed?: Omit<FeedOptions, 'after' | 'epoch' | 'mode'>;
 }
 
-/** What is to be seen. A new object after each change; each post, and each list of posts, is the same object until it changes. */
+/**
+ * The state to render. A new object after each change; each post, and each list of posts, is the same object until it
+ * changes.
+ */
 export interface FeedState {
   posts: readonly ShownPost[];
   /** The new posts that wait for `reveal`, newest first: `MAX_PENDING` at most, however many there are. */
@@ -80,11 +83,11 @@ export interface FeedNews {
 
 export interface FeedStoreListeners {
   news: (news: FeedNews) => void;
-  /** What became of a vote that was cast or taken back here. Other windows of the user want to be told it: `voted`. */
+  /** The result of a vote that was cast or taken back here, for the user's other windows: `voted`. */
   vote: (vote: VoteView) => void;
 }
 
-/** A wish for the tally of a post, and what ends it on the feed that is open. */
+/** A subscription to the tally of a post, and what ends it on the open feed. */
 interface Tracked {
   postId: number;
   release: (() => void) | undefined;
@@ -92,12 +95,12 @@ interface Tracked {
 
 /** Until a list that could not be read, or was too old, is read again, unless the server asks for more. Milliseconds. */
 const RETRY = 3000;
-/** So many new posts are put on top of a list that is left open; then it is read anew rather than growing for ever. */
+/** So many new posts are put on top of a list that is left open; then it is read again rather than growing for ever. */
 const MAX_GROWTH = 300;
 
 /**
- * A list that stays true: a page of posts and the events after it, the user's own doings and votes in one state to
- * render. Knows of no framework: `subscribe` and `state` are what `useSyncExternalStore` and its like want.
+ * A live list: a page of posts and the events after it, the user's own changes and votes, in one state to render. Knows
+ * of no framework: `subscribe` and `state` are what `useSyncExternalStore` and its like want.
  *
  * A page and the feed are two views of one numbering, and each may be ahead of the other. If the feed is ahead, the events
  * after the page's position are applied to the page. If the page is ahead, the events up to its position are in it already.
@@ -164,20 +167,20 @@ export class FeedStore {
     return this.#state;
   }
 
-  /** Hears that `state` is another one: once for all that changes together. @returns takes the listener away again */
+  /** Hears that `state` is another one: once for all that changes together. @returns removes the listener */
   subscribe(listener: () => void): () => void {
     return this.#changes.on('change', listener);
   }
 
-  /** Hears what happens to the list, one by one. @returns takes the listener away again */
+  /** Hears what happens to the list, one by one. @returns removes the listener */
   on<K extends keyof FeedStoreListeners>(name: K, listener: FeedStoreListeners[K]): () => void {
     return this.#emitter.on(name, listener);
   }
 
   /**
-   * Loads the first page and follows on from it; later, loads it anew. A store that was closed, or whose session has ended,
-   * is opened again. A failure is told in `state.error` until the page has come; one that may pass is tried again every three
-   * seconds or so.
+   * Loads the first page and follows on from it; later, loads it again. A store that was closed, or whose session has
+   * ended, is opened again. A failure is told in `state.error` until the page has come; one that may pass is tried
+   * again every three seconds or so.
    */
   async load(): Promise<void> {
     this.#closed = false;
@@ -205,7 +208,9 @@ export class FeedStore {
     this.#held = held;
   }
 
-  /** Shows the new posts that wait. Where the order is not that of time, or they are too many, the list is read anew. */
+  /**
+   * Shows the new posts that wait. Where the order is not that of time, or they are too many, the list is read again.
+   */
   async reveal(): Promise<void> {
     if (this.#byTime && this.#view.pending.length < MAX_PENDING) this.#set(revealed(this.#view));
     else if (!this.#closed) await this.#reload();
@@ -363,7 +368,7 @@ export class FeedStore {
     }
   }
 
-  /** A page that the feed goes on from without a hole. @throws {TidingsError} */
+  /** A page that the feed continues from without a hole. @throws {TidingsError} */
   async #read(cursor: string | undefined, signal: AbortSignal): Promise<PostPage> {
     const { limit } = this.#options;
     for (;;) {

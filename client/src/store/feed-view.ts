@@ -42,7 +42,7 @@ export interface Arrival {
   atOnce: boolean;
 }
 
-/** More new posts than this do not wait one by one: the list is read anew when they are wanted. */
+/** More new posts than this do not wait one by one: the list is read again when they are wanted. */
 export const MAX_PENDING = 100;
 
 export const emptyView: FeedView = {
@@ -209,7 +209,7 @@ function arrived(view: FeedView, entry: Entry, atOnce: boolean): FeedView {
   const { id } = entry.post;
   const entries = new Map(view.entries).set(id, entry);
   const { arrivedAt } = entry;
-  /** First among those that wait, but beneath what arrived after it: its text may have come later than its place. */
+  /** First among those that wait, but under what arrived after it: its text may have come later than its place. */
   const placed = (ids: readonly number[]) => {
     const above = (other: number) =>
       arrivedAt !== undefined && (view.entries.get(other)?.arrivedAt ?? 0) > arrivedAt;

@@ -28,7 +28,7 @@ export class RecentEvents {
     return this.#events.filter((event) => event.seq > seq);
   }
 
-  /** The feed goes on from another position: what was before is not told. */
+  /** The feed continues from another position: what was before is not told. */
   restart(seq: number): void {
     this.#events = [];
     this.#from = seq;

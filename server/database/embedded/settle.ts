@@ -10,8 +10,8 @@ import { EmbeddedUnavailable, USE_DATABASE_URL } from './unavailable.ts';
 const LEAVING_MS = 30_000;
 
 /**
- * Gives the folder of the embedded database and what is in it to its accounts. Cut short, it goes on at the next start: the
- * owner of the cluster changes last. Only for the process that has claimed the folder.
+ * Gives the folder of the embedded database and what is in it to its accounts. Cut short, it continues at the next
+ * start: the owner of the cluster changes last. Only for the process that has claimed the folder.
  *
  * PostgreSQL's own locks tell apart processes of one user only, so a cluster changes hands after the last process has left it.
  * @param stopServer called before the cluster changes hands

@@ -23,7 +23,10 @@ interface EventAnswer extends Position {
 /** What one request is answered with. */
 interface EventsPage {
   epoch: string;
-  /** The highest seq; of a page without events the position up to which there is none for the requester, to go on from. */
+  /**
+   * The highest seq; of a page without events the position up to which there is none for the requester, to continue
+   * from.
+   */
   head: number;
   events: EventAnswer[];
 }
@@ -42,8 +45,8 @@ export interface PollQuery {
  * does, takes what there is, and leaves; with `wait` and nothing to take it joins the live set and leaves with the first
  * events that come. A short page is not the end of the log: a page without events is.
  * @returns undefined if the requester has gone
- * @throws {AppError} 401, 410 with `reason`, `epoch` and `head` (the place to start again after reading `GET /posts` anew),
- *   429, 503
+ * @throws {AppError} 401, 410 with `reason`, `epoch` and `head` (the place to start again after reading `GET /posts`
+ *   again), 429, 503
  */
 export async function pollEvents(
   ctx: EntryContext,
@@ -100,7 +103,7 @@ class LongPoll extends FeedSubscriber {
     let settle!: Settle;
     this.answer = new Promise((resolve, reject) => (settle = { resolve, reject }));
     this.#settle = settle;
-    // It may be ended before anybody waits for the answer.
+    // It may be ended before anyone waits for the answer.
     this.answer.catch(() => undefined);
     this.#timer = setTimeout(() => this.#giveUp(after), Math.max(this.#wait, READ_LIMIT));
   }
@@ -162,7 +165,7 @@ class LongPoll extends FeedSubscriber {
     this.#settle.resolve(undefined);
   }
 
-  /** Its time is over. However far it has come, the next request goes on from there. */
+  /** Its time is over. However far it has come, the next request continues from there. */
   #giveUp(after: number | undefined): void {
     if (after !== undefined && this.seq > after) this.#give();
     else this.end('reset');
@@ -172,7 +175,7 @@ class LongPoll extends FeedSubscriber {
     if (this.ended) return;
     const { epoch, seq } = this.#feed;
     const last = this.#events.at(-1)?.entry.seq;
-    // Without events it is where the requester goes on from: the node may have more that is on its way to it.
+    // Without events it is where the requester continues from: the node may have more that is on its way to it.
     const head = last === undefined ? this.seq : Math.max(seq, last);
     this.#settle.resolve({ epoch, head, events: this.#events.map(presentEvent) });
     this.leave();

@@ -9,7 +9,7 @@ import { gzip } from 'node:zlib';
 const SCRIPT = /^\/socket\.io\/(socket\.io(?:\.min|\.esm\.min|\.msgpack\.min)?\.js(?:\.map)?)(?:\?|$)/;
 /** There is no such file. */
 const NONE = ['socket.io.esm.js', 'socket.io.msgpack.js'];
-/** Named, and not with a weight of nothing. */
+/** Listed in the header, and not with weight zero. */
 const GZIP = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i;
 
 interface Script {
@@ -24,8 +24,8 @@ const tag = `W/"${version}"`;
 const kept = new Map<string, Promise<Script>>();
 
 /**
- * Serves Socket.IO's client script, compressed once and kept. Socket.IO compresses it anew for each request, for anyone,
- * with brotli at its slowest: half a second of one of Node's four threads.
+ * Serves Socket.IO's client script, compressed once and kept. Socket.IO compresses it again for each request, for
+ * anyone, with brotli at its slowest: half a second of one of Node's four threads.
  */
 export function serveClientScript(req: IncomingMessage, res: ServerResponse, next: () => void): void {
   const name = SCRIPT.exec(req.url ?? '')?.[1];

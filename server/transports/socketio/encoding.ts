@@ -11,10 +11,10 @@ const texts = new Map<Encoded, string>();
 let textsLength = 0;
 
 /**
- * A message encoded once for however many sockets: the Socket.IO packet (protocol 5, namespace `/`, no binary) in a message of
- * Engine.IO (type 4), in a WebSocket frame. Where the frame cannot be written, as to a client that polls, Engine.IO is given
- * the packet. An event is kept for replays as long as the node remembers it: its text is kept in its frame, and once more only
- * as long as it is being queued.
+ * A message encoded once for any number of sockets: the Socket.IO packet (protocol 5, namespace `/`, no binary) in a
+ * message of Engine.IO (type 4), in a WebSocket frame. Where the frame cannot be written, as to a client that polls,
+ * Engine.IO is given the packet. An event is kept for replays as long as the node remembers it: its text is kept in its
+ * frame, and once more only as long as it is being queued.
  */
 export class Encoded {
   readonly frame: Buffer;
@@ -44,8 +44,8 @@ export class Encoded {
 }
 
 /**
- * Messages that follow each other, to be written to many sockets. What falls together leaves in one write: the limit is
- * the system call, not the bytes. Sockets that begin at the same message share the joined frames.
+ * Consecutive messages for many sockets. They leave in one write: system calls are the bottleneck, not bytes. Sockets
+ * that begin at the same message share the joined frames.
  */
 export class Run {
   readonly messages: readonly Encoded[];

@@ -8,7 +8,7 @@ export type EngineResponse = ServerResponse | object;
 /** Query parameters of Engine.IO. Of one that is there twice, two readers could take different ones. */
 const PARAMETERS = ['EIO', 'transport', 'sid', 'j', 'b64'];
 
-/** Says on every answer that it is what it says it is, and that no other page may load it as a picture, script or frame. */
+/** Sets headers on every response: no MIME sniffing, and no embedding as an image, script or frame by other origins. */
 export function setSocketHeaders(_req: IncomingMessage, res: EngineResponse, next: () => void): void {
   if (res instanceof ServerResponse) {
     res.setHeader('X-Content-Type-Options', 'nosniff');
@@ -24,8 +24,8 @@ export function otherProtocol(query: URLSearchParams): string | undefined {
 }
 
 /**
- * What no client of Socket.IO 3 or later sends, and Engine.IO would take all the same: JSONP, a GET with a body, a
- * parameter twice. `b64=1` is let through: stock clients on Node and Swift send it, and with our protocol it changes nothing.
+ * What no client of Socket.IO 3 or later sends, but Engine.IO would accept: JSONP, a GET with a body, a parameter
+ * twice. `b64=1` is let through: stock clients on Node and Swift send it, and with our protocol it changes nothing.
  */
 export function oddForm(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
   const doubled = PARAMETERS.find((name) => query.getAll(name).length > 1);

@@ -71,7 +71,7 @@ export interface GatewayOptions {
   /** What pages of other origins may read of the answers of long-polling. */
   crossOrigin: CorsOptions;
   connectionLimits: ConnectionLimits;
-  /** What connections of one sender have in common. */
+  /** The key under which connections of one sender are counted. */
   addressOf: (req: IncomingMessage) => string;
   /** Whether what one user, and one address, asks over all sockets of this node is limited. */
   limitMessages: boolean;
@@ -88,7 +88,7 @@ type Auth = Infer<typeof handshakeAuth>;
 const MAX_FRAME = 16 * 1024;
 /** A connection that has not authenticated by then is closed. Milliseconds. */
 const CONNECT_TIMEOUT = 5000;
-/** How often it is looked whether there is one. Milliseconds. */
+/** How often to check whether there is one. Milliseconds. */
 const CONNECT_SWEEP = 250;
 /** Handshakes that one connection may fail, one after the other. */
 const MAX_ATTEMPTS = 3;
@@ -99,7 +99,7 @@ const MAX_PACKETS = 1000;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
 
-/** How often full buckets are let go. Milliseconds. */
+/** How often full token buckets are deleted. Milliseconds. */
 const BUCKETS_SWEEP = 1000;
 
 /** The answer to an upgrade and Engine.IO's first packet come in one turn: they leave in one write, since writes are what a handshake costs. */
@@ -119,7 +119,7 @@ interface Reservation {
   abandon: () => void;
 }
 
-/** What an Engine.IO connection has done here. */
+/** Per-connection state of an Engine.IO connection. */
 interface Visit {
   connection: EngineConnection;
   slot: ConnectionSlot | undefined;
@@ -131,7 +131,7 @@ interface Visit {
   subscriber: Subscriber | undefined;
 }
 
-/** The Socket.IO side of the service: who may connect, and what becomes of a connection. */
+/** The Socket.IO transport: who may connect, and the life of a connection. */
 export class Gateway {
   readonly io: Server<ClientToServer, ServiceMessages>;
   readonly #options: GatewayOptions;
@@ -141,7 +141,7 @@ export class Gateway {
   readonly #unauthenticated = new Unauthenticated();
   readonly #reservations = new WeakMap<IncomingMessage, Reservation>();
   readonly #requestOptions: RequestOptions;
-  /** One for all connections: a closure each would be memory. */
+  /** One for all connections: a closure per connection would cost memory. */
   readonly #callbacks: ConstructorParameters<typeof Subscriber>[5];
   readonly #visits = new WeakMap<object, Visit>();
   #sweeping: NodeJS.Timeout[] = [];
@@ -188,7 +188,7 @@ export class Gateway {
     };
     this.#callbacks = { end, unread: this.#delivery.unread };
     options.feed.on('epoch', () => this.#tallies.forget());
-    // One listener each for all connections: a closure each would be memory.
+    // One listener for all connections: a closure per connection would cost memory.
     const count = (conn: EngineSocket) => this.#countPacket(conn);
     const leave = (conn: EngineSocket) => this.#left(conn);
     function onPacket(this: EngineSocket): void {
@@ -357,7 +357,10 @@ export class Gateway {
     } else this.#weigh(visit);
   }
 
-  /** Socket.IO answers some packets by itself, and nobody counts that. Whoever sends them without reading is ended here. */
+  /**
+   * Socket.IO answers some packets by itself, without our limits. A client that sends them without reading is closed
+   * here.
+   */
   #weigh({ connection, subscriber }: Visit): void {
     const { pending } = connection;
     if (pending === 0) return;
@@ -409,7 +412,7 @@ export class Gateway {
       // From here on as it has been understood, with its defaults and without what holds nothing.
       socket.handshake.auth = auth;
       visit.slot?.assign(identity.id);
-      // Known before its session is looked up, so that a revocation cannot slip in between.
+      // Registered before its session is checked, so that no revocation is missed in between.
       const address = visit.slot?.address ?? this.#options.addressOf(socket.request);
       subscriber = new Subscriber(socket, visit.connection, identity, address, auth, this.#callbacks);
       this.#delivery.enter(subscriber);
@@ -427,13 +430,13 @@ export class Gateway {
       if (this.#delivery.draining) socket.conn.close();
       visit.attempts = attempts + 1;
       next(this.#connectError(error));
-      // Otherwise it would take a place of its address until its time to authenticate is over. A turn later: Socket.IO has
-      // yet to say why.
+      // Otherwise it would count as a connection of its address until the authentication timeout. A turn later:
+      // Socket.IO has yet to say why.
       if (error instanceof ConnectionRefusal) setImmediate(() => socket.conn.close());
     }
   }
 
-  /** Whose it is comes before what else is wrong with it, as in REST; and nobody unknown has much looked at. */
+  /** Authentication comes before validation, as in REST; and little work is done for an unauthenticated client. */
   #readAuth(given: unknown): { auth: Auth; identity: Identity } {
     const token = typeof given === 'object' && given !== null && 'token' in given ? given.token : undefined;
     if (token === undefined || token === '')
@@ -469,7 +472,7 @@ export class Gateway {
     socket.on('disconnect', whenDisconnected);
     answerRequests(subscriber, this.#requestOptions);
     const { after, epoch } = socket.handshake.auth as Auth;
-    // At once: what lives for a second is old to V8, and leaves holes when it goes that a busy node's V8 never closes.
+    // Released at once: objects that live for a second reach V8's old space, and fragment it on a busy node.
     slim(socket, this.#options.fastPaths);
     // The rest when there is a WebSocket.
     if (socket.conn.transport.name === 'polling')
@@ -489,7 +492,9 @@ export class Gateway {
     this.#options.metrics.connections.set(this.#size);
   }
 
-  /** The end of a socket, said to it if it still reads. Nothing else is written to it once this has returned. */
+  /**
+   * Closes a socket, with `session:closed` if it still reads. Nothing else is written to it after this has returned.
+   */
   #end(subscriber: Subscriber, code: SessionCloseCode, detail: string): void {
     if (subscriber.ended) return;
     const isRevoked = code === 'revoked' || code === 'expired';
@@ -516,7 +521,7 @@ function reasonOf({ reason }: ConnectionRefusal): 'full' | 'crowded' {
   return reason === 'full' ? 'full' : 'crowded';
 }
 
-/** One connection has one socket: without it, it would stand unauthenticated. Its end is what makes it forgotten. */
+/** One connection has one socket: without its socket it would stay open unauthenticated. */
 function whenDisconnected(this: FeedSocket): void {
   (this.data as Subscriber).close();
 }

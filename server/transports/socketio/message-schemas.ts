@@ -16,8 +16,8 @@ import { count, exactly, id, listOf, object, oneOf, optional, timestamp } from '
 import { PROTOCOL } from './protocol-version.ts';
 
 /**
- * The shapes of what is said over the socket, tied to the event maps in events.ts: a message that is added there and not
- * here, or has another shape, does not compile. The events of the log are told by whoever declares them.
+ * The schemas of all socket messages, checked against the event maps in events.ts: a message that is added there and
+ * not here, or has another shape, does not compile. The events of the log are told by anyone who declares them.
  */
 
 /** The schemas of the payloads that belong to another capability. */
@@ -105,7 +105,7 @@ export function eventMessage({
   return { ...texts, args: [schema, position] };
 }
 
-/** Everything else that the server says by itself. */
+/** All other messages of the server. */
 export function serverMessages({ tally }: FeedSchemas): {
   [N in keyof ServiceMessages]: ServerMessage<Parameters<ServiceMessages[N]>>;
 } {
@@ -156,7 +156,7 @@ interface ClientMessage<N extends keyof ClientToServer> {
   data: Joi.AnySchema<AckData<N>>;
 }
 
-/** Everything that a client may ask. What it sends along is in requests.ts. */
+/** All requests of a client. The schemas of their payloads are in requests.ts. */
 export function clientMessages({ tally }: FeedSchemas): {
   [N in keyof ClientToServer]: ClientMessage<N>;
 } {

@@ -1,12 +1,15 @@
 import { invalid } from '../../errors.ts';
 import type { FieldError } from '../../protocol.ts';
 
-/** Keys of an input, and items of a list in it; what has more is not looked at. Joi takes milliseconds for thousands of either. */
+/**
+ * Payload limits: the maximum number of keys of an input, and of items of a list in it. Larger input is not validated,
+ * since Joi takes milliseconds for thousands of either.
+ */
 const MAX_KEYS = 50;
 export const MAX_ITEMS = 500;
 
 /**
- * Refuses what would cost more to be validated than to be sent.
+ * Refuses payloads that cost more to validate than to send.
  * @returns how many items its lists have
  * @throws {AppError} 422, in the words of Joi
  */

@@ -24,10 +24,10 @@ export interface RequestOptions {
   onCodedError: (error: unknown) => AppError | undefined;
 }
 
-/** Requests of one socket: so many at once, and so many a second from then on. */
+/** The token bucket of one socket: its size, and how many requests are refilled per second. */
 const BURST = 40;
 const PER_SECOND = 20;
-/** Requests refused before the socket is closed, of which as many a second are forgiven as it may send. */
+/** Refused requests before the socket is closed (`flooding`); they expire at the refill rate. */
 const FLOOD = 200;
 /** Faults told of one input: its answer waits in the memory of a client that may not read. */
 export const MAX_FAULTS = 50;
@@ -80,7 +80,7 @@ export const requests: Record<string, Request> = {
       if (identity.id !== subscriber.identity.id) {
         throw new AppError('forbidden', 'A connection cannot change its user.');
       }
-      // Known under its new session before that is looked up, so that a revocation cannot slip in between.
+      // Registered under its new session before that is checked, so that no revocation is missed in between.
       let ended = false;
       const candidate: Connection = { identity, end: () => (ended = true) };
       connections.add(candidate);
@@ -99,8 +99,8 @@ export const requests: Record<string, Request> = {
 };
 
 /**
- * Answers what a socket sends. Everything is suspect: the payload, the number of arguments, whether there is an
- * acknowledgement function at all, and how often it comes. Nothing that a client sends may end the process.
+ * Answers the requests of a socket. Nothing is trusted: the payload, the number of arguments, whether there is an
+ * acknowledgement function, and the rate. No client input may end the process.
  */
 export function answerRequests(subscriber: Subscriber, options: RequestOptions): void {
   const bucket = { tokens: BURST, at: Date.now(), refused: 0 };
@@ -150,7 +150,7 @@ function answer(
   }
   bucket.tokens -= 1;
   if (options.delivery.isFull(subscriber)) {
-    // It asks and does not read the answers.
+    // It sends requests but does not read the responses: backpressure.
     subscriber.end('slow_consumer', 'The client does not read the responses that are sent to it.');
     throw new AppError('too_many_requests', 'The client does not read the responses that are sent to it.');
   }

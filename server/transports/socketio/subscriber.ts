@@ -20,7 +20,7 @@ export type FeedSocket = Socket<ClientToServer, ServiceMessages>;
 /** Ends a socket with a coded reason. */
 export type EndSubscriber = (subscriber: Subscriber, code: SessionCloseCode, detail: string) => void;
 
-/** One socket of this node, whose it is, and what it wants to hear. */
+/** The subscriber of one socket: its user, its mode and its tracked posts. */
 export class Subscriber extends FeedSubscriber {
   readonly socket: FeedSocket;
   tallies: TallyMode;
@@ -34,7 +34,7 @@ export class Subscriber extends FeedSubscriber {
 
   /**
    * @param address where it is connected from
-   * @param callbacks how it is ended, and where it is noted that something may wait for it to read
+   * @param callbacks how it is ended, and where it is noted that it may have unread data
    */
   constructor(
     socket: FeedSocket,
@@ -65,12 +65,12 @@ export class Subscriber extends FeedSubscriber {
     return !this.ended && this.#connection.isOpen;
   }
 
-  /** What this client costs the node because it does not read. Bytes. */
+  /** The send buffer of this client. Bytes. */
   get pending(): number {
     return this.#connection.pending;
   }
 
-  /** Something was sent to it on another road than by `write`. */
+  /** Something was sent to it by other means than `write`. */
   noteAnswer(): void {
     if (!this.ended) this.#unread.add(this);
   }

@@ -9,11 +9,11 @@ import type { EndSubscriber, Subscriber } from './subscriber.ts';
 
 /** Tallies in one message. */
 const TALLIES_PER_FRAME = 500;
-/** Tallies held back for a slow socket. */
+/** Maximum number of tallies kept for a slow socket. */
 const MAX_HELD = 5000;
 /** Said where more tallies have changed than are told one by one. */
 const INCOMPLETE = encodeMessage('votes', [], { incomplete: true });
-/** How often it is looked whether those who were slow have read. Milliseconds. */
+/** How often slow sockets are checked again. Milliseconds. */
 const HELD_INTERVAL = 100;
 
 export interface TallyDeliveryOptions {
@@ -119,7 +119,7 @@ export class TallyDelivery {
   }
 
   /**
-   * Writes the tallies of one window to whoever wants them.
+   * Writes the tallies of one window to anyone who wants them.
    * @param incomplete whether more tallies have changed than are told one by one: those who want all are told so
    * @returns how long it worked, in milliseconds; it resolves when all have been written to
    */
@@ -160,7 +160,7 @@ export class TallyDelivery {
     this.#telling = undefined;
   }
 
-  /** A client that was away, and wants all tallies, hears those that it missed; a failure costs it nothing but their lateness. */
+  /** A client that resumes and receives all tallies gets those that it missed; after a failure it gets them later. */
   async tellMissed(subscriber: Subscriber, after: number): Promise<void> {
     if (subscriber.tallies !== 'all') return;
     const { tallies, incomplete } = await this.#missedTallies(after).catch((error: unknown) => {

@@ -1,4 +1,4 @@
-/** Tokens that one user may spend at once, and that come back every second. */
+/** The size of a user's token bucket, and how many tokens are refilled per second. */
 const BURST = 400;
 const PER_SECOND = 200;
 /** How many times as much all users of one address have together, as of requests over HTTP. */
@@ -13,8 +13,8 @@ interface Sender {
 }
 
 /**
- * What one user, and all users of one address, may ask over all sockets of this node: each socket has its own limit, but one may
- * open a thousand of them.
+ * Token buckets per user and per address for the requests of all sockets of this node: each socket has its own limit,
+ * but a client may open many.
  */
 export class RequestBuckets {
   readonly #users = new TokenBuckets<number>(1);
@@ -26,7 +26,7 @@ export class RequestBuckets {
   }
 
   /**
-   * @param items in the lists of the message: to look at them is what a message costs
+   * @param items in the lists of the message: they determine its cost
    * @returns whose bucket is spent, if one is. What a user has spent too much of takes nothing from the others at the address.
    */
   spend({ address, identity }: Sender, items: number): 'user' | 'address' | undefined {
@@ -36,7 +36,7 @@ export class RequestBuckets {
     return this.#addresses.spend(address, tokens) ? undefined : 'address';
   }
 
-  /** Lets go of the buckets that nobody has drawn on for so long that they are full. */
+  /** Deletes buckets that are full again. */
   sweep(): void {
     this.#users.sweep();
     this.#addresses.sweep();

@@ -1,6 +1,6 @@
 import type { EngineConnection } from '../../library-internals/engine-connection.ts';
 
-/** Connections that have not authenticated yet. They have to within a few seconds. */
+/** Unauthenticated connections. They must authenticate within a few seconds. */
 export class Unauthenticated {
   /** When each began, by `performance.now()`; the oldest first. */
   readonly #since = new Map<EngineConnection, number>();

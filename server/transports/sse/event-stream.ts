@@ -105,7 +105,9 @@ class EventStream extends FeedSubscriber {
     return to - from;
   }
 
-  /** Says only that a position could not be served, and where it goes on from: the events tell the rest by themselves. */
+  /**
+   * Says only that a position could not be served, and where it continues from: the events tell the rest by themselves.
+   */
   greet({ epoch, seq, outcome, reason }: Greeting): void {
     if (outcome === 'reset')
       this.#write(`id: ${epoch}:${seq}\nevent: reset\ndata: ${JSON.stringify({ epoch, seq, reason })}\n\n`);

@@ -58,7 +58,7 @@ function* align(
   }
 }
 
-/** Whether this event is this write's. A title that the log has cut is taken from whoever saw it. */
+/** Whether this event is this write's. A title that the log has cut is taken from anyone who saw it. */
 function explains(history: History, write: Write, row: LogRow): boolean {
   if (write.event !== row.name) return false;
   if (row.name === 'post:deleted') return true;

@@ -229,7 +229,10 @@ async function count(url: string, series: RegExp | undefined): Promise<number> {
   return Number(series.exec(text)?.[1] ?? 0);
 }
 
-/** What those feel who do nothing wrong while this goes on, in milliseconds of the slowest hundredth, and the node's memory at its highest. */
+/**
+ * What those feel who do nothing wrong while this continues, in milliseconds of the slowest hundredth, and the node's
+ * memory at its highest.
+ */
 async function watch(
   people: Population,
   node: NodeProcess,

@@ -8,7 +8,10 @@ import { Window } from '../window.ts';
 /** How long the nodes live without the Redis that they were told of. Milliseconds. */
 const WITHOUT = 10_000;
 
-/** Redis is not there when the nodes start, and comes later: they serve from the first moment, and take the fast road when it is there. */
+/**
+ * Redis is not there when the nodes start, and comes later: they serve from the first moment, and take the fast path
+ * when it is there.
+ */
 export async function redisLate(options: ClusterOptions, seed: number): Promise<Figure[]> {
   const cluster = await Cluster.start({ ...options, redisAtStart: false });
   const people = new Population(cluster, new Random(seed));

@@ -16,7 +16,7 @@ const MIB = 1024 * 1024;
 const SAMPLE_EVERY = 30_000;
 /** Between two faults. Milliseconds. */
 const FAULT_EVERY = 45_000;
-/** What a node must live through without leaving anything behind; those that end it would begin its heap anew. */
+/** What a node must live through without leaving anything behind; those that end it would begin its heap again. */
 const survived: FaultName[] = [
   'Redis shut down',
   'CLIENT KILL in Redis',

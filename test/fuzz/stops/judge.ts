@@ -6,7 +6,7 @@ import type { Held, Played } from './wave-player.ts';
 
 /** What the judgement of a connection depends on beside itself. */
 export interface JudgeContext extends Pick<Played, 'held' | 'stops'> {
-  /** How long a node goes on serving when it was told to stop. Milliseconds. */
+  /** How long a node continues serving when it was told to stop. Milliseconds. */
   shutdownDelay: number;
   /** Whether sessions may be ended by another process than the one that a connection leads to. */
   isShared: boolean;

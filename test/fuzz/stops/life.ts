@@ -32,7 +32,7 @@ const NOTICED_WITHIN = 1000;
 /** Timers that come and go with idle database connections. */
 const TIMERS = 16;
 
-/** What there may be when everybody has left, by the metrics: the bystanders and who reads the metrics are answered. */
+/** What there may be when everyone has left, by the metrics: the bystanders and who reads the metrics are answered. */
 const COUNTS: Readonly<Record<string, number>> = {
   tidings_connection_slots_used: 0,
   tidings_connections: 0,
@@ -41,7 +41,10 @@ const COUNTS: Readonly<Record<string, number>> = {
 };
 const TIMERS_COUNT = 'nodejs_active_resources{type="Timeout"}';
 
-/** Starts nodes, lets sessions end in waves, sees whether everything was let go, and stops the nodes amid another wave. */
+/**
+ * Starts nodes, lets sessions end in waves, sees whether everything was let go, and stops the nodes during another
+ * wave.
+ */
 export async function live({
   kind,
   ground,
@@ -124,7 +127,7 @@ export async function live({
                 sentAt === undefined ||
                 answer?.wholeAt !== undefined ||
                 !hasEnded(pass, now.now) ||
-                // Behind one that goes on.
+                // Behind one that continues.
                 (at > 0 && asked[at - 1]?.answer?.wholeAt === undefined),
             ),
         ) &&

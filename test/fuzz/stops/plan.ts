@@ -5,7 +5,7 @@ import type { Asking } from './raw-connection.ts';
 export type Ending = 'logout' | 'logout of all' | 'password' | 'deletion' | 'reuse' | 'expiry' | 'nothing';
 const ENDINGS: readonly Ending[] = ['logout', 'logout of all', 'password', 'deletion', 'reuse', 'expiry'];
 
-/** What a test connection has to itself meanwhile, so that whoever opens a stream waits at that step. */
+/** What a test connection has to itself meanwhile, so that anyone who opens a stream waits at that step. */
 export type Hold = 'sessions' | 'feed_head' | 'event_log' | 'posts' | undefined;
 const HOLDS: readonly Hold[] = [undefined, 'sessions', 'feed_head', 'event_log', 'posts'];
 
@@ -37,10 +37,10 @@ export interface ConnectionPlan {
   moment: Moment;
   /** Of the last request, when it is half sent. */
   share: number;
-  /** What its client does so long after the endings have begun; `again`: it asks anew as soon as it has an answer. */
+  /** What its client does so long after the endings have begun; `again`: it asks again as soon as it has an answer. */
   then: 'stay' | 'abort' | 'reset' | 'end' | 'pause' | 'again';
   thenAt: number;
-  /** What it asks anew. */
+  /** What it asks again. */
   again: RequestPlan;
 }
 
@@ -59,7 +59,7 @@ export interface AccountPlan {
   sessions: number;
   ending: Ending;
   node: number;
-  /** When, after everybody has come to their moment. Milliseconds. */
+  /** When, after everyone has come to their moment. Milliseconds. */
   at: number;
 }
 
@@ -106,7 +106,7 @@ const SPREAD = 150;
 
 export function planWave(hold: Hold, isStop: boolean, { nodes, redis }: Shape, random: Random): Wave {
   const node = () => random.below(nodes);
-  // One of them goes on: it stands in front of the others, and is left to be drained.
+  // One of them continues: it stands in front of the others, and is left to be drained.
   const accounts = [...shuffled(ENDINGS, random).slice(0, ACCOUNTS - 1), 'nothing' as const].map(
     (ending) => ({ sessions: 2, ending, node: node(), at: random.below(SPREAD) }),
   );
@@ -174,9 +174,9 @@ const COMES_UPON: Readonly<Record<NonNullable<Hold>, Start>> = {
 };
 
 /**
- * Those that each wave has: streams and long-polls, alone on their connection, which come upon what is held, several of a
- * session, which is then ended or drained; some behind a stream that goes on; some whose client leaves meanwhile; and, as a
- * node stops, long-polls behind whose answer a stream follows. The others are left to chance.
+ * Those that each wave has: streams and long-polls, alone on their connection, which come upon what is held, several of
+ * a session, which is then ended or drained; some behind a stream that continues; some whose client leaves meanwhile;
+ * and, as a node stops, long-polls behind whose answer a stream follows. The others are left to chance.
  */
 function aimedConnections(
   hold: Hold,

@@ -28,7 +28,7 @@ export class RawSocket {
   readonly events: Told[] = [];
   /** What it was told that the AsyncAPI document does not know. */
   readonly faults: string[] = [];
-  /** The pass that it has asked to go on with, until that has been answered. */
+  /** The pass that it has asked to continue with, until that has been answered. */
   renewing: Pass | undefined;
   #opened = false;
   #heard = 0;
@@ -97,7 +97,7 @@ export class RawSocket {
 
   #renewed(frame: string): void {
     const [answer] = JSON.parse(frame.slice(3)) as [{ ok: boolean }];
-    // It goes on with whichever of the two ends later, if both are of one session: the node has one of them.
+    // It continues with whichever of the two ends later, if both are of one session: the node has one of them.
     if (answer.ok && this.renewing) this.pass = this.renewing;
     this.renewing = undefined;
   }

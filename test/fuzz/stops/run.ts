@@ -19,7 +19,7 @@ export interface StopsOptions {
   tree?: string;
   /** What is held in the waves of ended sessions. Default: one after the other. */
   hold?: Hold;
-  /** Whether to go on after the first violation. */
+  /** Whether to continue after the first violation. */
   onwards?: boolean;
 }
 

@@ -154,7 +154,7 @@ export class Stage {
     return node;
   }
 
-  /** Whether a node is so wrong that there is no use in going on. */
+  /** Whether a node is so wrong that there is no use in continuing. */
   get isLost(): boolean {
     return this.violations.length > 0 || this.nodes.some(({ misconduct }) => misconduct.length > 0);
   }

@@ -4,8 +4,8 @@ import pg from 'pg';
 const TIME_LIMIT = 2000;
 
 /**
- * Has a table of the service to itself: whoever reads it waits, at that exact step of what it does. A lock as a migration or
- * an operator takes it, on a connection of its own.
+ * Has a table of the service to itself: anyone who reads it waits, at that exact step of what it does. A lock as a
+ * migration or an operator takes it, on a connection of its own.
  */
 export class TableLock {
   readonly #client: pg.Client;

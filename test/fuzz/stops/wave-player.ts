@@ -14,7 +14,7 @@ const MOMENT = 700;
 const COME_ALONG = 100;
 /** How long a short token lives, about. Milliseconds. */
 const SHORT = 2000;
-/** How often one connection asks anew. */
+/** How often one connection asks again. */
 const MOST_AGAIN = 3;
 /** Between two posts of the writer. Milliseconds. */
 const WRITES_EVERY = 120;
@@ -142,7 +142,7 @@ export class WavePlayer {
       case 'deletion':
         return ended([first, second], () => user.delete('/users/me', { password: PASSWORD }));
       case 'password':
-        // The session that asks for it goes on.
+        // The session that asks for it continues.
         return ended([second], () =>
           user.patch('/users/me', { password: `${PASSWORD} anew`, current_password: PASSWORD }),
         );
@@ -152,7 +152,7 @@ export class WavePlayer {
         const next = await refresh(user.refreshToken).catch(() => undefined);
         const used =
           next?.status === 200 ? await refresh(next.body.refresh_token).catch(() => undefined) : undefined;
-        // Its successor has been used: whoever comes with it now has stolen one of the two.
+        // Its successor has been used: anyone who comes with it now has stolen one of the two.
         if (used?.status !== 200) return;
         return ended([first], async () => {
           const { status } = await refresh(user.refreshToken);
@@ -240,7 +240,7 @@ class Cast {
     for (const { plan, socket } of this.#sockets) if (plan.moment !== 'connected') this.#join(plan, socket);
   }
 
-  /** Whether everybody has come as far as was meant; who is kept from it by what is held never does. */
+  /** Whether everyone has come as far as was meant; who is kept from it by what is held never does. */
   inPlace(): boolean {
     return (
       this.#connections.every(

@@ -21,7 +21,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
   const password = useRef<HTMLInputElement>(null);
 
   useLayoutEffect(() => {
-    // On a telephone it would open the keyboard over the page before anybody has seen it.
+    // On a telephone it would open the keyboard over the page before anyone has seen it.
     if (matchMedia('(pointer: fine)').matches) form.current?.querySelector('input')?.focus();
   }, []);
 

@@ -1,6 +1,6 @@
 import { Mark } from '../chrome/mark.tsx';
 
-/** The moment between opening the page and knowing who is here; longer if the server is away. */
+/** Shown while the session is restored; longer if the server is unavailable. */
 export function Restoring({ trouble }: { trouble: string | undefined }) {
   return (
     <main class="restoring" aria-busy={trouble === undefined}>

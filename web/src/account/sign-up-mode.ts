@@ -10,7 +10,7 @@ export async function askSignUpMode(): Promise<void> {
   try {
     signUpMode.value = (await service.service()).sign_up;
   } catch {
-    // Whoever signs up is told what is wrong.
+    // Anyone who signs up is told what is wrong.
   }
 }
 

@@ -5,7 +5,7 @@ import { farewell } from './account.ts';
 import { CredentialsForm, type Intent } from './credentials-form.tsx';
 import { askSignUpMode, signUpMode } from './sign-up-mode.ts';
 
-/** What somebody sees who is not logged in. */
+/** The page of a visitor who is not logged in. */
 export function Welcome() {
   const [wish, setIntent] = useState<Intent>(farewell.value === undefined ? 'sign-up' : 'log-in');
   useEffect(() => void askSignUpMode(), []);

@@ -21,7 +21,7 @@ const explained: Record<FeedStatus['state'], string> = {
 
 const TOO_OLD = 'The service is newer than this page. Reload the page.';
 
-/** Whether what one sees is the present. The light beats once with each event. */
+/** The connection state. The indicator blinks with each event. */
 export function ConnectionState() {
   const { timeline } = useVisit();
   const [debounced, end] = useMemo(() => debouncedStatus(timeline.status), [timeline]);

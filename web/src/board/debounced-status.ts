@@ -1,10 +1,13 @@
 import { type ReadonlySignal, effect, signal } from '@preact/signals';
 import type { FeedStatus } from 'tidings-client';
 
-/** A connection that is back within this time was not gone for a person. Milliseconds. */
+/** An interruption that is shorter is not shown. Milliseconds. */
 const NOTICEABLE = 700;
 
-/** The status without what passes too quickly to be worth a word. @returns the debounced status, and what ends it */
+/**
+ * Debounces the connection status: short interruptions are not shown. @returns the debounced status, and a function
+ * that ends it
+ */
 export function debouncedStatus(
   status: ReadonlySignal<FeedStatus>,
 ): [ReadonlySignal<FeedStatus>, () => void] {

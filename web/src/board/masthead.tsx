@@ -1,7 +1,7 @@
 import { Mark } from '../chrome/mark.tsx';
 import { useVisit } from './visit.ts';
 
-/** The name of the house; it leads to the top of the newest posts. */
+/** The site name; it links to the newest posts. */
 export function Masthead() {
   const visit = useVisit();
   return (

@@ -7,7 +7,7 @@ const TYPING = 250;
 
 const names: Record<Query['sort'], string> = { new: 'New', top: 'Top', hot: 'Hot' };
 
-/** Where one may go: the three orders of the feed, the drafts, and the search. */
+/** Navigation: the three orders of the feed, the drafts, and the search. */
 export function Navigation() {
   const visit = useVisit();
   const { sort, search } = visit.timeline.query.value;

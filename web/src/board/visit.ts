@@ -12,7 +12,7 @@ import { Drafts } from '../write/drafts.ts';
 /** Scrolled no further than this, the reader is at the top, and new posts may come in above. CSS pixels. */
 const TOP = 160;
 
-/** Everything that belongs to one person's being here, from log-in to log-out. */
+/** The state of one user's visit, from login to logout. */
 export class Visit {
   readonly me: OwnUser;
   readonly timeline: Timeline;

@@ -7,7 +7,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 /** How long news are gathered before they are read out: a screen reader is not to be talked over. Milliseconds. */
 const BATCH_WINDOW = 700;
 
-/** Says something to those who do not see the page change. Of many things at once only their number is said. */
+/** Announces changes to screen readers. Of many changes at once only the number is announced. */
 export function announce(sentence: string): void {
   waiting.push(sentence);
   timer ??= setTimeout(() => {

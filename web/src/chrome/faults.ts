@@ -22,7 +22,7 @@ export function useFaults(
   { passwordField }: { passwordField?: string | undefined } = {},
 ) {
   const [faults, setFaults] = useState(none);
-  // Whoever is told of a fault wants to be where it is.
+  // Anyone who is notified of a fault wants to be where it is.
   useLayoutEffect(() => {
     form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
   }, [faults]);

@@ -27,7 +27,7 @@ export function PostCard({ entry, place }: { entry: Entry; place: number }) {
     [entry, timeline],
   );
 
-  // Whoever stands on a post that goes is put on the next one, not back at the start of the page.
+  // Anyone who stands on a post that goes is put on the next one, not back at the start of the page.
   useLayoutEffect(() => {
     const going = article.current;
     if (!leaving || !going?.contains(document.activeElement)) return;

@@ -133,7 +133,7 @@ function entryOf(post: ShownPost): Entry {
   return { id: post.id, post: signal(post), live: post.live, leaving: signal(false) };
 }
 
-/** The entries, and those of before that are closing, each beneath what it was beneath. */
+/** The entries, and those of before that are closing, each under what it was under. */
 function withClosing(entries: readonly Entry[], before: readonly Entry[]): readonly Entry[] {
   const next = [...entries];
   before.forEach((entry, at) => {

@@ -1,4 +1,7 @@
-/** One key for one wish: pressed again after a lost answer, the same post is not written twice; another text is another wish. */
+/**
+ * One idempotency key per post: a retry after a lost response does not create the post twice; another text gets another
+ * key.
+ */
 export class IdempotencyKey {
   #wish = '';
   #key = '';
@@ -13,7 +16,7 @@ export class IdempotencyKey {
     return this.#key;
   }
 
-  /** The wish has been granted: the same text again is another one. */
+  /** The post has been created: the same text again is a new post. */
   renew(): void {
     this.#wish = '';
   }
