@@ -288,6 +288,18 @@ describe('the directions of imports', () => {
     expect(circlesOfFolders(sources)).to.deep.equal([]);
   });
 
+  it('lead down from every folder, in the order in which the folders are told', () => {
+    const order = Object.keys(folders);
+    const up = Object.entries(folders).flatMap(([folder, { values = [], types = [] }], place) =>
+      [...values, ...types]
+        .filter(
+          (path) => order.indexOf(unitOf(path.startsWith('models/') ? path : `server/${path}x`)) >= place,
+        )
+        .map((path) => `${folder} uses ${path}`),
+    );
+    expect(up).to.deep.equal([]);
+  });
+
   it('are told of no folder or file that is not there', () => {
     const units = new Set([...sources.keys()].map(unitOf));
     const told = [...Object.keys(folders), ...Object.keys(files).map((file) => `server/${file}`)];
