@@ -2,7 +2,7 @@
 const MAX_NOTED = 10_000;
 
 /**
- * The numbers that one client was handed, held against 1, 2, 3 …: each once, in order, without a hole. Kept as small as
+ * The numbers that one client was handed, held against 1, 2, 3 …: each once, in order, without a gap. Kept as small as
  * that allows, since there are tens of thousands of them: what arrived in order is one number.
  */
 export class FeedHistory {

@@ -42,7 +42,7 @@ export interface LoadReport {
   bytesReceived: number;
   /** From the start of the transaction that wrote the post; undefined where the server's clock is another machine's. */
   sinceWritten: DelaySummary | undefined;
-  /** From the moment that the writer sent its request: the whole road, on one clock. */
+  /** From the moment that the writer sent its request: the whole way, on one clock. */
   sinceAsked: DelaySummary | undefined;
   /** Percentage of deliveries → delay within which they arrived. */
   distribution: { percentages: number[]; sinceAsked: number[] };

@@ -82,7 +82,7 @@ export interface ServiceMessages {
   ready: (state: Ready) => void;
   /**
    * The tallies that changed since the last such message. Absolute: keep the highest `rev`. `incomplete` comes in mode
-   * `all` alone: more posts changed than are told one by one, so read the tallies of the posts that you show again.
+   * `all` alone: more posts changed than are sent one by one, so read the tallies of the posts that you show again.
    */
   votes: (tallies: Tally[], more?: { incomplete: true }) => void;
   /**

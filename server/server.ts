@@ -32,7 +32,7 @@ const LAST_REQUESTS = 3000;
 
 /**
  * Starts one node on a migrated database and listens. Resolves when it is ready to serve.
- * @param slot its place among the workers of this machine, if there are several
+ * @param slot the worker slot of this process, if there are several workers
  */
 export async function startServer(
   config: Readonly<Config>,

@@ -55,7 +55,7 @@ export interface Service {
  * Builds the parts and joins them by passing functions: none of them knows another's folder. They are built, and started, in
  * the order in which an event flows: the database, the log, the delivery, the transports; then what requests use.
  * @param databaseUrl where the database is, migrated
- * @param slot this worker's place, if there are several
+ * @param slot the worker slot of this process, if there are several workers
  */
 export async function createService(
   config: Readonly<Config>,

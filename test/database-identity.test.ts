@@ -170,7 +170,7 @@ describe('the database that a node is on', () => {
         const { epoch, seq } = await kept();
         return epoch === position().epoch && seq === position().seq;
       });
-    /** A node has told three posts, and the database is put back to the second. */
+    /** A node has told three posts, and the database is restored to the second. */
     const putBack = async () => {
       await fresh(APP);
       await start(urlOf(APP), env());

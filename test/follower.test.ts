@@ -267,7 +267,7 @@ describe('a database that is another one', function () {
       const { warn } = log;
       log.warn = (...args: unknown[]) => void said.push(...args);
       try {
-        // The node loses it, as when a copy is put back under it, and others have written before it looks again.
+        // The node loses it, as when a copy is restored under it, and others have written before it looks again.
         await admin.query(`alter database "${name}" allow_connections false`);
         await admin.query(
           `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tidings-feed' and datname = $1`,

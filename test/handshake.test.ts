@@ -319,7 +319,7 @@ describe('the places for sockets', function () {
   it('are not all taken by one address that does not say who it is', async () => {
     // Who has said it no longer counts.
     const known: RawClient[] = [];
-    // Not more at once than may be strangers, until the first look at the session has been answered.
+    // Not more at once than may be unauthenticated clients, until the first look at the session has been answered.
     for (const together of [1, 50, 50, 29])
       known.push(
         ...(await Promise.all(

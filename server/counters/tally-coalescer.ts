@@ -16,7 +16,7 @@ export interface TallyCoalescerOptions {
   window: number;
   /**
    * Resolves with how long it worked, in milliseconds, when all have been told; must not reject.
-   * @param incomplete whether more tallies have changed than are told one by one
+   * @param incomplete whether more tallies have changed than are sent one by one
    */
   tell: (tallies: Tally[], incomplete: boolean) => Promise<number>;
   onCoalesced: () => void;
@@ -81,7 +81,7 @@ export class TallyCoalescer {
     this.#schedule();
   }
 
-  /** Says with the next message that more tallies have changed than are told one by one. */
+  /** Says with the next message that more tallies have changed than are sent one by one. */
   reportIncomplete(): void {
     this.#incomplete = true;
     this.#schedule();

@@ -190,7 +190,7 @@ async function identify(client: pg.Client, timeout: number): Promise<Identity> {
     row = rows[0];
   } catch (error) {
     const { code = '' } = error as { code?: string };
-    // Recovery in progress: a standby. No such function: the schema is being put back.
+    // Recovery in progress: a standby. No such function: the schema is being restored.
     if (!['55000', '42883', '42P01', '42703'].includes(code)) throw error;
     throw code === '55000'
       ? Object.assign(new Error('The server is a standby', { cause: error }), { code: '57P03' })

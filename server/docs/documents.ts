@@ -2,7 +2,7 @@ import { extname } from 'node:path';
 import type { Response, Router } from 'express';
 import { documentAssets, readAsset } from './document-assets.ts';
 import { type DocumentPage, documentPages, pageStyle, renderPage, startName } from './document-pages.ts';
-import { type Content, kept, sendContent } from './kept-content.ts';
+import { type Content, staticContent, sendContent } from './static-content.ts';
 
 /** What the documents are computed from when somebody first asks: once, and that of a numbering again for another. */
 export interface Documents {
@@ -17,14 +17,14 @@ const ASSETS = '/documents';
 /** The documents of the API, and pages that show them without loading anything from elsewhere. */
 export function mountDocuments(router: Router, documents: Documents): void {
   const openapi = keptFor(documents.epoch, (epoch) => JSON.stringify(documents.openapi(epoch)));
-  const asyncapi = kept(() => JSON.stringify(documents.asyncapi()));
+  const asyncapi = staticContent(() => JSON.stringify(documents.asyncapi()));
   router.get('/openapi.json', async (req, res) => sendContent(req, res.type('json'), await openapi()));
   router.get('/asyncapi.json', async (req, res) => sendContent(req, res.type('json'), await asyncapi()));
 
   const assets = new Map<string, () => Promise<Content>>([
-    ['page.css', kept(() => pageStyle)],
-    ...documentAssets.map((asset) => [asset.name, kept(() => readAsset(asset))] as const),
-    ...documentPages.map((page) => [startName(page), kept(() => page.start(documents))] as const),
+    ['page.css', staticContent(() => pageStyle)],
+    ...documentAssets.map((asset) => [asset.name, staticContent(() => readAsset(asset))] as const),
+    ...documentPages.map((page) => [startName(page), staticContent(() => page.start(documents))] as const),
   ]);
   router.use(ASSETS, async (req, res, next) => {
     const asset = await assets.get(req.path.slice(1))?.();
@@ -33,7 +33,7 @@ export function mountDocuments(router: Router, documents: Documents): void {
   });
 
   for (const page of documentPages) {
-    const html = kept(async () => {
+    const html = staticContent(async () => {
       const versions = new Map<string, string>();
       for (const name of ['page.css', ...page.styles, page.script, startName(page)]) {
         versions.set(name, (await assets.get(name)?.())?.version ?? '');
@@ -47,12 +47,12 @@ export function mountDocuments(router: Router, documents: Documents): void {
   }
 }
 
-/** The content that belongs to a name, kept as long as the name stays. */
+/** The content that belongs to a name, cached as long as the name stays. */
 function keptFor(name: () => string, make: (name: string) => string): () => Promise<Content> {
   let known: { name: string; content: () => Promise<Content> } | undefined;
   return () => {
     const now = name();
-    if (known?.name !== now) known = { name: now, content: kept(() => make(now)) };
+    if (known?.name !== now) known = { name: now, content: staticContent(() => make(now)) };
     return known.content();
   };
 }

@@ -276,7 +276,7 @@ function contentOf(route: Route, answer: Route['answers'][number], library: Sche
     : { content: { [route.produces]: { schema: { type: 'string' } } } };
 }
 
-/** What a route may answer instead: what it says itself, and what each road to it has in common. */
+/** What a route may answer instead: what it says itself, and what all its routes have in common. */
 function refusalsOf(route: Route): number[] {
   const statuses = new Set(
     Object.keys(route.answers)

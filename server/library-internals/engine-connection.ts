@@ -16,10 +16,10 @@ export interface EngineSocket {
   on(event: 'packetCreate', listener: (packet: { data?: string | Buffer }) => void): unknown;
 }
 
-/** A connection of Engine.IO: what waits for its client to read, and how it is written to and ended. */
+/** A connection of Engine.IO: its send buffer (for backpressure), and how it is written to and closed. */
 export interface EngineConnection {
   readonly isOpen: boolean;
-  /** Bytes that the kernel has not taken yet. */
+  /** The send buffer: bytes that the kernel has not accepted yet, for backpressure. */
   readonly pending: number;
   /**
    * Writes WebSocket frames past the queue of Engine.IO.

@@ -44,14 +44,19 @@ interface NamedCounter {
   from: '' | ' from your address';
 }
 
-/** Counts requests: a user's wherever they come from, and those of all users of an address together; others' by address. */
+/**
+ * Rate limits: counts the requests of a user from any address, those of all users of an address together, and
+ * unauthenticated requests by address.
+ */
 export class RateLimits {
   readonly #own: Record<RateLimit, NamedCounter>;
   readonly #ofAddress: Record<RateLimit, NamedCounter>;
   readonly #onRefused: (name: ReachedLimit) => void;
   readonly #key: Buffer;
 
-  /** @param secret of the service: an address that is remembered for longer than a minute is kept as a stand-in */
+  /**
+   * @param secret of the service: an address that is stored for longer than a minute is stored as a keyed hash
+   */
   constructor(counts: SharedCounts, secret: string, onRefused: (name: ReachedLimit) => void) {
     this.#onRefused = onRefused;
     this.#key = keyedHashKey(secret, 'tidings: addresses');

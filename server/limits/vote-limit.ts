@@ -19,7 +19,7 @@ export interface VoteLimitOptions {
   counts: SharedCounts;
   /** Votes for one post from new accounts of one address in an hour; of all accounts there, thirty times as many. */
   votes: number;
-  /** Of the service: addresses are kept as stand-ins. */
+  /** Of the service: addresses are stored as keyed hashes. */
   secret: string;
   /** Whether an account is a new one. */
   isNew: (userId: number) => Promise<boolean>;

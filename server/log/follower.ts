@@ -35,10 +35,10 @@ export interface FollowerEvents {
   tallies: (tallies: readonly Tally[]) => void;
   revocations: (revocations: readonly RevocationRow[]) => void;
   /**
-   * More tallies changed than are told one by one, as an import or a recount does: read again what your clients show.
+   * More tallies changed than are sent one by one, as an import or a recount does: read again what your clients show.
    */
   tooManyTallies: () => void;
-  /** More sessions ended than are told one by one: ask the database for each session that you hold. */
+  /** More sessions ended than are sent one by one: ask the database for each session that you hold. */
   tooManyRevocations: () => void;
   /** The database is another one: positions of the old epoch mean nothing any more. */
   epoch: (head: Head) => void;
@@ -183,7 +183,7 @@ export class Follower {
   async start(): Promise<void> {
     const began = Date.now();
     let head = await openFeed(this.#pool);
-    // What was told before this start: a log that is shorter was put back meanwhile.
+    // What was told before this start: a log that is shorter was restored meanwhile.
     for (const positionStore of this.#positionStores)
       for (const seen of await positionStore.read()) {
         const { epoch } = head;

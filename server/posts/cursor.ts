@@ -1,8 +1,10 @@
-/** What a list of posts may be sorted by. */
+/** The sort orders of a list of posts. */
 export const sorts = ['new', 'top', 'hot'] as const;
 export type Sort = (typeof sorts)[number];
 
-/** The last row of a page: the next one begins after it, whatever has been added before it meanwhile. */
+/**
+ * A keyset cursor: the last row of a page. The next page begins after it, whatever has been added before it meanwhile.
+ */
 export interface Cursor {
   /** The sort key as PostgreSQL writes it, so that none of its precision is lost. */
   key: string;

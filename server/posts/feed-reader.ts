@@ -7,7 +7,7 @@ import { roundRobin } from '../queues/round-robin.ts';
 import { type Requester, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
 import { readFeedPage } from './feed-page.ts';
-import { KeptPages, lookAt } from './kept-pages.ts';
+import { PageCache, lookAt } from './page-cache.ts';
 import { cursorOf, type FeedPage } from './list-statement.ts';
 import type { ListPosts } from './schemas.ts';
 import { Unfolded } from './search-page.ts';
@@ -63,13 +63,13 @@ const PAGES_IN_ROUND = 16;
  * Reads pages of the feed for all requests that arrive together (a micro-batcher). A page is the same for everyone
  * except for `voted`, so identical requests are one query, and `voted` is one more query for all of them. A page from
  * the page cache is used again if a check in the database, made after the request has arrived, proves it unchanged (see
- * `KeptPages`), so a writer always sees their own write, on any node. Searches and far pages wait in a queue of their
+ * `PageCache`), so a writer always sees their own write, on any node. Searches and far pages wait in a queue of their
  * own, in which users and addresses take turns: they hold up no other page, and those of one user not those of another.
  */
 export class FeedReader {
   readonly #pages: DatabaseShare;
   readonly #searches: DatabaseShare;
-  readonly #kept = new KeptPages();
+  readonly #kept = new PageCache();
   readonly #quick = new MicroBatcher<Ask>({
     atOnce: ROUNDS,
     most: MOST,
@@ -284,7 +284,7 @@ function sendersOf({ requester }: Ask): readonly string[] {
   return requester.senders;
 }
 
-/** Asks that one page answers. */
+/** Requests that one page answers. */
 function askedAlike(asks: readonly Ask[], withDrafts: ReadonlySet<number>): Map<string, Ask[]> {
   const same = new Map<string, Ask[]>();
   for (const ask of asks) {

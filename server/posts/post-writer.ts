@@ -29,14 +29,14 @@ interface Ask {
   claim: Claim | undefined;
   resolve: (row: PostRow | undefined) => void;
   reject: (error: unknown) => void;
-  /** With which it waits to be written apart. */
+  /** The group with which it waits to be written separately. */
   group?: Ask[];
 }
 
 /** Statements in progress at once, and posts in one of them at most. */
 const ROUNDS = 2;
 const MOST = 100;
-/** Posts that wait at most, of everyone: beyond it the database is too slow for what comes in. */
+/** The maximum number of waiting posts: beyond it the database is too slow for the load. */
 const MAX_WAITING = 5000;
 /** Statements at once that wait for a lock: few, or the posts of one locked owner would take every connection. */
 const PATIENT = 3;

@@ -21,7 +21,7 @@ export interface FairQueueOptions {
   atOnce: number;
   /** ConnectionLimits beside these for familiar senders: a flood has none of them. */
   reserved?: number;
-  /** Asks that wait at most, of all senders and of one. */
+  /** Requests that wait at most, of all senders and of one. */
   most: number;
   mostOf: number;
   /** What a refused ask is told. */
@@ -91,7 +91,7 @@ export class FairQueue {
     this.#options = { reserved: 0, rest: REST, ...options };
   }
 
-  /** Asks that wait. */
+  /** Requests that wait. */
   get waiting(): number {
     return this.#waiting.length;
   }

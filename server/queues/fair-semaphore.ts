@@ -15,7 +15,10 @@ export interface FairSemaphoreOptions<Requester> {
 }
 
 export interface WaitLimits<Requester> {
-  /** Asks that wait at most; the last one of the sender with the most is refused, and not the newcomer, unless that is the same. */
+  /**
+   * Requests that wait at most; the last one of the sender with the most is refused, and not the newcomer, unless that
+   * is the same.
+   */
   most: number;
   /** Whose share of these it takes; nobody's: its requester has a bound of its own. */
   sendersOf: (requester: Requester) => Senders;
@@ -78,7 +81,7 @@ export class FairSemaphore<Requester> {
     return this.#running;
   }
 
-  /** Asks that wait. */
+  /** Requests that wait. */
   get waiting(): number {
     return this.#waiting;
   }

@@ -2,7 +2,7 @@
 export type Senders = readonly (number | string)[];
 
 export interface QueueLimitOptions<Ask> {
-  /** Asks that wait at most. */
+  /** Requests that wait at most. */
   most: number;
   sendersOf: (ask: Ask) => Senders;
   /** Takes an ask out of the queue that it waits in, and tells its requester. It has been deleted from the bound. */
@@ -30,7 +30,7 @@ export class QueueLimit<Ask> {
     this.#options = options;
   }
 
-  /** Asks that wait. */
+  /** Requests that wait. */
   get size(): number {
     return this.#waiting.size;
   }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { Check, Finding } from '../database/check.ts';
 
-/** How many accounts are told one by one. */
+/** How many accounts are sent one by one. */
 const TOLD = 20;
 
 /** Whether an account that was renamed or deleted waits for the rest of its posts for longer than it should. */

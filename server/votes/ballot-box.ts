@@ -7,7 +7,7 @@ import { takeRoundRobin } from '../queues/round-robin.ts';
 import { QueueLimit } from '../queues/queue-limit.ts';
 import { FairSemaphore } from '../queues/fair-semaphore.ts';
 
-/** What became of one vote. */
+/** The result of one vote. */
 export interface VoteResult {
   outcome: 'added' | 'already' | 'removed' | 'absent' | 'no_post' | 'no_user';
   votes: number;
@@ -22,7 +22,7 @@ interface Ballot {
   senders: readonly string[];
   resolve: (result: VoteResult) => void;
   reject: (error: unknown) => void;
-  /** With which it waits to be cast apart. */
+  /** The group with which it waits to be written separately. */
   group?: Ballot[];
 }
 
@@ -35,7 +35,7 @@ interface ResultRow extends Omit<VoteResult, 'outcome'> {
 
 /** Votes in one statement at most. */
 const BATCH = 500;
-/** Votes that wait at most, of everyone: beyond it the database is too slow for what comes in. */
+/** The maximum number of waiting votes: beyond it the database is too slow for the load. */
 const MAX_WAITING = 20_000;
 /** Statements at once that wait for a lock: few, or the voters on one locked post would take every connection. */
 const PATIENT = 3;
@@ -50,8 +50,9 @@ const ATTEMPTS = 4;
  * Users and addresses take turns, and when too many votes wait it is the last one of the user or address with the most that is
  * refused.
  *
- * A batch waits for nobody: a vote by a user or on a post that is locked, as while one is being edited or an account
- * deleted, is left out and cast apart, in a statement that waits. What its user says of the post meanwhile waits with it.
+ * A batch does not wait for locks: a vote by a user or on a post that is locked, as during an edit or the deletion of
+ * an account, is left out and written separately, in a statement that waits. Later votes of the same user on the post
+ * wait with it.
  */
 export class BallotBox {
   readonly #db: DatabaseShare;

@@ -12,7 +12,7 @@ export interface VoteView {
 }
 
 /**
- * Votes for a post or takes the vote back. Repeating it is an error only if `strict`.
+ * Writes a vote: casts it or takes it back. Repeating it is an error only if `strict`.
  * @param requester whose turn it takes
  * @param options.address where the user is
  * @throws {AppError} 404 no such post; 429 too many votes for the post from that address; if strict, 409 already voted and 404

@@ -36,7 +36,7 @@ export interface PopulationOptions {
   clients: number;
   /** Writes in a second, of all writers together. */
   rate: number;
-  /** The share of creations that are said twice at once. */
+  /** The share of creations that are repeated at once. */
   nervous: number;
   /** Whether some of the clients follow by streams and long-polls. Default: yes. */
   overHttp?: boolean;

@@ -14,7 +14,7 @@ export interface WriterOptions {
   random: Random;
   /** Milliseconds between two writes, on average. */
   pace: number;
-  /** The share of creations that are said twice at once, to whichever nodes. */
+  /** The share of creations that are repeated at once, to whichever nodes. */
   nervous: number;
 }
 

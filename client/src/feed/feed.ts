@@ -53,7 +53,7 @@ export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
   status: (status: FeedStatus) => void;
   /** A tally that is newer than the one known. */
   tally: (tally: Tally) => void;
-  /** More tallies have changed than are told one by one: read those that you show again. Said after a random delay. */
+  /** More tallies have changed than are sent one by one: read those that you show again. Said after a random delay. */
   incomplete: () => void;
   /** In mode `count`: how many events lie ahead of the position. */
   count: (news: { behind: number; seq: number }) => void;

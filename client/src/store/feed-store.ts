@@ -368,7 +368,7 @@ export class FeedStore {
     }
   }
 
-  /** A page that the feed continues from without a hole. @throws {TidingsError} */
+  /** A page that the feed continues from without a gap. @throws {TidingsError} */
   async #read(cursor: string | undefined, signal: AbortSignal): Promise<PostPage> {
     const { limit } = this.#options;
     for (;;) {

@@ -235,7 +235,7 @@ export class Gateway {
   }
 
   /**
-   * @param incomplete whether more tallies have changed than are told one by one
+   * @param incomplete whether more tallies have changed than are sent one by one
    * @returns how long it worked, in milliseconds, when all have been written to
    */
   deliverTallies(tallies: readonly Tally[], incomplete: boolean): Promise<number> {

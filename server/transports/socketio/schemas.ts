@@ -5,7 +5,7 @@ import { MAX_ITEMS } from './payload-limits.ts';
 /** Characters of an access token. */
 export const MAX_TOKEN = 4096;
 
-/** What a handshake's `auth` may hold. An optional field that holds `null` or an empty text is as good as absent. */
+/** What a handshake's `auth` may hold. An optional field that holds `null` or an empty text is treated as absent. */
 export const handshakeAuth = object({
   token: Joi.string().max(MAX_TOKEN).description('An access token'),
   after: optional(

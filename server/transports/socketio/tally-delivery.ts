@@ -11,7 +11,7 @@ import type { EndSubscriber, Subscriber } from './subscriber.ts';
 const TALLIES_PER_FRAME = 500;
 /** Maximum number of tallies kept for a slow socket. */
 const MAX_HELD = 5000;
-/** Said where more tallies have changed than are told one by one. */
+/** Said where more tallies have changed than are sent one by one. */
 const INCOMPLETE = encodeMessage('votes', [], { incomplete: true });
 /** How often slow sockets are checked again. Milliseconds. */
 const HELD_INTERVAL = 100;
@@ -39,7 +39,7 @@ export class TallyDelivery {
   readonly #all = new Set<Subscriber>();
   readonly #trackers = new Map<number, Set<Subscriber>>();
   readonly #held = new Set<Subscriber>();
-  /** Those of the held that are still to be told that more tallies have changed than are told one by one. */
+  /** Those of the held that are still to be told that more tallies have changed than are sent one by one. */
   readonly #heldIncomplete = new Set<Subscriber>();
   /** What is being told; one after the other, as the board hands it over. */
   #telling: readonly Tally[] | undefined;
@@ -120,7 +120,7 @@ export class TallyDelivery {
 
   /**
    * Writes the tallies of one window to anyone who wants them.
-   * @param incomplete whether more tallies have changed than are told one by one: those who want all are told so
+   * @param incomplete whether more tallies have changed than are sent one by one: those who want all are told so
    * @returns how long it worked, in milliseconds; it resolves when all have been written to
    */
   async deliver(tallies: readonly Tally[], incomplete: boolean): Promise<number> {

@@ -19,8 +19,10 @@ type Encoding = (typeof ENCODINGS)[number];
 /** A body that is no longer goes into one packet as it is. Bytes. */
 const SHORT = 1024;
 
-/** Made when it is first wanted, and kept. */
-export function kept(make: () => string | Buffer | Promise<string | Buffer>): () => Promise<Content> {
+/** Content that is built on first use and then cached (static content). */
+export function staticContent(
+  make: () => string | Buffer | Promise<string | Buffer>,
+): () => Promise<Content> {
   return once(async () => {
     const body = Buffer.from(await make());
     return {
@@ -49,8 +51,8 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 }
 
 /**
- * An address that names the version may be kept for good; any other is asked again each time, and is mostly a 304. What is
- * compressed is compressed once, and not for each who asks: the middleware leaves alone what is encoded already.
+ * A URL that names the version may be cached forever; any other is revalidated each time, mostly with a 304. Content is
+ * compressed once, not per request: the middleware skips what is already encoded.
  */
 export async function sendContent(req: Request, res: Response, content: Content): Promise<void> {
   const { body, version, encoded } = content;

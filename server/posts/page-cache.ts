@@ -3,16 +3,16 @@ import { NoHead } from '../log/reader.ts';
 import type { FeedPage } from './list-statement.ts';
 import type { Sort } from './cursor.ts';
 
-/** How long a page is kept in any case: what somebody changes by hand, past the service, is no event. Milliseconds. */
+/** The maximum age of a cached page: changes made by hand in the database cause no event. Milliseconds. */
 const MAX_AGE = 1000;
-/** Pages that are kept, and the length of their text, at most. */
+/** The maximum number of cached pages, and of the characters of their text. */
 const MAX_PAGES = 500;
 const MAX_LENGTH = 16 * 1024 * 1024;
 
 /** Tallies that have changed at most; beyond it every page is read again. */
 const MOST_CHANGED = 200;
 
-/** What was found out about the database in one snapshot, before pages that were read earlier are given out again. */
+/** The state of the database in one snapshot, with which cached pages are validated. */
 export interface Look {
   epoch: string;
   seq: number;
@@ -44,12 +44,12 @@ interface Kept {
  * which is not below the oldest that was running when the page was read, its `horizon`. Whether somebody has voted, and
  * who has drafts, is asked again each time.
  */
-export class KeptPages {
+export class PageCache {
   /** Oldest first. */
   readonly #pages = new Map<string, Kept>();
   #length = 0;
 
-  /** A page that may still be right. */
+  /** A cached page that may still be valid. */
   find(key: string): FeedPage | undefined {
     const kept = this.#pages.get(key);
     if (!kept) return undefined;
@@ -62,7 +62,7 @@ export class KeptPages {
   holds(key: string, page: FeedPage, look: Look): boolean {
     const kept = this.#pages.get(key);
     if (kept?.page !== page) return false;
-    // Where posts stand by their votes, any vote may bring another one into the page.
+    // In a list sorted by votes, any vote may bring another post into the page.
     const touched = kept.sort === 'new' ? page.ids.some((id) => look.changed.has(id)) : look.changed.size > 0;
     const same = look.quiet && look.epoch === page.epoch && look.seq === page.seq;
     if (same && !touched && look.changed.size < MOST_CHANGED) return true;
@@ -93,7 +93,7 @@ export class KeptPages {
   }
 }
 
-/** Looks at what the viewers are about to see of these pages. One statement, and so one snapshot. */
+/** Reads the state that validates these pages for their viewers. One statement, and so one snapshot. */
 export async function lookAt(
   db: Pick<Sequelize, 'query'>,
   viewers: readonly number[],
