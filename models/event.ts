@@ -15,9 +15,9 @@ export class OutboxEntry extends Model<InferAttributes<OutboxEntry>, InferCreati
   /** What it is about: a kind of thing (`post`), and which one. */
   declare entityType: string;
   declare entityId: number;
-  /** Who may hear it: `public`, `user:7` or `role:moderator`. */
+  /** The audience: `public`, `user:7` or `role:moderator`. */
   declare audience: string;
-  /** What one subscribes to in order to hear it. */
+  /** The topics: what one subscribes to in order to receive it. */
   declare topics: string[];
   /** What it does to the earlier events of its entity: `nothing`, `previous` or `all`. */
   declare supersedes: string;

@@ -35,7 +35,7 @@ export function defineModels(sequelize: Sequelize): void {
   defineKeptUsername(sequelize);
 }
 
-/** What `sequelize.sync()` cannot express, so that the models tell the whole schema. Run after it. */
+/** What `sequelize.sync()` cannot express, so that the models define the whole schema. Run after it. */
 export const extraDdl: string[] = [
   // What functions were before they stood in files: nobody reads it but a migration that is taken back.
   'create table former_functions (signature text primary key, definition text not null)',

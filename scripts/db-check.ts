@@ -1,6 +1,6 @@
 /**
- * `npm run db:check`: exits 1, and says what differs, when the migrations don't make the schema that the models tell, or when the
- * text of a SQL function has been changed without a new version.
+ * `npm run db:check`: exits 1, and says what differs, when the migrations don't make the schema that the models define,
+ * or when the text of a SQL function has been changed without a new version.
  */
 import { schemaDrift } from '../server/database/drift.ts';
 import { readFunctionFiles } from '../server/database/functions.ts';
@@ -15,10 +15,10 @@ await main(async () => {
   }
   const { up } = await withDatabase((databaseUrl) => schemaDrift(databaseUrl), 'admin');
   if (up.length === 0) {
-    console.log('The migrations make the schema that the models tell.');
+    console.log('The migrations create the schema that the models define.');
     return 0;
   }
-  console.log('The models tell a schema that the migrations do not make. What is missing:\n');
+  console.log('The models define a schema that the migrations do not create. Missing:\n');
   console.log(up.join('\n\n'));
   console.log('\nWrite a migration with: npm run db:revision -- what-it-does');
   return 1;

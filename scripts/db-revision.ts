@@ -1,4 +1,4 @@
-/** `npm run db:revision -- add-something`: writes the migration that brings the schema to what the models tell. */
+/** `npm run db:revision -- add-something`: writes the migration that brings the schema to what the models define. */
 import { relative } from 'node:path';
 import { schemaDrift } from '../server/database/drift.ts';
 import { writeRevision } from '../server/database/revision.ts';
@@ -12,7 +12,7 @@ await main(async () => {
   }
   const drift = await withDatabase((databaseUrl) => schemaDrift(databaseUrl), 'admin');
   if (drift.up.length === 0) {
-    console.log('Nothing to do: the migrations make the schema that the models tell.');
+    console.log('Nothing to do: the migrations create the schema that the models define.');
     return 0;
   }
   const file = await writeRevision(name, drift);

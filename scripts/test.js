@@ -82,7 +82,7 @@ const FAULTS = ['test/faults/suite.ts', 'test/fuzz/suite.ts'];
 
 const counted = { passed: 0, failed: 0, skipped: 0 };
 
-/** What failed, told once more at the end: the processes print thousands of lines, and a log may be cut. */
+/** The failures, repeated at the end: the processes print thousands of lines, and a log may be cut. */
 const failures = [];
 
 /**

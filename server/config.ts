@@ -202,7 +202,7 @@ const variables = {
   maxConnections: integer('MAX_CONNECTIONS', 18_000, 1),
   /** What one address may have of the connections. Percent. */
   addressShare: integer('ADDRESS_SHARE', 25, 1, 100),
-  /** For how long a node that was told to stop still takes everything, although it says that it is not ready. */
+  /** Graceful shutdown: how long a stopping node still serves everything although it is not ready. */
   shutdownDelay: span('SHUTDOWN_DELAY', '0ms', '0ms', '5m'),
   /** What may use internals of libraries, if these turn out to be as expected. */
   fastPaths: variable<readonly FastPath[]>(

@@ -27,7 +27,7 @@ export type FeedEvents = PostEvents;
 
 export type FeedEventName = keyof FeedEvents;
 
-/** A numbered event as `GET /events` tells it. */
+/** A numbered event as in `GET /events`. */
 export type FeedEvent = {
   [N in FeedEventName]: Position & { name: N; at: string; data: FeedEvents[N] };
 }[FeedEventName];

@@ -94,8 +94,8 @@ export function refuseWhile(reason: string | undefined): void {
 }
 
 /**
- * A 422 that tells the faults of an input, the first in its sentence.
- * @param most how many are told: a small input can have thousands, and must not be answered with many times its size
+ * A 422 that lists the errors of an input, the first one in its sentence.
+ * @param most how many are listed: a small input can have thousands, and must not be answered with many times its size
  */
 export function invalid(errors: readonly FieldError[], most: number): AppError {
   const first = errors[0]?.msg ?? 'The input is not valid';

@@ -1,5 +1,5 @@
 import type { DeclaredEvent } from './topics/event-type.ts';
 import { postEvents } from './posts/events.ts';
 
-/** Every event that some capability declares: what the documents tell, and what the log may hold. */
+/** Every event that some capability declares: what the documents describe, and what the log may contain. */
 export const eventTypes: readonly DeclaredEvent[] = [...postEvents];

@@ -23,11 +23,11 @@ function standardOutput(): DestinationStream {
   return output;
 }
 
-/** Facts that tell what went wrong and hold nobody's data. */
+/** Fields that describe the error and contain no user data. */
 const facts = ['code', 'status', 'severity', 'constraint', 'table', 'column', 'syscall', 'address', 'port'];
 
 /**
- * What the log tells of an error. Not all that hangs on it: on each of Sequelize's hangs the statement with its values, on
+ * The fields of an error that are logged. Not all: Sequelize's errors contain the statement with its values,
  * PostgreSQL's the row, and so addresses, hashes and texts.
  */
 function describeError(error: unknown, depth = 0): unknown {

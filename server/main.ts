@@ -26,7 +26,7 @@ const { Shutdown: ProcessShutdown, STOP_SIGNALS } = await import('./shutdown.ts'
 
 /** EX_CONFIG of sysexits.h. */
 const EXIT_CONFIG = 78;
-/** Over how long the clients are told to leave. Milliseconds. */
+/** Over how long the clients are drained. Milliseconds. */
 const DRAIN_SPREAD = 3000;
 /** How long a database that is just starting is waited for. Milliseconds. */
 const DATABASE_TIME_LIMIT = 15_000;

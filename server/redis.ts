@@ -17,7 +17,7 @@ export interface RedisParts {
   health: RedisHealth;
   pubsub: RedisPubSub;
   epochs: EpochWatch;
-  /** Of the position that was told to clients. */
+  /** Of the last delivered position. */
   positionStore: RedisPositionStore;
   /** Undefined: without limits nothing is counted. */
   limits: RedisStore | undefined;

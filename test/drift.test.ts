@@ -153,7 +153,7 @@ describe('Schema drift', function () {
       cwd: packageRoot,
       env: { ...process.env, DATABASE_URL: adminUrl },
     }).catch((error: unknown) => error as { stdout: string });
-    expect(check.stdout).to.equal('The migrations make the schema that the models tell.\n');
+    expect(check.stdout).to.equal('The migrations create the schema that the models define.\n');
   });
 });
 

@@ -163,7 +163,7 @@ describe('MIGRATION_DATABASE_URL', function () {
     );
     expect(await refusal()).to.match(
       new RegExp(
-        `^A function has not the text of this version \\(hot_rank\\), and the role ${SERVICE} may not replace it: .* it does not ` +
+        `^A function has another text than in this version \\(hot_rank\\), and the role ${SERVICE} may not replace it: .* it does not ` +
           `own .* \\(${OWNER} does\\). Set ${address}`,
       ),
     );

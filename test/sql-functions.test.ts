@@ -275,7 +275,7 @@ describe('SQL functions in files', function () {
     expect(await rowsOf()).to.deep.equal(made);
     expect(older.said).to.deep.equal([
       'the database was migrated by a newer version of Tidings {"unknown":["20990101000001-places.cjs"]}',
-      'functions of a newer version of Tidings stay as they are {"functions":["cast_votes","hot_rank"]}',
+      'functions of a newer version of Tidings are left unchanged {"functions":["cast_votes","hot_rank"]}',
     ]);
 
     // As sequelize-cli does it: it knows nothing of functions.
@@ -294,7 +294,7 @@ describe('SQL functions in files', function () {
     await older.migrate(database.url);
     expect(await textOf('hot_rank')).to.include('/ 50000');
     expect(older.said).to.deep.equal([
-      'functions of a newer version of Tidings stay as they are {"functions":["hot_rank"]}',
+      'functions of a newer version of Tidings are left unchanged {"functions":["hot_rank"]}',
     ]);
     const newest = await build(newer.folder);
     await newest.change('hot_rank', weigh(60_000));
@@ -348,7 +348,7 @@ describe('SQL functions in files', function () {
       drop function append_events(json);
     `);
     const text = (name: string) =>
-      `The function ${name} has not the text of this version: npm run db:migrate.`;
+      `The function ${name} does not have the text of this version: npm run db:migrate.`;
     expect(await functionsOf()).to.deep.equal({
       findings: [
         'The function append_events is missing: npm run db:migrate.',
@@ -367,7 +367,7 @@ describe('SQL functions in files', function () {
     await newer.migrate(database.url);
     expect(await functionsOf()).to.deep.equal({
       findings: [],
-      hint: 'of a newer version, and left as they are: hot_rank',
+      hint: 'of a newer version, left unchanged: hot_rank',
     });
   });
 

@@ -80,8 +80,8 @@ export class Client {
   }
 
   /**
-   * Ends the session. It is deleted here at once, even if the server cannot be reached.
-   * @throws {TidingsError} if the server could not be told: its tokens then work until they end by themselves
+   * Ends the session. It is deleted here at once, even if the server cannot be reached. @throws {TidingsError} if the
+   * server could not be reached: its tokens then work until they end by themselves
    */
   async logOut(): Promise<void> {
     await this.session.end();

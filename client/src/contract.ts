@@ -59,7 +59,7 @@ export type LiveEvent = {
 }[FeedEventName];
 
 /**
- * The position could not be served: what happened in between is not told. Read the list again and continue from `seq`.
+ * The position could not be served: what happened in between is not sent. Read the list again and continue from `seq`.
  */
 export interface FeedReset {
   name: 'reset';

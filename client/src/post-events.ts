@@ -1,10 +1,10 @@
 import type { LiveEvent, PostView } from './contract.ts';
 import { postEvent } from './event-names.ts';
 
-/** An event that tells a post as it is. */
+/** An event with the full state of a post. */
 export type PostTold = Extract<LiveEvent, { data: PostView }>;
 
-/** Whether an event tells a post as it is. A service may tell of other things than this client knows. */
+/** Whether an event has the full state of a post. A service may send other events than this client knows. */
 export function tellsPost(event: LiveEvent): event is PostTold {
   return event.name === postEvent.added || event.name === postEvent.changed;
 }

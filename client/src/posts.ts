@@ -31,7 +31,7 @@ export interface CreateOptions {
 }
 
 export interface EditOptions {
-  /** Change it only if it is still at this version; `version_mismatch` otherwise. The post in hand will do. */
+  /** Change it only if it is still at this version; `version_mismatch` otherwise. The post object suffices. */
   ifMatch?: number | { version: number };
   signal?: AbortSignal;
 }

@@ -17,7 +17,7 @@ export interface SessionStorage {
    * renewed. It need not be airtight: two that use one refresh token at once are given the same pair.
    */
   exclusively<T>(run: () => Promise<T>): Promise<T>;
-  /** Tells when somebody else has written. @returns removes the listener */
+  /** Notifies when another tab has written. @returns removes the listener */
   onForeignWrite(listener: () => void): () => void;
 }
 

@@ -47,7 +47,7 @@ export class Session {
   }
 
   /**
-   * Hears of every change, also of those that other tabs make while somebody listens.
+   * Listens to every change, also in other tabs.
    * @returns removes the listener
    */
   onChange(listener: (change: SessionChange) => void): () => void {
@@ -59,7 +59,7 @@ export class Session {
     };
   }
 
-  /** A token that works, as far as can be told from here. @throws {TidingsError} */
+  /** A token that is valid as far as the client knows. @throws {TidingsError} */
   async accessToken(): Promise<string> {
     const session = this.#require();
     if (Date.now() < this.#dueAt(session)) return session.accessToken;

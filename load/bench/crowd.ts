@@ -32,7 +32,7 @@ export class Crowd {
     for (const { refused } of await crowd.#loaders.ramp()) {
       const [reason] = Object.keys(refused);
       if (reason === undefined) continue;
-      await crowd.end(); // or it would continue knocking while others are measured
+      await crowd.end(); // or it would keep connecting while others are measured
       throw new Error(`a client was not let in: ${reason}`);
     }
     return crowd;

@@ -9,7 +9,7 @@ const fieldError = object({
   type: Joi.string().description('The rule that was broken').example('any.required'),
 }).id('FieldError');
 
-/** What every problem tells, for those that tell more. */
+/** The members of every problem, for those with more members. */
 export const problemFields = {
   type: Joi.string()
     .description('A URN that identifies the problem type')

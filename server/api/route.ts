@@ -129,7 +129,7 @@ export function routesOf<C>() {
   ): Route<C> => spec;
 }
 
-/** Faults that one answer tells: all of any input that a person has made. */
+/** The maximum number of errors in one response: enough for any input that a person has made. */
 const MAX_FAULTS = 1000;
 
 export interface Mounting<C> {

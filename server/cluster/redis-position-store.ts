@@ -76,7 +76,10 @@ export class RedisPositionStore {
     this.#check = check;
   }
 
-  /** What clients were told before this process began; nothing if Redis has none, or does not answer soon. */
+  /**
+   * The last position delivered to clients before this process began; nothing if Redis has none, or does not answer
+   * soon.
+   */
   async read(): Promise<Position[]> {
     try {
       await this.#ready();
@@ -106,7 +109,7 @@ export class RedisPositionStore {
 
   #connect(): RedisClient {
     const { target, log } = this.#options;
-    // The bus and the limits tell of a Redis that is away.
+    // The bus and the rate limits report an unavailable Redis.
     const onError = (error: Error) => log.debug({ err: error }, 'the position cannot be kept in Redis');
     const client = connectRedis({ ...target, kind: this.#kind }, { name: 'position', onError });
     client.on('close', () => (this.#compared = false));

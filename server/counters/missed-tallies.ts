@@ -1,11 +1,14 @@
 import type pg from 'pg';
 import type { Tally } from '../protocol.ts';
 
-/** How much earlier than the last event that a client saw its tallies may be stale: more than a tally takes to be told, also where tens of thousands are told. Milliseconds. */
+/**
+ * How much earlier than the last event that a client saw its tallies may be stale: more than it takes to send a tally,
+ * also if tens of thousands are sent. Milliseconds.
+ */
 const SLACK = 10_000;
-/** Tallies told at most; of more, the ones that changed last. */
+/** Maximum number of tallies sent; of more, the ones that changed last. */
 const MOST = 4000;
-/** Clients whose positions lie this close together are told the same: a few tallies more than they missed. */
+/** Clients whose positions are this close together get the same tallies: a few more than they missed. */
 const STEP = 100;
 
 /** How long those who ask are gathered before each read. Milliseconds. */
@@ -16,13 +19,13 @@ const MOST_PENDING = 8;
 /** What a client missed. */
 export interface Missed {
   tallies: Tally[];
-  /** More tallies have changed than are told: `tallies` are the ones that changed last. */
+  /** More tallies have changed than are sent: `tallies` are the ones that changed last. */
   incomplete: boolean;
 }
 
 /** A read that has not begun yet, and all who wait for it. */
 interface Pending {
-  /** What changed since then is told: anyone who saw a later event hears some tallies more than they missed. */
+  /** What changed since then is sent: clients that saw a later event get some tallies more than they missed. */
   position: number;
   missed: Promise<Missed>;
   begin: () => Promise<void>;
@@ -48,7 +51,9 @@ export class MissedTallies {
   readonly #pending: Pending[] = [];
   #reading = false;
 
-  /** @param most tallies told to one client */
+  /**
+   * @param most maximum number of tallies for one client
+   */
   constructor(pool: pg.Pool, most = MOST) {
     this.#pool = pool;
     this.#most = most;

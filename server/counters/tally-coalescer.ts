@@ -2,7 +2,7 @@ import type { Tally } from '../protocol.ts';
 
 /** Posts whose newest rev is remembered, to drop duplicates. */
 const MAX_KNOWN = 50_000;
-/** Posts whose tallies wait to be told, at most. */
+/** Maximum number of posts whose tallies wait to be sent. */
 const MAX_WAITING = 20_000;
 
 /**
@@ -15,12 +15,12 @@ export interface TallyCoalescerOptions {
   /** Milliseconds between two messages at least. */
   window: number;
   /**
-   * Resolves with how long it worked, in milliseconds, when all have been told; must not reject.
+   * Resolves with how long it worked, in milliseconds, when all have been sent; must not reject.
    * @param incomplete whether more tallies have changed than are sent one by one
    */
   tell: (tallies: Tally[], incomplete: boolean) => Promise<number>;
   onCoalesced: () => void;
-  /** More tallies waited to be told than the limit, and were dropped: read again what the clients show. */
+  /** More tallies waited to be sent than the limit, and were dropped: reload what the clients show. */
   onOverflow: () => void;
   maxWaiting?: number;
 }
@@ -37,13 +37,13 @@ export class TallyCoalescer {
   readonly #onOverflow: () => void;
   readonly #maxWaiting: number;
   readonly #dirty = new Map<number, Tally>();
-  /** Post → the highest rev that has been told or is about to be. Oldest first. */
+  /** Post → the highest rev that has been sent or is about to be. Oldest first. */
   readonly #known = new Map<number, number>();
   #incomplete = false;
   #timer: NodeJS.Timeout | undefined;
   #telling = false;
   #stopped = false;
-  /** When they may be told again, in milliseconds since 1970. */
+  /** When they may be sent again, in milliseconds since 1970. */
   #next = 0;
 
   constructor({ window, tell, onCoalesced, onOverflow, maxWaiting = MAX_WAITING }: TallyCoalescerOptions) {
@@ -54,7 +54,7 @@ export class TallyCoalescer {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** How many posts' tallies wait to be told. */
+  /** How many posts' tallies wait to be sent. */
   get waiting(): number {
     return this.#dirty.size;
   }

@@ -7,9 +7,9 @@ import type { Logger } from '../logger.ts';
 const PAGE = 500;
 /** Posts at the head of each sort order that count as shown to somebody. */
 const FRONT = 500;
-/** As long as so many tallies wait to be told, no more are read. */
+/** While this many tallies wait to be sent, no more are read. */
 const MAX_WAITING = 2000;
-/** How often to check whether they have been told. Milliseconds. */
+/** How often to check whether they have been sent. Milliseconds. */
 const LOOK = 20;
 /** From one refresh to the next at least: an import commits many times a second. Milliseconds. */
 const PAUSE = 2000;

@@ -89,7 +89,7 @@ export class ConfirmedClient extends pg.Client {
     return this.#session;
   }
 
-  /** Whether a pooler is between: it tells a process number of its own. */
+  /** Whether a pooler is between: it reports a process number of its own. */
   get isPooled(): boolean {
     return this.#session?.pid !== toldProcessId(this);
   }

@@ -18,11 +18,11 @@ const MAX_WAITING = 3000;
 const TIME_LIMIT = 3000;
 
 /**
- * The turns in which the connections for requests are handed out. All requests together take turns with each part of the
- * service, and among them the addresses, and at each address its users. So a sender of many requests waits behind its own,
- * and neither requests nor a part keeps the others from the database.
+ * The fair queue for database connections. All requests together take turns with each part of the service, among them
+ * the addresses, and at each address its users. So a sender of many requests waits for its own, and neither requests
+ * nor a part of the service keeps the others from the database.
  * @param connections how many there are
- * @param refusal what is told to a request for which too many others wait, or that has waited for too long
+ * @param refusal the error of a request for which too many others wait, or that has waited for too long
  */
 export function connectionQueue(connections: number, refusal: () => Error): FairSemaphore<ConnectionUser> {
   return new FairSemaphore({

@@ -142,8 +142,8 @@ export interface DatabaseOptions {
   /** How long a connection is used at most. Default: 30 minutes. Milliseconds. */
   maxAge?: number;
   /**
-   * Of a service: what is told to a request for which too many others wait. Then a statement without a turn is an error, so
-   * that none is forgotten.
+   * Of a service: the error of a request for which too many others wait. Then a statement without a turn is an error,
+   * so that none is forgotten.
    */
   refusal?: () => Error;
 }

@@ -16,7 +16,7 @@ export interface Drift {
 export interface Schemas {
   /** Fills an empty database as the migrations do. */
   actual: (databaseUrl: string) => Promise<unknown>;
-  /** Fills an empty database as the models tell. */
+  /** Fills an empty database as the models define it. */
   wanted: (databaseUrl: string) => Promise<unknown>;
 }
 

@@ -180,7 +180,7 @@ class Supervised {
     return this.#postmaster;
   }
 
-  /** An adopted server is nobody's child, so its end is not told but has to be looked for. */
+  /** An adopted server is not a child process, so its end is not signalled and must be polled. */
   async #watch(adopted: Postmaster): Promise<void> {
     while (!this.#stopping) {
       if ((await identify(adopted.pid)) === undefined) {

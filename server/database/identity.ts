@@ -3,7 +3,7 @@ import { withTimeout } from '../async/timeout.ts';
 import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
 
-/** What tells one running database from another. */
+/** What distinguishes one running database from another. */
 interface Identity {
   key: string;
   /** The cluster, with the database and the table in it. A copy on another server may have the same. */

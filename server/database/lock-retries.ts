@@ -33,7 +33,7 @@ interface Blocker {
 
 /**
  * Runs migrations in short tries: one that does not get a lock at once is rolled back, whole, and tried again after a
- * pause. Whose lock it is waited for is told.
+ * pause. It logs who holds the lock.
  *
  * A table that autovacuum is at is locked first in a mode in which nobody else has to wait: autovacuum yields to that as
  * well, and does not come back while the transaction lasts.

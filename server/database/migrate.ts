@@ -79,7 +79,8 @@ export async function migrate(
   const unknown = before.executed.filter((name) => !files.includes(name));
   if (unknown.length > 0) log('the database was migrated by a newer version of Tidings', { unknown });
   const newer = namesOf(before.functions, ['newer']);
-  if (newer.length > 0) log('functions of a newer version of Tidings stay as they are', { functions: newer });
+  if (newer.length > 0)
+    log('functions of a newer version of Tidings are left unchanged', { functions: newer });
   // A node that starts again finds nothing to do: it need not wait for its turn, nor load what migrates.
   const pending = files.filter((name) => !before.executed.includes(name));
   const due = namesOf(before.functions, ['missing', 'other']);

@@ -12,7 +12,7 @@ interface Rights {
   owners: string | null;
 }
 
-/** How many are told by name. */
+/** How many are listed by name. */
 const EXAMPLES = 3;
 
 /** SQL for the owner of a schema `n`. Since PostgreSQL 15 that of `public` is the owner of the database. */
@@ -78,7 +78,7 @@ function describe(
   }
   const several = functions.length > 1;
   return (
-    `${several ? `${functions.length} functions have` : 'A function has'} not the text of this version ` +
+    `${several ? `${functions.length} functions have` : 'A function has'} another text than in this version ` +
     `(${functions.join(', ')}), and the role ${role} may not replace ${several ? 'them' : 'it'}`
   );
 }

@@ -61,7 +61,7 @@ export class SchemaWatch {
   readonly #loop = new Loop({
     work: () => this.#single(),
     pause: () => INTERVAL,
-    onFailed: (error) => this.#log.debug({ err: error }, 'the tables could not be looked for'),
+    onFailed: (error) => this.#log.debug({ err: error }, 'could not check whether the tables exist'),
   });
 
   /**

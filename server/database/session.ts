@@ -11,7 +11,7 @@ import { ConfigError } from '../config.ts';
  * only changes how fast a plan is.
  */
 const SESSION_SETTINGS = {
-  // A commit that its standby has not confirmed is told by a warning, and only by that.
+  // A commit that its standby has not confirmed is reported only by a warning.
   client_min_messages: 'warning',
   // The texts in which values come and go.
   client_encoding: 'UTF8',

@@ -3,7 +3,7 @@ import { sequelizeConnection } from './client.ts';
 import { defineModels, extraDdl, modelDefaults } from '../../models/index.ts';
 
 /**
- * Fills an empty database with the schema that the models tell.
+ * Fills an empty database with the schema that the models define.
  *
  * It binds the models to a connection that is closed afterwards. They are process-global, so this is for a process that
  * does nothing else with them.

@@ -76,7 +76,7 @@ export class WriteMonitor {
     work: () => this.#look(),
     pause: () => INTERVAL,
     onFailed: (error) => {
-      // Readiness tells of a database that does not answer; nothing is known of its commits.
+      // Readiness reports a database that does not answer; nothing is known of its commits.
       if (!isUnavailable(error))
         this.#log.debug({ err: error }, 'could not check whether commits are waiting');
     },

@@ -102,13 +102,13 @@ export class Batch {
     return this.first + this.entries.length - 1;
   }
 
-  /** What everyone hears of it. */
+  /** The events that everyone receives. */
   get publicView(): BatchView {
     return (this.#publicView ??= this.#publicViewAfter(this.#prev));
   }
 
   /**
-   * What a user hears of it.
+   * The events that a user receives.
    * @param position everything up to here has been handed over, or is not for them
    * @param told the last event before that in the chain of the subscription
    */
@@ -129,7 +129,7 @@ export class Batch {
     return view;
   }
 
-  /** How many of its events a user hears. */
+  /** How many of its events a user receives. */
   countFor(user: Pick<Identity, 'id'>): number {
     const own = this.#ownAudiences(user);
     const others = own.length > 0 ? this.entries.filter(({ audience }) => own.includes(audience)).length : 0;

@@ -13,7 +13,9 @@ const BEACON_SLICES = 20;
 /** The interval of `feed:count` in mode `count`. Milliseconds. */
 const COUNT_INTERVAL = 1000;
 
-/** Tells those to whom no event is written where the feed stands: the live set by beacons, and those who count how many came. */
+/**
+ * Sends `feed:head` (the beacon) to live subscribers without a recent event, and `feed:count` to those in mode `count`.
+ */
 export class Beacon {
   readonly #feed: Follower;
   readonly #members: LiveSet;

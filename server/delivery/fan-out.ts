@@ -119,7 +119,7 @@ export class FanOut {
           subscriber.open &&
           subscriber.pending === 0
         );
-        // A beacon has to tell who has heard nothing of it where the feed stands.
+        // `feed:head` has to reach those who received nothing of it.
         if (delivered > before) subscriber.heardAt = Date.now();
         if (subscriber.seq >= last) return;
       }

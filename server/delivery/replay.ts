@@ -21,7 +21,7 @@ const BEHIND_TIME_LIMIT = 3000;
 /** How old the last read of the log may be for a replay from the ring buffer. Milliseconds. */
 const MAX_STALENESS = 1000;
 
-/** What a subscriber is told whose positions mean nothing any more. */
+/** The message for a subscriber whose position is no longer valid. */
 export const RENUMBERED = 'The numbering of the feed has changed. Connect again.';
 
 export interface ReplayOptions {
@@ -66,7 +66,7 @@ export class Replay {
   }
 
   /**
-   * Resumes a subscriber at a position, or tells it why that cannot be served.
+   * Resumes a subscriber at a position, or sends it the reason why that cannot be served.
    * @param onResumed called when its position has been found to be one that it can continue from
    */
   resume(
@@ -142,7 +142,7 @@ export class Replay {
     let toldAt = Date.now();
     while (subscriber.open && subscriber.feed === 'live' && (subscriber.greeted || !subscriber.switched)) {
       if (this.#feed.epoch !== epoch) {
-        // The numbering ended under it: positions mean nothing any more. It comes back and is told so.
+        // The numbering ended under it: positions are no longer valid. It reconnects and gets `reset`.
         subscriber.end('reset', RENUMBERED);
         return;
       }

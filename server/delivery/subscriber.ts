@@ -72,10 +72,10 @@ export abstract class FeedSubscriber implements Connection {
   /** It has caught up, or its position cannot be served. Called once, after the missed events and before the first live one. */
   abstract greet(greeting: Greeting): void;
 
-  /** Where the feed stands, for one who has not been handed an event lately. The same object for all who are told the same. */
+  /** The head of the feed, for a subscriber without a recent event. The same object for all that get the same. */
   abstract writeHead(head: Position): void;
 
-  /** In mode `count`: how many events have passed. The same object for all who are told the same. */
+  /** In mode `count`: how many events have passed. The same object for all that get the same. */
   abstract writeCount(news: { count: number; seq: number }): void;
 
   /** Ends it with a reason. Nothing is written to it once this has returned. */

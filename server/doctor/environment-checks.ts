@@ -37,10 +37,10 @@ export async function lookAtFunctions(databaseUrl: string): Promise<{ findings: 
     findings: [
       ...names('missing').map((name) => ({ what: `The function ${name} is missing: npm run db:migrate.` })),
       ...names('other').map((name) => ({
-        what: `The function ${name} has not the text of this version: npm run db:migrate.`,
+        what: `The function ${name} does not have the text of this version: npm run db:migrate.`,
       })),
     ],
-    ...(newer.length > 0 && { hint: `of a newer version, and left as they are: ${newer.join(', ')}` }),
+    ...(newer.length > 0 && { hint: `of a newer version, left unchanged: ${newer.join(', ')}` }),
   };
 }
 

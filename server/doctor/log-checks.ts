@@ -6,7 +6,7 @@ import type { Finding } from '../database/check.ts';
 /** How many holes are sent one by one. */
 const TOLD = 20;
 
-/** Whether the log is without a gap, from its floor to its head. The last holes are told, newest first. */
+/** Whether the log is without a gap, from its floor to its head. The last gaps are listed, newest first. */
 export async function findHoles(client: pg.ClientBase): Promise<Finding[]> {
   const { rows } = await client.query<{
     seq: number;

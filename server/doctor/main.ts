@@ -1,6 +1,6 @@
 /**
  * `npm run doctor [-- --repair]`: says in a sentence each what is wrong; exits 1 if anything is. `npm run doctor --
- * --new-epoch`: after a restore, tells every client to read again. What else it does on demand the capabilities say
+ * --new-epoch`: after a restore, makes every client reload. What else it does on demand the capabilities say
  * (`--refold`: folds the text of every post again for searches).
  */
 import { parseArgs } from 'node:util';

@@ -7,8 +7,8 @@ export async function repair(db: Database, { repair: mend }: Finding): Promise<v
 }
 
 /**
- * Gives the log another epoch: every client is told `reset` and reads again. For a database that was restored in a way
- * that cannot be detected.
+ * Gives the log another epoch: every client gets `reset` and reloads. For a database that was restored in a way that
+ * cannot be detected.
  * @returns the new epoch
  */
 export async function makeNewEpoch(db: Database): Promise<string> {

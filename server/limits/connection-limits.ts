@@ -12,7 +12,7 @@ const USER_SHARE = 0.02;
 const USER_LEAST = 20;
 const USER_LEAST_SHARE = 0.125;
 
-/** What a client is told to wait for. Seconds. */
+/** `Retry-After`. Seconds. */
 const PAUSES: Record<ConnectionRefusalReason, number> = {
   full: 5,
   address: 30,

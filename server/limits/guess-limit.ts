@@ -19,7 +19,7 @@ export interface Guess {
 /** A password check by a user who is logged in. */
 export interface OwnGuess {
   account: number;
-  /** The login session of the token in hand. */
+  /** The login session of the token. */
   session: string;
 }
 

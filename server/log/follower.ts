@@ -19,17 +19,17 @@ export interface FollowerOptions {
   /** The interval of polling the log in milliseconds; a function, since it depends on the health of Redis. */
   interval: () => number;
   ring?: { entries: number; bytes: number };
-  /** How many changed tallies and revocations one look tells one by one. */
+  /** How many changed tallies and revocations one poll lists one by one. */
   limits?: TailLimits;
   /** Asked before each look at the log: while the tables are away nothing is read. */
   mayRead?: () => boolean;
-  /** Told after each read of the database that succeeded. */
+  /** Called after each successful read of the database. */
   onRead?: () => void;
   /** Called for each read that failed. */
   onFailed?: (error: unknown) => void;
 }
 
-/** What a follower tells. All are called synchronously, in seq order, and must not throw. */
+/** The events of a follower. All listeners are called synchronously, in seq order, and must not throw. */
 export interface FollowerEvents {
   events: (entries: readonly LogEntry[]) => void;
   tallies: (tallies: readonly Tally[]) => void;
@@ -173,7 +173,7 @@ export class Follower {
     this.#positionStores.push(positionStore);
   }
 
-  /** Holds a position that clients were told against the log. @throws if the database does not answer */
+  /** Checks a position that was delivered to clients against the log. @throws if the database does not answer */
   async check(seen: Seen): Promise<void> {
     const head = await openFeed(this.#pool, seen);
     if (head.epoch !== this.#epoch) this.recheck();

@@ -11,9 +11,9 @@ const FILE = /^feed-position-\d+\.json$/;
  * log is shorter than what clients have received.
  */
 export interface PositionStore {
-  /** What was told before this process began, as far as it can be read soon. */
+  /** The positions stored before this process began, as far as they can be read soon. */
   read(): Promise<Seen[]>;
-  /** Has been read from the log, and is told to clients. Not waited for. */
+  /** Stores a position that was read from the log and is delivered to clients. Not awaited. */
   keep(seen: Seen): void;
   /** Resolves when the newest position is kept, or cannot be. */
   close(): Promise<void>;
@@ -40,7 +40,7 @@ export class FilePositionStore implements PositionStore {
     this.#log = log;
   }
 
-  /** What the processes on this folder have told. What cannot be read is left out. */
+  /** The positions that the processes on this folder have stored. Unreadable ones are left out. */
   async read(): Promise<Seen[]> {
     const names = await readdir(this.#folder).catch(() => []);
     const files = names.filter((name) => FILE.test(name)).map((name) => join(this.#folder, name));

@@ -11,7 +11,7 @@ export interface RevocationRow {
   exceptSessionId: string | null;
 }
 
-/** How many changed rows one look tells one by one. */
+/** How many changed rows one poll lists one by one. */
 export interface TailLimits {
   tallies: number;
   revocations: number;
@@ -21,7 +21,7 @@ export const TAIL_LIMITS: TailLimits = { tallies: 4000, revocations: 1000 };
 
 /** What every node polls several times a second, in one statement and therefore in one snapshot. */
 export interface Tail extends Head {
-  /** The snapshot of this look. The next look tells what this one could not see. */
+  /** The snapshot of this poll. The next poll reads what this one could not see. */
   snapshot: string;
   /** Whether this is the database that the log was numbered in. A proxy may have put another one in its place unnoticed. */
   here: boolean;

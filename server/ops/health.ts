@@ -10,8 +10,8 @@ const CHECK_TIMEOUT = 2000;
 export interface HealthCheck {
   name: string;
   /**
-   * Resolves with details for the answer; rejects if it is not well. What a `Degraded` says is told to anyone who asks:
-   * nothing that is secret may be in it.
+   * Resolves with details for the answer; rejects if it is not well. The text of a `Degraded` is public: it must not
+   * contain secrets.
    */
   check: () => Promise<Record<string, unknown>>;
   /** Without it the service cannot do its work. Otherwise it only does it slower. */

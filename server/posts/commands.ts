@@ -45,7 +45,7 @@ export async function createPost(
 
 /**
  * Changes what is given of a post. To the others a draft that is published is a new post, and a post that is withdrawn
- * is a deleted one. A change that changes nothing writes nothing and tells nobody.
+ * is a deleted one. A change without effect writes nothing and sends no event.
  * @throws {AppError} 404, 403, 412
  */
 export async function updatePost(

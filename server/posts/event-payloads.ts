@@ -28,8 +28,8 @@ export interface PostView {
   /** Grows with each change of `votes`; of two tallies of one post the one with the higher `rev` is the newer. */
   rev: number;
   /**
-   * Only `true`: a later event of the post, numbered before this was sent, took its text and its owner's name out of here.
-   * That event follows: it tells the post as it is, or that it is gone. Show nothing of this one.
+   * Only `true`: a later event of the post, numbered before this was sent, took its text and its owner's name out of
+   * here. That event follows: it has the current post, or its deletion. Do not show this one.
    */
   redacted?: true;
 }

@@ -6,7 +6,9 @@ interface Visibility {
   ownerId: number;
 }
 
-/** @throws {AppError} 404 for a post that is not there and for another's draft: nothing tells the two apart. */
+/**
+ * @throws {AppError} 404 for a post that is not there and for another's draft: the two cannot be distinguished.
+ */
 export function requireVisible<P extends Visibility>(
   post: P | null | undefined,
   viewer: Identity,

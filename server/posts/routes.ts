@@ -49,7 +49,7 @@ export const postRoutes = [
         headers: {
           'X-Feed-Seq': String(page.seq),
           'X-Feed-Epoch': page.epoch,
-          // Compressed together, the length would tell of a draft to anyone who wrote the text beside it.
+          // Compressed together, the length would reveal a draft to the author of the text beside it.
           'Cache-Control': page.hasDrafts ? 'private, no-cache, no-transform' : 'private, no-cache',
           ...(page.next === undefined ? {} : { Link: `<${nextPage(req.url, page.next)}>; rel="next"` }),
         },

@@ -21,8 +21,8 @@ export interface Search extends ListScope {
 }
 
 /**
- * Finds a page of posts that contain all of the words. How is told in the function `search_page` (see the migrations): it is
- * one statement, and so one snapshot, whatever it takes.
+ * Finds a page of posts that contain all of the words. The algorithm is in the function `search_page`: it is one
+ * statement, and so one snapshot, whatever it takes.
  * @throws {Unfolded}
  */
 export async function searchPage(

@@ -24,7 +24,7 @@ export interface FairQueueOptions {
   /** Requests that wait at most, of all senders and of one. */
   most: number;
   mostOf: number;
-  /** What a refused ask is told. */
+  /** The error of a refused request. */
   refusal: () => Error;
   /** How long ago a sender's last turn must be for it to take precedence. Milliseconds. */
   rest?: number;

@@ -24,7 +24,7 @@ export interface WaitLimits<Requester> {
   sendersOf: (requester: Requester) => Senders;
   /** How long an ask waits at most. Milliseconds. */
   timeLimit: number;
-  /** What a refused ask is told. */
+  /** The error of a refused request. */
   refusal: () => Error;
 }
 

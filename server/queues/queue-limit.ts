@@ -5,7 +5,7 @@ export interface QueueLimitOptions<Ask> {
   /** Requests that wait at most. */
   most: number;
   sendersOf: (ask: Ask) => Senders;
-  /** Takes an ask out of the queue that it waits in, and tells its requester. It has been deleted from the bound. */
+  /** Removes a request from its queue and rejects it. It has been deleted from the limit. */
   refuse: (ask: Ask) => void;
 }
 

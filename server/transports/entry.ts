@@ -24,7 +24,7 @@ export interface EntryContext {
   };
 }
 
-/** What a client is told to wait for. Seconds. */
+/** `Retry-After`. Seconds. */
 const UNREADABLE_PAUSE = 2;
 
 /** Where a request comes from, as connections are counted. */

@@ -199,8 +199,8 @@ function isProblem(data: unknown): data is Problem {
 }
 
 /**
- * The 429 that a polling request was answered with: an address that has its share of the connections is refused before
- * there is a socket. Why a WebSocket was refused no browser tells; polling is tried after it. Any other answer may be
+ * The 429 that a polling request was answered with: an address at its connection limit is refused before there is a
+ * socket. Browsers do not report why a WebSocket was refused; polling is tried after it. Any other answer may be
  * another node's or a proxy's, and be right a moment later.
  * @param context the request, as Engine.IO hands it on
  */

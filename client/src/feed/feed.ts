@@ -32,7 +32,7 @@ export interface FeedOptions {
   after?: number;
   /** The epoch that `after` belongs to. */
   epoch?: string;
-  /** `live` unless you say otherwise; `count` tells how many events there are, `off` nothing. */
+  /** `live` unless you say otherwise; `count` sends only the number of events, `off` nothing. */
   mode?: FeedMode;
   /** Of which posts to receive tallies: of `all` (the default), of those that are `tracked`, or `none`. */
   tallies?: TallyMode;
@@ -65,7 +65,7 @@ export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
 const SILENCE = 5000;
 /** A connection that has held so long was a good one: the next trouble begins with a short wait again. Milliseconds. */
 const STEADY = 5000;
-/** All clients are told at once of tallies that they have to ask for: each asks after a random delay up to this. Milliseconds. */
+/** Jitter: when all clients must request tallies at once, each waits for a random delay up to this. Milliseconds. */
 const INCOMPLETE_DELAY = 5000;
 /** A refusal of these kinds does not pass at once. Milliseconds. */
 const LONG_WAIT = 5000;
@@ -90,7 +90,7 @@ export class Feed {
   #epoch: string | undefined;
   #head = 0;
   #connection: Connection | undefined;
-  /** The mode that the server has been told on this connection. */
+  /** The mode that was sent to the server on this connection. */
   #toldMode: FeedMode = 'live';
   #timer: ReturnType<typeof setTimeout> | undefined;
   #incomplete: ReturnType<typeof setTimeout> | undefined;
@@ -442,7 +442,10 @@ export class Feed {
     if (connection?.connected) void this.#renewOn(connection);
   }
 
-  /** Tells the connection the session's new token. If it does not take it (another user's, say), another connection will. */
+  /**
+   * Sends the session's new token over the connection. If it is not accepted (another user's, for example), a new
+   * connection is opened.
+   */
   async #renewOn(connection: Connection): Promise<void> {
     try {
       const token = await this.#session.accessToken();
@@ -536,7 +539,7 @@ export class Feed {
   }
 }
 
-/** Troubles after which the next connection follows at once, so that nobody need be told that they are offline. */
+/** Errors after which the feed reconnects at once, without showing the user as offline. */
 const transient = new Set<FeedTrouble>(['gap', 'draining', 'slow_consumer', 'reset', 'expired', 'revoked']);
 /** What the server closes a connection for that has misbehaved. */
 const holdOff = new Set<SessionCloseCode>(['flooding']);

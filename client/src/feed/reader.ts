@@ -4,7 +4,7 @@ import { TidingsError } from '../tidings-error.ts';
 /** Events that wait for a reader at most. */
 const MAX_WAITING = 10_000;
 
-/** What a feed tells, as an asynchronous iterator: for a reader who takes one after the other at its own pace. */
+/** The events of a feed as an asynchronous iterator, for a consumer with its own pace. */
 export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> {
   #waiting: (LiveEvent | FeedReset)[] = [];
   #failure: TidingsError | undefined;

@@ -15,8 +15,8 @@ export interface TrackerOptions {
 }
 
 /**
- * Which posts' tallies are wanted, counted by who wants them; and which the server knows of. What differs is told in
- * rounds: everything that was asked for within one tick, or while a round was in progress, goes in one message.
+ * Which posts' tallies are wanted, counted by who wants them; and which the server knows of. The difference is sent in
+ * batches: everything that was requested within one tick, or while a batch was in progress, goes into one message.
  */
 export class Tracker {
   readonly #onTallies: TrackerOptions['onTallies'];

@@ -167,20 +167,20 @@ export class FeedStore {
     return this.#state;
   }
 
-  /** Hears that `state` is another one: once for all that changes together. @returns removes the listener */
+  /** Listens for a new `state`: called once for changes that happen together. @returns removes the listener */
   subscribe(listener: () => void): () => void {
     return this.#changes.on('change', listener);
   }
 
-  /** Hears what happens to the list, one by one. @returns removes the listener */
+  /** Listens to single changes of the list. @returns removes the listener */
   on<K extends keyof FeedStoreListeners>(name: K, listener: FeedStoreListeners[K]): () => void {
     return this.#emitter.on(name, listener);
   }
 
   /**
    * Loads the first page and follows on from it; later, loads it again. A store that was closed, or whose session has
-   * ended, is opened again. A failure is told in `state.error` until the page has come; one that may pass is tried
-   * again every three seconds or so.
+   * ended, is opened again. A failure is in `state.error` until the page has loaded; a temporary one is retried about
+   * every three seconds.
    */
   async load(): Promise<void> {
     this.#closed = false;
@@ -245,7 +245,7 @@ export class FeedStore {
     return vote.done;
   }
 
-  /** What became of a vote of the user in another window: the feed tells how many votes there are, and not whose. */
+  /** What became of a vote of the user in another window: the feed has the number of votes, but not whose they are. */
   voted(vote: VoteView): void {
     this.#knownVotes.add(vote);
     this.#set(withVote(this.#view, vote));
@@ -462,7 +462,7 @@ export class FeedStore {
     this.#turn(id, withEvent(this.#view, event, arrival), live);
     const arrived = known ? undefined : this.#view.entries.get(id);
     if (!arrived) return;
-    // One that was published before may have the user's vote, which no event tells.
+    // One that was published before may have the user's vote, which is in no event.
     if (arrived.post.votes > 0) void this.#askForVote(id);
     if (live && arrival.atOnce) this.#growth += 1;
     if (this.#growth > MAX_GROWTH && !this.#request) void this.#reload();

@@ -12,7 +12,7 @@ export interface Entry {
   readonly post: PostAnswer;
   /** Events up to here are in it already. */
   readonly asOf: number;
-  /** The `rev` up to which `voted` is known: a tally that is newer tells how many votes there are, and not whose. */
+  /** The `rev` up to which `voted` is known: a newer tally has the number of votes, but not whose they are. */
   readonly votedAt: number;
   /** The seq of the event that it came into the list with; absent if a page or the user's own doing brought it. */
   readonly arrivedAt?: number;
@@ -131,7 +131,7 @@ function awaiting(view: FeedView, postId: number, seq: number | undefined): Feed
   return { ...view, awaited };
 }
 
-/** A post as an answer to the user's own doing tells it: shown at once. */
+/** A post from the response to the user's own change: shown at once. */
 export function withOwn(view: FeedView, post: PostAnswer): FeedView {
   const entry = view.entries.get(post.id);
   if (!entry) return arrived(view, { ...answered(post, view.asOf), live: true }, true);
@@ -139,7 +139,7 @@ export function withOwn(view: FeedView, post: PostAnswer): FeedView {
   return withAnswer(shown, post);
 }
 
-/** A post of the list as an answer tells it, which says also whether the user has voted. */
+/** A post of the list from a response, which also has the user's own vote. */
 export function withAnswer(view: FeedView, post: PostAnswer): FeedView {
   const entry = view.entries.get(post.id);
   if (!entry) return view;
@@ -225,7 +225,7 @@ function withEntry(view: FeedView, entry: Entry): FeedView {
   return { ...view, entries: new Map(view.entries).set(entry.post.id, entry) };
 }
 
-/** A post as an answer tells it, which says also whether the user has voted. */
+/** A post from a response, which also has the user's own vote. */
 function answered(post: PostAnswer, asOf: number): Entry {
   return { post, asOf, votedAt: post.rev };
 }

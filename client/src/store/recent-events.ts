@@ -4,8 +4,8 @@ import type { LiveEvent } from '../contract.ts';
 const KEPT = 1000;
 
 /**
- * The newest events. A page of the list and the feed are two views of one numbering, and each may be ahead of the other: the
- * page may come from a node that has not seen yet what the feed has told already. What it lacks is applied to it from here.
+ * The newest events. A page of the list and the feed are two views of one numbering, and each may be ahead of the
+ * other: the page may come from a node that is behind the feed. What it lacks is applied to it from here.
  */
 export class RecentEvents {
   #events: LiveEvent[] = [];
@@ -28,7 +28,7 @@ export class RecentEvents {
     return this.#events.filter((event) => event.seq > seq);
   }
 
-  /** The feed continues from another position: what was before is not told. */
+  /** The feed continues from another position: earlier events are not sent. */
   restart(seq: number): void {
     this.#events = [];
     this.#from = seq;

@@ -54,7 +54,7 @@ const ready = exactly<Ready>()(
     protocol: count()
       .valid(PROTOCOL)
       .description(
-        'The version of this protocol. New messages and members leave it as it is, so ignore those that you do not know; it grows when a client of the version before would misunderstand what is said. A service before version 1 was named does not say it.',
+        'The version of this protocol. New messages and members do not change it, so ignore unknown ones; it increases when a client of the previous version would misunderstand messages. Services from before version 1 do not send it.',
       )
       .example(PROTOCOL),
     epoch,

@@ -159,7 +159,7 @@ function answer(
   const items = requirePayloadLimits('payload', payload);
   const spent = options.buckets.spend(subscriber, items);
   if (spent !== undefined) {
-    throw tooManyRequests(`This ${spent} asks too much over all connections together.`, 1);
+    throw tooManyRequests(`This ${spent} sends too many requests over all connections together.`, 1);
   }
   // Joi would let what is absent through.
   const input = check(known.schema, 'payload', payload ?? null);

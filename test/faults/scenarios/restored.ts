@@ -6,7 +6,7 @@ import { Random } from '../random.ts';
 
 /**
  * The database is replaced by an older backup while clients are connected: what they have seen after it never happened.
- * Each must be told so with `reset` and a new epoch, and none may continue as if its position meant something.
+ * Each must get `reset` and a new epoch, and none may continue as if its position meant something.
  */
 export async function restored(options: ClusterOptions, seed: number): Promise<Figure[]> {
   const cluster = await Cluster.start(options);

@@ -1,6 +1,6 @@
 import type { VoteView } from 'tidings-client';
 
-/** Between the windows of one browser: the feed tells how many votes there are, and not whose. */
+/** Between the windows of one browser: the feed has the number of votes, but not whose they are. */
 const channel = new BroadcastChannel('tidings-own-votes');
 
 interface Told {
