@@ -119,7 +119,7 @@ describe('many accounts of one address', () => {
   });
   after(() => world.close());
 
-  it('are refused together over REST, say when to come back, and go on elsewhere', async () => {
+  it('are refused together over REST, say when to come back, and continue elsewhere', async () => {
     const write = (user: TestUser, address: string) =>
       user.delete<object>('/posts/999999/vote', undefined, { 'x-forwarded-for': address });
     const policyOf = (headers: Headers) => headers.get('ratelimit-policy');

@@ -292,7 +292,7 @@ describe('who hears an event', function () {
     }
   });
 
-  it('moves the position of everybody else, so that what is not for them is never missed nor asked for again', async () => {
+  it('moves the position of everyone else, so that what is not for them is never missed nor asked for again', async () => {
     const start = await caughtUp(world);
     const live = await listen(world.url, stranger, undefined);
     const streamed = await stream(world.url, stranger, start);

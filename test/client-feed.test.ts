@@ -322,7 +322,7 @@ describe("the client's feed", () => {
     expect(quiet.statuses, 'the one in mode off, which has waited for longer').to.deep.equal(['live']);
   });
 
-  it('says when its position cannot be served, and goes on from there', async () => {
+  it('says when its position cannot be served, and continues from there', async () => {
     const foreign = '00000000-0000-4000-8000-000000000000';
     const heard = listen({ after: 1, epoch: foreign });
     const ready = await heard.feed.ready();
@@ -528,7 +528,7 @@ describe("the client's feed", () => {
     expect(proxy.opened, 'over the same connection').to.equal(1);
   });
 
-  it('does not wait for a node that ends the connection amid the handshake', async () => {
+  it('does not wait for a node that ends the connection during the handshake', async () => {
     const dying = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     let came = 0;
     dying.on('connection', (socket) => {
@@ -550,7 +550,7 @@ describe("the client's feed", () => {
     dying.close();
   });
 
-  it('asks anew for the tallies that it tracks when the database is an older one', async () => {
+  it('asks again for the tallies that it tracks when the database is an older one', async () => {
     const [id = 0] = await write(1);
     const heard = listen({ tallies: 'tracked' });
     await heard.feed.ready();

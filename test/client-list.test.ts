@@ -118,7 +118,7 @@ describe('a list that a page shows, with a server', () => {
     await until('it is shown', () => titles()[0] === 'Does not wait');
   });
 
-  it('keeps a bounded number of posts waiting, and reads the list anew when they are wanted', async () => {
+  it('keeps a bounded number of posts waiting, and reads the list again when they are wanted', async () => {
     await open();
     store.hold(true);
     const start = store.state.seq;
@@ -329,7 +329,7 @@ describe('a list that a page shows, with a server', () => {
     expect(store.state.error).to.include({ code: 'invalid' });
   });
 
-  it('reads a list that has been left open anew, rather than let it grow for ever', async () => {
+  it('reads a list again that has been left open, rather than let it grow for ever', async () => {
     await open();
     let read = 0;
     onItsWay.set(/\/posts\?/, (answer) => {

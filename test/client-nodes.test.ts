@@ -47,7 +47,7 @@ describe('the client, with two nodes behind one address', function () {
     await rm(dataDir, { recursive: true, force: true });
   });
 
-  it('goes on where it was when its node is killed, and when its node is told to stop', async () => {
+  it('continues where it was when its node is killed, and when its node is told to stop', async () => {
     const [a, b] = nodes;
     const writer = createClient({ url: b.url });
     await writer.signUp({ email: 'writer@example.org', password: PASSWORD });

@@ -432,7 +432,7 @@ describe('the feed store, with a server', () => {
     untrack();
   });
 
-  it('opens again for whoever logs in next, with nothing of the session before', async () => {
+  it('opens again for anyone who logs in next, with nothing of the session before', async () => {
     const carol = createClient({ url: world.url });
     const account = { email: 'carol@example.org', password: PASSWORD };
     await carol.signUp({ ...account, username: 'carol' });

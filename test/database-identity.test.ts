@@ -237,7 +237,7 @@ describe('the database that a node is on', () => {
       }
     });
 
-    it('gets a new epoch when Redis is told of more than the log has, beneath a running node', async () => {
+    it('gets a new epoch when Redis is told of more than the log has, under a running node', async () => {
       await fresh(APP);
       await start(urlOf(APP), env());
       const user = await signUp(server!.url);

@@ -11,7 +11,7 @@ import { type Answer, Api, createWorld, PASSWORD, type TestUser, type World } fr
 /** How soon after the tables are back the node must serve again. Milliseconds. */
 const BACK_WITHIN = 5000;
 
-describe('A node beneath which the tables are put back', function () {
+describe('A node under which the tables are restored', function () {
   this.timeout(90_000);
   let server: SystemPostgres;
   let url: string;
@@ -175,7 +175,7 @@ describe('A node beneath which the tables are put back', function () {
       },
     ],
   ] as const)
-    it(`answers rightly or 503, and serves the backup when it is there, each client told to read anew: ${how}`, async () => {
+    it(`answers rightly or 503, and serves the backup when it is there, each client told to read again: ${how}`, async () => {
       const client = await listen();
       await hears(client, 'after the backup');
       const stop = askMeanwhile('meanwhile');
@@ -228,7 +228,7 @@ describe('A node beneath which the tables are put back', function () {
   });
 
   for (const table of ['posts', 'event_outbox', 'sessions'])
-    it(`keeps its sockets while ${table} has another name, and goes on where it was`, async () => {
+    it(`keeps its sockets while ${table} has another name, and continues where it was`, async () => {
       const client = await listen();
       await hears(client, 'before');
       const stop = askMeanwhile('meanwhile');

@@ -32,7 +32,7 @@ interface Account {
  * What is defended by counts, turns and places that processes share, in each way in which they may share them. Every request
  * has a connection of its own, and so goes to either worker.
  */
-describe('what is everybody’s is defended', function () {
+describe('what is everyone’s is defended', function () {
   this.timeout(60_000);
   const services = new Map<(typeof variants)[number], OwnService>();
   before(async () => {
@@ -146,7 +146,7 @@ describe('what is everybody’s is defended', function () {
         expect((await login(ada.email, PASSWORD, address)).status).to.equal(200);
       });
 
-      it('offers an account so many wrong passwords in all, and lets an owner who is logged in go on', async () => {
+      it('offers an account so many wrong passwords in all, and lets an owner who is logged in continue', async () => {
         const ada = await somebody();
         const statuses: number[] = [];
         for (let at = 0; at < 2 * FAILURES; at += 1)

@@ -98,7 +98,7 @@ describe('the doctor', function () {
     expect(await hints()).to.be.empty;
   });
 
-  it('finds a tally that is not its votes, and counts it anew for every client', async () => {
+  it('finds a tally that is not its votes, and counts it again for every client', async () => {
     const post = await write('counted');
     const socket = world.socket({ token: alice.token });
     await new Promise((resolve) => socket.once('ready', resolve));
@@ -192,7 +192,7 @@ describe('the doctor', function () {
     expect(await findings()).to.deep.equal({});
   });
 
-  it('finds a hole in the log, and tells whoever is behind it to begin anew', async () => {
+  it('finds a hole in the log, and tells anyone who is behind it to begin again', async () => {
     await write('one');
     await write('two');
     await write('three');

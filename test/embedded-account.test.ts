@@ -203,7 +203,7 @@ describe('The account of the embedded PostgreSQL under root', function () {
     expect(await ownersIn(cluster)).to.deep.equal([(await accounts()).server.uid]);
   });
 
-  it('goes on with a database of which only a part was given to it when the process was killed', async () => {
+  it('continues with a database of which only a part was given to it when the process was killed', async () => {
     await earlier();
     // Many files, so that there is time to be killed during them.
     const many = join(cluster, 'base/many');

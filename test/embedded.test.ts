@@ -242,7 +242,7 @@ describe('Embedded PostgreSQL', function () {
     expect(self !== undefined && (await isSameProcess(self))).to.be.true;
   });
 
-  it('makes the cluster anew when making it was cut short', async () => {
+  it('makes the cluster again when making it was cut short', async () => {
     const half = join(dataDir, 'postgres/cluster.new-0badcafe');
     await mkdir(half, { recursive: true });
     await writeFile(join(half, 'PG_VERSION'), '18\n');

@@ -80,7 +80,7 @@ describe('the log of events about anything', () => {
     expect(rows, 'in the table').to.be.empty;
   });
 
-  it('shows a node that knows posts alone what is for everybody, and of everything else only that it is there', async () => {
+  it('shows a node that knows posts alone what is for everyone, and of everything else only that it is there', async () => {
     await db.sequelize.transaction((tx) => append(tx, postCreated, { ...post, id: 6 }));
     await db.sequelize.transaction((tx) =>
       append(tx, noteAdded, { id: 6, reader: 9, words: 'for one reader' }),

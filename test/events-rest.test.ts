@@ -42,7 +42,7 @@ describe('events without Socket.IO', () => {
   const soon = () => Math.floor(Date.now() / 1000) * 1000 + 2000;
 
   describe('GET /events', () => {
-    it('goes on from where a list stood, in order and without a hole, in pages', async () => {
+    it('continues from where a list stood, in order and without a hole, in pages', async () => {
       await caughtUp(world);
       const list = await bob.get<PostAnswer[]>('/posts');
       const start = Number(list.headers.get('x-feed-seq'));
@@ -260,7 +260,7 @@ describe('events without Socket.IO', () => {
       expect((await stream.take(1))[0]?.id).to.equal(`${epoch}:${head}`);
     });
 
-    it('tells a position that cannot be served as a reset, and goes on from there', async () => {
+    it('tells a position that cannot be served as a reset, and continues from there', async () => {
       const head = await caughtUp(world);
       for (const [id, reason] of [
         [`${epoch}:${head + 5}`, 'future'],

@@ -81,7 +81,7 @@ describe('a fair queue', () => {
     expect(bench.order).to.equal('a b c a b a a');
   });
 
-  it('lets a newcomer wait for the turn under way and for nobody’s second one', async () => {
+  it('lets a newcomer wait for the turn in progress and for nobody’s second one', async () => {
     const bench = new Bench({});
     for (let at = 0; at < 20; at += 1) bench.ask('flood');
     await bench.settle();
@@ -124,7 +124,7 @@ describe('a fair queue', () => {
     expect(bench.order).to.equal('busy a,u1 a,u2 a,u3 a,u1 a,u2');
   });
 
-  it('goes on serving a sender while new ones come without end', async () => {
+  it('continues serving a sender while new ones come without end', async () => {
     const bench = new Bench({});
     const asks = ['a', 'a', 'a'].map((name) => bench.ask(name));
     await bench.settle();
@@ -138,7 +138,7 @@ describe('a fair queue', () => {
     await bench.finishAll();
   });
 
-  it('refuses, when it is full, the last ask of the sender with the most, and not the newcomer', async () => {
+  it('refuses, when it is full, the last request of the sender with the most, and not the newcomer', async () => {
     const bench = new Bench({ most: 4 });
     const [running, first, second, third, fourth] = Array.from({ length: 5 }, () => bench.ask('flood'));
     const newcomer = bench.ask('newcomer');

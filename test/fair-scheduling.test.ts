@@ -49,7 +49,7 @@ describe('a bound that senders share', () => {
     };
   }
 
-  it('refuses the last ask of the sender with the most, and not a newcomer', () => {
+  it('refuses the last request of the sender with the most, and not a newcomer', () => {
     const { bound, send } = boundOf(4);
     const flood = [send('a'), send('a'), send('a'), send('b')];
     const newcomer = send('c');
@@ -101,7 +101,7 @@ describe('a bound that senders share', () => {
 });
 
 describe('rounds that asks are gathered for', () => {
-  it('refuse the last ask of the sender with the most, when too many wait, and answer all others', async () => {
+  it('refuse the last request of the sender with the most, when too many wait, and answer all others', async () => {
     const fates: string[] = [];
     const ends: (() => void)[] = [];
     const batcher = new MicroBatcher<{ name: string; sender: string }>({
@@ -229,7 +229,7 @@ describe('work in turns', () => {
     expect(turns.begun.slice(1, 7).filter((path) => path === 'a/one')).to.have.lengthOf(3);
   });
 
-  it('is refused to the last ask of the sender with the most, when too many wait', async () => {
+  it('is refused to the last request of the sender with the most, when too many wait', async () => {
     const turns = new Turns({ most: 4 });
     turns.ask('x/0');
     for (const path of ['a/1', 'a/1', 'a/1', 'a/2', 'b/3', 'c/4']) turns.ask(path);
@@ -254,7 +254,7 @@ describe('work in turns', () => {
     expect(turns.begun).to.deep.equal(['a/1']);
   });
 
-  it('comes to everybody in the end, and each group waits for no more than one turn of each other', async () => {
+  it('comes to everyone in the end, and each group waits for no more than one turn of each other', async () => {
     const step = fc.record({ group: fc.integer({ min: 0, max: 3 }), member: fc.integer({ min: 0, max: 2 }) });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {

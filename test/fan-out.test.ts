@@ -172,7 +172,7 @@ describe('a round that is written socket by socket, with everything else between
 
   const join = (more: object = {}) => RawClient.join(world.url, { token: alice.token, ...more });
 
-  it('reaches everybody once and in order, whoever comes, goes, or stops listening amid it', async () => {
+  it('reaches everyone once and in order, whoever comes, goes, or stops listening during it', async () => {
     const staying = await Promise.all(Array.from({ length: 60 }, () => join()));
     const start = world.ctx.feed.seq;
     let joined = 0;
@@ -287,7 +287,7 @@ describe('a round that is written socket by socket, with everything else between
       json: JSON.stringify({ id: postId, content, owner: { id: 1, username: 'alice' } }),
     }) as const;
 
-  it('ends where the numbering ends: whoever comes in the new one hears nothing of the old, neither events nor tallies', async () => {
+  it('ends where the numbering ends: anyone who comes in the new one hears nothing of the old, neither events nor tallies', async () => {
     const { heard, tallies, admit, remove, take, renumber } = rig();
     const old = admit('old');
     take(created(1, 'old text'));
@@ -323,7 +323,7 @@ describe('a round that is written socket by socket, with everything else between
     ]);
   });
 
-  it('is written whole to whoever reads, however large, and from the same bytes', async () => {
+  it('is written whole to anyone who reads, however large, and from the same bytes', async () => {
     const { heard, admit, take } = rig();
     for (const name of ['first', 'second']) admit(name);
     take(...Array.from({ length: 400 }, (_, at) => created(at, 'x'.repeat(1000))));

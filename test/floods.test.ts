@@ -59,7 +59,7 @@ for (const redisIs of ['not configured', 'there', 'dead'] as const)
       expect(await counted(world, 'tidings_rate_limited_total{limit="write"}')).to.be.above(0);
     });
 
-    it('from one address ends in 429, whatever it says of other addresses, and spares whoever has a token', async () => {
+    it('from one address ends in 429, whatever it says of other addresses, and spares anyone who has a token', async () => {
       const started = await counted(world, 'tidings_rate_limited_total{limit="refresh"}');
       const claiming = (at: number) =>
         world.anonymous.post(

@@ -54,7 +54,7 @@ describe('the follower', function () {
     return { follower, told };
   };
 
-  it('starts beneath a node that prunes what it is about to read', async () => {
+  it('starts under a node that prunes what it is about to read', async () => {
     for (const pruned of [5, 20]) {
       await number(20);
       const { rows } = await pool.query<{ seq: number }>('select seq from feed_head');
@@ -186,7 +186,7 @@ describe('the follower', function () {
     offer = undefined;
   });
 
-  it('starts anew when all that it missed has been pruned beneath it', async () => {
+  it('starts again when all that it missed has been pruned under it', async () => {
     const { follower } = await follow(60_000);
     const heads: number[] = [];
     follower.on('epoch', ({ seq }) => heads.push(seq));
@@ -286,7 +286,7 @@ describe('a database that is another one', function () {
       }
     }));
 
-  it('numbers on from where it stands, and the feed goes on', async () => {
+  it('numbers on from where it stands, and the feed continues', async () => {
     const client = await RawClient.join(world.url, { token: alice.token });
     const start = world.ctx.feed.seq;
     await alice.post('/posts', { title: 'after it all', content: '' });

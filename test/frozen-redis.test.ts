@@ -79,7 +79,7 @@ describe('a count in a Redis that freezes', function () {
     expect(await inRedis('k')).to.equal(before - 1);
   });
 
-  it('goes on in memory, from where it was', async () => {
+  it('continues in memory, from where it was', async () => {
     const before = await counted('k');
     await redis.kill('SIGSTOP');
     const began = Date.now();

@@ -88,7 +88,7 @@ for (const redisIs of ['not configured', 'there', 'dead'] as const)
       expect(answers.filter(({ status }) => status !== 403 && status !== 429)).to.be.empty;
     });
 
-    it('of strangers keep no owner who is logged in from changing the password or deleting the account', async () => {
+    it('of other people keep no owner who is logged in from changing the password or deleting the account', async () => {
       const other = await logIn(world.url, ada);
       await shut(ada.email);
       for (let at = 0; at < ALLOWED; at += 1)
@@ -174,7 +174,7 @@ describe('what is kept of the addresses that somebody logs in from', () => {
       .catch((error: unknown) => (error as AppError).code);
   const kept = (account: number) => client.zrange(`tidings:familiar:u${account}`, '0', '-1');
 
-  it('stands for an address only to whoever has the key, and is found under an older one', async () => {
+  it('stands for an address only to anyone who has the key, and is found under an older one', async () => {
     await limitOf('old').welcome({ account: 8, address: '203.0.113.1' });
     const [before] = await kept(8);
     expect(before).to.match(/^[\w-]{22}$/);

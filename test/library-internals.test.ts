@@ -284,7 +284,7 @@ describe('a fast path that fails while the service runs', () => {
     throw new Error('planted');
   };
 
-  it('closes that one connection, is logged once, and new connections take the public road', async () => {
+  it('closes that one connection, is logged once, and new connections take the public API', async () => {
     const start = world.ctx.feed.seq;
     const [broken, healthy] = [
       await RawClient.join(world.url, { token: alice.token }),

@@ -28,7 +28,7 @@ describe('The load test’s check of one client', () => {
     expect(history.reaches(13)).to.be.true;
   });
 
-  it('finds an event that was lost amid others', () => {
+  it('finds an event that was lost during others', () => {
     const history = handed(11, 13);
     expect(history.lost(13)).to.equal(1);
     expect(history.reaches(13)).to.be.false;

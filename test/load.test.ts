@@ -94,7 +94,7 @@ describe('A load test', function () {
     }
   });
 
-  it('refuses a server whose tokens would end amid it', async () => {
+  it('refuses a server whose tokens would end during it', async () => {
     const brief = await createWorld({ ACCESS_TOKEN_TTL: '30s' });
     try {
       proxy.target = brief.url;

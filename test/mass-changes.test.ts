@@ -201,7 +201,7 @@ describe('one transaction that changes very many rows', function () {
     await until('the sign of more', () => votes(client).some(([, more]) => more?.incomplete === true));
   });
 
-  it('leaves no more on the coalescer than its limit: the rest is read anew', async () => {
+  it('leaves no more on the coalescer than its limit: the rest is read again', async () => {
     const told: { tallies: Tally[]; incomplete: boolean }[] = [];
     let refreshes = 0;
     let release: (() => void) | undefined;

@@ -48,7 +48,7 @@ describe('Migrations', function () {
     expect(made.flat()).to.deep.equal(files);
   });
 
-  it('are done whole or not at all: one that was cut short is begun anew', async () => {
+  it('are done whole or not at all: one that was cut short is begun again', async () => {
     const folder = await mkdtemp(join(packageRoot, 'test', 'tmp-migrations-'));
     try {
       const name = '20270101000001-two-steps.cjs';
@@ -77,7 +77,7 @@ describe('Migrations', function () {
     }
   });
 
-  it('wait for the lock of a long read in short tries, in which others go on, and say whose it is', async () => {
+  it('wait for the lock of a long read in short tries, in which others continue, and say whose it is', async () => {
     const folder = await mkdtemp(join(packageRoot, 'test', 'tmp-migrations-'));
     const reader = new pg.Client({ connectionString: database.url });
     const other = new pg.Client({ connectionString: database.url });

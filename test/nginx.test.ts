@@ -104,7 +104,7 @@ describe('deploy/nginx.conf', () => {
     expect(odd.headers['x-request-id']).to.match(/^[0-9a-f]{32}$/);
   });
 
-  it('goes on with the node that is left, and waits longer than a ping', async () => {
+  it('continues with the node that is left, and waits longer than a ping', async () => {
     const text = await source();
     const timeouts = [...text.matchAll(/proxy_read_timeout (\d+)s/g)].map((match) => Number(match[1]));
     expect(Math.min(...timeouts)).to.be.greaterThan(30);

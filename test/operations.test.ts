@@ -110,7 +110,7 @@ describe('the running service', () => {
     expect((await ada.get('/posts')).status).to.equal(200);
   });
 
-  it('answers 503 while a column is away, as after a migration that was taken back beneath it', async () => {
+  it('answers 503 while a column is away, as after a migration that was taken back under it', async () => {
     for (const [table, column] of [
       ['users', 'username'],
       ['posts', 'content'],

@@ -54,7 +54,7 @@ describe('pages of the feed that are kept', () => {
     await database.drop();
   });
 
-  it('are given out again for a moment, and read anew after it whatever happened', async () => {
+  it('are given out again for a moment, and read again after it whatever happened', async () => {
     // By hand, with no event: nothing but time can tell.
     await run(`update posts set title = 'by hand'`);
     expect(await titles()).to.deep.equal(['one']);
@@ -74,7 +74,7 @@ describe('pages of the feed that are kept', () => {
     expect(await titles()).to.deep.equal(['three', 'two', 'one']);
   });
 
-  it('show a commit that was under way while they were read', async () => {
+  it('show a commit that was in progress while they were read', async () => {
     const slow = await db.sequelize.transaction();
     await db.sequelize.query(
       `${insert('slow')} ${appendPosts(`select 'post:created', id, json_build_object('id', id) from post`)}`,

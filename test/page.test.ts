@@ -84,7 +84,7 @@ describe('the page', function () {
     expect(script).to.be.within(10_000, 100_000);
   });
 
-  it('says who is here to whoever is no browser', async () => {
+  it('says who is here to anyone who is no browser', async () => {
     const answer = await fetch(nodes.first.url);
     expect(await answer.json()).to.deep.equal({ name: 'tidings', version, docs: '/docs', sign_up: 'open' });
     expect((await fetch(`${nodes.first.url}/assets/none.js`)).status).to.equal(404);
@@ -265,7 +265,7 @@ describe('the page', function () {
     alice.expectClean();
   });
 
-  it('goes on as far as one scrolls, each post once', async () => {
+  it('continues as far as one scrolls, each post once', async () => {
     await bob.page.reload();
     await bob.live();
     await until(

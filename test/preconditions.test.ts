@@ -200,7 +200,7 @@ describe('preconditions', () => {
   });
 
   describe('of a read', () => {
-    it('give a 304 to whoever names the tag, in a list too, and also beside the no-cache that fetch adds', async () => {
+    it('give a 304 to anyone who names the tag, in a list too, and also beside the no-cache that fetch adds', async () => {
       const { id } = await edited();
       const tag = await tagOf(`/posts/${id}`);
       const long = Array.from({ length: 60 }, (_, at) => `"${at}.12345678901234567890"`).join(', ');

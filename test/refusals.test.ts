@@ -19,7 +19,7 @@ const REFUSALS =
   /^(tidings_(?:handshakes_refused|places_refused|sessions_closed|rate_limited|requests_unreadable|logins_refused)_total\S*) (\d+)$/gm;
 
 /** Every way to be turned away that `/metrics` tells of by name. The ends that take long are counted in `floods` and `slow-clients`. */
-describe('whoever is turned away', function () {
+describe('anyone who is turned away', function () {
   this.timeout(30_000);
   let world: World;
   let ada: TestUser;

@@ -165,7 +165,7 @@ describe('coming back with a position', function () {
       expect(ready).to.deep.include({ outcome: 'replayed', seq: head() });
     });
 
-    it('and the feed goes on from the position of the answer, whatever it was', async () => {
+    it('and the feed continues from the position of the answer, whatever it was', async () => {
       const auths = [
         {},
         { after: head() },
@@ -238,7 +238,7 @@ describe('coming back with a position', function () {
     }
   });
 
-  it('again and again, amid live batches, hands every client everything once, in one order', async () => {
+  it('again and again, during live batches, hands every client everything once, in one order', async () => {
     const writers = startWriters(users);
     const start = head();
     const said = new Map<number, string>();
@@ -343,7 +343,7 @@ describe('coming back with a position', function () {
       await until('all to be numbered and followed', () => head() >= old + many, 30_000);
     };
 
-    it('is served from the log and then out of memory, while events go on', async () => {
+    it('is served from the log and then out of memory, while events continue', async () => {
       const writers = startWriters([alice], 20);
       const clients = await Promise.all(
         [0, 1, 500, 900].map((step) =>
@@ -412,7 +412,7 @@ describe('coming back with a position', function () {
       expect((await alice.get(`/events?after=${old + 9}`)).status).to.equal(410);
     });
 
-    it('tells a stream of it where to go on, when all that was left to say has been pruned', async () => {
+    it('tells a stream of it where to continue, when all that was left to say has been pruned', async () => {
       let pages = 0;
       const pool = pg.Pool.prototype as { query: (...args: unknown[]) => Promise<unknown> };
       const { query } = pool;

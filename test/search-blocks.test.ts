@@ -320,7 +320,7 @@ describe('searches block by block', function () {
     }
   });
 
-  it('neither miss nor repeat a post that is there all the time, amid new ones, edits and deletions', async () => {
+  it('neither miss nor repeat a post that is there all the time, during new ones, edits and deletions', async () => {
     await empty();
     await write(somePosts(600));
     const { rows: staying } = await pool.query<{ id: number }>(

@@ -233,7 +233,7 @@ describe('searches', function () {
     }
   });
 
-  it('pass over the posts of an account that is being deleted, and go on behind them', async () => {
+  it('pass over the posts of an account that is being deleted, and continue behind them', async () => {
     const gone = await world.user();
     await world.pool.query(OLD_NODE, [
       gone.id,

@@ -274,7 +274,7 @@ describe('the sequencer', function () {
     }
   });
 
-  it('goes on when its connections are killed, also while it numbers', async () => {
+  it('continues when its connections are killed, also while it numbers', async () => {
     const sequencer = start();
     onAppended(db.sequelize, () => sequencer.wake());
     const admin = new pg.Client({ connectionString: database.url });

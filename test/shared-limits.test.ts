@@ -70,7 +70,7 @@ describe('the limits of two nodes with one Redis', function () {
     await until('writes at the second to be counted at the first', () => both(second, first));
   });
 
-  it('are reached together: whoever has had all at one gets nothing at the other, but for what Redis has missed', async () => {
+  it('are reached together: anyone who has had all at one gets nothing at the other, but for what Redis has missed', async () => {
     let [first, second] = (await somebody()).at;
     const limit = policyOf((await write(second)).headers);
     // A Redis that is slow for a moment is passed over for two seconds, longer than the flood: then once more, with somebody else.
@@ -98,7 +98,7 @@ describe('the limits of two nodes with one Redis', function () {
   });
 
   // Last, since it kills what the others need.
-  it('are each node’s own when Redis dies amid a flood: nobody gets more than that at either, and nothing fails', async () => {
+  it('are each node’s own when Redis dies during a flood: nobody gets more than that at either, and nothing fails', async () => {
     const { user, at } = await somebody();
     const limit = policyOf((await write(user)).headers);
     let killed: Promise<void> | undefined;

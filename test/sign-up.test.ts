@@ -49,7 +49,7 @@ describe('signing up by invitation', function () {
     expect((await world.anonymous.get('/')).body).to.include({ sign_up: 'invite' });
   });
 
-  it('refuses whoever has no good code with one problem, and tells nothing of addresses and names', async () => {
+  it('refuses anyone who has no good code with one problem, and tells nothing of addresses and names', async () => {
     const { code } = await invite(world, 2, HOUR);
     const first = await signUp({ username: 'first', invitation: code });
     expect(first.status).to.equal(201);

@@ -275,7 +275,7 @@ describe('clients that do not read', function () {
     });
   });
 
-  it('are not followed by a leak when they go away amid a replay', async () => {
+  it('are not followed by a leak when they go away during a replay', async () => {
     const start = head() - 800;
     for (let round = 0; round < 20; round += 1) {
       const client = await RawClient.open(world.url);

@@ -157,7 +157,7 @@ describe('the requests of a socket’s session', () => {
     expect(script.headers.get('cross-origin-resource-policy')).to.equal('cross-origin');
   });
 
-  it('are refused with a 503 for a new session while the node drains, by polling and by WebSocket; old ones go on', async () => {
+  it('are refused with a 503 for a new session while the node drains, by polling and by WebSocket; old ones continue', async () => {
     const sid = await open();
     const said = await ask(
       `${POLLING}&sid=${sid}`,

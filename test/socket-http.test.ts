@@ -86,7 +86,7 @@ describe('the address of the sockets, asked as a web page', () => {
         expect((await scriptBytes(name)).status, name).to.be.within(400, 404);
     });
 
-    it('compresses it once, whatever is taken, and answers whoever has it with a 304', async () => {
+    it('compresses it once, whatever is taken, and answers anyone who has it with a 304', async () => {
       const raw = (encoding: string) =>
         rawRequest(world.url, { path: '/socket.io/socket.io.js', headers: { 'accept-encoding': encoding } });
       const before = process.cpuUsage();

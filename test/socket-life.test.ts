@@ -71,7 +71,7 @@ describe("a socket's life", function () {
     expect(socket.active).to.be.false;
   });
 
-  it('goes on with a fresh token, in place and without losing an event', async () => {
+  it('continues with a fresh token, in place and without losing an event', async () => {
     const socket = world.socket({ token: withEnd(alice, Date.now() + 4000) });
     const heard = record(socket);
     const seen = endOf(socket);

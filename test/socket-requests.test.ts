@@ -147,7 +147,7 @@ describe('what a socket asks', () => {
       ]);
     });
 
-    it('may be said before ready: the feed then goes on from where ready says', async () => {
+    it('may be said before ready: the feed then continues from where ready says', async () => {
       for (const modes of [['off', 'live'], ['count'], ['count', 'live'], ['live']]) {
         const client = await RawClient.open(world.url);
         const start = world.ctx.feed.seq;

@@ -371,7 +371,7 @@ describe('SQL functions in files', function () {
     });
   });
 
-  it('are put back as the migrations had made them when the change to files is taken back', async () => {
+  it('are restored as the migrations had made them when the change to files is taken back', async () => {
     const definitions = () =>
       query(
         `select pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment from pg_proc p

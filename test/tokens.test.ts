@@ -316,7 +316,7 @@ describe('refresh tokens, while the secrets are exchanged', () => {
   const [old, young] = [randomBytes(32).toString('hex'), randomBytes(32).toString('hex')];
   const session = randomUUID();
 
-  it('name their session to whoever knows the secret that signed them, and to nobody else', () => {
+  it('name their session to anyone who knows the secret that signed them, and to nobody else', () => {
     const { token } = new RefreshTokens([old]).create(session);
     expect(new RefreshTokens([young, old]).sessionOf(token)).to.equal(session);
     expect(new RefreshTokens([young]).sessionOf(token)).to.equal(undefined);

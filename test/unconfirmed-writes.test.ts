@@ -128,7 +128,7 @@ describe('a database whose synchronous standby is away', function () {
     await writable();
   });
 
-  it('answers a write whose process was ended amid its wait with 503', async () => {
+  it('answers a write whose process was ended during its wait with 503', async () => {
     await standby('nobody');
     let done = false;
     const answered = ada.post('/posts', { title: 'ended', content: '' }).finally(() => (done = true));

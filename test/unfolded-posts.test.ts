@@ -83,7 +83,7 @@ describe('posts that are not folded yet', function () {
     expect(await wrong()).to.be.empty;
   });
 
-  it('are all folded by two nodes at once, amid edits of old nodes and lost connections', async () => {
+  it('are all folded by two nodes at once, during edits of old nodes and lost connections', async () => {
     await write(1500);
     const failures: unknown[] = [];
     const both = [node(), node()].map((db) => new UnfoldedPosts(db, (error) => failures.push(error)));
@@ -106,7 +106,7 @@ describe('posts that are not folded yet', function () {
     expect(await wrong()).to.be.empty;
   });
 
-  it('are folded by others where a node stops amid its piece', async () => {
+  it('are folded by others where a node stops during its piece', async () => {
     await write(600);
     const stopping = new UnfoldedPosts(node(), () => undefined);
     stopping.start();
@@ -154,7 +154,7 @@ describe('posts that are not folded yet', function () {
     expect(rows[0]!.index).to.contain(`(search_fold IS DISTINCT FROM ${FOLD})`);
   });
 
-  it('are folded anew by the doctor, with those whose text was changed past the triggers', async () => {
+  it('are folded again by the doctor, with those whose text was changed past the triggers', async () => {
     await write(450);
     const db = node();
     await until('all posts to be folded', () => new UnfoldedPosts(db, () => undefined).catchUp(3000));

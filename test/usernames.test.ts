@@ -193,7 +193,7 @@ describe('usernames', () => {
       expect((await kept()).filter(({ name_hash }) => turings.has(name_hash))).to.deep.equal([]);
     });
 
-    it('are nobody’s from the commit on for whoever waits for it', async () => {
+    it('are nobody’s from the commit on for anyone who waits for it', async () => {
       for (let round = 0; round < 8; round += 1) {
         const name = `busy${round}`;
         const ada = await world.user(name);

@@ -87,8 +87,8 @@ export class FeedReader {
 
   /**
    * @param catchUp folds posts that searches do not find yet, for so long at most; tells whether none is left
-   * @param onRefused called when one requester's slow asks at once are refused; without it there may be any number
-   * @param onCrowded called for each ask that is refused since too many wait
+   * @param onRefused called when one requester's slow requests at once are refused; without it there may be any number
+   * @param onCrowded called for each request that is refused since too many wait
    */
   constructor(
     db: Database,
@@ -220,7 +220,7 @@ export class FeedReader {
     }
   }
 
-  /** The page of each ask; those whose query has failed have been told, and have none. */
+  /** The page of each request; those whose query has failed have been told, and have none. */
   async #pagesOf(
     alike: readonly (readonly Ask[])[],
     withDrafts: ReadonlySet<number>,
@@ -311,7 +311,9 @@ function keyOf({ limit, skip, search, sort, owner_id, published, cursor }: ListP
   return JSON.stringify([limit, skip, search, sort, owner_id, published === false, cursor]);
 }
 
-/** Whose drafts a list may hold: only its requester's, and nobody's for one who has none, so that those ask alike. */
+/**
+ * Whose drafts a list may hold: only its requester's, and nobody's for one who has none, so that those ask alike.
+ */
 function draftsIn({ viewer, list }: Ask, withDrafts: ReadonlySet<number>): number | undefined {
   return list.published !== true && withDrafts.has(viewer) ? viewer : undefined;
 }

@@ -116,7 +116,7 @@ export class PostWriter {
     void this.#apart.run(senders, () => this.#patiently(group));
   }
 
-  /** Takes out an ask that waits: nothing of it has been written. */
+  /** Takes out a request that waits: nothing of it has been written. */
   #refuse(ask: Ask): void {
     if (ask.group) ask.group.splice(ask.group.indexOf(ask), 1);
     else this.#asks.remove(ask);

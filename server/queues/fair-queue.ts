@@ -7,7 +7,7 @@ export interface Requester {
   senders: readonly string[];
   /** Whether the sender has proved before who it is: it may use a reserved place. */
   familiar?: boolean;
-  /** Takes the ask out of the queue when its client has left. Its reason is what `run` rejects with. */
+  /** Takes the request out of the queue when its client has left. Its reason is what `run` rejects with. */
   signal?: AbortSignal;
 }
 
@@ -35,7 +35,7 @@ const REST = 60_000;
 /** Senders whose last turn is remembered; those of the longest ago are forgotten first. */
 const MOST_REMEMBERED = 10_000;
 
-/** A sender with asks that wait. */
+/** A sender with requests that wait. */
 interface Sender {
   waiting: number;
   /** The round in which it has its next turn: it has one in each. */
@@ -47,7 +47,7 @@ type Leave = () => void;
 
 interface Waiter {
   requester: Requester;
-  /** Grows with each ask. */
+  /** Grows with each request. */
   arrival: number;
   start: (leave: Leave) => void;
   refuse: (error: Error) => void;
@@ -58,18 +58,18 @@ interface Waiter {
  * delay others.
  *
  * - **ConnectionLimits.** A place that is freed goes to the sender whose round comes first, and of several to the one
- *   whose last turn is longest ago. Of an ask that counts for several senders the busiest decides first, so the users
- *   of one address take turns in the share of their address. Each sender's asks are served first come, first served. A
- *   newcomer enters the round after the current one, which holds finitely many, so every ask is served after a bounded
- *   number of turns.
+ *   whose last turn is longest ago. Of a request that counts for several senders the busiest decides first, so the
+ *   users of one address take turns in the share of their address. Each sender's requests are served first come, first
+ *   served. A newcomer enters the round after the current one, which holds finitely many, so every request is served
+ *   after a bounded number of turns.
  * - **Rested senders**, those without a turn for a while, have every second turn: beside a flood, whose senders have turns
  *   all the time, a newcomer waits for no round.
  * - **Reserved places** go to familiar senders, one each. While there is work in them, so much less is begun in the other
  *   places: what is reserved would be worth little if it had to share the processor with a flood. It is begun when they are
  *   left.
- * - **Bounds.** When too many wait in all, the last ask of the sender with the most is refused, and not the newcomer, unless
- *   that is the same. When too many of one sender wait, its own last ask is, and of an address that several share one that
- *   is not familiar.
+ * - **Bounds.** When too many wait in all, the last request of the sender with the most is refused, and not the
+ *   newcomer, unless that is the same. When too many of one sender wait, its own last request is, and of an address
+ *   that several share one that is not familiar.
  */
 export class FairQueue {
   readonly #options: Required<FairQueueOptions>;
@@ -260,7 +260,7 @@ export class FairQueue {
     return [Math.max(...turns), Math.min(...turns)];
   }
 
-  /** How many asks wait of the busiest of its senders, and of the least busy. */
+  /** How many requests wait of the busiest of its senders, and of the least busy. */
   #crowdsOf({ requester }: Waiter): [most: number, least: number] {
     const crowds = requester.senders.map((name) => this.#senders.get(name)?.waiting ?? 0);
     return [Math.max(...crowds), Math.min(...crowds)];

@@ -4,13 +4,13 @@ export interface FairSemaphoreOptions<Requester> {
   /** Pieces of work at once. */
   atOnce: number;
   /**
-   * The sender of an ask, behind the groups that it belongs to, the widest first. The groups take turns, in each its
-   * members, and each sender's asks are in their order.
+   * The sender of a request, behind the groups that it belongs to, the widest first. The groups take turns, in each its
+   * members, and each sender's requests are in their order.
    */
   pathOf: (requester: Requester) => readonly string[];
-  /** Takes the ask out when its client has left. Its reason is what `run` rejects with. */
+  /** Takes the request out when its client has left. Its reason is what `run` rejects with. */
   signalOf?: (requester: Requester) => AbortSignal | undefined;
-  /** Default: what waits is bounded by who may ask. */
+  /** Default: what waits is bounded by its callers. */
   limits?: WaitLimits<Requester>;
 }
 
@@ -22,7 +22,7 @@ export interface WaitLimits<Requester> {
   most: number;
   /** Whose share of these it takes; nobody's: its requester has a bound of its own. */
   sendersOf: (requester: Requester) => Senders;
-  /** How long an ask waits at most. Milliseconds. */
+  /** How long a request waits at most. Milliseconds. */
   timeLimit: number;
   /** The error of a refused request. */
   refusal: () => Error;
@@ -36,7 +36,7 @@ interface Waiter<Requester> {
   refuse: (error: Error) => void;
 }
 
-/** A sender that has asks waiting, and where it stands. */
+/** A sender that has requests waiting, and where it stands. */
 interface Sender<Requester> {
   path: readonly string[];
   asks: Set<Waiter<Requester>>;
@@ -50,8 +50,8 @@ type RingBuffer<Requester> = Map<string, RingBuffer<Requester> | Sender<Requeste
  * group, and the group behind the other groups. For many waiters and short work: a turn costs the same however many wait, and
  * where nobody has to wait it is a number that is counted up and down.
  *
- * A sender that waits has one place: asks that it sends from another group meanwhile wait there too, so that one user with
- * many addresses has the turns of one.
+ * A sender that waits has one place: requests that it sends from another group meanwhile wait there too, so that one
+ * user with many addresses has the turns of one.
  */
 export class FairSemaphore<Requester> {
   readonly #options: FairSemaphoreOptions<Requester>;
@@ -141,7 +141,7 @@ export class FairSemaphore<Requester> {
     });
   }
 
-  /** Where the asks of its sender wait; behind all others, if none does yet. */
+  /** Where the requests of its sender wait; behind all others, if none does yet. */
   #senderOf(requester: Requester): Sender<Requester> {
     const path = this.#options.pathOf(requester);
     const name = path.at(-1) ?? '';
@@ -161,7 +161,7 @@ export class FairSemaphore<Requester> {
     return sender;
   }
 
-  /** Takes out the ask whose turn it is. Whose turn it was goes behind the others. */
+  /** Takes out the request whose turn it is. Whose turn it was goes behind the others. */
   #draw(ring: RingBuffer<Requester>): Waiter<Requester> | undefined {
     for (const [name, member] of ring) {
       ring.delete(name);

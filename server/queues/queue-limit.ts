@@ -14,14 +14,14 @@ export interface QueueLimitOptions<Ask> {
  * with the most is refused, and not the new one (unless it is the same). Of an address that several users share it is
  * one of the user with the most. Only when as many senders wait as there are places does a newcomer have to go.
  *
- * It only counts; the queue itself is its owner's. An ask costs the same however many wait; a refusal as much as there are
- * senders that are as busy, and asks of the busiest.
+ * It only counts; the queue itself is its owner's. A request costs the same however many wait; a refusal as much as
+ * there are senders that are as busy, and requests of the busiest.
  */
 export class QueueLimit<Ask> {
   readonly #options: QueueLimitOptions<Ask>;
-  /** Each sender's asks, in the order of arrival. */
+  /** Each sender's requests, in the order of arrival. */
   readonly #asksOf = new Map<number | string, Set<Ask>>();
-  /** Number of asks → the senders that have so many, for the busiest to be found at once. */
+  /** Number of requests → the senders that have so many, for the busiest to be found at once. */
   readonly #sendersWith = new Map<number, Set<number | string>>();
   #busiest = 0;
   readonly #waiting = new Set<Ask>();
@@ -35,7 +35,7 @@ export class QueueLimit<Ask> {
     return this.#waiting.size;
   }
 
-  /** Counts an ask that begins to wait, and refuses one if that is too many: perhaps the same. */
+  /** Counts a request that begins to wait, and refuses one if that is too many: perhaps the same. */
   add(ask: Ask): void {
     this.#waiting.add(ask);
     for (const sender of this.#options.sendersOf(ask)) {
@@ -51,7 +51,7 @@ export class QueueLimit<Ask> {
     this.#options.refuse(victim);
   }
 
-  /** Ends the count of an ask that waits no more. Idempotent. */
+  /** Ends the count of a request that waits no more. Idempotent. */
   delete(ask: Ask): void {
     if (!this.#waiting.delete(ask)) return;
     for (const sender of this.#options.sendersOf(ask)) {
