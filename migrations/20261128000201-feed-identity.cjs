@@ -9,7 +9,7 @@
  *
  * The fingerprint holds when the cluster's oldest file was last changed, where the owner may know it: no copy of the files
  * can keep that time, so a base backup or a cold copy that is simply started differs from the original. A snapshot of the
- * volume does not: positions kept outside the database tell that one (server/log/witness.ts).
+ * volume does not: positions kept outside the database tell that one (server/log/position-store.ts).
  */
 module.exports = {
   async up(queryInterface) {
