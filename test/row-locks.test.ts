@@ -23,13 +23,16 @@ describe('row locks', function () {
     try {
       await client.query('begin');
       await client.query(lock, [id]);
+      const { rows: own } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
       let answer: Answer | undefined;
       const answered = send().then((given) => (answer = given));
       answered.catch(() => undefined);
       let waits = false;
       await until('an answer, or a wait', async () => {
-        const { rows } = await client.query<{ waits: boolean }>(
-          `select exists (select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid))) as waits`,
+        // Not by the one that holds it: in one transaction the list of sessions stays as it was.
+        const { rows } = await world.pool.query<{ waits: boolean }>(
+          'select exists (select from pg_stat_activity where $1 = any (pg_blocking_pids(pid))) as waits',
+          [own[0]?.pid],
         );
         waits = rows[0]?.waits ?? false;
         return waits || answer !== undefined;

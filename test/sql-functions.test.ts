@@ -13,6 +13,7 @@ import { migrate, migrateDown } from '../server/database/migrate.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { packageRoot } from '../server/paths.ts';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from './support/postgres.ts';
+import { until } from './support/waiting.ts';
 
 /** The files of a build: its migrations and its functions, which a test may change. */
 class Build {
@@ -399,23 +400,37 @@ describe('SQL functions in files', function () {
     expect(await definitions()).to.deep.equal(former);
   });
 
-  it('are waited for in short tries while somebody else changes one', async () => {
-    const other = new pg.Client({ connectionString: database.url });
-    other.on('error', () => undefined);
-    await other.connect();
-    const later = await build();
-    await later.change('hot_rank', weigh(50_000));
-    try {
-      await other.query(`begin; alter function hot_rank(integer, timestamptz) cost 5`);
-      const migrating = later.migrate(database.url);
-      migrating.catch(() => undefined);
-      while (!later.said.some((message) => message.includes('waits for a lock')))
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      await other.query('rollback');
-      await migrating;
-    } finally {
-      await other.end();
-    }
-    expect(await textOf('hot_rank')).to.include('/ 50000');
-  });
+  for (const end of ['rollback', 'commit'])
+    it(`are tried again while somebody else changes one, up to the ${end}`, async () => {
+      const other = new pg.Client({ connectionString: database.url });
+      other.on('error', () => undefined);
+      await other.connect();
+      const later = await build();
+      await later.change('hot_rank', weigh(50_000));
+      try {
+        const [own] = (await other.query<{ pid: number }>('select pg_backend_pid() as pid')).rows;
+        await other.query('begin; alter function hot_rank(integer, timestamptz) cost 5');
+        const migrating = later.migrate(database.url);
+        migrating.catch(() => undefined);
+        for (const turn of ['first', 'second'])
+          await until(`the ${turn} wait`, async () => {
+            // Not by the other one: in one transaction the list of sessions stays as it was.
+            const rows = await query<{ waits: boolean }>(
+              `select exists (select from pg_stat_activity where ${own?.pid} = any (pg_blocking_pids(pid))) as waits`,
+            );
+            return (
+              rows[0]?.waits === true &&
+              later.said.filter((text) => text.includes('waits')).length >= Number(turn === 'second')
+            );
+          });
+        await other.query(end);
+        await migrating;
+      } finally {
+        await other.end();
+      }
+      expect(await textOf('hot_rank')).to.include('/ 50000');
+      expect(await query(`select procost from pg_proc where proname = 'hot_rank'`)).to.deep.equal([
+        { procost: 100 },
+      ]);
+    });
 });

@@ -91,8 +91,7 @@ export class LockRetries {
       } catch (error) {
         // The connection may be gone: then the failure that matters is the one in hand.
         await this.#sequelize.query('rollback').catch(() => undefined);
-        const code = databaseErrorCode(error);
-        if (code !== '55P03' && code !== '40P01') throw error;
+        if (!isPassing(error)) throw error;
         const blockers = this.#blockers;
         if (Date.now() > deadline) {
           throw new Error(
@@ -159,6 +158,16 @@ export class LockRetries {
       await watching;
     }
   }
+}
+
+/** A lock that was not got; or a function that somebody else has changed while it was waited for, which has no code of its own. */
+function isPassing(error: unknown): boolean {
+  const code = databaseErrorCode(error);
+  return (
+    code === '55P03' ||
+    code === '40P01' ||
+    (code === 'XX000' && /tuple concurrently (?:updated|deleted)/.test(String(error)))
+  );
 }
 
 function describe(blockers: readonly Blocker[]): string {
