@@ -38,9 +38,17 @@ async function headOf(cluster: Cluster): Promise<number | undefined> {
   return row?.waiting === 0 ? row.seq : undefined;
 }
 
-/** Reads what the checker needs, when nothing happens any more. @param base where the history begins */
-export async function collect(cluster: Cluster, people: Population, base = 0): Promise<History> {
-  await talliesSettled(cluster, people);
+/**
+ * Reads what the checker needs, when nothing happens any more.
+ * @param options.base where the history begins
+ * @param options.settles whether the tallies are waited for
+ */
+export async function collect(
+  cluster: Cluster,
+  people: Population,
+  { base = 0, settles = true }: { base?: number; settles?: boolean } = {},
+): Promise<History> {
+  if (settles) await talliesSettled(cluster, people);
   const [head] = await cluster.query<{ seq: number }>('select seq::float8 as seq from feed_head');
   const { recorder } = people;
   return {

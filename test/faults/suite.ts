@@ -57,13 +57,17 @@ const none: Bug = { patches: [], rules: [], faults: ['slow roads', 'all client c
 describe('the fault harness, let loose on a service with a bug', function () {
   this.timeout(90_000);
   let postgres: FaultyPostgres;
-  /** Mostly they wait, so two go side by side; each test waits for its own. */
+  /** Mostly they wait, so a few go side by side; each test waits for its own. */
   const found = new Map<string, Promise<number[]>>();
 
   before(async () => {
     postgres = await FaultyPostgres.start();
-    const turns: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
-    for (const [at, [name, bug]] of Object.entries<Bug>({ [NONE]: none, ...bugs }).entries()) {
+    const harmless = violationsWith(postgres, none);
+    found.set(NONE, harmless);
+    // Where a bug is to be found, a busy machine may be blamed as well; where there is none, it may not.
+    const alone = harmless.catch(() => undefined);
+    const turns: Promise<unknown>[] = [alone, alone, alone];
+    for (const [at, [name, bug]] of Object.entries<Bug>(bugs).entries()) {
       const run = turns[at % turns.length]?.then(() => violationsWith(postgres, bug));
       if (!run) continue;
       found.set(name, run);
