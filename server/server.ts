@@ -12,6 +12,7 @@ import { answerMalformed } from './http/malformed-requests.ts';
 import { createService, type Service } from './service.ts';
 import { type AppError, unavailable } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { TIME_LIMITS, type TimeLimits } from './time-limits.ts';
 
 export interface RunningServer {
   /** Where it listens, with the port that it was given. */
@@ -39,22 +40,23 @@ export async function startServer(
   databaseUrl: string,
   log: Logger,
   slot?: WorkerSlot,
+  timeLimits: Readonly<TimeLimits> = TIME_LIMITS,
 ): Promise<RunningServer> {
   // Node's own limits are minutes long: a hundred slow requests would hold a hundred connections for that long.
   // An idle connection, though, is kept for longer than a proxy keeps its end (nginx: 60 s): else the proxy would send a
   // request into one that is just being closed.
   const limits = {
-    headersTimeout: 10_000,
-    requestTimeout: 15_000,
+    headersTimeout: timeLimits.headers,
+    requestTimeout: timeLimits.request,
     // How often the two are looked at. Every thirty seconds, as Node does by itself, lets a slow request have three times as long.
-    connectionsCheckingInterval: 1000,
+    connectionsCheckingInterval: Math.min(1000, timeLimits.headers),
     keepAliveTimeout: 65_000,
     maxHeaderSize: 16 * 1024,
     // A request without a host is refused in app.ts, with a problem: Node's own answer has no body.
     requireHostHeader: false,
   };
   const http = createServer(limits);
-  const service = await createService(config, databaseUrl, http, log, slot);
+  const service = await createService(config, databaseUrl, http, log, slot, timeLimits);
   let draining = false;
   let isPortClosed = false;
   const app = createApp(service.ctx, {

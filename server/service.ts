@@ -20,6 +20,7 @@ import { wholeLog } from './log/reader.ts';
 import { Sequencer } from './log/sequencer.ts';
 import { FilePositionStore } from './log/position-store.ts';
 import type { Logger } from './logger.ts';
+import type { TimeLimits } from './time-limits.ts';
 import type { HealthCheck } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
 import { prunes } from './prunes.ts';
@@ -62,7 +63,8 @@ export async function createService(
   databaseUrl: string,
   http: HttpServer,
   log: Logger,
-  slot?: WorkerSlot,
+  slot: WorkerSlot | undefined,
+  timeLimits: Readonly<TimeLimits>,
 ): Promise<Service> {
   const metrics = createMetrics();
   const told = { log, metrics };
@@ -131,6 +133,7 @@ export async function createService(
     guard,
     crossOrigin: crossOrigin(config.corsOrigins, guard),
     connectionLimits: limits.connectionLimits,
+    handshakeLimit: timeLimits.handshake,
     limitMessages: config.rateLimits,
     addressOf: clientAddress(config.trustProxy),
     onCodedError: toAppError,

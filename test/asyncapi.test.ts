@@ -144,7 +144,7 @@ describe('the AsyncAPI document', () => {
 
   it('tells of the warning before the end of a token as it is', async function () {
     this.timeout(60_000);
-    const world = await createWorld({ ACCESS_TOKEN_TTL: '10s' });
+    const world = await createWorld({ ACCESS_TOKEN_TTL: '4s' });
     try {
       const user = await world.user();
       const watched = watchFrames(world.socket({ token: user.token }));

@@ -10,6 +10,7 @@ import type { Context } from '../../server/context.ts';
 import type { ClientToServer, HandshakeAuth, ServerToClient } from '../../server/contract.ts';
 import { createLogger } from '../../server/logger.ts';
 import { type RunningServer, startServer } from '../../server/server.ts';
+import { TIME_LIMITS, type TimeLimits } from '../../server/time-limits.ts';
 import { type WatchedFrames, watchFrames } from './frames.ts';
 import { heldLog } from './held-log.ts';
 import { createDatabase, type TestDatabase } from './postgres.ts';
@@ -49,11 +50,13 @@ export interface World {
  * @param env what differs from the defaults of a test
  * @param database a migrated one, in place of one on the run's server; it is dropped with the world
  * @param onLog is told each line of the log
+ * @param timeLimits that are shorter than those of the service, so that a test need not wait for them
  */
 export async function createWorld(
   env: NodeJS.ProcessEnv = {},
   database?: TestDatabase,
   onLog?: (line: string) => void,
+  timeLimits: Partial<TimeLimits> = {},
 ): Promise<World> {
   database ??= await createDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'tidings-world-'));
@@ -73,7 +76,9 @@ export async function createWorld(
     readLine(line);
     onLog?.(line);
   };
-  const server = await startServer(config, database.url, createLogger(config.logLevel, { write }));
+  const log = createLogger(config.logLevel, { write });
+  const limits = { ...TIME_LIMITS, ...timeLimits };
+  const server = await startServer(config, database.url, log, undefined, limits);
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   // It says that it has ended before its connections have, and a server that stops then cuts them off.
   pool.on('error', () => undefined);

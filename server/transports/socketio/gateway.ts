@@ -71,6 +71,8 @@ export interface GatewayOptions {
   /** What pages of other origins may read of the answers of long-polling. */
   crossOrigin: CorsOptions;
   connectionLimits: ConnectionLimits;
+  /** A connection that has not authenticated by then is closed. Milliseconds. */
+  handshakeLimit: number;
   /** The key under which connections of one sender are counted. */
   addressOf: (req: IncomingMessage) => string;
   /** Whether what one user, and one address, asks over all sockets of this node is limited. */
@@ -86,8 +88,6 @@ type Auth = Infer<typeof handshakeAuth>;
 
 /** A frame above this closes the connection. Bytes. */
 const MAX_FRAME = 16 * 1024;
-/** A connection that has not authenticated by then is closed. Milliseconds. */
-const CONNECT_TIMEOUT = 5000;
 /** How often to check whether there is one. Milliseconds. */
 const CONNECT_SWEEP = 250;
 /** Handshakes that one connection may fail, one after the other. */
@@ -154,7 +154,7 @@ export class Gateway {
       ...socketServerOptions,
       maxHttpBufferSize: MAX_FRAME,
       // Ours comes first: Socket.IO's waits half a minute more for a long-polling session to fetch its end.
-      connectTimeout: 2 * CONNECT_TIMEOUT,
+      connectTimeout: 2 * options.handshakeLimit,
       pingInterval: 10_000,
       pingTimeout: 10_000,
       upgradeTimeout: 5000,
@@ -220,7 +220,7 @@ export class Gateway {
     this.#tallies.start();
     this.#sweeping = [
       setInterval(() => this.#buckets.sweep(), BUCKETS_SWEEP),
-      setInterval(() => this.#unauthenticated.endOlderThan(CONNECT_TIMEOUT), CONNECT_SWEEP),
+      setInterval(() => this.#unauthenticated.endOlderThan(this.#options.handshakeLimit), CONNECT_SWEEP),
     ];
   }
 

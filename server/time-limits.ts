@@ -1,0 +1,11 @@
+/** How long a client may take. Part of what is promised, and so no settings; a test may give a node shorter ones. Milliseconds. */
+export interface TimeLimits {
+  /** From the opening of a connection for sockets to a valid handshake. */
+  handshake: number;
+  /** For the headers of a request; a connection that says nothing ends then as well. */
+  headers: number;
+  /** For a whole request. */
+  request: number;
+}
+
+export const TIME_LIMITS: Readonly<TimeLimits> = { handshake: 5000, headers: 10_000, request: 15_000 };
