@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type pg from 'pg';
 import { AppError } from '../server/errors.ts';
 import { PostWriter } from '../server/posts/post-writer.ts';
-import { BallotBox } from '../server/votes/ballot-box.ts';
+import { VoteWriter } from '../server/votes/vote-writer.ts';
 import { writePost } from './support/posts.ts';
 import { numberOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -96,21 +96,21 @@ describe('writes that wait', () => {
     const posts = [];
     for (let left = PLACES + 1; left > 0; left -= 1) posts.push(await writePost(second!));
     let refused = 0;
-    const ballots = new BallotBox(
+    const voteWriter = new VoteWriter(
       world.ctx.db.share('votes'),
       () => undefined,
       () => (refused += 1),
       PLACES,
     );
     const vote = (name: string, { id }: TestUser, postId: number) =>
-      note(name, ballots.cast(id, postId, true, at(name, id)));
+      note(name, voteWriter.cast(id, postId, true, at(name, id)));
     await client.query('lock table votes in exclusive mode');
     const votes = [vote('first', flooder!, posts[0]!.id)];
-    await until('a batch to wait for the lock', () => ballots.waiting === 0);
+    await until('a batch to wait for the lock', () => voteWriter.waiting === 0);
     for (const { id } of posts.slice(1)) votes.push(vote('flood', flooder!, id));
     votes.push(vote('newcomer', newcomer!, posts[0]!.id));
     await Promise.resolve();
-    expect([ballots.waiting, refused]).to.deep.equal([PLACES, 1]);
+    expect([voteWriter.waiting, refused]).to.deep.equal([PLACES, 1]);
     await client.query('commit');
     await Promise.all(votes);
     expect(outcomes.get('newcomer')).to.deep.equal(['done']);
@@ -121,7 +121,7 @@ describe('writes that wait', () => {
   it('are bounded also where one user says again and again what waits for a locked post', async () => {
     const [locked, free] = [await writePost(second!), await writePost(second!)];
     let refused = 0;
-    const ballots = new BallotBox(
+    const voteWriter = new VoteWriter(
       world.ctx.db.share('votes'),
       () => undefined,
       () => (refused += 1),
@@ -131,31 +131,31 @@ describe('writes that wait', () => {
     const votes: Promise<void>[] = [];
     for (let turn = 0; turn < 30; turn += 1) {
       votes.push(
-        note('flood', ballots.cast(flooder!.id, locked.id, turn % 2 === 0, at('flood', flooder!.id))),
+        note('flood', voteWriter.cast(flooder!.id, locked.id, turn % 2 === 0, at('flood', flooder!.id))),
       );
       const other = note(
         'newcomer',
-        ballots.cast(newcomer!.id, free.id, turn % 2 === 0, at('newcomer', newcomer!.id)),
+        voteWriter.cast(newcomer!.id, free.id, turn % 2 === 0, at('newcomer', newcomer!.id)),
       );
       votes.push(other);
       await other;
     }
     // One is being cast, and the others wait for it, one less since the newcomer's last.
-    const { waiting } = ballots;
+    const { waiting } = voteWriter;
     expect(waiting).to.be.within(PLACES - 1, PLACES);
     expect(refused).to.equal(30 - 1 - waiting);
     expect(outcomes.get('newcomer')).to.deep.equal(Array.from({ length: 30 }, () => 'done'));
     await client.query('commit');
     await Promise.all(votes);
     expect(outcomes.get('flood')?.filter((each) => each === 'done')).to.have.lengthOf(1 + waiting);
-    expect(ballots.waiting).to.equal(0);
+    expect(voteWriter.waiting).to.equal(0);
   });
 
   it('take turns where they wait for a lock: one user with many of them holds up no other', async () => {
     const posts = [];
     for (let left = 20; left > 0; left -= 1) posts.push(await writePost(second!));
     const locked = await writePost(second!);
-    const ballots = new BallotBox(world.ctx.db.share('votes'), () => undefined);
+    const voteWriter = new VoteWriter(world.ctx.db.share('votes'), () => undefined);
     const writer = new PostWriter(world.ctx.db);
     const other = await world.pool.connect();
     let votesBefore = -1;
@@ -167,15 +167,18 @@ describe('writes that wait', () => {
       await other.query('select 1 from posts where id = $1 for update', [locked.id]);
       await other.query('select 1 from users where id = $1 for update', [second!.id]);
       const sender = at('flood', flooder!.id);
-      const flood = posts.map(({ id }) => note('votes', ballots.cast(flooder!.id, id, true, sender)));
-      await until('three votes to wait for the lock, and the others for these', () => ballots.waiting === 17);
+      const flood = posts.map(({ id }) => note('votes', voteWriter.cast(flooder!.id, id, true, sender)));
+      await until(
+        'three votes to wait for the lock, and the others for these',
+        () => voteWriter.waiting === 17,
+      );
       for (let nth = 1; nth <= 20; nth += 1) {
         const post = { title: `${nth}`, content: 'x', published: true };
         flood.push(note('posts', writer.write(flooder!.id, post, undefined, sender)));
         // When one that came with it is written, it waits in a statement of its own.
         await writer.write(newcomer!.id, post, undefined, at('own', newcomer!.id));
       }
-      const vote = note('vote', ballots.cast(newcomer!.id, locked.id, true, at('own', newcomer!.id)));
+      const vote = note('vote', voteWriter.cast(newcomer!.id, locked.id, true, at('own', newcomer!.id)));
       const write = note(
         'post',
         writer.write(
@@ -185,7 +188,7 @@ describe('writes that wait', () => {
           at('own', second!.id),
         ),
       );
-      await until('these to wait', () => ballots.waiting === 18 && writer.waiting === 18);
+      await until('these to wait', () => voteWriter.waiting === 18 && writer.waiting === 18);
       await other.query('rollback');
       await client.query('commit');
       await Promise.all([

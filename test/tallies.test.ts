@@ -86,7 +86,7 @@ describe('tallies', function () {
         Array.from({ length: 100 }, () => {
           votes += 1;
           const postId = posts[Math.floor(Math.random() * 5)]!;
-          return world.ctx.ballots.cast(
+          return world.ctx.voteWriter.cast(
             100_001 + Math.floor(Math.random() * 500),
             postId,
             Math.random() < 0.7,
@@ -215,7 +215,7 @@ describe('tallies', function () {
     const after = world.ctx.feed.seq;
     for (let round = 1; round <= 15; round += 1) {
       const client = RawClient.join(world.url, { token: bob.token, after });
-      const { rev } = await world.ctx.ballots.cast(bob.id, id, round % 2 === 1, ['an address']);
+      const { rev } = await world.ctx.voteWriter.cast(bob.id, id, round % 2 === 1, ['an address']);
       const next = RawClient.join(world.url, { token: bob.token, after });
       for (const joined of await Promise.all([client, next])) {
         await until('the newest tally', () => newest(joined, id)?.rev === rev, 2000);

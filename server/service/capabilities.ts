@@ -11,7 +11,7 @@ import { UnfoldedPosts } from '../posts/unfolded-posts.ts';
 import type { FairQueue } from '../queues/fair-queue.ts';
 import { AccountTasks } from '../users/account-tasks.ts';
 import { UnkeyedAccounts } from '../users/unkeyed-accounts.ts';
-import { BallotBox } from '../votes/ballot-box.ts';
+import { VoteWriter } from '../votes/vote-writer.ts';
 import type { CounterParts } from './counters.ts';
 import type { LimitParts } from './limits.ts';
 
@@ -21,7 +21,7 @@ export interface CapabilityParts {
   postWriter: PostWriter;
   /** The fair queue of changes and deletions of posts. */
   edits: FairQueue;
-  ballots: BallotBox;
+  voteWriter: VoteWriter;
   accountTasks: AccountTasks;
   unkeyedAccounts: UnkeyedAccounts;
   unfoldedPosts: UnfoldedPosts;
@@ -55,7 +55,7 @@ export async function createCapabilities(
     ),
     postWriter: new PostWriter(db, refusedBy('posts')),
     edits: createEditQueue(config.databasePool, refusedBy('edits')),
-    ballots: new BallotBox(db.share('votes'), reportTallies, refusedBy('votes')),
+    voteWriter: new VoteWriter(db.share('votes'), reportTallies, refusedBy('votes')),
     accountTasks: new AccountTasks({ db, log, reportTallies }),
     unkeyedAccounts: new UnkeyedAccounts(db, (error) =>
       log.debug({ err: error }, 'the normalized e-mail keys of accounts could not be written; retrying'),

@@ -48,7 +48,7 @@ export function gauges(metrics: Metrics, parts: Gauged): Part {
       searches: capabilities.feedReader.slowWaiting,
       replays: delivery.replaysWaiting,
       posts: capabilities.postWriter.waiting,
-      votes: capabilities.ballots.waiting,
+      votes: capabilities.voteWriter.waiting,
       edits: capabilities.edits.waiting,
     };
     for (const [queue, count] of Object.entries(waiting)) metrics.queueWaiting.set({ queue }, count);

@@ -27,7 +27,7 @@ export async function castVote(
   { strict, address }: { strict: boolean; address: string | undefined },
 ): Promise<VoteView> {
   const cast = async () => {
-    const result = await ctx.ballots.cast(user.id, postId, up, requester.senders);
+    const result = await ctx.voteWriter.cast(user.id, postId, up, requester.senders);
     return { ...result, added: result.outcome === 'added' };
   };
   const { outcome, votes, rev } =

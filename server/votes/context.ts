@@ -1,11 +1,11 @@
 import type { Database } from '../database/connection.ts';
 import type { VoteLimit } from '../limits/vote-limit.ts';
-import type { BallotBox } from './ballot-box.ts';
+import type { VoteWriter } from './vote-writer.ts';
 
 /** What the requests for votes use. */
 export interface VoteContext {
   db: Database;
-  ballots: BallotBox;
+  voteWriter: VoteWriter;
   /** Undefined: votes are not limited by address. */
   voteLimit: VoteLimit | undefined;
 }
