@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { inLanes } from './lanes.ts';
 import { call } from './rest.ts';
 
 /** Somebody with an account and a session. */
@@ -13,19 +14,17 @@ export interface Account {
 const TOGETHER = 4;
 
 /** Makes accounts and logs each of them in once. */
-export async function makeAccounts(url: string, count: number, onMade: () => void): Promise<Account[]> {
+export async function makeAccounts(
+  url: string,
+  count: number,
+  onMade: () => void = () => undefined,
+): Promise<Account[]> {
   const run = randomBytes(4).toString('hex');
   const accounts: Account[] = [];
-  let next = 0;
-  const lane = async () => {
-    while (next < count) {
-      const number = next;
-      next += 1;
-      accounts.push(await makeAccount(url, `load-${run}-${number}`));
-      onMade();
-    }
-  };
-  await Promise.all(Array.from({ length: TOGETHER }, lane));
+  await inLanes(count, TOGETHER, async (number) => {
+    accounts.push(await makeAccount(url, `load-${run}-${number}`));
+    onMade();
+  });
   return accounts;
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Delays } from './delays.ts';
 import { FeedClient, type LoaderContext } from './feed-client.ts';
+import { inLanes } from './lanes.ts';
 import type { BeginLoader, FromLoader, SettleLoader, ToLoader } from './messages.ts';
 import { type SeenEvent, SharedStream } from './shared-stream.ts';
 
@@ -47,18 +48,8 @@ class Loader {
   /** Opens all connections, so many at once, and says what became of them. */
   async ramp(): Promise<void> {
     const { sockets, together, rate } = this.#task;
-    const began = performance.now();
-    let next = 0;
-    const lane = async () => {
-      while (next < sockets && !this.#ended) {
-        const number = next;
-        next += 1;
-        const wait = began + (number / rate) * 1000 - performance.now();
-        if (wait > 1) await pause(wait);
-        await this.#admit(number);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(together, sockets) }, lane));
+    const over = () => this.#ended;
+    await inLanes(sockets, together, (number) => this.#admit(number), { every: 1000 / rate, over });
     say({
       type: 'ramped',
       refused: Object.fromEntries(this.#refused),

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { PostView } from '../server/contract.ts';
 import type { Account } from './accounts.ts';
+import { inLanes } from './lanes.ts';
 import { call } from './rest.ts';
 import { stamp } from './shared-stream.ts';
 
@@ -42,34 +43,16 @@ export class Writers {
     const span = seconds * 1000;
     if (posts > 0) await this.#writePost(0).then(onWritten);
     await Promise.all([
-      this.#spread(posts - 1, span, began, 1, (number) => this.#writePost(number + 1).then(onWritten)),
+      inLanes(posts - 1, 1, (number) => this.#writePost(number + 1).then(onWritten), {
+        began,
+        every: span / (posts - 1),
+      }),
       // Without a post there is nothing to vote on; its failure is told.
       this.written.postIds.length > 0 &&
-        this.#spread(votes, span, began, TOGETHER, () => this.#vote().then(onWritten)),
+        inLanes(votes, TOGETHER, () => this.#vote().then(onWritten), { began, every: span / votes }),
     ]);
     const left = began + span - performance.now();
     if (left > 0) await pause(left);
-  }
-
-  /** Does something so many times, evenly over a span, at most so many at once. */
-  async #spread(
-    count: number,
-    span: number,
-    began: number,
-    together: number,
-    act: (number: number) => Promise<void>,
-  ): Promise<void> {
-    let next = 0;
-    const lane = async () => {
-      while (next < count) {
-        const number = next;
-        next += 1;
-        const wait = began + (number / count) * span - performance.now();
-        if (wait > 1) await pause(wait);
-        await act(number);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.max(0, Math.min(together, count)) }, lane));
   }
 
   async #writePost(number: number): Promise<void> {

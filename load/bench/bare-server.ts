@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import express from 'express';
 import pg from 'pg';
 import { WebSocketServer } from 'ws';
+import { textFrame } from '../../server/library-internals/text-frame.ts';
 import type { FromBareServer, ToBareServer } from './bare-messages.ts';
 
 /**
@@ -32,19 +33,6 @@ function startFeed(): { server: ReturnType<typeof createServer>; tell: (bytes: B
       for (const socket of sockets) socket.write(bytes);
     },
   };
-}
-
-/** The frame of a text, as a server writes it. */
-function serverFrame(text: string): Buffer {
-  const data = Buffer.from(text);
-  const header = Buffer.alloc(data.length < 126 ? 2 : 4);
-  header[0] = 0x81;
-  if (data.length < 126) header[1] = data.length;
-  else {
-    header[1] = 126;
-    header.writeUInt16BE(data.length, 2);
-  }
-  return Buffer.concat([header, data]);
 }
 
 /** Express and nothing else: one route that answers given bytes, one that inserts what a post inserts. */
@@ -96,7 +84,7 @@ if (!server) throw new Error('feed or http?');
 
 process.on('message', (message: ToBareServer) => {
   if (message.type === 'answer') http?.answer(message.body);
-  else if (message.type === 'tell') feed?.tell(serverFrame(message.text));
+  else if (message.type === 'tell') feed?.tell(textFrame(message.text));
 });
 process.on('disconnect', () => process.exit(0));
 server.listen(0, '127.0.0.1', () => {

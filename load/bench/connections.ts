@@ -39,7 +39,7 @@ export async function connections(stage: Stage): Promise<Line[]> {
       COLLECTABLE,
     );
     try {
-      const accounts = await makeAccounts(server.url, 20, () => undefined);
+      const accounts = await makeAccounts(server.url, 20);
       const tokens = accounts.map((account) => account.token);
       ours.push(await fill(server.url, server.pid, tokens, sockets));
     } finally {

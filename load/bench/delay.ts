@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { PostView } from '../../server/contract.ts';
 import { makeAccounts } from '../accounts.ts';
-import { FeedClient } from '../feed-client.ts';
 import { call } from '../rest.ts';
-import { SharedStream } from '../shared-stream.ts';
+import { type SeenEvent, SharedStream } from '../shared-stream.ts';
+import { connectAlone } from './lone-client.ts';
 import { type Line, median } from './rounds.ts';
 import { type Stage, withClient } from './stage.ts';
 
@@ -23,51 +23,31 @@ interface Way {
 export async function delay(stage: Stage): Promise<Line[]> {
   const databaseUrl = await stage.database();
   const server = await stage.server(databaseUrl, { WORKERS: '2' });
-  const clients: FeedClient[] = [];
-  try {
-    const [account] = await makeAccounts(server.url, 1, () => undefined);
-    const token = account?.token ?? '';
-    const ways = new Map<number, Way>();
-    const stream = new SharedStream();
-    for (let at = 0; at < CLIENTS; at += 1) {
-      const client = new FeedClient(
-        {
-          url: new URL(server.url),
-          localAddress: undefined,
-          stream,
-          posts: 0,
-          onEvent: ({ postId }) => {
-            const way = ways.get(postId) ?? { asked: 0, answered: 0, first: now(), last: 0 };
-            way.last = now();
-            ways.set(postId, way);
-          },
-          onTallies: () => undefined,
-          onBytes: () => undefined,
-        },
-        token,
-        () => undefined,
-      );
-      clients.push(client);
-      const refused = await client.connect();
-      if (refused !== undefined) throw new Error(refused);
-    }
-    for (let at = 0; at < POSTS; at += 1) {
-      const asked = now();
-      const { body } = await call(server.url, 'POST', '/posts', {
-        token,
-        body: { title: 'On its way', content: 'From a commit to a socket' },
-      });
-      const answered = now();
-      const { id } = body as PostView;
-      await pause(100); // an idle system, and the event has arrived long since
-      const way = ways.get(id);
-      if (way) Object.assign(way, { asked, answered });
-    }
-    return [await lineOf(databaseUrl, ways)];
-  } finally {
-    for (const client of clients) client.close();
-    await server.stop();
+  const [account] = await makeAccounts(server.url, 1);
+  const token = account?.token ?? '';
+  const ways = new Map<number, Way>();
+  const stream = new SharedStream();
+  const onEvent = ({ postId }: SeenEvent) => {
+    const way = ways.get(postId) ?? { asked: 0, answered: 0, first: now(), last: 0 };
+    way.last = now();
+    ways.set(postId, way);
+  };
+  for (let at = 0; at < CLIENTS; at += 1) {
+    await connectAlone(stage, server.url, token, { stream, onEvent });
   }
+  for (let at = 0; at < POSTS; at += 1) {
+    const asked = now();
+    const { body } = await call(server.url, 'POST', '/posts', {
+      token,
+      body: { title: 'On its way', content: 'From a commit to a socket' },
+    });
+    const answered = now();
+    const { id } = body as PostView;
+    await pause(100); // an idle system, and the event has arrived long since
+    const way = ways.get(id);
+    if (way) Object.assign(way, { asked, answered });
+  }
+  return [await lineOf(databaseUrl, ways)];
 }
 
 function now(): number {

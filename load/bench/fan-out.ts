@@ -8,7 +8,7 @@ import { usageOf } from '../process-usage.ts';
 import { call } from '../rest.ts';
 import { startBare } from './bare.ts';
 import { Crowd } from './crowd.ts';
-import type { Line } from './rounds.ts';
+import { type Line, newLine } from './rounds.ts';
 import { type Stage, withClient } from './stage.ts';
 
 const SOCKETS = 5000;
@@ -47,59 +47,52 @@ export async function fanOut(stage: Stage): Promise<Line[]> {
   const databaseUrl = await stage.database();
   const server = await stage.server(databaseUrl);
   const bare = await startBare('feed');
-  try {
-    return await withClient(databaseUrl, async (database) => {
-      const accounts = await makeAccounts(server.url, 4, () => undefined);
-      const tokens = accounts.map((account) => account.token);
-      const ours = await Crowd.gather(server.url, tokens, sockets);
-      const theirs = await Crowd.gather(bare.url, ['none'], sockets);
-      try {
-        let seq = 0;
-        const tellBare = () => {
-          seq += 1;
-          bare.say({
-            type: 'tell',
-            text: `42["post:created",${postText(seq)},{"seq":${seq},"prev":${seq - 1}}]`,
-          });
-          return Promise.resolve();
-        };
-        const bareSide: Side = { pid: bare.pid, crowd: theirs, tell: tellBare };
-        const slow = await compare(stage, SLOW, sockets, bareSide, {
-          pid: server.pid,
-          crowd: ours,
-          tell: (number) => appendEvent(database, number),
-        });
-        const fast = await compare(stage, FAST, sockets, bareSide, {
-          pid: server.pid,
-          crowd: ours,
-          tell: () => writePost(server.url, tokens[0] ?? ''),
-        });
-        return [
-          {
-            ...slow,
-            what: 'server CPU per delivered post:created, one at a time',
-            reach: { atMost: 1.15 },
-            notes: [
-              ...slow.notes,
-              'written by another node: numbering, reading and delivery are in it, the request is not',
-            ],
-          },
-          {
-            ...fast,
-            what: 'the same at 100 events per second',
-            reach: { atMost: 0.3 },
-            notes: [...fast.notes, 'written over REST on the same node: the requests are in it'],
-          },
-        ];
-      } finally {
-        await ours.end();
-        await theirs.end();
-      }
+  stage.after(() => bare.stop());
+  return withClient(databaseUrl, async (database) => {
+    const accounts = await makeAccounts(server.url, 4);
+    const tokens = accounts.map((account) => account.token);
+    const ours = await Crowd.gather(server.url, tokens, sockets);
+    stage.after(() => ours.end());
+    const theirs = await Crowd.gather(bare.url, ['none'], sockets);
+    stage.after(() => theirs.end());
+    let seq = 0;
+    const tellBare = () => {
+      seq += 1;
+      bare.say({
+        type: 'tell',
+        text: `42["post:created",${postText(seq)},{"seq":${seq},"prev":${seq - 1}}]`,
+      });
+      return Promise.resolve();
+    };
+    const bareSide: Side = { pid: bare.pid, crowd: theirs, tell: tellBare };
+    const slow = await compare(stage, SLOW, sockets, bareSide, {
+      pid: server.pid,
+      crowd: ours,
+      tell: (number) => appendEvent(database, number),
     });
-  } finally {
-    await bare.stop();
-    await server.stop();
-  }
+    const fast = await compare(stage, FAST, sockets, bareSide, {
+      pid: server.pid,
+      crowd: ours,
+      tell: () => writePost(server.url, tokens[0] ?? ''),
+    });
+    return [
+      {
+        ...slow,
+        what: 'server CPU per delivered post:created, one at a time',
+        reach: { atMost: 1.15 },
+        notes: [
+          ...slow.notes,
+          'written by another node: numbering, reading and delivery are in it, the request is not',
+        ],
+      },
+      {
+        ...fast,
+        what: 'the same at 100 events per second',
+        reach: { atMost: 0.3 },
+        notes: [...fast.notes, 'written over REST on the same node: the requests are in it'],
+      },
+    ];
+  });
 }
 
 /** An event as a write on another node leaves it: the sequencer finds it on its own clock. */
@@ -120,15 +113,12 @@ async function compare(
   bare: Side,
   server: Side,
 ): Promise<Line> {
-  const line: Line = {
+  const line = newLine({
     what: '',
     unit: 'µs',
     limit: 'a bare ws server that writes one prepared frame to each socket',
-    ours: [],
-    theirs: [],
     reach: undefined,
-    notes: [],
-  };
+  });
   let number = 0;
   let idle = 0;
   for (let round = 0; round < stage.rounds; round += 1) {

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { call } from '../rest.ts';
-import type { Line } from './rounds.ts';
+import { type Line, newLine } from './rounds.ts';
 import type { Stage } from './stage.ts';
 
 /** Correct logins of each measurement, one after the other. */
@@ -99,32 +99,25 @@ let newAddresses = 0;
 export async function logins(stage: Stage): Promise<Line[]> {
   const databaseUrl = await stage.database();
   const server = await stage.server(databaseUrl, { BCRYPT_COST: '12', TRUST_PROXY: 'loopback' });
-  try {
-    await signUp(server.url, 'ada');
-    const members = [await signUp(server.url, 'bob'), await signUp(server.url, 'carol')];
-    await logIn(server.url, origins['from a familiar address']());
-    const lines: Line[] = [];
-    for (const flood of floodsOf(members)) {
-      stage.say(`logins beside ${flood.what}`);
-      lines.push(...(await linesOf(stage, server.url, flood)));
-    }
-    return lines;
-  } finally {
-    await server.stop();
+  await signUp(server.url, 'ada');
+  const members = [await signUp(server.url, 'bob'), await signUp(server.url, 'carol')];
+  await logIn(server.url, origins['from a familiar address']());
+  const lines: Line[] = [];
+  for (const flood of floodsOf(members)) {
+    stage.say(`logins beside ${flood.what}`);
+    lines.push(...(await linesOf(stage, server.url, flood)));
   }
+  return lines;
 }
 
 async function linesOf(stage: Stage, url: string, flood: Flood): Promise<Line[]> {
   const lines = Object.entries(origins).map(([from, addressOf]) => {
-    const line: Line = {
+    const line = newLine({
       what: `correct login ${from}, beside ${flood.what}, p99`,
       unit: 'ms',
       limit: 'the same at rest',
-      ours: [],
-      theirs: [],
       reach: { atMost: 2 },
-      notes: [],
-    };
+    });
     return { addressOf, refused: 0, line };
   });
   const answers = new Map<number, number>();

@@ -60,7 +60,7 @@ async function main(): Promise<void> {
   const lines: Line[] = [];
   const failed: string[] = [];
   const say = (what: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${what}\n`);
-  await withStage({ rounds, scale, say }, async (stage) => {
+  await withStage({ rounds, scale, say }, async (stage, endPart) => {
     for (const name of chosen) {
       say(name);
       try {
@@ -70,6 +70,8 @@ async function main(): Promise<void> {
       } catch (error) {
         // The other parts can be measured all the same.
         failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      } finally {
+        await endPart();
       }
     }
   });

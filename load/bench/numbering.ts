@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type pg from 'pg';
 import { makeAccounts } from '../accounts.ts';
-import { SharedStream } from '../shared-stream.ts';
-import { FeedClient } from '../feed-client.ts';
-import type { Line } from './rounds.ts';
+import type { FeedClient } from '../feed-client.ts';
+import { connectAlone } from './lone-client.ts';
+import { type Line, newLine } from './rounds.ts';
 import { type Stage, withClient } from './stage.ts';
 
 const EVENTS = 50_000;
@@ -16,47 +16,22 @@ export async function numbering(stage: Stage): Promise<Line[]> {
   const databaseUrl = await stage.database();
   const server = await stage.server(databaseUrl);
   const events = Math.ceil(EVENTS / stage.scale);
-  try {
-    const [account] = await makeAccounts(server.url, 1, () => undefined);
-    const client = new FeedClient(
-      {
-        url: new URL(server.url),
-        localAddress: undefined,
-        stream: new SharedStream(),
-        posts: 0,
-        onEvent: () => undefined,
-        onTallies: () => undefined,
-        onBytes: () => undefined,
-      },
-      account?.token ?? '',
-      () => undefined,
-    );
-    const refused = await client.connect();
-    if (refused !== undefined) throw new Error(refused);
-    const line: Line = {
-      what: 'numbering, publishing and delivery to a client',
-      unit: 'events/s',
-      limit: 'the bare insert of the same rows, 500 in a statement',
-      ours: [],
-      theirs: [],
-      reach: { atLeast: 0.8, orOurs: 10_000 },
-      notes: [],
-    };
-    try {
-      await withClient(databaseUrl, async (database) => {
-        await database.query('create table bare_events (like event_log including all)');
-        for (let round = 0; round < stage.rounds; round += 1) {
-          line.ours.push(await throughServer(database, client, events));
-          line.theirs.push(await bareInsert(database, events));
-        }
-      });
-    } finally {
-      client.close();
+  const [account] = await makeAccounts(server.url, 1);
+  const client = await connectAlone(stage, server.url, account?.token ?? '');
+  const line = newLine({
+    what: 'numbering, publishing and delivery to a client',
+    unit: 'events/s',
+    limit: 'the bare insert of the same rows, 500 in a statement',
+    reach: { atLeast: 0.8, orOurs: 10_000 },
+  });
+  await withClient(databaseUrl, async (database) => {
+    await database.query('create table bare_events (like event_log including all)');
+    for (let round = 0; round < stage.rounds; round += 1) {
+      line.ours.push(await throughServer(database, client, events));
+      line.theirs.push(await bareInsert(database, events));
     }
-    return [line];
-  } finally {
-    await server.stop();
-  }
+  });
+  return [line];
 }
 
 /** Events a second from their commit, all at once, until a client has the last of them. */

@@ -3,7 +3,7 @@ import { usageOf } from '../process-usage.ts';
 import { call } from '../rest.ts';
 import { type Bare, startBare } from './bare.ts';
 import { type Driven, drive, requestBytes } from './http-driver.ts';
-import { median, type Line } from './rounds.ts';
+import { type Line, median, newLine } from './rounds.ts';
 import { type Stage, withClient } from './stage.ts';
 
 const CONNECTIONS = 16;
@@ -26,45 +26,35 @@ export async function writePosts(stage: Stage): Promise<Line[]> {
     ),
   );
   const bare = await startBare('http', { databaseUrl: bareUrl });
-  try {
-    const accounts = await makeAccounts(server.url, CONNECTIONS, () => undefined);
-    const body = { title: 'A title of the usual length', content: 'Some sentences of somebody. '.repeat(5) };
-    const requests = accounts.map(({ token }) => requestBytes('POST', '/posts', token, body));
-    const next = (connection: number) => requests[connection] ?? Buffer.alloc(0);
-    const line: Line = {
-      what: 'POST /posts',
-      unit: '/s',
-      limit: 'a bare Express handler that inserts the same rows with pg in one transaction',
-      ours: [],
-      theirs: [],
-      reach: { atLeast: 0.7 },
-      notes: [],
-    };
-    const cpu: Line = {
-      ...line,
-      what: 'POST /posts, the process alone',
-      unit: 'ms CPU',
-      ours: [],
-      theirs: [],
-      reach: { atMost: CPU_REACH },
-      notes: [],
-    };
-    for (let round = 0; round < stage.rounds + 1; round += 1) {
-      for (const [target, rates, cpus] of [
-        [server, line.ours, cpu.ours],
-        [bare, line.theirs, cpu.theirs],
-      ] as const) {
-        const driven = await measured(target, 201, next);
-        if (round === 0) continue; // to warm up
-        rates.push(driven.rate);
-        cpus.push(driven.cpu);
-      }
+  stage.after(() => bare.stop());
+  const accounts = await makeAccounts(server.url, CONNECTIONS);
+  const body = { title: 'A title of the usual length', content: 'Some sentences of somebody. '.repeat(5) };
+  const requests = accounts.map(({ token }) => requestBytes('POST', '/posts', token, body));
+  const next = (connection: number) => requests[connection] ?? Buffer.alloc(0);
+  const line = newLine({
+    what: 'POST /posts',
+    unit: '/s',
+    limit: 'a bare Express handler that inserts the same rows with pg in one transaction',
+    reach: { atLeast: 0.7 },
+  });
+  const cpu = newLine({
+    ...line,
+    what: 'POST /posts, the process alone',
+    unit: 'ms CPU',
+    reach: { atMost: CPU_REACH },
+  });
+  for (let round = 0; round < stage.rounds + 1; round += 1) {
+    for (const [target, rates, cpus] of [
+      [server, line.ours, cpu.ours],
+      [bare, line.theirs, cpu.theirs],
+    ] as const) {
+      const driven = await measured(target, 201, next);
+      if (round === 0) continue; // to warm up
+      rates.push(driven.rate);
+      cpus.push(driven.cpu);
     }
-    return [line, cpu];
-  } finally {
-    await bare.stop();
-    await server.stop();
   }
+  return [line, cpu];
 }
 
 /** `GET /posts` over a large feed against a handler that answers the same bytes, and a deep page against the first. */
@@ -73,16 +63,12 @@ export async function readPosts(stage: Stage): Promise<Line[]> {
   await fill(databaseUrl, Math.ceil(POSTS / stage.scale), Math.ceil(VOTES / stage.scale));
   const server = await stage.server(databaseUrl);
   const bare = await startBare('http');
-  try {
-    const accounts = await makeAccounts(server.url, CONNECTIONS, () => undefined);
-    const lines: Line[] = [];
-    for (const sort of ['new', 'top', 'hot']) lines.push(await readPage(stage, server, bare, accounts, sort));
-    lines.push(await readDeep(stage, server, accounts));
-    return lines;
-  } finally {
-    await bare.stop();
-    await server.stop();
-  }
+  stage.after(() => bare.stop());
+  const accounts = await makeAccounts(server.url, CONNECTIONS);
+  const lines: Line[] = [];
+  for (const sort of ['new', 'top', 'hot']) lines.push(await readPage(stage, server, bare, accounts, sort));
+  lines.push(await readDeep(stage, server, accounts));
+  return lines;
 }
 
 type Readers = readonly { token: string }[];
@@ -98,15 +84,12 @@ async function readPage(
   const next = (connection: number) => requests[connection] ?? Buffer.alloc(0);
   bare.say({ type: 'answer', body: (await measured(server, 200, next)).body });
   await measured(bare, 200, next);
-  const line: Line = {
+  const line = newLine({
     what: `GET /posts, page of 10, sort=${sort}`,
     unit: 'ms CPU',
     limit: 'a bare Express handler that answers the same bytes',
-    ours: [],
-    theirs: [],
     reach: { atMost: CPU_REACH },
-    notes: [],
-  };
+  });
   const rates = { ours: [] as number[], theirs: [] as number[] };
   for (let round = 0; round < stage.rounds; round += 1) {
     const own = await measured(server, 200, next);
@@ -137,15 +120,12 @@ async function readDeep(stage: Stage, server: { url: string; pid: number }, read
     const requests = readers.map((reader) => paths.map((path) => requestBytes('GET', path, reader.token)));
     return (connection: number) => requests[connection]?.[turn++ % paths.length] ?? Buffer.alloc(0);
   };
-  const line: Line = {
+  const line = newLine({
     what: `${walk} pages from ${depth} deep on, by cursor`,
     unit: '/s',
     limit: 'as many pages from the beginning on, by cursor',
-    ours: [],
-    theirs: [],
     reach: { atLeast: 0.9 },
-    notes: [],
-  };
+  });
   for (let round = 0; round < stage.rounds; round += 1) {
     line.ours.push((await measured(server, 200, roundRobin(deep))).rate);
     line.theirs.push((await measured(server, 200, roundRobin(early))).rate);

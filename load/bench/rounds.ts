@@ -15,6 +15,11 @@ export interface Line {
   notes: string[];
 }
 
+/** A line that has no figures yet. */
+export function newLine(line: Omit<Line, 'ours' | 'theirs' | 'notes'> & { notes?: readonly string[] }): Line {
+  return { ...line, ours: [], theirs: [], notes: [...(line.notes ?? [])] };
+}
+
 /** The middle of some figures. */
 export function median(figures: readonly number[]): number {
   const sorted = [...figures].sort((a, b) => a - b);

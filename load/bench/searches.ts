@@ -17,15 +17,11 @@ export async function searches(stage: Stage): Promise<Line[]> {
     if (filled % 20_000 === 0) stage.say(`${filled} posts`);
   });
   const server = await stage.server(databaseUrl);
-  try {
-    return await withClient(databaseUrl, (client) => searchInTurns(stage, server.url, client));
-  } finally {
-    await server.stop();
-  }
+  return withClient(databaseUrl, (client) => searchInTurns(stage, server.url, client));
 }
 
 async function searchInTurns(stage: Stage, url: string, client: pg.Client): Promise<Line[]> {
-  const [account] = await makeAccounts(url, 1, () => undefined);
+  const [account] = await makeAccounts(url, 1);
   const token = account?.token ?? '';
   const lines = new Map<string, Line>();
   for (let round = 0; round < stage.rounds + 1; round += 1) {

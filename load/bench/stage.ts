@@ -15,7 +15,9 @@ export interface Stage {
   say: (what: string) => void;
   /** A new database with every migration applied. */
   database(): Promise<string>;
-  /** The real server on a database. */
+  /** Has something that a part has started ended with the part. */
+  after(end: () => Promise<void> | void): void;
+  /** The real server on a database. It ends with the part. */
   server(
     databaseUrl: string,
     env?: Record<string, string>,
@@ -27,7 +29,7 @@ const SECRET = 'a secret of the bench that nobody else can reach';
 
 export async function withStage<T>(
   options: Pick<Stage, 'rounds' | 'scale' | 'say'>,
-  use: (stage: Stage) => Promise<T>,
+  use: (stage: Stage, endPart: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-bench-'));
   await chmod(folder, 0o755); // as root, the database runs under another account
@@ -40,33 +42,41 @@ export async function withStage<T>(
   const stopWithUs = () => process.kill(embedded.pid, 'SIGINT');
   process.once('exit', stopWithUs);
   let databases = 0;
+  const ends: (() => Promise<void> | void)[] = [];
+  const stage: Stage = {
+    ...options,
+    after: (end) => void ends.push(end),
+    database: async () => {
+      databases += 1;
+      const name = `bench_${databases}`;
+      await withClient(embedded.adminUrl, (client) =>
+        client.query(`create database ${name} template template0`),
+      );
+      const url = new URL(embedded.adminUrl);
+      url.pathname = `/${name}`;
+      await migrate(url.href);
+      return url.href;
+    },
+    server: async (databaseUrl, env = {}, nodeOptions = []) => {
+      const server = await startLocalServer(
+        {
+          DATABASE_URL: databaseUrl,
+          DATA_DIR: folder,
+          JWT_SECRET: SECRET,
+          RATE_LIMITS: 'off',
+          BCRYPT_COST: '4',
+          ACCESS_TOKEN_TTL: '1d',
+          ...env,
+        },
+        nodeOptions,
+      );
+      ends.push(() => server.stop());
+      return server;
+    },
+  };
   try {
-    return await use({
-      ...options,
-      database: async () => {
-        databases += 1;
-        const name = `bench_${databases}`;
-        await withClient(embedded.adminUrl, (client) =>
-          client.query(`create database ${name} template template0`),
-        );
-        const url = new URL(embedded.adminUrl);
-        url.pathname = `/${name}`;
-        await migrate(url.href);
-        return url.href;
-      },
-      server: (databaseUrl, env = {}, nodeOptions = []) =>
-        startLocalServer(
-          {
-            DATABASE_URL: databaseUrl,
-            DATA_DIR: folder,
-            JWT_SECRET: SECRET,
-            RATE_LIMITS: 'off',
-            BCRYPT_COST: '4',
-            ACCESS_TOKEN_TTL: '1d',
-            ...env,
-          },
-          nodeOptions,
-        ),
+    return await use(stage, async () => {
+      for (const end of ends.splice(0).reverse()) await end();
     });
   } finally {
     process.removeListener('exit', stopWithUs);

@@ -7,7 +7,7 @@ import { makeAccounts } from '../accounts.ts';
 import { call } from '../rest.ts';
 import { Crowd } from './crowd.ts';
 import { drive, requestBytes } from './http-driver.ts';
-import type { Line } from './rounds.ts';
+import { type Line, newLine } from './rounds.ts';
 import { type Stage, withClient } from './stage.ts';
 
 const VOTERS = 500;
@@ -21,72 +21,56 @@ const CLIENTS = 32;
 export async function votes(stage: Stage): Promise<Line[]> {
   const databaseUrl = await stage.database();
   const server = await stage.server(databaseUrl);
-  try {
-    const accounts = await makeAccounts(server.url, Math.ceil(VOTERS / stage.scale), () => undefined);
-    const tokens = accounts.map((account) => account.token);
-    const postIds: number[] = [];
-    const posts = Math.ceil(POSTS / stage.scale);
-    for (let at = 0; at < posts; at += 1) {
-      const body = { title: `Post ${at}`, content: 'To be voted on' };
-      const answer = await call(server.url, 'POST', '/posts', { token: tokens[0] ?? '', body });
-      postIds.push((answer.body as { id: number }).id);
-    }
-    await withClient(databaseUrl, async (client) => {
-      await client.query(`
-        create table bare_tallies (post_id bigint primary key, votes integer not null default 0);
-        create table bare_votes (user_id bigint, post_id bigint, primary key (user_id, post_id));
-        create sequence bare_voters;
-        insert into bare_tallies select generate_series(1, ${posts});
-      `);
-    });
-    const crowd = await Crowd.gather(server.url, tokens, LISTENERS);
-    try {
-      const one: Line = {
-        what: 'votes per second on one post, 500 voters at once',
-        unit: '/s',
-        limit: 'pgbench, one transaction per vote (insert + update of the hot row)',
-        ours: [],
-        theirs: [],
-        reach: { atLeast: 5 },
-        notes: [],
-      };
-      const many: Line = {
-        ...one,
-        what: 'votes per second spread over 1,000 posts',
-        ours: [],
-        theirs: [],
-        reach: { atLeast: 2 },
-        notes: [],
-      };
-      const frames: Line = {
-        what: 'tally messages per client and second under those votes',
-        unit: '/s',
-        limit: 'ten',
-        ours: [],
-        theirs: [],
-        reach: { atMost: 10 },
-        notes: [],
-      };
-      for (let round = 0; round < stage.rounds; round += 1) {
-        for (const { line, spread } of [
-          { line: one, spread: 1 },
-          { line: many, spread: posts },
-        ]) {
-          const heard = crowd.tallyFrames;
-          const cast = await castVotes(server.url, tokens, postIds.slice(0, spread));
-          line.ours.push(cast.rate);
-          await new Promise((resolve) => setTimeout(resolve, 1500)); // for the last report
-          frames.ours.push((crowd.tallyFrames - heard) / LISTENERS / cast.seconds);
-          line.theirs.push(await pgbench(databaseUrl, spread));
-        }
-      }
-      return [one, many, frames];
-    } finally {
-      await crowd.end();
-    }
-  } finally {
-    await server.stop();
+  const accounts = await makeAccounts(server.url, Math.ceil(VOTERS / stage.scale));
+  const tokens = accounts.map((account) => account.token);
+  const postIds: number[] = [];
+  const posts = Math.ceil(POSTS / stage.scale);
+  for (let at = 0; at < posts; at += 1) {
+    const body = { title: `Post ${at}`, content: 'To be voted on' };
+    const answer = await call(server.url, 'POST', '/posts', { token: tokens[0] ?? '', body });
+    postIds.push((answer.body as { id: number }).id);
   }
+  await withClient(databaseUrl, async (client) => {
+    await client.query(`
+      create table bare_tallies (post_id bigint primary key, votes integer not null default 0);
+      create table bare_votes (user_id bigint, post_id bigint, primary key (user_id, post_id));
+      create sequence bare_voters;
+      insert into bare_tallies select generate_series(1, ${posts});
+    `);
+  });
+  const crowd = await Crowd.gather(server.url, tokens, LISTENERS);
+  stage.after(() => crowd.end());
+  const one = newLine({
+    what: 'votes per second on one post, 500 voters at once',
+    unit: '/s',
+    limit: 'pgbench, one transaction per vote (insert + update of the hot row)',
+    reach: { atLeast: 5 },
+  });
+  const many = newLine({
+    ...one,
+    what: 'votes per second spread over 1,000 posts',
+    reach: { atLeast: 2 },
+  });
+  const frames = newLine({
+    what: 'tally messages per client and second under those votes',
+    unit: '/s',
+    limit: 'ten',
+    reach: { atMost: 10 },
+  });
+  for (let round = 0; round < stage.rounds; round += 1) {
+    for (const { line, spread } of [
+      { line: one, spread: 1 },
+      { line: many, spread: posts },
+    ]) {
+      const heard = crowd.tallyFrames;
+      const cast = await castVotes(server.url, tokens, postIds.slice(0, spread));
+      line.ours.push(cast.rate);
+      await new Promise((resolve) => setTimeout(resolve, 1500)); // for the last report
+      frames.ours.push((crowd.tallyFrames - heard) / LISTENERS / cast.seconds);
+      line.theirs.push(await pgbench(databaseUrl, spread));
+    }
+  }
+  return [one, many, frames];
 }
 
 /** Every voter votes and takes the vote back in turns, on one post after the other. */

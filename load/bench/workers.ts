@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { makeAccounts } from '../accounts.ts';
 import { drive, requestBytes } from './http-driver.ts';
-import type { Line } from './rounds.ts';
+import { type Line, newLine } from './rounds.ts';
 import type { Stage } from './stage.ts';
 
 const CONNECTIONS = 32;
@@ -9,47 +9,31 @@ const MILLISECONDS = 5000;
 
 /** What a second worker adds. */
 export async function workers(stage: Stage): Promise<Line[]> {
-  const line: Line = {
+  const line = newLine({
     what: 'GET /posts with 2 workers',
     unit: '/s',
     limit: '1 worker',
-    ours: [],
-    theirs: [],
     reach: { atLeast: 1.6 },
     notes: [`${availableParallelism()} cores, shared with the database and the driver`],
-  };
+  });
   const one = await prepare(stage, 1);
-  try {
-    const two = await prepare(stage, 2);
-    try {
-      for (let round = 0; round < stage.rounds; round += 1) {
-        line.theirs.push(await one.rate());
-        line.ours.push(await two.rate());
-      }
-    } finally {
-      await two.stop();
-    }
-  } finally {
-    await one.stop();
+  const two = await prepare(stage, 2);
+  for (let round = 0; round < stage.rounds; round += 1) {
+    line.theirs.push(await one());
+    line.ours.push(await two());
   }
   return [line];
 }
 
-/** A server with so many workers, warmed up. While the other one is measured it has nothing to do. */
-async function prepare(
-  stage: Stage,
-  count: number,
-): Promise<{ rate: () => Promise<number>; stop: () => Promise<void> }> {
+/** A server with so many workers, warmed up: its requests a second. While the other one is measured it has nothing to do. */
+async function prepare(stage: Stage, count: number): Promise<() => Promise<number>> {
   const server = await stage.server(await stage.database(), { WORKERS: String(count) });
-  const accounts = await makeAccounts(server.url, CONNECTIONS, () => undefined);
+  const accounts = await makeAccounts(server.url, CONNECTIONS);
   const requests = accounts.map(({ token }) => requestBytes('GET', '/posts?limit=10', token));
   const next = (connection: number) => requests[connection] ?? Buffer.alloc(0);
   await drive(server.url, CONNECTIONS, MILLISECONDS / 2, next);
-  return {
-    rate: async () => {
-      const { answers, seconds } = await drive(server.url, CONNECTIONS, MILLISECONDS, next);
-      return answers / seconds;
-    },
-    stop: () => server.stop(),
+  return async () => {
+    const { answers, seconds } = await drive(server.url, CONNECTIONS, MILLISECONDS, next);
+    return answers / seconds;
   };
 }
