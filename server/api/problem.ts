@@ -26,3 +26,8 @@ export const problemFields = {
 
 /** RFC 9457. */
 export const problem = object(problemFields).unknown().id('Problem');
+
+/** The answers of these statuses, each a problem that tells no more than the usual. */
+export function problems(...statuses: number[]): Record<number, typeof problem> {
+  return Object.fromEntries(statuses.map((status) => [status, problem]));
+}

@@ -1,4 +1,4 @@
-import { problem } from '../api/problem.ts';
+import { problem, problems } from '../api/problem.ts';
 import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
 import type { AuthContext } from './context.ts';
@@ -23,7 +23,7 @@ export const authRoutes = [
     body: schemas.login,
     form: schemas.loginForm,
     consumes: ['application/x-www-form-urlencoded', 'application/json'],
-    answers: { 200: schemas.tokens, 403: problem, 422: problem, 429: problem },
+    answers: { 200: schemas.tokens, ...problems(403, 422, 429) },
     handle: async ({ ctx, body, requester, req }) =>
       tokensOnce(
         await commands.logIn(ctx, body.username ?? body.email ?? '', body.password, req.ip, requester),
@@ -38,7 +38,7 @@ export const authRoutes = [
     tag: 'Sessions',
     access: 'anyone',
     body: schemas.refresh,
-    answers: { 200: schemas.tokens, 401: problem, 422: problem, 429: problem },
+    answers: { 200: schemas.tokens, ...problems(401, 422, 429) },
     handle: async ({ ctx, body, requester, req, res }) =>
       tokensOnce(
         await refresh(ctx, body.refresh_token, requester, (session) =>

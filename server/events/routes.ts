@@ -1,5 +1,5 @@
 import Joi from 'joi';
-import { problem } from '../api/problem.ts';
+import { problems } from '../api/problem.ts';
 import { Reply, type Route, routesOf } from '../api/route.ts';
 import type { DeclaredEvent } from '../topics/event-type.ts';
 import type { EntryContext } from '../transports/entry.ts';
@@ -21,14 +21,7 @@ export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<E
     access: 'user',
     limit: 'read',
     query: schemas.readEvents,
-    answers: {
-      200: schemas.eventPageOf(events),
-      401: problem,
-      410: schemas.lostPosition,
-      422: problem,
-      429: problem,
-      503: problem,
-    },
+    answers: { 200: schemas.eventPageOf(events), 410: schemas.lostPosition, ...problems(401, 422, 429, 503) },
     handle: async ({ ctx, user, query, res }) => {
       const page = await pollEvents(ctx, user, query, res);
       return new Reply(page, { headers: { 'Cache-Control': 'no-store' } });
@@ -55,7 +48,7 @@ export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<E
       },
     },
     produces: 'text/event-stream',
-    answers: { 200: 'A stream of events.', 401: problem, 422: problem, 429: problem, 503: problem },
+    answers: { 200: 'A stream of events.', ...problems(401, 422, 429, 503) },
     handle: ({ ctx, user, query, req, res }) => openEventStream(ctx, user, query, req, res),
   }),
 ];

@@ -1,6 +1,6 @@
 import { preconditionsOf, readPreconditions, writePreconditions } from '../api/preconditions.ts';
 import { requirePreconditions } from '../preconditions.ts';
-import { problem } from '../api/problem.ts';
+import { problems } from '../api/problem.ts';
 import { Json, Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
 import type { PostContext } from './context.ts';
@@ -35,7 +35,7 @@ export const postRoutes = [
     access: 'user',
     limit: 'read',
     query: schemas.listPosts,
-    answers: { 200: schemas.posts, 401: problem, 422: problem, 429: problem },
+    answers: { 200: schemas.posts, ...problems(401, 422, 429) },
     answerHeaders: {
       Link: 'RFC 8288: `rel="next"` is the next page, by a cursor that new posts do not shift',
       'X-Feed-Seq': 'The position in the event stream that this page reflects',
@@ -72,7 +72,7 @@ export const postRoutes = [
         schema: schemas.idempotencyKey,
       },
     },
-    answers: { 201: schemas.post, 401: problem, 404: problem, 422: problem, 429: problem },
+    answers: { 201: schemas.post, ...problems(401, 404, 422, 429) },
     answerHeaders: { Location: 'Where the post is', ...etag },
     handle: async ({ ctx, user, body, requester, req }) => {
       const post = await commands.createPost(ctx, user, body, requester, req.get('idempotency-key'));
@@ -89,14 +89,7 @@ export const postRoutes = [
     limit: 'read',
     params: schemas.postParams,
     headers: readPreconditions,
-    answers: {
-      200: schemas.post,
-      304: 'The post has not changed.',
-      401: problem,
-      404: problem,
-      412: problem,
-      422: problem,
-    },
+    answers: { 200: schemas.post, 304: 'The post has not changed.', ...problems(401, 404, 412, 422) },
     answerHeaders: etag,
     handle: async ({ ctx, user, params, requester, req }) => {
       const post = await queries.postById(ctx.db.share(requester), user, params.id);
@@ -123,15 +116,7 @@ export const postRoutes = [
     params: schemas.postParams,
     body: schemas.replacePost,
     headers: writePreconditions,
-    answers: {
-      200: schemas.post,
-      401: problem,
-      403: problem,
-      404: problem,
-      412: problem,
-      422: problem,
-      429: problem,
-    },
+    answers: { 200: schemas.post, ...problems(401, 403, 404, 412, 422, 429) },
     answerHeaders: etag,
     handle: async ({ ctx, user, params, body, requester, req }) => {
       const post = await ctx.edits.run(requester, () =>
@@ -152,15 +137,7 @@ export const postRoutes = [
     body: schemas.editPost,
     consumes: ['application/json', 'application/merge-patch+json'],
     headers: writePreconditions,
-    answers: {
-      200: schemas.post,
-      401: problem,
-      403: problem,
-      404: problem,
-      412: problem,
-      422: problem,
-      429: problem,
-    },
+    answers: { 200: schemas.post, ...problems(401, 403, 404, 412, 422, 429) },
     answerHeaders: etag,
     handle: async ({ ctx, user, params, body, requester, req }) => {
       const post = await ctx.edits.run(requester, () =>
@@ -179,15 +156,7 @@ export const postRoutes = [
     limit: 'write',
     params: schemas.postParams,
     headers: writePreconditions,
-    answers: {
-      204: 'The post is deleted.',
-      401: problem,
-      403: problem,
-      404: problem,
-      412: problem,
-      422: problem,
-      429: problem,
-    },
+    answers: { 204: 'The post is deleted.', ...problems(401, 403, 404, 412, 422, 429) },
     handle: ({ ctx, user, params, requester, req }) =>
       ctx.edits.run(requester, () => commands.deletePost(ctx, user, params.id, preconditionsOf(req))),
   }),

@@ -1,6 +1,6 @@
 import { invalid } from '../errors.ts';
 import { preconditionsOf, readPreconditions, tagPreconditions } from '../api/preconditions.ts';
-import { problem } from '../api/problem.ts';
+import { problems } from '../api/problem.ts';
 import { Json, Reply, routesOf } from '../api/route.ts';
 import { check } from '../api/schema.ts';
 import * as commands from './commands.ts';
@@ -31,7 +31,7 @@ export const userRoutes = [
     access: 'anyone',
     limit: 'signup',
     body: schemas.signUp,
-    answers: { 201: schemas.ownUser, 403: problem, 409: problem, 422: problem, 429: problem },
+    answers: { 201: schemas.ownUser, ...problems(403, 409, 422, 429) },
     answerHeaders: { Location: 'Where the public profile is' },
     handle: async ({ ctx, body, requester }) => {
       const user = await commands.signUp(ctx, body, requester);
@@ -47,12 +47,7 @@ export const userRoutes = [
     access: 'user',
     limit: 'read',
     headers: readPreconditions,
-    answers: {
-      200: schemas.ownUser,
-      304: 'The account has not changed.',
-      401: problem,
-      412: problem,
-    },
+    answers: { 200: schemas.ownUser, 304: 'The account has not changed.', ...problems(401, 412) },
     answerHeaders: etag,
     handle: async ({ ctx, user, requester, req }) => {
       const account = await queries.ownView(ctx, user, requester);
@@ -73,15 +68,7 @@ export const userRoutes = [
     body: schemas.editUser,
     consumes: ['application/json', 'application/merge-patch+json'],
     headers: tagPreconditions,
-    answers: {
-      200: schemas.ownUser,
-      401: problem,
-      403: problem,
-      409: problem,
-      412: problem,
-      422: problem,
-      429: problem,
-    },
+    answers: { 200: schemas.ownUser, ...problems(401, 403, 409, 412, 422, 429) },
     answerHeaders: etag,
     handle: async ({ ctx, user, body, requester, req, res }) => {
       const { username } = body;
@@ -113,11 +100,7 @@ export const userRoutes = [
     answers: {
       204: 'The account is deleted, with its posts, drafts and votes.',
       202: 'The account is deleted. The rest of its posts and votes is being deleted.',
-      401: problem,
-      403: problem,
-      412: problem,
-      422: problem,
-      429: problem,
+      ...problems(401, 403, 412, 422, 429),
     },
     handle: async ({ ctx, user, body, requester, req }) => {
       const isAllGone = await commands.deleteUser(ctx, user, body.password, requester, preconditionsOf(req));
@@ -133,7 +116,7 @@ export const userRoutes = [
     access: 'anyone',
     limit: 'read',
     params: schemas.userParams,
-    answers: { 200: schemas.publicUser, 404: problem, 422: problem },
+    answers: { 200: schemas.publicUser, ...problems(404, 422) },
     handle: ({ ctx, params, requester }) => queries.publicProfile(ctx, params.id, requester),
   }),
 ];

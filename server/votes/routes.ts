@@ -1,4 +1,4 @@
-import { problem } from '../api/problem.ts';
+import { problems } from '../api/problem.ts';
 import { routesOf } from '../api/route.ts';
 import { postParams } from '../posts/schemas.ts';
 import * as commands from './commands.ts';
@@ -18,7 +18,7 @@ export const voteRoutes = [
     access: 'user',
     limit: 'write',
     body: schemas.castVote,
-    answers: { 201: schemas.voteView, 401: problem, 404: problem, 409: problem, 422: problem, 429: problem },
+    answers: { 201: schemas.voteView, ...problems(401, 404, 409, 422, 429) },
     handle: ({ ctx, user, body, requester, req }) =>
       commands.castVote(ctx, user, body.post_id, body.dir === 1, requester, {
         strict: true,
@@ -35,7 +35,7 @@ export const voteRoutes = [
     access: 'user',
     limit: 'write',
     params: postParams,
-    answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
+    answers: { 200: schemas.voteView, ...problems(401, 404, 422, 429) },
     handle: ({ ctx, user, params, requester, req }) =>
       commands.castVote(ctx, user, params.id, true, requester, { strict: false, address: req.ip }),
   }),
@@ -48,7 +48,7 @@ export const voteRoutes = [
     access: 'user',
     limit: 'write',
     params: postParams,
-    answers: { 200: schemas.voteView, 401: problem, 404: problem, 422: problem, 429: problem },
+    answers: { 200: schemas.voteView, ...problems(401, 404, 422, 429) },
     handle: ({ ctx, user, params, requester, req }) =>
       commands.castVote(ctx, user, params.id, false, requester, { strict: false, address: req.ip }),
   }),
