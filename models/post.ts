@@ -21,10 +21,13 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare listedAt: CreationOptional<Date>;
   /** Whether it has been public and was withdrawn since: publishing it again does not move it. Set by a trigger. */
   declare wasPublished: CreationOptional<boolean>;
-  /** What searches compare, and the pieces by which it is found. Left out where posts are read. */
+  /** What searches compare. Left out where posts are read, as are the next three. */
   declare searchText: CreationOptional<string | null>;
+  /** By what the index finds it; null if the database makes that of the text: see `keysOf`. */
+  declare searchKeys: CreationOptional<string | null>;
+  /** Written by nodes of the version before, and read by nobody. */
   declare searchGrams: CreationOptional<string | null>;
-  /** By which version of the fold they were made; null if they are still to be made. */
+  /** By which version of the fold the text was made; null if it is still to be made. */
   declare searchFold: CreationOptional<number | null>;
 }
 
@@ -62,13 +65,14 @@ export function definePost(sequelize: Sequelize): void {
       listedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       wasPublished: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: false },
       searchText: { type: DataTypes.TEXT },
+      searchKeys: { type: DataTypes.TSVECTOR },
       searchGrams: { type: DataTypes.TSVECTOR },
       searchFold: { type: DataTypes.SMALLINT },
     },
     {
       sequelize,
       tableName: 'posts',
-      defaultScope: { attributes: { exclude: ['searchText', 'searchGrams', 'searchFold'] } },
+      defaultScope: { attributes: { exclude: ['searchText', 'searchKeys', 'searchGrams', 'searchFold'] } },
       indexes: [
         {
           name: 'posts_listed_idx',
@@ -129,11 +133,16 @@ export const postChecks = [
   `alter table post_tallies add constraint post_tallies_votes_check check (votes >= 0)`,
 ];
 
-/** What a search is compared with and found by, in any database: see the migrations. */
+/** What a search is compared with and found by, in any database: see the functions of the database. */
 export const postSearch = [
   `alter table posts alter column search_text type text collate "C"`,
-  `create index posts_search_grams_idx on posts
-     using gin ((array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)]), search_grams)
-     with (gin_pending_list_limit = 1024) where search_grams is not null`,
+  `create index posts_search_keys_idx on posts
+     using gin ((array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)]), (coalesce(search_keys, search_keys_of(search_text))))
+     with (gin_pending_list_limit = 1024)`,
+  `create table search_words (word text collate "C" not null, unused_since xid8)`,
+  `create index search_words_word_idx on search_words (word) where unused_since is null`,
+  `create index search_words_parts_idx on search_words using gin (array_to_tsvector(search_parts(word)))
+     with (gin_pending_list_limit = 64)`,
+  `create index search_words_unused_since_idx on search_words (unused_since) where unused_since is not null`,
   `create index posts_unfolded_idx on posts (id) where search_fold is distinct from 1`,
 ];

@@ -88,11 +88,11 @@ describe('the doctor', function () {
     };
     expect(await hints()).to.be.empty;
     const { rows } = await database.query<{ definition: string }>(
-      `select pg_get_indexdef('posts_search_grams_idx'::regclass) as definition`,
+      `select pg_get_indexdef('posts_search_keys_idx'::regclass) as definition`,
     );
-    await database.query('drop index posts_search_grams_idx');
+    await database.query('drop index posts_search_keys_idx');
     const [hint] = await hints();
-    expect(hint).to.contain('create index concurrently posts_search_grams_idx on posts using gin ((array[');
+    expect(hint).to.contain('create index concurrently posts_search_keys_idx on posts using gin ((array[');
     expect(await findings()).to.deep.equal({});
     await database.query(rows[0]!.definition);
     expect(await hints()).to.be.empty;

@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { contains, fold, wordsOf } from '../server/text/fold.ts';
-import { gramsOf, queryOf } from '../server/text/grams.ts';
 
 /** What a search takes for the same, by script. */
 const same: Record<string, [written: string, asked: string][]> = {
@@ -104,27 +103,5 @@ describe('the fold that searches compare', () => {
     expect(contains(wordsOf('ferry early'), 'The ferry is late', 'again')).to.be.false;
     expect(contains(wordsOf('lateagain'), 'The ferry is late', 'again')).to.be.false;
     expect(contains(wordsOf(' \u3000\u00ad'), '')).to.be.true;
-  });
-});
-
-describe('the pieces that a search looks up', () => {
-  it('are all among those of every text that contains the words', () => {
-    fc.assert(
-      fc.property(text, fc.nat(), fc.nat(), (written, from, length) => {
-        const folded = fold(written);
-        const characters = Array.from(folded);
-        const begin = characters.length === 0 ? 0 : from % characters.length;
-        const part = characters.slice(begin, begin + 1 + (length % 6)).join('');
-        const pieces = gramsOf(folded).split(' ');
-        for (const asked of queryOf(wordsOf(part))
-          .split(' & ')
-          .filter((one) => one !== '')) {
-          const [, quoted = '', prefix] = /^'(.*)'(:\*)?$/s.exec(asked)!;
-          const piece = quoted.replaceAll(/(['\\])\1/g, '$1');
-          expect(pieces.some((one) => (prefix ? one.startsWith(piece) : one === piece))).to.be.true;
-        }
-      }),
-      { numRuns: 3000 },
-    );
   });
 });

@@ -7,6 +7,7 @@ import { Pruner } from '../server/database/pruner.ts';
 import { prunes } from '../server/prunes.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { until } from './support/waiting.ts';
 
 const DAY = 86_400_000;
 
@@ -102,5 +103,14 @@ describe('pruning', () => {
       select (select count(*) from sessions) as sessions, (select count(*) from refresh_tokens) as tokens, (select count(*) from revocations) as revocations,
         (select string_agg(key, ',') from idempotency_keys) as keys`);
     expect(left.rows[0]).to.deep.equal({ sessions: 2, tokens: 6000, revocations: 1, keys: 'young' });
+  });
+
+  it('takes away words of searches that no post has any more, in a few rounds', async () => {
+    await pool.query(`insert into search_words (word) values ('forgotten')`);
+    // One marks it, one notes who may have seen it without the mark, and one deletes it when these have ended.
+    await until('the word to be gone', async () => {
+      await pruner.prune();
+      return (await pool.query('select from search_words')).rowCount === 0;
+    });
   });
 });

@@ -7,7 +7,6 @@ import { migrate } from '../server/database/migrate.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { searchPage } from '../server/posts/search-page.ts';
 import { contains, wordsOf } from '../server/text/fold.ts';
-import { queryOf } from '../server/text/grams.ts';
 import { createEmptyDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
@@ -151,9 +150,9 @@ describe('searches', function () {
       ).to.deep.equal(wanted.map(({ id }) => id).sort((a, b) => a - b));
     }
     const { rows } = await world.pool.query<{ index: string }>(
-      `select pg_get_indexdef('posts_search_grams_idx'::regclass) as index`,
+      `select pg_get_indexdef('posts_search_keys_idx'::regclass) as index`,
     );
-    await world.pool.query('drop index posts_search_grams_idx');
+    await world.pool.query('drop index posts_search_keys_idx');
     try {
       expect(await answers()).to.deep.equal(indexed);
     } finally {
@@ -182,8 +181,10 @@ describe('searches', function () {
         await client.query('begin');
         const before = await postsRead(client);
         const { rows: found } = await client.query<{ id: string }>(
-          'select id from find_posts($1::tsquery, $2, 1000)',
-          [queryOf(wordsOf(search)), [`%${wordsOf(search)[0]!}%`]],
+          `select unnest(c.hits) as id
+           from search_queries($1) q,
+             search_candidates(q.queries, q.rough, array['%' || $2 || '%'], 1000, 0, $3, true, false) c`,
+          [wordsOf(search), wordsOf(search)[0], id],
         );
         const read = (await postsRead(client)) - before;
         await client.query('rollback');
@@ -280,7 +281,7 @@ describe('searches', function () {
     const { id } = await writePost(ada);
     const columns = async (post: number) => {
       const { rows } = await world.pool.query(
-        'select title, content, search_text, search_grams, search_fold from posts where id = $1',
+        'select title, content, search_text, search_fold from posts where id = $1',
         [post],
       );
       return rows[0] as object;
@@ -355,11 +356,11 @@ describe('searches', function () {
         actual: migrate,
         wanted: async (url) => {
           await migrate(url);
-          await run(url, 'drop index posts_search_grams_idx');
+          await run(url, 'drop index posts_search_keys_idx');
         },
       });
       expect(without.up, 'a difference that is there is seen').to.have.lengthOf(1);
-      expect(without.up[0]).to.contain('posts_search_grams_idx');
+      expect(without.up[0]).to.contain('posts_search_keys_idx');
       expect((await schemaDrift(database.url)).up).to.be.empty;
     } finally {
       await database.drop();

@@ -1,4 +1,4 @@
-import { searchable } from '../../server/posts/searchable.ts';
+import { listOf, searchable, wordsOfAll } from '../../server/posts/searchable.ts';
 import { withClient } from './stage.ts';
 
 /** A word that is searched for, and which of the posts contain it. */
@@ -169,12 +169,12 @@ export async function fillSearchedPosts(
   const anyWord = () => VOCABULARY[Math.floor(VOCABULARY.length * random() ** 3)] ?? '';
   await withClient(databaseUrl, async (client) => {
     const { rows } = await client.query<{ definition: string }>(
-      `select pg_get_indexdef('posts_search_grams_idx'::regclass) as definition`,
+      `select pg_get_indexdef('posts_search_keys_idx'::regclass) as definition`,
     );
     await client.query(`
       insert into users (email, username, password_hash)
       select 'u' || n || '@example.org', 'user' || n, 'x' from generate_series(1, 1000) n`);
-    await client.query('drop index posts_search_grams_idx');
+    await client.query('drop index posts_search_keys_idx');
     for (let from = 0; from < posts; from += PIECE) {
       const piece = Array.from({ length: Math.min(PIECE, posts - from) }, (_, at) => {
         const number = from + at;
@@ -192,16 +192,18 @@ export async function fillSearchedPosts(
           content,
           age: posts - number,
           votes: Math.floor((1 - age) * 100 * random() ** 4),
-          ...searchable({ title, content }),
+          searched: searchable({ title, content }),
         };
       });
+      await client.query('select add_search_words($1)', [wordsOfAll(piece.map(({ searched }) => searched))]);
       await client.query(
         `with a as materialized (
            select *, nextval('posts_id_seq') as id
-           from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[]) as a (title, content, text, grams, age, votes)
+           from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[])
+             as a (title, content, text, keys, age, votes)
          ), post as (
-           insert into posts (id, owner_id, title, content, created_at, updated_at, listed_at, search_text, search_grams, search_fold)
-           select id, 1 + id % 1000, title, content, at, at, at, text, array_to_tsvector(string_to_array(grams, ' ')), 1
+           insert into posts (id, owner_id, title, content, created_at, updated_at, listed_at, search_text, search_keys, search_fold)
+           select id, 1 + id % 1000, title, content, at, at, at, text, array_to_tsvector(string_to_array(keys, chr(10))), 1
            from a, lateral (select now() - age * interval '37 seconds' as at) t
          )
          insert into post_tallies (post_id, votes, rev, hot)
@@ -209,8 +211,8 @@ export async function fillSearchedPosts(
         [
           piece.map(({ title }) => title),
           piece.map(({ content }) => content),
-          piece.map(({ text }) => text),
-          piece.map(({ grams }) => grams),
+          piece.map(({ searched }) => searched.text),
+          piece.map(({ searched }) => listOf(searched.keys)),
           piece.map(({ age }) => age),
           piece.map(({ votes }) => votes),
         ],

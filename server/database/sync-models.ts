@@ -1,6 +1,10 @@
 import { Sequelize } from 'sequelize';
-import { sequelizeConnection } from './client.ts';
 import { defineModels, extraDdl, modelDefaults } from '../../models/index.ts';
+import { sequelizeConnection } from './client.ts';
+import { readFunctionFiles } from './functions.ts';
+
+/** Functions that indexes are made with: models have no words for them. */
+const OF_INDEXES = ['search_word_is_cut', 'search_pieces', 'search_keys_of', 'search_parts'];
 
 /**
  * Fills an empty database with the schema that the models define.
@@ -18,7 +22,9 @@ export async function syncModels(databaseUrl: string): Promise<void> {
   try {
     defineModels(sequelize);
     await sequelize.sync();
-    for (const statement of extraDdl) await sequelize.query(statement);
+    const functions = (await readFunctionFiles()).filter(({ name }) => OF_INDEXES.includes(name));
+    for (const statement of [...functions.map(({ sql }) => sql), ...extraDdl])
+      await sequelize.query(statement);
   } finally {
     await sequelize.close();
   }

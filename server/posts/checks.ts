@@ -6,7 +6,7 @@ import { UNFOLDED } from './unfolded-posts.ts';
 /** What a database is told whose searches are slow or not complete yet: they find no less, but may have to wait. */
 async function hintAtSearch(client: pg.ClientBase): Promise<string | undefined> {
   const { rows } = await client.query<{ indexed: boolean; unfolded: number }>(
-    `select exists (select from pg_index i where i.indexrelid = to_regclass('posts_search_grams_idx')
+    `select exists (select from pg_index i where i.indexrelid = to_regclass('posts_search_keys_idx')
                       and i.indisvalid and i.indnatts = 2) as indexed,
             (select count(*) from posts p where ${UNFOLDED}) as unfolded`,
   );
@@ -14,8 +14,8 @@ async function hintAtSearch(client: pg.ClientBase): Promise<string | undefined> 
   if (!indexed)
     return (
       'Searches are slow because their index is missing: create index concurrently ' +
-      'posts_search_grams_idx on posts using gin ((array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)]), search_grams) ' +
-      'with (gin_pending_list_limit = 1024) where search_grams is not null;'
+      'posts_search_keys_idx on posts using gin ((array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)]), ' +
+      '(coalesce(search_keys, search_keys_of(search_text)))) with (gin_pending_list_limit = 1024);'
     );
   return unfolded === 0
     ? undefined

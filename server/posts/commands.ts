@@ -7,7 +7,7 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
-import { vectorOf } from '../text/grams.ts';
+import { vectorOf } from '../text/keys.ts';
 import type { PostContext } from './context.ts';
 import { postCreated, postDeleted, postUpdated } from './events.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
@@ -102,12 +102,8 @@ async function holdName(tx: Transaction, userId: number): Promise<void> {
 
 /** In the statement that writes the text: see the trigger `posts_forget_fold`. */
 function setSearchable(post: Post): void {
-  const { text, grams } = searchable(post);
-  post.set({
-    searchText: text,
-    searchGrams: vectorOf(grams),
-    searchFold: FOLD,
-  });
+  const { text, keys } = searchable(post);
+  post.set({ searchText: text, searchKeys: vectorOf(keys), searchGrams: null, searchFold: FOLD });
 }
 
 /** A draft competes in `sort=hot` from the moment it is first published. */

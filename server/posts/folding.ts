@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { QueryTypes, type Transaction } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import { FOLD } from '../text/fold.ts';
-import { searchable } from './searchable.ts';
+import { listOf, type Searchable, searchable, wordsOfAll } from './searchable.ts';
 
 /**
  * Posts in one piece, at first and at most, and how long one takes at least and at most for the next to stay as it is.
@@ -90,27 +90,37 @@ export class Folding {
   async #write(rows: readonly Unfolded[], transaction: Transaction): Promise<FoldedPiece> {
     if (rows.length === 0) return { posts: 0, last: 0, changed: 0 };
     const folded = await foldAll(rows);
-    const changed = await this.#db.sequelize.query(
+    // The words of the others too: their text may have been changed past the triggers that add them.
+    const [row] = await this.#db.sequelize.query<{ changed: number }>(
       `with f as materialized (
-         select f.id, f.text, array_to_tsvector(string_to_array(f.grams, ' ')) as grams
-         from unnest($1::bigint[], $2::text[], $3::text[]) as f (id, text, grams)
+         select f.id, f.text, array_to_tsvector(string_to_array(f.keys, E'\\n')) as keys
+         from unnest($1::bigint[], $2::text[], $3::text[]) as f (id, text, keys)
+       ), changed as (
+         update posts p set search_text = f.text, search_keys = f.keys, search_grams = null, search_fold = ${FOLD}
+         from f
+         where p.id = f.id
+           and (p.search_text, coalesce(p.search_keys, f.keys), p.search_fold)
+             is distinct from (f.text, f.keys, ${FOLD}::smallint)
+         returning p.id
        )
-       update posts p set search_text = f.text, search_grams = f.grams, search_fold = ${FOLD} from f
-       where p.id = f.id
-         and (p.search_text, p.search_grams, p.search_fold) is distinct from (f.text, f.grams, ${FOLD}::smallint)
-       returning p.id`,
+       select (select count(*) from changed)::integer as changed, add_search_words($4)`,
       {
         type: QueryTypes.SELECT,
         transaction,
-        bind: [rows.map(({ id }) => id), folded.map(({ text }) => text), folded.map(({ grams }) => grams)],
+        bind: [
+          rows.map(({ id }) => id),
+          folded.map(({ text }) => text),
+          folded.map(({ keys }) => listOf(keys)),
+          wordsOfAll(folded),
+        ],
       },
     );
-    return { posts: rows.length, last: rows.at(-1)?.id ?? 0, changed: changed.length };
+    return { posts: rows.length, last: rows.at(-1)?.id ?? 0, changed: row?.changed ?? 0 };
   }
 }
 
-async function foldAll(rows: readonly Unfolded[]): Promise<ReturnType<typeof searchable>[]> {
-  const folded: ReturnType<typeof searchable>[] = [];
+async function foldAll(rows: readonly Unfolded[]): Promise<Searchable[]> {
+  const folded: Searchable[] = [];
   let since = performance.now();
   for (const row of rows) {
     folded.push(searchable(row));

@@ -10,7 +10,7 @@ import { FOLD } from '../text/fold.ts';
 import { postCreated } from './events.ts';
 import type { Claim } from './idempotency.ts';
 import { type PostRow, presentAnswer, presentPost } from './present.ts';
-import { searchable } from './searchable.ts';
+import { listOf, searchable, wordsOfAll } from './searchable.ts';
 
 /** What a post is made of. */
 export interface PostInput {
@@ -85,7 +85,7 @@ export class PostWriter {
   async #insert(asks: readonly Ask[], patient: boolean): Promise<(PostRow | undefined | typeof LOCKED)[]> {
     const searched = asks.map(({ input }) => searchable(input));
     const rows = await this.#db.query<Written>(
-      'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::smallint)',
+      'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint)',
       {
         type: QueryTypes.SELECT,
         bind: [
@@ -100,7 +100,8 @@ export class PostWriter {
           asks.map(({ claim }) => claim?.requestHash ?? null),
           patient,
           searched.map(({ text }) => text),
-          searched.map(({ grams }) => grams),
+          searched.map(({ keys }) => listOf(keys)),
+          wordsOfAll(searched),
           FOLD,
         ],
       },

@@ -6,3 +6,19 @@ export const idempotencyPrunes: readonly Prune[] = [
     `delete from idempotency_keys where ctid in (select ctid from idempotency_keys where created_at < now() - interval '1 day' limit $1)`,
   ),
 ];
+
+/** Words that are checked in one round: half a million of them in two days. */
+const WORDS = 200;
+
+/** Words for searches that no post contains any more, a few in each round. */
+export function wordPrune(): Prune {
+  let after = '';
+  return async (pool) => {
+    const { rows } = await pool.query<{ word: string | null }>('select prune_search_words($1, $2) as word', [
+      after,
+      WORDS,
+    ]);
+    after = rows[0]?.word ?? '';
+    return 0; // the next ones have their turn in the next round
+  };
+}

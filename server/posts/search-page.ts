@@ -1,5 +1,4 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
-import { queryOf } from '../text/grams.ts';
 import { type FeedPage, type ListScope, pageOf, type PageRow, position } from './list-statement.ts';
 import { postColumns, postTables } from './present.ts';
 import { UNFOLDED } from './unfolded-posts.ts';
@@ -35,7 +34,7 @@ export async function searchPage(
     `select ${position}, exists (select from posts p where ${UNFOLDED}) as unfolded, page.*
      from feed_head h left join lateral (
        select ${postColumns}, f.key, f.place
-       from search_page($1, $2::tsquery, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) with ordinality as f (id, key, place)
+       from search_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) with ordinality as f (id, key, place)
        join (${postTables}) on p.id = f.id
      ) page on true
      order by page.place`,
@@ -43,8 +42,7 @@ export async function searchPage(
       type: QueryTypes.SELECT,
       bind: [
         list.sort,
-        queryOf(words),
-        words.map(patternOf),
+        words,
         list.limit + 1,
         list.skip,
         cursor?.key ?? null,
@@ -59,8 +57,4 @@ export async function searchPage(
   );
   if (rows[0]?.unfolded) throw new Unfolded();
   return pageOf(list, rows);
-}
-
-function patternOf(word: string): string {
-  return `%${word.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
 }

@@ -1,23 +1,25 @@
--- version 1 sha256:bf1d79dbe9efa658
--- The posts that have all pieces, from one end of some ids on, as long as they are not too many: `hits` are those of
--- them that match the patterns too, and `rest` is the id from which on they are many; null if there is none.
+-- version 2 sha256:dde781fb21898f4f
+-- The posts that one of the queries finds, from one end of some ids on, as long as they are not too many: `hits` are
+-- those of them that match the patterns too, and `rest` is the id from which on they are many; null if there is none.
 --
 -- The ranges of blocks that the index is asked for grow until one has too many posts, and shrink from then on, down
 -- to one block. No range is longer than what has been passed, or than 64 thousand ids, since the index intersects all
--- that it has of a range before the first post is read. Where a word is only the beginning of pieces, each question
--- collects all posts with any of these first, so there are fewer questions.
+-- that it has of a range before the first post is read. Each question asks all of the queries. So where there are
+-- several they are asked for all posts at once first, which is enough for rare words and for those that deceive, and
+-- then there are fewer questions.
 --
 -- `deceptive`: they are many, but hardly any of them matches. `sparse`: ids lie so far apart that the questions are
 -- too many; it is asked for all posts at once then, as it is where `blocked` is false, since the index knows no
 -- blocks.
-create or replace function search_candidates(pieces tsquery, patterns text[], at_most bigint, low bigint, high bigint,
-                                             downward boolean, blocked boolean,
-                                             out hits bigint[], out rest bigint, out sparse boolean, out deceptive boolean)
+create or replace function search_candidates(queries tsquery[], rough tsquery, patterns text[], at_most bigint, low bigint, high bigint,
+                                  downward boolean, blocked boolean,
+                                  out hits bigint[], out rest bigint, out sparse boolean, out deceptive boolean)
 language plpgsql stable set search_path from current
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = on
 set max_parallel_workers_per_gather = 0 set work_mem = '32MB' as $$
 declare
-  partial constant boolean := pieces::text like '%:*%';
+  -- The beginning of pieces is as good as several queries: each question collects all posts that have any of these.
+  several boolean := cardinality(queries) > 1 or queries::text like '%:*%';
   dense constant bigint := at_most / 8;
   narrowest bigint := 1;
   -- The next block; downward the one behind it. And where it ends.
@@ -33,6 +35,7 @@ declare
   matching bigint := 0;
   found bigint[];
   count bigint;
+  post record;
 begin
   hits := '{}';
   sparse := not blocked;
@@ -40,8 +43,8 @@ begin
   if sparse then
     select count(*), array_agg(c.id) filter (where c.hit) into count, found
     from (
-      select p.id, p.search_text like all (patterns) as hit from posts p
-      where p.search_grams @@ pieces and p.id + 0 between low and high
+      select p.id, p.search_text like all (patterns) as hit from unnest(queries) as q (query) join posts p on coalesce(p.search_keys, search_keys_of(p.search_text)) @@ q.query
+      where p.id + 0 between low and high
       limit at_most + 1
     ) c;
     if count <= at_most then
@@ -52,8 +55,34 @@ begin
     return;
   end if;
 
-  if partial then
-    narrowest := 1 + abs(last - position) / 128;
+  if several then
+    -- For all posts: until it is seen that they are many and match, or too many whatever they are.
+    count := 0;
+    for post in
+      select p.id, p.search_text like all (patterns) as hit
+      from unnest(queries) as q (query) join posts p on coalesce(p.search_keys, search_keys_of(p.search_text)) @@ q.query
+      where p.id + 0 between low and high
+    loop
+      count := count + 1;
+      if post.hit then
+        hits := hits || post.id;
+      end if;
+      if count > at_most / 4 and cardinality(hits) * 20 >= count or count > at_most * 16 then
+        hits := '{}';
+        rest := high;
+        exit;
+      end if;
+    end loop;
+    if rest is null then
+      return;
+    end if;
+    rest := null;
+    if rough is not null then
+      queries := array[rough];
+      several := false;
+    else
+      narrowest := 1 + abs(last - position) / 128;
+    end if;
   end if;
   for asked in 1 .. 300 loop
     if not narrowing then
@@ -65,7 +94,7 @@ begin
         select min(p.id) into nearest from posts p where p.id <= high and p.id >= position << 11;
         position := nearest >> 11;
       end if;
-      width := case when partial then least(greatest(16 * narrowest, passed), 1024)
+      width := case when several then least(greatest(16 * narrowest, passed), 1024)
                     when passed < 16 then greatest(1, passed) else least(passed / 2, 32) end;
     end if;
     if position is null or position = last then
@@ -75,10 +104,8 @@ begin
     far := case when downward then greatest(last, position - width) else least(last, position + width) end;
     select count(*), array_agg(c.id) filter (where c.hit) into count, found
     from (
-      select p.id, p.search_text like all (patterns) as hit from posts p
-      where array[p.id >> 11, -1 - 2 * (p.id >> 13), -2 - 2 * (p.id >> 15)]
-          && search_blocks(least(far, position), greatest(far, position))
-        and p.search_grams @@ pieces
+      select p.id, p.search_text like all (patterns) as hit from unnest(queries) as q (query)
+      join posts p on array[p.id >> 11, -1 - 2 * (p.id >> 13), -2 - 2 * (p.id >> 15)] && search_blocks(least(far, position), greatest(far, position)) and coalesce(p.search_keys, search_keys_of(p.search_text)) @@ q.query
       limit least(at_most - candidates, dense) + 1
     ) c;
     looked := looked + count;
@@ -102,3 +129,6 @@ begin
   sparse := true;
 end
 $$;
+
+-- That of the version before took pieces. Only `search_page` calls it.
+drop function if exists search_candidates(tsquery, text[], bigint, bigint, bigint, boolean, boolean);

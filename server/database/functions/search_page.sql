@@ -1,6 +1,6 @@
--- version 1 sha256:631bed26668678db
--- A page of the list of the posts that match all patterns, in its order: ids, and the key that each is sorted by, as
--- text.
+-- version 2 sha256:021323c12ed8b4d0
+-- A page of the list of the posts that have all of some folded words, in its order: ids, and the key that each is
+-- sorted by, as text.
 --
 -- First the beginning of the list is walked through: words that many posts have are met there. Then the index is
 -- asked. Where it finds few posts, these are read. Where it finds many, it tells from which id on: those before are
@@ -12,15 +12,19 @@
 --
 -- `walked` says how many posts are walked through at first for each that is wanted, `asked` how many the index is
 -- asked for. The plans are given: a walk goes by the index of its list, whatever the statistics say.
-create or replace function search_page(sort text, pieces tsquery, patterns text[], page_size bigint, skipped bigint,
-                                       cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint,
-                                       drafts_only boolean, walked bigint, asked bigint)
+create or replace function search_page(sort text, words text[], page_size bigint, skipped bigint,
+                            cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint, drafts_only boolean,
+                            walked bigint, asked bigint)
 returns table (id bigint, key text)
 language plpgsql stable rows 20 set search_path from current
 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_incremental_sort = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_material = off
 set max_parallel_workers_per_gather = 0 as $$
 declare
+  patterns constant text[] :=
+    array(select '%' || regexp_replace(w, '([\\%_])', '\\\1', 'g') || '%' from unnest(words) w);
+  queries tsquery[];
+  rough tsquery;
   wanted constant bigint := skipped + page_size;
   column_of constant text := case sort when 'new' then 'p.listed_at' when 'top' then 't.votes' else 't.hot' end;
   id_of constant text := case sort when 'new' then 'p.id' else 't.post_id' end;
@@ -80,7 +84,8 @@ begin
   for attempt in 0 .. 12 loop
     if attempt = 1 then
       blocked := exists (select from pg_index i
-                         where i.indexrelid = to_regclass('posts_search_grams_idx') and i.indisvalid and i.indnatts = 2);
+                         where i.indexrelid = to_regclass('posts_search_keys_idx') and i.indisvalid and i.indnatts = 2);
+      select q.queries, q.rough into queries, rough from search_queries(words) q;
       -- Farther than the narrowest range in which the first of many posts may lie.
       most := greatest(most, 2 * asked + least(high / 64, 32 * asked));
     end if;
@@ -95,20 +100,23 @@ begin
         high := -1;
       end if;
     end if;
-    if attempt > 0 and low <= high then
-      few := search_candidates(pieces, patterns, budget, low, high, true, blocked);
+    if queries = '{}' then
+      high := -1;
+    end if;
+    if queries is not null and low <= high then
+      few := search_candidates(queries, rough, patterns, budget, low, high, true, blocked);
       hits := hits || few.hits;
       blocked := blocked and not few.sparse;
       high := coalesce(few.rest, -1);
       if sort = 'top' and blocked and not few.deceptive and low <= high then
-        few := search_candidates(pieces, patterns, budget, low, high, false, true);
+        few := search_candidates(queries, rough, patterns, budget, low, high, false, true);
         hits := hits || few.hits;
         blocked := not few.sparse;
         low := coalesce(few.rest, high + 1);
       end if;
       if few.deceptive then
         -- A walk through the list would meet even fewer.
-        few := search_candidates(pieces, patterns, high + 1, low, high, true, false);
+        few := search_candidates(queries, rough, patterns, high + 1, low, high, true, false);
         hits := hits || few.hits;
         high := -1;
       end if;
@@ -123,4 +131,15 @@ begin
   end loop;
   return query select * from unnest(ids, keys);
 end
+$$;
+
+-- What nodes of the version before call: with pieces, and with the words as patterns.
+create or replace function search_page(sort text, pieces tsquery, patterns text[], page_size bigint, skipped bigint,
+                                       cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint,
+                                       drafts_only boolean, walked bigint, asked bigint)
+returns table (id bigint, key text)
+language sql stable rows 20 set search_path from current as $$
+  select * from search_page(
+    sort, array(select regexp_replace(substr(p, 2, char_length(p) - 2), '\\(.)', '\1', 'g') from unnest(patterns) p),
+    page_size, skipped, cursor_key, cursor_id, owner, drafts_of, drafts_only, walked, asked)
 $$;
