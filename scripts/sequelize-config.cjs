@@ -19,7 +19,7 @@ module.exports = async () => {
   const { refuseTransactionPooling } = await load('database/pooler');
   await refuseTransactionPooling(url);
   const { sequelizeConnection } = await load('database/client');
-  const { LOCK_TIMEOUT } = await load('database/short-tries');
+  const { LOCK_TIMEOUT } = await load('database/lock-retries');
   return sequelizeConnection(url, {
     name: 'tidings sequelize-cli',
     connectTimeout: 10_000,
