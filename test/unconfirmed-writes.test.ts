@@ -158,7 +158,7 @@ describe('a database whose synchronous standby is away', function () {
     expect((await ada.post('/posts', { title: 'not numbered', content: '' })).status).to.equal(201);
     await until('not ready', async () => (await readiness()).status === 503, 15_000);
     expect((await readiness()).body.parts.numbering?.reason).to.match(
-      /oldest of \d+ events has waited for \d+ s/,
+      /oldest of \d+ has waited for \d+ s/,
     );
     const metrics = (await world.anonymous.get<string>('/metrics')).body;
     expect(metrics).to.match(/^tidings_outbox_events [1-9]/m);
