@@ -157,9 +157,7 @@ describe('a database whose synchronous standby is away', function () {
     await admin.query('begin; lock table event_log in share mode');
     expect((await ada.post('/posts', { title: 'not numbered', content: '' })).status).to.equal(201);
     await until('not ready', async () => (await readiness()).status === 503, 15_000);
-    expect((await readiness()).body.parts.numbering?.reason).to.match(
-      /oldest of \d+ has waited for \d+ s/,
-    );
+    expect((await readiness()).body.parts.numbering?.reason).to.match(/oldest of \d+ has waited for \d+ s/);
     const metrics = (await world.anonymous.get<string>('/metrics')).body;
     expect(metrics).to.match(/^tidings_outbox_events [1-9]/m);
     expect(Number(/^tidings_outbox_oldest_age_seconds (\S+)$/m.exec(metrics)?.[1])).to.be.above(4);
