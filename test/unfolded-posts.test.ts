@@ -82,7 +82,9 @@ describe('posts that are not folded yet', function () {
         throw error;
       });
       expect(await posts.catchUp(1500)).to.equal(false);
-      expect(await unfolded()).to.be.within(1, 225);
+      // The piece that was under way goes on; on a busy machine it is the first.
+      await until('some of them to be folded', async () => (await unfolded()) < 230);
+      expect(await unfolded()).to.be.above(0);
       await posts.stop();
     } finally {
       await pool.query('drop function take_long() cascade');
@@ -121,9 +123,40 @@ describe('posts that are not folded yet', function () {
     stopping.start();
     await until('the first piece', async () => (await unfolded()) < 600);
     await stopping.stop();
-    expect(await stopping.catchUp(10_000)).to.equal((await unfolded()) === 0);
+    expect(await stopping.catchUp(10_000)).to.equal(false);
     await until('all posts to be folded', () => new UnfoldedPosts(node(), () => undefined).catchUp(3000));
     expect(await wrong()).to.be.empty;
+  });
+
+  it('are not waited for beyond the time that was given, and nothing fails for it, while they cannot be looked at', async () => {
+    await write(30);
+    const failures: unknown[] = [];
+    const posts = new UnfoldedPosts(node(), (error) => failures.push(error));
+    const client = await pool.connect();
+    try {
+      // In the midst of it: between a piece that finds nothing, and the look whether anything is left.
+      await until('all posts to be folded', () => posts.catchUp(3000));
+      await client.query('begin');
+      await client.query('lock table posts in access exclusive mode');
+      let done: boolean | undefined;
+      const waits = posts.catchUp(300).then((left) => (done = left));
+      // A statement of ours gives up its wait for the lock after five seconds.
+      await sleep(2500);
+      expect(done).to.equal(false);
+      await waits;
+      // A lost connection is tried again by whoever has time left.
+      const hurries = posts.catchUp(20_000);
+      await until('it to wait for the lock', async () => {
+        const { rows } = await client.query(`
+          select pg_terminate_backend(pid) from pg_stat_activity
+          where application_name = 'tidings' and datname = current_database() and wait_event_type = 'Lock'`);
+        return rows.length > 0 && failures.length > 1;
+      });
+      await client.query('rollback');
+      expect(await hurries).to.equal(true);
+    } finally {
+      client.release();
+    }
   });
 
   it('are named in one warning a minute, with the reason, where one cannot be folded', async () => {

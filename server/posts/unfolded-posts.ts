@@ -54,20 +54,28 @@ export class UnfoldedPosts {
   }
 
   /**
-   * Folds what is there to fold, for so many milliseconds at most. What fails meanwhile is reported and tried again.
-   * @returns whether nothing is left
+   * Folds what is there to fold, for so many milliseconds at most. What fails meanwhile is reported and tried again; what takes
+   * longer goes on without us.
+   * @returns whether it was found in that time that nothing is left. It does not reject
    */
   async catchUp(milliseconds: number): Promise<boolean> {
+    const { signal } = this.#loop;
     const end = performance.now() + milliseconds;
-    const timeIsUp = sleep(milliseconds, 0, { signal: this.#loop.signal, ref: false }).catch(() => 0);
-    while (performance.now() < end && !this.#loop.signal.aborted) {
-      // A piece that takes longer continues without us.
-      const folded = await Promise.race([this.#next(), timeIsUp]).catch(this.#onFailed);
+    const timeIsUp = sleep(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);
+    while (performance.now() < end && !signal.aborted) {
+      let failed = false;
+      const inTime = <T>(work: Promise<T>) =>
+        Promise.race([work, timeIsUp]).catch((error: unknown) => {
+          failed = true;
+          this.#onFailed(error);
+          return undefined;
+        });
+      const folded = await inTime(this.#next());
       if (folded !== undefined && folded > 0) continue;
-      if (folded === 0 && !(await this.#left())) return true;
-      await sleep(folded === undefined ? FAILED : PAUSE); // or another node has them in hand
+      if (folded === 0 && (await inTime(this.#left())) === false) return true;
+      await sleep(failed ? FAILED : PAUSE); // or another node has them in hand
     }
-    return !(await this.#left());
+    return false;
   }
 
   async #left(): Promise<boolean> {
