@@ -159,6 +159,7 @@ const files: Record<string, Uses> = {
   'contract.ts': { types: ['[a-z-]+/event-payloads\\.ts', 'protocol.ts'] },
   // What the capabilities bring, joined.
   'event-registry.ts': { values: ['[a-z-]+/events\\.ts'], types: ['topics/'] },
+  'time-limits.ts': {},
   'prunes.ts': {
     values: ['[a-z-]+/prune\\.ts', 'log/retention.ts'],
     types: ['config.ts', 'database/pruner.ts'],
@@ -185,7 +186,15 @@ const files: Record<string, Uses> = {
   },
   // It opens the port, where requests come in one after the other, and what is none comes in too.
   'server.ts': {
-    values: ['app.ts', 'cluster/', 'service.ts', 'errors.ts', 'http/', 'limits/address-connections.ts'],
+    values: [
+      'app.ts',
+      'cluster/',
+      'service.ts',
+      'errors.ts',
+      'http/',
+      'limits/address-connections.ts',
+      'time-limits.ts',
+    ],
     types: ['config.ts', 'logger.ts'],
   },
   'watchdog.ts': {},

@@ -156,9 +156,9 @@ describe('a database on which the service cannot run', function () {
   after(() => admin.end());
 
   for (const [how, said] of [
-    ["encoding 'LATIN1' locale_provider libc locale 'C'", /LATIN1.*UTF8 is needed.*create database/],
-    ["encoding 'SQL_ASCII' locale_provider libc locale 'C'", /SQL_ASCII.*UTF8 is needed.*create database/],
-    ["encoding 'UTF8' locale_provider icu icu_locale 'tr' locale 'C'", /"iris" of "IRIS".*create database/],
+    ["encoding 'LATIN1' locale_provider libc locale 'C'", /LATIN1.*UTF8 is required.*create database/],
+    ["encoding 'SQL_ASCII' locale_provider libc locale 'C'", /SQL_ASCII.*UTF8 is required.*create database/],
+    ["encoding 'UTF8' locale_provider icu icu_locale 'tr' locale 'C'", /"IRIS" to "iris".*create database/],
   ] as const)
     it(`is refused with a sentence: ${how}`, async () => {
       await admin.query(`create database unusable template template0 ${how}`);
@@ -190,8 +190,8 @@ describe('a database on which the service cannot run', function () {
           "session_replication_role = 'replica'",
           `session_replication_role = replica (alter role ${role} in database ${name} reset session_replication_role)`,
         ],
-        ['search_path = elsewhere, public', 'makes new ones in elsewhere: alter role'],
-        ['search_path = pg_temp, public', 'makes tables in pg_temp'],
+        ['search_path = elsewhere, public', 'creates new ones in elsewhere: alter role'],
+        ['search_path = pg_temp, public', 'creates tables in pg_temp'],
         ['search_path = pg_catalog', 'which search_path (pg_catalog) does not reach'],
         ["search_path = ''", 'does not reach'],
         ['default_transaction_read_only = on', 'default_transaction_read_only is on'],

@@ -151,7 +151,7 @@ describe('hostile sockets', function () {
     const client = await join();
     client.send('421[5,{}]');
     const answer = (await client.acknowledged(1)) as { error: { status: number; detail: string } };
-    expect(answer.error).to.include({ status: 404, detail: 'There is no message "5".' });
+    expect(answer.error).to.include({ status: 404, detail: 'Unknown message "5".' });
     client.terminate();
   });
 

@@ -16,7 +16,7 @@ const SECRET = 'a secret of a test that is long enough';
 const MAX_CONNECTIONS = 5;
 const LOGIN_FAILURES = 3;
 const REFUSALS =
-  /^(tidings_(?:handshakes_refused|places_refused|sessions_closed|rate_limited|requests_unreadable|logins_refused)_total\S*) (\d+)$/gm;
+  /^(tidings_(?:handshakes_refused|connection_limit_refused|sessions_closed|rate_limited|requests_malformed|logins_refused)_total\S*) (\d+)$/gm;
 
 /** Every way to be turned away that `/metrics` tells of by name. The ends that take long are counted in `floods` and `slow-clients`. */
 describe('anyone who is turned away', function () {

@@ -421,7 +421,8 @@ describe('SQL functions in files', function () {
             );
             return (
               rows[0]?.waits === true &&
-              later.said.filter((text) => text.includes('waits')).length >= Number(turn === 'second')
+              later.said.filter((text) => text.includes('is waiting for a lock')).length >=
+                Number(turn === 'second')
             );
           });
         await other.query(end);
