@@ -156,6 +156,23 @@ describe('the database that a node is on', () => {
     expect(position().seq).to.equal(2);
   });
 
+  it('gets a new epoch when a snapshot of its files, taken while it ran, is put back under a running node', async function () {
+    this.timeout(60_000);
+    await fresh(APP);
+    await start(urlOf(APP));
+    const user = await signUp(server!.url);
+    await post(user, 2);
+    await postgres.snapshot();
+    await post(user, 1);
+    const { epoch } = position();
+    await postgres.restore();
+    await until('the feed to begin anew', () => position().epoch !== epoch, 20_000);
+    expect(position().seq).to.equal(2);
+    expect(told('the numbering has changed: the feed restarts at the new head')).to.equal(1);
+    await until('the node is ready', async () => (await fetch(`${server!.url}/readyz`)).ok);
+    await post(user, 1);
+  });
+
   describe('with Redis, and no folder of a node kept', function () {
     this.timeout(60_000);
     let redis: TestRedis;
@@ -352,6 +369,41 @@ describe('the database that a node is on', () => {
     } finally {
       await stop();
       await copy.stop();
+    }
+  });
+
+  it('is left when its name leads to a promoted standby, though it lives on and every connection to it stands', async function () {
+    this.timeout(60_000);
+    await fresh();
+    await start();
+    const user = await signUp(server!.url);
+    await post(user, 2);
+    await stop();
+    const standby = await postgres.standby();
+    try {
+      await start();
+      await standby.promote();
+      await post(user, 1);
+      const { epoch } = position();
+      target = standby.port;
+      await until('the feed has moved', () => position().epoch !== epoch, 20_000);
+      await until('the database of before is left', async () => {
+        const [row] = await postgres.query<{ n: string }>(
+          DATABASE,
+          `select count(*) as n from pg_stat_activity where application_name like 'tidings%'`,
+        );
+        return Number(row?.n) === 0;
+      });
+      await post(user, 1);
+      expect(told('leads to another database now')).to.equal(1);
+      // It leads back, as where a name has both addresses: no connection is used there, and that is said.
+      target = postgres.port;
+      await until('a warning', () => told('cannot be used for new connections') === 1, 20_000);
+      await post(user, 1);
+      expect(told('the numbering has changed: the feed restarts at the new head')).to.equal(1);
+    } finally {
+      await stop();
+      await standby.stop();
     }
   });
 

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { about, Loop } from '../async/loop.ts';
 import { withTimeout } from '../async/timeout.ts';
 import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
@@ -23,6 +24,10 @@ const SILENCE = 3000;
 const TIME_LIMIT = 2000;
 /** Between two attempts to find that out. Milliseconds. */
 const PAUSE = 200;
+/** How often a connection is made to see where the address leads, although none has broken. Milliseconds. */
+const INTERVAL = 5000;
+/** The pause between warnings that the address leads to a database that cannot be used. Milliseconds. */
+const WARNING = 60_000;
 
 const REPLACED = 'The database has been replaced';
 
@@ -42,6 +47,8 @@ function lost(reason: string): Error {
  *    that it has not been on yet; not back to one that it has left, while its own answers. So it moves once.
  * 3. A connection that breaks may be the first sign. Until a new one has shown where the address leads now, no answer of the
  *    database is believed: see `settle`.
+ * 4. A name may resolve to another server while all connections last, as after a failover by DNS whose old primary is still
+ *    running. So a new connection is made every few seconds to find that out.
  */
 export class DatabaseIdentity {
   readonly #connect: (identity: DatabaseIdentity) => Promise<pg.Client>;
@@ -49,6 +56,12 @@ export class DatabaseIdentity {
   readonly #clients = new Map<pg.Client, Identity>();
   readonly #left = new Set<string>();
   readonly #moved: (() => void)[] = [];
+  readonly #loop = new Loop({
+    work: () => this.#makeOne(),
+    pause: () => about(INTERVAL),
+    onFailed: (error) => this.#cannotConnect(error),
+  });
+  #warnedAt = -Infinity;
   #current: Identity | undefined;
   #heardAt = 0;
   #doubt: Promise<void> | undefined;
@@ -80,9 +93,14 @@ export class DatabaseIdentity {
     if (reason) for (const client of this.#clients.keys()) cutOff(client, reason);
   }
 
-  close(): void {
+  start(): void {
+    this.#loop.start(about(INTERVAL));
+  }
+
+  async close(): Promise<void> {
     this.#closed = true;
     this.#resolveDoubt();
+    await this.#loop.stop();
   }
 
   /** @throws if this connection leads to another database than that of this process; it is then not used */
@@ -162,12 +180,31 @@ export class DatabaseIdentity {
     void this.#probe();
   }
 
+  async #makeOne(): Promise<void> {
+    const client = await this.#connect(this);
+    void client.end().catch(() => undefined);
+  }
+
+  /** New connections cannot be used; existing ones are kept. */
+  #cannotConnect(error: unknown): void {
+    const elsewhere = ['57P03', '3F000'].includes((error as { code?: string }).code ?? '');
+    const now = performance.now();
+    if (!elsewhere || now - this.#warnedAt < WARNING) {
+      this.#log.debug({ err: error }, 'where the database is cannot be found out; tried again');
+      return;
+    }
+    this.#warnedAt = now;
+    this.#log.warn(
+      { err: error },
+      'the address of the database now leads to one that cannot be used for new connections; existing connections are kept',
+    );
+  }
+
   async #probe(): Promise<void> {
     const doubt = this.#doubt;
     while (this.#doubt === doubt && !this.#closed) {
       try {
-        const client = await this.#connect(this);
-        void client.end().catch(() => undefined);
+        await this.#makeOne();
         if (this.#doubt === doubt) this.#resolveDoubt();
         return;
       } catch (error) {

@@ -75,9 +75,10 @@ export function createDatabase(
         await db.ping();
         await feedPool.query('select 1');
         await db.ping();
+        identity.start();
       },
       stop: async () => {
-        identity.close();
+        await identity.close();
         await feedPool.end();
         await db.close();
       },

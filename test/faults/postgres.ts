@@ -111,6 +111,27 @@ export class FaultyPostgres {
     await this.up();
   }
 
+  /** Keeps a copy of the whole cluster while the server runs and writes, as a base backup does. */
+  async snapshot(): Promise<void> {
+    await rm(this.#backup, { recursive: true, force: true });
+    const client = new pg.Client({ connectionString: this.url('postgres') });
+    await client.connect();
+    try {
+      await client.query(`select pg_backup_start('snapshot', true)`);
+      await cp(this.#launch.cluster, this.#backup, { recursive: true, preserveTimestamps: true });
+      const { rows } = await client.query<{ labelfile: string }>(
+        'select labelfile from pg_backup_stop(false)',
+      );
+      // What was written during the copy is needed too, up to the end of the backup.
+      const wal = 'pg_wal';
+      await cp(join(this.#launch.cluster, wal), join(this.#backup, wal), { recursive: true, force: true });
+      await writeFile(join(this.#backup, 'backup_label'), rows[0]?.labelfile ?? '');
+      await rm(join(this.#backup, 'postmaster.pid'), { force: true });
+    } finally {
+      await client.end();
+    }
+  }
+
   /** Puts the copy in the place of the cluster. What was written since is gone. */
   async restore(): Promise<void> {
     await this.down();
