@@ -204,8 +204,16 @@ describe('what is everyone’s is defended', function () {
           ring.map(({ token }) => send<object>('PUT', `/posts/${post.id}/vote`, { address, token })),
         );
         const refused = votes.filter(({ status }) => status !== 200);
-        expect(refused).to.have.lengthOf(2 * VOTES);
         for (const answer of refused) expectProblem(answer, 429, 'too_many_requests');
+        expect(refused.length).to.be.at.least(2 * VOTES);
+        // At once, each process and Redis may count them in another order, and one that fits is refused. It fits later.
+        const again: number[] = [];
+        for (const [at, { token }] of ring.entries())
+          if (votes[at]?.status !== 200)
+            again.push((await send('PUT', `/posts/${post.id}/vote`, { address, token })).status);
+        expect(again).to.have.lengthOf(refused.length);
+        expect(again.filter((status) => status === 200)).to.have.lengthOf(refused.length - 2 * VOTES);
+        expect(new Set(again.slice(-2 * VOTES))).to.deep.equal(new Set([429]));
       });
 
       it('lets no page of another site use a socket’s session, at whichever worker', async () => {

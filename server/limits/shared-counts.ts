@@ -10,7 +10,8 @@ export interface Taken extends Count {
 /**
  * What processes count and remember together: in the primary process for the workers of one machine, in Redis for all nodes,
  * and in the memory of the process itself. All of them count all the time, so each knows how a count stands when the wider one
- * does not answer; the highest count is the one that holds.
+ * does not answer; the highest count is the one that holds. Points that are taken at once may be counted in another order by
+ * each, so near a limit one may be refused that would have fit; never is one too many let in.
  */
 export class SharedCounts {
   readonly #own = new MemoryStore();
