@@ -32,19 +32,7 @@ const testFiles = (names) => names.map((name) => `test/${name}.test.ts`);
 
 /** The test files that take longest, a process each group; all other files are one more. The longest group is first. */
 const GROUPS = [
-  // They start a browser, processes or databases of their own.
-  testFiles(['page', 'documents', 'load', 'drift', 'deploy-files']),
-  testFiles(['embedded', 'embedded-account', 'defences', 'doctor', 'operations', 'service-role', 'workers']),
   // They wait for most of their time: for limits, for proxies and for other servers that fail, move or fill up.
-  testFiles([
-    'nginx',
-    'proxies',
-    'connection-limits',
-    'stopping',
-    'shutdown-delay',
-    'rolling-upgrade',
-    'migrations',
-  ]),
   testFiles([
     'audience',
     'client-list',
@@ -72,6 +60,19 @@ const GROUPS = [
     'socket-life',
     'unconfirmed-writes',
     'users',
+  ]),
+  // They start a browser, processes or databases of their own.
+  testFiles(['page', 'documents', 'load', 'drift', 'deploy-files']),
+  testFiles(['embedded', 'embedded-account', 'defences', 'doctor', 'operations', 'service-role', 'workers']),
+  // They do both.
+  testFiles([
+    'nginx',
+    'proxies',
+    'connection-limits',
+    'stopping',
+    'shutdown-delay',
+    'rolling-upgrade',
+    'migrations',
   ]),
 ];
 
