@@ -85,10 +85,12 @@ describe('the connections to the database', function () {
       const statuses = [...mine.map(({ answer }) => answer), ...(await Promise.all(crowd))].map(
         ({ status }) => status,
       );
-      // Where the machine was too busy for all to come within three seconds.
-      if (statuses.includes(503) && attempt < 5) continue;
+      const last = Math.max(...mine.map(({ at }) => at));
+      // Where the machine was too busy for all to come within three seconds, or before the lock was released. First come, first
+      // served would be above it each time.
+      if ((statuses.includes(503) || last >= FLOOD / 2) && attempt < 5) continue;
       for (const status of statuses) expect(status).to.be.oneOf([200, 201]);
-      return Math.max(...mine.map(({ at }) => at));
+      return last;
     }
   }
 
@@ -133,26 +135,37 @@ describe('the connections to the database', function () {
 
   it('are waited for three seconds at most, and a client that leaves is not served', async () => {
     const path = `/users/${flooder!.id}`;
-    const before = await refused();
-    const answers = await held(async () => {
-      const holders = Array.from({ length: CONNECTIONS }, () => world.anonymous.get(path, from(ADDRESS)));
-      await until('all to be in use', () => world.ctx.db.pool.using === CONNECTIONS);
-      const leaving = new AbortController();
-      const left = fetch(world.url + path, { signal: leaving.signal }).catch(() => 'left');
-      await until('it to wait', () => world.ctx.db.waiting === 1);
-      leaving.abort();
-      expect(await left).to.equal('left');
-      await until('nobody to wait', () => world.ctx.db.waiting === 0);
-      expect(await refused()).to.equal(before);
-      const late = await world.anonymous.get<object>(path);
-      const { detail } = expectProblem(late, 503, 'unavailable');
-      expect(detail).to.equal('Too many requests are waiting for the database. Try again.');
-      expect(late.headers.get('retry-after')).to.equal('1');
-      return holders;
-    });
-    // On a busy machine they may have waited too long for the lock.
-    for (const { status } of await Promise.all(answers)) expect(status).to.be.oneOf([200, 503]);
-    expect(await refused()).to.equal(before + 1);
+    for (let attempt = 1; ; attempt += 1) {
+      const before = await refused();
+      const began = performance.now();
+      const [holders, isDisturbed] = await held(async () => {
+        const sent = Array.from({ length: CONNECTIONS }, () => world.anonymous.get(path, from(ADDRESS)));
+        await until('all to be in use', () => world.ctx.db.pool.using === CONNECTIONS);
+        // What the service does for itself every second waits as well.
+        const others = world.ctx.db.waiting;
+        const leaving = new AbortController();
+        const left = fetch(world.url + path, { signal: leaving.signal }).catch(() => 'left');
+        await until('it to wait', () => world.ctx.db.waiting > others);
+        leaving.abort();
+        expect(await left).to.equal('left');
+        await until('it to wait no longer', () => world.ctx.db.waiting <= others);
+        const counted = await refused();
+        // Nothing is refused so soon, unless something of the service came in between and was waited for.
+        if (performance.now() - began > 2500) return [sent, true] as const;
+        expect(counted).to.equal(before);
+        const late = await world.anonymous.get<object>(path);
+        const { detail } = expectProblem(late, 503, 'unavailable');
+        expect(detail).to.equal('Too many requests are waiting for the database. Try again.');
+        expect(late.headers.get('retry-after')).to.equal('1');
+        return [sent, false] as const;
+      });
+      // On a busy machine they may have waited too long for the lock.
+      for (const { status } of await Promise.all(holders)) expect(status).to.be.oneOf([200, 503]);
+      if (isDisturbed && attempt < 5) continue;
+      expect(isDisturbed).to.be.false;
+      expect(await refused()).to.be.above(before);
+      break;
+    }
   });
 
   it('are given to no statement that has not waited for its turn', async () => {
