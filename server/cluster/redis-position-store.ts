@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Pause } from '../async/pause.ts';
 import type { Logger } from '../logger.ts';
 import { connectRedis, type RedisClient } from './redis-connection.ts';
 import { isRedirection, isReply } from './redis-faults.ts';
@@ -61,7 +62,8 @@ export class RedisPositionStore {
   #kept: Position | undefined;
   #check: (position: Position) => Promise<void> = () => Promise.resolve();
   #running: Promise<void> | undefined;
-  #rouse: (() => void) | undefined;
+  /** Until there is another position, or it is time to write this one again. */
+  readonly #rest = new Pause();
   readonly #stopping = new AbortController();
 
   constructor(options: RedisPositionStoreOptions) {
@@ -95,13 +97,13 @@ export class RedisPositionStore {
   keep(position: Position): void {
     this.#newest = position;
     this.#running ??= this.#run();
-    this.#rouse?.();
+    this.#rest.end();
   }
 
   /** Resolves when the newest position is in Redis, or when that takes too long. */
   async close(): Promise<void> {
     this.#stopping.abort();
-    this.#rouse?.();
+    this.#rest.end();
     await this.#running;
     if (this.#kept !== this.#newest) await this.#write();
     this.#client.disconnect();
@@ -134,21 +136,8 @@ export class RedisPositionStore {
     while (!signal.aborted) {
       const written = await this.#write();
       await sleep(written ? INTERVAL : RETRY, undefined, { signal }).catch(() => undefined);
-      if (!signal.aborted && this.#kept === this.#newest) await this.#rest();
+      if (!signal.aborted && this.#kept === this.#newest) await this.#rest.for(REFRESH);
     }
-  }
-
-  /** Until there is another position, or it is time to write this one again. */
-  #rest(): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.#rouse = undefined;
-        resolve();
-      };
-      const timer = setTimeout(done, REFRESH);
-      this.#rouse = done;
-    });
   }
 
   /** @returns whether Redis has it */

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { about } from '../async/loop.ts';
+import { Pause } from '../async/pause.ts';
 import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
 import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
@@ -98,7 +99,7 @@ export class Follower {
   #running: Promise<void> | undefined;
   #stopped = false;
   #woken = false;
-  #rouse: (() => void) | undefined;
+  readonly #pause = new Pause();
   #readAt = 0;
   #databaseHead = 0;
   #floor = 0;
@@ -216,7 +217,7 @@ export class Follower {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#rouse?.();
+    this.#pause.end();
     await this.#running;
     await Promise.all(this.#positionStores.map((positionStore) => positionStore.close()));
   }
@@ -236,7 +237,7 @@ export class Follower {
   /** Something may be in the log that no batch will bring: look now. */
   wake(): void {
     this.#woken = true;
-    this.#rouse?.();
+    this.#pause.end();
   }
 
   /** A batch that arrived early, from this node's sequencer or over Redis. */
@@ -294,7 +295,8 @@ export class Follower {
   async #run(): Promise<void> {
     let failures = 0;
     while (!this.#stopped) {
-      await this.#sleep(failures > 0 ? Math.min(1000, 100 * failures) : this.#interval());
+      if (!this.#woken)
+        await this.#pause.for(failures > 0 ? Math.min(1000, 100 * failures) : this.#interval());
       if (this.#stopped) return;
       this.#woken = false; // before reading: what commits during the read must still wake us
       if (!this.#mayRead()) {
@@ -380,19 +382,6 @@ export class Follower {
     this.#floor = head.floor;
     this.#keep({ epoch: head.epoch, seq: head.seq, at: undefined });
     for (const listener of this.#listeners.epoch) listener(head);
-  }
-
-  #sleep(duration: number): Promise<void> {
-    if (this.#woken) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        this.#rouse = undefined;
-        resolve();
-      };
-      const timer = setTimeout(done, duration);
-      this.#rouse = done;
-    });
   }
 }
 

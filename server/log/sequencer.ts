@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { Pause } from '../async/pause.ts';
 import type { Logger } from '../logger.ts';
 import type { LogEntry } from './reader.ts';
 
@@ -68,7 +69,10 @@ export class Sequencer {
   #running: Promise<void> | undefined;
   #stopped = false;
   #woken = false;
-  #rouse: (() => void) | undefined;
+  /** The pause until the next tick, which a commit ends. */
+  readonly #idle = new Pause();
+  /** The pause before another try, which lasts whatever is committed. */
+  readonly #retry = new Pause();
 
   /**
    * @param onNumbered called after each batch that this process has numbered
@@ -96,13 +100,14 @@ export class Sequencer {
   /** Something was committed on this node: number it now rather than at the next tick. */
   wake(): void {
     this.#woken = true;
-    this.#rouse?.();
+    this.#idle.end();
   }
 
   /** Ends the loop after the call in flight. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#rouse?.();
+    this.#idle.end();
+    this.#retry.end();
     await this.#running;
   }
 
@@ -111,7 +116,7 @@ export class Sequencer {
     let due = false; // something of ours may still wait for its number
     while (!this.#stopped) {
       if (!this.#mayWrite()) {
-        await this.#sleep(INTERVAL, false);
+        await this.#retry.for(INTERVAL);
         continue;
       }
       due ||= this.#woken;
@@ -133,9 +138,9 @@ export class Sequencer {
         this.#onFailed(error);
         if (failures === 1) this.#log.warn({ err: error }, 'numbering failed; retrying');
       }
-      if (failures > 0) await this.#sleep(Math.min(1000, INTERVAL * 2 ** failures), false);
-      else if (busy && due) await this.#sleep(BUSY_INTERVAL, false);
-      else if (numbered < BATCH && !this.#woken) await this.#sleep(INTERVAL, true);
+      if (failures > 0) await this.#retry.for(Math.min(1000, INTERVAL * 2 ** failures));
+      else if (busy && due) await this.#retry.for(BUSY_INTERVAL);
+      else if (numbered < BATCH && !this.#woken) await this.#idle.for(INTERVAL);
     }
   }
 
@@ -158,22 +163,6 @@ export class Sequencer {
       last: row.last_seq,
       entries: entries.length > 0 ? entries : undefined,
     };
-  }
-
-  #sleep(duration: number, wakeable: boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        if (!wakeable && !this.#stopped) return;
-        clearTimeout(timer);
-        this.#rouse = undefined;
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        this.#rouse = undefined;
-        resolve();
-      }, duration);
-      this.#rouse = wake;
-    });
   }
 }
 
