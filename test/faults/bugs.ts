@@ -98,8 +98,8 @@ export const bugs = {
     patches: [
       {
         file: 'server/database/functions/write_posts.sql',
-        find: 'string_to_array(s.search_keys, chr(10))), fold\n    from asked s where s.key is null or s.id in (select c.post_id from claimed c)',
-        replace: 'string_to_array(s.search_keys, chr(10))), fold from asked s',
+        find: 'where s.key is null or s.id in (select c.post_id from claimed c)',
+        replace: '',
       },
     ],
     rules: [4],
