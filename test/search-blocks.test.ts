@@ -5,7 +5,7 @@ import { Sequelize } from 'sequelize';
 import { migrate, migrateDown } from '../server/database/migrate.ts';
 import { readCursor, type Sort } from '../server/posts/cursor.ts';
 import { searchPage, Unfolded } from '../server/posts/search-page.ts';
-import { listOf, searchable, wordsOfAll } from '../server/posts/searchable.ts';
+import { linesOf, searchable, wordsOfAll } from '../server/posts/searchable.ts';
 import { contains, wordsOf } from '../server/text/fold.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 
@@ -88,7 +88,7 @@ describe('searches block by block', function () {
         posts.map(({ hot = 0 }) => hot),
         posts.map(({ age = 0 }) => age),
         searched.map(({ text }) => text),
-        searched.map(({ keys }, at) => (at % 2 === 0 ? listOf(keys) : null)),
+        searched.map(({ keys }, at) => (at % 2 === 0 ? linesOf(keys) : null)),
         wordsOfAll(searched),
       ],
     );

@@ -1,4 +1,4 @@
-import { listOf, searchable, wordsOfAll } from '../../server/posts/searchable.ts';
+import { linesOf, searchable, wordsOfAll } from '../../server/posts/searchable.ts';
 import { withClient } from './stage.ts';
 
 /** A word that is searched for, and which of the posts contain it. */
@@ -212,7 +212,7 @@ export async function fillSearchedPosts(
           piece.map(({ title }) => title),
           piece.map(({ content }) => content),
           piece.map(({ searched }) => searched.text),
-          piece.map(({ searched }) => listOf(searched.keys)),
+          piece.map(({ searched }) => linesOf(searched.keys)),
           piece.map(({ age }) => age),
           piece.map(({ votes }) => votes),
         ],

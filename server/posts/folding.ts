@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { QueryTypes, type Transaction } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import { FOLD } from '../text/fold.ts';
-import { listOf, type Searchable, searchable, wordsOfAll } from './searchable.ts';
+import { linesOf, type Searchable, searchable, wordsOfAll } from './searchable.ts';
 
 /**
  * Posts in one piece, at first and at most, and how long one takes at least and at most for the next to stay as it is.
@@ -110,7 +110,7 @@ export class Folding {
         bind: [
           rows.map(({ id }) => id),
           folded.map(({ text }) => text),
-          folded.map(({ keys }) => listOf(keys)),
+          folded.map(({ keys }) => linesOf(keys)),
           wordsOfAll(folded),
         ],
       },

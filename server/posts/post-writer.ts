@@ -10,7 +10,7 @@ import { FOLD } from '../text/fold.ts';
 import { postCreated } from './events.ts';
 import type { Claim } from './idempotency.ts';
 import { type PostRow, presentAnswer, presentPost } from './present.ts';
-import { listOf, searchable, wordsOfAll } from './searchable.ts';
+import { linesOf, searchable, wordsOfAll } from './searchable.ts';
 
 /** What a post is made of. */
 export interface PostInput {
@@ -100,7 +100,7 @@ export class PostWriter {
           asks.map(({ claim }) => claim?.requestHash ?? null),
           patient,
           searched.map(({ text }) => text),
-          searched.map(({ keys }) => listOf(keys)),
+          searched.map(({ keys }) => linesOf(keys)),
           wordsOfAll(searched),
           FOLD,
         ],

@@ -13,7 +13,7 @@ export function searchable({ title, content }: { title: string; content: string 
 }
 
 /** The keys of a post as one text, from which the database makes a `tsvector`. No key has a line break in it. */
-export function listOf(keys: readonly string[]): string {
+export function linesOf(keys: readonly string[]): string {
   return keys.join('\n');
 }
 

@@ -25,7 +25,7 @@ export class UnfoldedPosts {
   readonly #folding: Folding;
   readonly #onFailed: (error: unknown) => void;
   readonly #loop: Loop;
-  /** One piece at a time, whoever asks. @returns how many posts it had */
+  /** One piece at a time, for all callers together. @returns how many posts it had */
   readonly #next = singleFlight(async () => (await this.#folding.piece(UNFOLDED, { wait: false })).posts);
 
   /** @param onFailed told of what is tried again in a second */
