@@ -35,10 +35,10 @@ export class FanOut {
   readonly #metrics: Metrics;
   readonly #catchUp: FanOutOptions['catchUp'];
   /** What the live subscribers are being handed, if a fan-out is in progress. */
-  #round: Batch | undefined;
+  #current: Batch | undefined;
   /** Events that follow it, contiguous, and that no live subscriber has been handed yet; and what ends their wait. */
   #undelivered: LogEntry[] = [];
-  #nextRound: NodeJS.Timeout | undefined;
+  #nextBatch: NodeJS.Timeout | undefined;
   /** The last public event before them; unknown before the first fan-out. */
   #publicBefore: number | undefined;
   #restUntil = 0;
@@ -53,25 +53,25 @@ export class FanOut {
 
   /** The position up to which the whole live set has been handed everything. */
   get seq(): number {
-    const next = this.#round?.entries[0] ?? this.#undelivered[0];
+    const next = this.#current?.entries[0] ?? this.#undelivered[0];
     return (next?.seq ?? this.#feed.seq + 1) - 1;
   }
 
   stop(): void {
-    clearTimeout(this.#nextRound);
+    clearTimeout(this.#nextBatch);
   }
 
   /** What was to come in the old numbering, or is just being written, must not reach one who begins in the new. */
   forget(): void {
     this.#undelivered = [];
     this.#publicBefore = undefined;
-    if (this.#round) this.#round = NOTHING;
+    if (this.#current) this.#current = NOTHING;
   }
 
   take(entries: readonly LogEntry[]): void {
     for (const entry of entries) this.#undelivered.push(entry);
-    if (this.#round && supersede(entries, this.#round.entries))
-      this.#round = this.#roundOf(this.#round.entries);
+    if (this.#current && supersede(entries, this.#current.entries))
+      this.#current = this.#batchOf(this.#current.entries);
     const { counting } = this.#members;
     if (counting.size > 0) {
       const batch = new Batch(this.#feed.epoch, entries);
@@ -81,15 +81,15 @@ export class FanOut {
   }
 
   #schedule(): void {
-    if (this.#round || this.#nextRound || this.#undelivered.length === 0) return;
+    if (this.#current || this.#nextBatch || this.#undelivered.length === 0) return;
     const wait = this.#restUntil - performance.now();
     // A timer of less than a millisecond takes longer than it says.
     if (wait < 1) void this.#deliver();
-    else this.#nextRound = setTimeout(() => void this.#deliver(), wait);
+    else this.#nextBatch = setTimeout(() => void this.#deliver(), wait);
   }
 
   /** As the node remembers the events by now: without a text that a later event of its entity has taken out. */
-  #roundOf(entries: readonly LogEntry[]): Batch {
+  #batchOf(entries: readonly LogEntry[]): Batch {
     const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
     const current = remembered?.length === entries.length ? remembered : entries;
     return new Batch(this.#feed.epoch, current, this.#publicBefore);
@@ -97,15 +97,15 @@ export class FanOut {
 
   /** One fan-out: whatever has come since the last one, to the live set. */
   async #deliver(): Promise<void> {
-    this.#nextRound = undefined;
+    this.#nextBatch = undefined;
     const taken = this.#undelivered;
     this.#undelivered = [];
-    this.#round = this.#roundOf(taken);
+    this.#current = this.#batchOf(taken);
     const { live } = this.#members;
     const behind: FeedSubscriber[] = [];
     let delivered = 0;
     let worked = await this.#slices.each(live, (subscriber) => {
-      const batch = this.#round ?? NOTHING;
+      const batch = this.#current ?? NOTHING;
       const { first, last } = batch;
       if (subscriber.seq >= last) return;
       if (subscriber.pending <= SOFT_MARK) {
@@ -129,8 +129,8 @@ export class FanOut {
     worked += await this.#slices.each(behind, (subscriber) => {
       if (live.has(subscriber)) this.#catchUp(subscriber);
     });
-    this.#publicBefore = this.#round.publicView.events.at(-1)?.entry.seq ?? this.#publicBefore;
-    this.#round = undefined;
+    this.#publicBefore = this.#current.publicView.events.at(-1)?.entry.seq ?? this.#publicBefore;
+    this.#current = undefined;
     this.#metrics.eventsDelivered.inc(delivered);
     const now = Date.now();
     for (const entry of taken) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);

@@ -43,11 +43,11 @@ interface Sender<Requester> {
 }
 
 /** Members of a group; whose turn is next comes first. */
-type RingBuffer<Requester> = Map<string, RingBuffer<Requester> | Sender<Requester>>;
+type Ring<Requester> = Map<string, Ring<Requester> | Sender<Requester>>;
 
 /**
- * Work of which some pieces run at once, whoever waits for it in turn: after each turn a sender goes behind the others of its
- * group, and the group behind the other groups. For many waiters and short work: a turn costs the same however many wait, and
+ * Limits how many pieces of work run at once; those that wait take turns: after each turn a sender goes behind the others
+ * of its group, and the group behind the other groups. For many waiters and short work: a turn costs the same however many wait, and
  * where nobody has to wait it is a number that is counted up and down.
  *
  * A sender that waits has one place: requests that it sends from another group meanwhile wait there too, so that one
@@ -57,7 +57,7 @@ export class FairSemaphore<Requester> {
   readonly #options: FairSemaphoreOptions<Requester>;
   #running = 0;
   #waiting = 0;
-  readonly #ring: RingBuffer<Requester> = new Map();
+  readonly #ring: Ring<Requester> = new Map();
   readonly #senders = new Map<string, Sender<Requester>>();
   readonly #bound: QueueLimit<Waiter<Requester>> | undefined;
 
@@ -152,8 +152,7 @@ export class FairSemaphore<Requester> {
     let ring = this.#ring;
     for (const group of path.slice(0, -1)) {
       const inner = ring.get(group);
-      const members =
-        inner instanceof Map ? inner : new Map<string, RingBuffer<Requester> | Sender<Requester>>();
+      const members = inner instanceof Map ? inner : new Map<string, Ring<Requester> | Sender<Requester>>();
       if (!inner) ring.set(group, members);
       ring = members;
     }
@@ -162,7 +161,7 @@ export class FairSemaphore<Requester> {
   }
 
   /** Takes out the request whose turn it is. Whose turn it was goes behind the others. */
-  #draw(ring: RingBuffer<Requester>): Waiter<Requester> | undefined {
+  #draw(ring: Ring<Requester>): Waiter<Requester> | undefined {
     for (const [name, member] of ring) {
       ring.delete(name);
       if (member instanceof Map) {
@@ -192,7 +191,7 @@ export class FairSemaphore<Requester> {
 }
 
 /** Takes out the member that a path leads to, and the groups that are empty without it. */
-function leaveEmpty<Requester>(ring: RingBuffer<Requester>, [name = '', ...rest]: readonly string[]): void {
+function leaveEmpty<Requester>(ring: Ring<Requester>, [name = '', ...rest]: readonly string[]): void {
   const member = ring.get(name);
   if (rest.length > 0 && member instanceof Map) {
     leaveEmpty(member, rest);

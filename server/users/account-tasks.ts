@@ -34,8 +34,8 @@ export interface AccountTasksOptions {
 /**
  * Renames and deletes accounts of any size without blocking other requests. The change of the account itself is
  * committed at once, with the first piece of its posts and a row in `account_tasks`. The pieces that follow are short
- * transactions, each with its events, and pause for whoever else writes or waits for a number. The row says where to
- * continue, so whatever becomes of this node, another one brings the task to its end.
+ * transactions, each with its events, and pause so that others can write and get their numbers. The row says where to
+ * continue, so if this node fails, another one finishes the task.
  */
 export class AccountTasks {
   /** Posts in one piece. */

@@ -55,7 +55,7 @@ class PortTaken extends Error {}
 /**
  * Starts the server and waits until it takes connections.
  * @param port a fixed one, or undefined for one that is free (the last one if possible)
- * @param onExit called when it ends, whoever ended it
+ * @param onExit called when it ends, for any reason
  */
 export async function launch(
   options: Launch,

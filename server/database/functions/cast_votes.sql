@@ -1,10 +1,10 @@
--- version 1 sha256:fff057a821b310a4
+-- version 2 sha256:fbc18b8357bfeffe
 -- Votes of several users at once. Without patience, votes by a user or on a post that somebody else has locked are
--- given back as `held`, and nothing is written of them. Tallies are waited for: whoever else locks one has either
--- locked its post before, or is another call of this.
+-- given back as `held`, and nothing is written of them. Tallies are waited for: another transaction that
+-- locks one has locked its post before, or is another call of this.
 --
--- Whoever locks more than one kind of row does so in the order users, posts, tallies, and each kind by id: so no two
--- of them can wait for each other. A pair (voter, target) may stand in one call only once.
+-- Every transaction locks rows in the order users, posts, tallies, and each kind by id, so no two of them can wait for
+-- each other. A pair (voter, target) may stand in one call only once.
 drop function if exists cast_votes(bigint[], bigint[], boolean[]);
 
 create or replace function cast_votes(voters bigint[], targets bigint[], ups boolean[], patient boolean)
