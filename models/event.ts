@@ -4,6 +4,7 @@ import {
   type InferAttributes,
   type InferCreationAttributes,
   Model,
+  Op,
   type Sequelize,
 } from 'sequelize';
 
@@ -24,6 +25,17 @@ export class OutboxEntry extends Model<InferAttributes<OutboxEntry>, InferCreati
   /** Fields of `data` that are emptied once a later event supersedes it. */
   declare redaction: string[];
   declare data: object;
+  /** Whose words it carries; null if nobody's. */
+  declare authorId: CreationOptional<number | null>;
+  /** What it goes away with: a kind of thing (`thread`), and which one. */
+  declare containerType: CreationOptional<string | null>;
+  declare containerId: CreationOptional<number | null>;
+  /** Whether it takes the text out of all earlier events of its container. */
+  declare erasesContainer: CreationOptional<boolean>;
+  /** What is received instead by those who subscribe only to topics that its entity has left: `{topics, name, data}`. */
+  declare departure: CreationOptional<object | null>;
+  /** The relation that it changes: `{kind, user_id, target_id, added}`. */
+  declare relation: CreationOptional<object | null>;
   declare createdAt: CreationOptional<Date>;
 }
 
@@ -39,6 +51,17 @@ export class LoggedEvent extends Model<InferAttributes<LoggedEvent>, InferCreati
   declare topics: string[];
   declare redaction: string[];
   declare data: object;
+  /** Whose words it carries; null if nobody's. */
+  declare authorId: CreationOptional<number | null>;
+  /** What it goes away with: a kind of thing (`thread`), and which one. */
+  declare containerType: CreationOptional<string | null>;
+  declare containerId: CreationOptional<number | null>;
+  /** Whether it takes the text out of all earlier events of its container. */
+  declare erasesContainer: CreationOptional<boolean>;
+  /** What is received instead by those who subscribe only to topics that its entity has left: `{topics, name, data}`. */
+  declare departure: CreationOptional<object | null>;
+  /** The relation that it changes: `{kind, user_id, target_id, added}`. */
+  declare relation: CreationOptional<object | null>;
   declare createdAt: Date;
   /** Every transaction below this number had ended when the event was numbered: see feed/missed-tallies. */
   declare horizon: CreationOptional<string>;
@@ -78,6 +101,12 @@ export function defineEvent(sequelize: Sequelize): void {
       supersedes: { type: DataTypes.TEXT, allowNull: false },
       redaction: { type: DataTypes.ARRAY(DataTypes.TEXT), allowNull: false },
       data: { type: DataTypes.JSON, allowNull: false },
+      authorId: { type: DataTypes.BIGINT },
+      containerType: { type: DataTypes.TEXT },
+      containerId: { type: DataTypes.BIGINT },
+      erasesContainer: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: false },
+      departure: { type: DataTypes.JSON },
+      relation: { type: DataTypes.JSON },
       createdAt: {
         type: DataTypes.DATE,
         allowNull: false,
@@ -97,6 +126,12 @@ export function defineEvent(sequelize: Sequelize): void {
       topics: { type: DataTypes.ARRAY(DataTypes.TEXT), allowNull: false },
       redaction: { type: DataTypes.ARRAY(DataTypes.TEXT), allowNull: false },
       data: { type: DataTypes.JSON, allowNull: false },
+      authorId: { type: DataTypes.BIGINT },
+      containerType: { type: DataTypes.TEXT },
+      containerId: { type: DataTypes.BIGINT },
+      erasesContainer: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: false },
+      departure: { type: DataTypes.JSON },
+      relation: { type: DataTypes.JSON },
       createdAt: { type: DataTypes.DATE, allowNull: false },
       horizon: {
         type: 'XID8',
@@ -115,6 +150,16 @@ export function defineEvent(sequelize: Sequelize): void {
       indexes: [
         { name: 'event_log_outbox_id_key', unique: true, fields: ['outbox_id'] },
         { name: 'event_log_entity_id_seq_idx', fields: ['entity_id', 'seq'] },
+        {
+          name: 'event_log_container_idx',
+          fields: ['container_id', 'seq'],
+          where: { container_id: { [Op.ne]: null } },
+        },
+        {
+          name: 'event_log_author_idx',
+          fields: ['author_id', 'seq'],
+          where: { author_id: { [Op.ne]: null } },
+        },
       ],
     },
   );
@@ -141,6 +186,8 @@ export function defineEvent(sequelize: Sequelize): void {
 }
 
 export const eventChecks = [
+  // By which the events of a quiet topic are found. Written by the numbering, as the log is; a model would not be used.
+  `create table event_topics (topic text collate "C" not null, seq bigint not null, primary key (topic, seq))`,
   `alter table event_outbox add constraint event_outbox_supersedes_check check (supersedes in ('nothing', 'previous', 'all'))`,
   `alter table event_log add constraint event_log_seq_check check (seq > 0)`,
   `alter table feed_head add constraint feed_head_one_row_check check (id = 1)`,

@@ -5,6 +5,7 @@ import { defineIdempotencyKey } from './idempotency-key.ts';
 import { defineInvitation, invitationChecks } from './invitation.ts';
 import { defineKeptUsername } from './kept-username.ts';
 import { definePost, postChecks, postSearch } from './post.ts';
+import { defineRelation, relationChecks } from './relation.ts';
 import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
 import { defineVote } from './vote.ts';
@@ -15,6 +16,7 @@ export { IdempotencyKey } from './idempotency-key.ts';
 export { Invitation } from './invitation.ts';
 export { KeptUsername } from './kept-username.ts';
 export { Post, PostTally } from './post.ts';
+export { Relation, type RelationKind, StreamRelation } from './relation.ts';
 export { RefreshToken, Revocation, Session } from './session.ts';
 export { User } from './user.ts';
 export { Vote } from './vote.ts';
@@ -33,6 +35,7 @@ export function defineModels(sequelize: Sequelize): void {
   defineAccountTask(sequelize);
   defineInvitation(sequelize);
   defineKeptUsername(sequelize);
+  defineRelation(sequelize);
 }
 
 /** What `sequelize.sync()` cannot express, so that the models define the whole schema. Run after it. */
@@ -45,4 +48,5 @@ export const extraDdl: string[] = [
   ...eventChecks,
   ...accountTaskChecks,
   ...invitationChecks,
+  ...relationChecks,
 ];

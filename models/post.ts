@@ -4,13 +4,16 @@ import {
   type InferAttributes,
   type InferCreationAttributes,
   Model,
+  Op,
   type Sequelize,
 } from 'sequelize';
 
 export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<Post>> {
   declare id: CreationOptional<number>;
-  declare ownerId: number;
-  declare title: string;
+  /** Null once it is deleted. */
+  declare ownerId: CreationOptional<number>;
+  /** Null of a reply, and once it is deleted. */
+  declare title: CreationOptional<string>;
   declare content: string;
   declare published: CreationOptional<boolean>;
   /** Grows by one with each edit. */
@@ -21,6 +24,17 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare listedAt: CreationOptional<Date>;
   /** Whether it has been public and was withdrawn since: publishing it again does not move it. Set by a trigger. */
   declare wasPublished: CreationOptional<boolean>;
+  /** Of a reply: the post that it answers, and the one that its thread began with. */
+  declare parentId: CreationOptional<number | null>;
+  declare rootId: CreationOptional<number | null>;
+  /** Of a reply: what it answers, from the root to the parent. */
+  declare ancestors: CreationOptional<number[] | null>;
+  /** Of a deleted reply that has living ones below it, and of a deleted post whose thread is still being taken away. */
+  declare deletedAt: CreationOptional<Date | null>;
+  /** The tags in its text; null if they are still to be found. */
+  declare tags: CreationOptional<string[] | null>;
+  /** Who is mentioned in its text: `[{id, username}]`; null if they are still to be found. */
+  declare mentions: CreationOptional<object | null>;
   /** What searches compare. Left out where posts are read, as are the next three. */
   declare searchText: CreationOptional<string | null>;
   /** By what the index finds it; null if the database makes that of the text: see `keysOf`. */
@@ -38,7 +52,9 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
 export class PostTally extends Model<InferAttributes<PostTally>, InferCreationAttributes<PostTally>> {
   declare postId: number;
   declare votes: CreationOptional<number>;
-  /** Grows by one with each transaction that changes `votes`. */
+  /** Living replies below it, at whatever depth. */
+  declare replies: CreationOptional<number>;
+  /** Grows by one with each transaction that changes `votes` or `replies`. */
   declare rev: CreationOptional<number>;
   /** The rank in `sort=hot`: see `hot_rank` in the migrations. */
   declare hot: number;
@@ -52,11 +68,10 @@ export function definePost(sequelize: Sequelize): void {
       id: { type: DataTypes.BIGINT, primaryKey: true, autoIncrement: true, autoIncrementIdentity: true },
       ownerId: {
         type: DataTypes.BIGINT,
-        allowNull: false,
         references: { model: 'users', key: 'id' },
         onDelete: 'CASCADE',
       },
-      title: { type: DataTypes.TEXT, allowNull: false },
+      title: { type: DataTypes.TEXT },
       content: { type: DataTypes.TEXT, allowNull: false },
       published: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: true },
       version: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 1 },
@@ -64,6 +79,22 @@ export function definePost(sequelize: Sequelize): void {
       updatedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       listedAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       wasPublished: { type: DataTypes.BOOLEAN, allowNull: false, defaultValue: false },
+      parentId: {
+        type: DataTypes.BIGINT,
+        references: { model: 'posts', key: 'id' },
+        onDelete: 'NO ACTION',
+        onUpdate: 'NO ACTION',
+      },
+      rootId: {
+        type: DataTypes.BIGINT,
+        references: { model: 'posts', key: 'id' },
+        onDelete: 'NO ACTION',
+        onUpdate: 'NO ACTION',
+      },
+      ancestors: { type: DataTypes.ARRAY(DataTypes.BIGINT) },
+      deletedAt: { type: DataTypes.DATE },
+      tags: { type: DataTypes.ARRAY(DataTypes.TEXT) },
+      mentions: { type: DataTypes.JSONB },
       searchText: { type: DataTypes.TEXT },
       searchKeys: { type: DataTypes.TSVECTOR },
       searchGrams: { type: DataTypes.TSVECTOR },
@@ -86,6 +117,8 @@ export function definePost(sequelize: Sequelize): void {
           name: 'posts_owner_listed_idx',
           fields: ['owner_id', { name: 'listed_at', order: 'DESC' }, { name: 'id', order: 'DESC' }],
         },
+        { name: 'posts_root_idx', fields: ['root_id', 'id'], where: { root_id: { [Op.ne]: null } } },
+        { name: 'posts_parent_idx', fields: ['parent_id'], where: { parent_id: { [Op.ne]: null } } },
       ],
     },
   );
@@ -98,6 +131,7 @@ export function definePost(sequelize: Sequelize): void {
         onDelete: 'CASCADE',
       },
       votes: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 0 },
+      replies: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 0 },
       rev: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
       hot: { type: DataTypes.DOUBLE, allowNull: false },
       xid: { type: 'XID8', allowNull: false, defaultValue: sequelize.literal('pg_current_xact_id()') },
@@ -130,7 +164,12 @@ export const postChecks = [
   `alter table posts add constraint posts_title_check check (char_length(title) between 1 and 200)`,
   `alter table posts add constraint posts_content_check check (char_length(content) <= 10000)`,
   `alter table posts add constraint posts_version_check check (version > 0)`,
+  `alter table posts add constraint posts_title_present_check check (title is not null or parent_id is not null or deleted_at is not null)`,
+  `alter table posts add constraint posts_owner_present_check check (owner_id is not null or deleted_at is not null)`,
+  `alter table posts add constraint posts_thread_check check (num_nonnulls(parent_id, root_id, ancestors) in (0, 3))`,
+  `alter table posts add constraint posts_depth_check check (cardinality(ancestors) between 1 and 50)`,
   `alter table post_tallies add constraint post_tallies_votes_check check (votes >= 0)`,
+  `alter table post_tallies add constraint post_tallies_replies_check check (replies >= 0)`,
 ];
 
 /** What a search is compared with and found by, in any database: see the functions of the database. */

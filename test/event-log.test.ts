@@ -4,10 +4,13 @@ import type pg from 'pg';
 import { createFeedPool, Database } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
 import { append } from '../server/log/append.ts';
-import { readLog } from '../server/log/reader.ts';
+import { type LogEntry, readLog } from '../server/log/reader.ts';
 import { redacted } from '../server/log/redaction.ts';
+import { pruneEvents } from '../server/log/retention.ts';
+import { RingBuffer } from '../server/log/ring-buffer.ts';
 import { postCreated } from '../server/posts/events.ts';
-import { noteAdded, noteChanged } from './support/note-events.ts';
+import type { EventType } from '../server/topics/event-type.ts';
+import { type Note, noteAdded, noteChanged } from './support/note-events.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 
 const post = {
@@ -23,6 +26,21 @@ const post = {
   owner: { id: 7, username: 'ada' },
   votes: 0,
   rev: 0,
+};
+
+async function headOf(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ seq: number }>('select seq from feed_head');
+  return rows[0]!.seq;
+}
+
+/** Of an event that is nobody's words, goes away with nothing else and changes no relation. */
+const plain = {
+  authorId: null,
+  containerType: null,
+  containerId: null,
+  erasesContainer: false,
+  departure: null,
+  relation: null,
 };
 
 describe('the log of events about anything', () => {
@@ -60,6 +78,8 @@ describe('the log of events about anything', () => {
         audience: 'public',
         topics: ['feed', 'author:7'],
         redaction: ['title', 'content', 'owner.username'],
+        ...plain,
+        authorId: 7,
       },
       ...['note:added', 'note:changed'].map((name, at) => ({
         seq: 2 + at,
@@ -69,6 +89,7 @@ describe('the log of events about anything', () => {
         audience: 'user:9',
         topics: [],
         redaction: ['deep.words'],
+        ...plain,
       })),
     ]);
     expect(entries.map(({ json }) => JSON.parse(json) as unknown)).to.deep.equal([
@@ -78,6 +99,110 @@ describe('the log of events about anything', () => {
     ]);
     const { rows } = await pool.query(`select seq from event_log where data::text like '%first words%'`);
     expect(rows, 'in the table').to.be.empty;
+  });
+
+  it('takes the text out of all that a thread held when the thread goes, and out of nothing else', async () => {
+    const inThread = (thread: number) => ({
+      ...noteAdded,
+      container: () => ({ type: 'thread', id: thread }),
+    });
+    const threadRemoved = { ...inThread(40), name: 'note:thread-removed' as const, erasesContainer: true };
+    const words = (id: number) => ({ id, reader: 9, words: `words ${id}` });
+    const head = await headOf(pool);
+    const write = (type: EventType<string, Note, object>, id: number) =>
+      db.sequelize.transaction((tx) => append(tx, type, words(id)));
+    await write(inThread(40), 41);
+    await write(inThread(40), 42);
+    await write(inThread(50), 51);
+    await pool.query('select number_events(500)');
+    const ring = new RingBuffer(head, 100, 1_000_000);
+    for (const entry of await readLog(pool, head)) ring.push(entry);
+
+    // Two that wait for their numbers with it: one before it, one after.
+    await write(inThread(40), 43);
+    await write(threadRemoved, 40);
+    await write(inThread(40), 44);
+    await pool.query('select number_events(500)');
+    for (const entry of await readLog(pool, head + 3)) ring.push(entry);
+
+    const kept = (entries: readonly LogEntry[]) =>
+      entries.flatMap(({ json }) => /words \d+/.exec(json)?.[0] ?? []);
+    const rest = ['words 51', 'words 40', 'words 44'];
+    expect(kept(await readLog(pool, head))).to.deep.equal(rest);
+    expect(kept(ring.after(head) ?? []), 'in memory').to.deep.equal(rest);
+    const { rows } = await pool.query<{ data: string }>(
+      'select data::text as data from event_log where seq > $1 order by seq',
+      [head],
+    );
+    expect(
+      rows.flatMap(({ data }) => /words \d+/.exec(data)?.[0] ?? []),
+      'in the table',
+    ).to.deep.equal(rest);
+    const { rows: left } = await pool.query('select 1 from event_redactions');
+    expect(left).to.be.empty;
+  });
+
+  it('says of each relation since which event the stream goes by it, in the order of the numbers', async () => {
+    const related = (target: number, added: boolean) => ({
+      ...noteAdded,
+      relation: () => ({ kind: 'follow' as const, user_id: 9, target_id: target, added }),
+    });
+    const change = (target: number, added: boolean) =>
+      db.sequelize.transaction((tx) => append(tx, related(target, added), { id: 1, reader: 9, words: '' }));
+    const relations = async () =>
+      (
+        await pool.query<{ target: number; since: number }>(
+          'select target_id as target, since_seq as since from stream_relations where user_id = 9 order by 1',
+        )
+      ).rows;
+    const head = await headOf(pool);
+    await change(1, true);
+    await change(2, true);
+    expect(await relations(), 'not numbered yet').to.be.empty;
+    await pool.query('select number_events(500)');
+    expect(await relations()).to.deep.equal([
+      { target: 1, since: head + 1 },
+      { target: 2, since: head + 2 },
+    ]);
+    await change(1, false);
+    await change(2, false);
+    await change(2, true);
+    await change(3, true);
+    await change(3, false);
+    await pool.query('select number_events(500)');
+    expect(await relations()).to.deep.equal([{ target: 2, since: head + 5 }]);
+  });
+
+  it('finds the events of threads, tags and single users by their topics, also where they leave one, until they are pruned', async () => {
+    const head = await headOf(pool);
+    const tagged = { ...postCreated, topics: () => ['feed', 'author:7', 'thread:60', 'tag:sea'] };
+    await db.sequelize.transaction((tx) =>
+      append(
+        tx,
+        tagged,
+        { ...post, id: 60 },
+        { topics: ['tag:land', 'feed'], name: 'post:deleted', data: { id: 60 } },
+      ),
+    );
+    await db.sequelize.transaction((tx) => append(tx, noteAdded, { id: 61, reader: 9, words: 'x' }));
+    await pool.query('select number_events(500)');
+    const found = async () =>
+      (
+        await pool.query<{ topic: string; seq: number }>(
+          'select topic, seq from event_topics where seq > $1 order by seq, topic',
+          [head],
+        )
+      ).rows.map(({ topic, seq }) => `${topic} ${seq - head}`);
+    expect(await found()).to.deep.equal(['tag:land 1', 'tag:sea 1', 'thread:60 1', 'user:9 2']);
+    expect((await readLog(pool, head))[0]?.departure).to.deep.equal({
+      topics: ['tag:land', 'feed'],
+      name: 'post:deleted',
+      data: { id: 60 },
+    });
+    await pruneEvents(-60_000)(pool, 500);
+    expect(await found()).to.be.empty;
+    const { rows } = await pool.query('select 1 from event_topics');
+    expect(rows, 'of any event').to.be.empty;
   });
 
   it('shows a node that knows posts alone what is for everyone, and of everything else only that it is there', async () => {

@@ -1,4 +1,4 @@
-import { entityOf, type LogEntry } from '../log/reader.ts';
+import { containerOf, entityOf, type LogEntry } from '../log/reader.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import { Batch } from './batch.ts';
@@ -142,5 +142,8 @@ export class FanOut {
 /** Whether some of these are of an entity that an earlier event tells of. */
 function supersede(entries: readonly LogEntry[], earlier: readonly LogEntry[]): boolean {
   const entities = new Set(earlier.map(entityOf));
-  return entries.some((entry) => entities.has(entityOf(entry)));
+  const containers = new Set(earlier.map(containerOf));
+  return entries.some(
+    (entry) => entities.has(entityOf(entry)) || (entry.erasesContainer && containers.has(containerOf(entry))),
+  );
 }

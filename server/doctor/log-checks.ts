@@ -75,4 +75,5 @@ async function raiseFloor(tx: Transaction, seq: number): Promise<void> {
   };
   await sequelize.query('update feed_head set floor = greatest(floor, $1)', options);
   await sequelize.query('delete from event_log where seq <= $1', options);
+  await sequelize.query('delete from event_topics where seq <= $1', options);
 }

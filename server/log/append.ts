@@ -1,6 +1,6 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-import { type EventType, rowOf } from '../topics/event-type.ts';
+import { type Departure, type EventType, rowOf } from '../topics/event-type.ts';
 
 /**
  * Writes events to the outbox. The SQL function `append_events` has the only statement that does so; it is called from
@@ -13,25 +13,30 @@ export async function append<Subject, Payload extends object>(
   tx: Transaction,
   type: EventType<string, Subject, Payload>,
   subject: Subject,
+  departure?: Departure,
 ): Promise<void> {
-  await appendAll(tx, type, [subject]);
+  await appendAll(tx, type, [subject], [departure]);
 }
 
 /** Text of events that goes into one statement, if it is more than one event. Characters. */
 const STATEMENT = 512 * 1024;
 
-/** Several events of one kind, numbered in the order given. */
+/**
+ * Several events of one kind, numbered in the order given.
+ * @param departures the departure of each that has one
+ */
 export async function appendAll<Subject, Payload extends object>(
   tx: Transaction,
   type: EventType<string, Subject, Payload>,
   subjects: readonly Subject[],
+  departures: readonly (Departure | undefined)[] = [],
 ): Promise<void> {
   if (subjects.length === 0) return;
   const sequelize = sequelizeOf(tx);
   let events: string[] = [];
   let length = 0;
   for (const [at, subject] of subjects.entries()) {
-    const event = JSON.stringify(rowOf(type, subject));
+    const event = JSON.stringify(rowOf(type, subject, departures[at]));
     events.push(event);
     length += event.length;
     if (length < STATEMENT && at < subjects.length - 1) continue;

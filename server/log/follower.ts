@@ -396,11 +396,21 @@ function isEntry({
   redaction,
   json,
   at,
+  authorId,
+  containerType,
+  containerId,
+  erasesContainer,
+  departure,
+  relation,
 }: LogEntry): boolean {
   return (
-    [name, entityType, audience, json].every((value) => typeof value === 'string') &&
+    [name, entityType, audience, json].every(isString) &&
     [topics, redaction].every((list: unknown) => Array.isArray(list) && list.every(isString)) &&
-    [seq, entityId, at].every((value) => Number.isFinite(value))
+    [seq, entityId, at].every(Number.isFinite) &&
+    [authorId, containerId].every((value) => value === null || Number.isFinite(value)) &&
+    (containerType === null || isString(containerType)) &&
+    typeof erasesContainer === 'boolean' &&
+    [departure, relation].every((value: unknown) => typeof value === 'object')
   );
 }
 

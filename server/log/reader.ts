@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Audience } from '../topics/event-type.ts';
+import type { Audience, Departure, RelationChange } from '../topics/event-type.ts';
 
 /** A numbered event as the node carries it: its payload stays the text that PostgreSQL keeps, encoded once. */
 export interface LogEntry {
@@ -12,6 +12,17 @@ export interface LogEntry {
   topics: readonly string[];
   /** Fields of the payload that are emptied once a later event of its entity supersedes it. */
   redaction: readonly string[];
+  /** Whose words it carries; null if nobody's. */
+  authorId: number | null;
+  /** What it goes away with, beside its entity: a kind of thing, and which one; null if nothing. */
+  containerType: string | null;
+  containerId: number | null;
+  /** Whether it takes the text out of all earlier events of its container. */
+  erasesContainer: boolean;
+  /** What is received instead by those who subscribe only to topics that its entity has left. */
+  departure: Departure | null;
+  /** What it changes between two users. */
+  relation: RelationChange | null;
   /** The payload as JSON text. */
   json: string;
   /** When the event was written, in milliseconds since 1970. */
@@ -21,6 +32,11 @@ export interface LogEntry {
 /** What an event is about, as one key. */
 export function entityOf({ entityType, entityId }: LogEntry): string {
   return `${entityType}:${entityId}`;
+}
+
+/** What an event goes away with, as one key; undefined if with nothing but its entity. */
+export function containerOf({ containerType, containerId }: LogEntry): string | undefined {
+  return containerType === null ? undefined : `${containerType}:${containerId}`;
 }
 
 /** Where the log stands: which numbering it is, its newest and its last pruned number. */
@@ -52,14 +68,20 @@ const page = {
   text: `with next as (
            select e.seq, e.name, e.entity_type as "entityType", e.entity_id as "entityId", e.audience, e.topics,
                   e.redaction,
-                  (case when r.entity_id is null then e.data else redacted(e.data, e.redaction) end)::text as json,
-                  (extract(epoch from e.created_at) * 1000)::double precision as at
+                  (case when r.entity_id is null and c.entity_id is null then e.data
+                        else redacted(e.data, e.redaction) end)::text as json,
+                  (extract(epoch from e.created_at) * 1000)::double precision as at, e.author_id as "authorId",
+                  e.container_type as "containerType", e.container_id as "containerId",
+                  e.erases_container as "erasesContainer", e.departure, e.relation
            from event_log e
            left join event_redactions r
              on r.entity_type = e.entity_type and r.entity_id = e.entity_id and e.seq < r.before_seq
+           left join event_redactions c
+             on c.entity_type = e.container_type and c.entity_id = e.container_id and e.seq < c.before_seq
            where e.seq > $1 order by e.seq limit $2
          )
-         select seq, name, "entityType", "entityId", audience, topics, redaction, json, at
+         select seq, name, "entityType", "entityId", audience, topics, redaction, json, at, "authorId",
+                "containerType", "containerId", "erasesContainer", departure, relation
          from (select next.*, sum(octet_length(json)) over (order by seq) as bytes,
                       row_number() over (order by seq) as place from next) measured
          where bytes <= $3 or place = 1 order by seq`,

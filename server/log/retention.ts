@@ -16,7 +16,12 @@ export function pruneEvents(retention: number): (pool: pg.Pool, most: number) =>
        ), head as materialized (
          select h.id from feed_head h where exists (select from old) for no key update
        ), gone as (
-         delete from event_log where seq <= (select max(seq) from old) and exists (select from head) returning seq
+         delete from event_log where seq <= (select max(seq) from old) and exists (select from head)
+         returning seq, audience, topics, departure
+       ), unfound as (
+         delete from event_topics t
+         using gone g, probed_topics(g.audience, g.topics, g.departure) as p (topic)
+         where t.topic = p.topic and t.seq = g.seq
        ), moved as (
          update feed_head set floor = greatest(floor, (select max(seq) from gone)) where exists (select 1 from gone)
        )

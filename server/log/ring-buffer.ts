@@ -1,4 +1,4 @@
-import { entityOf, type LogEntry } from './reader.ts';
+import { containerOf, entityOf, type LogEntry } from './reader.ts';
 import { redacted } from './redaction.ts';
 
 /** Dropped entries stay in the array until there are this many of them, and at least an eighth of all. */
@@ -43,6 +43,7 @@ export class RingBuffer {
     if (entry.seq !== this.#last + 1) throw new Error(`ring: ${entry.seq} does not follow ${this.#last}`);
     const entity = entityOf(entry);
     this.#redact(this.#newest.get(entity));
+    if (entry.erasesContainer) this.#redactContainer(containerOf(entry));
     this.#newest.set(entity, entry.seq);
     this.#entries.push(entry);
     this.#last = entry.seq;
@@ -70,6 +71,14 @@ export class RingBuffer {
     if (position < this.floor) return undefined;
     const from = this.#start + (position - this.floor);
     return this.#entries.slice(from, Math.min(from + limit, this.#entries.length));
+  }
+
+  /** Redacts all events of a container, as those of a deleted thread. Few events do so, so it may look at all of them. */
+  #redactContainer(container: string | undefined): void {
+    for (let at = this.#start; at < this.#entries.length; at += 1) {
+      const entry = this.#entries[at];
+      if (entry && containerOf(entry) === container) this.#redact(entry.seq);
+    }
   }
 
   /**

@@ -148,7 +148,8 @@ export class Sequencer {
     const { rows } = await this.#pool.query<NumberedRow>({
       name: 'number-events',
       text: `select first_seq, last_seq, seq, name, entity_type as "entityType", entity_id as "entityId", audience, topics,
-               redaction, payload as json, at
+               redaction, payload as json, at, author_id as "authorId", container_type as "containerType",
+               container_id as "containerId", erases_container as "erasesContainer", departure, relation
              from number_events($1, $2)`,
       values: [atMost, TOLD_AT_ONCE],
     });
@@ -177,6 +178,28 @@ function entryOf({
   redaction,
   json,
   at,
+  authorId,
+  containerType,
+  containerId,
+  erasesContainer,
+  departure,
+  relation,
 }: LogEntry): LogEntry {
-  return { seq, name, entityType, entityId, audience, topics, redaction, json, at };
+  return {
+    seq,
+    name,
+    entityType,
+    entityId,
+    audience,
+    topics,
+    redaction,
+    authorId,
+    containerType,
+    containerId,
+    erasesContainer,
+    departure,
+    relation,
+    json,
+    at,
+  };
 }

@@ -12,6 +12,7 @@ const ofPost = {
   entityType: 'post',
   entityId: ({ id }: Owned) => id,
   audience: () => 'public' as const,
+  author: ({ owner_id }: Owned) => owner_id,
   topics: ({ owner_id }: Owned) => ['feed', `author:${owner_id}`],
 };
 

@@ -12,6 +12,30 @@ export type Supersedes =
   /** All of them, also those that were written while nobody looked: the entity is gone. */
   | 'all';
 
+/** What a user is to another: what the stream goes by from the event on that changes it. */
+export type RelationKind = 'follow' | 'block' | 'mute';
+
+/** What an event changes between two users. */
+export interface RelationChange {
+  kind: RelationKind;
+  user_id: number;
+  target_id: number;
+  added: boolean;
+}
+
+/** What events go away with, beside their own entity: all of a thread's with the thread. */
+export interface Container {
+  type: string;
+  id: number;
+}
+
+/** Another event, which is received instead by those who subscribe only to topics that the entity has left. */
+export interface Departure {
+  topics: readonly string[];
+  name: string;
+  data: object;
+}
+
 /** An event type, declared once by a capability: log, delivery and documents know events only by this. */
 export interface EventType<Name extends string, Subject, Payload extends object> {
   name: Name;
@@ -28,6 +52,14 @@ export interface EventType<Name extends string, Subject, Payload extends object>
   /** What one subscribes to in order to hear it: `feed`, `author:7`. */
   topics: (subject: Subject) => string[];
   payload: (subject: Subject) => Payload;
+  /** Whose words it carries: who hides that user does not receive it. */
+  author?: (subject: Subject) => number;
+  /** What else takes its text away. */
+  container?: (subject: Subject) => Container | undefined;
+  /** Whether it takes the text out of all earlier events of its container, as a deleted thread does. */
+  erasesContainer?: boolean;
+  /** What it changes between two users. */
+  relation?: (subject: Subject) => RelationChange | undefined;
   supersedes: Supersedes;
   /** Fields of the payload that are emptied once it is superseded, with dots for what lies deeper; each holds text. */
   redaction: readonly string[];
@@ -49,13 +81,22 @@ export interface OutboxRow {
   supersedes: Supersedes;
   redaction: readonly string[];
   data: object;
+  author_id?: number;
+  container_type?: string;
+  container_id?: number;
+  erases_container?: boolean;
+  departure?: Departure;
+  relation?: RelationChange;
 }
 
 /** What is written when an event is appended. */
 export function rowOf<Subject, Payload extends object>(
   type: EventType<string, Subject, Payload>,
   subject: Subject,
+  departure?: Departure,
 ): OutboxRow {
+  const container = type.container?.(subject);
+  const relation = type.relation?.(subject);
   return {
     name: type.name,
     entity_type: type.entityType,
@@ -65,5 +106,13 @@ export function rowOf<Subject, Payload extends object>(
     supersedes: type.supersedes,
     redaction: type.redaction,
     data: type.payload(subject),
+    ...(type.author && { author_id: type.author(subject) }),
+    ...(container && {
+      container_type: container.type,
+      container_id: container.id,
+      erases_container: type.erasesContainer ?? false,
+    }),
+    ...(departure && { departure }),
+    ...(relation && { relation }),
   };
 }

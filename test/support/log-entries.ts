@@ -13,6 +13,12 @@ export function postEntry(
     audience: 'public',
     topics: ['feed', 'author:1'],
     redaction: name === 'post:deleted' ? [] : ['title', 'content', 'owner.username'],
+    authorId: 1,
+    containerType: null,
+    containerId: null,
+    erasesContainer: false,
+    departure: null,
+    relation: null,
     json,
     at,
   };

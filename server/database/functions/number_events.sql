@@ -1,4 +1,4 @@
--- version 1 sha256:58b855239bada610
+-- version 2 sha256:9076f5feefebdf36
 -- Moves events from the outbox to the log and numbers them. The algorithm and its proof are told in
 -- server/log/sequencer.ts, above the code that calls this. What it numbered it gives back, if that is little text,
 -- so that the node that numbers need not read it again.
@@ -7,9 +7,12 @@
 -- for one row, and with 100,000 waiting each batch compared all of them with all of its own: 117 s, and 2 s by the
 -- primary key. Each call looks at a bounded number of entities and of events whose text is still to be cut; what
 -- remains stands in `event_redactions`.
+drop function if exists number_events(integer, integer);
+
 create or replace function number_events(at_most integer, at_most_bytes integer)
 returns table (first_seq bigint, last_seq bigint, seq bigint, name text, entity_type text, entity_id bigint,
-               audience text, topics text[], redaction text[], payload text, at double precision)
+               audience text, topics text[], redaction text[], payload text, at double precision, author_id bigint,
+               container_type text, container_id bigint, erases_container boolean, departure json, relation json)
 language plpgsql set enable_seqscan = off set search_path from current as $$
 #variable_conflict use_column
 declare
@@ -23,8 +26,10 @@ declare
 begin
   select h.seq into head from feed_head h where h.id = 1 for no key update skip locked;
   if not found then
+    -- Somebody is at it.
     return query select null::bigint, null::bigint, null::bigint, null::text, null::text, null::bigint, null::text,
-      null::text[], null::text[], null::text, null::double precision; -- somebody is at it
+      null::text[], null::text[], null::text, null::double precision, null::bigint, null::text, null::bigint,
+      null::boolean, null::json, null::json;
     return;
   end if;
 
@@ -35,14 +40,19 @@ begin
       select max(next.id) from (select w.id from event_outbox w order by w.id limit at_most) next
     )
     returning o.id, o.name, o.entity_type, o.entity_id, o.audience, o.topics, o.supersedes, o.redaction, o.data,
-      o.created_at
+      o.created_at, o.author_id, o.container_type, o.container_id, o.erases_container, o.departure, o.relation
   ), numbered as (
     insert into event_log
-      (seq, outbox_id, name, entity_type, entity_id, audience, topics, redaction, data, created_at)
+      (seq, outbox_id, name, entity_type, entity_id, audience, topics, redaction, data, created_at, author_id,
+       container_type, container_id, erases_container, departure, relation)
     select head + row_number() over (order by m.id), m.id, m.name, m.entity_type, m.entity_id, m.audience, m.topics,
-      m.redaction, m.data, m.created_at
+      m.redaction, m.data, m.created_at, m.author_id, m.container_type, m.container_id, m.erases_container,
+      m.departure, m.relation
     from moved m
-    returning seq
+    returning seq, audience, topics, departure
+  ), found_by as (
+    insert into event_topics (topic, seq)
+    select t.topic, n.seq from numbered n, probed_topics(n.audience, n.topics, n.departure) as t (topic)
   ), told as (
     select p.entity_type, p.entity_id, head + min(p.place) as first_seq, head + max(p.place) as last_seq,
       (array_agg(p.supersedes order by p.place))[1] as first_supersedes, bool_or(p.supersedes = 'all') as erases
@@ -63,12 +73,34 @@ begin
       ) before on true
     ) t
     where t.from_seq < t.last_seq
+    union all
+    select c.container_type, c.container_id, 0, max(c.seq)
+    from (
+      select m.container_type, m.container_id, m.erases_container, head + row_number() over (order by m.id) as seq
+      from moved m
+    ) c
+    where c.erases_container
+    group by c.container_type, c.container_id
     on conflict (entity_type, entity_id) do update
     set next_seq = least(r.next_seq, excluded.next_seq), before_seq = excluded.before_seq
   )
   select count(*) into taken from numbered;
   if taken > 0 then
     update feed_head set seq = head + taken where id = 1;
+    -- The last of a relation decides. No request writes to this table, so nothing is waited for.
+    with changed as (
+      select distinct on (1, 2, 3) (e.relation ->> 'user_id')::bigint as user_id, e.relation ->> 'kind' as kind,
+        (e.relation ->> 'target_id')::bigint as target_id, (e.relation ->> 'added')::boolean as added, e.seq
+      from event_log e
+      where e.seq > head and e.seq <= head + taken and e.relation is not null
+      order by 1, 2, 3, e.seq desc
+    ), removed as (
+      delete from stream_relations r using changed c
+      where not c.added and r.user_id = c.user_id and r.kind = c.kind and r.target_id = c.target_id
+    )
+    insert into stream_relations as r (user_id, kind, target_id, since_seq)
+    select c.user_id, c.kind, c.target_id, c.seq from changed c where c.added
+    on conflict (user_id, kind, target_id) do update set since_seq = excluded.since_seq;
   end if;
 
   select array_agg(r.entity_type), array_agg(r.entity_id) into due_types, due_ids
@@ -82,10 +114,19 @@ begin
       from unnest(due_types, due_ids) as d (entity_type, entity_id)
       join event_redactions r on r.entity_type = d.entity_type and r.entity_id = d.entity_id
       cross join lateral (
-        select w.seq from event_log w
-        where w.entity_type = r.entity_type and w.entity_id = r.entity_id
-          and w.seq >= r.next_seq and w.seq < r.before_seq
-        order by w.seq limit most_redacted
+        (
+          select w.seq from event_log w
+          where w.entity_type = r.entity_type and w.entity_id = r.entity_id
+            and w.seq >= r.next_seq and w.seq < r.before_seq
+          order by w.seq limit most_redacted
+        )
+        union all
+        (
+          select w.seq from event_log w
+          where w.container_type = r.entity_type and w.container_id = r.entity_id
+            and w.seq >= r.next_seq and w.seq < r.before_seq
+          order by w.seq limit most_redacted
+        )
       ) e
       limit most_redacted
     ), cut as (
@@ -102,6 +143,10 @@ begin
       select from event_log e
       where e.entity_type = r.entity_type and e.entity_id = r.entity_id
         and e.seq >= r.next_seq and e.seq < r.before_seq
+    ) and not exists (
+      select from event_log e
+      where e.container_type = r.entity_type and e.container_id = r.entity_id
+        and e.seq >= r.next_seq and e.seq < r.before_seq
     );
   end if;
 
@@ -113,15 +158,19 @@ begin
   ) then
     return query
     select head + 1, head + taken, e.seq, e.name, e.entity_type, e.entity_id, e.audience, e.topics, e.redaction,
-      (case when r.entity_id is null then e.data else redacted(e.data, e.redaction) end)::text,
-      (extract(epoch from e.created_at) * 1000)::double precision
+      (case when r.entity_id is null and c.entity_id is null then e.data else redacted(e.data, e.redaction) end)::text,
+      (extract(epoch from e.created_at) * 1000)::double precision, e.author_id, e.container_type, e.container_id,
+      e.erases_container, e.departure, e.relation
     from event_log e
     left join event_redactions r
       on r.entity_type = e.entity_type and r.entity_id = e.entity_id and e.seq < r.before_seq
+    left join event_redactions c
+      on c.entity_type = e.container_type and c.entity_id = e.container_id and e.seq < c.before_seq
     where e.seq > head and e.seq <= head + taken order by e.seq;
   else
     return query select head + 1, head + taken, null::bigint, null::text, null::text, null::bigint, null::text,
-      null::text[], null::text[], null::text, null::double precision;
+      null::text[], null::text[], null::text, null::double precision, null::bigint, null::text, null::bigint,
+      null::boolean, null::json, null::json;
   end if;
 end
 $$;
