@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
+import pg from 'pg';
 import { readConfig } from '../server/config.ts';
 import { migrate } from '../server/database/migrate.ts';
 import { makeNewEpoch } from '../server/doctor/repair.ts';
@@ -100,6 +101,13 @@ describe('the database that a node is on', () => {
     }
     await until('the posts are told', () => position().seq === seq + many);
   };
+  /** Votes for the newest post, or takes the vote back. */
+  const vote = async (user: TestUser, up: boolean) => {
+    const { body } = await user.get<{ id: number }[]>('/posts');
+    const path = `/posts/${body[0]!.id}/vote`;
+    const { status } = up ? await user.put(path) : await user.delete(path);
+    expect(status).to.equal(200);
+  };
   const told = (message: string) => log.filter((line) => line.includes(message)).length;
 
   it('keeps its epoch through a crash, a stop in order and a restart of the node', async function () {
@@ -154,6 +162,54 @@ describe('the database that a node is on', () => {
     await start(urlOf(APP));
     expect(position().epoch).to.not.equal(epoch);
     expect(position().seq).to.equal(2);
+  });
+
+  it('gets a new epoch when its volume was put back to before a vote, which no event tells of', async function () {
+    this.timeout(40_000);
+    await fresh(APP);
+    await start(urlOf(APP));
+    const user = await signUp(server!.url);
+    await post(user, 1);
+    await stop();
+    await postgres.backUp();
+    await start(urlOf(APP));
+    const { epoch, seq } = position();
+    await vote(user, true);
+    const file = join(dataDir, 'feed-position-0.json');
+    const flushed = async () => {
+      const client = new pg.Client({ connectionString: urlOf(APP) });
+      await client.connect();
+      const { rows } = await client
+        .query<{ wal: number }>('select flushed_wal() as wal')
+        .finally(() => client.end());
+      return rows[0]!.wal;
+    };
+    const voted = await flushed();
+    await until('how far the database was is kept', async () => {
+      const { wal } = JSON.parse(await readFile(file, 'utf8').catch(() => '{}')) as { wal?: number };
+      return wal !== undefined && wal >= voted;
+    });
+    await stop();
+    await postgres.restore();
+    await start(urlOf(APP));
+    expect(position().epoch).to.not.equal(epoch);
+    expect(position().seq).to.equal(seq);
+  });
+
+  it('keeps its epoch through a crash of the database under votes', async function () {
+    this.timeout(40_000);
+    await fresh(APP);
+    await start(urlOf(APP));
+    const user = await signUp(server!.url);
+    await post(user, 1);
+    const { epoch, seq } = position();
+    for (let round = 0; round < 3; round += 1) {
+      await vote(user, round % 2 === 0);
+      await postgres.crash();
+      await postgres.up();
+      await until('the node is ready', async () => (await fetch(`${server!.url}/readyz`)).ok, 20_000);
+    }
+    expect(position()).to.deep.include({ epoch, seq });
   });
 
   it('gets a new epoch when a snapshot of its files, taken while it ran, is put back under a running node', async function () {
@@ -225,6 +281,25 @@ describe('the database that a node is on', () => {
       await stop();
       await start(urlOf(APP), env());
       expect(position()).to.deep.equal(again);
+    });
+
+    it('gets a new epoch when its volume was put back to before a vote, which no event tells of', async () => {
+      await fresh(APP);
+      await start(urlOf(APP), env());
+      const user = await signUp(server!.url);
+      await post(user, 1);
+      await stop();
+      await postgres.backUp();
+      await start(urlOf(APP), env());
+      const { epoch, seq } = position();
+      await isKept();
+      await vote(user, true);
+      await stop();
+      await postgres.restore();
+      await rm(dataDir, { recursive: true, force: true });
+      await start(urlOf(APP), env());
+      expect(position().epoch).to.not.equal(epoch);
+      expect(position().seq).to.equal(seq);
     });
 
     it('gets it as soon as Redis answers, though the log has reached the number that was told', async () => {

@@ -7,11 +7,15 @@ import type { RedisHealth } from './redis-health.ts';
 import { within } from './redis-time-limit.ts';
 import type { RedisTarget } from '../config/redis-url.ts';
 
-/** The last position that was delivered to clients, and when its event was written, in milliseconds since 1970. */
+/**
+ * The last position that was delivered to clients, when its event was written, in milliseconds since 1970, and how far the
+ * database's write-ahead log was on disk, in bytes.
+ */
 interface Position {
   epoch: string;
   seq: number;
   at: number | undefined;
+  wal?: number | undefined;
 }
 
 export interface RedisPositionStoreOptions {
@@ -37,9 +41,12 @@ const KEEP = `
   local before = redis.call('GET', KEYS[1])
   if before then
     local epoch, seq = string.match(before, '^(%S+) (%d+) ')
-    if epoch == ARGV[1] and tonumber(seq) >= tonumber(ARGV[2]) then return before end
+    local wal = tonumber(string.match(before, '^%S+ %d+ %S+ (%d+)$') or '0')
+    seq = tonumber(seq or '0')
+    local isNewer = tonumber(ARGV[2]) > seq or (tonumber(ARGV[2]) == seq and tonumber(ARGV[4]) > wal)
+    if epoch == ARGV[1] and not isNewer then return before end
   end
-  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
+  redis.call('SET', KEYS[1], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4])
   return before or ''`;
 
 /**
@@ -149,11 +156,11 @@ export class RedisPositionStore {
       }
       const position = this.#newest;
       if (!position) return true;
-      const { epoch, seq, at } = position;
+      const { epoch, seq, at, wal } = position;
       const before = parse(
         await within(
           TIME_LIMIT,
-          this.#client.eval(KEEP, 1, this.#key, epoch, String(seq), String(at ?? '-')),
+          this.#client.eval(KEEP, 1, this.#key, epoch, String(seq), String(at ?? '-'), String(wal ?? 0)),
         ),
       );
       this.#kept = position;
@@ -187,8 +194,16 @@ export class RedisPositionStore {
 }
 
 function parse(text: unknown): Position | undefined {
-  const [, epoch = '', seq, at] =
-    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (\d{1,15}) (-|[\d.]+)$/.exec(String(text)) ?? [];
+  // Of a node of the version before without the last number.
+  const [, epoch = '', seq, at, wal] =
+    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) (\d{1,15}) (-|[\d.]+)(?: (\d{1,15}))?$/.exec(
+      String(text),
+    ) ?? [];
   if (seq === undefined) return undefined;
-  return { epoch, seq: Number(seq), at: at === '-' ? undefined : Number(at) };
+  return {
+    epoch,
+    seq: Number(seq),
+    at: at === '-' ? undefined : Number(at),
+    wal: wal === undefined ? undefined : Number(wal),
+  };
 }

@@ -102,6 +102,8 @@ export class Follower {
   readonly #pause = new Pause();
   #readAt = 0;
   #databaseHead = 0;
+  /** How far the database's write-ahead log was on disk when the log was last read. Bytes. */
+  #wal: number | undefined;
   #floor = 0;
   readonly #mayRead: () => boolean;
   readonly #onRead: () => void;
@@ -211,7 +213,8 @@ export class Follower {
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
     this.#readAt = began;
-    this.#keep({ epoch: head.epoch, seq: this.seq, at: this.#ring.after(this.seq - 1, 1)?.[0]?.at });
+    this.#wal = tail.wal ?? undefined;
+    this.#keep();
     this.#running = this.#run();
   }
 
@@ -219,6 +222,8 @@ export class Follower {
     this.#stopped = true;
     this.#pause.end();
     await this.#running;
+    // What it wrote itself since the last look is known to the next start as well.
+    if (this.stall === undefined) await this.#noteWal().catch(() => undefined);
     await Promise.all(this.#positionStores.map((positionStore) => positionStore.close()));
   }
 
@@ -288,7 +293,7 @@ export class Follower {
     }
     if (fresh.length === 0) return;
     for (const entry of fresh) this.#ring.push(entry);
-    this.#keep({ epoch: this.#epoch, seq: this.seq, at: fresh.at(-1)?.at });
+    this.#keep();
     for (const listener of this.#listeners.events) listener(fresh);
   }
 
@@ -325,12 +330,17 @@ export class Follower {
     const seen = this.seq; // batches continue arriving while the database is asked
     const began = Date.now();
     const tail = await readTail(this.#pool, this.#seen, this.#limits);
-    if (!tail.here || tail.epoch !== this.#epoch || tail.seq < seen) {
+    const wentBack = tail.wal !== null && tail.wal < (this.#wal ?? 0);
+    if (!tail.here || tail.epoch !== this.#epoch || tail.seq < seen || wentBack) {
       await this.#reopen();
       return;
     }
     this.#databaseHead = tail.seq;
     this.#floor = tail.floor;
+    if (tail.wal !== null && tail.wal !== this.#wal) {
+      this.#wal = tail.wal;
+      this.#keep();
+    }
     if (tail.revocations.length > 0)
       for (const listener of this.#listeners.revocations) listener(tail.revocations);
     if (tail.tooManyRevocations) for (const listener of this.#listeners.tooManyRevocations) listener();
@@ -356,14 +366,24 @@ export class Follower {
     this.#onRead();
   }
 
-  #keep(seen: Seen): void {
-    for (const positionStore of this.#positionStores) positionStore.keep(seen);
+  async #noteWal(): Promise<void> {
+    const { rows } = await this.#pool.query<{ wal: number | null }>('select flushed_wal() as wal');
+    this.#wal = rows[0]?.wal ?? this.#wal;
+    this.#keep();
+  }
+
+  /** What it has seen of the log, and of the database. */
+  get #reached(): Seen {
+    const { seq } = this;
+    return { epoch: this.#epoch, seq, at: this.#ring.after(seq - 1, 1)?.[0]?.at, wal: this.#wal };
+  }
+
+  #keep(): void {
+    for (const positionStore of this.#positionStores) positionStore.keep(this.#reached);
   }
 
   async #reopen(): Promise<void> {
-    const { seq } = this;
-    const at = this.#ring.after(seq - 1, 1)?.[0]?.at;
-    const head = await openFeed(this.#pool, { epoch: this.#epoch, seq, at });
+    const head = await openFeed(this.#pool, this.#reached);
     if (head.epoch !== this.#epoch) await this.#restart(head);
   }
 
@@ -380,7 +400,8 @@ export class Follower {
     this.#ring = new RingBuffer(head.seq, this.#ringSize.entries, this.#ringSize.bytes);
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
-    this.#keep({ epoch: head.epoch, seq: head.seq, at: undefined });
+    this.#wal = tail.wal ?? undefined;
+    this.#keep();
     for (const listener of this.#listeners.epoch) listener(head);
   }
 }

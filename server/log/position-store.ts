@@ -8,7 +8,7 @@ const FILE = /^feed-position-\d+\.json$/;
 /**
  * Stores the last delivered position outside the database. A volume snapshot of the database that was restored while
  * every node was down looks exactly like a server that restarts after a crash; only an outside record shows that its
- * log is shorter than what clients have received.
+ * log is shorter than what clients have received, or that the database has lost something else.
  */
 export interface PositionStore {
   /** The positions stored before this process began, as far as they can be read soon. */
@@ -79,9 +79,14 @@ export class FilePositionStore implements PositionStore {
 
 function parse(text: string): Seen | undefined {
   try {
-    const { epoch, seq, at } = JSON.parse(text) as Partial<Record<keyof Seen, unknown>>;
+    const { epoch, seq, at, wal } = JSON.parse(text) as Partial<Record<keyof Seen, unknown>>;
     if (typeof epoch !== 'string' || !UUID.test(epoch) || !Number.isSafeInteger(seq)) return undefined;
-    return { epoch, seq: seq as number, at: typeof at === 'number' ? at : undefined };
+    return {
+      epoch,
+      seq: seq as number,
+      at: typeof at === 'number' ? at : undefined,
+      wal: typeof wal === 'number' ? wal : undefined,
+    };
   } catch {
     return undefined; // cut short, or somebody else's
   }

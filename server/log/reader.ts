@@ -51,6 +51,8 @@ export interface Seen {
   epoch: string;
   seq: number;
   at: number | undefined;
+  /** How far the database's write-ahead log was on disk then, in bytes; undefined if nobody has looked yet. */
+  wal?: number | undefined;
 }
 
 /** Events that are read at once at most. */
@@ -130,10 +132,11 @@ export function shortened(entries: LogEntry[]): LogEntry[] {
  * @param seen the newest event that the node has, if it has one
  */
 export async function openFeed(pool: pg.Pool, seen?: Seen): Promise<Head> {
-  const { rows } = await pool.query<Head>('select epoch, seq, floor from open_feed($1, $2, $3)', [
+  const { rows } = await pool.query<Head>('select epoch, seq, floor from open_feed($1, $2, $3, $4)', [
     seen?.epoch ?? null,
     seen?.seq ?? null,
     seen?.at ?? null,
+    seen?.wal ?? null,
   ]);
   const head = rows[0];
   if (!head) throw new NoHead();

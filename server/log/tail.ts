@@ -23,6 +23,8 @@ export const TAIL_LIMITS: TailLimits = { tallies: 4000, revocations: 1000 };
 export interface Tail extends Head {
   /** The snapshot of this poll. The next poll reads what this one could not see. */
   snapshot: string;
+  /** How far the database's write-ahead log is on disk, in bytes; null on a standby. */
+  wal: number | null;
   /** Whether this is the database that the log was numbered in. A proxy may have put another one in its place unnoticed. */
   here: boolean;
   tallies: Tally[];
@@ -61,7 +63,7 @@ const text = `
   )
   select h.epoch, h.seq, h.floor,
     h.fingerprint = database_fingerprint() and feed_head_is_own(h.written_by, h.xmin) as here,
-    pg_current_snapshot()::text as snapshot,
+    pg_current_snapshot()::text as snapshot, flushed_wal() as wal,
     c.tallies as "tooManyTallies", c.revocations as "tooManyRevocations",
     case when c.tallies then '[]' else (
       select coalesce(json_agg(json_build_object('post_id', t.post_id, 'votes', t.votes, 'rev', t.rev)), '[]')

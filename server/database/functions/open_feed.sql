@@ -1,18 +1,20 @@
--- version 1 sha256:382c6d0620beef50
+-- version 2 sha256:6a0a143234ae6524
 -- The epoch of the log, its head and its floor; a new epoch if the database is not the one that it was
 -- (`database_fingerprint`), or if the caller has seen more of the log than there is. An older copy of the database,
 -- put back beneath running nodes, may have been written to before one of them looks: then its log is no shorter than
--- what the node has seen, but what stands at that place was written at another time.
+-- what the node has seen, but what stands at that place was written at another time. And if nothing was told since, as
+-- with votes, its write-ahead log was further on disk than it is now: a crash takes nothing back that was there.
 drop function if exists open_feed(uuid, bigint);
 
-create or replace function open_feed(seen_epoch uuid, seen_seq bigint, seen_at double precision)
+create or replace function open_feed(seen_epoch uuid, seen_seq bigint, seen_at double precision,
+                                     seen_wal double precision)
 returns table (epoch uuid, seq bigint, floor bigint)
 language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
   here text := database_fingerprint();
   head record;
-  other boolean := exists (
+  other boolean := flushed_wal() < seen_wal or exists (
     select from event_log e
     where e.seq = seen_seq and (extract(epoch from e.created_at) * 1000)::double precision <> seen_at
   );
@@ -38,4 +40,11 @@ begin
   end loop;
   return query select h.epoch, h.seq, h.floor from feed_head h where h.id = 1;
 end
+$$;
+
+-- What nodes of the version before call.
+create or replace function open_feed(seen_epoch uuid, seen_seq bigint, seen_at double precision)
+returns table (epoch uuid, seq bigint, floor bigint)
+language sql set search_path from current as $$
+  select o.epoch, o.seq, o.floor from open_feed(seen_epoch, seen_seq, seen_at, null) o
 $$;
