@@ -19,6 +19,7 @@ import { openApiDocument } from './docs/openapi.ts';
 import { mount, type Route } from './api/route.ts';
 import { secure } from './http/security-headers.ts';
 import { postRoutes } from './posts/routes.ts';
+import { relationRoutes } from './relations/routes.ts';
 import { streamRoutes } from './events/routes.ts';
 import { userRoutes } from './users/routes.ts';
 import { version } from './version.ts';
@@ -29,6 +30,7 @@ import { tally } from './votes/schemas.ts';
 export const routes: readonly Route<Context>[] = [
   ...authRoutes,
   ...userRoutes,
+  ...relationRoutes,
   ...postRoutes,
   ...voteRoutes,
   ...streamRoutes(eventTypes),

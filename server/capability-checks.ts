@@ -2,6 +2,7 @@ import type { Check, Task } from './database/check.ts';
 import type { EntityFold } from './topics/entity-fold.ts';
 import { postChecks, postTasks } from './posts/checks.ts';
 import { postFold } from './posts/fold.ts';
+import { relationChecks } from './relations/checks.ts';
 import { userChecks } from './users/checks.ts';
 import { voteChecks } from './votes/checks.ts';
 
@@ -10,5 +11,5 @@ import { voteChecks } from './votes/checks.ts';
  * capabilities.
  */
 export const folds: readonly EntityFold[] = [postFold];
-export const checks: readonly Check[] = [...postChecks, ...userChecks, ...voteChecks];
+export const checks: readonly Check[] = [...postChecks, ...userChecks, ...relationChecks, ...voteChecks];
 export const tasks: readonly Task[] = postTasks;

@@ -13,6 +13,7 @@ import type { ConnectionLimits } from './limits/connection-limits.ts';
 import type { Follower } from './log/follower.ts';
 import type { Metrics } from './ops/metrics.ts';
 import type { PostContext } from './posts/context.ts';
+import type { RelationContext } from './relations/context.ts';
 import type { EntryContext } from './transports/entry.ts';
 import type { UserContext } from './users/context.ts';
 import type { VoteContext } from './votes/context.ts';
@@ -22,7 +23,7 @@ import type { VoteContext } from './votes/context.ts';
  * down, never imported by those who use it.
  */
 export interface Context
-  extends RouteContext, AuthContext, UserContext, PostContext, VoteContext, EntryContext {
+  extends RouteContext, AuthContext, UserContext, RelationContext, PostContext, VoteContext, EntryContext {
   config: Readonly<Config>;
   metrics: Metrics;
   /** Whether a request may come in, by the host that it names and the page that it is from. */

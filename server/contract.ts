@@ -1,7 +1,9 @@
 import type { PostEvents } from './posts/event-payloads.ts';
 import type { Position, ServiceMessages } from './protocol.ts';
+import type { RelationEvents } from './relations/event-payloads.ts';
 
 export type { OwnerView, PostView } from './posts/event-payloads.ts';
+export type { FollowChange, HiddenUser, RelatedUser } from './relations/event-payloads.ts';
 export type {
   Ack,
   ClientToServer,
@@ -23,7 +25,7 @@ export type {
  */
 
 /** The facts that are numbered and kept in the log, with their payloads: those of each capability. */
-export type FeedEvents = PostEvents;
+export type FeedEvents = PostEvents & RelationEvents;
 
 export type FeedEventName = keyof FeedEvents;
 

@@ -163,6 +163,8 @@ export async function createService(
 
   const capabilities = await createCapabilities(config, {
     db,
+    feed,
+    timeLimits,
     countRefused: limits.countRefused,
     reportTallies,
     ...told,

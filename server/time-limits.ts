@@ -6,6 +6,19 @@ export interface TimeLimits {
   headers: number;
   /** For a whole request. */
   request: number;
+  /** From a follow, a block or a mute to its number in the stream; beyond it the answer is a 503. */
+  number: number;
+  /**
+   * From the number of a block to the answer. A node that has not read the log for a second writes no events: by then, each has
+   * read of the block or writes nothing.
+   */
+  block: number;
 }
 
-export const TIME_LIMITS: Readonly<TimeLimits> = { handshake: 5000, headers: 10_000, request: 15_000 };
+export const TIME_LIMITS: Readonly<TimeLimits> = {
+  handshake: 5000,
+  headers: 10_000,
+  request: 15_000,
+  number: 5000,
+  block: 1100,
+};

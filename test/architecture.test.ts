@@ -84,7 +84,9 @@ const folders: Record<string, Uses> = {
     types: ['config.ts', 'topics/'],
   },
   // It builds the parts: of all folders, and nothing of the front.
-  'server/service/': { values: ['[a-z-]+/', '(config|errors|identity|logger|protocol|redis)\\.ts'] },
+  'server/service/': {
+    values: ['[a-z-]+/', '(config|errors|identity|logger|protocol|redis|time-limits)\\.ts'],
+  },
   // The operator's tools. Doctor knows no capability: what they have it look at is in one list.
   'server/doctor/': {
     values: [

@@ -109,6 +109,11 @@ describe('the AsyncAPI document', () => {
       await bob.put(`/posts/${post.id}/vote`);
       await alice.patch(`/posts/${post.id}`, { title: 'Hi' });
       await until('the tally', () => heard.seen.has('votes') && counted.seen.has('votes'), 10_000);
+      for (const kind of ['follow', 'mute', 'block']) {
+        await bob.put(`/users/${alice.id}/${kind}`);
+        await bob.delete(`/users/${alice.id}/${kind}`);
+      }
+      await until('the end of the block', () => heard.seen.has('blockRemoved'), 10_000);
       await alice.delete(`/posts/${post.id}`);
       await until(
         'the beacon and the count',

@@ -3,6 +3,14 @@ import { createClient, type Feed, type FeedEvent } from 'tidings-client';
 import { eventTypes } from '../server/event-registry.ts';
 import type { Position, PostView, Ready } from '../server/contract.ts';
 import { append } from '../server/log/append.ts';
+import {
+  blockAdded,
+  blockRemoved,
+  followAdded,
+  followRemoved,
+  muteAdded,
+  muteRemoved,
+} from '../server/relations/events.ts';
 import type { EventType } from '../server/topics/event-type.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { appendPosts } from './support/append-sql.ts';
@@ -32,6 +40,12 @@ const mayHear: Record<string, readonly Viewer[]> = {
   'post:created': ['reader', 'stranger'],
   'post:updated': ['reader', 'stranger'],
   'post:deleted': ['reader', 'stranger'],
+  'follow:added': ['reader'],
+  'follow:removed': ['reader'],
+  'block:added': ['reader'],
+  'block:removed': ['reader'],
+  'mute:added': ['reader'],
+  'mute:removed': ['reader'],
   'notice:posted': ['reader', 'stranger'],
   'note:added': ['reader'],
   'note:changed': ['reader'],
@@ -135,6 +149,18 @@ describe('who hears an event', function () {
     return id;
   }
 
+  /** What the reader does to somebody who is not there. */
+  async function tellRelations(): Promise<void> {
+    const target = { id: 2 ** 40, username: SECRET };
+    const follow = { follower: { id: reader.id, username: SECRET }, followee: target } as const;
+    await world.ctx.db.transaction(async (tx) => {
+      for (const type of [followAdded, followRemoved])
+        await append(tx, type, { ...follow, to: 'follower', takesEffect: false });
+      for (const type of [blockAdded, blockRemoved, muteAdded, muteRemoved])
+        await append(tx, type, { userId: reader.id, target });
+    });
+  }
+
   /** One event of each kind, the last of them for everyone. */
   async function tellAll(): Promise<void> {
     const { body: post } = await reader.post<PostView>('/posts', { title: 'Hello', content: 'world' });
@@ -145,6 +171,7 @@ describe('who hears an event', function () {
     await tell(noteAdded, SECRET);
     await tell(noticePosted, 'for all');
     await tell(noteAdded, SECRET);
+    await tellRelations();
     await reader.delete(`/posts/${post.id}`);
     await tell(reportFiled, REPORT);
     await tell(noticePosted, 'for all');

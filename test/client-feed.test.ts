@@ -15,6 +15,7 @@ import {
   type Tokens,
 } from '../client/src/index.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { postIdOf } from './support/posts.ts';
 import { refusal } from './support/refusal.ts';
 import { caughtUp } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -82,7 +83,7 @@ describe("the client's feed", () => {
   /** Exactly these posts, in this order, at the numbers that follow a position. */
   async function expectCreated({ events }: Heard, after: number, ids: number[], within?: number) {
     await until('all events are heard', () => events.length >= ids.length, within);
-    expect(events.map(({ seq, name, data }) => [seq, name, data.id])).to.deep.equal(
+    expect(events.map(({ seq, name, data }) => [seq, name, postIdOf(data)])).to.deep.equal(
       ids.map((id, at) => [after + 1 + at, 'post:created', id]),
     );
   }
@@ -125,11 +126,11 @@ describe("the client's feed", () => {
     // Numbering comes after the commit: until then there is nothing to replay.
     await until('they are numbered', async () => {
       const { events } = await writer.events({ after: position.seq, epoch: position.epoch });
-      return events.some(({ data }) => data.id === ids.at(-1));
+      return events.some(({ data }) => postIdOf(data) === ids.at(-1));
     });
     const heard = listen({ after: position.seq, epoch: position.epoch });
     expect(await heard.feed.ready()).to.include({ outcome: 'replayed' });
-    const listed = heard.events.filter(({ data }) => !ids.includes(data.id));
+    const listed = heard.events.filter(({ data }) => !ids.includes(postIdOf(data) ?? 0));
     await expectCreated(
       { ...heard, events: heard.events.slice(listed.length) },
       position.seq + listed.length,
@@ -221,7 +222,7 @@ describe("the client's feed", () => {
     const ids = await write(1);
     await until('what came next', () => heard.events.length === 2);
     expect(heard.events[1]).to.deep.include({ seq: seq + 4, name: 'post:created' });
-    expect(heard.events[1]!.data.id).to.equal(ids[0]);
+    expect(postIdOf(heard.events[1]!.data)).to.equal(ids[0]);
   });
 
   it('connects again with its position when an event follows one that it has not', async () => {
@@ -606,7 +607,7 @@ describe('many feeds', () => {
     try {
       const heard = feeds.map((feed) => {
         const events: string[] = [];
-        feed.on('event', ({ seq, name, data }) => events.push(`${seq} ${name} ${data.id}`));
+        feed.on('event', ({ seq, name, data }) => events.push(`${seq} ${name} ${postIdOf(data)}`));
         return events;
       });
       await Promise.all(feeds.map((feed) => feed.ready()));

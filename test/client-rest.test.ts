@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { type Client, createClient, memoryStorage } from '../client/src/index.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { postIdOf } from './support/posts.ts';
 import { refusal } from './support/refusal.ts';
 import { caughtUp } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -137,11 +138,11 @@ describe('the client, over REST', () => {
     await until('what was before to be in the log', async () => {
       const page = await alice.events({ after: 0, limit: 500 });
       ({ epoch, head } = page);
-      return page.events.some(({ data }) => data.id === before.id);
+      return page.events.some(({ data }) => postIdOf(data) === before.id);
     });
     const post = await alice.posts.create({ title: 'Logged', content: '' });
     const page = await alice.events({ after: head, epoch, wait: 10 });
-    expect(page.events.map(({ seq, name, data }) => [seq, name, data.id])).to.deep.equal([
+    expect(page.events.map(({ seq, name, data }) => [seq, name, postIdOf(data)])).to.deep.equal([
       [head + 1, 'post:created', post.id],
     ]);
     const error = await refusal(alice.events({ after: head + 1000 }));

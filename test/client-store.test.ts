@@ -5,9 +5,9 @@ import {
   createClient,
   createFeedStore,
   type FeedStore,
-  type LiveEvent,
   type PostAnswer,
 } from '../client/src/index.ts';
+import type { PostEvent } from '../client/src/post-events.ts';
 import {
   emptyView,
   type FeedView,
@@ -46,16 +46,16 @@ function post(id: number, change: Partial<PostAnswer> = {}): PostAnswer {
   };
 }
 
-const created = (seq: number, id: number): LiveEvent => ({ seq, name: 'post:created', data: post(id) });
-const updated = (seq: number, id: number, change: Partial<PostAnswer>): LiveEvent => ({
+const created = (seq: number, id: number): PostEvent => ({ seq, name: 'post:created', data: post(id) });
+const updated = (seq: number, id: number, change: Partial<PostAnswer>): PostEvent => ({
   seq,
   name: 'post:updated',
   data: post(id, change),
 });
-const deleted = (seq: number, id: number): LiveEvent => ({ seq, name: 'post:deleted', data: { id } });
+const deleted = (seq: number, id: number): PostEvent => ({ seq, name: 'post:deleted', data: { id } });
 const atOnce = { accepts: () => true, atOnce: true };
 const waiting = { accepts: () => true, atOnce: false };
-const fold = (view: FeedView, events: LiveEvent[], arrival = atOnce) =>
+const fold = (view: FeedView, events: PostEvent[], arrival = atOnce) =>
   events.reduce((so_far, event) => withEvent(so_far, event, arrival), view);
 
 describe('a list with its events folded into it', () => {
@@ -70,7 +70,7 @@ describe('a list with its events folded into it', () => {
   });
 
   it('shows nothing of an event whose text was taken out, and puts the post where it arrived once its text comes', () => {
-    const redacted = (event: LiveEvent): LiveEvent => ({
+    const redacted = (event: PostEvent): PostEvent => ({
       ...event,
       data: { ...event.data, title: '', content: '', redacted: true } as never,
     });

@@ -1,12 +1,13 @@
 import { expect } from 'chai';
 import { join } from 'node:path';
 import { routes } from '../server/app.ts';
-import { folds } from '../server/capability-checks.ts';
+import { checks, folds } from '../server/capability-checks.ts';
 import { eventTypes } from '../server/event-registry.ts';
 import type { FeedEventName } from '../server/contract.ts';
 import { asyncApiDocument } from '../server/docs/asyncapi.ts';
 import { openApiDocument } from '../server/docs/openapi.ts';
 import type { postEvents } from '../server/posts/events.ts';
+import type { relationEvents } from '../server/relations/events.ts';
 import { streamRoutes } from '../server/events/routes.ts';
 import { tally } from '../server/votes/schemas.ts';
 import { readSources, type Sources } from './support/import-graph.ts';
@@ -15,7 +16,7 @@ import { noteEvents } from './support/note-events.ts';
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
 
 // The contract's types have what the capabilities declare, and nothing else: this does not compile if they do not.
-true satisfies Same<(typeof postEvents)[number]['name'], FeedEventName>;
+true satisfies Same<(typeof postEvents | typeof relationEvents)[number]['name'], FeedEventName>;
 
 /** Where a capability writes the names of its events. */
 const DECLARED = /^server\/[a-z]+\/event-names\.ts$/;
@@ -50,8 +51,10 @@ describe('the registry of events', () => {
     const names = eventTypes.map(({ name }) => name);
     expect(new Set(names).size).to.equal(names.length);
     const kinds = [...new Set(eventTypes.map(({ entityType }) => entityType))];
-    expect(folds.map(({ entityType }) => entityType)).to.have.members(kinds);
-    for (const kind of kinds) {
+    const ofEntities = folds.map(({ entityType }) => entityType);
+    const ofRelations = checks.flatMap((check) => check.folds ?? []);
+    expect([...ofEntities, ...ofRelations]).to.have.members(kinds);
+    for (const kind of ofEntities) {
       const ends = eventTypes.filter(
         ({ entityType, supersedes }) => entityType === kind && supersedes === 'all',
       );

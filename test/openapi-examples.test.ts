@@ -90,6 +90,8 @@ describe('the examples of the OpenAPI document', () => {
         for (const names of once) await send(each, operation.requestBody ? given : undefined, names);
       }
       if (path.startsWith('/logout')) await send(login, 'application/json', []);
+      // Somebody to follow.
+      if (method === 'post' && path === '/users') await world.user();
     }
 
     expect(faults).to.deep.equal([]);

@@ -218,6 +218,19 @@ describe('the OpenAPI document', () => {
       await ask(me, 'get', '/users/me', undefined, same);
       await ask(world.anonymous, 'get', `/users/${self.id}`);
 
+      for (const other of [alice, bob]) {
+        await other.put(`/users/${self.id}/follow`);
+        await ask(me, 'put', `/users/${other.id}/follow`);
+        await ask(me, 'put', `/users/${other.id}/mute`);
+      }
+      await ask(me, 'get', `/users/${self.id}/followers?limit=1`);
+      await ask(me, 'get', `/users/${self.id}/following?limit=1`);
+      await ask(me, 'get', '/users/me/mutes?limit=1');
+      await Promise.all([alice, bob].map(({ id }) => ask(me, 'put', `/users/${id}/block`)));
+      await ask(me, 'get', '/users/me/blocks?limit=1');
+      for (const kind of ['follow', 'block', 'mute'])
+        for (const { id } of [alice, bob]) await ask(me, 'delete', `/users/${id}/${kind}`);
+
       const { body: post } = await ask<{ id: number }>(me, 'post', '/posts', { title: 'One', content: '' });
       await ask(me, 'post', '/posts', { title: 'Two', content: '' });
       await ask(me, 'post', '/posts', { title: 'Three', content: 'more', published: false });

@@ -9,7 +9,10 @@ export function tellsPost(event: LiveEvent): event is PostTold {
   return event.name === postEvent.added || event.name === postEvent.changed;
 }
 
+/** An event about a post. */
+export type PostEvent = Extract<LiveEvent, { name: (typeof postEvent)[keyof typeof postEvent] }>;
+
 /** Whether an event is about a post. */
-export function isOfPost(event: LiveEvent): boolean {
+export function isOfPost(event: LiveEvent): event is PostEvent {
   return Object.values<string>(postEvent).includes(event.name);
 }

@@ -16,6 +16,8 @@ export interface Check {
   what: string;
   /** Faults. All checks see one snapshot. */
   find?: (client: pg.ClientBase) => Promise<Finding[]>;
+  /** The entity types whose events `find` folds. */
+  folds?: readonly string[];
   /** What is no fault and could be better, in a sentence. */
   hint?: (client: pg.ClientBase) => Promise<string | undefined>;
 }

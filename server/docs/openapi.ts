@@ -61,6 +61,7 @@ whether a write was done: retry after \`Retry-After\`, a \`POST /posts\` with th
 
 const tags = [
   { name: 'Users', description: 'Accounts and public profiles' },
+  { name: 'Relations', description: 'Follow, block and mute users' },
   { name: 'Sessions', description: 'Log in, refresh tokens, log out' },
   { name: 'Posts', description: 'Write, read and search posts' },
   { name: 'Votes', description: "One user's like on one post" },

@@ -8,6 +8,9 @@ import { FeedReader } from '../posts/feed-reader.ts';
 import { foldFailures } from '../posts/fold-failures.ts';
 import { PostWriter } from '../posts/post-writer.ts';
 import { UnfoldedPosts } from '../posts/unfolded-posts.ts';
+import type { Follower } from '../log/follower.ts';
+import { ChangeNumbers } from '../relations/change-numbers.ts';
+import type { TimeLimits } from '../time-limits.ts';
 import type { FairQueue } from '../queues/fair-queue.ts';
 import { AccountTasks } from '../users/account-tasks.ts';
 import { UnkeyedAccounts } from '../users/unkeyed-accounts.ts';
@@ -25,10 +28,13 @@ export interface CapabilityParts {
   accountTasks: AccountTasks;
   unkeyedAccounts: UnkeyedAccounts;
   unfoldedPosts: UnfoldedPosts;
+  changeNumbers: ChangeNumbers;
 }
 
 export interface CapabilityDependencies {
   db: Database;
+  feed: Follower;
+  timeLimits: Readonly<TimeLimits>;
   countRefused: LimitParts['countRefused'];
   reportTallies: CounterParts['reportTallies'];
   log: Logger;
@@ -38,7 +44,7 @@ export interface CapabilityDependencies {
 /** What the capabilities keep running: what requests wait in, and what is done when nobody asks. */
 export async function createCapabilities(
   config: Readonly<Config>,
-  { db, countRefused, reportTallies, log, metrics }: CapabilityDependencies,
+  { db, feed, timeLimits, countRefused, reportTallies, log, metrics }: CapabilityDependencies,
 ): Promise<CapabilityParts> {
   const refusedBy = (queue: string) => () => metrics.queueRefused.inc({ queue });
   const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log));
@@ -61,5 +67,6 @@ export async function createCapabilities(
       log.debug({ err: error }, 'the normalized e-mail keys of accounts could not be written; retrying'),
     ),
     unfoldedPosts,
+    changeNumbers: new ChangeNumbers({ feed, timeLimit: timeLimits.number, settled: timeLimits.block }),
   };
 }

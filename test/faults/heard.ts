@@ -40,7 +40,7 @@ export class Heard {
       seq,
       prev,
       name,
-      id: data.id,
+      id: 'id' in data ? data.id : 0,
       hash: fingerprint(name, data),
       redacted: 'redacted' in data,
     });

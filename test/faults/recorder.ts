@@ -19,6 +19,7 @@ export class Recorder {
     this.deliveries += 1;
     if (this.firstSeen.has(seq)) return;
     if (!('redacted' in data)) this.firstSeen.set(seq, data);
+    if (!('id' in data)) return;
     if (name === 'post:created') this.ballot.add(data.id);
     if (name === 'post:deleted') this.ballot.delete(data.id);
   }

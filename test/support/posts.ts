@@ -10,3 +10,8 @@ export async function writePost(
   if (answer.status !== 201) throw new Error(`post: ${answer.status} ${JSON.stringify(answer.body)}`);
   return answer.body;
 }
+
+/** Which post an event is about; undefined if it is about something else. */
+export function postIdOf(data: object): number | undefined {
+  return 'id' in data && typeof data.id === 'number' ? data.id : undefined;
+}

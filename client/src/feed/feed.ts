@@ -425,7 +425,8 @@ export class Feed {
     for (const reader of [...this.#readers]) reader.push(item);
     if (item.name === postEvent.added) this.#tracker.appeared(item.data.id);
     this.#emitter.emit('event', item);
-    this.#emitter.emit(item.name, item.data, { seq: item.seq, prev });
+    // The data is that of the name, which the compiler does not see of a union.
+    this.#emitter.emit(item.name, ...([item.data, { seq: item.seq, prev }] as never));
   }
 
   /** A message was lost on the way. */

@@ -6,7 +6,7 @@ import { postEvent } from '../event-names.ts';
 import type { Feed, FeedOptions } from '../feed/feed.ts';
 import type { FeedStatus } from '../feed/status.ts';
 import { contains, wordsOf } from '../fold.ts';
-import { isOfPost } from '../post-events.ts';
+import { isOfPost, type PostEvent } from '../post-events.ts';
 import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
 import { TidingsError } from '../tidings-error.ts';
 import {
@@ -482,7 +482,7 @@ export class FeedStore {
   }
 
   /** To the others a post that is withdrawn is a deleted one; to its owner it is a draft. */
-  async #lookAtOwn(id: number, event: LiveEvent): Promise<void> {
+  async #lookAtOwn(id: number, event: PostEvent): Promise<void> {
     const life = this.#life;
     try {
       await this.#own(this.#client.posts.get(id));

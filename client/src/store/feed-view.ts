@@ -1,6 +1,6 @@
-import type { LiveEvent, PostAnswer, PostView, Tally, VoteView } from '../contract.ts';
+import type { PostAnswer, PostView, Tally, VoteView } from '../contract.ts';
 import { postEvent } from '../event-names.ts';
-import { tellsPost } from '../post-events.ts';
+import { type PostEvent, tellsPost } from '../post-events.ts';
 
 /**
  * A list and the events after it, folded into what is to be seen. Everything here is a pure function from one view to
@@ -95,8 +95,7 @@ export function remembering(
   return { ...view, entries };
 }
 
-/** @param event about a post */
-export function withEvent(view: FeedView, event: LiveEvent, arrival: Arrival): FeedView {
+export function withEvent(view: FeedView, event: PostEvent, arrival: Arrival): FeedView {
   const { seq } = event;
   const entry = view.entries.get(event.data.id);
   if (!tellsPost(event)) {
