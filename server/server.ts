@@ -28,7 +28,7 @@ export interface RunningServer {
 
 /** Connections for requests and for those who are refused, beside the places. Beyond that there would be no files left to open. */
 const SPARE_CONNECTIONS = 2000;
-/** How long requests in flight may take to finish when the server stops. Milliseconds. */
+/** How long requests in flight may take to finish, and clients to read the answers, when the server stops. Milliseconds. */
 const LAST_REQUESTS = 3000;
 
 /**
@@ -82,6 +82,7 @@ export async function startServer(
   const countUnreadable = (status: number) => service.ctx.metrics.unreadable.inc({ status: String(status) });
   answerMalformed(http, countUnreadable);
   let front = http;
+  let closePort: () => Promise<void>;
   try {
     await service.start();
     if (slot) {
@@ -89,7 +90,7 @@ export async function startServer(
       front.on('error', onServerError);
       answerMalformed(front, countUnreadable);
     }
-    serveInTurn(front);
+    closePort = serveInTurn(front);
     front.maxConnections = config.maxConnections + SPARE_CONNECTIONS;
     const { connectionLimits, metrics } = service.ctx;
     const trusts = proxyTrust(config.trustProxy);
@@ -118,9 +119,7 @@ export async function startServer(
       if (config.shutdownDelay > 0) await new Promise((resolve) => setTimeout(resolve, config.shutdownDelay));
       await service.dismiss(spread);
       isPortClosed = true;
-      const closed = new Promise((resolve) => front.close(resolve));
-      front.closeIdleConnections();
-      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LAST_REQUESTS).unref())]);
+      await Promise.race([closePort(), new Promise((resolve) => setTimeout(resolve, LAST_REQUESTS).unref())]);
       front.closeAllConnections();
       await service.close();
     },

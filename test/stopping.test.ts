@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { findEmbedded } from '../server/database/embedded.ts';
 import { compiledProgram } from './support/compiled-service.ts';
+import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { ended, type Program, ready, startProgram } from './support/program.ts';
@@ -122,6 +123,55 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     if (refusal !== undefined) expectRefused(refusal);
     expect(others).to.deep.equal([]);
     await ended(program);
+  });
+
+  it('are sent whole to a client that reads slowly when the node stops, as is every other answer', async () => {
+    const { head } = (await ada.get<{ head: number }>('/events')).body;
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    // Each character is six bytes of JSON: a page, or the log, is more than the sockets' buffers hold.
+    await client.query(`
+      with written as (
+        insert into posts (owner_id, title, content)
+        select ${ada.id}, 'large ' || n, repeat(chr(1), 10000) from generate_series(1, 150) n returning id
+      ), tallied as (insert into post_tallies (post_id, hot) select id, 0 from written)
+      ${appendPosts(`select 'post:created', w.id, json_build_object('id', w.id, 'title', 't', 'content', repeat(chr(1), 10000))
+        from written w order by w.id`)}`);
+    await client.end();
+    const slow = (bytes: string) => {
+      const wire = open(bytes);
+      wire.tcp.setEncoding('latin1').pause();
+      return wire;
+    };
+    const page = slow(requestBytes('/posts?limit=100', ada.token));
+    const polls = slow(requestBytes(`/events?after=${head}&limit=500&wait=1`, ada.token).repeat(8));
+    const documents = slow(requestBytes('/documents/asyncapi.js', ada.token).repeat(8));
+    const stream = slow(requestBytes(`/events/stream?after=${head}`, bob.token));
+    await until('all to be asked, and given what they take', async () => {
+      const metrics = await (await fetch(`${program.url}/metrics`)).text();
+      return /^tidings_http_responses_in_progress [4-9]/m.test(metrics);
+    });
+    expect((await ada.get('/posts?limit=100')).status).to.equal(200);
+    program.kill('SIGTERM');
+    const isClosed = () =>
+      fetch(`${program.url}/healthz`).then(
+        () => false,
+        () => true,
+      );
+    await until('its port to be closed', isClosed);
+    for (const { tcp } of [page, polls, documents, stream]) tcp.resume();
+    await until('the end of their connections', () =>
+      [page, polls, documents, stream].every(({ closed }) => closed),
+    );
+    expect(wholeAnswers(page.said)).to.deep.equal([200]);
+    for (const { said } of [polls, documents]) {
+      const statuses = wholeAnswers(said);
+      expect(statuses.filter((status) => status === 200)).to.have.length.above(1);
+      expect(statuses.slice(0, -1)).not.to.include(503);
+    }
+    expect(stream.said)
+      .to.include('"draining"')
+      .and.match(/\r\n0\r\n\r\n$/);
   });
 
   it('are a thousand, and Node warns of no listeners', async () => {
@@ -243,6 +293,22 @@ describe('a node with its embedded database', function () {
     await until('its database to have ended', () => !alive(pid));
   });
 });
+
+/** The statuses of answers, of which none may be cut off. */
+function wholeAnswers(said: string): number[] {
+  const statuses: number[] = [];
+  for (let at = 0; at < said.length;) {
+    const head = /^HTTP\/1\.1 (\d{3}) [^]*?\r\n\r\n/.exec(said.slice(at, at + 4000));
+    if (!head) throw new Error(`no answer at ${at}: ${said.slice(at, at + 200)}`);
+    const length = /\r\nContent-Length: (\d+)\r\n/i.exec(head[0])?.[1];
+    const start = at + head[0].length;
+    const last = said.indexOf('0\r\n\r\n', start);
+    at = length === undefined ? (last < 0 ? Infinity : last + 5) : start + Number(length);
+    expect(at, `the end of an answer ${head[1]}`).to.be.at.most(said.length);
+    statuses.push(Number(head[1]));
+  }
+  return statuses;
+}
 
 /** Code for the process: at this signal, after the service's own listeners have been called, it does something foul. */
 function onSignal(signal: string, code: string): string {

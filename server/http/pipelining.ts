@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { Server as TcpServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -7,6 +7,9 @@ type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Buffer) => v
 /** Requests that wait on one connection, with what one costs beside its text. Beyond it no more is read of them. Bytes. */
 const MOST = 256 * 1024;
 const RECORD = 1024;
+
+/** How often connections of a closed port are looked at. Milliseconds. */
+const IDLE_INTERVAL = 20;
 
 /** What waits on each connection. Bytes. */
 const waiting = new WeakMap<Socket, number>();
@@ -22,8 +25,10 @@ const unanswered = new WeakMap<Duplex, Set<ServerResponse>>();
  * behind unanswered requests it ends the connection, or the answers to these would be written into a WebSocket.
  *
  * Call it when the server has all its listeners.
+ * @returns closes the port, and every connection as soon as nothing is asked or answered on it; resolves when all have ended
  */
-export function serveInTurn(server: Server): void {
+export function serveInTurn(server: Server): () => Promise<void> {
+  const responses = new Set<ServerResponse>();
   const listeners = server.listeners('request') as RequestListener[];
   const serve: RequestListener = (req, res) => {
     for (const listener of listeners) listener.call(server, req, res);
@@ -32,7 +37,11 @@ export function serveInTurn(server: Server): void {
   server.on('request', (req, res) => {
     const answers = unanswered.get(req.socket) ?? new Set();
     unanswered.set(req.socket, answers.add(res));
-    res.once('close', () => answers.delete(res));
+    responses.add(res);
+    res.once('close', () => {
+      answers.delete(res);
+      responses.delete(res);
+    });
     // A response has its connection from its turn on.
     if (res.socket !== null || !mayWait(req)) {
       serve(req, res);
@@ -58,6 +67,22 @@ export function serveInTurn(server: Server): void {
     if (isAnswering(socket)) socket.destroy();
     else for (const listener of upgradeListeners) listener.call(server, req, socket, head);
   });
+  return () => closePort(server, responses);
+}
+
+/**
+ * To Node a connection is idle as soon as its answer has been given, though a client that reads slowly is still taking it: its
+ * own `close` would cut that off. So the port is closed alone, and idle connections end when no answer is on its way.
+ * @param responses that have not been sent whole
+ */
+async function closePort(server: Server, responses: ReadonlySet<ServerResponse>): Promise<void> {
+  const endIdle = () => {
+    if (![...responses].some(({ writableEnded }) => writableEnded)) server.closeIdleConnections();
+  };
+  endIdle();
+  const ending = setInterval(endIdle, IDLE_INTERVAL).unref();
+  await new Promise<void>((resolve) => TcpServer.prototype.close.call(server, () => resolve()));
+  clearInterval(ending);
 }
 
 /** Whether there are requests on a connection that have not been answered whole; of a server that serves in turn. */

@@ -98,6 +98,8 @@ const DRAINING_PAUSE = 2;
 const MAX_PACKETS = 1000;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
+/** The same when the node stops, which waits for all that is still to be read. Milliseconds. */
+const LAST_WORDS_OF_ALL = 3000;
 
 /** How often full token buckets are deleted. Milliseconds. */
 const BUCKETS_SWEEP = 1000;
@@ -512,7 +514,8 @@ export class Gateway {
     // Leaving the namespace tells a stock client not to come back by itself; a closed transport, to come back.
     if (code === 'draining' || code === 'reset') subscriber.close();
     else subscriber.socket.disconnect(true);
-    setTimeout(() => subscriber.terminate(), LAST_WORDS).unref();
+    const patience = code === 'draining' ? LAST_WORDS_OF_ALL : LAST_WORDS;
+    setTimeout(() => subscriber.terminate(), patience).unref();
   }
 }
 

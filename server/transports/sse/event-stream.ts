@@ -151,7 +151,8 @@ class EventStream extends FeedSubscriber {
       return;
     }
     if (!this.#res.writableEnded) this.#res.end();
-    setTimeout(() => this.terminate(), LAST_WORDS).unref();
+    // A node that stops ends what is left by itself.
+    if (code !== 'draining') setTimeout(() => this.terminate(), LAST_WORDS).unref();
   }
 
   terminate(): void {

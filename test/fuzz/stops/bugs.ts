@@ -17,7 +17,11 @@ const delivery = 'server/delivery/delivery.ts';
 const server = 'server/server.ts';
 
 /** Without it requests are looked at at once, also behind an unanswered one. */
-const outOfTurn: Patch = { file: server, find: 'serveInTurn(front);', replace: '' };
+const outOfTurn: Patch = {
+  file: server,
+  find: 'closePort = serveInTurn(front);',
+  replace: 'closePort = () => new Promise((resolve) => front.close(() => resolve()));',
+};
 
 /**
  * Without these an error of a response has no listener, and what is written to it is not looked at before. Node passes over
@@ -56,7 +60,11 @@ export const stopBugs = {
         find: "if (!subscriber.open) return;\n    if (reason === 'unread')",
         replace: "if (reason === 'unread')",
       },
-      { file: stream, find: 'setTimeout(() => this.terminate(), LAST_WORDS).unref();', replace: '' },
+      {
+        file: stream,
+        find: "if (code !== 'draining') setTimeout(() => this.terminate(), LAST_WORDS).unref();",
+        replace: '',
+      },
     ],
     shows: /write after end|uncaught exception/,
     waves: 1,
