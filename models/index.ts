@@ -4,7 +4,7 @@ import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
 import { defineInvitation, invitationChecks } from './invitation.ts';
 import { defineKeptUsername } from './kept-username.ts';
-import { definePost, postChecks, postSearch } from './post.ts';
+import { definePost, postChecks, postReferences, postSearch } from './post.ts';
 import { defineRelation, relationChecks } from './relation.ts';
 import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
@@ -45,6 +45,7 @@ export const extraDdl: string[] = [
   ...userChecks,
   ...postChecks,
   ...postSearch,
+  ...postReferences,
   ...eventChecks,
   ...accountTaskChecks,
   ...invitationChecks,

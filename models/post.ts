@@ -31,10 +31,12 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare ancestors: CreationOptional<number[] | null>;
   /** Of a deleted reply that has living ones below it, and of a deleted post whose thread is still being taken away. */
   declare deletedAt: CreationOptional<Date | null>;
-  /** The tags in its text; null if they are still to be found. */
+  /** The tags in its text, as its last event told them; null if no event ever did. */
   declare tags: CreationOptional<string[] | null>;
-  /** Who is mentioned in its text: `[{id, username}]`; null if they are still to be found. */
+  /** Who is mentioned in its text: `[{id, username}]`, each name as it is written there. */
   declare mentions: CreationOptional<object | null>;
+  /** When tags and mentions were found in the text; null if that is still to be done. */
+  declare parsedAt: CreationOptional<Date | null>;
   /** What searches compare. Left out where posts are read, as are the next three. */
   declare searchText: CreationOptional<string | null>;
   /** By what the index finds it; null if the database makes that of the text: see `keysOf`. */
@@ -93,8 +95,9 @@ export function definePost(sequelize: Sequelize): void {
       },
       ancestors: { type: DataTypes.ARRAY(DataTypes.BIGINT) },
       deletedAt: { type: DataTypes.DATE },
-      tags: { type: DataTypes.ARRAY(DataTypes.TEXT) },
+      tags: { type: DataTypes.ARRAY(DataTypes.TEXT), defaultValue: sequelize.literal("'{}'::text[]") },
       mentions: { type: DataTypes.JSONB },
+      parsedAt: { type: DataTypes.DATE },
       searchText: { type: DataTypes.TEXT },
       searchKeys: { type: DataTypes.TSVECTOR },
       searchGrams: { type: DataTypes.TSVECTOR },
@@ -118,6 +121,7 @@ export function definePost(sequelize: Sequelize): void {
           fields: ['owner_id', { name: 'listed_at', order: 'DESC' }, { name: 'id', order: 'DESC' }],
         },
         { name: 'posts_root_idx', fields: ['root_id', 'id'], where: { root_id: { [Op.ne]: null } } },
+        { name: 'posts_unparsed_idx', fields: ['id'], where: { parsed_at: null } },
         { name: 'posts_parent_idx', fields: ['parent_id'], where: { parent_id: { [Op.ne]: null } } },
       ],
     },
@@ -170,6 +174,14 @@ export const postChecks = [
   `alter table posts add constraint posts_depth_check check (cardinality(ancestors) between 1 and 50)`,
   `alter table post_tallies add constraint post_tallies_votes_check check (votes >= 0)`,
   `alter table post_tallies add constraint post_tallies_replies_check check (replies >= 0)`,
+];
+
+/** By which tag, and by whose mention, a post is found. Triggers write them: a model would not be used. */
+export const postReferences = [
+  `create table post_tags (tag text collate "C" not null, listed_at timestamptz not null, post_id bigint not null,
+     primary key (tag, listed_at, post_id))`,
+  `create table post_mentions (user_id bigint not null references users (id) on delete cascade, post_id bigint not null,
+     primary key (user_id, post_id))`,
 ];
 
 /** What a search is compared with and found by, in any database: see the functions of the database. */

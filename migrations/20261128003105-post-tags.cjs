@@ -1,0 +1,128 @@
+'use strict';
+
+const { existsSync, readFileSync } = require('node:fs');
+const { join } = require('node:path');
+
+/**
+ * By which tag, and by whose mention, a post is found. The tables follow `posts.tags` and `posts.mentions` by triggers, whoever writes
+ * these. `post_tags` has the time by which `sort=new` sorts, so that the newest posts with a tag are read by one index.
+ *
+ * `parsed_at` says that tags and mentions are those of the text; null: still to be found, by any node of this version
+ * (server/posts/unparsed-posts.ts). So is each post that is there now, and each whose text a node of the version before writes. Of
+ * the latter `tags` is what the last event of the post told (`{}` of a new one), so that it is known which topics it leaves.
+ */
+const COLUMN = 'alter table posts add column if not exists parsed_at timestamptz';
+const INDEX = 'posts_unparsed_idx';
+const ON = 'posts (id) where parsed_at is null';
+
+/**
+ * How long `prepare` waits for each of the transactions that began before it, as of a long backup. Nobody but the migration of
+ * other nodes waits for it meanwhile. Milliseconds.
+ */
+const PATIENCE = 600_000;
+
+/** @returns null if there is none */
+async function isValid(sequelize) {
+  const [[{ valid }]] = await sequelize.query(`
+    select (select i.indisvalid from pg_index i where i.indexrelid = to_regclass('${INDEX}')) as valid`);
+  return valid;
+}
+
+/** The triggers' functions. The service's runner has made them before; sequelize-cli knows nothing of them. */
+const FUNCTIONS = ['keep_post_tags', 'keep_post_mentions', 'forget_tags'];
+
+async function makeMissingFunctions(sequelize) {
+  const [rows] = await sequelize.query(
+    'select proname as name from pg_proc where pronamespace = current_schema()::regnamespace',
+  );
+  const made = rows.map(({ name }) => name);
+  for (const name of FUNCTIONS.filter((one) => !made.includes(one))) {
+    const file = ['../server', '../dist/server']
+      .map((folder) => join(__dirname, folder, `database/functions/${name}.sql`))
+      .find(existsSync);
+    await sequelize.query(readFileSync(file, 'utf8'));
+  }
+}
+
+module.exports = {
+  /** Without a transaction, so that posts are written meanwhile. */
+  async prepare({ sequelize }) {
+    await sequelize.query(COLUMN);
+    const valid = await isValid(sequelize);
+    if (valid) return;
+    const [[{ limit }]] = await sequelize.query(`select current_setting('lock_timeout') as limit`);
+    await sequelize.query(`set lock_timeout = ${PATIENCE}`);
+    try {
+      // What a try that was ended has left.
+      if (valid === false) await sequelize.query(`drop index concurrently ${INDEX}`);
+      await sequelize.query(`create index concurrently ${INDEX} on ${ON}`);
+    } finally {
+      await sequelize.query(`set lock_timeout = '${limit}'`);
+    }
+  },
+
+  async up({ sequelize }) {
+    await makeMissingFunctions(sequelize);
+    const index = (await isValid(sequelize))
+      ? ''
+      : `drop index if exists ${INDEX}; create index ${INDEX} on ${ON};`;
+    // One string is one transaction also where each statement of a migration has its own.
+    await sequelize.query(`
+      ${COLUMN};
+      ${index}
+      alter table posts alter column tags set default '{}';
+
+      create table post_tags (
+        tag text collate "C" not null,
+        listed_at timestamptz not null,
+        post_id bigint not null,
+        primary key (tag, listed_at, post_id)
+      );
+      create table post_mentions (
+        user_id bigint not null references users (id) on delete cascade,
+        post_id bigint not null,
+        primary key (user_id, post_id)
+      );
+
+      create trigger posts_forget_tags before update on posts
+        for each row when (
+          new.parsed_at is not distinct from old.parsed_at
+          and ((new.title, new.content) is distinct from (old.title, old.content)
+            or new.deleted_at is distinct from old.deleted_at)
+        )
+        execute function forget_tags();
+
+      create trigger posts_tags_of_insert after insert on posts
+        for each row when (new.tags <> '{}') execute function keep_post_tags();
+      create trigger posts_tags_of_update after update on posts
+        for each row when (
+          new.tags is distinct from old.tags or (new.listed_at <> old.listed_at and new.tags <> '{}')
+        )
+        execute function keep_post_tags();
+      create trigger posts_tags_of_delete after delete on posts
+        for each row when (old.tags <> '{}') execute function keep_post_tags();
+
+      create trigger posts_mentions_of_insert after insert on posts
+        for each row when (new.mentions <> '[]') execute function keep_post_mentions();
+      create trigger posts_mentions_of_update after update on posts
+        for each row when (new.mentions is distinct from old.mentions) execute function keep_post_mentions();
+      create trigger posts_mentions_of_delete after delete on posts
+        for each row when (old.mentions <> '[]') execute function keep_post_mentions();
+    `);
+  },
+
+  async down({ sequelize }) {
+    await sequelize.query(`
+      drop trigger posts_forget_tags on posts;
+      drop trigger posts_tags_of_insert on posts;
+      drop trigger posts_tags_of_update on posts;
+      drop trigger posts_tags_of_delete on posts;
+      drop trigger posts_mentions_of_insert on posts;
+      drop trigger posts_mentions_of_update on posts;
+      drop trigger posts_mentions_of_delete on posts;
+      drop table post_tags;
+      drop table post_mentions;
+      alter table posts alter column tags drop default, drop column parsed_at;
+    `);
+  },
+};

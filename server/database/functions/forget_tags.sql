@@ -1,0 +1,16 @@
+-- version 1 sha256:915d19b79f68ef3a
+-- Marks a post whose text was changed without what is found in it, as by a node of the version before: any node finds that
+-- then. A deleted post has none.
+create or replace function forget_tags() returns trigger
+language plpgsql as $$
+begin
+  if new.deleted_at is null then
+    new.parsed_at := null;
+  else
+    new.tags := '{}';
+    new.mentions := '[]';
+    new.parsed_at := clock_timestamp();
+  end if;
+  return new;
+end
+$$;
