@@ -246,13 +246,13 @@ describe('the log of events about anything', () => {
     const payload = fc.record(
       {
         id: fc.nat(),
-        title: words,
+        title: fc.option(words),
         owner: fc.record({ id: fc.nat(), username: words }, { requiredKeys: ['id'] }),
         tags: fc.array(words, { maxLength: 3 }),
       },
       { requiredKeys: ['id'] },
     );
-    const fields = fc.subarray(['title', 'owner.username', 'nothing', 'owner.nothing', 'title.deep']);
+    const fields = fc.subarray(['title', 'owner.username', 'tags', 'nothing', 'owner.nothing', 'title.deep']);
     await fc.assert(
       fc.asyncProperty(payload, fields, async (data, emptied) => {
         const { rows } = await pool.query<{ json: string }>('select redacted($1::json, $2)::text as json', [
@@ -263,5 +263,18 @@ describe('the log of events about anything', () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  it('empties a text as a text and a list as a list, and leaves alone what is null', () => {
+    const data = { title: null, content: 'words', tags: ['words'], mentions: [{ id: 1, username: 'ann' }] };
+    expect(
+      JSON.parse(redacted(JSON.stringify(data), ['title', 'content', 'tags', 'mentions'])),
+    ).to.deep.equal({
+      title: null,
+      content: '',
+      tags: [],
+      mentions: [],
+      redacted: true,
+    });
   });
 });

@@ -1,6 +1,6 @@
 /**
- * The payload of an event that was superseded: these fields are empty, if it has them, and it says so. The function
- * `redacted` does the same in the database.
+ * The payload of an event that was superseded: these fields, if it has them, are empty texts or lists, and it says so. What is
+ * `null` stays so. The function `redacted` does the same in the database.
  * @param json the payload
  * @param fields with dots for what lies deeper
  */
@@ -15,7 +15,13 @@ export function redacted(json: string, fields: readonly string[]): string {
     for (const step of path) holder = (holder as Record<string, unknown> | undefined)?.[step];
     if (typeof holder !== 'object' || holder === null || !(last in holder)) continue;
     found = true;
-    (holder as Record<string, unknown>)[last] = '';
+    const named = holder as Record<string, unknown>;
+    named[last] = emptied(named[last]);
   }
   return found ? JSON.stringify({ ...payload, redacted: true }) : json;
+}
+
+function emptied(value: unknown): unknown {
+  if (Array.isArray(value)) return [];
+  return value === null ? null : '';
 }

@@ -1,16 +1,19 @@
--- version 1 sha256:8bfecf7a13ef9cb6
--- The payload of an event that was superseded: these fields are empty, if it has them.
+-- version 2 sha256:b8c8d2839690c635
+-- The payload of an event that was superseded: these fields, if it has them, are empty texts or lists. What is null stays so.
 create or replace function redacted(data json, fields text[]) returns json
 language plpgsql immutable parallel safe as $$
 declare
   emptied jsonb := data::jsonb;
   found boolean := false;
   field text;
+  empty jsonb;
 begin
   foreach field in array fields loop
     if emptied #> string_to_array(field, '.') is not null then
       found := true;
-      emptied := jsonb_set(emptied, string_to_array(field, '.'), '""', false);
+      empty := case jsonb_typeof(emptied #> string_to_array(field, '.'))
+        when 'array' then '[]'::jsonb when 'null' then 'null'::jsonb else '""'::jsonb end;
+      emptied := jsonb_set(emptied, string_to_array(field, '.'), empty, false);
     end if;
   end loop;
   return case when found then (emptied || '{"redacted": true}')::json else data end;
