@@ -22,7 +22,13 @@ describe('pages of the feed that are kept', () => {
 
   // As another node would: the reader is notified of nothing.
   const run = (sql: string) => db.sequelize.query(sql);
-  const list = (sort: ListPosts['sort']): ListPosts => ({ limit: 10, skip: 0, search: '', sort });
+  const list = (sort: ListPosts['sort']): ListPosts => ({
+    limit: 10,
+    skip: 0,
+    search: '',
+    sort,
+    view: 'all',
+  });
   const page = async (viewer = 1, sort: ListPosts['sort'] = 'new'): Promise<Seen[]> =>
     JSON.parse(String((await reader.read(viewer, list(sort), { senders: [`u${viewer}`] })).json)) as Seen[];
   const titles = async (viewer = 1) => (await page(viewer)).map((post) => post.title);

@@ -221,9 +221,11 @@ describe('searches', function () {
       for (const sort of ['new', 'top', 'hot'] as const) {
         const before = await counted();
         const page = await searchPage(sequelize, {
-          list: { limit: 1, skip: 0, search: 'erstwhile', sort },
+          list: { limit: 1, skip: 0, search: 'erstwhile', sort, view: 'all' },
           cursor: undefined,
           draftsOf: undefined,
+          homeOf: undefined,
+          hiddenFrom: undefined,
           words: ['erstwhile'],
         });
         expect(page.ids, sort).to.have.lengthOf(1);

@@ -7,8 +7,8 @@ import { roundRobin } from '../queues/round-robin.ts';
 import { type Requester, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
 import { readFeedPage } from './feed-page.ts';
-import { PageCache, lookAt } from './page-cache.ts';
-import { cursorOf, type FeedPage } from './list-statement.ts';
+import { hidersAmong, type Look, PageCache, lookAt } from './page-cache.ts';
+import { cursorOf, type FeedPage, type OwnScope } from './list-statement.ts';
 import type { ListPosts } from './schemas.ts';
 import { Unfolded } from './search-page.ts';
 
@@ -184,7 +184,9 @@ export class FeedReader {
   async #round(asks: readonly Ask[], db: DatabaseShare): Promise<void> {
     let mine = asks;
     try {
-      const found = asks.map((ask) => this.#kept.find(keyOf(ask.list)));
+      const found = asks.map((ask) =>
+        ask.list.view === 'home' ? undefined : this.#kept.find(keyOf(ask.list)),
+      );
       const known = [...new Set(found.filter((page) => page !== undefined))];
       const look = await lookAt(
         db,
@@ -195,24 +197,24 @@ export class FeedReader {
       const proven = new Map<Ask, FeedPage>();
       for (const [at, ask] of asks.entries()) {
         const page = found[at];
-        if (
-          page &&
-          draftsIn(ask, look.drafters) === undefined &&
-          this.#kept.holds(keyOf(ask.list), page, look)
-        ) {
+        if (page && isShared(scopeOf(ask, look)) && this.#kept.holds(keyOf(ask.list), page, look)) {
           proven.set(ask, page);
         } else rest.push(ask);
       }
       await handOut(proven, look.voted);
-      let alike = [...askedAlike(rest, look.drafters).values()];
-      if (alike.length > PAGES_AT_ONCE)
-        alike = [...askedAlike(roundRobin(rest, sendersOf), look.drafters).values()];
+      let alike = [...askedAlike(rest, look).values()];
+      if (alike.length > PAGES_AT_ONCE) alike = [...askedAlike(roundRobin(rest, sendersOf), look).values()];
       const now = alike.slice(0, PAGES_IN_ROUND);
       mine = now.flat();
       if (alike.length > PAGES_IN_ROUND) this.#quick.putBack(alike.slice(PAGES_IN_ROUND).flat());
       for (let at = 0; at < now.length; at += PAGES_AT_ONCE) {
-        const pages = await this.#pagesOf(now.slice(at, at + PAGES_AT_ONCE), look.drafters, db);
-        await handOut(pages, await votesOn(pages, db));
+        const pages = await this.#pagesOf(now.slice(at, at + PAGES_AT_ONCE), look, db);
+        const { voted, hiders } = await votesOn(pages, db);
+        // A block that was committed since the look: the page may be of a position behind it.
+        const late = [...pages.keys()].filter(({ viewer }) => hiders.has(viewer) && !look.hiders.has(viewer));
+        for (const ask of late) pages.delete(ask);
+        await handOut(pages, voted);
+        if (late.length > 0) void this.#round(late, db);
       }
     } catch (error) {
       this.#kept.forget(); // it may be another database that answers next
@@ -223,7 +225,7 @@ export class FeedReader {
   /** The page of each request; those whose query has failed have been told, and have none. */
   async #pagesOf(
     alike: readonly (readonly Ask[])[],
-    withDrafts: ReadonlySet<number>,
+    look: Look,
     db: DatabaseShare,
   ): Promise<Map<Ask, FeedPage>> {
     const pages = new Map<Ask, FeedPage>();
@@ -232,10 +234,10 @@ export class FeedReader {
         const [ask] = together;
         if (!ask) return;
         try {
-          const draftsOf = draftsIn(ask, withDrafts);
+          const scope = scopeOf(ask, look);
           const readAt = performance.now();
-          const page = await this.#pageOf(ask, draftsOf, db);
-          if (draftsOf === undefined) this.#kept.keep(keyOf(ask.list), page, ask.list.sort, readAt);
+          const page = await this.#pageOf(ask, scope, db);
+          if (isShared(scope)) this.#kept.keep(keyOf(ask.list), page, ask.list.sort, readAt);
           for (const each of together) pages.set(each, page);
         } catch (error) {
           for (const each of together) each.reject(error);
@@ -246,11 +248,11 @@ export class FeedReader {
   }
 
   /** A search that would miss posts waits for these, and is refused rather than answered without them. */
-  async #pageOf({ list, cursor }: Ask, draftsOf: number | undefined, db: DatabaseShare): Promise<FeedPage> {
+  async #pageOf({ list, cursor }: Ask, scope: OwnScope, db: DatabaseShare): Promise<FeedPage> {
     const end = performance.now() + CATCH_UP;
     for (;;) {
       try {
-        return await readFeedPage(db, list, cursor, draftsOf);
+        return await readFeedPage(db, { ...scope, list, cursor });
       } catch (error) {
         if (!(error instanceof Unfolded)) throw error;
         const left = end - performance.now();
@@ -261,8 +263,14 @@ export class FeedReader {
   }
 }
 
-/** Which of these requesters have voted for which of the posts that they are about to see: `user:post`. */
-async function votesOn(pages: ReadonlyMap<Ask, FeedPage>, db: DatabaseShare): Promise<Set<string>> {
+/**
+ * Which of these requesters have voted for which of the posts that they are about to see (`user:post`), and from which of them authors
+ * are hidden by now.
+ */
+async function votesOn(
+  pages: ReadonlyMap<Ask, FeedPage>,
+  db: DatabaseShare,
+): Promise<Pick<Look, 'voted' | 'hiders'>> {
   const users: number[] = [];
   const posts: number[] = [];
   for (const [ask, page] of pages) {
@@ -271,13 +279,15 @@ async function votesOn(pages: ReadonlyMap<Ask, FeedPage>, db: DatabaseShare): Pr
       posts.push(id);
     }
   }
-  if (users.length === 0) return new Set();
-  const rows = await db.query<{ user_id: number; post_id: number }>(
-    `select v.user_id, v.post_id from unnest($1::bigint[], $2::bigint[]) as asked (user_id, post_id)
-     join votes v on v.user_id = asked.user_id and v.post_id = asked.post_id`,
-    { type: QueryTypes.SELECT, bind: [users, posts] },
+  if (users.length === 0) return { voted: new Set(), hiders: new Set() };
+  const [row] = await db.query<{ voted: string[]; hiders: (number | string)[] }>(
+    `select array(
+         select v.user_id || ':' || v.post_id from unnest($1::bigint[], $2::bigint[]) as asked (user_id, post_id)
+         join votes v on v.user_id = asked.user_id and v.post_id = asked.post_id
+       ) as voted, ${hidersAmong('$3')} as hiders`,
+    { type: QueryTypes.SELECT, bind: [users, posts, [...new Set(users)]] },
   );
-  return new Set(rows.map((row) => `${row.user_id}:${row.post_id}`));
+  return { voted: new Set(row?.voted), hiders: new Set(row?.hiders.map(Number)) };
 }
 
 function sendersOf({ requester }: Ask): readonly string[] {
@@ -285,10 +295,10 @@ function sendersOf({ requester }: Ask): readonly string[] {
 }
 
 /** Requests that one page answers. */
-function askedAlike(asks: readonly Ask[], withDrafts: ReadonlySet<number>): Map<string, Ask[]> {
+function askedAlike(asks: readonly Ask[], look: Look): Map<string, Ask[]> {
   const same = new Map<string, Ask[]>();
   for (const ask of asks) {
-    const key = `${draftsIn(ask, withDrafts) ?? ''} ${keyOf(ask.list)}`;
+    const key = `${isShared(scopeOf(ask, look)) ? '' : ask.viewer} ${keyOf(ask.list)}`;
     const together = same.get(key);
     if (together) together.push(ask);
     else same.set(key, [ask]);
@@ -307,15 +317,25 @@ async function handOut(pages: ReadonlyMap<Ask, FeedPage>, voted: ReadonlySet<str
 }
 
 /** What two asks for the same published posts have in common. */
-function keyOf({ limit, skip, search, sort, owner_id, published, cursor }: ListPosts): string {
-  return JSON.stringify([limit, skip, search, sort, owner_id, published === false, cursor]);
+function keyOf({ limit, skip, search, sort, view, owner_id, published, cursor }: ListPosts): string {
+  return JSON.stringify([limit, skip, search, sort, view, owner_id, published === false, cursor]);
 }
 
 /**
- * Whose drafts a list may hold: only its requester's, and nobody's for one who has none, so that those ask alike.
+ * What of a list is its requester's own. Drafts only of one who has some, and hidden authors only of one who has some, so that all others
+ * ask alike.
  */
-function draftsIn({ viewer, list }: Ask, withDrafts: ReadonlySet<number>): number | undefined {
-  return list.published !== true && withDrafts.has(viewer) ? viewer : undefined;
+function scopeOf({ viewer, list }: Ask, { drafters, hiders }: Pick<Look, 'drafters' | 'hiders'>): OwnScope {
+  return {
+    draftsOf: list.published !== true && drafters.has(viewer) ? viewer : undefined,
+    homeOf: list.view === 'home' ? viewer : undefined,
+    hiddenFrom: hiders.has(viewer) ? viewer : undefined,
+  };
+}
+
+/** Whether a list is the same for everyone who asks for it and has nothing of their own in it. */
+function isShared({ draftsOf, homeOf, hiddenFrom }: OwnScope): boolean {
+  return draftsOf === undefined && homeOf === undefined && hiddenFrom === undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { NoHead } from '../log/reader.ts';
+import { hiddenAuthors, homeAuthors } from '../relations/policy.ts';
 import { type Cursor, readCursor, type Sort, writeCursor } from './cursor.ts';
 import { type PostRow, presentPost } from './present.ts';
 import type { ListPosts } from './schemas.ts';
@@ -32,11 +33,20 @@ export function cursorOf(list: ListPosts): Cursor | undefined | 'invalid' {
   return list.cursor === undefined ? undefined : (readCursor(list.cursor, list.sort) ?? 'invalid');
 }
 
+/** What makes a list its requester's own. Where nothing does, it is the same for everyone who asks alike. */
+export interface OwnScope {
+  /** Whose drafts it may hold. */
+  draftsOf: number | undefined;
+  /** Whose home page it is. */
+  homeOf: number | undefined;
+  /** Whose hidden authors it leaves out. */
+  hiddenFrom: number | undefined;
+}
+
 /** Which posts a list may hold, before anything is searched in it. */
-export interface ListScope {
+export interface ListScope extends OwnScope {
   list: ListPosts;
   cursor: Cursor | undefined;
-  draftsOf: number | undefined;
 }
 
 /** A post of the list, or none in the only row of an empty one. */
@@ -52,15 +62,23 @@ export function binding(): { bind: unknown[]; say: (value: unknown) => string } 
 }
 
 /** The condition of a list on `posts p` and, if it is sorted by votes or rank, `post_tallies t`. */
-export function conditions({ list, cursor, draftsOf }: ListScope, say: (value: unknown) => string): string {
+export function conditions(scope: ListScope, say: (value: unknown) => string): string {
+  const { list, cursor, draftsOf, homeOf, hiddenFrom } = scope;
   const key = keys[list.sort];
   const draft = draftsOf === undefined ? 'false' : `not p.published and p.owner_id = ${say(draftsOf)}`;
   const where = [list.published === false ? draft : `(p.published or ${draft})`];
   if (list.owner_id !== undefined) where.push(`p.owner_id = ${say(list.owner_id)}`);
+  if (homeOf !== undefined) where.push(`p.owner_id in (${homeAuthors(say(homeOf))})`);
+  if (hiddenFrom !== undefined) where.push(`p.owner_id not in (${hiddenFor(list, say(hiddenFrom))})`);
   if (cursor) {
     where.push(`(${key.column}, ${key.id}) < (${say(cursor.key)}::${key.cast}, ${say(cursor.id)}::bigint)`);
   }
   return where.join(' and ');
+}
+
+/** SQL: a query of the authors that a list leaves out. That of one author's posts leaves out none for a mute alone. */
+export function hiddenFor({ owner_id }: ListPosts, viewer: string): string {
+  return hiddenAuthors(viewer, { mutes: owner_id === undefined });
 }
 
 /** @param rows one more than the page shows, if there is a next page */

@@ -1,5 +1,6 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { NoHead } from '../log/reader.ts';
+import { hiddenAuthors } from '../relations/policy.ts';
 import type { FeedPage } from './list-statement.ts';
 import type { Sort } from './cursor.ts';
 
@@ -22,6 +23,8 @@ export interface Look {
   changed: ReadonlySet<number>;
   /** Those of the viewers who have drafts: their lists are their own. */
   drafters: ReadonlySet<number>;
+  /** Those of the viewers from whom authors are hidden: their lists are their own. */
+  hiders: ReadonlySet<number>;
   /** Which of the viewers have voted for which of the posts: `user:post`. */
   voted: ReadonlySet<string>;
 }
@@ -41,8 +44,8 @@ interface Kept {
  * The proof. A change of a published post puts an event into the outbox in its own transaction. If it committed after
  * the page was read, its event is, at the look, either still there (`quiet` is false) or numbered, by a transaction
  * that came later still, so that the head has moved. A tally carries the number of the transaction that changed it,
- * which is not below the oldest that was running when the page was read, its `horizon`. Whether somebody has voted, and
- * who has drafts, is asked again each time.
+ * which is not below the oldest that was running when the page was read, its `horizon`. Whether somebody has voted, who
+ * has drafts, and from whom authors are hidden, is asked again each time.
  */
 export class PageCache {
   /** Oldest first. */
@@ -107,11 +110,13 @@ export async function lookAt(
     quiet: boolean;
     changed: (number | string)[];
     drafters: (number | string)[];
+    hiders: (number | string)[];
     voted: string[];
   }>(
     `select h.epoch, h.seq, not exists (select from event_outbox) as quiet,
        array(select t.post_id from post_tallies t where t.xid >= $1::xid8 order by t.xid limit ${MOST_CHANGED}) as changed,
        array(select distinct p.owner_id from posts p where not p.published and p.owner_id = any($2::bigint[])) as drafters,
+       ${hidersAmong('$2')} as hiders,
        array(select v.user_id || ':' || v.post_id from votes v
              where v.user_id = any($2::bigint[]) and v.post_id = any($3::bigint[])) as voted
      from feed_head h`,
@@ -124,8 +129,14 @@ export async function lookAt(
     quiet: row.quiet,
     changed: new Set(row.changed.map(Number)),
     drafters: new Set(row.drafters.map(Number)),
+    hiders: new Set(row.hiders.map(Number)),
     voted: new Set(row.voted),
   };
+}
+
+/** SQL: an array of those of some viewers from whom authors are hidden. */
+export function hidersAmong(viewers: string): string {
+  return `array(select w.id from unnest(${viewers}::bigint[]) as w (id) where exists (${hiddenAuthors('w.id')}))`;
 }
 
 /** A transaction number that no database reaches. */

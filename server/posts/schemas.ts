@@ -120,6 +120,14 @@ export const listPosts = object({
       .example('new'),
     'new',
   ),
+  view: withDefault(
+    oneOf('all', 'home')
+      .description(
+        '`home`: only your own posts and those of users whom you follow, as the stream has it at `X-Feed-Seq`',
+      )
+      .example('home'),
+    'all',
+  ),
   owner_id: optional(id().description("Only this user's posts").example(1)),
   published: optional(
     Joi.boolean()

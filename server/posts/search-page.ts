@@ -1,5 +1,13 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
-import { type FeedPage, type ListScope, pageOf, type PageRow, position } from './list-statement.ts';
+import { homeAuthors } from '../relations/policy.ts';
+import {
+  type FeedPage,
+  hiddenFor,
+  type ListScope,
+  pageOf,
+  type PageRow,
+  position,
+} from './list-statement.ts';
 import { postColumns, postTables } from './present.ts';
 import { UNFOLDED } from './unfolded-posts.ts';
 
@@ -29,12 +37,14 @@ export async function searchPage(
   search: Search,
   { walked, asked }: { walked: number; asked: number } = EFFORT,
 ): Promise<FeedPage> {
-  const { list, cursor, draftsOf, words } = search;
+  const { list, cursor, draftsOf, homeOf, hiddenFrom, words } = search;
+  const authors = homeOf === undefined ? 'null' : `array(${homeAuthors('$12::bigint')})`;
+  const hidden = hiddenFrom === undefined ? `'{}'` : `array(${hiddenFor(list, '$12::bigint')})`;
   const rows = await db.query<PageRow & { unfolded: boolean }>(
     `select ${position}, exists (select from posts p where ${UNFOLDED}) as unfolded, page.*
      from feed_head h left join lateral (
        select ${postColumns}, f.key, f.place
-       from search_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) with ordinality as f (id, key, place)
+       from search_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ${authors}::bigint[], ${hidden}::bigint[]) with ordinality as f (id, key, place)
        join (${postTables}) on p.id = f.id
      ) page on true
      order by page.place`,
@@ -52,6 +62,7 @@ export async function searchPage(
         list.published === false,
         walked,
         asked,
+        ...[homeOf ?? hiddenFrom].filter((viewer) => viewer !== undefined),
       ],
     },
   );

@@ -1,4 +1,4 @@
--- version 2 sha256:021323c12ed8b4d0
+-- version 3 sha256:b74c9d51db649b7b
 -- A page of the list of the posts that have all of some folded words, in its order: ids, and the key that each is
 -- sorted by, as text.
 --
@@ -10,11 +10,13 @@
 -- age. If the page is not full then, both go on, each with eight times as many posts: so it costs a few times the
 -- better of the two at most, and needs no statistics.
 --
+-- Only posts of `authors` are looked for, unless it is null, and none of `hidden`.
+--
 -- `walked` says how many posts are walked through at first for each that is wanted, `asked` how many the index is
 -- asked for. The plans are given: a walk goes by the index of its list, whatever the statistics say.
 create or replace function search_page(sort text, words text[], page_size bigint, skipped bigint,
                             cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint, drafts_only boolean,
-                            walked bigint, asked bigint)
+                            walked bigint, asked bigint, authors bigint[], hidden bigint[])
 returns table (id bigint, key text)
 language plpgsql stable rows 20 set search_path from current
 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_incremental_sort = off
@@ -38,11 +40,13 @@ declare
             else format(' and (%s, %s) < ($4::%s, $5)', column_of, id_of, type_of) end;
   somebodys constant text := case when drafts_only then 'not p.published and p.owner_id = ' || coalesce(drafts_of, 0)
                                   when owner is not null then 'p.owner_id = ' || owner end;
+  wanted_authors constant text := 'p.owner_id not in (select unnest($10))'
+    || case when authors is null then '' else ' and p.owner_id in (select unnest($13))' end;
   statement constant text := format(
     'with walked as materialized (
        select w.id, w.key, w.hit, w.place
        from (
-         select p.id, %1$s as key, p.search_text like all ($1) and p.owner_id <> all ($10) as hit,
+         select p.id, %1$s as key, p.search_text like all ($1) and %5$s as hit,
                 row_number() over (order by %1$s desc, %2$s desc) as place
          from posts p %3$s where %4$s and %2$s >= $6 and %2$s <= $7 and $6 <= $7
          order by %1$s desc, %2$s desc limit $8
@@ -59,7 +63,7 @@ declare
        select f.id, f.key
        from (
          select p.id, %1$s as key from (select distinct unnest($9) as id) c join posts p on p.id = c.id %3$s
-         where %4$s and p.owner_id <> all ($10)
+         where %4$s and %5$s
        ) f
        where (select l.whole from looked l) or (f.key, f.id) > (select b.key, b.id from behind b)
      ), page as (
@@ -67,9 +71,9 @@ declare
      )
      select (select l.whole from looked l), array_agg(g.id order by g.key desc, g.id desc),
             array_agg(g.key::text order by g.key desc, g.id desc)
-     from page g', column_of, id_of, tallies, listed);
+     from page g', column_of, id_of, tallies, listed, wanted_authors);
   gone constant bigint[] := array(
-    select u.id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null);
+    select u.id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null) || hidden;
   most bigint := wanted * walked;
   budget bigint := greatest(asked, wanted * 8);
   low bigint := 0;
@@ -122,7 +126,7 @@ begin
       end if;
     end if;
     execute statement into whole, ids, keys
-    using patterns, owner, drafts_of, cursor_key, cursor_id, low, high, most, hits, gone, page_size, skipped;
+    using patterns, owner, drafts_of, cursor_key, cursor_id, low, high, most, hits, gone, page_size, skipped, authors;
     exit when whole or cardinality(ids) >= page_size;
     if attempt > 0 then
       budget := budget * 8;
@@ -133,7 +137,17 @@ begin
 end
 $$;
 
--- What nodes of the version before call: with pieces, and with the words as patterns.
+-- What nodes of the version before call: of any author.
+create or replace function search_page(sort text, words text[], page_size bigint, skipped bigint,
+                                       cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint,
+                                       drafts_only boolean, walked bigint, asked bigint)
+returns table (id bigint, key text)
+language sql stable rows 20 set search_path from current as $$
+  select * from search_page(sort, words, page_size, skipped, cursor_key, cursor_id, owner, drafts_of, drafts_only,
+                            walked, asked, null, '{}')
+$$;
+
+-- What nodes of a version before that call: with pieces, and with the words as patterns.
 create or replace function search_page(sort text, pieces tsquery, patterns text[], page_size bigint, skipped bigint,
                                        cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint,
                                        drafts_only boolean, walked bigint, asked bigint)

@@ -1,0 +1,56 @@
+import { QueryTypes, type Sequelize } from 'sequelize';
+import {
+  binding,
+  type FeedPage,
+  hiddenFor,
+  type ListScope,
+  pageOf,
+  type PageRow,
+  position,
+} from './list-statement.ts';
+import { postColumns, postTables } from './present.ts';
+import type { ListPosts } from './schemas.ts';
+
+/**
+ * How many posts of the list of all are walked through: first near its beginning, so many for each post that is wanted, then farther. It
+ * changes what a page costs, never what is on it.
+ */
+const EFFORT = { near: 8, far: { new: 1000, top: 5000, hot: 5000 } } as const;
+
+/** Accounts that are being deleted: nothing of theirs is listed any more. */
+const gone = `select a.user_id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null`;
+
+/**
+ * Reads a page of a viewer's home page: their own posts, and those of whom they follow, without hidden authors. The algorithm is in
+ * the function `home_page`: it is one statement, and so one snapshot, with the follows that the stream has at its position.
+ * @param walked posts of the list of all
+ */
+export async function homePage(
+  db: Pick<Sequelize, 'query'>,
+  { list, cursor, draftsOf, homeOf, hiddenFrom }: ListScope & { homeOf: number },
+  walked: { near: number; far: number } = effortFor(list),
+): Promise<FeedPage> {
+  const { say, bind } = binding();
+  const viewer = `${say(homeOf)}::bigint`;
+  const hidden = hiddenFrom === undefined ? '' : `union all ${hiddenFor(list, viewer)}`;
+  const rows = await db.query<PageRow>(
+    `select ${position}, page.*
+     from feed_head h left join lateral (
+       select ${postColumns}, f.key, f.place
+       from home_page(
+         ${say(list.sort)}, ${viewer}, array(${gone} ${hidden}), ${say(draftsOf ?? null)}, false,
+         ${say(list.limit + 1)}, ${say(list.skip)}, ${say(cursor?.key ?? null)}, ${say(cursor?.id ?? null)},
+         ${say(walked.near)}, ${say(walked.far)}
+       ) with ordinality as f (id, key, place)
+       join (${postTables}) on p.id = f.id
+     ) page on true
+     order by page.place`,
+    { type: QueryTypes.SELECT, bind },
+  );
+  return pageOf(list, rows);
+}
+
+function effortFor({ sort, skip, limit }: ListPosts): { near: number; far: number } {
+  const near = EFFORT.near * (skip + limit + 1);
+  return { near, far: Math.max(EFFORT.far[sort], 2 * near) };
+}
