@@ -243,6 +243,38 @@ describe('A node under which the tables are restored', function () {
       client.socket.disconnect();
     });
 
+  it('serves on where the owner of the tables has renamed a key, and tells conflicts as such', async () => {
+    const names = {
+      posts_owner_id_fkey: 'posts',
+      votes_pkey: 'votes',
+      users_pkey: 'users',
+    };
+    const rename = (from: (name: string) => string, to: (name: string) => string) =>
+      owner.query(
+        Object.entries(names)
+          .map(([name, table]) => `alter table ${table} rename constraint ${from(name)} to ${to(name)}`)
+          .join(';'),
+      );
+    await rename(
+      (name) => name,
+      (name) => `my_${name}`,
+    );
+    try {
+      // An empty list is answered when it is known that no table is missing.
+      const { status, body } = await ada.get('/posts?owner_id=999999');
+      expect({ status, body }).to.deep.equal({ status: 200, body: [] });
+      expect((await ada.post('/posts', { title: 'renamed', content: '' })).status).to.equal(201);
+      const account = { email: 'ada2@example.org', password: PASSWORD, username: 'ada' };
+      expect((await world.anonymous.post('/users', account)).status).to.equal(409);
+      expect((await world.anonymous.get('/readyz')).status).to.equal(200);
+    } finally {
+      await rename(
+        (name) => `my_${name}`,
+        (name) => name,
+      );
+    }
+  });
+
   it('refuses everything while the log has no head', async () => {
     await owner.query(
       'begin; create temporary table kept on commit preserve rows as table feed_head; delete from feed_head; commit',

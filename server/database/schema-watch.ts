@@ -13,33 +13,44 @@ const INTERVAL = 250;
 const NAMES = ['event_log', 'event_outbox', 'event_redactions'];
 
 /**
- * Constraints that `pg_restore` drops first and makes last, when the rows of their table and of the one they refer to are there:
- * in whatever order tables are restored, they are complete when all of these stand.
+ * Tables, and to which others each refers. `pg_restore` drops primary and foreign keys first and makes them last, when the rows of
+ * their table and of the one they refer to are there: in whatever order tables are restored, they are complete when all of these
+ * stand. What a key is called does not matter: its owner may have renamed it.
  */
-const MARKS: Readonly<Record<string, readonly string[]>> = {
-  feed_head: ['feed_head_pkey'],
-  idempotency_keys: ['idempotency_keys_pkey'],
-  post_tallies: ['post_tallies_pkey', 'post_tallies_post_id_fkey'],
-  posts: ['posts_pkey', 'posts_owner_id_fkey'],
-  refresh_tokens: ['refresh_tokens_pkey', 'refresh_tokens_session_id_fkey'],
-  revocations: ['revocations_pkey'],
-  sessions: ['sessions_pkey', 'sessions_user_id_fkey'],
-  users: ['users_pkey'],
-  votes: ['votes_pkey', 'votes_user_id_fkey', 'votes_post_id_fkey'],
+const KEYED: Readonly<Record<string, readonly string[]>> = {
+  feed_head: [],
+  idempotency_keys: [],
+  post_tallies: ['posts'],
+  posts: ['users'],
+  refresh_tokens: ['sessions'],
+  revocations: [],
+  sessions: ['users'],
+  users: [],
+  votes: ['users', 'posts'],
 };
 
-const pairs = Object.entries(MARKS).flatMap(([table, names]) => names.map((name) => ({ table, name })));
+const foreignKeys = Object.entries(KEYED).flatMap(([table, others]) =>
+  others.map((other) => ({ table, other })),
+);
 
 const LOOK = {
   name: 'schema-watch',
   text: `
-    select mark.constraint_name as name
-    from unnest($1::text[], $2::text[]) as mark (table_name, constraint_name)
-    where not exists (
-      select from pg_constraint c where c.conname = mark.constraint_name and c.conrelid = to_regclass(mark.table_name))
+    select 'the primary key of ' || keyed.name as name from unnest($1::text[]) as keyed (name)
+    where not exists (select from pg_constraint c where c.conrelid = to_regclass(keyed.name) and c.contype = 'p')
     union all
-    select name from unnest($3::text[]) as name where to_regclass(name) is null`,
-  values: [pairs.map(({ table }) => table), pairs.map(({ name }) => name), NAMES],
+    select 'the foreign key from ' || k.name || ' to ' || k.other from unnest($2::text[], $3::text[]) as k (name, other)
+    where not exists (
+      select from pg_constraint c
+      where c.conrelid = to_regclass(k.name) and c.confrelid = to_regclass(k.other) and c.contype = 'f')
+    union all
+    select name from unnest($4::text[]) as name where to_regclass(name) is null`,
+  values: [
+    Object.keys(KEYED),
+    foreignKeys.map(({ table }) => table),
+    foreignKeys.map(({ other }) => other),
+    NAMES,
+  ],
 };
 
 /** Without this row no page has a position, and nothing can be numbered. */
