@@ -38,7 +38,7 @@ export async function homePage(
      from feed_head h left join lateral (
        select ${postColumns}, f.key, f.place
        from home_page(
-         ${say(list.sort)}, ${viewer}, array(${gone} ${hidden}), ${say(draftsOf ?? null)}, false,
+         ${say(list.sort)}, ${viewer}, array(${gone} ${hidden}), ${say(draftsOf ?? null)},
          ${say(list.limit + 1)}, ${say(list.skip)}, ${say(cursor?.key ?? null)}, ${say(cursor?.id ?? null)},
          ${say(walked.near)}, ${say(walked.far)}
        ) with ordinality as f (id, key, place)

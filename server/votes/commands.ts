@@ -2,6 +2,7 @@ import { Vote } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { Requester } from '../queues/fair-queue.ts';
+import { refusedByBlock } from '../relations/policy.ts';
 import type { VoteContext } from './context.ts';
 
 export interface VoteView {
@@ -15,7 +16,7 @@ export interface VoteView {
  * Writes a vote: casts it or takes it back. Repeating it is an error only if `strict`.
  * @param requester whose turn it takes
  * @param options.address where the user is
- * @throws {AppError} 404 no such post; 429 too many votes for the post from that address; if strict, 409 already voted and 404
+ * @throws {AppError} 404 no such post; 403 if its owner blocks the user or the other way round; 429 too many votes for the post from that address; if strict, 409 already voted and 404
  *   no vote to take back
  */
 export async function castVote(
@@ -41,6 +42,7 @@ export async function castVote(
       : await cast();
   if (outcome === 'no_user') throw unauthorized('The user of this access token has been deleted.');
   if (outcome === 'no_post') throw new AppError('not_found', `There is no post ${postId}.`);
+  if (outcome === 'blocked') throw refusedByBlock();
   if (strict && outcome === 'already')
     throw new AppError('conflict', `You have already voted on post ${postId}.`);
   if (strict && outcome === 'absent')

@@ -6,7 +6,7 @@ import type { Tally } from '../protocol.ts';
 
 /** What became of one vote. */
 export interface VoteResult {
-  outcome: 'added' | 'already' | 'removed' | 'absent' | 'no_post' | 'no_user';
+  outcome: 'added' | 'already' | 'removed' | 'absent' | 'no_post' | 'no_user' | 'blocked';
   votes: number;
   rev: number;
 }
@@ -18,10 +18,11 @@ interface VoteInput {
 }
 
 interface ResultRow extends Omit<VoteResult, 'outcome'> {
-  outcome: VoteResult['outcome'] | 'held';
+  outcome: Exclude<VoteResult['outcome'], 'blocked'> | 'held';
   ord: number;
   post_id: number;
   published: boolean;
+  blocked: boolean;
 }
 
 /** Votes in one statement at most, and votes that wait at most, of everyone. */
@@ -93,8 +94,8 @@ export class VoteWriter {
     });
     const results: (VoteResult | typeof LOCKED)[] = [];
     const changed = new Map<number, Tally>();
-    for (const { ord, post_id, published, outcome, votes, rev } of rows) {
-      results[ord - 1] = outcome === 'held' ? LOCKED : { outcome, votes, rev };
+    for (const { ord, post_id, published, blocked, outcome, votes, rev } of rows) {
+      results[ord - 1] = outcome === 'held' ? LOCKED : { outcome: blocked ? 'blocked' : outcome, votes, rev };
       if (published && (outcome === 'added' || outcome === 'removed'))
         changed.set(post_id, { post_id, votes, rev });
     }

@@ -1,14 +1,20 @@
--- version 2 sha256:fbc18b8357bfeffe
+-- version 3 sha256:cf66314830421024
 -- Votes of several users at once. Without patience, votes by a user or on a post that somebody else has locked are
 -- given back as `held`, and nothing is written of them. Tallies are waited for: another transaction that
 -- locks one has locked its post before, or is another call of this.
 --
+-- A vote between two of whom one blocks the other is not cast: its outcome is that of a post that is not there, for
+-- nodes of the version before, and `blocked` tells it. A block locks the users that it is about, and here the voters are
+-- locked before it is looked for: one that was committed before is seen. Taking a vote back is always possible.
+--
 -- Every transaction locks rows in the order users, posts, tallies, and each kind by id, so no two of them can wait for
 -- each other. A pair (voter, target) may stand in one call only once.
 drop function if exists cast_votes(bigint[], bigint[], boolean[]);
+drop function if exists cast_votes(bigint[], bigint[], boolean[], boolean);
 
 create or replace function cast_votes(voters bigint[], targets bigint[], ups boolean[], patient boolean)
-returns table (ord integer, outcome text, post_id bigint, votes integer, rev bigint, published boolean)
+returns table (ord integer, outcome text, post_id bigint, votes integer, rev bigint, published boolean,
+               blocked boolean)
 language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
@@ -31,6 +37,10 @@ begin
     select a.ord::integer as ord, a.voter, a.target, a.up, p.published,
            u.id is not null as known,
            coalesce(p.published or p.owner_id = a.voter, false) as visible,
+           a.up and (
+             exists (select from relations b where b.user_id = a.voter and b.kind = 'block' and b.target_id = p.owner_id)
+             or exists (select from relations b where b.user_id = p.owner_id and b.kind = 'block' and b.target_id = a.voter)
+           ) as blocked,
            coalesce(u.id <> all (free_voters) and u.id is not null, false)
              or coalesce(p.id <> all (free_targets) and p.id is not null, false) as held
     from unnest(voters, targets, ups) with ordinality as a (voter, target, up, ord)
@@ -38,7 +48,7 @@ begin
     left join posts p on p.id = a.target
   ), added as (
     insert into votes (user_id, post_id)
-    select voter, target from asked where up and known and visible and not held
+    select voter, target from asked where up and known and visible and not blocked and not held
     on conflict do nothing
     returning user_id, post_id
   ), removed as (
@@ -63,14 +73,15 @@ begin
          case
            when a.held then 'held'
            when not a.known then 'no_user'
-           when not a.visible then 'no_post'
+           when not a.visible or a.blocked then 'no_post'
            when a.up then case when n.user_id is null then 'already' else 'added' end
            else case when r.user_id is null then 'absent' else 'removed' end
          end,
          a.target,
          coalesce(n2.votes, t.votes),
          coalesce(n2.rev, t.rev),
-         a.published
+         a.published,
+         a.visible and a.blocked
   from asked a
   left join post_tallies t on t.post_id = a.target
   left join tallied n2 on n2.post_id = a.target

@@ -1,4 +1,4 @@
--- version 1 sha256:be27dfa9eab00abd
+-- version 2 sha256:1148b7c3c59fbc15
 -- A page of a viewer's home page: ids of the newest posts, or of the highest by votes or rank, of the viewer and of whom
 -- they follow, as the stream has it, but for `hidden`; and the key that each is sorted by, as text.
 --
@@ -7,9 +7,8 @@
 -- posts each author is looked up among the followed, for `far` of them all of the followed are read before. If the page
 -- is not full then, the authors' own posts are asked for: by age the newest of each author, then more of those authors
 -- alone whose newest is on the page; by votes or rank all of them, which are few where the walk has met few.
-create or replace function home_page(sort text, viewer bigint, hidden bigint[], drafts_of bigint, replies boolean,
-                                     page_size bigint, skipped bigint, cursor_key text, cursor_id bigint,
-                                     near bigint, far bigint)
+create or replace function home_page(sort text, viewer bigint, hidden bigint[], drafts_of bigint, page_size bigint,
+                                     skipped bigint, cursor_key text, cursor_id bigint, near bigint, far bigint)
 returns table (id bigint, key text)
 language plpgsql stable rows 20 set search_path from current
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
@@ -36,12 +35,12 @@ begin
       select w.id, w.key, w.hit, w.place
       from (
         select p.id, p.listed_at as key, row_number() over (order by p.listed_at desc, p.id desc) as place,
-          (p.published or p.owner_id = drafts_of) and (replies or p.parent_id is null) and p.owner_id <> all (hidden)
+          (p.published or p.owner_id = drafts_of) and p.owner_id <> all (hidden)
             and (p.owner_id = viewer or (
               select true from stream_relations f
               where f.user_id = viewer and f.kind = 'follow' and f.target_id = p.owner_id
             )) as hit
-        from posts p where (p.listed_at, p.id) < (from_time, from_id)
+        from posts p where p.parent_id is null and (p.listed_at, p.id) < (from_time, from_id)
         order by p.listed_at desc, p.id desc limit near
       ) w
       where w.hit or w.place = near limit wanted
@@ -65,9 +64,8 @@ begin
       select w.id, w.key, w.hit, w.place
       from (
         select p.id, p.listed_at as key, row_number() over (order by p.listed_at desc, p.id desc) as place,
-          (p.published or p.owner_id = drafts_of) and (replies or p.parent_id is null)
-            and p.owner_id in (select unnest(authors)) as hit
-        from posts p where (p.listed_at, p.id) < (from_time, from_id)
+          (p.published or p.owner_id = drafts_of) and p.owner_id in (select unnest(authors)) as hit
+        from posts p where p.parent_id is null and (p.listed_at, p.id) < (from_time, from_id)
         order by p.listed_at desc, p.id desc limit far
       ) w
       where w.hit or w.place = far limit wanted
@@ -80,14 +78,14 @@ begin
          select w.id, w.key, w.hit, w.place
          from (
            select p.id, %1$s as key, row_number() over (order by %1$s desc, t.post_id desc) as place,
-             (p.published or p.owner_id = $2) and ($3 or p.parent_id is null)
-               and p.owner_id in (select unnest($1)) as hit
-           from post_tallies t join posts p on p.id = t.post_id where (%1$s, t.post_id) < (%2$s, $4)
-           order by %1$s desc, t.post_id desc limit $5
+             (p.published or p.owner_id = $2) and p.owner_id in (select unnest($1)) as hit
+           from post_tallies t join posts p on p.id = t.post_id
+           where p.parent_id is null and (%1$s, t.post_id) < (%2$s, $3)
+           order by %1$s desc, t.post_id desc limit $4
          ) w
-         where w.hit or w.place = $5 limit $6
+         where w.hit or w.place = $4 limit $5
        ) m', column_of, from_key)
-    into ids, keys, passed using authors, drafts_of, replies, from_id, far, wanted;
+    into ids, keys, passed using authors, drafts_of, from_id, far, wanted;
   end if;
   if cardinality(ids) >= wanted or coalesce(passed, 0) < far then
     return query select * from unnest(ids[skipped + 1 : wanted], keys[skipped + 1 : wanted]);
@@ -101,7 +99,7 @@ begin
       from unnest(authors) as a (author) cross join lateral (
         select p.id, p.listed_at from posts p
         where p.owner_id = a.author and (p.listed_at, p.id) < (from_time, from_id)
-          and (p.published or p.owner_id = drafts_of) and (replies or p.parent_id is null)
+          and (p.published or p.owner_id = drafts_of) and p.parent_id is null
         order by p.listed_at desc, p.id desc limit 1
       ) n
       order by n.listed_at desc, n.id desc limit wanted
@@ -110,7 +108,7 @@ begin
     from newest n cross join lateral (
       select p.id, p.listed_at from posts p
       where p.owner_id = n.author and (p.listed_at, p.id) < (from_time, from_id)
-        and (p.published or p.owner_id = drafts_of) and (replies or p.parent_id is null)
+        and (p.published or p.owner_id = drafts_of) and p.parent_id is null
       order by p.listed_at desc, p.id desc limit wanted
     ) m
     order by m.listed_at desc, m.id desc limit page_size offset skipped;
@@ -118,12 +116,12 @@ begin
     return query execute format(
       'with mine as materialized (
          select p.id from unnest($1) as a (author) join posts p on p.owner_id = a.author
-         where (p.published or p.owner_id = $2) and ($3 or p.parent_id is null)
+         where (p.published or p.owner_id = $2) and p.parent_id is null
        )
        select t.post_id, %1$s::text from mine m join post_tallies t on t.post_id = m.id
-       where (%1$s, t.post_id) < (%2$s, $4)
-       order by %1$s desc, t.post_id desc limit $5 offset $6', column_of, from_key)
-    using authors, drafts_of, replies, from_id, page_size, skipped;
+       where (%1$s, t.post_id) < (%2$s, $3)
+       order by %1$s desc, t.post_id desc limit $4 offset $5', column_of, from_key)
+    using authors, drafts_of, from_id, page_size, skipped;
   end if;
 end
 $$;
