@@ -54,7 +54,11 @@ export function defineRelation(sequelize: Sequelize): void {
       targetId: { type: DataTypes.BIGINT, primaryKey: true },
       sinceSeq: { type: DataTypes.BIGINT, allowNull: false },
     },
-    { sequelize, tableName: 'stream_relations' },
+    {
+      sequelize,
+      tableName: 'stream_relations',
+      indexes: [{ name: 'stream_relations_target_idx', fields: ['target_id', 'kind', 'user_id'] }],
+    },
   );
 }
 

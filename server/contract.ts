@@ -6,6 +6,7 @@ export type { OwnerView, PostView } from './posts/event-payloads.ts';
 export type { FollowChange, HiddenUser, RelatedUser } from './relations/event-payloads.ts';
 export type {
   Ack,
+  AnsweredEvent,
   ClientToServer,
   FeedMode,
   FieldError,
@@ -15,6 +16,7 @@ export type {
   Ready,
   ResetReason,
   SessionCloseCode,
+  Subscribed,
   Tally,
   TallyMode,
 } from './protocol.ts';

@@ -54,6 +54,8 @@ export interface HandshakeAuth {
   epoch?: string;
   tallies?: TallyMode;
   feed?: FeedMode;
+  /** `public` alone (everything public; the default), or any of `feed`, `home`, `author:ID`, `thread:ID` and `tag:NAME`. */
+  topics?: string[];
 }
 
 export type ResetReason = 'too_old' | 'epoch_changed' | 'future';
@@ -101,7 +103,27 @@ export interface ServiceMessages {
 /** Each request is answered, never thrown. */
 export type Ack<T> = (answer: { ok: true; data: T } | { ok: false; error: Problem }) => void;
 
+/** An event in an answer, with its number: the client has had none of those between it and the one before it in the list. */
+export interface AnsweredEvent {
+  seq: number;
+  name: string;
+  data: unknown;
+}
+
+/** The events of topics since a position, and where the stream continues with them. */
+export interface Subscribed {
+  /** Everything up to here is in `events`, or has come before: it moves the position. What follows comes in the stream. */
+  seq: number;
+  events: AnsweredEvent[];
+  /** Those of the topics whose events could not be handed over: they are live all the same, and have to be read again as lists. */
+  reset?: string[];
+}
+
 export interface ClientToServer {
+  /** Further topics. `from` is the position of what the client holds of them: it is answered with what came since. */
+  subscribe: (request: { topics: string[]; from?: number; epoch?: string }, ack: Ack<Subscribed>) => void;
+  /** Fewer topics; answers with those that are left. */
+  unsubscribe: (request: { topics: string[] }, ack: Ack<{ topics: string[] }>) => void;
   /** Ask for these posts' tallies; answers with them as they stand. */
   track: (request: { post_ids: number[] }, ack: Ack<{ tallies: Tally[] }>) => void;
   untrack: (request: { post_ids: number[] }, ack: Ack<{ tracked: number }>) => void;

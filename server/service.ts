@@ -16,7 +16,8 @@ import { announcer } from './log/announce.ts';
 import { onAppended } from './log/append.ts';
 import { Backlog } from './log/backlog.ts';
 import { Follower, readInterval } from './log/follower.ts';
-import { wholeLog } from './log/reader.ts';
+import { probeLog, wholeLog } from './log/reader.ts';
+import { readFollowChanges, readRelations } from './log/relation-reader.ts';
 import { Sequencer } from './log/sequencer.ts';
 import { FilePositionStore } from './log/position-store.ts';
 import type { Logger } from './logger.ts';
@@ -100,6 +101,11 @@ export async function createService(
     feed,
     connections,
     readLog: wholeLog(feedPool, schema),
+    probeLog: (...probe) => probeLog(feedPool, ...probe),
+    relationSource: {
+      relations: (users) => readRelations(feedPool, users),
+      followChanges: (...changes) => readFollowChanges(feedPool, ...changes),
+    },
     slices,
     metrics,
     log,

@@ -29,7 +29,7 @@ const folders: Record<string, Uses> = {
   'server/library-internals/': {},
   // What DATABASE_URL and REDIS_URL may be is told where it is read.
   'server/config/': {},
-  'server/topics/': { types: ['identity.ts'] },
+  'server/topics/': { values: ['text/tags.ts'], types: ['identity.ts'] },
   'server/log/': {
     values: ['topics/', 'models/', 'library-internals/sequelize.ts'],
     types: ['logger.ts', 'protocol.ts'],
@@ -49,12 +49,26 @@ const folders: Record<string, Uses> = {
     types: ['http/pending-responses.ts', 'logger.ts'],
   },
   'server/api/': {
-    values: [...ground, 'database/connection.ts', 'http/', 'limits/address-key.ts', 'queues/', 'text/'],
+    values: [
+      ...ground,
+      'database/connection.ts',
+      'http/',
+      'limits/address-key.ts',
+      'queues/',
+      'text/',
+      'topics/',
+    ],
     types: ['database/', 'limits/rate-limits.ts'],
   },
   // It knows subscribers, and no transport.
   'server/delivery/': {
-    values: ['errors.ts', 'identity.ts', 'log/reader.ts', 'queues/', 'topics/'],
+    values: [
+      'errors.ts',
+      'identity.ts',
+      'log/(reader|shared-pages|topic-positions).ts',
+      'queues/',
+      'topics/',
+    ],
     types: ['log/', 'logger.ts', 'ops/metrics.ts', 'protocol.ts'],
   },
   // Three doors to the one delivery. None of them knows an event, or a capability.
@@ -63,12 +77,14 @@ const folders: Record<string, Uses> = {
       ...ground,
       'api/problem.ts',
       'api/schema.ts',
+      'api/topics.ts',
       'delivery/',
       'http/',
       'library-internals/',
       'limits/',
+      'topics/',
     ],
-    types: ['counters/', 'log/', 'ops/metrics.ts', 'topics/'],
+    types: ['counters/', 'log/', 'ops/metrics.ts'],
   },
   'server/docs/': {
     values: [
@@ -118,7 +134,7 @@ const kinds: [name: RegExp, uses: Uses][] = [
   [/^event-(names|payloads)\.ts$/, {}],
   // What can happen to what the capability keeps: told to the log, which knows no capability.
   [/^events\.ts$/, { types: ['topics/', 'protocol.ts'] }],
-  [/^schemas\.ts$/, { values: ['api/problem.ts', 'api/schema.ts', 'text/', shared], types: ['topics/'] }],
+  [/^schemas\.ts$/, { values: ['api/(problem|schema|topics).ts', 'text/', shared], types: ['topics/'] }],
   // No door from an address to the tables but commands and queries.
   [/^routes\.ts$/, { values: [...ground, 'api/', 'transports/', shared], types: ['topics/'] }],
   [/^(policy|present|cursor)\.ts$/, { values: [...ground, shared], types: ['models/'] }],

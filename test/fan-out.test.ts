@@ -211,12 +211,19 @@ describe('a round that is written socket by socket, with everything else between
   /** The two that write, stretch by stretch, on a feed of the test's own, and what each socket was written. */
   function rig() {
     const heard: string[] = [];
-    const listeners: { events?: (entries: PostEvent[]) => void; epoch?: () => void } = {};
+    const listeners: { events?: (entries: PostEvent[]) => void; epoch?: (head: { seq: number }) => void } =
+      {};
     const feed = {
       epoch: 'old',
       ring: new RingBuffer(0, 1000, 1e9),
       get seq(): number {
         return this.ring.last;
+      },
+      get remembered() {
+        return this.ring.after(this.ring.floor);
+      },
+      get knownAt(): number {
+        return performance.now();
       },
       recent(after: number, limit?: number) {
         return this.ring.after(after, limit);
@@ -229,15 +236,18 @@ describe('a round that is written socket by socket, with everything else between
       missedTallies: () => Promise.resolve({ tallies: [], incomplete: false }),
       end: () => undefined,
     });
+    const nothing = () => Promise.reject(new Error('nothing is read from the log here'));
     const delivery = new Delivery({
       ...options,
       feed: feed as unknown as Follower,
-      readLog: () => Promise.reject(new Error('nothing is read from the log here')),
+      readLog: nothing,
+      probeLog: nothing,
+      relationSource: { relations: nothing, followChanges: nothing },
     });
     return {
       heard,
       tallies,
-      admit: (name: string) => {
+      admit: async (name: string) => {
         const one = {
           feed: 'live',
           tallies: 'all',
@@ -246,6 +256,8 @@ describe('a round that is written socket by socket, with everything else between
           pending: 0,
           seq: 0,
           told: 0,
+          held: 0,
+          queued: [],
           standAt(seq: number) {
             Object.assign(this, { seq, told: seq });
           },
@@ -261,6 +273,8 @@ describe('a round that is written socket by socket, with everything else between
         } as unknown as Subscriber;
         tallies.admit(one);
         delivery.admit(one, undefined, undefined);
+        // Its relations are looked up first; it has none.
+        await new Promise((resolve) => setImmediate(resolve));
         return one;
       },
       remove: (one: Subscriber) => {
@@ -275,7 +289,7 @@ describe('a round that is written socket by socket, with everything else between
       },
       renumber: () => {
         Object.assign(feed, { epoch: 'new', ring: new RingBuffer(0, 1000, 1e9) });
-        listeners.epoch!();
+        listeners.epoch!({ seq: 0 });
         tallies.forget();
       },
     };
@@ -289,13 +303,13 @@ describe('a round that is written socket by socket, with everything else between
 
   it('ends where the numbering ends: anyone who comes in the new one hears nothing of the old, neither events nor tallies', async () => {
     const { heard, tallies, admit, remove, take, renumber } = rig();
-    const old = admit('old');
+    const old = await admit('old');
     take(created(1, 'old text'));
     const told = tallies.deliver([{ post_id: 1, votes: 9, rev: 9 }], false);
     expect(heard).to.have.lengthOf(2);
     renumber();
     remove(old);
-    admit('new');
+    await admit('new');
     await told;
     expect(heard).to.have.lengthOf(2);
 
@@ -308,8 +322,8 @@ describe('a round that is written socket by socket, with everything else between
 
   it('tells nobody the text of a post once the node knows that it is deleted', async () => {
     const { heard, admit, take } = rig();
-    admit('first');
-    admit('second');
+    await admit('first');
+    await admit('second');
     take(created(1, 'a secret'), created(2, 'no secret'));
     expect(heard).to.have.lengthOf(2);
     take({ name: 'post:deleted', postId: 1, json: '{"id":1}' });
@@ -325,7 +339,7 @@ describe('a round that is written socket by socket, with everything else between
 
   it('is written whole to anyone who reads, however large, and from the same bytes', async () => {
     const { heard, admit, take } = rig();
-    for (const name of ['first', 'second']) admit(name);
+    for (const name of ['first', 'second']) await admit(name);
     take(...Array.from({ length: 400 }, (_, at) => created(at, 'x'.repeat(1000))));
     // At one stretch each: anyone who was left behind would be served apart.
     expect(heard).to.have.lengthOf(400);

@@ -1,5 +1,6 @@
 import type { Identity } from '../identity.ts';
 import type { LogEntry } from '../log/reader.ts';
+import type { Relations } from '../topics/relations.ts';
 import { audiencesOf, PUBLIC } from '../topics/audience.ts';
 
 /** How a transport writes the events of a view; called once for each view, however many subscribers share it. */
@@ -10,6 +11,16 @@ export interface ChainedEvent {
   entry: LogEntry;
   /** Between this number and the event's own there is nothing for the subscription: the event before it in its chain. */
   prev: number;
+}
+
+/** What decides which of the public events somebody receives, and with which chain. */
+export interface Viewer {
+  identity: Pick<Identity, 'id'>;
+  member: { relations: Pick<Relations, 'hides' | 'hidesNobody'> } | undefined;
+  /** Everything up to here has been handed over, or is not for it. */
+  seq: number;
+  /** The last event before that in its chain. */
+  told: number;
 }
 
 /** What the name, the position and the framing of an event add to its payload, whatever the transport. Bytes. */
@@ -107,16 +118,14 @@ export class Batch {
     return (this.#publicView ??= this.#publicViewAfter(this.#prev));
   }
 
-  /**
-   * The events that a user receives.
-   * @param position everything up to here has been handed over, or is not for them
-   * @param told the last event before that in the chain of the subscription
-   */
-  viewOf(user: Pick<Identity, 'id'>, position: number, told: number): BatchView {
-    const own = this.#ownAudiences(user);
-    if (own.length > 0) {
+  /** The events that a user receives who has no topics. */
+  viewOf({ identity, member, seq: position, told }: Viewer): BatchView {
+    const own = this.#ownAudiences(identity);
+    const hidden = this.#hiddenFrom(member);
+    if (own.length > 0 || hidden) {
       const entries = this.entries.filter(
-        ({ seq, audience }) => seq > position && (audience === PUBLIC || own.includes(audience)),
+        ({ seq, audience, authorId }) =>
+          seq > position && (audience === PUBLIC || own.includes(audience)) && !hidden?.hides(authorId),
       );
       return new BatchView(this.epoch, entries, told, this.last);
     }
@@ -129,11 +138,21 @@ export class Batch {
     return view;
   }
 
-  /** How many of its events a user receives. */
-  countFor(user: Pick<Identity, 'id'>): number {
-    const own = this.#ownAudiences(user);
-    const others = own.length > 0 ? this.entries.filter(({ audience }) => own.includes(audience)).length : 0;
-    return this.publicView.events.length + others;
+  /** How many of its events a user receives who has no topics. */
+  countFor({ identity, member }: Pick<Viewer, 'identity' | 'member'>): number {
+    const own = this.#ownAudiences(identity);
+    const hidden = this.#hiddenFrom(member);
+    if (own.length === 0 && !hidden) return this.publicView.events.length;
+    return this.entries.filter(
+      ({ audience, authorId }) => (audience === PUBLIC || own.includes(audience)) && !hidden?.hides(authorId),
+    ).length;
+  }
+
+  /** The relations of a user from whom some event of it is hidden. */
+  #hiddenFrom(member: Viewer['member']): Pick<Relations, 'hides'> | undefined {
+    if (!member || member.relations.hidesNobody) return undefined;
+    const { relations } = member;
+    return this.entries.some(({ authorId }) => relations.hides(authorId)) ? relations : undefined;
   }
 
   /** Those of a user's audiences that some event of it is for. */

@@ -53,22 +53,22 @@ export class Beacon {
     const isLast = this.#slice === 0;
     // Only what the whole live set has been handed: with more a client would think that it missed something.
     const { seq } = this.#fanOut;
-    // The same object for all whose chain ends with the same event: it is encoded once.
-    const heads = new Map<number, Position>();
-    const headAfter = (prev: number) => {
-      let head = heads.get(prev);
-      if (!head) heads.set(prev, (head = { seq, prev }));
-      return head;
-    };
+    const head = this.#feed.seq;
+    const heads = new Heads();
     const recently = Date.now() - BEACON / 2;
     const slice = isLast ? Infinity : Math.ceil(this.#members.size / BEACON_SLICES);
     for (let told = 0; told < slice; told += 1) {
       const { done, value: subscriber } = this.#told.next();
       if (done) return;
       if (subscriber.heardAt >= recently || subscriber.pending >= SOFT_MARK) continue;
-      // Who counts has no chain. A fan-out in progress may have handed it more than all have.
-      const prev = subscriber.feed === 'live' ? Math.min(subscriber.told, seq) : seq;
-      subscriber.writeHead(headAfter(prev));
+      if (subscriber.feed !== 'live') subscriber.writeHead(heads.of(seq, seq));
+      // A fan-out in progress may have handed it more than all have.
+      else if (!subscriber.subscription) subscriber.writeHead(heads.of(seq, Math.min(subscriber.told, seq)));
+      else if (subscriber.queued.length === 0) {
+        subscriber.writeHead(heads.of(head, subscriber.told));
+        // Then the next event is the same for all who have heard this.
+        if (subscriber.seesHeads) subscriber.told = head;
+      }
     }
   }
 
@@ -83,5 +83,18 @@ export class Beacon {
       subscriber.standAt(this.#feed.seq);
       subscriber.uncounted = 0;
     }
+  }
+}
+
+/** The same object for all whose chain ends with the same event, and who are told the same position: it is encoded once. */
+class Heads {
+  readonly #heads = new Map<number, Map<number, Position>>();
+
+  of(seq: number, prev: number): Position {
+    let ofSeq = this.#heads.get(seq);
+    if (!ofSeq) this.#heads.set(seq, (ofSeq = new Map<number, Position>()));
+    let head = ofSeq.get(prev);
+    if (!head) ofSeq.set(prev, (head = { seq, prev }));
+    return head;
   }
 }

@@ -1,16 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AppError, unavailable } from '../errors.ts';
 import type { Follower } from '../log/follower.ts';
-import type { LogEntry } from '../log/reader.ts';
+import type { LogEntry, Probe } from '../log/reader.ts';
+import { SharedPages } from '../log/shared-pages.ts';
+import { TopicPositions } from '../log/topic-positions.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { FeedMode } from '../protocol.ts';
 import { Beacon } from './beacon.ts';
 import type { Connections } from './connections.ts';
 import { FanOut } from './fan-out.ts';
+import { Freshness } from './freshness.ts';
 import { LiveSet } from './live-set.ts';
+import { MissedEvents } from './missed-events.ts';
+import { RelationMemory, type RelationSource } from './relation-memory.ts';
 import { RENUMBERED, Replay } from './replay.ts';
 import { type FeedSubscriber, HARD_MARK, SOFT_MARK } from './subscriber.ts';
+import {
+  type SubscribeAnswer,
+  type SubscribeRequest,
+  TopicChanges,
+  type TopicChangesOptions,
+} from './topic-changes.ts';
+import { TopicIndex } from './topic-index.ts';
 import type { TimeSlices } from './time-slices.ts';
 
 /** How long its queue may stay beyond the soft mark before it is closed. Milliseconds. */
@@ -26,6 +38,10 @@ export interface DeliveryOptions {
   /** The subscribers of each user, to end them with their session. */
   connections: Connections;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
+  /** Finds the events of some topics and authors by the indexes of the log; undefined if it does not reach back so far. */
+  probeLog: (probe: Probe, after: number, upTo: number, limit: number) => Promise<LogEntry[] | undefined>;
+  /** The relations of users as the stream has them. */
+  relationSource: RelationSource;
   slices: TimeSlices;
   metrics: Metrics;
   log: Logger;
@@ -38,7 +54,8 @@ export interface DeliveryOptions {
  *
  * Every subscriber that has been admitted is in exactly one of three places:
  *
- * - **live** (`LiveSet`): `FanOut` writes it each batch of events, and `Beacon` where the feed stands.
+ * - **live** (`LiveSet`): `FanOut` writes it each batch of events, or those of its topics, and `Beacon` where the feed
+ *   stands.
  * - **catching up**: its position is behind. `Replay` writes it what it missed and joins it to the live set.
  * - **not following** (modes `count` and `off`).
  *
@@ -62,26 +79,57 @@ export class Delivery {
    * everything.
    */
   readonly unread = new Set<FeedSubscriber>();
+  readonly #relations: RelationMemory<FeedSubscriber>;
+  readonly #freshness: Freshness;
+  readonly #pages: SharedPages;
+  readonly #missed: MissedEvents;
+  #positions: TopicPositions;
   readonly #members: LiveSet;
+  readonly #topicChanges: TopicChanges;
   readonly #replay: Replay;
   readonly #fanOut: FanOut;
   readonly #beacon: Beacon;
   #watch: NodeJS.Timeout | undefined;
   #draining = false;
 
-  constructor({ feed, connections, readLog, slices, metrics, log }: DeliveryOptions) {
+  constructor({
+    feed,
+    connections,
+    readLog,
+    probeLog,
+    relationSource,
+    slices,
+    metrics,
+    log,
+  }: DeliveryOptions) {
     this.#feed = feed;
     this.#connections = connections;
-    const members = new LiveSet(feed, metrics);
+    const relations = new RelationMemory<FeedSubscriber>({ feed, source: relationSource, log });
+    const freshness = new Freshness(feed);
+    const pages = new SharedPages(readLog);
+    const index = new TopicIndex(relations);
+    const members = new LiveSet(feed, index, metrics);
+    this.#positions = new TopicPositions(feed.seq);
+    const missed = new MissedEvents({ feed, relations, pages, probe: probeLog }, this.#positions);
+    this.#relations = relations;
+    this.#freshness = freshness;
+    this.#pages = pages;
+    this.#missed = missed;
     this.#members = members;
-    this.#replay = new Replay({ feed, members, readLog, metrics, log });
+    this.#replay = new Replay({ feed, members, readLog, missed, freshness, metrics, log });
     const catchUp = (subscriber: FeedSubscriber) => this.#replay.catchUp(subscriber);
-    this.#fanOut = new FanOut({ feed, members, slices, metrics, catchUp });
+    const inTurn: TopicChangesOptions['inTurn'] = (subscriber, read) => this.#replay.inTurn(subscriber, read);
+    const joined = { feed, members, missed, relations, freshness };
+    this.#topicChanges = new TopicChanges({ ...joined, inTurn, catchUp, log });
+    this.#fanOut = new FanOut({ feed, members, index, freshness, slices, metrics, catchUp });
     this.#beacon = new Beacon(feed, members, this.#fanOut);
-    feed.on('events', (entries) => this.#fanOut.take(entries));
-    feed.on('epoch', () => {
+    feed.on('events', (entries) => this.#pass(entries));
+    feed.on('epoch', ({ seq }) => {
       this.#fanOut.forget();
       for (const subscriber of [...this.#subscribers]) subscriber.end('reset', RENUMBERED);
+      relations.forget();
+      pages.forget();
+      this.#knowPositionsFrom(seq);
     });
   }
 
@@ -100,7 +148,19 @@ export class Delivery {
     return this.#replay.waiting;
   }
 
+  /** Users whose relations are in memory. */
+  get usersKnown(): number {
+    return this.#relations.size;
+  }
+
+  /** Subscribers with topics that are up to date. */
+  get filtered(): number {
+    return this.#members.filtered.size;
+  }
+
+  /** After the feed has been started. */
   start(): void {
+    this.#knowPositionsFrom(this.#feed.seq);
     this.#beacon.start();
     this.#watch = setInterval(() => this.#endSlow(), WATCH_INTERVAL);
   }
@@ -109,6 +169,8 @@ export class Delivery {
     this.#beacon.stop();
     clearInterval(this.#watch);
     this.#fanOut.stop();
+    this.#freshness.stop();
+    this.#relations.stop();
     for (const subscriber of [...this.#subscribers]) subscriber.terminate();
   }
 
@@ -138,6 +200,7 @@ export class Delivery {
     this.requireOpen();
     this.#subscribers.add(subscriber);
     this.#connections.add(subscriber);
+    this.#relations.enter(subscriber);
   }
 
   /** Ends everyone with `draining`, spread over some time so that they do not all come back at once. Milliseconds. */
@@ -164,12 +227,15 @@ export class Delivery {
     onResumed?: (after: number) => Promise<void>,
   ): void {
     if (!subscriber.open) return;
-    if (after === undefined) {
-      this.#members.greet(subscriber, 'current', undefined);
-      this.#members.place(subscriber);
-      return;
-    }
-    this.#replay.resume(subscriber, after, epoch, onResumed);
+    const admit = () => {
+      if (!subscriber.open) return;
+      if (after === undefined) {
+        this.#members.greet(subscriber, 'current', undefined);
+        this.#members.place(subscriber);
+      } else this.#replay.resume(subscriber, after, epoch, onResumed);
+    };
+    if (this.#relations.isKnown(subscriber)) admit();
+    else void this.#relations.ready(subscriber).then(admit);
   }
 
   /**
@@ -181,7 +247,31 @@ export class Delivery {
     this.#connections.remove(subscriber);
     this.unread.delete(subscriber);
     this.#members.remove(subscriber);
+    this.#relations.leave(subscriber);
     return this.#subscribers.delete(subscriber);
+  }
+
+  /**
+   * Adds topics to those of a subscriber.
+   * @returns the events of these topics after the position asked for, and the position from which on they are live
+   * @throws {AppError} 422 if it receives everything public or would have too many topics, 503 if it is not up to date in time
+   */
+  subscribe(subscriber: FeedSubscriber, request: SubscribeRequest): Promise<SubscribeAnswer> {
+    return this.#topicChanges.subscribe(subscriber, request);
+  }
+
+  /**
+   * Takes topics away from those of a subscriber: nothing of them is written to it from here on.
+   * @returns those that are left
+   * @throws {AppError} 422 if it receives everything public
+   */
+  unsubscribe(subscriber: FeedSubscriber, topics: readonly string[]): readonly string[] {
+    return this.#topicChanges.unsubscribe(subscriber, topics);
+  }
+
+  /** Where a subscriber stands: everything up to there has been delivered, is not for it, or need not be delivered. */
+  positionOf(subscriber: FeedSubscriber): number {
+    return this.#members.positionOf(subscriber);
   }
 
   /** Changes the mode of a subscriber. Events that come in between are not sent; it continues from the seq returned. */
@@ -203,6 +293,34 @@ export class Delivery {
   /** Whether so much waits for a subscriber that nothing may be added. */
   isFull(subscriber: FeedSubscriber): boolean {
     return subscriber.pending > HARD_MARK;
+  }
+
+  /** The node passes events: what they change between users holds for those behind them. */
+  #pass(entries: readonly LogEntry[]): void {
+    this.#pages.note(entries);
+    for (const entry of entries) {
+      this.#positions.note(entry);
+      const { relation, seq } = entry;
+      if (relation) {
+        for (const { relations, subscribers } of this.#relations.apply(relation, seq)) {
+          const other = relation.user_id === relations.userId ? relation.target_id : relation.user_id;
+          for (const subscriber of subscribers) subscriber.takeBack(other);
+        }
+      }
+      this.#fanOut.pass(entry);
+    }
+    this.#fanOut.take(entries);
+    this.#relations.advanced();
+  }
+
+  /** Knows the newest events of topics after a position, and what the ring buffer has of before. */
+  #knowPositionsFrom(position: number): void {
+    let from = position;
+    const remembered = this.#feed.remembered;
+    if (remembered[0]) from = remembered[0].seq - 1;
+    this.#positions = new TopicPositions(from);
+    for (const entry of remembered) this.#positions.note(entry);
+    this.#missed.positions = this.#positions;
   }
 
   /** In whatever place it is: who leaves too much unread for too long is ended. */

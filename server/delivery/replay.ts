@@ -7,8 +7,11 @@ import type { ResetReason } from '../protocol.ts';
 import { FairSemaphore } from '../queues/fair-semaphore.ts';
 import { Batch } from './batch.ts';
 import { BEACON } from './beacon.ts';
+import type { Freshness } from './freshness.ts';
 import type { LiveSet } from './live-set.ts';
-import { type FeedSubscriber, SOFT_MARK, writePage } from './subscriber.ts';
+import type { MissedEvents, Stretch } from './missed-events.ts';
+import { selectView } from './select-view.ts';
+import { type FeedSubscriber, SOFT_MARK, writePage, writeView } from './subscriber.ts';
 
 /** How often one that is catching up and does not read is looked at. Milliseconds. */
 const SLOW_INTERVAL = 50;
@@ -20,6 +23,8 @@ const CONCURRENT_READS = 2;
 const BEHIND_TIME_LIMIT = 3000;
 /** How old the last read of the log may be for a replay from the ring buffer. Milliseconds. */
 const MAX_STALENESS = 1000;
+/** The pause after a read that failed. Milliseconds. */
+const RETRY_INTERVAL = 500;
 
 /** The message for a subscriber whose position is no longer valid. */
 export const RENUMBERED = 'The numbering of the feed has changed. Connect again.';
@@ -28,8 +33,18 @@ export interface ReplayOptions {
   feed: Follower;
   members: LiveSet;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
+  /** What those with topics have missed. */
+  missed: MissedEvents;
+  /** Nothing is written while the node might not know who is hidden from whom. */
+  freshness: Freshness;
   metrics: Metrics;
   log: Logger;
+}
+
+/** What follows a position, and where it was found. */
+interface Page {
+  write: () => number;
+  source: Stretch['source'];
 }
 
 /**
@@ -41,21 +56,23 @@ export interface ReplayOptions {
 export class Replay {
   readonly #feed: Follower;
   readonly #members: LiveSet;
-  readonly #live: Set<FeedSubscriber>;
   readonly #readLog: ReplayOptions['readLog'];
+  readonly #missed: MissedEvents;
+  readonly #freshness: Freshness;
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  /** Bounded by the subscribers: each waits for one page. */
+  /** Bounded by the subscribers: each waits for one page, or one answer. */
   readonly #reads = new FairSemaphore<FeedSubscriber>({
     atOnce: CONCURRENT_READS,
     pathOf: ({ senders }) => senders,
   });
 
-  constructor({ feed, members, readLog, metrics, log }: ReplayOptions) {
+  constructor({ feed, members, readLog, missed, freshness, metrics, log }: ReplayOptions) {
     this.#feed = feed;
     this.#members = members;
-    this.#live = members.live;
     this.#readLog = readLog;
+    this.#missed = missed;
+    this.#freshness = freshness;
     this.#metrics = metrics;
     this.#log = log;
   }
@@ -63,6 +80,11 @@ export class Replay {
   /** Those that wait to read the log. */
   get waiting(): number {
     return this.#reads.waiting;
+  }
+
+  /** Runs a read of the log for a subscriber, in its turn. */
+  inTurn<T>(subscriber: FeedSubscriber, read: () => Promise<T>): Promise<T> {
+    return this.#reads.run(subscriber, read);
   }
 
   /**
@@ -87,7 +109,7 @@ export class Replay {
     onResumed: ((after: number) => Promise<void>) | undefined,
   ): Promise<void> {
     subscriber.standAt(after);
-    const reason = await this.#refusal(after, epoch);
+    const reason = await this.#refusal(subscriber, after, epoch);
     if (!subscriber.open) return;
     if (reason === 'unread') {
       // Its position may be as good as ever: it keeps it and comes back.
@@ -108,13 +130,17 @@ export class Replay {
    * is behind its client, knows another epoch, or has not read the log recently (it might hand on a text that has been
    * taken out) waits for a look at the database.
    */
-  async #refusal(after: number, epoch: string | undefined): Promise<ResetReason | 'unread' | undefined> {
+  async #refusal(
+    subscriber: FeedSubscriber,
+    after: number,
+    epoch: string | undefined,
+  ): Promise<ResetReason | 'unread' | undefined> {
     const came = Date.now();
     for (let asked = false; ; asked = true) {
       const { readAt } = this.#feed;
       const renumbered = epoch !== undefined && epoch !== this.#feed.epoch;
       if (!renumbered && after <= this.#feed.seq && readAt >= came - MAX_STALENESS)
-        return after < this.#feed.logFloor ? 'too_old' : undefined;
+        return after < this.#feed.logFloor && !this.#isQuiet(subscriber, after) ? 'too_old' : undefined;
       // What tells against the client has to have been found out since it came.
       if (readAt >= came) return renumbered ? 'epoch_changed' : 'future';
       if (Date.now() >= came + BEHIND_TIME_LIMIT) return 'unread';
@@ -123,9 +149,16 @@ export class Replay {
     }
   }
 
+  /** Whether nothing has come since a position that would be for a subscriber: then it does not matter what the log has. */
+  #isQuiet({ subscription, member }: FeedSubscriber, after: number): boolean {
+    return (
+      subscription !== undefined && member !== undefined && this.#missed.isQuiet(subscription, member, after)
+    );
+  }
+
   /** Brings a subscriber from its position to the node's, at its own pace, and joins it to the live set. */
   catchUp(subscriber: FeedSubscriber, from?: number): void {
-    this.#live.delete(subscriber);
+    this.#members.remove(subscriber);
     // The loop that is at it continues from wherever it stands by then.
     if (subscriber.catchingUp) return;
     subscriber.catchingUp = true;
@@ -138,7 +171,7 @@ export class Replay {
    */
   async #replay(subscriber: FeedSubscriber, from: number | undefined): Promise<void> {
     const epoch = this.#feed.epoch;
-    let source = 'ring';
+    let source: Stretch['source'] = 'none';
     let toldAt = Date.now();
     while (subscriber.open && subscriber.feed === 'live' && (subscriber.greeted || !subscriber.switched)) {
       if (this.#feed.epoch !== epoch) {
@@ -146,26 +179,30 @@ export class Replay {
         subscriber.end('reset', RENUMBERED);
         return;
       }
-      if (subscriber.pending > SOFT_MARK) {
+      if (subscriber.pending > SOFT_MARK || subscriber.held > 0) {
         await sleep(SLOW_INTERVAL);
         continue;
       }
+      const stale = this.#freshness.wait();
+      if (stale) {
+        await stale;
+        continue;
+      }
       subscriber.slowSince = undefined;
-      const position = subscriber.seq;
-      const recent = this.#feed.recent(position, REPLAY_PAGE);
-      let page = recent && shortened(recent);
+      const { seq: position, subscription } = subscriber;
+      let page = this.#inMemory(subscriber, epoch);
       if (!page) {
-        source = 'log';
         try {
-          page = await this.#readBounded(subscriber);
+          page = await this.#read(subscriber, epoch);
         } catch (error) {
           this.#log.debug({ err: error }, 'a replay is waiting for the database');
-          await sleep(500);
+          await sleep(RETRY_INTERVAL);
           continue;
         }
-        // It changed its mode or the numbering ended meanwhile: look again.
-        if (!subscriber.open || subscriber.seq !== position || this.#feed.epoch !== epoch) continue;
-        if (page[0]?.seq !== position + 1) {
+        // It changed its mode or its topics, or the numbering ended meanwhile: look again.
+        const isSame = subscriber.seq === position && subscriber.subscription === subscription;
+        if (!subscriber.open || !isSame || subscriber.held > 0 || this.#feed.epoch !== epoch) continue;
+        if (!page) {
           // Pruned while it was on its way.
           if (subscriber.greeted) {
             subscriber.end('reset', 'The log no longer reaches your position. Connect again.');
@@ -176,9 +213,11 @@ export class Replay {
           this.#members.place(subscriber);
           return;
         }
+        if (!this.#freshness.isFresh) continue;
       }
       // From here to the join there is no await.
-      const told = writePage(subscriber, new Batch(epoch, page, subscriber.told));
+      if (source !== 'log' && page.source !== 'none') source = page.source;
+      const told = page.write();
       this.#metrics.eventsDelivered.inc(told);
       if (subscriber.seq < this.#feed.seq) {
         // However much of the log is not for it, it is heard of, and does not begin again where it stood.
@@ -202,7 +241,7 @@ export class Replay {
       subscriber.catchingUp = false;
       // One that wanted no more than this has ended with it.
       if (!subscriber.open) return;
-      this.#live.add(subscriber);
+      this.#members.join(subscriber);
       return;
     }
     subscriber.catchingUp = false;
@@ -212,15 +251,50 @@ export class Replay {
     this.#members.place(subscriber);
   }
 
+  /** What follows the position of a subscriber, if the node has it in memory. */
+  #inMemory(subscriber: FeedSubscriber, epoch: string): Page | undefined {
+    const { seq, subscription, member } = subscriber;
+    if (!subscription || !member) {
+      const recent = this.#feed.recent(seq, REPLAY_PAGE);
+      return recent && this.#publicPage(subscriber, epoch, shortened(recent), 'ring');
+    }
+    const stretch = this.#missed.near(subscription, member, seq);
+    return stretch && this.#filteredPage(subscriber, epoch, stretch);
+  }
+
+  /** @returns undefined if the log does not reach back so far */
+  #read(subscriber: FeedSubscriber, epoch: string): Promise<Page | undefined> {
+    return this.inTurn(subscriber, async () => {
+      const { seq, subscription, member, open } = subscriber;
+      if (!open) return undefined;
+      if (!subscription || !member) {
+        const page = await this.#readLog(seq, REPLAY_PAGE);
+        return page[0]?.seq === seq + 1 ? this.#publicPage(subscriber, epoch, page, 'log') : undefined;
+      }
+      const stretch = await this.#missed.far(subscription, member, seq);
+      return stretch && this.#filteredPage(subscriber, epoch, stretch);
+    });
+  }
+
+  #publicPage(
+    subscriber: FeedSubscriber,
+    epoch: string,
+    entries: readonly LogEntry[],
+    source: Stretch['source'],
+  ): Page {
+    return { source, write: () => writePage(subscriber, new Batch(epoch, entries, subscriber.told)) };
+  }
+
+  #filteredPage(subscriber: FeedSubscriber, epoch: string, stretch: Stretch): Page {
+    return {
+      source: stretch.source,
+      write: () => writeView(subscriber, selectView(subscriber, epoch, stretch, REPLAY_PAGE)),
+    };
+  }
+
   /** A bug: it is closed and resumes, rather than being left without its events. */
   #giveUp(subscriber: FeedSubscriber, error: unknown): void {
     this.#log.error({ err: error }, 'the replay for a subscriber failed');
     subscriber.end('reset', 'Something went wrong here. Connect again.');
-  }
-
-  #readBounded(subscriber: FeedSubscriber): Promise<LogEntry[]> {
-    return this.#reads.run(subscriber, async () =>
-      subscriber.open ? this.#readLog(subscriber.seq, REPLAY_PAGE) : [],
-    );
   }
 }

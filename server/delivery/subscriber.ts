@@ -2,7 +2,9 @@ import type { Connection } from './connections.ts';
 import type { Identity } from '../identity.ts';
 import type { FeedMode, Position, Ready, SessionCloseCode } from '../protocol.ts';
 import { sendersAt } from '../queues/senders.ts';
+import type { Subscription } from '../topics/subscription.ts';
 import type { Batch, BatchView } from './batch.ts';
+import type { Member } from './relation-memory.ts';
 
 /** Backpressure: beyond this a subscriber is fed no further until it has read; it leaves the live set and catches up later. Bytes. */
 export const SOFT_MARK = 64 * 1024;
@@ -14,6 +16,9 @@ const PAGE_MARK = 160 * 1024;
 /** The outcome of a resume: the position of the subscriber, or why it could not be served. */
 export type Greeting = Omit<Ready, 'user_id' | 'protocol'>;
 
+/** Nothing waits for it. */
+export const NOTHING_QUEUED: number[] = [];
+
 /** A client of the feed on one connection, over any transport. Only `Delivery` writes to it. */
 export abstract class FeedSubscriber implements Connection {
   identity: Identity;
@@ -21,10 +26,28 @@ export abstract class FeedSubscriber implements Connection {
   readonly address: string;
   noticeAt = Infinity;
   feed: FeedMode;
-  /** Its position: events up to here have been delivered, are not for it, or need not be delivered. */
+  /** Its topics; undefined if it receives everything public. Another one takes its place. */
+  subscription: Subscription | undefined;
+  /** Its user, with the relations that it goes by; undefined before it has entered. */
+  member: Member<FeedSubscriber> | undefined;
+  /**
+   * Its position: events up to here have been delivered, are not for it, or need not be delivered. While it has topics and is in
+   * the live set its position is further, as `LiveSet.positionOf` has it.
+   */
   seq = 0;
   /** The last event of its chain: the last that it was handed, or where it began. */
   told = 0;
+  /**
+   * Of one with topics in the live set: the events for it that it has not been handed, by their numbers; negative where
+   * it is handed a departure.
+   */
+  queued = NOTHING_QUEUED;
+  /** Of one with topics: whether it is in the index of who receives what. */
+  indexed = false;
+  /** Of one with topics: the last event that was found to be for it. */
+  found = 0;
+  /** How many changes of its topics are being made: it is handed nothing meanwhile. */
+  held = 0;
   /** In mode `count`: events since the last `feed:count`. */
   uncounted = 0;
   /** Whether `greet` has been called. */
@@ -40,9 +63,10 @@ export abstract class FeedSubscriber implements Connection {
   /** Nothing is written to it any more. */
   ended = false;
 
-  constructor(identity: Identity, address: string, feed: FeedMode = 'live') {
+  constructor(identity: Identity, address: string, subscription?: Subscription, feed: FeedMode = 'live') {
     this.identity = identity;
     this.address = address;
+    this.subscription = subscription;
     this.feed = feed;
   }
 
@@ -75,6 +99,12 @@ export abstract class FeedSubscriber implements Connection {
   /** The head of the feed, for a subscriber without a recent event. The same object for all that get the same. */
   abstract writeHead(head: Position): void;
 
+  /** Whether the client sees the position that a head moves it to, so that the next event may name it. */
+  abstract get seesHeads(): boolean;
+
+  /** What has been handed over and not been sent must not be sent any more where it is of this author. */
+  abstract takeBack(authorId: number): void;
+
   /** In mode `count`: how many events have passed. The same object for all that get the same. */
   abstract writeCount(news: { count: number; seq: number }): void;
 
@@ -94,7 +124,12 @@ export function writePage(subscriber: FeedSubscriber, batch: Batch): number {
   const { seq } = subscriber;
   // It came in behind some of them, or a hole lies before them: then it is not for this page to fill.
   if (seq + 1 < batch.first || seq >= batch.last || !subscriber.open) return 0;
-  const view = batch.viewOf(subscriber.identity, seq, subscriber.told);
+  return writeView(subscriber, batch.viewOf(subscriber));
+}
+
+/** As `writePage`, of the events of a view. */
+export function writeView(subscriber: FeedSubscriber, view: BatchView): number {
+  const { seq } = subscriber;
   const { length } = view.events;
   const from = view.indexAfter(seq);
   let room = PAGE_MARK - subscriber.pending;

@@ -13,12 +13,22 @@ export class TimeSlices {
 
   /**
    * @param items may change meanwhile: what is taken out is not met any more, what is added to a set still is
+   * @param ready asked before each item: undefined if its work may be done now, otherwise resolves when to ask again
    * @returns how long it worked, without what was done between two slices. Milliseconds
    */
-  async each<T>(items: Iterable<T>, work: (item: T) => void): Promise<number> {
+  async each<T>(
+    items: Iterable<T>,
+    work: (item: T) => void,
+    ready?: () => Promise<void> | undefined,
+  ): Promise<number> {
     let worked = 0;
     let began = performance.now();
     for (const item of items) {
+      for (let wait = ready?.(); wait; wait = ready?.()) {
+        worked += performance.now() - began;
+        await wait;
+        began = performance.now();
+      }
       work(item);
       const slice = performance.now() - began;
       if (slice < this.#length) continue;

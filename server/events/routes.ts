@@ -16,7 +16,7 @@ export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<E
     path: '/events',
     summary: 'Events after a position, for clients without Socket.IO',
     description:
-      'At most `limit` events, and fewer if they exceed about a megabyte: continue from the last one, or from `head` when there are none. With `wait` the response waits for an event, at most that many seconds (long-polling); a waiting request counts as a connection of its user and address, like a stream.',
+      'At most `limit` events of your topics, and fewer if they exceed about a megabyte: continue from the last one, or from `head` when there are none. With `wait` the response waits for an event, at most that many seconds (long-polling); a waiting request counts as a connection of its user and address, like a stream.',
     tag: 'Events',
     access: 'user',
     limit: 'read',

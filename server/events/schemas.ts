@@ -10,6 +10,7 @@ import {
   wholeNumber,
   withDefault,
 } from '../api/schema.ts';
+import { topics } from '../api/topics.ts';
 import { problemFields } from '../api/problem.ts';
 import type { DeclaredEvent } from '../topics/event-type.ts';
 
@@ -23,6 +24,7 @@ export const readEvents = object({
     Joi.number().min(0).max(30).description('Seconds to wait for an event if there is none yet').example(0),
     0,
   ),
+  topics: optional(topics),
 });
 
 export const streamEvents = object({
@@ -30,6 +32,7 @@ export const streamEvents = object({
     count().description('The last seq that you have seen; `Last-Event-ID` takes precedence').example(0),
   ),
   epoch: optional(epoch),
+  topics: optional(topics),
 });
 
 /** The problem of a position that cannot be served, with the place to start again. */

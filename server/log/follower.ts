@@ -41,6 +41,8 @@ export interface FollowerEvents {
   tooManyTallies: () => void;
   /** More sessions ended than are sent one by one: ask the database for each session that you hold. */
   tooManyRevocations: () => void;
+  /** The log has been read up to where it stood when the read began: `knownAt` says when. */
+  read: () => void;
   /** The database is another one: positions of the old epoch mean nothing any more. */
   epoch: (head: Head) => void;
 }
@@ -88,6 +90,7 @@ export class Follower {
     revocations: [],
     tooManyTallies: [],
     tooManyRevocations: [],
+    read: [],
     epoch: [],
   };
   #epoch = '';
@@ -101,6 +104,7 @@ export class Follower {
   #woken = false;
   readonly #pause = new Pause();
   #readAt = 0;
+  #knownAt = -Infinity;
   #databaseHead = 0;
   /** How far the database's write-ahead log was on disk when the log was last read. Bytes. */
   #wal: number | undefined;
@@ -147,6 +151,14 @@ export class Follower {
     return this.#readAt;
   }
 
+  /**
+   * When the last read began that reached the head of the log, by `performance.now()`: what had a number by then has been passed to the
+   * listeners.
+   */
+  get knownAt(): number {
+    return this.#knownAt;
+  }
+
   /** Why this node serves old events, if it does. */
   get stall(): string | undefined {
     return Date.now() - this.#readAt > TIME_LIMIT ? 'The log has not been read for five seconds.' : undefined;
@@ -171,6 +183,16 @@ export class Follower {
     return this.#ring.after(after, limit);
   }
 
+  /** All events in memory. */
+  get remembered(): LogEntry[] {
+    return this.#ring.after(this.#ring.floor) ?? [];
+  }
+
+  /** An event out of memory; undefined if it is not there any more. */
+  entryAt(seq: number): LogEntry | undefined {
+    return this.#ring.at(seq);
+  }
+
   /** Before it starts. */
   addPositionStore(positionStore: PositionStore): void {
     this.#positionStores.push(positionStore);
@@ -185,6 +207,7 @@ export class Follower {
   /** Takes the present position and warms the ring. Nothing may be served before this is done. */
   async start(): Promise<void> {
     const began = Date.now();
+    const known = performance.now();
     let head = await openFeed(this.#pool);
     // What was told before this start: a log that is shorter was restored meanwhile.
     for (const positionStore of this.#positionStores)
@@ -213,6 +236,7 @@ export class Follower {
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
     this.#readAt = began;
+    this.#knownAt = known;
     this.#wal = tail.wal ?? undefined;
     this.#keep();
     this.#running = this.#run();
@@ -329,6 +353,7 @@ export class Follower {
   async #read(): Promise<void> {
     const seen = this.seq; // batches continue arriving while the database is asked
     const began = Date.now();
+    const known = performance.now();
     const tail = await readTail(this.#pool, this.#seen, this.#limits);
     const wentBack = tail.wal !== null && tail.wal < (this.#wal ?? 0);
     if (!tail.here || tail.epoch !== this.#epoch || tail.seq < seen || wentBack) {
@@ -364,6 +389,9 @@ export class Follower {
     }
     this.#readAt = began;
     this.#onRead();
+    if (this.seq < tail.seq) return;
+    this.#knownAt = known;
+    for (const listener of this.#listeners.read) listener();
   }
 
   async #noteWal(): Promise<void> {

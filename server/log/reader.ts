@@ -64,10 +64,9 @@ export const PAGE_BYTES = 1024 * 1024;
 /**
  * As many events as are asked for, but no further than so many bytes reach: five hundred posts may have 20 MB. What was
  * superseded is cut out of the log piece by piece: what is still to be cut is cut here.
+ * @param which the condition on an event `e`; `$1` is the position after which, `$2` how many at most, and `$3` of how many bytes
  */
-const page = {
-  name: 'log-page',
-  text: `with next as (
+const pageOf = (which: string): string => `with next as (
            select e.seq, e.name, e.entity_type as "entityType", e.entity_id as "entityId", e.audience, e.topics,
                   e.redaction,
                   (case when r.entity_id is null and c.entity_id is null then e.data
@@ -80,13 +79,32 @@ const page = {
              on r.entity_type = e.entity_type and r.entity_id = e.entity_id and e.seq < r.before_seq
            left join event_redactions c
              on c.entity_type = e.container_type and c.entity_id = e.container_id and e.seq < c.before_seq
-           where e.seq > $1 order by e.seq limit $2
+           where ${which} order by e.seq limit $2
          )
          select seq, name, "entityType", "entityId", audience, topics, redaction, json, at, "authorId",
                 "containerType", "containerId", "erasesContainer", departure, relation
          from (select next.*, sum(octet_length(json)) over (order by seq) as bytes,
                       row_number() over (order by seq) as place from next) measured
-         where bytes <= $3 or place = 1 order by seq`,
+         where bytes <= $3 or place = 1 order by seq`;
+
+const page = { name: 'log-page', text: pageOf('e.seq > $1') };
+
+/** The events of some topics and some authors, by the index of each. */
+const probedPage = {
+  name: 'log-probe',
+  text: pageOf(`e.seq > $1 and e.seq <= $6 and e.seq = any (array(
+    select found.seq from (
+      select t.seq from unnest($4::text[]) as k (topic)
+      cross join lateral (
+        select p.seq from event_topics p where p.topic = k.topic and p.seq > $1 and p.seq <= $6 order by p.seq limit $2
+      ) t
+      union
+      select a.seq from unnest($5::bigint[]) as k (author)
+      cross join lateral (
+        select p.seq from event_log p where p.author_id = k.author and p.seq > $1 and p.seq <= $6 order by p.seq limit $2
+      ) a
+    ) found order by found.seq limit $2
+  ))`),
 };
 
 /** What the log is read through. */
@@ -100,6 +118,32 @@ export interface LogSource {
  */
 export async function readLog(source: LogSource, after: number, limit = PAGE_ROWS): Promise<LogEntry[]> {
   return (await source.query({ ...page, values: [after, limit, PAGE_BYTES] })).rows as LogEntry[];
+}
+
+/** Whose events are looked up: those of topics that the log is indexed by, and those of authors. */
+export interface Probe {
+  topics: readonly string[];
+  authors: readonly number[];
+}
+
+/**
+ * The events of some topics and authors between two positions, without the first one, in order: at most `limit`, and at most a megabyte
+ * of them, but one at least if there is one.
+ * @returns undefined if the log does not reach back to the first position
+ */
+export async function probeLog(
+  source: LogSource,
+  { topics, authors }: Probe,
+  after: number,
+  upTo: number,
+  limit: number,
+): Promise<LogEntry[] | undefined> {
+  const values = [after, limit, PAGE_BYTES, topics, authors, upTo];
+  const { rows } = await source.query({ ...probedPage, values });
+  // Asked afterwards: what was not pruned by then had not been pruned before.
+  const floor = await source.query({ name: 'log-floor', text: 'select floor from feed_head', values: [] });
+  const [head] = floor.rows as { floor: number }[];
+  return head && head.floor <= after ? (rows as LogEntry[]) : undefined;
 }
 
 /**

@@ -73,6 +73,13 @@ export class RingBuffer {
     return this.#entries.slice(from, Math.min(from + limit, this.#entries.length));
   }
 
+  /** The event of a number; undefined if it is not here. */
+  at(seq: number): LogEntry | undefined {
+    return seq > this.floor && seq <= this.#last
+      ? this.#entries[this.#start + (seq - this.floor) - 1]
+      : undefined;
+  }
+
   /** Redacts all events of a container, as those of a deleted thread. Few events do so, so it may look at all of them. */
   #redactContainer(container: string | undefined): void {
     for (let at = this.#start; at < this.#entries.length; at += 1) {

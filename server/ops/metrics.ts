@@ -49,6 +49,8 @@ export function createMetrics() {
       'subscribers',
       'Sockets, event streams and long-polls that this node serves or is opening',
     ),
+    filteredSubscribers: gauge('filtered_subscribers', 'Subscribers with topics that are up to date'),
+    relationsUsers: gauge('relations_users', 'Users whose follows, blocks and mutes this node has in memory'),
     responsesInProgress: gauge(
       'http_responses_in_progress',
       'HTTP responses that are not yet sent completely',

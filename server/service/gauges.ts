@@ -32,6 +32,8 @@ export function gauges(metrics: Metrics, parts: Gauged): Part {
   const set = () => {
     metrics.connectionSlotsUsed.set(limits.connectionLimits.taken);
     metrics.subscribers.set(delivery.size);
+    metrics.filteredSubscribers.set(delivery.filtered);
+    metrics.relationsUsers.set(delivery.usersKnown);
     metrics.responsesInProgress.set(pendingResponses.count);
     metrics.outboxLength.set(backlog.length);
     metrics.outboxAge.set(backlog.age);

@@ -20,7 +20,7 @@ const eachBy = (statement: string): Patch => ({
 });
 const join: Pick<Patch, 'file' | 'find'> = {
   file: replay,
-  find: 'this.#live.add(subscriber);\n      return;',
+  find: 'this.#members.join(subscriber);\n      return;',
 };
 
 const stream = 'server/transports/sse/event-stream.ts';
@@ -121,7 +121,7 @@ export const bugs = {
       {
         ...join,
         replace:
-          'setTimeout(() => { subscriber.standAt(this.#feed.seq); this.#live.add(subscriber); }, 30);\n return;',
+          'setTimeout(() => { subscriber.standAt(this.#feed.seq); this.#members.join(subscriber); }, 30);\n return;',
       },
     ],
     rules: [10],
@@ -142,9 +142,9 @@ export const bugs = {
       {
         file: replay,
         find: 'if (subscriber.seq < this.#feed.seq) {',
-        replace: 'if (page.length === REPLAY_PAGE) {',
+        replace: 'if (told === REPLAY_PAGE) {',
       },
-      { ...join, replace: 'subscriber.standAt(this.#feed.seq);\n this.#live.add(subscriber);\n return;' },
+      { ...join, replace: 'subscriber.standAt(this.#feed.seq);\n this.#members.join(subscriber);\n return;' },
     ],
     rules: [10],
     faults: ['all client connections cut'],

@@ -4,6 +4,7 @@ import type { BatchView, ChainedEvent } from '../../delivery/batch.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
+import { subscriptionTo } from '../../topics/subscription.ts';
 import type { Position, ResetReason, SessionCloseCode } from '../../protocol.ts';
 import { whenOver } from '../../http/response-end.ts';
 import { addressOf, endOf, type EntryContext, takeConnectionSlot } from '../entry.ts';
@@ -38,6 +39,8 @@ export interface PollQuery {
   limit: number;
   /** Seconds to wait for an event if there is none yet. */
   wait: number;
+  /** Without them: everything public. */
+  topics?: readonly string[];
 }
 
 /**
@@ -85,17 +88,17 @@ class LongPoll extends FeedSubscriber {
   readonly #delivery: Delivery;
   readonly #feed: EntryContext['feed'];
   readonly #began = Date.now();
-  readonly #events: ChainedEvent[] = [];
+  #events: ChainedEvent[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout;
 
   constructor(
     identity: Identity,
     address: string,
-    { after, limit, wait }: PollQuery,
+    { after, limit, wait, topics }: PollQuery,
     { delivery, feed }: Pick<EntryContext, 'delivery' | 'feed'>,
   ) {
-    super(identity, address);
+    super(identity, address, subscriptionTo(topics));
     this.#limit = limit;
     this.#wait = wait * 1000;
     this.#delivery = delivery;
@@ -138,6 +141,8 @@ class LongPoll extends FeedSubscriber {
     }
   }
 
+  readonly seesHeads = false;
+
   writeHead(): void {
     // Its answer says where the feed stands.
   }
@@ -152,6 +157,17 @@ class LongPoll extends FeedSubscriber {
     if (code === 'draining' && this.greeted) this.#give();
     else if (code === 'reset' && this.greeted) this.#fail(gone('epoch_changed', this.#feed));
     else this.#fail(endOf(code));
+  }
+
+  takeBack(authorId: number): void {
+    let prev = this.#events[0]?.prev ?? 0;
+    const kept: ChainedEvent[] = [];
+    for (const { entry } of this.#events) {
+      if (entry.authorId === authorId) continue;
+      kept.push({ entry, prev });
+      prev = entry.seq;
+    }
+    this.#events = kept;
   }
 
   terminate(): void {
@@ -176,7 +192,7 @@ class LongPoll extends FeedSubscriber {
     const { epoch, seq } = this.#feed;
     const last = this.#events.at(-1)?.entry.seq;
     // Without events it is where the requester continues from: the node may have more that is on its way to it.
-    const head = last === undefined ? this.seq : Math.max(seq, last);
+    const head = last === undefined ? this.#delivery.positionOf(this) : Math.max(seq, last);
     this.#settle.resolve({ epoch, head, events: this.#events.map(presentEvent) });
     this.leave();
   }

@@ -11,6 +11,7 @@ import type { ClientToServer, ServiceMessages, SessionCloseCode, Tally } from '.
 import type { Follower } from '../../log/follower.ts';
 import type { MissedTallies } from '../../counters/missed-tallies.ts';
 import { check, type Infer, withoutEmpty } from '../../api/schema.ts';
+import { subscriptionTo } from '../../topics/subscription.ts';
 import type { Metrics } from '../../ops/metrics.ts';
 import type { RequestGuard } from '../../http/request-guard.ts';
 import { whenOver } from '../../http/response-end.ts';
@@ -416,7 +417,8 @@ export class Gateway {
       visit.slot?.assign(identity.id);
       // Registered before its session is checked, so that no revocation is missed in between.
       const address = visit.slot?.address ?? this.#options.addressOf(socket.request);
-      subscriber = new Subscriber(socket, visit.connection, identity, address, auth, this.#callbacks);
+      const wishes = { ...auth, topics: subscriptionTo(auth.topics) };
+      subscriber = new Subscriber(socket, visit.connection, identity, address, wishes, this.#callbacks);
       this.#delivery.enter(subscriber);
       this.#count(1);
       visit.subscriber = subscriber;

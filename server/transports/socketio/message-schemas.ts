@@ -1,6 +1,7 @@
 import Joi from 'joi';
 import type {
   Ack,
+  AnsweredEvent,
   ClientToServer,
   FeedMode,
   Position,
@@ -8,6 +9,7 @@ import type {
   Ready,
   ServiceMessages,
   SessionCloseCode,
+  Subscribed,
   Tally,
 } from '../../protocol.ts';
 import { problem } from '../../api/problem.ts';
@@ -173,6 +175,17 @@ export function clientMessages({ tally }: FeedSchemas): {
         object({ tracked: count().description('How many posts are still tracked').example(12) }),
       ),
     },
+    subscribe: {
+      summary: 'Subscribe to further topics',
+      description:
+        'Read a list first and name its `X-Feed-Seq` as `from`: then nothing is missed and nothing comes twice. Not for a connection that receives everything public: connect with `topics`.',
+      data: subscribed,
+    },
+    unsubscribe: {
+      summary: 'Unsubscribe from topics',
+      description: 'After the response nothing of them is sent. The response has the topics that are left.',
+      data: exactly<{ topics: string[] }>()(object({ topics: topicList })),
+    },
     'feed:mode': {
       summary: 'Change the feed mode',
       description:
@@ -187,6 +200,34 @@ export function clientMessages({ tally }: FeedSchemas): {
     },
   };
 }
+
+const answeredEvent = exactly<AnsweredEvent>()(
+  object({
+    seq,
+    name: Joi.string()
+      .description('The name of the message that it would have come as')
+      .example('post:created'),
+    data: Joi.any().description('Its payload') as Joi.AnySchema<unknown>,
+  }).id('AnsweredEvent'),
+);
+
+const topicList = listOf(Joi.string().example('thread:7'));
+
+const subscribed = exactly<Subscribed>()(
+  object({
+    seq: count()
+      .description('Where the stream continues with these topics: it moves your position, like an event')
+      .example(4711),
+    events: listOf(answeredEvent).description(
+      'Those of these topics after `from`, up to `seq`; also what you received because of another topic',
+    ),
+    reset: optional(
+      topicList.description(
+        'Those of the topics of which more has come than one answer holds (500 events, about 160 kB), or of which the log no longer has all: read their lists again. They are live all the same',
+      ),
+    ),
+  }).id('Subscribed'),
+);
 
 const refused = object({ ok: oneOf(false), error: exactly<Problem>()(problem) }).id('Refused');
 

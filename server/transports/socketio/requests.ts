@@ -69,6 +69,14 @@ export const requests: Record<string, Request> = {
     tallies.untrack(subscriber, post_ids);
     return { tracked: subscriber.tracked?.size ?? 0 };
   }),
+  subscribe: request(schemas.subscribe, async (subscriber, { topics, from, epoch }, { delivery }) => {
+    const { seq, events, reset } = await delivery.subscribe(subscriber, { topics, from, epoch });
+    const answered = events.map(({ seq, name, json }) => ({ seq, name, data: JSON.parse(json) as unknown }));
+    return { seq, events: answered, ...(reset.length > 0 && { reset }) };
+  }),
+  unsubscribe: request(schemas.unsubscribe, (subscriber, { topics }, { delivery }) => ({
+    topics: delivery.unsubscribe(subscriber, topics),
+  })),
   'feed:mode': request(schemas.feedMode, (subscriber, { mode }, { delivery }) => ({
     mode,
     seq: delivery.setMode(subscriber, mode),

@@ -1,5 +1,6 @@
 import Joi from 'joi';
 import { count, id, listOf, object, oneOf, optional, uuid, withDefault } from '../../api/schema.ts';
+import { addedTopics, topics } from '../../api/topics.ts';
 import { MAX_ITEMS } from './payload-limits.ts';
 
 /** Characters of an access token. */
@@ -24,12 +25,25 @@ export const handshakeAuth = object({
     ),
     'live',
   ),
+  topics: optional(topics),
 }).id('HandshakeAuth');
 
 const postIds = listOf(id().strict()).max(MAX_ITEMS).description('Posts, at most 500 at once');
 
 export const track = object({ post_ids: postIds }).id('Track');
 export const untrack = object({ post_ids: postIds }).id('Untrack');
+export const subscribe = object({
+  topics: addedTopics,
+  from: optional(
+    count()
+      .strict()
+      .description(
+        'The position of what you hold of these topics, such as `X-Feed-Seq` of the list; without it, what comes from now on',
+      ),
+  ),
+  epoch: optional(uuid().description('The epoch that `from` belongs to')),
+}).id('Subscribe');
+export const unsubscribe = object({ topics: addedTopics }).id('Unsubscribe');
 export const feedMode = object({ mode: oneOf('live', 'count', 'off') }).id('FeedMode');
 export const renew = object({
   token: Joi.string().max(MAX_TOKEN).description('A new access token of the same user'),

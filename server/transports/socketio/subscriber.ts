@@ -11,6 +11,7 @@ import type {
   Tally,
   TallyMode,
 } from '../../protocol.ts';
+import type { Subscription } from '../../topics/subscription.ts';
 import type { EngineConnection } from '../../library-internals/engine-connection.ts';
 import { type Encoded, encodeMessage, encodeShared, framesOf, type Run } from './encoding.ts';
 import { PROTOCOL } from './protocol-version.ts';
@@ -41,10 +42,10 @@ export class Subscriber extends FeedSubscriber {
     connection: EngineConnection,
     identity: Identity,
     address: string,
-    { feed, tallies }: { feed: FeedMode; tallies: TallyMode },
+    { feed, tallies, topics }: { feed: FeedMode; tallies: TallyMode; topics?: Subscription | undefined },
     { end, unread }: { end: EndSubscriber; unread: Set<FeedSubscriber> },
   ) {
-    super(identity, address, feed);
+    super(identity, address, topics, feed);
     this.socket = socket;
     this.#connection = connection;
     this.tallies = tallies;
@@ -103,6 +104,12 @@ export class Subscriber extends FeedSubscriber {
     this.write(encodeMessage('ready', reason === undefined ? state : { ...state, reason }));
   }
 
+  // A field would cost memory for each.
+  // eslint-disable-next-line @typescript-eslint/class-literal-property-style
+  get seesHeads(): boolean {
+    return true;
+  }
+
   writeHead(head: Position): void {
     this.write(encodeShared('feed:head', head));
   }
@@ -117,6 +124,13 @@ export class Subscriber extends FeedSubscriber {
    */
   discardQueue(): boolean {
     return this.#connection.discardEvents();
+  }
+
+  /** What is on its way cannot be told apart: the connection ends, and the client resumes without it. */
+  takeBack(): void {
+    if (this.pending === 0) return;
+    this.end('reset', 'What you hear has changed. Connect again.');
+    this.terminate();
   }
 
   /** Ends the TCP connection, whatever is still to be written: a client that does not read would hold it forever. */

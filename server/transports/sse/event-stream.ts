@@ -5,6 +5,7 @@ import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { Position, SessionCloseCode } from '../../protocol.ts';
 import { isWritable, whenOver } from '../../http/response-end.ts';
+import { subscriptionTo } from '../../topics/subscription.ts';
 import type { Metrics } from '../../ops/metrics.ts';
 import { addressOf, endOf, type EntryContext, takeConnectionSlot } from '../entry.ts';
 
@@ -22,14 +23,14 @@ const LAST_WORDS = 1000;
 export async function openEventStream(
   ctx: EntryContext,
   user: Identity,
-  query: { after?: number; epoch?: string },
+  query: { after?: number; epoch?: string; topics?: readonly string[] },
   req: Request,
   res: Response,
 ): Promise<void> {
   const { delivery, liveSessions } = ctx;
   delivery.requireOpen();
   takeConnectionSlot(ctx, user, res);
-  const stream = new EventStream(user, res, ctx);
+  const stream = new EventStream(user, res, query.topics, ctx);
   // Nothing follows the headers: a stream would keep the connection for nothing, and the next request on it waiting.
   if (req.method === 'HEAD') {
     stream.sendHead();
@@ -74,9 +75,10 @@ class EventStream extends FeedSubscriber {
   constructor(
     identity: Identity,
     res: Response,
+    topics: readonly string[] | undefined,
     { delivery, metrics }: { delivery: Delivery; metrics: Metrics },
   ) {
-    super(identity, addressOf(res));
+    super(identity, addressOf(res), subscriptionTo(topics));
     this.#res = res;
     this.#delivery = delivery;
     this.#metrics = metrics;
@@ -112,6 +114,9 @@ class EventStream extends FeedSubscriber {
     if (outcome === 'reset')
       this.#write(`id: ${epoch}:${seq}\nevent: reset\ndata: ${JSON.stringify({ epoch, seq, reason })}\n\n`);
   }
+
+  /** A page is told of an `id` only with the next event. */
+  readonly seesHeads = false;
 
   /** An `id` without data moves the position of a browser, and is no event to it: a quiet stream never falls out of the log. */
   writeHead({ seq, prev }: Position): void {
@@ -153,6 +158,13 @@ class EventStream extends FeedSubscriber {
     if (!this.#res.writableEnded) this.#res.end();
     // A node that stops ends what is left by itself.
     if (code !== 'draining') setTimeout(() => this.terminate(), LAST_WORDS).unref();
+  }
+
+  /** What is on its way cannot be told apart: the connection ends, and the client resumes without it. */
+  takeBack(): void {
+    if (!this.#began || this.pending === 0) return;
+    this.end('reset', 'What you hear has changed. Connect again.');
+    this.terminate();
   }
 
   terminate(): void {
