@@ -88,6 +88,9 @@ describe('the AsyncAPI document', () => {
       const counting = world.socket({ token: alice.token, feed: 'count', tallies: 'tracked' });
       const counted = watchFrames(counting);
       await readyOf(counting);
+      const narrow = world.socket({ token: bob.token, topics: ['home'] });
+      const narrowed = watchFrames(narrow);
+      const { seq: from } = await readyOf(narrow);
 
       const { body: post } = await alice.post<PostView>('/posts', { title: 'Hello', content: 'world' });
       const others: unknown[] = [
@@ -97,6 +100,9 @@ describe('the AsyncAPI document', () => {
         await live.emitWithAck('feed:mode', { mode: 'live' }),
         await live.emitWithAck('auth:renew', { token: bob.token }),
         await live.emitWithAck('auth:renew', { token: alice.token }),
+        await narrow.emitWithAck('subscribe', { topics: [`author:${alice.id}`], from }),
+        await live.emitWithAck('subscribe', { topics: ['feed'] }),
+        await narrow.emitWithAck('unsubscribe', { topics: [`author:${alice.id}`] }),
       ];
       expect(others.map((answer) => (answer as { ok: boolean }).ok)).to.deep.equal([
         true,
@@ -105,6 +111,9 @@ describe('the AsyncAPI document', () => {
         true,
         true,
         false,
+        true,
+        false,
+        true,
       ]);
       await bob.put(`/posts/${post.id}/vote`);
       await alice.patch(`/posts/${post.id}`, { title: 'Hi' });
@@ -136,7 +145,7 @@ describe('the AsyncAPI document', () => {
       await bob.post('/logout');
       await until('the end', () => heard.seen.has('sessionClosed'), 10_000);
 
-      const all = [heard, counted, replay, reset, refused];
+      const all = [heard, counted, narrowed, replay, reset, refused];
       expect(all.flatMap(({ faults }) => faults)).to.deep.equal([]);
       // What was asked wrong on purpose: a post_id of 0.
       expect(all.flatMap(({ clientFaults }) => clientFaults)).to.have.lengthOf(1);

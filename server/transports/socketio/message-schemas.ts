@@ -204,9 +204,7 @@ export function clientMessages({ tally }: FeedSchemas): {
 const answeredEvent = exactly<AnsweredEvent>()(
   object({
     seq,
-    name: Joi.string()
-      .description('The name of the message that it would have come as')
-      .example('post:created'),
+    name: Joi.string().description('The name of the message that it would have come as'),
     data: Joi.any().description('Its payload') as Joi.AnySchema<unknown>,
   }).id('AnsweredEvent'),
 );
