@@ -11,15 +11,16 @@ import ts from 'typescript';
 const here = import.meta.dirname;
 const dist = join(here, 'dist');
 /** Files of the server that take the place of those that pass them on. They import nothing. */
-const copied: Record<string, string> = {
-  'fold.ts': join(here, '../server/text/fold.ts'),
-  'event-names.ts': join(here, '../server/posts/event-names.ts'),
+const copied: Record<string, string[]> = {
+  'fold.ts': ['text/fold.ts'],
+  'event-names.ts': ['posts/event-names.ts'],
 };
 
 await rm(dist, { recursive: true, force: true });
 for (const name of await readdir(join(here, 'src'), { recursive: true })) {
   if (!name.endsWith('.ts')) continue;
-  const source = await readFile(copied[name] ?? join(here, 'src', name), 'utf8');
+  const files = copied[name]?.map((file) => join(here, '../server', file)) ?? [join(here, 'src', name)];
+  const source = (await Promise.all(files.map((file) => readFile(file, 'utf8')))).join('\n');
   const { outputText } = ts.transpileModule(source, {
     fileName: name,
     compilerOptions: {

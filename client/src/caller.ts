@@ -28,6 +28,11 @@ export class Caller {
     }
   }
 
+  /** As the user if somebody is logged in, else as nobody: for what everyone may see. @throws {TidingsError} */
+  callAsAnyone<T>(request: Request): Promise<Answer<T>> {
+    return this.#session.loggedIn ? this.call<T>(request) : this.#requests.send<T>(request);
+  }
+
   /** The body of the answer. @throws {TidingsError} */
   async body<T>(request: Request): Promise<T> {
     return (await this.call<T>(request)).body;

@@ -5,6 +5,7 @@ import { Posts } from './posts.ts';
 import { type Fetch, Requests } from './requests.ts';
 import { Session } from './session.ts';
 import { memoryStorage, type SessionStorage } from './session-storage.ts';
+import { Users } from './users.ts';
 import { Votes } from './votes.ts';
 
 export interface ClientOptions {
@@ -38,6 +39,7 @@ export class Client {
   readonly session: Session;
   readonly posts: Posts;
   readonly votes: Votes;
+  readonly users: Users;
   readonly #url: string;
   readonly #requests: Requests;
   readonly #caller: Caller;
@@ -49,6 +51,7 @@ export class Client {
     this.#caller = new Caller(this.#requests, this.session);
     this.posts = new Posts(this.#caller);
     this.votes = new Votes(this.#caller);
+    this.users = new Users(this.#caller);
   }
 
   /** What the service says of itself, also who may sign up. */
@@ -110,9 +113,8 @@ export class Client {
   }
 
   /** What everyone may see of a user. @throws {TidingsError} `not_found` */
-  async user(id: number): Promise<PublicUser> {
-    const request = { method: 'GET', path: `/users/${id}`, repeatable: true } as const;
-    return (await this.#requests.send<PublicUser>(request)).body;
+  user(id: number): Promise<PublicUser> {
+    return this.users.get(id);
   }
 
   /**

@@ -13,12 +13,15 @@ export type {
   FeedEvents,
   FeedMode,
   FieldError,
+  FollowChange,
   HandshakeAuth,
+  HiddenUser,
   OwnerView,
   Position,
   PostView,
   Problem,
   Ready,
+  RelatedUser,
   ResetReason,
   ServerToClient,
   SessionCloseCode,
@@ -27,6 +30,8 @@ export type {
 } from '../../server/contract.ts';
 export type { PostAnswer } from '../../server/posts/present.ts';
 export type { Sort } from '../../server/posts/cursor.ts';
+export type { RelationView } from '../../server/relations/commands.ts';
+export type { RelationEntry } from '../../server/relations/present.ts';
 export type { EditUser, SignUp } from '../../server/users/commands.ts';
 export type { OwnUser, PublicUser } from '../../server/users/present.ts';
 export type { VoteView } from '../../server/votes/commands.ts';

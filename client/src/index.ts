@@ -5,6 +5,7 @@ export type { BackoffOptions } from './feed/backoff.ts';
 export type { Feed, FeedListeners, FeedOptions } from './feed/feed.ts';
 export type { FeedReader } from './feed/reader.ts';
 export type { FeedStatus, FeedTrouble } from './feed/status.ts';
+export type { PagePlace } from './page-place.ts';
 export type { CreateOptions, EditOptions, ListOptions, PostPage, Posts } from './posts.ts';
 export type { Session, SessionChange } from './session.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
@@ -19,4 +20,5 @@ export {
 } from './store/feed-store.ts';
 export { MAX_PENDING, type ShownPost } from './store/feed-view.ts';
 export { type ErrorCode, TidingsError } from './tidings-error.ts';
+export type { RelationListOptions, RelationPage, Users } from './users.ts';
 export type { Votes } from './votes.ts';

@@ -1,6 +1,6 @@
 import type { Caller } from './caller.ts';
-import type { FeedPosition, NewPost, PostAnswer, PostEdit, Sort } from './contract.ts';
-import { TidingsError } from './tidings-error.ts';
+import type { NewPost, PostAnswer, PostEdit, Sort } from './contract.ts';
+import { type PagePlace, placeOf } from './page-place.ts';
 
 export interface ListOptions {
   /** 1 to 100; the server's default is 10. */
@@ -10,18 +10,16 @@ export interface ListOptions {
   search?: string;
   /** `next` of the page before. */
   cursor?: string | undefined;
+  /** `home`: only your own posts and those of users whom you follow. */
+  view?: 'all' | 'home';
   ownerId?: number;
   /** `true`: only published posts; `false`: only your own drafts; absent: both. */
   published?: boolean;
   signal?: AbortSignal;
 }
 
-export interface PostPage {
+export interface PostPage extends PagePlace {
   posts: PostAnswer[];
-  /** The cursor of the next page; undefined on the last. */
-  next: string | undefined;
-  /** What the page reflects: a feed from here on misses nothing and repeats nothing. */
-  position: FeedPosition;
 }
 
 export interface CreateOptions {
@@ -45,7 +43,7 @@ export class Posts {
 
   /** One page of the feed. */
   async list(options: ListOptions = {}): Promise<PostPage> {
-    const { limit, sort, search, cursor, ownerId, published, signal } = options;
+    const { limit, sort, search, cursor, view, ownerId, published, signal } = options;
     const { body, headers } = await this.#caller.call<PostAnswer[]>({
       method: 'GET',
       path: '/posts',
@@ -54,13 +52,14 @@ export class Posts {
         sort,
         search: search === '' ? undefined : search,
         cursor,
+        view,
         owner_id: ownerId,
         published,
       },
       repeatable: true,
       signal,
     });
-    return { posts: body, next: nextCursor(headers), position: positionOf(headers) };
+    return { posts: body, ...placeOf(headers) };
   }
 
   /** @throws {TidingsError} `not_found` */
@@ -128,20 +127,4 @@ function newIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
     byte.toString(16).padStart(2, '0'),
   ).join('');
-}
-
-function nextCursor(headers: Headers): string | undefined {
-  const url = /<([^>]*)>;\s*rel="next"/.exec(headers.get('link') ?? '')?.[1];
-  return url === undefined
-    ? undefined
-    : (new URL(url, 'http://localhost').searchParams.get('cursor') ?? undefined);
-}
-
-function positionOf(headers: Headers): FeedPosition {
-  const seq = headers.get('x-feed-seq');
-  const epoch = headers.get('x-feed-epoch');
-  if (seq === null || epoch === null) {
-    throw new TidingsError('unexpected', 'The list has no position: does CORS expose the header X-Feed-Seq?');
-  }
-  return { seq: Number(seq), epoch };
 }

@@ -1,0 +1,113 @@
+import type { Caller } from './caller.ts';
+import type { PublicUser, RelationEntry, RelationView } from './contract.ts';
+import { type PagePlace, placeOf } from './page-place.ts';
+
+export interface RelationListOptions {
+  /** 1 to 100; the server's default is 10. */
+  limit?: number;
+  /** `next` of the page before. */
+  cursor?: string | undefined;
+  signal?: AbortSignal;
+}
+
+/** Users, the newest first, each with the time since when. */
+export interface RelationPage extends PagePlace {
+  users: RelationEntry[];
+}
+
+interface CallOptions {
+  signal?: AbortSignal;
+}
+
+type Kind = 'follow' | 'block' | 'mute';
+
+/** The other users, and what they are to the user. Saying a thing twice is no error. */
+export class Users {
+  readonly #caller: Caller;
+
+  constructor(caller: Caller) {
+    this.#caller = caller;
+  }
+
+  /** What everyone may see of a user, and what they are to you. @throws {TidingsError} `not_found` */
+  async get(id: number, { signal }: CallOptions = {}): Promise<PublicUser> {
+    const request = { method: 'GET', path: `/users/${id}`, repeatable: true, signal } as const;
+    return (await this.#caller.callAsAnyone<PublicUser>(request)).body;
+  }
+
+  /**
+   * Follows a user. Posts of theirs after `seq` of the answer come in the topic `home`.
+   * @throws {TidingsError} `not_found`; `forbidden` between two of whom one blocks the other; `conflict`: you follow too many
+   */
+  follow(id: number, options?: CallOptions): Promise<RelationView> {
+    return this.#set('PUT', id, 'follow', options);
+  }
+
+  /** @throws {TidingsError} `not_found` */
+  unfollow(id: number, options?: CallOptions): Promise<RelationView> {
+    return this.#set('DELETE', id, 'follow', options);
+  }
+
+  /**
+   * Blocks a user, and follows between you end. The answer takes a second: by then nothing of them is sent to you any more.
+   * @throws {TidingsError} `not_found`, `conflict`: you block too many
+   */
+  block(id: number, options?: CallOptions): Promise<RelationView> {
+    return this.#set('PUT', id, 'block', options);
+  }
+
+  /** @throws {TidingsError} `not_found` */
+  unblock(id: number, options?: CallOptions): Promise<RelationView> {
+    return this.#set('DELETE', id, 'block', options);
+  }
+
+  /** Hides a user's posts from you, except where you ask for this user. @throws {TidingsError} `not_found`, `conflict` */
+  mute(id: number, options?: CallOptions): Promise<RelationView> {
+    return this.#set('PUT', id, 'mute', options);
+  }
+
+  /** @throws {TidingsError} `not_found` */
+  unmute(id: number, options?: CallOptions): Promise<RelationView> {
+    return this.#set('DELETE', id, 'mute', options);
+  }
+
+  /** Who follows a user. @throws {TidingsError} `not_found` */
+  followers(id: number, options?: RelationListOptions): Promise<RelationPage> {
+    return this.#list(`/users/${id}/followers`, options);
+  }
+
+  /** Whom a user follows. @throws {TidingsError} `not_found` */
+  following(id: number, options?: RelationListOptions): Promise<RelationPage> {
+    return this.#list(`/users/${id}/following`, options);
+  }
+
+  /** Whom you block. Nobody else can read it. */
+  blocks(options?: RelationListOptions): Promise<RelationPage> {
+    return this.#list('/users/me/blocks', options);
+  }
+
+  /** Whom you mute. Nobody else can read it. */
+  mutes(options?: RelationListOptions): Promise<RelationPage> {
+    return this.#list('/users/me/mutes', options);
+  }
+
+  #set(
+    method: 'PUT' | 'DELETE',
+    id: number,
+    kind: Kind,
+    { signal }: CallOptions = {},
+  ): Promise<RelationView> {
+    return this.#caller.body({ method, path: `/users/${id}/${kind}`, repeatable: true, signal });
+  }
+
+  async #list(path: string, { limit, cursor, signal }: RelationListOptions = {}): Promise<RelationPage> {
+    const { body, headers } = await this.#caller.call<RelationEntry[]>({
+      method: 'GET',
+      path,
+      query: { limit, cursor },
+      repeatable: true,
+      signal,
+    });
+    return { users: body, ...placeOf(headers) };
+  }
+}
