@@ -211,8 +211,11 @@ describe('a round that is written socket by socket, with everything else between
   /** The two that write, stretch by stretch, on a feed of the test's own, and what each socket was written. */
   function rig() {
     const heard: string[] = [];
-    const listeners: { events?: (entries: PostEvent[]) => void; epoch?: (head: { seq: number }) => void } =
-      {};
+    const listeners: {
+      events?: (entries: PostEvent[]) => void;
+      epoch?: (head: { seq: number }) => void;
+      read?: () => void;
+    } = {};
     const feed = {
       epoch: 'old',
       ring: new RingBuffer(0, 1000, 1e9),
@@ -222,9 +225,12 @@ describe('a round that is written socket by socket, with everything else between
       get remembered() {
         return this.ring.after(this.ring.floor);
       },
+      /** Whether it has read the log just now. */
+      isFresh: true,
       get knownAt(): number {
-        return performance.now();
+        return this.isFresh ? performance.now() : -Infinity;
       },
+      wake: () => undefined,
       recent(after: number, limit?: number) {
         return this.ring.after(after, limit);
       },
@@ -287,6 +293,11 @@ describe('a round that is written socket by socket, with everything else between
         for (const entry of entries) feed.ring.push(entry);
         listeners.events!(entries);
       },
+      /** Whether the log can be read. */
+      read: (isFresh: boolean) => {
+        feed.isFresh = isFresh;
+        listeners.read!();
+      },
       renumber: () => {
         Object.assign(feed, { epoch: 'new', ring: new RingBuffer(0, 1000, 1e9) });
         listeners.epoch!({ seq: 0 });
@@ -335,6 +346,21 @@ describe('a round that is written socket by socket, with everything else between
       'first: 2["post:deleted"',
       'second: 2["post:deleted',
     ]);
+  });
+
+  it('waits while the log has not been read for a second, and loses nothing', async () => {
+    const { heard, admit, take, read } = rig();
+    await admit('first');
+    await admit('second');
+    read(false);
+    take(created(1, 'one'));
+    take(created(2, 'two'));
+    read(false);
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(heard).to.deep.equal([]);
+    read(true);
+    await until('both events at both', () => heard.length === 4);
+    expect(heard.filter((message) => message.includes('"prev":1'))).to.have.lengthOf(2);
   });
 
   it('is written whole to anyone who reads, however large, and from the same bytes', async () => {

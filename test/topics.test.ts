@@ -1,8 +1,9 @@
 import { expect } from 'chai';
-import type { Position, Ready, Subscribed } from '../server/contract.ts';
+import type { Ready, Subscribed } from '../server/contract.ts';
 import { append } from '../server/log/append.ts';
 import { postCreated, postDeleted, postUpdated } from '../server/posts/events.ts';
 import type { EventType } from '../server/topics/event-type.ts';
+import { chainFault, eventsOf, listen, positionOf, type Told } from './support/chain.ts';
 import { EventStream } from './support/event-stream.ts';
 import { writePost } from './support/posts.ts';
 import { readyOf, refusalOf } from './support/sockets.ts';
@@ -10,36 +11,7 @@ import { caughtUp, execute, headOf, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestSocket, type TestUser, type World } from './support/world.ts';
 
-/** What a socket was told: an event, or a beacon without a name. */
-interface Told extends Position {
-  name: string | undefined;
-  id: number | undefined;
-}
-
-/** Everything that a socket is told of the log from now on. */
-function listen(socket: TestSocket): Told[] {
-  const told: Told[] = [];
-  socket.onAny((name: string, ...args: unknown[]) => {
-    if (name === 'feed:head') told.push({ ...(args[0] as Position), name: undefined, id: undefined });
-    else if (/^(post|follow|block|mute):/.test(name))
-      told.push({ ...(args[1] as Position), name, id: (args[0] as { id?: number }).id });
-  });
-  return told;
-}
-
-/** The rule of the chain: where it was broken; undefined if it was not. */
-function fault(told: readonly Told[], from: number): string | undefined {
-  let position = from;
-  for (const { seq, prev, name } of told) {
-    if (prev > position || (name !== undefined && seq <= position))
-      return `at ${position} came ${name ?? 'feed:head'} {seq: ${seq}, prev: ${prev}}`;
-    position = Math.max(position, seq);
-  }
-  return undefined;
-}
-
-const events = (told: readonly Told[]) => told.filter(({ name }) => name !== undefined);
-const ids = (told: readonly Told[]) => events(told).map(({ id }) => id);
+const ids = (told: readonly Told[]) => eventsOf(told).map(({ id }) => id);
 
 interface Post {
   id: number;
@@ -112,10 +84,8 @@ describe('topics', function () {
   /** Waits until a socket has been told of everything there is. */
   async function heardAll(...sockets: { told: Told[]; from: number }[]): Promise<void> {
     const head = await headOf(world);
-    await until('everything', () =>
-      sockets.every(({ told, from }) => Math.max(from, ...told.map(({ seq }) => seq)) >= head),
-    );
-    for (const { told, from } of sockets) expect(fault(told, from)).to.equal(undefined);
+    await until('everything', () => sockets.every(({ told, from }) => positionOf(told, from) >= head));
+    for (const { told, from } of sockets) expect(chainFault(told, from)).to.equal(undefined);
   }
 
   describe('of a connection', () => {
@@ -206,11 +176,13 @@ describe('topics', function () {
       const again = await join(['tag:old'], { after: from });
       await heardAll(again);
       for (const { told } of [left, again])
-        expect(events(told)).to.deep.include.members([
-          { seq: from + 1, prev: events(told)[0]?.prev, name: 'post:deleted', id: post.id },
+        expect(eventsOf(told)).to.deep.include.members([
+          { seq: from + 1, prev: eventsOf(told)[0]?.prev, name: 'post:deleted', id: post.id },
         ]);
       for (const { told } of [kept, entered, all])
-        expect(events(told).map(({ name, seq }) => [name, seq])).to.deep.equal([['post:updated', from + 1]]);
+        expect(eventsOf(told).map(({ name, seq }) => [name, seq])).to.deep.equal([
+          ['post:updated', from + 1],
+        ]);
     });
   });
 
@@ -229,20 +201,22 @@ describe('topics', function () {
       const { body: removed } = await follow(dave, bob, false);
       await writePost(bob);
       await heardAll(home);
-      const posts = events(home.told).filter(({ name }) => name === 'post:created');
+      const posts = eventsOf(home.told).filter(({ name }) => name === 'post:created');
       expect(posts.map(({ id }) => id)).to.deep.equal(heard);
       expect(posts[0]?.seq).to.be.above(added.seq);
-      expect(events(home.told).map(({ name }) => name)).to.deep.equal([
+      expect(eventsOf(home.told).map(({ name }) => name)).to.deep.equal([
         'follow:added',
         'post:created',
         'post:created',
         'follow:removed',
       ]);
-      expect(events(home.told).at(-1)?.seq).to.equal(removed.seq);
+      expect(eventsOf(home.told).at(-1)?.seq).to.equal(removed.seq);
       // The same afterwards, though by now nobody is followed.
       const later = await join(['home'], { user: dave, after: start });
       await heardAll(later);
-      expect(events(later.told).map(({ seq }) => seq)).to.deep.equal(events(home.told).map(({ seq }) => seq));
+      expect(eventsOf(later.told).map(({ seq }) => seq)).to.deep.equal(
+        eventsOf(home.told).map(({ seq }) => seq),
+      );
     });
 
     it('is that of all sockets of a user, and a later one needs no look at the database', async () => {
@@ -255,7 +229,7 @@ describe('topics', function () {
       await heardAll(one, two);
       for (const { told } of [one, two])
         expect(
-          events(told)
+          eventsOf(told)
             .filter(({ name }) => name === 'post:created')
             .map(({ id }) => id),
         ).to.deep.equal(heard);
