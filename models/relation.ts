@@ -44,7 +44,27 @@ export function defineRelation(sequelize: Sequelize): void {
     {
       sequelize,
       tableName: 'relations',
-      indexes: [{ name: 'relations_target_idx', fields: ['target_id', 'kind', 'user_id'] }],
+      indexes: [
+        { name: 'relations_target_idx', fields: ['target_id', 'kind', 'user_id'] },
+        {
+          name: 'relations_listed_idx',
+          fields: [
+            'user_id',
+            'kind',
+            { name: 'created_at', order: 'DESC' },
+            { name: 'target_id', order: 'DESC' },
+          ],
+        },
+        {
+          name: 'relations_target_listed_idx',
+          fields: [
+            'target_id',
+            'kind',
+            { name: 'created_at', order: 'DESC' },
+            { name: 'user_id', order: 'DESC' },
+          ],
+        },
+      ],
     },
   );
   StreamRelation.init(

@@ -20,6 +20,8 @@ export class User extends Model<InferAttributes<User>, InferCreationAttributes<U
   /** Of a name that was taken twice before names were compared as they are now: null for all others. */
   declare usernameKey: CreationOptional<string | null>;
   declare passwordHash: string;
+  /** What users say of themselves. */
+  declare bio: CreationOptional<string>;
   declare createdAt: CreationOptional<Date>;
   /** Since when the account is gone for everyone; its row goes after the last of its posts. */
   declare deletedAt: CreationOptional<Date | null>;
@@ -34,6 +36,7 @@ export function defineUser(sequelize: Sequelize): void {
       username: { type: DataTypes.TEXT, allowNull: false },
       usernameKey: { type: DataTypes.TEXT },
       passwordHash: { type: DataTypes.TEXT, allowNull: false },
+      bio: { type: DataTypes.TEXT, allowNull: false, defaultValue: '' },
       createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       deletedAt: { type: DataTypes.DATE },
     },
@@ -51,5 +54,6 @@ export const userChecks = [
   `create unique index users_username_key on users (coalesce(username_key, lower(username collate "C")))`,
   `create index users_unkeyed_idx on users (id) where email_key is null and octet_length(email) <> char_length(email)`,
   `alter table users add constraint users_email_check check (char_length(email) between 3 and 254 and email like '%@%')`,
+  `alter table users add constraint users_bio_check check (char_length(bio) <= 500)`,
   `alter table users add constraint users_username_check check (username ~ '^[A-Za-z0-9_.-]{3,30}$')`,
 ];

@@ -350,6 +350,99 @@ describe('follows, blocks and mutes', function () {
     });
   });
 
+  describe('of an account that is deleted', () => {
+    const MANY = 450; // three pieces
+
+    it('end, each told to the other one without a name, and no row has the name any more', async () => {
+      const gone = await world.user('soon-forgotten');
+      const cid = await world.user();
+      await ok(put(gone, ada, 'follow'));
+      await ok(put(ben, gone, 'follow'));
+      await ok(put(cid, gone, 'block'));
+      await ok(put(cid, gone, 'mute'));
+      await ok(put(gone, ben, 'mute'));
+      // What has ended long ago names the account as well.
+      await ok(put(ada, gone, 'follow'));
+      await ok(end(ada, gone, 'follow'));
+      const before = await headOf(world);
+      expect((await gone.delete('/users/me', { password: gone.password })).status).to.equal(204);
+      const idsIn = (data: Record<string, unknown>) =>
+        ['follower', 'followee', 'user'].flatMap(
+          (who) => (data[who] as { id: number } | undefined)?.id ?? [],
+        );
+      const told = (await toldSince(before)).map(({ name, audience, data }) => [
+        name,
+        audience,
+        ...idsIn(data),
+      ]);
+      expect(told).to.have.deep.members([
+        ['follow:removed', `user:${ada.id}`, gone.id, ada.id],
+        ['follow:removed', `user:${ben.id}`, ben.id, gone.id],
+        ['block:removed', `user:${cid.id}`, gone.id],
+        ['mute:removed', `user:${cid.id}`, gone.id],
+        ['mute:removed', `user:${gone.id}`, ben.id],
+      ]);
+      for (const table of ['relations', 'stream_relations'])
+        expect(
+          await numberOf(world, `select count(*) from ${table} where user_id = $1 or target_id = $1`, [
+            gone.id,
+          ]),
+          table,
+        ).to.equal(0);
+      const naming = () =>
+        numberOf(world, `select count(*) from event_log where data::text like '%' || $1 || '%'`, [
+          gone.username,
+        ]);
+      await until('the name to be out of the log', async () => (await naming()) === 0);
+      for (const user of [ada, ben, cid]) {
+        const { body } = await user.get<object>('/events?after=0&limit=500');
+        expect(JSON.stringify(body)).not.to.contain(gone.username);
+        expect(JSON.stringify(body)).to.contain('"redacted":true');
+      }
+    });
+
+    it('leaves no name where it had ended all of them before', async () => {
+      const gone = await world.user('long-forgotten');
+      await ok(put(gone, ada, 'follow'));
+      await ok(end(gone, ada, 'follow'));
+      await ok(put(ben, gone, 'mute'));
+      await ok(end(ben, gone, 'mute'));
+      await headOf(world);
+      expect((await gone.delete('/users/me', { password: gone.password })).status).to.equal(204);
+      const naming = () =>
+        numberOf(world, `select count(*) from event_log where data::text like '%' || $1 || '%'`, [
+          gone.username,
+        ]);
+      await until('the name to be out of the log', async () => (await naming()) === 0);
+      expect(await numberOf(world, 'select count(*) from users where id = $1', [gone.id])).to.equal(0);
+    });
+
+    it('end in pieces, however many they are', async () => {
+      const gone = await world.user();
+      await execute(
+        world,
+        `with others as (
+           insert into users (email, username, password_hash)
+           select n || '-fan@example.org', 'fan-' || n, '' from generate_series(1, $2::integer) n returning id
+         ), written as (
+           insert into relations (user_id, kind, target_id) select id, 'follow', $1 from others returning user_id
+         )
+         insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data, relation)
+         select 'follow:added', 'follow', user_id, 'user:' || user_id, '{}', 'nothing', '{}', '{}',
+           json_build_object('kind', 'follow', 'user_id', user_id, 'target_id', $1::bigint, 'added', true)
+         from written`,
+        [gone.id, MANY],
+      );
+      const before = await headOf(world);
+      expect((await gone.delete('/users/me', { password: gone.password })).status).to.equal(204);
+      expect(await toldSince(before)).to.have.lengthOf(MANY);
+      expect(
+        await numberOf(world, 'select count(*) from stream_relations where target_id = $1', [gone.id]),
+      ).to.equal(0);
+      expect(await numberOf(world, 'select count(*) from account_tasks')).to.equal(0);
+    });
+  });
+
   it('that differ from what was told are found by doctor, and told as they are', async () => {
     await ok(put(ada, ben, 'follow'));
     await ok(put(ada, ben, 'block'));

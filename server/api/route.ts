@@ -24,8 +24,8 @@ export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 export type MediaType =
   'application/json' | 'application/merge-patch+json' | 'application/x-www-form-urlencoded';
 
-/** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. */
-export type Access = 'anyone' | 'user';
+/** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. `optional`: anyone, but a token must be valid. */
+export type Access = 'anyone' | 'optional' | 'user';
 
 /** A body that has been encoded already; as bytes, if several answers share it. */
 export class Json {
@@ -64,7 +64,7 @@ export interface Call<C, P, Q, B, A extends Access> {
   /** The parts of the service that the routes of its capability use. */
   ctx: C;
   /** Whose token it was. */
-  user: A extends 'user' ? Identity : undefined;
+  user: A extends 'user' ? Identity : A extends 'optional' ? Identity | undefined : undefined;
   /** The sender for fair queues: for a database connection, for a password hash. */
   requester: Requester;
   params: P;
@@ -162,7 +162,9 @@ export function mount<C extends RouteContext>(
       if (refusal) throw refusal;
       // What is read meanwhile may be empty, and what is written may collide with a backup.
       refuseWhile(ctx.schema.absence);
-      const user = spec.access === 'user' ? await authenticate(req) : undefined;
+      const isOpen =
+        spec.access === 'anyone' || (spec.access === 'optional' && req.headers.authorization === undefined);
+      const user = isOpen ? undefined : await authenticate(req);
       if (spec.limit) await limit(spec.limit, req, res, user);
       if (body) await run(body, req, res);
       const input = validate(spec, req);

@@ -174,7 +174,11 @@ function operation(route: Route, library: SchemaLibrary, epoch: string | undefin
     ...(route.description === undefined ? {} : { description: route.description }),
     tags: [route.tag],
     // Either will do: both end in the same header.
-    security: route.access === 'user' ? [{ bearer: [] }, { password: [] }] : [],
+    security: {
+      anyone: [],
+      optional: [{}, { bearer: [] }, { password: [] }],
+      user: [{ bearer: [] }, { password: [] }],
+    }[route.access],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(route.body ? { requestBody: requestBody(route, route.body, library) } : {}),
     responses: answersOf(route, library),
@@ -284,7 +288,7 @@ function refusalsOf(route: Route): number[] {
       .map(Number)
       .filter((status) => status >= 400),
   );
-  if (route.access === 'user') statuses.add(401);
+  if (route.access !== 'anyone') statuses.add(401);
   if (route.params ?? route.query ?? route.body) statuses.add(422);
   if (route.params) statuses.add(400);
   if (route.body) for (const status of [400, 408, 413, 415]) statuses.add(status);

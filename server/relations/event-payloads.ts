@@ -12,7 +12,7 @@ export interface FollowChange {
   followee: RelatedUser;
   /** Only to the follower of a new follow: posts from before are not in the stream, so read the home page again. */
   refresh?: true;
-  /** Only `true`: an account of it was deleted later, and its name was taken out of here. */
+  /** Only `true`: one of the accounts was deleted later, and the names were taken out of here. */
   redacted?: true;
 }
 

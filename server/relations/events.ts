@@ -109,6 +109,12 @@ export const muteRemoved = hideEvent(relationEvent.unmuted, 'mute', false, {
   description: 'To all of your own clients.',
 });
 
+/** As they are told when an account is deleted: the last one of some takes its name out of all that was told before. */
+export const erasing = <T extends object>(type: T): T & { erasesContainer: true } => ({
+  ...type,
+  erasesContainer: true,
+});
+
 export const relationEvents = [
   followAdded,
   followRemoved,

@@ -53,7 +53,7 @@ export type ListRelations = Infer<ReturnType<typeof listQuery>>;
 /** A user as events name one. */
 const namedUser = object({ id: id(), username: Joi.string().allow('') });
 const redacted = optional(oneOf(true)).description(
-  'An account in it was deleted before this was sent, and its name is empty',
+  'An account in it was deleted before this was sent: the names are empty',
 );
 
 export const followChange = exactly<FollowChange>()(

@@ -13,6 +13,7 @@ import { ChangeNumbers } from '../relations/change-numbers.ts';
 import type { TimeLimits } from '../time-limits.ts';
 import type { FairQueue } from '../queues/fair-queue.ts';
 import { AccountTasks } from '../users/account-tasks.ts';
+import { ProfileReader } from '../users/profile-reader.ts';
 import { UnkeyedAccounts } from '../users/unkeyed-accounts.ts';
 import { VoteWriter } from '../votes/vote-writer.ts';
 import type { CounterParts } from './counters.ts';
@@ -26,6 +27,7 @@ export interface CapabilityParts {
   edits: FairQueue;
   voteWriter: VoteWriter;
   accountTasks: AccountTasks;
+  profiles: ProfileReader;
   unkeyedAccounts: UnkeyedAccounts;
   unfoldedPosts: UnfoldedPosts;
   changeNumbers: ChangeNumbers;
@@ -63,6 +65,7 @@ export async function createCapabilities(
     edits: createEditQueue(config.databasePool, refusedBy('edits')),
     voteWriter: new VoteWriter(db.share('votes'), reportTallies, refusedBy('votes')),
     accountTasks: new AccountTasks({ db, log, reportTallies }),
+    profiles: new ProfileReader(db.share('profiles'), refusedBy('profiles')),
     unkeyedAccounts: new UnkeyedAccounts(db, (error) =>
       log.debug({ err: error }, 'the normalized e-mail keys of accounts could not be written; retrying'),
     ),

@@ -48,6 +48,7 @@ export function gauges(metrics: Metrics, parts: Gauged): Part {
       sessions: sessions.liveSessions.waiting,
       pages: capabilities.feedReader.waiting,
       searches: capabilities.feedReader.slowWaiting,
+      profiles: capabilities.profiles.waiting,
       replays: delivery.replaysWaiting,
       posts: capabilities.postWriter.waiting,
       votes: capabilities.voteWriter.waiting,

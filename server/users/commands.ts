@@ -76,6 +76,7 @@ function taken(error: unknown): AppError | undefined {
 
 export interface EditUser {
   username?: string;
+  bio?: string;
   email?: string;
   password?: string;
   current_password?: string;
@@ -116,6 +117,7 @@ export async function editUser(
       if (renamed) await requireFewKeptNames(tx, user.id, input.username ?? '');
       user.set({
         ...(input.username === undefined ? {} : { username: input.username }),
+        ...(input.bio === undefined ? {} : { bio: input.bio }),
         ...(input.email === undefined ? {} : { email: input.email }),
         ...(passwordHash === undefined ? {} : { passwordHash }),
       });
@@ -195,6 +197,7 @@ export async function deleteUser(
       user.set({
         email: `${nobody}@deleted.invalid`,
         username: nobody,
+        bio: '',
         passwordHash: '',
         deletedAt: new Date(),
       });

@@ -6,6 +6,7 @@ import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Tally } from '../protocol.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AccountTasks } from './account-tasks.ts';
+import type { ProfileReader } from './profile-reader.ts';
 
 /** What the requests for accounts use. A command takes just what it needs of it. */
 export interface UserContext {
@@ -22,6 +23,7 @@ export interface UserContext {
     revoke: (tx: Transaction, userId: number, only?: { exceptSessionId?: string }) => Promise<void>;
   };
   accountTasks: AccountTasks;
+  profiles: ProfileReader;
   /** Tells the whole cluster of tallies that have changed and are committed. */
   reportTallies: (tallies: Tally[]) => void;
   /** Counts a request. @throws {AppError} 429 */

@@ -4,6 +4,7 @@ import type { Tally } from '../protocol.ts';
 import { appendAll } from '../log/append.ts';
 import { postDeleted, postUpdated } from '../posts/events.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
+import { endRelations, eraseName } from './relations-of.ts';
 
 /**
  * What a user has left in other tables, changed a piece at a time: a user may have 100,000 posts and votes. Each piece is one
@@ -98,13 +99,17 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
   return { done, tallies: [] };
 }
 
-/** Takes away the next posts of a deleted user; when there are none left, the votes, then the rest, and the user at last. */
+/** Takes away the next posts of a deleted user; when there are none left, the votes, the relations, the rest, and the user at last. */
 async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
   const { published, done: noPosts } = await deletePosts(tx, userId, most);
   const { tallies, done: noVotes } = noPosts
     ? await takeVotesBack(tx, userId, most)
     : { tallies: [], done: false };
-  const done = noVotes && (await deleteRest(tx, userId));
+  const done =
+    noVotes &&
+    (await endRelations(tx, userId, most)) &&
+    (await eraseName(tx, userId)) &&
+    (await deleteRest(tx, userId));
   await appendAll(
     tx,
     postDeleted,

@@ -1,22 +1,56 @@
 import type { User } from '../../models/index.ts';
 import { digestOf } from '../preconditions.ts';
 
+/** What everyone may see of a user: never the e-mail address. */
 export interface PublicUser {
   id: number;
   username: string;
+  bio: string;
   created_at: string;
-}
-
-export type OwnUser = PublicUser & { email: string };
-
-/** What everyone may see of a user: never the e-mail address. */
-export function presentUser(user: User): PublicUser {
-  return { id: user.id, username: user.username, created_at: user.createdAt.toISOString() };
+  /** Published posts, without replies. */
+  posts: number;
+  followers: number;
+  following: number;
+  /** Only for one who is logged in: whether they follow, block or mute the user. */
+  followed?: boolean;
+  blocked?: boolean;
+  muted?: boolean;
 }
 
 /** What a user sees of themselves. */
+export type OwnUser = Pick<PublicUser, 'id' | 'username' | 'bio' | 'created_at'> & { email: string };
+
+/** A profile with its counts, as the database has it. */
+export type ProfileRow = Omit<PublicUser, 'created_at' | 'followed' | 'blocked' | 'muted'> & {
+  created_at: Date;
+};
+
+/** @param relations what the one who asked is to the user; undefined if nobody is logged in */
+export function presentProfile(row: ProfileRow, relations: readonly string[] | undefined): PublicUser {
+  return {
+    id: row.id,
+    username: row.username,
+    bio: row.bio,
+    created_at: row.created_at.toISOString(),
+    posts: row.posts,
+    followers: row.followers,
+    following: row.following,
+    ...(relations && {
+      followed: relations.includes('follow'),
+      blocked: relations.includes('block'),
+      muted: relations.includes('mute'),
+    }),
+  };
+}
+
 export function presentOwnUser(user: User): OwnUser {
-  return { ...presentUser(user), email: user.email };
+  return {
+    id: user.id,
+    username: user.username,
+    bio: user.bio,
+    created_at: user.createdAt.toISOString(),
+    email: user.email,
+  };
 }
 
 /** The opaque part of an account's tag: it changes with whatever its user sees of it. */

@@ -1,19 +1,22 @@
 import { User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { unauthorized } from '../errors.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { UserContext } from './context.ts';
-import { type OwnUser, presentOwnUser, presentUser, type PublicUser } from './present.ts';
+import { type OwnUser, presentOwnUser, type PublicUser } from './present.ts';
+import type { ProfileKey } from './profile-reader.ts';
 
-/** @throws {AppError} 404 */
-export async function publicProfile(
-  ctx: Pick<UserContext, 'db'>,
-  id: number,
+/**
+ * What everyone may see of a user; and what `viewer` is to them, if somebody is logged in.
+ * @throws {AppError} 404, 503 if too many wait
+ */
+export function publicProfile(
+  ctx: Pick<UserContext, 'profiles'>,
+  key: ProfileKey,
+  viewer: Identity | undefined,
   requester: Requester,
 ): Promise<PublicUser> {
-  const user = await ctx.db.share(requester).run(() => User.findByPk(id));
-  if (!user || user.deletedAt) throw new AppError('not_found', `There is no user ${id}.`);
-  return presentUser(user);
+  return ctx.profiles.of(key, viewer?.id, requester);
 }
 
 /** @throws {AppError} 401 if the user has just been deleted */

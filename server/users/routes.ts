@@ -18,6 +18,9 @@ function tagged(account: OwnUser, headers: Record<string, string> = {}): Reply {
   });
 }
 
+const aboutProfile =
+  'What everyone may see of a user. With an access token also what you are to them; whether they block you is told to nobody. A token that is not valid is a 401.';
+
 const route = routesOf<UserContext>();
 
 export const userRoutes = [
@@ -109,14 +112,26 @@ export const userRoutes = [
   }),
   route({
     method: 'get',
+    path: '/users/by-name/:username',
+    summary: 'A public profile, by name',
+    description: aboutProfile,
+    tag: 'Users',
+    access: 'optional',
+    limit: 'read',
+    params: schemas.nameParams,
+    answers: { 200: schemas.publicUser, ...problems(401, 404, 422) },
+    handle: ({ ctx, user, params, requester }) => queries.publicProfile(ctx, params, user, requester),
+  }),
+  route({
+    method: 'get',
     path: '/users/:id',
     summary: 'A public profile',
-    description: 'What every user may see of another user.',
+    description: aboutProfile,
     tag: 'Users',
-    access: 'anyone',
+    access: 'optional',
     limit: 'read',
     params: schemas.userParams,
-    answers: { 200: schemas.publicUser, ...problems(404, 422) },
-    handle: ({ ctx, params, requester }) => queries.publicProfile(ctx, params.id, requester),
+    answers: { 200: schemas.publicUser, ...problems(401, 404, 422) },
+    handle: ({ ctx, user, params, requester }) => queries.publicProfile(ctx, params, user, requester),
   }),
 ];

@@ -2,7 +2,7 @@ import Joi from 'joi';
 import { claimedPassword, password } from '../auth/schemas.ts';
 import { isEmail } from '../text/email.ts';
 import { isReservedName } from '../text/reserved-names.ts';
-import { id, object, optional, text, timestamp } from '../api/schema.ts';
+import { count, id, object, optional, text, timestamp } from '../api/schema.ts';
 
 const email = text()
   .custom(
@@ -52,15 +52,22 @@ export const signUp = object({
   .example({ email: 'ada@example.org', password: 'correct horse battery', username: 'ada' })
   .id('SignUp');
 
+const bio = text()
+  .allow('')
+  .max(500)
+  .description('About you: plain text that everyone may read')
+  .example('Counting engines.');
+
 export const editUser = object({
   username: optional(username),
+  bio: optional(bio),
   email: optional(email),
   password: optional(password),
   current_password: optional(claimedPassword.example('correct horse battery')).description(
     'Needed for a new e-mail address or password',
   ),
 })
-  .or('username', 'email', 'password')
+  .or('username', 'bio', 'email', 'password')
   .with('email', 'current_password')
   .with('password', 'current_password')
   .example({ username: 'ada.lovelace' })
@@ -73,11 +80,31 @@ export const deleteUser = object({ password: claimedPassword })
 
 export const userParams = object({ id: id().description("The user's id").example(1) });
 
-export const publicUser = object({ id: id(), username: Joi.string(), created_at: timestamp() }).id('User');
+export const nameParams = object({
+  username: username
+    .description('The name, without regard to case')
+    .example('ada.lovelace', { override: true }),
+});
+
+const known = (what: string) => optional(Joi.boolean()).description(`Only if you are logged in: ${what}`);
+
+export const publicUser = object({
+  id: id(),
+  username: Joi.string(),
+  bio: Joi.string().allow(''),
+  created_at: timestamp(),
+  posts: count().description('Published posts, without replies'),
+  followers: count().description('As many as the list has'),
+  following: count().description('As many as the list has'),
+  followed: known('whether you follow them'),
+  blocked: known('whether you block them'),
+  muted: known('whether you mute them'),
+}).id('User');
 
 export const ownUser = object({
   id: id(),
   username: Joi.string(),
+  bio: Joi.string().allow(''),
   email: Joi.string(),
   created_at: timestamp(),
 }).id('OwnUser');
