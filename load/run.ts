@@ -239,8 +239,8 @@ async function readTallies(url: string, token: string, postIds: readonly number[
   const tallies: Tally[] = [];
   for (const postId of postIds) {
     const answer = await call(url, 'GET', `/posts/${postId}`, { token });
-    const { id, votes, rev } = answer.body as PostView;
-    tallies.push({ post_id: id, votes, rev });
+    const { id, votes, replies = 0, rev } = answer.body as PostView;
+    tallies.push({ post_id: id, votes, replies, rev });
   }
   return tallies;
 }

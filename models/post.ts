@@ -53,6 +53,8 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
  */
 export class PostTally extends Model<InferAttributes<PostTally>, InferCreationAttributes<PostTally>> {
   declare postId: number;
+  /** That of its post; null of a post that is no reply. By it and the votes a thread is listed. */
+  declare rootId: CreationOptional<number | null>;
   declare votes: CreationOptional<number>;
   /** Living replies below it, at whatever depth. */
   declare replies: CreationOptional<number>;
@@ -120,6 +122,24 @@ export function definePost(sequelize: Sequelize): void {
           name: 'posts_owner_listed_idx',
           fields: ['owner_id', { name: 'listed_at', order: 'DESC' }, { name: 'id', order: 'DESC' }],
         },
+        {
+          name: 'posts_top_level_idx',
+          fields: [
+            { name: 'listed_at', order: 'DESC' },
+            { name: 'id', order: 'DESC' },
+          ],
+          where: { parent_id: null },
+        },
+        {
+          name: 'posts_owner_top_level_idx',
+          fields: ['owner_id', { name: 'listed_at', order: 'DESC' }, { name: 'id', order: 'DESC' }],
+          where: { parent_id: null },
+        },
+        {
+          name: 'posts_deleted_idx',
+          fields: ['id'],
+          where: { deleted_at: { [Op.ne]: null }, parent_id: null },
+        },
         { name: 'posts_root_idx', fields: ['root_id', 'id'], where: { root_id: { [Op.ne]: null } } },
         { name: 'posts_unparsed_idx', fields: ['id'], where: { parsed_at: null } },
         { name: 'posts_parent_idx', fields: ['parent_id'], where: { parent_id: { [Op.ne]: null } } },
@@ -134,6 +154,7 @@ export function definePost(sequelize: Sequelize): void {
         references: { model: 'posts', key: 'id' },
         onDelete: 'CASCADE',
       },
+      rootId: { type: DataTypes.BIGINT },
       votes: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 0 },
       replies: { type: DataTypes.INTEGER, allowNull: false, defaultValue: 0 },
       rev: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
@@ -157,6 +178,27 @@ export function definePost(sequelize: Sequelize): void {
             { name: 'hot', order: 'DESC' },
             { name: 'post_id', order: 'DESC' },
           ],
+        },
+        {
+          name: 'post_tallies_top_level_top_idx',
+          fields: [
+            { name: 'votes', order: 'DESC' },
+            { name: 'post_id', order: 'DESC' },
+          ],
+          where: { root_id: null },
+        },
+        {
+          name: 'post_tallies_top_level_hot_idx',
+          fields: [
+            { name: 'hot', order: 'DESC' },
+            { name: 'post_id', order: 'DESC' },
+          ],
+          where: { root_id: null },
+        },
+        {
+          name: 'post_tallies_thread_idx',
+          fields: ['root_id', { name: 'votes', order: 'DESC' }, { name: 'post_id', order: 'DESC' }],
+          where: { root_id: { [Op.ne]: null } },
         },
         { name: 'post_tallies_xid_idx', fields: ['xid'] },
       ],

@@ -3,10 +3,11 @@
  * messages about the subscription itself. Types alone. `contract.ts` adds the events of the capabilities.
  */
 
-/** The absolute number of votes on a post. Of two, keep the one with the higher `rev`. */
+/** The absolute numbers of votes on a post and of replies below it. Of two, keep the one with the higher `rev`. */
 export interface Tally {
   post_id: number;
   votes: number;
+  replies: number;
   rev: number;
 }
 

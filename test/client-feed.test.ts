@@ -92,8 +92,8 @@ describe("the client's feed", () => {
     const heard = listen();
     const { seq } = await heard.feed.ready();
     const byName: [string, number][] = [];
-    heard.feed.on('post:created', (post, at) => byName.push([post.title, at.seq]));
-    heard.feed.on('post:updated', (post, at) => byName.push([post.title, at.seq]));
+    heard.feed.on('post:created', (post, at) => byName.push([post.title ?? '', at.seq]));
+    heard.feed.on('post:updated', (post, at) => byName.push([post.title ?? '', at.seq]));
     heard.feed.on('post:deleted', (post, at) => byName.push([String(post.id), at.seq]));
     const reader = heard.feed[Symbol.asyncIterator]();
     const [id = 0] = await write(1, 'First');
@@ -384,7 +384,7 @@ describe("the client's feed", () => {
     await writer.votes.takeBack(id);
     await writer.votes.cast(id);
     await until('the last tally is there', () => heard.feed.tally(id)?.rev === 3);
-    expect(heard.feed.tally(id)).to.deep.equal({ post_id: id, votes: 1, rev: 3 });
+    expect(heard.feed.tally(id)).to.deep.equal({ post_id: id, votes: 1, replies: 0, rev: 3 });
     const revs = heard.tallies.filter((tally) => tally.post_id === id).map(({ rev }) => rev);
     expect(revs).to.deep.equal([...revs].sort((a, b) => a - b));
     // An event that is replayed carries an older tally: it must not undo the newer one.
@@ -564,7 +564,7 @@ describe("the client's feed", () => {
       update post_tallies set votes = 1, rev = 1 where post_id = ${id}`);
     await until('the reset', () => heard.resets.length === 1);
     await until('the tally of then', () => heard.feed.tally(id)?.rev === 1);
-    expect(heard.tallies.at(-1)).to.deep.equal({ post_id: id, votes: 1, rev: 1 });
+    expect(heard.tallies.at(-1)).to.deep.equal({ post_id: id, votes: 1, replies: 0, rev: 1 });
   });
 
   it('is told of another numbering also when it wants nothing of what was', async () => {

@@ -69,7 +69,7 @@ describe('the client, over REST', () => {
     let cursor: string | undefined;
     do {
       const page = await author.posts.list({ ownerId, limit: 2, search: '0%', cursor });
-      titles.push(...page.posts.map((post) => post.title));
+      titles.push(...page.posts.map((post) => post.title ?? ''));
       expect(page.position).to.deep.equal({ seq: world.ctx.feed.seq, epoch: world.ctx.feed.epoch });
       cursor = page.next;
     } while (cursor !== undefined);

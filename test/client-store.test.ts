@@ -136,7 +136,7 @@ describe('a list with its events folded into it', () => {
         const view = revs.reduce(
           (so_far, rev) =>
             rev % 2 === 0
-              ? withTally(so_far, { post_id: 1, votes: rev * 10, rev })
+              ? withTally(so_far, { post_id: 1, votes: rev * 10, replies: 0, rev })
               : withEvent(so_far, updated(rev + 10, 1, { votes: rev * 10, rev, version: rev }), atOnce),
           firstPage([post(1)], 1),
         );
@@ -153,7 +153,7 @@ describe('a list with its events folded into it', () => {
     const asShown = (view: FeedView) => shown(view.entries.get(1)!);
     const cast = voting(page, 1, true);
     expect(asShown(cast)).to.include({ votes: 5, voted: true, voting: true });
-    const heard = withTally(cast, { post_id: 1, votes: 5, rev: 8 });
+    const heard = withTally(cast, { post_id: 1, votes: 5, replies: 0, rev: 8 });
     expect(asShown(heard)).to.include({ votes: 5, voted: true });
     const answered = voteSettled(heard, 1, { post_id: 1, votes: 5, rev: 8, voted: true });
     expect(asShown(answered)).to.include({ votes: 5, voted: true, voting: false });
@@ -167,13 +167,18 @@ describe('a list with its events folded into it', () => {
     const answered = voteSettled(read(4, false), 1, { post_id: 1, votes: 5, rev: 5, voted: true });
     expect(asShown(remembering(read(4, false), answered, noTally))).to.include({ rev: 5, voted: true });
     // The reader votes elsewhere (5), and so does another (6): the tally knows of both, the page only of the first.
-    const heard = withTally(read(4, false), { post_id: 1, votes: 6, rev: 6 });
+    const heard = withTally(read(4, false), { post_id: 1, votes: 6, replies: 0, rev: 6 });
     expect(asShown(remembering(read(5, true), heard, noTally))).to.include({
       votes: 6,
       rev: 6,
       voted: true,
     });
-    const unseen = remembering(read(4, true), emptyView, () => ({ post_id: 1, votes: 6, rev: 6 }));
+    const unseen = remembering(read(4, true), emptyView, () => ({
+      post_id: 1,
+      votes: 6,
+      replies: 0,
+      rev: 6,
+    }));
     expect(asShown(unseen)).to.include({ votes: 6, rev: 6, voted: true });
     const underWay = remembering(read(4, false), voting(read(4, false), 1, true), noTally);
     expect(asShown(underWay)).to.include({ votes: 5, voted: true, voting: true });

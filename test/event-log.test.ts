@@ -76,7 +76,7 @@ describe('the log of events about anything', () => {
         entityType: 'post',
         entityId: 5,
         audience: 'public',
-        topics: ['feed', 'author:7'],
+        topics: ['feed', 'author:7', 'thread:5'],
         redaction: ['title', 'content', 'owner.username'],
         ...plain,
         authorId: 7,
@@ -106,7 +106,11 @@ describe('the log of events about anything', () => {
       ...noteAdded,
       container: () => ({ type: 'thread', id: thread }),
     });
-    const threadRemoved = { ...inThread(40), name: 'note:thread-removed' as const, erasesContainer: true };
+    const threadRemoved = {
+      ...inThread(40),
+      name: 'note:thread-removed' as const,
+      erasesContainer: () => true,
+    };
     const words = (id: number) => ({ id, reader: 9, words: `words ${id}` });
     const head = await headOf(pool);
     const write = (type: EventType<string, Note, object>, id: number) =>

@@ -316,7 +316,7 @@ describe('a round that is written socket by socket, with everything else between
     const { heard, tallies, admit, remove, take, renumber } = rig();
     const old = await admit('old');
     take(created(1, 'old text'));
-    const told = tallies.deliver([{ post_id: 1, votes: 9, rev: 9 }], false);
+    const told = tallies.deliver([{ post_id: 1, votes: 9, replies: 0, rev: 9 }], false);
     expect(heard).to.have.lengthOf(2);
     renumber();
     remove(old);
@@ -327,7 +327,7 @@ describe('a round that is written socket by socket, with everything else between
     take(created(1, 'new text'));
     await until('an event of the new one', () => heard.length === 3);
     expect(heard[2]).to.match(/^new: 2\["post:created",.*new text/);
-    await tallies.deliver([{ post_id: 1, votes: 1, rev: 1 }], false);
+    await tallies.deliver([{ post_id: 1, votes: 1, replies: 0, rev: 1 }], false);
     expect(heard[3]).to.equal('new: 2["votes",[{"post_id":1,"votes":1,"rev":1}]]');
   });
 

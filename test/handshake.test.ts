@@ -146,7 +146,7 @@ describe('the handshake of a socket', () => {
     expect(ready).to.include({ outcome: 'current', user_id: alice.id, epoch: world.ctx.feed.epoch });
     const titles: string[] = [];
     let tallied = 0;
-    socket.on('post:created', (post) => titles.push(post.title));
+    socket.on('post:created', (post) => titles.push(post.title ?? ''));
     socket.on('votes', (tallies) => (tallied += tallies.length));
     const { body: post } = await alice.post<{ id: number }>('/posts', { title: 'after', content: '' });
     await alice.put(`/posts/${post.id}/vote`);
@@ -283,7 +283,7 @@ describe('the handshake of a socket', () => {
   it('works over long-polling alone', async () => {
     const socket = polling(['polling']);
     const titles: string[] = [];
-    socket.on('post:created', (post) => titles.push(post.title));
+    socket.on('post:created', (post) => titles.push(post.title ?? ''));
     await readyOf(socket);
     await alice.post('/posts', { title: 'polled', content: '' });
     await until('the event', () => titles.length > 0);

@@ -114,7 +114,7 @@ describe('a message', () => {
     expect(encodeEvent(event).packet).to.equal('2["post:deleted",{"id":1},{"seq":3,"prev":2}]');
     expect(encodeEvent(event)).to.equal(encodeEvent({ entry, prev: 2 }));
     expect(encodeEvent({ entry, prev: 1 }).packet).to.equal('2["post:deleted",{"id":1},{"seq":3,"prev":1}]');
-    expect(encodeMessage('votes', [{ post_id: 1, votes: 1, rev: 1 }]).size).to.be.above(20);
+    expect(encodeMessage('votes', [{ post_id: 1, votes: 1, replies: 0, rev: 1 }]).size).to.be.above(20);
   });
 
   it('has the header that RFC 6455 wants for its length, and memory of its own', () => {

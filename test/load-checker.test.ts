@@ -11,7 +11,7 @@ const event = (seq: number, title = 'Hello', prev = seq - 1) =>
       { seq, prev },
     ]),
   );
-const votes = (...tallies: { post_id: number; votes: number; rev: number }[]) =>
+const votes = (...tallies: { post_id: number; votes: number; replies: number; rev: number }[]) =>
   Buffer.from(JSON.stringify(['votes', tallies]));
 
 describe('The load test’s check of one client', () => {
@@ -58,8 +58,12 @@ describe('The load test’s check of tallies', () => {
   it('finds a post of which a client holds an old tally, and one that it never heard of', () => {
     const stream = new SharedStream();
     const client = new TallyHistory(1);
-    client.take(stream.tallies(votes({ post_id: 7, votes: 1, rev: 1 }, { post_id: 8, votes: 4, rev: 9 })));
-    client.take(stream.tallies(votes({ post_id: 8, votes: 3, rev: 8 })));
+    client.take(
+      stream.tallies(
+        votes({ post_id: 7, votes: 1, replies: 0, rev: 1 }, { post_id: 8, votes: 4, replies: 0, rev: 9 }),
+      ),
+    );
+    client.take(stream.tallies(votes({ post_id: 8, votes: 3, replies: 0, rev: 8 })));
     const final = (...revs: [number, number][]) =>
       revs.map(([postId, rev]) => ({ slot: stream.slotOf(postId), rev }));
     expect(client.stale(final([7, 1], [8, 9]))).to.equal(0);
@@ -69,9 +73,9 @@ describe('The load test’s check of tallies', () => {
 
   it('finds two numbers under one rev, between clients and against the database', () => {
     const stream = new SharedStream();
-    stream.tallies(votes({ post_id: 7, votes: 1, rev: 1 }));
-    stream.tallies(votes({ post_id: 7, votes: 2, rev: 1 }));
-    stream.confirm({ post_id: 7, votes: 5, rev: 1 });
+    stream.tallies(votes({ post_id: 7, votes: 1, replies: 0, rev: 1 }));
+    stream.tallies(votes({ post_id: 7, votes: 2, replies: 0, rev: 1 }));
+    stream.confirm({ post_id: 7, votes: 5, replies: 0, rev: 1 });
     expect(stream.contradictions).to.have.length(2);
   });
 });

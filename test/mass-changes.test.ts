@@ -228,11 +228,11 @@ describe('one transaction that changes very many rows', function () {
       () => coalescer.stop(),
       () => refresh.stop(),
     );
-    coalescer.report([{ post_id: -1, votes: 1, rev: 1 }]);
+    coalescer.report([{ post_id: -1, votes: 1, replies: 0, rev: 1 }]);
     await until('a slow delivery', () => release !== undefined);
-    coalescer.report([{ post_id: shown, votes: 7, rev }]);
+    coalescer.report([{ post_id: shown, votes: 7, replies: 0, rev }]);
     for (let n = 0; n < 4000; n += 1) {
-      coalescer.report([{ post_id: -2 - n, votes: 1, rev: 1 }]);
+      coalescer.report([{ post_id: -2 - n, votes: 1, replies: 0, rev: 1 }]);
       expect(coalescer.waiting).to.be.at.most(3000);
     }
     expect(refreshes).to.be.at.least(1);

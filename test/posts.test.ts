@@ -32,7 +32,12 @@ describe('posts', () => {
         version: 1,
         owner_id: ada.id,
         owner: { id: ada.id, username: ada.username },
+        parent_id: null,
+        root_id: null,
+        tags: [],
+        mentions: [],
         votes: 0,
+        replies: 0,
         rev: 0,
         voted: false,
       });
@@ -512,7 +517,9 @@ describe('posts', () => {
       );
       expect(statuses.sort()).to.deep.equal([204, 404, 404]);
       const events = await eventsSince(world, before);
-      expect(events.map(({ name, data }) => [name, data])).to.deep.equal([['post:deleted', { id: post.id }]]);
+      expect(events.map(({ name, data }) => [name, data])).to.deep.equal([
+        ['post:deleted', { id: post.id, root_id: null }],
+      ]);
       for (const table of ['votes', 'post_tallies'])
         expect(await numberOf(world, `select count(*) from ${table} where post_id = $1`, [post.id])).to.equal(
           0,

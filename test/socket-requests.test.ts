@@ -50,8 +50,8 @@ describe('what a socket asks', () => {
       const asked = { post_ids: [plain, liked, draft, 999_999] };
       const { tallies } = dataOf(await ask<{ tallies: Tally[] }>(socket, 'track', asked));
       expect(tallies).to.deep.equal([
-        { post_id: liked, votes: 2, rev: 2 },
-        { post_id: plain, votes: 0, rev: 0 },
+        { post_id: liked, votes: 2, replies: 0, rev: 2 },
+        { post_id: plain, votes: 0, replies: 0, rev: 0 },
       ]);
       const hers = world.socket({ token: alice.token });
       await readyOf(hers);

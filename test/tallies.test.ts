@@ -52,13 +52,13 @@ describe('tallies', function () {
     }
     await bob.put(`/posts/${other}/vote`);
     await bob.put(`/posts/${tracked}/vote`);
-    const tally = { post_id: tracked, votes: 1, rev: 1 };
+    const tally = { post_id: tracked, votes: 1, replies: 0, rev: 1 };
     await until(
       'the tally',
       () => newest(all!, tracked) !== undefined && newest(some!, tracked) !== undefined,
     );
     expect(newest(some!, tracked)).to.deep.equal(tally);
-    expect(newest(all!, other)).to.deep.equal({ post_id: other, votes: 1, rev: 1 });
+    expect(newest(all!, other)).to.deep.equal({ post_id: other, votes: 1, replies: 0, rev: 1 });
     expect(newest(some!, other)).to.be.undefined;
 
     some!.emit('untrack', { post_ids: [tracked] }, 2);
@@ -156,7 +156,7 @@ describe('tallies', function () {
       slices: new TimeSlices(10),
       end: () => undefined,
     });
-    const tally = { post_id: 1, votes: 0, rev: 0 };
+    const tally = { post_id: 1, votes: 0, replies: 0, rev: 0 };
     const [first, second] = [{}, {}];
     for (const laterEndsFirst of [true, false]) {
       const subscriber = { tallies: 'tracked' } as Subscriber;
@@ -275,7 +275,7 @@ describe('tallies', function () {
     const after = await numbered();
     expect(after % 100).to.equal(0);
     const told = await new MissedTallies(world.pool).since(after);
-    expect(told.tallies).to.deep.include({ post_id: id, votes: 1, rev: 1 });
+    expect(told.tallies).to.deep.include({ post_id: id, votes: 1, replies: 0, rev: 1 });
   });
 
   it('follow when a user is deleted with all votes', async () => {
@@ -302,7 +302,7 @@ describe('tallies', function () {
       onCoalesced: () => (coalesced += 1),
       onOverflow: () => undefined,
     });
-    const tally = (rev: number) => ({ post_id: 1, votes: rev * 10, rev });
+    const tally = (rev: number) => ({ post_id: 1, votes: rev * 10, replies: 0, rev });
     coalescer.report([tally(1)]);
     await until('the first, at once', () => told.length === 1);
     for (const rev of [3, 2, 5, 5, 4, 1]) coalescer.report([tally(rev)]);
@@ -310,9 +310,9 @@ describe('tallies', function () {
     expect(told).to.deep.equal([[tally(1)], [tally(5)]]);
     expect(coalesced).to.equal(1);
     coalescer.report([tally(5), tally(4)]);
-    coalescer.report([{ post_id: 2, votes: 1, rev: 1 }]);
+    coalescer.report([{ post_id: 2, votes: 1, replies: 0, rev: 1 }]);
     await until('the third', () => told.length === 3);
-    expect(told[2]).to.deep.equal([{ post_id: 2, votes: 1, rev: 1 }]);
+    expect(told[2]).to.deep.equal([{ post_id: 2, votes: 1, replies: 0, rev: 1 }]);
     coalescer.report([tally(9)]);
     coalescer.forget();
     coalescer.report([tally(1)]);

@@ -81,7 +81,7 @@ describe('text', () => {
         'the socket': told.post,
         'GET /events': log.body.events[0]?.data,
       })) {
-        expect(hex(found?.title), where).to.equal(hex(text.title));
+        expect(hex(found?.title ?? undefined), where).to.equal(hex(text.title));
         expect(hex(found?.content), where).to.equal(hex(text.content));
       }
       expect(row).to.deep.equal({ title: hex(text.title), content: hex(text.content) });

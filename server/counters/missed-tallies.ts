@@ -96,9 +96,10 @@ export class MissedTallies {
     const { rows } = await this.#pool.query<Tally & { told: boolean }>({
       name: 'missed-tallies',
       text: `
-        select t.post_id, t.votes, t.rev, p.published and t.rev > 0 as told
+        select t.post_id, t.votes, t.replies, t.rev, p.published and t.rev > 0
+          and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published)) as told
         from (
-          select post_id, votes, rev, xid from post_tallies
+          select post_id, votes, replies, rev, xid from post_tallies
           where xid >= coalesce((
             select e.horizon from event_log e
             where e.seq <= $1
@@ -114,7 +115,7 @@ export class MissedTallies {
       tallies: rows
         .slice(0, this.#most)
         .filter(({ told }) => told)
-        .map(({ post_id, votes, rev }) => ({ post_id, votes, rev })),
+        .map(({ post_id, votes, replies, rev }) => ({ post_id, votes, replies, rev })),
       incomplete: rows.length > this.#most,
     };
   }

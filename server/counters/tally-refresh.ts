@@ -97,8 +97,9 @@ export class TallyRefresh {
     const { rows } = await this.#options.pool.query<Tally>({
       name: 'tallies-of',
       text: `
-        select t.post_id, t.votes, t.rev from post_tallies t join posts p on p.id = t.post_id
-        where t.post_id = any($1::bigint[]) and p.published and t.rev > 0`,
+        select t.post_id, t.votes, t.replies, t.rev from post_tallies t join posts p on p.id = t.post_id
+        where t.post_id = any($1::bigint[]) and p.published and t.rev > 0
+          and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published))`,
       values: [postIds],
     });
     return rows;

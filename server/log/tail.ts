@@ -55,7 +55,7 @@ const changed = (table: string, columns: string, limit: string) => `
      ) late limit ${limit}::integer + 1)`;
 
 const text = `
-  with changed_tallies as materialized (${changed('post_tallies', 'post_id, votes, rev', '$2')}
+  with changed_tallies as materialized (${changed('post_tallies', 'post_id, votes, replies, rev', '$2')}
   ), ended as materialized (${changed('revocations', 'id, user_id, session_id, except_session_id', '$3')}
   ), counted as materialized (
     select (select count(*) from changed_tallies) > $2::integer as tallies,
@@ -66,8 +66,10 @@ const text = `
     pg_current_snapshot()::text as snapshot, flushed_wal() as wal,
     c.tallies as "tooManyTallies", c.revocations as "tooManyRevocations",
     case when c.tallies then '[]' else (
-      select coalesce(json_agg(json_build_object('post_id', t.post_id, 'votes', t.votes, 'rev', t.rev)), '[]')
-      from changed_tallies t join posts p on p.id = t.post_id where p.published and t.rev > 0) end as tallies,
+      select coalesce(json_agg(json_build_object('post_id', t.post_id, 'votes', t.votes, 'replies', t.replies, 'rev', t.rev)), '[]')
+      from changed_tallies t join posts p on p.id = t.post_id
+      where p.published and t.rev > 0
+        and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published))) end as tallies,
     case when c.revocations then '[]' else (
       select coalesce(json_agg(json_build_object('id', r.id, 'userId', r.user_id,
         'sessionId', r.session_id, 'exceptSessionId', r.except_session_id)), '[]')

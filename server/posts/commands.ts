@@ -12,7 +12,7 @@ import type { PostContext } from './context.ts';
 import { postCreated, postDeleted, postUpdated } from './events.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
 import { requireOwn } from './policy.ts';
-import type { PostInput } from './post-writer.ts';
+import { type PostInput, REFUSED } from './post-writer.ts';
 import { isTagOf, type PostAnswer, presentAnswer } from './present.ts';
 import { postById } from './queries.ts';
 import { searchable } from './searchable.ts';
@@ -36,7 +36,7 @@ export async function createPost(
       ? undefined
       : claimOf(user.id, idempotencyKey, { title, content, published });
   const row = await ctx.postWriter.write(user.id, input, claim, requester.senders);
-  if (row) return presentAnswer({ ...row, voted: false });
+  if (row && row !== REFUSED) return presentAnswer({ ...row, voted: false });
   const first = claim && (await firstAnswer<PostAnswer>(ctx.db.share(requester), claim));
   if (first) return first;
   // A token outlives its user by a moment.

@@ -9,7 +9,8 @@ export interface OwnerView {
 /** A post as everyone may see it: nothing in it depends on who looks. Times are RFC 3339 in UTC. */
 export interface PostView {
   id: number;
-  title: string;
+  /** `null` of a reply. */
+  title: string | null;
   content: string;
   published: boolean;
   created_at: string;
@@ -23,9 +24,21 @@ export interface PostView {
   version: number;
   owner_id: number;
   owner: OwnerView;
+  /**
+   * The post that this one answers, and the one that its thread began with; `null` of a post that is no reply. This and the next ones
+   * are absent only from events that were written before the service had replies.
+   */
+  parent_id?: number | null;
+  root_id?: number | null;
+  /** The tags in its text. */
+  tags?: string[];
+  /** Who is mentioned in its text, each by the name that stands there. */
+  mentions?: OwnerView[];
   /** Equals the number of vote rows at `rev`. */
   votes: number;
-  /** Grows with each change of `votes`; of two tallies of one post the one with the higher `rev` is the newer. */
+  /** Equals the number of replies below it, at whatever depth, that have not been deleted. */
+  replies?: number;
+  /** Grows with each change of `votes` or `replies`; of two tallies of one post the one with the higher `rev` is the newer. */
   rev: number;
   /**
    * Only `true`: a later event of the post, numbered before this was sent, took its text and its owner's name out of
@@ -37,6 +50,8 @@ export interface PostView {
 /** A post that others can no longer see. */
 export interface RemovedPost {
   id: number;
+  /** Of a reply, the post that its thread began with. `null` of any other: its thread goes with it. */
+  root_id?: number | null;
 }
 
 type Names = typeof postEvent;

@@ -6,14 +6,29 @@ import { postView, removedPost } from './schemas.ts';
 /** The fields of a post in which somebody's words stand. */
 const text = ['title', 'content', 'owner.username'];
 
-type Owned = Pick<PostView, 'id' | 'owner_id'>;
+type Owned = Pick<PostView, 'id' | 'owner_id' | 'root_id' | 'tags'>;
+
+/** The container of all that is told of a thread, but of its first post. */
+const threadOf = (id: number) => ({ type: 'thread', id });
 
 const ofPost = {
   entityType: 'post',
   entityId: ({ id }: Owned) => id,
   audience: () => 'public' as const,
   author: ({ owner_id }: Owned) => owner_id,
-  topics: ({ owner_id }: Owned) => ['feed', `author:${owner_id}`],
+  container: ({ root_id }: Owned) => (root_id ? threadOf(root_id) : undefined),
+  topics: ({ id, owner_id, root_id, tags = [] }: Owned) => [
+    ...(root_id ? [] : ['feed']),
+    `author:${owner_id}`,
+    `thread:${root_id ?? id}`,
+    ...tags.map((tag) => `tag:${tag}`),
+  ],
+};
+
+/** A post that is no longer visible. */
+export type Removed = Owned & {
+  /** Whether others may have replies of its thread, which go with it. */
+  hadReplies?: boolean;
 };
 
 const withPost = { ...ofPost, schema: postView, payload: (post: PostView) => post, redaction: text };
@@ -22,7 +37,8 @@ export const postCreated: EventType<typeof postEvent.added, PostView, PostView> 
   ...withPost,
   name: postEvent.added,
   summary: 'A post became visible',
-  description: 'Written as published, or a draft that its owner published.',
+  description:
+    'Written as published, or a draft that its owner published. A reply has a `parent_id`. A post with `replies` that comes back has its thread with it: fetch that again.',
   supersedes: 'nothing',
 };
 
@@ -34,13 +50,17 @@ export const postUpdated: EventType<typeof postEvent.changed, PostView, PostView
   supersedes: 'previous',
 };
 
-export const postDeleted: EventType<typeof postEvent.removed, Owned, RemovedPost> = {
+export const postDeleted: EventType<typeof postEvent.removed, Removed, RemovedPost> = {
   ...ofPost,
   name: postEvent.removed,
   summary: 'A post is no longer visible',
-  description: 'Deleted, or withdrawn to a draft.',
+  description:
+    'Deleted, or withdrawn to a draft. All replies of its thread go with a post that is no reply: this is told once.',
   schema: removedPost,
-  payload: ({ id }) => ({ id }),
+  payload: ({ id, root_id = null }) => ({ id, root_id }),
+  container: ({ id, root_id, hadReplies }) =>
+    root_id ? threadOf(root_id) : hadReplies ? threadOf(id) : undefined,
+  erasesContainer: ({ root_id, hadReplies }) => !root_id && hadReplies === true,
   supersedes: 'all',
   redaction: [],
 };

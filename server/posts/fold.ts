@@ -42,7 +42,11 @@ async function tellAnew(
     transaction: tx,
   });
   const [post] = await sequelize.query<
-    Omit<PostRow, 'votes' | 'rev'> & { votes: number | null; rev: number | null }
+    Omit<PostRow, 'votes' | 'replies' | 'rev'> & {
+      votes: number | null;
+      replies: number | null;
+      rev: number | null;
+    }
   >(
     `select ${postColumns}
      from posts p join users u on u.id = p.owner_id left join post_tallies t on t.post_id = p.id
@@ -58,6 +62,6 @@ async function tellAnew(
   await append(
     tx,
     isThere ? postUpdated : postCreated,
-    presentPost({ ...post, votes: post.votes ?? 0, rev: post.rev ?? 0 }),
+    presentPost({ ...post, votes: post.votes ?? 0, replies: post.replies ?? 0, rev: post.rev ?? 0 }),
   );
 }

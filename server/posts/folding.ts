@@ -31,7 +31,7 @@ export class NotFolded extends Error {
 /** A post whose text is to be folded. */
 interface Unfolded {
   id: number;
-  title: string;
+  title: string | null;
   content: string;
 }
 

@@ -19,11 +19,23 @@ export interface PostInput {
   published: boolean;
 }
 
+/** What a reply is made of: it has no title and is never a draft. */
+export interface ReplyInput {
+  title: null;
+  content: string;
+  published: true;
+  parentId: number;
+  rootId: number;
+}
+
 interface Ask {
   ownerId: number;
-  input: PostInput;
+  input: PostInput | ReplyInput;
   claim: Claim | undefined;
 }
+
+/** What is given of a reply that was not written, since its parent was deleted or its thread withdrawn meanwhile. */
+export const REFUSED = Symbol('refused');
 
 /** Statements in progress at once, posts in one of them at most, and posts that wait at most, of everyone. */
 const ROUNDS = 2;
@@ -33,13 +45,13 @@ const MAX_WAITING = 5000;
 /**
  * Writes posts that arrive together in one statement, instead of five round trips for each.
  *
- * They fail independently. A post whose owner is locked, as while an account is being deleted, is written separately; if
- * one fails, the statement is rolled back and each is written separately.
+ * They fail independently. A post whose owner is locked, as while an account is being deleted, or a reply whose thread is,
+ * is written separately; if one fails, the statement is rolled back and each is written separately.
  */
 export class PostWriter {
   readonly #db: DatabaseShare;
   readonly #sequelize: Database['sequelize'];
-  readonly #writes: WriteBatcher<Ask, PostRow | undefined>;
+  readonly #writes: WriteBatcher<Ask, PostRow | typeof REFUSED | undefined>;
 
   /**
    * @param onRefused called for each post that is refused since too many wait
@@ -48,7 +60,7 @@ export class PostWriter {
   constructor(db: Database, onRefused: () => void = () => undefined, most = MAX_WAITING) {
     this.#db = db.share('posts');
     this.#sequelize = db.sequelize;
-    this.#writes = new WriteBatcher<Ask, PostRow | undefined>({
+    this.#writes = new WriteBatcher<Ask, PostRow | typeof REFUSED | undefined>({
       atOnce: ROUNDS,
       most: MOST,
       mostWaiting: most,
@@ -75,17 +87,20 @@ export class PostWriter {
    */
   write(
     ownerId: number,
-    input: PostInput,
+    input: PostInput | ReplyInput,
     claim: Claim | undefined,
     senders: readonly string[],
-  ): Promise<PostRow | undefined> {
+  ): Promise<PostRow | typeof REFUSED | undefined> {
     return this.#writes.write({ ownerId, input, claim }, senders);
   }
 
-  async #insert(asks: readonly Ask[], patient: boolean): Promise<(PostRow | undefined | typeof LOCKED)[]> {
+  async #insert(
+    asks: readonly Ask[],
+    patient: boolean,
+  ): Promise<(PostRow | undefined | typeof REFUSED | typeof LOCKED)[]> {
     const searched = asks.map(({ input }) => searchable(input));
     const rows = await this.#db.query<Written>(
-      'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint)',
+      'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint, $15)',
       {
         type: QueryTypes.SELECT,
         bind: [
@@ -103,6 +118,7 @@ export class PostWriter {
           searched.map(({ keys }) => linesOf(keys)),
           wordsOfAll(searched),
           FOLD,
+          asks.map(({ input }) => ('parentId' in input ? input.parentId : null)),
         ],
       },
     );
@@ -110,28 +126,39 @@ export class PostWriter {
     const written = new Map(rows.map((row) => [row.ord, row]));
     return asks.map((ask, at) => {
       const row = written.get(at + 1);
-      return row?.id === null ? LOCKED : row && rowOf(ask, row);
+      if (row?.id === null) return row.refused ? REFUSED : LOCKED;
+      return row && rowOf(ask, row);
     });
   }
 }
 
-/** What the database says of a post that it has written; without an id, of one whose owner is locked. */
-type Written = { ord: number } & (Pick<PostRow, 'id' | 'username' | 'created_at'> | { id: null });
+/** What the database says of a post that it has written; without an id, of one that it refused, or that somebody holds a lock on. */
+type Written = { ord: number; refused: boolean } & (
+  Pick<PostRow, 'id' | 'username' | 'created_at'> | { id: null }
+);
 
 function rowOf(
   { ownerId, input }: Ask,
   { id, username, created_at }: Pick<PostRow, 'id' | 'username' | 'created_at'>,
 ): PostRow {
+  const { title, content, published } = input;
   return {
     id,
-    ...input,
+    title,
+    content,
+    published,
     created_at,
     published_at: input.published ? created_at : null,
     updated_at: created_at,
     version: 1,
     owner_id: ownerId,
     username,
+    parent_id: 'parentId' in input ? input.parentId : null,
+    root_id: 'rootId' in input ? input.rootId : null,
+    tags: [],
+    mentions: [],
     votes: 0,
+    replies: 0,
     rev: 0,
   };
 }

@@ -1,10 +1,10 @@
 import { digestOf } from '../preconditions.ts';
-import type { PostView } from './event-payloads.ts';
+import type { OwnerView, PostView } from './event-payloads.ts';
 
 /** A post with its owner's name and its tally, as the database joins them. */
 export interface PostRow {
   id: number;
-  title: string;
+  title: string | null;
   content: string;
   published: boolean;
   created_at: Date;
@@ -13,7 +13,12 @@ export interface PostRow {
   version: number;
   owner_id: number;
   username: string;
+  parent_id: number | null;
+  root_id: number | null;
+  tags: string[];
+  mentions: OwnerView[];
   votes: number;
+  replies: number;
   rev: number;
 }
 
@@ -22,20 +27,29 @@ const publishedAt = 'case when p.published or p.was_published then p.listed_at e
 
 /** The columns of a `PostRow` in SQL, of a post `p` with its owner `u` and its tally `t`. */
 export const postColumns = `p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at,
-  p.updated_at, p.version, p.owner_id, u.username, t.votes, t.rev`;
+  p.updated_at, p.version, p.owner_id, u.username, p.parent_id, p.root_id, coalesce(p.tags, '{}') as tags,
+  coalesce(p.mentions, '[]') as mentions, t.votes, t.replies, t.rev`;
+
+/** Whether a post `p` is not a reply in a thread that was withdrawn or deleted, in SQL. */
+const inPublicThread =
+  '(p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published))';
 
 /** Where `postColumns` come from, in SQL. */
 export const postTables = 'posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id';
 
-/** Of the posts with the ids in `$1` those that are published, in SQL: rows for `presentPost`, by id. */
+/** Of the posts with the ids in `$1` those that everyone may see, in SQL: rows for `presentPost`, by id. */
 export const publishedPosts = `select ${postColumns} from ${postTables}
-  where p.id = any($1::bigint[]) and p.published order by p.id`;
+  where p.id = any($1::bigint[]) and p.published and ${inPublicThread} order by p.id`;
+
+/** A post with all that this version of the service knows of it. */
+type WholePost = PostView &
+  Required<Pick<PostView, 'published_at' | 'parent_id' | 'root_id' | 'tags' | 'mentions' | 'replies'>>;
 
 /** A post as one requester sees it. */
 export type PostAnswer = PostView & { published_at: string | null; voted: boolean };
 
 /** A post as everyone may see it: what events carry. */
-export function presentPost(row: PostRow): PostView & { published_at: string | null } {
+export function presentPost(row: PostRow): WholePost {
   return {
     id: row.id,
     title: row.title,
@@ -47,13 +61,18 @@ export function presentPost(row: PostRow): PostView & { published_at: string | n
     version: row.version,
     owner_id: row.owner_id,
     owner: { id: row.owner_id, username: row.username },
+    parent_id: row.parent_id,
+    root_id: row.root_id,
+    tags: row.tags,
+    mentions: row.mentions,
     votes: row.votes,
+    replies: row.replies,
     rev: row.rev,
   };
 }
 
 /** A post as a REST answer. */
-export function presentAnswer(row: PostRow & { voted: boolean }): PostAnswer {
+export function presentAnswer(row: PostRow & { voted: boolean }): WholePost & { voted: boolean } {
   return { ...presentPost(row), voted: row.voted };
 }
 

@@ -59,9 +59,23 @@ const publishedAt = timestamp()
     'The first publication, which decides `sort=new` and `sort=hot`: withdrawing and publishing again does not move a post. `null` for a draft that has never been public',
   ) as Joi.AnySchema<string | null>;
 
+const ofReply = (what: string) =>
+  id().allow(null).description(`${what}; \`null\` of a post that is no reply`) as Joi.AnySchema<
+    number | null
+  >;
+const parentId = ofReply('The post that this one answers');
+const rootId = ofReply('The post that its thread began with');
+const tags = listOf(Joi.string()).description('The tags in its text').example([]);
+const mentions = listOf(owner)
+  .description('Who is mentioned in its text, each by the name that stands there')
+  .example([]);
+const replies = count().description(
+  'The number of replies below it at `rev`, at whatever depth, without deleted ones. It is the same for everyone, so it counts also those that a list leaves out since you and their author block each other',
+);
+
 const postFields = {
   id: id(),
-  title: Joi.string(),
+  title: Joi.string().allow(null).description('`null` of a reply') as Joi.AnySchema<string | null>,
   content: Joi.string().allow(''),
   published: Joi.boolean(),
   created_at: timestamp(),
@@ -70,17 +84,30 @@ const postFields = {
   version: Joi.number().integer().min(1).description('Grows by one with each edit'),
   owner_id: id(),
   owner,
+  parent_id: parentId,
+  root_id: rootId,
+  tags,
+  mentions,
   votes: count().description('The number of votes at `rev`'),
-  rev: count().description('Grows with each change of `votes`'),
+  replies,
+  rev: count().description('Grows with each change of `votes` or `replies`'),
 };
+
+/** Empty where it was taken out. */
+const eventTitle: Joi.AnySchema<string | null> = Joi.string().allow('', null);
 
 /** A post as it is in events: the same for everyone. */
 export const postView = exactly<PostView>()(
   object({
     ...postFields,
-    title: Joi.string().allow(''),
+    title: eventTitle,
     published_at: optional(publishedAt),
     owner: object({ id: id(), username: Joi.string().allow('') }),
+    parent_id: optional(parentId),
+    root_id: optional(rootId),
+    tags: optional(tags),
+    mentions: optional(mentions),
+    replies: optional(replies),
     redacted: optional(oneOf(true)).description(
       `A later event of the post took the text out of this one before it was sent, as in a replay. That event follows: \`${postEvent.removed}\`, or \`${postEvent.changed}\` with the post as it is (if you do not show it yet, insert it then)`,
     ),
@@ -88,7 +115,19 @@ export const postView = exactly<PostView>()(
 );
 
 /** A post that others can no longer see, as it is in events. */
-export const removedPost = exactly<RemovedPost>()(object({ id: id().example(7) }).id('DeletedPost'));
+export const removedPost = exactly<RemovedPost>()(
+  object({
+    id: id().example(7),
+    root_id: optional(
+      id()
+        .allow(null)
+        .description(
+          'Of a reply, the post that its thread began with. `null` of any other: its thread goes with it',
+        )
+        .example(null) as Joi.AnySchema<number | null>,
+    ),
+  }).id('DeletedPost'),
+);
 
 /** A post as a REST answer: with what only its requester knows. */
 export const post = object({

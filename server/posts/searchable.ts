@@ -6,9 +6,12 @@ export interface Searchable extends Keys {
   text: string;
 }
 
-/** Title and content are one text. No word reaches from the one into the other, since no word has a space in it. */
-export function searchable({ title, content }: { title: string; content: string }): Searchable {
-  const text = fold(`${title} ${content}`);
+/**
+ * Title and content are one text. No word reaches from the one into the other, since no word has a space in it. A reply has no
+ * title.
+ */
+export function searchable({ title, content }: { title: string | null; content: string }): Searchable {
+  const text = fold(title === null ? content : `${title} ${content}`);
   return { text, ...keysOf(text) };
 }
 

@@ -42,7 +42,9 @@ export function createCounters(
   feed.on('epoch', () => coalescer.forget());
   bus.subscribe('tallies', ({ epoch, tallies }) => {
     // A `rev` of another database says nothing about the tallies of this one.
-    if (epoch === feed.epoch) coalescer.report(tallies);
+    if (epoch !== feed.epoch) return;
+    // A node of the version before knows of no replies. Each of its tallies is read from the database a moment later.
+    coalescer.report(tallies.filter(({ replies }) => (replies as number | undefined) !== undefined));
   });
   return {
     coalescer,

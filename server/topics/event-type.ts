@@ -57,7 +57,7 @@ export interface EventType<Name extends string, Subject, Payload extends object>
   /** What else takes its text away. */
   container?: (subject: Subject) => Container | undefined;
   /** Whether it takes the text out of all earlier events of its container, as a deleted thread does. */
-  erasesContainer?: boolean;
+  erasesContainer?: (subject: Subject) => boolean;
   /** What it changes between two users. */
   relation?: (subject: Subject) => RelationChange | undefined;
   supersedes: Supersedes;
@@ -110,7 +110,7 @@ export function rowOf<Subject, Payload extends object>(
     ...(container && {
       container_type: container.type,
       container_id: container.id,
-      erases_container: type.erasesContainer ?? false,
+      erases_container: type.erasesContainer?.(subject) ?? false,
     }),
     ...(departure && { departure }),
     ...(relation && { relation }),

@@ -184,14 +184,15 @@ async function takeVotesBack(
      set votes = t.votes - 1, rev = t.rev + 1, hot = hot_rank(t.votes - 1, p.listed_at), xid = pg_current_xact_id()
      from gone join posts p on p.id = gone.post_id
      where t.post_id = gone.post_id
-     returning t.post_id, t.votes, t.rev, p.published`,
+     returning t.post_id, t.votes, t.replies, t.rev,
+       p.published and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published)) as published`,
     userId,
     ids,
   );
   return {
     tallies: changed
       .filter((tally) => tally.published)
-      .map(({ post_id, votes, rev }) => ({ post_id, votes, rev })),
+      .map(({ post_id, votes, replies, rev }) => ({ post_id, votes, replies, rev })),
     done: ids.length < most,
   };
 }

@@ -41,9 +41,12 @@ export class TallyReader {
 
   async #read(asks: readonly Ask[]): Promise<void> {
     try {
-      const rows = await this.#db.query<Tally & { hidden_from_others: boolean; owner_id: number }>(
-        `select t.post_id, t.votes, t.rev, not p.published as hidden_from_others, p.owner_id
-         from post_tallies t join posts p on p.id = t.post_id where t.post_id = any($1)`,
+      const rows = await this.#db.query<Tally & { hidden_from_others: boolean; owner_id: number | null }>(
+        // A thread that was withdrawn only the owner of its first post sees.
+        `select t.post_id, t.votes, t.replies, t.rev, not coalesce(r.published, p.published) as hidden_from_others,
+           case when p.root_id is null then p.owner_id else r.owner_id end as owner_id
+         from post_tallies t join posts p on p.id = t.post_id left join posts r on r.id = p.root_id
+         where t.post_id = any($1) and p.deleted_at is null`,
         { type: QueryTypes.SELECT, bind: [[...new Set(asks.flatMap((ask) => ask.postIds))]] },
       );
       const found = new Map(rows.map((row) => [row.post_id, row]));
@@ -52,7 +55,7 @@ export class TallyReader {
         for (const id of [...new Set(postIds)].sort((a, b) => a - b)) {
           const row = found.get(id);
           if (!row || (row.hidden_from_others && row.owner_id !== userId)) continue;
-          tallies.push({ post_id: row.post_id, votes: row.votes, rev: row.rev });
+          tallies.push({ post_id: row.post_id, votes: row.votes, replies: row.replies, rev: row.rev });
         }
         resolve(tallies);
       }

@@ -18,5 +18,6 @@ export const voteView = object({
 export const tally = object({
   post_id: id(),
   votes: count(),
+  replies: count().description('The number of replies below it that have not been deleted'),
   rev: count().description('Of two tallies of one post, the one with the higher rev is the newer'),
 }).id('Tally');

@@ -8,6 +8,7 @@ import type { Tally } from '../protocol.ts';
 export interface VoteResult {
   outcome: 'added' | 'already' | 'removed' | 'absent' | 'no_post' | 'no_user' | 'blocked';
   votes: number;
+  replies: number;
   rev: number;
 }
 
@@ -94,10 +95,11 @@ export class VoteWriter {
     });
     const results: (VoteResult | typeof LOCKED)[] = [];
     const changed = new Map<number, Tally>();
-    for (const { ord, post_id, published, blocked, outcome, votes, rev } of rows) {
-      results[ord - 1] = outcome === 'held' ? LOCKED : { outcome: blocked ? 'blocked' : outcome, votes, rev };
+    for (const { ord, post_id, published, blocked, outcome, votes, replies, rev } of rows) {
+      results[ord - 1] =
+        outcome === 'held' ? LOCKED : { outcome: blocked ? 'blocked' : outcome, votes, replies, rev };
       if (published && (outcome === 'added' || outcome === 'removed'))
-        changed.set(post_id, { post_id, votes, rev });
+        changed.set(post_id, { post_id, votes, replies, rev });
     }
     if (changed.size > 0) this.#onCommitted([...changed.values()]);
     return results;

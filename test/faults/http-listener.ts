@@ -206,7 +206,11 @@ export abstract class HttpListener implements Listener {
   ): void {
     this.#heard.event(name, data, { seq, prev });
     const { recorder, name: client } = this.#options;
-    if (isPost(data)) recorder.tally({ post_id: data.id, votes: data.votes, rev: data.rev }, client);
+    if (isPost(data))
+      recorder.tally(
+        { post_id: data.id, votes: data.votes, replies: data.replies ?? 0, rev: data.rev },
+        client,
+      );
     this.#position = { seq, epoch };
   }
 }

@@ -68,8 +68,8 @@ export class PackageClient implements Listener {
     for (const name of feedEventNames) {
       feed.on(name, (data: FeedEvents[FeedEventName], at: Position) => this.#event(name, data, at));
     }
-    feed.on('tally', ({ post_id, votes, rev }) => {
-      this.#options.recorder.tally({ post_id, votes, rev }, this.history.client);
+    feed.on('tally', ({ post_id, votes, replies, rev }) => {
+      this.#options.recorder.tally({ post_id, votes, replies, rev }, this.history.client);
       if (this.#tracked.has(post_id)) this.history.tallies.set(post_id, { votes, rev });
     });
     feed.on('ready', (ready) => {
@@ -110,8 +110,8 @@ export class PackageClient implements Listener {
     if (!last || last.closedAt !== undefined) this.#opened();
     this.#heard.event(name, data, at);
     if (isPost(data)) {
-      const { id, votes, rev } = data;
-      recorder.tally({ post_id: id, votes, rev }, this.history.client);
+      const { id, votes, replies = 0, rev } = data;
+      recorder.tally({ post_id: id, votes, replies, rev }, this.history.client);
       if (this.#feed && !this.#tracked.has(id)) this.#tracked.set(id, this.#feed.track(id));
       // Its tally may have come before the post itself, and is told once.
       const newest = [{ votes, rev }, this.history.tallies.get(id), this.#feed?.tally(id)]

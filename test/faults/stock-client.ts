@@ -161,7 +161,7 @@ export class StockClient implements Listener {
     this.#seq = at.seq;
     if (isPost(data)) {
       if (!this.history.tallies.has(data.id)) this.#untracked.add(data.id);
-      this.#tally({ post_id: data.id, votes: data.votes, rev: data.rev });
+      this.#tally({ post_id: data.id, votes: data.votes, replies: data.replies ?? 0, rev: data.rev });
     } else if ('id' in data) {
       this.history.tallies.delete(data.id);
       this.#untracked.delete(data.id);

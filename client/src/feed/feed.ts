@@ -546,7 +546,7 @@ const transient = new Set<FeedTrouble>(['gap', 'draining', 'slow_consumer', 'res
 const holdOff = new Set<SessionCloseCode>(['flooding']);
 
 function tallyOf(post: PostView): Tally {
-  return { post_id: post.id, votes: post.votes, rev: post.rev };
+  return { post_id: post.id, votes: post.votes, replies: post.replies ?? 0, rev: post.rev };
 }
 
 /** Browsers say when the network is there again; elsewhere nobody does. @returns removes the listener */

@@ -505,7 +505,7 @@ export class FeedStore {
   #accepts(post: PostView): boolean {
     const { ownerId, search = '' } = this.#viewQuery;
     if (ownerId !== undefined && post.owner_id !== ownerId) return false;
-    return contains(wordsOf(search), post.title, post.content);
+    return contains(wordsOf(search), post.title ?? '', post.content);
   }
 
   /** Shows a post of the user as the server has answered with it. @throws {TidingsError} */

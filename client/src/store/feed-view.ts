@@ -229,9 +229,13 @@ function answered(post: PostAnswer, asOf: number): Entry {
   return { post, asOf, votedAt: post.rev };
 }
 
-function withNewerTally(entry: Entry, tally: Pick<Tally, 'votes' | 'rev'> | undefined): Entry {
+function withNewerTally(
+  entry: Entry,
+  tally: (Pick<Tally, 'votes' | 'rev'> & Partial<Tally>) | undefined,
+): Entry {
   if (!tally || tally.rev <= entry.post.rev) return entry;
-  return { ...entry, post: { ...entry.post, votes: tally.votes, rev: tally.rev } };
+  const { votes, replies = entry.post.replies ?? 0, rev } = tally;
+  return { ...entry, post: { ...entry.post, votes, replies, rev } };
 }
 
 /** Of two answers about the user's own vote the one of the higher `rev`. */
@@ -243,9 +247,9 @@ function withVoted(entry: Entry, voted: boolean, rev: number): Entry {
 /** Of two states of one post the newer text and, apart from it, the newer tally. */
 function merged(known: PostAnswer, given: PostView): PostAnswer {
   const text = given.version >= known.version ? given : known;
-  const { votes, rev } = given.rev >= known.rev ? given : known;
+  const { votes, replies = 0, rev } = given.rev >= known.rev ? given : known;
   const { published_at = known.published_at } = text;
-  return { ...text, published_at, votes, rev, voted: known.voted };
+  return { ...text, published_at, votes, replies, rev, voted: known.voted };
 }
 
 /** A post as it is to be shown. */

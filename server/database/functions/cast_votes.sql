@@ -1,4 +1,4 @@
--- version 3 sha256:cf66314830421024
+-- version 4 sha256:25e393966a9bd392
 -- Votes of several users at once. Without patience, votes by a user or on a post that somebody else has locked are
 -- given back as `held`, and nothing is written of them. Tallies are waited for: another transaction that
 -- locks one has locked its post before, or is another call of this.
@@ -14,7 +14,7 @@ drop function if exists cast_votes(bigint[], bigint[], boolean[], boolean);
 
 create or replace function cast_votes(voters bigint[], targets bigint[], ups boolean[], patient boolean)
 returns table (ord integer, outcome text, post_id bigint, votes integer, rev bigint, published boolean,
-               blocked boolean)
+               blocked boolean, replies integer)
 language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
@@ -34,9 +34,12 @@ begin
 
   return query
   with asked as (
-    select a.ord::integer as ord, a.voter, a.target, a.up, p.published,
+    select a.ord::integer as ord, a.voter, a.target, a.up, p.published and coalesce(r.published, true) as published,
            u.id is not null as known,
-           coalesce(p.published or p.owner_id = a.voter, false) as visible,
+           -- A draft or a withdrawn thread only the owner of its first post sees.
+           p.deleted_at is null and coalesce(
+             case when p.root_id is null then p.published or p.owner_id = a.voter
+                  else r.published or r.owner_id = a.voter end, false) as visible,
            a.up and (
              exists (select from relations b where b.user_id = a.voter and b.kind = 'block' and b.target_id = p.owner_id)
              or exists (select from relations b where b.user_id = p.owner_id and b.kind = 'block' and b.target_id = a.voter)
@@ -46,6 +49,7 @@ begin
     from unnest(voters, targets, ups) with ordinality as a (voter, target, up, ord)
     left join users u on u.id = a.voter
     left join posts p on p.id = a.target
+    left join posts r on r.id = p.root_id
   ), added as (
     insert into votes (user_id, post_id)
     select voter, target from asked where up and known and visible and not blocked and not held
@@ -67,7 +71,7 @@ begin
         xid = pg_current_xact_id()
     from changes c join posts p on p.id = c.post_id
     where t.post_id = c.post_id and c.by <> 0
-    returning t.post_id, t.votes, t.rev
+    returning t.post_id, t.votes, t.replies, t.rev
   )
   select a.ord,
          case
@@ -81,7 +85,8 @@ begin
          coalesce(n2.votes, t.votes),
          coalesce(n2.rev, t.rev),
          a.published,
-         a.visible and a.blocked
+         a.visible and a.blocked,
+         coalesce(n2.replies, t.replies)
   from asked a
   left join post_tallies t on t.post_id = a.target
   left join tallied n2 on n2.post_id = a.target

@@ -64,7 +64,7 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
         {editing ? (
           <PostForm
             label="Edit the draft"
-            words={{ title: draft.title, content: draft.content }}
+            words={{ title: draft.title ?? '', content: draft.content }}
             autofocus
             onCancel={() => setEditing(false)}
             deeds={[

@@ -18,7 +18,7 @@ export function EditPost({ post, onDone, article }: EditPostProps) {
   const { timeline, drafts } = useVisit();
   const [based, setBased] = useState(post.version);
   const [warning, setWarning] = useState<string | undefined>(undefined);
-  const began = useRef<Words>({ title: post.title, content: post.content });
+  const began = useRef<Words>({ title: post.title ?? '', content: post.content });
 
   useEffect(() => () => article.current?.focus({ preventScroll: true }), [article]);
 
