@@ -1,6 +1,7 @@
 import { containerOf, entityOf, type LogEntry } from '../log/reader.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Metrics } from '../ops/metrics.ts';
+import { PUBLIC } from '../topics/audience.ts';
 import { Batch } from './batch.ts';
 import type { Freshness } from './freshness.ts';
 import type { LiveSet } from './live-set.ts';
@@ -136,12 +137,17 @@ export class FanOut {
   /** One fan-out: whatever has come since the last one, to the live set. */
   async #deliver(): Promise<void> {
     this.#nextBatch = undefined;
+    const { live } = this.#members;
     const taken = this.#undelivered;
     this.#undelivered = [];
-    this.#current = this.#batchOf(taken);
     const reached = this.#reached;
     this.#reached = [];
-    const { live } = this.#members;
+    if (live.size === 0 && reached.length === 0) {
+      // Nobody is there, or nobody wants it.
+      this.#publicBefore = lastPublic(taken) ?? this.#publicBefore;
+      return;
+    }
+    this.#current = this.#batchOf(taken);
     const behind: FeedSubscriber[] = [];
     const ready = () => this.#freshness.wait();
     let delivered = 0;
@@ -186,7 +192,7 @@ export class FanOut {
     worked += await this.#slices.each(behind, (subscriber) => {
       if (this.#members.has(subscriber)) this.#catchUp(subscriber);
     });
-    this.#publicBefore = this.#current.publicView.events.at(-1)?.entry.seq ?? this.#publicBefore;
+    this.#publicBefore = lastPublic(this.#current.entries) ?? this.#publicBefore;
     this.#current = undefined;
     this.#metrics.eventsDelivered.inc(delivered);
     const now = Date.now();
@@ -194,6 +200,10 @@ export class FanOut {
     this.#restUntil = performance.now() + Math.min(MAX_REST, worked * REST_SHARE);
     this.#schedule();
   }
+}
+
+function lastPublic(entries: readonly LogEntry[]): number | undefined {
+  return entries.findLast(({ audience }) => audience === PUBLIC)?.seq;
 }
 
 /**

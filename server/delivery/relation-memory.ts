@@ -94,14 +94,12 @@ export class RelationMemory<S extends Related<S>> {
     return this.#members.get(userId);
   }
 
-  /** Who of the users of this node follows an author as of now, as far as they have said that it matters. */
-  *followersOf(authorId: number): Generator<Member<S>, void> {
-    const slots = this.#followers.get(authorId);
-    if (!slots) return;
-    for (const slot of slots) {
+  /** Visits those users of this node who follow an author as of now, as far as it is known whom they follow. */
+  eachFollower(authorId: number, visit: (member: Member<S>) => void): void {
+    this.#followers.get(authorId)?.each((slot) => {
       const member = this.#bySlot[slot];
-      if (member) yield member;
-    }
+      if (member) visit(member);
+    });
   }
 
   /** Whether what a subscriber needs is known at the position of the node, so that it need not be waited for. */

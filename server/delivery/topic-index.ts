@@ -12,10 +12,10 @@ export type OnReached = (subscriber: FeedSubscriber, isDeparture: boolean) => vo
  * event, so that one that nobody wants costs a few look-ups, however many subscribers there are.
  */
 export class TopicIndex {
-  readonly #relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'followersOf'>;
+  readonly #relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'eachFollower'>;
   readonly #byTopic = new Map<string, Set<FeedSubscriber>>();
 
-  constructor(relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'followersOf'>) {
+  constructor(relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'eachFollower'>) {
     this.#relations = relations;
   }
 
@@ -64,15 +64,14 @@ export class TopicIndex {
     reached: (subscriber: FeedSubscriber) => void,
   ): void {
     for (const topic of topics) {
-      for (const subscriber of this.#byTopic.get(topic) ?? []) reached(subscriber);
+      this.#byTopic.get(topic)?.forEach(reached);
       if (topic !== FEED || authorId === null) continue;
-      for (const subscriber of atHome(this.#relations.of(authorId))) reached(subscriber);
-      for (const member of this.#relations.followersOf(authorId))
-        for (const subscriber of atHome(member)) reached(subscriber);
+      const reachAtHome = ({ subscribers }: Member<FeedSubscriber>) => {
+        for (const subscriber of subscribers) if (subscriber.subscription?.hasHome) reached(subscriber);
+      };
+      const author = this.#relations.of(authorId);
+      if (author) reachAtHome(author);
+      this.#relations.eachFollower(authorId, reachAtHome);
     }
   }
-}
-
-function atHome(member: Member<FeedSubscriber> | undefined): readonly FeedSubscriber[] {
-  return member?.subscribers.filter(({ subscription }) => subscription?.hasHome) ?? [];
 }

@@ -17,9 +17,11 @@ export interface Addressed {
  */
 export class Subscription {
   readonly topics: readonly string[];
+  readonly hasHome: boolean;
 
   private constructor(topics: readonly string[]) {
     this.topics = topics;
+    this.hasHome = topics.includes(HOME);
   }
 
   /** The many that have only `home`, or only `feed`, share one object. */
@@ -33,10 +35,6 @@ export class Subscription {
 
   static #home: Subscription | undefined;
   static #feed: Subscription | undefined;
-
-  get hasHome(): boolean {
-    return this.topics.includes(HOME);
-  }
 
   with(topics: readonly string[]): Subscription {
     return Subscription.of([...this.topics, ...topics]);

@@ -35,7 +35,7 @@ export class UserSlots {
     return this.#slots.subarray(0, this.#length).includes(slot);
   }
 
-  *[Symbol.iterator](): Generator<number, void> {
-    for (let at = 0; at < this.#length; at += 1) yield this.#slots[at] ?? 0;
+  each(visit: (slot: number) => void): void {
+    for (let at = 0; at < this.#length; at += 1) visit(this.#slots[at] ?? 0);
   }
 }

@@ -49,7 +49,7 @@ export class Encoded {
  */
 export class Run {
   readonly messages: readonly Encoded[];
-  readonly #joined = new Map<number, Buffer>();
+  #joined: Map<number, Buffer> | undefined;
 
   constructor(messages: readonly Encoded[]) {
     this.messages = messages;
@@ -57,16 +57,15 @@ export class Run {
 
   /** The frames of `from` up to, without, `to` in one piece. */
   bytes(from: number, to: number): Buffer {
+    const only = to === from + 1 ? this.messages[from] : undefined;
+    if (only) return only.frame;
+    const joined = (this.#joined ??= new Map<number, Buffer>());
     const key = from * (this.messages.length + 1) + to;
-    let bytes = this.#joined.get(key);
-    if (!bytes) this.#joined.set(key, (bytes = join(this.messages.slice(from, to))));
+    let bytes = joined.get(key);
+    if (!bytes)
+      joined.set(key, (bytes = Buffer.concat(this.messages.slice(from, to).map(({ frame }) => frame))));
     return bytes;
   }
-}
-
-function join(messages: readonly Encoded[]): Buffer {
-  const [only, ...more] = messages;
-  return only && more.length === 0 ? only.frame : Buffer.concat(messages.map(({ frame }) => frame));
 }
 
 /** Any message to clients. */
@@ -95,7 +94,15 @@ export function framesOf(view: BatchView): Run {
   return new Run(view.events.map(encodeEvent));
 }
 
+/** The first form of each event in which it was encoded, which is that for everyone where everything is public. */
 const encodedEntries = new WeakMap<LogEntry, { prev: number; encoded: Encoded }>();
+
+/** Other forms of events, by the one before it, for those who are handed the same in the same fan-out; and of how many bytes. */
+const MAX_OTHERS = 1000;
+const MAX_OTHERS_SIZE = 4 * 1024 * 1024;
+const others = new Map<LogEntry, Map<number, Encoded>>();
+let othersCount = 0;
+let othersSize = 0;
 
 /**
  * An event of the log. Its payload is JSON text already and is not parsed on its way; encoded once for all whose chain has the
@@ -104,7 +111,27 @@ const encodedEntries = new WeakMap<LogEntry, { prev: number; encoded: Encoded }>
 export function encodeEvent({ entry, prev }: ChainedEvent): Encoded {
   const known = encodedEntries.get(entry);
   if (known?.prev === prev) return known.encoded;
-  const encoded = new Encoded(`2["${entry.name}",${entry.json},{"seq":${entry.seq},"prev":${prev}}]`);
-  if (!known) encodedEntries.set(entry, { prev, encoded });
+  if (!known) {
+    const encoded = encodeAfter(entry, prev);
+    encodedEntries.set(entry, { prev, encoded });
+    return encoded;
+  }
+  const other = others.get(entry)?.get(prev);
+  if (other) return other;
+  const encoded = encodeAfter(entry, prev);
+  if (othersCount >= MAX_OTHERS || othersSize >= MAX_OTHERS_SIZE) {
+    others.clear();
+    othersCount = 0;
+    othersSize = 0;
+  }
+  const ofEntry = others.get(entry);
+  if (ofEntry) ofEntry.set(prev, encoded);
+  else others.set(entry, new Map([[prev, encoded]]));
+  othersCount += 1;
+  othersSize += encoded.size;
   return encoded;
+}
+
+function encodeAfter({ name, json, seq }: LogEntry, prev: number): Encoded {
+  return new Encoded(`2["${name}",${json},{"seq":${seq},"prev":${prev}}]`);
 }

@@ -44,9 +44,9 @@ export const stopBugs = {
       { file: delivery, find: 'if (this.#draining) throw draining();', replace: '' },
       {
         file: delivery,
-        find: 'if (!subscriber.open) return;\n    if (after === undefined)',
+        find: 'if (!subscriber.open) return;\n    const admit = () => {',
         replace:
-          'if (this.#draining) void (async () => { while (subscriber.open) await null; })();\n    if (after === undefined)',
+          'if (this.#draining) void (async () => { while (subscriber.open) await null; })();\n    const admit = () => {',
       },
     ],
     shows: /event loop of .* was blocked|event loop is blocked|did not end within|SIGKILL/,
