@@ -278,7 +278,7 @@ export class Delivery {
   setMode(subscriber: FeedSubscriber, mode: FeedMode): number {
     const following = subscriber.feed === 'live';
     subscriber.feed = mode;
-    if (mode === 'live' && following) return subscriber.seq;
+    if (mode === 'live' && following) return this.positionOf(subscriber);
     if (!subscriber.greeted) {
       // Anyone who brings it up to date sees it, and says with `ready` where it continues.
       subscriber.switched = true;

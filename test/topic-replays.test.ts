@@ -1,0 +1,286 @@
+import { expect } from 'chai';
+import { io } from 'socket.io-client';
+import type { Ready, Subscribed } from '../server/contract.ts';
+import { append } from '../server/log/append.ts';
+import { SharedPages } from '../server/log/shared-pages.ts';
+import { TopicPositions } from '../server/log/topic-positions.ts';
+import { postDeleted } from '../server/posts/events.ts';
+import type { EventType } from '../server/topics/event-type.ts';
+import { idList, idsOf, withId, withoutId } from '../server/topics/id-list.ts';
+import { Relations } from '../server/topics/relations.ts';
+import { sharedSecret, startAnotherNode } from './support/another-node.ts';
+import { appendPosts } from './support/append-sql.ts';
+import { chainFault, eventsOf, listen, positionOf, type Told } from './support/chain.ts';
+import { postEntry } from './support/log-entries.ts';
+import type { NodeProcess } from './support/node-process.ts';
+import { readyOf } from './support/sockets.ts';
+import { caughtUp, execute, headOf, rows } from './support/tables.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestSocket, type TestUser, type World } from './support/world.ts';
+
+interface Gone {
+  id: number;
+  owner: number;
+  topics: string[];
+}
+
+/** Something small about a post with whatever topics, through the door that all events take. */
+const gone = {
+  ...postDeleted,
+  topics: ({ topics }: Gone) => topics,
+  author: ({ owner }: Gone) => owner,
+  payload: ({ id }: Gone) => ({ id, root_id: null }),
+} as unknown as EventType<string, Gone, object>;
+
+describe('what was missed of topics', function () {
+  this.timeout(120_000);
+  let world: World;
+  let other: NodeProcess;
+  let ada: TestUser;
+  let ben: TestUser;
+  let eve: TestUser;
+  let longAgo: number;
+  const sockets: TestSocket[] = [];
+  let ids = 3_000_000;
+
+  before(async () => {
+    world = await createWorld(sharedSecret);
+    [ada, ben, eve] = await Promise.all([world.user(), world.user(), world.user()]);
+    longAgo = await headOf(world);
+    await tell(['feed', `author:${ben.id}`], ben);
+    await ada.put(`/users/${ben.id}/follow`);
+    await tell(['feed', `author:${ben.id}`], ben);
+    await tell(['thread:5', `author:${eve.id}`], eve);
+    await ada.delete(`/users/${ben.id}/follow`);
+    await tell(['feed', `author:${ben.id}`, 'thread:5', 'tag:tea'], ben);
+    await ada.put(`/users/${eve.id}/follow`);
+    await tell(['feed', `author:${eve.id}`], eve);
+    await execute(
+      world,
+      appendPosts(
+        `select 'post:deleted', 4000000 + n, json_build_object('id', 4000000 + n, 'root_id', null) from generate_series(1, 2300) n`,
+      ),
+    );
+    await tell(['thread:5'], ben);
+    await tell(['feed', `author:${eve.id}`], eve);
+    await caughtUp(world);
+    // It remembers the newest 2,000 events.
+    other = await startAnotherNode(world, 'other', {});
+  });
+  afterEach(() => {
+    for (const socket of sockets.splice(0)) socket.disconnect();
+  });
+  after(async () => {
+    await other.stop();
+    await world.close();
+    expect(other.misconduct).to.deep.equal([]);
+  });
+
+  async function tell(topics: string[], owner: TestUser): Promise<void> {
+    const event = { id: (ids += 1), owner: owner.id, topics };
+    await world.ctx.db.transaction((tx) => append(tx, gone, event));
+  }
+
+  async function join(
+    topics: string[],
+    after: number | undefined,
+    url = other.url,
+    user = ada,
+  ): Promise<{ socket: TestSocket; told: Told[]; ready: Ready }> {
+    const socket: TestSocket = io(url, {
+      auth: { token: user.token, topics, ...(after !== undefined && { after }) },
+      transports: ['websocket'],
+      forceNew: true,
+    });
+    sockets.push(socket);
+    const told = listen(socket);
+    return { socket, told, ready: await readyOf(socket) };
+  }
+
+  /** The seqs after `longAgo` of the log for which a condition holds. */
+  async function seqs(condition: string): Promise<number[]> {
+    const found = await rows<{ seq: number }>(
+      world,
+      `select seq from event_log where seq > $1 and (${condition}) order by seq`,
+      [longAgo],
+    );
+    return found.map(({ seq }) => seq);
+  }
+
+  async function expectReplay(topics: string[], condition: string, user = ada): Promise<void> {
+    for (const url of [other.url, world.url]) {
+      const { told, ready } = await join(topics, longAgo, url, user);
+      expect(eventsOf(told).map(({ seq }) => seq)).to.deep.equal(await seqs(condition));
+      expect(chainFault(told, longAgo)).to.equal(undefined);
+      expect(positionOf(told, longAgo)).to.equal(ready.seq);
+    }
+  }
+
+  it('is found by the indexes of the log, out of memory, and by reading it, always the same', async () => {
+    await expectReplay(['thread:5'], `'thread:5' = any (topics) or audience = 'user:${ben.id}'`, ben);
+    await expectReplay(
+      ['thread:5', 'tag:tea', 'tag:none'],
+      `topics && '{thread:5,tag:tea}' or audience = 'user:${ben.id}'`,
+      ben,
+    );
+    await expectReplay(
+      [`author:${ben.id}`],
+      `'author:${ben.id}' = any (topics) or audience = 'user:${ben.id}'`,
+      ben,
+    );
+    await expectReplay(['feed'], `'feed' = any (topics) or audience = 'user:${eve.id}'`, eve);
+  });
+
+  it('of a home goes by whom one followed at each event, also by follows that have come and gone', async () => {
+    const added = await seqs(`audience = 'user:${ada.id}' and name = 'follow:added'`);
+    const removed = await seqs(`audience = 'user:${ada.id}' and name = 'follow:removed'`);
+    await expectReplay(
+      ['home'],
+      `audience = 'user:${ada.id}' or ('feed' = any (topics) and (
+         (author_id = ${ben.id} and seq > ${added[0]!} and seq < ${removed[0]!})
+         or (author_id = ${eve.id} and seq > ${added[1]!})))`,
+    );
+  });
+
+  it('is nothing for a quiet one: current, at the head', async () => {
+    const { ready, told } = await join(['thread:6'], longAgo + 400, world.url, eve);
+    expect(eventsOf(told).filter(({ name }) => name?.startsWith('post:'))).to.deep.equal([]);
+    expect(ready.seq).to.equal(await headOf(world));
+    const quiet = await join(['thread:6', 'tag:none', `author:${ada.id}`], await headOf(world), world.url);
+    expect(quiet.ready.outcome).to.equal('current');
+  });
+
+  it('is in the answer to a request for a topic, by whatever it is found', async () => {
+    for (const url of [other.url, world.url]) {
+      const { socket } = await join([], undefined, url, ben);
+      const answer = await new Promise<{ ok: boolean; data: Subscribed }>((resolve) =>
+        socket.emit('subscribe', { topics: ['thread:5', 'home'], from: longAgo }, resolve as never),
+      );
+      expect(answer.data.reset).to.equal(undefined);
+      const own = await seqs(
+        `'thread:5' = any (topics) or (author_id = ${ben.id} and 'feed' = any (topics))`,
+      );
+      expect(answer.data.events.map(({ seq }) => seq)).to.deep.equal(own);
+    }
+  });
+
+  it('is known to be nothing for a quiet one also where the log has been pruned, and else it is too old', async () => {
+    await caughtUp(world);
+    const floor = longAgo + 1500;
+    await execute(world, `delete from event_log where seq <= $1`, [floor]);
+    await execute(world, `delete from event_topics where seq <= $1`, [floor]);
+    await execute(world, `update feed_head set floor = $1`, [floor]);
+    await until('the node to know', () => world.ctx.feed.logFloor === floor);
+    const dan = await world.user();
+    const quiet = await join(['tag:never', 'thread:6'], longAgo + 100, world.url, dan);
+    expect(quiet.ready).to.include({ outcome: 'current', seq: await headOf(world) });
+    const busy = await join(['thread:5'], longAgo + 100, world.url, dan);
+    expect(busy.ready).to.include({ outcome: 'reset', reason: 'too_old' });
+    // Another node has not been there all the time.
+    const unknown = await join(['thread:6'], longAgo + 100, other.url, dan);
+    expect(unknown.ready).to.include({ outcome: 'reset', reason: 'too_old' });
+    const { socket } = await join([], undefined, other.url, dan);
+    const answer = await new Promise<{ data: Subscribed }>((resolve) =>
+      socket.emit('subscribe', { topics: ['tag:tea', 'tag:never'], from: longAgo + 100 }, resolve as never),
+    );
+    expect(answer.data.events).to.deep.equal([]);
+    expect(answer.data.reset).to.have.members(['tag:tea', 'tag:never']);
+  });
+});
+
+describe('pages of the log that are shared', () => {
+  const log = Array.from({ length: 1200 }, (_, at) => postEntry(at + 1));
+
+  function pages(): { shared: SharedPages; reads: number[]; release: () => void; hold: () => void } {
+    const reads: number[] = [];
+    let held: Promise<void> | undefined;
+    let release = (): void => undefined;
+    const shared = new SharedPages(async (after, limit) => {
+      reads.push(after);
+      const page = log.slice(after, after + limit);
+      await held;
+      return page;
+    });
+    return {
+      shared,
+      reads,
+      hold: () => {
+        held = new Promise((resolve) => (release = resolve));
+      },
+      release: () => release(),
+    };
+  }
+
+  it('are read once for all who are anywhere in them', async () => {
+    const { shared, reads } = pages();
+    const read = await Promise.all([0, 17, 499, 700].map((position) => shared.after(position)));
+    expect(read.map((page) => page[0]?.seq)).to.deep.equal([1, 18, 500, 701]);
+    expect(read.map((page) => page.at(-1)?.seq)).to.deep.equal([500, 500, 500, 1000]);
+    await shared.after(3);
+    expect(reads).to.deep.equal([0, 500]);
+  });
+
+  it('are read again when an event comes that may take a text out of them, also if it comes during the read', async () => {
+    const { shared, reads, hold, release } = pages();
+    await shared.after(0);
+    shared.note([postEntry(1201, { postId: 5000 })]);
+    await shared.after(0);
+    expect(reads).to.deep.equal([0]);
+    shared.note([postEntry(1202, { postId: 7 })]);
+    hold();
+    const reading = shared.after(0);
+    shared.note([postEntry(1203, { postId: 8 })]);
+    release();
+    await reading;
+    await shared.after(0);
+    expect(reads).to.deep.equal([0, 0, 0]);
+    const container = { containerType: 'thread', containerId: 3 };
+    Object.assign(log[4]!, container);
+    shared.note([{ ...postEntry(1204, { postId: 3 }), ...container, erasesContainer: true }]);
+    await shared.after(0);
+    // It was not known to be of that thread when it was read.
+    shared.note([{ ...postEntry(1205, { postId: 3 }), ...container, erasesContainer: true }]);
+    await shared.after(0);
+    expect(reads.length).to.be.above(3);
+  });
+});
+
+describe('what is remembered of topics and relations', () => {
+  it('is bounded: of what is forgotten it is known that it is not newer', () => {
+    const positions = new TopicPositions(10, 3);
+    for (let seq = 11; seq < 20; seq += 1)
+      positions.note({ ...postEntry(seq), authorId: null, topics: [`thread:${seq % 5}`] });
+    expect(positions.lastOf('thread:4')).to.equal(19);
+    expect(positions.lastOf('thread:1')).to.equal(0);
+    expect(positions.floor).to.equal(16);
+  });
+
+  it('has ids of any size in little memory', () => {
+    const ids = [1, 127, 128, 300, 2 ** 21, 2 ** 40 + 1, Number.MAX_SAFE_INTEGER];
+    expect([...idsOf(idList([...ids].reverse()))]).to.deep.equal(ids);
+    expect([...idsOf(withId(idList(ids), 5))]).to.deep.equal([1, 5, ...ids.slice(1)]);
+    expect([...idsOf(withoutId(withId(idList(ids), 5), 5))]).to.deep.equal(ids);
+    expect(idList(Array.from({ length: 200 }, (_, at) => 500 * at + 500)).length).to.be.at.most(400);
+  });
+
+  it('goes by the state that was read, and by the changes behind it alone', () => {
+    const relations = new Relations(1);
+    const follow = (seq: number, target_id: number, added: boolean) =>
+      relations.apply({ kind: 'follow', user_id: 1, target_id, added }, seq);
+    follow(4, 7, false);
+    follow(6, 8, true);
+    const rows = { userId: 1, follows: [7], blocks: [], blockedBy: [], mutes: [] };
+    relations.load(rows, 5, true);
+    follow(5, 7, false);
+    expect([...relations.follows]).to.deep.equal([7, 8]);
+    follow(9, 7, false);
+    const follows = relations.followsAfter(5);
+    expect([5, 6, 8, 9, 10].map((seq) => [follows(7, seq), follows(8, seq)])).to.deep.equal([
+      [true, false],
+      [true, true],
+      [true, true],
+      [false, true],
+      [false, true],
+    ]);
+  });
+});
