@@ -110,10 +110,11 @@ export const muteRemoved = hideEvent(relationEvent.unmuted, 'mute', false, {
 });
 
 /** As they are told when an account is deleted: the last one of some takes its name out of all that was told before. */
-export const erasing = <T extends object>(type: T): T & { erasesContainer: true } => ({
-  ...type,
-  erasesContainer: true,
-});
+export function erasing<Subject, Payload extends object>(
+  type: EventType<string, Subject, Payload>,
+): EventType<string, Subject, Payload> {
+  return { ...type, erasesContainer: () => true };
+}
 
 export const relationEvents = [
   followAdded,

@@ -1,4 +1,4 @@
--- version 2 sha256:1148b7c3c59fbc15
+-- version 3 sha256:3afd334bf2ea6c0e
 -- A page of a viewer's home page: ids of the newest posts, or of the highest by votes or rank, of the viewer and of whom
 -- they follow, as the stream has it, but for `hidden`; and the key that each is sorted by, as text.
 --
@@ -80,7 +80,7 @@ begin
            select p.id, %1$s as key, row_number() over (order by %1$s desc, t.post_id desc) as place,
              (p.published or p.owner_id = $2) and p.owner_id in (select unnest($1)) as hit
            from post_tallies t join posts p on p.id = t.post_id
-           where p.parent_id is null and (%1$s, t.post_id) < (%2$s, $3)
+           where t.root_id is null and (%1$s, t.post_id) < (%2$s, $3)
            order by %1$s desc, t.post_id desc limit $4
          ) w
          where w.hit or w.place = $4 limit $5
