@@ -4,6 +4,12 @@ export type * from './contract.ts';
 export type { BackoffOptions } from './feed/backoff.ts';
 export type { Feed, FeedListeners, FeedOptions } from './feed/feed.ts';
 export type { FeedReader } from './feed/reader.ts';
+export type {
+  SubscribeOptions,
+  Subscription,
+  SubscriptionListeners,
+  TopicReset,
+} from './feed/subscription.ts';
 export type { FeedStatus, FeedTrouble } from './feed/status.ts';
 export type { PagePlace } from './page-place.ts';
 export type { CreateOptions, EditOptions, ListOptions, PostPage, Posts } from './posts.ts';

@@ -116,23 +116,31 @@ export class Connection {
     if (beating) this.#watch(this.#options.silence);
   }
 
-  /** Asks something. @throws {TidingsError} a refusal, or `network` if the connection ends before the answer */
-  async ask<N extends keyof ClientToServer>(
+  /**
+   * Asks something.
+   * @param onAnswer called with the answer before anything that the server has sent after it
+   * @throws {TidingsError} a refusal, or `network` if the connection ends before the answer
+   */
+  ask<N extends keyof ClientToServer>(
     name: N,
     request: Requests[N]['request'],
+    onAnswer?: (data: Requests[N]['data']) => void,
   ): Promise<Requests[N]['data']> {
-    let answer: { ok: true; data: Requests[N]['data'] } | { ok: false; error: Problem };
-    try {
-      // The map of requests says what belongs together; the socket's own types do not follow a name that is a parameter.
-      const emitter = this.#socket.timeout(ANSWER_TIMEOUT) as unknown as {
-        emitWithAck(name: string, request: unknown): Promise<typeof answer>;
-      };
-      answer = await emitter.emitWithAck(name, request);
-    } catch (cause) {
-      throw new TidingsError('network', 'The connection ended before the answer.', { cause });
-    }
-    if (!answer.ok) throw TidingsError.fromProblem(answer.error);
-    return answer.data;
+    type Answer = { ok: true; data: Requests[N]['data'] } | { ok: false; error: Problem };
+    // The map of requests says what belongs together; the socket's own types do not follow a name that is a parameter.
+    const emitter = this.#socket.timeout(ANSWER_TIMEOUT) as unknown as {
+      emit(name: string, request: unknown, hear: (error: Error | null, answer: Answer) => void): void;
+    };
+    return new Promise((resolve, reject) => {
+      emitter.emit(name, request, (cause, answer) => {
+        if (cause) reject(new TidingsError('network', 'The connection ended before the answer.', { cause }));
+        else if (!answer.ok) reject(TidingsError.fromProblem(answer.error));
+        else {
+          if (this.#open) onAnswer?.(answer.data);
+          resolve(answer.data);
+        }
+      });
+    });
   }
 
   /** Ends it without a word to `onEnd`. */

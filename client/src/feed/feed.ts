@@ -21,6 +21,8 @@ import { Backoff, type BackoffOptions } from './backoff.ts';
 import { Connection, type ConnectionEnd, type Told } from './connection.ts';
 import { FeedReader } from './reader.ts';
 import type { FeedStatus, FeedTrouble } from './status.ts';
+import type { SubscribeOptions, Subscription } from './subscription.ts';
+import { Subscriptions } from './subscriptions.ts';
 import { TallyBook } from './tally-book.ts';
 import { Tracker } from './tracker.ts';
 
@@ -28,6 +30,11 @@ import { Tracker } from './tracker.ts';
 const PROTOCOL = 1;
 
 export interface FeedOptions {
+  /**
+   * What to receive: any of `feed` (top-level posts), `home`, `author:ID`, `thread:ID` and `tag:NAME`, also none, to
+   * subscribe later. Without it, everything public. What concerns the user alone always comes.
+   */
+  topics?: readonly string[];
   /** The last seq that you have seen, such as `position.seq` of a list; without it, from now on. */
   after?: number;
   /** The epoch that `after` belongs to. */
@@ -83,6 +90,7 @@ export class Feed {
   readonly #backoff: Backoff;
   readonly #tallies = new TallyBook();
   readonly #tracker: Tracker;
+  readonly #subscriptions: Subscriptions;
   readonly #readers = new Set<FeedReader>();
   readonly #release: (() => void)[];
   #mode: FeedMode;
@@ -116,6 +124,12 @@ export class Feed {
       onTallies: (tallies) => this.#keep(tallies),
       onRefused: (error) => this.#emitter.emit('refused', error),
     });
+    this.#subscriptions = new Subscriptions({
+      topics: options.topics,
+      position: () => (this.#seq === undefined ? undefined : { seq: this.#seq, epoch: this.#epoch }),
+      onMoved: (seq) => this.#moveTo(seq),
+      onRefused: (error) => this.#emitter.emit('refused', error),
+    });
     this.#release = [
       session.keepFresh(),
       session.onChange((change) => this.#onSession(change)),
@@ -144,6 +158,33 @@ export class Feed {
   /** How many events are known to lie ahead of the position. */
   get behind(): number {
     return this.#seq === undefined ? 0 : Math.max(0, this.#head - this.#seq);
+  }
+
+  /** The topics that are wanted; undefined: everything public. */
+  get topics(): readonly string[] | undefined {
+    return this.#subscriptions.topics;
+  }
+
+  /**
+   * Widens a feed that has `topics`, over the same connection and any that follows. What came since `from` is handed to
+   * the listeners of the subscription alone, each event once; what comes later is in the feed like everything else.
+   * Listen at once: `feed.subscribe('thread:7', { from }).on('event', …)`.
+   */
+  subscribe(topics: string | readonly string[], options: SubscribeOptions = {}): Subscription {
+    const list = [topics].flat();
+    if (list.length === 0) throw new TypeError('subscribe needs a topic');
+    if (this.#status.state === 'ended') throw new TidingsError('aborted', 'The feed has ended.');
+    return this.#subscriptions.add([...new Set(list)], options);
+  }
+
+  /** Ends topics, of the feed's options and of all subscriptions. */
+  unsubscribe(topics: string | readonly string[]): void {
+    this.#subscriptions.drop([topics].flat());
+  }
+
+  /** Whether every event about the user alone after a position has been handed on. */
+  reachesBackTo(seq: number): boolean {
+    return this.#subscriptions.reachBackTo(seq);
   }
 
   /** The newest tally known of a post. */
@@ -279,8 +320,10 @@ export class Feed {
   async #auth(): Promise<HandshakeAuth> {
     const token = await this.#session.accessToken();
     this.#toldMode = this.#mode;
+    const topics = this.#subscriptions.handshake();
     return {
       token,
+      ...(topics === undefined ? {} : { topics }),
       feed: this.#mode,
       tallies: this.#options.tallies ?? 'all',
       ...(this.#seq === undefined ? {} : { after: this.#seq }),
@@ -329,6 +372,7 @@ export class Feed {
     // The handshake said the mode of its time, which may be another one than when the connection was begun.
     this.#connection?.expectBeat(this.#mode !== 'off');
     this.#setStatus({ state: 'live' });
+    this.#subscriptions.use(this.#connection);
     this.#emitter.emit('ready', state);
     if (this.#mode === 'count') this.#tellCount();
     if (this.#mode !== this.#toldMode) void this.#tellMode(false);
@@ -419,14 +463,23 @@ export class Feed {
   #tellReset(reset: FeedReset): void {
     for (const reader of [...this.#readers]) reader.push(reset);
     this.#emitter.emit('reset', reset);
+    this.#subscriptions.reset(reset);
   }
 
   #tell(item: LiveEvent, prev: number): void {
     for (const reader of [...this.#readers]) reader.push(item);
     if (item.name === postEvent.added) this.#tracker.appeared(item.data.id);
+    this.#subscriptions.hear(item);
     this.#emitter.emit('event', item);
     // The data is that of the name, which the compiler does not see of a union.
     this.#emitter.emit(item.name, ...([item.data, { seq: item.seq, prev }] as never));
+  }
+
+  /** Everything up to here has come, or is no event of this feed. */
+  #moveTo(seq: number): void {
+    if (this.#mode !== 'live' || this.#toldMode !== 'live' || this.#seq === undefined) return;
+    this.#seq = Math.max(this.#seq, seq);
+    this.#head = Math.max(this.#head, seq);
   }
 
   /** A message was lost on the way. */
@@ -517,6 +570,7 @@ export class Feed {
     this.#connection?.close();
     this.#connection = undefined;
     this.#tracker.use(undefined);
+    this.#subscriptions.use(undefined);
   }
 
   #setStatus(status: FeedStatus): void {
@@ -533,6 +587,7 @@ export class Feed {
     this.#drop();
     for (const release of this.#release) release();
     this.#setStatus({ state: 'ended', reason });
+    this.#subscriptions.close();
     for (const reader of this.#readers)
       if (this.#failure) reader.fail(this.#failure);
       else reader.end();
