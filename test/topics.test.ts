@@ -6,7 +6,8 @@ import type { EventType } from '../server/topics/event-type.ts';
 import { chainFault, eventsOf, listen, positionOf, type Told } from './support/chain.ts';
 import { EventStream } from './support/event-stream.ts';
 import { writePost } from './support/posts.ts';
-import { readyOf, refusalOf } from './support/sockets.ts';
+import { endRawClients, RawClient } from './support/raw-client.ts';
+import { firstFault, readyOf, refusalOf } from './support/sockets.ts';
 import { caughtUp, execute, headOf, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestSocket, type TestUser, type World } from './support/world.ts';
@@ -43,6 +44,49 @@ const withTopics = (type: typeof postCreated | typeof postUpdated) =>
   }) as unknown as EventType<string, Post, object>;
 const created = withTopics(postCreated);
 const updated = withTopics(postUpdated);
+
+describe('topics in a fan-out that is written socket by socket', function () {
+  this.timeout(60_000);
+  let world: World;
+  let alice: TestUser;
+
+  before(async () => {
+    world = await createWorld({ WRITE_TIME_SLICE: '0ms' });
+    alice = await world.user();
+  });
+  afterEach(endRawClients);
+  after(() => world.close());
+
+  it('bring everyone everything once and in order, whoever comes, goes or stops reading during it', async () => {
+    const join = (more: object = {}) =>
+      RawClient.join(world.url, { token: alice.token, topics: ['feed', `author:${alice.id}`], ...more });
+    const staying = await Promise.all(Array.from({ length: 40 }, () => join()));
+    const slow = await join();
+    const start = world.ctx.feed.seq;
+    const content = 'x'.repeat(8000);
+    let writing = true;
+    const writes = (async () => {
+      let written = 0;
+      for (; writing; written += 5)
+        await Promise.all(Array.from({ length: 5 }, () => writePost(alice, { content })));
+      return written;
+    })();
+    slow.pause();
+    const passing: { client: RawClient; after: number }[] = [];
+    for (let at = 0; at < 12; at += 1) {
+      const after = Math.max(start, world.ctx.feed.seq - 7);
+      passing.push({ client: await join({ after, epoch: world.ctx.feed.epoch }), after });
+      if (at % 4 === 3) passing.shift()?.client.terminate();
+    }
+    writing = false;
+    const end = start + (await writes);
+    slow.resume();
+    const all = [...[...staying, slow].map((client) => ({ client, after: start })), ...passing];
+    await until('everything', () => all.every(({ client }) => client.seqs().at(-1) === end), 20_000);
+    for (const { client, after } of all) expect(firstFault(client.seqs(), after)).to.equal(undefined);
+    expect(end).to.be.above(start + 20);
+  });
+});
 
 describe('topics', function () {
   this.timeout(60_000);

@@ -11,6 +11,9 @@ import { UserSlots } from '../topics/user-slots.ts';
 const BATCH = 1000;
 /** The least time between two queries, so that those who come together are read together. Milliseconds. */
 const BATCH_INTERVAL = 50;
+/** The same after a query for so many users or more, as when all clients of a node come back. Milliseconds. */
+const CROWD = 5;
+const CROWD_INTERVAL = 200;
 /** The pause after a query that failed. Milliseconds. */
 const RETRY_INTERVAL = 250;
 /** Users without a connection who are remembered, so that their return needs no query. */
@@ -238,7 +241,7 @@ export class RelationMemory<S extends Related<S>> {
         userId: relations.userId,
         withFollows: withFollows || relations.hasFollows,
       }));
-      let pause = BATCH_INTERVAL;
+      let pause = batch.length < CROWD ? BATCH_INTERVAL : CROWD_INTERVAL;
       try {
         const { head, rows } = await this.#source.relations(users);
         for (const [at, [member]] of batch.entries()) {
