@@ -34,7 +34,7 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   /** The tags in its text, as its last event told them; null if no event ever did. */
   declare tags: CreationOptional<string[] | null>;
   /** Who is mentioned in its text: `[{id, username}]`, each name as it is written there. */
-  declare mentions: CreationOptional<object | null>;
+  declare mentions: CreationOptional<{ id: number; username: string }[] | null>;
   /** When tags and mentions were found in the text; null if that is still to be done. */
   declare parsedAt: CreationOptional<Date | null>;
   /** What searches compare. Left out where posts are read, as are the next three. */

@@ -216,6 +216,7 @@ export async function createService(
     capabilities.accountTasks,
     capabilities.unkeyedAccounts,
     capabilities.unfoldedPosts,
+    capabilities.unparsedPosts,
     pendingResponses,
     gauges(metrics, {
       database,

@@ -4,7 +4,8 @@ import pg from 'pg';
 import { Sequelize } from 'sequelize';
 import { migrate, migrateDown } from '../server/database/migrate.ts';
 import { readCursor, type Sort } from '../server/posts/cursor.ts';
-import { searchPage, Unfolded } from '../server/posts/search-page.ts';
+import { Unprepared } from '../server/posts/list-statement.ts';
+import { searchPage } from '../server/posts/search-page.ts';
 import { linesOf, searchable, wordsOfAll } from '../server/posts/searchable.ts';
 import { contains, wordsOf } from '../server/text/fold.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
@@ -296,7 +297,7 @@ describe('searches block by block', function () {
       },
       undefined,
     ).catch((error: unknown) => error);
-    expect(failure).to.be.instanceOf(Unfolded);
+    expect(failure).to.be.instanceOf(Unprepared);
   });
 
   it('find posts whose ids are farther apart than any block, and those of one moment', async () => {

@@ -128,6 +128,9 @@ const messages = {
   'string.nul': compiled('{{#label}} must not contain the character U+0000'),
   'string.surrogate': compiled('{{#label}} must not contain a lone surrogate'),
   'string.reserved': compiled('{{#label}} is reserved'),
+  'string.tag': compiled(
+    '{{#label}} must be a tag: letters, digits and underscores of any script, at most 100, and not digits alone',
+  ),
   'string.invisible': compiled('{{#label}} must contain a visible character'),
   'string.pattern.name': compiled('{{#label}} must be {{#name}}'),
   'object.unknown': compiled('{{#label}} is not a known field'),

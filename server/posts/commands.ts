@@ -9,10 +9,12 @@ import type { Requester } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
 import { vectorOf } from '../text/keys.ts';
 import type { PostContext } from './context.ts';
-import { postCreated, postDeleted, postUpdated } from './events.ts';
+import { departureOf, postCreated, postDeleted, postUpdated } from './events.ts';
 import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
 import { requireOwn } from './policy.ts';
-import { type PostInput, REFUSED } from './post-writer.ts';
+import { blockedBetween, refusedByBlock } from '../relations/policy.ts';
+import { hasNames, NOTHING, type References, referencesIn, USERS_OF_NAMES } from './references.ts';
+import { BLOCKED, type PostInput, REFUSED } from './post-writer.ts';
 import { isTagOf, type PostAnswer, presentAnswer } from './present.ts';
 import { postById } from './queries.ts';
 import { searchable } from './searchable.ts';
@@ -21,7 +23,8 @@ import { searchable } from './searchable.ts';
  * Writes a post, its tally, its event and the record of its idempotency key, in one transaction. With a key that was
  * used before it changes nothing and gives the first answer again.
  * @param requester whose turn it takes
- * @throws {AppError} 422 if the key was used for something else, 404 if what it made has been deleted since
+ * @throws {AppError} 403 if it mentions somebody who blocks the user, or whom the user blocks, 422 if the key was used for something
+ *   else, 404 if what it made has been deleted since
  */
 export async function createPost(
   ctx: Pick<PostContext, 'db' | 'postWriter'>,
@@ -36,6 +39,7 @@ export async function createPost(
       ? undefined
       : claimOf(user.id, idempotencyKey, { title, content, published });
   const row = await ctx.postWriter.write(user.id, input, claim, requester.senders);
+  if (row === BLOCKED) throw refusedByBlock();
   if (row && row !== REFUSED) return presentAnswer({ ...row, voted: false });
   const first = claim && (await firstAnswer<PostAnswer>(ctx.db.share(requester), claim));
   if (first) return first;
@@ -58,27 +62,35 @@ export async function updatePost(
   const db = ctx.db.share('edits');
   return db.transaction(async (tx) => {
     // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
-    if (input.published) await holdName(tx, user.id);
+    // Whoever is mentioned is locked after it, as everywhere.
+    if (input.published || hasNames(input)) await holdName(tx, user.id);
     // Votes continue meanwhile, unless whether there may be any is about to change.
     const lock = input.published === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
     const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock }), user, id);
-    requireUnchanged(post, conditions);
     const wasPublished = post.published;
+    const before = { id, owner_id: post.ownerId, root_id: post.rootId ?? null, tags: post.tags ?? [] };
     post.set(input);
+    const references = await changedReferences(tx, post);
+    requireUnchanged(post, conditions);
     if (!post.changed()) return postById(db, user, id, tx);
 
     post.set({ version: post.version + 1 });
     // By the database's clock, as all moments are. Where it is listed a trigger decides: by its first publication.
     post.set('updatedAt', literal('clock_timestamp()') as never);
     if (post.changed('title') || post.changed('content')) setSearchable(post);
+    if (references) {
+      post.set(references);
+      post.set('parsedAt', literal('clock_timestamp()') as never);
+    }
     await post.save({ transaction: tx });
     if (!wasPublished && post.published) await rankAnew(tx, id);
 
     const answer = await postById(db, user, id, tx);
     const { voted: _voted, ...view } = answer;
     // What the others see of the change.
-    if (post.published) await append(tx, wasPublished ? postUpdated : postCreated, view);
-    else if (wasPublished) await append(tx, postDeleted, view);
+    if (post.published && wasPublished) await append(tx, postUpdated, view, departureOf(before, view));
+    else if (post.published) await append(tx, postCreated, view);
+    else if (wasPublished) await append(tx, postDeleted, before);
     return answer;
   });
 }
@@ -98,6 +110,33 @@ function requireUnchanged({ version, updatedAt }: Post, conditions: Precondition
  */
 async function holdName(tx: Transaction, userId: number): Promise<void> {
   await User.findByPk(userId, { attributes: ['id'], transaction: tx, lock: tx.LOCK.KEY_SHARE });
+}
+
+/**
+ * What the text of a post refers to now, if that may be something else than before.
+ * @param post locked, and changed in memory. Its owner is locked too, if the change brings names
+ * @throws {AppError} 403 if it mentions somebody new who blocks its owner, or whom the owner blocks
+ */
+async function changedReferences(tx: Transaction, post: Post): Promise<References | undefined> {
+  if (!post.changed('title') && !post.changed('content') && post.parsedAt) return undefined;
+  const sequelize = sequelizeOf(tx);
+  const [references = NOTHING] = await referencesIn([post], (names) =>
+    sequelize.query(`${USERS_OF_NAMES} order by u.id for key share of u`, {
+      type: QueryTypes.SELECT,
+      transaction: tx,
+      bind: [names],
+    }),
+  );
+  const known = new Set(post.mentions?.map(({ id }) => id));
+  const fresh = references.mentions.map(({ id }) => id).filter((id) => !known.has(id));
+  if (fresh.length > 0) {
+    const [row] = await sequelize.query<{ blocked: boolean }>(
+      `select exists (select from unnest($2::bigint[]) as m (id) where ${blockedBetween('$1::bigint', 'm.id')}) as blocked`,
+      { type: QueryTypes.SELECT, transaction: tx, bind: [post.ownerId, fresh] },
+    );
+    if (row?.blocked) throw refusedByBlock();
+  }
+  return references;
 }
 
 /** In the statement that writes the text: see the trigger `posts_forget_fold`. */
@@ -126,6 +165,6 @@ export async function deletePost(
     requireUnchanged(post, conditions);
     await forgetAnswers(tx, id);
     await post.destroy({ transaction: tx });
-    if (post.published) await append(tx, postDeleted, { id, owner_id: post.ownerId });
+    if (post.published) await append(tx, postDeleted, { id, owner_id: post.ownerId, tags: post.tags ?? [] });
   });
 }

@@ -1,10 +1,10 @@
-import type { EventType } from '../topics/event-type.ts';
+import type { Departure, EventType } from '../topics/event-type.ts';
 import { postEvent } from './event-names.ts';
 import type { PostView, RemovedPost } from './event-payloads.ts';
 import { postView, removedPost } from './schemas.ts';
 
 /** The fields of a post in which somebody's words stand. */
-const text = ['title', 'content', 'owner.username'];
+const text = ['title', 'content', 'owner.username', 'tags', 'mentions'];
 
 type Owned = Pick<PostView, 'id' | 'owner_id' | 'root_id' | 'tags'>;
 
@@ -66,3 +66,16 @@ export const postDeleted: EventType<typeof postEvent.removed, Removed, RemovedPo
 };
 
 export const postEvents = [postCreated, postUpdated, postDeleted] as const;
+
+/**
+ * What those receive of a change who subscribe only to topics that the post leaves with it, as that of a tag which is no longer in
+ * its text: that it is gone.
+ * @param before as its last event told it
+ * @returns undefined if it leaves none
+ */
+export function departureOf(before: Owned, after: Owned): Departure | undefined {
+  const stays = new Set(ofPost.topics(after));
+  const topics = ofPost.topics(before).filter((topic) => !stays.has(topic));
+  if (topics.length === 0) return undefined;
+  return { topics, name: postEvent.removed, data: postDeleted.payload(after) };
+}

@@ -5,34 +5,44 @@ import {
   binding,
   conditions,
   type FeedPage,
-  keys,
+  keyOfList,
   type ListScope,
   pageOf,
   type PageRow,
   position,
+  Unprepared,
 } from './list-statement.ts';
 import { postColumns, postTables } from './present.ts';
 import { searchPage } from './search-page.ts';
+import { UNPARSED } from './unparsed-posts.ts';
 
 /**
  * Reads a page of published posts, and of the drafts of one user (or of these alone), with the position in the event stream. Both come
  * from one statement and so from one snapshot: an event up to `seq` is in the page, one after it is still to come.
- * @throws {Unfolded} if it is a search and would miss posts
+ * @throws {Unprepared} if it would miss posts
  */
 export async function readFeedPage(db: Pick<Sequelize, 'query'>, scope: ListScope): Promise<FeedPage> {
   const { list, homeOf } = scope;
   const words = wordsOf(list.search);
-  if (words.length > 0) return searchPage(db, { ...scope, words });
-  // Of one author's posts, or of drafts alone, the index of that author's is better.
-  if (homeOf !== undefined && list.owner_id === undefined && list.published !== false)
+  // What has a tag is sorted by age alone.
+  const searched = words.length > 0 || (list.tag !== undefined && !isByAge(scope));
+  if (searched) return searchPage(db, { ...scope, words });
+  // Of one author's posts, of drafts alone or of a tag, the index of those is better.
+  if (
+    homeOf !== undefined &&
+    list.owner_id === undefined &&
+    list.tag === undefined &&
+    list.published !== false
+  )
     return homePage(db, { ...scope, homeOf });
   const { say, bind } = binding();
-  const { column, id } = keys[list.sort];
-  const rows = await db.query<PageRow>(
-    `select ${position}, page.*
+  const { column, id } = keyOfList(list);
+  const tagged = list.tag !== undefined;
+  const rows = await db.query<PageRow & { unparsed?: boolean }>(
+    `select ${position}, ${tagged ? `exists (select from posts p where ${UNPARSED}) as unparsed,` : ''} page.*
      from feed_head h left join lateral (
        select ${postColumns}, ${column}::text as key, row_number() over (order by ${column} desc, ${id} desc) as place
-       from ${postTables}
+       from ${postTables}${tagged ? ' join post_tags g on g.post_id = p.id' : ''}
        where u.deleted_at is null and ${conditions(scope, say)}
        order by ${column} desc, ${id} desc
        limit ${say(list.limit + 1)} offset ${say(list.skip)}
@@ -40,5 +50,13 @@ export async function readFeedPage(db: Pick<Sequelize, 'query'>, scope: ListScop
      order by page.place`,
     { type: QueryTypes.SELECT, bind },
   );
+  if (rows[0]?.unparsed) throw new Unprepared('tags');
   return pageOf(list, rows);
+}
+
+/** Whether a list of a tag is met by the index of the tag: in its order, and but for few posts. */
+function isByAge({ list, homeOf }: ListScope): boolean {
+  return (
+    list.sort === 'new' && list.owner_id === undefined && list.published !== false && homeOf === undefined
+  );
 }

@@ -8,9 +8,8 @@ import { type Requester, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
 import { readFeedPage } from './feed-page.ts';
 import { hidersAmong, type Look, PageCache, lookAt } from './page-cache.ts';
-import { cursorOf, type FeedPage, type OwnScope } from './list-statement.ts';
+import { cursorOf, type FeedPage, type OwnScope, type Preparation, Unprepared } from './list-statement.ts';
 import type { ListPosts } from './schemas.ts';
-import { Unfolded } from './search-page.ts';
 
 /** A page as the requesting user sees it. */
 export interface FeedAnswer {
@@ -22,6 +21,9 @@ export interface FeedAnswer {
   /** Whether a draft of the requester's is among them. */
   hasDrafts: boolean;
 }
+
+/** Prepares posts for what is named, for so many milliseconds at most. Tells whether none is left. */
+type CatchUp = (milliseconds: number, what: Preparation) => Promise<boolean>;
 
 interface Ask {
   viewer: number;
@@ -83,16 +85,16 @@ export class FeedReader {
   readonly #slowOf = new Map<number, number>();
   readonly #onRefused: (() => void) | undefined;
   readonly #onCrowded: ((queue: 'pages' | 'searches') => void) | undefined;
-  readonly #catchUp: (milliseconds: number) => Promise<boolean>;
+  readonly #catchUp: CatchUp;
 
   /**
-   * @param catchUp folds posts that searches do not find yet, for so long at most; tells whether none is left
+   * @param catchUp prepares posts that a list does not find yet, for so long at most; tells whether none is left
    * @param onRefused called when one requester's slow requests at once are refused; without it there may be any number
    * @param onCrowded called for each request that is refused since too many wait
    */
   constructor(
     db: Database,
-    catchUp: (milliseconds: number) => Promise<boolean>,
+    catchUp: CatchUp,
     onRefused?: () => void,
     onCrowded?: (queue: 'pages' | 'searches') => void,
   ) {
@@ -247,17 +249,18 @@ export class FeedReader {
     return pages;
   }
 
-  /** A search that would miss posts waits for these, and is refused rather than answered without them. */
+  /** A list that would miss posts waits for these, and is refused rather than answered without them. */
   async #pageOf({ list, cursor }: Ask, scope: OwnScope, db: DatabaseShare): Promise<FeedPage> {
     const end = performance.now() + CATCH_UP;
     for (;;) {
       try {
         return await readFeedPage(db, { ...scope, list, cursor });
       } catch (error) {
-        if (!(error instanceof Unfolded)) throw error;
+        if (!(error instanceof Unprepared)) throw error;
         const left = end - performance.now();
-        if (left > 0 && (await this.#catchUp(left))) continue;
-        throw unavailable('Searches are being prepared: not all posts can be found yet. Try again.', 5);
+        if (left > 0 && (await this.#catchUp(left, error.what))) continue;
+        const lists = error.what === 'tags' ? 'Lists of tags' : 'Searches';
+        throw unavailable(`${lists} are being prepared: not all posts can be found yet. Try again.`, 5);
       }
     }
   }
@@ -317,8 +320,8 @@ async function handOut(pages: ReadonlyMap<Ask, FeedPage>, voted: ReadonlySet<str
 }
 
 /** What two asks for the same published posts have in common. */
-function keyOf({ limit, skip, search, sort, view, owner_id, published, cursor }: ListPosts): string {
-  return JSON.stringify([limit, skip, search, sort, view, owner_id, published === false, cursor]);
+function keyOf({ limit, skip, search, sort, view, owner_id, tag, published, cursor }: ListPosts): string {
+  return JSON.stringify([limit, skip, search, sort, view, owner_id, tag, published === false, cursor]);
 }
 
 /**

@@ -21,12 +21,31 @@ export interface FeedPage {
 }
 
 /** What a page is sorted by, newest or highest first, with the id as the tie-breaker, and how a cursor says it. */
-export const keys: Record<Sort, { column: string; id: string; cast: string }> = {
+const keys: Record<Sort, { column: string; id: string; cast: string }> = {
   // The timestamp goes through as text: a JavaScript Date would cut its microseconds and so repeat or lose neighbours.
   new: { column: 'p.listed_at', id: 'p.id', cast: 'timestamptz' },
   top: { column: 't.votes', id: 't.post_id', cast: 'integer' },
   hot: { column: 't.hot', id: 't.post_id', cast: 'double precision' },
 };
+
+/** What some list needs of posts and is still to be made of their text: lists that would miss posts wait for it. */
+export type Preparation = 'searches' | 'tags';
+
+/** There are posts that the list would miss: what it needs of them is still to be made. */
+export class Unprepared extends Error {
+  override readonly name = 'Unprepared';
+  readonly what: Preparation;
+
+  constructor(what: Preparation) {
+    super(`Not all posts are prepared for ${what} yet.`);
+    this.what = what;
+  }
+}
+
+/** What a list is sorted by. Posts with a tag are met by age, in the index of that (`post_tags g`). */
+export function keyOfList({ sort, tag }: ListPosts): (typeof keys)[Sort] {
+  return tag === undefined ? keys[sort] : { ...keys.new, column: 'g.listed_at', id: 'g.post_id' };
+}
 
 /** The cursor of a list; undefined if it has none, `invalid` if it is not one of this list. */
 export function cursorOf(list: ListPosts): Cursor | undefined | 'invalid' {
@@ -61,13 +80,17 @@ export function binding(): { bind: unknown[]; say: (value: unknown) => string } 
   return { bind, say: (value) => `$${bind.push(value)}` };
 }
 
-/** The condition of a list on `posts p` and, if it is sorted by votes or rank, `post_tallies t`. */
+/**
+ * The condition of a list on `posts p`, if it is sorted by votes or rank on `post_tallies t`, and if it is of a tag on
+ * `post_tags g`.
+ */
 export function conditions(scope: ListScope, say: (value: unknown) => string): string {
   const { list, cursor, draftsOf, homeOf, hiddenFrom } = scope;
-  const key = keys[list.sort];
+  const key = keyOfList(list);
   const draft = draftsOf === undefined ? 'false' : `not p.published and p.owner_id = ${say(draftsOf)}`;
   const where = [list.published === false ? draft : `(p.published or ${draft})`];
   if (list.owner_id !== undefined) where.push(`p.owner_id = ${say(list.owner_id)}`);
+  if (list.tag !== undefined) where.push(`g.tag = ${say(list.tag)}`);
   if (homeOf !== undefined) where.push(`p.owner_id in (${homeAuthors(say(homeOf))})`);
   if (hiddenFrom !== undefined) where.push(`p.owner_id not in (${hiddenFor(list, say(hiddenFrom))})`);
   if (cursor) {

@@ -10,6 +10,7 @@ import { FOLD } from '../text/fold.ts';
 import { postCreated } from './events.ts';
 import type { Claim } from './idempotency.ts';
 import { type PostRow, presentAnswer, presentPost } from './present.ts';
+import { NOTHING, type References, referencesIn, USERS_OF_NAMES } from './references.ts';
 import { linesOf, searchable, wordsOfAll } from './searchable.ts';
 
 /** What a post is made of. */
@@ -34,8 +35,14 @@ interface Ask {
   claim: Claim | undefined;
 }
 
+/** With what its text refers to. */
+type Parsed = Ask & References;
+
 /** What is given of a reply that was not written, since its parent was deleted or its thread withdrawn meanwhile. */
 export const REFUSED = Symbol('refused');
+/** What is given of a post that was not written, since a block forbids it. */
+export const BLOCKED = Symbol('blocked');
+type Refusal = typeof REFUSED | typeof BLOCKED;
 
 /** Statements in progress at once, posts in one of them at most, and posts that wait at most, of everyone. */
 const ROUNDS = 2;
@@ -45,13 +52,13 @@ const MAX_WAITING = 5000;
 /**
  * Writes posts that arrive together in one statement, instead of five round trips for each.
  *
- * They fail independently. A post whose owner is locked, as while an account is being deleted, or a reply whose thread is,
+ * They fail independently. A post whose owner, or whom it mentions, is locked, as while an account is being deleted, or a reply whose thread is,
  * is written separately; if one fails, the statement is rolled back and each is written separately.
  */
 export class PostWriter {
   readonly #db: DatabaseShare;
   readonly #sequelize: Database['sequelize'];
-  readonly #writes: WriteBatcher<Ask, PostRow | typeof REFUSED | undefined>;
+  readonly #writes: WriteBatcher<Ask, PostRow | Refusal | undefined>;
 
   /**
    * @param onRefused called for each post that is refused since too many wait
@@ -60,7 +67,7 @@ export class PostWriter {
   constructor(db: Database, onRefused: () => void = () => undefined, most = MAX_WAITING) {
     this.#db = db.share('posts');
     this.#sequelize = db.sequelize;
-    this.#writes = new WriteBatcher<Ask, PostRow | typeof REFUSED | undefined>({
+    this.#writes = new WriteBatcher<Ask, PostRow | Refusal | undefined>({
       atOnce: ROUNDS,
       most: MOST,
       mostWaiting: most,
@@ -90,17 +97,23 @@ export class PostWriter {
     input: PostInput | ReplyInput,
     claim: Claim | undefined,
     senders: readonly string[],
-  ): Promise<PostRow | typeof REFUSED | undefined> {
+  ): Promise<PostRow | Refusal | undefined> {
     return this.#writes.write({ ownerId, input, claim }, senders);
   }
 
   async #insert(
     asks: readonly Ask[],
     patient: boolean,
-  ): Promise<(PostRow | undefined | typeof REFUSED | typeof LOCKED)[]> {
+  ): Promise<(PostRow | undefined | Refusal | typeof LOCKED)[]> {
     const searched = asks.map(({ input }) => searchable(input));
+    const references = await referencesIn(
+      asks.map(({ input }) => input),
+      (names) => this.#db.query(USERS_OF_NAMES, { type: QueryTypes.SELECT, bind: [names] }),
+    );
+    const mentions = references.map((found) => found.mentions);
+    const parsed = asks.map((ask, at) => ({ ...ask, ...(references[at] ?? NOTHING) }));
     const rows = await this.#db.query<Written>(
-      'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint, $15)',
+      'select * from write_posts($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::smallint, $15, $16, $17, $18)',
       {
         type: QueryTypes.SELECT,
         bind: [
@@ -108,8 +121,8 @@ export class PostWriter {
           asks.map(({ input }) => input.title),
           asks.map(({ input }) => input.content),
           asks.map(({ input }) => input.published),
-          asks.map((ask) => (ask.input.published ? eventOf(ask) : null)),
-          asks.map((ask) => (ask.claim ? answerOf(ask) : null)),
+          parsed.map((ask) => (ask.input.published ? eventOf(ask) : null)),
+          parsed.map((ask) => (ask.claim ? answerOf(ask) : null)),
           [standIns.id, standIns.created_at.toISOString(), JSON.stringify(standIns.username)],
           asks.map(({ claim }) => claim?.key ?? null),
           asks.map(({ claim }) => claim?.requestHash ?? null),
@@ -119,26 +132,29 @@ export class PostWriter {
           wordsOfAll(searched),
           FOLD,
           asks.map(({ input }) => ('parentId' in input ? input.parentId : null)),
+          parsed.map(({ tags }) => linesOf(tags)),
+          mentions.map((users) => (users.length === 0 ? null : JSON.stringify(users))),
+          [...new Set(mentions.flat().map(({ id }) => id))],
         ],
       },
     );
     if (rows.some((row) => row.id !== null && asks[row.ord - 1]?.input.published)) announce(this.#sequelize);
     const written = new Map(rows.map((row) => [row.ord, row]));
-    return asks.map((ask, at) => {
+    return parsed.map((ask, at) => {
       const row = written.get(at + 1);
-      if (row?.id === null) return row.refused ? REFUSED : LOCKED;
+      if (row?.id === null) return row.blocked ? BLOCKED : row.refused ? REFUSED : LOCKED;
       return row && rowOf(ask, row);
     });
   }
 }
 
 /** What the database says of a post that it has written; without an id, of one that it refused, or that somebody holds a lock on. */
-type Written = { ord: number; refused: boolean } & (
+type Written = { ord: number; refused: boolean; blocked: boolean } & (
   Pick<PostRow, 'id' | 'username' | 'created_at'> | { id: null }
 );
 
 function rowOf(
-  { ownerId, input }: Ask,
+  { ownerId, input, tags, mentions }: Parsed,
   { id, username, created_at }: Pick<PostRow, 'id' | 'username' | 'created_at'>,
 ): PostRow {
   const { title, content, published } = input;
@@ -155,8 +171,8 @@ function rowOf(
     username,
     parent_id: 'parentId' in input ? input.parentId : null,
     root_id: 'rootId' in input ? input.rootId : null,
-    tags: [],
-    mentions: [],
+    tags,
+    mentions,
     votes: 0,
     replies: 0,
     rev: 0,
@@ -174,12 +190,12 @@ const standIns = {
 };
 
 /** The event of a post that is being written. JSON, with stand-ins. */
-function eventOf(ask: Ask): string {
+function eventOf(ask: Parsed): string {
   return JSON.stringify(outboxRowOf(postCreated, presentPost(rowOf(ask, standIns))));
 }
 
 /** What a request with the same idempotency key is answered later. JSON, with stand-ins. */
-function answerOf(ask: Ask): string {
+function answerOf(ask: Parsed): string {
   return JSON.stringify(presentAnswer({ ...rowOf(ask, standIns), voted: false }));
 }
 

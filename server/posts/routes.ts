@@ -72,7 +72,7 @@ export const postRoutes = [
         schema: schemas.idempotencyKey,
       },
     },
-    answers: { 201: schemas.post, ...problems(401, 404, 422, 429) },
+    answers: { 201: schemas.post, ...problems(401, 403, 404, 422, 429) },
     answerHeaders: { Location: 'Where the post is', ...etag },
     handle: async ({ ctx, user, body, requester, req }) => {
       const post = await commands.createPost(ctx, user, body, requester, req.get('idempotency-key'));

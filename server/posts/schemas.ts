@@ -1,4 +1,5 @@
 import Joi from 'joi';
+import { tagOf } from '../text/tags.ts';
 import { sorts, writeCursor } from './cursor.ts';
 import { postEvent } from './event-names.ts';
 import type { PostView, RemovedPost } from './event-payloads.ts';
@@ -168,6 +169,15 @@ export const listPosts = object({
     'all',
   ),
   owner_id: optional(id().description("Only this user's posts").example(1)),
+  tag: optional(
+    text()
+      .max(200)
+      .custom((value: string, helpers) => tagOf(value) ?? helpers.error('string.tag'), 'tag')
+      .description(
+        'Only posts with this tag, with or without `#`. Case, width and Unicode form make no difference',
+      )
+      .example('hello'),
+  ),
   published: optional(
     Joi.boolean()
       .sensitive()

@@ -7,9 +7,11 @@ import {
   pageOf,
   type PageRow,
   position,
+  Unprepared,
 } from './list-statement.ts';
 import { postColumns, postTables } from './present.ts';
 import { UNFOLDED } from './unfolded-posts.ts';
+import { UNPARSED } from './unparsed-posts.ts';
 
 /**
  * How many posts are walked through at first for each that is wanted, and how many the index is asked for. It changes what a
@@ -17,20 +19,15 @@ import { UNFOLDED } from './unfolded-posts.ts';
  */
 const EFFORT = { walked: 50, asked: 2000 } as const;
 
-/** There are posts that are not folded yet: the search would miss them. */
-export class Unfolded extends Error {
-  override readonly name = 'Unfolded';
-}
-
 export interface Search extends ListScope {
-  /** Folded: see `wordsOf`. */
+  /** Folded: see `wordsOf`. None, if the list is to be searched for posts by what else it says. */
   words: readonly string[];
 }
 
 /**
  * Finds a page of posts that contain all of the words. The algorithm is in the function `search_page`: it is one
  * statement, and so one snapshot, whatever it takes.
- * @throws {Unfolded}
+ * @throws {Unprepared}
  */
 export async function searchPage(
   db: Pick<Sequelize, 'query'>,
@@ -38,13 +35,15 @@ export async function searchPage(
   { walked, asked }: { walked: number; asked: number } = EFFORT,
 ): Promise<FeedPage> {
   const { list, cursor, draftsOf, homeOf, hiddenFrom, words } = search;
-  const authors = homeOf === undefined ? 'null' : `array(${homeAuthors('$12::bigint')})`;
-  const hidden = hiddenFrom === undefined ? `'{}'` : `array(${hiddenFor(list, '$12::bigint')})`;
-  const rows = await db.query<PageRow & { unfolded: boolean }>(
-    `select ${position}, exists (select from posts p where ${UNFOLDED}) as unfolded, page.*
+  const authors = homeOf === undefined ? 'null' : `array(${homeAuthors('$13::bigint')})`;
+  const hidden = hiddenFrom === undefined ? `'{}'` : `array(${hiddenFor(list, '$13::bigint')})`;
+  const unfolded = words.length === 0 ? 'false' : `exists (select from posts p where ${UNFOLDED})`;
+  const unparsed = list.tag === undefined ? 'false' : `exists (select from posts p where ${UNPARSED})`;
+  const rows = await db.query<PageRow & { unfolded: boolean; unparsed: boolean }>(
+    `select ${position}, ${unfolded} as unfolded, ${unparsed} as unparsed, page.*
      from feed_head h left join lateral (
        select ${postColumns}, f.key, f.place
-       from search_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ${authors}::bigint[], ${hidden}::bigint[]) with ordinality as f (id, key, place)
+       from search_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ${authors}::bigint[], ${hidden}::bigint[], $12) with ordinality as f (id, key, place)
        join (${postTables}) on p.id = f.id
      ) page on true
      order by page.place`,
@@ -62,10 +61,12 @@ export async function searchPage(
         list.published === false,
         walked,
         asked,
+        list.tag ?? null,
         ...[homeOf ?? hiddenFrom].filter((viewer) => viewer !== undefined),
       ],
     },
   );
-  if (rows[0]?.unfolded) throw new Unfolded();
+  if (rows[0]?.unfolded) throw new Unprepared('searches');
+  if (rows[0]?.unparsed) throw new Unprepared('tags');
   return pageOf(list, rows);
 }

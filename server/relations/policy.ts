@@ -9,6 +9,15 @@ export function refusedByBlock(): AppError {
 }
 
 /**
+ * SQL: the condition that one of two users blocks the other. Each is a number, a column or a parameter. A block locks the rows of
+ * both users, so a writer that asks after it has locked its own user sees every block that was committed before.
+ */
+export function blockedBetween(one: string, other: string): string {
+  return `exists (
+    select from relations b where b.kind = 'block' and (b.user_id, b.target_id) in ((${one}, ${other}), (${other}, ${one})))`;
+}
+
+/**
  * SQL: a query of the ids of the users whose posts a viewer is not shown: those that they block, that block them, and that they
  * mute. As it is committed: blocks and mutes take effect in pages at once.
  * @param viewer a number, a column or a parameter

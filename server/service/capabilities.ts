@@ -8,6 +8,7 @@ import { FeedReader } from '../posts/feed-reader.ts';
 import { foldFailures } from '../posts/fold-failures.ts';
 import { PostWriter } from '../posts/post-writer.ts';
 import { UnfoldedPosts } from '../posts/unfolded-posts.ts';
+import { UnparsedPosts } from '../posts/unparsed-posts.ts';
 import type { Follower } from '../log/follower.ts';
 import { ChangeNumbers } from '../relations/change-numbers.ts';
 import type { TimeLimits } from '../time-limits.ts';
@@ -30,6 +31,7 @@ export interface CapabilityParts {
   profiles: ProfileReader;
   unkeyedAccounts: UnkeyedAccounts;
   unfoldedPosts: UnfoldedPosts;
+  unparsedPosts: UnparsedPosts;
   changeNumbers: ChangeNumbers;
 }
 
@@ -50,6 +52,9 @@ export async function createCapabilities(
 ): Promise<CapabilityParts> {
   const refusedBy = (queue: string) => () => metrics.queueRefused.inc({ queue });
   const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log));
+  const unparsedPosts = new UnparsedPosts(db, (error) =>
+    log.debug({ err: error }, 'tags and mentions of posts could not be found; retrying'),
+  );
   return {
     passwords: await Passwords.create(config.bcryptCost, () => {
       countRefused('passwords');
@@ -57,7 +62,7 @@ export async function createCapabilities(
     }),
     feedReader: new FeedReader(
       db,
-      (milliseconds) => unfoldedPosts.catchUp(milliseconds),
+      (milliseconds, what) => (what === 'tags' ? unparsedPosts : unfoldedPosts).catchUp(milliseconds),
       config.rateLimits ? () => countRefused('search') : undefined,
       (queue) => metrics.queueRefused.inc({ queue }),
     ),
@@ -70,6 +75,7 @@ export async function createCapabilities(
       log.debug({ err: error }, 'the normalized e-mail keys of accounts could not be written; retrying'),
     ),
     unfoldedPosts,
+    unparsedPosts,
     changeNumbers: new ChangeNumbers({ feed, timeLimit: timeLimits.number, settled: timeLimits.block }),
   };
 }

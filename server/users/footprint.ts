@@ -3,6 +3,7 @@ import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../protocol.ts';
 import { appendAll } from '../log/append.ts';
 import { postDeleted, postUpdated } from '../posts/events.ts';
+import { eraseMentions } from '../posts/mention-erasure.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
 import { endRelations, eraseName } from './relations-of.ts';
 
@@ -99,7 +100,10 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
   return { done, tallies: [] };
 }
 
-/** Takes away the next posts of a deleted user; when there are none left, the votes, the relations, the rest, and the user at last. */
+/**
+ * Takes away the next posts of a deleted user; when there are none left, the votes, the mentions, the relations, the rest, and the
+ * user at last.
+ */
 async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
   const { published, done: noPosts } = await deletePosts(tx, userId, most);
   const { tallies, done: noVotes } = noPosts
@@ -107,6 +111,7 @@ async function deletePiece(tx: Transaction, userId: number, most: number): Promi
     : { tallies: [], done: false };
   const done =
     noVotes &&
+    (await eraseMentions(tx, userId, most)) &&
     (await endRelations(tx, userId, most)) &&
     (await eraseName(tx, userId)) &&
     (await deleteRest(tx, userId));

@@ -1,4 +1,4 @@
--- version 3 sha256:b74c9d51db649b7b
+-- version 5 sha256:eeb684a173877ef4
 -- A page of the list of the posts that have all of some folded words, in its order: ids, and the key that each is
 -- sorted by, as text.
 --
@@ -10,13 +10,15 @@
 -- age. If the page is not full then, both go on, each with eight times as many posts: so it costs a few times the
 -- better of the two at most, and needs no statistics.
 --
--- Only posts of `authors` are looked for, unless it is null, and none of `hidden`.
+-- Without words it is a page of all of the list, for lists that no index sorts: there is only the walk.
+--
+-- Only posts of `authors` and with the tag are looked for, unless these are null, and none of `hidden`.
 --
 -- `walked` says how many posts are walked through at first for each that is wanted, `asked` how many the index is
 -- asked for. The plans are given: a walk goes by the index of its list, whatever the statistics say.
 create or replace function search_page(sort text, words text[], page_size bigint, skipped bigint,
                             cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint, drafts_only boolean,
-                            walked bigint, asked bigint, authors bigint[], hidden bigint[])
+                            walked bigint, asked bigint, authors bigint[], hidden bigint[], tag text)
 returns table (id bigint, key text)
 language plpgsql stable rows 20 set search_path from current
 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_incremental_sort = off
@@ -36,17 +38,20 @@ declare
   listed constant text :=
     case when drafts_only then draft else '(p.published or ' || draft || ')' end
     || case when owner is null then '' else ' and p.owner_id = $2' end
+    || case when tag is null then '' else ' and p.tags @> array[$14]' end
     || case when cursor_key is null then ''
             else format(' and (%s, %s) < ($4::%s, $5)', column_of, id_of, type_of) end;
-  somebodys constant text := case when drafts_only then 'not p.published and p.owner_id = ' || coalesce(drafts_of, 0)
-                                  when owner is not null then 'p.owner_id = ' || owner end;
+  few_of constant text := case when drafts_only then 'not p.published and p.owner_id = ' || coalesce(drafts_of, 0)
+                                  when owner is not null then 'p.owner_id = ' || owner
+                                  when tag is not null then 'p.id in (select g.post_id from post_tags g where g.tag = $3)' end;
+  found constant text := case when words = '{}' then 'true' else 'p.search_text like all ($1)' end;
   wanted_authors constant text := 'p.owner_id not in (select unnest($10))'
     || case when authors is null then '' else ' and p.owner_id in (select unnest($13))' end;
   statement constant text := format(
     'with walked as materialized (
        select w.id, w.key, w.hit, w.place
        from (
-         select p.id, %1$s as key, p.search_text like all ($1) and %5$s as hit,
+         select p.id, %1$s as key, %6$s and %5$s as hit,
                 row_number() over (order by %1$s desc, %2$s desc) as place
          from posts p %3$s where %4$s and %2$s >= $6 and %2$s <= $7 and $6 <= $7
          order by %1$s desc, %2$s desc limit $8
@@ -71,7 +76,7 @@ declare
      )
      select (select l.whole from looked l), array_agg(g.id order by g.key desc, g.id desc),
             array_agg(g.key::text order by g.key desc, g.id desc)
-     from page g', column_of, id_of, tallies, listed, wanted_authors);
+     from page g', column_of, id_of, tallies, listed, wanted_authors, found);
   gone constant bigint[] := array(
     select u.id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null) || hidden;
   most bigint := wanted * walked;
@@ -89,16 +94,18 @@ begin
     if attempt = 1 then
       blocked := exists (select from pg_index i
                          where i.indexrelid = to_regclass('posts_search_keys_idx') and i.indisvalid and i.indnatts = 2);
-      select q.queries, q.rough into queries, rough from search_queries(words) q;
+      if words <> '{}' then
+        select q.queries, q.rough into queries, rough from search_queries(words) q;
+      end if;
       -- Farther than the narrowest range in which the first of many posts may lie.
       most := greatest(most, 2 * asked + least(high / 64, 32 * asked));
     end if;
-    if somebodys is not null and attempt = (case when drafts_only then 0 else 1 end) then
-      -- Somebody's posts or drafts are soon read, if they are few.
+    if few_of is not null and attempt = (case when drafts_only then 0 else 1 end) then
+      -- Somebody's posts or drafts, or those with a tag, are soon read, if they are few.
       execute format(
         'select count(*) as posts, array_agg(o.id) filter (where o.hit) as hits
-         from (select p.id, p.search_text like all ($1) as hit from posts p where %s limit $2 + 1) o', somebodys)
-      into few using patterns, budget;
+         from (select p.id, %s as hit from posts p where %s limit $2 + 1) o', found, few_of)
+      into few using patterns, budget, tag;
       if few.posts <= budget then
         hits := coalesce(few.hits, '{}');
         high := -1;
@@ -126,7 +133,8 @@ begin
       end if;
     end if;
     execute statement into whole, ids, keys
-    using patterns, owner, drafts_of, cursor_key, cursor_id, low, high, most, hits, gone, page_size, skipped, authors;
+    using patterns, owner, drafts_of, cursor_key, cursor_id, low, high, most, hits, gone, page_size, skipped, authors,
+      tag;
     exit when whole or cardinality(ids) >= page_size;
     if attempt > 0 then
       budget := budget * 8;
@@ -144,7 +152,7 @@ create or replace function search_page(sort text, words text[], page_size bigint
 returns table (id bigint, key text)
 language sql stable rows 20 set search_path from current as $$
   select * from search_page(sort, words, page_size, skipped, cursor_key, cursor_id, owner, drafts_of, drafts_only,
-                            walked, asked, null, '{}')
+                            walked, asked, null, '{}', null)
 $$;
 
 -- What nodes of a version before that call: with pieces, and with the words as patterns.

@@ -1,4 +1,4 @@
--- version 5 sha256:3f21221adc7a98f1
+-- version 6 sha256:8b148fff7d7b1b7f
 -- Writes many posts at once, each with its tally, its event and the record of its idempotency key.
 --
 -- Events and answers are made by the service, with stand-ins for the three things that only the database knows of a
@@ -9,6 +9,11 @@
 -- owner who is gone and of a key that is taken there is no row, and nothing is written. A key is claimed before its
 -- post: another claim at the same moment, in another call or in this one, waits and then gets none.
 --
+-- `tags` has those of each post, a line each, and `mentions` whom it mentions as JSON, or null. All who are `mentioned` are locked
+-- with the owners. Without patience, a post that mentions somebody whom somebody else has locked is given back with no id,
+-- and in any case one that mentions an account that has just been deleted: its text is to be read again. One that mentions
+-- somebody who blocks its owner, or whom the owner blocks, is given back as `blocked`, and nothing is written of it.
+--
 -- `parents` says what a post replies to; null for one that is no reply. Both that and the first post of the thread are
 -- locked behind the owners, so that neither is deleted or withdrawn meanwhile. A reply whose thread is not public, or
 -- whose parent has been deleted, is given back as `refused`, and nothing is written of it. All posts above a reply
@@ -16,8 +21,8 @@
 create or replace function write_posts(owners bigint[], titles text[], contents text[], publish boolean[], events text[],
                                        answers text[], stand_ins text[], keys text[], requests bytea[], patient boolean,
                                        search_texts text[], search_keys text[], words text[], fold smallint,
-                                       parents bigint[])
-returns table (ord integer, id bigint, username text, created_at timestamptz, refused boolean)
+                                       parents bigint[], tags text[], mentions text[], mentioned bigint[])
+returns table (ord integer, id bigint, username text, created_at timestamptz, refused boolean, blocked boolean)
 language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
@@ -27,16 +32,31 @@ declare
   free bigint[];
   free_threads bigint[] := '{}';
   open_parents bigint[] := '{}';
+  held bigint[] := '{}';
+  barred bigint[] := '{}';
   written_ords bigint[];
   written_ids bigint[];
   written_names text[];
   told text;
 begin
   if patient then
-    free := array(select u.id from users u where u.id = any (owners) order by u.id for key share);
+    free := array(select u.id from users u where u.id = any (owners || mentioned) order by u.id for key share);
   else
     perform set_config('lock_timeout', '100ms', true);
-    free := array(select u.id from users u where u.id = any (owners) order by u.id for key share skip locked);
+    free := array(
+      select u.id from users u where u.id = any (owners || mentioned) order by u.id for key share skip locked);
+  end if;
+  if mentioned <> '{}' then
+    select coalesce(array_agg(m.ord) filter (where not exists (
+        select from users u where u.id = m.id and u.id = any (free) and u.deleted_at is null)), '{}'),
+      coalesce(array_agg(m.ord) filter (where exists (
+        select from relations b
+        where b.kind = 'block' and (b.user_id, b.target_id) in ((m.owner_id, m.id), (m.id, m.owner_id)))), '{}')
+    into held, barred
+    from (
+      select a.ord, a.owner_id, (e ->> 'id')::bigint as id
+      from unnest(owners, mentions) with ordinality as a (owner_id, mentions, ord), json_array_elements(a.mentions::json) e
+    ) m;
   end if;
   if wanted <> '{}' then
     threads := array(
@@ -57,11 +77,14 @@ begin
   perform add_search_words(words);
   with asked as materialized (
     select a.*, u.username, nextval('posts_id_seq') as id
-    from unnest(owners, titles, contents, publish, events, answers, keys, requests, search_texts, search_keys, parents)
+    from unnest(owners, titles, contents, publish, events, answers, keys, requests, search_texts, search_keys, parents,
+                tags, mentions)
       with ordinality
-      as a (owner_id, title, content, published, event, answer, key, request, search_text, search_keys, parent_id, ord)
+      as a (owner_id, title, content, published, event, answer, key, request, search_text, search_keys, parent_id, tags,
+            mentions, ord)
     join users u on u.id = a.owner_id
     where a.owner_id = any (free) and (a.parent_id is null or a.parent_id = any (open_parents))
+      and a.ord <> all (held || barred)
     order by a.ord
   ), claimed as (
     insert into idempotency_keys (user_id, key, request_hash, post_id, answer)
@@ -73,11 +96,14 @@ begin
     returning post_id
   ), written as (
     insert into posts (id, owner_id, title, content, published, search_text, search_keys, search_fold, parent_id, root_id,
-                       ancestors)
+                       ancestors, tags, mentions, parsed_at)
     select s.id, s.owner_id, s.title, s.content, s.published, s.search_text,
            array_to_tsvector(string_to_array(s.search_keys, chr(10))), fold, s.parent_id,
            case when s.parent_id is not null then coalesce(p.root_id, p.id) end,
-           case when s.parent_id is not null then coalesce(p.ancestors, '{}') || p.id end
+           case when s.parent_id is not null then coalesce(p.ancestors, '{}') || p.id end,
+           coalesce(string_to_array(s.tags, chr(10)), '{}'),
+           case when s.tags is not null then coalesce(s.mentions::jsonb, '[]') end,
+           case when s.tags is not null then now() end
     from asked s left join posts p on p.id = s.parent_id
     where s.key is null or s.id in (select c.post_id from claimed c)
     order by s.id
@@ -98,14 +124,15 @@ begin
   end if;
 
   return query
-  select w.ord::integer, w.id, w.username, now(), false
+  select w.ord::integer, w.id, w.username, now(), false, false
   from unnest(written_ords, written_ids, written_names) as w (ord, id, username)
   union all
   select a.ord::integer, null, null, null, a.parent_id is not null and a.owner_id = any (free)
     and not exists (select from posts p
-                    where p.id = a.parent_id and (p.id <> all (free_threads) or p.root_id <> all (free_threads)))
+                    where p.id = a.parent_id and (p.id <> all (free_threads) or p.root_id <> all (free_threads))),
+    a.owner_id = any (free) and a.ord = any (barred) and a.ord <> all (held)
   from unnest(owners, parents) with ordinality as a (owner_id, parent_id, ord) join users u on u.id = a.owner_id
-  where a.owner_id <> all (free) or (a.parent_id is not null and a.parent_id <> all (open_parents));
+  where a.owner_id <> all (free) or (a.parent_id is not null and a.parent_id <> all (open_parents)) or a.ord = any (held || barred);
 end
 $$;
 
@@ -117,7 +144,7 @@ returns table (ord integer, id bigint, username text, created_at timestamptz)
 language sql set search_path from current as $$
   select w.ord, w.id, w.username, w.created_at
   from write_posts(owners, titles, contents, publish, events, answers, stand_ins, keys, requests, patient, search_texts,
-                   search_keys, words, fold, null::bigint[]) w
+                   search_keys, words, fold, null::bigint[], null::text[], null::text[], '{}') w
 $$;
 
 -- What nodes of a version before that call: with n-grams, which nothing reads any more. The keys of their posts the index
@@ -129,5 +156,5 @@ returns table (ord integer, id bigint, username text, created_at timestamptz)
 language sql set search_path from current as $$
   select w.ord, w.id, w.username, w.created_at
   from write_posts(owners, titles, contents, publish, events, answers, stand_ins, keys, requests, patient, search_texts,
-                   null::text[], null::text[], fold, null::bigint[]) w
+                   null::text[], null::text[], fold, null::bigint[], null::text[], null::text[], '{}') w
 $$;
