@@ -2,10 +2,17 @@ import { sessionPrunes } from './auth/prune.ts';
 import type { Config } from './config.ts';
 import type { Prune } from './database/pruner.ts';
 import { pruneEvents } from './log/retention.ts';
-import { idempotencyPrunes, wordPrune } from './posts/prune.ts';
+import { idempotencyPrunes, threadPurge, wordPrune } from './posts/prune.ts';
 import { accountPrunes } from './users/prune.ts';
 
 /** What is kept for a time only: the log, and what each capability declares. */
 export function prunes({ eventRetention }: Pick<Config, 'eventRetention'>): readonly Prune[] {
-  return [pruneEvents(eventRetention), ...sessionPrunes, ...accountPrunes, ...idempotencyPrunes, wordPrune()];
+  return [
+    pruneEvents(eventRetention),
+    ...sessionPrunes,
+    ...accountPrunes,
+    ...idempotencyPrunes,
+    threadPurge,
+    wordPrune(),
+  ];
 }

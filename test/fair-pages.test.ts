@@ -11,7 +11,15 @@ const FLOOD = 300;
 /** Pages that a round reads at most. */
 const PAGES_IN_ROUND = 16;
 const ACCOUNTS = 40;
-const LIST: ListPosts = { limit: 1, skip: 0, search: '', sort: 'new', view: 'all', published: true };
+const LIST: ListPosts = {
+  limit: 1,
+  skip: 0,
+  search: '',
+  sort: 'new',
+  view: 'all',
+  replies: false,
+  published: true,
+};
 
 describe('pages of the feed', function () {
   this.timeout(60_000);

@@ -277,7 +277,14 @@ describe('the home page and hidden authors', function () {
               const page = await homePage(
                 sequelize,
                 {
-                  list: { limit, skip: cursor === undefined ? skip : 0, search: '', sort, view: 'home' },
+                  list: {
+                    limit,
+                    skip: cursor === undefined ? skip : 0,
+                    search: '',
+                    sort,
+                    view: 'home',
+                    replies: false,
+                  },
                   cursor: cursor === undefined ? undefined : readCursor(cursor, sort),
                   draftsOf: drafts ? me.id : undefined,
                   homeOf: me.id,

@@ -28,6 +28,7 @@ describe('pages of the feed that are kept', () => {
     search: '',
     sort,
     view: 'all',
+    replies: false,
   });
   const page = async (viewer = 1, sort: ListPosts['sort'] = 'new'): Promise<Seen[]> =>
     JSON.parse(String((await reader.read(viewer, list(sort), { senders: [`u${viewer}`] })).json)) as Seen[];

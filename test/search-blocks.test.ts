@@ -111,6 +111,7 @@ describe('searches block by block', function () {
           search: words.join(' '),
           sort,
           view: 'all',
+          replies: false,
           ...(owner === undefined ? {} : { owner_id: owner }),
           ...(draftsOnly ? { published: false } : {}),
         },

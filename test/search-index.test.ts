@@ -221,7 +221,7 @@ describe('searches', function () {
       for (const sort of ['new', 'top', 'hot'] as const) {
         const before = await counted();
         const page = await searchPage(sequelize, {
-          list: { limit: 1, skip: 0, search: 'erstwhile', sort, view: 'all' },
+          list: { limit: 1, skip: 0, search: 'erstwhile', sort, view: 'all', replies: false },
           cursor: undefined,
           draftsOf: undefined,
           homeOf: undefined,

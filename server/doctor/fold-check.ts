@@ -7,13 +7,15 @@ import { bounded, type Finding, MOST_FOUND } from '../database/check.ts';
 
 /** The events of one kind of thing, with what still waits to be numbered behind them. `$1` is the kind. */
 const facts = `
-  select entity_id, name, data, 0 as waiting, seq as place from event_log where entity_type = $1
+  select entity_id, name, data, 0 as waiting, seq as place, container_type, container_id, erases_container
+  from event_log where entity_type = $1
   union all
-  select entity_id, name, data, 1, id from event_outbox where entity_type = $1`;
+  select entity_id, name, data, 1, id, container_type, container_id, erases_container
+  from event_outbox where entity_type = $1`;
 
 /**
  * Folds the log and compares the result with the tables: the last event of an entity must match its row. Entities whose
- * events have all been pruned are skipped.
+ * events have all been pruned are skipped, as are those whose container was erased since: they went, and perhaps came back, with it.
  * @param events what some capability declares, of this kind of thing or not
  */
 export async function findFoldMismatches(
@@ -30,9 +32,17 @@ export async function findFoldMismatches(
     name: `$${at + 4 + paths.length}::text`,
   }));
   const { rows } = await client.query<{ id: number; fault: string }>(
-    `with told as (
-       select distinct on (entity_id) entity_id, name = any($2::text[]) as gone, data
-       from (${facts}) facts order by entity_id, waiting desc, place desc
+    `with facts as materialized (${facts}
+     ), erasures as materialized (
+       select container_type, container_id, waiting, place from facts where erases_container
+     ), told as (
+       select distinct on (f.entity_id) f.entity_id, f.name = any($2::text[]) as gone, f.data,
+         exists (
+           select from erasures e
+           where e.container_type = f.container_type and e.container_id = f.container_id
+             and (e.waiting, e.place) > (f.waiting, f.place)
+         ) as erased
+       from facts f order by f.entity_id, f.waiting desc, f.place desc
      ), visible as (${visible}
      ), unfinished as (${unfinished}
      )
@@ -44,7 +54,7 @@ export async function findFoldMismatches(
          else concat_ws(', ', ${fields.map(({ told, is, name }) => `case when ${told} is distinct from ${is} then ${name} end`).join(', ')})
        end as fault
      from visible v full join told t on t.entity_id = v.id
-     where coalesce(v.id, t.entity_id) not in (select id from unfinished) and case
+     where coalesce(v.id, t.entity_id) not in (select id from unfinished) and not coalesce(t.erased, false) and case
        when v.id is null then not t.gone
        when t.entity_id is null then
          (select floor = 0 from feed_head) or v.since > (select min(created_at) from event_log)

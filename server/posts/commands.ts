@@ -1,22 +1,23 @@
 import { literal, QueryTypes, type Transaction } from 'sequelize';
 import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
-import { unauthorized } from '../errors.ts';
+import { AppError, unauthorized } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-import { append } from '../log/append.ts';
+import { append, appendAll } from '../log/append.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
 import { vectorOf } from '../text/keys.ts';
 import type { PostContext } from './context.ts';
 import { departureOf, postCreated, postDeleted, postUpdated } from './events.ts';
-import { claimOf, firstAnswer, forgetAnswers } from './idempotency.ts';
-import { requireOwn } from './policy.ts';
+import { claimOf, firstAnswer } from './idempotency.ts';
+import { isVisible, requireOwn } from './policy.ts';
 import { blockedBetween, refusedByBlock } from '../relations/policy.ts';
 import { hasNames, NOTHING, type References, referencesIn, USERS_OF_NAMES } from './references.ts';
 import { BLOCKED, type PostInput, REFUSED } from './post-writer.ts';
 import { isTagOf, type PostAnswer, presentAnswer } from './present.ts';
 import { postById } from './queries.ts';
+import { lockToDelete, removePosts } from './removal.ts';
 import { searchable } from './searchable.ts';
 
 /**
@@ -49,24 +50,39 @@ export async function createPost(
 
 /**
  * Changes what is given of a post. To the others a draft that is published is a new post, and a post that is withdrawn
- * is a deleted one. A change without effect writes nothing and sends no event.
- * @throws {AppError} 404, 403, 412
+ * is a deleted one, which takes its thread along. A change without effect writes nothing and sends no event.
+ * @param options.whole whether all of the post is given, as in a PUT
+ * @throws {AppError} 422 for a field that a reply does not have, or that the whole of a post lacks; 404, 403, 412
  */
 export async function updatePost(
   ctx: Pick<PostContext, 'db'>,
   user: Identity,
   id: number,
-  input: Partial<PostInput>,
+  given: Partial<PostInput>,
   conditions: Preconditions = {},
+  { whole = false }: { whole?: boolean } = {},
 ): Promise<PostAnswer> {
   const db = ctx.db.share('edits');
   return db.transaction(async (tx) => {
     // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
+    const published = given.published ?? (whole ? true : undefined);
     // Whoever is mentioned is locked after it, as everywhere.
-    if (input.published || hasNames(input)) await holdName(tx, user.id);
+    if (published || hasNames(given)) await holdName(tx, user.id);
     // Votes continue meanwhile, unless whether there may be any is about to change.
-    const lock = input.published === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
-    const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock }), user, id);
+    const lock = published === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
+    // Of a reply, the first post of its thread too, in the order in which everyone locks posts: it is not withdrawn meanwhile.
+    const posts = await Post.findAll({
+      where: literal(`id = ${id} or id = (select root_id from posts where id = ${id})`),
+      order: [['id', 'ASC']],
+      transaction: tx,
+      lock,
+    });
+    const found = posts.find((one) => one.id === id);
+    const root = posts.find((one) => one.id === found?.rootId);
+    const isReply = isVisible(found, user, root) && root !== undefined;
+    requireFields(given, isReply, whole);
+    const post = requireOwn(found, user, id, root);
+    const input = isReply || published === undefined ? given : { ...given, published };
     const wasPublished = post.published;
     const before = { id, owner_id: post.ownerId, root_id: post.rootId ?? null, tags: post.tags ?? [] };
     post.set(input);
@@ -88,11 +104,29 @@ export async function updatePost(
     const answer = await postById(db, user, id, tx);
     const { voted: _voted, ...view } = answer;
     // What the others see of the change.
+    if (root && !root.published) return answer;
     if (post.published && wasPublished) await append(tx, postUpdated, view, departureOf(before, view));
     else if (post.published) await append(tx, postCreated, view);
-    else if (wasPublished) await append(tx, postDeleted, before);
+    else if (wasPublished) await append(tx, postDeleted, { ...before, hadReplies: (view.replies ?? 0) > 0 });
     return answer;
   });
+}
+
+/** @throws {AppError} 422 */
+function requireFields(given: Partial<PostInput>, isReply: boolean, whole: boolean): void {
+  const errors = [];
+  if (isReply)
+    for (const field of ['title', 'published'] as const)
+      if (given[field] !== undefined)
+        errors.push({
+          loc: ['body', field],
+          msg: `"${field}" is not allowed on a reply`,
+          type: 'any.unknown',
+        });
+  if (!isReply && whole && given.title === undefined)
+    errors.push({ loc: ['body', 'title'], msg: '"title" is required', type: 'any.required' });
+  const [first] = errors;
+  if (first) throw new AppError('invalid', `${first.msg}.`, { errors });
 }
 
 /** @param post locked: nobody changes it between this and what is done with it. @throws {AppError} 412 */
@@ -153,7 +187,11 @@ async function rankAnew(tx: Transaction, postId: number): Promise<void> {
   );
 }
 
-/** Deletes a post with its votes and its tally. @throws {AppError} 404, 403, 412 */
+/**
+ * Deletes a post with its votes and its tally. A post takes its thread along; a reply with others below it stays, without its text and
+ * its owner.
+ * @throws {AppError} 404, 403, 412
+ */
 export async function deletePost(
   ctx: Pick<PostContext, 'db'>,
   user: Identity,
@@ -161,10 +199,10 @@ export async function deletePost(
   conditions: Preconditions = {},
 ): Promise<void> {
   await ctx.db.share('edits').transaction(async (tx) => {
-    const post = requireOwn(await Post.findByPk(id, { transaction: tx, lock: tx.LOCK.UPDATE }), user, id);
-    requireUnchanged(post, conditions);
-    await forgetAnswers(tx, id);
-    await post.destroy({ transaction: tx });
-    if (post.published) await append(tx, postDeleted, { id, owner_id: post.ownerId, tags: post.tags ?? [] });
+    await lockToDelete(tx, [id]);
+    const found = await Post.findByPk(id, { transaction: tx });
+    const root = found?.rootId ? await Post.findByPk(found.rootId, { transaction: tx }) : undefined;
+    requireUnchanged(requireOwn(found, user, id, root), conditions);
+    await appendAll(tx, postDeleted, await removePosts(tx, [id]));
   });
 }

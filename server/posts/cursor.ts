@@ -2,6 +2,13 @@
 export const sorts = ['new', 'top', 'hot'] as const;
 export type Sort = (typeof sorts)[number];
 
+/** Those of a list of replies. */
+export const threadSorts = ['old', 'new', 'top'] as const;
+export type ThreadSort = (typeof threadSorts)[number];
+
+/** Which list a cursor belongs to. */
+type Order = Sort | `thread:${ThreadSort}`;
+
 /**
  * A keyset cursor: the last row of a page. The next page begins after it, whatever has been added before it meanwhile.
  */
@@ -11,19 +18,22 @@ export interface Cursor {
   id: number;
 }
 
-const keyShape: Record<Sort, RegExp> = {
+const keyShape: Record<Order, RegExp> = {
   new: /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?\+00$/,
   top: /^\d{1,10}$/,
   hot: /^-?\d{1,10}(\.\d{1,20})?$/,
+  'thread:old': /^\d{1,16}$/,
+  'thread:new': /^\d{1,16}$/,
+  'thread:top': /^\d{1,10}$/,
 };
 
 /** An opaque string for the `Link` header. */
-export function writeCursor(sort: Sort, { key, id }: Cursor): string {
+export function writeCursor(sort: Order, { key, id }: Cursor): string {
   return Buffer.from(JSON.stringify([sort, key, id])).toString('base64url');
 }
 
 /** The cursor in a string; undefined if it is not one, or of another sort. */
-export function readCursor(cursor: string, sort: Sort): Cursor | undefined {
+export function readCursor(cursor: string, sort: Order): Cursor | undefined {
   let parts: unknown;
   try {
     parts = JSON.parse(Buffer.from(cursor, 'base64url').toString());
@@ -33,7 +43,7 @@ export function readCursor(cursor: string, sort: Sort): Cursor | undefined {
   if (!Array.isArray(parts) || parts.length !== 3 || parts[0] !== sort) return undefined;
   const [, key, id] = parts as unknown[];
   if (typeof key !== 'string' || !keyShape[sort].test(key)) return undefined;
-  if (sort === 'top' && Number(key) > 2_147_483_647) return undefined;
+  if ((sort === 'top' || sort === 'thread:top') && Number(key) > 2_147_483_647) return undefined;
   if (sort === 'new' && !isMoment(key.slice(0, 19))) return undefined;
   if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1) return undefined;
   return { key, id };

@@ -137,13 +137,7 @@ export class FeedReader {
    */
   async read(viewer: number, list: ListPosts, requester: Requester): Promise<FeedAnswer> {
     const cursor = cursorOf(list);
-    if (cursor === 'invalid') {
-      throw new AppError('invalid', 'The cursor does not belong to this list.', {
-        errors: [
-          { loc: ['query', 'cursor'], msg: '"cursor" does not belong to this list', type: 'any.invalid' },
-        ],
-      });
-    }
+    if (cursor === 'invalid') throw invalidCursor();
     if (list.search === '' && list.skip <= QUICK_SKIP) {
       return new Promise((resolve, reject) =>
         this.#quick.add({ viewer, requester, list, cursor, resolve, reject }),
@@ -293,6 +287,13 @@ async function votesOn(
   return { voted: new Set(row?.voted), hiders: new Set(row?.hiders.map(Number)) };
 }
 
+/** The refusal of a cursor that a list does not know. */
+export function invalidCursor(): AppError {
+  return new AppError('invalid', 'The cursor does not belong to this list.', {
+    errors: [{ loc: ['query', 'cursor'], msg: '"cursor" does not belong to this list', type: 'any.invalid' }],
+  });
+}
+
 function sendersOf({ requester }: Ask): readonly string[] {
   return requester.senders;
 }
@@ -320,8 +321,30 @@ async function handOut(pages: ReadonlyMap<Ask, FeedPage>, voted: ReadonlySet<str
 }
 
 /** What two asks for the same published posts have in common. */
-function keyOf({ limit, skip, search, sort, view, owner_id, tag, published, cursor }: ListPosts): string {
-  return JSON.stringify([limit, skip, search, sort, view, owner_id, tag, published === false, cursor]);
+function keyOf({
+  limit,
+  skip,
+  search,
+  sort,
+  view,
+  replies,
+  owner_id,
+  tag,
+  published,
+  cursor,
+}: ListPosts): string {
+  return JSON.stringify([
+    limit,
+    skip,
+    search,
+    sort,
+    view,
+    replies,
+    owner_id,
+    tag,
+    published === false,
+    cursor,
+  ]);
 }
 
 /**

@@ -3,7 +3,7 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
 import type { EntityFold, LastTold } from '../topics/entity-fold.ts';
 import { postCreated, postDeleted, postUpdated } from './events.ts';
-import { postColumns, type PostRow, presentPost } from './present.ts';
+import { inPublicThread, postColumns, type PostRow, presentPost } from './present.ts';
 
 /** The last event of a post tells it as it is, or that it is gone. */
 export const postFold: EntityFold = {
@@ -14,7 +14,7 @@ export const postFold: EntityFold = {
   visible: `
     select p.id, p.listed_at as since, json_build_object('title', p.title, 'content', p.content, 'version', p.version,
       'owner', json_build_object('username', u.username)) as state
-    from posts p join users u on u.id = p.owner_id where p.published`,
+    from posts p join users u on u.id = p.owner_id where p.published and ${inPublicThread}`,
   // Their account is being renamed or deleted in pieces, and these posts' turn is still to come.
   unfinished: 'select p.id from account_tasks a join posts p on p.owner_id = a.user_id',
   tellAnew,
@@ -55,7 +55,14 @@ async function tellAnew(
   );
   if (!post?.published) {
     const owner = post?.owner_id ?? Number(told?.data.owner_id ?? 0);
-    await append(tx, postDeleted, { id: postId, owner_id: owner });
+    const root = told?.data.root_id as number | null | undefined;
+    await append(tx, postDeleted, {
+      id: postId,
+      owner_id: owner,
+      root_id: root ?? null,
+      // Whether anybody has replies of its thread is not known any more.
+      hadReplies: true,
+    });
     return;
   }
   const isThere = told !== undefined && told.name !== postDeleted.name;

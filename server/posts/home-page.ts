@@ -12,13 +12,13 @@ import { postColumns, postTables } from './present.ts';
 import type { ListPosts } from './schemas.ts';
 
 /**
- * How many posts of the list of all are walked through: near its beginning so many for each post that is wanted, up to a number, then
- * farther. It changes what a page costs, never what is on it.
+ * How many posts of the list of all are walked through: first near its beginning, so many for each post that is wanted, then farther. It
+ * changes what a page costs, never what is on it.
  */
-const EFFORT = {
-  near: { each: 24, most: 600 },
-  far: { each: 16, least: { new: 1000, top: 5000, hot: 5000 } },
-};
+const EFFORT = { near: 8, far: { new: 1000, top: 5000, hot: 5000 } } as const;
+
+/** Accounts that are being deleted: nothing of theirs is listed any more. */
+const gone = `select a.user_id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null`;
 
 /**
  * Reads a page of a viewer's home page: their own posts, and those of whom they follow, without hidden authors. The algorithm is in
@@ -32,13 +32,13 @@ export async function homePage(
 ): Promise<FeedPage> {
   const { say, bind } = binding();
   const viewer = `${say(homeOf)}::bigint`;
-  const hidden = hiddenFrom === undefined ? `'{}'` : `array(${hiddenFor(list, viewer)})`;
+  const hidden = hiddenFrom === undefined ? '' : `union all ${hiddenFor(list, viewer)}`;
   const rows = await db.query<PageRow>(
     `select ${position}, page.*
      from feed_head h left join lateral (
        select ${postColumns}, f.key, f.place
        from home_page(
-         ${say(list.sort)}, ${viewer}, ${hidden}, ${say(draftsOf ?? null)},
+         ${say(list.sort)}, ${viewer}, array(${gone} ${hidden}), ${say(draftsOf ?? null)},
          ${say(list.limit + 1)}, ${say(list.skip)}, ${say(cursor?.key ?? null)}, ${say(cursor?.id ?? null)},
          ${say(walked.near)}, ${say(walked.far)}
        ) with ordinality as f (id, key, place)
@@ -51,10 +51,6 @@ export async function homePage(
 }
 
 function effortFor({ sort, skip, limit }: ListPosts): { near: number; far: number } {
-  const wanted = skip + limit + 1;
-  const { near, far } = EFFORT;
-  return {
-    near: Math.min(near.most, near.each * wanted),
-    far: Math.max(far.least[sort], far.each * wanted),
-  };
+  const near = EFFORT.near * (skip + limit + 1);
+  return { near, far: Math.max(EFFORT.far[sort], 2 * near) };
 }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Transaction } from 'sequelize';
 import { IdempotencyKey } from '../../models/index.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { AppError } from '../errors.ts';
@@ -43,11 +42,4 @@ export async function firstAnswer<T extends object>(
   if (!first.answer)
     throw new AppError('not_found', 'The post that was created with this Idempotency-Key has been deleted.');
   return first.answer as T;
-}
-
-/**
- * Deletes the response of a deleted post. The key stays claimed, so that a late retry does not create the post again.
- */
-export async function forgetAnswers(tx: Transaction, postId: number): Promise<void> {
-  await IdempotencyKey.update({ answer: null }, { where: { postId }, transaction: tx });
 }

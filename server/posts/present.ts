@@ -31,7 +31,7 @@ export const postColumns = `p.id, p.title, p.content, p.published, p.created_at,
   coalesce(p.mentions, '[]') as mentions, t.votes, t.replies, t.rev`;
 
 /** Whether a post `p` is not a reply in a thread that was withdrawn or deleted, in SQL. */
-const inPublicThread =
+export const inPublicThread =
   '(p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published))';
 
 /** Where `postColumns` come from, in SQL. */

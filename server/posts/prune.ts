@@ -7,6 +7,12 @@ export const idempotencyPrunes: readonly Prune[] = [
   ),
 ];
 
+/** What was deleted with a thread or with many votes, a piece at a time. */
+export const threadPurge: Prune = async (pool, most) => {
+  const { rows } = await pool.query<{ taken: number }>('select purge_thread($1) as taken', [most]);
+  return (rows[0]?.taken ?? 0) > 0 ? most : 0;
+};
+
 /** Words that are checked in one round: half a million of them in two days. */
 const WORDS = 200;
 

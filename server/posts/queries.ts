@@ -4,10 +4,11 @@ import type { DatabaseShare } from '../database/connection-queue.ts';
 import { requireVisible } from './policy.ts';
 import { type PostAnswer, postColumns, type PostRow, postTables, presentAnswer } from './present.ts';
 
-const columns = `${postColumns}, v.user_id is not null as voted`;
-const joined = `${postTables} left join votes v on v.post_id = p.id and v.user_id = $1`;
+const columns = `${postColumns}, v.user_id is not null as voted, r.published as thread_published, r.owner_id as thread_owner_id`;
+const joined = `${postTables} left join votes v on v.post_id = p.id and v.user_id = $1
+  join posts r on r.id = coalesce(p.root_id, p.id)`;
 
-type Row = PostRow & { voted: boolean };
+type Row = PostRow & { voted: boolean; thread_published: boolean; thread_owner_id: number | null };
 
 /** One post as `viewer` sees it. @throws {AppError} 404 */
 export async function postById(
@@ -24,5 +25,6 @@ export async function postById(
       ...(tx ? { transaction: tx } : {}),
     },
   );
-  return presentAnswer(requireVisible(row && { ...row, ownerId: row.owner_id }, viewer, id));
+  const root = row && { published: row.thread_published, ownerId: row.thread_owner_id };
+  return presentAnswer(requireVisible(row && { ...row, ownerId: row.owner_id }, viewer, id, root));
 }

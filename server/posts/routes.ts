@@ -7,7 +7,9 @@ import type { PostContext } from './context.ts';
 import { postEvent } from './event-names.ts';
 import { entityTag, isTagOf, type PostAnswer } from './present.ts';
 import * as queries from './queries.ts';
+import { createReply } from './replies.ts';
 import * as schemas from './schemas.ts';
+import { threadPage } from './thread-page.ts';
 
 /** A list without posts. */
 const EMPTY = '[]'.length;
@@ -51,7 +53,9 @@ export const postRoutes = [
           'X-Feed-Epoch': page.epoch,
           // Compressed together, the length would reveal a draft to the author of the text beside it.
           'Cache-Control': page.hasDrafts ? 'private, no-cache, no-transform' : 'private, no-cache',
-          ...(page.next === undefined ? {} : { Link: `<${nextPage(req.url, page.next)}>; rel="next"` }),
+          ...(page.next === undefined
+            ? {}
+            : { Link: `<${nextPage('/posts', req.url, page.next)}>; rel="next"` }),
         },
       });
     },
@@ -109,7 +113,7 @@ export const postRoutes = [
     method: 'put',
     path: '/posts/:id',
     summary: 'Replace a post',
-    description: 'All fields at once; only its owner may.',
+    description: 'All fields at once; only its owner may. Of a reply that is `content` alone.',
     tag: 'Posts',
     access: 'user',
     limit: 'write',
@@ -120,7 +124,7 @@ export const postRoutes = [
     answerHeaders: etag,
     handle: async ({ ctx, user, params, body, requester, req }) => {
       const post = await ctx.edits.run(requester, () =>
-        commands.updatePost(ctx, user, params.id, body, preconditionsOf(req)),
+        commands.updatePost(ctx, user, params.id, body, preconditionsOf(req), { whole: true }),
       );
       return tagged(post);
     },
@@ -129,7 +133,8 @@ export const postRoutes = [
     method: 'patch',
     path: '/posts/:id',
     summary: 'Change parts of a post; publish or withdraw it',
-    description: 'What the body does not name stays as it is; only its owner may.',
+    description:
+      'What the body does not name stays as it is; only its owner may. A reply has neither a title nor drafts. A post that is withdrawn or published takes its thread along: meanwhile its replies are a 404 for all others.',
     tag: 'Posts',
     access: 'user',
     limit: 'write',
@@ -150,7 +155,7 @@ export const postRoutes = [
     method: 'delete',
     path: '/posts/:id',
     summary: 'Delete a post with its votes',
-    description: `Every client receives \`${postEvent.removed}\`; only its owner may.`,
+    description: `Every client receives \`${postEvent.removed}\`; only its owner may. A post takes its thread along. A reply with replies below it stays in the list of its thread, without text and owner.`,
     tag: 'Posts',
     access: 'user',
     limit: 'write',
@@ -160,14 +165,68 @@ export const postRoutes = [
     handle: ({ ctx, user, params, requester, req }) =>
       ctx.edits.run(requester, () => commands.deletePost(ctx, user, params.id, preconditionsOf(req))),
   }),
+  route({
+    method: 'post',
+    path: '/posts/:id/replies',
+    summary: 'Reply to a post or to a reply',
+    description: `Every client receives \`${postEvent.added}\`, with \`parent_id\` and \`root_id\`. Another's draft, and a post of a thread that was withdrawn, is a 404; a deleted reply, and one that is fifty replies deep, a 409.`,
+    tag: 'Posts',
+    access: 'user',
+    limit: 'write',
+    params: schemas.postParams,
+    body: schemas.createReply,
+    headers: {
+      'Idempotency-Key': {
+        description: 'Valid for a day, as for a post',
+        schema: schemas.idempotencyKey,
+      },
+    },
+    answers: { 201: schemas.post, ...problems(401, 403, 404, 409, 422, 429) },
+    answerHeaders: { Location: 'Where the reply is', ...etag },
+    handle: async ({ ctx, user, params, body, requester, req }) => {
+      const key = req.get('idempotency-key');
+      const reply = await createReply(ctx, user, params.id, body, requester, key);
+      return tagged(reply, { Location: `/posts/${reply.id}` });
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/posts/:id/replies',
+    summary: 'The replies below a post or a reply',
+    description:
+      'Flat, at whatever depth, each with `parent_id` and `depth`. A deleted reply with living ones below it is there without text and owner. Replies of authors who are hidden from you are left out. To continue live without a gap, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`.',
+    tag: 'Posts',
+    access: 'user',
+    limit: 'read',
+    params: schemas.postParams,
+    query: schemas.listReplies,
+    answers: { 200: schemas.replyList, ...problems(401, 404, 422, 429) },
+    answerHeaders: {
+      Link: 'RFC 8288: `rel="next"` is the next page, by a cursor that new replies do not shift',
+      'X-Feed-Seq': 'The position in the event stream that this page reflects',
+      'X-Feed-Epoch': 'The epoch of that position',
+    },
+    handle: async ({ ctx, user, params, query, requester, req }) => {
+      const page = await threadPage(ctx.db.share(requester), user, params.id, query);
+      const next = page.next && nextPage(`/posts/${params.id}/replies`, req.url, page.next);
+      return new Reply(page.replies, {
+        headers: {
+          'X-Feed-Seq': String(page.seq),
+          'X-Feed-Epoch': page.epoch,
+          'Cache-Control': 'private, no-cache',
+          ...(next === undefined ? {} : { Link: `<${next}>; rel="next"` }),
+        },
+      });
+    },
+  }),
 ];
 
-/** A path of ours with the query of the request; its own address may name another host. */
-function nextPage(url: string, cursor: string): string {
+/** A path with the query of the request; its own address may name another host. */
+function nextPage(path: string, url: string, cursor: string): string {
   // A query may hold question marks of its own.
   const at = url.indexOf('?');
   const params = new URLSearchParams(at < 0 ? '' : url.slice(at));
   params.delete('skip');
   params.set('cursor', cursor);
-  return `/posts?${params.toString()}`;
+  return `${path}?${params.toString()}`;
 }

@@ -1,6 +1,6 @@
 import Joi from 'joi';
 import { tagOf } from '../text/tags.ts';
-import { sorts, writeCursor } from './cursor.ts';
+import { sorts, threadSorts, writeCursor } from './cursor.ts';
 import { postEvent } from './event-names.ts';
 import type { PostView, RemovedPost } from './event-payloads.ts';
 import {
@@ -34,9 +34,13 @@ export const createPost = object({
   .id('CreatePost');
 
 export const replacePost = object({
-  title,
+  title: optional(title.description('Required of a post; a reply has none')),
   content,
-  published: withDefault(published, true),
+  published: optional(
+    Joi.boolean()
+      .strict()
+      .description('`false`: a draft. Absent: `true`. A reply is never a draft, and has no such field'),
+  ),
 })
   .example({ title: 'Hello again', content: 'Second words.' })
   .id('ReplacePost');
@@ -49,6 +53,8 @@ export const editPost = object({
   .min(1)
   .example({ content: 'Third words.' })
   .id('EditPost');
+
+export const createReply = object({ content }).example({ content: 'An answer.' }).id('CreateReply');
 
 export const postParams = object({ id: id().description("The post's id").example(1) });
 
@@ -138,6 +144,40 @@ export const post = object({
 
 export const posts = listOf(post);
 
+/** A reply in the list of its thread. */
+const threadReply = object({
+  ...postFields,
+  content: Joi.string().allow('').description('Empty of a deleted reply'),
+  owner_id: id().allow(null).description('`null` of a deleted reply'),
+  owner: owner.allow(null).description('`null` of a deleted reply'),
+  voted: Joi.boolean().description('Whether the requesting user has voted for it'),
+  depth: count().description('1 of a reply to the first post of the thread, 2 of a reply to that reply …'),
+  deleted: optional(oneOf(true)).description(
+    'It was deleted and there are living replies below it. Of all others it is absent',
+  ),
+}).id('ThreadReply');
+
+export const replyList = listOf(threadReply);
+
+export const listReplies = object({
+  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
+  sort: withDefault(
+    oneOf(...threadSorts)
+      .description(
+        '`old`: oldest first, so that none comes before what it answers; `new`: newest first; `top`: most votes first',
+      )
+      .example('old'),
+    'old',
+  ),
+  cursor: optional(
+    Joi.string()
+      .max(200)
+      .description('From the `Link` header of the previous page')
+      .example(writeCursor('thread:old', { key: '7', id: 7 })),
+  ),
+});
+export type ListReplies = Infer<typeof listReplies>;
+
 export const listPosts = object({
   limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
   skip: withDefault(
@@ -167,6 +207,13 @@ export const listPosts = object({
       )
       .example('home'),
     'all',
+  ),
+  replies: withDefault(
+    Joi.boolean()
+      .sensitive()
+      .description('`true`: replies too, but not in `view=home`; otherwise only posts that are no replies')
+      .example(false),
+    false,
   ),
   owner_id: optional(id().description("Only this user's posts").example(1)),
   tag: optional(

@@ -43,7 +43,7 @@ export async function searchPage(
     `select ${position}, ${unfolded} as unfolded, ${unparsed} as unparsed, page.*
      from feed_head h left join lateral (
        select ${postColumns}, f.key, f.place
-       from search_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ${authors}::bigint[], ${hidden}::bigint[], $12) with ordinality as f (id, key, place)
+       from search_page($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ${authors}::bigint[], ${hidden}::bigint[], $12, ${String(list.replies && homeOf === undefined)}) with ordinality as f (id, key, place)
        join (${postTables}) on p.id = f.id
      ) page on true
      order by page.place`,

@@ -2,9 +2,10 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../protocol.ts';
 import { appendAll } from '../log/append.ts';
-import { postDeleted, postUpdated } from '../posts/events.ts';
+import { postDeleted, postUpdated, type Removed } from '../posts/events.ts';
 import { eraseMentions } from '../posts/mention-erasure.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
+import { removePosts } from '../posts/removal.ts';
 import { endRelations, eraseName } from './relations-of.ts';
 
 /**
@@ -79,12 +80,15 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
   );
   const ids = page.map(({ id }) => id);
   const done = ids.length < most;
+  // With the first posts of their threads: none of these is withdrawn before the events of its replies are written.
   await rows(
     tx,
-    `with locked as (select id from posts where id = any($1::bigint[]) and published order by id for no key update)
-     update posts p set version = p.version + 1 from locked where p.id = locked.id`,
+    `select id from posts
+     where id = any($1::bigint[]) or id in (select root_id from posts where id = any($1::bigint[]))
+     order by id for no key update`,
     ids,
   );
+  await rows(tx, 'update posts set version = version + 1 where id = any($1::bigint[]) and published', ids);
   if (done) await rows(tx, 'delete from account_tasks where user_id = $1', userId);
   else {
     await rows(
@@ -105,7 +109,7 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
  * user at last.
  */
 async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
-  const { published, done: noPosts } = await deletePosts(tx, userId, most);
+  const { told, done: noPosts } = await deletePosts(tx, userId, most);
   const { tallies, done: noVotes } = noPosts
     ? await takeVotesBack(tx, userId, most)
     : { tallies: [], done: false };
@@ -115,11 +119,7 @@ async function deletePiece(tx: Transaction, userId: number, most: number): Promi
     (await endRelations(tx, userId, most)) &&
     (await eraseName(tx, userId)) &&
     (await deleteRest(tx, userId));
-  await appendAll(
-    tx,
-    postDeleted,
-    published.map((id) => ({ id, owner_id: userId })),
-  );
+  await appendAll(tx, postDeleted, told);
   return { done, tallies };
 }
 
@@ -127,7 +127,7 @@ async function deletePosts(
   tx: Transaction,
   userId: number,
   most: number,
-): Promise<{ published: number[]; done: boolean }> {
+): Promise<{ told: Removed[]; done: boolean }> {
   // A post's votes go with it, so it counts by them.
   const page = await rows<{ id: number }>(
     tx,
@@ -142,22 +142,11 @@ async function deletePosts(
     most,
     MOST_VOTES,
   );
-  if (page.length === 0) return { published: [], done: true };
+  if (page.length === 0) return { told: [], done: true };
   const ids = page.map(({ id }) => id);
-  await rows(tx, 'select id from posts where id = any($1::bigint[]) order by id for update', ids);
-  await rows(
-    tx,
-    'select post_id from post_tallies where post_id = any($1::bigint[]) order by post_id for update',
-    ids,
-  );
-  const gone = await rows<{ id: number; published: boolean }>(
-    tx,
-    `with gone as (delete from posts where id = any($1::bigint[]) returning id, published)
-     select id, published from gone order by id`,
-    ids,
-  );
+  const told = await removePosts(tx, ids);
   const [left] = await rows(tx, 'select 1 from posts where owner_id = $1 limit 1', userId);
-  return { published: gone.filter((post) => post.published).map(({ id }) => id), done: left === undefined };
+  return { told, done: left === undefined };
 }
 
 /** The posts are others' by now: a user's own are gone, with the votes on them. */

@@ -1,13 +1,13 @@
--- version 4 sha256:f72503b9d71b7044
+-- version 3 sha256:3afd334bf2ea6c0e
 -- A page of a viewer's home page: ids of the newest posts, or of the highest by votes or rank, of the viewer and of whom
--- they follow, as the stream has it, but for those in `hiding`; and the key that each is sorted by, as text.
+-- they follow, as the stream has it, but for `hidden`; and the key that each is sorted by, as text.
 --
 -- First the beginning of the list of all posts is walked through, by the index of its order: where a good share of the
 -- posts is by these authors, the page is met there, and costs little more than one of all posts. For the first `near`
 -- posts each author is looked up among the followed, for `far` of them all of the followed are read before. If the page
 -- is not full then, the authors' own posts are asked for: by age the newest of each author, then more of those authors
 -- alone whose newest is on the page; by votes or rank all of them, which are few where the walk has met few.
-create or replace function home_page(sort text, viewer bigint, hiding bigint[], drafts_of bigint, page_size bigint,
+create or replace function home_page(sort text, viewer bigint, hidden bigint[], drafts_of bigint, page_size bigint,
                                      skipped bigint, cursor_key text, cursor_id bigint, near bigint, far bigint)
 returns table (id bigint, key text)
 language plpgsql stable rows 20 set search_path from current
@@ -21,8 +21,6 @@ declare
   column_of constant text := case sort when 'top' then 't.votes' else 't.hot' end;
   from_key constant text := case sort when 'top' then format('%L::integer', coalesce(cursor_key, '2147483647'))
                                  else format('%L::double precision', coalesce(cursor_key, 'infinity')) end;
-  hidden constant bigint[] := hiding || array(
-    select a.user_id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null);
   authors bigint[];
   ids bigint[];
   keys text[];

@@ -1,4 +1,4 @@
--- version 5 sha256:eeb684a173877ef4
+-- version 6 sha256:52373597fd848745
 -- A page of the list of the posts that have all of some folded words, in its order: ids, and the key that each is
 -- sorted by, as text.
 --
@@ -12,13 +12,15 @@
 --
 -- Without words it is a page of all of the list, for lists that no index sorts: there is only the walk.
 --
--- Only posts of `authors` and with the tag are looked for, unless these are null, and none of `hidden`.
+-- Only posts of `authors` and with the tag are looked for, unless these are null, and none of `hidden`. Replies are among
+-- them only if `replies` says so, and those of threads that were withdrawn or deleted never.
 --
 -- `walked` says how many posts are walked through at first for each that is wanted, `asked` how many the index is
 -- asked for. The plans are given: a walk goes by the index of its list, whatever the statistics say.
 create or replace function search_page(sort text, words text[], page_size bigint, skipped bigint,
                             cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint, drafts_only boolean,
-                            walked bigint, asked bigint, authors bigint[], hidden bigint[], tag text)
+                            walked bigint, asked bigint, authors bigint[], hidden bigint[], tag text,
+                            replies boolean)
 returns table (id bigint, key text)
 language plpgsql stable rows 20 set search_path from current
 set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set enable_incremental_sort = off
@@ -37,6 +39,10 @@ declare
   draft constant text := case when drafts_of is null then 'false' else '(not p.published and p.owner_id = $3)' end;
   listed constant text :=
     case when drafts_only then draft else '(p.published or ' || draft || ')' end
+    || case when replies
+              then ' and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published))'
+            when sort = 'new' then ' and p.parent_id is null'
+            else ' and t.root_id is null' end
     || case when owner is null then '' else ' and p.owner_id = $2' end
     || case when tag is null then '' else ' and p.tags @> array[$14]' end
     || case when cursor_key is null then ''
@@ -152,7 +158,7 @@ create or replace function search_page(sort text, words text[], page_size bigint
 returns table (id bigint, key text)
 language sql stable rows 20 set search_path from current as $$
   select * from search_page(sort, words, page_size, skipped, cursor_key, cursor_id, owner, drafts_of, drafts_only,
-                            walked, asked, null, '{}', null)
+                            walked, asked, null, '{}', null, false)
 $$;
 
 -- What nodes of a version before that call: with pieces, and with the words as patterns.

@@ -1,4 +1,4 @@
--- version 6 sha256:8b148fff7d7b1b7f
+-- version 7 sha256:8b488a4a8088aad5
 -- Writes many posts at once, each with its tally, its event and the record of its idempotency key.
 --
 -- Events and answers are made by the service, with stand-ins for the three things that only the database knows of a
@@ -15,8 +15,8 @@
 -- somebody who blocks its owner, or whom the owner blocks, is given back as `blocked`, and nothing is written of it.
 --
 -- `parents` says what a post replies to; null for one that is no reply. Both that and the first post of the thread are
--- locked behind the owners, so that neither is deleted or withdrawn meanwhile. A reply whose thread is not public, or
--- whose parent has been deleted, is given back as `refused`, and nothing is written of it. All posts above a reply
+-- locked behind the owners, so that neither is deleted or withdrawn meanwhile. A reply whose thread is not public,
+-- whose parent has been deleted, or that a block forbids is given back as `refused`, and nothing is written of it. All posts above a reply
 -- count it. Those counts are changed when no key is waited for any more, in the order in which everyone locks tallies.
 create or replace function write_posts(owners bigint[], titles text[], contents text[], publish boolean[], events text[],
                                        answers text[], stand_ins text[], keys text[], requests bytea[], patient boolean,
@@ -34,6 +34,7 @@ declare
   open_parents bigint[] := '{}';
   held bigint[] := '{}';
   barred bigint[] := '{}';
+  accepted bigint[];
   written_ords bigint[];
   written_ids bigint[];
   written_names text[];
@@ -73,6 +74,14 @@ begin
       where p.id = any (wanted) and p.id = any (free_threads) and r.id = any (free_threads)
         and p.deleted_at is null and r.published and r.deleted_at is null);
   end if;
+  -- A block locks the users that it is about: one that was committed before is seen.
+  accepted := array(
+    select a.ord from unnest(owners, parents) with ordinality as a (owner_id, parent_id, ord)
+    where a.ord <> all (held || barred) and (a.parent_id is null or (a.parent_id = any (open_parents) and not exists (
+      select from posts p join relations b
+        on b.kind = 'block' and (
+          (b.user_id = a.owner_id and b.target_id = p.owner_id) or (b.user_id = p.owner_id and b.target_id = a.owner_id))
+      where p.id = a.parent_id))));
 
   perform add_search_words(words);
   with asked as materialized (
@@ -83,8 +92,7 @@ begin
       as a (owner_id, title, content, published, event, answer, key, request, search_text, search_keys, parent_id, tags,
             mentions, ord)
     join users u on u.id = a.owner_id
-    where a.owner_id = any (free) and (a.parent_id is null or a.parent_id = any (open_parents))
-      and a.ord <> all (held || barred)
+    where a.owner_id = any (free) and a.ord = any (accepted)
     order by a.ord
   ), claimed as (
     insert into idempotency_keys (user_id, key, request_hash, post_id, answer)
@@ -128,11 +136,11 @@ begin
   from unnest(written_ords, written_ids, written_names) as w (ord, id, username)
   union all
   select a.ord::integer, null, null, null, a.parent_id is not null and a.owner_id = any (free)
-    and not exists (select from posts p
+    and a.ord <> all (held || barred) and not exists (select from posts p
                     where p.id = a.parent_id and (p.id <> all (free_threads) or p.root_id <> all (free_threads))),
     a.owner_id = any (free) and a.ord = any (barred) and a.ord <> all (held)
   from unnest(owners, parents) with ordinality as a (owner_id, parent_id, ord) join users u on u.id = a.owner_id
-  where a.owner_id <> all (free) or (a.parent_id is not null and a.parent_id <> all (open_parents)) or a.ord = any (held || barred);
+  where a.owner_id <> all (free) or a.ord <> all (accepted);
 end
 $$;
 

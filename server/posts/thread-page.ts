@@ -1,0 +1,159 @@
+import { QueryTypes } from 'sequelize';
+import type { DatabaseShare } from '../database/connection-queue.ts';
+import { AppError } from '../errors.ts';
+import type { Identity } from '../identity.ts';
+import { NoHead } from '../log/reader.ts';
+import { hiddenAuthors } from '../relations/policy.ts';
+import { type Cursor, readCursor, type ThreadSort, writeCursor } from './cursor.ts';
+import { invalidCursor } from './feed-reader.ts';
+import { binding, position } from './list-statement.ts';
+import { postColumns, type PostRow, presentAnswer } from './present.ts';
+import type { ListReplies } from './schemas.ts';
+
+/** A page of a thread: the replies below a post. */
+export interface ThreadPage {
+  epoch: string;
+  seq: number;
+  replies: object[];
+  next: string | undefined;
+}
+
+/** What a page is sorted by, and how the next one begins. */
+const orders: Record<
+  ThreadSort,
+  { key: string; order: string; after: (cursor: Cursor, say: (value: unknown) => string) => string }
+> = {
+  old: { key: 'p.id', order: 'p.id', after: ({ id }, say) => `p.id > ${say(id)}::bigint` },
+  new: { key: 'p.id', order: 'p.id desc', after: ({ id }, say) => `p.id < ${say(id)}::bigint` },
+  top: {
+    key: 't.votes',
+    order: 't.votes desc, t.post_id desc',
+    after: ({ key, id }, say) => `(t.votes, t.post_id) < (${say(key)}::integer, ${say(id)}::bigint)`,
+  },
+};
+
+/**
+ * Where some replies of many stand below one reply, the page is found by looking at each of them; where there are more, by the order of
+ * the whole thread.
+ */
+const FEW = 500;
+
+interface Top {
+  root_id: number;
+  replies: number;
+}
+
+type Row = Omit<PostRow, 'owner_id' | 'username'> & {
+  owner_id: number | null;
+  username: string | null;
+  depth: number;
+  deleted: boolean;
+  voted: boolean;
+  key: string;
+};
+
+/**
+ * A page of the replies below a post or a reply, at whatever depth, as `viewer` sees them: hidden authors are left out, and a deleted
+ * reply with living ones below it has neither text nor owner. It is one statement and so one snapshot, with its position in the stream.
+ * Ids only grow, so no reply comes before what it answers in `sort=old`.
+ * @throws {AppError} 404; 422 for a cursor of another list
+ */
+export async function threadPage(
+  db: DatabaseShare,
+  viewer: Identity,
+  postId: number,
+  { limit, sort, cursor: given }: ListReplies,
+): Promise<ThreadPage> {
+  const cursor = given === undefined ? undefined : readCursor(given, `thread:${sort}`);
+  if (given !== undefined && !cursor) throw invalidCursor();
+  // The thread that a post is in never changes; whether it may be seen is looked at with the page.
+  const [top] = await db.query<Top>(
+    `select coalesce(p.root_id, p.id) as root_id, t.replies from posts p join post_tallies t on t.post_id = p.id where p.id = $1`,
+    { type: QueryTypes.SELECT, bind: [postId] },
+  );
+  const page = top && (await readPage(db, viewer, postId, top, { limit, sort, cursor }));
+  if (!page) throw new AppError('not_found', `There is no post ${postId}.`);
+  return page;
+}
+
+async function readPage(
+  db: DatabaseShare,
+  viewer: Identity,
+  postId: number,
+  { root_id, replies }: Top,
+  { limit, sort, cursor }: { limit: number; sort: ThreadSort; cursor: Cursor | undefined },
+): Promise<ThreadPage | undefined> {
+  const { say, bind } = binding();
+  const { key, order, after } = orders[sort];
+  const root = `${say(root_id)}::bigint`;
+  const user = `${say(viewer.id)}::bigint`;
+  const where = [`p.root_id = ${root}`, `t.root_id = ${root}`];
+  if (postId !== root_id) where.push(below(`${say(postId)}::bigint`, replies));
+  // What is left of an account that is being deleted looks as it will.
+  where.push(
+    '(u.deleted_at is null or exists (select from posts c where c.parent_id = p.id))',
+    `(p.owner_id is null or p.owner_id not in (${hiddenAuthors(user)}))`,
+  );
+  if (cursor) where.push(after(cursor, say));
+  const rows = await db.query<(Row | { id: null }) & { epoch: string; seq: number; shown: boolean }>(
+    `select ${position}, page.*,
+       exists (select from posts r left join users u on u.id = r.owner_id
+               where r.id = ${root} and r.deleted_at is null and u.deleted_at is null
+                 and (r.published or r.owner_id = ${user})) as shown
+     from feed_head h left join lateral (
+       select ${postColumns}, cardinality(p.ancestors) as depth, v.user_id is not null as voted,
+         p.deleted_at is not null or u.deleted_at is not null as deleted,
+         ${key}::text as key, row_number() over (order by ${order}) as place
+       from posts p join post_tallies t on t.post_id = p.id left join users u on u.id = p.owner_id
+         left join votes v on v.post_id = p.id and v.user_id = ${user}
+       where ${where.join(' and ')}
+       order by ${order} limit ${say(limit + 1)}
+     ) page on true
+     order by page.place`,
+    { type: QueryTypes.SELECT, bind },
+  );
+  const [first] = rows;
+  if (!first) throw new NoHead();
+  if (!first.shown) return undefined;
+  const found = rows.filter((row) => row.id !== null);
+  const shown = found.slice(0, limit);
+  const last = shown.at(-1);
+  return {
+    epoch: first.epoch,
+    seq: first.seq,
+    replies: shown.map(presentReply),
+    next:
+      found.length > limit && last
+        ? writeCursor(`thread:${sort}`, { key: last.key, id: last.id })
+        : undefined,
+  };
+}
+
+/** SQL: whether a reply `p` is below another one. */
+function below(top: string, replies: number): string {
+  if (replies > FEW) return `p.ancestors @> array[${top}]`;
+  return `p.id in (
+    with recursive below as (
+      select c.id from posts c where c.parent_id = ${top}
+      union all
+      select c.id from below b join posts c on c.parent_id = b.id
+    ) select id from below)`;
+}
+
+/** A reply in the list of its thread. */
+function presentReply({ depth, deleted, ...row }: Row): object {
+  const { owner_id, username } = row;
+  if (!deleted && owner_id !== null && username !== null)
+    return { ...presentAnswer({ ...row, owner_id, username }), depth };
+  const shape = presentAnswer({
+    ...row,
+    title: null,
+    content: '',
+    published: true,
+    owner_id: 0,
+    username: '',
+    tags: [],
+    mentions: [],
+  });
+  return { ...shape, owner_id: null, owner: null, depth, deleted: true };
+}
