@@ -83,6 +83,15 @@ describe('between two of whom one blocks the other', function () {
       const { id } = await writePost(other);
       return () => user.post<VoteView>('/vote', { post_id: id, dir: 1 });
     },
+    reply: async (user, other) => {
+      const { id } = await writePost(other);
+      return () => user.post<object>(`/posts/${id}/replies`, { content: 'an answer' });
+    },
+    'reply to a reply': async (user, other) => {
+      const post = await writePost(await world.user());
+      const { body } = await other.post<{ id: number }>(`/posts/${post.id}/replies`, { content: 'first' });
+      return () => user.post<object>(`/posts/${body.id}/replies`, { content: 'second' });
+    },
   };
 
   for (const [name, prepare] of Object.entries(acts)) {
