@@ -281,8 +281,8 @@ describe('accounts', () => {
 
       const events = await eventsSince(world, before);
       expect(events.map(({ name, data }) => [name, data])).to.deep.equal([
-        ['post:deleted', { id: first.id }],
-        ['post:deleted', { id: second.id }],
+        ['post:deleted', { id: first.id, root_id: null }],
+        ['post:deleted', { id: second.id, root_id: null }],
       ]);
       for (const id of [first.id, draft.id, second.id, withdrawn.id])
         expectProblem(await bob.get(`/posts/${id}`), 404);
