@@ -3,9 +3,9 @@ import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../protocol.ts';
 import { appendAll } from '../log/append.ts';
 import { postDeleted, postUpdated, type Removed } from '../posts/events.ts';
-import { eraseMentions } from '../posts/mention-erasure.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
 import { removePosts } from '../posts/removal.ts';
+import { eraseMentions } from './mentions-of.ts';
 import { endRelations, eraseName } from './relations-of.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { appendAll } from '../log/append.ts';
-import { postUpdated } from './events.ts';
-import { type PostRow, presentPost, publishedPosts } from './present.ts';
+import { postUpdated } from '../posts/events.ts';
+import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
 
 /**
  * Takes an account that is being deleted out of the mentions of the next posts, which get a new version and are told again. What
