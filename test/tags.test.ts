@@ -221,7 +221,7 @@ describe('tags and mentions', function () {
     const posts = [];
     for (const published of [true, true, false])
       posts.push(await writePost(ada, { content: `@${bob.username} @${gone.username}`, published }));
-    await writePost(gone, { content: `@${gone.username}` });
+    const own = await writePost(gone, { content: `#own @${gone.username}` });
     await gone.request('DELETE', '/users/me', { password: PASSWORD });
     await until('the account to be gone', async () => {
       return (await numberOf(world, 'select count(*) from users where id = $1', [gone.id])) === 0;
@@ -236,6 +236,7 @@ describe('tags and mentions', function () {
       );
       if (post.published) expect(told.at(-1)!.data).to.deep.include({ version: 2, mentions: body.mentions });
     }
+    expect(tagTopics((await toldOf(own.id)).at(-1)!)).to.deep.equal(['tag:own']);
     // A name that is nobody's is text.
     expect((await writePost(ada, { content: `@${gone.username}` })).mentions).to.deep.equal([]);
   });

@@ -2,7 +2,7 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
 import type { EntityFold, LastTold } from '../topics/entity-fold.ts';
-import { postCreated, postDeleted, postUpdated } from './events.ts';
+import { departureOf, postCreated, postDeleted, postUpdated } from './events.ts';
 import { inPublicThread, postColumns, type PostRow, presentPost } from './present.ts';
 
 /** The last event of a post tells it as it is, or that it is gone. */
@@ -53,6 +53,7 @@ async function tellAnew(
      where p.id = $1`,
     { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
   );
+  const tags = Array.isArray(told?.data.tags) ? told.data.tags.map(String) : [];
   if (!post?.published) {
     const owner = post?.owner_id ?? Number(told?.data.owner_id ?? 0);
     const root = told?.data.root_id as number | null | undefined;
@@ -60,15 +61,19 @@ async function tellAnew(
       id: postId,
       owner_id: owner,
       root_id: root ?? null,
+      tags,
       // Whether anybody has replies of its thread is not known any more.
       hadReplies: true,
     });
     return;
   }
   const isThere = told !== undefined && told.name !== postDeleted.name;
-  await append(
-    tx,
-    isThere ? postUpdated : postCreated,
-    presentPost({ ...post, votes: post.votes ?? 0, replies: post.replies ?? 0, rev: post.rev ?? 0 }),
-  );
+  const view = presentPost({
+    ...post,
+    votes: post.votes ?? 0,
+    replies: post.replies ?? 0,
+    rev: post.rev ?? 0,
+  });
+  if (isThere) await append(tx, postUpdated, view, departureOf({ ...view, tags }, view));
+  else await append(tx, postCreated, view);
 }
