@@ -248,6 +248,8 @@ describe('the OpenAPI document', () => {
       await ask(bob, 'post', '/vote', { post_id: post.id, dir: 1 });
       await ask(bob, 'put', `${one}/vote`);
       await ask(bob, 'delete', `${one}/vote`);
+      for (const content of ['An answer', 'Another']) await ask(bob, 'post', `${one}/replies`, { content });
+      await ask(me, 'get', `${one}/replies?limit=1`);
       await ask(me, 'delete', one);
       await ask(bob, 'get', '/events?after=0');
       await askForStream();

@@ -178,7 +178,7 @@ export const postRoutes = [
     headers: {
       'Idempotency-Key': {
         description: 'Valid for a day, as for a post',
-        schema: schemas.idempotencyKey,
+        schema: schemas.replyIdempotencyKey,
       },
     },
     answers: { 201: schemas.post, ...problems(401, 403, 404, 409, 422, 429) },

@@ -39,7 +39,7 @@ export const replacePost = object({
   published: optional(
     Joi.boolean()
       .strict()
-      .description('`false`: a draft. Absent: `true`. A reply is never a draft, and has no such field'),
+      .description('`false`: a draft. Left out: `true`. A reply is never a draft, and has no such field'),
   ),
 })
   .example({ title: 'Hello again', content: 'Second words.' })
@@ -58,7 +58,8 @@ export const createReply = object({ content }).example({ content: 'An answer.' }
 
 export const postParams = object({ id: id().description("The post's id").example(1) });
 
-const owner = object({ id: id(), username: Joi.string() }).id('Owner');
+const ownerFields = { id: id(), username: Joi.string() };
+const owner = object(ownerFields).id('Owner');
 
 const publishedAt = timestamp()
   .allow(null)
@@ -149,7 +150,7 @@ const threadReply = object({
   ...postFields,
   content: Joi.string().allow('').description('Empty of a deleted reply'),
   owner_id: id().allow(null).description('`null` of a deleted reply'),
-  owner: owner.allow(null).description('`null` of a deleted reply'),
+  owner: object(ownerFields).allow(null).description('`null` of a deleted reply'),
   voted: Joi.boolean().description('Whether the requesting user has voted for it'),
   depth: count().description('1 of a reply to the first post of the thread, 2 of a reply to that reply …'),
   deleted: optional(oneOf(true)).description(
@@ -240,7 +241,9 @@ export const listPosts = object({
 });
 export type ListPosts = Infer<typeof listPosts>;
 
-export const idempotencyKey = Joi.string()
+const anyIdempotencyKey = Joi.string()
   .pattern(/^[\x21-\x7e]{1,255}$/, '1 to 255 visible ASCII characters')
-  .description('A repeated request with the same key is not executed twice, for a day')
-  .example('5f0c7c0e-7f4e-4c5d-9a55-0a2f4c3f9d3b');
+  .description('A repeated request with the same key is not executed twice, for a day');
+export const idempotencyKey = anyIdempotencyKey.example('5f0c7c0e-7f4e-4c5d-9a55-0a2f4c3f9d3b');
+/** With another example: one key is for one request. */
+export const replyIdempotencyKey = anyIdempotencyKey.example('0b7f6b0e-58a5-4a6e-8f0f-6f3f2f0a7c11');
