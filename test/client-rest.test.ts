@@ -35,7 +35,14 @@ describe('the client, over REST', () => {
     expect(await bob.user(me.id)).to.deep.equal({
       id: me.id,
       username: 'alice',
+      bio: '',
       created_at: me.created_at,
+      posts: 0,
+      followers: 0,
+      following: 0,
+      followed: false,
+      blocked: false,
+      muted: false,
     });
   });
 

@@ -77,7 +77,7 @@ describe('the log of events about anything', () => {
         entityId: 5,
         audience: 'public',
         topics: ['feed', 'author:7', 'thread:5'],
-        redaction: ['title', 'content', 'owner.username'],
+        redaction: ['title', 'content', 'owner.username', 'tags', 'mentions'],
         ...plain,
         authorId: 7,
       },

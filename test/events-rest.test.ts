@@ -75,7 +75,7 @@ describe('events without Socket.IO', () => {
         .and.not.have.property('voted');
       expect(heard[1]?.data).to.deep.include({ id: post.id, title: 'Edited', version: 2 });
       expect(heard[2]?.data).to.deep.include({ id: draft.id, title: '', content: '', redacted: true });
-      expect(heard[3]?.data).to.deep.equal({ id: draft.id });
+      expect(heard[3]?.data).to.deep.equal({ id: draft.id, root_id: null });
       for (const { at } of heard) expect(at).to.match(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
       expect((await bob.get<Page>(`/events?after=${head}`)).body).to.deep.equal({ epoch, head, events: [] });
     });
@@ -240,7 +240,7 @@ describe('events without Socket.IO', () => {
         title: 'two\nlines\r\nand more',
         prev: head,
       });
-      expect(JSON.parse(heard[1]!.data)).to.deep.equal({ id: post.id, prev: head + 1 });
+      expect(JSON.parse(heard[1]!.data)).to.deep.equal({ id: post.id, root_id: null, prev: head + 1 });
     });
 
     it('resumes after the last event that was seen', async () => {

@@ -100,7 +100,6 @@ describe('the connections to the database', function () {
       flooder!.get(`/posts/${post.id}`, from(`198.51.100.${n}`)),
     'reads of many accounts at one address': (n) =>
       crowd[n % crowd.length]!.get(`/posts/${post.id}`, from(ADDRESS)),
-    'profiles that nobody has signed for': () => world.anonymous.get(`/users/${flooder!.id}`, from(ADDRESS)),
     'looks at an account': () => flooder!.get('/users/me', from(ADDRESS)),
   };
   for (const [flood, send] of Object.entries(floods))
@@ -125,7 +124,7 @@ describe('the connections to the database', function () {
 
   it('go to what the service does for many at once, such as pages, posts and votes, as often as to requests', async () => {
     const before = await answeredBefore(
-      () => world.anonymous.get(`/users/${flooder!.id}`, from(ADDRESS)),
+      () => flooder!.get(`/posts/${post.id}`, from(ADDRESS)),
       () => newcomer!.get('/posts', from(OTHER_ADDRESS)),
       () => newcomer!.post('/posts', { title: 'mine', content: '' }, from(OTHER_ADDRESS)),
       () => newcomer!.put(`/posts/${post.id}/vote`, undefined, from(OTHER_ADDRESS)),
@@ -134,17 +133,18 @@ describe('the connections to the database', function () {
   });
 
   it('are waited for three seconds at most, and a client that leaves is not served', async () => {
-    const path = `/users/${flooder!.id}`;
+    const path = `/posts/${post.id}`;
+    const headers = { authorization: `Bearer ${flooder!.token}` };
     for (let attempt = 1; ; attempt += 1) {
       const before = await refused();
       const began = performance.now();
       const [holders, isDisturbed] = await held(async () => {
-        const sent = Array.from({ length: CONNECTIONS }, () => world.anonymous.get(path, from(ADDRESS)));
+        const sent = Array.from({ length: CONNECTIONS }, () => flooder!.get(path, from(ADDRESS)));
         await until('all to be in use', () => world.ctx.db.pool.using === CONNECTIONS);
         // What the service does for itself every second waits as well.
         const others = world.ctx.db.waiting;
         const leaving = new AbortController();
-        const left = fetch(world.url + path, { signal: leaving.signal }).catch(() => 'left');
+        const left = fetch(world.url + path, { headers, signal: leaving.signal }).catch(() => 'left');
         await until('it to wait', () => world.ctx.db.waiting > others);
         leaving.abort();
         expect(await left).to.equal('left');
@@ -153,7 +153,7 @@ describe('the connections to the database', function () {
         // Nothing is refused so soon, unless something of the service came in between and was waited for.
         if (performance.now() - began > 2500) return [sent, true] as const;
         expect(counted).to.equal(before);
-        const late = await world.anonymous.get<object>(path);
+        const late = await flooder!.get<object>(path);
         const { detail } = expectProblem(late, 503, 'unavailable');
         expect(detail).to.equal('Too many requests are waiting for the database. Try again.');
         expect(late.headers.get('retry-after')).to.equal('1');

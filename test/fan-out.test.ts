@@ -328,7 +328,7 @@ describe('a round that is written socket by socket, with everything else between
     await until('an event of the new one', () => heard.length === 3);
     expect(heard[2]).to.match(/^new: 2\["post:created",.*new text/);
     await tallies.deliver([{ post_id: 1, votes: 1, replies: 0, rev: 1 }], false);
-    expect(heard[3]).to.equal('new: 2["votes",[{"post_id":1,"votes":1,"rev":1}]]');
+    expect(heard[3]).to.equal('new: 2["votes",[{"post_id":1,"votes":1,"replies":0,"rev":1}]]');
   });
 
   it('tells nobody the text of a post once the node knows that it is deleted', async () => {

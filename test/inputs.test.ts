@@ -155,6 +155,17 @@ const fields: Record<string, Arbitrary<unknown>> = {
   scope: anyText,
   client_id: anyText,
   client_secret: anyText,
+  bio: anyText,
+  view: word('all', 'home'),
+  replies: flag,
+  tag: mostly(fc.constantFrom('hello', '#Hello', '＃ｈｅｌｌｏ'), anyText),
+  topics: fc.oneof(
+    fc.array(fc.constantFrom('feed', 'home', 'author:1', 'thread:2', 'tag:sea', 'public', 'none'), {
+      maxLength: 4,
+    }),
+    fc.constantFrom('feed', 'feed,home', 'public', 'none'),
+  ),
+  from: count,
 };
 const headerTexts = fc.oneof(
   fc.string({ maxLength: 40 }),

@@ -168,6 +168,7 @@ describe('preconditions', () => {
       'post /login': { email: bob.email, password: PASSWORD },
       'post /refresh': { refresh_token: bob.refreshToken },
       'post /posts': { title: 'Never', content: '' },
+      'post /posts/:id/replies': { content: 'Never' },
       'post /vote': { post_id: id, dir: 1 },
     };
     const tried: string[] = [];

@@ -52,10 +52,12 @@ describe('request bodies', () => {
   let world: World;
   let ada: TestUser;
   let own: PostAnswer;
+  let thread: PostAnswer;
   before(async () => {
     world = await createWorld();
     ada = await world.user();
     own = await writePost(ada);
+    thread = await writePost(ada);
   });
   after(() => world.close());
 
@@ -124,6 +126,12 @@ describe('request bodies', () => {
       send: asNobody('/refresh'),
     },
     'post /posts': { valid: post, status: 201, send: asAda('POST', () => '/posts'), shows: sameText },
+    'post /posts/:id/replies': {
+      valid: fc.record({ content }),
+      status: 201,
+      send: asAda('POST', () => `/posts/${thread.id}/replies`),
+      shows: sameText,
+    },
     'put /posts/:id': {
       valid: post,
       status: 200,

@@ -213,7 +213,7 @@ describe('a rolling upgrade from the version whose log knew posts alone', functi
       `select count(*)::integer as secrets from event_log where data::text ~ 'secret|"ada"|ada-old'`,
     );
     expect(secrets).to.equal(0);
-    // All that an old node has appended says what a new one would have.
+    // All that an old node has appended says what a new one would have, but for fields that it does not know.
     const rows = await query(
       'select distinct entity_type, audience, topics[1] as topic, redaction from event_log order by redaction',
     );
@@ -224,6 +224,12 @@ describe('a rolling upgrade from the version whose log knew posts alone', functi
         audience: 'public',
         topic: 'feed',
         redaction: ['title', 'content', 'owner.username'],
+      },
+      {
+        entity_type: 'post',
+        audience: 'public',
+        topic: 'feed',
+        redaction: ['title', 'content', 'owner.username', 'tags', 'mentions'],
       },
     ]);
     const examined = await examine(readConfig({ DATABASE_URL: database.url }), database.url, {

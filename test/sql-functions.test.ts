@@ -315,14 +315,19 @@ describe('SQL functions in files', function () {
     await newer.migrate(database.url);
     expect([...(await rowsOf()).keys()].filter((name) => name.startsWith('hot_rank'))).to.have.length(2);
     const newest = await build(newer.folder);
-    await newest.change('redacted', () => 'drop function if exists redacted(json, text[]);\n');
+    const firstLine = (sql: string) => `${sql.split('\n')[0]}\n`;
+    await newest.change(
+      'redacted',
+      (sql) => `${firstLine(sql)}drop function if exists redacted(json, text[]);\n`,
+    );
     await newest.migrate(database.url);
     expect([...(await rowsOf()).keys()].filter((name) => name.startsWith('redacted'))).to.deep.equal([
       'redacted(json)',
     ]);
     await newest.change(
       'redacted',
-      () => 'drop function if exists redacted(json, text[]);\ndrop function if exists redacted(json);\n',
+      (sql) =>
+        `${firstLine(sql)}drop function if exists redacted(json, text[]);\ndrop function if exists redacted(json);\n`,
     );
     await newest.migrate(database.url);
     expect(await textOf('redacted')).to.equal('');

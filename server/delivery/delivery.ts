@@ -227,12 +227,15 @@ export class Delivery {
     onResumed?: (after: number) => Promise<void>,
   ): void {
     if (!subscriber.open) return;
+    // Now is when it came, however long the relations of its user take.
+    const { seq: now, epoch: current } = this.#feed;
     const admit = () => {
       if (!subscriber.open) return;
-      if (after === undefined) {
+      if (after !== undefined) this.#replay.resume(subscriber, after, epoch, onResumed);
+      else if (this.#feed.seq === now && this.#feed.epoch === current) {
         this.#members.greet(subscriber, 'current', undefined);
         this.#members.place(subscriber);
-      } else this.#replay.resume(subscriber, after, epoch, onResumed);
+      } else this.#replay.resume(subscriber, now, current, onResumed);
     };
     if (this.#relations.isKnown(subscriber)) admit();
     else void this.#relations.ready(subscriber).then(admit);
