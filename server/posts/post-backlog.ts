@@ -37,7 +37,9 @@ export class PostBacklog {
       work: async () => {
         pause = INTERVAL;
         const begun = performance.now();
-        if ((await this.#next()) > 0) pause = Math.max(PAUSE, performance.now() - begun);
+        // A look without a transaction: usually there is nothing.
+        if ((await this.#left()) && (await this.#next()) > 0)
+          pause = Math.max(PAUSE, performance.now() - begun);
       },
       pause: () => pause,
       onFailed,
