@@ -1,5 +1,7 @@
 'use strict';
 
+const { makeConcurrently, makeMissing } = require('./helpers/indexes.cjs');
+
 /**
  * What replies, relations between users and filtered views of the log stand on. Additive: nodes of the version before go on beneath
  * it, and see neither replies that were deleted nor relations.
@@ -29,47 +31,18 @@ const INDEXES = {
   event_log_container_idx: 'event_log (container_id, seq) where container_id is not null',
 };
 
-/**
- * How long `prepare` waits for each of the transactions that began before it, as of a long backup. Nobody but the migration of
- * other nodes waits for it meanwhile. Milliseconds.
- */
-const PATIENCE = 600_000;
-
-/** @returns null if there is none */
-async function isValid(sequelize, index) {
-  const [[{ valid }]] = await sequelize.query(`
-    select (select i.indisvalid from pg_index i where i.indexrelid = to_regclass('${index}')) as valid`);
-  return valid;
-}
-
 module.exports = {
   /** Without a transaction, so that posts are written meanwhile. */
   async prepare({ sequelize }) {
     await sequelize.query(COLUMNS);
-    const [[{ limit }]] = await sequelize.query(`select current_setting('lock_timeout') as limit`);
-    for (const [index, on] of Object.entries(INDEXES)) {
-      const valid = await isValid(sequelize, index);
-      if (valid) continue;
-      await sequelize.query(`set lock_timeout = ${PATIENCE}`);
-      try {
-        // What a try that was ended has left.
-        if (valid === false) await sequelize.query(`drop index concurrently ${index}`);
-        await sequelize.query(`create index concurrently ${index} on ${on}`);
-      } finally {
-        await sequelize.query(`set lock_timeout = '${limit}'`);
-      }
-    }
+    await makeConcurrently(sequelize, INDEXES);
   },
 
   async up({ sequelize }) {
-    const missing = [];
-    for (const [index, on] of Object.entries(INDEXES))
-      if (!(await isValid(sequelize, index)))
-        missing.push(`drop index if exists ${index}; create index ${index} on ${on};`);
     // One string is one transaction also where each statement of a migration has its own.
     await sequelize.query(`
       ${COLUMNS};
-      ${missing.join('\n')}
+      ${await makeMissing(sequelize, INDEXES)}
       alter table posts
         add column ancestors bigint[],
         add column deleted_at timestamptz,

@@ -1,5 +1,7 @@
 'use strict';
 
+const { makeConcurrently, makeMissing } = require('./helpers/indexes.cjs');
+
 /**
  * How lists find posts that are no replies, replies of a thread by their votes, and threads that are to be taken away. Additive: nodes
  * of the version before write no replies, and the column that they do not know stays null.
@@ -15,45 +17,16 @@ const INDEXES = {
   post_tallies_thread_idx: 'post_tallies (root_id, votes desc, post_id desc) where root_id is not null',
 };
 
-/**
- * How long `prepare` waits for each of the transactions that began before it, as of a long backup. Nobody but the migration of
- * other nodes waits for it meanwhile. Milliseconds.
- */
-const PATIENCE = 600_000;
-
-/** @returns null if there is none */
-async function isValid(sequelize, index) {
-  const [[{ valid }]] = await sequelize.query(`
-    select (select i.indisvalid from pg_index i where i.indexrelid = to_regclass('${index}')) as valid`);
-  return valid;
-}
-
 module.exports = {
   /** Without a transaction, so that posts are written and voted for meanwhile. */
   async prepare({ sequelize }) {
     await sequelize.query(COLUMNS);
-    const [[{ limit }]] = await sequelize.query(`select current_setting('lock_timeout') as limit`);
-    for (const [index, on] of Object.entries(INDEXES)) {
-      const valid = await isValid(sequelize, index);
-      if (valid) continue;
-      await sequelize.query(`set lock_timeout = ${PATIENCE}`);
-      try {
-        // What a try that was ended has left.
-        if (valid === false) await sequelize.query(`drop index concurrently ${index}`);
-        await sequelize.query(`create index concurrently ${index} on ${on}`);
-      } finally {
-        await sequelize.query(`set lock_timeout = '${limit}'`);
-      }
-    }
+    await makeConcurrently(sequelize, INDEXES);
   },
 
   async up({ sequelize }) {
-    const missing = [];
-    for (const [index, on] of Object.entries(INDEXES))
-      if (!(await isValid(sequelize, index)))
-        missing.push(`drop index if exists ${index}; create index ${index} on ${on};`);
     // One string is one transaction also where each statement of a migration has its own.
-    await sequelize.query(`${COLUMNS};\n${missing.join('\n')}`);
+    await sequelize.query(`${COLUMNS};\n${await makeMissing(sequelize, INDEXES)}`);
   },
 
   async down({ sequelize }) {

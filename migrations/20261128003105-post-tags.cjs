@@ -2,6 +2,7 @@
 
 const { existsSync, readFileSync } = require('node:fs');
 const { join } = require('node:path');
+const { makeConcurrently, makeMissing } = require('./helpers/indexes.cjs');
 
 /**
  * By which tag, and by whose mention, a post is found. The tables follow `posts.tags` and `posts.mentions` by triggers, whoever writes
@@ -12,21 +13,7 @@ const { join } = require('node:path');
  * the latter `tags` is what the last event of the post told (`{}` of a new one), so that it is known which topics it leaves.
  */
 const COLUMN = 'alter table posts add column if not exists parsed_at timestamptz';
-const INDEX = 'posts_unparsed_idx';
-const ON = 'posts (id) where parsed_at is null';
-
-/**
- * How long `prepare` waits for each of the transactions that began before it, as of a long backup. Nobody but the migration of
- * other nodes waits for it meanwhile. Milliseconds.
- */
-const PATIENCE = 600_000;
-
-/** @returns null if there is none */
-async function isValid(sequelize) {
-  const [[{ valid }]] = await sequelize.query(`
-    select (select i.indisvalid from pg_index i where i.indexrelid = to_regclass('${INDEX}')) as valid`);
-  return valid;
-}
+const INDEXES = { posts_unparsed_idx: 'posts (id) where parsed_at is null' };
 
 /** The triggers' functions. The service's runner has made them before; sequelize-cli knows nothing of them. */
 const FUNCTIONS = ['keep_post_tags', 'keep_post_mentions', 'forget_tags'];
@@ -48,28 +35,15 @@ module.exports = {
   /** Without a transaction, so that posts are written meanwhile. */
   async prepare({ sequelize }) {
     await sequelize.query(COLUMN);
-    const valid = await isValid(sequelize);
-    if (valid) return;
-    const [[{ limit }]] = await sequelize.query(`select current_setting('lock_timeout') as limit`);
-    await sequelize.query(`set lock_timeout = ${PATIENCE}`);
-    try {
-      // What a try that was ended has left.
-      if (valid === false) await sequelize.query(`drop index concurrently ${INDEX}`);
-      await sequelize.query(`create index concurrently ${INDEX} on ${ON}`);
-    } finally {
-      await sequelize.query(`set lock_timeout = '${limit}'`);
-    }
+    await makeConcurrently(sequelize, INDEXES);
   },
 
   async up({ sequelize }) {
     await makeMissingFunctions(sequelize);
-    const index = (await isValid(sequelize))
-      ? ''
-      : `drop index if exists ${INDEX}; create index ${INDEX} on ${ON};`;
     // One string is one transaction also where each statement of a migration has its own.
     await sequelize.query(`
       ${COLUMN};
-      ${index}
+      ${await makeMissing(sequelize, INDEXES)}
       alter table posts alter column tags set default '{}';
 
       create table post_tags (
