@@ -407,7 +407,8 @@ export class Follower {
   }
 
   #keep(): void {
-    for (const positionStore of this.#positionStores) positionStore.keep(this.#reached);
+    const reached = this.#reached;
+    for (const positionStore of this.#positionStores) positionStore.keep(reached);
   }
 
   async #reopen(): Promise<void> {

@@ -61,19 +61,21 @@ export const PAGE_ROWS = 500;
 /** Text of events that is read at once, if it is more than one event. Bytes. */
 export const PAGE_BYTES = 1024 * 1024;
 
+/** The columns of a `LogEntry` but its payload, of an event `e` in SQL. What `number_events` returns has the same names. */
+export const entryColumns = `e.seq, e.name, e.entity_type as "entityType", e.entity_id as "entityId", e.audience, e.topics,
+  e.redaction, e.author_id as "authorId", e.container_type as "containerType", e.container_id as "containerId",
+  e.erases_container as "erasesContainer", e.departure, e.relation`;
+
 /**
  * As many events as are asked for, but no further than so many bytes reach: five hundred posts may have 20 MB. What was
  * superseded is cut out of the log piece by piece: what is still to be cut is cut here.
  * @param which the condition on an event `e`; `$1` is the position after which, `$2` how many at most, and `$3` of how many bytes
  */
 const pageOf = (which: string): string => `with next as (
-           select e.seq, e.name, e.entity_type as "entityType", e.entity_id as "entityId", e.audience, e.topics,
-                  e.redaction,
+           select ${entryColumns},
                   (case when r.entity_id is null and c.entity_id is null then e.data
                         else redacted(e.data, e.redaction) end)::text as json,
-                  (extract(epoch from e.created_at) * 1000)::double precision as at, e.author_id as "authorId",
-                  e.container_type as "containerType", e.container_id as "containerId",
-                  e.erases_container as "erasesContainer", e.departure, e.relation
+                  (extract(epoch from e.created_at) * 1000)::double precision as at
            from event_log e
            left join event_redactions r
              on r.entity_type = e.entity_type and r.entity_id = e.entity_id and e.seq < r.before_seq

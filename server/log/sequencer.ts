@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { Pause } from '../async/pause.ts';
 import type { Logger } from '../logger.ts';
-import type { LogEntry } from './reader.ts';
+import { entryColumns, type LogEntry } from './reader.ts';
 
 /** How many events one call numbers at most: bounds the transaction and the memory of anyone who reads the batch. */
 const BATCH = 500;
@@ -147,59 +147,22 @@ export class Sequencer {
   async #number(atMost: number): Promise<Numbered | 'busy' | undefined> {
     const { rows } = await this.#pool.query<NumberedRow>({
       name: 'number-events',
-      text: `select first_seq, last_seq, seq, name, entity_type as "entityType", entity_id as "entityId", audience, topics,
-               redaction, payload as json, at, author_id as "authorId", container_type as "containerType",
-               container_id as "containerId", erases_container as "erasesContainer", departure, relation
-             from number_events($1, $2)`,
+      text: `select first_seq, last_seq, ${entryColumns}, e.payload as json, e.at from number_events($1, $2) e`,
       values: [atMost, TOLD_AT_ONCE],
     });
     const [row] = rows;
     if (!row) return undefined;
     if (row.first_seq === null) return 'busy';
-    const entries = rows.flatMap((each) =>
-      each.first_seq !== null && each.seq !== null ? entryOf(each) : [],
-    );
+    const entries = rows.flatMap((each) => {
+      if (each.first_seq === null || each.seq === null) return [];
+      // The event alone: it is handed on to other nodes as it is.
+      const { first_seq: _first, last_seq: _last, ...entry } = each;
+      return [entry];
+    });
     return {
       first: row.first_seq,
       last: row.last_seq,
       entries: entries.length > 0 ? entries : undefined,
     };
   }
-}
-
-/** The event alone: it is handed on to other nodes as it is. */
-function entryOf({
-  seq,
-  name,
-  entityType,
-  entityId,
-  audience,
-  topics,
-  redaction,
-  json,
-  at,
-  authorId,
-  containerType,
-  containerId,
-  erasesContainer,
-  departure,
-  relation,
-}: LogEntry): LogEntry {
-  return {
-    seq,
-    name,
-    entityType,
-    entityId,
-    audience,
-    topics,
-    redaction,
-    authorId,
-    containerType,
-    containerId,
-    erasesContainer,
-    departure,
-    relation,
-    json,
-    at,
-  };
 }
