@@ -14,7 +14,14 @@ interface Uses {
 /** Loops, time limits and single flight: what any part may need, and what knows none. */
 const everywhere = 'server/async/';
 
-const ground = ['errors.ts', 'identity.ts', 'logger.ts', 'preconditions.ts', 'protocol.ts'];
+const ground = [
+  'errors.ts',
+  'identity.ts',
+  'keyset-cursor.ts',
+  'logger.ts',
+  'preconditions.ts',
+  'protocol.ts',
+];
 
 /**
  * The folders that are no capabilities, from the bottom up. A capability is a folder that has a `routes.ts`: nobody keeps a
@@ -167,6 +174,7 @@ const kinds: [name: RegExp, uses: Uses][] = [
 const files: Record<string, Uses> = {
   'errors.ts': { types: ['protocol.ts'] },
   'identity.ts': {},
+  'keyset-cursor.ts': { values: ['errors.ts'] },
   'logger.ts': {},
   'paths.ts': {},
   'preconditions.ts': { values: ['errors.ts'] },

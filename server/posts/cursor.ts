@@ -1,3 +1,5 @@
+import { decodeCursor, encodeCursor } from '../keyset-cursor.ts';
+
 /** The sort orders of a list of posts. */
 export const sorts = ['new', 'top', 'hot'] as const;
 export type Sort = (typeof sorts)[number];
@@ -9,9 +11,7 @@ export type ThreadSort = (typeof threadSorts)[number];
 /** Which list a cursor belongs to. */
 type Order = Sort | `thread:${ThreadSort}`;
 
-/**
- * A keyset cursor: the last row of a page. The next page begins after it, whatever has been added before it meanwhile.
- */
+/** The last row of a page. */
 export interface Cursor {
   /** The sort key as PostgreSQL writes it, so that none of its precision is lost. */
   key: string;
@@ -29,19 +29,12 @@ const keyShape: Record<Order, RegExp> = {
 
 /** An opaque string for the `Link` header. */
 export function writeCursor(sort: Order, { key, id }: Cursor): string {
-  return Buffer.from(JSON.stringify([sort, key, id])).toString('base64url');
+  return encodeCursor(sort, key, id);
 }
 
 /** The cursor in a string; undefined if it is not one, or of another sort. */
 export function readCursor(cursor: string, sort: Order): Cursor | undefined {
-  let parts: unknown;
-  try {
-    parts = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-  } catch {
-    return undefined;
-  }
-  if (!Array.isArray(parts) || parts.length !== 3 || parts[0] !== sort) return undefined;
-  const [, key, id] = parts as unknown[];
+  const { key, id } = decodeCursor(cursor, sort) ?? {};
   if (typeof key !== 'string' || !keyShape[sort].test(key)) return undefined;
   if ((sort === 'top' || sort === 'thread:top') && Number(key) > 2_147_483_647) return undefined;
   if (sort === 'new' && !isMoment(key.slice(0, 19))) return undefined;

@@ -2,10 +2,11 @@ import { QueryTypes } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { MicroBatcher } from '../database/micro-batcher.ts';
-import { AppError, tooManyRequests, unavailable } from '../errors.ts';
+import { tooManyRequests, unavailable } from '../errors.ts';
 import { roundRobin } from '../queues/round-robin.ts';
 import { type Requester, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
+import { invalidCursor } from '../keyset-cursor.ts';
 import { readFeedPage } from './feed-page.ts';
 import { hidersAmong, type Look, PageCache, lookAt } from './page-cache.ts';
 import { cursorOf, type FeedPage, type OwnScope, type Preparation, Unprepared } from './list-statement.ts';
@@ -285,13 +286,6 @@ async function votesOn(
     { type: QueryTypes.SELECT, bind: [users, posts, [...new Set(users)]] },
   );
   return { voted: new Set(row?.voted), hiders: new Set(row?.hiders.map(Number)) };
-}
-
-/** The refusal of a cursor that a list does not know. */
-export function invalidCursor(): AppError {
-  return new AppError('invalid', 'The cursor does not belong to this list.', {
-    errors: [{ loc: ['query', 'cursor'], msg: '"cursor" does not belong to this list', type: 'any.invalid' }],
-  });
 }
 
 function sendersOf({ requester }: Ask): readonly string[] {

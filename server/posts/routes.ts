@@ -1,3 +1,4 @@
+import { pageHeaders, pageHeadersOf } from '../api/list-page.ts';
 import { preconditionsOf, readPreconditions, writePreconditions } from '../api/preconditions.ts';
 import { requirePreconditions } from '../preconditions.ts';
 import { problems } from '../api/problem.ts';
@@ -38,24 +39,16 @@ export const postRoutes = [
     limit: 'read',
     query: schemas.listPosts,
     answers: { 200: schemas.posts, ...problems(401, 422, 429) },
-    answerHeaders: {
-      Link: 'RFC 8288: `rel="next"` is the next page, by a cursor that new posts do not shift',
-      'X-Feed-Seq': 'The position in the event stream that this page reflects',
-      'X-Feed-Epoch': 'The epoch of that position',
-    },
+    answerHeaders: pageHeadersOf('posts'),
     handle: async ({ ctx, user, query, requester, req }) => {
       const page = await ctx.feedReader.read(user.id, query, requester);
       // An empty table is no empty list.
       if (page.json.length <= EMPTY) await ctx.schema.confirm();
       return new Reply(new Json(page.json), {
         headers: {
-          'X-Feed-Seq': String(page.seq),
-          'X-Feed-Epoch': page.epoch,
+          ...pageHeaders('/posts', req.url, page),
           // Compressed together, the length would reveal a draft to the author of the text beside it.
-          'Cache-Control': page.hasDrafts ? 'private, no-cache, no-transform' : 'private, no-cache',
-          ...(page.next === undefined
-            ? {}
-            : { Link: `<${nextPage('/posts', req.url, page.next)}>; rel="next"` }),
+          ...(page.hasDrafts ? { 'Cache-Control': 'private, no-cache, no-transform' } : {}),
         },
       });
     },
@@ -201,32 +194,10 @@ export const postRoutes = [
     params: schemas.postParams,
     query: schemas.listReplies,
     answers: { 200: schemas.replyList, ...problems(401, 404, 422, 429) },
-    answerHeaders: {
-      Link: 'RFC 8288: `rel="next"` is the next page, by a cursor that new replies do not shift',
-      'X-Feed-Seq': 'The position in the event stream that this page reflects',
-      'X-Feed-Epoch': 'The epoch of that position',
-    },
+    answerHeaders: pageHeadersOf('replies'),
     handle: async ({ ctx, user, params, query, requester, req }) => {
       const page = await threadPage(ctx.db.share(requester), user, params.id, query);
-      const next = page.next && nextPage(`/posts/${params.id}/replies`, req.url, page.next);
-      return new Reply(page.replies, {
-        headers: {
-          'X-Feed-Seq': String(page.seq),
-          'X-Feed-Epoch': page.epoch,
-          'Cache-Control': 'private, no-cache',
-          ...(next === undefined ? {} : { Link: `<${next}>; rel="next"` }),
-        },
-      });
+      return new Reply(page.replies, { headers: pageHeaders(`/posts/${params.id}/replies`, req.url, page) });
     },
   }),
 ];
-
-/** A path with the query of the request; its own address may name another host. */
-function nextPage(path: string, url: string, cursor: string): string {
-  // A query may hold question marks of its own.
-  const at = url.indexOf('?');
-  const params = new URLSearchParams(at < 0 ? '' : url.slice(at));
-  params.delete('skip');
-  params.set('cursor', cursor);
-  return `${path}?${params.toString()}`;
-}

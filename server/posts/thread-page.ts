@@ -5,7 +5,7 @@ import type { Identity } from '../identity.ts';
 import { NoHead } from '../log/reader.ts';
 import { hiddenAuthors } from '../relations/policy.ts';
 import { type Cursor, readCursor, type ThreadSort, writeCursor } from './cursor.ts';
-import { invalidCursor } from './feed-reader.ts';
+import { invalidCursor } from '../keyset-cursor.ts';
 import { binding, position } from './list-statement.ts';
 import { postColumns, type PostRow, presentAnswer } from './present.ts';
 import type { ListReplies } from './schemas.ts';

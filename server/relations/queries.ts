@@ -1,5 +1,6 @@
 import { QueryTypes } from 'sequelize';
 import { AppError } from '../errors.ts';
+import { invalidCursor } from '../keyset-cursor.ts';
 import { NoHead } from '../log/reader.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { RelationContext } from './context.ts';
@@ -87,7 +88,5 @@ const START: RelationCursor = { moment: Number.MAX_SAFE_INTEGER, id: Number.MAX_
 function cursorOf(list: RelationList, cursor: string | undefined): RelationCursor {
   const read = cursor === undefined ? START : readCursor(cursor, list);
   if (read) return read;
-  throw new AppError('invalid', 'The cursor does not belong to this list.', {
-    errors: [{ loc: ['query', 'cursor'], msg: '"cursor" does not belong to this list', type: 'any.invalid' }],
-  });
+  throw invalidCursor();
 }

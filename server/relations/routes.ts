@@ -1,3 +1,4 @@
+import { pageHeaders, pageHeadersOf } from '../api/list-page.ts';
 import { problems } from '../api/problem.ts';
 import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
@@ -7,12 +8,6 @@ import * as schemas from './schemas.ts';
 import type { RelationKind } from '../topics/event-type.ts';
 
 const route = routesOf<RelationContext>();
-
-const pageHeaders = {
-  Link: 'RFC 8288: `rel="next"` is the next page, by a cursor that new entries do not shift',
-  'X-Feed-Seq': 'The position in the event stream that this page reflects',
-  'X-Feed-Epoch': 'The epoch of that position',
-};
 
 /** How the documents tell of setting one and of ending it. */
 const told: Record<RelationKind, { set: string; aboutSet: string; end: string; aboutEnd: string }> = {
@@ -83,13 +78,13 @@ const publicLists = (['followers', 'following'] as const).map((list) =>
     params: schemas.relationParams,
     query: schemas.listQuery(list),
     answers: { 200: schemas.relations, ...problems(401, 404, 422, 429) },
-    answerHeaders: pageHeaders,
-    handle: async ({ ctx, params, query, requester, req }) =>
-      paged(
-        `/users/${params.id}/${list}`,
-        req.url,
-        await queries.relationPage(ctx, list, params.id, query, requester),
-      ),
+    answerHeaders: pageHeadersOf('entries'),
+    handle: async ({ ctx, params, query, requester, req }) => {
+      const page = await queries.relationPage(ctx, list, params.id, query, requester);
+      return new Reply(page.relations, {
+        headers: pageHeaders(`/users/${params.id}/${list}`, req.url, page),
+      });
+    },
   }),
 );
 
@@ -104,30 +99,12 @@ const ownLists = (['blocks', 'mutes'] as const).map((list) =>
     limit: 'read',
     query: schemas.listQuery(list),
     answers: { 200: schemas.relations, ...problems(401, 422, 429) },
-    answerHeaders: pageHeaders,
-    handle: async ({ ctx, user, query, requester, req }) =>
-      paged(`/users/me/${list}`, req.url, await queries.relationPage(ctx, list, user.id, query, requester)),
+    answerHeaders: pageHeadersOf('entries'),
+    handle: async ({ ctx, user, query, requester, req }) => {
+      const page = await queries.relationPage(ctx, list, user.id, query, requester);
+      return new Reply(page.relations, { headers: pageHeaders(`/users/me/${list}`, req.url, page) });
+    },
   }),
 );
 
 export const relationRoutes = [...changes, ...publicLists, ...ownLists];
-
-function paged(path: string, url: string, { relations, seq, epoch, next }: queries.RelationPage): Reply {
-  return new Reply(relations, {
-    headers: {
-      'X-Feed-Seq': String(seq),
-      'X-Feed-Epoch': epoch,
-      'Cache-Control': 'private, no-cache',
-      ...(next === undefined ? {} : { Link: `<${nextPage(path, url, next)}>; rel="next"` }),
-    },
-  });
-}
-
-/** A path of ours with the query of the request; its own address may name another host. */
-function nextPage(path: string, url: string, cursor: string): string {
-  // A query may hold question marks of its own.
-  const at = url.indexOf('?');
-  const params = new URLSearchParams(at < 0 ? '' : url.slice(at));
-  params.set('cursor', cursor);
-  return `${path}?${params.toString()}`;
-}

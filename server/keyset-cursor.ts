@@ -1,0 +1,29 @@
+import { AppError } from './errors.ts';
+
+/**
+ * Keyset cursors: the last row of a page, as an opaque string for the `Link` header. The next page begins after that row, whatever
+ * has been added before it meanwhile. A cursor says which list it belongs to, and what it holds each list checks by itself.
+ */
+export function encodeCursor(list: string, key: string | number, id: number): string {
+  return Buffer.from(JSON.stringify([list, key, id])).toString('base64url');
+}
+
+/** What a cursor holds, unchecked; undefined if it is no cursor, or one of another list. */
+export function decodeCursor(cursor: string, list: string): { key: unknown; id: unknown } | undefined {
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(parts) || parts.length !== 3 || parts[0] !== list) return undefined;
+  const [, key, id] = parts as unknown[];
+  return { key, id };
+}
+
+/** The refusal of a cursor that a list does not know: 422. */
+export function invalidCursor(): AppError {
+  return new AppError('invalid', 'The cursor does not belong to this list.', {
+    errors: [{ loc: ['query', 'cursor'], msg: '"cursor" does not belong to this list', type: 'any.invalid' }],
+  });
+}
