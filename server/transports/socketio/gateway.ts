@@ -1,25 +1,17 @@
-import { type Server as HttpServer, type IncomingMessage, ServerResponse } from 'node:http';
-import cors, { type CorsOptions } from 'cors';
+import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import { Server, type Socket } from 'socket.io';
 import type { Connections } from '../../delivery/connections.ts';
 import type { Identity } from '../../identity.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { HARD_MARK, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { TimeSlices } from '../../delivery/time-slices.ts';
-import { AppError, invalid, unavailable } from '../../errors.ts';
+import { AppError, invalid } from '../../errors.ts';
 import type { ClientToServer, ServiceMessages, SessionCloseCode, Tally } from '../../protocol.ts';
 import type { Follower } from '../../log/follower.ts';
 import type { MissedTallies } from '../../counters/missed-tallies.ts';
 import { check, type Infer, withoutEmpty } from '../../api/schema.ts';
 import { subscriptionTo } from '../../topics/subscription.ts';
-import type { Metrics } from '../../ops/metrics.ts';
-import type { RequestGuard } from '../../http/request-guard.ts';
-import { whenOver } from '../../http/response-end.ts';
-import {
-  type ConnectionSlot,
-  ConnectionRefusal,
-  type ConnectionLimits,
-} from '../../limits/connection-limits.ts';
+import { ConnectionRefusal, type ConnectionSlot } from '../../limits/connection-limits.ts';
 import {
   type EngineConnection,
   engineConnection,
@@ -28,31 +20,19 @@ import {
 import type { FastPaths } from '../../library-internals/fast-paths.ts';
 import { slim } from '../../library-internals/slimming.ts';
 import { socketServerOptions } from '../../library-internals/socket-server.ts';
-import type { Logger } from '../../logger.ts';
 import { requirePayloadLimits } from './payload-limits.ts';
 import { RequestBuckets } from './token-buckets.ts';
-import { serveClientScript } from './client-script.ts';
 import { encodeMessage } from './encoding.ts';
-import {
-  type EngineResponse,
-  oddForm,
-  opensSession,
-  otherProtocol,
-  queryOf,
-  refuseWith,
-  setSocketHeaders,
-} from './engine-requests.ts';
-import { refuseOtherMethods } from './polling-methods.ts';
+import { EngineRequestGuard, type EngineRequestOptions, reasonOf } from './engine-request-guard.ts';
+import type { EngineResponse } from './engine-requests.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { type EndSubscriber, type FeedSocket, Subscriber } from './subscriber.ts';
 import { TallyDelivery } from './tally-delivery.ts';
 import { Unauthenticated } from './unauthenticated.ts';
 
-export interface GatewayOptions {
+export interface GatewayOptions extends EngineRequestOptions {
   http: HttpServer;
-  log: Logger;
-  metrics: Metrics;
   feed: Follower;
   connections: Connections;
   delivery: Delivery;
@@ -67,22 +47,13 @@ export interface GatewayOptions {
   requireSession: (identity: Identity, subscriber: Subscriber) => Promise<void>;
   /** The tallies of those of these posts that the subscriber's user may see. */
   talliesOf: (subscriber: Subscriber, postIds: readonly number[]) => Promise<Tally[]>;
-  /** Whether a request may come in, by the host that it names and the page that it is from. */
-  guard: RequestGuard;
-  /** What pages of other origins may read of the answers of long-polling. */
-  crossOrigin: CorsOptions;
-  connectionLimits: ConnectionLimits;
   /** A connection that has not authenticated by then is closed. Milliseconds. */
   handshakeLimit: number;
-  /** The key under which connections of one sender are counted. */
-  addressOf: (req: IncomingMessage) => string;
   /** Whether what one user, and one address, asks over all sockets of this node is limited. */
   limitMessages: boolean;
   onCodedError: (error: unknown) => AppError | undefined;
   /** Ids of Engine.IO sessions, where they have to say which worker holds the session. */
   newSessionId?: () => string;
-  /** Whether a request comes from a sibling, which has let it in already. */
-  isForwarded?: (req: IncomingMessage) => boolean;
 }
 
 type Auth = Infer<typeof handshakeAuth>;
@@ -93,8 +64,6 @@ const MAX_FRAME = 16 * 1024;
 const CONNECT_SWEEP = 250;
 /** Handshakes that one connection may fail, one after the other. */
 const MAX_ATTEMPTS = 3;
-/** What a client is told to wait for when the node shuts down. Seconds. */
-const DRAINING_PAUSE = 2;
 /** Packets of any kind that one connection may send within a second; far beyond what requests are limited to. */
 const MAX_PACKETS = 1000;
 /** How long a closed socket may take to read its last words before its TCP connection is ended. Milliseconds. */
@@ -116,12 +85,6 @@ function uncork(socket: IncomingMessage['socket']): void {
   socket.uncork();
 }
 
-/** A place that was taken for a connection which is not there yet, and what gives it back if it never comes. */
-interface Reservation {
-  slot: ConnectionSlot;
-  abandon: () => void;
-}
-
 /** Per-connection state of an Engine.IO connection. */
 interface Visit {
   connection: EngineConnection;
@@ -134,7 +97,7 @@ interface Visit {
   subscriber: Subscriber | undefined;
 }
 
-/** The Socket.IO transport: who may connect, and the life of a connection. */
+/** The Socket.IO transport: the life of a connection, from its handshake to its end. */
 export class Gateway {
   readonly io: Server<ClientToServer, ServiceMessages>;
   readonly #options: GatewayOptions;
@@ -142,13 +105,12 @@ export class Gateway {
   readonly #tallies: TallyDelivery;
   readonly #buckets: RequestBuckets;
   readonly #unauthenticated = new Unauthenticated();
-  readonly #reservations = new WeakMap<IncomingMessage, Reservation>();
+  readonly #requests: EngineRequestGuard;
   readonly #requestOptions: RequestOptions;
   /** One for all connections: a closure per connection would cost memory. */
   readonly #callbacks: ConstructorParameters<typeof Subscriber>[5];
   readonly #visits = new WeakMap<object, Visit>();
   #sweeping: NodeJS.Timeout[] = [];
-  #hasWarnedOfProtocol = false;
   #size = 0;
 
   constructor(options: GatewayOptions) {
@@ -162,23 +124,8 @@ export class Gateway {
       pingTimeout: 10_000,
       upgradeTimeout: 5000,
     });
-    const { engine } = this.io;
-    const allowOrigins = cors(options.crossOrigin);
-    engine.use(setSocketHeaders);
-    engine.use(this.#middleware((req) => this.#hostRefusal(req)));
-    engine.use((req: IncomingMessage, res: EngineResponse, next: () => void) => {
-      // A WebSocket has no headers for a page to read.
-      if (res instanceof ServerResponse) allowOrigins(req, res, next);
-      else next();
-    });
-    engine.use(serveClientScript);
-    engine.use(refuseOtherMethods);
-    engine.use(
-      this.#middleware((req, res) => {
-        const query = queryOf(req);
-        return this.#pageRefusal(req, query) ?? this.#newcomerRefusal(req, res, query);
-      }),
-    );
+    this.#requests = new EngineRequestGuard(options);
+    this.#requests.watch(this.io.engine);
     if (options.newSessionId) this.io.engine.generateId = options.newSessionId;
     const end: EndSubscriber = (subscriber, code, detail) => this.#end(subscriber, code, detail);
     this.#tallies = new TallyDelivery({ ...options, end });
@@ -206,7 +153,7 @@ export class Gateway {
       this.#unauthenticated.add(connection);
       this.#visits.set(conn, {
         connection,
-        slot: this.#slotOf(conn.request),
+        slot: this.#requests.slotOf(conn.request),
         attempts: 0,
         left: MAX_PACKETS,
         since: 0,
@@ -257,91 +204,7 @@ export class Gateway {
    * @returns whether it has
    */
   refused(req: IncomingMessage, res: EngineResponse): boolean {
-    const refusal = this.#hostRefusal(req) ?? this.#pageRefusal(req, queryOf(req));
-    if (refusal) refuseWith(req, res, refusal);
-    return refusal !== undefined;
-  }
-
-  #middleware(refusalOf: (req: IncomingMessage, res: EngineResponse) => AppError | undefined) {
-    return (req: IncomingMessage, res: EngineResponse, next: () => void): void => {
-      const refusal = refusalOf(req, res);
-      if (refusal) refuseWith(req, res, refusal);
-      else next();
-    };
-  }
-
-  #hostRefusal(req: IncomingMessage): AppError | undefined {
-    if (this.#options.isForwarded?.(req) === true) return undefined;
-    return this.#counted('host', this.#options.guard.hostRefusal(req));
-  }
-
-  /** By the page that it is from, and by its form: what holds for each request of a session, not only for the first. */
-  #pageRefusal(req: IncomingMessage, query: URLSearchParams): AppError | undefined {
-    if (this.#options.isForwarded?.(req) === true) return undefined;
-    // A browser lets any page open a WebSocket anywhere: unlike with CORS, the server has to say no.
-    const foreign = this.#options.guard.originRefusal(req, { navigation: false });
-    if (foreign) return this.#counted('origin', foreign);
-    const protocol = otherProtocol(query);
-    if (protocol !== undefined) return this.#counted('protocol', this.#protocolRefusal(req, protocol));
-    return this.#counted('form', oddForm(req, query));
-  }
-
-  #protocolRefusal(req: IncomingMessage, protocol: string): AppError {
-    if (!this.#hasWarnedOfProtocol) {
-      this.#hasWarnedOfProtocol = true;
-      this.#options.log.warn(
-        {
-          protocol: protocol.slice(0, 20),
-          user_agent: req.headers['user-agent']?.slice(0, 200),
-          address: this.#options.addressOf(req),
-        },
-        'a Socket.IO client of version 2 or older was refused: version 3 or later is required',
-      );
-    }
-    return new AppError(
-      'malformed',
-      'Engine.IO protocol version 4 (EIO=4) is required: use a Socket.IO client of version 3 or later.',
-    );
-  }
-
-  /**
-   * Of requests that ask for a session: whether there is a place. It is taken at once, or a hundred requests of one packet
-   * would have the last one.
-   */
-  #newcomerRefusal(req: IncomingMessage, res: EngineResponse, query: URLSearchParams): AppError | undefined {
-    if (!opensSession(query)) return undefined;
-    if (this.#delivery.draining)
-      return this.#counted(
-        'draining',
-        unavailable('The node is shutting down. Connect again.', DRAINING_PAUSE),
-      );
-    try {
-      const slot = this.#options.connectionLimits.take(this.#options.addressOf(req));
-      const abandon = () => {
-        if (this.#reservations.delete(req)) slot.release();
-      };
-      this.#reservations.set(req, { slot, abandon });
-      if (res instanceof ServerResponse) whenOver(res, abandon);
-      else req.socket.once('close', abandon);
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof ConnectionRefusal)) throw error;
-      return this.#counted(reasonOf(error), error);
-    }
-  }
-
-  /** The place that was taken for a connection when it was asked for. */
-  #slotOf(req: IncomingMessage): ConnectionSlot | undefined {
-    const reservation = this.#reservations.get(req);
-    if (!reservation) return undefined;
-    this.#reservations.delete(req);
-    req.socket.off('close', reservation.abandon);
-    return reservation.slot;
-  }
-
-  #counted(reason: string, refusal: AppError | undefined): AppError | undefined {
-    if (refusal) this.#options.metrics.handshakesRefused.inc({ reason });
-    return refusal;
+    return this.#requests.refused(req, res);
   }
 
   /** Also what is no request costs something: acknowledgements of nothing, other namespaces, binary parts. */
@@ -519,11 +382,6 @@ export class Gateway {
     const patience = code === 'draining' ? LAST_WORDS_OF_ALL : LAST_WORDS;
     setTimeout(() => subscriber.terminate(), patience).unref();
   }
-}
-
-/** What a handshake that got no place is counted under. */
-function reasonOf({ reason }: ConnectionRefusal): 'full' | 'crowded' {
-  return reason === 'full' ? 'full' : 'crowded';
 }
 
 /** One connection has one socket: without its socket it would stay open unauthenticated. */
