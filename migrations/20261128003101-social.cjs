@@ -3,19 +3,20 @@
 const { makeConcurrently, makeMissing } = require('./helpers/indexes.cjs');
 
 /**
- * What replies, relations between users and filtered views of the log stand on. Additive: nodes of the version before go on beneath
- * it, and see neither replies that were deleted nor relations.
+ * What replies, relations between users and filtered views of the log stand on. Additive: nodes of the version before
+ * go on beneath it, and see neither replies that were deleted nor relations.
  *
- * A reply is a post with a parent, a root and no title. `ancestors` are its parents, from the root on. A post with `deleted_at`
- * is a deleted reply that has living replies, or a deleted post whose thread is being taken away in pieces.
+ * A reply is a post with a parent, a root and no title. `ancestors` are its parents, from the root on. A post with
+ * `deleted_at` is a deleted reply that has living replies, or a deleted post whose thread is being taken away in
+ * pieces.
  *
- * `relations` is what users want, written by their requests. `stream_relations` is what the stream of events goes by, and since which
- * number: written by the numbering alone, so that a request which holds a row never holds up the numbering of everybody. It refers
- * to no user for the same reason.
+ * `relations` is what users want, written by their requests. `stream_relations` is what the stream of events goes by,
+ * and since which number: written by the numbering alone, so that a request which holds a row never holds up the
+ * numbering of everybody. It refers to no user for the same reason.
  *
- * The log learns whose words an event carries, with what else it goes away (its container), what those receive who subscribe to
- * a topic that it has left (its departure), and which relation it changes. `event_topics` finds the events of a quiet topic without
- * reading the log.
+ * The log learns whose words an event carries, with what else it goes away (its container), what those receive who
+ * subscribe to a topic that it has left (its departure), and which relation it changes. `event_topics` finds the events
+ * of a quiet topic without reading the log.
  */
 const COLUMNS = `
   alter table posts
@@ -23,7 +24,10 @@ const COLUMNS = `
   alter table event_log
     add column if not exists author_id bigint, add column if not exists container_id bigint`;
 
-/** By which the replies of a thread, and the events of an author, are found. Those that old nodes write have none of these. */
+/**
+ * By which the replies of a thread, and the events of an author, are found. Those that old nodes write have none of
+ * these.
+ */
 const INDEXES = {
   posts_root_idx: 'posts (root_id, id) where root_id is not null',
   posts_parent_idx: 'posts (parent_id) where parent_id is not null',

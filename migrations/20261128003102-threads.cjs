@@ -3,8 +3,8 @@
 const { makeConcurrently, makeMissing } = require('./helpers/indexes.cjs');
 
 /**
- * How lists find posts that are no replies, replies of a thread by their votes, and threads that are to be taken away. Additive: nodes
- * of the version before write no replies, and the column that they do not know stays null.
+ * How lists find posts that are no replies, replies of a thread by their votes, and threads that are to be taken away.
+ * Additive: nodes of the version before write no replies, and the column that they do not know stays null.
  */
 const COLUMNS = 'alter table post_tallies add column if not exists root_id bigint';
 

@@ -1,7 +1,8 @@
 'use strict';
 
 /**
- * What users say of themselves, and how lists of follows, blocks and mutes are read. Nodes of the version before leave the text alone.
+ * What users say of themselves, and how lists of follows, blocks and mutes are read. Nodes of the version before leave
+ * the text alone.
  */
 const BIO = `
   alter table users add column if not exists bio text not null default '';

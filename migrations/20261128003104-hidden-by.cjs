@@ -1,6 +1,9 @@
 'use strict';
 
-/** Who blocks a user is read with the user's own relations when the user connects. The table is new: the index takes no time. */
+/**
+ * Who blocks a user is read with the user's own relations when the user connects. The table is new: the index takes no
+ * time.
+ */
 module.exports = {
   async up({ sequelize }) {
     await sequelize.query(

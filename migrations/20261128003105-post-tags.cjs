@@ -5,12 +5,14 @@ const { join } = require('node:path');
 const { makeConcurrently, makeMissing } = require('./helpers/indexes.cjs');
 
 /**
- * By which tag, and by whose mention, a post is found. The tables follow `posts.tags` and `posts.mentions` by triggers, whoever writes
- * these. `post_tags` has the time by which `sort=new` sorts, so that the newest posts with a tag are read by one index.
+ * By which tag, and by whose mention, a post is found. The tables follow `posts.tags` and `posts.mentions` by triggers,
+ * also where a node of the version before writes these. `post_tags` has the time by which `sort=new` sorts, so that the
+ * newest posts with a tag are read by one index.
  *
  * `parsed_at` says that tags and mentions are those of the text; null: still to be found, by any node of this version
- * (server/posts/unparsed-posts.ts). So is each post that is there now, and each whose text a node of the version before writes. Of
- * the latter `tags` is what the last event of the post told (`{}` of a new one), so that it is known which topics it leaves.
+ * (server/posts/unparsed-posts.ts). So is each post that is there now, and each whose text a node of the version before
+ * writes. Of the latter `tags` is what the last event of the post told (`{}` of a new one), so that it is known which
+ * topics it leaves.
  */
 const COLUMN = 'alter table posts add column if not exists parsed_at timestamptz';
 const INDEXES = { posts_unparsed_idx: 'posts (id) where parsed_at is null' };

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * Makes sure of the constraints that 20261128003101-social added without a look at the rows: writers go on meanwhile. And gives the
- * events of before their author, by whom they may be hidden and found, in pieces.
+ * Makes sure of the constraints that 20261128003101-social added without a look at the rows: writers go on meanwhile.
+ * And gives the events of before their author, by whom they may be hidden and found, in pieces.
  */
 const CONSTRAINTS = {
   posts: [

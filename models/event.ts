@@ -32,7 +32,9 @@ export class OutboxEntry extends Model<InferAttributes<OutboxEntry>, InferCreati
   declare containerId: CreationOptional<number | null>;
   /** Whether it takes the text out of all earlier events of its container. */
   declare erasesContainer: CreationOptional<boolean>;
-  /** What is received instead by those who subscribe only to topics that its entity has left: `{topics, name, data}`. */
+  /**
+   * What is received instead by those who subscribe only to topics that its entity has left: `{topics, name, data}`.
+   */
   declare departure: CreationOptional<object | null>;
   /** The relation that it changes: `{kind, user_id, target_id, added}`. */
   declare relation: CreationOptional<object | null>;
@@ -58,7 +60,9 @@ export class LoggedEvent extends Model<InferAttributes<LoggedEvent>, InferCreati
   declare containerId: CreationOptional<number | null>;
   /** Whether it takes the text out of all earlier events of its container. */
   declare erasesContainer: CreationOptional<boolean>;
-  /** What is received instead by those who subscribe only to topics that its entity has left: `{topics, name, data}`. */
+  /**
+   * What is received instead by those who subscribe only to topics that its entity has left: `{topics, name, data}`.
+   */
   declare departure: CreationOptional<object | null>;
   /** The relation that it changes: `{kind, user_id, target_id, added}`. */
   declare relation: CreationOptional<object | null>;

@@ -18,8 +18,8 @@ export class Relation extends Model<InferAttributes<Relation>, InferCreationAttr
 }
 
 /**
- * The same as the stream of events has it, since which number. Written by the numbering alone, so that no request that holds a row
- * holds up the numbering; it refers to no user for the same reason.
+ * The same as the stream of events has it, since which number. Written by the numbering alone, so that no request that
+ * holds a row holds up the numbering; it refers to no user for the same reason.
  */
 export class StreamRelation extends Model<
   InferAttributes<StreamRelation>,

@@ -1,8 +1,9 @@
 import { AppError } from './errors.ts';
 
 /**
- * Keyset cursors: the last row of a page, as an opaque string for the `Link` header. The next page begins after that row, whatever
- * has been added before it meanwhile. A cursor says which list it belongs to, and what it holds each list checks by itself.
+ * Keyset cursors: the last row of a page, as an opaque string for the `Link` header. The next page begins after that
+ * row, whatever has been added before it meanwhile. A cursor says which list it belongs to, and what it holds each list
+ * checks by itself.
  */
 export function encodeCursor(list: string, key: string | number, id: number): string {
   return Buffer.from(JSON.stringify([list, key, id])).toString('base64url');

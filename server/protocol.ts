@@ -55,7 +55,9 @@ export interface HandshakeAuth {
   epoch?: string;
   tallies?: TallyMode;
   feed?: FeedMode;
-  /** `public` alone (everything public; the default), or any of `feed`, `home`, `author:ID`, `thread:ID` and `tag:NAME`. */
+  /**
+   * `public` alone (everything public; the default), or any of `feed`, `home`, `author:ID`, `thread:ID` and `tag:NAME`.
+   */
   topics?: string[];
 }
 
@@ -104,7 +106,10 @@ export interface ServiceMessages {
 /** Each request is answered, never thrown. */
 export type Ack<T> = (answer: { ok: true; data: T } | { ok: false; error: Problem }) => void;
 
-/** An event in an answer, with its number: the client has had none of those between it and the one before it in the list. */
+/**
+ * An event in an answer, with its number: the client has had none of those between it and the one before it in the
+ * list.
+ */
 export interface AnsweredEvent {
   seq: number;
   name: string;
@@ -113,10 +118,15 @@ export interface AnsweredEvent {
 
 /** The events of topics since a position, and where the stream continues with them. */
 export interface Subscribed {
-  /** Everything up to here is in `events`, or has come before: it moves the position. What follows comes in the stream. */
+  /**
+   * Everything up to here is in `events`, or has come before: it moves the position. What follows comes in the stream.
+   */
   seq: number;
   events: AnsweredEvent[];
-  /** Those of the topics whose events could not be handed over: they are live all the same, and have to be read again as lists. */
+  /**
+   * Those of the topics whose events could not be handed over: they are live all the same, and have to be read again as
+   * lists.
+   */
   reset?: string[];
 }
 

@@ -28,7 +28,9 @@ export interface RunningServer {
 
 /** Connections for requests and for those who are refused, beside the places. Beyond that there would be no files left to open. */
 const SPARE_CONNECTIONS = 2000;
-/** How long requests in flight may take to finish, and clients to read the answers, when the server stops. Milliseconds. */
+/**
+ * How long requests in flight may take to finish, and clients to read the answers, when the server stops. Milliseconds.
+ */
 const LAST_REQUESTS = 3000;
 
 /**

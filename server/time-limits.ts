@@ -9,8 +9,8 @@ export interface TimeLimits {
   /** From a follow, a block or a mute to its number in the stream; beyond it the answer is a 503. */
   number: number;
   /**
-   * From the number of a block to the answer. A node that has not read the log for a second writes no events: by then, each has
-   * read of the block or writes nothing.
+   * From the number of a block to the answer. A node that has not read the log for a second writes no events: by then,
+   * each has read of the block or writes nothing.
    */
   block: number;
 }

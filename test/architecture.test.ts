@@ -132,7 +132,9 @@ const folders: Record<string, Uses> = {
   },
 };
 
-/** What one capability may use of another: its shapes, how a thing is shown and removed, and who may do and see what. */
+/**
+ * What one capability may use of another: its shapes, how a thing is shown and removed, and who may do and see what.
+ */
 const shared = '[a-z-]+/(event-names|event-payloads|events|policy|present|removal|schemas)\\.ts';
 
 /** The kinds of files that a capability has, by their names. Of the other files of its own folder each may use any. */

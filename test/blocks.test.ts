@@ -28,7 +28,8 @@ describe('between two of whom one blocks the other', function () {
   }
 
   /**
-   * A block that has been written and not yet committed, while `during` is asked; it is committed when what was asked waits for a lock.
+   * A block that has been written and not yet committed, while `during` is asked; it is committed when what was asked
+   * waits for a lock.
    * @returns the answer
    */
   async function duringBlock<T>(
@@ -95,7 +96,7 @@ describe('between two of whom one blocks the other', function () {
   };
 
   for (const [name, prepare] of Object.entries(acts)) {
-    it(`neither may ${name}, and the refusal is one text whoever has blocked whom`, async () => {
+    it(`neither may ${name}, and the refusal is one text on either side`, async () => {
       const [byBlocker, byBlocked] = [await prepare(ada, ben), await prepare(ben, ada)];
       await block(ada, ben);
       const before = await headOf(world);

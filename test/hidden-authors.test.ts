@@ -95,7 +95,7 @@ describe('hidden authors', function () {
       const streamed = stream.heard.filter(({ event }) => event === 'post:created');
       expect(streamed.map(({ data }) => (JSON.parse(data) as { id: number }).id)).to.deep.equal([eves.id]);
     }
-    // Whoever ends the block has all of it again.
+    // The one who ends the block has all of it again.
     await ada.delete(`/users/${ben.id}/block`);
     const again = await join(ada, ['feed'], { after: from });
     await heardAll(again);

@@ -241,7 +241,7 @@ describe('follows, blocks and mutes', function () {
     expect((await kept()).map(({ kind }) => kind)).to.deep.equal(['mute']);
   });
 
-  it('are refused with one text where a block forbids them, whoever has blocked whom', async () => {
+  it('are refused with one text where a block forbids them, on either side', async () => {
     await ok(put(ada, ben, 'block'));
     const before = await headOf(world);
     const [byBlocker, byBlocked] = [await put(ada, ben, 'follow'), await put(ben, ada, 'follow')];

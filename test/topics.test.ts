@@ -57,7 +57,7 @@ describe('topics in a fan-out that is written socket by socket', function () {
   afterEach(endRawClients);
   after(() => world.close());
 
-  it('bring everyone everything once and in order, whoever comes, goes or stops reading during it', async () => {
+  it('bring everyone everything once and in order, also while some come, go or stop reading', async () => {
     const join = (more: object = {}) =>
       RawClient.join(world.url, { token: alice.token, topics: ['feed', `author:${alice.id}`], ...more });
     const staying = await Promise.all(Array.from({ length: 40 }, () => join()));

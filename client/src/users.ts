@@ -37,7 +37,8 @@ export class Users {
 
   /**
    * Follows a user. Posts of theirs after `seq` of the answer come in the topic `home`.
-   * @throws {TidingsError} `not_found`; `forbidden` between two of whom one blocks the other; `conflict`: you follow too many
+   * @throws {TidingsError} `not_found`; `forbidden` between two of whom one blocks the other; `conflict`: you follow
+   *   too many
    */
   follow(id: number, options?: CallOptions): Promise<RelationView> {
     return this.#set('PUT', id, 'follow', options);
@@ -49,7 +50,8 @@ export class Users {
   }
 
   /**
-   * Blocks a user, and follows between you end. The answer takes a second: by then nothing of them is sent to you any more.
+   * Blocks a user, and follows between you end. The answer takes a second: by then nothing of them is sent to you any
+   * more.
    * @throws {TidingsError} `not_found`, `conflict`: you block too many
    */
   block(id: number, options?: CallOptions): Promise<RelationView> {
@@ -61,7 +63,9 @@ export class Users {
     return this.#set('DELETE', id, 'block', options);
   }
 
-  /** Hides a user's posts from you, except where you ask for this user. @throws {TidingsError} `not_found`, `conflict` */
+  /**
+   * Hides a user's posts from you, except where you ask for this user. @throws {TidingsError} `not_found`, `conflict`
+   */
   mute(id: number, options?: CallOptions): Promise<RelationView> {
     return this.#set('PUT', id, 'mute', options);
   }

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * How long `makeConcurrently` waits for each of the transactions that began before it, as of a long backup. Only migrations of
- * other nodes wait for it meanwhile. Milliseconds.
+ * How long `makeConcurrently` waits for each of the transactions that began before it, as of a long backup. Only
+ * migrations of other nodes wait for it meanwhile. Milliseconds.
  */
 const PATIENCE = 600_000;
 

@@ -1,4 +1,6 @@
-/** A page of a list: the position in the event stream that it reflects, and the cursor of the next page if there is one. */
+/**
+ * A page of a list: the position in the event stream that it reflects, and the cursor of the next page if there is one.
+ */
 interface ListPage {
   epoch: string;
   seq: number;

@@ -24,7 +24,10 @@ export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 export type MediaType =
   'application/json' | 'application/merge-patch+json' | 'application/x-www-form-urlencoded';
 
-/** Who may call it. `user`: a valid access token. `anyone`: no token is looked at. `optional`: anyone, but a token must be valid. */
+/**
+ * Who may call it. `user`: a valid access token. `anyone`: no token is looked at. `optional`: anyone, but a token must
+ * be valid.
+ */
 export type Access = 'anyone' | 'optional' | 'user';
 
 /** A body that has been encoded already; as bytes, if several answers share it. */

@@ -8,8 +8,8 @@ import { within } from './redis-time-limit.ts';
 import type { RedisTarget } from '../config/redis-url.ts';
 
 /**
- * The last position that was delivered to clients, when its event was written, in milliseconds since 1970, and how far the
- * database's write-ahead log was on disk, in bytes.
+ * The last position that was delivered to clients, when its event was written, in milliseconds since 1970, and how far
+ * the database's write-ahead log was on disk, in bytes.
  */
 interface Position {
   epoch: string;

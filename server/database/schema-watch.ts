@@ -13,9 +13,9 @@ const INTERVAL = 250;
 const NAMES = ['event_log', 'event_outbox', 'event_redactions'];
 
 /**
- * Tables, and to which others each refers. `pg_restore` drops primary and foreign keys first and makes them last, when the rows of
- * their table and of the one they refer to are there: in whatever order tables are restored, they are complete when all of these
- * stand. What a key is called does not matter: its owner may have renamed it.
+ * Tables, and to which others each refers. `pg_restore` drops primary and foreign keys first and makes them last, when
+ * the rows of their table and of the one they refer to are there: in whatever order tables are restored, they are
+ * complete when all of these stand. What a key is called does not matter: its owner may have renamed it.
  */
 const KEYED: Readonly<Record<string, readonly string[]>> = {
   feed_head: [],

@@ -86,7 +86,9 @@ export class Beacon {
   }
 }
 
-/** The same object for all whose chain ends with the same event, and who are told the same position: it is encoded once. */
+/**
+ * The same object for all whose chain ends with the same event, and who are told the same position: it is encoded once.
+ */
 class Heads {
   readonly #heads = new Map<number, Map<number, Position>>();
 

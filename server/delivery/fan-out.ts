@@ -35,8 +35,8 @@ export interface FanOutOptions {
  * meanwhile leaves in one write per subscriber. A batch to many is written in time slices; one that joins during it has
  * all of it already, and its position says so.
  *
- * Who has topics is looked up when the node passes an event, with the relations as they are then, and has the event queued; a
- * fan-out writes what each of them has queued by then.
+ * Who has topics is looked up when the node passes an event, with the relations as they are then, and has the event
+ * queued; a fan-out writes what each of them has queued by then.
  */
 export class FanOut {
   readonly #feed: Follower;
@@ -86,8 +86,8 @@ export class FanOut {
   }
 
   /**
-   * The node passes an event: queues it for those with topics who receive it. Called for each event in order, before `take`, as
-   * relations change in between.
+   * The node passes an event: queues it for those with topics who receive it. Called for each event in order, before
+   * `take`, as relations change in between.
    */
   pass(entry: LogEntry): void {
     this.#index.reach(entry, (subscriber, isDeparture) => {

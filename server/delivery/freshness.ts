@@ -1,14 +1,14 @@
 import type { Follower } from '../log/follower.ts';
 
 /**
- * How old the last look at the log may be while events are written. Whoever blocks somebody is answered this long after the block
- * has its number: by then each node has passed it, or writes nothing. Milliseconds.
+ * How old the last look at the log may be while events are written. The answer to a block comes this long after the
+ * block has its number: by then each node has passed it, or writes nothing. Milliseconds.
  */
 const MAX_AGE = 1000;
 
 /**
- * Whether the node has read the log recently enough to write events. A node whose database is away, or whose process was stopped for a while,
- * might not know that somebody hides somebody: it waits for a look at the log.
+ * Whether the node has read the log recently enough to write events. A node whose database is away, or whose process
+ * was stopped for a while, might not know that somebody hides somebody: it waits for a look at the log.
  */
 export class Freshness {
   readonly #feed: Pick<Follower, 'knownAt' | 'wake'>;

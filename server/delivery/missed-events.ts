@@ -8,7 +8,7 @@ import type { Member, RelationMemory } from './relation-memory.ts';
 import type { FeedSubscriber } from './subscriber.ts';
 
 /** Events of the log, in order. */
-export interface Stretch {
+export interface EventRange {
   /** Among them are all events between the position that was asked for and `last` that are for the subscription. */
   entries: readonly LogEntry[];
   last: number;
@@ -30,8 +30,8 @@ export interface MissedEventsOptions {
 }
 
 /**
- * Where the events that a subscription with topics has missed are found, the cheapest first: nowhere, since none of its topics has
- * had an event; in the ring buffer; by the indexes of the log; in pages of the log, which all share.
+ * Where the events that a subscription with topics has missed are found, the cheapest first: nowhere, since none of its
+ * topics has had an event; in the ring buffer; by the indexes of the log; in pages of the log, which all share.
  */
 export class MissedEvents {
   readonly #feed: MissedEventsOptions['feed'];
@@ -74,7 +74,7 @@ export class MissedEvents {
    * What follows a position, if this node has it in memory.
    * @returns undefined if it has to be read
    */
-  near(subscription: Subscription, member: Member<FeedSubscriber>, position: number): Stretch | undefined {
+  near(subscription: Subscription, member: Member<FeedSubscriber>, position: number): EventRange | undefined {
     if (!this.#knowsFollows(subscription, member, position)) return undefined;
     const { seq } = this.#feed;
     if (this.isQuiet(subscription, member, position)) return { entries: [], last: seq, source: 'none' };
@@ -91,7 +91,7 @@ export class MissedEvents {
     subscription: Subscription,
     member: Member<FeedSubscriber>,
     position: number,
-  ): Promise<Stretch | undefined> {
+  ): Promise<EventRange | undefined> {
     if (!this.#knowsFollows(subscription, member, position)) await this.#relations.extend(member, position);
     const { seq } = this.#feed;
     const near = this.near(subscription, member, position);

@@ -10,8 +10,8 @@ interface Remembered {
 }
 
 /**
- * What the subscribers with topics are handed in one fan-out. Those with the same event and the same one before it in their chains
- * share a view, and with it the encoded bytes.
+ * What the subscribers with topics are handed in one fan-out. Those with the same event and the same one before it in
+ * their chains share a view, and with it the encoded bytes.
  */
 export class QueuedViews {
   readonly #feed: Remembered;

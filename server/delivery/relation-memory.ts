@@ -47,7 +47,10 @@ interface Related<S> {
 /** A user of this node: the relations, and the subscribers that go by them. */
 export class Member<S> {
   readonly relations: Relations;
-  /** Those that have entered. Another list takes its place: most users have one, and a list that grows has room for many. */
+  /**
+   * Those that have entered. Another list takes its place: most users have one, and a list that grows has room for
+   * many.
+   */
   subscribers: readonly S[] = [];
   /** Its number among the followers of authors; undefined while whom it follows is not known. */
   slot: number | undefined;
@@ -58,9 +61,9 @@ export class Member<S> {
 }
 
 /**
- * The relations of the users of this node: whom each follows, blocks and mutes, and who blocks each. They are read once for all
- * subscribers that come together, shared by all subscribers of a user, and follow the log from there on: a change takes
- * effect when the node passes its event, so that all nodes go by the same at each position.
+ * The relations of the users of this node: whom each follows, blocks and mutes, and who blocks each. They are read once
+ * for all subscribers that come together, shared by all subscribers of a user, and follow the log from there on: a
+ * change takes effect when the node passes its event, so that all nodes go by the same at each position.
  */
 export class RelationMemory<S extends Related<S>> {
   readonly #feed: RelationMemoryOptions['feed'];
@@ -153,7 +156,9 @@ export class RelationMemory<S extends Related<S>> {
     }
   }
 
-  /** Makes sure that the changes of whom a member follows are known from a position on. @throws if they cannot be read */
+  /**
+   * Makes sure that the changes of whom a member follows are known from a position on. @throws if they cannot be read
+   */
   async extend({ relations }: Member<S>, from: number): Promise<void> {
     const to = relations.changesFrom;
     if (from >= to) return;

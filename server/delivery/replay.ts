@@ -9,7 +9,7 @@ import { Batch } from './batch.ts';
 import { BEACON } from './beacon.ts';
 import type { Freshness } from './freshness.ts';
 import type { LiveSet } from './live-set.ts';
-import type { MissedEvents, Stretch } from './missed-events.ts';
+import type { MissedEvents, EventRange } from './missed-events.ts';
 import { selectView } from './select-view.ts';
 import { type FeedSubscriber, SOFT_MARK, writePage, writeView } from './subscriber.ts';
 
@@ -44,7 +44,7 @@ export interface ReplayOptions {
 /** What follows a position, and where it was found. */
 interface Page {
   write: () => number;
-  source: Stretch['source'];
+  source: EventRange['source'];
 }
 
 /**
@@ -149,7 +149,9 @@ export class Replay {
     }
   }
 
-  /** Whether nothing has come since a position that would be for a subscriber: then it does not matter what the log has. */
+  /**
+   * Whether nothing has come since a position that would be for a subscriber: then it does not matter what the log has.
+   */
   #isQuiet({ subscription, member }: FeedSubscriber, after: number): boolean {
     return (
       subscription !== undefined && member !== undefined && this.#missed.isQuiet(subscription, member, after)
@@ -171,7 +173,7 @@ export class Replay {
    */
   async #replay(subscriber: FeedSubscriber, from: number | undefined): Promise<void> {
     const epoch = this.#feed.epoch;
-    let source: Stretch['source'] = 'none';
+    let source: EventRange['source'] = 'none';
     let toldAt = Date.now();
     while (subscriber.open && subscriber.feed === 'live' && (subscriber.greeted || !subscriber.switched)) {
       if (this.#feed.epoch !== epoch) {
@@ -258,8 +260,8 @@ export class Replay {
       const recent = this.#feed.recent(seq, REPLAY_PAGE);
       return recent && this.#publicPage(subscriber, epoch, shortened(recent), 'ring');
     }
-    const stretch = this.#missed.near(subscription, member, seq);
-    return stretch && this.#filteredPage(subscriber, epoch, stretch);
+    const range = this.#missed.near(subscription, member, seq);
+    return range && this.#filteredPage(subscriber, epoch, range);
   }
 
   /** @returns undefined if the log does not reach back so far */
@@ -271,8 +273,8 @@ export class Replay {
         const page = await this.#readLog(seq, REPLAY_PAGE);
         return page[0]?.seq === seq + 1 ? this.#publicPage(subscriber, epoch, page, 'log') : undefined;
       }
-      const stretch = await this.#missed.far(subscription, member, seq);
-      return stretch && this.#filteredPage(subscriber, epoch, stretch);
+      const range = await this.#missed.far(subscription, member, seq);
+      return range && this.#filteredPage(subscriber, epoch, range);
     });
   }
 
@@ -280,15 +282,15 @@ export class Replay {
     subscriber: FeedSubscriber,
     epoch: string,
     entries: readonly LogEntry[],
-    source: Stretch['source'],
+    source: EventRange['source'],
   ): Page {
     return { source, write: () => writePage(subscriber, new Batch(epoch, entries, subscriber.told)) };
   }
 
-  #filteredPage(subscriber: FeedSubscriber, epoch: string, stretch: Stretch): Page {
+  #filteredPage(subscriber: FeedSubscriber, epoch: string, range: EventRange): Page {
     return {
-      source: stretch.source,
-      write: () => writeView(subscriber, selectView(subscriber, epoch, stretch, REPLAY_PAGE)),
+      source: range.source,
+      write: () => writeView(subscriber, selectView(subscriber, epoch, range, REPLAY_PAGE)),
     };
   }
 

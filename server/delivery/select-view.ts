@@ -2,7 +2,7 @@ import type { LogEntry } from '../log/reader.ts';
 import { reachOf } from '../topics/subscription.ts';
 import { BatchView } from './batch.ts';
 import { departureOf } from './departed.ts';
-import type { Stretch } from './missed-events.ts';
+import type { EventRange } from './missed-events.ts';
 import { isHidden } from './queued-views.ts';
 import type { FeedSubscriber } from './subscriber.ts';
 
@@ -10,14 +10,14 @@ import type { FeedSubscriber } from './subscriber.ts';
 export type Selecting = Pick<FeedSubscriber, 'identity' | 'subscription' | 'member' | 'seq' | 'told'>;
 
 /**
- * The events of a stretch of the log that a subscriber with topics receives, by the relations as they were at each event, and without
- * those whose author is hidden from it now.
+ * The events of a range of the log that a subscriber with topics receives, by the relations as they were at each
+ * event, and without those whose author is hidden from it now.
  * @param most events at most: then the view ends behind the last of them
  */
 export function selectView(
   subscriber: Selecting,
   epoch: string,
-  { entries, last }: Pick<Stretch, 'entries' | 'last'>,
+  { entries, last }: Pick<EventRange, 'entries' | 'last'>,
   most: number,
 ): BatchView {
   const { identity, subscription, member, seq, told } = subscriber;

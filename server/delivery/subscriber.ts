@@ -31,8 +31,8 @@ export abstract class FeedSubscriber implements Connection {
   /** Its user, with the relations that it goes by; undefined before it has entered. */
   member: Member<FeedSubscriber> | undefined;
   /**
-   * Its position: events up to here have been delivered, are not for it, or need not be delivered. While it has topics and is in
-   * the live set its position is further, as `LiveSet.positionOf` has it.
+   * Its position: events up to here have been delivered, are not for it, or need not be delivered. While it has topics
+   * and is in the live set its position is further, as `LiveSet.positionOf` has it.
    */
   seq = 0;
   /** The last event of its chain: the last that it was handed, or where it began. */

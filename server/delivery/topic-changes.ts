@@ -9,7 +9,7 @@ import { PUBLIC } from '../topics/audience.ts';
 import type { Freshness } from './freshness.ts';
 import { departureOf } from './departed.ts';
 import type { LiveSet } from './live-set.ts';
-import type { MissedEvents, Stretch } from './missed-events.ts';
+import type { MissedEvents, EventRange } from './missed-events.ts';
 import { isHidden } from './queued-views.ts';
 import type { Member, RelationMemory } from './relation-memory.ts';
 import type { FeedSubscriber } from './subscriber.ts';
@@ -53,9 +53,9 @@ const WAIT_INTERVAL = 10;
 const RETRY = 1;
 
 /**
- * Widens and narrows open subscriptions. While its topics change a subscriber is handed nothing: its position is then one number, up
- * to which it has had everything of the topics that it had. The answer has the events of the new topics up to there, and the stream
- * continues with all topics behind it. So nothing is left out, and the stream goes up.
+ * Widens and narrows open subscriptions. While its topics change a subscriber is handed nothing: its position is then
+ * one number, up to which it has had everything of the topics that it had. The answer has the events of the new topics
+ * up to there, and the stream continues with all topics behind it. So nothing is left out, and the stream goes up.
  */
 export class TopicChanges {
   readonly #options: TopicChangesOptions;
@@ -134,22 +134,22 @@ export class TopicChanges {
     let found: FoundEvents | undefined;
     for (let position = from; position < upTo;) {
       if (Date.now() - began > READ_LIMIT || !subscriber.open) return nothing;
-      let stretch: Stretch | undefined;
+      let range: EventRange | undefined;
       try {
         const near = missed.near(asked, member, position);
         const at = position;
-        stretch = near ?? (await inTurn(subscriber, () => missed.far(asked, member, at)));
+        range = near ?? (await inTurn(subscriber, () => missed.far(asked, member, at)));
       } catch (error) {
         log.debug({ err: error }, 'the events of new topics wait for the database');
         await sleep(WAIT_INTERVAL * 10);
         continue;
       }
-      if (!stretch) return nothing;
+      if (!range) return nothing;
       // Not before it is known whom the user has followed since.
       found ??= new FoundEvents(subscriber, member, asked, from);
-      for (const entry of stretch.entries) if (entry.seq > position && entry.seq <= upTo) found.take(entry);
-      position = stretch.last;
-      // Other subscribers and requests come between two stretches.
+      for (const entry of range.entries) if (entry.seq > position && entry.seq <= upTo) found.take(entry);
+      position = range.last;
+      // Yields to the event loop: other subscribers and requests come between two pages.
       await new Promise((resolve) => setImmediate(resolve));
     }
     for (let wait = freshness.wait(); wait && subscriber.open; wait = freshness.wait()) await wait;

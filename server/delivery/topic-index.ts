@@ -8,8 +8,8 @@ import type { FeedSubscriber } from './subscriber.ts';
 export type OnReached = (subscriber: FeedSubscriber, isDeparture: boolean) => void;
 
 /**
- * Who receives an event, among subscribers with topics that are up to date. It is looked up by the topics and the author of the
- * event, so that one that nobody wants costs a few look-ups, however many subscribers there are.
+ * Who receives an event, among subscribers with topics that are up to date. It is looked up by the topics and the
+ * author of the event, so that one that nobody wants costs a few look-ups, however many subscribers there are.
  */
 export class TopicIndex {
   readonly #relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'eachFollower'>;

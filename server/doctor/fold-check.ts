@@ -15,7 +15,8 @@ const facts = `
 
 /**
  * Folds the log and compares the result with the tables: the last event of an entity must match its row. Entities whose
- * events have all been pruned are skipped, as are those whose container was erased since: they went, and perhaps came back, with it.
+ * events have all been pruned are skipped, as are those whose container was erased since: they went, and perhaps came
+ * back, with it.
  * @param events what some capability declares, of this kind of thing or not
  */
 export async function findFoldMismatches(

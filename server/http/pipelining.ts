@@ -25,7 +25,8 @@ const unanswered = new WeakMap<Duplex, Set<ServerResponse>>();
  * behind unanswered requests it ends the connection, or the answers to these would be written into a WebSocket.
  *
  * Call it when the server has all its listeners.
- * @returns closes the port, and every connection as soon as nothing is asked or answered on it; resolves when all have ended
+ * @returns closes the port, and every connection as soon as nothing is asked or answered on it; resolves when all have
+ *   ended
  */
 export function serveInTurn(server: Server): () => Promise<void> {
   const responses = new Set<ServerResponse>();
@@ -71,8 +72,9 @@ export function serveInTurn(server: Server): () => Promise<void> {
 }
 
 /**
- * To Node a connection is idle as soon as its answer has been given, though a client that reads slowly is still taking it: its
- * own `close` would cut that off. So the port is closed alone, and idle connections end when no answer is on its way.
+ * To Node a connection is idle as soon as its answer has been given, though a client that reads slowly is still taking
+ * it: its own `close` would cut that off. So the port is closed alone, and idle connections end when no answer is on
+ * its way.
  * @param responses that have not been sent whole
  */
 async function closePort(server: Server, responses: ReadonlySet<ServerResponse>): Promise<void> {

@@ -41,8 +41,8 @@ export function toldProcessId(client: Client): number | undefined {
 }
 
 /**
- * Destroys the stream of a connection, in use or not: its query fails with the reason, and its pool drops it. Without access
- * to its stream it is ended, which fails its query too, but without the reason.
+ * Destroys the stream of a connection, in use or not: its query fails with the reason, and its pool drops it. Without
+ * access to its stream it is ended, which fails its query too, but without the reason.
  */
 export function cutOff(client: { end?: () => unknown }, reason: Error): void {
   const stream = internalsOf(client).connection?.stream;

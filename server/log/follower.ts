@@ -152,8 +152,8 @@ export class Follower {
   }
 
   /**
-   * When the last read began that reached the head of the log, by `performance.now()`: what had a number by then has been passed to the
-   * listeners.
+   * When the last read began that reached the head of the log, by `performance.now()`: what had a number by then has
+   * been passed to the listeners.
    */
   get knownAt(): number {
     return this.#knownAt;

@@ -61,7 +61,9 @@ export const PAGE_ROWS = 500;
 /** Text of events that is read at once, if it is more than one event. Bytes. */
 export const PAGE_BYTES = 1024 * 1024;
 
-/** The columns of a `LogEntry` but its payload, of an event `e` in SQL. What `number_events` returns has the same names. */
+/**
+ * The columns of a `LogEntry` but its payload, of an event `e` in SQL. What `number_events` returns has the same names.
+ */
 export const entryColumns = `e.seq, e.name, e.entity_type as "entityType", e.entity_id as "entityId", e.audience, e.topics,
   e.redaction, e.author_id as "authorId", e.container_type as "containerType", e.container_id as "containerId",
   e.erases_container as "erasesContainer", e.departure, e.relation`;
@@ -69,7 +71,8 @@ export const entryColumns = `e.seq, e.name, e.entity_type as "entityType", e.ent
 /**
  * As many events as are asked for, but no further than so many bytes reach: five hundred posts may have 20 MB. What was
  * superseded is cut out of the log piece by piece: what is still to be cut is cut here.
- * @param which the condition on an event `e`; `$1` is the position after which, `$2` how many at most, and `$3` of how many bytes
+ * @param which the condition on an event `e`; `$1` is the position after which, `$2` how many at most, and `$3` of how
+ *   many bytes
  */
 const pageOf = (which: string): string => `with next as (
            select ${entryColumns},
@@ -129,8 +132,8 @@ export interface Probe {
 }
 
 /**
- * The events of some topics and authors between two positions, without the first one, in order: at most `limit`, and at most a megabyte
- * of them, but one at least if there is one.
+ * The events of some topics and authors between two positions, without the first one, in order: at most `limit`, and at
+ * most a megabyte of them, but one at least if there is one.
  * @returns undefined if the log does not reach back to the first position
  */
 export async function probeLog(

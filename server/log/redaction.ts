@@ -1,6 +1,6 @@
 /**
- * The payload of an event that was superseded: these fields, if it has them, are empty texts or lists, and it says so. What is
- * `null` stays so. The function `redacted` does the same in the database.
+ * The payload of an event that was superseded: these fields, if it has them, are empty texts or lists, and it says so.
+ * What is `null` stays so. The function `redacted` does the same in the database.
  * @param json the payload
  * @param fields with dots for what lies deeper
  */

@@ -80,7 +80,9 @@ export class RingBuffer {
       : undefined;
   }
 
-  /** Redacts all events of a container, as those of a deleted thread. Few events do so, so it may look at all of them. */
+  /**
+   * Redacts all events of a container, as those of a deleted thread. Few events do so, so it may look at all of them.
+   */
   #redactContainer(container: string | undefined): void {
     for (let at = this.#start; at < this.#entries.length; at += 1) {
       const entry = this.#entries[at];

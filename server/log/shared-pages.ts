@@ -14,8 +14,8 @@ interface Page {
 }
 
 /**
- * Pages of the log for many who read the same stretch of it one after the other, as when all clients of a node come back: each page
- * is read once for all. A page is dropped when an event comes that may take text out of it.
+ * Pages of the log for many who read the same part of it one after the other, as when all clients of a node come
+ * back: each page is read once for all. A page is dropped when an event comes that may take text out of it.
  */
 export class SharedPages {
   readonly #read: (after: number, limit: number) => Promise<LogEntry[]>;
@@ -29,8 +29,8 @@ export class SharedPages {
   }
 
   /**
-   * Events that follow a position, in order and without a gap; the first is another one than the next if the log does not reach back
-   * so far. None at the end of the log.
+   * Events that follow a position, in order and without a gap; the first is another one than the next if the log does
+   * not reach back so far. None at the end of the log.
    */
   async after(position: number): Promise<readonly LogEntry[]> {
     // Pages begin at the same positions for all. A page of much text is shorter, and the next begins where it ends.

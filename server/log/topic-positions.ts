@@ -6,9 +6,9 @@ import type { LogEntry } from './reader.ts';
 const MAX_TOPICS = 200_000;
 
 /**
- * The newest event of each topic and of each author, as far as this node has passed them: whoever has only quiet topics missed nothing,
- * and that is known without a look at the log, also where the log does not reach back any more. Bounded: of what is forgotten it is only known
- * that it is not newer than `floor`.
+ * The newest event of each topic and of each author, as far as this node has passed them: one who has only quiet topics
+ * has missed nothing, and that is known without a look at the log, also where the log does not reach back any more.
+ * Bounded: of what is forgotten it is only known that it is not newer than `floor`.
  */
 export class TopicPositions {
   /** The one with the oldest event first. */

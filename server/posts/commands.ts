@@ -24,8 +24,8 @@ import { searchable } from './searchable.ts';
  * Writes a post, its tally, its event and the record of its idempotency key, in one transaction. With a key that was
  * used before it changes nothing and gives the first answer again.
  * @param requester whose turn it takes
- * @throws {AppError} 403 if it mentions somebody who blocks the user, or whom the user blocks, 422 if the key was used for something
- *   else, 404 if what it made has been deleted since
+ * @throws {AppError} 403 if it mentions somebody who blocks the user, or whom the user blocks, 422 if the key was used
+ *   for something else, 404 if what it made has been deleted since
  */
 export async function createPost(
   ctx: Pick<PostContext, 'db' | 'postWriter'>,
@@ -66,11 +66,12 @@ export async function updatePost(
   return db.transaction(async (tx) => {
     // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
     const published = given.published ?? (whole ? true : undefined);
-    // Whoever is mentioned is locked after it, as everywhere.
+    // Those who are mentioned are locked after it, as everywhere.
     if (published || hasNames(given)) await holdName(tx, user.id);
     // Votes continue meanwhile, unless whether there may be any is about to change.
     const lock = published === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
-    // Of a reply, the first post of its thread too, in the order in which everyone locks posts: it is not withdrawn meanwhile.
+    // Of a reply, the first post of its thread too, in the order in which everyone locks posts: it is not withdrawn
+    // meanwhile.
     const posts = await Post.findAll({
       where: literal(`id = ${id} or id = (select root_id from posts where id = ${id})`),
       order: [['id', 'ASC']],
@@ -188,8 +189,8 @@ async function rankAnew(tx: Transaction, postId: number): Promise<void> {
 }
 
 /**
- * Deletes a post with its votes and its tally. A post takes its thread along; a reply with others below it stays, without its text and
- * its owner.
+ * Deletes a post with its votes and its tally. A post takes its thread along; a reply with others below it stays,
+ * without its text and its owner.
  * @throws {AppError} 404, 403, 412
  */
 export async function deletePost(

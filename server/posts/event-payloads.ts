@@ -25,8 +25,8 @@ export interface PostView {
   owner_id: number;
   owner: OwnerView;
   /**
-   * The post that this one answers, and the one that its thread began with; `null` of a post that is no reply. This and the next ones
-   * are absent only from events that were written before the service had replies.
+   * The post that this one answers, and the one that its thread began with; `null` of a post that is no reply. This and
+   * the next ones are absent only from events that were written before the service had replies.
    */
   parent_id?: number | null;
   root_id?: number | null;
@@ -38,7 +38,10 @@ export interface PostView {
   votes: number;
   /** Equals the number of replies below it, at whatever depth, that have not been deleted. */
   replies?: number;
-  /** Grows with each change of `votes` or `replies`; of two tallies of one post the one with the higher `rev` is the newer. */
+  /**
+   * Grows with each change of `votes` or `replies`; of two tallies of one post the one with the higher `rev` is the
+   * newer.
+   */
   rev: number;
   /**
    * Only `true`: a later event of the post, numbered before this was sent, took its text and its owner's name out of

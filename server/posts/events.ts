@@ -68,8 +68,8 @@ export const postDeleted: EventType<typeof postEvent.removed, Removed, RemovedPo
 export const postEvents = [postCreated, postUpdated, postDeleted] as const;
 
 /**
- * What those receive of a change who subscribe only to topics that the post leaves with it, as that of a tag which is no longer in
- * its text: that it is gone.
+ * What those receive of a change who subscribe only to topics that the post leaves with it, as that of a tag which is
+ * no longer in its text: that it is gone.
  * @param before as its last event told it
  * @returns undefined if it leaves none
  */

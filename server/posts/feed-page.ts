@@ -17,8 +17,9 @@ import { searchPage } from './search-page.ts';
 import { UNPARSED } from './unparsed-posts.ts';
 
 /**
- * Reads a page of published posts, and of the drafts of one user (or of these alone), with the position in the event stream. Both come
- * from one statement and so from one snapshot: an event up to `seq` is in the page, one after it is still to come.
+ * Reads a page of published posts, and of the drafts of one user (or of these alone), with the position in the event
+ * stream. Both come from one statement and so from one snapshot: an event up to `seq` is in the page, one after it is
+ * still to come.
  * @throws {Unprepared} if it would miss posts
  */
 export async function readFeedPage(db: Pick<Sequelize, 'query'>, scope: ListScope): Promise<FeedPage> {

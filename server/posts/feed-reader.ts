@@ -181,9 +181,7 @@ export class FeedReader {
   async #round(asks: readonly Ask[], db: DatabaseShare): Promise<void> {
     let mine = asks;
     try {
-      const found = asks.map((ask) =>
-        ask.list.view === 'home' ? undefined : this.#kept.find(keyOf(ask.list)),
-      );
+      const found = asks.map((ask) => this.#kept.find(keyOf(ask.list)));
       const known = [...new Set(found.filter((page) => page !== undefined))];
       const look = await lookAt(
         db,
@@ -262,8 +260,8 @@ export class FeedReader {
 }
 
 /**
- * Which of these requesters have voted for which of the posts that they are about to see (`user:post`), and from which of them authors
- * are hidden by now.
+ * Which of these requesters have voted for which of the posts that they are about to see (`user:post`), and from which
+ * of them authors are hidden by now.
  */
 async function votesOn(
   pages: ReadonlyMap<Ask, FeedPage>,
@@ -342,8 +340,8 @@ function keyOf({
 }
 
 /**
- * What of a list is its requester's own. Drafts only of one who has some, and hidden authors only of one who has some, so that all others
- * ask alike.
+ * What of a list is its requester's own. Drafts only of one who has some, and hidden authors only of one who has some,
+ * so that all others ask alike.
  */
 function scopeOf({ viewer, list }: Ask, { drafters, hiders }: Pick<Look, 'drafters' | 'hiders'>): OwnScope {
   return {

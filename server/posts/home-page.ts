@@ -12,8 +12,8 @@ import { postColumns, postTables } from './present.ts';
 import type { ListPosts } from './schemas.ts';
 
 /**
- * How many posts of the list of all are walked through: first near its beginning, so many for each post that is wanted, then farther. It
- * changes what a page costs, never what is on it.
+ * How many posts of the list of all are walked through: first near its beginning, so many for each post that is wanted,
+ * then farther. It changes what a page costs, never what is on it.
  */
 const EFFORT = { near: 8, far: { new: 1000, top: 5000, hot: 5000 } } as const;
 
@@ -21,8 +21,9 @@ const EFFORT = { near: 8, far: { new: 1000, top: 5000, hot: 5000 } } as const;
 const gone = `select a.user_id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null`;
 
 /**
- * Reads a page of a viewer's home page: their own posts, and those of whom they follow, without hidden authors. The algorithm is in
- * the function `home_page`: it is one statement, and so one snapshot, with the follows that the stream has at its position.
+ * Reads a page of a viewer's home page: their own posts, and those of whom they follow, without hidden authors. The
+ * algorithm is in the function `home_page`: it is one statement, and so one snapshot, with the follows that the stream
+ * has at its position.
  * @param walked posts of the list of all
  */
 export async function homePage(

@@ -18,8 +18,8 @@ export function isVisible<P extends Visibility>(
 }
 
 /**
- * @throws {AppError} 404 for a post that is not there or was deleted, and for another's draft or what answers it: they cannot be
- *   distinguished.
+ * @throws {AppError} 404 for a post that is not there or was deleted, and for another's draft or what answers it: they
+ *   cannot be distinguished.
  */
 export function requireVisible<P extends Visibility>(
   post: P | null | undefined,

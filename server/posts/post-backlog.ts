@@ -11,8 +11,8 @@ const PAUSE = 20;
 const FAILED = 200;
 
 /**
- * Posts of which something is still to be found in their text. Every node works on them, a bounded piece at a time, and each
- * piece is left as much time as it took; a list that would miss some of them lets it hurry.
+ * Posts of which something is still to be found in their text. Every node works on them, a bounded piece at a time, and
+ * each piece is left as much time as it took; a list that would miss some of them lets it hurry.
  */
 export class PostBacklog {
   readonly #db: Database;
@@ -55,8 +55,8 @@ export class PostBacklog {
   }
 
   /**
-   * Works on what is there, for so many milliseconds at most. What fails meanwhile is reported and tried again; what takes
-   * longer goes on without us.
+   * Works on what is there, for so many milliseconds at most. What fails meanwhile is reported and tried again; what
+   * takes longer goes on without us.
    * @returns whether it was found in that time that nothing is left. It does not reject
    */
   async catchUp(milliseconds: number): Promise<boolean> {

@@ -52,8 +52,9 @@ const MAX_WAITING = 5000;
 /**
  * Writes posts that arrive together in one statement, instead of five round trips for each.
  *
- * They fail independently. A post whose owner, or whom it mentions, is locked, as while an account is being deleted, or a reply whose thread is,
- * is written separately; if one fails, the statement is rolled back and each is written separately.
+ * They fail independently. A post whose owner, or whom it mentions, is locked, as while an account is being deleted, or
+ * a reply whose thread is, is written separately; if one fails, the statement is rolled back and each is written
+ * separately.
  */
 export class PostWriter {
   readonly #db: DatabaseShare;
@@ -148,7 +149,10 @@ export class PostWriter {
   }
 }
 
-/** What the database says of a post that it has written; without an id, of one that it refused, or that somebody holds a lock on. */
+/**
+ * What the database says of a post that it has written; without an id, of one that it refused, or that somebody holds a
+ * lock on.
+ */
 type Written = { ord: number; refused: boolean; blocked: boolean } & (
   Pick<PostRow, 'id' | 'username' | 'created_at'> | { id: null }
 );

@@ -25,8 +25,8 @@ export interface PostText {
 }
 
 /**
- * In SQL, whoever has one of the names `$1`, in small letters: `id`, `name`. An account that was deleted has none. Of two accounts
- * that had one name before names were compared as they are now, the older one has it.
+ * In SQL, the users who have one of the names `$1`, in small letters: `id`, `name`. An account that was deleted has
+ * none. Of two accounts that had one name before names were compared as they are now, the older one has it.
  */
 export const USERS_OF_NAMES = `select u.id, lower(u.username collate "C") as name from users u
   where coalesce(u.username_key, lower(u.username collate "C")) = any($1::text[]) and u.deleted_at is null`;

@@ -12,8 +12,8 @@ export async function lockToDelete(tx: Transaction, ids: readonly number[]): Pro
 }
 
 /**
- * Deletes posts, whoever's they are. What remains of a reply with replies below it, and of a post with a thread, is described at the
- * function `delete_posts`.
+ * Deletes posts, of any owner. What remains of a reply with replies below it, and of a post with a thread, is described
+ * at the function `delete_posts`.
  * @returns those whose deletion is to be told, by id
  */
 export async function removePosts(tx: Transaction, ids: readonly number[]): Promise<Removed[]> {

@@ -52,8 +52,8 @@ async function requireOpen(db: DatabaseShare, user: Identity, parentId: number):
 
 /**
  * Writes a reply to a post, or to another reply; see `createPost` for the idempotency key.
- * @throws {AppError} 422 if the key was used for something else; 404 no such post; 403 one of the two blocks the other; 409 the post
- *   was deleted or is not public, or the thread is too deep
+ * @throws {AppError} 422 if the key was used for something else; 404 no such post; 403 one of the two blocks the other;
+ *   409 the post was deleted or is not public, or the thread is too deep
  */
 export async function createReply(
   ctx: { db: Database; postWriter: PostWriter },

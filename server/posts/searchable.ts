@@ -7,8 +7,8 @@ export interface Searchable extends Keys {
 }
 
 /**
- * Title and content are one text. No word reaches from the one into the other, since no word has a space in it. A reply has no
- * title.
+ * Title and content are one text. No word reaches from the one into the other, since no word has a space in it. A reply
+ * has no title.
  */
 export function searchable({ title, content }: { title: string | null; content: string }): Searchable {
   const text = fold(title === null ? content : `${title} ${content}`);

@@ -33,8 +33,8 @@ const orders: Record<
 };
 
 /**
- * Where some replies of many stand below one reply, the page is found by looking at each of them; where there are more, by the order of
- * the whole thread.
+ * Where some replies of many stand below one reply, the page is found by looking at each of them; where there are more,
+ * by the order of the whole thread.
  */
 const FEW = 500;
 
@@ -53,9 +53,9 @@ type Row = Omit<PostRow, 'owner_id' | 'username'> & {
 };
 
 /**
- * A page of the replies below a post or a reply, at whatever depth, as `viewer` sees them: hidden authors are left out, and a deleted
- * reply with living ones below it has neither text nor owner. It is one statement and so one snapshot, with its position in the stream.
- * Ids only grow, so no reply comes before what it answers in `sort=old`.
+ * A page of the replies below a post or a reply, at whatever depth, as `viewer` sees them: hidden authors are left out,
+ * and a deleted reply with living ones below it has neither text nor owner. It is one statement and so one snapshot,
+ * with its position in the stream. Ids only grow, so no reply comes before what it answers in `sort=old`.
  * @throws {AppError} 404; 422 for a cursor of another list
  */
 export async function threadPage(

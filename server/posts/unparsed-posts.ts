@@ -23,9 +23,10 @@ interface Unparsed {
 }
 
 /**
- * Finds tags and mentions of posts whose text was written without: those that were there before, and those that a node of
- * the version before writes or edits during an upgrade. The latter are told again where they have any, since others heard of them
- * without these; of the former nobody is told, or an upgrade would send every client every old post with a tag.
+ * Finds tags and mentions of posts whose text was written without: those that were there before, and those that a node
+ * of the version before writes or edits during an upgrade. The latter are told again where they have any, since others
+ * heard of them without these; of the former nobody is told, or an upgrade would send every client every old post with
+ * a tag.
  */
 export class UnparsedPosts extends PostBacklog {
   /** @param onFailed told of what is tried again in a second */
@@ -45,7 +46,8 @@ async function parsePiece(db: Database, tx: Transaction): Promise<number> {
   if (rows.length === 0) return 0;
   const found = await referencesIn(rows, (names) => query(USERS_OF_NAMES, names));
   const mentioned = new Set(found.flatMap(({ mentions }) => mentions.map(({ id }) => id)));
-  // A post that mentions somebody whom somebody else has locked is left for later: to wait with posts locked could be a deadlock.
+  // A post that mentions somebody whom somebody else has locked is left for later: to wait with posts locked could be a
+  // deadlock.
   const locked = await query<{ id: number }>(
     `select u.id from users u where u.id = any($1::bigint[]) and u.deleted_at is null order by u.id for key share skip locked`,
     [...mentioned],

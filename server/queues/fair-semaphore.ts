@@ -46,9 +46,9 @@ interface Sender<Requester> {
 type Ring<Requester> = Map<string, Ring<Requester> | Sender<Requester>>;
 
 /**
- * Limits how many pieces of work run at once; those that wait take turns: after each turn a sender goes behind the others
- * of its group, and the group behind the other groups. For many waiters and short work: a turn costs the same however many wait, and
- * where nobody has to wait it is a number that is counted up and down.
+ * Limits how many pieces of work run at once; those that wait take turns: after each turn a sender goes behind the
+ * others of its group, and the group behind the other groups. For many waiters and short work: a turn costs the same
+ * however many wait, and where nobody has to wait it is a number that is counted up and down.
  *
  * A sender that waits has one place: requests that it sends from another group meanwhile wait there too, so that one
  * user with many addresses has the turns of one.

@@ -70,8 +70,8 @@ export class ChangeNumbers {
   }
 
   /**
-   * Resolves when no socket of any node is sent anything any more that a block forbids. A node writes events only if it has read
-   * the log less than a second ago: after that time, each has either read of the block, or writes nothing.
+   * Resolves when no socket of any node is sent anything any more that a block forbids. A node writes events only if it
+   * has read the log less than a second ago: after that time, each has either read of the block, or writes nothing.
    */
   async settled(): Promise<void> {
     await sleep(this.#settled);

@@ -19,8 +19,8 @@ const facts = `
   select relation, 1, id from event_outbox where relation is not null`;
 
 /**
- * Folds the events of relations and compares the result with what users want and with what the stream goes by. Relations whose events
- * have been pruned are known by these two alone.
+ * Folds the events of relations and compares the result with what users want and with what the stream goes by.
+ * Relations whose events have been pruned are known by these two alone.
  */
 async function findWrongRelations(client: pg.ClientBase): Promise<Finding[]> {
   const { rows } = await client.query<Relation & { is_there: boolean; told: boolean; in_stream: boolean }>(

@@ -36,8 +36,8 @@ interface Written {
 /**
  * Makes a user follow, block or mute another, or ends it. Repeating it changes nothing. A block ends follows both ways.
  * Resolves when the change has its number; a block, when nothing that it forbids is sent to anyone any more.
- * @throws {AppError} 422 for oneself, 404 no such user, 403 a follow that a block forbids, 409 too many, 503 if the change is saved
- *   and gets no number for some seconds
+ * @throws {AppError} 422 for oneself, 404 no such user, 403 a follow that a block forbids, 409 too many, 503 if the
+ *   change is saved and gets no number for some seconds
  */
 export async function setRelation(
   ctx: RelationContext,
@@ -105,7 +105,10 @@ async function write(
   }
 }
 
-/** What stands for the names of the user and the other one until the database puts them in. Random, so that no name is one. */
+/**
+ * What stands for the names of the user and the other one until the database puts them in. Random, so that no name is
+ * one.
+ */
 const standIns = [randomUUID(), randomUUID()];
 
 const named = (id: number, actor: number) => ({ id, username: standIns[id === actor ? 0 : 1] ?? '' });

@@ -1,6 +1,6 @@
 /**
- * What can happen between two users. The names are part of the contract, and are written here alone. Imports nothing: the client
- * package has a copy.
+ * What can happen between two users. The names are part of the contract, and are written here alone. Imports nothing:
+ * the client package has a copy.
  */
 export const relationEvent = {
   followed: 'follow:added',

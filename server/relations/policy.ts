@@ -1,16 +1,17 @@
 import { AppError } from '../errors.ts';
 
 /**
- * The refusal of a write that a block forbids. One text for whoever blocked the other and whatever was to be written, so that
- * nobody learns who did.
+ * The refusal of a write that a block forbids. One text, regardless of who blocked the other and of what was to be
+ * written, so that nobody learns who did.
  */
 export function refusedByBlock(): AppError {
   return new AppError('forbidden', 'You may not do this.');
 }
 
 /**
- * SQL: the condition that one of two users blocks the other. Each is a number, a column or a parameter. A block locks the rows of
- * both users, so a writer that asks after it has locked its own user sees every block that was committed before.
+ * SQL: the condition that one of two users blocks the other. Each is a number, a column or a parameter. A block locks
+ * the rows of both users, so a writer that asks after it has locked its own user sees every block that was committed
+ * before.
  */
 export function blockedBetween(one: string, other: string): string {
   return `exists (
@@ -18,8 +19,8 @@ export function blockedBetween(one: string, other: string): string {
 }
 
 /**
- * SQL: a query of the ids of the users whose posts a viewer is not shown: those that they block, that block them, and that they
- * mute. As it is committed: blocks and mutes take effect in pages at once.
+ * SQL: a query of the ids of the users whose posts a viewer is not shown: those that they block, that block them, and
+ * that they mute. As it is committed: blocks and mutes take effect in pages at once.
  * @param viewer a number, a column or a parameter
  * @param options.mutes false in the list of one author's posts, which the viewer has asked for
  */
@@ -30,8 +31,9 @@ export function hiddenAuthors(viewer: string, { mutes = true } = {}): string {
 }
 
 /**
- * SQL: a query of the ids of the users whose posts are on a viewer's home page: the viewer, and whom they follow as the stream has
- * it. A follow that is committed and not yet numbered is not in it, since the stream does not bring its posts either.
+ * SQL: a query of the ids of the users whose posts are on a viewer's home page: the viewer, and whom they follow as the
+ * stream has it. A follow that is committed and not yet numbered is not in it, since the stream does not bring its
+ * posts either.
  * @param viewer a number, a column or a parameter
  */
 export function homeAuthors(viewer: string): string {

@@ -4,8 +4,8 @@ import { URL } from './url.ts';
 export const MOST_NAMES = 60;
 
 /**
- * `@` and what may be a username, but not in an e-mail address, behind another `@` (`@@ada`), in a web address, or as a part of a
- * word. An account of another service (`@ada@example.org`) is nobody here.
+ * `@` and what may be a username, but not in an e-mail address, behind another `@` (`@@ada`), in a web address, or as a
+ * part of a word. An account of another service (`@ada@example.org`) is nobody here.
  */
 const MENTION = new RegExp(
   String.raw`${URL}|(?<![\p{L}\p{M}\p{N}_/\\@\uff20]|[\p{L}\p{M}\p{N}_][.+~'&=%-])[@\uff20]([A-Za-z0-9_.-]+)(?![@\uff20\p{M}\p{Lu}\p{Ll}\p{Lt}\u200c\u200d\w.-])`,
@@ -13,7 +13,10 @@ const MENTION = new RegExp(
 );
 const HAS_SIGN = /[@\uff20]/;
 
-/** A name behind an `@`, as it is written: with the dots and dashes at its end, and without. Some old usernames have such. */
+/**
+ * A name behind an `@`, as it is written: with the dots and dashes at its end, and without. Some old usernames have
+ * such.
+ */
 export interface MentionedName {
   whole: string;
   trimmed: string;

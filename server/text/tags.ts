@@ -2,7 +2,8 @@ import { URL } from './url.ts';
 
 /**
  * The tags in a text, as hashtag identifiers of Unicode (UTS 31): `#` and then letters, digits, marks, underscores and
- * emoji of any script, with a middle dot between two of them (`#col·legi`). A tag has a letter or an emoji, so `#1` is none.
+ * emoji of any script, with a middle dot between two of them (`#col·legi`). A tag has a letter or an emoji, so `#1` is
+ * none.
  *
  * What is kept is the normal form (`tagOf`), so that `#Straße`, `#STRASSE` and `＃ｓｔｒａｓｓｅ` are one tag.
  */
@@ -71,7 +72,8 @@ export function tagsIn(...texts: string[]): string[] {
 }
 
 /**
- * The normal form of a tag: NFKC and case folded, with the Turkish `İ` and `ı` as `i`, without characters that show nothing.
+ * The normal form of a tag: NFKC and case folded, with the Turkish `İ` and `ı` as `i`, without characters that show
+ * nothing.
  * @param name with or without `#`
  * @returns undefined if it is none
  */
@@ -88,7 +90,9 @@ function normalForm(name: string): string {
   return folded(folded(seen).normalize('NFKD')).normalize('NFKC');
 }
 
-/** JavaScript knows no case folding: the capital of a letter has its variants, and a capital its small letter, alike. */
+/**
+ * JavaScript knows no case folding: the capital of a letter has its variants, and a capital its small letter, alike.
+ */
 function folded(text: string): string {
   return text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ').replaceAll('i\u0307', 'i');
 }

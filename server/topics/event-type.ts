@@ -61,7 +61,10 @@ export interface EventType<Name extends string, Subject, Payload extends object>
   /** What it changes between two users. */
   relation?: (subject: Subject) => RelationChange | undefined;
   supersedes: Supersedes;
-  /** Fields of the payload that are emptied once it is superseded, with dots for what lies deeper; each holds text or a list. */
+  /**
+   * Fields of the payload that are emptied once it is superseded, with dots for what lies deeper; each holds text or a
+   * list.
+   */
   redaction: readonly string[];
 }
 

@@ -1,7 +1,7 @@
 /**
- * Ids in ascending order, in a text of one byte for each seven bits of the distance to the one before: two bytes for most. A node
- * has a list for each of thousands of users, and an array takes four or eight bytes for each id and some hundred for itself. It never
- * changes: another one takes its place.
+ * Ids in ascending order, in a text of one byte for each seven bits of the distance to the one before: two bytes for
+ * most. A node has a list for each of thousands of users, and an array takes four or eight bytes for each id and some
+ * hundred for itself. It never changes: another one takes its place.
  */
 export type IdList = string;
 

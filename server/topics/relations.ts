@@ -25,8 +25,8 @@ const MAX_CHANGES = 500;
 const NOBODY: readonly number[] = [];
 
 /**
- * What one user is to others, as of the position of this node: it changes in the moment in which the node passes the event of the
- * change.
+ * What one user is to others, as of the position of this node: it changes in the moment in which the node passes the
+ * event of the change.
  */
 export class Relations {
   readonly userId: number;
@@ -89,7 +89,9 @@ export class Relations {
     for (const { seq, change } of this.#early.splice(0)) this.apply(change, seq);
   }
 
-  /** What is passed from here on may come behind the state that is about to be read, and belongs to the present one too. */
+  /**
+   * What is passed from here on may come behind the state that is about to be read, and belongs to the present one too.
+   */
   expectLoad(): void {
     this.#isAwaited = true;
   }
@@ -138,8 +140,8 @@ export class Relations {
   }
 
   /**
-   * Whether the user follows somebody as of the event of a number, for events after a position: the present state, with the changes since
-   * then undone. The changes since that position have to be known.
+   * Whether the user follows somebody as of the event of a number, for events after a position: the present state, with
+   * the changes since then undone. The changes since that position have to be known.
    */
   followsAfter(position: number): (authorId: number, seq: number) => boolean {
     const now = new Set(this.follows);

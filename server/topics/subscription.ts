@@ -12,8 +12,8 @@ export interface Addressed {
 }
 
 /**
- * What somebody wants of the events beside what concerns them alone, which always comes: a list of topics. It never changes: another
- * one takes its place. Whoever has none receives everything public.
+ * What somebody wants of the events beside what concerns them alone, which always comes: a list of topics. It never
+ * changes: another one takes its place. A subscriber without one receives everything public.
  */
 export class Subscription {
   readonly topics: readonly string[];

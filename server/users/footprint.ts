@@ -105,8 +105,8 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
 }
 
 /**
- * Takes away the next posts of a deleted user; when there are none left, the votes, the mentions, the relations, the rest, and the
- * user at last.
+ * Takes away the next posts of a deleted user; when there are none left, the votes, the mentions, the relations, the
+ * rest, and the user at last.
  */
 async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
   const { told, done: noPosts } = await deletePosts(tx, userId, most);

@@ -5,11 +5,11 @@ import { postUpdated } from '../posts/events.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
 
 /**
- * Takes an account that is being deleted out of the mentions of the next posts, which get a new version and are told again. What
- * their authors wrote stays. The account is locked, so no mention of it can be added meanwhile.
+ * Takes an account that is being deleted out of the mentions of the next posts, which get a new version and are told
+ * again. What their authors wrote stays. The account is locked, so no mention of it can be added meanwhile.
  *
- * A post that somebody else has locked is left for the next piece: to wait for it could be a deadlock, since its author may
- * be about to lock this account.
+ * A post that somebody else has locked is left for the next piece: to wait for it could be a deadlock, since its author
+ * may be about to lock this account.
  * @param most posts in one piece
  * @returns whether none is left
  */

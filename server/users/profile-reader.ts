@@ -22,9 +22,9 @@ const MOST = 100;
 const MAX_WAITING = 3000;
 
 /**
- * Reads profiles for everyone who asks at the same moment. What they count are rows, by an index, not counters: so the counts are those
- * of the lists at any moment, whoever writes, and a user who is followed by thousands at once is no hot row. A profile that many ask
- * for is counted once for all of them.
+ * Reads profiles for everyone who asks at the same moment. What they count are rows, by an index, not counters: so the
+ * counts are those of the lists at any moment, and a user who is followed by thousands at once is no hot row. A profile
+ * that many ask for is counted once for all of them.
  */
 export class ProfileReader {
   readonly #db: DatabaseShare;

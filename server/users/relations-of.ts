@@ -27,8 +27,8 @@ interface Ended {
 }
 
 /**
- * Ends the next follows, blocks and mutes of a deleted user, and by others of that user, and tells the others. The user's row is locked:
- * nobody can begin one.
+ * Ends the next follows, blocks and mutes of a deleted user, and by others of that user, and tells the others. The
+ * user's row is locked: nobody can begin one.
  * @param most in one piece
  * @returns whether none is left
  */
@@ -100,8 +100,8 @@ async function appendErasing<Subject, Payload extends object>(
 }
 
 /**
- * Takes the name of a deleted user out of the log: of what the user was told, and of what others were. After the last event that names
- * the user has its number.
+ * Takes the name of a deleted user out of the log: of what the user was told, and of what others were. After the last
+ * event that names the user has its number.
  * @returns whether none is left
  */
 export async function eraseName(tx: Transaction, userId: number): Promise<boolean> {

@@ -9,8 +9,8 @@ const livingReplies = `
   where p.deleted_at is null group by a.id`;
 
 /**
- * Whether each tally equals its votes and its replies. Nobody sees the counts of what is being taken away in pieces, which are no
- * longer kept, nor those of an account's posts that are still to be deleted.
+ * Whether each tally equals its votes and its replies. Nobody sees the counts of what is being taken away in pieces,
+ * which are no longer kept, nor those of an account's posts that are still to be deleted.
  */
 export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]> {
   const { rows } = await client.query<{
@@ -42,8 +42,9 @@ function counted(told: number | null, number: number, one: string, many: string)
 }
 
 /**
- * Counts a tally again under its lock and that of the post, for which votes wait, with a new rev so that every client takes it. Who
- * writes or deletes a reply changes the tally after the reply: what is not counted here waits for the lock.
+ * Counts a tally again under its lock and that of the post, for which votes wait, with a new rev so that every client
+ * takes it. Who writes or deletes a reply changes the tally after the reply: what is not counted here waits for the
+ * lock.
  */
 async function recount(tx: Transaction, postId: number): Promise<void> {
   const sequelize = sequelizeOf(tx);

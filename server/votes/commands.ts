@@ -16,8 +16,8 @@ export interface VoteView {
  * Writes a vote: casts it or takes it back. Repeating it is an error only if `strict`.
  * @param requester whose turn it takes
  * @param options.address where the user is
- * @throws {AppError} 404 no such post; 403 if its owner blocks the user or the other way round; 429 too many votes for the post from that address; if strict, 409 already voted and 404
- *   no vote to take back
+ * @throws {AppError} 404 no such post; 403 if its owner blocks the user or the other way round; 429 too many votes for
+ *   the post from that address; if strict, 409 already voted and 404 no vote to take back
  */
 export async function castVote(
   ctx: VoteContext,

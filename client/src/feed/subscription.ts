@@ -26,8 +26,8 @@ export interface SubscriptionListeners {
 }
 
 /**
- * Topics of a feed with a position of their own. What was missed since comes in the answer of the server, what follows in
- * the stream; each is handed on once.
+ * Topics of a feed with a position of their own. What was missed since comes in the answer of the server, what follows
+ * in the stream; each is handed on once.
  */
 export class Subscription {
   readonly #emitter = new Emitter<SubscriptionListeners>();

@@ -5,7 +5,9 @@ import type { Connection } from './connection.ts';
 import { type SubscribeOptions, Subscription } from './subscription.ts';
 
 export interface SubscriptionsOptions {
-  /** Topics that nobody but the feed itself holds; undefined: it receives everything public, and no topic can be added. */
+  /**
+   * Topics that nobody but the feed itself holds; undefined: it receives everything public, and no topic can be added.
+   */
   topics: readonly string[] | undefined;
   /** Where the feed stands; undefined before that is known. */
   position: () => { seq: number; epoch: string | undefined } | undefined;
@@ -20,9 +22,9 @@ const PAUSE = 1000;
 const KEPT = 1000;
 
 /**
- * Which topics are wanted, and which the server knows of. The difference is sent one request after the other, so that the
- * last word about a topic is the last one said. A connection begins with what is wanted at its handshake; a subscription
- * from before the feed's position waits for an answer of its own.
+ * Which topics are wanted, and which the server knows of. The difference is sent one request after the other, so that
+ * the last word about a topic is the last one said. A connection begins with what is wanted at its handshake; a
+ * subscription from before the feed's position waits for an answer of its own.
  */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
@@ -69,7 +71,7 @@ export class Subscriptions {
     return subscription;
   }
 
-  /** Ends topics, whoever holds them. */
+  /** Ends topics, those of the feed and those of all subscriptions. */
   drop(topics: readonly string[]): void {
     for (const topic of topics) this.#own?.delete(topic);
     for (const subscription of [...this.#all]) subscription.drop(topics);

@@ -1,11 +1,11 @@
--- version 4 sha256:25e393966a9bd392
+-- version 5 sha256:dc77b7cdedde97ba
 -- Votes of several users at once. Without patience, votes by a user or on a post that somebody else has locked are
--- given back as `held`, and nothing is written of them. Tallies are waited for: another transaction that
--- locks one has locked its post before, or is another call of this.
+-- given back as `held`, and nothing is written of them. Tallies are waited for: another transaction that locks one has
+-- locked its post before, or is another call of this.
 --
 -- A vote between two of whom one blocks the other is not cast: its outcome is that of a post that is not there, for
--- nodes of the version before, and `blocked` tells it. A block locks the users that it is about, and here the voters are
--- locked before it is looked for: one that was committed before is seen. Taking a vote back is always possible.
+-- nodes of the version before, and `blocked` tells it. A block locks the users that it is about, and here the voters
+-- are locked before it is looked for: one that was committed before is seen. Taking a vote back is always possible.
 --
 -- Every transaction locks rows in the order users, posts, tallies, and each kind by id, so no two of them can wait for
 -- each other. A pair (voter, target) may stand in one call only once.

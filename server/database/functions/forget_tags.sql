@@ -1,6 +1,6 @@
--- version 1 sha256:915d19b79f68ef3a
--- Marks a post whose text was changed without what is found in it, as by a node of the version before: any node finds that
--- then. A deleted post has none.
+-- version 2 sha256:3e38a22042d79d42
+-- Marks a post whose text was changed without what is found in it, as by a node of the version before: any node finds
+-- that then. A deleted post has none.
 create or replace function forget_tags() returns trigger
 language plpgsql as $$
 begin

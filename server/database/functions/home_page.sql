@@ -1,6 +1,6 @@
--- version 3 sha256:3afd334bf2ea6c0e
--- A page of a viewer's home page: ids of the newest posts, or of the highest by votes or rank, of the viewer and of whom
--- they follow, as the stream has it, but for `hidden`; and the key that each is sorted by, as text.
+-- version 4 sha256:8a37ac36660f4a38
+-- A page of a viewer's home page: ids of the newest posts, or of the highest by votes or rank, of the viewer and of
+-- whom they follow, as the stream has it, but for `hidden`; and the key that each is sorted by, as text.
 --
 -- First the beginning of the list of all posts is walked through, by the index of its order: where a good share of the
 -- posts is by these authors, the page is met there, and costs little more than one of all posts. For the first `near`

@@ -1,6 +1,6 @@
--- version 2 sha256:60094ccf18e14907
--- What finds posts by whom they mention follows the posts. A mention that stays is left alone: a row that is added locks its
--- user.
+-- version 3 sha256:45fb460f8c8705c4
+-- What finds posts by whom they mention follows the posts. A mention that stays is left alone: a row that is added
+-- locks its user.
 create or replace function keep_post_mentions() returns trigger
 language plpgsql set search_path from current as $$
 declare

@@ -1,6 +1,6 @@
--- version 1 sha256:4746101a6e046738
--- The topics by which an event is found in `event_topics`: private audiences, threads and tags, also those that it leaves.
--- Not `feed`, which the whole log is, and not authors, whom the log has in a column.
+-- version 2 sha256:55fab12a1a205d9e
+-- The topics by which an event is found in `event_topics`: private audiences, threads and tags, also those that it
+-- leaves. Not `feed`, which the whole log is, and not authors, whom the log has in a column.
 create or replace function probed_topics(audience text, topics text[], departure json) returns setof text
 language sql immutable parallel safe as $$
   select audience where audience <> 'public'

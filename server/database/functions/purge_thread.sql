@@ -1,7 +1,7 @@
--- version 1 sha256:1818aa42cdf865ea
+-- version 2 sha256:d090bad2e9677259
 -- Takes away the next piece of a deleted post with its thread or its many votes: so many votes, or replies from the
--- newest on. Replies have higher ids than what they answer, so none goes before those below it. Nobody sees any of them,
--- and no count of theirs is told. Gives back how many rows it took; 0 if there is nothing left to take.
+-- newest on. Replies have higher ids than what they answer, so none goes before those below it. Nobody sees any of
+-- them, and no count of theirs is told. Gives back how many rows it took; 0 if there is nothing left to take.
 create or replace function purge_thread(most integer) returns integer
 language plpgsql set search_path from current as $$
 #variable_conflict use_column

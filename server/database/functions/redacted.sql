@@ -1,5 +1,6 @@
--- version 2 sha256:b8c8d2839690c635
--- The payload of an event that was superseded: these fields, if it has them, are empty texts or lists. What is null stays so.
+-- version 3 sha256:132b447def5f8c0b
+-- The payload of an event that was superseded: these fields, if it has them, are empty texts or lists. What is null
+-- stays so.
 create or replace function redacted(data json, fields text[]) returns json
 language plpgsql immutable parallel safe as $$
 declare

@@ -1,22 +1,22 @@
--- version 6 sha256:52373597fd848745
+-- version 7 sha256:43af634160a03fad
 -- A page of the list of the posts that have all of some folded words, in its order: ids, and the key that each is
 -- sorted by, as text.
 --
--- First the beginning of the list is walked through: words that many posts have are met there. Then the index is
--- asked. Where it finds few posts, these are read. Where it finds many, it tells from which id on: those before are
--- read, and the others are met on a walk through the list that passes over all ids before, in the index of the list.
--- The page is the same wherever that id is, and whatever the order of the list has to do with ids: a good one only
--- makes it fast. For lists by votes the oldest posts are looked through in the same way, since votes do not follow
--- age. If the page is not full then, both go on, each with eight times as many posts: so it costs a few times the
--- better of the two at most, and needs no statistics.
+-- First the beginning of the list is walked through: words that many posts have are met there. Then the index is asked.
+-- Where it finds few posts, these are read. Where it finds many, it tells from which id on: those before are read, and
+-- the others are met on a walk through the list that passes over all ids before, in the index of the list. The page is
+-- the same wherever that id is, and whatever the order of the list has to do with ids: a good one only makes it fast.
+-- For lists by votes the oldest posts are looked through in the same way, since votes do not follow age. If the page is
+-- not full then, both go on, each with eight times as many posts: so it costs a few times the better of the two at
+-- most, and needs no statistics.
 --
 -- Without words it is a page of all of the list, for lists that no index sorts: there is only the walk.
 --
--- Only posts of `authors` and with the tag are looked for, unless these are null, and none of `hidden`. Replies are among
--- them only if `replies` says so, and those of threads that were withdrawn or deleted never.
+-- Only posts of `authors` and with the tag are looked for, unless these are null, and none of `hidden`. Replies are
+-- among them only if `replies` says so, and those of threads that were withdrawn or deleted never.
 --
--- `walked` says how many posts are walked through at first for each that is wanted, `asked` how many the index is
--- asked for. The plans are given: a walk goes by the index of its list, whatever the statistics say.
+-- `walked` says how many posts are walked through at first for each that is wanted, `asked` how many the index is asked
+-- for. The plans are given: a walk goes by the index of its list, whatever the statistics say.
 create or replace function search_page(sort text, words text[], page_size bigint, skipped bigint,
                             cursor_key text, cursor_id bigint, owner bigint, drafts_of bigint, drafts_only boolean,
                             walked bigint, asked bigint, authors bigint[], hidden bigint[], tag text,

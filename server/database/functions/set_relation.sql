@@ -1,8 +1,8 @@
--- version 1 sha256:b1d95e8783ddd373
--- Makes one user follow, block or mute another, or ends that, with its events: one statement, so that a process which stops
--- in between holds no row. Repeating it changes nothing and tells nothing.
+-- version 2 sha256:59a6c8972fc52d20
+-- Makes one user follow, block or mute another, or ends that, with its events: one statement, so that a process which
+-- stops in between holds no row. Repeating it changes nothing and tells nothing.
 --
--- The rows of both users are locked by id, as everywhere. A block locks them against whoever votes, posts or follows as
+-- The rows of both users are locked by id, as everywhere. A block locks them against those who vote, post or follow as
 -- one of the two: what such a writer asks after it has locked its own user sees every block that was committed before.
 -- So a write that a block forbids is either committed before the block or refused. A block ends follows both ways.
 --

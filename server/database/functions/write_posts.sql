@@ -1,23 +1,25 @@
--- version 7 sha256:8b488a4a8088aad5
+-- version 8 sha256:7738efb628dcc8f9
 -- Writes many posts at once, each with its tally, its event and the record of its idempotency key.
 --
--- Events and answers are made by the service, with stand-ins for the three things that only the database knows of a
--- new post: its id, the moment (as in JSON, without quotes) and its owner's name (with quotes).
+-- Events and answers are made by the service, with stand-ins for the three things that only the database knows of a new
+-- post: its id, the moment (as in JSON, without quotes) and its owner's name (with quotes).
 --
 -- The owners are locked first, as everywhere: a rename waits, or is waited for, so the name in the event is the
--- owner's. Without patience, posts whose owners somebody else has locked are given back with no id. Of an
--- owner who is gone and of a key that is taken there is no row, and nothing is written. A key is claimed before its
--- post: another claim at the same moment, in another call or in this one, waits and then gets none.
+-- owner's. Without patience, posts whose owners somebody else has locked are given back with no id. Of an owner who is
+-- gone and of a key that is taken there is no row, and nothing is written. A key is claimed before its post: another
+-- claim at the same moment, in another call or in this one, waits and then gets none.
 --
--- `tags` has those of each post, a line each, and `mentions` whom it mentions as JSON, or null. All who are `mentioned` are locked
--- with the owners. Without patience, a post that mentions somebody whom somebody else has locked is given back with no id,
--- and in any case one that mentions an account that has just been deleted: its text is to be read again. One that mentions
--- somebody who blocks its owner, or whom the owner blocks, is given back as `blocked`, and nothing is written of it.
+-- `tags` has those of each post, a line each, and `mentions` whom it mentions as JSON, or null. All who are `mentioned`
+-- are locked with the owners. Without patience, a post that mentions somebody whom somebody else has locked is given
+-- back with no id, and in any case one that mentions an account that has just been deleted: its text is to be read
+-- again. One that mentions somebody who blocks its owner, or whom the owner blocks, is given back as `blocked`, and
+-- nothing is written of it.
 --
 -- `parents` says what a post replies to; null for one that is no reply. Both that and the first post of the thread are
 -- locked behind the owners, so that neither is deleted or withdrawn meanwhile. A reply whose thread is not public,
--- whose parent has been deleted, or that a block forbids is given back as `refused`, and nothing is written of it. All posts above a reply
--- count it. Those counts are changed when no key is waited for any more, in the order in which everyone locks tallies.
+-- whose parent has been deleted, or that a block forbids is given back as `refused`, and nothing is written of it. All
+-- posts above a reply count it. Those counts are changed when no key is waited for any more, in the order in which
+-- everyone locks tallies.
 create or replace function write_posts(owners bigint[], titles text[], contents text[], publish boolean[], events text[],
                                        answers text[], stand_ins text[], keys text[], requests bytea[], patient boolean,
                                        search_texts text[], search_keys text[], words text[], fold smallint,
@@ -155,8 +157,8 @@ language sql set search_path from current as $$
                    search_keys, words, fold, null::bigint[], null::text[], null::text[], '{}') w
 $$;
 
--- What nodes of a version before that call: with n-grams, which nothing reads any more. The keys of their posts the index
--- makes, and the words a trigger adds.
+-- What nodes of a version before that call: with n-grams, which nothing reads any more. The keys of their posts the
+-- index makes, and the words a trigger adds.
 create or replace function write_posts(owners bigint[], titles text[], contents text[], publish boolean[], events text[],
                                        answers text[], stand_ins text[], keys text[], requests bytea[], patient boolean,
                                        search_texts text[], search_grams text[], fold smallint)

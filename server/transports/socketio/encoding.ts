@@ -97,7 +97,10 @@ export function framesOf(view: BatchView): Run {
 /** The first form of each event in which it was encoded, which is that for everyone where everything is public. */
 const encodedEntries = new WeakMap<LogEntry, { prev: number; encoded: Encoded }>();
 
-/** Other forms of events, by the one before it, for those who are handed the same in the same fan-out; and of how many bytes. */
+/**
+ * Other forms of events, by the one before it, for those who are handed the same in the same fan-out; and of how many
+ * bytes.
+ */
 const MAX_OTHERS = 1000;
 const MAX_OTHERS_SIZE = 4 * 1024 * 1024;
 const others = new Map<LogEntry, Map<number, Encoded>>();

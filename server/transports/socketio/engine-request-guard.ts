@@ -48,8 +48,8 @@ interface Reservation {
 }
 
 /**
- * Which requests of Engine.IO may come in: by the host that they name, the page that they are from and their form; and for one
- * that asks for a session, whether there is a place. What comes after, on the connection, is the gateway's.
+ * Which requests of Engine.IO may come in: by the host that they name, the page that they are from and their form; and
+ * for one that asks for a session, whether there is a place. What comes after, on the connection, is the gateway's.
  */
 export class EngineRequestGuard {
   readonly #options: EngineRequestOptions;
@@ -133,8 +133,8 @@ export class EngineRequestGuard {
   }
 
   /**
-   * Of requests that ask for a session: whether there is a place. It is taken at once, or a hundred requests of one packet
-   * would have the last one.
+   * Of requests that ask for a session: whether there is a place. It is taken at once, or a hundred requests of one
+   * packet would have the last one.
    */
   #newcomerRefusal(req: IncomingMessage, res: EngineResponse, query: URLSearchParams): AppError | undefined {
     if (!opensSession(query)) return undefined;
