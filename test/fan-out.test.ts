@@ -7,6 +7,7 @@ import { Delivery } from '../server/delivery/delivery.ts';
 import { type Encoded, encodeMessage, framesOf, Run } from '../server/transports/socketio/encoding.ts';
 import { TimeSlices } from '../server/delivery/time-slices.ts';
 import type { Subscriber } from '../server/transports/socketio/subscriber.ts';
+import type { Greeting } from '../server/delivery/subscriber.ts';
 import { TallyDelivery } from '../server/transports/socketio/tally-delivery.ts';
 import { type EngineConnection, engineConnection } from '../server/library-internals/engine-connection.ts';
 import { FAST_PATHS, FastPaths } from '../server/library-internals/fast-paths.ts';
@@ -253,7 +254,7 @@ describe('a round that is written socket by socket, with everything else between
     return {
       heard,
       tallies,
-      admit: async (name: string) => {
+      admit: async (name: string, greet: (greeting: Greeting) => void = () => undefined) => {
         const one = {
           feed: 'live',
           tallies: 'all',
@@ -268,7 +269,7 @@ describe('a round that is written socket by socket, with everything else between
             Object.assign(this, { seq, told: seq });
           },
           identity: { id: 1 },
-          greet: () => undefined,
+          greet,
           end: () => undefined,
           write: ({ packet }: Encoded) => heard.push(`${name}: ${packet}`),
           writeEvents: (view: BatchView, from: number, to: number) => {
@@ -311,6 +312,20 @@ describe('a round that is written socket by socket, with everything else between
       postId,
       json: JSON.stringify({ id: postId, content, owner: { id: 1, username: 'alice' } }),
     }) as const;
+
+  it('begins where the node stood when a subscriber came, however long its relations take', async () => {
+    const { heard, admit, take } = rig();
+    const greetings: Greeting[] = [];
+    const coming = admit('new', (greeting) => greetings.push(greeting));
+    take(created(1, 'written meanwhile'));
+    expect(greetings).to.deep.equal([]);
+    await coming;
+    expect(greetings).to.deep.equal([{ epoch: 'old', seq: 0, outcome: 'current' }]);
+    await until('the event', () => heard.length === 1);
+    expect(heard[0]).to.match(/^new: 2\["post:created",.*written meanwhile/);
+    take(created(2, 'written later'));
+    await until('the next one', () => heard.length === 2);
+  });
 
   it('ends where the numbering ends: anyone who comes in the new one hears nothing of the old, neither events nor tallies', async () => {
     const { heard, tallies, admit, remove, take, renumber } = rig();

@@ -38,7 +38,9 @@ export interface DeliveryOptions {
   /** The subscribers of each user, to end them with their session. */
   connections: Connections;
   readLog: (after: number, limit: number) => Promise<LogEntry[]>;
-  /** Finds the events of some topics and authors by the indexes of the log; undefined if it does not reach back so far. */
+  /**
+   * Finds the events of some topics and authors by the indexes of the log; undefined if it does not reach back so far.
+   */
   probeLog: (probe: Probe, after: number, upTo: number, limit: number) => Promise<LogEntry[] | undefined>;
   /** The relations of users as the stream has them. */
   relationSource: RelationSource;
@@ -119,8 +121,8 @@ export class Delivery {
     this.#replay = new Replay({ feed, members, readLog, missed, freshness, metrics, log });
     const catchUp = (subscriber: FeedSubscriber) => this.#replay.catchUp(subscriber);
     const inTurn: TopicChangesOptions['inTurn'] = (subscriber, read) => this.#replay.inTurn(subscriber, read);
-    const joined = { feed, members, missed, relations, freshness };
-    this.#topicChanges = new TopicChanges({ ...joined, inTurn, catchUp, log });
+    const parts = { feed, members, missed, relations, freshness };
+    this.#topicChanges = new TopicChanges({ ...parts, inTurn, catchUp, log });
     this.#fanOut = new FanOut({ feed, members, index, freshness, slices, metrics, catchUp });
     this.#beacon = new Beacon(feed, members, this.#fanOut);
     feed.on('events', (entries) => this.#pass(entries));
@@ -228,14 +230,17 @@ export class Delivery {
   ): void {
     if (!subscriber.open) return;
     // Now is when it came, however long the relations of its user take.
-    const { seq: now, epoch: current } = this.#feed;
+    const { seq: now } = this.#feed;
     const admit = () => {
       if (!subscriber.open) return;
-      if (after !== undefined) this.#replay.resume(subscriber, after, epoch, onResumed);
-      else if (this.#feed.seq === now && this.#feed.epoch === current) {
-        this.#members.greet(subscriber, 'current', undefined);
-        this.#members.place(subscriber);
-      } else this.#replay.resume(subscriber, now, current, onResumed);
+      if (after !== undefined) {
+        this.#replay.resume(subscriber, after, epoch, onResumed);
+        return;
+      }
+      const isBehind = subscriber.feed === 'live' && now < this.#feed.seq;
+      this.#members.greet(subscriber, 'current', undefined, isBehind ? now : this.#feed.seq);
+      if (isBehind) this.#replay.catchUp(subscriber);
+      else this.#members.place(subscriber);
     };
     if (this.#relations.isKnown(subscriber)) admit();
     else void this.#relations.ready(subscriber).then(admit);
@@ -257,7 +262,8 @@ export class Delivery {
   /**
    * Adds topics to those of a subscriber.
    * @returns the events of these topics after the position asked for, and the position from which on they are live
-   * @throws {AppError} 422 if it receives everything public or would have too many topics, 503 if it is not up to date in time
+   * @throws {AppError} 422 if it receives everything public or would have too many topics, 503 if it is not up to date
+   *   in time
    */
   subscribe(subscriber: FeedSubscriber, request: SubscribeRequest): Promise<SubscribeAnswer> {
     return this.#topicChanges.subscribe(subscriber, request);

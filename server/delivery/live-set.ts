@@ -10,11 +10,14 @@ import type { TopicIndex } from './topic-index.ts';
  * neither.
  */
 export class LiveSet {
-  /** Those without topics. Each has all up to the node's position, but for what is in the fan-out batch being written or in the next. */
+  /**
+   * Those without topics. Each has all up to the node's position, but for what is in the fan-out batch being written or
+   * in the next.
+   */
   readonly live = new Set<FeedSubscriber>();
   /**
-   * Those with topics. Each has all up to the node's position but for what it has queued: nothing is done for it by an event that it
-   * does not receive.
+   * Those with topics. Each has all up to the node's position but for what it has queued: nothing is done for it by an
+   * event that it does not receive.
    */
   readonly filtered = new Set<FeedSubscriber>();
   readonly counting = new Set<FeedSubscriber>();
@@ -78,9 +81,14 @@ export class LiveSet {
     if (wasIn) this.#index.add(subscriber);
   }
 
-  /** Greets a subscriber that begins at the node's position. */
-  greet(subscriber: FeedSubscriber, outcome: 'current' | 'reset', reason: ResetReason | undefined): void {
-    subscriber.standAt(this.#feed.seq);
+  /** Greets a subscriber that begins at a position, the node's by default. */
+  greet(
+    subscriber: FeedSubscriber,
+    outcome: 'current' | 'reset',
+    reason: ResetReason | undefined,
+    seq = this.#feed.seq,
+  ): void {
+    subscriber.standAt(seq);
     this.#metrics.resumes.inc({ outcome, source: 'none' });
     this.say(subscriber, outcome, reason);
   }
