@@ -159,11 +159,11 @@ describe('the page', function () {
     expect(await alice.post('Not yet').count()).to.equal(0);
     expect(await bob.post('Not yet').count()).to.equal(0);
 
-    await bob.page.getByRole('button', { name: 'Drafts' }).click();
+    await bob.page.getByRole('link', { name: 'Drafts' }).click();
     await bob.shows(bob.post('Not yet'));
     await bob.page.reload();
     await bob.live();
-    await bob.page.getByRole('button', { name: 'Drafts' }).click();
+    await bob.page.getByRole('link', { name: 'Drafts' }).click();
     await bob.post('Not yet').getByRole('button', { name: 'Publish' }).click();
     await alice.shows(alice.post('Not yet'));
     await bob.shows(bob.post('Not yet'));
@@ -172,11 +172,11 @@ describe('the page', function () {
     await bob.page.getByRole('button', { name: 'Withdraw' }).click();
     await alice.shows(alice.post('Not yet'), 0);
     await bob.shows(bob.post('Not yet'), 0);
-    await bob.page.getByRole('button', { name: 'Drafts' }).click();
+    await bob.page.getByRole('link', { name: 'Drafts' }).click();
     await bob.shows(bob.post('Not yet'));
     await bob.delete('Not yet');
     await bob.shows(bob.post('Not yet'), 0);
-    await bob.page.getByRole('button', { name: 'New', exact: true }).click();
+    await bob.page.getByRole('link', { name: 'Everyone' }).click();
     alice.expectClean();
     bob.expectClean();
   });
@@ -287,12 +287,12 @@ describe('the page', function () {
     const { id } = await postByCarol('A heron at 100 %', 'on the third bench');
     await carol.put(`/posts/${id}/vote`);
     await bob.votes('A heron at 100 %').click();
-    await bob.page.getByRole('button', { name: 'Top' }).click();
+    await bob.page.getByRole('link', { name: 'Top' }).click();
     await bob.page.waitForURL('**/?sort=top');
     await until('the top', async () => (await bob.titles())[0] === 'A heron at 100 %');
     await bob.page.keyboard.press('/');
     await bob.page.keyboard.type('0 %');
-    await bob.page.waitForURL('**/?sort=top&search=0+%25');
+    await bob.page.waitForURL('**/search?q=0+%25&sort=top');
     await until('one match', async () => (await bob.titles()).join() === 'A heron at 100 %');
     await bob.page.reload();
     await until('one match again', async () => (await bob.titles()).join() === 'A heron at 100 %');
@@ -441,8 +441,10 @@ describe('the page', function () {
     await reader.signUp();
     await reader.write('By Henry');
     await alice.shows(alice.post('By Henry'));
-    await page.getByRole('button', { name: 'Your account, henry' }).click();
-    expect(await page.evaluate('document.activeElement.id')).to.equal('account-title');
+    await page.getByRole('link', { name: 'Your account, henry' }).click();
+    await until('the title to have the focus', () =>
+      page.evaluate<boolean>('document.activeElement.id === "account-title"'),
+    );
     const form = (name: string) => page.getByRole('form', { name, exact: true });
     const faultIn = (name: string, text: string) =>
       form(name).locator('.at-fault .fault').getByText(text).waitFor();
@@ -453,7 +455,7 @@ describe('the page', function () {
     expect(await page.evaluate('document.activeElement.name')).to.equal('username');
     await form('Name').getByLabel('Name').fill('hal');
     await page.keyboard.press('Enter');
-    await page.getByRole('button', { name: 'Your account, hal' }).waitFor();
+    await page.getByRole('link', { name: 'Your account, hal' }).waitFor();
     await alice.post('By Henry').locator('.who', { hasText: 'hal' }).waitFor();
 
     await form('E-mail').getByLabel('E-mail').fill('hal@example.org');
@@ -505,7 +507,7 @@ describe('the page', function () {
     await reader.signUp();
     const elsewhere = await Reader.open(browser, nodes.second.url, 'ivy');
     await elsewhere.logIn();
-    await reader.page.getByRole('button', { name: 'Your account, ivy' }).click();
+    await reader.page.getByRole('link', { name: 'Your account, ivy' }).click();
     await reader.page.getByRole('button', { name: 'Log out everywhere' }).click();
     await reader.page.getByRole('alertdialog').getByRole('button', { name: 'Log out' }).click();
     await reader.page.getByRole('button', { name: 'Sign up' }).waitFor();
@@ -524,8 +526,8 @@ describe('the page', function () {
     const post = bob.page.locator('.post', { hasText: 'gnp.exe' });
     await bob.shows(post);
     await alice.shows(alice.page.locator('.post', { hasText: 'gnp.exe' }));
-    expect(await post.locator('h3').textContent()).to.equal(title);
-    expect(await post.locator('h3').getAttribute('dir')).to.equal('auto');
+    expect(await post.locator('h2').textContent()).to.equal(title);
+    expect(await post.locator('h2').getAttribute('dir')).to.equal('auto');
     expect(await post.locator('.text').textContent()).to.equal(long.slice(0, 10_000));
     expect(await bob.page.title()).to.equal('Tidings');
     expect(await bob.page.locator('.post img, .post script').count()).to.equal(0);
@@ -559,7 +561,7 @@ describe('the page', function () {
     await page.keyboard.press('v');
     await bob.votes('Second by keys').locator('.count', { hasText: /^1$/ }).waitFor();
     await page.keyboard.press('k');
-    expect(await page.evaluate('document.activeElement.querySelector("h3").textContent')).to.equal(
+    expect(await page.evaluate('document.activeElement.querySelector("h2").textContent')).to.equal(
       'First by keys',
     );
     await page.keyboard.press('n');
@@ -587,7 +589,7 @@ describe('the page', function () {
     await alice.page.keyboard.press('j');
     await carol.delete(`/posts/${id}`);
     await alice.shows(alice.post('Going'), 0);
-    expect(await alice.page.evaluate('document.activeElement.querySelector("h3").textContent')).to.equal(
+    expect(await alice.page.evaluate('document.activeElement.querySelector("h2").textContent')).to.equal(
       'Typed: jkv?/',
     );
     alice.expectClean();
@@ -626,20 +628,20 @@ describe('the page', function () {
       expect(await serious(reader, rules), 'keys').to.deep.equal([]);
       await reader.page.keyboard.press('Escape');
       await reader.write('Kept', '', 'Keep as draft');
-      await reader.page.getByRole('button', { name: 'Drafts' }).click();
+      await reader.page.getByRole('link', { name: 'Drafts' }).click();
       await reader.shows(reader.post('Kept'));
       expect(await serious(reader, rules), 'drafts').to.deep.equal([]);
-      await reader.page.getByRole('button', { name: 'Your account' }).click();
+      await reader.page.getByRole('link', { name: 'Your account' }).click();
       await reader.page.locator('.ending').waitFor();
       expect(await serious(reader, rules), 'account').to.deep.equal([]);
       await reader.page.getByRole('form', { name: 'Password' }).getByRole('button').click();
       await reader.shows(reader.page.locator('.at-fault'), 2);
       expect(await serious(reader, rules), 'faults of the account').to.deep.equal([]);
-      await reader.page.getByRole('button', { name: 'New', exact: true }).click();
+      await reader.page.getByRole('link', { name: 'Everyone' }).click();
       await reader.shows(reader.post(mine));
       // A planted fault is found: without this the lines above might look at nothing.
       await reader.page.evaluate(
-        'document.querySelector(".post h3").after(document.createElement("button"))',
+        'document.querySelector(".post h2").after(document.createElement("button"))',
       );
       expect((await serious(reader, rules)).join()).to.contain('button-name');
       reader.expectClean({ networkMayFail: true }); // the browser notes the refused password
@@ -697,7 +699,7 @@ describe('the page', function () {
         await shoot('writing');
         const fits = () => reader.page.evaluate('document.documentElement.scrollWidth <= innerWidth');
         expect(await fits()).to.equal(true);
-        await reader.page.getByRole('button', { name: 'Your account' }).click();
+        await reader.page.getByRole('link', { name: 'Your account' }).click();
         await reader.page.locator('.ending').waitFor();
         await shoot('account');
         expect(await fits()).to.equal(true);

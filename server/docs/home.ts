@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import express, { type Router } from 'express';
+import express, { type Request, type Response, type Router } from 'express';
 import type { Config } from '../config.ts';
 import { packageRoot } from '../paths.ts';
 import { version } from '../version.ts';
@@ -11,19 +11,30 @@ const built = join(packageRoot, 'dist/web');
 const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false } as const;
 
 /**
+ * The places of the page: `web/src/places/place.ts` has the same addresses. None is a path of the API, whose routes are
+ * compared first.
+ */
+const places = /^\/(?:home|drafts|account|search|tags\/[^/]+|p\/\d+|@[^/]+)$/;
+
+/**
  * `GET /`: the live-feed page for a browser; for everyone else who is here and where to read on, which is also what a
- * browser gets from a source tree whose page was never built.
+ * browser gets from a source tree whose page was never built. A place of the page is only there for a browser.
  * @param signUp who may sign up: the page asks for it
  */
 export function mountHome(router: Router, signUp: Config['signUp']): void {
   router.use('/assets', express.static(join(built, 'assets'), forGood));
   router.get('/', (req, res) => {
-    res.vary('Accept');
-    res.set('Cache-Control', 'no-cache');
-    if (req.accepts(['json', 'html']) === 'html' && existsSync(join(built, 'index.html'))) {
-      res.sendFile('index.html', { root: built, cacheControl: false });
-    } else {
-      res.json({ name: 'tidings', version, docs: '/docs', sign_up: signUp });
-    }
+    if (!sentPage(req, res)) res.json({ name: 'tidings', version, docs: '/docs', sign_up: signUp });
   });
+  router.get(places, (req, res, next) => {
+    if (!sentPage(req, res)) next();
+  });
+}
+
+/** Sends the page to a browser. @returns false if none asks, or none was built: the answer is not sent then */
+function sentPage(req: Request, res: Response): boolean {
+  res.vary('Accept').set('Cache-Control', 'no-cache');
+  if (req.accepts(['json', 'html']) !== 'html' || !existsSync(join(built, 'index.html'))) return false;
+  res.sendFile('index.html', { root: built, cacheControl: false });
+  return true;
 }

@@ -86,7 +86,7 @@ export class Reader {
 
   /** The titles on the page, from top to bottom. */
   titles(): Promise<string[]> {
-    return this.page.locator('.post h3').allTextContents();
+    return this.page.locator('.post h2').allTextContents();
   }
 
   /** Until a locator's number of matches is this. */

@@ -3,9 +3,11 @@ import { render } from 'preact';
 import { followSession } from './account/account.ts';
 import { App } from './app.tsx';
 import { applyTheme } from './chrome/theme.ts';
+import { followHistory } from './places/history.ts';
 
 applyTheme();
 followSession();
+followHistory();
 const root = document.getElementById('app');
 if (!root) throw new Error('The page has no element for the app.');
 render(<App />, root);

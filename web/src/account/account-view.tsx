@@ -1,5 +1,4 @@
 import type { OwnUser } from 'tidings-client';
-import { useEffect, useRef } from 'preact/hooks';
 import { notify } from '../chrome/notices.tsx';
 import { service } from '../service.ts';
 import { changedTo } from './account.ts';
@@ -16,9 +15,6 @@ const currentPassword = {
 
 /** What one can change about oneself: each with its own form, so that a fault in one keeps nobody from another. */
 export function AccountView({ me }: { me: OwnUser }) {
-  const title = useRef<HTMLHeadingElement>(null);
-  useEffect(() => title.current?.focus({ preventScroll: true }), []);
-
   const rename = async ({ username = '' }: Record<string, string>) => {
     changedTo(await service.updateMe({ username: username.trim() }));
     notify('Your name is changed, also on your existing posts.');
@@ -34,11 +30,11 @@ export function AccountView({ me }: { me: OwnUser }) {
 
   return (
     <section class="settings" aria-labelledby="account-title">
-      <h2 ref={title} id="account-title" class="place-title" tabIndex={-1}>
+      <h1 id="account-title" class="place-title" tabIndex={-1}>
         Your account
-      </h2>
+      </h1>
       <section>
-        <h3>Name</h3>
+        <h2>Name</h2>
         <AccountForm
           title="Name"
           verb="Change the name"
@@ -56,7 +52,7 @@ export function AccountView({ me }: { me: OwnUser }) {
         />
       </section>
       <section>
-        <h3>E-mail</h3>
+        <h2>E-mail</h2>
         <AccountForm
           title="E-mail"
           verb="Change the address"
@@ -76,7 +72,7 @@ export function AccountView({ me }: { me: OwnUser }) {
         />
       </section>
       <section>
-        <h3>Password</h3>
+        <h2>Password</h2>
         <AccountForm
           title="Password"
           verb="Change the password"

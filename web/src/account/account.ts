@@ -1,5 +1,6 @@
 import { batch, signal } from '@preact/signals';
 import { type OwnUser, TidingsError } from 'tidings-client';
+import { go } from '../places/history.ts';
 import { service } from '../service.ts';
 
 /** `restoring`: there is a session from an earlier visit, and it is being asked whose it is. */
@@ -62,6 +63,8 @@ async function enter(): Promise<void> {
 
 function leave(reason: string | undefined): void {
   attempt += 1;
+  // Who left on purpose is not followed by the next user; who is to log in again continues where they were.
+  if (reason === undefined) go({ name: 'everyone', sort: 'new' }, { replace: true });
   batch(() => {
     farewell.value = reason;
     presence.value = { state: 'out' };

@@ -20,7 +20,7 @@ export function DeleteAccount() {
 
   return (
     <section class="ending">
-      <h3>Delete the account</h3>
+      <h2>Delete the account</h2>
       <p>
         Your posts go from everyone’s page, your drafts and votes with them. Nobody else can have your name
         for 90 days. <strong>This cannot be undone.</strong>

@@ -13,7 +13,7 @@ export function LogOutEverywhere() {
       .catch((error: unknown) => notify(`You are still logged in. ${sentenceOf(error)}`, 'failed'));
   return (
     <section>
-      <h3>Sessions</h3>
+      <h2>Sessions</h2>
       <p class="muted">Lost a telephone, or left a window open somewhere? End every session at once.</p>
       <div class="buttons">
         <button type="button" class="secondary" onClick={() => setAsking(true)}>

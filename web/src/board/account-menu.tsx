@@ -4,28 +4,21 @@ import { openKeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
 import { Face } from '../feed/face.tsx';
-import { useVisit } from './visit.ts';
+import { PlaceLink } from '../places/place-link.tsx';
 
 /** Who one is here, and the few things that are about oneself. */
 export function AccountMenu({ me }: { me: OwnUser }) {
-  const visit = useVisit();
   const leave = () =>
     logOut().catch(() => notify('You are logged out here, but the server could not be reached.', 'failed'));
   return (
     <div class="account">
-      <button
-        type="button"
-        class="self"
-        title="Your account"
-        aria-current={visit.place.value === 'account' ? 'page' : undefined}
-        onClick={() => visit.goTo('account')}
-      >
+      <PlaceLink to={{ name: 'account' }} class="self" title="Your account">
         <Face id={me.id} name={me.username} />
         <span class="unseen">Your account, {me.username}</span>
         <span class="account-name" aria-hidden="true">
           {me.username}
         </span>
-      </button>
+      </PlaceLink>
       <ThemeSwitch />
       <button
         type="button"

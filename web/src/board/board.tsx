@@ -4,6 +4,8 @@ import { AccountView } from '../account/account-view.tsx';
 import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { TimelineView } from '../feed/timeline-view.tsx';
 import { Composer } from '../write/composer.tsx';
+import { place } from '../places/history.ts';
+import type { Place } from '../places/place.ts';
 import { DraftsView } from '../write/drafts-view.tsx';
 import { AccountMenu } from './account-menu.tsx';
 import { ConnectionState } from './connection-state.tsx';
@@ -11,13 +13,19 @@ import { Masthead } from './masthead.tsx';
 import { Navigation } from './navigation.tsx';
 import { listenToKeys } from './shortcuts.ts';
 import { tellOfConnection } from './tell-of-connection.ts';
+import { nameWindow } from './window-title.ts';
 import { Visit, VisitProvider } from './visit.ts';
 
 /** The page of somebody who is logged in. */
 export function Board({ me }: { me: OwnUser }) {
   const [visit] = useState(() => new Visit(me));
   useEffect(() => {
-    const ends = [listenToKeys(visit), tellOfConnection(visit.timeline), visit.followHistory()];
+    const ends = [
+      listenToKeys(visit),
+      tellOfConnection(visit.timeline),
+      nameWindow(visit.timeline),
+      visit.followPlace(),
+    ];
     return () => {
       for (const end of ends) end();
       visit.close();
@@ -38,17 +46,28 @@ export function Board({ me }: { me: OwnUser }) {
           </div>
         </header>
         <main id="main" tabIndex={-1}>
-          {visit.place.value === 'feed' && (
-            <>
-              <Composer />
-              <TimelineView />
-            </>
-          )}
-          {visit.place.value === 'drafts' && <DraftsView />}
-          {visit.place.value === 'account' && <AccountView me={me} />}
+          <PlaceView here={place.value} me={me} />
         </main>
       </div>
       <KeyboardHelp />
     </VisitProvider>
   );
+}
+
+function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
+  switch (here.name) {
+    case 'everyone':
+      return (
+        <>
+          <Composer />
+          <TimelineView here={here} />
+        </>
+      );
+    case 'search':
+      return <TimelineView here={here} />;
+    case 'drafts':
+      return <DraftsView />;
+    case 'account':
+      return <AccountView me={me} />;
+  }
 }

@@ -1,21 +1,12 @@
 import { Mark } from '../chrome/mark.tsx';
-import { useVisit } from './visit.ts';
+import { PlaceLink } from '../places/place-link.tsx';
 
 /** The site name; it links to the newest posts. */
 export function Masthead() {
-  const visit = useVisit();
   return (
-    <a
-      class="masthead"
-      href="/"
-      onClick={(event) => {
-        if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-        event.preventDefault();
-        visit.go({ sort: 'new', search: '' });
-      }}
-    >
+    <PlaceLink to={{ name: 'everyone', sort: 'new' }} class="masthead" current={false}>
       <Mark />
       <span>Tidings</span>
-    </a>
+    </PlaceLink>
   );
 }

@@ -1,4 +1,5 @@
 import { openKeyboardHelp, shortcutsOn } from '../chrome/keyboard-help.tsx';
+import { go, place } from '../places/history.ts';
 import type { Visit } from './visit.ts';
 
 /** Single keys, as in many readers. They do nothing while one types, and can be switched off where they are explained. */
@@ -27,8 +28,8 @@ const actions: Record<string, (visit: Visit) => void> = {
   v: () => press('.vote'),
   o: () => press('.more'),
   e: () => press('.edit'),
-  n: (visit) => {
-    if (visit.place.peek() !== 'feed') visit.go(visit.timeline.query.peek());
+  n: () => {
+    if (place.peek().name !== 'everyone') go({ name: 'everyone', sort: 'new' }, { focus: false });
     // After the page has been drawn, if it had to change.
     requestAnimationFrame(() => focus('.composer [name="title"]'));
   },

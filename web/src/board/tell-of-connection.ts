@@ -3,7 +3,7 @@ import { announce } from '../chrome/announcer.tsx';
 import type { Timeline } from '../feed/timeline.ts';
 import { debouncedStatus } from './debounced-status.ts';
 
-/** Says to those who do not see the light that the connection went and came back, and marks the tab with what waits. */
+/** Says to those who do not see the light that the connection went and came back. */
 export function tellOfConnection(timeline: Timeline): () => void {
   const [status, endDebounce] = debouncedStatus(timeline.status);
   let was = status.peek().state;
@@ -16,13 +16,8 @@ export function tellOfConnection(timeline: Timeline): () => void {
         announce('Live again. Nothing was missed.');
       was = state;
     }),
-    effect(() => {
-      const waiting = timeline.arrivals.value.length;
-      document.title = waiting > 0 ? `(${waiting}) Tidings` : 'Tidings';
-    }),
   ];
   return () => {
     for (const end of ends) end();
-    document.title = 'Tidings';
   };
 }

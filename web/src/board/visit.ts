@@ -1,11 +1,12 @@
-import { signal } from '@preact/signals';
+import { effect } from '@preact/signals';
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import type { FeedNews, OwnUser, PostAnswer } from 'tidings-client';
 import { announce } from '../chrome/announcer.tsx';
 import { prefersStillness } from '../chrome/motion.ts';
-import { type Query, readQuery, writeQuery } from '../feed/query.ts';
-import { Timeline } from '../feed/timeline.ts';
+import { type Query, Timeline } from '../feed/timeline.ts';
+import { go, place } from '../places/history.ts';
+import type { Place } from '../places/place.ts';
 import { service } from '../service.ts';
 import { Drafts } from '../write/drafts.ts';
 
@@ -17,7 +18,6 @@ export class Visit {
   readonly me: OwnUser;
   readonly timeline: Timeline;
   readonly drafts: Drafts;
-  readonly place = signal<'feed' | 'drafts' | 'account'>('feed');
 
   constructor(me: OwnUser) {
     this.me = me;
@@ -25,63 +25,55 @@ export class Visit {
     this.timeline = new Timeline({
       client: service,
       me,
-      query: readQuery(location.search),
-      held: () => window.scrollY > TOP || Boolean(document.activeElement?.closest('.post form')),
+      query: queryAt(place.peek()) ?? { sort: 'new', search: '' },
+      held: () =>
+        !queryAt(place.peek()) ||
+        window.scrollY > TOP ||
+        Boolean(document.activeElement?.closest('.post form')),
       onNews: (news) => {
         if (news.post.owner_id !== me.id) announce(sentenceOfNews(news));
       },
     });
   }
 
-  /** Shows a part of the feed, from its top. */
-  go(query: Query): void {
-    const before = this.timeline.query.peek();
-    // A search grows letter by letter: that is one step back, not many.
-    if (before.sort === query.sort) history.replaceState(null, '', writeQuery(query));
-    else history.pushState(null, '', writeQuery(query));
-    this.#show(query);
+  /** Shows the posts of wherever the reader goes. @returns ends that */
+  followPlace(): () => void {
+    return effect(() => {
+      const query = queryAt(place.value);
+      const shown = this.timeline.query.peek();
+      if (query && (query.sort !== shown.sort || query.search !== shown.search)) this.timeline.show(query);
+    });
   }
 
   /** The reader has published something: it is shown where the newest is, and has the focus. */
   published(post: PostAnswer): void {
-    const { sort, search } = this.timeline.query.peek();
     // It is on top already; what waits behind the pill is brought with it.
-    if (sort === 'new') this.timeline.showArrivals();
-    if (this.place.peek() !== 'feed' || sort !== 'new' || search !== '') this.go({ sort: 'new', search: '' });
+    if (this.timeline.query.peek().sort === 'new') void this.timeline.store.reveal();
+    go({ name: 'everyone', sort: 'new' }, { focus: false });
     // Drawn by then, unless the list has to be read first.
     requestAnimationFrame(() => {
       document.querySelector<HTMLElement>(`[data-post="${post.id}"]`)?.focus({ preventScroll: true });
     });
   }
 
-  goTo(place: 'drafts' | 'account'): void {
-    this.place.value = place;
-    window.scrollTo({ top: 0 });
-  }
-
-  /** Brings what has waited behind the pill. */
+  /** Brings what has waited behind the pill. Where posts are in another order, that is where the newest are on top. */
   showArrivals(): void {
     if (this.timeline.arrivals.peek().length === 0) return;
-    this.timeline.showArrivals();
+    const here = place.peek();
+    if ('sort' in here && here.sort !== 'new') go({ ...here, sort: 'new' });
+    else void this.timeline.store.reveal();
     window.scrollTo({ top: 0, behavior: prefersStillness() ? 'instant' : 'smooth' });
-  }
-
-  /** Follows the browser's back and forward. @returns ends that */
-  followHistory(): () => void {
-    const onPop = () => this.#show(readQuery(location.search));
-    window.addEventListener('popstate', onPop);
-    return () => window.removeEventListener('popstate', onPop);
   }
 
   close(): void {
     this.timeline.close();
   }
+}
 
-  #show(query: Query): void {
-    this.place.value = 'feed';
-    window.scrollTo({ top: 0 });
-    this.timeline.show(query);
-  }
+/** Which posts are shown at a place; undefined where the feed is not. */
+function queryAt(here: Place): Query | undefined {
+  if (here.name === 'everyone') return { sort: here.sort, search: '' };
+  return here.name === 'search' ? { sort: here.sort, search: here.words } : undefined;
 }
 
 function sentenceOfNews({ name, post }: FeedNews): string {

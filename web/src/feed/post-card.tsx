@@ -65,9 +65,9 @@ export function PostCard({ entry, place }: { entry: Entry; place: number }) {
           <EditPost post={post} onDone={() => setEditing(false)} article={article} />
         ) : (
           <>
-            <h3 id={`title-${post.id}`} dir="auto">
+            <h2 id={`title-${post.id}`} dir="auto">
               {post.title}
-            </h3>
+            </h2>
             <PostText text={post.content} />
             <footer class="post-actions">
               <VoteButton post={post} />

@@ -1,23 +1,36 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import type { Place } from '../places/place.ts';
+import { scrollToWanted } from '../places/scroll.ts';
 import { useVisit } from '../board/visit.ts';
 import { ArrivalsPill } from './arrivals-pill.tsx';
+import { Orders } from './orders.tsx';
 import { PostCard } from './post-card.tsx';
 
 /** How far before its end the next page is asked for. */
 const AHEAD = '900px 0px';
 
 /** The list of posts, endless while there are more. */
-export function TimelineView() {
+export function TimelineView({ here }: { here: Extract<Place, { name: 'everyone' | 'search' }> }) {
   const { timeline } = useVisit();
   const entries = timeline.entries.value;
   const reading = timeline.reading.value;
   const trouble = timeline.trouble.value;
-  const { sort, search } = timeline.query.value;
+  const hasMore = timeline.hasMore.value;
+  useLayoutEffect(() => {
+    if (!reading) scrollToWanted(hasMore ? () => void timeline.store.loadMore() : undefined);
+  }, [timeline, entries, reading, hasMore]);
   return (
     <section class="timeline" aria-labelledby="timeline-title">
-      <h2 id="timeline-title" class="unseen">
-        {search === '' ? `Posts: ${sort}` : `Posts with “${search}”: ${sort}`}
-      </h2>
+      {here.name === 'search' ? (
+        <h1 id="timeline-title" class="place-title" tabIndex={-1}>
+          Posts with <bdi>“{here.words}”</bdi>
+        </h1>
+      ) : (
+        <h1 id="timeline-title" class="unseen">
+          Posts of everyone
+        </h1>
+      )}
+      <Orders of={here} />
       <ArrivalsPill />
       {trouble && (
         <p class="trouble" role="alert">

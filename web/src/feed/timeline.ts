@@ -1,7 +1,19 @@
 import { batch, computed, type Signal, signal } from '@preact/signals';
-import { type Client, createFeedStore, type FeedNews, type FeedStore, type ShownPost } from 'tidings-client';
+import {
+  type Client,
+  createFeedStore,
+  type FeedNews,
+  type FeedStore,
+  type ShownPost,
+  type Sort,
+} from 'tidings-client';
 import { onVoteElsewhere, tellOtherWindows } from './own-votes.ts';
-import type { Query } from './query.ts';
+
+/** Which posts are shown. */
+export interface Query {
+  sort: Sort;
+  search: string;
+}
 
 export interface TimelineOptions {
   client: Client;
@@ -81,14 +93,6 @@ export class Timeline {
   show(query: Query): void {
     this.query.value = query;
     void this.store.show({ ...query, published: true });
-  }
-
-  /** Puts the arrivals on top; where the order is another one, reads the newest posts. */
-  showArrivals(): void {
-    if (this.arrivals.peek().length === 0) return;
-    const query = this.query.peek();
-    if (query.sort === 'new') void this.store.reveal();
-    else this.show({ ...query, sort: 'new' });
   }
 
   close(): void {

@@ -21,9 +21,9 @@ export function DraftsView() {
   const list = drafts.list.value;
   return (
     <section class="timeline" aria-labelledby="drafts-title">
-      <h2 id="drafts-title" class="place-title">
+      <h1 id="drafts-title" class="place-title" tabIndex={-1}>
         Drafts
-      </h2>
+      </h1>
       <p class="muted place-words">Only you see these.</p>
       {trouble !== undefined && (
         <p class="trouble" role="alert">
@@ -74,9 +74,9 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
           />
         ) : (
           <>
-            <h3 id={`title-${draft.id}`} dir="auto">
+            <h2 id={`title-${draft.id}`} dir="auto">
               {draft.title}
-            </h3>
+            </h2>
             <PostText text={draft.content} />
             <footer class="post-actions">
               <span class="when">

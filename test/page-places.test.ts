@@ -1,0 +1,163 @@
+import axe, { type AxeResults } from 'axe-core';
+import { expect } from 'chai';
+import type { Browser, Page } from 'playwright-core';
+import { launchBrowser } from './support/browser.ts';
+import { buildPage } from './support/built-page.ts';
+import { Reader } from './support/reader.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+const AS_BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
+
+describe('the places of the page', function () {
+  this.timeout(90_000);
+  let world: World;
+  let browser: Browser;
+  let carol: TestUser;
+  let reader: Reader;
+  let page: Page;
+
+  before(async function () {
+    this.timeout(180_000);
+    await buildPage();
+    [world, browser] = await Promise.all([createWorld(), launchBrowser()]);
+    carol = await world.user('carol');
+    for (let number = 1; number <= 60; number += 1) {
+      await carol.post('/posts', { title: `Post ${number}`, content: 'Some text. '.repeat(20) });
+    }
+    reader = await Reader.open(browser, world.url, 'alice');
+    await reader.signUp();
+    ({ page } = reader);
+  });
+  after(async () => {
+    await browser?.close();
+    await world?.close();
+  });
+
+  const path = () => page.evaluate<string>('location.pathname + location.search');
+
+  it('have an address each, where a browser gets the page and everyone else what the API says', async () => {
+    for (const address of ['/home', '/drafts', '/account', '/search?q=x', '/tags/a', '/p/1', '/@carol']) {
+      const html = await fetch(world.url + address, { headers: AS_BROWSER });
+      expect(html.status, address).to.equal(200);
+      expect(html.headers.get('content-type'), address).to.match(/^text\/html/);
+      expect(html.headers.get('cache-control'), address).to.equal('no-cache');
+      expect(html.headers.get('vary'), address).to.contain('Accept');
+      expect(html.headers.get('content-security-policy'), address).to.contain("script-src 'self'");
+      expect((await fetch(world.url + address)).status, address).to.equal(404);
+      expect((await fetch(world.url + address, { method: 'POST', headers: AS_BROWSER })).status).to.equal(
+        404,
+      );
+    }
+    for (const address of ['/p/x', '/p/1/x', '/tags', '/@', '/nowhere', '/p/%E0']) {
+      expect((await fetch(world.url + address, { headers: AS_BROWSER })).status, address).to.be.oneOf([
+        400, 404,
+      ]);
+    }
+    const post = await fetch(`${world.url}/posts/1`, { headers: AS_BROWSER });
+    expect(post.headers.get('content-type')).to.match(/json/);
+  });
+
+  it('are reached by links, by Back and by a reload, each with its title', async () => {
+    await page.getByRole('link', { name: 'Top' }).click();
+    expect(await path()).to.equal('/?sort=top');
+    expect(await page.title()).to.equal('Top posts · Tidings');
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    expect(await path()).to.equal('/drafts');
+    expect(await page.title()).to.equal('Drafts · Tidings');
+    await until('the title to have the focus', () =>
+      page.evaluate<boolean>('document.activeElement.textContent === "Drafts"'),
+    );
+    await page.getByRole('link', { name: 'Your account' }).click();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Your account' }).waitFor();
+    expect(await page.title()).to.equal('Your account · Tidings');
+    await page.goBack();
+    await page.getByRole('heading', { name: 'Drafts' }).waitFor();
+    await page.goBack();
+    await page.locator('[aria-current="page"]', { hasText: 'Top' }).waitFor();
+    expect(await path()).to.equal('/?sort=top');
+    await page.goBack();
+    await page.locator('[aria-current="page"]', { hasText: 'New' }).waitFor();
+    expect(await page.title()).to.equal('Tidings');
+    reader.expectClean();
+  });
+
+  it('are left at the post that was read, and found there by Back and by a reload', async () => {
+    await page.goto(world.url);
+    await reader.shows(reader.post('Post 60'));
+    const target = reader.post('Post 22');
+    await until('a post of the second page', async () => {
+      await page.mouse.wheel(0, 1500);
+      return (await target.count()) === 1;
+    });
+    await target.evaluate('(post) => post.scrollIntoView()');
+    const top = async () => Math.round((await target.boundingBox())?.y ?? -1);
+    const before = await top();
+    await until('it to be kept', () => page.evaluate<boolean>('history.state?.anchor?.post !== undefined'));
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await page.getByRole('heading', { name: 'Drafts' }).waitFor();
+    expect(await page.evaluate('scrollY')).to.equal(0);
+    await page.goBack();
+    await until('the post again', async () => (await target.count()) === 1 && (await top()) === before);
+    await until('it to be kept', () => page.evaluate<boolean>('history.state?.anchor?.post !== undefined'));
+    await page.reload();
+    await until('the post again', async () => (await target.count()) === 1 && (await top()) === before);
+    await page.evaluate('scrollTo(0, 0)');
+    reader.expectClean();
+  });
+
+  it('end a search with Escape, which leads to where it began', async () => {
+    await page.getByRole('link', { name: 'Hot' }).click();
+    await page.keyboard.press('/');
+    await page.keyboard.type('Post 6');
+    await page.waitForURL('**/search?q=Post+6&sort=hot');
+    await reader.shows(page.locator('.post'), 7);
+    expect(await page.title()).to.equal('Post 6 · Search · Tidings');
+    await page.keyboard.press('Escape');
+    await page.waitForURL('**/?sort=hot');
+    expect(await page.getByRole('searchbox').inputValue()).to.equal('');
+    expect(await page.evaluate('document.activeElement === document.body')).to.equal(true);
+    await reader.shows(page.locator('.post'), 20);
+    await page.goto(`${world.url}/?search=Post+60`);
+    await reader.shows(page.locator('.post'), 1);
+    reader.expectClean();
+  });
+
+  it('show the newest posts at the address of the newest when the pill is pressed', async () => {
+    await page.goto(`${world.url}/?sort=top`);
+    await reader.live();
+    await reader.shows(page.locator('.post'), 20);
+    await carol.post('/posts', { title: 'Came later', content: '' });
+    await page.getByRole('button', { name: '1 new post' }).click();
+    await reader.shows(reader.post('Came later'));
+    expect(await path()).to.equal('/');
+    reader.expectClean();
+  });
+
+  it('wait for those who have to log in first, and are not those of the next user', async () => {
+    const other = await Reader.open(browser, `${world.url}/drafts`, 'bob');
+    await other.signUp();
+    await other.page.getByRole('heading', { name: 'Drafts' }).waitFor();
+    await other.page.getByRole('button', { name: 'Log out' }).click();
+    await other.page.getByRole('button', { name: 'Sign up' }).waitFor();
+    expect(await other.page.evaluate('location.pathname')).to.equal('/');
+    other.expectClean();
+    await other.leave();
+  });
+
+  it('have nothing that keeps anybody out', async () => {
+    for (const address of ['/', '/search?q=Post', '/drafts', '/account']) {
+      await page.goto(world.url + address);
+      await page.locator('h1').waitFor();
+      await page.evaluate(axe.source);
+      const { violations, passes } = await page.evaluate<AxeResults>('axe.run()');
+      expect(passes).not.to.be.empty;
+      expect(
+        violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`),
+        address,
+      ).to.deep.equal([]);
+    }
+    reader.expectClean();
+  });
+});

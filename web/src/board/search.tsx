@@ -1,0 +1,74 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { go, place } from '../places/history.ts';
+import { MAX_SEARCH, type Place } from '../places/place.ts';
+
+/** How long to wait for another letter before searching. Milliseconds. */
+const TYPING = 250;
+
+const everyone: Place = { name: 'everyone', sort: 'new' };
+
+/** Searches while one types. Escape ends the search, and leads back to where it began. */
+export function Search() {
+  const here = place.value;
+  const words = here.name === 'search' ? here.words : '';
+  const [typed, setTyped] = useState(words);
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const before = useRef<Place>(everyone);
+  if (here.name !== 'search') before.current = here;
+  useEffect(() => setTyped(words), [words]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const look = (text: string) => {
+    clearTimeout(timer.current);
+    const now = place.peek();
+    const sought = text.trim();
+    if (sought === '') {
+      if (now.name === 'search') go(before.current, { focus: false });
+      return;
+    }
+    // A search grows letter by letter: that is one step back, not many.
+    const replace = now.name === 'search';
+    const sort = 'sort' in now ? now.sort : 'new';
+    go({ name: 'search', words: sought, sort }, { replace, focus: false });
+  };
+
+  return (
+    <form
+      role="search"
+      class="search"
+      onSubmit={(event) => {
+        event.preventDefault();
+        look(typed);
+      }}
+    >
+      <svg viewBox="0 0 16 16" aria-hidden="true" focusable="false">
+        <circle cx="7" cy="7" r="4.500" />
+        <path d="m10.500 10.500 3.500 3.500" />
+      </svg>
+      <input
+        type="search"
+        name="search"
+        aria-label="Search the posts"
+        placeholder="Search"
+        autocomplete="off"
+        maxLength={MAX_SEARCH}
+        value={typed}
+        onInput={(event) => {
+          const { value } = event.currentTarget;
+          setTyped(value);
+          clearTimeout(timer.current);
+          timer.current = setTimeout(() => look(value), TYPING);
+        }}
+        onKeyDown={(event) => {
+          if (event.key !== 'Escape') return;
+          // The browser would only empty the field.
+          event.preventDefault();
+          setTyped('');
+          look('');
+          event.currentTarget.blur();
+        }}
+      />
+      <kbd aria-hidden="true">/</kbd>
+    </form>
+  );
+}

@@ -1,0 +1,58 @@
+/** Where a reader has scrolled to: so many pixels below the top of the window is the post that they read. */
+export interface Anchor {
+  /** Undefined where no post is on the screen. */
+  post?: number;
+  /** CSS pixels: of the post from the top of the window; without a post, how far the window has been scrolled. */
+  offset: number;
+}
+
+/** So many pages are loaded at most to find the post again. */
+const MOST_PAGES = 10;
+
+let wanted: Anchor | undefined;
+let pagesLeft = 0;
+
+/** What is at the top of the window now. */
+export function anchorNow(): Anchor {
+  // What is wanted has not been reached yet: it is still the place to come back to.
+  if (wanted) return wanted;
+  if (window.scrollY === 0) return { offset: 0 };
+  for (const post of document.querySelectorAll<HTMLElement>('[data-post]')) {
+    const { top, bottom } = post.getBoundingClientRect();
+    if (bottom > 0) return { post: Number(post.dataset.post), offset: top };
+  }
+  return { offset: window.scrollY };
+}
+
+/** Scrolls there as soon as it is on the page. Who scrolls before stays where they are. */
+export function restoreAnchor(anchor: Anchor | undefined): void {
+  const there = anchor ?? { offset: 0 };
+  if (there.post === undefined) {
+    wanted = undefined;
+    requestAnimationFrame(() => window.scrollTo({ top: there.offset, behavior: 'instant' }));
+    return;
+  }
+  wanted = there;
+  pagesLeft = MOST_PAGES;
+  const forget = () => (wanted = undefined);
+  for (const deed of ['wheel', 'touchmove', 'keydown'] as const)
+    window.addEventListener(deed, forget, { once: true, passive: true });
+}
+
+/**
+ * A list has been drawn.
+ * @param loadMore loads its next page; undefined if there is none
+ */
+export function scrollToWanted(loadMore: (() => void) | undefined): void {
+  if (wanted?.post === undefined) return;
+  const post = document.querySelector(`[data-post="${wanted.post}"]`);
+  if (post) {
+    window.scrollBy({ top: post.getBoundingClientRect().top - wanted.offset, behavior: 'instant' });
+    wanted = undefined;
+  } else if (loadMore && pagesLeft > 0) {
+    pagesLeft -= 1;
+    loadMore();
+  } else {
+    wanted = undefined;
+  }
+}
