@@ -77,7 +77,7 @@ const GROUPS = [
 ];
 
 /** They are judged by the clock, so they have the machine to themselves. */
-const FAULTS = ['test/faults/suite.ts', 'test/fuzz/suite.ts'];
+const FAULTS = ['test/faults/suite.ts', 'test/model/suite.ts', 'test/fuzz/suite.ts'];
 
 /** @typedef {{ title: string, command: string, args: string[], counts: boolean }} Task */
 

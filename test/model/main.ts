@@ -1,0 +1,43 @@
+import { rmSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { buildTree } from '../faults/tree.ts';
+import { rules } from './rules.ts';
+import { runModel } from './run.ts';
+
+const usage = `npm run model -- [--seed N] [--seeds COUNT] [--seconds S]
+
+Lets twenty people write, read and listen at random on three nodes that are killed meanwhile, and compares what each was
+told with what the log says they must be.
+
+  --seed N       the first seed (default: one that is drawn)
+  --seeds COUNT  how many, from there on (1)
+  --seconds S    how long people write in each run (15)`;
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
+    seeds: { type: 'string', default: '1' },
+    seconds: { type: 'string', default: '15' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const say = (line: string) => process.stdout.write(`${line}\n`);
+/** Violations that are printed of one run. */
+const LISTED = 20;
+
+const [first, count, seconds] = [values.seed, values.seeds, values.seconds].map(Number);
+if (values.help || !first || !count || !seconds) say(usage);
+else {
+  const { root } = await buildTree();
+  process.once('exit', () => rmSync(root, { recursive: true, force: true }));
+  for (let seed = first; seed < first + count; seed += 1) {
+    const { violations, figures } = await runModel({ seed, seconds, cluster: { tree: root } });
+    const told = Object.entries(figures).map(([name, figure]) => `${name} ${figure}`);
+    say(
+      `seed ${seed}: ${violations.length === 0 ? 'no violation' : `${violations.length} VIOLATIONS`}; ${told.join(', ')}`,
+    );
+    for (const { rule, what } of violations.slice(0, LISTED))
+      say(`  ${rule} (${rules[rule]}): ${what.slice(0, 1000)}`);
+    if (violations.length > 0) process.exitCode = 1;
+  }
+}

@@ -1,0 +1,187 @@
+import { isDeepStrictEqual } from 'node:util';
+import { redacted } from '../../server/log/redaction.ts';
+import type { LogRow, Oracle } from './oracle.ts';
+import type { BlockWrite } from './program.ts';
+import type { Answer, Segment, Story, Told } from './record.ts';
+import type { Rule, Violation } from './rules.ts';
+
+/** What the clock of this process may be late in noticing. Milliseconds. */
+const LATE = 500;
+/** How old a node's look at the log may be when it replays. Milliseconds. */
+const STALE = 1000;
+
+type Event = NonNullable<Told['event']>;
+
+/** Judges what listeners were told by what the oracle says that they must be. */
+export class StreamRules {
+  readonly violations: Violation[] = [];
+  readonly #oracle: Oracle;
+  readonly #blocks: readonly BlockWrite[];
+  /** The payload of each event with its text, as somebody was told it, and when anybody first heard of the event. */
+  readonly #texts = new Map<number, unknown>();
+  readonly #firstHeard = new Map<number, number>();
+
+  constructor(oracle: Oracle, blocks: readonly BlockWrite[], stories: readonly Story[]) {
+    this.#oracle = oracle;
+    this.#blocks = blocks;
+    for (const { segments } of stories)
+      for (const { at, seq, event } of segments.flatMap(({ told }) => told))
+        if (event) this.#firstHeard.set(seq, Math.min(at, this.#firstHeard.get(seq) ?? Infinity));
+    for (const story of stories) {
+      for (const reset of story.resets) this.#blame('reset', `${story.name}: ${reset}`);
+      for (const segment of story.segments) this.#segment(story, segment);
+      for (const answer of story.answers) this.#answer(story, answer);
+    }
+  }
+
+  #segment({ name, userId }: Story, { topics, from, chain, told, openedAt }: Segment): void {
+    const where = `${name} [${topics?.join(' ') ?? 'public'}] from ${from}`;
+    let position = from;
+    let before = chain;
+    for (const { at, seq, prev, event } of told) {
+      if (prev !== undefined && (prev > position || (seq > position && prev < before)))
+        this.#blame(
+          'chain',
+          `${where}: at ${position}, told ${before}, came ${event?.name ?? 'a head'} {${prev}, ${seq}}`,
+        );
+      if (event && seq <= position) this.#blame('once', `${where}: ${event.name} ${seq} came at ${position}`);
+      else if (seq > position) {
+        this.#skipped(where, userId, topics, position, event ? seq - 1 : seq, at);
+        position = seq;
+      }
+      if (event) this.#delivered(where, userId, topics, topics, { at, seq, event, openedAt });
+      if (event) before = Math.max(before, seq);
+    }
+  }
+
+  #answer({ name, userId }: Story, { at, openedAt, topics, all, from, upTo, events }: Answer): void {
+    const where = `${name}, answered [${topics.join(' ')}] from ${from} to ${upTo}`;
+    let position = from;
+    for (const { seq, ...event } of events) {
+      if (seq <= position || seq > upTo) {
+        this.#blame('once', `${where}: ${event.name} ${seq} came at ${position}`);
+        continue;
+      }
+      this.#skipped(where, userId, topics, position, seq - 1, at, all);
+      position = seq;
+      this.#delivered(where, userId, topics, all, { at, seq, event, openedAt });
+    }
+    this.#skipped(where, userId, topics, position, upTo, at, all);
+  }
+
+  /** Nothing of (after, upTo] was handed over: it is passed by. */
+  #skipped(
+    where: string,
+    userId: number,
+    topics: readonly string[] | undefined,
+    after: number,
+    upTo: number,
+    at: number,
+    all?: readonly string[],
+  ): void {
+    for (let seq = after + 1; seq <= upTo; seq += 1) {
+      const row = this.#oracle.at(seq);
+      if (this.#oracle.reach(row, userId, topics) === undefined) continue;
+      // What concerns one alone comes in the stream, never in an answer.
+      if (all && row.audience !== 'public') continue;
+      if (this.#hidden(row, userId, all ?? topics, at) === 'none')
+        this.#blame('missing', `${where}: ${row.name} ${seq} by ${row.authorId ?? 0}`);
+    }
+  }
+
+  #delivered(
+    where: string,
+    userId: number,
+    topics: readonly string[] | undefined,
+    all: readonly string[] | undefined,
+    { at, seq, event, openedAt }: { at: number; seq: number; event: Event; openedAt: number },
+  ): void {
+    const row = this.#oracle.at(seq);
+    const what = `${where}: ${event.name} ${seq} by ${row.authorId ?? 0}`;
+    const reach = this.#oracle.reach(row, userId, topics);
+    if (reach === undefined) {
+      const isForOthers = row.audience !== 'public' && row.audience !== `user:${userId}`;
+      this.#blame(isForOthers ? 'audience' : 'topics', what);
+      return;
+    }
+    const isDeparture = this.#oracle.reach(row, userId, all) === 'departure';
+    if (this.#hidden(row, userId, all, at) === 'all') this.#blame('hidden', what);
+    if (this.#isBlocked(userId, row.authorId, at)) this.#blame('block', what);
+    const { name, data } = isDeparture && row.departure ? row.departure : row;
+    if (event.name !== name) this.#blame('content', `${what} is ${name}`);
+    else if (isDeparture) this.#same(what, event.data, data);
+    else this.#payload(what, row, event, openedAt);
+  }
+
+  #payload(what: string, row: LogRow, { data }: Event, openedAt: number): void {
+    const cut = (value: object): unknown => JSON.parse(redacted(JSON.stringify(value), row.redaction));
+    this.#same(what, cut(data), cut(row.data));
+    const wasCut = 'redacted' in row.data;
+    if (!('redacted' in data)) {
+      if (!this.#texts.has(row.seq)) this.#texts.set(row.seq, wasCut ? data : row.data);
+      this.#same(what, data, this.#texts.get(row.seq));
+      const heard = wasCut && this.#firstHeard.get(this.#cutBy(row));
+      if (heard && heard + STALE + LATE < openedAt) this.#blame('erased', what);
+    } else if (!wasCut) this.#blame('content', `${what} has lost its text`);
+  }
+
+  /** The event that took the text out of another. */
+  #cutBy({ seq, entityId, containerId }: LogRow): number {
+    const next = this.#oracle.log
+      .slice(seq)
+      .find(
+        (later) =>
+          (later.entityId === entityId && later.name !== 'post:created') ||
+          (later.erasesContainer && later.containerId === containerId),
+      );
+    return next?.seq ?? 0;
+  }
+
+  #same(what: string, told: unknown, logged: unknown): void {
+    if (!isDeepStrictEqual(told, logged))
+      this.#blame('content', `${what}: ${JSON.stringify(told)} is not ${JSON.stringify(logged)}`);
+  }
+
+  #hidden(
+    row: LogRow,
+    userId: number,
+    topics: readonly string[] | undefined,
+    at: number,
+  ): 'all' | 'some' | 'none' {
+    const asked = topics?.includes(`author:${row.authorId ?? 0}`) === true;
+    return this.#oracle.hidden(
+      userId,
+      row.authorId,
+      asked,
+      row.seq,
+      Math.max(row.seq, this.#oracle.headAt(at)),
+    );
+  }
+
+  /** Whether a block of one of the two had been answered by then, and nobody had thought of ending it. */
+  #isBlocked(userId: number, authorId: number | null, at: number): boolean {
+    return this.#blocks.some(
+      (block) =>
+        block.wanted &&
+        block.answered !== undefined &&
+        block.answered + LATE < at &&
+        isBetween(block, userId, authorId) &&
+        !this.#blocks.some(
+          (other) =>
+            !other.wanted &&
+            other.userId === block.userId &&
+            other.targetId === block.targetId &&
+            other.asked < at &&
+            (other.answered ?? Infinity) > block.asked,
+        ),
+    );
+  }
+
+  #blame(rule: Rule, what: string): void {
+    this.violations.push({ rule, what });
+  }
+}
+
+function isBetween({ userId, targetId }: BlockWrite, one: number, other: number | null): boolean {
+  return (userId === one && targetId === other) || (userId === other && targetId === one);
+}
