@@ -1,7 +1,6 @@
 'use strict';
 
-const { existsSync, readFileSync } = require('node:fs');
-const { join } = require('node:path');
+const { makeMissingFunctions } = require('./helpers/functions.cjs');
 
 /**
  * Searches know the words of posts. A search for a part of a word first looks up which words contain it, in `search_words`, where
@@ -58,25 +57,12 @@ const TRIGGERS = `
     execute function forget_search_keys();
 `;
 
-/** What the indexes and the triggers are made with. The service's runner has made these before; sequelize-cli knows nothing of them. */
+/** What the indexes and the triggers are made with. */
 const FUNCTIONS = ['search_word_is_cut', 'search_pieces', 'search_keys_of', 'search_parts'].concat([
   'add_search_words',
   'keep_search_words',
   'forget_search_keys',
 ]);
-
-async function makeMissingFunctions(sequelize) {
-  const [rows] = await sequelize.query(
-    'select proname as name from pg_proc where pronamespace = current_schema()::regnamespace',
-  );
-  const made = rows.map(({ name }) => name);
-  for (const name of FUNCTIONS.filter((one) => !made.includes(one))) {
-    const file = ['../server', '../dist/server']
-      .map((folder) => join(__dirname, folder, `database/functions/${name}.sql`))
-      .find(existsSync);
-    await sequelize.query(readFileSync(file, 'utf8'));
-  }
-}
 
 /** @returns null if there is none */
 async function isValid(sequelize, index) {
@@ -91,7 +77,7 @@ async function makeWords(sequelize) {
     select exists (select from pg_attribute a where a.attrelid = to_regclass('posts')
                    and a.attname = 'search_keys' and not a.attisdropped) as there`);
   if (!there) await sequelize.query('alter table posts add column search_keys tsvector');
-  await makeMissingFunctions(sequelize);
+  await makeMissingFunctions(sequelize, FUNCTIONS);
   await sequelize.query(SEARCH_WORDS);
   await sequelize.query(TRIGGERS);
   const [[{ last }]] = await sequelize.query('select coalesce(max(id), 0)::float8 as last from posts');

@@ -1,7 +1,6 @@
 'use strict';
 
-const { existsSync, readFileSync } = require('node:fs');
-const { join } = require('node:path');
+const { makeMissingFunctions } = require('./helpers/functions.cjs');
 const { makeConcurrently, makeMissing } = require('./helpers/indexes.cjs');
 
 /**
@@ -17,21 +16,8 @@ const { makeConcurrently, makeMissing } = require('./helpers/indexes.cjs');
 const COLUMN = 'alter table posts add column if not exists parsed_at timestamptz';
 const INDEXES = { posts_unparsed_idx: 'posts (id) where parsed_at is null' };
 
-/** The triggers' functions. The service's runner has made them before; sequelize-cli knows nothing of them. */
+/** The triggers' functions. */
 const FUNCTIONS = ['keep_post_tags', 'keep_post_mentions', 'forget_tags'];
-
-async function makeMissingFunctions(sequelize) {
-  const [rows] = await sequelize.query(
-    'select proname as name from pg_proc where pronamespace = current_schema()::regnamespace',
-  );
-  const made = rows.map(({ name }) => name);
-  for (const name of FUNCTIONS.filter((one) => !made.includes(one))) {
-    const file = ['../server', '../dist/server']
-      .map((folder) => join(__dirname, folder, `database/functions/${name}.sql`))
-      .find(existsSync);
-    await sequelize.query(readFileSync(file, 'utf8'));
-  }
-}
 
 module.exports = {
   /** Without a transaction, so that posts are written meanwhile. */
@@ -41,7 +27,7 @@ module.exports = {
   },
 
   async up({ sequelize }) {
-    await makeMissingFunctions(sequelize);
+    await makeMissingFunctions(sequelize, FUNCTIONS);
     // One string is one transaction also where each statement of a migration has its own.
     await sequelize.query(`
       ${COLUMN};

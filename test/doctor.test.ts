@@ -120,7 +120,10 @@ describe('the doctor', function () {
     const removed = await write('removed by hand');
     const hidden = await write('hidden by hand');
     await database.query('update posts set title = $2 where id = $1', [edited.id, 'by hand']);
+    // As with a row that was lost: a plain deletion is told.
+    await database.query(`begin; set local tidings.deletes_posts = 'on'`);
     await database.query('delete from posts where id = $1', [removed.id]);
+    await database.query('commit');
     await database.query('update posts set published = false where id = $1', [hidden.id]);
     expect(await findings()).to.deep.equal({
       fold: [

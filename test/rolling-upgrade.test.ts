@@ -1,26 +1,12 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { expect } from 'chai';
 import pg from 'pg';
 import { io, type Socket } from 'socket.io-client';
-import { readConfig } from '../server/config.ts';
-import { freePort } from '../server/database/embedded/postmaster.ts';
-import { examine } from '../server/doctor/examine.ts';
 import type { FeedEvent, Position, Ready } from '../server/contract.ts';
-import { packageRoot } from '../server/paths.ts';
-import { buildTreeOf, type Tree } from './faults/tree.ts';
 import { feedEventNames } from './support/feed-event-names.ts';
-import { NodeProcess } from './support/node-process.ts';
-import { createEmptyDatabase, type TestDatabase } from './support/postgres.ts';
-import { sharedRedis, type TestRedis } from './support/redis.ts';
+import type { NodeProcess } from './support/node-process.ts';
+import { type TwoVersions, twoVersions, VERSIONS_BEFORE } from './support/two-versions.ts';
 import { until } from './support/waiting.ts';
 import { Api, logIn, signUp, type TestUser } from './support/world.ts';
-
-/** The last one whose log knew posts alone. Nodes of it run beside those of today. */
-const BEFORE = 'f33ccd2d8b847621f2b1a93abe3570183d030fb2';
 
 /** A stock client: it keeps the last seq, and says it at each reconnection. */
 class Listener {
@@ -62,56 +48,24 @@ class Listener {
 
 describe('a rolling upgrade from the version whose log knew posts alone', function () {
   this.timeout(120_000);
-  let tree: Tree;
-  let database: TestDatabase;
-  let redis: Pick<TestRedis, 'url' | 'stop'>;
-  let dataDir: string;
+  let versions: TwoVersions;
   let old: NodeProcess;
   let fresh: NodeProcess;
   const listeners: Listener[] = [];
 
-  const node = async (name: string, of?: Tree) =>
-    new NodeProcess({
-      name,
-      ...(of === undefined ? {} : { tree: of.root }),
-      env: {
-        NODE_ENV: 'test',
-        PORT: String(await freePort()),
-        DATA_DIR: dataDir,
-        DATABASE_URL: database.url,
-        REDIS_URL: redis.url,
-        JWT_SECRET: 'a secret of old and new nodes that is long enough to sign with',
-        BCRYPT_COST: '4',
-        RATE_LIMITS: 'off',
-        LOG_LEVEL: 'trace',
-      },
-    });
-
   before(async function () {
-    try {
-      await promisify(execFile)('git', ['cat-file', '-e', `${BEFORE}^{commit}`], { cwd: packageRoot });
-    } catch {
-      // A copy without its history has no version before.
-      this.skip();
-    }
-    tree = await buildTreeOf(BEFORE);
-    database = await createEmptyDatabase();
-    redis = await sharedRedis();
-    dataDir = await mkdtemp(join(tmpdir(), 'tidings-upgrade-'));
-    old = await node('old', tree);
-    fresh = await node('new');
+    const both = await twoVersions(VERSIONS_BEFORE.posts);
+    if (!both) return this.skip();
+    versions = both;
+    ({ old, fresh } = versions);
   });
   after(async () => {
     for (const listener of listeners) listener.stop();
-    await Promise.all([old, fresh].map((one) => one?.kill()));
-    await redis?.stop();
-    await database?.drop();
-    await tree?.remove();
-    if (dataDir) await rm(dataDir, { recursive: true, force: true });
+    await versions?.close();
   });
 
   const query = async <T extends object>(text: string): Promise<T[]> => {
-    const client = new pg.Client({ connectionString: database.url });
+    const client = new pg.Client({ connectionString: versions.databaseUrl });
     await client.connect();
     try {
       return (await client.query<T>(text)).rows;
@@ -213,7 +167,7 @@ describe('a rolling upgrade from the version whose log knew posts alone', functi
       `select count(*)::integer as secrets from event_log where data::text ~ 'secret|"ada"|ada-old'`,
     );
     expect(secrets).to.equal(0);
-    // All that an old node has appended says what a new one would have, but for fields that it does not know.
+    // What an old node has appended says what a new one would have, but before the migration.
     const rows = await query(
       'select distinct entity_type, audience, topics[1] as topic, redaction from event_log order by redaction',
     );
@@ -232,12 +186,7 @@ describe('a rolling upgrade from the version whose log knew posts alone', functi
         redaction: ['title', 'content', 'owner.username', 'tags', 'mentions'],
       },
     ]);
-    const examined = await examine(readConfig({ DATABASE_URL: database.url }), database.url, {
-      schema: false,
-    });
-    expect(
-      examined.filter(({ what }) => what !== 'database').flatMap(({ findings }) => findings),
-    ).to.deep.equal([]);
+    expect(await versions.findings()).to.deep.equal([]);
     expect([...old.misconduct, ...fresh.misconduct]).to.deep.equal([]);
   });
 });

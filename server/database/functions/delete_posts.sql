@@ -1,4 +1,4 @@
--- version 1 sha256:10d19db94d35531e
+-- version 2 sha256:cbeed9b71a454cb2
 -- Deletes posts that `lock_to_delete` has locked, and gives back which: `told` are those that everyone could see.
 --
 -- A reply with replies below it stays, without its text and its owner, and so does a post with a thread or with many
@@ -6,7 +6,7 @@
 -- reply whose last reply goes, goes too. All posts above a reply count it no longer.
 create or replace function delete_posts(ids bigint[])
 returns table (id bigint, owner_id bigint, root_id bigint, tags text[], told boolean, had_replies boolean)
-language plpgsql set search_path from current as $$
+language plpgsql set search_path from current set tidings.deletes_posts = 'on' as $$
 #variable_conflict use_column
 declare
   many_votes constant integer := 2000;

@@ -1,9 +1,9 @@
--- version 2 sha256:d090bad2e9677259
+-- version 3 sha256:df4fcce6a5cc2cae
 -- Takes away the next piece of a deleted post with its thread or its many votes: so many votes, or replies from the
 -- newest on. Replies have higher ids than what they answer, so none goes before those below it. Nobody sees any of
 -- them, and no count of theirs is told. Gives back how many rows it took; 0 if there is nothing left to take.
 create or replace function purge_thread(most integer) returns integer
-language plpgsql set search_path from current as $$
+language plpgsql set search_path from current set tidings.deletes_posts = 'on' as $$
 #variable_conflict use_column
 declare
   thread bigint;
