@@ -15,6 +15,10 @@ export class Session extends Model<InferAttributes<Session>, InferCreationAttrib
   /** Moves on with each refresh; past it the row is pruned. */
   declare expiresAt: Date;
   declare revokedAt: CreationOptional<Date | null>;
+  /** What the client called itself at the login. */
+  declare client: CreationOptional<string | null>;
+  /** In steps of five minutes; null until it has been used. */
+  declare lastSeenAt: CreationOptional<Date | null>;
 }
 
 /** One link of a session's chain of refresh tokens. Kept for a while after it is spent, so that it gives its pair again (server/auth/refresh.ts). */
@@ -59,6 +63,8 @@ export function defineSession(sequelize: Sequelize): void {
       createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       expiresAt: { type: DataTypes.DATE, allowNull: false },
       revokedAt: { type: DataTypes.DATE },
+      client: { type: DataTypes.STRING(80) },
+      lastSeenAt: { type: DataTypes.DATE },
     },
     {
       sequelize,

@@ -5,7 +5,7 @@ import { AppError } from './errors.ts';
  * row, whatever has been added before it meanwhile. A cursor says which list it belongs to, and what it holds each list
  * checks by itself.
  */
-export function encodeCursor(list: string, key: string | number, id: number): string {
+export function encodeCursor(list: string, key: string | number, id: string | number): string {
   return Buffer.from(JSON.stringify([list, key, id])).toString('base64url');
 }
 
@@ -20,6 +20,11 @@ export function decodeCursor(cursor: string, list: string): { key: unknown; id: 
   if (!Array.isArray(parts) || parts.length !== 3 || parts[0] !== list) return undefined;
   const [, key, id] = parts as unknown[];
   return { key, id };
+}
+
+/** Whether what a cursor holds is a whole number from 0 on. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 /** The refusal of a cursor that a list does not know: 422. */

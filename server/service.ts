@@ -208,6 +208,7 @@ export async function createService(
     sequencer,
     counters.refresh,
     sessions.recheck,
+    sessions.lastSeen,
     counters.coalescer,
     { start: () => gateway.start(), stop: () => gateway.close() },
     delivery,

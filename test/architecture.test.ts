@@ -38,7 +38,7 @@ const folders: Record<string, Uses> = {
   'server/config/': {},
   'server/topics/': { values: ['text/tags.ts'], types: ['identity.ts'] },
   'server/log/': {
-    values: ['topics/', 'models/', 'library-internals/sequelize.ts'],
+    values: ['topics/', 'models/', 'library-internals/sequelize.ts', 'text/uuid.ts'],
     types: ['logger.ts', 'protocol.ts'],
   },
   'server/counters/': { types: ['logger.ts', 'protocol.ts'] },

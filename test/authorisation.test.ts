@@ -20,6 +20,8 @@ const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner'> 
   'post /refresh': 'anyone',
   'post /logout': 'self',
   'post /logout/all': 'self',
+  'get /sessions': 'self',
+  'delete /sessions/:id': 'self',
   'post /users': 'anyone',
   'get /users/me': 'self',
   'patch /users/me': 'self',

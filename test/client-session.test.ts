@@ -213,6 +213,22 @@ describe("the client's session, with tokens that live two seconds", () => {
     expect(client.session.loggedIn).to.equal(false);
   });
 
+  it('lists the logins of its user in pages, and ends one of them', async () => {
+    const { client, email } = await someone();
+    const feed = client.feed();
+    await feed.ready();
+    const elsewhere = createClient({ url: world.url });
+    await elsewhere.logIn({ email, password: PASSWORD });
+    const { sessions, next } = await elsewhere.sessions.list({ limit: 1 });
+    expect(sessions.map(({ current }) => current)).to.deep.equal([true]);
+    const older = await elsewhere.sessions.list({ limit: 1, cursor: next });
+    expect(older.next).to.equal(undefined);
+    await elsewhere.sessions.end(older.sessions[0]!.id);
+    await until('the feed has ended', () => feed.status.state === 'ended');
+    expect(feed.status).to.deep.equal({ state: 'ended', reason: 'revoked' });
+    expect((await elsewhere.sessions.list()).sessions).to.have.lengthOf(1);
+  });
+
   it('ends its feed when the user logs out', async () => {
     const { client } = await someone();
     const feed = client.feed();

@@ -121,7 +121,7 @@ const anyText = fc.oneof(
 const passwordText = mostly(fc.stringMatching(/^[!-~]{12,40}$/), anyText);
 const flag = fc.oneof(fc.boolean(), fc.constantFrom('true', 'false', 'TRUE', '1', 'yes'));
 const fields: Record<string, Arbitrary<unknown>> = {
-  id: number,
+  id: fc.oneof({ weight: 3, arbitrary: number }, { weight: 1, arbitrary: fc.uuid() }),
   owner_id: count,
   limit: count,
   skip: count,

@@ -8,8 +8,12 @@ interface Case {
   operation: Operation;
 }
 
-/** What a constant cannot be: a refresh token that is in force, and a password that deletes somebody's account. */
-const refused: Record<string, number> = { 'post /refresh': 401, 'delete /users/me': 403 };
+/** What a constant cannot be: a refresh token that is in force, a password that deletes somebody's account, a session. */
+const refused: Record<string, number> = {
+  'post /refresh': 401,
+  'delete /users/me': 403,
+  'delete /sessions/{id}': 404,
+};
 
 /** What the others need first, and what takes something from them last. */
 const first = ['post /users', 'post /login', 'post /posts', 'post /vote'];

@@ -215,6 +215,9 @@ describe('the OpenAPI document', () => {
       me = new Api(world.url, (await login()).body.access_token);
       await ask(me, 'post', '/logout/all');
       me = new Api(world.url, (await login()).body.access_token);
+      await login();
+      const { body: sessions } = await ask<{ id: string }[]>(me, 'get', '/sessions?limit=1');
+      await ask(me, 'delete', `/sessions/${sessions[0]!.id}`);
       const { body: self } = await ask<{ id: number }>(me, 'get', '/users/me');
       const account = await ask(me, 'patch', '/users/me', { username: 'caroline' });
       const same = { 'if-none-match': account.headers.get('etag') ?? '' };

@@ -517,6 +517,26 @@ describe('the page', function () {
     await elsewhere.leave();
   });
 
+  it('lists where one is logged in, and ends one of these sessions when asked twice', async () => {
+    const reader = await Reader.open(browser, nodes.first.url, 'jon');
+    await reader.signUp();
+    const elsewhere = await Reader.open(browser, nodes.second.url, 'jon');
+    await elsewhere.logIn();
+    await reader.page.getByRole('button', { name: 'Your account, jon' }).click();
+    const sessions = reader.page.getByRole('list', { name: 'Sessions' }).getByRole('listitem');
+    await sessions.filter({ hasText: 'This session' }).waitFor();
+    expect(await sessions.allInnerTexts()).to.have.lengthOf(2);
+    await sessions.getByRole('button', { name: 'End the session of Chrome on Linux' }).click();
+    await reader.page.getByRole('alertdialog').getByRole('button', { name: 'End it' }).click();
+    await elsewhere.page.getByText('Your session has ended.').waitFor();
+    await sessions.filter({ hasNotText: 'This session' }).waitFor({ state: 'detached' });
+    expect(await sessions.count()).to.equal(1);
+    expect(await reader.page.getByRole('button', { name: 'Your account, jon' }).count()).to.equal(1);
+    reader.expectClean();
+    await reader.leave();
+    await elsewhere.leave();
+  });
+
   it('shows a hostile post as the text that it is', async () => {
     const title = '<img src=x onerror=alert(1)> \u202egnp.exe 👩‍👩‍👧‍👦';
     const content = `<script>document.title = 'taken'</script>${'🦩é\u0301'.repeat(200)}${'w'.repeat(2000)}`;

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { randomUUID } from 'node:crypto';
 import { routes } from '../server/app.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
@@ -179,7 +180,7 @@ describe('preconditions', () => {
       for (const condition of ['if-match', 'if-none-match', 'if-unmodified-since']) {
         const answer = await bob.request<object>(
           method.toUpperCase(),
-          path.replace(':id', String(id)),
+          path.replace(':id', path.startsWith('/sessions') ? randomUUID() : String(id)),
           bodies[name],
           {
             [condition]: condition === 'if-unmodified-since' ? inAnHour() : '*',

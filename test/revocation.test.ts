@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { LoginSession } from '../server/auth/login-sessions.ts';
 import { EventStream } from './support/event-stream.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
@@ -51,6 +52,11 @@ describe('a session that is ended at one node, with Redis dead, at another', fun
   const newPassword = { password: 'another horse battery', current_password: PASSWORD };
   const endings: Record<string, (session: TestUser, other: TestUser) => Promise<unknown>> = {
     'a logout': (session) => session.post('/logout'),
+    'the end of one session by another of its user': async (session, other) => {
+      const sessions = await session.get<LoginSession[]>('/sessions');
+      const { id } = sessions.body.find(({ current }) => current)!;
+      return other.delete(`/sessions/${id}`);
+    },
     'a logout everywhere': (_session, other) => other.post('/logout/all'),
     'a new password': (_session, other) => other.patch('/users/me', newPassword),
     'the deletion of the account': (_session, other) => other.delete('/users/me', { password: PASSWORD }),

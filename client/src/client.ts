@@ -1,6 +1,7 @@
 import { Caller } from './caller.ts';
 import type { EditUser, FeedEvent, OwnUser, PublicUser, ServiceInfo, SignUp, Tokens } from './contract.ts';
 import { Feed, type FeedOptions } from './feed/feed.ts';
+import { LoginSessions } from './login-sessions.ts';
 import { Posts } from './posts.ts';
 import { type Fetch, Requests } from './requests.ts';
 import { Session } from './session.ts';
@@ -40,6 +41,7 @@ export class Client {
   readonly posts: Posts;
   readonly votes: Votes;
   readonly users: Users;
+  readonly sessions: LoginSessions;
   readonly #url: string;
   readonly #requests: Requests;
   readonly #caller: Caller;
@@ -52,6 +54,7 @@ export class Client {
     this.posts = new Posts(this.#caller);
     this.votes = new Votes(this.#caller);
     this.users = new Users(this.#caller);
+    this.sessions = new LoginSessions(this.#caller);
   }
 
   /** What the service says of itself, also who may sign up. */

@@ -4,6 +4,7 @@
  */
 import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/contract.ts';
 
+export type { LoginSession } from '../../server/auth/login-sessions.ts';
 export type { Tokens } from '../../server/auth/refresh.ts';
 export type { ProblemCode } from '../../server/errors.ts';
 export type {

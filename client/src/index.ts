@@ -11,6 +11,7 @@ export type {
   TopicReset,
 } from './feed/subscription.ts';
 export type { FeedStatus, FeedTrouble } from './feed/status.ts';
+export type { LoginSessionListOptions, LoginSessionPage, LoginSessions } from './login-sessions.ts';
 export type { PagePlace } from './page-place.ts';
 export type { CreateOptions, EditOptions, ListOptions, PostPage, Posts } from './posts.ts';
 export type { Session, SessionChange } from './session.ts';

@@ -14,7 +14,8 @@ export function placeOf(headers: Headers): PagePlace {
   return { next: nextCursor(headers), position: positionOf(headers) };
 }
 
-function nextCursor(headers: Headers): string | undefined {
+/** The cursor of the next page of a list; undefined on the last. */
+export function nextCursor(headers: Headers): string | undefined {
   const url = /<([^>]*)>;\s*rel="next"/.exec(headers.get('link') ?? '')?.[1];
   return url === undefined
     ? undefined

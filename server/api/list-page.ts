@@ -7,9 +7,14 @@ interface ListPage {
   next: string | undefined;
 }
 
-/** What the documents say of the headers of a page. @param entries what the list holds: `posts` */
-export const pageHeadersOf = (entries: string): Record<string, string> => ({
+/** What the documents say of the header of a page that has a next one. @param entries what the list holds: `sessions` */
+export const linkHeaderOf = (entries: string): Record<string, string> => ({
   Link: `RFC 8288: \`rel="next"\` is the next page, by a cursor that new ${entries} do not shift`,
+});
+
+/** What the documents say of the headers of a page of the stream's things. @param entries what the list holds: `posts` */
+export const pageHeadersOf = (entries: string): Record<string, string> => ({
+  ...linkHeaderOf(entries),
   'X-Feed-Seq': 'The position in the event stream that this page reflects',
   'X-Feed-Epoch': 'The epoch of that position',
 });
@@ -24,9 +29,15 @@ export function pageHeaders(
   url: string,
   { epoch, seq, next }: ListPage,
 ): Record<string, string> {
+  return { 'X-Feed-Seq': String(seq), 'X-Feed-Epoch': epoch, ...linkHeader(path, url, next) };
+}
+
+/**
+ * The headers of a page that shows nothing of the stream.
+ * @param next the cursor of the next page; undefined on the last
+ */
+export function linkHeader(path: string, url: string, next: string | undefined): Record<string, string> {
   return {
-    'X-Feed-Seq': String(seq),
-    'X-Feed-Epoch': epoch,
     'Cache-Control': 'private, no-cache',
     ...(next === undefined ? {} : { Link: `<${nextPage(path, url, next)}>; rel="next"` }),
   };

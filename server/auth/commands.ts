@@ -5,17 +5,24 @@ import { AppError } from '../errors.ts';
 import { emailKey, emailKeysOf } from '../text/email.ts';
 import { type Requester, withFamiliarity } from '../queues/fair-queue.ts';
 import type { Identity } from '../identity.ts';
+import { clientName } from './client-name.ts';
 import type { AuthContext } from './context.ts';
 import { firstPair, type PairContext, type Tokens } from './refresh.ts';
 
 /** The same in text and in time for an unknown user and a wrong password. */
 const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Credentials');
 
+/** Who logs in, as far as the request tells. */
+interface LoginClient {
+  address: string | undefined;
+  userAgent: string | undefined;
+}
+
 type LoginContext = PairContext & Pick<AuthContext, 'guesses' | 'log' | 'metrics' | 'passwords'>;
 
 /**
  * Verifies the password and opens a login session.
- * @param address the client's address
+ * @param from the client's address, and what it calls itself (`User-Agent`)
  * @param requester whose place in the queues for the database and for hashes it takes
  * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried recently, or if too many
  *   logins wait
@@ -24,13 +31,13 @@ export async function logIn(
   ctx: LoginContext,
   email: string,
   password: string,
-  address: string | undefined,
+  from: LoginClient,
   requester: Requester,
 ): Promise<Tokens> {
   // Twice: the first time, a concurrent login may have replaced the hash with one of the configured cost.
   const tokens =
-    (await tryLogIn(ctx, email, password, address, requester)) ??
-    (await tryLogIn(ctx, email, password, address, requester));
+    (await tryLogIn(ctx, email, password, from, requester)) ??
+    (await tryLogIn(ctx, email, password, from, requester));
   if (!tokens) throw invalidCredentials();
   return tokens;
 }
@@ -40,7 +47,7 @@ async function tryLogIn(
   ctx: LoginContext,
   email: string,
   password: string,
-  address: string | undefined,
+  { address, userAgent }: LoginClient,
   requester: Requester,
 ): Promise<Tokens | undefined> {
   const db = ctx.db.share(requester);
@@ -68,7 +75,7 @@ async function tryLogIn(
       transaction: tx,
       lock: tx.LOCK.SHARE,
     });
-    return still ? openSession(ctx, tx, id) : undefined;
+    return still ? openSession(ctx, tx, id, clientName(userAgent)) : undefined;
   });
   if (!tokens) return undefined;
   await ctx.guesses.welcome(guess);
@@ -101,11 +108,17 @@ async function renewHash(
   }
 }
 
-async function openSession(ctx: PairContext, tx: Transaction, userId: number): Promise<Tokens> {
+async function openSession(
+  ctx: PairContext,
+  tx: Transaction,
+  userId: number,
+  client: string | null,
+): Promise<Tokens> {
   const sessionId = randomUUID();
   await ctx.db.sequelize.query(
-    `insert into sessions (id, user_id, expires_at) values ($1, $2, now() + $3 * interval '1 millisecond')`,
-    { type: QueryTypes.RAW, transaction: tx, bind: [sessionId, userId, ctx.config.refreshTokenTtl] },
+    `insert into sessions (id, user_id, client, expires_at)
+     values ($1, $2, $4, now() + $3 * interval '1 millisecond')`,
+    { type: QueryTypes.RAW, transaction: tx, bind: [sessionId, userId, ctx.config.refreshTokenTtl, client] },
   );
   return firstPair(ctx, tx, userId, sessionId);
 }

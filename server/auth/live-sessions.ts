@@ -3,6 +3,7 @@ import type { DatabaseShare } from '../database/connection-queue.ts';
 import { MicroBatcher } from '../database/micro-batcher.ts';
 import { refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
+import { LAST_SEEN_STEP } from './last-seen.ts';
 import type { Senders } from '../queues/queue-limit.ts';
 
 /** How many sessions the cache holds. One entry takes about 150 bytes. */
@@ -17,6 +18,12 @@ const LOOKS = 2;
 const MOST = 500;
 /** Maximum number of waiting session checks. */
 const MAX_WAITING = 10_000;
+
+interface Remembered {
+  userId: number;
+  /** When `onSeen` was told of it last, in milliseconds since 1970. */
+  seenAt: number;
+}
 
 interface Ask {
   sessionId: string;
@@ -34,9 +41,10 @@ export class LiveSessions {
   readonly #db: DatabaseShare;
   readonly #heardAt: () => number;
   readonly #absence: () => string | undefined;
-  readonly #onRefused: () => void;
-  /** Session → user. A Map keeps insertion order: the oldest entry is the first. */
-  readonly #remembered = new Map<string, number>();
+  readonly #onRefused: (() => void) | undefined;
+  readonly #onSeen: ((sessionId: string) => void) | undefined;
+  /** By session. A Map keeps insertion order: the oldest entry is the first. */
+  readonly #remembered = new Map<string, Remembered>();
   readonly #byUser = new Map<number, Set<string>>();
   /** Grows with each revocation: a result that was in progress meanwhile must not be cached. */
   #revocations = 0;
@@ -51,18 +59,20 @@ export class LiveSessions {
   /**
    * @param heardAt when the node last read the revocations, in milliseconds since 1970
    * @param absence why the table of sessions cannot be trusted now, if so
-   * @param onRefused called for each check that is refused because too many wait
+   * @param told `onRefused` of each check that is refused because too many wait, `onSeen` of a session that is used, at
+   *   least once in each step of `last_seen_at`
    */
   constructor(
     db: DatabaseShare,
     heardAt: () => number,
     absence: () => string | undefined,
-    onRefused: () => void = () => undefined,
+    { onRefused, onSeen }: { onRefused?: () => void; onSeen?: (sessionId: string) => void } = {},
   ) {
     this.#db = db;
     this.#heardAt = heardAt;
     this.#absence = absence;
     this.#onRefused = onRefused;
+    this.#onSeen = onSeen;
   }
 
   /** Session checks that are waiting. */
@@ -81,9 +91,10 @@ export class LiveSessions {
   ): Promise<void> {
     if (
       !fresh &&
-      this.#remembered.get(identity.sessionId) === identity.id &&
+      this.#remembered.get(identity.sessionId)?.userId === identity.id &&
       Date.now() - this.#heardAt() < MAX_STALENESS
     ) {
+      this.#noteSeen(identity.sessionId);
       return;
     }
     const before = this.#revocations;
@@ -94,6 +105,7 @@ export class LiveSessions {
       throw unauthorized('The session of this access token has ended.');
     }
     if (before === this.#revocations) this.#remember(identity);
+    this.#noteSeen(identity.sessionId);
   }
 
   /** A revocation, from the database or over Redis. */
@@ -117,7 +129,7 @@ export class LiveSessions {
   }
 
   #refuse(ask: Ask): void {
-    this.#onRefused();
+    this.#onRefused?.();
     ask.reject(unavailable('Too many session checks are waiting. Try again.', 1));
   }
 
@@ -135,20 +147,29 @@ export class LiveSessions {
     }
   }
 
+  /** A session has been used: that is told once in each step. */
+  #noteSeen(sessionId: string): void {
+    const known = this.#remembered.get(sessionId);
+    const now = Date.now();
+    if (known && now - known.seenAt < LAST_SEEN_STEP) return;
+    if (known) known.seenAt = now;
+    this.#onSeen?.(sessionId);
+  }
+
   #remember({ id, sessionId }: Identity): void {
     if (this.#remembered.has(sessionId)) return;
     if (this.#remembered.size >= MAX_REMEMBERED) {
       const [oldest] = this.#remembered.keys();
       if (oldest !== undefined) this.#forget(oldest);
     }
-    this.#remembered.set(sessionId, id);
+    this.#remembered.set(sessionId, { userId: id, seenAt: 0 });
     const ofUser = this.#byUser.get(id);
     if (ofUser) ofUser.add(sessionId);
     else this.#byUser.set(id, new Set([sessionId]));
   }
 
   #forget(sessionId: string): void {
-    const userId = this.#remembered.get(sessionId);
+    const { userId } = this.#remembered.get(sessionId) ?? {};
     if (userId === undefined) return;
     this.#remembered.delete(sessionId);
     const ofUser = this.#byUser.get(userId);

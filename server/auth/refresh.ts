@@ -3,6 +3,7 @@ import { RefreshToken } from '../../models/index.ts';
 import { unauthorized } from '../errors.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
+import { LAST_SEEN_NOW } from './last-seen.ts';
 import { hashRefreshToken, newSalt } from './refresh-tokens.ts';
 
 /** How long a used token returns its pair again, since its response may have been lost. Seconds. */
@@ -96,7 +97,9 @@ async function rotate(
       `with spent as (
          update refresh_tokens set spent_at = clock_timestamp(), successor_salt = $2 where hash = $1
        ), extended as (
-         update sessions set expires_at = clock_timestamp() + $5 * interval '1 millisecond' where id = $3
+         update sessions set expires_at = clock_timestamp() + $5 * interval '1 millisecond',
+                             last_seen_at = ${LAST_SEEN_NOW}
+         where id = $3
        )
        insert into refresh_tokens (hash, session_id, expires_at, signed)
        values ($4, $3, clock_timestamp() + $5 * interval '1 millisecond', true)`,

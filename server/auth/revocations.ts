@@ -14,17 +14,18 @@ export class Revocations {
     this.#listeners.push(listener);
   }
 
+  /** @returns whether any session has ended by it */
   async revoke(
     tx: Transaction,
     userId: number,
     only: { sessionId?: string; exceptSessionId?: string } = {},
-  ): Promise<void> {
+  ): Promise<boolean> {
     const end: EndOfSessions = {
       userId,
       sessionId: only.sessionId ?? null,
       exceptSessionId: only.exceptSessionId ?? null,
     };
-    await Session.update(
+    const [ended] = await Session.update(
       { revokedAt: literal('clock_timestamp()') },
       {
         transaction: tx,
@@ -40,5 +41,6 @@ export class Revocations {
     tx.afterCommit(() => {
       for (const listener of this.#listeners) listener(end);
     });
+    return ended > 0;
   }
 }

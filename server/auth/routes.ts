@@ -1,7 +1,9 @@
+import { linkHeader, linkHeaderOf } from '../api/list-page.ts';
 import { problem, problems } from '../api/problem.ts';
 import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
 import type { AuthContext } from './context.ts';
+import { endSession, sessionPage } from './login-sessions.ts';
 import { refresh, type Tokens } from './refresh.ts';
 import * as schemas from './schemas.ts';
 
@@ -26,7 +28,13 @@ export const authRoutes = [
     answers: { 200: schemas.tokens, ...problems(403, 422, 429) },
     handle: async ({ ctx, body, requester, req }) =>
       tokensOnce(
-        await commands.logIn(ctx, body.username ?? body.email ?? '', body.password, req.ip, requester),
+        await commands.logIn(
+          ctx,
+          body.username ?? body.email ?? '',
+          body.password,
+          { address: req.ip, userAgent: req.headers['user-agent'] },
+          requester,
+        ),
       ),
   }),
   route({
@@ -67,5 +75,34 @@ export const authRoutes = [
     limit: 'write',
     answers: { 204: 'All sessions have ended.', 401: problem },
     handle: ({ ctx, user, requester }) => commands.logOutEverywhere(ctx, user, requester),
+  }),
+  route({
+    method: 'get',
+    path: '/sessions',
+    summary: 'Your sessions',
+    description: 'One for each login that has not ended, the newest first.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'read',
+    query: schemas.listSessions,
+    answers: { 200: schemas.sessions, ...problems(401, 422, 429) },
+    answerHeaders: linkHeaderOf('sessions'),
+    handle: async ({ ctx, user, query, requester, req }) => {
+      const { sessions, next } = await sessionPage(ctx, user, query, requester);
+      return new Reply(sessions, { headers: linkHeader('/sessions', req.url, next) });
+    },
+  }),
+  route({
+    method: 'delete',
+    path: '/sessions/:id',
+    summary: 'End one of your sessions',
+    description:
+      'As on a device that was lost: its tokens stop working and its connections are closed, on every node; your other sessions continue.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'write',
+    params: schemas.sessionParams,
+    answers: { 204: 'The session has ended.', ...problems(401, 404, 422, 429) },
+    handle: ({ ctx, user, params, requester }) => endSession(ctx, user, params.id, requester),
   }),
 ];

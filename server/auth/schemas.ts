@@ -1,7 +1,20 @@
 import Joi from 'joi';
 import { passwordForm } from '../text/password-form.ts';
 import { MAX_BYTES } from './passwords.ts';
-import { count, object, oneOf, optional, text } from '../api/schema.ts';
+import {
+  count,
+  type Infer,
+  listOf,
+  object,
+  oneOf,
+  optional,
+  text,
+  timestamp,
+  uuid,
+  wholeNumber,
+  withDefault,
+} from '../api/schema.ts';
+import { writeSessionCursor } from './session-cursor.ts';
 
 export const password = text()
   .min(8)
@@ -54,3 +67,35 @@ export const tokens = object({
   expires_in: count().description('Seconds until the access token expires'),
   refresh_token: Joi.string().description('For POST /refresh. It replaces the previous refresh token'),
 }).id('Tokens');
+
+const sessionId = uuid().description('The session').example('8b0f4c4e-3f57-4d0c-9a52-6f1c4a0f2d11');
+
+export const sessionParams = object({ id: sessionId });
+
+export const listSessions = object({
+  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(10), 10),
+  cursor: optional(
+    Joi.string()
+      .max(200)
+      .description('From the `Link` header of the previous page')
+      .example(
+        writeSessionCursor({ moment: 1_795_867_200_000_000, id: '8b0f4c4e-3f57-4d0c-9a52-6f1c4a0f2d11' }),
+      ),
+  ),
+});
+export type ListSessions = Infer<typeof listSessions>;
+
+export const sessions = listOf(
+  object({
+    id: sessionId,
+    created_at: timestamp().description('The login'),
+    last_seen_at: timestamp().description('When it was used last, in steps of five minutes'),
+    client: Joi.string()
+      .allow(null)
+      .description(
+        'What the client called itself at the login: browser and system, or the beginning of its `User-Agent`; null if it said nothing',
+      )
+      .example('Firefox on Windows'),
+    current: Joi.boolean().description('Whether it is the session of this request'),
+  }).id('Session'),
+);

@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isUuid } from '../text/uuid.ts';
 import type { Logger } from '../logger.ts';
 import type { Seen } from './reader.ts';
 
@@ -80,7 +81,7 @@ export class FilePositionStore implements PositionStore {
 function parse(text: string): Seen | undefined {
   try {
     const { epoch, seq, at, wal } = JSON.parse(text) as Partial<Record<keyof Seen, unknown>>;
-    if (typeof epoch !== 'string' || !UUID.test(epoch) || !Number.isSafeInteger(seq)) return undefined;
+    if (!isUuid(epoch) || !Number.isSafeInteger(seq)) return undefined;
     return {
       epoch,
       seq: seq as number,
@@ -91,5 +92,3 @@ function parse(text: string): Seen | undefined {
     return undefined; // cut short, or somebody else's
   }
 }
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

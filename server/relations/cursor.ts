@@ -1,4 +1,4 @@
-import { decodeCursor, encodeCursor } from '../keyset-cursor.ts';
+import { decodeCursor, encodeCursor, isCount } from '../keyset-cursor.ts';
 
 /** The lists of relations, by whose and which. */
 export type RelationList = 'followers' | 'following' | 'blocks' | 'mutes';
@@ -20,8 +20,4 @@ export function writeCursor(list: RelationList, { moment, id }: RelationCursor):
 export function readCursor(cursor: string, list: RelationList): RelationCursor | undefined {
   const { key: moment, id } = decodeCursor(cursor, list) ?? {};
   return isCount(moment) && isCount(id) ? { moment, id } : undefined;
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

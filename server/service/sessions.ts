@@ -1,4 +1,5 @@
 import { storedSecret } from '../auth/stored-secret.ts';
+import { LastSeen } from '../auth/last-seen.ts';
 import { LiveSessions } from '../auth/live-sessions.ts';
 import { RefreshTokens } from '../auth/refresh-tokens.ts';
 import { Revocations } from '../auth/revocations.ts';
@@ -19,6 +20,7 @@ export interface SessionParts {
   refreshTokens: RefreshTokens;
   revocations: Revocations;
   liveSessions: LiveSessions;
+  lastSeen: LastSeen;
   connections: Connections;
   recheck: SessionRecheck;
 }
@@ -33,11 +35,17 @@ export async function createSessions(
   const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await storedSecret(config.dataDir)];
   const revocations = new Revocations();
   const connections = new Connections();
+  const lastSeen = new LastSeen(db.share('sessions'), (error) =>
+    log.debug({ err: error }, 'when sessions were used last could not be written; retrying'),
+  );
   const liveSessions = new LiveSessions(
     db.share('sessions'),
     () => feed.readAt,
     () => schema.absence,
-    () => metrics.queueRefused.inc({ queue: 'sessions' }),
+    {
+      onRefused: () => metrics.queueRefused.inc({ queue: 'sessions' }),
+      onSeen: (sessionId) => lastSeen.note(sessionId),
+    },
   );
   const recheck = new SessionRecheck({ connections, liveSessions, log });
   const end = (sessions: EndOfSessions) => {
@@ -54,6 +62,7 @@ export async function createSessions(
     refreshTokens: new RefreshTokens(secrets),
     revocations,
     liveSessions,
+    lastSeen,
     connections,
     recheck,
   };

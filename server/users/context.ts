@@ -20,7 +20,7 @@ export interface UserContext {
   guesses: GuessLimit;
   revocations: {
     /** Ends all sessions of a user, but perhaps one, with the transaction. */
-    revoke: (tx: Transaction, userId: number, only?: { exceptSessionId?: string }) => Promise<void>;
+    revoke: (tx: Transaction, userId: number, only?: { exceptSessionId?: string }) => Promise<unknown>;
   };
   accountTasks: AccountTasks;
   profiles: ProfileReader;

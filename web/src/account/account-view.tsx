@@ -4,7 +4,7 @@ import { service } from '../service.ts';
 import { changedTo } from './account.ts';
 import { AccountForm } from './account-form.tsx';
 import { DeleteAccount } from './delete-account.tsx';
-import { LogOutEverywhere } from './log-out-everywhere.tsx';
+import { Sessions } from './sessions.tsx';
 
 const currentPassword = {
   name: 'current_password',
@@ -90,7 +90,7 @@ export function AccountView({ me }: { me: OwnUser }) {
           run={changePassword}
         />
       </section>
-      <LogOutEverywhere />
+      <Sessions />
       <DeleteAccount />
     </section>
   );
