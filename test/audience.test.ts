@@ -15,6 +15,7 @@ import type { EventType } from '../server/topics/event-type.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { EventParser } from './support/event-parser.ts';
+import { leakTable } from './support/leak-table.ts';
 import type { NodeProcess } from './support/node-process.ts';
 import {
   noteAdded,
@@ -32,20 +33,14 @@ import { Api, createWorld, type TestUser, type World } from './support/world.ts'
 
 type Viewer = 'reader' | 'stranger';
 
-/**
- * The leak table: who may hear each event that some capability, or that of the tests, declares, in whatever way. One that is
- * declared and not in here fails the run.
- */
-const mayHear: Record<string, readonly Viewer[]> = {
-  'post:created': ['reader', 'stranger'],
-  'post:updated': ['reader', 'stranger'],
-  'post:deleted': ['reader', 'stranger'],
-  'follow:added': ['reader'],
-  'follow:removed': ['reader'],
-  'block:added': ['reader'],
-  'block:removed': ['reader'],
-  'mute:added': ['reader'],
-  'mute:removed': ['reader'],
+/** Who may hear each event that some capability, or that of the tests, declares: of the first as the leak table has it. */
+const mayHear: Readonly<Record<string, readonly Viewer[]>> = {
+  ...Object.fromEntries(
+    Object.entries(leakTable).map(([name, { owner, stranger }]) => {
+      const readers: Viewer[] = owner === 'allowed' ? ['reader'] : [];
+      return [name, stranger === 'allowed' ? [...readers, 'stranger'] : readers];
+    }),
+  ),
   'notice:posted': ['reader', 'stranger'],
   'note:added': ['reader'],
   'note:changed': ['reader'],

@@ -1,0 +1,114 @@
+import type { Subscribed } from '../../server/contract.ts';
+import { EventParser } from './event-parser.ts';
+import { RawClient } from './raw-client.ts';
+import { Api, type TestUser } from './world.ts';
+
+/** An event as somebody was handed it. */
+export interface Handed {
+  seq: number;
+  name: string;
+  data: { id?: number; redacted?: true };
+}
+
+/** All that came over one way, and the bytes of it. */
+export interface Listening {
+  events: () => readonly Handed[];
+  text: () => string;
+  end: () => void;
+}
+
+/** Who listens, where, to what and from which position on; without one from now on. */
+export interface Listener {
+  url: string;
+  user: TestUser;
+  /** Undefined: everything public. */
+  topic: string | undefined;
+  after: number;
+  epoch: string;
+}
+
+const auth = ({ user, topic, after, epoch }: Listener) => ({
+  token: user.token,
+  after,
+  epoch,
+  ...(topic !== undefined && { topics: [topic] }),
+});
+
+const query = ({ topic, after, epoch }: Listener) =>
+  `after=${after}&epoch=${epoch}${topic === undefined ? '' : `&topics=${encodeURIComponent(topic)}`}`;
+
+/** A socket. */
+export async function overSocket(listener: Listener): Promise<Listening> {
+  const client = await RawClient.join(listener.url, auth(listener));
+  return {
+    events: () =>
+      client.events.flatMap(({ name, args: [data, position] }) => {
+        if (!name.includes(':') || name === 'feed:head') return [];
+        return [{ name, data: data as Handed['data'], seq: (position as { seq: number }).seq }];
+      }),
+    text: () => client.frames.join('\n'),
+    end: () => client.terminate(),
+  };
+}
+
+/** Server-sent events. */
+export async function overStream(listener: Listener): Promise<Listening> {
+  const abort = new AbortController();
+  const response = await fetch(`${listener.url}/events/stream?${query(listener)}`, {
+    headers: { authorization: `Bearer ${listener.user.token}` },
+    signal: abort.signal,
+  });
+  if (response.status !== 200) throw new Error(`a stream: ${response.status}`);
+  const events: Handed[] = [];
+  const parser = new EventParser();
+  let text = '';
+  const read = async () => {
+    for await (const piece of response.body as ReadableStream<Uint8Array>) {
+      text += Buffer.from(piece).toString();
+      for (const { id, event, data } of parser.read(piece))
+        events.push({ name: event, seq: Number(id.split(':')[1]), data: JSON.parse(data) as Handed['data'] });
+    }
+  };
+  read().catch(() => undefined);
+  return { events: () => events, text: () => text, end: () => abort.abort() };
+}
+
+/**
+ * Requests one after the other, each from where the one before ended: with `wait` as long-polls, without it as far as
+ * there is something.
+ */
+function overRequests(listener: Listener, wait: number): Listening {
+  const events: Handed[] = [];
+  let text = '';
+  let isOver = false;
+  const api = new Api(listener.url, listener.user.token);
+  const ask = async () => {
+    for (let { after } = listener; !isOver;) {
+      const { status, body } = await api.get<{ head: number; events: Handed[] }>(
+        `/events?${query({ ...listener, after })}&limit=500&wait=${wait}`,
+      );
+      if (status !== 200) throw new Error(`GET /events: ${status} ${JSON.stringify(body)}`);
+      text += JSON.stringify(body);
+      events.push(...body.events);
+      after = body.events.at(-1)?.seq ?? body.head;
+      isOver ||= wait === 0 && body.events.length === 0;
+    }
+  };
+  ask().catch((error: unknown) => (text += String(error)));
+  return { events: () => events, text: () => text, end: () => (isOver = true) };
+}
+
+export const overPoll = (listener: Listener): Promise<Listening> =>
+  Promise.resolve(overRequests(listener, 10));
+export const overGet = (listener: Listener): Promise<Listening> => Promise.resolve(overRequests(listener, 0));
+
+/** The answer to `subscribe` with a position: public events alone, as all that is private comes in the stream. */
+export async function overSubscribe(listener: Listener): Promise<Listening> {
+  const { topic, after, epoch, ...who } = listener;
+  const client = await RawClient.join(who.url, { token: who.user.token, topics: [] });
+  client.emit('subscribe', { topics: [topic], from: after, epoch }, 1);
+  const answer = (await client.acknowledged(1)) as { ok: boolean; data: Subscribed };
+  if (!answer.ok || answer.data.reset) throw new Error(`subscribe: ${JSON.stringify(answer)}`);
+  const events = answer.data.events as unknown as Handed[];
+  return { events: () => events, text: () => client.frames.join('\n'), end: () => client.terminate() };
+}
