@@ -380,42 +380,6 @@ describe('replies', () => {
     expect(event?.data).to.deep.include({ id, version: 2, owner: { id: user.id, username } });
   });
 
-  it('and deletions, two hundred at once, leave each count equal to the rows, and revs that only grow', async () => {
-    const post = await writePost(ada);
-    const parents = [post.id];
-    for (let n = 0; n < 4; n += 1) parents.push((await reply(ada, parents.at(-1)!)).id);
-    const revs: number[] = [];
-    let running = true;
-    const watching = (async () => {
-      while (running) revs.push((await eve.get<PostAnswer>(`/posts/${post.id}`)).body.rev);
-    })();
-    const outcomes = await Promise.all(
-      Array.from({ length: 100 }, async (_, n) => {
-        const by = n % 2 ? bob : eve;
-        const written = await tryReply(by, parents[n % parents.length]!);
-        if (written.status !== 201) return written.status;
-        if (n === 50) return (await ada.delete(`/posts/${parents[2]!}`)).status;
-        return n % 3 === 0 ? 201 : (await by.delete(`/posts/${written.body.id}`)).status;
-      }),
-    );
-    running = false;
-    await watching;
-    expect(
-      outcomes.every((status) => [201, 204, 409].includes(status)),
-      outcomes.join(),
-    ).to.equal(true);
-    expect(revs).to.deep.equal([...revs].sort((a, b) => a - b));
-    for (const id of parents.filter((_, at) => at !== 2))
-      expect(await countOf(ada, id)).to.equal(
-        await numberOf(
-          world,
-          'select count(*) from posts where ancestors @> array[$1::bigint] and deleted_at is null',
-          [id],
-        ),
-      );
-    expect(await examined()).to.deep.equal([]);
-  });
-
   it('are counted again by the doctor', async () => {
     const post = await writePost(ada);
     await reply(bob, post.id);

@@ -122,10 +122,13 @@ export interface Answer<T = unknown> {
 export class Api {
   readonly url: string;
   readonly token: string | undefined;
+  readonly #within: number;
 
-  constructor(url: string, token?: string) {
+  /** @param within how long an answer may take. Milliseconds */
+  constructor(url: string, token?: string, within = 15_000) {
     this.url = url;
     this.token = token;
+    this.#within = within;
   }
 
   async request<T = never>(
@@ -134,7 +137,7 @@ export class Api {
     body?: unknown,
     headers: Record<string, string> = {},
   ): Promise<Answer<T>> {
-    const [response, text] = await withDeadline(15_000, undefined, async (signal) => {
+    const [response, text] = await withDeadline(this.#within, undefined, async (signal) => {
       const answered = await fetch(this.url + path, {
         method,
         headers: {
