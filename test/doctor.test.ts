@@ -115,6 +115,30 @@ describe('the doctor', function () {
     await until('the socket hears the right number', () => told.at(-1) === 1);
   });
 
+  it('finds posts that are not found by just the tags and mentions that they have', async () => {
+    const post = await write(`#quay and #harbour by @${alice.username}`);
+    const other = await write('#quay');
+    await database.query(`delete from post_tags where post_id = $1 and tag = 'quay'`, [post.id]);
+    await database.query(`insert into post_tags select 'pier', listed_at, id from posts where id = $1`, [
+      other.id,
+    ]);
+    await database.query('delete from post_mentions where post_id = $1', [post.id]);
+    expect(await findings()).to.deep.equal({
+      references: [
+        `Post ${post.id} is not found by the tags that it has.`,
+        `Post ${other.id} is not found by the tags that it has.`,
+        `Post ${post.id} is not found by the mentions that it has.`,
+      ],
+    });
+    await repairAll();
+    expect(await findings()).to.deep.equal({});
+    const { rows } = await database.query<{ tag: string }>(
+      'select tag from post_tags where post_id = any($1) order by tag',
+      [[post.id, other.id]],
+    );
+    expect(rows.map(({ tag }) => tag)).to.deep.equal(['harbour', 'quay', 'quay']);
+  });
+
   it('finds rows changed behind the log’s back, and tells them by corrective events', async () => {
     const edited = await write('as it was');
     const removed = await write('removed by hand');

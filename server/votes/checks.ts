@@ -22,7 +22,7 @@ export async function findWrongTallies(client: pg.ClientBase): Promise<Finding[]
   }>(
     `select p.id, t.votes, t.replies, coalesce(v.counted, 0) as counted_votes, coalesce(c.counted, 0) as counted_replies
      from posts p
-     join posts r on r.id = coalesce(p.root_id, p.id) and (r.deleted_at is null or r.parent_id is not null)
+     join posts r on r.id = coalesce(p.root_id, p.id) and r.deleted_at is null
      left join post_tallies t on t.post_id = p.id
      left join (select post_id, count(*) as counted from votes group by post_id) v on v.post_id = p.id
      left join (${livingReplies}) c on c.id = p.id
