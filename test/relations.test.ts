@@ -417,6 +417,33 @@ describe('follows, blocks and mutes', function () {
       expect(await numberOf(world, 'select count(*) from users where id = $1', [gone.id])).to.equal(0);
     });
 
+    it('are seldom looked at while nothing gets a number, and the account ends when it does', async () => {
+      const gone = await world.user();
+      await ok(put(ben, gone, 'follow'));
+      await headOf(world);
+      const client = await world.pool.connect();
+      const looks = new Set<string>();
+      try {
+        await client.query('begin; select from feed_head for update');
+        const deleting = gone.delete('/users/me', { password: gone.password });
+        const end = Date.now() + 2000;
+        while (Date.now() < end)
+          for (const { worked_at } of await rows<{ worked_at: string }>(
+            world,
+            'select worked_at::text from account_tasks where user_id = $1',
+            [gone.id],
+          ))
+            looks.add(worked_at);
+        await client.query('commit');
+        expect((await deleting).status).to.equal(204);
+      } finally {
+        client.release();
+      }
+      // After 20, 40, 80 … ms, and then every half second.
+      expect(looks.size).to.be.within(2, 10);
+      expect(await numberOf(world, 'select count(*) from users where id = $1', [gone.id])).to.equal(0);
+    });
+
     it('end in pieces, however many they are', async () => {
       const gone = await world.user();
       await execute(

@@ -10,7 +10,7 @@ const PIECE = 200;
 const PAUSE_SHARE = 0.5;
 /** With so many events that wait for their number, no more are added: others' events would wait behind them. */
 const MOST_WAITING = 300;
-/** How often to check whether they have been numbered. Milliseconds. */
+/** How often to check whether they have been numbered, at first; each time after twice as long. Milliseconds. */
 const LOOK = 20;
 /** A task that has rested so long has been left by its node. Milliseconds. */
 const RESTED = 5000;
@@ -18,8 +18,16 @@ const RESTED = 5000;
 const SWEEP = 5000;
 /** How long an answer waits for the end of a task. Milliseconds. */
 const TIME_LIMIT = 8000;
-/** Until a piece that failed is tried again. Milliseconds. */
+/** Until a piece that failed is tried again, and how long one waits for numbers at most. Milliseconds. */
 const RETRY = 500;
+
+/** A task that this node works on. */
+interface ActiveTask {
+  /** Who waits for its end. */
+  waiting: (() => void)[];
+  /** How long it has waited for numbers the last time. Milliseconds. */
+  pause: number;
+}
 
 export interface AccountTasksOptions {
   db: Database;
@@ -44,8 +52,8 @@ export class AccountTasks {
   readonly #db: Database;
   readonly #log: Logger;
   readonly #reportTallies: AccountTasksOptions['reportTallies'];
-  /** Account → who waits for its end. Worked on in turn, one piece each. */
-  readonly #active = new Map<number, (() => void)[]>();
+  /** By account. Worked on in turn, one piece each. */
+  readonly #active = new Map<number, ActiveTask>();
   #running: Promise<void> | undefined;
   /** Takes up what other nodes have left. */
   readonly #sweeps = new Loop({
@@ -70,7 +78,7 @@ export class AccountTasks {
   async stop(): Promise<void> {
     await this.#sweeps.stop();
     await this.#running;
-    for (const waiting of this.#active.values()) for (const tell of waiting) tell();
+    for (const { waiting } of this.#active.values()) for (const tell of waiting) tell();
   }
 
   /**
@@ -90,9 +98,9 @@ export class AccountTasks {
   }
 
   #add(userId: number, tell?: () => void): void {
-    const waiting = this.#active.get(userId) ?? [];
-    if (tell) waiting.push(tell);
-    this.#active.set(userId, waiting);
+    const task = this.#active.get(userId) ?? { waiting: [], pause: 0 };
+    if (tell) task.waiting.push(tell);
+    this.#active.set(userId, task);
     this.#running ??= this.#run().finally(() => (this.#running = undefined));
   }
 
@@ -108,26 +116,27 @@ export class AccountTasks {
 
   async #run(): Promise<void> {
     while (this.#active.size > 0 && !this.#sweeps.signal.aborted) {
-      for (const userId of [...this.#active.keys()]) {
+      for (const [userId, task] of [...this.#active]) {
         if (this.#sweeps.signal.aborted) return;
-        await this.#work(userId);
+        await this.#work(userId, task);
       }
     }
   }
 
-  async #work(userId: number): Promise<void> {
+  async #work(userId: number, task: ActiveTask): Promise<void> {
     try {
       await this.#letOthersBy();
       const began = performance.now();
-      const { done, tallies } = await this.#db.transaction((tx): Promise<Piece> =>
+      const { done, tallies, waits } = await this.#db.transaction((tx): Promise<Piece> =>
         workPiece(tx, userId, this.piece),
       );
       if (tallies.length > 0) this.#reportTallies(tallies);
+      task.pause = waits ? Math.min(RETRY, Math.max(LOOK, 2 * task.pause)) : 0;
       if (done) {
-        const waiting = this.#active.get(userId) ?? [];
         this.#active.delete(userId);
-        for (const tell of waiting) tell();
-      } else await this.#sweeps.sleep((performance.now() - began) * PAUSE_SHARE);
+        for (const tell of task.waiting) tell();
+      } else if (waits) await this.#sweeps.sleep(task.pause);
+      else await this.#sweeps.sleep((performance.now() - began) * PAUSE_SHARE);
     } catch (error) {
       this.#log.debug({ err: error, user_id: userId }, 'a batch of an account task failed; retrying');
       await this.#sweeps.sleep(RETRY);
@@ -135,13 +144,13 @@ export class AccountTasks {
   }
 
   async #letOthersBy(): Promise<void> {
-    while (!this.#sweeps.signal.aborted) {
+    for (let pause = LOOK; !this.#sweeps.signal.aborted; pause = Math.min(RETRY, 2 * pause)) {
       const { rows } = await this.#db.query({
         text: 'select count(*) as waiting from (select from event_outbox limit $1) unnumbered',
         values: [MOST_WAITING],
       });
       if ((rows[0] as { waiting: number } | undefined)?.waiting !== MOST_WAITING) return;
-      await this.#sweeps.sleep(LOOK);
+      await this.#sweeps.sleep(pause);
     }
   }
 }

@@ -20,6 +20,8 @@ export interface Piece {
   done: boolean;
   /** Tallies of others' posts that it changed. */
   tallies: Tally[];
+  /** Whether it could do nothing, since what goes before it has no number yet. */
+  waits?: boolean;
 }
 
 /** Votes on posts that one piece of a deletion takes along, unless a single post has more. */
@@ -113,14 +115,12 @@ async function deletePiece(tx: Transaction, userId: number, most: number): Promi
   const { tallies, done: noVotes } = noPosts
     ? await takeVotesBack(tx, userId, most)
     : { tallies: [], done: false };
-  const done =
-    noVotes &&
-    (await eraseMentions(tx, userId, most)) &&
-    (await endRelations(tx, userId, most)) &&
-    (await eraseName(tx, userId)) &&
-    (await deleteRest(tx, userId));
+  const noRelations =
+    noVotes && (await eraseMentions(tx, userId, most)) && (await endRelations(tx, userId, most));
+  const name = noRelations ? await eraseName(tx, userId) : 'more';
+  const done = name === 'done' && (await deleteRest(tx, userId));
   await appendAll(tx, postDeleted, told);
-  return { done, tallies };
+  return { done, tallies, waits: name === 'waits' };
 }
 
 async function deletePosts(

@@ -102,15 +102,15 @@ async function appendErasing<Subject, Payload extends object>(
 /**
  * Takes the name of a deleted user out of the log: of what the user was told, and of what others were. After the last
  * event that names the user has its number.
- * @returns whether none is left
+ * @returns whether none is left, or whether that event still waits for its number
  */
-export async function eraseName(tx: Transaction, userId: number): Promise<boolean> {
+export async function eraseName(tx: Transaction, userId: number): Promise<'done' | 'more' | 'waits'> {
   const [waiting] = await rows(
     tx,
     `select 1 from event_outbox where audience = 'user:' || $1::bigint or (container_type = 'account' and container_id = $1::bigint) limit 1`,
     userId,
   );
-  if (waiting) return false;
+  if (waiting) return 'waits';
   const [own] = await rows<{ found: number }>(
     tx,
     `with found as (
@@ -124,7 +124,7 @@ export async function eraseName(tx: Transaction, userId: number): Promise<boolea
     userId,
     MOST_EVENTS,
   );
-  if (own?.found === MOST_EVENTS) return false;
+  if (own?.found === MOST_EVENTS) return 'more';
   await rows(
     tx,
     `insert into event_redactions as r (entity_type, entity_id, next_seq, before_seq)
@@ -136,5 +136,5 @@ export async function eraseName(tx: Transaction, userId: number): Promise<boolea
      set next_seq = 0, before_seq = greatest(r.before_seq, excluded.before_seq)`,
     userId,
   );
-  return true;
+  return 'done';
 }
