@@ -2,7 +2,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Problem, Ready } from '../server/contract.ts';
 import { FeedHistory } from './feed-history.ts';
-import { type SharedStream, type SeenEvent } from './shared-stream.ts';
+import { positionAtEnd, type SharedStream, type SeenEvent } from './shared-stream.ts';
 import { TallyHistory } from './tally-history.ts';
 import { CLOSE, clientFrame, FrameReader, PING, PONG, upgradeRequest } from './websocket-frames.ts';
 
@@ -12,11 +12,15 @@ export interface LoaderContext {
   /** The address that connections leave from, where one has not ports enough for all processes. */
   localAddress: string | undefined;
   stream: SharedStream;
+  /** What they subscribe to; without it, everything public. */
+  topics?: readonly string[] | undefined;
   /** Posts that are expected. */
   posts: number;
   /** An event was handed to a client that was listening. */
   onEvent: (event: SeenEvent) => void;
   onTallies: () => void;
+  /** A ping or a beacon: what comes without an event. */
+  onBeat?: () => void;
   onBytes: (count: number) => void;
 }
 
@@ -77,9 +81,14 @@ export class FeedClient {
     });
   }
 
-  /** Leaves without a word, so that its port is free again at once. Nobody is told. */
+  /** Leaves without a word for good. */
   close(): void {
     this.#onLost = () => undefined;
+    this.leave();
+  }
+
+  /** Leaves without a word, so that its port is free again at once; `connect` comes back with the position. */
+  leave(): void {
     this.#socket?.resetAndDestroy();
     this.#end('closed');
   }
@@ -160,8 +169,10 @@ export class FeedClient {
   #frame(opcode: number, payload: Buffer): void {
     if (opcode === CLOSE) this.#end(this.#words ?? 'the server closed the WebSocket');
     else if (opcode === PING) this.#socket?.write(clientFrame(payload, PONG));
-    else if (payload[0] === 0x32) this.#socket?.write(PONG_PACKET);
-    else if (payload[0] === 0x30) this.#introduce();
+    else if (payload[0] === 0x32) {
+      this.#socket?.write(PONG_PACKET);
+      this.#around.onBeat?.();
+    } else if (payload[0] === 0x30) this.#introduce();
     else if (payload[0] === 0x34) this.#packet(payload);
     else if (payload[0] === 0x31) this.#end(this.#words ?? 'the server closed the session');
   }
@@ -169,6 +180,7 @@ export class FeedClient {
   #introduce(): void {
     const auth = {
       token: this.#token,
+      ...(this.#around.topics && { topics: this.#around.topics }),
       ...(this.history.begun ? { after: this.history.last, epoch: this.#epoch } : {}),
     };
     this.#socket?.write(clientFrame(`40${JSON.stringify(auth)}`));
@@ -190,11 +202,15 @@ export class FeedClient {
     if (startsWith(bytes, '["post:')) {
       const event = this.#around.stream.event(bytes);
       const begun = this.history.begun;
-      if (begun) this.history.take(event.seq);
+      if (begun) this.history.take(event.seq, positionAtEnd(bytes).prev);
       if (begun && !this.#settle) this.#around.onEvent(event);
     } else if (startsWith(bytes, '["votes"')) {
       this.tallies.take(this.#around.stream.tallies(bytes));
       this.#around.onTallies();
+    } else if (startsWith(bytes, '["feed:head"')) {
+      const { seq, prev } = positionAtEnd(bytes);
+      this.history.moveOn(seq, prev);
+      this.#around.onBeat?.();
     } else if (startsWith(bytes, '["ready"')) this.#ready(bytes);
     else if (startsWith(bytes, '["session:closed"')) {
       const [, { code }] = JSON.parse(bytes.toString()) as [string, { code: string }];
@@ -208,7 +224,7 @@ export class FeedClient {
     else if (ready.outcome === 'reset') {
       this.history.resets += 1;
       this.history.begin(ready.seq);
-    }
+    } else if (this.#around.topics) this.history.moveOn(ready.seq, this.history.last);
     this.#epoch = ready.epoch;
     this.#settle?.(undefined);
   }

@@ -2,8 +2,9 @@
 const MAX_NOTED = 10_000;
 
 /**
- * The numbers that one client was handed, held against 1, 2, 3 …: each once, in order, without a gap. Kept as small as
- * that allows, since there are tens of thousands of them: what arrived in order is one number.
+ * The numbers that one client was handed, held against the chain that they name: each once, in order, without a gap. Where
+ * everything is public, that is 1, 2, 3 … Kept as small as that allows, since there are tens of thousands of clients:
+ * what arrived in order is one number.
  */
 export class FeedHistory {
   /** The highest number handed over, or taken as the start. */
@@ -27,16 +28,13 @@ export class FeedHistory {
     return this.#floor >= 0;
   }
 
-  take(seq: number): void {
-    if (seq === this.last + 1) {
-      this.last = seq;
-      return;
-    }
+  /** @param prev between it and the event there is nothing for this client */
+  take(seq: number, prev = seq - 1): void {
     if (seq > this.last) {
-      for (let missed = this.last + 1; missed < seq; missed += 1) {
+      for (let missed = this.last + 1; missed <= prev; missed += 1) {
         this.#missing ??= new Set();
         if (this.#missing.size >= MAX_NOTED) {
-          this.#lostUnnoted += seq - missed;
+          this.#lostUnnoted += prev + 1 - missed;
           break;
         }
         this.#missing.add(missed);
@@ -44,6 +42,11 @@ export class FeedHistory {
       this.last = seq;
     } else if (this.#missing?.delete(seq)) this.outOfOrder += 1;
     else this.doubled += 1;
+  }
+
+  /** A beacon: there is nothing for this client between the two numbers. */
+  moveOn(seq: number, prev: number): void {
+    if (prev <= this.last && seq > this.last) this.last = seq;
   }
 
   /** Whether the client has everything up to this number. */

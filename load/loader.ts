@@ -14,7 +14,7 @@ const RETURN = { least: 200, most: 3000 };
 
 class Loader {
   readonly #task: BeginLoader;
-  readonly #stream = new SharedStream();
+  readonly #stream: SharedStream;
   readonly #clients: FeedClient[] = [];
   readonly #sinceWritten = new Delays();
   readonly #sinceAsked = new Delays();
@@ -29,17 +29,21 @@ class Loader {
   #returned = 0;
   #events = 0;
   #tallyFrames = 0;
+  #beats = 0;
   #bytes = 0;
 
   constructor(task: BeginLoader) {
     this.#task = task;
+    this.#stream = new SharedStream(task.topics !== undefined);
     this.#around = {
       url: new URL(task.url),
       localAddress: task.localAddress,
       stream: this.#stream,
+      topics: task.topics,
       posts: task.posts,
       onEvent: (event) => this.#noteEvent(event),
       onTallies: () => (this.#tallyFrames += 1),
+      onBeat: () => (this.#beats += 1),
       onBytes: (bytes) => (this.#bytes += bytes),
     };
     this.#timer = setInterval(() => this.#report(), REPORT);
@@ -103,11 +107,12 @@ class Loader {
       tried: this.#tried,
       events: this.#events,
       tallyFrames: this.#tallyFrames,
+      beats: this.#beats,
       bytes: this.#bytes,
       sinceWritten: this.#sinceWritten.encode(),
       sinceAsked: this.#sinceAsked.encode(),
     });
-    this.#events = this.#tallyFrames = this.#bytes = 0;
+    this.#events = this.#tallyFrames = this.#beats = this.#bytes = 0;
     this.#sinceWritten.reset();
     this.#sinceAsked.reset();
   }

@@ -16,6 +16,7 @@ export interface LoadersOptions {
   processes: number;
   sockets: number;
   tokens: string[];
+  topics?: readonly string[] | undefined;
   posts: number;
   /** Of all processes together. */
   rate: number;
@@ -36,7 +37,7 @@ export class Loaders {
 
   /** Opens all connections. Resolves when each of them stands or has been refused. */
   async ramp(): Promise<LoaderRamped[]> {
-    const { url, processes, sockets, tokens, posts, rate, together } = this.#options;
+    const { url, processes, sockets, tokens, topics, posts, rate, together } = this.#options;
     const file = fileURLToPath(new URL(`./loader${extname(import.meta.filename)}`, import.meta.url));
     return Promise.all(
       Array.from({ length: processes }, (_, at) => {
@@ -53,6 +54,7 @@ export class Loaders {
           // One address has some 28,000 ports to leave from, and all of 127.0.0.0/8 is this machine.
           localAddress: isLoopback(url) && !url.includes('[') ? ownAddress() : undefined,
           tokens: tokens.map((_token, number) => tokens[(number + at) % tokens.length] ?? ''),
+          topics,
           sockets: share(sockets),
           posts,
           rate: rate / processes,

@@ -7,6 +7,8 @@ export interface BeginLoader {
   url: string;
   localAddress: string | undefined;
   tokens: string[];
+  /** What the clients subscribe to; without it, everything public. */
+  topics: readonly string[] | undefined;
   sockets: number;
   posts: number;
   /** Handshakes begun per second, and in progress at once. */
@@ -33,6 +35,8 @@ export interface LoaderProgress {
   tried: number;
   events: number;
   tallyFrames: number;
+  /** Pings and beacons. */
+  beats: number;
   bytes: number;
   /** `Delays` from the start of the writing transaction, and from the moment that the writer asked; encoded. */
   sinceWritten: string;

@@ -8,6 +8,7 @@ export interface SeenEvent {
   /** When its post was written, and when the load tool asked for it; milliseconds since 1970, undefined if it is not ours. */
   writtenAt: number | undefined;
   askedAt: number | undefined;
+  /** As it came; without its position where each client has a chain of its own. */
   bytes: Buffer;
 }
 
@@ -37,15 +38,22 @@ export class SharedStream {
   readonly #slots = new Map<number, number>();
   /** By slot: what `votes` was at each `rev`. */
   readonly #votes: Map<number, number>[] = [];
+  readonly #hasTopics: boolean;
   #newest: { bytes: Buffer; tallies: SeenTallies } | undefined;
+
+  /** @param hasTopics whether the clients have topics: then each has a chain of its own */
+  constructor(hasTopics = false) {
+    this.#hasTopics = hasTopics;
+  }
 
   /** @param bytes `["post:created",{…},{"seq":7,"prev":6}]` */
   event(bytes: Buffer): SeenEvent {
-    const { seq, prev } = positionAtEnd(bytes);
+    const { seq, prev, at } = positionAtEnd(bytes);
     const known = this.events.get(seq);
-    if (known?.bytes.equals(bytes)) return known;
+    const told = this.#hasTopics ? bytes.subarray(0, at) : bytes;
+    if (known?.bytes.equals(told)) return known;
     const [name, data] = JSON.parse(bytes.toString()) as [FeedEventName, Partial<PostView> & { id: number }];
-    if (prev !== seq - 1) this.#contradict(`event ${seq} says that ${prev} is before it`);
+    if (!this.#hasTopics && prev !== seq - 1) this.#contradict(`event ${seq} says that ${prev} is before it`);
     // The text of a post that was deleted meanwhile is gone from a replay.
     if (known && data.redacted !== true) this.#contradict(`event ${seq} differs between clients`);
     const seen: SeenEvent = {
@@ -54,7 +62,7 @@ export class SharedStream {
       postId: data.id,
       writtenAt: data.created_at === undefined ? undefined : Date.parse(data.created_at),
       askedAt: data.content === undefined ? undefined : stamp.read(data.content),
-      bytes: Buffer.from(bytes),
+      bytes: Buffer.from(told),
     };
     if (!known) this.events.set(seq, seen);
     return seen;
@@ -104,12 +112,12 @@ export class SharedStream {
   }
 }
 
-/** Reads the numbers at the end of `…,{"seq":123,"prev":122}]` without parsing what comes before them. */
-function positionAtEnd(bytes: Buffer): { seq: number; prev: number } {
+/** Reads the numbers at the end of `…,{"seq":123,"prev":122}]`, and where they begin, without parsing what comes before. */
+export function positionAtEnd(bytes: Buffer): { seq: number; prev: number; at: number } {
   const prev = numberBefore(bytes, bytes.length - 2, '"prev":');
   const seq = prev && numberBefore(bytes, prev.at - 1, '{"seq":');
   if (!seq) throw new Error('an event without a seq and a prev');
-  return { seq: seq.value, prev: prev.value };
+  return { seq: seq.value, prev: prev.value, at: seq.at };
 }
 
 /** The number that ends at an index, and where its name begins; undefined if another name or none stands before it. */

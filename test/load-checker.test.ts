@@ -48,6 +48,20 @@ describe('The load test’s check of one client', () => {
     expect(handed(10, 11).doubled).to.equal(1);
   });
 
+  it('goes by the chain of a client with topics, and by its beacons', () => {
+    const history = new FeedHistory();
+    history.begin(10);
+    history.take(14, 10);
+    history.moveOn(20, 14);
+    history.take(23, 20);
+    expect([history.last, history.lost(23), history.doubled]).to.deep.equal([23, 0, 0]);
+    // Behind a beacon that it does not reach, something is missing.
+    history.moveOn(40, 30);
+    expect(history.last).to.equal(23);
+    history.take(45, 40);
+    expect(history.reaches(45)).to.be.false;
+  });
+
   it('tells events that came late from those that never came', () => {
     const history = handed(11, 13, 12, 14);
     expect([history.outOfOrder, history.doubled, history.lost(14)]).to.deep.equal([1, 0, 0]);

@@ -4,10 +4,14 @@ import { makeAccounts } from '../accounts.ts';
 import { usageOf } from '../process-usage.ts';
 import { startBare } from './bare.ts';
 import { Crowd } from './crowd.ts';
-import type { Line } from './rounds.ts';
+import { follow, makeMembers } from './members.ts';
+import { type Line, newLine } from './rounds.ts';
 import type { Stage } from './stage.ts';
 
 const SOCKETS = 15_000;
+/** Of those with `home`, and of their followees. */
+const HOMES = 5000;
+const FOLLOWEES = 200;
 /** How long the connections stand before memory is looked at: longer than until the first ping. Milliseconds. */
 const REST = 15_000;
 /** Lets the bench ask for a garbage collection: without one, memory tells of what has been forgotten too. */
@@ -72,13 +76,20 @@ export async function connections(stage: Stage): Promise<Line[]> {
   ];
 }
 
-async function fill(url: string, pid: number, tokens: string[], sockets: number): Promise<Found> {
+/** @param topics what they subscribe to; without it, everything public */
+async function fill(
+  url: string,
+  pid: number,
+  tokens: string[],
+  sockets: number,
+  topics?: readonly string[],
+): Promise<Found> {
   // What the first connections load and compile is no connection's cost.
-  await (await Crowd.gather(url, tokens, Math.min(200, sockets))).end();
+  await (await Crowd.gather(url, tokens, Math.min(200, sockets), topics)).end();
   await collect(pid);
   const before = await usageOf(pid);
   const began = performance.now();
-  const crowd = await Crowd.gather(url, tokens, sockets);
+  const crowd = await Crowd.gather(url, tokens, sockets, topics);
   try {
     const wall = (performance.now() - began) / sockets;
     const full = await usageOf(pid);
@@ -96,6 +107,40 @@ async function fill(url: string, pid: number, tokens: string[], sockets: number)
   } finally {
     await crowd.end();
   }
+}
+
+/** What a connection keeps for `home`, beyond one that takes everything. */
+export async function homeMemory(stage: Stage): Promise<Line[]> {
+  const sockets = Math.ceil(HOMES / stage.scale);
+  const line = newLine({
+    what: `memory per connection with home of ${FOLLOWEES} followees, beyond one that takes everything`,
+    unit: 'kB',
+    limit: '',
+    reach: { atMost: 1.5 },
+    notes: [`${sockets} on one process, of as many users`],
+  });
+  for (let round = 0; round < Math.min(stage.rounds, 2); round += 1) {
+    const memories: number[] = [];
+    for (const topics of [['home'], undefined]) {
+      const databaseUrl = await stage.database();
+      const authors = await makeMembers(databaseUrl, 2 * FOLLOWEES);
+      const listeners = await makeMembers(databaseUrl, sockets);
+      await follow(databaseUrl, listeners, authors, FOLLOWEES);
+      const server = await stage.server(databaseUrl, { MAX_CONNECTIONS: String(2 * sockets) }, COLLECTABLE);
+      try {
+        const tokens = listeners.map(({ token }) => token);
+        memories.push((await fill(server.url, server.pid, tokens, sockets, topics)).memory);
+      } finally {
+        await server.stop();
+      }
+    }
+    const [homes = NaN, everyone = NaN] = memories;
+    line.ours.push((homes - everyone) / 1024);
+    line.notes.push(
+      `round ${round + 1}: ${(homes / 1024).toFixed(2)} kB and ${(everyone / 1024).toFixed(2)} kB`,
+    );
+  }
+  return [line];
 }
 
 async function collect(pid: number): Promise<void> {

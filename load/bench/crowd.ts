@@ -4,16 +4,17 @@ import { Loaders } from '../loaders.ts';
 /** Clients of one server, in processes of their own, and what they have been handed. */
 export class Crowd {
   readonly #loaders: Loaders;
-  readonly #sockets: number;
   /** Events and tally messages, counted once per client. Reported once a second. */
   events = 0;
   tallyFrames = 0;
+  /** Pings and beacons, in the same way. */
+  beats = 0;
 
-  private constructor(url: string, tokens: string[], sockets: number) {
-    this.#sockets = sockets;
+  private constructor(url: string, tokens: string[], sockets: number, topics?: readonly string[]) {
     this.#loaders = new Loaders({
       url,
       tokens,
+      topics,
       sockets,
       processes: Math.ceil(sockets / 15_000),
       posts: 0,
@@ -22,13 +23,23 @@ export class Crowd {
       onProgress: (report) => {
         this.events += report.events;
         this.tallyFrames += report.tallyFrames;
+        this.beats += report.beats;
       },
     });
   }
 
-  /** Connects them all. @throws if one is refused */
-  static async gather(url: string, tokens: string[], sockets: number): Promise<Crowd> {
-    const crowd = new Crowd(url, tokens, sockets);
+  /**
+   * Connects them all.
+   * @param topics what they subscribe to; without it, everything public
+   * @throws if one is refused
+   */
+  static async gather(
+    url: string,
+    tokens: string[],
+    sockets: number,
+    topics?: readonly string[],
+  ): Promise<Crowd> {
+    const crowd = new Crowd(url, tokens, sockets, topics);
     for (const { refused } of await crowd.#loaders.ramp()) {
       const [reason] = Object.keys(refused);
       if (reason === undefined) continue;
@@ -38,12 +49,12 @@ export class Crowd {
     return crowd;
   }
 
-  /** Waits until every client has been handed so many more events than when there were `from`. */
-  async hears(events: number, from: number): Promise<void> {
+  /** Waits until the clients have been handed so many more events, all together, than when there were `from`. */
+  async hears(deliveries: number, from: number): Promise<void> {
     const deadline = performance.now() + 120_000;
-    while (this.events < from + events * this.#sockets) {
+    while (this.events < from + deliveries) {
       if (performance.now() > deadline)
-        throw new Error(`${from + events * this.#sockets - this.events} deliveries are missing`);
+        throw new Error(`${from + deliveries - this.events} deliveries are missing`);
       await pause(50);
     }
   }

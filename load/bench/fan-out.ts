@@ -1,38 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type pg from 'pg';
 import { makeAccounts } from '../accounts.ts';
-import type { PostView } from '../../server/contract.ts';
-import { rowOf } from '../../server/topics/event-type.ts';
-import { postCreated } from '../../server/posts/events.ts';
-import { usageOf } from '../process-usage.ts';
-import { call } from '../rest.ts';
 import { startBare } from './bare.ts';
 import { Crowd } from './crowd.ts';
 import { type Line, newLine } from './rounds.ts';
+import { appendEvent, postText, writePost } from './told-events.ts';
+import { costOf } from './server-cost.ts';
 import { type Stage, withClient } from './stage.ts';
 
 const SOCKETS = 5000;
 /** Events of one round, and milliseconds between two. */
 const SLOW = { events: 40, interval: 125 };
 const FAST = { events: 200, interval: 10 };
-
-/** A post as the feed carries it, of a usual length. */
-function postText(seq: number): string {
-  const now = new Date().toISOString();
-  return JSON.stringify({
-    id: seq,
-    title: 'A title of the usual length',
-    content: 'Some sentences that somebody wrote in a minute. '.repeat(3),
-    published: true,
-    created_at: now,
-    updated_at: now,
-    version: 1,
-    owner_id: 1,
-    owner: { id: 1, username: 'somebody' },
-    votes: 0,
-    rev: 0,
-  });
-}
 
 /** One side of the comparison: a server with its crowd, and how it is made to tell an event. */
 interface Side {
@@ -95,17 +73,6 @@ export async function fanOut(stage: Stage): Promise<Line[]> {
   });
 }
 
-/** An event as a write on another node leaves it: the sequencer finds it on its own clock. */
-async function appendEvent(database: pg.Client, number: number): Promise<void> {
-  const post = JSON.parse(postText(1_000_000 + number)) as PostView;
-  await database.query('select append_events($1::json)', [JSON.stringify([rowOf(postCreated, post)])]);
-}
-
-async function writePost(url: string, token: string): Promise<void> {
-  const content = 'Some sentences that somebody wrote in a minute. '.repeat(3);
-  await call(url, 'POST', '/posts', { token, body: { title: 'A title of the usual length', content } });
-}
-
 async function compare(
   stage: Stage,
   pace: { events: number; interval: number },
@@ -126,9 +93,9 @@ async function compare(
       [server, line.ours],
       [bare, line.theirs],
     ] as const) {
-      const idleCost = await costOf(side, () => pause(pace.events * pace.interval));
+      const idleCost = await costOf(side.pid, () => pause(pace.events * pace.interval));
       const from = side.crowd.events;
-      const cost = await costOf(side, async () => {
+      const cost = await costOf(side.pid, async () => {
         const told: Promise<void>[] = [];
         for (let event = 0; event < pace.events; event += 1) {
           number += 1;
@@ -136,7 +103,7 @@ async function compare(
           await pause(pace.interval);
         }
         await Promise.all(told);
-        await side.crowd.hears(pace.events, from);
+        await side.crowd.hears(pace.events * sockets, from);
       });
       // Pings and beacons are not deliveries; how much they are is told beside.
       if (side === server) idle = idleCost / ((pace.events * pace.interval) / 1000);
@@ -147,11 +114,4 @@ async function compare(
     `${sockets} sockets; idle, our server uses ${(idle / 10).toFixed(1)} % of a core for pings and beacons, which is taken off`,
   );
   return line;
-}
-
-/** Milliseconds of processor time that a server uses while something happens. */
-async function costOf(side: Side, act: () => Promise<unknown>): Promise<number> {
-  const before = await usageOf(side.pid);
-  await act();
-  return (await usageOf(side.pid)).cpu - before.cpu;
 }

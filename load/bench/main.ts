@@ -1,16 +1,19 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { connections } from './connections.ts';
+import { connections, homeMemory } from './connections.ts';
 import { delay } from './delay.ts';
 import { fanOut } from './fan-out.ts';
+import { home } from './home.ts';
+import { homeReturn } from './home-return.ts';
 import { logins } from './logins.ts';
 import { manySockets } from './many-sockets.ts';
-import { numbering } from './numbering.ts';
-import { readPosts, writePosts } from './posts.ts';
+import { numbering, numberingTopics } from './numbering.ts';
+import { readPosts, writePosts, writeTags } from './posts.ts';
 import { type Line, median, ratios, reaches } from './rounds.ts';
 import { searches } from './searches.ts';
 import { type Stage, withStage } from './stage.ts';
 import { tableOf } from './table.ts';
+import { views } from './views.ts';
 import { votes } from './votes.ts';
 import { workers } from './workers.ts';
 
@@ -19,10 +22,16 @@ const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
   connections,
   votes,
   'write-posts': writePosts,
+  'write-tags': writeTags,
   'read-posts': readPosts,
   searches,
+  views,
   logins,
   numbering,
+  'numbering-topics': numberingTopics,
+  home,
+  'home-memory': homeMemory,
+  'home-return': homeReturn,
   delay,
   workers,
   'many-sockets': manySockets,

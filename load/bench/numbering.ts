@@ -34,18 +34,38 @@ export async function numbering(stage: Stage): Promise<Line[]> {
   return [line];
 }
 
+/** How fast the database numbers events that have topics to be found by, beside events without. */
+export async function numberingTopics(stage: Stage): Promise<Line[]> {
+  const databaseUrl = await stage.database();
+  const events = Math.ceil(EVENTS / stage.scale);
+  const line = newLine({
+    what: 'number_events, each event with two tags and a thread',
+    unit: 'events/s',
+    limit: 'the same without them',
+    reach: { atLeast: 1, orOurs: 25_000 },
+  });
+  return withClient(databaseUrl, async (database) => {
+    for (let round = 0; round < stage.rounds; round += 1) {
+      line.ours.push(await numberAll(database, events, '{feed,author:1,tag:tea,tag:time,thread:1}'));
+      line.theirs.push(await numberAll(database, events, '{feed,author:1}'));
+    }
+    return [line];
+  });
+}
+
+/** Events a second, by the function that the sequencer calls. */
+async function numberAll(database: pg.Client, events: number, topics: string): Promise<number> {
+  await fillOutbox(database, events, topics);
+  const began = performance.now();
+  for (let left = events; left > 0; left -= BATCH)
+    await database.query('select from number_events($1::integer, 0)', [BATCH]);
+  return events / ((performance.now() - began) / 1000);
+}
+
 /** Events a second from their commit, all at once, until a client has the last of them. */
 async function throughServer(database: pg.Client, client: FeedClient, events: number): Promise<number> {
   const end = client.history.last + events;
-  await database.query(
-    `insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data)
-     select 'post:created', 'post', 1000000 + n, 'public', '{feed,author:1}', 'nothing',
-       '{title,content,owner.username}', json_build_object('id', 1000000 + n, 'title', 'A title of the usual length',
-       'content', repeat('Some sentences of somebody. ', 5), 'published', true, 'owner_id', 1,
-       'owner', json_build_object('id', 1, 'username', 'somebody'), 'votes', 0, 'rev', 0)
-     from generate_series(1, $1::integer) n`,
-    [events],
-  );
+  await fillOutbox(database, events, '{feed,author:1}');
   const began = performance.now();
   while (!client.history.reaches(end)) {
     if (performance.now() - began > LIMIT)
@@ -53,6 +73,18 @@ async function throughServer(database: pg.Client, client: FeedClient, events: nu
     await pause(10);
   }
   return events / ((performance.now() - began) / 1000);
+}
+
+async function fillOutbox(database: pg.Client, events: number, topics: string): Promise<void> {
+  await database.query(
+    `insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data)
+     select 'post:created', 'post', 1000000 + n, 'public', $2::text[], 'nothing',
+       '{title,content,owner.username}', json_build_object('id', 1000000 + n, 'title', 'A title of the usual length',
+       'content', repeat('Some sentences of somebody. ', 5), 'published', true, 'owner_id', 1,
+       'owner', json_build_object('id', 1, 'username', 'somebody'), 'votes', 0, 'rev', 0)
+     from generate_series(1, $1::integer) n`,
+    [events, topics],
+  );
 }
 
 async function bareInsert(database: pg.Client, events: number): Promise<number> {

@@ -4,7 +4,8 @@ import { call } from '../rest.ts';
 import { type Bare, startBare } from './bare.ts';
 import { type Driven, drive, requestBytes } from './http-driver.ts';
 import { type Line, median, newLine } from './rounds.ts';
-import { type Stage, withClient } from './stage.ts';
+import { databaseCostOf } from './server-cost.ts';
+import { openClient, type Stage, withClient } from './stage.ts';
 
 const CONNECTIONS = 16;
 const MILLISECONDS = 5000;
@@ -55,6 +56,42 @@ export async function writePosts(stage: Stage): Promise<Line[]> {
     }
   }
   return [line, cpu];
+}
+
+/** A post with tags and mentions beside one of the same length without. */
+export async function writeTags(stage: Stage): Promise<Line[]> {
+  const databaseUrl = await stage.database();
+  const server = await stage.server(databaseUrl);
+  const database = await openClient(stage, databaseUrl);
+  const accounts = await makeAccounts(server.url, CONNECTIONS);
+  const profile = await call(server.url, 'GET', '/users/me', { token: accounts[0]?.token ?? '' });
+  const { username } = profile.body as { username: string };
+  const title = 'A title of the usual length';
+  const words = `Some of us say #tea and #time, and #afternoon, as @${username} does. `;
+  const bodies = [words, words.replaceAll(/[#@]/g, '.')].map((begin) => ({
+    title,
+    content: begin + 'Some sentences of somebody. '.repeat(3),
+  }));
+  const process = newLine({
+    what: 'POST /posts with three tags and a mention, the process alone',
+    unit: 'ms CPU',
+    limit: 'the same text without',
+    reach: { atMost: 1.05 },
+  });
+  const both = newLine({ ...process, what: 'the same, process and database' });
+  for (let round = 0; round < stage.rounds + 1; round += 1) {
+    for (const [at, body] of bodies.entries()) {
+      const requests = accounts.map(({ token }) => requestBytes('POST', '/posts', token, body));
+      let driven: Awaited<ReturnType<typeof measured>> | undefined;
+      const worked = await databaseCostOf(database, async () => {
+        driven = await measured(server, 201, (connection) => requests[connection] ?? Buffer.alloc(0));
+      });
+      if (round === 0 || !driven) continue; // to warm up
+      (at === 0 ? process.ours : process.theirs).push(driven.cpu);
+      (at === 0 ? both.ours : both.theirs).push(driven.cpu + worked / driven.answers);
+    }
+  }
+  return [process, both];
 }
 
 /** `GET /posts` over a large feed against a handler that answers the same bytes, and a deep page against the first. */

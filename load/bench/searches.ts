@@ -1,8 +1,8 @@
 import { makeAccounts } from '../accounts.ts';
 import type pg from 'pg';
-import { exactTimeOf } from '../process-usage.ts';
 import { call } from '../rest.ts';
 import type { Line } from './rounds.ts';
+import { databaseCostOf } from './server-cost.ts';
 import { fillSearchedPosts, searchedWords } from './searched-posts.ts';
 import { type Stage, withClient } from './stage.ts';
 
@@ -30,9 +30,7 @@ async function searchInTurns(stage: Stage, url: string, client: pg.Client): Prom
       for (const [at, { kind, search }] of searchedWords.entries()) {
         // Another page each round: one that was read a moment ago would be given out again.
         const path = `/posts?limit=${10 + round}&sort=${sort}&search=${encodeURIComponent(search)}`;
-        const before = await workOf(client);
-        await call(url, 'GET', path, { token });
-        const worked = (await workOf(client)) - before;
+        const worked = await databaseCostOf(client, () => call(url, 'GET', path, { token }));
         if (at === 0) rare = worked;
         if (round === 0) continue; // to warm up
         const line = lines.get(`${kind}, ${sort}`) ?? {
@@ -51,13 +49,4 @@ async function searchInTurns(stage: Stage, url: string, client: pg.Client): Prom
     }
   }
   return [...lines.values()];
-}
-
-/** Milliseconds of processor time that the service's connections have taken. */
-async function workOf(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ pid: number }>(
-    `select pid from pg_stat_activity where datname = current_database() and application_name = 'tidings'`,
-  );
-  const times = await Promise.all(rows.map(({ pid }) => exactTimeOf(pid)));
-  return times.reduce((sum, time) => sum + time, 0);
 }

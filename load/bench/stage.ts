@@ -25,7 +25,8 @@ export interface Stage {
   ): Promise<LocalServer>;
 }
 
-const SECRET = 'a secret of the bench that nobody else can reach';
+/** What the tokens of the servers are signed with. */
+export const SECRET = 'a secret of the bench that nobody else can reach';
 
 export async function withStage<T>(
   options: Pick<Stage, 'rounds' | 'scale' | 'say'>,
@@ -35,8 +36,14 @@ export async function withStage<T>(
   await chmod(folder, 0o755); // as root, the database runs under another account
   const embedded = await startEmbedded({
     dataDir: folder,
-    // Tells when each transaction was committed, for the line about delays.
-    settings: { max_connections: '300', track_commit_timestamp: 'on' },
+    settings: {
+      max_connections: '300',
+      // Tells when each transaction was committed, for the line about delays.
+      track_commit_timestamp: 'on',
+      // Only where a part asks for it.
+      shared_preload_libraries: 'pg_stat_statements',
+      'pg_stat_statements.track': 'none',
+    },
   });
   // A fast shutdown (PostgreSQL's meaning of SIGINT), if the bench is ended during its work.
   const stopWithUs = () => process.kill(embedded.pid, 'SIGINT');
@@ -83,6 +90,14 @@ export async function withStage<T>(
     await embedded.stop();
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** A connection that ends with the part. */
+export async function openClient(stage: Stage, url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  stage.after(() => client.end());
+  return client;
 }
 
 /** Uses one connection and ends it. */

@@ -1,0 +1,27 @@
+import type pg from 'pg';
+import { exactTimeOf, usageOf } from '../process-usage.ts';
+
+/** Milliseconds of processor time that a process uses while something happens. */
+export async function costOf(pid: number, act: () => Promise<unknown>): Promise<number> {
+  const before = await usageOf(pid);
+  await act();
+  return (await usageOf(pid)).cpu - before.cpu;
+}
+
+/** The same of the database, in the connections of the service. What one that ended meanwhile has worked is not known. */
+export async function databaseCostOf(client: pg.Client, act: () => Promise<unknown>): Promise<number> {
+  const before = await databaseTimes(client);
+  await act();
+  const after = await databaseTimes(client);
+  return [...after].reduce((sum, [pid, time]) => sum + time - (before.get(pid) ?? 0), 0);
+}
+
+/** Milliseconds of processor time that each of the service's connections has taken. */
+async function databaseTimes(client: pg.Client): Promise<Map<number, number>> {
+  const { rows } = await client.query<{ pid: number }>(
+    `select pid from pg_stat_activity where datname = current_database() and application_name = 'tidings'`,
+  );
+  return new Map(
+    await Promise.all(rows.map(async ({ pid }): Promise<[number, number]> => [pid, await exactTimeOf(pid)])),
+  );
+}
