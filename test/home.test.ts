@@ -230,7 +230,7 @@ describe('the home page and hidden authors', function () {
             limit: fc.integer({ min: 1, max: 6 }),
             skip: fc.nat(3),
             near: fc.constantFrom(1, 3, 10),
-            far: fc.constantFrom(1, 5, 1000),
+            far: fc.constantFrom(3, 20, 100),
             drafts: fc.boolean(),
           }),
           async ({ posts, follows, hidden, sort, limit, skip, near, far, drafts }) => {

@@ -130,14 +130,17 @@ async function pageCost(
 /** Posts of the four crowds and of others, the newest last, with votes and tags; the viewers follow a crowd each. */
 async function fill(databaseUrl: string, database: pg.Client, posts: number): Promise<Member[]> {
   const viewers = await makeMembers(databaseUrl, crowds.length);
-  const others = await makeMembers(databaseUrl, FOLLOWEES);
+  // Dealt out in turns: in a real community those whom somebody follows do not have neighbouring ids either.
+  const members = await makeMembers(databaseUrl, FOLLOWEES * (crowds.length + 1));
+  const dealt = (to: number) => members.filter((_member, at) => at % (crowds.length + 1) === to);
+  const others = dealt(crowds.length);
   const shares: { from: number; authors: number[] }[] = [];
   let from = 0;
   const quiet: number[] = [];
   for (const [at, crowd] of crowds.entries()) {
-    const members = await makeMembers(databaseUrl, FOLLOWEES);
-    await follow(databaseUrl, viewers.slice(at, at + 1), members, FOLLOWEES);
-    const authors = members.map(({ id }) => id);
+    const followees = dealt(at);
+    await follow(databaseUrl, viewers.slice(at, at + 1), followees, FOLLOWEES);
+    const authors = followees.map(({ id }) => id);
     if ('posts' in crowd) quiet.push(...authors.slice(0, crowd.posts));
     else {
       shares.push({ from, authors });

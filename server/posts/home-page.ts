@@ -12,10 +12,11 @@ import { postColumns, postTables } from './present.ts';
 import type { ListPosts } from './schemas.ts';
 
 /**
- * How many posts of the list of all are walked through: first near its beginning, so many for each post that is wanted,
- * then farther. It changes what a page costs, never what is on it.
+ * How many posts of the list of all are walked through: by age, so many for each post that is wanted; by votes or rank,
+ * more. A tenth of the latter is how many posts of the authors are read in any order. It changes what a page costs,
+ * never what is on it.
  */
-const EFFORT = { near: 8, far: { new: 1000, top: 5000, hot: 5000 } } as const;
+const EFFORT = { near: 8, far: 5000 } as const;
 
 /** Accounts that are being deleted: nothing of theirs is listed any more. */
 const gone = `select a.user_id from account_tasks a join users u on u.id = a.user_id where u.deleted_at is not null`;
@@ -51,7 +52,7 @@ export async function homePage(
   return pageOf(list, rows);
 }
 
-function effortFor({ sort, skip, limit }: ListPosts): { near: number; far: number } {
+function effortFor({ skip, limit }: ListPosts): { near: number; far: number } {
   const near = EFFORT.near * (skip + limit + 1);
-  return { near, far: Math.max(EFFORT.far[sort], 2 * near) };
+  return { near, far: Math.max(EFFORT.far, 2 * near) };
 }
