@@ -13,7 +13,8 @@ const dist = join(here, 'dist');
 /** Files of the server that take the place of those that pass them on. They import nothing. */
 const copied: Record<string, string[]> = {
   'fold.ts': ['text/fold.ts'],
-  'event-names.ts': ['posts/event-names.ts'],
+  'tag-form.ts': ['text/tag-form.ts'],
+  'event-names.ts': ['posts/event-names.ts', 'relations/event-names.ts'],
 };
 
 await rm(dist, { recursive: true, force: true });

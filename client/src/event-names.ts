@@ -1,1 +1,2 @@
 export { postEvent } from '../../server/posts/event-names.ts';
+export { relationEvent } from '../../server/relations/event-names.ts';

@@ -19,13 +19,14 @@ export { memoryStorage, type SessionStorage, type StoredSession } from './sessio
 export {
   createFeedStore,
   type FeedNews,
-  type FeedQuery,
   type FeedState,
   type FeedStore,
   type FeedStoreListeners,
   type FeedStoreOptions,
 } from './store/feed-store.ts';
+export type { FeedQuery } from './store/feed-query.ts';
 export { MAX_PENDING, type ShownPost } from './store/feed-view.ts';
+export type { StoreFeed } from './store/live-source.ts';
 export { type ErrorCode, TidingsError } from './tidings-error.ts';
 export type { RelationListOptions, RelationPage, Users } from './users.ts';
 export type { Votes } from './votes.ts';

@@ -13,6 +13,8 @@ export interface ListOptions {
   /** `home`: only your own posts and those of users whom you follow. */
   view?: 'all' | 'home';
   ownerId?: number;
+  /** Only posts with this tag, with or without `#`. */
+  tag?: string;
   /** `true`: only published posts; `false`: only your own drafts; absent: both. */
   published?: boolean;
   signal?: AbortSignal;
@@ -43,7 +45,7 @@ export class Posts {
 
   /** One page of the feed. */
   async list(options: ListOptions = {}): Promise<PostPage> {
-    const { limit, sort, search, cursor, view, ownerId, published, signal } = options;
+    const { limit, sort, search, cursor, view, ownerId, tag, published, signal } = options;
     const { body, headers } = await this.#caller.call<PostAnswer[]>({
       method: 'GET',
       path: '/posts',
@@ -54,6 +56,7 @@ export class Posts {
         cursor,
         view,
         owner_id: ownerId,
+        tag,
         published,
       },
       repeatable: true,

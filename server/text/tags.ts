@@ -1,3 +1,4 @@
+import { SIGN, tagForm } from './tag-form.ts';
 import { URL } from './url.ts';
 
 /**
@@ -13,8 +14,6 @@ export const MOST_TAGS = 10;
 /** Characters of a tag at most. A longer one is no tag, rather than a part of it. */
 export const MOST_TAG_CHARACTERS = 100;
 
-/** The number sign, small and full-width too. */
-const SIGN = '#\ufe5f\uff03';
 /** What belongs to the character before it, in the sense of UAX 29. */
 const EXTENDING = String.raw`\p{M}\p{Grapheme_Extend}\p{Emoji_Modifier}\u200c\u200d`;
 /** Spacing marks that are letters. */
@@ -36,14 +35,7 @@ const WHOLE = new RegExp(`^${BODY}$`, 'u');
 const BEFORE = String.raw`(?<!(?!\ufe0f)[\p{L}\p{N}\p{M}_${SIGN}&=/${PREPENDED_LETTERS}${PREPENDED_SIGNS}])`;
 const TAG = new RegExp(String.raw`${URL}|${BEFORE}[${SIGN}](${BODY})`, 'gu');
 const HAS_SIGN = new RegExp(`[${SIGN}]`, 'u');
-const LEADING_SIGN = new RegExp(`^[${SIGN}]`, 'u');
-const ASCII = /^[\0-\x7f]*$/;
 const MEANING = /[\p{L}\p{Nl}\p{Extended_Pictographic}\p{Regional_Indicator}]/u;
-/** The joiners that hold an emoji together stay. */
-const UNSEEN =
-  /(?!(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}])\u200d\p{Extended_Pictographic})\p{Default_Ignorable_Code_Point}/gu;
-const VARIATION = /[\ufe00-\ufe0f]/g;
-
 /** A tag where it stands in a text, with its sign, and its normal form. */
 export interface PlacedTag {
   start: number;
@@ -72,27 +64,12 @@ export function tagsIn(...texts: string[]): string[] {
 }
 
 /**
- * The normal form of a tag: NFKC and case folded, with the Turkish `İ` and `ı` as `i`, without characters that show
- * nothing.
+ * The normal form of a tag.
  * @param name with or without `#`
  * @returns undefined if it is none
  */
 export function tagOf(name: string): string | undefined {
-  const tag = normalForm(name.replace(LEADING_SIGN, ''));
+  const tag = tagForm(name);
   const is = WHOLE.test(tag) && MEANING.test(tag) && Array.from(tag).length <= MOST_TAG_CHARACTERS;
   return is ? tag : undefined;
-}
-
-function normalForm(name: string): string {
-  if (ASCII.test(name)) return name.toLowerCase();
-  const seen = name.normalize('NFKD').replace(VARIATION, '').replace(UNSEEN, '');
-  // Folding may bring marks out of their order, and these may make another letter.
-  return folded(folded(seen).normalize('NFKD')).normalize('NFKC');
-}
-
-/**
- * JavaScript knows no case folding: the capital of a letter has its variants, and a capital its small letter, alike.
- */
-function folded(text: string): string {
-  return text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ').replaceAll('i\u0307', 'i');
 }

@@ -155,6 +155,11 @@ export class Feed {
       : { seq: this.#seq, epoch: this.#epoch };
   }
 
+  /** Whose feed it is; undefined before it has been live. */
+  get userId(): number | undefined {
+    return this.#lastReady?.user_id;
+  }
+
   /** How many events are known to lie ahead of the position. */
   get behind(): number {
     return this.#seq === undefined ? 0 : Math.max(0, this.#head - this.#seq);

@@ -1,21 +1,24 @@
 import type { Client } from '../client.ts';
-import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, Sort, VoteView } from '../contract.ts';
+import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, VoteView } from '../contract.ts';
 import { delay, jittered } from '../delay.ts';
 import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
-import type { Feed, FeedOptions } from '../feed/feed.ts';
 import type { FeedStatus } from '../feed/status.ts';
-import { contains, wordsOf } from '../fold.ts';
-import { isOfPost, type PostEvent } from '../post-events.ts';
+import type { PagePlace } from '../page-place.ts';
+import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
 import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
 import { TidingsError } from '../tidings-error.ts';
+import { CastVotes } from './cast-votes.ts';
+import { belongs, type FeedQuery, hasTag, queryOf, topicOf } from './feed-query.ts';
 import {
+  byAuthor,
   emptyView,
   type Entry,
   type FeedView,
   firstPage,
   MAX_PENDING,
   nextPage,
+  reachedBy,
   remembering,
   revealed,
   shown,
@@ -29,25 +32,21 @@ import {
   withTally,
   withVote,
 } from './feed-view.ts';
-import { KnownVotes } from './known-votes.ts';
+import { Followees } from './followees.ts';
+import { begun, LiveSource, reaches, type StoreFeed } from './live-source.ts';
 import { RecentEvents } from './recent-events.ts';
-
-/** Which posts are in the list, and their order. */
-export interface FeedQuery {
-  sort?: Sort;
-  search?: string;
-  ownerId?: number;
-  /** Published posts alone. Left out, the user's own drafts are in the list too. */
-  published?: true;
-}
+import { relationNews } from './relation-news.ts';
 
 export interface FeedStoreOptions extends FeedQuery {
   /** Posts in a page. */
   limit?: number;
   /** Asked when a new post comes: whether it has to wait for `reveal`. Beside `hold`, for who can tell only at that moment. */
   held?: () => boolean;
-  /** Passed on to the feed. Tallies of tracked posts alone, unless you say otherwise. */
-  feed?: Omit<FeedOptions, 'after' | 'epoch' | 'mode'>;
+  /**
+   * An open feed to share with other stores, so that they need one connection: it must have `topics`, if only `[]`. Or
+   * options of a feed for this store alone. Tallies of tracked posts alone, unless you say otherwise.
+   */
+  feed?: StoreFeed;
 }
 
 /**
@@ -112,8 +111,8 @@ export class FeedStore {
   readonly #changes = new Emitter<{ change: () => void }>();
   /** The shown form of each entry, so that what has not changed stays the same object. */
   readonly #shown = new WeakMap<Entry, ShownPost>();
-  readonly #votes = new Map<number, { wanted: boolean; done: Promise<void> }>();
-  readonly #knownVotes = new KnownVotes();
+  readonly #votes: CastVotes;
+  readonly #followees: Followees;
   readonly #events = new RecentEvents();
   /** The posts whose tallies are wanted. They outlive a feed: the next one is asked for them again. */
   readonly #tracked = new Set<Tracked>();
@@ -125,9 +124,10 @@ export class FeedStore {
   #view: FeedView = emptyView;
   /** How many new posts have come on top since the list was read. */
   #growth = 0;
-  #feed: Feed | undefined;
+  #source: LiveSource | undefined;
+  /** A page from before here lacks posts that a follow, or the end of a block, has brought. */
+  #freshFrom = 0;
   #next: string | undefined;
-  #userId: number | undefined;
   #held = false;
   /** The page that is on its way. One that has been asked for since takes its place. */
   #request: AbortController | undefined;
@@ -146,6 +146,14 @@ export class FeedStore {
   constructor(client: Client, options: FeedStoreOptions) {
     this.#client = client;
     this.#options = options;
+    this.#followees = new Followees(client.users);
+    this.#votes = new CastVotes(client.votes, {
+      wanted: (postId, up) => this.#set(voting(this.#view, postId, up)),
+      settled: (postId, answer) => {
+        this.#set(voteSettled(this.#view, postId, answer));
+        if (answer) this.#emitter.emit('vote', answer);
+      },
+    });
     this.#query = queryOf(options);
     this.#viewQuery = this.#query;
   }
@@ -161,8 +169,8 @@ export class FeedStore {
       page: this.#page,
       status: this.#closed
         ? { state: 'ended', reason: 'closed' }
-        : (this.#feed?.status ?? { state: 'connecting' }),
-      seq: this.#feed?.position?.seq ?? 0,
+        : (this.#source?.feed.status ?? { state: 'connecting' }),
+      seq: this.#source?.seq ?? 0,
     };
     return this.#state;
   }
@@ -218,7 +226,7 @@ export class FeedStore {
 
   /** Wants the tally of a post that is on the screen. @returns ends that */
   track(postId: number): () => void {
-    const tracked: Tracked = { postId, release: this.#feed?.track(postId) };
+    const tracked: Tracked = { postId, release: this.#open?.feed.track(postId) };
     this.#tracked.add(tracked);
     return () => {
       if (this.#tracked.delete(tracked)) tracked.release?.();
@@ -231,23 +239,12 @@ export class FeedStore {
    * @throws {TidingsError}
    */
   vote(postId: number, up: boolean): Promise<void> {
-    this.#set(voting(this.#view, postId, up));
-    const running = this.#votes.get(postId);
-    if (running) {
-      running.wanted = up;
-      return running.done;
-    }
-    const vote = { wanted: up, done: Promise.resolve() };
-    this.#votes.set(postId, vote);
-    vote.done = this.#castUntilSettled(postId, vote).finally(() => {
-      if (this.#votes.get(postId) === vote) this.#votes.delete(postId);
-    });
-    return vote.done;
+    return this.#votes.cast(postId, up);
   }
 
   /** What became of a vote of the user in another window: the feed has the number of votes, but not whose they are. */
   voted(vote: VoteView): void {
-    this.#knownVotes.add(vote);
+    this.#votes.remember(vote);
     this.#set(withVote(this.#view, vote));
   }
 
@@ -269,16 +266,16 @@ export class FeedStore {
 
   /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
   reconnect(): void {
-    this.#feed?.reconnect();
+    this.#open?.feed.reconnect();
   }
 
   /** Ends the feed, and what is on its way is ignored. `load` opens it again. */
   close(): void {
     this.#closed = true;
     this.#cancel();
-    this.#knownVotes.clear();
+    this.#votes.clear();
     this.#removed.clear();
-    this.#feed?.close();
+    this.#leave();
     this.#changed();
   }
 
@@ -292,9 +289,13 @@ export class FeedStore {
     return this.#byTime && !held && this.#view.pending.length === 0;
   }
 
-  /** The feed, unless it has ended: it does not come back, but another one can be opened. */
-  get #open(): Feed | undefined {
-    return this.#feed?.status.state === 'ended' ? undefined : this.#feed;
+  /** What it listens to, unless that has ended: it does not come back, but another one can be opened. */
+  get #open(): LiveSource | undefined {
+    return this.#source?.open ? this.#source : undefined;
+  }
+
+  get #userId(): number | undefined {
+    return this.#source?.feed.userId;
   }
 
   /** @param before the same list when it was shown last: it is given again if nothing of it has changed */
@@ -316,8 +317,13 @@ export class FeedStore {
       this.#view = firstPage(page.posts, page.position.seq);
       this.#viewQuery = query;
       this.#growth = 0;
-      if (!this.#open) this.#follow(page);
+      if (!this.#goesOn) this.#follow(page);
     });
+  }
+
+  /** Whether what it listens to has all that the list which is asked for needs. */
+  get #goesOn(): boolean {
+    return this.#open !== undefined && this.#open.topic === topicOf(this.#query);
   }
 
   /** What is on its way, or waited for, is not wanted any more. */
@@ -354,8 +360,8 @@ export class FeedStore {
       this.#view = remembering(
         this.#view,
         before,
-        (postId) => this.#feed?.tally(postId),
-        (postId) => this.#knownVotes.get(postId),
+        (postId) => this.#source?.feed.tally(postId),
+        (postId) => this.#votes.known(postId),
       );
     } catch (error) {
       if (request !== this.#request) return;
@@ -370,7 +376,8 @@ export class FeedStore {
 
   /** A page that the feed continues from without a gap. @throws {TidingsError} */
   async #read(cursor: string | undefined, signal: AbortSignal): Promise<PostPage> {
-    const { limit } = this.#options;
+    const { limit, feed } = this.#options;
+    await begun(feed);
     for (;;) {
       const page = await this.#client.posts.list({
         ...this.#query,
@@ -378,13 +385,17 @@ export class FeedStore {
         cursor,
         signal,
       });
-      const feed = this.#open;
-      if (!feed) return page;
-      const { seq, epoch } = page.position;
-      // Of a node that has fallen far behind; or the database has just been replaced, which the feed is about to say.
-      if (epoch === feed.position?.epoch && this.#events.reachBackTo(seq)) return page;
+      if (this.#continues(page)) return page;
       await delay(jittered(RETRY), signal);
     }
+  }
+
+  /** Not if it is of a node that has fallen far behind, or the database has just been replaced, which the feed is about to say. */
+  #continues({ position }: PagePlace): boolean {
+    const { seq, epoch } = position;
+    const source = this.#goesOn ? this.#open : undefined;
+    if (!source) return reaches(this.#options.feed, position);
+    return epoch === source.feed.position?.epoch && seq >= this.#freshFrom && this.#events.reachBackTo(seq);
   }
 
   #readAgainAfter(error: TidingsError): void {
@@ -396,57 +407,76 @@ export class FeedStore {
   }
 
   #follow({ position }: PostPage): void {
-    const feed = this.#client.feed({
-      tallies: 'tracked',
-      ...this.#options.feed,
-      after: position.seq,
-      epoch: position.epoch,
-    });
-    this.#feed = feed;
+    this.#leave();
     this.#events.restart(position.seq);
-    for (const tracked of this.#tracked) tracked.release = feed.track(tracked.postId);
-    feed.on('event', (event) => {
-      this.#events.add(event);
-      this.#fold(event, true);
-      this.#changed();
+    this.#freshFrom = 0;
+    const source = new LiveSource(this.#client, this.#options.feed, topicOf(this.#query), position, {
+      event: (event) => {
+        this.#events.add(event);
+        this.#fold(event, true);
+        this.#changed();
+      },
+      tally: (tally) => this.#set(withTally(this.#view, tally)),
+      incomplete: () => void this.#reload(),
+      status: () => {
+        const { status } = source.feed;
+        // The next login may be another user's.
+        if (status.state === 'ended' && status.reason !== 'closed') this.#forget();
+        this.#changed();
+      },
+      reset: ({ reason, seq }) => this.#onReset(reason === 'epoch_changed', seq),
+      ready: () => {
+        if (this.#stale) void this.#reload();
+      },
+      refused: (error) => {
+        this.#error = error;
+        this.#changed();
+      },
     });
-    feed.on('tally', (tally) => this.#set(withTally(this.#view, tally)));
-    feed.on('incomplete', () => void this.#reload());
-    feed.on('status', (status) => {
-      // The next login may be another user's.
-      if (status.state === 'ended' && status.reason !== 'closed') this.#forget();
-      this.#changed();
-    });
-    feed.on('reset', ({ reason, seq }) => {
-      // A page that is on its way may be of the time before.
-      this.#cancel();
-      this.#stale = true;
-      this.#events.restart(seq);
-      this.#removed.clear();
-      this.#changed();
-      if (reason !== 'epoch_changed') return;
-      // Another database: these may be no posts of it, and by number nothing known of them can be told from what is newer.
+    this.#source = source;
+    for (const tracked of this.#tracked) tracked.release = source.feed.track(tracked.postId);
+  }
+
+  /** Listens no more. */
+  #leave(): void {
+    for (const tracked of this.#tracked) {
+      tracked.release?.();
+      tracked.release = undefined;
+    }
+    this.#source?.close();
+  }
+
+  #onReset(anotherDatabase: boolean, seq: number): void {
+    // A page that is on its way may be of the time before.
+    this.#cancel();
+    this.#stale = true;
+    this.#events.restart(seq);
+    this.#removed.clear();
+    this.#freshFrom = 0;
+    this.#changed();
+    if (anotherDatabase) {
+      // These may be no posts of it, and by number nothing known of them can be told from what is newer.
       this.#forget();
       this.#next = undefined;
       this.#set({ ...emptyView, asOf: seq });
-    });
-    feed.on('ready', ({ user_id }) => {
-      this.#userId = user_id;
-      if (this.#stale) void this.#reload();
-    });
+    }
+    // That of a shared feed's topic comes amid its connection; otherwise the feed is about to be ready.
+    if (this.#open?.feed.status.state === 'live') void this.#reload();
   }
 
   #forget(): void {
     this.#life += 1;
-    for (const postId of this.#votes.keys()) this.#set(voteSettled(this.#view, postId, undefined));
-    this.#votes.clear();
-    this.#knownVotes.clear();
+    this.#votes.forget();
+    this.#followees.clear();
     this.#removed.clear();
   }
 
   /** @param live whether it is news; otherwise it is applied to a page that was read before it */
   #fold(event: LiveEvent, live: boolean): void {
-    if (!isOfPost(event)) return;
+    if (!isOfPost(event)) {
+      this.#foldRelation(event);
+      return;
+    }
     const { id } = event.data;
     if (event.name === postEvent.removed) {
       this.#removed.delete(id);
@@ -458,7 +488,12 @@ export class FeedStore {
       }
     } else if (this.#removed.has(id)) return;
     const known = this.#view.entries.has(id);
-    const arrival = { accepts: (post: PostView) => this.#accepts(post), atOnce: this.#atOnce };
+    const arrival = {
+      accepts: (post: PostView) => this.#accepts(post),
+      stays: (post: PostView) => hasTag(this.#viewQuery.tag, post),
+      joins: (post: PostView) => this.#joins(post),
+      atOnce: this.#atOnce,
+    };
     this.#turn(id, withEvent(this.#view, event, arrival), live);
     const arrived = known ? undefined : this.#view.entries.get(id);
     if (!arrived) return;
@@ -502,10 +537,61 @@ export class FeedStore {
     }
   }
 
+  #foldRelation(event: LiveEvent): void {
+    if (this.#userId === undefined) {
+      // Missed before the feed was live for the first time: what it means is not known before that is ready.
+      this.#stale = true;
+      return;
+    }
+    const news = relationNews(event, this.#userId);
+    if (!news) return;
+    const { view, ownerId } = this.#viewQuery;
+    const { userId, relation, seq } = news;
+    // Who asks for one author is shown the author, muted or not; and follows change nothing but the home timeline.
+    if (relation === 'follow' ? view !== 'home' : relation === 'mute' && ownerId !== undefined) return;
+    if (relation === 'follow') this.#followees.set(userId, news.added);
+    if (news.added === (relation === 'follow')) {
+      if (seq <= this.#freshFrom || seq <= this.#view.asOf) return;
+      // What they wrote before is in no event.
+      this.#freshFrom = seq;
+      void this.#reload();
+      return;
+    }
+    for (const id of byAuthor(this.#view, userId, seq)) this.#turn(id, without(this.#view, id));
+  }
+
   #accepts(post: PostView): boolean {
-    const { ownerId, search = '' } = this.#viewQuery;
-    if (ownerId !== undefined && post.owner_id !== ownerId) return false;
-    return contains(wordsOf(search), post.title ?? '', post.content);
+    if (!belongs(this.#viewQuery, post)) return false;
+    return this.#viewQuery.view !== 'home' || this.#isOfHome(post.owner_id);
+  }
+
+  /** Whether the user follows whoever wrote a post. Where that is not known, it is looked up. */
+  #isOfHome(ownerId: number): boolean {
+    if (ownerId === this.#userId || this.#source?.alone) return true;
+    const follows = this.#followees.follows(ownerId);
+    if (follows === undefined) void this.#lookUp(ownerId);
+    return follows === true;
+  }
+
+  async #lookUp(ownerId: number): Promise<void> {
+    const life = this.#life;
+    try {
+      if (!(await this.#followees.lookUp(ownerId)) || life !== this.#life) return;
+    } catch (error) {
+      if (life !== this.#life || !(error instanceof TidingsError)) return;
+      this.#readAgainAfter(error);
+      return;
+    }
+    if (!this.#followees.follows(ownerId)) return;
+    for (const event of this.#events.since(this.#view.asOf)) {
+      if (!tellsPost(event) || event.data.owner_id === ownerId) this.#fold(event, true);
+    }
+  }
+
+  /** Whether a post that an edit has brought here belongs among the pages that are loaded. */
+  #joins(post: PostView): boolean {
+    if (this.#viewQuery.tag === undefined || !this.#byTime) return false;
+    return this.#next === undefined || reachedBy(this.#view, post);
   }
 
   /** Shows a post of the user as the server has answered with it. @throws {TidingsError} */
@@ -528,28 +614,6 @@ export class FeedStore {
     this.#turn(postId, without(this.#view, postId));
   }
 
-  async #castUntilSettled(postId: number, vote: { wanted: boolean }): Promise<void> {
-    const life = this.#life;
-    for (;;) {
-      const up = vote.wanted;
-      let answer: VoteView;
-      try {
-        const { votes } = this.#client;
-        answer = await (up ? votes.cast(postId) : votes.takeBack(postId));
-      } catch (error) {
-        if (life === this.#life) this.#set(voteSettled(this.#view, postId, undefined));
-        throw error;
-      }
-      // It was counted in another database, or as somebody else.
-      if (life !== this.#life) return;
-      this.#knownVotes.add(answer);
-      this.#set(voteSettled(this.#view, postId, answer));
-      this.#emitter.emit('vote', answer);
-      if (up === vote.wanted) return;
-      this.#set(voting(this.#view, postId, vote.wanted));
-    }
-  }
-
   #set(view: FeedView): void {
     if (view === this.#view) return;
     this.#view = view;
@@ -570,13 +634,4 @@ export class FeedStore {
 /** A list to render that stays true by itself. Nothing is loaded before `load`. */
 export function createFeedStore(client: Client, options: FeedStoreOptions = {}): FeedStore {
   return new FeedStore(client, options);
-}
-
-function queryOf({ sort, search, ownerId, published }: FeedQuery): FeedQuery {
-  return {
-    ...(sort === undefined ? {} : { sort }),
-    ...(search === undefined ? {} : { search }),
-    ...(ownerId === undefined ? {} : { ownerId }),
-    ...(published === undefined ? {} : { published }),
-  };
 }

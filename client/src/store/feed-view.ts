@@ -38,6 +38,10 @@ export interface FeedView {
 export interface Arrival {
   /** Whether a post belongs into this list at all. */
   accepts: (post: PostView) => boolean;
+  /** Whether one of the list that has changed is still of it: `accepts` alone says nothing of posts that are there. */
+  stays?: (post: PostView) => boolean;
+  /** Whether one that was not in the list has come into it by a change, and not on a page that is still to be loaded. */
+  joins?: (post: PostView) => boolean;
   /** Whether a new post is shown at once, at the top; otherwise it waits. */
   atOnce: boolean;
 }
@@ -110,9 +114,11 @@ export function withEvent(view: FeedView, event: PostEvent, arrival: Arrival): F
   }
   if (entry) {
     if (entry.asOf >= seq) return view;
+    if (arrival.stays?.(data) === false) return without(view, data.id);
     return withEntry(view, { ...entry, post: merged(entry.post, data), asOf: seq });
   }
-  const arrivedAt = isNew ? seq : view.awaited.get(data.id);
+  const joins = seq > view.asOf && arrival.joins?.(data) === true;
+  const arrivedAt = isNew || joins ? seq : view.awaited.get(data.id);
   const rest = awaiting(view, data.id, undefined);
   if (arrivedAt === undefined || !arrival.accepts(data)) return rest;
   const { published_at = data.created_at } = data;
@@ -202,6 +208,23 @@ function placeIn(view: FeedView, order: readonly number[], post: PostAnswer): nu
     return a < b || (a === b && other.id < post.id);
   });
   return at < 0 ? order.length : at;
+}
+
+/** Whether a post is of the pages that are loaded, by its time. */
+export function reachedBy(view: FeedView, { published_at, ...post }: PostView): boolean {
+  const at = placeIn(view, view.order, {
+    ...post,
+    published_at: published_at ?? post.created_at,
+    voted: false,
+  });
+  return at < view.order.length;
+}
+
+/** The posts of one author, as they were told of before an event. */
+export function byAuthor({ entries }: FeedView, ownerId: number, seq: number): number[] {
+  return [...entries].flatMap(([id, { post, asOf }]) =>
+    post.owner_id === ownerId && asOf < seq ? [id] : [],
+  );
 }
 
 function arrived(view: FeedView, entry: Entry, atOnce: boolean): FeedView {

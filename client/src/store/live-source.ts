@@ -1,0 +1,114 @@
+import type { Client } from '../client.ts';
+import type { FeedPosition, FeedReset, LiveEvent, Tally } from '../contract.ts';
+import { Feed, type FeedOptions } from '../feed/feed.ts';
+import type { Subscription } from '../feed/subscription.ts';
+import type { TidingsError } from '../tidings-error.ts';
+
+/**
+ * What a store listens to: a feed that others use too, which must have `topics` (none of its own will do), or the
+ * options of a feed for this store alone.
+ */
+export type StoreFeed = Feed | Omit<FeedOptions, 'after' | 'epoch' | 'mode' | 'topics'>;
+
+export interface SourceListeners {
+  /** Each event after the position, in order, once. A shared feed also brings those of its other topics. */
+  event: (event: LiveEvent) => void;
+  tally: (tally: Tally) => void;
+  incomplete: () => void;
+  status: () => void;
+  /** What lies before `seq` is not handed on. */
+  reset: (reset: Pick<FeedReset, 'seq'> & { reason: FeedReset['reason'] | undefined }) => void;
+  ready: () => void;
+  refused: (error: TidingsError) => void;
+}
+
+/** What a store hears after a position: by a feed of its own, or by a subscription to one that is shared. */
+export class LiveSource {
+  readonly feed: Feed;
+  /** What it was opened for; undefined: everything public, of a shared feed all top-level posts. */
+  readonly topic: string | undefined;
+  /** Whether nothing but its topic comes. */
+  readonly alone: boolean;
+  readonly #subscription: Subscription | undefined;
+  readonly #ends: (() => void)[];
+  #closed = false;
+
+  /** @throws {TidingsError} `aborted`: the shared feed has ended */
+  constructor(
+    client: Client,
+    given: StoreFeed | undefined,
+    topic: string | undefined,
+    { seq, epoch }: FeedPosition,
+    hears: SourceListeners,
+  ) {
+    this.topic = topic;
+    this.alone = !(given instanceof Feed);
+    if (given instanceof Feed) {
+      this.feed = given;
+      this.#subscription = given.subscribe(topic ?? 'feed', { from: seq, epoch });
+    } else {
+      const topics = topic === undefined ? {} : { topics: [topic] };
+      this.feed = client.feed({ tallies: 'tracked', ...given, ...topics, after: seq, epoch });
+    }
+    const { feed } = this;
+    this.#ends = [
+      ...(this.#subscription
+        ? this.#hearSubscription(this.#subscription, hears)
+        : [feed.on('event', hears.event), feed.on('reset', hears.reset)]),
+      feed.on('tally', hears.tally),
+      feed.on('incomplete', hears.incomplete),
+      feed.on('status', hears.status),
+      feed.on('ready', hears.ready),
+    ];
+  }
+
+  /** Whether it still brings events. */
+  get open(): boolean {
+    return !this.#closed && this.feed.status.state !== 'ended';
+  }
+
+  /** Everything up to here has been handed on. */
+  get seq(): number {
+    const { position } = this.feed;
+    return (this.#subscription?.settled === false ? this.#subscription.position : position?.seq) ?? 0;
+  }
+
+  /** A feed that is shared stays. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const end of this.#ends) end();
+    if (this.#subscription) this.#subscription.close();
+    else this.feed.close();
+  }
+
+  #hearSubscription(subscription: Subscription, hears: SourceListeners): (() => void)[] {
+    return [
+      subscription.on('event', hears.event),
+      subscription.on('reset', hears.reset),
+      subscription.on('refused', (error) => {
+        this.close();
+        hears.refused(error);
+      }),
+    ];
+  }
+}
+
+/**
+ * Whether a source on a feed misses nothing after a position. What concerns the user alone is in no answer to
+ * `subscribe`, so a shared feed must have brought it.
+ */
+export function reaches(feed: StoreFeed | undefined, { seq, epoch }: FeedPosition): boolean {
+  return !(feed instanceof Feed) || (feed.position?.epoch === epoch && feed.reachesBackTo(seq));
+}
+
+/** Waits until a feed that is shared can be asked about positions. @throws {TidingsError} it has ended */
+export async function begun(feed: StoreFeed | undefined): Promise<void> {
+  if (!(feed instanceof Feed)) return;
+  if (feed.topics === undefined) {
+    throw new TypeError(
+      'A feed that stores share needs `topics`; none of its own will do: client.feed({ topics: [] }).',
+    );
+  }
+  if (feed.position === undefined) await feed.ready();
+}

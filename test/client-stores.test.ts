@@ -1,0 +1,222 @@
+import { expect } from 'chai';
+import {
+  type Client,
+  createClient,
+  createFeedStore,
+  type Feed,
+  type FeedQuery,
+  type FeedStore,
+} from '../client/src/index.ts';
+import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, PASSWORD, type World } from './support/world.ts';
+
+const LIMIT = 20;
+
+/** Each list by a feed of its own, and by one that all share. */
+for (const sharing of [false, true])
+  describe(`stores of home, an author and a tag, ${sharing ? 'on one feed' : 'each with its own feed'}`, function () {
+    this.timeout(120_000);
+    let world: World;
+    let proxy: FrameProxy;
+    let me: Client;
+    let ada: Client;
+    let ben: Client;
+    let ids: { me: number; ada: number; ben: number };
+    let feed: Feed | undefined;
+    let open: FeedStore[];
+
+    before(async () => {
+      world = await createWorld({}, undefined, undefined, { block: 20 });
+      proxy = await createFrameProxy(world.url);
+    });
+    after(async () => {
+      await proxy.close();
+      await world.close();
+    });
+    beforeEach(async () => {
+      open = [];
+      me = createClient({ url: proxy.url });
+      ada = createClient({ url: world.url });
+      ben = createClient({ url: world.url });
+      const signUp = async (client: Client) => {
+        const name = Math.random().toString(36).slice(2, 12);
+        return (
+          await client.signUp({ email: `${name}@example.org`, password: PASSWORD, username: `u${name}` })
+        ).id;
+      };
+      ids = { me: await signUp(me), ada: await signUp(ada), ben: await signUp(ben) };
+      feed = sharing
+        ? me.feed({ topics: [], tallies: 'tracked', reconnect: { base: 50, cap: 200 } })
+        : undefined;
+    });
+    afterEach(() => {
+      for (const store of open) store.close();
+      feed?.close();
+    });
+
+    async function opened(query: FeedQuery): Promise<FeedStore> {
+      const store = createFeedStore(me, {
+        limit: LIMIT,
+        ...query,
+        feed: feed ?? { reconnect: { base: 50, cap: 200 } },
+      });
+      open.push(store);
+      await store.load();
+      expect(store.state.error).to.equal(undefined);
+      await until('it is live', () => store.state.status.state === 'live');
+      return store;
+    }
+
+    const write = async (client: Client, title: string, content = '') =>
+      (await client.posts.create({ title, content })).id;
+    const shownBy = (store: FeedStore) => store.state.posts.map(({ id }) => id);
+    /** What the service answers now is what the store has come to show. */
+    async function settles(store: FeedStore, query: FeedQuery): Promise<void> {
+      const page = await me.posts.list({ limit: LIMIT, ...query });
+      const expected = page.posts.map(({ id, title, tags }) => ({ id, title, tags }));
+      // New posts are put on top of a page: more of them may be shown than are on one.
+      const shown = () =>
+        store.state.posts.slice(0, LIMIT).map(({ id, title, tags }) => ({ id, title, tags }));
+      await until('all is told', () => JSON.stringify(shown()) === JSON.stringify(expected), 10_000).catch(
+        () => undefined,
+      );
+      expect(shown()).to.deep.equal(expected);
+    }
+
+    it('has the home timeline: follows bring posts and take them, also over lost connections', async () => {
+      await me.users.follow(ids.ada);
+      const first = await write(ada, 'First');
+      await write(ben, 'Of somebody else');
+      const store = await opened({ view: 'home' });
+      expect(shownBy(store)).to.deep.equal([first]);
+      const own = await write(me, 'Own');
+      await until('the own one', () => shownBy(store)[0] === own);
+      await me.users.follow(ids.ben);
+      await until('what was written before the follow', () => store.state.posts.length === 3);
+      proxy.cut();
+      await write(ben, 'While the connection was lost');
+      await write(ada, 'Meanwhile');
+      await settles(store, { view: 'home' });
+      await me.users.unfollow(ids.ada);
+      await until('what nobody followed wrote has gone', () =>
+        store.state.posts.every(({ owner_id }) => owner_id !== ids.ada),
+      );
+      await write(ada, 'Not followed any more');
+      await write(ben, 'Still followed');
+      await settles(store, { view: 'home' });
+    });
+
+    it('takes posts out at once when their author is blocked or muted, and has them again after that', async () => {
+      for (const id of [ids.ada, ids.ben]) await me.users.follow(id);
+      await write(ada, 'By Ada');
+      await write(ben, 'By Ben');
+      const home = await opened({ view: 'home' });
+      const author = await opened({ ownerId: ids.ben });
+      const everyone = await opened({});
+      const has = (store: FeedStore, id: number) => store.state.posts.some(({ owner_id }) => owner_id === id);
+      await me.users.mute(ids.ben);
+      await until('Ben is not shown', () => !has(home, ids.ben) && !has(everyone, ids.ben));
+      // Muted, but asked for.
+      expect(has(author, ids.ben)).to.equal(true);
+      await me.users.unmute(ids.ben);
+      await until('Ben is shown', () => has(home, ids.ben) && has(everyone, ids.ben));
+      await me.users.block(ids.ben);
+      await until('Ben is nowhere', () => !open.some((store) => has(store, ids.ben)));
+      await write(ben, 'Unheard');
+      await me.users.unblock(ids.ben);
+      await until('Ben is shown again', () => has(author, ids.ben) && has(everyone, ids.ben));
+      await write(ada, 'Last');
+      await settles(home, { view: 'home' });
+      await settles(author, { ownerId: ids.ben });
+      await settles(everyone, {});
+    });
+
+    it('has what one author writes, and no replies', async () => {
+      const before = await write(ada, 'Before');
+      const store = await opened({ ownerId: ids.ada });
+      const other = await opened({});
+      const thread = await write(ben, 'Of Ben');
+      await world.anonymous.request(
+        'POST',
+        `/posts/${thread}/replies`,
+        { content: 'A reply' },
+        {
+          authorization: `Bearer ${await ada.session.accessToken()}`,
+        },
+      );
+      await write(ada, 'After');
+      await ada.posts.update(before, { title: 'Changed' });
+      await until('the new one', () => store.state.posts.length === 2);
+      await settles(store, { ownerId: ids.ada });
+      await settles(other, {});
+    });
+
+    it('has the posts with a tag: edits bring them in their place, and take them', async () => {
+      const tag = `Straße${ids.me}`;
+      const older = await write(ada, 'Older', 'Without a tag');
+      const first = await write(ada, 'First', `#${tag}`);
+      const store = await opened({ tag });
+      // On a shared feed the author's edit comes whole, and not as the departure from the tag.
+      await opened({ ownerId: ids.ada });
+      const second = await write(ben, 'Second', `#strasse${ids.me}`);
+      await until('the second', () => shownBy(store)[0] === second);
+      await ada.posts.update(older, { content: `Now with #${tag.toUpperCase()}` });
+      await until('the older one below', () => shownBy(store).length === 3);
+      expect(shownBy(store)).to.deep.equal([second, first, older]);
+      await ada.posts.update(first, { content: 'No more' });
+      await until('it has gone', () => !shownBy(store).includes(first));
+      proxy.cut();
+      await write(ben, 'Third', `#${tag}`);
+      await ben.posts.update(second, { content: '' });
+      await settles(store, { tag });
+    });
+
+    it('loses and doubles nothing while others write, follow and connections are cut', async () => {
+      const tag = `t${ids.me}`;
+      const queries: FeedQuery[] = [{ view: 'home' }, { ownerId: ids.ada }, { tag }, {}];
+      const writing = (async () => {
+        for (let at = 0; at < 12; at += 1) {
+          const by = at % 2 === 0 ? ada : ben;
+          const id = await write(by, `Post ${at}`, at % 3 === 0 ? `#${tag}` : '');
+          if (at % 4 === 1) await by.posts.update(id, { content: `#${tag}` });
+          if (at % 5 === 4) await by.posts.remove(id);
+          if (at % 4 === 2) await me.users.follow(at % 8 === 2 ? ids.ada : ids.ben);
+          if (at === 8) await me.users.unfollow(ids.ben);
+          if (at % 5 === 3) proxy.cut();
+        }
+      })();
+      const stores = await Promise.all(queries.map((query) => opened(query)));
+      await writing;
+      for (const [at, store] of stores.entries()) await settles(store, queries[at]!);
+    });
+
+    it('shows another list with the same store, and is opened again after it was closed', async () => {
+      const store = await opened({ ownerId: ids.ada });
+      await write(ada, 'By Ada');
+      await write(ben, 'By Ben');
+      await store.show({ ownerId: ids.ben });
+      await settles(store, { ownerId: ids.ben });
+      await until('it is live', () => store.state.status.state === 'live');
+      await write(ben, 'Again by Ben');
+      await settles(store, { ownerId: ids.ben });
+      store.close();
+      expect(store.state.status.state).to.equal('ended');
+      expect(feed?.topics ?? []).to.deep.equal([]);
+      await write(ben, 'While it was closed');
+      await store.load();
+      await write(ben, 'And after');
+      await settles(store, { ownerId: ids.ben });
+    });
+  });
+
+describe('a feed that stores share', () => {
+  it('must have topics', async () => {
+    const client = createClient({ url: 'http://127.0.0.1:9' });
+    const feed = client.feed();
+    const store = createFeedStore(client, { view: 'home', feed });
+    const refused = await store.load().catch((error: unknown) => error);
+    expect(refused).to.be.instanceOf(TypeError);
+    feed.close();
+  });
+});
