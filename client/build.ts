@@ -10,8 +10,11 @@ import ts from 'typescript';
  */
 const here = import.meta.dirname;
 const dist = join(here, 'dist');
-/** Files of the server that take the place of those that pass them on. They import nothing. */
+/** Files of the server that take the place of those that pass them on. They import nothing but each other. */
 const copied: Record<string, string[]> = {
+  'mentions.ts': ['text/mentions.ts'],
+  'tags.ts': ['text/tags.ts'],
+  'url.ts': ['text/url.ts'],
   'fold.ts': ['text/fold.ts'],
   'tag-form.ts': ['text/tag-form.ts'],
   'event-names.ts': ['posts/event-names.ts', 'relations/event-names.ts'],

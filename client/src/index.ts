@@ -1,3 +1,4 @@
+export { type TextPart, textParts, type TextReferences } from './text-parts.ts';
 export { localStorageSession } from './browser-storage.ts';
 export { Client, type ClientOptions, createClient, type EventPage, type EventsOptions } from './client.ts';
 export type * from './contract.ts';

@@ -35,6 +35,13 @@ export class Users {
     return (await this.#caller.callAsAnyone<PublicUser>(request)).body;
   }
 
+  /** The same of the user with a name, in whatever case. @throws {TidingsError} `not_found`, `invalid`: nobody can have it */
+  async byName(username: string, { signal }: CallOptions = {}): Promise<PublicUser> {
+    const path = `/users/by-name/${encodeURIComponent(username)}`;
+    const request = { method: 'GET', path, repeatable: true, signal } as const;
+    return (await this.#caller.callAsAnyone<PublicUser>(request)).body;
+  }
+
   /**
    * Follows a user. Posts of theirs after `seq` of the answer come in the topic `home`.
    * @throws {TidingsError} `not_found`; `forbidden` between two of whom one blocks the other; `conflict`: you follow

@@ -22,16 +22,28 @@ export interface MentionedName {
   trimmed: string;
 }
 
+/** A mentioned name where it stands in a text, with its sign. */
+export interface PlacedName extends MentionedName {
+  start: number;
+}
+
+/** The names that a text mentions, in order; one may be there twice. */
+export function* placedNames(text: string): Generator<PlacedName> {
+  if (!HAS_SIGN.test(text)) return;
+  for (const { index, 1: whole } of text.matchAll(MENTION)) {
+    if (whole === undefined) continue;
+    const trimmed = whole.replace(/[._-]+$/, '');
+    if (isLikeName(trimmed) || isLikeName(whole)) yield { start: index, whole, trimmed };
+  }
+}
+
 /** The distinct names that texts mention, in the order in which they occur: `MOST_NAMES` at most. */
 export function namesIn(...texts: string[]): MentionedName[] {
   const names = new Map<string, MentionedName>();
   for (const text of texts) {
-    if (!HAS_SIGN.test(text)) continue;
-    for (const [, whole] of text.matchAll(MENTION)) {
-      if (whole === undefined) continue;
-      const trimmed = whole.replace(/[._-]+$/, '');
+    for (const { whole, trimmed } of placedNames(text)) {
       const key = whole.toLowerCase();
-      if (isLikeName(trimmed) || isLikeName(whole)) if (!names.has(key)) names.set(key, { whole, trimmed });
+      if (!names.has(key)) names.set(key, { whole, trimmed });
       if (names.size === MOST_NAMES) return [...names.values()];
     }
   }

@@ -1,7 +1,9 @@
 import { batch, signal } from '@preact/signals';
 import { type OwnUser, TidingsError } from 'tidings-client';
+import { dismissAll } from '../chrome/notices.tsx';
 import { go } from '../places/history.ts';
 import { service } from '../service.ts';
+import { forgetUnsent } from '../write/unsent.ts';
 
 /** `restoring`: there is a session from an earlier visit, and it is being asked whose it is. */
 export type Presence =
@@ -63,8 +65,13 @@ async function enter(): Promise<void> {
 
 function leave(reason: string | undefined): void {
   attempt += 1;
-  // Who left on purpose is not followed by the next user; who is to log in again continues where they were.
-  if (reason === undefined) go({ name: 'everyone', sort: 'new' }, { replace: true });
+  const now = presence.peek();
+  dismissAll();
+  // The next user does not continue where one is who left on purpose; who is to log in again does.
+  if (reason === undefined) {
+    go({ name: 'everyone', sort: 'new' }, { replace: true });
+    if (now.state === 'in') forgetUnsent(now.me.id);
+  }
   batch(() => {
     farewell.value = reason;
     presence.value = { state: 'out' };

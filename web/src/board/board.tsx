@@ -2,8 +2,8 @@ import { useEffect, useState } from 'preact/hooks';
 import type { OwnUser } from 'tidings-client';
 import { AccountView } from '../account/account-view.tsx';
 import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
-import { TimelineView } from '../feed/timeline-view.tsx';
-import { Composer } from '../write/composer.tsx';
+import { FeedView } from '../feed/feed-view.tsx';
+import { AuthorView } from '../people/author-view.tsx';
 import { place } from '../places/history.ts';
 import type { Place } from '../places/place.ts';
 import { DraftsView } from '../write/drafts-view.tsx';
@@ -57,14 +57,10 @@ export function Board({ me }: { me: OwnUser }) {
 function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
   switch (here.name) {
     case 'everyone':
-      return (
-        <>
-          <Composer />
-          <TimelineView here={here} />
-        </>
-      );
     case 'search':
-      return <TimelineView here={here} />;
+      return <FeedView here={here} />;
+    case 'author':
+      return <AuthorView key={here.username} username={here.username} />;
     case 'drafts':
       return <DraftsView />;
     case 'account':

@@ -9,6 +9,7 @@ import { go, place } from '../places/history.ts';
 import type { Place } from '../places/place.ts';
 import { service } from '../service.ts';
 import { Drafts } from '../write/drafts.ts';
+import { Unsent } from '../write/unsent.ts';
 
 /** Scrolled no further than this, the reader is at the top, and new posts may come in above. CSS pixels. */
 const TOP = 160;
@@ -18,16 +19,18 @@ export class Visit {
   readonly me: OwnUser;
   readonly timeline: Timeline;
   readonly drafts: Drafts;
+  readonly unsent: Unsent;
 
   constructor(me: OwnUser) {
     this.me = me;
     this.drafts = new Drafts(service);
+    this.unsent = new Unsent(me.id);
     this.timeline = new Timeline({
       client: service,
       me,
-      query: queryAt(place.peek()) ?? { sort: 'new', search: '' },
+      query: queryAt(place.peek()) ?? { sort: 'new' },
       held: () =>
-        !queryAt(place.peek()) ||
+        !hasList(place.peek()) ||
         window.scrollY > TOP ||
         Boolean(document.activeElement?.closest('.post form')),
       onNews: (news) => {
@@ -40,8 +43,7 @@ export class Visit {
   followPlace(): () => void {
     return effect(() => {
       const query = queryAt(place.value);
-      const shown = this.timeline.query.peek();
-      if (query && (query.sort !== shown.sort || query.search !== shown.search)) this.timeline.show(query);
+      if (query) this.timeline.show(query);
     });
   }
 
@@ -70,10 +72,15 @@ export class Visit {
   }
 }
 
-/** Which posts are shown at a place; undefined where the feed is not. */
+/** Which posts are shown at a place; undefined where none are, or its address does not tell. */
 function queryAt(here: Place): Query | undefined {
-  if (here.name === 'everyone') return { sort: here.sort, search: '' };
+  if (here.name === 'everyone') return { sort: here.sort };
   return here.name === 'search' ? { sort: here.sort, search: here.words } : undefined;
+}
+
+/** Whether new posts may come in while the reader looks on. */
+function hasList(here: Place): boolean {
+  return here.name === 'author' || queryAt(here) !== undefined;
 }
 
 function sentenceOfNews({ name, post }: FeedNews): string {

@@ -1,24 +1,37 @@
 import { signal } from '@preact/signals';
 
+/** What can be done about a notice, with a button in it. */
+export interface NoticeAction {
+  label: string;
+  run: () => void;
+}
+
 interface Notice {
   id: number;
   text: string;
   kind: 'done' | 'failed';
+  action: NoticeAction | undefined;
 }
 
-/** A notice goes by itself after so long. Milliseconds. */
+/** A notice goes by itself after so long; one that can be acted on stays longer. Milliseconds. */
 const SHOWN = 7000;
+const SHOWN_WITH_ACTION = 20_000;
 
 const notices = signal<readonly Notice[]>([]);
 let lastId = 0;
 
 /** Tells the reader something that belongs to no place on the page. */
-export function notify(text: string, kind: Notice['kind'] = 'done'): void {
+export function notify(text: string, kind: Notice['kind'] = 'done', action?: NoticeAction): void {
   const id = (lastId += 1);
   // Said again, it takes the place of what it repeats.
   const others = notices.value.filter((notice) => notice.text !== text);
-  notices.value = [...others.slice(-2), { id, text, kind }];
-  setTimeout(() => dismiss(id), SHOWN);
+  notices.value = [...others.slice(-2), { id, text, kind, action }];
+  setTimeout(() => dismiss(id), action ? SHOWN_WITH_ACTION : SHOWN);
+}
+
+/** The reader has left: what was said to them, and what could be undone, is not for the next one. */
+export function dismissAll(): void {
+  notices.value = [];
 }
 
 function dismiss(id: number): void {
@@ -28,9 +41,21 @@ function dismiss(id: number): void {
 export function Notices() {
   return (
     <div class="notices" role="status" aria-live="polite">
-      {notices.value.map(({ id, text, kind }) => (
+      {notices.value.map(({ id, text, kind, action }) => (
         <p key={id} class={`notice ${kind}`}>
           <span>{text}</span>
+          {action && (
+            <button
+              type="button"
+              class="act"
+              onClick={() => {
+                dismiss(id);
+                action.run();
+              }}
+            >
+              {action.label}
+            </button>
+          )}
           <button type="button" class="plain" aria-label="Dismiss" onClick={() => dismiss(id)}>
             ×
           </button>

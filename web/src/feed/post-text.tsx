@@ -1,7 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import type { PostView } from 'tidings-client';
+import { LinkedText } from './linked-text.tsx';
 
-/** A text that may be long: folded to some lines, with a button that unfolds it. Always text, never markup. */
-export function PostText({ text }: { text: string }) {
+/** The text of a post. It may be long: then it is folded to some lines, with a button that unfolds it. */
+export function PostText({ post }: { post: PostView }) {
+  const text = post.content;
   const [open, setOpen] = useState(false);
   const [overflows, setOverflows] = useState(false);
   const element = useRef<HTMLParagraphElement>(null);
@@ -16,7 +19,7 @@ export function PostText({ text }: { text: string }) {
   return (
     <>
       <p ref={element} dir="auto" class={open ? 'text' : 'text folded'}>
-        {text}
+        <LinkedText text={text} of={post} />
       </p>
       {(overflows || open) && (
         <button type="button" class="more" aria-expanded={open} onClick={() => setOpen(!open)}>

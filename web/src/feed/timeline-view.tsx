@@ -1,17 +1,23 @@
+import type { ComponentChildren } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
-import type { Place } from '../places/place.ts';
 import { scrollToWanted } from '../places/scroll.ts';
-import { useVisit } from '../board/visit.ts';
 import { ArrivalsPill } from './arrivals-pill.tsx';
-import { Orders } from './orders.tsx';
 import { PostCard } from './post-card.tsx';
+import { PostStoreProvider } from './post-store.ts';
+import { Skeleton } from './skeleton.tsx';
+import type { Timeline } from './timeline.ts';
 
 /** How far before its end the next page is asked for. */
 const AHEAD = '900px 0px';
 
+interface TimelineViewProps {
+  timeline: Timeline;
+  /** What is said where there are no posts. */
+  nothing: ComponentChildren;
+}
+
 /** The list of posts, endless while there are more. */
-export function TimelineView({ here }: { here: Extract<Place, { name: 'everyone' | 'search' }> }) {
-  const { timeline } = useVisit();
+export function TimelineView({ timeline, nothing }: TimelineViewProps) {
   const entries = timeline.entries.value;
   const reading = timeline.reading.value;
   const trouble = timeline.trouble.value;
@@ -20,17 +26,7 @@ export function TimelineView({ here }: { here: Extract<Place, { name: 'everyone'
     if (!reading) scrollToWanted(hasMore ? () => void timeline.store.loadMore() : undefined);
   }, [timeline, entries, reading, hasMore]);
   return (
-    <section class="timeline" aria-labelledby="timeline-title">
-      {here.name === 'search' ? (
-        <h1 id="timeline-title" class="place-title" tabIndex={-1}>
-          Posts with <bdi>“{here.words}”</bdi>
-        </h1>
-      ) : (
-        <h1 id="timeline-title" class="unseen">
-          Posts of everyone
-        </h1>
-      )}
-      <Orders of={here} />
+    <PostStoreProvider value={timeline.store}>
       <ArrivalsPill />
       {trouble && (
         <p class="trouble" role="alert">
@@ -40,52 +36,21 @@ export function TimelineView({ here }: { here: Extract<Place, { name: 'everyone'
           </button>
         </p>
       )}
-      {entries.length > 0 ? (
+      {entries.length > 0 && (
         <div role="feed" aria-label="Posts" aria-busy={reading} class={reading ? 'entries stale' : 'entries'}>
           {entries.map((entry, index) => (
             <PostCard key={entry.id} entry={entry} place={index + 1} />
           ))}
         </div>
-      ) : (
-        <Nothing />
       )}
-      <End />
-    </section>
-  );
-}
-
-function Nothing() {
-  const { timeline } = useVisit();
-  const { search } = timeline.query.value;
-  if (timeline.reading.value) return <Skeleton />;
-  if (timeline.trouble.value) return null;
-  return (
-    <p class="nothing">
-      {search === ''
-        ? 'Nobody has written anything yet. The first word is yours.'
-        : `No post contains “${search}”.`}
-    </p>
-  );
-}
-
-/** The shape of what is to come, for the moment until it does. */
-function Skeleton() {
-  return (
-    <div class="skeleton" aria-hidden="true">
-      {[1, 2, 3].map((key) => (
-        <div key={key}>
-          <span />
-          <span />
-          <span />
-        </div>
-      ))}
-    </div>
+      {entries.length === 0 && (reading ? <Skeleton /> : !trouble && <div class="nothing">{nothing}</div>)}
+      <End timeline={timeline} />
+    </PostStoreProvider>
   );
 }
 
 /** Asks for the next page when it comes near the screen. */
-function End() {
-  const { timeline } = useVisit();
+function End({ timeline }: { timeline: Timeline }) {
   const element = useRef<HTMLDivElement>(null);
   const count = timeline.entries.value.length;
   const reading = timeline.readingMore.value;

@@ -3,6 +3,7 @@ import {
   type Client,
   createFeedStore,
   type FeedNews,
+  type FeedQuery,
   type FeedStore,
   type ShownPost,
   type Sort,
@@ -10,10 +11,7 @@ import {
 import { onVoteElsewhere, tellOtherWindows } from './own-votes.ts';
 
 /** Which posts are shown. */
-export interface Query {
-  sort: Sort;
-  search: string;
-}
+export type Query = Omit<FeedQuery, 'published'> & { sort: Sort };
 
 export interface TimelineOptions {
   client: Client;
@@ -60,6 +58,8 @@ export class Timeline {
   /** Posts that have gone, rather than not being on a page that was read. */
   readonly #gone = new Set<number>();
   readonly #ends: (() => void)[];
+  /** The store still has the posts of another place. */
+  #turning = false;
 
   constructor({ client, me, query, held, onNews }: TimelineOptions) {
     const store = createFeedStore(client, { limit: PAGE, published: true, held, ...query });
@@ -89,9 +89,15 @@ export class Timeline {
     state.value = store.state;
   }
 
-  /** Shows another part of the feed, from its beginning. */
+  /** Shows another list, from its beginning. What is shown stays until then, but for the posts of another place. */
   show(query: Query): void {
+    const before = this.query.peek();
+    if (isSame(before, query)) return;
     this.query.value = query;
+    if (!isSame(placeOf(before), placeOf(query))) {
+      this.#turning = true;
+      this.entries.value = [];
+    }
     void this.store.show({ ...query, published: true });
   }
 
@@ -102,10 +108,14 @@ export class Timeline {
 
   #take(): void {
     const { state } = this.store;
+    if (this.#turning && (state.loading || state.error)) {
+      this.#state.value = state;
+      return;
+    }
     const before = this.entries.peek();
     const known = new Map(before.map((entry) => [entry.id, entry]));
     batch(() => {
-      if (state.posts !== this.#state.peek().posts) {
+      if (this.#turning || state.posts !== this.#state.peek().posts) {
         const entries = state.posts.map((post) => {
           const entry = known.get(post.id);
           if (!entry || entry.leaving.peek()) return entryOf(post);
@@ -120,6 +130,7 @@ export class Timeline {
       }
       this.#state.value = state;
     });
+    this.#turning = false;
     this.#gone.clear();
   }
 
@@ -148,4 +159,13 @@ function withClosing(entries: readonly Entry[], before: readonly Entry[]): reado
     next.splice(place, 0, entry);
   });
   return next;
+}
+
+/** Of a query what is another place in another list. */
+function placeOf({ ownerId }: Query): object {
+  return { ownerId };
+}
+
+function isSame(one: object, other: object): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }

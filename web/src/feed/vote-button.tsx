@@ -1,15 +1,15 @@
 import type { ShownPost } from 'tidings-client';
-import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Count } from './count.tsx';
+import { usePostStore } from './post-store.ts';
 
 /** The tally of a post, and the reader's own vote in it. */
 export function VoteButton({ post }: { post: ShownPost }) {
-  const { timeline } = useVisit();
+  const store = usePostStore();
   const { id, voted, votes } = post;
   const vote = () =>
-    timeline.store
+    store
       .vote(id, !voted)
       .catch((error: unknown) => notify(`Your vote was not counted. ${sentenceOf(error)}`, 'failed'));
   return (

@@ -4,8 +4,12 @@ import type { Sort } from 'tidings-client';
 export type Place =
   | { name: 'everyone'; sort: Sort }
   | { name: 'search'; words: string; sort: Sort }
+  | { name: 'author'; username: string }
   | { name: 'drafts' }
   | { name: 'account' };
+
+/** A place whose posts can be shown in several orders. */
+export type SortedPlace = Extract<Place, { sort: Sort }>;
 
 export const sorts = ['new', 'top', 'hot'] as const satisfies Sort[];
 
@@ -16,10 +20,11 @@ export const MAX_SEARCH = 200;
 export function placeAt({ pathname, search }: Pick<Location, 'pathname' | 'search'>): Place {
   const params = new URLSearchParams(search);
   const sort = sorts.find((name) => name === params.get('sort')) ?? 'new';
-  const [, first = ''] = pathname.split('/');
+  const [first = ''] = pathname.slice(1).split('/').map(decoded);
   // `/?search=` is where searches were before they had a path.
   const words = (params.get(first === 'search' ? 'q' : 'search') ?? '').slice(0, MAX_SEARCH);
   if (words !== '') return { name: 'search', words, sort };
+  if (first.startsWith('@')) return { name: 'author', username: first.slice(1) };
   if (first === 'drafts' || first === 'account') return { name: first };
   return { name: 'everyone', sort };
 }
@@ -27,21 +32,25 @@ export function placeAt({ pathname, search }: Pick<Location, 'pathname' | 'searc
 export function addressOf(place: Place): string {
   switch (place.name) {
     case 'everyone':
-      return `/${query({ sort: place.sort })}`;
+      return `/${query(place)}`;
     case 'search':
-      return `/search${query({ q: place.words, sort: place.sort })}`;
+      return `/search${query(place, place.words)}`;
+    case 'author':
+      return `/@${encodeURIComponent(place.username)}`;
     default:
       return `/${place.name}`;
   }
 }
 
-/** What the window's title says of a place. */
+/** What the window's title says of a place, as far as its address tells. */
 export function titleOf(place: Place): string {
   switch (place.name) {
     case 'everyone':
       return { new: 'Tidings', top: 'Top posts · Tidings', hot: 'Hot posts · Tidings' }[place.sort];
     case 'search':
       return `${place.words} · Search · Tidings`;
+    case 'author':
+      return `@${place.username} · Tidings`;
     case 'drafts':
       return 'Drafts · Tidings';
     case 'account':
@@ -55,9 +64,18 @@ export function isSamePlace(one: Place, other: Place): boolean {
   return plain(one) === plain(other);
 }
 
-function query({ q, sort }: { q?: string; sort: Sort }): string {
+function query({ sort }: { sort: Sort }, words?: string): string {
   const params = new URLSearchParams();
-  if (q !== undefined) params.set('q', q);
+  if (words !== undefined) params.set('q', words);
   if (sort !== 'new') params.set('sort', sort);
   return params.size > 0 ? `?${params.toString()}` : '';
+}
+
+/** A part of a path; as it is if it is not encoded well. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

@@ -2,26 +2,30 @@ import { useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { IdempotencyKey } from './idempotency-key.ts';
-import { PostForm, type Words } from './post-form.tsx';
-
-const nothing: Words = { title: '', content: '' };
-
-/** What was begun and not sent: it outlives a look at the drafts and a session that ended. */
-let unsent = nothing;
+import { nothing, PostForm, type Words } from './post-form.tsx';
 
 /** Where a new post is written. One line until somebody begins. */
 export function Composer() {
   const visit = useVisit();
-  const [open, setOpen] = useState(unsent !== nothing);
+  const { unsent } = visit;
+  const [open, setOpen] = useState(() => unsent.of('post') !== undefined);
   const [round, setRound] = useState(0);
   const key = useRef(new IdempotencyKey());
 
+  /** Another form, with these words. */
+  const begin = (words: Words | undefined) => {
+    unsent.keep('post', words);
+    setOpen(words !== undefined);
+    setRound((before) => before + 1);
+  };
   const clear = () => {
-    unsent = nothing;
-    setOpen(false);
-    // A form of its own, with nothing left of the one before.
-    setRound(round + 1);
+    begin(undefined);
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+  };
+  const discard = () => {
+    const words = unsent.of('post');
+    clear();
+    if (words) notify('Your text is discarded.', 'done', { label: 'Undo', run: () => begin(words) });
   };
   const create = async (words: Words, published: boolean) => {
     const post = { ...words, published };
@@ -40,11 +44,11 @@ export function Composer() {
       <PostForm
         key={round}
         label="A new post"
-        words={unsent}
-        onInput={(words) => (unsent = words)}
+        words={unsent.of('post') ?? nothing}
+        onInput={(words) => unsent.keep('post', words)}
         folded={!open}
         onFocus={() => setOpen(true)}
-        onCancel={clear}
+        onCancel={discard}
         cancelLabel="Discard"
         deeds={[
           { label: 'Publish', run: (words) => create(words, true) },

@@ -3,6 +3,7 @@ import type { PostAnswer } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { PostStoreProvider } from '../feed/post-store.ts';
 import { PostText } from '../feed/post-text.tsx';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { service } from '../service.ts';
@@ -11,7 +12,7 @@ import { RemovePost } from './remove-post.tsx';
 
 /** What the reader has written and not published. */
 export function DraftsView() {
-  const { drafts } = useVisit();
+  const { drafts, timeline } = useVisit();
   const [trouble, setTrouble] = useState<string | undefined>(undefined);
   const load = () => {
     setTrouble(undefined);
@@ -34,9 +35,11 @@ export function DraftsView() {
         </p>
       )}
       {list?.length === 0 && <p class="nothing">No drafts. What you write and keep for later is here.</p>}
-      {list?.map((draft) => (
-        <DraftCard key={draft.id} draft={draft} />
-      ))}
+      <PostStoreProvider value={timeline.store}>
+        {list?.map((draft) => (
+          <DraftCard key={draft.id} draft={draft} />
+        ))}
+      </PostStoreProvider>
     </section>
   );
 }
@@ -77,7 +80,7 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
             <h2 id={`title-${draft.id}`} dir="auto">
               {draft.title}
             </h2>
-            <PostText text={draft.content} />
+            <PostText post={draft} />
             <footer class="post-actions">
               <span class="when">
                 <RelativeTime at={draft.updated_at} />

@@ -1,58 +1,100 @@
 import type { RefObject } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { type PostView, TidingsError } from 'tidings-client';
+import { useEffect, useState } from 'preact/hooks';
+import { type PostEdit, type PostView, TidingsError } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
+import { usePostStore } from '../feed/post-store.ts';
 import { service } from '../service.ts';
 import { PostForm, type Words } from './post-form.tsx';
+import { nameOf } from './post-name.ts';
 
 interface EditPostProps {
   post: PostView;
   onDone: () => void;
+  /** Brings the form back, for a reader who has discarded what they wrote and wants it again. */
+  onAgain: () => void;
   /** What gets the focus back. */
   article: RefObject<HTMLElement | null>;
 }
 
 /** Changes a post in its place. If it has been changed elsewhere meanwhile, that is said before anything is overwritten. */
-export function EditPost({ post, onDone, article }: EditPostProps) {
-  const { timeline, drafts } = useVisit();
-  const [based, setBased] = useState(post.version);
+export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
+  const store = usePostStore();
+  const { drafts, unsent } = useVisit();
+  const what = `edit:${post.id}` as const;
+  const [begun] = useState(() => unsent.of(what));
+  const [based, setBased] = useState(begun?.version ?? post.version);
   const [warning, setWarning] = useState<string | undefined>(undefined);
-  const began = useRef<Words>({ title: post.title ?? '', content: post.content });
+  /** What is to be done with the answer to whether the post is to be withdrawn. */
+  const [asking, setAsking] = useState<((yes: boolean) => void) | undefined>(undefined);
+  const isReply = post.title === null;
 
   useEffect(() => () => article.current?.focus({ preventScroll: true }), [article]);
 
-  const save = async (words: Words, published?: boolean) => {
+  const done = () => {
+    unsent.keep(what, undefined);
+    onDone();
+  };
+  const cancel = () => {
+    const words = unsent.of(what);
+    done();
+    if (!words) return;
+    const again = () => {
+      unsent.keep(what, words);
+      onAgain();
+    };
+    notify('Your changes are discarded.', 'done', { label: 'Undo', run: again });
+  };
+  const save = async ({ title, content }: Words, change: PostEdit = {}) => {
+    const edit = { content, ...(isReply ? {} : { title }), ...change };
     try {
-      const edit = published === undefined ? words : { ...words, published };
-      const answer = await timeline.store.edit(post.id, edit, { ifMatch: based });
+      const answer = await store.edit(post.id, edit, { ifMatch: based });
       setWarning(undefined);
       if (!answer.published) {
         drafts.put(answer);
         notify('Moved to your drafts. Nobody else sees it any more.');
       }
-      onDone();
+      done();
     } catch (error) {
       if (!(error instanceof TidingsError) || error.code !== 'version_mismatch') throw error;
       const newest = await service.posts.get(post.id);
       setBased(newest.version);
       setWarning(
-        `You changed this post elsewhere meanwhile, to “${newest.title}”. Save again to replace that.`,
+        `You changed this elsewhere meanwhile, to “${newest.title ?? newest.content}”. Save again to replace that.`,
       );
     }
   };
+  const withdraw = async (words: Words) => {
+    const yes = await new Promise<boolean>((resolve) => setAsking(() => resolve));
+    setAsking(undefined);
+    if (yes) await save(words, { published: false });
+  };
 
   return (
-    <PostForm
-      label="Edit the post"
-      words={began.current}
-      autofocus
-      warning={warning}
-      onCancel={onDone}
-      deeds={[
-        { label: 'Save', run: (words) => save(words) },
-        { label: 'Withdraw', run: (words) => save(words, false) },
-      ]}
-    />
+    <>
+      <PostForm
+        label={isReply ? 'Edit the reply' : 'Edit the post'}
+        words={begun ?? { title: post.title ?? '', content: post.content }}
+        titled={!isReply}
+        autofocus
+        warning={warning}
+        onInput={(words) => unsent.keep(what, { ...words, version: based })}
+        onCancel={cancel}
+        deeds={[
+          { label: 'Save', run: (words) => save(words) },
+          ...(isReply ? [] : [{ label: 'Withdraw', run: withdraw }]),
+        ]}
+      />
+      {asking && (
+        <Confirmation
+          question={`Withdraw ${nameOf(post)}?`}
+          detail="It becomes a draft: nobody else sees it, nor its replies, until you publish it again."
+          verb="Withdraw"
+          refusal="Leave it"
+          onAnswer={asking}
+        />
+      )}
+    </>
   );
 }

@@ -8,6 +8,8 @@ export interface Words {
   content: string;
 }
 
+export const nothing: Words = { title: '', content: '' };
+
 /** A button of the form. The first of them is what Ctrl + Enter does. */
 export interface Deed {
   label: string;
@@ -18,6 +20,8 @@ export interface Deed {
 interface PostFormProps {
   label: string;
   words: Words;
+  /** Whether there is a title; a reply has none. */
+  titled?: boolean;
   onInput?: (words: Words) => void;
   deeds: readonly [Deed, ...Deed[]];
   /** Absent where there is nothing to go back to. */
@@ -39,7 +43,7 @@ const NEARLY_FULL = 9500;
 /** The form in which posts and drafts are written. */
 export function PostForm(props: PostFormProps) {
   const { label, deeds, onInput, onCancel, folded = false, onFocus, autofocus = false, warning } = props;
-  const { cancelLabel = 'Cancel' } = props;
+  const { cancelLabel = 'Cancel', titled = true } = props;
   const touched = useRef(false);
   const form = useRef<HTMLFormElement>(null);
   const [words, setWords] = useState(props.words);
@@ -48,7 +52,7 @@ export function PostForm(props: PostFormProps) {
 
   // The attribute works once in a page's life.
   useLayoutEffect(() => {
-    if (autofocus) form.current?.querySelector('input')?.focus();
+    if (autofocus) form.current?.querySelector<HTMLElement>('input, textarea')?.focus();
   }, [autofocus]);
 
   const write = (change: Partial<Words>) => {
@@ -69,7 +73,6 @@ export function PostForm(props: PostFormProps) {
       setBusy(false);
     }
   };
-  const { length } = words.content;
 
   return (
     <form
@@ -86,6 +89,10 @@ export function PostForm(props: PostFormProps) {
         if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
           event.preventDefault();
           void run(deeds[0]);
+        } else if (event.key === 'Enter' && event.target instanceof HTMLInputElement) {
+          // A line is finished, not the post.
+          event.preventDefault();
+          form.current?.querySelector('textarea')?.focus();
         } else if (event.key === 'Escape' && onCancel && !touched.current) {
           // What somebody has written is not thrown away by a key; that takes a button.
           event.preventDefault();
@@ -93,36 +100,34 @@ export function PostForm(props: PostFormProps) {
         }
       }}
     >
-      <Field label="Title" quiet fault={faults.fields.title}>
-        {(links) => (
-          <input
-            {...links}
-            name="title"
-            class="title-input"
-            dir="auto"
-            placeholder="What is new?"
-            autocomplete="off"
-            maxLength={200}
-            value={words.title}
-            onInput={(event) => write({ title: event.currentTarget.value })}
-          />
-        )}
-      </Field>
+      {titled && (
+        <Field label="Title" quiet fault={faults.fields.title}>
+          {(links) => (
+            <input
+              {...links}
+              name="title"
+              class="title-input"
+              dir="auto"
+              placeholder="What is new?"
+              autocomplete="off"
+              maxLength={200}
+              enterkeyhint="next"
+              value={words.title}
+              onInput={(event) => write({ title: event.currentTarget.value })}
+            />
+          )}
+        </Field>
+      )}
       {!folded && (
         <>
-          <Field
-            label="Text"
-            quiet
-            fault={faults.fields.content}
-            hint={length >= NEARLY_FULL ? `${MAX_CONTENT - length} characters left` : undefined}
-          >
+          <Field label="Text" quiet fault={faults.fields.content} hint={roomLeft(words.content)}>
             {(links) => (
               <textarea
                 {...links}
                 name="content"
                 dir="auto"
                 rows={3}
-                placeholder="Tell more, if there is more to tell"
+                placeholder={titled ? 'Tell more, if there is more to tell' : 'Your reply'}
                 value={words.content}
                 onInput={(event) => write({ content: event.currentTarget.value })}
               />
@@ -159,4 +164,13 @@ export function PostForm(props: PostFormProps) {
       )}
     </form>
   );
+}
+
+/** How much more can be written, once that is little. */
+function roomLeft(content: string): string | undefined {
+  if (content.length < NEARLY_FULL) return undefined;
+  // The server counts code points.
+  const left = MAX_CONTENT - Array.from(content).length;
+  const number = Math.abs(left);
+  return `${number} ${number === 1 ? 'character' : 'characters'} ${left < 0 ? 'too many' : 'left'}`;
 }

@@ -4,15 +4,19 @@ import { useVisit } from '../board/visit.ts';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { usePostStore } from '../feed/post-store.ts';
+import { nameOf } from './post-name.ts';
 
-/** Deletes a post or a draft, when asked twice. */
+/** Deletes a post, a reply or a draft, when asked twice. */
 export function RemovePost({ post }: { post: PostView }) {
-  const { timeline, drafts } = useVisit();
+  const store = usePostStore();
+  const { drafts, unsent } = useVisit();
   const [asking, setAsking] = useState(false);
   const remove = async () => {
     try {
-      await timeline.store.remove(post.id);
+      await store.remove(post.id);
       drafts.drop(post.id);
+      unsent.keep(`edit:${post.id}`, undefined);
     } catch (error) {
       notify(`It was not deleted. ${sentenceOf(error)}`, 'failed');
     }
@@ -24,10 +28,8 @@ export function RemovePost({ post }: { post: PostView }) {
       </button>
       {asking && (
         <Confirmation
-          question="Delete this for good?"
-          detail={
-            post.published ? 'It goes from everyone’s page, with its votes.' : 'Nobody else has seen it.'
-          }
+          question={`Delete ${nameOf(post)} for good?`}
+          detail={whatGoes(post)}
           verb="Delete"
           onAnswer={(yes) => {
             setAsking(false);
@@ -37,4 +39,11 @@ export function RemovePost({ post }: { post: PostView }) {
       )}
     </>
   );
+}
+
+function whatGoes({ published, title, replies = 0 }: PostView): string {
+  if (!published) return 'Nobody else has seen it.';
+  if (title === null) return 'It goes from everyone’s page, with its votes. Replies to it stay.';
+  const thread = replies === 0 ? '' : replies === 1 ? ' and its reply' : ` and its ${replies} replies`;
+  return `It goes from everyone’s page, with its votes${thread}.`;
 }

@@ -1,0 +1,108 @@
+import axe, { type AxeResults } from 'axe-core';
+import { expect } from 'chai';
+import type { Browser, Page } from 'playwright-core';
+import { launchBrowser } from './support/browser.ts';
+import { buildPage } from './support/built-page.ts';
+import { Reader } from './support/reader.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+describe('people on the page', function () {
+  this.timeout(90_000);
+  let world: World;
+  let browser: Browser;
+  let carol: TestUser;
+  let reader: Reader;
+  let page: Page;
+
+  before(async function () {
+    this.timeout(180_000);
+    await buildPage();
+    [world, browser] = await Promise.all([createWorld(), launchBrowser()]);
+    carol = await world.user('carol');
+    await carol.patch('/users/me', { bio: 'Feeds the heron.' });
+    await world.user('dave');
+    await carol.post('/posts', {
+      title: 'Ask @dave',
+      content: '@dave knows <b>more</b> at https://example.org/a?b=c&d, says javascript:alert(1)',
+    });
+    reader = await Reader.open(browser, world.url, 'alice');
+    await reader.signUp();
+    ({ page } = reader);
+  });
+  after(async () => {
+    await browser?.close();
+    await world?.close();
+  });
+
+  it('are linked where a post mentions them, beside web addresses, and nothing else is', async () => {
+    const links = reader.post('Ask @dave').locator('.text a');
+    await reader.shows(links, 2);
+    expect(await links.nth(0).getAttribute('href')).to.equal('/@dave');
+    expect(await links.nth(1).getAttribute('href')).to.equal('https://example.org/a?b=c&d');
+    expect(await links.nth(1).getAttribute('rel')).to.equal('noopener nofollow ugc');
+    expect(await reader.post('Ask @dave').locator('.text b').count()).to.equal(0);
+    await links.nth(0).click();
+    await page.getByRole('heading', { name: 'dave', level: 1 }).waitFor();
+    expect(await page.title()).to.equal('@dave · Tidings');
+    await page.goBack();
+    await reader.post('Ask @dave').getByRole('link', { name: 'carol' }).click();
+    await page.getByRole('heading', { name: 'carol', level: 1 }).waitFor();
+    expect(await page.evaluate('location.pathname')).to.equal('/@carol');
+    await page.getByText('Feeds the heron.').waitFor();
+    await page.getByText('1 post · 0 followers · 0 following').waitFor();
+    await reader.shows(reader.post('Ask @dave'));
+  });
+
+  it('have a page with what they write, as it happens', async () => {
+    await carol.post('/posts', { title: 'Just now', content: '' });
+    await reader.shows(reader.post('Just now'));
+    const dave = await world.user('dave.too');
+    await dave.post('/posts', { title: 'Not by carol', content: '' });
+    await carol.post('/posts', { title: 'After that', content: '' });
+    await reader.shows(reader.post('After that'));
+    expect(await reader.post('Not by carol').count()).to.equal(0);
+    reader.expectClean();
+  });
+
+  it('are followed, muted and, when asked twice, blocked', async () => {
+    await page.getByRole('button', { name: 'Follow', exact: true }).click();
+    await page.getByText('1 follower ·').waitFor();
+    await page.getByRole('button', { name: 'Mute' }).click();
+    await page.getByRole('button', { name: 'Unmute' }).click();
+    await page.getByRole('button', { name: 'Mute' }).waitFor();
+    const dialog = page.getByRole('alertdialog');
+    await page.getByRole('button', { name: 'Block' }).click();
+    await dialog.getByText('Block carol?').waitFor();
+    await dialog.getByRole('button', { name: 'Leave it' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Block' }).click();
+    await dialog.getByRole('button', { name: 'Block' }).click();
+    await page.getByText('You have blocked carol, and see nothing of theirs.').waitFor();
+    await page.getByText('0 followers ·').waitFor();
+    await page.getByRole('button', { name: 'Unblock' }).click();
+    await reader.shows(reader.post('Ask @dave'));
+    reader.expectClean();
+  });
+
+  it('who refuse are told of in plain words', async () => {
+    await carol.put(`/users/${(await carol.get<{ id: number }>('/users/by-name/alice')).body.id}/block`);
+    await page.getByRole('button', { name: 'Follow', exact: true }).click();
+    await page.getByText('You cannot follow carol.').waitFor();
+    await page.goto(`${world.url}/@nobody-here`);
+    await page.getByRole('heading', { name: 'There is no @nobody-here' }).waitFor();
+    reader.expectClean({ networkMayFail: true });
+  });
+
+  it('have pages that keep nobody out', async () => {
+    for (const address of ['/@carol', '/@alice', '/@nobody-here']) {
+      await page.goto(world.url + address);
+      await page.locator('h1').waitFor();
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate<AxeResults>('axe.run()');
+      expect(
+        violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`),
+        address,
+      ).to.deep.equal([]);
+    }
+  });
+});

@@ -1,0 +1,127 @@
+import { expect } from 'chai';
+import type { Browser, Page } from 'playwright-core';
+import { launchBrowser } from './support/browser.ts';
+import { buildPage } from './support/built-page.ts';
+import { Reader } from './support/reader.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, type World } from './support/world.ts';
+
+describe('writing on the page', function () {
+  this.timeout(90_000);
+  let world: World;
+  let browser: Browser;
+  let reader: Reader;
+  let page: Page;
+
+  before(async function () {
+    this.timeout(180_000);
+    await buildPage();
+    [world, browser] = await Promise.all([createWorld(), launchBrowser()]);
+    reader = await Reader.open(browser, world.url, 'alice');
+    await reader.signUp();
+    ({ page } = reader);
+  });
+  after(async () => {
+    await browser?.close();
+    await world?.close();
+  });
+
+  const composer = () => page.getByRole('form', { name: 'A new post' });
+  const title = () => composer().getByLabel('Title');
+  const text = () => composer().getByLabel('Text');
+
+  it('publishes nothing when a title is finished with Enter: the text is next', async () => {
+    await title().fill('Only a title');
+    await page.keyboard.press('Enter');
+    await page.keyboard.type('and its text');
+    expect(await text().inputValue()).to.equal('and its text');
+    expect(await page.locator('.post').count()).to.equal(0);
+  });
+
+  it('keeps what was begun across other places, a reload and a change of mind', async () => {
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await page.reload();
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    expect([await title().inputValue(), await text().inputValue()]).to.deep.equal([
+      'Only a title',
+      'and its text',
+    ]);
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await text().waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    expect(await text().inputValue()).to.equal('and its text');
+  });
+
+  it('tells in words how much is too much', async () => {
+    await text().fill('x'.repeat(10_001));
+    await page.getByText('1 character too many').waitFor();
+    await page.getByRole('button', { name: 'Publish' }).click();
+    await page.getByText('At most 10000 characters.').waitFor();
+    await text().fill('and its text');
+    await page.getByRole('button', { name: 'Publish' }).click();
+    await reader.shows(reader.post('Only a title'));
+    await page.reload();
+    await reader.shows(reader.post('Only a title'));
+    expect(await title().inputValue(), 'what is published is not unsent any more').to.equal('');
+    reader.expectClean({ networkMayFail: true }); // the browser notes the refused text
+  });
+
+  it('keeps a change that was begun, and says which version it is based on', async () => {
+    await reader.post('Only a title').getByRole('button', { name: 'Edit' }).click();
+    const form = page.getByRole('form', { name: 'Edit the post' });
+    await form.getByLabel('Title').fill('A longer title');
+    await page.reload();
+    await form.waitFor();
+    expect(await form.getByLabel('Title').inputValue()).to.equal('A longer title');
+    await form.getByRole('button', { name: 'Cancel' }).click();
+    await form.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await form.getByRole('button', { name: 'Save' }).click();
+    await reader.shows(reader.post('A longer title'));
+    reader.expectClean();
+  });
+
+  it('asks before it withdraws or deletes, and says what', async () => {
+    const dialog = page.getByRole('alertdialog');
+    await reader.post('A longer title').getByRole('button', { name: 'Edit' }).click();
+    await page.getByRole('button', { name: 'Withdraw' }).click();
+    await dialog.getByText('Withdraw “A longer title”?').waitFor();
+    await dialog.getByRole('button', { name: 'Leave it' }).click();
+    await dialog.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await reader.post('A longer title').getByRole('button', { name: 'Delete' }).click();
+    await dialog.getByText('Delete “A longer title” for good?').waitFor();
+    await dialog.getByRole('button', { name: 'Keep it' }).click();
+    await reader.shows(reader.post('A longer title'));
+  });
+
+  it('shows nobody what another user of the browser has begun, and forgets it when they log out', async () => {
+    await title().fill('For my eyes only');
+    await until('it to be kept', () =>
+      page.evaluate<boolean>('Object.values(localStorage).some((one) => one.includes("my eyes"))'),
+    );
+    // A session that ends by itself is gone on with, by the same user.
+    await page.evaluate(`localStorage.removeItem('${await sessionKey()}')`);
+    await page.reload();
+    await page.getByRole('button', { name: 'New here' }).click();
+    const bob = { name: 'bob', email: 'bob@example.org' };
+    await page.getByLabel('Name').fill(bob.name);
+    await page.getByLabel('E-mail').fill(bob.email);
+    await page.getByLabel('Password', { exact: true }).fill('correct horse battery');
+    await page.getByRole('button', { name: 'Sign up' }).click();
+    await reader.live();
+    expect(await title().inputValue()).to.equal('');
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await reader.logIn();
+    expect(await title().inputValue()).to.equal('For my eyes only');
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await reader.logIn();
+    expect(await title().inputValue()).to.equal('');
+    reader.expectClean();
+  });
+
+  const sessionKey = () =>
+    page.evaluate<string>(
+      'Object.keys(localStorage).find((key) => localStorage[key].includes("accessToken"))',
+    );
+});

@@ -1,0 +1,26 @@
+import type { PostView } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
+import { PlaceLink } from '../places/place-link.tsx';
+import { Face } from './face.tsx';
+import { RelativeTime } from './relative-time.tsx';
+
+/** Who wrote a post, and when. */
+export function Byline({ post }: { post: PostView }) {
+  const { me } = useVisit();
+  const { id, username } = post.owner;
+  return (
+    <header class="byline">
+      <Face id={id} name={username} />
+      <PlaceLink to={{ name: 'author', username }} class="who" current={false}>
+        <bdi>{username}</bdi>
+      </PlaceLink>
+      {id === me.id && <span class="own">· you</span>}
+      <span class="when">
+        <RelativeTime at={post.created_at} />
+        {post.version > 1 && (
+          <span title={`Changed ${new Date(post.updated_at).toLocaleString('en')}`}> · edited</span>
+        )}
+      </span>
+    </header>
+  );
+}

@@ -1,0 +1,27 @@
+import type { ShownPost } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
+import { RemovePost } from '../write/remove-post.tsx';
+import { VoteButton } from './vote-button.tsx';
+
+interface PostActionsProps {
+  post: ShownPost;
+  onEdit: () => void;
+}
+
+/** What a reader can do with a post. */
+export function PostActions({ post, onEdit }: PostActionsProps) {
+  const { me } = useVisit();
+  return (
+    <footer class="post-actions">
+      <VoteButton post={post} />
+      {post.owner_id === me.id && (
+        <>
+          <button type="button" class="plain edit" onClick={onEdit}>
+            Edit
+          </button>
+          <RemovePost post={post} />
+        </>
+      )}
+    </footer>
+  );
+}

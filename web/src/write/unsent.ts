@@ -1,0 +1,65 @@
+import type { Words } from './post-form.tsx';
+
+/** What the words are for: a new post, a reply to a post, or a change of one. */
+export type UnsentFor = 'post' | `reply:${number}` | `edit:${number}`;
+
+/** The words, and for an edit the version on which it is based. */
+export interface UnsentWords extends Words {
+  version?: number;
+}
+
+const PREFIX = 'tidings:unsent';
+
+/**
+ * What a user has begun to write and not sent. It is kept in this browser, so that neither a reload nor a look at
+ * another place loses it, and under the user's id, so that nobody else who logs in here gets to see it.
+ */
+export class Unsent {
+  readonly #prefix: string;
+  /** Where storage is refused or full it is kept as long as the page is open. */
+  readonly #kept = new Map<UnsentFor, UnsentWords | undefined>();
+
+  constructor(userId: number) {
+    this.#prefix = prefixOf(userId);
+  }
+
+  of(what: UnsentFor): UnsentWords | undefined {
+    if (!this.#kept.has(what)) this.#kept.set(what, stored(this.#prefix + what));
+    return this.#kept.get(what);
+  }
+
+  /** @param words undefined, or without a letter: there is nothing to keep any more */
+  keep(what: UnsentFor, words: UnsentWords | undefined): void {
+    const kept = words && words.title + words.content !== '' ? words : undefined;
+    this.#kept.set(what, kept);
+    try {
+      if (kept) localStorage.setItem(this.#prefix + what, JSON.stringify(kept));
+      else localStorage.removeItem(this.#prefix + what);
+    } catch {
+      // Kept in memory, as said above.
+    }
+  }
+}
+
+/** Deletes all that a user has begun to write: they have logged out. */
+export function forgetUnsent(userId: number): void {
+  try {
+    for (const key of Object.keys(localStorage)) {
+      if (key.startsWith(prefixOf(userId))) localStorage.removeItem(key);
+    }
+  } catch {
+    // Storage is refused: nothing is in it.
+  }
+}
+
+function prefixOf(userId: number): string {
+  return `${PREFIX}:${userId}:`;
+}
+
+function stored(key: string): UnsentWords | undefined {
+  try {
+    return (JSON.parse(localStorage.getItem(key) ?? 'null') as UnsentWords | null) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
