@@ -57,7 +57,9 @@ export function Board({ me }: { me: OwnUser }) {
 function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
   switch (here.name) {
     case 'everyone':
+    case 'home':
     case 'search':
+    case 'tag':
       return <FeedView here={here} />;
     case 'author':
       return <AuthorView key={here.username} username={here.username} />;

@@ -12,6 +12,11 @@ export function Navigation() {
     <nav class="places" aria-label="Places">
       <ul>
         <li>
+          <PlaceLink to={{ name: 'home', sort: 'new' }} current={name === 'home'}>
+            Home
+          </PlaceLink>
+        </li>
+        <li>
           <PlaceLink to={{ name: 'everyone', sort: 'new' }} current={name === 'everyone'}>
             Everyone
           </PlaceLink>

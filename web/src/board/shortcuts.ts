@@ -29,7 +29,8 @@ const actions: Record<string, (visit: Visit) => void> = {
   o: () => press('.more'),
   e: () => press('.edit'),
   n: () => {
-    if (place.peek().name !== 'everyone') go({ name: 'everyone', sort: 'new' }, { focus: false });
+    if (!['everyone', 'home'].includes(place.peek().name))
+      go({ name: 'everyone', sort: 'new' }, { focus: false });
     // After the page has been drawn, if it had to change.
     requestAnimationFrame(() => focus('.composer [name="title"]'));
   },

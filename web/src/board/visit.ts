@@ -1,7 +1,7 @@
 import { effect } from '@preact/signals';
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { FeedNews, OwnUser, PostAnswer } from 'tidings-client';
+import type { Feed, FeedNews, OwnUser, PostAnswer } from 'tidings-client';
 import { announce } from '../chrome/announcer.tsx';
 import { prefersStillness } from '../chrome/motion.ts';
 import { type Query, Timeline } from '../feed/timeline.ts';
@@ -17,6 +17,8 @@ const TOP = 160;
 /** The state of one user's visit, from login to logout. */
 export class Visit {
   readonly me: OwnUser;
+  /** The connection, which all lists share. */
+  readonly feed: Feed;
   readonly timeline: Timeline;
   readonly drafts: Drafts;
   readonly unsent: Unsent;
@@ -25,8 +27,10 @@ export class Visit {
     this.me = me;
     this.drafts = new Drafts(service);
     this.unsent = new Unsent(me.id);
+    this.feed = service.feed({ topics: [], tallies: 'tracked' });
     this.timeline = new Timeline({
       client: service,
+      feed: this.feed,
       me,
       query: queryAt(place.peek()) ?? { sort: 'new' },
       held: () =>
@@ -51,7 +55,7 @@ export class Visit {
   published(post: PostAnswer): void {
     // It is on top already; what waits behind the pill is brought with it.
     if (this.timeline.query.peek().sort === 'new') void this.timeline.store.reveal();
-    go({ name: 'everyone', sort: 'new' }, { focus: false });
+    go({ name: place.peek().name === 'home' ? 'home' : 'everyone', sort: 'new' }, { focus: false });
     // Drawn by then, unless the list has to be read first.
     requestAnimationFrame(() => {
       document.querySelector<HTMLElement>(`[data-post="${post.id}"]`)?.focus({ preventScroll: true });
@@ -69,13 +73,24 @@ export class Visit {
 
   close(): void {
     this.timeline.close();
+    this.feed.close();
   }
 }
 
 /** Which posts are shown at a place; undefined where none are, or its address does not tell. */
 function queryAt(here: Place): Query | undefined {
-  if (here.name === 'everyone') return { sort: here.sort };
-  return here.name === 'search' ? { sort: here.sort, search: here.words } : undefined;
+  switch (here.name) {
+    case 'everyone':
+      return { sort: here.sort };
+    case 'home':
+      return { sort: here.sort, view: 'home' };
+    case 'search':
+      return { sort: here.sort, search: here.words };
+    case 'tag':
+      return { sort: here.sort, tag: here.tag };
+    default:
+      return undefined;
+  }
 }
 
 /** Whether new posts may come in while the reader looks on. */

@@ -1,36 +1,56 @@
+import type { ComponentChildren } from 'preact';
 import { useVisit } from '../board/visit.ts';
+import { Suggestions } from '../people/suggestions.tsx';
 import type { SortedPlace } from '../places/place.ts';
 import { Composer } from '../write/composer.tsx';
 import { Orders } from './orders.tsx';
 import { TimelineView } from './timeline-view.tsx';
 
-/** A list of posts that has an order: of everyone, or that a search finds. */
+/** A list of posts that has an order: of everyone, of those whom one follows, with a tag, or that a search finds. */
 export function FeedView({ here }: { here: SortedPlace }) {
   const { timeline } = useVisit();
-  const isSearch = here.name === 'search';
-  const nothing = isSearch
-    ? `No post contains “${here.words}”.`
-    : 'Nobody has written anything yet. The first word is yours.';
+  const isWritten = here.name === 'everyone' || here.name === 'home';
   return (
     <>
-      {!isSearch && <Composer />}
+      {isWritten && <Composer />}
       <section class="timeline" aria-labelledby="timeline-title">
-        <h1
-          id="timeline-title"
-          class={isSearch ? 'place-title' : 'unseen'}
-          tabIndex={isSearch ? -1 : undefined}
-        >
-          {isSearch ? (
-            <>
-              Posts with <bdi>“{here.words}”</bdi>
-            </>
-          ) : (
-            'Posts of everyone'
-          )}
+        <h1 id="timeline-title" class={isWritten ? 'unseen' : 'place-title'} tabIndex={-1}>
+          {headingOf(here)}
         </h1>
+        {here.name === 'home' && <Suggestions />}
         <Orders of={here} />
-        <TimelineView timeline={timeline} nothing={nothing} />
+        <TimelineView timeline={timeline} nothing={nothingAt(here)} />
       </section>
     </>
   );
+}
+
+function headingOf(here: SortedPlace): ComponentChildren {
+  switch (here.name) {
+    case 'everyone':
+      return 'Posts of everyone';
+    case 'home':
+      return 'Posts of those whom you follow';
+    case 'tag':
+      return <bdi>#{here.tag}</bdi>;
+    case 'search':
+      return (
+        <>
+          Posts with <bdi>“{here.words}”</bdi>
+        </>
+      );
+  }
+}
+
+function nothingAt(here: SortedPlace): string {
+  switch (here.name) {
+    case 'everyone':
+      return 'Nobody has written anything yet. The first word is yours.';
+    case 'home':
+      return 'Nothing yet from those whom you follow.';
+    case 'tag':
+      return `No post has the tag #${here.tag}.`;
+    case 'search':
+      return `No post contains “${here.words}”.`;
+  }
 }

@@ -17,8 +17,13 @@ export function LinkedText({ of: { tags, mentions }, text }: { of: PostView; tex
 function Part({ part }: { part: TextPart }) {
   switch (part.kind) {
     case 'text':
-    case 'tag':
       return part.text;
+    case 'tag':
+      return (
+        <PlaceLink to={{ name: 'tag', tag: part.tag, sort: 'new' }} current={false}>
+          {part.text}
+        </PlaceLink>
+      );
     case 'mention':
       return (
         <PlaceLink to={{ name: 'author', username: part.user.username }} current={false}>

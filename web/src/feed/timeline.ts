@@ -2,6 +2,7 @@ import { batch, computed, type Signal, signal } from '@preact/signals';
 import {
   type Client,
   createFeedStore,
+  type Feed,
   type FeedNews,
   type FeedQuery,
   type FeedStore,
@@ -15,6 +16,7 @@ export type Query = Omit<FeedQuery, 'published'> & { sort: Sort };
 
 export interface TimelineOptions {
   client: Client;
+  feed: Feed;
   me: { id: number };
   query: Query;
   /** Whether new posts have to wait: while the reader has scrolled down, they would push away what is being read. */
@@ -61,8 +63,8 @@ export class Timeline {
   /** The store still has the posts of another place. */
   #turning = false;
 
-  constructor({ client, me, query, held, onNews }: TimelineOptions) {
-    const store = createFeedStore(client, { limit: PAGE, published: true, held, ...query });
+  constructor({ client, feed, me, query, held, onNews }: TimelineOptions) {
+    const store = createFeedStore(client, { limit: PAGE, published: true, held, feed, ...query });
     const state = signal(store.state);
     const first = computed(() => state.value.page === 'first');
     this.store = store;
@@ -162,8 +164,8 @@ function withClosing(entries: readonly Entry[], before: readonly Entry[]): reado
 }
 
 /** Of a query what is another place in another list. */
-function placeOf({ ownerId }: Query): object {
-  return { ownerId };
+function placeOf({ view, ownerId, tag }: Query): object {
+  return { view, ownerId, tag };
 }
 
 function isSame(one: object, other: object): boolean {

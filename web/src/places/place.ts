@@ -3,7 +3,9 @@ import type { Sort } from 'tidings-client';
 /** What the page can show. Each place has an address: a reload, a bookmark and "Back" lead to it. */
 export type Place =
   | { name: 'everyone'; sort: Sort }
+  | { name: 'home'; sort: Sort }
   | { name: 'search'; words: string; sort: Sort }
+  | { name: 'tag'; tag: string; sort: Sort }
   | { name: 'author'; username: string }
   | { name: 'drafts' }
   | { name: 'account' };
@@ -20,11 +22,13 @@ export const MAX_SEARCH = 200;
 export function placeAt({ pathname, search }: Pick<Location, 'pathname' | 'search'>): Place {
   const params = new URLSearchParams(search);
   const sort = sorts.find((name) => name === params.get('sort')) ?? 'new';
-  const [first = ''] = pathname.slice(1).split('/').map(decoded);
+  const [first = '', second = ''] = pathname.slice(1).split('/').map(decoded);
   // `/?search=` is where searches were before they had a path.
   const words = (params.get(first === 'search' ? 'q' : 'search') ?? '').slice(0, MAX_SEARCH);
   if (words !== '') return { name: 'search', words, sort };
   if (first.startsWith('@')) return { name: 'author', username: first.slice(1) };
+  if (first === 'tags') return { name: 'tag', tag: second, sort };
+  if (first === 'home') return { name: 'home', sort };
   if (first === 'drafts' || first === 'account') return { name: first };
   return { name: 'everyone', sort };
 }
@@ -33,8 +37,12 @@ export function addressOf(place: Place): string {
   switch (place.name) {
     case 'everyone':
       return `/${query(place)}`;
+    case 'home':
+      return `/home${query(place)}`;
     case 'search':
       return `/search${query(place, place.words)}`;
+    case 'tag':
+      return `/tags/${encodeURIComponent(place.tag)}${query(place)}`;
     case 'author':
       return `/@${encodeURIComponent(place.username)}`;
     default:
@@ -47,8 +55,12 @@ export function titleOf(place: Place): string {
   switch (place.name) {
     case 'everyone':
       return { new: 'Tidings', top: 'Top posts · Tidings', hot: 'Hot posts · Tidings' }[place.sort];
+    case 'home':
+      return 'Home · Tidings';
     case 'search':
       return `${place.words} · Search · Tidings`;
+    case 'tag':
+      return `#${place.tag} · Tidings`;
     case 'author':
       return `@${place.username} · Tidings`;
     case 'drafts':

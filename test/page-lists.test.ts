@@ -1,0 +1,87 @@
+import axe, { type AxeResults } from 'axe-core';
+import { expect } from 'chai';
+import type { Browser, Page } from 'playwright-core';
+import { launchBrowser } from './support/browser.ts';
+import { buildPage } from './support/built-page.ts';
+import { Reader } from './support/reader.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+describe('home and tags on the page', function () {
+  this.timeout(90_000);
+  let world: World;
+  let browser: Browser;
+  let carol: TestUser;
+  let dave: TestUser;
+  let reader: Reader;
+  let page: Page;
+
+  before(async function () {
+    this.timeout(180_000);
+    await buildPage();
+    [world, browser] = await Promise.all([createWorld(), launchBrowser()]);
+    [carol, dave] = [await world.user('carol'), await world.user('dave')];
+    await carol.post('/posts', { title: 'Heron news', content: 'It is back. #Birds' });
+    await dave.post('/posts', { title: 'Night train', content: 'Late again. #trains' });
+    reader = await Reader.open(browser, world.url, 'alice');
+    await reader.signUp();
+    ({ page } = reader);
+  });
+  after(async () => {
+    await browser?.close();
+    await world?.close();
+  });
+
+  const keepsNobodyOut = async () => {
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate<AxeResults>('axe.run()');
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).to.deep.equal([]);
+  };
+
+  it('offers those who wrote lately to who follows nobody, and shows their posts once followed', async () => {
+    await page.getByRole('link', { name: 'Home' }).click();
+    await page.getByRole('heading', { name: 'You follow nobody yet' }).waitFor();
+    expect(await page.title()).to.equal('Home · Tidings');
+    await page.getByText('Nothing yet from those whom you follow.').waitFor();
+    await keepsNobodyOut();
+    await page.getByRole('button', { name: 'Follow carol' }).click();
+    await reader.shows(reader.post('Heron news'));
+    expect(await reader.post('Night train').count()).to.equal(0);
+    reader.expectClean();
+  });
+
+  it('brings home what is written by those who are followed and by oneself, and nothing else', async () => {
+    await dave.post('/posts', { title: 'Not at home', content: '' });
+    await carol.post('/posts', { title: 'At home', content: '' });
+    await reader.shows(reader.post('At home'));
+    await reader.write('By myself');
+    await reader.shows(reader.post('By myself'));
+    expect(await page.evaluate('location.pathname')).to.equal('/home');
+    expect(await reader.titles()).to.deep.equal(['By myself', 'At home', 'Heron news']);
+    await page.reload();
+    await reader.shows(page.locator('.post'), 3);
+    await reader.post('At home').getByRole('link', { name: 'carol' }).click();
+    await page.getByRole('button', { name: 'Unfollow' }).click();
+    await page.getByRole('button', { name: 'Follow', exact: true }).waitFor();
+    await page.getByRole('link', { name: 'Home' }).click();
+    await reader.shows(page.locator('.post'), 1);
+    reader.expectClean();
+  });
+
+  it('lists the posts with a tag, as they come, and lets go of one that loses it', async () => {
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    await reader.post('Heron news').getByRole('link', { name: '#Birds' }).click();
+    await page.getByRole('heading', { name: '#birds' }).waitFor();
+    expect(await page.evaluate('location.pathname')).to.equal('/tags/birds');
+    await reader.shows(page.locator('.post'), 1);
+    const { id } = (await dave.post<{ id: number }>('/posts', { title: 'An owl', content: '#BIRDS' })).body;
+    await dave.post('/posts', { title: 'No bird', content: '#birdsong' });
+    await reader.shows(reader.post('An owl'));
+    await dave.patch(`/posts/${id}`, { content: 'none' });
+    await reader.shows(reader.post('An owl'), 0);
+    expect(await reader.titles()).to.deep.equal(['Heron news']);
+    await keepsNobodyOut();
+    await page.goto(`${world.url}/tags/${encodeURIComponent('東京')}`);
+    await page.getByText('No post has the tag #東京.').waitFor();
+    reader.expectClean();
+  });
+});

@@ -1,0 +1,73 @@
+import { useEffect, useState } from 'preact/hooks';
+import type { OwnerView } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
+import { notify } from '../chrome/notices.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { Face } from '../feed/face.tsx';
+import { PlaceLink } from '../places/place-link.tsx';
+import { service } from '../service.ts';
+
+/** Posts that are looked through for their authors, and authors that are suggested at most. */
+const POSTS = 50;
+const MOST = 5;
+
+/** For a reader who follows nobody: what home is for, and who has written lately, to follow. */
+export function Suggestions() {
+  const { me } = useVisit();
+  const [people, setPeople] = useState<readonly OwnerView[] | undefined>(undefined);
+  const [followed, setFollowed] = useState<ReadonlySet<number>>(new Set());
+
+  useEffect(() => {
+    const load = async () => {
+      const { following } = await service.users.get(me.id);
+      if (following > 0) return;
+      const { posts } = await service.posts.list({ limit: POSTS });
+      const others = posts.map(({ owner }) => owner).filter(({ id }) => id !== me.id);
+      setPeople([...new Map(others.map((owner) => [owner.id, owner])).values()].slice(0, MOST));
+    };
+    // It is an offer: home can be read without it.
+    load().catch(() => undefined);
+  }, [me.id]);
+
+  if (!people) return null;
+  const follow = async ({ id, username }: OwnerView) => {
+    try {
+      await service.users.follow(id);
+      setFollowed((before) => new Set([...before, id]));
+    } catch (error) {
+      notify(`You do not follow ${username}. ${sentenceOf(error)}`, 'failed');
+    }
+  };
+  return (
+    <section class="suggestions" aria-labelledby="suggestions-title">
+      <h2 id="suggestions-title">You follow nobody yet</h2>
+      <p class="muted">
+        Home is for what you write, and for those whom you follow. Everything else is in{' '}
+        <PlaceLink to={{ name: 'everyone', sort: 'new' }}>Everyone</PlaceLink>
+        {people.length > 0 ? '. These have written lately:' : '.'}
+      </p>
+      <ul>
+        {people.map((person) => (
+          <li key={person.id}>
+            <Face id={person.id} name={person.username} />
+            <PlaceLink to={{ name: 'author', username: person.username }} class="who">
+              {person.username}
+            </PlaceLink>
+            {followed.has(person.id) ? (
+              <span class="muted">followed</span>
+            ) : (
+              <button
+                type="button"
+                class="secondary"
+                aria-label={`Follow ${person.username}`}
+                onClick={() => void follow(person)}
+              >
+                Follow
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
