@@ -14,7 +14,16 @@ export type {
 export type { FeedStatus, FeedTrouble } from './feed/status.ts';
 export type { LoginSessionListOptions, LoginSessionPage, LoginSessions } from './login-sessions.ts';
 export type { PagePlace } from './page-place.ts';
-export type { CreateOptions, EditOptions, ListOptions, PostPage, Posts } from './posts.ts';
+export type {
+  CreateOptions,
+  EditOptions,
+  ListOptions,
+  ListRepliesOptions,
+  PostPage,
+  Posts,
+  ReplyPage,
+  ThreadReply,
+} from './posts.ts';
 export type { Session, SessionChange } from './session.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
 export {

@@ -36,6 +36,25 @@ export interface EditOptions {
   signal?: AbortSignal;
 }
 
+export interface ListRepliesOptions {
+  /** 1 to 100; the server's default is 10. */
+  limit?: number;
+  sort?: 'old' | 'new' | 'top';
+  /** `next` of the page before. */
+  cursor?: string | undefined;
+  signal?: AbortSignal;
+}
+
+/** A reply in its thread. `depth` 1 answers the post that was asked about. */
+export type ThreadReply =
+  | (PostAnswer & { depth: number; deleted: false })
+  /** One that was deleted, and has living replies: without text and owner. */
+  | (Omit<PostAnswer, 'owner' | 'owner_id'> & { depth: number; deleted: true; owner: null; owner_id: null });
+
+export interface ReplyPage extends PagePlace {
+  replies: ThreadReply[];
+}
+
 export class Posts {
   readonly #caller: Caller;
 
@@ -79,6 +98,38 @@ export class Posts {
       method: 'POST',
       path: '/posts',
       body: post,
+      headers: { 'Idempotency-Key': idempotencyKey },
+      repeatable: true,
+      signal,
+    });
+  }
+
+  /** The thread below a post or a reply, flat. @throws {TidingsError} `not_found` */
+  async replies(id: number, { limit, sort, cursor, signal }: ListRepliesOptions = {}): Promise<ReplyPage> {
+    const { body, headers } = await this.#caller.call<ThreadReply[]>({
+      method: 'GET',
+      path: `/posts/${id}/replies`,
+      query: { limit, sort, cursor },
+      repeatable: true,
+      signal,
+    });
+    return { replies: body, ...placeOf(headers) };
+  }
+
+  /**
+   * Answers a post or a reply. However often the network fails on the way, it is written once.
+   * @throws {TidingsError} `not_found`; `forbidden` between two of whom one blocks the other; `conflict`: it was
+   *   deleted, or is too deep in its thread
+   */
+  reply(
+    id: number,
+    content: string,
+    { idempotencyKey = newIdempotencyKey(), signal }: CreateOptions = {},
+  ): Promise<PostAnswer> {
+    return this.#caller.body({
+      method: 'POST',
+      path: `/posts/${id}/replies`,
+      body: { content },
       headers: { 'Idempotency-Key': idempotencyKey },
       repeatable: true,
       signal,

@@ -6,6 +6,7 @@ import { FeedView } from '../feed/feed-view.tsx';
 import { AuthorView } from '../people/author-view.tsx';
 import { place } from '../places/history.ts';
 import type { Place } from '../places/place.ts';
+import { ThreadView } from '../thread/thread-view.tsx';
 import { DraftsView } from '../write/drafts-view.tsx';
 import { AccountMenu } from './account-menu.tsx';
 import { ConnectionState } from './connection-state.tsx';
@@ -63,6 +64,8 @@ function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
       return <FeedView here={here} />;
     case 'author':
       return <AuthorView key={here.username} username={here.username} />;
+    case 'post':
+      return <ThreadView key={here.id} id={here.id} />;
     case 'drafts':
       return <DraftsView />;
     case 'account':

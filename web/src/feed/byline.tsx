@@ -16,7 +16,9 @@ export function Byline({ post }: { post: PostView }) {
       </PlaceLink>
       {id === me.id && <span class="own">· you</span>}
       <span class="when">
-        <RelativeTime at={post.created_at} />
+        <PlaceLink to={{ name: 'post', id: post.id }} current={false}>
+          <RelativeTime at={post.created_at} />
+        </PlaceLink>
         {post.version > 1 && (
           <span title={`Changed ${new Date(post.updated_at).toLocaleString('en')}`}> · edited</span>
         )}

@@ -1,3 +1,4 @@
+import type { ComponentChildren } from 'preact';
 import type { ShownPost } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { RemovePost } from '../write/remove-post.tsx';
@@ -6,14 +7,17 @@ import { VoteButton } from './vote-button.tsx';
 interface PostActionsProps {
   post: ShownPost;
   onEdit: () => void;
+  /** What leads on to the replies. */
+  children: ComponentChildren;
 }
 
 /** What a reader can do with a post. */
-export function PostActions({ post, onEdit }: PostActionsProps) {
+export function PostActions({ post, onEdit, children }: PostActionsProps) {
   const { me } = useVisit();
   return (
     <footer class="post-actions">
       <VoteButton post={post} />
+      {children}
       {post.owner_id === me.id && (
         <>
           <button type="button" class="plain edit" onClick={onEdit}>

@@ -1,5 +1,6 @@
 import { useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
+import { PlaceLink } from '../places/place-link.tsx';
 import { EditPost } from '../write/edit-post.tsx';
 import { Byline } from './byline.tsx';
 import { PostActions } from './post-actions.tsx';
@@ -42,13 +43,24 @@ export function PostCard({ entry, place }: { entry: Entry; place: number }) {
         ) : (
           <>
             <h2 id={`title-${post.id}`} dir="auto">
-              {post.title}
+              <PlaceLink to={{ name: 'post', id: post.id }} current={false}>
+                {post.title}
+              </PlaceLink>
             </h2>
             <PostText post={post} />
-            <PostActions post={post} onEdit={() => setEditing(true)} />
+            <PostActions post={post} onEdit={() => setEditing(true)}>
+              <PlaceLink to={{ name: 'post', id: post.id }} class="replies" current={false}>
+                {repliesOf(post.replies ?? 0)}
+              </PlaceLink>
+            </PostActions>
           </>
         )}
       </div>
     </article>
   );
+}
+
+function repliesOf(count: number): string {
+  if (count === 0) return 'Reply';
+  return count === 1 ? '1 reply' : `${count.toLocaleString('en')} replies`;
 }

@@ -22,6 +22,9 @@ interface GoOptions {
   focus?: boolean;
 }
 
+/** What the place is called, where its address does not tell: the title of a post. */
+export const placeName = signal<string | undefined>(undefined);
+
 /** Goes to a place, to its top. */
 export function go(to: Place, { replace = false, focus }: GoOptions = {}): void {
   const from = current.peek();

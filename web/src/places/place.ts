@@ -6,6 +6,7 @@ export type Place =
   | { name: 'home'; sort: Sort }
   | { name: 'search'; words: string; sort: Sort }
   | { name: 'tag'; tag: string; sort: Sort }
+  | { name: 'post'; id: number }
   | { name: 'author'; username: string }
   | { name: 'drafts' }
   | { name: 'account' };
@@ -28,6 +29,7 @@ export function placeAt({ pathname, search }: Pick<Location, 'pathname' | 'searc
   if (words !== '') return { name: 'search', words, sort };
   if (first.startsWith('@')) return { name: 'author', username: first.slice(1) };
   if (first === 'tags') return { name: 'tag', tag: second, sort };
+  if (first === 'p') return { name: 'post', id: Number(second) };
   if (first === 'home') return { name: 'home', sort };
   if (first === 'drafts' || first === 'account') return { name: first };
   return { name: 'everyone', sort };
@@ -43,6 +45,8 @@ export function addressOf(place: Place): string {
       return `/search${query(place, place.words)}`;
     case 'tag':
       return `/tags/${encodeURIComponent(place.tag)}${query(place)}`;
+    case 'post':
+      return `/p/${place.id}`;
     case 'author':
       return `/@${encodeURIComponent(place.username)}`;
     default:
@@ -61,6 +65,8 @@ export function titleOf(place: Place): string {
       return `${place.words} · Search · Tidings`;
     case 'tag':
       return `#${place.tag} · Tidings`;
+    case 'post':
+      return 'Post · Tidings';
     case 'author':
       return `@${place.username} · Tidings`;
     case 'drafts':

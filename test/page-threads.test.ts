@@ -1,0 +1,104 @@
+import axe, { type AxeResults } from 'axe-core';
+import { expect } from 'chai';
+import type { Browser, Page } from 'playwright-core';
+import { launchBrowser } from './support/browser.ts';
+import { buildPage } from './support/built-page.ts';
+import { Reader } from './support/reader.ts';
+import { createWorld, type TestUser, type World } from './support/world.ts';
+
+describe('threads on the page', function () {
+  this.timeout(90_000);
+  let world: World;
+  let browser: Browser;
+  let carol: TestUser;
+  let dave: TestUser;
+  let reader: Reader;
+  let page: Page;
+  let root: number;
+
+  before(async function () {
+    this.timeout(180_000);
+    await buildPage();
+    [world, browser] = await Promise.all([createWorld(), launchBrowser()]);
+    [carol, dave] = [await world.user('carol'), await world.user('dave')];
+    root = (await carol.post<{ id: number }>('/posts', { title: 'Who feeds the heron?', content: '' })).body
+      .id;
+    reader = await Reader.open(browser, world.url, 'alice');
+    await reader.signUp();
+    ({ page } = reader);
+  });
+  after(async () => {
+    await browser?.close();
+    await world?.close();
+  });
+
+  const reply = async (by: TestUser, to: number, content: string) =>
+    (await by.post<{ id: number }>(`/posts/${to}/replies`, { content })).body.id;
+  const texts = () => page.locator('.reply .text, .reply .tombstone').allTextContents();
+  const answer = () => page.getByRole('form', { name: 'Reply to carol' }).first();
+
+  it('are reached by the number of replies, which is live', async () => {
+    await reader.post('Who feeds the heron?').getByRole('link', { name: 'Reply' }).waitFor();
+    await reply(dave, root, 'Not me.');
+    const count = reader.post('Who feeds the heron?').getByRole('link', { name: '1 reply' });
+    await count.click();
+    await reader.shows(page.locator('.reply'), 1);
+    expect(await page.evaluate('location.pathname')).to.equal(`/p/${root}`);
+    expect(await page.title()).to.equal('“Who feeds the heron?” · Tidings');
+    await page.reload();
+    await reader.shows(page.locator('.reply'), 1);
+    reader.expectClean();
+  });
+
+  it('show one’s own reply at once, under what it answers, and let others’ wait beside a draft', async () => {
+    await answer().getByLabel('Text').fill('I would, if');
+    const second = await reply(carol, root, 'The kiosk does.');
+    await reply(dave, second, 'On Sundays?');
+    const wait = page.getByRole('button', { name: '2 new replies' });
+    await wait.waitFor();
+    expect(await texts()).to.deep.equal(['Not me.']);
+    expect(await answer().getByLabel('Text').inputValue()).to.equal('I would, if');
+    await page.locator('.reply').getByRole('button', { name: 'Reply' }).click();
+    await page.getByRole('form', { name: 'Reply to dave' }).getByLabel('Text').fill('Why not?');
+    await page.keyboard.press('Control+Enter');
+    await reader.shows(page.locator('.reply'), 2);
+    expect(await texts()).to.deep.equal(['Not me.', 'Why not?']);
+    await wait.click();
+    await reader.shows(page.locator('.reply'), 4);
+    expect(await texts()).to.deep.equal(['Not me.', 'Why not?', 'The kiosk does.', 'On Sundays?']);
+    expect(await answer().getByLabel('Text').inputValue()).to.equal('I would, if');
+    await page.reload();
+    await reader.shows(page.locator('.reply'), 4);
+    expect(await answer().getByLabel('Text').inputValue(), 'after a reload').to.equal('I would, if');
+    await answer().getByRole('button', { name: 'Discard' }).click();
+    reader.expectClean();
+
+    await carol.patch(`/posts/${second}`, { content: 'The kiosk did.' });
+    await page.getByText('The kiosk did.').waitFor();
+    await carol.delete(`/posts/${second}`);
+    await page.locator('.tombstone').waitFor();
+    expect(await texts()).to.deep.equal(['Not me.', 'Why not?', 'deleted', 'On Sundays?']);
+    await page.locator('.reply', { hasText: 'On Sundays?' }).locator('.vote').click();
+    await page.locator('.reply', { hasText: 'On Sundays?' }).locator('.count', { hasText: /^1$/ }).waitFor();
+    reader.expectClean();
+  });
+
+  it('keep nobody out', async () => {
+    await page.locator('.reply').first().getByRole('button', { name: 'Reply' }).click();
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate<AxeResults>('axe.run()');
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).to.deep.equal([]);
+  });
+
+  it('say that a post is gone, and that one may not answer', async () => {
+    const { id } = (await carol.get<{ id: number }>('/users/by-name/alice')).body;
+    await carol.put(`/users/${id}/block`);
+    await answer().getByLabel('Text').fill('Hello?');
+    await answer().getByRole('button', { name: 'Reply' }).click();
+    await page.getByText('This is not possible between you and this user.').waitFor();
+    expect(await answer().getByLabel('Text').inputValue()).to.equal('Hello?');
+    await page.goto(`${world.url}/p/999999`);
+    await page.getByRole('heading', { name: 'There is no such post' }).waitFor();
+    reader.expectClean({ networkMayFail: true });
+  });
+});

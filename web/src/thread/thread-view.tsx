@@ -1,0 +1,198 @@
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { ShownPost, ThreadReply } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
+import { Byline } from '../feed/byline.tsx';
+import { LinkedText } from '../feed/linked-text.tsx';
+import { PostActions } from '../feed/post-actions.tsx';
+import { PostStoreProvider } from '../feed/post-store.ts';
+import { PostText } from '../feed/post-text.tsx';
+import { Skeleton } from '../feed/skeleton.tsx';
+import { useTracked } from '../feed/use-article.ts';
+import { placeName } from '../places/history.ts';
+import { EditPost } from '../write/edit-post.tsx';
+import { nameOf } from '../write/post-name.ts';
+import { ReplyForm } from '../write/reply-form.tsx';
+import { Thread } from './thread.ts';
+
+/** Replies that are deeper are not indented any further. */
+const DEEPEST = 6;
+
+/** A post with its thread; the address may be that of a reply, which is then marked. */
+export function ThreadView({ id }: { id: number }) {
+  const { feed, me } = useVisit();
+  const thread = useMemo(() => new Thread(id, feed, me.id), [id, feed, me.id]);
+  useEffect(() => () => thread.close(), [thread]);
+  const state = thread.state.value;
+  const root = thread.root.value;
+  const name = root && nameOf(root);
+  useEffect(() => {
+    placeName.value = name;
+    return () => (placeName.value = undefined);
+  }, [name]);
+  const isShown = state === 'shown';
+  useEffect(() => {
+    if (isShown && thread.root.peek()?.id !== id) {
+      document.querySelector(`[data-post="${id}"]`)?.scrollIntoView({ block: 'center' });
+    }
+  }, [thread, isShown, id]);
+
+  if (state === 'loading') return <Skeleton />;
+  if (state === 'missing' || !root) {
+    const trouble = typeof state === 'object' ? state.trouble : undefined;
+    return (
+      <section>
+        <h1 class="place-title" tabIndex={-1}>
+          {trouble === undefined ? 'There is no such post' : 'The post could not be read'}
+        </h1>
+        <p class="muted">{trouble ?? 'It was deleted or withdrawn, or was never here.'}</p>
+      </section>
+    );
+  }
+  const replies = thread.replies.value;
+  const waiting = thread.waiting.value.size;
+  return (
+    <PostStoreProvider value={thread}>
+      <Root post={root} />
+      <section class="thread" aria-label="Replies">
+        <Answer thread={thread} to={root} />
+        {replies.map((reply) => (
+          <Reply key={reply.id} thread={thread} reply={reply} marked={reply.id === id} />
+        ))}
+        <div class="more-replies" aria-live="polite">
+          {waiting > 0 && (
+            <button type="button" class="primary" onClick={() => void thread.reveal()}>
+              {waiting === 1 ? '1 new reply' : `${waiting} new replies`}
+            </button>
+          )}
+        </div>
+      </section>
+    </PostStoreProvider>
+  );
+}
+
+function Root({ post }: { post: ShownPost }) {
+  const { unsent } = useVisit();
+  const article = useRef<HTMLElement>(null);
+  const [editing, setEditing] = useState(() => unsent.of(`edit:${post.id}`) !== undefined);
+  useTracked(article, post.id);
+  return (
+    <article
+      ref={article}
+      class="post root"
+      aria-labelledby={`title-${post.id}`}
+      tabIndex={-1}
+      data-post={post.id}
+    >
+      <div class="post-inside">
+        <Byline post={post} />
+        {editing ? (
+          <EditPost
+            post={post}
+            onDone={() => setEditing(false)}
+            onAgain={() => setEditing(true)}
+            article={article}
+          />
+        ) : (
+          <>
+            <h1 id={`title-${post.id}`} class="place-title" dir="auto" tabIndex={-1}>
+              <LinkedText of={post} text={post.title ?? ''} />
+            </h1>
+            <PostText post={post} />
+            <PostActions post={post} onEdit={() => setEditing(true)}>
+              <span class="muted replies">
+                {post.replies === 1 ? '1 reply' : `${post.replies ?? 0} replies`}
+              </span>
+            </PostActions>
+          </>
+        )}
+      </div>
+    </article>
+  );
+}
+
+/** The form for an answer to the post itself, which always stands. */
+function Answer({ thread, to }: { thread: Thread; to: ShownPost }) {
+  const send = async (content: string, key: string) => {
+    await thread.reply(to.id, content, key);
+  };
+  return <ReplyForm to={to} autofocus={false} send={send} />;
+}
+
+function Reply({ thread, reply, marked }: { thread: Thread; reply: ThreadReply; marked: boolean }) {
+  const depth = Math.min(reply.depth, DEEPEST);
+  if (reply.deleted) {
+    return (
+      <div class="reply" style={{ '--depth': depth }} data-post={reply.id}>
+        <p class="muted tombstone">deleted</p>
+      </div>
+    );
+  }
+  return (
+    <LivingReply
+      thread={thread}
+      reply={{ ...reply, voting: false, live: false }}
+      depth={depth}
+      marked={marked}
+    />
+  );
+}
+
+interface LivingReplyProps {
+  thread: Thread;
+  reply: ShownPost;
+  depth: number;
+  marked: boolean;
+}
+
+function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
+  const { unsent } = useVisit();
+  const article = useRef<HTMLElement>(null);
+  const [editing, setEditing] = useState(() => unsent.of(`edit:${reply.id}`) !== undefined);
+  const [answering, setAnswering] = useState(() => unsent.of(`reply:${reply.id}`) !== undefined);
+  useTracked(article, reply.id);
+  return (
+    <article
+      ref={article}
+      class={marked ? 'reply marked' : 'reply'}
+      style={{ '--depth': depth }}
+      aria-label={`Reply by ${reply.owner.username}`}
+      tabIndex={-1}
+      data-post={reply.id}
+    >
+      <Byline post={reply} />
+      {editing ? (
+        <EditPost
+          post={reply}
+          onDone={() => setEditing(false)}
+          onAgain={() => setEditing(true)}
+          article={article}
+        />
+      ) : (
+        <>
+          <PostText post={reply} />
+          <PostActions post={reply} onEdit={() => setEditing(true)}>
+            <button
+              type="button"
+              class="plain"
+              aria-expanded={answering}
+              onClick={() => setAnswering(!answering)}
+            >
+              Reply
+            </button>
+          </PostActions>
+        </>
+      )}
+      {answering && (
+        <ReplyForm
+          to={reply}
+          autofocus
+          send={async (content, key) => {
+            await thread.reply(reply.id, content, key);
+          }}
+          onClose={() => setAnswering(false)}
+          onAgain={() => setAnswering(true)}
+        />
+      )}
+    </article>
+  );
+}
