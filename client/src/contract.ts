@@ -3,6 +3,7 @@
  * each has one definition; all of them are types, so no server code is loaded.
  */
 import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/contract.ts';
+import type { PostAnswer } from '../../server/posts/present.ts';
 
 export type { LoginSession } from '../../server/auth/login-sessions.ts';
 export type { Tokens } from '../../server/auth/refresh.ts';
@@ -30,7 +31,7 @@ export type {
   TallyMode,
 } from '../../server/contract.ts';
 export type { PostAnswer } from '../../server/posts/present.ts';
-export type { Sort } from '../../server/posts/cursor.ts';
+export type { Sort, ThreadSort } from '../../server/posts/cursor.ts';
 export type { RelationView } from '../../server/relations/commands.ts';
 export type { RelationEntry } from '../../server/relations/present.ts';
 export type { EditUser, SignUp } from '../../server/users/commands.ts';
@@ -49,6 +50,18 @@ export interface ServiceInfo {
 
 /** A post as its writer gives it. `published: false` is a draft; left out, it is published. */
 export type NewPost = Pick<PostView, 'title' | 'content'> & Partial<Pick<PostView, 'published'>>;
+
+/**
+ * A reply in the list of its thread. One that has been deleted while there are replies below it has neither text nor
+ * owner.
+ */
+export type ReplyAnswer = Omit<PostAnswer, 'owner_id' | 'owner'> & {
+  /** 1 of an answer to the thread's first post. */
+  depth: number;
+} & (
+    | (Pick<PostAnswer, 'owner_id' | 'owner'> & { deleted?: never })
+    | { owner_id: null; owner: null; deleted: true }
+  );
 
 /** What of a post is to be changed. */
 export type PostEdit = Partial<Pick<PostView, 'title' | 'content' | 'published'>>;

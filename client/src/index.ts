@@ -18,11 +18,10 @@ export type {
   CreateOptions,
   EditOptions,
   ListOptions,
-  ListRepliesOptions,
   PostPage,
   Posts,
+  ReplyListOptions,
   ReplyPage,
-  ThreadReply,
 } from './posts.ts';
 export type { Session, SessionChange } from './session.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
@@ -36,7 +35,16 @@ export {
 } from './store/feed-store.ts';
 export type { FeedQuery } from './store/feed-query.ts';
 export { MAX_PENDING, type ShownPost } from './store/feed-view.ts';
+export type { PagesState } from './store/live-pages.ts';
 export type { StoreFeed } from './store/live-source.ts';
+export {
+  createThreadStore,
+  type ThreadState,
+  type ThreadStore,
+  type ThreadStoreListeners,
+  type ThreadStoreOptions,
+} from './store/thread-store.ts';
+export type { ShownReply, ThreadNode } from './store/thread-tree.ts';
 export { type ErrorCode, TidingsError } from './tidings-error.ts';
 export type { RelationListOptions, RelationPage, Users } from './users.ts';
 export type { Votes } from './votes.ts';

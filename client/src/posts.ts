@@ -1,5 +1,5 @@
 import type { Caller } from './caller.ts';
-import type { NewPost, PostAnswer, PostEdit, Sort } from './contract.ts';
+import type { NewPost, PostAnswer, PostEdit, ReplyAnswer, Sort, ThreadSort } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
 
 export interface ListOptions {
@@ -24,6 +24,19 @@ export interface PostPage extends PagePlace {
   posts: PostAnswer[];
 }
 
+export interface ReplyListOptions {
+  /** 1 to 100; the server's default is 10. */
+  limit?: number;
+  sort?: ThreadSort;
+  /** `next` of the page before. */
+  cursor?: string | undefined;
+  signal?: AbortSignal;
+}
+
+export interface ReplyPage extends PagePlace {
+  replies: ReplyAnswer[];
+}
+
 export interface CreateOptions {
   /** One is made for each call unless you give your own, to continue with a call that an earlier process began. */
   idempotencyKey?: string;
@@ -34,25 +47,6 @@ export interface EditOptions {
   /** Change it only if it is still at this version; `version_mismatch` otherwise. The post object suffices. */
   ifMatch?: number | { version: number };
   signal?: AbortSignal;
-}
-
-export interface ListRepliesOptions {
-  /** 1 to 100; the server's default is 10. */
-  limit?: number;
-  sort?: 'old' | 'new' | 'top';
-  /** `next` of the page before. */
-  cursor?: string | undefined;
-  signal?: AbortSignal;
-}
-
-/** A reply in its thread. `depth` 1 answers the post that was asked about. */
-export type ThreadReply =
-  | (PostAnswer & { depth: number; deleted: false })
-  /** One that was deleted, and has living replies: without text and owner. */
-  | (Omit<PostAnswer, 'owner' | 'owner_id'> & { depth: number; deleted: true; owner: null; owner_id: null });
-
-export interface ReplyPage extends PagePlace {
-  replies: ThreadReply[];
 }
 
 export class Posts {
@@ -90,50 +84,29 @@ export class Posts {
   }
 
   /** Publishes a post or keeps a draft. However often the network fails on the way, it is written once. */
-  create(
-    post: NewPost,
-    { idempotencyKey = newIdempotencyKey(), signal }: CreateOptions = {},
-  ): Promise<PostAnswer> {
-    return this.#caller.body({
-      method: 'POST',
-      path: '/posts',
-      body: post,
-      headers: { 'Idempotency-Key': idempotencyKey },
-      repeatable: true,
-      signal,
-    });
+  create(post: NewPost, options?: CreateOptions): Promise<PostAnswer> {
+    return this.#write('/posts', post, options);
   }
 
-  /** The thread below a post or a reply, flat. @throws {TidingsError} `not_found` */
-  async replies(id: number, { limit, sort, cursor, signal }: ListRepliesOptions = {}): Promise<ReplyPage> {
-    const { body, headers } = await this.#caller.call<ThreadReply[]>({
+  /**
+   * Answers a post or another reply, once like `create`.
+   * @throws {TidingsError} `not_found`; `forbidden`: one of the two blocks the other; `conflict`: it has been deleted, or
+   *   the thread is too deep
+   */
+  reply(postId: number, reply: { content: string }, options?: CreateOptions): Promise<PostAnswer> {
+    return this.#write(`/posts/${postId}/replies`, reply, options);
+  }
+
+  /** The replies below a post or a reply, at whatever depth. @throws {TidingsError} `not_found` */
+  async replies(postId: number, { limit, sort, cursor, signal }: ReplyListOptions = {}): Promise<ReplyPage> {
+    const { body, headers } = await this.#caller.call<ReplyAnswer[]>({
       method: 'GET',
-      path: `/posts/${id}/replies`,
+      path: `/posts/${postId}/replies`,
       query: { limit, sort, cursor },
       repeatable: true,
       signal,
     });
     return { replies: body, ...placeOf(headers) };
-  }
-
-  /**
-   * Answers a post or a reply. However often the network fails on the way, it is written once.
-   * @throws {TidingsError} `not_found`; `forbidden` between two of whom one blocks the other; `conflict`: it was
-   *   deleted, or is too deep in its thread
-   */
-  reply(
-    id: number,
-    content: string,
-    { idempotencyKey = newIdempotencyKey(), signal }: CreateOptions = {},
-  ): Promise<PostAnswer> {
-    return this.#caller.body({
-      method: 'POST',
-      path: `/posts/${id}/replies`,
-      body: { content },
-      headers: { 'Idempotency-Key': idempotencyKey },
-      repeatable: true,
-      signal,
-    });
   }
 
   /** Changes parts of a post; `published` publishes a draft or withdraws a post. */
@@ -154,6 +127,21 @@ export class Posts {
       headers: ifMatchOf(ifMatch),
       repeatable: true,
       goneIsDone: true,
+      signal,
+    });
+  }
+
+  #write(
+    path: string,
+    body: object,
+    { idempotencyKey = newIdempotencyKey(), signal }: CreateOptions = {},
+  ): Promise<PostAnswer> {
+    return this.#caller.body({
+      method: 'POST',
+      path,
+      body,
+      headers: { 'Idempotency-Key': idempotencyKey },
+      repeatable: true,
       signal,
     });
   }

@@ -1,10 +1,7 @@
 import type { Client } from '../client.ts';
 import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, VoteView } from '../contract.ts';
-import { delay, jittered } from '../delay.ts';
 import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
-import type { FeedStatus } from '../feed/status.ts';
-import type { PagePlace } from '../page-place.ts';
 import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
 import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
 import { TidingsError } from '../tidings-error.ts';
@@ -33,8 +30,8 @@ import {
   withVote,
 } from './feed-view.ts';
 import { Followees } from './followees.ts';
-import { begun, LiveSource, reaches, type StoreFeed } from './live-source.ts';
-import { RecentEvents } from './recent-events.ts';
+import { LivePages, type PagesState } from './live-pages.ts';
+import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
 
 export interface FeedStoreOptions extends FeedQuery {
@@ -53,23 +50,12 @@ export interface FeedStoreOptions extends FeedQuery {
  * The state to render. A new object after each change; each post, and each list of posts, is the same object until it
  * changes.
  */
-export interface FeedState {
+export interface FeedState extends PagesState {
   posts: readonly ShownPost[];
   /** The new posts that wait for `reveal`, newest first: `MAX_PENDING` at most, however many there are. */
   waiting: readonly ShownPost[];
   /** How many wait. */
   pending: number;
-  /** Whether `loadMore` would find more. */
-  hasMore: boolean;
-  /** Whether a page is on its way. */
-  loading: boolean;
-  /** Why the last page did not come. */
-  error: TidingsError | undefined;
-  /** Which page `loading` and `error` are about: the first one, or the next one below. */
-  page: 'first' | 'next';
-  status: FeedStatus;
-  /** The newest event that has been folded in; 0 before there is a list. */
-  seq: number;
 }
 
 /** What has changed of the list since it was read, by an event or by the user's own doing. */
@@ -86,36 +72,22 @@ export interface FeedStoreListeners {
   vote: (vote: VoteView) => void;
 }
 
-/** A subscription to the tally of a post, and what ends it on the open feed. */
-interface Tracked {
-  postId: number;
-  release: (() => void) | undefined;
-}
-
-/** Until a list that could not be read, or was too old, is read again, unless the server asks for more. Milliseconds. */
-const RETRY = 3000;
 /** So many new posts are put on top of a list that is left open; then it is read again rather than growing for ever. */
 const MAX_GROWTH = 300;
 
 /**
  * A live list: a page of posts and the events after it, the user's own changes and votes, in one state to render. Knows
  * of no framework: `subscribe` and `state` are what `useSyncExternalStore` and its like want.
- *
- * A page and the feed are two views of one numbering, and each may be ahead of the other. If the feed is ahead, the events
- * after the page's position are applied to the page. If the page is ahead, the events up to its position are in it already.
  */
 export class FeedStore {
   readonly #client: Client;
   readonly #options: FeedStoreOptions;
   readonly #emitter = new Emitter<FeedStoreListeners>();
-  readonly #changes = new Emitter<{ change: () => void }>();
   /** The shown form of each entry, so that what has not changed stays the same object. */
   readonly #shown = new WeakMap<Entry, ShownPost>();
   readonly #votes: CastVotes;
   readonly #followees: Followees;
-  readonly #events = new RecentEvents();
-  /** The posts whose tallies are wanted. They outlive a feed: the next one is asked for them again. */
-  readonly #tracked = new Set<Tracked>();
+  readonly #pages: LivePages<PostPage>;
   /** Posts that the user has removed here and whose event is still to come: a page may have been read before. */
   readonly #removed = new Set<number>();
   /** What is asked for, and what the view was read by. */
@@ -124,24 +96,12 @@ export class FeedStore {
   #view: FeedView = emptyView;
   /** How many new posts have come on top since the list was read. */
   #growth = 0;
-  #source: LiveSource | undefined;
-  /** A page from before here lacks posts that a follow, or the end of a block, has brought. */
-  #freshFrom = 0;
-  #next: string | undefined;
   #held = false;
-  /** The page that is on its way. One that has been asked for since takes its place. */
-  #request: AbortController | undefined;
-  #page: 'first' | 'next' = 'first';
-  #error: TidingsError | undefined;
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  #stale = false;
   /** Grows when the database or the user is another one: what was asked of the one before is no news. */
   #life = 0;
   #state: FeedState | undefined;
   #posts: readonly ShownPost[] = [];
   #waiting: readonly ShownPost[] = [];
-  #telling = false;
-  #closed = false;
 
   constructor(client: Client, options: FeedStoreOptions) {
     this.#client = client;
@@ -156,6 +116,21 @@ export class FeedStore {
     });
     this.#query = queryOf(options);
     this.#viewQuery = this.#query;
+    const { limit } = options;
+    this.#pages = new LivePages({
+      client,
+      feed: options.feed,
+      topic: () => topicOf(this.#query),
+      read: (cursor, signal) =>
+        client.posts.list({ ...this.#query, ...(limit === undefined ? {} : { limit }), cursor, signal }),
+      onPage: (page, which, continues) => this.#take(page, which, continues),
+      onEvent: (event, live) => this.#fold(event, live),
+      onTally: (tally) => this.#set(withTally(this.#view, tally)),
+      onReset: () => this.#removed.clear(),
+      onForget: () => this.#forget(),
+      onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
+      onChange: () => (this.#state = undefined),
+    });
   }
 
   get state(): FeedState {
@@ -163,21 +138,14 @@ export class FeedStore {
       posts: (this.#posts = this.#show(this.#view.order, this.#posts)),
       waiting: (this.#waiting = this.#show(this.#view.pending, this.#waiting)),
       pending: this.#view.pending.length,
-      hasMore: this.#next !== undefined,
-      loading: this.#request !== undefined,
-      error: this.#error,
-      page: this.#page,
-      status: this.#closed
-        ? { state: 'ended', reason: 'closed' }
-        : (this.#source?.feed.status ?? { state: 'connecting' }),
-      seq: this.#source?.seq ?? 0,
+      ...this.#pages.state,
     };
     return this.#state;
   }
 
   /** Listens for a new `state`: called once for changes that happen together. @returns removes the listener */
   subscribe(listener: () => void): () => void {
-    return this.#changes.on('change', listener);
+    return this.#pages.subscribe(listener);
   }
 
   /** Listens to single changes of the list. @returns removes the listener */
@@ -190,9 +158,8 @@ export class FeedStore {
    * ended, is opened again. A failure is in `state.error` until the page has loaded; a temporary one is retried about
    * every three seconds.
    */
-  async load(): Promise<void> {
-    this.#closed = false;
-    await this.#reload();
+  load(): Promise<void> {
+    return this.#pages.load();
   }
 
   /** Shows another list, from its beginning, with the same feed. What is shown stays until it is there. */
@@ -202,13 +169,8 @@ export class FeedStore {
   }
 
   /** Loads the next page below. */
-  async loadMore(): Promise<void> {
-    const cursor = this.#next;
-    if (this.#closed || this.#request || cursor === undefined) return;
-    if (this.#error && this.#page === 'first') return;
-    await this.#load('next', cursor, (page) => {
-      this.#view = nextPage(this.#view, page.posts, page.position.seq);
-    });
+  loadMore(): Promise<void> {
+    return this.#pages.loadMore();
   }
 
   /** While held, new posts wait instead of pushing the list down: for a reader who has scrolled. */
@@ -221,16 +183,12 @@ export class FeedStore {
    */
   async reveal(): Promise<void> {
     if (this.#byTime && this.#view.pending.length < MAX_PENDING) this.#set(revealed(this.#view));
-    else if (!this.#closed) await this.#reload();
+    else await this.#pages.reload();
   }
 
   /** Wants the tally of a post that is on the screen. @returns ends that */
   track(postId: number): () => void {
-    const tracked: Tracked = { postId, release: this.#open?.feed.track(postId) };
-    this.#tracked.add(tracked);
-    return () => {
-      if (this.#tracked.delete(tracked)) tracked.release?.();
-    };
+    return this.#pages.track(postId);
   }
 
   /**
@@ -266,17 +224,14 @@ export class FeedStore {
 
   /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
   reconnect(): void {
-    this.#open?.feed.reconnect();
+    this.#pages.reconnect();
   }
 
   /** Ends the feed, and what is on its way is ignored. `load` opens it again. */
   close(): void {
-    this.#closed = true;
-    this.#cancel();
     this.#votes.clear();
     this.#removed.clear();
-    this.#leave();
-    this.#changed();
+    this.#pages.close();
   }
 
   get #byTime(): boolean {
@@ -287,15 +242,6 @@ export class FeedStore {
   get #atOnce(): boolean {
     const held = this.#held || (this.#options.held?.() ?? false);
     return this.#byTime && !held && this.#view.pending.length === 0;
-  }
-
-  /** What it listens to, unless that has ended: it does not come back, but another one can be opened. */
-  get #open(): LiveSource | undefined {
-    return this.#source?.open ? this.#source : undefined;
-  }
-
-  get #userId(): number | undefined {
-    return this.#source?.feed.userId;
   }
 
   /** @param before the same list when it was shown last: it is given again if nothing of it has changed */
@@ -310,158 +256,24 @@ export class FeedStore {
     return posts.length === before.length && posts.every((post, at) => post === before[at]) ? before : posts;
   }
 
-  async #reload(): Promise<void> {
-    this.#stale = false;
-    const query = this.#query;
-    await this.#load('first', undefined, (page) => {
-      this.#view = firstPage(page.posts, page.position.seq);
-      this.#viewQuery = query;
+  /** A page, without what the user has removed since. @returns called after the events since then */
+  #take({ posts: listed, position }: PostPage, which: 'first' | 'next', continues: boolean): () => void {
+    const before = continues ? this.#view : emptyView;
+    const posts = listed.filter(({ id }) => !this.#removed.has(id));
+    if (which === 'next') this.#view = nextPage(this.#view, posts, position.seq);
+    else {
+      this.#view = firstPage(posts, position.seq);
+      this.#viewQuery = this.#query;
       this.#growth = 0;
-      if (!this.#goesOn) this.#follow(page);
-    });
-  }
-
-  /** Whether what it listens to has all that the list which is asked for needs. */
-  get #goesOn(): boolean {
-    return this.#open !== undefined && this.#open.topic === topicOf(this.#query);
-  }
-
-  /** What is on its way, or waited for, is not wanted any more. */
-  #cancel(): void {
-    clearTimeout(this.#retry);
-    this.#request?.abort();
-    this.#request = undefined;
-  }
-
-  async #load(
-    which: 'first' | 'next',
-    cursor: string | undefined,
-    fold: (page: PostPage) => void,
-  ): Promise<void> {
-    this.#cancel();
-    const request = (this.#request = new AbortController());
-    // What failed is said until it has been done, not again with each try.
-    if (which !== this.#page || which === 'next') this.#error = undefined;
-    this.#page = which;
-    this.#changed();
-    try {
-      const page = await this.#read(cursor, request.signal);
-      if (request !== this.#request) return;
-      this.#request = undefined;
-      // With no feed between then and now, the database and the user may be others, and what was known is no news of them.
-      const before = this.#open ? this.#view : emptyView;
-      fold({ ...page, posts: page.posts.filter(({ id }) => !this.#removed.has(id)) });
-      this.#next = page.next;
-      this.#error = undefined;
-      for (const event of this.#events.since(page.position.seq)) {
-        // What was created since is above the next page: on an earlier one, or it waits.
-        if (which === 'first' || event.name !== postEvent.added) this.#fold(event, false);
-      }
+    }
+    return () => {
       this.#view = remembering(
         this.#view,
         before,
-        (postId) => this.#source?.feed.tally(postId),
+        (postId) => this.#pages.tally(postId),
         (postId) => this.#votes.known(postId),
       );
-    } catch (error) {
-      if (request !== this.#request) return;
-      this.#request = undefined;
-      if (!(error instanceof TidingsError)) throw error;
-      this.#error = error;
-      if (which === 'first') this.#readAgainAfter(error);
-    } finally {
-      this.#changed();
-    }
-  }
-
-  /** A page that the feed continues from without a gap. @throws {TidingsError} */
-  async #read(cursor: string | undefined, signal: AbortSignal): Promise<PostPage> {
-    const { limit, feed } = this.#options;
-    await begun(feed);
-    for (;;) {
-      const page = await this.#client.posts.list({
-        ...this.#query,
-        ...(limit === undefined ? {} : { limit }),
-        cursor,
-        signal,
-      });
-      if (this.#continues(page)) return page;
-      await delay(jittered(RETRY), signal);
-    }
-  }
-
-  /** Not if it is of a node that has fallen far behind, or the database has just been replaced, which the feed is about to say. */
-  #continues({ position }: PagePlace): boolean {
-    const { seq, epoch } = position;
-    const source = this.#goesOn ? this.#open : undefined;
-    if (!source) return reaches(this.#options.feed, position);
-    return epoch === source.feed.position?.epoch && seq >= this.#freshFrom && this.#events.reachBackTo(seq);
-  }
-
-  #readAgainAfter(error: TidingsError): void {
-    this.#stale = true;
-    const hopeless = error.code === 'logged_out' || (error.status >= 400 && error.status < 500);
-    if (hopeless && !error.temporary) return;
-    const wait = Math.max(jittered(RETRY), (error.retryAfter ?? 0) * 1000);
-    this.#retry = setTimeout(() => void this.#reload(), wait);
-  }
-
-  #follow({ position }: PostPage): void {
-    this.#leave();
-    this.#events.restart(position.seq);
-    this.#freshFrom = 0;
-    const source = new LiveSource(this.#client, this.#options.feed, topicOf(this.#query), position, {
-      event: (event) => {
-        this.#events.add(event);
-        this.#fold(event, true);
-        this.#changed();
-      },
-      tally: (tally) => this.#set(withTally(this.#view, tally)),
-      incomplete: () => void this.#reload(),
-      status: () => {
-        const { status } = source.feed;
-        // The next login may be another user's.
-        if (status.state === 'ended' && status.reason !== 'closed') this.#forget();
-        this.#changed();
-      },
-      reset: ({ reason, seq }) => this.#onReset(reason === 'epoch_changed', seq),
-      ready: () => {
-        if (this.#stale) void this.#reload();
-      },
-      refused: (error) => {
-        this.#error = error;
-        this.#changed();
-      },
-    });
-    this.#source = source;
-    for (const tracked of this.#tracked) tracked.release = source.feed.track(tracked.postId);
-  }
-
-  /** Listens no more. */
-  #leave(): void {
-    for (const tracked of this.#tracked) {
-      tracked.release?.();
-      tracked.release = undefined;
-    }
-    this.#source?.close();
-  }
-
-  #onReset(anotherDatabase: boolean, seq: number): void {
-    // A page that is on its way may be of the time before.
-    this.#cancel();
-    this.#stale = true;
-    this.#events.restart(seq);
-    this.#removed.clear();
-    this.#freshFrom = 0;
-    this.#changed();
-    if (anotherDatabase) {
-      // These may be no posts of it, and by number nothing known of them can be told from what is newer.
-      this.#forget();
-      this.#next = undefined;
-      this.#set({ ...emptyView, asOf: seq });
-    }
-    // That of a shared feed's topic comes amid its connection; otherwise the feed is about to be ready.
-    if (this.#open?.feed.status.state === 'live') void this.#reload();
+    };
   }
 
   #forget(): void {
@@ -481,7 +293,7 @@ export class FeedStore {
     if (event.name === postEvent.removed) {
       this.#removed.delete(id);
       const entry = this.#view.entries.get(id);
-      const own = entry !== undefined && entry.post.owner_id === this.#userId;
+      const own = entry !== undefined && entry.post.owner_id === this.#pages.userId;
       if (own && entry.asOf < event.seq && !this.#viewQuery.published) {
         void this.#lookAtOwn(id, event);
         return;
@@ -500,7 +312,7 @@ export class FeedStore {
     // One that was published before may have the user's vote, which is in no event.
     if (arrived.post.votes > 0) void this.#askForVote(id);
     if (live && arrival.atOnce) this.#growth += 1;
-    if (this.#growth > MAX_GROWTH && !this.#request) void this.#reload();
+    if (this.#growth > MAX_GROWTH && !this.#pages.loading) void this.#pages.reload();
   }
 
   /** The next view, in which one post may be another. */
@@ -538,12 +350,12 @@ export class FeedStore {
   }
 
   #foldRelation(event: LiveEvent): void {
-    if (this.#userId === undefined) {
+    if (this.#pages.userId === undefined) {
       // Missed before the feed was live for the first time: what it means is not known before that is ready.
-      this.#stale = true;
+      this.#pages.refreshWhenLive();
       return;
     }
-    const news = relationNews(event, this.#userId);
+    const news = relationNews(event, this.#pages.userId);
     if (!news) return;
     const { view, ownerId } = this.#viewQuery;
     const { userId, relation, seq } = news;
@@ -551,10 +363,8 @@ export class FeedStore {
     if (relation === 'follow' ? view !== 'home' : relation === 'mute' && ownerId !== undefined) return;
     if (relation === 'follow') this.#followees.set(userId, news.added);
     if (news.added === (relation === 'follow')) {
-      if (seq <= this.#freshFrom || seq <= this.#view.asOf) return;
       // What they wrote before is in no event.
-      this.#freshFrom = seq;
-      void this.#reload();
+      if (seq > this.#view.asOf) this.#pages.refresh(seq);
       return;
     }
     for (const id of byAuthor(this.#view, userId, seq)) this.#turn(id, without(this.#view, id));
@@ -567,7 +377,7 @@ export class FeedStore {
 
   /** Whether the user follows whoever wrote a post. Where that is not known, it is looked up. */
   #isOfHome(ownerId: number): boolean {
-    if (ownerId === this.#userId || this.#source?.alone) return true;
+    if (ownerId === this.#pages.userId || this.#pages.alone) return true;
     const follows = this.#followees.follows(ownerId);
     if (follows === undefined) void this.#lookUp(ownerId);
     return follows === true;
@@ -579,11 +389,11 @@ export class FeedStore {
       if (!(await this.#followees.lookUp(ownerId)) || life !== this.#life) return;
     } catch (error) {
       if (life !== this.#life || !(error instanceof TidingsError)) return;
-      this.#readAgainAfter(error);
+      this.#pages.readAgainAfter(error);
       return;
     }
     if (!this.#followees.follows(ownerId)) return;
-    for (const event of this.#events.since(this.#view.asOf)) {
+    for (const event of this.#pages.since(this.#view.asOf)) {
       if (!tellsPost(event) || event.data.owner_id === ownerId) this.#fold(event, true);
     }
   }
@@ -591,7 +401,7 @@ export class FeedStore {
   /** Whether a post that an edit has brought here belongs among the pages that are loaded. */
   #joins(post: PostView): boolean {
     if (this.#viewQuery.tag === undefined || !this.#byTime) return false;
-    return this.#next === undefined || reachedBy(this.#view, post);
+    return !this.#pages.hasMore || reachedBy(this.#view, post);
   }
 
   /** Shows a post of the user as the server has answered with it. @throws {TidingsError} */
@@ -617,17 +427,7 @@ export class FeedStore {
   #set(view: FeedView): void {
     if (view === this.#view) return;
     this.#view = view;
-    this.#changed();
-  }
-
-  #changed(): void {
-    this.#state = undefined;
-    if (this.#telling) return;
-    this.#telling = true;
-    queueMicrotask(() => {
-      this.#telling = false;
-      this.#changes.emit('change');
-    });
+    this.#pages.changed();
   }
 }
 

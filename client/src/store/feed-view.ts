@@ -242,7 +242,7 @@ function arrived(view: FeedView, entry: Entry, atOnce: boolean): FeedView {
   return atOnce ? revealed(told, [id]) : told;
 }
 
-function withEntry(view: FeedView, entry: Entry): FeedView {
+export function withEntry(view: FeedView, entry: Entry): FeedView {
   if (view.entries.get(entry.post.id) === entry) return view;
   return { ...view, entries: new Map(view.entries).set(entry.post.id, entry) };
 }

@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { ShownPost, ThreadReply } from 'tidings-client';
+import type { ShownPost, ReplyAnswer } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { Byline } from '../feed/byline.tsx';
 import { LinkedText } from '../feed/linked-text.tsx';
@@ -118,7 +118,7 @@ function Answer({ thread, to }: { thread: Thread; to: ShownPost }) {
   return <ReplyForm to={to} autofocus={false} send={send} />;
 }
 
-function Reply({ thread, reply, marked }: { thread: Thread; reply: ThreadReply; marked: boolean }) {
+function Reply({ thread, reply, marked }: { thread: Thread; reply: ReplyAnswer; marked: boolean }) {
   const depth = Math.min(reply.depth, DEEPEST);
   if (reply.deleted) {
     return (

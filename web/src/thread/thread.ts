@@ -7,7 +7,7 @@ import {
   type ShownPost,
   type Subscription,
   type Tally,
-  type ThreadReply,
+  type ReplyAnswer,
   TidingsError,
 } from 'tidings-client';
 import { sentenceOf } from '../chrome/sentence.ts';
@@ -29,7 +29,7 @@ export class Thread implements PostStore {
   readonly state = signal<ThreadState>('loading');
   readonly root = signal<ShownPost | undefined>(undefined);
   /** In the order of the tree. */
-  readonly replies = signal<readonly ThreadReply[]>([]);
+  readonly replies = signal<readonly ReplyAnswer[]>([]);
   /** New replies of others that wait until the reader wants them. */
   readonly waiting = signal<ReadonlySet<number>>(new Set());
   readonly #postId: number;
@@ -55,7 +55,7 @@ export class Thread implements PostStore {
     try {
       const asked = await service.posts.get(this.#postId);
       const rootId = asked.root_id ?? asked.id;
-      const replies: ThreadReply[] = [];
+      const replies: ReplyAnswer[] = [];
       let cursor: string | undefined;
       for (let pages = 0; pages < MOST_PAGES; pages += 1) {
         const page = await service.posts.replies(rootId, { limit: PAGE, cursor });
@@ -91,7 +91,7 @@ export class Thread implements PostStore {
 
   /** Answers a post of the thread; the reply is shown at once. @throws {TidingsError} */
   async reply(to: number, content: string, idempotencyKey: string): Promise<PostAnswer> {
-    const answer = await service.posts.reply(to, content, { idempotencyKey });
+    const answer = await service.posts.reply(to, { content }, { idempotencyKey });
     await this.load();
     return answer;
   }
@@ -166,7 +166,7 @@ export class Thread implements PostStore {
     });
   }
 
-  #post(postId: number): PostAnswer | ThreadReply | undefined {
+  #post(postId: number): PostAnswer | ReplyAnswer | undefined {
     const root = this.root.peek();
     return root?.id === postId ? root : this.replies.peek().find(({ id }) => id === postId);
   }

@@ -1,0 +1,426 @@
+import type { Client } from '../client.ts';
+import type { LiveEvent, PostAnswer, PostView, ReplyAnswer, ThreadSort, VoteView } from '../contract.ts';
+import { Emitter } from '../emitter.ts';
+import { postEvent } from '../event-names.ts';
+import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
+import type { CreateOptions, EditOptions, ReplyPage } from '../posts.ts';
+import { CastVotes } from './cast-votes.ts';
+import {
+  byAuthor,
+  emptyView,
+  type Entry,
+  type FeedView,
+  firstPage,
+  MAX_PENDING,
+  nextPage,
+  remembering,
+  revealed,
+  shown,
+  type ShownPost,
+  voteSettled,
+  voting,
+  withEntry,
+  withEvent,
+  without,
+  withOwn,
+  withTally,
+  withVote,
+} from './feed-view.ts';
+import { LivePages, type PagesState } from './live-pages.ts';
+import type { StoreFeed } from './live-source.ts';
+import { relationNews } from './relation-news.ts';
+import { ReplyCounts } from './reply-counts.ts';
+import { type ShownReply, type ThreadNode, ThreadTree } from './thread-tree.ts';
+
+export interface ThreadStoreOptions {
+  /** The first post of the thread: `root_id` of a reply. */
+  postId: number;
+  /** `old` unless you say otherwise. */
+  sort?: ThreadSort;
+  /** Replies in a page. */
+  limit?: number;
+  /** As that of `createFeedStore`. */
+  feed?: StoreFeed;
+}
+
+/** The state to render. A new object after each change; what has not changed stays the same object. */
+export interface ThreadState extends PagesState {
+  /** The first post. */
+  post: ShownPost | undefined;
+  /** The replies to it, each with those below. */
+  replies: readonly ThreadNode[];
+  /** New replies of others that wait for `reveal`, newest first: `MAX_PENDING` at most. */
+  waiting: readonly ShownReply[];
+  /** How many wait. */
+  pending: number;
+  /** Whether the thread has been deleted or withdrawn, or there is none. One that is published again comes back. */
+  gone: boolean;
+}
+
+export interface ThreadStoreListeners {
+  /** The result of a vote that was cast or taken back here, for the user's other windows: `voted`. */
+  vote: (vote: VoteView) => void;
+}
+
+interface ThreadPage extends ReplyPage {
+  post: PostAnswer | undefined;
+}
+
+/** Posts of the thread whose tallies are followed: so many of the first ones. */
+const TRACKED = 500;
+/** So many new replies are added to a thread that is left open; then it is read again rather than growing for ever. */
+const MAX_GROWTH = 300;
+
+/**
+ * A live thread: a post, pages of its replies, and the events after them. New replies of others wait until the reader
+ * wants them, so that nothing moves under whoever reads or writes. Knows of no framework, like `FeedStore`.
+ */
+export class ThreadStore {
+  readonly #client: Client;
+  readonly #id: number;
+  readonly #sort: ThreadSort;
+  readonly #emitter = new Emitter<ThreadStoreListeners>();
+  readonly #pages: LivePages<ThreadPage>;
+  readonly #votes: CastVotes;
+  readonly #tree = new ThreadTree();
+  readonly #shown = new WeakMap<Entry, ShownPost>();
+  readonly #counts = new ReplyCounts();
+  /** Of the replies in the view those that were deleted. */
+  readonly #deleted = new Set<number>();
+  /** Replies that the user has removed here and whose event is still to come. */
+  readonly #removed = new Set<number>();
+  readonly #tracked = new Map<number, () => void>();
+  #view: FeedView = emptyView;
+  #growth = 0;
+  #gone = false;
+  /** Grows when the database or the user is another one. */
+  #life = 0;
+  #state: ThreadState | undefined;
+
+  constructor(client: Client, { postId, sort = 'old', limit, feed }: ThreadStoreOptions) {
+    this.#client = client;
+    this.#id = postId;
+    this.#sort = sort;
+    this.#votes = new CastVotes(client.votes, {
+      wanted: (id, up) => this.#set(voting(this.#view, id, up)),
+      settled: (id, answer) => {
+        this.#set(voteSettled(this.#view, id, answer));
+        if (answer) this.#emitter.emit('vote', answer);
+      },
+    });
+    this.#pages = new LivePages({
+      client,
+      feed,
+      topic: () => `thread:${postId}`,
+      read: (cursor, signal) =>
+        this.#read({ sort, ...(limit === undefined ? {} : { limit }), cursor, signal }),
+      onPage: (page, which, continues) => this.#take(page, which, continues),
+      onEvent: (event) => this.#fold(event),
+      onTally: (tally) => this.#set(withTally(this.#view, tally)),
+      onReset: () => this.#removed.clear(),
+      onForget: () => {
+        this.#life += 1;
+        this.#votes.forget();
+        this.#removed.clear();
+      },
+      onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
+      onChange: () => (this.#state = undefined),
+    });
+  }
+
+  get state(): ThreadState {
+    if (this.#state) return this.#state;
+    const pages = this.#pages.state;
+    const gone = this.#gone || (pages.page === 'first' && pages.error?.code === 'not_found');
+    const view = gone ? emptyView : this.#view;
+    const root = view.entries.get(this.#id);
+    const waiting = this.#tree.flat(
+      view,
+      view.pending.filter((id) => !this.#deleted.has(id)),
+    );
+    this.#state = {
+      post: root && this.#shownRoot(root),
+      replies: this.#tree.of(view, this.#sort, (id) =>
+        this.#deleted.has(id) ? this.#counts.living(id) : undefined,
+      ),
+      waiting,
+      pending: waiting.length,
+      ...pages,
+      gone,
+    };
+    return this.#state;
+  }
+
+  /** Listens for a new `state`: called once for changes that happen together. @returns removes the listener */
+  subscribe(listener: () => void): () => void {
+    return this.#pages.subscribe(listener);
+  }
+
+  /** @returns removes the listener */
+  on<K extends keyof ThreadStoreListeners>(name: K, listener: ThreadStoreListeners[K]): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /** Loads the post and the first page of replies, and follows on from there: see `FeedStore.load`. */
+  load(): Promise<void> {
+    return this.#pages.load();
+  }
+
+  /** Loads the next page of replies. */
+  loadMore(): Promise<void> {
+    return this.#pages.loadMore();
+  }
+
+  /** Puts the replies that wait in their places. If they are too many, the thread is read again. */
+  async reveal(): Promise<void> {
+    const { pending } = this.#view;
+    this.#growth += pending.length;
+    if (pending.length >= MAX_PENDING || this.#growth > MAX_GROWTH) await this.#pages.reload();
+    else this.#set(revealed(this.#view));
+    this.#track();
+  }
+
+  /** Answers the post or one of the replies. It is shown as soon as the server has it. @throws {TidingsError} */
+  reply(postId: number, content: string, options?: CreateOptions): Promise<PostAnswer> {
+    return this.#own(this.#client.posts.reply(postId, { content }, options));
+  }
+
+  /** @throws {TidingsError} */
+  edit(postId: number, edit: { content: string }, options?: EditOptions): Promise<PostAnswer> {
+    return this.#own(this.#client.posts.update(postId, edit, options));
+  }
+
+  /** @throws {TidingsError} */
+  async remove(postId: number, options?: EditOptions): Promise<void> {
+    const life = this.#life;
+    await this.#client.posts.remove(postId, options);
+    if (life !== this.#life || !this.#view.entries.has(postId)) return;
+    if (postId === this.#id) this.#end();
+    else if (!this.#deleted.has(postId)) {
+      this.#removed.add(postId);
+      this.#hide(postId);
+    }
+  }
+
+  /** Votes, or takes the vote back: as `FeedStore.vote`. @throws {TidingsError} */
+  vote(postId: number, up: boolean): Promise<void> {
+    return this.#votes.cast(postId, up);
+  }
+
+  /** What became of a vote of the user in another window. */
+  voted(vote: VoteView): void {
+    this.#votes.remember(vote);
+    this.#set(withVote(this.#view, vote));
+  }
+
+  /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
+  reconnect(): void {
+    this.#pages.reconnect();
+  }
+
+  /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
+  close(): void {
+    this.#votes.clear();
+    this.#removed.clear();
+    this.#pages.close();
+  }
+
+  /**
+   * A page, and then the post: a post that is newer than the page is no fault, since its version says so.
+   * @throws {TidingsError}
+   */
+  async #read(options: Parameters<Client['posts']['replies']>[1] & object): Promise<ThreadPage> {
+    const { posts } = this.#client;
+    const page = await posts.replies(this.#id, options);
+    if (options.cursor !== undefined) return { ...page, post: undefined };
+    const post = await posts.get(this.#id, options.signal ? { signal: options.signal } : {});
+    if (post.root_id) {
+      throw new TypeError(
+        `Post ${this.#id} is a reply: open the thread of post ${post.root_id}, its root_id.`,
+      );
+    }
+    return { ...page, post };
+  }
+
+  #take({ replies, post, position }: ThreadPage, which: 'first' | 'next', continues: boolean): () => void {
+    const before = continues ? this.#view : emptyView;
+    const { seq } = position;
+    const read = replies.map(asPost);
+    if (which === 'first') {
+      this.#counts.clear();
+      this.#deleted.clear();
+      this.#growth = 0;
+      this.#gone = false;
+      const view = firstPage([...(post ? [post] : []), ...read], seq);
+      this.#view = { ...view, order: read.map(({ id }) => id) };
+    } else this.#view = nextPage(this.#view, read, seq);
+    for (const reply of replies) {
+      if (this.#counts.parentOf(reply.id) !== undefined) continue;
+      this.#counts.know(reply.id, reply.parent_id ?? this.#id, reply.replies ?? 0, seq);
+      if (reply.deleted) this.#deleted.add(reply.id);
+      else if (this.#removed.has(reply.id)) this.#hide(reply.id);
+    }
+    return () => {
+      this.#view = remembering(
+        this.#view,
+        before,
+        (id) => this.#pages.tally(id),
+        (id) => this.#votes.known(id),
+      );
+      this.#track();
+    };
+  }
+
+  #fold(event: LiveEvent): void {
+    if (!isOfPost(event)) this.#foldRelation(event);
+    else if (tellsPost(event)) this.#foldPost(event);
+    else if (event.data.id === this.#id) this.#foldEnd(event);
+    else if (event.data.root_id === this.#id) this.#foldDeletion(event);
+    this.#track();
+  }
+
+  #foldPost(event: PostEvent & { data: PostView }): void {
+    const { seq, data } = event;
+    const { id, parent_id: parent } = data;
+    // Its replies come with it, and no event tells of them.
+    if (id === this.#id && this.#gone) this.#pages.refresh(seq);
+    if (data.root_id !== this.#id && id !== this.#id) return;
+    if (this.#deleted.has(id) || this.#removed.has(id)) return;
+    const known = this.#view.entries.has(id);
+    const own = data.owner_id === this.#pages.userId;
+    const view = withEvent(this.#view, event, { accepts: () => true, atOnce: own });
+    if (parent && (known || view !== this.#view)) this.#counts.know(id, parent, 0, seq);
+    if (parent && event.name === postEvent.added && seq > this.#view.asOf)
+      this.#counts.count(id, this.#id, 1, seq);
+    this.#set(view);
+    if (own && !known && view.entries.has(id)) this.#grow();
+  }
+
+  /** To the others a post that is withdrawn is a deleted one; to its owner it is a draft. */
+  #foldEnd({ seq }: PostEvent): void {
+    const entry = this.#view.entries.get(this.#id);
+    if (!entry || entry.asOf >= seq) return;
+    if (entry.post.owner_id === this.#pages.userId) this.#pages.refresh(seq);
+    else this.#end();
+  }
+
+  /** The thread is over. */
+  #end(): void {
+    this.#gone = true;
+    this.#counts.clear();
+    this.#deleted.clear();
+    this.#set({ ...emptyView, asOf: this.#view.asOf });
+    this.#pages.changed();
+  }
+
+  #foldDeletion(event: PostEvent): void {
+    const { seq } = event;
+    const { id } = event.data;
+    const entry = this.#view.entries.get(id);
+    if (!this.#removed.delete(id) && (this.#deleted.has(id) || seq <= (entry ?? this.#view).asOf)) return;
+    // Of one that is not known: nor is it waited for any more.
+    if (!entry) this.#set(withEvent(this.#view, event, { accepts: () => false, atOnce: false }));
+    this.#delete(id, seq);
+  }
+
+  /** A reply goes, or stays as a deleted one if there are others below it; then those above it may go. */
+  #delete(id: number, seq: number): void {
+    const parent = this.#counts.parentOf(id);
+    const above = parent !== undefined && this.#deleted.has(parent);
+    this.#counts.count(id, this.#id, -1, seq);
+    const stays = this.#hide(id);
+    if (!stays) {
+      this.#counts.forget(id);
+      this.#prune(parent);
+    }
+    // What is below replies that are not loaded is not known.
+    if (this.#counts.unsure && (stays || above)) void this.#pages.reload();
+  }
+
+  #foldRelation(event: LiveEvent): void {
+    const news = relationNews(event, this.#pages.userId);
+    if (this.#pages.userId === undefined) this.#pages.refreshWhenLive();
+    if (!news || news.relation === 'follow') return;
+    if (!news.added) {
+      if (news.seq > this.#view.asOf) this.#pages.refresh(news.seq);
+      return;
+    }
+    for (const id of byAuthor(this.#view, news.userId, news.seq)) {
+      // The counts are the same for everyone.
+      if (id !== this.#id) this.#set(without(this.#view, id));
+    }
+  }
+
+  /** @returns whether a deleted reply stays, since there are others below it */
+  #hide(id: number): boolean {
+    const stays = this.#counts.living(id) > 0;
+    const entry = this.#view.entries.get(id);
+    if (stays) this.#deleted.add(id);
+    if (entry) this.#set(stays ? withEntry(this.#view, { ...entry }) : without(this.#view, id));
+    return stays;
+  }
+
+  /** Takes out a deleted reply without others below it, and each above it of which the same has become true. */
+  #prune(from: number | undefined): void {
+    let id = from;
+    while (id !== undefined && this.#deleted.has(id) && this.#counts.living(id) === 0) {
+      const parent = this.#counts.parentOf(id);
+      this.#deleted.delete(id);
+      this.#counts.forget(id);
+      this.#set(without(this.#view, id));
+      id = parent;
+    }
+  }
+
+  /** Shows a post of the user as the server has answered with it. @throws {TidingsError} */
+  async #own(asked: Promise<PostAnswer>): Promise<PostAnswer> {
+    const life = this.#life;
+    const post = await asked;
+    if (life !== this.#life || this.#gone) return post;
+    const known = this.#view.entries.has(post.id);
+    if (post.parent_id) this.#counts.know(post.id, post.parent_id, 0, this.#view.asOf);
+    this.#set(withOwn(this.#view, post));
+    if (!known) this.#grow();
+    this.#track();
+    return post;
+  }
+
+  #grow(): void {
+    this.#growth += 1;
+    if (this.#growth > MAX_GROWTH && !this.#pages.loading) void this.#pages.reload();
+  }
+
+  /** Follows the tallies of the post and of the first replies. */
+  #track(): void {
+    const { order } = this.#view;
+    const wanted = new Set([this.#id, ...order.slice(0, TRACKED).filter((id) => !this.#deleted.has(id))]);
+    for (const [id, release] of this.#tracked) {
+      if (wanted.has(id)) continue;
+      this.#tracked.delete(id);
+      release();
+    }
+    for (const id of wanted) if (!this.#tracked.has(id)) this.#tracked.set(id, this.#pages.track(id));
+  }
+
+  #shownRoot(entry: Entry): ShownPost {
+    let post = this.#shown.get(entry);
+    if (!post) this.#shown.set(entry, (post = shown(entry)));
+    return post;
+  }
+
+  #set(view: FeedView): void {
+    if (view === this.#view) return;
+    this.#view = view;
+    this.#pages.changed();
+  }
+}
+
+/** A thread to render that stays true by itself. Nothing is loaded before `load`. */
+export function createThreadStore(client: Client, options: ThreadStoreOptions): ThreadStore {
+  return new ThreadStore(client, options);
+}
+
+/** As others are kept. That it was deleted, and so has no owner, is known apart from it. */
+function asPost({ depth: _depth, deleted: _deleted, ...reply }: ReplyAnswer): PostAnswer {
+  return { ...reply, owner_id: reply.owner_id ?? 0, owner: reply.owner ?? { id: 0, username: '' } };
+}

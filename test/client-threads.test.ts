@@ -1,0 +1,224 @@
+import { expect } from 'chai';
+import {
+  type Client,
+  createClient,
+  createThreadStore,
+  type Feed,
+  type ThreadNode,
+  type ThreadStore,
+  type ThreadStoreOptions,
+} from '../client/src/index.ts';
+import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { refusal } from './support/refusal.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, PASSWORD, type World } from './support/world.ts';
+
+describe('the store of a thread', function () {
+  this.timeout(120_000);
+  let world: World;
+  let proxy: FrameProxy;
+  let me: Client;
+  let ada: Client;
+  let adaId: number;
+  let root: number;
+  let feed: Feed | undefined;
+  let store: ThreadStore;
+
+  before(async () => {
+    world = await createWorld({}, undefined, undefined, { block: 20 });
+    proxy = await createFrameProxy(world.url);
+    me = createClient({ url: proxy.url });
+    ada = createClient({ url: world.url });
+    await me.signUp({ email: 'reader@example.org', password: PASSWORD, username: 'reader' });
+    adaId = (await ada.signUp({ email: 'ada@example.org', password: PASSWORD, username: 'ada' })).id;
+  });
+  after(async () => {
+    await proxy.close();
+    await world.close();
+  });
+  beforeEach(async () => {
+    root = (await ada.posts.create({ title: 'A thread', content: '' })).id;
+  });
+  afterEach(() => {
+    store.close();
+    feed?.close();
+    feed = undefined;
+  });
+
+  async function open(options: Partial<ThreadStoreOptions> = {}): Promise<void> {
+    store = createThreadStore(me, { postId: root, feed: { reconnect: { base: 50, cap: 200 } }, ...options });
+    await store.load();
+    expect(store.state.error).to.equal(undefined);
+    await until('it is live', () => store.state.status.state === 'live', 20_000);
+  }
+
+  const say = async (content: string, to = root, by = ada) => (await by.posts.reply(to, { content })).id;
+  const flat = (nodes: readonly ThreadNode[]): ThreadNode[] =>
+    nodes.flatMap((node) => [node, ...flat(node.replies)]);
+  const listed = () => flat(store.state.replies);
+  const seen = (id: number) => listed().find(({ reply }) => reply.id === id);
+
+  /** Everything that is loaded and waits is what the service answers now. */
+  async function settles(): Promise<void> {
+    const { replies } = await me.posts.replies(root, { limit: 100 });
+    const told = ({ id, parent_id, content, replies: below, votes, owner }: (typeof replies)[number]) => ({
+      id,
+      parent_id,
+      content,
+      below,
+      // A deleted one has no tally.
+      votes: owner ? votes : undefined,
+      by: owner?.username ?? null,
+    });
+    const expected = replies.map(told);
+    const shown = () =>
+      listed()
+        .map(({ reply }) => told(reply as never))
+        .sort((a, b) => a.id - b.id);
+    const same = async () => {
+      if (store.state.pending > 0) await store.reveal();
+      return JSON.stringify(shown()) === JSON.stringify(expected);
+    };
+    await until('all is told', same, 15_000).catch(() => undefined);
+    expect(shown()).to.deep.equal(expected);
+    for (const node of listed())
+      for (const { reply } of node.replies) expect(reply.parent_id).to.equal(node.reply.id);
+  }
+
+  it('is a tree with counts, in which replies of others wait and own ones do not', async () => {
+    const first = await say('First');
+    const below = await say('Below it', first);
+    await open();
+    expect(store.state.post).to.include({ id: root, title: 'A thread', replies: 2 });
+    expect(seen(first)?.replies.map(({ reply }) => reply.id)).to.deep.equal([below]);
+    const other = await say('Waits', below);
+    await until('it waits', () => store.state.pending === 1);
+    expect(store.state.waiting[0]).to.include({ id: other, content: 'Waits' });
+    expect(seen(other)).to.equal(undefined);
+    const own = await store.reply(first, 'My own');
+    expect(seen(own.id)?.reply).to.include({ content: 'My own', parent_id: first });
+    expect(store.state.pending).to.equal(1);
+    await store.reveal();
+    expect(seen(below)?.replies.map(({ reply }) => reply.id)).to.deep.equal([other]);
+    await until('the counts', () => store.state.post?.replies === 4 && seen(first)?.reply.replies === 3);
+    await settles();
+  });
+
+  it('keeps a deleted reply as long as there are living ones below it, by anybody', async () => {
+    const first = await say('First');
+    const below = await say('Below', first);
+    const last = await say('Last', below);
+    await open();
+    await ada.posts.remove(first);
+    await until('it is a deleted one', () => seen(first)?.reply.deleted === true);
+    expect(seen(first)?.reply).to.include({
+      content: '',
+      title: null,
+      owner: null,
+      owner_id: null,
+      parent_id: root,
+    });
+    await settles();
+    const own = await store.reply(last, 'Mine');
+    await ada.posts.remove(below);
+    await ada.posts.remove(last);
+    await until('two more', () => listed().filter(({ reply }) => reply.deleted).length === 3);
+    await settles();
+    await store.remove(own.id);
+    expect(seen(own.id)).to.equal(undefined);
+    await until('those above it have gone with it', () => listed().length === 0);
+    await settles();
+  });
+
+  it('votes at once, edits, and says what the server refuses', async () => {
+    const first = await say('First');
+    await open();
+    const vote = store.vote(first, true);
+    expect(seen(first)?.reply).to.include({ votes: 1, voted: true });
+    await vote;
+    const own = await store.reply(first, 'Mine');
+    await store.edit(own.id, { content: 'Mine, changed' });
+    expect(seen(own.id)?.reply.content).to.equal('Mine, changed');
+    await ada.posts.update(first, { content: 'Hers, changed' });
+    await until('the edit', () => seen(first)?.reply.content === 'Hers, changed');
+    expect(await refusal(store.reply(own.id + 1000, 'To nothing'))).to.include({ code: 'not_found' });
+    await settles();
+  });
+
+  it('ends with its first post, and comes back with it', async () => {
+    const first = await say('First');
+    await open();
+    await ada.posts.update(root, { published: false });
+    await until('it is gone', () => store.state.gone);
+    expect(store.state).to.deep.include({ post: undefined, replies: [], pending: 0 });
+    await ada.posts.update(root, { published: true });
+    await until('it is there again', () => !store.state.gone && seen(first) !== undefined);
+    await ada.posts.remove(root);
+    await until('it is gone for good', () => store.state.gone);
+    store.close();
+    await store.load();
+    expect(store.state).to.deep.include({ post: undefined, replies: [], gone: true });
+  });
+
+  it('takes out the replies of somebody who is blocked, and has them again', async () => {
+    const ben = createClient({ url: world.url });
+    const benId = (await ben.signUp({ email: 'ben@example.org', password: PASSWORD, username: 'ben' })).id;
+    const hers = await say('Hers');
+    const his = await say('His', hers, ben);
+    await open();
+    await me.users.block(benId);
+    await until('his is not there', () => seen(his) === undefined);
+    await me.users.unblock(benId);
+    await until('his is there again', () => seen(his) !== undefined);
+    await settles();
+    expect(adaId).to.not.equal(benId);
+  });
+
+  it('loads its pages one by one, with what came meanwhile', async () => {
+    const ids: number[] = [];
+    for (let at = 0; at < 7; at += 1) ids.push(await say(`Reply ${at}`, at % 2 === 0 ? root : ids.at(-1)));
+    await open({ limit: 3 });
+    expect(listed()).to.have.length(3);
+    await say('New', ids[0]);
+    await until('it waits', () => store.state.pending === 1);
+    await ada.posts.remove(ids[6]!);
+    await store.loadMore();
+    await store.loadMore();
+    expect(store.state.hasMore).to.equal(false);
+    await settles();
+  });
+
+  it('is for the first post of a thread', async () => {
+    const first = await say('First');
+    store = createThreadStore(me, { postId: first });
+    const refused = await store.load().catch((error: unknown) => error);
+    expect(refused).to.be.instanceOf(TypeError);
+  });
+
+  for (const shared of [false, true])
+    it(`loses and doubles nothing while others write and connections are cut, ${shared ? 'on a shared feed' : 'alone'}`, async () => {
+      if (shared) feed = me.feed({ topics: [], tallies: 'tracked', reconnect: { base: 50, cap: 200 } });
+      let seed = shared ? 7 : 3;
+      const random = (below: number) => {
+        seed = (seed * 48_271) % 2_147_483_647;
+        return seed % below;
+      };
+      const living = [await say('The first')];
+      const writing = (async () => {
+        for (let at = 0; at < 30; at += 1) {
+          const one = living[random(living.length)];
+          const act = random(10);
+          if (one === undefined || act < 5)
+            living.push(await say(`Reply ${at}`, random(4) === 0 ? root : one));
+          else if (act < 8) {
+            await ada.posts.remove(one);
+            living.splice(living.indexOf(one), 1);
+          } else if (act === 8) await ada.votes.cast(one);
+          else proxy.cut();
+        }
+      })();
+      await open({ limit: 100, ...(feed ? { feed } : {}) });
+      await writing;
+      await settles();
+    });
+});
