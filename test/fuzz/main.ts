@@ -1,6 +1,9 @@
 import { parseArgs } from 'node:util';
+import { Cluster } from '../faults/cluster.ts';
 import { buildTree } from '../faults/tree.ts';
 import { frameFaults } from '../support/held-frames.ts';
+import { kinds } from './lists/fold.ts';
+import { fuzzLists } from './lists/run.ts';
 import { fuzz } from './run.ts';
 import { type StopBug, stopBugs } from './stops/bugs.ts';
 import { fuzzStops, violationsWith } from './stops/run.ts';
@@ -12,6 +15,7 @@ const { values } = parseArgs({
     frames: { type: 'string', default: '200000' },
     streams: { type: 'string', default: '5000' },
     bodies: { type: 'string', default: '20000' },
+    lists: { type: 'string', default: '10000' },
     stops: { type: 'string', default: '4' },
     bugs: { type: 'string', default: '0' },
     stages: { type: 'string', default: Object.keys(stageKinds).join() },
@@ -23,7 +27,7 @@ const { values } = parseArgs({
 const KEPT = 64;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
-const whole = (name: 'seed' | 'frames' | 'streams' | 'bodies' | 'stops' | 'bugs' | 'seconds') => {
+const whole = (name: 'seed' | 'frames' | 'streams' | 'bodies' | 'lists' | 'stops' | 'bugs' | 'seconds') => {
   if (!/^\d{1,9}$/.test(values[name])) throw new Error(`--${name} must be a whole number`);
   return Number(values[name]);
 };
@@ -54,6 +58,33 @@ async function throwOddInput(tree: string): Promise<string[]> {
     ...frameFaults().map((fault) => `outside the AsyncAPI document: ${fault}`),
     ...(short ? ['the time was over before everything was sent'] : []),
   ];
+}
+
+/** Reads lists and subscribes from their positions on two nodes, while others write. */
+async function listThenSubscribe(tree: string): Promise<string[]> {
+  const count = whole('lists');
+  if (count === 0) return [];
+  const cluster = await Cluster.start({ nodes: 2, direct: true, tree });
+  try {
+    const urls = cluster.nodes.map((node) => node.process.url);
+    const began = Date.now();
+    const report = await fuzzLists({ urls, seed: whole('seed'), count, seconds: whole('seconds') });
+    const seconds = Math.round((Date.now() - began) / 1000);
+    for (const kind of kinds)
+      say(`${kind.padEnd(10)} ${report.checked[kind]} lists, behind ${report.between[kind]} something came`);
+    say(
+      `lists      ${report.events} events behind them, ${report.written} writes meanwhile, in ${seconds} s`,
+    );
+    const checked = kinds.reduce((sum, kind) => sum + report.checked[kind], 0);
+    return [
+      ...report.violations,
+      ...cluster.nodes.flatMap(({ process: { misconduct } }) => misconduct.map(({ what }) => what)),
+      ...frameFaults().map((fault) => `outside the AsyncAPI document: ${fault}`),
+      ...(checked < count * 0.9 ? [`only ${checked} lists were held against later ones`] : []),
+    ];
+  } finally {
+    await cluster.stop();
+  }
 }
 
 /** Ends sessions and nodes while connections begin and end. */
@@ -116,6 +147,7 @@ const tree = await buildTree();
 try {
   const violations = [
     ...(await throwOddInput(tree.root)),
+    ...(await listThenSubscribe(tree.root)),
     ...(await endEverything(tree.root)),
     ...(await findBugs()),
   ];

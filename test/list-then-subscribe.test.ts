@@ -1,0 +1,34 @@
+import { expect } from 'chai';
+import { kinds } from './fuzz/lists/fold.ts';
+import { fuzzLists } from './fuzz/lists/run.ts';
+import { endRawClients } from './support/raw-client.ts';
+import { createWorld, type World } from './support/world.ts';
+
+/** `npm run fuzz -- --lists 10000` does far more, on two nodes. */
+const wanted = { seed: 20_261_129, count: 200, seconds: 60 };
+
+describe('a list, and a subscription from its position', function () {
+  this.timeout(120_000);
+  let world: World;
+  before(async () => {
+    world = await createWorld();
+  });
+  afterEach(endRawClients);
+  after(() => world.close());
+
+  it('lose nothing, for each kind of topic, while others write, edit, tag, reply, follow and delete', async () => {
+    const report = await fuzzLists({ ...wanted, urls: [world.url] });
+    expect(report.violations.join('\n')).to.equal('');
+    for (const kind of kinds) {
+      expect(report.checked[kind], `${kind}: lists`).to.be.at.least(10);
+      expect(report.between[kind], `${kind}: lists behind which something came`).to.be.above(0);
+    }
+  });
+
+  it('are seen to lose something where the position is forgotten', async () => {
+    const { violations } = await fuzzLists({ ...wanted, urls: [world.url], forgetsPosition: true });
+    expect(violations.join('\n'))
+      .to.match(/no event told it/)
+      .and.to.match(/no event told that it went/);
+  });
+});
