@@ -12,6 +12,9 @@ export interface Scene {
   random: Random;
 }
 
+/** Where a fault is inflicted. Others than these people may live there: then what is done to people is not done. */
+type FaultScene = Omit<Scene, 'people'> & { people: Population | undefined };
+
 /** What a fault takes hold of; two that want the same thing do not happen at once. */
 export type Resource = `node ${number}` | 'redis' | 'postgres' | 'front';
 
@@ -25,7 +28,7 @@ export interface Fault {
   /** @param nodes how many there are */
   needs: (random: Random, nodes: number) => Resource[];
   /** Resolves when it is healed: what was killed has been started and is ready. */
-  inflict: (scene: Scene, needs: Resource[]) => Promise<void>;
+  inflict: (scene: FaultScene, needs: Resource[]) => Promise<void>;
   /** Leaves a node behind that has been frozen. */
   freezes?: boolean;
 }
@@ -56,8 +59,8 @@ export const faults = {
     needs: someNode,
     inflict: async ({ cluster, people }, needs) => {
       const node = nodeOf(cluster, needs);
-      const epoch = people.clients.find((client) => client.epoch !== undefined)?.epoch;
-      if (epoch === undefined) return;
+      const epoch = people?.clients.find((client) => client.epoch !== undefined)?.epoch;
+      if (!people || epoch === undefined) return;
       cluster.preferred = node;
       const late = people.join({ after: 0, epoch });
       for (let waited = 0; late.history.deliveries.length === 0 && waited < 2000; waited += 5) await pause(5);
@@ -259,7 +262,9 @@ export const faults = {
   'a session ended': {
     weight: 3,
     needs: () => [],
-    inflict: ({ people }) => people.mortal(),
+    inflict: async ({ people }) => {
+      await people?.mortal();
+    },
   },
 } satisfies Record<string, Fault>;
 

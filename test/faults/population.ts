@@ -202,7 +202,7 @@ export class Population {
 }
 
 /** Signs up as a person does, who tries again when the service is busy. */
-async function arrive(url: string, username?: string): Promise<TestUser> {
+export async function arrive(url: string, username?: string): Promise<TestUser> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await signUp(url, username);

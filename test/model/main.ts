@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { buildTree } from '../faults/tree.ts';
 import { rules } from './rules.ts';
-import { runModel } from './run.ts';
+import { modelFaults, runModel } from './run.ts';
 
 const usage = `npm run model -- [--seed N] [--seeds COUNT] [--seconds S]
 
@@ -31,7 +31,12 @@ else {
   const { root } = await buildTree();
   process.once('exit', () => rmSync(root, { recursive: true, force: true }));
   for (let seed = first; seed < first + count; seed += 1) {
-    const { violations, figures } = await runModel({ seed, seconds, cluster: { tree: root } });
+    const { violations, figures } = await runModel({
+      seed,
+      seconds,
+      faults: modelFaults,
+      cluster: { tree: root },
+    });
     const told = Object.entries(figures).map(([name, figure]) => `${name} ${figure}`);
     say(
       `seed ${seed}: ${violations.length === 0 ? 'no violation' : `${violations.length} VIOLATIONS`}; ${told.join(', ')}`,

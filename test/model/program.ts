@@ -65,18 +65,40 @@ export class People {
   /** Answers that are bugs. */
   readonly faults: string[] = [];
   acknowledged = 0;
+  /** Threads that were there before all else. */
+  readonly firstThreads: number[] = [];
   readonly #urls: () => readonly string[];
   readonly #random: Random;
+  readonly #onRelating: (user: TestUser, answer: Promise<unknown>) => void;
   readonly #posts: KnownPost[] = [];
   readonly #related = new Map<string, { userId: number; targetId: number }>();
   #running: Promise<unknown> | undefined;
   #stopped = false;
   #serial = 0;
 
-  constructor(users: readonly TestUser[], urls: () => readonly string[], random: Random) {
+  /**
+   * @param urls of the nodes that may be asked
+   * @param onRelating is told that somebody has asked for a relation, and when that is answered
+   */
+  constructor(
+    users: readonly TestUser[],
+    urls: () => readonly string[],
+    random: Random,
+    onRelating: (user: TestUser, answer: Promise<unknown>) => void,
+  ) {
     this.users = users;
     this.#urls = urls;
     this.#random = random;
+    this.#onRelating = onRelating;
+  }
+
+  /** The first people begin a thread each. */
+  async begin(count: number): Promise<void> {
+    for (const user of this.users.slice(0, count)) {
+      await this.post(this.#sceneOf(user, this.#random), true);
+      const [id] = this.threads.slice(-1);
+      if (id !== undefined) this.firstThreads.push(id);
+    }
   }
 
   /** The newest posts that began a thread. */
@@ -100,10 +122,13 @@ export class People {
     await pause(random.between(0, pace));
     while (!this.#stopped) {
       const [, op]: [number, Op] = ops[random.weighted(weights)];
-      const send: Scene['send'] = (method, path, body) => this.#send(user, random, method, path, body);
-      await op(this, { user, random, send });
+      await op(this, this.#sceneOf(user, random));
       await pause(random.between(0.2, 1.8) * pace);
     }
+  }
+
+  #sceneOf(user: TestUser, random: Random): Scene {
+    return { user, random, send: (method, path, body) => this.#send(user, random, method, path, body) };
   }
 
   async #send(
@@ -135,8 +160,9 @@ export class People {
   }
 
   async reply({ user, random, send }: Scene): Promise<void> {
-    // Mostly in the newest threads, so that these grow.
-    const post = this.#posts.at(-1 - random.below(random.chance(0.7) ? 12 : KNOWN));
+    // Mostly in the newest threads and the first ones, so that these grow.
+    const first = this.#posts.find(({ id }) => id === this.firstThreads[random.below(10)]);
+    const post = first ?? this.#posts.at(-1 - random.below(random.chance(0.7) ? 12 : KNOWN));
     if (!post) return;
     const answer = await send('POST', `/posts/${post.id}/replies`, {
       content: this.#words(random),
@@ -187,7 +213,9 @@ export class People {
       answered: undefined,
     };
     if (kind === 'block') this.blocks.push(block);
-    const answer = await send(wanted ? 'PUT' : 'DELETE', `/users/${target}/${kind}`);
+    const asked = send(wanted ? 'PUT' : 'DELETE', `/users/${target}/${kind}`);
+    this.#onRelating(user, asked);
+    const answer = await asked;
     if (answer?.status !== 200) return;
     block.answered = Date.now();
     const key = `${kind} ${user.id} ${target}`;
@@ -204,7 +232,8 @@ export class People {
 
   #know(post: KnownPost): void {
     this.#posts.push(post);
-    if (this.#posts.length > KNOWN) this.#posts.shift();
+    const oldest = this.#posts.findIndex(({ id }) => !this.firstThreads.includes(id));
+    if (this.#posts.length > KNOWN) this.#posts.splice(oldest, 1);
   }
 
   #forget({ id }: KnownPost): void {

@@ -1,7 +1,7 @@
 /** What a stream and a page must keep, each by a name. */
 export const rules = {
-  log: 'The log is 1 … head without a hole, and every event has the audience that its kind has',
-  audience: 'Nobody receives an event that is for others',
+  log: 'The log is 1 … head without a hole',
+  audience: 'Nobody receives an event that is for others, and every event has the audience that its kind has',
   topics:
     'Nobody receives an event that no topic of theirs has, by the relations as they stood at its number',
   missing: 'Whoever wants an event and may receive it is handed it, before anything behind it',

@@ -1,11 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster, type ClusterOptions } from '../faults/cluster.ts';
+import type { FaultName } from '../faults/faults.ts';
+import { arrive } from '../faults/population.ts';
 import { Random } from '../faults/random.ts';
-import { signUp, type TestUser } from '../support/world.ts';
+import { Timeline } from '../faults/timeline.ts';
+import type { TestUser } from '../support/world.ts';
 import { PollListener, StreamListener } from './http-listeners.ts';
 import { type LogRow, Oracle } from './oracle.ts';
+import { PageRules, type View } from './pages.ts';
 import { People, TAGS } from './program.ts';
+import { Reader } from './reader.ts';
 import type { ModelListener } from './record.ts';
+import { relationListViolations } from './relation-lists.ts';
 import type { Violation } from './rules.ts';
 import { type ModelListenerOptions, SocketListener } from './socket-listener.ts';
 import { StreamRules } from './streams.ts';
@@ -14,21 +20,47 @@ export interface ModelOptions {
   seed: number;
   seconds: number;
   cluster?: ClusterOptions;
-  users?: number;
   /** Writes in a second, of all people together. */
   rate?: number;
+  /** Faults that are drawn from. Default: none. */
+  faults?: readonly FaultName[];
+  say?: (line: string) => void;
 }
 
 export interface ModelReport {
   seed: number;
   violations: Violation[];
-  figures: { events: number; acknowledged: number; told: number; segments: number; answers: number };
+  figures: {
+    faults: number;
+    events: number;
+    acknowledged: number;
+    told: number;
+    segments: number;
+    answers: number;
+    pages: number;
+  };
 }
+
+/** What happens to nodes, Redis and connections in a run of the model. */
+export const modelFaults = [
+  'kill -9 of a node',
+  'kill -9 after numbering, before publishing',
+  'SIGTERM of a node',
+  'Redis shut down',
+  'CLIENT KILL in Redis',
+  'messages of Redis lost, doubled and late',
+  'slow roads',
+  'a third of the client connections cut',
+] as const satisfies readonly FaultName[];
 
 const USERS = 20;
 const RATE = 40;
+/** People write for so long, then all comes to rest, and pages are read. Milliseconds. */
+const ROUND = 10_000;
 /** In which all have to come to the head when nobody writes. Milliseconds. */
 const CONVERGED_WITHIN = 15_000;
+/** Between two pages that somebody reads, on average. Milliseconds. */
+const READS_EVERY = 100;
 
 const LOG = `select seq::float8 as seq, name, entity_id::float8 as "entityId", audience, topics, redaction, data,
   (extract(epoch from created_at) * 1000)::float8 as at, author_id::float8 as "authorId",
@@ -41,7 +73,7 @@ export async function runModel(options: ModelOptions): Promise<ModelReport> {
   const model = new Model(cluster, options);
   try {
     await model.settle();
-    await model.live(options.seconds * 1000);
+    for (let left = options.seconds * 1000; left > 0; left -= ROUND) await model.live(Math.min(left, ROUND));
     return await model.judge();
   } finally {
     await model.leave();
@@ -53,28 +85,71 @@ class Model {
   readonly #cluster: Cluster;
   readonly #options: ModelOptions;
   readonly #random: Random;
+  readonly #timeline: Timeline;
+  readonly #reader: Reader;
   readonly #listeners: ModelListener[] = [];
+  /** Those that never change their one view. */
+  readonly #steady: { view: View; user: TestUser; listener: ModelListener }[] = [];
   readonly #violations: Violation[] = [];
   #people: People;
 
   constructor(cluster: Cluster, options: ModelOptions) {
+    const { seed, faults = [], say = () => undefined } = options;
     this.#cluster = cluster;
     this.#options = options;
-    this.#random = new Random(options.seed);
-    this.#people = new People([], () => [], this.#random);
+    this.#random = new Random(seed);
+    this.#timeline = new Timeline(cluster, undefined, this.#random.fork(), faults, say);
+    const readers = this.#random.fork();
+    this.#reader = new Reader(() => readers.pick(this.#urls()));
+    this.#people = this.#peopleOf([]);
+  }
+
+  #urls(): string[] {
+    return this.#cluster.reachable.map((node) => node.process.url);
+  }
+
+  #peopleOf(users: readonly TestUser[]): People {
+    const random = this.#random.fork();
+    return new People(
+      users,
+      () => this.#urls(),
+      random,
+      (user, answer) => void this.#readAmid(user, answer),
+    );
+  }
+
+  /** Whoever changes a relation looks at the home page meanwhile: before it is committed, numbered and answered. */
+  async #readAmid(user: TestUser, answer: Promise<unknown>): Promise<void> {
+    let isAnswered = false;
+    void answer.then(() => (isAnswered = true));
+    for (let reads = 0; !isAnswered && reads < 8; reads += 1) await this.#reader.page(user, 'home', false);
   }
 
   async settle(): Promise<void> {
     const { url } = this.#cluster.node(0).process;
-    const users = await Promise.all(
-      Array.from({ length: this.#options.users ?? USERS }, (_, at) => signUp(url, `person${at + 1}`)),
-    );
-    const urls = () => this.#cluster.reachable.map((node) => node.process.url);
-    this.#people = new People(users, urls, this.#random.fork());
+    const arrived: TestUser[] = [];
+    while (arrived.length < USERS) arrived.push(await arrive(url));
+    this.#people = this.#peopleOf(arrived);
+    await this.#people.begin(3);
+    const { users, firstThreads } = this.#people;
     for (const [at, user] of users.entries()) {
       this.#join(SocketListener, user, `socket ${at}`);
       if (at % 4 === 1) this.#join(StreamListener, user, `stream ${at}`);
       if (at % 4 === 3) this.#join(PollListener, user, `poll ${at}`);
+    }
+    const views: View[] = [
+      'home',
+      'home',
+      'home',
+      'feed',
+      ...TAGS.slice(0, 2).map((tag): View => `tag:${tag}`),
+    ];
+    views.push(...firstThreads.map((id): View => `thread:${id}`));
+    for (const [at, view] of views.entries()) {
+      const user = users[at + 3];
+      if (!user) continue;
+      const listener = this.#join(SocketListener, user, `${view} of ${at + 3}`, [view]);
+      this.#steady.push({ view, user, listener });
     }
   }
 
@@ -83,19 +158,14 @@ class Model {
     user: TestUser,
     name: string,
     steady?: readonly string[],
-  ): void {
+  ): ModelListener {
     const random = this.#random.fork();
     const topics = () => steady ?? this.#topics(random);
-    const listener = new Kind({
-      name,
-      user,
-      random,
-      topics,
-      steady: steady !== undefined,
-      url: this.#cluster.url,
-    });
+    const { url } = this.#cluster;
+    const listener = new Kind({ name, user, random, topics, steady: steady !== undefined, url });
     this.#listeners.push(listener);
     listener.start();
+    return listener;
   }
 
   /** Some topics at random; now and then everything public. */
@@ -113,12 +183,19 @@ class Model {
     return [...new Set(Array.from({ length: 1 + random.below(3) }, draw))];
   }
 
+  /** People write, listen and read while things break; then all comes to rest. */
   async live(milliseconds: number): Promise<void> {
     const until = Date.now() + milliseconds;
-    const { rate = RATE, users = USERS } = this.#options;
-    this.#people.start((1000 * users) / rate);
-    await Promise.all(this.#listeners.map((listener) => this.#stir(listener, until, this.#random.fork())));
+    this.#people.start((1000 * USERS) / (this.#options.rate ?? RATE));
+    const ended = await Promise.allSettled([
+      ...this.#listeners.map((listener) => this.#stir(listener, until, this.#random.fork())),
+      this.#read(until, this.#random.fork()),
+      ...(this.#options.faults ? [this.#timeline.play(milliseconds)] : []),
+    ]);
     await this.#people.stop();
+    for (const one of ended) if (one.status === 'rejected') throw one.reason;
+    await this.#converge();
+    await this.#readAll();
   }
 
   async #stir(listener: ModelListener, until: number, random: Random): Promise<void> {
@@ -129,29 +206,64 @@ class Model {
     }
   }
 
+  async #read(until: number, random: Random): Promise<void> {
+    while (Date.now() < until) {
+      await pause(random.between(0.2, 1.8) * READS_EVERY);
+      const { user, view } = random.pick(this.#steady);
+      const [tag, thread] = [random.pick(TAGS), random.pick(this.#people.threads)];
+      const other = random.pick<View>(['home', 'feed', `tag:${tag}`, `thread:${thread}`]);
+      await (random.chance(0.5)
+        ? this.#reader.page(user, view, false)
+        : this.#reader.page(random.pick(this.#people.users), other, false));
+      if (random.chance(0.3)) await this.#reader.list(user, random.pick(['followers', 'following']), false);
+    }
+  }
+
+  /** Nobody writes: what is read now is the end of all that was told. */
+  async #readAll(): Promise<void> {
+    for (const { user, view } of this.#steady) {
+      await this.#reader.page(user, view, true);
+      for (const list of ['followers', 'following'] as const) await this.#reader.list(user, list, true);
+    }
+    for (const user of this.#people.users) await this.#reader.page(user, 'home', true);
+  }
+
   /** At rest, when nobody writes any more. */
   async judge(): Promise<ModelReport> {
-    await this.#converge();
     const log = await this.#cluster.query<LogRow>(LOG);
     const oracle = new Oracle(log);
     const stories = this.#listeners.map(({ story }) => story);
-    const { violations } = new StreamRules(oracle, this.#people.blocks, stories);
+    const steady = this.#steady.map(({ view, listener }) => ({ view, story: listener.story }));
+    const { pages, lists, faults } = this.#reader;
     const process = [
       ...this.#cluster.nodes.flatMap((node) =>
         node.process.misconduct.map(({ what }) => `${node.process.name}: ${what}`),
       ),
       ...this.#people.faults,
+      ...faults,
     ].map((what) => ({ rule: 'process' as const, what }));
     const segments = stories.flatMap((story) => story.segments);
+    const inflicted = Object.values(this.#timeline.inflicted);
     return {
       seed: this.#options.seed,
-      violations: [...this.#violations, ...violations, ...process],
+      violations: [
+        ...this.#violations,
+        ...new StreamRules(oracle, this.#people.blocks, stories).violations,
+        ...new PageRules(oracle, pages, steady).violations,
+        ...relationListViolations(
+          lists,
+          steady.map(({ story }) => story),
+        ),
+        ...process,
+      ],
       figures: {
+        faults: inflicted.reduce((sum, count) => sum + count, 0),
         events: log.length,
         acknowledged: this.#people.acknowledged,
         told: segments.reduce((sum, { told }) => sum + told.filter(({ event }) => event).length, 0),
         segments: segments.length,
         answers: stories.reduce((sum, { answers }) => sum + answers.length, 0),
+        pages: pages.length + lists.length,
       },
     };
   }
@@ -160,8 +272,7 @@ class Model {
     const began = Date.now();
     let head: number | undefined;
     while (Date.now() - began < CONVERGED_WITHIN) {
-      head = await this.#head();
-      const at = head;
+      const at = (head = await this.#head());
       if (at !== undefined && this.#listeners.every(({ position }) => position === at)) return;
       await pause(50);
     }

@@ -27,6 +27,11 @@ export class StreamRules {
     for (const { segments } of stories)
       for (const { at, seq, event } of segments.flatMap(({ told }) => told))
         if (event) this.#firstHeard.set(seq, Math.min(at, this.#firstHeard.get(seq) ?? Infinity));
+    for (const [at, row] of oracle.log.entries()) {
+      if (row.seq !== at + 1) this.#blame('log', `behind ${at} comes ${row.seq}`);
+      if (!concerned(row).includes(row.audience))
+        this.#blame('audience', `${row.name} ${row.seq} is for ${row.audience}`);
+    }
     for (const story of stories) {
       for (const reset of story.resets) this.#blame('reset', `${story.name}: ${reset}`);
       for (const segment of story.segments) this.#segment(story, segment);
@@ -180,6 +185,14 @@ export class StreamRules {
   #blame(rule: Rule, what: string): void {
     this.violations.push({ rule, what });
   }
+}
+
+/** Whom an event may be for, by what it says. */
+function concerned({ name, data, relation }: LogRow): string[] {
+  if (name.startsWith('post:')) return ['public'];
+  const { follower, followee } = data as Partial<Record<'follower' | 'followee', { id: number }>>;
+  const ids = follower ? [follower.id, followee?.id] : [relation?.user_id];
+  return ids.map((id) => `user:${id ?? 0}`);
 }
 
 function isBetween({ userId, targetId }: BlockWrite, one: number, other: number | null): boolean {
