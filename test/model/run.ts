@@ -57,6 +57,8 @@ const USERS = 20;
 const RATE = 40;
 /** People write for so long, then all comes to rest, and pages are read. Milliseconds. */
 const ROUND = 10_000;
+/** How many times as long they may write. */
+const PATIENCE = 6;
 /** In which all have to come to the head when nobody writes. Milliseconds. */
 const CONVERGED_WITHIN = 15_000;
 /** Between two pages that somebody reads, on average. Milliseconds. */
@@ -185,11 +187,20 @@ class Model {
 
   /** People write, listen and read while things break; then all comes to rest. */
   async live(milliseconds: number): Promise<void> {
-    const until = Date.now() + milliseconds;
-    this.#people.start((1000 * USERS) / (this.#options.rate ?? RATE));
+    const began = Date.now();
+    const { rate = RATE } = this.#options;
+    const enough = this.#people.acknowledged + (rate * milliseconds) / 2000;
+    // Where the machine is busy, longer: until half of the writes are done that were meant to be.
+    const isOver = () => {
+      const passed = Date.now() - began;
+      return (
+        passed >= milliseconds && (this.#people.acknowledged >= enough || passed >= PATIENCE * milliseconds)
+      );
+    };
+    this.#people.start((1000 * USERS) / rate);
     const ended = await Promise.allSettled([
-      ...this.#listeners.map((listener) => this.#stir(listener, until, this.#random.fork())),
-      this.#read(until, this.#random.fork()),
+      ...this.#listeners.map((listener) => this.#stir(listener, isOver, this.#random.fork())),
+      this.#read(isOver, this.#random.fork()),
       ...(this.#options.faults ? [this.#timeline.play(milliseconds)] : []),
     ]);
     await this.#people.stop();
@@ -198,16 +209,16 @@ class Model {
     await this.#readAll();
   }
 
-  async #stir(listener: ModelListener, until: number, random: Random): Promise<void> {
+  async #stir(listener: ModelListener, isOver: () => boolean, random: Random): Promise<void> {
     for (;;) {
       await pause(random.between(200, 3000));
-      if (Date.now() >= until) return;
+      if (isOver()) return;
       await listener.stir();
     }
   }
 
-  async #read(until: number, random: Random): Promise<void> {
-    while (Date.now() < until) {
+  async #read(isOver: () => boolean, random: Random): Promise<void> {
+    while (!isOver()) {
       await pause(random.between(0.2, 1.8) * READS_EVERY);
       const { user, view } = random.pick(this.#steady);
       const [tag, thread] = [random.pick(TAGS), random.pick(this.#people.threads)];
