@@ -97,10 +97,16 @@ export class PageRules {
     const { view, userId, seq, isQuiet } = page;
     const where = `${view} of user ${userId} at ${seq}`;
     const { posts, untold } = visibleAt(this.#oracle, seq);
+    // A page has what is committed: also what gets its number behind the position that the page says.
+    const ahead = new Set(
+      this.#oracle.log.slice(seq, this.#oracle.headAt(page.at)).map(({ entityId }) => entityId),
+    );
+    const isAhead = ({ id, root_id }: Pick<PostView, 'id' | 'root_id'>) =>
+      ahead.has(id) || ahead.has(root_id ?? id) || untold.has(id);
     const found = new Map(shown(page).map((post) => [post.id, post]));
     for (const [id, row] of posts) {
       const isThere = found.has(id);
-      if (untold.has(id) || isBeyond(page, viewOf(row))) continue;
+      if (isAhead(viewOf(row)) || isBeyond(page, viewOf(row))) continue;
       const hidden = this.#hidden(page, row.authorId);
       if (this.#belongs(page, row) && hidden === 'none' && !isThere)
         this.#blame('page', `${where} is without post ${id} by ${row.authorId ?? 0}`);
@@ -109,7 +115,7 @@ export class PageRules {
     }
     for (const [id, post] of found) {
       const row = posts.get(id);
-      if (untold.has(id)) continue;
+      if (isAhead(post)) continue;
       if (!row) this.#blame('page', `${where} has post ${id}, which is not there`);
       else this.#same('page', where, post, row);
       const { root_id } = post;
