@@ -63,6 +63,7 @@ const GROUPS = [
   ]),
   // They start a browser, processes or databases of their own.
   testFiles(['page', 'documents', 'load', 'drift', 'deploy-files']),
+  testFiles(['page-lists', 'page-people', 'page-places', 'page-threads', 'page-writing', 'client-threads']),
   testFiles(['embedded', 'embedded-account', 'defences', 'doctor', 'operations', 'service-role', 'workers']),
   // They do both.
   testFiles([
@@ -72,12 +73,14 @@ const GROUPS = [
     'stopping',
     'shutdown-delay',
     'rolling-upgrade',
+    'rolling-upgrade-threads',
+    'crowded-replies',
     'migrations',
   ]),
 ];
 
 /** They are judged by the clock, so they have the machine to themselves. */
-const FAULTS = ['test/faults/suite.ts', 'test/model/suite.ts', 'test/fuzz/suite.ts'];
+const FAULTS = ['test/faults/suite.ts', 'test/fuzz/suite.ts'];
 
 /** @typedef {{ title: string, command: string, args: string[], counts: boolean }} Task */
 

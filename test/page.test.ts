@@ -170,6 +170,7 @@ describe('the page', function () {
 
     await bob.post('Not yet').getByRole('button', { name: 'Edit' }).click();
     await bob.page.getByRole('button', { name: 'Withdraw' }).click();
+    await bob.page.getByRole('alertdialog').getByRole('button', { name: 'Withdraw' }).click();
     await alice.shows(alice.post('Not yet'), 0);
     await bob.shows(bob.post('Not yet'), 0);
     await bob.page.getByRole('link', { name: 'Drafts' }).click();

@@ -56,7 +56,7 @@ export const modelFaults = [
 const USERS = 20;
 const RATE = 40;
 /** People write for so long, then all comes to rest, and pages are read. Milliseconds. */
-const ROUND = 10_000;
+const ROUND = 4000;
 /** How many times as long they may write. */
 const PATIENCE = 6;
 /** In which all have to come to the head when nobody writes. Milliseconds. */

@@ -1,12 +1,13 @@
--- version 2 sha256:cbeed9b71a454cb2
+-- version 3 sha256:26d8fb18a885d13e
 -- Deletes posts that `lock_to_delete` has locked, and gives back which: `told` are those that everyone could see.
 --
 -- A reply with replies below it stays, without its text and its owner, and so does a post with a thread or with many
 -- votes: its thread is taken away in pieces (`purge_thread`), and nobody sees it any more. All others go. A deleted
--- reply whose last reply goes, goes too. All posts above a reply count it no longer.
+-- reply whose last reply goes, goes too. All posts above a reply count it no longer. The setting tells the trigger on
+-- deletions that this is not a node of the version before; a role that is no superuser may not set it for the function.
 create or replace function delete_posts(ids bigint[])
 returns table (id bigint, owner_id bigint, root_id bigint, tags text[], told boolean, had_replies boolean)
-language plpgsql set search_path from current set tidings.deletes_posts = 'on' as $$
+language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
   many_votes constant integer := 2000;
@@ -31,11 +32,13 @@ begin
     exists (select from posts c where c.parent_id = p.id)
     or p.root_id is null and exists (select from post_tallies t where t.post_id = p.id and t.votes > many_votes)
   );
+  perform set_config('tidings.deletes_posts', 'on', true);
   loop
     delete from posts p
     where p.id = any (ids || above) and not exists (select from posts c where c.parent_id = p.id)
       and case when p.deleted_at is null then p.id = any (ids) else p.root_id is not null end;
     exit when not found;
   end loop;
+  perform set_config('tidings.deletes_posts', 'off', true);
 end
 $$;

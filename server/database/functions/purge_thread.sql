@@ -1,9 +1,10 @@
--- version 3 sha256:df4fcce6a5cc2cae
+-- version 4 sha256:6c5458239c59f090
 -- Takes away the next piece of a deleted post with its thread or its many votes: so many votes, or replies from the
 -- newest on. Replies have higher ids than what they answer, so none goes before those below it. Nobody sees any of
--- them, and no count of theirs is told. Gives back how many rows it took; 0 if there is nothing left to take.
+-- them, and no count of theirs is told (the setting: see `delete_posts`). Gives back how many rows it took; 0 if there
+-- is nothing left to take.
 create or replace function purge_thread(most integer) returns integer
-language plpgsql set search_path from current set tidings.deletes_posts = 'on' as $$
+language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
   thread bigint;
@@ -26,7 +27,9 @@ begin
     return taken;
   end if;
   update idempotency_keys k set answer = null where k.post_id = any (gone);
+  perform set_config('tidings.deletes_posts', 'on', true);
   delete from posts p where p.id = any (gone);
+  perform set_config('tidings.deletes_posts', 'off', true);
   return taken + cardinality(gone);
 end
 $$;

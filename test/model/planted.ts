@@ -5,7 +5,7 @@ import { type ModelBug, modelBugs } from './bugs.ts';
 import type { Rule } from './rules.ts';
 import { modelFaults, type ModelReport, runModel } from './run.ts';
 
-/** Another one does other things: `MODEL_SEED=… npx mocha test/model/suite.ts`; `npm run model` runs many. */
+/** Another one does other things: `MODEL_SEED=… npx mocha test/model/planted.ts`; `npm run model` runs many. */
 const SEED = Number(process.env.MODEL_SEED ?? 20_261_129);
 /** Of a bug: so many runs at most, and no more than it takes to find it. */
 const TRIES = 3;
@@ -68,7 +68,7 @@ async function brokenRules(
   try {
     const { violations } = await runModel({
       seed,
-      seconds: 5,
+      seconds: 8,
       rate: 60,
       ...(faults && { faults }),
       cluster: { tree: tree.root, postgres, nodes: 1, redis: false },
