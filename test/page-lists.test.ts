@@ -38,7 +38,7 @@ describe('home and tags on the page', function () {
   };
 
   it('offers those who wrote lately to who follows nobody, and shows their posts once followed', async () => {
-    await page.getByRole('link', { name: 'Home' }).click();
+    await page.getByRole('link', { name: 'Home', exact: true }).click();
     await page.getByRole('heading', { name: 'You follow nobody yet' }).waitFor();
     expect(await page.title()).to.equal('Home · Tidings');
     await page.getByText('Nothing yet from those whom you follow.').waitFor();
@@ -62,7 +62,7 @@ describe('home and tags on the page', function () {
     await reader.post('At home').getByRole('link', { name: 'carol' }).click();
     await page.getByRole('button', { name: 'Unfollow' }).click();
     await page.getByRole('button', { name: 'Follow', exact: true }).waitFor();
-    await page.getByRole('link', { name: 'Home' }).click();
+    await page.getByRole('link', { name: 'Home', exact: true }).click();
     await reader.shows(page.locator('.post'), 1);
     reader.expectClean();
   });

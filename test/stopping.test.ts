@@ -65,6 +65,11 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     // Connections that nothing is in progress on would be closed at once.
     const stream = open(requestBytes('/events/stream', ada.token));
     await until('the stream', () => stream.said.includes('200 OK'));
+    // One whose place in the feed is not yet known would be refused.
+    const admitted = 'tidings_resumes_total{outcome="current",source="none"} 4';
+    await until('all of them to wait', async () =>
+      (await (await fetch(`${program.url}/metrics`)).text()).includes(admitted),
+    );
     const began = Date.now();
     program.kill('SIGTERM');
     await until('the answers to those who wait', () => idle.every(({ wire }) => wire.said.endsWith('}')));
