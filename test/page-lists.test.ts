@@ -68,7 +68,7 @@ describe('home and tags on the page', function () {
   });
 
   it('lists the posts with a tag, as they come, and lets go of one that loses it', async () => {
-    await page.getByRole('link', { name: 'Everyone' }).click();
+    await page.getByRole('navigation', { name: 'Places' }).getByRole('link', { name: 'Everyone' }).click();
     await reader.post('Heron news').getByRole('link', { name: '#Birds' }).click();
     await page.getByRole('heading', { name: '#birds' }).waitFor();
     expect(await page.evaluate('location.pathname')).to.equal('/tags/birds');

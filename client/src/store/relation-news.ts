@@ -1,4 +1,4 @@
-import type { FeedEvents, LiveEvent } from '../contract.ts';
+import type { FollowChange, HiddenUser, LiveEvent } from '../contract.ts';
 import { relationEvent } from '../event-names.ts';
 
 /** What has changed between the user and another one. */
@@ -27,8 +27,8 @@ export function relationNews(
   const change = names[name];
   if (!change) return undefined;
   if (change.relation !== 'follow') {
-    return { seq, ...change, userId: (data as FeedEvents['block:added']).user.id };
+    return { seq, ...change, userId: (data as HiddenUser).user.id };
   }
-  const { follower, followee } = data as FeedEvents['follow:added'];
+  const { follower, followee } = data as FollowChange;
   return follower.id === me ? { seq, ...change, userId: followee.id } : undefined;
 }

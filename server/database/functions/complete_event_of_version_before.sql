@@ -1,4 +1,4 @@
--- version 1 sha256:a8f4d736c8a6e8ea
+-- version 2 sha256:22f8f6f6eb19753a
 -- Completes what a node of the version before tells of a post: whose words it carries, of which thread and with which
 -- tags, and with what it goes away. What it tells of a reply that nobody sees is left out, and so is a deletion that
 -- `delete_post_of_version_before` has dealt with. An event of a post that is gone stays as it is.
@@ -12,7 +12,7 @@ begin
     return null;
   end if;
   select p.owner_id, p.parent_id, p.root_id, coalesce(p.tags, '{}') as tags, coalesce(p.mentions, '[]') as mentions,
-    t.replies, coalesce(r.published, true) as is_public,
+    coalesce(t.replies, 0) as replies, coalesce(r.published, true) as is_public,
     p.root_id is null and exists (select from posts c where c.root_id = p.id) as has_thread
   into post
   from posts p left join posts r on r.id = p.root_id left join post_tallies t on t.post_id = p.id
