@@ -34,7 +34,7 @@ interface Node {
   crowds: readonly Crowd[];
   /** Whose events home listeners receive, and whose none of them does. */
   authors: readonly Author[];
-  strangers: readonly Author[];
+  unfollowed: readonly Author[];
   /** Resolves when the node has passed all that has been appended. */
   passed: () => Promise<void>;
 }
@@ -70,9 +70,9 @@ export async function home(stage: Stage): Promise<Line[]> {
     }),
   };
   for (let round = 0; round < stage.rounds; round += 1) {
-    const alone = await costOfDelivery(everyone, everyone.strangers);
+    const alone = await costOfDelivery(everyone, everyone.unfollowed);
     lines.beside.theirs.push(alone);
-    lines.beside.ours.push(await costOfDelivery(beside, beside.strangers));
+    lines.beside.ours.push(await costOfDelivery(beside, beside.unfollowed));
     lines.homes.ours.push(await costOfDelivery(homes, homes.authors));
     lines.homes.theirs.push(alone);
     const events = Math.ceil(UNWANTED.events / stage.scale);
@@ -84,7 +84,7 @@ export async function home(stage: Stage): Promise<Line[]> {
 async function prepare(stage: Stage, { everyone, home }: { everyone: number; home: number }): Promise<Node> {
   const databaseUrl = await stage.database();
   const authors = await makeMembers(databaseUrl, AUTHORS);
-  const strangers = await makeMembers(databaseUrl, 4);
+  const unfollowed = await makeMembers(databaseUrl, 4);
   const listeners = await makeMembers(databaseUrl, home);
   await follow(databaseUrl, listeners, authors, FOLLOWEES);
   const server = await stage.server(databaseUrl, { MAX_CONNECTIONS: '20000' });
@@ -95,17 +95,17 @@ async function prepare(stage: Stage, { everyone, home }: { everyone: number; hom
     return crowd;
   };
   const crowds: Crowd[] = [];
-  if (everyone > 0) crowds.push(await gather(strangers, everyone));
+  if (everyone > 0) crowds.push(await gather(unfollowed, everyone));
   if (home > 0) crowds.push(await gather(listeners, home, ['home']));
   const database = await openClient(stage, databaseUrl);
   const { rows } = await database.query<{ id: string; listeners: number }>(
     `select target_id as id, count(*)::integer as listeners from stream_relations group by 1 order by 1`,
   );
-  const [stranger, marker] = strangers.map(({ id }) => id);
-  if (stranger === undefined || marker === undefined) throw new Error('nobody was made');
+  const [author, marker] = unfollowed.map(({ id }) => id);
+  if (author === undefined || marker === undefined) throw new Error('nobody was made');
   let heard = 0;
   let appended = 0;
-  await connectAlone(stage, server.url, strangers[1]?.token ?? '', {
+  await connectAlone(stage, server.url, unfollowed[1]?.token ?? '', {
     stream: new SharedStream(true),
     topics: [`author:${marker}`],
     onEvent: () => (heard += 1),
@@ -115,7 +115,7 @@ async function prepare(stage: Stage, { everyone, home }: { everyone: number; hom
     database,
     crowds,
     authors: rows.map(({ id, listeners }) => ({ id: Number(id), listeners: everyone + listeners })),
-    strangers: [{ id: stranger, listeners: everyone }],
+    unfollowed: [{ id: author, listeners: everyone }],
     passed: async () => {
       appended += 1;
       await appendEvent(database, appended, marker);
@@ -150,12 +150,12 @@ async function costOfDelivery(node: Node, authors: readonly Author[]): Promise<n
 
 /** Microseconds for each of many events by somebody whom no home listener follows. */
 async function costOfUnwanted(node: Node, events: number): Promise<number> {
-  const stranger = node.strangers[0]?.id ?? 0;
+  const author = node.unfollowed[0]?.id ?? 0;
   const began = performance.now();
   const cost = await costOf(node.pid, async () => {
     for (let at = 0; at < events; at += UNWANTED.together) {
       const together = Math.min(UNWANTED.together, events - at);
-      await appendEvents(node.database, at, Array<number>(together).fill(stranger));
+      await appendEvents(node.database, at, Array<number>(together).fill(author));
     }
     await node.passed();
   });
