@@ -67,6 +67,10 @@ describe('a database whose synchronous standby is away', function () {
   };
 
   it('is sent no more writes once one is stuck, and says so, until a commit is confirmed again', async () => {
+    // That the session was used is written a little later: it is none of the writes that get stuck.
+    const used = () =>
+      admin.query('select from sessions where user_id = $1 and last_seen_at is not null', [ada.id]);
+    await until('the use of the session is written', async () => (await used()).rowCount === 1);
     await standby('nobody');
     const key = { 'idempotency-key': 'said-twice' };
     const asked = { title: 'during', content: '' };

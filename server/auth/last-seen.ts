@@ -9,19 +9,24 @@ export const LAST_SEEN_NOW = `date_bin('5 minutes', clock_timestamp(), timestamp
 
 /** How often what has been seen is written. Milliseconds. */
 const INTERVAL = 2000;
-/** Sessions in one statement, and as many times that may wait; beyond that the oldest is written in a later step. */
+/** Sessions in one statement, and how many may wait; what is beyond that is written in a later step. */
 const AT_ONCE = 500;
 const MAX_WAITING = 10_000;
 
 /** Writes when sessions were used last: soon afterwards, for many at once, so that no request waits for it. */
 export class LastSeen {
   readonly #db: DatabaseShare;
+  readonly #mayWrite: () => boolean;
   readonly #seen = new Set<string>();
   readonly #loop: Loop;
 
-  /** @param onFailed told of what is tried again */
-  constructor(db: DatabaseShare, onFailed: (error: unknown) => void) {
+  /**
+   * @param mayWrite asked before each statement: while no write may be sent to the database none is
+   * @param onFailed told of what is tried again
+   */
+  constructor(db: DatabaseShare, mayWrite: () => boolean, onFailed: (error: unknown) => void) {
     this.#db = db;
+    this.#mayWrite = mayWrite;
     this.#loop = new Loop({ work: () => this.#write(), pause: () => about(INTERVAL), onFailed });
   }
 
@@ -39,7 +44,7 @@ export class LastSeen {
   }
 
   async #write(): Promise<void> {
-    while (this.#seen.size > 0 && !this.#loop.signal.aborted) {
+    while (this.#seen.size > 0 && this.#mayWrite() && !this.#loop.signal.aborted) {
       const sessions = [...this.#seen].slice(0, AT_ONCE);
       // A locked row is being refreshed, which writes the same, or is ending.
       await this.#db.query(

@@ -28,14 +28,14 @@ export interface SessionParts {
 /** Login sessions, and the connections that end with them. Each node reads which have ended on its look at the log. */
 export async function createSessions(
   config: Readonly<Config>,
-  { db, schema }: Pick<DatabaseParts, 'db' | 'schema'>,
+  { db, mayWrite, schema }: Pick<DatabaseParts, 'db' | 'mayWrite' | 'schema'>,
   feed: Follower,
   { log, metrics }: { log: Logger; metrics: Metrics },
 ): Promise<SessionParts> {
   const secrets = config.jwtSecrets.length > 0 ? config.jwtSecrets : [await storedSecret(config.dataDir)];
   const revocations = new Revocations();
   const connections = new Connections();
-  const lastSeen = new LastSeen(db.share('sessions'), (error) =>
+  const lastSeen = new LastSeen(db.share('sessions'), mayWrite, (error) =>
     log.debug({ err: error }, 'when sessions were used last could not be written; retrying'),
   );
   const liveSessions = new LiveSessions(
