@@ -1,48 +1,34 @@
-import axe, { type AxeResults } from 'axe-core';
 import { expect } from 'chai';
-import type { Browser, Page } from 'playwright-core';
-import { launchBrowser } from './support/browser.ts';
-import { buildPage } from './support/built-page.ts';
-import { Reader } from './support/reader.ts';
-import { createWorld, type TestUser, type World } from './support/world.ts';
+import type { Page } from 'playwright-core';
+import { openPageWorld, type PageWorld } from './support/page-world.ts';
+import type { Reader } from './support/reader.ts';
+import type { TestUser, World } from './support/world.ts';
 
 describe('home and tags on the page', function () {
   this.timeout(90_000);
+  let opened: PageWorld | undefined;
   let world: World;
-  let browser: Browser;
   let carol: TestUser;
   let dave: TestUser;
   let reader: Reader;
   let page: Page;
 
   before(async function () {
-    this.timeout(180_000);
-    await buildPage();
-    [world, browser] = await Promise.all([createWorld(), launchBrowser()]);
-    [carol, dave] = [await world.user('carol'), await world.user('dave')];
-    await carol.post('/posts', { title: 'Heron news', content: 'It is back. #Birds' });
-    await dave.post('/posts', { title: 'Night train', content: 'Late again. #trains' });
-    reader = await Reader.open(browser, world.url, 'alice');
-    await reader.signUp();
-    ({ page } = reader);
+    opened = await openPageWorld(this, async (made) => {
+      [carol, dave] = [await made.user('carol'), await made.user('dave')];
+      await carol.post('/posts', { title: 'Heron news', content: 'It is back. #Birds' });
+      await dave.post('/posts', { title: 'Night train', content: 'Late again. #trains' });
+    });
+    ({ reader, page, world } = opened);
   });
-  after(async () => {
-    await browser?.close();
-    await world?.close();
-  });
-
-  const keepsNobodyOut = async () => {
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate<AxeResults>('axe.run()');
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).to.deep.equal([]);
-  };
+  after(() => opened?.close());
 
   it('offers those who wrote lately to who follows nobody, and shows their posts once followed', async () => {
     await page.getByRole('link', { name: 'Home', exact: true }).click();
     await page.getByRole('heading', { name: 'You follow nobody yet' }).waitFor();
     expect(await page.title()).to.equal('Home · Tidings');
     await page.getByText('Nothing yet from those whom you follow.').waitFor();
-    await keepsNobodyOut();
+    await reader.expectKeepsNobodyOut();
     await page.getByRole('button', { name: 'Follow carol' }).click();
     await reader.shows(reader.post('Heron news'));
     expect(await reader.post('Night train').count()).to.equal(0);
@@ -79,7 +65,7 @@ describe('home and tags on the page', function () {
     await dave.patch(`/posts/${id}`, { content: 'none' });
     await reader.shows(reader.post('An owl'), 0);
     expect(await reader.titles()).to.deep.equal(['Heron news']);
-    await keepsNobodyOut();
+    await reader.expectKeepsNobodyOut();
     await page.goto(`${world.url}/tags/${encodeURIComponent('東京')}`);
     await page.getByText('No post has the tag #東京.').waitFor();
     reader.expectClean();

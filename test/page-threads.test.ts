@@ -1,15 +1,13 @@
-import axe, { type AxeResults } from 'axe-core';
 import { expect } from 'chai';
-import type { Browser, Page } from 'playwright-core';
-import { launchBrowser } from './support/browser.ts';
-import { buildPage } from './support/built-page.ts';
-import { Reader } from './support/reader.ts';
-import { createWorld, type TestUser, type World } from './support/world.ts';
+import type { Page } from 'playwright-core';
+import { openPageWorld, type PageWorld } from './support/page-world.ts';
+import type { Reader } from './support/reader.ts';
+import type { TestUser, World } from './support/world.ts';
 
 describe('threads on the page', function () {
   this.timeout(90_000);
+  let opened: PageWorld | undefined;
   let world: World;
-  let browser: Browser;
   let carol: TestUser;
   let dave: TestUser;
   let reader: Reader;
@@ -17,20 +15,14 @@ describe('threads on the page', function () {
   let root: number;
 
   before(async function () {
-    this.timeout(180_000);
-    await buildPage();
-    [world, browser] = await Promise.all([createWorld(), launchBrowser()]);
-    [carol, dave] = [await world.user('carol'), await world.user('dave')];
-    root = (await carol.post<{ id: number }>('/posts', { title: 'Who feeds the heron?', content: '' })).body
-      .id;
-    reader = await Reader.open(browser, world.url, 'alice');
-    await reader.signUp();
-    ({ page } = reader);
+    opened = await openPageWorld(this, async (made) => {
+      [carol, dave] = [await made.user('carol'), await made.user('dave')];
+      root = (await carol.post<{ id: number }>('/posts', { title: 'Who feeds the heron?', content: '' })).body
+        .id;
+    });
+    ({ reader, page, world } = opened);
   });
-  after(async () => {
-    await browser?.close();
-    await world?.close();
-  });
+  after(() => opened?.close());
 
   const reply = async (by: TestUser, to: number, content: string) =>
     (await by.post<{ id: number }>(`/posts/${to}/replies`, { content })).body.id;
@@ -85,9 +77,7 @@ describe('threads on the page', function () {
 
   it('keep nobody out', async () => {
     await page.locator('.reply').first().getByRole('button', { name: 'Reply' }).click();
-    await page.evaluate(axe.source);
-    const { violations } = await page.evaluate<AxeResults>('axe.run()');
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).to.deep.equal([]);
+    await reader.expectKeepsNobodyOut();
   });
 
   it('say that a post is gone, and that one may not answer', async () => {

@@ -1,30 +1,20 @@
 import { expect } from 'chai';
-import type { Browser, Page } from 'playwright-core';
-import { launchBrowser } from './support/browser.ts';
-import { buildPage } from './support/built-page.ts';
-import { Reader } from './support/reader.ts';
+import type { Page } from 'playwright-core';
+import { openPageWorld, type PageWorld } from './support/page-world.ts';
+import type { Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, type World } from './support/world.ts';
 
 describe('writing on the page', function () {
   this.timeout(90_000);
-  let world: World;
-  let browser: Browser;
+  let opened: PageWorld | undefined;
   let reader: Reader;
   let page: Page;
 
   before(async function () {
-    this.timeout(180_000);
-    await buildPage();
-    [world, browser] = await Promise.all([createWorld(), launchBrowser()]);
-    reader = await Reader.open(browser, world.url, 'alice');
-    await reader.signUp();
-    ({ page } = reader);
+    opened = await openPageWorld(this);
+    ({ reader, page } = opened);
   });
-  after(async () => {
-    await browser?.close();
-    await world?.close();
-  });
+  after(() => opened?.close());
 
   const composer = () => page.getByRole('form', { name: 'A new post' });
   const title = () => composer().getByLabel('Title');

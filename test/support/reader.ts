@@ -1,3 +1,4 @@
+import axe, { type AxeResults } from 'axe-core';
 import { expect } from 'chai';
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { type WatchedPage, watchedPage } from './browser.ts';
@@ -46,6 +47,17 @@ export class Reader {
     await this.page.getByLabel('Password', { exact: true }).fill(PASSWORD);
     await this.page.getByRole('button', { name: 'Log in' }).click();
     await this.live();
+  }
+
+  /** @throws unless axe finds nothing at all that keeps anybody out of what is shown */
+  async expectKeepsNobodyOut(what?: string): Promise<void> {
+    await this.page.evaluate(axe.source);
+    const { violations, passes } = await this.page.evaluate<AxeResults>('axe.run()');
+    expect(passes).not.to.be.empty;
+    expect(
+      violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`),
+      what,
+    ).to.deep.equal([]);
   }
 
   /** Waits until the page says that it is live. */
