@@ -10,7 +10,6 @@ import { belongs, type FeedQuery, hasTag, queryOf, topicOf } from './feed-query.
 import {
   byAuthor,
   emptyView,
-  type Entry,
   type FeedView,
   firstPage,
   MAX_PENDING,
@@ -83,8 +82,6 @@ export class FeedStore {
   readonly #client: Client;
   readonly #options: FeedStoreOptions;
   readonly #emitter = new Emitter<FeedStoreListeners>();
-  /** The shown form of each entry, so that what has not changed stays the same object. */
-  readonly #shown = new WeakMap<Entry, ShownPost>();
   readonly #votes: CastVotes;
   readonly #followees: Followees;
   readonly #pages: LivePages<PostPage>;
@@ -248,10 +245,7 @@ export class FeedStore {
   #show(ids: readonly number[], before: readonly ShownPost[]): readonly ShownPost[] {
     const posts = ids.flatMap((id) => {
       const entry = this.#view.entries.get(id);
-      if (!entry) return [];
-      let post = this.#shown.get(entry);
-      if (!post) this.#shown.set(entry, (post = shown(entry)));
-      return [post];
+      return entry ? [shown(entry)] : [];
     });
     return posts.length === before.length && posts.every((post, at) => post === before[at]) ? before : posts;
   }
@@ -375,7 +369,7 @@ export class FeedStore {
     return this.#viewQuery.view !== 'home' || this.#isOfHome(post.owner_id);
   }
 
-  /** Whether the user follows whoever wrote a post. Where that is not known, it is looked up. */
+  /** Whether the user follows the author of a post. Where that is not known, it is looked up. */
   #isOfHome(ownerId: number): boolean {
     if (ownerId === this.#pages.userId || this.#pages.alone) return true;
     const follows = this.#followees.follows(ownerId);

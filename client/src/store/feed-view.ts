@@ -283,8 +283,17 @@ export interface ShownPost extends PostAnswer {
   live: boolean;
 }
 
+const shownAs = new WeakMap<Entry, ShownPost>();
+
+/** The form to show of an entry: the same object each time, so that what has not changed is not drawn again. */
+export function shown(entry: Entry): ShownPost {
+  let post = shownAs.get(entry);
+  if (!post) shownAs.set(entry, (post = present(entry)));
+  return post;
+}
+
 /** Counts a vote that is on its way once: as soon as a newer tally has come, that is taken to hold it. */
-export function shown({ post, vote, ...entry }: Entry): ShownPost {
+function present({ post, vote, ...entry }: Entry): ShownPost {
   const live = entry.live === true;
   if (!vote) return { ...post, voting: false, live };
   const extra = vote.rev === post.rev ? Number(vote.up) - Number(post.voted) : 0;

@@ -1,5 +1,13 @@
 import type { Client } from '../client.ts';
-import type { LiveEvent, PostAnswer, PostView, ReplyAnswer, ThreadSort, VoteView } from '../contract.ts';
+import type {
+  LiveEvent,
+  PostAnswer,
+  PostEdit,
+  PostView,
+  ReplyAnswer,
+  ThreadSort,
+  VoteView,
+} from '../contract.ts';
 import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
 import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
@@ -8,7 +16,6 @@ import { CastVotes } from './cast-votes.ts';
 import {
   byAuthor,
   emptyView,
-  type Entry,
   type FeedView,
   firstPage,
   MAX_PENDING,
@@ -73,7 +80,7 @@ const MAX_GROWTH = 300;
 
 /**
  * A live thread: a post, pages of its replies, and the events after them. New replies of others wait until the reader
- * wants them, so that nothing moves under whoever reads or writes. Knows of no framework, like `FeedStore`.
+ * wants them, so that nothing moves under somebody who reads or writes. Knows of no framework, like `FeedStore`.
  */
 export class ThreadStore {
   readonly #client: Client;
@@ -83,7 +90,6 @@ export class ThreadStore {
   readonly #pages: LivePages<ThreadPage>;
   readonly #votes: CastVotes;
   readonly #tree = new ThreadTree();
-  readonly #shown = new WeakMap<Entry, ShownPost>();
   readonly #counts = new ReplyCounts();
   /** Of the replies in the view those that were deleted. */
   readonly #deleted = new Set<number>();
@@ -139,7 +145,7 @@ export class ThreadStore {
       view.pending.filter((id) => !this.#deleted.has(id)),
     );
     this.#state = {
-      post: root && this.#shownRoot(root),
+      post: root && shown(root),
       replies: this.#tree.of(view, this.#sort, (id) =>
         this.#deleted.has(id) ? this.#counts.living(id) : undefined,
       ),
@@ -185,8 +191,8 @@ export class ThreadStore {
     return this.#own(this.#client.posts.reply(postId, { content }, options));
   }
 
-  /** @throws {TidingsError} */
-  edit(postId: number, edit: { content: string }, options?: EditOptions): Promise<PostAnswer> {
+  /** Changes the post or one of the replies, which have no title. @throws {TidingsError} */
+  edit(postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> {
     return this.#own(this.#client.posts.update(postId, edit, options));
   }
 
@@ -400,12 +406,6 @@ export class ThreadStore {
       release();
     }
     for (const id of wanted) if (!this.#tracked.has(id)) this.#tracked.set(id, this.#pages.track(id));
-  }
-
-  #shownRoot(entry: Entry): ShownPost {
-    let post = this.#shown.get(entry);
-    if (!post) this.#shown.set(entry, (post = shown(entry)));
-    return post;
   }
 
   #set(view: FeedView): void {

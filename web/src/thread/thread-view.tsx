@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { ShownPost, ReplyAnswer } from 'tidings-client';
+import type { ShownPost } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { Byline } from '../feed/byline.tsx';
 import { LinkedText } from '../feed/linked-text.tsx';
@@ -9,10 +9,11 @@ import { PostText } from '../feed/post-text.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
 import { useTracked } from '../feed/use-article.ts';
 import { placeName } from '../places/history.ts';
+import { service } from '../service.ts';
 import { EditPost } from '../write/edit-post.tsx';
 import { nameOf } from '../write/post-name.ts';
 import { ReplyForm } from '../write/reply-form.tsx';
-import { Thread } from './thread.ts';
+import { type Row, Thread } from './thread.ts';
 
 /** Replies that are deeper are not indented any further. */
 const DEEPEST = 6;
@@ -20,7 +21,7 @@ const DEEPEST = 6;
 /** A post with its thread; the address may be that of a reply, which is then marked. */
 export function ThreadView({ id }: { id: number }) {
   const { feed, me } = useVisit();
-  const thread = useMemo(() => new Thread(id, feed, me.id), [id, feed, me.id]);
+  const thread = useMemo(() => new Thread({ client: service, feed, me, postId: id }), [id, feed, me]);
   useEffect(() => () => thread.close(), [thread]);
   const state = thread.state.value;
   const root = thread.root.value;
@@ -48,20 +49,19 @@ export function ThreadView({ id }: { id: number }) {
       </section>
     );
   }
-  const replies = thread.replies.value;
-  const waiting = thread.waiting.value.size;
+  const pending = thread.pending.value;
   return (
     <PostStoreProvider value={thread}>
       <Root post={root} />
       <section class="thread" aria-label="Replies">
         <Answer thread={thread} to={root} />
-        {replies.map((reply) => (
-          <Reply key={reply.id} thread={thread} reply={reply} marked={reply.id === id} />
+        {thread.rows.value.map((row) => (
+          <Reply key={row.reply.id} thread={thread} row={row} marked={row.reply.id === id} />
         ))}
         <div class="more-replies" aria-live="polite">
-          {waiting > 0 && (
+          {pending > 0 && (
             <button type="button" class="primary" onClick={() => void thread.reveal()}>
-              {waiting === 1 ? '1 new reply' : `${waiting} new replies`}
+              {pending === 1 ? '1 new reply' : `${pending} new replies`}
             </button>
           )}
         </div>
@@ -112,14 +112,12 @@ function Root({ post }: { post: ShownPost }) {
 
 /** The form for an answer to the post itself, which always stands. */
 function Answer({ thread, to }: { thread: Thread; to: ShownPost }) {
-  const send = async (content: string, key: string) => {
-    await thread.reply(to.id, content, key);
-  };
-  return <ReplyForm to={to} autofocus={false} send={send} />;
+  return <ReplyForm to={to} autofocus={false} send={(content, key) => thread.reply(to.id, content, key)} />;
 }
 
-function Reply({ thread, reply, marked }: { thread: Thread; reply: ReplyAnswer; marked: boolean }) {
-  const depth = Math.min(reply.depth, DEEPEST);
+function Reply({ thread, row, marked }: { thread: Thread; row: Row; marked: boolean }) {
+  const { reply } = row;
+  const depth = Math.min(row.depth, DEEPEST);
   if (reply.deleted) {
     return (
       <div class="reply" style={{ '--depth': depth }} data-post={reply.id}>
@@ -127,14 +125,7 @@ function Reply({ thread, reply, marked }: { thread: Thread; reply: ReplyAnswer; 
       </div>
     );
   }
-  return (
-    <LivingReply
-      thread={thread}
-      reply={{ ...reply, voting: false, live: false }}
-      depth={depth}
-      marked={marked}
-    />
-  );
+  return <LivingReply thread={thread} reply={reply} depth={depth} marked={marked} />;
 }
 
 interface LivingReplyProps {
@@ -186,9 +177,7 @@ function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
         <ReplyForm
           to={reply}
           autofocus
-          send={async (content, key) => {
-            await thread.reply(reply.id, content, key);
-          }}
+          send={(content, key) => thread.reply(reply.id, content, key)}
           onClose={() => setAnswering(false)}
           onAgain={() => setAnswering(true)}
         />
