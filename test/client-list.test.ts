@@ -76,10 +76,13 @@ describe('a list that a page shows, with a server', () => {
 
   it('tells of each post that comes, changes and goes, and of nothing that a page brought', async () => {
     await open();
+    // One after the other: what is told after a change has the text of before no more.
     const post = await write('News');
+    await until('the post', () => news.length === 1);
     await bob.posts.update(post.id, { title: 'Newer' });
+    await until('the change', () => news.length === 2);
     await bob.posts.remove(post.id);
-    await until('all three', () => news.length === 3);
+    await until('the end', () => news.length === 3);
     const own = await store.create({ title: 'Mine', content: '' });
     await store.edit(own.id, { title: 'Mine, changed' });
     await store.remove(own.id);

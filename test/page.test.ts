@@ -523,7 +523,7 @@ describe('the page', function () {
     await reader.signUp();
     const elsewhere = await Reader.open(browser, nodes.second.url, 'jon');
     await elsewhere.logIn();
-    await reader.page.getByRole('button', { name: 'Your account, jon' }).click();
+    await reader.page.getByRole('link', { name: 'Your account, jon' }).click();
     const sessions = reader.page.getByRole('list', { name: 'Sessions' }).getByRole('listitem');
     await sessions.filter({ hasText: 'This session' }).waitFor();
     expect(await sessions.allInnerTexts()).to.have.lengthOf(2);
@@ -532,7 +532,7 @@ describe('the page', function () {
     await elsewhere.page.getByText('Your session has ended.').waitFor();
     await sessions.filter({ hasNotText: 'This session' }).waitFor({ state: 'detached' });
     expect(await sessions.count()).to.equal(1);
-    expect(await reader.page.getByRole('button', { name: 'Your account, jon' }).count()).to.equal(1);
+    expect(await reader.page.getByRole('link', { name: 'Your account, jon' }).count()).to.equal(1);
     reader.expectClean();
     await reader.leave();
     await elsewhere.leave();
