@@ -62,8 +62,17 @@ const GROUPS = [
     'users',
   ]),
   // They start a browser, processes or databases of their own.
-  testFiles(['page', 'documents', 'load', 'drift', 'deploy-files']),
-  testFiles(['page-lists', 'page-people', 'page-places', 'page-threads', 'page-writing', 'client-threads']),
+  testFiles(['page', 'drift', 'deploy-files']),
+  testFiles([
+    'page-lists',
+    'page-people',
+    'page-places',
+    'page-threads',
+    'page-writing',
+    'client-threads',
+    'documents',
+    'load',
+  ]),
   testFiles(['embedded', 'embedded-account', 'defences', 'doctor', 'operations', 'service-role', 'workers']),
   // They do both.
   testFiles([
