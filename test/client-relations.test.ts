@@ -1,5 +1,18 @@
 import { expect } from 'chai';
-import { type Client, createClient, type LiveEvent } from '../client/src/index.ts';
+import {
+  type Client,
+  createClient,
+  createFeedStore,
+  createProfileStore,
+  createRelationsStore,
+  createThreadStore,
+  type Feed,
+  type LiveEvent,
+  type ProfileStore,
+  type RelationList,
+  type RelationsStore,
+} from '../client/src/index.ts';
+import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type World } from './support/world.ts';
@@ -89,5 +102,174 @@ describe("the client's follows, blocks and mutes", () => {
       'bob',
     ]);
     expect(second.next).to.equal(undefined);
+  });
+});
+
+/** By a feed of their own, and by one that all share. */
+for (const sharing of [false, true])
+  describe(`stores of users, ${sharing ? 'on one feed' : 'each with its own feed'}`, function () {
+    this.timeout(60_000);
+    let world: World;
+    let proxy: FrameProxy;
+    let me: Client;
+    /** Another device of the same user. */
+    let elsewhere: Client;
+    let others: { id: number; username: string; client: Client }[];
+    let feed: Feed | undefined;
+    let open: { close: () => void }[];
+    /** What happens between the answer of the service with a list and its arrival. */
+    let meanwhile: (() => Promise<unknown>) | undefined;
+
+    const reconnect = { base: 50, cap: 200 };
+    const LISTS: readonly RelationList[] = ['following', 'followers', 'blocks', 'mutes'];
+
+    before(async () => {
+      world = await createWorld({}, undefined, undefined, { block: 20 });
+      proxy = await createFrameProxy(world.url);
+      me = createClient({
+        url: proxy.url,
+        fetch: async (url, init) => {
+          const answer = await fetch(url, init);
+          if (url.includes('/following')) await meanwhile?.();
+          return answer;
+        },
+      });
+      elsewhere = createClient({ url: world.url });
+      const account = { email: 'me@example.org', password: PASSWORD };
+      await me.signUp({ ...account, username: 'me.myself' });
+      await elsewhere.logIn(account);
+      others = await Promise.all(
+        ['ada', 'ben', 'cem', 'dora', 'eve'].map(async (username) => {
+          const client = createClient({ url: world.url });
+          const email = `${username}@example.org`;
+          return { ...(await client.signUp({ email, password: PASSWORD, username })), client };
+        }),
+      );
+    });
+    after(async () => {
+      await proxy.close();
+      await world.close();
+    });
+    beforeEach(() => {
+      open = [];
+      feed = sharing ? me.feed({ topics: [], reconnect }) : undefined;
+    });
+    afterEach(() => {
+      for (const store of open) store.close();
+      feed?.close();
+    });
+
+    async function opened(list: RelationList, limit = 10): Promise<RelationsStore> {
+      const store = createRelationsStore(me, { list, limit, feed: feed ?? { reconnect } });
+      open.push(store);
+      await store.load();
+      expect(store.state.error).to.equal(undefined);
+      return store;
+    }
+
+    const other = (name: string) => others.find(({ username }) => username === name)!;
+    const namesIn = (store: RelationsStore) => store.state.users.map(({ username }) => username);
+
+    /** What the service lists now is what the store has come to show. */
+    async function settles(store: RelationsStore, list: RelationList): Promise<void> {
+      const { id } = await elsewhere.me();
+      const page = await (list === 'blocks' || list === 'mutes'
+        ? elsewhere.users[list]({ limit: 100 })
+        : elsewhere.users[list](id, { limit: 100 }));
+      const expected = page.users.map(({ user }) => user.username);
+      await until(`all of ${list}`, () => namesIn(store).join() === expected.join()).catch(() => undefined);
+      expect(namesIn(store), list).to.deep.equal(expected);
+    }
+
+    it('list those whom one follows, blocks and mutes, as another device does so, over lost connections', async () => {
+      const stores = await Promise.all(LISTS.map((list) => opened(list)));
+      const { users } = elsewhere;
+      for (const name of ['ada', 'ben', 'cem']) await users.follow(other(name).id);
+      await users.mute(other('dora').id);
+      await other('ada').client.users.follow((await me.me()).id);
+      await until('ada follows', () => namesIn(stores[1]!).length === 1);
+      expect(namesIn(stores[0]!)).to.deep.equal(['cem', 'ben', 'ada']);
+      proxy.cut();
+      await users.unfollow(other('ben').id);
+      await users.block(other('ada').id);
+      await users.mute(other('ben').id);
+      await users.follow(other('dora').id);
+      for (const [at, list] of LISTS.entries()) await settles(stores[at]!, list);
+      expect(stores.map(namesIn)).to.deep.equal([['dora', 'cem'], [], ['ada'], ['ben', 'dora']]);
+      await users.unblock(other('ada').id);
+      for (const name of ['ben', 'dora']) await users.unmute(other(name).id);
+      for (const [at, list] of LISTS.entries()) await settles(stores[at]!, list);
+    });
+
+    it('have a list in pages, and miss nothing that changes while these are read', async () => {
+      for (const { id } of others) await elsewhere.users.unfollow(id);
+      for (const { id } of others.slice(0, 4)) await elsewhere.users.follow(id);
+      let isHeard = () => true;
+      feed?.on('follow:removed', () => (isHeard = () => true));
+      meanwhile = async () => {
+        meanwhile = undefined;
+        if (feed) isHeard = () => false;
+        await elsewhere.users.unfollow(other('dora').id);
+        await until('the shared feed has it', () => isHeard());
+      };
+      const store = await opened('following', 2);
+      await until('she has gone', () => namesIn(store).join() === 'cem');
+      const changing = (async () => {
+        await elsewhere.users.follow(other('eve').id);
+        await elsewhere.users.unfollow(other('ada').id);
+        await elsewhere.users.unfollow(other('cem').id);
+      })();
+      while (store.state.hasMore) await store.loadMore();
+      await changing;
+      await settles(store, 'following');
+      expect(store.state.users.find(({ username }) => username === 'ben')?.since).to.be.a('string');
+    });
+
+    it('show somebody as one stands to them, on whatever device that changes', async () => {
+      const { id } = other('ben');
+      const profile: ProfileStore = createProfileStore(me, { username: 'Ben', feed: feed ?? { reconnect } });
+      open.push(profile);
+      await profile.load();
+      const seen = () => profile.state.user;
+      expect(seen()).to.include({ id, followed: true, muted: false });
+      await until('it is live', () => profile.state.status.state === 'live' && !profile.state.loading);
+      await elsewhere.users.unfollow(id);
+      await until('not followed', () => seen()?.followed === false && seen()?.followers === 0);
+      proxy.cut();
+      await elsewhere.users.mute(id);
+      await until('muted', () => seen()?.muted === true);
+      await other('ben').client.updateMe({ username: 'benedict' });
+      await elsewhere.users.follow(id);
+      await until('followed', () => seen()?.followed === true);
+      expect(seen()?.username).to.equal('benedict');
+      const nobody = createProfileStore(me, { username: 'nobody', feed: feed ?? { reconnect } });
+      open.push(nobody);
+      await nobody.load();
+      expect(nobody.state).to.include({ user: undefined, missing: true, loading: false });
+      await other('ben').client.updateMe({ username: 'ben' });
+    });
+  });
+
+describe('the stores of the client', () => {
+  it('have functions to subscribe and to take the state that need no `this`, as React calls them', async () => {
+    const client = createClient({ url: 'http://127.0.0.1:9' });
+    const feed = { reconnect: { base: 50, cap: 200 } };
+    const stores = [
+      createFeedStore(client, { feed }),
+      createThreadStore(client, { postId: 1, feed }),
+      createRelationsStore(client, { list: 'blocks', feed }),
+      createProfileStore(client, { id: 1, feed }),
+    ];
+    for (const store of stores) {
+      const { getSnapshot, subscribe } = store;
+      const before = getSnapshot();
+      expect(before).to.equal(store.state);
+      const changed = new Promise<void>((resolve) => subscribe(resolve));
+      const loading = store.load();
+      await changed;
+      expect(getSnapshot()).to.equal(store.state).and.not.equal(before);
+      store.close();
+      await loading;
+    }
   });
 });

@@ -38,6 +38,20 @@ export { MAX_PENDING, type ShownPost } from './store/feed-view.ts';
 export type { PagesState } from './store/live-pages.ts';
 export type { StoreFeed } from './store/live-source.ts';
 export {
+  createProfileStore,
+  type ProfileState,
+  type ProfileStore,
+  type ProfileStoreOptions,
+} from './store/profile-store.ts';
+export {
+  createRelationsStore,
+  type ListedUser,
+  type RelationList,
+  type RelationsState,
+  type RelationsStore,
+  type RelationsStoreOptions,
+} from './store/relations-store.ts';
+export {
   createThreadStore,
   type ThreadState,
   type ThreadStore,

@@ -173,11 +173,11 @@ export class Feed {
   /**
    * Widens a feed that has `topics`, over the same connection and any that follows. What came since `from` is handed to
    * the listeners of the subscription alone, each event once; what comes later is in the feed like everything else.
-   * Listen at once: `feed.subscribe('thread:7', { from }).on('event', …)`.
+   * Listen at once: `feed.subscribe('thread:7', { from }).on('event', …)`. Without a topic it has what concerns the user
+   * alone, from a position.
    */
   subscribe(topics: string | readonly string[], options: SubscribeOptions = {}): Subscription {
     const list = [topics].flat();
-    if (list.length === 0) throw new TypeError('subscribe needs a topic');
     if (this.#status.state === 'ended') throw new TidingsError('aborted', 'The feed has ended.');
     return this.#subscriptions.add([...new Set(list)], options);
   }

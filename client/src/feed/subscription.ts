@@ -135,8 +135,10 @@ export class Subscription {
 
   /** Some of the topics are not wanted any more. @internal */
   drop(topics: readonly string[]): void {
-    this.#topics = this.#topics.filter((topic) => !topics.includes(topic));
-    if (this.#topics.length === 0) this.close();
+    const left = this.#topics.filter((topic) => !topics.includes(topic));
+    if (left.length === this.#topics.length) return;
+    this.#topics = left;
+    if (left.length === 0) this.close();
   }
 
   /** @internal */

@@ -172,6 +172,12 @@ export class Subscriptions {
     }
     const next = [...this.#all].find(({ settled }) => !settled);
     if (!next) return false;
+    if (next.topics.length === 0) {
+      // What concerns the user alone comes whatever the topics are: there is nothing to ask for.
+      next.settle();
+      next.confirm();
+      return true;
+    }
     try {
       await this.#subscribe(connection, next);
     } catch (error) {

@@ -76,7 +76,7 @@ const MAX_GROWTH = 300;
 
 /**
  * A live list: a page of posts and the events after it, the user's own changes and votes, in one state to render. Knows
- * of no framework: `subscribe` and `state` are what `useSyncExternalStore` and its like want.
+ * of no framework: `subscribe` and `getSnapshot` are what `useSyncExternalStore` and its like want.
  */
 export class FeedStore {
   readonly #client: Client;
@@ -140,10 +140,11 @@ export class FeedStore {
     return this.#state;
   }
 
-  /** Listens for a new `state`: called once for changes that happen together. @returns removes the listener */
-  subscribe(listener: () => void): () => void {
-    return this.#pages.subscribe(listener);
-  }
+  /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
+  readonly getSnapshot = (): FeedState => this.state;
+
+  /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
+  readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Listens to single changes of the list. @returns removes the listener */
   on<K extends keyof FeedStoreListeners>(name: K, listener: FeedStoreListeners[K]): () => void {

@@ -6,7 +6,7 @@ import { postEvent } from '../event-names.ts';
 import type { FeedStatus } from '../feed/status.ts';
 import type { PagePlace } from '../page-place.ts';
 import { TidingsError } from '../tidings-error.ts';
-import { begun, LiveSource, reaches, type StoreFeed } from './live-source.ts';
+import { begun, type ListTopic, LiveSource, reaches, type StoreFeed } from './live-source.ts';
 import { RecentEvents } from './recent-events.ts';
 
 /** What a store of any kind says of its pages and its connection. */
@@ -28,8 +28,8 @@ export interface PagesState {
 export interface LivePagesOptions<P extends PagePlace> {
   client: Client;
   feed: StoreFeed | undefined;
-  /** The topic that has each event of the list that is asked for; undefined: only everything has. */
-  topic: () => string | undefined;
+  /** Of the list that is asked for. */
+  topic: () => ListTopic;
   /** @throws {TidingsError} */
   read: (cursor: string | undefined, signal: AbortSignal) => Promise<P>;
   /**

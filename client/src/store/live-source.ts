@@ -10,6 +10,12 @@ import type { TidingsError } from '../tidings-error.ts';
  */
 export type StoreFeed = Feed | Omit<FeedOptions, 'after' | 'epoch' | 'mode' | 'topics'>;
 
+/**
+ * The topic that has each event of a list. `null`: none has to, since each concerns the user alone and comes anyway;
+ * undefined: only everything public has, of a shared feed all top-level posts.
+ */
+export type ListTopic = string | null | undefined;
+
 export interface SourceListeners {
   /** Each event after the position, in order, once. A shared feed also brings those of its other topics. */
   event: (event: LiveEvent) => void;
@@ -25,8 +31,8 @@ export interface SourceListeners {
 /** What a store hears after a position: by a feed of its own, or by a subscription to one that is shared. */
 export class LiveSource {
   readonly feed: Feed;
-  /** What it was opened for; undefined: everything public, of a shared feed all top-level posts. */
-  readonly topic: string | undefined;
+  /** What it was opened for. */
+  readonly topic: ListTopic;
   /** Whether nothing but its topic comes. */
   readonly alone: boolean;
   readonly #subscription: Subscription | undefined;
@@ -37,7 +43,7 @@ export class LiveSource {
   constructor(
     client: Client,
     given: StoreFeed | undefined,
-    topic: string | undefined,
+    topic: ListTopic,
     { seq, epoch }: FeedPosition,
     hears: SourceListeners,
   ) {
@@ -45,9 +51,9 @@ export class LiveSource {
     this.alone = !(given instanceof Feed);
     if (given instanceof Feed) {
       this.feed = given;
-      this.#subscription = given.subscribe(topic ?? 'feed', { from: seq, epoch });
+      this.#subscription = given.subscribe(topic === null ? [] : (topic ?? 'feed'), { from: seq, epoch });
     } else {
-      const topics = topic === undefined ? {} : { topics: [topic] };
+      const topics = topic === undefined ? {} : { topics: topic === null ? [] : [topic] };
       this.feed = client.feed({ tallies: 'tracked', ...given, ...topics, after: seq, epoch });
     }
     const { feed } = this;

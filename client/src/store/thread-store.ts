@@ -157,10 +157,11 @@ export class ThreadStore {
     return this.#state;
   }
 
-  /** Listens for a new `state`: called once for changes that happen together. @returns removes the listener */
-  subscribe(listener: () => void): () => void {
-    return this.#pages.subscribe(listener);
-  }
+  /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
+  readonly getSnapshot = (): ThreadState => this.state;
+
+  /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
+  readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** @returns removes the listener */
   on<K extends keyof ThreadStoreListeners>(name: K, listener: ThreadStoreListeners[K]): () => void {
