@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { withDeadline } from '../../client/src/deadline.ts';
 import { EventParser, type StreamedEvent } from '../support/event-parser.ts';
 import { type ModelListener, type Story, Teller } from './record.ts';
 import type { ModelListenerOptions } from './socket-listener.ts';
@@ -73,43 +74,51 @@ abstract class HttpListener implements ModelListener {
   }
 
   async #begin(): Promise<void> {
-    const { headers, status } = await this.ask('/posts?limit=1');
+    const { headers, status } = await this.ask('/posts?limit=1', inFull);
     if (status !== 200) return;
     this.epoch = headers.get('x-feed-epoch') ?? '';
     this.teller.begin(this.#topics, Number(headers.get('x-feed-seq')));
   }
 
-  protected ask(path: string): Promise<Response> {
+  /** @param read what is awaited of the answer */
+  protected ask<T>(path: string, read: (answer: Response) => Promise<T>): Promise<T> {
     const { url, user } = this.#options;
-    const signal = this.#request.signal;
-    return fetch(url + path, { headers: { authorization: `Bearer ${user.token}` }, signal });
+    const headers = { authorization: `Bearer ${user.token}` };
+    return this.whileItLasts(async (signal) => read(await fetch(url + path, { headers, signal })));
   }
 
-  /** Ends the request if nothing comes for a while. */
-  protected hush(): NodeJS.Timeout {
-    const request = this.#request;
-    return setTimeout(() => request.abort(), SILENCE);
+  /**
+   * Waits until something has come, it is silent for too long, or the listener is stirred: also where `fetch` does not
+   * obey its signal, as that of Node when the signal has been collected (nodejs/undici#3644).
+   */
+  protected whileItLasts<T>(act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return withDeadline(SILENCE, this.#request.signal, act);
   }
+}
+
+async function inFull(answer: Response): Promise<{ status: number; headers: Headers; text: string }> {
+  return { status: answer.status, headers: answer.headers, text: await answer.text() };
 }
 
 /** Server-Sent Events. */
 export class StreamListener extends HttpListener {
   protected override async follow(query: string): Promise<void> {
-    let silence = this.hush();
+    const { status, body } = await this.ask(`/events/stream?${query}`, (answer) => Promise.resolve(answer));
+    if (status !== 200 || !body) return;
+    const reader = body.getReader();
     try {
-      const { status, body } = await this.ask(`/events/stream?${query}`);
-      if (status !== 200 || !body) return;
       const parser = new EventParser();
-      for await (const piece of body) {
-        clearTimeout(silence);
-        silence = this.hush();
-        for (const event of parser.read(piece as Uint8Array)) this.#take(event);
+      for (;;) {
+        const { value } = (await this.whileItLasts(() => reader.read())) as { value?: Uint8Array };
+        if (!value) return;
+        for (const event of parser.read(value)) this.#take(event);
         // An `id` by itself moves the position too.
         const [, seq] = parser.lastEventId.split(':');
         if (seq !== undefined && Number(seq) > (this.position ?? 0)) this.teller.moved(Number(seq));
       }
     } finally {
-      clearTimeout(silence);
+      // Whether or not it can still be told to the node.
+      reader.cancel().catch(() => undefined);
     }
   }
 
@@ -133,18 +142,12 @@ export class PollListener extends HttpListener {
 
   protected override async follow(query: string): Promise<void> {
     this.#polls += 1;
-    const silence = this.hush();
-    try {
-      const answer = await this.ask(
-        `/events?${query}&limit=${LIMIT}${this.#polls % 3 === 0 ? '' : `&wait=${WAIT}`}`,
-      );
-      if (answer.status === 410) this.story.resets.push(await answer.text());
-      if (answer.status !== 200) return;
-      const { head, events } = (await answer.json()) as Page;
-      for (const { name, data, ...position } of events) this.teller.event(name, data, position);
-      if (events.length === 0) this.teller.moved(head);
-    } finally {
-      clearTimeout(silence);
-    }
+    const wait = this.#polls % 3 === 0 ? '' : `&wait=${WAIT}`;
+    const { status, text } = await this.ask(`/events?${query}&limit=${LIMIT}${wait}`, inFull);
+    if (status === 410) this.story.resets.push(text);
+    if (status !== 200) return;
+    const { head, events } = JSON.parse(text) as Page;
+    for (const { name, data, ...position } of events) this.teller.event(name, data, position);
+    if (events.length === 0) this.teller.moved(head);
   }
 }
