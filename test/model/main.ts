@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildTree } from '../faults/tree.ts';
 import { rules } from './rules.ts';
@@ -11,13 +12,15 @@ told with what the log says they must be.
 
   --seed N       the first seed (default: one that is drawn)
   --seeds COUNT  how many, from there on (1)
-  --seconds S    how long people write in each run (15)`;
+  --seconds S    how long people write in each run (15)
+  --keep FOLDER  where to put what a run with violations was judged by`;
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
     seeds: { type: 'string', default: '1' },
     seconds: { type: 'string', default: '15' },
+    keep: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -31,7 +34,7 @@ else {
   const { root } = await buildTree();
   process.once('exit', () => rmSync(root, { recursive: true, force: true }));
   for (let seed = first; seed < first + count; seed += 1) {
-    const { violations, figures } = await runModel({
+    const { violations, figures, evidence } = await runModel({
       seed,
       seconds,
       faults: modelFaults,
@@ -43,6 +46,9 @@ else {
     );
     for (const { rule, what } of violations.slice(0, LISTED))
       say(`  ${rule} (${rules[rule]}): ${what.slice(0, 1000)}`);
-    if (violations.length > 0) process.exitCode = 1;
+    if (violations.length === 0) continue;
+    process.exitCode = 1;
+    if (values.keep !== undefined)
+      writeFileSync(join(values.keep, `seed-${seed}.json`), JSON.stringify({ violations, ...evidence }));
   }
 }

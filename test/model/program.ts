@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import type { PostView } from '../../server/contract.ts';
 import type { Random } from '../faults/random.ts';
 import { type Answer, Api, type TestUser } from '../support/world.ts';
@@ -23,9 +23,15 @@ export interface BlockWrite {
   targetId: number;
   wanted: boolean;
   asked: number;
-  /** Undefined: nobody knows whether it was done. */
+  /** When nothing was left on its way that was written before the answer. Undefined: nobody knows whether it was done. */
   answered: number | undefined;
 }
+
+/**
+ * Turns of the event loop in which everything comes up that had been written to a connection before: each reads what has
+ * come to every connection, and there is a proxy in between. However slow the machine is.
+ */
+const TURNS = 20;
 
 interface Scene {
   user: TestUser;
@@ -217,6 +223,7 @@ export class People {
     this.#onRelating(user, asked);
     const answer = await asked;
     if (answer?.status !== 200) return;
+    for (let turns = 0; turns < TURNS; turns += 1) await turn();
     block.answered = Date.now();
     const key = `${kind} ${user.id} ${target}`;
     if (wanted) this.#related.set(key, { userId: user.id, targetId: target });

@@ -7,11 +7,11 @@ import { Timeline } from '../faults/timeline.ts';
 import type { TestUser } from '../support/world.ts';
 import { PollListener, StreamListener } from './http-listeners.ts';
 import { type LogRow, Oracle } from './oracle.ts';
-import { PageRules, type View } from './pages.ts';
-import { People, TAGS } from './program.ts';
+import { type Page, PageRules, type View } from './pages.ts';
+import { type BlockWrite, People, TAGS } from './program.ts';
 import { Reader } from './reader.ts';
-import type { ModelListener } from './record.ts';
-import { relationListViolations } from './relation-lists.ts';
+import type { ModelListener, Story } from './record.ts';
+import { type RelationListPage, relationListViolations } from './relation-lists.ts';
 import type { Violation } from './rules.ts';
 import { type ModelListenerOptions, SocketListener } from './socket-listener.ts';
 import { StreamRules } from './streams.ts';
@@ -22,14 +22,29 @@ export interface ModelOptions {
   cluster?: ClusterOptions;
   /** Writes in a second, of all people together. */
   rate?: number;
+  /** How many people. Default: twenty. */
+  users?: number;
+  /** People write for so long, then all comes to rest, and pages are read. Milliseconds. */
+  round?: number;
+  /** Looks at what was found after each round; with enough of it no other begins. Default: never enough. */
+  isEnough?: (violations: readonly Violation[]) => boolean;
   /** Faults that are drawn from. Default: none. */
   faults?: readonly FaultName[];
-  say?: (line: string) => void;
 }
 
 export interface ModelReport {
   seed: number;
   violations: Violation[];
+  /** What they were found in. */
+  evidence: {
+    log: readonly LogRow[];
+    stories: readonly Story[];
+    pages: readonly Page[];
+    lists: readonly RelationListPage[];
+    blocks: readonly BlockWrite[];
+    /** What was inflicted, and what the nodes said. */
+    said: readonly string[];
+  };
   figures: {
     faults: number;
     events: number;
@@ -55,12 +70,16 @@ export const modelFaults = [
 
 const USERS = 20;
 const RATE = 40;
-/** People write for so long, then all comes to rest, and pages are read. Milliseconds. */
 const ROUND = 4000;
 /** How many times as long they may write. */
 const PATIENCE = 6;
-/** In which all have to come to the head when nobody writes. Milliseconds. */
-const CONVERGED_WITHIN = 15_000;
+/**
+ * Who has not come to the head by then, when nobody writes, never will: how fast it goes is for the fault harness to
+ * judge. Milliseconds.
+ */
+const CONVERGED_WITHIN = 60_000;
+/** For how long a listener does nothing but listen, at most. Milliseconds. */
+const RESTS = 3000;
 /** Between two pages that somebody reads, on average. Milliseconds. */
 const READS_EVERY = 100;
 
@@ -75,7 +94,11 @@ export async function runModel(options: ModelOptions): Promise<ModelReport> {
   const model = new Model(cluster, options);
   try {
     await model.settle();
-    for (let left = options.seconds * 1000; left > 0; left -= ROUND) await model.live(Math.min(left, ROUND));
+    const { seconds, round = ROUND, isEnough } = options;
+    for (let left = seconds * 1000; left > 0; left -= round) {
+      await model.live(Math.min(left, round));
+      if (isEnough?.((await model.judge()).violations)) break;
+    }
     return await model.judge();
   } finally {
     await model.leave();
@@ -93,10 +116,13 @@ class Model {
   /** Those that never change their one view. */
   readonly #steady: { view: View; user: TestUser; listener: ModelListener }[] = [];
   readonly #violations: Violation[] = [];
+  /** What was inflicted, and when. */
+  readonly #said: string[] = [];
   #people: People;
 
   constructor(cluster: Cluster, options: ModelOptions) {
-    const { seed, faults = [], say = () => undefined } = options;
+    const { seed, faults = [] } = options;
+    const say = (line: string) => this.#said.push(`${Date.now()} ${line}`);
     this.#cluster = cluster;
     this.#options = options;
     this.#random = new Random(seed);
@@ -104,6 +130,10 @@ class Model {
     const readers = this.#random.fork();
     this.#reader = new Reader(() => readers.pick(this.#urls()));
     this.#people = this.#peopleOf([]);
+  }
+
+  get #count(): number {
+    return this.#options.users ?? USERS;
   }
 
   #urls(): string[] {
@@ -130,7 +160,7 @@ class Model {
   async settle(): Promise<void> {
     const { url } = this.#cluster.node(0).process;
     const arrived: TestUser[] = [];
-    while (arrived.length < USERS) arrived.push(await arrive(url));
+    while (arrived.length < this.#count) arrived.push(await arrive(url));
     this.#people = this.#peopleOf(arrived);
     await this.#people.begin(3);
     const { users, firstThreads } = this.#people;
@@ -148,9 +178,10 @@ class Model {
     ];
     views.push(...firstThreads.map((id): View => `thread:${id}`));
     for (const [at, view] of views.entries()) {
-      const user = users[at + 3];
+      const whose = (at + 3) % users.length;
+      const user = users[whose];
       if (!user) continue;
-      const listener = this.#join(SocketListener, user, `${view} of ${at + 3}`, [view]);
+      const listener = this.#join(SocketListener, user, `${view} of ${whose}`, [view]);
       this.#steady.push({ view, user, listener });
     }
   }
@@ -197,9 +228,11 @@ class Model {
         passed >= milliseconds && (this.#people.acknowledged >= enough || passed >= PATIENCE * milliseconds)
       );
     };
-    this.#people.start((1000 * USERS) / rate);
+    this.#people.start((1000 * this.#count) / rate);
     const ended = await Promise.allSettled([
-      ...this.#listeners.map((listener) => this.#stir(listener, isOver, this.#random.fork())),
+      ...this.#listeners.map((listener) =>
+        this.#stir(listener, isOver, this.#random.fork(), Math.min(RESTS, milliseconds)),
+      ),
       this.#read(isOver, this.#random.fork()),
       ...(this.#options.faults ? [this.#timeline.play(milliseconds)] : []),
     ]);
@@ -209,9 +242,9 @@ class Model {
     await this.#readAll();
   }
 
-  async #stir(listener: ModelListener, isOver: () => boolean, random: Random): Promise<void> {
+  async #stir(listener: ModelListener, isOver: () => boolean, random: Random, rests: number): Promise<void> {
     for (;;) {
-      await pause(random.between(200, 3000));
+      await pause(random.between(200, rests));
       if (isOver()) return;
       await listener.stir();
     }
@@ -267,6 +300,14 @@ class Model {
         ),
         ...process,
       ],
+      evidence: {
+        log,
+        stories,
+        pages,
+        lists,
+        blocks: this.#people.blocks,
+        said: [...this.#said, ...this.#cluster.nodes.flatMap((node) => node.process.output.split('\n'))],
+      },
       figures: {
         faults: inflicted.reduce((sum, count) => sum + count, 0),
         events: log.length,

@@ -5,8 +5,6 @@ import type { BlockWrite } from './program.ts';
 import type { Answer, Segment, Story, Told } from './record.ts';
 import type { Rule, Violation } from './rules.ts';
 
-/** What the clock of this process may be late in noticing. Milliseconds. */
-const LATE = 500;
 /** How old a node's look at the log may be when it replays. Milliseconds. */
 const STALE = 1000;
 
@@ -126,7 +124,7 @@ export class StreamRules {
       if (!this.#texts.has(row.seq)) this.#texts.set(row.seq, wasCut ? data : row.data);
       this.#same(what, data, this.#texts.get(row.seq));
       const heard = wasCut && this.#firstHeard.get(this.#cutBy(row));
-      if (heard && heard + STALE + LATE < openedAt) this.#blame('erased', what);
+      if (heard && heard + STALE < openedAt) this.#blame('erased', what);
     } else if (!wasCut) this.#blame('content', `${what} has lost its text`);
   }
 
@@ -169,7 +167,7 @@ export class StreamRules {
       (block) =>
         block.wanted &&
         block.answered !== undefined &&
-        block.answered + LATE < at &&
+        block.answered < at &&
         isBetween(block, userId, authorId) &&
         !this.#blocks.some(
           (other) =>
