@@ -52,6 +52,7 @@ const GROUPS = [
     'large-accounts',
     'library-internals',
     'migration-locks',
+    'model',
     'pgbouncer',
     'redis-faults',
     'search-blocks',

@@ -27,6 +27,8 @@ export interface ClusterOptions {
   redisAtStart?: boolean;
   /** A server that already runs; a new database is made on it, and it is left running. */
   postgres?: FaultyPostgres;
+  /** A database on it that the new one is a copy of. Default: an empty one. */
+  template?: string;
   /** A compiled tree to run. Default: the sources of this one. */
   tree?: string;
   /** No proxies on the nodes' roads: they run in the harness, and where it is busy all day a node would wait for it. */
@@ -66,7 +68,10 @@ export class Cluster {
     const redis = options.redis === false ? undefined : await startRedis();
     if (options.redisAtStart === false) await redis?.kill();
     const database = `faults_${process.pid}_${(serial += 1)}`;
-    await postgres.query('postgres', `create database ${database} template template0`);
+    await postgres.query(
+      'postgres',
+      `create database ${database} template ${options.template ?? 'template0'}`,
+    );
     const dataDir = await mkdtemp(join(tmpdir(), 'tidings-faults-'));
     const nodes: ClusterNode[] = [];
     for (let at = 1; at <= (options.nodes ?? 3); at += 1)
