@@ -148,9 +148,10 @@ for (const [what, commit] of Object.entries(VERSIONS_BEFORE))
 
     it('withdraws and deletes posts there with their threads', async () => {
       const post = await write(ada, 'a post #harbour');
-      await reply(bob, post.id, 'secret answer');
+      await reply(bob, post.id, 'secret answer #jetty');
       const topics = [`thread:${post.id}`, 'tag:harbour', `author:${ada.id}`];
       const each = await Promise.all(topics.map((topic) => listen([topic])));
+      const ofReply = await listen(['tag:jetty']);
       await done(atOld(ada).patch(`/posts/${post.id}`, { published: false }));
       await until('the withdrawal', () => each.every((heard) => heard.length >= 1));
       await until('the texts to be cut', async () => (await textsInLog('secret')).length === 0);
@@ -167,6 +168,8 @@ for (const [what, commit] of Object.entries(VERSIONS_BEFORE))
       const expected = ['post:deleted', 'post:created', 'post:deleted'].map((name) => `${name} ${post.id}`);
       await until('the deletion', () => each.every((heard) => heard.length >= 3));
       for (const heard of each) expect(said(heard)).to.deep.equal(expected);
+      await until('both ends of the thread', () => ofReply.length >= 2);
+      expect(said(ofReply)).to.deep.equal([expected[0], expected[2]]);
       expect(await textsInLog('secret')).to.deep.equal([]);
     });
 

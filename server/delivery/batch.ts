@@ -2,6 +2,7 @@ import type { Identity } from '../identity.ts';
 import type { LogEntry } from '../log/reader.ts';
 import type { Relations } from '../topics/relations.ts';
 import { audiencesOf, PUBLIC } from '../topics/audience.ts';
+import { hidesEvent } from '../topics/hidden.ts';
 
 /** How a transport writes the events of a view; called once for each view, however many subscribers share it. */
 export type Encode<E> = (view: BatchView) => E;
@@ -124,8 +125,10 @@ export class Batch {
     const hidden = this.#hiddenFrom(member);
     if (own.length > 0 || hidden) {
       const entries = this.entries.filter(
-        ({ seq, audience, authorId }) =>
-          seq > position && (audience === PUBLIC || own.includes(audience)) && !hidden?.hides(authorId),
+        (entry) =>
+          entry.seq > position &&
+          (entry.audience === PUBLIC || own.includes(entry.audience)) &&
+          !(hidden && hidesEvent(hidden, entry)),
       );
       return new BatchView(this.epoch, entries, told, this.last);
     }
@@ -144,7 +147,8 @@ export class Batch {
     const hidden = this.#hiddenFrom(member);
     if (own.length === 0 && !hidden) return this.publicView.events.length;
     return this.entries.filter(
-      ({ audience, authorId }) => (audience === PUBLIC || own.includes(audience)) && !hidden?.hides(authorId),
+      (entry) =>
+        (entry.audience === PUBLIC || own.includes(entry.audience)) && !(hidden && hidesEvent(hidden, entry)),
     ).length;
   }
 
@@ -152,7 +156,7 @@ export class Batch {
   #hiddenFrom(member: Viewer['member']): Pick<Relations, 'hides'> | undefined {
     if (!member || member.relations.hidesNobody) return undefined;
     const { relations } = member;
-    return this.entries.some(({ authorId }) => relations.hides(authorId)) ? relations : undefined;
+    return this.entries.some((entry) => hidesEvent(relations, entry)) ? relations : undefined;
   }
 
   /** Those of a user's audiences that some event of it is for. */

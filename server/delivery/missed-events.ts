@@ -135,7 +135,11 @@ export class MissedEvents {
       if (topic === FEED) return undefined;
       if (topic === HOME) for (const author of this.#atHome(member, position)) authors.add(author);
       else if (authorId === undefined) topics.push(topic);
-      else authors.add(authorId);
+      else {
+        authors.add(authorId);
+        // By which the end of a thread of somebody else is found that takes replies of theirs along.
+        topics.push(topic);
+      }
     }
     return { topics, authors: [...authors] };
   }

@@ -1,6 +1,7 @@
 import type { LogEntry } from '../log/reader.ts';
 import { BatchView } from './batch.ts';
 import { departureOf } from './departed.ts';
+import { isHidden } from './hidden.ts';
 import type { FeedSubscriber } from './subscriber.ts';
 
 /** What of the memory of the node is needed. */
@@ -54,13 +55,4 @@ export class QueuedViews {
 
 function taken(entry: LogEntry, signed: number): LogEntry {
   return signed < 0 ? departureOf(entry) : entry;
-}
-
-/** Whether an event is kept from a subscriber because of its author: as of now. */
-export function isHidden(
-  { member, subscription }: Pick<FeedSubscriber, 'member' | 'subscription'>,
-  { authorId }: Pick<LogEntry, 'authorId'>,
-): boolean {
-  if (!member || member.relations.hidesNobody) return false;
-  return member.relations.hides(authorId, subscription?.topics.includes(`author:${authorId}`));
 }

@@ -3,7 +3,7 @@ import { reachOf } from '../topics/subscription.ts';
 import { BatchView } from './batch.ts';
 import { departureOf } from './departed.ts';
 import type { EventRange } from './missed-events.ts';
-import { isHidden } from './queued-views.ts';
+import { isHidden } from './hidden.ts';
 import type { FeedSubscriber } from './subscriber.ts';
 
 /** What is looked at of a subscriber with topics. */

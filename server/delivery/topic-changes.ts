@@ -10,7 +10,7 @@ import type { Freshness } from './freshness.ts';
 import { departureOf } from './departed.ts';
 import type { LiveSet } from './live-set.ts';
 import type { MissedEvents, EventRange } from './missed-events.ts';
-import { isHidden } from './queued-views.ts';
+import { isHidden } from './hidden.ts';
 import type { Member, RelationMemory } from './relation-memory.ts';
 import type { FeedSubscriber } from './subscriber.ts';
 

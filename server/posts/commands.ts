@@ -4,12 +4,12 @@ import type { Identity } from '../identity.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-import { append, appendAll } from '../log/append.ts';
+import { append } from '../log/append.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
 import { vectorOf } from '../text/keys.ts';
 import type { PostContext } from './context.ts';
-import { departureOf, postCreated, postDeleted, postUpdated } from './events.ts';
+import { departureOf, postCreated, postUpdated } from './events.ts';
 import { claimOf, firstAnswer } from './idempotency.ts';
 import { isVisible, requireOwn } from './policy.ts';
 import { blockedBetween, refusedByBlock } from '../relations/policy.ts';
@@ -17,7 +17,7 @@ import { hasNames, NOTHING, type References, referencesIn, USERS_OF_NAMES } from
 import { BLOCKED, type PostInput, REFUSED } from './post-writer.ts';
 import { isTagOf, type PostAnswer, presentAnswer } from './present.ts';
 import { postById } from './queries.ts';
-import { lockToDelete, removePosts } from './removal.ts';
+import { appendRemovals, lockToDelete, removePosts, topicsOfThread } from './removal.ts';
 import { searchable } from './searchable.ts';
 
 /**
@@ -108,7 +108,11 @@ export async function updatePost(
     if (root && !root.published) return answer;
     if (post.published && wasPublished) await append(tx, postUpdated, view, departureOf(before, view));
     else if (post.published) await append(tx, postCreated, view);
-    else if (wasPublished) await append(tx, postDeleted, { ...before, hadReplies: (view.replies ?? 0) > 0 });
+    else if (wasPublished) {
+      const hadReplies = (view.replies ?? 0) > 0;
+      const threadTopics = hadReplies ? await topicsOfThread(tx, id) : [];
+      await appendRemovals(tx, [{ ...before, hadReplies, threadTopics }]);
+    }
     return answer;
   });
 }
@@ -204,6 +208,6 @@ export async function deletePost(
     const found = await Post.findByPk(id, { transaction: tx });
     const root = found?.rootId ? await Post.findByPk(found.rootId, { transaction: tx }) : undefined;
     requireUnchanged(requireOwn(found, user, id, root), conditions);
-    await appendAll(tx, postDeleted, await removePosts(tx, [id]));
+    await appendRemovals(tx, await removePosts(tx, [id]));
   });
 }

@@ -29,6 +29,8 @@ const ofPost = {
 export type Removed = Owned & {
   /** Whether others may have replies of its thread, which go with it. */
   hadReplies?: boolean;
+  /** Topics of these replies that it has none of itself, in pieces: see the SQL function `thread_topics`. */
+  threadTopics?: readonly (readonly string[])[];
 };
 
 const withPost = { ...ofPost, schema: postView, payload: (post: PostView) => post, redaction: text };
@@ -55,7 +57,7 @@ export const postDeleted: EventType<typeof postEvent.removed, Removed, RemovedPo
   name: postEvent.removed,
   summary: 'A post is no longer visible',
   description:
-    'Deleted, or withdrawn to a draft. All replies of its thread go with a post that is no reply: this is told once.',
+    'Deleted, or withdrawn to a draft. All replies of its thread go with a post that is no reply: this is told once, also over the topics of these replies.',
   schema: removedPost,
   payload: ({ id, root_id = null }) => ({ id, root_id }),
   container: ({ id, root_id, hadReplies }) =>
@@ -64,6 +66,15 @@ export const postDeleted: EventType<typeof postEvent.removed, Removed, RemovedPo
   supersedes: 'all',
   redaction: [],
 };
+
+/**
+ * The same once more, for those who know of the thread by other topics than those of its first post, where these are too
+ * many for one event. It is told of others' replies, so nobody is its author.
+ */
+export const threadDeleted = ((): EventType<typeof postEvent.removed, Removed, RemovedPost> => {
+  const { author: _author, ...anonymous } = postDeleted;
+  return { ...anonymous, topics: () => [] };
+})();
 
 export const postEvents = [postCreated, postUpdated, postDeleted] as const;
 
@@ -76,6 +87,10 @@ export const postEvents = [postCreated, postUpdated, postDeleted] as const;
 export function departureOf(before: Owned, after: Owned): Departure | undefined {
   const stays = new Set(ofPost.topics(after));
   const topics = ofPost.topics(before).filter((topic) => !stays.has(topic));
-  if (topics.length === 0) return undefined;
-  return { topics, name: postEvent.removed, data: postDeleted.payload(after) };
+  return topics.length === 0 ? undefined : removedFrom(topics, after);
+}
+
+/** What those receive who subscribe only to these topics, that a post is gone. */
+export function removedFrom(topics: readonly string[], post: Owned): Departure {
+  return { topics, name: postEvent.removed, data: postDeleted.payload(post) };
 }

@@ -2,9 +2,9 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../protocol.ts';
 import { appendAll } from '../log/append.ts';
-import { postDeleted, postUpdated, type Removed } from '../posts/events.ts';
+import { postUpdated, type Removed } from '../posts/events.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
-import { removePosts } from '../posts/removal.ts';
+import { appendRemovals, removePosts } from '../posts/removal.ts';
 import { eraseMentions } from './mentions-of.ts';
 import { endRelations, eraseName } from './relations-of.ts';
 
@@ -24,8 +24,8 @@ export interface Piece {
   waits?: boolean;
 }
 
-/** Votes on posts that one piece of a deletion takes along, unless a single post has more. */
-const MOST_VOTES = 2000;
+/** Votes on posts, and replies to them, that one piece of a deletion takes along, unless a single post has more. */
+const MOST_TAKEN = 2000;
 /** Rows of other kinds that one piece of a deletion takes away. */
 const MOST_ROWS = 2000;
 
@@ -119,7 +119,7 @@ async function deletePiece(tx: Transaction, userId: number, most: number): Promi
     noVotes && (await eraseMentions(tx, userId, most)) && (await endRelations(tx, userId, most));
   const name = noRelations ? await eraseName(tx, userId) : 'more';
   const done = name === 'done' && (await deleteRest(tx, userId));
-  await appendAll(tx, postDeleted, told);
+  await appendRemovals(tx, told);
   return { done, tallies, waits: name === 'waits' };
 }
 
@@ -128,19 +128,19 @@ async function deletePosts(
   userId: number,
   most: number,
 ): Promise<{ told: Removed[]; done: boolean }> {
-  // A post's votes go with it, so it counts by them.
+  // A post's votes go with it, and of its thread is told what it had, so it counts by both.
   const page = await rows<{ id: number }>(
     tx,
     `select id from (
-       select p.id, sum(t.votes) over newest as votes, row_number() over newest as place
+       select p.id, sum(t.votes + t.replies) over newest as weight, row_number() over newest as place
        from (
          select id, listed_at from posts where owner_id = $1 order by listed_at desc, id desc limit $2
        ) p join post_tallies t on t.post_id = p.id
        window newest as (order by p.listed_at desc, p.id desc rows unbounded preceding)
-     ) counted where votes <= $3 or place = 1`,
+     ) counted where weight <= $3 or place = 1`,
     userId,
     most,
-    MOST_VOTES,
+    MOST_TAKEN,
   );
   if (page.length === 0) return { told: [], done: true };
   const ids = page.map(({ id }) => id);

@@ -62,8 +62,8 @@ export const modelBugs = {
     patches: [
       {
         file: 'server/posts/events.ts',
-        find: 'if (topics.length === 0) return undefined;',
-        replace: 'return undefined;',
+        find: 'topics.length === 0 ? undefined : removedFrom(topics, after)',
+        replace: 'undefined',
       },
     ],
     rules: ['fold'],

@@ -109,7 +109,7 @@ export class StreamRules {
     }
     const isDeparture = this.#oracle.reach(row, userId, all) === 'departure';
     if (this.#hidden(row, userId, all, at) === 'all') this.#blame('hidden', what);
-    if (this.#isBlocked(userId, row.authorId, at)) this.#blame('block', what);
+    if (authorsOf(row).every((authorId) => this.#isBlocked(userId, authorId, at))) this.#blame('block', what);
     const { name, data } = isDeparture && row.departure ? row.departure : row;
     if (event.name !== name) this.#blame('content', `${what} is ${name}`);
     else if (isDeparture) this.#same(what, event.data, data);
@@ -151,14 +151,18 @@ export class StreamRules {
     topics: readonly string[] | undefined,
     at: number,
   ): 'all' | 'some' | 'none' {
-    const asked = topics?.includes(`author:${row.authorId ?? 0}`) === true;
-    return this.#oracle.hidden(
-      userId,
-      row.authorId,
-      asked,
-      row.seq,
-      Math.max(row.seq, this.#oracle.headAt(at)),
+    const upTo = Math.max(row.seq, this.#oracle.headAt(at));
+    const each = authorsOf(row).map((authorId) =>
+      this.#oracle.hidden(
+        userId,
+        authorId,
+        topics?.includes(`author:${authorId ?? 0}`) === true,
+        row.seq,
+        upTo,
+      ),
     );
+    if (each.every((hidden) => hidden === 'all')) return 'all';
+    return each.includes('none') ? 'none' : 'some';
   }
 
   /** Whether a block of one of the two had been answered by then, and nobody had thought of ending it. */
@@ -183,6 +187,12 @@ export class StreamRules {
   #blame(rule: Rule, what: string): void {
     this.violations.push({ rule, what });
   }
+}
+
+/** Of whose posts an event tells: of one author's, or of the end of a thread with replies of others too. */
+function authorsOf({ authorId, departure }: LogRow): (number | null)[] {
+  const topics = departure?.topics.filter((topic) => topic.startsWith('author:')) ?? [];
+  return [authorId, ...topics.map((topic) => Number(topic.slice('author:'.length)))];
 }
 
 /** Whom an event may be for, by what it says. */

@@ -1,4 +1,4 @@
--- version 2 sha256:22f8f6f6eb19753a
+-- version 3 sha256:21f339bf0d23ddd9
 -- Completes what a node of the version before tells of a post: whose words it carries, of which thread and with which
 -- tags, and with what it goes away. What it tells of a reply that nobody sees is left out, and so is a deletion that
 -- `delete_post_of_version_before` has dealt with. An event of a post that is gone stays as it is.
@@ -6,6 +6,7 @@ create or replace function complete_event_of_version_before() returns trigger
 language plpgsql set search_path from current as $$
 declare
   post record;
+  departures json[];
 begin
   if new.supersedes = 'all'
     and new.entity_id::text = any (string_to_array(current_setting('tidings.deleted_posts', true), ',')) then
@@ -34,6 +35,20 @@ begin
   end if;
   if new.supersedes = 'all' then
     new.data := json_build_object('id', new.entity_id, 'root_id', post.root_id);
+    if post.root_id is null then
+      departures := array(
+        select json_build_object('topics', t.topics, 'name', new.name, 'data', new.data)
+        from thread_topics(new.entity_id) as t (topics));
+      if cardinality(departures) = 1 then
+        new.departure := departures[1];
+      else
+        perform append_events((
+          select json_agg(json_build_object('name', new.name, 'entity_type', 'post', 'entity_id', new.entity_id,
+            'audience', 'public', 'topics', '{}'::text[], 'supersedes', 'all', 'redaction', '{}'::text[], 'data', new.data,
+            'container_type', 'thread', 'container_id', new.entity_id, 'erases_container', true, 'departure', d.departure))
+          from unnest(departures) as d (departure)));
+      end if;
+    end if;
   else
     new.data := (new.data::jsonb || jsonb_build_object('parent_id', post.parent_id, 'root_id', post.root_id,
       'tags', post.tags, 'mentions', post.mentions, 'replies', post.replies))::json;

@@ -1,12 +1,16 @@
--- version 3 sha256:26d8fb18a885d13e
--- Deletes posts that `lock_to_delete` has locked, and gives back which: `told` are those that everyone could see.
+-- version 5 sha256:9fafba487dba528a
+-- Deletes posts that `lock_to_delete` has locked, and gives back which: `told` are those that everyone could see, and
+-- `thread_topics` is a list of what `thread_topics` gives of each that takes a thread along.
 --
 -- A reply with replies below it stays, without its text and its owner, and so does a post with a thread or with many
 -- votes: its thread is taken away in pieces (`purge_thread`), and nobody sees it any more. All others go. A deleted
 -- reply whose last reply goes, goes too. All posts above a reply count it no longer. The setting tells the trigger on
 -- deletions that this is not a node of the version before; a role that is no superuser may not set it for the function.
+drop function if exists delete_posts(bigint[]);
+
 create or replace function delete_posts(ids bigint[])
-returns table (id bigint, owner_id bigint, root_id bigint, tags text[], told boolean, had_replies boolean)
+returns table (id bigint, owner_id bigint, root_id bigint, tags text[], told boolean, had_replies boolean,
+               thread_topics json)
 language plpgsql set search_path from current as $$
 #variable_conflict use_column
 declare
@@ -20,7 +24,9 @@ begin
   select p.id, p.owner_id, p.root_id, coalesce(p.tags, '{}'),
     p.published and (p.root_id is null or exists (
       select from posts r where r.id = p.root_id and r.published and r.id <> all (ids))),
-    p.root_id is null and exists (select from posts c where c.root_id = p.id)
+    p.root_id is null and exists (select from posts c where c.root_id = p.id),
+    (select json_agg(t.topics) from thread_topics(p.id) as t (topics)
+     where p.root_id is null and exists (select from posts c where c.root_id = p.id))
   from posts p where p.id = any (ids) and p.deleted_at is null order by p.id;
 
   perform count_replies(

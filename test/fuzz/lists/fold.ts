@@ -23,14 +23,25 @@ export class ListFold {
   readonly #viewer: number;
   /** Of a thread: its first post, which is not in its list. */
   readonly #root: number | undefined;
+  /** Threads whose replies came back, or may have: of that only those are told who subscribe to something of the first post. */
+  readonly #returned: ReadonlySet<number>;
   readonly #posts: Map<number, Listed>;
   /** Authors and threads whose earlier posts the stream does not bring: it has said so. */
   readonly #unread = new Set<string>();
 
-  constructor(kind: Kind, viewer: number, root: number | undefined, page: readonly Listed[]) {
+  constructor(
+    {
+      kind,
+      viewer,
+      root,
+      returned,
+    }: { kind: Kind; viewer: number; root: number | undefined; returned: ReadonlySet<number> },
+    page: readonly Listed[],
+  ) {
     this.#kind = kind;
     this.#viewer = viewer;
     this.#root = root;
+    this.#returned = returned;
     this.#posts = new Map(living(page).map((post) => [post.id, post]));
   }
 
@@ -56,7 +67,9 @@ export class ListFold {
     for (const post of later) {
       const own = this.#posts.get(post.id);
       const mayMiss =
-        this.#unread.has(`author:${post.owner_id}`) || this.#unread.has(`thread:${post.root_id}`);
+        this.#unread.has(`author:${post.owner_id}`) ||
+        this.#unread.has(`thread:${post.root_id}`) ||
+        (this.#hasReplies && post.root_id && this.#returned.has(post.root_id));
       if (!own) {
         if (!mayMiss) found.set(post.id, 'is in the list, and no event told it');
       } else if (own.version !== post.version)
@@ -70,8 +83,13 @@ export class ListFold {
     return found;
   }
 
+  /** Whether it is a list of posts and replies, of whatever thread. */
+  get #hasReplies(): boolean {
+    return this.#kind === 'author' || this.#kind === 'tag';
+  }
+
   #holds({ root_id }: PostView): boolean {
-    if (this.#kind === 'public') return true;
+    if (this.#kind === 'public' || this.#hasReplies) return true;
     return this.#kind === 'thread' ? root_id === this.#root : !root_id;
   }
 

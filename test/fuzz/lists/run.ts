@@ -182,7 +182,7 @@ class ListReader {
         return { path: '/posts?view=home', topic: 'home' };
       case 'author': {
         const { id } = random.pick(this.#writers.users);
-        return { path: `/posts?owner_id=${id}`, topic: `author:${id}` };
+        return { path: `/posts?owner_id=${id}&replies=true`, topic: `author:${id}` };
       }
       case 'thread': {
         const { busyThreads } = this.#writers;
@@ -192,7 +192,7 @@ class ListReader {
       }
       case 'tag': {
         const tag = random.pick(TAGS);
-        return { path: `/posts?tag=${tag}`, topic: `tag:${tag}` };
+        return { path: `/posts?tag=${tag}&replies=true`, topic: `tag:${tag}` };
       }
     }
   }
@@ -227,7 +227,10 @@ class ListReader {
       if (args.length === 2)
         events.push({ name, data: args[0] as object, seq: (args[1] as { seq: number }).seq });
     const upTo = second?.seq ?? Infinity;
-    const fold = new ListFold(this.#kind, this.#user.id, choice.root, first.posts);
+    const fold = new ListFold(
+      { kind: this.#kind, viewer: this.#user.id, root: choice.root, returned: this.#writers.returned },
+      first.posts,
+    );
     const behind = events.filter(({ seq }) => seq > from).sort((one, other) => one.seq - other.seq);
     const [between, after] = [
       behind.filter(({ seq }) => seq <= upTo),

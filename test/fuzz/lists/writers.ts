@@ -36,6 +36,8 @@ export class ListWriters {
   readonly users: readonly TestUser[];
   /** Posts that can be replied to. */
   readonly threads = new Set<number>();
+  /** Posts that were withdrawn and published again, each with its thread. */
+  readonly returned = new Set<number>();
   readonly faults: string[] = [];
   done = 0;
   readonly #urls: readonly string[];
@@ -120,7 +122,8 @@ export class ListWriters {
       const one = random.pick(posts);
       one.published = !one.published;
       // Not before it can be replied to, nor after.
-      if (!one.published) this.threads.delete(one.id);
+      if (one.published) this.returned.add(one.id);
+      else this.threads.delete(one.id);
       await send('PATCH', `/posts/${one.id}`, { published: one.published });
       if (one.published) this.threads.add(one.id);
     };
