@@ -50,11 +50,11 @@ describe(`streams with topics by a model, seed ${SEED}`, function () {
     expect(told(report)).to.deep.equal([]);
   });
 
-  for (const [name, { patches, rules, faults }] of Object.entries<ModelBug>(modelBugs)) {
+  for (const [name, { patches, rules, faults, habits = {} }] of Object.entries<ModelBug>(modelBugs)) {
     it(`are seen not to be so where ${name}`, async () => {
       const isFound = (violations: readonly Violation[]) =>
         violations.some(({ rule }) => rules.includes(rule));
-      const options = { ...small, ...(faults && { faults }), isEnough: isFound };
+      const options = { ...small, habits, ...(faults && { faults }), isEnough: isFound };
       const { violations } = await run(postgres, patches, options, alone);
       expect(violations).to.satisfy(isFound);
     });

@@ -1,5 +1,6 @@
 import type { FaultName } from '../faults/faults.ts';
 import type { Patch } from '../faults/tree.ts';
+import type { Habits } from './program.ts';
 import type { Rule } from './rules.ts';
 
 /** A bug that filtered streams could have, as a change of the sources, and by which rule it must be found. */
@@ -9,7 +10,11 @@ export interface ModelBug {
   rules: readonly Rule[];
   /** What brings it to light, beside what listeners do by themselves. */
   faults?: readonly FaultName[];
+  /** What people do more often than usual, so that it comes to light soon. */
+  habits?: Partial<Habits>;
 }
+
+const restless = { follow: 40, unfollow: 30 } as const;
 
 export const modelBugs = {
   'relations are cached beside the log, 50 ms late': {
@@ -21,6 +26,7 @@ export const modelBugs = {
       },
     ],
     rules: ['topics', 'missing', 'hidden'],
+    habits: restless,
   },
   'pages count a follow before it is numbered': {
     patches: [
@@ -37,6 +43,7 @@ export const modelBugs = {
     ],
     rules: ['page'],
     faults: ['slow roads'],
+    habits: restless,
   },
   '`prev` is off by one': {
     patches: [
@@ -67,6 +74,7 @@ export const modelBugs = {
       },
     ],
     rules: ['fold'],
+    habits: { edit: 60 },
   },
   'a replay goes by the follows of now': {
     patches: [
@@ -78,6 +86,7 @@ export const modelBugs = {
     ],
     rules: ['topics', 'missing'],
     faults: ['a third of the client connections cut'],
+    habits: restless,
   },
   'a count of replies has what the list hides': {
     patches: [
@@ -89,5 +98,6 @@ export const modelBugs = {
       },
     ],
     rules: ['replies'],
+    habits: { reply: 60, delete: 30 },
   },
 } satisfies Record<string, ModelBug>;

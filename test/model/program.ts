@@ -59,10 +59,10 @@ const ops = {
   unmute: [2, (people, scene) => people.relate(scene, 'mute', false)],
 } satisfies Record<string, [weight: number, op: Op]>;
 
-const weights = Object.fromEntries(Object.entries(ops).map(([name, [weight]]) => [name, weight])) as Record<
-  keyof typeof ops,
-  number
->;
+/** How often people do what, against the others. */
+export type Habits = Record<keyof typeof ops, number>;
+
+const usual = Object.fromEntries(Object.entries(ops).map(([name, [weight]]) => [name, weight])) as Habits;
 
 /** People who write at random, each one thing after the other, over whichever node answers. */
 export class People {
@@ -75,6 +75,7 @@ export class People {
   readonly firstThreads: number[] = [];
   readonly #urls: () => readonly string[];
   readonly #random: Random;
+  readonly #habits: Habits;
   readonly #onRelating: (user: TestUser, answer: Promise<unknown>) => void;
   readonly #posts: KnownPost[] = [];
   readonly #related = new Map<string, { userId: number; targetId: number }>();
@@ -84,17 +85,20 @@ export class People {
 
   /**
    * @param urls of the nodes that may be asked
+   * @param habits that differ from the usual ones
    * @param onRelating is told that somebody has asked for a relation, and when that is answered
    */
   constructor(
     users: readonly TestUser[],
     urls: () => readonly string[],
     random: Random,
+    habits: Partial<Habits>,
     onRelating: (user: TestUser, answer: Promise<unknown>) => void,
   ) {
     this.users = users;
     this.#urls = urls;
     this.#random = random;
+    this.#habits = { ...usual, ...habits };
     this.#onRelating = onRelating;
   }
 
@@ -127,7 +131,7 @@ export class People {
   async #live(user: TestUser, pace: number, random: Random): Promise<void> {
     await pause(random.between(0, pace));
     while (!this.#stopped) {
-      const [, op]: [number, Op] = ops[random.weighted(weights)];
+      const [, op]: [number, Op] = ops[random.weighted(this.#habits)];
       await op(this, this.#sceneOf(user, random));
       await pause(random.between(0.2, 1.8) * pace);
     }

@@ -4,11 +4,12 @@ import type { FaultName } from '../faults/faults.ts';
 import { arrive } from '../faults/population.ts';
 import { Random } from '../faults/random.ts';
 import { Timeline } from '../faults/timeline.ts';
+import { until } from '../support/waiting.ts';
 import type { TestUser } from '../support/world.ts';
 import { PollListener, StreamListener } from './http-listeners.ts';
 import { type LogRow, Oracle } from './oracle.ts';
 import { type Page, PageRules, type View } from './pages.ts';
-import { type BlockWrite, People, TAGS } from './program.ts';
+import { type BlockWrite, type Habits, People, TAGS } from './program.ts';
 import { Reader } from './reader.ts';
 import type { ModelListener, Story } from './record.ts';
 import { type RelationListPage, relationListViolations } from './relation-lists.ts';
@@ -24,9 +25,11 @@ export interface ModelOptions {
   rate?: number;
   /** How many people. Default: twenty. */
   users?: number;
+  /** What they do more or less often than usual. */
+  habits?: Partial<Habits>;
   /** People write for so long, then all comes to rest, and pages are read. Milliseconds. */
   round?: number;
-  /** Looks at what was found after each round; with enough of it no other begins. Default: never enough. */
+  /** Looks at what was found when people have written, and again at rest; with enough of it the run ends. */
   isEnough?: (violations: readonly Violation[]) => boolean;
   /** Faults that are drawn from. Default: none. */
   faults?: readonly FaultName[];
@@ -94,10 +97,12 @@ export async function runModel(options: ModelOptions): Promise<ModelReport> {
   const model = new Model(cluster, options);
   try {
     await model.settle();
-    const { seconds, round = ROUND, isEnough } = options;
+    const { seconds, round = ROUND } = options;
     for (let left = seconds * 1000; left > 0; left -= round) {
       await model.live(Math.min(left, round));
-      if (isEnough?.((await model.judge()).violations)) break;
+      if (await model.hasFoundEnough()) break;
+      await model.rest();
+      if (await model.hasFoundEnough()) break;
     }
     return await model.judge();
   } finally {
@@ -146,6 +151,7 @@ class Model {
       users,
       () => this.#urls(),
       random,
+      this.#options.habits ?? {},
       (user, answer) => void this.#readAmid(user, answer),
     );
   }
@@ -216,7 +222,7 @@ class Model {
     return [...new Set(Array.from({ length: 1 + random.below(3) }, draw))];
   }
 
-  /** People write, listen and read while things break; then all comes to rest. */
+  /** People write, listen and read while things break. */
   async live(milliseconds: number): Promise<void> {
     const began = Date.now();
     const { rate = RATE } = this.#options;
@@ -238,8 +244,20 @@ class Model {
     ]);
     await this.#people.stop();
     for (const one of ended) if (one.status === 'rejected') throw one.reason;
+  }
+
+  /** All listeners come to the head, and pages are read that have what they were told. */
+  async rest(): Promise<void> {
     await this.#converge();
     await this.#readAll();
+  }
+
+  async hasFoundEnough(): Promise<boolean> {
+    const { isEnough } = this.#options;
+    if (!isEnough) return false;
+    // Nobody writes: with the last number the log is whole.
+    await until('all events have a number', async () => (await this.#head()) !== undefined, CONVERGED_WITHIN);
+    return isEnough((await this.judge()).violations);
   }
 
   async #stir(listener: ModelListener, isOver: () => boolean, random: Random, rests: number): Promise<void> {
