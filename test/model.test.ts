@@ -15,7 +15,7 @@ const small = { seed: SEED, seconds: 60, round: 1500, rate: 60, users: 8 } satis
 /** All of those that bugs are found by. */
 const smallFaults = Object.values<ModelBug>(modelBugs).flatMap(({ faults = [] }) => faults);
 /** How long nothing may be found where there is no bug. Seconds. */
-const IN_VAIN = 6;
+const IN_VAIN = 3;
 
 /** One node needs no Redis. */
 const alone = { nodes: 1, redis: false } satisfies ClusterOptions;
@@ -35,7 +35,7 @@ describe(`streams with topics by a model, seed ${SEED}`, function () {
   after(() => postgres.stop());
 
   it('are what an oracle computes from the log, while nodes are killed', async () => {
-    const report = await run(postgres, [], { seed: SEED, seconds: 8, faults: modelFaults });
+    const report = await run(postgres, [], { seed: SEED, seconds: 6, faults: modelFaults });
     expect(told(report)).to.deep.equal([]);
     const { faults, acknowledged, told: events, segments, pages } = report.figures;
     expect(faults, 'faults').to.be.at.least(2);

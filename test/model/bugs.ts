@@ -100,4 +100,15 @@ export const modelBugs = {
     rules: ['replies'],
     habits: { reply: 60, delete: 30 },
   },
+  'a deleted reply is missing above those below it': {
+    patches: [
+      {
+        file: 'server/posts/thread-page.ts',
+        find: "'(u.deleted_at is null or exists",
+        replace: "'p.deleted_at is null', '(u.deleted_at is null or exists",
+      },
+    ],
+    rules: ['page'],
+    habits: { reply: 60, delete: 30 },
+  },
 } satisfies Record<string, ModelBug>;

@@ -113,12 +113,20 @@ export class PageRules {
       if (isThere && (!this.#belongs(page, row) || hidden === 'all'))
         this.#blame('page', `${where} has post ${id} by ${row.authorId ?? 0}`);
     }
+    const listed = new Map(page.posts.map((post) => [post.id, post]));
+    for (const [id, post] of listed)
+      if (post.deleted && posts.has(id) && !isAhead(post))
+        this.#blame('page', `${where} has post ${id} as deleted, which is not`);
     for (const [id, post] of found) {
       const row = posts.get(id);
       if (isAhead(post)) continue;
+      const { parent_id, root_id = null } = post;
+      // What is deleted and has replies stays in its thread.
+      if (parent_id && !posts.has(parent_id) && view.startsWith('thread:') && !listed.has(parent_id))
+        if (!isAhead({ id: parent_id, root_id }) && parent_id !== root_id)
+          this.#blame('page', `${where} has post ${id}, but not post ${parent_id}, which it replies to`);
       if (!row) this.#blame('page', `${where} has post ${id}, which is not there`);
       else this.#same('page', where, post, row);
-      const { root_id } = post;
       if (!isQuiet || root_id) continue;
       const replies = [...posts.values()].filter((reply) => viewOf(reply).root_id === id);
       if (replies.every((reply) => !untold.has(reply.entityId)) && post.replies !== replies.length)
