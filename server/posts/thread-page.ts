@@ -87,14 +87,17 @@ async function readPage(
   const { key, order, after } = orders[sort];
   const root = `${say(root_id)}::bigint`;
   const user = `${say(viewer.id)}::bigint`;
-  const where = [`p.root_id = ${root}`, `t.root_id = ${root}`];
+  const where: string[] = [];
   if (postId !== root_id) where.push(below(`${say(postId)}::bigint`, replies));
+  const first = cursor && after(cursor, say);
+  const inOrder = sort === 'top' && (postId === root_id || replies > FEW);
+  const tables = inOrder ? tablesInOrder(root, user, order, first) : tablesOf(user);
+  if (!inOrder) where.push(`p.root_id = ${root}`, `t.root_id = ${root}`, ...(first ? [first] : []));
   // What is left of an account that is being deleted looks as it will.
   where.push(
     '(u.deleted_at is null or exists (select from posts c where c.parent_id = p.id))',
     `(p.owner_id is null or p.owner_id not in (${hiddenAuthors(user)}))`,
   );
-  if (cursor) where.push(after(cursor, say));
   const rows = await db.query<(Row | { id: null }) & { epoch: string; seq: number; shown: boolean }>(
     `select ${position}, page.*,
        exists (select from posts r left join users u on u.id = r.owner_id
@@ -104,29 +107,47 @@ async function readPage(
        select ${postColumns}, cardinality(p.ancestors) as depth, v.user_id is not null as voted,
          p.deleted_at is not null or u.deleted_at is not null as deleted,
          ${key}::text as key, row_number() over (order by ${order}) as place
-       from posts p join post_tallies t on t.post_id = p.id left join users u on u.id = p.owner_id
-         left join votes v on v.post_id = p.id and v.user_id = ${user}
+       from ${tables}
        where ${where.join(' and ')}
        order by ${order} limit ${say(limit + 1)}
      ) page on true
      order by page.place`,
     { type: QueryTypes.SELECT, bind },
   );
-  const [first] = rows;
-  if (!first) throw new NoHead();
-  if (!first.shown) return undefined;
+  const [head] = rows;
+  if (!head) throw new NoHead();
+  if (!head.shown) return undefined;
   const found = rows.filter((row) => row.id !== null);
   const shown = found.slice(0, limit);
   const last = shown.at(-1);
   return {
-    epoch: first.epoch,
-    seq: first.seq,
+    epoch: head.epoch,
+    seq: head.seq,
     replies: shown.map(presentReply),
     next:
       found.length > limit && last
         ? writeCursor(`thread:${sort}`, { key: last.key, id: last.id })
         : undefined,
   };
+}
+
+/** SQL: replies `p` with their tallies `t`, owners `u` and the votes `v` of a user. */
+function tablesOf(user: string): string {
+  return `posts p join post_tallies t on t.post_id = p.id left join users u on u.id = p.owner_id
+    left join votes v on v.post_id = p.id and v.user_id = ${user}`;
+}
+
+/**
+ * SQL: the same of one thread, read in an order of its tallies, so that a page takes as many rows as it shows. Without
+ * `offset 0` PostgreSQL joins all of a wide thread and sorts it, since it takes it for smaller than it is.
+ * @param first the condition on the tallies from where the page begins
+ */
+function tablesInOrder(root: string, user: string, order: string, first: string | undefined): string {
+  return `(select * from post_tallies t where t.root_id = ${root}${first ? ` and ${first}` : ''}
+           order by ${order} offset 0) t
+    cross join lateral (select * from posts p where p.id = t.post_id offset 0) p
+    left join lateral (select * from users u where u.id = p.owner_id offset 0) u on true
+    left join lateral (select v.user_id from votes v where v.post_id = p.id and v.user_id = ${user} offset 0) v on true`;
 }
 
 /** SQL: whether a reply `p` is below another one. */
