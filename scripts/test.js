@@ -109,6 +109,23 @@ function failuresIn(printed) {
   return list === -1 ? printed.trimEnd().split('\n').slice(-40).join('\n') : printed.slice(list).trimEnd();
 }
 
+/** The processes that run, each with what it has started. */
+const running = new Set();
+
+/**
+ * Ends a process and what it has started.
+ *
+ * @param {import('node:child_process').ChildProcess} child
+ * @param {NodeJS.Signals} signal
+ */
+function end(child, signal) {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
 /**
  * Runs a task. What it prints is shown when it has ended, or the lines of several would be mixed.
  *
@@ -117,7 +134,9 @@ function failuresIn(printed) {
 function run({ title, command, args, counts }) {
   return new Promise((resolve) => {
     const began = Date.now();
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // A group of its own: what it has started ends with it.
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    running.add(child);
     const output = [];
     const flush = () => process.stdout.write(Buffer.concat(output.splice(0)));
     let printed = '';
@@ -128,12 +147,13 @@ function run({ title, command, args, counts }) {
       });
     const timer = setTimeout(() => {
       output.push(Buffer.from(`\n${title} did not end within ${LIMIT / 60_000} minutes and was killed.\n`));
-      child.kill('SIGKILL');
+      end(child, 'SIGKILL');
     }, LIMIT);
     // A run that is cut short tells what it knows.
     process.on('exit', flush);
     child.on('error', (error) => output.push(Buffer.from(`${command}: ${error.message}\n`)));
     child.on('close', (code) => {
+      running.delete(child);
       flush();
       console.log(
         `\n${title}: ${code === 0 ? 'done' : 'FAILED'} in ${Math.round((Date.now() - began) / 1000)} s`,
@@ -221,6 +241,9 @@ if (list) {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+process.on('exit', () => {
+  for (const child of running) end(child, 'SIGINT');
+});
 
 await runAll([...groups.map(mocha), ...checks.map(check)], LANES);
 if (faults.length > 0) await run(mocha(faults));

@@ -346,7 +346,8 @@ describe('the sequencer', function () {
     // With the plan for one row this took two minutes, and takes two seconds.
     await pool.query(
       `insert into event_outbox (name, entity_type, entity_id, audience, topics, supersedes, redaction, data)
-       select 'post:updated', 'post', n, 'public', '{feed}', 'previous', '{}', json_build_object('id', n)
+       select 'post:updated', 'post', n, 'public', array['feed', 'thread:' || n], 'previous', '{}',
+         json_build_object('id', n)
        from generate_series(1, 100000) n`,
     );
     await drained();
