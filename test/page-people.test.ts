@@ -1,14 +1,16 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
+import { createClient } from '../client/src/index.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import type { Reader } from './support/reader.ts';
-import type { TestUser, World } from './support/world.ts';
+import { PASSWORD, type TestUser, type World } from './support/world.ts';
 
 describe('people on the page', function () {
   this.timeout(90_000);
   let opened: PageWorld | undefined;
   let world: World;
   let carol: TestUser;
+  let dave: TestUser;
   let reader: Reader;
   let page: Page;
 
@@ -16,7 +18,7 @@ describe('people on the page', function () {
     opened = await openPageWorld(this, async (made) => {
       carol = await made.user('carol');
       await carol.patch('/users/me', { bio: 'Feeds the heron.' });
-      await made.user('dave');
+      dave = await made.user('dave');
       await carol.post('/posts', {
         title: 'Ask @dave',
         content: '@dave knows <b>more</b> at https://example.org/a?b=c&d, says javascript:alert(1)',
@@ -76,6 +78,56 @@ describe('people on the page', function () {
     reader.expectClean();
   });
 
+  it('change and are listed as one follows and mutes them on another device', async () => {
+    const elsewhere = createClient({ url: world.url });
+    await elsewhere.logIn({ email: reader.email, password: PASSWORD });
+    await elsewhere.users.follow(carol.id);
+    await page.getByRole('button', { name: 'Unfollow' }).waitFor();
+    await elsewhere.users.mute(carol.id);
+    await page.getByRole('button', { name: 'Unmute' }).waitFor();
+    await elsewhere.users.unmute(carol.id);
+    await page.getByRole('link', { name: '1 follower' }).click();
+    const list = page.getByRole('list', { name: 'Followers' });
+    await list.getByRole('link', { name: 'alice' }).waitFor();
+    expect(await page.title()).to.equal('Followers of @carol · Tidings');
+    await elsewhere.users.unfollow(carol.id);
+    await page.getByText('Nobody follows carol yet.').waitFor();
+    await page.goto(`${world.url}/@alice/following`);
+    await page.getByText('You follow nobody yet.').waitFor();
+    await reader.live();
+    for (const { id } of [carol, dave]) await elsewhere.users.follow(id);
+    const names = page.getByRole('list', { name: 'Following' }).getByRole('link');
+    await reader.shows(names, 2);
+    expect(await names.allTextContents()).to.deep.equal(['Ddave', 'Ccarol']);
+    for (const { id } of [carol, dave]) await elsewhere.users.unfollow(id);
+    await page.goto(`${world.url}/@carol`);
+    reader.expectClean({ networkMayFail: true });
+  });
+
+  it('are found by a mention from before they took another name', async () => {
+    await dave.patch('/users/me', { username: 'david' });
+    await reader.post('Ask @dave').locator('.text a').first().click();
+    await page.getByRole('heading', { name: 'david', level: 1 }).waitFor();
+    await page.waitForURL(`${world.url}/@david`);
+    await page.goBack();
+    await page.getByRole('heading', { name: 'carol', level: 1 }).waitFor();
+  });
+
+  it('say about themselves what they like', async () => {
+    await page.goto(`${world.url}/account`);
+    const form = page.getByRole('form', { name: 'About you' });
+    await form.getByLabel('A few words').fill('x'.repeat(501));
+    await form.getByRole('button', { name: 'Save' }).click();
+    await form.getByText('At most 500 characters.', { exact: true }).waitFor();
+    await form.getByLabel('A few words').fill('Reads <b>a lot</b>.');
+    await form.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('What you say about yourself is changed.').waitFor();
+    await page.goto(`${world.url}/@alice`);
+    await page.getByText('Reads <b>a lot</b>.').waitFor();
+    await page.goto(`${world.url}/@carol`);
+    reader.expectClean({ networkMayFail: true }); // the browser notes the refused text
+  });
+
   it('who refuse are told of in plain words', async () => {
     await carol.put(`/users/${(await carol.get<{ id: number }>('/users/by-name/alice')).body.id}/block`);
     await page.getByRole('button', { name: 'Follow', exact: true }).click();
@@ -86,7 +138,7 @@ describe('people on the page', function () {
   });
 
   it('have pages that keep nobody out', async () => {
-    for (const address of ['/@carol', '/@alice', '/@nobody-here']) {
+    for (const address of ['/@carol', '/@alice', '/@nobody-here', '/@carol/followers']) {
       await page.goto(world.url + address);
       await page.locator('h1').waitFor();
       await reader.expectKeepsNobodyOut(address);

@@ -30,7 +30,16 @@ describe('the places of the page', function () {
   const path = () => page.evaluate<string>('location.pathname + location.search');
 
   it('have an address each, where a browser gets the page and everyone else what the API says', async () => {
-    for (const address of ['/home', '/drafts', '/account', '/search?q=x', '/tags/a', '/p/1', '/@carol']) {
+    for (const address of [
+      '/home',
+      '/drafts',
+      '/account',
+      '/search?q=x',
+      '/tags/a',
+      '/p/1',
+      '/@carol',
+      '/@carol/following',
+    ]) {
       const html = await fetch(world.url + address, { headers: AS_BROWSER });
       expect(html.status, address).to.equal(200);
       expect(html.headers.get('content-type'), address).to.match(/^text\/html/);
@@ -42,7 +51,7 @@ describe('the places of the page', function () {
         404,
       );
     }
-    for (const address of ['/p/x', '/p/1/x', '/tags', '/@', '/nowhere', '/p/%E0']) {
+    for (const address of ['/p/x', '/p/1/x', '/tags', '/@', '/@carol/x', '/nowhere', '/p/%E0']) {
       expect((await fetch(world.url + address, { headers: AS_BROWSER })).status, address).to.be.oneOf([
         400, 404,
       ]);

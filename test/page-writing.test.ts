@@ -71,6 +71,23 @@ describe('writing on the page', function () {
     reader.expectClean();
   });
 
+  it('says how many drafts there are, also after a reload, and offers to discard only what is there', async () => {
+    await title().click();
+    await composer().getByRole('button', { name: 'Close' }).click();
+    await text().waitFor({ state: 'detached' });
+    await reader.write('For later', '', 'Keep as draft');
+    const drafts = page.getByRole('link', { name: 'Drafts 1' });
+    await drafts.waitFor();
+    await page.reload();
+    await drafts.waitFor();
+    const answer = page.getByRole('form', { name: 'Reply to alice' });
+    await reader.post('A longer title').getByRole('link', { name: 'Reply' }).click();
+    await answer.waitFor();
+    expect(await answer.getByRole('button').allTextContents()).to.deep.equal(['Reply']);
+    await page.goBack();
+    reader.expectClean();
+  });
+
   it('asks before it withdraws or deletes, and says what', async () => {
     const dialog = page.getByRole('alertdialog');
     await reader.post('A longer title').getByRole('button', { name: 'Edit' }).click();

@@ -4,7 +4,7 @@ import { build } from 'vite';
 import { packageRoot } from '../../server/paths.ts';
 
 /** What the page is made of. */
-const SOURCES = ['web', 'client/src', 'package-lock.json'];
+const SOURCES = ['web', 'client/src', 'server/text', 'package-lock.json'];
 
 /** Builds the page unless a build is there that is newer than everything it is made of. */
 export async function buildPage(): Promise<void> {

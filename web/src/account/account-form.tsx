@@ -5,7 +5,8 @@ import { useFaults } from '../chrome/faults.ts';
 interface AccountField {
   name: string;
   label: string;
-  type: 'text' | 'email' | 'password';
+  /** `lines`: a text of several. */
+  type: 'text' | 'email' | 'password' | 'lines';
   autocomplete: string;
   hint?: string;
   /** What is in it at the beginning. */
@@ -66,6 +67,7 @@ export function AccountForm({ title, fields, verb, danger = false, passwordField
         <Field key={name} label={label} hint={hint} fault={faults.fields[name]}>
           {(links) => {
             const input = { ...links, name, autocomplete, spellcheck: false, defaultValue: given ?? '' };
+            if (type === 'lines') return <textarea {...input} rows={3} dir="auto" spellcheck />;
             if (type === 'password') return <input {...input} type="password" />;
             return type === 'email' ? <input {...input} type="email" /> : <input {...input} type="text" />;
           }}

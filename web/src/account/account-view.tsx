@@ -19,6 +19,10 @@ export function AccountView({ me }: { me: OwnUser }) {
     changedTo(await service.updateMe({ username: username.trim() }));
     notify('Your name is changed, also on your existing posts.');
   };
+  const describe = async ({ bio = '' }: Record<string, string>) => {
+    changedTo(await service.updateMe({ bio: bio.trim() }));
+    notify('What you say about yourself is changed.');
+  };
   const changeEmail = async ({ email = '', current_password = '' }: Record<string, string>) => {
     changedTo(await service.updateMe({ email: email.trim(), current_password }));
     notify('Your e-mail address is changed. You log in with the new one from now on.');
@@ -49,6 +53,24 @@ export function AccountView({ me }: { me: OwnUser }) {
             },
           ]}
           run={rename}
+        />
+      </section>
+      <section>
+        <h2>About you</h2>
+        <AccountForm
+          title="About you"
+          verb="Save"
+          fields={[
+            {
+              name: 'bio',
+              label: 'A few words',
+              type: 'lines',
+              autocomplete: 'off',
+              hint: 'On your page, for everyone. At most 500 characters.',
+              given: me.bio,
+            },
+          ]}
+          run={describe}
         />
       </section>
       <section>

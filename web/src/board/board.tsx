@@ -4,8 +4,9 @@ import { AccountView } from '../account/account-view.tsx';
 import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { FeedView } from '../feed/feed-view.tsx';
 import { AuthorView } from '../people/author-view.tsx';
+import { PeopleView } from '../people/people-view.tsx';
 import { place } from '../places/history.ts';
-import type { Place } from '../places/place.ts';
+import { addressOf, type Place } from '../places/place.ts';
 import { ThreadView } from '../thread/thread-view.tsx';
 import { DraftsView } from '../write/drafts-view.tsx';
 import { AccountMenu } from './account-menu.tsx';
@@ -63,7 +64,9 @@ function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
     case 'tag':
       return <FeedView here={here} />;
     case 'author':
-      return <AuthorView key={here.username} username={here.username} />;
+      return <AuthorView key={here.username} username={here.username} id={here.id} />;
+    case 'people':
+      return <PeopleView key={addressOf(here)} username={here.username} list={here.list} />;
     case 'post':
       return <ThreadView key={here.id} id={here.id} />;
     case 'drafts':

@@ -23,8 +23,7 @@ export function Navigation() {
         </li>
         <li class="apart">
           <PlaceLink to={{ name: 'drafts' }}>
-            Drafts
-            {count > 0 && <span class="badge">{count}</span>}
+            Drafts {count > 0 && <span class="badge">{count}</span>}
           </PlaceLink>
         </li>
       </ul>

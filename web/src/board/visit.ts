@@ -26,6 +26,8 @@ export class Visit {
   constructor(me: OwnUser) {
     this.me = me;
     this.drafts = new Drafts(service);
+    // Until somebody goes there it is only for their number.
+    this.drafts.load().catch(() => undefined);
     this.unsent = new Unsent(me.id);
     this.feed = service.feed({ topics: [], tallies: 'tracked' });
     this.timeline = new Timeline({

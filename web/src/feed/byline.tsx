@@ -11,7 +11,7 @@ export function Byline({ post }: { post: PostView }) {
   return (
     <header class="byline">
       <Face id={id} name={username} />
-      <PlaceLink to={{ name: 'author', username }} class="who" current={false}>
+      <PlaceLink to={{ name: 'author', username, id }} class="who" current={false}>
         <bdi>{username}</bdi>
       </PlaceLink>
       {id === me.id && <span class="own">· you</span>}

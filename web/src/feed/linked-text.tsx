@@ -26,7 +26,7 @@ function Part({ part }: { part: TextPart }) {
       );
     case 'mention':
       return (
-        <PlaceLink to={{ name: 'author', username: part.user.username }} current={false}>
+        <PlaceLink to={{ name: 'author', ...part.user }} current={false}>
           {part.text}
         </PlaceLink>
       );

@@ -1,49 +1,45 @@
 import type { PublicUser } from 'tidings-client';
-import { useEffect, useMemo } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { Face } from '../feed/face.tsx';
 import { TimelineView } from '../feed/timeline-view.tsx';
+import { go } from '../places/history.ts';
 import { PlaceLink } from '../places/place-link.tsx';
-import { Profile } from './profile.ts';
+import { Nobody } from './nobody.tsx';
+import { type Sought, useProfile } from './profile.ts';
 import { RelationButtons } from './relation-buttons.tsx';
 
+/** After a post came or went, how long to wait for another one before the counts are read again. Milliseconds. */
+const MORE = 1000;
+
 /** A user: who they are, what one can be to them, and what they have written. */
-export function AuthorView({ username }: { username: string }) {
+export function AuthorView({ username, id }: Sought) {
+  const { store, state } = useProfile({ username, id });
   const { timeline } = useVisit();
-  const profile = useMemo(() => new Profile(username), [username]);
-  const state = profile.state.value;
-  if ('loading' in state) return null;
-  if ('user' in state) {
-    const { user } = state;
-    return (
-      <>
-        <About
-          user={user}
-          onChange={async () => {
-            await profile.load();
-            void timeline.store.load();
-          }}
-        />
-        <Posts user={user} />
-      </>
-    );
-  }
+  const { user } = state;
+  const name = user?.username ?? username;
+  // A mention keeps the name that somebody had, and their address is that of today.
+  useEffect(() => {
+    if (name !== username) go({ name: 'author', username: name }, { replace: true });
+  }, [name, username]);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const off = timeline.store.on('news', ({ name: news, post }) => {
+      if (news === 'post:updated' || post.owner_id !== store.state.user?.id) return;
+      clearTimeout(timer);
+      timer = setTimeout(() => void store.load(), MORE);
+    });
+    return () => {
+      clearTimeout(timer);
+      off();
+    };
+  }, [timeline, store]);
+  if (!user) return <Nobody username={username} store={store} state={state} />;
   return (
-    <section>
-      <h1 class="place-title" tabIndex={-1}>
-        {'missing' in state ? `There is no @${username}` : `@${username}`}
-      </h1>
-      {'missing' in state ? (
-        <p class="muted">Nobody here has this name, or not any more.</p>
-      ) : (
-        <p class="trouble" role="alert">
-          {state.trouble}{' '}
-          <button type="button" class="link" onClick={() => void profile.load()}>
-            Try again
-          </button>
-        </p>
-      )}
-    </section>
+    <>
+      <About user={user} onChange={() => store.load()} />
+      <Posts user={user} />
+    </>
   );
 }
 
@@ -66,8 +62,14 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
         )}
         <p class="muted">
           <Number of={posts} one="post" many="posts" /> ·{' '}
-          <Number of={followers} one="follower" many="followers" /> · {following.toLocaleString('en')}{' '}
-          following · here since {joined.format(new Date(created_at))}
+          <PlaceLink to={{ name: 'people', username, list: 'followers' }}>
+            <Number of={followers} one="follower" many="followers" />
+          </PlaceLink>{' '}
+          ·{' '}
+          <PlaceLink to={{ name: 'people', username, list: 'following' }}>
+            {following.toLocaleString('en')} following
+          </PlaceLink>{' '}
+          · here since {joined.format(new Date(created_at))}
         </p>
         {id === me.id ? (
           <p>

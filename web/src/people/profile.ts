@@ -1,28 +1,25 @@
-import { type Signal, signal } from '@preact/signals';
-import { type PublicUser, TidingsError } from 'tidings-client';
-import { sentenceOf } from '../chrome/sentence.ts';
+import { useEffect, useMemo } from 'preact/hooks';
+import { createProfileStore, type ProfileState, type ProfileStore } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
+import { useStore } from '../chrome/use-store.ts';
 import { service } from '../service.ts';
 
-type State = { user: PublicUser } | { loading: true } | { missing: true } | { trouble: string };
+/** How a user is found: by id where it is known, for they may have another name by now. */
+export interface Sought {
+  username: string;
+  id?: number | undefined;
+}
 
-/** What everyone may see of a user, and what they are to the reader. */
-export class Profile {
-  readonly username: string;
-  readonly state: Signal<State> = signal({ loading: true });
-
-  constructor(username: string) {
-    this.username = username;
-    void this.load();
-  }
-
-  /** Loads it, or loads it again: what is shown stays until then. */
-  async load(): Promise<void> {
-    try {
-      this.state.value = { user: await service.users.byName(this.username) };
-    } catch (error) {
-      const { code } = error as Partial<TidingsError>;
-      const nobody = error instanceof TidingsError && (code === 'not_found' || code === 'invalid');
-      this.state.value = nobody ? { missing: true } : { trouble: sentenceOf(error) };
-    }
-  }
+/** A user, live, while a component is there that is keyed by them. */
+export function useProfile({ username, id }: Sought): { store: ProfileStore; state: ProfileState } {
+  const { feed } = useVisit();
+  const store = useMemo(
+    () => createProfileStore(service, id === undefined ? { username, feed } : { id, feed }),
+    [username, id, feed],
+  );
+  useEffect(() => {
+    void store.load();
+    return () => store.close();
+  }, [store]);
+  return { store, state: useStore(store) };
 }

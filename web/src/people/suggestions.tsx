@@ -50,7 +50,7 @@ export function Suggestions() {
         {people.map((person) => (
           <li key={person.id}>
             <Face id={person.id} name={person.username} />
-            <PlaceLink to={{ name: 'author', username: person.username }} class="who">
+            <PlaceLink to={{ name: 'author', ...person }} class="who">
               {person.username}
             </PlaceLink>
             {followed.has(person.id) ? (

@@ -7,7 +7,9 @@ export type Place =
   | { name: 'search'; words: string; sort: Sort }
   | { name: 'tag'; tag: string; sort: Sort }
   | { name: 'post'; id: number }
-  | { name: 'author'; username: string }
+  /** `id` where it is known: whoever has been renamed since is found by it, and it is in no address. */
+  | { name: 'author'; username: string; id?: number }
+  | { name: 'people'; username: string; list: 'followers' | 'following' }
   | { name: 'drafts' }
   | { name: 'account' };
 
@@ -27,7 +29,11 @@ export function placeAt({ pathname, search }: Pick<Location, 'pathname' | 'searc
   // `/?search=` is where searches were before they had a path.
   const words = (params.get(first === 'search' ? 'q' : 'search') ?? '').slice(0, MAX_SEARCH);
   if (words !== '') return { name: 'search', words, sort };
-  if (first.startsWith('@')) return { name: 'author', username: first.slice(1) };
+  if (first.startsWith('@')) {
+    const username = first.slice(1);
+    const list = second === 'followers' || second === 'following' ? second : undefined;
+    return list ? { name: 'people', username, list } : { name: 'author', username };
+  }
   if (first === 'tags') return { name: 'tag', tag: second, sort };
   if (first === 'p') return { name: 'post', id: Number(second) };
   if (first === 'home') return { name: 'home', sort };
@@ -49,6 +55,8 @@ export function addressOf(place: Place): string {
       return `/p/${place.id}`;
     case 'author':
       return `/@${encodeURIComponent(place.username)}`;
+    case 'people':
+      return `/@${encodeURIComponent(place.username)}/${place.list}`;
     default:
       return `/${place.name}`;
   }
@@ -69,6 +77,8 @@ export function titleOf(place: Place): string {
       return 'Post · Tidings';
     case 'author':
       return `@${place.username} · Tidings`;
+    case 'people':
+      return `${place.list === 'followers' ? 'Followers of' : 'Followed by'} @${place.username} · Tidings`;
     case 'drafts':
       return 'Drafts · Tidings';
     case 'account':

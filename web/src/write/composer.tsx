@@ -50,6 +50,7 @@ export function Composer() {
         onFocus={() => setOpen(true)}
         onCancel={discard}
         cancelLabel="Discard"
+        closeLabel="Close"
         deeds={[
           { label: 'Publish', run: (words) => create(words, true) },
           { label: 'Keep as draft', run: (words) => create(words, false) },

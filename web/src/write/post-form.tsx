@@ -27,6 +27,8 @@ interface PostFormProps {
   /** Absent where there is nothing to go back to. */
   onCancel?: () => void;
   cancelLabel?: string;
+  /** What that button says while nothing is written; null: there is none then. The same unless it is given. */
+  closeLabel?: string | null;
   /** Only the title is shown until somebody begins to write. */
   folded?: boolean;
   onFocus?: () => void;
@@ -43,7 +45,7 @@ const NEARLY_FULL = 9500;
 /** The form in which posts and drafts are written. */
 export function PostForm(props: PostFormProps) {
   const { label, deeds, onInput, onCancel, folded = false, onFocus, autofocus = false, warning } = props;
-  const { cancelLabel = 'Cancel', titled = true } = props;
+  const { cancelLabel = 'Cancel', closeLabel = cancelLabel, titled = true } = props;
   const touched = useRef(false);
   const form = useRef<HTMLFormElement>(null);
   const [words, setWords] = useState(props.words);
@@ -55,6 +57,7 @@ export function PostForm(props: PostFormProps) {
     if (autofocus) form.current?.querySelector<HTMLElement>('input, textarea')?.focus();
   }, [autofocus]);
 
+  const backLabel = words.title + words.content === '' ? closeLabel : cancelLabel;
   const write = (change: Partial<Words>) => {
     touched.current = true;
     const changed = { ...words, ...change };
@@ -140,9 +143,9 @@ export function PostForm(props: PostFormProps) {
             </p>
           )}
           <div class="buttons">
-            {onCancel && (
+            {onCancel && backLabel !== null && (
               <button type="button" class="plain first" onClick={onCancel}>
-                {cancelLabel}
+                {backLabel}
               </button>
             )}
             {deeds.slice(1).map((deed) => (

@@ -56,6 +56,7 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
         onInput={(words) => unsent.keep(what, words)}
         onCancel={discard}
         cancelLabel="Discard"
+        closeLabel={onClose ? 'Cancel' : null}
         deeds={[{ label: 'Reply', run: reply }]}
       />
     </div>

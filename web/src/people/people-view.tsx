@@ -1,0 +1,102 @@
+import type { PublicUser, RelationList } from 'tidings-client';
+import { createRelationsStore } from 'tidings-client';
+import { useEffect, useMemo } from 'preact/hooks';
+import { useVisit } from '../board/visit.ts';
+import { useStore } from '../chrome/use-store.ts';
+import { Face } from '../feed/face.tsx';
+import { Skeleton } from '../feed/skeleton.tsx';
+import { PlaceLink } from '../places/place-link.tsx';
+import { service } from '../service.ts';
+import { Nobody } from './nobody.tsx';
+import { useProfile } from './profile.ts';
+
+type List = Extract<RelationList, 'followers' | 'following'>;
+
+const PAGE = 50;
+
+/** Who follows a user, or whom they follow. */
+export function PeopleView({ username, list }: { username: string; list: List }) {
+  const { store, state } = useProfile({ username });
+  const { user } = state;
+  if (!user) return <Nobody username={username} store={store} state={state} />;
+  return (
+    <section aria-labelledby="people-title">
+      <h1 id="people-title" class="place-title" tabIndex={-1}>
+        <bdi>{user.username}</bdi>
+      </h1>
+      <nav class="orders" aria-label="Lists">
+        <ul>
+          <li>
+            <PlaceLink to={{ name: 'author', username: user.username, id: user.id }}>Posts</PlaceLink>
+          </li>
+          {(['followers', 'following'] as const).map((one) => (
+            <li key={one}>
+              <PlaceLink to={{ name: 'people', username: user.username, list: one }}>
+                {one === 'followers' ? 'Followers' : 'Following'}
+              </PlaceLink>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <People user={user} list={list} />
+    </section>
+  );
+}
+
+function People({ user, list }: { user: PublicUser; list: List }) {
+  const { me, feed } = useVisit();
+  const store = useMemo(
+    () => createRelationsStore(service, { list, userId: user.id, limit: PAGE, feed }),
+    [list, user.id, feed],
+  );
+  useEffect(() => {
+    void store.load();
+    return () => store.close();
+  }, [store]);
+  const { users, loading, error, hasMore, page } = useStore(store);
+  const again = () => void (page === 'first' ? store.load() : store.loadMore());
+  const name = user.id === me.id ? 'you' : user.username;
+  return (
+    <>
+      {users.length === 0 && loading && <Skeleton />}
+      {users.length === 0 && !loading && !error && (
+        <p class="nothing">
+          {list === 'followers'
+            ? `Nobody follows ${name} yet.`
+            : `${name === 'you' ? 'You follow' : `${name} follows`} nobody yet.`}
+        </p>
+      )}
+      <ul class="people" aria-label={list === 'followers' ? 'Followers' : 'Following'}>
+        {users.map(({ id, username }) => (
+          <li key={id}>
+            <PlaceLink to={{ name: 'author', username, id }} class="who">
+              <Face id={id} name={username} />
+              <bdi>{username}</bdi>
+            </PlaceLink>
+            {id === me.id && <span class="own">you</span>}
+          </li>
+        ))}
+      </ul>
+      {error && (
+        <p class="trouble" role="alert">
+          {error.message}{' '}
+          <button type="button" class="link" onClick={again}>
+            Try again
+          </button>
+        </p>
+      )}
+      {hasMore && !error && (
+        <div class="end">
+          <button
+            type="button"
+            class="secondary"
+            aria-disabled={loading}
+            onClick={() => void store.loadMore()}
+          >
+            Show more
+          </button>
+        </div>
+      )}
+    </>
+  );
+}
