@@ -3,8 +3,10 @@ import type { Socket as TcpSocket } from 'node:net';
 import type { Follower } from '../server/log/follower.ts';
 import { RingBuffer } from '../server/log/ring-buffer.ts';
 import type { BatchView } from '../server/delivery/batch.ts';
+import type { RelationSource } from '../server/delivery/relation-memory.ts';
 import { Delivery } from '../server/delivery/delivery.ts';
 import { type Encoded, encodeMessage, framesOf, Run } from '../server/transports/socketio/encoding.ts';
+import { Subscription } from '../server/topics/subscription.ts';
 import { TimeSlices } from '../server/delivery/time-slices.ts';
 import type { Subscriber } from '../server/transports/socketio/subscriber.ts';
 import type { Greeting } from '../server/delivery/subscriber.ts';
@@ -235,6 +237,9 @@ describe('a round that is written socket by socket, with everything else between
       recent(after: number, limit?: number) {
         return this.ring.after(after, limit);
       },
+      entryAt(seq: number) {
+        return this.ring.at(seq);
+      },
       on: (event: keyof typeof listeners, listener: () => void) => (listeners[event] = listener),
     };
     const options = { ...world.ctx, slices: new TimeSlices(0) };
@@ -244,18 +249,29 @@ describe('a round that is written socket by socket, with everything else between
       end: () => undefined,
     });
     const nothing = () => Promise.reject(new Error('nothing is read from the log here'));
+    const withoutAny: RelationSource['relations'] = (users) =>
+      Promise.resolve({
+        head: 0,
+        rows: users.map(({ userId }) => ({ userId, follows: [], blocks: [], blockedBy: [], mutes: [] })),
+      });
     const delivery = new Delivery({
       ...options,
       feed: feed as unknown as Follower,
       readLog: nothing,
       probeLog: nothing,
-      relationSource: { relations: nothing, followChanges: nothing },
+      relationSource: { relations: withoutAny, followChanges: nothing },
     });
     return {
       heard,
       tallies,
-      admit: async (name: string, greet: (greeting: Greeting) => void = () => undefined) => {
+      delivery,
+      admit: async (
+        name: string,
+        greet: (greeting: Greeting) => void = () => undefined,
+        subscription?: Subscription,
+      ) => {
         const one = {
+          subscription,
           feed: 'live',
           tallies: 'all',
           open: true,
@@ -279,6 +295,7 @@ describe('a round that is written socket by socket, with everything else between
           },
         } as unknown as Subscriber;
         tallies.admit(one);
+        if (subscription) delivery.enter(one);
         delivery.admit(one, undefined, undefined);
         // Its relations are looked up first; it has none.
         await new Promise((resolve) => setImmediate(resolve));
@@ -361,6 +378,20 @@ describe('a round that is written socket by socket, with everything else between
       'first: 2["post:deleted"',
       'second: 2["post:deleted',
     ]);
+  });
+
+  it('says first that a topic is given up, and then goes on without it', async () => {
+    const { heard, delivery, admit, take } = rig();
+    const topics = Subscription.of(['thread:1', 'thread:2']);
+    await admit('first', undefined, topics);
+    const second = await admit('second', undefined, topics);
+    take({ ...created(11, 'one'), topics: ['thread:1'] }, { ...created(12, 'two'), topics: ['thread:2'] });
+    // It has been handed neither; what comes ahead of the answer would say that there was nothing of the first thread.
+    expect(heard.filter((message) => message.startsWith('second'))).to.deep.equal([]);
+    expect(delivery.unsubscribe(second, ['thread:1'])).to.deep.equal(['thread:2']);
+    expect(heard.filter((message) => message.startsWith('second'))).to.deep.equal([]);
+    await until('what is left', () => heard.length === 3);
+    expect(heard[2]).to.match(/^second: 2\["post:created",.*two/);
   });
 
   it('waits while the log has not been read for a second, and loses nothing', async () => {

@@ -95,7 +95,8 @@ export class TopicChanges {
 
   unsubscribe(subscriber: FeedSubscriber, topics: readonly string[]): readonly string[] {
     const left = requireTopics(subscriber).without(topics);
-    this.#change(subscriber, left)();
+    // Behind the answer: an event ahead of it is of the topics that were there.
+    setImmediate(this.#change(subscriber, left));
     return left.topics;
   }
 

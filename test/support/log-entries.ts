@@ -3,7 +3,13 @@ import type { LogEntry } from '../../server/log/reader.ts';
 /** An event of a post as the log has it. */
 export function postEntry(
   seq: number,
-  { name = 'post:created', postId = seq, json = `{"id":${postId}}`, at = 0 }: PostEvent = {},
+  {
+    name = 'post:created',
+    postId = seq,
+    json = `{"id":${postId}}`,
+    at = 0,
+    topics = ['feed', 'author:1'],
+  }: PostEvent = {},
 ): LogEntry {
   return {
     seq,
@@ -11,7 +17,7 @@ export function postEntry(
     entityType: 'post',
     entityId: postId,
     audience: 'public',
-    topics: ['feed', 'author:1'],
+    topics,
     redaction: name === 'post:deleted' ? [] : ['title', 'content', 'owner.username'],
     authorId: 1,
     containerType: null,
@@ -31,4 +37,5 @@ export interface PostEvent {
   json?: string;
   /** Milliseconds since 1970. */
   at?: number;
+  topics?: readonly string[];
 }
