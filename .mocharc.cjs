@@ -9,7 +9,8 @@ module.exports = {
   require: ['postgres', 'unhandled', 'held-frames', 'held-log'].map((name) => `./test/support/${name}.ts`),
   // A run that does not end by itself has leaked a pool, a socket or a timer.
   exit: false,
-  timeout: 20_000,
+  // What hangs is found; how fast something is no test judges by it, on however slow a machine.
+  timeout: 60_000,
   slow: 2_000,
   // The spec report, and a last line that counts.
   reporter: './test/support/reporter.cjs',

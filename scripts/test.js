@@ -16,7 +16,7 @@ import { clearTimeout, setTimeout } from 'node:timers';
 import { parseArgs } from 'node:util';
 
 /** How long a process may take: a test that leaves a server behind keeps its process alive. Milliseconds. */
-const LIMIT = 18 * 60_000;
+const LIMIT = 30 * 60_000;
 
 /** How much of a process's output is kept to look for its failures. Characters. */
 const KEPT = 200_000;

@@ -377,7 +377,8 @@ describe('the page', function () {
     for (const tab of tabs) await tab.getByRole('button', { name: 'Sign up' }).waitFor();
     await reader.page.reload();
     await reader.page.getByRole('button', { name: 'Sign up' }).waitFor();
-    reader.expectClean();
+    // A token may end on its way on a slow machine: the browser notes the 401, and the client renews and asks again.
+    reader.expectClean({ networkMayFail: true });
     await reader.leave();
   });
 
@@ -618,56 +619,65 @@ describe('the page', function () {
 
   it('has nothing serious that keeps anybody out, in light and in dark', async function () {
     this.timeout(240_000);
-    const serious = async (reader: Reader, rules: string): Promise<string[]> => {
-      await reader.page.evaluate(axe.source);
-      await reader.page.evaluate(
-        'Promise.all(document.getAnimations().map((one) => one.finished.catch(() => 0)))',
-      );
-      const { violations, passes } = await reader.page.evaluate<AxeResults>(`axe.run(${rules})`);
+    const reader = await Reader.open(browser, nodes.first.url, 'frank');
+    const { page } = reader;
+    await page.evaluate(axe.source);
+    const serious = async (rules: string): Promise<string[]> => {
+      const { violations, passes } = await page.evaluate<AxeResults>(`axe.run(${rules})`);
       expect(passes).not.to.be.empty;
       return violations
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
         .map(({ id, nodes: found }) => `${id}: ${found.map(({ html }) => html).join(' ')}`);
     };
-    for (const [colorScheme, rules] of [
-      ['light', '{}'],
-      // The same page but for its colours.
-      ['dark', `{ runOnly: ['color-contrast', 'button-name'] }`],
-    ] as const) {
-      const reader = await Reader.open(browser, nodes.first.url, `frank-${colorScheme}`, { colorScheme });
-      expect(await serious(reader, rules), 'welcome').to.deep.equal([]);
-      await reader.signUp();
-      const mine = `Mine in ${colorScheme}`;
-      await reader.write(mine, 'to be looked at');
-      await reader.votes(mine).click();
-      expect(await serious(reader, rules), 'feed').to.deep.equal([]);
-      await reader.page.getByLabel('Title').fill('x');
-      await reader.post(mine).getByRole('button', { name: 'Edit' }).click();
-      expect(await serious(reader, rules), 'editing').to.deep.equal([]);
-      await reader.page.keyboard.press('Escape');
-      await reader.page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
-      expect(await serious(reader, rules), 'keys').to.deep.equal([]);
-      await reader.page.keyboard.press('Escape');
-      await reader.write('Kept', '', 'Keep as draft');
-      await reader.page.getByRole('link', { name: 'Drafts' }).click();
-      await reader.shows(reader.post('Kept'));
-      expect(await serious(reader, rules), 'drafts').to.deep.equal([]);
-      await reader.page.getByRole('link', { name: 'Your account' }).click();
-      await reader.page.locator('.ending').waitFor();
-      expect(await serious(reader, rules), 'account').to.deep.equal([]);
-      await reader.page.getByRole('form', { name: 'Password' }).getByRole('button').click();
-      await reader.shows(reader.page.locator('.at-fault'), 2);
-      expect(await serious(reader, rules), 'faults of the account').to.deep.equal([]);
-      await reader.page.getByRole('link', { name: 'Everyone' }).click();
-      await reader.shows(reader.post(mine));
-      // A planted fault is found: without this the lines above might look at nothing.
-      await reader.page.evaluate(
-        'document.querySelector(".post h2").after(document.createElement("button"))',
-      );
-      expect((await serious(reader, rules)).join()).to.contain('button-name');
-      reader.expectClean({ networkMayFail: true }); // the browser notes the refused password
-      await reader.leave();
-    }
+    const found = async (): Promise<Record<string, string[]>> => {
+      const inColours: Record<string, string[]> = {};
+      for (const [colorScheme, rules] of [
+        ['light', '{}'],
+        // The same page but for its colours.
+        ['dark', `{ runOnly: ['color-contrast', 'button-name'] }`],
+      ] as const) {
+        await page.emulateMedia({ colorScheme });
+        await page.evaluate(
+          'Promise.all(document.getAnimations().map((one) => one.finished.catch(() => 0)))',
+        );
+        inColours[colorScheme] = await serious(rules);
+      }
+      return inColours;
+    };
+    const keepsNobodyOut = async (what: string) =>
+      expect(await found(), what).to.deep.equal({ light: [], dark: [] });
+
+    await keepsNobodyOut('welcome');
+    await reader.signUp();
+    const mine = 'Mine';
+    await reader.write(mine, 'to be looked at');
+    await reader.votes(mine).click();
+    await keepsNobodyOut('feed');
+    await page.getByLabel('Title').fill('x');
+    await reader.post(mine).getByRole('button', { name: 'Edit' }).click();
+    await keepsNobodyOut('editing');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Keyboard shortcuts' }).click();
+    await keepsNobodyOut('keys');
+    await page.keyboard.press('Escape');
+    await reader.write('Kept', '', 'Keep as draft');
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await reader.shows(reader.post('Kept'));
+    await keepsNobodyOut('drafts');
+    await page.getByRole('link', { name: 'Your account' }).click();
+    await page.locator('.ending').waitFor();
+    await keepsNobodyOut('account');
+    await page.getByRole('form', { name: 'Password' }).getByRole('button').click();
+    await reader.shows(page.locator('.at-fault'), 2);
+    await keepsNobodyOut('faults of the account');
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    await reader.shows(reader.post(mine));
+    // A planted fault is found: without this the lines above might look at nothing.
+    await page.evaluate('document.querySelector(".post h2").after(document.createElement("button"))');
+    const { light = [], dark = [] } = await found();
+    for (const violations of [light, dark]) expect(violations.join()).to.contain('button-name');
+    reader.expectClean({ networkMayFail: true }); // the browser notes the refused password
+    await reader.leave();
   });
 
   it('remembers the colours that one has chosen', async () => {
@@ -698,43 +708,42 @@ describe('the page', function () {
     );
     await alice.shows(alice.post('Who feeds the heron?'));
     await alice.votes('Who feeds the heron?').click();
-    for (const [colorScheme, widths] of [
-      ['light', [360, 1440]],
-      ['dark', [360, 768, 1440]],
-    ] as const) {
-      for (const width of widths) {
-        const reader = await Reader.open(browser, nodes.first.url, 'alice', {
-          colorScheme,
-          viewport: { width, height: 900 },
-        });
-        const shoot = (what: string) =>
-          reader.page.screenshot({ path: join(ARTEFACTS, `${what}-${colorScheme}-${width}.png`) });
-        await shoot('welcome');
-        await reader.logIn(alice.email);
-        await reader.page.locator('.post').first().waitFor();
-        await shoot('feed');
-        await reader.post('Swifts sleep on the wing').getByRole('button', { name: 'Edit' }).click();
-        await shoot('editing');
-        await reader.page.keyboard.press('Escape');
-        await reader.page.getByLabel('Title').fill('A thought on its way');
-        await shoot('writing');
-        const fits = () => reader.page.evaluate('document.documentElement.scrollWidth <= innerWidth');
-        expect(await fits()).to.equal(true);
-        await reader.page.getByRole('link', { name: 'Your account' }).click();
-        await reader.page.locator('.ending').waitFor();
-        await shoot('account');
-        expect(await fits()).to.equal(true);
-        await reader.page.getByRole('link', { name: 'Tidings' }).click();
-        await reader.page.context().setOffline(true);
-        await reader.page.locator('.connection.offline').waitFor();
-        await shoot('offline');
-        expect(await fits()).to.equal(true);
-        await reader.page.context().setOffline(false);
-        await reader.live();
-        reader.expectClean({ networkMayFail: true });
-        await reader.leave();
+    const reader = await Reader.open(browser, nodes.first.url, 'alice');
+    const { page } = reader;
+    const shoot = async (what: string) => {
+      for (const [colorScheme, widths] of [
+        ['light', [360, 1440]],
+        ['dark', [360, 768, 1440]],
+      ] as const) {
+        await page.emulateMedia({ colorScheme });
+        for (const width of widths) {
+          await page.setViewportSize({ width, height: 900 });
+          await page.screenshot({ path: join(ARTEFACTS, `${what}-${colorScheme}-${width}.png`) });
+          const fits = await page.evaluate('document.documentElement.scrollWidth <= innerWidth');
+          expect(fits, `${what} at ${width}`).to.equal(true);
+        }
       }
-    }
+    };
+    await shoot('welcome');
+    await reader.logIn(alice.email);
+    await page.locator('.post').first().waitFor();
+    await shoot('feed');
+    await reader.post('Swifts sleep on the wing').getByRole('button', { name: 'Edit' }).click();
+    await shoot('editing');
+    await page.keyboard.press('Escape');
+    await page.getByLabel('Title').fill('A thought on its way');
+    await shoot('writing');
+    await page.getByRole('link', { name: 'Your account' }).click();
+    await page.locator('.ending').waitFor();
+    await shoot('account');
+    await page.getByRole('link', { name: 'Tidings' }).click();
+    await page.context().setOffline(true);
+    await page.locator('.connection.offline').waitFor();
+    await shoot('offline');
+    await page.context().setOffline(false);
+    await reader.live();
+    reader.expectClean({ networkMayFail: true });
+    await reader.leave();
   });
 
   it('was served by nodes that behaved', () => {
