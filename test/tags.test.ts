@@ -104,7 +104,8 @@ describe('tags and mentions', function () {
     expect(both!.departure).to.deep.equal({
       topics: ['tag:goes'],
       name: 'post:deleted',
-      data: { id, root_id: null },
+      // Not `root_id: null`: its thread stays.
+      data: { id },
     });
     expect(added!.departure).to.equal(null);
     expect(taken!.departure?.topics).to.deep.equal(['tag:goes']);

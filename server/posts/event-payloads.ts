@@ -53,7 +53,11 @@ export interface PostView {
 /** A post that others can no longer see. */
 export interface RemovedPost {
   id: number;
-  /** Of a reply, the post that its thread began with. `null` of any other: its thread goes with it. */
+  /**
+   * Of a reply, the post that its thread began with. `null` of any other: its thread goes with it. Absent where the post
+   * alone has left a topic, as that of a tag which an edit took out of it, and from events that were written before the
+   * service had replies.
+   */
   root_id?: number | null;
 }
 

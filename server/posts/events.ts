@@ -87,7 +87,10 @@ export const postEvents = [postCreated, postUpdated, postDeleted] as const;
 export function departureOf(before: Owned, after: Owned): Departure | undefined {
   const stays = new Set(ofPost.topics(after));
   const topics = ofPost.topics(before).filter((topic) => !stays.has(topic));
-  return topics.length === 0 ? undefined : removedFrom(topics, after);
+  if (topics.length === 0) return undefined;
+  const departure = removedFrom(topics, after);
+  // Its thread stays, and replies of it may be under these topics still: nothing is said of it.
+  return after.root_id ? departure : { ...departure, data: { id: after.id } };
 }
 
 /** What those receive who subscribe only to these topics, that a post is gone. */

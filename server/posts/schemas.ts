@@ -130,7 +130,7 @@ export const removedPost = exactly<RemovedPost>()(
       id()
         .allow(null)
         .description(
-          'Of a reply, the post that its thread began with. `null` of any other: its thread goes with it',
+          'Of a reply, the post that its thread began with. `null` of any other: its thread goes with it. Absent where the post alone has left a topic, as that of a tag which an edit took out of it',
         )
         .example(null) as Joi.AnySchema<number | null>,
     ),

@@ -168,7 +168,7 @@ export class PageRules {
       if (!event || seq <= from.seq || seq > to.seq) continue;
       const data = event.data as unknown as Listed & Record<'follower' | 'followee' | 'user', { id: number }>;
       if (event.name === 'post:deleted') {
-        drop(({ id, root_id }) => id === data.id || root_id === data.id);
+        drop(({ id, root_id }) => id === data.id || (data.root_id === null && root_id === data.id));
       } else if (event.name.startsWith('post:')) {
         const isThread = from.view.startsWith('thread:');
         // A thread that comes back is to be read again.

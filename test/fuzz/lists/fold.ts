@@ -95,7 +95,7 @@ export class ListFold {
 
   #remove({ id, root_id }: RemovedPost): void {
     this.#posts.delete(id);
-    if (root_id) return;
+    if (root_id !== null) return;
     this.#unread.delete(`thread:${id}`);
     for (const post of this.#posts.values()) if (post.root_id === id) this.#posts.delete(post.id);
   }
