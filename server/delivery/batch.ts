@@ -124,12 +124,7 @@ export class Batch {
     const own = this.#ownAudiences(identity);
     const hidden = this.#hiddenFrom(member);
     if (own.length > 0 || hidden) {
-      const entries = this.entries.filter(
-        (entry) =>
-          entry.seq > position &&
-          (entry.audience === PUBLIC || own.includes(entry.audience)) &&
-          !(hidden && hidesEvent(hidden, entry)),
-      );
+      const entries = this.entries.filter((entry) => entry.seq > position && isFor(entry, own, hidden));
       return new BatchView(this.epoch, entries, told, this.last);
     }
     const { events } = this.publicView;
@@ -146,10 +141,7 @@ export class Batch {
     const own = this.#ownAudiences(identity);
     const hidden = this.#hiddenFrom(member);
     if (own.length === 0 && !hidden) return this.publicView.events.length;
-    return this.entries.filter(
-      (entry) =>
-        (entry.audience === PUBLIC || own.includes(entry.audience)) && !(hidden && hidesEvent(hidden, entry)),
-    ).length;
+    return this.entries.filter((entry) => isFor(entry, own, hidden)).length;
   }
 
   /** The relations of a user from whom some event of it is hidden. */
@@ -172,6 +164,17 @@ export class Batch {
 }
 
 const NONE: readonly string[] = [];
+
+/** Whether an event is for a user without topics. @param own those of the user's audiences that matter here */
+function isFor(
+  entry: LogEntry,
+  own: readonly string[],
+  hidden: Pick<Relations, 'hides'> | undefined,
+): boolean {
+  return (
+    (entry.audience === PUBLIC || own.includes(entry.audience)) && !(hidden && hidesEvent(hidden, entry))
+  );
+}
 
 /** Buffers of one view, so that subscribers who take the same events share the joined bytes. */
 export class JoinedBuffers {

@@ -1,4 +1,4 @@
--- version 5 sha256:9fafba487dba528a
+-- version 6 sha256:459943286aa6e79b
 -- Deletes posts that `lock_to_delete` has locked, and gives back which: `told` are those that everyone could see, and
 -- `thread_topics` is a list of what `thread_topics` gives of each that takes a thread along.
 --
@@ -25,8 +25,7 @@ begin
     p.published and (p.root_id is null or exists (
       select from posts r where r.id = p.root_id and r.published and r.id <> all (ids))),
     p.root_id is null and exists (select from posts c where c.root_id = p.id),
-    (select json_agg(t.topics) from thread_topics(p.id) as t (topics)
-     where p.root_id is null and exists (select from posts c where c.root_id = p.id))
+    (select json_agg(t.topics) from thread_topics(p.id) as t (topics))
   from posts p where p.id = any (ids) and p.deleted_at is null order by p.id;
 
   perform count_replies(

@@ -1,5 +1,4 @@
--- version 1 sha256:4af667764ef61d45
--- version 1 sha256:0
+-- version 2 sha256:48f87ca39108b793
 -- The topics under which the living replies of a thread are told, and its first post is not: what those know of a
 -- thread who subscribe to an author or a tag of one of its replies. In pieces of bounded size.
 create or replace function thread_topics(thread bigint) returns setof text[]

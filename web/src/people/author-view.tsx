@@ -69,7 +69,7 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
           <PlaceLink to={{ name: 'people', username, list: 'following' }}>
             {following.toLocaleString('en')} following
           </PlaceLink>{' '}
-          · here since {joined.format(new Date(created_at))}
+          · joined {joined.format(new Date(created_at))}
         </p>
         {id === me.id ? (
           <p>

@@ -7,7 +7,7 @@ export type Place =
   | { name: 'search'; words: string; sort: Sort }
   | { name: 'tag'; tag: string; sort: Sort }
   | { name: 'post'; id: number }
-  /** `id` where it is known: whoever has been renamed since is found by it, and it is in no address. */
+  /** `id` where it is known: it finds a user who has been renamed since. It is in no address. */
   | { name: 'author'; username: string; id?: number }
   | { name: 'people'; username: string; list: 'followers' | 'following' }
   | { name: 'drafts' }
