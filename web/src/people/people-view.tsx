@@ -1,6 +1,5 @@
 import type { PublicUser, RelationList } from 'tidings-client';
 import { createRelationsStore } from 'tidings-client';
-import { useEffect, useMemo } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { useStore } from '../chrome/use-store.ts';
 import { Face } from '../feed/face.tsx';
@@ -45,15 +44,11 @@ export function PeopleView({ username, list }: { username: string; list: List })
 
 function People({ user, list }: { user: PublicUser; list: List }) {
   const { me, feed } = useVisit();
-  const store = useMemo(
+  const { store, state } = useStore(
     () => createRelationsStore(service, { list, userId: user.id, limit: PAGE, feed }),
     [list, user.id, feed],
   );
-  useEffect(() => {
-    void store.load();
-    return () => store.close();
-  }, [store]);
-  const { users, loading, error, hasMore, page } = useStore(store);
+  const { users, loading, error, hasMore, page } = state;
   const again = () => void (page === 'first' ? store.load() : store.loadMore());
   const name = user.id === me.id ? 'you' : user.username;
   return (

@@ -1,4 +1,3 @@
-import { useEffect, useMemo } from 'preact/hooks';
 import { createProfileStore, type ProfileState, type ProfileStore } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { useStore } from '../chrome/use-store.ts';
@@ -13,13 +12,8 @@ export interface Sought {
 /** A user, live, while a component is there that is keyed by them. */
 export function useProfile({ username, id }: Sought): { store: ProfileStore; state: ProfileState } {
   const { feed } = useVisit();
-  const store = useMemo(
+  return useStore(
     () => createProfileStore(service, id === undefined ? { username, feed } : { id, feed }),
     [username, id, feed],
   );
-  useEffect(() => {
-    void store.load();
-    return () => store.close();
-  }, [store]);
-  return { store, state: useStore(store) };
 }
