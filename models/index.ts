@@ -4,6 +4,7 @@ import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
 import { defineInvitation, invitationChecks } from './invitation.ts';
 import { defineKeptUsername } from './kept-username.ts';
+import { notificationTables } from './notification.ts';
 import { definePost, postChecks, postReferences, postSearch } from './post.ts';
 import { defineRelation, relationChecks } from './relation.ts';
 import { defineSession } from './session.ts';
@@ -50,4 +51,5 @@ export const extraDdl: string[] = [
   ...accountTaskChecks,
   ...invitationChecks,
   ...relationChecks,
+  ...notificationTables,
 ];

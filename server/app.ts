@@ -18,6 +18,7 @@ import { observe, serveMetrics } from './ops/observe.ts';
 import { openApiDocument } from './docs/openapi.ts';
 import { mount, type Route } from './api/route.ts';
 import { secure } from './http/security-headers.ts';
+import { notificationRoutes } from './notifications/routes.ts';
 import { postRoutes } from './posts/routes.ts';
 import { relationRoutes } from './relations/routes.ts';
 import { streamRoutes } from './events/routes.ts';
@@ -33,6 +34,7 @@ export const routes: readonly Route<Context>[] = [
   ...relationRoutes,
   ...postRoutes,
   ...voteRoutes,
+  ...notificationRoutes,
   ...streamRoutes(eventTypes),
 ];
 

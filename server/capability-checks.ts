@@ -1,5 +1,6 @@
 import type { Check, Task } from './database/check.ts';
 import type { EntityFold } from './topics/entity-fold.ts';
+import { notificationChecks } from './notifications/checks.ts';
 import { postChecks, postTasks } from './posts/checks.ts';
 import { postFold } from './posts/fold.ts';
 import { relationChecks } from './relations/checks.ts';
@@ -11,5 +12,11 @@ import { voteChecks } from './votes/checks.ts';
  * capabilities.
  */
 export const folds: readonly EntityFold[] = [postFold];
-export const checks: readonly Check[] = [...postChecks, ...userChecks, ...relationChecks, ...voteChecks];
+export const checks: readonly Check[] = [
+  ...postChecks,
+  ...userChecks,
+  ...relationChecks,
+  ...voteChecks,
+  ...notificationChecks,
+];
 export const tasks: readonly Task[] = postTasks;

@@ -12,6 +12,7 @@ import type { LiveSessions } from './auth/live-sessions.ts';
 import type { ConnectionLimits } from './limits/connection-limits.ts';
 import type { Follower } from './log/follower.ts';
 import type { Metrics } from './ops/metrics.ts';
+import type { NotificationContext } from './notifications/context.ts';
 import type { PostContext } from './posts/context.ts';
 import type { RelationContext } from './relations/context.ts';
 import type { EntryContext } from './transports/entry.ts';
@@ -23,7 +24,15 @@ import type { VoteContext } from './votes/context.ts';
  * down, never imported by those who use it.
  */
 export interface Context
-  extends RouteContext, AuthContext, UserContext, RelationContext, PostContext, VoteContext, EntryContext {
+  extends
+    RouteContext,
+    AuthContext,
+    UserContext,
+    RelationContext,
+    PostContext,
+    VoteContext,
+    NotificationContext,
+    EntryContext {
   config: Readonly<Config>;
   metrics: Metrics;
   /** Whether a request may come in, by the host that it names and the page that it is from. */

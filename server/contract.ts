@@ -1,7 +1,16 @@
+import type { NotificationEvents } from './notifications/event-payloads.ts';
 import type { PostEvents } from './posts/event-payloads.ts';
 import type { Position, ServiceMessages } from './protocol.ts';
 import type { RelationEvents } from './relations/event-payloads.ts';
 
+export type {
+  NotificationAdded,
+  NotificationKind,
+  NotificationRemoved,
+  NotificationsRead,
+  NotificationState,
+  NotificationView,
+} from './notifications/event-payloads.ts';
 export type { OwnerView, PostView } from './posts/event-payloads.ts';
 export type { FollowChange, HiddenUser, RelatedUser } from './relations/event-payloads.ts';
 export type {
@@ -27,7 +36,7 @@ export type {
  */
 
 /** The facts that are numbered and kept in the log, with their payloads: those of each capability. */
-export type FeedEvents = PostEvents & RelationEvents;
+export type FeedEvents = PostEvents & RelationEvents & NotificationEvents;
 
 export type FeedEventName = keyof FeedEvents;
 

@@ -218,6 +218,7 @@ export async function createService(
     capabilities.unkeyedAccounts,
     capabilities.unfoldedPosts,
     capabilities.unparsedPosts,
+    capabilities.voteNotices,
     pendingResponses,
     gauges(metrics, {
       database,

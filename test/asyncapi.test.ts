@@ -123,6 +123,12 @@ describe('the AsyncAPI document', () => {
         await bob.delete(`/users/${alice.id}/${kind}`);
       }
       await until('the end of the block', () => heard.seen.has('blockRemoved'), 10_000);
+      const { body: own } = await bob.post<PostView>('/posts', { title: 'Mine', content: '' });
+      await alice.put(`/posts/${own.id}/vote`);
+      await until('the vote', () => heard.seen.has('notificationAdded'), 10_000);
+      await bob.put('/notifications/read', { up_to: 1 });
+      await bob.delete(`/posts/${own.id}`);
+      await until('the end of the notification', () => heard.seen.has('notificationRemoved'), 10_000);
       await alice.delete(`/posts/${post.id}`);
       await until(
         'the beacon and the count',

@@ -156,6 +156,18 @@ describe('who hears an event', function () {
     });
   }
 
+  /** What somebody who is not there has done to the reader, which the reader then reads, and which is taken back. */
+  async function tellNotifications(): Promise<void> {
+    const act = { user_id: reader.id, group_key: 'follow:0', kind: 'follow', actor_id: 2 ** 40 };
+    await execute(world, `select change_notifications($1, '{}')`, [JSON.stringify([act])]);
+    await execute(world, 'select read_notifications($1, 100)', [reader.id]);
+    await execute(
+      world,
+      'select change_notifications(null, array(select id from notifications where user_id = $1))',
+      [reader.id],
+    );
+  }
+
   /** One event of each kind, the last of them for everyone. */
   async function tellAll(): Promise<void> {
     const { body: post } = await reader.post<PostView>('/posts', { title: 'Hello', content: 'world' });
@@ -167,6 +179,7 @@ describe('who hears an event', function () {
     await tell(noticePosted, 'for all');
     await tell(noteAdded, SECRET);
     await tellRelations();
+    await tellNotifications();
     await reader.delete(`/posts/${post.id}`);
     await tell(reportFiled, REPORT);
     await tell(noticePosted, 'for all');

@@ -3,7 +3,7 @@ import { routes } from '../server/app.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
-import { headOf, rows } from './support/tables.ts';
+import { headOf, rows, tellVotes } from './support/tables.ts';
 import { type Answer, type Api, createWorld, logIn, type TestUser, type World } from './support/world.ts';
 
 type Actor = 'anonymous' | 'another' | 'the owner' | 'the owner with a revoked token';
@@ -49,6 +49,8 @@ const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner'> 
   'post /vote': 'reader',
   'put /posts/:id/vote': 'reader',
   'delete /posts/:id/vote': 'reader',
+  'get /notifications': 'self',
+  'put /notifications/read': 'self',
   'get /events': 'user',
   'get /events/stream': 'user',
 };
@@ -225,7 +227,7 @@ describe('who may do what to a post', () => {
     const found = await rows<{ name: string }>(
       world,
       `select table_name as name from information_schema.tables
-       where table_schema = 'public' and table_type = 'BASE TABLE' order by 1`,
+       where table_schema = 'public' and table_type = 'BASE TABLE' and table_name <> 'vote_notices' order by 1`,
     );
     tables = found.map(({ name }) => name);
     owner = await world.user();
@@ -247,8 +249,9 @@ describe('who may do what to a post', () => {
     return post;
   }
 
-  /** Every row of every table, once what is committed has its number; but not when sessions were used, which is written later. */
+  /** Every row of every table, once votes are told and what is committed has its number; but not what only notes when that was, or when sessions were used. */
   async function everything(): Promise<Record<string, unknown>> {
+    await tellVotes(world);
     await headOf(world);
     const [row] = await rows<Record<string, unknown>>(
       world,

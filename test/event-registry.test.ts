@@ -6,6 +6,7 @@ import { eventTypes } from '../server/event-registry.ts';
 import type { FeedEventName } from '../server/contract.ts';
 import { asyncApiDocument } from '../server/docs/asyncapi.ts';
 import { openApiDocument } from '../server/docs/openapi.ts';
+import type { notificationEvents } from '../server/notifications/events.ts';
 import type { postEvents } from '../server/posts/events.ts';
 import type { relationEvents } from '../server/relations/events.ts';
 import { streamRoutes } from '../server/events/routes.ts';
@@ -16,7 +17,10 @@ import { noteEvents } from './support/note-events.ts';
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
 
 // The contract's types have what the capabilities declare, and nothing else: this does not compile if they do not.
-true satisfies Same<(typeof postEvents | typeof relationEvents)[number]['name'], FeedEventName>;
+true satisfies Same<
+  (typeof postEvents | typeof relationEvents | typeof notificationEvents)[number]['name'],
+  FeedEventName
+>;
 
 /** Where a capability writes the names of its events. */
 const DECLARED = /^server\/[a-z]+\/event-names\.ts$/;

@@ -166,6 +166,8 @@ const fields: Record<string, Arbitrary<unknown>> = {
     fc.constantFrom('feed', 'feed,home', 'public', 'none'),
   ),
   from: count,
+  unread: flag,
+  up_to: count,
 };
 const headerTexts = fc.oneof(
   fc.string({ maxLength: 40 }),

@@ -328,7 +328,7 @@ describe('the leak table', function () {
       try {
         const provoked = [
           ...(await provoke(cast, actsOnPosts(cast).slice(0, 5), [])),
-          ...(await provoke(cast, actsOnRelations(world, cast).slice(4, 6), [])),
+          ...(await provoke(cast, actsOnRelations(world, cast).slice(5, 7), [])),
         ];
         await mark(cast);
         await caughtUp(world);

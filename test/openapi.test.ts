@@ -256,6 +256,8 @@ describe('the OpenAPI document', () => {
       await ask(bob, 'delete', `${one}/vote`);
       for (const content of ['An answer', 'Another']) await ask(bob, 'post', `${one}/replies`, { content });
       await ask(me, 'get', `${one}/replies?limit=1`);
+      await ask(me, 'get', '/notifications?limit=1');
+      await ask(me, 'put', '/notifications/read', { up_to: 1 });
       await ask(me, 'delete', one);
       await ask(bob, 'get', '/events?after=0');
       await askForStream();

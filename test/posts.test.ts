@@ -2,7 +2,15 @@ import { expect } from 'chai';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
-import { eventsSince, headOf, namesOfEvents, numberOf, rows } from './support/tables.ts';
+import {
+  eventsSince,
+  headOf,
+  namesOfEvents,
+  numberOf,
+  postEventsSince,
+  rows,
+  tellVotes,
+} from './support/tables.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
 describe('posts', () => {
@@ -470,6 +478,7 @@ describe('posts', () => {
       const post = await writePost(ada);
       const tag = (await read(ada, post.id)).headers.get('etag')!;
       await bob.put(`/posts/${post.id}/vote`);
+      await tellVotes(world);
       const first = await ada.patch<PostAnswer>(`/posts/${post.id}`, { title: 'First' }, { 'if-match': tag });
       expect(first.status, 'a vote is no edit').to.equal(200);
       const names = await namesOfEvents(world, async () => {
@@ -516,7 +525,7 @@ describe('posts', () => {
         [1, 2, 3].map(async () => (await ada.delete(`/posts/${post.id}`)).status),
       );
       expect(statuses.sort()).to.deep.equal([204, 404, 404]);
-      const events = await eventsSince(world, before);
+      const events = await postEventsSince(world, before);
       expect(events.map(({ name, data }) => [name, data])).to.deep.equal([
         ['post:deleted', { id: post.id, root_id: null }],
       ]);
@@ -526,7 +535,7 @@ describe('posts', () => {
         );
       const logged = await rows<{ data: string }>(
         world,
-        'select data::text as data from event_log where entity_id = $1',
+        `select data::text as data from event_log where entity_type = 'post' and entity_id = $1`,
         [post.id],
       );
       expect(logged).to.have.length(2);

@@ -171,6 +171,7 @@ describe('preconditions', () => {
       'post /posts': { title: 'Never', content: '' },
       'post /posts/:id/replies': { content: 'Never' },
       'post /vote': { post_id: id, dir: 1 },
+      'put /notifications/read': { up_to: 1 },
     };
     const tried: string[] = [];
     for (const { method, path, headers } of routes) {

@@ -53,7 +53,8 @@ describe('follows, blocks and mutes', function () {
     await headOf(world);
     return rows<Told>(
       world,
-      'select seq, name, audience, data, relation from event_log where seq > $1 order by seq',
+      `select seq, name, audience, data, relation from event_log
+       where seq > $1 and entity_type in ('follow', 'block', 'mute') order by seq`,
       [seq],
     );
   }

@@ -10,7 +10,7 @@ import { threadPurge } from '../server/posts/prune.ts';
 import { findWrongTallies } from '../server/votes/checks.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
-import { eventsSince, headOf, numberOf, rows } from './support/tables.ts';
+import { headOf, numberOf, postEventsSince, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -82,7 +82,7 @@ describe('replies', () => {
     });
     expect(second).to.include({ published: true, version: 1, owner_id: ada.id, voted: false });
     expect([await countOf(eve, post.id), await countOf(eve, first.id)]).to.deep.equal([2, 1]);
-    const events = await eventsSince(world, before);
+    const events = await postEventsSince(world, before);
     expect(events.map(({ name, data }) => [name, (data as unknown as PostAnswer).id])).to.deep.equal([
       ['post:created', first.id],
       ['post:created', second.id],
@@ -94,9 +94,12 @@ describe('replies', () => {
       container_type: string;
       container_id: number;
       author_id: number;
-    }>(world, 'select topics, container_type, container_id, author_id from event_log where entity_id = $1', [
-      second.id,
-    ]);
+    }>(
+      world,
+      `select topics, container_type, container_id, author_id from event_log
+       where entity_type = 'post' and entity_id = $1`,
+      [second.id],
+    );
     expect(told).to.deep.equal({
       topics: [`author:${ada.id}`, `thread:${post.id}`],
       container_type: 'thread',
@@ -208,7 +211,7 @@ describe('replies', () => {
     expect((await list(ada, post.id)).map(({ id }) => id)).to.deep.equal([one.id, own.id]);
     expect((await ada.patch(`/posts/${own.id}`, { content: 'quietly' })).status).to.equal(200);
     expectProblem(await tryReply(ada, one.id), 409, 'conflict');
-    expect((await eventsSince(world, before)).map(({ name, data }) => [name, data])).to.deep.equal([
+    expect((await postEventsSince(world, before)).map(({ name, data }) => [name, data])).to.deep.equal([
       ['post:deleted', { id: post.id, root_id: null }],
     ]);
     await until(
@@ -224,7 +227,7 @@ describe('replies', () => {
       'withdrawn words',
       'quietly',
     ]);
-    expect((await eventsSince(world, before)).at(-1)?.data).to.include({ id: post.id, replies: 2 });
+    expect((await postEventsSince(world, before)).at(-1)?.data).to.include({ id: post.id, replies: 2 });
     expect(await examined()).to.deep.equal([]);
   });
 
@@ -251,7 +254,7 @@ describe('replies', () => {
       expectProblem(await tryReply(eve, id), 404, 'not_found');
       expectProblem(await eve.put(`/posts/${id}/vote`), 404, 'not_found');
     }
-    expect((await eventsSince(world, before)).map(({ name, data }) => [name, data])).to.deep.equal([
+    expect((await postEventsSince(world, before)).map(({ name, data }) => [name, data])).to.deep.equal([
       ['post:deleted', { id: post.id, root_id: null }],
     ]);
     await until(
@@ -377,7 +380,7 @@ describe('replies', () => {
     const before = await headOf(world);
     const username = `renamed${user.id}`;
     await user.patch('/users/me', { username });
-    const [event] = (await eventsSince(world, before)).filter(({ name }) => name === 'post:updated');
+    const [event] = (await postEventsSince(world, before)).filter(({ name }) => name === 'post:updated');
     expect(event?.data).to.deep.include({ id, version: 2, owner: { id: user.id, username } });
   });
 

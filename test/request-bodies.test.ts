@@ -146,6 +146,11 @@ describe('request bodies', () => {
       send: asAda('PATCH', () => `/posts/${own.id}`),
       shows: sameText,
     },
+    'put /notifications/read': {
+      valid: fc.record({ up_to: fc.integer({ min: 0, max: 2 ** 53 - 1 }) }),
+      status: 200,
+      send: asAda('PUT', () => '/notifications/read'),
+    },
     'post /vote': {
       valid: fc.record({ post_id: fc.integer({ min: 1, max: 2 ** 53 - 1 }), dir: fc.constantFrom(0, 1) }),
       status: [201, 404, 409],

@@ -220,6 +220,30 @@ for (const [what, commit] of Object.entries(VERSIONS_BEFORE))
       expect(rowCount).to.equal(0);
     });
 
+    it('notifies of what is written there, and no longer of what is deleted there', async () => {
+      const user = await signUp(versions.fresh.url, 'notified');
+      const notified = async () =>
+        (await done(user.get<{ notifications: { kind: string }[] }>('/notifications'))).notifications.map(
+          ({ kind }) => kind,
+        );
+      const own = await write(user, 'a post');
+      await done(atOld(bob).put(`/posts/${own.id}/vote`));
+      await until('the vote', async () => (await notified()).length === 1);
+      const post = await write(atOld(bob), 'hello @notified');
+      await until('the mention', async () => (await notified()).length === 2);
+      await done(atOld(bob).patch(`/posts/${post.id}`, { content: 'hello' }));
+      await until('the edit', async () => (await notified()).length === 1);
+      await done(atOld(bob).patch(`/posts/${post.id}`, { content: 'hello again @notified' }));
+      await until('the mention of the edit', async () => (await notified()).length === 2);
+      await done(atOld(bob).patch(`/posts/${post.id}`, { published: false }));
+      expect(await notified()).to.deep.equal(['votes']);
+      await done(atOld(bob).patch(`/posts/${post.id}`, { published: true }));
+      expect(await notified()).to.deep.equal(['mention', 'votes']);
+      await done(atOld(bob).delete(`/posts/${post.id}`));
+      await done(atOld(user).delete(`/posts/${own.id}`));
+      expect(await notified()).to.deep.equal([]);
+    });
+
     it('casts no vote there between two of whom one blocks the other', async () => {
       const post = await write(ada, 'a post');
       await done(ada.put(`/users/${reader.id}/block`));

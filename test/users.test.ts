@@ -3,7 +3,15 @@ import type { PostAnswer } from '../server/posts/present.ts';
 import type { OwnUser, PublicUser } from '../server/users/present.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
-import { eventsSince, execute, headOf, namesOfEvents, numberOf, rows } from './support/tables.ts';
+import {
+  eventsSince,
+  execute,
+  headOf,
+  namesOfEvents,
+  numberOf,
+  postEventsSince,
+  rows,
+} from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -279,7 +287,7 @@ describe('accounts', () => {
 
       expect((await ada.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
 
-      const events = await eventsSince(world, before);
+      const events = await postEventsSince(world, before);
       expect(events.map(({ name, data }) => [name, data])).to.deep.equal([
         ['post:deleted', { id: first.id, root_id: null }],
         ['post:deleted', { id: second.id, root_id: null }],

@@ -65,6 +65,7 @@ const tags = [
   { name: 'Sessions', description: 'Log in, refresh tokens, log out' },
   { name: 'Posts', description: 'Write, read and search posts' },
   { name: 'Votes', description: "One user's like on one post" },
+  { name: 'Notifications', description: 'What others did that concerns you' },
   { name: 'Events', description: 'All events in order, without Socket.IO' },
   { name: 'Service', description: 'Health checks, metrics and these documents' },
 ];

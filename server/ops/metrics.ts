@@ -108,6 +108,10 @@ export function createMetrics() {
       'tallies_coalesced_total',
       'Tally changes coalesced with a later one of the same post',
     ),
+    voteNoticesSettled: counter(
+      'vote_notices_settled_total',
+      'Posts of which this node brought the notification of votes up to date',
+    ),
     busDropped: counter(
       'bus_messages_dropped_total',
       'Messages to other nodes dropped because Redis was unavailable',

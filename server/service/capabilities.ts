@@ -2,6 +2,7 @@ import { Passwords } from '../auth/passwords.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
 import type { Logger } from '../logger.ts';
+import { VoteNotices } from '../notifications/vote-notices.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import { createEditQueue } from '../posts/edit-queue.ts';
 import { FeedReader } from '../posts/feed-reader.ts';
@@ -9,6 +10,7 @@ import { foldFailures } from '../posts/fold-failures.ts';
 import { PostWriter } from '../posts/post-writer.ts';
 import { UnfoldedPosts } from '../posts/unfolded-posts.ts';
 import { UnparsedPosts } from '../posts/unparsed-posts.ts';
+import type { Tally } from '../protocol.ts';
 import type { Follower } from '../log/follower.ts';
 import { ChangeNumbers } from '../relations/change-numbers.ts';
 import type { TimeLimits } from '../time-limits.ts';
@@ -27,6 +29,7 @@ export interface CapabilityParts {
   /** The fair queue of changes and deletions of posts. */
   edits: FairQueue;
   voteWriter: VoteWriter;
+  voteNotices: VoteNotices;
   accountTasks: AccountTasks;
   profiles: ProfileReader;
   unkeyedAccounts: UnkeyedAccounts;
@@ -55,6 +58,15 @@ export async function createCapabilities(
   const unparsedPosts = new UnparsedPosts(db, (error) =>
     log.debug({ err: error }, 'tags and mentions of posts could not be found; retrying'),
   );
+  const voteNotices = new VoteNotices({
+    db,
+    onFailed: (error) => log.debug({ err: error }, 'notifications of votes could not be written; retrying'),
+    onSettled: (posts) => metrics.voteNoticesSettled.inc(posts),
+  });
+  const tellVotes = (changed: Tally[]) => {
+    reportTallies(changed);
+    voteNotices.wake();
+  };
   return {
     passwords: await Passwords.create(config.bcryptCost, () => {
       countRefused('passwords');
@@ -68,7 +80,8 @@ export async function createCapabilities(
     ),
     postWriter: new PostWriter(db, refusedBy('posts')),
     edits: createEditQueue(config.databasePool, refusedBy('edits')),
-    voteWriter: new VoteWriter(db.share('votes'), reportTallies, refusedBy('votes')),
+    voteWriter: new VoteWriter(db.share('votes'), tellVotes, refusedBy('votes')),
+    voteNotices,
     accountTasks: new AccountTasks({ db, log, reportTallies }),
     profiles: new ProfileReader(db.share('profiles'), refusedBy('profiles')),
     unkeyedAccounts: new UnkeyedAccounts(db, (error) =>

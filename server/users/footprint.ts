@@ -6,6 +6,7 @@ import { postUpdated, type Removed } from '../posts/events.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
 import { appendRemovals, removePosts } from '../posts/removal.ts';
 import { eraseMentions } from './mentions-of.ts';
+import { endNotifications } from './notifications-of.ts';
 import { endRelations, eraseName } from './relations-of.ts';
 
 /**
@@ -108,7 +109,7 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
 
 /**
  * Takes away the next posts of a deleted user; when there are none left, the votes, the mentions, the relations, the
- * rest, and the user at last.
+ * notifications, the rest, and the user at last.
  */
 async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
   const { told, done: noPosts } = await deletePosts(tx, userId, most);
@@ -116,7 +117,10 @@ async function deletePiece(tx: Transaction, userId: number, most: number): Promi
     ? await takeVotesBack(tx, userId, most)
     : { tallies: [], done: false };
   const noRelations =
-    noVotes && (await eraseMentions(tx, userId, most)) && (await endRelations(tx, userId, most));
+    noVotes &&
+    (await eraseMentions(tx, userId, most)) &&
+    (await endRelations(tx, userId, most)) &&
+    (await endNotifications(tx, userId, MOST_ROWS));
   const name = noRelations ? await eraseName(tx, userId) : 'more';
   const done = name === 'done' && (await deleteRest(tx, userId));
   await appendRemovals(tx, told);

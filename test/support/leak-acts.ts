@@ -177,6 +177,16 @@ const follow = (name: 'follow:added' | 'follow:removed'): ProvokedEvent[][] => [
   ],
 ];
 
+/** @param superseded it is taken away later */
+const notified = (to: Viewer, superseded?: true): ProvokedEvent[] => [
+  { name: 'notification:added', to, ...(superseded && { superseded }) },
+  { name: 'notifications:state', to },
+];
+const noLonger = (to: Viewer): ProvokedEvent[] => [
+  { name: 'notification:removed', to },
+  { name: 'notifications:state', to },
+];
+
 /** What happens between the author and the other one, and between the author and one who leaves. */
 export function actsOnRelations(world: World, { people: { owner, other } }: Cast): Act[] {
   const [ownFollow = [], otherFollow = []] = follow('follow:added');
@@ -187,9 +197,29 @@ export function actsOnRelations(world: World, { people: { owner, other } }: Cast
     sure(who.delete(`/users/${whom.id}/${kind}`));
   let leaver: TestUser | undefined;
   return [
-    { what: 'follows the other', run: set(owner, 'follow', other), events: ownFollow },
-    { what: 'is followed by the other', run: set(other, 'follow', owner), events: otherFollow },
-    { what: 'is no longer followed', run: end(other, 'follow', owner), events: otherUnfollow },
+    {
+      what: 'follows the other',
+      run: set(owner, 'follow', other),
+      events: [...ownFollow, ...notified('other', true)],
+    },
+    {
+      what: 'is followed by the other',
+      run: set(other, 'follow', owner),
+      events: [...otherFollow, ...notified('owner', true)],
+    },
+    {
+      what: 'reads of it',
+      run: () => sure(owner.put('/notifications/read', { up_to: 100 })),
+      events: [
+        { name: 'notification:read', to: 'owner' },
+        { name: 'notifications:state', to: 'owner' },
+      ],
+    },
+    {
+      what: 'is no longer followed',
+      run: end(other, 'follow', owner),
+      events: [...otherUnfollow, ...noLonger('owner')],
+    },
     { what: 'is followed again', run: set(other, 'follow', owner), events: otherFollow },
     {
       what: 'mutes the other',
@@ -204,7 +234,7 @@ export function actsOnRelations(world: World, { people: { owner, other } }: Cast
     {
       what: 'blocks the other, which ends both follows',
       run: set(owner, 'block', other),
-      events: [...ownUnfollow, ...otherUnfollow, { name: 'block:added', to: 'owner' }],
+      events: [...ownUnfollow, ...otherUnfollow, { name: 'block:added', to: 'owner' }, ...noLonger('other')],
     },
     {
       what: 'ends the block',
@@ -221,13 +251,14 @@ export function actsOnRelations(world: World, { people: { owner, other } }: Cast
       events: [
         { name: 'follow:added', to: 'owner', superseded: true },
         { name: 'follow:added', topics: [] },
+        ...notified('owner', true),
       ],
     },
     {
       // Where the log is gone through for the name, it is marked as well, though it never had it.
       what: 'is left by an account that is deleted',
       run: () => sure(leaver!.delete('/users/me', { password: leaver!.password })),
-      events: [{ name: 'follow:removed', to: 'owner', superseded: 'log' }],
+      events: [{ name: 'follow:removed', to: 'owner', superseded: 'log' }, ...noLonger('owner')],
     },
   ];
 }

@@ -46,6 +46,10 @@ export const leakTable: Readonly<Record<FeedEventName, Row>> = {
   'block:removed': ofOne,
   'mute:added': ofOne,
   'mute:removed': ofOne,
+  'notification:added': ofBoth,
+  'notification:removed': ofBoth,
+  'notification:read': ofOne,
+  'notifications:state': ofBoth,
 };
 
 /** Who receives a departure in place of an event, if subscribed to nothing but a topic that it leaves. */

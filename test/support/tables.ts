@@ -19,6 +19,14 @@ export async function numberOf(world: World, sql: string, bind: unknown[] = []):
   return Object.values(row ?? {})[0] ?? Number.NaN;
 }
 
+/** Has the owners of posts told of all votes, without the pause that the service makes in between. */
+export async function tellVotes(world: World): Promise<void> {
+  await until('votes to be told', async () => {
+    await execute(world, `update vote_notices set told_at = '-infinity' where pending`);
+    return (await numberOf(world, 'select settle_notifications(100)')) === 0;
+  });
+}
+
 export interface LoggedRow {
   seq: number;
   name: FeedEventName;
@@ -49,6 +57,11 @@ export async function eventsSince(world: World, seq: number): Promise<LoggedRow[
     'select seq, name, entity_id as post_id, data from event_log where seq > $1 order by seq',
     [seq],
   );
+}
+
+/** The same without those that are for single users alone. */
+export async function postEventsSince(world: World, seq: number): Promise<LoggedRow[]> {
+  return (await eventsSince(world, seq)).filter(({ name }) => name.startsWith('post:'));
 }
 
 /** Runs `work` and tells the names of the events that it left behind, in order. */

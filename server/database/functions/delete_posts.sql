@@ -1,11 +1,12 @@
--- version 6 sha256:459943286aa6e79b
+-- version 7 sha256:51f6b0ed90cb5f96
 -- Deletes posts that `lock_to_delete` has locked, and gives back which: `told` are those that everyone could see, and
 -- `thread_topics` is a list of what `thread_topics` gives of each that takes a thread along.
 --
 -- A reply with replies below it stays, without its text and its owner, and so does a post with a thread or with many
 -- votes: its thread is taken away in pieces (`purge_thread`), and nobody sees it any more. All others go. A deleted
--- reply whose last reply goes, goes too. All posts above a reply count it no longer. The setting tells the trigger on
--- deletions that this is not a node of the version before; a role that is no superuser may not set it for the function.
+-- reply whose last reply goes, goes too. All posts above a reply count it no longer, and notifications of what goes end.
+-- The setting tells the trigger on deletions that this is not a node of the version before; a role that is no superuser
+-- may not set it for the function.
 drop function if exists delete_posts(bigint[]);
 
 create or replace function delete_posts(ids bigint[])
@@ -37,6 +38,7 @@ begin
     exists (select from posts c where c.parent_id = p.id)
     or p.root_id is null and exists (select from post_tallies t where t.post_id = p.id and t.votes > many_votes)
   );
+  perform forget_notifications(ids);
   perform set_config('tidings.deletes_posts', 'on', true);
   loop
     delete from posts p

@@ -1,4 +1,4 @@
--- version 2 sha256:59a6c8972fc52d20
+-- version 3 sha256:1c50041551e6f329
 -- Makes one user follow, block or mute another, or ends that, with its events: one statement, so that a process which
 -- stops in between holds no row. Repeating it changes nothing and tells nothing.
 --
@@ -9,6 +9,10 @@
 -- `told` and `ended` are events as JSON, with stand-ins for the names of actor and target, which are read under the
 -- locks: those of the change itself, the last of which carries the relation, and those of the end of the actor's follow
 -- and of the target's, for a block.
+--
+-- A follow notifies the target, once a day at most, and takes the notification away when it ends. A block takes away
+-- what the two were notified of each other, a mute what the actor was of the target; how many people voted is counted
+-- again without them.
 --
 -- Gives back the outcome, the outbox id of the event that carries the relation if it waits for its number, since when
 -- the stream goes by what stands if not, and what the actor is to the target now.
@@ -75,6 +79,7 @@ begin
     perform append_events(replace(replace('[' || array_to_string(events || told, ',') || ']',
       stand_ins[1], to_json(actor_name)::text), stand_ins[2], to_json(target_name)::text)::json);
     pending := currval(pg_get_serial_sequence('event_outbox', 'id'));
+    perform notify_of_relation(relation_kind, actor, target, wanted);
   else
     -- Before the stream is looked at: what is numbered between the two is in one of them.
     pending := (

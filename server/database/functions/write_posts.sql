@@ -1,4 +1,4 @@
--- version 8 sha256:7738efb628dcc8f9
+-- version 10 sha256:b36c691ab4894bad
 -- Writes many posts at once, each with its tally, its event and the record of its idempotency key.
 --
 -- Events and answers are made by the service, with stand-ins for the three things that only the database knows of a new
@@ -19,7 +19,7 @@
 -- locked behind the owners, so that neither is deleted or withdrawn meanwhile. A reply whose thread is not public,
 -- whose parent has been deleted, or that a block forbids is given back as `refused`, and nothing is written of it. All
 -- posts above a reply count it. Those counts are changed when no key is waited for any more, in the order in which
--- everyone locks tallies.
+-- everyone locks tallies. Whom the posts answer or mention are notified.
 create or replace function write_posts(owners bigint[], titles text[], contents text[], publish boolean[], events text[],
                                        answers text[], stand_ins text[], keys text[], requests bytea[], patient boolean,
                                        search_texts text[], search_keys text[], words text[], fold smallint,
@@ -131,6 +131,9 @@ begin
   end if;
   if told is not null then
     perform append_events(('[' || told || ']')::json);
+  end if;
+  if wanted <> '{}' or mentioned <> '{}' then
+    perform notify_of_posts(written_ids, null, '{}');
   end if;
 
   return query

@@ -1,0 +1,23 @@
+-- version 1 sha256:b6366f58e2991648
+-- Takes away the notifications of posts that nobody sees any more, and those of whole threads with their first posts.
+-- Of a thread with very many, `settle_notifications` takes them away in pieces, and no list shows them meanwhile. Later
+-- ones have higher ids, since the first post is locked.
+create or replace function forget_notifications(ids bigint[]) returns void
+language plpgsql set search_path from current as $$
+#variable_conflict use_column
+declare
+  many constant integer := 1000;
+  gone bigint[] := array(
+    select n.id from notifications n where n.thread_id = any (ids) order by n.id limit many + 1);
+begin
+  if cardinality(gone) > many then
+    gone := '{}';
+    insert into notification_removals as r (thread_id, up_to_id)
+    select n.thread_id, max(n.id) from notifications n where n.thread_id = any (ids) group by n.thread_id
+    order by n.thread_id
+    on conflict (thread_id) do update set up_to_id = excluded.up_to_id;
+  end if;
+  perform change_notifications(null, gone || array(
+    select n.id from notifications n where n.post_id = any (ids) and n.id <> all (gone)));
+end
+$$;
