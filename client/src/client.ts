@@ -2,6 +2,7 @@ import { Caller } from './caller.ts';
 import type { EditUser, FeedEvent, OwnUser, PublicUser, ServiceInfo, SignUp, Tokens } from './contract.ts';
 import { Feed, type FeedOptions } from './feed/feed.ts';
 import { LoginSessions } from './login-sessions.ts';
+import { Notifications } from './notifications.ts';
 import { Posts } from './posts.ts';
 import { type Fetch, Requests } from './requests.ts';
 import { Session } from './session.ts';
@@ -42,6 +43,7 @@ export class Client {
   readonly votes: Votes;
   readonly users: Users;
   readonly sessions: LoginSessions;
+  readonly notifications: Notifications;
   readonly #url: string;
   readonly #requests: Requests;
   readonly #caller: Caller;
@@ -55,6 +57,7 @@ export class Client {
     this.votes = new Votes(this.#caller);
     this.users = new Users(this.#caller);
     this.sessions = new LoginSessions(this.#caller);
+    this.notifications = new Notifications(this.#caller);
   }
 
   /** What the service says of itself, also who may sign up. */

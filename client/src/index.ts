@@ -13,6 +13,7 @@ export type {
 } from './feed/subscription.ts';
 export type { FeedStatus, FeedTrouble } from './feed/status.ts';
 export type { LoginSessionListOptions, LoginSessionPage, LoginSessions } from './login-sessions.ts';
+export type { NotificationListOptions, NotificationPage, Notifications } from './notifications.ts';
 export type { PagePlace } from './page-place.ts';
 export type {
   CreateOptions,
@@ -51,6 +52,11 @@ export {
   type RelationsStore,
   type RelationsStoreOptions,
 } from './store/relations-store.ts';
+  createNotificationStore,
+  type NotificationsState,
+  type NotificationStore,
+  type NotificationStoreOptions,
+} from './store/notification-store.ts';
 export {
   createThreadStore,
   type ThreadState,

@@ -4,7 +4,7 @@ import { notificationAdded, notificationRemoved, notificationsRead, notification
 
 // The rows of these events are written by SQL functions, in the statement of the act.
 
-export const added = {
+const added = {
   name: notificationEvent.added,
   summary: 'You have a notification, or one was renewed',
   description:
@@ -14,7 +14,7 @@ export const added = {
   schema: notificationAdded,
 } as const satisfies DeclaredEvent;
 
-export const removed = {
+const removed = {
   name: notificationEvent.removed,
   summary: 'A notification is gone',
   description:
@@ -24,7 +24,7 @@ export const removed = {
   schema: notificationRemoved,
 } as const satisfies DeclaredEvent;
 
-export const read = {
+const read = {
   name: notificationEvent.read,
   summary: 'You have read notifications',
   description: 'To all of your own clients: on one of them you have seen those up to a `rev`.',
@@ -33,7 +33,7 @@ export const read = {
   schema: notificationsRead,
 } as const satisfies DeclaredEvent;
 
-export const state = {
+const state = {
   name: notificationEvent.state,
   summary: 'How many notifications are unread',
   description:

@@ -2,6 +2,7 @@ import type { FeedEventName, FeedEvents, Position } from '../../server/contract.
 import { type ClientHistory, type ClientKind, fingerprint } from './history.ts';
 import type { ListenerOptions } from './listener.ts';
 import type { Recorder } from './recorder.ts';
+import { postIdOf } from '../support/posts.ts';
 
 /** The events that a client hears, in its history. */
 export class Heard {
@@ -40,7 +41,7 @@ export class Heard {
       seq,
       prev,
       name,
-      id: 'id' in data ? data.id : 0,
+      id: postIdOf(data) ?? 0,
       hash: fingerprint(name, data),
       redacted: 'redacted' in data,
     });

@@ -118,7 +118,7 @@ export class PackageClient implements Listener {
         .filter((tally) => tally !== undefined)
         .reduce((a, b) => (b.rev > a.rev ? b : a));
       this.history.tallies.set(id, { votes: newest.votes, rev: newest.rev });
-    } else if ('id' in data) {
+    } else if ('root_id' in data) {
       this.#tracked.get(data.id)?.();
       this.#tracked.delete(data.id);
       this.history.tallies.delete(data.id);

@@ -1,5 +1,6 @@
 import type { FeedEventName, FeedEvents, Tally } from '../../server/contract.ts';
 import type { Convergence, Write } from './history.ts';
+import { postIdOf } from '../support/posts.ts';
 
 /** Where writers and clients of one run put down what they see. */
 export class Recorder {
@@ -19,9 +20,10 @@ export class Recorder {
     this.deliveries += 1;
     if (this.firstSeen.has(seq)) return;
     if (!('redacted' in data)) this.firstSeen.set(seq, data);
-    if (!('id' in data)) return;
-    if (name === 'post:created') this.ballot.add(data.id);
-    if (name === 'post:deleted') this.ballot.delete(data.id);
+    const id = postIdOf(data);
+    if (id === undefined) return;
+    if (name === 'post:created') this.ballot.add(id);
+    if (name === 'post:deleted') this.ballot.delete(id);
   }
 
   /** What somebody was told of a post's votes: at one rev everyone has to be told the same. */

@@ -162,7 +162,7 @@ export class StockClient implements Listener {
     if (isPost(data)) {
       if (!this.history.tallies.has(data.id)) this.#untracked.add(data.id);
       this.#tally({ post_id: data.id, votes: data.votes, replies: data.replies ?? 0, rev: data.rev });
-    } else if ('id' in data) {
+    } else if ('root_id' in data) {
       this.history.tallies.delete(data.id);
       this.#untracked.delete(data.id);
     }

@@ -13,5 +13,5 @@ export async function writePost(
 
 /** Which post an event is about; undefined if it is about something else. */
 export function postIdOf(data: object): number | undefined {
-  return 'id' in data && typeof data.id === 'number' ? data.id : undefined;
+  return 'root_id' in data && 'id' in data && typeof data.id === 'number' ? data.id : undefined;
 }
