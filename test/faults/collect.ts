@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { PostView } from '../../server/contract.ts';
 import type { Cluster } from './cluster.ts';
 import type { AtRest, History, LogRow } from './history.ts';
+import { withPublicNumbers } from './public-numbering.ts';
 import type { Population } from './population.ts';
 
 /** How long tallies may take after the last event: one window, and the next look into the database. Milliseconds. */
@@ -21,18 +22,19 @@ export async function converge(
   while (Date.now() - since < within) {
     const head = await headOf(cluster);
     const { present } = people;
-    if (head !== undefined && present.every((client) => client.ready && client.seq === head))
+    if (head !== undefined && present.every((client) => client.ready && (client.seq ?? -1) >= head))
       return Date.now() - since;
     await pause(25);
   }
   return Infinity;
 }
 
-/** The head, once the outbox is empty. */
+/** The last event that everybody hears of, once the outbox is empty. */
 async function headOf(cluster: Cluster): Promise<number | undefined> {
   const [row] = await cluster
     .query<{ seq: number; waiting: number }>(
-      'select seq::float8 as seq, (select count(*)::float8 from event_outbox) as waiting from feed_head',
+      `select coalesce((select max(seq) from event_log where audience = 'public'), 0)::float8 as seq,
+         (select count(*)::float8 from event_outbox) as waiting`,
     )
     .catch(() => []);
   return row?.waiting === 0 ? row.seq : undefined;
@@ -49,24 +51,37 @@ export async function collect(
   { base = 0, settles = true }: { base?: number; settles?: boolean } = {},
 ): Promise<History> {
   if (settles) await talliesSettled(cluster, people);
-  const [head] = await cluster.query<{ seq: number }>('select seq::float8 as seq from feed_head');
   const { recorder } = people;
-  return {
+  // As of one moment: owners are told of votes for some seconds after the last one.
+  const [logged] = await cluster.query<{ head: number; log: (LogRow & { audience: string })[] }>(
+    `select h.seq::float8 as head, (
+       select coalesce(json_agg(json_build_object('seq', e.seq, 'outboxId', e.outbox_id, 'name', e.name,
+         'postId', e.entity_id, 'data', e.data, 'audience', e.audience) order by e.seq), '[]')
+       from event_log e where e.seq > $1
+     ) as log
+     from feed_head h`,
+    [base],
+  );
+  const { head, log } = logged ?? { head: 0, log: [] };
+  const last = log.at(-1)?.seq ?? base;
+  const history: History = {
     writes: recorder.writes,
     clients: people.clients.map((client) => client.history),
     base,
-    log: await cluster.query<LogRow>(
-      `select seq::float8 as seq, outbox_id::float8 as "outboxId", name, entity_id::float8 as "postId", data
-       from event_log where seq > $1 order by seq`,
-      [base],
-    ),
-    head: head?.seq ?? 0,
+    log,
+    head,
     firstSeen: recorder.firstSeen,
     atRest: await readAtRest(cluster, people),
     tallyConflicts: recorder.tallyConflicts,
     misconduct: cluster.nodes.flatMap((node) => node.process.misconduct),
     convergences: recorder.convergences,
   };
+  if (last !== head || log.length !== last - base) return history; // with a hole, which is told as it is
+  const isPublic = ({ audience }: { audience: string }) => audience === 'public';
+  return withPublicNumbers(
+    history,
+    log.filter(isPublic).map(({ seq }) => seq),
+  );
 }
 
 /** Until every client has asked for all tallies that it shows and holds what the table says; or the time is over. */

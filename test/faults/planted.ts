@@ -165,7 +165,14 @@ export const plantedFaults = {
   'an event after the deletion of its post': {
     rules: [6],
     plant: (history) => {
-      const row = must(history.log.find(({ name }) => name === 'post:deleted'));
+      // Of one that is gone for good: one that was withdrawn may have come back.
+      const row = must(
+        history.log.find(
+          ({ name, postId, seq }) =>
+            name === 'post:deleted' &&
+            !history.log.some((later) => later.postId === postId && later.seq > seq),
+        ),
+      );
       history.head += 1;
       history.log.push({ ...row, seq: history.head });
     },
