@@ -52,6 +52,7 @@ export {
   type RelationsStore,
   type RelationsStoreOptions,
 } from './store/relations-store.ts';
+export {
   createNotificationStore,
   type NotificationsState,
   type NotificationStore,
