@@ -109,29 +109,28 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
 
 /**
  * Takes away the next posts of a deleted user; when there are none left, the votes, the mentions, the relations, the
- * notifications, the rest, and the user at last.
+ * notifications, the rest, and the user at last. What locks posts is a piece by itself: it has locked what comes behind
+ * them in the order of locks.
  */
 async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
-  const { told, done: noPosts } = await deletePosts(tx, userId, most);
-  const { tallies, done: noVotes } = noPosts
-    ? await takeVotesBack(tx, userId, most)
-    : { tallies: [], done: false };
+  const told = await deletePosts(tx, userId, most);
+  if (told) {
+    await appendRemovals(tx, told);
+    return { done: false, tallies: [] };
+  }
+  const tallies = await takeVotesBack(tx, userId, most);
+  if (tallies) return { done: false, tallies };
   const noRelations =
-    noVotes &&
     (await eraseMentions(tx, userId, most)) &&
     (await endRelations(tx, userId, most)) &&
     (await endNotifications(tx, userId, MOST_ROWS));
   const name = noRelations ? await eraseName(tx, userId) : 'more';
   const done = name === 'done' && (await deleteRest(tx, userId));
-  await appendRemovals(tx, told);
-  return { done, tallies, waits: name === 'waits' };
+  return { done, tallies: [], waits: name === 'waits' };
 }
 
-async function deletePosts(
-  tx: Transaction,
-  userId: number,
-  most: number,
-): Promise<{ told: Removed[]; done: boolean }> {
+/** @returns those whose deletion is to be told; undefined if there was none to delete */
+async function deletePosts(tx: Transaction, userId: number, most: number): Promise<Removed[] | undefined> {
   // A post's votes go with it, and of its thread is told what it had, so it counts by both.
   const page = await rows<{ id: number }>(
     tx,
@@ -146,19 +145,18 @@ async function deletePosts(
     most,
     MOST_TAKEN,
   );
-  if (page.length === 0) return { told: [], done: true };
-  const ids = page.map(({ id }) => id);
-  const told = await removePosts(tx, ids);
-  const [left] = await rows(tx, 'select 1 from posts where owner_id = $1 limit 1', userId);
-  return { told, done: left === undefined };
+  if (page.length === 0) return undefined;
+  return removePosts(
+    tx,
+    page.map(({ id }) => id),
+  );
 }
 
-/** The posts are others' by now: a user's own are gone, with the votes on them. */
-async function takeVotesBack(
-  tx: Transaction,
-  userId: number,
-  most: number,
-): Promise<{ tallies: Tally[]; done: boolean }> {
+/**
+ * The posts are others' by now: a user's own are gone, with the votes on them.
+ * @returns the tallies that everyone sees; undefined if there was no vote
+ */
+async function takeVotesBack(tx: Transaction, userId: number, most: number): Promise<Tally[] | undefined> {
   const page = await rows<{ post_id: number }>(
     tx,
     'select post_id from votes where user_id = $1 order by post_id limit $2',
@@ -166,7 +164,7 @@ async function takeVotesBack(
     most,
   );
   const ids = page.map(({ post_id }) => post_id);
-  if (ids.length === 0) return { tallies: [], done: true };
+  if (ids.length === 0) return undefined;
   await rows(tx, 'select id from posts where id = any($1::bigint[]) order by id for key share', ids);
   await rows(
     tx,
@@ -187,12 +185,9 @@ async function takeVotesBack(
     userId,
     ids,
   );
-  return {
-    tallies: changed
-      .filter((tally) => tally.published)
-      .map(({ post_id, votes, replies, rev }) => ({ post_id, votes, replies, rev })),
-    done: ids.length < most,
-  };
+  return changed
+    .filter((tally) => tally.published)
+    .map(({ post_id, votes, replies, rev }) => ({ post_id, votes, replies, rev }));
 }
 
 /** @returns whether the user is gone too */

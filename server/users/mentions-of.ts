@@ -11,7 +11,7 @@ import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
  * A post that somebody else has locked is left for the next piece: to wait for it could be a deadlock, since its author
  * may be about to lock this account.
  * @param most posts in one piece
- * @returns whether none is left
+ * @returns whether there was none
  */
 export async function eraseMentions(tx: Transaction, userId: number, most: number): Promise<boolean> {
   const query = <T extends object>(sql: string, ...bind: unknown[]) =>
@@ -35,6 +35,7 @@ export async function eraseMentions(tx: Transaction, userId: number, most: numbe
     );
     await appendAll(tx, postUpdated, (await query<PostRow>(publishedPosts, ids)).map(presentPost));
   }
-  const [left] = await query('select 1 from post_mentions where user_id = $1 limit 1', userId);
-  return left === undefined;
+  if (ids.length > 0) return false;
+  const [locked] = await query('select 1 from post_mentions where user_id = $1 limit 1', userId);
+  return locked === undefined;
 }
