@@ -40,7 +40,7 @@ const SILENCE_LIMIT = 25_000;
  * and comes back with its position like a real one.
  */
 export class FeedClient {
-  readonly history = new FeedHistory();
+  readonly history: FeedHistory;
   readonly tallies: TallyHistory;
   readonly #around: LoaderContext;
   readonly #token: string;
@@ -58,6 +58,7 @@ export class FeedClient {
     this.#around = around;
     this.#token = token;
     this.#onLost = onLost;
+    this.history = new FeedHistory((seq) => around.stream.events.has(seq));
     this.tallies = new TallyHistory(around.posts);
   }
 
@@ -204,6 +205,9 @@ export class FeedClient {
       const begun = this.history.begun;
       if (begun) this.history.take(event.seq, positionAtEnd(bytes).prev);
       if (begun && !this.#settle) this.#around.onEvent(event);
+    } else if (startsWith(bytes, '["notification')) {
+      const { seq, prev } = positionAtEnd(bytes);
+      if (this.history.begun) this.history.take(seq, prev);
     } else if (startsWith(bytes, '["votes"')) {
       this.tallies.take(this.#around.stream.tallies(bytes));
       this.#around.onTallies();

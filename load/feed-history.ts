@@ -2,9 +2,11 @@
 const MAX_NOTED = 10_000;
 
 /**
- * The numbers that one client was handed, held against the chain that they name: each once, in order, without a gap. Where
- * everything is public, that is 1, 2, 3 … Kept as small as that allows, since there are tens of thousands of clients:
- * what arrived in order is one number.
+ * The numbers that one client was handed, held against the chain that they name: each once, in order, without a gap.
+ * Kept as small as that allows, since there are tens of thousands of clients: what arrived in order is one number.
+ *
+ * Of a hole, the event that the next one names is lost, and those that other clients were handed; the other numbers may
+ * be of events that are not for this client.
  */
 export class FeedHistory {
   /** The highest number handed over, or taken as the start. */
@@ -14,8 +16,15 @@ export class FeedHistory {
   /** Times that the server said it cannot serve the client's position: a loss that is told. */
   resets = 0;
   #floor = -1;
-  #missing: Set<number> | undefined;
+  /** With whether the chain names it. */
+  #missing: Map<number, boolean> | undefined;
   #lostUnnoted = 0;
+  readonly #isEvent: (seq: number) => boolean;
+
+  /** @param isEvent whether another client was handed an event of this number */
+  constructor(isEvent: (seq: number) => boolean = () => true) {
+    this.#isEvent = isEvent;
+  }
 
   /** The client begins here: what came before is not its affair. */
   begin(seq: number): void {
@@ -32,12 +41,12 @@ export class FeedHistory {
   take(seq: number, prev = seq - 1): void {
     if (seq > this.last) {
       for (let missed = this.last + 1; missed <= prev; missed += 1) {
-        this.#missing ??= new Set();
+        this.#missing ??= new Map();
         if (this.#missing.size >= MAX_NOTED) {
           this.#lostUnnoted += prev + 1 - missed;
           break;
         }
-        this.#missing.add(missed);
+        this.#missing.set(missed, missed === prev);
       }
       this.last = seq;
     } else if (this.#missing?.delete(seq)) this.outOfOrder += 1;
@@ -56,6 +65,8 @@ export class FeedHistory {
 
   /** How many events up to `head` it was never handed. */
   lost(head: number): number {
-    return (this.#missing?.size ?? 0) + this.#lostUnnoted + Math.max(0, head - this.last);
+    let lost = this.#lostUnnoted + Math.max(0, head - this.last);
+    for (const [seq, isNamed] of this.#missing ?? []) if (isNamed || this.#isEvent(seq)) lost += 1;
+    return lost;
   }
 }

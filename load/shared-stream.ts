@@ -1,4 +1,5 @@
 import type { FeedEventName, PostView, Tally } from '../server/contract.ts';
+import { PublicChain } from './public-chain.ts';
 
 /** An event of the feed as the first client of this process was handed it. */
 export interface SeenEvent {
@@ -8,7 +9,7 @@ export interface SeenEvent {
   /** When its post was written, and when the load tool asked for it; milliseconds since 1970, undefined if it is not ours. */
   writtenAt: number | undefined;
   askedAt: number | undefined;
-  /** As it came; without its position where each client has a chain of its own. */
+  /** As it came, without its position: a client is told of other events too, which are for its user alone. */
   bytes: Buffer;
 }
 
@@ -39,6 +40,7 @@ export class SharedStream {
   /** By slot: what `votes` was at each `rev`. */
   readonly #votes: Map<number, number>[] = [];
   readonly #hasTopics: boolean;
+  readonly #chain = new PublicChain();
   #newest: { bytes: Buffer; tallies: SeenTallies } | undefined;
 
   /** @param hasTopics whether the clients have topics: then each has a chain of its own */
@@ -50,10 +52,11 @@ export class SharedStream {
   event(bytes: Buffer): SeenEvent {
     const { seq, prev, at } = positionAtEnd(bytes);
     const known = this.events.get(seq);
-    const told = this.#hasTopics ? bytes.subarray(0, at) : bytes;
+    if (!this.#hasTopics && !this.#chain.admits(seq, prev))
+      this.#contradict(`event ${seq} says that ${prev} is before it`);
+    const told = bytes.subarray(0, at);
     if (known?.bytes.equals(told)) return known;
     const [name, data] = JSON.parse(bytes.toString()) as [FeedEventName, Partial<PostView> & { id: number }];
-    if (!this.#hasTopics && prev !== seq - 1) this.#contradict(`event ${seq} says that ${prev} is before it`);
     // The text of a post that was deleted meanwhile is gone from a replay.
     if (known && data.redacted !== true) this.#contradict(`event ${seq} differs between clients`);
     const seen: SeenEvent = {

@@ -62,6 +62,14 @@ describe('The load test’s check of one client', () => {
     expect(history.reaches(45)).to.be.false;
   });
 
+  it('counts of a hole what the chain names and what others were handed', () => {
+    const history = new FeedHistory((seq) => seq === 12);
+    history.begin(10);
+    history.take(15, 14);
+    expect(history.lost(15)).to.equal(2);
+    expect(history.reaches(15)).to.be.false;
+  });
+
   it('tells events that came late from those that never came', () => {
     const history = handed(11, 13, 12, 14);
     expect([history.outOfOrder, history.doubled, history.lost(14)]).to.deep.equal([1, 0, 0]);
@@ -121,6 +129,10 @@ describe('What all clients of a load test must see alike', () => {
 
   it('finds an event that names another one before it', () => {
     const stream = new SharedStream();
+    stream.event(event(2));
+    stream.event(event(4, 'Hello', 2));
+    stream.event(event(5));
+    expect(stream.contradictions, 'what is for a single user lies in between').to.be.empty;
     stream.event(event(5, 'Hello', 3));
     expect(stream.contradictions).to.deep.equal(['event 5 says that 3 is before it']);
   });

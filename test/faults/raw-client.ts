@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import type { PublicChain } from '../../load/public-chain.ts';
 import { clientFrame, FrameReader, TEXT, upgradeRequest } from '../../load/websocket-frames.ts';
 import { HeldFrames } from '../support/held-frames.ts';
 
@@ -9,6 +10,8 @@ export interface RawClientOptions {
   epoch?: string;
   /** `none`: nothing is ever read. `pings`: what comes is read only as far as an answer to a ping is due. A number: bytes a second. */
   reads: 'all' | 'none' | number;
+  /** Shared by the clients of a run. */
+  chain: PublicChain;
 }
 
 /**
@@ -87,8 +90,10 @@ export class RawClient {
       this.#send(`40${JSON.stringify({ token, ...(after === undefined ? {} : { after, epoch }) })}`);
     } else if (text === '2') this.#send('3');
     else if (text.startsWith('42["post:')) {
-      const [, seq, prev] = (/\{"seq":(\d+),"prev":(\d+)\}\]$/.exec(text) ?? []).map(Number);
-      if (seq !== (this.seq ?? prev ?? 0) + 1 || prev !== seq - 1) this.gaps += 1;
+      // What is for other users alone has numbers too, which lie in between.
+      const [, seq = 0, prev = 0] = (/\{"seq":(\d+),"prev":(\d+)\}\]$/.exec(text) ?? []).map(Number);
+      const position = this.seq ?? prev;
+      if (prev > position || seq <= position || !this.#options.chain.admits(seq, prev)) this.gaps += 1;
       this.seq = seq;
     } else if (text.startsWith('42["ready"')) {
       const [, ready] = JSON.parse(text.slice(2)) as [

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { PublicChain } from '../../../load/public-chain.ts';
 import { Cluster, type ClusterOptions, portOf } from '../cluster.ts';
 import type { Figure } from '../crash-table.ts';
 import { Population } from '../population.ts';
@@ -40,6 +41,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
   const { process } = cluster.node(0);
   const sluggards: RawClient[] = [];
   const returned: RawClient[] = [];
+  const chain = new PublicChain();
   try {
     await people.settle({ writers: 4, clients: 10, rate: 20, nervous: 0 });
     const { token, id } = people.listener;
@@ -51,7 +53,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     const memory = await heldMemory(process, heldIn);
     const join = (reads: RawClientOptions['reads'], count: number) => {
       for (let at = 0; at < count; at += 1) {
-        const client = new RawClient({ port: portOf(process.url), token, reads });
+        const client = new RawClient({ port: portOf(process.url), token, reads, chain });
         if (reads === 'none' && at % 2 === 1) client.keepAnswering();
         sluggards.push(client);
       }
@@ -90,6 +92,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
             after: client.seq,
             epoch: client.epoch,
             reads: 'all',
+            chain,
           }),
         );
     }

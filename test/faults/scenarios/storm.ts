@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { PublicChain } from '../../../load/public-chain.ts';
 import { Cluster, type ClusterOptions, portOf } from '../cluster.ts';
 import type { Figure } from '../crash-table.ts';
 import { until } from '../../support/waiting.ts';
@@ -19,6 +20,7 @@ export async function storm(options: ClusterOptions, seed: number, clients: numb
   const people = new Population(cluster, random);
   const fault = `${clients} clients, one node of three killed`;
   const all: RawClient[] = [];
+  const chain = new PublicChain();
   try {
     await people.settle({ writers: 4, clients: 6, rate: 10, nervous: 0 });
     people.write();
@@ -28,6 +30,7 @@ export async function storm(options: ClusterOptions, seed: number, clients: numb
         port: portOf(cluster.node(node).process.url),
         token,
         reads: 'all',
+        chain,
         ...from,
       });
       all.push(client);
