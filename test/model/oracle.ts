@@ -4,6 +4,7 @@ import type { Departure, RelationChange, RelationKind } from '../../server/topic
 export interface LogRow {
   seq: number;
   name: string;
+  entityType: string;
   entityId: number;
   audience: string;
   topics: string[];

@@ -99,7 +99,10 @@ export class PageRules {
     const { posts, untold } = visibleAt(this.#oracle, seq);
     // A page has what is committed: also what gets its number behind the position that the page says.
     const ahead = new Set(
-      this.#oracle.log.slice(seq, this.#oracle.headAt(page.at)).map(({ entityId }) => entityId),
+      this.#oracle.log
+        .slice(seq, this.#oracle.headAt(page.at))
+        .filter(({ name }) => name.startsWith('post:'))
+        .map(({ entityId }) => entityId),
     );
     const isAhead = ({ id, root_id }: Pick<PostView, 'id' | 'root_id'>) =>
       ahead.has(id) || ahead.has(root_id ?? id) || untold.has(id);

@@ -57,6 +57,9 @@ const ops = {
   unblock: [2, (people, scene) => people.relate(scene, 'block', false)],
   mute: [2, (people, scene) => people.relate(scene, 'mute', true)],
   unmute: [2, (people, scene) => people.relate(scene, 'mute', false)],
+  vote: [8, (people, scene) => people.vote(scene, 'PUT')],
+  unvote: [4, (people, scene) => people.vote(scene, 'DELETE')],
+  read: [4, (people, scene) => people.readNotifications(scene)],
 } satisfies Record<string, [weight: number, op: Op]>;
 
 /** How often people do what, against the others. */
@@ -201,6 +204,16 @@ export class People {
       const answer = await send('PATCH', `/posts/${post.id}`, { published: what === 'publish' });
       if (answer?.status === 200) post.isPublished = what === 'publish';
     }
+  }
+
+  async vote({ random, send }: Scene, method: 'PUT' | 'DELETE'): Promise<void> {
+    const post = this.#posts.at(-1 - random.below(12));
+    if (post) await send(method, `/posts/${post.id}/vote`);
+  }
+
+  /** Up to some revision, whether the reader has seen it or not. */
+  async readNotifications({ random, send }: Scene): Promise<void> {
+    await send('PUT', '/notifications/read', { up_to: random.below(40) });
   }
 
   async relate(

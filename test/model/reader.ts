@@ -1,5 +1,6 @@
-import type { PostView } from '../../server/contract.ts';
+import type { NotificationState, NotificationView, PostView } from '../../server/contract.ts';
 import { type Answer, Api, type TestUser } from '../support/world.ts';
+import type { NotificationListPage } from './notification-lists.ts';
 import { type Page, PAGE, pathOf, type View } from './pages.ts';
 import type { RelationListPage } from './relation-lists.ts';
 
@@ -7,6 +8,7 @@ import type { RelationListPage } from './relation-lists.ts';
 export class Reader {
   readonly pages: Page[] = [];
   readonly lists: RelationListPage[] = [];
+  readonly notifications: NotificationListPage[] = [];
   /** Answers that are bugs. */
   readonly faults: string[] = [];
   readonly #url: () => string;
@@ -32,6 +34,17 @@ export class Reader {
     if (!answer) return;
     const users = answer.body.map((entry) => entry.user.id);
     this.lists.push({ list, userId: user.id, seq: Number(answer.headers.get('x-feed-seq')), users, isQuiet });
+  }
+
+  async notificationList(user: TestUser, isQuiet: boolean): Promise<void> {
+    const answer = await this.#get<NotificationState & { notifications: NotificationView[] }>(
+      user,
+      `/notifications?limit=${PAGE}`,
+    );
+    if (!answer) return;
+    const seq = Number(answer.headers.get('x-feed-seq'));
+    const isCut = answer.body.notifications.length === PAGE;
+    this.notifications.push({ ...answer.body, userId: user.id, seq, isCut, isQuiet });
   }
 
   /** @returns undefined where there is nothing to read, or no node to answer */

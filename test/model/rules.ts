@@ -15,6 +15,7 @@ export const rules = {
   behind: 'At rest everybody comes to the head in time',
   page: 'A page at a position has what the log says up to there',
   fold: 'A page at p with the stream (p, q] is the page at q',
+  unread: 'The number of unread notifications is that of those in their list',
   replies: 'A count of replies is the number of those in their list',
   process: 'No node ends by itself, and nothing is answered with 500',
 } as const;

@@ -7,6 +7,7 @@ import { Timeline } from '../faults/timeline.ts';
 import { until } from '../support/waiting.ts';
 import type { TestUser } from '../support/world.ts';
 import { PollListener, StreamListener } from './http-listeners.ts';
+import { type NotificationListPage, notificationListViolations } from './notification-lists.ts';
 import { type LogRow, Oracle } from './oracle.ts';
 import { type Page, PageRules, type View } from './pages.ts';
 import { type BlockWrite, type Habits, People, TAGS } from './program.ts';
@@ -44,6 +45,7 @@ export interface ModelReport {
     stories: readonly Story[];
     pages: readonly Page[];
     lists: readonly RelationListPage[];
+    notifications: readonly NotificationListPage[];
     blocks: readonly BlockWrite[];
     /** What was inflicted, and what the nodes said. */
     said: readonly string[];
@@ -86,7 +88,7 @@ const RESTS = 3000;
 /** Between two pages that somebody reads, on average. Milliseconds. */
 const READS_EVERY = 100;
 
-const LOG = `select seq::float8 as seq, name, entity_id::float8 as "entityId", audience, topics, redaction, data,
+const LOG = `select seq::float8 as seq, name, entity_type as "entityType", entity_id::float8 as "entityId", audience, topics, redaction, data,
   (extract(epoch from created_at) * 1000)::float8 as at, author_id::float8 as "authorId",
   container_id::float8 as "containerId", erases_container as "erasesContainer", departure, relation
   from event_log order by seq`;
@@ -278,6 +280,7 @@ class Model {
         ? this.#reader.page(user, view, false)
         : this.#reader.page(random.pick(this.#people.users), other, false));
       if (random.chance(0.3)) await this.#reader.list(user, random.pick(['followers', 'following']), false);
+      if (random.chance(0.3)) await this.#reader.notificationList(user, false);
     }
   }
 
@@ -286,6 +289,7 @@ class Model {
     for (const { user, view } of this.#steady) {
       await this.#reader.page(user, view, true);
       for (const list of ['followers', 'following'] as const) await this.#reader.list(user, list, true);
+      await this.#reader.notificationList(user, true);
     }
     for (const user of this.#people.users) await this.#reader.page(user, 'home', true);
   }
@@ -296,7 +300,8 @@ class Model {
     const oracle = new Oracle(log);
     const stories = this.#listeners.map(({ story }) => story);
     const steady = this.#steady.map(({ view, listener }) => ({ view, story: listener.story }));
-    const { pages, lists, faults } = this.#reader;
+    const steadyStories = steady.map(({ story }) => story);
+    const { pages, lists, notifications, faults } = this.#reader;
     const process = [
       ...this.#cluster.nodes.flatMap((node) =>
         node.process.misconduct.map(({ what }) => `${node.process.name}: ${what}`),
@@ -312,10 +317,8 @@ class Model {
         ...this.#violations,
         ...new StreamRules(oracle, this.#people.blocks, stories).violations,
         ...new PageRules(oracle, pages, steady).violations,
-        ...relationListViolations(
-          lists,
-          steady.map(({ story }) => story),
-        ),
+        ...relationListViolations(lists, steadyStories),
+        ...notificationListViolations(notifications, steadyStories),
         ...process,
       ],
       evidence: {
@@ -323,6 +326,7 @@ class Model {
         stories,
         pages,
         lists,
+        notifications,
         blocks: this.#people.blocks,
         said: [...this.#said, ...this.#cluster.nodes.flatMap((node) => node.process.output.split('\n'))],
       },
@@ -333,7 +337,7 @@ class Model {
         told: segments.reduce((sum, { told }) => sum + told.filter(({ event }) => event).length, 0),
         segments: segments.length,
         answers: stories.reduce((sum, { answers }) => sum + answers.length, 0),
-        pages: pages.length + lists.length,
+        pages: pages.length + lists.length + notifications.length,
       },
     };
   }
@@ -354,11 +358,17 @@ class Model {
         });
   }
 
-  /** The head, once nothing waits for a number. */
+  /** The head, once nothing waits for a number and everybody has been told of votes, without the pause before that. */
   async #head(): Promise<number | undefined> {
     const [row] = await this.#cluster
-      .query<{ seq: number; waiting: number }>(
-        'select seq::float8 as seq, (select count(*)::float8 from event_outbox) as waiting from feed_head',
+      .query(`update vote_notices set told_at = '-infinity' where pending`)
+      .then(() => this.#cluster.query('select settle_notifications(100)'))
+      .then(() =>
+        this.#cluster.query<{ seq: number; waiting: number }>(
+          `select seq::float8 as seq, ((select count(*) from event_outbox)
+             + (select count(*) from vote_notices where pending))::float8 as waiting
+           from feed_head`,
+        ),
       )
       .catch(() => []);
     return row?.waiting === 0 ? row.seq : undefined;

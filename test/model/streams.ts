@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { redacted } from '../../server/log/redaction.ts';
 import type { LogRow, Oracle } from './oracle.ts';
+import { NotificationAudiences } from './notification-lists.ts';
 import type { BlockWrite } from './program.ts';
 import type { Answer, Segment, Story, Told } from './record.ts';
 import type { Rule, Violation } from './rules.ts';
@@ -25,10 +26,13 @@ export class StreamRules {
     for (const { segments } of stories)
       for (const { at, seq, event } of segments.flatMap(({ told }) => told))
         if (event) this.#firstHeard.set(seq, Math.min(at, this.#firstHeard.get(seq) ?? Infinity));
+    const notifications = new NotificationAudiences(oracle);
     for (const [at, row] of oracle.log.entries()) {
       if (row.seq !== at + 1) this.#blame('log', `behind ${at} comes ${row.seq}`);
-      if (!concerned(row).includes(row.audience))
-        this.#blame('audience', `${row.name} ${row.seq} is for ${row.audience}`);
+      const isRight = row.name.startsWith('notification')
+        ? notifications.admits(row, Number(row.audience.slice('user:'.length)))
+        : concerned(row).includes(row.audience);
+      if (!isRight) this.#blame('audience', `${row.name} ${row.seq} is for ${row.audience}`);
     }
     for (const story of stories) {
       for (const reset of story.resets) this.#blame('reset', `${story.name}: ${reset}`);
@@ -129,12 +133,12 @@ export class StreamRules {
   }
 
   /** The event that took the text out of another. */
-  #cutBy({ seq, entityId, containerId }: LogRow): number {
+  #cutBy({ seq, entityType, entityId, containerId }: LogRow): number {
     const next = this.#oracle.log
       .slice(seq)
       .find(
         (later) =>
-          (later.entityId === entityId && later.name !== 'post:created') ||
+          (later.entityType === entityType && later.entityId === entityId && !addsOnly.has(later.name)) ||
           (later.erasesContainer && later.containerId === containerId),
       );
     return next?.seq ?? 0;
@@ -188,6 +192,9 @@ export class StreamRules {
     this.violations.push({ rule, what });
   }
 }
+
+/** These take nothing out of earlier events. */
+const addsOnly: ReadonlySet<string> = new Set(['post:created', 'notification:added']);
 
 /** Of whose posts an event tells: of one author's, or of the end of a thread with replies of others too. */
 function authorsOf({ authorId, departure }: LogRow): (number | null)[] {
