@@ -159,7 +159,7 @@ for (const [what, commit] of Object.entries(VERSIONS_BEFORE))
       // A reply of a thread that nobody sees is told to nobody.
       const [{ id: replyId }] = (await pool.query('select id from posts where root_id = $1', [post.id]))
         .rows as [{ id: number }];
-      const edited = await atOld(bob).patch(`/posts/${replyId}`, { content: 'secret edit' });
+      const edited = await atOld(bob).patch(`/posts/${replyId}`, { content: 'secret edit #jetty' });
       expect(edited.status).to.be.oneOf([200, 404]);
       await done(atOld(ada).patch(`/posts/${post.id}`, { published: true }));
       expect(await thread(post.id)).to.have.lengthOf(1);
