@@ -34,7 +34,9 @@ describe('the page', function () {
     await mkdir(ARTEFACTS, { recursive: true });
     [nodes, browser] = await Promise.all([startTwoNodes(), launchBrowser()]);
     carol = await signUp(nodes.first.url, 'carol');
-    alice = await Reader.open(browser, await nodes.addressBefore(nodes.first), 'alice');
+    alice = await Reader.open(browser, await nodes.addressBefore(nodes.first), 'alice', {
+      reducedMotion: 'no-preference',
+    });
     bob = await Reader.open(browser, await nodes.addressBefore(nodes.second), 'bob');
     await alice.signUp();
     await bob.signUp();
