@@ -44,7 +44,7 @@ describe('an input of a great many things', () => {
     expect(check(post, 'body', many).errors).to.deep.equal([
       { loc: ['body'], msg: '"value" must have less than or equal to 1002 keys', type: 'object.max' },
     ]);
-    expect(least(() => check(post, 'body', many))).to.be.below(20);
+    expect(least(() => check(post, 'body', many))).to.be.below(least(() => structuredClone(many)));
   });
 
   it('has the faults that Joi finds in a list that is too long, without a look at its items', () => {
@@ -58,7 +58,8 @@ describe('an input of a great many things', () => {
       expect(first).to.deep.equal((byJoi(track, value) as { errors: unknown[] }).errors[0]);
       expect(others.map(({ type }) => type)).to.deep.equal('other' in value ? ['object.unknown'] : []);
     }
-    expect(least(() => check(track, 'payload', { post_ids: Array<string>(8000).fill('x') }))).to.be.below(10);
+    const wrong = { post_ids: Array<string>(8000).fill('x') };
+    expect(least(() => check(track, 'payload', wrong))).to.be.below(least(() => structuredClone(wrong)));
   });
 
   it('means what it means to Joi, whether its list is good at a glance or not', () => {
@@ -93,7 +94,7 @@ describe('an input of a great many things', () => {
 
   it('is a fraction of the work where its items are good', () => {
     const value = { post_ids: numbers(500) };
-    expect(least(() => check(track, 'payload', value))).to.be.below(0.5);
+    expect(least(() => check(track, 'payload', value))).to.be.below(least(() => byJoi(track, value)) / 2);
     expect(value.post_ids).to.have.lengthOf(500);
   });
 
