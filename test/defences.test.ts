@@ -35,7 +35,8 @@ interface Account {
 describe('what is everyone’s is defended', function () {
   this.timeout(60_000);
   const services = new Map<(typeof variants)[number], OwnService>();
-  before(async () => {
+  before(async function () {
+    this.timeout(180_000);
     await Promise.all(
       variants.map(async (variant) => {
         const service = await startService({
