@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 /**
- * Everything that has to hold: the checks and the tests side by side, then the faults. Ends with one line that counts,
- * `12 passed, 0 failed`.
+ * What has to hold: the checks and the tests side by side, then the faults. Of the slow tests each day has a part, so that
+ * a run is short and none is left out for long. Ends with one line that counts, `12 passed, 0 failed`.
  *
- *     npm test                     everything
+ *     npm test                     everything, of the slow tests the part of the day
+ *     npm test -- --slow 2/4       of the slow tests this part; 1/1 is all of them
+ *     npm test -- --all            everything
  *     npm test -- --only checks    formatting, lint, types, dead code; also: tests, faults
- *     npm test -- --shard 1/3      a third of the test files
+ *     npm test -- --shard 1/3      a third of all test files
  *     npm test -- --list           says what would be run, and runs nothing; with the others, of that part
  */
 import { Buffer } from 'node:buffer';
@@ -15,8 +17,14 @@ import { availableParallelism } from 'node:os';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { parseArgs } from 'node:util';
 
-/** How long a process may take: a test that leaves a server behind keeps its process alive. Milliseconds. */
+/** How long a process may take. Milliseconds. */
 const LIMIT = 30 * 60_000;
+
+/** How long it may go on after its last test: one that leaves a server behind keeps its process alive. Milliseconds. */
+const LAST_WORDS = 20_000;
+
+/** The last line of a process whose tests have ended. */
+const COUNT = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/m;
 
 /** How much of a process's output is kept to look for its failures. Characters. */
 const KEPT = 200_000;
@@ -30,64 +38,87 @@ const CHECKS = ['lint', 'typecheck', 'format:check', 'deadcode'];
 /** @param {string[]} names */
 const testFiles = (names) => names.map((name) => `test/${name}.test.ts`);
 
-/** The test files that take longest, a process each group; all other files are one more. The longest group is first. */
+/** Groups of test files, a process each; all files that are named nowhere are one more. The longest group is first. */
 const GROUPS = [
-  // They wait for most of their time: for limits, for proxies and for other servers that fail, move or fill up.
+  testFiles(['page', 'page-cache']),
+  // They wait for most of their time: for limits and for servers that fail.
   testFiles([
     'audience',
     'client-list',
     'client-session',
     'config',
-    'crowded-writes',
-    'database-identity',
-    'database-restore',
-    'database-tls',
     'event-log',
     'fair-logins',
-    'floods',
-    'frozen-redis',
-    'full-disk',
     'hostile-input',
     'hostile-sockets',
-    'large-accounts',
-    'library-internals',
-    'migration-locks',
     'model',
-    'pgbouncer',
-    'redis-faults',
-    'search-blocks',
     'searches',
-    'slow-clients',
     'socket-life',
-    'unconfirmed-writes',
     'users',
   ]),
-  // They start a browser, processes or databases of their own.
-  testFiles(['page', 'drift', 'deploy-files']),
-  testFiles([
-    'page-lists',
-    'page-people',
-    'page-places',
-    'page-threads',
-    'page-writing',
-    'client-threads',
-    'documents',
-    'load',
-  ]),
-  testFiles(['embedded', 'embedded-account', 'defences', 'doctor', 'operations', 'service-role', 'workers']),
-  // They do both.
-  testFiles([
-    'nginx',
-    'proxies',
-    'connection-limits',
-    'stopping',
-    'shutdown-delay',
-    'rolling-upgrade',
-    'rolling-upgrade-threads',
-    'crowded-replies',
-    'migrations',
-  ]),
 ];
+
+/**
+ * Test files that start browsers, processes, databases or proxies, or wait for long. The one that takes longest is first,
+ * so that each part, of every fourth file, takes equally long.
+ */
+const SLOW = testFiles([
+  'database-identity',
+  'stopping',
+  'embedded',
+  'drift',
+  'documents',
+  'library-internals',
+  'workers',
+  'migrations',
+  'migration-locks',
+  'nginx',
+  'load',
+  'proxies',
+  'service-role',
+  'embedded-account',
+  'page-places',
+  'doctor',
+  'defences',
+  'sql-functions',
+  'redis-faults',
+  'sign-up',
+  'shared-limits',
+  'operations',
+  'search-index',
+  'rolling-upgrade',
+  'redis-support',
+  'page-people',
+  'rolling-upgrade-threads',
+  'connection-limits',
+  'page-lists',
+  'search-blocks',
+  'shutdown-delay',
+  'database-settings',
+  'list-then-subscribe',
+  'client-nodes',
+  'slow-clients',
+  'deploy-files',
+  'floods',
+  'large-accounts',
+  'crowded-replies',
+  'relations-nodes',
+  'unconfirmed-writes',
+  'page-writing',
+  'page-threads',
+  'pgbouncer',
+  'database-tls',
+  'database-restore',
+  'crowded-writes',
+  'full-disk',
+  'frozen-redis',
+  'client-threads',
+]);
+
+/** So many parts have the slow tests. */
+const PARTS = 4;
+
+const DAY = 24 * 3_600_000;
 
 /** They are judged by the clock, so they have the machine to themselves. */
 const FAULTS = ['test/faults/suite.ts', 'test/fuzz/suite.ts'];
@@ -140,28 +171,35 @@ function run({ title, command, args, counts }) {
     const output = [];
     const flush = () => process.stdout.write(Buffer.concat(output.splice(0)));
     let printed = '';
+    const keep = (chunk) => {
+      printed = (printed + chunk).slice(-KEPT);
+      output.push(Buffer.from(chunk));
+    };
+    const endWithin = (limit, since) =>
+      setTimeout(() => {
+        keep(`\n${title} did not end within ${limit / 1000} s ${since} and was killed.\n`);
+        end(child, 'SIGKILL');
+      }, limit);
+    const longest = endWithin(LIMIT, 'of its start');
+    let last;
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (chunk) => {
-        printed = (printed + chunk).slice(-KEPT);
-        output.push(chunk);
+        keep(chunk);
+        if (counts && COUNT.test(printed.slice(-100))) last ??= endWithin(LAST_WORDS, 'of its last test');
       });
-    const timer = setTimeout(() => {
-      output.push(Buffer.from(`\n${title} did not end within ${LIMIT / 60_000} minutes and was killed.\n`));
-      end(child, 'SIGKILL');
-    }, LIMIT);
     // A run that is cut short tells what it knows.
     process.on('exit', flush);
-    child.on('error', (error) => output.push(Buffer.from(`${command}: ${error.message}\n`)));
+    child.on('error', (error) => keep(`${command}: ${error.message}\n`));
     child.on('close', (code) => {
       running.delete(child);
       flush();
       console.log(
         `\n${title}: ${code === 0 ? 'done' : 'FAILED'} in ${Math.round((Date.now() - began) / 1000)} s`,
       );
-      clearTimeout(timer);
+      clearTimeout(longest);
+      clearTimeout(last);
       process.off('exit', flush);
-      const [, passed, failed, skipped] =
-        /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(printed) ?? [];
+      const [, passed, failed, skipped] = COUNT.exec(printed) ?? [];
       // A check is one thing that holds or does not.
       counted.passed += counts ? Number(passed ?? 0) : code === 0 ? 1 : 0;
       // What ended badly without a count, as the linter or a hook does, has failed once.
@@ -198,18 +236,43 @@ const mocha = (files) => ({
   counts: true,
 });
 
-/** @returns what to run: its part, and which shard of how many of the test files */
+/**
+ * One part of many, such as 2/4.
+ *
+ * @param {string} text
+ * @returns {{ number: number, total: number } | undefined}
+ */
+function partOf(text) {
+  const [, number, total] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number);
+  return number >= 1 && number <= total ? { number, total } : undefined;
+}
+
+/** @returns what to run, and which part of the test files and of the slow ones among them */
 function readArguments() {
-  const usage = 'Usage: npm test [-- [--only checks|tests|faults] [--shard 1/3] [--list]]';
+  const usage =
+    'Usage: npm test [-- [--only checks|tests|faults] [--slow 2/4 | --all | --shard 1/3] [--list]]';
   try {
     const { values } = parseArgs({
-      options: { only: { type: 'string' }, shard: { type: 'string' }, list: { type: 'boolean' } },
+      options: {
+        only: { type: 'string' },
+        slow: { type: 'string' },
+        all: { type: 'boolean' },
+        shard: { type: 'string' },
+        list: { type: 'boolean' },
+      },
     });
-    const { only = values.shard === undefined ? 'all' : 'tests', shard = '1/1' } = values;
-    const [, number, total] = (/^(\d+)\/(\d+)$/.exec(shard) ?? []).map(Number);
+    const { only = values.shard === undefined ? 'all' : 'tests' } = values;
+    // A shard is one of all files.
+    const isWhole = values.all === true || values.shard !== undefined;
+    const slow = partOf(
+      values.slow ?? (isWhole ? '1/1' : `${(Math.floor(Date.now() / DAY) % PARTS) + 1}/${PARTS}`),
+    );
+    const shard = partOf(values.shard ?? '1/1');
     const isPart = ['all', 'checks', 'tests', 'faults'].includes(only);
-    const isShard = number >= 1 && number <= total && (total === 1 || only === 'tests');
-    if (isPart && isShard) return { only, number, total, list: values.list === true };
+    const isOne =
+      !(isWhole && values.slow !== undefined) && !(values.all === true && values.shard !== undefined);
+    if (isPart && isOne && slow && shard && (shard.total === 1 || only === 'tests'))
+      return { only, slow, shard, list: values.list === true };
   } catch {
     // An option that there is not.
   }
@@ -217,24 +280,34 @@ function readArguments() {
   process.exit(2);
 }
 
-const { only, number, total, list } = readArguments();
+const { only, slow, shard, list } = readArguments();
 const wants = (part) => only === 'all' || only === part;
 
 const files = readdirSync('test', { recursive: true })
   .map((file) => `test/${file}`)
   .filter((file) => file.endsWith('.test.ts'))
   .sort();
-const grouped = GROUPS.flat();
-for (const file of grouped) if (!files.includes(file)) throw new Error(`there is no ${file}`);
-const others = files.filter((file) => !grouped.includes(file));
+const named = [...GROUPS, SLOW].flat();
+for (const file of named) if (!files.includes(file)) throw new Error(`there is no ${file}`);
+const others = files.filter((file) => !named.includes(file));
 
+/**
+ * @template T
+ * @param {T[]} items
+ * @param {{ number: number, total: number }} part
+ */
+const partIn = (items, { number, total }) => items.filter((_, at) => at % total === number - 1);
+
+const slowFiles = partIn(SLOW, slow);
 const groups = wants('tests')
-  ? [others, ...GROUPS]
-      .map((group) => group.filter((_, at) => at % total === number - 1))
+  ? [others, ...GROUPS, ...[1, 2].map((number) => partIn(slowFiles, { number, total: 2 }))]
+      .map((group) => partIn(group, shard))
       .filter((group) => group.length > 0)
   : [];
 const checks = wants('checks') ? CHECKS : [];
 const faults = wants('faults') ? FAULTS : [];
+// Planted faults and bugs are looked for in parts as well: test/support/slow-part.ts.
+process.env.SLOW_PART = `${slow.number}/${slow.total}`;
 if (list) {
   console.log([...groups.flat(), ...checks, ...faults].join('\n'));
   process.exit();
@@ -249,6 +322,8 @@ await runAll([...groups.map(mocha), ...checks.map(check)], LANES);
 if (faults.length > 0) await run(mocha(faults));
 
 if (failures.length > 0) console.log(`\nWhat failed:\n\n${failures.join('\n\n')}`);
+if (slow.total > 1)
+  console.log(`\nOf the slow tests, part ${slow.number} of ${slow.total}. With --all: npm test -- --all`);
 const skipped = counted.skipped > 0 ? `, ${counted.skipped} skipped` : '';
 console.log(`\n${counted.passed} passed, ${counted.failed} failed${skipped}`);
 process.exitCode = counted.failed === 0 ? 0 : 1;

@@ -266,7 +266,7 @@ describe('GitHub workflows', () => {
     for (const [job, command] of [
       ['checks', 'npm test -- --only checks'],
       ['test', '.ci/run --shard "$SHARD"'],
-      ['faults', '.ci/run --only faults'],
+      ['faults', '.ci/run --only faults --all'],
     ] as const)
       expect(jobs[job]?.steps.map((step) => step.run)).to.include(command);
   });
@@ -284,16 +284,23 @@ describe('GitHub workflows', () => {
       ...shards.map((shard) => list('--shard', shard)),
     ]);
     expect(shards).to.have.length.above(1);
-    expect(parts.flat()).to.have.members(await list());
+    expect(parts.flat()).to.have.members(await list('--all'));
+    const quarters = await Promise.all(['1/4', '2/4', '3/4', '4/4'].map((part) => list('--slow', part)));
+    expect([...new Set(quarters.flat())]).to.have.members(parts.flat());
+    expect(quarters).to.deep.include(await list());
     const files = (await readdir(join(root, 'test'), { recursive: true })).filter((file) =>
       /\.test\.ts$|suite\.ts$/.test(file),
     );
-    expect(await list()).to.include.members(files.map((file) => `test/${file}`));
+    expect(parts.flat()).to.include.members(files.map((file) => `test/${file}`));
     for (const args of [
       ['--shard', '4/3'],
       ['--shard', '0/3'],
       ['--only', 'nothing'],
       ['--only', 'checks', '--shard', '1/2'],
+      ['--slow', '5/4'],
+      ['--slow', '1/4', '--all'],
+      ['--slow', '1/4', '--shard', '1/3'],
+      ['--all', '--shard', '1/3'],
     ])
       expect(await list(...args).catch((error: unknown) => error), args.join(' ')).to.include({ code: 2 });
   });
