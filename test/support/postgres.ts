@@ -80,6 +80,8 @@ async function start(): Promise<Run> {
       synchronous_commit: 'off',
       full_page_writes: 'off',
       max_connections: '300',
+      // Every session has its pages to map, and the tests have little data.
+      shared_buffers: '32MB',
     },
   });
   return {
@@ -135,11 +137,20 @@ function templateName(): string {
 
 async function create(adminUrl: string, template: string): Promise<TestDatabase> {
   const name = `tidings_test_${randomBytes(6).toString('hex')}`;
-  await onServer(adminUrl, (client) => client.query(`create database ${name} template ${template}`));
+  await onServer(adminUrl, (client) => copyDatabase(client, name, template));
   return {
     url: databaseUrl(adminUrl, name),
     drop: () => onServer(adminUrl, (client) => dropDatabase(client, name)),
   };
+}
+
+/** Copies the files: to write each page to the log, as PostgreSQL does from version 15 unless told, takes three times as long. */
+async function copyDatabase(client: pg.Client, name: string, template: string): Promise<void> {
+  const { rows } = await client.query<{ chooses: boolean }>(
+    "select current_setting('server_version_num')::int >= 150000 as chooses",
+  );
+  const strategy = rows[0]?.chooses === true ? 'strategy file_copy' : '';
+  await client.query(`create database ${name} template ${template} ${strategy}`);
 }
 
 function databaseUrl(adminUrl: string, name: string): string {
