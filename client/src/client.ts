@@ -114,8 +114,9 @@ export class Client {
 
   /** Deletes the account with its posts and votes. @throws {TidingsError} `invalid_credentials` */
   async deleteMe(password: string): Promise<void> {
-    await this.#caller.call({ method: 'DELETE', path: '/users/me', body: { password }, repeatable: false });
-    this.session.forget();
+    await this.session.endBy(() =>
+      this.#caller.call({ method: 'DELETE', path: '/users/me', body: { password }, repeatable: false }),
+    );
   }
 
   /** What everyone may see of a user. @throws {TidingsError} `not_found` */

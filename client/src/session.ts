@@ -31,6 +31,8 @@ export class Session {
   #renewal: Promise<string> | undefined;
   /** The access token that listeners know of. */
   #told: string | undefined;
+  /** Calls in progress that end the session. */
+  #leaving = 0;
   #keepers = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #unlisten: (() => void) | undefined;
@@ -96,6 +98,17 @@ export class Session {
   /** Forgets the session here, at once. */
   forget(): void {
     this.#write(undefined, 'logged-out');
+  }
+
+  /** Does what ends the session on the server, which others may hear of before it is answered: that is wanted. */
+  async endBy(act: () => Promise<unknown>): Promise<void> {
+    this.#leaving += 1;
+    try {
+      await act();
+      this.forget();
+    } finally {
+      this.#leaving -= 1;
+    }
   }
 
   /** Forgets the session here, at once, and ends it on the server. @throws {TidingsError} */
@@ -166,7 +179,7 @@ export class Session {
         this.#tellIfNew('renewed');
         return now.accessToken;
       }
-      this.#write(undefined, 'ended');
+      this.#write(undefined, this.#leaving > 0 ? 'logged-out' : 'ended');
       throw error;
     }
   }
