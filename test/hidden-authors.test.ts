@@ -60,6 +60,8 @@ describe('hidden authors', function () {
   it('are left out of everything public from the block on, on both sides, and a beacon comes in their place', async () => {
     const [first, second, third] = [await join(ada), await join(ben), await join(eve)];
     const before = await writePost(ben);
+    // Delivered before the block: on a busy node it would be hidden.
+    await heardAll(first, second, third);
     await put(ada, 'block', ben);
     const [bens, adas, eves] = [await writePost(ben), await writePost(ada), await writePost(eve)];
     await heardAll(first, second, third);

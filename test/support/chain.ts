@@ -1,5 +1,8 @@
 import type { Position } from '../../server/contract.ts';
+import { feedEventNames } from './feed-event-names.ts';
 import type { TestSocket } from './world.ts';
+
+const events: ReadonlySet<string> = new Set(feedEventNames);
 
 /** What a socket was told: an event, or a beacon without a name. */
 export interface Told extends Position {
@@ -13,7 +16,7 @@ export function listen(socket: TestSocket): Told[] {
   const told: Told[] = [];
   socket.onAny((name: string, ...args: unknown[]) => {
     if (name === 'feed:head') told.push({ ...(args[0] as Position), name: undefined, id: undefined });
-    else if (/^(post|follow|block|mute):/.test(name))
+    else if (events.has(name))
       told.push({ ...(args[1] as Position), name, id: (args[0] as { id?: number }).id });
   });
   return told;
