@@ -26,9 +26,16 @@ describe('a list, and a subscription from its position', function () {
   });
 
   it('are seen to lose something where the position is forgotten', async () => {
-    const { violations } = await fuzzLists({ ...wanted, urls: [world.url], forgetsPosition: true });
-    expect(violations.join('\n'))
-      .to.match(/no event told it/)
-      .and.to.match(/no event told that it went/);
+    const isEnough = (found: readonly string[]) =>
+      ['no event told it', 'no event told that it went'].every((words) =>
+        found.some((violation) => violation.endsWith(words)),
+      );
+    const { violations } = await fuzzLists({
+      ...wanted,
+      urls: [world.url],
+      forgetsPosition: true,
+      isEnough,
+    });
+    expect(violations).to.satisfy(isEnough);
   });
 });

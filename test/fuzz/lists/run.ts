@@ -17,6 +17,8 @@ export interface ListsOptions {
   seconds: number;
   /** A planted bug: the position of the list is not said, so that what came since is lost. */
   forgetsPosition?: boolean;
+  /** Whether these are enough violations to end with. Default: twenty are. */
+  isEnough?: (violations: readonly string[]) => boolean;
 }
 
 export interface ListsReport {
@@ -66,10 +68,11 @@ export async function fuzzLists(options: ListsOptions): Promise<ListsReport> {
   const none = () => Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<Kind, number>;
   const report: ListsReport = { checked: none(), between: none(), written: 0, events: 0, violations: [] };
   const began = Date.now();
+  const { isEnough = ({ length }) => length >= MANY } = options;
   let left = options.count;
   const next = () => {
     left -= 1;
-    return left >= 0 && Date.now() - began < options.seconds * 1000 && report.violations.length < MANY;
+    return left >= 0 && Date.now() - began < options.seconds * 1000 && !isEnough(report.violations);
   };
   try {
     await until('some threads', () => writers.threads.size >= WRITERS, PATIENCE);
