@@ -71,6 +71,18 @@ const CHANGES: Record<string, string> = {
 
 const NONE: Drift = { up: [], down: [] };
 
+/** What became of a change. */
+interface Course {
+  /** What its tables and all that belongs to them are named with. */
+  prefix: string;
+  found: Drift;
+  /** What was still different after the migration, and after it was taken back. */
+  afterUp: Drift;
+  afterDown: Drift;
+  /** The migration could not be written or run. */
+  failure?: Error;
+}
+
 describe('Schema drift', function () {
   this.timeout(60_000);
   let database: TestDatabase;
@@ -98,23 +110,67 @@ describe('Schema drift', function () {
       wanted: (url) => execute(url, wanted),
     });
 
-  for (const [change, sql] of Object.entries(CHANGES)) {
-    it(`sees ${change}, and writes a migration that makes it and takes it back`, async () => {
-      await reset(migrated.url, [BASE]);
-      await reset(modelled.url, [BASE, sql]);
+  describe('of every kind of change', () => {
+    const courses = new Map<string, Course>();
+    const wholes: Drift[] = [];
+
+    // A comparison takes a second, so they are all in one schema: each with tables of its own.
+    before(async () => {
+      const changes = Object.entries(CHANGES).map(([change, sql], n) => ({
+        change,
+        prefix: `c${n}_`,
+        base: withPrefix(`c${n}_`, BASE),
+        sql: withPrefix(`c${n}_`, sql),
+      }));
+      const base = changes.map((each) => each.base).join('\n');
+      await reset(migrated.url, [base]);
+      await reset(modelled.url, [base, changes.map(({ sql }) => `${sql};`).join('\n')]);
       const found = await compareSchemas(migrated.url, modelled.url);
-      expect(found.up, 'up').not.to.be.empty;
-      expect(found.down, 'down').not.to.be.empty;
+      const files = new Map<Course, string>();
+      for (const { change, prefix } of changes) {
+        const course = { prefix, found: ofPrefix(prefix, found), afterUp: NONE, afterDown: NONE };
+        courses.set(change, course);
+        await attempt(course, async () => {
+          const file = await writeRevision(change, course.found, folder);
+          await apply(file, 'up', migrated.url);
+          files.set(course, file);
+        });
+      }
+      const afterUp = await compareSchemas(migrated.url, modelled.url);
 
-      const file = await writeRevision(change, found, folder);
-      await apply(file, 'up', migrated.url);
-      expect(await compareSchemas(migrated.url, modelled.url), 'after up').to.deep.equal(NONE);
-
-      await apply(file, 'down', migrated.url);
-      await reset(modelled.url, [BASE]);
-      expect(await compareSchemas(migrated.url, modelled.url), 'after down').to.deep.equal(NONE);
+      for (const [course, file] of files) await attempt(course, () => apply(file, 'down', migrated.url));
+      await reset(modelled.url, [base]);
+      const afterDown = await compareSchemas(migrated.url, modelled.url);
+      for (const course of courses.values()) {
+        course.afterUp = ofPrefix(course.prefix, afterUp);
+        course.afterDown = ofPrefix(course.prefix, afterDown);
+      }
+      wholes.push(found, afterUp, afterDown);
     });
-  }
+
+    for (const change of Object.keys(CHANGES)) {
+      it(`sees ${change}, and writes a migration that makes it and takes it back`, () => {
+        const course = courses.get(change);
+        if (course?.failure !== undefined) throw course.failure;
+        expect(course?.found.up, 'up').not.to.be.empty;
+        expect(course?.found.down, 'down').not.to.be.empty;
+        expect(course?.afterUp, 'after up').to.deep.equal(NONE);
+        expect(course?.afterDown, 'after down').to.deep.equal(NONE);
+      });
+    }
+
+    it('says nothing that belongs to none of them', () => {
+      const [found, ...after] = wholes;
+      const prefixes = [...courses.values()].map(({ prefix }) => prefix);
+      for (const direction of ['up', 'down'] as const) {
+        const others = found?.[direction].filter(
+          (statement) => prefixes.filter((prefix) => names(prefix, statement)).length !== 1,
+        );
+        expect(others, direction).to.deep.equal([]);
+      }
+      expect(after).to.deep.equal([NONE, NONE]);
+    });
+  });
 
   it('does not count functions, triggers and views, for which the models have no words', async () => {
     const extra = `
@@ -156,6 +212,29 @@ describe('Schema drift', function () {
     expect(check.stdout).to.equal('The migrations create the schema that the models define.\n');
   });
 });
+
+/** Statements about tables and functions of the same names with a prefix, which what PostgreSQL names after them has as well. */
+function withPrefix(prefix: string, statements: string): string {
+  return statements.replace(/\b(authors|books|shelves|shout)/g, `${prefix}$1`);
+}
+
+function names(prefix: string, statement: string): boolean {
+  return new RegExp(`\\b${prefix}`).test(statement);
+}
+
+function ofPrefix(prefix: string, { up, down }: Drift): Drift {
+  const own = (statements: string[]) => statements.filter((statement) => names(prefix, statement));
+  return { up: own(up), down: own(down) };
+}
+
+/** The failure of one change is told as its own, and the others go on. */
+async function attempt(course: Course, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    course.failure = error as Error;
+  }
+}
 
 async function apply(file: string, direction: 'up' | 'down', url: string): Promise<void> {
   const sequelize = new Sequelize(url, { dialect: 'postgres', logging: false });
