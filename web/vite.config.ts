@@ -30,11 +30,7 @@ export default defineConfig({
   server: {
     // `npm run dev:web` beside `npm run dev`: the page from here, all else from the service.
     proxy: {
-      '^/(users|login|refresh|logout|sessions|posts|vote|events)': 'http://127.0.0.1:3000',
-      '/notifications': {
-        target: 'http://127.0.0.1:3000',
-        bypass: ({ headers }) => (headers.accept?.includes('text/html') ? '/index.html' : undefined),
-      },
+      '^/(users|login|refresh|logout|posts|vote|events)': 'http://127.0.0.1:3000',
       '/socket.io': { target: 'http://127.0.0.1:3000', ws: true },
     },
   },
