@@ -12,7 +12,7 @@ import { crossOrigin } from './http/cross-origin.ts';
 import { mountDocuments } from './docs/documents.ts';
 import { errorHandler, notFound, requireHost } from './api/errors.ts';
 import { type HealthCheck, mountHealth } from './ops/health.ts';
-import { mountHome } from './docs/home.ts';
+import { mountHome, mountSharedPlaces } from './docs/home.ts';
 import { methodNotAllowed } from './api/method-not-allowed.ts';
 import { observe, serveMetrics } from './ops/observe.ts';
 import { openApiDocument } from './docs/openapi.ts';
@@ -65,6 +65,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   if (origins.length > 0) app.use(cors(crossOrigin(origins, ctx.guard)));
   app.use(compress());
 
+  mountSharedPlaces(app);
   // Before the pages: routes are compared in order, and most requests are for the API.
   mount(app, routes, {
     ctx,

@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core';
 import { createClient } from '../client/src/index.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import type { Reader } from './support/reader.ts';
+import { until } from './support/waiting.ts';
 import { PASSWORD, type TestUser, type World } from './support/world.ts';
 
 describe('people on the page', function () {
@@ -100,6 +101,28 @@ describe('people on the page', function () {
     await reader.shows(names, 2);
     expect(await names.allTextContents()).to.deep.equal(['Ddave', 'Ccarol']);
     for (const { id } of [carol, dave]) await elsewhere.users.unfollow(id);
+    await page.goto(`${world.url}/@carol`);
+    reader.expectClean({ networkMayFail: true });
+  });
+
+  it('are told of what others do, until they have seen it on some device', async () => {
+    const elsewhere = createClient({ url: world.url });
+    await elsewhere.logIn({ email: reader.email, password: PASSWORD });
+    await carol.put(`/users/${(await elsewhere.me()).id}/follow`);
+    await page.getByRole('link', { name: 'Notifications 1 unread' }).waitFor();
+    await elsewhere.notifications.read(100);
+    const seen = page.getByRole('link', { name: 'Notifications', exact: true });
+    await seen.click();
+    const list = page.getByRole('list', { name: 'Notifications' });
+    await list.getByRole('link', { name: 'carol follows you' }).waitFor();
+    expect(await page.title()).to.equal('Notifications · Tidings');
+    await carol.post('/posts', { title: 'Look, @alice', content: '' });
+    await list.getByRole('link', { name: 'New: carol mentioned you' }).waitFor();
+    await until('it to be read', async () => (await elsewhere.notifications.list()).unread === 0);
+    await seen.waitFor();
+    await reader.expectKeepsNobodyOut('/notifications');
+    await list.getByRole('link', { name: 'carol mentioned you' }).click();
+    await page.getByRole('heading', { name: 'Look, @alice' }).waitFor();
     await page.goto(`${world.url}/@carol`);
     reader.expectClean({ networkMayFail: true });
   });

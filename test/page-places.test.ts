@@ -51,6 +51,11 @@ describe('the places of the page', function () {
         404,
       );
     }
+    // One is a path of the API too.
+    const shared = await fetch(`${world.url}/notifications`, { headers: AS_BROWSER });
+    expect(shared.headers.get('content-type')).to.match(/^text\/html/);
+    expect(shared.headers.get('vary')).to.contain('Accept');
+    expect((await fetch(`${world.url}/notifications`)).status).to.equal(401);
     for (const address of ['/p/x', '/p/1/x', '/tags', '/@', '/@carol/x', '/nowhere', '/p/%E0']) {
       expect((await fetch(world.url + address, { headers: AS_BROWSER })).status, address).to.be.oneOf([
         400, 404,
@@ -149,7 +154,7 @@ describe('the places of the page', function () {
   });
 
   it('have nothing that keeps anybody out', async () => {
-    for (const address of ['/', '/search?q=Post', '/drafts', '/account']) {
+    for (const address of ['/', '/search?q=Post', '/notifications', '/drafts', '/account']) {
       await page.goto(world.url + address);
       await page.locator('h1').waitFor();
       await reader.expectKeepsNobodyOut(address);

@@ -30,7 +30,11 @@ export default defineConfig({
   server: {
     // `npm run dev:web` beside `npm run dev`: the page from here, all else from the service.
     proxy: {
-      '^/(users|login|refresh|logout|posts|vote|events)': 'http://127.0.0.1:3000',
+      '^/(users|login|refresh|logout|sessions|posts|vote|events)': 'http://127.0.0.1:3000',
+      '/notifications': {
+        target: 'http://127.0.0.1:3000',
+        bypass: ({ headers }) => (headers.accept?.includes('text/html') ? '/index.html' : undefined),
+      },
       '/socket.io': { target: 'http://127.0.0.1:3000', ws: true },
     },
   },

@@ -11,8 +11,8 @@ const built = join(packageRoot, 'dist/web');
 const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false } as const;
 
 /**
- * The places of the page: `web/src/places/place.ts` has the same addresses. None is a path of the API, whose routes are
- * compared first.
+ * The places of the page: `web/src/places/place.ts` has the same addresses. But for `/notifications` none is a path of
+ * the API, whose routes are compared first.
  */
 const places = /^\/(?:home|drafts|account|search|tags\/[^/]+|p\/\d+|@[^/]+(?:\/(?:followers|following))?)$/;
 
@@ -31,10 +31,31 @@ export function mountHome(router: Router, signUp: Config['signUp']): void {
   });
 }
 
+/** The place at a path of the API. */
+const sharedPlace = /^\/notifications$/;
+
+/** A browser that goes to a path of the API which is a place too gets the page. To be mounted before the routes. */
+export function mountSharedPlaces(router: Router): void {
+  router.get(sharedPlace, (req, res, next) => {
+    res.vary('Accept');
+    if (asksForPage(req)) sendPage(res);
+    else next();
+  });
+}
+
 /** Sends the page to a browser. @returns false if none asks, or none was built: the answer is not sent then */
 function sentPage(req: Request, res: Response): boolean {
   res.vary('Accept').set('Cache-Control', 'no-cache');
-  if (req.accepts(['json', 'html']) !== 'html' || !existsSync(join(built, 'index.html'))) return false;
-  res.sendFile('index.html', { root: built, cacheControl: false });
+  if (!asksForPage(req)) return false;
+  sendPage(res);
   return true;
+}
+
+/** Whether a browser asks for the page, and it was built. */
+function asksForPage(req: Request): boolean {
+  return req.accepts(['json', 'html']) === 'html' && existsSync(join(built, 'index.html'));
+}
+
+function sendPage(res: Response): void {
+  res.set('Cache-Control', 'no-cache').sendFile('index.html', { root: built, cacheControl: false });
 }

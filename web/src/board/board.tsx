@@ -3,6 +3,7 @@ import type { OwnUser } from 'tidings-client';
 import { AccountView } from '../account/account-view.tsx';
 import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { FeedView } from '../feed/feed-view.tsx';
+import { NotificationsView } from '../notifications/notifications-view.tsx';
 import { AuthorView } from '../people/author-view.tsx';
 import { PeopleView } from '../people/people-view.tsx';
 import { place } from '../places/history.ts';
@@ -69,6 +70,8 @@ function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
       return <PeopleView key={addressOf(here)} username={here.username} list={here.list} />;
     case 'post':
       return <ThreadView key={here.id} id={here.id} />;
+    case 'notifications':
+      return <NotificationsView />;
     case 'drafts':
       return <DraftsView />;
     case 'account':

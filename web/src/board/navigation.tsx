@@ -1,3 +1,4 @@
+import { Bell } from '../notifications/bell.tsx';
 import { place } from '../places/history.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { Search } from './search.tsx';
@@ -20,6 +21,9 @@ export function Navigation() {
           <PlaceLink to={{ name: 'everyone', sort: 'new' }} current={name === 'everyone'}>
             Everyone
           </PlaceLink>
+        </li>
+        <li>
+          <Bell />
         </li>
         <li class="apart">
           <PlaceLink to={{ name: 'drafts' }}>

@@ -10,6 +10,7 @@ export type Place =
   /** `id` where it is known: it finds a user who has been renamed since. It is in no address. */
   | { name: 'author'; username: string; id?: number }
   | { name: 'people'; username: string; list: 'followers' | 'following' }
+  | { name: 'notifications' }
   | { name: 'drafts' }
   | { name: 'account' };
 
@@ -37,7 +38,7 @@ export function placeAt({ pathname, search }: Pick<Location, 'pathname' | 'searc
   if (first === 'tags') return { name: 'tag', tag: second, sort };
   if (first === 'p') return { name: 'post', id: Number(second) };
   if (first === 'home') return { name: 'home', sort };
-  if (first === 'drafts' || first === 'account') return { name: first };
+  if (first === 'notifications' || first === 'drafts' || first === 'account') return { name: first };
   return { name: 'everyone', sort };
 }
 
@@ -79,6 +80,8 @@ export function titleOf(place: Place): string {
       return `@${place.username} · Tidings`;
     case 'people':
       return `${place.list === 'followers' ? 'Followers of' : 'Followed by'} @${place.username} · Tidings`;
+    case 'notifications':
+      return 'Notifications · Tidings';
     case 'drafts':
       return 'Drafts · Tidings';
     case 'account':

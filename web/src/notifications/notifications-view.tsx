@@ -1,0 +1,118 @@
+import { useEffect, useRef } from 'preact/hooks';
+import { createNotificationStore, type NotificationStore, type NotificationView } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
+import { useStore } from '../chrome/use-store.ts';
+import { Face } from '../feed/face.tsx';
+import { RelativeTime } from '../feed/relative-time.tsx';
+import { Skeleton } from '../feed/skeleton.tsx';
+import type { Place } from '../places/place.ts';
+import { PlaceLink } from '../places/place-link.tsx';
+import { service } from '../service.ts';
+
+const PAGE = 30;
+
+/** What others did that concerns the reader. What was unread when it came stays marked while the reader is here. */
+export function NotificationsView() {
+  const { feed } = useVisit();
+  const { store, state } = useStore(() => createNotificationStore(service, { limit: PAGE, feed }), [feed]);
+  const { notifications, loading, error, hasMore, page } = state;
+  const fresh = useRef(new Set<string>()).current;
+  for (const one of notifications) if (!one.read) fresh.add(keyOf(one));
+  useReading(store, notifications);
+  const again = () => void (page === 'first' ? store.load() : store.loadMore());
+  return (
+    <section aria-labelledby="notifications-title">
+      <h1 id="notifications-title" class="place-title" tabIndex={-1}>
+        Notifications
+      </h1>
+      {notifications.length === 0 && loading && <Skeleton />}
+      {notifications.length === 0 && !loading && !error && (
+        <p class="nothing">Nothing yet. Replies, mentions, followers and votes are told here.</p>
+      )}
+      <ul class="notifications" aria-label="Notifications">
+        {notifications.map((one) => (
+          <Entry key={one.id} of={one} fresh={fresh.has(keyOf(one))} />
+        ))}
+      </ul>
+      {error && (
+        <p class="trouble" role="alert">
+          {error.message}{' '}
+          <button type="button" class="link" onClick={again}>
+            Try again
+          </button>
+        </p>
+      )}
+      {hasMore && !error && (
+        <div class="end">
+          <button
+            type="button"
+            class="secondary"
+            aria-disabled={loading}
+            onClick={() => void store.loadMore()}
+          >
+            Show more
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+/** One that is renewed is another one to the reader. */
+const keyOf = ({ id, rev }: NotificationView) => `${id}:${rev}`;
+
+/** Marks as read what the list shows, while the reader looks at it. */
+function useReading(store: NotificationStore, notifications: readonly NotificationView[]): void {
+  useEffect(() => {
+    const read = () => {
+      // It is tried again with the next change; until then they stay unread.
+      if (document.visibilityState === 'visible') store.read().catch(() => undefined);
+    };
+    read();
+    document.addEventListener('visibilitychange', read);
+    return () => document.removeEventListener('visibilitychange', read);
+  }, [store, notifications]);
+}
+
+function Entry({ of: one, fresh }: { of: NotificationView; fresh: boolean }) {
+  const { actor, at } = one;
+  return (
+    <li class={fresh ? 'fresh' : undefined}>
+      <PlaceLink to={placeOf(one)} current={false}>
+        {actor ? (
+          <Face id={actor.id} name={actor.username} />
+        ) : (
+          <span class="face votes" aria-hidden="true">
+            ▲
+          </span>
+        )}
+        <span class="what">
+          {fresh && <span class="unseen">New: </span>}
+          {actor && <bdi>{actor.username}</bdi>} {sentenceOf(one)}
+        </span>
+        <span class="when">
+          <RelativeTime at={at} />
+        </span>
+      </PlaceLink>
+    </li>
+  );
+}
+
+function sentenceOf({ kind, people }: NotificationView): string {
+  switch (kind) {
+    case 'reply':
+      return 'replied to you';
+    case 'mention':
+      return 'mentioned you';
+    case 'follow':
+      return 'follows you';
+    case 'votes':
+      return `${people === 1 ? 'One person' : `${people} people`} voted for your post`;
+  }
+}
+
+/** Where the reader sees what it is about. */
+function placeOf({ actor, post_id }: NotificationView): Place {
+  if (post_id !== null) return { name: 'post', id: post_id };
+  return { name: 'author', username: actor?.username ?? '', ...(actor && { id: actor.id }) };
+}
