@@ -139,8 +139,7 @@ describe('the pages of the documents', function () {
 
   it('would see a request elsewhere and a violation of the policy', async () => {
     const { page, external, errors } = await watchedPage(browser, world.url);
-    // It has the policy of /docs, and nothing to render.
-    await page.goto(`${world.url}/healthz`);
+    await page.goto(`${world.url}/docs`);
     await page.evaluate(`
       const script = document.createElement('script');
       script.textContent = 'globalThis.inline = true';
