@@ -5,7 +5,7 @@ import { findFoldMismatches } from '../server/doctor/fold-check.ts';
 import { eventTypes } from '../server/event-registry.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
-import { execute, eventsSince, headOf, numberOf, rows } from './support/tables.ts';
+import { execute, headOf, numberOf, postEventsSince, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -65,7 +65,7 @@ describe('an account with more posts than fit one piece', function () {
     const before = await headOf(world);
     expect((await user.patch('/users/me', { username: 'caroline' })).status).to.equal(200);
     expect(await tasks()).to.equal(0);
-    const told = await eventsSince(world, before);
+    const told = await postEventsSince(world, before);
     expect(told).to.have.lengthOf(MANY);
     expect(new Set(told.map(({ post_id }) => post_id))).to.have.lengthOf(MANY);
     for (const { name, data } of told) {
@@ -111,7 +111,7 @@ describe('an account with more posts than fit one piece', function () {
     const before = await headOf(world);
     const socket = await RawClient.join(world.url, { token: bob.token });
     expect((await user.delete('/users/me', { password: user.password })).status).to.equal(204);
-    const told = await eventsSince(world, before);
+    const told = await postEventsSince(world, before);
     expect(new Set(told.map(({ name }) => name))).to.deep.equal(new Set(['post:deleted']));
     expect(new Set(told.map(({ post_id }) => post_id))).to.have.lengthOf(MANY);
     expect(told).to.have.lengthOf(MANY);
@@ -154,7 +154,7 @@ describe('an account with more posts than fit one piece', function () {
         kind === 'rename' ? 200 : 401,
       );
       await until('its end', async () => (await tasks()) === 0, 20_000);
-      expect(await eventsSince(world, before)).to.have.lengthOf(MANY);
+      expect(await postEventsSince(world, before)).to.have.lengthOf(MANY);
     });
 
   it('is deleted while it votes and writes, and leaves nothing behind', async () => {

@@ -2,15 +2,7 @@ import { expect } from 'chai';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
-import {
-  eventsSince,
-  headOf,
-  namesOfEvents,
-  numberOf,
-  postEventsSince,
-  rows,
-  tellVotes,
-} from './support/tables.ts';
+import { headOf, namesOfEvents, numberOf, postEventsSince, rows, tellVotes } from './support/tables.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
 describe('posts', () => {
@@ -57,7 +49,7 @@ describe('posts', () => {
       expect(again.body).to.deep.equal(answer.body);
       expect(again.headers.get('etag')).to.equal(answer.headers.get('etag'));
 
-      const events = await eventsSince(world, before);
+      const events = await postEventsSince(world, before);
       const { voted: _voted, ...view } = answer.body;
       expect(events.map(({ name, data }) => ({ name, data }))).to.deep.equal([
         { name: 'post:created', data: view },
@@ -115,7 +107,7 @@ describe('posts', () => {
           }),
         ),
       );
-      const told = await eventsSince(world, before);
+      const told = await postEventsSince(world, before);
       const views = answers
         .filter(({ body }) => body.published)
         .map(({ body: { voted: _voted, ...view } }) => view)
@@ -166,7 +158,7 @@ describe('posts', () => {
       } finally {
         client.release();
       }
-      expect(await eventsSince(world, before)).to.have.length(5);
+      expect(await postEventsSince(world, before)).to.have.length(5);
     });
 
     it('tell the name that their owner has, also while it changes', async () => {
@@ -190,7 +182,7 @@ describe('posts', () => {
       }
       await renames;
       const last = new Map(
-        (await eventsSince(world, before)).map(({ post_id, data }) => [
+        (await postEventsSince(world, before)).map(({ post_id, data }) => [
           post_id,
           data.owner as PostAnswer['owner'],
         ]),
@@ -218,7 +210,7 @@ describe('posts', () => {
         for (const name of ['location', 'etag'])
           expect(answer.headers.get(name)).to.equal(answers[0]!.headers.get(name));
       }
-      expect((await eventsSince(world, before)).map(({ name }) => name)).to.deep.equal(['post:created']);
+      expect((await postEventsSince(world, before)).map(({ name }) => name)).to.deep.equal(['post:created']);
       expect(
         await numberOf(world, `select count(*) from posts where owner_id = $1 and title = 'Once'`, [ada.id]),
       ).to.equal(1);
@@ -276,7 +268,7 @@ describe('posts', () => {
       await ada.delete(`/posts/${first.id}`);
       const before = await headOf(world);
       expectProblem(await ada.post('/posts', title, key), 404);
-      expect(await eventsSince(world, before)).to.be.empty;
+      expect(await postEventsSince(world, before)).to.be.empty;
       expect(
         await numberOf(
           world,
@@ -390,7 +382,7 @@ describe('posts', () => {
       expect((await ada.patch(`/posts/${draft.id}`, { published: false })).status).to.equal(200);
       expectProblem(await read(bob, draft.id), 404);
       expect((await read(ada, draft.id)).body).to.include({ title: 'Here', published: false, version: 4 });
-      const events = await eventsSince(world, before);
+      const events = await postEventsSince(world, before);
       expect(events.map(({ name, post_id }) => [name, post_id])).to.deep.equal([
         ['post:created', draft.id],
         ['post:updated', draft.id],
@@ -449,7 +441,7 @@ describe('posts', () => {
       expect(answers.map(({ body }) => body.version).sort((a, b) => a - b)).to.deep.equal(
         Array.from({ length: 20 }, (_, at) => at + 2),
       );
-      const events = await eventsSince(world, before);
+      const events = await postEventsSince(world, before);
       expect(events.map(({ data }) => data.version)).to.deep.equal(
         Array.from({ length: 20 }, (_, at) => at + 2),
       );

@@ -5,7 +5,7 @@ import type { PostAnswer } from '../server/posts/present.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { createDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
-import { eventsSince, execute, headOf, numberOf } from './support/tables.ts';
+import { execute, headOf, numberOf, postEventsSince } from './support/tables.ts';
 import { createWorld, logIn, type TestUser, type World } from './support/world.ts';
 
 describe('the first publication of a post', () => {
@@ -47,7 +47,7 @@ describe('the first publication of a post', () => {
       const head = await headOf(world);
       const again = await publish(old.id, true);
       expect(again.published_at).to.equal(told);
-      const [event] = await eventsSince(world, head);
+      const [event] = await postEventsSince(world, head);
       expect(event?.data).to.include({ published_at: told });
     }
     expect([await listed('new'), await listed('hot')]).to.deep.equal(before);
@@ -78,7 +78,7 @@ describe('the first publication of a post', () => {
     const post = await writePost(eve);
     const head = await headOf(world);
     await eve.patch('/users/me', { username: `${eve.username}-2` });
-    const [event] = await eventsSince(world, head);
+    const [event] = await postEventsSince(world, head);
     expect(event?.data).to.include({ id: post.id, published_at: post.published_at });
   });
 

@@ -3,15 +3,7 @@ import type { PostAnswer } from '../server/posts/present.ts';
 import type { OwnUser, PublicUser } from '../server/users/present.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
-import {
-  eventsSince,
-  execute,
-  headOf,
-  namesOfEvents,
-  numberOf,
-  postEventsSince,
-  rows,
-} from './support/tables.ts';
+import { execute, headOf, namesOfEvents, numberOf, postEventsSince, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -136,7 +128,7 @@ describe('accounts', () => {
       const { status, body } = await ada.patch<OwnUser>('/users/me', { username: name });
       expect(status).to.equal(200);
       expect(body.username).to.equal(name);
-      const events = await eventsSince(world, before);
+      const events = await postEventsSince(world, before);
       expect(events.map(({ name: event, post_id }) => [event, post_id])).to.deep.equal([
         ['post:updated', published.id],
       ]);
@@ -353,7 +345,7 @@ describe('accounts', () => {
       const before = await headOf(world);
       const answers = await Promise.all([1, 2].map(() => ada.delete('/users/me', { password: PASSWORD })));
       expect(answers.map((answer) => answer.status).sort()).to.deep.equal([204, 401]);
-      expect((await eventsSince(world, before)).map(({ post_id }) => post_id)).to.deep.equal([post.id]);
+      expect((await postEventsSince(world, before)).map(({ post_id }) => post_id)).to.deep.equal([post.id]);
     });
   });
 

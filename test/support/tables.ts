@@ -49,24 +49,22 @@ export async function headOf(world: World): Promise<number> {
   return numberOf(world, 'select seq from feed_head');
 }
 
-/** The events after a position, once everything that is committed has its number. */
-export async function eventsSince(world: World, seq: number): Promise<LoggedRow[]> {
+/**
+ * What the feed was told since then, all of which has its number. Others' notifications are no part of it: those of votes
+ * come some time after what a test before has done.
+ */
+export async function postEventsSince(world: World, seq: number): Promise<LoggedRow[]> {
   await headOf(world);
   return rows<LoggedRow>(
     world,
-    'select seq, name, entity_id as post_id, data from event_log where seq > $1 order by seq',
+    "select seq, name, entity_id as post_id, data from event_log where seq > $1 and name like 'post:%' order by seq",
     [seq],
   );
 }
 
-/** The same without those that are for single users alone. */
-export async function postEventsSince(world: World, seq: number): Promise<LoggedRow[]> {
-  return (await eventsSince(world, seq)).filter(({ name }) => name.startsWith('post:'));
-}
-
-/** Runs `work` and tells the names of the events that it left behind, in order. */
+/** Runs `work` and tells the names of the events that it left in the feed, in order. */
 export async function namesOfEvents(world: World, work: () => Promise<unknown>): Promise<string[]> {
   const before = await headOf(world);
   await work();
-  return (await eventsSince(world, before)).map((event) => event.name);
+  return (await postEventsSince(world, before)).map((event) => event.name);
 }
