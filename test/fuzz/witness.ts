@@ -1,6 +1,7 @@
 import { io } from 'socket.io-client';
 import type { Position } from '../../server/contract.ts';
 import { percentile } from '../faults/percentile.ts';
+import { feedEventNames } from '../support/feed-event-names.ts';
 import { watchFrames } from '../support/frames.ts';
 import { signUp } from '../support/world.ts';
 
@@ -42,10 +43,11 @@ export async function bearWitness(
   const arrived = new Map<number, Moment>();
   const faults: string[] = [];
   let last: number | undefined;
-  // Numbers in between are of events that are for others alone: the hostile requests follow and block too.
+  // Numbers in between are of events that are for others alone: the hostile requests follow and block too. They also reply
+  // to the bystander's posts and vote for them, which is told to the bystander alone.
   let position = 0;
   socket.on('feed:head', ({ seq }: Position) => (position = Math.max(position, seq)));
-  for (const name of ['post:created', 'post:updated', 'post:deleted'])
+  for (const name of feedEventNames)
     socket.on(name, (post: { id: number }, { seq, prev }: Position) => {
       if (last !== undefined && (seq <= position || prev < last || prev > position))
         faults.push(`after ${last} came ${seq}, which follows ${prev}`);
