@@ -10,6 +10,7 @@ import {
 } from '../client/src/index.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
+import { caughtUp } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type World } from './support/world.ts';
 
@@ -128,6 +129,28 @@ describe('the store of a thread', function () {
     expect(seen(own.id)).to.equal(undefined);
     await until('those above it have gone with it', () => listed().length === 0);
     await settles();
+  });
+
+  it('counts a reply once that its page has before its event has a number', async () => {
+    const first = await say('First');
+    await caughtUp(world);
+    const client = await world.pool.connect();
+    let below: number;
+    try {
+      await client.query('begin; select from feed_head for update');
+      below = await say('Below', first);
+      store = createThreadStore(me, { postId: root, feed: { reconnect: { base: 50, cap: 200 } } });
+      await store.load();
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+    expect(seen(first)?.replies.map(({ reply }) => reply.id)).to.deep.equal([below]);
+    await ada.posts.remove(first);
+    await until('it is a deleted one', () => seen(first)?.reply.deleted === true);
+    await settles();
+    await ada.posts.remove(below);
+    await until('both are gone', () => listed().length === 0);
   });
 
   it('votes at once, edits, and says what the server refuses', async () => {

@@ -261,9 +261,16 @@ export class ThreadStore {
       const view = firstPage([...(post ? [post] : []), ...read], seq);
       this.#view = { ...view, order: read.map(({ id }) => id) };
     } else this.#view = nextPage(this.#view, read, seq);
-    for (const reply of replies) {
-      if (this.#counts.parentOf(reply.id) !== undefined) continue;
-      this.#counts.know(reply.id, reply.parent_id ?? this.#id, reply.replies ?? 0, seq);
+    const added = replies.filter(({ id }) => this.#counts.parentOf(id) === undefined);
+    this.#counts.addPage(
+      added.map(({ id, parent_id: parent, replies: living }) => ({
+        id,
+        parent: parent ?? this.#id,
+        living: living ?? 0,
+      })),
+      seq,
+    );
+    for (const reply of added) {
       if (reply.deleted) this.#deleted.add(reply.id);
       else if (this.#removed.has(reply.id)) this.#hide(reply.id);
     }
@@ -296,7 +303,7 @@ export class ThreadStore {
     const known = this.#view.entries.has(id);
     const own = data.owner_id === this.#pages.userId;
     const view = withEvent(this.#view, event, { accepts: () => true, atOnce: own });
-    if (parent && (known || view !== this.#view)) this.#counts.know(id, parent, 0, seq);
+    if (parent && (known || view !== this.#view)) this.#counts.know(id, parent, seq);
     if (parent && event.name === postEvent.added && seq > this.#view.asOf)
       this.#counts.count(id, this.#id, 1, seq);
     this.#set(view);
@@ -385,7 +392,7 @@ export class ThreadStore {
     const post = await asked;
     if (life !== this.#life || this.#gone) return post;
     const known = this.#view.entries.has(post.id);
-    if (post.parent_id) this.#counts.know(post.id, post.parent_id, 0, this.#view.asOf);
+    if (post.parent_id) this.#counts.know(post.id, post.parent_id, this.#view.asOf);
     this.#set(withOwn(this.#view, post));
     if (!known) this.#grow();
     this.#track();
