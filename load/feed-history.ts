@@ -65,7 +65,9 @@ export class FeedHistory {
 
   /** How many events up to `head` it was never handed. */
   lost(head: number): number {
-    let lost = this.#lostUnnoted + Math.max(0, head - this.last);
+    let lost = this.#lostUnnoted;
+    // The last numbers may be of events that are not for this client: the beacon that says so comes only later.
+    for (let seq = this.last + 1; seq <= head; seq += 1) if (this.#isEvent(seq)) lost += 1;
     for (const [seq, isNamed] of this.#missing ?? []) if (isNamed || this.#isEvent(seq)) lost += 1;
     return lost;
   }

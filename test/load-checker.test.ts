@@ -70,6 +70,12 @@ describe('The load test’s check of one client', () => {
     expect(history.reaches(15)).to.be.false;
   });
 
+  it('counts of the last numbers those that others were handed', () => {
+    const history = new FeedHistory((seq) => seq === 12);
+    history.begin(10);
+    expect([history.lost(11), history.lost(13), history.reaches(11)]).to.deep.equal([0, 1, false]);
+  });
+
   it('tells events that came late from those that never came', () => {
     const history = handed(11, 13, 12, 14);
     expect([history.outOfOrder, history.doubled, history.lost(14)]).to.deep.equal([1, 0, 0]);
