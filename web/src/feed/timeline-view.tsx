@@ -6,6 +6,7 @@ import { PostCard } from './post-card.tsx';
 import { PostStoreProvider } from './post-store.ts';
 import { Skeleton } from './skeleton.tsx';
 import type { Timeline } from './timeline.ts';
+import { Trouble } from '../chrome/trouble.tsx';
 
 /** How far before its end the next page is asked for. */
 const AHEAD = '900px 0px';
@@ -28,14 +29,7 @@ export function TimelineView({ timeline, nothing }: TimelineViewProps) {
   return (
     <PostStoreProvider value={timeline.store}>
       <ArrivalsPill />
-      {trouble && (
-        <p class="trouble" role="alert">
-          {trouble.message}{' '}
-          <button type="button" class="link" onClick={() => void timeline.store.load()}>
-            Try again
-          </button>
-        </p>
-      )}
+      {trouble && <Trouble again={() => void timeline.store.load()}>{trouble.message}</Trouble>}
       {entries.length > 0 && (
         <div role="feed" aria-label="Posts" aria-busy={reading} class={reading ? 'entries stale' : 'entries'}>
           {entries.map((entry, index) => (
@@ -72,14 +66,7 @@ function End({ timeline }: { timeline: Timeline }) {
   return (
     <div ref={element} class="end">
       {reading && <p class="muted">More…</p>}
-      {trouble && (
-        <p class="trouble" role="alert">
-          {trouble.message}{' '}
-          <button type="button" class="link" onClick={() => void timeline.store.loadMore()}>
-            Try again
-          </button>
-        </p>
-      )}
+      {trouble && <Trouble again={() => void timeline.store.loadMore()}>{trouble.message}</Trouble>}
       {!hasMore && count > 8 && <p class="muted end-mark">You have seen it all.</p>}
     </div>
   );

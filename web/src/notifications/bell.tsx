@@ -15,7 +15,7 @@ export function Bell() {
   return (
     <PlaceLink to={{ name: 'notifications' }} class="bell" title="Notifications">
       <svg viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-        <path d="M12 3.500a5.500 5.500 0 0 0-5.500 5.500c0 5-2 6.500-2 7.500h15c0-1-2-2.500-2-7.500A5.500 5.500 0 0 0 12 3.500ZM10 19.500a2 2 0 0 0 4 0" />
+        <path d="M12 3.5a5.5 5.5 0 0 0-5.5 5.5c0 5-2 6.5-2 7.5h15c0-1-2-2.5-2-7.5A5.5 5.5 0 0 0 12 3.5ZM10 19.5a2 2 0 0 0 4 0" />
       </svg>
       <span class="bell-word">Notifications</span>
       {unread > 0 && (

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import { createNotificationStore, type NotificationStore, type NotificationView } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { useStore } from '../chrome/use-store.ts';
 import { Face } from '../feed/face.tsx';
 import { RelativeTime } from '../feed/relative-time.tsx';
@@ -15,11 +16,10 @@ const PAGE = 30;
 export function NotificationsView() {
   const { feed } = useVisit();
   const { store, state } = useStore(() => createNotificationStore(service, { limit: PAGE, feed }), [feed]);
-  const { notifications, loading, error, hasMore, page } = state;
+  const { notifications, loading, error } = state;
   const fresh = useRef(new Set<string>()).current;
   for (const one of notifications) if (!one.read) fresh.add(keyOf(one));
   useReading(store, notifications);
-  const again = () => void (page === 'first' ? store.load() : store.loadMore());
   return (
     <section aria-labelledby="notifications-title">
       <h1 id="notifications-title" class="place-title" tabIndex={-1}>
@@ -34,26 +34,7 @@ export function NotificationsView() {
           <Entry key={one.id} of={one} fresh={fresh.has(keyOf(one))} />
         ))}
       </ul>
-      {error && (
-        <p class="trouble" role="alert">
-          {error.message}{' '}
-          <button type="button" class="link" onClick={again}>
-            Try again
-          </button>
-        </p>
-      )}
-      {hasMore && !error && (
-        <div class="end">
-          <button
-            type="button"
-            class="secondary"
-            aria-disabled={loading}
-            onClick={() => void store.loadMore()}
-          >
-            Show more
-          </button>
-        </div>
-      )}
+      <EndOfPages store={store} state={state} />
     </section>
   );
 }

@@ -1,5 +1,6 @@
 import type { ProfileState, ProfileStore } from 'tidings-client';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { Trouble } from '../chrome/trouble.tsx';
 
 interface NobodyProps {
   username: string;
@@ -15,14 +16,7 @@ export function Nobody({ username, store, state: { missing, error } }: NobodyPro
         {missing ? `There is no @${username}` : `@${username}`}
       </h1>
       {missing && <p class="muted">Nobody here has this name, or not any more.</p>}
-      {error && (
-        <p class="trouble" role="alert">
-          {sentenceOf(error)}{' '}
-          <button type="button" class="link" onClick={() => void store.load()}>
-            Try again
-          </button>
-        </p>
-      )}
+      {error && <Trouble again={() => void store.load()}>{sentenceOf(error)}</Trouble>}
     </section>
   );
 }

@@ -1,6 +1,7 @@
 import type { PublicUser, RelationList } from 'tidings-client';
 import { createRelationsStore } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { useStore } from '../chrome/use-store.ts';
 import { Face } from '../feed/face.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
@@ -48,8 +49,7 @@ function People({ user, list }: { user: PublicUser; list: List }) {
     () => createRelationsStore(service, { list, userId: user.id, limit: PAGE, feed }),
     [list, user.id, feed],
   );
-  const { users, loading, error, hasMore, page } = state;
-  const again = () => void (page === 'first' ? store.load() : store.loadMore());
+  const { users, loading, error } = state;
   const name = user.id === me.id ? 'you' : user.username;
   return (
     <>
@@ -72,26 +72,7 @@ function People({ user, list }: { user: PublicUser; list: List }) {
           </li>
         ))}
       </ul>
-      {error && (
-        <p class="trouble" role="alert">
-          {error.message}{' '}
-          <button type="button" class="link" onClick={again}>
-            Try again
-          </button>
-        </p>
-      )}
-      {hasMore && !error && (
-        <div class="end">
-          <button
-            type="button"
-            class="secondary"
-            aria-disabled={loading}
-            onClick={() => void store.loadMore()}
-          >
-            Show more
-          </button>
-        </div>
-      )}
+      <EndOfPages store={store} state={state} />
     </>
   );
 }

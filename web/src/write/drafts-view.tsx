@@ -9,6 +9,7 @@ import { RelativeTime } from '../feed/relative-time.tsx';
 import { service } from '../service.ts';
 import { PostForm, type Words } from './post-form.tsx';
 import { RemovePost } from './remove-post.tsx';
+import { Trouble } from '../chrome/trouble.tsx';
 
 /** What the reader has written and not published. */
 export function DraftsView() {
@@ -26,14 +27,7 @@ export function DraftsView() {
         Drafts
       </h1>
       <p class="muted place-words">Only you see these.</p>
-      {trouble !== undefined && (
-        <p class="trouble" role="alert">
-          {trouble}{' '}
-          <button type="button" class="link" onClick={load}>
-            Try again
-          </button>
-        </p>
-      )}
+      {trouble !== undefined && <Trouble again={load}>{trouble}</Trouble>}
       {list?.length === 0 && <p class="nothing">No drafts. What you write and keep for later is here.</p>}
       <PostStoreProvider value={timeline.store}>
         {list?.map((draft) => (

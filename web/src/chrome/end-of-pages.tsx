@@ -1,0 +1,25 @@
+import type { PagesState } from 'tidings-client';
+import { Trouble } from './trouble.tsx';
+
+/** A live list that is loaded page by page. */
+interface Pages {
+  load: () => Promise<void>;
+  loadMore: () => Promise<void>;
+}
+
+/** What is below a list: why a page could not be loaded, or the button for the next one. */
+export function EndOfPages({ store, state }: { store: Pages; state: PagesState }) {
+  const { loading, error, hasMore, page } = state;
+  if (error) {
+    const again = () => void (page === 'first' ? store.load() : store.loadMore());
+    return <Trouble again={again}>{error.message}</Trouble>;
+  }
+  if (!hasMore) return null;
+  return (
+    <div class="end">
+      <button type="button" class="secondary" aria-disabled={loading} onClick={() => void store.loadMore()}>
+        Show more
+      </button>
+    </div>
+  );
+}

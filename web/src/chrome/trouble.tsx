@@ -1,0 +1,13 @@
+import type { ComponentChildren } from 'preact';
+
+/** What could not be loaded, in words, and the way to try it again. */
+export function Trouble({ again, children }: { again: () => void; children: ComponentChildren }) {
+  return (
+    <p class="trouble" role="alert">
+      {children}{' '}
+      <button type="button" class="link" onClick={again}>
+        Try again
+      </button>
+    </p>
+  );
+}
