@@ -98,8 +98,9 @@ export class Client {
 
   /** Ends all sessions of the user, on every device. @throws {TidingsError} and then none has ended */
   async logOutEverywhere(): Promise<void> {
-    await this.#caller.call({ method: 'POST', path: '/logout/all', repeatable: false });
-    this.session.forget();
+    await this.session.endBy(() =>
+      this.#caller.call({ method: 'POST', path: '/logout/all', repeatable: false }),
+    );
   }
 
   /** Your own account. */
