@@ -41,7 +41,7 @@ export interface FunctionState {
 /** Runs one statement, or several without values, and gives the rows of the last. */
 export type Run = (sql: string, values?: readonly unknown[]) => Promise<object[]>;
 
-const FIRST_LINE = /^-- version (\d+) sha256:([0-9a-f]{16})\n/;
+const FIRST_LINE = /^-- version (\d+) sha256:([0-9a-f]+)\n/;
 const STATEMENT =
   /^(?:create or replace (?:function|procedure)|drop (?:function|procedure) if exists) (\w+)\(/gm;
 

@@ -1,6 +1,6 @@
--- version 1 sha256:b6366f58e2991648
+-- version 2 sha256:c2cb5cc3ddaa3ed5
 -- Takes away the notifications of posts that nobody sees any more, and those of whole threads with their first posts.
--- Of a thread with very many, `settle_notifications` takes them away in pieces, and no list shows them meanwhile. Later
+-- Of a thread with very many, `purge_notifications` takes them away in pieces, and no list shows them meanwhile. Later
 -- ones have higher ids, since the first post is locked.
 create or replace function forget_notifications(ids bigint[]) returns void
 language plpgsql set search_path from current as $$

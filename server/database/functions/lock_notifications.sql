@@ -1,6 +1,6 @@
--- version 1 sha256:d974e1af3dc23465
--- Locks the states of these users until the end of the transaction: whoever changes somebody's notifications does so
--- under it, so `rev` says in which order they were committed. Every transaction locks rows in the order users, posts,
+-- version 2 sha256:50673ed1db26b134
+-- Locks the states of these users until the end of the transaction. Each change of a user's notifications is made
+-- under this lock, so `rev` says in which order they were committed. Every transaction locks rows in the order users, posts,
 -- tallies, states, and each kind by id.
 create or replace function lock_notifications(users bigint[]) returns void
 language plpgsql set search_path from current as $$

@@ -1,5 +1,4 @@
--- version 1 sha256:1f11353fa9a143f7
--- version 1 sha256:0
+-- version 2 sha256:4d5aa9a131b996c6
 -- Locks the tallies of posts, so that what is counted of their votes stays until the end of the transaction, and before
 -- them the posts with the first posts of their threads, in the order in which everyone locks these: none is deleted or
 -- withdrawn meanwhile. Gives back those that are locked. Without patience, one that somebody else has locked is left.

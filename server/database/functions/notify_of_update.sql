@@ -1,5 +1,5 @@
--- version 1 sha256:67135814624f0f0c
--- What an edit of a post does to notifications, whoever writes it: a post that is published notifies those whom it
+-- version 2 sha256:1443cb1d6d75b11c
+-- What an edit of a post, by a node of any version, does to notifications: a post that is published notifies those whom it
 -- mentions, one that is withdrawn takes its notifications away, and of an edit only those are notified whom it newly
 -- mentions. Who is no longer mentioned keeps what they have read. Posts from before there were mentions, which are
 -- parsed for the first time, notify nobody.
@@ -18,7 +18,7 @@ begin
   elsif new.published and old.tags is not null then
     before := array(select (m ->> 'id')::bigint from jsonb_array_elements(old.mentions) m);
     after := array(select (m ->> 'id')::bigint from jsonb_array_elements(new.mentions) m);
-    -- Both in one: whoever locks the states of several users does so in their order.
+    -- Both in one: the states of several users are locked in the order of their ids.
     perform notify_of_posts(
       array[new.id],
       array(select m.id from unnest(after) as m (id) where m.id <> all (before)),

@@ -1,5 +1,4 @@
--- version 1 sha256:14040b5f9607f83f
--- version 1 sha256:0
+-- version 2 sha256:0bbad2f03bfeea52
 -- Takes away the next notifications of a thread that is gone and had very many (see `forget_notifications`). Gives back
 -- how many it found; 0 if there is no such thread.
 create or replace function purge_notifications(most integer) returns integer
