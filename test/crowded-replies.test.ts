@@ -129,7 +129,7 @@ describe('two hundred replies and two hundred deletions at once, on two nodes', 
     for (const listener of listeners) {
       await until(
         'every event',
-        () => (listener.heard('feed:head').at(-1)?.[0] as { seq: number }).seq >= head,
+        () => ((listener.heard('feed:head').at(-1)?.[0] as { seq: number } | undefined)?.seq ?? 0) >= head,
       );
       await until(
         'the last tally',
