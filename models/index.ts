@@ -1,5 +1,6 @@
 import type { Sequelize } from 'sequelize';
 import { accountTaskChecks, defineAccountTask } from './account-task.ts';
+import { auditTables } from './audit.ts';
 import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
 import { defineInvitation, invitationChecks } from './invitation.ts';
@@ -19,7 +20,7 @@ export { KeptUsername } from './kept-username.ts';
 export { Post, PostTally } from './post.ts';
 export { Relation, type RelationKind, StreamRelation } from './relation.ts';
 export { RefreshToken, Revocation, Session } from './session.ts';
-export { User } from './user.ts';
+export { type Role, roles, User } from './user.ts';
 export { Vote } from './vote.ts';
 
 /** Options that every model relies on; anyone who makes a Sequelize for these models passes them as `define`. */
@@ -52,4 +53,5 @@ export const extraDdl: string[] = [
   ...invitationChecks,
   ...relationChecks,
   ...notificationTables,
+  ...auditTables,
 ];

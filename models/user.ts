@@ -7,6 +7,10 @@ import {
   type Sequelize,
 } from 'sequelize';
 
+/** What a user may do beside what all may: moderators judge what users write, and administrators moderators too. */
+export const roles = ['user', 'moderator', 'admin'] as const;
+export type Role = (typeof roles)[number];
+
 /** Somebody who can log in. Neither the e-mail address nor the hash ever leaves but in the user's own view. */
 export class User extends Model<InferAttributes<User>, InferCreationAttributes<User>> {
   // `declare` keeps these out of the emitted class: a real field would shadow Sequelize's accessors.
@@ -23,6 +27,7 @@ export class User extends Model<InferAttributes<User>, InferCreationAttributes<U
   /** What users say of themselves. */
   declare bio: CreationOptional<string>;
   declare createdAt: CreationOptional<Date>;
+  declare role: CreationOptional<Role>;
   /** Since when the account is gone for everyone; its row goes after the last of its posts. */
   declare deletedAt: CreationOptional<Date | null>;
 }
@@ -38,6 +43,7 @@ export function defineUser(sequelize: Sequelize): void {
       passwordHash: { type: DataTypes.TEXT, allowNull: false },
       bio: { type: DataTypes.TEXT, allowNull: false, defaultValue: '' },
       createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
+      role: { type: DataTypes.TEXT, allowNull: false, defaultValue: 'user' },
       deletedAt: { type: DataTypes.DATE },
     },
     {
@@ -54,6 +60,8 @@ export const userChecks = [
   `create unique index users_username_key on users (coalesce(username_key, lower(username collate "C")))`,
   `create index users_unkeyed_idx on users (id) where email_key is null and octet_length(email) <> char_length(email)`,
   `alter table users add constraint users_email_check check (char_length(email) between 3 and 254 and email like '%@%')`,
+  `alter table users add constraint users_role_check check (role in ('user', 'moderator', 'admin'))`,
+  `create index users_role_idx on users (role) where role <> 'user'`,
   `alter table users add constraint users_bio_check check (char_length(bio) <= 500)`,
   `alter table users add constraint users_username_check check (username ~ '^[A-Za-z0-9_.-]{3,30}$')`,
 ];

@@ -93,6 +93,9 @@ const folders: Record<string, Uses> = {
     ],
     types: ['counters/', 'log/', 'ops/metrics.ts'],
   },
+  'server/moderation/': {
+    values: ['errors.ts', 'library-internals/sequelize.ts', 'models/'],
+  },
   'server/docs/': {
     values: [
       'api/',
@@ -126,6 +129,9 @@ const folders: Record<string, Uses> = {
       'redis.ts',
     ],
     types: ['topics/'],
+  },
+  'server/admin/': {
+    values: ['config.ts', 'config/', 'database/', 'errors.ts', 'logger.ts', 'models/', 'moderation/roles.ts'],
   },
   'server/invite/': {
     values: ['config.ts', 'config/', 'database/', 'logger.ts', 'users/invitations.ts'],

@@ -20,7 +20,14 @@ describe('accounts', () => {
     it('answers with the own view and where the public profile is', async () => {
       const answer = await signUp({ email: 'Ada@Example.org', password: PASSWORD, username: 'Ada.L-1' });
       expect(answer.status).to.equal(201);
-      expect(Object.keys(answer.body).sort()).to.deep.equal(['bio', 'created_at', 'email', 'id', 'username']);
+      expect(Object.keys(answer.body).sort()).to.deep.equal([
+        'bio',
+        'created_at',
+        'email',
+        'id',
+        'role',
+        'username',
+      ]);
       expect(answer.body).to.include({ email: 'Ada@Example.org', username: 'Ada.L-1' });
       expect(answer.body.created_at).to.match(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
       expect(answer.headers.get('location')).to.equal(`/users/${answer.body.id}`);

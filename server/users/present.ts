@@ -1,4 +1,4 @@
-import type { User } from '../../models/index.ts';
+import type { Role, User } from '../../models/index.ts';
 import { digestOf } from '../preconditions.ts';
 
 /** What everyone may see of a user: never the e-mail address. */
@@ -18,7 +18,10 @@ export interface PublicUser {
 }
 
 /** What a user sees of themselves. */
-export type OwnUser = Pick<PublicUser, 'id' | 'username' | 'bio' | 'created_at'> & { email: string };
+export type OwnUser = Pick<PublicUser, 'id' | 'username' | 'bio' | 'created_at'> & {
+  email: string;
+  role: Role;
+};
 
 /** A profile with its counts, as the database has it. */
 export type ProfileRow = Omit<PublicUser, 'created_at' | 'followed' | 'blocked' | 'muted'> & {
@@ -50,6 +53,7 @@ export function presentOwnUser(user: User): OwnUser {
     bio: user.bio,
     created_at: user.createdAt.toISOString(),
     email: user.email,
+    role: user.role,
   };
 }
 

@@ -2,7 +2,7 @@ import Joi from 'joi';
 import { claimedPassword, password } from '../auth/schemas.ts';
 import { isEmail } from '../text/email.ts';
 import { isReservedName } from '../text/reserved-names.ts';
-import { count, id, object, optional, text, timestamp } from '../api/schema.ts';
+import { count, id, object, oneOf, optional, text, timestamp } from '../api/schema.ts';
 
 const email = text()
   .custom(
@@ -106,5 +106,6 @@ export const ownUser = object({
   username: Joi.string(),
   bio: Joi.string().allow(''),
   email: Joi.string(),
+  role: oneOf('user', 'moderator', 'admin').description('What you may do beside what all users may'),
   created_at: timestamp(),
 }).id('OwnUser');
