@@ -26,7 +26,8 @@ export class StreamRelation extends Model<
   InferCreationAttributes<StreamRelation>
 > {
   declare userId: number;
-  declare kind: RelationKind;
+  /** And whether the user moderates: then it is its own target. */
+  declare kind: RelationKind | 'moderate';
   declare targetId: number;
   /** The event that added it. */
   declare sinceSeq: number;

@@ -1,5 +1,6 @@
 import type { Check, Task } from './database/check.ts';
 import type { EntityFold } from './topics/entity-fold.ts';
+import { moderationChecks } from './moderation/checks.ts';
 import { notificationChecks } from './notifications/checks.ts';
 import { postChecks, postTasks } from './posts/checks.ts';
 import { postFold } from './posts/fold.ts';
@@ -18,5 +19,6 @@ export const checks: readonly Check[] = [
   ...relationChecks,
   ...voteChecks,
   ...notificationChecks,
+  ...moderationChecks,
 ];
 export const tasks: readonly Task[] = postTasks;

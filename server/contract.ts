@@ -1,8 +1,10 @@
+import type { ModerationEvents } from './moderation/event-payloads.ts';
 import type { NotificationEvents } from './notifications/event-payloads.ts';
 import type { PostEvents } from './posts/event-payloads.ts';
 import type { Position, ServiceMessages } from './protocol.ts';
 import type { RelationEvents } from './relations/event-payloads.ts';
 
+export type { RoleChanged } from './moderation/event-payloads.ts';
 export type {
   NotificationAdded,
   NotificationKind,
@@ -36,7 +38,7 @@ export type {
  */
 
 /** The facts that are numbered and kept in the log, with their payloads: those of each capability. */
-export type FeedEvents = PostEvents & RelationEvents & NotificationEvents;
+export type FeedEvents = PostEvents & RelationEvents & NotificationEvents & ModerationEvents;
 
 export type FeedEventName = keyof FeedEvents;
 

@@ -94,7 +94,15 @@ const folders: Record<string, Uses> = {
     types: ['counters/', 'log/', 'ops/metrics.ts'],
   },
   'server/moderation/': {
-    values: ['errors.ts', 'library-internals/sequelize.ts', 'models/'],
+    values: [
+      'api/',
+      'database/check.ts',
+      'errors.ts',
+      'library-internals/sequelize.ts',
+      'log/append.ts',
+      'models/',
+      'topics/',
+    ],
   },
   'server/docs/': {
     values: [

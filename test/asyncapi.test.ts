@@ -1,6 +1,7 @@
 import { Parser } from '@asyncapi/parser';
 import { expect } from 'chai';
 import type { PostView, Tally } from '../server/contract.ts';
+import { grantRole } from '../server/moderation/roles.ts';
 import { requests } from '../server/transports/socketio/requests.ts';
 import { count, exactly, id, object } from '../server/api/schema.ts';
 import { tally } from '../server/votes/schemas.ts';
@@ -129,6 +130,8 @@ describe('the AsyncAPI document', () => {
       await bob.put('/notifications/read', { up_to: 1 });
       await bob.delete(`/posts/${own.id}`);
       await until('the end of the notification', () => heard.seen.has('notificationRemoved'), 10_000);
+      await world.ctx.db.transaction((tx) => grantRole(tx, bob.username, 'moderator', ''));
+      await until('the role', () => heard.seen.has('roleChanged'), 10_000);
       await alice.delete(`/posts/${post.id}`);
       await until(
         'the beacon and the count',

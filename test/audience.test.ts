@@ -11,6 +11,8 @@ import {
   muteAdded,
   muteRemoved,
 } from '../server/relations/events.ts';
+import { roleChanged } from '../server/moderation/events.ts';
+import { grantRole } from '../server/moderation/roles.ts';
 import type { EventType } from '../server/topics/event-type.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { appendPosts } from './support/append-sql.ts';
@@ -31,20 +33,20 @@ import { caughtUp, execute, headOf, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { Api, createWorld, type TestUser, type World } from './support/world.ts';
 
-type Viewer = 'reader' | 'stranger';
+type Viewer = 'reader' | 'stranger' | 'moderator';
 
 /** Who may hear each event that some capability, or that of the tests, declares: of the first as the leak table has it. */
 const mayHear: Readonly<Record<string, readonly Viewer[]>> = {
   ...Object.fromEntries(
     Object.entries(leakTable).map(([name, { owner, stranger }]) => {
       const readers: Viewer[] = owner === 'allowed' ? ['reader'] : [];
-      return [name, stranger === 'allowed' ? [...readers, 'stranger'] : readers];
+      return [name, stranger === 'allowed' ? [...readers, 'stranger', 'moderator'] : readers];
     }),
   ),
-  'notice:posted': ['reader', 'stranger'],
+  'notice:posted': ['reader', 'stranger', 'moderator'],
   'note:added': ['reader'],
   'note:changed': ['reader'],
-  'report:filed': [],
+  'report:filed': ['moderator'],
 };
 
 /** A row of the log. */
@@ -95,6 +97,7 @@ describe('who hears an event', function () {
   let other: NodeProcess;
   let reader: TestUser;
   let stranger: TestUser;
+  let moderator: TestUser;
   /** Beyond what the other node has in its memory: from here on it reads the log. */
   let longAgo: number;
   const logged: string[] = [];
@@ -109,6 +112,8 @@ describe('who hears an event', function () {
     );
     reader = await world.user('reader');
     stranger = await world.user('stranger');
+    moderator = await world.user('overseer');
+    await world.ctx.db.transaction((tx) => grantRole(tx, 'overseer', 'moderator', ''));
     longAgo = await headOf(world);
     await tell(noteAdded, SECRET);
     await tell(noticePosted, 'for all');
@@ -180,6 +185,8 @@ describe('who hears an event', function () {
     await tell(noteAdded, SECRET);
     await tellRelations();
     await tellNotifications();
+    const news = { userId: reader.id, role: 'user', before: 'user' } as const;
+    await world.ctx.db.transaction((tx) => append(tx, roleChanged, news));
     await reader.delete(`/posts/${post.id}`);
     await tell(reportFiled, REPORT);
     await tell(noticePosted, 'for all');
@@ -195,6 +202,7 @@ describe('who hears an event', function () {
   const viewers = (): [Viewer, TestUser][] => [
     ['reader', reader],
     ['stranger', stranger],
+    ['moderator', moderator],
   ];
 
   const positionOf = ({ told, from }: Heard) => Math.max(from, ...told.map(({ seq }) => seq));
@@ -307,10 +315,12 @@ describe('who hears an event', function () {
             );
         }
     await Promise.all(polls);
-    expect(ways).to.have.lengthOf(8 + 2 * 2 * (3 + 5 + 5));
+    expect(ways).to.have.lengthOf(12 + 2 * 3 * (3 + 5 + 5));
     for (const { what, viewer, heard } of ways) {
       expect(fault(heard(), log, viewer), `${viewer}, ${what}`).to.be.undefined;
-      expect(heard().text.includes(REPORT), `a report to ${viewer}, ${what}`).to.be.false;
+      expect(heard().text.includes(REPORT), `a report to ${viewer}, ${what}`).to.equal(
+        viewer === 'moderator',
+      );
       expect(heard().text.includes(SECRET), `a note to ${viewer}, ${what}`).to.equal(viewer === 'reader');
     }
     const count = () =>

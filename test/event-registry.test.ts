@@ -6,6 +6,7 @@ import { eventTypes } from '../server/event-registry.ts';
 import type { FeedEventName } from '../server/contract.ts';
 import { asyncApiDocument } from '../server/docs/asyncapi.ts';
 import { openApiDocument } from '../server/docs/openapi.ts';
+import type { moderationEvents } from '../server/moderation/events.ts';
 import type { notificationEvents } from '../server/notifications/events.ts';
 import type { postEvents } from '../server/posts/events.ts';
 import type { relationEvents } from '../server/relations/events.ts';
@@ -18,7 +19,9 @@ type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false;
 
 // The contract's types have what the capabilities declare, and nothing else: this does not compile if they do not.
 true satisfies Same<
-  (typeof postEvents | typeof relationEvents | typeof notificationEvents)[number]['name'],
+  (
+    typeof postEvents | typeof relationEvents | typeof notificationEvents | typeof moderationEvents
+  )[number]['name'],
   FeedEventName
 >;
 

@@ -252,7 +252,14 @@ describe('a round that is written socket by socket, with everything else between
     const withoutAny: RelationSource['relations'] = (users) =>
       Promise.resolve({
         head: 0,
-        rows: users.map(({ userId }) => ({ userId, follows: [], blocks: [], blockedBy: [], mutes: [] })),
+        rows: users.map(({ userId }) => ({
+          userId,
+          follows: [],
+          blocks: [],
+          blockedBy: [],
+          mutes: [],
+          moderatesSince: null,
+        })),
       });
     const delivery = new Delivery({
       ...options,

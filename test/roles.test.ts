@@ -2,12 +2,19 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import type { Role } from '../models/index.ts';
+import { examine } from '../server/doctor/examine.ts';
+import { repair } from '../server/doctor/repair.ts';
 import { AppError } from '../server/errors.ts';
+import { append } from '../server/log/append.ts';
+import type { RoleChanged } from '../server/moderation/event-payloads.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import { packageRoot } from '../server/paths.ts';
 import type { OwnUser } from '../server/users/present.ts';
 import { compiledProgram } from './support/compiled-service.ts';
-import { execute, numberOf, rows } from './support/tables.ts';
+import { reportFiled } from './support/note-events.ts';
+import { endRawClients, RawClient } from './support/raw-client.ts';
+import { caughtUp, execute, headOf, numberOf, rows } from './support/tables.ts';
+import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
 const run = promisify(execFile);
@@ -26,6 +33,13 @@ describe('roles', function () {
   const grant = (name: string, role: Role) =>
     world.ctx.db.transaction((tx) => grantRole(tx, name, role, 'for a test'));
   const roleOf = async (user: TestUser) => (await user.get<OwnUser>('/users/me')).body.role;
+  /** What the doctor finds wrong. */
+  async function faults(repairs = false): Promise<string[]> {
+    const examined = await examine(world.ctx.config, world.databaseUrl, { schema: false });
+    const findings = examined.flatMap((one) => (/moderation|relations/.test(one.what) ? one.findings : []));
+    if (repairs) for (const finding of findings) await repair(world.ctx.db, finding);
+    return findings.map(({ what }) => what);
+  }
   const noted = () =>
     rows<{ action: string; actor_id: number | null; user_id: number; details: object }>(
       world,
@@ -77,6 +91,79 @@ describe('roles', function () {
       expect(await numberOf(world, `select count(*) from users where role = 'admin'`)).to.equal(1);
     }
     expect([await roleOf(ada), await roleOf(bob)]).to.have.members(['admin', 'user']);
+  });
+
+  it('reach open connections at their number: what moderators are told comes from then on, and no longer', async () => {
+    const cid = await world.user('cid');
+    const report = (id: number) =>
+      world.ctx.db.transaction((tx) => append(tx, reportFiled, { id, reader: 0, words: 'for moderators' }));
+    const start = await caughtUp(world);
+    const listen = async (auth: object = {}) => {
+      const client = await RawClient.join(world.url, { token: cid.token, ...auth });
+      return () =>
+        client.events.flatMap(({ name, args: [data] }): (number | string)[] =>
+          name === 'report:filed'
+            ? [(data as { id: number }).id]
+            : name === 'role:changed'
+              ? [(data as RoleChanged).role]
+              : [],
+        );
+    };
+    const live = [await listen(), await listen({ topics: [] }), await listen({ topics: ['home'] })];
+    await report(1);
+    await grant('cid', 'moderator');
+    await report(2);
+    // He moderates all the while.
+    await grant('cid', 'admin');
+    await report(3);
+    await caughtUp(world);
+    const told = ['moderator', 2, 'admin', 3];
+    for (const heard of live) await until('what a moderator is told', () => heard().length === told.length);
+    for (const topics of [undefined, [], ['feed']]) {
+      const heard = await listen({ after: start, epoch: world.ctx.feed.epoch, ...(topics && { topics }) });
+      await until('what a moderator has missed', () => heard().length === told.length);
+      live.push(heard);
+    }
+    await grant('cid', 'user');
+    await report(4);
+    await grant('cid', 'moderator');
+    await report(5);
+    for (const heard of live) await until('the last report', () => heard().at(-1) === 5);
+    for (const heard of live) expect(heard()).to.deep.equal([...told, 'user', 'moderator', 5]);
+    const late = await listen({ after: start, epoch: world.ctx.feed.epoch });
+    await until('the last report', () => late().at(-1) === 5);
+    expect(late(), 'of whoever ceased to moderate').to.deep.equal([
+      'moderator',
+      'admin',
+      'user',
+      'moderator',
+      5,
+    ]);
+    expect(await faults()).to.deep.equal([]);
+    endRawClients();
+  });
+
+  it('that the stream goes by wrongly are found and repaired, and go with the account', async () => {
+    const dan = await world.user('dan');
+    await grant('dan', 'moderator');
+    await headOf(world);
+    await execute(world, `delete from stream_relations where kind = 'moderate' and user_id = ${dan.id}`);
+    await execute(
+      world,
+      `insert into stream_relations values (${bob.id + 100}, 'moderate', ${bob.id + 100}, 1)`,
+    );
+    expect(await faults(true)).to.deep.equal([
+      `User ${dan.id} moderates, and the stream does not know it.`,
+      `The stream takes user ${bob.id + 100} for a moderator.`,
+    ]);
+    await headOf(world);
+    expect(await faults()).to.deep.equal([]);
+    expect((await dan.delete('/users/me', { password: dan.password })).status).to.equal(204);
+    await headOf(world);
+    expect(
+      await numberOf(world, 'select count(*) from stream_relations where user_id = $1', [dan.id]),
+    ).to.equal(0);
+    expect(await faults()).to.deep.equal([]);
   });
 
   it('are noted for good: no entry is changed or deleted', async () => {

@@ -269,7 +269,7 @@ describe('what is remembered of topics and relations', () => {
       relations.apply({ kind: 'follow', user_id: 1, target_id, added }, seq);
     follow(4, 7, false);
     follow(6, 8, true);
-    const rows = { userId: 1, follows: [7], blocks: [], blockedBy: [], mutes: [] };
+    const rows = { userId: 1, follows: [7], blocks: [], blockedBy: [], mutes: [], moderatesSince: null };
     relations.load(rows, 5, true);
     follow(5, 7, false);
     expect([...relations.follows]).to.deep.equal([7, 8]);

@@ -31,6 +31,7 @@ export type {
   Ready,
   RelatedUser,
   ResetReason,
+  RoleChanged,
   ServerToClient,
   SessionCloseCode,
   Tally,

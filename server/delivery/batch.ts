@@ -1,7 +1,7 @@
 import type { Identity } from '../identity.ts';
 import type { LogEntry } from '../log/reader.ts';
 import type { Relations } from '../topics/relations.ts';
-import { audiencesOf, PUBLIC } from '../topics/audience.ts';
+import { admits, audiencesOf, PUBLIC, type Reader } from '../topics/audience.ts';
 import { hidesEvent } from '../topics/hidden.ts';
 
 /** How a transport writes the events of a view; called once for each view, however many subscribers share it. */
@@ -17,7 +17,7 @@ export interface ChainedEvent {
 /** What decides which of the public events somebody receives, and with which chain. */
 export interface Viewer {
   identity: Pick<Identity, 'id'>;
-  member: { relations: Pick<Relations, 'hides' | 'hidesNobody'> } | undefined;
+  member: { relations: Pick<Relations, 'hides' | 'hidesNobody' | 'moderatesSince'> } | undefined;
   /** Everything up to here has been handed over, or is not for it. */
   seq: number;
   /** The last event before that in its chain. */
@@ -121,10 +121,10 @@ export class Batch {
 
   /** The events that a user receives who has no topics. */
   viewOf({ identity, member, seq: position, told }: Viewer): BatchView {
-    const own = this.#ownAudiences(identity);
+    const reader = readerOf(identity, member);
     const hidden = this.#hiddenFrom(member);
-    if (own.length > 0 || hidden) {
-      const entries = this.entries.filter((entry) => entry.seq > position && isFor(entry, own, hidden));
+    if (this.#hasOwn(reader) || hidden) {
+      const entries = this.entries.filter((entry) => entry.seq > position && isFor(entry, reader, hidden));
       return new BatchView(this.epoch, entries, told, this.last);
     }
     const { events } = this.publicView;
@@ -138,10 +138,10 @@ export class Batch {
 
   /** How many of its events a user receives who has no topics. */
   countFor({ identity, member }: Pick<Viewer, 'identity' | 'member'>): number {
-    const own = this.#ownAudiences(identity);
+    const reader = readerOf(identity, member);
     const hidden = this.#hiddenFrom(member);
-    if (own.length === 0 && !hidden) return this.publicView.events.length;
-    return this.entries.filter((entry) => isFor(entry, own, hidden)).length;
+    if (!this.#hasOwn(reader) && !hidden) return this.publicView.events.length;
+    return this.entries.filter((entry) => isFor(entry, reader, hidden)).length;
   }
 
   /** The relations of a user from whom some event of it is hidden. */
@@ -151,10 +151,10 @@ export class Batch {
     return this.entries.some((entry) => hidesEvent(relations, entry)) ? relations : undefined;
   }
 
-  /** Those of a user's audiences that some event of it is for. */
-  #ownAudiences(user: Pick<Identity, 'id'>): readonly string[] {
+  /** Whether some event of it is for an audience that a user belongs to. */
+  #hasOwn(reader: Reader): boolean {
     const audiences = this.#audiences;
-    return audiences ? audiencesOf(user).filter((audience) => audiences.has(audience)) : NONE;
+    return audiences !== undefined && audiencesOf(reader).some((audience) => audiences.has(audience));
   }
 
   #publicViewAfter(prev: number): BatchView {
@@ -163,17 +163,13 @@ export class Batch {
   }
 }
 
-const NONE: readonly string[] = [];
+function readerOf({ id }: Pick<Identity, 'id'>, member: Viewer['member']): Reader {
+  return { id, moderatesSince: member?.relations.moderatesSince };
+}
 
-/** Whether an event is for a user without topics. @param own those of the user's audiences that matter here */
-function isFor(
-  entry: LogEntry,
-  own: readonly string[],
-  hidden: Pick<Relations, 'hides'> | undefined,
-): boolean {
-  return (
-    (entry.audience === PUBLIC || own.includes(entry.audience)) && !(hidden && hidesEvent(hidden, entry))
-  );
+/** Whether an event is for a user without topics. */
+function isFor(entry: LogEntry, reader: Reader, hidden: Pick<Relations, 'hides'> | undefined): boolean {
+  return admits(entry, reader) && !(hidden && hidesEvent(hidden, entry));
 }
 
 /** Buffers of one view, so that subscribers who take the same events share the joined bytes. */

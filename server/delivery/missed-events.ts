@@ -2,6 +2,7 @@ import type { Follower } from '../log/follower.ts';
 import type { LogEntry, Probe } from '../log/reader.ts';
 import type { SharedPages } from '../log/shared-pages.ts';
 import type { TopicPositions } from '../log/topic-positions.ts';
+import { audiencesOf } from '../topics/audience.ts';
 import type { Subscription } from '../topics/subscription.ts';
 import { authorOf, FEED, HOME } from '../topics/topic.ts';
 import type { Member, RelationMemory } from './relation-memory.ts';
@@ -56,7 +57,7 @@ export class MissedEvents {
   isQuiet(subscription: Subscription, member: Member<FeedSubscriber>, position: number): boolean {
     const { positions } = this;
     if (position < positions.floor) return false;
-    if (positions.lastOf(`user:${member.relations.userId}`) > position) return false;
+    if (audiencesOf(member.reader).some((audience) => positions.lastOf(audience) > position)) return false;
     for (const topic of subscription.topics) {
       const authorId = authorOf(topic);
       if (topic === HOME) {
@@ -128,7 +129,7 @@ export class MissedEvents {
 
   /** By what the events of a subscription are found; undefined if by nothing but the log itself. */
   #probeOf(subscription: Subscription, member: Member<FeedSubscriber>, position: number): Probe | undefined {
-    const topics = [`user:${member.relations.userId}`];
+    const topics = [...audiencesOf(member.reader)];
     const authors = new Set<number>();
     for (const topic of subscription.topics) {
       const authorId = authorOf(topic);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Follower } from '../log/follower.ts';
 import type { Identity } from '../identity.ts';
 import type { Logger } from '../logger.ts';
+import type { Reader } from '../topics/audience.ts';
 import type { RelationChange } from '../topics/event-type.ts';
 import { type FollowChange, type RelationRows, Relations } from '../topics/relations.ts';
 import type { Subscription } from '../topics/subscription.ts';
@@ -58,6 +59,12 @@ export class Member<S> {
   constructor(userId: number) {
     this.relations = new Relations(userId);
   }
+
+  /** What decides which private events its user receives, as of now. */
+  get reader(): Reader {
+    const { userId: id, moderatesSince } = this.relations;
+    return { id, moderatesSince };
+  }
 }
 
 /**
@@ -74,6 +81,7 @@ export class RelationMemory<S extends Related<S>> {
   readonly #absent = new Set<Member<S>>();
   readonly #bySlot: (Member<S> | undefined)[] = [];
   readonly #freeSlots: number[] = [];
+  readonly #moderators = new Set<Member<S>>();
   readonly #followers = new Map<number, UserSlots>();
   /** Those to be read next, and whether with whom they follow. */
   readonly #asked = new Map<
@@ -106,6 +114,11 @@ export class RelationMemory<S extends Related<S>> {
       const member = this.#bySlot[slot];
       if (member) visit(member);
     });
+  }
+
+  /** Visits those users of this node who moderate as of now. */
+  eachModerator(visit: (member: Member<S>) => void): void {
+    this.#moderators.forEach(visit);
   }
 
   /** Whether what a subscriber needs is known at the position of the node, so that it need not be waited for. */
@@ -174,7 +187,8 @@ export class RelationMemory<S extends Related<S>> {
     for (const userId of [change.user_id, change.target_id]) {
       const member = this.#members.get(userId);
       if (!member?.relations.apply(change, seq)) continue;
-      if (change.kind !== 'follow') {
+      if (change.kind === 'moderate') this.#noteModerator(member);
+      else if (change.kind !== 'follow') {
         if (change.added && change.kind === 'block') hiding.push(member);
       } else if (member.slot !== undefined) {
         if (change.added) this.#addFollower(change.target_id, member.slot);
@@ -211,6 +225,7 @@ export class RelationMemory<S extends Related<S>> {
     this.#absent.delete(member);
     const { relations, slot } = member;
     this.#members.delete(relations.userId);
+    this.#moderators.delete(member);
     if (slot === undefined) return;
     for (const authorId of relations.follows) this.#removeFollower(authorId, slot);
     member.slot = undefined;
@@ -269,12 +284,18 @@ export class RelationMemory<S extends Related<S>> {
     const before = member.slot === undefined ? [] : [...member.relations.follows];
     for (const authorId of before) this.#removeFollower(authorId, member.slot ?? 0);
     member.relations.load(row, head, withFollows);
+    this.#noteModerator(member);
     if (!withFollows) return;
     if (member.slot === undefined) {
       member.slot = this.#freeSlots.pop() ?? this.#bySlot.length;
       this.#bySlot[member.slot] = member;
     }
     for (const authorId of member.relations.follows) this.#addFollower(authorId, member.slot);
+  }
+
+  #noteModerator(member: Member<S>): void {
+    if (member.relations.moderatesSince === undefined) this.#moderators.delete(member);
+    else this.#moderators.add(member);
   }
 
   #addFollower(authorId: number, slot: number): void {

@@ -20,10 +20,10 @@ export function selectView(
   { entries, last }: Pick<EventRange, 'entries' | 'last'>,
   most: number,
 ): BatchView {
-  const { identity, subscription, member, seq, told } = subscriber;
+  const { subscription, member, seq, told } = subscriber;
   const selected: LogEntry[] = [];
   if (subscription && member && entries.length > 0) {
-    const reach = reachOf(subscription, identity.id, member.relations.followsAfter(seq));
+    const reach = reachOf(subscription, member.reader, member.relations.followsAfter(seq));
     for (const entry of entries) {
       if (entry.seq <= seq) continue;
       const as = reach(entry);

@@ -170,12 +170,12 @@ class FoundEvents {
 
   constructor(
     subscriber: FeedSubscriber,
-    { relations }: Member<FeedSubscriber>,
+    { reader, relations }: Member<FeedSubscriber>,
     asked: Subscription,
     from: number,
   ) {
     const follows = relations.followsAfter(from);
-    const judge = (subscription: Subscription) => reachOf(subscription, subscriber.identity.id, follows);
+    const judge = (subscription: Subscription) => reachOf(subscription, reader, follows);
     this.#subscriber = subscriber;
     this.#form = judge(subscriber.subscription ?? asked);
     this.#byTopic = new Map(asked.topics.map((topic) => [topic, judge(Subscription.of([topic]))]));

@@ -1,5 +1,5 @@
 import type { LogEntry } from '../log/reader.ts';
-import { PUBLIC } from '../topics/audience.ts';
+import { MODERATORS, PUBLIC } from '../topics/audience.ts';
 import { FEED, HOME } from '../topics/topic.ts';
 import type { Member, RelationMemory } from './relation-memory.ts';
 import type { FeedSubscriber } from './subscriber.ts';
@@ -12,10 +12,10 @@ export type OnReached = (subscriber: FeedSubscriber, isDeparture: boolean) => vo
  * author of the event, so that one that nobody wants costs a few look-ups, however many subscribers there are.
  */
 export class TopicIndex {
-  readonly #relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'eachFollower'>;
+  readonly #relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'eachFollower' | 'eachModerator'>;
   readonly #byTopic = new Map<string, Set<FeedSubscriber>>();
 
-  constructor(relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'eachFollower'>) {
+  constructor(relations: Pick<RelationMemory<FeedSubscriber>, 'of' | 'eachFollower' | 'eachModerator'>) {
     this.#relations = relations;
   }
 
@@ -50,8 +50,12 @@ export class TopicIndex {
       onReached(subscriber, isDeparture);
     };
     if (audience !== PUBLIC) {
-      const member = audience.startsWith('user:') ? this.#relations.of(Number(audience.slice(5))) : undefined;
-      for (const subscriber of member?.subscribers ?? []) reached(subscriber, false);
+      const reachMember = ({ subscribers }: Member<FeedSubscriber>) => {
+        for (const subscriber of subscribers) reached(subscriber, false);
+      };
+      const reader = audience.startsWith('user:') ? this.#relations.of(Number(audience.slice(5))) : undefined;
+      if (reader) reachMember(reader);
+      if (audience === MODERATORS) this.#relations.eachModerator(reachMember);
       return;
     }
     this.#reachByTopics(topics, authorId, (subscriber) => reached(subscriber, false));

@@ -16,7 +16,9 @@ const state = {
          'mutes', coalesce((
             select json_agg(r.target_id) from stream_relations r where r.user_id = u.id and r.kind = 'mute'), '[]'),
          'blockedBy', coalesce((
-            select json_agg(r.user_id) from stream_relations r where r.target_id = u.id and r.kind = 'block'), '[]')
+            select json_agg(r.user_id) from stream_relations r where r.target_id = u.id and r.kind = 'block'), '[]'),
+         'moderatesSince', (
+            select r.since_seq from stream_relations r where r.user_id = u.id and r.kind = 'moderate')
        ) order by u.place)
        from unnest($1::bigint[], $2::boolean[]) with ordinality as u (id, follows, place)) as rows
     from feed_head h`,

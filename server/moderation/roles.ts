@@ -2,7 +2,9 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import type { Role } from '../../models/index.ts';
 import { AppError } from '../errors.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
+import { append } from '../log/append.ts';
 import { audit } from './audit.ts';
+import { roleChanged } from './events.ts';
 
 /** What a grant found: the user by the name as it is written, and the role before. */
 export interface Granted {
@@ -46,5 +48,6 @@ export async function grantRole(tx: Transaction, name: string, role: Role, reaso
   }
   await query('update users set role = $2 where id = $1', id, role);
   await audit(tx, { action: 'grant', actorId: null, userId: id, reason, details: { role, before } });
+  await append(tx, roleChanged, { userId: id, role, before });
   return { username, before };
 }

@@ -14,9 +14,9 @@ interface Relation {
 
 /** The relations that the events of a table change, with what waits for its number behind what has one. */
 const facts = `
-  select relation, 0 as waiting, seq as place from event_log where relation is not null
+  select relation, 0 as waiting, seq as place from event_log where relation ->> 'kind' <> 'moderate'
   union all
-  select relation, 1, id from event_outbox where relation is not null`;
+  select relation, 1, id from event_outbox where relation ->> 'kind' <> 'moderate'`;
 
 /**
  * Folds the events of relations and compares the result with what users want and with what the stream goes by.
@@ -35,7 +35,7 @@ async function findWrongRelations(client: pg.ClientBase): Promise<Finding[]> {
          case when t.waits then t.added when t.added then s.since_seq is not distinct from t.place
               else s.since_seq is not null end as in_stream
        from relations r
-       full join stream_relations s using (user_id, kind, target_id)
+       full join (select * from stream_relations where kind <> 'moderate') s using (user_id, kind, target_id)
        full join told t using (user_id, kind, target_id)
      )
      select * from compared where is_there <> told or is_there <> in_stream

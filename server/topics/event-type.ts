@@ -15,9 +15,12 @@ export type Supersedes =
 /** What a user is to another: what the stream goes by from the event on that changes it. */
 export type RelationKind = 'follow' | 'block' | 'mute';
 
-/** What an event changes between two users. */
+/**
+ * What an event changes between two users; or of one, who is both: whether that user moderates. It takes effect where a
+ * node passes the event.
+ */
 export interface RelationChange {
-  kind: RelationKind;
+  kind: RelationKind | 'moderate';
   user_id: number;
   target_id: number;
   added: boolean;

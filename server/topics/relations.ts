@@ -17,6 +17,8 @@ export interface RelationRows {
   blocks: readonly number[];
   blockedBy: readonly number[];
   mutes: readonly number[];
+  /** The event from which on the user moderates; null if they do not. */
+  moderatesSince: number | null;
 }
 
 /** Changes of follows that are kept in order to undo them. */
@@ -34,6 +36,7 @@ export class Relations {
   #blocks = NOBODY;
   #blockedBy = NOBODY;
   #mutes = NOBODY;
+  #moderatesSince: number | undefined;
   #head: number | undefined;
   /** Whether the state is about to be read. */
   #isAwaited = true;
@@ -63,6 +66,11 @@ export class Relations {
     return idsOf(this.#follows);
   }
 
+  /** The event from which on the user moderates; undefined if they do not. */
+  get moderatesSince(): number | undefined {
+    return this.#moderatesSince;
+  }
+
   get hidesNobody(): boolean {
     return this.#blocks.length + this.#blockedBy.length + this.#mutes.length === 0;
   }
@@ -80,6 +88,7 @@ export class Relations {
     this.#blocks = rows.blocks;
     this.#blockedBy = rows.blockedBy;
     this.#mutes = rows.mutes;
+    this.#moderatesSince = rows.moderatesSince ?? undefined;
     this.#follows = hasFollows ? idList(rows.follows) : NO_IDS;
     this.#hasFollows = hasFollows;
     this.#head = head;
@@ -112,6 +121,10 @@ export class Relations {
       return true;
     }
     if (!isActor) return false;
+    if (kind === 'moderate') {
+      this.#moderatesSince = added ? seq : undefined;
+      return true;
+    }
     if (kind === 'mute') {
       this.#mutes = changed(this.#mutes, target_id, added);
       return true;

@@ -1,4 +1,4 @@
-import { PUBLIC } from './audience.ts';
+import { admits, PUBLIC, type Reader } from './audience.ts';
 import type { Departure } from './event-type.ts';
 import { EVERYTHING, FEED, HOME } from './topic.ts';
 
@@ -59,22 +59,21 @@ export type Reach = 'event' | 'departure' | undefined;
  */
 export function reachOf(
   subscription: Subscription,
-  userId: number,
+  reader: Reader,
   follows: (authorId: number, seq: number) => boolean,
 ): (event: Addressed) => Reach {
   const topics = new Set(subscription.topics);
   const home = topics.has(HOME);
-  const own = `user:${userId}`;
   const wants = (named: readonly string[], { authorId, seq }: Addressed): boolean => {
     for (const topic of named) {
       if (topics.has(topic)) return true;
-      if (home && topic === FEED && authorId !== null && (authorId === userId || follows(authorId, seq)))
+      if (home && topic === FEED && authorId !== null && (authorId === reader.id || follows(authorId, seq)))
         return true;
     }
     return false;
   };
   return (event) => {
-    if (event.audience !== PUBLIC) return event.audience === own ? 'event' : undefined;
+    if (event.audience !== PUBLIC) return admits(event, reader) ? 'event' : undefined;
     if (wants(event.topics, event)) return 'event';
     return event.departure && wants(event.departure.topics, event) ? 'departure' : undefined;
   };

@@ -8,6 +8,7 @@ import { appendRemovals, removePosts } from '../posts/removal.ts';
 import { eraseMentions } from './mentions-of.ts';
 import { endNotifications } from './notifications-of.ts';
 import { endRelations, eraseName } from './relations-of.ts';
+import { endRole } from './role-of.ts';
 
 /**
  * What a user has left in other tables, changed a piece at a time: a user may have 100,000 posts and votes. Each piece is one
@@ -124,6 +125,7 @@ async function deletePiece(tx: Transaction, userId: number, most: number): Promi
     (await eraseMentions(tx, userId, most)) &&
     (await endRelations(tx, userId, most)) &&
     (await endNotifications(tx, userId, MOST_ROWS));
+  if (noRelations) await endRole(tx, userId);
   const name = noRelations ? await eraseName(tx, userId) : 'more';
   const done = name === 'done' && (await deleteRest(tx, userId));
   return { done, tallies: [], waits: name === 'waits' };

@@ -1,3 +1,4 @@
+import { grantRole } from '../../server/moderation/roles.ts';
 import type { PostAnswer } from '../../server/posts/present.ts';
 import type { ProvokedEvent, Topic, Viewer } from './leak-table.ts';
 import { writePost } from './posts.ts';
@@ -240,6 +241,19 @@ export function actsOnRelations(world: World, { people: { owner, other } }: Cast
       what: 'ends the block',
       run: end(owner, 'block', other),
       events: [{ name: 'block:removed', to: 'owner' }],
+    },
+    {
+      what: 'becomes a moderator for a while',
+      run: async () => {
+        const { username } = await sure(owner.get<{ username: string }>('/users/me'));
+        await world.ctx.db.transaction(async (tx) => {
+          for (const role of ['moderator', 'user'] as const) await grantRole(tx, username, role, '');
+        });
+      },
+      events: [
+        { name: 'role:changed', to: 'owner' },
+        { name: 'role:changed', to: 'owner' },
+      ],
     },
     {
       what: 'is followed by somebody',

@@ -50,6 +50,7 @@ export const leakTable: Readonly<Record<FeedEventName, Row>> = {
   'notification:removed': ofBoth,
   'notification:read': ofOne,
   'notifications:state': ofBoth,
+  'role:changed': ofOne,
 };
 
 /** Who receives a departure in place of an event, if subscribed to nothing but a topic that it leaves. */

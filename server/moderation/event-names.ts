@@ -1,0 +1,8 @@
+/**
+ * What can happen in moderation. The names are part of the contract, and are written here alone. Imports nothing: the
+ * client package has a copy.
+ */
+export const moderationEvent = {
+  /** The user has another role. */
+  roleChanged: 'role:changed',
+} as const;
