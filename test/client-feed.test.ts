@@ -97,8 +97,9 @@ describe("the client's feed", () => {
     heard.feed.on('post:deleted', (post, at) => byName.push([String(post.id), at.seq]));
     const reader = heard.feed[Symbol.asyncIterator]();
     const [id = 0] = await write(1, 'First');
+    // What is changed before it is numbered is told without its text.
+    await until('the post is heard', () => heard.events.length === 1);
     await writer.posts.update(id, { title: 'Second' });
-    // What is deleted before it is numbered is told without its text.
     await until('both are heard', () => heard.events.length === 2);
     await writer.posts.remove(id);
     const read: [number, string][] = [];

@@ -79,8 +79,10 @@ describe('a feed with topics', () => {
   const here = async () => {
     const id = await write(2, 'Here');
     let seq = 0;
+    let after = 0;
     await until('it is numbered', async () => {
-      const { events } = await writers[2]!.events({ after: 0, limit: 500 });
+      const { events } = await writers[2]!.events({ after, limit: 500 });
+      after = events.at(-1)?.seq ?? after;
       seq = events.find((event) => event.name === 'post:created' && event.data.id === id)?.seq ?? 0;
       return seq > 0;
     });
