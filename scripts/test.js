@@ -4,7 +4,7 @@
  * a run is short and none is left out for long. Ends with one line that counts, `12 passed, 0 failed`.
  *
  *     npm test                     everything, of the slow tests the part of the day
- *     npm test -- --slow 2/4       of the slow tests this part; 1/1 is all of them
+ *     npm test -- --slow 2/6       of the slow tests this part; 1/1 is all of them
  *     npm test -- --all            everything
  *     npm test -- --only checks    formatting, lint, types, dead code; also: tests, faults
  *     npm test -- --shard 1/3      a third of all test files
@@ -40,7 +40,7 @@ const testFiles = (names) => names.map((name) => `test/${name}.test.ts`);
 
 /** Groups of test files, a process each; all files that are named nowhere are one more. The longest group is first. */
 const GROUPS = [
-  testFiles(['page', 'page-cache']),
+  testFiles(['page']),
   // They wait for most of their time: for limits and for servers that fail.
   testFiles([
     'audience',
@@ -59,8 +59,8 @@ const GROUPS = [
 ];
 
 /**
- * Test files that start browsers, processes, databases or proxies, or wait for long. The one that takes longest is first,
- * so that each part, of every fourth file, takes equally long.
+ * Test files that start browsers, processes, databases or proxies, compute much or wait for long. The one that takes longest is first,
+ * so that each part, of every sixth file, takes equally long.
  */
 const SLOW = testFiles([
   'database-identity',
@@ -101,6 +101,13 @@ const SLOW = testFiles([
   'deploy-files',
   'floods',
   'large-accounts',
+  'sessions',
+  'sequencer',
+  'relations',
+  'tokens',
+  'hidden-authors',
+  'request-bodies',
+  'search-words',
   'crowded-replies',
   'relations-nodes',
   'unconfirmed-writes',
@@ -113,10 +120,11 @@ const SLOW = testFiles([
   'full-disk',
   'frozen-redis',
   'client-threads',
+  'page-cache',
 ]);
 
 /** So many parts have the slow tests. */
-const PARTS = 4;
+const PARTS = 6;
 
 const DAY = 24 * 3_600_000;
 
@@ -237,7 +245,7 @@ const mocha = (files) => ({
 });
 
 /**
- * One part of many, such as 2/4.
+ * One part of many, such as 2/6.
  *
  * @param {string} text
  * @returns {{ number: number, total: number } | undefined}
@@ -250,7 +258,7 @@ function partOf(text) {
 /** @returns what to run, and which part of the test files and of the slow ones among them */
 function readArguments() {
   const usage =
-    'Usage: npm test [-- [--only checks|tests|faults] [--slow 2/4 | --all | --shard 1/3] [--list]]';
+    'Usage: npm test [-- [--only checks|tests|faults] [--slow 2/6 | --all | --shard 1/3] [--list]]';
   try {
     const { values } = parseArgs({
       options: {
