@@ -50,6 +50,8 @@ export class Revocation extends Model<InferAttributes<Revocation>, InferCreation
   /** The one session that continues, at a password change. */
   declare exceptSessionId: CreationOptional<string | null>;
   declare createdAt: CreationOptional<Date>;
+  /** Why, if their user did not want it: `suspended`. */
+  declare code: CreationOptional<string | null>;
   /** The writing transaction: a reader asks for what is not older than its last snapshot, and so misses no late commit. */
   declare xid: CreationOptional<string>;
 }
@@ -101,6 +103,7 @@ export function defineSession(sequelize: Sequelize): void {
       userId: { type: DataTypes.BIGINT, allowNull: false },
       sessionId: { type: DataTypes.UUID },
       exceptSessionId: { type: DataTypes.UUID },
+      code: { type: DataTypes.TEXT },
       createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       xid: { type: 'XID8', allowNull: false, defaultValue: sequelize.literal('pg_current_xact_id()') },
     },

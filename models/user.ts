@@ -28,6 +28,8 @@ export class User extends Model<InferAttributes<User>, InferCreationAttributes<U
   declare bio: CreationOptional<string>;
   declare createdAt: CreationOptional<Date>;
   declare role: CreationOptional<Role>;
+  /** Until when nobody may log in, by the database's clock: `infinity` where there is no end. Null of all others. */
+  declare suspendedUntil: CreationOptional<Date | null>;
   /** Since when the account is gone for everyone; its row goes after the last of its posts. */
   declare deletedAt: CreationOptional<Date | null>;
 }
@@ -44,6 +46,7 @@ export function defineUser(sequelize: Sequelize): void {
       bio: { type: DataTypes.TEXT, allowNull: false, defaultValue: '' },
       createdAt: { type: DataTypes.DATE, allowNull: false, defaultValue: sequelize.literal('now()') },
       role: { type: DataTypes.TEXT, allowNull: false, defaultValue: 'user' },
+      suspendedUntil: { type: DataTypes.DATE },
       deletedAt: { type: DataTypes.DATE },
     },
     {

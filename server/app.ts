@@ -18,6 +18,8 @@ import { observe, serveMetrics } from './ops/observe.ts';
 import { openApiDocument } from './docs/openapi.ts';
 import { mount, type Route } from './api/route.ts';
 import { secure } from './http/security-headers.ts';
+import { moderatorCheck } from './moderation/authorise.ts';
+import { moderationRoutes } from './moderation/routes.ts';
 import { notificationRoutes } from './notifications/routes.ts';
 import { postRoutes } from './posts/routes.ts';
 import { relationRoutes } from './relations/routes.ts';
@@ -35,6 +37,7 @@ export const routes: readonly Route<Context>[] = [
   ...postRoutes,
   ...voteRoutes,
   ...notificationRoutes,
+  ...moderationRoutes,
   ...streamRoutes(eventTypes),
 ];
 
@@ -70,6 +73,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   mount(app, routes, {
     ctx,
     authenticate: bearerAuthentication(ctx),
+    requireModerator: moderatorCheck(ctx),
     limit: (name, req, res, user) => ctx.countRequest(name, req, res, user),
     readBody: bodyReader,
   });

@@ -12,6 +12,7 @@ import type { LiveSessions } from './auth/live-sessions.ts';
 import type { ConnectionLimits } from './limits/connection-limits.ts';
 import type { Follower } from './log/follower.ts';
 import type { Metrics } from './ops/metrics.ts';
+import type { ModerationContext } from './moderation/context.ts';
 import type { NotificationContext } from './notifications/context.ts';
 import type { PostContext } from './posts/context.ts';
 import type { RelationContext } from './relations/context.ts';
@@ -32,6 +33,7 @@ export interface Context
     PostContext,
     VoteContext,
     NotificationContext,
+    ModerationContext,
     EntryContext {
   config: Readonly<Config>;
   metrics: Metrics;

@@ -6,6 +6,7 @@ export const problems = {
   unauthorized: [401, 'Not authenticated'],
   invalid_credentials: [403, 'Invalid Credentials'],
   forbidden: [403, 'Forbidden'],
+  suspended: [403, 'Account suspended'],
   sign_up_closed: [403, 'Sign-up is closed'],
   invitation_required: [403, 'Invitation required'],
   not_found: [404, 'Not found'],

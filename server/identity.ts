@@ -12,6 +12,8 @@ export interface EndOfSessions {
   /** Null: all of them. */
   sessionId: string | null;
   exceptSessionId: string | null;
+  /** Why, if their user did not want it: `suspended`. */
+  code?: string | null;
 }
 
 /** Whether a session is among those that have ended. */

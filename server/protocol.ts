@@ -76,10 +76,11 @@ export interface Ready {
 }
 
 /**
- * Why the server ends a socket. After `revoked`, `expired` and `flooding` the namespace is left, and a stock
+ * Why the server ends a socket. After `revoked`, `suspended`, `expired` and `flooding` the namespace is left, and a stock
  * client stays away; after `slow_consumer`, `draining` and `reset` only the transport closes, and it comes back by itself.
  */
-export type SessionCloseCode = 'slow_consumer' | 'revoked' | 'expired' | 'draining' | 'reset' | 'flooding';
+export type SessionCloseCode =
+  'slow_consumer' | 'revoked' | 'suspended' | 'expired' | 'draining' | 'reset' | 'flooding';
 
 /** What a socket is sent beside the events. */
 export interface ServiceMessages {

@@ -93,17 +93,6 @@ const folders: Record<string, Uses> = {
     ],
     types: ['counters/', 'log/', 'ops/metrics.ts'],
   },
-  'server/moderation/': {
-    values: [
-      'api/',
-      'database/check.ts',
-      'errors.ts',
-      'library-internals/sequelize.ts',
-      'log/append.ts',
-      'models/',
-      'topics/',
-    ],
-  },
   'server/docs/': {
     values: [
       'api/',
@@ -216,7 +205,7 @@ const files: Record<string, Uses> = {
   'service.ts': { values: ['(?!(main|app|server)\\.ts).*'] },
   'app.ts': {
     values: [
-      '[a-z-]+/(authenticate|routes|schemas)\\.ts',
+      '[a-z-]+/(authenticate|authorise|routes|schemas)\\.ts',
       'api/',
       'docs/',
       'event-registry.ts',

@@ -13,9 +13,10 @@ const states: readonly State[] = ['published', 'draft', 'deleted'];
 
 /**
  * Who may call each route. `owner` and `reader` are about one post: its owner alone, or anyone who may see it. The
- * others name nothing of anyone else's: `self` is about the caller's own account and sessions.
+ * others name nothing of anyone else's: `self` is about the caller's own account and sessions. `moderator` needs the
+ * role.
  */
-const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner'> = {
+const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner' | 'moderator'> = {
   'post /login': 'anyone',
   'post /refresh': 'anyone',
   'post /logout': 'self',
@@ -51,6 +52,8 @@ const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner'> 
   'delete /posts/:id/vote': 'reader',
   'get /notifications': 'self',
   'put /notifications/read': 'self',
+  'post /moderation/actions': 'moderator',
+  'get /moderation/log': 'moderator',
   'get /events': 'user',
   'get /events/stream': 'user',
 };
@@ -199,6 +202,13 @@ describe('the policies', () => {
       const name = `${method} ${path}`;
       expect(access !== 'user', name).to.equal(policies[name] === 'anyone');
     }
+  });
+
+  it('ask for a role exactly where moderators alone may come', () => {
+    for (const { method, path, role } of routes)
+      expect(role, `${method} ${path}`).to.equal(
+        policies[`${method} ${path}`] === 'moderator' ? 'moderator' : undefined,
+      );
   });
 
   it('about a post are each put to the test, and say of it what the test does', () => {

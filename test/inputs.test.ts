@@ -5,6 +5,7 @@ import { routes } from '../server/app.ts';
 import type { FieldError } from '../server/contract.ts';
 import { requests } from '../server/transports/socketio/requests.ts';
 import { handshakeAuth } from '../server/transports/socketio/schemas.ts';
+import { moderationActions } from '../server/moderation/present.ts';
 import { openApiDocument } from '../server/docs/openapi.ts';
 import { check, type InputPlace } from '../server/api/schema.ts';
 import { compileAt, schemaValidator } from './support/documented-answers.ts';
@@ -168,6 +169,13 @@ const fields: Record<string, Arbitrary<unknown>> = {
   from: count,
   unread: flag,
   up_to: count,
+  action: mostly(fc.constantFrom(...moderationActions), anyText),
+  user_id: count,
+  reason: mostly(fc.constantFrom('spam', ' x'), anyText),
+  until: mostly(
+    fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
+    word('2030-02-30T00:00:00Z', '2030-01-01'),
+  ),
 };
 const headerTexts = fc.oneof(
   fc.string({ maxLength: 40 }),

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { OpenApiDocument, Operation } from '../server/docs/openapi.ts';
+import { execute } from './support/tables.ts';
 import { createWorld, type World } from './support/world.ts';
 
 interface Case {
@@ -94,8 +95,11 @@ describe('the examples of the OpenAPI document', () => {
         for (const names of once) await send(each, operation.requestBody ? given : undefined, names);
       }
       if (path.startsWith('/logout')) await send(login, 'application/json', []);
-      // Somebody to follow.
-      if (method === 'post' && path === '/users') await world.user();
+      if (method === 'post' && path === '/users') {
+        await execute(world, `update users set role = 'moderator'`);
+        // Somebody to follow, and to act on.
+        await world.user();
+      }
     }
 
     expect(faults).to.deep.equal([]);

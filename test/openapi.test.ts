@@ -6,6 +6,7 @@ import { SchemaLibrary } from '../server/api/json-schema.ts';
 import { type OpenApiDocument, openApiDocument, openApiPath } from '../server/docs/openapi.ts';
 import { problem } from '../server/api/problem.ts';
 import { oneOf, object } from '../server/api/schema.ts';
+import { grantRole } from '../server/moderation/roles.ts';
 import { compileAt, DocumentedAnswers, schemaValidator } from './support/documented-answers.ts';
 import { Api, type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -258,6 +259,16 @@ describe('the OpenAPI document', () => {
       await ask(me, 'get', `${one}/replies?limit=1`);
       await ask(me, 'get', '/notifications?limit=1');
       await ask(me, 'put', '/notifications/read', { up_to: 1 });
+      await world.ctx.db.transaction((tx) => grantRole(tx, 'caroline', 'moderator', ''));
+      const { id: spammer } = await world.user();
+      const until = '2100-01-01T00:00:00Z';
+      await ask(me, 'post', '/moderation/actions', {
+        action: 'suspend',
+        user_id: spammer,
+        reason: 'spam',
+        until,
+      });
+      await ask(me, 'get', '/moderation/log?limit=1');
       await ask(me, 'delete', one);
       await ask(bob, 'get', '/events?after=0');
       await askForStream();

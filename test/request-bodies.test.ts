@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import { routes } from '../server/app.ts';
+import { moderationActions } from '../server/moderation/present.ts';
+import { grantRole } from '../server/moderation/roles.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { isReservedName } from '../server/text/reserved-names.ts';
 import { isVisible } from '../server/text/visible.ts';
@@ -58,6 +60,7 @@ describe('request bodies', () => {
     ada = await world.user();
     own = await writePost(ada);
     thread = await writePost(ada);
+    await world.ctx.db.transaction((tx) => grantRole(tx, ada.username, 'moderator', ''));
   });
   after(() => world.close());
 
@@ -150,6 +153,15 @@ describe('request bodies', () => {
       valid: fc.record({ up_to: fc.integer({ min: 0, max: 2 ** 53 - 1 }) }),
       status: 200,
       send: asAda('PUT', () => '/notifications/read'),
+    },
+    'post /moderation/actions': {
+      valid: fc.record({
+        action: fc.constantFrom(...moderationActions),
+        user_id: fc.integer({ min: 2 ** 32, max: 2 ** 53 - 1 }),
+        reason: anyText(1000, 1).filter(isVisible),
+      }),
+      status: 404,
+      send: asAda('POST', () => '/moderation/actions'),
     },
     'post /vote': {
       valid: fc.record({ post_id: fc.integer({ min: 1, max: 2 ** 53 - 1 }), dir: fc.constantFrom(0, 1) }),

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { LoginSession } from '../server/auth/login-sessions.ts';
 import { EventStream } from './support/event-stream.ts';
+import { query } from './support/postgres.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { startRedis } from './support/redis.ts';
@@ -60,6 +61,12 @@ describe('a session that is ended at one node, with Redis dead, at another', fun
     'a logout everywhere': (_session, other) => other.post('/logout/all'),
     'a new password': (_session, other) => other.patch('/users/me', newPassword),
     'the deletion of the account': (_session, other) => other.delete('/users/me', { password: PASSWORD }),
+    'a suspension': async (session) => {
+      const moderator = await signUp(nodes.first.url);
+      await query(nodes.databaseUrl, `update users set role = 'moderator' where id = ${moderator.id}`);
+      const body = { action: 'suspend', user_id: session.id, reason: 'for a test' };
+      expect((await moderator.post('/moderation/actions', body)).status).to.equal(201);
+    },
     'the use of a refresh token whose successor has been used': async (session) => {
       const refresh = (token: string) =>
         session.post<{ refresh_token: string }>('/refresh', { refresh_token: token });
@@ -71,6 +78,7 @@ describe('a session that is ended at one node, with Redis dead, at another', fun
 
   for (const [what, end] of Object.entries(endings))
     it(`writes no more at once, and in two seconds neither reads nor hears, after ${what}`, async () => {
+      const code = what === 'a suspension' ? 'suspended' : 'revoked';
       const session = await signUp(nodes.first.url);
       const other = await logIn(nodes.first.url, session);
       const { api, poll, stream, client } = await presence(session.token);
@@ -86,13 +94,13 @@ describe('a session that is ended at one node, with Redis dead, at another', fun
         until('the socket to be ended', () => client.heard('session:closed').length > 0 && client.closed),
         stream.take(1).then(async ([closed]) => {
           expect(closed?.event).to.equal('session:closed');
-          expect(JSON.parse(closed!.data)).to.include({ code: 'revoked' });
+          expect(JSON.parse(closed!.data)).to.include({ code });
           await stream.ended();
         }),
       ]);
       expect(watch.ran).to.be.below(ENDED_WITHIN);
       expectProblem(refused, 401, 'unauthorized');
-      expect(client.heard('session:closed')[0]?.[0]).to.include({ code: 'revoked' });
+      expect(client.heard('session:closed')[0]?.[0]).to.include({ code });
       expect(client.events.at(-1)?.name).to.equal('session:closed');
 
       // Nobody else is meant, and what is written now is for them alone.

@@ -14,6 +14,8 @@ export interface SessionChange {
 
 /** A token is renewed when so much of its life is left, but never more than this. Milliseconds. */
 const RENEWED_WITH_LEFT = { share: 0.25, atMost: 60_000 };
+/** What the server says of a session that is over. */
+const endsSession = new Set<TidingsError['code']>(['unauthorized', 'suspended']);
 /** Between two tries while the server does not answer. Milliseconds. */
 const RETRY = 5000;
 
@@ -78,7 +80,7 @@ export class Session {
 
   /**
    * Another token than this one, which is about to end or was refused.
-   * @throws {TidingsError} `unauthorized`: the session is over; `logged_out`: there is none; anything temporary: it may
+   * @throws {TidingsError} `unauthorized`, `suspended`: the session is over; `logged_out`: there is none; anything temporary: it may
    *   continue
    */
   async renew(stale: string): Promise<string> {
@@ -124,7 +126,7 @@ export class Session {
       await this.#logOut(token);
     } catch (error) {
       // It has ended already.
-      if (!(error instanceof TidingsError) || error.code !== 'unauthorized') throw error;
+      if (!(error instanceof TidingsError) || !endsSession.has(error.code)) throw error;
     }
   }
 
@@ -172,7 +174,7 @@ export class Session {
       this.#write(renewed, 'renewed');
       return renewed.accessToken;
     } catch (error) {
-      if (!(error instanceof TidingsError) || error.code !== 'unauthorized') throw error;
+      if (!(error instanceof TidingsError) || !endsSession.has(error.code)) throw error;
       // Where there are no locks another tab may have come first after all.
       const now = this.#storage.read();
       if (now && now.refreshToken !== session.refreshToken) {

@@ -91,6 +91,8 @@ export interface RouteSpec<
   description?: string;
   tag: string;
   access: A;
+  /** A role that the user must have. It is asked for after the input, as everything that is looked up. */
+  role?: 'moderator';
   /** What a request counts against. Without it the handler counts by what it finds. */
   limit?: RateLimit;
   params?: P;
@@ -139,6 +141,8 @@ export interface Mounting<C> {
   ctx: C;
   /** Finds out who asks. @throws {AppError} 401 */
   authenticate: (req: Request) => Promise<Identity>;
+  /** Makes sure that a user moderates. @throws {AppError} 403 */
+  requireModerator: (user: Identity, requester: Requester) => Promise<void>;
   /** Counts the request. @throws {AppError} 429 */
   limit: (name: RateLimit, req: Request, res: Response, user: Identity | undefined) => Promise<void>;
   /** Reads the body of a request whose caller has been admitted. */
@@ -152,7 +156,7 @@ export interface Mounting<C> {
 export function mount<C extends RouteContext>(
   router: Router,
   routes: readonly Route<C>[],
-  { ctx, authenticate, limit, readBody }: Mounting<C>,
+  { ctx, authenticate, requireModerator, limit, readBody }: Mounting<C>,
 ): void {
   for (const spec of routes) {
     const success = Number(Object.keys(spec.answers)[0]);
@@ -175,7 +179,10 @@ export function mount<C extends RouteContext>(
       // What is sent to a database that cannot commit stays there, waiting.
       if (spec.method !== 'get') refuseWhile(ctx.writes.refusal);
       const requester = requesterOf(req, res, user);
-      const answer = await handled(ctx, () => spec.handle({ ...input, ctx, user, requester, req, res }));
+      const answer = await handled(ctx, async () => {
+        if (spec.role && user) await requireModerator(user, requester);
+        return spec.handle({ ...input, ctx, user, requester, req, res });
+      });
       if (res.headersSent) return;
       const bytes = send(req, res, answer, success);
       ctx.pendingResponses.given(res, bytes, () => requester.senders);

@@ -8,6 +8,7 @@ import type { Identity } from '../identity.ts';
 import { clientName } from './client-name.ts';
 import type { AuthContext } from './context.ts';
 import { firstPair, type PairContext, type Tokens } from './refresh.ts';
+import { requireNotSuspended } from './suspension.ts';
 
 /** The same in text and in time for an unknown user and a wrong password. */
 const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Credentials');
@@ -24,7 +25,7 @@ type LoginContext = PairContext & Pick<AuthContext, 'guesses' | 'log' | 'metrics
  * Verifies the password and opens a login session.
  * @param from the client's address, and what it calls itself (`User-Agent`)
  * @param requester whose place in the queues for the database and for hashes it takes
- * @throws {AppError} 403, and 429 for an account on which too many wrong passwords have been tried recently, or if too many
+ * @throws {AppError} 403, also of a suspended user; 429 for an account on which too many wrong passwords have been tried recently, or if too many
  *   logins wait
  */
 export async function logIn(
@@ -108,6 +109,7 @@ async function renewHash(
   }
 }
 
+/** Whatever the user has proved oneself with, whose row is locked. @throws {AppError} 403 of a suspended user */
 async function openSession(
   ctx: PairContext,
   tx: Transaction,
@@ -115,6 +117,7 @@ async function openSession(
   client: string | null,
 ): Promise<Tokens> {
   const sessionId = randomUUID();
+  await requireNotSuspended(ctx, tx, userId);
   await ctx.db.sequelize.query(
     `insert into sessions (id, user_id, client, expires_at)
      values ($1, $2, $4, now() + $3 * interval '1 millisecond')`,

@@ -5,6 +5,7 @@ import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
 import { LAST_SEEN_NOW } from './last-seen.ts';
 import { hashRefreshToken, newSalt } from './refresh-tokens.ts';
+import { requireNotSuspended } from './suspension.ts';
 
 /** How long a used token returns its pair again, since its response may have been lost. Seconds. */
 const REUSE_WINDOW = 30;
@@ -47,7 +48,7 @@ interface Row {
  * session itself (`RefreshTokens`), so its reuse is noticed at any later time.
  * @param requester who waits for the database
  * @param count counts the request under the token's session; undefined for an unknown token
- * @throws {AppError} 401, 429
+ * @throws {AppError} 401, 403 of a suspended user, 429
  */
 export async function refresh(
   ctx: RefreshContext,
@@ -87,6 +88,7 @@ async function rotate(
      for no key update of s`,
     [hash, REUSE_WINDOW, sessionId],
   );
+  if (!token) await requireOwnerNotSuspended(ctx, tx, sessionId);
   if (!token || token.living === false) return undefined;
   const fresh = token.living && token.again === null;
   const salt = fresh ? newSalt() : token.successor_salt;
@@ -119,6 +121,22 @@ async function rotate(
   ctx.log.warn({ user_id: token.user_id }, 'a refresh token was reused; its session has been ended');
   await ctx.revocations.revoke(tx, token.user_id, { sessionId });
   return undefined;
+}
+
+/**
+ * A suspension has ended the session: its holder is told why.
+ * @throws {AppError} 403
+ */
+async function requireOwnerNotSuspended(
+  ctx: Pick<AuthContext, 'db'>,
+  tx: Transaction,
+  sessionId: string,
+): Promise<void> {
+  const [session] = await ctx.db.sequelize.query<{ user_id: number }>(
+    'select user_id from sessions where id = $1',
+    { type: QueryTypes.SELECT, transaction: tx, bind: [sessionId] },
+  );
+  if (session) await requireNotSuspended(ctx, tx, session.user_id);
 }
 
 /**

@@ -18,12 +18,13 @@ export class Revocations {
   async revoke(
     tx: Transaction,
     userId: number,
-    only: { sessionId?: string; exceptSessionId?: string } = {},
+    only: { sessionId?: string; exceptSessionId?: string; code?: 'suspended' } = {},
   ): Promise<boolean> {
     const end: EndOfSessions = {
       userId,
       sessionId: only.sessionId ?? null,
       exceptSessionId: only.exceptSessionId ?? null,
+      code: only.code ?? null,
     };
     const [ended] = await Session.update(
       { revokedAt: literal('clock_timestamp()') },

@@ -46,7 +46,7 @@ export const authRoutes = [
     tag: 'Sessions',
     access: 'anyone',
     body: schemas.refresh,
-    answers: { 200: schemas.tokens, ...problems(401, 422, 429) },
+    answers: { 200: schemas.tokens, ...problems(401, 403, 422, 429) },
     handle: async ({ ctx, body, requester, req, res }) =>
       tokensOnce(
         await refresh(ctx, body.refresh_token, requester, (session) =>

@@ -1,6 +1,11 @@
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
 
-export type EndCode = 'revoked' | 'expired' | 'draining';
+export type EndCode = 'revoked' | 'suspended' | 'expired' | 'draining';
+
+/** Whether a connection ends because its session has: nothing may reach it any more. */
+export function isEndOfSession(code: string): boolean {
+  return code === 'revoked' || code === 'suspended' || code === 'expired';
+}
 
 /** A long-lived connection (a socket, a stream) that must not outlive its session. */
 export interface Connection {
@@ -80,7 +85,8 @@ export class Connections {
     for (const connection of [...(this.#byUser.get(end.userId) ?? [])]) {
       if (!ends(end, end.userId, connection.identity.sessionId)) continue;
       this.remove(connection);
-      connection.end('revoked', 'The session has ended.');
+      if (end.code === 'suspended') connection.end('suspended', 'The account is suspended.');
+      else connection.end('revoked', 'The session has ended.');
     }
   }
 

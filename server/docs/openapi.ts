@@ -66,6 +66,7 @@ const tags = [
   { name: 'Posts', description: 'Write, read and search posts' },
   { name: 'Votes', description: "One user's like on one post" },
   { name: 'Notifications', description: 'What others did that concerns you' },
+  { name: 'Moderation', description: 'What moderators do to what users write, and to users' },
   { name: 'Events', description: 'All events in order, without Socket.IO' },
   { name: 'Service', description: 'Health checks, metrics and these documents' },
 ];

@@ -9,6 +9,8 @@ export interface RevocationRow {
   /** Null: all of the user's sessions. */
   sessionId: string | null;
   exceptSessionId: string | null;
+  /** Why, if their user did not want it. */
+  code: string | null;
 }
 
 /** How many changed rows one poll lists one by one. */
@@ -56,7 +58,7 @@ const changed = (table: string, columns: string, limit: string) => `
 
 const text = `
   with changed_tallies as materialized (${changed('post_tallies', 'post_id, votes, replies, rev', '$2')}
-  ), ended as materialized (${changed('revocations', 'id, user_id, session_id, except_session_id', '$3')}
+  ), ended as materialized (${changed('revocations', 'id, user_id, session_id, except_session_id, code', '$3')}
   ), counted as materialized (
     select (select count(*) from changed_tallies) > $2::integer as tallies,
            (select count(*) from ended) > $3::integer as revocations
@@ -72,7 +74,7 @@ const text = `
         and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published))) end as tallies,
     case when c.revocations then '[]' else (
       select coalesce(json_agg(json_build_object('id', r.id, 'userId', r.user_id,
-        'sessionId', r.session_id, 'exceptSessionId', r.except_session_id)), '[]')
+        'sessionId', r.session_id, 'exceptSessionId', r.except_session_id, 'code', r.code)), '[]')
       from ended r) end as revocations
   from feed_head h, counted c`;
 

@@ -1,8 +1,6 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
-
-/** What the audit log has entries of. */
-export type AuditAction = 'grant';
+import type { AuditAction } from './present.ts';
 
 /** One entry. It must hold no text of a post: it is never changed. */
 export interface AuditEntry {
@@ -16,15 +14,21 @@ export interface AuditEntry {
   details?: Record<string, unknown>;
 }
 
-/** Notes in the audit log what is done in this transaction. */
-export async function audit(tx: Transaction, entry: AuditEntry): Promise<void> {
+/**
+ * Notes in the audit log what is done in this transaction.
+ * @returns the number of the entry
+ */
+export async function audit(tx: Transaction, entry: AuditEntry): Promise<number> {
   const { action, actorId, userId = null, postId = null, reason, details = {} } = entry;
-  await sequelizeOf(tx).query(
-    `insert into audit_log (action, actor_id, user_id, post_id, reason, details) values ($1, $2, $3, $4, $5, $6::jsonb)`,
+  const [row] = await sequelizeOf(tx).query<{ id: number }>(
+    `insert into audit_log (action, actor_id, user_id, post_id, reason, details)
+     values ($1, $2, $3, $4, $5, $6::jsonb) returning id`,
     {
-      type: QueryTypes.RAW,
+      type: QueryTypes.SELECT,
       transaction: tx,
       bind: [action, actorId, userId, postId, reason, JSON.stringify(details)],
     },
   );
+  if (!row) throw new Error('the audit log took no entry');
+  return row.id;
 }

@@ -5,6 +5,7 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
 import { audit } from './audit.ts';
 import { roleChanged } from './events.ts';
+import { isSuspended } from './policy.ts';
 
 /** What a grant found: the user by the name as it is written, and the role before. */
 export interface Granted {
@@ -40,7 +41,7 @@ export async function grantRole(tx: Transaction, name: string, role: Role, reaso
   if (before === role) return { username, before };
   if (before === 'admin') {
     const others = await query(
-      `select 1 from users where role = 'admin' and id <> $1 and deleted_at is null limit 1`,
+      `select 1 from users u where u.role = 'admin' and u.id <> $1 and u.deleted_at is null and not ${isSuspended} limit 1`,
       id,
     );
     if (others.length === 0)

@@ -1,8 +1,83 @@
-import { exactly, object, oneOf } from '../api/schema.ts';
+import Joi from 'joi';
+import {
+  exactly,
+  id,
+  type Infer,
+  listOf,
+  object,
+  oneOf,
+  optional,
+  timestamp,
+  visibleText,
+  wholeNumber,
+  withDefault,
+} from '../api/schema.ts';
+import { writeCursor } from './cursor.ts';
 import type { RoleChanged } from './event-payloads.ts';
+import { moderationActions } from './present.ts';
 
 /** What a user may do beside what all may. */
 const role = () =>
   oneOf('user', 'moderator', 'admin').description('What the user may do beside what all users may');
 
 export const roleChanged = exactly<RoleChanged>()(object({ role: role() }).id('RoleChangedEvent'));
+
+/** A moment, written in one way. */
+const MOMENT =
+  /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?Z$/;
+
+const moment = () =>
+  Joi.string()
+    .pattern(MOMENT, 'a moment in UTC, as 2030-01-01T12:00:00Z')
+    .custom((value: string, helpers) => {
+      // 30 February would be taken for a day of March.
+      const day = new Date(value);
+      return Number.isNaN(day.getTime()) || day.getUTCDate() !== Number(value.slice(8, 10))
+        ? helpers.error('string.pattern.name', { name: 'a day that there is' })
+        : value;
+    }, 'a day that there is');
+
+export const takeAction = object({
+  action: oneOf(...moderationActions).description(
+    '`suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time',
+  ),
+  user_id: id().description('Whom it is about'),
+  reason: visibleText().max(1000).description('Why: for the audit log'),
+  until: optional(moment()).description('Only of `suspend`: its end. Left out: until somebody ends it'),
+})
+  .example({ action: 'suspend', user_id: 2, reason: 'Spam', until: '2030-01-01T12:00:00Z' })
+  .id('TakeAction');
+export type TakeAction = Infer<typeof takeAction>;
+
+const named = (what: string) =>
+  object({ id: id(), username: Joi.string().allow('') })
+    .allow(null)
+    .description(what) as Joi.AnySchema<{ id: number; username: string } | null>;
+
+export const auditEntry = object({
+  id: id(),
+  action: Joi.string().description('What was done; `grant` is a change of a role by the operator'),
+  at: timestamp(),
+  actor: named('Who did it; `null`: the operator'),
+  user: named('Whom it was done to'),
+  post_id: id().allow(null),
+  reason: Joi.string().allow(''),
+  until: timestamp().allow(null).description('Of a suspension: its end; `null` if it has none'),
+  role: Joi.string().allow(null).description('Of a grant: the role'),
+}).id('AuditEntry');
+
+export const auditLog = listOf(auditEntry);
+
+const listed = {
+  limit: withDefault(wholeNumber().min(1).max(100).description('How many at most').example(20), 20),
+};
+const cursorOf = (example: string) =>
+  optional(Joi.string().max(200).description('From the `Link` header of the previous page').example(example));
+
+export const listLog = object({
+  user_id: optional(id()).description('Only what was done to this user').example(2),
+  post_id: optional(id()).description('Only what was done to this post').example(7),
+  ...listed,
+  cursor: cursorOf(writeCursor('moderation-log', 12)),
+});
+export type ListLog = Infer<typeof listLog>;

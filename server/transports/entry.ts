@@ -51,6 +51,7 @@ export function endOf(code: SessionCloseCode): AppError {
     case 'expired':
       return unauthorized('The access token has expired.');
     case 'revoked':
+    case 'suspended':
       return unauthorized('The session of this access token has ended.');
     case 'draining':
       return draining();

@@ -11,6 +11,7 @@ import { TcpProxy } from './tcp-proxy.ts';
 export interface TwoNodes {
   first: NodeProcess;
   second: NodeProcess;
+  databaseUrl: string;
   /**
    * An address that leads to this node, and to the other one while it is dead: what a load balancer does.
    * @returns its URL
@@ -58,6 +59,7 @@ export async function startTwoNodes({
   return {
     first,
     second,
+    databaseUrl: database.url,
     another,
     addressBefore: async (node) => {
       const proxy = await TcpProxy.start({

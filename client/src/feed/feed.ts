@@ -108,7 +108,7 @@ export class Feed {
   /** Why it has ended, if somebody has to do something about it. */
   #failure: TidingsError | undefined;
   /** While it turns out whether the session outlives its connection: why that ended. */
-  #closedBy: 'revoked' | 'expired' | undefined;
+  #closedBy: SessionEndCode | undefined;
   /** Until the server has answered that the feed is live again: what lies in between is not wanted. */
   #skipping = false;
 
@@ -530,20 +530,21 @@ export class Feed {
         else this.#end(end.error.code === 'logged_out' ? 'logged-out' : (this.#closedBy ?? 'expired'));
         break;
       case 'closed':
-        if (end.code === 'revoked' || end.code === 'expired') void this.#renewAndComeBack(end.code, token);
+        if (end.code === 'revoked' || end.code === 'suspended' || end.code === 'expired')
+          void this.#renewAndComeBack(end.code, token);
         else this.#comeBack(end.code, holdOff.has(end.code) ? LONG_WAIT : 0);
     }
   }
 
   /** The token is no good any more. Perhaps the session is: then there is another token to come back with. */
-  async #renewAndComeBack(code: 'revoked' | 'expired', token: string): Promise<void> {
+  async #renewAndComeBack(code: SessionEndCode, token: string): Promise<void> {
     this.#closedBy = code;
     if (this.#status.state === 'live') this.#setStatus({ state: 'catching-up', reason: code });
     try {
       await this.#session.renew(token);
-    } catch {
+    } catch (error) {
       if (!this.#session.loggedIn) {
-        this.#end(code);
+        this.#end(error instanceof TidingsError && error.code === 'suspended' ? 'suspended' : code);
         return;
       }
     }
@@ -600,8 +601,19 @@ export class Feed {
   }
 }
 
+/** Why the session of a connection has ended. */
+type SessionEndCode = Extract<SessionCloseCode, 'revoked' | 'suspended' | 'expired'>;
+
 /** Errors after which the feed reconnects at once, without showing the user as offline. */
-const transient = new Set<FeedTrouble>(['gap', 'draining', 'slow_consumer', 'reset', 'expired', 'revoked']);
+const transient = new Set<FeedTrouble>([
+  'gap',
+  'draining',
+  'slow_consumer',
+  'reset',
+  'expired',
+  'revoked',
+  'suspended',
+]);
 /** What the server closes a connection for that has misbehaved. */
 const holdOff = new Set<SessionCloseCode>(['flooding']);
 

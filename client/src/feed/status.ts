@@ -15,11 +15,11 @@ export type FeedTrouble =
 /**
  * What a user interface shows. `connecting`: for the first time; `catching-up`: what was missed is on its way; `live`;
  * `offline`: the next attempt is at `retryAt` (milliseconds since 1970); `ended`: it will not come back by itself;
- * `unsupported`: the service speaks a newer protocol than this client.
+ * `suspended`: a moderator has suspended the account; `unsupported`: the service speaks a newer protocol than this client.
  */
 export type FeedStatus =
   | { state: 'connecting' }
   | { state: 'catching-up'; reason?: FeedTrouble }
   | { state: 'live' }
   | { state: 'offline'; reason: FeedTrouble; retryAt: number }
-  | { state: 'ended'; reason: 'closed' | 'logged-out' | 'revoked' | 'expired' | 'unsupported' };
+  | { state: 'ended'; reason: 'closed' | 'logged-out' | 'revoked' | 'suspended' | 'expired' | 'unsupported' };

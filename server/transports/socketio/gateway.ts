@@ -1,6 +1,6 @@
 import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import { Server, type Socket } from 'socket.io';
-import type { Connections } from '../../delivery/connections.ts';
+import { type Connections, isEndOfSession } from '../../delivery/connections.ts';
 import type { Identity } from '../../identity.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { HARD_MARK, SOFT_MARK } from '../../delivery/subscriber.ts';
@@ -364,7 +364,7 @@ export class Gateway {
    */
   #end(subscriber: Subscriber, code: SessionCloseCode, detail: string): void {
     if (subscriber.ended) return;
-    const isRevoked = code === 'revoked' || code === 'expired';
+    const isRevoked = isEndOfSession(code);
     const isClean = !isRevoked || subscriber.discardQueue();
     // During the handshake the refusal itself says why.
     if (subscriber.socket.connected) subscriber.write(encodeMessage('session:closed', { code, detail }));

@@ -90,7 +90,7 @@ const sessionExpiring = exactly<{ expires_at: string }>()(
 
 const sessionEnd = exactly<{ code: SessionCloseCode; detail: string }>()(
   object({
-    code: oneOf('slow_consumer', 'revoked', 'expired', 'draining', 'reset', 'flooding'),
+    code: oneOf('slow_consumer', 'revoked', 'suspended', 'expired', 'draining', 'reset', 'flooding'),
     detail: Joi.string()
       .description('A sentence for people; it may change')
       .example('The session has ended.'),
@@ -142,7 +142,7 @@ export function serverMessages({ tally }: FeedSchemas): {
     'session:closed': {
       summary: 'The end of this connection',
       description:
-        'The last message. After `revoked`, `expired` and `flooding` the server disconnects the socket, and a stock client does not reconnect; after `slow_consumer`, `draining` and `reset` only the transport closes, and a stock client reconnects by itself.',
+        'The last message. After `revoked`, `suspended`, `expired` and `flooding` the server disconnects the socket, and a stock client does not reconnect; after `slow_consumer`, `draining` and `reset` only the transport closes, and a stock client reconnects by itself.',
       args: [sessionEnd],
     },
   };

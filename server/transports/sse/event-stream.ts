@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import type { Identity } from '../../identity.ts';
 import { type BatchView, JoinedBuffers } from '../../delivery/batch.ts';
+import { isEndOfSession } from '../../delivery/connections.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { Position, SessionCloseCode } from '../../protocol.ts';
@@ -148,7 +149,7 @@ class EventStream extends FeedSubscriber {
     this.#write(`event: session:closed\ndata: ${JSON.stringify({ code, detail })}\n\n`);
     this.#delivery.remove(this);
     this.#metrics.sessionsClosed.inc({ code });
-    const isRevoked = code === 'revoked' || code === 'expired';
+    const isRevoked = isEndOfSession(code);
     // Its last words would wait as long as the rest; and behind what is still on its way to it, events would follow the end of
     // a session.
     if (code === 'slow_consumer' || (isRevoked && this.pending > SOFT_MARK)) {

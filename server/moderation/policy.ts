@@ -1,0 +1,40 @@
+import type { Role } from '../../models/index.ts';
+import { AppError } from '../errors.ts';
+
+/** Somebody who acts, or whom an action is about. */
+interface Ranked {
+  id: number;
+  role: Role;
+}
+
+const rank: Record<Role, number> = { user: 0, moderator: 1, admin: 2 };
+
+/** @throws {AppError} 403 unless the user moderates */
+export function requireModerating(role: Role | undefined): void {
+  if (role === undefined || rank[role] < rank.moderator)
+    throw new AppError('forbidden', 'Only moderators may do this.');
+}
+
+/**
+ * Nobody acts on themselves, or on a higher role; moderators not on moderators either.
+ * @throws {AppError} 403
+ */
+export function requireMayActOn(actor: Ranked, target: Ranked): void {
+  requireModerating(actor.role);
+  const mayAct = actor.role === 'admin' || rank[target.role] < rank[actor.role];
+  if (actor.id === target.id || !mayAct)
+    throw new AppError('forbidden', 'You may not act on this user: on nobody of your own or a higher role.');
+}
+
+/** SQL: the condition that a user `u` is suspended, as of this moment. */
+export const isSuspended = '(u.suspended_until > clock_timestamp()) is true';
+
+/**
+ * The refusal of whatever would begin a session of a suspended user.
+ * @param until null if there is no end
+ */
+export function refusedBySuspension(until: Date | null): AppError {
+  const end = until?.toISOString() ?? null;
+  const said = end === null ? 'This account is suspended.' : `This account is suspended until ${end}.`;
+  return new AppError('suspended', said, { members: { until: end } });
+}

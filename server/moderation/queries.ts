@@ -1,0 +1,44 @@
+import { QueryTypes, type Transaction } from 'sequelize';
+import { invalidCursor } from '../keyset-cursor.ts';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
+import type { Requester } from '../queues/fair-queue.ts';
+import type { ModerationContext } from './context.ts';
+import { readCursor, writeCursor } from './cursor.ts';
+import { auditColumns, auditTables, type AuditView } from './present.ts';
+import type { ListLog } from './schemas.ts';
+
+/** A page of the audit log, the newest entry first. */
+export interface AuditPage {
+  entries: AuditView[];
+  /** Where the next page begins; undefined on the last. */
+  next: string | undefined;
+}
+
+/** @throws {AppError} 422 for a cursor of another list */
+export async function auditPage(
+  ctx: Pick<ModerationContext, 'db'>,
+  { user_id, post_id, limit, cursor: given }: ListLog,
+  requester: Requester,
+): Promise<AuditPage> {
+  const before = given === undefined ? Number.MAX_SAFE_INTEGER : readCursor('moderation-log', given);
+  if (before === undefined) throw invalidCursor();
+  const rows = await ctx.db.share(requester).query<{ view: AuditView }>(
+    `select ${auditColumns} as view from ${auditTables}
+     where e.id < $1 and ($2::bigint is null or e.user_id = $2) and ($3::bigint is null or e.post_id = $3)
+     order by e.id desc limit $4`,
+    { type: QueryTypes.SELECT, bind: [before, user_id ?? null, post_id ?? null, limit + 1] },
+  );
+  const entries = rows.slice(0, limit).map(({ view }) => view);
+  const last = entries.at(-1);
+  return { entries, next: rows.length > limit && last ? writeCursor('moderation-log', last.id) : undefined };
+}
+
+/** One entry, as the transaction that writes it has it. */
+export async function auditEntry(tx: Transaction, id: number): Promise<AuditView> {
+  const [row] = await sequelizeOf(tx).query<{ view: AuditView }>(
+    `select ${auditColumns} as view from ${auditTables} where e.id = $1`,
+    { type: QueryTypes.SELECT, transaction: tx, bind: [id] },
+  );
+  if (!row) throw new Error(`the audit log has no entry ${id}`);
+  return row.view;
+}
