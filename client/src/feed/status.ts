@@ -12,6 +12,9 @@ export type FeedTrouble =
   /** The server refused the handshake: too many connections, say. */
   | 'refused';
 
+/** Why a feed will not come back by itself. */
+export type FeedEnd = 'closed' | 'logged-out' | 'revoked' | 'suspended' | 'expired' | 'unsupported';
+
 /**
  * What a user interface shows. `connecting`: for the first time; `catching-up`: what was missed is on its way; `live`;
  * `offline`: the next attempt is at `retryAt` (milliseconds since 1970); `ended`: it will not come back by itself;
@@ -22,4 +25,4 @@ export type FeedStatus =
   | { state: 'catching-up'; reason?: FeedTrouble }
   | { state: 'live' }
   | { state: 'offline'; reason: FeedTrouble; retryAt: number }
-  | { state: 'ended'; reason: 'closed' | 'logged-out' | 'revoked' | 'suspended' | 'expired' | 'unsupported' };
+  | { state: 'ended'; reason: FeedEnd };
