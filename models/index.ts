@@ -5,6 +5,7 @@ import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
 import { defineInvitation, invitationChecks } from './invitation.ts';
 import { defineKeptUsername } from './kept-username.ts';
+import { mailTables } from './mail.ts';
 import { notificationTables } from './notification.ts';
 import { definePost, postChecks, postReferences, postSearch } from './post.ts';
 import { defineRelation, relationChecks } from './relation.ts';
@@ -54,4 +55,5 @@ export const extraDdl: string[] = [
   ...relationChecks,
   ...notificationTables,
   ...auditTables,
+  ...mailTables,
 ];

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import Joi from 'joi';
 import { parseRedisUrl, type RedisTarget } from './config/redis-url.ts';
 import { connectionConfig } from './config/connection-config.ts';
+import { mailSender, type MailSender, mailServer, type MailServer } from './config/mail-config.ts';
 import { DatabaseUrlError } from './config/database-url-error.ts';
 import { FAST_PATHS, type FastPath } from './library-internals/fast-paths.ts';
 import { nameOfHost, originOf } from './config/web-address.ts';
@@ -172,6 +173,18 @@ const variables = {
     'PUBLIC_URL',
     parsed(publicUrl, 'must be the http or https address of the service, such as https://example.org'),
   ),
+  /** Where mails are handed over. Undefined: none is sent; in development they are printed. */
+  smtp: variable<MailServer | undefined>(
+    'SMTP_URL',
+    parsed(
+      mailServer,
+      'must be the address of a mail server, such as smtps://user:password@mail.example.org or smtp://127.0.0.1:25',
+    ),
+  ),
+  mailFrom: variable<MailSender | undefined>(
+    'MAIL_FROM',
+    parsed(mailSender, 'must be an e-mail address, or a name with one: Tidings <tidings@example.org>'),
+  ),
   /** Names that a `Host` header may have: each as `nameOfHost` writes it, `.name` for it and all below it, `*` for any. */
   allowedHosts: variable<string[]>(
     'ALLOWED_HOSTS',
@@ -253,6 +266,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
   if (values.migrationDatabaseUrl !== undefined && values.databaseUrl === undefined) {
     throw new ConfigError(
       'MIGRATION_DATABASE_URL must come with DATABASE_URL: the embedded database has its own roles',
+    );
+  }
+  if (values.smtp !== undefined && (values.mailFrom === undefined || values.publicUrl === undefined)) {
+    throw new ConfigError(
+      'SMTP_URL must come with MAIL_FROM, the address that mails are from, and PUBLIC_URL, where their links lead',
     );
   }
   if (values.corsOrigins.includes('*') && values.corsOrigins.length > 1) {

@@ -2,6 +2,7 @@ import { sessionPrunes } from './auth/prune.ts';
 import type { Config } from './config.ts';
 import type { Prune } from './database/pruner.ts';
 import { pruneEvents } from './log/retention.ts';
+import { mailPrunes } from './mail/prune.ts';
 import { notificationPrunes } from './notifications/prune.ts';
 import { idempotencyPrunes, threadPurge, wordPrune } from './posts/prune.ts';
 import { accountPrunes } from './users/prune.ts';
@@ -14,6 +15,7 @@ export function prunes({ eventRetention }: Pick<Config, 'eventRetention'>): read
     ...accountPrunes,
     ...idempotencyPrunes,
     ...notificationPrunes,
+    ...mailPrunes,
     threadPurge,
     wordPrune(),
   ];

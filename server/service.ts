@@ -33,6 +33,7 @@ import { createFastPaths } from './service/fast-paths.ts';
 import { gauges } from './service/gauges.ts';
 import { healthChecks } from './service/health-checks.ts';
 import { createLimits } from './service/limits.ts';
+import { createMail } from './service/mail.ts';
 import { type Part, startParts, stopParts } from './service/part.ts';
 import { createSessions } from './service/sessions.ts';
 import { Gateway } from './transports/socketio/gateway.ts';
@@ -95,6 +96,8 @@ export async function createService(
   const sessions = await createSessions(config, database, feed, told);
   const { connections, liveSessions, tokens } = sessions;
   const limits = createLimits(config, { db, secrets: sessions.secrets, redis, slot, ...told });
+
+  const { mails, mailWorker } = createMail(config, database, sessions.secrets, told);
 
   const slices = new TimeSlices(config.writeTimeSlice);
   const delivery = new Delivery({
@@ -192,6 +195,7 @@ export async function createService(
     ...sessions,
     ...limits,
     ...capabilities,
+    mails,
     pendingResponses,
     reportTallies,
   };
@@ -219,6 +223,7 @@ export async function createService(
     capabilities.unfoldedPosts,
     capabilities.unparsedPosts,
     capabilities.voteNotices,
+    mailWorker,
     pendingResponses,
     gauges(metrics, {
       database,

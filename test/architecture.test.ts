@@ -35,7 +35,7 @@ const folders: Record<string, Uses> = {
   // What is used of libraries beyond their documentation: anyone who needs it comes here.
   'server/library-internals/': {},
   // What DATABASE_URL and REDIS_URL may be is told where it is read.
-  'server/config/': {},
+  'server/config/': { values: ['text/email.ts'] },
   'server/topics/': { values: ['text/tags.ts'], types: ['identity.ts'] },
   'server/log/': {
     values: ['topics/', 'models/', 'library-internals/sequelize.ts', 'text/uuid.ts'],
@@ -54,6 +54,11 @@ const folders: Record<string, Uses> = {
   'server/ops/': {
     values: ['errors.ts', 'limits/address-key.ts'],
     types: ['http/pending-responses.ts', 'logger.ts'],
+  },
+  // Mails that wait in the database, and who sends them. It knows no capability.
+  'server/mail/': {
+    values: ['database/', 'errors.ts', 'library-internals/sequelize.ts', 'limits/keyed-hash.ts', 'queues/'],
+    types: ['config/', 'logger.ts', 'models/', 'ops/metrics.ts'],
   },
   'server/api/': {
     values: [
@@ -164,6 +169,7 @@ const kinds: [name: RegExp, uses: Uses][] = [
         'limits/',
         'log/append.ts',
         'log/reader.ts',
+        'mail/',
         'models/',
         'queues/',
         'text/',

@@ -35,6 +35,8 @@ describe('the configuration', () => {
       bcryptCost: 12,
       corsOrigins: [],
       publicUrl: undefined,
+      smtp: undefined,
+      mailFrom: undefined,
       allowedHosts: [],
       shutdownDelay: 0,
       trustProxy: false,
@@ -100,6 +102,15 @@ describe('the configuration', () => {
       },
       trustProxy: 2,
     });
+    const mail = { MAIL_FROM: 'Tidings <news@example.org>', PUBLIC_URL: 'https://feed.example' };
+    expect(readConfig({ ...mail, SMTP_URL: 'smtps://us%40er:p%2Fw@mail.example.org' })).to.deep.include({
+      smtp: { host: 'mail.example.org', port: 465, secure: true, auth: { user: 'us@er', pass: 'p/w' } },
+      mailFrom: { name: 'Tidings', address: 'news@example.org' },
+    });
+    expect(readConfig({ ...mail, MAIL_FROM: 'a@example.org', SMTP_URL: 'smtp://[::1]' })).to.deep.include({
+      smtp: { host: '::1', port: 587, secure: false },
+      mailFrom: { name: '', address: 'a@example.org' },
+    });
     expect(readConfig({ FAST_PATHS: 'off' }).fastPaths).to.deep.equal([]);
     expect(readConfig({ FAST_PATHS: 'slim-connections, direct-writes' })).to.deep.equal(readConfig({}));
     for (const [given, meant] of [
@@ -118,6 +129,27 @@ describe('the configuration', () => {
     ['PORT', 'x', '-1', '65536', '3000.5', '3e9'],
     ['DATABASE_URL', 'x', 'mysql://a/b', 'http://a/b'],
     ['REDIS_URL', 'x', 'http://a', 'redis://a,x'],
+    [
+      'SMTP_URL',
+      'x',
+      'smtp://',
+      'http://mail.example.org',
+      'smtp://a/path',
+      'smtp://a?pool=true',
+      'smtp://user@a',
+      'smtp://:password@a',
+      'smtp://u:%ff@a',
+      'smtp://a b',
+      'smtp://a:99999',
+    ],
+    [
+      'MAIL_FROM',
+      'x',
+      'a@b c',
+      'Name a@example.org',
+      'A <a@example.org>, b@example.org',
+      'A\n<a@example.org>',
+    ],
     ['WORKERS', '0', '-1', 'all', '1.5', '1000'],
     ['JWT_SECRET', 'short', `${SECRET},short`, 'x'.repeat(31)],
     ['ACCESS_TOKEN_TTL', '15', '15 m', '0s', '-5m', '2d', 'forever', '1e3s'],
@@ -187,6 +219,13 @@ describe('the configuration', () => {
       ['REDIS_URL', 'redis//:hunter2@localhost'],
     ] as const)
       expect(refusal({ [name]: value })).not.to.contain('hunter2');
+  });
+
+  it('wants a sender and a public address with a mail server', () => {
+    const env = { SMTP_URL: 'smtp://127.0.0.1', MAIL_FROM: 'a@example.org', PUBLIC_URL: 'https://a.example' };
+    expect(readConfig(env).mailFrom).to.include({ address: 'a@example.org' });
+    for (const name of ['MAIL_FROM', 'PUBLIC_URL'])
+      expect(refusal({ ...env, [name]: '' })).to.match(/^SMTP_URL must come with MAIL_FROM/);
   });
 
   it('wants a secret in production', () => {

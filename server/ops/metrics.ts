@@ -112,6 +112,11 @@ export function createMetrics() {
       'vote_notices_settled_total',
       'Posts of which this node brought the notification of votes up to date',
     ),
+    mails: counter(
+      'mails_total',
+      'Mails that this node handed over, that were refused, and tries that failed',
+      ['outcome'],
+    ),
     busDropped: counter(
       'bus_messages_dropped_total',
       'Messages to other nodes dropped because Redis was unavailable',

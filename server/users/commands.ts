@@ -4,6 +4,8 @@ import { KeptUsername, User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
+import { passwordChanged } from '../mail/messages.ts';
+import { forgetMails } from '../mail/outbox.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { storedEmailKey } from '../text/email.ts';
@@ -97,7 +99,7 @@ export function requireUnchanged(before: OwnUser, conditions: Preconditions): vo
  * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address, 412, 429 after too many wrong passwords
  */
 export async function editUser(
-  ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'passwords' | 'revocations'>,
+  ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'mails' | 'passwords' | 'revocations'>,
   viewer: Identity,
   input: EditUser,
   requester: Requester,
@@ -128,6 +130,7 @@ export async function editUser(
       requireUnchanged(before, conditions);
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
+        await ctx.mails.queue(tx, passwordChanged(before, ctx.mails.publicUrl));
       }
       renaming = false;
       if (renamed) {
@@ -203,6 +206,7 @@ export async function deleteUser(
       });
       await user.save({ transaction: tx });
       await ctx.revocations.revoke(tx, user.id);
+      await forgetMails(tx, user.id);
       await beginTask(tx, user.id, 'delete');
       return workPiece(tx, user.id, ctx.accountTasks.piece);
     }),

@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
 import type { GuessLimit } from '../limits/guess-limit.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
+import type { Outbox } from '../mail/outbox.ts';
 import type { Tally } from '../protocol.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AccountTasks } from './account-tasks.ts';
@@ -22,6 +23,7 @@ export interface UserContext {
     /** Ends all sessions of a user, but perhaps one, with the transaction. */
     revoke: (tx: Transaction, userId: number, only?: { exceptSessionId?: string }) => Promise<unknown>;
   };
+  mails: Outbox;
   accountTasks: AccountTasks;
   profiles: ProfileReader;
   /** Tells the whole cluster of tallies that have changed and are committed. */

@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto';
+import { QueryTypes, type Transaction } from 'sequelize';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
+import type { Seal } from './seal.ts';
+
+/** What a mail is about. */
+export type MailKind = 'password_changed';
+
+/** A mail to the owner of an account. */
+export interface NewMail {
+  userId: number;
+  kind: MailKind;
+  to: string;
+  subject: string;
+  /** Plain text. */
+  text: string;
+  /** For how long it is tried to send it. Milliseconds. */
+  lifetime: number;
+}
+
+/** What is sealed of a mail until it has been sent. */
+export type MailContent = Pick<NewMail, 'to' | 'subject' | 'text'>;
+
+export interface OutboxOptions {
+  /** Whether there is a way to send mails. */
+  enabled: boolean;
+  seal: Seal;
+  /** Of the address that mails are from. */
+  domain: string;
+  /** Where the service is for its users, without a slash at the end. */
+  publicUrl: string;
+}
+
+/**
+ * Mails that are to be sent. A mail is written in the transaction of what it tells, and sent by any node after the commit
+ * (see `MailWorker`). Its `Message-ID` is part of the row: it is the same for each try.
+ */
+export class Outbox {
+  readonly enabled: boolean;
+  readonly publicUrl: string;
+  readonly #seal: Seal;
+  readonly #domain: string;
+  #onQueued: () => void = () => undefined;
+
+  constructor({ enabled, publicUrl, seal, domain }: OutboxOptions) {
+    this.enabled = enabled;
+    this.publicUrl = publicUrl;
+    this.#seal = seal;
+    this.#domain = domain;
+  }
+
+  /** Called when a mail of this node is committed. */
+  onQueued(listener: () => void): void {
+    this.#onQueued = listener;
+  }
+
+  /** Writes a mail with the transaction. Does nothing where no mail can be sent. */
+  async queue(tx: Transaction, { userId, kind, lifetime, to, subject, text }: NewMail): Promise<void> {
+    if (!this.enabled) return;
+    const content: MailContent = { to, subject, text };
+    await sequelizeOf(tx).query(
+      `insert into mails (user_id, kind, message_id, content, expires_at)
+       values ($1, $2, $3, $4, now() + $5 * interval '1 millisecond')`,
+      {
+        type: QueryTypes.RAW,
+        transaction: tx,
+        bind: [
+          userId,
+          kind,
+          `<${randomUUID()}@${this.#domain}>`,
+          this.#seal.close(JSON.stringify(content)),
+          lifetime,
+        ],
+      },
+    );
+    tx.afterCommit(() => this.#onQueued());
+  }
+}
+
+/** Deletes the mails to an account that is deleted. */
+export async function forgetMails(tx: Transaction, userId: number): Promise<void> {
+  await sequelizeOf(tx).query('delete from mails where user_id = $1', {
+    type: QueryTypes.RAW,
+    transaction: tx,
+    bind: [userId],
+  });
+}

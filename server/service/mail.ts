@@ -1,0 +1,42 @@
+import type { Config } from '../config.ts';
+import type { Logger } from '../logger.ts';
+import { Outbox } from '../mail/outbox.ts';
+import { Seal } from '../mail/seal.ts';
+import { smtpTransport, terminalTransport, type Transport } from '../mail/transport.ts';
+import { MailWorker } from '../mail/worker.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { DatabaseParts } from './database.ts';
+import type { Part } from './part.ts';
+
+export interface MailParts {
+  mails: Outbox;
+  /** Sends them, where there is a way to. */
+  mailWorker: Part;
+}
+
+/** Mails: what is to be sent, and who sends it. */
+export function createMail(
+  config: Readonly<Config>,
+  { db, mayWrite }: Pick<DatabaseParts, 'db' | 'mayWrite'>,
+  secrets: readonly string[],
+  { log, metrics }: { log: Logger; metrics: Metrics },
+): MailParts {
+  const seal = new Seal(secrets);
+  const transport = transportOf(config);
+  const mails = new Outbox({
+    enabled: transport !== undefined,
+    seal,
+    domain: config.mailFrom?.address.replace(/^.*@/, '') ?? 'localhost',
+    publicUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
+  });
+  if (!transport) return { mails, mailWorker: {} };
+  const mailWorker = new MailWorker({ db, seal, transport, mayWrite, log, metrics });
+  mails.onQueued(() => mailWorker.wake());
+  return { mails, mailWorker };
+}
+
+/** Undefined: no mail can be sent. */
+function transportOf({ smtp, mailFrom, nodeEnv }: Readonly<Config>): Transport | undefined {
+  if (smtp && mailFrom) return smtpTransport(smtp, mailFrom);
+  return nodeEnv === 'development' ? terminalTransport : undefined;
+}

@@ -1,0 +1,224 @@
+import { expect } from 'chai';
+import { Seal } from '../server/mail/seal.ts';
+import { smtpTransport } from '../server/mail/transport.ts';
+import { MailWorker } from '../server/mail/worker.ts';
+import { mailPrunes } from '../server/mail/prune.ts';
+import { logLines } from './support/log-lines.ts';
+import { TestMailServer } from './support/mail-server.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
+import { execute, numberOf, rows } from './support/tables.ts';
+import { until } from './support/waiting.ts';
+import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+const SECRET = 'a secret that seals the mails that wait';
+const FROM = 'news@feed.example';
+
+describe('mails', function () {
+  this.timeout(60_000);
+  const server = new TestMailServer();
+  const log = logLines();
+  let world: World;
+  let database: TestDatabase;
+  /** A node on the database that all of them have one after the other. */
+  const start = (more: NodeJS.ProcessEnv = {}) =>
+    createWorld(
+      {
+        JWT_SECRET: SECRET,
+        SMTP_URL: server.url,
+        MAIL_FROM: `Tidings <${FROM}>`,
+        PUBLIC_URL: 'https://feed.example/social',
+        ALLOWED_HOSTS: '*',
+        ...more,
+      },
+      { url: database.url, drop: () => Promise.resolve() },
+      log.read,
+    );
+  before(async () => {
+    await server.start();
+    database = await createDatabase();
+    world = await start();
+  });
+  after(async () => {
+    await world.close();
+    await database.drop();
+    await server.stop();
+  });
+  afterEach(() => {
+    server.trouble = undefined;
+    server.received.length = 0;
+  });
+
+  /** Has a mail sent to somebody: their password was changed. */
+  const mailTo = async ({ token }: TestUser) => {
+    const answer = await world.anonymous.patch(
+      '/users/me',
+      { password: PASSWORD, current_password: PASSWORD },
+      { authorization: `Bearer ${token}` },
+    );
+    expect(answer.status).to.equal(200);
+  };
+  const waiting = () => numberOf(world, 'select count(*) from mails where content is not null');
+  const of = ({ id }: TestUser) => numberOf(world, 'select count(*) from mails where user_id = $1', [id]);
+  const tried = (attempts: number) =>
+    until(`${attempts} tries`, async () => {
+      return (await numberOf(world, 'select max(attempts) from mails where content is not null')) >= attempts;
+    });
+  const tryAgain = () => execute(world, 'update mails set next_attempt_at = now() where content is not null');
+
+  it('tell an owner of a new password, and are gone from the database when they are sent', async () => {
+    const ada = await world.user('ada');
+    await mailTo(ada);
+    const { from, to, headers, text } = await server.next(ada.email);
+    expect([from, to]).to.deep.equal([FROM, [ada.email]]);
+    expect(headers).to.include({
+      from: `Tidings <${FROM}>`,
+      to: ada.email,
+      subject: 'Your password was changed',
+      'auto-submitted': 'auto-generated',
+    });
+    expect(headers['message-id']).to.match(/^<[0-9a-f-]{36}@feed\.example>$/);
+    expect(headers['content-type']).to.match(/^text\/plain; charset=utf-8/);
+    expect(text).to.include('Hello ada,').and.include('https://feed.example/social');
+    await until('the mail to be done with', async () => (await waiting()) === 0);
+  });
+
+  it('wait for a mail server that is down, and are sent once by the node after a restart when it is up', async () => {
+    const bob = await world.user('bob');
+    await server.stop();
+    await mailTo(bob);
+    await tried(1);
+    expect((await world.anonymous.get('/readyz')).status).to.equal(200);
+    const [kept] = await rows<{ content: Buffer }>(
+      world,
+      'select content from mails where content is not null',
+    );
+    expect(kept!.content.toString('latin1')).to.not.include(bob.email).and.not.include('bob');
+    await world.close();
+    await server.start();
+    world = await start();
+    await tryAgain();
+    const { headers } = await server.next(bob.email);
+    expect(headers).to.include({ to: bob.email });
+    await until('the mail to be done with', async () => (await waiting()) === 0);
+    await tryAgain();
+    expect(server.received).to.deep.equal([]);
+  });
+
+  it('are sent again with the same Message-ID when it is not known whether they arrived', async () => {
+    const eve = await world.user();
+    server.trouble = 'cut';
+    await mailTo(eve);
+    const first = await server.next(eve.email);
+    await tried(1);
+    server.trouble = undefined;
+    await until('the failure to be noted', async () => {
+      await tryAgain();
+      return server.received.length > 0;
+    });
+    const second = await server.next(eve.email);
+    for (const name of ['message-id', 'date', 'subject'])
+      expect(second.headers[name], name).to.equal(first.headers[name]);
+  });
+
+  it('are each sent by one of many nodes', async () => {
+    const people = await Promise.all(Array.from({ length: 8 }, () => world.user()));
+    server.trouble = { refuse: 451 };
+    for (const one of people) await mailTo(one);
+    await tried(1);
+    const { db, log: logger, metrics } = world.ctx;
+    const workers = Array.from(
+      { length: 4 },
+      () =>
+        new MailWorker({
+          db,
+          seal: new Seal([SECRET]),
+          transport: smtpTransport(
+            { host: '127.0.0.1', port: Number(new URL(server.url).port), secure: false },
+            { name: '', address: FROM },
+          ),
+          mayWrite: () => true,
+          log: logger,
+          metrics,
+        }),
+    );
+    server.trouble = undefined;
+    await tryAgain();
+    for (const worker of workers) {
+      worker.start();
+      worker.wake();
+    }
+    await until('all mails to be sent', async () => (await waiting()) === 0, 10_000);
+    await Promise.all(workers.map((worker) => worker.stop()));
+    expect(server.received.map(({ to }) => to[0])).to.have.members(people.map(({ email }) => email));
+  });
+
+  it('are given up when the mail server refuses them for good, and the log has neither address nor text', async () => {
+    const people = [await world.user(), await world.user()];
+    server.trouble = { refuse: 550 };
+    for (const one of people) await mailTo(one);
+    await until('the mails to be given up', async () => (await waiting()) === 0);
+    const refused = log.all().filter(({ msg }) => msg === 'the mail server has refused a mail');
+    expect(refused.map(({ response_code }) => response_code)).to.deep.equal([550, 550]);
+    const lines = JSON.stringify(log.all());
+    for (const { email } of people) expect(lines).to.not.include(email);
+    expect(lines).to.not.include('your account at');
+    expect((await world.anonymous.get<string>('/metrics')).body).to.include(
+      'tidings_mails_total{outcome="refused"} 2',
+    );
+  });
+
+  it('are deleted with the account, and when their time is up', async () => {
+    const [gone, late] = [await world.user(), await world.user()];
+    server.trouble = { refuse: 451 };
+    await mailTo(gone);
+    await mailTo(late);
+    expect([await of(gone), await of(late)]).to.deep.equal([1, 1]);
+    expect((await gone.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+    expect([await of(gone), await of(late)]).to.deep.equal([0, 1]);
+    const prune = async () => {
+      for (const one of mailPrunes) await one(world.pool, 100);
+      return of(late);
+    };
+    expect(await prune()).to.equal(1);
+    await execute(world, 'update mails set expires_at = now() where user_id = $1', [late.id]);
+    expect(await prune()).to.equal(0);
+    server.trouble = undefined;
+  });
+
+  it('hold up no node that stops: not by a mail server that says nothing', async () => {
+    const ada = await world.user();
+    server.trouble = 'silent';
+    await mailTo(ada);
+    await tried(1);
+    const began = performance.now();
+    await world.close();
+    expect(performance.now() - began).to.be.lessThan(6000);
+    world = await start();
+  });
+
+  it('are printed in development without a mail server, and written nowhere in production', async () => {
+    for (const [env, printed] of [
+      [{ NODE_ENV: 'development' }, true],
+      [{ NODE_ENV: 'production' }, false],
+    ] as const) {
+      await world.close();
+      world = await start({ ...env, SMTP_URL: '', JWT_SECRET: SECRET });
+      let out = '';
+      process.stdout.write = (text: string | Uint8Array) => {
+        out += String(text);
+        return true;
+      };
+      try {
+        const ada = await world.user();
+        await mailTo(ada);
+        if (printed) await until('the mail to be printed', () => out.includes(`A mail to ${ada.email}`));
+        else expect(await of(ada)).to.equal(0);
+        expect(out.includes(ada.email)).to.equal(printed);
+        expect(JSON.stringify(log.all())).to.not.include(ada.email);
+      } finally {
+        // The stream's own one is its prototype's.
+        Reflect.deleteProperty(process.stdout, 'write');
+      }
+    }
+  });
+});

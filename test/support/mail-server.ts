@@ -1,0 +1,96 @@
+import type { AddressInfo } from 'node:net';
+import { SMTPServer, type SMTPServerError } from 'smtp-server';
+import { until } from './waiting.ts';
+
+/** A mail as the server was handed it. */
+export interface ReceivedMail {
+  from: string;
+  to: string[];
+  /** In small letters; a line that was folded is one. */
+  headers: Record<string, string>;
+  /** With line ends as `\n`. */
+  text: string;
+}
+
+/** What a server does with a mail that is not simply accepted. */
+export type Trouble =
+  /** Refuses each recipient with this code. */
+  | { refuse: number }
+  /** Takes the mail, and cuts the connection in place of its answer. */
+  | 'cut'
+  /** Accepts the connection and says nothing. */
+  | 'silent';
+
+/** A mail server that receives, on loopback. */
+export class TestMailServer {
+  readonly received: ReceivedMail[] = [];
+  trouble: Trouble | undefined;
+  #server: SMTPServer | undefined;
+  #port = 0;
+
+  get url(): string {
+    return `smtp://127.0.0.1:${this.#port}`;
+  }
+
+  /** The second time at the port of the first. */
+  async start(): Promise<void> {
+    const server = new SMTPServer({
+      disabledCommands: ['AUTH', 'STARTTLS'],
+      disableReverseLookup: true,
+      onConnect: (_session, done) => {
+        if (this.trouble !== 'silent') done();
+      },
+      onRcptTo: (_address, _session, done) => {
+        const { trouble } = this;
+        if (typeof trouble === 'object')
+          done(
+            Object.assign(new Error('not here'), { responseCode: trouble.refuse }) satisfies SMTPServerError,
+          );
+        else done();
+      },
+      onData: (stream, { envelope }, done) => {
+        const pieces: Buffer[] = [];
+        stream.on('data', (piece: Buffer) => pieces.push(piece));
+        stream.on('end', () => {
+          const { mailFrom, rcptTo } = envelope;
+          this.received.push({
+            from: mailFrom ? mailFrom.address : '',
+            to: rcptTo.map(({ address }) => address),
+            ...partsOf(Buffer.concat(pieces).toString('utf8')),
+          });
+          if (this.trouble !== 'cut') done();
+          else for (const connection of server.connections) connection.close();
+        });
+      },
+    });
+    server.on('error', () => undefined);
+    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
+    this.#port = (server.server.address() as AddressInfo).port;
+    this.#server = server;
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    if (!server) return;
+    for (const connection of server.connections) connection.close();
+    await new Promise<void>((resolve) => server.close(resolve));
+    this.#server = undefined;
+  }
+
+  /** The mail that an address is sent next, which is taken away. */
+  async next(to: string, within?: number): Promise<ReceivedMail> {
+    const find = () => this.received.findIndex((mail) => mail.to.includes(to));
+    await until(`a mail to ${to}`, () => find() >= 0, within);
+    const [mail] = this.received.splice(find(), 1);
+    return mail!;
+  }
+}
+
+function partsOf(mail: string): Pick<ReceivedMail, 'headers' | 'text'> {
+  const [head = '', ...body] = mail.split('\r\n\r\n');
+  const lines = head.replaceAll(/\r\n[ \t]+/g, ' ').split('\r\n');
+  const headers = Object.fromEntries(
+    lines.map((line) => [line.split(':', 1)[0]!.toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+  );
+  return { headers, text: body.join('\r\n\r\n').replaceAll('\r\n', '\n') };
+}
