@@ -4,6 +4,7 @@ import { buildTree } from '../faults/tree.ts';
 import { frameFaults } from '../support/held-frames.ts';
 import { kinds } from './lists/fold.ts';
 import { fuzzLists } from './lists/run.ts';
+import { fuzzReads } from './reads.ts';
 import { fuzz } from './run.ts';
 import { type StopBug, stopBugs } from './stops/bugs.ts';
 import { fuzzStops, violationsWith } from './stops/run.ts';
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     streams: { type: 'string', default: '5000' },
     bodies: { type: 'string', default: '20000' },
     lists: { type: 'string', default: '10000' },
+    reads: { type: 'string', default: '10000' },
     stops: { type: 'string', default: '4' },
     bugs: { type: 'string', default: '0' },
     stages: { type: 'string', default: Object.keys(stageKinds).join() },
@@ -27,7 +29,9 @@ const { values } = parseArgs({
 const KEPT = 64;
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
-const whole = (name: 'seed' | 'frames' | 'streams' | 'bodies' | 'lists' | 'stops' | 'bugs' | 'seconds') => {
+const whole = (
+  name: 'seed' | 'frames' | 'streams' | 'bodies' | 'lists' | 'reads' | 'stops' | 'bugs' | 'seconds',
+) => {
   if (!/^\d{1,9}$/.test(values[name])) throw new Error(`--${name} must be a whole number`);
   return Number(values[name]);
 };
@@ -81,6 +85,28 @@ async function listThenSubscribe(tree: string): Promise<string[]> {
       ...cluster.nodes.flatMap(({ process: { misconduct } }) => misconduct.map(({ what }) => what)),
       ...frameFaults().map((fault) => `outside the AsyncAPI document: ${fault}`),
       ...(checked < count * 0.9 ? [`only ${checked} lists were held against later ones`] : []),
+    ];
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** Marks notifications as read on two nodes, while others make new ones. */
+async function readNotifications(tree: string): Promise<string[]> {
+  const count = whole('reads');
+  if (count === 0) return [];
+  const cluster = await Cluster.start({ nodes: 2, direct: true, tree });
+  try {
+    const urls = cluster.nodes.map((node) => node.process.url);
+    const began = Date.now();
+    const report = await fuzzReads({ urls, seed: whole('seed'), count, seconds: whole('seconds') });
+    say(
+      `reads      ${report.reads}, behind ${report.later} something came; ${report.states} states, in ${Math.round((Date.now() - began) / 1000)} s`,
+    );
+    return [
+      ...report.violations,
+      ...cluster.nodes.flatMap(({ process: { misconduct } }) => misconduct.map(({ what }) => what)),
+      ...(report.reads < count * 0.9 ? [`only ${report.reads} times notifications were marked as read`] : []),
     ];
   } finally {
     await cluster.stop();
@@ -148,6 +174,7 @@ try {
   const violations = [
     ...(await throwOddInput(tree.root)),
     ...(await listThenSubscribe(tree.root)),
+    ...(await readNotifications(tree.root)),
     ...(await endEverything(tree.root)),
     ...(await findBugs()),
   ];
