@@ -6,10 +6,11 @@ import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import type { NodeProcess } from './support/node-process.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
+import { RawClient } from './support/raw-client.ts';
 import { sharedRedis, type TestRedis } from './support/redis.ts';
 import { headOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, TestUser, type World } from './support/world.ts';
+import { Api, createWorld, TestUser, type World } from './support/world.ts';
 
 describe('follows, blocks and mutes on two nodes', function () {
   this.timeout(60_000);
@@ -147,4 +148,42 @@ describe('follows, blocks and mutes on two nodes', function () {
           expect(sorted(folded), `from ${seq}`).to.deep.equal(sorted(last.held));
         }
     });
+
+  it('lose and double no notification of a reply whose node is killed before it gets its number', async () => {
+    const [ada, ben] = [await world.user(), await world.user()];
+    const { id } = await writePost(ada);
+    const first = await RawClient.join(world.url, { token: ada.token, topics: [] });
+    const [{ seq: after, epoch }] = first.heard('ready')[0] as [{ seq: number; epoch: string }];
+    const third = await startAnotherNode(world, 'third', { REDIS_URL: redis.url });
+    const numbering = await world.pool.connect();
+    try {
+      await numbering.query('begin; select from feed_head for update');
+      const { status } = await new Api(third.url, ben.token).post(`/posts/${id}/replies`, {
+        content: 'Well',
+      });
+      expect(status).to.equal(201);
+      await third.kill();
+      expect(first.heard('notification:added')).to.be.empty;
+      first.terminate();
+    } finally {
+      await numbering.query('rollback');
+      numbering.release();
+    }
+    const head = await headOf(world);
+    const devices = await Promise.all(
+      [world.url, other.url].map((url) =>
+        RawClient.join(url, { token: ada.token, topics: [], after, epoch }),
+      ),
+    );
+    // Behind it, so that a second one would have come before this.
+    const { seq } = (await ada.put<RelationView>(`/users/${ben.id}/mute`)).body;
+    expect(seq).to.be.above(head);
+    for (const device of devices) {
+      await until('what is behind it', () => device.heard('mute:added').length > 0);
+      expect(device.heard('notification:added').map(([one]) => (one as { kind: string }).kind)).to.deep.equal(
+        ['reply'],
+      );
+      device.terminate();
+    }
+  });
 });
