@@ -7,7 +7,7 @@ import { defineInvitation, invitationChecks } from './invitation.ts';
 import { defineKeptUsername } from './kept-username.ts';
 import { mailTables } from './mail.ts';
 import { notificationTables } from './notification.ts';
-import { definePost, postChecks, postReferences, postSearch } from './post.ts';
+import { definePost, postChecks, postReferences, postSearch, removedPosts } from './post.ts';
 import { defineRelation, relationChecks } from './relation.ts';
 import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
@@ -49,6 +49,7 @@ export const extraDdl: string[] = [
   ...postChecks,
   ...postSearch,
   ...postReferences,
+  ...removedPosts,
   ...eventChecks,
   ...accountTaskChecks,
   ...invitationChecks,

@@ -31,6 +31,8 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare ancestors: CreationOptional<number[] | null>;
   /** Of a deleted reply that has living ones below it, and of a deleted post whose thread is still being taken away. */
   declare deletedAt: CreationOptional<Date | null>;
+  /** Since when nobody may reply in its thread. */
+  declare lockedAt: CreationOptional<Date | null>;
   /** The tags in its text, as its last event told them; null if no event ever did. */
   declare tags: CreationOptional<string[] | null>;
   /** Who is mentioned in its text: `[{id, username}]`, each name as it is written there. */
@@ -97,6 +99,7 @@ export function definePost(sequelize: Sequelize): void {
       },
       ancestors: { type: DataTypes.ARRAY(DataTypes.BIGINT) },
       deletedAt: { type: DataTypes.DATE },
+      lockedAt: { type: DataTypes.DATE },
       tags: { type: DataTypes.ARRAY(DataTypes.TEXT), defaultValue: sequelize.literal("'{}'::text[]") },
       mentions: { type: DataTypes.JSONB },
       parsedAt: { type: DataTypes.DATE },
@@ -224,6 +227,21 @@ export const postReferences = [
      primary key (tag, listed_at, post_id))`,
   `create table post_mentions (user_id bigint not null references users (id) on delete cascade, post_id bigint not null,
      primary key (user_id, post_id))`,
+];
+
+/** What moderators have removed, for thirty days. SQL functions write it: a model would not be used. */
+export const removedPosts = [
+  `create table removed_posts (
+     post_id bigint primary key references posts (id) on delete cascade,
+     owner_id bigint not null,
+     title text,
+     content text not null,
+     tags text[] not null,
+     mentions jsonb not null,
+     removed_at timestamptz not null default clock_timestamp()
+   )`,
+  `create index removed_posts_owner_idx on removed_posts (owner_id)`,
+  `create index removed_posts_removed_at_idx on removed_posts (removed_at)`,
 ];
 
 /** What a search is compared with and found by, in any database: see the functions of the database. */

@@ -5,7 +5,7 @@ import { routes } from '../server/app.ts';
 import type { FieldError } from '../server/contract.ts';
 import { requests } from '../server/transports/socketio/requests.ts';
 import { handshakeAuth } from '../server/transports/socketio/schemas.ts';
-import { moderationActions } from '../server/moderation/present.ts';
+import { postActions, userActions } from '../server/moderation/present.ts';
 import { openApiDocument } from '../server/docs/openapi.ts';
 import { check, type InputPlace } from '../server/api/schema.ts';
 import { compileAt, schemaValidator } from './support/documented-answers.ts';
@@ -169,7 +169,7 @@ const fields: Record<string, Arbitrary<unknown>> = {
   from: count,
   unread: flag,
   up_to: count,
-  action: mostly(fc.constantFrom(...moderationActions), anyText),
+  action: mostly(fc.constantFrom(...postActions, ...userActions), anyText),
   user_id: count,
   reason: mostly(fc.constantFrom('spam', ' x'), anyText),
   until: mostly(

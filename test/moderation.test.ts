@@ -1,10 +1,16 @@
 import { expect } from 'chai';
+import type { ReplyAnswer } from 'tidings-client';
 import { routes } from '../server/app.ts';
 import type { Role } from '../models/index.ts';
 import type { AuditView } from '../server/moderation/present.ts';
+import type { NotificationState } from '../server/notifications/event-payloads.ts';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { examine } from '../server/doctor/examine.ts';
 import { grantRole } from '../server/moderation/roles.ts';
+import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
-import { execute, numberOf, rows } from './support/tables.ts';
+import { caughtUp, execute, headOf, numberOf, postEventsSince, rows, tellVotes } from './support/tables.ts';
+import { until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const HOUR = 3_600_000;
@@ -204,6 +210,232 @@ describe('moderation', function () {
       }
       expect((await user.get('/users/me')).status).to.equal(200);
       expect((await login(user)).status).to.equal(200);
+    });
+  });
+
+  describe('a removal', () => {
+    const reply = async (by: TestUser, to: number, content: string) =>
+      (await by.post<PostAnswer>(`/posts/${to}/replies`, { content })).body;
+    const countOf = async (id: number) => (await moderator.get<PostAnswer>(`/posts/${id}`)).body.replies;
+    const thread = async (id: number) =>
+      (await moderator.get<ReplyAnswer[]>(`/posts/${id}/replies`)).body.map((one) =>
+        one.deleted ? 'deleted' : one.content,
+      );
+    const unread = async (user: TestUser) =>
+      (await user.get<NotificationState>('/notifications')).body.unread;
+    async function faults(): Promise<string[]> {
+      await headOf(world);
+      const examined = await examine(world.ctx.config, world.databaseUrl, { schema: false });
+      const found = examined.flatMap(({ findings }) => findings.map(({ what }) => what));
+      return found.filter((what) => !what.startsWith('fsync'));
+    }
+    after(async () => expect(await faults()).to.deep.equal([]));
+
+    it('is a deletion for everyone, and a restored post comes back with its votes and a higher version', async () => {
+      const author = await somebody();
+      const words = `words-of-${author.id}`;
+      const post = await writePost(author, { title: words, content: `${words} #tag${author.id}` });
+      await moderator.put(`/posts/${post.id}/vote`);
+      await author.patch(`/posts/${post.id}`, { content: `${words} again #tag${author.id}` });
+      const before = await caughtUp(world);
+      const { status, body } = await act(moderator, 'remove', { post_id: post.id });
+      expect(status).to.equal(201);
+      expect(body).to.deep.include({
+        action: 'remove',
+        post_id: post.id,
+        user: { id: author.id, username: author.username },
+      });
+      const [deleted] = await postEventsSince(world, before);
+      expect(deleted).to.deep.include({
+        name: 'post:deleted',
+        data: { id: post.id, root_id: null, by: 'moderator' },
+      });
+      for (const api of [author, moderator, admin])
+        expectProblem(await api.get<object>(`/posts/${post.id}`), 404, 'not_found');
+      expectProblem(await author.patch<object>(`/posts/${post.id}`, { title: 'mine' }), 404);
+      expectProblem(await author.delete<object>(`/posts/${post.id}`), 404);
+      expectProblem(await other.put<object>(`/posts/${post.id}/vote`), 404);
+      expectProblem(await other.post<object>(`/posts/${post.id}/replies`, { content: 'x' }), 404);
+      for (const query of [
+        `owner_id=${author.id}`,
+        `search=${words}`,
+        `tag=tag${author.id}`,
+        `owner_id=${author.id}&published=false`,
+      ])
+        expect((await author.get(`/posts?${query}`)).body, query).to.deep.equal([]);
+      await until('the text to leave the log', async () => {
+        const { body: events } = await other.get<object>(`/events?after=0&limit=500`);
+        const kept = await numberOf(
+          world,
+          `select count(*) from event_log where data::text like '%' || $1 || '%'`,
+          [words],
+        );
+        return kept === 0 && !JSON.stringify(events).includes(words);
+      });
+      expectProblem(await act(other, 'remove', { post_id: post.id }), 409, 'conflict');
+
+      const seq = await caughtUp(world);
+      expect((await act(other, 'restore', { post_id: post.id })).status).to.equal(201);
+      const [created] = await postEventsSince(world, seq);
+      expect(created).to.deep.include({ name: 'post:created', post_id: post.id });
+      const restored = (await author.get<PostAnswer>(`/posts/${post.id}`)).body;
+      expect(restored).to.deep.include({
+        title: words,
+        content: `${words} again #tag${author.id}`,
+        tags: [`tag${author.id}`],
+        version: 3,
+        votes: 1,
+        created_at: post.created_at,
+        published_at: post.published_at,
+      });
+      for (const query of [`owner_id=${author.id}`, `search=${words}`, `tag=tag${author.id}`])
+        expect((await author.get<object[]>(`/posts?${query}`)).body, query).to.have.lengthOf(1);
+      expectProblem(await act(moderator, 'restore', { post_id: post.id }), 409, 'conflict');
+      await tellVotes(world);
+      expect(await unread(author)).to.equal(1);
+    });
+
+    it('of a reply lowers the counts and takes its notifications, and a restore undoes both', async () => {
+      const [author, friend] = await Promise.all([somebody(), somebody()]);
+      const post = await writePost(author);
+      const first = await reply(friend, post.id, 'first');
+      const second = await reply(author, first.id, `second @${other.username}`);
+      expect([await countOf(post.id), await unread(author), await unread(friend)]).to.deep.equal([2, 1, 1]);
+      await act(moderator, 'remove', { post_id: first.id });
+      expect(await thread(post.id)).to.deep.equal(['deleted', `second @${other.username}`]);
+      expect([await countOf(post.id), await unread(author), await unread(friend)]).to.deep.equal([1, 0, 1]);
+      expectProblem(
+        await friend.post<object>(`/posts/${first.id}/replies`, { content: 'x' }),
+        409,
+        'conflict',
+      );
+      await act(moderator, 'remove', { post_id: second.id });
+      expect(await thread(post.id), 'nothing lives below').to.deep.equal([]);
+      expect([await countOf(post.id), await unread(friend)]).to.deep.equal([0, 0]);
+      await act(moderator, 'restore', { post_id: second.id });
+      expect(await thread(post.id)).to.deep.equal(['deleted', `second @${other.username}`]);
+      await act(moderator, 'restore', { post_id: first.id });
+      expect(await thread(post.id)).to.deep.equal(['first', `second @${other.username}`]);
+      expect([await countOf(post.id), await unread(author)]).to.deep.equal([2, 1]);
+    });
+
+    it('of a post takes its thread along, which comes back with it', async () => {
+      const author = await somebody();
+      const post = await writePost(author);
+      const below = await reply(other, post.id, 'below');
+      await act(moderator, 'remove', { post_id: post.id });
+      expectProblem(await other.get<object>(`/posts/${below.id}`), 404);
+      expectProblem(await other.get<object>(`/posts/${post.id}/replies`), 404);
+      expectProblem(await act(moderator, 'remove', { post_id: below.id }), 403);
+      expectProblem(await act(admin, 'remove', { post_id: below.id }), 404);
+      await execute(world, 'select purge_thread(100)');
+      await act(moderator, 'restore', { post_id: post.id });
+      expect(await thread(post.id)).to.deep.equal(['below']);
+      await act(admin, 'remove', { post_id: below.id });
+      expect((await author.delete(`/posts/${post.id}`)).status).to.equal(204);
+      await execute(world, 'select purge_thread(100), purge_thread(100)');
+      expectProblem(await act(admin, 'restore', { post_id: below.id }), 404);
+    });
+
+    it('can be taken back for thirty days, and not once the account is deleted', async () => {
+      const author = await somebody();
+      const [kept, old] = [await writePost(author), await writePost(author)];
+      const answer = await reply(other, kept.id, 'an answer');
+      for (const { id } of [kept, old]) await act(moderator, 'remove', { post_id: id });
+      await execute(
+        world,
+        `update removed_posts set removed_at = now() - interval '31 days' where post_id = ${old.id}`,
+      );
+      await execute(world, 'select prune_removed_posts(10)');
+      expectProblem(await act(moderator, 'restore', { post_id: old.id }), 404);
+      expect((await act(moderator, 'restore', { post_id: kept.id })).status).to.equal(201);
+      await act(moderator, 'remove', { post_id: kept.id });
+      expect((await author.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+      expectProblem(await act(moderator, 'restore', { post_id: kept.id }), 404);
+      await execute(world, 'select purge_thread(100), purge_thread(100), purge_thread(100)');
+      const left = `select count(*) from posts where id = any($1) or id in (select post_id from removed_posts where owner_id = $2)`;
+      expect(await numberOf(world, left, [[kept.id, old.id, answer.id], author.id])).to.equal(0);
+    });
+
+    it('goes well together with edits, deletions, replies and votes at once, and is made once', async () => {
+      const author = await somebody();
+      for (let round = 0; round < 8; round += 1) {
+        const post = await writePost(author);
+        const first = await reply(author, post.id, 'first');
+        const answers = await Promise.all([
+          act(moderator, 'remove', { post_id: post.id }),
+          act(other, 'remove', { post_id: post.id }),
+          act(moderator, 'remove', { post_id: first.id }),
+          author.patch(`/posts/${post.id}`, { content: `edited @${other.username}` }),
+          other.post(`/posts/${first.id}/replies`, { content: 'deeper' }),
+          other.put(`/posts/${post.id}/vote`),
+          ...(round % 2 ? [author.delete(`/posts/${first.id}`)] : []),
+        ]);
+        expect(answers.filter(({ status }) => status >= 500)).to.deep.equal([]);
+        expect(answers.slice(0, 2).filter(({ status }) => status === 201)).to.have.lengthOf(1);
+        const seq = await headOf(world);
+        await Promise.all([moderator, other].map((by) => act(by, 'restore', { post_id: post.id })));
+        const created = (await postEventsSince(world, seq)).filter(({ name }) => name === 'post:created');
+        expect(created).to.have.lengthOf(1);
+      }
+      await tellVotes(world);
+    });
+
+    it('names a post and nothing else', async () => {
+      const post = await writePost(await somebody());
+      expect(faultsOf(await act(moderator, 'remove', {}))).to.deep.equal(['body']);
+      expect(faultsOf(await act(moderator, 'remove', { user_id: 1 }))).to.deep.equal(['body.post_id']);
+      expect(faultsOf(await act(moderator, 'suspend', { post_id: 1 }))).to.deep.equal(['body.user_id']);
+      const until = '2100-01-01T00:00:00Z';
+      expect(faultsOf(await act(moderator, 'lock', { post_id: post.id, until }))).to.deep.equal([
+        'body.until',
+      ]);
+      for (const action of ['remove', 'restore', 'lock', 'unlock'])
+        expectProblem(await act(moderator, action, { post_id: 2 ** 40 }), 404, 'not_found');
+      const draft = await writePost(await somebody(), { published: false });
+      expectProblem(await act(moderator, 'remove', { post_id: draft.id }), 404, 'not_found');
+      expectProblem(await act(moderator, 'restore', { post_id: draft.id }), 404, 'not_found');
+    });
+  });
+
+  describe('a lock', () => {
+    it('lets nobody reply in the thread, is shown, and ends', async () => {
+      const author = await somebody();
+      const post = await writePost(author);
+      const first = (await other.post<PostAnswer>(`/posts/${post.id}/replies`, { content: 'first' })).body;
+      expect((await act(moderator, 'lock', { post_id: post.id })).status).to.equal(201);
+      for (const id of [post.id, first.id])
+        for (const by of [author, other])
+          expectProblem(await by.post<object>(`/posts/${id}/replies`, { content: 'x' }), 409, 'conflict');
+      expect((await author.get<PostAnswer>(`/posts/${post.id}`)).body).to.deep.include({
+        locked: true,
+        version: 2,
+      });
+      expect((await author.patch(`/posts/${post.id}`, { title: 'edited' })).status).to.equal(200);
+      expectProblem(await act(moderator, 'lock', { post_id: post.id }), 409, 'conflict');
+      expect(faultsOf(await act(admin, 'lock', { post_id: first.id }))).to.deep.equal(['body.post_id']);
+      const before = await caughtUp(world);
+      expect((await act(moderator, 'unlock', { post_id: post.id })).status).to.equal(201);
+      const [updated] = await postEventsSince(world, before);
+      expect(updated).to.deep.include({ name: 'post:updated', post_id: post.id });
+      expect(updated?.data).not.to.have.property('locked');
+      expect((await other.post(`/posts/${post.id}/replies`, { content: 'x' })).status).to.equal(201);
+      expectProblem(await act(moderator, 'unlock', { post_id: post.id }), 409, 'conflict');
+    });
+
+    it('has no reply behind it that came at the same moment', async () => {
+      const author = await somebody();
+      for (let round = 0; round < 6; round += 1) {
+        const post = await writePost(author);
+        const before = await headOf(world);
+        const answers = await Promise.all([
+          ...[author, other, admin].map((by) => by.post(`/posts/${post.id}/replies`, { content: 'x' })),
+          act(moderator, 'lock', { post_id: post.id }),
+        ]);
+        for (const { status } of answers.slice(0, 3)) expect([201, 409]).to.include(status);
+        const names = (await postEventsSince(world, before)).map(({ name }) => name);
+        expect(names.at(-1)).to.equal('post:updated');
+      }
     });
   });
 });

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import { routes } from '../server/app.ts';
-import { moderationActions } from '../server/moderation/present.ts';
+import { userActions } from '../server/moderation/present.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { isReservedName } from '../server/text/reserved-names.ts';
@@ -156,7 +156,7 @@ describe('request bodies', () => {
     },
     'post /moderation/actions': {
       valid: fc.record({
-        action: fc.constantFrom(...moderationActions),
+        action: fc.constantFrom(...userActions),
         user_id: fc.integer({ min: 2 ** 32, max: 2 ** 53 - 1 }),
         reason: anyText(1000, 1).filter(isVisible),
       }),

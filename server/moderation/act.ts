@@ -29,12 +29,29 @@ export interface TargetUser {
   suspended: boolean;
 }
 
+/** A post that an action is about, locked with what it answers. */
+export interface TargetPost {
+  id: number;
+  /** Of a reply, the first post of its thread. */
+  rootId: number | null;
+  /** Whether everyone may see it. */
+  visible: boolean;
+  removed: boolean;
+  /** Whether its thread is gone for good. */
+  orphaned: boolean;
+  locked: boolean;
+}
+
+/** An action on a post, in the transaction that has locked it and its owner. */
+export type PostAct = (ctx: ActContext, post: TargetPost, input: ActInput) => Promise<Acted>;
+
 /** An action on a user, in the transaction that has locked the user. */
 export type UserAct = (ctx: ActContext, user: TargetUser, input: ActInput) => Promise<Acted>;
 
 /**
  * Locks who acts and whom it is about, in the order in which everyone locks users: a role that is taken away meanwhile
  * is seen, and two who act on one user do so one after the other.
+ * @param others who are to stay as they are, too
  * @returns undefined if there is no such user
  * @throws {AppError} 403
  */
@@ -42,11 +59,13 @@ export async function lockForAct(
   tx: Transaction,
   actorId: number,
   targetId: number,
+  others: readonly number[] = [],
 ): Promise<TargetUser | undefined> {
   const query = <T extends object>(sql: string, ...bind: unknown[]) =>
     sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
-  for (const id of [...new Set([actorId, targetId])].sort((a, b) => a - b))
-    await query(`select 1 from users where id = $1 for ${id === targetId ? 'no key update' : 'share'}`, id);
+  const lockOf = (id: number) => (id === targetId ? 'no key update' : id === actorId ? 'share' : 'key share');
+  for (const id of [...new Set([actorId, targetId, ...others])].sort((a, b) => a - b))
+    await query(`select 1 from users where id = $1 for ${lockOf(id)}`, id);
   const users = await query<TargetUser>(
     `select u.id, u.role, ${isSuspended} as suspended from users u where u.id in ($1, $2) and u.deleted_at is null`,
     actorId,

@@ -1,51 +1,70 @@
-import { AppError } from '../errors.ts';
+import { AppError, invalid } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
-import { type Acted, type ActContext, type ActInput, lockForAct, type UserAct } from './act.ts';
+import { type Acted, type ActContext, lockForAct } from './act.ts';
 import { audit } from './audit.ts';
 import type { ModerationContext } from './context.ts';
+import { actsOnPosts, lockPost } from './posts.ts';
 import type { AuditView } from './present.ts';
 import { auditEntry } from './queries.ts';
 import type { TakeAction } from './schemas.ts';
-import { suspend, unsuspend } from './suspensions.ts';
-
-const onUsers: Record<TakeAction['action'], UserAct> = { suspend, unsuspend };
+import { actsOnUsers } from './suspensions.ts';
 
 /**
  * Does what a moderator wants done: the change, its entry in the audit log and its events are one transaction.
- * @throws {AppError} 404 no such user; 403 for a user of one's own or a higher role; 409 if it does not apply
+ * @throws {AppError} 422 for a field that the action does not have; 404 no such post or user; 403 for what is one's own,
+ *   or of a higher role; 409 if it does not apply
  */
 export async function takeAction(
   ctx: ModerationContext,
   moderator: Identity,
-  { action, user_id: userId, ...input }: TakeAction,
+  input: TakeAction,
   requester: Requester,
 ): Promise<AuditView> {
-  const db = ctx.db.share(requester);
-  return db.transaction(async (tx) => {
-    const acted = await actOnUser(
-      { tx, revocations: ctx.revocations },
-      moderator,
-      userId,
-      onUsers[action],
-      input,
-    );
-    const { reason } = input;
-    const id = await audit(tx, { action, actorId: moderator.id, userId, reason, ...acted });
+  const { action, reason } = input;
+  requireFields(input);
+  return ctx.db.share(requester).transaction(async (tx) => {
+    const done = await act({ tx, revocations: ctx.revocations }, moderator, input);
+    const id = await audit(tx, { action, actorId: moderator.id, reason, ...done });
     const view = await auditEntry(tx, id);
-    await acted.tell?.();
+    await done.tell?.();
     return view;
   });
 }
 
-async function actOnUser(
-  ctx: ActContext,
-  moderator: Identity,
-  userId: number,
-  act: UserAct,
-  input: ActInput,
-): Promise<Acted> {
+/** Done to whom, and to which of their posts. */
+type Done = Acted & { userId: number; postId?: number };
+
+async function act(ctx: ActContext, moderator: Identity, input: TakeAction): Promise<Done> {
+  const { action, post_id: postId = 0, user_id: userId = 0, ...rest } = input;
+  if (isOnPost(action)) {
+    const { post, owner } = await lockPost(ctx.tx, moderator.id, postId);
+    return { ...(await actsOnPosts[action](ctx, post, rest)), userId: owner.id, postId };
+  }
   const user = await lockForAct(ctx.tx, moderator.id, userId);
   if (!user) throw new AppError('not_found', `There is no user ${userId}.`);
-  return act(ctx, user, input);
+  return { ...(await actsOnUsers[action](ctx, user, rest)), userId };
+}
+
+function isOnPost(action: TakeAction['action']): action is keyof typeof actsOnPosts {
+  return action in actsOnPosts;
+}
+
+/** @throws {AppError} 422 */
+function requireFields({ action, post_id, user_id, until }: TakeAction): void {
+  const needed = isOnPost(action) ? 'post_id' : 'user_id';
+  const errors = [];
+  if ((needed === 'post_id' ? post_id : user_id) === undefined)
+    errors.push({
+      loc: ['body', needed],
+      msg: `"${needed}" is required with "${action}"`,
+      type: 'any.required',
+    });
+  if (until !== undefined && action !== 'suspend')
+    errors.push({
+      loc: ['body', 'until'],
+      msg: `"until" is not allowed with "${action}"`,
+      type: 'any.unknown',
+    });
+  if (errors.length > 0) throw invalid(errors, errors.length);
 }

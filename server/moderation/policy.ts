@@ -23,7 +23,10 @@ export function requireMayActOn(actor: Ranked, target: Ranked): void {
   requireModerating(actor.role);
   const mayAct = actor.role === 'admin' || rank[target.role] < rank[actor.role];
   if (actor.id === target.id || !mayAct)
-    throw new AppError('forbidden', 'You may not act on this user: on nobody of your own or a higher role.');
+    throw new AppError(
+      'forbidden',
+      'You may not act on yourself, or on a user of a higher role or, as a moderator, of your own.',
+    );
 }
 
 /** SQL: the condition that a user `u` is suspended, as of this moment. */

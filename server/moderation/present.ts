@@ -1,9 +1,11 @@
 /** What moderators do to posts and users. */
-export const moderationActions = ['suspend', 'unsuspend'] as const;
-export type ModerationAction = (typeof moderationActions)[number];
+export const postActions = ['remove', 'restore', 'lock', 'unlock'] as const;
+export const userActions = ['suspend', 'unsuspend'] as const;
+export type PostAction = (typeof postActions)[number];
+export type UserAction = (typeof userActions)[number];
 
 /** What the audit log has entries of: what moderators do, and what the operator does. */
-export type AuditAction = ModerationAction | 'grant';
+export type AuditAction = PostAction | UserAction | 'grant';
 
 /** Somebody in the audit log. The name is empty once the account has been deleted. */
 interface Named {

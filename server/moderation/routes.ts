@@ -12,7 +12,7 @@ export const moderationRoutes = [
   route({
     method: 'post',
     path: '/moderation/actions',
-    summary: 'Act on a user',
+    summary: 'Act on a post or on a user',
     description:
       'For moderators. Nobody acts on themselves or on a higher role, and moderators not on moderators. The answer is its entry in the audit log.',
     tag: 'Moderation',

@@ -14,7 +14,7 @@ import {
 } from '../api/schema.ts';
 import { writeCursor } from './cursor.ts';
 import type { RoleChanged } from './event-payloads.ts';
-import { moderationActions } from './present.ts';
+import { postActions, userActions } from './present.ts';
 
 /** What a user may do beside what all may. */
 const role = () =>
@@ -38,13 +38,15 @@ const moment = () =>
     }, 'a day that there is');
 
 export const takeAction = object({
-  action: oneOf(...moderationActions).description(
-    '`suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time',
+  action: oneOf(...postActions, ...userActions).description(
+    'On a post: `remove` (it is deleted for everyone, and can be restored for thirty days), `restore`, `lock` (nobody may reply in its thread), `unlock`. On a user: `suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time',
   ),
-  user_id: id().description('Whom it is about'),
+  post_id: optional(id()).description('What it is about'),
+  user_id: optional(id()).description('Whom it is about'),
   reason: visibleText().max(1000).description('Why: for the audit log'),
   until: optional(moment()).description('Only of `suspend`: its end. Left out: until somebody ends it'),
 })
+  .xor('post_id', 'user_id')
   .example({ action: 'suspend', user_id: 2, reason: 'Spam', until: '2030-01-01T12:00:00Z' })
   .id('TakeAction');
 export type TakeAction = Infer<typeof takeAction>;

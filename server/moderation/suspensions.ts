@@ -8,7 +8,7 @@ import type { UserAct } from './act.ts';
  * the first. Whether it still holds is asked of the clock, so nothing has to end it.
  * @throws {AppError} 422 for an end that is not to come
  */
-export const suspend: UserAct = async ({ tx, revocations }, { id }, { until }) => {
+const suspend: UserAct = async ({ tx, revocations }, { id }, { until }) => {
   const sequelize = sequelizeOf(tx);
   const [row] = await sequelize.query<{ holds: boolean }>(
     `select coalesce($1::timestamptz, 'infinity') > clock_timestamp() as holds`,
@@ -31,7 +31,7 @@ export const suspend: UserAct = async ({ tx, revocations }, { id }, { until }) =
 };
 
 /** Ends a suspension before its time. @throws {AppError} 409 if the user is not suspended */
-export const unsuspend: UserAct = async ({ tx }, { id, suspended }) => {
+const unsuspend: UserAct = async ({ tx }, { id, suspended }) => {
   if (!suspended) throw new AppError('conflict', `User ${id} is not suspended.`);
   await sequelizeOf(tx).query('update users set suspended_until = null where id = $1', {
     type: QueryTypes.RAW,
@@ -40,3 +40,5 @@ export const unsuspend: UserAct = async ({ tx }, { id, suspended }) => {
   });
   return {};
 };
+
+export const actsOnUsers = { suspend, unsuspend } as const;

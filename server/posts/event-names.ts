@@ -3,10 +3,10 @@
  * written here alone. Imports nothing: the client package has a copy.
  */
 export const postEvent = {
-  /** It became visible: written as published, or a draft that its owner published. */
+  /** It became visible: written as published, a draft that its owner published, or restored by a moderator. */
   added: 'post:created',
   /** Its text changed, or its owner's name. */
   changed: 'post:updated',
-  /** It is no longer visible: deleted, or withdrawn to a draft. */
+  /** It is no longer visible: deleted, withdrawn to a draft, or removed by a moderator. */
   removed: 'post:deleted',
 } as const;

@@ -34,6 +34,8 @@ export interface PostView {
   tags?: string[];
   /** Who is mentioned in its text, each by the name that stands there. */
   mentions?: OwnerView[];
+  /** Only `true`: a moderator has closed its thread, and nobody may reply in it. */
+  locked?: true;
   /** Equals the number of vote rows at `rev`. */
   votes: number;
   /** Equals the number of replies below it, at whatever depth, that have not been deleted. */
@@ -59,6 +61,8 @@ export interface RemovedPost {
    * service had replies.
    */
   root_id?: number | null;
+  /** Who removed it, if not its owner. */
+  by?: 'moderator';
 }
 
 type Names = typeof postEvent;

@@ -31,6 +31,7 @@ export type Removed = Owned & {
   hadReplies?: boolean;
   /** Topics of these replies that it has none of itself, in pieces: see the SQL function `thread_topics`. */
   threadTopics?: readonly (readonly string[])[];
+  by?: 'moderator';
 };
 
 const withPost = { ...ofPost, schema: postView, payload: (post: PostView) => post, redaction: text };
@@ -57,9 +58,9 @@ export const postDeleted: EventType<typeof postEvent.removed, Removed, RemovedPo
   name: postEvent.removed,
   summary: 'A post is no longer visible',
   description:
-    'Deleted, or withdrawn to a draft. All replies of its thread go with a post that is no reply: this is told once, also over the topics of these replies.',
+    'Deleted, withdrawn to a draft, or removed by a moderator. All replies of its thread go with a post that is no reply: this is told once, also over the topics of these replies.',
   schema: removedPost,
-  payload: ({ id, root_id = null }) => ({ id, root_id }),
+  payload: ({ id, root_id = null, by }) => ({ id, root_id, ...(by && { by }) }),
   container: ({ id, root_id, hadReplies }) =>
     root_id ? threadOf(root_id) : hadReplies ? threadOf(id) : undefined,
   erasesContainer: ({ root_id, hadReplies }) => !root_id && hadReplies === true,
@@ -94,6 +95,6 @@ export function departureOf(before: Owned, after: Owned): Departure | undefined 
 }
 
 /** What those receive who subscribe only to these topics, that a post is gone. */
-export function removedFrom(topics: readonly string[], post: Owned): Departure {
+export function removedFrom(topics: readonly string[], post: Removed): Departure {
   return { topics, name: postEvent.removed, data: postDeleted.payload(post) };
 }

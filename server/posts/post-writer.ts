@@ -177,6 +177,7 @@ function rowOf(
     root_id: 'rootId' in input ? input.rootId : null,
     tags,
     mentions,
+    locked: false,
     votes: 0,
     replies: 0,
     rev: 0,

@@ -17,6 +17,7 @@ export interface PostRow {
   root_id: number | null;
   tags: string[];
   mentions: OwnerView[];
+  locked: boolean;
   votes: number;
   replies: number;
   rev: number;
@@ -28,7 +29,7 @@ const publishedAt = 'case when p.published or p.was_published then p.listed_at e
 /** The columns of a `PostRow` in SQL, of a post `p` with its owner `u` and its tally `t`. */
 export const postColumns = `p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at,
   p.updated_at, p.version, p.owner_id, u.username, p.parent_id, p.root_id, coalesce(p.tags, '{}') as tags,
-  coalesce(p.mentions, '[]') as mentions, t.votes, t.replies, t.rev`;
+  coalesce(p.mentions, '[]') as mentions, p.locked_at is not null as locked, t.votes, t.replies, t.rev`;
 
 /** Whether a post `p` is not a reply in a thread that was withdrawn or deleted, in SQL. */
 export const inPublicThread =
@@ -65,6 +66,7 @@ export function presentPost(row: PostRow): WholePost {
     root_id: row.root_id,
     tags: row.tags,
     mentions: row.mentions,
+    ...(row.locked && { locked: true }),
     votes: row.votes,
     replies: row.replies,
     rev: row.rev,

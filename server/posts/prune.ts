@@ -13,6 +13,17 @@ export const threadPurge: Prune = async (pool, most) => {
   return (rows[0]?.taken ?? 0) > 0 ? most : 0;
 };
 
+/** Posts in one statement: each is locked with all that it answers. */
+const REMOVED = 50;
+
+/** What moderators removed thirty days ago. */
+export const removedPrune: Prune = async (pool, most) => {
+  const { rows } = await pool.query<{ pruned: number }>('select prune_removed_posts($1) as pruned', [
+    REMOVED,
+  ]);
+  return rows[0]?.pruned === REMOVED ? most : 0;
+};
+
 /** Words that are checked in one round: half a million of them in two days. */
 const WORDS = 200;
 

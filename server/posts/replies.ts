@@ -17,6 +17,7 @@ interface Parent {
   depth: number;
   deleted: boolean;
   published: boolean;
+  locked: boolean;
   thread_owner_id: number | null;
   thread_deleted: boolean;
   blocked: boolean;
@@ -27,6 +28,7 @@ async function requireOpen(db: DatabaseShare, user: Identity, parentId: number):
   const [parent] = await db.query<Parent>(
     `select r.id as root_id, coalesce(cardinality(p.ancestors), 0) as depth,
        p.deleted_at is not null or u.deleted_at is not null as deleted, r.published,
+       r.locked_at is not null as locked,
        r.owner_id as thread_owner_id, r.deleted_at is not null as thread_deleted,
        p.owner_id in (${hiddenAuthors('$2', { mutes: false })}) is true as blocked
      from posts p join posts r on r.id = coalesce(p.root_id, p.id) left join users u on u.id = p.owner_id
@@ -37,6 +39,11 @@ async function requireOpen(db: DatabaseShare, user: Identity, parentId: number):
     throw new AppError('not_found', `There is no post ${parentId}.`);
   if (parent.blocked) throw refusedByBlock();
   if (parent.deleted) throw new AppError('conflict', `Post ${parentId} has been deleted.`);
+  if (parent.locked)
+    throw new AppError(
+      'conflict',
+      `A moderator has locked the thread of post ${parentId}: nobody may reply.`,
+    );
   if (!parent.published)
     throw new AppError(
       'conflict',
@@ -53,7 +60,7 @@ async function requireOpen(db: DatabaseShare, user: Identity, parentId: number):
 /**
  * Writes a reply to a post, or to another reply; see `createPost` for the idempotency key.
  * @throws {AppError} 422 if the key was used for something else; 404 no such post; 403 one of the two blocks the other;
- *   409 the post was deleted or is not public, or the thread is too deep
+ *   409 the post was deleted or is not public, its thread is locked or too deep
  */
 export async function createReply(
   ctx: { db: Database; postWriter: PostWriter },

@@ -81,6 +81,10 @@ const replies = count().description(
   'The number of replies below it at `rev`, at whatever depth, without deleted ones. It is the same for everyone, so it counts also those that a list leaves out since you and their author block each other',
 );
 
+const locked = optional(oneOf(true)).description(
+  'Only where a moderator has closed its thread: nobody may reply in it',
+);
+
 const postFields = {
   id: id(),
   title: Joi.string().allow(null).description('`null` of a reply') as Joi.AnySchema<string | null>,
@@ -96,6 +100,7 @@ const postFields = {
   root_id: rootId,
   tags,
   mentions,
+  locked,
   votes: count().description('The number of votes at `rev`'),
   replies,
   rev: count().description('Grows with each change of `votes` or `replies`'),
@@ -133,6 +138,9 @@ export const removedPost = exactly<RemovedPost>()(
           'Of a reply, the post that its thread began with. `null` of any other: its thread goes with it. Absent where the post alone has left a topic, as that of a tag which an edit took out of it',
         )
         .example(null) as Joi.AnySchema<number | null>,
+    ),
+    by: optional(oneOf('moderator')).description(
+      'Only where a moderator has removed it: then it may come back with the next `version`',
     ),
   }).id('DeletedPost'),
 );

@@ -68,7 +68,8 @@ export async function threadPage(
   if (given !== undefined && !cursor) throw invalidCursor();
   // The thread that a post is in never changes; whether it may be seen is looked at with the page.
   const [top] = await db.query<Top>(
-    `select coalesce(p.root_id, p.id) as root_id, t.replies from posts p join post_tallies t on t.post_id = p.id where p.id = $1`,
+    `select coalesce(p.root_id, p.id) as root_id, t.replies from posts p join post_tallies t on t.post_id = p.id
+     where p.id = $1 and (p.deleted_at is null or t.replies > 0)`,
     { type: QueryTypes.SELECT, bind: [postId] },
   );
   const page = top && (await readPage(db, viewer, postId, top, { limit, sort, cursor }));
@@ -95,6 +96,8 @@ async function readPage(
   if (!inOrder) where.push(`p.root_id = ${root}`, `t.root_id = ${root}`, ...(first ? [first] : []));
   // What is left of an account that is being deleted looks as it will.
   where.push(
+    // One that a moderator has removed has a row as long as it may be restored.
+    '(p.deleted_at is null or t.replies > 0)',
     '(u.deleted_at is null or exists (select from posts c where c.parent_id = p.id))',
     `(p.owner_id is null or p.owner_id not in (${hiddenAuthors(user)}))`,
   );

@@ -4,7 +4,7 @@ import type { Tally } from '../protocol.ts';
 import { appendAll } from '../log/append.ts';
 import { postUpdated, type Removed } from '../posts/events.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
-import { appendRemovals, removePosts } from '../posts/removal.ts';
+import { appendRemovals, forgetRemoved, removePosts } from '../posts/removal.ts';
 import { eraseMentions } from './mentions-of.ts';
 import { endNotifications } from './notifications-of.ts';
 import { endRelations, eraseName } from './relations-of.ts';
@@ -109,11 +109,24 @@ async function renamePiece(tx: Transaction, userId: number, most: number): Promi
 }
 
 /**
- * Takes away the next posts of a deleted user; when there are none left, the votes, the mentions, the relations, the
+ * Takes away the next posts of a deleted user, those first that moderators have removed; when there are none left, the votes, the mentions, the relations, the
  * notifications, the rest, and the user at last. What locks posts is a piece by itself: it has locked what comes behind
  * them in the order of locks.
  */
 async function deletePiece(tx: Transaction, userId: number, most: number): Promise<Piece> {
+  const removed = await rows<{ id: number }>(
+    tx,
+    'select post_id as id from removed_posts where owner_id = $1 order by post_id limit $2',
+    userId,
+    most,
+  );
+  if (removed.length > 0) {
+    await forgetRemoved(
+      tx,
+      removed.map(({ id }) => id),
+    );
+    return { done: false, tallies: [] };
+  }
   const told = await deletePosts(tx, userId, most);
   if (told) {
     await appendRemovals(tx, told);

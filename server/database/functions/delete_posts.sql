@@ -1,10 +1,11 @@
--- version 7 sha256:51f6b0ed90cb5f96
+-- version 8 sha256:e41b9fe34adbd0a5
 -- Deletes posts that `lock_to_delete` has locked, and gives back which: `told` are those that everyone could see, and
 -- `thread_topics` is a list of what `thread_topics` gives of each that takes a thread along.
 --
 -- A reply with replies below it stays, without its text and its owner, and so does a post with a thread or with many
 -- votes: its thread is taken away in pieces (`purge_thread`), and nobody sees it any more. All others go. A deleted
--- reply whose last reply goes, goes too. All posts above a reply count it no longer, and notifications of what goes end.
+-- reply whose last reply goes, goes too, unless a moderator has removed it (`remove_posts`). All posts above a reply
+-- count it no longer, and notifications of what goes end.
 -- The setting tells the trigger on deletions that this is not a node of the version before; a role that is no superuser
 -- may not set it for the function.
 drop function if exists delete_posts(bigint[]);
@@ -36,6 +37,7 @@ begin
     mentions = '[]', search_text = '', search_keys = null, search_grams = null
   where p.id = any (ids) and p.deleted_at is null and (
     exists (select from posts c where c.parent_id = p.id)
+    or exists (select from removed_posts k where k.post_id = p.id)
     or p.root_id is null and exists (select from post_tallies t where t.post_id = p.id and t.votes > many_votes)
   );
   perform forget_notifications(ids);
@@ -43,6 +45,7 @@ begin
   loop
     delete from posts p
     where p.id = any (ids || above) and not exists (select from posts c where c.parent_id = p.id)
+      and not exists (select from removed_posts k where k.post_id = p.id)
       and case when p.deleted_at is null then p.id = any (ids) else p.root_id is not null end;
     exit when not found;
   end loop;

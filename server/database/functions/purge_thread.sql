@@ -1,4 +1,4 @@
--- version 4 sha256:6c5458239c59f090
+-- version 5 sha256:e02e24e6d3e40313
 -- Takes away the next piece of a deleted post with its thread or its many votes: so many votes, or replies from the
 -- newest on. Replies have higher ids than what they answer, so none goes before those below it. Nobody sees any of
 -- them, and no count of theirs is told (the setting: see `delete_posts`). Gives back how many rows it took; 0 if there
@@ -12,7 +12,9 @@ declare
   taken integer;
 begin
   select p.id into thread from posts p
-  where p.parent_id is null and p.deleted_at is not null order by p.id limit 1 for update skip locked;
+  where p.parent_id is null and p.deleted_at is not null
+    and not exists (select from removed_posts k where k.post_id = p.id)
+  order by p.id limit 1 for update skip locked;
   if thread is null then
     return 0;
   end if;

@@ -1,4 +1,4 @@
--- version 10 sha256:b36c691ab4894bad
+-- version 11 sha256:8577ace488b89b0f
 -- Writes many posts at once, each with its tally, its event and the record of its idempotency key.
 --
 -- Events and answers are made by the service, with stand-ins for the three things that only the database knows of a new
@@ -16,9 +16,9 @@
 -- nothing is written of it.
 --
 -- `parents` says what a post replies to; null for one that is no reply. Both that and the first post of the thread are
--- locked behind the owners, so that neither is deleted or withdrawn meanwhile. A reply whose thread is not public,
--- whose parent has been deleted, or that a block forbids is given back as `refused`, and nothing is written of it. All
--- posts above a reply count it. Those counts are changed when no key is waited for any more, in the order in which
+-- locked behind the owners, so that neither is deleted, withdrawn or closed to replies meanwhile. A reply whose thread is
+-- not public or is locked, whose parent has been deleted, or that a block forbids is given back as `refused`, and
+-- nothing is written of it. All posts above a reply count it. Those counts are changed when no key is waited for any more, in the order in which
 -- everyone locks tallies. Whom the posts answer or mention are notified.
 create or replace function write_posts(owners bigint[], titles text[], contents text[], publish boolean[], events text[],
                                        answers text[], stand_ins text[], keys text[], requests bytea[], patient boolean,
@@ -74,7 +74,7 @@ begin
     open_parents := array(
       select p.id from posts p join posts r on r.id = coalesce(p.root_id, p.id)
       where p.id = any (wanted) and p.id = any (free_threads) and r.id = any (free_threads)
-        and p.deleted_at is null and r.published and r.deleted_at is null);
+        and p.deleted_at is null and r.published and r.deleted_at is null and r.locked_at is null);
   end if;
   -- A block locks the users that it is about: one that was committed before is seen.
   accepted := array(
