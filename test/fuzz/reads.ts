@@ -30,8 +30,12 @@ interface Listed extends NotificationState {
   notifications: NotificationView[];
 }
 
+/** So many users read at a time. */
+const READERS = 4;
+/** Of each reader. */
 const ACTORS = 3;
 const POSTS = 4;
+const POST = { title: 'A post', content: '' };
 /** What one actor has written at most: all notifications of the reader fit one page. */
 const MOST_REPLIES = 8;
 /** Within so long the acts and the reading of one round begin. Milliseconds. */
@@ -44,65 +48,80 @@ const MANY = 20;
  * Marks notifications as read up to what a list or a device has shown, again and again, while others reply, mention, vote
  * and delete. After each round exactly those are read that some reader could have seen, and each device has the list.
  */
-export async function fuzzReads({ urls, seed, count, seconds }: ReadsOptions): Promise<ReadsReport> {
-  const random = new Random(seed);
+export async function fuzzReads(options: ReadsOptions): Promise<ReadsReport> {
+  const random = new Random(options.seed);
   const report: ReadsReport = { reads: 0, later: 0, states: 0, violations: [] };
+  const began = Date.now();
+  const next = () => {
+    const goesOn =
+      report.reads < options.count &&
+      Date.now() - began < options.seconds * 1000 &&
+      report.violations.length < MANY;
+    if (goesOn) report.reads += 1;
+    return goesOn;
+  };
+  await Promise.all(
+    Array.from({ length: READERS }, () => readAgainAndAgain(options, random.fork(), next, report)),
+  );
+  return report;
+}
+
+/** One reader with a device on each node, and those who do something that the reader is notified of. */
+async function readAgainAndAgain(
+  { urls, seed }: ReadsOptions,
+  random: Random,
+  next: () => boolean,
+  report: ReadsReport,
+): Promise<void> {
   const [url = ''] = urls;
   const reader = await signUp(url);
   const actors: Actor[] = [];
   while (actors.length < ACTORS) actors.push(new Actor(await signUp(url), urls, random.fork()));
-  const own = new Api(url, reader.token);
+  const anywhere = () => new Api(random.pick(urls), reader.token);
   const posts: number[] = [];
   while (posts.length < POSTS)
-    posts.push((await own.post<{ id: number }>('/posts', { title: 'A post', content: '' })).body.id);
+    posts.push((await good(() => anywhere().post<{ id: number }>('/posts', POST))).id);
   const devices = await Promise.all(
     urls.map(async (node) => new Device(await RawClient.join(node, { token: reader.token, topics: [] }))),
   );
-  const say = (what: string) => report.violations.push(`seed ${seed}, read ${report.reads}: ${what}`);
+  const say = (what: string) => report.violations.push(`seed ${seed}, user ${reader.id}: ${what}`);
   /** The highest `up_to` so far. */
   let seen = 0;
 
+  const list = () => good(() => anywhere().get<Listed>('/notifications?limit=100'));
   const read = async () => {
     await pause(random.between(0, ROUND));
-    const api = new Api(random.pick(urls), reader.token);
-    const source = random.weighted({ list: 3, device: 3, earlier: 1 });
+    const shown = random.weighted({ list: 3, device: 3, earlier: 1 });
     const upTo =
-      source === 'list'
-        ? (await good(() => api.get<Listed>('/notifications?limit=100'))).rev
-        : source === 'device'
+      shown === 'list'
+        ? (await list()).rev
+        : shown === 'device'
           ? random.pick(devices).take(report, say)
           : random.below(seen + 1);
     await pause(random.between(0, ROUND));
     seen = Math.max(seen, upTo);
-    await good(() => api.put<NotificationState>('/notifications/read', { up_to: upTo }));
+    await good(() => anywhere().put<NotificationState>('/notifications/read', { up_to: upTo }));
   };
 
-  const began = Date.now();
   try {
-    while (report.reads < count && Date.now() - began < seconds * 1000 && report.violations.length < MANY) {
-      report.reads += 1;
+    while (next()) {
       await Promise.all([read(), ...actors.map((actor) => actor.act(reader, posts))]);
-      const { notifications, unread, rev } = await good(() =>
-        new Api(random.pick(urls), reader.token).get<Listed>('/notifications?limit=100'),
-      );
+      const { notifications, unread, rev } = await list();
       for (const one of notifications)
         if (one.read !== one.rev <= seen)
           say(`${one.kind} of rev ${one.rev} is ${one.read ? 'read' : 'unread'} after up_to ${seen}`);
       const later = notifications.filter((one) => one.rev > seen).length;
       if (later > 0) report.later += 1;
       if (unread !== later) say(`unread is ${unread}, and ${later} came later than ${seen}`);
-      await Promise.all(
-        devices.map(async (device) => {
-          await until('the state', () => device.take(report, say) >= rev, PATIENCE);
-          // A vote is told a while later, so it may have come behind the list.
-          if (device.rev === rev) for (const what of device.differences(notifications)) say(what);
-        }),
-      );
+      for (const device of devices) {
+        await until('the state', () => device.take(report, say) >= rev, PATIENCE);
+        // A vote is told a while later, so it may have come behind the list.
+        if (device.rev === rev) for (const what of device.differences(notifications)) say(what);
+      }
     }
   } finally {
     for (const device of devices) device.client.terminate();
   }
-  return report;
 }
 
 async function good<T>(ask: () => Promise<Answer<T>>): Promise<T> {
