@@ -80,7 +80,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   mountHealth(app, checks, draining);
   app.get('/metrics', serveMetrics(ctx.metrics, ctx.pendingResponses, readMetrics));
   mountDocuments(app, {
-    openapi: (epoch) => openApiDocument(routes, { version, server: serverAddress(ctx.config), epoch }),
+    openapi: (epoch) => openApiDocument(routes, { version, server: ctx.config.serviceUrl, epoch }),
     epoch: () => ctx.feed.epoch,
     asyncapi: () => asyncApiDocument(eventTypes, { tally }, version),
   });
@@ -90,9 +90,4 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   app.use(notFound);
   app.use(errorHandler(ctx.log));
   return app;
-}
-
-/** The address that the documents give to tools: the public one, or that on this machine. */
-function serverAddress({ publicUrl, port }: Context['config']): string {
-  return publicUrl?.replace(/\/+$/, '') ?? `http://127.0.0.1:${port}`;
 }

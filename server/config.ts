@@ -235,6 +235,8 @@ export type Config = Omit<Values, 'rateLimits'> & {
   rateLimits: boolean;
   /** Connections to the database that one process opens at most. */
   connectionsPerProcess: number;
+  /** The public address, or else that on this machine. */
+  serviceUrl: string;
 };
 
 export const variableNames: readonly string[] = Object.values(variables).map(({ name }) => name);
@@ -280,6 +282,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     ...values,
     rateLimits: values.rateLimits === 'on',
     connectionsPerProcess: values.databasePool + FEED_CONNECTIONS,
+    serviceUrl: values.publicUrl ?? `http://127.0.0.1:${values.port}`,
   });
 }
 

@@ -8,6 +8,7 @@ export const problems = {
   forbidden: [403, 'Forbidden'],
   suspended: [403, 'Account suspended'],
   sign_up_closed: [403, 'Sign-up is closed'],
+  no_mail: [403, 'No mail'],
   invitation_required: [403, 'Invitation required'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],

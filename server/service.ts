@@ -97,7 +97,7 @@ export async function createService(
   const { connections, liveSessions, tokens } = sessions;
   const limits = createLimits(config, { db, secrets: sessions.secrets, redis, slot, ...told });
 
-  const { mails, mailWorker } = createMail(config, database, sessions.secrets, told);
+  const { mails, mailWorker, resetRequests } = createMail(config, database, sessions.secrets, told);
 
   const slices = new TimeSlices(config.writeTimeSlice);
   const delivery = new Delivery({
@@ -196,6 +196,7 @@ export async function createService(
     ...limits,
     ...capabilities,
     mails,
+    resetRequests,
     pendingResponses,
     reportTallies,
   };
@@ -224,6 +225,7 @@ export async function createService(
     capabilities.unparsedPosts,
     capabilities.voteNotices,
     mailWorker,
+    resetRequests,
     pendingResponses,
     gauges(metrics, {
       database,

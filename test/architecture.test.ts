@@ -133,7 +133,16 @@ const folders: Record<string, Uses> = {
     types: ['topics/'],
   },
   'server/admin/': {
-    values: ['config.ts', 'config/', 'database/', 'errors.ts', 'logger.ts', 'models/', 'moderation/roles.ts'],
+    values: [
+      'config.ts',
+      'config/',
+      'database/',
+      'errors.ts',
+      'logger.ts',
+      'models/',
+      'moderation/(audit|roles).ts',
+      'auth/reset-link.ts',
+    ],
   },
   'server/invite/': {
     values: ['config.ts', 'config/', 'database/', 'logger.ts', 'users/invitations.ts'],

@@ -19,6 +19,8 @@ const states: readonly State[] = ['published', 'draft', 'deleted'];
 const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner' | 'moderator'> = {
   'post /login': 'anyone',
   'post /refresh': 'anyone',
+  'post /password/forgot': 'anyone',
+  'post /password/reset': 'anyone',
   'post /logout': 'self',
   'post /logout/all': 'self',
   'get /sessions': 'self',

@@ -180,7 +180,11 @@ describe('mails', function () {
       return of(late);
     };
     expect(await prune()).to.equal(1);
-    await execute(world, 'update mails set expires_at = now() where user_id = $1', [late.id]);
+    await execute(
+      world,
+      `update mails set created_at = now() - interval '1 day', expires_at = now() where user_id = $1`,
+      [late.id],
+    );
     expect(await prune()).to.equal(0);
     server.trouble = undefined;
   });

@@ -12,6 +12,8 @@ interface Case {
 /** What a constant cannot be: a refresh token that is in force, a password that deletes somebody's account, a session. */
 const refused: Record<string, number> = {
   'post /refresh': 401,
+  'post /password/forgot': 403,
+  'post /password/reset': 401,
   'delete /users/me': 403,
   'delete /sessions/{id}': 404,
 };

@@ -6,6 +6,7 @@ import { SchemaLibrary } from '../server/api/json-schema.ts';
 import { type OpenApiDocument, openApiDocument, openApiPath } from '../server/docs/openapi.ts';
 import { problem } from '../server/api/problem.ts';
 import { oneOf, object } from '../server/api/schema.ts';
+import { createResetLink } from '../server/auth/reset-link.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import { compileAt, DocumentedAnswers, schemaValidator } from './support/documented-answers.ts';
 import { Api, type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
@@ -58,7 +59,7 @@ describe('the OpenAPI document', () => {
         { anyone: 0, optional: 3, user: 2 }[access],
       );
       expect(Boolean(told?.responses[401]), `${method} ${path}`).to.equal(
-        access !== 'anyone' || path === '/refresh',
+        access !== 'anyone' || ['/refresh', '/password/reset'].includes(path),
       );
     }
   });
@@ -156,7 +157,13 @@ describe('the OpenAPI document', () => {
 
     before(async function () {
       this.timeout(60_000);
-      world = await createWorld();
+      // Nobody takes the mails.
+      world = await createWorld({
+        SMTP_URL: 'smtp://127.0.0.1:1',
+        MAIL_FROM: 'news@example.org',
+        PUBLIC_URL: 'https://example.org',
+        ALLOWED_HOSTS: '*',
+      });
       alice = await world.user('alice');
       bob = await world.user('bob');
       served = (await world.anonymous.get<OpenApiDocument>('/openapi.json')).body;
@@ -179,7 +186,7 @@ describe('the OpenAPI document', () => {
 
     it('is what the server serves, with the version of the package', () => {
       const { epoch } = world.ctx.feed;
-      const server = `http://127.0.0.1:${world.ctx.config.port}`;
+      const server = world.ctx.config.serviceUrl;
       const told = openApiDocument(routes, { version: '0.1.0', server, epoch });
       expect(served).to.deep.equal(structuredClone(told));
       expect(served.info.version).to.equal('0.1.0');
@@ -206,6 +213,12 @@ describe('the OpenAPI document', () => {
       const email = 'carol@example.org';
       const carol = { email, password: PASSWORD };
       await ask(world.anonymous, 'post', '/users', { ...carol, username: name });
+      await ask(world.anonymous, 'post', '/password/forgot', { email });
+      const token = await world.ctx.db.transaction(async (tx) => {
+        const { link } = await createResetLink(tx, name, '');
+        return link.replace(/^.*=/, '');
+      });
+      await ask(world.anonymous, 'post', '/password/reset', { token, password: PASSWORD });
       const form = new URLSearchParams({ username: email, password: PASSWORD }).toString();
       const type = { 'content-type': 'application/x-www-form-urlencoded' };
       type Tokens = { access_token: string; refresh_token: string };

@@ -168,6 +168,8 @@ describe('preconditions', () => {
       'post /users': { email: 'new-one@example.org', password: PASSWORD },
       'post /login': { email: bob.email, password: PASSWORD },
       'post /refresh': { refresh_token: bob.refreshToken },
+      'post /password/forgot': { email: bob.email },
+      'post /password/reset': { token: 'x', password: PASSWORD },
       'post /posts': { title: 'Never', content: '' },
       'post /posts/:id/replies': { content: 'Never' },
       'post /vote': { post_id: id, dir: 1 },

@@ -128,6 +128,16 @@ describe('request bodies', () => {
       status: 401,
       send: asNobody('/refresh'),
     },
+    'post /password/forgot': {
+      valid: fc.record({ email: anyText(254, 1) }),
+      status: 403, // no mail is sent here
+      send: asNobody('/password/forgot'),
+    },
+    'post /password/reset': {
+      valid: fc.record({ token: anyText(100, 1), password }),
+      status: 401,
+      send: asNobody('/password/reset'),
+    },
     'post /posts': { valid: post, status: 201, send: asAda('POST', () => '/posts'), shows: sameText },
     'post /posts/:id/replies': {
       valid: fc.record({ content }),

@@ -60,6 +60,16 @@ describe('a session that is ended at one node, with Redis dead, at another', fun
     },
     'a logout everywhere': (_session, other) => other.post('/logout/all'),
     'a new password': (_session, other) => other.patch('/users/me', newPassword),
+    'a new password by the link of a mail': async (session) => {
+      const token = 'a-token-in-the-link-of-a-mail';
+      await query(
+        nodes.databaseUrl,
+        `insert into mailed_tokens (hash, user_id, purpose, email, expires_at)
+         select sha256('${token}'), id, 'reset', email, now() + interval '1 hour' from users where id = ${session.id}`,
+      );
+      const answer = await new Api(nodes.first.url).post('/password/reset', { token, password: PASSWORD });
+      expect(answer.status).to.equal(204);
+    },
     'the deletion of the account': (_session, other) => other.delete('/users/me', { password: PASSWORD }),
     'a suspension': async (session) => {
       const moderator = await signUp(nodes.first.url);

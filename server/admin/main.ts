@@ -3,9 +3,10 @@ import { ConfigError, readConfig } from '../config.ts';
 import { main, withDatabase, withModels } from '../database/target.ts';
 import { AppError } from '../errors.ts';
 import { grant } from './grant.ts';
+import { resetLink } from './reset-link.ts';
 import type { AdminTask } from './task.ts';
 
-const tasks: readonly AdminTask[] = [grant];
+const tasks: readonly AdminTask[] = [grant, resetLink];
 
 /** What is asked for; undefined if it is not understood. */
 function readTask([name, ...args]: string[]): ReturnType<AdminTask['read']> {

@@ -2,11 +2,13 @@ import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
 import type { GuessLimit } from '../limits/guess-limit.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
+import type { Outbox } from '../mail/outbox.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { Passwords } from './passwords.ts';
 import type { RefreshTokens } from './refresh-tokens.ts';
+import type { ResetRequests } from './reset-requests.ts';
 import type { Revocations } from './revocations.ts';
 import type { AccessTokens } from './tokens.ts';
 
@@ -21,6 +23,8 @@ export interface AuthContext {
   passwords: Passwords;
   guesses: GuessLimit;
   revocations: Revocations;
+  mails: Outbox;
+  resetRequests: ResetRequests;
   liveSessions: LiveSessions;
   /** Counts a request. @throws {AppError} 429 */
   countRequest: RateLimits['count'];

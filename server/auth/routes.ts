@@ -4,6 +4,7 @@ import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
 import type { AuthContext } from './context.ts';
 import { endSession, sessionPage } from './login-sessions.ts';
+import { askForReset, resetPassword } from './password-reset.ts';
 import { refresh, type Tokens } from './refresh.ts';
 import * as schemas from './schemas.ts';
 
@@ -53,6 +54,38 @@ export const authRoutes = [
           ctx.countRequest('refresh', req, res, undefined, session && `s${session}`),
         ),
       ),
+  }),
+  route({
+    method: 'post',
+    path: '/password/forgot',
+    summary: 'Ask for a mail with a link to a new password',
+    description:
+      'The answer is the same, in text and in time, whether or not an account has this address; the mail follows. An account is sent three of them an hour at most, and the newest link is the one that works, for 30 minutes. Where the service sends no mail it is a 403 with `type` `no_mail`: the operator can make a link.',
+    tag: 'Sessions',
+    access: 'anyone',
+    limit: 'forgot',
+    body: schemas.forgotPassword,
+    answers: {
+      202: 'If an account has this address, a mail with a link is on its way.',
+      ...problems(403, 422, 429),
+    },
+    handle: ({ ctx, body, requester }) => askForReset(ctx, body.email, requester),
+  }),
+  route({
+    method: 'post',
+    path: '/password/reset',
+    summary: 'Choose a new password with the link of a mail',
+    description:
+      'The token works once, and is not used by a password that is refused (422). All sessions of the user end, and their connections on every node. Log in with the new password next.',
+    tag: 'Sessions',
+    access: 'anyone',
+    limit: 'login',
+    body: schemas.resetPassword,
+    answers: {
+      204: 'The password has been changed, and all sessions have ended.',
+      ...problems(401, 422, 429),
+    },
+    handle: ({ ctx, body, requester, req }) => resetPassword(ctx, body, req.ip, requester),
   }),
   route({
     method: 'post',

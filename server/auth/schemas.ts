@@ -28,6 +28,19 @@ export const password = text()
 /** A password to be checked: anything that could be one. */
 export const claimedPassword = text().max(1024).description('The password');
 
+export const forgotPassword = object({
+  email: text().max(254).description('The e-mail address of the account').example('ada@example.org'),
+})
+  .example({ email: 'ada@example.org' })
+  .id('ForgotPassword');
+
+export const resetPassword = object({
+  token: text().max(100).description('From the link in the mail: what is behind `#reset=`'),
+  password,
+})
+  .example({ token: 'the-token-in-the-link-of-the-mail', password: 'correct horse battery' })
+  .id('ResetPassword');
+
 const username = text()
   .max(254)
   .description('The e-mail address (the name that OAuth2 gives the field)')

@@ -16,6 +16,8 @@ const limits = {
   // By session: behind one address there may be hundreds of them.
   refresh: { points: 60, duration: MINUTE },
   signup: { points: 40, duration: HOUR },
+  // By address: nobody who asks for a new password is logged in.
+  forgot: { points: 40, duration: HOUR },
   write: { points: 600, duration: MINUTE },
   read: { points: 6000, duration: MINUTE },
   // Each is an event of every post that the user has.
@@ -76,6 +78,7 @@ export class RateLimits {
       login: own('login'),
       refresh: own('refresh'),
       signup: own('signup'),
+      forgot: own('forgot'),
       write: own('write'),
       read: own('read'),
       rename: own('rename'),
@@ -84,6 +87,7 @@ export class RateLimits {
       login: share('login'),
       refresh: share('refresh'),
       signup: ofAddress('signup-day', { points: SIGN_UPS_A_DAY, duration: DAY }),
+      forgot: share('forgot'),
       write: share('write'),
       read: share('read'),
       rename: share('rename'),

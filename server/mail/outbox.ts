@@ -4,7 +4,7 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Seal } from './seal.ts';
 
 /** What a mail is about. */
-export type MailKind = 'password_changed';
+export type MailKind = 'password_changed' | 'password_reset';
 
 /** A mail to the owner of an account. */
 export interface NewMail {

@@ -1,6 +1,6 @@
 import { QueryTypes } from 'sequelize';
-import { about, Loop } from '../async/loop.ts';
-import { Pause } from '../async/pause.ts';
+import { about } from '../async/loop.ts';
+import { WokenLoop } from '../async/woken-loop.ts';
 import type { Database } from '../database/connection.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
@@ -43,16 +43,15 @@ export interface MailWorkerOptions {
  */
 export class MailWorker {
   readonly #options: MailWorkerOptions;
-  readonly #pause = new Pause();
   readonly #ending = new AbortController();
-  readonly #loop: Loop;
-  #queued = false;
+  readonly #loop: WokenLoop;
 
   constructor(options: MailWorkerOptions) {
     this.#options = options;
-    this.#loop = new Loop({
-      work: () => this.#work(),
-      pause: () => 0,
+    this.#loop = new WokenLoop({
+      next: () => this.#sendNext(),
+      may: options.mayWrite,
+      every: LOOK,
       onFailed: (error) => options.log.debug({ err: error }, 'mails could not be read; retrying'),
     });
   }
@@ -62,26 +61,14 @@ export class MailWorker {
   }
 
   async stop(): Promise<void> {
-    const stopped = this.#loop.stop();
-    this.#pause.end();
     const grace = setTimeout(() => this.#ending.abort(), GRACE);
-    await stopped;
+    await this.#loop.stop();
     clearTimeout(grace);
   }
 
   /** A mail of this node is committed. */
   wake(): void {
-    this.#queued = true;
-    this.#pause.end();
-  }
-
-  async #work(): Promise<void> {
-    try {
-      this.#queued = false; // before reading: a mail that is committed meanwhile must still wake us
-      while (!this.#loop.signal.aborted && this.#options.mayWrite() && (await this.#sendNext()));
-    } finally {
-      if (!this.#queued && !this.#loop.signal.aborted) await this.#pause.for(about(LOOK));
-    }
+    this.#loop.wake();
   }
 
   /** @returns whether the next one is worth a try at once */

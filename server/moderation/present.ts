@@ -5,7 +5,7 @@ export type PostAction = (typeof postActions)[number];
 export type UserAction = (typeof userActions)[number];
 
 /** What the audit log has entries of: what moderators do, and what the operator does. */
-export type AuditAction = PostAction | UserAction | 'grant';
+export type AuditAction = PostAction | UserAction | 'grant' | 'reset_link';
 
 /** Somebody in the audit log. The name is empty once the account has been deleted. */
 interface Named {

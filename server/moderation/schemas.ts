@@ -58,7 +58,9 @@ const named = (what: string) =>
 
 export const auditEntry = object({
   id: id(),
-  action: Joi.string().description('What was done; `grant` is a change of a role by the operator'),
+  action: Joi.string().description(
+    'What was done; `grant` is a change of a role by the operator, `reset_link` a link with which the user chooses a new password',
+  ),
   at: timestamp(),
   actor: named('Who did it; `null`: the operator'),
   user: named('Whom it was done to'),

@@ -1,3 +1,4 @@
+import { ResetRequests } from '../auth/reset-requests.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import { Outbox } from '../mail/outbox.ts';
@@ -10,6 +11,7 @@ import type { Part } from './part.ts';
 
 export interface MailParts {
   mails: Outbox;
+  resetRequests: ResetRequests;
   /** Sends them, where there is a way to. */
   mailWorker: Part;
 }
@@ -27,12 +29,18 @@ export function createMail(
     enabled: transport !== undefined,
     seal,
     domain: config.mailFrom?.address.replace(/^.*@/, '') ?? 'localhost',
-    publicUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
+    publicUrl: config.serviceUrl,
   });
-  if (!transport) return { mails, mailWorker: {} };
+  const resetRequests = new ResetRequests({
+    db,
+    mails,
+    mayWrite,
+    onFailed: (error) => log.debug({ err: error }, 'requests for a new password could not be read; retrying'),
+  });
+  if (!transport) return { mails, mailWorker: {}, resetRequests };
   const mailWorker = new MailWorker({ db, seal, transport, mayWrite, log, metrics });
   mails.onQueued(() => mailWorker.wake());
-  return { mails, mailWorker };
+  return { mails, mailWorker, resetRequests };
 }
 
 /** Undefined: no mail can be sent. */

@@ -6,6 +6,7 @@ import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import { passwordChanged } from '../mail/messages.ts';
 import { forgetMails } from '../mail/outbox.ts';
+import { endTokens } from '../mail/tokens.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { storedEmailKey } from '../text/email.ts';
@@ -128,6 +129,7 @@ export async function editUser(
       if (input.email !== undefined) await setEmailKey(tx, user.id, input.email);
       // Behind the 409 that this may be, which goes before a 412.
       requireUnchanged(before, conditions);
+      if (passwordHash !== undefined || user.email !== before.email) await endTokens(tx, user.id);
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
         await ctx.mails.queue(tx, passwordChanged(before, ctx.mails.publicUrl));
@@ -207,6 +209,7 @@ export async function deleteUser(
       await user.save({ transaction: tx });
       await ctx.revocations.revoke(tx, user.id);
       await forgetMails(tx, user.id);
+      await endTokens(tx, user.id);
       await beginTask(tx, user.id, 'delete');
       return workPiece(tx, user.id, ctx.accountTasks.piece);
     }),

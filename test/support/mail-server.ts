@@ -92,5 +92,17 @@ function partsOf(mail: string): Pick<ReceivedMail, 'headers' | 'text'> {
   const headers = Object.fromEntries(
     lines.map((line) => [line.split(':', 1)[0]!.toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
   );
-  return { headers, text: body.join('\r\n\r\n').replaceAll('\r\n', '\n') };
+  const text = body.join('\r\n\r\n').replaceAll('\r\n', '\n');
+  return {
+    headers,
+    text: headers['content-transfer-encoding'] === 'quoted-printable' ? unquoted(text) : text,
+  };
+}
+
+/** Text in quoted-printable (RFC 2045) as it was. */
+function unquoted(text: string): string {
+  const bytes = text
+    .replaceAll(/=\n/g, '')
+    .replaceAll(/=([0-9A-F]{2})/g, (_match, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return Buffer.from(bytes, 'latin1').toString('utf8');
 }

@@ -1,0 +1,89 @@
+import { QueryTypes, type Transaction } from 'sequelize';
+import { WokenLoop } from '../async/woken-loop.ts';
+import type { Database } from '../database/connection.ts';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
+import { passwordReset, RESET_LIFETIME } from '../mail/messages.ts';
+import type { Outbox } from '../mail/outbox.ts';
+import { createToken } from '../mail/tokens.ts';
+import { emailKeysOf } from '../text/email.ts';
+
+/** How often it is looked for what other nodes have left. Milliseconds. */
+const LOOK = 1000;
+/** Mails with a link that one account is sent in an hour. */
+const MAILS_AN_HOUR = 3;
+
+export interface ResetRequestsOptions {
+  db: Database;
+  mails: Outbox;
+  mayWrite: () => boolean;
+  onFailed: (error: unknown) => void;
+}
+
+/**
+ * Requests for a new password. A request only notes the address that it names, so its answer takes as long for one that
+ * is nobody's; any node looks for the account afterwards, and writes the mail in the transaction that deletes the note.
+ */
+export class ResetRequests {
+  readonly #mails: Outbox;
+  readonly #loop: WokenLoop;
+
+  constructor({ db, mails, mayWrite, onFailed }: ResetRequestsOptions) {
+    this.#mails = mails;
+    this.#loop = new WokenLoop({
+      next: () => db.transaction((tx) => this.#takeNext(tx)),
+      may: mayWrite,
+      every: LOOK,
+      onFailed,
+    });
+  }
+
+  start(): void {
+    if (this.#mails.enabled) this.#loop.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+  }
+
+  /** A request of this node is committed. */
+  wake(): void {
+    this.#loop.wake();
+  }
+
+  /** @returns whether there was one */
+  async #takeNext(tx: Transaction): Promise<boolean> {
+    const [request] = await select<{ email: string }>(
+      tx,
+      `delete from reset_requests where id = (
+         select id from reset_requests order by id limit 1 for update skip locked) returning email`,
+    );
+    if (!request) return false;
+    const [user] = await select<{ id: number; username: string; email: string }>(
+      tx,
+      `select id, username, email from users
+       where coalesce(email_key, lower(email collate "C")) = any ($1::text[]) and deleted_at is null
+       order by array_position($1::text[], coalesce(email_key, lower(email collate "C"))) limit 1 for no key update`,
+      emailKeysOf(request.email),
+    );
+    if (!user || !(await mayHaveMail(tx, user.id))) return true;
+    const subject = { userId: user.id, purpose: 'reset', email: user.email } as const;
+    const token = await createToken(tx, subject, RESET_LIFETIME);
+    await this.#mails.queue(tx, passwordReset(user, this.#mails.publicUrl, token));
+    return true;
+  }
+}
+
+async function mayHaveMail(tx: Transaction, userId: number): Promise<boolean> {
+  const had = await select<{ id: number }>(
+    tx,
+    `select id from mails
+     where user_id = $1 and kind = 'password_reset' and created_at > now() - interval '1 hour' limit $2`,
+    userId,
+    MAILS_AN_HOUR,
+  );
+  return had.length < MAILS_AN_HOUR;
+}
+
+function select<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {
+  return sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
+}
