@@ -9,6 +9,7 @@ import { mailTables } from './mail.ts';
 import { notificationTables } from './notification.ts';
 import { definePost, postChecks, postReferences, postSearch, removedPosts } from './post.ts';
 import { defineRelation, relationChecks } from './relation.ts';
+import { reportTables } from './report.ts';
 import { defineSession } from './session.ts';
 import { defineUser, userChecks } from './user.ts';
 import { defineVote } from './vote.ts';
@@ -56,5 +57,6 @@ export const extraDdl: string[] = [
   ...relationChecks,
   ...notificationTables,
   ...auditTables,
+  ...reportTables,
   ...mailTables,
 ];

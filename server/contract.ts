@@ -4,7 +4,7 @@ import type { PostEvents } from './posts/event-payloads.ts';
 import type { Position, ServiceMessages } from './protocol.ts';
 import type { RelationEvents } from './relations/event-payloads.ts';
 
-export type { RoleChanged } from './moderation/event-payloads.ts';
+export type { ReportAdded, ReportResolved, RoleChanged } from './moderation/event-payloads.ts';
 export type {
   NotificationAdded,
   NotificationKind,

@@ -11,6 +11,7 @@ import {
   muteAdded,
   muteRemoved,
 } from '../server/relations/events.ts';
+import { resolveCase } from '../server/moderation/cases.ts';
 import { roleChanged } from '../server/moderation/events.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import type { EventType } from '../server/topics/event-type.ts';
@@ -47,6 +48,8 @@ const mayHear: Readonly<Record<string, readonly Viewer[]>> = {
   'note:added': ['reader'],
   'note:changed': ['reader'],
   'report:filed': ['moderator'],
+  'report:added': ['moderator'],
+  'report:resolved': ['moderator'],
 };
 
 /** A row of the log. */
@@ -187,6 +190,10 @@ describe('who hears an event', function () {
     await tellNotifications();
     const news = { userId: reader.id, role: 'user', before: 'user' } as const;
     await world.ctx.db.transaction((tx) => append(tx, roleChanged, news));
+    await stranger.put(`/users/${reader.id}/report`, { reason: 'spam', note: REPORT });
+    await world.ctx.db.transaction(async (tx) =>
+      (await resolveCase(tx, { userId: reader.id }, 'dismiss'))?.(),
+    );
     await reader.delete(`/posts/${post.id}`);
     await tell(reportFiled, REPORT);
     await tell(noticePosted, 'for all');

@@ -54,6 +54,9 @@ const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner' |
   'delete /posts/:id/vote': 'reader',
   'get /notifications': 'self',
   'put /notifications/read': 'self',
+  'put /posts/:id/report': 'reader',
+  'put /users/:id/report': 'user',
+  'get /moderation/cases': 'moderator',
   'post /moderation/actions': 'moderator',
   'get /moderation/log': 'moderator',
   'get /events': 'user',
@@ -142,6 +145,13 @@ const actions: Record<string, Action> = {
     another: [200, 404, 404],
     owner: [200, 200, 404],
     changes: false,
+  },
+  report: {
+    route: 'put /posts/:id/report',
+    does: (api, id) => api.put(`/posts/${id}/report`, { reason: 'spam' }),
+    another: [204, 404, 404],
+    owner: [422, 404, 404],
+    changes: true,
   },
   'vote for': {
     route: 'post /vote',

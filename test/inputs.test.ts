@@ -169,9 +169,11 @@ const fields: Record<string, Arbitrary<unknown>> = {
   from: count,
   unread: flag,
   up_to: count,
-  action: mostly(fc.constantFrom(...postActions, ...userActions), anyText),
+  action: mostly(fc.constantFrom(...postActions, ...userActions, 'dismiss'), anyText),
   user_id: count,
   reason: mostly(fc.constantFrom('spam', ' x'), anyText),
+  note: anyText,
+  state: word('open', 'resolved'),
   until: mostly(
     fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
     word('2030-02-30T00:00:00Z', '2030-01-01'),

@@ -2,10 +2,11 @@ import { expect } from 'chai';
 import type { ReplyAnswer } from 'tidings-client';
 import { routes } from '../server/app.ts';
 import type { Role } from '../models/index.ts';
-import type { AuditView } from '../server/moderation/present.ts';
+import type { AuditView, CaseView } from '../server/moderation/present.ts';
 import type { NotificationState } from '../server/notifications/event-payloads.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { examine } from '../server/doctor/examine.ts';
+import { repair } from '../server/doctor/repair.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
@@ -436,6 +437,134 @@ describe('moderation', function () {
         const names = (await postEventsSince(world, before)).map(({ name }) => name);
         expect(names.at(-1)).to.equal('post:updated');
       }
+    });
+  });
+
+  describe('a report', () => {
+    const report = (by: TestUser, path: string, note = '') =>
+      by.put(`${path}/report`, { reason: 'spam', note });
+    const cases = async (state = 'open') =>
+      (await moderator.get<CaseView[]>(`/moderation/cases?state=${state}`)).body;
+    const toldSince = async (seq: number) => {
+      await headOf(world);
+      return rows<{ name: string; audience: string; data: Record<string, unknown> }>(
+        world,
+        `select name, audience, data from event_log where seq > $1 and entity_type = 'case' order by seq`,
+        [seq],
+      );
+    };
+
+    it('is one of its user for each target, and all of a target are one case until it is resolved', async () => {
+      const [author, ...reporters] = await Promise.all(Array.from({ length: 4 }, () => somebody()));
+      const post = await writePost(author!, { title: 'Buy', content: 'this' });
+      const seq = await headOf(world);
+      const answers = await Promise.all(reporters.map((by) => report(by, `/posts/${post.id}`)));
+      expect(answers.map(({ status }) => status)).to.deep.equal([204, 204, 204]);
+      expect((await report(reporters[0]!, `/posts/${post.id}`, 'again')).status).to.equal(204);
+      const open = (await cases()).filter(({ post_id }) => post_id === post.id);
+      expect(open).to.have.lengthOf(1);
+      expect(open[0]).to.deep.include({
+        user: { id: author!.id, username: author!.username },
+        count: 3,
+        post: { title: 'Buy', content: 'this', removed: false },
+        resolved_at: null,
+      });
+      expect(open[0]?.reports.map(({ reporter }) => reporter.id)).to.have.members(
+        reporters.map(({ id }) => id),
+      );
+      expect(open[0]?.reports.map(({ note }) => note)).to.have.members(['again', '', '']);
+      const told = await toldSince(seq);
+      expect(told.map(({ name }) => name)).to.deep.equal(['report:added', 'report:added', 'report:added']);
+      expect(told.map(({ data }) => data.reports)).to.deep.equal([1, 2, 3]);
+      expect(new Set(told.map(({ audience }) => audience))).to.have.keys('role:moderator');
+
+      const before = await headOf(world);
+      await act(moderator, 'remove', { post_id: post.id });
+      const [resolved, ...more] = await toldSince(before);
+      expect(more).to.be.empty;
+      expect(resolved).to.deep.include({ name: 'report:resolved' });
+      expect(resolved?.data).to.deep.equal({
+        id: open[0]?.id,
+        post_id: post.id,
+        user_id: author!.id,
+        resolution: 'remove',
+      });
+      expect((await cases()).filter(({ post_id }) => post_id === post.id)).to.be.empty;
+      const [closed] = await cases('resolved');
+      expect(closed).to.deep.include({
+        id: open[0]?.id,
+        resolution: 'remove',
+        post: { title: 'Buy', content: 'this', removed: true },
+      });
+      expectProblem(await report(reporters[0]!, `/posts/${post.id}`), 404, 'not_found');
+      await act(moderator, 'restore', { post_id: post.id });
+      await report(reporters[0]!, `/posts/${post.id}`);
+      expect((await cases()).find(({ post_id }) => post_id === post.id)?.id).to.be.above(open[0]!.id);
+    });
+
+    it('of a user is a case of its own, which an action on the user resolves, or a dismissal', async () => {
+      const [author, reporter] = await Promise.all([somebody(), somebody()]);
+      const post = await writePost(author);
+      for (const path of [`/users/${author.id}`, `/posts/${post.id}`]) await report(reporter, path);
+      const mine = async () => (await cases()).filter(({ user }) => user.id === author.id);
+      expect((await mine()).map(({ post_id }) => post_id)).to.have.members([null, post.id]);
+      await act(moderator, 'suspend', { user_id: author.id });
+      expect((await mine()).map(({ post_id }) => post_id)).to.deep.equal([post.id]);
+      const { status, body } = await act(moderator, 'dismiss', { post_id: post.id });
+      expect([status, body.action, body.user?.id]).to.deep.equal([201, 'dismiss', author.id]);
+      expect(await mine()).to.be.empty;
+      expectProblem(await act(moderator, 'dismiss', { post_id: post.id }), 404, 'not_found');
+      expectProblem(await act(moderator, 'dismiss', { user_id: author.id }), 404, 'not_found');
+    });
+
+    it('is not dismissed by whom it is about, and can be when its post and its account are gone', async () => {
+      const [author, reporter] = await Promise.all([somebody(), somebody()]);
+      const post = await writePost(author);
+      await report(reporter, `/posts/${post.id}`);
+      await report(reporter, `/users/${moderator.id}`);
+      expectProblem(await act(moderator, 'dismiss', { user_id: moderator.id }), 403, 'forbidden');
+      expect((await act(admin, 'dismiss', { user_id: moderator.id })).status).to.equal(201);
+      for (const user of [author, reporter])
+        expect((await user.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+      const [left] = await cases();
+      expect(left).to.deep.include({
+        post_id: post.id,
+        post: null,
+        count: 0,
+        user: { id: author.id, username: '' },
+      });
+      expect((await act(moderator, 'dismiss', { post_id: post.id })).status).to.equal(201);
+    });
+
+    it('is about something that is there, and of somebody else', async () => {
+      const author = await somebody();
+      const draft = await writePost(author, { published: false });
+      const own = await writePost(author);
+      const before = await cases();
+      for (const path of [`/posts/${draft.id}`, `/posts/${2 ** 40}`, `/users/${2 ** 40}`])
+        expectProblem(await report(other, path), 404, 'not_found');
+      for (const path of [`/posts/${own.id}`, `/users/${author.id}`])
+        expect(faultsOf(await report(author, path)), path).to.deep.equal(['path.id']);
+      expect(await cases()).to.deep.equal(before);
+    });
+
+    it('that was told otherwise is found by the doctor, and put right', async () => {
+      const [author, reporter] = await Promise.all([somebody(), somebody()]);
+      await report(reporter, `/users/${author.id}`);
+      await headOf(world);
+      await execute(
+        world,
+        `update moderation_cases set resolved_at = now(), resolution = 'dismiss' where user_id = ${author.id}`,
+      );
+      const find = async () =>
+        (await examine(world.ctx.config, world.databaseUrl, { schema: false }))
+          .filter(({ what }) => what === 'moderation')
+          .flatMap(({ findings }) => findings);
+      const [fault] = await find();
+      expect(fault?.what).to.match(/^Case \d+ is resolved, and told as open\.$/);
+      await repair(world.ctx.db, fault!);
+      await headOf(world);
+      expect(await find()).to.be.empty;
     });
   });
 });

@@ -9,13 +9,17 @@ interface Case {
   operation: Operation;
 }
 
-/** What a constant cannot be: a refresh token that is in force, a password that deletes somebody's account, a session. */
+/**
+ * What a constant cannot be: a refresh token that is in force, a password that deletes somebody's account, a session, a
+ * post of somebody else.
+ */
 const refused: Record<string, number> = {
   'post /refresh': 401,
   'post /password/forgot': 403,
   'post /password/reset': 401,
   'delete /users/me': 403,
   'delete /sessions/{id}': 404,
+  'put /posts/{id}/report': 422,
 };
 
 /** What the others need first, and what takes something from them last. */

@@ -8,6 +8,7 @@ import { problem } from '../server/api/problem.ts';
 import { oneOf, object } from '../server/api/schema.ts';
 import { createResetLink } from '../server/auth/reset-link.ts';
 import { grantRole } from '../server/moderation/roles.ts';
+import { writePost } from './support/posts.ts';
 import { compileAt, DocumentedAnswers, schemaValidator } from './support/documented-answers.ts';
 import { Api, type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -282,6 +283,10 @@ describe('the OpenAPI document', () => {
         until,
       });
       await ask(me, 'get', '/moderation/log?limit=1');
+      const spam = await writePost(bob);
+      for (const path of [`/posts/${spam.id}/report`, `/users/${bob.id}/report`])
+        await ask(me, 'put', path, { reason: 'spam', note: 'again' });
+      await ask(me, 'get', '/moderation/cases?limit=1');
       await ask(me, 'delete', one);
       await ask(bob, 'get', '/events?after=0');
       await askForStream();

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import { routes } from '../server/app.ts';
-import { userActions } from '../server/moderation/present.ts';
+import { reportReasons, userActions } from '../server/moderation/present.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { isReservedName } from '../server/text/reserved-names.ts';
@@ -40,6 +40,11 @@ const email = fc
 
 const post = fc.record({ title, content, published: fc.boolean() }, { requiredKeys: ['title', 'content'] });
 
+const report = fc.record(
+  { reason: fc.constantFrom(...reportReasons), note: anyText(1000) },
+  { requiredKeys: ['reason'] },
+);
+
 interface Kind {
   valid: Arbitrary<object>;
   /** Sends a body to the route; `valid` ones must give this status. */
@@ -55,11 +60,13 @@ describe('request bodies', () => {
   let ada: TestUser;
   let own: PostAnswer;
   let thread: PostAnswer;
+  let others: PostAnswer;
   before(async () => {
     world = await createWorld();
     ada = await world.user();
     own = await writePost(ada);
     thread = await writePost(ada);
+    others = await writePost(await world.user());
     await world.ctx.db.transaction((tx) => grantRole(tx, ada.username, 'moderator', ''));
   });
   after(() => world.close());
@@ -163,6 +170,16 @@ describe('request bodies', () => {
       valid: fc.record({ up_to: fc.integer({ min: 0, max: 2 ** 53 - 1 }) }),
       status: 200,
       send: asAda('PUT', () => '/notifications/read'),
+    },
+    'put /posts/:id/report': {
+      valid: report,
+      status: 204,
+      send: asAda('PUT', () => `/posts/${others.id}/report`),
+    },
+    'put /users/:id/report': {
+      valid: report,
+      status: 204,
+      send: asAda('PUT', () => `/users/${others.owner_id}/report`),
     },
     'post /moderation/actions': {
       valid: fc.record({

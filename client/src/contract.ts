@@ -30,6 +30,8 @@ export type {
   Problem,
   Ready,
   RelatedUser,
+  ReportAdded,
+  ReportResolved,
   ResetReason,
   RoleChanged,
   ServerToClient,

@@ -3,7 +3,8 @@ import { QueryTypes, type Transaction } from 'sequelize';
 import { bounded, type Check, type Finding, MOST_FOUND } from '../database/check.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
-import { roleChanged, type RoleNews } from './events.ts';
+import { moderationEvent } from './event-names.ts';
+import { reportAdded, reportResolved, roleChanged, type RoleNews } from './events.ts';
 
 /** Users whom the stream takes for moderators and are none, or who are and it does not. */
 async function findWrongModerators(client: pg.ClientBase): Promise<Finding[]> {
@@ -44,6 +45,58 @@ async function tellAnew(tx: Transaction, userId: number): Promise<void> {
   await append(tx, roleChanged, { userId, role, before: role === 'user' ? 'admin' : 'user' });
 }
 
+interface Case {
+  id: number;
+  post_id: number | null;
+  user_id: number;
+  resolution: string | null;
+}
+
+/** Cases that moderators were last told otherwise. Those whose events have been pruned are known by the table alone. */
+async function findWrongCases(client: pg.ClientBase): Promise<Finding[]> {
+  const { rows } = await client.query<Case>(
+    `with told as (
+       select distinct on (f.entity_id) f.entity_id as id, f.name = $2 as resolved
+       from (
+         select entity_id, name, 0 as waiting, seq as place from event_log where entity_type = 'case'
+         union all
+         select entity_id, name, 1, id from event_outbox where entity_type = 'case'
+       ) f
+       order by f.entity_id, f.waiting desc, f.place desc
+     )
+     select c.id, c.post_id, c.user_id, c.resolution from moderation_cases c join told t on t.id = c.id
+     where t.resolved <> (c.resolved_at is not null) order by c.id limit $1`,
+    [MOST_FOUND + 1, moderationEvent.resolved],
+  );
+  return bounded(rows, (one) => ({
+    what: `Case ${one.id} is ${one.resolution === null ? 'open, and told as resolved' : 'resolved, and told as open'}.`,
+    repair: (tx) => tellCaseAnew(tx, one),
+  }));
+}
+
+async function tellCaseAnew(tx: Transaction, { id, ...target }: Case): Promise<void> {
+  const query = <T extends object>(sql: string) =>
+    sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind: [id] });
+  const [found] = await query<Case>('select resolution from moderation_cases where id = $1 for update');
+  const reports = await query<{ reason: string }>(
+    'select reason from reports where case_id = $1 order by reported_at desc',
+  );
+  const { post_id, user_id } = target;
+  const told = { id, post_id, user_id };
+  if (found && found.resolution !== null)
+    await append(tx, reportResolved, { ...told, resolution: found.resolution });
+  else
+    await append(tx, reportAdded, {
+      ...told,
+      reason: reports[0]?.reason ?? 'other',
+      reports: reports.length,
+    });
+}
+
+async function findAll(client: pg.ClientBase): Promise<Finding[]> {
+  return [...(await findWrongModerators(client)), ...(await findWrongCases(client))];
+}
+
 export const moderationChecks: readonly Check[] = [
-  { what: 'moderation', find: findWrongModerators, folds: ['role'] },
+  { what: 'moderation', find: findAll, folds: ['role', 'case'] },
 ];

@@ -3,6 +3,7 @@ import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { type Acted, type ActContext, lockForAct } from './act.ts';
 import { audit } from './audit.ts';
+import { type CaseTarget, dismissCase, resolveCase } from './cases.ts';
 import type { ModerationContext } from './context.ts';
 import { actsOnPosts, lockPost } from './posts.ts';
 import type { AuditView } from './present.ts';
@@ -28,22 +29,32 @@ export async function takeAction(
     const id = await audit(tx, { action, actorId: moderator.id, reason, ...done });
     const view = await auditEntry(tx, id);
     await done.tell?.();
+    await done.resolved?.();
     return view;
   });
 }
 
 /** Done to whom, and to which of their posts. */
-type Done = Acted & { userId: number; postId?: number };
+type Done = Acted & { userId: number; postId?: number; resolved?: (() => Promise<void>) | undefined };
+
+/** What settles whatever was reported; the others take something back. */
+const resolving: readonly TakeAction['action'][] = ['remove', 'lock', 'suspend'];
 
 async function act(ctx: ActContext, moderator: Identity, input: TakeAction): Promise<Done> {
   const { action, post_id: postId = 0, user_id: userId = 0, ...rest } = input;
+  const { tx } = ctx;
+  const target: CaseTarget = input.post_id === undefined ? { userId } : { postId };
+  if (action === 'dismiss') return { ...target, ...(await dismissCase(tx, moderator.id, target)) };
+  const resolve = async () => (resolving.includes(action) ? resolveCase(tx, target, action) : undefined);
   if (isOnPost(action)) {
-    const { post, owner } = await lockPost(ctx.tx, moderator.id, postId);
-    return { ...(await actsOnPosts[action](ctx, post, rest)), userId: owner.id, postId };
+    const { post, owner } = await lockPost(tx, moderator.id, postId);
+    const resolved = await resolve();
+    return { ...(await actsOnPosts[action](ctx, post, rest)), userId: owner.id, postId, resolved };
   }
-  const user = await lockForAct(ctx.tx, moderator.id, userId);
+  const user = await lockForAct(tx, moderator.id, userId);
   if (!user) throw new AppError('not_found', `There is no user ${userId}.`);
-  return { ...(await actsOnUsers[action](ctx, user, rest)), userId };
+  const resolved = await resolve();
+  return { ...(await actsOnUsers[action](ctx, user, rest)), userId, resolved };
 }
 
 function isOnPost(action: TakeAction['action']): action is keyof typeof actsOnPosts {
@@ -54,7 +65,7 @@ function isOnPost(action: TakeAction['action']): action is keyof typeof actsOnPo
 function requireFields({ action, post_id, user_id, until }: TakeAction): void {
   const needed = isOnPost(action) ? 'post_id' : 'user_id';
   const errors = [];
-  if ((needed === 'post_id' ? post_id : user_id) === undefined)
+  if (action !== 'dismiss' && (needed === 'post_id' ? post_id : user_id) === undefined)
     errors.push({
       loc: ['body', needed],
       msg: `"${needed}" is required with "${action}"`,

@@ -1,7 +1,7 @@
 import { decodeCursor, encodeCursor, isCount } from '../keyset-cursor.ts';
 
 /** The lists of moderators, by which their cursors are told apart. */
-export type ModerationList = 'moderation-log';
+export type ModerationList = 'moderation-log' | 'moderation-cases';
 
 /** An opaque string for the `Link` header. @param id the last of a page */
 export function writeCursor(list: ModerationList, id: number): string {

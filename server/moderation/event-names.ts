@@ -5,4 +5,8 @@
 export const moderationEvent = {
   /** The user has another role. */
   roleChanged: 'role:changed',
+  /** Somebody has reported a post or a user. */
+  reported: 'report:added',
+  /** A case is resolved, with all of its reports. */
+  resolved: 'report:resolved',
 } as const;

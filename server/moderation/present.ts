@@ -4,8 +4,11 @@ export const userActions = ['suspend', 'unsuspend'] as const;
 export type PostAction = (typeof postActions)[number];
 export type UserAction = (typeof userActions)[number];
 
+/** Why somebody reports something. */
+export const reportReasons = ['spam', 'harassment', 'violence', 'illegal', 'other'] as const;
+
 /** What the audit log has entries of: what moderators do, and what the operator does. */
-export type AuditAction = PostAction | UserAction | 'grant' | 'reset_link';
+export type AuditAction = PostAction | UserAction | 'dismiss' | 'grant' | 'reset_link';
 
 /** Somebody in the audit log. The name is empty once the account has been deleted. */
 interface Named {
@@ -30,9 +33,49 @@ export interface AuditView {
   role: string | null;
 }
 
+/** A case, as moderators see it. */
+export interface CaseView {
+  id: number;
+  post_id: number | null;
+  /** The owner of the post, or the user. */
+  user: Named;
+  opened_at: string;
+  resolved_at: string | null;
+  resolution: string | null;
+  /** The post as it is, also if a moderator has removed it; null of a user, and if it is gone. */
+  post: { title: string | null; content: string; removed: boolean } | null;
+  /** The newest twenty. */
+  reports: { reporter: Named; reason: string; note: string; at: string }[];
+  /** How many there are. */
+  count: number;
+}
+
+const rfc3339 = (moment: string) => `to_char(${moment} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+/** SQL: cases `c` as `CaseView`, with their users `u`, posts `p` and what was removed `k`. */
+export const caseColumns = `json_build_object('id', c.id, 'post_id', c.post_id,
+  'user', json_build_object('id', c.user_id, 'username', coalesce(u.username, '')),
+  'opened_at', ${rfc3339('c.opened_at')}, 'resolved_at', ${rfc3339('c.resolved_at')}, 'resolution', c.resolution,
+  'post', case
+    when k.post_id is not null then json_build_object('title', k.title, 'content', k.content, 'removed', true)
+    when p.deleted_at is null and p.published
+      then json_build_object('title', p.title, 'content', p.content, 'removed', false) end,
+  'reports', coalesce((
+    select json_agg(json_build_object('reporter', json_build_object('id', r.reporter_id, 'username', coalesce(w.username, '')),
+      'reason', r.reason, 'note', r.note, 'at', ${rfc3339('r.reported_at')}))
+    from (select * from reports f where f.case_id = c.id order by f.reported_at desc, f.reporter_id limit 20) r
+    left join users w on w.id = r.reporter_id and w.deleted_at is null), '[]'),
+  'count', (select count(*) from reports r where r.case_id = c.id))`;
+
+/** SQL: where they come from. */
+export const caseTables = `moderation_cases c
+  left join users u on u.id = c.user_id and u.deleted_at is null
+  left join posts p on p.id = c.post_id
+  left join removed_posts k on k.post_id = c.post_id`;
+
 /** SQL: entries `e` of the audit log as `AuditView`, each with its names. */
 export const auditColumns = `json_build_object('id', e.id, 'action', e.action,
-  'at', to_char(e.happened_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+  'at', ${rfc3339('e.happened_at')},
   'actor', case when e.actor_id is not null
     then json_build_object('id', e.actor_id, 'username', coalesce(a.username, '')) end,
   'user', case when e.user_id is not null

@@ -4,8 +4,15 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { ModerationContext } from './context.ts';
 import { readCursor, writeCursor } from './cursor.ts';
-import { auditColumns, auditTables, type AuditView } from './present.ts';
-import type { ListLog } from './schemas.ts';
+import {
+  auditColumns,
+  auditTables,
+  type AuditView,
+  caseColumns,
+  caseTables,
+  type CaseView,
+} from './present.ts';
+import type { ListCases, ListLog } from './schemas.ts';
 
 /** A page of the audit log, the newest entry first. */
 export interface AuditPage {
@@ -41,4 +48,30 @@ export async function auditEntry(tx: Transaction, id: number): Promise<AuditView
   );
   if (!row) throw new Error(`the audit log has no entry ${id}`);
   return row.view;
+}
+
+/** A page of cases, the newest first. */
+export interface CasePage {
+  cases: CaseView[];
+  /** Where the next page begins; undefined on the last. */
+  next: string | undefined;
+}
+
+/** @throws {AppError} 422 for a cursor of another list */
+export async function casePage(
+  ctx: Pick<ModerationContext, 'db'>,
+  { state, limit, cursor: given }: ListCases,
+  requester: Requester,
+): Promise<CasePage> {
+  const before = given === undefined ? Number.MAX_SAFE_INTEGER : readCursor('moderation-cases', given);
+  if (before === undefined) throw invalidCursor();
+  const rows = await ctx.db.share(requester).query<{ view: CaseView }>(
+    `select ${caseColumns} as view from ${caseTables}
+     where c.id < $1 and c.resolved_at is ${state === 'open' ? '' : 'not '}null
+     order by c.id desc limit $2`,
+    { type: QueryTypes.SELECT, bind: [before, limit + 1] },
+  );
+  const cases = rows.slice(0, limit).map(({ view }) => view);
+  const last = cases.at(-1);
+  return { cases, next: rows.length > limit && last ? writeCursor('moderation-cases', last.id) : undefined };
 }

@@ -4,11 +4,54 @@ import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
 import type { ModerationContext } from './context.ts';
 import * as queries from './queries.ts';
+import { reportPost, reportUser } from './reports.ts';
 import * as schemas from './schemas.ts';
 
 const route = routesOf<ModerationContext>();
 
+const ofReport = {
+  method: 'put',
+  description:
+    'Moderators are told. One report of a user for each target: a second one takes the place of the first, until the case is resolved.',
+  tag: 'Moderation',
+  access: 'user',
+  limit: 'write',
+  params: schemas.reportParams,
+  body: schemas.fileReport,
+  answers: { 204: 'Moderators will look at it.', ...problems(401, 404, 422, 429) },
+} as const;
+
 export const moderationRoutes = [
+  route({
+    ...ofReport,
+    path: '/posts/:id/report',
+    summary: 'Report a post (idempotent)',
+    handle: ({ ctx, user, params, body, requester }) => reportPost(ctx, user, params.id, body, requester),
+  }),
+  route({
+    ...ofReport,
+    path: '/users/:id/report',
+    summary: 'Report a user (idempotent)',
+    handle: ({ ctx, user, params, body, requester }) => reportUser(ctx, user, params.id, body, requester),
+  }),
+  route({
+    method: 'get',
+    path: '/moderation/cases',
+    summary: 'What was reported',
+    description:
+      'For moderators: the newest first, each with its newest reports and the post as it is. An action on the post or the user resolves its case, and `dismiss` does so without one.',
+    tag: 'Moderation',
+    access: 'user',
+    role: 'moderator',
+    limit: 'read',
+    query: schemas.listCases,
+    answers: { 200: schemas.cases, ...problems(401, 403, 422, 429) },
+    answerHeaders: linkHeaderOf('cases'),
+    handle: async ({ ctx, query, requester, req }) => {
+      const { cases, next } = await queries.casePage(ctx, query, requester);
+      return new Reply(cases, { headers: linkHeader('/moderation/cases', req.url, next) });
+    },
+  }),
   route({
     method: 'post',
     path: '/moderation/actions',

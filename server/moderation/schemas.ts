@@ -1,5 +1,6 @@
 import Joi from 'joi';
 import {
+  count,
   exactly,
   id,
   type Infer,
@@ -8,19 +9,51 @@ import {
   oneOf,
   optional,
   timestamp,
+  text,
   visibleText,
   wholeNumber,
   withDefault,
 } from '../api/schema.ts';
 import { writeCursor } from './cursor.ts';
-import type { RoleChanged } from './event-payloads.ts';
-import { postActions, userActions } from './present.ts';
+import type { ReportAdded, ReportResolved, RoleChanged } from './event-payloads.ts';
+import { postActions, reportReasons, userActions } from './present.ts';
 
 /** What a user may do beside what all may. */
 const role = () =>
   oneOf('user', 'moderator', 'admin').description('What the user may do beside what all users may');
 
 export const roleChanged = exactly<RoleChanged>()(object({ role: role() }).id('RoleChangedEvent'));
+
+const caseFields = {
+  id: id().description('The case'),
+  post_id: id().allow(null).description('`null` if it is about the user') as Joi.AnySchema<number | null>,
+  user_id: id().description('The owner of the post, or the user'),
+};
+
+export const reportAdded = exactly<ReportAdded>()(
+  object({
+    ...caseFields,
+    reason: Joi.string(),
+    reports: count().description('How many reports the case has'),
+  }).id('ReportAddedEvent'),
+);
+
+export const reportResolved = exactly<ReportResolved>()(
+  object({
+    ...caseFields,
+    resolution: Joi.string().description('The action that resolved it; `dismiss`: none was needed'),
+  }).id('ReportResolvedEvent'),
+);
+
+export const reportParams = object({ id: id().description('What is reported').example(2) });
+
+export const fileReport = object({
+  reason: oneOf(...reportReasons).description('Why'),
+  note: withDefault(text().allow('').max(1000).description('What moderators should know'), ''),
+})
+  .example({ reason: 'spam', note: 'The third one today' })
+  .id('FileReport');
+export type FileReport = Infer<typeof fileReport>;
 
 /** A moment, written in one way. */
 const MOMENT =
@@ -38,8 +71,8 @@ const moment = () =>
     }, 'a day that there is');
 
 export const takeAction = object({
-  action: oneOf(...postActions, ...userActions).description(
-    'On a post: `remove` (it is deleted for everyone, and can be restored for thirty days), `restore`, `lock` (nobody may reply in its thread), `unlock`. On a user: `suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time',
+  action: oneOf(...postActions, ...userActions, 'dismiss').description(
+    'On a post: `remove` (it is deleted for everyone, and can be restored for thirty days), `restore`, `lock` (nobody may reply in its thread), `unlock`. On a user: `suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time. On either: `dismiss` (the reports of it need no action)',
   ),
   post_id: optional(id()).description('What it is about'),
   user_id: optional(id()).description('Whom it is about'),
@@ -85,3 +118,41 @@ export const listLog = object({
   cursor: cursorOf(writeCursor('moderation-log', 12)),
 });
 export type ListLog = Infer<typeof listLog>;
+
+const person = (what: string) => object({ id: id(), username: Joi.string().allow('') }).description(what);
+
+export const cases = listOf(
+  object({
+    id: id(),
+    post_id: caseFields.post_id,
+    user: person('The owner of the post, or the user'),
+    opened_at: timestamp(),
+    resolved_at: timestamp().allow(null),
+    resolution: Joi.string()
+      .allow(null)
+      .description('The action that resolved it; `dismiss`: none was needed'),
+    post: object({
+      title: Joi.string().allow(null),
+      content: Joi.string().allow(''),
+      removed: Joi.boolean(),
+    })
+      .allow(null)
+      .description('As it is, also if a moderator has removed it; `null` of a user, and once it is gone'),
+    reports: listOf(
+      object({
+        reporter: person('Who reports it'),
+        reason: Joi.string(),
+        note: Joi.string().allow(''),
+        at: timestamp(),
+      }),
+    ).description('The newest twenty'),
+    count: count().description('How many reports it has'),
+  }).id('Case'),
+);
+
+export const listCases = object({
+  state: withDefault(oneOf('open', 'resolved').description('Which cases').example('resolved'), 'open'),
+  ...listed,
+  cursor: cursorOf(writeCursor('moderation-cases', 12)),
+});
+export type ListCases = Infer<typeof listCases>;

@@ -208,6 +208,8 @@ async function takeVotesBack(tx: Transaction, userId: number, most: number): Pro
 /** @returns whether the user is gone too */
 async function deleteRest(tx: Transaction, userId: number): Promise<boolean> {
   for (const sql of [
+    `delete from reports where (case_id, reporter_id) in (
+       select case_id, reporter_id from reports where reporter_id = $1 limit $2) returning 1`,
     `delete from idempotency_keys where ctid = any(array(
        select ctid from idempotency_keys where user_id = $1 limit $2)) returning 1`,
     `delete from refresh_tokens where hash = any(array(

@@ -1,3 +1,4 @@
+import { resolveCase } from '../../server/moderation/cases.ts';
 import { grantRole } from '../../server/moderation/roles.ts';
 import type { PostAnswer } from '../../server/posts/present.ts';
 import type { ProvokedEvent, Topic, Viewer } from './leak-table.ts';
@@ -254,6 +255,17 @@ export function actsOnRelations(world: World, { people: { owner, other } }: Cast
         { name: 'role:changed', to: 'owner' },
         { name: 'role:changed', to: 'owner' },
       ],
+    },
+    {
+      what: 'is reported by the other',
+      run: () => sure(other.put(`/users/${owner.id}/report`, { reason: 'spam' })),
+      events: [{ name: 'report:added', topics: [] }],
+    },
+    {
+      what: 'is found to need no action',
+      run: () =>
+        world.ctx.db.transaction(async (tx) => (await resolveCase(tx, { userId: owner.id }, 'dismiss'))?.()),
+      events: [{ name: 'report:resolved', topics: [] }],
     },
     {
       what: 'is followed by somebody',

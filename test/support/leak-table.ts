@@ -51,6 +51,8 @@ export const leakTable: Readonly<Record<FeedEventName, Row>> = {
   'notification:read': ofOne,
   'notifications:state': ofBoth,
   'role:changed': ofOne,
+  'report:added': nobody,
+  'report:resolved': nobody,
 };
 
 /** Who receives a departure in place of an event, if subscribed to nothing but a topic that it leaves. */
