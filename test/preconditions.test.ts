@@ -174,6 +174,7 @@ describe('preconditions', () => {
       'post /posts/:id/replies': { content: 'Never' },
       'post /vote': { post_id: id, dir: 1 },
       'put /notifications/read': { up_to: 1 },
+      'post /moderation/actions': { action: 'suspend', user_id: 1, reason: 'Never' },
     };
     const tried: string[] = [];
     for (const { method, path, headers } of routes) {
