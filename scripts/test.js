@@ -78,6 +78,7 @@ const SLOW = testFiles([
   'service-role',
   'embedded-account',
   'page-places',
+  'page-password',
   'doctor',
   'defences',
   'sql-functions',

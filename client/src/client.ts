@@ -89,6 +89,24 @@ export class Client {
   }
 
   /**
+   * Asks for a mail with a link to a new password. It tells nothing of whether somebody has the address.
+   * @throws {TidingsError} `no_mail`
+   */
+  async forgotPassword(email: string): Promise<void> {
+    await this.#requests.send({
+      method: 'POST',
+      path: '/password/forgot',
+      body: { email },
+      repeatable: false,
+    });
+  }
+
+  /** Sets a new password with the token of such a link, and ends all sessions. @throws {TidingsError} `unauthorized`, `invalid` */
+  async resetPassword(reset: { token: string; password: string }): Promise<void> {
+    await this.#requests.send({ method: 'POST', path: '/password/reset', body: reset, repeatable: false });
+  }
+
+  /**
    * Ends the session. It is deleted here at once, even if the server cannot be reached. @throws {TidingsError} if the
    * server could not be reached: its tokens then work until they end by themselves
    */

@@ -1,4 +1,5 @@
 import { presence } from './account/account.ts';
+import { resetToken } from './account/reset-token.ts';
 import { Restoring } from './account/restoring.tsx';
 import { Welcome } from './account/welcome.tsx';
 import { Board } from './board/board.tsx';
@@ -7,11 +8,13 @@ import { Notices } from './chrome/notices.tsx';
 
 export function App() {
   const now = presence.value;
+  // Also for somebody who is logged in: the link ends that session.
+  const shown = resetToken.value === undefined ? now.state : 'out';
   return (
     <>
-      {now.state === 'out' && <Welcome />}
-      {now.state === 'restoring' && <Restoring trouble={now.trouble} />}
-      {now.state === 'in' && <Board key={now.me.id} me={now.me} />}
+      {shown === 'out' && <Welcome />}
+      {shown === 'restoring' && now.state === 'restoring' && <Restoring trouble={now.trouble} />}
+      {shown === 'in' && now.state === 'in' && <Board key={now.me.id} me={now.me} />}
       <Notices />
       <Announcer />
     </>

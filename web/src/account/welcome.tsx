@@ -3,14 +3,13 @@ import { Mark } from '../chrome/mark.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
 import { farewell } from './account.ts';
 import { CredentialsForm, type Intent } from './credentials-form.tsx';
+import { ForgottenPassword, NewPassword } from './forgotten-password.tsx';
+import { resetToken } from './reset-token.ts';
 import { askSignUpMode, signUpMode } from './sign-up-mode.ts';
 
 /** The page of a visitor who is not logged in. */
 export function Welcome() {
-  const [wish, setIntent] = useState<Intent>(farewell.value === undefined ? 'sign-up' : 'log-in');
-  useEffect(() => void askSignUpMode(), []);
-  const closed = signUpMode.value === 'closed';
-  const intent = closed ? 'log-in' : wish;
+  const token = resetToken.value;
   return (
     <main class="welcome">
       <div class="welcome-words">
@@ -28,29 +27,60 @@ export function Welcome() {
         Open this page in two windows side by side to see it. To build on it, read <a href="/docs">the API</a>{' '}
         and <a href="/asyncapi">its Socket.IO interface</a>.
       </p>
-      <section class="welcome-door" aria-label={intent === 'log-in' ? 'Log in' : 'Sign up'}>
-        {farewell.value !== undefined && (
-          <p class="farewell" role="status">
-            {farewell.value}
-          </p>
-        )}
-        {closed ? (
-          <p class="muted">Nobody can sign up here at present.</p>
-        ) : (
-          <div class="switch">
-            <button type="button" aria-pressed={intent === 'sign-up'} onClick={() => setIntent('sign-up')}>
-              New here
-            </button>
-            <button type="button" aria-pressed={intent === 'log-in'} onClick={() => setIntent('log-in')}>
-              Returning
-            </button>
-          </div>
-        )}
-        <CredentialsForm key={intent} intent={intent} />
-      </section>
+      {token === undefined ? (
+        <Door />
+      ) : (
+        <section class="welcome-door" aria-label="Choose a new password">
+          <h2>Choose a new password</h2>
+          <NewPassword token={token} />
+          <button type="button" class="plain" onClick={() => (resetToken.value = undefined)}>
+            Not now
+          </button>
+        </section>
+      )}
       <footer class="welcome-foot">
         <ThemeSwitch />
       </footer>
     </main>
+  );
+}
+
+/** Where one logs in or signs up, or asks for a new password. */
+function Door() {
+  const [wish, setIntent] = useState<Intent>(farewell.value === undefined ? 'sign-up' : 'log-in');
+  useEffect(() => void askSignUpMode(), []);
+  const closed = signUpMode.value === 'closed';
+  const intent = closed ? 'log-in' : wish;
+  const [forgotten, setForgotten] = useState(false);
+  const choose = (wanted: Intent) => {
+    setIntent(wanted);
+    setForgotten(false);
+  };
+  return (
+    <section class="welcome-door" aria-label={intent === 'log-in' ? 'Log in' : 'Sign up'}>
+      {farewell.value !== undefined && (
+        <p class="farewell" role="status">
+          {farewell.value}
+        </p>
+      )}
+      {closed ? (
+        <p class="muted">Nobody can sign up here at present.</p>
+      ) : (
+        <div class="switch">
+          <button type="button" aria-pressed={intent === 'sign-up'} onClick={() => choose('sign-up')}>
+            New here
+          </button>
+          <button type="button" aria-pressed={intent === 'log-in'} onClick={() => choose('log-in')}>
+            Returning
+          </button>
+        </div>
+      )}
+      {forgotten ? <ForgottenPassword /> : <CredentialsForm key={intent} intent={intent} />}
+      {intent === 'log-in' && (
+        <button type="button" class="plain" onClick={() => setForgotten(!forgotten)}>
+          {forgotten ? 'Back to the login' : 'Forgot your password?'}
+        </button>
+      )}
+    </section>
   );
 }
