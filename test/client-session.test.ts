@@ -7,6 +7,7 @@ import {
   memoryStorage,
   type SessionStorage,
 } from '../client/src/index.ts';
+import { grantRole } from '../server/moderation/roles.ts';
 import { BrowserTabs } from './support/browser-tabs.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
@@ -211,6 +212,22 @@ describe("the client's session, with tokens that live two seconds", () => {
     await until('the feed has ended', () => feed.status.state === 'ended');
     expect(feed.status).to.deep.equal({ state: 'ended', reason: 'revoked' });
     expect(client.session.loggedIn).to.equal(false);
+  });
+
+  it('ends its feed for good, and says why, when its user is suspended', async () => {
+    const { client, email } = await someone();
+    const feed = client.feed();
+    await feed.ready();
+    const moderator = await world.user();
+    await world.ctx.db.transaction((tx) => grantRole(tx, moderator.username, 'moderator', ''));
+    const { id } = await client.me();
+    const body = { action: 'suspend', user_id: id, reason: 'for a test' };
+    expect((await moderator.post('/moderation/actions', body)).status).to.equal(201);
+    await until('the feed has ended', () => feed.status.state === 'ended');
+    expect(feed.status).to.deep.equal({ state: 'ended', reason: 'suspended' });
+    expect(client.session.loggedIn).to.equal(false);
+    const again = client.logIn({ email, password: PASSWORD }).catch((error: unknown) => error);
+    expect(await again).to.include({ code: 'suspended', status: 403 });
   });
 
   it('lists the logins of its user in pages, and ends one of them', async () => {
