@@ -174,6 +174,8 @@ describe('preconditions', () => {
       'post /posts/:id/replies': { content: 'Never' },
       'post /vote': { post_id: id, dir: 1 },
       'put /notifications/read': { up_to: 1 },
+      'put /posts/:id/report': { reason: 'spam' },
+      'put /users/:id/report': { reason: 'spam' },
       'post /moderation/actions': { action: 'suspend', user_id: 1, reason: 'Never' },
     };
     const tried: string[] = [];
