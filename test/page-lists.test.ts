@@ -70,4 +70,37 @@ describe('home and tags on the page', function () {
     await page.getByText('No post has the tag #東京.').waitFor();
     reader.expectClean();
   });
+
+  it('do not move under the pointer: what came meanwhile comes in when that has gone', async () => {
+    await page.goto(world.url);
+    await reader.live();
+    await page.locator('.vote').first().hover();
+    await dave.post('/posts', { title: 'Under the pointer', content: '' });
+    await page.getByRole('button', { name: '1 new post' }).waitFor();
+    expect(await reader.post('Under the pointer').count()).to.equal(0);
+    await page.mouse.move(2, 2);
+    await reader.shows(reader.post('Under the pointer'));
+    await page.evaluate('getSelection().selectAllChildren(document.querySelector(".post h2"))');
+    await dave.post('/posts', { title: 'Beside a selection', content: '' });
+    await page.getByRole('button', { name: '1 new post' }).waitFor();
+    await page.evaluate('getSelection().removeAllRanges()');
+    await reader.shows(reader.post('Beside a selection'));
+    reader.expectClean();
+  });
+
+  it('tell in the title what came while one was away, and where that ends', async () => {
+    await reader.turnAway(true);
+    const { length } = await reader.titles();
+    for (const title of ['Missed one', 'Missed two']) await dave.post('/posts', { title, content: '' });
+    await reader.shows(page.locator('.post'), length + 2);
+    expect(await page.title()).to.equal('(2) Tidings');
+    await reader.turnAway(false);
+    await page.getByText('New since you left').waitFor();
+    expect(await page.title()).to.equal('Tidings');
+    expect(
+      await page.locator('.post', { has: page.locator('.since') }).getAttribute('aria-posinset'),
+    ).to.equal('3');
+    await reader.expectKeepsNobodyOut();
+    reader.expectClean();
+  });
 });

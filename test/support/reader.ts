@@ -75,6 +75,21 @@ export class Reader {
     const pill = this.page.locator('.pill');
     if ((await pill.count()) > 0) await pill.click();
     await this.page.evaluate('scrollTo({ top: 0, behavior: "instant" })');
+    await this.lookAway();
+  }
+
+  /** Takes the pointer and the focus out of the list: while they are in it, new posts wait. */
+  async lookAway(): Promise<void> {
+    await this.page.mouse.move(2, 2);
+    await this.page.evaluate('document.activeElement.closest(".entries") && document.activeElement.blur()');
+  }
+
+  /** Goes to another window, and later comes back. The browser's driver shows all windows at once. */
+  async turnAway(away: boolean): Promise<void> {
+    await this.page.evaluate(
+      `Object.defineProperty(document, 'hidden', { configurable: true, get: () => ${away} });
+      document.dispatchEvent(new Event('visibilitychange'))`,
+    );
   }
 
   post(title: string): Locator {
@@ -91,6 +106,7 @@ export class Reader {
     await composer.getByLabel('Text').fill(content);
     await composer.getByRole('button', { name: deed }).click();
     await composer.getByLabel('Text').waitFor({ state: 'detached' });
+    await this.lookAway();
   }
 
   async delete(title: string): Promise<void> {

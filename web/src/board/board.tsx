@@ -26,8 +26,10 @@ export function Board({ me }: { me: OwnUser }) {
     const ends = [
       listenToKeys(visit),
       tellOfConnection(visit.timeline),
-      nameWindow(visit.timeline),
+      nameWindow(visit),
       visit.followPlace(),
+      visit.bringWhenStill(),
+      visit.absence.follow(),
     ];
     return () => {
       for (const end of ends) end();

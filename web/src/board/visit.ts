@@ -5,14 +5,13 @@ import type { Feed, FeedNews, OwnUser, PostAnswer } from 'tidings-client';
 import { announce } from '../chrome/announcer.tsx';
 import { prefersStillness } from '../chrome/motion.ts';
 import { type Query, Timeline } from '../feed/timeline.ts';
+import { Absence } from './absence.ts';
+import { bringWhenStill, Pace, wouldBeMoved } from './steadiness.ts';
 import { go, place } from '../places/history.ts';
 import type { Place } from '../places/place.ts';
 import { service } from '../service.ts';
 import { Drafts } from '../write/drafts.ts';
 import { Unsent } from '../write/unsent.ts';
-
-/** Scrolled no further than this, the reader is at the top, and new posts may come in above. CSS pixels. */
-const TOP = 160;
 
 /** The state of one user's visit, from login to logout. */
 export class Visit {
@@ -20,8 +19,10 @@ export class Visit {
   /** The connection, which all lists share. */
   readonly feed: Feed;
   readonly timeline: Timeline;
+  readonly absence: Absence;
   readonly drafts: Drafts;
   readonly unsent: Unsent;
+  readonly #pace = new Pace();
 
   constructor(me: OwnUser) {
     this.me = me;
@@ -35,13 +36,20 @@ export class Visit {
       feed: this.feed,
       me,
       query: queryAt(place.peek()) ?? { sort: 'new' },
-      held: () =>
-        !hasList(place.peek()) ||
-        window.scrollY > TOP ||
-        Boolean(document.activeElement?.closest('.post form')),
+      held: () => !this.#mayCome(),
       onNews: (news) => {
-        if (news.post.owner_id !== me.id) announce(sentenceOfNews(news));
+        if (news.post.owner_id === me.id) return;
+        if (news.name === 'post:created') this.#pace.came();
+        announce(sentenceOfNews(news));
       },
+    });
+    this.absence = new Absence(this.timeline, me);
+  }
+
+  /** Brings what has waited for the reader's pointer and focus. @returns ends that */
+  bringWhenStill(): () => void {
+    return bringWhenStill(this.timeline, () => {
+      if (hasList(place.peek()) && this.timeline.query.peek().sort === 'new') void this.timeline.store.reveal();
     });
   }
 
@@ -73,6 +81,12 @@ export class Visit {
     window.scrollTo({ top: 0, behavior: prefersStillness() ? 'instant' : 'smooth' });
   }
 
+  /** Whether new posts may come in above while the reader looks on. */
+  #mayCome(): boolean {
+    if (!hasList(place.peek()) || wouldBeMoved()) return false;
+    return document.hidden || !this.#pace.tooFast;
+  }
+
   close(): void {
     this.timeline.close();
     this.feed.close();
@@ -95,7 +109,7 @@ function queryAt(here: Place): Query | undefined {
   }
 }
 
-/** Whether new posts may come in while the reader looks on. */
+/** Whether there is a list of posts. */
 function hasList(here: Place): boolean {
   return here.name === 'author' || queryAt(here) !== undefined;
 }

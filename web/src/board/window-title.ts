@@ -1,12 +1,12 @@
 import { effect } from '@preact/signals';
-import type { Timeline } from '../feed/timeline.ts';
 import { place, placeName } from '../places/history.ts';
 import { titleOf } from '../places/place.ts';
+import type { Visit } from './visit.ts';
 
-/** Names the window, and with it the entry of the history, after the place, and says how many new posts wait. */
-export function nameWindow(timeline: Timeline): () => void {
+/** Names the window, and with it the entry of the history, after the place, and says how many new posts wait, or came unseen. */
+export function nameWindow({ timeline, absence }: Visit): () => void {
   const end = effect(() => {
-    const waiting = timeline.arrivals.value.length;
+    const waiting = timeline.arrivals.value.length + absence.missed.value;
     document.title =
       (waiting > 0 ? `(${waiting}) ` : '') +
       (placeName.value === undefined ? titleOf(place.value) : `${placeName.value} · Tidings`);

@@ -1,3 +1,4 @@
+import { useComputed } from '@preact/signals';
 import { useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { PlaceLink } from '../places/place-link.tsx';
@@ -8,9 +9,9 @@ import { PostText } from './post-text.tsx';
 import type { Entry } from './timeline.ts';
 import { useEdited, useTracked, useYieldedFocus } from './use-article.ts';
 
-/** One post of the feed. @param place 1 is the first */
-export function PostCard({ entry, place }: { entry: Entry; place: number }) {
-  const { me, unsent } = useVisit();
+/** One post of the feed. */
+export function PostCard({ entry }: { entry: Entry }) {
+  const { me, unsent, timeline } = useVisit();
   const article = useRef<HTMLElement>(null);
   // An edit that was begun before a reload goes on.
   const [editing, setEditing] = useState(() => unsent.of(`edit:${entry.id}`) !== undefined);
@@ -19,6 +20,7 @@ export function PostCard({ entry, place }: { entry: Entry; place: number }) {
   const own = post.owner_id === me.id;
   useTracked(article, entry.id);
   useYieldedFocus(article, leaving);
+  const seenFrom = useComputed(() => timeline.seenFrom.value === entry.id && entry.place.value > 1);
   const edited = useEdited(post.version);
   const classes = ['post', entry.live && 'live', leaving && 'leaving', edited && !own && 'just-edited'];
   return (
@@ -26,11 +28,12 @@ export function PostCard({ entry, place }: { entry: Entry; place: number }) {
       ref={article}
       class={classes.filter(Boolean).join(' ')}
       aria-labelledby={`title-${post.id}`}
-      aria-posinset={place}
+      aria-posinset={entry.place}
       aria-setsize={-1}
       tabIndex={-1}
       data-post={post.id}
     >
+      {seenFrom.value && <p class="since">New since you left</p>}
       <div class="post-inside">
         <Byline post={post} />
         {editing ? (

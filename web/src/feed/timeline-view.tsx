@@ -1,8 +1,8 @@
 import type { ComponentChildren } from 'preact';
-import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { scrollToWanted } from '../places/scroll.ts';
 import { ArrivalsPill } from './arrivals-pill.tsx';
-import { PostCard } from './post-card.tsx';
+import { ChunkView } from './chunk-view.tsx';
 import { PostStoreProvider } from './post-store.ts';
 import { Skeleton } from './skeleton.tsx';
 import type { Timeline } from './timeline.ts';
@@ -19,25 +19,30 @@ interface TimelineViewProps {
 
 /** The list of posts, endless while there are more. */
 export function TimelineView({ timeline, nothing }: TimelineViewProps) {
-  const entries = timeline.entries.value;
+  const chunks = timeline.chunks.value;
   const reading = timeline.reading.value;
   const trouble = timeline.trouble.value;
   const hasMore = timeline.hasMore.value;
-  useLayoutEffect(() => {
-    if (!reading) scrollToWanted(hasMore ? () => void timeline.store.loadMore() : undefined);
-  }, [timeline, entries, reading, hasMore]);
+  const onDrawn = useCallback(() => {
+    if (timeline.reading.peek()) return;
+    scrollToWanted({
+      draw: (postId) => timeline.draw(postId),
+      loadMore: timeline.hasMore.peek() ? () => void timeline.store.loadMore() : undefined,
+    });
+  }, [timeline]);
+  useLayoutEffect(onDrawn, [onDrawn, chunks, reading, hasMore]);
   return (
     <PostStoreProvider value={timeline.store}>
       <ArrivalsPill />
       {trouble && <Trouble again={() => void timeline.store.load()}>{trouble.message}</Trouble>}
-      {entries.length > 0 && (
+      {chunks.length > 0 && (
         <div role="feed" aria-label="Posts" aria-busy={reading} class={reading ? 'entries stale' : 'entries'}>
-          {entries.map((entry, index) => (
-            <PostCard key={entry.id} entry={entry} place={index + 1} />
+          {chunks.map((chunk) => (
+            <ChunkView key={chunk.id} chunk={chunk} onDrawn={onDrawn} />
           ))}
         </div>
       )}
-      {entries.length === 0 && (reading ? <Skeleton /> : !trouble && <div class="nothing">{nothing}</div>)}
+      {chunks.length === 0 && (reading ? <Skeleton /> : !trouble && <div class="nothing">{nothing}</div>)}
       <End timeline={timeline} />
     </PostStoreProvider>
   );

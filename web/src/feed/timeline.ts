@@ -1,4 +1,4 @@
-import { batch, computed, type Signal, signal } from '@preact/signals';
+import { batch, computed, type ReadonlySignal, type Signal, signal } from '@preact/signals';
 import {
   type Client,
   createFeedStore,
@@ -9,6 +9,7 @@ import {
   type ShownPost,
   type Sort,
 } from 'tidings-client';
+import { type Chunk, chunksOf, drawChunkOf } from './chunks.ts';
 import { onVoteElsewhere, tellOtherWindows } from './own-votes.ts';
 
 /** Which posts are shown. */
@@ -33,6 +34,8 @@ export interface Entry {
   readonly live: boolean;
   /** It is on its way out: shown for the moment that its closing takes. */
   readonly leaving: Signal<boolean>;
+  /** 1 is the first of the list. */
+  readonly place: Signal<number>;
 }
 
 const PAGE = 20;
@@ -43,7 +46,13 @@ const CLOSING = 260;
 export class Timeline {
   readonly store: FeedStore;
   readonly query;
-  readonly entries = signal<readonly Entry[]>([]);
+  readonly entries;
+  /** The same, in parts that are drawn while they are near the screen. */
+  readonly chunks;
+  readonly #entries = signal<readonly Entry[]>([]);
+  readonly #chunks = signal<readonly Chunk[]>([]);
+  /** The newest post that the reader has seen before they were away: the line is above it. */
+  readonly seenFrom = signal<number | undefined>(undefined);
   /** New posts that wait until the reader wants them. */
   readonly arrivals;
   /** Whether the list is being read from its beginning, and why it could not be. */
@@ -66,6 +75,8 @@ export class Timeline {
   constructor({ client, feed, me, query, held, onNews }: TimelineOptions) {
     const store = createFeedStore(client, { limit: PAGE, published: true, held, feed, ...query });
     const state = signal(store.state);
+    this.entries = this.#entries as ReadonlySignal<readonly Entry[]>;
+    this.chunks = this.#chunks as ReadonlySignal<readonly Chunk[]>;
     const first = computed(() => state.value.page === 'first');
     this.store = store;
     this.query = signal(query);
@@ -96,11 +107,17 @@ export class Timeline {
     const before = this.query.peek();
     if (isSame(before, query)) return;
     this.query.value = query;
+    this.seenFrom.value = undefined;
     if (!isSame(placeOf(before), placeOf(query))) {
       this.#turning = true;
-      this.entries.value = [];
+      this.#put([]);
     }
     void this.store.show({ ...query, published: true });
+  }
+
+  /** Draws a post of the list that is far from the screen. @returns whether it was not drawn */
+  draw(postId: number): boolean {
+    return drawChunkOf(postId, this.chunks.peek());
   }
 
   close(): void {
@@ -127,7 +144,7 @@ export class Timeline {
         for (const entry of before) if (this.#gone.has(entry.id)) this.#close(entry);
         const next = withClosing(entries, before);
         if (next.length !== before.length || next.some((entry, at) => entry !== before[at])) {
-          this.entries.value = next;
+          this.#put(next);
         }
       }
       this.#state.value = state;
@@ -136,18 +153,26 @@ export class Timeline {
     this.#gone.clear();
   }
 
+  #put(entries: readonly Entry[]): void {
+    batch(() => {
+      this.#entries.value = entries;
+      this.#chunks.value = chunksOf(entries, this.chunks.peek());
+      entries.forEach((entry, at) => (entry.place.value = at + 1));
+    });
+  }
+
   /** An entry closes before it goes, so that the list moves together rather than jumps. */
   #close(entry: Entry): void {
     if (entry.leaving.peek()) return;
     entry.leaving.value = true;
     setTimeout(() => {
-      this.entries.value = this.entries.peek().filter((one) => one !== entry);
+      this.#put(this.entries.peek().filter((one) => one !== entry));
     }, CLOSING);
   }
 }
 
 function entryOf(post: ShownPost): Entry {
-  return { id: post.id, post: signal(post), live: post.live, leaving: signal(false) };
+  return { id: post.id, post: signal(post), live: post.live, leaving: signal(false), place: signal(0) };
 }
 
 /** The entries, and those of before that are closing, each under what it was under. */

@@ -1,9 +1,11 @@
 import type { RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { whileOnScreen } from './on-screen.ts';
+import { watchScreen } from './on-screen.ts';
 import { usePostStore } from './post-store.ts';
 
 type Article = RefObject<HTMLElement | null>;
+
+const whileOnScreen = watchScreen('120px 0px');
 
 /** How long an edit by somebody else is marked. Milliseconds. */
 const MARKED = 1600;

@@ -39,12 +39,17 @@ export function restoreAnchor(anchor: Anchor | undefined): void {
     window.addEventListener(deed, forget, { once: true, passive: true });
 }
 
-/**
- * A list has been drawn.
- * @param loadMore loads its next page; undefined if there is none
- */
-export function scrollToWanted(loadMore: (() => void) | undefined): void {
-  if (wanted?.post === undefined) return;
+/** A list that draws only what is near the screen, and has more pages than it has loaded. */
+interface LongList {
+  /** Draws a post that it has and has not drawn. @returns whether it does so */
+  draw: (postId: number) => boolean;
+  /** Loads its next page; undefined if there is none. */
+  loadMore: (() => void) | undefined;
+}
+
+/** A list, or more of it, has been drawn. */
+export function scrollToWanted({ draw, loadMore }: LongList): void {
+  if (wanted?.post === undefined || draw(wanted.post)) return;
   const post = document.querySelector(`[data-post="${wanted.post}"]`);
   if (post) {
     window.scrollBy({ top: post.getBoundingClientRect().top - wanted.offset, behavior: 'instant' });

@@ -1,0 +1,41 @@
+import { computed, type ReadonlySignal, signal } from '@preact/signals';
+import type { Timeline } from '../feed/timeline.ts';
+
+/** Counts what others write while the window is in the background; who comes back sees where the new ones end. */
+export class Absence {
+  /** New posts in the list since the reader left; 0 while they are here. */
+  readonly missed: ReadonlySignal<number>;
+  readonly #timeline: Timeline;
+  /** The posts that were there when the reader left. */
+  readonly #known = signal<ReadonlySet<number> | undefined>(undefined);
+
+  constructor(timeline: Timeline, me: { id: number }) {
+    this.#timeline = timeline;
+    this.missed = computed(() => {
+      const known = this.#known.value;
+      if (!known) return 0;
+      const entries = timeline.entries.value;
+      const first = entries.findIndex(({ id }) => known.has(id));
+      return entries.slice(0, Math.max(0, first)).filter(({ post }) => post.peek().owner_id !== me.id).length;
+    });
+  }
+
+  /** @returns ends it */
+  follow(): () => void {
+    const turn = () => (document.hidden ? this.#leave() : this.#comeBack());
+    document.addEventListener('visibilitychange', turn);
+    return () => document.removeEventListener('visibilitychange', turn);
+  }
+
+  #leave(): void {
+    this.#known.value = new Set(this.#timeline.entries.peek().map(({ id }) => id));
+  }
+
+  #comeBack(): void {
+    const known = this.#known.peek();
+    if (known && (this.missed.peek() > 0 || this.#timeline.arrivals.peek().length > 0)) {
+      this.#timeline.seenFrom.value = this.#timeline.entries.peek().find(({ id }) => known.has(id))?.id;
+    }
+    this.#known.value = undefined;
+  }
+}
