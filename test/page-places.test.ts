@@ -153,6 +153,45 @@ describe('the places of the page', function () {
     await other.leave();
   });
 
+  it('follow the browser: its passwords, its language, its colours, paper and a low window', async () => {
+    const options = {
+      locale: 'de-DE',
+      forcedColors: 'active',
+      viewport: { width: 1280, height: 300 },
+    } as const;
+    const other = await Reader.open(browser, world.url, 'dora', options);
+    const kept = (label: string) =>
+      other.page.getByLabel(label, { exact: true }).getAttribute('autocomplete');
+    expect([await kept('Name'), await kept('E-mail'), await kept('Password')]).to.deep.equal([
+      'nickname',
+      'username',
+      'new-password',
+    ]);
+    await other.page.getByRole('button', { name: 'Sign up' }).click();
+    await other.shows(other.page.locator('.at-fault'), 2);
+    const [outline, border] = await other.page.evaluate<string[]>(
+      `(({ outlineColor, borderColor }) => [outlineColor, borderColor])(getComputedStyle(document.activeElement))`,
+    );
+    expect(outline, 'the focus does not hide the fault').to.equal(border);
+    await other.signUp();
+    await other.page
+      .locator('.post time', { hasText: /^(vor |jetzt)/ })
+      .first()
+      .waitFor();
+    expect(
+      await other.page.evaluate('getComputedStyle(document.querySelector(".light")).backgroundColor'),
+    ).to.equal(
+      await other.page.evaluate(`(document.querySelector('.light').style.color = 'Highlight',
+      getComputedStyle(document.querySelector('.light')).color)`),
+    );
+    await other.page.getByRole('button', { name: 'Log out' }).click({ trial: true });
+    await other.page.emulateMedia({ media: 'print' });
+    expect(await other.page.getByRole('button', { name: 'Log out' }).isVisible()).to.equal(false);
+    expect(await other.page.locator('.post').first().isVisible()).to.equal(true);
+    other.expectClean({ networkMayFail: true });
+    await other.leave();
+  });
+
   it('have nothing that keeps anybody out', async () => {
     for (const address of ['/', '/search?q=Post', '/notifications', '/drafts', '/account']) {
       await page.goto(world.url + address);

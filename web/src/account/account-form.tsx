@@ -18,6 +18,8 @@ interface AccountFormProps {
   title: string;
   fields: readonly AccountField[];
   verb: string;
+  /** Whose password is asked for, where no field says it: a password manager looks for it in the form. */
+  login?: string;
   danger?: boolean;
   /** The field that a wrong password is about. */
   passwordField?: string;
@@ -26,7 +28,15 @@ interface AccountFormProps {
 }
 
 /** One thing about the account that can be changed, with its own button. What was typed goes when it has been done. */
-export function AccountForm({ title, fields, verb, danger = false, passwordField, run }: AccountFormProps) {
+export function AccountForm({
+  title,
+  fields,
+  verb,
+  login,
+  danger = false,
+  passwordField,
+  run,
+}: AccountFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const names = fields.map(({ name }) => name);
   const { faults, clear, show } = useFaults(names, form, { passwordField });
@@ -63,6 +73,7 @@ export function AccountForm({ title, fields, verb, danger = false, passwordField
         if (!busy) void submit(event.currentTarget);
       }}
     >
+      {login !== undefined && <input hidden readOnly type="email" autocomplete="username" value={login} />}
       {fields.map(({ name, label, type, autocomplete, hint, given }) => (
         <Field key={name} label={label} hint={hint} fault={faults.fields[name]}>
           {(links) => {

@@ -47,7 +47,7 @@ export function AccountView({ me }: { me: OwnUser }) {
               name: 'username',
               label: 'Name',
               type: 'text',
-              autocomplete: 'username',
+              autocomplete: 'nickname',
               hint: 'Shown with your posts. Letters, digits, dots and dashes.',
               given: me.username,
             },
@@ -84,7 +84,7 @@ export function AccountView({ me }: { me: OwnUser }) {
               name: 'email',
               label: 'E-mail',
               type: 'email',
-              autocomplete: 'email',
+              autocomplete: 'username',
               hint: 'Shown to nobody; you log in with it.',
               given: me.email,
             },
@@ -97,6 +97,7 @@ export function AccountView({ me }: { me: OwnUser }) {
         <h2>Password</h2>
         <AccountForm
           title="Password"
+          login={me.email}
           verb="Change the password"
           passwordField="current_password"
           fields={[
@@ -113,7 +114,7 @@ export function AccountView({ me }: { me: OwnUser }) {
         />
       </section>
       <Sessions />
-      <DeleteAccount />
+      <DeleteAccount login={me.email} />
     </section>
   );
 }

@@ -83,7 +83,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
           fault={faults.fields.username}
         >
           {(links) => (
-            <input {...links} name="username" autocomplete="username" maxLength={30} spellcheck={false} />
+            <input {...links} name="username" autocomplete="nickname" maxLength={30} spellcheck={false} />
           )}
         </Field>
       )}
@@ -92,7 +92,10 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
         hint={intent === 'sign-up' ? 'Shown to nobody; you log in with it.' : undefined}
         fault={faults.fields.email}
       >
-        {(links) => <input {...links} name="email" type="email" inputMode="email" autocomplete="email" />}
+        {(links) => (
+          // What one logs in with: a password manager keeps it beside the password.
+          <input {...links} name="email" type="email" inputMode="email" autocomplete="username" />
+        )}
       </Field>
       <Field
         label="Password"

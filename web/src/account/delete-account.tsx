@@ -5,7 +5,7 @@ import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
 
 /** Deletes the account, with its password and when asked twice. */
-export function DeleteAccount() {
+export function DeleteAccount({ login }: { login: string }) {
   const [asking, setAsking] = useState(false);
   const answer = useRef<(yes: boolean) => void>(() => undefined);
 
@@ -27,6 +27,7 @@ export function DeleteAccount() {
       </p>
       <AccountForm
         title="Delete the account"
+        login={login}
         verb="Delete my account"
         danger
         passwordField="password"

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import type { FeedStatus } from 'tidings-client';
+import { language } from '../chrome/language.ts';
 import { debouncedStatus } from './debounced-status.ts';
 import { useVisit } from './visit.ts';
 
@@ -43,7 +44,7 @@ export function ConnectionState() {
       )}
       {state === 'live' && timeline.seq.value > 0 && (
         <span class="position" title="Events so far: the same number, in the same order, for everyone">
-          {timeline.seq.value.toLocaleString('en')} {timeline.seq.value === 1 ? 'event' : 'events'}
+          {timeline.seq.value.toLocaleString(language)} {timeline.seq.value === 1 ? 'event' : 'events'}
         </span>
       )}
     </p>

@@ -49,7 +49,8 @@ export class Visit {
   /** Brings what has waited for the reader's pointer and focus. @returns ends that */
   bringWhenStill(): () => void {
     return bringWhenStill(this.timeline, () => {
-      if (hasList(place.peek()) && this.timeline.query.peek().sort === 'new') void this.timeline.store.reveal();
+      if (hasList(place.peek()) && this.timeline.query.peek().sort === 'new')
+        void this.timeline.store.reveal();
     });
   }
 

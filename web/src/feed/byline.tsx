@@ -1,4 +1,5 @@
 import type { PostView } from 'tidings-client';
+import { language } from '../chrome/language.ts';
 import { useVisit } from '../board/visit.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { Face } from './face.tsx';
@@ -20,7 +21,7 @@ export function Byline({ post }: { post: PostView }) {
           <RelativeTime at={post.created_at} />
         </PlaceLink>
         {post.version > 1 && (
-          <span title={`Changed ${new Date(post.updated_at).toLocaleString('en')}`}> · edited</span>
+          <span title={`Changed ${new Date(post.updated_at).toLocaleString(language)}`}> · edited</span>
         )}
       </span>
     </header>

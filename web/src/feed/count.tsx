@@ -1,10 +1,11 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
+import { language } from '../chrome/language.ts';
 import { prefersStillness } from '../chrome/motion.ts';
 
 /** How long a number takes to its new value. Milliseconds. */
 const DURATION = 450;
 
-const grouped = new Intl.NumberFormat('en');
+const grouped = new Intl.NumberFormat(language);
 
 /** A number that runs to its new value. It writes its text node itself: sixty renderings a second would be for nothing. */
 export function Count({ value }: { value: number }) {

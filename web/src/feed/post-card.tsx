@@ -1,5 +1,6 @@
 import { useComputed } from '@preact/signals';
 import { useRef, useState } from 'preact/hooks';
+import { language } from '../chrome/language.ts';
 import { useVisit } from '../board/visit.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { EditPost } from '../write/edit-post.tsx';
@@ -65,5 +66,5 @@ export function PostCard({ entry }: { entry: Entry }) {
 
 function repliesOf(count: number): string {
   if (count === 0) return 'Reply';
-  return count === 1 ? '1 reply' : `${count.toLocaleString('en')} replies`;
+  return count === 1 ? '1 reply' : `${count.toLocaleString(language)} replies`;
 }

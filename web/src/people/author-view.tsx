@@ -1,5 +1,6 @@
 import type { PublicUser } from 'tidings-client';
 import { useEffect } from 'preact/hooks';
+import { language } from '../chrome/language.ts';
 import { useVisit } from '../board/visit.ts';
 import { Face } from '../feed/face.tsx';
 import { TimelineView } from '../feed/timeline-view.tsx';
@@ -43,7 +44,7 @@ export function AuthorView({ username, id }: Sought) {
   );
 }
 
-const joined = new Intl.DateTimeFormat('en', { month: 'long', year: 'numeric' });
+const joined = new Intl.DateTimeFormat(language, { month: 'long', year: 'numeric' });
 
 function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<void> }) {
   const { me } = useVisit();
@@ -67,7 +68,7 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
           </PlaceLink>{' '}
           ·{' '}
           <PlaceLink to={{ name: 'people', username, list: 'following' }}>
-            {following.toLocaleString('en')} following
+            {following.toLocaleString(language)} following
           </PlaceLink>{' '}
           · joined {joined.format(new Date(created_at))}
         </p>
@@ -86,7 +87,7 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
 function Number({ of, one, many }: { of: number; one: string; many: string }) {
   return (
     <>
-      {of.toLocaleString('en')} {of === 1 ? one : many}
+      {of.toLocaleString(language)} {of === 1 ? one : many}
     </>
   );
 }
