@@ -105,6 +105,29 @@ describe('people on the page', function () {
     reader.expectClean({ networkMayFail: true });
   });
 
+  it('are listed while they are blocked or muted, on all devices, and let go of there', async () => {
+    const elsewhere = createClient({ url: world.url });
+    await elsewhere.logIn({ email: reader.email, password: PASSWORD });
+    await page.getByRole('link', { name: 'Your account' }).click();
+    await page.getByRole('link', { name: 'blocked' }).click();
+    await page.getByText('You have blocked nobody.').waitFor();
+    expect(await page.title()).to.equal('Blocked · Tidings');
+    await elsewhere.users.block(dave.id);
+    const unblock = page.getByRole('button', { name: 'Unblock dave' });
+    await unblock.waitFor();
+    await reader.expectKeepsNobodyOut('/account/blocks');
+    await unblock.click();
+    await page.getByText('You have blocked nobody.').waitFor();
+    expect((await elsewhere.users.blocks()).users).to.deep.equal([]);
+    await elsewhere.users.mute(dave.id);
+    await page.goto(`${world.url}/account/mutes`);
+    await page.getByRole('button', { name: 'Unmute dave' }).waitFor();
+    await elsewhere.users.unmute(dave.id);
+    await page.getByText('You have muted nobody.').waitFor();
+    await page.goto(`${world.url}/@carol`);
+    reader.expectClean({ networkMayFail: true });
+  });
+
   it('are told of what others do, until they have seen it on some device', async () => {
     const elsewhere = createClient({ url: world.url });
     await elsewhere.logIn({ email: reader.email, password: PASSWORD });

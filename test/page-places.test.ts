@@ -34,6 +34,7 @@ describe('the places of the page', function () {
       '/home',
       '/drafts',
       '/account',
+      '/account/mutes',
       '/search?q=x',
       '/tags/a',
       '/p/1',
@@ -56,7 +57,16 @@ describe('the places of the page', function () {
     expect(shared.headers.get('content-type')).to.match(/^text\/html/);
     expect(shared.headers.get('vary')).to.contain('Accept');
     expect((await fetch(`${world.url}/notifications`)).status).to.equal(401);
-    for (const address of ['/p/x', '/p/1/x', '/tags', '/@', '/@carol/x', '/nowhere', '/p/%E0']) {
+    for (const address of [
+      '/p/x',
+      '/p/1/x',
+      '/tags',
+      '/@',
+      '/@carol/x',
+      '/account/x',
+      '/nowhere',
+      '/p/%E0',
+    ]) {
       expect((await fetch(world.url + address, { headers: AS_BROWSER })).status, address).to.be.oneOf([
         400, 404,
       ]);

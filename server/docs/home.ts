@@ -14,7 +14,8 @@ const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false
  * The places of the page: `web/src/places/place.ts` has the same addresses. But for `/notifications` none is a path of
  * the API, whose routes are compared first.
  */
-const places = /^\/(?:home|drafts|account|search|tags\/[^/]+|p\/\d+|@[^/]+(?:\/(?:followers|following))?)$/;
+const places =
+  /^\/(?:home|drafts|account(?:\/(?:blocks|mutes))?|search|tags\/[^/]+|p\/\d+|@[^/]+(?:\/(?:followers|following))?)$/;
 
 /**
  * `GET /`: the live-feed page for a browser; for everyone else who is here and where to read on, which is also what a

@@ -1,5 +1,6 @@
 import type { OwnUser } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
+import { PlaceLink } from '../places/place-link.tsx';
 import { service } from '../service.ts';
 import { changedTo } from './account.ts';
 import { AccountForm } from './account-form.tsx';
@@ -114,6 +115,13 @@ export function AccountView({ me }: { me: OwnUser }) {
         />
       </section>
       <Sessions />
+      <section>
+        <h2>Blocked and muted</h2>
+        <p class="muted">
+          Whom you have <PlaceLink to={{ name: 'kept-away', list: 'blocks' }}>blocked</PlaceLink> or{' '}
+          <PlaceLink to={{ name: 'kept-away', list: 'mutes' }}>muted</PlaceLink>, and the way to end it.
+        </p>
+      </section>
       <DeleteAccount login={me.email} />
     </section>
   );

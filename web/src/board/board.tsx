@@ -5,6 +5,7 @@ import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { FeedView } from '../feed/feed-view.tsx';
 import { NotificationsView } from '../notifications/notifications-view.tsx';
 import { AuthorView } from '../people/author-view.tsx';
+import { KeptAwayView } from '../people/kept-away-view.tsx';
 import { PeopleView } from '../people/people-view.tsx';
 import { place } from '../places/history.ts';
 import { addressOf, type Place } from '../places/place.ts';
@@ -78,5 +79,7 @@ function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
       return <DraftsView />;
     case 'account':
       return <AccountView me={me} />;
+    case 'kept-away':
+      return <KeptAwayView key={here.list} list={here.list} />;
   }
 }

@@ -12,7 +12,11 @@ export type Place =
   | { name: 'people'; username: string; list: 'followers' | 'following' }
   | { name: 'notifications' }
   | { name: 'drafts' }
-  | { name: 'account' };
+  | { name: 'account' }
+  /** Whom the reader has blocked or muted. */
+  | { name: 'kept-away'; list: KeptAway };
+
+export type KeptAway = 'blocks' | 'mutes';
 
 /** A place whose posts can be shown in several orders. */
 export type SortedPlace = Extract<Place, { sort: Sort }>;
@@ -38,6 +42,8 @@ export function placeAt({ pathname, search }: Pick<Location, 'pathname' | 'searc
   if (first === 'tags') return { name: 'tag', tag: second, sort };
   if (first === 'p') return { name: 'post', id: Number(second) };
   if (first === 'home') return { name: 'home', sort };
+  if (first === 'account' && (second === 'blocks' || second === 'mutes'))
+    return { name: 'kept-away', list: second };
   if (first === 'notifications' || first === 'drafts' || first === 'account') return { name: first };
   return { name: 'everyone', sort };
 }
@@ -58,6 +64,8 @@ export function addressOf(place: Place): string {
       return `/@${encodeURIComponent(place.username)}`;
     case 'people':
       return `/@${encodeURIComponent(place.username)}/${place.list}`;
+    case 'kept-away':
+      return `/account/${place.list}`;
     default:
       return `/${place.name}`;
   }
@@ -86,6 +94,8 @@ export function titleOf(place: Place): string {
       return 'Drafts · Tidings';
     case 'account':
       return 'Your account · Tidings';
+    case 'kept-away':
+      return `${place.list === 'blocks' ? 'Blocked' : 'Muted'} · Tidings`;
   }
 }
 
