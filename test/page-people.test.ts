@@ -49,8 +49,10 @@ describe('people on the page', function () {
   });
 
   it('have a page with what they write, as it happens', async () => {
-    await carol.post('/posts', { title: 'Just now', content: '' });
+    await carol.post('/posts', { title: 'Just now', content: `It begins${'\n'.repeat(20)}and ends.` });
     await reader.shows(reader.post('Just now'));
+    // A row of blank lines takes no place of the text.
+    expect(await reader.post('Just now').locator('.text').textContent()).to.equal('It begins\n\nand ends.');
     const dave = await world.user('dave.too');
     await dave.post('/posts', { title: 'Not by carol', content: '' });
     await carol.post('/posts', { title: 'After that', content: '' });

@@ -195,6 +195,12 @@ describe('the places of the page', function () {
       getComputedStyle(document.querySelector('.light')).color)`),
     );
     await other.page.getByRole('button', { name: 'Log out' }).click({ trial: true });
+    await other.page.setViewportSize({ width: 320, height: 640 });
+    const [mark, light] = [
+      await other.page.locator('.masthead').boundingBox(),
+      await other.page.locator('.light').boundingBox(),
+    ];
+    expect((mark?.x ?? 0) + (mark?.width ?? 0), 'no overlap').to.be.below(light?.x ?? 0);
     await other.page.emulateMedia({ media: 'print' });
     expect(await other.page.getByRole('button', { name: 'Log out' }).isVisible()).to.equal(false);
     expect(await other.page.locator('.post').first().isVisible()).to.equal(true);

@@ -2,9 +2,13 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PostView } from 'tidings-client';
 import { LinkedText } from './linked-text.tsx';
 
+/** Blank lines that follow one another: folded, they are shown as one, for they would take the place of text. */
+const BLANK_LINES = /\n(?:[^\S\n]*\n){2,}/g;
+
 /** The text of a post. It may be long: then it is folded to some lines, with a button that unfolds it. */
 export function PostText({ post }: { post: PostView }) {
   const text = post.content;
+  const squeezed = text.replace(BLANK_LINES, '\n\n');
   const [open, setOpen] = useState(false);
   const [overflows, setOverflows] = useState(false);
   const element = useRef<HTMLParagraphElement>(null);
@@ -19,7 +23,7 @@ export function PostText({ post }: { post: PostView }) {
   return (
     <>
       <p ref={element} dir="auto" class={open ? 'text' : 'text folded'}>
-        <LinkedText text={text} of={post} />
+        <LinkedText text={open ? text : squeezed} of={post} />
       </p>
       {(overflows || open) && (
         <button type="button" class="more" aria-expanded={open} onClick={() => setOpen(!open)}>
