@@ -38,31 +38,28 @@ const CHECKS = ['lint', 'typecheck', 'format:check', 'deadcode'];
 /** @param {string[]} names */
 const testFiles = (names) => names.map((name) => `test/${name}.test.ts`);
 
-/** Groups of test files, a process each; all files that are named nowhere are one more. The longest group is first. */
-const GROUPS = [
-  testFiles(['page']),
-  // They wait for most of their time: for limits and for servers that fail.
-  testFiles([
-    'audience',
-    'client-list',
-    'client-session',
-    'config',
-    'event-log',
-    'fair-logins',
-    'hostile-input',
-    'hostile-sockets',
-    'model',
-    'searches',
-    'socket-life',
-    'users',
-  ]),
-];
+/**
+ * They wait for most of their time, for limits and for servers that fail, so they are a process of their own. All files
+ * that are named nowhere are two more.
+ */
+const WAITING = testFiles([
+  'audience',
+  'client-list',
+  'client-session',
+  'config',
+  'event-log',
+  'fair-logins',
+  'model',
+  'searches',
+  'users',
+]);
 
 /**
  * Test files that start browsers, processes, databases or proxies, compute much or wait for long. The one that takes longest is first,
  * so that each part, of every sixth file, takes equally long.
  */
 const SLOW = testFiles([
+  'page',
   'database-identity',
   'stopping',
   'embedded',
@@ -102,6 +99,9 @@ const SLOW = testFiles([
   'deploy-files',
   'floods',
   'large-accounts',
+  'hostile-input',
+  'hostile-sockets',
+  'socket-life',
   'sessions',
   'sequencer',
   'relations',
@@ -296,7 +296,7 @@ const files = readdirSync('test', { recursive: true })
   .map((file) => `test/${file}`)
   .filter((file) => file.endsWith('.test.ts'))
   .sort();
-const named = [...GROUPS, SLOW].flat();
+const named = [...WAITING, ...SLOW];
 for (const file of named) if (!files.includes(file)) throw new Error(`there is no ${file}`);
 const others = files.filter((file) => !named.includes(file));
 
@@ -307,9 +307,12 @@ const others = files.filter((file) => !named.includes(file));
  */
 const partIn = (items, { number, total }) => items.filter((_, at) => at % total === number - 1);
 
+/** @param {string[]} items */
+const halves = (items) => [1, 2].map((number) => partIn(items, { number, total: 2 }));
+
 const slowFiles = partIn(SLOW, slow);
 const groups = wants('tests')
-  ? [others, ...GROUPS, ...[1, 2].map((number) => partIn(slowFiles, { number, total: 2 }))]
+  ? [...halves(others), WAITING, ...halves(slowFiles)]
       .map((group) => partIn(group, shard))
       .filter((group) => group.length > 0)
   : [];
