@@ -204,11 +204,14 @@ describe('A node under which the tables are restored', function () {
     const rows = join(server.folder, 'rows.dump');
     await server.program('pg_dump', '--data-only', '--format=custom', `--file=${rows}`, url);
     const client = await listen();
+    // As docs/operating.md says: nothing is deleted from the audit log otherwise.
     await owner.query(`
       do $$
       begin
+        alter table audit_log disable trigger audit_log_refuse_change;
         execute (select 'truncate ' || string_agg(oid::regclass::text, ', ') from pg_class
                  where relnamespace = 'public'::regnamespace and relkind = 'r');
+        alter table audit_log enable trigger audit_log_refuse_change;
       end
       $$`);
     await until('requests to be refused', async () => (await bob.get('/users/me')).status === 503);
