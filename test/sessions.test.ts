@@ -399,8 +399,8 @@ describe('sessions', () => {
 describe('the work of a login', () => {
   let world: World;
   before(async () => {
-    // Ten milliseconds or so each: together long enough to be seen.
-    world = await createWorld({ BCRYPT_COST: '8' });
+    // Fifty milliseconds or so each: together several times as long as the reads.
+    world = await createWorld({ BCRYPT_COST: '10' });
   });
   after(() => world.close());
 
