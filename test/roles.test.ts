@@ -132,7 +132,7 @@ describe('roles', function () {
     for (const heard of live) expect(heard()).to.deep.equal([...told, 'user', 'moderator', 5]);
     const late = await listen({ after: start, epoch: world.ctx.feed.epoch });
     await until('the last report', () => late().at(-1) === 5);
-    expect(late(), 'of whoever ceased to moderate').to.deep.equal([
+    expect(late(), 'of a user who does not moderate any more').to.deep.equal([
       'moderator',
       'admin',
       'user',

@@ -1,6 +1,5 @@
 import { QueryTypes } from 'sequelize';
-import { Loop } from '../async/loop.ts';
-import { Pause } from '../async/pause.ts';
+import { WokenLoop } from '../async/woken-loop.ts';
 import type { Database } from '../database/connection.ts';
 import { announce } from '../log/append.ts';
 
@@ -25,13 +24,12 @@ export interface VoteNoticesOptions {
  */
 export class VoteNotices {
   readonly #options: VoteNoticesOptions;
-  readonly #pause = new Pause();
-  readonly #loop: Loop;
-  #voted = false;
+  readonly #loop: WokenLoop;
 
   constructor(options: VoteNoticesOptions) {
     this.#options = options;
-    this.#loop = new Loop({ work: () => this.#settle(), pause: () => 0, onFailed: options.onFailed });
+    const { onFailed } = options;
+    this.#loop = new WokenLoop({ next: () => this.#piece(), window: WINDOW, every: LOOK, onFailed });
   }
 
   start(): void {
@@ -39,25 +37,12 @@ export class VoteNotices {
   }
 
   async stop(): Promise<void> {
-    const stopped = this.#loop.stop();
-    this.#pause.end();
-    await stopped;
+    await this.#loop.stop();
   }
 
   /** Votes of this node are committed. */
   wake(): void {
-    this.#voted = true;
-    this.#pause.end();
-  }
-
-  async #settle(): Promise<void> {
-    try {
-      if (this.#voted) await this.#loop.sleep(WINDOW);
-      this.#voted = false; // before reading: a vote that is committed meanwhile must still wake us
-      while (!this.#loop.signal.aborted && (await this.#piece())) await this.#loop.sleep(WINDOW);
-    } finally {
-      if (!this.#voted && !this.#loop.signal.aborted) await this.#pause.for(LOOK);
-    }
+    this.#loop.wake();
   }
 
   /** @returns whether anything was found */
