@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { RESET_LIFETIME, resetLink } from '../mail/messages.ts';
 import { createToken } from '../mail/tokens.ts';
+import { usernameKey } from '../text/username-key.ts';
 
 /** A link with which somebody chooses a new password. */
 export interface ResetLink {
@@ -19,8 +20,8 @@ export interface ResetLink {
  */
 export async function createResetLink(tx: Transaction, name: string, serviceUrl: string): Promise<ResetLink> {
   const [user] = await sequelizeOf(tx).query<{ id: number; username: string; email: string }>(
-    `select id, username, email from users
-     where coalesce(username_key, lower(username collate "C")) = lower($1 collate "C") and deleted_at is null
+    `select u.id, u.username, u.email from users u
+     where ${usernameKey} = lower($1 collate "C") and u.deleted_at is null
      for no key update`,
     { type: QueryTypes.SELECT, transaction: tx, bind: [name] },
   );

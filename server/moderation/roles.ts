@@ -6,6 +6,7 @@ import { append } from '../log/append.ts';
 import { audit } from './audit.ts';
 import { roleChanged } from './events.ts';
 import { isSuspended } from './policy.ts';
+import { usernameKey } from '../text/username-key.ts';
 
 /** What a grant found: the user by the name as it is written, and the role before. */
 export interface Granted {
@@ -30,10 +31,13 @@ interface Account {
 export async function grantRole(tx: Transaction, name: string, role: Role, reason: string): Promise<Granted> {
   const query = <T extends object>(sql: string, ...bind: unknown[]) =>
     sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
-  const named = 'coalesce(username_key, lower(username collate "C")) = lower($1 collate "C")';
-  await query(`select 1 from users where ${named} or role = 'admin' order by id for no key update`, name);
+  const named = `${usernameKey} = lower($1 collate "C")`;
+  await query(
+    `select 1 from users u where ${named} or u.role = 'admin' order by u.id for no key update`,
+    name,
+  );
   const [account] = await query<Account>(
-    `select id, username, role from users where ${named} and deleted_at is null`,
+    `select u.id, u.username, u.role from users u where ${named} and u.deleted_at is null`,
     name,
   );
   if (!account) throw new AppError('not_found', `There is no user ${name}.`);

@@ -1,6 +1,7 @@
 import { namesIn } from '../text/mentions.ts';
 import { tagsIn } from '../text/tags.ts';
 import type { OwnerView } from './event-payloads.ts';
+import { usernameKey } from '../text/username-key.ts';
 
 /** Distinct users that one post mentions at most; the first ones count. */
 const MOST_MENTIONS = 20;
@@ -29,7 +30,7 @@ export interface PostText {
  * none. Of two accounts that had one name before names were compared as they are now, the older one has it.
  */
 export const USERS_OF_NAMES = `select u.id, lower(u.username collate "C") as name from users u
-  where coalesce(u.username_key, lower(u.username collate "C")) = any($1::text[]) and u.deleted_at is null`;
+  where ${usernameKey} = any($1::text[]) and u.deleted_at is null`;
 
 /** Runs `USERS_OF_NAMES`. */
 export type FindUsers = (names: string[]) => Promise<{ id: number; name: string }[]>;

@@ -4,6 +4,7 @@ import { MicroBatcher } from '../database/micro-batcher.ts';
 import { AppError, unavailable } from '../errors.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { presentProfile, type ProfileRow, type PublicUser } from './present.ts';
+import { usernameKey } from '../text/username-key.ts';
 
 /** Whose profile: by number, or by name in any case. */
 export type ProfileKey = { id: number } | { username: string };
@@ -123,7 +124,7 @@ const notGone = (user: string) => `${user} not in (
 
 /** SQL: the profiles with the ids in `$1` and the keys of their names in `$2`. */
 const profiles = `
-  select u.id, u.username, u.bio, u.created_at, coalesce(u.username_key, lower(u.username collate "C")) as name_key,
+  select u.id, u.username, u.bio, u.created_at, ${usernameKey} as name_key,
     (select count(*) from posts p where p.owner_id = u.id and p.published and p.parent_id is null)::integer as posts,
     (select count(*) from relations r
      where r.target_id = u.id and r.kind = 'follow' and ${notGone('r.user_id')})::integer as followers,
@@ -131,4 +132,4 @@ const profiles = `
      where r.user_id = u.id and r.kind = 'follow' and ${notGone('r.target_id')})::integer as following
   from users u
   where u.deleted_at is null
-    and (u.id = any($1::bigint[]) or coalesce(u.username_key, lower(u.username collate "C")) = any($2::text[]))`;
+    and (u.id = any($1::bigint[]) or ${usernameKey} = any($2::text[]))`;
