@@ -88,6 +88,39 @@ describe('writing on the page', function () {
     reader.expectClean();
   });
 
+  it('keeps what was begun in a draft across other places, a reload and a change of mind', async () => {
+    const form = page.getByRole('form', { name: 'Edit the draft' });
+    await page.getByRole('link', { name: 'Drafts 1' }).click();
+    await reader.post('For later').getByRole('button', { name: 'Edit' }).click();
+    await form.getByLabel('Text').fill('and more of it');
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    await page.getByRole('link', { name: 'Drafts 1' }).click();
+    expect(await form.getByLabel('Text').inputValue()).to.equal('and more of it');
+    await page.reload();
+    expect(await form.getByLabel('Text').inputValue()).to.equal('and more of it');
+    await form.getByRole('button', { name: 'Cancel' }).click();
+    await form.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Undo' }).click();
+    expect(await form.getByLabel('Text').inputValue()).to.equal('and more of it');
+    // Meanwhile it is changed on another device.
+    await page.evaluate(`(async () => {
+      const { accessToken } = JSON.parse(localStorage['${await sessionKey()}']);
+      const headers = { authorization: 'Bearer ' + accessToken, 'content-type': 'application/json' };
+      const [draft] = await (await fetch('/posts?published=false', { headers })).json();
+      const body = JSON.stringify({ title: 'For much later' });
+      await fetch('/posts/' + draft.id, { method: 'PATCH', headers, body });
+    })()`);
+    await form.getByRole('button', { name: 'Save draft' }).click();
+    await form.getByText('You changed this elsewhere meanwhile, to “For much later”.').waitFor();
+    await form.getByRole('button', { name: 'Save draft' }).click();
+    await reader.post('For later').getByText('and more of it').waitFor();
+    await page.reload();
+    await reader.shows(reader.post('For later'));
+    expect(await form.count(), 'what is saved is not unsent any more').to.equal(0);
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    reader.expectClean({ networkMayFail: true }); // the browser notes the refused change
+  });
+
   it('asks before it withdraws or deletes, and says what', async () => {
     const dialog = page.getByRole('alertdialog');
     await reader.post('A longer title').getByRole('button', { name: 'Edit' }).click();

@@ -6,8 +6,7 @@ import { sentenceOf } from '../chrome/sentence.ts';
 import { PostStoreProvider } from '../feed/post-store.ts';
 import { PostText } from '../feed/post-text.tsx';
 import { RelativeTime } from '../feed/relative-time.tsx';
-import { service } from '../service.ts';
-import { PostForm, type Words } from './post-form.tsx';
+import { EditPost } from './edit-post.tsx';
 import { RemovePost } from './remove-post.tsx';
 import { Trouble } from '../chrome/trouble.tsx';
 
@@ -41,33 +40,28 @@ export function DraftsView() {
 function DraftCard({ draft }: { draft: PostAnswer }) {
   const visit = useVisit();
   const article = useRef<HTMLElement>(null);
-  const [editing, setEditing] = useState(false);
+  // What was begun before a reload, or a look at another place, goes on.
+  const [editing, setEditing] = useState(() => visit.unsent.of(`edit:${draft.id}`) !== undefined);
 
-  const publish = async (words?: Words) => {
-    const post = await visit.timeline.store.edit(draft.id, { ...words, published: true });
-    visit.drafts.drop(post.id);
-    visit.published(post);
-  };
-  const publishAsItIs = () =>
-    publish().catch((error: unknown) => notify(`It was not published. ${sentenceOf(error)}`, 'failed'));
-  const save = async (words: Words) => {
-    visit.drafts.put(await service.posts.update(draft.id, words));
-    setEditing(false);
+  const publish = async () => {
+    try {
+      const post = await visit.timeline.store.edit(draft.id, { published: true });
+      visit.drafts.drop(post.id);
+      visit.published(post);
+    } catch (error) {
+      notify(`It was not published. ${sentenceOf(error)}`, 'failed');
+    }
   };
 
   return (
     <article ref={article} class="post draft" tabIndex={-1} aria-labelledby={`title-${draft.id}`}>
       <div class="post-inside">
         {editing ? (
-          <PostForm
-            label="Edit the draft"
-            words={{ title: draft.title ?? '', content: draft.content }}
-            autofocus
-            onCancel={() => setEditing(false)}
-            deeds={[
-              { label: 'Publish', run: publish },
-              { label: 'Save draft', run: save },
-            ]}
+          <EditPost
+            post={draft}
+            onDone={() => setEditing(false)}
+            onAgain={() => setEditing(true)}
+            article={article}
           />
         ) : (
           <>
@@ -79,7 +73,7 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
               <span class="when">
                 <RelativeTime at={draft.updated_at} />
               </span>
-              <button type="button" class="secondary" onClick={() => void publishAsItIs()}>
+              <button type="button" class="secondary" onClick={() => void publish()}>
                 Publish
               </button>
               <button type="button" class="plain edit" onClick={() => setEditing(true)}>

@@ -1,15 +1,16 @@
 import type { RefObject } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { type PostEdit, type PostView, TidingsError } from 'tidings-client';
+import { type PostAnswer, type PostEdit, type PostView, TidingsError } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { usePostStore } from '../feed/post-store.ts';
 import { service } from '../service.ts';
-import { PostForm, type Words } from './post-form.tsx';
+import { type Deed, PostForm, type Words } from './post-form.tsx';
 import { nameOf } from './post-name.ts';
 
 interface EditPostProps {
+  /** A post, a reply or a draft. */
   post: PostView;
   onDone: () => void;
   /** Brings the form back, for a reader who has discarded what they wrote and wants it again. */
@@ -21,7 +22,8 @@ interface EditPostProps {
 /** Changes a post in its place. If it has been changed elsewhere meanwhile, that is said before anything is overwritten. */
 export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
   const store = usePostStore();
-  const { drafts, unsent } = useVisit();
+  const visit = useVisit();
+  const { drafts, unsent } = visit;
   const what = `edit:${post.id}` as const;
   const [begun] = useState(() => unsent.of(what));
   const [based, setBased] = useState(begun?.version ?? post.version);
@@ -29,6 +31,7 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
   /** What is to be done with the answer to whether the post is to be withdrawn. */
   const [asking, setAsking] = useState<((yes: boolean) => void) | undefined>(undefined);
   const isReply = post.title === null;
+  const isDraft = !post.published;
 
   useEffect(() => () => article.current?.focus({ preventScroll: true }), [article]);
 
@@ -46,19 +49,30 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
     };
     notify('Your changes are discarded.', 'done', { label: 'Undo', run: again });
   };
+  const taken = (answer: PostAnswer) => {
+    setWarning(undefined);
+    if (!answer.published) {
+      drafts.put(answer);
+      if (!isDraft) notify('Moved to your drafts. Nobody else sees it any more.');
+    }
+    done();
+    if (answer.published && isDraft) {
+      drafts.drop(answer.id);
+      visit.published(answer);
+    }
+  };
   const save = async ({ title, content }: Words, change: PostEdit = {}) => {
     const edit = { content, ...(isReply ? {} : { title }), ...change };
     try {
-      const answer = await store.edit(post.id, edit, { ifMatch: based });
-      setWarning(undefined);
-      if (!answer.published) {
-        drafts.put(answer);
-        notify('Moved to your drafts. Nobody else sees it any more.');
-      }
-      done();
+      taken(await store.edit(post.id, edit, { ifMatch: based }));
     } catch (error) {
       if (!(error instanceof TidingsError) || error.code !== 'version_mismatch') throw error;
       const newest = await service.posts.get(post.id);
+      // It was done at the time before, and only the answer was lost.
+      if (has(newest, edit)) {
+        taken(newest);
+        return;
+      }
       setBased(newest.version);
       setWarning(
         `You changed this elsewhere meanwhile, to “${newest.title ?? newest.content}”. Save again to replace that.`,
@@ -71,20 +85,27 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
     if (yes) await save(words, { published: false });
   };
 
+  const deeds: readonly [Deed, ...Deed[]] = isDraft
+    ? [
+        { label: 'Publish', run: (words) => save(words, { published: true }) },
+        { label: 'Save draft', run: (words) => save(words) },
+      ]
+    : [
+        { label: 'Save', run: (words) => save(words) },
+        ...(isReply ? [] : [{ label: 'Withdraw', run: withdraw }]),
+      ];
+
   return (
     <>
       <PostForm
-        label={isReply ? 'Edit the reply' : 'Edit the post'}
+        label={isDraft ? 'Edit the draft' : isReply ? 'Edit the reply' : 'Edit the post'}
         words={begun ?? { title: post.title ?? '', content: post.content }}
         titled={!isReply}
         autofocus
         warning={warning}
         onInput={(words) => unsent.keep(what, { ...words, version: based })}
         onCancel={cancel}
-        deeds={[
-          { label: 'Save', run: (words) => save(words) },
-          ...(isReply ? [] : [{ label: 'Withdraw', run: withdraw }]),
-        ]}
+        deeds={deeds}
       />
       {asking && (
         <Confirmation
@@ -97,4 +118,9 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
       )}
     </>
   );
+}
+
+/** Whether a post is as an edit would make it. */
+function has(post: PostView, edit: PostEdit): boolean {
+  return Object.entries(edit).every(([field, value]) => post[field as keyof PostEdit] === value);
 }
