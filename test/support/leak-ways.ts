@@ -102,12 +102,19 @@ export const overPoll = (listener: Listener): Promise<Listening> =>
   Promise.resolve(overRequests(listener, 10));
 export const overGet = (listener: Listener): Promise<Listening> => Promise.resolve(overRequests(listener, 0));
 
-/** The answer to `subscribe` with a position: public events alone, as all that is private comes in the stream. */
+/**
+ * The answer to `subscribe` with a position: public events alone, as all that is private comes in the stream. A node
+ * that has much to read for others may answer `reset` in place of the events, and is asked again.
+ */
 export async function overSubscribe(listener: Listener): Promise<Listening> {
   const { topic, after, epoch, ...who } = listener;
   const client = await RawClient.join(who.url, { token: who.user.token, topics: [] });
-  client.emit('subscribe', { topics: [topic], from: after, epoch }, 1);
-  const answer = (await client.acknowledged(1)) as { ok: boolean; data: Subscribed };
+  const ask = async (times: number) => {
+    client.emit('subscribe', { topics: [topic], from: after, epoch }, times);
+    return (await client.acknowledged(times)) as { ok: boolean; data: Subscribed };
+  };
+  let answer = await ask(1);
+  for (let times = 2; answer.ok && answer.data.reset && times <= 5; times += 1) answer = await ask(times);
   if (!answer.ok || answer.data.reset) throw new Error(`subscribe: ${JSON.stringify(answer)}`);
   const events = answer.data.events as unknown as Handed[];
   return { events: () => events, text: () => client.frames.join('\n'), end: () => client.terminate() };
