@@ -15,7 +15,10 @@ export const notificationTables = [
      rev bigint not null,
      happened_at timestamptz not null default now(),
      read_at timestamptz,
-     constraint notifications_kind_check check (kind in ('reply', 'mention', 'follow', 'votes'))
+     act text,
+     reason text,
+     constraint notifications_kind_check check (kind in ('reply', 'mention', 'follow', 'votes', 'moderation')),
+     constraint notifications_act_check check ((kind = 'moderation') = (act is not null))
    )`,
   `create unique index notifications_group_key on notifications (user_id, group_key)`,
   `create index notifications_listed_idx on notifications (user_id, rev desc, id desc)`,

@@ -12,6 +12,7 @@ export type {
   NotificationsRead,
   NotificationState,
   NotificationView,
+  NotifiedAct,
 } from './notifications/event-payloads.ts';
 export type { OwnerView, PostView } from './posts/event-payloads.ts';
 export type { FollowChange, HiddenUser, RelatedUser } from './relations/event-payloads.ts';

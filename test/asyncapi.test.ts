@@ -135,7 +135,7 @@ describe('the AsyncAPI document', () => {
       await until('the role', () => heard.seen.has('roleChanged'), 10_000);
       await alice.put(`/users/${bob.id}/report`, { reason: 'spam' });
       await world.ctx.db.transaction(async (tx) =>
-        (await resolveCase(tx, { userId: bob.id }, 'dismiss'))?.(),
+        (await resolveCase(tx, { userId: bob.id }, 'dismiss'))?.tell(),
       );
       await until('the end of the case', () => heard.seen.has('reportResolved'), 10_000);
       await alice.delete(`/posts/${post.id}`);

@@ -192,7 +192,7 @@ describe('who hears an event', function () {
     await world.ctx.db.transaction((tx) => append(tx, roleChanged, news));
     await stranger.put(`/users/${reader.id}/report`, { reason: 'spam', note: REPORT });
     await world.ctx.db.transaction(async (tx) =>
-      (await resolveCase(tx, { userId: reader.id }, 'dismiss'))?.(),
+      (await resolveCase(tx, { userId: reader.id }, 'dismiss'))?.tell(),
     );
     await reader.delete(`/posts/${post.id}`);
     await tell(reportFiled, REPORT);

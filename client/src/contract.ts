@@ -24,6 +24,7 @@ export type {
   NotificationsRead,
   NotificationState,
   NotificationView,
+  NotifiedAct,
   OwnerView,
   Position,
   PostView,

@@ -1,6 +1,6 @@
 /** What moderators do to posts and users. */
 export const postActions = ['remove', 'restore', 'lock', 'unlock'] as const;
-export const userActions = ['suspend', 'unsuspend'] as const;
+export const userActions = ['warn', 'suspend', 'unsuspend'] as const;
 export type PostAction = (typeof postActions)[number];
 export type UserAction = (typeof userActions)[number];
 

@@ -72,11 +72,13 @@ const moment = () =>
 
 export const takeAction = object({
   action: oneOf(...postActions, ...userActions, 'dismiss').description(
-    'On a post: `remove` (it is deleted for everyone, and can be restored for thirty days), `restore`, `lock` (nobody may reply in its thread), `unlock`. On a user: `suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time. On either: `dismiss` (the reports of it need no action)',
+    'On a post: `remove` (it is deleted for everyone, and can be restored for thirty days), `restore`, `lock` (nobody may reply in its thread), `unlock`. On a user: `warn` (the user is notified of the reason), `suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time. On either: `dismiss` (the reports of it need no action)',
   ),
   post_id: optional(id()).description('What it is about'),
   user_id: optional(id()).description('Whom it is about'),
-  reason: visibleText().max(1000).description('Why: for the audit log'),
+  reason: visibleText()
+    .max(1000)
+    .description('Why: for the audit log, and for whom it is about, who is not told who wrote it'),
   until: optional(moment()).description('Only of `suspend`: its end. Left out: until somebody ends it'),
 })
   .xor('post_id', 'user_id')

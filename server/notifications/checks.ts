@@ -25,7 +25,7 @@ async function findWrongNotifications(client: pg.ClientBase): Promise<Finding[]>
      ), kept as (
        select n.id, n.user_id,
          case
-           when n.post_id is not null and (p.id is null or not p.published or not coalesce(r.published, true))
+           when n.kind <> 'moderation' and n.post_id is not null and (p.id is null or not p.published or not coalesce(r.published, true))
              then 'is of a post that nobody sees'
            when u.id is null then 'is of an account that is gone'
            -- That of an account which is being deleted goes with it, in pieces.

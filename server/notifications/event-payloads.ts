@@ -3,15 +3,31 @@ import type { notificationEvent } from './event-names.ts';
 /**
  * `reply`: somebody answered a post of the user. `mention`: a post names the user. `follow`: somebody follows the user.
  * `votes`: people voted for a post of the user, of which there is one notification, however many they are.
+ * `moderation`: a moderator did something about the user, or looked at what the user reported.
  */
-export type NotificationKind = 'reply' | 'mention' | 'follow' | 'votes';
+export type NotificationKind = 'reply' | 'mention' | 'follow' | 'votes' | 'moderation';
+
+/**
+ * What a moderator did to the user or to a post of the user. `report_acted`, `report_dismissed`: they looked at what the
+ * user reported, and did something about it or did not have to.
+ */
+export type NotifiedAct =
+  | 'warn'
+  | 'remove'
+  | 'restore'
+  | 'lock'
+  | 'unlock'
+  | 'suspend'
+  | 'unsuspend'
+  | 'report_acted'
+  | 'report_dismissed';
 
 export interface NotificationView {
   id: number;
   kind: NotificationKind;
-  /** Who did it; `null` of votes. The name is empty once the account has been deleted. */
+  /** Who did it; `null` of votes and of moderation. The name is empty once the account has been deleted. */
   actor: { id: number; username: string } | null;
-  /** The reply, the post that mentions the user, or the post that was voted for; `null` of a follow. */
+  /** The reply, the post that mentions the user, or the one that was voted for, moderated or reported; else `null`. */
   post_id: number | null;
   /** The first post of that post's thread: the topic `thread:ID`. */
   thread_id: number | null;
@@ -22,11 +38,15 @@ export interface NotificationView {
   /** When it was added or renewed. RFC 3339, UTC. */
   at: string;
   read: boolean;
+  /** Only of moderation. */
+  act?: NotifiedAct;
+  /** Only of moderation: why, in the words of the moderator; not of a report. */
+  reason?: string;
 }
 
 /** A notification as an event tells of it. */
 export interface NotificationAdded extends NotificationView {
-  /** Only `true`: it is gone, or its account was deleted, and the name was taken out of here. */
+  /** Only `true`: it is gone, or its account was deleted, and the name or the reason was taken out of here. */
   redacted?: true;
 }
 

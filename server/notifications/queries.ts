@@ -44,7 +44,7 @@ export async function notificationPage(
        coalesce((select s.rev from notification_states s where s.user_id = $1), 0) as rev, page.view
      from feed_head h left join lateral (
        select n.rev, n.id, notification_json(n.id, n.kind, n.actor_id, u.username, n.post_id, n.thread_id, n.people,
-         n.rev, n.happened_at, n.read_at) as view
+         n.rev, n.happened_at, n.read_at, n.act, n.reason) as view
        from shown_notifications n left join users u on u.id = n.actor_id
        where n.user_id = $1 and (n.rev, n.id) < ($2::bigint, $3::bigint) and (n.read_at is null or not $4)
        order by n.rev desc, n.id desc limit $5

@@ -27,22 +27,47 @@ const rev = () =>
   );
 
 const idOrNull = (what: string) =>
-  id().allow(null).description(`${what}; \`null\` of a follow`) as Joi.AnySchema<number | null>;
+  id().allow(null).description(`${what}; else \`null\``) as Joi.AnySchema<number | null>;
 
 const fields = {
   id: id(),
-  kind: oneOf('reply', 'mention', 'follow', 'votes').description(
-    '`reply`: to a post of yours. `mention`: of you, in a post. `follow`: of you. `votes`: for a post of yours, one notification for all of them',
+  kind: oneOf('reply', 'mention', 'follow', 'votes', 'moderation').description(
+    '`reply`: to a post of yours. `mention`: of you, in a post. `follow`: of you. `votes`: for a post of yours, one notification for all of them. `moderation`: a moderator did something about you, or looked at what you reported',
   ),
   actor: object({ id: id(), username: Joi.string().allow('') })
     .allow(null)
-    .description('Who did it; `null` of votes') as Joi.AnySchema<{ id: number; username: string } | null>,
-  post_id: idOrNull('The reply, the post that mentions you, or the one that was voted for'),
+    .description('Who did it; `null` of votes and of moderation') as Joi.AnySchema<{
+    id: number;
+    username: string;
+  } | null>,
+  post_id: idOrNull(
+    'The reply, the post that mentions you, or the one that was voted for, moderated or reported',
+  ),
   thread_id: idOrNull('The first post of its thread'),
   people: count().description('How many people: of votes, all others who voted for the post'),
   rev: rev(),
   at: timestamp().description('When it was added or renewed'),
   read: Joi.boolean(),
+  act: optional(
+    oneOf(
+      'warn',
+      'remove',
+      'restore',
+      'lock',
+      'unlock',
+      'suspend',
+      'unsuspend',
+      'report_acted',
+      'report_dismissed',
+    ).description(
+      'Only of moderation: what was done to you, or to the post of yours. `report_acted`: moderators looked at what you reported, and acted; `report_dismissed`: nothing had to be done',
+    ),
+  ),
+  reason: optional(
+    Joi.string()
+      .allow('')
+      .description('Only of moderation: why, in the words of the moderator; not of a report'),
+  ),
 };
 
 const notification = exactly<NotificationView>()(object(fields).id('Notification'));
@@ -65,7 +90,7 @@ export const notificationAdded = exactly<NotificationAdded>()(
   object({
     ...fields,
     redacted: optional(oneOf(true)).description(
-      'It is gone, or its account was deleted, before this was sent: the name is empty',
+      'It is gone, or its account was deleted, before this was sent: the name or the reason is empty',
     ),
   }).id('NotificationEvent'),
 );

@@ -1,4 +1,3 @@
-import { resolveCase } from '../../server/moderation/cases.ts';
 import { grantRole } from '../../server/moderation/roles.ts';
 import type { PostAnswer } from '../../server/posts/present.ts';
 import type { ProvokedEvent, Topic, Viewer } from './leak-table.ts';
@@ -30,10 +29,12 @@ let casts = 0;
 
 export async function gatherCast(world: World): Promise<Cast> {
   casts += 1;
-  const [owner, follower, stranger, blocked, blocker, muter, other] = await Promise.all(
-    Array.from({ length: 7 }, () => world.user()),
+  const [owner, follower, stranger, blocked, blocker, muter, other, moderator] = await Promise.all(
+    Array.from({ length: 8 }, () => world.user()),
   );
-  if (!owner || !follower || !stranger || !blocked || !blocker || !muter || !other) throw new Error('nobody');
+  if (!owner || !follower || !stranger || !blocked || !blocker || !muter || !other || !moderator)
+    throw new Error('nobody');
+  await world.ctx.db.transaction((tx) => grantRole(tx, moderator.username, 'moderator', ''));
   await sure(follower.put(`/users/${owner.id}/follow`));
   await sure(muter.put(`/users/${owner.id}/follow`));
   await sure(muter.put(`/users/${owner.id}/mute`));
@@ -41,7 +42,7 @@ export async function gatherCast(world: World): Promise<Cast> {
   await sure(blocker.put(`/users/${owner.id}/block`));
   const { id: draft } = await writePost(owner, { published: false });
   return {
-    people: { owner, follower, stranger, blocked, blocker, muter, other },
+    people: { owner, follower, stranger, blocked, blocker, muter, other, moderator },
     tag: `leak${casts}`,
     draft,
   };
@@ -190,7 +191,8 @@ const noLonger = (to: Viewer): ProvokedEvent[] => [
 ];
 
 /** What happens between the author and the other one, and between the author and one who leaves. */
-export function actsOnRelations(world: World, { people: { owner, other } }: Cast): Act[] {
+export function actsOnRelations(world: World, { people: { owner, other, moderator }, tag }: Cast): Act[] {
+  const warning = `warning-of-${tag}-end`;
   const [ownFollow = [], otherFollow = []] = follow('follow:added');
   const [ownUnfollow = [], otherUnfollow = []] = follow('follow:removed');
   const set = (who: TestUser, kind: string, whom: TestUser) => () =>
@@ -259,13 +261,19 @@ export function actsOnRelations(world: World, { people: { owner, other } }: Cast
     {
       what: 'is reported by the other',
       run: () => sure(other.put(`/users/${owner.id}/report`, { reason: 'spam' })),
-      events: [{ name: 'report:added', topics: [] }],
+      events: [{ name: 'report:added', to: 'moderator' }],
     },
     {
-      what: 'is found to need no action',
+      what: 'is warned, and the other told that the report was looked at',
       run: () =>
-        world.ctx.db.transaction(async (tx) => (await resolveCase(tx, { userId: owner.id }, 'dismiss'))?.()),
-      events: [{ name: 'report:resolved', topics: [] }],
+        sure(moderator.post('/moderation/actions', { action: 'warn', user_id: owner.id, reason: warning })),
+      events: [
+        { name: 'notification:added', to: 'owner', words: warning },
+        { name: 'notification:added', to: 'other' },
+        { name: 'notifications:state', to: 'owner' },
+        { name: 'notifications:state', to: 'other' },
+        { name: 'report:resolved', to: 'moderator' },
+      ],
     },
     {
       what: 'is followed by somebody',

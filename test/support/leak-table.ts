@@ -1,7 +1,19 @@
 import type { FeedEventName } from '../../server/contract.ts';
 
-/** What somebody can be to the author of an event. `other`: the second person of the relation that it tells of. */
-export const viewers = ['owner', 'follower', 'stranger', 'blocked', 'blocker', 'muter', 'other'] as const;
+/**
+ * What somebody can be to the author of an event. `other`: the second person of the relation that it tells of, or who
+ * reports the author. `moderator`: a stranger who moderates.
+ */
+export const viewers = [
+  'owner',
+  'follower',
+  'stranger',
+  'blocked',
+  'blocker',
+  'muter',
+  'other',
+  'moderator',
+] as const;
 export type Viewer = (typeof viewers)[number];
 
 /** Everything public, or one topic that may carry an event: of the author, of a thread of theirs, of a tag in it. */
@@ -20,6 +32,7 @@ const ofPost: Row = {
   blocker: 'hidden',
   muter: 'named',
   other: 'allowed',
+  moderator: 'allowed',
 };
 
 const nobody: Row = {
@@ -30,10 +43,12 @@ const nobody: Row = {
   blocker: 'hidden',
   muter: 'hidden',
   other: 'hidden',
+  moderator: 'hidden',
 };
 
 const ofBoth: Row = { ...nobody, owner: 'allowed', other: 'allowed' };
 const ofOne: Row = { ...nobody, owner: 'allowed' };
+const ofModerators: Row = { ...nobody, moderator: 'allowed' };
 
 /** Who may receive each event. Written down here, and nowhere taken from what the service says of its events. */
 export const leakTable: Readonly<Record<FeedEventName, Row>> = {
@@ -51,8 +66,8 @@ export const leakTable: Readonly<Record<FeedEventName, Row>> = {
   'notification:read': ofOne,
   'notifications:state': ofBoth,
   'role:changed': ofOne,
-  'report:added': nobody,
-  'report:resolved': nobody,
+  'report:added': ofModerators,
+  'report:resolved': ofModerators,
 };
 
 /** Who receives a departure in place of an event, if subscribed to nothing but a topic that it leaves. */
@@ -65,6 +80,7 @@ const departures: Partial<Record<FeedEventName, Readonly<Record<Viewer, 'departu
     blocker: 'hidden',
     muter: 'hidden',
     other: 'departure',
+    moderator: 'departure',
   },
 };
 

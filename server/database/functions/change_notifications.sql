@@ -1,7 +1,9 @@
--- version 1 sha256:e6d13c6048c0d2f8
--- Notifies users of acts, each with the user, its group key, kind and actor, and takes notifications away. Tells both.
+-- version 2 sha256:abff2e55d926ee1f
+-- Notifies users of acts, each with the user, its group key, kind and actor, or of moderation with what was done and
+-- why, and takes notifications away. Tells both.
 -- Who has been notified of an act is not notified again, and nobody of what somebody does whom they hide: that is asked
--- under the lock, so a mute sees each notification that was written before it, or is seen.
+-- under the lock, so a mute sees each notification that was written before it, or is seen. So is the deletion of an
+-- account that is notified of moderation: see `forget_notifications_of`.
 create or replace function change_notifications(acts json, gone bigint[]) returns void
 language plpgsql set search_path from current as $$
 #variable_conflict use_column
@@ -23,12 +25,14 @@ begin
   )
   select coalesce(array_agg(e.id), '{}'), coalesce(array_agg(e.user_id), '{}') into ended, ended_of from ended e;
   with added as (
-    insert into notifications (user_id, group_key, kind, actor_id, post_id, thread_id, rev)
-    select a.user_id, a.group_key, a.kind, a.actor_id, a.post_id, a.thread_id, s.rev + 1
+    insert into notifications (user_id, group_key, kind, actor_id, post_id, thread_id, act, reason, rev)
+    select a.user_id, a.group_key, a.kind, a.actor_id, a.post_id, a.thread_id, a.act, a.reason, s.rev + 1
     from json_to_recordset(coalesce(acts, '[]'))
-      as a (user_id bigint, group_key text, kind text, actor_id bigint, post_id bigint, thread_id bigint)
+      as a (user_id bigint, group_key text, kind text, actor_id bigint, post_id bigint, thread_id bigint, act text,
+            reason text)
     join notification_states s on s.user_id = a.user_id
     where not hides_acts_of(a.user_id, a.actor_id)
+      and (a.act is null or exists (select from users u where u.id = a.user_id and u.deleted_at is null))
     order by a.post_id, a.user_id
     on conflict (user_id, group_key) do nothing
     returning id

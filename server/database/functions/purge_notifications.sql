@@ -1,4 +1,4 @@
--- version 2 sha256:0bbad2f03bfeea52
+-- version 3 sha256:c61444538ffd0291
 -- Takes away the next notifications of a thread that is gone and had very many (see `forget_notifications`). Gives back
 -- how many it found; 0 if there is no such thread.
 create or replace function purge_notifications(most integer) returns integer
@@ -14,7 +14,8 @@ begin
     return 0;
   end if;
   gone := array(
-    select n.id from notifications n where n.thread_id = thread.thread_id and n.id <= thread.up_to_id
+    select n.id from notifications n
+    where n.thread_id = thread.thread_id and n.id <= thread.up_to_id and n.kind <> 'moderation'
     order by n.id limit most);
   perform change_notifications(null, gone);
   if gone = '{}' then

@@ -1,4 +1,4 @@
--- version 1 sha256:86eece9420a03e5e
+-- version 2 sha256:da67726e1d0e83b6
 -- Tells what has changed in the notifications of users whose states are locked: those that were added or renewed, those
 -- that were taken away, of whom, and how many each user has not read. Of each user the newest ones are kept: others go,
 -- and are told too.
@@ -31,17 +31,19 @@ begin
     select json_agg(json_build_object('name', e.name, 'entity_type', 'notification', 'entity_id', e.id,
       'audience', 'user:' || e.user_id, 'topics', array['user:' || e.user_id], 'supersedes', e.supersedes,
       'redaction', e.redaction, 'data', e.data, 'author_id', e.actor_id,
-      'container_type', case when e.actor_id is not null then 'account' end, 'container_id', e.actor_id)
+      'container_type', case when e.account_id is not null then 'account' end, 'container_id', e.account_id)
       order by e.user_id, e.place, e.id)
     from (
       select g.user_id, 0 as place, g.id, 'notification:removed' as name, 'all' as supersedes, '{}'::text[] as redaction,
-        json_build_object('id', g.id) as data, null::bigint as actor_id
+        json_build_object('id', g.id) as data, null::bigint as actor_id, null::bigint as account_id
       from unnest(gone_ids, gone_of) as g (id, user_id)
       union all
-      select n.user_id, 1, n.id, 'notification:added', 'nothing', '{actor.username}',
+      select n.user_id, 1, n.id, 'notification:added', 'nothing',
+        case n.kind when 'moderation' then '{reason}'::text[] else '{actor.username}' end,
         notification_json(n.id, n.kind, n.actor_id, u.username, n.post_id, n.thread_id, n.people, n.rev, n.happened_at,
-          n.read_at),
-        n.actor_id
+          n.read_at, n.act, n.reason),
+        -- What moderators told is about the account of its reader.
+        n.actor_id, case n.kind when 'moderation' then n.user_id else n.actor_id end
       from notifications n left join users u on u.id = n.actor_id where n.id = any (added)
     ) e
   ));

@@ -1,5 +1,10 @@
 import { useEffect, useRef } from 'preact/hooks';
-import { createNotificationStore, type NotificationStore, type NotificationView } from 'tidings-client';
+import {
+  createNotificationStore,
+  type NotificationStore,
+  type NotificationView,
+  type NotifiedAct,
+} from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { useStore } from '../chrome/use-store.ts';
@@ -27,7 +32,9 @@ export function NotificationsView() {
       </h1>
       {notifications.length === 0 && loading && <Skeleton />}
       {notifications.length === 0 && !loading && !error && (
-        <p class="nothing">Nothing yet. Replies, mentions, followers and votes are told here.</p>
+        <p class="nothing">
+          Nothing yet. Replies, mentions, followers, votes and what moderators do are told here.
+        </p>
       )}
       <ul class="notifications" aria-label="Notifications">
         {notifications.map((one) => (
@@ -56,30 +63,58 @@ function useReading(store: NotificationStore, notifications: readonly Notificati
 }
 
 function Entry({ of: one, fresh }: { of: NotificationView; fresh: boolean }) {
-  const { actor, at } = one;
-  return (
-    <li class={fresh ? 'fresh' : undefined}>
-      <PlaceLink to={placeOf(one)} current={false}>
-        {actor ? (
-          <Face id={actor.id} name={actor.username} />
-        ) : (
-          <span class="face votes" aria-hidden="true">
-            ▲
+  const { actor, kind, reason, at } = one;
+  const place = placeOf(one);
+  const content = (
+    <>
+      {actor ? (
+        <Face id={actor.id} name={actor.username} />
+      ) : (
+        <span class={`face ${kind}`} aria-hidden="true">
+          {kind === 'moderation' ? '!' : '▲'}
+        </span>
+      )}
+      <span class="what">
+        {fresh && <span class="unseen">New: </span>}
+        {actor && <bdi>{actor.username}</bdi>} {sentenceOf(one)}
+        {reason && (
+          <span class="reason">
+            Reason: <bdi>{reason}</bdi>
           </span>
         )}
-        <span class="what">
-          {fresh && <span class="unseen">New: </span>}
-          {actor && <bdi>{actor.username}</bdi>} {sentenceOf(one)}
-        </span>
-        <span class="when">
-          <RelativeTime at={at} />
-        </span>
-      </PlaceLink>
+      </span>
+      <span class="when">
+        <RelativeTime at={at} />
+      </span>
+    </>
+  );
+  return (
+    <li class={fresh ? 'fresh' : undefined}>
+      {place ? (
+        <PlaceLink to={place} current={false}>
+          {content}
+        </PlaceLink>
+      ) : (
+        <div>{content}</div>
+      )}
     </li>
   );
 }
 
-function sentenceOf({ kind, people }: NotificationView): string {
+/** What a moderator did, in a sentence. */
+const ofModeration: Record<NotifiedAct, string> = {
+  warn: 'A moderator warns you',
+  remove: 'A moderator removed a post of yours',
+  restore: 'A moderator brought a post of yours back',
+  lock: 'A moderator ended the replies to your post',
+  unlock: 'A moderator allowed replies to your post again',
+  suspend: 'A moderator suspended your account',
+  unsuspend: 'A moderator ended the suspension of your account',
+  report_acted: 'Moderators looked at what you reported, and acted on it',
+  report_dismissed: 'Moderators looked at what you reported: nothing had to be done',
+};
+
+function sentenceOf({ kind, people, act }: NotificationView): string {
   switch (kind) {
     case 'reply':
       return 'replied to you';
@@ -89,11 +124,16 @@ function sentenceOf({ kind, people }: NotificationView): string {
       return 'follows you';
     case 'votes':
       return `${people === 1 ? 'One person' : `${people} people`} voted for your post`;
+    case 'moderation':
+      // A kind of act that is newer than this page has no sentence.
+      return (act && ofModeration[act]) ?? 'A moderator did something about your account';
   }
 }
 
-/** Where the reader sees what it is about. */
-function placeOf({ actor, post_id }: NotificationView): Place {
+/** Where the reader sees what it is about; undefined if there is nothing to be seen. */
+function placeOf({ kind, act, actor, post_id }: NotificationView): Place | undefined {
+  if (kind === 'moderation' && (post_id === null || act === 'remove' || act === 'report_acted'))
+    return undefined;
   if (post_id !== null) return { name: 'post', id: post_id };
   return { name: 'author', username: actor?.username ?? '', ...(actor && { id: actor.id }) };
 }

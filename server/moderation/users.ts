@@ -41,4 +41,7 @@ const unsuspend: UserAct = async ({ tx }, { id, suspended }) => {
   return {};
 };
 
-export const actsOnUsers = { suspend, unsuspend } as const;
+/** Tells a user the reason, and does nothing else. */
+const warn: UserAct = () => Promise.resolve({});
+
+export const actsOnUsers = { warn, suspend, unsuspend } as const;
