@@ -12,6 +12,7 @@ export const reportTables = [
      where resolved_at is null and post_id is not null`,
   `create unique index moderation_cases_open_user_key on moderation_cases (user_id)
      where resolved_at is null and post_id is null`,
+  `create index moderation_cases_open_idx on moderation_cases (opened_at) where resolved_at is null`,
   `create table reports (
      case_id bigint not null references moderation_cases (id) on delete cascade,
      reporter_id bigint not null,

@@ -224,6 +224,7 @@ export async function createService(
     capabilities.unfoldedPosts,
     capabilities.unparsedPosts,
     capabilities.voteNotices,
+    capabilities.openCases,
     mailWorker,
     resetRequests,
     pendingResponses,

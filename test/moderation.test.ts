@@ -322,6 +322,27 @@ describe('moderation', function () {
       expect([await countOf(post.id), await unread(author)]).to.deep.equal([2, 1]);
     });
 
+    it('of a reply cannot be told from its deletion by who replies to it', async () => {
+      const author = await somebody();
+      const post = await writePost(author);
+      const leaves = [await reply(author, post.id, 'removed'), await reply(author, post.id, 'deleted')];
+      const above = [await reply(author, post.id, 'removed'), await reply(author, post.id, 'deleted')];
+      for (const { id } of above) await reply(other, id, 'below');
+      for (const [removed, deleted] of [leaves, above]) {
+        await act(moderator, 'remove', { post_id: removed!.id });
+        expect((await author.delete(`/posts/${deleted!.id}`)).status).to.equal(204);
+      }
+      const tryReply = async ({ id }: PostAnswer, status: number, code: string) =>
+        String(
+          expectProblem(await other.post<object>(`/posts/${id}/replies`, { content: 'x' }), status, code)
+            .detail,
+        ).replace(String(id), 'N');
+      const refusals = async (all: PostAnswer[], ...as: [number, string]) =>
+        new Set(await Promise.all(all.map((one) => tryReply(one, ...as))));
+      expect([...(await refusals(leaves, 404, 'not_found'))]).to.deep.equal(['There is no post N.']);
+      expect([...(await refusals(above, 409, 'conflict'))]).to.deep.equal(['Post N has been deleted.']);
+    });
+
     it('of a post takes its thread along, which comes back with it', async () => {
       const author = await somebody();
       const post = await writePost(author);
@@ -548,6 +569,34 @@ describe('moderation', function () {
       for (const path of [`/posts/${own.id}`, `/users/${author.id}`])
         expect(faultsOf(await report(author, path)), path).to.deep.equal(['path.id']);
       expect(await cases()).to.deep.equal(before);
+    });
+
+    it('is counted in the metrics until it is resolved, and so are actions', async () => {
+      const figures = async () => {
+        const text = await (await fetch(`${world.url}/metrics`, { headers: { Host: 'localhost' } })).text();
+        const of = (line: string) =>
+          Number(new RegExp(`^tidings_moderation_${line} (.*)$`, 'm').exec(text)?.[1]);
+        return {
+          open: of('open_cases'),
+          age: of('oldest_case_age_seconds'),
+          dismissals: of('actions_total\\{action="dismiss"\\}'),
+        };
+      };
+      const [author, reporter] = await Promise.all([somebody(), somebody()]);
+      const { dismissals } = await figures();
+      for (const { post_id, user } of await cases())
+        await act(admin, 'dismiss', post_id === null ? { user_id: user.id } : { post_id });
+      await until('no case to be open', async () => (await figures()).open === 0, 20_000);
+      expect((await figures()).age).to.equal(0);
+      await report(reporter, `/users/${author.id}`);
+      await execute(
+        world,
+        `update moderation_cases set opened_at = now() - interval '2 days' where user_id = ${author.id}`,
+      );
+      await until('the case to be counted', async () => (await figures()).open === 1, 20_000);
+      await until('its age', async () => (await figures()).age >= 2 * 86_400, 20_000);
+      await act(moderator, 'dismiss', { user_id: author.id });
+      expect((await figures()).dismissals).to.be.above(dismissals);
     });
 
     it('that was told otherwise is found by the doctor, and put right', async () => {

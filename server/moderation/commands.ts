@@ -33,6 +33,7 @@ export async function takeAction(
     await notify(tx, [...noticeOf(done, input, id), ...othersOf(done.resolved, moderator)]);
     await done.tell?.();
     await done.resolved?.tell();
+    tx.afterCommit(() => ctx.metrics.moderationActions.inc({ action }));
     return view;
   });
 }

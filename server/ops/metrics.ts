@@ -117,6 +117,21 @@ export function createMetrics() {
       'Mails that this node handed over, that were refused, and tries that failed',
       ['outcome'],
     ),
+    moderationActions: counter(
+      'moderation_actions_total',
+      'Actions of moderators that this node took, by kind; the operator takes none',
+      ['action'],
+    ),
+    moderationCases: gauge(
+      'moderation_open_cases',
+      'Reported posts and users that wait for a moderator, counted up to ten thousand',
+      'max',
+    ),
+    moderationCaseAge: gauge(
+      'moderation_oldest_case_age_seconds',
+      'Age of the oldest case that waits for a moderator, in seconds',
+      'max',
+    ),
     busDropped: counter(
       'bus_messages_dropped_total',
       'Messages to other nodes dropped because Redis was unavailable',

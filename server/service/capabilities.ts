@@ -2,6 +2,7 @@ import { Passwords } from '../auth/passwords.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
 import type { Logger } from '../logger.ts';
+import { OpenCases } from '../moderation/open-cases.ts';
 import { VoteNotices } from '../notifications/vote-notices.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import { createEditQueue } from '../posts/edit-queue.ts';
@@ -30,6 +31,7 @@ export interface CapabilityParts {
   edits: FairQueue;
   voteWriter: VoteWriter;
   voteNotices: VoteNotices;
+  openCases: OpenCases;
   accountTasks: AccountTasks;
   profiles: ProfileReader;
   unkeyedAccounts: UnkeyedAccounts;
@@ -82,6 +84,9 @@ export async function createCapabilities(
     edits: createEditQueue(config.databasePool, refusedBy('edits')),
     voteWriter: new VoteWriter(db.share('votes'), tellVotes, refusedBy('votes')),
     voteNotices,
+    openCases: new OpenCases(db, (error) =>
+      log.debug({ err: error }, 'open cases could not be counted; retrying'),
+    ),
     accountTasks: new AccountTasks({ db, log, reportTallies }),
     profiles: new ProfileReader(db.share('profiles'), refusedBy('profiles')),
     unkeyedAccounts: new UnkeyedAccounts(db, (error) =>

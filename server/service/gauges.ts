@@ -37,6 +37,8 @@ export function gauges(metrics: Metrics, parts: Gauged): Part {
     metrics.responsesInProgress.set(pendingResponses.count);
     metrics.outboxLength.set(backlog.length);
     metrics.outboxAge.set(backlog.age);
+    metrics.moderationCases.set(capabilities.openCases.count);
+    metrics.moderationCaseAge.set(capabilities.openCases.age);
     metrics.writesRefused.set(database.mayWrite() ? 0 : 1);
     metrics.followerLag.set(feed.lag);
     redis?.epochs.look();

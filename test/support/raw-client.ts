@@ -91,7 +91,8 @@ export class RawClient {
   /** The acknowledgement with this id, once it has come. */
   async acknowledged(id: number): Promise<unknown> {
     const start = `43${id}[`;
-    await until(`acknowledgement ${id}`, () => this.frames.some((frame) => frame.startsWith(start)));
+    const isThere = () => this.frames.some((frame) => frame.startsWith(start));
+    await until(`acknowledgement ${id}`, isThere, 20_000);
     const frame = this.frames.find((text) => text.startsWith(start));
     return (JSON.parse(frame!.slice(start.length - 1)) as unknown[])[0];
   }
