@@ -333,10 +333,11 @@ describe('moderation', function () {
         expect((await author.delete(`/posts/${deleted!.id}`)).status).to.equal(204);
       }
       const tryReply = async ({ id }: PostAnswer, status: number, code: string) =>
-        String(
-          expectProblem(await other.post<object>(`/posts/${id}/replies`, { content: 'x' }), status, code)
-            .detail,
-        ).replace(String(id), 'N');
+        expectProblem(
+          await other.post<object>(`/posts/${id}/replies`, { content: 'x' }),
+          status,
+          code,
+        ).detail.replace(String(id), 'N');
       const refusals = async (all: PostAnswer[], ...as: [number, string]) =>
         new Set(await Promise.all(all.map((one) => tryReply(one, ...as))));
       expect([...(await refusals(leaves, 404, 'not_found'))]).to.deep.equal(['There is no post N.']);

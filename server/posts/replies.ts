@@ -16,6 +16,8 @@ interface Parent {
   root_id: number;
   depth: number;
   deleted: boolean;
+  /** Deleted, and nothing below it is left that would show it. */
+  gone: boolean;
   published: boolean;
   locked: boolean;
   thread_owner_id: number | null;
@@ -27,15 +29,23 @@ interface Parent {
 async function requireOpen(db: DatabaseShare, user: Identity, parentId: number): Promise<Parent> {
   const [parent] = await db.query<Parent>(
     `select r.id as root_id, coalesce(cardinality(p.ancestors), 0) as depth,
-       p.deleted_at is not null or u.deleted_at is not null as deleted, r.published,
+       p.deleted_at is not null or u.deleted_at is not null as deleted,
+       p.deleted_at is not null and t.replies = 0 as gone, r.published,
        r.locked_at is not null as locked,
        r.owner_id as thread_owner_id, r.deleted_at is not null as thread_deleted,
        p.owner_id in (${hiddenAuthors('$2', { mutes: false })}) is true as blocked
-     from posts p join posts r on r.id = coalesce(p.root_id, p.id) left join users u on u.id = p.owner_id
+     from posts p join posts r on r.id = coalesce(p.root_id, p.id) join post_tallies t on t.post_id = p.id
+     left join users u on u.id = p.owner_id
      where p.id = $1`,
     { type: QueryTypes.SELECT, bind: [parentId, user.id] },
   );
-  if (!parent || parent.thread_deleted || (!parent.published && parent.thread_owner_id !== user.id))
+  // A row may outlive its post, as what a moderator has removed does: nobody can tell.
+  if (
+    !parent ||
+    parent.gone ||
+    parent.thread_deleted ||
+    (!parent.published && parent.thread_owner_id !== user.id)
+  )
     throw new AppError('not_found', `There is no post ${parentId}.`);
   if (parent.blocked) throw refusedByBlock();
   if (parent.deleted) throw new AppError('conflict', `Post ${parentId} has been deleted.`);
