@@ -69,10 +69,11 @@ for (const [store, limiter] of [
 }
 const blocking = inRedis(10);
 const { msBeforeNext } = await blocking.block('other', 0.5);
+const blockExpires = await expires('for10:other');
 await sleep(900);
 const { word: later } = await consume(blocking, 'other');
 lines.push(
-  `redis, blocked for 0.5 s: told to wait ${msBeforeNext} ms, 900 ms later ${later}, the key expires ${await expires('for10:other')}`,
+  `redis, blocked for 0.5 s: told to wait ${msBeforeNext} ms, 900 ms later ${later}, the key expires ${blockExpires}`,
 );
 storeClient.disconnect();
 console.log(lines.join('\n'));
