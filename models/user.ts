@@ -19,6 +19,10 @@ export class User extends Model<InferAttributes<User>, InferCreationAttributes<U
   declare email: string;
   /** What makes two addresses one; null for one in ASCII, which is compared in small letters. */
   declare emailKey: CreationOptional<string | null>;
+  /** When it was proved that the user reads the mails to the address. Null: it was not. */
+  declare emailVerifiedAt: CreationOptional<Date | null>;
+  /** The new address that takes the place of `email` once it is proved. Null: none. */
+  declare pendingEmail: CreationOptional<string | null>;
   /** As it was typed; unique without regard to case. */
   declare username: string;
   /** Of a name that was taken twice before names were compared as they are now: null for all others. */
@@ -48,6 +52,8 @@ export function defineUser(sequelize: Sequelize): void {
       role: { type: DataTypes.TEXT, allowNull: false, defaultValue: 'user' },
       suspendedUntil: { type: DataTypes.DATE },
       deletedAt: { type: DataTypes.DATE },
+      emailVerifiedAt: { type: DataTypes.DATE },
+      pendingEmail: { type: DataTypes.TEXT },
     },
     {
       sequelize,

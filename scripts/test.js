@@ -101,6 +101,7 @@ const SLOW = testFiles([
   'large-accounts',
   'hostile-input',
   'hostile-sockets',
+  'email-verification',
   'socket-life',
   'sessions',
   'sequencer',

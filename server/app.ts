@@ -24,6 +24,7 @@ import { notificationRoutes } from './notifications/routes.ts';
 import { postRoutes } from './posts/routes.ts';
 import { relationRoutes } from './relations/routes.ts';
 import { streamRoutes } from './events/routes.ts';
+import { verifiedCheck } from './users/authorise.ts';
 import { userRoutes } from './users/routes.ts';
 import { version } from './version.ts';
 import { voteRoutes } from './votes/routes.ts';
@@ -74,6 +75,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     ctx,
     authenticate: bearerAuthentication(ctx),
     requireModerator: moderatorCheck(ctx),
+    requireVerified: verifiedCheck(ctx),
     limit: (name, req, res, user) => ctx.countRequest(name, req, res, user),
     readBody: bodyReader,
   });
@@ -84,7 +86,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     epoch: () => ctx.feed.epoch,
     asyncapi: () => asyncApiDocument(eventTypes, { tally }, version),
   });
-  mountHome(app, ctx.config.signUp);
+  mountHome(app, { signUp: ctx.config.signUp, sendsMail: ctx.mails.enabled });
 
   app.use(methodNotAllowed(routes));
   app.use(notFound);

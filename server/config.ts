@@ -185,6 +185,8 @@ const variables = {
     'MAIL_FROM',
     parsed(mailSender, 'must be an e-mail address, or a name with one: Tidings <tidings@example.org>'),
   ),
+  /** Whether users must verify their e-mail address before they post: `off` or `before_post`. */
+  verifyEmail: oneOf('VERIFY_EMAIL', 'off', ['off', 'before_post']),
   /** Names that a `Host` header may have: each as `nameOfHost` writes it, `.name` for it and all below it, `*` for any. */
   allowedHosts: variable<string[]>(
     'ALLOWED_HOSTS',
@@ -273,6 +275,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
   if (values.smtp !== undefined && (values.mailFrom === undefined || values.publicUrl === undefined)) {
     throw new ConfigError(
       'SMTP_URL must come with MAIL_FROM, the address that mails are from, and PUBLIC_URL, where their links lead',
+    );
+  }
+  if (values.verifyEmail !== 'off' && values.smtp === undefined && values.nodeEnv !== 'development') {
+    throw new ConfigError(
+      'VERIFY_EMAIL must be off without SMTP_URL: nobody could be sent the link that verifies an address',
     );
   }
   if (values.corsOrigins.includes('*') && values.corsOrigins.length > 1) {

@@ -9,6 +9,7 @@ export const problems = {
   suspended: [403, 'Account suspended'],
   sign_up_closed: [403, 'Sign-up is closed'],
   no_mail: [403, 'No mail'],
+  email_unverified: [403, 'E-mail address not verified'],
   invitation_required: [403, 'Invitation required'],
   not_found: [404, 'Not found'],
   method_not_allowed: [405, 'Method not allowed'],

@@ -44,6 +44,7 @@ describe('the configuration', () => {
       loginFailures: 20,
       votesPerAddress: 30,
       signUp: 'open',
+      verifyEmail: 'off',
       eventRetention: 7 * 86_400_000,
       tallyWindow: 100,
       writeTimeSlice: 10,
@@ -190,6 +191,7 @@ describe('the configuration', () => {
     ['RATE_LIMITS', 'yes', 'true', '1'],
     ['VOTES_PER_ADDRESS', '0', '-1', '1.5', 'x', '100001'],
     ['SIGN_UP', 'on', 'Open', 'invited'],
+    ['VERIFY_EMAIL', 'on', 'true', 'Off'],
     ['LOGIN_FAILURES', '0', '2', '1001', 'x', '5.5', '-1'],
     ['EVENT_RETENTION', '7', '1s', '99999d'],
     ['TALLY_WINDOW', '1ms', '1m', '100'],
@@ -228,6 +230,20 @@ describe('the configuration', () => {
       expect(refusal({ ...env, [name]: '' })).to.match(/^SMTP_URL must come with MAIL_FROM/);
   });
 
+  it('wants a mail server where addresses must be verified, unless mails are printed', () => {
+    const env = { VERIFY_EMAIL: 'before_post', JWT_SECRET: SECRET };
+    const mail = {
+      SMTP_URL: 'smtp://127.0.0.1',
+      MAIL_FROM: 'a@example.org',
+      PUBLIC_URL: 'https://a.example',
+    };
+    for (const NODE_ENV of ['production', 'test']) {
+      expect(refusal({ ...env, NODE_ENV })).to.match(/^VERIFY_EMAIL must be off without SMTP_URL/);
+      expect(readConfig({ ...env, ...mail, NODE_ENV }).verifyEmail).to.equal('before_post');
+    }
+    expect(readConfig({ ...env, NODE_ENV: 'development' }).verifyEmail).to.equal('before_post');
+  });
+
   it('wants a secret in production', () => {
     expect(refusal({ NODE_ENV: 'production' })).to.contain('JWT_SECRET');
     expect(readConfig({ NODE_ENV: 'production', JWT_SECRET: SECRET }).jwtSecrets).to.deep.equal([SECRET]);
@@ -248,6 +264,11 @@ describe('the configuration', () => {
       ['a wrong value', { PORT: 'x' }, 'PORT'],
       ['a proxy that is none', { TRUST_PROXY: 'banana' }, 'TRUST_PROXY'],
       ['a missing secret in production', { NODE_ENV: 'production' }, 'JWT_SECRET'],
+      [
+        'a proof of addresses without mail',
+        { NODE_ENV: 'production', JWT_SECRET: SECRET, VERIFY_EMAIL: 'before_post' },
+        'VERIFY_EMAIL',
+      ],
     ] as const)
       it(`${what} ends it with 78, a sentence that names the variable, and nothing begun`, async function () {
         this.timeout(40_000);

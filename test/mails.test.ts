@@ -48,6 +48,13 @@ describe('mails', function () {
     server.received.length = 0;
   });
 
+  /** Somebody who has had the mail of their sign-up. */
+  const person = async (name?: string) => {
+    const user = await world.user(name);
+    await server.next(user.email);
+    await until('the mail to be done with', async () => (await waiting()) === 0);
+    return user;
+  };
   /** Has a mail sent to somebody: their password was changed. */
   const mailTo = async ({ token }: TestUser) => {
     const answer = await world.anonymous.patch(
@@ -58,7 +65,8 @@ describe('mails', function () {
     expect(answer.status).to.equal(200);
   };
   const waiting = () => numberOf(world, 'select count(*) from mails where content is not null');
-  const of = ({ id }: TestUser) => numberOf(world, 'select count(*) from mails where user_id = $1', [id]);
+  const of = ({ id }: TestUser) =>
+    numberOf(world, `select count(*) from mails where user_id = $1 and kind = 'password_changed'`, [id]);
   const tried = (attempts: number) =>
     until(`${attempts} tries`, async () => {
       return (await numberOf(world, 'select max(attempts) from mails where content is not null')) >= attempts;
@@ -66,7 +74,7 @@ describe('mails', function () {
   const tryAgain = () => execute(world, 'update mails set next_attempt_at = now() where content is not null');
 
   it('tell an owner of a new password, and are gone from the database when they are sent', async () => {
-    const ada = await world.user('ada');
+    const ada = await person('ada');
     await mailTo(ada);
     const { from, to, headers, text } = await server.next(ada.email);
     expect([from, to]).to.deep.equal([FROM, [ada.email]]);
@@ -83,7 +91,7 @@ describe('mails', function () {
   });
 
   it('wait for a mail server that is down, and are sent once by the node after a restart when it is up', async () => {
-    const bob = await world.user('bob');
+    const bob = await person('bob');
     await server.stop();
     await mailTo(bob);
     await tried(1);
@@ -105,7 +113,7 @@ describe('mails', function () {
   });
 
   it('are sent again with the same Message-ID when it is not known whether they arrived', async () => {
-    const eve = await world.user();
+    const eve = await person();
     server.trouble = 'cut';
     await mailTo(eve);
     const first = await server.next(eve.email);
@@ -121,7 +129,7 @@ describe('mails', function () {
   });
 
   it('are each sent by one of many nodes', async () => {
-    const people = await Promise.all(Array.from({ length: 8 }, () => world.user()));
+    const people = await Promise.all(Array.from({ length: 8 }, () => person()));
     server.trouble = { refuse: 451 };
     for (const one of people) await mailTo(one);
     await tried(1);
@@ -153,7 +161,7 @@ describe('mails', function () {
   });
 
   it('are given up when the mail server refuses them for good, and the log has neither address nor text', async () => {
-    const people = [await world.user(), await world.user()];
+    const people = [await person(), await person()];
     server.trouble = { refuse: 550 };
     for (const one of people) await mailTo(one);
     await until('the mails to be given up', async () => (await waiting()) === 0);
@@ -168,7 +176,7 @@ describe('mails', function () {
   });
 
   it('are deleted with the account, and when their time is up', async () => {
-    const [gone, late] = [await world.user(), await world.user()];
+    const [gone, late] = [await person(), await person()];
     server.trouble = { refuse: 451 };
     await mailTo(gone);
     await mailTo(late);
@@ -190,7 +198,7 @@ describe('mails', function () {
   });
 
   it('hold up no node that stops: not by a mail server that says nothing', async () => {
-    const ada = await world.user();
+    const ada = await person();
     server.trouble = 'silent';
     await mailTo(ada);
     await tried(1);

@@ -7,6 +7,8 @@ import { type OpenApiDocument, openApiDocument, openApiPath } from '../server/do
 import { problem } from '../server/api/problem.ts';
 import { oneOf, object } from '../server/api/schema.ts';
 import { createResetLink } from '../server/auth/reset-link.ts';
+import { createUndo } from '../server/mail/email-undos.ts';
+import { createToken } from '../server/mail/tokens.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import { writePost } from './support/posts.ts';
 import { numberOf } from './support/tables.ts';
@@ -62,7 +64,7 @@ describe('the OpenAPI document', () => {
         { anyone: 0, optional: 3, user: 2 }[access],
       );
       expect(Boolean(told?.responses[401]), `${method} ${path}`).to.equal(
-        access !== 'anyone' || ['/refresh', '/password/reset'].includes(path),
+        access !== 'anyone' || ['/refresh', '/password/reset', '/email/verify', '/email/undo'].includes(path),
       );
     }
   });
@@ -244,6 +246,15 @@ describe('the OpenAPI document', () => {
       const { body: sessions } = await ask<{ id: string }[]>(me, 'get', '/sessions?limit=1');
       await ask(me, 'delete', `/sessions/${sessions[0]!.id}`);
       const { body: self } = await ask<{ id: number }>(me, 'get', '/users/me');
+      await ask(me, 'post', '/email/verify/request');
+      const proof = await world.ctx.db.transaction((tx) =>
+        createToken(tx, { userId: self.id, purpose: 'verify', email, proves: email }, 60_000),
+      );
+      await ask(world.anonymous, 'post', '/email/verify', { token: proof });
+      const back = await world.ctx.db.transaction((tx) =>
+        createUndo(tx, { userId: self.id, email, key: email }),
+      );
+      await ask(world.anonymous, 'post', '/email/undo', { token: back });
       const account = await ask(me, 'patch', '/users/me', { username: 'caroline' });
       const same = { 'if-none-match': account.headers.get('etag') ?? '' };
       await ask(me, 'get', '/users/me', undefined, same);

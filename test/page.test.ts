@@ -88,7 +88,13 @@ describe('the page', function () {
 
   it('says who is here to anyone who is no browser', async () => {
     const answer = await fetch(nodes.first.url);
-    expect(await answer.json()).to.deep.equal({ name: 'tidings', version, docs: '/docs', sign_up: 'open' });
+    expect(await answer.json()).to.deep.equal({
+      name: 'tidings',
+      version,
+      docs: '/docs',
+      sign_up: 'open',
+      sends_mail: false,
+    });
     expect((await fetch(`${nodes.first.url}/assets/none.js`)).status).to.equal(404);
   });
 

@@ -33,6 +33,12 @@ describe('a forgotten password', function () {
   const forgot = (email: string) => world.anonymous.post('/password/forgot', { email });
   const reset = (token: string, password = NEW) =>
     world.anonymous.post('/password/reset', { token, password });
+  /** Somebody who has had the mail of their sign-up. */
+  const person = async (name?: string) => {
+    const user = await world.user(name);
+    expect((await server.next(user.email)).headers.subject).to.equal('Verify your e-mail address');
+    return user;
+  };
   /** The token of the mail that is sent to somebody next. */
   const tokenFor = async ({ email }: TestUser) => {
     const { headers, text } = await server.next(email);
@@ -50,7 +56,7 @@ describe('a forgotten password', function () {
   const refused = async (token: string) => expectProblem(await reset(token), 401, 'unauthorized');
 
   it('is replaced with the link of a mail, which ends all sessions and sockets, and works once', async () => {
-    const ada = await world.user('ada');
+    const ada = await person('ada');
     const other = await logIn(world.url, ada);
     const sockets = [ada, other].map(({ token }) => world.socket({ token }));
     const ends = sockets.map(
@@ -76,7 +82,7 @@ describe('a forgotten password', function () {
   });
 
   it('is asked for with one answer, whether or not somebody has the address', async () => {
-    const bob = await world.user('bob');
+    const bob = await person('bob');
     const answers = [await forgot(bob.email), await forgot(UNKNOWN), await forgot('no address at all')];
     for (const { status, body } of answers) expect([status, body]).to.deep.equal([202, '']);
     const names = answers.map(({ headers }) => [...headers.keys()].sort());
@@ -90,7 +96,7 @@ describe('a forgotten password', function () {
   });
 
   it('is judged before the token is used', async () => {
-    const eve = await world.user();
+    const eve = await person();
     const token = await askedBy(eve);
     expect(faultsOf(await reset(token, 'short'))).to.deep.equal(['body.password']);
     expect(faultsOf(await reset(token, 'x'.repeat(73)))).to.deep.equal(['body.password']);
@@ -98,7 +104,7 @@ describe('a forgotten password', function () {
   });
 
   it('is not replaced with a link that is old, replaced, made up, or of an account that has changed', async () => {
-    const user = await world.user();
+    const user = await person();
     const first = await askedBy(user);
     const second = await askedBy(user);
     await refused(first);
@@ -106,19 +112,25 @@ describe('a forgotten password', function () {
     await refused(`${second}x`);
     await execute(world, 'update mailed_tokens set expires_at = now() where user_id = $1', [user.id]);
     await refused(second);
-    for (const change of [{ password: NEW }, { email: `new-${user.email}` }]) {
-      const changing = await world.user();
-      const token = await askedBy(changing);
-      const answer = await changing.patch('/users/me', { ...change, current_password: PASSWORD });
-      expect(answer.status).to.equal(200);
-      await refused(token);
-    }
+    const changing = await person();
+    const old = await askedBy(changing);
+    const answer = await changing.patch('/users/me', { password: NEW, current_password: PASSWORD });
+    expect(answer.status).to.equal(200);
+    await refused(old);
+    // A new address is none until it is proved.
+    const moving = await person();
+    const before = await askedBy(moving);
+    const email = `new-${moving.email}`;
+    await moving.patch('/users/me', { email, current_password: PASSWORD });
+    const [, proof] = /#verify=([\w-]{43})\n/.exec((await server.next(email)).text)!;
+    expect((await world.anonymous.post('/email/verify', { token: proof })).status).to.equal(204);
+    await refused(before);
     // By a node of the version before, which ends no tokens.
-    const moved = await world.user();
+    const moved = await person();
     const token = await askedBy(moved);
     await execute(world, `update users set email = 'moved@example.org' where id = $1`, [moved.id]);
     await refused(token);
-    const gone = await world.user();
+    const gone = await person();
     const last = await askedBy(gone);
     expect((await gone.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
     await refused(last);
@@ -129,11 +141,11 @@ describe('a forgotten password', function () {
   });
 
   it('is asked for three times an hour', async () => {
-    const user = await world.user();
+    const user = await person();
     for (let at = 0; at < 3; at += 1) await askedBy(user);
     await Promise.all([1, 2, 3].map(() => forgot(user.email)));
     await allAnswered();
-    const mails = 'select count(*) from mails where user_id = $1';
+    const mails = `select count(*) from mails where user_id = $1 and kind = 'password_reset'`;
     expect(await numberOf(world, mails, [user.id])).to.equal(3);
     await execute(world, `update mails set created_at = now() - interval '61 minutes' where user_id = $1`, [
       user.id,
@@ -142,7 +154,7 @@ describe('a forgotten password', function () {
   });
 
   it('leaves no token in the database or the log', async () => {
-    const user = await world.user();
+    const user = await person();
     const token = await askedBy(user);
     for (const table of ['mailed_tokens', 'mails', 'reset_requests']) {
       const found = await rows(world, `select t::text from ${table} t where t::text like $1`, [`%${token}%`]);
@@ -182,8 +194,11 @@ describe('a forgotten password where no mail is sent', function () {
     const answer = await world.anonymous.post('/password/reset', { token, password: NEW });
     expect(answer.status).to.equal(204);
     expect((await logIn(world.url, bob, NEW)).id).to.equal(bob.id);
-    const noted = await rows(world, 'select action, actor_id, user_id from audit_log');
-    expect(noted).to.deep.equal([{ action: 'reset_link', actor_id: null, user_id: bob.id }]);
+    const noted = await rows(world, 'select action, actor_id, user_id from audit_log order by id');
+    expect(noted).to.deep.equal([
+      { action: 'reset_link', actor_id: null, user_id: bob.id },
+      { action: 'reset_password', actor_id: bob.id, user_id: bob.id },
+    ]);
     expect(await admin('nobody')!.catch((error: unknown) => error)).to.include({ code: 'not_found' });
     expect([admin(), admin('bob', 'ada')]).to.deep.equal([undefined, undefined]);
   });

@@ -170,6 +170,8 @@ describe('preconditions', () => {
       'post /refresh': { refresh_token: bob.refreshToken },
       'post /password/forgot': { email: bob.email },
       'post /password/reset': { token: 'x', password: PASSWORD },
+      'post /email/verify': { token: 'x' },
+      'post /email/undo': { token: 'x' },
       'post /posts': { title: 'Never', content: '' },
       'post /posts/:id/replies': { content: 'Never' },
       'post /vote': { post_id: id, dir: 1 },

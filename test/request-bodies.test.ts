@@ -145,6 +145,16 @@ describe('request bodies', () => {
       status: 401,
       send: asNobody('/password/reset'),
     },
+    'post /email/verify': {
+      valid: fc.record({ token: anyText(100, 1) }),
+      status: 401,
+      send: asNobody('/email/verify'),
+    },
+    'post /email/undo': {
+      valid: fc.record({ token: anyText(100, 1) }),
+      status: 401,
+      send: asNobody('/email/undo'),
+    },
     'post /posts': { valid: post, status: 201, send: asAda('POST', () => '/posts'), shows: sameText },
     'post /posts/:id/replies': {
       valid: fc.record({ content }),

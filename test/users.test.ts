@@ -24,7 +24,9 @@ describe('accounts', () => {
         'bio',
         'created_at',
         'email',
+        'email_verified',
         'id',
+        'pending_email',
         'role',
         'username',
       ]);

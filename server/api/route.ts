@@ -93,6 +93,8 @@ export interface RouteSpec<
   access: A;
   /** A role that the user must have. It is asked for after the input, as everything that is looked up. */
   role?: 'moderator';
+  /** Whether the user's e-mail address must be verified where the operator asks for it. Looked up as the role. */
+  needsVerifiedEmail?: true;
   /** What a request counts against. Without it the handler counts by what it finds. */
   limit?: RateLimit;
   params?: P;
@@ -143,6 +145,8 @@ export interface Mounting<C> {
   authenticate: (req: Request) => Promise<Identity>;
   /** Makes sure that a user moderates. @throws {AppError} 403 */
   requireModerator: (user: Identity, requester: Requester) => Promise<void>;
+  /** Makes sure that a user's e-mail address is verified, if that is asked for. @throws {AppError} 403 */
+  requireVerified: (user: Identity, requester: Requester) => Promise<void>;
   /** Counts the request. @throws {AppError} 429 */
   limit: (name: RateLimit, req: Request, res: Response, user: Identity | undefined) => Promise<void>;
   /** Reads the body of a request whose caller has been admitted. */
@@ -156,7 +160,7 @@ export interface Mounting<C> {
 export function mount<C extends RouteContext>(
   router: Router,
   routes: readonly Route<C>[],
-  { ctx, authenticate, requireModerator, limit, readBody }: Mounting<C>,
+  { ctx, authenticate, requireModerator, requireVerified, limit, readBody }: Mounting<C>,
 ): void {
   for (const spec of routes) {
     const success = Number(Object.keys(spec.answers)[0]);
@@ -181,6 +185,7 @@ export function mount<C extends RouteContext>(
       const requester = requesterOf(req, res, user);
       const answer = await handled(ctx, async () => {
         if (spec.role && user) await requireModerator(user, requester);
+        if (spec.needsVerifiedEmail && user) await requireVerified(user, requester);
         return spec.handle({ ...input, ctx, user, requester, req, res });
       });
       if (res.headersSent) return;

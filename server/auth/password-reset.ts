@@ -3,6 +3,7 @@ import { User } from '../../models/index.ts';
 import { AppError } from '../errors.ts';
 import { passwordChanged } from '../mail/messages.ts';
 import { endTokens, ownerOf, useToken } from '../mail/tokens.ts';
+import { audit } from '../moderation/audit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
 
@@ -28,7 +29,8 @@ export async function askForReset(
 }
 
 /**
- * Sets a new password with the token of a mail, and ends all sessions of the user. The address from where it is done
+ * Sets a new password with the token of a mail, and ends all sessions of the user. Who has the token reads the mails to the
+ * address of the account, unless the operator made it: so the address is proved. The address from where it is done
  * counts as one of its user's: who guesses passwords meanwhile does not keep the owner from logging in.
  * @throws {AppError} 401 for a token that is not good; 429 if too many wait for their hash
  */
@@ -43,10 +45,18 @@ export async function resetPassword(
   const passwordHash = await ctx.passwords.hash(password, requester);
   await db.transaction(async (tx) => {
     const user = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
-    await useToken(tx, { userId: id, purpose: 'reset', email: user?.email ?? '' }, token);
+    const proved = await useToken(tx, { userId: id, purpose: 'reset', email: user?.email ?? '' }, token);
     await endTokens(tx, id);
-    await User.update({ passwordHash }, { where: { id }, transaction: tx });
+    await User.update(
+      {
+        passwordHash,
+        pendingEmail: null,
+        ...(proved === user?.email ? { emailVerifiedAt: new Date() } : {}),
+      },
+      { where: { id }, transaction: tx },
+    );
     await ctx.revocations.revoke(tx, id);
+    await audit(tx, { action: 'reset_password', actorId: id, userId: id, reason: '' });
     if (user) await ctx.mails.queue(tx, passwordChanged(user, ctx.mails.publicUrl));
   });
   await ctx.guesses.welcome({ account: id, address });

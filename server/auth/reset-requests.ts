@@ -3,14 +3,12 @@ import { WokenLoop } from '../async/woken-loop.ts';
 import type { Database } from '../database/connection.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { passwordReset, RESET_LIFETIME } from '../mail/messages.ts';
-import type { Outbox } from '../mail/outbox.ts';
+import { type Outbox, secondsUntilMail } from '../mail/outbox.ts';
 import { createToken } from '../mail/tokens.ts';
 import { emailKeysOf } from '../text/email.ts';
 
 /** How often it is looked for what other nodes have left. Milliseconds. */
 const LOOK = 1000;
-/** Mails with a link that one account is sent in an hour. */
-const MAILS_AN_HOUR = 3;
 
 export interface ResetRequestsOptions {
   db: Database;
@@ -65,23 +63,13 @@ export class ResetRequests {
        order by array_position($1::text[], coalesce(email_key, lower(email collate "C"))) limit 1 for no key update`,
       emailKeysOf(request.email),
     );
-    if (!user || !(await mayHaveMail(tx, user.id))) return true;
-    const subject = { userId: user.id, purpose: 'reset', email: user.email } as const;
+    if (!user || (await secondsUntilMail(tx, user.id, 'password_reset')) > 0) return true;
+    const { email } = user;
+    const subject = { userId: user.id, purpose: 'reset', email, proves: email } as const;
     const token = await createToken(tx, subject, RESET_LIFETIME);
     await this.#mails.queue(tx, passwordReset(user, this.#mails.publicUrl, token));
     return true;
   }
-}
-
-async function mayHaveMail(tx: Transaction, userId: number): Promise<boolean> {
-  const had = await select<{ id: number }>(
-    tx,
-    `select id from mails
-     where user_id = $1 and kind = 'password_reset' and created_at > now() - interval '1 hour' limit $2`,
-    userId,
-    MAILS_AN_HOUR,
-  );
-  return had.length < MAILS_AN_HOUR;
 }
 
 function select<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {

@@ -168,12 +168,18 @@ function capital(word: string): string {
   return word.charAt(0).toUpperCase() + word.slice(1);
 }
 
+/** What an operation does, and what is the same for all that need it. */
+function describe({ needsVerifiedEmail }: Route, description: string): string {
+  if (!needsVerifiedEmail) return description;
+  return `${description} Where the operator asks for it (\`VERIFY_EMAIL\`), a user whose e-mail address is not verified gets a 403 with \`type\` \`email_unverified\`.`;
+}
+
 function operation(route: Route, library: SchemaLibrary, epoch: string | undefined): Operation {
   const parameters = parametersOf(route, library, epoch);
   return {
     operationId: operationId(route.method, route.path),
     summary: route.summary,
-    ...(route.description === undefined ? {} : { description: route.description }),
+    ...(route.description === undefined ? {} : { description: describe(route, route.description) }),
     tags: [route.tag],
     // Either will do: both end in the same header.
     security: {

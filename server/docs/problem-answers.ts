@@ -17,6 +17,8 @@ const sentences: Record<ProblemCode, string> = {
   suspended: 'This account is suspended until 2030-01-01T12:00:00.000Z.',
   sign_up_closed: 'Nobody can sign up here at present. Existing accounts work as before.',
   no_mail: 'This service sends no mail. Ask its operator for a link to a new password.',
+  email_unverified:
+    'Verify your e-mail address first: open the link in the mail that you were sent, or have it sent again.',
   invitation_required: 'An invitation is needed to sign up here. Ask the operator for one.',
   not_found: 'There is no post 7.',
   method_not_allowed: 'PUT is not allowed here. Allowed: GET, POST.',

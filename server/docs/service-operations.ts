@@ -74,7 +74,7 @@ export const serviceOperations: readonly ServiceOperation[] = [
     path: '/',
     summary: 'The live-feed page, or the name and version of the service',
     description:
-      'The live-feed page for a browser; for a client that asks for JSON, the name, the version and who may sign up.',
+      'The live-feed page for a browser; for a client that asks for JSON, the name, the version, who may sign up, and whether mails are sent.',
     answer: {
       description: 'The service.',
       content: {
@@ -91,8 +91,13 @@ export const serviceOperations: readonly ServiceOperation[] = [
                 description:
                   'Who may sign up: `open`, anyone; `invite`, those with an invitation; `closed`, nobody.',
               },
+              sends_mail: {
+                type: 'boolean',
+                description:
+                  'Whether the service sends mails: links that verify addresses, and to new passwords.',
+              },
             },
-            required: ['name', 'version', 'docs', 'sign_up'],
+            required: ['name', 'version', 'docs', 'sign_up', 'sends_mail'],
           },
         },
         'text/html': { schema: { type: 'string' } },

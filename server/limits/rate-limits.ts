@@ -18,6 +18,8 @@ const limits = {
   signup: { points: 40, duration: HOUR },
   // By address: nobody who asks for a new password is logged in.
   forgot: { points: 40, duration: HOUR },
+  // By the e-mail address that they go to: it need not be that of the one who asks.
+  mail: { points: 6, duration: HOUR },
   write: { points: 600, duration: MINUTE },
   read: { points: 6000, duration: MINUTE },
   // Each is an event of every post that the user has.
@@ -79,6 +81,7 @@ export class RateLimits {
       refresh: own('refresh'),
       signup: own('signup'),
       forgot: own('forgot'),
+      mail: own('mail'),
       write: own('write'),
       read: own('read'),
       rename: own('rename'),
@@ -88,6 +91,7 @@ export class RateLimits {
       refresh: share('refresh'),
       signup: ofAddress('signup-day', { points: SIGN_UPS_A_DAY, duration: DAY }),
       forgot: share('forgot'),
+      mail: share('mail'),
       write: share('write'),
       read: share('read'),
       rename: share('rename'),
@@ -116,6 +120,15 @@ export class RateLimits {
       await this.#take(ofAddress, this.#placeOf(req, ofAddress), res);
     }
     tell(res, left);
+  }
+
+  /**
+   * Counts a mail to an address that a user calls theirs: whatever accounts ask for them, nobody is sent many.
+   * @param email what makes two e-mail addresses one
+   * @throws {AppError} 429
+   */
+  async countMail(email: string, req: Request, res: Response, user: Identity): Promise<void> {
+    await this.count('mail', req, res, user, `m${keyedHash(this.#key, email)}`);
   }
 
   /** @throws {AppError} 429 */

@@ -51,3 +51,71 @@ The link works once. If you did not ask for it, you need not do anything: your p
     lifetime: RESET_LIFETIME,
   };
 }
+
+/** How long the link that proves an address is good. Milliseconds. */
+export const VERIFICATION_LIFETIME = DAY;
+
+/** A link with which the owner of an account proves that this address is theirs. */
+export function emailVerification(
+  { id, username, email }: Recipient,
+  publicUrl: string,
+  token: string,
+): NewMail {
+  return {
+    userId: id,
+    kind: 'email_verification',
+    to: email,
+    subject: 'Verify your e-mail address',
+    text: `Hello ${username},
+
+somebody, perhaps you, gave this address for an account at ${publicUrl}. If it was you, verify it here within 24 hours:
+
+${publicUrl}/#verify=${token}
+
+The link works once. If it was not you, you need not do anything.
+`,
+    lifetime: VERIFICATION_LIFETIME,
+  };
+}
+
+/** Tells the owner of an account, at the address that it has, that another one is to take its place. */
+export function emailChange({ id, username, email }: Recipient, publicUrl: string, token: string): NewMail {
+  return {
+    userId: id,
+    kind: 'email_change',
+    to: email,
+    subject: 'Your e-mail address is being changed',
+    text: `Hello ${username},
+
+somebody, perhaps you, gave a new e-mail address for your account at ${publicUrl}. It takes the place of this one as soon
+as it is verified.
+
+If this was not you, somebody else knows your password. Undo the change here, up to seven days after it:
+
+${publicUrl}/#undo=${token}
+
+Then choose a new password, with "Forgot your password?" where one logs in.
+`,
+    lifetime: 3 * DAY,
+  };
+}
+
+/** Tells the owner of an account that this is its address again, with a link to a new password. */
+export function emailRestored({ id, username, email }: Recipient, publicUrl: string, token: string): NewMail {
+  return {
+    userId: id,
+    kind: 'email_restored',
+    to: email,
+    subject: 'Your e-mail address is as it was',
+    text: `Hello ${username},
+
+this is the e-mail address of your account at ${publicUrl} again. All sessions have ended, and the password works no more.
+Choose a new one here within 30 minutes:
+
+${resetLink(publicUrl, token)}
+
+The link works once. Later, use "Forgot your password?" where one logs in.
+`,
+    lifetime: RESET_LIFETIME,
+  };
+}

@@ -4,7 +4,8 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Seal } from './seal.ts';
 
 /** What a mail is about. */
-export type MailKind = 'password_changed' | 'password_reset';
+export type MailKind =
+  'password_changed' | 'password_reset' | 'email_verification' | 'email_change' | 'email_restored';
 
 /** A mail to the owner of an account. */
 export interface NewMail {
@@ -75,6 +76,20 @@ export class Outbox {
     );
     tx.afterCommit(() => this.#onQueued());
   }
+}
+
+/** Mails with a link of one kind that an account is sent in an hour. */
+const MAILS_AN_HOUR = 3;
+
+/** How long it takes until an account may be sent another mail of this kind. Seconds; 0: now. */
+export async function secondsUntilMail(tx: Transaction, userId: number, kind: MailKind): Promise<number> {
+  const [last] = await sequelizeOf(tx).query<{ seconds: number }>(
+    `select ceil(extract(epoch from created_at + interval '1 hour' - now()))::integer as seconds from mails
+     where user_id = $1 and kind = $2 and created_at > now() - interval '1 hour'
+     order by created_at desc offset $3 limit 1`,
+    { type: QueryTypes.SELECT, transaction: tx, bind: [userId, kind, MAILS_AN_HOUR - 1] },
+  );
+  return last ? Math.max(1, last.seconds) : 0;
 }
 
 /** Deletes the mails to an account that is deleted. */

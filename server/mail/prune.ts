@@ -1,6 +1,9 @@
 import { type Prune, pruneBy } from '../database/pruner.ts';
 
-/** Mails of yesterday that were sent or whose time is up, and links and requests for them whose time is up. */
+/**
+ * Mails of yesterday that were sent or whose time is up, and links and requests for them whose time is up. A change of an
+ * address that can no longer be undone may not be proved either: it ends.
+ */
 export const mailPrunes: readonly Prune[] = [
   pruneBy(
     `delete from mails where id in (
@@ -9,6 +12,15 @@ export const mailPrunes: readonly Prune[] = [
   ),
   pruneBy(
     `delete from mailed_tokens where hash in (select hash from mailed_tokens where expires_at < now() limit $1)`,
+  ),
+  pruneBy(
+    `update users set pending_email = null where id in (
+       select u.id from users u join email_undos e
+         on e.user_id = u.id and e.email_key = coalesce(u.email_key, lower(u.email collate "C"))
+       where u.pending_email is not null and e.expires_at < now() limit $1)`,
+  ),
+  pruneBy(
+    `delete from email_undos where hash in (select hash from email_undos where expires_at < now() limit $1)`,
   ),
   pruneBy(
     `delete from reset_requests where id in (

@@ -4,15 +4,18 @@ import { type AppError, unauthorized } from '../errors.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 
 /** What a token may be used for. */
-type TokenPurpose = 'reset';
+type TokenPurpose = 'reset' | 'verify';
 
 /** What a token was made for. */
 export interface TokenSubject {
   userId: number;
   purpose: TokenPurpose;
-  /** The address that it is sent to. It is good as long as this is the address of the account. */
+  /** The address of the account. The token is good as long as it is that. */
   email: string;
 }
+
+/** The address that the token is sent to, so that its use proves it; null: the operator hands it over. */
+type Proves = { proves: string | null };
 
 /**
  * Makes a token that proves that somebody reads the mails to an address. It takes the place of the one before.
@@ -21,19 +24,20 @@ export interface TokenSubject {
  */
 export async function createToken(
   tx: Transaction,
-  { userId, purpose, email }: TokenSubject,
+  { userId, purpose, email, proves }: TokenSubject & Proves,
   lifetime: number,
 ): Promise<string> {
-  const token = randomBytes(32).toString('base64url');
+  const token = newToken();
   await sequelizeOf(tx).query(
-    `insert into mailed_tokens (hash, user_id, purpose, email, expires_at)
-     values ($1, $2, $3, $4, now() + $5 * interval '1 millisecond')
+    `insert into mailed_tokens (hash, user_id, purpose, email, expires_at, proves)
+     values ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', $6)
      on conflict (user_id, purpose) do update
-     set hash = excluded.hash, email = excluded.email, created_at = excluded.created_at, expires_at = excluded.expires_at`,
+     set hash = excluded.hash, email = excluded.email, created_at = excluded.created_at, expires_at = excluded.expires_at,
+       proves = excluded.proves`,
     {
       type: QueryTypes.RAW,
       transaction: tx,
-      bind: [hashOf(token), userId, purpose, email, lifetime],
+      bind: [hashOf(token), userId, purpose, email, lifetime, proves],
     },
   );
   return token;
@@ -56,34 +60,46 @@ export async function ownerOf(
 
 /**
  * Uses a token, once. The row of its user must be locked: of two who use it at once, the second finds that it is gone.
+ * @returns the address that this proves; null: none
  * @throws {AppError} 401
  */
 export async function useToken(
   tx: Transaction,
   { userId, purpose, email }: TokenSubject,
   token: string,
-): Promise<void> {
-  const used = await sequelizeOf(tx).query(
+): Promise<string | null> {
+  const [used] = await sequelizeOf(tx).query<{ proves: string | null }>(
     `delete from mailed_tokens where hash = $1 and user_id = $2 and purpose = $3 and email = $4 and expires_at > now()
-     returning user_id`,
+     returning proves`,
     { type: QueryTypes.SELECT, transaction: tx, bind: [hashOf(token), userId, purpose, email] },
   );
-  if (used.length === 0) throw notGood();
+  if (!used) throw notGood();
+  return used.proves;
 }
 
-/** Ends all tokens of a user, as with a new password or address. */
-export async function endTokens(tx: Transaction, userId: number): Promise<void> {
-  await sequelizeOf(tx).query('delete from mailed_tokens where user_id = $1', {
-    type: QueryTypes.RAW,
-    transaction: tx,
-    bind: [userId],
-  });
+/** Ends the tokens of a user, as with a new password or address. @param purpose of this purpose alone */
+export async function endTokens(tx: Transaction, userId: number, purpose?: TokenPurpose): Promise<void> {
+  await sequelizeOf(tx).query(
+    'delete from mailed_tokens where user_id = $1 and ($2::text is null or purpose = $2)',
+    {
+      type: QueryTypes.RAW,
+      transaction: tx,
+      bind: [userId, purpose ?? null],
+    },
+  );
 }
 
-function notGood(): AppError {
+/** The answer to a token that is none, or no longer good. */
+export function notGood(): AppError {
   return unauthorized('This link is unknown, used or expired. Ask for a new one.');
 }
 
-function hashOf(token: string): Buffer {
+/** 32 random bytes as base64url. */
+export function newToken(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/** What the database has of a token. */
+export function hashOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

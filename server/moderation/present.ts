@@ -7,8 +7,11 @@ export type UserAction = (typeof userActions)[number];
 /** Why somebody reports something. */
 export const reportReasons = ['spam', 'harassment', 'violence', 'illegal', 'other'] as const;
 
-/** What the audit log has entries of: what moderators do, and what the operator does. */
-export type AuditAction = PostAction | UserAction | 'dismiss' | 'grant' | 'reset_link';
+/** What users do to their own account, and what a takeover of it would look like. */
+type OwnAction = 'reset_password' | 'change_email' | 'undo_email';
+
+/** What the audit log has entries of: what moderators, the operator and users in their own accounts do. */
+export type AuditAction = PostAction | UserAction | OwnAction | 'dismiss' | 'grant' | 'reset_link';
 
 /** Somebody in the audit log. The name is empty once the account has been deleted. */
 interface Named {

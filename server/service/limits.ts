@@ -10,6 +10,7 @@ import { VoteLimit } from '../limits/vote-limit.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { RedisParts } from '../redis.ts';
+import { emailKey } from '../text/email.ts';
 import { NewAccounts } from '../votes/new-accounts.ts';
 
 export interface LimitParts {
@@ -18,6 +19,7 @@ export interface LimitParts {
   /** Undefined: votes are not limited by address. */
   voteLimit: VoteLimit | undefined;
   countRequest: RateLimits['count'];
+  countMail: RateLimits['countMail'];
   countRefused: (limit: ReachedLimit | 'guess' | 'passwords' | 'search' | 'votes') => void;
 }
 
@@ -68,6 +70,9 @@ export function createLimits(
       : undefined,
     countRequest: async (...request) => {
       if (config.rateLimits) await limits.count(...request);
+    },
+    countMail: async (email, ...request) => {
+      if (config.rateLimits) await limits.countMail(emailKey(email), ...request);
     },
     countRefused,
   };

@@ -4,12 +4,14 @@ import { KeptUsername, User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
+import { endUndos } from '../mail/email-undos.ts';
 import { passwordChanged } from '../mail/messages.ts';
 import { forgetMails } from '../mail/outbox.ts';
 import { endTokens } from '../mail/tokens.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { storedEmailKey } from '../text/email.ts';
+import { changeAddress, requireUnreserved, sendVerification, taken } from './addresses.ts';
 import type { UserContext } from './context.ts';
 import { beginTask, workPiece } from './footprint.ts';
 import { requireInvitation, useInvitation } from './invitations.ts';
@@ -24,12 +26,13 @@ export interface SignUp {
 }
 
 /**
- * Makes an account. Where an invitation is needed, one of its uses goes in the same transaction.
+ * Makes an account. Where an invitation is needed, one of its uses goes in the same transaction; where mails can be sent,
+ * the link that proves the address is written with it.
  * @throws {AppError} 403 where nobody may sign up, or without a good invitation; 409 if the e-mail address or the name is taken;
  *   429 if too many wait for their hash
  */
 export async function signUp(
-  ctx: Pick<UserContext, 'config' | 'db' | 'passwords'>,
+  ctx: Pick<UserContext, 'config' | 'db' | 'mails' | 'passwords'>,
   input: SignUp,
   requester: Requester,
 ): Promise<OwnUser> {
@@ -49,12 +52,13 @@ export async function signUp(
       const { email, invitation = '' } = input;
       return await db.transaction(async (tx) => {
         if (admission === 'invite') await useInvitation(tx, db, invitation);
-        return presentOwnUser(
-          await User.create(
-            { email, emailKey: storedEmailKey(email), username, passwordHash },
-            { transaction: tx },
-          ),
+        await requireUnreserved(tx, email);
+        const user = await User.create(
+          { email, emailKey: storedEmailKey(email), username, passwordHash },
+          { transaction: tx },
         );
+        if (ctx.mails.enabled) await sendVerification(ctx.mails, tx, user);
+        return presentOwnUser(user);
       });
     } catch (error) {
       const invented = input.username === undefined && violatedConstraint(error) === 'users_username_key';
@@ -68,13 +72,6 @@ function inventUsername(): string {
   return `user-${randomInt(36 ** 7)
     .toString(36)
     .padStart(7, '0')}`;
-}
-
-function taken(error: unknown): AppError | undefined {
-  const field = { users_email_key: 'email', users_username_key: 'username' }[violatedConstraint(error) ?? ''];
-  if (field === undefined) return undefined;
-  const said = field === 'email' ? 'This e-mail address is already registered.' : 'This username is taken.';
-  return new AppError('conflict', said, { errors: [{ loc: ['body', field], msg: said, type: 'any.taken' }] });
 }
 
 export interface EditUser {
@@ -94,10 +91,12 @@ export function requireUnchanged(before: OwnUser, conditions: Preconditions): vo
 }
 
 /**
- * Changes the user's own account. A new password ends all other sessions; a new name is a change of each of the user's
+ * Changes the user's own account. A new address waits until it is proved (see `changeAddress`). A new password ends all
+ * other sessions, and the links that were sent by mail; a new name is a change of each of the user's
  * posts, and every client hears of it. Lists and posts have the new name from the commit on. The events of more posts than
  * fit one piece follow in further transactions; the answer waits for them for some seconds (see `AccountTasks`).
- * @throws {AppError} 403 for a wrong current password, 409 for a taken name or address, 412, 429 after too many wrong passwords
+ * @throws {AppError} 403 for a wrong current password, 409 for a taken name, and where no mail can be sent for a taken
+ *   address, 412, 429 after too many wrong passwords or three mails in an hour
  */
 export async function editUser(
   ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'mails' | 'passwords' | 'revocations'>,
@@ -121,15 +120,13 @@ export async function editUser(
       user.set({
         ...(input.username === undefined ? {} : { username: input.username }),
         ...(input.bio === undefined ? {} : { bio: input.bio }),
-        ...(input.email === undefined ? {} : { email: input.email }),
-        ...(passwordHash === undefined ? {} : { passwordHash }),
+        ...(passwordHash === undefined ? {} : { passwordHash, pendingEmail: null }),
       });
       await user.save({ transaction: tx });
-      // Apart: a key that stays as it is while the address changes would be taken for that of the old one.
-      if (input.email !== undefined) await setEmailKey(tx, user.id, input.email);
+      if (passwordHash !== undefined) await endTokens(tx, user.id);
+      if (input.email !== undefined) await changeAddress(ctx.mails, tx, user, input.email);
       // Behind the 409 that this may be, which goes before a 412.
       requireUnchanged(before, conditions);
-      if (passwordHash !== undefined || user.email !== before.email) await endTokens(tx, user.id);
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
         await ctx.mails.queue(tx, passwordChanged(before, ctx.mails.publicUrl));
@@ -175,11 +172,6 @@ function nameHashOf(username: string): Buffer {
   return createHash('sha256').update(username.toLowerCase()).digest();
 }
 
-async function setEmailKey(tx: Transaction, id: number, email: string): Promise<void> {
-  const emailKey = storedEmailKey(email);
-  if (emailKey !== null) await User.update({ emailKey }, { where: { id }, transaction: tx });
-}
-
 /**
  * Deletes the user with posts, votes and sessions; the tallies follow, and every client is notified of the posts. The
  * account has no name, address, login or session from the commit on, and its posts are in no list. More posts and votes
@@ -204,12 +196,15 @@ export async function deleteUser(
         username: nobody,
         bio: '',
         passwordHash: '',
+        emailVerifiedAt: null,
+        pendingEmail: null,
         deletedAt: new Date(),
       });
       await user.save({ transaction: tx });
       await ctx.revocations.revoke(tx, user.id);
       await forgetMails(tx, user.id);
       await endTokens(tx, user.id);
+      await endUndos(tx, user.id);
       await beginTask(tx, user.id, 'delete');
       return workPiece(tx, user.id, ctx.accountTasks.piece);
     }),

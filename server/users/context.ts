@@ -11,7 +11,7 @@ import type { ProfileReader } from './profile-reader.ts';
 
 /** What the requests for accounts use. A command takes just what it needs of it. */
 export interface UserContext {
-  config: Pick<Config, 'signUp'>;
+  config: Pick<Config, 'signUp' | 'verifyEmail'>;
   db: Database;
   passwords: {
     /** @throws {AppError} 429 if too many wait for theirs */
@@ -30,4 +30,6 @@ export interface UserContext {
   reportTallies: (tallies: Tally[]) => void;
   /** Counts a request. @throws {AppError} 429 */
   countRequest: RateLimits['count'];
+  /** Counts a mail to an address that is not proved. @throws {AppError} 429 */
+  countMail: RateLimits['countMail'];
 }

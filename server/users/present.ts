@@ -20,6 +20,10 @@ export interface PublicUser {
 /** What a user sees of themselves. */
 export type OwnUser = Pick<PublicUser, 'id' | 'username' | 'bio' | 'created_at'> & {
   email: string;
+  /** Whether it was proved that the user reads the mails to the address. */
+  email_verified: boolean;
+  /** The new address that takes the place of `email` once it is proved; null: none. */
+  pending_email: string | null;
   role: Role;
 };
 
@@ -53,6 +57,9 @@ export function presentOwnUser(user: User): OwnUser {
     bio: user.bio,
     created_at: user.createdAt.toISOString(),
     email: user.email,
+    // A new row does not have what was not given.
+    email_verified: user.emailVerifiedAt instanceof Date,
+    pending_email: user.pendingEmail ?? null,
     role: user.role,
   };
 }

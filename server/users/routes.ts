@@ -5,6 +5,7 @@ import { Json, Reply, routesOf } from '../api/route.ts';
 import { check } from '../api/schema.ts';
 import * as commands from './commands.ts';
 import type { UserContext } from './context.ts';
+import { askForVerification, undoEmailChange, verifyEmail } from './email-proofs.ts';
 import { accountTag, type OwnUser } from './present.ts';
 import * as queries from './queries.ts';
 import * as schemas from './schemas.ts';
@@ -29,7 +30,7 @@ export const userRoutes = [
     path: '/users',
     summary: 'Sign up',
     description:
-      'Does not log in: send `POST /login` next. `sign_up` of `GET /` says who may sign up: anyone (`open`), those with an invitation of the operator (`invite`), or nobody (`closed`). Both refusals are a 403 with a `type` of their own.',
+      'Does not log in: send `POST /login` next. Where the service sends mail, a link that verifies the address is on its way. `sign_up` of `GET /` says who may sign up: anyone (`open`), those with an invitation of the operator (`invite`), or nobody (`closed`). Both refusals are a 403 with a `type` of their own.',
     tag: 'Users',
     access: 'anyone',
     limit: 'signup',
@@ -64,7 +65,7 @@ export const userRoutes = [
     path: '/users/me',
     summary: 'Change your account',
     description:
-      'A new e-mail address or password needs the current password. A new password ends all other sessions. A new name sends an event for each of your posts, so ten changes an hour are allowed; with thousands of posts the last events may follow the response.',
+      'A new e-mail address or password needs the current password. A new address is in `pending_email`, and counts once it is proved with the link that is sent to it (`POST /email/verify`); the old one is told, with a link to undo it. Whether another account has it shows at the proof alone. Your own address in place of a new one ends the change. Where the service sends no mail, a new address counts at once, and a taken one is a 409. A new password ends all other sessions, and a change of the address that waits. A new name sends an event for each of your posts, so ten changes an hour are allowed; with thousands of posts the last events may follow the response.',
     tag: 'Users',
     access: 'user',
     limit: 'login',
@@ -74,7 +75,7 @@ export const userRoutes = [
     answers: { 200: schemas.ownUser, ...problems(401, 403, 409, 412, 422, 429) },
     answerHeaders: etag,
     handle: async ({ ctx, user, body, requester, req, res }) => {
-      const { username } = body;
+      const { username, email } = body;
       const own = username === undefined ? undefined : (await queries.ownView(ctx, user, requester)).username;
       // What one says again is no change.
       if (username !== own) {
@@ -86,6 +87,7 @@ export const userRoutes = [
         if (errors) throw invalid(errors, errors.length);
         await ctx.countRequest('rename', req, res, user);
       }
+      if (email !== undefined && ctx.mails.enabled) await ctx.countMail(email, req, res, user);
       return tagged(await commands.editUser(ctx, user, body, requester, preconditionsOf(req)));
     },
   }),
@@ -109,6 +111,48 @@ export const userRoutes = [
       const isAllGone = await commands.deleteUser(ctx, user, body.password, requester, preconditionsOf(req));
       return new Reply(undefined, { status: isAllGone ? 204 : 202 });
     },
+  }),
+  route({
+    method: 'post',
+    path: '/email/verify/request',
+    summary: 'Have the link that verifies your e-mail address sent again',
+    description:
+      'To the new address that waits, or else to the one that you have. You are sent three of them an hour at most, and the newest link is the one that works, for 24 hours. If there is nothing to verify it is a 409; where the service sends no mail, a 403 with `type` `no_mail`.',
+    tag: 'Users',
+    access: 'user',
+    limit: 'write',
+    answers: { 202: 'A mail with a link is on its way.', ...problems(401, 403, 409, 429) },
+    handle: async ({ ctx, user, requester, req, res }) => {
+      const { pending_email: pending } = await queries.ownView(ctx, user, requester);
+      if (pending !== null) await ctx.countMail(pending, req, res, user);
+      await askForVerification(ctx, user, requester);
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/email/verify',
+    summary: 'Prove an e-mail address with the link of a mail',
+    description:
+      'The token works once. A new address takes the place of the old one; if another account has it by now it is a 409.',
+    tag: 'Users',
+    access: 'anyone',
+    limit: 'login',
+    body: schemas.verifyEmail,
+    answers: { 204: 'The address is verified.', ...problems(401, 409, 422, 429) },
+    handle: ({ ctx, body, requester }) => verifyEmail(ctx, body.token, requester),
+  }),
+  route({
+    method: 'post',
+    path: '/email/undo',
+    summary: 'Undo a change of the e-mail address with the link of a mail',
+    description:
+      'With the token that the old address was sent, once and for seven days. A change that waits is ended. After it was proved the old address is put back, all sessions and the password end, and the old address is sent a link to a new password.',
+    tag: 'Users',
+    access: 'anyone',
+    limit: 'login',
+    body: schemas.undoEmail,
+    answers: { 204: 'The account has the address that it had.', ...problems(401, 409, 422, 429) },
+    handle: ({ ctx, body, requester }) => undoEmailChange(ctx, body.token, requester),
   }),
   route({
     method: 'get',

@@ -73,6 +73,17 @@ export const editUser = object({
   .example({ username: 'ada.lovelace' })
   .id('EditUser');
 
+const mailedToken = (name: string) =>
+  text().max(100).description(`From the link in the mail: what is behind \`#${name}=\``);
+
+export const verifyEmail = object({ token: mailedToken('verify') })
+  .example({ token: 'the-token-in-the-link-of-the-mail' })
+  .id('VerifyEmail');
+
+export const undoEmail = object({ token: mailedToken('undo') })
+  .example({ token: 'the-token-in-the-link-of-the-mail' })
+  .id('UndoEmail');
+
 /** Its example is nobody's password: what a page fills in by itself must not delete an account. */
 export const deleteUser = object({ password: claimedPassword })
   .example({ password: 'your password' })
@@ -106,6 +117,10 @@ export const ownUser = object({
   username: Joi.string(),
   bio: Joi.string().allow(''),
   email: Joi.string(),
+  email_verified: Joi.boolean().description('Whether it is proved that you read the mails to this address'),
+  pending_email: Joi.string()
+    .allow(null)
+    .description('The new address that counts once it is proved; `null` if there is none'),
   role: oneOf('user', 'moderator', 'admin').description('What you may do beside what all users may'),
   created_at: timestamp(),
 }).id('OwnUser');

@@ -1,0 +1,107 @@
+import { User } from '../../models/index.ts';
+import { AppError, unauthorized } from '../errors.ts';
+import type { Identity } from '../identity.ts';
+import { ownerOfUndo, prolongUndo, useUndo } from '../mail/email-undos.ts';
+import { emailRestored, RESET_LIFETIME } from '../mail/messages.ts';
+import { createToken, endTokens, newToken, notGood, ownerOf, useToken } from '../mail/tokens.ts';
+import { audit } from '../moderation/audit.ts';
+import type { Requester } from '../queues/fair-queue.ts';
+import { emailKey } from '../text/email.ts';
+import { requireUnreserved, sendVerification, setAddress, taken } from './addresses.ts';
+import type { UserContext } from './context.ts';
+
+/**
+ * Sends the link again that proves the address of an account, or the new one that waits.
+ * @throws {AppError} 403 where no mail can be sent, 409 if there is nothing to prove, 429 after three mails in an hour
+ */
+export async function askForVerification(
+  ctx: Pick<UserContext, 'db' | 'mails'>,
+  viewer: Identity,
+  requester: Requester,
+): Promise<void> {
+  if (!ctx.mails.enabled)
+    throw new AppError('no_mail', 'This service sends no mail, and verifies no address.');
+  await ctx.db.share(requester).transaction(async (tx) => {
+    const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
+    if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
+    // A change that can be proved can be undone for as long.
+    const key = emailKey(user.email);
+    if (user.pendingEmail !== null && !(await prolongUndo(tx, { userId: user.id, key })))
+      await user.set({ pendingEmail: null }).save({ transaction: tx });
+    if (user.pendingEmail === null && user.emailVerifiedAt !== null)
+      throw new AppError('conflict', 'Your e-mail address is verified already.');
+    await sendVerification(ctx.mails, tx, user);
+  });
+}
+
+/**
+ * Proves an address with the token of a mail to it. A new one takes the place of the old one.
+ * @throws {AppError} 401 for a token that is not good; 409 if another account has the new address
+ */
+export async function verifyEmail(
+  ctx: Pick<UserContext, 'db'>,
+  token: string,
+  requester: Requester,
+): Promise<void> {
+  const db = ctx.db.share(requester);
+  const id = await ownerOf(db, 'verify', token);
+  try {
+    await db.transaction(async (tx) => {
+      const user = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
+      const proved = await useToken(tx, { userId: id, purpose: 'verify', email: user?.email ?? '' }, token);
+      if (!user || user.deletedAt || proved === null) throw notGood();
+      if (proved === user.email) {
+        await user.set({ emailVerifiedAt: new Date() }).save({ transaction: tx });
+        return;
+      }
+      if (proved !== user.pendingEmail) throw notGood();
+      const key = emailKey(user.email);
+      await requireUnreserved(tx, proved, id);
+      await setAddress(tx, user, proved, new Date());
+      await prolongUndo(tx, { userId: id, key });
+      await audit(tx, { action: 'change_email', actorId: id, userId: id, reason: '' });
+    });
+  } catch (error) {
+    throw taken(error) ?? error;
+  }
+}
+
+/**
+ * Undoes a change of an address with the token that the old one was sent. One that waits is ended. One that counts already
+ * is taken back, and since who made it knew the password, that ends too, with all sessions: the old address is sent a link
+ * to a new one.
+ * @throws {AppError} 401 for a token that is not good; 409 if another account has the address by now; 429 if too many wait
+ *   for their hash
+ */
+export async function undoEmailChange(
+  ctx: Pick<UserContext, 'db' | 'mails' | 'passwords' | 'revocations'>,
+  token: string,
+  requester: Requester,
+): Promise<void> {
+  const db = ctx.db.share(requester);
+  const id = await ownerOfUndo(db, token);
+  // Of a password that nobody knows: a login takes as long as with any.
+  const passwordHash = await ctx.passwords.hash(newToken(), requester);
+  try {
+    await db.transaction(async (tx) => {
+      const user = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
+      const { email, key } = await useUndo(tx, id, token);
+      if (!user || user.deletedAt) throw notGood();
+      if (key === emailKey(user.email)) {
+        if (user.pendingEmail === null) return;
+        await endTokens(tx, id, 'verify');
+        await user.set({ pendingEmail: null }).save({ transaction: tx });
+        return;
+      }
+      await setAddress(tx, user, email, new Date());
+      await user.set({ passwordHash }).save({ transaction: tx });
+      await ctx.revocations.revoke(tx, id);
+      await audit(tx, { action: 'undo_email', actorId: id, userId: id, reason: '' });
+      const reset = { userId: id, purpose: 'reset', email, proves: email } as const;
+      const link = await createToken(tx, reset, RESET_LIFETIME);
+      await ctx.mails.queue(tx, emailRestored(user, ctx.mails.publicUrl, link));
+    });
+  } catch (error) {
+    throw taken(error) ?? error;
+  }
+}
