@@ -4,11 +4,11 @@ import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
 import { TestMailServer } from './support/mail-server.ts';
 import { Reader } from './support/reader.ts';
-import { createWorld, type TestUser, type World } from './support/world.ts';
+import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const NEW = 'another battery staple';
 
-describe('a forgotten password on the page', function () {
+describe('a link of a mail on the page', function () {
   this.timeout(90_000);
   const server = new TestMailServer();
   let world: World;
@@ -20,6 +20,7 @@ describe('a forgotten password on the page', function () {
     const env = { SMTP_URL: server.url, MAIL_FROM: 'news@feed.example', PUBLIC_URL: 'https://feed.example' };
     [world, browser] = await Promise.all([createWorld({ ...env, ALLOWED_HOSTS: '*' }), launchBrowser()]);
     ada = await world.user('ada');
+    await server.next(ada.email); // of the sign-up
   });
   after(async () => {
     await browser?.close();
@@ -27,7 +28,7 @@ describe('a forgotten password on the page', function () {
     await server.stop();
   });
 
-  it('is replaced with the link of a mail, which leaves the address at once', async () => {
+  it('replaces a forgotten password, and leaves the address at once', async () => {
     const reader = await Reader.open(browser, world.url, 'ada');
     const { page } = reader;
     await page.getByRole('button', { name: 'Returning' }).click();
@@ -55,6 +56,57 @@ describe('a forgotten password on the page', function () {
     await page.getByRole('button', { name: 'Log in' }).click();
     await reader.live();
     reader.expectClean({ networkMayFail: true }); // the browser notes the refused password
+    await reader.leave();
+  });
+
+  it('that is mailed verifies an address, lets a new one count, and puts the old one back', async () => {
+    const reader = await Reader.open(browser, world.url, 'eve');
+    const { page, email } = reader;
+    const open = async (link: 'verify' | 'undo', to: string) => {
+      const [, fragment = ''] =
+        new RegExp(`/(#${link}=[\\w-]{43})\n`).exec((await server.next(to)).text) ?? [];
+      await page.goto('about:blank');
+      await page.goto(`${world.url}/account${fragment}`);
+    };
+    const account = async () => {
+      await page.goto('about:blank');
+      await page.goto(`${world.url}/account`);
+      await page.getByRole('heading', { name: 'E-mail' }).waitFor();
+    };
+    await reader.signUp();
+    await account();
+    await page.getByText('Your address is not verified yet').waitFor();
+    await reader.expectKeepsNobodyOut();
+    await server.next(email);
+    await page.getByRole('button', { name: 'Send it again' }).click();
+    await page.getByText(`A mail with a link is on its way to ${email}.`).waitFor();
+    await open('verify', email);
+    await page.getByText('Your e-mail address is verified.').waitFor();
+    expect(await page.evaluate('location.hash')).to.equal('');
+    await page.getByText('Your address is not verified yet').waitFor({ state: 'detached' });
+
+    const fresh = 'new-eve@example.org';
+    const form = page.getByRole('form', { name: 'E-mail' });
+    await form.getByLabel('E-mail').fill(fresh);
+    await form.getByLabel('Current password').fill(PASSWORD);
+    await form.getByRole('button', { name: 'Change the address' }).click();
+    await page.getByText(`${fresh} takes the place of your address`).waitFor();
+    await reader.expectKeepsNobodyOut();
+    await open('verify', fresh);
+    await page.getByText('Your e-mail address is verified.').waitFor();
+    await page.getByText(`${fresh} takes the place of your address`).waitFor({ state: 'detached' });
+
+    await open('undo', email);
+    await page.getByRole('button', { name: 'Keep the old address' }).waitFor();
+    expect(await page.evaluate('location.hash')).to.equal('');
+    await reader.expectKeepsNobodyOut();
+    await page.getByRole('button', { name: 'Keep the old address' }).click();
+    await page.getByText('Your account has the address that it had.').waitFor();
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByRole('button', { name: 'Log in' }).waitFor();
+    const restored = await server.next(email);
+    expect(restored.headers.subject).to.equal('Your e-mail address is as it was');
+    reader.expectClean({ networkMayFail: true }); // the browser notes the ended session
     await reader.leave();
   });
 });

@@ -60,7 +60,7 @@ export class Client {
     this.notifications = new Notifications(this.#caller);
   }
 
-  /** What the service says of itself, also who may sign up. */
+  /** What the service says of itself, also who may sign up and whether it sends mails. */
   async service(): Promise<ServiceInfo> {
     return (await this.#requests.send<ServiceInfo>({ method: 'GET', path: '/', repeatable: true })).body;
   }
@@ -107,6 +107,24 @@ export class Client {
   }
 
   /**
+   * Has the link sent again that verifies one's address, or the new one that waits.
+   * @throws {TidingsError} `no_mail`, `conflict` if there is nothing to verify
+   */
+  async requestVerification(): Promise<void> {
+    await this.#caller.call({ method: 'POST', path: '/email/verify/request', repeatable: false });
+  }
+
+  /** Proves an address with the token of such a link. @throws {TidingsError} `unauthorized`, `conflict` if it is taken by now */
+  async verifyEmail(token: string): Promise<void> {
+    await this.#requests.send({ method: 'POST', path: '/email/verify', body: { token }, repeatable: false });
+  }
+
+  /** Undoes a change of an address with the token that the old one was sent. @throws {TidingsError} `unauthorized`, `conflict` */
+  async undoEmailChange(token: string): Promise<void> {
+    await this.#requests.send({ method: 'POST', path: '/email/undo', body: { token }, repeatable: false });
+  }
+
+  /**
    * Ends the session. It is deleted here at once, even if the server cannot be reached. @throws {TidingsError} if the
    * server could not be reached: its tokens then work until they end by themselves
    */
@@ -126,7 +144,10 @@ export class Client {
     return this.#caller.body({ method: 'GET', path: '/users/me', repeatable: true });
   }
 
-  /** A new e-mail address or password needs `current_password`; a new password ends all your other sessions. */
+  /**
+   * A new e-mail address or password needs `current_password`; a new password ends all your other sessions. Where the
+   * service sends mail, a new address is `pending_email` until it is verified.
+   */
   updateMe(edit: EditUser): Promise<OwnUser> {
     return this.#caller.body({ method: 'PATCH', path: '/users/me', body: edit, repeatable: false });
   }

@@ -56,6 +56,8 @@ export interface ServiceInfo {
   docs: string;
   /** Who may sign up: `open`, anyone; `invite`, those with an invitation; `closed`, nobody. */
   sign_up: 'open' | 'invite' | 'closed';
+  /** Whether it sends mails: links that verify addresses, and to new passwords. */
+  sends_mail: boolean;
 }
 
 /** A post as its writer gives it. `published: false` is a draft; left out, it is published. */

@@ -1,5 +1,5 @@
 import { presence } from './account/account.ts';
-import { resetToken } from './account/reset-token.ts';
+import { mailedLink } from './account/mailed-link.ts';
 import { Restoring } from './account/restoring.tsx';
 import { Welcome } from './account/welcome.tsx';
 import { Board } from './board/board.tsx';
@@ -8,8 +8,8 @@ import { Notices } from './chrome/notices.tsx';
 
 export function App() {
   const now = presence.value;
-  // Also for somebody who is logged in: the link ends that session.
-  const shown = resetToken.value === undefined ? now.state : 'out';
+  // Also for somebody who is logged in: the link may end that session.
+  const shown = mailedLink.value === undefined ? now.state : 'out';
   return (
     <>
       {shown === 'out' && <Welcome />}

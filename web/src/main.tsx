@@ -1,13 +1,13 @@
 import './styles/page.css';
 import { render } from 'preact';
 import { followSession } from './account/account.ts';
-import { takeResetToken } from './account/reset-token.ts';
+import { takeMailedLink } from './account/mailed-link.ts';
 import { App } from './app.tsx';
 import { applyTheme } from './chrome/theme.ts';
 import { followHistory } from './places/history.ts';
 
 applyTheme();
-takeResetToken();
+takeMailedLink();
 followSession();
 followHistory();
 const root = document.getElementById('app');

@@ -5,6 +5,7 @@ import { service } from '../service.ts';
 import { changedTo } from './account.ts';
 import { AccountForm } from './account-form.tsx';
 import { DeleteAccount } from './delete-account.tsx';
+import { EmailState } from './email-state.tsx';
 import { Sessions } from './sessions.tsx';
 
 const currentPassword = {
@@ -25,8 +26,13 @@ export function AccountView({ me }: { me: OwnUser }) {
     notify('What you say about yourself is changed.');
   };
   const changeEmail = async ({ email = '', current_password = '' }: Record<string, string>) => {
-    changedTo(await service.updateMe({ email: email.trim(), current_password }));
-    notify('Your e-mail address is changed. You log in with the new one from now on.');
+    const changed = await service.updateMe({ email: email.trim(), current_password });
+    changedTo(changed);
+    notify(
+      changed.pending_email === null
+        ? 'Your e-mail address is changed. You log in with it from now on.'
+        : `A mail with a link is on its way to ${changed.pending_email}.`,
+    );
   };
   const changePassword = async ({ password = '', current_password = '' }: Record<string, string>) => {
     changedTo(await service.updateMe({ password, current_password }));
@@ -76,6 +82,7 @@ export function AccountView({ me }: { me: OwnUser }) {
       </section>
       <section>
         <h2>E-mail</h2>
+        <EmailState me={me} />
         <AccountForm
           title="E-mail"
           verb="Change the address"

@@ -2,7 +2,7 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 import { service } from '../service.ts';
-import { givenInvitation, signUpMode } from './sign-up-mode.ts';
+import { givenInvitation, signUpMode } from './service-info.ts';
 
 export type Intent = 'log-in' | 'sign-up';
 

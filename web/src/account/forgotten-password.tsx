@@ -1,8 +1,8 @@
 import { useState } from 'preact/hooks';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
-import { farewell } from './account.ts';
-import { resetToken } from './reset-token.ts';
+import { changedTo, farewell } from './account.ts';
+import { mailedLink } from './mailed-link.ts';
 
 /** Asks for a mail with a link to a new password. */
 export function ForgottenPassword() {
@@ -45,7 +45,32 @@ export function NewPassword({ token }: { token: string }) {
       run={async ({ password = '' }) => {
         await service.resetPassword({ token, password });
         farewell.value = 'Your password has been changed. Log in with it.';
-        resetToken.value = undefined;
+        mailedLink.value = undefined;
+      }}
+    />
+  );
+}
+
+/** Puts an address back with the link of a mail. */
+export function AddressBack({ token }: { token: string }) {
+  const [done, setDone] = useState(false);
+  if (done)
+    return (
+      <p role="status">
+        Your account has the address that it had. If the new one counted already, a mail with a link to a new
+        password is on its way: all sessions have ended.
+      </p>
+    );
+  return (
+    <AccountForm
+      title="Undo the change of your address"
+      verb="Keep the old address"
+      fields={[]}
+      run={async () => {
+        await service.undoEmailChange(token);
+        setDone(true);
+        // A session that has ended with it says so by itself.
+        if (service.session.loggedIn) void service.me().then(changedTo, () => undefined);
       }}
     />
   );

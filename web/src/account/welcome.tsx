@@ -3,13 +3,14 @@ import { Mark } from '../chrome/mark.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
 import { farewell } from './account.ts';
 import { CredentialsForm, type Intent } from './credentials-form.tsx';
-import { ForgottenPassword, NewPassword } from './forgotten-password.tsx';
-import { resetToken } from './reset-token.ts';
-import { askSignUpMode, signUpMode } from './sign-up-mode.ts';
+import { AddressBack, ForgottenPassword, NewPassword } from './forgotten-password.tsx';
+import { mailedLink } from './mailed-link.ts';
+import { askService, signUpMode } from './service-info.ts';
 
 /** The page of a visitor who is not logged in. */
 export function Welcome() {
-  const token = resetToken.value;
+  const link = mailedLink.value;
+  const title = link?.kind === 'undo' ? 'Undo the change of your address' : 'Choose a new password';
   return (
     <main class="welcome">
       <div class="welcome-words">
@@ -27,14 +28,14 @@ export function Welcome() {
         Open this page in two windows side by side to see it. To build on it, read <a href="/docs">the API</a>{' '}
         and <a href="/asyncapi">its Socket.IO interface</a>.
       </p>
-      {token === undefined ? (
+      {link === undefined ? (
         <Door />
       ) : (
-        <section class="welcome-door" aria-label="Choose a new password">
-          <h2>Choose a new password</h2>
-          <NewPassword token={token} />
-          <button type="button" class="plain" onClick={() => (resetToken.value = undefined)}>
-            Not now
+        <section class="welcome-door" aria-label={title}>
+          <h2>{title}</h2>
+          {link.kind === 'undo' ? <AddressBack token={link.token} /> : <NewPassword token={link.token} />}
+          <button type="button" class="plain" onClick={() => (mailedLink.value = undefined)}>
+            {link.kind === 'undo' ? 'Go on' : 'Not now'}
           </button>
         </section>
       )}
@@ -48,7 +49,7 @@ export function Welcome() {
 /** Where one logs in or signs up, or asks for a new password. */
 function Door() {
   const [wish, setIntent] = useState<Intent>(farewell.value === undefined ? 'sign-up' : 'log-in');
-  useEffect(() => void askSignUpMode(), []);
+  useEffect(() => void askService(), []);
   const closed = signUpMode.value === 'closed';
   const intent = closed ? 'log-in' : wish;
   const [forgotten, setForgotten] = useState(false);
