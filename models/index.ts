@@ -1,5 +1,6 @@
 import type { Sequelize } from 'sequelize';
 import { accountTaskChecks, defineAccountTask } from './account-task.ts';
+import { accountExportTables } from './account-export.ts';
 import { auditTables } from './audit.ts';
 import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
@@ -59,4 +60,5 @@ export const extraDdl: string[] = [
   ...auditTables,
   ...reportTables,
   ...mailTables,
+  ...accountExportTables,
 ];

@@ -77,6 +77,7 @@ const SLOW = testFiles([
   'page-places',
   'page-password',
   'doctor',
+  'account-export-nodes',
   'defences',
   'sql-functions',
   'redis-faults',

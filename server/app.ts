@@ -23,6 +23,7 @@ import { moderationRoutes } from './moderation/routes.ts';
 import { notificationRoutes } from './notifications/routes.ts';
 import { postRoutes } from './posts/routes.ts';
 import { relationRoutes } from './relations/routes.ts';
+import { exportRoutes } from './export/routes.ts';
 import { streamRoutes } from './events/routes.ts';
 import { verifiedCheck } from './users/authorise.ts';
 import { userRoutes } from './users/routes.ts';
@@ -39,6 +40,7 @@ export const routes: readonly Route<Context>[] = [
   ...voteRoutes,
   ...notificationRoutes,
   ...moderationRoutes,
+  ...exportRoutes,
   ...streamRoutes(eventTypes),
 ];
 

@@ -9,6 +9,7 @@ import type { Connections } from './delivery/connections.ts';
 import type { PendingResponses } from './http/pending-responses.ts';
 import type { RequestGuard } from './http/request-guard.ts';
 import type { LiveSessions } from './auth/live-sessions.ts';
+import type { ExportContext } from './export/context.ts';
 import type { ConnectionLimits } from './limits/connection-limits.ts';
 import type { Follower } from './log/follower.ts';
 import type { Metrics } from './ops/metrics.ts';
@@ -34,6 +35,7 @@ export interface Context
     VoteContext,
     NotificationContext,
     ModerationContext,
+    ExportContext,
     EntryContext {
   config: Readonly<Config>;
   metrics: Metrics;

@@ -225,6 +225,7 @@ export async function createService(
     capabilities.unparsedPosts,
     capabilities.voteNotices,
     capabilities.openCases,
+    capabilities.exports,
     mailWorker,
     resetRequests,
     pendingResponses,

@@ -13,6 +13,10 @@ export interface TimeLimits {
    * each has read of the block or writes nothing.
    */
   block: number;
+  /** For a part of an export, 64 KiB, to be read. */
+  unread: number;
+  /** For a whole export. */
+  export: number;
 }
 
 export const TIME_LIMITS: Readonly<TimeLimits> = {
@@ -21,4 +25,6 @@ export const TIME_LIMITS: Readonly<TimeLimits> = {
   request: 15_000,
   number: 5000,
   block: 1100,
+  unread: 30_000,
+  export: 30 * 60_000,
 };

@@ -44,6 +44,7 @@ const policies: Record<string, 'anyone' | 'user' | 'self' | 'reader' | 'owner' |
   'get /users/:id/following': 'user',
   'get /users/me/blocks': 'self',
   'get /users/me/mutes': 'self',
+  'get /users/me/export': 'self',
   'get /posts': 'user',
   'post /posts': 'user',
   'get /posts/:id': 'reader',

@@ -46,6 +46,34 @@ describe('the client, over REST', () => {
     });
   });
 
+  it('downloads all that one has written, and sees a download that is cut off or too large', async () => {
+    const dora = createClient({ url: world.url });
+    const me = await dora.signUp({ email: 'dora@example.org', password: PASSWORD, username: 'dora' });
+    await dora.posts.create({ title: 'Engines', content: 'Zahlen über Zahlen' });
+    const { name, content, counts } = await dora.export();
+    expect(name).to.match(/^tidings-dora-\d{4}-\d{2}-\d{2}\.ndjson$/);
+    expect(counts).to.deep.include({ account: 1, post: 1, reply: 0, session: 1 });
+    const lines = (await content.text()).trimEnd().split('\n');
+    expect(lines).to.have.lengthOf(5);
+    expect(JSON.parse(lines[1]!)).to.deep.equal({ kind: 'account', data: me });
+    expect(await refusal(dora.export({ maxBytes: 100 }))).to.include({ code: 'too_large' });
+
+    const storage = memoryStorage();
+    const cut = createClient({
+      url: world.url,
+      storage,
+      // A proxy that ends an answer without an error.
+      fetch: async (url, init) => {
+        const answer = await fetch(url, init);
+        if (!url.endsWith('/export')) return answer;
+        return new Response((await answer.text()).replace(/[^\n]*\n$/, ''), { headers: answer.headers });
+      },
+    });
+    await cut.logIn({ email: 'dora@example.org', password: PASSWORD });
+    const error = await refusal(cut.export());
+    expect(error).to.include({ code: 'network', message: 'The export was cut off. Download it again.' });
+  });
+
   it('tells every fault of an input by its field', async () => {
     const error = await refusal(alice.posts.create({ title: '', content: 'x'.repeat(10_001) }));
     expect(error).to.include({ code: 'invalid', status: 422 });

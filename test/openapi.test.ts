@@ -269,6 +269,7 @@ describe('the OpenAPI document', () => {
       await ask(me, 'get', `/users/${self.id}/followers?limit=1`);
       await ask(me, 'get', `/users/${self.id}/following?limit=1`);
       await ask(me, 'get', '/users/me/mutes?limit=1');
+      await ask(me, 'get', '/users/me/export');
       await Promise.all([alice, bob].map(({ id }) => ask(me, 'put', `/users/${id}/block`)));
       await ask(me, 'get', '/users/me/blocks?limit=1');
       for (const kind of ['follow', 'block', 'mute'])

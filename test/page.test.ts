@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import axe, { type AxeResults } from 'axe-core';
@@ -536,6 +536,22 @@ describe('the page', function () {
     reader.expectClean({ networkMayFail: true });
     await reader.leave();
     await elsewhere.leave();
+  });
+
+  it('downloads all that one has written and set', async () => {
+    const reader = await Reader.open(browser, nodes.first.url, 'exporter');
+    await reader.signUp();
+    await reader.page.goto(`${nodes.first.url}/account`);
+    const [download] = await Promise.all([
+      reader.page.waitForEvent('download'),
+      reader.page.getByRole('button', { name: 'Download my data' }).click(),
+    ]);
+    expect(download.suggestedFilename()).to.match(/^tidings-exporter-\d{4}-\d{2}-\d{2}\.ndjson$/);
+    const text = await readFile(await download.path(), 'utf8');
+    expect(text).to.include('"username":"exporter"').and.include('{"kind":"end"');
+    await reader.page.getByText('Your data is downloaded.').waitFor();
+    reader.expectClean();
+    await reader.leave();
   });
 
   it('lists where one is logged in, and ends one of these sessions when asked twice', async () => {

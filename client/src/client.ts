@@ -1,3 +1,4 @@
+import { type AccountExport, readExport } from './account-export.ts';
 import { Caller } from './caller.ts';
 import type { EditUser, FeedEvent, OwnUser, PublicUser, ServiceInfo, SignUp, Tokens } from './contract.ts';
 import { Feed, type FeedOptions } from './feed/feed.ts';
@@ -35,6 +36,16 @@ export interface EventPage {
   head: number;
   events: FeedEvent[];
 }
+
+export interface ExportOptions {
+  /** The largest export that is read; 512 MiB unless you say otherwise. */
+  maxBytes?: number;
+  signal?: AbortSignal;
+}
+
+const MAX_EXPORT = 512 * 1024 * 1024;
+/** The server ends it after half an hour. Milliseconds. */
+const EXPORT_TIMEOUT = 31 * 60_000;
 
 /** Everything that Tidings offers to one user. */
 export class Client {
@@ -150,6 +161,23 @@ export class Client {
    */
   updateMe(edit: EditUser): Promise<OwnUser> {
     return this.#caller.body({ method: 'PATCH', path: '/users/me', body: edit, repeatable: false });
+  }
+
+  /**
+   * All that you have written and set, as JSON lines (see `GET /users/me/export`), held in memory or where the browser
+   * keeps a `Blob`.
+   * @throws {TidingsError} `too_many_requests`; `too_large`; `network` if it was cut off
+   */
+  export({ maxBytes = MAX_EXPORT, signal }: ExportOptions = {}): Promise<AccountExport> {
+    return this.#caller.body({
+      method: 'GET',
+      path: '/users/me/export',
+      headers: { Accept: 'application/x-ndjson, application/problem+json' },
+      repeatable: false,
+      timeout: EXPORT_TIMEOUT,
+      signal,
+      read: (response) => readExport(response, maxBytes),
+    });
   }
 
   /** Deletes the account with its posts and votes. @throws {TidingsError} `invalid_credentials` */

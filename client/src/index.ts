@@ -1,6 +1,14 @@
 export { type TextPart, textParts, type TextReferences } from './text-parts.ts';
 export { localStorageSession } from './browser-storage.ts';
-export { Client, type ClientOptions, createClient, type EventPage, type EventsOptions } from './client.ts';
+export type { AccountExport } from './account-export.ts';
+export {
+  Client,
+  type ClientOptions,
+  createClient,
+  type EventPage,
+  type EventsOptions,
+  type ExportOptions,
+} from './client.ts';
 export type * from './contract.ts';
 export type { BackoffOptions } from './feed/backoff.ts';
 export type { Feed, FeedListeners, FeedOptions } from './feed/feed.ts';

@@ -18,6 +18,8 @@ export interface Request {
   signal?: AbortSignal | undefined;
   /** Milliseconds for one attempt. */
   timeout?: number;
+  /** Reads a success that is not JSON. */
+  read?: (response: Response) => Promise<unknown>;
 }
 
 export interface Answer<T> {
@@ -67,7 +69,7 @@ export class Requests {
   }
 
   async #attempt<T>(request: Request): Promise<Answer<T>> {
-    const { method, body, signal, timeout = TIMEOUT } = request;
+    const { method, body, signal, timeout = TIMEOUT, read } = request;
     const headers = new Headers({ Accept: 'application/json' });
     if (body !== undefined) headers.set('Content-Type', 'application/json');
     for (const [name, value] of Object.entries(request.headers ?? {})) {
@@ -75,17 +77,20 @@ export class Requests {
     }
     let response: Response;
     let text: string;
+    let given: unknown;
     try {
-      [response, text] = await withDeadline(timeout, signal, async (either) => {
+      [response, text, given] = await withDeadline(timeout, signal, async (either) => {
         const answered = await this.#fetch(this.#base + request.path + queryString(request.query), {
           method,
           headers,
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
           signal: either,
         });
-        return [answered, await answered.text()];
+        if (answered.ok && read) return [answered, '', await read(answered)];
+        return [answered, await answered.text(), undefined];
       });
     } catch (cause) {
+      if (cause instanceof TidingsError) throw cause;
       if (signal?.aborted) throw new TidingsError('aborted', 'The request was given up.', { cause });
       const said =
         cause instanceof DeadlineExceeded
@@ -94,7 +99,11 @@ export class Requests {
       throw new TidingsError('network', said, { cause });
     }
     if (!response.ok) throw refusal(response, text);
-    return { status: response.status, headers: response.headers, body: parse(response, text) as T };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: (given ?? parse(response, text)) as T,
+    };
   }
 }
 

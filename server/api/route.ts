@@ -109,7 +109,7 @@ export interface RouteSpec<
   /** Status → schema of the answer, or a sentence where it has no body. The first is the success. */
   answers: Record<number, Joi.AnySchema | string>;
   /** Media type of a success that is told in a sentence and yet has a body. */
-  produces?: 'text/event-stream';
+  produces?: 'text/event-stream' | 'application/x-ndjson';
   /** Response headers that mean something here. */
   answerHeaders?: Record<string, string>;
   handle: (call: Call<C, InferOr<P, undefined>, InferOr<Q, undefined>, InferOr<B, undefined>, A>) => unknown;

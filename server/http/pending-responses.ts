@@ -33,8 +33,8 @@ interface Waiting {
  * holds the most: clients that read are served while others only send requests.
  *
  * An answer that stands behind others on its connection (pipelining.ts says which may) hears nothing of the
- * connection's end, for which each sweep looks, and is not late before its turn. Streams of events see for themselves
- * to readers that do not read.
+ * connection's end, for which each sweep looks, and is not late before its turn. Streams of events and of lines see for
+ * themselves to readers that do not read.
  */
 export class PendingResponses {
   readonly #timeLimit: number;
@@ -131,5 +131,5 @@ export class PendingResponses {
 }
 
 function isStream(res: ServerResponse): boolean {
-  return String(res.getHeader('Content-Type')).startsWith('text/event-stream');
+  return /^(text\/event-stream|application\/x-ndjson)\b/.test(String(res.getHeader('Content-Type')));
 }

@@ -24,6 +24,8 @@ const limits = {
   read: { points: 6000, duration: MINUTE },
   // Each is an event of every post that the user has.
   rename: { points: 10, duration: HOUR },
+  // Each reads all that an account has.
+  export: { points: 10, duration: DAY },
 } as const satisfies Record<string, Limit>;
 
 /** What a route counts against. */
@@ -85,6 +87,7 @@ export class RateLimits {
       write: own('write'),
       read: own('read'),
       rename: own('rename'),
+      export: own('export'),
     };
     this.#ofAddress = {
       login: share('login'),
@@ -95,6 +98,7 @@ export class RateLimits {
       write: share('write'),
       read: share('read'),
       rename: share('rename'),
+      export: share('export'),
     };
   }
 

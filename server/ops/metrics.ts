@@ -132,6 +132,9 @@ export function createMetrics() {
       'Age of the oldest case that waits for a moderator, in seconds',
       'max',
     ),
+    exports: counter('exports_total', 'Exports of accounts that this node began, by how they ended', [
+      'outcome',
+    ]),
     busDropped: counter(
       'bus_messages_dropped_total',
       'Messages to other nodes dropped because Redis was unavailable',

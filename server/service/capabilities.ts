@@ -1,6 +1,7 @@
 import { Passwords } from '../auth/passwords.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
+import { Exports } from '../export/exports.ts';
 import type { Logger } from '../logger.ts';
 import { OpenCases } from '../moderation/open-cases.ts';
 import { VoteNotices } from '../notifications/vote-notices.ts';
@@ -38,6 +39,7 @@ export interface CapabilityParts {
   unfoldedPosts: UnfoldedPosts;
   unparsedPosts: UnparsedPosts;
   changeNumbers: ChangeNumbers;
+  exports: Exports;
 }
 
 export interface CapabilityDependencies {
@@ -95,5 +97,6 @@ export async function createCapabilities(
     unfoldedPosts,
     unparsedPosts,
     changeNumbers: new ChangeNumbers({ feed, timeLimit: timeLimits.number, settled: timeLimits.block }),
+    exports: new Exports({ unread: timeLimits.unread, whole: timeLimits.export }),
   };
 }

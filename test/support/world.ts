@@ -150,7 +150,7 @@ export class Api {
       });
       return [answered, await answered.text()] as const;
     });
-    const json = (response.headers.get('content-type') ?? '').includes('json');
+    const json = /\bjson\b/.test(response.headers.get('content-type') ?? '');
     return {
       status: response.status,
       headers: response.headers,

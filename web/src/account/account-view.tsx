@@ -4,6 +4,7 @@ import { PlaceLink } from '../places/place-link.tsx';
 import { service } from '../service.ts';
 import { changedTo } from './account.ts';
 import { AccountForm } from './account-form.tsx';
+import { ExportAccount } from './export-account.tsx';
 import { DeleteAccount } from './delete-account.tsx';
 import { EmailState } from './email-state.tsx';
 import { Sessions } from './sessions.tsx';
@@ -129,6 +130,7 @@ export function AccountView({ me }: { me: OwnUser }) {
           <PlaceLink to={{ name: 'kept-away', list: 'mutes' }}>muted</PlaceLink>, and the way to end it.
         </p>
       </section>
+      <ExportAccount />
       <DeleteAccount login={me.email} />
     </section>
   );
