@@ -125,7 +125,7 @@ export const sections: readonly Section[] = [
   {
     kinds: ['notification'],
     sql: `select notification_json(n.id, n.kind, n.actor_id, u.username, n.post_id, n.thread_id, n.people, n.rev,
-        n.happened_at, n.read_at) as view, json_build_array(n.group_key) as key
+        n.happened_at, n.read_at, n.act, n.reason) as view, json_build_array(n.group_key) as key
       from shown_notifications n left join users u on u.id = n.actor_id
       where n.user_id = $1 and n.group_key > $3 order by n.group_key limit $2`,
     size: 1000,

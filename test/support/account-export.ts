@@ -51,8 +51,10 @@ export class SlowDownload {
 
   static begin(user: Api): Promise<SlowDownload> {
     return new Promise((resolve, reject) => {
-      get(user.url + EXPORT, { agent: false, headers: { authorization: `Bearer ${user.token ?? ''}` } }, (answer) =>
-        resolve(new SlowDownload(answer)),
+      get(
+        user.url + EXPORT,
+        { agent: false, headers: { authorization: `Bearer ${user.token ?? ''}` } },
+        (answer) => resolve(new SlowDownload(answer)),
       ).on('error', reject);
     });
   }
