@@ -46,6 +46,7 @@ const WAITING = testFiles([
   'audience',
   'client-list',
   'client-session',
+  'client-votes',
   'config',
   'event-log',
   'fair-logins',

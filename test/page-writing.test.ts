@@ -88,6 +88,63 @@ describe('writing on the page', function () {
     reader.expectClean();
   });
 
+  it('says that nothing could be sent, keeps the text, and publishes it once when the connection is back', async () => {
+    const keys = new Set<string | undefined>();
+    let reached = 0;
+    let answered = false;
+    // What is sent arrives, and no answer comes back.
+    await page.route('**/posts', async (route) => {
+      const request = route.request();
+      if (answered || request.method() !== 'POST') return route.continue();
+      keys.add(request.headers()['idempotency-key']);
+      reached += 1;
+      await route.fetch();
+      await route.abort();
+    });
+    await title().fill('Sent without an answer');
+    await text().fill('and kept');
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    const said = composer().getByRole('alert');
+    await said.waitFor({ timeout: 20_000 });
+    expect(await said.textContent()).to.equal(
+      'The server cannot be reached. Your text is kept, and is sent when the connection is back, unless you change it.',
+    );
+    expect(await text().inputValue()).to.equal('and kept');
+    // It is as well if the page has been reloaded meanwhile.
+    await page.reload();
+    await reader.live();
+    expect(await text().inputValue()).to.equal('and kept');
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    await said.waitFor({ timeout: 20_000 });
+    const before = reached;
+    answered = true;
+    await text().waitFor({ state: 'detached', timeout: 20_000 });
+    await reader.shows(reader.post('Sent without an answer'));
+    await page.reload();
+    await reader.shows(reader.post('Sent without an answer'));
+    expect(before).to.be.at.least(8);
+    expect(keys.size, 'one key').to.equal(1);
+    reader.expectClean({ networkMayFail: true });
+  });
+
+  it('does not send by itself what has been changed since', async () => {
+    let away = true;
+    await page.route('**/posts', (route) =>
+      away && route.request().method() === 'POST' ? route.abort() : route.continue(),
+    );
+    await title().fill('Not like this');
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    const said = composer().getByRole('alert');
+    await said.waitFor({ timeout: 20_000 });
+    await title().fill('But like this');
+    await said.waitFor({ state: 'detached' });
+    away = false;
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    await reader.shows(reader.post('But like this'));
+    await reader.shows(reader.post('Not like this'), 0);
+    reader.expectClean({ networkMayFail: true });
+  });
+
   it('keeps what was begun in a draft across other places, a reload and a change of mind', async () => {
     const form = page.getByRole('form', { name: 'Edit the draft' });
     await page.getByRole('link', { name: 'Drafts 1' }).click();

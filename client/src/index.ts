@@ -74,6 +74,7 @@ export {
   type ThreadStoreOptions,
 } from './store/thread-store.ts';
 export type { ShownReply, ThreadNode } from './store/thread-tree.ts';
+export type { DelayedVote } from './store/vote-wishes.ts';
 export { type ErrorCode, TidingsError } from './tidings-error.ts';
 export type { RelationListOptions, RelationPage, Users } from './users.ts';
 export type { Votes } from './votes.ts';

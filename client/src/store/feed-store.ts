@@ -19,6 +19,7 @@ import {
   revealed,
   shown,
   type ShownPost,
+  voteDelayed,
   voteSettled,
   voting,
   withAnswer,
@@ -27,11 +28,13 @@ import {
   withOwn,
   withTally,
   withVote,
+  withWishes,
 } from './feed-view.ts';
 import { Followees } from './followees.ts';
 import { LivePages, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
+import type { DelayedVote } from './vote-wishes.ts';
 
 export interface FeedStoreOptions extends FeedQuery {
   /** Posts in a page. */
@@ -69,6 +72,8 @@ export interface FeedStoreListeners {
   news: (news: FeedNews) => void;
   /** The result of a vote that was cast or taken back here, for the user's other windows: `voted`. */
   vote: (vote: VoteView) => void;
+  /** A vote could not be sent, since the server cannot be reached. It is sent again by itself. */
+  voteDelayed: (vote: DelayedVote) => void;
 }
 
 /** So many new posts are put on top of a list that is left open; then it is read again rather than growing for ever. */
@@ -104,11 +109,15 @@ export class FeedStore {
     this.#client = client;
     this.#options = options;
     this.#followees = new Followees(client.users);
-    this.#votes = new CastVotes(client.votes, {
+    this.#votes = new CastVotes(client, {
       wanted: (postId, up) => this.#set(voting(this.#view, postId, up)),
       settled: (postId, answer) => {
         this.#set(voteSettled(this.#view, postId, answer));
         if (answer) this.#emitter.emit('vote', answer);
+      },
+      delayed: (vote) => {
+        this.#set(voteDelayed(this.#view, vote.post_id));
+        this.#emitter.emit('voteDelayed', vote);
       },
     });
     this.#query = queryOf(options);
@@ -126,6 +135,7 @@ export class FeedStore {
       onReset: () => this.#removed.clear(),
       onForget: () => this.#forget(),
       onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
+      onLive: () => this.#votes.live(),
       onChange: () => (this.#state = undefined),
     });
   }
@@ -157,6 +167,7 @@ export class FeedStore {
    * every three seconds.
    */
   load(): Promise<void> {
+    this.#votes.open();
     return this.#pages.load();
   }
 
@@ -191,8 +202,9 @@ export class FeedStore {
 
   /**
    * Votes, or takes the vote back. It shows at once; if the server refuses, it is taken back. Of quick clicks the last
-   * one counts.
-   * @throws {TidingsError}
+   * one counts. While the server cannot be reached it waits (`voteDelayed` of the post) and is sent again by itself, for as
+   * long as the client is used by this user; at most 100 votes wait.
+   * @throws {TidingsError} it was refused; `aborted`: it waited, and the user or the database is another one now
    */
   vote(postId: number, up: boolean): Promise<void> {
     return this.#votes.cast(postId, up);
@@ -227,7 +239,7 @@ export class FeedStore {
 
   /** Ends the feed, and what is on its way is ignored. `load` opens it again. */
   close(): void {
-    this.#votes.clear();
+    this.#votes.close();
     this.#removed.clear();
     this.#pages.close();
   }
@@ -262,12 +274,13 @@ export class FeedStore {
       this.#growth = 0;
     }
     return () => {
-      this.#view = remembering(
+      const view = remembering(
         this.#view,
         before,
         (postId) => this.#pages.tally(postId),
         (postId) => this.#votes.known(postId),
       );
+      this.#view = withWishes(view, this.#votes.wishes);
     };
   }
 

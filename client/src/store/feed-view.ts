@@ -19,7 +19,7 @@ export interface Entry {
   /** Whether an event or the user's own doing brought it, after the list was read. */
   readonly live?: true;
   /** A vote that is on its way, and the `rev` of the tally that it was cast upon. */
-  readonly vote?: { readonly up: boolean; readonly rev: number };
+  readonly vote?: { readonly up: boolean; readonly rev: number; readonly delayed?: true };
 }
 
 export interface FeedView {
@@ -171,6 +171,26 @@ export function voting(view: FeedView, postId: number, up: boolean): FeedView {
   return entry ? withEntry(view, { ...entry, vote: { up, rev: entry.post.rev } }) : view;
 }
 
+/** The user's vote could not be sent, and waits until the server can be reached. */
+export function voteDelayed(view: FeedView, postId: number): FeedView {
+  const entry = view.entries.get(postId);
+  if (!entry?.vote || entry.vote.delayed) return view;
+  return withEntry(view, { ...entry, vote: { ...entry.vote, delayed: true } });
+}
+
+/** A view that has just been read, with the user's votes that have no answer yet. */
+export function withWishes(
+  view: FeedView,
+  wishes: Iterable<[postId: number, up: boolean, delayed: boolean]>,
+): FeedView {
+  let all = view;
+  for (const [postId, up, delayed] of wishes) {
+    if (!all.entries.get(postId)?.vote) all = voting(all, postId, up);
+    if (delayed) all = voteDelayed(all, postId);
+  }
+  return all;
+}
+
 /** What became of the vote: the server's answer, or undefined if there is none and all is as it was. */
 export function voteSettled(view: FeedView, postId: number, answer: VoteView | undefined): FeedView {
   const entry = view.entries.get(postId);
@@ -279,6 +299,8 @@ function merged(known: PostAnswer, given: PostView): PostAnswer {
 export interface ShownPost extends PostAnswer {
   /** Whether a vote of the user is on its way; `votes` and `voted` are as if it had arrived. */
   voting: boolean;
+  /** Whether that vote could not be sent yet, since the server cannot be reached: it is sent again by itself. */
+  voteDelayed: boolean;
   /** Whether it came after the list was read: by an event, or since the user has just written it. */
   live: boolean;
 }
@@ -295,7 +317,8 @@ export function shown(entry: Entry): ShownPost {
 /** Counts a vote that is on its way once: as soon as a newer tally has come, that is taken to hold it. */
 function present({ post, vote, ...entry }: Entry): ShownPost {
   const live = entry.live === true;
-  if (!vote) return { ...post, voting: false, live };
+  if (!vote) return { ...post, voting: false, voteDelayed: false, live };
   const extra = vote.rev === post.rev ? Number(vote.up) - Number(post.voted) : 0;
-  return { ...post, votes: Math.max(0, post.votes + extra), voted: vote.up, voting: true, live };
+  const votes = Math.max(0, post.votes + extra);
+  return { ...post, votes, voted: vote.up, voting: true, voteDelayed: vote.delayed === true, live };
 }

@@ -47,6 +47,8 @@ export interface LivePagesOptions<P extends PagePlace> {
   onForget: () => void;
   /** The database is another one, and the shown posts may be none of it. */
   onReplaced: (seq: number) => void;
+  /** The connection is there, or there again. */
+  onLive?: () => void;
   /** There is a new state: called for each change, before those who subscribe are told once of all. */
   onChange: () => void;
 }
@@ -290,7 +292,7 @@ export class LivePages<P extends PagePlace> {
     this.#leave();
     this.#events.restart(position.seq);
     this.#freshFrom = 0;
-    const { client, feed, topic, onEvent, onTally, onForget } = this.#options;
+    const { client, feed, topic, onEvent, onTally, onForget, onLive } = this.#options;
     const source = new LiveSource(client, feed, topic(), position, {
       event: (event) => {
         this.#events.add(event);
@@ -307,6 +309,7 @@ export class LivePages<P extends PagePlace> {
       },
       reset: ({ reason, seq }) => this.#onReset(reason === 'epoch_changed', seq),
       ready: () => {
+        onLive?.();
         if (this.#stale) void this.#reload();
       },
       refused: (error) => {

@@ -24,6 +24,7 @@ import {
   revealed,
   shown,
   type ShownPost,
+  voteDelayed,
   voteSettled,
   voting,
   withEntry,
@@ -32,12 +33,14 @@ import {
   withOwn,
   withTally,
   withVote,
+  withWishes,
 } from './feed-view.ts';
 import { LivePages, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
 import { ReplyCounts } from './reply-counts.ts';
 import { type ShownReply, type ThreadNode, ThreadTree } from './thread-tree.ts';
+import type { DelayedVote } from './vote-wishes.ts';
 
 export interface ThreadStoreOptions {
   /** The first post of the thread: `root_id` of a reply. */
@@ -67,6 +70,8 @@ export interface ThreadState extends PagesState {
 export interface ThreadStoreListeners {
   /** The result of a vote that was cast or taken back here, for the user's other windows: `voted`. */
   vote: (vote: VoteView) => void;
+  /** A vote could not be sent, since the server cannot be reached. It is sent again by itself. */
+  voteDelayed: (vote: DelayedVote) => void;
 }
 
 interface ThreadPage extends ReplyPage {
@@ -107,11 +112,15 @@ export class ThreadStore {
     this.#client = client;
     this.#id = postId;
     this.#sort = sort;
-    this.#votes = new CastVotes(client.votes, {
+    this.#votes = new CastVotes(client, {
       wanted: (id, up) => this.#set(voting(this.#view, id, up)),
       settled: (id, answer) => {
         this.#set(voteSettled(this.#view, id, answer));
         if (answer) this.#emitter.emit('vote', answer);
+      },
+      delayed: (vote) => {
+        this.#set(voteDelayed(this.#view, vote.post_id));
+        this.#emitter.emit('voteDelayed', vote);
       },
     });
     this.#pages = new LivePages({
@@ -130,6 +139,7 @@ export class ThreadStore {
         this.#removed.clear();
       },
       onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
+      onLive: () => this.#votes.live(),
       onChange: () => (this.#state = undefined),
     });
   }
@@ -170,6 +180,7 @@ export class ThreadStore {
 
   /** Loads the post and the first page of replies, and follows on from there: see `FeedStore.load`. */
   load(): Promise<void> {
+    this.#votes.open();
     return this.#pages.load();
   }
 
@@ -227,7 +238,7 @@ export class ThreadStore {
 
   /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
   close(): void {
-    this.#votes.clear();
+    this.#votes.close();
     this.#removed.clear();
     this.#pages.close();
   }
@@ -275,12 +286,13 @@ export class ThreadStore {
       else if (this.#removed.has(reply.id)) this.#hide(reply.id);
     }
     return () => {
-      this.#view = remembering(
+      const view = remembering(
         this.#view,
         before,
         (id) => this.#pages.tally(id),
         (id) => this.#votes.known(id),
       );
+      this.#view = withWishes(view, this.#votes.wishes);
       this.#track();
     };
   }

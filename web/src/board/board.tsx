@@ -3,6 +3,7 @@ import type { OwnUser } from 'tidings-client';
 import { AccountView } from '../account/account-view.tsx';
 import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { FeedView } from '../feed/feed-view.tsx';
+import { tellOfVotes } from '../feed/tell-of-votes.ts';
 import { NotificationsView } from '../notifications/notifications-view.tsx';
 import { AuthorView } from '../people/author-view.tsx';
 import { KeptAwayView } from '../people/kept-away-view.tsx';
@@ -27,6 +28,7 @@ export function Board({ me }: { me: OwnUser }) {
     const ends = [
       listenToKeys(visit),
       tellOfConnection(visit.timeline),
+      tellOfVotes(visit.timeline.store),
       nameWindow(visit),
       visit.followPlace(),
       visit.bringWhenStill(),

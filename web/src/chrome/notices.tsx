@@ -20,13 +20,14 @@ const SHOWN_WITH_ACTION = 20_000;
 const notices = signal<readonly Notice[]>([]);
 let lastId = 0;
 
-/** Tells the reader something that belongs to no place on the page. */
-export function notify(text: string, kind: Notice['kind'] = 'done', action?: NoticeAction): void {
+/** Tells the reader something that belongs to no place on the page. @returns takes it back, once it is true no more */
+export function notify(text: string, kind: Notice['kind'] = 'done', action?: NoticeAction): () => void {
   const id = (lastId += 1);
   // Said again, it takes the place of what it repeats.
   const others = notices.value.filter((notice) => notice.text !== text);
   notices.value = [...others.slice(-2), { id, text, kind, action }];
   setTimeout(() => dismiss(id), action ? SHOWN_WITH_ACTION : SHOWN);
+  return () => dismiss(id);
 }
 
 /** The reader has left: what was said to them, and what could be undone, is not for the next one. */

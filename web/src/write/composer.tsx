@@ -1,7 +1,7 @@
-import { useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
-import { IdempotencyKey } from './idempotency-key.ts';
+import { idempotencyKey } from './idempotency-key.ts';
 import { nothing, PostForm, type Words } from './post-form.tsx';
 
 /** Where a new post is written. One line until somebody begins. */
@@ -10,7 +10,6 @@ export function Composer() {
   const { unsent } = visit;
   const [open, setOpen] = useState(() => unsent.of('post') !== undefined);
   const [round, setRound] = useState(0);
-  const key = useRef(new IdempotencyKey());
 
   /** Another form, with these words. */
   const begin = (words: Words | undefined) => {
@@ -29,8 +28,8 @@ export function Composer() {
   };
   const create = async (words: Words, published: boolean) => {
     const post = { ...words, published };
-    const answer = await visit.timeline.store.create(post, { idempotencyKey: key.current.of(post) });
-    key.current.renew();
+    const key = idempotencyKey(unsent, 'post', post);
+    const answer = await visit.timeline.store.create(post, { idempotencyKey: key });
     clear();
     if (published) visit.published(answer);
     else {

@@ -92,7 +92,7 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
       ]
     : [
         { label: 'Save', run: (words) => save(words) },
-        ...(isReply ? [] : [{ label: 'Withdraw', run: withdraw }]),
+        ...(isReply ? [] : [{ label: 'Withdraw', run: withdraw, asks: true }]),
       ];
 
   return (

@@ -1,23 +1,15 @@
+import type { Unsent, UnsentFor } from './unsent.ts';
+
 /**
- * One idempotency key per post: a retry after a lost response does not create the post twice; another text gets another
- * key.
+ * The idempotency key of a post: a retry after a lost response does not create the post twice; another text gets
+ * another key. It is kept with the text, so that it holds across a reload, and goes with it when the post is created.
  */
-export class IdempotencyKey {
-  #wish = '';
-  #key = '';
-
-  of(wish: object): string {
-    const said = JSON.stringify(wish);
-    if (said !== this.#wish) {
-      this.#wish = said;
-      const bytes = crypto.getRandomValues(new Uint8Array(16));
-      this.#key = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-    }
-    return this.#key;
-  }
-
-  /** The post has been created: the same text again is a new post. */
-  renew(): void {
-    this.#wish = '';
-  }
+export function idempotencyKey(unsent: Unsent, what: UnsentFor, wish: object): string {
+  const said = JSON.stringify(wish);
+  const known = unsent.of(what)?.sent;
+  if (known?.wish === said) return known.key;
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const key = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  unsent.sent(what, { wish: said, key });
+  return key;
 }

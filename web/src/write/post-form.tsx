@@ -1,6 +1,10 @@
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { TidingsError } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
+import { notify } from '../chrome/notices.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
 
 /** What a writer writes. */
 export interface Words {
@@ -15,6 +19,8 @@ export interface Deed {
   label: string;
   /** @throws {TidingsError} whose faults are shown beside their fields */
   run: (words: Words) => Promise<void>;
+  /** Whether it asks the writer something: then it is not done again by itself. */
+  asks?: boolean;
 }
 
 interface PostFormProps {
@@ -41,6 +47,8 @@ const names = ['title', 'content'];
 const MAX_CONTENT = 10_000;
 /** From here on the letters that are left are counted. */
 const NEARLY_FULL = 9500;
+/** Until what could not be sent is sent again, once there is a connection. Milliseconds. */
+const RETRY = 3000;
 
 /** The form in which posts and drafts are written. */
 export function PostForm(props: PostFormProps) {
@@ -48,9 +56,16 @@ export function PostForm(props: PostFormProps) {
   const { cancelLabel = 'Cancel', closeLabel = cancelLabel, titled = true } = props;
   const touched = useRef(false);
   const form = useRef<HTMLFormElement>(null);
-  const [words, setWords] = useState(props.words);
+  // Nothing else that is kept with them is to be sent.
+  const [words, setWords] = useState<Words>(() => {
+    const { title, content } = props.words;
+    return { title, content };
+  });
   const [busy, setBusy] = useState(false);
   const { faults, clear, show } = useFaults(names, form);
+  /** What could not be done since the server cannot be reached. */
+  const [waiting, setWaiting] = useState<Deed | undefined>(undefined);
+  const isLive = useVisit().timeline.status.value.state === 'live';
 
   // The attribute works once in a page's life.
   useLayoutEffect(() => {
@@ -63,19 +78,31 @@ export function PostForm(props: PostFormProps) {
     const changed = { ...words, ...change };
     setWords(changed);
     onInput?.(changed);
+    if (!waiting) return;
+    setWaiting(undefined);
+    clear();
   };
   const run = async (deed: Deed) => {
     if (busy) return;
     setBusy(true);
-    clear();
+    // Done again by itself, it goes on to say why until it is done.
+    if (deed !== waiting) clear();
     try {
       await deed.run(words);
+      setWaiting(undefined);
     } catch (error) {
-      show(error);
+      if (form.current) show(error);
+      else notify(`${sentenceOf(error)} Your text is kept where you wrote it.`, 'failed');
+      setWaiting(isOutage(error) && !deed.asks ? deed : undefined);
     } finally {
       setBusy(false);
     }
   };
+  useEffect(() => {
+    if (!waiting || busy || !isLive) return undefined;
+    const timer = setTimeout(() => void run(waiting), RETRY * (0.5 + Math.random() / 2));
+    return () => clearTimeout(timer);
+  }, [waiting, busy, isLive]);
 
   return (
     <form
@@ -140,6 +167,8 @@ export function PostForm(props: PostFormProps) {
           {faults.whole !== undefined && (
             <p class="fault" role="alert">
               {faults.whole}
+              {waiting &&
+                ' Your text is kept, and is sent when the connection is back, unless you change it.'}
             </p>
           )}
           <div class="buttons">
@@ -167,6 +196,11 @@ export function PostForm(props: PostFormProps) {
       )}
     </form>
   );
+}
+
+/** Whether the server could not be reached. A limit is none: it would be met again. */
+function isOutage(error: unknown): boolean {
+  return error instanceof TidingsError && error.temporary && error.code !== 'too_many_requests';
 }
 
 /** How much more can be written, once that is little. */

@@ -1,8 +1,8 @@
-import { useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import type { PostView } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
-import { IdempotencyKey } from './idempotency-key.ts';
+import { idempotencyKey } from './idempotency-key.ts';
 import { nothing, PostForm } from './post-form.tsx';
 
 interface ReplyFormProps {
@@ -21,7 +21,6 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
   const { unsent } = useVisit();
   const what = `reply:${to.id}` as const;
   const [round, setRound] = useState(0);
-  const key = useRef(new IdempotencyKey());
 
   const clear = () => {
     unsent.keep(what, undefined);
@@ -40,8 +39,7 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
     notify('Your reply is discarded.', 'done', { label: 'Undo', run: again });
   };
   const reply = async ({ content }: { content: string }) => {
-    await send(content, key.current.of({ content }));
-    key.current.renew();
+    await send(content, idempotencyKey(unsent, what, { content }));
     clear();
   };
 

@@ -6,6 +6,13 @@ export type UnsentFor = 'post' | `reply:${number}` | `edit:${number}`;
 /** The words, and for an edit the version on which it is based. */
 export interface UnsentWords extends Words {
   version?: number;
+  /** What has been sent of it without an answer, and the idempotency key that it was sent with. */
+  sent?: Sent;
+}
+
+interface Sent {
+  wish: string;
+  key: string;
 }
 
 const PREFIX = 'tidings:unsent';
@@ -31,6 +38,17 @@ export class Unsent {
   /** @param words undefined, or without a letter: there is nothing to keep any more */
   keep(what: UnsentFor, words: UnsentWords | undefined): void {
     const kept = words && words.title + words.content !== '' ? words : undefined;
+    const sent = kept?.sent ?? this.of(what)?.sent;
+    this.#put(what, kept && sent ? { ...kept, sent } : kept);
+  }
+
+  /** What is kept is being sent. */
+  sent(what: UnsentFor, sent: Sent): void {
+    const words = this.of(what);
+    if (words) this.#put(what, { ...words, sent });
+  }
+
+  #put(what: UnsentFor, kept: UnsentWords | undefined): void {
     this.#kept.set(what, kept);
     try {
       if (kept) localStorage.setItem(this.#prefix + what, JSON.stringify(kept));

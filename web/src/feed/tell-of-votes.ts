@@ -1,0 +1,26 @@
+import type { FeedStore } from 'tidings-client';
+import { notify } from '../chrome/notices.tsx';
+
+/** Says that a vote could not be sent yet, and when it has been counted. @returns ends that */
+export function tellOfVotes(store: FeedStore): () => void {
+  /** Of each vote that waits, what takes back the notice of that. */
+  const waiting = new Map<number, () => void>();
+  const ends = [
+    store.on('voteDelayed', ({ post_id: id, error }) => {
+      waiting.set(
+        id,
+        notify(`Your vote is not counted yet. ${error.message} It is sent again by itself.`, 'failed'),
+      );
+    }),
+    store.on('vote', ({ post_id: id }) => {
+      const takeBack = waiting.get(id);
+      if (!takeBack) return;
+      waiting.delete(id);
+      takeBack();
+      notify('Your vote is counted.');
+    }),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
+}
