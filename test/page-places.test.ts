@@ -157,9 +157,27 @@ describe('the places of the page', function () {
     await other.signUp();
     await other.page.getByRole('heading', { name: 'Drafts' }).waitFor();
     await other.page.getByRole('button', { name: 'Log out' }).click();
-    await other.page.getByRole('button', { name: 'Sign up' }).waitFor();
+    await other.page.getByRole('button', { name: 'Log in' }).waitFor();
     expect(await other.page.evaluate('location.pathname')).to.equal('/');
     other.expectClean();
+    await other.leave();
+  });
+
+  it('begin with an account for who is new, and with the login for who has been here', async () => {
+    const other = await Reader.open(browser, world.url, 'fay');
+    await other.signUp();
+    // Who follows nobody has something to read.
+    expect(await other.page.evaluate('location.pathname')).to.equal('/');
+    await other.post('Came later').waitFor();
+    await other.page.getByRole('button', { name: 'Log out' }).click();
+    await other.page.reload();
+    await other.page.getByRole('button', { name: 'Log in' }).waitFor();
+    await other.page.goto(`${world.url}/#invitation=abc`);
+    await other.page.reload();
+    await other.page.getByRole('button', { name: 'Sign up' }).waitFor();
+    await other.page.goto(`${world.url}/p/1`);
+    await other.logIn();
+    expect(await other.page.evaluate('location.pathname')).to.equal('/p/1');
     await other.leave();
   });
 

@@ -4,6 +4,7 @@ import { dismissAll } from '../chrome/notices.tsx';
 import { go } from '../places/history.ts';
 import { service } from '../service.ts';
 import { forgetUnsent } from '../write/unsent.ts';
+import { rememberAccount } from './visited.ts';
 
 /** `restoring`: there is a session from an earlier visit, and it is being asked whose it is. */
 export type Presence =
@@ -46,6 +47,7 @@ async function enter(): Promise<void> {
     try {
       const me = await service.me();
       if (own === attempt) {
+        rememberAccount(true);
         batch(() => {
           farewell.value = undefined;
           presence.value = { state: 'in', me };

@@ -3,6 +3,7 @@ import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
+import { rememberAccount } from './visited.ts';
 
 /** Deletes the account, with its password and when asked twice. */
 export function DeleteAccount({ login }: { login: string }) {
@@ -14,7 +15,14 @@ export function DeleteAccount({ login }: { login: string }) {
     const yes = await new Promise<boolean>((resolve) => (answer.current = resolve));
     setAsking(false);
     if (!yes) return;
-    await service.deleteMe(password);
+    // The form of who has no account is drawn as soon as the session has ended.
+    rememberAccount(false);
+    try {
+      await service.deleteMe(password);
+    } catch (error) {
+      rememberAccount(true);
+      throw error;
+    }
     notify('Your account is deleted, with everything in it.');
   };
 

@@ -6,6 +6,7 @@ import { CredentialsForm, type Intent } from './credentials-form.tsx';
 import { AddressBack, ForgottenPassword, NewPassword } from './forgotten-password.tsx';
 import { mailedLink } from './mailed-link.ts';
 import { askService, signUpMode } from './service-info.ts';
+import { isReturning } from './visited.ts';
 
 /** The page of a visitor who is not logged in. */
 export function Welcome() {
@@ -48,7 +49,9 @@ export function Welcome() {
 
 /** Where one logs in or signs up, or asks for a new password. */
 function Door() {
-  const [wish, setIntent] = useState<Intent>(farewell.value === undefined ? 'sign-up' : 'log-in');
+  const [wish, setIntent] = useState<Intent>(() =>
+    farewell.value !== undefined || isReturning() ? 'log-in' : 'sign-up',
+  );
   useEffect(() => void askService(), []);
   const closed = signUpMode.value === 'closed';
   const intent = closed ? 'log-in' : wish;
