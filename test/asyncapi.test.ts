@@ -1,7 +1,7 @@
 import { Parser } from '@asyncapi/parser';
 import { expect } from 'chai';
 import type { PostView, Tally } from '../server/contract.ts';
-import { resolveCase } from '../server/moderation/cases.ts';
+import { resolveCases } from '../server/moderation/cases.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import { requests } from '../server/transports/socketio/requests.ts';
 import { count, exactly, id, object } from '../server/api/schema.ts';
@@ -135,7 +135,7 @@ describe('the AsyncAPI document', () => {
       await until('the role', () => heard.seen.has('roleChanged'), 10_000);
       await alice.put(`/users/${bob.id}/report`, { reason: 'spam' });
       await world.ctx.db.transaction(async (tx) =>
-        (await resolveCase(tx, { userId: bob.id }, 'dismiss'))?.tell(),
+        (await resolveCases(tx, { userId: bob.id }, 'dismiss'))[0]?.tell(),
       );
       await until('the end of the case', () => heard.seen.has('reportResolved'), 10_000);
       await alice.delete(`/posts/${post.id}`);

@@ -11,7 +11,7 @@ import {
   muteAdded,
   muteRemoved,
 } from '../server/relations/events.ts';
-import { resolveCase } from '../server/moderation/cases.ts';
+import { resolveCases } from '../server/moderation/cases.ts';
 import { roleChanged } from '../server/moderation/events.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import type { EventType } from '../server/topics/event-type.ts';
@@ -192,7 +192,7 @@ describe('who hears an event', function () {
     await world.ctx.db.transaction((tx) => append(tx, roleChanged, news));
     await stranger.put(`/users/${reader.id}/report`, { reason: 'spam', note: REPORT });
     await world.ctx.db.transaction(async (tx) =>
-      (await resolveCase(tx, { userId: reader.id }, 'dismiss'))?.tell(),
+      (await resolveCases(tx, { userId: reader.id }, 'dismiss'))[0]?.tell(),
     );
     await reader.delete(`/posts/${post.id}`);
     await tell(reportFiled, REPORT);

@@ -174,6 +174,7 @@ const fields: Record<string, Arbitrary<unknown>> = {
   reason: mostly(fc.constantFrom('spam', ' x'), anyText),
   note: anyText,
   state: word('open', 'resolved'),
+  posts: mostly(fc.constant('all'), fc.string()),
   until: mostly(
     fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
     word('2030-02-30T00:00:00Z', '2030-01-01'),

@@ -2,10 +2,12 @@ import { expect } from 'chai';
 import type { NotificationPage, NotificationView } from 'tidings-client';
 import type { Role } from '../models/index.ts';
 import { examine } from '../server/doctor/examine.ts';
+import type { AuditView } from '../server/moderation/present.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
-import { caughtUp, execute, headOf, numberOf, rows } from './support/tables.ts';
+import { expectProblem, faultsOf } from './support/problems.ts';
+import { caughtUp, execute, headOf, numberOf, postEventsSince, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -221,7 +223,7 @@ describe('notifications of moderation', function () {
           [author.id],
         ),
         await rows(world, 'select suspended_until from users where id = $1', [author.id]),
-        await rows(world, 'select * from sessions where user_id = $1', [author.id]),
+        await rows(world, 'select id, revoked_at from sessions where user_id = $1', [author.id]),
         await numberOf(world, 'select count(*) from audit_log'),
         await numberOf(world, 'select count(*) from notifications where user_id in ($1, $2)', [
           author.id,
@@ -251,6 +253,172 @@ describe('notifications of moderation', function () {
       expect(await actsTold(author)).to.deep.equal(['remove']);
       expect(await actsTold(reporter)).to.deep.equal(['report_acted']);
     });
+
+  describe('the removal of all posts of a user', () => {
+    const removeAll = async (user: TestUser, reason = 'All of it') => {
+      const body = { action: 'remove', user_id: user.id, posts: 'all', reason };
+      return moderator.post<AuditView>('/moderation/actions', body);
+    };
+    const entriesOf = (user: TestUser) =>
+      rows<{ posts: number }>(
+        world,
+        `select (details ->> 'posts')::integer as posts from audit_log where user_id = $1 order by id`,
+        [user.id],
+      );
+    /** With a reply below the first one and a draft. */
+    const prolific = async (posts: number) => {
+      const [author, reporter] = await Promise.all([somebody(), somebody()]);
+      const first = await writePost(author);
+      await execute(
+        world,
+        `insert into posts (owner_id, title, content, published, search_text, tags, mentions)
+         select $1, 'bulk', 'text', true, '', '{}', '[]' from generate_series(1, $2)`,
+        [author.id, posts - 2],
+      );
+      await execute(
+        world,
+        `insert into post_tallies (post_id, hot) select id, hot_rank(0, now()) from posts p
+         where owner_id = $1 and not exists (select from post_tallies t where t.post_id = p.id)`,
+        [author.id],
+      );
+      await reporter.post(`/posts/${first.id}/replies`, { content: 'of another' });
+      const ofOther = await writePost(reporter);
+      await author.post(`/posts/${ofOther.id}/replies`, { content: 'a reply' });
+      const draft = await writePost(author, { published: false });
+      await report(reporter, `/posts/${first.id}`);
+      return { author, reporter, first, ofOther, draft };
+    };
+    const leftOf = (user: TestUser) =>
+      numberOf(world, 'select count(*) from posts where owner_id = $1 and published', [user.id]);
+
+    it('is made in pieces within the request, says how many, and is told once', async () => {
+      const { author, reporter, first, ofOther, draft } = await prolific(60);
+      const before = await headOf(world);
+      const { status, body } = await removeAll(author);
+      expect([status, body.action, body.post_id, body.posts]).to.deep.equal([201, 'remove', null, 60]);
+      expect((await entriesOf(author)).map(({ posts }) => posts)).to.deep.equal([25, 25, 10]);
+      expect(await leftOf(author)).to.equal(0);
+      const events = await postEventsSince(world, before);
+      expect(new Set(events.map(({ name }) => name))).to.have.keys('post:deleted');
+      expect(new Set(events.map(({ post_id }) => post_id))).to.have.lengthOf(60);
+      expect((await author.get<object[]>(`/posts?owner_id=${author.id}&published=true`)).body).to.deep.equal(
+        [],
+      );
+      expect((await author.get(`/posts/${draft.id}`)).status).to.equal(200);
+      expect((await reporter.get<PostAnswer>(`/posts/${ofOther.id}`)).body.replies).to.equal(0);
+      const [notice, ...more] = await told(author);
+      expect(more).to.be.empty;
+      expect(notice).to.deep.include({ act: 'remove', reason: 'All of it', post_id: null });
+      expect(await actsTold(reporter)).to.deep.equal(['report_acted']);
+      expect(
+        await numberOf(
+          world,
+          'select count(*) from moderation_cases where post_id = $1 and resolved_at is null',
+          [first.id],
+        ),
+      ).to.equal(0);
+
+      const again = await removeAll(author);
+      expect([again.status, again.body.posts]).to.deep.equal([201, 0]);
+      expect(await told(author)).to.have.lengthOf(1);
+      await act(moderator, 'restore', { post_id: first.id });
+      expect((await reporter.get<PostAnswer>(`/posts/${first.id}`)).body.replies).to.equal(1);
+    });
+
+    it('that fails amid a piece leaves whole ones, and the same request removes the rest', async () => {
+      const { author } = await prolific(60);
+      const ids = await rows<{ id: number }>(
+        world,
+        'select id from posts where owner_id = $1 and published order by id offset 30 limit 1',
+        [author.id],
+      );
+      await execute(
+        world,
+        `alter table removed_posts add constraint planted check (post_id <> ${ids[0]!.id}) not valid`,
+      );
+      try {
+        expect((await removeAll(author)).status).to.be.at.least(400);
+      } finally {
+        await execute(world, 'alter table removed_posts drop constraint planted');
+      }
+      expect([await leftOf(author), (await entriesOf(author)).map(({ posts }) => posts)]).to.deep.equal([
+        35,
+        [25],
+      ]);
+      const { body } = await removeAll(author);
+      expect([body.posts, await leftOf(author)]).to.deep.equal([35, 0]);
+      expect((await entriesOf(author)).map(({ posts }) => posts)).to.deep.equal([25, 25, 10]);
+    });
+
+    it('goes well together with what the user writes and another moderator does at once', async () => {
+      const { author } = await prolific(30);
+      const answers = await Promise.all([
+        removeAll(author),
+        other.post<object>('/moderation/actions', {
+          action: 'remove',
+          user_id: author.id,
+          posts: 'all',
+          reason: 'x',
+        }),
+        ...Array.from({ length: 5 }, () =>
+          author.post<object>('/posts', { title: 'meanwhile', content: '' }),
+        ),
+      ]);
+      expect(answers.map(({ status }) => status)).to.deep.equal(answers.map(() => 201));
+      await removeAll(author);
+      expect(await leftOf(author)).to.equal(0);
+    });
+
+    it('is of a user, and of one on whom the moderator may act', async () => {
+      const user = await somebody();
+      const post = await writePost(user);
+      const bodies: [object, string[]][] = [
+        [{ action: 'remove', user_id: user.id }, ['body.post_id']],
+        [{ action: 'remove', post_id: post.id, posts: 'all' }, ['body.posts']],
+        [{ action: 'suspend', user_id: user.id, posts: 'all' }, ['body.posts']],
+        [{ action: 'remove', user_id: user.id, posts: 'some' }, ['body.posts']],
+      ];
+      for (const [body, faults] of bodies)
+        expect(
+          faultsOf(await moderator.post('/moderation/actions', { reason: 'x', ...body })),
+          JSON.stringify(body),
+        ).to.deep.equal(faults);
+      expectProblem(await removeAll(other), 403, 'forbidden');
+      expect((await user.get(`/posts/${post.id}`)).status).to.equal(200);
+    });
+  });
+
+  it('a warning about a post is for its owner, and resolves the case of the post', async () => {
+    const [author, reporter] = await Promise.all([somebody(), somebody()]);
+    const post = await writePost(author);
+    await report(reporter, `/posts/${post.id}`);
+    await act(moderator, 'warn', { post_id: post.id }, 'Not like this');
+    const [notice] = await told(author);
+    expect(notice).to.deep.include({ act: 'warn', reason: 'Not like this', post_id: post.id });
+    expect(await actsTold(reporter)).to.deep.equal(['report_acted']);
+    expect((await author.get(`/posts/${post.id}`)).status).to.equal(200);
+  });
+
+  it('a suspended user is told the reason at the login, and not by whom', async () => {
+    const user = await somebody();
+    await act(moderator, 'suspend', { user_id: user.id }, 'Spam, again');
+    const { email } = user;
+    const answer = await world.anonymous.post<object>('/login', { email, password: PASSWORD });
+    const problem = expectProblem(answer, 403, 'suspended');
+    expect(problem).to.include({ until: null, reason: 'Spam, again' });
+    expect(problem.detail).to.equal('This account is suspended. The reason: Spam, again');
+    const wrong = await world.anonymous.post<object>('/login', { email, password: 'not this one' });
+    expect(JSON.stringify(expectProblem(wrong, 403, 'invalid_credentials'))).not.to.include('Spam');
+  });
+
+  it('what was done without an entry in the audit log is found by the doctor', async () => {
+    const user = await somebody();
+    await execute(world, `update users set suspended_until = 'infinity' where id = ${user.id}`);
+    const examined = await examine(world.ctx.config, world.databaseUrl, { schema: false });
+    const found = examined.flatMap(({ findings }) => findings.map(({ what }) => what));
+    expect(found).to.include(`User ${user.id} is suspended, and the audit log does not say by whom.`);
+    await execute(world, `update users set suspended_until = null where id = ${user.id}`);
+  });
 
   it('is one for each act, whoever acts at the same moment', async () => {
     for (let round = 0; round < 3; round += 1) {

@@ -1,5 +1,5 @@
 import { QueryTypes, type Transaction } from 'sequelize';
-import { isSuspended, refusedBySuspension } from '../moderation/policy.ts';
+import { isSuspended, reasonOfSuspension, refusedBySuspension } from '../moderation/policy.ts';
 import type { AuthContext } from './context.ts';
 
 /**
@@ -11,9 +11,9 @@ export async function requireNotSuspended(
   tx: Transaction,
   userId: number,
 ): Promise<void> {
-  const [user] = await ctx.db.sequelize.query<{ until: Date | null }>(
-    `select nullif(u.suspended_until, 'infinity') as until from users u where u.id = $1 and ${isSuspended}`,
+  const [user] = await ctx.db.sequelize.query<{ until: Date | null; reason: string | null }>(
+    `select nullif(u.suspended_until, 'infinity') as until, (${reasonOfSuspension}) as reason from users u where u.id = $1 and ${isSuspended}`,
     { type: QueryTypes.SELECT, transaction: tx, bind: [userId] },
   );
-  if (user) throw refusedBySuspension(user.until);
+  if (user) throw refusedBySuspension(user);
 }

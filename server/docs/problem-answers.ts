@@ -14,7 +14,7 @@ const sentences: Record<ProblemCode, string> = {
   unauthorized: 'The token has expired.',
   invalid_credentials: 'Invalid Credentials',
   forbidden: 'Post 7 is not yours.',
-  suspended: 'This account is suspended until 2030-01-01T12:00:00.000Z.',
+  suspended: 'This account is suspended until 2030-01-01T12:00:00.000Z. The reason: Spam',
   sign_up_closed: 'Nobody can sign up here at present. Existing accounts work as before.',
   no_mail: 'This service sends no mail. Ask its operator for a link to a new password.',
   email_unverified:
@@ -42,7 +42,7 @@ const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>
   gone: {
     members: { reason: 'too_old', epoch: '0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51', head: 4711 },
   },
-  suspended: { members: { until: '2030-01-01T12:00:00.000Z' } },
+  suspended: { members: { until: '2030-01-01T12:00:00.000Z', reason: 'Spam' } },
   too_many_requests: { retryAfter: 12 },
   unavailable: { retryAfter: 2 },
   invalid: { errors: [{ loc: ['body', 'title'], msg: '"title" is required', type: 'any.required' }] },

@@ -13,6 +13,9 @@ export interface CaseTarget {
   userId?: number;
 }
 
+/** What cases are about: posts, or a user. */
+export type CaseTargets = { postIds: readonly number[] } | { userId: number };
+
 /** An open case, locked. */
 interface OpenCase {
   id: number;
@@ -28,36 +31,43 @@ export interface ResolvedCase {
   tell: () => Promise<void>;
 }
 
-/**
- * Resolves the open case of a target, with all of its reports.
- * @returns undefined if there is no open case
- */
-export async function resolveCase(
+/** Resolves the open cases of some targets, with all of their reports. */
+export async function resolveCases(
   tx: Transaction,
-  { postId = 0, userId = 0 }: CaseTarget,
+  targets: CaseTargets,
   resolution: string,
-): Promise<ResolvedCase | undefined> {
-  const [found] = await sequelizeOf(tx).query<OpenCase & { thread_id: number | null }>(
+): Promise<ResolvedCase[]> {
+  const found = await sequelizeOf(tx).query<OpenCase & { thread_id: number | null }>(
     `update moderation_cases set resolved_at = clock_timestamp(), resolution = $3
-     where resolved_at is null and case when $1::bigint > 0 then post_id = $1 else user_id = $2 and post_id is null end
+     where resolved_at is null and (post_id = any ($1::bigint[]) or user_id = $2 and post_id is null)
      returning id, post_id, user_id,
        coalesce((select p.root_id from posts p where p.id = post_id), post_id) as thread_id`,
-    { type: QueryTypes.SELECT, transaction: tx, bind: [postId, userId, resolution] },
+    {
+      type: QueryTypes.SELECT,
+      transaction: tx,
+      bind: [
+        'postIds' in targets ? targets.postIds : [],
+        'userId' in targets ? targets.userId : 0,
+        resolution,
+      ],
+    },
   );
-  if (!found) return undefined;
-  const { thread_id, ...resolved } = found;
-  const { id, post_id } = resolved;
-  const reporters = await reportersOf(tx, id);
-  return {
-    notices: reporters.map((user_id) => ({
-      user_id,
-      group_key: `case:${id}`,
-      act: resolution === 'dismiss' ? 'report_dismissed' : 'report_acted',
-      post_id,
-      thread_id,
-    })),
-    tell: () => append(tx, reportResolved, { ...resolved, resolution }),
-  };
+  const told: ResolvedCase[] = [];
+  for (const { thread_id, ...resolved } of found) {
+    const { id, post_id } = resolved;
+    const reporters = await reportersOf(tx, id);
+    told.push({
+      notices: reporters.map((user_id) => ({
+        user_id,
+        group_key: `case:${id}`,
+        act: resolution === 'dismiss' ? 'report_dismissed' : 'report_acted',
+        post_id,
+        thread_id,
+      })),
+      tell: () => append(tx, reportResolved, { ...resolved, resolution }),
+    });
+  }
+  return told;
 }
 
 /**
@@ -68,7 +78,7 @@ export async function dismissCase(
   tx: Transaction,
   moderatorId: number,
   target: CaseTarget,
-): Promise<{ userId: number; resolved: ResolvedCase }> {
+): Promise<{ userId: number; resolved: ResolvedCase[] }> {
   const query = <T extends object>(sql: string, ...bind: unknown[]) =>
     sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
   const [found] = await query<{ user_id: number }>(
@@ -86,7 +96,9 @@ export async function dismissCase(
     );
     requireModerating(actor?.role);
   }
-  const resolved = found && (await resolveCase(tx, target, 'dismiss'));
-  if (!found || !resolved) throw new AppError('not_found', 'There is no open case of this.');
+  const { postId, userId = 0 } = target;
+  const targets = postId === undefined ? { userId } : { postIds: [postId] };
+  const resolved = found ? await resolveCases(tx, targets, 'dismiss') : [];
+  if (!found || resolved.length === 0) throw new AppError('not_found', 'There is no open case of this.');
   return { userId: found.user_id, resolved };
 }

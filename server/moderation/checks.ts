@@ -93,8 +93,29 @@ async function tellCaseAnew(tx: Transaction, { id, ...target }: Case): Promise<v
     });
 }
 
+/** What moderators alone do, without an entry in the audit log: somebody wrote to the tables. */
+async function findUnaudited(client: pg.ClientBase): Promise<Finding[]> {
+  const { rows } = await client.query<{ what: string }>(
+    `select 'Post ' || k.post_id || ' is removed' as what from removed_posts k
+     where not exists (select from audit_log e where e.post_id = k.post_id and e.action = 'remove')
+       and not exists (
+         select from audit_log e where e.user_id = k.owner_id and e.post_id is null and e.action = 'remove')
+     union all
+     select 'User ' || u.id || ' is suspended' from users u
+     where u.suspended_until > now() and u.deleted_at is null
+       and not exists (select from audit_log e where e.user_id = u.id and e.action = 'suspend')
+     order by 1 limit $1`,
+    [MOST_FOUND + 1],
+  );
+  return bounded(rows, ({ what }) => ({ what: `${what}, and the audit log does not say by whom.` }));
+}
+
 async function findAll(client: pg.ClientBase): Promise<Finding[]> {
-  return [...(await findWrongModerators(client)), ...(await findWrongCases(client))];
+  return [
+    ...(await findWrongModerators(client)),
+    ...(await findWrongCases(client)),
+    ...(await findUnaudited(client)),
+  ];
 }
 
 export const moderationChecks: readonly Check[] = [

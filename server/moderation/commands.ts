@@ -1,20 +1,25 @@
+import type { Transaction } from 'sequelize';
+import type { DatabaseShare } from '../database/connection-queue.ts';
 import { AppError, invalid } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { type Acted, type ActContext, lockForAct } from './act.ts';
 import { audit } from './audit.ts';
-import { type CaseTarget, dismissCase, type ResolvedCase, resolveCase } from './cases.ts';
+import { type CaseTargets, dismissCase, type ResolvedCase, resolveCases } from './cases.ts';
 import type { ModerationContext } from './context.ts';
-import { lockNotifications, type Notice, notify } from './notices.ts';
+import { lockNotifications, type Notice, noticesOf, notify, readersOf } from './notices.ts';
 import { actsOnPosts, lockPost } from './posts.ts';
 import type { AuditView } from './present.ts';
 import { auditEntry } from './queries.ts';
+import { type Range, type RemovedPiece, removePiece } from './removals.ts';
 import type { TakeAction } from './schemas.ts';
 import { actsOnUsers } from './users.ts';
 
 /**
  * Does what a moderator wants done: the change, its entry in the audit log, its notifications and its events are one
- * transaction.
+ * transaction. The removal of all posts of a user is several, each whole: what has been removed by then stays so if the
+ * process ends, and to repeat the action removes the rest.
+ * @returns the entry in the audit log; of such a removal the first one, with how many posts are removed in all
  * @throws {AppError} 422 for a field that the action does not have; 404 no such post or user; 403 for what is one's own,
  *   or of a higher role; 409 if it does not apply
  */
@@ -24,28 +29,63 @@ export async function takeAction(
   input: TakeAction,
   requester: Requester,
 ): Promise<AuditView> {
-  const { action, reason } = input;
   requireFields(input);
-  return ctx.db.share(requester).transaction(async (tx) => {
-    const done = await act({ tx, revocations: ctx.revocations }, moderator, input);
-    const id = await audit(tx, { action, actorId: moderator.id, reason, ...done });
-    const view = await auditEntry(tx, id);
-    await notify(tx, [...noticeOf(done, input, id), ...othersOf(done.resolved, moderator)]);
-    await done.tell?.();
-    await done.resolved?.tell();
-    tx.afterCommit(() => ctx.metrics.moderationActions.inc({ action }));
-    return view;
-  });
+  const db = ctx.db.share(requester);
+  const view =
+    input.posts === undefined
+      ? await db.transaction(async (tx) => {
+          const done = await act({ tx, revocations: ctx.revocations }, moderator, input);
+          return complete(tx, moderator, input, done, true);
+        })
+      : await removeAll(db, moderator, input);
+  ctx.metrics.moderationActions.inc({ action: input.action });
+  return view;
+}
+
+async function removeAll(db: DatabaseShare, moderator: Identity, input: TakeAction): Promise<AuditView> {
+  let view: AuditView | undefined;
+  let posts = 0;
+  let range: Range | undefined;
+  do {
+    const [entry, piece]: [AuditView, RemovedPiece] = await db.transaction(async (tx) => {
+      const done = await removePiece(tx, moderator.id, input.user_id ?? 0, range);
+      return [await complete(tx, moderator, input, done, posts === 0 && done.posts > 0), done];
+    });
+    view ??= entry;
+    posts += piece.posts;
+    range = piece.rest;
+  } while (range);
+  return { ...view, posts };
+}
+
+/** Writes what goes with an act that has been done, as the last statements of its transaction. */
+async function complete(
+  tx: Transaction,
+  moderator: Identity,
+  input: TakeAction,
+  done: Done,
+  tellsUser: boolean,
+): Promise<AuditView> {
+  const { action, reason } = input;
+  const { userId, postId, details, resolved, tell } = done;
+  const about = { userId, ...(postId !== undefined && { postId }), ...(details && { details }) };
+  const id = await audit(tx, { action, actorId: moderator.id, reason, ...about });
+  const view = await auditEntry(tx, id);
+  const own = tellsUser ? noticeOf(done, input, id) : [];
+  await notify(tx, [...own, ...noticesOf(resolved, moderator.id)]);
+  await tell?.();
+  for (const one of resolved) await one.tell();
+  return view;
 }
 
 /** Done to whom, and to which of their posts. */
-type Done = Acted & {
+interface Done extends Acted {
   userId: number;
   postId?: number;
   /** The first post of its thread. */
   threadId?: number;
-  resolved?: ResolvedCase | undefined;
-};
+  resolved: ResolvedCase[];
+}
 
 /** What settles whatever was reported; the others take something back. */
 const resolving: readonly TakeAction['action'][] = ['remove', 'lock', 'warn', 'suspend'];
@@ -61,52 +101,59 @@ function noticeOf(
   return [{ user_id: userId, group_key: `moderation:${entry}`, act: action, ...place, reason }];
 }
 
-/** What reporters are told who have not resolved the case themselves. */
-function othersOf(resolved: ResolvedCase | undefined, moderator: Identity): Notice[] {
-  return (resolved?.notices ?? []).filter(({ user_id }) => user_id !== moderator.id);
-}
-
 async function act(ctx: ActContext, moderator: Identity, input: TakeAction): Promise<Done> {
-  const { action, post_id: postId = 0, user_id: userId = 0, ...rest } = input;
+  const { action, post_id: postId, user_id: userId = 0 } = input;
   const { tx } = ctx;
-  const target: CaseTarget = input.post_id === undefined ? { userId } : { postId };
-  if (action === 'dismiss') return { ...target, ...(await dismissCase(tx, moderator.id, target)) };
-  const resolve = async () => (resolving.includes(action) ? resolveCase(tx, target, action) : undefined);
-  if (isOnPost(action)) {
+  if (action === 'dismiss') {
+    const target = postId === undefined ? { userId } : { postId };
+    return { ...target, ...(await dismissCase(tx, moderator.id, target)) };
+  }
+  const resolve = async (targets: CaseTargets) =>
+    resolving.includes(action) ? resolveCases(tx, targets, action) : [];
+  if (postId !== undefined && isOnPost(action)) {
     const { post, owner } = await lockPost(tx, moderator.id, postId);
-    const resolved = await resolve();
-    if (action === 'remove' || action === 'restore') {
-      const readers = othersOf(resolved, moderator).map(({ user_id }) => user_id);
-      await lockNotifications(tx, [postId], [owner.id, ...readers]);
-    }
-    const acted = await actsOnPosts[action](ctx, post, rest);
+    const resolved = await resolve({ postIds: [postId] });
+    if (action === 'remove' || action === 'restore')
+      await lockNotifications(tx, [postId], [owner.id, ...readersOf(resolved, moderator.id)]);
+    const acted = await actsOnPosts[action](ctx, post, input);
     return { ...acted, userId: owner.id, postId, threadId: post.rootId ?? postId, resolved };
   }
+  if (!isOnUser(action)) throw new Error(`"${action}" is done to posts`);
   const user = await lockForAct(tx, moderator.id, userId);
   if (!user) throw new AppError('not_found', `There is no user ${userId}.`);
-  const resolved = await resolve();
-  return { ...(await actsOnUsers[action](ctx, user, rest)), userId, resolved };
+  const resolved = await resolve({ userId });
+  return { ...(await actsOnUsers[action](ctx, user, input)), userId, resolved };
 }
 
 function isOnPost(action: TakeAction['action']): action is keyof typeof actsOnPosts {
   return action in actsOnPosts;
 }
 
+function isOnUser(action: TakeAction['action']): action is keyof typeof actsOnUsers {
+  return action in actsOnUsers;
+}
+
 /** @throws {AppError} 422 */
-function requireFields({ action, post_id, user_id, until }: TakeAction): void {
-  const needed = isOnPost(action) ? 'post_id' : 'user_id';
+function requireFields({ action, post_id, user_id, until, posts }: TakeAction): void {
+  const removesAll = action === 'remove' && user_id !== undefined && posts !== undefined;
   const errors = [];
-  if (action !== 'dismiss' && (needed === 'post_id' ? post_id : user_id) === undefined)
+  const applies = post_id === undefined ? isOnUser(action) || removesAll : isOnPost(action);
+  const needed = post_id === undefined ? 'post_id' : 'user_id';
+  if (action !== 'dismiss' && !applies)
     errors.push({
       loc: ['body', needed],
       msg: `"${needed}" is required with "${action}"`,
       type: 'any.required',
     });
-  if (until !== undefined && action !== 'suspend')
-    errors.push({
-      loc: ['body', 'until'],
-      msg: `"until" is not allowed with "${action}"`,
-      type: 'any.unknown',
-    });
+  for (const [name, value, isAllowed] of [
+    ['until', until, action === 'suspend'],
+    ['posts', posts, removesAll],
+  ] as const)
+    if (value !== undefined && !isAllowed)
+      errors.push({
+        loc: ['body', name],
+        msg: `"${name}" is not allowed with "${action}"${name === 'posts' ? ' of one post' : ''}`,
+        type: 'any.unknown',
+      });
   if (errors.length > 0) throw invalid(errors, errors.length);
 }

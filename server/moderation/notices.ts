@@ -18,6 +18,19 @@ export interface Notice {
   reason?: string;
 }
 
+/** What cases have for those who reported them. */
+type Reported = readonly { notices: readonly Notice[] }[];
+
+/** What reporters are told who have not resolved the cases themselves. */
+export function noticesOf(resolved: Reported, moderatorId: number): Notice[] {
+  return resolved.flatMap(({ notices }) => notices).filter(({ user_id }) => user_id !== moderatorId);
+}
+
+/** Who is told of it. */
+export function readersOf(resolved: Reported, moderatorId: number): number[] {
+  return noticesOf(resolved, moderatorId).map(({ user_id }) => user_id);
+}
+
 /**
  * Notifies users. All of one act at once: their states are locked in the order in which everyone locks them, behind
  * everything else that the act changes.

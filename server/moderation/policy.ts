@@ -32,12 +32,25 @@ export function requireMayActOn(actor: Ranked, target: Ranked): void {
 /** SQL: the condition that a user `u` is suspended, as of this moment. */
 export const isSuspended = '(u.suspended_until > clock_timestamp()) is true';
 
+/** SQL: why a user `u` is suspended, in the words of the moderator. */
+export const reasonOfSuspension = `select e.reason from audit_log e
+  where e.user_id = u.id and e.action = 'suspend' order by e.id desc limit 1`;
+
 /**
  * The refusal of whatever would begin a session of a suspended user.
- * @param until null if there is no end
+ * @param suspension.until null if there is no end
+ * @param suspension.reason null if the audit log has none
  */
-export function refusedBySuspension(until: Date | null): AppError {
+export function refusedBySuspension({
+  until,
+  reason,
+}: {
+  until: Date | null;
+  reason: string | null;
+}): AppError {
   const end = until?.toISOString() ?? null;
   const said = end === null ? 'This account is suspended.' : `This account is suspended until ${end}.`;
-  return new AppError('suspended', said, { members: { until: end } });
+  return new AppError('suspended', reason === null ? said : `${said} The reason: ${reason}`, {
+    members: { until: end, reason },
+  });
 }

@@ -51,7 +51,16 @@ function setLocked(locked: boolean): PostAct {
   };
 }
 
-export const actsOnPosts = { remove, restore, lock: setLocked(true), unlock: setLocked(false) } as const;
+/** Tells the owner of a post the reason, and does nothing else. */
+const warn: PostAct = () => Promise.resolve({});
+
+export const actsOnPosts = {
+  remove,
+  restore,
+  warn,
+  lock: setLocked(true),
+  unlock: setLocked(false),
+} as const;
 
 /**
  * Locks a post with its owner, and whom it mentions if it may come back: users before posts, as everyone.

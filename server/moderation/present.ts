@@ -34,6 +34,8 @@ export interface AuditView {
   until: string | null;
   /** Of a grant: the role. */
   role: string | null;
+  /** Of the removal of all posts of a user: how many are removed with this entry. */
+  posts: number | null;
 }
 
 /** A case, as moderators see it. */
@@ -83,7 +85,7 @@ export const auditColumns = `json_build_object('id', e.id, 'action', e.action,
     then json_build_object('id', e.actor_id, 'username', coalesce(a.username, '')) end,
   'user', case when e.user_id is not null
     then json_build_object('id', e.user_id, 'username', coalesce(u.username, '')) end,
-  'post_id', e.post_id, 'reason', e.reason, 'until', e.details ->> 'until', 'role', e.details ->> 'role')`;
+  'post_id', e.post_id, 'reason', e.reason, 'until', e.details ->> 'until', 'role', e.details ->> 'role', 'posts', e.details -> 'posts')`;
 
 /** SQL: where they come from. The name of an account that is being deleted is not one. */
 export const auditTables = `audit_log e

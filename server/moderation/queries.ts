@@ -1,6 +1,7 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { invalidCursor } from '../keyset-cursor.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
+import { NoHead } from '../log/reader.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { ModerationContext } from './context.ts';
 import { readCursor, writeCursor } from './cursor.ts';
@@ -52,6 +53,9 @@ export async function auditEntry(tx: Transaction, id: number): Promise<AuditView
 
 /** A page of cases, the newest first. */
 export interface CasePage {
+  /** The stream position that the page reflects. */
+  epoch: string;
+  seq: number;
   cases: CaseView[];
   /** Where the next page begins; undefined on the last. */
   next: string | undefined;
@@ -65,13 +69,25 @@ export async function casePage(
 ): Promise<CasePage> {
   const before = given === undefined ? Number.MAX_SAFE_INTEGER : readCursor('moderation-cases', given);
   if (before === undefined) throw invalidCursor();
-  const rows = await ctx.db.share(requester).query<{ view: CaseView }>(
-    `select ${caseColumns} as view from ${caseTables}
-     where c.id < $1 and c.resolved_at is ${state === 'open' ? '' : 'not '}null
-     order by c.id desc limit $2`,
+  const rows = await ctx.db.share(requester).query<{ epoch: string; seq: number; view: CaseView | null }>(
+    `select h.epoch, h.seq, page.view
+     from feed_head h left join lateral (
+       select c.id, ${caseColumns} as view from ${caseTables}
+       where c.id < $1 and c.resolved_at is ${state === 'open' ? '' : 'not '}null
+       order by c.id desc limit $2
+     ) page on true
+     order by page.id desc`,
     { type: QueryTypes.SELECT, bind: [before, limit + 1] },
   );
-  const cases = rows.slice(0, limit).map(({ view }) => view);
+  const [first] = rows;
+  if (!first) throw new NoHead();
+  const found = rows.flatMap(({ view }) => (view === null ? [] : [view]));
+  const cases = found.slice(0, limit);
   const last = cases.at(-1);
-  return { cases, next: rows.length > limit && last ? writeCursor('moderation-cases', last.id) : undefined };
+  return {
+    epoch: first.epoch,
+    seq: first.seq,
+    cases,
+    next: found.length > limit && last ? writeCursor('moderation-cases', last.id) : undefined,
+  };
 }

@@ -1,4 +1,4 @@
-import { linkHeader, linkHeaderOf } from '../api/list-page.ts';
+import { linkHeader, linkHeaderOf, pageHeaders, pageHeadersOf } from '../api/list-page.ts';
 import { problems } from '../api/problem.ts';
 import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
@@ -46,10 +46,10 @@ export const moderationRoutes = [
     limit: 'read',
     query: schemas.listCases,
     answers: { 200: schemas.cases, ...problems(401, 403, 422, 429) },
-    answerHeaders: linkHeaderOf('cases'),
+    answerHeaders: pageHeadersOf('cases'),
     handle: async ({ ctx, query, requester, req }) => {
-      const { cases, next } = await queries.casePage(ctx, query, requester);
-      return new Reply(cases, { headers: linkHeader('/moderation/cases', req.url, next) });
+      const { cases, ...page } = await queries.casePage(ctx, query, requester);
+      return new Reply(cases, { headers: pageHeaders('/moderation/cases', req.url, page) });
     },
   }),
   route({
@@ -57,7 +57,7 @@ export const moderationRoutes = [
     path: '/moderation/actions',
     summary: 'Act on a post or on a user',
     description:
-      'For moderators. Nobody acts on themselves or on a higher role, and moderators not on moderators. The answer is its entry in the audit log.',
+      'For moderators. Nobody acts on themselves or on a higher role, and moderators not on moderators. The answer is its entry in the audit log. The user, or the owner of the post, is notified, and so are those who reported it.',
     tag: 'Moderation',
     access: 'user',
     role: 'moderator',

@@ -72,7 +72,7 @@ const moment = () =>
 
 export const takeAction = object({
   action: oneOf(...postActions, ...userActions, 'dismiss').description(
-    'On a post: `remove` (it is deleted for everyone, and can be restored for thirty days), `restore`, `lock` (nobody may reply in its thread), `unlock`. On a user: `warn` (the user is notified of the reason), `suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time. On either: `dismiss` (the reports of it need no action)',
+    'On a post: `remove` (it is deleted for everyone, and can be restored for thirty days), `restore`, `lock` (nobody may reply in its thread), `unlock`. On a user: `suspend`: ends all sessions of a user, and lets none begin until then. `unsuspend`: ends that before its time. With `posts`, `remove` is of all posts of a user. On either: `warn` (the user, or the owner of the post, is notified of the reason), `dismiss` (the reports of it need no action)',
   ),
   post_id: optional(id()).description('What it is about'),
   user_id: optional(id()).description('Whom it is about'),
@@ -80,6 +80,9 @@ export const takeAction = object({
     .max(1000)
     .description('Why: for the audit log, and for whom it is about, who is not told who wrote it'),
   until: optional(moment()).description('Only of `suspend`: its end. Left out: until somebody ends it'),
+  posts: optional(oneOf('all')).description(
+    'Only of `remove` with a `user_id`: all posts and replies of the user that others can see, in transactions of 25. What is left if the service ends meanwhile is removed by the same request',
+  ),
 })
   .xor('post_id', 'user_id')
   .example({ action: 'suspend', user_id: 2, reason: 'Spam', until: '2030-01-01T12:00:00Z' })
@@ -103,6 +106,11 @@ export const auditEntry = object({
   reason: Joi.string().allow(''),
   until: timestamp().allow(null).description('Of a suspension: its end; `null` if it has none'),
   role: Joi.string().allow(null).description('Of a grant: the role'),
+  posts: count()
+    .allow(null)
+    .description(
+      'Of the removal of all posts of a user: how many. There is an entry for each transaction of it; the answer has their sum',
+    ),
 }).id('AuditEntry');
 
 export const auditLog = listOf(auditEntry);
