@@ -74,6 +74,18 @@ describe('the client, over REST', () => {
     expect(error).to.include({ code: 'network', message: 'The export was cut off. Download it again.' });
   });
 
+  it('hands on what a link of a mail says, and keeps the session if it is not good', async () => {
+    for (const [call, code] of [
+      [() => alice.requestVerification(), 'no_mail'],
+      [() => alice.forgotPassword('alice@example.org'), 'no_mail'],
+      [() => alice.verifyEmail('x'), 'unauthorized'],
+      [() => alice.undoEmailChange('x'), 'unauthorized'],
+      [() => alice.resetPassword({ token: 'x', password: PASSWORD }), 'unauthorized'],
+    ] as const)
+      expect((await refusal(call())).code).to.equal(code);
+    expect(await alice.me()).to.include({ email_verified: false, pending_email: null });
+  });
+
   it('tells every fault of an input by its field', async () => {
     const error = await refusal(alice.posts.create({ title: '', content: 'x'.repeat(10_001) }));
     expect(error).to.include({ code: 'invalid', status: 422 });

@@ -272,6 +272,44 @@ describe('an e-mail address', function () {
     server.received.length = 0;
   });
 
+  it('is given to one of two who prove it at once, and is the old one whether an undo or a proof comes first', async () => {
+    const [ada, bob] = [await proven(), await proven()];
+    const fresh = `shared-${ada.email}`;
+    const proofs: string[] = [];
+    for (const one of [ada, bob]) {
+      await change(one, fresh);
+      proofs.push(await verifyToken(fresh));
+    }
+    const answers = await Promise.all(proofs.map(verify));
+    expect(answers.map(({ status }) => status)).to.have.members([204, 409]);
+    const owners = 'select count(*) from users where email = $1';
+    expect(await numberOf(world, owners, [fresh])).to.equal(1);
+    server.received.length = 0;
+
+    for (const undoFirst of [true, false, true, false]) {
+      const user = await proven();
+      const next = `next-${user.email}`;
+      await change(user, next);
+      const [proof, back] = [await verifyToken(next), await undoToken(user.email)];
+      const [one, other] = undoFirst ? [undo(back), verify(proof)] : [verify(proof), undo(back)];
+      const statuses = (await Promise.all([one, other])).map(({ status }) => status);
+      expect(statuses).to.be.deep.oneOf(
+        undoFirst
+          ? [
+              [204, 204],
+              [204, 401],
+            ]
+          : [
+              [204, 204],
+              [401, 204],
+            ],
+      );
+      const [now] = await rows(world, 'select email, pending_email from users where id = $1', [user.id]);
+      expect(now).to.deep.equal({ email: user.email, pending_email: null });
+    }
+    server.received.length = 0;
+  });
+
   it('can be put back for seven days after the proof, and is not proved when it could not be', async () => {
     const prune = async () => {
       for (const one of mailPrunes) await one(world.pool, 100);
