@@ -17,7 +17,12 @@ const copied: Record<string, string[]> = {
   'url.ts': ['text/url.ts'],
   'fold.ts': ['text/fold.ts'],
   'tag-form.ts': ['text/tag-form.ts'],
-  'event-names.ts': ['notifications/event-names.ts', 'posts/event-names.ts', 'relations/event-names.ts'],
+  'event-names.ts': [
+    'moderation/event-names.ts',
+    'notifications/event-names.ts',
+    'posts/event-names.ts',
+    'relations/event-names.ts',
+  ],
 };
 
 await rm(dist, { recursive: true, force: true });

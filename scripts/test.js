@@ -77,6 +77,7 @@ const SLOW = testFiles([
   'embedded-account',
   'page-places',
   'page-password',
+  'page-moderation',
   'doctor',
   'account-export-nodes',
   'defences',

@@ -3,6 +3,7 @@ import { Caller } from './caller.ts';
 import type { EditUser, FeedEvent, OwnUser, PublicUser, ServiceInfo, SignUp, Tokens } from './contract.ts';
 import { Feed, type FeedOptions } from './feed/feed.ts';
 import { LoginSessions } from './login-sessions.ts';
+import { Moderation } from './moderation.ts';
 import { Notifications } from './notifications.ts';
 import { Posts } from './posts.ts';
 import { type Fetch, Requests } from './requests.ts';
@@ -55,6 +56,7 @@ export class Client {
   readonly users: Users;
   readonly sessions: LoginSessions;
   readonly notifications: Notifications;
+  readonly moderation: Moderation;
   readonly #url: string;
   readonly #requests: Requests;
   readonly #caller: Caller;
@@ -69,6 +71,7 @@ export class Client {
     this.users = new Users(this.#caller);
     this.sessions = new LoginSessions(this.#caller);
     this.notifications = new Notifications(this.#caller);
+    this.moderation = new Moderation(this.#caller);
   }
 
   /** What the service says of itself, also who may sign up and whether it sends mails. */
@@ -88,7 +91,7 @@ export class Client {
     return body;
   }
 
-  /** @throws {TidingsError} `invalid_credentials` */
+  /** @throws {TidingsError} `invalid_credentials`; `suspended`, with `suspension` */
   async logIn({ email, password }: { email: string; password: string }): Promise<void> {
     const { body } = await this.#requests.send<Tokens>({
       method: 'POST',

@@ -40,6 +40,7 @@ export type {
   Tally,
   TallyMode,
 } from '../../server/contract.ts';
+export type { AuditView as AuditEntry, CaseView as ModerationCase } from '../../server/moderation/present.ts';
 export type { PostAnswer } from '../../server/posts/present.ts';
 export type { Sort, ThreadSort } from '../../server/posts/cursor.ts';
 export type { RelationView } from '../../server/relations/commands.ts';
@@ -77,6 +78,21 @@ export type ReplyAnswer = Omit<PostAnswer, 'owner_id' | 'owner'> & {
 
 /** What of a post is to be changed. */
 export type PostEdit = Partial<Pick<PostView, 'title' | 'content' | 'published'>>;
+
+/** Why somebody reports a post or a user, and what moderators should know. */
+export interface Report {
+  reason: 'spam' | 'harassment' | 'violence' | 'illegal' | 'other';
+  note?: string;
+}
+
+/** What a moderator does, and why: whom it is about is told the reason. */
+export type ModerationAction = { reason: string } & (
+  | { action: 'remove' | 'restore' | 'lock' | 'unlock' | 'warn' | 'dismiss'; post_id: number }
+  | { action: 'warn' | 'unsuspend' | 'dismiss'; user_id: number }
+  /** Without `until`, until somebody ends it. */
+  | { action: 'suspend'; user_id: number; until?: string }
+  | { action: 'remove'; user_id: number; posts: 'all' }
+);
 
 /** A position in the feed. */
 export interface FeedPosition {

@@ -21,6 +21,7 @@ export type {
 } from './feed/subscription.ts';
 export type { FeedStatus, FeedTrouble } from './feed/status.ts';
 export type { LoginSessionListOptions, LoginSessionPage, LoginSessions } from './login-sessions.ts';
+export type { AuditLogOptions, AuditPage, CaseListOptions, CasePage, Moderation } from './moderation.ts';
 export type { NotificationListOptions, NotificationPage, Notifications } from './notifications.ts';
 export type { PagePlace } from './page-place.ts';
 export type {
@@ -34,6 +35,12 @@ export type {
 } from './posts.ts';
 export type { Session, SessionChange } from './session.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
+export {
+  type CasesState,
+  type CaseStore,
+  type CaseStoreOptions,
+  createCaseStore,
+} from './store/case-store.ts';
 export {
   createFeedStore,
   type FeedNews,

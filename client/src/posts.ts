@@ -1,5 +1,5 @@
 import type { Caller } from './caller.ts';
-import type { NewPost, PostAnswer, PostEdit, ReplyAnswer, Sort, ThreadSort } from './contract.ts';
+import type { NewPost, PostAnswer, PostEdit, ReplyAnswer, Report, Sort, ThreadSort } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
 
 export interface ListOptions {
@@ -127,6 +127,20 @@ export class Posts {
       headers: ifMatchOf(ifMatch),
       repeatable: true,
       goneIsDone: true,
+      signal,
+    });
+  }
+
+  /**
+   * Reports a post to the moderators. A second report takes the place of the first.
+   * @throws {TidingsError} `not_found`, `invalid`: it is your own
+   */
+  async report(id: number, report: Report, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#caller.call({
+      method: 'PUT',
+      path: `/posts/${id}/report`,
+      body: report,
+      repeatable: true,
       signal,
     });
   }

@@ -51,6 +51,13 @@ export class TidingsError extends Error {
     return this.problem?.errors ?? [];
   }
 
+  /** Of `suspended`: when it ends, undefined if nobody has said, and why. */
+  get suspension(): { until: Date | undefined; reason: string } | undefined {
+    if (this.code !== 'suspended') return undefined;
+    const { until, reason } = this.problem as Problem & { until?: string | null; reason?: string | null };
+    return { until: until ? new Date(until) : undefined, reason: reason ?? '' };
+  }
+
   /**
    * The first fault of each field, by the field's name: `{ title: '"title" is required' }`. What is not about one field
    * stands under the empty name.

@@ -1,5 +1,5 @@
 import type { Caller } from './caller.ts';
-import type { PublicUser, RelationEntry, RelationView } from './contract.ts';
+import type { PublicUser, RelationEntry, RelationView, Report } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
 
 export interface RelationListOptions {
@@ -100,6 +100,20 @@ export class Users {
   /** Whom you mute. Nobody else can read it. */
   mutes(options?: RelationListOptions): Promise<RelationPage> {
     return this.#list('/users/me/mutes', options);
+  }
+
+  /**
+   * Reports a user to the moderators. A second report takes the place of the first.
+   * @throws {TidingsError} `not_found`, `invalid`: it is yourself
+   */
+  async report(id: number, report: Report, { signal }: CallOptions = {}): Promise<void> {
+    await this.#caller.call({
+      method: 'PUT',
+      path: `/users/${id}/report`,
+      body: report,
+      repeatable: true,
+      signal,
+    });
   }
 
   #set(

@@ -15,7 +15,7 @@ const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false
  * the API, whose routes are compared first.
  */
 const places =
-  /^\/(?:home|drafts|account(?:\/(?:blocks|mutes))?|search|tags\/[^/]+|p\/\d+|@[^/]+(?:\/(?:followers|following))?)$/;
+  /^\/(?:home|drafts|account(?:\/(?:blocks|mutes))?|moderation(?:\/(?:resolved|audit))?|search|tags\/[^/]+|p\/\d+|@[^/]+(?:\/(?:followers|following))?)$/;
 
 /**
  * `GET /`: the live-feed page for a browser; for everyone else who is here and where to read on, which is also what a

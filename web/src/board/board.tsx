@@ -1,9 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { OwnUser } from 'tidings-client';
+import { changedTo } from '../account/account.ts';
 import { AccountView } from '../account/account-view.tsx';
 import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { FeedView } from '../feed/feed-view.tsx';
 import { tellOfVotes } from '../feed/tell-of-votes.ts';
+import { ModerationView } from '../moderation/moderation-view.tsx';
 import { NotificationsView } from '../notifications/notifications-view.tsx';
 import { AuthorView } from '../people/author-view.tsx';
 import { KeptAwayView } from '../people/kept-away-view.tsx';
@@ -39,6 +41,7 @@ export function Board({ me }: { me: OwnUser }) {
       visit.close();
     };
   }, [visit]);
+  useEffect(() => visit.feed.on('role:changed', ({ role }) => changedTo({ ...me, role })), [visit, me]);
   return (
     <VisitProvider value={visit}>
       <div class="board">
@@ -47,7 +50,7 @@ export function Board({ me }: { me: OwnUser }) {
         </a>
         <header class="rail">
           <Masthead />
-          <Navigation />
+          <Navigation me={me} />
           <div class="rail-end">
             <ConnectionState />
             <AccountMenu me={me} />
@@ -83,5 +86,7 @@ function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
       return <AccountView me={me} />;
     case 'kept-away':
       return <KeptAwayView key={here.list} list={here.list} />;
+    case 'moderation':
+      return <ModerationView list={here.list} />;
   }
 }

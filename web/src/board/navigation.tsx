@@ -1,3 +1,4 @@
+import type { OwnUser } from 'tidings-client';
 import { Bell } from '../notifications/bell.tsx';
 import { place } from '../places/history.ts';
 import { PlaceLink } from '../places/place-link.tsx';
@@ -5,7 +6,7 @@ import { Search } from './search.tsx';
 import { useVisit } from './visit.ts';
 
 /** Navigation: the places that everybody has, and the search. */
-export function Navigation() {
+export function Navigation({ me }: { me: OwnUser }) {
   const { drafts } = useVisit();
   const count = drafts.list.value?.length ?? 0;
   const { name } = place.value;
@@ -30,6 +31,13 @@ export function Navigation() {
             Drafts {count > 0 && <span class="badge">{count}</span>}
           </PlaceLink>
         </li>
+        {me.role !== 'user' && (
+          <li class="apart">
+            <PlaceLink to={{ name: 'moderation', list: 'open' }} current={name === 'moderation'}>
+              Moderation
+            </PlaceLink>
+          </li>
+        )}
       </ul>
       <Search />
     </nav>

@@ -1,8 +1,17 @@
+import { language } from './language.ts';
 import { type FieldError, TidingsError } from 'tidings-client';
 
 /** What may be said to the reader of whatever went wrong. */
 export function sentenceOf(error: unknown): string {
   if (!(error instanceof TidingsError)) return 'Something went wrong in this page. Reload it.';
+  const { suspension } = error;
+  if (suspension) {
+    const { until, reason } = suspension;
+    const end = until
+      ? ` until ${until.toLocaleString(language, { dateStyle: 'long', timeStyle: 'short' })}`
+      : '';
+    return `Your account is suspended${end}.${reason === '' ? '' : ` The reason: ${reason}`}`;
+  }
   // What the page offers is forbidden only between two of whom one has blocked the other.
   return error.code === 'forbidden' ? 'This is not possible between you and this user.' : error.message;
 }

@@ -1,6 +1,8 @@
 import type { ComponentChildren } from 'preact';
 import type { ShownPost } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { ReportButton } from '../moderation/report-button.tsx';
+import { service } from '../service.ts';
 import { RemovePost } from '../write/remove-post.tsx';
 import { VoteButton } from './vote-button.tsx';
 
@@ -18,6 +20,9 @@ export function PostActions({ post, onEdit, children }: PostActionsProps) {
     <footer class="post-actions">
       <VoteButton post={post} />
       {children}
+      {post.owner_id !== me.id && (
+        <ReportButton what="this post" send={(report) => service.posts.report(post.id, report)} />
+      )}
       {post.owner_id === me.id && (
         <>
           <button type="button" class="plain edit" onClick={onEdit}>

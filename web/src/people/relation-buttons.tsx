@@ -4,6 +4,7 @@ import { announce } from '../chrome/announcer.tsx';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { ReportButton } from '../moderation/report-button.tsx';
 import { service } from '../service.ts';
 
 interface RelationButtonsProps {
@@ -66,6 +67,7 @@ export function RelationButtons({ user, onChange }: RelationButtonsProps) {
           Block
         </button>
       )}
+      <ReportButton what={username} send={(report) => service.users.report(id, report)} />
       {asking && (
         <Confirmation
           question={`Block ${username}?`}

@@ -14,9 +14,14 @@ export type Place =
   | { name: 'drafts' }
   | { name: 'account' }
   /** Whom the reader has blocked or muted. */
-  | { name: 'kept-away'; list: KeptAway };
+  | { name: 'kept-away'; list: KeptAway }
+  /** For moderators. */
+  | { name: 'moderation'; list: ModerationList };
 
 export type KeptAway = 'blocks' | 'mutes';
+
+/** Cases of reports, or the audit log. */
+export type ModerationList = 'open' | 'resolved' | 'audit';
 
 /** A place whose posts can be shown in several orders. */
 export type SortedPlace = Extract<Place, { sort: Sort }>;
@@ -44,6 +49,8 @@ export function placeAt({ pathname, search }: Pick<Location, 'pathname' | 'searc
   if (first === 'home') return { name: 'home', sort };
   if (first === 'account' && (second === 'blocks' || second === 'mutes'))
     return { name: 'kept-away', list: second };
+  if (first === 'moderation')
+    return { name: first, list: second === 'resolved' || second === 'audit' ? second : 'open' };
   if (first === 'notifications' || first === 'drafts' || first === 'account') return { name: first };
   return { name: 'everyone', sort };
 }
@@ -66,6 +73,8 @@ export function addressOf(place: Place): string {
       return `/@${encodeURIComponent(place.username)}/${place.list}`;
     case 'kept-away':
       return `/account/${place.list}`;
+    case 'moderation':
+      return place.list === 'open' ? '/moderation' : `/moderation/${place.list}`;
     default:
       return `/${place.name}`;
   }
@@ -96,6 +105,8 @@ export function titleOf(place: Place): string {
       return 'Your account · Tidings';
     case 'kept-away':
       return `${place.list === 'blocks' ? 'Blocked' : 'Muted'} · Tidings`;
+    case 'moderation':
+      return 'Moderation · Tidings';
   }
 }
 

@@ -1,0 +1,85 @@
+import type { Caller } from './caller.ts';
+import type { AuditEntry, ModerationAction, ModerationCase } from './contract.ts';
+import { nextCursor, type PagePlace, placeOf } from './page-place.ts';
+
+export interface CaseListOptions {
+  /** Those that wait, which is the server's default, or those that are resolved. */
+  state?: 'open' | 'resolved';
+  /** 1 to 100; the server's default is 20. */
+  limit?: number;
+  /** `next` of the page before. */
+  cursor?: string | undefined;
+  signal?: AbortSignal;
+}
+
+export interface CasePage extends PagePlace {
+  /** The newest first. */
+  cases: ModerationCase[];
+}
+
+export interface AuditLogOptions {
+  /** Only what was done to this user. */
+  userId?: number;
+  /** Only what was done to this post. */
+  postId?: number;
+  /** 1 to 100; the server's default is 20. */
+  limit?: number;
+  /** `next` of the page before. */
+  cursor?: string | undefined;
+  signal?: AbortSignal;
+}
+
+export interface AuditPage {
+  /** The newest first. */
+  entries: AuditEntry[];
+  /** The cursor of the next page; undefined on the last. */
+  next: string | undefined;
+}
+
+/** What moderators do. Others are refused with `forbidden`. */
+export class Moderation {
+  readonly #caller: Caller;
+
+  constructor(caller: Caller) {
+    this.#caller = caller;
+  }
+
+  /** What users have reported. */
+  async cases({ state, limit, cursor, signal }: CaseListOptions = {}): Promise<CasePage> {
+    const { body, headers } = await this.#caller.call<ModerationCase[]>({
+      method: 'GET',
+      path: '/moderation/cases',
+      query: { state, limit, cursor },
+      repeatable: true,
+      signal,
+    });
+    return { cases: body, ...placeOf(headers) };
+  }
+
+  /**
+   * Acts on a post or on a user. It is not tried again by itself.
+   * @returns its entry in the audit log
+   * @throws {TidingsError} `not_found`; `forbidden`: of yourself, or of a role on which you may not act; `conflict`: it
+   *   does not apply, or somebody else has done it
+   */
+  act(action: ModerationAction): Promise<AuditEntry> {
+    return this.#caller.body({
+      method: 'POST',
+      path: '/moderation/actions',
+      body: action,
+      repeatable: false,
+    });
+  }
+
+  /** The audit log: what moderators and the operator did. */
+  async log({ userId, postId, limit, cursor, signal }: AuditLogOptions = {}): Promise<AuditPage> {
+    const { body, headers } = await this.#caller.call<AuditEntry[]>({
+      method: 'GET',
+      path: '/moderation/log',
+      query: { user_id: userId, post_id: postId, limit, cursor },
+      repeatable: true,
+      signal,
+    });
+    return { entries: body, next: nextCursor(headers) };
+  }
+}

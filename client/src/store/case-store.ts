@@ -1,0 +1,110 @@
+import type { Client } from '../client.ts';
+import type { LiveEvent, ModerationCase } from '../contract.ts';
+import { jittered } from '../delay.ts';
+import { moderationEvent } from '../event-names.ts';
+import type { CasePage } from '../moderation.ts';
+import { LivePages, type PagesState } from './live-pages.ts';
+import type { StoreFeed } from './live-source.ts';
+
+export interface CaseStoreOptions {
+  /** Cases that wait, unless you say otherwise, or those that are resolved. */
+  state?: 'open' | 'resolved';
+  /** Cases in a page. */
+  limit?: number;
+  /** As that of `createFeedStore`. Without one, a feed of its own, which has nothing but what concerns the user. */
+  feed?: StoreFeed;
+}
+
+/** The state to render. A new object after each change; the list is the same object until it changes. */
+export interface CasesState extends PagesState {
+  /** The newest first. */
+  cases: readonly ModerationCase[];
+}
+
+/** Reports that come within this time are one reason to read the list again. Milliseconds. */
+const TOGETHER = 500;
+
+/** The cases of reports, for moderators: pages of them, and what is reported and resolved after them. */
+export class CaseStore {
+  readonly #pages: LivePages<CasePage>;
+  readonly #wanted: 'open' | 'resolved';
+  #cases: readonly ModerationCase[] = [];
+  #state: CasesState | undefined;
+  #again: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(client: Client, { state = 'open', limit, feed }: CaseStoreOptions) {
+    this.#wanted = state;
+    this.#pages = new LivePages({
+      client,
+      feed,
+      topic: () => null,
+      read: (cursor, signal) =>
+        client.moderation.cases({ state, ...(limit === undefined ? {} : { limit }), cursor, signal }),
+      onPage: ({ cases }, which) => {
+        const before = which === 'first' ? [] : this.#cases;
+        const known = new Set(before.map(({ id }) => id));
+        this.#set([...before, ...cases.filter(({ id }) => !known.has(id))]);
+        return () => undefined;
+      },
+      onEvent: (event) => this.#fold(event),
+      onTally: () => undefined,
+      onReset: () => undefined,
+      onForget: () => undefined,
+      onReplaced: () => this.#set([]),
+      onChange: () => (this.#state = undefined),
+    });
+  }
+
+  get state(): CasesState {
+    this.#state ??= { cases: this.#cases, ...this.#pages.state };
+    return this.#state;
+  }
+
+  /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
+  readonly getSnapshot = (): CasesState => this.state;
+
+  /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
+  readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
+
+  /** Loads the newest ones and follows on from there: see `FeedStore.load`. */
+  load(): Promise<void> {
+    return this.#pages.load();
+  }
+
+  /** Loads the next ones below. */
+  loadMore(): Promise<void> {
+    return this.#pages.loadMore();
+  }
+
+  /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
+  close(): void {
+    clearTimeout(this.#again);
+    this.#again = undefined;
+    this.#pages.close();
+  }
+
+  #fold(event: LiveEvent): void {
+    const isOver = event.name === moderationEvent.resolved;
+    if (isOver && this.#wanted === 'open') this.#set(this.#cases.filter(({ id }) => id !== event.data.id));
+    else if (isOver || (this.#wanted === 'open' && event.name === moderationEvent.reported))
+      this.#readAgain(event.seq);
+  }
+
+  /** What is reported is in no event: who reports, and why, is in the list alone. */
+  #readAgain(seq: number): void {
+    this.#again ??= setTimeout(() => {
+      this.#again = undefined;
+      this.#pages.refresh(seq);
+    }, jittered(TOGETHER));
+  }
+
+  #set(cases: readonly ModerationCase[]): void {
+    this.#cases = cases;
+    this.#pages.changed();
+  }
+}
+
+/** The cases of reports to render, which stay true by themselves. Nothing is loaded before `load`. */
+export function createCaseStore(client: Client, options: CaseStoreOptions = {}): CaseStore {
+  return new CaseStore(client, options);
+}

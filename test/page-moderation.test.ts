@@ -1,0 +1,136 @@
+import { expect } from 'chai';
+import type { Page } from 'playwright-core';
+import { grantRole } from '../server/moderation/roles.ts';
+import { openPageWorld, type PageWorld } from './support/page-world.ts';
+import { Reader } from './support/reader.ts';
+import { rows } from './support/tables.ts';
+import { PASSWORD, type TestUser, type World } from './support/world.ts';
+
+describe('moderation on the page', function () {
+  this.timeout(90_000);
+  let opened: PageWorld | undefined;
+  let world: World;
+  let carol: TestUser;
+  let dave: TestUser;
+  let grace: TestUser;
+  let alice: Reader;
+  let page: Page;
+  /** That of grace, who moderates. */
+  let moderator: Reader;
+  let queue: Page;
+
+  before(async function () {
+    opened = await openPageWorld(this, async (made) => {
+      [carol, dave, grace] = [await made.user('carol'), await made.user('dave'), await made.user('grace')];
+      await carol.post('/posts', { title: 'Cheap watches', content: 'Buy them all' });
+      await carol.post('/posts', { title: 'A walk', content: 'By the river' });
+    });
+    ({ reader: alice, page, world } = opened);
+    moderator = await Reader.open(opened.browser, world.url, 'grace');
+    queue = moderator.page;
+    await moderator.logIn(grace.email);
+  });
+  after(() => opened?.close());
+
+  const act = (body: object) =>
+    grace.post<object>('/moderation/actions', { reason: 'Sorry, it was spam', ...body });
+  const caseOf = (words: string) => queue.locator('.cases article', { hasText: words });
+
+  it('is offered to those who moderate, from the moment on when they do', async () => {
+    expect(await queue.getByRole('link', { name: 'Moderation' }).count()).to.equal(0);
+    await world.ctx.db.transaction((tx) => grantRole(tx, 'grace', 'moderator', ''));
+    await queue.getByRole('link', { name: 'Moderation' }).click();
+    await queue.getByText('Nothing waits.').waitFor();
+    expect(await queue.evaluate('location.pathname')).to.equal('/moderation');
+    expect(await page.getByRole('link', { name: 'Moderation' }).count()).to.equal(0);
+    moderator.expectClean();
+  });
+
+  it('takes a report of a post with its reason and a note, which comes to the moderator by itself', async () => {
+    await alice.post('Cheap watches').getByRole('button', { name: 'Report' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Report this post' });
+    await dialog.getByLabel('Reason').selectOption('Harassment');
+    await dialog.getByLabel('Note').fill('He writes this every day');
+    await alice.expectKeepsNobodyOut('the form');
+    await dialog.getByRole('button', { name: 'Send' }).click();
+    await page.getByText('Thank you. Moderators will look at it.').waitFor();
+    await alice.shows(dialog, 0);
+    await caseOf('Cheap watches').getByText('He writes this every day').waitFor();
+    await caseOf('Cheap watches').getByText('Harassment').waitFor();
+    await caseOf('Cheap watches').getByText('alice').waitFor();
+    alice.expectClean();
+  });
+
+  it('takes a report of a user, from the profile', async () => {
+    await page.goto(`${world.url}/@carol`);
+    await page.getByRole('region', { name: 'carol' }).getByRole('button', { name: 'Report' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Report carol' });
+    await dialog.getByRole('button', { name: 'Send' }).click();
+    await caseOf('User carol').getByText('Spam').waitFor();
+    await moderator.expectKeepsNobodyOut('the queue');
+    alice.expectClean();
+    moderator.expectClean();
+  });
+
+  it('wants a reason of the moderator, whose action takes the case out of the queue', async () => {
+    const one = caseOf('Cheap watches');
+    await one.getByRole('button', { name: 'Do it' }).click();
+    await one.getByText('Please fill this in.').waitFor();
+    await one.getByLabel('Reason').fill('No advertising here');
+    await one.getByRole('button', { name: 'Do it' }).click();
+    await moderator.shows(one, 0);
+    const two = caseOf('User carol');
+    await two.getByLabel('Action').selectOption('Warn');
+    await two.getByLabel('Reason').fill('Please do not advertise');
+    await two.getByRole('button', { name: 'Do it' }).click();
+    await queue.getByText('Nothing waits.').waitFor();
+    await queue.getByRole('link', { name: 'Resolved' }).click();
+    await caseOf('Cheap watches').getByText('resolved by “remove”').waitFor();
+    await queue.getByRole('link', { name: 'Log' }).click();
+    const log = queue.getByRole('list', { name: 'Log' });
+    await log.getByText('No advertising here').waitFor();
+    await log.getByText('Please do not advertise').waitFor();
+    await moderator.expectKeepsNobodyOut('the log');
+    moderator.expectClean();
+  });
+
+  it('tells reporters that it was looked at, and the author what was done and why', async () => {
+    await page.goto(`${world.url}/notifications`);
+    const list = page.getByRole('list', { name: 'Notifications' });
+    await alice.shows(list.getByText('Moderators looked at what you reported, and acted on it'), 2);
+    await alice.expectKeepsNobodyOut('the notifications');
+    const author = await Reader.open(opened!.browser, world.url, 'carol');
+    await author.logIn(carol.email);
+    await author.page.getByRole('link', { name: 'Notifications' }).click();
+    const own = author.page.getByRole('list', { name: 'Notifications' });
+    await own.getByText('A moderator removed a post of yours').waitFor();
+    await own.getByText('No advertising here').waitFor();
+    await own.getByText('A moderator warns you').waitFor();
+    expect(await own.getByText('grace').count()).to.equal(0);
+    await author.expectKeepsNobodyOut();
+    author.expectClean();
+    await author.leave();
+  });
+
+  it('says to a suspended user at the login until when, and why', async () => {
+    const [user] = await rows<{ id: number }>(world, `select id from users where username = 'alice'`);
+    expect((await act({ action: 'suspend', user_id: user!.id })).status).to.equal(201);
+    await page.getByText('Your session has ended.').waitFor();
+    await page.getByLabel('E-mail').fill(alice.email);
+    await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByText('Your account is suspended. The reason: Sorry, it was spam').waitFor();
+    alice.expectClean({ networkMayFail: true });
+  });
+
+  it('does not offer a report of what is one’s own, or the queue to somebody who has stopped moderating', async () => {
+    await dave.post('/posts', { title: 'By dave', content: '' });
+    await grace.post('/posts', { title: 'By grace', content: '' });
+    await queue.goto(world.url);
+    await moderator.post('By dave').getByRole('button', { name: 'Report' }).waitFor();
+    expect(await moderator.post('By grace').getByRole('button', { name: 'Report' }).count()).to.equal(0);
+    await world.ctx.db.transaction((tx) => grantRole(tx, 'grace', 'user', ''));
+    await moderator.shows(queue.getByRole('link', { name: 'Moderation' }), 0);
+    moderator.expectClean();
+  });
+});

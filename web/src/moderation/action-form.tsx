@@ -1,0 +1,123 @@
+import { useState } from 'preact/hooks';
+import { type ModerationAction, type ModerationCase, TidingsError } from 'tidings-client';
+import { announce } from '../chrome/announcer.tsx';
+import { Field } from '../chrome/field.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { service } from '../service.ts';
+
+const DAY = 86_400_000;
+
+/** What can be chosen, in plain words. */
+const choices = {
+  remove: 'Remove the post',
+  restore: 'Bring the post back',
+  lock: 'End the replies to the post',
+  warn: 'Warn',
+  'suspend-1': 'Suspend for a day',
+  'suspend-7': 'Suspend for a week',
+  'suspend-30': 'Suspend for 30 days',
+  suspend: 'Suspend until somebody ends it',
+  unsuspend: 'End the suspension',
+  'remove-all': 'Remove all of their posts',
+  dismiss: 'No action is needed',
+} as const;
+type Choice = keyof typeof choices;
+
+const ofUser: Choice[] = ['warn', 'suspend-1', 'suspend-7', 'suspend-30', 'suspend', 'remove-all'];
+
+function choicesFor({ user, post_id, post, resolved_at }: ModerationCase): Choice[] {
+  const end: Choice[] = resolved_at === null ? ['dismiss'] : ['unsuspend'];
+  if (user.username === '') return resolved_at === null ? ['dismiss'] : [];
+  if (post_id === null || !post) return [...ofUser, ...end];
+  if (post.removed) return ['restore', ...ofUser, ...end];
+  // There is a title of the first post of a thread alone, and only that can be locked.
+  return ['remove', ...(post.title === null ? [] : (['lock'] as const)), ...ofUser, ...end];
+}
+
+function actionOf(choice: Choice, { user: { id: user_id }, post_id }: ModerationCase, reason: string) {
+  const [, days] = /^suspend-(\d+)$/.exec(choice) ?? [];
+  const until = days === undefined ? {} : { until: new Date(Date.now() + Number(days) * DAY).toISOString() };
+  let action: ModerationAction;
+  if (choice === 'remove-all') action = { action: 'remove', user_id, posts: 'all', reason };
+  else if (choice === 'unsuspend') action = { action: choice, user_id, reason };
+  else if (choice === 'suspend' || days !== undefined)
+    action = { action: 'suspend', user_id, reason, ...until };
+  else {
+    const plain = choice as 'remove' | 'restore' | 'lock' | 'warn' | 'dismiss';
+    action =
+      post_id === null
+        ? { action: plain as 'warn' | 'dismiss', user_id, reason }
+        : { action: plain, post_id, reason };
+  }
+  return action;
+}
+
+/** What a moderator does about a case, and why. */
+export function ActionForm({ of: one }: { of: ModerationCase }) {
+  const offered = choicesFor(one);
+  const [choice, setChoice] = useState<Choice>();
+  const [busy, setBusy] = useState(false);
+  const [fault, setFault] = useState<string>();
+  const chosen = choice !== undefined && offered.includes(choice) ? choice : offered[0];
+  if (chosen === undefined) return null;
+  const submit = async (form: HTMLFormElement) => {
+    const reason = new FormData(form).get('reason');
+    if (typeof reason !== 'string' || reason.trim() === '') {
+      setFault('Please fill this in.');
+      form.querySelector('input')?.focus();
+      return;
+    }
+    setBusy(true);
+    setFault(undefined);
+    try {
+      const { posts } = await service.moderation.act(actionOf(chosen, one, reason));
+      announce(posts === null ? `Done: ${choices[chosen]}.` : `${posts} posts are removed.`);
+      form.reset();
+    } catch (error) {
+      // What is forbidden here is to act on oneself or on somebody of another role, and the service says so.
+      setFault(error instanceof TidingsError ? error.message : sentenceOf(error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <form
+      class="action"
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!busy) void submit(event.currentTarget);
+      }}
+    >
+      <Field label="Action">
+        {(links) => (
+          <select
+            {...links}
+            value={chosen}
+            onChange={({ currentTarget }) => setChoice(currentTarget.value as Choice)}
+          >
+            {offered.map((name) => (
+              <option key={name} value={name}>
+                {choices[name]}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field
+        label="Reason"
+        hint={
+          chosen === 'dismiss'
+            ? 'For the log.'
+            : 'For the log, and for whom it is about. They do not learn who you are.'
+        }
+        fault={fault}
+      >
+        {(links) => <input {...links} name="reason" autocomplete="off" maxLength={1000} />}
+      </Field>
+      <button type="submit" class="primary" aria-disabled={busy}>
+        Do it
+      </button>
+    </form>
+  );
+}

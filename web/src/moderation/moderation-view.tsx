@@ -1,0 +1,127 @@
+import { createCaseStore, type ModerationCase } from 'tidings-client';
+import { useVisit } from '../board/visit.ts';
+import { EndOfPages } from '../chrome/end-of-pages.tsx';
+import { useStore } from '../chrome/use-store.ts';
+import { RelativeTime } from '../feed/relative-time.tsx';
+import { Skeleton } from '../feed/skeleton.tsx';
+import type { ModerationList } from '../places/place.ts';
+import { PlaceLink } from '../places/place-link.tsx';
+import { service } from '../service.ts';
+import { ActionForm } from './action-form.tsx';
+import { AuditLog } from './audit-log.tsx';
+import { wordsOf } from './reasons.ts';
+
+const PAGE = 20;
+
+const titles: Record<ModerationList, string> = { open: 'Waiting', resolved: 'Resolved', audit: 'Log' };
+
+/** For moderators: what was reported, live, with what can be done about it; and what was done. */
+export function ModerationView({ list }: { list: ModerationList }) {
+  return (
+    <section aria-labelledby="moderation-title">
+      <h1 id="moderation-title" class="place-title" tabIndex={-1}>
+        Moderation
+      </h1>
+      <nav class="orders" aria-label="Lists">
+        <ul>
+          {(['open', 'resolved', 'audit'] as const).map((one) => (
+            <li key={one}>
+              <PlaceLink to={{ name: 'moderation', list: one }}>{titles[one]}</PlaceLink>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      {list === 'audit' ? <AuditLog /> : <Cases key={list} list={list} />}
+    </section>
+  );
+}
+
+function Cases({ list }: { list: Exclude<ModerationList, 'audit'> }) {
+  const { feed } = useVisit();
+  const { store, state } = useStore(
+    () => createCaseStore(service, { state: list, limit: PAGE, feed }),
+    [list, feed],
+  );
+  const { cases, loading, error } = state;
+  return (
+    <>
+      {cases.length === 0 && loading && <Skeleton />}
+      {cases.length === 0 && !loading && !error && (
+        <p class="nothing">{list === 'open' ? 'Nothing waits.' : 'Nothing was resolved yet.'}</p>
+      )}
+      <ul class="cases" aria-label={titles[list]}>
+        {cases.map((one) => (
+          <li key={one.id}>
+            <Case of={one} />
+          </li>
+        ))}
+      </ul>
+      <EndOfPages store={store} state={state} />
+    </>
+  );
+}
+
+function Case({ of: one }: { of: ModerationCase }) {
+  const { id, user, post_id, post, reports, count, opened_at, resolved_at, resolution } = one;
+  const more = count - reports.length;
+  return (
+    <article aria-labelledby={`case-${id}`}>
+      <h2 id={`case-${id}`}>
+        {post_id === null ? 'User ' : 'Post by '}
+        {user.username === '' ? (
+          'a deleted account'
+        ) : (
+          <PlaceLink to={{ name: 'author', username: user.username, id: user.id }} current={false}>
+            <bdi>{user.username}</bdi>
+          </PlaceLink>
+        )}
+      </h2>
+      <p class="muted">
+        Reported <RelativeTime at={opened_at} />
+        {post_id !== null && post && !post.removed && (
+          <>
+            {' · '}
+            <PlaceLink to={{ name: 'post', id: post_id }} current={false}>
+              the post
+            </PlaceLink>
+          </>
+        )}
+        {resolved_at !== null && (
+          <>
+            {' · '}
+            {resolution === 'dismiss' ? 'no action needed' : `resolved by “${resolution}”`}{' '}
+            <RelativeTime at={resolved_at} />
+          </>
+        )}
+      </p>
+      {post && (
+        <blockquote class={post.removed ? 'removed' : undefined}>
+          {post.removed && <p class="muted">Removed</p>}
+          {post.title !== null && (
+            <p class="title" dir="auto">
+              {post.title}
+            </p>
+          )}
+          <p class="text" dir="auto">
+            {post.content}
+          </p>
+        </blockquote>
+      )}
+      {post_id !== null && !post && <p class="muted">The post is gone.</p>}
+      <ul class="reports" aria-label="Reports">
+        {reports.map(({ reporter, reason, note, at }) => (
+          <li key={reporter.id}>
+            <strong>{wordsOf(reason)}</strong> · <bdi>{reporter.username}</bdi> · <RelativeTime at={at} />
+            {note !== '' && (
+              <p class="text" dir="auto">
+                {note}
+              </p>
+            )}
+          </li>
+        ))}
+        {more > 0 && <li class="muted">and {more} more</li>}
+      </ul>
+      <ActionForm of={one} />
+    </article>
+  );
+}

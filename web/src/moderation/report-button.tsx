@@ -1,0 +1,84 @@
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Report } from 'tidings-client';
+import { Field } from '../chrome/field.tsx';
+import { notify } from '../chrome/notices.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { reasons } from './reasons.ts';
+
+interface ReportButtonProps {
+  /** What is reported, as a sentence names it. */
+  what: string;
+  /** @throws {TidingsError} */
+  send: (report: Report) => Promise<void>;
+}
+
+/** Reports a post or a user to the moderators, with a reason and, if wanted, a note. */
+export function ReportButton({ what, send }: ReportButtonProps) {
+  const [asking, setAsking] = useState(false);
+  return (
+    <>
+      <button type="button" class="plain" onClick={() => setAsking(true)}>
+        Report
+      </button>
+      {asking && <ReportForm what={what} send={send} onDone={() => setAsking(false)} />}
+    </>
+  );
+}
+
+function ReportForm({ what, send, onDone }: ReportButtonProps & { onDone: () => void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [busy, setBusy] = useState(false);
+  const [fault, setFault] = useState<string>();
+  useEffect(() => dialog.current?.showModal(), []);
+  const submit = async (data: FormData) => {
+    setBusy(true);
+    setFault(undefined);
+    try {
+      const note = data.get('note');
+      await send({
+        reason: data.get('reason') as Report['reason'],
+        ...(typeof note === 'string' && note.trim() !== '' && { note }),
+      });
+      notify('Thank you. Moderators will look at it.');
+      dialog.current?.close();
+    } catch (error) {
+      setFault(sentenceOf(error));
+      setBusy(false);
+    }
+  };
+  return (
+    <dialog ref={dialog} class="sheet" aria-label={`Report ${what}`} onClose={onDone}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!busy) void submit(new FormData(event.currentTarget));
+        }}
+      >
+        <h2>Report {what}</h2>
+        <p class="muted">Only moderators learn of it, and that it was you.</p>
+        <Field label="Reason">
+          {(links) => (
+            <select {...links} name="reason">
+              {Object.entries(reasons).map(([reason, words]) => (
+                <option key={reason} value={reason}>
+                  {words}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field label="Note" hint="If there is more that they should know." fault={fault}>
+          {(links) => <textarea {...links} name="note" rows={3} maxLength={1000} />}
+        </Field>
+        <div class="buttons">
+          <button type="button" class="secondary" onClick={() => dialog.current?.close()}>
+            Leave it
+          </button>
+          <button type="submit" class="primary" aria-disabled={busy}>
+            Send
+          </button>
+        </div>
+      </form>
+    </dialog>
+  );
+}
