@@ -12,6 +12,7 @@ import { definePost, postChecks, postReferences, postSearch, removedPosts } from
 import { defineRelation, relationChecks } from './relation.ts';
 import { reportTables } from './report.ts';
 import { defineSession } from './session.ts';
+import { totpTables } from './totp.ts';
 import { defineUser, userChecks } from './user.ts';
 import { defineVote } from './vote.ts';
 
@@ -61,4 +62,5 @@ export const extraDdl: string[] = [
   ...reportTables,
   ...mailTables,
   ...accountExportTables,
+  ...totpTables,
 ];

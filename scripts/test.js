@@ -80,6 +80,7 @@ const SLOW = testFiles([
   'page-moderation',
   'doctor',
   'account-export-nodes',
+  'second-factor-nodes',
   'defences',
   'sql-functions',
   'redis-faults',

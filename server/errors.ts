@@ -7,6 +7,8 @@ export const problems = {
   invalid_credentials: [403, 'Invalid Credentials'],
   forbidden: [403, 'Forbidden'],
   suspended: [403, 'Account suspended'],
+  otp_required: [403, 'Code required'],
+  otp_invalid: [403, 'Invalid code'],
   sign_up_closed: [403, 'Sign-up is closed'],
   no_mail: [403, 'No mail'],
   email_unverified: [403, 'E-mail address not verified'],

@@ -141,7 +141,7 @@ const folders: Record<string, Uses> = {
       'logger.ts',
       'models/',
       'moderation/(audit|roles).ts',
-      'auth/reset-link.ts',
+      'auth/(reset-link|second-factor).ts',
     ],
   },
   'server/invite/': {

@@ -139,7 +139,7 @@ describe('mails', function () {
       () =>
         new MailWorker({
           db,
-          seal: new Seal([SECRET]),
+          seal: new Seal([SECRET], 'mails'),
           transport: smtpTransport(
             { host: '127.0.0.1', port: Number(new URL(server.url).port), secure: false },
             { name: '', address: FROM },

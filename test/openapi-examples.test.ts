@@ -21,6 +21,9 @@ const refused: Record<string, number> = {
   'post /email/verify': 401,
   'post /email/undo': 401,
   'delete /users/me': 403,
+  'post /users/me/totp': 403,
+  'post /users/me/totp/confirm': 404,
+  'delete /users/me/totp': 403,
   'delete /sessions/{id}': 404,
   'put /posts/{id}/report': 422,
 };

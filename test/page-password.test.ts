@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { Secret, TOTP } from 'otpauth';
 import type { Browser } from 'playwright-core';
 import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
@@ -107,6 +108,41 @@ describe('a link of a mail on the page', function () {
     const restored = await server.next(email);
     expect(restored.headers.subject).to.equal('Your e-mail address is as it was');
     reader.expectClean({ networkMayFail: true }); // the browser notes the ended session
+    await reader.leave();
+  });
+
+  it('is not enough where a second factor is set up', async () => {
+    const reader = await Reader.open(browser, world.url, 'bob');
+    await reader.signUp();
+    const { page } = reader;
+    await page.goto(`${world.url}/account`);
+    const form = page.getByRole('form', { name: 'Second factor' });
+    await form.getByLabel('Your password').fill('correct horse battery');
+    await form.getByRole('button', { name: 'Set it up' }).click();
+    const link = await page.getByRole('link', { name: 'this link' }).getAttribute('href');
+    const secret = Secret.fromBase32(new URL(link!).searchParams.get('secret')!);
+    const code = () => TOTP.generate({ secret });
+    await form.getByLabel('Code').fill('wrong');
+    await form.getByRole('button', { name: 'Turn it on' }).click();
+    await page.getByText('This code is wrong or has been used.').waitFor();
+    await form.getByLabel('Code').fill(code());
+    await form.getByRole('button', { name: 'Turn it on' }).click();
+    const codes = page.getByRole('list', { name: 'Recovery codes' }).getByRole('listitem');
+    await codes.first().waitFor();
+    const [recovery = '', ...others] = await codes.allInnerTexts();
+    expect(others).to.have.lengthOf(9);
+    await reader.expectKeepsNobodyOut();
+
+    const elsewhere = await Reader.open(browser, world.url, 'bob');
+    await elsewhere.page.getByRole('button', { name: 'Returning' }).click();
+    await elsewhere.page.getByLabel('E-mail').fill('bob@example.org');
+    await elsewhere.page.getByLabel('Password', { exact: true }).fill('correct horse battery');
+    await elsewhere.page.getByRole('button', { name: 'Log in' }).click();
+    await elsewhere.page.getByText('Send the code of your authenticator app').waitFor();
+    await elsewhere.page.getByLabel('Code').fill(recovery);
+    await elsewhere.page.getByRole('button', { name: 'Log in' }).click();
+    await elsewhere.live();
+    await elsewhere.leave();
     await reader.leave();
   });
 });

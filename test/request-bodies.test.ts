@@ -118,6 +118,21 @@ describe('request bodies', () => {
       status: 403,
       send: asAda('DELETE', () => '/users/me'),
     },
+    'post /users/me/totp': {
+      valid: fc.record({ password: anyText(100, 1).filter((text) => text !== PASSWORD) }),
+      status: 403,
+      send: asAda('POST', () => '/users/me/totp'),
+    },
+    'post /users/me/totp/confirm': {
+      valid: fc.record({ code: anyText(50, 1) }),
+      status: 404,
+      send: asAda('POST', () => '/users/me/totp/confirm'),
+    },
+    'delete /users/me/totp': {
+      valid: fc.record({ password: anyText(100, 1).filter((text) => text !== PASSWORD) }),
+      status: 403,
+      send: asAda('DELETE', () => '/users/me/totp'),
+    },
     'post /login': {
       valid: fc.oneof(
         fc.record({ email: anyText(100, 1), password: anyText(100, 1) }),

@@ -9,6 +9,7 @@ import { Posts } from './posts.ts';
 import { type Fetch, Requests } from './requests.ts';
 import { Session } from './session.ts';
 import { memoryStorage, type SessionStorage } from './session-storage.ts';
+import { SecondFactor } from './second-factor.ts';
 import { Users } from './users.ts';
 import { Votes } from './votes.ts';
 
@@ -57,6 +58,7 @@ export class Client {
   readonly sessions: LoginSessions;
   readonly notifications: Notifications;
   readonly moderation: Moderation;
+  readonly secondFactor: SecondFactor;
   readonly #url: string;
   readonly #requests: Requests;
   readonly #caller: Caller;
@@ -72,6 +74,7 @@ export class Client {
     this.sessions = new LoginSessions(this.#caller);
     this.notifications = new Notifications(this.#caller);
     this.moderation = new Moderation(this.#caller);
+    this.secondFactor = new SecondFactor(this.#caller);
   }
 
   /** What the service says of itself, also who may sign up and whether it sends mails. */
@@ -91,13 +94,18 @@ export class Client {
     return body;
   }
 
-  /** @throws {TidingsError} `invalid_credentials`; `suspended`, with `suspension` */
-  async logIn({ email, password }: { email: string; password: string }): Promise<void> {
+  /**
+   * @param otp a code of the app, or a recovery code, of an account whose logins ask for one
+   * @throws {TidingsError} `invalid_credentials`; `otp_required` without a code, `otp_invalid` for a wrong or used one;
+   *   `suspended`, with `suspension`
+   */
+  async logIn({ email, password, otp }: { email: string; password: string; otp?: string }): Promise<void> {
     const { body } = await this.#requests.send<Tokens>({
       method: 'POST',
       path: '/login',
-      body: { email, password },
-      repeatable: true,
+      body: { email, password, ...(otp === undefined ? {} : { otp }) },
+      // A code is good once.
+      repeatable: otp === undefined,
     });
     this.session.begin(body);
   }

@@ -6,6 +6,8 @@ import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../ser
 import type { PostAnswer } from '../../server/posts/present.ts';
 
 export type { LoginSession } from '../../server/auth/login-sessions.ts';
+export type { SecondFactorView } from '../../server/auth/second-factor.ts';
+export type { TotpSetup } from '../../server/auth/totp.ts';
 export type { Tokens } from '../../server/auth/refresh.ts';
 export type { ProblemCode } from '../../server/errors.ts';
 export type {

@@ -33,6 +33,7 @@ export type {
   ReplyListOptions,
   ReplyPage,
 } from './posts.ts';
+export type { SecondFactor } from './second-factor.ts';
 export type { Session, SessionChange } from './session.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
 export {

@@ -4,9 +4,10 @@ import { main, withDatabase, withModels } from '../database/target.ts';
 import { AppError } from '../errors.ts';
 import { grant } from './grant.ts';
 import { resetLink } from './reset-link.ts';
+import { totpOff } from './totp-off.ts';
 import type { AdminTask } from './task.ts';
 
-const tasks: readonly AdminTask[] = [grant, resetLink];
+const tasks: readonly AdminTask[] = [grant, resetLink, totpOff];
 
 /** What is asked for; undefined if it is not understood. */
 function readTask([name, ...args]: string[]): ReturnType<AdminTask['read']> {

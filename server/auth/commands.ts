@@ -8,6 +8,7 @@ import type { Identity } from '../identity.ts';
 import { clientName } from './client-name.ts';
 import type { AuthContext } from './context.ts';
 import { firstPair, type PairContext, type Tokens } from './refresh.ts';
+import { requireSecondFactor } from './second-factor.ts';
 import { requireNotSuspended } from './suspension.ts';
 
 /** The same in text and in time for an unknown user and a wrong password. */
@@ -19,42 +20,56 @@ interface LoginClient {
   userAgent: string | undefined;
 }
 
-type LoginContext = PairContext & Pick<AuthContext, 'guesses' | 'log' | 'metrics' | 'passwords'>;
+/** What somebody proves to be the user with. */
+interface Credentials {
+  email: string;
+  password: string;
+  /** A code of an app or a recovery code, for an account whose logins ask for one. */
+  otp: string | undefined;
+}
+
+type LoginContext = PairContext & Pick<AuthContext, 'guesses' | 'log' | 'metrics' | 'passwords' | 'totp'>;
 
 /**
- * Verifies the password and opens a login session.
+ * Verifies the password, and a code where the account asks for one, and opens a login session.
  * @param from the client's address, and what it calls itself (`User-Agent`)
  * @param requester whose place in the queues for the database and for hashes it takes
- * @throws {AppError} 403, also of a suspended user; 429 for an account on which too many wrong passwords have been tried recently, or if too many
+ * @throws {AppError} 403, also of a suspended user and without a code that is asked for (only after the right password); 429 for an account on which too many wrong passwords have been tried recently, or if too many
  *   logins wait
  */
 export async function logIn(
   ctx: LoginContext,
-  email: string,
-  password: string,
+  credentials: Credentials,
   from: LoginClient,
   requester: Requester,
 ): Promise<Tokens> {
+  // A code is good once, so the second try does not ask for it again.
+  const proved = new Set<number>();
   // Twice: the first time, a concurrent login may have replaced the hash with one of the configured cost.
   const tokens =
-    (await tryLogIn(ctx, email, password, from, requester)) ??
-    (await tryLogIn(ctx, email, password, from, requester));
+    (await tryLogIn(ctx, credentials, proved, from, requester)) ??
+    (await tryLogIn(ctx, credentials, proved, from, requester));
   if (!tokens) throw invalidCredentials();
   return tokens;
 }
 
-/** @returns undefined if the hash has changed while the password was compared with it */
+/**
+ * @param proved the users whose code was right
+ * @returns undefined if the hash has changed while the password was compared with it
+ */
 async function tryLogIn(
   ctx: LoginContext,
-  email: string,
-  password: string,
+  { email, password, otp }: Credentials,
+  proved: Set<number>,
   { address, userAgent }: LoginClient,
   requester: Requester,
 ): Promise<Tokens | undefined> {
   const db = ctx.db.share(requester);
-  const [user] = await db.query<{ id: number; password_hash: string }>(
-    `select id, password_hash from users where coalesce(email_key, lower(email collate "C")) = any ($1::text[])
-     order by array_position($1::text[], coalesce(email_key, lower(email collate "C"))) limit 1`,
+  const [user] = await db.query<{ id: number; password_hash: string; totp_secret: Buffer | null }>(
+    `select u.id, u.password_hash, t.secret as totp_secret
+     from users u left join totp_secrets t on t.user_id = u.id and t.confirmed_at is not null
+     where coalesce(u.email_key, lower(u.email collate "C")) = any ($1::text[])
+     order by array_position($1::text[], coalesce(u.email_key, lower(u.email collate "C"))) limit 1`,
     { type: QueryTypes.SELECT, bind: [emailKeysOf(email)] },
   );
   const guess = { account: user?.id ?? emailKey(email), address };
@@ -64,9 +79,15 @@ async function tryLogIn(
       user?.password_hash,
       withFamiliarity(requester, familiar),
     );
-    if (user && fits) return user;
-    ctx.metrics.loginsRefused.inc();
-    throw invalidCredentials();
+    try {
+      if (!user || !fits) throw invalidCredentials();
+      if (!proved.has(user.id)) await requireSecondFactor(db, ctx.totp, user, otp);
+      proved.add(user.id);
+      return user;
+    } catch (error) {
+      ctx.metrics.loginsRefused.inc();
+      throw error;
+    }
   });
   const tokens = await db.transaction(async (tx) => {
     // The hash took a while: the password may have been changed meanwhile, and that ends all other sessions.

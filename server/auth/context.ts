@@ -10,11 +10,12 @@ import type { Passwords } from './passwords.ts';
 import type { RefreshTokens } from './refresh-tokens.ts';
 import type { ResetRequests } from './reset-requests.ts';
 import type { Revocations } from './revocations.ts';
+import type { Totp } from './totp.ts';
 import type { AccessTokens } from './tokens.ts';
 
 /** What the requests for login sessions use. A command takes just what it needs of it. */
 export interface AuthContext {
-  config: Pick<Config, 'refreshTokenTtl'>;
+  config: Pick<Config, 'refreshTokenTtl' | 'serviceUrl'>;
   log: Logger;
   metrics: Pick<Metrics, 'loginsRefused'>;
   db: Database;
@@ -23,6 +24,7 @@ export interface AuthContext {
   passwords: Passwords;
   guesses: GuessLimit;
   revocations: Revocations;
+  totp: Totp;
   mails: Outbox;
   resetRequests: ResetRequests;
   liveSessions: LiveSessions;

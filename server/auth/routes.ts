@@ -7,6 +7,7 @@ import { endSession, sessionPage } from './login-sessions.ts';
 import { askForReset, resetPassword } from './password-reset.ts';
 import { refresh, type Tokens } from './refresh.ts';
 import * as schemas from './schemas.ts';
+import { beginSecondFactor, confirmSecondFactor, endSecondFactor, secondFactor } from './second-factor.ts';
 
 /** RFC 6749, 5.1: no cache may keep an answer that holds tokens. */
 const tokensOnce = (tokens: Tokens) => new Reply(tokens, { headers: { 'Cache-Control': 'no-store' } });
@@ -19,7 +20,7 @@ export const authRoutes = [
     path: '/login',
     summary: 'Log in',
     description:
-      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. After too many wrong passwords for one account, further attempts get a 429, whatever address they come from.',
+      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. An account with a second factor needs `otp` too: without it, after the right password, the answer is a 403 with `type` `otp_required`, and for a wrong or used code `otp_invalid`. After too many wrong passwords or codes for one account, further attempts get a 429, whatever address they come from.',
     tag: 'Sessions',
     access: 'anyone',
     limit: 'login',
@@ -31,8 +32,7 @@ export const authRoutes = [
       tokensOnce(
         await commands.logIn(
           ctx,
-          body.username ?? body.email ?? '',
-          body.password,
+          { email: body.username ?? body.email ?? '', password: body.password, otp: body.otp },
           { address: req.ip, userAgent: req.headers['user-agent'] },
           requester,
         ),
@@ -108,6 +108,57 @@ export const authRoutes = [
     limit: 'write',
     answers: { 204: 'All sessions have ended.', 401: problem },
     handle: ({ ctx, user, requester }) => commands.logOutEverywhere(ctx, user, requester),
+  }),
+  route({
+    method: 'get',
+    path: '/users/me/totp',
+    summary: 'Whether your logins ask for a code',
+    description: 'And how many recovery codes are left.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'read',
+    answers: { 200: schemas.secondFactor, ...problems(401, 429) },
+    handle: ({ ctx, user, requester }) => secondFactor(ctx, user, requester),
+  }),
+  route({
+    method: 'post',
+    path: '/users/me/totp',
+    summary: 'Set up an authenticator app',
+    description:
+      'A new secret for an app that makes codes (TOTP, RFC 6238: SHA-1, six digits, 30 seconds). Logins ask for a code only after `POST /users/me/totp/confirm`; until then this can be repeated.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'login',
+    body: schemas.passwordAgain,
+    answers: { 201: schemas.totpSetup, ...problems(401, 403, 409, 422, 429) },
+    handle: ({ ctx, user, body, requester }) => beginSecondFactor(ctx, user, body.password, requester),
+  }),
+  route({
+    method: 'post',
+    path: '/users/me/totp/confirm',
+    summary: 'Have logins ask for a code',
+    description:
+      'Takes effect with one right code of the app. The answer has ten recovery codes, each good for one login without the app. Sessions that have begun go on.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'login',
+    body: schemas.confirmTotp,
+    answers: { 200: schemas.recoveryCodes, ...problems(401, 403, 404, 422, 429) },
+    handle: async ({ ctx, user, body, requester }) => ({
+      recovery_codes: await confirmSecondFactor(ctx, user, body.code, requester),
+    }),
+  }),
+  route({
+    method: 'delete',
+    path: '/users/me/totp',
+    summary: 'Have logins ask for no code',
+    description: 'Needs the password. The secret and the recovery codes are deleted.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'login',
+    body: schemas.passwordAgain,
+    answers: { 204: 'Logins ask for no code.', ...problems(401, 403, 404, 422, 429) },
+    handle: ({ ctx, user, body, requester }) => endSecondFactor(ctx, user, body.password, requester),
   }),
   route({
     method: 'get',

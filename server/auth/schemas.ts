@@ -46,8 +46,14 @@ const username = text()
   .description('The e-mail address (the name that OAuth2 gives the field)')
   .example('ada@example.org');
 
+/** Not long, and of whatever a person types. */
+const code = text().max(50);
+
 const oauth2 = {
   password: claimedPassword.example('correct horse battery'),
+  otp: optional(code).description(
+    'A code of your authenticator app, or a recovery code: needed if the answer without it was `otp_required`',
+  ),
   grant_type: optional(oneOf('password', '')),
   scope: optional(Joi.string().allow('').max(1000)),
   client_id: optional(Joi.string().allow('').max(1000)),
@@ -67,6 +73,31 @@ export const login = object({
 export const loginForm = object({ username, ...oauth2 })
   .example({ username: 'ada@example.org', password: 'correct horse battery' })
   .id('LoginForm');
+
+/** Its example is nobody's password. */
+export const passwordAgain = object({ password: claimedPassword })
+  .example({ password: 'your password' })
+  .id('PasswordAgain');
+
+export const totpSetup = object({
+  secret: Joi.string().description('In Base32, to be typed into the app'),
+  uri: Joi.string().description('The same as a link, `otpauth://totp/…`, also for a QR code'),
+}).id('TotpSetup');
+
+export const confirmTotp = object({ code: code.description('The code that the app shows').example('123456') })
+  .example({ code: '123456' })
+  .id('ConfirmTotp');
+
+export const recoveryCodes = object({
+  recovery_codes: listOf(Joi.string()).description(
+    'Each is good for one login without the app. Not shown again',
+  ),
+}).id('RecoveryCodes');
+
+export const secondFactor = object({
+  on: Joi.boolean().description('Whether your logins ask for a code'),
+  recovery_codes: count().description('Recovery codes that have not been used'),
+}).id('SecondFactor');
 
 export const refresh = object({
   refresh_token: text().max(512).description('From the last login or refresh'),

@@ -15,6 +15,8 @@ const sentences: Record<ProblemCode, string> = {
   invalid_credentials: 'Invalid Credentials',
   forbidden: 'Post 7 is not yours.',
   suspended: 'This account is suspended until 2030-01-01T12:00:00.000Z. The reason: Spam',
+  otp_required: 'Send the code of your authenticator app, or a recovery code, as otp.',
+  otp_invalid: 'This code is wrong or has been used. Take the next one of your app.',
   sign_up_closed: 'Nobody can sign up here at present. Existing accounts work as before.',
   no_mail: 'This service sends no mail. Ask its operator for a link to a new password.',
   email_unverified:

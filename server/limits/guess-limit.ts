@@ -66,7 +66,7 @@ export class GuessLimit {
    * Counts and checks a password. It is counted before it is known to be wrong (otherwise a thousand at once would
    * pass), and refunded if it was correct or was not checked.
    * @param look tries it, told whether somebody has logged in to the account from there lately; throws `invalid_credentials`
-   *   if it is wrong
+   *   or `otp_invalid` if it is wrong
    * @throws {AppError} 429 with `Retry-After`, and whatever `look` throws
    */
   async attempt<T>(guess: Guess | OwnGuess, look: (familiar: boolean) => Promise<T>): Promise<T> {
@@ -87,7 +87,8 @@ export class GuessLimit {
     try {
       return await look(familiar);
     } catch (error) {
-      wrong = error instanceof AppError && error.code === 'invalid_credentials';
+      wrong =
+        error instanceof AppError && (error.code === 'invalid_credentials' || error.code === 'otp_invalid');
       throw error;
     } finally {
       if (!wrong) await state.giveBack();

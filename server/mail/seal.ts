@@ -6,14 +6,15 @@ const NONCE = 12;
 const TAG = 16;
 
 /**
- * Encrypts what waits to be sent: a link in a mail opens an account, and a backup of the database must not hold it. The
- * key is made of a secret of the service; with several, the first seals and each opens.
+ * Encrypts what a backup of the database must not hold: a link in a mail opens an account, a secret of an app makes its
+ * codes. The key is made of a secret of the service; with several, the first seals and each opens.
  */
 export class Seal {
   readonly #keys: readonly Buffer[];
 
-  constructor(secrets: readonly string[]) {
-    this.#keys = secrets.map((secret) => keyedHashKey(secret, 'tidings: mails'));
+  /** @param purpose what it is for: what was sealed for another one is not opened */
+  constructor(secrets: readonly string[], purpose: string) {
+    this.#keys = secrets.map((secret) => keyedHashKey(secret, `tidings: ${purpose}`));
   }
 
   close(text: string): Buffer {

@@ -11,7 +11,8 @@ export const reportReasons = ['spam', 'harassment', 'violence', 'illegal', 'othe
 type OwnAction = 'reset_password' | 'change_email' | 'undo_email';
 
 /** What the audit log has entries of: what moderators, the operator and users in their own accounts do. */
-export type AuditAction = PostAction | UserAction | OwnAction | 'dismiss' | 'grant' | 'reset_link';
+export type AuditAction =
+  PostAction | UserAction | OwnAction | 'dismiss' | 'grant' | 'reset_link' | 'totp_off';
 
 /** Somebody in the audit log. The name is empty once the account has been deleted. */
 interface Named {

@@ -97,7 +97,7 @@ const named = (what: string) =>
 export const auditEntry = object({
   id: id(),
   action: Joi.string().description(
-    'What was done; `grant` is a change of a role by the operator, `reset_link` a link with which the user chooses a new password. Of users in their own account: `reset_password` (with a link), `change_email` (a new address counts), `undo_email` (the old one was put back)',
+    'What was done; `grant` is a change of a role by the operator, `reset_link` a link with which the user chooses a new password, `totp_off` the end of the second factor of the user’s logins. Of users in their own account: `reset_password` (with a link), `change_email` (a new address counts), `undo_email` (the old one was put back)',
   ),
   at: timestamp(),
   actor: named('Who did it; `null`: the operator'),

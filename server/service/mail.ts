@@ -23,7 +23,7 @@ export function createMail(
   secrets: readonly string[],
   { log, metrics }: { log: Logger; metrics: Metrics },
 ): MailParts {
-  const seal = new Seal(secrets);
+  const seal = new Seal(secrets, 'mails');
   const transport = transportOf(config);
   const mails = new Outbox({
     enabled: transport !== undefined,

@@ -4,12 +4,14 @@ import { LiveSessions } from '../auth/live-sessions.ts';
 import { RefreshTokens } from '../auth/refresh-tokens.ts';
 import { Revocations } from '../auth/revocations.ts';
 import { SessionRecheck } from '../auth/session-recheck.ts';
+import { Totp } from '../auth/totp.ts';
 import { AccessTokens } from '../auth/tokens.ts';
 import type { Config } from '../config.ts';
 import { Connections } from '../delivery/connections.ts';
 import type { EndOfSessions } from '../identity.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Logger } from '../logger.ts';
+import { Seal } from '../mail/seal.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { DatabaseParts } from './database.ts';
 
@@ -19,6 +21,7 @@ export interface SessionParts {
   tokens: AccessTokens;
   refreshTokens: RefreshTokens;
   revocations: Revocations;
+  totp: Totp;
   liveSessions: LiveSessions;
   lastSeen: LastSeen;
   connections: Connections;
@@ -61,6 +64,7 @@ export async function createSessions(
     tokens: new AccessTokens(secrets, config.accessTokenTtl),
     refreshTokens: new RefreshTokens(secrets),
     revocations,
+    totp: new Totp(new Seal(secrets, 'totp')),
     liveSessions,
     lastSeen,
     connections,

@@ -15,6 +15,7 @@ import { changeAddress, requireUnreserved, sendVerification, taken } from './add
 import type { UserContext } from './context.ts';
 import { beginTask, workPiece } from './footprint.ts';
 import { requireInvitation, useInvitation } from './invitations.ts';
+import { forgetSecondFactor } from './second-factor-of.ts';
 import { accountTag, type OwnUser, presentOwnUser } from './present.ts';
 
 export interface SignUp {
@@ -202,6 +203,7 @@ export async function deleteUser(
       });
       await user.save({ transaction: tx });
       await ctx.revocations.revoke(tx, user.id);
+      await forgetSecondFactor(tx, user.id);
       await forgetMails(tx, user.id);
       await endTokens(tx, user.id);
       await endUndos(tx, user.id);

@@ -23,6 +23,8 @@ interface AccountFormProps {
   danger?: boolean;
   /** The field that a wrong password is about. */
   passwordField?: string;
+  /** The field that a wrong code of an authenticator app is about. */
+  codeField?: string;
   /** @throws {TidingsError} whose faults are shown beside their fields */
   run: (values: Record<string, string>) => Promise<void>;
 }
@@ -35,11 +37,12 @@ export function AccountForm({
   login,
   danger = false,
   passwordField,
+  codeField,
   run,
 }: AccountFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const names = fields.map(({ name }) => name);
-  const { faults, clear, show } = useFaults(names, form, { passwordField });
+  const { faults, clear, show } = useFaults(names, form, { passwordField, codeField });
   const [busy, setBusy] = useState(false);
 
   const submit = async (target: HTMLFormElement) => {

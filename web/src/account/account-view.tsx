@@ -7,6 +7,7 @@ import { AccountForm } from './account-form.tsx';
 import { ExportAccount } from './export-account.tsx';
 import { DeleteAccount } from './delete-account.tsx';
 import { EmailState } from './email-state.tsx';
+import { SecondFactor } from './second-factor.tsx';
 import { Sessions } from './sessions.tsx';
 
 const currentPassword = {
@@ -122,6 +123,7 @@ export function AccountView({ me }: { me: OwnUser }) {
           run={changePassword}
         />
       </section>
+      <SecondFactor login={me.email} />
       <Sessions />
       <section>
         <h2>Blocked and muted</h2>

@@ -1,22 +1,24 @@
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
+import { TidingsError } from 'tidings-client';
 import { service } from '../service.ts';
 import { givenInvitation, signUpMode } from './service-info.ts';
 
 export type Intent = 'log-in' | 'sign-up';
 
 const names = {
-  'log-in': ['email', 'password'],
+  'log-in': ['email', 'password', 'otp'],
   'sign-up': ['invitation', 'username', 'email', 'password'],
 } as const;
 
 /** Signs somebody up, or logs them in. What becomes of it is seen in `presence`. */
 export function CredentialsForm({ intent }: { intent: Intent }) {
   const form = useRef<HTMLFormElement>(null);
-  const { faults, clear, show } = useFaults(names[intent], form);
+  const { faults, clear, show } = useFaults(names[intent], form, { codeField: 'otp' });
   const [busy, setBusy] = useState(false);
   const invited = intent === 'sign-up' && signUpMode.value === 'invite';
+  const [asksForCode, setAsksForCode] = useState(false);
   const [passwordShown, setPasswordShown] = useState(false);
   const password = useRef<HTMLInputElement>(null);
 
@@ -36,7 +38,8 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
     setBusy(true);
     clear();
     try {
-      if (intent === 'log-in') await service.logIn(account);
+      const otp = given('otp').trim();
+      if (intent === 'log-in') await service.logIn({ ...account, ...(otp === '' ? {} : { otp }) });
       else
         await service.signUp({
           ...account,
@@ -45,6 +48,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
         });
     } catch (error) {
       setBusy(false);
+      if (error instanceof TidingsError && error.code === 'otp_required') setAsksForCode(true);
       show(error);
     }
   };
@@ -126,6 +130,13 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
           </span>
         )}
       </Field>
+      {asksForCode && intent === 'log-in' && (
+        <Field label="Code" hint="Of your authenticator app, or a recovery code." fault={faults.fields.otp}>
+          {(links) => (
+            <input {...links} name="otp" autocomplete="one-time-code" maxLength={50} spellcheck={false} />
+          )}
+        </Field>
+      )}
       {faults.whole !== undefined && (
         <p class="fault" role="alert">
           {faults.whole}

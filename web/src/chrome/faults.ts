@@ -9,17 +9,24 @@ export interface Faults {
   whole: string | undefined;
 }
 
+/** Fields in which a wrong password, or a wrong code, is told. */
+interface CodeFields {
+  passwordField?: string | undefined;
+  codeField?: string | undefined;
+}
+
 const none: Faults = { fields: {}, whole: undefined };
 
 /**
  * The faults of a form, told by the server.
  * @param names the fields that the form has: a fault of any other is one of the whole
+ * @param options.codeField the field of a code of an authenticator app
  * @param options.passwordField the field that a wrong password stands in, where there is one such field alone
  */
 export function useFaults(
   names: readonly string[],
   form: RefObject<HTMLFormElement | null>,
-  { passwordField }: { passwordField?: string | undefined } = {},
+  fieldsOf: CodeFields = {},
 ) {
   const [faults, setFaults] = useState(none);
   // Anyone who is notified of a fault wants to be where it is.
@@ -29,11 +36,15 @@ export function useFaults(
   return {
     faults,
     clear: () => setFaults(none),
-    show: (error: unknown) => setFaults(faultsOf(error, names, passwordField)),
+    show: (error: unknown) => setFaults(faultsOf(error, names, fieldsOf)),
   };
 }
 
-function faultsOf(error: unknown, names: readonly string[], passwordField: string | undefined): Faults {
+function faultsOf(
+  error: unknown,
+  names: readonly string[],
+  { passwordField, codeField }: CodeFields,
+): Faults {
   const fields: Faults['fields'] = {};
   if (error instanceof TidingsError) {
     for (const fault of error.errors) {
@@ -43,6 +54,8 @@ function faultsOf(error: unknown, names: readonly string[], passwordField: strin
     if (error.code === 'invalid_credentials' && passwordField !== undefined) {
       fields[passwordField] = error.message;
     }
+    if ((error.code === 'otp_required' || error.code === 'otp_invalid') && codeField !== undefined)
+      fields[codeField] = error.message;
   }
   return { fields, whole: Object.keys(fields).length > 0 ? undefined : sentenceOf(error) };
 }

@@ -1,0 +1,21 @@
+import { parseArgs } from 'node:util';
+import { endSecondFactorOf } from '../auth/second-factor.ts';
+import { audit } from '../moderation/audit.ts';
+import type { AdminTask } from './task.ts';
+
+/** Has somebody's logins ask for no code any more: who has lost the app and the recovery codes gets in again. */
+export const totpOff: AdminTask = {
+  name: 'totp-off',
+  usage: 'NAME',
+  read(args) {
+    const [name, ...more] = parseArgs({ args, allowPositionals: true }).positionals;
+    if (name === undefined || more.length > 0) return undefined;
+    return ({ db }) =>
+      db.transaction(async (tx) => {
+        const { userId, username, wasOn } = await endSecondFactorOf(tx, name);
+        if (!wasOn) return `The logins of ${username} ask for no code.`;
+        await audit(tx, { action: 'totp_off', actorId: null, userId, reason: '' });
+        return `The logins of ${username} ask for no code any more.`;
+      });
+  },
+};

@@ -1,0 +1,219 @@
+import { QueryTypes, type Transaction } from 'sequelize';
+import { User } from '../../models/index.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
+import { AppError, unauthorized } from '../errors.ts';
+import type { Identity } from '../identity.ts';
+import { sequelizeOf } from '../library-internals/sequelize.ts';
+import type { Requester } from '../queues/fair-queue.ts';
+import { usernameKey } from '../text/username-key.ts';
+import type { AuthContext } from './context.ts';
+import { newRecoveryCodes, recoveryHash, type Totp, type TotpSetup } from './totp.ts';
+
+/** Whether a user's logins ask for a code. */
+export interface SecondFactorView {
+  on: boolean;
+  /** Recovery codes that have not been used. */
+  recovery_codes: number;
+}
+
+type SecondFactorContext = Pick<AuthContext, 'config' | 'db' | 'guesses' | 'passwords' | 'totp'>;
+
+const codeIsWrong = () =>
+  new AppError('otp_invalid', 'This code is wrong or has been used. Take the next one of your app.');
+
+/** @returns whether logins ask for a code, and how many recovery codes are left */
+export async function secondFactor(
+  ctx: Pick<AuthContext, 'db'>,
+  user: Identity,
+  requester: Requester,
+): Promise<SecondFactorView> {
+  const [view] = await ctx.db.share(requester).query<SecondFactorView>(
+    `select exists (select from totp_secrets where user_id = $1 and confirmed_at is not null) as on,
+       (select count(*) from recovery_codes where user_id = $1) as recovery_codes`,
+    { type: QueryTypes.SELECT, bind: [user.id] },
+  );
+  return view ?? { on: false, recovery_codes: 0 };
+}
+
+/**
+ * Gives a user a secret for an app. It takes the place of one that was never confirmed, and asks for nothing until it is.
+ * @throws {AppError} 403 for a wrong password, 409 if logins ask for a code already, 429 after too many wrong passwords
+ */
+export async function beginSecondFactor(
+  ctx: SecondFactorContext,
+  user: Identity,
+  password: string,
+  requester: Requester,
+): Promise<TotpSetup> {
+  return withPassword(ctx, user, password, requester, async (tx, { username }) => {
+    const setup = ctx.totp.create(username, issuerOf(ctx.config.serviceUrl));
+    const given = await select(
+      tx,
+      `insert into totp_secrets as t (user_id, secret) values ($1, $2)
+       on conflict (user_id) do update set secret = excluded.secret where t.confirmed_at is null returning 1`,
+      user.id,
+      ctx.totp.seal(setup.secret),
+    );
+    if (given.length === 0) throw new AppError('conflict', 'Your logins ask for a code already.');
+    return setup;
+  });
+}
+
+/**
+ * Has logins ask for a code from now on, once one right code has shown that the app has the secret.
+ * @returns the recovery codes: the database has their hashes
+ * @throws {AppError} 403 for a wrong code, 404 if no secret waits for one, 429 after too many wrong codes
+ */
+export async function confirmSecondFactor(
+  ctx: SecondFactorContext,
+  user: Identity,
+  code: string,
+  requester: Requester,
+): Promise<string[]> {
+  const db = ctx.db.share(requester);
+  return ctx.guesses.attempt({ account: user.id, session: user.sessionId }, () =>
+    db.transaction(async (tx) => {
+      // Before the secret, as the deletion of the account does.
+      await select(tx, 'select 1 from users where id = $1 for key share', user.id);
+      const [row] = await select<{ secret: Buffer }>(
+        tx,
+        'select secret from totp_secrets where user_id = $1 and confirmed_at is null for update',
+        user.id,
+      );
+      if (!row)
+        throw new AppError('not_found', 'No secret waits for a code. Begin with POST /users/me/totp.');
+      const secret = ctx.totp.open(row.secret);
+      const step = secret === undefined ? undefined : ctx.totp.stepOf(secret, code);
+      if (step === undefined) throw codeIsWrong();
+      await select(
+        tx,
+        'update totp_secrets set confirmed_at = now(), last_step = $2 where user_id = $1',
+        user.id,
+        step,
+      );
+      const codes = newRecoveryCodes();
+      await select(tx, 'delete from recovery_codes where user_id = $1', user.id);
+      await select(
+        tx,
+        'insert into recovery_codes (user_id, hash) select $1, unnest($2::bytea[])',
+        user.id,
+        codes.map(recoveryHash),
+      );
+      return codes;
+    }),
+  );
+}
+
+/**
+ * Has logins ask for no code any more, and forgets the secret and the recovery codes.
+ * @throws {AppError} 403 for a wrong password, 404 if there is nothing to end, 429 after too many wrong passwords
+ */
+export async function endSecondFactor(
+  ctx: SecondFactorContext,
+  user: Identity,
+  password: string,
+  requester: Requester,
+): Promise<void> {
+  await withPassword(ctx, user, password, requester, async (tx) => {
+    if (!(await forgetSecondFactor(tx, user.id)))
+      throw new AppError('not_found', 'Your logins ask for no code.');
+  });
+}
+
+/** For the operator: somebody has lost the app and the recovery codes. @throws {AppError} 404 */
+export async function endSecondFactorOf(
+  tx: Transaction,
+  name: string,
+): Promise<{ userId: number; username: string; wasOn: boolean }> {
+  const [user] = await select<{ id: number; username: string }>(
+    tx,
+    `select u.id, u.username from users u
+     where ${usernameKey} = lower($1 collate "C") and u.deleted_at is null for no key update`,
+    name,
+  );
+  if (!user) throw new AppError('not_found', `There is no user ${name}.`);
+  return { userId: user.id, username: user.username, wasOn: await forgetSecondFactor(tx, user.id) };
+}
+
+/** What a login found of the second factor of its user. */
+export interface FoundSecondFactor {
+  id: number;
+  /** Null: none is asked for. */
+  totp_secret: Buffer | null;
+}
+
+/**
+ * Asks for the second factor of a user whose password was right. A code is used up by it: by one statement, so of two
+ * logins with the same code on two nodes one is refused.
+ * @throws {AppError} 403 `otp_required` without a code, `otp_invalid` for a wrong or used one
+ */
+export async function requireSecondFactor(
+  db: DatabaseShare,
+  totp: Totp,
+  { id, totp_secret: sealed }: FoundSecondFactor,
+  otp: string | undefined,
+): Promise<void> {
+  if (sealed === null) return;
+  if (otp === undefined)
+    throw new AppError(
+      'otp_required',
+      'Send the code of your authenticator app, or a recovery code, as otp.',
+    );
+  const secret = totp.open(sealed);
+  const step = secret === undefined ? undefined : totp.stepOf(secret, otp);
+  const used =
+    secret === undefined || step === undefined
+      ? await db.query('delete from recovery_codes where user_id = $1 and hash = $2 returning 1', {
+          type: QueryTypes.SELECT,
+          bind: [id, recoveryHash(otp)],
+        })
+      : // Sealed again, by the newest secret of the service.
+        await db.query(
+          `update totp_secrets set last_step = $2, secret = case when secret = $4 then $3 else secret end
+           where user_id = $1 and last_step < $2 and confirmed_at is not null returning 1`,
+          { type: QueryTypes.SELECT, bind: [id, step, totp.seal(secret), sealed] },
+        );
+  if (used.length === 0) throw codeIsWrong();
+}
+
+async function forgetSecondFactor(tx: Transaction, userId: number): Promise<boolean> {
+  await select(tx, 'delete from recovery_codes where user_id = $1', userId);
+  const ended = await select<{ was_on: boolean }>(
+    tx,
+    'delete from totp_secrets where user_id = $1 returning confirmed_at is not null as was_on',
+    userId,
+  );
+  return ended.some(({ was_on }) => was_on);
+}
+
+/** Does something that needs the user's password. Wrong ones are counted by session, as wherever one is asked for it. */
+async function withPassword<T>(
+  { db, guesses, passwords }: SecondFactorContext,
+  viewer: Identity,
+  password: string,
+  requester: Requester,
+  work: (tx: Transaction, user: User) => Promise<T>,
+): Promise<T> {
+  const share = db.share(requester);
+  const found = await share.run(() => User.findByPk(viewer.id));
+  await guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
+    if (!(await passwords.matches(password, found?.passwordHash, requester)))
+      throw new AppError('invalid_credentials', 'The password is wrong.');
+  });
+  return share.transaction(async (tx) => {
+    const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
+    if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
+    if (user.passwordHash !== found?.passwordHash)
+      throw new AppError('invalid_credentials', 'The password has been changed meanwhile.');
+    return work(tx, user);
+  });
+}
+
+/** What apps call the service: by where it is. */
+function issuerOf(serviceUrl: string): string {
+  return `Tidings ${new URL(serviceUrl).hostname}`;
+}
+
+function select<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {
+  return sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
+}

@@ -1,0 +1,77 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { Secret, TOTP } from 'otpauth';
+import type { Seal } from '../mail/seal.ts';
+
+/** RFC 6238, as authenticator apps have it when nothing else is said. */
+const PARAMETERS = { algorithm: 'SHA1', digits: 6, period: 30 } as const;
+/** How many steps a clock may be off, either way. */
+const SKEW = 1;
+/** Recovery codes that a user is given, and the random bytes of each: too many to be guessed from a hash. */
+const RECOVERY_CODES = 10;
+const RECOVERY_BYTES = 10;
+
+/** What an app is set up with. */
+export interface TotpSetup {
+  /** The secret in Base32, to be typed. */
+  secret: string;
+  /** The same as a link, `otpauth://totp/…`: for a QR code, or to be opened on the telephone. */
+  uri: string;
+}
+
+/** Codes of authenticator apps (TOTP). Secrets are sealed where they are stored. */
+export class Totp {
+  readonly #seal: Seal;
+
+  constructor(seal: Seal) {
+    this.#seal = seal;
+  }
+
+  /** A new secret of 20 random bytes. @param issuer what the app calls the service */
+  create(username: string, issuer: string): TotpSetup {
+    const secret = new Secret({ size: 20 });
+    return {
+      secret: secret.base32,
+      uri: new TOTP({ ...PARAMETERS, secret, issuer, label: username }).toString(),
+    };
+  }
+
+  /** With the newest secret of the service. */
+  seal(secret: string): Buffer {
+    return this.#seal.close(secret);
+  }
+
+  /** @returns undefined if it was sealed with a secret of the service that is no longer configured */
+  open(sealed: Buffer): string | undefined {
+    return this.#seal.open(sealed);
+  }
+
+  /**
+   * Which step of 30 seconds since 1970 a code is of.
+   * @param at milliseconds since 1970
+   * @returns undefined if it is of none around that time
+   */
+  stepOf(secret: string, code: string, at = Date.now()): number | undefined {
+    const delta = TOTP.validate({
+      ...PARAMETERS,
+      secret: Secret.fromBase32(secret),
+      token: code.replaceAll(' ', ''),
+      timestamp: at,
+      window: SKEW,
+    });
+    return delta === null ? undefined : TOTP.counter({ period: PARAMETERS.period, timestamp: at }) + delta;
+  }
+}
+
+/** New recovery codes: sixteen characters of Base32 each, as `abcd-efgh-2345-6722`. */
+export function newRecoveryCodes(): string[] {
+  return Array.from({ length: RECOVERY_CODES }, () =>
+    new Secret({ buffer: Uint8Array.from(randomBytes(RECOVERY_BYTES)).buffer }).base32
+      .toLowerCase()
+      .replace(/(.{4})(?=.)/g, '$1-'),
+  );
+}
+
+/** By what a recovery code is found, in whatever case and grouping it is typed. */
+export function recoveryHash(code: string): Buffer {
+  return createHash('sha256').update(code.toLowerCase().replaceAll(/[\s-]/g, '')).digest();
+}

@@ -1,0 +1,269 @@
+import { expect } from 'chai';
+import { Secret, TOTP } from 'otpauth';
+import { totpOff } from '../server/admin/totp-off.ts';
+import { newRecoveryCodes, recoveryHash, Totp } from '../server/auth/totp.ts';
+import type { TotpSetup } from '../server/auth/totp.ts';
+import type { SecondFactorView } from '../server/auth/second-factor.ts';
+import { createResetLink } from '../server/auth/reset-link.ts';
+import { Seal } from '../server/mail/seal.ts';
+import { logLines } from './support/log-lines.ts';
+import { expectProblem, faultsOf } from './support/problems.ts';
+import { execute, numberOf, rows } from './support/tables.ts';
+import { type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
+
+const PATH = '/users/me/totp';
+const STEP = 30_000;
+
+describe('codes of authenticator apps', () => {
+  const totp = new Totp(new Seal(['a secret that is long enough to seal with'], 'test'));
+
+  it('are those of RFC 6238, appendix B, in their last six digits', () => {
+    const secret = Secret.fromUTF8('12345678901234567890').base32;
+    for (const [seconds, code] of [
+      [59, '94287082'],
+      [1111111109, '07081804'],
+      [1111111111, '14050471'],
+      [1234567890, '89005924'],
+      [2000000000, '69279037'],
+      [20000000000, '65353130'],
+    ] as const) {
+      const at = seconds * 1000;
+      expect(totp.stepOf(secret, code.slice(2), at), String(seconds)).to.equal(Math.floor(seconds / 30));
+      for (const other of ['000000', code, code.slice(3), '', 'abcdef'])
+        expect(totp.stepOf(secret, other, at), other).to.equal(undefined);
+    }
+  });
+
+  it('may be a step early or late, and no more', () => {
+    const { secret } = totp.create('ada', 'Tidings');
+    const at = 1_700_000_010_000;
+    const step = Math.floor(at / STEP);
+    const code = (steps: number) =>
+      TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: at + steps * STEP });
+    for (const steps of [-1, 0, 1]) expect(totp.stepOf(secret, code(steps), at)).to.equal(step + steps);
+    for (const steps of [-3, -2, 2, 3]) expect(totp.stepOf(secret, code(steps), at)).to.equal(undefined);
+    expect(totp.stepOf(secret, code(0).replace(/^.../, '$& '), at)).to.equal(step);
+  });
+
+  it('come with a link that apps read, and with recovery codes that none can guess', () => {
+    const { secret, uri } = totp.create('ada.lovelace', 'Tidings feed.example');
+    expect(secret).to.match(/^[A-Z2-7]{32}$/);
+    const link = new URL(uri);
+    expect([link.protocol, link.host, decodeURIComponent(link.pathname)]).to.deep.equal([
+      'otpauth:',
+      'totp',
+      '/Tidings feed.example:ada.lovelace',
+    ]);
+    expect(Object.fromEntries(link.searchParams)).to.deep.equal({
+      issuer: 'Tidings feed.example',
+      secret,
+      algorithm: 'SHA1',
+      digits: '6',
+      period: '30',
+    });
+    const codes = newRecoveryCodes();
+    expect(new Set(codes).size).to.equal(10);
+    for (const code of codes) expect(code).to.match(/^([a-z2-7]{4}-){3}[a-z2-7]{4}$/);
+    expect(recoveryHash(' ABCD-efgh 2345-6722')).to.deep.equal(recoveryHash('abcdefgh23456722'));
+  });
+});
+
+describe('a second factor', function () {
+  this.timeout(60_000);
+  const log = logLines();
+  let world: World;
+  before(async () => {
+    world = await createWorld({}, undefined, log.read);
+  });
+  after(() => world.close());
+
+  const codeOf = (secret: string, steps = 0) =>
+    TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: Date.now() + steps * STEP });
+  const begin = async (user: TestUser) =>
+    (await user.post<TotpSetup>(PATH, { password: PASSWORD })).body.secret;
+  const confirm = (user: TestUser, code: string) =>
+    user.post<{ recovery_codes: string[] }>(`${PATH}/confirm`, { code });
+  const logIn = ({ email }: TestUser, otp?: string, password = PASSWORD): Promise<Answer<object>> =>
+    world.anonymous.post('/login', { email, password, ...(otp === undefined ? {} : { otp }) });
+  const stateOf = async (user: TestUser) => (await user.get<SecondFactorView>(PATH)).body;
+  /** Lets codes of this time be used again, as after half a minute. */
+  const forgetUsed = (user: TestUser) =>
+    execute(world, 'update totp_secrets set last_step = 0 where user_id = $1', [user.id]);
+
+  async function withFactor(): Promise<{ user: TestUser; secret: string; codes: string[] }> {
+    const user = await world.user();
+    const secret = await begin(user);
+    const { status, body } = await confirm(user, codeOf(secret));
+    expect(status).to.equal(200);
+    await forgetUsed(user);
+    return { user, secret, codes: body.recovery_codes };
+  }
+
+  it('is asked for once a right code has confirmed it, and not before', async () => {
+    const user = await world.user();
+    const answer = await user.post<TotpSetup>(PATH, { password: PASSWORD });
+    expect(answer.status).to.equal(201);
+    expect(answer.headers.get('cache-control')).to.include('no-store');
+    expect(decodeURIComponent(answer.body.uri)).to.include(`Tidings 127.0.0.1:${user.username}`);
+    expect((await logIn(user)).status).to.equal(200);
+    expectProblem(await confirm(user, '000000'), 403, 'otp_invalid');
+    expect(await stateOf(user)).to.deep.equal({ on: false, recovery_codes: 0 });
+    // Begun again, the first secret is good for nothing.
+    const secret = await begin(user);
+    if (codeOf(secret) !== codeOf(answer.body.secret))
+      expectProblem(await confirm(user, codeOf(answer.body.secret)), 403, 'otp_invalid');
+    const { status, body } = await confirm(user, codeOf(secret));
+    expect(status).to.equal(200);
+    expect(body.recovery_codes).to.have.lengthOf(10);
+    expect(await stateOf(user)).to.deep.equal({ on: true, recovery_codes: 10 });
+    expectProblem(await logIn(user), 403, 'otp_required');
+    expectProblem(await user.post<object>(PATH, { password: PASSWORD }), 409, 'conflict');
+    expectProblem(await confirm(user, codeOf(secret, 1)), 404, 'not_found');
+    // Sessions from before go on.
+    expect((await user.get('/users/me')).status).to.equal(200);
+  });
+
+  it('lets in with each code once, also of two logins at the same time, and with no older one', async () => {
+    const { user, secret } = await withFactor();
+    const code = codeOf(secret);
+    const answers = await Promise.all([logIn(user, code), logIn(user, code), logIn(user, code)]);
+    expect(answers.map(({ status }) => status).sort()).to.deep.equal([200, 403, 403]);
+    for (const answer of answers.filter(({ status }) => status === 403))
+      expectProblem(answer, 403, 'otp_invalid');
+    expectProblem(await logIn(user, codeOf(secret, -1)), 403, 'otp_invalid');
+    expect((await logIn(user, codeOf(secret, 1))).status).to.equal(200);
+  });
+
+  it('does not let the code in that confirmed it', async () => {
+    const user = await world.user();
+    const secret = await begin(user);
+    const code = codeOf(secret);
+    expect((await confirm(user, code)).status).to.equal(200);
+    expectProblem(await logIn(user, code), 403, 'otp_invalid');
+  });
+
+  it('is taken from the form of OAuth2 as well', async () => {
+    const { user, secret } = await withFactor();
+    const form = (fields: Record<string, string>) =>
+      world.anonymous.request<object>('POST', '/login', new URLSearchParams({ ...fields }).toString(), {
+        'content-type': 'application/x-www-form-urlencoded',
+      });
+    const login = { username: user.email, password: PASSWORD };
+    expectProblem(await form({ ...login, otp: '' }), 403, 'otp_required');
+    expect((await form({ ...login, otp: codeOf(secret) })).status).to.equal(200);
+  });
+
+  it('tells nobody without the password that there is one', async () => {
+    const { user, secret } = await withFactor();
+    const plain = await world.user();
+    const said = async (answer: Promise<Answer<object>>) => {
+      const { status, body } = await answer;
+      return [status, { ...body, request_id: '' }];
+    };
+    const expected = await said(logIn(plain, undefined, 'wrong'));
+    expect(expected[0]).to.equal(403);
+    for (const otp of [undefined, '000000', codeOf(secret)])
+      expect(await said(logIn(user, otp, 'wrong'))).to.deep.equal(expected);
+    // The code is not used up by it.
+    expect((await logIn(user, codeOf(secret))).status).to.equal(200);
+  });
+
+  it('lets in with a recovery code in place of the app, each once', async () => {
+    const { user, codes } = await withFactor();
+    const [first = '', second = ''] = codes;
+    const answers = await Promise.all([logIn(user, first), logIn(user, first)]);
+    expect(answers.map(({ status }) => status).sort()).to.deep.equal([200, 403]);
+    expect((await logIn(user, second.toUpperCase().replaceAll('-', ' '))).status).to.equal(200);
+    expectProblem(await logIn(user, second), 403, 'otp_invalid');
+    expect(await stateOf(user)).to.deep.equal({ on: true, recovery_codes: 8 });
+    const other = await withFactor();
+    expectProblem(await logIn(other.user, codes[2]), 403, 'otp_invalid');
+  });
+
+  it('ends with the password, and takes its recovery codes along', async () => {
+    const { user } = await withFactor();
+    expectProblem(await user.delete<object>(PATH, { password: 'wrong' }), 403, 'invalid_credentials');
+    expectProblem(await user.post<object>(PATH, { password: 'wrong' }), 403, 'invalid_credentials');
+    expect((await user.delete(PATH, { password: PASSWORD })).status).to.equal(204);
+    expect(await stateOf(user)).to.deep.equal({ on: false, recovery_codes: 0 });
+    expect((await logIn(user)).status).to.equal(200);
+    expectProblem(await user.delete<object>(PATH, { password: PASSWORD }), 404, 'not_found');
+    expect(faultsOf(await user.delete(PATH, {}))).to.deep.equal(['body.password']);
+  });
+
+  it('stays when the password is reset or changed, and goes with the account', async () => {
+    const { user, secret } = await withFactor();
+    const NEW = 'another battery staple';
+    const token = await world.ctx.db.transaction(async (tx) => {
+      const { link } = await createResetLink(tx, user.username, '');
+      return link.replace(/^.*=/, '');
+    });
+    expect((await world.anonymous.post('/password/reset', { token, password: NEW })).status).to.equal(204);
+    expectProblem(await logIn(user, undefined, NEW), 403, 'otp_required');
+    expect((await logIn(user, codeOf(secret), NEW)).status).to.equal(200);
+    const { user: leaver } = await withFactor();
+    expect((await leaver.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+    for (const table of ['totp_secrets', 'recovery_codes'])
+      expect(await numberOf(world, `select count(*) from ${table} where user_id = $1`, [leaver.id])).to.equal(
+        0,
+      );
+  });
+
+  it('is ended by the operator, which is noted', async () => {
+    const { user } = await withFactor();
+    const { config, db } = world.ctx;
+    const run = (...args: string[]) => totpOff.read(args)?.({ config, db });
+    expect(await run(user.username.toUpperCase())).to.include('ask for no code any more');
+    expect((await logIn(user)).status).to.equal(200);
+    expect(await run(user.username)).to.include('ask for no code.');
+    const noted = await rows(world, 'select action, actor_id from audit_log where user_id = $1', [user.id]);
+    expect(noted).to.deep.equal([{ action: 'totp_off', actor_id: null }]);
+    expect(await run('nobody')!.catch((error: unknown) => error)).to.include({ code: 'not_found' });
+    expect([run(), run('a', 'b')]).to.deep.equal([undefined, undefined]);
+  });
+
+  it('leaves no secret and no code in the database or the log', async () => {
+    const { user, secret, codes } = await withFactor();
+    const code = codeOf(secret);
+    expect((await logIn(user, code)).status).to.equal(200);
+    const [stored] = await rows<{ secret: Buffer }>(
+      world,
+      'select secret from totp_secrets where user_id = $1',
+      [user.id],
+    );
+    expect(stored!.secret.toString('latin1')).not.to.include(secret);
+    expect(stored!.secret.includes(Buffer.from(Secret.fromBase32(secret).bytes))).to.equal(false);
+    const hashes = await rows<{ hash: Buffer }>(world, 'select hash from recovery_codes where user_id = $1', [
+      user.id,
+    ]);
+    expect(hashes.map(({ hash }) => hash.length)).to.deep.equal(Array<number>(10).fill(32));
+    const lines = JSON.stringify(log.all());
+    for (const text of [secret, `"${code}"`, ...codes]) expect(lines).not.to.include(text);
+  });
+});
+
+describe('a second factor where guesses are limited', function () {
+  this.timeout(60_000);
+  let world: World;
+  before(async () => {
+    world = await createWorld({ RATE_LIMITS: 'on', LOGIN_FAILURES: '5' });
+  });
+  after(() => world.close());
+
+  it('counts wrong codes as wrong passwords', async () => {
+    const user = await world.user();
+    const { secret } = (await user.post<TotpSetup>(PATH, { password: PASSWORD })).body;
+    const codeOf = () => TOTP.generate({ secret: Secret.fromBase32(secret) });
+    const confirm = (code: string) => user.post<object>(`${PATH}/confirm`, { code });
+    const logIn = (otp: string) =>
+      world.anonymous.post<object>('/login', { email: user.email, password: PASSWORD, otp });
+    // By session, as where a password is asked for; a right one costs nothing.
+    for (let at = 0; at < 4; at += 1) expectProblem(await confirm('wrong'), 403, 'otp_invalid');
+    expect((await confirm(codeOf())).status).to.equal(200);
+    for (let at = 0; at < 5; at += 1) expectProblem(await logIn('wrong'), 403, 'otp_invalid');
+    await execute(world, 'update totp_secrets set last_step = 0');
+    const answer = await logIn(codeOf());
+    expectProblem(answer, 429, 'too_many_requests');
+    expect(Number(answer.headers.get('retry-after'))).to.be.within(1, 900);
+  });
+});
