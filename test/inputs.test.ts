@@ -151,6 +151,8 @@ const fields: Record<string, Arbitrary<unknown>> = {
   ),
   password: passwordText,
   current_password: passwordText,
+  otp: mostly(fc.stringMatching(/^[0-9]{6}$/), anyText),
+  code: mostly(fc.stringMatching(/^[0-9]{6}$/), anyText),
   invitation: mostly(fc.stringMatching(/^[a-z0-9-]{1,40}$/), anyText),
   grant_type: mostly(fc.constant('password'), word('password')),
   scope: anyText,

@@ -1,6 +1,7 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect } from 'chai';
 import Joi from 'joi';
+import { Secret, TOTP } from 'otpauth';
 import { createApp, routes } from '../server/app.ts';
 import { SchemaLibrary } from '../server/api/json-schema.ts';
 import { type OpenApiDocument, openApiDocument, openApiPath } from '../server/docs/openapi.ts';
@@ -270,6 +271,12 @@ describe('the OpenAPI document', () => {
       await ask(me, 'get', `/users/${self.id}/following?limit=1`);
       await ask(me, 'get', '/users/me/mutes?limit=1');
       await ask(me, 'get', '/users/me/export');
+      const password = { password: PASSWORD };
+      const { body: setup } = await ask<{ secret: string }>(me, 'post', '/users/me/totp', password);
+      const code = TOTP.generate({ secret: Secret.fromBase32(setup.secret) });
+      await ask(me, 'post', '/users/me/totp/confirm', { code });
+      await ask(me, 'get', '/users/me/totp');
+      await ask(me, 'delete', '/users/me/totp', password);
       await Promise.all([alice, bob].map(({ id }) => ask(me, 'put', `/users/${id}/block`)));
       await ask(me, 'get', '/users/me/blocks?limit=1');
       for (const kind of ['follow', 'block', 'mute'])
