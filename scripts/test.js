@@ -127,6 +127,8 @@ const SLOW = testFiles([
   'frozen-redis',
   'client-threads',
   'page-cache',
+  'page-texts',
+  'client-text-blocks',
 ]);
 
 /** So many parts have the slow tests. */

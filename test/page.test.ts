@@ -324,7 +324,7 @@ describe('the page', function () {
     await until('one match again', async () => (await bob.titles()).join() === 'A heron at 100 %');
     expect(await bob.page.getByRole('searchbox').inputValue()).to.equal('0 %');
     await bob.page.getByRole('searchbox').fill('no such thing');
-    await bob.page.getByText('No post contains “no such thing”.').waitFor();
+    await bob.page.getByText('Nothing has all of “no”, “such” and “thing”.').waitFor();
     await bob.page.getByRole('link', { name: 'Tidings' }).click();
     await bob.shows(bob.post('Waiting 12'));
     bob.expectClean();

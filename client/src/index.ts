@@ -1,3 +1,5 @@
+export { type SearchPart, searchParts } from './search-marks.ts';
+export { type TextBlock, textBlocks, type TextInline } from './text-blocks.ts';
 export { type TextPart, textParts, type TextReferences } from './text-parts.ts';
 export { localStorageSession } from './browser-storage.ts';
 export type { AccountExport } from './account-export.ts';

@@ -49,6 +49,7 @@ export function Search() {
         type="search"
         name="search"
         aria-label="Search the posts"
+        aria-describedby="search-hint"
         placeholder="Search"
         autocomplete="off"
         maxLength={MAX_SEARCH}
@@ -69,6 +70,9 @@ export function Search() {
         }}
       />
       <kbd aria-hidden="true">/</kbd>
+      <p id="search-hint" class="search-hint">
+        Finds posts that have every word, in title or text, in any order. Case and accents do not matter.
+      </p>
     </form>
   );
 }

@@ -4,6 +4,7 @@ import { Suggestions } from '../people/suggestions.tsx';
 import type { SortedPlace } from '../places/place.ts';
 import { Composer } from '../write/composer.tsx';
 import { Orders } from './orders.tsx';
+import { allOf, SearchResult } from './search-result.tsx';
 import { TimelineView } from './timeline-view.tsx';
 
 /** A list of posts that has an order: of everyone, of those whom one follows, with a tag, or that a search finds. */
@@ -18,6 +19,7 @@ export function FeedView({ here }: { here: SortedPlace }) {
           {headingOf(here)}
         </h1>
         {here.name === 'home' && <Suggestions />}
+        {here.name === 'search' && <SearchResult words={here.words} />}
         <Orders of={here} />
         <TimelineView timeline={timeline} nothing={nothingAt(here)} />
       </section>
@@ -51,6 +53,6 @@ function nothingAt(here: SortedPlace): string {
     case 'tag':
       return `No post has the tag #${here.tag}.`;
     case 'search':
-      return `No post contains “${here.words}”.`;
+      return `Nothing has ${allOf(here.words)}. Fewer words, or the beginnings of words, find more.`;
   }
 }

@@ -5,6 +5,7 @@ import { useVisit } from '../board/visit.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { EditPost } from '../write/edit-post.tsx';
 import { Byline } from './byline.tsx';
+import { SoughtText } from './linked-text.tsx';
 import { PostActions } from './post-actions.tsx';
 import { PostText } from './post-text.tsx';
 import type { Entry } from './timeline.ts';
@@ -48,7 +49,7 @@ export function PostCard({ entry }: { entry: Entry }) {
           <>
             <h2 id={`title-${post.id}`} dir="auto">
               <PlaceLink to={{ name: 'post', id: post.id }} current={false}>
-                {post.title}
+                <SoughtText text={post.title ?? ''} />
               </PlaceLink>
             </h2>
             <PostText post={post} />

@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PostView } from 'tidings-client';
-import { LinkedText } from './linked-text.tsx';
+import { MarkedText } from './linked-text.tsx';
 
 /** Blank lines that follow one another: folded, they are shown as one, for they would take the place of text. */
 const BLANK_LINES = /\n(?:[^\S\n]*\n){2,}/g;
@@ -11,7 +11,7 @@ export function PostText({ post }: { post: PostView }) {
   const squeezed = text.replace(BLANK_LINES, '\n\n');
   const [open, setOpen] = useState(false);
   const [overflows, setOverflows] = useState(false);
-  const element = useRef<HTMLParagraphElement>(null);
+  const element = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const target = element.current;
     if (!target || open) return undefined;
@@ -22,9 +22,9 @@ export function PostText({ post }: { post: PostView }) {
   if (text.trim() === '') return null;
   return (
     <>
-      <p ref={element} dir="auto" class={open ? 'text' : 'text folded'}>
-        <LinkedText text={open ? text : squeezed} of={post} />
-      </p>
+      <div ref={element} dir="auto" class={open ? 'text' : overflows ? 'text folded cut' : 'text folded'}>
+        <MarkedText text={open ? text : squeezed} of={post} />
+      </div>
       {(overflows || open) && (
         <button type="button" class="more" aria-expanded={open} onClick={() => setOpen(!open)}>
           {open ? 'Less' : 'More'}
