@@ -19,7 +19,8 @@ const OTHERS = ['reply', 'mention', 'follow', 'votes'];
  */
 module.exports = {
   async up({ sequelize }) {
-    // One string is one transaction also where each statement of a migration has its own.
+    // One string is one transaction also where each statement of a migration has its own. The rows are checked by
+    // 20261129001503-moderation-notices-checks.
     await sequelize.query(`
       alter table notifications add column act text, add column reason text;
       alter table notifications add constraint notifications_act_check
@@ -28,18 +29,26 @@ module.exports = {
       drop view shown_notifications;
       ${view(`n.kind = 'moderation' or`)}
     `);
-    await sequelize.query(`
-      alter table notifications validate constraint notifications_act_check;
-      alter table notifications validate constraint notifications_kind_check;
-    `);
   },
 
   async down({ sequelize }) {
     await sequelize.query(`
-      drop view shown_notifications;
       delete from event_outbox o where o.entity_type = 'notification'
         and o.entity_id in (select n.id from notifications n where n.kind = 'moderation');
-      delete from notifications where kind = 'moderation';
+      -- How many others are unread is told: the page shows it.
+      do $$
+      declare
+        readers bigint[];
+      begin
+        with gone as (
+          delete from notifications where kind = 'moderation' returning user_id, read_at
+        )
+        select coalesce(array_agg(distinct g.user_id) filter (where g.read_at is null), '{}') into readers from gone g;
+        perform lock_notifications(readers);
+        perform tell_notification_state(readers);
+      end
+      $$;
+      drop view shown_notifications;
       alter table notifications drop constraint notifications_act_check;
       ${kinds(...OTHERS)}
       alter table notifications drop column act, drop column reason;
