@@ -127,6 +127,48 @@ describe('notifications of moderation', function () {
     expect((await list(fan)).notifications).to.deep.equal([]);
   });
 
+  it('of a thread with very many others locks those whom it is about, and not all who have one', async () => {
+    const [author, fan] = await Promise.all([somebody(), somebody()]);
+    const post = await writePost(author);
+    const client = await world.pool.connect();
+    const locked = async (notifications: number) => {
+      await client.query('begin');
+      try {
+        await client.query(
+          `insert into notifications (user_id, group_key, kind, actor_id, post_id, thread_id, rev)
+           select n, 'reply:x', 'reply', $1::bigint, n, $2::bigint, 1 from generate_series(7000001, 7000000 + $3) n`,
+          [author.id, post.id, notifications],
+        );
+        await client.query('select lock_notifications_of_posts($1, $2)', [[post.id], [fan.id]]);
+        const { rows: found } = await client.query<{ id: number }>(
+          'select user_id as id from notification_states where user_id > 7000000 or user_id = $1',
+          [fan.id],
+        );
+        return found.length;
+      } finally {
+        await client.query('rollback');
+      }
+    };
+    try {
+      expect(await locked(1000)).to.equal(1001);
+      expect(await locked(1001)).to.equal(1);
+    } finally {
+      client.release();
+    }
+  });
+
+  it('comes back with a post to nobody who has been deleted meanwhile', async () => {
+    const [author, mentioned] = await Promise.all([somebody(), somebody()]);
+    const post = await writePost(author, { content: `Look, @${mentioned.username}` });
+    await act(moderator, 'remove', { post_id: post.id });
+    expect((await mentioned.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+    const left = (table: string, column: string) =>
+      numberOf(world, `select count(*) from ${table} where ${column} = $1`, [mentioned.id]);
+    await until('the account to be gone', async () => (await left('account_tasks', 'user_id')) === 0);
+    await act(moderator, 'restore', { post_id: post.id });
+    expect(await left('notification_states', 'user_id')).to.equal(0);
+  });
+
   it('a suspension is told for later, and so is its end', async () => {
     const user = await somebody();
     await act(moderator, 'suspend', { user_id: user.id }, 'Spam');
@@ -203,6 +245,33 @@ describe('notifications of moderation', function () {
         );
         return found === 0;
       });
+    }
+  });
+
+  it('waits for no account that is being deleted in another order than that in which it is waited for', async () => {
+    const [account, reader] = [await somebody(), await somebody()];
+    expect((await account.put(`/users/${reader.id}/follow`)).status).to.be.below(300);
+    const [notifying, deleting] = [await world.pool.connect(), await world.pool.connect()];
+    try {
+      await notifying.query('begin');
+      await notifying.query('select lock_notifications($1)', [[account.id]]);
+      const { rows: pids } = await deleting.query<{ pid: number }>('select pg_backend_pid() as pid');
+      await deleting.query('begin');
+      const deleted = deleting.query<{ gone: number }>('select forget_notifications_of($1, 10) as gone', [
+        account.id,
+      ]);
+      const ended = Promise.allSettled([deleted]);
+      await until('the deletion to wait', async () => {
+        const waiting = `select count(*) from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'`;
+        return (await numberOf(world, waiting, [pids[0]!.pid])) === 1;
+      });
+      await notifying.query('select lock_notifications($1)', [[reader.id]]);
+      await notifying.query('commit');
+      await ended;
+      expect((await deleted).rows).to.deep.equal([{ gone: 1 }]);
+    } finally {
+      await Promise.allSettled([notifying.query('rollback'), deleting.query('rollback')]);
+      for (const client of [notifying, deleting]) client.release();
     }
   });
 
@@ -323,6 +392,23 @@ describe('notifications of moderation', function () {
       expect(await told(author)).to.have.lengthOf(1);
       await act(moderator, 'restore', { post_id: first.id });
       expect((await reporter.get<PostAnswer>(`/posts/${first.id}`)).body.replies).to.equal(1);
+    });
+
+    it('tells of at most as many reports in one piece as of one post', async () => {
+      const author = await somebody();
+      const posts = [await writePost(author), await writePost(author), await writePost(author)];
+      for (const { id } of posts) await report(other, `/posts/${id}`);
+      const reporters = [9000001, 9000400];
+      await execute(
+        world,
+        `insert into reports (case_id, reporter_id, reason, note)
+         select c.id, n, 'spam', '' from moderation_cases c cross join generate_series($2::bigint, $3::bigint) n
+         where c.user_id = $1`,
+        [author.id, ...reporters],
+      );
+      expect((await removeAll(author)).body.posts).to.equal(3);
+      expect((await entriesOf(author)).map((entry) => entry.posts)).to.deep.equal([1, 1, 1]);
+      expect(await leftOf(author)).to.equal(0);
     });
 
     it('that fails amid a piece leaves whole ones, and the same request removes the rest', async () => {

@@ -419,7 +419,8 @@ describe('moderation', function () {
         expectProblem(await act(moderator, action, { post_id: 2 ** 40 }), 404, 'not_found');
       const draft = await writePost(await somebody(), { published: false });
       expectProblem(await act(moderator, 'remove', { post_id: draft.id }), 404, 'not_found');
-      expectProblem(await act(moderator, 'restore', { post_id: draft.id }), 404, 'not_found');
+      for (const action of ['restore', 'warn'])
+        expectProblem(await act(moderator, action, { post_id: draft.id }), 404, 'not_found');
     });
   });
 

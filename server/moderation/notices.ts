@@ -3,8 +3,8 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { announce } from '../log/append.ts';
 import type { NotifiedAct } from '../notifications/event-payloads.ts';
 
-/** Reporters of one case who are told how it ended: those who reported first. */
-const MOST_TOLD = 500;
+/** Reporters of one case who are told how it ended: those who reported first. So many are told in one transaction, too. */
+export const MOST_TOLD = 500;
 
 /** A notification of what a moderator did. It never says who did it, or who reported it. */
 export interface Notice {

@@ -51,8 +51,9 @@ function setLocked(locked: boolean): PostAct {
   };
 }
 
-/** Tells the owner of a post the reason, and does nothing else. */
-const warn: PostAct = () => Promise.resolve({});
+/** Tells the owner of a post the reason, and does nothing else. @throws {AppError} 404 */
+const warn: PostAct = (_ctx, { id, visible, removed }) =>
+  visible || removed ? Promise.resolve({}) : Promise.reject(noPost(id));
 
 export const actsOnPosts = {
   remove,

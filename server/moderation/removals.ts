@@ -4,9 +4,9 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { appendRemovals, lockToDelete, removeAsModerator } from '../posts/removal.ts';
 import { lockForAct, type Acted } from './act.ts';
 import { resolveCases, type ResolvedCase } from './cases.ts';
-import { lockNotifications, readersOf } from './notices.ts';
+import { lockNotifications, MOST_TOLD, readersOf } from './notices.ts';
 
-/** Posts that are removed in one transaction. */
+/** Posts that are removed in one transaction, at most: fewer if many users reported them. */
 const PIECE = 25;
 
 /** What of a user's posts is still to be removed: those with these ids. The first one is not among them. */
@@ -46,14 +46,21 @@ export async function removePiece(
     : await query<{ id: number }>('select coalesce(max(id), 0) as id from posts where owner_id = $1', userId);
   const { after, upTo } = range ?? { after: 0, upTo: newest?.id ?? 0 };
   const own = 'owner_id = $1 and deleted_at is null and published';
-  const found = await query<{ id: number }>(
-    `select id from posts where ${own} and id > $2 and id <= $3 order by id limit $4`,
+  const found = await query<{ id: number; reports: number }>(
+    `select p.id, (
+       select count(*) from (
+         select from moderation_cases c join reports r on r.case_id = c.id
+         where c.post_id = p.id and c.resolved_at is null limit $5
+       ) r
+     ) as reports
+     from posts p where ${own} and p.id > $2 and p.id <= $3 order by p.id limit $4`,
     userId,
     after,
     upTo,
     PIECE + 1,
+    MOST_TOLD,
   );
-  const ids = found.slice(0, PIECE).map(({ id }) => id);
+  const ids = found.slice(0, sizeOfPiece(found)).map(({ id }) => id);
   await lockToDelete(tx, ids);
   // One of them may have been deleted or withdrawn meanwhile.
   const left = await query<{ id: number }>(
@@ -65,7 +72,7 @@ export async function removePiece(
   const resolved = await resolveCases(tx, { postIds: posts }, 'remove');
   await lockNotifications(tx, posts, [userId, ...readersOf(resolved, moderatorId)]);
   const told = await removeAsModerator(tx, posts);
-  const last = found.length > PIECE ? ids.at(-1) : undefined;
+  const last = found.length > ids.length ? ids.at(-1) : undefined;
   return {
     userId,
     posts: posts.length,
@@ -74,4 +81,11 @@ export async function removePiece(
     resolved,
     tell: () => appendRemovals(tx, told),
   };
+}
+
+/** How many posts are removed at once: as many as have no more reporters together than are told of one. */
+function sizeOfPiece(found: readonly { reports: number }[]): number {
+  let told = 0;
+  const full = found.findIndex(({ reports }, index) => (told += reports) > MOST_TOLD && index > 0);
+  return full === -1 ? PIECE : Math.min(full, PIECE);
 }

@@ -1,4 +1,4 @@
--- version 2 sha256:df481ed05f75e2e2
+-- version 3 sha256:4fc74d8903191ae2
 -- Takes away the next notifications of an account that is being deleted: those that it has caused, of which the others
 -- are told, then those that it has. Gives back how many it took away; fewer than `most` if none is left.
 create or replace function forget_notifications_of(account bigint, most integer) returns integer
@@ -8,6 +8,9 @@ declare
   gone bigint[] := array(select n.id from notifications n where n.actor_id = account order by n.id limit most);
   own integer := 0;
 begin
+  -- Its own with the others', by id: moderators who notify both lock them so.
+  perform lock_notifications(array[account] || array(
+    select n.user_id from notifications n where n.id = any (gone)));
   perform change_notifications(null, gone);
   if cardinality(gone) < most then
     delete from notifications n
