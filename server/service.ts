@@ -96,8 +96,7 @@ export async function createService(
   const sessions = await createSessions(config, database, feed, told);
   const { connections, liveSessions, tokens } = sessions;
   const limits = createLimits(config, { db, secrets: sessions.secrets, redis, slot, ...told });
-
-  const { mails, mailWorker, resetRequests } = createMail(config, database, sessions.secrets, told);
+  const { mails, mailWorker, resetRequests } = createMail(config, database, sessions.secrets, told, limits);
 
   const slices = new TimeSlices(config.writeTimeSlice);
   const delivery = new Delivery({

@@ -8,6 +8,7 @@ import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { execute, headOf, numberOf, rows } from './support/tables.ts';
+import { until } from './support/waiting.ts';
 import { Api, createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const NEW = 'another battery staple';
@@ -365,6 +366,86 @@ describe('an e-mail address', function () {
     expect(await me(user)).to.include({ email_verified: false, pending_email: null });
   });
 
+  it('that only looks like one’s own waits for its proof, and leaves the link that the owner was sent', async () => {
+    const ada = await proven();
+    const fullWidth = (letter: string) => String.fromCodePoint(letter.codePointAt(0)! + 0xfee0);
+    const lookalike = ada.email.replace(/^[a-z]/, fullWidth);
+    expect(lookalike).to.not.equal(ada.email);
+    const answer = await change(ada, lookalike);
+    expect(answer.body).to.include({ email: ada.email, pending_email: lookalike });
+    const token = await undoToken(ada.email);
+    expect((await verify(await verifyToken(lookalike))).status).to.equal(204);
+    const further = `further-${ada.email}`;
+    await change(ada, further);
+    await undoToken(lookalike);
+    expect((await verify(await verifyToken(further))).status).to.equal(204);
+    expect((await undo(token)).status).to.equal(204);
+    const [now] = await rows(world, 'select email from users where id = $1', [ada.id]);
+    expect(now).to.deep.equal({ email: ada.email });
+    server.received.length = 0;
+  });
+
+  it('that was never proved can end a change that waits, and is nobody’s after it', async () => {
+    const { user } = await newcomer();
+    const right = `right-${user.email}`;
+    await change(user, right);
+    const mail = await mailOf(user.email, CHANGE);
+    expect(mail.text).to.include('before that:').and.not.include('seven days');
+    expect((await undo(tokenIn(mail, 'undo'))).status).to.equal(204);
+    expect(await me(user)).to.include({ email: user.email, email_verified: false, pending_email: null });
+    server.received.length = 0;
+
+    const upper = user.email.replace(/^[^@]*/, (local) => local.toUpperCase());
+    const links: string[] = [];
+    let proof = '';
+    for (const own of [user.email, upper]) {
+      await change(user, own);
+      await anHourLater(user);
+      await change(user, right);
+      proof = await verifyToken(right);
+      links.push(await undoToken(own));
+    }
+    expect((await verify(proof)).status).to.equal(204);
+    for (const link of links) await refused(undo(link));
+    expect(await me(user)).to.include({ email: right, email_verified: true });
+    const left = 'select count(*) from email_undos where user_id = $1';
+    expect(await numberOf(world, left, [user.id])).to.equal(0);
+    const owner = await world.anonymous.post('/users', { email: user.email, password: PASSWORD });
+    expect(owner.status).to.equal(201);
+    server.received.length = 0;
+  });
+
+  it('is free when a node of the version before deletes its account, and not proved by a link that it made', async () => {
+    const ada = await proven();
+    const fresh = `new-${ada.email}`;
+    await change(ada, fresh);
+    expect((await verify(await verifyToken(fresh))).status).to.equal(204);
+    await execute(
+      world,
+      `update users set email = 'gone@deleted.invalid', password_hash = '', deleted_at = now() where id = $1`,
+      [ada.id],
+    );
+    const free = await world.anonymous.post('/users', { email: ada.email, password: PASSWORD });
+    expect(free.status).to.equal(201);
+
+    const { user } = await newcomer();
+    await world.anonymous.post('/password/forgot', { email: user.email });
+    await mailOf(user.email, 'Choose a new password');
+    const token = 'x'.repeat(43);
+    await execute(
+      world,
+      `insert into mailed_tokens (hash, user_id, purpose, email, expires_at)
+       values (sha256($2::bytea), $1, 'reset', $3, now() + interval '1 hour')
+       on conflict (user_id, purpose) do update
+       set hash = excluded.hash, email = excluded.email, created_at = excluded.created_at, expires_at = excluded.expires_at`,
+      [user.id, token, user.email],
+    );
+    const reset = await world.anonymous.post('/password/reset', { token, password: NEW });
+    expect(reset.status).to.equal(204);
+    expect((await me(await logIn(world.url, user, NEW))).email_verified).to.equal(false);
+    server.received.length = 0;
+  });
+
   it('is verified by the reset that was mailed to it, which is noted, and not by that of the operator', async () => {
     const { user } = await newcomer();
     const { config, db } = world.ctx;
@@ -474,6 +555,62 @@ describe('an e-mail address', function () {
       const limited = await change(user, victim.toUpperCase());
       expectProblem(limited, 429, 'too_many_requests');
       expect(limited.headers.get('ratelimit-policy')).to.equal('"mail";q=6;w=3600');
+      server.received.length = 0;
+    });
+
+    it('is sent six of a kind an hour while it is not proved, by accounts that come and go too', async () => {
+      const email = 'stranger@example.org';
+      const statuses: number[] = [];
+      let own: OwnUser | undefined;
+      for (let at = 0; at < 3; at += 1) {
+        const { body, status } = await world.anonymous.post<OwnUser>('/users', { email, password: PASSWORD });
+        own = body;
+        const user = new Api(world.url, (await logIn(world.url, body)).token);
+        statuses.push(status);
+        for (let more = 0; more < 2; more += 1)
+          statuses.push((await user.post('/email/verify/request')).status);
+        if (at < 2) await user.delete('/users/me', { password: PASSWORD });
+      }
+      expect(statuses).to.deep.equal([201, 202, 202, 201, 202, 202, 201, 429, 429]);
+      const mails = (kind: string) =>
+        numberOf(world, 'select count(*) from mails where user_id = $1 and kind = $2', [own!.id, kind]);
+      expect(await mails('email_verification')).to.equal(0);
+      const user = new Api(world.url, (await logIn(world.url, own!)).token);
+      for (let at = 0; at < 7; at += 1) {
+        await user.patch('/users/me', { password: PASSWORD, current_password: PASSWORD });
+        await world.anonymous.post('/password/forgot', { email });
+        await until('the request to be answered', async () => {
+          return (await numberOf(world, 'select count(*) from reset_requests')) === 0;
+        });
+        if (at % 3 === 2) await anHourLater(own!);
+      }
+      expect(await mails('password_changed')).to.equal(6);
+      expect(await mails('password_reset')).to.equal(6);
+      server.received.length = 0;
+    });
+
+    it('is not kept from others by requests that send it nothing', async () => {
+      const [ada, bob] = [await proven(), await proven()];
+      const wanted = `wanted-${bob.email}`;
+      const etag = (await ada.get('/users/me')).headers.get('etag') ?? '';
+      for (let at = 0; at < 3; at += 1)
+        expectProblem(await change(ada, wanted, { current_password: NEW }), 403, 'invalid_credentials');
+      await ada.patch('/users/me', { bio: 'Changed.' });
+      for (let at = 0; at < 3; at += 1) {
+        const stale = await ada.patch(
+          '/users/me',
+          { email: wanted, current_password: PASSWORD },
+          { 'if-match': etag },
+        );
+        expect(stale.status).to.equal(412);
+      }
+      for (const other of ['one', 'two']) await change(ada, `${other}-${ada.email}`);
+      for (let at = 0; at < 3; at += 1) expect((await change(ada, wanted)).status).to.equal(429);
+      expect((await change(bob, wanted)).status).to.equal(200);
+
+      const { user } = await newcomer();
+      for (let at = 0; at < 7; at += 1) expect((await change(user, user.email)).status).to.equal(200);
+      expect((await askAgain(user)).status).to.equal(202);
       server.received.length = 0;
     });
   });

@@ -56,14 +56,20 @@ export class ResetRequests {
          select id from reset_requests order by id limit 1 for update skip locked) returning email`,
     );
     if (!request) return false;
-    const [user] = await select<{ id: number; username: string; email: string }>(
+    const [user] = await select<{
+      id: number;
+      username: string;
+      email: string;
+      emailVerifiedAt: Date | null;
+    }>(
       tx,
-      `select id, username, email from users
+      `select id, username, email, email_verified_at as "emailVerifiedAt" from users
        where coalesce(email_key, lower(email collate "C")) = any ($1::text[]) and deleted_at is null
        order by array_position($1::text[], coalesce(email_key, lower(email collate "C"))) limit 1 for no key update`,
       emailKeysOf(request.email),
     );
     if (!user || (await secondsUntilMail(tx, user.id, 'password_reset')) > 0) return true;
+    if (!(await this.#mails.maySend('password_reset', user))) return true;
     const { email } = user;
     const subject = { userId: user.id, purpose: 'reset', email, proves: email } as const;
     const token = await createToken(tx, subject, RESET_LIFETIME);

@@ -135,6 +135,22 @@ export class RateLimits {
     await this.count('mail', req, res, user, `m${keyedHash(this.#key, email)}`);
   }
 
+  /**
+   * Counts a mail to an address that nobody has proved, and that is not counted for a request: the same count, or one of
+   * another kind of mails.
+   * @param kind undefined: mails that prove an address
+   * @param email what makes two e-mail addresses one
+   * @returns whether it may be sent
+   */
+  async mayMail(kind: string | undefined, email: string): Promise<boolean> {
+    const { name, counter } = this.#own.mail;
+    const subject = kind === undefined ? email : `${kind} ${email}`;
+    const { consumedPoints } = await counter.take(`m${keyedHash(this.#key, subject)}`);
+    if (consumedPoints <= counter.limit.points) return true;
+    this.#onRefused(name);
+    return false;
+  }
+
   /** @throws {AppError} 429 */
   async #take({ name, counter, from }: NamedCounter, key: string, res: Response): Promise<Standing> {
     const { limit } = counter;

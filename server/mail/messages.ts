@@ -79,7 +79,13 @@ The link works once. If it was not you, you need not do anything.
 }
 
 /** Tells the owner of an account, at the address that it has, that another one is to take its place. */
-export function emailChange({ id, username, email }: Recipient, publicUrl: string, token: string): NewMail {
+export function emailChange(
+  { id, username, email, emailVerifiedAt }: Recipient & Pick<User, 'emailVerifiedAt'>,
+  publicUrl: string,
+  token: string,
+): NewMail {
+  // The link to an address that was not proved goes with the change: see `createUndo`.
+  const time = emailVerifiedAt === null ? 'before that' : 'up to seven days after it';
   return {
     userId: id,
     kind: 'email_change',
@@ -90,7 +96,7 @@ export function emailChange({ id, username, email }: Recipient, publicUrl: strin
 somebody, perhaps you, gave a new e-mail address for your account at ${publicUrl}. It takes the place of this one as soon
 as it is verified.
 
-If this was not you, somebody else knows your password. Undo the change here, up to seven days after it:
+If this was not you, somebody else knows your password. Undo the change here, ${time}:
 
 ${publicUrl}/#undo=${token}
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
+import type { User } from '../../models/index.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Seal } from './seal.ts';
 
@@ -19,6 +20,9 @@ export interface NewMail {
   lifetime: number;
 }
 
+/** The address of an account, and when it was proved. */
+type Addressee = Pick<User, 'email' | 'emailVerifiedAt'>;
+
 /** What is sealed of a mail until it has been sent. */
 export type MailContent = Pick<NewMail, 'to' | 'subject' | 'text'>;
 
@@ -30,6 +34,8 @@ export interface OutboxOptions {
   domain: string;
   /** Where the service is for its users, without a slash at the end. */
   publicUrl: string;
+  /** Counts a mail to an address that is not proved. Says whether it may be sent. */
+  count: (kind: MailKind, email: string) => Promise<boolean>;
 }
 
 /**
@@ -41,18 +47,29 @@ export class Outbox {
   readonly publicUrl: string;
   readonly #seal: Seal;
   readonly #domain: string;
+  readonly #count: OutboxOptions['count'];
   #onQueued: () => void = () => undefined;
 
-  constructor({ enabled, publicUrl, seal, domain }: OutboxOptions) {
+  constructor({ enabled, publicUrl, seal, domain, count }: OutboxOptions) {
     this.enabled = enabled;
     this.publicUrl = publicUrl;
     this.#seal = seal;
     this.#domain = domain;
+    this.#count = count;
   }
 
   /** Called when a mail of this node is committed. */
   onQueued(listener: () => void): void {
     this.#onQueued = listener;
+  }
+
+  /**
+   * Whether a mail of this kind may be sent to the address of an account. One that is not proved may be a stranger's: it is
+   * sent six of a kind in an hour, whatever accounts have it one after the other. Counts the mail.
+   */
+  async maySend(kind: MailKind, { email, emailVerifiedAt }: Addressee): Promise<boolean> {
+    if (!this.enabled) return false;
+    return emailVerifiedAt !== null || this.#count(kind, email);
   }
 
   /** Writes a mail with the transaction. Does nothing where no mail can be sent. */

@@ -16,7 +16,7 @@ export const mailPrunes: readonly Prune[] = [
   pruneBy(
     `update users set pending_email = null where id in (
        select u.id from users u join email_undos e
-         on e.user_id = u.id and e.email_key = coalesce(u.email_key, lower(u.email collate "C"))
+         on e.user_id = u.id and e.email = u.email
        where u.pending_email is not null and e.expires_at < now() limit $1)`,
   ),
   pruneBy(

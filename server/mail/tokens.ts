@@ -29,11 +29,11 @@ export async function createToken(
 ): Promise<string> {
   const token = newToken();
   await sequelizeOf(tx).query(
-    `insert into mailed_tokens (hash, user_id, purpose, email, expires_at, proves)
-     values ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', $6)
+    `insert into mailed_tokens (hash, user_id, purpose, email, expires_at, proves, proves_hash)
+     values ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', $6, $1)
      on conflict (user_id, purpose) do update
      set hash = excluded.hash, email = excluded.email, created_at = excluded.created_at, expires_at = excluded.expires_at,
-       proves = excluded.proves`,
+       proves = excluded.proves, proves_hash = excluded.proves_hash`,
     {
       type: QueryTypes.RAW,
       transaction: tx,
@@ -70,7 +70,7 @@ export async function useToken(
 ): Promise<string | null> {
   const [used] = await sequelizeOf(tx).query<{ proves: string | null }>(
     `delete from mailed_tokens where hash = $1 and user_id = $2 and purpose = $3 and email = $4 and expires_at > now()
-     returning proves`,
+     returning case when proves_hash = hash then proves end as proves`,
     { type: QueryTypes.SELECT, transaction: tx, bind: [hashOf(token), userId, purpose, email] },
   );
   if (!used) throw notGood();

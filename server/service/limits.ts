@@ -8,6 +8,7 @@ import { type ReachedLimit, RateLimits } from '../limits/rate-limits.ts';
 import { SharedCounts } from '../limits/shared-counts.ts';
 import { VoteLimit } from '../limits/vote-limit.ts';
 import type { Logger } from '../logger.ts';
+import type { OutboxOptions } from '../mail/outbox.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { RedisParts } from '../redis.ts';
 import { emailKey } from '../text/email.ts';
@@ -20,6 +21,8 @@ export interface LimitParts {
   voteLimit: VoteLimit | undefined;
   countRequest: RateLimits['count'];
   countMail: RateLimits['countMail'];
+  /** Counts a mail to an address that is not proved, without a request. */
+  mayMail: OutboxOptions['count'];
   countRefused: (limit: ReachedLimit | 'guess' | 'passwords' | 'search' | 'votes') => void;
 }
 
@@ -74,6 +77,8 @@ export function createLimits(
     countMail: async (email, ...request) => {
       if (config.rateLimits) await limits.countMail(emailKey(email), ...request);
     },
+    mayMail: async (kind, email) =>
+      !config.rateLimits || limits.mayMail(kind === 'email_verification' ? undefined : kind, emailKey(email)),
     countRefused,
   };
 }

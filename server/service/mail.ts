@@ -7,6 +7,7 @@ import { smtpTransport, terminalTransport, type Transport } from '../mail/transp
 import { MailWorker } from '../mail/worker.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { DatabaseParts } from './database.ts';
+import type { LimitParts } from './limits.ts';
 import type { Part } from './part.ts';
 
 export interface MailParts {
@@ -22,6 +23,7 @@ export function createMail(
   { db, mayWrite }: Pick<DatabaseParts, 'db' | 'mayWrite'>,
   secrets: readonly string[],
   { log, metrics }: { log: Logger; metrics: Metrics },
+  { mayMail }: Pick<LimitParts, 'mayMail'>,
 ): MailParts {
   const seal = new Seal(secrets, 'mails');
   const transport = transportOf(config);
@@ -30,6 +32,7 @@ export function createMail(
     seal,
     domain: config.mailFrom?.address.replace(/^.*@/, '') ?? 'localhost',
     publicUrl: config.serviceUrl,
+    count: mayMail,
   });
   const resetRequests = new ResetRequests({
     db,

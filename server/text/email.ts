@@ -31,6 +31,25 @@ export function emailKey(address: string): string {
   return at < 0 ? folded : `${folded}@${asciiDomain(address.slice(at + 1))}`;
 }
 
+/**
+ * Whether two addresses are surely one mailbox: their local parts differ at most in the case of ASCII letters and in how
+ * accents are encoded, and the DNS takes their domains for one. Of `emailKey` two mailboxes may have the same, such as
+ * those of full-width and of ASCII letters: nobody else may take the second, but it need not be the owner's.
+ */
+export function isSameMailbox(one: string, other: string): boolean {
+  return mailboxOf(one) === mailboxOf(other);
+}
+
+function mailboxOf(address: string): string {
+  const at = address.lastIndexOf('@');
+  const local = inSmallLetters(address.slice(0, Math.max(at, 0)).normalize('NFC'));
+  return `${local}@${asciiDomain(address.slice(at + 1))}`;
+}
+
+function inSmallLetters(text: string): string {
+  return text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
 /** What stands in the column for it: the key, unless the database makes it of the address itself, as of one in ASCII. */
 export function storedEmailKey(address: string): string | null {
   return ASCII.test(address) ? null : emailKey(address);
@@ -41,8 +60,7 @@ export function storedEmailKey(address: string): string | null {
  * its exact address, of any, and of one that an older node has just made.
  */
 export function emailKeysOf(address: string): string[] {
-  const small = address.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
-  return [` ${address}`, emailKey(address), small];
+  return [` ${address}`, emailKey(address), inSmallLetters(address)];
 }
 
 /** The domain in ASCII; one that is none in small letters, as it is. */

@@ -7,7 +7,10 @@ import { emailChange, emailVerification, VERIFICATION_LIFETIME } from '../mail/m
 import { type Outbox, secondsUntilMail } from '../mail/outbox.ts';
 import { createToken, endTokens } from '../mail/tokens.ts';
 import { audit } from '../moderation/audit.ts';
-import { emailKey, storedEmailKey } from '../text/email.ts';
+import { emailKey, isSameMailbox, storedEmailKey } from '../text/email.ts';
+
+/** Counts a mail to an address that is not proved. @throws {AppError} 429 */
+export type CountMail = (email: string) => Promise<void>;
 
 /** The refusal behind a violated constraint; undefined if it is another error. */
 export function taken(error: unknown): AppError | undefined {
@@ -51,8 +54,9 @@ export async function setAddress(
 
 /**
  * Changes the address of an account whose row is locked. A new one waits until it is proved, and the old one is told, with
- * a link to undo it; nobody learns whether another account has it. Another spelling of one's own address counts at once,
- * and so does a new address where no mail can be sent. One's own address ends the change that waits.
+ * a link to undo it; nobody learns whether another account has it. Another spelling that surely leads to one's own mailbox
+ * counts at once, and so does a new address where no mail can be sent. One's own address ends the change that waits.
+ * @param countMail counts a mail that will be sent to an address that is not proved; throws a 429
  * @throws {AppError} 429 after three mails in an hour; where no mail can be sent 409 for one that is taken
  */
 export async function changeAddress(
@@ -60,9 +64,9 @@ export async function changeAddress(
   tx: Transaction,
   user: User,
   email: string,
+  countMail: CountMail,
 ): Promise<void> {
-  const key = emailKey(user.email);
-  if (emailKey(email) === key) {
+  if (isSameMailbox(email, user.email)) {
     await setAddress(tx, user, email, user.emailVerifiedAt);
     return;
   }
@@ -73,20 +77,37 @@ export async function changeAddress(
     return;
   }
   await user.set({ pendingEmail: email }).save({ transaction: tx });
-  await sendVerification(mails, tx, user);
-  const token = await createUndo(tx, { userId: user.id, email: user.email, key });
-  await mails.queue(tx, emailChange(user, mails.publicUrl, token));
+  await sendVerification(mails, tx, user, countMail);
+  const { id: userId, email: old } = user;
+  const proved = user.emailVerifiedAt !== null;
+  const token = await createUndo(tx, { userId, email: old, key: emailKey(old), proved });
+  if (await mails.maySend('email_change', user))
+    await mails.queue(tx, emailChange(user, mails.publicUrl, token));
 }
 
 /**
- * Sends the link that proves an address: the new one that waits, or else that of the account.
- * @throws {AppError} 429 after three of them in an hour
+ * Sends the link that proves an address, counted: the new one that waits, or else that of the account.
+ * @throws {AppError} 429 after three of them in an hour, or what `countMail` throws
  */
-export async function sendVerification(mails: Outbox, tx: Transaction, user: User): Promise<void> {
+export async function sendVerification(
+  mails: Outbox,
+  tx: Transaction,
+  user: User,
+  countMail: CountMail,
+): Promise<void> {
   const seconds = await secondsUntilMail(tx, user.id, 'email_verification');
   if (seconds > 0)
     throw tooManyRequests(`You were sent three of these mails. Try again in ${seconds} seconds.`, seconds);
-  const { id: userId, username, email, pendingEmail } = user;
+  await countMail(user.pendingEmail ?? user.email);
+  await queueVerification(mails, tx, user);
+}
+
+/** Writes the mail with the link that proves the new address that waits, or else that of the account. */
+export async function queueVerification(
+  mails: Outbox,
+  tx: Transaction,
+  { id: userId, username, email, pendingEmail }: User,
+): Promise<void> {
   const to = pendingEmail ?? email;
   const subject = { userId, purpose: 'verify', email, proves: to } as const;
   const token = await createToken(tx, subject, VERIFICATION_LIFETIME);

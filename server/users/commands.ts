@@ -11,7 +11,7 @@ import { endTokens } from '../mail/tokens.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { storedEmailKey } from '../text/email.ts';
-import { changeAddress, requireUnreserved, sendVerification, taken } from './addresses.ts';
+import { changeAddress, type CountMail, queueVerification, requireUnreserved, taken } from './addresses.ts';
 import type { UserContext } from './context.ts';
 import { beginTask, workPiece } from './footprint.ts';
 import { requireInvitation, useInvitation } from './invitations.ts';
@@ -28,7 +28,7 @@ export interface SignUp {
 
 /**
  * Makes an account. Where an invitation is needed, one of its uses goes in the same transaction; where mails can be sent,
- * the link that proves the address is written with it.
+ * the link that proves the address is written with it, unless the address was sent many in this hour.
  * @throws {AppError} 403 where nobody may sign up, or without a good invitation; 409 if the e-mail address or the name is taken;
  *   429 if too many wait for their hash
  */
@@ -58,7 +58,7 @@ export async function signUp(
           { email, emailKey: storedEmailKey(email), username, passwordHash },
           { transaction: tx },
         );
-        if (ctx.mails.enabled) await sendVerification(ctx.mails, tx, user);
+        if (await ctx.mails.maySend('email_verification', user)) await queueVerification(ctx.mails, tx, user);
         return presentOwnUser(user);
       });
     } catch (error) {
@@ -104,6 +104,7 @@ export async function editUser(
   viewer: Identity,
   input: EditUser,
   requester: Requester,
+  countMail: CountMail,
   conditions: Preconditions = {},
 ): Promise<OwnUser> {
   const { current_password: current } = input;
@@ -116,6 +117,7 @@ export async function editUser(
       const lock = input.username === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
       const user = await lockUser(tx, viewer, proof, lock);
       const before = presentOwnUser(user);
+      const told = { email: user.email, emailVerifiedAt: user.emailVerifiedAt };
       const renamed = input.username !== undefined && input.username !== user.username;
       if (renamed) await requireFewKeptNames(tx, user.id, input.username ?? '');
       user.set({
@@ -125,12 +127,15 @@ export async function editUser(
       });
       await user.save({ transaction: tx });
       if (passwordHash !== undefined) await endTokens(tx, user.id);
-      if (input.email !== undefined) await changeAddress(ctx.mails, tx, user, input.email);
+      // Before a mail is counted for a change that does not take place.
+      if (ctx.mails.enabled) requireUnchanged(before, conditions);
+      if (input.email !== undefined) await changeAddress(ctx.mails, tx, user, input.email, countMail);
       // Behind the 409 that this may be, which goes before a 412.
       requireUnchanged(before, conditions);
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
-        await ctx.mails.queue(tx, passwordChanged(before, ctx.mails.publicUrl));
+        if (await ctx.mails.maySend('password_changed', told))
+          await ctx.mails.queue(tx, passwordChanged(before, ctx.mails.publicUrl));
       }
       renaming = false;
       if (renamed) {

@@ -1,23 +1,25 @@
 import { User } from '../../models/index.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { Identity } from '../identity.ts';
-import { ownerOfUndo, prolongUndo, useUndo } from '../mail/email-undos.ts';
+import { keepProvedUndos, ownerOfUndo, prolongUndo, useUndo } from '../mail/email-undos.ts';
 import { emailRestored, RESET_LIFETIME } from '../mail/messages.ts';
 import { createToken, endTokens, newToken, notGood, ownerOf, useToken } from '../mail/tokens.ts';
 import { audit } from '../moderation/audit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
-import { emailKey } from '../text/email.ts';
-import { requireUnreserved, sendVerification, setAddress, taken } from './addresses.ts';
+import { isSameMailbox } from '../text/email.ts';
+import { type CountMail, requireUnreserved, sendVerification, setAddress, taken } from './addresses.ts';
 import type { UserContext } from './context.ts';
 
 /**
  * Sends the link again that proves the address of an account, or the new one that waits.
- * @throws {AppError} 403 where no mail can be sent, 409 if there is nothing to prove, 429 after three mails in an hour
+ * @throws {AppError} 403 where no mail can be sent, 409 if there is nothing to prove, 429 after three mails in an
+ *   hour, or what `countMail` throws
  */
 export async function askForVerification(
   ctx: Pick<UserContext, 'db' | 'mails'>,
   viewer: Identity,
   requester: Requester,
+  countMail: CountMail,
 ): Promise<void> {
   if (!ctx.mails.enabled)
     throw new AppError('no_mail', 'This service sends no mail, and verifies no address.');
@@ -25,12 +27,12 @@ export async function askForVerification(
     const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
     if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
     // A change that can be proved can be undone for as long.
-    const key = emailKey(user.email);
-    if (user.pendingEmail !== null && !(await prolongUndo(tx, { userId: user.id, key })))
+    const { id: userId, email } = user;
+    if (user.pendingEmail !== null && !(await prolongUndo(tx, { userId, email })))
       await user.set({ pendingEmail: null }).save({ transaction: tx });
     if (user.pendingEmail === null && user.emailVerifiedAt !== null)
       throw new AppError('conflict', 'Your e-mail address is verified already.');
-    await sendVerification(ctx.mails, tx, user);
+    await sendVerification(ctx.mails, tx, user, countMail);
   });
 }
 
@@ -55,10 +57,10 @@ export async function verifyEmail(
         return;
       }
       if (proved !== user.pendingEmail) throw notGood();
-      const key = emailKey(user.email);
+      const old = user.email;
       await requireUnreserved(tx, proved, id);
       await setAddress(tx, user, proved, new Date());
-      await prolongUndo(tx, { userId: id, key });
+      await keepProvedUndos(tx, { userId: id, email: old });
       await audit(tx, { action: 'change_email', actorId: id, userId: id, reason: '' });
     });
   } catch (error) {
@@ -68,8 +70,8 @@ export async function verifyEmail(
 
 /**
  * Undoes a change of an address with the token that the old one was sent. One that waits is ended. One that counts already
- * is taken back, and since who made it knew the password, that ends too, with all sessions: the old address is sent a link
- * to a new one.
+ * is taken back if the old address was proved. Since who made it knew the password, that ends too, with all sessions: the
+ * old address is sent a link to a new one.
  * @throws {AppError} 401 for a token that is not good; 409 if another account has the address by now; 429 if too many wait
  *   for their hash
  */
@@ -85,14 +87,15 @@ export async function undoEmailChange(
   try {
     await db.transaction(async (tx) => {
       const user = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
-      const { email, key } = await useUndo(tx, id, token);
+      const { email, proved } = await useUndo(tx, id, token);
       if (!user || user.deletedAt) throw notGood();
-      if (key === emailKey(user.email)) {
+      if (isSameMailbox(email, user.email)) {
         if (user.pendingEmail === null) return;
         await endTokens(tx, id, 'verify');
         await user.set({ pendingEmail: null }).save({ transaction: tx });
         return;
       }
+      if (!proved) throw notGood();
       await setAddress(tx, user, email, new Date());
       await user.set({ passwordHash }).save({ transaction: tx });
       await ctx.revocations.revoke(tx, id);

@@ -3,6 +3,7 @@ import { preconditionsOf, readPreconditions, tagPreconditions } from '../api/pre
 import { problems } from '../api/problem.ts';
 import { Json, Reply, routesOf } from '../api/route.ts';
 import { check } from '../api/schema.ts';
+import type { CountMail } from './addresses.ts';
 import * as commands from './commands.ts';
 import type { UserContext } from './context.ts';
 import { askForVerification, undoEmailChange, verifyEmail } from './email-proofs.ts';
@@ -30,7 +31,7 @@ export const userRoutes = [
     path: '/users',
     summary: 'Sign up',
     description:
-      'Does not log in: send `POST /login` next. Where the service sends mail, a link that verifies the address is on its way. `sign_up` of `GET /` says who may sign up: anyone (`open`), those with an invitation of the operator (`invite`), or nobody (`closed`). Both refusals are a 403 with a `type` of their own.',
+      'Does not log in: send `POST /login` next. Where the service sends mail, a link that verifies the address is on its way, unless the address was sent six of them in the last hour. `sign_up` of `GET /` says who may sign up: anyone (`open`), those with an invitation of the operator (`invite`), or nobody (`closed`). Both refusals are a 403 with a `type` of their own.',
     tag: 'Users',
     access: 'anyone',
     limit: 'signup',
@@ -75,7 +76,7 @@ export const userRoutes = [
     answers: { 200: schemas.ownUser, ...problems(401, 403, 409, 412, 422, 429) },
     answerHeaders: etag,
     handle: async ({ ctx, user, body, requester, req, res }) => {
-      const { username, email } = body;
+      const { username } = body;
       const own = username === undefined ? undefined : (await queries.ownView(ctx, user, requester)).username;
       // What one says again is no change.
       if (username !== own) {
@@ -87,8 +88,8 @@ export const userRoutes = [
         if (errors) throw invalid(errors, errors.length);
         await ctx.countRequest('rename', req, res, user);
       }
-      if (email !== undefined && ctx.mails.enabled) await ctx.countMail(email, req, res, user);
-      return tagged(await commands.editUser(ctx, user, body, requester, preconditionsOf(req)));
+      const countMail: CountMail = (to) => ctx.countMail(to, req, res, user);
+      return tagged(await commands.editUser(ctx, user, body, requester, countMail, preconditionsOf(req)));
     },
   }),
   route({
@@ -117,16 +118,13 @@ export const userRoutes = [
     path: '/email/verify/request',
     summary: 'Have the link that verifies your e-mail address sent again',
     description:
-      'To the new address that waits, or else to the one that you have. You are sent three of them an hour at most, and the newest link is the one that works, for 24 hours. If there is nothing to verify it is a 409; where the service sends no mail, a 403 with `type` `no_mail`.',
+      'To the new address that waits, or else to the one that you have. You are sent three of them an hour at most, an address six, and the newest link is the one that works, for 24 hours. If there is nothing to verify it is a 409; where the service sends no mail, a 403 with `type` `no_mail`.',
     tag: 'Users',
     access: 'user',
     limit: 'write',
     answers: { 202: 'A mail with a link is on its way.', ...problems(401, 403, 409, 429) },
-    handle: async ({ ctx, user, requester, req, res }) => {
-      const { pending_email: pending } = await queries.ownView(ctx, user, requester);
-      if (pending !== null) await ctx.countMail(pending, req, res, user);
-      await askForVerification(ctx, user, requester);
-    },
+    handle: ({ ctx, user, requester, req, res }) =>
+      askForVerification(ctx, user, requester, (to) => ctx.countMail(to, req, res, user)),
   }),
   route({
     method: 'post',
@@ -146,7 +144,7 @@ export const userRoutes = [
     path: '/email/undo',
     summary: 'Undo a change of the e-mail address with the link of a mail',
     description:
-      'With the token that the old address was sent, once and for seven days. A change that waits is ended. After it was proved the old address is put back, all sessions and the password end, and the old address is sent a link to a new password.',
+      'With the token that the old address was sent, once and for seven days; if that was never verified, until the new one is proved. A change that waits is ended. After it was proved the old address is put back, all sessions and the password end, and the old address is sent a link to a new password.',
     tag: 'Users',
     access: 'anyone',
     limit: 'login',
