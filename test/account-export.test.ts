@@ -283,6 +283,27 @@ describe('the export of an account', function () {
       expect(await outcomes('session')).to.equal(before + 1);
     });
 
+  it('loses no post that comes back meanwhile', async () => {
+    const [user, moderator] = [await withLargePosts(world), await world.user()];
+    await world.ctx.db.transaction((tx) => grantRole(tx, moderator.username, 'moderator', ''));
+    const post = await writePost(user, { title: 'restored' });
+    await execute(world, `update posts set listed_at = now() - interval '2 days' where id = $1`, [post.id]);
+    const act = async (action: string) => {
+      const body = { action, post_id: post.id, reason: 'because' };
+      expect((await moderator.post('/moderation/actions', body)).status).to.equal(201);
+    };
+    await act('remove');
+    const download = await SlowDownload.begin(user);
+    await act('restore');
+    const lines = await download.finish();
+    const found = ofKind(lines, 'post').filter(({ title }) => title === 'restored');
+    // Twice if it came back before its place was read.
+    expect(found).not.to.be.empty;
+    expect(new Set(found.map(({ version }) => version))).to.have.lengthOf(1);
+    expect(ofKind(lines, 'removed_post')).to.deep.equal([]);
+    expect(countsOf(lines)?.post).to.equal(300 + found.length);
+  });
+
   it('loses no draft that is published meanwhile', async () => {
     const user = await withLargePosts(world);
     const early = await writePost(user, { title: 'early', published: false });

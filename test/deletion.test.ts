@@ -39,7 +39,7 @@ describe('an account that is deleted', () => {
       const [hit] = await rows(
         world,
         `select 1 from "${table}" where exists (
-           select from unnest($1::text[]) secret where position(lower(secret) in lower(${text})) > 0) limit 1`,
+           select from unnest($1::text[]) as s (sought) where position(lower(sought) in lower(${text})) > 0) limit 1`,
         [secrets],
       );
       if (hit) found.push(`${table}.${column}`);

@@ -103,7 +103,7 @@ async function send(
         },
       });
       await lines.write({ kind: 'account', data: account });
-      await writeSections(db, user, lines, lease);
+      await writeSections(db, user, { lines, lease, startedAt });
       await lines.end();
       over = 'complete';
     } catch (error) {
@@ -132,13 +132,12 @@ async function readAccount(db: DatabaseShare, user: Identity): Promise<OwnUser> 
 async function writeSections(
   db: DatabaseShare,
   user: Identity,
-  lines: Lines,
-  lease: ExportLease,
+  { lines, lease, startedAt }: { lines: Lines; lease: ExportLease; startedAt: string },
 ): Promise<void> {
   const counts: Record<string, number> = { account: 1 };
   for (const { kinds, sql, size, start, line } of sections) {
-    for (const kind of kinds) counts[kind] = 0;
-    let key = start;
+    for (const kind of kinds) counts[kind] ??= 0;
+    let key = start(startedAt);
     for (;;) {
       await lease.keep();
       const page = await db.query<KeyedRow>(sql, { type: QueryTypes.SELECT, bind: [user.id, size, ...key] });
