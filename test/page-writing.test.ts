@@ -127,6 +127,28 @@ describe('writing on the page', function () {
     reader.expectClean({ networkMayFail: true });
   });
 
+  it('does not send again by itself before the time that the server asks for', async () => {
+    const attempts: number[] = [];
+    // Longer than the client waits itself.
+    const retryAfter = 6;
+    await page.route('**/posts', async (route) => {
+      if (route.request().method() !== 'POST' || attempts.length === 2) return route.continue();
+      attempts.push(performance.now());
+      await route.fulfill({
+        status: 503,
+        headers: { 'retry-after': String(retryAfter), 'content-type': 'application/problem+json' },
+        body: JSON.stringify({ type: 'urn:tidings:problem:unavailable', status: 503, detail: 'Busy.' }),
+      });
+    });
+    await title().fill('Sent when it is time');
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    await reader.shows(reader.post('Sent when it is time'), 1, 40_000);
+    await page.unroute('**/posts');
+    expect(attempts).to.have.lengthOf(2);
+    expect(attempts[1]! - attempts[0]!).to.be.at.least(retryAfter * 1000);
+    reader.expectClean({ networkMayFail: true });
+  });
+
   it('does not send by itself what has been changed since', async () => {
     let away = true;
     await page.route('**/posts', (route) =>

@@ -12,7 +12,7 @@ export {
   type ExportOptions,
 } from './client.ts';
 export type * from './contract.ts';
-export type { BackoffOptions } from './feed/backoff.ts';
+export { Backoff, type BackoffOptions } from './feed/backoff.ts';
 export type { Feed, FeedListeners, FeedOptions } from './feed/feed.ts';
 export type { FeedReader } from './feed/reader.ts';
 export type {

@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { TidingsError } from 'tidings-client';
+import { Backoff, TidingsError } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
@@ -47,8 +47,15 @@ const names = ['title', 'content'];
 const MAX_CONTENT = 10_000;
 /** From here on the letters that are left are counted. */
 const NEARLY_FULL = 9500;
-/** Until what could not be sent is sent again, once there is a connection. Milliseconds. */
-const RETRY = 3000;
+/** Between two attempts to send what could not be sent, while there is a connection. Milliseconds. */
+const RETRY = { base: 2000, cap: 30_000 };
+
+/** What could not be done since the server cannot be reached. */
+interface Waiting {
+  deed: Deed;
+  /** Seconds, as the server asked. */
+  retryAfter: number;
+}
 
 /** The form in which posts and drafts are written. */
 export function PostForm(props: PostFormProps) {
@@ -63,8 +70,8 @@ export function PostForm(props: PostFormProps) {
   });
   const [busy, setBusy] = useState(false);
   const { faults, clear, show } = useFaults(names, form);
-  /** What could not be done since the server cannot be reached. */
-  const [waiting, setWaiting] = useState<Deed | undefined>(undefined);
+  const [waiting, setWaiting] = useState<Waiting | undefined>(undefined);
+  const [backoff] = useState(() => new Backoff(RETRY));
   const isLive = useVisit().timeline.status.value.state === 'live';
 
   // The attribute works once in a page's life.
@@ -86,21 +93,26 @@ export function PostForm(props: PostFormProps) {
     if (busy) return;
     setBusy(true);
     // Done again by itself, it goes on to say why until it is done.
-    if (deed !== waiting) clear();
+    if (deed !== waiting?.deed) {
+      clear();
+      backoff.reset();
+    }
     try {
       await deed.run(words);
       setWaiting(undefined);
     } catch (error) {
       if (form.current) show(error);
       else notify(`${sentenceOf(error)} Your text is kept where you wrote it.`, 'failed');
-      setWaiting(isOutage(error) && !deed.asks ? deed : undefined);
+      setWaiting(isOutage(error) && !deed.asks ? { deed, retryAfter: error.retryAfter ?? 0 } : undefined);
     } finally {
       setBusy(false);
     }
   };
+  // The server can be reached again.
+  useEffect(() => backoff.reset(), [isLive]);
   useEffect(() => {
     if (!waiting || busy || !isLive) return undefined;
-    const timer = setTimeout(() => void run(waiting), RETRY * (0.5 + Math.random() / 2));
+    const timer = setTimeout(() => void run(waiting.deed), backoff.next(waiting.retryAfter * 1000));
     return () => clearTimeout(timer);
   }, [waiting, busy, isLive]);
 
@@ -199,7 +211,7 @@ export function PostForm(props: PostFormProps) {
 }
 
 /** Whether the server could not be reached. A limit is none: it would be met again. */
-function isOutage(error: unknown): boolean {
+function isOutage(error: unknown): error is TidingsError {
   return error instanceof TidingsError && error.temporary && error.code !== 'too_many_requests';
 }
 
