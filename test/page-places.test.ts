@@ -108,7 +108,6 @@ describe('the places of the page', function () {
       await page.mouse.wheel(0, 1500);
       return (await target.count()) === 1;
     });
-    await target.evaluate('(post) => post.scrollIntoView()');
     const top = async () => Math.round((await target.boundingBox())?.y ?? -1);
     const before = await top();
     await until('it to be kept', () => page.evaluate<boolean>('history.state?.anchor?.post !== undefined'));

@@ -52,12 +52,33 @@ export function scrollToWanted({ draw, loadMore }: LongList): void {
   if (wanted?.post === undefined || draw(wanted.post)) return;
   const post = document.querySelector(`[data-post="${wanted.post}"]`);
   if (post) {
-    window.scrollBy({ top: post.getBoundingClientRect().top - wanted.offset, behavior: 'instant' });
-    wanted = undefined;
-  } else if (loadMore && pagesLeft > 0) {
+    window.scrollBy({ top: distanceTo(post, wanted), behavior: 'instant' });
+    // A list that ends below it is too short to be scrolled so far.
+    if (distanceTo(post, wanted) < 1) {
+      stayAt(post, wanted);
+      return;
+    }
+  }
+  if (loadMore && pagesLeft > 0) {
     pagesLeft -= 1;
     loadMore();
   } else {
     wanted = undefined;
   }
+}
+
+/** The browser may move the window a little when it lays out what is new: it is moved back then. */
+function stayAt(post: Element, anchor: Anchor): void {
+  requestAnimationFrame(() =>
+    requestAnimationFrame(() => {
+      if (wanted !== anchor) return;
+      window.scrollBy({ top: distanceTo(post, anchor), behavior: 'instant' });
+      wanted = undefined;
+    }),
+  );
+}
+
+/** How far the window is to be scrolled down until a post is where it was. CSS pixels. */
+function distanceTo(post: Element, { offset }: Anchor): number {
+  return post.getBoundingClientRect().top - offset;
 }
