@@ -4,7 +4,7 @@ import { rowOf } from '../server/topics/event-type.ts';
 import type { VoteView } from '../server/votes/commands.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, withoutRequestId } from './support/problems.ts';
-import { headOf, numberOf } from './support/tables.ts';
+import { headOf, numberOf, tellVotes } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -99,6 +99,8 @@ describe('between two of whom one blocks the other', function () {
     it(`neither may ${name}, and the refusal is one text on either side`, async () => {
       const [byBlocker, byBlocked] = [await prepare(ada, ben), await prepare(ben, ada)];
       await block(ada, ben);
+      // Of those of the test before their owners are told some time later.
+      await tellVotes(world);
       const before = await headOf(world);
       const answers = [await byBlocker(), await byBlocked()];
       for (const answer of answers)

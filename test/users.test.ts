@@ -3,7 +3,15 @@ import type { PostAnswer } from '../server/posts/present.ts';
 import type { OwnUser, PublicUser } from '../server/users/present.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
-import { execute, headOf, namesOfEvents, numberOf, postEventsSince, rows } from './support/tables.ts';
+import {
+  execute,
+  headOf,
+  namesOfEvents,
+  numberOf,
+  postEventsSince,
+  rows,
+  tellVotes,
+} from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -165,6 +173,7 @@ describe('accounts', () => {
          ) insert into post_tallies (post_id, hot) select id, 0 from written`,
         [ada.id],
       );
+      await tellVotes(world);
       const before = await headOf(world);
       const answer = await ada.patch('/users/me', { username: `m${ada.username}` });
       expect(answer.status).to.equal(200);
