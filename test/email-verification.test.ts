@@ -29,14 +29,7 @@ describe('an e-mail address', function () {
   let database: TestDatabase;
   const start = (more: NodeJS.ProcessEnv = {}) =>
     createWorld(
-      {
-        JWT_SECRET: SECRET,
-        SMTP_URL: server.url,
-        MAIL_FROM: 'news@feed.example',
-        PUBLIC_URL: 'https://feed.example/social',
-        ALLOWED_HOSTS: '*',
-        ...more,
-      },
+      { JWT_SECRET: SECRET, ...server.settings, ...more },
       { url: database.url, drop: () => Promise.resolve() },
       log.read,
     );

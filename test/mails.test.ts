@@ -22,14 +22,7 @@ describe('mails', function () {
   /** A node on the database that all of them have one after the other. */
   const start = (more: NodeJS.ProcessEnv = {}) =>
     createWorld(
-      {
-        JWT_SECRET: SECRET,
-        SMTP_URL: server.url,
-        MAIL_FROM: `Tidings <${FROM}>`,
-        PUBLIC_URL: 'https://feed.example/social',
-        ALLOWED_HOSTS: '*',
-        ...more,
-      },
+      { JWT_SECRET: SECRET, ...server.settings, MAIL_FROM: `Tidings <${FROM}>`, ...more },
       { url: database.url, drop: () => Promise.resolve() },
       log.read,
     );

@@ -17,13 +17,7 @@ describe('a forgotten password', function () {
   let world: World;
   before(async () => {
     await server.start();
-    const env = {
-      SMTP_URL: server.url,
-      MAIL_FROM: 'news@feed.example',
-      PUBLIC_URL: 'https://feed.example/social',
-      ALLOWED_HOSTS: '*',
-    };
-    world = await createWorld(env, undefined, log.read);
+    world = await createWorld(server.settings, undefined, log.read);
   });
   after(async () => {
     await world.close();

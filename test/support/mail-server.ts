@@ -32,6 +32,16 @@ export class TestMailServer {
     return `smtp://127.0.0.1:${this.#port}`;
   }
 
+  /** The settings of a node that sends its mails here, with links to https://feed.example/social. */
+  get settings(): Record<'SMTP_URL' | 'MAIL_FROM' | 'PUBLIC_URL' | 'ALLOWED_HOSTS', string> {
+    return {
+      SMTP_URL: this.url,
+      MAIL_FROM: 'news@feed.example',
+      PUBLIC_URL: 'https://feed.example/social',
+      ALLOWED_HOSTS: '*',
+    };
+  }
+
   /** The second time at the port of the first. */
   async start(): Promise<void> {
     const server = new SMTPServer({
