@@ -617,6 +617,8 @@ describe('the page', function () {
 
   it('can be used by keys alone', async () => {
     const { page } = alice;
+    // Of posts that come faster than one in two seconds, after some at once, the next wait to be asked for.
+    await page.waitForTimeout(4500);
     await postByCarol('Second by keys');
     await postByCarol('First by keys');
     await alice.shows(alice.post('First by keys'));
