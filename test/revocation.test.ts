@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { LoginSession } from '../server/auth/login-sessions.ts';
+import type { LoginSession } from '../server/auth/present.ts';
 import { EventStream } from './support/event-stream.ts';
 import { query } from './support/postgres.ts';
 import { expectProblem } from './support/problems.ts';

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { clientName } from '../server/auth/client-name.ts';
-import type { LoginSession } from '../server/auth/login-sessions.ts';
+import type { LoginSession } from '../server/auth/present.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { readyOf } from './support/sockets.ts';
 import { execute } from './support/tables.ts';

@@ -5,7 +5,7 @@
 import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/contract.ts';
 import type { PostAnswer } from '../../server/posts/present.ts';
 
-export type { LoginSession } from '../../server/auth/login-sessions.ts';
+export type { LoginSession } from '../../server/auth/present.ts';
 export type { SecondFactorView } from '../../server/auth/second-factor.ts';
 export type { TotpSetup } from '../../server/auth/totp.ts';
 export type { Tokens } from '../../server/auth/refresh.ts';

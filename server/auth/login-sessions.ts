@@ -3,21 +3,9 @@ import { AppError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
+import { type LoginSession, presentSession, sessionColumns, type SessionRow } from './present.ts';
 import type { ListSessions } from './schemas.ts';
 import { readSessionCursor, type SessionCursor, writeSessionCursor } from './session-cursor.ts';
-
-/** One of a user's logins, as the user sees it. */
-export interface LoginSession {
-  id: string;
-  /** RFC 3339, UTC. */
-  created_at: string;
-  /** When it was used last, in steps of five minutes. RFC 3339, UTC. */
-  last_seen_at: string;
-  /** What the client called itself at the login; null if it said nothing. */
-  client: string | null;
-  /** Whether the request that asks belongs to it. */
-  current: boolean;
-}
 
 /** A page of a user's sessions, the newest login first. */
 export interface SessionPage {
@@ -32,11 +20,7 @@ const START: SessionCursor = {
   id: 'ffffffff-ffff-ffff-ffff-ffffffffffff',
 };
 
-interface Row {
-  id: string;
-  created_at: Date;
-  last_seen_at: Date;
-  client: string | null;
+interface Row extends SessionRow {
   moment: number;
 }
 
@@ -52,7 +36,7 @@ export async function sessionPage(
 ): Promise<SessionPage> {
   const { moment, id } = given === undefined ? START : readSessionCursor(given);
   const rows = await ctx.db.share(requester).query<Row>(
-    `select id, created_at, greatest(created_at, last_seen_at) as last_seen_at, client,
+    `select ${sessionColumns},
             (extract(epoch from created_at) * 1000000)::bigint as moment
      from sessions
      where user_id = $1 and revoked_at is null and expires_at > now()
@@ -63,13 +47,7 @@ export async function sessionPage(
   const page = rows.slice(0, limit);
   const last = page.at(-1);
   return {
-    sessions: page.map((row) => ({
-      id: row.id,
-      created_at: row.created_at.toISOString(),
-      last_seen_at: row.last_seen_at.toISOString(),
-      client: row.client,
-      current: row.id === user.sessionId,
-    })),
+    sessions: page.map((row) => presentSession(row, user)),
     next: rows.length > limit && last ? writeSessionCursor(last) : undefined,
   };
 }

@@ -1,3 +1,4 @@
+import { presentSession, sessionColumns, type SessionRow } from '../auth/present.ts';
 import type { Identity } from '../identity.ts';
 import { postColumns, type PostRow, postTables, presentPost } from '../posts/present.ts';
 import { presentRelation } from '../relations/present.ts';
@@ -31,13 +32,6 @@ interface RemovedRow {
   content: string;
   tags: string[];
   removed_at: Date;
-}
-
-interface SessionRow {
-  id: string;
-  created_at: Date;
-  last_seen_at: Date;
-  client: string | null;
 }
 
 interface AuditRow {
@@ -153,22 +147,12 @@ export const sections: readonly Section[] = [
   },
   {
     kinds: ['session'],
-    sql: `select id, created_at, greatest(created_at, last_seen_at) as last_seen_at, client,
-        json_build_array(id) as key
+    sql: `select ${sessionColumns}, json_build_array(id) as key
       from sessions
       where user_id = $1 and revoked_at is null and expires_at > now() and id > $3::uuid order by id limit $2`,
     size: 1000,
     start: () => ['00000000-0000-0000-0000-000000000000'],
-    line: ({ id, created_at, last_seen_at, client }: SessionRow, { sessionId }: Identity) => ({
-      kind: 'session',
-      data: {
-        id,
-        created_at: created_at.toISOString(),
-        last_seen_at: last_seen_at.toISOString(),
-        client,
-        current: id === sessionId,
-      },
-    }),
+    line: (row: SessionRow, user) => ({ kind: 'session', data: presentSession(row, user) }),
   },
   // Not who acted, and nothing of reports about the user: a dismissal would tell of one.
   {
