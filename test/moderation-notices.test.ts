@@ -506,7 +506,7 @@ describe('notifications of moderation', function () {
     await execute(world, `update users set suspended_until = null where id = ${user.id}`);
   });
 
-  it('is one for each act, whoever acts at the same moment', async () => {
+  it('is one for each act, also when several act at the same moment', async () => {
     for (let round = 0; round < 3; round += 1) {
       const [author, reporter] = await Promise.all([somebody(), somebody()]);
       const post = await writePost(author, { content: `@${reporter.username}` });
