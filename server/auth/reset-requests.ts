@@ -1,7 +1,7 @@
-import { QueryTypes, type Transaction } from 'sequelize';
+import { type Transaction } from 'sequelize';
 import { WokenLoop } from '../async/woken-loop.ts';
 import type { Database } from '../database/connection.ts';
-import { sequelizeOf } from '../library-internals/sequelize.ts';
+import { select } from '../database/select.ts';
 import { passwordReset, RESET_LIFETIME } from '../mail/messages.ts';
 import { type Outbox, secondsUntilMail } from '../mail/outbox.ts';
 import { createToken } from '../mail/tokens.ts';
@@ -76,8 +76,4 @@ export class ResetRequests {
     await this.#mails.queue(tx, passwordReset(user, this.#mails.publicUrl, token));
     return true;
   }
-}
-
-function select<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {
-  return sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
 }

@@ -1,12 +1,13 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
+import { select } from '../database/select.ts';
 import { AppError, unauthorized } from '../errors.ts';
 import type { Identity } from '../identity.ts';
-import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { usernameKey } from '../text/username-key.ts';
 import type { AuthContext } from './context.ts';
+import { forgetSecondFactor } from './removal.ts';
 import { newRecoveryCodes, recoveryHash, type Totp, type TotpSetup } from './totp.ts';
 
 /** Whether a user's logins ask for a code. */
@@ -176,16 +177,6 @@ export async function requireSecondFactor(
   if (used.length === 0) throw codeIsWrong();
 }
 
-async function forgetSecondFactor(tx: Transaction, userId: number): Promise<boolean> {
-  await select(tx, 'delete from recovery_codes where user_id = $1', userId);
-  const ended = await select<{ was_on: boolean }>(
-    tx,
-    'delete from totp_secrets where user_id = $1 returning confirmed_at is not null as was_on',
-    userId,
-  );
-  return ended.some(({ was_on }) => was_on);
-}
-
 /** Does something that needs the user's password. Wrong ones are counted by session, as wherever one is asked for it. */
 async function withPassword<T>(
   { db, guesses, passwords }: SecondFactorContext,
@@ -212,8 +203,4 @@ async function withPassword<T>(
 /** What apps call the service: by where it is. */
 function issuerOf(serviceUrl: string): string {
   return `Tidings ${new URL(serviceUrl).hostname}`;
-}
-
-function select<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {
-  return sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
 }

@@ -1,4 +1,5 @@
 import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
+import { select } from '../database/select.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { hashOf, newToken, notGood } from './tokens.ts';
 
@@ -117,10 +118,6 @@ export async function isReserved(tx: Transaction, key: string, userId?: number):
 /** Ends all of them with the account. */
 export async function endUndos(tx: Transaction, userId: number): Promise<void> {
   await run(tx, 'delete from email_undos where user_id = $1', userId);
-}
-
-function select<T extends object>(tx: Transaction, sql: string, ...bind: unknown[]): Promise<T[]> {
-  return sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
 }
 
 async function run(tx: Transaction, sql: string, ...bind: unknown[]): Promise<void> {

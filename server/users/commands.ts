@@ -1,6 +1,7 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { type LOCK, Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
+import { forgetSecondFactor } from '../auth/removal.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError, unauthorized } from '../errors.ts';
@@ -15,7 +16,6 @@ import { changeAddress, type CountMail, queueVerification, requireUnreserved, ta
 import type { UserContext } from './context.ts';
 import { beginTask, workPiece } from './footprint.ts';
 import { requireInvitation, useInvitation } from './invitations.ts';
-import { forgetSecondFactor } from './second-factor-of.ts';
 import { accountTag, type OwnUser, presentOwnUser } from './present.ts';
 
 export interface SignUp {

@@ -1,0 +1,13 @@
+import type { Transaction } from 'sequelize';
+import { select } from '../database/select.ts';
+
+/** Forgets the second factor of a user's logins. @returns whether they asked for a code */
+export async function forgetSecondFactor(tx: Transaction, userId: number): Promise<boolean> {
+  await select(tx, 'delete from recovery_codes where user_id = $1', userId);
+  const ended = await select<{ was_on: boolean }>(
+    tx,
+    'delete from totp_secrets where user_id = $1 returning confirmed_at is not null as was_on',
+    userId,
+  );
+  return ended.some(({ was_on }) => was_on);
+}
