@@ -8,6 +8,7 @@ import { TallyDelivery } from '../server/transports/socketio/tally-delivery.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { readyOf } from './support/sockets.ts';
+import { caughtUp, tellVotes } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -256,15 +257,9 @@ describe('tallies', function () {
         [age, many],
       );
     const numbered = async () => {
-      await until('the numbering', async () => {
-        // The votes of the tests before are told to the author a while later, by events of their own.
-        const { rows } = await world.pool.query<{ seq: number; left: number }>(
-          `select seq, (select count(*)::int from event_outbox) +
-             (select count(*)::int from vote_notices where pending) as left from feed_head`,
-        );
-        return rows[0]?.left === 0 && rows[0].seq === world.ctx.feed.seq;
-      });
-      return world.ctx.feed.seq;
+      // The votes of the tests before are told to the author by events of their own, else some seconds later.
+      await tellVotes(world);
+      return caughtUp(world);
     };
     const id = await post();
     // Positions are told by the hundred: the client's is to be the first that has the two events to come.

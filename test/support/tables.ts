@@ -36,8 +36,12 @@ export interface LoggedRow {
 
 /** The highest seq, once the node has everything that is committed: a socket, a stream or a poll that comes now hears nothing of it. */
 export async function caughtUp(world: World): Promise<number> {
-  const head = await headOf(world);
-  await until('the node to be up to date', () => world.ctx.feed.seq === head);
+  let head = 0;
+  // Asked anew each time: what comes meanwhile has a number beyond the one before.
+  await until('the node to be up to date', async () => {
+    head = await headOf(world);
+    return world.ctx.feed.seq === head;
+  });
   return head;
 }
 
