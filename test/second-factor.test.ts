@@ -45,6 +45,18 @@ describe('codes of authenticator apps', () => {
     expect(totp.stepOf(secret, code(0).replace(/^.../, '$& '), at)).to.equal(step);
   });
 
+  it('may be typed with wide digits, and are wrong in others', () => {
+    const { secret } = totp.create('ada', 'Tidings');
+    const at = 1_700_000_010_000;
+    const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: at });
+    const inDigitsFrom = (zero: number) =>
+      code.replaceAll(/\d/g, (digit) => String.fromCodePoint(zero + Number(digit)));
+    expect(totp.stepOf(secret, inDigitsFrom(0xff10), at)).to.equal(Math.floor(at / STEP));
+    for (const other of [inDigitsFrom(0x660), code.replace(/.$/, 'é'), code.replace(/.$/, '\u{1F426}')])
+      expect(totp.stepOf(secret, other, at), other).to.equal(undefined);
+    expect(recoveryHash('ａｂｃｄ－ｅｆｇｈ—2345–6722')).to.deep.equal(recoveryHash('abcdefgh23456722'));
+  });
+
   it('come with a link that apps read, and with recovery codes that none can guess', () => {
     const { secret, uri } = totp.create('ada.lovelace', 'Tidings feed.example');
     expect(secret).to.match(/^[A-Z2-7]{32}$/);

@@ -10,6 +10,11 @@ const SKEW = 1;
 const RECOVERY_CODES = 10;
 const RECOVERY_BYTES = 10;
 
+const SIX_DIGITS = /^[0-9]{6}$/;
+
+/** A code without what people and keyboards put into it: spaces, dashes, wide digits and letters. */
+const typed = (code: string) => code.normalize('NFKC').replaceAll(/[\s\p{Pd}]/gu, '');
+
 /** What an app is set up with. */
 export interface TotpSetup {
   /** The secret in Base32, to be typed. */
@@ -51,10 +56,13 @@ export class Totp {
    * @returns undefined if it is of none around that time
    */
   stepOf(secret: string, code: string, at = Date.now()): number | undefined {
+    const token = typed(code);
+    // The library throws at six characters that are no ASCII.
+    if (!SIX_DIGITS.test(token)) return undefined;
     const delta = TOTP.validate({
       ...PARAMETERS,
       secret: Secret.fromBase32(secret),
-      token: code.replaceAll(' ', ''),
+      token,
       timestamp: at,
       window: SKEW,
     });
@@ -73,5 +81,5 @@ export function newRecoveryCodes(): string[] {
 
 /** By what a recovery code is found, in whatever case and grouping it is typed. */
 export function recoveryHash(code: string): Buffer {
-  return createHash('sha256').update(code.toLowerCase().replaceAll(/[\s-]/g, '')).digest();
+  return createHash('sha256').update(typed(code).toLowerCase()).digest();
 }
