@@ -159,6 +159,16 @@ describe('the export of an account', function () {
     expect(await running(ada!)).to.equal(0);
   });
 
+  it('is a line for each thing to readers that end a line at other characters too', async () => {
+    const ida = await world.user('ida-exported');
+    const content = 'one\u2028paragraph\u2029and\u0085another';
+    const { id } = await writePost(ida, { title: 'Pasted', content });
+    const { body } = await ida.get<string>(EXPORT);
+    expect(body).not.to.match(/[\u0085\u2028\u2029]/);
+    expect(ofKind(readLines(body), 'post')).to.have.nested.property('[0].content', content);
+    expect(ofKind(readLines(body), 'post')).to.have.nested.property('[0].id', id);
+  });
+
   it('has each of many things once, over all its pages', async () => {
     const [user, other] = [await world.user(), await world.user()];
     // Many at one moment: then the id decides.

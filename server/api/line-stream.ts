@@ -16,6 +16,13 @@ class StreamOver extends Error {
 const PART = 64 * 1024;
 
 /**
+ * An object as one line of JSON, for every reader: Node's `readline` from 24 on, and Python's `splitlines`, end a line at
+ * these characters too, which JSON leaves as they are.
+ */
+const toLine = (line: object) =>
+  `${JSON.stringify(line).replace(/[\u0085\u2028\u2029]/g, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
+
+/**
  * An answer of JSON lines that is written as fast as its client reads: a part is written when the part before it has left.
  * The backpressure of TCP bounds what waits, and a time limit how long.
  */
@@ -41,7 +48,7 @@ export class LineStream {
 
   /** Adds a line. @throws {StreamOver} */
   async write(line: object): Promise<void> {
-    this.#text += `${JSON.stringify(line)}\n`;
+    this.#text += toLine(line);
     if (this.#text.length >= PART) await this.#flush();
   }
 
