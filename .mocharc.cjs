@@ -10,7 +10,7 @@ module.exports = {
   // A run that does not end by itself has leaked a pool, a socket or a timer.
   exit: false,
   // What hangs is found; how fast something is no test judges by it, on however slow a machine.
-  timeout: 60_000,
+  timeout: 180_000,
   slow: 2_000,
   // The spec report, and a last line that counts.
   reporter: './test/support/reporter.cjs',

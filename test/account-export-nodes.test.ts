@@ -7,8 +7,7 @@ import { execute, numberOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { Api, createWorld, type World } from './support/world.ts';
 
-describe('the export of an account on two nodes', function () {
-  this.timeout(120_000);
+describe('the export of an account on two nodes', () => {
   let world: World;
   let node: NodeProcess;
   before(async () => {
@@ -55,8 +54,7 @@ describe('the export of an account on two nodes', function () {
   });
 });
 
-describe('the export of an account to a slow reader', function () {
-  this.timeout(60_000);
+describe('the export of an account to a slow reader', () => {
   let world: World;
   before(async () => {
     world = await createWorld({}, undefined, undefined, { unread: 2000, export: 4000 });

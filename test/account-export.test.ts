@@ -17,8 +17,7 @@ import { execute, numberOf, tellVotes } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
-describe('the export of an account', function () {
-  this.timeout(60_000);
+describe('the export of an account', () => {
   let world: World;
   before(async () => {
     world = await createWorld({ RATE_LIMITS: 'on' });

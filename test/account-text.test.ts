@@ -9,8 +9,7 @@ import { expectProblem, faultsOf } from './support/problems.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
-describe('the text of accounts and titles', function () {
-  this.timeout(60_000);
+describe('the text of accounts and titles', () => {
   let world: World;
   let ada: TestUser;
   before(async () => {

@@ -22,8 +22,7 @@ exactly<{ post_id: number }>()(object({ post_id: id(), votes: count() }));
 const ERROR = 0;
 
 describe('the AsyncAPI document', () => {
-  it('is valid AsyncAPI 3', async function () {
-    this.timeout(60_000);
+  it('is valid AsyncAPI 3', async () => {
     const diagnostics = await new Parser().validate(JSON.stringify(socketDocument));
     const errors = diagnostics.filter(({ severity }) => (severity as number) === ERROR);
     expect(errors.map(({ message, path }) => `${path.join('/')}: ${message}`)).to.deep.equal([]);
@@ -68,8 +67,7 @@ describe('the AsyncAPI document', () => {
     let alice: TestUser;
     let bob: TestUser;
 
-    before(async function () {
-      this.timeout(60_000);
+    before(async () => {
       world = await createWorld();
       alice = await world.user('alice');
       bob = await world.user('bob');
@@ -82,8 +80,7 @@ describe('the AsyncAPI document', () => {
       expect(body.operations).to.deep.equal(structuredClone(socketDocument.operations));
     });
 
-    it('tells of every frame of a connection as it is', async function () {
-      this.timeout(60_000);
+    it('tells of every frame of a connection as it is', async () => {
       const live = world.socket({ token: bob.token });
       const heard = watchFrames(live);
       const ready = await readyOf(live);
@@ -171,8 +168,7 @@ describe('the AsyncAPI document', () => {
     });
   });
 
-  it('tells of the warning before the end of a token as it is', async function () {
-    this.timeout(60_000);
+  it('tells of the warning before the end of a token as it is', async () => {
     const world = await createWorld({ ACCESS_TOKEN_TTL: '4s' });
     try {
       const user = await world.user();

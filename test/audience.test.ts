@@ -93,8 +93,7 @@ function fault({ told, from }: Heard, log: readonly Logged[], viewer: Viewer): s
   return undefined;
 }
 
-describe('who hears an event', function () {
-  this.timeout(60_000);
+describe('who hears an event', () => {
   let redis: Pick<TestRedis, 'url' | 'stop'>;
   let world: World;
   let other: NodeProcess;

@@ -8,8 +8,7 @@ import { headOf, numberOf, tellVotes } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
 
-describe('between two of whom one blocks the other', function () {
-  this.timeout(30_000);
+describe('between two of whom one blocks the other', () => {
   let world: World;
   let ada: TestUser;
   let ben: TestUser;

@@ -11,8 +11,7 @@ import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 import { PASSWORD } from './support/world.ts';
 
-describe('the client, with two nodes behind one address', function () {
-  this.timeout(120_000);
+describe('the client, with two nodes behind one address', () => {
   let database: TestDatabase;
   let dataDir: string;
   let nodes: [NodeProcess, NodeProcess];

@@ -16,8 +16,7 @@ interface Device {
   store: NotificationStore;
 }
 
-describe("the client's notifications", function () {
-  this.timeout(30_000);
+describe("the client's notifications", () => {
   let world: World;
   let ada: Client;
   let ben: Client;

@@ -107,8 +107,7 @@ describe("the client's follows, blocks and mutes", () => {
 
 /** By a feed of their own, and by one that all share. */
 for (const sharing of [false, true])
-  describe(`stores of users, ${sharing ? 'on one feed' : 'each with its own feed'}`, function () {
-    this.timeout(60_000);
+  describe(`stores of users, ${sharing ? 'on one feed' : 'each with its own feed'}`, () => {
     let world: World;
     let proxy: FrameProxy;
     let me: Client;

@@ -15,8 +15,7 @@ const LIMIT = 20;
 
 /** Each list by a feed of its own, and by one that all share. */
 for (const sharing of [false, true])
-  describe(`stores of home, an author and a tag, ${sharing ? 'on one feed' : 'each with its own feed'}`, function () {
-    this.timeout(120_000);
+  describe(`stores of home, an author and a tag, ${sharing ? 'on one feed' : 'each with its own feed'}`, () => {
     let world: World;
     let proxy: FrameProxy;
     let me: Client;

@@ -14,8 +14,7 @@ import { caughtUp } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type World } from './support/world.ts';
 
-describe('the store of a thread', function () {
-  this.timeout(120_000);
+describe('the store of a thread', () => {
   let world: World;
   let proxy: FrameProxy;
   let me: Client;

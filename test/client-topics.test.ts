@@ -281,5 +281,5 @@ describe('a feed with topics', () => {
       expect(seqs).to.deep.equal(closed ? wanted.slice(0, seqs.length) : wanted);
     }
     expect(all.filter(({ closed }) => !closed)).to.have.length.greaterThan(5);
-  }).timeout(60_000);
+  });
 });

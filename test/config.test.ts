@@ -270,8 +270,7 @@ describe('the configuration', () => {
         'VERIFY_EMAIL',
       ],
     ] as const)
-      it(`${what} ends it with 78, a sentence that names the variable, and nothing begun`, async function () {
-        this.timeout(40_000);
+      it(`${what} ends it with 78, a sentence that names the variable, and nothing begun`, async () => {
         const program = startProgram({ DATA_DIR: dataDir, ...env });
         programs.push(program);
         await ended(program);

@@ -27,8 +27,7 @@ interface Outcome {
   retryAfter?: string | undefined;
 }
 
-describe('the places for connections', function () {
-  this.timeout(40_000);
+describe('the places for connections', () => {
   let world: World;
   let made = 0;
   let open: (() => void)[] = [];
@@ -396,8 +395,7 @@ describe('with RATE_LIMITS=off', () => {
   });
 });
 
-describe('TCP connections of one address', function () {
-  this.timeout(40_000);
+describe('TCP connections of one address', () => {
   let world: World;
   const lines: string[] = [];
   /** A hundredth of the places and of what is kept for requests. */

@@ -18,8 +18,7 @@ const DEPTH = 8;
 /** All of them change the count of one post, one after the other. Milliseconds. */
 const PATIENCE = 60_000;
 
-describe('two hundred replies and two hundred deletions at once, on two nodes', function () {
-  this.timeout(180_000);
+describe('two hundred replies and two hundred deletions at once, on two nodes', () => {
   let redis: Pick<TestRedis, 'url' | 'stop'>;
   let world: World;
   let other: NodeProcess;

@@ -29,8 +29,7 @@ describe('the database that a node is on', () => {
   let port = 0;
   let log: string[] = [];
 
-  before(async function () {
-    this.timeout(60_000);
+  before(async () => {
     postgres = await FaultyPostgres.start();
     // A role as services give it, which may not look at the server's files.
     await postgres.query('postgres', `create role ${APP} login createdb password 'app'`);
@@ -110,8 +109,7 @@ describe('the database that a node is on', () => {
   };
   const told = (message: string) => log.filter((line) => line.includes(message)).length;
 
-  it('keeps its epoch through a crash, a stop in order and a restart of the node', async function () {
-    this.timeout(30_000);
+  it('keeps its epoch through a crash, a stop in order and a restart of the node', async () => {
     await fresh();
     await start();
     await post(await signUp(server!.url), 3);
@@ -127,8 +125,7 @@ describe('the database that a node is on', () => {
     expect(position()).to.deep.equal(before);
   });
 
-  it('gets a new epoch when a copy of its files was put back while no node ran, though it has grown since', async function () {
-    this.timeout(30_000);
+  it('gets a new epoch when a copy of its files was put back while no node ran, though it has grown since', async () => {
     await fresh();
     await start();
     await post(await signUp(server!.url), 2);
@@ -143,8 +140,7 @@ describe('the database that a node is on', () => {
     expect(position().epoch).to.not.equal(epoch);
   });
 
-  it('gets a new epoch when its volume was put back to before what a node has told, also where it sees no files', async function () {
-    this.timeout(40_000);
+  it('gets a new epoch when its volume was put back to before what a node has told, also where it sees no files', async () => {
     await fresh(APP);
     await start(urlOf(APP));
     const user = await signUp(server!.url);
@@ -164,8 +160,7 @@ describe('the database that a node is on', () => {
     expect(position().seq).to.equal(2);
   });
 
-  it('gets a new epoch when its volume was put back to before a vote, which no event tells of', async function () {
-    this.timeout(40_000);
+  it('gets a new epoch when its volume was put back to before a vote, which no event tells of', async () => {
     await fresh(APP);
     await start(urlOf(APP));
     const user = await signUp(server!.url);
@@ -196,8 +191,7 @@ describe('the database that a node is on', () => {
     expect(position().seq).to.equal(seq);
   });
 
-  it('keeps its epoch through a crash of the database under votes', async function () {
-    this.timeout(40_000);
+  it('keeps its epoch through a crash of the database under votes', async () => {
     await fresh(APP);
     await start(urlOf(APP));
     const user = await signUp(server!.url);
@@ -212,8 +206,7 @@ describe('the database that a node is on', () => {
     expect(position()).to.deep.include({ epoch, seq });
   });
 
-  it('gets a new epoch when a snapshot of its files, taken while it ran, is put back under a running node', async function () {
-    this.timeout(60_000);
+  it('gets a new epoch when a snapshot of its files, taken while it ran, is put back under a running node', async () => {
     await fresh(APP);
     await start(urlOf(APP));
     const user = await signUp(server!.url);
@@ -229,8 +222,7 @@ describe('the database that a node is on', () => {
     await post(user, 1);
   });
 
-  describe('with Redis, and no folder of a node kept', function () {
-    this.timeout(60_000);
+  describe('with Redis, and no folder of a node kept', () => {
     let redis: TestRedis;
     let client: Redis;
     const env = () => ({ REDIS_URL: redis.url, REDIS_PREFIX: 'p' });
@@ -343,8 +335,7 @@ describe('the database that a node is on', () => {
     });
   });
 
-  it('gets a new epoch when its rows were loaded from a dump of itself', async function () {
-    this.timeout(30_000);
+  it('gets a new epoch when its rows were loaded from a dump of itself', async () => {
     await fresh();
     await start();
     const user = await signUp(server!.url);
@@ -382,8 +373,7 @@ describe('the database that a node is on', () => {
     await until('the node has the new epoch', () => position().epoch === made);
   });
 
-  it('is left at once and as a whole when the address leads to another one, and the one before lives on', async function () {
-    this.timeout(60_000);
+  it('is left at once and as a whole when the address leads to another one, and the one before lives on', async () => {
     await fresh();
     await start();
     const user = await signUp(server!.url);
@@ -447,8 +437,7 @@ describe('the database that a node is on', () => {
     }
   });
 
-  it('is left when its name leads to a promoted standby, though it lives on and every connection to it stands', async function () {
-    this.timeout(60_000);
+  it('is left when its name leads to a promoted standby, though it lives on and every connection to it stands', async () => {
     await fresh();
     await start();
     const user = await signUp(server!.url);
@@ -482,8 +471,7 @@ describe('the database that a node is on', () => {
     }
   });
 
-  it('gets a new epoch when a standby that lagged is promoted, also for a node that starts afterwards', async function () {
-    this.timeout(60_000);
+  it('gets a new epoch when a standby that lagged is promoted, also for a node that starts afterwards', async () => {
     await fresh(APP);
     await start(urlOf(APP));
     const user = await signUp(server!.url);
@@ -523,8 +511,7 @@ describe('the database that a node is on', () => {
     }
   });
 
-  it('gets a new epoch when a standby that lagged is promoted while no node runs, and nobody remembers', async function () {
-    this.timeout(60_000);
+  it('gets a new epoch when a standby that lagged is promoted while no node runs, and nobody remembers', async () => {
     await fresh(APP);
     await start(urlOf(APP));
     const user = await signUp(server!.url);
@@ -552,8 +539,7 @@ describe('the database that a node is on', () => {
     }
   });
 
-  it('is refused at the start if the address leads to two', async function () {
-    this.timeout(30_000);
+  it('is refused at the start if the address leads to two', async () => {
     await fresh();
     await start();
     await stop();

@@ -11,8 +11,7 @@ import { type Answer, Api, createWorld, PASSWORD, type TestUser, type World } fr
 /** How soon after the tables are back the node must serve again. Milliseconds. */
 const BACK_WITHIN = 5000;
 
-describe('A node under which the tables are restored', function () {
-  this.timeout(90_000);
+describe('A node under which the tables are restored', () => {
   let server: SystemPostgres;
   let url: string;
   let dump: string;

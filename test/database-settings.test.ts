@@ -55,9 +55,7 @@ const settings: Record<string, string>[] = [
 /** Of these, what only a superuser may change: a role that has another value of one is refused. */
 const SUPERUSERS = new Set(['session_replication_role', 'temp_file_limit', 'lc_messages']);
 
-describe('a database with settings of its own', function () {
-  this.timeout(60_000);
-
+describe('a database with settings of its own', () => {
   for (const some of settings) {
     it(`serves as any other: ${Object.keys(some).join(', ')}`, async () => {
       const database = await createDatabase();
@@ -144,8 +142,7 @@ describe('a database with settings of its own', function () {
   }
 });
 
-describe('a database on which the service cannot run', function () {
-  this.timeout(60_000);
+describe('a database on which the service cannot run', () => {
   let admin: pg.Client;
 
   before(async () => {

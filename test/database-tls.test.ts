@@ -23,8 +23,7 @@ hostssl certified all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca
 host all all 127.0.0.1/32 scram-sha-256
 `;
 
-describe('TLS to PostgreSQL', function () {
-  this.timeout(60_000);
+describe('TLS to PostgreSQL', () => {
   let folder: string;
   let server: EmbeddedPostgres;
   let admin: pg.Client;

@@ -32,11 +32,9 @@ interface Account {
  * What is defended by counts, turns and places that processes share, in each way in which they may share them. Every request
  * has a connection of its own, and so goes to either worker.
  */
-describe('what is everyone’s is defended', function () {
-  this.timeout(60_000);
+describe('what is everyone’s is defended', () => {
   const services = new Map<(typeof variants)[number], OwnService>();
-  before(async function () {
-    this.timeout(180_000);
+  before(async () => {
     await Promise.all(
       variants.map(async (variant) => {
         const service = await startService({

@@ -115,8 +115,7 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it('makes the nodes a role that owns their database and is no superuser, and takes the password of the superuser', async function () {
-    this.timeout(60_000);
+  it('makes the nodes a role that owns their database and is no superuser, and takes the password of the superuser', async () => {
     const mounted = compose.services.postgres?.volumes?.find((volume) => volume.includes('initdb.d')) ?? '';
     const script = await read(mounted.split(':')[0]!);
     const [, heredoc = ''] = /<<'SQL'\n([^]*?)\nSQL\n/.exec(script) ?? [];

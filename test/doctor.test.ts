@@ -11,8 +11,7 @@ import { findWrongTallies } from '../server/votes/checks.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
-describe('the doctor', function () {
-  this.timeout(60_000);
+describe('the doctor', () => {
   let world: World;
   let alice: TestUser;
   let database: pg.Client;

@@ -8,8 +8,7 @@ import { createWorld, PASSWORD, type TestUser, type World } from './support/worl
 
 const ARTEFACTS = join(import.meta.dirname, 'artefacts');
 
-describe('the pages of the documents', function () {
-  this.timeout(120_000);
+describe('the pages of the documents', () => {
   let world: World;
   let alice: TestUser;
   let browser: Browser;

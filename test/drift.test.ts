@@ -83,8 +83,7 @@ interface Course {
   failure?: Error;
 }
 
-describe('Schema drift', function () {
-  this.timeout(60_000);
+describe('Schema drift', () => {
   let database: TestDatabase;
   let migrated: TestDatabase;
   let modelled: TestDatabase;

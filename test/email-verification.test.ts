@@ -21,8 +21,7 @@ function tokenIn({ text }: ReceivedMail, name: 'verify' | 'undo' | 'reset'): str
   return new RegExp(`https://feed\\.example/social/#${name}=([\\w-]{43})\\n`).exec(text)![1]!;
 }
 
-describe('an e-mail address', function () {
-  this.timeout(60_000);
+describe('an e-mail address', () => {
   const server = new TestMailServer();
   const log = logLines();
   let world: World;
@@ -609,8 +608,7 @@ describe('an e-mail address', function () {
   });
 });
 
-describe('an e-mail address where no mail is sent', function () {
-  this.timeout(60_000);
+describe('an e-mail address where no mail is sent', () => {
   let world: World;
   before(async () => {
     world = await createWorld();

@@ -57,8 +57,7 @@ const node = (script: string, dataDir: string) => [
   ...[script, packageRoot, dataDir],
 ];
 
-describe('The account of the embedded PostgreSQL under root', function () {
-  this.timeout(90_000);
+describe('The account of the embedded PostgreSQL under root', () => {
   let made: string;
   let dataDir: string;
   let place: string;

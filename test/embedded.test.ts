@@ -41,8 +41,7 @@ const OWNER = `
   setInterval(() => {}, 1000);
 `;
 
-describe('Embedded PostgreSQL', function () {
-  this.timeout(90_000);
+describe('Embedded PostgreSQL', () => {
   let dataDir: string;
   let running: EmbeddedPostgres[];
   let owners: ChildProcess[];

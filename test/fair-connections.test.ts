@@ -12,8 +12,7 @@ const LEAVING = 10;
 const ADDRESS = '198.51.100.7';
 const OTHER_ADDRESS = '203.0.113.9';
 
-describe('the connections to the database', function () {
-  this.timeout(60_000);
+describe('the connections to the database', () => {
   let world: World;
   let [flooder, newcomer]: TestUser[] = [];
   let crowd: TestUser[];

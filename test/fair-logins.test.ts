@@ -7,8 +7,7 @@ import { type Answer, createWorld, PASSWORD, type TestUser, type World } from '.
 let lastAddress = 0;
 const elsewhere = () => ({ 'x-forwarded-for': `203.0.113.${(lastAddress += 1)}` });
 
-describe('logins beside a flood', function () {
-  this.timeout(30_000);
+describe('logins beside a flood', () => {
   let world: World;
   let ada: TestUser;
   /** Limits by number are off, but where they matter: what is tested is who waits for whom. */

@@ -21,8 +21,7 @@ const LIST: ListPosts = {
   published: true,
 };
 
-describe('pages of the feed', function () {
-  this.timeout(60_000);
+describe('pages of the feed', () => {
   let world: World;
   before(async () => {
     world = await createWorld();

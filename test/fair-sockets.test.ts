@@ -20,8 +20,7 @@ const [ADDRESS, OTHER_ADDRESS] = ['198.51.100.7', '203.0.113.9'];
 
 const from = (address: string) => ({ 'x-forwarded-for': address });
 
-describe('what many accounts of one address ask for', function () {
-  this.timeout(60_000);
+describe('what many accounts of one address ask for', () => {
   let world: World;
   let crowd: TestUser[];
   let newcomer: TestUser;

@@ -161,8 +161,7 @@ describe('stretches', () => {
   });
 });
 
-describe('a round that is written socket by socket, with everything else between', function () {
-  this.timeout(60_000);
+describe('a round that is written socket by socket, with everything else between', () => {
   let world: World;
   let alice: TestUser;
 

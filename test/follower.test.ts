@@ -16,8 +16,7 @@ import { createWorld, type TestUser, type World } from './support/world.ts';
 const log = createLogger('silent');
 const ELSEWHERE = '00000000-0000-4000-8000-000000000000';
 
-describe('the follower', function () {
-  this.timeout(60_000);
+describe('the follower', () => {
   let database: TestDatabase;
   let pool: pg.Pool;
   const running: Follower[] = [];
@@ -203,8 +202,7 @@ describe('the follower', function () {
   });
 });
 
-describe('a database that is another one', function () {
-  this.timeout(60_000);
+describe('a database that is another one', () => {
   let world: World;
   let alice: TestUser;
   let epoch: string;

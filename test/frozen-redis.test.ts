@@ -9,8 +9,7 @@ import { until } from './support/waiting.ts';
 
 const HOUR = 3600;
 
-describe('a count in a Redis that freezes', function () {
-  this.timeout(30_000);
+describe('a count in a Redis that freezes', () => {
   let redis: TestRedis;
   let client: Redis;
   let store: RedisStore;

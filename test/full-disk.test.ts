@@ -12,8 +12,7 @@ const DISK_MIB = 160;
 /** How soon after there is room a write must be taken. Milliseconds. */
 const TAKEN_WITHIN = 3000;
 
-describe('a database whose disk is full', function () {
-  this.timeout(60_000);
+describe('a database whose disk is full', () => {
   let postgres: FaultyPostgres | undefined;
   let world: World;
   let ada: TestUser;

@@ -295,8 +295,7 @@ describe('the handshake of a socket', () => {
   });
 });
 
-describe('the places for sockets', function () {
-  this.timeout(40_000);
+describe('the places for sockets', () => {
   let world: World;
   let alice: TestUser;
 

@@ -17,8 +17,7 @@ interface Listener {
   from: number;
 }
 
-describe('hidden authors', function () {
-  this.timeout(60_000);
+describe('hidden authors', () => {
   let world: World;
   let ada: TestUser;
   let ben: TestUser;
@@ -158,9 +157,7 @@ describe('hidden authors', function () {
   });
 });
 
-describe('a block', function () {
-  this.timeout(120_000);
-
+describe('a block', () => {
   it('holds on every node once it is answered, also on one that was stopped meanwhile', async () => {
     const nodes = await startTwoNodes();
     const { first, second } = nodes;

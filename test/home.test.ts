@@ -10,8 +10,7 @@ import { caughtUp, execute, headOf, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
 
-describe('the home page and hidden authors', function () {
-  this.timeout(60_000);
+describe('the home page and hidden authors', () => {
   let world: World;
   let me: TestUser;
   let ada: TestUser;

@@ -9,8 +9,7 @@ import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestSocket, type TestUser, type World } from './support/world.ts';
 
-describe('hostile sockets', function () {
-  this.timeout(60_000);
+describe('hostile sockets', () => {
   let world: World;
   let alice: TestUser;
   let mallory: TestUser;

@@ -12,8 +12,7 @@ import { createWorld, type TestUser, type World } from './support/world.ts';
 /** Three pieces, the last of them a short one. */
 const MANY = 450;
 
-describe('an account with more posts than fit one piece', function () {
-  this.timeout(60_000);
+describe('an account with more posts than fit one piece', () => {
   let world: World;
   let bob: TestUser;
   let client: pg.Client;

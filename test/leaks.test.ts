@@ -72,8 +72,7 @@ function replaced<T extends object, K extends keyof T>(
   };
 }
 
-describe('the leak table', function () {
-  this.timeout(120_000);
+describe('the leak table', () => {
   let world: World;
   let other: NodeProcess | undefined;
   let open: Listening[] = [];

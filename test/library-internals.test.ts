@@ -68,9 +68,7 @@ describe('what libraries do not document', () => {
     });
 });
 
-describe('the self-check of the fast paths', function () {
-  this.timeout(30_000);
-
+describe('the self-check of the fast paths', () => {
   /** What is found wrong with libraries of which something was changed. */
   const faultsWith = async (change?: string) => {
     const preload = new URL(`./support/changed-libraries.ts?${change}`, import.meta.url);
@@ -136,8 +134,7 @@ describe('a message', () => {
 
 /** How the service runs: with the fast paths, with one of them, and with what the libraries document alone. */
 for (const fastPaths of ['on', 'direct-writes', 'slim-connections', 'off'])
-  describe(`a connection with FAST_PATHS=${fastPaths}`, function () {
-    this.timeout(60_000);
+  describe(`a connection with FAST_PATHS=${fastPaths}`, () => {
     const log = logLines();
     const uses = (name: FastPath) => fastPaths === 'on' || fastPaths === name;
     let world: World;

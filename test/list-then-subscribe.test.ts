@@ -7,8 +7,7 @@ import { createWorld, type World } from './support/world.ts';
 /** `npm run fuzz -- --lists 10000` does far more, on two nodes. */
 const wanted = { seed: 20_261_129, count: 200, seconds: 60 };
 
-describe('a list, and a subscription from its position', function () {
-  this.timeout(120_000);
+describe('a list, and a subscription from its position', () => {
   let world: World;
   before(async () => {
     world = await createWorld();

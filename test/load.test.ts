@@ -8,8 +8,7 @@ import { createWorld, type World } from './support/world.ts';
 
 const silent: Progress = { begin: () => undefined, update: () => undefined, end: () => undefined };
 
-describe('A load test', function () {
-  this.timeout(60_000);
+describe('A load test', () => {
   let world: World;
   let proxy: FrameProxy;
 
@@ -104,8 +103,7 @@ describe('A load test', function () {
     }
   });
 
-  it('is refused nothing by the server that it starts itself', async function () {
-    this.timeout(120_000);
+  it('is refused nothing by the server that it starts itself', async () => {
     const sizes = ['--sockets', '200', '--posts', '2', '--votes', '4', '--seconds', '1', '--settle', '5'];
     const report = await runLoadTest(readOptions(sizes)!, silent);
     expect(report.refused).to.deep.equal({});

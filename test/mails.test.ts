@@ -13,8 +13,7 @@ import { createWorld, PASSWORD, type TestUser, type World } from './support/worl
 const SECRET = 'a secret that seals the mails that wait';
 const FROM = 'news@feed.example';
 
-describe('mails', function () {
-  this.timeout(60_000);
+describe('mails', () => {
   const server = new TestMailServer();
   const log = logLines();
   let world: World;

@@ -21,8 +21,7 @@ import { createWorld, logIn, type TestUser, type World } from './support/world.t
 
 const log = createLogger('silent');
 
-describe('one transaction that changes very many rows', function () {
-  this.timeout(60_000);
+describe('one transaction that changes very many rows', () => {
   let world: World;
   let alice: TestUser;
   let bob: TestUser;

@@ -24,8 +24,7 @@ const QUEUED_AT_MOST = 3 * LOCK_TIMEOUT;
 /** How long a write may take. Milliseconds. */
 const WRITTEN_WITHIN = 2000;
 
-describe('Two nodes under a migration', function () {
-  this.timeout(90_000);
+describe('Two nodes under a migration', () => {
   let data: string;
   let server: EmbeddedPostgres;
   let world: World;

@@ -17,8 +17,7 @@ const cli = join(
   'lib/sequelize',
 );
 
-describe('Migrations', function () {
-  this.timeout(60_000);
+describe('Migrations', () => {
   let database: TestDatabase;
   let files: string[];
 

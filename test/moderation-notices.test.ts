@@ -11,8 +11,7 @@ import { caughtUp, execute, headOf, numberOf, postEventsSince, rows } from './su
 import { until } from './support/waiting.ts';
 import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
-describe('notifications of moderation', function () {
-  this.timeout(60_000);
+describe('notifications of moderation', () => {
   let world: World;
   let moderator: TestUser;
   let other: TestUser;

@@ -15,8 +15,7 @@ import { createWorld, logIn, PASSWORD, type TestUser, type World } from './suppo
 
 const HOUR = 3_600_000;
 
-describe('moderation', function () {
-  this.timeout(60_000);
+describe('moderation', () => {
   let world: World;
   let admin: TestUser;
   let moderator: TestUser;

@@ -26,8 +26,7 @@ describe('deploy/nginx.conf', () => {
   const ends: (() => Promise<unknown>)[] = [];
   let port: number;
 
-  before(async function () {
-    this.timeout(180_000);
+  before(async () => {
     const nginx = await systemBinary({
       names: ['nginx'],
       packages: ['nginx'],

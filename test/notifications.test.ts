@@ -13,8 +13,7 @@ import { type Answer, createWorld, type TestUser, type World } from './support/w
 
 type Listed = NotificationState & { notifications: NotificationView[] };
 
-describe('notifications', function () {
-  this.timeout(30_000);
+describe('notifications', () => {
   let world: World;
   let ada: TestUser;
   let ben: TestUser;

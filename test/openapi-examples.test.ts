@@ -36,15 +36,13 @@ describe('the examples of the OpenAPI document', () => {
   let world: World;
   let document: OpenApiDocument;
 
-  before(async function () {
-    this.timeout(60_000);
+  before(async () => {
     world = await createWorld();
     document = (await world.anonymous.get<OpenApiDocument>('/openapi.json')).body;
   });
   after(() => world.close());
 
-  it('do at their routes, on a fresh server, what the document promises', async function () {
-    this.timeout(60_000);
+  it('do at their routes, on a fresh server, what the document promises', async () => {
     let token = '';
     let sent = 0;
     const parametersSent = new Set<string>();

@@ -161,8 +161,7 @@ describe('the OpenAPI document', () => {
     let alice: TestUser;
     let bob: TestUser;
 
-    before(async function () {
-      this.timeout(60_000);
+    before(async () => {
       // Nobody takes the mails.
       world = await createWorld({
         SMTP_URL: 'smtp://127.0.0.1:1',
@@ -213,8 +212,7 @@ describe('the OpenAPI document', () => {
       expect(new Set(mounted).size).to.equal(mounted.length);
     });
 
-    it('tells of every success as it is', async function () {
-      this.timeout(60_000);
+    it('tells of every success as it is', async () => {
       const name = 'carol';
       const email = 'carol@example.org';
       const carol = { email, password: PASSWORD };
@@ -400,8 +398,7 @@ describe('the OpenAPI document', () => {
     });
   });
 
-  it('tells of a 429 as it is', async function () {
-    this.timeout(60_000);
+  it('tells of a 429 as it is', async () => {
     const world = await createWorld({ RATE_LIMITS: 'on' });
     try {
       const answers = new DocumentedAnswers(document);

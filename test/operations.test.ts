@@ -312,8 +312,7 @@ describe('behind a proxy that is trusted', () => {
 describe('the log of the program', () => {
   let database: TestDatabase;
   let program: Program;
-  before(async function () {
-    this.timeout(60_000);
+  before(async () => {
     database = await createDatabase();
     program = startProgram({
       DATABASE_URL: database.url,
@@ -329,8 +328,7 @@ describe('the log of the program', () => {
     await database.drop();
   });
 
-  it('tells each request with its id, and no secret, whatever goes wrong', async function () {
-    this.timeout(30_000);
+  it('tells each request with its id, and no secret, whatever goes wrong', async () => {
     const { Client } = (await import('pg')).default;
     const ada = await signUp(program.url);
     const anonymous = new Api(program.url);

@@ -4,8 +4,7 @@ import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import type { Reader } from './support/reader.ts';
 import type { TestUser, World } from './support/world.ts';
 
-describe('home and tags on the page', function () {
-  this.timeout(90_000);
+describe('home and tags on the page', () => {
   let opened: PageWorld | undefined;
   let world: World;
   let carol: TestUser;

@@ -6,8 +6,7 @@ import { Reader } from './support/reader.ts';
 import { rows } from './support/tables.ts';
 import { PASSWORD, type TestUser, type World } from './support/world.ts';
 
-describe('moderation on the page', function () {
-  this.timeout(90_000);
+describe('moderation on the page', () => {
   let opened: PageWorld | undefined;
   let world: World;
   let carol: TestUser;

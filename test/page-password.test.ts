@@ -9,14 +9,12 @@ import { createWorld, PASSWORD, type TestUser, type World } from './support/worl
 
 const NEW = 'another battery staple';
 
-describe('a link of a mail on the page', function () {
-  this.timeout(90_000);
+describe('a link of a mail on the page', () => {
   const server = new TestMailServer();
   let world: World;
   let browser: Browser;
   let ada: TestUser;
-  before(async function () {
-    this.timeout(180_000);
+  before(async () => {
     await Promise.all([buildPage(), server.start()]);
     const env = { SMTP_URL: server.url, MAIL_FROM: 'news@feed.example', PUBLIC_URL: 'https://feed.example' };
     [world, browser] = await Promise.all([createWorld({ ...env, ALLOWED_HOSTS: '*' }), launchBrowser()]);

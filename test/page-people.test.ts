@@ -6,8 +6,7 @@ import type { Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
 import { PASSWORD, type TestUser, type World } from './support/world.ts';
 
-describe('people on the page', function () {
-  this.timeout(90_000);
+describe('people on the page', () => {
   let opened: PageWorld | undefined;
   let world: World;
   let carol: TestUser;

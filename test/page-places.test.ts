@@ -7,8 +7,7 @@ import type { TestUser, World } from './support/world.ts';
 
 const AS_BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
 
-describe('the places of the page', function () {
-  this.timeout(90_000);
+describe('the places of the page', () => {
   let opened: PageWorld | undefined;
   let world: World;
   let browser: Browser;

@@ -27,8 +27,7 @@ const MARKED = [
   '| Bremen | 577000 |',
 ].join('\n');
 
-describe('texts on the page', function () {
-  this.timeout(90_000);
+describe('texts on the page', () => {
   let opened: PageWorld | undefined;
   let reader: Reader;
   let page: Page;

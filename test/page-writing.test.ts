@@ -4,8 +4,7 @@ import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import type { Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
 
-describe('writing on the page', function () {
-  this.timeout(90_000);
+describe('writing on the page', () => {
   let opened: PageWorld | undefined;
   let reader: Reader;
   let page: Page;

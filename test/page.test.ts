@@ -18,8 +18,7 @@ import { PASSWORD, signUp, type TestUser } from './support/world.ts';
 
 const ARTEFACTS = join(packageRoot, 'test/artefacts');
 
-describe('the page', function () {
-  this.timeout(90_000);
+describe('the page', () => {
   let nodes: TwoNodes;
   let browser: Browser;
   /** Looks at the first node, bob at the second. */
@@ -28,8 +27,7 @@ describe('the page', function () {
   /** Writes without a page. */
   let carol: TestUser;
 
-  before(async function () {
-    this.timeout(180_000);
+  before(async () => {
     await buildPage();
     await mkdir(ARTEFACTS, { recursive: true });
     [nodes, browser] = await Promise.all([startTwoNodes(), launchBrowser()]);
@@ -375,8 +373,7 @@ describe('the page', function () {
     bob.expectClean({ networkMayFail: true });
   });
 
-  it('renews a token that lives three seconds without a word, also across a reload and in four tabs', async function () {
-    this.timeout(180_000);
+  it('renews a token that lives three seconds without a word, also across a reload and in four tabs', async () => {
     const node = await nodes.another('brief', { ACCESS_TOKEN_TTL: '3s' });
     const reader = await Reader.open(browser, node.url, 'dora');
     const renewals: number[] = [];

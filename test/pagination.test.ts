@@ -85,8 +85,7 @@ describe('the pages of the feed', () => {
     return pages;
   }
 
-  it('followed by their cursors are the whole list, in order, each post once', async function () {
-    this.timeout(60_000);
+  it('followed by their cursors are the whole list, in order, each post once', async () => {
     await fc.assert(
       fc.asyncProperty(aFeed, async ({ posts, sort, limit }) => {
         await feedOf(posts);
@@ -99,8 +98,7 @@ describe('the pages of the feed', () => {
     );
   });
 
-  it('passed over with skip are the same list', async function () {
-    this.timeout(60_000);
+  it('passed over with skip are the same list', async () => {
     await fc.assert(
       fc.asyncProperty(aFeed, fc.integer({ min: 0, max: 30 }), async ({ posts, sort, limit }, skip) => {
         await feedOf(posts);
@@ -111,8 +109,7 @@ describe('the pages of the feed', () => {
     );
   });
 
-  it('are stable while posts arrive: what was there comes once and in order, and nothing twice', async function () {
-    this.timeout(60_000);
+  it('are stable while posts arrive: what was there comes once and in order, and nothing twice', async () => {
     await fc.assert(
       fc.asyncProperty(aFeed, fc.integer({ min: 1, max: 3 }), async ({ posts, sort, limit }, arriving) => {
         await feedOf(posts);
@@ -133,8 +130,7 @@ describe('the pages of the feed', () => {
     );
   });
 
-  it('are stable while posts are deleted', async function () {
-    this.timeout(60_000);
+  it('are stable while posts are deleted', async () => {
     await fc.assert(
       fc.asyncProperty(aFeed, fc.infiniteStream(fc.nat()), async ({ posts, sort, limit }, picks) => {
         await feedOf(posts);
@@ -219,8 +215,7 @@ describe('the pages of the feed', () => {
         ]);
       });
 
-    it('made of any text are refused or read, and never an error of the inside', async function () {
-      this.timeout(60_000);
+    it('made of any text are refused or read, and never an error of the inside', async () => {
       const part = fc.oneof(fc.jsonValue(), fc.constantFrom(now, ...sorts, 1, '1'));
       await fc.assert(
         fc.asyncProperty(

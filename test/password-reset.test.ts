@@ -10,8 +10,7 @@ import { createWorld, logIn, PASSWORD, type TestUser, type World } from './suppo
 const NEW = 'another battery staple';
 const UNKNOWN = 'nobody@example.org';
 
-describe('a forgotten password', function () {
-  this.timeout(60_000);
+describe('a forgotten password', () => {
   const server = new TestMailServer();
   const log = logLines();
   let world: World;
@@ -161,8 +160,7 @@ describe('a forgotten password', function () {
   });
 });
 
-describe('a forgotten password where no mail is sent', function () {
-  this.timeout(60_000);
+describe('a forgotten password where no mail is sent', () => {
   let world: World;
   before(async () => {
     world = await createWorld({ RATE_LIMITS: 'on' });

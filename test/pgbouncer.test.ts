@@ -14,8 +14,7 @@ const run = promisify(execFile);
 /** What its operators set so that clients which send such parameters can connect at all. */
 const IGNORING = 'extra_float_digits,options,statement_timeout,lock_timeout';
 
-describe('PgBouncer', function () {
-  this.timeout(30_000);
+describe('PgBouncer', () => {
   let database: TestDatabase;
   let bouncer: PgBouncer | undefined;
 

@@ -11,8 +11,7 @@ import { createWorld, type TestUser, type World } from './support/world.ts';
 /** A stream has a second to say its last words; then its connection is ended. Milliseconds. */
 const LAST_WORDS = 1000;
 
-describe('requests that share a connection with an unanswered one', function () {
-  this.timeout(60_000);
+describe('requests that share a connection with an unanswered one', () => {
   let world: World;
   let ada: TestUser;
   let bob: TestUser;

@@ -6,8 +6,7 @@ import { type Answer, createWorld, type TestUser, type World } from './support/w
 /** What one POST of long-polling may hold. Bytes. */
 const MAX_BODY = 16 * 1024;
 
-describe('long-polling by hand', function () {
-  this.timeout(30_000);
+describe('long-polling by hand', () => {
   let world: World;
   let ada: TestUser;
   before(async () => {

@@ -58,8 +58,7 @@ describe('the proxies in deploy/', () => {
     for (const { polled } of quiet.values()) await polled;
   });
 
-  after(async function () {
-    this.timeout(60_000);
+  after(async () => {
     for (const listener of everybody()) listener.end();
     for (const socket of sockets) socket.disconnect();
     for (const stream of streams) stream.close();
@@ -143,8 +142,7 @@ describe('the proxies in deploy/', () => {
   }
 
   describe('when a node is killed', () => {
-    it('they lose no event and fail no read', async function () {
-      this.timeout(60_000);
+    it('they lose no event and fail no read', async () => {
       const readers: { name: string; failed: string[]; reads: number }[] = [];
       const start = await head();
       for (const proxy of proxies) {

@@ -16,8 +16,7 @@ import { ready, startProgram } from './support/program.ts';
 import { startRedis, type TestRedis } from './support/redis.ts';
 import { until } from './support/waiting.ts';
 
-describe('what a node says of its Redis', function () {
-  this.timeout(30_000);
+describe('what a node says of its Redis', () => {
   let database: TestDatabase;
   let pool: pg.Pool;
   let folder: string;

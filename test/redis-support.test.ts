@@ -79,8 +79,7 @@ describe('a Redis of the test’s own', () => {
     }
   });
 
-  it('runs from a private copy where none is installed', async function () {
-    this.timeout(180_000);
+  it('runs from a private copy where none is installed', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tidings-empty-'));
     try {
       const redis = await start({ env: { PATH: folder } });
@@ -93,8 +92,7 @@ describe('a Redis of the test’s own', () => {
 });
 
 describe('a program that the tests need', () => {
-  it('fails with the line to type where it can’t be had', async function () {
-    this.timeout(180_000);
+  it('fails with the line to type where it can’t be had', async () => {
     const wanted = {
       names: ['no-such-server'],
       packages: ['no-such-package'],

@@ -7,8 +7,7 @@ import { ConfigError, readConfig } from '../server/config.ts';
 import { Authority, type KeyPair } from './support/certificates.ts';
 import { ended, startProgram } from './support/program.ts';
 
-describe('REDIS_URL', function () {
-  this.timeout(30_000);
+describe('REDIS_URL', () => {
   let folder: string;
   let pair: KeyPair;
   before(async () => {

@@ -19,8 +19,7 @@ const REFUSALS =
   /^(tidings_(?:handshakes_refused|connection_limit_refused|sessions_closed|rate_limited|requests_malformed|logins_refused)_total\S*) (\d+)$/gm;
 
 /** Every way to be turned away that `/metrics` tells of by name. The ends that take long are counted in `floods` and `slow-clients`. */
-describe('anyone who is turned away', function () {
-  this.timeout(30_000);
+describe('anyone who is turned away', () => {
   let world: World;
   let ada: TestUser;
   before(async () => {

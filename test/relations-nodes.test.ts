@@ -12,8 +12,7 @@ import { headOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { Api, createWorld, TestUser, type World } from './support/world.ts';
 
-describe('follows, blocks and mutes on two nodes', function () {
-  this.timeout(60_000);
+describe('follows, blocks and mutes on two nodes', () => {
   let redis: Pick<TestRedis, 'url' | 'stop'>;
   let world: World;
   let other: NodeProcess;

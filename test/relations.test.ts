@@ -16,8 +16,7 @@ interface Told {
   relation: { added: boolean } | null;
 }
 
-describe('follows, blocks and mutes', function () {
-  this.timeout(30_000);
+describe('follows, blocks and mutes', () => {
   let world: World;
   let ada: TestUser;
   let ben: TestUser;

@@ -25,8 +25,7 @@ function ask(url: string, requests: string): { tcp: Socket; closed: () => boolea
   return { tcp, closed: () => closed };
 }
 
-describe('answers that nobody reads', function () {
-  this.timeout(60_000);
+describe('answers that nobody reads', () => {
   let world: World;
   let ada: TestUser;
   let mallory: TestUser;

@@ -25,8 +25,7 @@ const ONES_OWN_CLOCK = new Set([
   'write-monitor',
 ]);
 
-describe('coming back with a position', function () {
-  this.timeout(60_000);
+describe('coming back with a position', () => {
   let world: World;
   let users: TestUser[];
   let alice: TestUser;

@@ -12,8 +12,7 @@ import { Api, logIn, PASSWORD, signUp, type TestUser } from './support/world.ts'
 /** A second is what is promised; a busy machine may have another. Milliseconds. */
 const ENDED_WITHIN = 2000;
 
-describe('a session that is ended at one node, with Redis dead, at another', function () {
-  this.timeout(60_000);
+describe('a session that is ended at one node, with Redis dead, at another', () => {
   let nodes: TwoNodes;
   let bystander: TestUser;
   const streams: EventStream[] = [];

@@ -19,8 +19,7 @@ import { createWorld, type TestUser, type World } from './support/world.ts';
 
 const run = promisify(execFile);
 
-describe('roles', function () {
-  this.timeout(60_000);
+describe('roles', () => {
   let world: World;
   let ada: TestUser;
   let bob: TestUser;

@@ -21,8 +21,7 @@ interface Listed {
 }
 
 for (const [what, commit] of Object.entries(VERSIONS_BEFORE))
-  describe(`threads, relations and tags beside a node that knew ${what} alone`, function () {
-    this.timeout(120_000);
+  describe(`threads, relations and tags beside a node that knew ${what} alone`, () => {
     let versions: TwoVersions;
     let pool: pg.Pool;
     let ada: TestUser;

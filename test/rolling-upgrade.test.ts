@@ -46,8 +46,7 @@ class Listener {
   }
 }
 
-describe('a rolling upgrade from the version whose log knew posts alone', function () {
-  this.timeout(120_000);
+describe('a rolling upgrade from the version whose log knew posts alone', () => {
   let versions: TwoVersions;
   let old: NodeProcess;
   let fresh: NodeProcess;

@@ -3,8 +3,7 @@ import { writePost } from './support/posts.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
-describe('row locks', function () {
-  this.timeout(20_000);
+describe('row locks', () => {
   let world: World;
   let ada: TestUser;
   let bob: TestUser;

@@ -33,8 +33,7 @@ interface Asked {
 }
 
 /** The index of searches is asked for blocks of 2,048 ids: see the migration 20261128003018. */
-describe('searches block by block', function () {
-  this.timeout(120_000);
+describe('searches block by block', () => {
   let database: TestDatabase;
   let pool: pg.Pool;
   let sequelize: Sequelize;

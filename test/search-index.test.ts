@@ -53,8 +53,7 @@ const WORDS = [
   ],
 ];
 
-describe('searches', function () {
-  this.timeout(120_000);
+describe('searches', () => {
   let world: World;
   let ada: TestUser;
   let bob: TestUser;

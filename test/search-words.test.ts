@@ -14,8 +14,7 @@ const text = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }),
 );
 
-describe('the words that searches know', function () {
-  this.timeout(60_000);
+describe('the words that searches know', () => {
   let database: TestDatabase;
   let pool: pg.Pool;
 

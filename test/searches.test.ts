@@ -4,8 +4,7 @@ import { expectProblem } from './support/problems.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
-describe('searches that take long', function () {
-  this.timeout(60_000);
+describe('searches that take long', () => {
   let world: World;
   let ada: TestUser;
   before(async () => {

@@ -6,8 +6,7 @@ import type { NodeProcess } from './support/node-process.ts';
 import { execute } from './support/tables.ts';
 import { Api, createWorld, PASSWORD, type World } from './support/world.ts';
 
-describe('a second factor on two nodes', function () {
-  this.timeout(120_000);
+describe('a second factor on two nodes', () => {
   let world: World;
   let node: NodeProcess;
   before(async () => {

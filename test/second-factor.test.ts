@@ -80,8 +80,7 @@ describe('codes of authenticator apps', () => {
   });
 });
 
-describe('a second factor', function () {
-  this.timeout(60_000);
+describe('a second factor', () => {
   const log = logLines();
   let world: World;
   before(async () => {
@@ -254,8 +253,7 @@ describe('a second factor', function () {
   });
 });
 
-describe('a second factor where guesses are limited', function () {
-  this.timeout(60_000);
+describe('a second factor where guesses are limited', () => {
   let world: World;
   before(async () => {
     world = await createWorld({ RATE_LIMITS: 'on', LOGIN_FAILURES: '5' });

@@ -15,8 +15,7 @@ import { type Answer, createWorld, PASSWORD, type TestUser, type World } from '.
 const SECRET = 'a secret of this test that is long enough to sign with';
 const SEARCHED = 'words-that-somebody-searched-for';
 
-describe('what SECURITY.md says', function () {
-  this.timeout(60_000);
+describe('what SECURITY.md says', () => {
   let text: string;
   /** The rows of its table of defences. */
   let defences: Map<string, { by: string; proofs: string[] }>;

@@ -18,8 +18,7 @@ interface Write {
   ended: number;
 }
 
-describe('the sequencer', function () {
-  this.timeout(60_000);
+describe('the sequencer', () => {
   const log = createLogger('silent');
   let database: TestDatabase;
   let db: Database;

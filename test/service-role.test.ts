@@ -13,8 +13,7 @@ import { signUp } from './support/world.ts';
 const environment = { NODE_ENV: 'test', BCRYPT_COST: '4', RATE_LIMITS: 'off', LOG_LEVEL: 'warn' };
 const JWT_SECRET = 'x'.repeat(40);
 
-describe('MIGRATION_DATABASE_URL', function () {
-  this.timeout(120_000);
+describe('MIGRATION_DATABASE_URL', () => {
   const name = randomBytes(4).toString('hex');
   const [OWNER, SERVICE] = [`owner_${name}`, `service_${name}`];
   let adminUrl: string;

@@ -5,8 +5,7 @@ import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
 import { until } from './support/waiting.ts';
 import { Api, PASSWORD, signUp, type TestUser } from './support/world.ts';
 
-describe('the limits of two nodes with one Redis', function () {
-  this.timeout(60_000);
+describe('the limits of two nodes with one Redis', () => {
   let redis: TestRedis;
   let nodes: TwoNodes;
   before(async () => {

@@ -64,8 +64,7 @@ describe('a node that was told to stop', () => {
   });
 });
 
-describe('a process that is sent SIGTERM', function () {
-  this.timeout(60_000);
+describe('a process that is sent SIGTERM', () => {
   for (const WORKERS of ['1', '2'])
     it(`serves for SHUTDOWN_DELAY, and then refuses what kept connections ask, with WORKERS=${WORKERS}`, async () => {
       const database = await createDatabase();

@@ -21,12 +21,10 @@ const run = promisify(execFile);
 const invite = (world: World, uses: number, lifetime: number) =>
   world.ctx.db.share('service').run(() => createInvitation(uses, lifetime));
 
-describe('signing up by invitation', function () {
-  this.timeout(90_000);
+describe('signing up by invitation', () => {
   let world: World;
   let browser: Browser;
-  before(async function () {
-    this.timeout(180_000);
+  before(async () => {
     await buildPage();
     [world, browser] = await Promise.all([createWorld({ SIGN_UP: 'invite' }), launchBrowser()]);
   });
@@ -186,8 +184,7 @@ describe('signing up by invitation', function () {
   });
 });
 
-describe('a service that nobody may sign up to', function () {
-  this.timeout(90_000);
+describe('a service that nobody may sign up to', () => {
   let world: World;
   before(async () => {
     await buildPage();

@@ -13,8 +13,7 @@ import { createWorld, type TestUser, type World } from './support/world.ts';
 /** The most that may wait for one socket. Bytes. */
 const BOUND = 256 * 1024;
 
-describe('clients that do not read', function () {
-  this.timeout(90_000);
+describe('clients that do not read', () => {
   let world: World;
   let alice: TestUser;
 

@@ -11,8 +11,7 @@ const SECRET = 'a secret of a test that is long enough';
 
 type Answer = { ok: true; data: { expires_at: string } } | { ok: false; error: Problem };
 
-describe("a socket's life", function () {
-  this.timeout(60_000);
+describe("a socket's life", () => {
   let world: World;
   let alice: TestUser;
   let bob: TestUser;

@@ -62,8 +62,7 @@ class Build {
 const OURS = `p.pronamespace = 'public'::regnamespace and not exists (
   select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')`;
 
-describe('SQL functions in files', function () {
-  this.timeout(60_000);
+describe('SQL functions in files', () => {
   let database: TestDatabase;
   let client: pg.Client;
   const folders: string[] = [];

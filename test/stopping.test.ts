@@ -19,8 +19,7 @@ const ENDS_WITHIN = 12_000;
 
 const environment = { NODE_ENV: 'test', BCRYPT_COST: '4', RATE_LIMITS: 'off', LOG_LEVEL: 'warn' };
 
-describe('streams and waiting requests of a node that stops or whose sessions end', function () {
-  this.timeout(90_000);
+describe('streams and waiting requests of a node that stops or whose sessions end', () => {
   let database: TestDatabase;
   let program: Program;
   let ada: TestUser;
@@ -201,8 +200,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
   });
 });
 
-describe('a node with its embedded database', function () {
-  this.timeout(120_000);
+describe('a node with its embedded database', () => {
   let dataDir: string;
   let program: Program;
   before(async () => {

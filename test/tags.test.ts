@@ -16,8 +16,7 @@ interface Told {
   departure: { topics: string[]; name: string; data: object } | null;
 }
 
-describe('tags and mentions', function () {
-  this.timeout(60_000);
+describe('tags and mentions', () => {
   let world: World;
   let ada: TestUser;
   let bob: TestUser;

@@ -12,8 +12,7 @@ import { caughtUp, tellVotes } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
-describe('tallies', function () {
-  this.timeout(60_000);
+describe('tallies', () => {
   let world: World;
   let alice: TestUser;
   let bob: TestUser;

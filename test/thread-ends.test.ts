@@ -11,8 +11,7 @@ interface Listed {
   events: { name: string; seq: number; data: { id: number; root_id?: number | null } }[];
 }
 
-describe('the end of a thread', function () {
-  this.timeout(60_000);
+describe('the end of a thread', () => {
   let world: World;
   let ada: TestUser;
   let bob: TestUser;

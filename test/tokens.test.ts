@@ -245,8 +245,7 @@ describe('access tokens', () => {
       expect(guarded.length).to.be.greaterThan(10);
     });
 
-    it('none of the others does either, for whichever route', async function () {
-      this.timeout(60_000);
+    it('none of the others does either, for whichever route', async () => {
       const counted = async () =>
         (await rows(world, 'select count(*) from sessions where revoked_at is null'))[0];
       const before = await counted();

@@ -32,8 +32,7 @@ const gone = {
   payload: ({ id }: Gone) => ({ id, root_id: null }),
 } as unknown as EventType<string, Gone, object>;
 
-describe('what was missed of topics', function () {
-  this.timeout(120_000);
+describe('what was missed of topics', () => {
   let world: World;
   let other: NodeProcess;
   let ada: TestUser;

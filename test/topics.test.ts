@@ -45,8 +45,7 @@ const withTopics = (type: typeof postCreated | typeof postUpdated) =>
 const created = withTopics(postCreated);
 const updated = withTopics(postUpdated);
 
-describe('topics in a fan-out that is written socket by socket', function () {
-  this.timeout(60_000);
+describe('topics in a fan-out that is written socket by socket', () => {
   let world: World;
   let alice: TestUser;
 
@@ -88,8 +87,7 @@ describe('topics in a fan-out that is written socket by socket', function () {
   });
 });
 
-describe('topics', function () {
-  this.timeout(60_000);
+describe('topics', () => {
   let world: World;
   let alice: TestUser;
   let bob: TestUser;

@@ -9,8 +9,7 @@ import { expectProblem } from './support/problems.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
-describe('a database whose synchronous standby is away', function () {
-  this.timeout(60_000);
+describe('a database whose synchronous standby is away', () => {
   let folder: string;
   let server: EmbeddedPostgres;
   let world: World;

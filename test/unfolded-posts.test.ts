@@ -12,8 +12,7 @@ import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 
 /** What searches need is made for posts that a node of the version before wrote. */
-describe('posts that are not folded yet', function () {
-  this.timeout(120_000);
+describe('posts that are not folded yet', () => {
   let database: TestDatabase;
   let pool: pg.Pool;
   const nodes: Database[] = [];

@@ -159,8 +159,7 @@ describe('accounts', () => {
       expect(hidden.body.owner.username).to.equal(name);
     });
 
-    it('tells of thousands of posts, each once and as it is shown, a bounded piece at a time', async function () {
-      this.timeout(60_000);
+    it('tells of thousands of posts, each once and as it is shown, a bounded piece at a time', async () => {
       await writePost(ada, { title: 'tab\t "quoted" \\ \u0001 \u2028 \u{1F426} </script>', content: '' });
       const plain = await writePost(ada);
       await ada.put(`/posts/${plain.id}/vote`);

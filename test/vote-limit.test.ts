@@ -14,8 +14,7 @@ import { createWorld, type TestUser, type World } from './support/world.ts';
 
 const ALLOWED = 3;
 
-describe('votes for one post from one address', function () {
-  this.timeout(60_000);
+describe('votes for one post from one address', () => {
   let world: World;
   /** Accounts of this hour, and an author elsewhere. */
   let ring: TestUser[];

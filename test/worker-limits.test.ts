@@ -9,8 +9,7 @@ import { Api, PASSWORD, signUp, type TestUser } from './support/world.ts';
 const ALLOWED = 6;
 
 for (const redisIs of ['not configured', 'dead'] as const)
-  describe(`the limits of two workers, with a Redis that is ${redisIs}`, function () {
-    this.timeout(60_000);
+  describe(`the limits of two workers, with a Redis that is ${redisIs}`, () => {
     let workers: OwnService;
     let redis: TestRedis | undefined;
     let service: NodeProcess;

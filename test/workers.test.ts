@@ -15,8 +15,7 @@ const PATH = '/socket.io/?EIO=4&transport=polling';
 const TIME_LIMIT = 250;
 
 for (const withRedis of [false, true])
-  describe(`two workers ${withRedis ? 'and a Redis' : 'without a Redis'}`, function () {
-    this.timeout(60_000);
+  describe(`two workers ${withRedis ? 'and a Redis' : 'without a Redis'}`, () => {
     let workers: OwnService;
     let service: NodeProcess;
     let alice: TestUser;
