@@ -122,7 +122,7 @@ describe('votes for one post from one address', () => {
 it('votes that add none leave no count behind, however many posts they name', async () => {
   const redis = await startRedis();
   const client = new Redis(redis.url);
-  const store = await openRedisStore(redis.url);
+  const store = await openRedisStore(redis.url, 'tidings', 30_000);
   const memory = new MemoryStore();
   try {
     const limit = new VoteLimit({
@@ -142,7 +142,7 @@ it('votes that add none leave no count behind, however many posts they name', as
       );
     await until('the clock to go on', () => Date.now() > began + 10);
     // Redis may have been passed over for a moment on a busy machine, and is given back what it counted later.
-    await until('nothing to be in Redis', async () => (await client.keys('*limit*')).length === 0, 20_000);
+    await until('nothing to be in Redis', async () => (await client.keys('*limit*')).length === 0);
     const { msBeforeNext: whole } = await memory.take('another', 3600);
     for (const postId of posts)
       expect(await memory.take(`limit:vote-once:${postId}:u1`, 3600)).to.deep.equal({

@@ -7,9 +7,9 @@ import type { Logger } from '../logger.ts';
 import { type Count, type LimitStore, MEMBERS } from './store.ts';
 
 /** How long a request waits for Redis. Milliseconds. */
-const TIMEOUT = 100;
-/** After which age Redis does not execute a command any more: earlier than it is given up here. Milliseconds. */
-const LATEST = 80;
+const TIME_LIMIT = 100;
+/** So much earlier than it is given up here, Redis does not execute a command any more. Milliseconds. */
+const MARGIN = 20;
 /** How often to check whether Redis can count, and how long that may take. Milliseconds. */
 const PROBE_INTERVAL = 1000;
 const PROBE_TIMEOUT = 2000;
@@ -72,11 +72,14 @@ export interface RedisStoreOptions {
   log: Logger;
   /** A count that should have been shared was not. */
   onUnshared: () => void;
+  /** How long a request waits for Redis. Milliseconds. */
+  timeLimit?: number;
 }
 
 /** Counts and sets in Redis, for all nodes together. It is asked only while it is known to answer, so that nobody waits for it. */
 export class RedisStore implements LimitStore {
   readonly #options: RedisStoreOptions;
+  readonly #timeLimit: number;
   #client: RedisClient;
   #kind: RedisTarget['kind'];
   /** Whether the last probe came back, and nothing has been too slow since. */
@@ -93,6 +96,7 @@ export class RedisStore implements LimitStore {
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
+    this.#timeLimit = options.timeLimit ?? TIME_LIMIT;
     options.health.expect('limits');
     this.#kind = options.target.kind;
     this.#client = this.#connect(this.#kind);
@@ -172,9 +176,9 @@ export class RedisStore implements LimitStore {
   /** @returns the answer, whose first item is Redis's clock; undefined if nothing was done */
   async #ask(script: Script, key: string, ...args: (string | number)[]): Promise<number[] | undefined> {
     if (!this.#answers || !this.#clock) return undefined;
-    const deadline = Math.floor(Date.now() + this.#clock.offset + LATEST);
+    const deadline = Math.floor(Date.now() + this.#clock.offset + this.#timeLimit - MARGIN);
     try {
-      const answer = await this.#run(script, key, TIMEOUT, deadline, ...args);
+      const answer = await this.#run(script, key, this.#timeLimit, deadline, ...args);
       return answer.length > 1 || (answer[0] ?? Infinity) <= deadline ? answer : undefined;
     } catch (error) {
       this.#answers = false;

@@ -4,8 +4,15 @@ import { RedisStore } from '../../server/limits/redis-store.ts';
 import { createLogger } from '../../server/logger.ts';
 import { until } from './waiting.ts';
 
-/** The counts of one node in this Redis. Resolves when Redis has answered. */
-export async function openRedisStore(url: string, prefix = 'tidings'): Promise<RedisStore> {
+/**
+ * The counts of one node in this Redis. Resolves when Redis has answered.
+ * @param timeLimit how long a request waits for Redis, where not as in the service. Milliseconds
+ */
+export async function openRedisStore(
+  url: string,
+  prefix = 'tidings',
+  timeLimit?: number,
+): Promise<RedisStore> {
   const log = createLogger('silent');
   const health = new RedisHealth({ log, prefix, onFault: () => undefined });
   const store = new RedisStore({
@@ -14,6 +21,7 @@ export async function openRedisStore(url: string, prefix = 'tidings'): Promise<R
     health,
     log,
     onUnshared: () => undefined,
+    ...(timeLimit !== undefined && { timeLimit }),
   });
   await until('Redis to count', () => health.isWell('limits'));
   return store;
