@@ -51,6 +51,8 @@ describe("the client's feed", () => {
   after(() => world.close());
   beforeEach(async () => {
     open = [];
+    // What is heard from now on is of the test alone.
+    await caughtUp(world);
     proxy = await createFrameProxy(world.url);
   });
   afterEach(async () => {
@@ -173,7 +175,7 @@ describe("the client's feed", () => {
     let dropped = 0;
     proxy.drops = (frame) => frame.includes('post:created') && dropped++ === 0;
     // The head is told two seconds after the last event at the soonest, three at the latest; then it connects again.
-    await expectCreated(heard, seq, await write(1), 15_000);
+    await expectCreated(heard, seq, await write(1));
     expect(proxy.opened).to.equal(2);
   });
 
@@ -216,7 +218,7 @@ describe("the client's feed", () => {
     hide(seq);
     await write(1);
     await write(2, 'Hidden');
-    await until('the head', () => heard.feed.position?.seq === seq + 3, 15_000);
+    await until('the head', () => heard.feed.position?.seq === seq + 3);
     expect(heard.feed.behind).to.equal(0);
     expect(heard.statuses).to.deep.equal(['live']);
     proxy.cut();
@@ -237,7 +239,7 @@ describe("the client's feed", () => {
     await write(1, 'Hidden');
     await write(1, 'Lost');
     await write(1);
-    await until('the one that was lost', () => heard.events.length >= 3, 15_000);
+    await until('the one that was lost', () => heard.events.length >= 3);
     expect(heard.events.map((event) => event.seq)).to.deep.equal([seq + 1, seq + 3, seq + 4]);
     expect(dropped).to.equal(2);
     expect(heard.resets).to.be.empty;
@@ -255,7 +257,7 @@ describe("the client's feed", () => {
     // And the newest, by the head.
     proxy.drops = (frame) => frame.includes('"Last') && dropped++ === 2;
     ids.push(...(await write(1, 'Last')));
-    await expectCreated(heard, seq, ids, 15_000);
+    await expectCreated(heard, seq, ids);
     expect(proxy.opened).to.equal(3);
   });
 
@@ -547,7 +549,7 @@ describe("the client's feed", () => {
       after: 0,
     });
     open.push(feed);
-    await until('it has tried again and again', () => came > 4, 5000);
+    await until('it has tried again and again', () => came > 4, 15_000);
     feed.close();
     dying.close();
   });
@@ -616,7 +618,7 @@ describe('many feeds', () => {
         await writer.posts.create({ title: `Post ${at}`, content: '' });
         if (at % 10 === 5) proxy.cut();
       }
-      await until('all have heard all', () => heard.every((events) => events.length >= 40), 10_000);
+      await until('all have heard all', () => heard.every((events) => events.length >= 40));
       for (const events of heard) expect(events).to.deep.equal(heard[0]);
       expect(heard[0]).to.have.lengthOf(40);
       expect((await writer.posts.list({ ownerId, limit: 100 })).posts).to.have.lengthOf(40);

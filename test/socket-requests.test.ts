@@ -3,7 +3,8 @@ import type { Problem, Tally } from '../server/contract.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { RawClient } from './support/raw-client.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
-import { until } from './support/waiting.ts';
+import { caughtUp, tellVotes } from './support/tables.ts';
+import { Stopwatch, until } from './support/waiting.ts';
 import { createWorld, type TestSocket, type TestUser, type World } from './support/world.ts';
 
 type Answer<T> = { ok: true; data: T } | { ok: false; error: Problem };
@@ -25,7 +26,7 @@ describe('what a socket asks', () => {
 
   const ask = <T>(socket: TestSocket, name: string, payload: unknown): Promise<Answer<T>> =>
     (
-      socket.timeout(3000) as unknown as {
+      socket.timeout(30_000) as unknown as {
         emitWithAck(name: string, payload: unknown): Promise<Answer<T>>;
       }
     ).emitWithAck(name, payload);
@@ -100,6 +101,12 @@ describe('what a socket asks', () => {
   });
 
   describe('feed:mode', () => {
+    beforeEach(async () => {
+      // The owner of a post that was voted for is told of it by an event, some time later.
+      await tellVotes(world);
+      await caughtUp(world);
+    });
+
     it('goes from live to counting, to nothing and back to live, from the position that it answers', async () => {
       const socket = world.socket({ token: bob.token });
       const heard: Heard[] = record(socket);
@@ -150,7 +157,7 @@ describe('what a socket asks', () => {
     it('may be said before ready: the feed then continues from where ready says', async () => {
       for (const modes of [['off', 'live'], ['count'], ['count', 'live'], ['live']]) {
         const client = await RawClient.open(world.url);
-        const start = world.ctx.feed.seq;
+        const start = await caughtUp(world);
         // The node is behind this client, and cannot look into the log yet.
         const log = await world.pool.connect();
         await log.query('begin; lock table feed_head in access exclusive mode');
@@ -187,6 +194,7 @@ describe('what a socket asks', () => {
     it('count tells at most once a second', async () => {
       const socket = world.socket({ token: bob.token, feed: 'count' });
       const at: number[] = [];
+      const watch = new Stopwatch();
       let counted = 0;
       socket.on('feed:count', ({ count }) => {
         at.push(Date.now());
@@ -194,17 +202,17 @@ describe('what a socket asks', () => {
       });
       await readyOf(socket);
       const heard = record(socket);
-      const end = Date.now() + 3500;
+      const began = Date.now();
       let written = 0;
-      while (Date.now() < end) {
+      while (Date.now() - began < 3500 || at.length < 3) {
         await post();
         written += 1;
       }
       await until('all to be counted', () => counted === written);
-      expect(at.length).to.be.within(3, 5);
-      for (const [index, when] of at.entries()) {
-        if (index > 0) expect(when - at[index - 1]!).to.be.at.least(900);
-      }
+      expect(at.length).to.be.at.most(Math.floor((Date.now() - began) / 1000) + 2);
+      // Of two the first may have been read late.
+      for (const [index, when] of at.entries())
+        if (index > 0) expect(when - at[index - 1]!).to.be.at.least(900 - watch.paused);
       expect(heard).to.be.empty;
     });
   });
@@ -215,7 +223,7 @@ describe('what a socket asks', () => {
     socket.on('feed:head', ({ seq, prev }) => heads.push({ seq, prev, at: Date.now() }));
     await readyOf(socket);
     await post();
-    await until('three beacons', () => heads.length >= 3, 15_000);
+    await until('three beacons', () => heads.length >= 3);
     const { seq } = world.ctx.feed;
     // Every event of the whole feed is for it: its newest one is the newest.
     expect(heads.at(-1)).to.include({ seq, prev: seq });

@@ -5,7 +5,7 @@ import type { PostAnswer } from '../server/posts/present.ts';
 import { UnparsedPosts } from '../server/posts/unparsed-posts.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
-import { execute, headOf, numberOf, rows } from './support/tables.ts';
+import { execute, headOf, numberOf, rows, tellVotes } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, PASSWORD, createWorld, type TestUser, type World } from './support/world.ts';
 
@@ -22,7 +22,7 @@ describe('tags and mentions', () => {
   let bob: TestUser;
 
   before(async () => {
-    world = await createWorld({}, undefined, undefined, { block: 50, number: 3000 });
+    world = await createWorld({}, undefined, undefined, { block: 50 });
     ada = await world.user();
     bob = await world.user();
   });
@@ -203,6 +203,7 @@ describe('tags and mentions', () => {
         const plain = await writePost(author, { content: 'plain' });
         const [from, to] = who === 'the author' ? [author, other] : [other, author];
         await from.put(`/users/${to.id}/block`);
+        await tellVotes(world);
         const before = await headOf(world);
         const content = `again @${other.username}`;
         expectProblem(await author.post('/posts', { title: 'x', content }), 403);
@@ -308,6 +309,7 @@ describe('tags and mentions', () => {
          select id from older`,
         [ada.id],
       );
+      await tellVotes(world);
       const before = await headOf(world);
       // The list waits for them.
       expect(await listed(bob, 'tag=older')).to.deep.equal([row!.id]);
@@ -331,13 +333,12 @@ describe('tags and mentions', () => {
       try {
         const failures: unknown[] = [];
         const posts = nodes.map((db) => new UnparsedPosts(db, (error) => failures.push(error)));
-        expect(await Promise.all(posts.map((one) => one.catchUp(10_000)))).to.deep.equal([true, true]);
+        expect(await Promise.all(posts.map((one) => one.catchUp(30_000)))).to.deep.equal([true, true]);
         expect(failures).to.deep.equal([]);
       } finally {
         for (const db of nodes) await db.close();
       }
       expect(await numberOf(world, `select count(*) from post_tags where tag = 'many'`)).to.equal(900);
-      await execute(world, `delete from posts where title = 'many'`);
     });
   });
 });

@@ -177,7 +177,7 @@ describe('accounts', () => {
       const answer = await ada.patch('/users/me', { username: `m${ada.username}` });
       expect(answer.status).to.equal(200);
       const tasks = () => rows(world, 'select 1 from account_tasks');
-      await until('the last piece', async () => (await tasks()).length === 0, 30_000);
+      await until('the last piece', async () => (await tasks()).length === 0);
       await headOf(world);
       const told = await rows<{ post_id: number; data: { id: number } }>(
         world,
@@ -295,6 +295,9 @@ describe('accounts', () => {
       const before = await headOf(world);
 
       expect((await ada.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+      await until('the last piece', async () => {
+        return (await numberOf(world, 'select count(*) from account_tasks')) === 0;
+      });
 
       const events = await postEventsSince(world, before);
       expect(events.map(({ name, data }) => [name, data])).to.deep.equal([
