@@ -17,7 +17,7 @@ describe('the home page and hidden authors', () => {
   let ben: TestUser;
 
   before(async () => {
-    world = await createWorld({}, undefined, undefined, { block: 20 });
+    world = await createWorld({}, undefined, undefined, { block: 20, number: 30_000 });
   });
   beforeEach(async () => {
     me = await world.user();

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** Milliseconds between two looks at whether this process was paused, and what a look is late at most if it was not. */
 const TICK = 10;
 const USUAL = 40;
@@ -6,6 +8,15 @@ const MOST = 1500;
 
 let paused = 0;
 let looked = performance.now();
+/** How long the main thread of this process was ready to run and another one had the processor. Milliseconds; Linux alone says so. */
+function waitedForProcessor(): number {
+  try {
+    return Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]) / 1e6;
+  } catch {
+    return 0;
+  }
+}
+
 const sinceLook = () => Math.max(0, performance.now() - looked - TICK - USUAL);
 setInterval(() => {
   paused += sinceLook();
@@ -16,15 +27,20 @@ setInterval(() => {
 export class Stopwatch {
   readonly #began = Date.now();
   readonly #paused = paused + sinceLook();
+  readonly #waited = waitedForProcessor();
 
   /** Milliseconds by the clock. */
   get passed(): number {
     return Date.now() - this.#began;
   }
 
-  /** For how long this process had no turn, as far as that is allowed for. Milliseconds. */
+  /**
+   * For how long this process had no turn. Milliseconds: as the system has it, or as its timers were late, so far as that
+   * is allowed for.
+   */
   get paused(): number {
-    return Math.min(MOST, paused + sinceLook() - this.#paused);
+    const late = Math.min(MOST, paused + sinceLook() - this.#paused);
+    return Math.max(late, waitedForProcessor() - this.#waited);
   }
 
   /** Milliseconds in which something could be done. */
