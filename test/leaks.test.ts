@@ -141,7 +141,7 @@ describe('the leak table', () => {
     const waiting = places.filter(({ way }) => way !== 'subscribe');
     const has = ({ listening }: Place) =>
       listening.events().some(({ name, data }) => name === MARKER && data.id === marker);
-    await until('the marker', () => waiting.every(has), 20_000).catch((error: unknown) => {
+    await until('the marker', () => waiting.every(has)).catch((error: unknown) => {
       const missing = waiting.find((place) => !has(place));
       throw new Error(`${String(error)}: ${missing?.what}: ${missing?.listening.text()}`);
     });

@@ -1,6 +1,7 @@
 import type { Subscribed } from '../../server/contract.ts';
 import { EventParser } from './event-parser.ts';
 import { RawClient } from './raw-client.ts';
+import { until } from './waiting.ts';
 import { Api, type TestUser } from './world.ts';
 
 /** An event as somebody was handed it. */
@@ -113,9 +114,13 @@ export async function overSubscribe(listener: Listener): Promise<Listening> {
     client.emit('subscribe', { topics: [topic], from: after, epoch }, times);
     return (await client.acknowledged(times)) as { ok: boolean; data: Subscribed };
   };
-  let answer = await ask(1);
-  for (let times = 2; answer.ok && answer.data.reset && times <= 5; times += 1) answer = await ask(times);
-  if (!answer.ok || answer.data.reset) throw new Error(`subscribe: ${JSON.stringify(answer)}`);
-  const events = answer.data.events as unknown as Handed[];
+  let times = 0;
+  let answer: Awaited<ReturnType<typeof ask>> | undefined;
+  await until('the events of a topic', async () => {
+    answer = await ask((times += 1));
+    if (!answer.ok) throw new Error(`subscribe: ${JSON.stringify(answer)}`);
+    return !answer.data.reset;
+  });
+  const events = answer!.data.events as unknown as Handed[];
   return { events: () => events, text: () => client.frames.join('\n'), end: () => client.terminate() };
 }
