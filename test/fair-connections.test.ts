@@ -45,11 +45,14 @@ describe('the connections to the database', () => {
     }
   }
 
-  /** Sends requests, and waits until all of them have come. */
+  /** Sends requests, and waits until all of them have come, or one has waited for so long that it is refused. */
   async function arrived<T>(send: () => Promise<T>[], many: number): Promise<Promise<T>[]> {
-    const before = world.ctx.pendingResponses.count;
+    const { pendingResponses } = world.ctx;
+    const before = pendingResponses.count;
+    let isRefused = false;
     const sent = send();
-    await until('the requests to come', () => world.ctx.pendingResponses.count === before + many);
+    for (const answer of sent) void answer.then(() => (isRefused = true));
+    await until('the requests to come', () => pendingResponses.count === before + many || isRefused);
     // From there to the database it is a few turns of the event loop.
     for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     return sent;
