@@ -26,8 +26,7 @@ describe('the export of an account', () => {
 
   const running = (user: TestUser) =>
     numberOf(world, 'select count(*) from account_exports where user_id = $1', [user.id]);
-  const isOver = (user: TestUser) =>
-    until('the export to be over', async () => (await running(user)) === 0, 20_000);
+  const isOver = (user: TestUser) => until('the export to be over', async () => (await running(user)) === 0);
   const outcomes = async (outcome: string) => {
     const { values } = await world.ctx.metrics.exports.get();
     return values.find(({ labels }) => labels.outcome === outcome)?.value ?? 0;

@@ -116,32 +116,31 @@ describe('the AsyncAPI document', () => {
       ]);
       await bob.put(`/posts/${post.id}/vote`);
       await alice.patch(`/posts/${post.id}`, { title: 'Hi' });
-      await until('the tally', () => heard.seen.has('votes') && counted.seen.has('votes'), 10_000);
+      await until('the tally', () => heard.seen.has('votes') && counted.seen.has('votes'));
       for (const kind of ['follow', 'mute', 'block']) {
         await bob.put(`/users/${alice.id}/${kind}`);
         await bob.delete(`/users/${alice.id}/${kind}`);
       }
-      await until('the end of the block', () => heard.seen.has('blockRemoved'), 10_000);
+      await until('the end of the block', () => heard.seen.has('blockRemoved'));
       const { body: own } = await bob.post<PostView>('/posts', { title: 'Mine', content: '' });
       await alice.put(`/posts/${own.id}/vote`);
-      await until('the vote', () => heard.seen.has('notificationAdded'), 10_000);
+      await until('the vote', () => heard.seen.has('notificationAdded'));
       await bob.put('/notifications/read', { up_to: 1 });
       await bob.delete(`/posts/${own.id}`);
-      await until('the end of the notification', () => heard.seen.has('notificationRemoved'), 10_000);
+      await until('the end of the notification', () => heard.seen.has('notificationRemoved'));
       await world.ctx.db.transaction((tx) => grantRole(tx, bob.username, 'moderator', ''));
-      await until('the role', () => heard.seen.has('roleChanged'), 10_000);
+      await until('the role', () => heard.seen.has('roleChanged'));
       await alice.put(`/users/${bob.id}/report`, { reason: 'spam' });
       await world.ctx.db.transaction(async (tx) =>
         (await resolveCases(tx, { userId: bob.id }, 'dismiss'))[0]?.tell(),
       );
-      await until('the end of the case', () => heard.seen.has('reportResolved'), 10_000);
+      await until('the end of the case', () => heard.seen.has('reportResolved'));
       await alice.delete(`/posts/${post.id}`);
       await until(
         'the beacon and the count',
         () => heard.seen.has('feedHead') && counted.seen.has('feedCount'),
-        10_000,
       );
-      await until('the deletion', () => heard.seen.has('postDeleted'), 10_000);
+      await until('the deletion', () => heard.seen.has('postDeleted'));
 
       // A replay of a post that is gone by now: its text is redacted.
       const replayed = world.socket({ token: bob.token, after: ready.seq, epoch: ready.epoch });
@@ -155,7 +154,7 @@ describe('the AsyncAPI document', () => {
       await refusalOf(stranger);
 
       await bob.post('/logout');
-      await until('the end', () => heard.seen.has('sessionClosed'), 10_000);
+      await until('the end', () => heard.seen.has('sessionClosed'));
 
       const all = [heard, counted, narrowed, replay, reset, refused];
       expect(all.flatMap(({ faults }) => faults)).to.deep.equal([]);
@@ -173,7 +172,7 @@ describe('the AsyncAPI document', () => {
     try {
       const user = await world.user();
       const watched = watchFrames(world.socket({ token: user.token }));
-      await until('the warning', () => watched.seen.has('sessionExpiring'), 10_000);
+      await until('the warning', () => watched.seen.has('sessionExpiring'));
       expect(watched.faults).to.deep.equal([]);
     } finally {
       await world.close();

@@ -368,14 +368,10 @@ describe('who hears an event', () => {
     expect(body).to.deep.equal({ epoch: world.ctx.feed.epoch, head: end, events: [] });
 
     // Also while there is always something that is not for it.
-    await until(
-      'a beacon between them',
-      async () => {
-        await tell(noteAdded, SECRET);
-        return positionOf(live()) > end;
-      },
-      15_000,
-    );
+    await until('a beacon between them', async () => {
+      await tell(noteAdded, SECRET);
+      return positionOf(live()) > end;
+    });
   });
 
   it('is handed by the client package what is its user’s, over one connection, and what it does not know moves it on', async () => {

@@ -77,7 +77,7 @@ for (const sharing of [false, true])
       // New posts are put on top of a page: more of them may be shown than are on one.
       const shown = () =>
         store.state.posts.slice(0, LIMIT).map(({ id, title, tags }) => ({ id, title, tags }));
-      await until('all is told', () => JSON.stringify(shown()) === JSON.stringify(expected), 10_000).catch(
+      await until('all is told', () => JSON.stringify(shown()) === JSON.stringify(expected)).catch(
         () => undefined,
       );
       expect(shown()).to.deep.equal(expected);

@@ -49,7 +49,7 @@ describe('the store of a thread', () => {
     store = createThreadStore(me, { postId: root, feed: { reconnect: { base: 50, cap: 200 } }, ...options });
     await store.load();
     expect(store.state.error).to.equal(undefined);
-    await until('it is live', () => store.state.status.state === 'live', 20_000);
+    await until('it is live', () => store.state.status.state === 'live');
   }
 
   const say = async (content: string, to = root, by = ada) => (await by.posts.reply(to, { content })).id;
@@ -79,7 +79,7 @@ describe('the store of a thread', () => {
       if (store.state.pending > 0) await store.reveal();
       return JSON.stringify(shown()) === JSON.stringify(expected);
     };
-    await until('all is told', same, 15_000).catch(() => undefined);
+    await until('all is told', same).catch(() => undefined);
     expect(shown()).to.deep.equal(expected);
     for (const node of listed())
       for (const { reply } of node.replies) expect(reply.parent_id).to.equal(node.reply.id);

@@ -40,7 +40,7 @@ describe('the places for connections', () => {
   });
   afterEach(async () => {
     leave();
-    await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0, 7000);
+    await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0);
     expect(world.ctx.connectionLimits.holders).to.equal(0);
   });
   after(() => world.close());
@@ -359,7 +359,7 @@ describe('the places for connections', () => {
     try {
       for (let round = 0; round < 40; round += 1) await Promise.all(Array.from({ length: 12 }, runOne));
       leave();
-      await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0, 8000);
+      await until('no place to be taken', () => world.ctx.connectionLimits.taken === 0);
       expect(world.ctx.connectionLimits.holders).to.equal(0);
       // A read that does not wait takes no place, and may be in progress still.
       await until('nobody to be there', () => world.ctx.delivery.size === 0);
@@ -430,7 +430,7 @@ describe('TCP connections of one address', () => {
       new RegExp(`^tidings_tcp_connections_refused_total\\{reason="address"\\} ${2 * MOST}$`, 'm'),
     );
     expect(lines.filter((line) => line.includes('an address has used up its share'))).to.have.lengthOf(1);
-    await until('the silent ones to be ended', () => closed === silent.length, 20_000);
+    await until('the silent ones to be ended', () => closed === silent.length);
     expect(performance.now() - began).to.be.above(HEADERS / 2);
     // What has gone is not counted any more.
     const again = connect({ port: Number(port), host: hostname, localAddress: '127.0.0.9' });

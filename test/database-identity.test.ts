@@ -201,7 +201,7 @@ describe('the database that a node is on', () => {
       await vote(user, round % 2 === 0);
       await postgres.crash();
       await postgres.up();
-      await until('the node is ready', async () => (await fetch(`${server!.url}/readyz`)).ok, 20_000);
+      await until('the node is ready', async () => (await fetch(`${server!.url}/readyz`)).ok);
     }
     expect(position()).to.deep.include({ epoch, seq });
   });
@@ -215,7 +215,7 @@ describe('the database that a node is on', () => {
     await post(user, 1);
     const { epoch } = position();
     await postgres.restore();
-    await until('the feed to begin anew', () => position().epoch !== epoch, 20_000);
+    await until('the feed to begin anew', () => position().epoch !== epoch);
     expect(position().seq).to.equal(2);
     expect(told('the numbering has changed: the feed restarts at the new head')).to.equal(1);
     await until('the node is ready', async () => (await fetch(`${server!.url}/readyz`)).ok);
@@ -301,7 +301,7 @@ describe('the database that a node is on', () => {
       expect(position()).to.deep.equal({ epoch, seq: 2 });
       await post(user, 2);
       await redis.kill('SIGCONT');
-      await until('the epoch is a new one', () => position().epoch !== epoch, 10_000);
+      await until('the epoch is a new one', () => position().epoch !== epoch);
       await isKept();
     });
 
@@ -450,7 +450,7 @@ describe('the database that a node is on', () => {
       await post(user, 1);
       const { epoch } = position();
       target = standby.port;
-      await until('the feed has moved', () => position().epoch !== epoch, 20_000);
+      await until('the feed has moved', () => position().epoch !== epoch);
       await until('the database of before is left', async () => {
         const [row] = await postgres.query<{ n: string }>(
           DATABASE,
@@ -462,7 +462,7 @@ describe('the database that a node is on', () => {
       expect(told('leads to another database now')).to.equal(1);
       // It leads back, as where a name has both addresses: no connection is used there, and that is said.
       target = postgres.port;
-      await until('a warning', () => told('cannot be used for new connections') === 1, 20_000);
+      await until('a warning', () => told('cannot be used for new connections') === 1);
       await post(user, 1);
       expect(told('the numbering has changed: the feed restarts at the new head')).to.equal(1);
     } finally {
@@ -492,7 +492,7 @@ describe('the database that a node is on', () => {
       await standby.up();
       await standby.promote();
       target = standby.port;
-      await until('the node has moved', () => position().epoch !== epoch, 15_000);
+      await until('the node has moved', () => position().epoch !== epoch);
       expect(position().seq).to.equal(2);
       const moved = position();
       await until('posts are taken', async () => {

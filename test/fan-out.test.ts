@@ -94,7 +94,7 @@ describe('what falls together', () => {
     }
     expect(subscriber.pending).to.be.above(200_000);
     client.resume();
-    await until('all of it', () => heard(client).length === seq, 15_000);
+    await until('all of it', () => heard(client).length === seq);
     expect(firstFault(heard(client), 0)).to.be.undefined;
   });
 
@@ -117,11 +117,7 @@ describe('what falls together', () => {
       after: start,
       epoch: world.ctx.feed.epoch,
     });
-    await until(
-      'everything',
-      () => [...clients, late].every((client) => client.seqs().length >= 120),
-      10_000,
-    );
+    await until('everything', () => [...clients, late].every((client) => client.seqs().length >= 120));
     for (const client of [...clients, late]) {
       expect(client.seqs()).to.have.lengthOf(120);
       expect(firstFault(client.seqs(), start)).to.be.undefined;

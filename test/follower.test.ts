@@ -232,10 +232,10 @@ describe('a database that is another one', () => {
       ),
     );
     await change();
-    await until('every client to be closed', () => raw.every((client) => client.closed), 15_000);
+    await until('every client to be closed', () => raw.every((client) => client.closed));
     for (const client of raw) expect(client.heard('session:closed')[0]?.[0]).to.include({ code: 'reset' });
     // A stock client comes back by itself, with the position that it had.
-    await until('the stock client to be back', () => outcomes.length === 1, 15_000);
+    await until('the stock client to be back', () => outcomes.length === 1);
     expect(closed).to.deep.equal(['reset']);
     expect(outcomes).to.deep.equal([['reset', 'epoch_changed']]);
     expect(world.ctx.feed.epoch).not.to.equal(epoch);

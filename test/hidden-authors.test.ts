@@ -178,10 +178,8 @@ describe('a block', () => {
       expect((await ada.put(`/users/${ben.id}/block`)).status).to.equal(200);
       process.kill(second.pid, 'SIGCONT');
       await new Api(first.url, ada.token).post('/posts', { title: 'after', content: 'after the block' });
-      await until(
-        'what came after',
-        () => clients.every(({ frames }) => frames.some((frame) => frame.includes('after the block'))),
-        20_000,
+      await until('what came after', () =>
+        clients.every(({ frames }) => frames.some((frame) => frame.includes('after the block'))),
       );
       expect(heardOf('words that nobody may hear')).to.equal(false);
     } finally {

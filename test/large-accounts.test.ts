@@ -152,7 +152,7 @@ describe('an account with more posts than fit one piece', () => {
       expect((await user.patch('/users/me', { username: 'nobody' })).status).to.equal(
         kind === 'rename' ? 200 : 401,
       );
-      await until('its end', async () => (await tasks()) === 0, 20_000);
+      await until('its end', async () => (await tasks()) === 0);
       expect(await postEventsSince(world, before)).to.have.lengthOf(MANY);
     });
 

@@ -196,7 +196,7 @@ for (const fastPaths of ['on', 'direct-writes', 'slim-connections', 'off'])
         );
       expect(subscriber.pending).to.be.within(64 * 1024, 256 * 1024);
       client.resume();
-      await until('everything', () => client.seqs().length === written, 20_000);
+      await until('everything', () => client.seqs().length === written);
       expect(firstFault(client.seqs(), start)).to.be.undefined;
       expect(subscriber.pending).to.equal(0);
     });

@@ -587,15 +587,15 @@ describe('moderation', () => {
       const { dismissals } = await figures();
       for (const { post_id, user } of await cases())
         await act(admin, 'dismiss', post_id === null ? { user_id: user.id } : { post_id });
-      await until('no case to be open', async () => (await figures()).open === 0, 20_000);
+      await until('no case to be open', async () => (await figures()).open === 0);
       expect((await figures()).age).to.equal(0);
       await report(reporter, `/users/${author.id}`);
       await execute(
         world,
         `update moderation_cases set opened_at = now() - interval '2 days' where user_id = ${author.id}`,
       );
-      await until('the case to be counted', async () => (await figures()).open === 1, 20_000);
-      await until('its age', async () => (await figures()).age >= 2 * 86_400, 20_000);
+      await until('the case to be counted', async () => (await figures()).open === 1);
+      await until('its age', async () => (await figures()).age >= 2 * 86_400);
       await act(moderator, 'dismiss', { user_id: author.id });
       expect((await figures()).dismissals).to.be.above(dismissals);
     });

@@ -88,6 +88,8 @@ describe('home and tags on the page', () => {
   });
 
   it('tell in the title what came while one was away, and where that ends', async () => {
+    // Of posts that come faster than one in two seconds, after three at once, the next wait to be asked for.
+    await page.waitForTimeout(4500);
     await reader.turnAway(true);
     const { length } = await reader.titles();
     for (const title of ['Missed one', 'Missed two']) await dave.post('/posts', { title, content: '' });

@@ -104,7 +104,7 @@ describe('writing on the page', () => {
     await text().fill('and kept');
     await composer().getByRole('button', { name: 'Publish' }).click();
     const said = composer().getByRole('alert');
-    await said.waitFor({ timeout: 20_000 });
+    await said.waitFor();
     expect(await said.textContent()).to.equal(
       'The server cannot be reached. Your text is kept, and is sent when the connection is back, unless you change it.',
     );
@@ -114,10 +114,10 @@ describe('writing on the page', () => {
     await reader.live();
     expect(await text().inputValue()).to.equal('and kept');
     await composer().getByRole('button', { name: 'Publish' }).click();
-    await said.waitFor({ timeout: 20_000 });
+    await said.waitFor();
     const before = reached;
     answered = true;
-    await text().waitFor({ state: 'detached', timeout: 20_000 });
+    await text().waitFor({ state: 'detached' });
     await reader.shows(reader.post('Sent without an answer'));
     await page.reload();
     await reader.shows(reader.post('Sent without an answer'));
@@ -156,7 +156,7 @@ describe('writing on the page', () => {
     await title().fill('Not like this');
     await composer().getByRole('button', { name: 'Publish' }).click();
     const said = composer().getByRole('alert');
-    await said.waitFor({ timeout: 20_000 });
+    await said.waitFor();
     await title().fill('But like this');
     await said.waitFor({ state: 'detached' });
     away = false;

@@ -197,12 +197,12 @@ describe('the page', () => {
     expect(await button.getAttribute('aria-pressed')).to.equal('true');
     await alice.page
       .getByText('Your vote is not counted yet. The server cannot be reached. It is sent again by itself.')
-      .waitFor({ timeout: 20_000 });
+      .waitFor();
     expect(await button.getAttribute('aria-pressed')).to.equal('true');
     expect(await button.getAttribute('aria-label')).to.equal('Vote, 1 vote, yours is not sent yet');
     await alice.page.screenshot({ path: join(ARTEFACTS, 'vote-offline.png') });
     await alice.page.context().setOffline(false);
-    await alice.page.getByText('Your vote is counted.').waitFor({ timeout: 20_000 });
+    await alice.page.getByText('Your vote is counted.').waitFor();
     await bob.votes('Vote for this').locator('.count', { hasText: /^1$/ }).waitFor();
     expect(await button.getAttribute('aria-label')).to.equal('Vote, 1 vote');
 
@@ -353,7 +353,7 @@ describe('the page', () => {
   it('looks on through the other node when its own is killed', async () => {
     await nodes.second.kill();
     await postByCarol('While the node is dead');
-    await bob.shows(bob.post('While the node is dead'), 1, 20_000);
+    await bob.shows(bob.post('While the node is dead'));
     await alice.shows(alice.post('While the node is dead'));
     await bob.live();
     await bob.write('From the other node');
@@ -361,7 +361,7 @@ describe('the page', () => {
     await nodes.second.start();
     await nodes.first.kill();
     await bob.write('And back again');
-    await alice.shows(alice.post('And back again'), 1, 20_000);
+    await alice.shows(alice.post('And back again'));
     await alice.live();
     await nodes.first.start();
     expect((await alice.titles()).slice(0, 3)).to.deep.equal([

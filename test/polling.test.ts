@@ -40,7 +40,7 @@ describe('long-polling by hand', () => {
     const [silent, waiting] = [await open(), await open()];
     const heard = hear(waiting);
     expect(connections()).to.equal(2);
-    await until('both to be gone', () => connections() === 0, 7000);
+    await until('both to be gone', () => connections() === 0);
     expect(watch.passed).to.be.at.least(4500);
     expect(watch.ran).to.be.below(6000);
     // It is answered, and not left hanging.

@@ -139,16 +139,12 @@ describe('what a node says of its Redis', () => {
       async ({ url }) => {
         const primary = await server();
         await commands(url, `REPLICAOF 127.0.0.1 ${primary.port}`);
-        await until(
-          'the replica to follow',
-          async () => {
-            const client = new Redis(url);
-            const info = await client.info('replication');
-            client.disconnect();
-            return info.includes('master_link_status:up');
-          },
-          15_000,
-        );
+        await until('the replica to follow', async () => {
+          const client = new Redis(url);
+          const info = await client.info('replication');
+          client.disconnect();
+          return info.includes('master_link_status:up');
+        });
         return url;
       },
     ],
@@ -249,16 +245,12 @@ describe('what a node says of its Redis', () => {
     const { sentinel } = await sentinelOf(first);
     const node = await open(`redis+sentinel://127.0.0.1:${sentinel}/tidings`);
     await well(node);
-    await until(
-      'the Sentinel to know the replica',
-      async () => {
-        const client = new Redis({ port: sentinel, protocol: 2 });
-        const replicas = (await client.call('SENTINEL', 'REPLICAS', 'tidings')) as unknown[];
-        client.disconnect();
-        return replicas.length === 1;
-      },
-      12_000,
-    );
+    await until('the Sentinel to know the replica', async () => {
+      const client = new Redis({ port: sentinel, protocol: 2 });
+      const replicas = (await client.call('SENTINEL', 'REPLICAS', 'tidings')) as unknown[];
+      client.disconnect();
+      return replicas.length === 1;
+    });
     await first.kill();
     await until('the fault', () => node.health.fault !== undefined);
     await well(node, 20_000);

@@ -278,16 +278,12 @@ describe('coming back with a position', () => {
     const writers = startWriters(users);
     try {
       let found: string | undefined;
-      await until(
-        'a hole',
-        async () => {
-          const after = head() - 5;
-          const seqs = await joinLate(world.ctx.feed, after);
-          found = firstFault(seqs, after);
-          return found !== undefined;
-        },
-        20_000,
-      );
+      await until('a hole', async () => {
+        const after = head() - 5;
+        const seqs = await joinLate(world.ctx.feed, after);
+        found = firstFault(seqs, after);
+        return found !== undefined;
+      });
       expect(found).to.match(/^after \d+ came \d+$/);
     } finally {
       await writers.stop();
@@ -339,7 +335,7 @@ describe('coming back with a position', () => {
           'published', true, 'created_at', '2030-01-01T00:00:00.000Z', 'updated_at', '2030-01-01T00:00:00.000Z',
           'version', 1, 'owner_id', 1, 'owner', json_build_object('id', 1, 'username', 'u'),
           'votes', 0, 'rev', 0) from generate_series(1, ${many}) n`);
-      await until('all to be numbered and followed', () => head() >= old + many, 30_000);
+      await until('all to be numbered and followed', () => head() >= old + many);
     };
 
     it('is served from the log and then out of memory, while events continue', async () => {
@@ -353,7 +349,7 @@ describe('coming back with a position', () => {
         ),
       );
       for (const { client, after } of clients) {
-        await until('ready', () => client.heard('ready').length > 0, 30_000);
+        await until('ready', () => client.heard('ready').length > 0);
         const [ready] = client.heard('ready')[0] as [Ready];
         expect(ready.outcome).to.equal('replayed');
         await until('the live events', () => (client.seqs().at(-1) ?? 0) > ready.seq + 3);
@@ -380,7 +376,7 @@ describe('coming back with a position', () => {
       try {
         const clients = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(world.url)));
         for (const client of clients) client.send(`40${JSON.stringify({ token: alice.token, after: old })}`);
-        await until('some pages', () => clients.every((client) => client.seqs().length > 300), 20_000);
+        await until('some pages', () => clients.every((client) => client.seqs().length > 300));
         // Those who wait for their turn and go away are not read for.
         for (const client of clients) client.terminate();
         await until('the reading to end', () => reading === 0);

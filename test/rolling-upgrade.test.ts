@@ -138,7 +138,7 @@ describe('a rolling upgrade from the version whose log knew posts alone', () => 
       'select (seq + (select count(*) from event_outbox))::integer as seq from feed_head',
     );
     for (const listener of listeners)
-      await until('a listener to be at the head', () => (listener.heard.at(-1)?.seq ?? 0) >= head, 15_000);
+      await until('a listener to be at the head', () => (listener.heard.at(-1)?.seq ?? 0) >= head);
 
     // An old node starts again on the new schema; a client of it continues at the new one, and the reverse.
     await old.stop();

@@ -48,8 +48,7 @@ describe('the sequencer', () => {
 
   const count = async (sql: string) =>
     (await pool.query<{ n: number }>(`select count(*) as n from ${sql}`)).rows[0]!.n;
-  const drained = () =>
-    until('the outbox to be empty', async () => (await count('event_outbox')) === 0, 30_000);
+  const drained = () => until('the outbox to be empty', async () => (await count('event_outbox')) === 0);
   const wholeLog = async () => {
     const log: LogEntry[] = [];
     for (;;) {
@@ -88,7 +87,7 @@ describe('the sequencer', () => {
     const redacted = { id: 1, title: '', owner: { id: 7, username: '' }, redacted: true };
     expect(JSON.parse((await wholeLog())[0]!.json)).to.deep.equal(redacted);
     start();
-    await until('all of it to be cut', async () => (await count('event_redactions')) === 0, 10_000);
+    await until('all of it to be cut', async () => (await count('event_redactions')) === 0);
     expect(await told()).to.equal(1);
     await tell('post:deleted', 1);
     await drained();

@@ -104,7 +104,7 @@ describe('a user’s sessions', () => {
     await age();
     expect(isNow(await seenOf())).to.be.false;
     expect((await phone.get('/sessions')).status).to.equal(200);
-    await until('the first use', async () => isNow(await seenOf()), 15_000);
+    await until('the first use', async () => isNow(await seenOf()));
 
     await age();
     const answer = await world.anonymous.post('/refresh', { refresh_token: phone.refreshToken });

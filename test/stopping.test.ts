@@ -104,7 +104,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     await client.query('rollback');
     await client.end();
     await writePost(bob);
-    await until('the last answer', () => held.said.endsWith(']'), 30_000);
+    await until('the last answer', () => held.said.endsWith(']'));
     const statuses = [...held.said.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status);
     expect(statuses).to.deep.equal(['200', '401', '401', '200']);
   });
@@ -185,17 +185,9 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     }
     // Pipelined, they share a connection.
     open(requestBytes('/events?wait=30', bob.token) + requestBytes('/events/stream', ada.token).repeat(30));
-    await until(
-      'the streams',
-      () => wires.filter(({ said }) => said.includes('200 OK')).length === 500,
-      30_000,
-    );
+    await until('the streams', () => wires.filter(({ said }) => said.includes('200 OK')).length === 500);
     const post = await writePost(ada);
-    await until(
-      'the post at everybody',
-      () => wires.every(({ said }) => said.includes(`"id":${post.id},`)),
-      30_000,
-    );
+    await until('the post at everybody', () => wires.every(({ said }) => said.includes(`"id":${post.id},`)));
     expect(program.stderr).to.equal('');
   });
 });
@@ -253,7 +245,7 @@ describe('a node with its embedded database', () => {
     });
     let said = '';
     terminal.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    await until('the service', () => said.includes('Tidings is ready'), 30_000);
+    await until('the service', () => said.includes('Tidings is ready'));
     const pid = await postmaster();
     terminal.kill('SIGKILL');
     await until('its database to have ended', () => !alive(pid), ENDS_WITHIN);

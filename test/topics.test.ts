@@ -81,7 +81,7 @@ describe('topics in a fan-out that is written socket by socket', () => {
     const end = start + (await writes);
     slow.resume();
     const all = [...[...staying, slow].map((client) => ({ client, after: start })), ...passing];
-    await until('everything', () => all.every(({ client }) => client.seqs().at(-1) === end), 20_000);
+    await until('everything', () => all.every(({ client }) => client.seqs().at(-1) === end));
     for (const { client, after } of all) expect(firstFault(client.seqs(), after)).to.equal(undefined);
     expect(end).to.be.above(start);
   });
@@ -310,7 +310,7 @@ describe('topics', () => {
     it('answer a wait in which nothing came with the position up to which there was nothing', async () => {
       const from = await headOf(world);
       const waiting = alice.get<{ events: unknown[]; head: number }>(
-        `/events?after=${from}&wait=1&topics=thread:37`,
+        `/events?after=${from}&wait=3&topics=thread:37`,
       );
       await tell(['thread:38']);
       expect((await waiting).body).to.deep.include({ events: [], head: await headOf(world) });
@@ -408,7 +408,7 @@ describe('topics', () => {
       const since = new Map<string, number>();
       await Promise.all(
         threads.map(async (thread, at) => {
-          await until('some more events', () => threadOf.size >= at * 2, 20_000);
+          await until('some more events', () => threadOf.size >= at * 2);
           // Where a list stood.
           const from = Math.max(0, world.ctx.feed.seq - at * 2);
           since.set(thread, from);

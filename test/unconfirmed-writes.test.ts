@@ -53,7 +53,7 @@ describe('a database whose synchronous standby is away', () => {
     world.anonymous.get<{ detail?: string; parts: Record<string, { status: string; reason?: string }> }>(
       '/readyz',
     );
-  const writable = () => until('writes are taken', async () => (await readiness()).status === 200, 15_000);
+  const writable = () => until('writes are taken', async () => (await readiness()).status === 200);
   /** Cancels each wait as it comes, until the write has been answered. */
   const answeredAmidCancels = async <T>(write: Promise<T>): Promise<T> => {
     let done = false;
@@ -94,7 +94,7 @@ describe('a database whose synchronous standby is away', () => {
     const cancelled = (await waiting()).map(({ pid }) => pid);
     await cancelWaits();
     const trials = async () => (await waiting()).filter(({ pid }) => !cancelled.includes(pid));
-    await until('a trial waits', async () => (await trials()).length > 0, 10_000);
+    await until('a trial waits', async () => (await trials()).length > 0);
     expect((await trials()).length).to.equal(1);
     expect((await readiness()).status).to.equal(503);
 
@@ -147,7 +147,7 @@ describe('a database whose synchronous standby is away', () => {
   it('is not ready while it is read-only, and says why', async () => {
     await admin.query('alter system set default_transaction_read_only = on');
     await admin.query('select pg_reload_conf()');
-    await until('not ready', async () => (await readiness()).status === 503, 10_000);
+    await until('not ready', async () => (await readiness()).status === 503);
     expect((await readiness()).body.parts.writes?.reason).to.contain('default_transaction_read_only');
     expectProblem(await ada.post('/posts', { title: 'x', content: '' }), 503, 'unavailable');
     await admin.query('set default_transaction_read_only = off');
@@ -159,7 +159,7 @@ describe('a database whose synchronous standby is away', () => {
   it('is not ready while nothing can be numbered, and tells how much waits', async () => {
     await admin.query('begin; lock table event_log in share mode');
     expect((await ada.post('/posts', { title: 'not numbered', content: '' })).status).to.equal(201);
-    await until('not ready', async () => (await readiness()).status === 503, 15_000);
+    await until('not ready', async () => (await readiness()).status === 503);
     expect((await readiness()).body.parts.numbering?.reason).to.match(/oldest of \d+ has waited for \d+ s/);
     const metrics = (await world.anonymous.get<string>('/metrics')).body;
     expect(metrics).to.match(/^tidings_outbox_events [1-9]/m);

@@ -89,7 +89,7 @@ describe('posts that are not folded yet', () => {
       await pool.query('drop function take_long() cascade');
     }
     const posts = new UnfoldedPosts(node(), () => undefined);
-    await until('all posts to be folded', () => posts.catchUp(3000), 30_000);
+    await until('all posts to be folded', () => posts.catchUp(3000));
     expect(await wrong()).to.be.empty;
   });
 

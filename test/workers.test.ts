@@ -112,11 +112,7 @@ for (const withRedis of [false, true])
       const ids: number[] = [];
       for (let at = 0; at < 20; at += 1) ids.push(await write());
       for (const [at, { heard, start, socket }] of clients.entries()) {
-        await until(
-          `client ${at} to hear all`,
-          () => heard.some(({ post }) => post.id === ids.at(-1)),
-          10_000,
-        );
+        await until(`client ${at} to hear all`, () => heard.some(({ post }) => post.id === ids.at(-1)));
         expect(
           firstFault(
             heard.map(({ seq }) => seq),
@@ -160,14 +156,10 @@ for (const withRedis of [false, true])
     it('are two again after one was killed, and the other serves on', async () => {
       const before = await workersOf(service.pid);
       process.kill(before[0]!, 'SIGKILL');
-      await until(
-        'another in its place',
-        async () => {
-          const now = await workersOf(service.pid);
-          return now.length === 2 && !now.includes(before[0]!);
-        },
-        10_000,
-      );
+      await until('another in its place', async () => {
+        const now = await workersOf(service.pid);
+        return now.length === 2 && !now.includes(before[0]!);
+      });
       expect(await workersOf(service.pid)).to.include(before[1]);
       const { heard, socket } = await listen(['polling']);
       // Its sessions went with it, and their clients are told so, until it is there again and gives out new ones.
@@ -181,10 +173,8 @@ for (const withRedis of [false, true])
     it('end in time while one of them is still starting', async () => {
       const before = await workersOf(service.pid);
       process.kill(before[0]!, 'SIGKILL');
-      await until(
-        'another to start',
-        async () => (await workersOf(service.pid)).some((pid) => !before.includes(pid)),
-        10_000,
+      await until('another to start', async () =>
+        (await workersOf(service.pid)).some((pid) => !before.includes(pid)),
       );
       // It has not loaded yet what hears the order; unheard, it would be killed only when the ten seconds of a stop are over.
       expect(await service.stop()).to.be.below(9500);

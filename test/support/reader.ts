@@ -63,7 +63,7 @@ export class Reader {
   }
 
   /** Waits until the page says that it is live. */
-  async live(within = 15_000): Promise<void> {
+  async live(within = 30_000): Promise<void> {
     await this.page.locator('.connection.live').waitFor({ timeout: within });
   }
 
@@ -120,7 +120,7 @@ export class Reader {
   }
 
   /** Until a locator's number of matches is this. */
-  async shows(locator: Locator, count = 1, within = 8000): Promise<void> {
+  async shows(locator: Locator, count = 1, within = 30_000): Promise<void> {
     const { page } = this;
     const deadline = Date.now() + within;
     while ((await locator.count()) !== count) {
