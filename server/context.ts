@@ -1,5 +1,6 @@
 import type { RouteContext } from './api/route.ts';
 import type { AuthContext } from './auth/context.ts';
+import type { OwnPassword } from './auth/own-password.ts';
 import type { Passwords } from './auth/passwords.ts';
 import type { Revocations } from './auth/revocations.ts';
 import type { Config } from './config.ts';
@@ -44,6 +45,7 @@ export interface Context
   writes: WriteMonitor;
   schema: SchemaWatch;
   passwords: Passwords;
+  ownPassword: OwnPassword;
   revocations: Revocations;
   liveSessions: LiveSessions;
   connections: Connections;

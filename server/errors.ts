@@ -83,6 +83,11 @@ export function unauthorized(detail: string): AppError {
   return new AppError('unauthorized', detail, { headers: { 'WWW-Authenticate': 'Bearer' } });
 }
 
+/** A 401 after the deletion of an account: a token outlives its user by a moment. */
+export function userIsGone(): AppError {
+  return unauthorized('The user of this access token has been deleted.');
+}
+
 /** A 503. @param retryAfter seconds */
 export function unavailable(detail: string, retryAfter: number, extras: ProblemExtras = {}): AppError {
   return new AppError('unavailable', detail, { ...extras, retryAfter });

@@ -173,6 +173,7 @@ export async function createService(
     db,
     feed,
     timeLimits,
+    guesses: limits.guesses,
     countRefused: limits.countRefused,
     reportTallies,
     ...told,

@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { Secret, TOTP } from 'otpauth';
+import type { TotpSetup } from '../server/auth/totp.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import type { ReplyAnswer } from 'tidings-client';
 import { grantRole } from '../server/moderation/roles.ts';
@@ -61,6 +63,12 @@ describe('the export of an account', () => {
     await act('lock', { post_id: post.id });
     await act('dismiss', { user_id: ada!.id });
     await tellVotes(world);
+    const { secret: totpSecret } = (await ada!.post<TotpSetup>('/users/me/totp', { password: PASSWORD }))
+      .body;
+    const code = TOTP.generate({ secret: Secret.fromBase32(totpSecret) });
+    const { recovery_codes: codes } = (
+      await ada!.post<{ recovery_codes: string[] }>('/users/me/totp/confirm', { code })
+    ).body;
 
     const answer = await ada!.get<string>(EXPORT);
     const today = new Date().toISOString().slice(0, 10);
@@ -124,6 +132,10 @@ describe('the export of an account', () => {
     ]);
     const [report] = ofKind(lines, 'report');
     expect(report).to.deep.include({ post_id: ofBob.id, user_id: bob!.id, reason: 'other', note: 'my note' });
+    const [factor, ...noOther] = ofKind(lines, 'second_factor');
+    expect(noOther).to.be.empty;
+    expect(factor).to.deep.equal({ since: factor!.since, recovery_codes: 10 });
+    expect(String(factor!.since) >= today).to.equal(true);
     expect(lines.at(-1)?.kind).to.equal('end');
     expect(countsOf(lines)).to.deep.equal({
       account: 1,
@@ -137,10 +149,13 @@ describe('the export of an account', () => {
       follower: 1,
       notification: notifications.length,
       session: 2,
+      second_factor: 1,
       audit: 2,
       report: 1,
     });
     for (const secret of [
+      totpSecret,
+      ...codes,
       ...[bob!, carol!, dave!, moderator!].map(({ email }) => email),
       'The secret of Bob',
       'The reply of Bob',

@@ -141,7 +141,8 @@ const folders: Record<string, Uses> = {
       'logger.ts',
       'models/',
       'moderation/(audit|roles).ts',
-      'auth/(reset-link|second-factor).ts',
+      'auth/(reset-link|second-factor|stored-secret).ts',
+      'mail/',
     ],
   },
   'server/invite/': {

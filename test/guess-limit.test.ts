@@ -150,6 +150,20 @@ it('nodes with one Redis count wrong passwords together, and know each other’s
     expect(await wrong(one, '203.0.113.203')).to.equal('too_many_requests');
     expect(await wrong(two, '203.0.113.203')).to.equal('too_many_requests');
     expect(await wrong(two, '203.0.113.200')).to.equal('invalid_credentials');
+    const code = (limit: GuessLimit, hash: string) =>
+      limit
+        .attemptCode(
+          { account: 7, address: '203.0.113.201' },
+          hash,
+          () => Promise.reject(new AppError('otp_invalid', 'no')),
+          () => Promise.resolve(),
+        )
+        .catch((error: unknown) => (error as AppError).code);
+    const tried = [];
+    for (let at = 0; at < 12; at += 1) tried.push(await code(at % 2 === 0 ? one : two, 'hash'));
+    expect(tried.filter((answer) => answer === 'otp_invalid')).to.have.lengthOf(10);
+    expect(tried.slice(-2)).to.deep.equal(['too_many_requests', 'too_many_requests']);
+    expect(await code(two, 'hash of another password')).to.equal('otp_invalid');
     for (const key of await client.keys('*')) expect(await client.ttl(key), key).to.be.greaterThan(0);
   } finally {
     client.disconnect();

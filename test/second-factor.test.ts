@@ -7,8 +7,10 @@ import type { SecondFactorView } from '../server/auth/second-factor.ts';
 import { createResetLink } from '../server/auth/reset-link.ts';
 import { Seal } from '../server/mail/seal.ts';
 import { logLines } from './support/log-lines.ts';
+import { type ReceivedMail, TestMailServer } from './support/mail-server.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { execute, numberOf, rows } from './support/tables.ts';
+import { until } from './support/waiting.ts';
 import { type Answer, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const PATH = '/users/me/totp';
@@ -254,26 +256,140 @@ describe('a second factor', () => {
 });
 
 describe('a second factor where guesses are limited', () => {
+  const ALLOWED = 10;
+  const mailServer = new TestMailServer();
   let world: World;
   before(async () => {
-    world = await createWorld({ RATE_LIMITS: 'on', LOGIN_FAILURES: '5' });
+    await mailServer.start();
+    world = await createWorld({
+      RATE_LIMITS: 'on',
+      TRUST_PROXY: 'loopback',
+      LOGIN_FAILURES: '30',
+      ...mailServer.settings,
+    });
   });
-  after(() => world.close());
+  after(async () => {
+    await world.close();
+    await mailServer.stop();
+  });
 
-  it('counts wrong codes as wrong passwords', async () => {
+  /** Somebody whose logins ask for a code. Each has an address of their own to guess from. */
+  async function withFactor() {
     const user = await world.user();
     const { secret } = (await user.post<TotpSetup>(PATH, { password: PASSWORD })).body;
-    const codeOf = () => TOTP.generate({ secret: Secret.fromBase32(secret) });
-    const confirm = (code: string) => user.post<object>(`${PATH}/confirm`, { code });
-    const logIn = (otp: string) =>
-      world.anonymous.post<object>('/login', { email: user.email, password: PASSWORD, otp });
-    // By session, as where a password is asked for; a right one costs nothing.
-    for (let at = 0; at < 4; at += 1) expectProblem(await confirm('wrong'), 403, 'otp_invalid');
-    expect((await confirm(codeOf())).status).to.equal(200);
-    for (let at = 0; at < 5; at += 1) expectProblem(await logIn('wrong'), 403, 'otp_invalid');
-    await execute(world, 'update totp_secrets set last_step = 0');
-    const answer = await logIn(codeOf());
+    const code = (at = Date.now()) => TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: at });
+    const confirmed = await user.post<{ recovery_codes: string[] }>(`${PATH}/confirm`, { code: code() });
+    expect(confirmed.status).to.equal(200);
+    const wrong = () => (code() === '000000' ? '000001' : '000000');
+    const logIn = (otp: string, address: string, password = PASSWORD) =>
+      world.anonymous.post<object>(
+        '/login',
+        { email: user.email, password, otp },
+        { 'x-forwarded-for': address },
+      );
+    /** Wrong codes from one address after the other, until no more are looked at. */
+    const useUp = async () => {
+      for (let at = 0; at < ALLOWED; at += 1)
+        expectProblem(await logIn(wrong(), `198.51.100.${at}`), 403, 'otp_invalid');
+      await execute(world, 'update totp_secrets set last_step = 0');
+    };
+    return { user, code, logIn, useUp, recovery: confirmed.body.recovery_codes };
+  }
+
+  it('looks at ten wrong codes a day, from whatever addresses, and tells the owner', async () => {
+    const { user, code, logIn, useUp } = await withFactor();
+    await useUp();
+    const answer = await logIn(code(), '203.0.113.1');
     expectProblem(answer, 429, 'too_many_requests');
-    expect(Number(answer.headers.get('retry-after'))).to.be.within(1, 900);
+    expect(Number(answer.headers.get('retry-after'))).to.be.within(80_000, 86_400);
+    const of = async (subject: string) => {
+      const isIt = ({ to, headers }: ReceivedMail) => to.includes(user.email) && headers.subject === subject;
+      await until(`the mail "${subject}"`, () => mailServer.received.some(isIt));
+      return mailServer.received.filter(isIt);
+    };
+    const [told, ...again] = await of('Wrong codes for your account');
+    expect(again).to.be.empty;
+    expect(told!.text).to.include(`Hello ${user.username},`).and.include('for a day');
+    // A password alone is judged as before: whether it is right, and that a code is needed.
+    const without = { email: user.email, password: PASSWORD };
+    expectProblem(await world.anonymous.post<object>('/login', without), 403, 'otp_required');
+    expectProblem(await logIn(code(), '203.0.113.1', 'wrong'), 403, 'invalid_credentials');
+    const metrics = (await world.anonymous.get<string>('/metrics')).body;
+    expect(metrics).to.match(/^tidings_rate_limited_total\{limit="code"\} 1$/m);
   });
+
+  it('lets an owner in whose codes others have used up: by a recovery code, a new password and a known address', async () => {
+    const { user, code, logIn, useUp, recovery } = await withFactor();
+    const home = '203.0.113.2';
+    expect((await logIn(recovery[0]!, home)).status).to.equal(200);
+    await useUp();
+    expectProblem(await logIn(code(), '203.0.113.3'), 429);
+    expect((await logIn(code(), home)).status).to.equal(200);
+    expect((await logIn(recovery[1]!, '203.0.113.3')).status).to.equal(200);
+    const NEW = 'another battery staple';
+    const { link } = await world.ctx.db.transaction((tx) => createResetLink(tx, user.username, ''));
+    const token = link.replace(/^.*=/, '');
+    expect((await world.anonymous.post('/password/reset', { token, password: NEW })).status).to.equal(204);
+    await execute(world, 'update totp_secrets set last_step = 0');
+    expect((await logIn(code(), '203.0.113.4', NEW)).status).to.equal(200);
+  });
+
+  it('costs nothing of it with right codes, nor with wrong recovery codes', async () => {
+    const { code, logIn } = await withFactor();
+    for (let at = 0; at < ALLOWED + 2; at += 1) {
+      await execute(world, 'update totp_secrets set last_step = 0');
+      expect((await logIn(code(), `203.0.113.${10 + at}`)).status).to.equal(200);
+      expectProblem(await logIn('abcd-efgh-2345-6722', `198.51.100.${10 + at}`), 403, 'otp_invalid');
+    }
+    await execute(world, 'update totp_secrets set last_step = 0');
+    expect((await logIn(code(), '198.51.100.50')).status).to.equal(200);
+  });
+
+  it('tells the owner by mail when it is turned on and off, by the operator too, and of each recovery code', async () => {
+    const { user, logIn, recovery } = await withFactor();
+    const told = async (subject: string) => {
+      const mail = await nextOf(user, subject);
+      expect(mail.text).to.include(`Hello ${user.username},`).and.include('https://feed.example/social');
+      return mail.text;
+    };
+    await told('Your logins ask for a code now');
+    for (const [at, left] of [9, 8].entries()) {
+      expect((await logIn(recovery[at]!, '203.0.113.5')).status).to.equal(200);
+      const text = await told('A recovery code was used');
+      expect(text).to.include(`${left} are left`);
+      for (const code of recovery) expect(text).not.to.include(code);
+    }
+    expect((await user.delete(PATH, { password: PASSWORD })).status).to.equal(204);
+    await told('Your logins ask for no code any more');
+    const other = await withFactor();
+    const { config, db } = world.ctx;
+    expect(await totpOff.read([other.user.username])?.({ config, db })).to.include('no code any more');
+    expect((await nextOf(other.user, 'Your logins ask for no code any more')).text).to.include('operator');
+    expect(
+      await numberOf(world, `select count(*) from mails where kind = 'second_factor_off' and user_id = $1`, [
+        other.user.id,
+      ]),
+    ).to.equal(1);
+  });
+
+  it('sends its mails with what they tell: none without the change, no change without the mail', async () => {
+    const { user, logIn, recovery } = await withFactor();
+    await execute(world, 'alter table mails add constraint no_mail check (false) not valid');
+    try {
+      expect((await logIn(recovery[0]!, '203.0.113.6')).status).not.to.equal(200);
+      expect((await user.delete(PATH, { password: PASSWORD })).status).not.to.equal(204);
+    } finally {
+      await execute(world, 'alter table mails drop constraint no_mail');
+    }
+    expect((await user.get<SecondFactorView>(PATH)).body).to.deep.equal({ on: true, recovery_codes: 10 });
+    expect((await logIn(recovery[0]!, '203.0.113.6')).status).to.equal(200);
+  });
+
+  /** The next mail to somebody with this subject. */
+  async function nextOf({ email }: TestUser, subject: string): Promise<ReceivedMail> {
+    for (;;) {
+      const mail = await mailServer.next(email);
+      if (mail.headers.subject === subject) return mail;
+    }
+  }
 });

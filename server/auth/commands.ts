@@ -8,7 +8,7 @@ import type { Identity } from '../identity.ts';
 import { clientName } from './client-name.ts';
 import type { AuthContext } from './context.ts';
 import { firstPair, type PairContext, type Tokens } from './refresh.ts';
-import { requireSecondFactor } from './second-factor.ts';
+import { type FoundUser, requireSecondFactor } from './second-factor.ts';
 import { requireNotSuspended } from './suspension.ts';
 
 /** The same in text and in time for an unknown user and a wrong password. */
@@ -28,7 +28,8 @@ interface Credentials {
   otp: string | undefined;
 }
 
-type LoginContext = PairContext & Pick<AuthContext, 'guesses' | 'log' | 'metrics' | 'passwords' | 'totp'>;
+type LoginContext = PairContext &
+  Pick<AuthContext, 'guesses' | 'log' | 'mails' | 'metrics' | 'passwords' | 'totp'>;
 
 /**
  * Verifies the password, and a code where the account asks for one, and opens a login session.
@@ -65,7 +66,7 @@ async function tryLogIn(
   requester: Requester,
 ): Promise<Tokens | undefined> {
   const db = ctx.db.share(requester);
-  const [user] = await db.query<{ id: number; password_hash: string; totp_secret: Buffer | null }>(
+  const [user] = await db.query<FoundUser>(
     `select u.id, u.password_hash, t.secret as totp_secret
      from users u left join totp_secrets t on t.user_id = u.id and t.confirmed_at is not null
      where coalesce(u.email_key, lower(u.email collate "C")) = any ($1::text[])
@@ -81,7 +82,7 @@ async function tryLogIn(
     );
     try {
       if (!user || !fits) throw invalidCredentials();
-      if (!proved.has(user.id)) await requireSecondFactor(db, ctx.totp, user, otp);
+      if (!proved.has(user.id)) await requireSecondFactor(ctx, user, otp, address, requester);
       proved.add(user.id);
       return user;
     } catch (error) {

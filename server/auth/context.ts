@@ -6,6 +6,7 @@ import type { Outbox } from '../mail/outbox.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { LiveSessions } from './live-sessions.ts';
+import type { OwnPassword } from './own-password.ts';
 import type { Passwords } from './passwords.ts';
 import type { RefreshTokens } from './refresh-tokens.ts';
 import type { ResetRequests } from './reset-requests.ts';
@@ -22,6 +23,7 @@ export interface AuthContext {
   tokens: AccessTokens;
   refreshTokens: RefreshTokens;
   passwords: Passwords;
+  ownPassword: OwnPassword;
   guesses: GuessLimit;
   revocations: Revocations;
   totp: Totp;

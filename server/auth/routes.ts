@@ -20,7 +20,7 @@ export const authRoutes = [
     path: '/login',
     summary: 'Log in',
     description:
-      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. An account with a second factor needs `otp` too: without it, after the right password, the answer is a 403 with `type` `otp_required`, and for a wrong or used code `otp_invalid`. After too many wrong passwords or codes for one account, further attempts get a 429, whatever address they come from.',
+      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. An account with a second factor needs `otp` too: without it, after the right password, the answer is a 403 with `type` `otp_required`, and for a wrong or used code `otp_invalid`. After too many wrong passwords for one account, or ten wrong codes in a day, further attempts get a 429, whatever address they come from; recovery codes are still good then.',
     tag: 'Sessions',
     access: 'anyone',
     limit: 'login',

@@ -1,14 +1,15 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
-import type { DatabaseShare } from '../database/connection-queue.ts';
 import { select } from '../database/select.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { AppError, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
+import { recoveryCodeUsed, secondFactorChanged } from '../mail/messages.ts';
+import type { Outbox } from '../mail/outbox.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { usernameKey } from '../text/username-key.ts';
 import type { AuthContext } from './context.ts';
 import { forgetSecondFactor } from './removal.ts';
-import { newRecoveryCodes, recoveryHash, type Totp, type TotpSetup } from './totp.ts';
+import { isAppCode, newRecoveryCodes, recoveryHash, type TotpSetup } from './totp.ts';
 
 /** Whether a user's logins ask for a code. */
 export interface SecondFactorView {
@@ -17,7 +18,10 @@ export interface SecondFactorView {
   recovery_codes: number;
 }
 
-type SecondFactorContext = Pick<AuthContext, 'config' | 'db' | 'guesses' | 'passwords' | 'totp'>;
+type SecondFactorContext = Pick<AuthContext, 'config' | 'db' | 'guesses' | 'mails' | 'ownPassword' | 'totp'>;
+
+/** Of an account, what a mail to its owner needs. */
+type Owner = Pick<User, 'id' | 'username' | 'email' | 'emailVerifiedAt'>;
 
 const codeIsWrong = () =>
   new AppError('otp_invalid', 'This code is wrong or has been used. Take the next one of your app.');
@@ -75,7 +79,8 @@ export async function confirmSecondFactor(
   return ctx.guesses.attempt({ account: user.id, session: user.sessionId }, () =>
     db.transaction(async (tx) => {
       // Before the secret, as the deletion of the account does.
-      await select(tx, 'select 1 from users where id = $1 for key share', user.id);
+      const owner = await User.findByPk(user.id, { transaction: tx, lock: tx.LOCK.KEY_SHARE });
+      if (!owner || owner.deletedAt) throw userIsGone();
       const [row] = await select<{ secret: Buffer }>(
         tx,
         'select secret from totp_secrets where user_id = $1 and confirmed_at is null for update',
@@ -100,6 +105,7 @@ export async function confirmSecondFactor(
         user.id,
         codes.map(recoveryHash),
       );
+      await tell(ctx.mails, tx, owner, 'second_factor_on');
       return codes;
     }),
   );
@@ -115,9 +121,10 @@ export async function endSecondFactor(
   password: string,
   requester: Requester,
 ): Promise<void> {
-  await withPassword(ctx, user, password, requester, async (tx) => {
+  await withPassword(ctx, user, password, requester, async (tx, owner) => {
     if (!(await forgetSecondFactor(tx, user.id)))
       throw new AppError('not_found', 'Your logins ask for no code.');
+    await tell(ctx.mails, tx, owner, 'second_factor_off');
   });
 }
 
@@ -125,79 +132,129 @@ export async function endSecondFactor(
 export async function endSecondFactorOf(
   tx: Transaction,
   name: string,
+  mails: Outbox,
 ): Promise<{ userId: number; username: string; wasOn: boolean }> {
-  const [user] = await select<{ id: number; username: string }>(
+  const [user] = await select<Owner>(
     tx,
-    `select u.id, u.username from users u
+    `select u.id, u.username, u.email, u.email_verified_at as "emailVerifiedAt" from users u
      where ${usernameKey} = lower($1 collate "C") and u.deleted_at is null for no key update`,
     name,
   );
   if (!user) throw new AppError('not_found', `There is no user ${name}.`);
-  return { userId: user.id, username: user.username, wasOn: await forgetSecondFactor(tx, user.id) };
+  const wasOn = await forgetSecondFactor(tx, user.id);
+  if (wasOn) await tell(mails, tx, user, 'second_factor_off');
+  return { userId: user.id, username: user.username, wasOn };
 }
 
-/** What a login found of the second factor of its user. */
-export interface FoundSecondFactor {
+/** What a login found of its user, whose password was right. */
+export interface FoundUser {
   id: number;
-  /** Null: none is asked for. */
+  password_hash: string;
+  /** Null: no second factor is asked for. */
   totp_secret: Buffer | null;
 }
 
 /**
  * Asks for the second factor of a user whose password was right. A code is used up by it: by one statement, so of two
- * logins with the same code on two nodes one is refused.
- * @throws {AppError} 403 `otp_required` without a code, `otp_invalid` for a wrong or used one
+ * logins with the same code on two nodes one is refused. A recovery code is good also when too many wrong codes were
+ * tried: it cannot be guessed.
+ * @throws {AppError} 403 `otp_required` without a code, `otp_invalid` for a wrong or used one; 429 after too many wrong ones
  */
 export async function requireSecondFactor(
-  db: DatabaseShare,
-  totp: Totp,
-  { id, totp_secret: sealed }: FoundSecondFactor,
+  ctx: Pick<AuthContext, 'db' | 'guesses' | 'mails' | 'totp'>,
+  user: FoundUser,
   otp: string | undefined,
+  address: string | undefined,
+  requester: Requester,
 ): Promise<void> {
+  const { id, password_hash, totp_secret: sealed } = user;
   if (sealed === null) return;
   if (otp === undefined)
     throw new AppError(
       'otp_required',
       'Send the code of your authenticator app, or a recovery code, as otp.',
     );
+  if (!isAppCode(otp)) {
+    await useRecoveryCode(ctx, id, otp, requester);
+    return;
+  }
+  await ctx.guesses.attemptCode(
+    { account: id, address },
+    password_hash,
+    () => useAppCode(ctx, { id, sealed }, otp, requester),
+    () =>
+      ctx.db.share(requester).transaction(async (tx) => {
+        const owner = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.KEY_SHARE });
+        if (owner) await tell(ctx.mails, tx, owner, 'codes_refused');
+      }),
+  );
+}
+
+async function useAppCode(
+  { db, totp }: Pick<AuthContext, 'db' | 'totp'>,
+  { id, sealed }: { id: number; sealed: Buffer },
+  code: string,
+  requester: Requester,
+): Promise<void> {
   const secret = totp.open(sealed);
-  const step = secret === undefined ? undefined : totp.stepOf(secret, otp);
-  const used =
-    secret === undefined || step === undefined
-      ? await db.query('delete from recovery_codes where user_id = $1 and hash = $2 returning 1', {
-          type: QueryTypes.SELECT,
-          bind: [id, recoveryHash(otp)],
-        })
-      : // Sealed again, by the newest secret of the service.
-        await db.query(
-          `update totp_secrets set last_step = $2, secret = case when secret = $4 then $3 else secret end
-           where user_id = $1 and last_step < $2 and confirmed_at is not null returning 1`,
-          { type: QueryTypes.SELECT, bind: [id, step, totp.seal(secret), sealed] },
-        );
+  const step = secret === undefined ? undefined : totp.stepOf(secret, code);
+  if (secret === undefined || step === undefined) throw codeIsWrong();
+  // Sealed again, by the newest secret of the service.
+  const used = await db.share(requester).query(
+    `update totp_secrets set last_step = $2, secret = case when secret = $4 then $3 else secret end
+     where user_id = $1 and last_step < $2 and confirmed_at is not null returning 1`,
+    { type: QueryTypes.SELECT, bind: [id, step, totp.seal(secret), sealed] },
+  );
   if (used.length === 0) throw codeIsWrong();
 }
 
-/** Does something that needs the user's password. Wrong ones are counted by session, as wherever one is asked for it. */
+async function useRecoveryCode(
+  { db, mails }: Pick<AuthContext, 'db' | 'mails'>,
+  id: number,
+  code: string,
+  requester: Requester,
+): Promise<void> {
+  await db.share(requester).transaction(async (tx) => {
+    // Before the code, as the deletion of the account does.
+    const owner = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.KEY_SHARE });
+    const used = await select(
+      tx,
+      'delete from recovery_codes where user_id = $1 and hash = $2 returning 1',
+      id,
+      recoveryHash(code),
+    );
+    if (!owner || used.length === 0) throw codeIsWrong();
+    const left = await select(tx, 'select 1 from recovery_codes where user_id = $1', id);
+    if (await mails.maySend('recovery_code_used', owner))
+      await mails.queue(tx, recoveryCodeUsed(owner, mails.publicUrl, left.length));
+  });
+}
+
+/** Tells the owner of an account by mail, with the transaction, where one may be sent. */
+async function tell(
+  mails: Outbox,
+  tx: Transaction,
+  owner: Owner,
+  kind: 'second_factor_on' | 'second_factor_off' | 'codes_refused',
+): Promise<void> {
+  if (await mails.maySend(kind, owner))
+    await mails.queue(tx, secondFactorChanged(kind, owner, mails.publicUrl));
+}
+
+/** Does something with the user's row, locked, that needs the password. */
 async function withPassword<T>(
-  { db, guesses, passwords }: SecondFactorContext,
+  { db, ownPassword }: SecondFactorContext,
   viewer: Identity,
   password: string,
   requester: Requester,
   work: (tx: Transaction, user: User) => Promise<T>,
 ): Promise<T> {
-  const share = db.share(requester);
-  const found = await share.run(() => User.findByPk(viewer.id));
-  await guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
-    if (!(await passwords.matches(password, found?.passwordHash, requester)))
-      throw new AppError('invalid_credentials', 'The password is wrong.');
-  });
-  return share.transaction(async (tx) => {
-    const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
-    if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
-    if (user.passwordHash !== found?.passwordHash)
-      throw new AppError('invalid_credentials', 'The password has been changed meanwhile.');
-    return work(tx, user);
-  });
+  return ownPassword.prove(viewer, password, requester, (proof) =>
+    db.share(requester).transaction(async (tx) => {
+      const user = await ownPassword.lock(tx, viewer, proof, tx.LOCK.NO_KEY_UPDATE);
+      return work(tx, user);
+    }),
+  );
 }
 
 /** What apps call the service: by where it is. */

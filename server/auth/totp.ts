@@ -70,6 +70,11 @@ export class Totp {
   }
 }
 
+/** Whether what somebody typed can be the code of an app; otherwise it is taken for a recovery code. */
+export function isAppCode(typed: string): boolean {
+  return /^[\d\s]+$/.test(typed);
+}
+
 /** New recovery codes: sixteen characters of Base32 each, as `abcd-efgh-2345-6722`. */
 export function newRecoveryCodes(): string[] {
   return Array.from({ length: RECOVERY_CODES }, () =>

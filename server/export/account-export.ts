@@ -1,7 +1,7 @@
 import { QueryTypes } from 'sequelize';
 import { User } from '../../models/index.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
-import { refuseWhile, unauthorized } from '../errors.ts';
+import { refuseWhile, unauthorized, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { type OwnUser, presentOwnUser } from '../users/present.ts';
@@ -124,7 +124,7 @@ async function send(
 /** @throws {AppError} 401 if the user has just been deleted */
 async function readAccount(db: DatabaseShare, user: Identity): Promise<OwnUser> {
   const row = await db.run(() => User.findByPk(user.id));
-  if (!row || row.deletedAt) throw unauthorized('The user of this access token has been deleted.');
+  if (!row || row.deletedAt) throw userIsGone();
   return presentOwnUser(row);
 }
 

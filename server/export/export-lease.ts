@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-queue.ts';
-import { tooManyRequests, unauthorized } from '../errors.ts';
+import { tooManyRequests, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 
 /** How long an account is left to an export that does not renew its lease. Longer than two parts may stay unread. Milliseconds. */
@@ -51,7 +51,7 @@ export class ExportLease {
       type: QueryTypes.SELECT,
       bind: [user.id],
     });
-    if (alive.length === 0) throw unauthorized('The user of this access token has been deleted.');
+    if (alive.length === 0) throw userIsGone();
     throw tooManyRequests(
       'Your account is being exported already. Try again when that download has ended.',
       PAUSE,

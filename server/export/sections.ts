@@ -154,6 +154,18 @@ export const sections: readonly Section[] = [
     start: () => ['00000000-0000-0000-0000-000000000000'],
     line: (row: SessionRow, user) => ({ kind: 'session', data: presentSession(row, user) }),
   },
+  {
+    kinds: ['second_factor'],
+    sql: `select confirmed_at, (select count(*) from recovery_codes r where r.user_id = t.user_id) as recovery_codes,
+        json_build_array(t.user_id) as key
+      from totp_secrets t where t.user_id = $1 and t.confirmed_at is not null and t.user_id > $3 limit $2`,
+    size: 2,
+    start: () => [0],
+    line: ({ confirmed_at, recovery_codes }: { confirmed_at: Date; recovery_codes: number }) => ({
+      kind: 'second_factor',
+      data: { since: confirmed_at.toISOString(), recovery_codes },
+    }),
+  },
   // Not who acted, and nothing of reports about the user: a dismissal would tell of one.
   {
     kinds: ['audit'],

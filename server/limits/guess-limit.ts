@@ -6,6 +6,8 @@ import { keyedHash, keyedHashKey } from './keyed-hash.ts';
 
 /** Over how long wrong passwords are counted. Seconds. */
 const WINDOW = 15 * 60;
+/** Wrong codes of a second factor per account and password, and over how long they are counted. Seconds. */
+const CODES = { points: 10, duration: 86_400 };
 /** How long an address counts as one of its user's after the last login from there. Seconds. */
 const FAMILIAR = 14 * 86_400;
 
@@ -36,9 +38,10 @@ export interface OwnGuess {
  * reversed by trying all. Hashes with older keys are found while the keys are configured.
  */
 export class GuessLimit {
-  readonly #counter: Counter | undefined;
+  readonly #passwords: Counter | undefined;
+  readonly #codes: Counter | undefined;
   readonly #counts: SharedCounts;
-  readonly #onRefused: () => void;
+  readonly #onRefused: (what: 'guess' | 'code') => void;
   /** Newest first. */
   readonly #keys: readonly Buffer[];
 
@@ -51,15 +54,15 @@ export class GuessLimit {
     failures: number | undefined,
     counts: SharedCounts,
     secrets: readonly string[],
-    onRefused: () => void,
+    onRefused: (what: 'guess' | 'code') => void,
   ) {
     this.#keys = secrets.map((secret) => keyedHashKey(secret, 'tidings: guesses'));
     this.#counts = counts;
     this.#onRefused = onRefused;
-    this.#counter =
-      failures === undefined
-        ? undefined
-        : new Counter('guess', { points: failures, duration: WINDOW }, counts, { refundable: true });
+    if (failures === undefined) return;
+    const refundable = { refundable: true };
+    this.#passwords = new Counter('guess', { points: failures, duration: WINDOW }, counts, refundable);
+    this.#codes = new Counter('code', CODES, counts, refundable);
   }
 
   /**
@@ -71,24 +74,57 @@ export class GuessLimit {
    */
   async attempt<T>(guess: Guess | OwnGuess, look: (familiar: boolean) => Promise<T>): Promise<T> {
     const { key, familiar } = await this.#countedUnder(guess);
-    const counter = this.#counter;
-    if (!counter) return look(familiar);
+    return this.#count('guess', key, () => look(familiar), {
+      refusal: (seconds) => `Too many wrong passwords for this account. Try again in ${seconds} seconds.`,
+    });
+  }
+
+  /**
+   * Counts and checks a code of a second factor, after the right password. It has a million values, so wrong ones are fewer
+   * in a longer time than passwords. They are counted as passwords are, and for each password on its own: who has chosen a
+   * new one, because somebody else knows the old one, is not kept out by what they tried.
+   * @param passwordHash of the account
+   * @param look tries it; throws `otp_invalid` if it is wrong
+   * @param onLast after the last wrong one that is looked at
+   * @throws {AppError} 429 with `Retry-After`, and whatever `look` throws
+   */
+  async attemptCode<T>(
+    guess: Guess,
+    passwordHash: string,
+    look: () => Promise<T>,
+    onLast: () => Promise<void>,
+  ): Promise<T> {
+    const { key } = await this.#countedUnder(guess);
+    const [secret = Buffer.alloc(0)] = this.#keys;
+    return this.#count('code', `${key}:p${keyedHash(secret, passwordHash)}`, look, {
+      refusal: (seconds) =>
+        `Too many wrong codes for this account. Use a recovery code, choose a new password, or try again in ${inWords(seconds)}.`,
+      onLast,
+    });
+  }
+
+  async #count<T>(
+    what: 'guess' | 'code',
+    key: string,
+    look: () => Promise<T>,
+    { refusal, onLast }: { refusal: (seconds: number) => string; onLast?: () => Promise<void> },
+  ): Promise<T> {
+    const counter = what === 'guess' ? this.#passwords : this.#codes;
+    if (!counter) return look();
     const state = await counter.take(key);
     if (state.consumedPoints > counter.limit.points) {
       await state.giveBack();
-      this.#onRefused();
+      this.#onRefused(what);
       const seconds = Math.max(1, Math.ceil(state.msBeforeNext / 1000));
-      throw tooManyRequests(
-        `Too many wrong passwords for this account. Try again in ${seconds} seconds.`,
-        seconds,
-      );
+      throw tooManyRequests(refusal(seconds), seconds);
     }
     let wrong = false;
     try {
-      return await look(familiar);
+      return await look();
     } catch (error) {
       wrong =
         error instanceof AppError && (error.code === 'invalid_credentials' || error.code === 'otp_invalid');
+      if (wrong && state.consumedPoints === counter.limit.points) await onLast?.();
       throw error;
     } finally {
       if (!wrong) await state.giveBack();
@@ -126,6 +162,11 @@ export class GuessLimit {
   #placesOf(address: string | undefined): string[] {
     return address === undefined ? [] : this.#keys.map((key) => keyedHash(key, addressKey(address)));
   }
+}
+
+/** More than an hour in hours. */
+function inWords(seconds: number): string {
+  return seconds <= 3600 ? `${seconds} seconds` : `${Math.ceil(seconds / 3600)} hours`;
 }
 
 /** The set of an account's familiar addresses. */

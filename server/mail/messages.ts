@@ -125,3 +125,82 @@ The link works once. Later, use "Forgot your password?" where one logs in.
     lifetime: RESET_LIFETIME,
   };
 }
+
+/** What the owner of an account is told of its second factor. */
+const CHANGES = {
+  second_factor_on: {
+    subject: 'Your logins ask for a code now',
+    text: (
+      service: string,
+    ) => `logins to your account at ${service} ask for a code of an authenticator app from now on.
+
+If this was not you, somebody else is logged in to your account. Choose a new password at once, which ends all other
+sessions, and tell the operator of the service, who can turn the codes off.`,
+  },
+  second_factor_off: {
+    subject: 'Your logins ask for no code any more',
+    text: (
+      service: string,
+    ) => `logins to your account at ${service} ask for no code of an authenticator app any more, and its recovery codes are
+good for nothing.
+
+If this was not you, and you have not asked the operator of the service for it, somebody else knows your password.
+Choose a new one at once, and turn the codes on again.`,
+  },
+  codes_refused: {
+    subject: 'Wrong codes for your account',
+    text: (
+      service: string,
+    ) => `somebody who knows your password has tried to log in to your account at ${service} with wrong codes, so often that no more
+are looked at for a day. Nobody got in by it.
+
+If this was not you, choose a new password at once, with "Forgot your password?" where one logs in: then your codes are
+looked at again. If it was you, check the clock of your device, or use a recovery code.`,
+  },
+} as const;
+
+/** Tells the owner of an account of a change of its second factor, or of codes that are guessed. */
+export function secondFactorChanged(
+  kind: keyof typeof CHANGES,
+  { id, username, email }: Recipient,
+  publicUrl: string,
+): NewMail {
+  const { subject, text } = CHANGES[kind];
+  return {
+    userId: id,
+    kind,
+    to: email,
+    subject,
+    text: `Hello ${username},
+
+${text(publicUrl)}
+`,
+    lifetime: 3 * DAY,
+  };
+}
+
+/** Tells the owner of an account that a recovery code has let somebody in. @param left how many are left */
+export function recoveryCodeUsed(
+  { id, username, email }: Recipient,
+  publicUrl: string,
+  left: number,
+): NewMail {
+  const rest =
+    left === 0
+      ? 'It was the last one. Turn the codes off and on again for new ones.'
+      : `${left === 1 ? 'One is' : `${left} are`} left. Turning the codes off and on again gives new ones.`;
+  return {
+    userId: id,
+    kind: 'recovery_code_used',
+    to: email,
+    subject: 'A recovery code was used',
+    text: `Hello ${username},
+
+somebody has logged in to your account at ${publicUrl} with a recovery code in place of an app. ${rest}
+
+If this was not you, somebody else has your password and your recovery codes. Choose a new password at once, which ends
+all sessions, and turn the codes off and on again.
+`,
+    lifetime: 3 * DAY,
+  };
+}

@@ -1,12 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
 import type { User } from '../../models/index.ts';
+import type { MailSender } from '../config/mail-config.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Seal } from './seal.ts';
 
 /** What a mail is about. */
 export type MailKind =
-  'password_changed' | 'password_reset' | 'email_verification' | 'email_change' | 'email_restored';
+  | 'password_changed'
+  | 'password_reset'
+  | 'email_verification'
+  | 'email_change'
+  | 'email_restored'
+  | 'second_factor_on'
+  | 'second_factor_off'
+  | 'recovery_code_used'
+  | 'codes_refused';
 
 /** A mail to the owner of an account. */
 export interface NewMail {
@@ -30,8 +39,8 @@ export interface OutboxOptions {
   /** Whether there is a way to send mails. */
   enabled: boolean;
   seal: Seal;
-  /** Of the address that mails are from. */
-  domain: string;
+  /** Who mails are from: their ids have the domain. */
+  from: MailSender | undefined;
   /** Where the service is for its users, without a slash at the end. */
   publicUrl: string;
   /** Counts a mail to an address that is not proved. Says whether it may be sent. */
@@ -50,11 +59,11 @@ export class Outbox {
   readonly #count: OutboxOptions['count'];
   #onQueued: () => void = () => undefined;
 
-  constructor({ enabled, publicUrl, seal, domain, count }: OutboxOptions) {
+  constructor({ enabled, publicUrl, seal, from, count }: OutboxOptions) {
     this.enabled = enabled;
     this.publicUrl = publicUrl;
     this.#seal = seal;
-    this.#domain = domain;
+    this.#domain = from?.address.replace(/^.*@/, '') ?? 'localhost';
     this.#count = count;
   }
 

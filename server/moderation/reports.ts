@@ -1,5 +1,5 @@
 import { QueryTypes, type Transaction } from 'sequelize';
-import { AppError, invalid, unauthorized } from '../errors.ts';
+import { AppError, invalid, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
@@ -73,7 +73,7 @@ async function file(
       'select 1 from users where id = $1 and deleted_at is null for key share',
       reporter.id,
     );
-    if (!alive) throw unauthorized('The user of this access token has been deleted.');
+    if (!alive) throw userIsGone();
     const [target] = await query<Reported>(find, id);
     if (!target) throw new AppError('not_found', `There is no ${noun} ${id}.`);
     if (target.user_id === reporter.id) {

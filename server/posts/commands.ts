@@ -1,7 +1,7 @@
 import { literal, QueryTypes, type Transaction } from 'sequelize';
 import { Post, User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { AppError, userIsGone } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
@@ -44,8 +44,7 @@ export async function createPost(
   if (row && row !== REFUSED) return presentAnswer({ ...row, voted: false });
   const first = claim && (await firstAnswer<PostAnswer>(ctx.db.share(requester), claim));
   if (first) return first;
-  // A token outlives its user by a moment.
-  throw unauthorized('The user of this access token has been deleted.');
+  throw userIsGone();
 }
 
 /**

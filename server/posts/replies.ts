@@ -1,7 +1,7 @@
 import { QueryTypes } from 'sequelize';
 import type { Database } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
-import { AppError, unauthorized, unavailable } from '../errors.ts';
+import { AppError, unavailable, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { hiddenAuthors, refusedByBlock } from '../relations/policy.ts';
@@ -106,6 +106,5 @@ export async function createReply(
   if (row) return presentAnswer({ ...row, voted: false });
   const before = await first();
   if (before) return before;
-  // A token outlives its user by a moment.
-  throw unauthorized('The user of this access token has been deleted.');
+  throw userIsGone();
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { QueryTypes } from 'sequelize';
 import { wantsRetry } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
-import { AppError, invalid, unauthorized } from '../errors.ts';
+import { AppError, invalid, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { announce } from '../log/append.ts';
 import type { Requester } from '../queues/fair-queue.ts';
@@ -59,7 +59,7 @@ export async function setRelation(
     targetId,
     wanted,
   );
-  if (outcome === 'no_actor') throw unauthorized('The user of this access token has been deleted.');
+  if (outcome === 'no_actor') throw userIsGone();
   if (outcome === 'no_target') throw new AppError('not_found', `There is no user ${targetId}.`);
   if (outcome === 'blocked') throw refusedByBlock();
   if (outcome === 'too_many')

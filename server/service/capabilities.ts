@@ -1,3 +1,4 @@
+import { OwnPassword } from '../auth/own-password.ts';
 import { Passwords } from '../auth/passwords.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
@@ -26,6 +27,7 @@ import type { LimitParts } from './limits.ts';
 
 export interface CapabilityParts {
   passwords: Passwords;
+  ownPassword: OwnPassword;
   feedReader: FeedReader;
   postWriter: PostWriter;
   /** The fair queue of changes and deletions of posts. */
@@ -46,6 +48,7 @@ export interface CapabilityDependencies {
   db: Database;
   feed: Follower;
   timeLimits: Readonly<TimeLimits>;
+  guesses: LimitParts['guesses'];
   countRefused: LimitParts['countRefused'];
   reportTallies: CounterParts['reportTallies'];
   log: Logger;
@@ -55,7 +58,7 @@ export interface CapabilityDependencies {
 /** What the capabilities keep running: what requests wait in, and what is done when nobody asks. */
 export async function createCapabilities(
   config: Readonly<Config>,
-  { db, feed, timeLimits, countRefused, reportTallies, log, metrics }: CapabilityDependencies,
+  { db, feed, timeLimits, guesses, countRefused, reportTallies, log, metrics }: CapabilityDependencies,
 ): Promise<CapabilityParts> {
   const refusedBy = (queue: string) => () => metrics.queueRefused.inc({ queue });
   const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log));
@@ -71,11 +74,13 @@ export async function createCapabilities(
     reportTallies(changed);
     voteNotices.wake();
   };
+  const passwords = await Passwords.create(config.bcryptCost, () => {
+    countRefused('passwords');
+    metrics.queueRefused.inc({ queue: 'passwords' });
+  });
   return {
-    passwords: await Passwords.create(config.bcryptCost, () => {
-      countRefused('passwords');
-      metrics.queueRefused.inc({ queue: 'passwords' });
-    }),
+    passwords,
+    ownPassword: new OwnPassword({ db, guesses, passwords }),
     feedReader: new FeedReader(
       db,
       (milliseconds, what) => (what === 'tags' ? unparsedPosts : unfoldedPosts).catchUp(milliseconds),

@@ -23,7 +23,7 @@ export interface LimitParts {
   countMail: RateLimits['countMail'];
   /** Counts a mail to an address that is not proved, without a request. */
   mayMail: OutboxOptions['count'];
-  countRefused: (limit: ReachedLimit | 'guess' | 'passwords' | 'search' | 'votes') => void;
+  countRefused: (limit: ReachedLimit | 'guess' | 'code' | 'passwords' | 'search' | 'votes') => void;
 }
 
 export interface LimitDependencies {
@@ -56,8 +56,11 @@ export function createLimits(
       onRefused: (reason) => metrics.connectionsRefused.inc({ reason }),
       log,
     }),
-    guesses: new GuessLimit(config.rateLimits ? config.loginFailures : undefined, counts, secrets, () =>
-      countRefused('guess'),
+    guesses: new GuessLimit(
+      config.rateLimits ? config.loginFailures : undefined,
+      counts,
+      secrets,
+      countRefused,
     ),
     voteLimit: config.rateLimits
       ? new VoteLimit({

@@ -30,7 +30,7 @@ export function createMail(
   const mails = new Outbox({
     enabled: transport !== undefined,
     seal,
-    domain: config.mailFrom?.address.replace(/^.*@/, '') ?? 'localhost',
+    from: config.mailFrom,
     publicUrl: config.serviceUrl,
     count: mayMail,
   });

@@ -1,10 +1,10 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
-import { type LOCK, Op, type Transaction } from 'sequelize';
+import { Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
 import { forgetSecondFactor } from '../auth/removal.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { endUndos } from '../mail/email-undos.ts';
 import { passwordChanged } from '../mail/messages.ts';
 import { forgetMails } from '../mail/outbox.ts';
@@ -100,7 +100,7 @@ export function requireUnchanged(before: OwnUser, conditions: Preconditions): vo
  *   address, 412, 429 after too many wrong passwords or three mails in an hour
  */
 export async function editUser(
-  ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'mails' | 'passwords' | 'revocations'>,
+  ctx: Pick<UserContext, 'accountTasks' | 'db' | 'mails' | 'ownPassword' | 'passwords' | 'revocations'>,
   viewer: Identity,
   input: EditUser,
   requester: Requester,
@@ -115,7 +115,7 @@ export async function editUser(
     return ctx.db.share(requester).transaction(async (tx) => {
       // Who writes posts holds the key of their owner, and with it the name that they are told under.
       const lock = input.username === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
-      const user = await lockUser(tx, viewer, proof, lock);
+      const user = await ctx.ownPassword.lock(tx, viewer, proof, lock);
       const before = presentOwnUser(user);
       const told = { email: user.email, emailVerifiedAt: user.emailVerifiedAt };
       const renamed = input.username !== undefined && input.username !== user.username;
@@ -148,7 +148,7 @@ export async function editUser(
   try {
     const own = await (current === undefined
       ? edit(undefined)
-      : withPassword(ctx, viewer, current, requester, edit));
+      : ctx.ownPassword.prove(viewer, current, requester, edit));
     if (renaming) await ctx.accountTasks.finish(viewer.id);
     return own;
   } catch (error) {
@@ -186,15 +186,15 @@ function nameHashOf(username: string): Buffer {
  * @throws {AppError} 403 for a wrong password, 412, 429 after too many wrong passwords
  */
 export async function deleteUser(
-  ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'passwords' | 'reportTallies' | 'revocations'>,
+  ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'ownPassword' | 'reportTallies' | 'revocations'>,
   viewer: Identity,
   password: string,
   requester: Requester,
   conditions: Preconditions = {},
 ): Promise<boolean> {
-  const { done, tallies } = await withPassword(ctx, viewer, password, requester, (proof) =>
+  const { done, tallies } = await ctx.ownPassword.prove(viewer, password, requester, (proof) =>
     ctx.db.share(requester).transaction(async (tx) => {
-      const user = await lockUser(tx, viewer, proof, tx.LOCK.UPDATE);
+      const user = await ctx.ownPassword.lock(tx, viewer, proof, tx.LOCK.UPDATE);
       requireUnchanged(presentOwnUser(user), conditions);
       const nobody = randomBytes(12).toString('hex');
       user.set({
@@ -220,64 +220,4 @@ export async function deleteUser(
   // Nobody waits for Redis: what it does not hear of it forgets by itself.
   void ctx.guesses.forget(viewer.id);
   return done || ctx.accountTasks.finish(viewer.id);
-}
-
-/** The hash that was proved is no longer the user's. */
-class HashChanged extends Error {
-  override readonly name = 'HashChanged';
-}
-
-/**
- * Does something that needs the user's password, given the hash that it fits. Once more if that has changed meanwhile: a
- * login renews a hash of another cost, and the password stays.
- */
-async function withPassword<T>(
-  ctx: Pick<UserContext, 'db' | 'guesses' | 'passwords'>,
-  viewer: Identity,
-  password: string,
-  requester: Requester,
-  work: (proof: string) => Promise<T>,
-): Promise<T> {
-  for (let attempt = 1; ; attempt += 1) {
-    const proof = await provePassword(ctx, viewer, password, requester);
-    try {
-      return await work(proof);
-    } catch (error) {
-      if (!(error instanceof HashChanged)) throw error;
-      if (attempt === 2)
-        throw new AppError('invalid_credentials', 'The password has been changed meanwhile.');
-    }
-  }
-}
-
-/**
- * The hash that the password was found to fit. Outside a transaction: it takes a quarter of a second. Wrong ones are
- * counted by session: anyone who has somebody's token may not guess the password with it either.
- */
-async function provePassword(
-  ctx: Pick<UserContext, 'db' | 'guesses' | 'passwords'>,
-  viewer: Identity,
-  password: string,
-  requester: Requester,
-): Promise<string> {
-  const user = await ctx.db.share(requester).run(() => User.findByPk(viewer.id));
-  return ctx.guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
-    if (!(await ctx.passwords.matches(password, user?.passwordHash, requester)) || !user) {
-      throw new AppError('invalid_credentials', 'The password is wrong.');
-    }
-    return user.passwordHash;
-  });
-}
-
-/** The user's row, locked. Its hash must still be the one that was proved: another request may have changed it since. */
-async function lockUser(
-  tx: Transaction,
-  viewer: Identity,
-  proof: string | undefined,
-  lock: LOCK,
-): Promise<User> {
-  const user = await User.findByPk(viewer.id, { transaction: tx, lock });
-  if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
-  if (proof !== undefined && user.passwordHash !== proof) throw new HashChanged();
-  return user;
 }

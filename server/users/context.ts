@@ -1,6 +1,8 @@
-import type { Transaction } from 'sequelize';
+import type { LOCK, Transaction } from 'sequelize';
+import type { User } from '../../models/index.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
+import type { Identity } from '../identity.ts';
 import type { GuessLimit } from '../limits/guess-limit.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Outbox } from '../mail/outbox.ts';
@@ -16,7 +18,17 @@ export interface UserContext {
   passwords: {
     /** @throws {AppError} 429 if too many wait for theirs */
     hash: (password: string, requester: Requester) => Promise<string>;
-    matches: (password: string, hash: string | undefined, requester: Requester) => Promise<boolean>;
+  };
+  ownPassword: {
+    /** Does something that needs the user's password. @throws {AppError} 403, 429 */
+    prove: <T>(
+      viewer: Identity,
+      password: string,
+      requester: Requester,
+      work: (proof: string) => Promise<T>,
+    ) => Promise<T>;
+    /** The user's row, locked, with the password that was proved. @throws {AppError} 401 */
+    lock: (tx: Transaction, viewer: Identity, proof: string | undefined, lock: LOCK) => Promise<User>;
   };
   guesses: GuessLimit;
   revocations: {

@@ -1,5 +1,5 @@
 import { User } from '../../models/index.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { AppError, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { keepProvedUndos, ownerOfUndo, prolongUndo, useUndo } from '../mail/email-undos.ts';
 import { emailRestored, RESET_LIFETIME } from '../mail/messages.ts';
@@ -25,7 +25,7 @@ export async function askForVerification(
     throw new AppError('no_mail', 'This service sends no mail, and verifies no address.');
   await ctx.db.share(requester).transaction(async (tx) => {
     const user = await User.findByPk(viewer.id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
-    if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
+    if (!user || user.deletedAt) throw userIsGone();
     // A change that can be proved can be undone for as long.
     const { id: userId, email } = user;
     if (user.pendingEmail !== null && !(await prolongUndo(tx, { userId, email })))

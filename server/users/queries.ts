@@ -1,6 +1,6 @@
 import { User } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
-import { unauthorized } from '../errors.ts';
+import { userIsGone } from '../errors.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { UserContext } from './context.ts';
 import { type OwnUser, presentOwnUser, type PublicUser } from './present.ts';
@@ -26,6 +26,6 @@ export async function ownView(
   requester: Requester,
 ): Promise<OwnUser> {
   const user = await ctx.db.share(requester).run(() => User.findByPk(viewer.id));
-  if (!user || user.deletedAt) throw unauthorized('The user of this access token has been deleted.');
+  if (!user || user.deletedAt) throw userIsGone();
   return presentOwnUser(user);
 }

@@ -1,6 +1,6 @@
 import { Vote } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
-import { AppError, unauthorized } from '../errors.ts';
+import { AppError, userIsGone } from '../errors.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { refusedByBlock } from '../relations/policy.ts';
 import type { VoteContext } from './context.ts';
@@ -40,7 +40,7 @@ export async function castVote(
           return found !== null;
         })
       : await cast();
-  if (outcome === 'no_user') throw unauthorized('The user of this access token has been deleted.');
+  if (outcome === 'no_user') throw userIsGone();
   if (outcome === 'no_post') throw new AppError('not_found', `There is no post ${postId}.`);
   if (outcome === 'blocked') throw refusedByBlock();
   if (strict && outcome === 'already')
