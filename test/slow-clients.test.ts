@@ -7,7 +7,7 @@ import { endRawClients, RawClient } from './support/raw-client.ts';
 import { rawRequest } from './support/raw-request.ts';
 import { firstFault } from './support/sockets.ts';
 import { caughtUp } from './support/tables.ts';
-import { until } from './support/waiting.ts';
+import { Stopwatch, until } from './support/waiting.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
 /** The most that may wait for one socket. Bytes. */
@@ -56,26 +56,27 @@ describe('clients that do not read', () => {
     const pings = setInterval(() => chatty.send('3'), 1000);
     const ended = await slowClosed();
     let most = 0;
-    let slowSince = Infinity;
+    let slow: Stopwatch | undefined;
     const watch = setInterval(() => {
       for (const subscriber of server) most = Math.max(most, subscriber.pending);
-      if (server.every(({ pending }) => pending > 64 * 1024)) slowSince = Math.min(slowSince, Date.now());
+      if (server.every(({ pending }) => pending > 64 * 1024)) slow ??= new Stopwatch();
     }, 5);
     try {
       mute.pause();
       chatty.pause();
       const before = process.memoryUsage().arrayBuffers;
       await flow(1200);
-      await until('the healthy client to have all', () => healthy.seqs().length === 1200, 30_000);
+      await until('the healthy client to have all', () => healthy.seqs().length === 1200);
       expect(firstFault(healthy.seqs(), start)).to.be.undefined;
-      await until('the slow ones to fill their queues', () => slowSince < Infinity);
+      await until('the slow ones to fill their queues', () => slow !== undefined);
       while (server.some(({ ended }) => !ended)) {
         const { length } = healthy.events;
         await flow(1);
         await until('the healthy client', () => healthy.events.length > length);
-        if (Date.now() - slowSince > 20_000) throw new Error('the slow ones are still there');
+        if (slow!.ran > 20_000) throw new Error('the slow ones are still there');
       }
-      expect(Date.now() - slowSince).to.be.within(8000, 14_000);
+      expect(slow!.passed).to.be.at.least(8000);
+      expect(slow!.ran).to.be.at.most(14_000);
       expect(await slowClosed()).to.equal(ended + 2);
       expect(most).to.be.within(64 * 1024, BOUND);
       // No more than the ring keeps for everyone and the queues of two.
@@ -90,7 +91,7 @@ describe('clients that do not read', () => {
         const position = seen.at(-1) ?? start;
         expect(position).to.be.below(head());
         const back = await join({ after: position });
-        await until('the rest', () => back.seqs().at(-1) === head(), 15_000);
+        await until('the rest', () => back.seqs().at(-1) === head());
         expect(firstFault(back.seqs(), position)).to.be.undefined;
       }
     } finally {
@@ -105,7 +106,7 @@ describe('clients that do not read', () => {
     const [subscriber] = subscribers();
     client.pause();
     await flow(1000);
-    await until('its queue to fill', () => subscriber!.pending > 64 * 1024, 15_000);
+    await until('its queue to fill', () => subscriber!.pending > 64 * 1024);
     // Events of ten kilobytes each: the newest that were written to it have not left the node.
     const waiting = Math.floor(subscriber!.pending / 11_000);
     const { seq } = subscriber!;
@@ -123,17 +124,17 @@ describe('clients that do not read', () => {
     const [subscriber] = subscribers();
     client.pause();
     await flow(1000);
-    await until('its queue to fill', () => subscriber!.pending > 64 * 1024, 15_000);
+    await until('its queue to fill', () => subscriber!.pending > 64 * 1024);
     await new Promise((resolve) => setTimeout(resolve, 3000));
     const flowing = flow(200);
     client.resume();
     await flowing;
-    await until('all', () => client.seqs().length >= 1200, 20_000);
+    await until('all', () => client.seqs().length >= 1200);
     expect(firstFault(client.seqs(), start)).to.be.undefined;
     expect(client.closed).to.be.false;
     // It is live again, not merely caught up.
     await flow(1);
-    await until('the next one', () => client.seqs().at(-1) === start + 1201, 2000);
+    await until('the next one', () => client.seqs().at(-1) === start + 1201);
     client.terminate();
   });
 
@@ -154,7 +155,7 @@ describe('clients that do not read', () => {
     }
     await Promise.all(turns);
     for (const client of clients) {
-      await until('all', () => client.seqs().length >= 1000, 30_000);
+      await until('all', () => client.seqs().length >= 1000);
       expect(firstFault(client.seqs(), start)).to.be.undefined;
     }
   });
@@ -168,7 +169,7 @@ describe('clients that do not read', () => {
     const batch = async (events: number) => {
       written += events;
       await flow(events);
-      await until('whoever reads to have the batch', () => healthy.seqs().length === written, 10_000);
+      await until('whoever reads to have the batch', () => healthy.seqs().length === written);
     };
     for (let at = 0; at < 12; at += 1) {
       const client = await join({ after: start });
@@ -182,12 +183,11 @@ describe('clients that do not read', () => {
     while (!paused.every(({ pending }) => pending > 0)) await batch(25);
     for (const client of clients) client.resume();
     for (const client of clients) {
-      await until('all', () => client.seqs().length >= written, 20_000);
+      await until('all', () => client.seqs().length >= written);
       expect(firstFault(client.seqs(), start)).to.be.undefined;
     }
     await batch(1);
-    for (const client of clients)
-      await until('the next one', () => client.seqs().at(-1) === start + written, 2000);
+    for (const client of clients) await until('the next one', () => client.seqs().at(-1) === start + written);
   });
 
   describe('what Socket.IO answers by itself', () => {
