@@ -280,7 +280,7 @@ describe('Embedded PostgreSQL', () => {
     });
 
     beforeEach(async () => {
-      home = await mkdtemp(join(tmpdir(), 'tidings-test-home-'));
+      home = await mkdtemp(join(tmpdir(), `tidings-test-${process.pid}-home-`));
     });
 
     afterEach(async () => {

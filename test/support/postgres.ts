@@ -96,7 +96,7 @@ async function start(): Promise<Run> {
 
 /** A folder that PostgreSQL's account can enter when the tests run as root. */
 export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), PREFIX));
+  const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
   await chmod(folder, 0o755);
   return folder;
 }
@@ -105,9 +105,19 @@ export async function temporaryFolder(): Promise<string> {
 async function sweep(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const folder = join(tmpdir(), name);
-    // A folder without an owner may be another run's, one moment before its server starts; then its name is young.
-    if (!name.startsWith(PREFIX) || !(await isOld(folder))) continue;
+    // A run that goes on may have folders without a server.
+    if (!name.startsWith(PREFIX) || isOfRunningProcess(name) || !(await isOld(folder))) continue;
     if (await stopAbandoned(folder)) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function isOfRunningProcess(name: string): boolean {
+  const pid = Number.parseInt(name.slice(PREFIX.length), 10);
+  if (Number.isNaN(pid)) return false;
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
