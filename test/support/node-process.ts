@@ -23,7 +23,7 @@ export interface Misconduct {
 }
 
 const READY = /Tidings is ready at (\S+)/;
-const READY_WITHIN = 60_000;
+const READY_WITHIN = 120_000;
 /** The server's own limit is 10 s (docs/operating.md); a little for the exit itself. */
 const STOP_WITHIN = 10_500;
 /** Output that is kept. Characters. */

@@ -57,8 +57,7 @@ export async function createEmptyDatabase(): Promise<TestDatabase> {
 }
 
 export const mochaHooks = {
-  async afterAll(this: Mocha.Context): Promise<void> {
-    this.timeout(60_000);
+  async afterAll(): Promise<void> {
     const run = await shared.tidingsTestPostgres?.catch(() => undefined);
     await run?.stop();
     delete shared.tidingsTestPostgres;
@@ -168,7 +167,7 @@ function databaseUrl(adminUrl: string, name: string): string {
 }
 
 async function onServer(adminUrl: string, use: (client: pg.Client) => Promise<unknown>): Promise<void> {
-  const client = new pg.Client({ connectionString: adminUrl, connectionTimeoutMillis: 10_000 });
+  const client = new pg.Client({ connectionString: adminUrl, connectionTimeoutMillis: 60_000 });
   await client.connect();
   try {
     await use(client);
@@ -179,7 +178,7 @@ async function onServer(adminUrl: string, use: (client: pg.Client) => Promise<un
 
 /** What a statement finds in the database at an address, over a connection of its own. */
 export async function query(url: string, statement: string): Promise<unknown[]> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 60_000 });
   client.on('error', () => undefined);
   await client.connect();
   try {

@@ -60,12 +60,12 @@ export function startProgram(env: NodeJS.ProcessEnv, more?: string): Program {
 }
 
 /** Waits for the ready line. @throws with what it said instead, if it has ended before */
-export async function ready(program: Program, within = 50_000): Promise<void> {
+export async function ready(program: Program, within = 120_000): Promise<void> {
   await until('the program to be ready', () => program.url !== '' || program.code !== undefined, within);
   if (program.url === '') throw new Error(`ended with ${program.code}: ${program.stderr}`);
 }
 
 /** Waits for its end. */
 export async function ended(program: Program): Promise<void> {
-  await until('the program to end', () => program.code !== undefined, 50_000);
+  await until('the program to end', () => program.code !== undefined, 120_000);
 }

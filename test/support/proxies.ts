@@ -216,21 +216,17 @@ export async function startProxy(recipe: Recipe, nodes: readonly [number, number
     stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
   const killWithUs = () => child.kill('SIGKILL');
   process.once('exit', killWithUs);
-  await until(
-    `${recipe.name} to pass a request on`,
-    async () => {
-      if (child.exitCode !== null) {
-        const log = await readFile(join(folder, 'error.log'), 'utf8').catch(() => '');
-        throw new Error(`${recipe.name} ended: ${output}${log}`);
-      }
-      // Some listen before they have read all of their file.
-      return fetch(`http://127.0.0.1:${port}/healthz`).then(
-        ({ status }) => status === 200,
-        () => false,
-      );
-    },
-    15_000,
-  );
+  await until(`${recipe.name} to pass a request on`, async () => {
+    if (child.exitCode !== null) {
+      const log = await readFile(join(folder, 'error.log'), 'utf8').catch(() => '');
+      throw new Error(`${recipe.name} ended: ${output}${log}`);
+    }
+    // Some listen before they have read all of their file.
+    return fetch(`http://127.0.0.1:${port}/healthz`).then(
+      ({ status }) => status === 200,
+      () => false,
+    );
+  });
   return {
     name: recipe.name,
     url: `http://127.0.0.1:${port}`,

@@ -101,7 +101,7 @@ export class RawClient {
   async acknowledged(id: number): Promise<unknown> {
     const start = `43${id}[`;
     const isThere = () => this.frames.some((frame) => frame.startsWith(start));
-    await until(`acknowledgement ${id}`, isThere, 20_000);
+    await until(`acknowledgement ${id}`, isThere);
     const frame = this.frames.find((text) => text.startsWith(start));
     return (JSON.parse(frame!.slice(start.length - 1)) as unknown[])[0];
   }

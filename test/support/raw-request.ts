@@ -19,7 +19,7 @@ export function rawRequest<T = unknown>(
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
     const req = request(
-      { hostname, port, method, path, headers: { ...length, ...headers }, agent: false, timeout: 15_000 },
+      { hostname, port, method, path, headers: { ...length, ...headers }, agent: false, timeout: 60_000 },
       (res) => {
         const chunks: Buffer[] = [];
         res.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -38,7 +38,7 @@ export function rawRequest<T = unknown>(
         });
       },
     );
-    req.on('timeout', () => req.destroy(new Error('no answer in 15 s')));
+    req.on('timeout', () => req.destroy(new Error('no answer in a minute')));
     req.on('error', reject);
     req.end(body);
   });
@@ -50,7 +50,7 @@ export function rawBytes(url: string, bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
     const chunks: Buffer[] = [];
-    socket.setTimeout(15_000, () => socket.destroy(new Error('the connection stays open')));
+    socket.setTimeout(60_000, () => socket.destroy(new Error('the connection stays open')));
     socket.on('data', (chunk) => chunks.push(chunk));
     socket.on('error', reject);
     socket.on('close', () => resolve(Buffer.concat(chunks).toString()));

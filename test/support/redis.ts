@@ -35,7 +35,7 @@ export interface RedisOptions {
   env?: NodeJS.ProcessEnv;
 }
 
-const READY_WITHIN_MS = 10_000;
+const READY_WITHIN_MS = 60_000;
 
 /** Starts a private Redis without persistence on 127.0.0.1. Throws with the line to type if there is none to be had. */
 export async function startRedis(options: RedisOptions = {}): Promise<TestRedis> {
@@ -185,7 +185,7 @@ async function tooLate(): Promise<Error> {
 /** What the server says to PING: a pong or its wish for a password. Undefined: nobody there, or not ready. */
 async function ask(host: string, port: number): Promise<string | undefined> {
   const socket = connect({ host, port });
-  socket.setTimeout(1_000, () => socket.destroy(new Error('timeout')));
+  socket.setTimeout(10_000, () => socket.destroy(new Error('timeout')));
   try {
     await once(socket, 'connect');
     socket.write('PING\r\n');

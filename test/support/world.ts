@@ -125,7 +125,7 @@ export class Api {
   readonly #within: number;
 
   /** @param within how long an answer may take. Milliseconds */
-  constructor(url: string, token?: string, within = 15_000) {
+  constructor(url: string, token?: string, within = 60_000) {
     this.url = url;
     this.token = token;
     this.#within = within;
