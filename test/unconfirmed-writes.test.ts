@@ -14,6 +14,7 @@ describe('a database whose synchronous standby is away', () => {
   let server: EmbeddedPostgres;
   let world: World;
   let admin: pg.Client;
+  let probe: pg.Client;
   let ada: TestUser;
   let post: number;
 
@@ -24,6 +25,8 @@ describe('a database whose synchronous standby is away', () => {
     admin = new pg.Client({ connectionString: server.adminUrl });
     await admin.connect();
     await admin.query('set synchronous_commit = local');
+    probe = new pg.Client({ connectionString: server.adminUrl });
+    await probe.connect();
     world = await createWorld({ DATABASE_POOL: '5' }, { url: server.url, drop: () => Promise.resolve() });
     ada = await world.user();
     post = (await ada.post<{ id: number }>('/posts', { title: 'before', content: '' })).body.id;
@@ -33,6 +36,7 @@ describe('a database whose synchronous standby is away', () => {
     await standby('');
     await cancelWaits();
     await world.close();
+    await probe.end();
     await admin.end();
     await server.stop();
     await rm(folder, { recursive: true, force: true });
@@ -42,6 +46,21 @@ describe('a database whose synchronous standby is away', () => {
   const standby = async (name: string) => {
     await admin.query(`alter system set synchronous_standby_names = '${name}'`);
     await admin.query('select pg_reload_conf()');
+    if (name !== '') await until('commits to wait', doesCommitWait);
+  };
+  /** The setting is put into effect by the checkpointer, some time after it is read. */
+  const doesCommitWait = async (): Promise<boolean> => {
+    const { rows } = await probe.query<{ pid: number }>('select pg_backend_pid() as pid');
+    let isDone = false;
+    const commit = probe
+      .query(`select pg_logical_emit_message(true, 'a test', '')`)
+      .finally(() => (isDone = true));
+    const waits = async () => (await waiting()).some(({ pid }) => pid === rows[0]!.pid);
+    await until('it to be done or to wait', async () => isDone || (await waits()));
+    const didWait = !isDone;
+    if (didWait) await admin.query('select pg_cancel_backend($1)', [rows[0]!.pid]);
+    await commit;
+    return didWait;
   };
   const waiting = async () =>
     (await admin.query<{ pid: number }>("select pid from pg_stat_activity where wait_event = 'SyncRep'"))
