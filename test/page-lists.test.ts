@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
-import type { Reader } from './support/reader.ts';
+import { comesToBe, type Reader } from './support/reader.ts';
 import type { TestUser, World } from './support/world.ts';
 
 describe('home and tags on the page', () => {
@@ -25,7 +25,7 @@ describe('home and tags on the page', () => {
   it('offers those who wrote lately to who follows nobody, and shows their posts once followed', async () => {
     await page.getByRole('link', { name: 'Home', exact: true }).click();
     await page.getByRole('heading', { name: 'You follow nobody yet' }).waitFor();
-    expect(await page.title()).to.equal('Home · Tidings');
+    await comesToBe(() => page.title(), 'Home · Tidings');
     await page.getByText('Nothing yet from those whom you follow.').waitFor();
     await reader.expectKeepsNobodyOut();
     await page.getByRole('button', { name: 'Follow carol' }).click();
@@ -40,8 +40,8 @@ describe('home and tags on the page', () => {
     await reader.shows(reader.post('At home'));
     await reader.write('By myself');
     await reader.shows(reader.post('By myself'));
-    expect(await page.evaluate('location.pathname')).to.equal('/home');
-    expect(await reader.titles()).to.deep.equal(['By myself', 'At home', 'Heron news']);
+    await comesToBe(() => page.evaluate('location.pathname'), '/home');
+    await comesToBe(() => reader.titles(), ['By myself', 'At home', 'Heron news']);
     await page.reload();
     await reader.shows(page.locator('.post'), 3);
     await reader.post('At home').getByRole('link', { name: 'carol' }).click();
@@ -56,14 +56,14 @@ describe('home and tags on the page', () => {
     await page.getByRole('navigation', { name: 'Places' }).getByRole('link', { name: 'Everyone' }).click();
     await reader.post('Heron news').getByRole('link', { name: '#Birds' }).click();
     await page.getByRole('heading', { name: '#birds' }).waitFor();
-    expect(await page.evaluate('location.pathname')).to.equal('/tags/birds');
+    await comesToBe(() => page.evaluate('location.pathname'), '/tags/birds');
     await reader.shows(page.locator('.post'), 1);
     const { id } = (await dave.post<{ id: number }>('/posts', { title: 'An owl', content: '#BIRDS' })).body;
     await dave.post('/posts', { title: 'No bird', content: '#birdsong' });
     await reader.shows(reader.post('An owl'));
     await dave.patch(`/posts/${id}`, { content: 'none' });
     await reader.shows(reader.post('An owl'), 0);
-    expect(await reader.titles()).to.deep.equal(['Heron news']);
+    await comesToBe(() => reader.titles(), ['Heron news']);
     await reader.expectKeepsNobodyOut();
     await page.goto(`${world.url}/tags/${encodeURIComponent('東京')}`);
     await page.getByText('No post has the tag #東京.').waitFor();
@@ -94,10 +94,10 @@ describe('home and tags on the page', () => {
     const { length } = await reader.titles();
     for (const title of ['Missed one', 'Missed two']) await dave.post('/posts', { title, content: '' });
     await reader.shows(page.locator('.post'), length + 2);
-    expect(await page.title()).to.equal('(2) Tidings');
+    await comesToBe(() => page.title(), '(2) Tidings');
     await reader.turnAway(false);
     await page.getByText('New since you left').waitFor();
-    expect(await page.title()).to.equal('Tidings');
+    await comesToBe(() => page.title(), 'Tidings');
     expect(
       await page.locator('.post', { has: page.locator('.since') }).getAttribute('aria-posinset'),
     ).to.equal('3');

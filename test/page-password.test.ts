@@ -4,7 +4,7 @@ import type { Browser } from 'playwright-core';
 import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
 import { TestMailServer } from './support/mail-server.ts';
-import { Reader } from './support/reader.ts';
+import { comesToBe, Reader } from './support/reader.ts';
 import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const NEW = 'another battery staple';
@@ -42,7 +42,7 @@ describe('a link of a mail on the page', () => {
     await page.goto('about:blank');
     await page.goto(`${world.url}/${fragment}`);
     await page.getByRole('button', { name: 'Change the password' }).waitFor();
-    expect(await page.evaluate('location.hash')).to.equal('');
+    await comesToBe(() => page.evaluate('location.hash'), '');
     await reader.expectKeepsNobodyOut();
     await page.getByRole('textbox', { name: 'New password' }).fill('short');
     await page.getByRole('button', { name: 'Change the password' }).click();
@@ -81,7 +81,7 @@ describe('a link of a mail on the page', () => {
     await page.getByText(`A mail with a link is on its way to ${email}.`).waitFor();
     await open('verify', email);
     await page.getByText('Your e-mail address is verified.').waitFor();
-    expect(await page.evaluate('location.hash')).to.equal('');
+    await comesToBe(() => page.evaluate('location.hash'), '');
     await page.getByText('Your address is not verified yet').waitFor({ state: 'detached' });
 
     const fresh = 'new-eve@example.org';
@@ -97,7 +97,7 @@ describe('a link of a mail on the page', () => {
 
     await open('undo', email);
     await page.getByRole('button', { name: 'Keep the old address' }).waitFor();
-    expect(await page.evaluate('location.hash')).to.equal('');
+    await comesToBe(() => page.evaluate('location.hash'), '');
     await reader.expectKeepsNobodyOut();
     await page.getByRole('button', { name: 'Keep the old address' }).click();
     await page.getByText('Your account has the address that it had.').waitFor();

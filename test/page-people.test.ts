@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { createClient } from '../client/src/index.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
-import type { Reader } from './support/reader.ts';
+import { comesToBe, type Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
 import { PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -37,11 +37,11 @@ describe('people on the page', () => {
     expect(await reader.post('Ask @dave').locator('.text b').count()).to.equal(0);
     await links.nth(0).click();
     await page.getByRole('heading', { name: 'dave', level: 1 }).waitFor();
-    expect(await page.title()).to.equal('@dave · Tidings');
+    await comesToBe(() => page.title(), '@dave · Tidings');
     await page.goBack();
     await reader.post('Ask @dave').getByRole('link', { name: 'carol' }).click();
     await page.getByRole('heading', { name: 'carol', level: 1 }).waitFor();
-    expect(await page.evaluate('location.pathname')).to.equal('/@carol');
+    await comesToBe(() => page.evaluate('location.pathname'), '/@carol');
     await page.getByText('Feeds the heron.').waitFor();
     await page.getByText('1 post · 0 followers · 0 following').waitFor();
     await reader.shows(reader.post('Ask @dave'));
@@ -51,7 +51,7 @@ describe('people on the page', () => {
     await carol.post('/posts', { title: 'Just now', content: `It begins${'\n'.repeat(20)}and ends.` });
     await reader.shows(reader.post('Just now'));
     // A row of blank lines takes no place of the text.
-    expect(await reader.post('Just now').locator('.text').textContent()).to.equal('It begins\n\nand ends.');
+    await comesToBe(() => reader.post('Just now').locator('.text').textContent(), 'It begins\n\nand ends.');
     const dave = await world.user('dave.too');
     await dave.post('/posts', { title: 'Not by carol', content: '' });
     await carol.post('/posts', { title: 'After that', content: '' });
@@ -91,7 +91,7 @@ describe('people on the page', () => {
     await page.getByRole('link', { name: '1 follower' }).click();
     const list = page.getByRole('list', { name: 'Followers' });
     await list.getByRole('link', { name: 'alice' }).waitFor();
-    expect(await page.title()).to.equal('Followers of @carol · Tidings');
+    await comesToBe(() => page.title(), 'Followers of @carol · Tidings');
     await elsewhere.users.unfollow(carol.id);
     await page.getByText('Nobody follows carol yet.').waitFor();
     await page.goto(`${world.url}/@alice/following`);
@@ -112,7 +112,7 @@ describe('people on the page', () => {
     await page.getByRole('link', { name: 'Your account' }).click();
     await page.getByRole('link', { name: 'blocked' }).click();
     await page.getByText('You have blocked nobody.').waitFor();
-    expect(await page.title()).to.equal('Blocked · Tidings');
+    await comesToBe(() => page.title(), 'Blocked · Tidings');
     await elsewhere.users.block(dave.id);
     const unblock = page.getByRole('button', { name: 'Unblock dave' });
     await unblock.waitFor();
@@ -139,7 +139,7 @@ describe('people on the page', () => {
     await seen.click();
     const list = page.getByRole('list', { name: 'Notifications' });
     await list.getByRole('link', { name: 'carol follows you' }).waitFor();
-    expect(await page.title()).to.equal('Notifications · Tidings');
+    await comesToBe(() => page.title(), 'Notifications · Tidings');
     await carol.post('/posts', { title: 'Look, @alice', content: '' });
     await list.getByRole('link', { name: 'New: carol mentioned you' }).waitFor();
     await until('it to be read', async () => (await elsewhere.notifications.list()).unread === 0);

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Browser, Page } from 'playwright-core';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
-import { Reader } from './support/reader.ts';
+import { comesToBe, Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
 import type { TestUser, World } from './support/world.ts';
 
@@ -76,26 +76,26 @@ describe('the places of the page', () => {
 
   it('are reached by links, by Back and by a reload, each with its title', async () => {
     await page.getByRole('link', { name: 'Top' }).click();
-    expect(await path()).to.equal('/?sort=top');
-    expect(await page.title()).to.equal('Top posts · Tidings');
+    await comesToBe(() => path(), '/?sort=top');
+    await comesToBe(() => page.title(), 'Top posts · Tidings');
     await page.getByRole('link', { name: 'Drafts' }).click();
-    expect(await path()).to.equal('/drafts');
-    expect(await page.title()).to.equal('Drafts · Tidings');
+    await comesToBe(() => path(), '/drafts');
+    await comesToBe(() => page.title(), 'Drafts · Tidings');
     await until('the title to have the focus', () =>
       page.evaluate<boolean>('document.activeElement.textContent === "Drafts"'),
     );
     await page.getByRole('link', { name: 'Your account' }).click();
     await page.reload();
     await page.getByRole('heading', { name: 'Your account' }).waitFor();
-    expect(await page.title()).to.equal('Your account · Tidings');
+    await comesToBe(() => page.title(), 'Your account · Tidings');
     await page.goBack();
     await page.getByRole('heading', { name: 'Drafts' }).waitFor();
     await page.goBack();
     await page.locator('[aria-current="page"]', { hasText: 'Top' }).waitFor();
-    expect(await path()).to.equal('/?sort=top');
+    await comesToBe(() => path(), '/?sort=top');
     await page.goBack();
     await page.locator('[aria-current="page"]', { hasText: 'New' }).waitFor();
-    expect(await page.title()).to.equal('Tidings');
+    await comesToBe(() => page.title(), 'Tidings');
     reader.expectClean();
   });
 
@@ -112,7 +112,7 @@ describe('the places of the page', () => {
     await until('it to be kept', () => page.evaluate<boolean>('history.state?.anchor?.post !== undefined'));
     await page.getByRole('link', { name: 'Drafts' }).click();
     await page.getByRole('heading', { name: 'Drafts' }).waitFor();
-    expect(await page.evaluate('scrollY')).to.equal(0);
+    await comesToBe(() => page.evaluate('scrollY'), 0);
     await page.goBack();
     await until('the post again', async () => (await target.count()) === 1 && (await top()) === before);
     await until('it to be kept', () => page.evaluate<boolean>('history.state?.anchor?.post !== undefined'));
@@ -128,11 +128,11 @@ describe('the places of the page', () => {
     await page.keyboard.type('Post 6');
     await page.waitForURL('**/search?q=Post+6&sort=hot');
     await reader.shows(page.locator('.post'), 7);
-    expect(await page.title()).to.equal('Post 6 · Search · Tidings');
+    await comesToBe(() => page.title(), 'Post 6 · Search · Tidings');
     await page.keyboard.press('Escape');
     await page.waitForURL('**/?sort=hot');
-    expect(await page.getByRole('searchbox').inputValue()).to.equal('');
-    expect(await page.evaluate('document.activeElement === document.body')).to.equal(true);
+    await comesToBe(() => page.getByRole('searchbox').inputValue(), '');
+    await comesToBe(() => page.evaluate('document.activeElement === document.body'), true);
     await reader.shows(page.locator('.post'), 20);
     await page.goto(`${world.url}/?search=Post+60`);
     await reader.shows(page.locator('.post'), 1);
@@ -146,7 +146,7 @@ describe('the places of the page', () => {
     await carol.post('/posts', { title: 'Came later', content: '' });
     await page.getByRole('button', { name: '1 new post' }).click();
     await reader.shows(reader.post('Came later'));
-    expect(await path()).to.equal('/');
+    await comesToBe(() => path(), '/');
     reader.expectClean();
   });
 
@@ -156,7 +156,7 @@ describe('the places of the page', () => {
     await other.page.getByRole('heading', { name: 'Drafts' }).waitFor();
     await other.page.getByRole('button', { name: 'Log out' }).click();
     await other.page.getByRole('button', { name: 'Log in' }).waitFor();
-    expect(await other.page.evaluate('location.pathname')).to.equal('/');
+    await comesToBe(() => other.page.evaluate('location.pathname'), '/');
     other.expectClean();
     await other.leave();
   });
@@ -165,7 +165,7 @@ describe('the places of the page', () => {
     const other = await Reader.open(browser, world.url, 'fay');
     await other.signUp();
     // Who follows nobody has something to read.
-    expect(await other.page.evaluate('location.pathname')).to.equal('/');
+    await comesToBe(() => other.page.evaluate('location.pathname'), '/');
     await other.post('Came later').waitFor();
     await other.page.getByRole('button', { name: 'Log out' }).click();
     await other.page.reload();
@@ -175,7 +175,7 @@ describe('the places of the page', () => {
     await other.page.getByRole('button', { name: 'Sign up' }).waitFor();
     await other.page.goto(`${world.url}/p/1`);
     await other.logIn();
-    expect(await other.page.evaluate('location.pathname')).to.equal('/p/1');
+    await comesToBe(() => other.page.evaluate('location.pathname'), '/p/1');
     await other.leave();
   });
 

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
-import type { Reader } from './support/reader.ts';
+import { comesToBe, type Reader } from './support/reader.ts';
 import type { TestUser, World } from './support/world.ts';
 
 describe('threads on the page', () => {
@@ -34,8 +34,8 @@ describe('threads on the page', () => {
     const count = reader.post('Who feeds the heron?').getByRole('link', { name: '1 reply' });
     await count.click();
     await reader.shows(page.locator('.reply'), 1);
-    expect(await page.evaluate('location.pathname')).to.equal(`/p/${root}`);
-    expect(await page.title()).to.equal('“Who feeds the heron?” · Tidings');
+    await comesToBe(() => page.evaluate('location.pathname'), `/p/${root}`);
+    await comesToBe(() => page.title(), '“Who feeds the heron?” · Tidings');
     await page.reload();
     await reader.shows(page.locator('.reply'), 1);
     reader.expectClean();

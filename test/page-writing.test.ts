@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
-import type { Reader } from './support/reader.ts';
+import { comesToBe, type Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
 
 describe('writing on the page', () => {
@@ -23,7 +23,7 @@ describe('writing on the page', () => {
     await title().fill('Only a title');
     await page.keyboard.press('Enter');
     await page.keyboard.type('and its text');
-    expect(await text().inputValue()).to.equal('and its text');
+    await comesToBe(() => text().inputValue(), 'and its text');
     expect(await page.locator('.post').count()).to.equal(0);
   });
 
@@ -38,7 +38,7 @@ describe('writing on the page', () => {
     await page.getByRole('button', { name: 'Discard' }).click();
     await text().waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Undo' }).click();
-    expect(await text().inputValue()).to.equal('and its text');
+    await comesToBe(() => text().inputValue(), 'and its text');
   });
 
   it('tells in words how much is too much', async () => {
@@ -61,7 +61,7 @@ describe('writing on the page', () => {
     await form.getByLabel('Title').fill('A longer title');
     await page.reload();
     await form.waitFor();
-    expect(await form.getByLabel('Title').inputValue()).to.equal('A longer title');
+    await comesToBe(() => form.getByLabel('Title').inputValue(), 'A longer title');
     await form.getByRole('button', { name: 'Cancel' }).click();
     await form.waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Undo' }).click();
@@ -82,7 +82,7 @@ describe('writing on the page', () => {
     const answer = page.getByRole('form', { name: 'Reply to alice' });
     await reader.post('A longer title').getByRole('link', { name: 'Reply' }).click();
     await answer.waitFor();
-    expect(await answer.getByRole('button').allTextContents()).to.deep.equal(['Reply']);
+    await comesToBe(() => answer.getByRole('button').allTextContents(), ['Reply']);
     await page.goBack();
     reader.expectClean();
   });
@@ -108,11 +108,11 @@ describe('writing on the page', () => {
     expect(await said.textContent()).to.equal(
       'The server cannot be reached. Your text is kept, and is sent when the connection is back, unless you change it.',
     );
-    expect(await text().inputValue()).to.equal('and kept');
+    await comesToBe(() => text().inputValue(), 'and kept');
     // It is as well if the page has been reloaded meanwhile.
     await page.reload();
     await reader.live();
-    expect(await text().inputValue()).to.equal('and kept');
+    await comesToBe(() => text().inputValue(), 'and kept');
     await composer().getByRole('button', { name: 'Publish' }).click();
     await said.waitFor();
     const before = reached;
@@ -173,13 +173,13 @@ describe('writing on the page', () => {
     await form.getByLabel('Text').fill('and more of it');
     await page.getByRole('link', { name: 'Everyone' }).click();
     await page.getByRole('link', { name: 'Drafts 1' }).click();
-    expect(await form.getByLabel('Text').inputValue()).to.equal('and more of it');
+    await comesToBe(() => form.getByLabel('Text').inputValue(), 'and more of it');
     await page.reload();
-    expect(await form.getByLabel('Text').inputValue()).to.equal('and more of it');
+    await comesToBe(() => form.getByLabel('Text').inputValue(), 'and more of it');
     await form.getByRole('button', { name: 'Cancel' }).click();
     await form.waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Undo' }).click();
-    expect(await form.getByLabel('Text').inputValue()).to.equal('and more of it');
+    await comesToBe(() => form.getByLabel('Text').inputValue(), 'and more of it');
     // Meanwhile it is changed on another device.
     await page.evaluate(`(async () => {
       const { accessToken } = JSON.parse(localStorage['${await sessionKey()}']);
@@ -231,7 +231,7 @@ describe('writing on the page', () => {
     expect(await title().inputValue()).to.equal('');
     await page.getByRole('button', { name: 'Log out' }).click();
     await reader.logIn();
-    expect(await title().inputValue()).to.equal('For my eyes only');
+    await comesToBe(() => title().inputValue(), 'For my eyes only');
     await page.getByRole('button', { name: 'Log out' }).click();
     await reader.logIn();
     expect(await title().inputValue()).to.equal('');

@@ -11,7 +11,7 @@ import { version } from '../server/version.ts';
 import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
 import { createDatabase } from './support/postgres.ts';
-import { Reader } from './support/reader.ts';
+import { comesToBe, Reader } from './support/reader.ts';
 import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
 import { until } from './support/waiting.ts';
 import { PASSWORD, signUp, type TestUser } from './support/world.ts';
@@ -111,7 +111,7 @@ describe('the page', () => {
     expect(await fault('E-mail')).to.equal('This does not look like an e-mail address.');
     expect(await fault('Password')).to.equal('Please fill this in.');
     expect(await fault('Name')).to.match(/^Must be 3 to 30/);
-    expect(await page.evaluate('document.activeElement.name')).to.equal('username');
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'username');
 
     await page.getByLabel('Name').fill('ALICE');
     await page.getByLabel('E-mail').fill('another@example.org');
@@ -132,8 +132,8 @@ describe('the page', () => {
       .locator('.post', { hasText: 'Good morning' })
       .locator('.count', { hasText: /^1$/ })
       .waitFor();
-    expect(await bob.votes('Good morning').getAttribute('aria-pressed')).to.equal('true');
-    expect(await alice.votes('Good morning').getAttribute('aria-pressed')).to.equal('false');
+    await comesToBe(() => bob.votes('Good morning').getAttribute('aria-pressed'), 'true');
+    await comesToBe(() => alice.votes('Good morning').getAttribute('aria-pressed'), 'false');
     await alice.votes('Good morning').click();
     await bob.votes('Good morning').locator('.count', { hasText: /^2$/ }).waitFor();
     await bob.votes('Good morning').click();
@@ -204,7 +204,7 @@ describe('the page', () => {
     await alice.page.context().setOffline(false);
     await alice.page.getByText('Your vote is counted.').waitFor();
     await bob.votes('Vote for this').locator('.count', { hasText: /^1$/ }).waitFor();
-    expect(await button.getAttribute('aria-label')).to.equal('Vote, 1 vote');
+    await comesToBe(() => button.getAttribute('aria-label'), 'Vote, 1 vote');
 
     // Four clicks in a row: the last wish stands, here and on the server.
     for (let clicks = 0; clicks < 4; clicks += 1) await button.click();
@@ -275,7 +275,7 @@ describe('the page', () => {
     for (let number = 1; number <= 12; number += 1) await postByCarol(`Waiting ${number}`);
     const pill = alice.page.getByRole('button', { name: '12 new posts' });
     await pill.waitFor();
-    expect(await alice.page.title()).to.equal('(12) Tidings');
+    await comesToBe(() => alice.page.title(), '(12) Tidings');
     expect((await anchor.boundingBox())?.y).to.equal(before?.y);
     expect(await alice.post('Waiting 12').count()).to.equal(0);
     await pill.click();
@@ -284,7 +284,7 @@ describe('the page', () => {
       ...Array.from({ length: 12 }, (_, index) => `Waiting ${12 - index}`),
       'Filling 30',
     ]);
-    expect(await alice.page.title()).to.equal('Tidings');
+    await comesToBe(() => alice.page.title(), 'Tidings');
     alice.expectClean();
   });
 
@@ -326,7 +326,7 @@ describe('the page', () => {
     await until('one match', async () => (await bob.titles()).join() === 'A heron at 100 %');
     await bob.page.reload();
     await until('one match again', async () => (await bob.titles()).join() === 'A heron at 100 %');
-    expect(await bob.page.getByRole('searchbox').inputValue()).to.equal('0 %');
+    await comesToBe(() => bob.page.getByRole('searchbox').inputValue(), '0 %');
     await bob.page.getByRole('searchbox').fill('no such thing');
     await bob.page.getByText('Nothing has all of “no”, “such” and “thing”.').waitFor();
     await bob.page.getByRole('link', { name: 'Tidings' }).click();
@@ -349,7 +349,10 @@ describe('the page', () => {
     await bob.live();
     await bob.shows(bob.post('In the tunnel, three'));
     await bob.shows(bob.post('Before the tunnel'), 0);
-    expect((await bob.titles()).slice(0, 2)).to.deep.equal(['In the tunnel, three', 'In the tunnel, one']);
+    await comesToBe(
+      async () => (await bob.titles()).slice(0, 2),
+      ['In the tunnel, three', 'In the tunnel, one'],
+    );
     await bob.shows(bob.post('In the tunnel, two'), 0);
     bob.expectClean({ networkMayFail: true });
   });
@@ -434,9 +437,9 @@ describe('the page', () => {
           vote as (delete from votes where post_id = ${id})
         update post_tallies set votes = 0, rev = 0 where post_id = ${id}`);
       await reader.shows(reader.post('Then'));
-      expect(await reader.votes('Then').locator('.count').textContent()).to.equal('0');
-      expect(await reader.votes('Then').getAttribute('aria-pressed')).to.equal('false');
-      expect(await reader.titles()).to.deep.equal(['Then']);
+      await comesToBe(() => reader.votes('Then').locator('.count').textContent(), '0');
+      await comesToBe(() => reader.votes('Then').getAttribute('aria-pressed'), 'false');
+      await comesToBe(() => reader.titles(), ['Then']);
       await reader.votes('Then').click();
       await reader.votes('Then').locator('.count', { hasText: /^1$/ }).waitFor();
       reader.expectClean();
@@ -482,7 +485,7 @@ describe('the page', () => {
     await form('Name').getByLabel('Name').fill('ALICE');
     await form('Name').getByRole('button').click();
     await faultIn('Name', 'This username is taken.');
-    expect(await page.evaluate('document.activeElement.name')).to.equal('username');
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'username');
     await form('Name').getByLabel('Name').fill('hal');
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'Your account, hal' }).waitFor();
@@ -492,7 +495,7 @@ describe('the page', () => {
     await form('E-mail').getByLabel('Current password').fill('not this one');
     await form('E-mail').getByRole('button').click();
     await faultIn('E-mail', 'The password is wrong.');
-    expect(await page.evaluate('document.activeElement.name')).to.equal('current_password');
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'current_password');
     await form('E-mail').getByLabel('Current password').fill(PASSWORD);
     await form('E-mail').getByRole('button').click();
     await page.getByText('Your e-mail address is changed.').waitFor();
@@ -595,7 +598,7 @@ describe('the page', () => {
     expect(await post.locator('h2').textContent()).to.equal(title);
     expect(await post.locator('h2').getAttribute('dir')).to.equal('auto');
     expect(await post.locator('.text').textContent()).to.equal(long.slice(0, 10_000));
-    expect(await bob.page.title()).to.equal('Tidings');
+    await comesToBe(() => bob.page.title(), 'Tidings');
     expect(await bob.page.locator('.post img, .post script').count()).to.equal(0);
     const more = post.getByRole('button', { name: 'More' });
     const folded = (await post.boundingBox())?.height ?? 0;
@@ -629,7 +632,8 @@ describe('the page', () => {
     await page.keyboard.press('v');
     await bob.votes('Second by keys').locator('.count', { hasText: /^1$/ }).waitFor();
     await page.keyboard.press('k');
-    expect(await page.evaluate('document.activeElement.querySelector("h2").textContent')).to.equal(
+    await comesToBe(
+      () => page.evaluate('document.activeElement.querySelector("h2")?.textContent'),
       'First by keys',
     );
     await page.keyboard.press('n');
@@ -657,7 +661,8 @@ describe('the page', () => {
     await alice.page.keyboard.press('j');
     await carol.delete(`/posts/${id}`);
     await alice.shows(alice.post('Going'), 0);
-    expect(await alice.page.evaluate('document.activeElement.querySelector("h2").textContent')).to.equal(
+    await comesToBe(
+      () => alice.page.evaluate('document.activeElement.querySelector("h2")?.textContent'),
       'Typed: jkv?/',
     );
     alice.expectClean();

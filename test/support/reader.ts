@@ -1,11 +1,25 @@
 import axe, { type AxeResults } from 'axe-core';
 import { expect } from 'chai';
+import { isDeepStrictEqual } from 'node:util';
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core';
 import { type WatchedPage, watchedPage } from './browser.ts';
+import { until } from './waiting.ts';
 import { PASSWORD } from './world.ts';
 
 /** What the browser itself writes into the console when a request fails, whatever the page makes of that. */
 const NETWORK = /^Failed to load resource|^WebSocket connection to/;
+
+/**
+ * Waits until what is read of a page is this: what a click does is drawn some time after it.
+ * @throws with what it was instead
+ */
+export async function comesToBe<T>(read: () => Promise<T>, expected: T): Promise<void> {
+  let seen: T | undefined;
+  await until('the page', async () => isDeepStrictEqual((seen = await read()), expected)).catch(
+    () => undefined,
+  );
+  expect(seen).to.deep.equal(expected);
+}
 
 /** Somebody who looks at the page in a browser of their own. */
 export class Reader {
