@@ -49,7 +49,7 @@ describe('Migrations', () => {
   });
 
   it('are done whole or not at all: one that was cut short is begun again', async () => {
-    const folder = await mkdtemp(join(packageRoot, 'test', 'tmp-migrations-'));
+    const folder = await folderInPackage();
     try {
       const name = '20270101000001-two-steps.cjs';
       await writeFile(
@@ -78,7 +78,7 @@ describe('Migrations', () => {
   });
 
   it('wait for the lock of a long read in short tries, in which others continue, and say whose it is', async () => {
-    const folder = await mkdtemp(join(packageRoot, 'test', 'tmp-migrations-'));
+    const folder = await folderInPackage();
     const reader = new pg.Client({ connectionString: database.url });
     const other = new pg.Client({ connectionString: database.url });
     for (const client of [reader, other]) client.on('error', () => undefined);
@@ -129,7 +129,7 @@ describe('Migrations', () => {
   });
 
   it('do not wait for locks in a way of their own, in which others would wait behind them', async () => {
-    const folder = await mkdtemp(join(packageRoot, 'test', 'tmp-migrations-'));
+    const folder = await folderInPackage();
     try {
       await writeFile(
         join(folder, '20270101000003-patient.cjs'),
@@ -236,9 +236,8 @@ describe('Migrations', () => {
   });
 
   it('that sequelize-cli generates are loaded by both', async () => {
-    // Inside the package, since what is to be shown is that they load although it is one of ES modules.
-    await mkdir(join(packageRoot, '.cache'), { recursive: true });
-    const folder = await mkdtemp(join(packageRoot, '.cache/migrations-'));
+    // What is to be shown is that they load although the package is one of ES modules.
+    const folder = await folderInPackage();
     try {
       await cp(join(packageRoot, 'migrations'), folder, { recursive: true });
       const where = ['--migrations-path', folder];
@@ -255,6 +254,12 @@ describe('Migrations', () => {
     }
   });
 });
+
+/** A folder inside the package, and out of the way of what looks at its sources meanwhile. */
+async function folderInPackage(): Promise<string> {
+  await mkdir(join(packageRoot, '.cache'), { recursive: true });
+  return mkdtemp(join(packageRoot, '.cache/migrations-'));
+}
 
 async function rows(url: string, statement: string): Promise<unknown[]> {
   const client = new pg.Client({ connectionString: url });
