@@ -4,6 +4,7 @@ import { EventStream } from './support/event-stream.ts';
 import { query } from './support/postgres.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
+import type { NodeProcess } from './support/node-process.ts';
 import { startRedis } from './support/redis.ts';
 import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
 import { Stopwatch, until } from './support/waiting.ts';
@@ -12,17 +13,19 @@ import { Api, logIn, PASSWORD, signUp, type TestUser } from './support/world.ts'
 /** A second is what is promised; a busy machine may have another. Milliseconds. */
 const ENDED_WITHIN = 2000;
 
-describe('a session that is ended at one node, with Redis dead, at another', () => {
+describe('a session that is ended at one of three nodes, with Redis dead, at each of them', () => {
   let nodes: TwoNodes;
+  let all: NodeProcess[];
   let bystander: TestUser;
   const streams: EventStream[] = [];
 
   before(async () => {
     const redis = await startRedis();
     nodes = await startTwoNodes({ redis });
+    all = [nodes.first, nodes.second, await nodes.another('third', {})];
     bystander = await signUp(nodes.second.url);
     await redis.kill();
-    for (const { url } of [nodes.first, nodes.second])
+    for (const { url } of all)
       await until('the node to miss its Redis', async () => {
         const { body } = await new Api(url).get<{ parts: Record<string, { status: string }> }>('/readyz');
         return body.parts.redis?.status !== 'ok';
@@ -34,17 +37,17 @@ describe('a session that is ended at one node, with Redis dead, at another', () 
   });
   after(async () => {
     await nodes.stop();
-    expect([...nodes.first.misconduct, ...nodes.second.misconduct]).to.deep.equal([]);
+    expect(all.flatMap(({ misconduct }) => misconduct)).to.deep.equal([]);
   });
 
-  /** Everything of one session that lasts, at the other node, which remembers the session: it has just read for it. */
-  async function presence(token: string) {
-    const api = new Api(nodes.second.url, token);
+  /** Everything of one session that lasts, at a node, which remembers the session: it has just read for it. */
+  async function presence({ url }: NodeProcess, token: string) {
+    const api = new Api(url, token);
     const head = (await api.get<{ head: number }>('/events')).body.head;
     const poll = api.get<object>(`/events?after=${head}&wait=20`);
     const stream = await EventStream.open(api);
     streams.push(stream);
-    const client = await RawClient.join(nodes.second.url, { token });
+    const client = await RawClient.join(url, { token });
     for (let reads = 0; reads < 3; reads += 1) expect((await api.get('/posts')).status).to.equal(200);
     return { api, poll, stream, client };
   }
@@ -90,33 +93,40 @@ describe('a session that is ended at one node, with Redis dead, at another', () 
       const code = what === 'a suspension' ? 'suspended' : 'revoked';
       const session = await signUp(nodes.first.url);
       const other = await logIn(nodes.first.url, session);
-      const { api, poll, stream, client } = await presence(session.token);
-      const stays = await presence(bystander.token);
+      const everywhere = await Promise.all(all.map((node) => presence(node, session.token)));
+      const stays = await presence(nodes.second, bystander.token);
 
       await end(session, other);
       const watch = new Stopwatch();
-      expectProblem(await api.post<object>('/posts', { title: 'too late', content: '' }), 401);
+      for (const { api } of everywhere)
+        expectProblem(await api.post<object>('/posts', { title: 'too late', content: '' }), 401);
 
-      const [refused] = await Promise.all([
-        poll,
-        until('reads to be refused', async () => (await api.get('/posts')).status === 401),
-        until('the socket to be ended', () => client.heard('session:closed').length > 0 && client.closed),
-        stream.take(1).then(async ([closed]) => {
-          expect(closed?.event).to.equal('session:closed');
-          expect(JSON.parse(closed!.data)).to.include({ code });
-          await stream.ended();
+      const refused = await Promise.all(
+        everywhere.map(async ({ api, poll, stream, client }) => {
+          await Promise.all([
+            until('reads to be refused', async () => (await api.get('/posts')).status === 401),
+            until('the socket to be ended', () => client.heard('session:closed').length > 0 && client.closed),
+            stream.take(1).then(async ([closed]) => {
+              expect(closed?.event).to.equal('session:closed');
+              expect(JSON.parse(closed!.data)).to.include({ code });
+              await stream.ended();
+            }),
+          ]);
+          return poll;
         }),
-      ]);
+      );
       expect(watch.ran).to.be.below(ENDED_WITHIN);
-      expectProblem(refused, 401, 'unauthorized');
-      expect(client.heard('session:closed')[0]?.[0]).to.include({ code });
-      expect(client.events.at(-1)?.name).to.equal('session:closed');
+      for (const answer of refused) expectProblem(answer, 401, 'unauthorized');
+      for (const { client } of everywhere) {
+        expect(client.heard('session:closed')[0]?.[0]).to.include({ code });
+        expect(client.events.at(-1)?.name).to.equal('session:closed');
+      }
 
       // Nobody else is meant, and what is written now is for them alone.
       expect((await stays.api.post('/posts', { title: 'not I', content: '' })).status).to.equal(201);
       expect((await stays.poll).status).to.equal(200);
       await until('the bystander’s socket to hear', () => stays.client.seqs().length > 0);
       expect((await stays.stream.take(1))[0]?.event).to.equal('post:created');
-      expect(client.seqs()).to.be.empty;
+      for (const { client } of everywhere) expect(client.seqs()).to.be.empty;
     });
 });
