@@ -118,6 +118,30 @@ async function findAll(client: pg.ClientBase): Promise<Finding[]> {
   ];
 }
 
+/** How many are named. */
+const TOLD = 20;
+
+/** Removals of all posts of a user that were cut off, as by the end of a process, and left posts that are older. */
+async function hintAtRemovals(client: pg.ClientBase): Promise<string | undefined> {
+  const { rows } = await client.query<{ id: number }>(
+    `select e.user_id as id from (
+       select distinct on (user_id) user_id, happened_at, details from audit_log
+       where action = 'remove' and post_id is null and details ? 'complete' order by user_id, id desc
+     ) e
+     where e.details ->> 'complete' = 'false' and e.happened_at < now() - interval '1 minute'
+       and exists (
+         select from posts p
+         where p.owner_id = e.user_id and p.published and p.deleted_at is null and p.created_at < e.happened_at)
+     order by 1 limit $1`,
+    [TOLD],
+  );
+  return rows.length === 0
+    ? undefined
+    : `The removal of all posts of ${rows.map(({ id }) => `user ${id}`).join(', ')} was cut off. ` +
+        'A moderator finishes it with the same action.';
+}
+
 export const moderationChecks: readonly Check[] = [
+  { what: 'removals', hint: hintAtRemovals },
   { what: 'moderation', find: findAll, folds: ['role', 'case'] },
 ];

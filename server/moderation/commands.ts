@@ -55,7 +55,7 @@ async function removeAll(db: DatabaseShare, moderator: Identity, input: TakeActi
     posts += piece.posts;
     range = piece.rest;
   } while (range);
-  return { ...view, posts };
+  return { ...view, posts, complete: true };
 }
 
 /** Writes what goes with an act that has been done, as the last statements of its transaction. */

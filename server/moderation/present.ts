@@ -37,6 +37,8 @@ export interface AuditView {
   role: string | null;
   /** Of the removal of all posts of a user: how many are removed with this entry. */
   posts: number | null;
+  /** Of the same: whether nothing was left then; false of each transaction but the last. Null of what has no parts. */
+  complete: boolean | null;
 }
 
 /** A case, as moderators see it. */
@@ -86,7 +88,7 @@ export const auditColumns = `json_build_object('id', e.id, 'action', e.action,
     then json_build_object('id', e.actor_id, 'username', coalesce(a.username, '')) end,
   'user', case when e.user_id is not null
     then json_build_object('id', e.user_id, 'username', coalesce(u.username, '')) end,
-  'post_id', e.post_id, 'reason', e.reason, 'until', e.details ->> 'until', 'role', e.details ->> 'role', 'posts', e.details -> 'posts')`;
+  'post_id', e.post_id, 'reason', e.reason, 'until', e.details ->> 'until', 'role', e.details ->> 'role', 'posts', e.details -> 'posts', 'complete', e.details -> 'complete')`;
 
 /** SQL: where they come from. The name of an account that is being deleted is not one. */
 export const auditTables = `audit_log e

@@ -76,7 +76,7 @@ export async function removePiece(
   return {
     userId,
     posts: posts.length,
-    details: { posts: posts.length },
+    details: { posts: posts.length, complete: last === undefined },
     rest: last === undefined ? undefined : { after: last, upTo },
     resolved,
     tell: () => appendRemovals(tx, told),

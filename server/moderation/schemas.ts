@@ -111,6 +111,11 @@ export const auditEntry = object({
     .description(
       'Of the removal of all posts of a user: how many. There is an entry for each transaction of it; the answer has their sum',
     ),
+  complete: Joi.boolean()
+    .allow(null)
+    .description(
+      'Of the removal of all posts of a user: `true` in its last entry and the answer. If the newest entry of it has `false` and none follows, it was cut off: the same request removes the rest',
+    ),
 }).id('AuditEntry');
 
 export const auditLog = listOf(auditEntry);

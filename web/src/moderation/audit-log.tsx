@@ -70,7 +70,7 @@ export function AuditLog() {
   );
 }
 
-function Entry({ of: { action, actor, user, at, reason, posts, post_id } }: { of: AuditEntry }) {
+function Entry({ of: { action, actor, user, at, reason, posts, complete, post_id } }: { of: AuditEntry }) {
   const nameOf = (who: AuditEntry['user']) =>
     who && who.username !== '' ? who.username : 'a deleted account';
   const verb =
@@ -79,6 +79,7 @@ function Entry({ of: { action, actor, user, at, reason, posts, post_id } }: { of
     <li>
       <p>
         {actor ? <bdi>{nameOf(actor)}</bdi> : 'The operator'} {verb} <bdi>{nameOf(user)}</bdi>
+        {complete === false && ', with more to follow'}
         {post_id !== null && <span class="muted"> (post {post_id})</span>}{' '}
         <span class="muted">
           · <RelativeTime at={at} />
