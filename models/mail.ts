@@ -9,7 +9,8 @@ export const mailTables = [
      created_at timestamptz not null default now(),
      expires_at timestamptz not null,
      attempts integer not null default 0,
-     next_attempt_at timestamptz not null default now()
+     next_attempt_at timestamptz not null default now(),
+     refused boolean not null default false
    )`,
   `create index mails_waiting_idx on mails (next_attempt_at) where content is not null`,
   `create index mails_user_id_idx on mails (user_id, kind, created_at)`,

@@ -1,5 +1,6 @@
 import type { Check, Task } from './database/check.ts';
 import type { EntityFold } from './topics/entity-fold.ts';
+import { mailChecks } from './mail/checks.ts';
 import { moderationChecks } from './moderation/checks.ts';
 import { notificationChecks } from './notifications/checks.ts';
 import { postChecks, postTasks } from './posts/checks.ts';
@@ -20,5 +21,6 @@ export const checks: readonly Check[] = [
   ...voteChecks,
   ...notificationChecks,
   ...moderationChecks,
+  ...mailChecks,
 ];
 export const tasks: readonly Task[] = postTasks;

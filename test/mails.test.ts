@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { readConfig } from '../server/config.ts';
+import { examine } from '../server/doctor/examine.ts';
 import { Seal } from '../server/mail/seal.ts';
 import { smtpTransport } from '../server/mail/transport.ts';
 import { MailWorker } from '../server/mail/worker.ts';
@@ -57,6 +59,15 @@ describe('mails', () => {
     expect(answer.status).to.equal(200);
   };
   const waiting = () => numberOf(world, 'select count(*) from mails where content is not null');
+  /** What the doctor says of mails. */
+  const examined = async () => {
+    const looked = await examine(readConfig({ DATABASE_URL: database.url }), database.url, { schema: false });
+    const about = looked.filter(({ what }) => what === 'mail');
+    return {
+      findings: about.flatMap(({ findings }) => findings.map(({ what }) => what)),
+      hint: about.find(({ hint }) => hint !== undefined)?.hint,
+    };
+  };
   const of = ({ id }: TestUser) =>
     numberOf(world, `select count(*) from mails where user_id = $1 and kind = 'password_changed'`, [id]);
   const tried = (attempts: number) =>
@@ -171,6 +182,39 @@ describe('mails', () => {
     expect((await world.anonymous.get<string>('/metrics')).body).to.include(
       'tidings_mails_total{outcome="refused"} 2',
     );
+    expect(await examined()).to.deep.equal({
+      findings: [],
+      hint: 'Given up lately: 2 were refused by the mail server.',
+    });
+    await execute(world, 'delete from mails');
+  });
+
+  it('that wait too long are told of by the doctor, with what to look at', async () => {
+    const ada = await person();
+    server.trouble = { refuse: 451 };
+    await mailTo(ada);
+    await tried(1);
+    const set = (columns: string) => execute(world, `update mails set ${columns} where content is not null`);
+    expect(await examined()).to.deep.equal({ findings: [], hint: undefined });
+    await set(`attempts = 5, next_attempt_at = now() + interval '10 minutes'`);
+    const [failing, ...others] = (await examined()).findings;
+    expect(others).to.be.empty;
+    expect(failing).to.match(
+      /^The mail server takes no mail: 1 were tried 5 times or more, .+ The log says why\.$/,
+    );
+    // As when no node has a mail server: the one here has.
+    await world.close();
+    world = await start({ SMTP_URL: '' });
+    await set(`attempts = 1, next_attempt_at = now() - interval '3 minutes'`);
+    expect((await examined()).findings[0]).to.match(/^No node sends mails: 1 wait, the oldest for \d+ s\./);
+    await set('expires_at = now()');
+    await world.close();
+    world = await start();
+    expect(await examined()).to.deep.equal({
+      findings: [],
+      hint: 'Given up lately: the time of 1 was up before they could be sent.',
+    });
+    await execute(world, 'delete from mails');
   });
 
   it('are deleted with the account, and when their time is up', async () => {

@@ -88,6 +88,23 @@ describe('a forgotten password', () => {
     await tokenFor(bob);
   });
 
+  it('is answered before anything is looked for of whose the address is', async () => {
+    const ada = await person();
+    const client = await world.pool.connect();
+    try {
+      await client.query('begin');
+      await client.query('lock table users, mailed_tokens, mails in access exclusive mode');
+      // Neither waits for what an answer that depends on the account would have to read or write.
+      for (const email of [ada.email, UNKNOWN]) expect((await forgot(email)).status).to.equal(202);
+      expect(await numberOf(world, 'select count(*) from reset_requests')).to.be.within(1, 2);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+    await tokenFor(ada);
+    await allAnswered();
+  });
+
   it('is judged before the token is used', async () => {
     const eve = await person();
     const token = await askedBy(eve);

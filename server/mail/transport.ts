@@ -54,3 +54,14 @@ export function isRefusal(error: unknown): boolean {
   const { code, responseCode } = error as { code?: unknown; responseCode?: unknown };
   return (code === 'EENVELOPE' || code === 'EMESSAGE') && Number(responseCode) >= 500;
 }
+
+/** Before anything of a mail has been said: what these say is of the connection alone. */
+const OF_THE_CONNECTION = ['ECONNECTION', 'EDNS', 'ESOCKET', 'ETIMEDOUT', 'ETLS'];
+
+/** What to look at when mails cannot be sent, in words without address, text or password. Undefined: the code says it. */
+export function reasonOf(error: unknown): string | undefined {
+  const { code, command, message } = error as { code?: string; command?: string; message?: string };
+  if (code === 'EAUTH') return 'the mail server refuses the login of SMTP_URL';
+  const connects = command === 'CONN' || command === 'STARTTLS';
+  return connects && OF_THE_CONNECTION.includes(code ?? '') ? message?.slice(0, 200) : undefined;
+}

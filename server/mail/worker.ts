@@ -6,7 +6,7 @@ import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { MailContent } from './outbox.ts';
 import type { Seal } from './seal.ts';
-import { isRefusal, type Transport } from './transport.ts';
+import { isRefusal, reasonOf, type Transport } from './transport.ts';
 
 /** How often it is looked for what other nodes have left, and how long a mail server that failed is left alone. Milliseconds. */
 const LOOK = 1000;
@@ -90,9 +90,15 @@ export class MailWorker {
       const signal = AbortSignal.any([AbortSignal.timeout(LIMIT), this.#ending.signal]);
       await transport({ ...content, messageId: mail.message_id, date: mail.created_at }, signal);
     } catch (error) {
-      // Neither the message nor the answer of the mail server: they may have the address.
+      // Not the message as it is, nor the answer of the mail server: they may have the address.
       const { code, responseCode } = error as { code?: unknown; responseCode?: unknown };
-      const facts = { mail_id: mail.id, attempt: mail.attempts, code, response_code: responseCode };
+      const facts = {
+        mail_id: mail.id,
+        attempt: mail.attempts,
+        code,
+        response_code: responseCode,
+        reason: reasonOf(error),
+      };
       if (isRefusal(error)) {
         log.warn(facts, 'the mail server has refused a mail');
         await this.#finish(mail, 'refused');
@@ -120,7 +126,10 @@ export class MailWorker {
   }
 
   async #finish({ id }: ClaimedMail, outcome: 'sent' | 'refused'): Promise<void> {
-    await this.#query('update mails set content = null where id = $1', [id]);
+    await this.#query('update mails set content = null, refused = $2 where id = $1', [
+      id,
+      outcome === 'refused',
+    ]);
     this.#options.metrics.mails.inc({ outcome });
   }
 

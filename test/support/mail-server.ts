@@ -6,6 +6,8 @@ import { until } from './waiting.ts';
 export interface ReceivedMail {
   from: string;
   to: string[];
+  /** Whether it was said that an address may have letters beyond ASCII (RFC 6531). */
+  utf8: boolean;
   /** In small letters; a line that was folded is one. */
   headers: Record<string, string>;
   /** With line ends as `\n`. */
@@ -21,12 +23,26 @@ export type Trouble =
   /** Accepts the connection and says nothing. */
   | 'silent';
 
+export interface MailServerOptions {
+  /** Whether it takes addresses beyond ASCII. Default: yes. */
+  utf8?: boolean;
+}
+
 /** A mail server that receives, on loopback. */
 export class TestMailServer {
   readonly received: ReceivedMail[] = [];
   trouble: Trouble | undefined;
   #server: SMTPServer | undefined;
   #port = 0;
+  readonly #options: MailServerOptions;
+
+  constructor(options: MailServerOptions = {}) {
+    this.#options = options;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
 
   get url(): string {
     return `smtp://127.0.0.1:${this.#port}`;
@@ -44,14 +60,20 @@ export class TestMailServer {
 
   /** The second time at the port of the first. */
   async start(): Promise<void> {
+    const { utf8 = true } = this.#options;
     const server = new SMTPServer({
       disabledCommands: ['AUTH', 'STARTTLS'],
+      hideSMTPUTF8: !utf8,
       disableReverseLookup: true,
       onConnect: (_session, done) => {
         if (this.trouble !== 'silent') done();
       },
-      onRcptTo: (_address, _session, done) => {
+      onRcptTo: ({ address }, _session, done) => {
         const { trouble } = this;
+        if (!utf8 && /[^\0-\x7f].*@/.test(address)) {
+          done(Object.assign(new Error('ASCII, please'), { responseCode: 553 }) satisfies SMTPServerError);
+          return;
+        }
         if (typeof trouble === 'object')
           done(
             Object.assign(new Error('not here'), { responseCode: trouble.refuse }) satisfies SMTPServerError,
@@ -66,6 +88,7 @@ export class TestMailServer {
           this.received.push({
             from: mailFrom ? mailFrom.address : '',
             to: rcptTo.map(({ address }) => address),
+            utf8: envelope.smtpUtf8 === true,
             ...partsOf(Buffer.concat(pieces).toString('utf8')),
           });
           if (this.trouble !== 'cut') done();
