@@ -1,11 +1,16 @@
+import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerError } from 'smtp-server';
+import type { KeyPair } from './certificates.ts';
 import { until } from './waiting.ts';
 
 /** A mail as the server was handed it. */
 export interface ReceivedMail {
   from: string;
   to: string[];
+  /** Whether it came over TLS, and after whose login. */
+  secure: boolean;
+  user: string | undefined;
   /** Whether it was said that an address may have letters beyond ASCII (RFC 6531). */
   utf8: boolean;
   /** In small letters; a line that was folded is one. */
@@ -24,6 +29,10 @@ export type Trouble =
   | 'silent';
 
 export interface MailServerOptions {
+  /** TLS, from the first byte on or after STARTTLS. */
+  tls?: KeyPair & { implicit: boolean };
+  /** Who may hand mails over; undefined: all. */
+  login?: { user: string; pass: string };
   /** Whether it takes addresses beyond ASCII. Default: yes. */
   utf8?: boolean;
 }
@@ -60,9 +69,17 @@ export class TestMailServer {
 
   /** The second time at the port of the first. */
   async start(): Promise<void> {
-    const { utf8 = true } = this.#options;
+    const { tls, login, utf8 = true } = this.#options;
     const server = new SMTPServer({
-      disabledCommands: ['AUTH', 'STARTTLS'],
+      disabledCommands: [
+        ...(login === undefined ? ['AUTH' as const] : []),
+        ...(tls === undefined || tls.implicit ? ['STARTTLS' as const] : []),
+      ],
+      ...(tls && { secure: tls.implicit, cert: readFileSync(tls.cert), key: readFileSync(tls.key) }),
+      onAuth: ({ username, password }, _session, done) => {
+        if (username === login?.user && password === login?.pass) done(null, { user: username });
+        else done(new Error('Invalid username or password'));
+      },
       hideSMTPUTF8: !utf8,
       disableReverseLookup: true,
       onConnect: (_session, done) => {
@@ -80,7 +97,7 @@ export class TestMailServer {
           );
         else done();
       },
-      onData: (stream, { envelope }, done) => {
+      onData: (stream, { envelope, secure, user }, done) => {
         const pieces: Buffer[] = [];
         stream.on('data', (piece: Buffer) => pieces.push(piece));
         stream.on('end', () => {
@@ -88,6 +105,8 @@ export class TestMailServer {
           this.received.push({
             from: mailFrom ? mailFrom.address : '',
             to: rcptTo.map(({ address }) => address),
+            secure,
+            user: user as string | undefined,
             utf8: envelope.smtpUtf8 === true,
             ...partsOf(Buffer.concat(pieces).toString('utf8')),
           });
