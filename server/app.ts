@@ -75,6 +75,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   // Before the pages: routes are compared in order, and most requests are for the API.
   mount(app, routes, {
     ctx,
+    publicRead: ctx.config.publicRead,
     authenticate: bearerAuthentication(ctx),
     requireModerator: moderatorCheck(ctx),
     requireVerified: verifiedCheck(ctx),
@@ -84,11 +85,17 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   mountHealth(app, checks, draining);
   app.get('/metrics', serveMetrics(ctx.metrics, ctx.pendingResponses, readMetrics));
   mountDocuments(app, {
-    openapi: (epoch) => openApiDocument(routes, { version, server: ctx.config.serviceUrl, epoch }),
+    openapi: (epoch) =>
+      openApiDocument(routes, {
+        version,
+        server: ctx.config.serviceUrl,
+        epoch,
+        publicRead: ctx.config.publicRead,
+      }),
     epoch: () => ctx.feed.epoch,
     asyncapi: () => asyncApiDocument(eventTypes, { tally }, version),
   });
-  mountHome(app, { signUp: ctx.config.signUp, sendsMail: ctx.mails.enabled });
+  mountHome(app, { ...ctx.config, sendsMail: ctx.mails.enabled });
 
   app.use(methodNotAllowed(routes));
   app.use(notFound);

@@ -209,6 +209,8 @@ const variables = {
   votesPerAddress: integer('VOTES_PER_ADDRESS', 30, 1, 100_000),
   /** Who may sign up: `open`, anyone; `invite`, those with an invitation; `closed`, nobody. */
   signUp: oneOf('SIGN_UP', 'open', ['open', 'invite', 'closed']),
+  /** Whether posts, threads and searches can be read without an account: `on` or `off`. */
+  publicRead: oneOf('PUBLIC_READ', 'off', ['off', 'on']),
   /** Wrong passwords that one account is offered in a quarter of an hour. */
   loginFailures: integer('LOGIN_FAILURES', 20, 3, 1000),
   eventRetention: span('EVENT_RETENTION', '7d', '1m', '3650d'),
@@ -233,8 +235,9 @@ type Values = {
   [Field in keyof typeof variables]: (typeof variables)[Field] extends Variable<infer T> ? T : never;
 };
 
-export type Config = Omit<Values, 'rateLimits'> & {
+export type Config = Omit<Values, 'rateLimits' | 'publicRead'> & {
   rateLimits: boolean;
+  publicRead: boolean;
   /** Connections to the database that one process opens at most. */
   connectionsPerProcess: number;
   /** The public address, or else that on this machine. */
@@ -288,6 +291,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
   return Object.freeze({
     ...values,
     rateLimits: values.rateLimits === 'on',
+    publicRead: values.publicRead === 'on',
     connectionsPerProcess: values.databasePool + FEED_CONNECTIONS,
     serviceUrl: values.publicUrl ?? `http://127.0.0.1:${values.port}`,
   });

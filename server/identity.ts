@@ -6,6 +6,12 @@ export interface Identity {
   expiresAt: number;
 }
 
+/** Who looks at something that others have written. */
+export type Viewer = Pick<Identity, 'id'>;
+
+/** A viewer without an account. Ids begin at 1: no row is theirs. */
+export const VISITOR: Viewer = { id: 0 };
+
 /** Which sessions have ended: one, or all of a user's but perhaps one. */
 export interface EndOfSessions {
   userId: number;

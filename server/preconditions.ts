@@ -29,7 +29,7 @@ export interface Validators {
 }
 
 /** What of a tag stands for all that a representation shows: digits, so that it can be told from what stands before it. */
-export function digestOf(json: string): string {
+export function digestOf(json: string | Buffer): string {
   return String(createHash('sha256').update(json).digest().readBigUInt64BE());
 }
 

@@ -220,8 +220,17 @@ describe('the policies', () => {
   it('let nobody in without a token but where anyone may come', () => {
     for (const { method, path, access } of routes) {
       const name = `${method} ${path}`;
-      expect(access !== 'user', name).to.equal(policies[name] === 'anyone');
+      expect(['anyone', 'optional'].includes(access), name).to.equal(policies[name] === 'anyone');
     }
+  });
+
+  it('let everyone read posts alone where the operator allows it', () => {
+    const open = routes.filter(({ access }) => access === 'reader');
+    expect(open.map(({ method, path }) => `${method} ${path}`)).to.have.members([
+      'get /posts',
+      'get /posts/:id',
+      'get /posts/:id/replies',
+    ]);
   });
 
   it('ask for a role exactly where moderators alone may come', () => {

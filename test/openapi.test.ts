@@ -62,7 +62,7 @@ describe('the OpenAPI document', () => {
       const told = document.paths[openApiPath(path)]?.[method];
       // An empty one says that none is needed.
       expect(told?.security?.length, `${method} ${path}`).to.equal(
-        { anyone: 0, optional: 3, user: 2 }[access],
+        { anyone: 0, optional: 3, reader: 2, user: 2 }[access],
       );
       expect(Boolean(told?.responses[401]), `${method} ${path}`).to.equal(
         access !== 'anyone' || ['/refresh', '/password/reset', '/email/verify', '/email/undo'].includes(path),

@@ -92,6 +92,7 @@ describe('the page', () => {
       docs: '/docs',
       sign_up: 'open',
       sends_mail: false,
+      public_read: false,
     });
     expect((await fetch(`${nodes.first.url}/assets/none.js`)).status).to.equal(404);
   });

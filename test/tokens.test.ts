@@ -211,7 +211,7 @@ describe('access tokens', () => {
   });
 
   describe('wherever a user is needed', () => {
-    const guarded = routes.filter((route) => route.access === 'user');
+    const guarded = routes.filter((route) => route.access === 'user' || route.access === 'reader');
 
     /** Tokens that were good once or look good, each of a kind. */
     const dead: Record<string, () => Promise<string | undefined>> = {

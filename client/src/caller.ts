@@ -28,9 +28,18 @@ export class Caller {
     }
   }
 
-  /** As the user if somebody is logged in, else as nobody: for what everyone may see. @throws {TidingsError} */
-  callAsAnyone<T>(request: Request): Promise<Answer<T>> {
-    return this.#session.loggedIn ? this.call<T>(request) : this.#requests.send<T>(request);
+  /**
+   * As the user if somebody is logged in, else as nobody: for what everyone may see, at least where the operator allows it.
+   * @throws {TidingsError} `logged_out` where a session is needed and there is none
+   */
+  async callAsAnyone<T>(request: Request): Promise<Answer<T>> {
+    if (this.#session.loggedIn) return this.call<T>(request);
+    try {
+      return await this.#requests.send<T>(request);
+    } catch (error) {
+      if (!(error instanceof TidingsError) || error.code !== 'unauthorized') throw error;
+      throw new TidingsError('logged_out', 'Nobody is logged in.', { status: 401, cause: error });
+    }
   }
 
   /** The body of the answer. @throws {TidingsError} */

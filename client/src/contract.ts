@@ -59,6 +59,8 @@ export interface ServiceInfo {
   docs: string;
   /** Who may sign up: `open`, anyone; `invite`, those with an invitation; `closed`, nobody. */
   sign_up: 'open' | 'invite' | 'closed';
+  /** Whether posts can be read without a session. */
+  public_read: boolean;
   /** Whether it sends mails: links that verify addresses, and to new passwords. */
   sends_mail: boolean;
 }

@@ -56,10 +56,10 @@ export class Posts {
     this.#caller = caller;
   }
 
-  /** One page of the feed. */
+  /** One page of the feed. Without a session where the operator lets everyone read. */
   async list(options: ListOptions = {}): Promise<PostPage> {
     const { limit, sort, search, cursor, view, ownerId, tag, published, signal } = options;
-    const { body, headers } = await this.#caller.call<PostAnswer[]>({
+    const { body, headers } = await this.#caller.callAsAnyone<PostAnswer[]>({
       method: 'GET',
       path: '/posts',
       query: {
@@ -79,8 +79,9 @@ export class Posts {
   }
 
   /** @throws {TidingsError} `not_found` */
-  get(id: number, { signal }: { signal?: AbortSignal } = {}): Promise<PostAnswer> {
-    return this.#caller.body({ method: 'GET', path: `/posts/${id}`, repeatable: true, signal });
+  async get(id: number, { signal }: { signal?: AbortSignal } = {}): Promise<PostAnswer> {
+    const request = { method: 'GET', path: `/posts/${id}`, repeatable: true, signal } as const;
+    return (await this.#caller.callAsAnyone<PostAnswer>(request)).body;
   }
 
   /** Publishes a post or keeps a draft. However often the network fails on the way, it is written once. */
@@ -99,7 +100,7 @@ export class Posts {
 
   /** The replies below a post or a reply, at whatever depth. @throws {TidingsError} `not_found` */
   async replies(postId: number, { limit, sort, cursor, signal }: ReplyListOptions = {}): Promise<ReplyPage> {
-    const { body, headers } = await this.#caller.call<ReplyAnswer[]>({
+    const { body, headers } = await this.#caller.callAsAnyone<ReplyAnswer[]>({
       method: 'GET',
       path: `/posts/${postId}/replies`,
       query: { limit, sort, cursor },

@@ -26,9 +26,9 @@ export type MediaType =
 
 /**
  * Who may call it. `user`: a valid access token. `anyone`: no token is looked at. `optional`: anyone, but a token must
- * be valid.
+ * be valid. `reader`: the same where the operator lets everyone read (`PUBLIC_READ`), elsewhere as `user`.
  */
-export type Access = 'anyone' | 'optional' | 'user';
+export type Access = 'anyone' | 'optional' | 'reader' | 'user';
 
 /** A body that has been encoded already; as bytes, if several answers share it. */
 export class Json {
@@ -67,7 +67,7 @@ export interface Call<C, P, Q, B, A extends Access> {
   /** The parts of the service that the routes of its capability use. */
   ctx: C;
   /** Whose token it was. */
-  user: A extends 'user' ? Identity : A extends 'optional' ? Identity | undefined : undefined;
+  user: A extends 'user' ? Identity : A extends 'optional' | 'reader' ? Identity | undefined : undefined;
   /** The sender for fair queues: for a database connection, for a password hash. */
   requester: Requester;
   params: P;
@@ -141,6 +141,8 @@ const MAX_FAULTS = 1000;
 
 export interface Mounting<C> {
   ctx: C;
+  /** Whether requests without an access token may read. */
+  publicRead: boolean;
   /** Finds out who asks. @throws {AppError} 401 */
   authenticate: (req: Request) => Promise<Identity>;
   /** Makes sure that a user moderates. @throws {AppError} 403 */
@@ -160,21 +162,23 @@ export interface Mounting<C> {
 export function mount<C extends RouteContext>(
   router: Router,
   routes: readonly Route<C>[],
-  { ctx, authenticate, requireModerator, requireVerified, limit, readBody }: Mounting<C>,
+  { ctx, publicRead, authenticate, requireModerator, requireVerified, limit, readBody }: Mounting<C>,
 ): void {
   for (const spec of routes) {
     const success = Number(Object.keys(spec.answers)[0]);
     const body = spec.body && readBody(spec.consumes ?? ['application/json']);
+    const isForAll = spec.access === 'optional' || (spec.access === 'reader' && publicRead);
     router[spec.method](spec.path, async (req, res) => {
       // Errors, too. A route whose responses may be revalidated sets its own header.
       res.setHeader('Cache-Control', 'private, no-store');
+      // What a cache keeps for those without a token is not for those with one.
+      if (isForAll) res.vary('Authorization');
       // Before anything is counted: a page of another site could use up the rate limits of its visitors.
       const refusal = ctx.guard.originRefusal(req, { navigation: spec.method === 'get' });
       if (refusal) throw refusal;
       // What is read meanwhile may be empty, and what is written may collide with a backup.
       refuseWhile(ctx.schema.absence);
-      const isOpen =
-        spec.access === 'anyone' || (spec.access === 'optional' && req.headers.authorization === undefined);
+      const isOpen = spec.access === 'anyone' || (isForAll && req.headers.authorization === undefined);
       const user = isOpen ? undefined : await authenticate(req);
       if (spec.limit) await limit(spec.limit, req, res, user);
       if (body) await run(body, req, res);

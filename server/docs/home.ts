@@ -20,13 +20,20 @@ const places =
 /**
  * `GET /`: the live-feed page for a browser; for everyone else who is here and where to read on, which is also what a
  * browser gets from a source tree whose page was never built. A place of the page is only there for a browser.
- * @param offer who may sign up, and whether mails are sent: the page asks for it
+ * @param offer who may sign up, whether mails are sent, and whether everyone may read: the page asks for it
  */
 export function mountHome(
   router: Router,
-  { signUp, sendsMail }: Pick<Config, 'signUp'> & { sendsMail: boolean },
+  { signUp, sendsMail, publicRead }: Pick<Config, 'signUp' | 'publicRead'> & { sendsMail: boolean },
 ): void {
-  const info = { name: 'tidings', version, docs: '/docs', sign_up: signUp, sends_mail: sendsMail };
+  const info = {
+    name: 'tidings',
+    version,
+    docs: '/docs',
+    sign_up: signUp,
+    sends_mail: sendsMail,
+    public_read: publicRead,
+  };
   router.use('/assets', express.static(join(built, 'assets'), forGood));
   router.get('/', (req, res) => {
     if (!sentPage(req, res)) res.json(info);

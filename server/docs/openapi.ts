@@ -77,6 +77,8 @@ export interface OpenApiOptions {
   server: string;
   /** The numbering in force: the only one that `epoch` may name. Without it `epoch` has no example. */
   epoch?: string;
+  /** Whether requests without an access token may read; not unless said so. */
+  publicRead?: boolean;
 }
 
 /**
@@ -85,7 +87,7 @@ export interface OpenApiOptions {
  */
 export function openApiDocument(
   routes: readonly Route[],
-  { version, server, epoch }: OpenApiOptions,
+  { version, server, epoch, publicRead = false }: OpenApiOptions,
 ): OpenApiDocument {
   const library = new SchemaLibrary('#/components/schemas/');
   const problemSchema = library.schema(problem, 'output');
@@ -100,7 +102,7 @@ export function openApiDocument(
     (paths[openApiPath(path)] ??= {})[method] = operation;
   };
   for (const route of routes) {
-    add(route.path, route.method, operation(route, library, epoch), refusalsOf(route));
+    add(route.path, route.method, operation(route, library, { epoch, publicRead }), refusalsOf(route));
   }
   for (const { path, summary, description, answer, notReady, refusals: statuses } of serviceOperations) {
     const told = {
@@ -174,7 +176,12 @@ function describe({ needsVerifiedEmail }: Route, description: string): string {
   return `${description} Where the operator asks for it (\`VERIFY_EMAIL\`), a user whose e-mail address is not verified gets a 403 with \`type\` \`email_unverified\`.`;
 }
 
-function operation(route: Route, library: SchemaLibrary, epoch: string | undefined): Operation {
+function operation(
+  route: Route,
+  library: SchemaLibrary,
+  { epoch, publicRead }: { epoch: string | undefined; publicRead: boolean },
+): Operation {
+  const withToken = [{ bearer: [] }, { password: [] }];
   const parameters = parametersOf(route, library, epoch);
   return {
     operationId: operationId(route.method, route.path),
@@ -184,8 +191,9 @@ function operation(route: Route, library: SchemaLibrary, epoch: string | undefin
     // Either will do: both end in the same header.
     security: {
       anyone: [],
-      optional: [{}, { bearer: [] }, { password: [] }],
-      user: [{ bearer: [] }, { password: [] }],
+      optional: [{}, ...withToken],
+      reader: publicRead ? [{}, ...withToken] : withToken,
+      user: withToken,
     }[route.access],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(route.body ? { requestBody: requestBody(route, route.body, library) } : {}),

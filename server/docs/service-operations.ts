@@ -74,7 +74,7 @@ export const serviceOperations: readonly ServiceOperation[] = [
     path: '/',
     summary: 'The live-feed page, or the name and version of the service',
     description:
-      'The live-feed page for a browser; for a client that asks for JSON, the name, the version, who may sign up, and whether mails are sent.',
+      'The live-feed page for a browser; for a client that asks for JSON, the name, the version, who may sign up, whether mails are sent, and whether posts can be read without an account.',
     answer: {
       description: 'The service.',
       content: {
@@ -96,8 +96,12 @@ export const serviceOperations: readonly ServiceOperation[] = [
                 description:
                   'Whether the service sends mails: links that verify addresses, and to new passwords.',
               },
+              public_read: {
+                type: 'boolean',
+                description: 'Whether posts, threads and searches can be read without an access token.',
+              },
             },
-            required: ['name', 'version', 'docs', 'sign_up', 'sends_mail'],
+            required: ['name', 'version', 'docs', 'sign_up', 'sends_mail', 'public_read'],
           },
         },
         'text/html': { schema: { type: 'string' } },

@@ -3,6 +3,7 @@ import type { Database } from '../database/connection.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { MicroBatcher } from '../database/micro-batcher.ts';
 import { tooManyRequests, unavailable } from '../errors.ts';
+import { VISITOR } from '../identity.ts';
 import { roundRobin } from '../queues/round-robin.ts';
 import { type Requester, FairQueue } from '../queues/fair-queue.ts';
 import type { Cursor } from './cursor.ts';
@@ -82,8 +83,8 @@ export class FeedReader {
   });
   readonly #slow: FairQueue;
 
-  /** Slow requests in progress, by user. */
-  readonly #slowOf = new Map<number, number>();
+  /** Slow requests in progress, by user, and by address of those who have no account. */
+  readonly #slowOf = new Map<number | string | undefined, number>();
   readonly #onRefused: (() => void) | undefined;
   readonly #onCrowded: ((queue: 'pages' | 'searches') => void) | undefined;
   readonly #catchUp: CatchUp;
@@ -144,7 +145,8 @@ export class FeedReader {
         this.#quick.add({ viewer, requester, list, cursor, resolve, reject }),
       );
     }
-    this.#enterSlow(viewer);
+    const slow = viewer === VISITOR.id ? requester.senders[0] : viewer;
+    this.#enterSlow(slow);
     try {
       return await this.#slow.run(
         requester,
@@ -154,7 +156,7 @@ export class FeedReader {
           }),
       );
     } finally {
-      this.#leaveSlow(viewer);
+      this.#leaveSlow(slow);
     }
   }
 
@@ -163,19 +165,19 @@ export class FeedReader {
     ask.reject(unavailable('Too many pages are waiting. Try again.', 1));
   }
 
-  #enterSlow(viewer: number): void {
-    const own = this.#slowOf.get(viewer) ?? 0;
+  #enterSlow(of: number | string | undefined): void {
+    const own = this.#slowOf.get(of) ?? 0;
     if (own >= SLOW_PER_VIEWER && this.#onRefused) {
       this.#onRefused();
       throw tooManyRequests('Too many searches at once. Wait for the others.', 1);
     }
-    this.#slowOf.set(viewer, own + 1);
+    this.#slowOf.set(of, own + 1);
   }
 
-  #leaveSlow(viewer: number): void {
-    const own = this.#slowOf.get(viewer) ?? 0;
-    if (own > 1) this.#slowOf.set(viewer, own - 1);
-    else this.#slowOf.delete(viewer);
+  #leaveSlow(of: number | string | undefined): void {
+    const own = this.#slowOf.get(of) ?? 0;
+    if (own > 1) this.#slowOf.set(of, own - 1);
+    else this.#slowOf.delete(of);
   }
 
   async #round(asks: readonly Ask[], db: DatabaseShare): Promise<void> {

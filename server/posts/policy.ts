@@ -1,4 +1,4 @@
-import type { Identity } from '../identity.ts';
+import type { Viewer } from '../identity.ts';
 import { AppError } from '../errors.ts';
 
 interface Visibility {
@@ -10,7 +10,7 @@ interface Visibility {
 /** @param root of a reply, the first post of its thread: a thread that was withdrawn only the owner of that sees */
 export function isVisible<P extends Visibility>(
   post: P | null | undefined,
-  viewer: Identity,
+  viewer: Viewer,
   root: Visibility | null | undefined,
 ): post is P {
   const thread = root ?? post;
@@ -23,7 +23,7 @@ export function isVisible<P extends Visibility>(
  */
 export function requireVisible<P extends Visibility>(
   post: P | null | undefined,
-  viewer: Identity,
+  viewer: Viewer,
   id: number,
   root?: Visibility | null,
 ): P {
@@ -34,7 +34,7 @@ export function requireVisible<P extends Visibility>(
 /** @throws {AppError} 404, or 403 for a post that one may see but that is another's. */
 export function requireOwn<P extends Visibility>(
   post: P | null | undefined,
-  viewer: Identity,
+  viewer: Viewer,
   id: number,
   root?: Visibility | null,
 ): P {

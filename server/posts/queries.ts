@@ -1,5 +1,5 @@
 import { QueryTypes, type Transaction } from 'sequelize';
-import type { Identity } from '../identity.ts';
+import type { Viewer } from '../identity.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { requireVisible } from './policy.ts';
 import { type PostAnswer, postColumns, type PostRow, postTables, presentAnswer } from './present.ts';
@@ -13,7 +13,7 @@ type Row = PostRow & { voted: boolean; thread_published: boolean; thread_owner_i
 /** One post as `viewer` sees it. @throws {AppError} 404 */
 export async function postById(
   db: DatabaseShare,
-  viewer: Identity,
+  viewer: Viewer,
   id: number,
   tx?: Transaction,
 ): Promise<PostAnswer> {

@@ -3,6 +3,9 @@ import { preconditionsOf, readPreconditions, writePreconditions } from '../api/p
 import { requirePreconditions } from '../preconditions.ts';
 import { problems } from '../api/problem.ts';
 import { Json, Reply, routesOf } from '../api/route.ts';
+import { sharedAnswer, sharedPreconditions, sharedTag } from '../api/shared-answer.ts';
+import { unauthorized } from '../errors.ts';
+import { VISITOR } from '../identity.ts';
 import * as commands from './commands.ts';
 import type { PostContext } from './context.ts';
 import { postEvent } from './event-names.ts';
@@ -11,6 +14,10 @@ import * as queries from './queries.ts';
 import { createReply } from './replies.ts';
 import * as schemas from './schemas.ts';
 import { threadPage } from './thread-page.ts';
+
+/** What the documents add to a route that everyone may read where the operator allows it. */
+const withoutAccount =
+  'Without an access token where the operator lets everyone read (`public_read` of `GET /`); a cache may share that answer, and revalidates it each time.';
 
 /** A list without posts. */
 const EMPTY = '[]'.length;
@@ -33,20 +40,30 @@ export const postRoutes = [
     path: '/posts',
     summary: 'A page of the feed',
     description:
-      'Published posts and your own drafts, newest first, by votes or by rank. To continue live without a gap, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`. A user may run four searches, or requests for pages beyond the thousandth post, at once.',
+      'Published posts and your own drafts, newest first, by votes or by rank. To continue live without a gap, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`. A user may run four searches, or requests for pages beyond the thousandth post, at once. ' +
+      `${withoutAccount} Home and drafts need a token.`,
     tag: 'Posts',
-    access: 'user',
+    access: 'reader',
     limit: 'read',
     query: schemas.listPosts,
-    answers: { 200: schemas.posts, ...problems(401, 422, 429) },
-    answerHeaders: pageHeadersOf('posts'),
+    headers: sharedPreconditions,
+    answers: {
+      200: schemas.posts,
+      304: 'The list has not changed.',
+      ...problems(401, 422, 429),
+    },
+    answerHeaders: { ...pageHeadersOf('posts'), ...sharedTag },
     handle: async ({ ctx, user, query, requester, req }) => {
-      const page = await ctx.feedReader.read(user.id, query, requester);
+      if (!user && (query.view === 'home' || query.published === false))
+        throw unauthorized('Your home page and your drafts need an access token.');
+      const page = await ctx.feedReader.read((user ?? VISITOR).id, query, requester);
       // An empty table is no empty list.
       if (page.json.length <= EMPTY) await ctx.schema.confirm();
+      const headers = pageHeaders('/posts', req.url, page);
+      if (!user) return sharedAnswer(page.json, headers);
       return new Reply(new Json(page.json), {
         headers: {
-          ...pageHeaders('/posts', req.url, page),
+          ...headers,
           // Compressed together, the length would reveal a draft to the author of the text beside it.
           ...(page.hasDrafts ? { 'Cache-Control': 'private, no-cache, no-transform' } : {}),
         },
@@ -81,16 +98,16 @@ export const postRoutes = [
     method: 'get',
     path: '/posts/:id',
     summary: 'One post',
-    description: "Another's draft is a 404, like a post that does not exist.",
+    description: `Another's draft is a 404, like a post that does not exist. ${withoutAccount}`,
     tag: 'Posts',
-    access: 'user',
+    access: 'reader',
     limit: 'read',
     params: schemas.postParams,
     headers: readPreconditions,
     answers: { 200: schemas.post, 304: 'The post has not changed.', ...problems(401, 404, 412, 422) },
     answerHeaders: etag,
     handle: async ({ ctx, user, params, requester, req }) => {
-      const post = await queries.postById(ctx.db.share(requester), user, params.id);
+      const post = await queries.postById(ctx.db.share(requester), user ?? VISITOR, params.id);
       const { ifMatch } = preconditionsOf(req);
       if (ifMatch !== undefined)
         requirePreconditions(
@@ -100,7 +117,7 @@ export const postRoutes = [
             state: `The post is at version ${post.version}.`,
           },
         );
-      return tagged(post, { 'Cache-Control': 'private, no-cache' });
+      return tagged(post, { 'Cache-Control': user ? 'private, no-cache' : 'public, no-cache' });
     },
   }),
   route({
@@ -191,17 +208,26 @@ export const postRoutes = [
     path: '/posts/:id/replies',
     summary: 'The replies below a post or a reply',
     description:
-      'Flat, at whatever depth, each with `parent_id` and `depth`. A deleted reply with living ones below it is there without text and owner. Replies of authors who are hidden from you are left out. To continue live without a gap, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`.',
+      'Flat, at whatever depth, each with `parent_id` and `depth`. A deleted reply with living ones below it is there without text and owner. Replies of authors who are hidden from you are left out. To continue live without a gap, connect to the live feed with `after` = `X-Feed-Seq` and `epoch` = `X-Feed-Epoch`. ' +
+      withoutAccount,
     tag: 'Posts',
-    access: 'user',
+    access: 'reader',
     limit: 'read',
     params: schemas.postParams,
     query: schemas.listReplies,
-    answers: { 200: schemas.replyList, ...problems(401, 404, 422, 429) },
-    answerHeaders: pageHeadersOf('replies'),
+    headers: sharedPreconditions,
+    answers: {
+      200: schemas.replyList,
+      304: 'The list has not changed.',
+      ...problems(401, 404, 422, 429),
+    },
+    answerHeaders: { ...pageHeadersOf('replies'), ...sharedTag },
     handle: async ({ ctx, user, params, query, requester, req }) => {
-      const page = await threadPage(ctx.db.share(requester), user, params.id, query);
-      return new Reply(page.replies, { headers: pageHeaders(`/posts/${params.id}/replies`, req.url, page) });
+      const page = await threadPage(ctx.db.share(requester), user ?? VISITOR, params.id, query);
+      const headers = pageHeaders(`/posts/${params.id}/replies`, req.url, page);
+      return user
+        ? new Reply(page.replies, { headers })
+        : sharedAnswer(JSON.stringify(page.replies), headers);
     },
   }),
 ];

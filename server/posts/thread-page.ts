@@ -1,7 +1,7 @@
 import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { AppError } from '../errors.ts';
-import type { Identity } from '../identity.ts';
+import type { Viewer } from '../identity.ts';
 import { NoHead } from '../log/reader.ts';
 import { hiddenAuthors } from '../relations/policy.ts';
 import { type Cursor, readCursor, type ThreadSort, writeCursor } from './cursor.ts';
@@ -60,7 +60,7 @@ type Row = Omit<PostRow, 'owner_id' | 'username'> & {
  */
 export async function threadPage(
   db: DatabaseShare,
-  viewer: Identity,
+  viewer: Viewer,
   postId: number,
   { limit, sort, cursor: given }: ListReplies,
 ): Promise<ThreadPage> {
@@ -79,7 +79,7 @@ export async function threadPage(
 
 async function readPage(
   db: DatabaseShare,
-  viewer: Identity,
+  viewer: Viewer,
   postId: number,
   { root_id, replies }: Top,
   { limit, sort, cursor }: { limit: number; sort: ThreadSort; cursor: Cursor | undefined },

@@ -3,6 +3,7 @@ import { preconditionsOf, readPreconditions, tagPreconditions } from '../api/pre
 import { problems } from '../api/problem.ts';
 import { Json, Reply, routesOf } from '../api/route.ts';
 import { check } from '../api/schema.ts';
+import { sharedAnswer, sharedPreconditions, sharedTag } from '../api/shared-answer.ts';
 import type { CountMail } from './addresses.ts';
 import * as commands from './commands.ts';
 import type { UserContext } from './context.ts';
@@ -161,8 +162,17 @@ export const userRoutes = [
     access: 'optional',
     limit: 'read',
     params: schemas.nameParams,
-    answers: { 200: schemas.publicUser, ...problems(401, 404, 422) },
-    handle: ({ ctx, user, params, requester }) => queries.publicProfile(ctx, params, user, requester),
+    headers: sharedPreconditions,
+    answers: {
+      200: schemas.publicUser,
+      304: 'The profile has not changed.',
+      ...problems(401, 404, 422),
+    },
+    answerHeaders: sharedTag,
+    handle: async ({ ctx, user, params, requester }) => {
+      const profile = await queries.publicProfile(ctx, params, user, requester);
+      return user ? profile : sharedAnswer(JSON.stringify(profile));
+    },
   }),
   route({
     method: 'get',
@@ -173,7 +183,16 @@ export const userRoutes = [
     access: 'optional',
     limit: 'read',
     params: schemas.userParams,
-    answers: { 200: schemas.publicUser, ...problems(401, 404, 422) },
-    handle: ({ ctx, user, params, requester }) => queries.publicProfile(ctx, params, user, requester),
+    headers: sharedPreconditions,
+    answers: {
+      200: schemas.publicUser,
+      304: 'The profile has not changed.',
+      ...problems(401, 404, 422),
+    },
+    answerHeaders: sharedTag,
+    handle: async ({ ctx, user, params, requester }) => {
+      const profile = await queries.publicProfile(ctx, params, user, requester);
+      return user ? profile : sharedAnswer(JSON.stringify(profile));
+    },
   }),
 ];

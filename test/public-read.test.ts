@@ -1,0 +1,199 @@
+import { expect } from 'chai';
+import { routes } from '../server/app.ts';
+import { openApiDocument } from '../server/docs/openapi.ts';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { writePost } from './support/posts.ts';
+import { expectProblem } from './support/problems.ts';
+import { grantRole } from '../server/moderation/roles.ts';
+import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
+
+describe('reading without an account', () => {
+  let world: World;
+  let ann: TestUser;
+  let ben: TestUser;
+  let moderator: TestUser;
+  /** Its thread has a reply of ben's, one that was deleted with a reply below it, and one that was removed. */
+  let post: PostAnswer;
+  before(async () => {
+    world = await createWorld({ PUBLIC_READ: 'on', RATE_LIMITS: 'on' }, undefined, undefined, { block: 50 });
+    [ann, ben] = await Promise.all([world.user('ann'), world.user('ben')]);
+    moderator = await world.user();
+    await world.ctx.db.transaction((tx) => grantRole(tx, moderator.username, 'moderator', ''));
+    post = await writePost(ann, { title: 'Seen', content: 'needle #open by @ben' });
+  });
+  after(() => world.close());
+
+  const reply = async (by: TestUser, to: number, content: string) => {
+    const answer = await by.post<PostAnswer>(`/posts/${to}/replies`, { content });
+    expect(answer.status).to.equal(201);
+    return answer.body;
+  };
+  const remove = async (id: number) => {
+    const act = { action: 'remove', post_id: id, reason: 'spam' };
+    expect((await moderator.post('/moderation/actions', act)).status).to.equal(201);
+  };
+
+  it('shows exactly what everyone may see, over every way', async () => {
+    const word = (name: string) => `needle ${name} #open`;
+    const write = (by: TestUser, name: string, published = true) =>
+      writePost(by, { title: name, content: word(name), published });
+    // What is there for everyone.
+    await write(ben, 'ofanotherone');
+    const withReplies = await write(ann, 'threadfirst');
+    const deleted = await reply(ben, withReplies.id, word('deletedreply'));
+    await reply(ann, deleted.id, word('replybelow'));
+    await ben.delete(`/posts/${deleted.id}`);
+    const removedReply = await reply(ben, withReplies.id, word('removedreply'));
+    await remove(removedReply.id);
+    // What is not.
+    const hidden = [
+      await write(ann, 'draftofann', false),
+      await write(ann, 'withdrawn'),
+      await write(ann, 'deletedone'),
+      await write(ben, 'removedone'),
+    ];
+    const [, withdrawn, gone, removed] = hidden.map(({ id }) => id);
+    const inWithdrawn = await reply(ben, withdrawn!, word('inwithdrawn'));
+    await ann.patch(`/posts/${withdrawn}`, { published: false });
+    await ann.delete(`/posts/${gone}`);
+    await remove(removed!);
+    const quitter = await world.user('quitter');
+    const left = await write(quitter, 'leftbehind');
+    await quitter.delete('/users/me', { password: quitter.password });
+    // Relations and suspensions are about others than a viewer without an account.
+    await ann.put(`/users/${ben.id}/block`);
+    await ann.put(`/users/${moderator.id}/mute`);
+    const late = await world.user('late');
+    await write(late, 'ofasuspended');
+    await moderator.post('/moderation/actions', { action: 'suspend', user_id: late.id, reason: 'spam' });
+
+    const shown = ['ofanotherone', 'threadfirst', 'ofasuspended'];
+    const inThreads = ['replybelow'];
+    const absent = [
+      'draftofann',
+      'withdrawn',
+      'deletedone',
+      'removedone',
+      'inwithdrawn',
+      'deletedreply',
+      'removedreply',
+      'leftbehind',
+    ];
+    const lists = [
+      '/posts?limit=100',
+      '/posts?limit=100&sort=top',
+      '/posts?limit=100&sort=hot',
+      '/posts?limit=100&search=needle',
+      '/posts?limit=100&tag=open',
+      '/posts?limit=100&published=true',
+    ];
+    for (const path of [...lists, ...lists.map((path) => `${path}&replies=true`)]) {
+      const answer = await world.anonymous.get<PostAnswer[]>(path);
+      expect(answer.status, path).to.equal(200);
+      const text = JSON.stringify(answer.body);
+      for (const name of shown) expect(text, `${path} ${name}`).to.contain(word(name));
+      for (const name of absent) expect(text, `${path} ${name}`).not.to.contain(word(name));
+      for (const name of inThreads)
+        expect(text.includes(word(name)), `${path} ${name}`).to.equal(path.includes('replies=true'));
+      expect(answer.body.every(({ voted, published }) => !voted && published)).to.equal(true);
+      // A new account, to whom nobody is anything, sees the same.
+      const other = await moderator.get<PostAnswer[]>(path);
+      expect(answer.body, path).to.deep.equal(other.body.map((each) => ({ ...each, voted: false })));
+    }
+    const thread = await world.anonymous.get<PostAnswer[]>(`/posts/${withReplies.id}/replies`);
+    expect(thread.body.map(({ content }) => content)).to.deep.equal(['', word('replybelow')]);
+    expect(JSON.stringify(thread.body)).not.to.contain('"ben"');
+    const ofBen = await world.anonymous.get<PostAnswer[]>(`/posts?owner_id=${ben.id}`);
+    expect(ofBen.body.map(({ title }) => title)).to.deep.equal(['ofanotherone']);
+    for (const id of [
+      ...hidden.map((each) => each.id),
+      inWithdrawn.id,
+      deleted.id,
+      removedReply.id,
+      left.id,
+    ]) {
+      expectProblem(await world.anonymous.get(`/posts/${id}`), 404);
+      if (id !== deleted.id) expectProblem(await world.anonymous.get(`/posts/${id}/replies`), 404);
+    }
+    const profile = await world.anonymous.get<object>(`/users/${ann.id}`);
+    expect(profile.body).to.have.all.keys(
+      'id',
+      'username',
+      'bio',
+      'created_at',
+      'posts',
+      'followers',
+      'following',
+    );
+    expectProblem(await world.anonymous.get(`/users/${quitter.id}`), 404);
+  });
+
+  it('lets nobody do or see more than that', async () => {
+    for (const { method, path, access, params } of routes) {
+      if (access !== 'user') continue;
+      const address = params ? path.replace(':id', String(post.id)) : path;
+      expectProblem(await world.anonymous.request(method.toUpperCase(), address), 401);
+    }
+    for (const query of ['view=home', 'published=false', 'view=home&published=true'])
+      expectProblem(await world.anonymous.get(`/posts?${query}`), 401);
+    for (const path of ['/posts', `/posts/${post.id}`, `/posts/${post.id}/replies`])
+      expectProblem(await world.anonymous.get(path, { authorization: 'Bearer nonsense' }), 401);
+    expectProblem(await world.anonymous.get('/posts?limit=0'), 422);
+    expectProblem(await world.anonymous.get('/posts/x'), 422);
+  });
+
+  it('gives answers that caches may share and must revalidate', async () => {
+    const tagOf = ({ headers }: Answer) => headers.get('etag') ?? '';
+    for (const path of [
+      '/posts',
+      `/posts/${post.id}`,
+      `/posts/${post.id}/replies`,
+      `/users/${ann.id}`,
+      '/users/by-name/ann',
+    ]) {
+      const first = await world.anonymous.get(path);
+      expect(first.headers.get('cache-control'), path).to.equal('public, no-cache');
+      expect(first.headers.get('vary'), path).to.match(/\bAuthorization\b/);
+      const again = await world.anonymous.get(path, { 'if-none-match': tagOf(first) });
+      expect(again.status, path).to.equal(304);
+      expect(again.headers.get('vary'), path).to.match(/\bAuthorization\b/);
+      const own = await ann.get(path);
+      expect(own.headers.get('cache-control'), path).to.match(/^private/);
+      expect(own.headers.get('vary'), path).to.match(/\bAuthorization\b/);
+      const refused = await world.anonymous.get(path, { authorization: 'Bearer nonsense' });
+      expect(refused.headers.get('cache-control'), path).to.equal('private, no-store');
+    }
+    const before = await world.anonymous.get('/posts');
+    await ann.put(`/posts/${post.id}/vote`);
+    const after = await world.anonymous.get<PostAnswer[]>('/posts', { 'if-none-match': tagOf(before) });
+    expect(after.status).to.equal(200);
+    expect(after.body.find(({ id }) => id === post.id)).to.include({ votes: 1, voted: false });
+    const missing = await world.anonymous.get('/posts/999999');
+    expect(missing.headers.get('cache-control')).to.equal('private, no-store');
+  });
+
+  it('is counted by address, whatever a client says of it', async () => {
+    const left = async (path: string) => {
+      const forwarded = { 'x-forwarded-for': `203.0.113.${path.length}` };
+      const { headers } = await world.anonymous.get(path, forwarded);
+      return Number(/^"read";r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]);
+    };
+    const first = await left('/posts');
+    expect(await left(`/posts/${post.id}`)).to.equal(first - 1);
+    expect(await left(`/posts/${post.id}/replies`)).to.equal(first - 2);
+  });
+
+  it('is told by the service, and in the documents of one that allows it', async () => {
+    expect((await world.anonymous.get('/')).body).to.include({ public_read: true });
+    const told = (
+      await world.anonymous.get<{ paths: Record<string, Record<string, { security: object[] }>> }>(
+        '/openapi.json',
+      )
+    ).body.paths;
+    for (const path of ['/posts', '/posts/{id}', '/posts/{id}/replies'])
+      expect(told[path]?.get?.security, path).to.deep.equal([{}, { bearer: [] }, { password: [] }]);
+    expect(told['/posts']?.post?.security).to.deep.equal([{ bearer: [] }, { password: [] }]);
+    const closed = openApiDocument(routes, { version: '1.0.0', server: 'https://example.org' });
+    expect(closed.paths['/posts']?.get?.security).to.deep.equal([{ bearer: [] }, { password: [] }]);
+  });
+});
