@@ -12,7 +12,7 @@ import { crossOrigin } from './http/cross-origin.ts';
 import { mountDocuments } from './docs/documents.ts';
 import { errorHandler, notFound, requireHost } from './api/errors.ts';
 import { type HealthCheck, mountHealth } from './ops/health.ts';
-import { mountHome, mountSharedPlaces } from './docs/home.ts';
+import { type HomeOptions, mountHome, mountSharedPlaces } from './docs/home.ts';
 import { methodNotAllowed } from './api/method-not-allowed.ts';
 import { observe, serveMetrics } from './ops/observe.ts';
 import { openApiDocument } from './docs/openapi.ts';
@@ -22,11 +22,14 @@ import { moderatorCheck } from './moderation/authorise.ts';
 import { moderationRoutes } from './moderation/routes.ts';
 import { notificationRoutes } from './notifications/routes.ts';
 import { postRoutes } from './posts/routes.ts';
+import { postLink, tagLink } from './posts/shared-link.ts';
+import { requesterOf } from './api/requester.ts';
 import { relationRoutes } from './relations/routes.ts';
 import { exportRoutes } from './export/routes.ts';
 import { streamRoutes } from './events/routes.ts';
 import { verifiedCheck } from './users/authorise.ts';
 import { userRoutes } from './users/routes.ts';
+import { userLink } from './users/shared-link.ts';
 import { version } from './version.ts';
 import { voteRoutes } from './votes/routes.ts';
 import { tally } from './votes/schemas.ts';
@@ -71,7 +74,17 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   if (origins.length > 0) app.use(cors(crossOrigin(origins, ctx.guard)));
   app.use(compress());
 
-  mountSharedPlaces(app);
+  const home: HomeOptions = {
+    ...ctx.config,
+    sendsMail: ctx.mails.enabled,
+    describe: async (place, req, res) => {
+      await ctx.countRequest('read', req, res, undefined);
+      const requester = requesterOf(req, res, undefined);
+      if ('postId' in place) return postLink(ctx, place.postId, requester);
+      return 'tag' in place ? tagLink(ctx, place.tag, requester) : userLink(ctx, place.username, requester);
+    },
+  };
+  mountSharedPlaces(app, home);
   // Before the pages: routes are compared in order, and most requests are for the API.
   mount(app, routes, {
     ctx,
@@ -95,7 +108,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     epoch: () => ctx.feed.epoch,
     asyncapi: () => asyncApiDocument(eventTypes, { tally }, version),
   });
-  mountHome(app, { ...ctx.config, sendsMail: ctx.mails.enabled });
+  mountHome(app, home);
 
   app.use(methodNotAllowed(routes));
   app.use(notFound);

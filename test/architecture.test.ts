@@ -221,7 +221,7 @@ const files: Record<string, Uses> = {
   'service.ts': { values: ['(?!(main|app|server)\\.ts).*'] },
   'app.ts': {
     values: [
-      '[a-z-]+/(authenticate|authorise|routes|schemas)\\.ts',
+      '[a-z-]+/(authenticate|authorise|routes|schemas|shared-link)\\.ts',
       'api/',
       'docs/',
       'event-registry.ts',

@@ -46,11 +46,15 @@ describe('the places of the page', () => {
       expect(html.headers.get('cache-control'), address).to.equal('no-cache');
       expect(html.headers.get('vary'), address).to.contain('Accept');
       expect(html.headers.get('content-security-policy'), address).to.contain("script-src 'self'");
+      expect(await html.text(), 'nothing of it without an account').to.match(
+        /<title>Tidings<\/title><meta name="robots" content="noindex">/,
+      );
       expect((await fetch(world.url + address)).status, address).to.equal(404);
       expect((await fetch(world.url + address, { method: 'POST', headers: AS_BROWSER })).status).to.equal(
         404,
       );
     }
+    expect(await (await fetch(`${world.url}/robots.txt`)).text()).to.match(/^Disallow: \/$/m);
     // One is a path of the API too.
     const shared = await fetch(`${world.url}/notifications`, { headers: AS_BROWSER });
     expect(shared.headers.get('content-type')).to.match(/^text\/html/);

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { routes } from '../server/app.ts';
 import { openApiDocument } from '../server/docs/openapi.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
+import { buildPage } from './support/built-page.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
 import { grantRole } from '../server/moderation/roles.ts';
@@ -15,7 +16,12 @@ describe('reading without an account', () => {
   /** Its thread has a reply of ben's, one that was deleted with a reply below it, and one that was removed. */
   let post: PostAnswer;
   before(async () => {
-    world = await createWorld({ PUBLIC_READ: 'on', RATE_LIMITS: 'on' }, undefined, undefined, { block: 50 });
+    world = await createWorld(
+      { PUBLIC_READ: 'on', RATE_LIMITS: 'on', PUBLIC_URL: 'https://example.org', ALLOWED_HOSTS: '*' },
+      undefined,
+      undefined,
+      { block: 50 },
+    );
     [ann, ben] = await Promise.all([world.user('ann'), world.user('ben')]);
     moderator = await world.user();
     await world.ctx.db.transaction((tx) => grantRole(tx, moderator.username, 'moderator', ''));
@@ -195,5 +201,117 @@ describe('reading without an account', () => {
     expect(told['/posts']?.post?.security).to.deep.equal([{ bearer: [] }, { password: [] }]);
     const closed = openApiDocument(routes, { version: '1.0.0', server: 'https://example.org' });
     expect(closed.paths['/posts']?.get?.security).to.deep.equal([{ bearer: [] }, { password: [] }]);
+  });
+
+  describe('a link that is sent to somebody', () => {
+    before(async function () {
+      this.timeout(120_000);
+      await buildPage();
+    });
+
+    /** The page at an address, with the tags of its head by name. */
+    async function headAt(path: string, headers: Record<string, string> = {}) {
+      const answer = await world.anonymous.get<string>(path, {
+        accept: 'text/html,application/xhtml+xml,*/*;q=0.8',
+        ...headers,
+      });
+      const tags: Record<string, string | undefined> = Object.fromEntries(
+        [...answer.body.matchAll(/<meta (?:name|property)="([^"]+)" content="([^"]*)"/g)].map((match) => [
+          match[1] ?? '',
+          match[2],
+        ]),
+      );
+      const canonical = /<link rel="canonical" href="([^"]*)"/.exec(answer.body)?.[1];
+      return { ...answer, tags, canonical, title: /<title>([^<]*)</.exec(answer.body)?.[1] };
+    }
+
+    it('tells what is there, and in it nothing of a user is markup', async () => {
+      const evil = await writePost(ann, {
+        title: `<script>alert("1")</script> & $& $1 'q'`,
+        content: `"><img src=x onerror=alert(1)>\n\n${'long words '.repeat(60)}`,
+      });
+      const { status, body, tags, canonical, title, headers } = await headAt(`/p/${evil.id}`);
+      expect(status).to.equal(200);
+      const inside = '&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; $&amp; $1 &#39;q&#39;';
+      expect(title).to.equal(`${inside} · Tidings`);
+      expect(tags['og:title']).to.equal(inside);
+      expect(tags['og:type']).to.equal('article');
+      expect(tags['article:published_time']).to.equal(evil.published_at);
+      expect(tags['og:description']).to.match(
+        /^By ann: &quot;&gt;&lt;img src=x onerror=alert\(1\)&gt; long .*(long|words)…$/,
+      );
+      expect(tags.description).to.equal(tags['og:description']);
+      expect(tags['og:url']).to.equal(`https://example.org/p/${evil.id}`);
+      expect(canonical).to.equal(tags['og:url']);
+      expect(tags).not.to.have.property('robots');
+      expect(body).not.to.match(/<script(?![^>]* src=)|<img/);
+      expect(headers.get('cache-control')).to.equal('no-cache');
+      const again = await headAt(`/p/${evil.id}`, { 'if-none-match': headers.get('etag') ?? '' });
+      expect(again.status).to.equal(304);
+      await ann.patch(`/posts/${evil.id}`, { title: 'Harmless' });
+      const changed = await headAt(`/p/${evil.id}`, { 'if-none-match': headers.get('etag') ?? '' });
+      expect([changed.status, changed.title]).to.deep.equal([200, 'Harmless · Tidings']);
+    });
+
+    it('tells of replies, users, tags and the newest', async () => {
+      const answer = await reply(moderator, post.id, 'An answer');
+      expect((await headAt(`/p/${answer.id}`)).tags).to.include({
+        'og:title': `Reply by ${moderator.username}`,
+        'og:description': `By ${moderator.username}: An answer`,
+      });
+      await ann.patch('/users/me', { bio: 'Writes here.' });
+      const profile = await headAt('/@ANN');
+      expect(profile.tags).to.include({
+        'og:title': '@ann',
+        'og:type': 'profile',
+        description: 'Writes here.',
+      });
+      expect(profile.canonical).to.equal('https://example.org/@ann');
+      const tag = await headAt('/tags/Open');
+      expect(tag.canonical).to.equal('https://example.org/tags/open');
+      expect(tag.tags).not.to.have.property('robots');
+      expect((await headAt('/')).tags).to.include({ 'og:title': 'Tidings', 'tidings:public-read': 'on' });
+    });
+
+    it('tells nothing of what is not for everyone, and says where there is nothing', async () => {
+      const draft = await writePost(ann, { title: 'Secret draft', published: false });
+      const removed = await writePost(ben, { title: 'Secret removed' });
+      await remove(removed.id);
+      const neutral = (await headAt('/drafts')).body;
+      for (const path of [
+        `/p/${draft.id}`,
+        `/p/${removed.id}`,
+        '/p/999999',
+        '/p/99999999999999999999',
+        '/@nobody-here',
+        '/@%00',
+        '/@%E0',
+        '/tags/%00',
+      ]) {
+        const { status, body, tags } = await headAt(path);
+        expect(status, path).to.equal(404);
+        expect(tags, path).to.include({ robots: 'noindex' });
+        expect(body, path).to.equal(neutral);
+      }
+      for (const path of [
+        '/tags/nothing',
+        '/search?q=x',
+        '/drafts',
+        '/account',
+        '/notifications',
+        '/@ann/followers',
+      ]) {
+        const { status, tags } = await headAt(path);
+        expect([status, tags.robots], path).to.deep.equal([200, 'noindex']);
+      }
+    });
+
+    it('is for search engines where everyone may read', async () => {
+      const { body, headers } = await world.anonymous.get<string>('/robots.txt');
+      expect(headers.get('content-type')).to.match(/^text\/plain/);
+      expect(body)
+        .to.contain('Disallow: /search')
+        .and.not.match(/^Disallow: \/$/m);
+    });
   });
 });

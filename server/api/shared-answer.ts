@@ -3,11 +3,12 @@ import { readPreconditions } from './preconditions.ts';
 import { Json, Reply } from './route.ts';
 
 /** For the `headers` of a route that gives shared answers. */
-export const sharedPreconditions = { 'If-None-Match': readPreconditions['If-None-Match'] };
-
-/** What the documents say of the header of a shared answer. */
-export const sharedTag = {
-  ETag: 'Of an answer without an access token: changes with everything that it shows; for `If-None-Match`',
+export const sharedPreconditions = {
+  'If-None-Match': {
+    ...readPreconditions['If-None-Match'],
+    description:
+      'Respond 304 if one of these tags still matches. Answers without an access token have an `ETag`',
+  },
 };
 
 /**

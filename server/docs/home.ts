@@ -1,9 +1,14 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import express, { type Request, type Response, type Router } from 'express';
+import { isNotModified } from '../api/preconditions.ts';
 import type { Config } from '../config.ts';
+import { AppError } from '../errors.ts';
 import { packageRoot } from '../paths.ts';
 import { version } from '../version.ts';
+import { type SharedLink, withHead } from './page-head.ts';
 
 /** Where `npm run build:web` puts the page. */
 const built = join(packageRoot, 'dist/web');
@@ -17,15 +22,22 @@ const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false
 const places =
   /^\/(?:home|drafts|account(?:\/(?:blocks|mutes))?|moderation(?:\/(?:resolved|audit))?|search|tags\/[^/]+|p\/\d+|@[^/]+(?:\/(?:followers|following))?)$/;
 
+/** What the place at an address is about, where everyone may read it. */
+export type SharedPlace = { postId: number } | { tag: string } | { username: string };
+
+export interface HomeOptions extends Pick<Config, 'signUp' | 'publicRead' | 'publicUrl'> {
+  sendsMail: boolean;
+  /** Reads what a link to a place tells, as a request of that sender. @throws {AppError} 404, 429, 503 */
+  describe: (place: SharedPlace, req: Request, res: Response) => Promise<SharedLink>;
+}
+
 /**
  * `GET /`: the live-feed page for a browser; for everyone else who is here and where to read on, which is also what a
- * browser gets from a source tree whose page was never built. A place of the page is only there for a browser.
- * @param offer who may sign up, whether mails are sent, and whether everyone may read: the page asks for it
+ * browser gets from a source tree whose page was never built. A place of the page is only there for a browser. Where
+ * everyone may read, its head tells what is there.
  */
-export function mountHome(
-  router: Router,
-  { signUp, sendsMail, publicRead }: Pick<Config, 'signUp' | 'publicRead'> & { sendsMail: boolean },
-): void {
+export function mountHome(router: Router, options: HomeOptions): void {
+  const { signUp, sendsMail, publicRead } = options;
   const info = {
     name: 'tidings',
     version,
@@ -35,11 +47,14 @@ export function mountHome(
     public_read: publicRead,
   };
   router.use('/assets', express.static(join(built, 'assets'), forGood));
-  router.get('/', (req, res) => {
-    if (!sentPage(req, res)) res.json(info);
+  router.get('/robots.txt', (_req, res) => {
+    res.type('text/plain').set('Cache-Control', 'public, max-age=3600').send(robots(publicRead));
   });
-  router.get(places, (req, res, next) => {
-    if (!sentPage(req, res)) next();
+  router.get('/', async (req, res) => {
+    if (!(await sentPage(req, res, options))) res.json(info);
+  });
+  router.get(places, async (req, res, next) => {
+    if (!(await sentPage(req, res, options))) next();
   });
 }
 
@@ -47,19 +62,19 @@ export function mountHome(
 const sharedPlace = /^\/notifications$/;
 
 /** A browser that goes to a path of the API which is a place too gets the page. To be mounted before the routes. */
-export function mountSharedPlaces(router: Router): void {
-  router.get(sharedPlace, (req, res, next) => {
+export function mountSharedPlaces(router: Router, options: HomeOptions): void {
+  router.get(sharedPlace, async (req, res, next) => {
     res.vary('Accept');
-    if (asksForPage(req)) sendPage(res);
+    if (asksForPage(req)) await sendPage(req, res, options);
     else next();
   });
 }
 
 /** Sends the page to a browser. @returns false if none asks, or none was built: the answer is not sent then */
-function sentPage(req: Request, res: Response): boolean {
+async function sentPage(req: Request, res: Response, options: HomeOptions): Promise<boolean> {
   res.vary('Accept').set('Cache-Control', 'no-cache');
   if (!asksForPage(req)) return false;
-  sendPage(res);
+  await sendPage(req, res, options);
   return true;
 }
 
@@ -68,6 +83,64 @@ function asksForPage(req: Request): boolean {
   return req.accepts(['json', 'html']) === 'html' && existsSync(join(built, 'index.html'));
 }
 
-function sendPage(res: Response): void {
-  res.set('Cache-Control', 'no-cache').sendFile('index.html', { root: built, cacheControl: false });
+async function sendPage(req: Request, res: Response, options: HomeOptions): Promise<void> {
+  const { status, link } = await linkAt(req, res, options);
+  const html = withHead(await readFile(join(built, 'index.html'), 'utf8'), { ...options, link });
+  const etag = `"${createHash('sha256').update(html).digest('base64url').slice(0, 16)}"`;
+  res.set({ 'Cache-Control': 'no-cache', ETag: etag });
+  if (status === 200 && isNotModified(req, etag)) res.status(304).end();
+  else res.status(status).type('html').send(html);
+}
+
+/**
+ * What is told of the place of a request. Where it cannot be told the page comes all the same, with the status that says
+ * why: it shows more than a browser's own words.
+ */
+async function linkAt(
+  req: Request,
+  res: Response,
+  { publicRead, describe }: HomeOptions,
+): Promise<{ status: number; link: SharedLink | undefined }> {
+  if (!publicRead) return { status: 200, link: undefined };
+  if (req.path === '/') return { status: 200, link: home };
+  const place = placeAt(req.path);
+  if (!place) return { status: 200, link: undefined };
+  try {
+    return { status: 200, link: await describe(place, req, res) };
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    return { status: error.status, link: undefined };
+  }
+}
+
+const home: SharedLink = {
+  title: 'Tidings',
+  description: 'Small news, as it happens.',
+  path: '/',
+  type: 'website',
+  listed: true,
+};
+
+function placeAt(path: string): SharedPlace | undefined {
+  const [, kind, name = ''] = /^\/(p\/|tags\/|@)([^/]+)$/.exec(path) ?? [];
+  if (kind === 'p/') return { postId: Number(name) };
+  if (kind === undefined) return undefined;
+  const decoded = decode(name);
+  return kind === '@' ? { username: decoded } : { tag: decoded };
+}
+
+/** A part of a path; as it is if it is not encoded well. */
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** Where search engines may look. Where nobody reads without an account there is nothing for them. */
+function robots(publicRead: boolean): string {
+  const closed = ['home', 'drafts', 'account', 'moderation', 'notifications', 'search', 'documents'];
+  const lines = publicRead ? closed.map((path) => `Disallow: /${path}`) : ['Disallow: /'];
+  return ['User-agent: *', ...lines, ''].join('\n');
 }

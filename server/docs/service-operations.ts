@@ -109,6 +109,12 @@ export const serviceOperations: readonly ServiceOperation[] = [
     },
   },
   {
+    path: '/robots.txt',
+    summary: 'Where search engines may look',
+    description: 'Nowhere, unless posts can be read without an account.',
+    answer: { description: 'Rules for robots.', content: { 'text/plain': { schema: { type: 'string' } } } },
+  },
+  {
     path: '/openapi.json',
     summary: 'This document',
     description: 'Generated from the mounted routes.',

@@ -3,7 +3,7 @@ import { preconditionsOf, readPreconditions, writePreconditions } from '../api/p
 import { requirePreconditions } from '../preconditions.ts';
 import { problems } from '../api/problem.ts';
 import { Json, Reply, routesOf } from '../api/route.ts';
-import { sharedAnswer, sharedPreconditions, sharedTag } from '../api/shared-answer.ts';
+import { sharedAnswer, sharedPreconditions } from '../api/shared-answer.ts';
 import { unauthorized } from '../errors.ts';
 import { VISITOR } from '../identity.ts';
 import * as commands from './commands.ts';
@@ -52,7 +52,7 @@ export const postRoutes = [
       304: 'The list has not changed.',
       ...problems(401, 422, 429),
     },
-    answerHeaders: { ...pageHeadersOf('posts'), ...sharedTag },
+    answerHeaders: pageHeadersOf('posts'),
     handle: async ({ ctx, user, query, requester, req }) => {
       if (!user && (query.view === 'home' || query.published === false))
         throw unauthorized('Your home page and your drafts need an access token.');
@@ -221,7 +221,7 @@ export const postRoutes = [
       304: 'The list has not changed.',
       ...problems(401, 404, 422, 429),
     },
-    answerHeaders: { ...pageHeadersOf('replies'), ...sharedTag },
+    answerHeaders: pageHeadersOf('replies'),
     handle: async ({ ctx, user, params, query, requester, req }) => {
       const page = await threadPage(ctx.db.share(requester), user ?? VISITOR, params.id, query);
       const headers = pageHeaders(`/posts/${params.id}/replies`, req.url, page);

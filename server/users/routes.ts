@@ -3,7 +3,7 @@ import { preconditionsOf, readPreconditions, tagPreconditions } from '../api/pre
 import { problems } from '../api/problem.ts';
 import { Json, Reply, routesOf } from '../api/route.ts';
 import { check } from '../api/schema.ts';
-import { sharedAnswer, sharedPreconditions, sharedTag } from '../api/shared-answer.ts';
+import { sharedAnswer, sharedPreconditions } from '../api/shared-answer.ts';
 import type { CountMail } from './addresses.ts';
 import * as commands from './commands.ts';
 import type { UserContext } from './context.ts';
@@ -168,7 +168,6 @@ export const userRoutes = [
       304: 'The profile has not changed.',
       ...problems(401, 404, 422),
     },
-    answerHeaders: sharedTag,
     handle: async ({ ctx, user, params, requester }) => {
       const profile = await queries.publicProfile(ctx, params, user, requester);
       return user ? profile : sharedAnswer(JSON.stringify(profile));
@@ -189,7 +188,6 @@ export const userRoutes = [
       304: 'The profile has not changed.',
       ...problems(401, 404, 422),
     },
-    answerHeaders: sharedTag,
     handle: async ({ ctx, user, params, requester }) => {
       const profile = await queries.publicProfile(ctx, params, user, requester);
       return user ? profile : sharedAnswer(JSON.stringify(profile));
