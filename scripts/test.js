@@ -93,6 +93,7 @@ const SLOW = testFiles([
   'rolling-upgrade',
   'redis-support',
   'page-people',
+  'page-visitors',
   'rolling-upgrade-threads',
   'connection-limits',
   'page-lists',

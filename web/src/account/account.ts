@@ -4,6 +4,7 @@ import { dismissAll } from '../chrome/notices.tsx';
 import { go } from '../places/history.ts';
 import { service } from '../service.ts';
 import { forgetUnsent } from '../write/unsent.ts';
+import { leaveDoor } from './door.ts';
 import { rememberAccount } from './visited.ts';
 
 /** `restoring`: there is a session from an earlier visit, and it is being asked whose it is. */
@@ -51,6 +52,7 @@ async function enter(): Promise<void> {
         batch(() => {
           farewell.value = undefined;
           presence.value = { state: 'in', me };
+          leaveDoor();
         });
       }
       return;

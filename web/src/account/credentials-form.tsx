@@ -3,9 +3,8 @@ import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 import { TidingsError } from 'tidings-client';
 import { service } from '../service.ts';
+import type { Intent } from './door.ts';
 import { givenInvitation, signUpMode } from './service-info.ts';
-
-export type Intent = 'log-in' | 'sign-up';
 
 const names = {
   'log-in': ['email', 'password', 'otp'],

@@ -1,8 +1,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import { Mark } from '../chrome/mark.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
+import { place } from '../places/history.ts';
 import { farewell } from './account.ts';
-import { CredentialsForm, type Intent } from './credentials-form.tsx';
+import { CredentialsForm } from './credentials-form.tsx';
+import { type Intent, isOpen, leaveDoor, wish } from './door.ts';
 import { AddressBack, ForgottenPassword, NewPassword } from './forgotten-password.tsx';
 import { mailedLink } from './mailed-link.ts';
 import { askService, signUpMode } from './service-info.ts';
@@ -47,17 +49,23 @@ export function Welcome() {
   );
 }
 
+/** Reading needs no account here. */
+function goOn(): void {
+  farewell.value = undefined;
+  leaveDoor();
+}
+
 /** Where one logs in or signs up, or asks for a new password. */
 function Door() {
-  const [wish, setIntent] = useState<Intent>(() =>
-    farewell.value !== undefined || isReturning() ? 'log-in' : 'sign-up',
+  const [wanted, setIntent] = useState<Intent>(
+    () => wish.value ?? (farewell.value !== undefined || isReturning() ? 'log-in' : 'sign-up'),
   );
   useEffect(() => void askService(), []);
   const closed = signUpMode.value === 'closed';
-  const intent = closed ? 'log-in' : wish;
+  const intent = closed ? 'log-in' : wanted;
   const [forgotten, setForgotten] = useState(false);
-  const choose = (wanted: Intent) => {
-    setIntent(wanted);
+  const choose = (chosen: Intent) => {
+    setIntent(chosen);
     setForgotten(false);
   };
   return (
@@ -83,6 +91,11 @@ function Door() {
       {intent === 'log-in' && (
         <button type="button" class="plain" onClick={() => setForgotten(!forgotten)}>
           {forgotten ? 'Back to the login' : 'Forgot your password?'}
+        </button>
+      )}
+      {isOpen(place.value) && (
+        <button type="button" class="plain" onClick={goOn}>
+          Go on reading without an account
         </button>
       )}
     </section>

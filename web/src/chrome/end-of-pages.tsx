@@ -1,14 +1,19 @@
 import type { PagesState } from 'tidings-client';
 import { Trouble } from './trouble.tsx';
 
-/** A live list that is loaded page by page. */
+/** A list that is loaded page by page. */
 interface Pages {
   load: () => Promise<void>;
   loadMore: () => Promise<void>;
 }
 
+interface EndOfPagesProps {
+  store: Pages;
+  state: Pick<PagesState, 'loading' | 'error' | 'hasMore' | 'page'>;
+}
+
 /** What is below a list: why a page could not be loaded, or the button for the next one. */
-export function EndOfPages({ store, state }: { store: Pages; state: PagesState }) {
+export function EndOfPages({ store, state }: EndOfPagesProps) {
   const { loading, error, hasMore, page } = state;
   if (error) {
     const again = () => void (page === 'first' ? store.load() : store.loadMore());

@@ -1,13 +1,13 @@
 import type { PostView } from 'tidings-client';
+import { presence } from '../account/account.ts';
 import { language } from '../chrome/language.ts';
-import { useVisit } from '../board/visit.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { Face } from './face.tsx';
 import { RelativeTime } from './relative-time.tsx';
 
 /** Who wrote a post, and when. */
 export function Byline({ post }: { post: PostView }) {
-  const { me } = useVisit();
+  const reader = presence.value;
   const { id, username } = post.owner;
   return (
     <header class="byline">
@@ -15,7 +15,7 @@ export function Byline({ post }: { post: PostView }) {
       <PlaceLink to={{ name: 'author', username, id }} class="who" current={false}>
         <bdi>{username}</bdi>
       </PlaceLink>
-      {id === me.id && <span class="own">· you</span>}
+      {reader.state === 'in' && id === reader.me.id && <span class="own">· you</span>}
       <span class="when">
         <PlaceLink to={{ name: 'post', id: post.id }} current={false}>
           <RelativeTime at={post.created_at} />

@@ -3,6 +3,7 @@ import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Count } from './count.tsx';
 import { usePostStore } from './post-store.ts';
+import { VoteMark } from './vote-mark.tsx';
 
 /** The tally of a post, and the reader's own vote in it. */
 export function VoteButton({ post }: { post: ShownPost }) {
@@ -27,9 +28,7 @@ export function VoteButton({ post }: { post: ShownPost }) {
       title={voteDelayed ? 'Not sent yet: it is sent again when the server can be reached.' : deed}
       onClick={() => void vote()}
     >
-      <svg viewBox="0 0 16 16" aria-hidden="true" focusable="false">
-        <path d="M8 2.500 14 10.500H10.500V13.500H5.500V10.500H2Z" />
-      </svg>
+      <VoteMark />
       <Count value={votes} />
     </button>
   );

@@ -8,6 +8,7 @@ import { go } from '../places/history.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { Nobody } from './nobody.tsx';
 import { type Sought, useProfile } from './profile.ts';
+import { joined, Number } from './profile-numbers.tsx';
 import { RelationButtons } from './relation-buttons.tsx';
 
 /** After a post came or went, how long to wait for another one before the counts are read again. Milliseconds. */
@@ -44,8 +45,6 @@ export function AuthorView({ username, id }: Sought) {
   );
 }
 
-const joined = new Intl.DateTimeFormat(language, { month: 'long', year: 'numeric' });
-
 function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<void> }) {
   const { me } = useVisit();
   const { id, username, bio, posts, followers, following, created_at } = user;
@@ -81,14 +80,6 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
         )}
       </div>
     </section>
-  );
-}
-
-function Number({ of, one, many }: { of: number; one: string; many: string }) {
-  return (
-    <>
-      {of.toLocaleString(language)} {of === 1 ? one : many}
-    </>
   );
 }
 

@@ -13,10 +13,8 @@ import { service } from '../service.ts';
 import { EditPost } from '../write/edit-post.tsx';
 import { nameOf } from '../write/post-name.ts';
 import { ReplyForm } from '../write/reply-form.tsx';
+import { DEEPEST } from './depth.ts';
 import { type Row, Thread } from './thread.ts';
-
-/** Replies that are deeper are not indented any further. */
-const DEEPEST = 6;
 
 /** A post with its thread; the address may be that of a reply, which is then marked. */
 export function ThreadView({ id }: { id: number }) {

@@ -1,0 +1,107 @@
+import { effect } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import { goToDoor } from '../account/door.ts';
+import { askService, signUpMode } from '../account/service-info.ts';
+import { Masthead } from '../board/masthead.tsx';
+import { Search } from '../board/search.tsx';
+import { ThemeSwitch } from '../chrome/theme-switch.tsx';
+import { headingOf, nothingAt } from '../feed/list-words.tsx';
+import { Orders } from '../feed/orders.tsx';
+import { place, placeName } from '../places/history.ts';
+import { type Place, titleOf } from '../places/place.ts';
+import { PlaceLink } from '../places/place-link.tsx';
+import { VisitorAuthor } from './visitor-author.tsx';
+import { VisitorList } from './visitor-list.tsx';
+import { VisitorThread } from './visitor-thread.tsx';
+
+/** The page of a visitor without an account, where the operator lets everyone read. */
+export function VisitorBoard() {
+  useEffect(() => void askService(), []);
+  useEffect(
+    () =>
+      effect(() => {
+        document.title =
+          placeName.value === undefined ? titleOf(place.value) : `${placeName.value} · Tidings`;
+      }),
+    [],
+  );
+  return (
+    <div class="board visitor">
+      <a class="skip" href="#main">
+        Skip to the posts
+      </a>
+      <header class="rail">
+        <Masthead />
+        <nav class="places" aria-label="Places">
+          <ul>
+            <li>
+              <PlaceLink to={{ name: 'everyone', sort: 'new' }} current={place.value.name === 'everyone'}>
+                Everyone
+              </PlaceLink>
+            </li>
+          </ul>
+          <Search />
+        </nav>
+        <div class="rail-end">
+          <Door />
+        </div>
+      </header>
+      <main id="main" tabIndex={-1}>
+        <VisitorPlace here={place.value} />
+      </main>
+    </div>
+  );
+}
+
+/** The ways in. */
+function Door() {
+  return (
+    <div class="account">
+      <ThemeSwitch />
+      <button type="button" class="plain" onClick={() => goToDoor('log-in')}>
+        Log in
+      </button>
+      {signUpMode.value !== 'closed' && (
+        <button type="button" class="primary" onClick={() => goToDoor('sign-up')}>
+          Sign up
+        </button>
+      )}
+    </div>
+  );
+}
+
+function VisitorPlace({ here }: { here: Place }) {
+  switch (here.name) {
+    case 'post':
+      return <VisitorThread key={here.id} id={here.id} />;
+    case 'author':
+      return <VisitorAuthor key={here.username} username={here.username} id={here.id} />;
+    case 'everyone':
+    case 'search':
+    case 'tag':
+      return (
+        <section class="timeline" aria-labelledby="timeline-title">
+          <h1 id="timeline-title" class={here.name === 'everyone' ? 'unseen' : 'place-title'} tabIndex={-1}>
+            {headingOf(here)}
+          </h1>
+          {here.name === 'everyone' && (
+            <p class="visitor-words muted">
+              You are reading without an account. Log in to write, to vote, and to see what is new as it
+              comes.
+            </p>
+          )}
+          <Orders of={here} />
+          <VisitorList
+            query={{
+              sort: here.sort,
+              ...(here.name === 'search' && { search: here.words }),
+              ...(here.name === 'tag' && { tag: here.tag }),
+            }}
+            nothing={here.name === 'everyone' ? 'Nobody has written anything yet.' : nothingAt(here)}
+          />
+        </section>
+      );
+    default:
+      return null;
+  }
+}
