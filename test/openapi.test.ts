@@ -288,6 +288,9 @@ describe('the OpenAPI document', () => {
       const { headers } = await ask(me, 'get', one);
       const known = { 'if-none-match': headers.get('etag') ?? '' };
       await ask(me, 'get', one, undefined, known);
+      const any = { 'if-none-match': '*' };
+      for (const path of ['/posts?limit=1', `/users/${bob.id}`, `/users/by-name/${bob.username}`])
+        await ask(me, 'get', path, undefined, any);
       await ask(me, 'put', one, { title: 'Once', content: 'again' });
       await ask(me, 'patch', one, { content: 'and again' });
       await ask(bob, 'post', '/vote', { post_id: post.id, dir: 1 });
@@ -295,6 +298,7 @@ describe('the OpenAPI document', () => {
       await ask(bob, 'delete', `${one}/vote`);
       for (const content of ['An answer', 'Another']) await ask(bob, 'post', `${one}/replies`, { content });
       await ask(me, 'get', `${one}/replies?limit=1`);
+      await ask(me, 'get', `${one}/replies?limit=1`, undefined, any);
       await ask(me, 'get', '/notifications?limit=1');
       await ask(me, 'put', '/notifications/read', { up_to: 1 });
       await world.ctx.db.transaction((tx) => grantRole(tx, 'caroline', 'moderator', ''));
@@ -323,7 +327,14 @@ describe('the OpenAPI document', () => {
       Object.assign(accountTasks, { piece, timeLimit });
       await ask(me, 'delete', '/users/me', { password: PASSWORD });
 
-      for (const path of ['/healthz', '/readyz', '/metrics', '/openapi.json', '/asyncapi.json']) {
+      for (const path of [
+        '/healthz',
+        '/readyz',
+        '/metrics',
+        '/robots.txt',
+        '/openapi.json',
+        '/asyncapi.json',
+      ]) {
         await ask(world.anonymous, 'get', path);
       }
       for (const path of ['/docs', '/redoc', '/asyncapi']) await ask(world.anonymous, 'get', path);
