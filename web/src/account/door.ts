@@ -6,7 +6,7 @@ import { type Anchor, anchorNow, restoreAnchor } from '../places/scroll.ts';
 export type Intent = 'log-in' | 'sign-up';
 
 /** Whether posts can be read without an account: the server writes it into the page. */
-export const everyoneReads =
+const everyoneReads =
   document.querySelector<HTMLMetaElement>('meta[name="tidings:public-read"]')?.content === 'on';
 
 /** What a visitor who has been reading wants now; undefined while they read. */
