@@ -11,6 +11,7 @@ import { compress } from './http/compress.ts';
 import { crossOrigin } from './http/cross-origin.ts';
 import { mountDocuments } from './docs/documents.ts';
 import { errorHandler, notFound, requireHost } from './api/errors.ts';
+import { refuseWhile } from './errors.ts';
 import { type HealthCheck, mountHealth } from './ops/health.ts';
 import { type HomeOptions, mountHome, mountSharedPlaces } from './docs/home.ts';
 import { methodNotAllowed } from './api/method-not-allowed.ts';
@@ -78,6 +79,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
     ...ctx.config,
     sendsMail: ctx.mails.enabled,
     describe: async (place, req, res) => {
+      refuseWhile(ctx.schema.absence);
       await ctx.countRequest('read', req, res, undefined);
       const requester = requesterOf(req, res, undefined);
       if ('postId' in place) return postLink(ctx, place.postId, requester);

@@ -184,9 +184,14 @@ describe('reading without an account', () => {
       const { headers } = await world.anonymous.get(path, forwarded);
       return Number(/^"read";r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1]);
     };
-    const first = await left('/posts');
-    expect(await left(`/posts/${post.id}`)).to.equal(first - 1);
-    expect(await left(`/posts/${post.id}/replies`)).to.equal(first - 2);
+    const countDown = async (): Promise<number[]> => {
+      const counts = [await left('/posts'), await left(`/posts/${post.id}`)];
+      counts.push(await left(`/posts/${post.id}/replies`));
+      // They begin anew when the minute is over.
+      return counts.some((count, at) => count > (counts[at - 1] ?? Infinity)) ? countDown() : counts;
+    };
+    const [first = 0, ...others] = await countDown();
+    expect(others).to.deep.equal([first - 1, first - 2]);
   });
 
   it('is told by the service, and in the documents of one that allows it', async () => {
@@ -303,6 +308,31 @@ describe('reading without an account', () => {
       ]) {
         const { status, tags } = await headAt(path);
         expect([status, tags.robots], path).to.deep.equal([200, 'noindex']);
+      }
+    });
+
+    it('is the page for whatever makes a preview, and JSON for who asks for JSON', async () => {
+      for (const accept of ['*/*', 'text/html', 'image/png, */*;q=0.1']) {
+        const { status, tags } = await headAt(`/p/${post.id}`, { accept });
+        expect([status, tags['og:title']], accept).to.deep.equal([200, 'Seen']);
+      }
+      const asked = await world.anonymous.get(`/p/${post.id}`, { accept: 'application/json' });
+      expectProblem(asked, 404, 'not_found');
+      const { headers } = await world.anonymous.get('/', { accept: '*/*' });
+      expect(headers.get('content-type')).to.match(/^application\/json/);
+    });
+
+    it('is the page with a 503 where the database does not answer', async () => {
+      const client = await world.pool.connect();
+      try {
+        await client.query('begin');
+        await client.query('lock table users in access exclusive mode');
+        const { status, headers, tags } = await headAt('/@ann');
+        expect([status, tags.robots]).to.deep.equal([503, 'noindex']);
+        expect(headers.get('retry-after')).to.equal('2');
+      } finally {
+        await client.query('rollback');
+        client.release();
       }
     });
 

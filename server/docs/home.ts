@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import express, { type Request, type Response, type Router } from 'express';
+import { toAppError } from '../api/errors.ts';
 import { isNotModified } from '../api/preconditions.ts';
+import { withTimeout } from '../async/timeout.ts';
 import type { Config } from '../config.ts';
-import { AppError } from '../errors.ts';
+import { unavailable } from '../errors.ts';
 import { packageRoot } from '../paths.ts';
 import { version } from '../version.ts';
 import { type SharedLink, withHead } from './page-head.ts';
@@ -21,6 +23,9 @@ const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false
  */
 const places =
   /^\/(?:home|drafts|account(?:\/(?:blocks|mutes))?|moderation(?:\/(?:resolved|audit))?|search|tags\/[^/]+|p\/\d+|@[^/]+(?:\/(?:followers|following))?)$/;
+
+/** How long the page waits for what its head is to tell. Milliseconds. */
+const HEAD_WITHIN = 1000;
 
 /** What the place at an address is about, where everyone may read it. */
 export type SharedPlace = { postId: number } | { tag: string } | { username: string };
@@ -65,7 +70,7 @@ const sharedPlace = /^\/notifications$/;
 export function mountSharedPlaces(router: Router, options: HomeOptions): void {
   router.get(sharedPlace, async (req, res, next) => {
     res.vary('Accept');
-    if (asksForPage(req)) await sendPage(req, res, options);
+    if (asksForPage(req, options)) await sendPage(req, res, options);
     else next();
   });
 }
@@ -73,14 +78,21 @@ export function mountSharedPlaces(router: Router, options: HomeOptions): void {
 /** Sends the page to a browser. @returns false if none asks, or none was built: the answer is not sent then */
 async function sentPage(req: Request, res: Response, options: HomeOptions): Promise<boolean> {
   res.vary('Accept').set('Cache-Control', 'no-cache');
-  if (!asksForPage(req)) return false;
+  if (!asksForPage(req, options)) return false;
   await sendPage(req, res, options);
   return true;
 }
 
-/** Whether a browser asks for the page, and it was built. */
-function asksForPage(req: Request): boolean {
-  return req.accepts(['json', 'html']) === 'html' && existsSync(join(built, 'index.html'));
+/**
+ * Whether the page was built and is asked for: by a browser, or, where everyone may read, by whatever follows a link to a
+ * place. What makes previews of links often takes anything.
+ */
+function asksForPage(req: Request, { publicRead }: HomeOptions): boolean {
+  const isLink = publicRead && placeAt(req.path) !== undefined;
+  return (
+    req.accepts(isLink ? ['html', 'json'] : ['json', 'html']) === 'html' &&
+    existsSync(join(built, 'index.html'))
+  );
 }
 
 async function sendPage(req: Request, res: Response, options: HomeOptions): Promise<void> {
@@ -106,10 +118,13 @@ async function linkAt(
   const place = placeAt(req.path);
   if (!place) return { status: 200, link: undefined };
   try {
-    return { status: 200, link: await describe(place, req, res) };
+    const late = () => unavailable('The database takes long to answer.', 2);
+    return { status: 200, link: await withTimeout(HEAD_WITHIN, describe(place, req, res), late) };
   } catch (error) {
-    if (!(error instanceof AppError)) throw error;
-    return { status: error.status, link: undefined };
+    const known = toAppError(error);
+    if (!known) throw error;
+    res.set(known.headers);
+    return { status: known.status, link: undefined };
   }
 }
 
