@@ -8,7 +8,7 @@
 # and "7" in undici. Each time the id of a block holds for the data of the same block alone.
 # eventsource-parser 3, on which eventsource stands, tells of no block without data.
 # A server that moves quiet clients on with ids alone, as the standard allows, thus moves browsers and not this client,
-# which is sent the same events again, or is refused since its position is too old. Here a position always comes with data.
+# which is sent the same events again, or is refused since its position is too old. Here a position comes with data.
 #
 # Output seen:
 #   eventsource: comes back with none, 1, 1; an event without an id has ""

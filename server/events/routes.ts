@@ -32,7 +32,7 @@ export const streamRoutes = (events: readonly DeclaredEvent[]): readonly Route<E
     path: '/events/stream',
     summary: 'Events as they come (Server-Sent Events)',
     description:
-      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: between `prev` and its own number there is nothing for you. A position that cannot be served gets an event `reset` with the position to continue from. The stream ends with its token (`session:closed`). It counts as a connection of its user and address: 429 if their share is used up, 503 if the node is full.',
+      'Each event has its seq as `id`, so `Last-Event-ID` resumes where the stream broke off. Its data is as in `GET /events`, with `prev` as one more member: between `prev` and its own number there is nothing for you. From time to time an event `feed:head` with `seq` and `prev` says that there is nothing for you up to its `id`, so a quiet stream resumes without a loss, too. A position that cannot be served gets an event `reset` with the position to continue from. The stream ends with its token (`session:closed`). It counts as a connection of its user and address: 429 if their share is used up, 503 if the node is full.',
     tag: 'Events',
     access: 'user',
     limit: 'read',

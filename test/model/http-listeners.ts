@@ -112,9 +112,6 @@ export class StreamListener extends HttpListener {
         const { value } = (await this.whileItLasts(() => reader.read())) as { value?: Uint8Array };
         if (!value) return;
         for (const event of parser.read(value)) this.#take(event);
-        // An `id` by itself moves the position too.
-        const [, seq] = parser.lastEventId.split(':');
-        if (seq !== undefined && Number(seq) > (this.position ?? 0)) this.teller.moved(Number(seq));
       }
     } finally {
       // Whether or not it can still be told to the node.
@@ -127,7 +124,8 @@ export class StreamListener extends HttpListener {
     if (event === 'reset' || event.startsWith('session:')) return;
     const [, seq] = id.split(':');
     const { prev, ...payload } = JSON.parse(data) as { prev: number };
-    this.teller.event(event, payload, { seq: Number(seq), prev });
+    if (event === 'feed:head') this.teller.head({ seq: Number(seq), prev });
+    else this.teller.event(event, payload, { seq: Number(seq), prev });
   }
 }
 

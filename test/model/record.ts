@@ -2,7 +2,7 @@
 export interface Told {
   at: number;
   seq: number;
-  /** As it was said; undefined where nothing says it, as with the `id` of a stream or the answer to `subscribe`. */
+  /** As it was said; undefined where nothing says it, as with the head of a long-poll or the answer to `subscribe`. */
   prev: number | undefined;
   /** The event, if it is one. */
   event: { name: string; data: Record<string, unknown> } | undefined;

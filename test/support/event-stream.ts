@@ -2,7 +2,7 @@ import { EventParser, type StreamedEvent } from './event-parser.ts';
 import { until } from './waiting.ts';
 import type { Api } from './world.ts';
 
-/** A stream that a test has opened, with what has come on it. */
+/** A stream that a test has opened, with what has come on it; without `feed:head`, which comes with time. */
 export class EventStream {
   readonly headers: Headers;
   readonly #abort: AbortController;
@@ -53,7 +53,8 @@ export class EventStream {
   async #read(body: ReadableStream<Uint8Array>): Promise<void> {
     const parser = new EventParser();
     try {
-      for await (const chunk of body) this.#events.push(...parser.read(chunk));
+      for await (const chunk of body)
+        this.#events.push(...parser.read(chunk).filter(({ event }) => event !== 'feed:head'));
     } catch {
       // We have closed it, or the server has broken it off: either way it is over.
     }

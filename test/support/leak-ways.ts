@@ -66,7 +66,7 @@ export async function overStream(listener: Listener): Promise<Listening> {
   const read = async () => {
     for await (const piece of response.body as ReadableStream<Uint8Array>) {
       text += Buffer.from(piece).toString();
-      for (const { id, event, data } of parser.read(piece))
+      for (const { id, event, data } of parser.read(piece).filter(({ event }) => event !== 'feed:head'))
         events.push({ name: event, seq: Number(id.split(':')[1]), data: JSON.parse(data) as Handed['data'] });
     }
   };

@@ -116,15 +116,20 @@ class EventStream extends FeedSubscriber {
       this.#write(`id: ${epoch}:${seq}\nevent: reset\ndata: ${JSON.stringify({ epoch, seq, reason })}\n\n`);
   }
 
-  /** A page is told of an `id` only with the next event. */
+  /** A page that does not listen to `feed:head` knows no more than the events. */
   readonly seesHeads = false;
 
-  /** An `id` without data moves the position of a browser, and is no event to it: a quiet stream never falls out of the log. */
+  /**
+   * Moves the position, so a quiet stream never falls out of the log. An `id` by itself would do that in a browser, but some
+   * clients pass over it, and others make an empty event of it; likewise of a blank line behind a comment.
+   */
   writeHead({ seq, prev }: Position): void {
     if (seq > prev && seq > this.#told) {
       this.#told = seq;
-      this.#write(`id: ${this.#delivery.epoch}:${seq}\n\n`);
-    } else if (Date.now() - this.#wroteAt >= HEARTBEAT) this.#write(': \n\n');
+      this.#write(
+        `id: ${this.#delivery.epoch}:${seq}\nevent: feed:head\ndata: ${JSON.stringify({ seq, prev })}\n\n`,
+      );
+    } else if (Date.now() - this.#wroteAt >= HEARTBEAT) this.#write(':\n');
   }
 
   writeCount(): void {

@@ -24,8 +24,9 @@ const LINE_END = '\r\n';
 const STATUS_LINE = /^HTTP\/1\.1 (\d{3}) [\x20-\x7e]*$/;
 const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\x20-\x7e]*)$/;
 const CHUNK_SIZE = /^[0-9A-Fa-f]{1,8}$/;
-/** A block of our streams: a heartbeat, an event of the log, or one about the stream itself. */
-const BLOCK = /^(?:: |(?:id: (.*)\n)?event: (.+)\ndata: (.+))$/;
+/** A block of our streams, an event of the log or one about the stream itself; heartbeats stand before it. */
+const BLOCK = /^(?::\n)*(?:id: (.*)\n)?event: (.+)\ndata: (.+)$/;
+const HEARTBEATS = /^(?::\n)*$/;
 
 type Part = 'head' | 'sized' | 'until the end' | 'chunk size' | 'chunk' | 'chunk end' | 'trailer end';
 
@@ -150,17 +151,17 @@ export class AnswerReader {
     const blocks = (this.#text + piece.toString('latin1')).split('\n\n');
     this.#text = blocks.pop() ?? '';
     for (const block of blocks) {
-      const [whole, id = '', event, data = ''] = BLOCK.exec(block) ?? [];
-      if (whole === undefined || (event !== undefined && !isJson(data)))
-        this.#fail(`an event ${JSON.stringify(block.slice(0, 80))}`);
-      else if (event !== undefined) answer.events.push({ at, id, event, data });
+      const [, id = '', event, data = ''] = BLOCK.exec(block) ?? [];
+      if (event === undefined || !isJson(data)) this.#fail(`an event ${JSON.stringify(block.slice(0, 80))}`);
+      else answer.events.push({ at, id, event, data });
     }
   }
 
   #finish(at: number): void {
     const answer = this.answers.at(-1);
     if (answer) answer.wholeAt = at;
-    if (this.#text !== '') this.#fail(`an event that was cut: ${JSON.stringify(this.#text.slice(-80))}`);
+    if (!HEARTBEATS.test(this.#text))
+      this.#fail(`an event that was cut: ${JSON.stringify(this.#text.slice(-80))}`);
     this.#part = 'head';
     if (answer) this.#onAnswer(answer, this.answers.length - 1);
   }

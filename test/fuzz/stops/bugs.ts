@@ -76,7 +76,7 @@ export const stopBugs = {
       {
         file: stream,
         find: 'setTimeout(() => this.terminate(), LAST_WORDS)',
-        replace: "setTimeout(() => this.#res.write(': \\n\\n'), LAST_WORDS)",
+        replace: "setTimeout(() => this.#res.write(':\\n'), LAST_WORDS)",
       },
     ],
     shows: /write after end|uncaught exception/,
