@@ -69,8 +69,8 @@ export const modelBugs = {
     patches: [
       {
         file: 'server/posts/events.ts',
-        find: 'topics.length === 0 ? undefined : removedFrom(topics, after)',
-        replace: 'undefined',
+        find: 'if (topics.length === 0) return undefined;',
+        replace: 'if (topics.length >= 0) return undefined;',
       },
     ],
     rules: ['fold'],

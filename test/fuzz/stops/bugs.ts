@@ -44,9 +44,9 @@ export const stopBugs = {
       { file: delivery, find: 'if (this.#draining) throw draining();', replace: '' },
       {
         file: delivery,
-        find: 'if (!subscriber.open) return;\n    const admit = () => {',
+        find: 'if (!subscriber.open) return;\n    // Now is when it came',
         replace:
-          'if (this.#draining) void (async () => { while (subscriber.open) await null; })();\n    const admit = () => {',
+          'if (this.#draining) void (async () => { while (subscriber.open) await null; })();\n    // Now is when it came',
       },
     ],
     shows: /event loop of .* was blocked|event loop is blocked|did not end within|SIGKILL/,
