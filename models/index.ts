@@ -8,6 +8,7 @@ import { defineInvitation, invitationChecks } from './invitation.ts';
 import { defineKeptUsername } from './kept-username.ts';
 import { mailTables } from './mail.ts';
 import { notificationTables } from './notification.ts';
+import { oidcTables } from './oidc.ts';
 import { definePost, postChecks, postReferences, postSearch, removedPosts } from './post.ts';
 import { defineRelation, relationChecks } from './relation.ts';
 import { reportTables } from './report.ts';
@@ -63,4 +64,5 @@ export const extraDdl: string[] = [
   ...mailTables,
   ...accountExportTables,
   ...totpTables,
+  ...oidcTables,
 ];

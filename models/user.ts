@@ -28,6 +28,8 @@ export class User extends Model<InferAttributes<User>, InferCreationAttributes<U
   /** Of a name that was taken twice before names were compared as they are now: null for all others. */
   declare usernameKey: CreationOptional<string | null>;
   declare passwordHash: string;
+  /** Equal to `passwordHash` if nobody knows the password that it is of, so the account has none. */
+  declare unusableHash: CreationOptional<string | null>;
   /** What users say of themselves. */
   declare bio: CreationOptional<string>;
   declare createdAt: CreationOptional<Date>;
@@ -54,6 +56,7 @@ export function defineUser(sequelize: Sequelize): void {
       deletedAt: { type: DataTypes.DATE },
       emailVerifiedAt: { type: DataTypes.DATE },
       pendingEmail: { type: DataTypes.TEXT },
+      unusableHash: { type: DataTypes.TEXT },
     },
     {
       sequelize,

@@ -81,6 +81,7 @@ const SLOW = testFiles([
   'doctor',
   'account-export-nodes',
   'second-factor-nodes',
+  'oidc-login',
   'mail-servers',
   'cut-off-removals',
   'defences',

@@ -3,6 +3,7 @@ import Joi from 'joi';
 import { parseRedisUrl, type RedisTarget } from './config/redis-url.ts';
 import { connectionConfig } from './config/connection-config.ts';
 import { mailSender, type MailSender, mailServer, type MailServer } from './config/mail-config.ts';
+import { type OidcSettings, oidcIssuer, oidcScopes } from './config/oidc-config.ts';
 import { DatabaseUrlError } from './config/database-url-error.ts';
 import { FAST_PATHS, type FastPath } from './library-internals/fast-paths.ts';
 import { nameOfHost, originOf } from './config/web-address.ts';
@@ -187,6 +188,27 @@ const variables = {
   ),
   /** Whether users must verify their e-mail address before they post: `off` or `before_post`. */
   verifyEmail: oneOf('VERIFY_EMAIL', 'off', ['off', 'before_post']),
+  /** The OpenID provider with which users can log in. Undefined: none. */
+  oidcIssuer: variable<string | undefined>(
+    'OIDC_ISSUER',
+    parsed(
+      oidcIssuer,
+      'must be the https address of an OpenID provider without query, such as https://accounts.example.org; http only on this machine',
+    ),
+  ),
+  oidcClientId: variable<string | undefined>('OIDC_CLIENT_ID', Joi.string().max(1000)),
+  /** Undefined: a public client, which proves itself by PKCE alone. */
+  oidcClientSecret: variable<string | undefined>('OIDC_CLIENT_SECRET', Joi.string().max(1000)),
+  /** What the button says behind "Log in with". Undefined: the host of the issuer. */
+  oidcName: variable<string | undefined>('OIDC_NAME', Joi.string().trim().min(1).max(40)),
+  oidcScopes: variable<string>(
+    'OIDC_SCOPES',
+    parsed(oidcScopes, 'must be scopes with spaces between them, openid among them').default(
+      'openid email profile',
+    ),
+  ),
+  /** Who gets an account by the first login there: `same` as SIGN_UP says, or `open`, anyone. */
+  oidcSignUp: oneOf('OIDC_SIGN_UP', 'same', ['same', 'open']),
   /** Names that a `Host` header may have: each as `nameOfHost` writes it, `.name` for it and all below it, `*` for any. */
   allowedHosts: variable<string[]>(
     'ALLOWED_HOSTS',
@@ -235,9 +257,13 @@ type Values = {
   [Field in keyof typeof variables]: (typeof variables)[Field] extends Variable<infer T> ? T : never;
 };
 
-export type Config = Omit<Values, 'rateLimits' | 'publicRead'> & {
+type OidcFields = Extract<keyof Values, `oidc${string}`>;
+
+export type Config = Omit<Values, 'rateLimits' | 'publicRead' | OidcFields> & {
   rateLimits: boolean;
   publicRead: boolean;
+  /** The OpenID provider with which users can log in; undefined: none. */
+  oidc: Readonly<OidcSettings> | undefined;
   /** Connections to the database that one process opens at most. */
   connectionsPerProcess: number;
   /** The public address, or else that on this machine. */
@@ -288,8 +314,37 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
   if (values.corsOrigins.includes('*') && values.corsOrigins.length > 1) {
     throw new ConfigError('CORS_ORIGINS must be a list of origins or * alone');
   }
+  const {
+    oidcIssuer: issuer,
+    oidcClientId: clientId,
+    oidcClientSecret: clientSecret,
+    oidcName: name,
+    oidcScopes: scope,
+    oidcSignUp: signUpThere,
+    ...others
+  } = values;
+  const oidcParts = [issuer, clientId, clientSecret, name].filter((part) => part !== undefined);
+  if (
+    oidcParts.length > 0 &&
+    (issuer === undefined || clientId === undefined || others.publicUrl === undefined)
+  ) {
+    throw new ConfigError(
+      'OIDC_ISSUER must come with OIDC_CLIENT_ID, the name that the provider knows the service by, and PUBLIC_URL, where users return to: both also if another OIDC_ variable is set',
+    );
+  }
   return Object.freeze({
-    ...values,
+    ...others,
+    oidc:
+      issuer === undefined || clientId === undefined
+        ? undefined
+        : Object.freeze({
+            issuer,
+            clientId,
+            clientSecret,
+            name: name ?? new URL(issuer).host,
+            scope,
+            signUp: signUpThere,
+          }),
     rateLimits: values.rateLimits === 'on',
     publicRead: values.publicRead === 'on',
     connectionsPerProcess: values.databasePool + FEED_CONNECTIONS,

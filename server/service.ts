@@ -34,6 +34,9 @@ import { gauges } from './service/gauges.ts';
 import { healthChecks } from './service/health-checks.ts';
 import { createLimits } from './service/limits.ts';
 import { createMail } from './service/mail.ts';
+import { createOidc } from './service/oidc.ts';
+import { taken } from './users/addresses.ts';
+import { admit, createAccount } from './users/commands.ts';
 import { type Part, startParts, stopParts } from './service/part.ts';
 import { createSessions } from './service/sessions.ts';
 import { Gateway } from './transports/socketio/gateway.ts';
@@ -197,6 +200,17 @@ export async function createService(
     ...capabilities,
     mails,
     resetRequests,
+    oidc: createOidc(config, sessions.secrets, log, timeLimits),
+    accounts: {
+      admit,
+      create: async (tx, account) => {
+        try {
+          return await createAccount({ mails }, tx, account);
+        } catch (error) {
+          throw taken(error) ?? error;
+        }
+      },
+    },
     pendingResponses,
     reportTallies,
   };

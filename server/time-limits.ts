@@ -13,6 +13,8 @@ export interface TimeLimits {
    * each has read of the block or writes nothing.
    */
   block: number;
+  /** For each request to the OpenID provider; a login makes up to four. */
+  provider: number;
   /** For a part of an export, 64 KiB, to be read. */
   unread: number;
   /** For a whole export. */
@@ -25,6 +27,7 @@ export const TIME_LIMITS: Readonly<TimeLimits> = {
   request: 15_000,
   number: 5000,
   block: 1100,
+  provider: 4000,
   unread: 30_000,
   export: 30 * 60_000,
 };

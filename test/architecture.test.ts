@@ -151,9 +151,10 @@ const folders: Record<string, Uses> = {
 };
 
 /**
- * What one capability may use of another: its shapes, how a thing is shown, removed and noted, and who may do and see what.
+ * What one capability may use of another: its shapes, how a thing is shown, removed and noted, who may do and see what, and how
+ * an owner proves to be one.
  */
-const shared = '[a-z-]+/(audit|event-names|event-payloads|events|policy|present|removal|schemas)\\.ts';
+const shared = '[a-z-]+/(audit|event-names|event-payloads|events|owner|policy|present|removal|schemas)\\.ts';
 
 /** The kinds of files that a capability has, by their names. Of the other files of its own folder each may use any. */
 const kinds: [name: RegExp, uses: Uses][] = [

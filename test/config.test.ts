@@ -194,6 +194,17 @@ describe('the configuration', () => {
     ['SIGN_UP', 'on', 'Open', 'invited'],
     ['PUBLIC_READ', 'true', 'On', '1'],
     ['VERIFY_EMAIL', 'on', 'true', 'Off'],
+    [
+      'OIDC_ISSUER',
+      'accounts.example.org',
+      'http://accounts.example.org',
+      'https://accounts.example.org?x=1',
+      'https://user@accounts.example.org',
+      'ftp://accounts.example.org',
+    ],
+    ['OIDC_SCOPES', 'email', 'openid "x"', 'openidemail'],
+    ['OIDC_NAME', 'x'.repeat(41)],
+    ['OIDC_SIGN_UP', 'closed', 'invite', 'on'],
     ['LOGIN_FAILURES', '0', '2', '1001', 'x', '5.5', '-1'],
     ['EVENT_RETENTION', '7', '1s', '99999d'],
     ['TALLY_WINDOW', '1ms', '1m', '100'],
@@ -230,6 +241,42 @@ describe('the configuration', () => {
     expect(readConfig(env).mailFrom).to.include({ address: 'a@example.org' });
     for (const name of ['MAIL_FROM', 'PUBLIC_URL'])
       expect(refusal({ ...env, [name]: '' })).to.match(/^SMTP_URL must come with MAIL_FROM/);
+  });
+
+  it('takes an OpenID provider with its client and the address of the service, or none', () => {
+    const env = {
+      OIDC_ISSUER: 'https://accounts.example.org',
+      OIDC_CLIENT_ID: 'tidings',
+      PUBLIC_URL: 'https://a.example',
+    };
+    expect(readConfig({ PUBLIC_URL: 'https://a.example' }).oidc).to.equal(undefined);
+    expect(readConfig(env).oidc).to.deep.equal({
+      issuer: 'https://accounts.example.org',
+      clientId: 'tidings',
+      clientSecret: undefined,
+      name: 'accounts.example.org',
+      scope: 'openid email profile',
+      signUp: 'same',
+    });
+    const more = {
+      OIDC_CLIENT_SECRET: 'secret',
+      OIDC_NAME: 'Us',
+      OIDC_SCOPES: 'email  openid',
+      OIDC_SIGN_UP: 'open',
+    };
+    expect(readConfig({ ...env, ...more, OIDC_ISSUER: 'http://localhost:1' }).oidc).to.deep.include({
+      clientSecret: 'secret',
+      name: 'Us',
+      scope: 'email openid',
+      signUp: 'open',
+    });
+    for (const missing of Object.keys(env))
+      expect(refusal({ ...env, [missing]: '' }), missing).to.match(
+        /^OIDC_ISSUER must come with OIDC_CLIENT_ID/,
+      );
+    expect(refusal({ OIDC_CLIENT_SECRET: 'secret' }))
+      .to.match(/^OIDC_ISSUER must come with/)
+      .and.not.include('secret');
   });
 
   it('wants a mail server where addresses must be verified, unless mails are printed', () => {

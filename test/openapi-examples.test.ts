@@ -24,6 +24,13 @@ const refused: Record<string, number> = {
   'post /users/me/totp': 403,
   'post /users/me/totp/confirm': 404,
   'delete /users/me/totp': 403,
+  // No provider is configured.
+  'post /login/oidc': 404,
+  'get /login/oidc/callback': 404,
+  'post /login/oidc/finish': 404,
+  'post /users/me/identities/begin': 404,
+  'post /users/me/identities': 404,
+  'delete /users/me/identities/{id}': 403,
   'delete /sessions/{id}': 404,
   'put /posts/{id}/report': 422,
 };

@@ -11,6 +11,7 @@ import { createResetLink } from '../server/auth/reset-link.ts';
 import { createUndo } from '../server/mail/email-undos.ts';
 import { createToken } from '../server/mail/tokens.ts';
 import { grantRole } from '../server/moderation/roles.ts';
+import { TestProvider } from './support/oidc-provider.ts';
 import { writePost } from './support/posts.ts';
 import { numberOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -155,26 +156,32 @@ describe('the OpenAPI document', () => {
   });
 
   describe('beside a running server', () => {
+    const provider = new TestProvider({ publicUrl: 'https://example.org' });
     let world: World;
     let answers: DocumentedAnswers;
     let served: OpenApiDocument;
     let alice: TestUser;
     let bob: TestUser;
 
-    before(async () => {
+    before(async function () {
+      this.timeout(60_000);
+      await provider.start();
       // Nobody takes the mails.
       world = await createWorld({
         SMTP_URL: 'smtp://127.0.0.1:1',
         MAIL_FROM: 'news@example.org',
         PUBLIC_URL: 'https://example.org',
-        ALLOWED_HOSTS: '*',
+        ...provider.settings,
       });
       alice = await world.user('alice');
       bob = await world.user('bob');
       served = (await world.anonymous.get<OpenApiDocument>('/openapi.json')).body;
       answers = new DocumentedAnswers(served);
     });
-    after(() => world.close());
+    after(async () => {
+      await world.close();
+      await provider.stop();
+    });
 
     /** Asks, and fails unless the document tells of all of the answer. */
     async function ask<T = never>(
@@ -275,6 +282,7 @@ describe('the OpenAPI document', () => {
       await ask(me, 'post', '/users/me/totp/confirm', { code });
       await ask(me, 'get', '/users/me/totp');
       await ask(me, 'delete', '/users/me/totp', password);
+      await askAboutIdentities(me);
       await Promise.all([alice, bob].map(({ id }) => ask(me, 'put', `/users/${id}/block`)));
       await ask(me, 'get', '/users/me/blocks?limit=1');
       for (const kind of ['follow', 'block', 'mute'])
@@ -349,6 +357,26 @@ describe('the OpenAPI document', () => {
       );
       expect([...answers.seen]).to.include.members(successes);
     });
+
+    /** Links an identity, logs in with it and unlinks it. */
+    async function askAboutIdentities(me: Api): Promise<void> {
+      type Begun = { authorization_url: string; secret: string };
+      const password = { password: PASSWORD };
+      const finished = async (begun: Begun) => ({
+        response: await provider.visit(begun.authorization_url, 'caroline'),
+        secret: begun.secret,
+      });
+      const link = await ask<Begun>(me, 'post', '/users/me/identities/begin', password);
+      const linked = await ask<{ id: number }>(me, 'post', '/users/me/identities', await finished(link.body));
+      const login = await finished((await ask<Begun>(world.anonymous, 'post', '/login/oidc', {})).body);
+      const back = await fetch(`${world.url}/login/oidc/callback?${login.response}`, { redirect: 'manual' });
+      const { status, headers } = back;
+      const answer = { status, headers, body: await back.text() };
+      expect(answers.fault('get', '/login/oidc/callback', answer)).to.equal(undefined);
+      await ask(world.anonymous, 'post', '/login/oidc/finish', login);
+      await ask(me, 'get', '/users/me/identities');
+      await ask(me, 'delete', `/users/me/identities/${linked.body.id}`, password);
+    }
 
     /** The one answer without an end: as much as its head tells. */
     async function askForStream(): Promise<void> {

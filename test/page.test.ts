@@ -93,6 +93,7 @@ describe('the page', () => {
       sign_up: 'open',
       sends_mail: false,
       public_read: false,
+      oidc: null,
     });
     expect((await fetch(`${nodes.first.url}/assets/none.js`)).status).to.equal(404);
   });

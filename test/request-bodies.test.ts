@@ -170,6 +170,32 @@ describe('request bodies', () => {
       status: 401,
       send: asNobody('/email/undo'),
     },
+    // No provider is configured.
+    'post /login/oidc': {
+      valid: fc.constantFrom({}, { return_to: 'https://example.org/' }),
+      status: 404,
+      send: asNobody('/login/oidc'),
+    },
+    'post /login/oidc/finish': {
+      valid: fc.record({ response: anyText(1000, 1), secret: anyText(100, 1) }),
+      status: 404,
+      send: asNobody('/login/oidc/finish'),
+    },
+    'post /users/me/identities/begin': {
+      valid: fc.record({ password: anyText(100, 1) }),
+      status: 404,
+      send: asAda('POST', () => '/users/me/identities/begin'),
+    },
+    'post /users/me/identities': {
+      valid: fc.record({ response: anyText(1000, 1), secret: anyText(100, 1) }),
+      status: 404,
+      send: asAda('POST', () => '/users/me/identities'),
+    },
+    'delete /users/me/identities/:id': {
+      valid: fc.record({ password: anyText(100, 1).filter((text) => text !== PASSWORD) }),
+      status: 403,
+      send: asAda('DELETE', () => '/users/me/identities/1'),
+    },
     'post /posts': { valid: post, status: 201, send: asAda('POST', () => '/posts'), shows: sameText },
     'post /posts/:id/replies': {
       valid: fc.record({ content }),

@@ -5,6 +5,7 @@ import { Feed, type FeedOptions } from './feed/feed.ts';
 import { LoginSessions } from './login-sessions.ts';
 import { Moderation } from './moderation.ts';
 import { Notifications } from './notifications.ts';
+import { OpenId } from './open-id.ts';
 import { Posts } from './posts.ts';
 import { type Fetch, Requests } from './requests.ts';
 import { Session } from './session.ts';
@@ -59,6 +60,7 @@ export class Client {
   readonly notifications: Notifications;
   readonly moderation: Moderation;
   readonly secondFactor: SecondFactor;
+  readonly openId: OpenId;
   readonly #url: string;
   readonly #requests: Requests;
   readonly #caller: Caller;
@@ -75,9 +77,10 @@ export class Client {
     this.notifications = new Notifications(this.#caller);
     this.moderation = new Moderation(this.#caller);
     this.secondFactor = new SecondFactor(this.#caller);
+    this.openId = new OpenId(this.#requests, this.#caller, this.session);
   }
 
-  /** What the service says of itself, also who may sign up and whether it sends mails. */
+  /** What the service says of itself, also who may sign up, whether it sends mails, and its OpenID provider. */
   async service(): Promise<ServiceInfo> {
     return (await this.#requests.send<ServiceInfo>({ method: 'GET', path: '/', repeatable: true })).body;
   }
@@ -192,7 +195,7 @@ export class Client {
   }
 
   /** Deletes the account with its posts and votes. @throws {TidingsError} `invalid_credentials` */
-  async deleteMe(password: string): Promise<void> {
+  async deleteMe(password: string | undefined): Promise<void> {
     await this.session.endBy(() =>
       this.#caller.call({ method: 'DELETE', path: '/users/me', body: { password }, repeatable: false }),
     );

@@ -5,7 +5,13 @@
 import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/contract.ts';
 import type { PostAnswer } from '../../server/posts/present.ts';
 
-export type { LoginSession } from '../../server/auth/present.ts';
+export type {
+  BegunLogin,
+  LinkedIdentity,
+  LoginSession,
+  Returned as ProviderAnswer,
+  Supplement as LoginSupplement,
+} from '../../server/auth/present.ts';
 export type { SecondFactorView } from '../../server/auth/second-factor.ts';
 export type { TotpSetup } from '../../server/auth/totp.ts';
 export type { Tokens } from '../../server/auth/refresh.ts';
@@ -63,6 +69,8 @@ export interface ServiceInfo {
   public_read: boolean;
   /** Whether it sends mails: links that verify addresses, and to new passwords. */
   sends_mail: boolean;
+  /** The OpenID provider with which users can log in; null: none. */
+  oidc: { name: string } | null;
 }
 
 /** A post as its writer gives it. `published: false` is a draft; left out, it is published. */

@@ -35,6 +35,7 @@ export type {
   ReplyListOptions,
   ReplyPage,
 } from './posts.ts';
+export type { OpenId } from './open-id.ts';
 export type { SecondFactor } from './second-factor.ts';
 export type { Session, SessionChange } from './session.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';

@@ -15,7 +15,7 @@ export class SecondFactor {
   }
 
   /** A secret for the app, which takes effect when it is confirmed. @throws {TidingsError} `invalid_credentials`, `conflict` */
-  begin(password: string): Promise<TotpSetup> {
+  begin(password: string | undefined): Promise<TotpSetup> {
     return this.#caller.body({
       method: 'POST',
       path: '/users/me/totp',
@@ -36,7 +36,7 @@ export class SecondFactor {
   }
 
   /** Turns it off. @throws {TidingsError} `invalid_credentials`, `not_found` */
-  async end(password: string): Promise<void> {
+  async end(password: string | undefined): Promise<void> {
     await this.#caller.call({
       method: 'DELETE',
       path: '/users/me/totp',

@@ -15,7 +15,7 @@ import { requireNotSuspended } from './suspension.ts';
 const invalidCredentials = () => new AppError('invalid_credentials', 'Invalid Credentials');
 
 /** Who logs in, as far as the request tells. */
-interface LoginClient {
+export interface LoginClient {
   address: string | undefined;
   userAgent: string | undefined;
 }
@@ -132,7 +132,7 @@ async function renewHash(
 }
 
 /** Whatever the user has proved oneself with, whose row is locked. @throws {AppError} 403 of a suspended user */
-async function openSession(
+export async function openSession(
   ctx: PairContext,
   tx: Transaction,
   userId: number,

@@ -1,11 +1,15 @@
-import type { LOCK, Transaction } from 'sequelize';
+import { type LOCK, QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import type { Database } from '../database/connection.ts';
-import { AppError, userIsGone } from '../errors.ts';
+import { AppError, invalid, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { GuessLimit } from '../limits/guess-limit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
+import { hasPassword } from './owner.ts';
 import type { Passwords } from './passwords.ts';
+
+/** How long after a login the owner of an account without a password may do what needs one. Minutes. */
+const RECENT = 10;
 
 /** The hash that was proved is no longer the user's. */
 class HashChanged extends Error {
@@ -19,7 +23,8 @@ export interface OwnPasswordOptions {
 }
 
 /**
- * What users do with their own accounts that needs the password again. Wrong ones are counted by session: anyone who has
+ * What users do with their own accounts that needs the password again; of an account that has none a login in the last ten
+ * minutes, since a token that is renewed does not make a login younger. Wrong passwords are counted by session: anyone who has
  * somebody's token may not guess the password with it either.
  */
 export class OwnPassword {
@@ -33,16 +38,19 @@ export class OwnPassword {
    * Does something, given the hash that the password fits. Once more if that has changed meanwhile: a login renews a hash of
    * another cost, and the password stays.
    * @param work locks the user with `lock`, and the hash
-   * @throws {AppError} 403 for a wrong password, 429 after too many
+   * @param field what the password is called in the body
+   * @throws {AppError} 403 for a wrong password or a login that is too old, 422 without a password that is needed, 429 after too
+   *   many wrong ones
    */
   async prove<T>(
     viewer: Identity,
-    password: string,
+    password: string | undefined,
     requester: Requester,
     work: (proof: string) => Promise<T>,
+    field = 'password',
   ): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
-      const proof = await this.#hashOf(viewer, password, requester);
+      const proof = await this.#hashOf(viewer, password, requester, field);
       try {
         return await work(proof);
       } catch (error) {
@@ -66,9 +74,29 @@ export class OwnPassword {
   }
 
   /** Outside a transaction: it takes a quarter of a second. */
-  async #hashOf(viewer: Identity, password: string, requester: Requester): Promise<string> {
+  async #hashOf(
+    viewer: Identity,
+    password: string | undefined,
+    requester: Requester,
+    field: string,
+  ): Promise<string> {
     const { db, guesses, passwords } = this.#options;
     const user = await db.share(requester).run(() => User.findByPk(viewer.id));
+    if (user && !user.deletedAt && !hasPassword(user)) {
+      const recent = await db
+        .share(requester)
+        .query(`select id from sessions where id = $1 and created_at > now() - $2 * interval '1 minute'`, {
+          type: QueryTypes.SELECT,
+          bind: [viewer.sessionId, RECENT],
+        });
+      if (recent.length > 0) return user.passwordHash;
+      throw new AppError(
+        'login_again',
+        'Your account has no password. Log in again, and do this within ten minutes.',
+      );
+    }
+    if (password === undefined)
+      throw invalid([{ loc: ['body', field], msg: `"${field}" is required`, type: 'any.required' }], 1);
     return guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
       if (!(await passwords.matches(password, user?.passwordHash, requester)) || !user)
         throw new AppError('invalid_credentials', 'The password is wrong.');

@@ -6,6 +6,7 @@ import { endTokens, ownerOf, useToken } from '../mail/tokens.ts';
 import { audit } from '../moderation/audit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
+import { forgetIdentities } from './removal.ts';
 
 /**
  * Asks for a mail with which the owner of an address chooses a new password. What follows is the same for an address
@@ -47,9 +48,12 @@ export async function resetPassword(
     const user = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
     const proved = await useToken(tx, { userId: id, purpose: 'reset', email: user?.email ?? '' }, token);
     await endTokens(tx, id);
+    // Anyone can have signed up with the address, and have linked an identity of their own since.
+    if (user?.emailVerifiedAt === null && proved === user.email) await forgetIdentities(tx, id);
     await User.update(
       {
         passwordHash,
+        unusableHash: null,
         pendingEmail: null,
         ...(proved === user?.email ? { emailVerifiedAt: new Date() } : {}),
       },

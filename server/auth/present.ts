@@ -36,3 +36,75 @@ export function presentSession(
     current: id === user.sessionId,
   };
 }
+
+/** Who a user is at the OpenID provider, as the user sees it. */
+export interface LinkedIdentity {
+  id: number;
+  /** The address that names the provider. */
+  issuer: string;
+  /** The address that the provider told at the last login; null if it told none. */
+  email: string | null;
+  /** When it was linked. RFC 3339, UTC. */
+  created_at: string;
+  /** The last login with it; null if there was none. RFC 3339, UTC. */
+  last_login_at: string | null;
+}
+
+/** The columns of an identity that are shown. */
+export const identityColumns = 'id, issuer, email, created_at, last_login_at';
+
+/** A row with these columns. */
+export interface IdentityRow {
+  id: number;
+  issuer: string;
+  email: string | null;
+  created_at: Date;
+  last_login_at: Date | null;
+}
+
+export function presentIdentity({
+  id,
+  issuer,
+  email,
+  created_at,
+  last_login_at,
+}: IdentityRow): LinkedIdentity {
+  return {
+    id,
+    issuer,
+    email,
+    created_at: created_at.toISOString(),
+    last_login_at: last_login_at?.toISOString() ?? null,
+  };
+}
+
+/** A login that has begun. */
+export interface BegunLogin {
+  /** Where the browser goes. */
+  authorization_url: string;
+  /** Names the login. It comes back in the answer of the provider. */
+  state: string;
+  /** Stays in the browser that began: only with it the login can be finished. */
+  secret: string;
+  /** Seconds until the login can no longer be finished. */
+  expires_in: number;
+}
+
+/** What a browser comes back with. */
+export interface Returned {
+  /** The query with which the provider sent it back. */
+  response: string;
+  secret: string;
+}
+
+/** What a login may need beside the answer of the provider; it is asked for one after the other. */
+export interface Supplement {
+  /** Of an account whose logins ask for a code. */
+  otp?: string;
+  /** Of an account that has the same address, where it is not certain that it is the same person's. */
+  password?: string;
+  /** Of a new account. */
+  username?: string;
+  /** Of a new account, where an invitation is needed. */
+  invitation?: string;
+}

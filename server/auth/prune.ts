@@ -1,6 +1,6 @@
 import { type Prune, pruneBy } from '../database/pruner.ts';
 
-/** Sessions that have ended, with their tokens, and revocations that every node has read. */
+/** Sessions that have ended, with their tokens, revocations that every node has read, and logins with the provider that nobody finished. */
 export const sessionPrunes: readonly Prune[] = [
   // Before their sessions, which may have thousands each: one statement would take them all along.
   pruneBy(
@@ -10,6 +10,9 @@ export const sessionPrunes: readonly Prune[] = [
   ),
   pruneBy(
     `delete from sessions where id in (select id from sessions where expires_at < now() - interval '1 day' limit $1)`,
+  ),
+  pruneBy(
+    `delete from oidc_logins where state_hash in (select state_hash from oidc_logins where expires_at < now() limit $1)`,
   ),
   pruneBy(
     `delete from revocations where id in (select id from revocations where created_at < now() - interval '2 days' limit $1)`,

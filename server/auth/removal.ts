@@ -11,3 +11,9 @@ export async function forgetSecondFactor(tx: Transaction, userId: number): Promi
   );
   return ended.some(({ was_on }) => was_on);
 }
+
+/** Forgets who a user is at the OpenID provider, and links of that which have begun. */
+export async function forgetIdentities(tx: Transaction, userId: number): Promise<void> {
+  await select(tx, 'delete from oidc_logins where user_id = $1', userId);
+  await select(tx, 'delete from identities where user_id = $1', userId);
+}

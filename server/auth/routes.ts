@@ -3,7 +3,10 @@ import { problem, problems } from '../api/problem.ts';
 import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
 import type { AuthContext } from './context.ts';
+import { beginLink, finishLink, identitiesOf, unlink } from './identities.ts';
 import { endSession, sessionPage } from './login-sessions.ts';
+import { finishLogin } from './oidc-login.ts';
+import { beginAtProvider, placeToReturnTo } from './oidc-logins.ts';
 import { askForReset, resetPassword } from './password-reset.ts';
 import { refresh, type Tokens } from './refresh.ts';
 import * as schemas from './schemas.ts';
@@ -188,5 +191,103 @@ export const authRoutes = [
     params: schemas.sessionParams,
     answers: { 204: 'The session has ended.', ...problems(401, 404, 422, 429) },
     handle: ({ ctx, user, params, requester }) => endSession(ctx, user, params.id, requester),
+  }),
+  route({
+    method: 'post',
+    path: '/login/oidc',
+    summary: 'Begin a login with the OpenID provider',
+    description:
+      'Where `GET /` names one in `oidc`; elsewhere it is a 404. Keep `secret` in the browser and send it to `authorization_url`. The provider sends it back to `GET /login/oidc/callback`, and that to the page that began, which finishes with `POST /login/oidc/finish` within ten minutes, on any node.',
+    tag: 'Sessions',
+    access: 'anyone',
+    limit: 'login',
+    body: schemas.beginOidc,
+    answers: { 201: schemas.begunLogin, ...problems(404, 422, 429) },
+    handle: ({ ctx, body, requester }) => beginAtProvider(ctx, null, body.return_to, requester),
+  }),
+  route({
+    method: 'get',
+    path: '/login/oidc/callback',
+    summary: 'Where the OpenID provider sends a browser back to',
+    description:
+      'The redirect URI to register with the provider. It does nothing with the answer: it sends the browser on to the page that began, with the answer behind `#oidc=`, so that no further request line has it. Only the browser with the `secret` of the login can use it.',
+    tag: 'Sessions',
+    access: 'anyone',
+    limit: 'login',
+    answers: { 303: 'To the page that began.', ...problems(404, 429) },
+    answerHeaders: { Location: 'The page, with the answer of the provider in the fragment' },
+    handle: async ({ ctx, requester, req }) => {
+      const at = req.url.indexOf('?');
+      const place = await placeToReturnTo(ctx, at < 0 ? '' : req.url.slice(at + 1), requester);
+      return new Reply(undefined, { headers: { Location: place } });
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/login/oidc/finish',
+    summary: 'Finish a login with the OpenID provider',
+    description:
+      'Answers as `POST /login`. Something more may be needed: the answer is then a 403 whose `type` says what, and the same call with it follows. `otp_required`: a code, of an account with a second factor. `username_required`: there is no account yet; `suggestion` is what the provider calls you, or `null`. `link_required`: the password of the account with this address, since it is not verified on both sides that it is yours. If both sides have verified it, the account is linked at once; one whose address was never verified here loses its password and sessions. `oidc_refused`: begin again. A login works once and in the browser that began it; anything else is a 401.',
+    tag: 'Sessions',
+    access: 'anyone',
+    limit: 'login',
+    body: schemas.finishOidc,
+    answers: { 200: schemas.tokens, ...problems(401, 403, 404, 409, 422, 429) },
+    handle: async ({ ctx, body, requester, req }) => {
+      const { response, secret, ...given } = body;
+      const from = { address: req.ip, userAgent: req.headers['user-agent'] };
+      return tokensOnce(await finishLogin(ctx, { response, secret }, given, from, requester));
+    },
+  }),
+  route({
+    method: 'get',
+    path: '/users/me/identities',
+    summary: 'The identities that you can log in with',
+    description: 'Who you are at the OpenID provider: at most ten.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'read',
+    answers: { 200: schemas.identities, ...problems(401, 429) },
+    handle: ({ ctx, user, requester }) => identitiesOf(ctx, user, requester),
+  }),
+  route({
+    method: 'post',
+    path: '/users/me/identities/begin',
+    summary: 'Begin to link an identity with your account',
+    description:
+      'As `POST /login/oidc`, for an account that exists. Finish with `POST /users/me/identities`.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'login',
+    body: schemas.beginLink,
+    answers: { 201: schemas.begunLogin, ...problems(401, 403, 404, 422, 429) },
+    handle: ({ ctx, user, body, requester }) => beginLink(ctx, user, body, requester),
+  }),
+  route({
+    method: 'post',
+    path: '/users/me/identities',
+    summary: 'Link the identity that the browser came back with',
+    description:
+      'From now on you can log in with it. You are sent a mail. An identity of another account is a 409.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'login',
+    body: schemas.finishLink,
+    answers: { 201: schemas.identity, ...problems(401, 403, 404, 409, 422, 429) },
+    handle: ({ ctx, user, body, requester }) => finishLink(ctx, user, body, requester),
+  }),
+  route({
+    method: 'delete',
+    path: '/users/me/identities/:id',
+    summary: 'Unlink an identity',
+    description: 'Sessions that have begun with it go on. The only way to log in to the account is a 409.',
+    tag: 'Sessions',
+    access: 'user',
+    limit: 'login',
+    params: schemas.identityParams,
+    body: schemas.passwordAgain,
+    answers: { 204: 'You can no longer log in with it.', ...problems(401, 403, 404, 409, 422, 429) },
+    handle: ({ ctx, user, params, body, requester }) =>
+      unlink(ctx, user, params.id, body.password, requester),
   }),
 ];

@@ -1,8 +1,10 @@
 import Joi from 'joi';
 import { passwordForm } from '../text/password-form.ts';
+import { isReservedName } from '../text/reserved-names.ts';
 import { MAX_BYTES } from './passwords.ts';
 import {
   count,
+  id,
   type Infer,
   listOf,
   object,
@@ -24,6 +26,23 @@ export const password = text()
   .messages({ 'string.bytes': `{{#label}} must be at most ${MAX_BYTES} bytes long in UTF-8` })
   .description(`At least 8 characters, at most ${MAX_BYTES} bytes in UTF-8 after normalization to NFC`)
   .example('correct horse battery');
+
+export const aboutUsername =
+  '3 to 30 letters, digits, dots, dashes and underscores, with a letter or digit at both ends; unique without regard to case. ' +
+  'Names of the service and its staff are reserved, and a name that a user has given up stays reserved for 90 days';
+
+/** A name for a new account, or in place of another. */
+export const newUsername = Joi.string()
+  .pattern(
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9]$/,
+    '3 to 30 letters, digits, dots, dashes and underscores, with a letter or digit at both ends',
+  )
+  .custom(
+    (value: string, helpers) => (isReservedName(value) ? helpers.error('string.reserved') : value),
+    'name that is not reserved',
+  )
+  .description(aboutUsername)
+  .example('ada');
 
 /** A password to be checked: anything that could be one. */
 export const claimedPassword = text().max(1024).description('The password');
@@ -74,8 +93,13 @@ export const loginForm = object({ username, ...oauth2 })
   .example({ username: 'ada@example.org', password: 'correct horse battery' })
   .id('LoginForm');
 
+/** What an account without a password is asked for in its place. */
+export const ownPassword = optional(claimedPassword).description(
+  'Your password. An account without one needs a login in the last ten minutes instead',
+);
+
 /** Its example is nobody's password. */
-export const passwordAgain = object({ password: claimedPassword })
+export const passwordAgain = object({ password: ownPassword })
   .example({ password: 'your password' })
   .id('PasswordAgain');
 
@@ -143,3 +167,74 @@ export const sessions = listOf(
     current: Joi.boolean().description('Whether it is the session of this request'),
   }).id('Session'),
 );
+
+const returnTo = optional(text().max(2000))
+  .description(
+    'Where the provider sends the browser back to in the end, with `#oidc=` and its answer: at the service or at an origin that `CORS_ORIGINS` names. The page of the service if absent',
+  )
+  .example('https://app.example.org/login');
+
+export const beginOidc = object({ return_to: returnTo }).example({}).id('BeginOidc');
+
+export const beginLink = object({ password: ownPassword, return_to: returnTo })
+  .example({ password: 'your password' })
+  .id('BeginLink');
+
+export const begunLogin = object({
+  authorization_url: Joi.string().description('Where the browser goes'),
+  state: Joi.string().description('Names this login; it comes back in the answer of the provider'),
+  secret: Joi.string().description(
+    'Stays in the browser that began, in no address: only with it the login can be finished',
+  ),
+  expires_in: count().description('Seconds until it can no longer be finished'),
+}).id('BegunLogin');
+
+const returned = {
+  response: text()
+    .max(8000)
+    .description(
+      'What the browser came back with: behind `#oidc=`, decoded once. It is the query of the provider',
+    )
+    .example('code=the-code-of-the-provider&state=the-state-of-the-login'),
+  secret: text().max(100).description('From the begin of the login').example('the-secret-of-the-login'),
+};
+const returnedExample = {
+  response: 'code=the-code-of-the-provider&state=the-state-of-the-login',
+  secret: 'the-secret-of-the-login',
+};
+
+export const finishOidc = object({
+  ...returned,
+  otp: optional(code).description(
+    'A code of your authenticator app: needed if the answer without it was `otp_required`',
+  ),
+  password: optional(claimedPassword).description(
+    'Of the account with the same address: needed if the answer without it was `link_required`',
+  ),
+  username: optional(newUsername).description(
+    `Of a new account: needed if the answer without it was \`username_required\`. ${aboutUsername}`,
+  ),
+  invitation: optional(text().max(100)).description('Of a new account, where an invitation is needed'),
+})
+  .example(returnedExample)
+  .id('FinishOidc');
+
+export const finishLink = object(returned).example(returnedExample).id('FinishLink');
+
+const identityId = id().description('The identity').example(1);
+
+export const identityParams = object({ id: identityId });
+
+export const identity = object({
+  id: identityId,
+  issuer: Joi.string()
+    .description('The address that names the provider')
+    .example('https://accounts.example.org'),
+  email: Joi.string()
+    .allow(null)
+    .description('The address that the provider told at the last login; `null` if it told none'),
+  created_at: timestamp().description('When it was linked'),
+  last_login_at: timestamp().allow(null).description('The last login with it; `null` if there was none'),
+}).id('LinkedIdentity');
+
+export const identities = listOf(identity);

@@ -42,12 +42,12 @@ export async function secondFactor(
 
 /**
  * Gives a user a secret for an app. It takes the place of one that was never confirmed, and asks for nothing until it is.
- * @throws {AppError} 403 for a wrong password, 409 if logins ask for a code already, 429 after too many wrong passwords
+ * @throws {AppError} 403 for a wrong password, or as `OwnPassword.prove` does; 409 if logins ask for a code already, 429 after too many wrong passwords
  */
 export async function beginSecondFactor(
   ctx: SecondFactorContext,
   user: Identity,
-  password: string,
+  password: string | undefined,
   requester: Requester,
 ): Promise<TotpSetup> {
   return withPassword(ctx, user, password, requester, async (tx, { username }) => {
@@ -113,12 +113,12 @@ export async function confirmSecondFactor(
 
 /**
  * Has logins ask for no code any more, and forgets the secret and the recovery codes.
- * @throws {AppError} 403 for a wrong password, 404 if there is nothing to end, 429 after too many wrong passwords
+ * @throws {AppError} 403 for a wrong password, or as `OwnPassword.prove` does; 404 if there is nothing to end, 429 after too many wrong passwords
  */
 export async function endSecondFactor(
   ctx: SecondFactorContext,
   user: Identity,
-  password: string,
+  password: string | undefined,
   requester: Requester,
 ): Promise<void> {
   await withPassword(ctx, user, password, requester, async (tx, owner) => {
@@ -245,7 +245,7 @@ async function tell(
 async function withPassword<T>(
   { db, ownPassword }: SecondFactorContext,
   viewer: Identity,
-  password: string,
+  password: string | undefined,
   requester: Requester,
   work: (tx: Transaction, user: User) => Promise<T>,
 ): Promise<T> {

@@ -30,7 +30,7 @@ const HEAD_WITHIN = 1000;
 /** What the place at an address is about, where everyone may read it. */
 export type SharedPlace = { postId: number } | { tag: string } | { username: string };
 
-export interface HomeOptions extends Pick<Config, 'signUp' | 'publicRead' | 'publicUrl'> {
+export interface HomeOptions extends Pick<Config, 'signUp' | 'publicRead' | 'publicUrl' | 'oidc'> {
   sendsMail: boolean;
   /** Reads what a link to a place tells, as a request of that sender. @throws {AppError} 404, 429, 503 */
   describe: (place: SharedPlace, req: Request, res: Response) => Promise<SharedLink>;
@@ -42,7 +42,7 @@ export interface HomeOptions extends Pick<Config, 'signUp' | 'publicRead' | 'pub
  * everyone may read, its head tells what is there.
  */
 export function mountHome(router: Router, options: HomeOptions): void {
-  const { signUp, sendsMail, publicRead } = options;
+  const { signUp, sendsMail, publicRead, oidc } = options;
   const info = {
     name: 'tidings',
     version,
@@ -50,6 +50,7 @@ export function mountHome(router: Router, options: HomeOptions): void {
     sign_up: signUp,
     sends_mail: sendsMail,
     public_read: publicRead,
+    oidc: oidc ? { name: oidc.name } : null,
   };
   router.use('/assets', express.static(join(built, 'assets'), forGood));
   router.get('/robots.txt', (_req, res) => {

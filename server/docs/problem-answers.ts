@@ -21,6 +21,11 @@ const sentences: Record<ProblemCode, string> = {
   no_mail: 'This service sends no mail. Ask its operator for a link to a new password.',
   email_unverified:
     'Verify your e-mail address first: open the link in the mail that you were sent, or have it sent again.',
+  oidc_refused: 'Example Accounts did not log you in. Begin again, or log in another way.',
+  username_required: 'You have no account here yet. Choose a username, and send it as username.',
+  link_required:
+    'An account has the address that Example Accounts told. Send its password to log in to it with Example Accounts from now on.',
+  login_again: 'Your account has no password. Log in again, and do this within ten minutes.',
   invitation_required: 'An invitation is needed to sign up here. Ask the operator for one.',
   not_found: 'There is no post 7.',
   method_not_allowed: 'PUT is not allowed here. Allowed: GET, POST.',
@@ -44,6 +49,7 @@ const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>
   gone: {
     members: { reason: 'too_old', epoch: '0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51', head: 4711 },
   },
+  username_required: { members: { suggestion: 'ada' } },
   suspended: { members: { until: '2030-01-01T12:00:00.000Z', reason: 'Spam' } },
   too_many_requests: { retryAfter: 12 },
   unavailable: { retryAfter: 2 },

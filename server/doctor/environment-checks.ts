@@ -51,6 +51,8 @@ export async function findDrift(databaseUrl: string): Promise<Finding[]> {
   }));
 }
 
+/** How long the OpenID provider may take to answer. Milliseconds. */
+const PROVIDER_TIME_LIMIT = 4000;
 /** How long Redis may take to prove that it works. Milliseconds. */
 const REDIS_TIME_LIMIT = 4000;
 
@@ -79,5 +81,30 @@ export async function findRedisFaults(config: Readonly<Config>, database: pg.Cli
       : [];
   } finally {
     redis.close();
+  }
+}
+
+/** Whether the OpenID provider can be reached and used. */
+export async function findProviderFaults(config: Readonly<Config>): Promise<Finding[]> {
+  if (!config.oidc) return [];
+  const { issuer } = config.oidc;
+  const address = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
+  const finding = (reason: string) => [
+    {
+      what: `The OpenID provider cannot be used: ${address} ${reason}. Until then nobody can log in with it.`,
+    },
+  ];
+  try {
+    const answer = await fetch(address, {
+      redirect: 'manual',
+      signal: AbortSignal.timeout(PROVIDER_TIME_LIMIT),
+    });
+    if (answer.status !== 200) return finding(`answers ${answer.status}`);
+    const said = ((await answer.json()) as { issuer?: unknown }).issuer;
+    const same =
+      typeof said === 'string' && URL.canParse(said) && new URL(said).href === new URL(issuer).href;
+    return same ? [] : finding('is of another issuer than OIDC_ISSUER says');
+  } catch {
+    return finding('cannot be read');
   }
 }

@@ -14,6 +14,7 @@ import {
   findDrift,
   findLossySettings,
   findPendingMigrations,
+  findProviderFaults,
   findRedisFaults,
   lookAtFunctions,
 } from './environment-checks.ts';
@@ -59,6 +60,7 @@ export async function examine(
     await look('database', () => findLossySettings(client));
     if (config.redis) await look('redis', () => findRedisFaults(config, client));
     else done.push({ what: 'redis', findings: [], skipped: 'none is configured' });
+    if (config.oidc) await look('OpenID provider', () => findProviderFaults(config));
     if (config.databaseUrl === undefined) {
       const shared = await sharedAccountReason(config.dataDir);
       done.push({

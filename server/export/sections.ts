@@ -1,4 +1,11 @@
-import { presentSession, sessionColumns, type SessionRow } from '../auth/present.ts';
+import {
+  identityColumns,
+  type IdentityRow,
+  presentIdentity,
+  presentSession,
+  sessionColumns,
+  type SessionRow,
+} from '../auth/present.ts';
 import type { Identity } from '../identity.ts';
 import { postColumns, type PostRow, postTables, presentPost } from '../posts/present.ts';
 import { presentRelation } from '../relations/present.ts';
@@ -164,6 +171,17 @@ export const sections: readonly Section[] = [
     line: ({ confirmed_at, recovery_codes }: { confirmed_at: Date; recovery_codes: number }) => ({
       kind: 'second_factor',
       data: { since: confirmed_at.toISOString(), recovery_codes },
+    }),
+  },
+  {
+    kinds: ['identity'],
+    sql: `select ${identityColumns}, sub, json_build_array(id) as key
+      from identities where user_id = $1 and id > $3 order by id limit $2`,
+    size: 200,
+    start: () => [0],
+    line: (row: IdentityRow & { sub: string }) => ({
+      kind: 'identity',
+      data: { ...presentIdentity(row), sub: row.sub },
     }),
   },
   // Not who acted, and nothing of reports about the user: a dismissal would tell of one.

@@ -204,3 +204,25 @@ all sessions, and turn the codes off and on again.
     lifetime: 3 * DAY,
   };
 }
+
+/** Tells the owner of an account of a new way to log in to it. */
+export function identityLinked(
+  { id, username, email }: Recipient,
+  publicUrl: string,
+  provider: string,
+): NewMail {
+  return {
+    userId: id,
+    kind: 'identity_linked',
+    to: email,
+    subject: 'Your account has a new way to log in',
+    text: `Hello ${username},
+
+your account at ${publicUrl} was linked with ${provider}: from now on one can log in to it there.
+
+If this was not you, unlink it in the settings of your account and choose a new password at once, with "Forgot your
+password?" where one logs in, or tell the operator of the service.
+`,
+    lifetime: 3 * DAY,
+  };
+}

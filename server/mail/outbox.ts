@@ -15,7 +15,8 @@ export type MailKind =
   | 'second_factor_on'
   | 'second_factor_off'
   | 'recovery_code_used'
-  | 'codes_refused';
+  | 'codes_refused'
+  | 'identity_linked';
 
 /** A mail to the owner of an account. */
 export interface NewMail {

@@ -8,7 +8,8 @@ export type UserAction = (typeof userActions)[number];
 export const reportReasons = ['spam', 'harassment', 'violence', 'illegal', 'other'] as const;
 
 /** What users do to their own account, and what a takeover of it would look like. */
-type OwnAction = 'reset_password' | 'change_email' | 'undo_email';
+type OwnAction =
+  'reset_password' | 'change_email' | 'undo_email' | 'link_identity' | 'unlink_identity' | 'take_over';
 
 /** What the audit log has entries of: what moderators, the operator and users in their own accounts do. */
 export type AuditAction =

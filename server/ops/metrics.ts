@@ -29,6 +29,11 @@ export function createMetrics() {
       ['method', 'route', 'status'],
     ),
     loginsRefused: counter('logins_refused_total', 'Logins with an unknown user or a wrong password'),
+    oidcLogins: counter(
+      'oidc_logins_total',
+      'Logins with the OpenID provider that were finished, by outcome',
+      ['outcome'],
+    ),
     rateLimited: counter('rate_limited_total', 'Requests refused with 429', ['limit']),
     unreadable: counter(
       'requests_malformed_total',

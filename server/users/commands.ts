@@ -1,7 +1,9 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
-import { forgetSecondFactor } from '../auth/removal.ts';
+import type { NewAccount } from '../auth/owner.ts';
+import { forgetIdentities, forgetSecondFactor } from '../auth/removal.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { AppError } from '../errors.ts';
@@ -38,34 +40,68 @@ export async function signUp(
   requester: Requester,
 ): Promise<OwnUser> {
   const { signUp: admission } = ctx.config;
-  if (admission === 'closed')
-    throw new AppError(
-      'sign_up_closed',
-      'Nobody can sign up here at present. Existing accounts work as before.',
-    );
-  // Before the work of a hash, and before anything is notified of addresses and names.
   const db = ctx.db.share(requester);
-  if (admission === 'invite') await requireInvitation(db, input.invitation);
+  await admit(db, admission, input.invitation);
   const passwordHash = await ctx.passwords.hash(input.password, requester);
   for (let attempt = 1; ; attempt += 1) {
     const username = input.username ?? inventUsername();
     try {
       const { email, invitation = '' } = input;
-      return await db.transaction(async (tx) => {
-        if (admission === 'invite') await useInvitation(tx, db, invitation);
-        await requireUnreserved(tx, email);
-        const user = await User.create(
-          { email, emailKey: storedEmailKey(email), username, passwordHash },
-          { transaction: tx },
-        );
-        if (await ctx.mails.maySend('email_verification', user)) await queueVerification(ctx.mails, tx, user);
-        return presentOwnUser(user);
-      });
+      const user = await db.transaction((tx) =>
+        createAccount(ctx, tx, {
+          email,
+          emailVerifiedAt: null,
+          username,
+          passwordHash,
+          unusableHash: null,
+          invitation: admission === 'invite' ? invitation : undefined,
+        }),
+      );
+      return presentOwnUser(user);
     } catch (error) {
       const invented = input.username === undefined && violatedConstraint(error) === 'users_username_key';
       if (!invented || attempt === 5) throw taken(error) ?? error;
     }
   }
+}
+
+/**
+ * Makes sure that somebody may get an account, before the work of a hash, and before anyone is told of addresses and names.
+ * @throws {AppError} 403 where nobody may sign up, or without a good invitation
+ */
+export async function admit(
+  db: DatabaseShare,
+  admission: UserContext['config']['signUp'],
+  invitation: string | undefined,
+): Promise<void> {
+  if (admission === 'closed')
+    throw new AppError(
+      'sign_up_closed',
+      'Nobody can sign up here at present. Existing accounts work as before.',
+    );
+  if (admission === 'invite') await requireInvitation(db, invitation);
+}
+
+/**
+ * Makes an account in a transaction, and uses the invitation.
+ * @throws {AppError} 403 for an invitation that is used up, 409 for an address that can be given back to another account; a
+ *   violation of `users_email_key` or `users_username_key`
+ */
+export async function createAccount(
+  { mails }: Pick<UserContext, 'mails'>,
+  tx: Transaction,
+  account: NewAccount,
+): Promise<User> {
+  const { email, emailVerifiedAt, username, passwordHash, unusableHash, invitation } = account;
+  if (invitation !== undefined) await useInvitation(tx, invitation);
+  await requireUnreserved(tx, email);
+  const user = await User.create(
+    { email, emailKey: storedEmailKey(email), emailVerifiedAt, username, passwordHash, unusableHash },
+    { transaction: tx },
+  );
+  if (emailVerifiedAt === null && (await mails.maySend('email_verification', user)))
+    await queueVerification(mails, tx, user);
+  return user;
 }
 
 /** Not made from the e-mail address, which is nobody's business. */
@@ -96,7 +132,7 @@ export function requireUnchanged(before: OwnUser, conditions: Preconditions): vo
  * other sessions, and the links that were sent by mail; a new name is a change of each of the user's
  * posts, and every client hears of it. Lists and posts have the new name from the commit on. The events of more posts than
  * fit one piece follow in further transactions; the answer waits for them for some seconds (see `AccountTasks`).
- * @throws {AppError} 403 for a wrong current password, 409 for a taken name, and where no mail can be sent for a taken
+ * @throws {AppError} 403 for a wrong current password, or as `OwnPassword.prove` does; 409 for a taken name, and where no mail can be sent for a taken
  *   address, 412, 429 after too many wrong passwords or three mails in an hour
  */
 export async function editUser(
@@ -123,7 +159,7 @@ export async function editUser(
       user.set({
         ...(input.username === undefined ? {} : { username: input.username }),
         ...(input.bio === undefined ? {} : { bio: input.bio }),
-        ...(passwordHash === undefined ? {} : { passwordHash, pendingEmail: null }),
+        ...(passwordHash === undefined ? {} : { passwordHash, unusableHash: null, pendingEmail: null }),
       });
       await user.save({ transaction: tx });
       if (passwordHash !== undefined) await endTokens(tx, user.id);
@@ -146,9 +182,10 @@ export async function editUser(
     });
   };
   try {
-    const own = await (current === undefined
-      ? edit(undefined)
-      : ctx.ownPassword.prove(viewer, current, requester, edit));
+    const needsOwner = [current, input.email, input.password].some((value) => value !== undefined);
+    const own = await (needsOwner
+      ? ctx.ownPassword.prove(viewer, current, requester, edit, 'current_password')
+      : edit(undefined));
     if (renaming) await ctx.accountTasks.finish(viewer.id);
     return own;
   } catch (error) {
@@ -183,12 +220,12 @@ function nameHashOf(username: string): Buffer {
  * account has no name, address, login or session from the commit on, and its posts are in no list. More posts and votes
  * than fit one piece are deleted in further transactions, each with its events (see `AccountTasks`).
  * @returns whether all of it is gone; otherwise the rest goes by itself
- * @throws {AppError} 403 for a wrong password, 412, 429 after too many wrong passwords
+ * @throws {AppError} 403 for a wrong password, or as `OwnPassword.prove` does; 412, 429 after too many wrong passwords
  */
 export async function deleteUser(
   ctx: Pick<UserContext, 'accountTasks' | 'db' | 'guesses' | 'ownPassword' | 'reportTallies' | 'revocations'>,
   viewer: Identity,
-  password: string,
+  password: string | undefined,
   requester: Requester,
   conditions: Preconditions = {},
 ): Promise<boolean> {
@@ -209,6 +246,7 @@ export async function deleteUser(
       await user.save({ transaction: tx });
       await ctx.revocations.revoke(tx, user.id);
       await forgetSecondFactor(tx, user.id);
+      await forgetIdentities(tx, user.id);
       await forgetMails(tx, user.id);
       await endTokens(tx, user.id);
       await endUndos(tx, user.id);

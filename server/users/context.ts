@@ -23,9 +23,10 @@ export interface UserContext {
     /** Does something that needs the user's password. @throws {AppError} 403, 429 */
     prove: <T>(
       viewer: Identity,
-      password: string,
+      password: string | undefined,
       requester: Requester,
       work: (proof: string) => Promise<T>,
+      field?: string,
     ) => Promise<T>;
     /** The user's row, locked, with the password that was proved. @throws {AppError} 401 */
     lock: (tx: Transaction, viewer: Identity, proof: string | undefined, lock: LOCK) => Promise<User>;

@@ -1,5 +1,6 @@
 import { User } from '../../models/index.ts';
 import { AppError, userIsGone } from '../errors.ts';
+import { forgetIdentities } from '../auth/removal.ts';
 import type { Identity } from '../identity.ts';
 import { keepProvedUndos, ownerOfUndo, prolongUndo, useUndo } from '../mail/email-undos.ts';
 import { emailRestored, RESET_LIFETIME } from '../mail/messages.ts';
@@ -70,7 +71,7 @@ export async function verifyEmail(
 
 /**
  * Undoes a change of an address with the token that the old one was sent. One that waits is ended. One that counts already
- * is taken back if the old address was proved. Since who made it knew the password, that ends too, with all sessions: the
+ * is taken back if the old address was proved. Since who made it knew the password, that ends too, with all sessions and linked identities: the
  * old address is sent a link to a new one.
  * @throws {AppError} 401 for a token that is not good; 409 if another account has the address by now; 429 if too many wait
  *   for their hash
@@ -97,7 +98,8 @@ export async function undoEmailChange(
       }
       if (!proved) throw notGood();
       await setAddress(tx, user, email, new Date());
-      await user.set({ passwordHash }).save({ transaction: tx });
+      await user.set({ passwordHash, unusableHash: passwordHash }).save({ transaction: tx });
+      await forgetIdentities(tx, id);
       await ctx.revocations.revoke(tx, id);
       await audit(tx, { action: 'undo_email', actorId: id, userId: id, reason: '' });
       const reset = { userId: id, purpose: 'reset', email, proves: email } as const;

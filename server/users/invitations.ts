@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { QueryTypes, type Sequelize, type Transaction } from 'sequelize';
 import { Invitation } from '../../models/index.ts';
+import { select } from '../database/select.ts';
 import { AppError } from '../errors.ts';
 
 /** Accounts that one invitation may make, at most. */
@@ -69,16 +70,14 @@ export async function requireInvitation(
  * for the end of that transaction, and then has it or is refused.
  * @throws {AppError} 403
  */
-export async function useInvitation(
-  tx: Transaction,
-  db: Pick<Sequelize, 'query'>,
-  code: string,
-): Promise<void> {
-  const [, used] = await db.query(
-    'update invitations set uses_left = uses_left - 1 where hash = $1 and uses_left > 0 and expires_at > now()',
-    { type: QueryTypes.UPDATE, bind: [hashOf(code)], transaction: tx },
+export async function useInvitation(tx: Transaction, code: string): Promise<void> {
+  const used = await select(
+    tx,
+    `update invitations set uses_left = uses_left - 1 where hash = $1 and uses_left > 0 and expires_at > now()
+     returning 1`,
+    hashOf(code),
   );
-  if (used === 0) throw notGood();
+  if (used.length === 0) throw notGood();
 }
 
 function notGood(): AppError {

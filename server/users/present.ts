@@ -1,3 +1,4 @@
+import { hasPassword } from '../auth/owner.ts';
 import type { Role, User } from '../../models/index.ts';
 import { digestOf } from '../preconditions.ts';
 
@@ -24,6 +25,8 @@ export type OwnUser = Pick<PublicUser, 'id' | 'username' | 'bio' | 'created_at'>
   email_verified: boolean;
   /** The new address that takes the place of `email` once it is proved; null: none. */
   pending_email: string | null;
+  /** Whether the account has a password; without one its user logs in with the OpenID provider. */
+  has_password: boolean;
   role: Role;
 };
 
@@ -60,6 +63,7 @@ export function presentOwnUser(user: User): OwnUser {
     // A new row does not have what was not given.
     email_verified: user.emailVerifiedAt instanceof Date,
     pending_email: user.pendingEmail ?? null,
+    has_password: hasPassword(user),
     role: user.role,
   };
 }

@@ -1,7 +1,6 @@
 import Joi from 'joi';
-import { claimedPassword, password } from '../auth/schemas.ts';
+import { aboutUsername, claimedPassword, newUsername, ownPassword, password } from '../auth/schemas.ts';
 import { isEmail } from '../text/email.ts';
-import { isReservedName } from '../text/reserved-names.ts';
 import { count, id, object, oneOf, optional, text, timestamp } from '../api/schema.ts';
 
 const email = text()
@@ -16,25 +15,9 @@ const email = text()
   )
   .example('ada@example.org');
 
-const aboutUsername =
-  '3 to 30 letters, digits, dots, dashes and underscores, with a letter or digit at both ends; unique without regard to case. ' +
-  'Names of the service and its staff are reserved, and a name that a user has given up stays reserved for 90 days';
-
 /** Also one that was chosen before there were rules for its ends and reserved names: who has it may say it again. */
 const username = Joi.string()
   .pattern(/^[A-Za-z0-9_.-]{3,30}$/, '3 to 30 letters, digits, dots, dashes and underscores')
-  .description(aboutUsername)
-  .example('ada');
-
-const newUsername = Joi.string()
-  .pattern(
-    /^[A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9]$/,
-    '3 to 30 letters, digits, dots, dashes and underscores, with a letter or digit at both ends',
-  )
-  .custom(
-    (value: string, helpers) => (isReservedName(value) ? helpers.error('string.reserved') : value),
-    'name that is not reserved',
-  )
   .description(aboutUsername)
   .example('ada');
 
@@ -64,12 +47,10 @@ export const editUser = object({
   email: optional(email),
   password: optional(password),
   current_password: optional(claimedPassword.example('correct horse battery')).description(
-    'Needed for a new e-mail address or password',
+    'Needed for a new e-mail address or password. An account without one needs a login in the last ten minutes instead',
   ),
 })
   .or('username', 'bio', 'email', 'password')
-  .with('email', 'current_password')
-  .with('password', 'current_password')
   .example({ username: 'ada.lovelace' })
   .id('EditUser');
 
@@ -85,7 +66,7 @@ export const undoEmail = object({ token: mailedToken('undo') })
   .id('UndoEmail');
 
 /** Its example is nobody's password: what a page fills in by itself must not delete an account. */
-export const deleteUser = object({ password: claimedPassword })
+export const deleteUser = object({ password: ownPassword })
   .example({ password: 'your password' })
   .id('DeleteUser');
 
@@ -121,6 +102,9 @@ export const ownUser = object({
   pending_email: Joi.string()
     .allow(null)
     .description('The new address that counts once it is proved; `null` if there is none'),
+  has_password: Joi.boolean().description(
+    'Whether the account has a password; without one you log in with the OpenID provider',
+  ),
   role: oneOf('user', 'moderator', 'admin').description('What you may do beside what all users may'),
   created_at: timestamp(),
 }).id('OwnUser');

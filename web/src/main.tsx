@@ -2,12 +2,14 @@ import './styles/page.css';
 import { render } from 'preact';
 import { followSession } from './account/account.ts';
 import { takeMailedLink } from './account/mailed-link.ts';
+import { takeProviderAnswer } from './account/provider-login.ts';
 import { App } from './app.tsx';
 import { applyTheme } from './chrome/theme.ts';
 import { followHistory } from './places/history.ts';
 
 applyTheme();
 takeMailedLink();
+takeProviderAnswer();
 followSession();
 followHistory();
 const root = document.getElementById('app');

@@ -7,18 +7,14 @@ import { AccountForm } from './account-form.tsx';
 import { ExportAccount } from './export-account.tsx';
 import { DeleteAccount } from './delete-account.tsx';
 import { EmailState } from './email-state.tsx';
+import { Identities } from './identities.tsx';
+import { ownPassword } from './own-password.ts';
 import { SecondFactor } from './second-factor.tsx';
 import { Sessions } from './sessions.tsx';
 
-const currentPassword = {
-  name: 'current_password',
-  label: 'Current password',
-  type: 'password',
-  autocomplete: 'current-password',
-} as const;
-
 /** What one can change about oneself: each with its own form, so that a fault in one keeps nobody from another. */
 export function AccountView({ me }: { me: OwnUser }) {
+  const currentPassword = ownPassword(me, 'current_password', 'Current password');
   const rename = async ({ username = '' }: Record<string, string>) => {
     changedTo(await service.updateMe({ username: username.trim() }));
     notify('Your name is changed, also on your existing posts.');
@@ -27,8 +23,11 @@ export function AccountView({ me }: { me: OwnUser }) {
     changedTo(await service.updateMe({ bio: bio.trim() }));
     notify('What you say about yourself is changed.');
   };
-  const changeEmail = async ({ email = '', current_password = '' }: Record<string, string>) => {
-    const changed = await service.updateMe({ email: email.trim(), current_password });
+  const changeEmail = async ({ email = '', current_password }: Record<string, string>) => {
+    const changed = await service.updateMe({
+      email: email.trim(),
+      ...(current_password === undefined ? {} : { current_password }),
+    });
     changedTo(changed);
     notify(
       changed.pending_email === null
@@ -36,8 +35,10 @@ export function AccountView({ me }: { me: OwnUser }) {
         : `A mail with a link is on its way to ${changed.pending_email}.`,
     );
   };
-  const changePassword = async ({ password = '', current_password = '' }: Record<string, string>) => {
-    changedTo(await service.updateMe({ password, current_password }));
+  const changePassword = async ({ password = '', current_password }: Record<string, string>) => {
+    changedTo(
+      await service.updateMe({ password, ...(current_password === undefined ? {} : { current_password }) }),
+    );
     notify('Your password is changed. Everywhere else you are logged out.');
   };
 
@@ -98,7 +99,7 @@ export function AccountView({ me }: { me: OwnUser }) {
               hint: 'Shown to nobody; you log in with it.',
               given: me.email,
             },
-            currentPassword,
+            ...currentPassword,
           ]}
           run={changeEmail}
         />
@@ -111,7 +112,7 @@ export function AccountView({ me }: { me: OwnUser }) {
           verb="Change the password"
           passwordField="current_password"
           fields={[
-            currentPassword,
+            ...currentPassword,
             {
               name: 'password',
               label: 'New password',
@@ -123,7 +124,8 @@ export function AccountView({ me }: { me: OwnUser }) {
           run={changePassword}
         />
       </section>
-      <SecondFactor login={me.email} />
+      <SecondFactor me={me} />
+      <Identities me={me} />
       <Sessions />
       <section>
         <h2>Blocked and muted</h2>
@@ -133,7 +135,7 @@ export function AccountView({ me }: { me: OwnUser }) {
         </p>
       </section>
       <ExportAccount />
-      <DeleteAccount login={me.email} />
+      <DeleteAccount me={me} />
     </section>
   );
 }

@@ -1,16 +1,18 @@
+import type { OwnUser } from 'tidings-client';
 import { useRef, useState } from 'preact/hooks';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
+import { ownPassword } from './own-password.ts';
 import { rememberAccount } from './visited.ts';
 
 /** Deletes the account, with its password and when asked twice. */
-export function DeleteAccount({ login }: { login: string }) {
+export function DeleteAccount({ me }: { me: OwnUser }) {
   const [asking, setAsking] = useState(false);
   const answer = useRef<(yes: boolean) => void>(() => undefined);
 
-  const remove = async ({ password = '' }: Record<string, string>) => {
+  const remove = async ({ password }: Record<string, string>) => {
     setAsking(true);
     const yes = await new Promise<boolean>((resolve) => (answer.current = resolve));
     setAsking(false);
@@ -35,13 +37,11 @@ export function DeleteAccount({ login }: { login: string }) {
       </p>
       <AccountForm
         title="Delete the account"
-        login={login}
+        login={me.email}
         verb="Delete my account"
         danger
         passwordField="password"
-        fields={[
-          { name: 'password', label: 'Your password', type: 'password', autocomplete: 'current-password' },
-        ]}
+        fields={ownPassword(me)}
         run={remove}
       />
       {asking && (

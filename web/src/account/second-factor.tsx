@@ -1,12 +1,14 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { SecondFactorView, TotpSetup } from 'tidings-client';
+import type { OwnUser, SecondFactorView, TotpSetup } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
+import { ownPassword } from './own-password.ts';
 
 /** Has logins ask for a code of an app, or for none any more. */
-export function SecondFactor({ login }: { login: string }) {
+export function SecondFactor({ me }: { me: OwnUser }) {
+  const login = me.email;
   const [state, setState] = useState<SecondFactorView>();
   const [setup, setSetup] = useState<TotpSetup>();
   const [recoveryCodes, setRecoveryCodes] = useState<readonly string[]>();
@@ -22,26 +24,19 @@ export function SecondFactor({ login }: { login: string }) {
   };
   useEffect(() => void load(), []);
 
-  const begin = async ({ password = '' }: Record<string, string>) =>
+  const begin = async ({ password }: Record<string, string>) =>
     setSetup(await service.secondFactor.begin(password));
   const confirm = async ({ code = '' }: Record<string, string>) => {
     setRecoveryCodes(await service.secondFactor.confirm(code.trim()));
     setSetup(undefined);
     await load();
   };
-  const end = async ({ password = '' }: Record<string, string>) => {
+  const end = async ({ password }: Record<string, string>) => {
     await service.secondFactor.end(password);
     setRecoveryCodes(undefined);
     await load();
     notify('Your logins ask for no code any more.');
   };
-  const password = {
-    name: 'password',
-    label: 'Your password',
-    type: 'password',
-    autocomplete: 'current-password',
-  } as const;
-
   return (
     <section>
       <h2>Second factor</h2>
@@ -70,7 +65,7 @@ export function SecondFactor({ login }: { login: string }) {
             login={login}
             verb="Set it up"
             passwordField="password"
-            fields={[password]}
+            fields={ownPassword(me)}
             run={begin}
           />
         </>
@@ -110,7 +105,7 @@ export function SecondFactor({ login }: { login: string }) {
             login={login}
             verb="Turn it off"
             passwordField="password"
-            fields={[password]}
+            fields={ownPassword(me)}
             run={end}
           />
         </>

@@ -7,12 +7,15 @@ import { CredentialsForm } from './credentials-form.tsx';
 import { type Intent, isOpen, leaveDoor, wish } from './door.ts';
 import { AddressBack, ForgottenPassword, NewPassword } from './forgotten-password.tsx';
 import { mailedLink } from './mailed-link.ts';
+import { ProviderButton, ProviderForm } from './provider-form.tsx';
+import { providerAnswer } from './provider-login.ts';
 import { askService, signUpMode } from './service-info.ts';
 import { isReturning } from './visited.ts';
 
 /** The page of a visitor who is not logged in. */
 export function Welcome() {
   const link = mailedLink.value;
+  const answer = providerAnswer.value;
   const title = link?.kind === 'undo' ? 'Undo the change of your address' : 'Choose a new password';
   return (
     <main class="welcome">
@@ -31,9 +34,17 @@ export function Welcome() {
         Open this page in two windows side by side to see it. To build on it, read <a href="/docs">the API</a>{' '}
         and <a href="/asyncapi">its Socket.IO interface</a>.
       </p>
-      {link === undefined ? (
-        <Door />
-      ) : (
+      {answer !== undefined && (
+        <section class="welcome-door" aria-label="Log in">
+          <h2>Log in</h2>
+          <ProviderForm answer={answer} />
+          <button type="button" class="plain" onClick={() => (providerAnswer.value = undefined)}>
+            Not now
+          </button>
+        </section>
+      )}
+      {answer === undefined && link === undefined && <Door />}
+      {answer === undefined && link !== undefined && (
         <section class="welcome-door" aria-label={title}>
           <h2>{title}</h2>
           {link.kind === 'undo' ? <AddressBack token={link.token} /> : <NewPassword token={link.token} />}
@@ -88,6 +99,7 @@ function Door() {
         </div>
       )}
       {forgotten ? <ForgottenPassword /> : <CredentialsForm key={intent} intent={intent} />}
+      <ProviderButton />
       {intent === 'log-in' && (
         <button type="button" class="plain" onClick={() => setForgotten(!forgotten)}>
           {forgotten ? 'Back to the login' : 'Forgot your password?'}

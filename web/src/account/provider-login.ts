@@ -1,0 +1,60 @@
+import { signal } from '@preact/signals';
+import type { ProviderAnswer } from 'tidings-client';
+import { notify } from '../chrome/notices.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { service } from '../service.ts';
+
+/** What this tab has begun at the OpenID provider. */
+interface Begun {
+  kind: 'log-in' | 'link';
+  state: string;
+  secret: string;
+}
+
+/** Of this tab alone: another one may have begun something else. */
+const KEY = 'tidings.provider-login';
+
+/** What the provider said, until somebody is logged in with it. */
+export const providerAnswer = signal<ProviderAnswer | undefined>(undefined);
+
+/** Goes to the provider. @throws {TidingsError} */
+export async function goToProvider(kind: Begun['kind'], password?: string): Promise<void> {
+  const { authorization_url, state, secret } =
+    kind === 'link' ? await service.openId.beginLink(password) : await service.openId.begin();
+  const begun: Begun = { kind, state, secret };
+  sessionStorage.setItem(KEY, JSON.stringify(begun));
+  location.assign(authorization_url);
+}
+
+/**
+ * Takes the answer of the provider out of the address: it must not stay in the history of the browser. One that this tab
+ * did not ask for is somebody else's.
+ */
+export function takeProviderAnswer(): void {
+  const response = new URLSearchParams(location.hash.slice(1)).get('oidc');
+  if (response === null) return;
+  history.replaceState(history.state, '', location.pathname + location.search);
+  const begun = readBegun();
+  sessionStorage.removeItem(KEY);
+  if (begun?.state !== new URLSearchParams(response).get('state')) {
+    notify('This login was not begun in this tab. Begin again.', 'failed');
+    return;
+  }
+  const answer = { response, secret: begun.secret };
+  if (begun.kind === 'link') void link(answer);
+  else providerAnswer.value = answer;
+}
+
+function readBegun(): Begun | undefined {
+  const stored = sessionStorage.getItem(KEY);
+  return stored === null ? undefined : (JSON.parse(stored) as Begun);
+}
+
+async function link(answer: ProviderAnswer): Promise<void> {
+  try {
+    await service.openId.link(answer);
+    notify('You can log in with it from now on.');
+  } catch (error) {
+    notify(sentenceOf(error), 'failed');
+  }
+}
