@@ -150,6 +150,7 @@ describe('the export of an account', () => {
       notification: notifications.length,
       session: 2,
       second_factor: 1,
+      identity: 0,
       audit: 2,
       report: 1,
     });

@@ -5,8 +5,10 @@ import type { BegunLogin, LinkedIdentity } from '../server/auth/present.ts';
 import type { Tokens } from '../server/auth/refresh.ts';
 import type { TotpSetup } from '../server/auth/totp.ts';
 import type { OwnUser } from '../server/users/present.ts';
+import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { logLines } from './support/log-lines.ts';
 import { TestMailServer } from './support/mail-server.ts';
+import type { NodeProcess } from './support/node-process.ts';
 import { type ProviderUser, TestProvider } from './support/oidc-provider.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { execute, numberOf, rows } from './support/tables.ts';
@@ -30,7 +32,8 @@ describe('a login with an OpenID provider', function () {
   before(async () => {
     await mails.start();
     await provider.start();
-    world = await createWorld({ ...mails.settings, ...provider.settings }, undefined, log.read);
+    const settings = { ...sharedSecret, ...mails.settings, ...provider.settings };
+    world = await createWorld(settings, undefined, log.read);
   });
   after(async () => {
     await world.close();
@@ -117,7 +120,7 @@ describe('a login with an OpenID provider', function () {
     [undefined, true],
     [undefined, false],
   ] as const) {
-    const words = `an address verified ${there === undefined ? 'nobody knows whether' : there ? '' : 'not '}there and ${here ? '' : 'not '}here`;
+    const words = `an address verified ${there === undefined ? 'nobody knows whether ' : there ? '' : 'not '}there and ${here ? '' : 'not '}here`;
     const told = (email: string) => ({ email, ...(there === undefined ? {} : { email_verified: there }) });
 
     it(`with ${words}, and no account with it, makes one`, async () => {
@@ -357,6 +360,30 @@ describe('a login with an OpenID provider', function () {
       iss: provider.issuer,
     });
     expectProblem(await finish({ response: answer.toString(), secret: busy.secret }), 503, 'unavailable');
+  });
+
+  it('is refused while the provider does not answer, from the start of a node on, and works once it does', async function () {
+    this.timeout(180_000);
+    provider.goDown();
+    let node: NodeProcess | undefined;
+    try {
+      node = await startAnotherNode(world, 'another', provider.settings);
+      const visitor = new Api(node.url);
+      const refused = expectProblem(await visitor.post('/login/oidc', {}), 503, 'unavailable');
+      expect(refused.detail).to.include('Example Accounts');
+      expect((await visitor.get<unknown>('/readyz')).status).to.equal(200);
+      provider.comeUp();
+      const { status, body } = await visitor.post<BegunLogin>('/login/oidc', {});
+      expect(status).to.equal(201);
+      const sub = newSub();
+      provider.users.set(sub, { email: `${sub}@example.org`, email_verified: true });
+      const response = await provider.visit(body.authorization_url, sub);
+      const login = { response, secret: body.secret, username: newName() };
+      expect((await visitor.post<Tokens>('/login/oidc/finish', login)).status).to.equal(200);
+    } finally {
+      provider.comeUp();
+      await node?.stop();
+    }
   });
 
   it('sends the browser on to the page that began, with the answer where no server is sent it', async () => {

@@ -33,6 +33,7 @@ describe('accounts', () => {
         'created_at',
         'email',
         'email_verified',
+        'has_password',
         'id',
         'pending_email',
         'role',

@@ -19,16 +19,10 @@ const WHO = 'x-test-user';
 /** An OpenID provider, on loopback: a real one, in which the test's browser logs in by saying who it is. */
 export class TestProvider {
   readonly users = new Map<string, ProviderUser>();
-  /** Who logs in with a browser that says nothing; undefined: nobody. */
-  visitor: string | undefined;
-  /** Answers nothing from now on, but keeps connections open. */
-  silent = false;
-  /** Requests by path. */
-  readonly asked: string[] = [];
   readonly #publicUrl: string;
   readonly #inToken: boolean;
   #server: Server | undefined;
-  #handle: ((req: IncomingMessage, res: ServerResponse) => void) | undefined;
+  #down = false;
   readonly #sockets = new Set<Socket>();
   #port = 0;
 
@@ -54,20 +48,27 @@ export class TestProvider {
     };
   }
 
-  /** The second time at the port of the first, and with all that it knew. */
   async start(): Promise<void> {
-    const server = createServer((req, res) => {
-      this.asked.push((req.url ?? '').split('?', 1)[0]!);
-      if (!this.silent) this.#handle?.(req, res);
-    });
+    const server = createServer();
     server.on('connection', (socket) => {
+      if (this.#down) socket.destroy();
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
     });
-    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
-    this.#handle ??= this.#create();
+    server.on('request', this.#create());
+  }
+
+  /** Takes no connection until it is up again. It keeps its port, which another process would take. */
+  goDown(): void {
+    this.#down = true;
+    this.#hangUp();
+  }
+
+  comeUp(): void {
+    this.#down = false;
   }
 
   async stop(): Promise<void> {
@@ -75,8 +76,12 @@ export class TestProvider {
     if (!server) return;
     this.#server = undefined;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    this.#hangUp();
     await closed;
+  }
+
+  #hangUp(): void {
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   /**
@@ -141,7 +146,7 @@ export class TestProvider {
         return;
       }
       const said = req.headers[WHO];
-      const sub = typeof said === 'string' ? said : (this.visitor ?? '');
+      const sub = typeof said === 'string' ? said : '';
       void provider.interactionFinished(
         req,
         res,

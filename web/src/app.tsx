@@ -1,6 +1,7 @@
 import { farewell, presence } from './account/account.ts';
 import { isOpen, wish } from './account/door.ts';
 import { mailedLink } from './account/mailed-link.ts';
+import { providerAnswer } from './account/provider-login.ts';
 import { givenInvitation } from './account/service-info.ts';
 import { Restoring } from './account/restoring.tsx';
 import { Welcome } from './account/welcome.tsx';
@@ -19,6 +20,7 @@ export function App() {
     wish.value === undefined &&
     farewell.value === undefined &&
     mailedLink.value === undefined &&
+    providerAnswer.value === undefined &&
     givenInvitation() === '';
   return (
     <>
