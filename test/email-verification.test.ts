@@ -381,6 +381,8 @@ describe('an e-mail address', () => {
     const { user } = await newcomer();
     const right = `right-${user.email}`;
     await change(user, right);
+    // Else it comes later, in place of another one.
+    await mailOf(right);
     const mail = await mailOf(user.email, CHANGE);
     expect(mail.text).to.include('before that:').and.not.include('seven days');
     expect((await undo(tokenIn(mail, 'undo'))).status).to.equal(204);
