@@ -225,6 +225,7 @@ const files: Record<string, Uses> = {
       '[a-z-]+/(authenticate|authorise|routes|schemas|shared-link)\\.ts',
       'api/',
       'docs/',
+      'errors.ts',
       'event-registry.ts',
       'http/',
       'ops/',
