@@ -1,6 +1,7 @@
 import type { Sequelize } from 'sequelize';
 import { accountTaskChecks, defineAccountTask } from './account-task.ts';
 import { accountExportTables } from './account-export.ts';
+import { apiKeyTables } from './api-key.ts';
 import { auditTables } from './audit.ts';
 import { defineEvent, eventChecks } from './event.ts';
 import { defineIdempotencyKey } from './idempotency-key.ts';
@@ -65,4 +66,5 @@ export const extraDdl: string[] = [
   ...accountExportTables,
   ...totpTables,
   ...oidcTables,
+  ...apiKeyTables,
 ];

@@ -6,6 +6,7 @@ export const problems = {
   unauthorized: [401, 'Not authenticated'],
   invalid_credentials: [403, 'Invalid Credentials'],
   forbidden: [403, 'Forbidden'],
+  insufficient_scope: [403, 'Insufficient scope'],
   suspended: [403, 'Account suspended'],
   otp_required: [403, 'Code required'],
   otp_invalid: [403, 'Invalid code'],

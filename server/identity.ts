@@ -1,9 +1,15 @@
-/** The authenticated user, from a valid access token and its live login session. */
+/** What an API key may be allowed to do. */
+export const scopes = ['read', 'write', 'moderate'] as const;
+export type Scope = (typeof scopes)[number];
+
+/** The authenticated user, from a valid access token and its live login session, or from an API key. */
 export interface Identity {
   id: number;
   sessionId: string;
-  /** When the access token ends, in milliseconds since 1970. */
+  /** When the access token or the key ends, in milliseconds since 1970. */
   expiresAt: number;
+  /** What an API key may do. Without it: a login session, which may do everything. */
+  scopes?: readonly Scope[];
 }
 
 /** Who looks at something that others have written. */

@@ -8,6 +8,7 @@ import { Pruner } from './database/pruner.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { TimeSlices } from './delivery/time-slices.ts';
 import { toAppError } from './api/errors.ts';
+import { requireScope } from './api/scope.ts';
 import { PendingResponses } from './http/pending-responses.ts';
 import { clientAddress } from './http/client-address.ts';
 import { crossOrigin } from './http/cross-origin.ts';
@@ -20,6 +21,7 @@ import { probeLog, wholeLog } from './log/reader.ts';
 import { readFollowChanges, readRelations } from './log/relation-reader.ts';
 import { Sequencer } from './log/sequencer.ts';
 import { FilePositionStore } from './log/position-store.ts';
+import type { Identity } from './identity.ts';
 import type { Logger } from './logger.ts';
 import type { TimeLimits } from './time-limits.ts';
 import type { HealthCheck } from './ops/health.ts';
@@ -97,7 +99,7 @@ export async function createService(
   }
 
   const sessions = await createSessions(config, database, feed, told);
-  const { connections, liveSessions, tokens } = sessions;
+  const { connections, identify, liveSessions } = sessions;
   const limits = createLimits(config, { db, secrets: sessions.secrets, redis, slot, ...told });
   const { mails, mailWorker, resetRequests } = createMail(config, database, sessions.secrets, told, limits);
 
@@ -135,7 +137,14 @@ export async function createService(
     slices,
     fastPaths,
     missedTallies: (after) => missed.since(after),
-    verify: (token) => tokens.verify(token),
+    verify: (token, senders) => {
+      const mayRead = (user: Identity) => {
+        requireScope(user, 'read');
+        return user;
+      };
+      const user = identify(token, senders);
+      return user instanceof Promise ? user.then(mayRead) : mayRead(user);
+    },
     // The cache suffices: a connection is registered here before the check, so a revocation that the cache lacks ends
     // it.
     requireSession: (session, subscriber) =>

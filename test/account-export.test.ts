@@ -138,6 +138,7 @@ describe('the export of an account', () => {
     expect(String(factor!.since) >= today).to.equal(true);
     expect(lines.at(-1)?.kind).to.equal('end');
     expect(countsOf(lines)).to.deep.equal({
+      api_key: 0,
       account: 1,
       post: 2,
       reply: 1,

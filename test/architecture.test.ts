@@ -162,7 +162,10 @@ const kinds: [name: RegExp, uses: Uses][] = [
   [/^event-(names|payloads)\.ts$/, {}],
   // What can happen to what the capability keeps: told to the log, which knows no capability.
   [/^events\.ts$/, { types: ['topics/', 'protocol.ts'] }],
-  [/^schemas\.ts$/, { values: ['api/(problem|schema|topics).ts', 'text/', shared], types: ['topics/'] }],
+  [
+    /^schemas\.ts$/,
+    { values: ['identity.ts', 'api/(problem|schema|topics).ts', 'text/', shared], types: ['topics/'] },
+  ],
   // No door from an address to the tables but commands and queries.
   [/^routes\.ts$/, { values: [...ground, 'api/', 'transports/', shared], types: ['topics/'] }],
   [/^(policy|present|cursor)\.ts$/, { values: [...ground, shared], types: ['models/'] }],

@@ -31,6 +31,8 @@ const refused: Record<string, number> = {
   'post /users/me/identities/begin': 404,
   'post /users/me/identities': 404,
   'delete /users/me/identities/{id}': 403,
+  'post /users/me/keys': 403,
+  'delete /users/me/keys/{id}': 404,
   'delete /sessions/{id}': 404,
   'put /posts/{id}/report': 422,
 };

@@ -61,12 +61,11 @@ describe('the OpenAPI document', () => {
   it('tells of a token exactly where one is needed', () => {
     // What they take in the body may be refused as a token is.
     const ofTheirOwn = ['/refresh', '/password/reset', '/email/verify', '/email/undo', '/login/oidc/finish'];
-    for (const { method, path, access } of routes) {
+    for (const { method, path, access, scope } of routes) {
       const told = document.paths[openApiPath(path)]?.[method];
-      // An empty one says that none is needed.
-      expect(told?.security?.length, `${method} ${path}`).to.equal(
-        { anyone: 0, optional: 3, reader: 2, user: 2 }[access],
-      );
+      // An empty one says that none is needed; an API key is one more where it is let in.
+      const ways = { anyone: 0, optional: 3, reader: 2, user: 2 }[access] + (scope === undefined ? 0 : 1);
+      expect(told?.security?.length, `${method} ${path}`).to.equal(ways);
       expect(Boolean(told?.responses[401]), `${method} ${path}`).to.equal(
         access !== 'anyone' || ofTheirOwn.includes(path),
       );
@@ -286,6 +285,10 @@ describe('the OpenAPI document', () => {
       await ask(me, 'get', '/users/me/totp');
       await ask(me, 'delete', '/users/me/totp', password);
       await askAboutIdentities(me);
+      const wanted = { name: 'a bot', scopes: ['read'], ...password };
+      const { body: made } = await ask<{ id: string }>(me, 'post', '/users/me/keys', wanted);
+      await ask(me, 'get', '/users/me/keys');
+      await ask(me, 'delete', `/users/me/keys/${made.id}`);
       await Promise.all([alice, bob].map(({ id }) => ask(me, 'put', `/users/${id}/block`)));
       await ask(me, 'get', '/users/me/blocks?limit=1');
       for (const kind of ['follow', 'block', 'mute'])

@@ -180,6 +180,7 @@ describe('preconditions', () => {
       'post /users/me/identities/begin': { password: PASSWORD },
       'post /users/me/identities': { response: 'state=x', secret: 'x' },
       'delete /users/me/identities/:id': { password: PASSWORD },
+      'post /users/me/keys': { name: 'Never', scopes: ['read'], password: PASSWORD },
       'post /posts': { title: 'Never', content: '' },
       'post /posts/:id/replies': { content: 'Never' },
       'post /vote': { post_id: id, dir: 1 },
@@ -196,7 +197,7 @@ describe('preconditions', () => {
       for (const condition of ['if-match', 'if-none-match', 'if-unmodified-since']) {
         const answer = await bob.request<object>(
           method.toUpperCase(),
-          path.replace(':id', path.startsWith('/sessions') ? randomUUID() : String(id)),
+          path.replace(':id', /^\/(sessions|users\/me\/keys)/.test(path) ? randomUUID() : String(id)),
           bodies[name],
           {
             [condition]: condition === 'if-unmodified-since' ? inAnHour() : '*',

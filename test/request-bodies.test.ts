@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import { routes } from '../server/app.ts';
+import { scopes } from '../server/identity.ts';
 import { reportReasons, userActions } from '../server/moderation/present.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
@@ -127,6 +128,19 @@ describe('request bodies', () => {
       valid: fc.record({ code: anyText(50, 1) }),
       status: 404,
       send: asAda('POST', () => '/users/me/totp/confirm'),
+    },
+    'post /users/me/keys': {
+      valid: fc.record(
+        {
+          name: anyText(80, 1).filter(isVisible),
+          scopes: fc.uniqueArray(fc.constantFrom(...scopes), { minLength: 1 }),
+          expires_in_days: fc.integer({ min: 1, max: 366 }),
+          password: anyText(100, 1).filter((text) => text !== PASSWORD),
+        },
+        { requiredKeys: ['name', 'scopes', 'password'] },
+      ),
+      status: 403,
+      send: asAda('POST', () => '/users/me/keys'),
     },
     'delete /users/me/totp': {
       valid: fc.record({ password: anyText(100, 1).filter((text) => text !== PASSWORD) }),

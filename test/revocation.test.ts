@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { NewApiKey } from '../server/auth/keys.ts';
 import type { LoginSession } from '../server/auth/present.ts';
 import { EventStream } from './support/event-stream.ts';
 import { query } from './support/postgres.ts';
@@ -128,5 +129,33 @@ describe('a session that is ended at one of three nodes, with Redis dead, at eac
       await until('the bystander’s socket to hear', () => stays.client.seqs().length > 0);
       expect((await stays.stream.take(1))[0]?.event).to.equal('post:created');
       for (const { client } of everywhere) expect(client.seqs()).to.be.empty;
+    });
+
+  const keyEndings: Record<string, (user: TestUser, id: string) => Promise<unknown>> = {
+    'it is revoked': (user, id) => user.delete(`/users/me/keys/${id}`),
+    'its user has a new password': (user) => user.patch('/users/me', newPassword),
+  };
+  for (const [what, end] of Object.entries(keyEndings))
+    it(`does all that with an API key as well, once ${what}`, async () => {
+      const user = await signUp(nodes.first.url);
+      const { body: made } = await user.post<NewApiKey>('/users/me/keys', {
+        name: 'a bot',
+        scopes: ['read', 'write'],
+        password: PASSWORD,
+      });
+      const { api, poll, stream, client } = await presence(made.key);
+
+      await end(user, made.id);
+      const watch = new Stopwatch();
+      expectProblem(await api.post<object>('/posts', { title: 'too late', content: '' }), 401);
+      const [refused] = await Promise.all([
+        poll,
+        until('reads to be refused', async () => (await api.get('/posts')).status === 401),
+        until('the socket to be ended', () => client.heard('session:closed').length > 0 && client.closed),
+        stream.take(1).then(() => stream.ended()),
+      ]);
+      expect(watch.ran).to.be.below(ENDED_WITHIN);
+      expectProblem(refused, 401, 'unauthorized');
+      expect(client.heard('session:closed')[0]?.[0]).to.include({ code: 'revoked' });
     });
 });

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type Joi from 'joi';
-import type { Identity } from '../identity.ts';
+import type { Identity, Scope } from '../identity.ts';
 import type { SchemaWatch } from '../database/schema-watch.ts';
 import type { WriteMonitor } from '../database/write-monitor.ts';
 import { AppError, invalid, refuseWhile } from '../errors.ts';
@@ -12,6 +12,7 @@ import type { Requester } from '../queues/fair-queue.ts';
 import { requesterOf } from './requester.ts';
 import { isNotModified, refusePreconditions } from './preconditions.ts';
 import { isForm } from './body.ts';
+import { requireScope } from './scope.ts';
 import { check, type Infer, knownFields, withoutEmpty } from './schema.ts';
 
 /**
@@ -91,6 +92,8 @@ export interface RouteSpec<
   description?: string;
   tag: string;
   access: A;
+  /** What an API key must be allowed to. Without it no key is let in. */
+  scope?: Scope;
   /** A role that the user must have. It is asked for after the input, as everything that is looked up. */
   role?: 'moderator';
   /** Whether the user's e-mail address must be verified where the operator asks for it. Looked up as the role. */
@@ -156,7 +159,8 @@ export interface Mounting<C> {
 }
 
 /**
- * Mounts routes with the checks in the documented order: 403 for a cross-site request, 401, 429, 422, then those of the
+ * Mounts routes with the checks in the documented order: 403 for a cross-site request, 401, 429, 403 for
+ * an API key that may not do it, 422, then those of the
  * handler (404, 403, 409). A body is not read before its sender is authenticated.
  */
 export function mount<C extends RouteContext>(
@@ -181,6 +185,7 @@ export function mount<C extends RouteContext>(
       const isOpen = spec.access === 'anyone' || (isForAll && req.headers.authorization === undefined);
       const user = isOpen ? undefined : await authenticate(req);
       if (spec.limit) await limit(spec.limit, req, res, user);
+      if (user) requireScope(user, spec.scope);
       if (body) await run(body, req, res);
       const input = validate(spec, req);
       if (spec.headers?.['If-Match'] === undefined) refusePreconditions(req);

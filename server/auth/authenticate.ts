@@ -7,7 +7,7 @@ import type { AuthContext } from './context.ts';
 
 /** Reads the `Authorization` header (RFC 6750, 2.1). A token anywhere else is ignored. */
 export function bearerAuthentication(
-  ctx: Pick<AuthContext, 'liveSessions' | 'tokens'>,
+  ctx: Pick<AuthContext, 'identify' | 'liveSessions'>,
 ): (req: Request) => Promise<Identity> {
   return async (req) => {
     const header = req.headers.authorization;
@@ -15,11 +15,12 @@ export function bearerAuthentication(
       throw unauthorized('An access token is required. Send it as Authorization: Bearer …');
     const token = /^Bearer +([\w.~+/=-]+) *$/i.exec(header)?.[1];
     if (token === undefined) throw unauthorized('The Authorization header must have the form: Bearer …');
-    const identity = ctx.tokens.verify(token);
+    const address = addressKey(req.ip ?? '');
+    const identity = await ctx.identify(token, () => [address]);
     const reads = req.method === 'GET' || req.method === 'HEAD';
     await ctx.liveSessions.require(identity, {
       fresh: !reads,
-      senders: () => sendersAt(addressKey(req.ip ?? ''), identity.id),
+      senders: () => sendersAt(address, identity.id),
     });
     return identity;
   };

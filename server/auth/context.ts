@@ -8,6 +8,7 @@ import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { Logger } from '../logger.ts';
 import type { Metrics } from '../ops/metrics.ts';
+import type { Identify } from './identify.ts';
 import type { LiveSessions } from './live-sessions.ts';
 import type { Oidc } from './oidc-provider.ts';
 import type { OwnPassword } from './own-password.ts';
@@ -25,6 +26,8 @@ export interface AuthContext {
   log: Logger;
   metrics: Pick<Metrics, 'loginsRefused' | 'oidcLogins'>;
   db: Database;
+  /** Whose token or API key it is. */
+  identify: Identify;
   tokens: AccessTokens;
   refreshTokens: RefreshTokens;
   passwords: Passwords;

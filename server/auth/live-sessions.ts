@@ -3,6 +3,7 @@ import type { DatabaseShare } from '../database/connection-queue.ts';
 import { MicroBatcher } from '../database/micro-batcher.ts';
 import { refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
+import { keyIsNotValid } from './api-keys.ts';
 import { LAST_SEEN_STEP } from './last-seen.ts';
 import type { Senders } from '../queues/queue-limit.ts';
 
@@ -102,7 +103,7 @@ export class LiveSessions {
     if ((await this.#lookUp(identity.sessionId, senders())) !== identity.id) {
       refuseWhile(this.#absence());
       this.#forget(identity.sessionId);
-      throw unauthorized('The session of this access token has ended.');
+      throw identity.scopes ? keyIsNotValid() : unauthorized('The session of this access token has ended.');
     }
     if (before === this.#revocations) this.#remember(identity);
     this.#noteSeen(identity.sessionId);

@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
-import { type LoginSession, presentSession, sessionColumns, type SessionRow } from './present.ts';
+import { isLogin, type LoginSession, presentSession, sessionColumns, type SessionRow } from './present.ts';
 import type { ListSessions } from './schemas.ts';
 import { readSessionCursor, type SessionCursor, writeSessionCursor } from './session-cursor.ts';
 
@@ -39,7 +39,7 @@ export async function sessionPage(
     `select ${sessionColumns},
             (extract(epoch from created_at) * 1000000)::bigint as moment
      from sessions
-     where user_id = $1 and revoked_at is null and expires_at > now()
+     where user_id = $1 and revoked_at is null and expires_at > now() and ${isLogin}
        and (created_at, id) < (timestamptz 'epoch' + $2 * interval '1 microsecond', $3::uuid)
      order by created_at desc, id desc limit $4`,
     { type: QueryTypes.SELECT, bind: [user.id, moment, id, limit + 1] },

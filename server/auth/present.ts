@@ -1,4 +1,4 @@
-import type { Identity } from '../identity.ts';
+import type { Identity, Scope } from '../identity.ts';
 
 /** One of a user's logins, as the user sees it. */
 export interface LoginSession {
@@ -13,7 +13,8 @@ export interface LoginSession {
   current: boolean;
 }
 
-/** The columns of a session that are shown. */
+/** The columns of a login session that are shown, and what tells it from an API key. */
+export const isLogin = 'not exists (select from api_keys k where k.session_id = sessions.id)';
 export const sessionColumns = 'id, created_at, greatest(created_at, last_seen_at) as last_seen_at, client';
 
 /** A row with these columns. */
@@ -107,4 +108,41 @@ export interface Supplement {
   username?: string;
   /** Of a new account, where an invitation is needed. */
   invitation?: string;
+}
+
+/** One of a user's API keys, as the user sees it. */
+export interface ApiKey {
+  id: string;
+  name: string;
+  scopes: Scope[];
+  /** RFC 3339, UTC. */
+  created_at: string;
+  expires_at: string;
+  /** When it was used last, in steps of five minutes; null if it never was. */
+  last_used_at: string | null;
+}
+
+/** The columns of an API key that are shown, of `keyTables`. */
+export const keyColumns = 's.id, k.name, k.scopes, s.created_at, s.expires_at, s.last_seen_at';
+export const keyTables = 'api_keys k join sessions s on s.id = k.session_id';
+
+/** A row with these columns. */
+export interface KeyRow {
+  id: string;
+  name: string;
+  scopes: Scope[];
+  created_at: Date;
+  expires_at: Date;
+  last_seen_at: Date | null;
+}
+
+export function presentKey({ id, name, scopes, created_at, expires_at, last_seen_at }: KeyRow): ApiKey {
+  return {
+    id,
+    name,
+    scopes,
+    created_at: created_at.toISOString(),
+    expires_at: expires_at.toISOString(),
+    last_used_at: last_seen_at?.toISOString() ?? null,
+  };
 }

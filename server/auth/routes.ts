@@ -4,6 +4,7 @@ import { Reply, routesOf } from '../api/route.ts';
 import * as commands from './commands.ts';
 import type { AuthContext } from './context.ts';
 import { beginLink, finishLink, identitiesOf, unlink } from './identities.ts';
+import { apiKeys, createKey, MAX_KEYS, revokeKey } from './keys.ts';
 import { endSession, sessionPage } from './login-sessions.ts';
 import { finishLogin } from './oidc-login.ts';
 import { beginAtProvider, placeToReturnTo } from './oidc-logins.ts';
@@ -289,5 +290,41 @@ export const authRoutes = [
     answers: { 204: 'You can no longer log in with it.', ...problems(401, 403, 404, 409, 422, 429) },
     handle: ({ ctx, user, params, body, requester }) =>
       unlink(ctx, user, params.id, body.password, requester),
+  }),
+  route({
+    method: 'get',
+    path: '/users/me/keys',
+    summary: 'Your API keys',
+    description: 'Those that have not expired, the newest first. The keys themselves are not shown again.',
+    tag: 'API keys',
+    access: 'user',
+    limit: 'read',
+    answers: { 200: schemas.apiKeys, ...problems(401, 403, 429) },
+    handle: ({ ctx, user, requester }) => apiKeys(ctx, user, requester),
+  }),
+  route({
+    method: 'post',
+    path: '/users/me/keys',
+    summary: 'Make an API key',
+    description: `For a program: sent as an access token is, also in the handshake of a socket. A user has ${MAX_KEYS} at most. A new password and \`POST /logout/all\` end your keys with your sessions.`,
+    tag: 'API keys',
+    access: 'user',
+    limit: 'login',
+    body: schemas.createKey,
+    answers: { 201: schemas.newApiKey, ...problems(401, 403, 409, 422, 429) },
+    handle: async ({ ctx, user, body, requester }) =>
+      new Reply(await createKey(ctx, user, body, requester), { headers: { 'Cache-Control': 'no-store' } }),
+  }),
+  route({
+    method: 'delete',
+    path: '/users/me/keys/:id',
+    summary: 'Revoke one of your API keys',
+    description: 'It stops working and its connections are closed, on every node.',
+    tag: 'API keys',
+    access: 'user',
+    limit: 'write',
+    params: schemas.keyParams,
+    answers: { 204: 'The key has been revoked.', ...problems(401, 403, 404, 422, 429) },
+    handle: ({ ctx, user, params, requester }) => revokeKey(ctx, user, params.id, requester),
   }),
 ];

@@ -13,9 +13,11 @@ import {
   text,
   timestamp,
   uuid,
+  visibleText,
   wholeNumber,
   withDefault,
 } from '../api/schema.ts';
+import { scopes } from '../identity.ts';
 import { writeSessionCursor } from './session-cursor.ts';
 
 export const password = text()
@@ -238,3 +240,42 @@ export const identity = object({
 }).id('LinkedIdentity');
 
 export const identities = listOf(identity);
+
+const scopeList = listOf(oneOf(...scopes)).description(
+  '`read`: lists, posts and events, over sockets as well. `write`: posts, votes, relations and what else changes something. `moderate`: what moderators do, for those who are',
+);
+
+export const createKey = object({
+  name: visibleText().max(80).description('What you call it, to know it again').example('the weather bot'),
+  scopes: scopeList.min(1).unique().example(['read']),
+  expires_in_days: withDefault(
+    wholeNumber().strict().min(1).max(366).description('In how many days it expires'),
+    90,
+  ),
+  password: ownPassword,
+})
+  .example({ name: 'the weather bot', scopes: ['read', 'write'], password: 'your password' })
+  .id('CreateApiKey');
+export type CreateKey = Infer<typeof createKey>;
+
+const keyId = uuid().description('The key').example('8b0f4c4e-3f57-4d0c-9a52-6f1c4a0f2d11');
+
+export const keyParams = object({ id: keyId });
+
+const keyFields = {
+  id: keyId,
+  name: Joi.string().description('What you call it'),
+  scopes: scopeList,
+  created_at: timestamp(),
+  expires_at: timestamp().description('From then on it is refused'),
+  last_used_at: timestamp()
+    .allow(null)
+    .description('When it was used last, in steps of five minutes; null if it never was'),
+};
+
+export const apiKeys = listOf(object(keyFields).id('ApiKey'));
+
+export const newApiKey = object({
+  ...keyFields,
+  key: Joi.string().description('The key itself. It is shown only here').example('tdk_…'),
+}).id('NewApiKey');

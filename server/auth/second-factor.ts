@@ -242,7 +242,7 @@ async function tell(
 }
 
 /** Does something with the user's row, locked, that needs the password. */
-async function withPassword<T>(
+export async function withPassword<T>(
   { db, ownPassword }: SecondFactorContext,
   viewer: Identity,
   password: string | undefined,

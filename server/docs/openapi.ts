@@ -51,7 +51,8 @@ over Socket.IO (see [the Socket.IO interface](/asyncapi)) or Server-Sent Events.
 \`epoch\`. All later events then arrive in order, exactly once, without a gap.
 
 **Errors** are \`application/problem+json\` (RFC 9457) with a \`type\`, a sentence in \`detail\` and, on a 422, all invalid fields
-at once. Checks run in this order: 401, 429, 422, 404, 403, 409, 412. An unknown field is a 422, a method that a path does not
+at once. Checks run in this order: 401, 429, 403 for an API key that may
+not do it, 422, 404, 403, 409, 412. An unknown field is a 422, a method that a path does not
 have a 405. Each response has an \`X-Request-Id\`; send your own to find the request in the log.
 
 **Rate limits:** each response says what is left in \`RateLimit\` and the rule in \`RateLimit-Policy\`. After a 503 it is unknown
@@ -63,6 +64,7 @@ const tags = [
   { name: 'Users', description: 'Accounts and public profiles' },
   { name: 'Relations', description: 'Follow, block and mute users' },
   { name: 'Sessions', description: 'Log in, refresh tokens, log out' },
+  { name: 'API keys', description: 'For programs that act for a user' },
   { name: 'Posts', description: 'Write, read and search posts' },
   { name: 'Votes', description: "One user's like on one post" },
   { name: 'Notifications', description: 'What others did that concerns you' },
@@ -144,6 +146,11 @@ export function openApiDocument(
           bearerFormat: 'JWT',
           description: 'An `access_token` from `POST /login`',
         },
+        apiKey: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'A `key` from `POST /users/me/keys`, with the scope that the operation names',
+        },
         password: {
           type: 'oauth2',
           description: 'Logs you in. `username` is your e-mail address; there is no client id or secret.',
@@ -181,24 +188,28 @@ function operation(
   library: SchemaLibrary,
   { epoch, publicRead }: { epoch: string | undefined; publicRead: boolean },
 ): Operation {
-  const withToken = [{ bearer: [] }, { password: [] }];
   const parameters = parametersOf(route, library, epoch);
   return {
     operationId: operationId(route.method, route.path),
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: describe(route, route.description) }),
     tags: [route.tag],
-    // Either will do: both end in the same header.
+    // Any of them will do: all end in the same header.
     security: {
       anyone: [],
-      optional: [{}, ...withToken],
-      reader: publicRead ? [{}, ...withToken] : withToken,
-      user: withToken,
+      optional: [{}, ...securityOf(route)],
+      reader: publicRead ? [{}, ...securityOf(route)] : securityOf(route),
+      user: securityOf(route),
     }[route.access],
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(route.body ? { requestBody: requestBody(route, route.body, library) } : {}),
     responses: answersOf(route, library),
   };
+}
+
+/** An API key is let in with the scope that is named. */
+function securityOf({ scope }: Route): Record<string, string[]>[] {
+  return [{ bearer: [] }, { password: [] }, ...(scope === undefined ? [] : [{ apiKey: [scope] }])];
 }
 
 function parametersOf(route: Route, library: SchemaLibrary, epoch: string | undefined): Parameter[] {

@@ -14,6 +14,7 @@ const sentences: Record<ProblemCode, string> = {
   unauthorized: 'The token has expired.',
   invalid_credentials: 'Invalid Credentials',
   forbidden: 'Post 7 is not yours.',
+  insufficient_scope: 'This API key does not have the scope write.',
   suspended: 'This account is suspended until 2030-01-01T12:00:00.000Z. The reason: Spam',
   otp_required: 'Send the code of your authenticator app, or a recovery code, as otp.',
   otp_invalid: 'This code is wrong or has been used. Take the next one of your app.',

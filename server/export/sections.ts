@@ -2,6 +2,11 @@ import {
   identityColumns,
   type IdentityRow,
   presentIdentity,
+  isLogin,
+  keyColumns,
+  type KeyRow,
+  keyTables,
+  presentKey,
   presentSession,
   sessionColumns,
   type SessionRow,
@@ -156,7 +161,8 @@ export const sections: readonly Section[] = [
     kinds: ['session'],
     sql: `select ${sessionColumns}, json_build_array(id) as key
       from sessions
-      where user_id = $1 and revoked_at is null and expires_at > now() and id > $3::uuid order by id limit $2`,
+      where user_id = $1 and revoked_at is null and expires_at > now() and ${isLogin} and id > $3::uuid
+      order by id limit $2`,
     size: 1000,
     start: () => ['00000000-0000-0000-0000-000000000000'],
     line: (row: SessionRow, user) => ({ kind: 'session', data: presentSession(row, user) }),
@@ -183,6 +189,16 @@ export const sections: readonly Section[] = [
       kind: 'identity',
       data: { ...presentIdentity(row), sub: row.sub },
     }),
+  },
+  {
+    kinds: ['api_key'],
+    sql: `select ${keyColumns}, json_build_array(s.id) as key
+      from ${keyTables}
+      where s.user_id = $1 and s.revoked_at is null and s.expires_at > now() and s.id > $3::uuid
+      order by s.id limit $2`,
+    size: 1000,
+    start: () => ['00000000-0000-0000-0000-000000000000'],
+    line: (row: KeyRow) => ({ kind: 'api_key', data: presentKey(row) }),
   },
   // Not who acted, and nothing of reports about the user: a dismissal would tell of one.
   {

@@ -9,7 +9,14 @@ export const reportReasons = ['spam', 'harassment', 'violence', 'illegal', 'othe
 
 /** What users do to their own account, and what a takeover of it would look like. */
 type OwnAction =
-  'reset_password' | 'change_email' | 'undo_email' | 'link_identity' | 'unlink_identity' | 'take_over';
+  | 'reset_password'
+  | 'change_email'
+  | 'undo_email'
+  | 'link_identity'
+  | 'unlink_identity'
+  | 'take_over'
+  | 'create_key'
+  | 'revoke_key';
 
 /** What the audit log has entries of: what moderators, the operator and users in their own accounts do. */
 export type AuditAction =

@@ -1,3 +1,5 @@
+import { ApiKeys } from '../auth/api-keys.ts';
+import { type Identify, identifyBy } from '../auth/identify.ts';
 import { storedSecret } from '../auth/stored-secret.ts';
 import { LastSeen } from '../auth/last-seen.ts';
 import { LiveSessions } from '../auth/live-sessions.ts';
@@ -19,6 +21,7 @@ export interface SessionParts {
   /** Those that tokens are signed with; the first is the newest. */
   secrets: readonly string[];
   tokens: AccessTokens;
+  identify: Identify;
   refreshTokens: RefreshTokens;
   revocations: Revocations;
   totp: Totp;
@@ -57,11 +60,21 @@ export async function createSessions(
   };
   feed.on('revocations', (ends) => ends.forEach(end));
   feed.on('tooManyRevocations', () => recheck.request());
-  feed.on('epoch', () => liveSessions.forgetAll());
+  const tokens = new AccessTokens(secrets, config.accessTokenTtl);
+  const apiKeys = new ApiKeys(
+    db.share('sessions'),
+    () => schema.absence,
+    () => metrics.queueRefused.inc({ queue: 'keys' }),
+  );
+  feed.on('epoch', () => {
+    liveSessions.forgetAll();
+    apiKeys.forgetAll();
+  });
   revocations.onAnnounced(end);
   return {
     secrets,
-    tokens: new AccessTokens(secrets, config.accessTokenTtl),
+    tokens,
+    identify: identifyBy(tokens, apiKeys),
     refreshTokens: new RefreshTokens(secrets),
     revocations,
     totp: new Totp(new Seal(secrets, 'totp')),

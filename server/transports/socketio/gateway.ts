@@ -41,8 +41,8 @@ export interface GatewayOptions extends EngineRequestOptions {
   fastPaths: FastPaths;
   /** Tallies that a client at this position may not have heard. */
   missedTallies: MissedTallies['since'];
-  /** Whose token it is. @throws {AppError} 401 */
-  verify: (token: string) => Identity;
+  /** Whose token it is. @param senders whose turn a look-up takes @throws {AppError} 401, 403, 503 */
+  verify: (token: string, senders: () => readonly string[]) => Identity | Promise<Identity>;
   /** @throws {AppError} 401 unless the token's session lives */
   requireSession: (identity: Identity, subscriber: Subscriber) => Promise<void>;
   /** The tallies of those of these posts that the subscriber's user may see. */
@@ -57,6 +57,12 @@ export interface GatewayOptions extends EngineRequestOptions {
 }
 
 type Auth = Infer<typeof handshakeAuth>;
+
+/** What a handshake says, and whose token it has. */
+interface ReadAuth {
+  auth: Auth;
+  identity: Identity;
+}
 
 /** A frame above this closes the connection. Bytes. */
 const MAX_FRAME = 16 * 1024;
@@ -274,12 +280,15 @@ export class Gateway {
     }
     let subscriber: Subscriber | undefined;
     try {
-      const { auth, identity } = this.#readAuth(socket.handshake.auth);
+      const address = visit.slot?.address ?? this.#options.addressOf(socket.request);
+      const read = this.#readAuth(socket.handshake.auth, address);
+      // At once where nothing is looked up: a client may send its next attempt right behind this one.
+      const { auth, identity } = read instanceof Promise ? await read : read;
+      if (socket.conn.readyState !== 'open') throw new AppError('unavailable', 'The connection has closed.');
       // From here on as it has been understood, with its defaults and without what holds nothing.
       socket.handshake.auth = auth;
       visit.slot?.assign(identity.id);
       // Registered before its session is checked, so that no revocation is missed in between.
-      const address = visit.slot?.address ?? this.#options.addressOf(socket.request);
       const wishes = { ...auth, topics: subscriptionTo(auth.topics) };
       subscriber = new Subscriber(socket, visit.connection, identity, address, wishes, this.#callbacks);
       this.#delivery.enter(subscriber);
@@ -304,16 +313,23 @@ export class Gateway {
   }
 
   /** Authentication comes before validation, as in REST; and little work is done for an unauthenticated client. */
-  #readAuth(given: unknown): { auth: Auth; identity: Identity } {
+  #readAuth(given: unknown, address: string): ReadAuth | Promise<ReadAuth> {
     const token = typeof given === 'object' && given !== null && 'token' in given ? given.token : undefined;
     if (token === undefined || token === '')
       throw new AppError('unauthorized', 'The handshake has no token.');
-    const known =
-      typeof token === 'string' && token.length <= MAX_TOKEN ? this.#options.verify(token) : undefined;
-    requirePayloadLimits('auth', given);
-    const { value, errors } = check(handshakeAuth, 'auth', withoutEmpty(handshakeAuth, given));
-    if (errors) throw invalid(errors, MAX_FAULTS);
-    return { auth: value, identity: known ?? this.#options.verify(value.token) };
+    const verify = (token: string) => this.#options.verify(token, () => [address]);
+    const known = typeof token === 'string' && token.length <= MAX_TOKEN ? verify(token) : undefined;
+    const read = (identity: Identity | undefined): ReadAuth | Promise<ReadAuth> => {
+      requirePayloadLimits('auth', given);
+      const { value, errors } = check(handshakeAuth, 'auth', withoutEmpty(handshakeAuth, given));
+      if (errors) throw invalid(errors, MAX_FAULTS);
+      if (identity) return { auth: value, identity };
+      const found = verify(value.token);
+      return found instanceof Promise
+        ? found.then((identity) => ({ auth: value, identity }))
+        : { auth: value, identity: found };
+    };
+    return known instanceof Promise ? known.then(read) : read(known);
   }
 
   /** What a stock client gets as `connect_error`: `data` is the problem object of REST. */

@@ -18,7 +18,7 @@ export interface RequestOptions {
   tallies: TallyDelivery;
   buckets: RequestBuckets;
   connections: Connections;
-  verify: (token: string) => Identity;
+  verify: (token: string, senders: () => readonly string[]) => Identity | Promise<Identity>;
   requireSession: (identity: Identity, subscriber: Subscriber) => Promise<void>;
   talliesOf: (subscriber: Subscriber, postIds: readonly number[]) => Promise<Tally[]>;
   onCodedError: (error: unknown) => AppError | undefined;
@@ -84,7 +84,7 @@ export const requests: Record<string, Request> = {
   'auth:renew': request(
     schemas.renew,
     async (subscriber, { token }, { connections, verify, requireSession }) => {
-      const identity = verify(token);
+      const identity = await verify(token, () => subscriber.senders);
       if (identity.id !== subscriber.identity.id) {
         throw new AppError('forbidden', 'A connection cannot change its user.');
       }
