@@ -62,6 +62,8 @@ export class ApiKeys {
   readonly #onRefused: () => void;
   /** By the hash of the key. A Map keeps insertion order: the oldest entry is the first. */
   readonly #remembered = new Map<string, Identity>();
+  /** Grows when all is forgotten: a result that was in progress meanwhile must not be cached. */
+  #forgotten = 0;
   readonly #asks = new MicroBatcher<Ask>({
     atOnce: LOOKS,
     most: MOST,
@@ -100,6 +102,7 @@ export class ApiKeys {
       this.#remembered.delete(hash);
       throw keyIsNotValid();
     }
+    const before = this.#forgotten;
     refuseWhile(this.#absence());
     const identity = await new Promise<Identity | undefined>((resolve, reject) =>
       this.#asks.add({ hash, senders, resolve, reject }),
@@ -108,12 +111,13 @@ export class ApiKeys {
       refuseWhile(this.#absence());
       throw keyIsNotValid();
     }
-    this.#remember(hash, identity);
+    if (before === this.#forgotten) this.#remember(hash, identity);
     return identity;
   }
 
   /** The database has changed. */
   forgetAll(): void {
+    this.#forgotten += 1;
     this.#remembered.clear();
   }
 

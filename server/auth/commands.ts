@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
+import { select } from '../database/select.ts';
 import { AppError } from '../errors.ts';
 import { emailKey, emailKeysOf } from '../text/email.ts';
 import { type Requester, withFamiliarity } from '../queues/fair-queue.ts';
@@ -164,5 +165,9 @@ export async function logOutEverywhere(
   user: Identity,
   requester: Requester,
 ): Promise<void> {
-  await ctx.db.share(requester).transaction((tx) => ctx.revocations.revoke(tx, user.id));
+  await ctx.db.share(requester).transaction(async (tx) => {
+    // An API key that is being made is waited for, and ends too: who makes one has locked the user.
+    await select(tx, 'select 1 from users where id = $1 for no key update', user.id);
+    await ctx.revocations.revoke(tx, user.id);
+  });
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { QueryTypes } from 'sequelize';
+import { QueryTypes, type Transaction } from 'sequelize';
 import { select } from '../database/select.ts';
 import { AppError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
@@ -9,7 +9,9 @@ import { newApiKey } from './api-keys.ts';
 import type { AuthContext } from './context.ts';
 import { type ApiKey, keyColumns, type KeyRow, keyTables, presentKey } from './present.ts';
 import type { CreateKey } from './schemas.ts';
+import { sessionHasEnded } from './live-sessions.ts';
 import { withPassword } from './second-factor.ts';
+import { requireNotSuspended } from './suspension.ts';
 
 /** Keys that one user may have at once. */
 export const MAX_KEYS = 20;
@@ -37,7 +39,8 @@ export async function apiKeys(
 
 /**
  * Makes an API key: a session without refresh tokens, so that whatever ends sessions ends keys.
- * @throws {AppError} 403 for a wrong password, 409 for a user who has as many as may be, 429 after too many wrong passwords
+ * @throws {AppError} 401 if the session that asks has just ended, 403 for a wrong password or a suspended user, 409 for a
+ *   user who has as many as may be, 429 after too many wrong passwords
  */
 export async function createKey(
   ctx: Pick<AuthContext, 'config' | 'db' | 'guesses' | 'mails' | 'ownPassword' | 'totp'>,
@@ -46,6 +49,9 @@ export async function createKey(
   requester: Requester,
 ): Promise<NewApiKey> {
   return withPassword(ctx, user, password, requester, async (tx) => {
+    // The password took a while: all sessions may have ended meanwhile, and the key would outlive them.
+    await requireNotSuspended(ctx, tx, user.id);
+    await requireLiveSession(tx, user);
     const live = await select(
       tx,
       `select 1 from ${keyTables} where s.user_id = $1 and ${isLive} limit ${MAX_KEYS}`,
@@ -79,6 +85,17 @@ export async function createKey(
     await audit(tx, { action: 'create_key', actorId: user.id, userId: user.id, reason: '' });
     return { ...presentKey(row), key };
   });
+}
+
+/** Until the transaction ends, the session does not. @throws {AppError} 401 */
+async function requireLiveSession(tx: Transaction, { id, sessionId }: Identity): Promise<void> {
+  const [found] = await select(
+    tx,
+    `select 1 from sessions s where s.id = $1 and s.user_id = $2 and ${isLive} for share`,
+    sessionId,
+    id,
+  );
+  if (!found) throw sessionHasEnded();
 }
 
 /**

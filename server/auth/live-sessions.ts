@@ -1,7 +1,7 @@
 import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { MicroBatcher } from '../database/micro-batcher.ts';
-import { refuseWhile, unauthorized, unavailable } from '../errors.ts';
+import { type AppError, refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import { type EndOfSessions, ends, type Identity } from '../identity.ts';
 import { keyIsNotValid } from './api-keys.ts';
 import { LAST_SEEN_STEP } from './last-seen.ts';
@@ -19,6 +19,11 @@ const LOOKS = 2;
 const MOST = 500;
 /** Maximum number of waiting session checks. */
 const MAX_WAITING = 10_000;
+
+/** The answer to an access token whose session has ended. */
+export function sessionHasEnded(): AppError {
+  return unauthorized('The session of this access token has ended.');
+}
 
 interface Remembered {
   userId: number;
@@ -103,7 +108,7 @@ export class LiveSessions {
     if ((await this.#lookUp(identity.sessionId, senders())) !== identity.id) {
       refuseWhile(this.#absence());
       this.#forget(identity.sessionId);
-      throw identity.scopes ? keyIsNotValid() : unauthorized('The session of this access token has ended.');
+      throw identity.scopes ? keyIsNotValid() : sessionHasEnded();
     }
     if (before === this.#revocations) this.#remember(identity);
     this.#noteSeen(identity.sessionId);

@@ -1,4 +1,5 @@
 import { QueryTypes } from 'sequelize';
+import { select } from '../database/select.ts';
 import { AppError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { Requester } from '../queues/fair-queue.ts';
@@ -54,7 +55,7 @@ export async function sessionPage(
 
 /**
  * Ends one of a user's sessions: its tokens stop working and its connections are closed, on every node.
- * @throws {AppError} 404 unless it is one of the user's that has not ended
+ * @throws {AppError} 404 unless it is one of the user's that has not ended; an API key is none: its end is noted
  */
 export async function endSession(
   ctx: Pick<AuthContext, 'db' | 'revocations'>,
@@ -63,7 +64,8 @@ export async function endSession(
   requester: Requester,
 ): Promise<void> {
   await ctx.db.share(requester).transaction(async (tx) => {
-    if (!(await ctx.revocations.revoke(tx, user.id, { sessionId })))
+    const [key] = await select(tx, 'select 1 from api_keys where session_id = $1', sessionId);
+    if (key || !(await ctx.revocations.revoke(tx, user.id, { sessionId })))
       throw new AppError('not_found', `You have no session ${sessionId}.`);
   });
 }

@@ -11,6 +11,16 @@ export const sessionPrunes: readonly Prune[] = [
   pruneBy(
     `delete from sessions where id in (select id from sessions where expires_at < now() - interval '1 day' limit $1)`,
   ),
+  // API keys that ended with all sessions of their users may have a year to go. They are found by what ended them, before
+  // that is pruned.
+  pruneBy(
+    `delete from sessions where id in (
+       select distinct s.id from revocations r
+       join sessions s on s.user_id = r.user_id
+       join api_keys k on k.session_id = s.id
+       where r.session_id is null and r.created_at < now() - interval '1 day' and s.revoked_at < now() - interval '1 day'
+       limit $1)`,
+  ),
   pruneBy(
     `delete from oidc_logins where state_hash in (select state_hash from oidc_logins where expires_at < now() limit $1)`,
   ),
