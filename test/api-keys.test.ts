@@ -285,7 +285,7 @@ describe('API keys', function () {
     await keyOf(ada);
   });
 
-  const endings: Record<string, (user: TestUser) => Promise<Answer>> = {
+  const endings: Record<string, (user: TestUser) => Promise<Answer<object>>> = {
     'a new password': (user) =>
       user.patch('/users/me', { password: 'another horse battery', current_password: PASSWORD }),
     'a logout everywhere': (user) => user.post('/logout/all'),
@@ -334,7 +334,7 @@ describe('API keys', function () {
     const moderator = await world.user();
     await execute(world, `update users set role = 'moderator' where id = $1`, [moderator.id]);
     return () =>
-      moderator.post<never>('/moderation/actions', {
+      moderator.post('/moderation/actions', {
         action: 'suspend',
         user_id: user.id,
         reason: 'for a test',
