@@ -224,6 +224,17 @@ describe('pages of the log that are shared', () => {
     expect(reads).to.deep.equal([0, 500]);
   });
 
+  it('are read again for who comes after such an event, though they are still being read for others', async () => {
+    const { shared, reads, hold, release } = pages();
+    hold();
+    const before = shared.after(0);
+    shared.note([postEntry(1201, { postId: 17 })]);
+    const after = shared.after(0);
+    release();
+    await Promise.all([before, after]);
+    expect(reads).to.deep.equal([0, 0]);
+  });
+
   it('are read again when an event comes that may take a text out of them, also if it comes during the read', async () => {
     const { shared, reads, hold, release } = pages();
     await shared.after(0);

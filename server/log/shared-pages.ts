@@ -65,13 +65,18 @@ export class SharedPages {
   async #page(start: number): Promise<readonly LogEntry[]> {
     const kept = this.#pages.get(start);
     if (kept && performance.now() - kept.readAt < MAX_AGE) return kept.entries;
-    let reading = this.#reading.get(start);
-    if (!reading) {
-      const passed = new Set<string>();
-      reading = { passed, page: this.#readPage(start, passed) };
-      this.#reading.set(start, reading);
+    const underWay = this.#reading.get(start);
+    if (underWay) {
+      // It may have been read before what has come since it began, and who comes now comes after that.
+      const before = [...underWay.passed];
+      const entries = await underWay.page;
+      const subjects = subjectsOf(entries);
+      return before.some((subject) => subjects.has(subject)) ? this.#page(start) : entries;
     }
-    return reading.page;
+    const passed = new Set<string>();
+    const page = this.#readPage(start, passed);
+    this.#reading.set(start, { passed, page });
+    return page;
   }
 
   async #readPage(start: number, passed: ReadonlySet<string>): Promise<readonly LogEntry[]> {
@@ -79,7 +84,7 @@ export class SharedPages {
     try {
       const entries = await this.#read(start, PAGE_ROWS);
       this.#drop(start);
-      const subjects = new Set(entries.flatMap((entry) => [entityOf(entry), containerOf(entry) ?? '']));
+      const subjects = subjectsOf(entries);
       const isCurrent =
         this.#reading.get(start)?.passed === passed && ![...passed].some((subject) => subjects.has(subject));
       // The end of the log is not kept.
@@ -104,4 +109,8 @@ export class SharedPages {
     this.#length -= this.#pages.get(start)?.length ?? 0;
     this.#pages.delete(start);
   }
+}
+
+function subjectsOf(entries: readonly LogEntry[]): ReadonlySet<string> {
+  return new Set(entries.flatMap((entry) => [entityOf(entry), containerOf(entry) ?? '']));
 }
