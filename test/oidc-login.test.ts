@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { request } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect } from 'chai';
 import { Secret, TOTP } from 'otpauth';
 import type { BegunLogin, LinkedIdentity } from '../server/auth/present.ts';
@@ -21,6 +23,38 @@ interface Login {
   secret: string;
 }
 
+/** A request whose body is sent later. */
+function holdBack(user: TestUser, path: string, body: object) {
+  const text = JSON.stringify(body);
+  const sent = request(new URL(path, user.url), {
+    method: path === '/users/me' ? 'PATCH' : 'POST',
+    headers: {
+      authorization: `Bearer ${user.token ?? ''}`,
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+      expect: '100-continue',
+    },
+  });
+  const answered = new Promise<number>((resolve, reject) => {
+    sent.on('response', (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    sent.on('error', reject);
+  });
+  answered.catch(() => undefined);
+  sent.flushHeaders();
+  // The node has read the head by then; the session is looked up a little later.
+  const isRead = new Promise((resolve) => sent.once('continue', resolve)).then(() => pause(300));
+  return {
+    isRead,
+    finish: () => {
+      sent.end(text);
+      return answered;
+    },
+  };
+}
+
 const newSub = () => `sub-${randomUUID()}`;
 
 describe('a login with an OpenID provider', function () {
@@ -33,7 +67,7 @@ describe('a login with an OpenID provider', function () {
     await mails.start();
     await provider.start();
     const settings = { ...sharedSecret, ...mails.settings, ...provider.settings };
-    world = await createWorld(settings, undefined, log.read);
+    world = await createWorld(settings, undefined, log.read, { provider: 60_000 });
   });
   after(async () => {
     await world.close();
@@ -492,6 +526,35 @@ describe('a login with an OpenID provider', function () {
       'body.current_password',
     ]);
     expect((await withPassword.delete(path, { password: 'another battery staple' })).status).to.equal(204);
+  });
+
+  it('stands in for nothing once its session has ended, also for a request that began before', async () => {
+    const sub = newSub();
+    const { user } = await entered(
+      await cameBack(sub, { email: `${sub}@example.org`, email_verified: true }),
+      {
+        username: newName(),
+      },
+    );
+    const { user: other } = await entered(await cameBack(sub));
+    const paths = { '/users/me': { password: 'mine from now on' }, '/users/me/identities/begin': {} };
+    const held = Object.entries(paths).map(([path, body]) => holdBack(user, path, body));
+    await Promise.all(held.map(({ isRead }) => isRead));
+    expect((await other.post('/logout/all')).status).to.equal(204);
+    for (const { finish: send } of held) expect(await send()).to.be.oneOf([401, 403]);
+    const { user: owner } = await entered(await cameBack(sub));
+    expect((await owner.get<OwnUser>('/users/me')).body.has_password).to.equal(false);
+  });
+
+  it('does not let a second user of the provider in who was given the address of the first', async () => {
+    const [first, second, third] = [newSub(), newSub(), newSub()];
+    const told = { email: `${first}@example.org`, email_verified: true };
+    const { user, account } = await entered(await cameBack(first, told), { username: newName() });
+    expectProblem(await finish(await cameBack(second, told)), 409, 'conflict');
+    expect((await user.patch('/users/me', { password: PASSWORD })).status).to.equal(200);
+    const login = await cameBack(third, told);
+    expectProblem(await finish(login), 403, 'link_required');
+    expect((await entered(login, { password: PASSWORD })).account.id).to.equal(account.id);
   });
 
   it('goes with the account, and is told in its export', async () => {

@@ -138,8 +138,8 @@ export async function openSession(
   tx: Transaction,
   userId: number,
   client: string | null,
+  sessionId: string = randomUUID(),
 ): Promise<Tokens> {
-  const sessionId = randomUUID();
   await requireNotSuspended(ctx, tx, userId);
   await ctx.db.sequelize.query(
     `insert into sessions (id, user_id, client, expires_at)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { QueryTypes, type Transaction } from 'sequelize';
+import { QueryTypes } from 'sequelize';
 import { select } from '../database/select.ts';
 import { AppError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
@@ -9,7 +9,7 @@ import { newApiKey } from './api-keys.ts';
 import type { AuthContext } from './context.ts';
 import { type ApiKey, keyColumns, type KeyRow, keyTables, presentKey } from './present.ts';
 import type { CreateKey } from './schemas.ts';
-import { sessionHasEnded } from './live-sessions.ts';
+import { isLive } from './session-check.ts';
 import { withPassword } from './second-factor.ts';
 import { requireNotSuspended } from './suspension.ts';
 
@@ -20,8 +20,6 @@ export const MAX_KEYS = 20;
 export interface NewApiKey extends ApiKey {
   key: string;
 }
-
-const isLive = 's.revoked_at is null and s.expires_at > now()';
 
 /** The API keys of a user that have not ended, the newest first. */
 export async function apiKeys(
@@ -49,9 +47,7 @@ export async function createKey(
   requester: Requester,
 ): Promise<NewApiKey> {
   return withPassword(ctx, user, password, requester, async (tx) => {
-    // The password took a while: all sessions may have ended meanwhile, and the key would outlive them.
     await requireNotSuspended(ctx, tx, user.id);
-    await requireLiveSession(tx, user);
     const live = await select(
       tx,
       `select 1 from ${keyTables} where s.user_id = $1 and ${isLive} limit ${MAX_KEYS}`,
@@ -85,17 +81,6 @@ export async function createKey(
     await audit(tx, { action: 'create_key', actorId: user.id, userId: user.id, reason: '' });
     return { ...presentKey(row), key };
   });
-}
-
-/** Until the transaction ends, the session does not. @throws {AppError} 401 */
-async function requireLiveSession(tx: Transaction, { id, sessionId }: Identity): Promise<void> {
-  const [found] = await select(
-    tx,
-    `select 1 from sessions s where s.id = $1 and s.user_id = $2 and ${isLive} for share`,
-    sessionId,
-    id,
-  );
-  if (!found) throw sessionHasEnded();
 }
 
 /**

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
@@ -47,6 +48,8 @@ interface Account {
   verified: boolean;
   role: string;
   totp_secret: Buffer | null;
+  /** Whether another identity of this provider is linked: to it they are two users. Undefined where it does not matter. */
+  known_there?: boolean;
 }
 
 /**
@@ -58,7 +61,9 @@ interface Account {
  * | not verified there | `prove` | `prove` |
  *
  * `take_over`: anyone can have signed up with the address, and the provider says whose it is. Who signed up loses the
- * password, the sessions, the second factor and everything else that opens the account. `prove`: with the password.
+ * password, the sessions, the second factor and everything else that opens the account. `prove`: with the password; also
+ * where the account has an identity of the same provider already, to which its user is then somebody else, who was given the
+ * address later.
  */
 type Way =
   | { kind: 'log_in' | 'link' | 'take_over' | 'prove'; account: Account }
@@ -140,10 +145,11 @@ async function tryToFinish(
     const now = await wayIn((sql, ...bind) => select(tx, `${sql} for no key update of u`, ...bind), identity);
     requireSame(way, now);
     await useLogin(tx, proved);
+    const sessionId = randomUUID();
     const id =
       now.kind === 'create'
         ? await createAccount(ctx, tx, identity, given, unusable ?? '')
-        : await enter(ctx, tx, now, identity, unusable ?? '');
+        : await enter(ctx, tx, now, identity, unusable ?? '', sessionId);
     await select(
       tx,
       'update identities set last_login_at = now(), email = $3 where issuer = $1 and sub = $2',
@@ -151,7 +157,7 @@ async function tryToFinish(
       identity.sub,
       identity.email,
     );
-    return { tokens: await openSession(ctx, tx, id, clientName(userAgent)), userId: id };
+    return { tokens: await openSession(ctx, tx, id, clientName(userAgent), sessionId), userId: id };
   });
   ctx.metrics.oidcLogins.inc({ outcome: outcomes[way.kind] });
   if (way.kind === 'take_over')
@@ -180,14 +186,16 @@ async function wayIn(
   if (known) return { kind: 'log_in', account: known };
   if (email === null) return { kind: 'create' };
   const [account] = await run(
-    `select ${columns} from users u
+    `select ${columns}, exists (select from identities o where o.user_id = u.id and o.issuer = $2) as known_there
+     from users u
      where coalesce(u.email_key, lower(u.email collate "C")) = any ($1::text[]) and u.deleted_at is null
      order by array_position($1::text[], coalesce(u.email_key, lower(u.email collate "C"))) limit 1`,
     emailKeysOf(email),
+    issuer,
   );
   if (!account) return { kind: 'create' };
   if (!emailVerified || !isSameMailbox(email, account.email)) return { kind: 'prove', account };
-  if (account.verified) return { kind: 'link', account };
+  if (account.verified) return { kind: account.known_there === true ? 'prove' : 'link', account };
   return { kind: account.role === 'user' ? 'take_over' : 'prove', account };
 }
 
@@ -294,18 +302,23 @@ async function createAccount(
   return user.id;
 }
 
-/** Lets somebody into an account that exists, whose row is locked. @returns its id */
+/**
+ * Lets somebody into an account that exists, whose row is locked.
+ * @param sessionId of the session that is opened: a take-over ends all others
+ * @returns its id
+ */
 async function enter(
   ctx: LoginContext,
   tx: Transaction,
   { kind, account }: Exclude<Way, { kind: 'create' }>,
   identity: ProvedIdentity,
   unusableHash: string,
+  sessionId: string,
 ): Promise<number> {
   if (kind === 'log_in') return account.id;
   const user = await User.findByPk(account.id, { transaction: tx, rejectOnEmpty: true });
   if (kind === 'take_over') {
-    await ctx.revocations.revoke(tx, user.id);
+    await ctx.revocations.revoke(tx, user.id, { exceptSessionId: sessionId });
     await forgetSecondFactor(tx, user.id);
     await forgetIdentities(tx, user.id);
     await endTokens(tx, user.id);

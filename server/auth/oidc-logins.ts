@@ -46,7 +46,8 @@ export async function beginAtProvider(
         hashOf(secrets.state),
         hashOf(secret),
         userId,
-        returnTo ?? null,
+        // As it is sent in a header.
+        returnTo === undefined ? null : new URL(returnTo).href,
         seal.close(JSON.stringify(secrets)),
         LIFETIME,
       ],

@@ -149,7 +149,7 @@ export class OidcProvider {
       // Where it is not in the token. Both are of one source: the proof of one address is none of another.
       const told: Record<string, unknown> =
         token.email === undefined && configuration.serverMetadata().userinfo_endpoint !== undefined
-          ? { ...token, ...(await fetchUserInfo(configuration, tokens.access_token, token.sub)) }
+          ? await fetchUserInfo(configuration, tokens.access_token, token.sub)
           : token;
       const { email, email_verified: verified } = told;
       const usable = typeof email === 'string' && email.length <= 254 && isEmail(email);
@@ -158,7 +158,7 @@ export class OidcProvider {
         sub: token.sub,
         email: usable ? email : null,
         emailVerified: usable && verified === true,
-        name: nameOf(told),
+        name: nameOf({ ...token, ...told }),
       };
     });
   }

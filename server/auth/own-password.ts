@@ -5,6 +5,7 @@ import { AppError, invalid, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { GuessLimit } from '../limits/guess-limit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
+import { isLive, requireLiveSession } from './session-check.ts';
 import { hasPassword } from './owner.ts';
 import type { Passwords } from './passwords.ts';
 
@@ -62,14 +63,16 @@ export class OwnPassword {
   }
 
   /**
-   * The user's row, locked. Its hash must still be the one that was proved: another request may have changed it since.
+   * The user's row, locked. Its hash must still be the one that was proved, and the session must live: both may have changed
+   * since the request came, of which a body may take its time and a password does.
    * @param proof undefined where no password is asked for
-   * @throws {AppError} 401 if the account has just been deleted
+   * @throws {AppError} 401 if the account has just been deleted, or the session has ended
    */
   async lock(tx: Transaction, viewer: Identity, proof: string | undefined, lock: LOCK): Promise<User> {
     const user = await User.findByPk(viewer.id, { transaction: tx, lock });
     if (!user || user.deletedAt) throw userIsGone();
     if (proof !== undefined && user.passwordHash !== proof) throw new HashChanged();
+    await requireLiveSession(tx, viewer);
     return user;
   }
 
@@ -83,12 +86,11 @@ export class OwnPassword {
     const { db, guesses, passwords } = this.#options;
     const user = await db.share(requester).run(() => User.findByPk(viewer.id));
     if (user && !user.deletedAt && !hasPassword(user)) {
-      const recent = await db
-        .share(requester)
-        .query(`select id from sessions where id = $1 and created_at > now() - $2 * interval '1 minute'`, {
-          type: QueryTypes.SELECT,
-          bind: [viewer.sessionId, RECENT],
-        });
+      const recent = await db.share(requester).query(
+        `select 1 from sessions s where s.id = $1 and s.user_id = $2 and ${isLive}
+             and s.created_at > now() - $3 * interval '1 minute'`,
+        { type: QueryTypes.SELECT, bind: [viewer.sessionId, viewer.id, RECENT] },
+      );
       if (recent.length > 0) return user.passwordHash;
       throw new AppError(
         'login_again',

@@ -49,7 +49,7 @@ export async function resetPassword(
     const proved = await useToken(tx, { userId: id, purpose: 'reset', email: user?.email ?? '' }, token);
     await endTokens(tx, id);
     // Anyone can have signed up with the address, and have linked an identity of their own since.
-    if (user?.emailVerifiedAt === null && proved === user.email) await forgetIdentities(tx, id);
+    if (user?.emailVerifiedAt === null) await forgetIdentities(tx, id);
     await User.update(
       {
         passwordHash,

@@ -214,7 +214,7 @@ export const authRoutes = [
       'The redirect URI to register with the provider. It does nothing with the answer: it sends the browser on to the page that began, with the answer behind `#oidc=`, so that no further request line has it. Only the browser with the `secret` of the login can use it.',
     tag: 'Sessions',
     access: 'anyone',
-    limit: 'login',
+    limit: 'read',
     answers: { 303: 'To the page that began.', ...problems(404, 429) },
     answerHeaders: { Location: 'The page, with the answer of the provider in the fragment' },
     handle: async ({ ctx, requester, req }) => {

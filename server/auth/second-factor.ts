@@ -9,6 +9,7 @@ import type { Requester } from '../queues/fair-queue.ts';
 import { usernameKey } from '../text/username-key.ts';
 import type { AuthContext } from './context.ts';
 import { forgetSecondFactor } from './removal.ts';
+import { requireLiveSession } from './session-check.ts';
 import { isAppCode, newRecoveryCodes, recoveryHash, type TotpSetup } from './totp.ts';
 
 /** Whether a user's logins ask for a code. */
@@ -67,7 +68,8 @@ export async function beginSecondFactor(
 /**
  * Has logins ask for a code from now on, once one right code has shown that the app has the secret.
  * @returns the recovery codes: the database has their hashes
- * @throws {AppError} 403 for a wrong code, 404 if no secret waits for one, 429 after too many wrong codes
+ * @throws {AppError} 401 if the session has just ended, 403 for a wrong code, 404 if no secret waits for one, 429 after too
+ *   many wrong codes
  */
 export async function confirmSecondFactor(
   ctx: SecondFactorContext,
@@ -81,6 +83,7 @@ export async function confirmSecondFactor(
       // Before the secret, as the deletion of the account does.
       const owner = await User.findByPk(user.id, { transaction: tx, lock: tx.LOCK.KEY_SHARE });
       if (!owner || owner.deletedAt) throw userIsGone();
+      await requireLiveSession(tx, user);
       const [row] = await select<{ secret: Buffer }>(
         tx,
         'select secret from totp_secrets where user_id = $1 and confirmed_at is null for update',

@@ -1,8 +1,9 @@
-import { signal } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import type { ProviderAnswer } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { service } from '../service.ts';
+import { presence } from './account.ts';
 
 /** What this tab has begun at the OpenID provider. */
 interface Begun {
@@ -16,6 +17,10 @@ const KEY = 'tidings.provider-login';
 
 /** What the provider said, until somebody is logged in with it. */
 export const providerAnswer = signal<ProviderAnswer | undefined>(undefined);
+// Also in another tab: it would log in whoever logs out next.
+effect(() => {
+  if (presence.value.state === 'in') providerAnswer.value = undefined;
+});
 
 /** Goes to the provider. @throws {TidingsError} */
 export async function goToProvider(kind: Begun['kind'], password?: string): Promise<void> {
