@@ -186,7 +186,7 @@ describe('API keys', function () {
     expect(client.heard('ready')).to.have.length(1);
     const stream = await EventStream.open(api);
     const { head } = (await api.get<{ head: number }>('/events')).body;
-    const poll = api.get<object>(`/events?after=${head}&wait=20`);
+    const poll = api.get<object>(`/events?after=${head}&wait=30`);
     // A long-poll is there once its connection counts.
     await until('all to be there', () => world.ctx.connections.countOf(ada.id) === 3);
 
@@ -209,8 +209,9 @@ describe('API keys', function () {
     expect(client.frames.at(-1)).to.contain('insufficient_scope');
     const own = await RawClient.join(world.url, { token: ada.token });
     own.emit('auth:renew', { token: key }, 7);
-    await until('the answer', () => own.frames.some((frame) => frame.startsWith('437')));
-    expect(own.frames.at(-1)).to.contain('insufficient_scope');
+    const answer = () => own.frames.find((frame) => frame.startsWith('437'));
+    await until('the answer', () => answer() !== undefined);
+    expect(answer()).to.contain('insufficient_scope');
   });
 
   it('carry a socket on in place of an access token', async () => {
@@ -218,8 +219,9 @@ describe('API keys', function () {
     const { id, key, expires_at } = await keyOf(ada, ['read']);
     const client = await RawClient.join(world.url, { token: ada.token });
     client.emit('auth:renew', { token: key }, 1);
-    await until('the answer', () => client.frames.some((frame) => frame.startsWith('431')));
-    expect(client.frames.at(-1)).to.contain(expires_at);
+    const answer = () => client.frames.find((frame) => frame.startsWith('431'));
+    await until('the answer', () => answer() !== undefined);
+    expect(answer()).to.contain(expires_at);
     await ada.delete(`${PATH}/${id}`);
     await until('the socket to be ended', () => client.closed);
   });
@@ -344,7 +346,7 @@ describe('API keys', function () {
     'a new password': [403, 'invalid_credentials'],
     'a logout everywhere': [401, 'unauthorized'],
     'the deletion of the account': [401, 'unauthorized'],
-    'a suspension': [403, 'suspended'],
+    'a suspension': [401, 'unauthorized'],
   };
   for (const [what, refusal] of Object.entries(refusals)) {
     const ending = async (user: TestUser) => {

@@ -44,8 +44,17 @@ describe('a session that is ended at one of three nodes, with Redis dead, at eac
   /** Everything of one session that lasts, at a node, which remembers the session: it has just read for it. */
   async function presence({ url }: NodeProcess, token: string) {
     const api = new Api(url, token);
-    const head = (await api.get<{ head: number }>('/events')).body.head;
-    const poll = api.get<object>(`/events?after=${head}&wait=20`);
+    let head = 0;
+    // What the test before has told would answer the poll of a node that is behind.
+    await until('the node to be up to date', async () => {
+      const [log] = await query(
+        nodes.databaseUrl,
+        'select (select seq from feed_head) + (select count(*) from event_outbox) as seq',
+      );
+      ({ head } = (await api.get<{ head: number }>('/events')).body);
+      return head === Number((log as { seq: string }).seq);
+    });
+    const poll = api.get<object>(`/events?after=${head}&wait=30`);
     const stream = await EventStream.open(api);
     streams.push(stream);
     const client = await RawClient.join(url, { token });
