@@ -17,7 +17,7 @@ const KEY = 'tidings.provider-login';
 
 /** What the provider said, until somebody is logged in with it. */
 export const providerAnswer = signal<ProviderAnswer | undefined>(undefined);
-// Also in another tab: it would log in whoever logs out next.
+// Also in another tab: it would log in the next one who logs out.
 effect(() => {
   if (presence.value.state === 'in') providerAnswer.value = undefined;
 });
