@@ -147,6 +147,13 @@ describe('a second factor', () => {
     expect((await logIn(user, codeOf(secret, 1))).status).to.equal(200);
   });
 
+  it('lets in with a code however it is typed', async () => {
+    const { user, secret } = await withFactor();
+    const wide = codeOf(secret).replaceAll(/\d/g, (digit) => String.fromCodePoint(0xff10 + Number(digit)));
+    expect((await logIn(user, wide)).status).to.equal(200);
+    expect((await logIn(user, codeOf(secret, 1).replace(/^.../, '$&-'))).status).to.equal(200);
+  });
+
   it('does not let the code in that confirmed it', async () => {
     const user = await world.user();
     const secret = await begin(user);

@@ -71,8 +71,8 @@ export class Totp {
 }
 
 /** Whether what somebody typed can be the code of an app; otherwise it is taken for a recovery code. */
-export function isAppCode(typed: string): boolean {
-  return /^[\d\s]+$/.test(typed);
+export function isAppCode(code: string): boolean {
+  return /^[0-9]+$/.test(typed(code));
 }
 
 /** New recovery codes: sixteen characters of Base32 each, as `abcd-efgh-2345-6722`. */
