@@ -169,7 +169,7 @@ describe('clients that do not read', () => {
     const batch = async (events: number) => {
       written += events;
       await flow(events);
-      await until('whoever reads to have the batch', () => healthy.seqs().length === written);
+      await until('the one who reads to have the batch', () => healthy.seqs().length === written);
     };
     for (let at = 0; at < 12; at += 1) {
       const client = await join({ after: start });

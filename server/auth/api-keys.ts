@@ -1,10 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { QueryTypes } from 'sequelize';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { MicroBatcher } from '../database/micro-batcher.ts';
 import { type AppError, refuseWhile, unauthorized, unavailable } from '../errors.ts';
 import type { Identity, Scope } from '../identity.ts';
+import { hashOf, newToken } from '../mail/tokens.ts';
 import type { Senders } from '../queues/queue-limit.ts';
+import { isLive } from './present.ts';
 
 /** What keys begin with, so that programs which look for secrets in sources find them. */
 const PREFIX = 'tdk_';
@@ -30,15 +31,13 @@ interface KeyRow {
   scopes: Scope[];
 }
 
-/** A new key, and what the database has of it. */
+/**
+ * A new key, and what the database has of it: a plain hash suffices for a random secret of this length, and a key outlives a
+ * change of `JWT_SECRET`.
+ */
 export function newApiKey(): { key: string; hash: Buffer } {
-  const key = PREFIX + randomBytes(32).toString('base64url');
+  const key = PREFIX + newToken();
   return { key, hash: hashOf(key) };
-}
-
-/** A plain hash suffices for a random secret of this length, and a key outlives a change of `JWT_SECRET`. */
-function hashOf(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
 }
 
 /** The answer to a key that is none, has expired or was revoked: which of them it is says nothing. */
@@ -135,7 +134,7 @@ export class ApiKeys {
       const rows = await this.#db.query<KeyRow>(
         `select k.hash, s.id, s.user_id, s.expires_at, k.scopes
          from api_keys k join sessions s on s.id = k.session_id
-         where k.hash = any($1::bytea[]) and s.revoked_at is null and s.expires_at > now()`,
+         where k.hash = any($1::bytea[]) and ${isLive}`,
         {
           type: QueryTypes.SELECT,
           bind: [[...new Set(asks.map(({ hash }) => hash))].map((hash) => Buffer.from(hash, 'hex'))],

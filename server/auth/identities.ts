@@ -79,15 +79,8 @@ export async function finishLink(
         user.id,
       );
       if (own) return presentIdentity(own);
-      await link(tx, user, proved.identity);
+      const linked = await link(tx, user, proved.identity);
       await tellOfLink(tx, ctx.mails, user, provider.name);
-      const [linked] = await select<IdentityRow>(
-        tx,
-        `select ${identityColumns} from identities where issuer = $1 and sub = $2`,
-        issuer,
-        sub,
-      );
-      if (!linked) throw new Error('the identity was not written');
       return presentIdentity(linked);
     });
   } catch (error) {
@@ -108,25 +101,17 @@ export async function unlink(
   password: string | undefined,
   requester: Requester,
 ): Promise<void> {
-  await ctx.ownPassword.prove(viewer, password, requester, (proof) =>
-    ctx.db.share(requester).transaction(async (tx) => {
-      const user = await ctx.ownPassword.lock(tx, viewer, proof, tx.LOCK.NO_KEY_UPDATE);
-      const linked = await select<{ id: number }>(
-        tx,
-        'select id from identities where user_id = $1',
-        user.id,
+  await ctx.ownPassword.change(viewer, password, requester, async (tx, user) => {
+    const linked = await select<{ id: number }>(tx, 'select id from identities where user_id = $1', user.id);
+    if (!linked.some((one) => one.id === id)) throw new AppError('not_found', `You have no identity ${id}.`);
+    if (linked.length === 1 && !hasPassword(user))
+      throw new AppError(
+        'conflict',
+        'This is the only way to log in to your account. Choose a password first.',
       );
-      if (!linked.some((one) => one.id === id))
-        throw new AppError('not_found', `You have no identity ${id}.`);
-      if (linked.length === 1 && !hasPassword(user))
-        throw new AppError(
-          'conflict',
-          'This is the only way to log in to your account. Choose a password first.',
-        );
-      await select(tx, 'delete from identities where id = $1', id);
-      await audit(tx, { action: 'unlink_identity', actorId: user.id, userId: user.id, reason: '' });
-    }),
-  );
+    await select(tx, 'delete from identities where id = $1', id);
+    await audit(tx, { action: 'unlink_identity', actorId: user.id, userId: user.id, reason: '' });
+  });
 }
 
 /**
@@ -137,7 +122,7 @@ export async function link(
   tx: Transaction,
   { id }: Pick<User, 'id'>,
   identity: ProvedIdentity,
-): Promise<void> {
+): Promise<IdentityRow> {
   const [has] = await select<{ count: number }>(
     tx,
     'select count(*) as count from identities where user_id = $1',
@@ -145,15 +130,17 @@ export async function link(
   );
   if ((has?.count ?? 0) >= MOST)
     throw new AppError('conflict', `An account can have ${MOST} identities. Unlink one first.`);
-  await select(
+  const [linked] = await select<IdentityRow>(
     tx,
-    'insert into identities (user_id, issuer, sub, email) values ($1, $2, $3, $4)',
+    `insert into identities (user_id, issuer, sub, email) values ($1, $2, $3, $4) returning ${identityColumns}`,
     id,
     identity.issuer,
     identity.sub,
     identity.email,
   );
+  if (!linked) throw new Error('the identity was not written');
   await audit(tx, { action: 'link_identity', actorId: id, userId: id, reason: '' });
+  return linked;
 }
 
 /** Tells the owner of an account of a new way to log in to it. */

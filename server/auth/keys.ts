@@ -7,10 +7,8 @@ import { audit } from '../moderation/audit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { newApiKey } from './api-keys.ts';
 import type { AuthContext } from './context.ts';
-import { type ApiKey, keyColumns, type KeyRow, keyTables, presentKey } from './present.ts';
+import { type ApiKey, isLive, keyColumns, type KeyRow, keyTables, presentKey } from './present.ts';
 import type { CreateKey } from './schemas.ts';
-import { isLive } from './session-check.ts';
-import { withPassword } from './second-factor.ts';
 import { requireNotSuspended } from './suspension.ts';
 
 /** Keys that one user may have at once. */
@@ -41,12 +39,12 @@ export async function apiKeys(
  *   user who has as many as may be, 429 after too many wrong passwords
  */
 export async function createKey(
-  ctx: Pick<AuthContext, 'config' | 'db' | 'guesses' | 'mails' | 'ownPassword' | 'totp'>,
+  ctx: Pick<AuthContext, 'db' | 'ownPassword'>,
   user: Identity,
   { name, scopes, expires_in_days, password }: CreateKey,
   requester: Requester,
 ): Promise<NewApiKey> {
-  return withPassword(ctx, user, password, requester, async (tx) => {
+  return ctx.ownPassword.change(user, password, requester, async (tx) => {
     await requireNotSuspended(ctx, tx, user.id);
     const live = await select(
       tx,

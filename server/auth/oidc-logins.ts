@@ -1,7 +1,7 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
 import { select } from '../database/select.ts';
 import { AppError, invalid, unauthorized } from '../errors.ts';
+import { hashOf, newToken } from '../mail/tokens.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
 import type { LoginSecrets, Oidc, ProvedIdentity } from './oidc-provider.ts';
@@ -36,7 +36,7 @@ export async function beginAtProvider(
     throw invalid([{ loc: ['body', 'return_to'], msg, type: 'any.invalid' }], 1);
   }
   const { url, secrets } = await provider.begin();
-  const secret = randomBytes(32).toString('base64url');
+  const secret = newToken();
   await ctx.db.share(requester).query(
     `insert into oidc_logins (state_hash, secret_hash, user_id, return_to, content, expires_at)
      values ($1, $2, $3, $4, $5, now() + $6 * interval '1 second')`,
@@ -154,10 +154,6 @@ export async function useLogin(tx: Transaction, { stateHash }: ProvedLogin): Pro
 function stateOf(response: string): string | undefined {
   const states = new URLSearchParams(response).getAll('state');
   return states.length === 1 ? states[0] : undefined;
-}
-
-function hashOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest();
 }
 
 function notGood(): AppError {

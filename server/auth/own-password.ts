@@ -5,9 +5,10 @@ import { AppError, invalid, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import type { GuessLimit } from '../limits/guess-limit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
-import { isLive, requireLiveSession } from './session-check.ts';
 import { hasPassword } from './owner.ts';
 import type { Passwords } from './passwords.ts';
+import { isLive } from './present.ts';
+import { requireLiveSession } from './session-check.ts';
 
 /** How long after a login the owner of an account without a password may do what needs one. Minutes. */
 const RECENT = 10;
@@ -60,6 +61,20 @@ export class OwnPassword {
           throw new AppError('invalid_credentials', 'The password has been changed meanwhile.');
       }
     }
+  }
+
+  /** Does something in one transaction with the user's row, locked, that needs the password. @throws {AppError} as `prove` and `lock` do */
+  change<T>(
+    viewer: Identity,
+    password: string | undefined,
+    requester: Requester,
+    work: (tx: Transaction, user: User) => Promise<T>,
+  ): Promise<T> {
+    return this.prove(viewer, password, requester, (proof) =>
+      this.#options.db
+        .share(requester)
+        .transaction(async (tx) => work(tx, await this.lock(tx, viewer, proof, tx.LOCK.NO_KEY_UPDATE))),
+    );
   }
 
   /**

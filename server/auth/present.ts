@@ -13,6 +13,9 @@ export interface LoginSession {
   current: boolean;
 }
 
+/** Whether a session `s` in SQL has neither been ended nor expired. */
+export const isLive = 's.revoked_at is null and s.expires_at > now()';
+
 /** The columns of a login session that are shown, and what tells it from an API key. */
 export const isLogin = 'not exists (select from api_keys k where k.session_id = sessions.id)';
 export const sessionColumns = 'id, created_at, greatest(created_at, last_seen_at) as last_seen_at, client';

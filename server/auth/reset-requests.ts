@@ -1,4 +1,4 @@
-import { type Transaction } from 'sequelize';
+import type { Transaction } from 'sequelize';
 import { WokenLoop } from '../async/woken-loop.ts';
 import type { Database } from '../database/connection.ts';
 import { select } from '../database/select.ts';

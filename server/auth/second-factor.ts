@@ -51,7 +51,7 @@ export async function beginSecondFactor(
   password: string | undefined,
   requester: Requester,
 ): Promise<TotpSetup> {
-  return withPassword(ctx, user, password, requester, async (tx, { username }) => {
+  return ctx.ownPassword.change(user, password, requester, async (tx, { username }) => {
     const setup = ctx.totp.create(username, issuerOf(ctx.config.serviceUrl));
     const given = await select(
       tx,
@@ -124,7 +124,7 @@ export async function endSecondFactor(
   password: string | undefined,
   requester: Requester,
 ): Promise<void> {
-  await withPassword(ctx, user, password, requester, async (tx, owner) => {
+  await ctx.ownPassword.change(user, password, requester, async (tx, owner) => {
     if (!(await forgetSecondFactor(tx, user.id)))
       throw new AppError('not_found', 'Your logins ask for no code.');
     await tell(ctx.mails, tx, owner, 'second_factor_off');
@@ -242,22 +242,6 @@ async function tell(
 ): Promise<void> {
   if (await mails.maySend(kind, owner))
     await mails.queue(tx, secondFactorChanged(kind, owner, mails.publicUrl));
-}
-
-/** Does something with the user's row, locked, that needs the password. */
-export async function withPassword<T>(
-  { db, ownPassword }: SecondFactorContext,
-  viewer: Identity,
-  password: string | undefined,
-  requester: Requester,
-  work: (tx: Transaction, user: User) => Promise<T>,
-): Promise<T> {
-  return ownPassword.prove(viewer, password, requester, (proof) =>
-    db.share(requester).transaction(async (tx) => {
-      const user = await ownPassword.lock(tx, viewer, proof, tx.LOCK.NO_KEY_UPDATE);
-      return work(tx, user);
-    }),
-  );
 }
 
 /** What apps call the service: by where it is. */

@@ -2,9 +2,7 @@ import type { Transaction } from 'sequelize';
 import { select } from '../database/select.ts';
 import type { Identity } from '../identity.ts';
 import { sessionHasEnded } from './live-sessions.ts';
-
-/** Whether a session `s` in SQL has neither been ended nor expired. */
-export const isLive = 's.revoked_at is null and s.expires_at > now()';
+import { isLive } from './present.ts';
 
 /** Until the transaction ends, the session does not. @throws {AppError} 401 */
 export async function requireLiveSession(tx: Transaction, { id, sessionId }: Identity): Promise<void> {

@@ -2,6 +2,7 @@ import {
   identityColumns,
   type IdentityRow,
   presentIdentity,
+  isLive,
   isLogin,
   keyColumns,
   type KeyRow,
@@ -194,7 +195,7 @@ export const sections: readonly Section[] = [
     kinds: ['api_key'],
     sql: `select ${keyColumns}, json_build_array(s.id) as key
       from ${keyTables}
-      where s.user_id = $1 and s.revoked_at is null and s.expires_at > now() and s.id > $3::uuid
+      where s.user_id = $1 and ${isLive} and s.id > $3::uuid
       order by s.id limit $2`,
     size: 1000,
     start: () => ['00000000-0000-0000-0000-000000000000'],
