@@ -43,9 +43,10 @@ describe(`streams with topics by a model, seed ${SEED}`, function () {
   it('are what an oracle computes from the log, while nodes are killed', async () => {
     const report = await run(postgres, [], { seed: SEED, seconds: 6, faults: modelFaults });
     expect(told(report)).to.deep.equal([]);
-    const { faults, acknowledged, told: events, segments, pages } = report.figures;
+    const { faults, acknowledged, acts, told: events, segments, pages } = report.figures;
     expect(faults, 'faults').to.be.at.least(2);
     expect(acknowledged, 'writes').to.be.at.least(30);
+    expect(acts, 'acts of moderators').to.be.at.least(1);
     expect(events, 'events').to.be.at.least(50);
     expect(segments, 'subscriptions').to.be.at.least(30);
     expect(pages, 'pages').to.be.at.least(50);

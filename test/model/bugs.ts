@@ -111,4 +111,190 @@ export const modelBugs = {
     rules: ['page'],
     habits: { reply: 60, delete: 30 },
   },
+  'a report is for everybody': {
+    patches: [
+      {
+        file: 'server/moderation/events.ts',
+        find: "audience: () => 'role:moderator' as const,",
+        replace: "audience: () => 'public' as const,",
+      },
+    ],
+    rules: ['audience'],
+    habits: { report: 40 },
+  },
+  'who is no moderator any more is still told of reports': {
+    patches: [
+      {
+        file: 'server/topics/relations.ts',
+        find: 'this.#moderatesSince = added ? seq : undefined;',
+        replace: 'if (added) this.#moderatesSince = seq;',
+      },
+    ],
+    rules: ['audience'],
+    habits: { report: 40, promote: 20, demote: 20 },
+  },
+  'a removal is not told': {
+    patches: [
+      {
+        file: 'server/moderation/posts.ts',
+        find: 'return { tell: () => appendRemovals(tx, told) };',
+        replace: 'return {};',
+      },
+    ],
+    rules: ['page'],
+    habits: { remove: 40 },
+  },
+  'a post that comes back is not told': {
+    patches: [
+      {
+        file: 'server/moderation/posts.ts',
+        find: 'return { tell: () => append(tx, postCreated, post) };',
+        replace: 'return {};',
+      },
+    ],
+    rules: ['page'],
+    habits: { remove: 40, restore: 40 },
+  },
+  'a lock is not told': {
+    patches: [
+      {
+        file: 'server/moderation/posts.ts',
+        find: 'return { tell: async () => row && append(tx, postUpdated, presentPost(row)) };',
+        replace: 'return {};',
+      },
+    ],
+    rules: ['page'],
+    habits: { lock: 40 },
+  },
+  'nobody is notified of a warning': {
+    patches: [
+      {
+        file: 'server/moderation/commands.ts',
+        find: "if (action === 'dismiss') return [];",
+        replace: "if (action === 'dismiss' || action === 'warn') return [];",
+      },
+    ],
+    rules: ['notified'],
+    habits: { warn: 20 },
+  },
+  'a suspension ends no session': {
+    patches: [
+      {
+        file: 'server/moderation/users.ts',
+        find: "await revocations.revoke(tx, id, { code: 'suspended' });",
+        replace: '',
+      },
+    ],
+    rules: ['ended'],
+    habits: { suspend: 20, unsuspend: 0 },
+  },
+  'who is suspended can log in': {
+    patches: [
+      {
+        file: 'server/auth/suspension.ts',
+        find: 'if (user) throw refusedBySuspension(user);',
+        replace: 'if (user?.until) throw refusedBySuspension(user);',
+      },
+    ],
+    rules: ['suspended'],
+    habits: { suspend: 20, unsuspend: 20 },
+  },
+  'a suspension does not end': {
+    patches: [
+      {
+        file: 'server/moderation/users.ts',
+        find: 'set suspended_until = null where id = $1',
+        replace: 'set suspended_until = suspended_until where id = $1',
+      },
+    ],
+    rules: ['suspended'],
+    habits: { suspend: 20, unsuspend: 20 },
+  },
+  'a logout leaves the connections of its session': {
+    patches: [
+      {
+        file: 'server/auth/revocations.ts',
+        find: 'await Revocation.create({ ...end }, { transaction: tx });',
+        replace: '',
+      },
+      {
+        file: 'server/auth/revocations.ts',
+        find: 'for (const listener of this.#listeners) listener(end);',
+        replace: '',
+      },
+    ],
+    rules: ['ended'],
+    habits: { leave: 20 },
+  },
+  'a new name is not told': {
+    patches: [
+      {
+        file: 'server/users/footprint.ts',
+        find: 'await appendAll(tx, postUpdated, (await rows<PostRow>(tx, publishedPosts, ids)).map(presentPost));',
+        replace: '',
+      },
+    ],
+    rules: ['page'],
+    habits: { rename: 20 },
+  },
+  'the end of an account does not tell that its follows ended': {
+    patches: [
+      {
+        file: 'server/users/relations-of.ts',
+        find: 'await appendErasing(tx, followRemoved, follows);',
+        replace: '',
+      },
+    ],
+    rules: ['fold'],
+    habits: { follow: 40, erase: 60 },
+  },
+  'a notification outlives its reply': {
+    patches: [
+      {
+        file: 'server/database/functions/forget_notifications.sql',
+        find: "where n.post_id = any (ids) and n.kind <> 'moderation' and n.id <> all (gone)));",
+        replace: 'where false));',
+      },
+    ],
+    rules: ['notification'],
+    habits: { reply: 60, delete: 30 },
+  },
+  'a reply that mentions is notified of twice': {
+    patches: [
+      {
+        file: 'server/database/functions/notify_of_posts.sql',
+        find: 'select distinct on (p.id, w.user_id) p.id as post_id',
+        replace: 'select distinct p.id as post_id',
+      },
+      {
+        file: 'server/database/functions/notify_of_posts.sql',
+        find: 'order by p.id, w.user_id, w.place',
+        replace: 'order by p.id, w.user_id',
+      },
+    ],
+    rules: ['notification'],
+    habits: { reply: 60 },
+  },
+  'the number of unread notifications has those that were read': {
+    patches: [
+      {
+        file: 'server/database/functions/unread_notifications.sql',
+        find: 'n.user_id = reader and n.read_at is null',
+        replace: 'n.user_id = reader',
+      },
+    ],
+    rules: ['unread'],
+    habits: { reply: 40, read: 30 },
+  },
+  'what came behind what was seen is read as well': {
+    patches: [
+      {
+        file: 'server/database/functions/read_notifications.sql',
+        find: 'n.rev <= seen and n.read_at is null',
+        replace: 'n.read_at is null',
+      },
+    ],
+    rules: ['fold'],
+    habits: { reply: 40, read: 30 },
+  },
 } satisfies Record<string, ModelBug>;

@@ -35,6 +35,10 @@ abstract class HttpListener implements ModelListener {
     return this.teller.position;
   }
 
+  get openedAt(): number {
+    return this.teller.openedAt;
+  }
+
   start(): void {
     void this.#run();
   }

@@ -5,7 +5,9 @@ import type {
   NotificationView,
   PostView,
 } from '../../server/contract.ts';
+import type { ModerationRecord } from './moderators.ts';
 import type { LogRow, Oracle } from './oracle.ts';
+import { visibleAt } from './pages.ts';
 import type { Story, Told } from './record.ts';
 import type { Violation } from './rules.ts';
 
@@ -25,8 +27,9 @@ type Event = NonNullable<Told['event']>;
 export function notificationListViolations(
   pages: readonly NotificationListPage[],
   stories: readonly Story[],
+  oracle: Oracle,
 ): Violation[] {
-  const violations: Violation[] = [];
+  const violations = pages.filter(({ isQuiet }) => isQuiet).flatMap((page) => sourceViolations(page, oracle));
   for (const { userId, seq, unread, notifications, isCut } of pages) {
     const found = notifications.filter(({ read }) => !read).length;
     if (!isCut && found !== unread)
@@ -53,6 +56,29 @@ export function notificationListViolations(
       }
   }
   return violations;
+}
+
+/** A list at rest has what is still there and not hidden from its reader, and each act once. */
+function sourceViolations({ userId, seq, notifications }: NotificationListPage, oracle: Oracle): Violation[] {
+  const { posts, untold } = visibleAt(oracle, seq);
+  const acts = new Set<string>();
+  const faults: string[] = [];
+  for (const { id, kind, actor, post_id: postId } of notifications) {
+    if (kind === 'moderation') continue;
+    const act =
+      kind === 'follow'
+        ? `follow of ${actor?.id ?? 0}`
+        : `${kind === 'votes' ? 'votes' : 'text'} of ${postId ?? 0}`;
+    if (acts.has(act)) faults.push(`${id}, another one of the ${act}`);
+    acts.add(act);
+    if (postId !== null && !posts.has(postId) && !untold.has(postId))
+      faults.push(`${id} of post ${postId}, which is not there`);
+    if (kind === 'follow' && !oracle.stands('follow', actor?.id ?? 0, userId, seq))
+      faults.push(`${id} of a follow by user ${actor?.id ?? 0}, which has ended`);
+    if (oracle.hidden(userId, actor?.id ?? null, false, seq, seq) === 'all')
+      faults.push(`${id} by user ${actor?.id ?? 0}, who is hidden`);
+  }
+  return faults.map((what) => ({ rule: 'notification', what: `user ${userId} at ${seq} has ${what}` }));
 }
 
 function folded(page: NotificationListPage, { name, data }: Event): NotificationListPage {
@@ -93,13 +119,15 @@ function summaryOf({ notifications, unread, rev }: NotificationListPage) {
 /** For whom events of notifications are, told from the events of what they are about. */
 export class NotificationAudiences {
   readonly #oracle: Oracle;
+  readonly #moderation: ModerationRecord;
   /** Post → all that was told of it, in order. */
   readonly #posts = new Map<number, LogRow[]>();
   /** Notification → the event that told of it first. */
   readonly #added = new Map<number, LogRow>();
 
-  constructor(oracle: Oracle) {
+  constructor(oracle: Oracle, moderation: ModerationRecord) {
     this.#oracle = oracle;
+    this.#moderation = moderation;
     for (const row of oracle.log) {
       if (row.name.startsWith('post:'))
         this.#posts.set(row.entityId, [...(this.#posts.get(row.entityId) ?? []), row]);
@@ -113,7 +141,9 @@ export class NotificationAudiences {
     if (name === 'notification:read' || name === 'notifications:state') return entityId === userId;
     const first = this.#added.get(entityId);
     if (first?.audience !== `user:${userId}`) return false;
-    const { kind, actor, post_id } = first.data as unknown as NotificationView;
+    const view = first.data as unknown as NotificationView;
+    const { kind, actor, post_id } = view;
+    if (kind === 'moderation') return this.#moderation.explains(view, userId);
     if (kind === 'follow') return this.#oracle.changes('follow', actor?.id ?? 0, userId, 0, Infinity);
     if (actor?.id === userId) return false;
     const told = (this.#posts.get(post_id ?? 0) ?? []).map(({ data }) => data as unknown as PostView);

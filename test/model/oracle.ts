@@ -13,6 +13,7 @@ export interface LogRow {
   /** When its change was made, in milliseconds since 1970. It got its number later. */
   at: number;
   authorId: number | null;
+  containerType: string | null;
   containerId: number | null;
   erasesContainer: boolean;
   departure: Departure | null;
@@ -27,13 +28,19 @@ export class Oracle {
   readonly log: readonly LogRow[];
   /** The changes of each relation, in order. */
   readonly #changes = new Map<string, { seq: number; added: boolean }[]>();
+  /** The roles of each user, in order. */
+  readonly #roles = new Map<number, { seq: number; moderates: boolean }[]>();
   /** Of each event: when the first of it and all behind it was made. */
   readonly #since: number[];
 
   /** @param log all of it, from the first event on */
   constructor(log: readonly LogRow[]) {
     this.log = log;
-    for (const { seq, relation } of log) {
+    for (const { seq, name, entityId, data, relation } of log) {
+      if (name === 'role:changed') {
+        const moderates = data.role !== 'user';
+        this.#roles.set(entityId, [...(this.#roles.get(entityId) ?? []), { seq, moderates }]);
+      }
       if (!relation) continue;
       const key = `${relation.kind} ${relation.user_id} ${relation.target_id}`;
       this.#changes.set(key, [...(this.#changes.get(key) ?? []), { seq, added: relation.added }]);
@@ -62,8 +69,19 @@ export class Oracle {
     return changes.some(({ seq }) => seq > after && seq <= upTo);
   }
 
+  /** Whether a user moderates at a position. */
+  moderates(userId: number, seq: number): boolean {
+    return this.#roles.get(userId)?.findLast((change) => change.seq <= seq)?.moderates === true;
+  }
+
+  /** Whether the role of a user changes behind a position, up to another. */
+  isAppointedAnew(userId: number, after: number, upTo: number): boolean {
+    return this.#roles.get(userId)?.some(({ seq }) => seq > after && seq <= upTo) === true;
+  }
+
   /** As what an event reaches a user with these topics, or with all that is public; whatever is hidden from them. */
   reach(row: LogRow, userId: number, topics: readonly string[] | undefined): Reach {
+    if (row.audience === 'role:moderator') return this.moderates(userId, row.seq) ? 'event' : undefined;
     if (row.audience !== 'public') return row.audience === `user:${userId}` ? 'event' : undefined;
     if (!topics) return 'event';
     const isMine = () => row.authorId === userId || this.stands('follow', userId, row.authorId ?? 0, row.seq);

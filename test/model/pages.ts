@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { PostView } from '../../server/contract.ts';
+import type { PostView, RemovedPost } from '../../server/posts/event-payloads.ts';
 import type { LogRow, Oracle } from './oracle.ts';
 import type { Story } from './record.ts';
 import type { Rule, Violation } from './rules.ts';
@@ -50,22 +50,28 @@ function isBeyond({ view, posts, isCut }: Page, post: Pick<PostView, 'id' | 'pub
 /** The posts that everybody may see at a position, each by its last event; and those of which the log does not know all. */
 interface Visible {
   posts: Map<number, LogRow>;
-  /** Replies that were in a withdrawn thread, where nothing is told of them. */
-  untold: Set<number>;
+  /** Replies that were in a withdrawn or removed thread, where nothing is told of them; each with the thread. */
+  untold: Map<number, number>;
 }
 
 const viewOf = ({ data }: LogRow) => data as unknown as PostView;
 
-function visibleAt({ log }: Oracle, seq: number): Visible {
+export function visibleAt({ log }: Oracle, seq: number): Visible {
   const posts = new Map<number, LogRow>();
-  const untold = new Set<number>();
+  const untold = new Map<number, number>();
+  /** Replies that a moderator may bring back; each with the thread. */
+  const removed = new Map<number, number>();
   for (const row of log.slice(0, seq)) {
     if (!row.name.startsWith('post:')) continue;
+    const { root_id, by } = row.data as Partial<RemovedPost>;
     untold.delete(row.entityId);
+    removed.delete(row.entityId);
     if (row.name === 'post:deleted') posts.delete(row.entityId);
     else posts.set(row.entityId, row);
-    if (row.name === 'post:deleted')
-      for (const [id, other] of posts) if (viewOf(other).root_id === row.entityId) untold.add(id);
+    if (by === 'moderator' && root_id) removed.set(row.entityId, root_id);
+    if (row.name !== 'post:deleted') continue;
+    for (const [id, other] of posts) if (viewOf(other).root_id === row.entityId) untold.set(id, row.entityId);
+    for (const [id, root] of removed) if (root === row.entityId) untold.set(id, root);
   }
   for (const [id, row] of posts) {
     const { root_id } = viewOf(row);
@@ -78,10 +84,20 @@ function visibleAt({ log }: Oracle, seq: number): Visible {
 export class PageRules {
   readonly violations: Violation[] = [];
   readonly #oracle: Oracle;
+  readonly #erased: ReadonlyMap<number, number>;
 
-  /** @param steady listeners of one view each, that never changed it */
-  constructor(oracle: Oracle, pages: readonly Page[], steady: readonly { view: View; story: Story }[]) {
+  /**
+   * @param steady listeners of one view each, that never changed it
+   * @param erased when the end of an account was asked for
+   */
+  constructor(
+    oracle: Oracle,
+    pages: readonly Page[],
+    steady: readonly { view: View; story: Story }[],
+    erased: ReadonlyMap<number, number>,
+  ) {
     this.#oracle = oracle;
+    this.#erased = erased;
     for (const page of pages) this.#page(page);
     for (const { view, story } of steady) {
       const start = story.segments[0]?.from ?? Infinity;
@@ -111,7 +127,9 @@ export class PageRules {
       const isThere = found.has(id);
       if (isAhead(viewOf(row)) || isBeyond(page, viewOf(row))) continue;
       const hidden = this.#hidden(page, row.authorId);
-      if (this.#belongs(page, row) && hidden === 'none' && !isThere)
+      // What an account has written is in no list from its end on, and is told to be gone a piece at a time.
+      const isGoing = (this.#erased.get(row.authorId ?? 0) ?? Infinity) <= page.at;
+      if (this.#belongs(page, row) && hidden === 'none' && !isThere && !isGoing)
         this.#blame('page', `${where} is without post ${id} by ${row.authorId ?? 0}`);
       if (isThere && (!this.#belongs(page, row) || hidden === 'all'))
         this.#blame('page', `${where} has post ${id} by ${row.authorId ?? 0}`);
@@ -132,7 +150,7 @@ export class PageRules {
       else this.#same('page', where, post, row);
       if (!isQuiet || root_id) continue;
       const replies = [...posts.values()].filter((reply) => viewOf(reply).root_id === id);
-      if (replies.every((reply) => !untold.has(reply.entityId)) && post.replies !== replies.length)
+      if (![...untold.values()].includes(id) && post.replies !== replies.length)
         this.#blame(
           'replies',
           `${where}: post ${id} has ${post.replies ?? 0}, and its list ${replies.length}`,
@@ -155,8 +173,8 @@ export class PageRules {
 
   #same(rule: Rule, where: string, post: Listed, { data }: Pick<LogRow, 'data'>): void {
     const told = data as unknown as PostView;
-    const of = ({ version, title, content, tags }: PostView) =>
-      told.redacted ? { version } : { version, title, content, tags };
+    const of = ({ version, title, content, tags, owner }: PostView) =>
+      told.redacted ? { version } : { version, title, content, tags, owner };
     if (!isDeepStrictEqual(of(post), of(told)))
       this.#blame(rule, `${where} has ${JSON.stringify(of(post))}, not ${JSON.stringify(of(told))}`);
   }

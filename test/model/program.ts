@@ -1,13 +1,21 @@
-import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { PostView } from '../../server/contract.ts';
+import { arrive } from '../faults/population.ts';
 import type { Random } from '../faults/random.ts';
 import { type Answer, Api, type TestUser } from '../support/world.ts';
+import { Accounts, allCome } from './accounts.ts';
+import { ModerationRecord } from './moderators.ts';
 
 /** Tags that posts have; few, so that many posts have the same. */
 export const TAGS = ['red', 'green', 'blue', 'coffee'];
 
 /** Posts that are worked on: the newest. */
 const KNOWN = 60;
+
+/** People who moderate at once, at most, beside the administrator. */
+const MODERATORS = 2;
+/** How long a suspension lasts that has an end. Milliseconds. */
+const SUSPENDED_FOR = 1500;
 
 /** A post as far as the people know it. */
 interface KnownPost {
@@ -26,12 +34,6 @@ export interface BlockWrite {
   /** When nothing was left on its way that was written before the answer. Undefined: nobody knows whether it was done. */
   answered: number | undefined;
 }
-
-/**
- * Turns of the event loop in which everything comes up that had been written to a connection before: each reads what has
- * come to every connection, and there is a proxy in between. However slow the machine is.
- */
-const TURNS = 20;
 
 interface Scene {
   user: TestUser;
@@ -60,6 +62,18 @@ const ops = {
   vote: [8, (people, scene) => people.vote(scene, 'PUT')],
   unvote: [4, (people, scene) => people.vote(scene, 'DELETE')],
   read: [4, (people, scene) => people.readNotifications(scene)],
+  report: [4, (people, scene) => people.report(scene)],
+  remove: [3, (people, scene) => people.judgePost(scene, 'remove')],
+  restore: [3, (people, scene) => people.judgePost(scene, 'restore')],
+  lock: [1, (people, scene) => people.judgePost(scene, 'lock')],
+  warn: [1, (people, scene) => people.warn(scene)],
+  suspend: [1, (people, scene) => people.suspend(scene)],
+  unsuspend: [2, (people, scene) => people.unsuspend(scene)],
+  promote: [1, (people, scene) => people.promote(scene)],
+  demote: [1, (people, scene) => people.demote(scene)],
+  rename: [1, (people, scene) => people.rename(scene)],
+  leave: [1, (people, scene) => people.leave(scene)],
+  erase: [4, (people, scene) => people.erase(scene)],
 } satisfies Record<string, [weight: number, op: Op]>;
 
 /** How often people do what, against the others. */
@@ -67,42 +81,55 @@ export type Habits = Record<keyof typeof ops, number>;
 
 const usual = Object.fromEntries(Object.entries(ops).map(([name, [weight]]) => [name, weight])) as Habits;
 
+interface PeopleOptions {
+  /** Of the nodes that may be asked. */
+  urls: () => readonly string[];
+  random: Random;
+  /** What they do more or less often than usual. */
+  habits: Partial<Habits>;
+  /** Gives somebody a role, as the operator does. */
+  grant: (user: TestUser, role: 'user' | 'moderator' | 'admin') => Promise<void>;
+  /** Is told that somebody has asked for a relation, and when that is answered. */
+  onRelating: (user: TestUser, answer: Promise<unknown>) => void;
+  /** Is told of those who come in the place of one who has left. */
+  onArrival: (user: TestUser) => void;
+}
+
 /** People who write at random, each one thing after the other, over whichever node answers. */
 export class People {
-  readonly users: readonly TestUser[];
+  /** The guests are the last of them. */
+  readonly users: TestUser[];
+  readonly accounts: Accounts;
+  readonly moderation = new ModerationRecord();
   readonly blocks: BlockWrite[] = [];
   /** Answers that are bugs. */
   readonly faults: string[] = [];
   acknowledged = 0;
   /** Threads that were there before all else. */
   readonly firstThreads: number[] = [];
-  readonly #urls: () => readonly string[];
+  readonly #options: PeopleOptions;
+  readonly #guests: number;
   readonly #random: Random;
   readonly #habits: Habits;
-  readonly #onRelating: (user: TestUser, answer: Promise<unknown>) => void;
   readonly #posts: KnownPost[] = [];
+  readonly #removed: KnownPost[] = [];
+  readonly #locked = new Set<number>();
+  /** Who moderates; the first one is the administrator. */
+  readonly #moderators: TestUser[] = [];
   readonly #related = new Map<string, { userId: number; targetId: number }>();
   #running: Promise<unknown> | undefined;
   #stopped = false;
   #serial = 0;
 
-  /**
-   * @param urls of the nodes that may be asked
-   * @param habits that differ from the usual ones
-   * @param onRelating is told that somebody has asked for a relation, and when that is answered
-   */
-  constructor(
-    users: readonly TestUser[],
-    urls: () => readonly string[],
-    random: Random,
-    habits: Partial<Habits>,
-    onRelating: (user: TestUser, answer: Promise<unknown>) => void,
-  ) {
-    this.users = users;
-    this.#urls = urls;
-    this.#random = random;
-    this.#habits = { ...usual, ...habits };
-    this.#onRelating = onRelating;
+  /** @param guests how many of the users may delete their accounts: the last ones */
+  constructor(users: readonly TestUser[], guests: number, options: PeopleOptions) {
+    this.users = [...users];
+    this.#guests = guests;
+    this.#options = options;
+    this.#random = options.random;
+    this.#habits = { ...usual, ...options.habits };
+    const urls = this.#random.fork();
+    this.accounts = new Accounts(() => urls.pick(options.urls()));
   }
 
   /** The first people begin a thread each. */
@@ -112,6 +139,9 @@ export class People {
       const [id] = this.threads.slice(-1);
       if (id !== undefined) this.firstThreads.push(id);
     }
+    const [admin] = this.users;
+    if (admin) await this.#options.grant(admin, 'admin');
+    if (admin) this.#moderators.push(admin);
   }
 
   /** The newest posts that began a thread. */
@@ -122,7 +152,7 @@ export class People {
   /** @param pace milliseconds between two writes of one, on average */
   start(pace: number): void {
     this.#stopped = false;
-    this.#running = Promise.all(this.users.map((user) => this.#live(user, pace, this.#random.fork())));
+    this.#running = Promise.all(this.users.map((_, place) => this.#live(place, pace, this.#random.fork())));
   }
 
   /** Resolves when all have their last answers. */
@@ -131,13 +161,25 @@ export class People {
     await this.#running;
   }
 
-  async #live(user: TestUser, pace: number, random: Random): Promise<void> {
+  async #live(place: number, pace: number, random: Random): Promise<void> {
     await pause(random.between(0, pace));
     while (!this.#stopped) {
-      const [, op]: [number, Op] = ops[random.weighted(this.#habits)];
-      await op(this, this.#sceneOf(user, random));
+      const user = this.users[place];
+      if (user && this.accounts.isGone(user.id)) await this.#welcome(place, random);
+      else if (user && !this.accounts.isShutOut(user.id)) {
+        const [, op]: [number, Op] = ops[random.weighted(this.#habits)];
+        await op(this, this.#sceneOf(user, random));
+      }
       await pause(random.between(0.2, 1.8) * pace);
     }
+  }
+
+  /** Somebody comes in the place of one who has left. */
+  async #welcome(place: number, random: Random): Promise<void> {
+    const user = await arrive(random.pick(this.#options.urls())).catch(() => undefined);
+    if (!user) return;
+    this.users[place] = user;
+    this.#options.onArrival(user);
   }
 
   #sceneOf(user: TestUser, random: Random): Scene {
@@ -152,7 +194,7 @@ export class People {
     body?: object,
   ): Promise<Answer<PostView> | undefined> {
     try {
-      const answer = await new Api(random.pick(this.#urls()), user.token).request<PostView>(
+      const answer = await new Api(random.pick(this.#options.urls()), user.token).request<PostView>(
         method,
         path,
         body,
@@ -237,14 +279,127 @@ export class People {
     };
     if (kind === 'block') this.blocks.push(block);
     const asked = send(wanted ? 'PUT' : 'DELETE', `/users/${target}/${kind}`);
-    this.#onRelating(user, asked);
+    this.#options.onRelating(user, asked);
     const answer = await asked;
     if (answer?.status !== 200) return;
-    for (let turns = 0; turns < TURNS; turns += 1) await turn();
+    await allCome();
     block.answered = Date.now();
     const key = `${kind} ${user.id} ${target}`;
     if (wanted) this.#related.set(key, { userId: user.id, targetId: target });
     else this.#related.delete(key);
+  }
+
+  /** A post, or its owner. */
+  async report({ user, random, send }: Scene): Promise<void> {
+    const post = this.#posts.at(-1 - random.below(12));
+    if (!post || post.ownerId === user.id) return;
+    const isOfPost = random.chance(0.7);
+    this.moderation.reports.push({ reporterId: user.id, postId: isOfPost ? post.id : null });
+    const path = isOfPost ? `/posts/${post.id}` : `/users/${post.ownerId}`;
+    await send('PUT', `${path}/report`, { reason: 'spam' });
+  }
+
+  /** What is locked is unlocked. */
+  async judgePost({ random }: Scene, what: 'remove' | 'restore' | 'lock'): Promise<void> {
+    const isRoot = ({ rootId }: KnownPost) => rootId === null;
+    const posts = what === 'lock' ? this.#posts.filter(isRoot) : this.#posts;
+    const post = what === 'restore' ? this.#removed[0] : posts.at(-1 - random.below(12));
+    if (!post) return;
+    const action = what === 'lock' && this.#locked.has(post.id) ? 'unlock' : what;
+    if (what === 'restore') this.#removed.shift();
+    const answer = await this.#act(random, action, post.ownerId, post.id);
+    if (what === 'restore' && answer?.status === 201) this.#know(post);
+    if (what === 'remove' && answer?.status === 201) {
+      this.#forget(post);
+      this.#removed.push(post);
+    }
+    if (action === 'lock') this.#locked.add(post.id);
+    if (action === 'unlock') this.#locked.delete(post.id);
+  }
+
+  async warn({ random }: Scene): Promise<void> {
+    const post = this.#posts.at(-1 - random.below(12));
+    if (post) await this.#act(random, 'warn', post.ownerId, random.chance(0.5) ? post.id : undefined);
+  }
+
+  async suspend({ random }: Scene): Promise<void> {
+    const user = random.pick(this.users);
+    const isNeeded = this.#moderators.includes(user) || this.accounts.isShutOut(user.id);
+    if (isNeeded || this.accounts.suspended.length >= this.users.length / 4) return;
+    const hasEnd = random.chance(0.3);
+    const until = hasEnd ? { until: new Date(Date.now() + SUSPENDED_FOR).toISOString() } : {};
+    await this.accounts.exclusively(user.id, () =>
+      this.accounts.suspend(user, hasEnd, () => this.#act(random, 'suspend', user.id, undefined, until)),
+    );
+  }
+
+  async unsuspend({ random }: Scene): Promise<void> {
+    const [id] = this.accounts.suspended;
+    const user = this.users.find((one) => one.id === id);
+    if (user)
+      await this.accounts.exclusively(user.id, () =>
+        this.accounts.unsuspend(user, () => this.#act(random, 'unsuspend', user.id)),
+      );
+  }
+
+  async promote({ random }: Scene): Promise<void> {
+    const user = random.pick(this.users);
+    const isOther =
+      this.#moderators.includes(user) || this.accounts.isShutOut(user.id) || this.#isGuest(user);
+    if (isOther || this.#moderators.length > MODERATORS) return;
+    this.#moderators.push(user);
+    await this.accounts.exclusively(user.id, () => this.#options.grant(user, 'moderator'));
+  }
+
+  async demote({ random }: Scene): Promise<void> {
+    const [, ...others] = this.#moderators;
+    if (others.length === 0) return;
+    const user = random.pick(others);
+    this.#moderators.splice(this.#moderators.indexOf(user), 1);
+    await this.accounts.exclusively(user.id, () => this.#options.grant(user, 'user'));
+  }
+
+  /** By one who moderates. @param postId undefined: it is about the user */
+  async #act(random: Random, action: string, userId: number, postId?: number, more: object = {}) {
+    const others = this.#moderators.filter(({ id }) => id !== userId);
+    if (others.length === 0) return undefined;
+    const act = { action, userId, postId: postId ?? null, isDone: false };
+    this.moderation.acts.push(act);
+    const target = postId === undefined ? { user_id: userId } : { post_id: postId };
+    const body = { action, ...target, reason: this.#words(random), ...more };
+    const answer = await this.#send(random.pick(others), random, 'POST', '/moderation/actions', body);
+    act.isDone = answer?.status === 201;
+    return answer;
+  }
+
+  async rename({ user, send }: Scene): Promise<void> {
+    this.#serial += 1;
+    await this.accounts.exclusively(user.id, async () => {
+      const username = `n${user.id}-${this.#serial}`;
+      const answer = await send('PATCH', '/users/me', { username });
+      if (answer?.status === 200) Object.assign(user, { username });
+    });
+  }
+
+  /** Logs out and in again. */
+  async leave({ user, send }: Scene): Promise<void> {
+    await this.accounts.exclusively(user.id, async () => {
+      const answer = await this.accounts.end(user.id, () => send('POST', '/logout'));
+      if (answer) await this.accounts.enter(user, 'after logging out');
+    });
+  }
+
+  /** Only guests do. */
+  async erase({ user, send }: Scene): Promise<void> {
+    if (!this.#isGuest(user)) return;
+    const { password } = user;
+    await this.accounts.exclusively(user.id, () =>
+      this.accounts.erase(user, () => send('DELETE', '/users/me', { password })),
+    );
+  }
+
+  #isGuest(user: TestUser): boolean {
+    return this.users.indexOf(user) >= this.users.length - this.#guests;
   }
 
   #words(random: Random): string {

@@ -49,6 +49,8 @@ export interface ModelListener {
   readonly story: Story;
   /** Undefined before it has been let in. */
   readonly position: number | undefined;
+  /** When its connection was opened. Milliseconds since 1970. */
+  readonly openedAt: number;
   /** Does at random what a client may do; resolves when it is done. */
   stir(): Promise<void>;
   start(): void;
@@ -68,6 +70,10 @@ export class Teller {
 
   get position(): number | undefined {
     return this.#position;
+  }
+
+  get openedAt(): number {
+    return this.#openedAt;
   }
 
   /** A connection is opened: what comes over it is behind the position, if there is one. */

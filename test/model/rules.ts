@@ -16,6 +16,10 @@ export const rules = {
   page: 'A page at a position has what the log says up to there',
   fold: 'A page at p with the stream (p, q] is the page at q',
   unread: 'The number of unread notifications is that of those in their list',
+  notification: 'A list of notifications has one of each act, and none of what is gone or hidden',
+  notified: 'Whom a moderator has done something to is notified of it once',
+  ended: 'Nothing comes over the connections of a session that has ended',
+  suspended: 'Who is suspended cannot log in, and can do so after that',
   replies: 'A count of replies is the number of those in their list',
   process: 'No node ends by itself, and nothing is answered with 500',
 } as const;

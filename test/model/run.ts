@@ -1,4 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { withModels } from '../../server/database/target.ts';
+import { AppError } from '../../server/errors.ts';
+import { grantRole } from '../../server/moderation/roles.ts';
 import { Cluster, type ClusterOptions } from '../faults/cluster.ts';
 import type { FaultName } from '../faults/faults.ts';
 import { arrive } from '../faults/population.ts';
@@ -7,6 +10,8 @@ import { Timeline } from '../faults/timeline.ts';
 import { until } from '../support/waiting.ts';
 import type { TestUser } from '../support/world.ts';
 import { PollListener, StreamListener } from './http-listeners.ts';
+import type { SessionEnd } from './accounts.ts';
+import type { ModerationAct } from './moderators.ts';
 import { type NotificationListPage, notificationListViolations } from './notification-lists.ts';
 import { type LogRow, Oracle } from './oracle.ts';
 import { type Page, PageRules, type View } from './pages.ts';
@@ -47,6 +52,8 @@ export interface ModelReport {
     lists: readonly RelationListPage[];
     notifications: readonly NotificationListPage[];
     blocks: readonly BlockWrite[];
+    acts: readonly ModerationAct[];
+    ends: readonly SessionEnd[];
     /** What was inflicted, and what the nodes said. */
     said: readonly string[];
   };
@@ -54,6 +61,8 @@ export interface ModelReport {
     faults: number;
     events: number;
     acknowledged: number;
+    /** What moderators have done. */
+    acts: number;
     told: number;
     segments: number;
     answers: number;
@@ -74,6 +83,8 @@ export const modelFaults = [
 ] as const satisfies readonly FaultName[];
 
 const USERS = 20;
+/** People beside them who delete their accounts, and others come. */
+const GUESTS = 2;
 const RATE = 40;
 const ROUND = 4000;
 /** How many times as long they may write. */
@@ -90,7 +101,7 @@ const READS_EVERY = 100;
 
 const LOG = `select seq::float8 as seq, name, entity_type as "entityType", entity_id::float8 as "entityId", audience, topics, redaction, data,
   (extract(epoch from created_at) * 1000)::float8 as at, author_id::float8 as "authorId",
-  container_id::float8 as "containerId", erases_container as "erasesContainer", departure, relation
+  container_type as "containerType", container_id::float8 as "containerId", erases_container as "erasesContainer", departure, relation
   from event_log order by seq`;
 
 /** Lets people write, read and listen at random, and judges all that they were told by the log. */
@@ -148,14 +159,24 @@ class Model {
   }
 
   #peopleOf(users: readonly TestUser[]): People {
-    const random = this.#random.fork();
-    return new People(
-      users,
-      () => this.#urls(),
-      random,
-      this.#options.habits ?? {},
-      (user, answer) => void this.#readAmid(user, answer),
-    );
+    return new People(users, GUESTS, {
+      urls: () => this.#urls(),
+      random: this.#random.fork(),
+      habits: this.#options.habits ?? {},
+      grant: (user, role) => this.#grant(user, role),
+      onRelating: (user, answer) => void this.#readAmid(user, answer),
+      onArrival: (user) => void this.#join(SocketListener, user, `guest ${user.id}`),
+    });
+  }
+
+  /** As `npm run admin -- grant` does it. Who has another name by now is not found. */
+  async #grant({ username }: TestUser, role: 'user' | 'moderator' | 'admin'): Promise<void> {
+    const { postgres, database } = this.#cluster;
+    await withModels(postgres.url(database), (db) =>
+      db.transaction((tx) => grantRole(tx, username, role, '')),
+    ).catch((error: unknown) => {
+      if (!(error instanceof AppError)) throw error;
+    });
   }
 
   /** Whoever changes a relation looks at the home page meanwhile: before it is committed, numbered and answered. */
@@ -168,10 +189,11 @@ class Model {
   async settle(): Promise<void> {
     const { url } = this.#cluster.node(0).process;
     const arrived: TestUser[] = [];
-    while (arrived.length < this.#count) arrived.push(await arrive(url));
+    while (arrived.length < this.#count + GUESTS) arrived.push(await arrive(url));
     this.#people = this.#peopleOf(arrived);
     await this.#people.begin(3);
     const { users, firstThreads } = this.#people;
+    const staying = users.slice(0, this.#count);
     for (const [at, user] of users.entries()) {
       this.#join(SocketListener, user, `socket ${at}`);
       if (at % 4 === 1) this.#join(StreamListener, user, `stream ${at}`);
@@ -186,8 +208,8 @@ class Model {
     ];
     views.push(...firstThreads.map((id): View => `thread:${id}`));
     for (const [at, view] of views.entries()) {
-      const whose = (at + 3) % users.length;
-      const user = users[whose];
+      const whose = (at + 3) % staying.length;
+      const user = staying[whose];
       if (!user) continue;
       const listener = this.#join(SocketListener, user, `${view} of ${whose}`, [view]);
       this.#steady.push({ view, user, listener });
@@ -245,6 +267,7 @@ class Model {
       ...(this.#options.faults ? [this.#timeline.play(milliseconds)] : []),
     ]);
     await this.#people.stop();
+    await this.#people.accounts.recover(this.#people.users);
     for (const one of ended) if (one.status === 'rejected') throw one.reason;
   }
 
@@ -266,7 +289,8 @@ class Model {
     for (;;) {
       await pause(random.between(200, rests));
       if (isOver()) return;
-      await listener.stir();
+      // What a session has that ended, the service has to end.
+      if (listener.openedAt > this.#people.accounts.endOf(listener.story.userId)) await listener.stir();
     }
   }
 
@@ -302,6 +326,7 @@ class Model {
     const steady = this.#steady.map(({ view, listener }) => ({ view, story: listener.story }));
     const steadyStories = steady.map(({ story }) => story);
     const { pages, lists, notifications, faults } = this.#reader;
+    const { accounts, blocks, moderation } = this.#people;
     const process = [
       ...this.#cluster.nodes.flatMap((node) =>
         node.process.misconduct.map(({ what }) => `${node.process.name}: ${what}`),
@@ -315,10 +340,12 @@ class Model {
       seed: this.#options.seed,
       violations: [
         ...this.#violations,
-        ...new StreamRules(oracle, this.#people.blocks, stories).violations,
-        ...new PageRules(oracle, pages, steady).violations,
+        ...new StreamRules(oracle, { blocks, moderation, ends: accounts.ends }, stories).violations,
+        ...new PageRules(oracle, pages, steady, accounts.erased).violations,
         ...relationListViolations(lists, steadyStories),
-        ...notificationListViolations(notifications, steadyStories),
+        ...notificationListViolations(notifications, steadyStories, oracle),
+        ...moderation.violations(log, accounts.erased),
+        ...accounts.violations,
         ...process,
       ],
       evidence: {
@@ -327,13 +354,16 @@ class Model {
         pages,
         lists,
         notifications,
-        blocks: this.#people.blocks,
+        blocks,
+        acts: moderation.acts,
+        ends: accounts.ends,
         said: [...this.#said, ...this.#cluster.nodes.flatMap((node) => node.process.output.split('\n'))],
       },
       figures: {
         faults: inflicted.reduce((sum, count) => sum + count, 0),
         events: log.length,
         acknowledged: this.#people.acknowledged,
+        acts: moderation.acts.filter(({ isDone }) => isDone).length,
         told: segments.reduce((sum, { told }) => sum + told.filter(({ event }) => event).length, 0),
         segments: segments.length,
         answers: stories.reduce((sum, { answers }) => sum + answers.length, 0),
@@ -342,15 +372,20 @@ class Model {
     };
   }
 
+  /** The listeners of those who have a session. */
+  get #present(): ModelListener[] {
+    return this.#listeners.filter(({ story }) => !this.#people.accounts.isShutOut(story.userId));
+  }
+
   async #converge(): Promise<void> {
     const began = Date.now();
     let head: number | undefined;
     while (Date.now() - began < CONVERGED_WITHIN) {
       const at = (head = await this.#head());
-      if (at !== undefined && this.#listeners.every(({ position }) => position === at)) return;
+      if (at !== undefined && this.#present.every(({ position }) => position === at)) return;
       await pause(50);
     }
-    for (const { story, position } of this.#listeners)
+    for (const { story, position } of this.#present)
       if (position !== head)
         this.#violations.push({
           rule: 'behind',
@@ -358,7 +393,7 @@ class Model {
         });
   }
 
-  /** The head, once nothing waits for a number and everybody has been told of votes, without the pause before that. */
+  /** The head, once nothing waits for a number, all that follows the end of an account is done, and everybody has been told of votes, without the pause before that. */
   async #head(): Promise<number | undefined> {
     const [row] = await this.#cluster
       .query(`update vote_notices set told_at = '-infinity' where pending`)
@@ -366,7 +401,8 @@ class Model {
       .then(() =>
         this.#cluster.query<{ seq: number; waiting: number }>(
           `select seq::float8 as seq, ((select count(*) from event_outbox)
-             + (select count(*) from vote_notices where pending))::float8 as waiting
+             + (select count(*) from vote_notices where pending) + (select count(*) from account_tasks)
+             + (select count(*) from notification_removals))::float8 as waiting
            from feed_head`,
         ),
       )

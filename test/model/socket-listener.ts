@@ -9,6 +9,8 @@ import { type ModelListener, type Story, Teller } from './record.ts';
 const SILENCE = 4500;
 /** How long a request may take to be answered. Milliseconds. */
 const ANSWER_WITHIN = 12_000;
+/** Until who was refused tries again. Milliseconds. */
+const AGAIN = 250;
 
 export interface ModelListenerOptions {
   name: string;
@@ -34,6 +36,7 @@ export class SocketListener implements ModelListener {
   readonly #watch: NodeJS.Timeout;
   #topics: readonly string[] | undefined;
   #epoch: string | undefined;
+  #again: NodeJS.Timeout | undefined;
   #heardAt = Date.now();
   #isReady = false;
 
@@ -76,12 +79,17 @@ export class SocketListener implements ModelListener {
     return this.#teller.position;
   }
 
+  get openedAt(): number {
+    return this.#teller.openedAt;
+  }
+
   start(): void {
     this.#socket.connect();
   }
 
   stop(): void {
     clearInterval(this.#watch);
+    clearTimeout(this.#again);
     this.#socket.disconnect();
   }
 
@@ -169,6 +177,11 @@ export class SocketListener implements ModelListener {
       if (outcome === 'reset') this.story.resets.push(reason ?? '');
       if (this.position === undefined || outcome === 'reset') this.#teller.begin(this.#topics, seq);
       else this.#teller.moved(seq);
+    });
+    this.#socket.on('connect_error', () => {
+      // Refused, as while its user is suspended: a stock client stays away after that.
+      clearTimeout(this.#again);
+      if (!this.#socket.active) this.#again = setTimeout(() => this.#socket.connect(), AGAIN);
     });
     this.#socket.on('disconnect', (reason) => {
       this.#isReady = false;

@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { redacted } from '../../server/log/redaction.ts';
-import type { LogRow, Oracle } from './oracle.ts';
+import type { SessionEnd } from './accounts.ts';
+import type { ModerationRecord } from './moderators.ts';
 import { NotificationAudiences } from './notification-lists.ts';
+import type { LogRow, Oracle } from './oracle.ts';
 import type { BlockWrite } from './program.ts';
 import type { Answer, Segment, Story, Told } from './record.ts';
 import type { Rule, Violation } from './rules.ts';
@@ -11,22 +13,31 @@ const STALE = 1000;
 
 type Event = NonNullable<Told['event']>;
 
+/** What was done by people, beside what the log has of it. */
+interface Done {
+  blocks: readonly BlockWrite[];
+  ends: readonly SessionEnd[];
+  moderation: ModerationRecord;
+}
+
 /** Judges what listeners were told by what the oracle says that they must be. */
 export class StreamRules {
   readonly violations: Violation[] = [];
   readonly #oracle: Oracle;
   readonly #blocks: readonly BlockWrite[];
+  readonly #ends: readonly SessionEnd[];
   /** The payload of each event with its text, as somebody was told it, and when anybody first heard of the event. */
   readonly #texts = new Map<number, unknown>();
   readonly #firstHeard = new Map<number, number>();
 
-  constructor(oracle: Oracle, blocks: readonly BlockWrite[], stories: readonly Story[]) {
+  constructor(oracle: Oracle, { blocks, ends, moderation }: Done, stories: readonly Story[]) {
     this.#oracle = oracle;
     this.#blocks = blocks;
+    this.#ends = ends;
     for (const { segments } of stories)
       for (const { at, seq, event } of segments.flatMap(({ told }) => told))
         if (event) this.#firstHeard.set(seq, Math.min(at, this.#firstHeard.get(seq) ?? Infinity));
-    const notifications = new NotificationAudiences(oracle);
+    const notifications = new NotificationAudiences(oracle, moderation);
     for (const [at, row] of oracle.log.entries()) {
       if (row.seq !== at + 1) this.#blame('log', `behind ${at} comes ${row.seq}`);
       const isRight = row.name.startsWith('notification')
@@ -45,6 +56,10 @@ export class StreamRules {
     const where = `${name} [${topics?.join(' ') ?? 'public'}] from ${from}`;
     let position = from;
     let before = chain;
+    const ends = this.#ends.filter((end) => end.userId === userId && end.asked > openedAt);
+    const over = Math.min(...ends.map((end) => end.over ?? Infinity));
+    const late = told.find(({ at }) => at > over);
+    if (late) this.#blame('ended', `${where}: ${late.event?.name ?? 'a head'} ${late.seq}`);
     for (const { at, seq, prev, event } of told) {
       if (prev !== undefined && (prev > position || (seq > position && prev < before)))
         this.#blame(
@@ -89,6 +104,12 @@ export class StreamRules {
     for (let seq = after + 1; seq <= upTo; seq += 1) {
       const row = this.#oracle.at(seq);
       if (this.#oracle.reach(row, userId, topics) === undefined) continue;
+      // Who has lost the role meanwhile is not sent it any more.
+      if (
+        row.audience === 'role:moderator' &&
+        this.#oracle.isAppointedAnew(userId, row.seq, this.#upTo(row, at))
+      )
+        continue;
       // What concerns one alone comes in the stream, never in an answer.
       if (all && row.audience !== 'public') continue;
       if (this.#hidden(row, userId, all ?? topics, at) === 'none')
@@ -133,13 +154,15 @@ export class StreamRules {
   }
 
   /** The event that took the text out of another. */
-  #cutBy({ seq, entityType, entityId, containerId }: LogRow): number {
+  #cutBy({ seq, entityType, entityId, containerType, containerId }: LogRow): number {
     const next = this.#oracle.log
       .slice(seq)
       .find(
         (later) =>
           (later.entityType === entityType && later.entityId === entityId && !addsOnly.has(later.name)) ||
-          (later.erasesContainer && later.containerId === containerId),
+          (later.erasesContainer &&
+            later.containerType === containerType &&
+            later.containerId === containerId),
       );
     return next?.seq ?? 0;
   }
@@ -149,13 +172,18 @@ export class StreamRules {
       this.#blame('content', `${what}: ${JSON.stringify(told)} is not ${JSON.stringify(logged)}`);
   }
 
+  /** The highest position that a node can have had when an event was sent that came at a moment. */
+  #upTo({ seq }: LogRow, at: number): number {
+    return Math.max(seq, this.#oracle.headAt(at));
+  }
+
   #hidden(
     row: LogRow,
     userId: number,
     topics: readonly string[] | undefined,
     at: number,
   ): 'all' | 'some' | 'none' {
-    const upTo = Math.max(row.seq, this.#oracle.headAt(at));
+    const upTo = this.#upTo(row, at);
     const each = authorsOf(row).map((authorId) =>
       this.#oracle.hidden(
         userId,
@@ -203,8 +231,10 @@ function authorsOf({ authorId, departure }: LogRow): (number | null)[] {
 }
 
 /** Whom an event may be for, by what it says. */
-function concerned({ name, data, relation }: LogRow): string[] {
+function concerned({ name, entityId, data, relation }: LogRow): string[] {
   if (name.startsWith('post:')) return ['public'];
+  if (name.startsWith('report:')) return ['role:moderator'];
+  if (name === 'role:changed') return [`user:${entityId}`];
   const { follower, followee } = data as Partial<Record<'follower' | 'followee', { id: number }>>;
   const ids = follower ? [follower.id, followee?.id] : [relation?.user_id];
   return ids.map((id) => `user:${id ?? 0}`);
