@@ -82,6 +82,7 @@ const SLOW = testFiles([
   'account-export-nodes',
   'second-factor-nodes',
   'oidc-login',
+  'oidc-nodes',
   'mail-servers',
   'cut-off-removals',
   'defences',

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import type { NewApiKey } from '../server/auth/keys.ts';
 import { readConfig } from '../server/config.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { Seal } from '../server/mail/seal.ts';
@@ -96,6 +97,18 @@ describe('mails', () => {
     expect(headers['message-id']).to.match(/^<[0-9a-f-]{36}@feed\.example>$/);
     expect(headers['content-type']).to.match(/^text\/plain; charset=utf-8/);
     expect(text).to.include('Hello ada,').and.include('https://feed.example/social');
+    await until('the mail to be done with', async () => (await waiting()) === 0);
+  });
+
+  it('tell an owner of an API key that was made', async () => {
+    const user = await person('with-a-bot');
+    const body = { name: 'a bot', scopes: ['read'], password: PASSWORD };
+    const { status, body: made } = await user.post<NewApiKey>('/users/me/keys', body);
+    expect(status).to.equal(201);
+    const { headers, text } = await server.next(user.email);
+    expect(headers.subject).to.equal('Your account has a new API key');
+    expect(text).to.match(/^Hello with-a-bot,\n\nan API key was made for your account at https:/);
+    expect(text).not.to.include(made.key);
     await until('the mail to be done with', async () => (await waiting()) === 0);
   });
 

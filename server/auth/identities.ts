@@ -102,9 +102,15 @@ export async function unlink(
   requester: Requester,
 ): Promise<void> {
   await ctx.ownPassword.change(viewer, password, requester, async (tx, user) => {
-    const linked = await select<{ id: number }>(tx, 'select id from identities where user_id = $1', user.id);
+    const linked = await select<{ id: number; issuer: string }>(
+      tx,
+      'select id, issuer from identities where user_id = $1',
+      user.id,
+    );
     if (!linked.some((one) => one.id === id)) throw new AppError('not_found', `You have no identity ${id}.`);
-    if (linked.length === 1 && !hasPassword(user))
+    // With an identity of a provider that the service had before nobody can log in.
+    const others = linked.filter((one) => one.id !== id && ctx.oidc?.provider.isIssuer(one.issuer));
+    if (others.length === 0 && !hasPassword(user))
       throw new AppError(
         'conflict',
         'This is the only way to log in to your account. Choose a password first.',

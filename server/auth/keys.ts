@@ -3,6 +3,7 @@ import { QueryTypes } from 'sequelize';
 import { select } from '../database/select.ts';
 import { AppError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
+import { keyCreated } from '../mail/messages.ts';
 import { audit } from '../moderation/audit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { newApiKey } from './api-keys.ts';
@@ -34,17 +35,17 @@ export async function apiKeys(
 }
 
 /**
- * Makes an API key: a session without refresh tokens, so that whatever ends sessions ends keys.
+ * Makes an API key: a session without refresh tokens, so that whatever ends sessions ends keys. The owner is told by mail.
  * @throws {AppError} 401 if the session that asks has just ended, 403 for a wrong password or a suspended user, 409 for a
  *   user who has as many as may be, 429 after too many wrong passwords
  */
 export async function createKey(
-  ctx: Pick<AuthContext, 'db' | 'ownPassword'>,
+  ctx: Pick<AuthContext, 'db' | 'mails' | 'ownPassword'>,
   user: Identity,
   { name, scopes, expires_in_days, password }: CreateKey,
   requester: Requester,
 ): Promise<NewApiKey> {
-  return ctx.ownPassword.change(user, password, requester, async (tx) => {
+  return ctx.ownPassword.change(user, password, requester, async (tx, owner) => {
     await requireNotSuspended(ctx, tx, user.id);
     const live = await select(
       tx,
@@ -77,6 +78,8 @@ export async function createKey(
     );
     if (!row) throw new Error('an API key was not written');
     await audit(tx, { action: 'create_key', actorId: user.id, userId: user.id, reason: '' });
+    if (await ctx.mails.maySend('key_created', owner))
+      await ctx.mails.queue(tx, keyCreated(owner, ctx.mails.publicUrl));
     return { ...presentKey(row), key };
   });
 }

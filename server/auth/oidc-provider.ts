@@ -8,7 +8,7 @@ import {
   ClientSecretBasic,
   ClientSecretPost,
   clockTolerance,
-  type Configuration,
+  Configuration,
   customFetch,
   type CustomFetchOptions,
   discovery,
@@ -19,6 +19,7 @@ import {
   randomPKCECodeVerifier,
   randomState,
   ResponseBodyError,
+  type ServerMetadata,
 } from 'openid-client';
 import { singleFlight } from '../async/single-flight.ts';
 import { AppError, unavailable } from '../errors.ts';
@@ -86,7 +87,7 @@ export class OidcProvider {
   readonly #origins: readonly string[];
   readonly #log: Logger;
   readonly #requestLimit: number;
-  #known: { configuration: Configuration; readAt: number } | undefined;
+  #known: { server: ServerMetadata; readAt: number } | undefined;
   /** Not read again before. Milliseconds since 1970. */
   #notBefore = 0;
   #waiting = 0;
@@ -99,6 +100,11 @@ export class OidcProvider {
     this.#origins = origins;
     this.#log = log;
     this.#requestLimit = requestLimit;
+  }
+
+  /** Whether an issuer is this provider: an identity of another one opens no account. */
+  isIssuer(issuer: string): boolean {
+    return URL.canParse(issuer) && new URL(issuer).href === new URL(this.settings.issuer).href;
   }
 
   /** Whether a page at this address may ask to be returned to. */
@@ -168,7 +174,7 @@ export class OidcProvider {
     if (this.#waiting >= MOST_WAITING) throw this.#unreachable();
     this.#waiting += 1;
     try {
-      return await work(await this.#configuration());
+      return await work(this.#configurationFor(await this.#server()));
     } catch (error) {
       throw this.#refusalOf(error);
     } finally {
@@ -176,10 +182,9 @@ export class OidcProvider {
     }
   }
 
-  async #configuration(): Promise<Configuration> {
+  async #server(): Promise<ServerMetadata> {
     const now = Date.now();
-    if (this.#known && (now - this.#known.readAt < FRESH || now < this.#notBefore))
-      return this.#known.configuration;
+    if (this.#known && (now - this.#known.readAt < FRESH || now < this.#notBefore)) return this.#known.server;
     try {
       return await this.#read();
     } catch (error) {
@@ -189,43 +194,57 @@ export class OidcProvider {
         factsOf(error),
         'the OpenID provider could not be read again; what it said last is used',
       );
-      return this.#known.configuration;
+      return this.#known.server;
     }
   }
 
-  async #readAgain(): Promise<Configuration> {
-    const { issuer, clientId, clientSecret } = this.settings;
-    const configuration = await discovery(
-      new URL(issuer),
-      clientId,
-      { [clockTolerance]: CLOCKS_APART },
-      (server, client, body, headers) => authenticate(server, client, body, headers),
-      {
-        timeout: this.#requestLimit / 1000,
-        [customFetch]: boundedFetch,
-        execute: [
-          // Also what comes over TLS from the provider itself is only believed with its signature.
-          enableNonRepudiationChecks,
-          // Only of a provider on this machine: `OIDC_ISSUER` is not without TLS otherwise.
-          // eslint-disable-next-line @typescript-eslint/no-deprecated -- so that nobody uses it elsewhere
-          ...(issuer.startsWith('http:') ? [allowInsecureRequests] : []),
-        ],
-      },
-    ).catch((error: unknown) => {
+  async #readAgain(): Promise<ServerMetadata> {
+    const { issuer, clientId } = this.settings;
+    const configuration = await discovery(new URL(issuer), clientId, undefined, None(), {
+      timeout: this.#requestLimit / 1000,
+      [customFetch]: boundedFetch,
+      // eslint-disable-next-line @typescript-eslint/no-deprecated -- so that nobody uses it elsewhere
+      execute: this.#isWithoutTls ? [allowInsecureRequests] : [],
+    }).catch((error: unknown) => {
       throw new NoAnswer('what the OpenID provider says of itself could not be read', { cause: error });
     });
     const server = configuration.serverMetadata();
     // Some providers have one address for many issuers, whose subjects could be anybody.
-    if (new URL(server.issuer).href !== new URL(issuer).href)
-      throw new NoAnswer('the OpenID provider is another issuer');
+    if (!this.isIssuer(server.issuer)) throw new NoAnswer('the OpenID provider is another issuer');
+    this.#known = { server, readAt: Date.now() };
+    return server;
+  }
+
+  /** Only of a provider on this machine: `OIDC_ISSUER` is not without TLS otherwise. */
+  get #isWithoutTls(): boolean {
+    return this.settings.issuer.startsWith('http:');
+  }
+
+  /**
+   * What one login works with. The library keeps the keys of the provider in it for minutes; the provider may change them
+   * between any two logins, so each reads them for itself.
+   */
+  #configurationFor(server: ServerMetadata): Configuration {
+    const { clientId, clientSecret } = this.settings;
     const methods = server.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
-    const authenticate =
+    const authentication =
       clientSecret === undefined
         ? None()
         : methods.includes('client_secret_basic') || !methods.includes('client_secret_post')
           ? ClientSecretBasic(clientSecret)
           : ClientSecretPost(clientSecret);
-    this.#known = { configuration, readAt: Date.now() };
+    const configuration = new Configuration(
+      server,
+      clientId,
+      { [clockTolerance]: CLOCKS_APART },
+      authentication,
+    );
+    configuration.timeout = this.#requestLimit / 1000;
+    configuration[customFetch] = boundedFetch;
+    // Also what comes over TLS from the provider itself is only believed with its signature.
+    enableNonRepudiationChecks(configuration);
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- so that nobody uses it elsewhere
+    if (this.#isWithoutTls) allowInsecureRequests(configuration);
     return configuration;
   }
 
@@ -239,7 +258,7 @@ export class OidcProvider {
       return new AppError('oidc_refused', `${name} did not log you in. Begin again, or log in another way.`);
     }
     const code = error instanceof ResponseBodyError ? error.error : undefined;
-    // The keys or the addresses may be others by now.
+    // The addresses may be others by now.
     if (this.#known && code !== 'invalid_grant' && Date.now() - this.#known.readAt > RETRY)
       this.#known.readAt = 0;
     this.#log.warn(factsOf(error), 'a login with the OpenID provider failed');

@@ -1,5 +1,11 @@
 import { type Prune, pruneBy } from '../database/pruner.ts';
 
+/**
+ * Logins with the provider that have begun, at most: of more, the oldest are dropped, which hardly anybody comes back to.
+ * About 500 bytes each.
+ */
+const MAX_BEGUN = 20_000;
+
 /** Sessions that have ended, with their tokens, revocations that every node has read, and logins with the provider that nobody finished. */
 export const sessionPrunes: readonly Prune[] = [
   // Before their sessions, which may have thousands each: one statement would take them all along.
@@ -23,6 +29,10 @@ export const sessionPrunes: readonly Prune[] = [
   ),
   pruneBy(
     `delete from oidc_logins where state_hash in (select state_hash from oidc_logins where expires_at < now() limit $1)`,
+  ),
+  pruneBy(
+    `delete from oidc_logins where state_hash in (
+       select state_hash from oidc_logins order by expires_at desc offset ${MAX_BEGUN} limit $1)`,
   ),
   pruneBy(
     `delete from revocations where id in (select id from revocations where created_at < now() - interval '2 days' limit $1)`,

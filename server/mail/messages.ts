@@ -1,28 +1,32 @@
 import type { User } from '../../models/index.ts';
-import type { NewMail } from './outbox.ts';
+import type { MailKind, NewMail } from './outbox.ts';
 
 const MINUTE = 60_000;
 const DAY = 86_400_000;
+/** For how long it is tried to send what is only told. Milliseconds. */
+const NOTICE_LIFETIME = 3 * DAY;
 
 /** Whose account a mail is about, and where it goes. */
 type Recipient = Pick<User, 'id' | 'username' | 'email'>;
 
-/** Tells the owner of an account of its new password, at the address that the account had until then. */
-export function passwordChanged({ id, username, email }: Recipient, publicUrl: string): NewMail {
-  return {
-    userId: id,
-    kind: 'password_changed',
-    to: email,
-    subject: 'Your password was changed',
-    text: `Hello ${username},
+/** What a mail says to the owner of an account, and what it is about. @param text without a line break at the end */
+function mailTo(
+  { id, username, email }: Recipient,
+  kind: MailKind,
+  { subject, text, lifetime = NOTICE_LIFETIME }: { subject: string; text: string; lifetime?: number },
+): NewMail {
+  return { userId: id, kind, to: email, subject, text: `Hello ${username},\n\n${text}\n`, lifetime };
+}
 
-the password of your account at ${publicUrl} was changed, and its other sessions have ended.
+/** Tells the owner of an account of its new password, at the address that the account had until then. */
+export function passwordChanged(to: Recipient, publicUrl: string): NewMail {
+  return mailTo(to, 'password_changed', {
+    subject: 'Your password was changed',
+    text: `the password of your account at ${publicUrl} was changed, and its other sessions have ended.
 
 If this was not you, somebody else can log in to your account. Choose a new password at once, with "Forgot your
-password?" where one logs in, or tell the operator of the service.
-`,
-    lifetime: 3 * DAY,
-  };
+password?" where one logs in, or tell the operator of the service.`,
+  });
 }
 
 /** How long the link of a reset is good. Milliseconds. */
@@ -34,96 +38,67 @@ export function resetLink(publicUrl: string, token: string): string {
 }
 
 /** A link with which the owner of an account chooses a new password. */
-export function passwordReset({ id, username, email }: Recipient, publicUrl: string, token: string): NewMail {
-  return {
-    userId: id,
-    kind: 'password_reset',
-    to: email,
+export function passwordReset(to: Recipient, publicUrl: string, token: string): NewMail {
+  return mailTo(to, 'password_reset', {
     subject: 'Choose a new password',
-    text: `Hello ${username},
-
-somebody, perhaps you, asked for a new password for your account at ${publicUrl}. Choose one here within 30 minutes:
+    text: `somebody, perhaps you, asked for a new password for your account at ${publicUrl}. Choose one here within 30 minutes:
 
 ${resetLink(publicUrl, token)}
 
-The link works once. If you did not ask for it, you need not do anything: your password stays as it is.
-`,
+The link works once. If you did not ask for it, you need not do anything: your password stays as it is.`,
     lifetime: RESET_LIFETIME,
-  };
+  });
 }
 
 /** How long the link that proves an address is good. Milliseconds. */
 export const VERIFICATION_LIFETIME = DAY;
 
 /** A link with which the owner of an account proves that this address is theirs. */
-export function emailVerification(
-  { id, username, email }: Recipient,
-  publicUrl: string,
-  token: string,
-): NewMail {
-  return {
-    userId: id,
-    kind: 'email_verification',
-    to: email,
+export function emailVerification(to: Recipient, publicUrl: string, token: string): NewMail {
+  return mailTo(to, 'email_verification', {
     subject: 'Verify your e-mail address',
-    text: `Hello ${username},
-
-somebody, perhaps you, gave this address for an account at ${publicUrl}. If it was you, verify it here within 24 hours:
+    text: `somebody, perhaps you, gave this address for an account at ${publicUrl}. If it was you, verify it here within 24 hours:
 
 ${publicUrl}/#verify=${token}
 
-The link works once. If it was not you, you need not do anything.
-`,
+The link works once. If it was not you, you need not do anything.`,
     lifetime: VERIFICATION_LIFETIME,
-  };
+  });
 }
 
 /** Tells the owner of an account, at the address that it has, that another one is to take its place. */
 export function emailChange(
-  { id, username, email, emailVerifiedAt }: Recipient & Pick<User, 'emailVerifiedAt'>,
+  to: Recipient & Pick<User, 'emailVerifiedAt'>,
   publicUrl: string,
   token: string,
 ): NewMail {
   // The link to an address that was not proved goes with the change: see `createUndo`.
-  const time = emailVerifiedAt === null ? 'before that' : 'up to seven days after it';
-  return {
-    userId: id,
-    kind: 'email_change',
-    to: email,
+  const time = to.emailVerifiedAt === null ? 'before that' : 'up to seven days after it';
+  return mailTo(to, 'email_change', {
     subject: 'Your e-mail address is being changed',
-    text: `Hello ${username},
-
-somebody, perhaps you, gave a new e-mail address for your account at ${publicUrl}. It takes the place of this one as soon
+    text: `somebody, perhaps you, gave a new e-mail address for your account at ${publicUrl}. It takes the place of this one as soon
 as it is verified.
 
 If this was not you, somebody else knows your password. Undo the change here, ${time}:
 
 ${publicUrl}/#undo=${token}
 
-Then choose a new password, with "Forgot your password?" where one logs in.
-`,
-    lifetime: 3 * DAY,
-  };
+Then choose a new password, with "Forgot your password?" where one logs in.`,
+  });
 }
 
 /** Tells the owner of an account that this is its address again, with a link to a new password. */
-export function emailRestored({ id, username, email }: Recipient, publicUrl: string, token: string): NewMail {
-  return {
-    userId: id,
-    kind: 'email_restored',
-    to: email,
+export function emailRestored(to: Recipient, publicUrl: string, token: string): NewMail {
+  return mailTo(to, 'email_restored', {
     subject: 'Your e-mail address is as it was',
-    text: `Hello ${username},
-
-this is the e-mail address of your account at ${publicUrl} again. All sessions have ended, and the password works no more.
+    text: `this is the e-mail address of your account at ${publicUrl} again. All sessions have ended, and the password works no more.
 Choose a new one here within 30 minutes:
 
 ${resetLink(publicUrl, token)}
 
-The link works once. Later, use "Forgot your password?" where one logs in.
-`,
+The link works once. Later, use "Forgot your password?" where one logs in.`,
     lifetime: RESET_LIFETIME,
-  };
+  });
 }
 
 /** What the owner of an account is told of its second factor. */
@@ -160,69 +135,44 @@ looked at again. If it was you, check the clock of your device, or use a recover
 } as const;
 
 /** Tells the owner of an account of a change of its second factor, or of codes that are guessed. */
-export function secondFactorChanged(
-  kind: keyof typeof CHANGES,
-  { id, username, email }: Recipient,
-  publicUrl: string,
-): NewMail {
+export function secondFactorChanged(kind: keyof typeof CHANGES, to: Recipient, publicUrl: string): NewMail {
   const { subject, text } = CHANGES[kind];
-  return {
-    userId: id,
-    kind,
-    to: email,
-    subject,
-    text: `Hello ${username},
-
-${text(publicUrl)}
-`,
-    lifetime: 3 * DAY,
-  };
+  return mailTo(to, kind, { subject, text: text(publicUrl) });
 }
 
 /** Tells the owner of an account that a recovery code has let somebody in. @param left how many are left */
-export function recoveryCodeUsed(
-  { id, username, email }: Recipient,
-  publicUrl: string,
-  left: number,
-): NewMail {
+export function recoveryCodeUsed(to: Recipient, publicUrl: string, left: number): NewMail {
   const rest =
     left === 0
       ? 'It was the last one. Turn the codes off and on again for new ones.'
       : `${left === 1 ? 'One is' : `${left} are`} left. Turning the codes off and on again gives new ones.`;
-  return {
-    userId: id,
-    kind: 'recovery_code_used',
-    to: email,
+  return mailTo(to, 'recovery_code_used', {
     subject: 'A recovery code was used',
-    text: `Hello ${username},
-
-somebody has logged in to your account at ${publicUrl} with a recovery code in place of an app. ${rest}
+    text: `somebody has logged in to your account at ${publicUrl} with a recovery code in place of an app. ${rest}
 
 If this was not you, somebody else has your password and your recovery codes. Choose a new password at once, which ends
-all sessions, and turn the codes off and on again.
-`,
-    lifetime: 3 * DAY,
-  };
+all sessions, and turn the codes off and on again.`,
+  });
 }
 
 /** Tells the owner of an account of a new way to log in to it. */
-export function identityLinked(
-  { id, username, email }: Recipient,
-  publicUrl: string,
-  provider: string,
-): NewMail {
-  return {
-    userId: id,
-    kind: 'identity_linked',
-    to: email,
+export function identityLinked(to: Recipient, publicUrl: string, provider: string): NewMail {
+  return mailTo(to, 'identity_linked', {
     subject: 'Your account has a new way to log in',
-    text: `Hello ${username},
-
-your account at ${publicUrl} was linked with ${provider}: from now on one can log in to it there.
+    text: `your account at ${publicUrl} was linked with ${provider}: from now on one can log in to it there.
 
 If this was not you, unlink it in the settings of your account and choose a new password at once, with "Forgot your
-password?" where one logs in, or tell the operator of the service.
-`,
-    lifetime: 3 * DAY,
-  };
+password?" where one logs in, or tell the operator of the service.`,
+  });
+}
+
+/** Tells the owner of an account of an API key that was made for it. */
+export function keyCreated(to: Recipient, publicUrl: string): NewMail {
+  return mailTo(to, 'key_created', {
+    subject: 'Your account has a new API key',
+    text: `an API key was made for your account at ${publicUrl}: with it, a program can act for you.
+
+If this was not you, somebody else knows your password. Choose a new one at once, with "Forgot your password?" where one
+logs in: that ends all keys and sessions.`,
+  });
 }

@@ -16,7 +16,8 @@ export type MailKind =
   | 'second_factor_off'
   | 'recovery_code_used'
   | 'codes_refused'
-  | 'identity_linked';
+  | 'identity_linked'
+  | 'key_created';
 
 /** A mail to the owner of an account. */
 export interface NewMail {

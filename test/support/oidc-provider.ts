@@ -1,6 +1,7 @@
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import Provider from 'oidc-provider';
+import Provider, { type JWK } from 'oidc-provider';
 
 /** What the provider knows of a user. */
 export interface ProviderUser {
@@ -23,6 +24,10 @@ export class TestProvider {
   readonly #inToken: boolean;
   #server: Server | undefined;
   #down = false;
+  #silent = false;
+  #handle: (req: IncomingMessage, res: ServerResponse) => void = () => undefined;
+  /** What it signs with; undefined: a key of the library. */
+  #keys: JWK[] | undefined;
   readonly #sockets = new Set<Socket>();
   #port = 0;
 
@@ -58,7 +63,27 @@ export class TestProvider {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
-    server.on('request', this.#create());
+    this.#handle = this.#create();
+    server.on('request', (req, res) => {
+      if (!this.#silent) this.#handle(req, res);
+    });
+  }
+
+  /** Signs with another key from now on, and no longer tells of the one before. */
+  rotateKeys(): void {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    this.#keys = [{ ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'RS256' }];
+    this.#handle = this.#create();
+  }
+
+  /** Takes connections and requests, and answers none. */
+  fallSilent(): void {
+    this.#silent = true;
+  }
+
+  speak(): void {
+    this.#silent = false;
+    this.#hangUp();
   }
 
   /** Takes no connection until it is up again. It keeps its port, which another process would take. */
@@ -84,6 +109,11 @@ export class TestProvider {
     for (const socket of this.#sockets) socket.destroy();
   }
 
+  /** The headers of a browser in which somebody logs in here; undefined: somebody who refuses. */
+  asUser(sub: string | undefined): Record<string, string> {
+    return { [WHO]: sub ?? '' };
+  }
+
   /**
    * Goes where a login begins, as a browser in which somebody logs in.
    * @param sub who; undefined: somebody who refuses
@@ -95,7 +125,7 @@ export class TestProvider {
       const answer = await fetch(place, {
         redirect: 'manual',
         headers: {
-          [WHO]: sub ?? '',
+          ...this.asUser(sub),
           cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '),
         },
       });
@@ -121,6 +151,7 @@ export class TestProvider {
           redirect_uris: [`${this.#publicUrl}/login/oidc/callback`],
         },
       ],
+      ...(this.#keys && { jwks: { keys: this.#keys } }),
       cookies: { keys: ['a key of the provider of the tests'] },
       claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['preferred_username'] },
       conformIdTokenClaims: !this.#inToken,
