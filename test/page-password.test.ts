@@ -136,7 +136,7 @@ describe('a link of a mail on the page', () => {
     await elsewhere.page.getByLabel('E-mail').fill('bob@example.org');
     await elsewhere.page.getByLabel('Password', { exact: true }).fill('correct horse battery');
     await elsewhere.page.getByRole('button', { name: 'Log in' }).click();
-    await elsewhere.page.getByText('Send the code of your authenticator app').waitFor();
+    await elsewhere.page.getByText('Type a code of your authenticator app').waitFor();
     await elsewhere.page.getByLabel('Code').fill(recovery);
     await elsewhere.page.getByRole('button', { name: 'Log in' }).click();
     await elsewhere.live();

@@ -22,7 +22,7 @@ export default defineConfig({
     emptyOutDir: true,
     // The content security policy lets no script or style stand in the page, and no picture in a style sheet but as data.
     assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
+    modulePreload: false,
     cssTarget: ['chrome123', 'firefox121', 'safari17.5'],
     reportCompressedSize: false,
     rolldownOptions: { checks: { bundlerTimings: false } },

@@ -5,9 +5,11 @@ import { takeMailedLink } from './account/mailed-link.ts';
 import { takeProviderAnswer } from './account/provider-login.ts';
 import { App } from './app.tsx';
 import { applyTheme } from './chrome/theme.ts';
+import { showFirstLanguage } from './languages/language.ts';
 import { followHistory } from './places/history.ts';
 
 applyTheme();
+await showFirstLanguage();
 takeMailedLink();
 takeProviderAnswer();
 followSession();

@@ -1,5 +1,7 @@
 import type { OwnUser } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
+import { Said } from '../languages/said.tsx';
+import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { service } from '../service.ts';
 import { changedTo } from './account.ts';
@@ -14,14 +16,14 @@ import { Sessions } from './sessions.tsx';
 
 /** What one can change about oneself: each with its own form, so that a fault in one keeps nobody from another. */
 export function AccountView({ me }: { me: OwnUser }) {
-  const currentPassword = ownPassword(me, 'current_password', 'Current password');
+  const currentPassword = ownPassword(me, 'current_password', say('account.currentPassword'));
   const rename = async ({ username = '' }: Record<string, string>) => {
     changedTo(await service.updateMe({ username: username.trim() }));
-    notify('Your name is changed, also on your existing posts.');
+    notify(say('account.nameDone'));
   };
   const describe = async ({ bio = '' }: Record<string, string>) => {
     changedTo(await service.updateMe({ bio: bio.trim() }));
-    notify('What you say about yourself is changed.');
+    notify(say('account.bioDone'));
   };
   const changeEmail = async ({ email = '', current_password }: Record<string, string>) => {
     const changed = await service.updateMe({
@@ -31,34 +33,34 @@ export function AccountView({ me }: { me: OwnUser }) {
     changedTo(changed);
     notify(
       changed.pending_email === null
-        ? 'Your e-mail address is changed. You log in with it from now on.'
-        : `A mail with a link is on its way to ${changed.pending_email}.`,
+        ? say('account.emailDone')
+        : say('account.emailMailed', { email: changed.pending_email }),
     );
   };
   const changePassword = async ({ password = '', current_password }: Record<string, string>) => {
     changedTo(
       await service.updateMe({ password, ...(current_password === undefined ? {} : { current_password }) }),
     );
-    notify('Your password is changed. Everywhere else you are logged out.');
+    notify(say('account.passwordDone'));
   };
 
   return (
     <section class="settings" aria-labelledby="account-title">
       <h1 id="account-title" class="place-title" tabIndex={-1}>
-        Your account
+        {say('account.title')}
       </h1>
       <section>
-        <h2>Name</h2>
+        <h2>{say('account.name')}</h2>
         <AccountForm
-          title="Name"
-          verb="Change the name"
+          title={say('account.name')}
+          verb={say('account.nameVerb')}
           fields={[
             {
               name: 'username',
-              label: 'Name',
+              label: say('account.name'),
               type: 'text',
               autocomplete: 'nickname',
-              hint: 'Shown with your posts. Letters, digits, dots and dashes.',
+              hint: say('account.nameHint'),
               given: me.username,
             },
           ]}
@@ -66,17 +68,17 @@ export function AccountView({ me }: { me: OwnUser }) {
         />
       </section>
       <section>
-        <h2>About you</h2>
+        <h2>{say('account.about')}</h2>
         <AccountForm
-          title="About you"
-          verb="Save"
+          title={say('account.about')}
+          verb={say('account.bioVerb')}
           fields={[
             {
               name: 'bio',
-              label: 'A few words',
+              label: say('account.bio'),
               type: 'lines',
               autocomplete: 'off',
-              hint: 'On your page, for everyone. At most 500 characters.',
+              hint: say('account.bioHint'),
               given: me.bio,
             },
           ]}
@@ -84,19 +86,19 @@ export function AccountView({ me }: { me: OwnUser }) {
         />
       </section>
       <section>
-        <h2>E-mail</h2>
+        <h2>{say('account.email')}</h2>
         <EmailState me={me} />
         <AccountForm
-          title="E-mail"
-          verb="Change the address"
+          title={say('account.email')}
+          verb={say('account.emailVerb')}
           passwordField="current_password"
           fields={[
             {
               name: 'email',
-              label: 'E-mail',
+              label: say('account.email'),
               type: 'email',
               autocomplete: 'username',
-              hint: 'Shown to nobody; you log in with it.',
+              hint: say('account.emailHint'),
               given: me.email,
             },
             ...currentPassword,
@@ -105,20 +107,20 @@ export function AccountView({ me }: { me: OwnUser }) {
         />
       </section>
       <section>
-        <h2>Password</h2>
+        <h2>{say('account.password')}</h2>
         <AccountForm
-          title="Password"
+          title={say('account.password')}
           login={me.email}
-          verb="Change the password"
+          verb={say('account.passwordVerb')}
           passwordField="current_password"
           fields={[
             ...currentPassword,
             {
               name: 'password',
-              label: 'New password',
+              label: say('account.newPassword'),
               type: 'password',
               autocomplete: 'new-password',
-              hint: 'At least 8 characters. It logs you out everywhere else.',
+              hint: say('account.newPasswordHint'),
             },
           ]}
           run={changePassword}
@@ -128,10 +130,19 @@ export function AccountView({ me }: { me: OwnUser }) {
       <Identities me={me} />
       <Sessions />
       <section>
-        <h2>Blocked and muted</h2>
+        <h2>{say('account.keptAway')}</h2>
         <p class="muted">
-          Whom you have <PlaceLink to={{ name: 'kept-away', list: 'blocks' }}>blocked</PlaceLink> or{' '}
-          <PlaceLink to={{ name: 'kept-away', list: 'mutes' }}>muted</PlaceLink>, and the way to end it.
+          <Said
+            of="account.keptAwayWhat"
+            blocked={
+              <PlaceLink to={{ name: 'kept-away', list: 'blocks' }}>
+                {say('account.keptAwayBlocked')}
+              </PlaceLink>
+            }
+            muted={
+              <PlaceLink to={{ name: 'kept-away', list: 'mutes' }}>{say('account.keptAwayMuted')}</PlaceLink>
+            }
+          />
         </p>
       </section>
       <ExportAccount />

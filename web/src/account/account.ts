@@ -1,6 +1,8 @@
 import { batch, signal } from '@preact/signals';
 import { type OwnUser, TidingsError } from 'tidings-client';
 import { dismissAll } from '../chrome/notices.tsx';
+import { problemOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { go } from '../places/history.ts';
 import { service } from '../service.ts';
 import { forgetUnsent } from '../write/unsent.ts';
@@ -25,7 +27,7 @@ let attempt = 0;
 /** Follows the session: of an earlier visit, of this one, and what other tabs make of it. */
 export function followSession(): void {
   service.session.onChange(({ loggedIn, reason }) => {
-    if (!loggedIn) leave(reason === 'ended' ? 'Your session has ended. Log in to go on.' : undefined);
+    if (!loggedIn) leave(reason === 'ended' ? say('account.ended') : undefined);
     else if (reason === 'logged-in') void enter();
   });
   if (service.session.loggedIn) void enter();
@@ -59,8 +61,7 @@ async function enter(): Promise<void> {
     } catch (error) {
       // A session that is over has said so.
       if (own !== attempt || !service.session.loggedIn) return;
-      const trouble =
-        error instanceof TidingsError ? error.message : 'The response of the server is not valid.';
+      const trouble = error instanceof TidingsError ? problemOf(error) : say('problem.unexpected');
       presence.value = { state: 'restoring', trouble };
       await new Promise((resolve) => setTimeout(resolve, RETRY));
     }

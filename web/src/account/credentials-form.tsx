@@ -2,6 +2,7 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 import { TidingsError } from 'tidings-client';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import type { Intent } from './door.ts';
 import { givenInvitation, signUpMode } from './service-info.ts';
@@ -63,8 +64,8 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
     >
       {invited && (
         <Field
-          label="Invitation"
-          hint="The invitation code that you received. You need one to sign up here."
+          label={say('welcome.invitation')}
+          hint={say('welcome.invitationHint')}
           fault={faults.fields.invitation}
         >
           {(links) => (
@@ -80,19 +81,15 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
         </Field>
       )}
       {intent === 'sign-up' && (
-        <Field
-          label="Name"
-          hint="Shown with your posts: letters, digits, dots and dashes. Leave it empty to get a generated one."
-          fault={faults.fields.username}
-        >
+        <Field label={say('account.name')} hint={say('welcome.nameHint')} fault={faults.fields.username}>
           {(links) => (
             <input {...links} name="username" autocomplete="nickname" maxLength={30} spellcheck={false} />
           )}
         </Field>
       )}
       <Field
-        label="E-mail"
-        hint={intent === 'sign-up' ? 'Shown to nobody; you log in with it.' : undefined}
+        label={say('account.email')}
+        hint={intent === 'sign-up' ? say('account.emailHint') : undefined}
         fault={faults.fields.email}
       >
         {(links) => (
@@ -101,8 +98,8 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
         )}
       </Field>
       <Field
-        label="Password"
-        hint={intent === 'sign-up' ? 'At least 8 characters.' : undefined}
+        label={say('account.password')}
+        hint={intent === 'sign-up' ? say('account.passwordHint') : undefined}
         fault={faults.fields.password}
       >
         {(links) => (
@@ -117,20 +114,19 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
             <button
               type="button"
               class="plain"
-              aria-pressed={passwordShown}
-              aria-label="Show the password"
+              aria-label={say(passwordShown ? 'welcome.hidePassword' : 'welcome.showPassword')}
               onClick={() => {
                 setPasswordShown(!passwordShown);
                 if (password.current) password.current.type = passwordShown ? 'password' : 'text';
               }}
             >
-              {passwordShown ? 'Hide' : 'Show'}
+              {say(passwordShown ? 'welcome.hide' : 'welcome.show')}
             </button>
           </span>
         )}
       </Field>
       {asksForCode && intent === 'log-in' && (
-        <Field label="Code" hint="Of your authenticator app, or a recovery code." fault={faults.fields.otp}>
+        <Field label={say('factor.code')} hint={say('welcome.codeHint')} fault={faults.fields.otp}>
           {(links) => (
             <input {...links} name="otp" autocomplete="one-time-code" maxLength={50} spellcheck={false} />
           )}
@@ -142,7 +138,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
         </p>
       )}
       <button type="submit" class="primary wide" aria-disabled={busy}>
-        {intent === 'log-in' ? 'Log in' : 'Sign up'}
+        {say(intent === 'log-in' ? 'welcome.logIn' : 'welcome.signUp')}
       </button>
     </form>
   );

@@ -2,6 +2,8 @@ import type { OwnUser } from 'tidings-client';
 import { useRef, useState } from 'preact/hooks';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
+import { Said } from '../languages/said.tsx';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
 import { ownPassword } from './own-password.ts';
@@ -25,20 +27,19 @@ export function DeleteAccount({ me }: { me: OwnUser }) {
       rememberAccount(true);
       throw error;
     }
-    notify('Your account is deleted, with everything in it.');
+    notify(say('ending.done'));
   };
 
   return (
     <section class="ending">
-      <h2>Delete the account</h2>
+      <h2>{say('ending.title')}</h2>
       <p>
-        Your posts go from everyone’s page, your drafts and votes with them. Nobody else can have your name
-        for 90 days. <strong>This cannot be undone.</strong>
+        <Said of="ending.what" final={<strong>{say('ending.final')}</strong>} />
       </p>
       <AccountForm
-        title="Delete the account"
+        title={say('ending.title')}
         login={me.email}
-        verb="Delete my account"
+        verb={say('ending.verb')}
         danger
         passwordField="password"
         fields={ownPassword(me)}
@@ -46,9 +47,9 @@ export function DeleteAccount({ me }: { me: OwnUser }) {
       />
       {asking && (
         <Confirmation
-          question="Delete your account for good?"
-          detail="All your posts, drafts and votes go with it."
-          verb="Delete everything"
+          question={say('ending.ask')}
+          detail={say('ending.all')}
+          verb={say('ending.yes')}
           onAnswer={(yes) => answer.current(yes)}
         />
       )}

@@ -1,6 +1,8 @@
 import { useEffect } from 'preact/hooks';
-import { type OwnUser, TidingsError } from 'tidings-client';
+import type { OwnUser } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { askService, sendsMail } from './service-info.ts';
 
@@ -11,18 +13,18 @@ export function EmailState({ me: { email, email_verified, pending_email } }: { m
   const send = async () => {
     try {
       await service.requestVerification();
-      notify(`A mail with a link is on its way to ${pending_email ?? email}.`);
+      notify(say('account.emailMailed', { email: pending_email ?? email }));
     } catch (error) {
-      notify(error instanceof TidingsError ? error.message : String(error), 'failed');
+      notify(sentenceOf(error), 'failed');
     }
   };
   return (
     <p role="status">
       {pending_email === null
-        ? 'Your address is not verified yet: open the link in the mail that you were sent. '
-        : `${pending_email} takes the place of your address once you open the link in the mail to it. Until then log in with ${email}. `}
+        ? say('account.emailUnverified')
+        : say('account.emailPending', { pending: pending_email, email })}{' '}
       <button type="button" class="plain" onClick={() => void send()}>
-        Send it again
+        {say('account.emailAgain')}
       </button>
     </p>
   );

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 
 /** How long the browser may take to begin to save the file. Milliseconds. */
@@ -19,9 +20,9 @@ export function ExportAccount() {
       link.download = name;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), SAVING);
-      notify('Your data is downloaded.');
+      notify(say('export.done'));
     } catch (error) {
-      notify(`Your data is not downloaded. ${sentenceOf(error)}`, 'failed');
+      notify(say('export.failed', { why: sentenceOf(error) }), 'failed');
     } finally {
       setBusy(false);
     }
@@ -29,11 +30,8 @@ export function ExportAccount() {
 
   return (
     <section>
-      <h2>Your data</h2>
-      <p class="muted">
-        Everything that you have written and set, in one file: posts, drafts, replies, votes, whom you follow,
-        block and mute, notifications and sessions. Ten times a day at most.
-      </p>
+      <h2>{say('export.title')}</h2>
+      <p class="muted">{say('export.what')}</p>
       <div class="buttons">
         <button
           type="button"
@@ -43,7 +41,7 @@ export function ExportAccount() {
             if (!busy) void download();
           }}
         >
-          {busy ? 'Downloading …' : 'Download my data'}
+          {say(busy ? 'export.busy' : 'export.verb')}
         </button>
       </div>
     </section>

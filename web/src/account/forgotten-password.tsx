@@ -1,4 +1,5 @@
 import { useState } from 'preact/hooks';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
 import { changedTo, farewell } from './account.ts';
@@ -7,18 +8,12 @@ import { mailedLink } from './mailed-link.ts';
 /** Asks for a mail with a link to a new password. */
 export function ForgottenPassword() {
   const [asked, setAsked] = useState<string>();
-  if (asked !== undefined)
-    return (
-      <p role="status">
-        If an account has the address {asked}, a mail with a link is on its way. The link works for 30
-        minutes.
-      </p>
-    );
+  if (asked !== undefined) return <p role="status">{say('forgotten.done', { email: asked })}</p>;
   return (
     <AccountForm
-      title="Forgot your password?"
-      verb="Send me a link"
-      fields={[{ name: 'email', label: 'E-mail', type: 'email', autocomplete: 'email' }]}
+      title={say('welcome.forgot')}
+      verb={say('forgotten.verb')}
+      fields={[{ name: 'email', label: say('account.email'), type: 'email', autocomplete: 'email' }]}
       run={async ({ email = '' }) => {
         await service.forgotPassword(email.trim());
         setAsked(email.trim());
@@ -31,20 +26,20 @@ export function ForgottenPassword() {
 export function NewPassword({ token }: { token: string }) {
   return (
     <AccountForm
-      title="Choose a new password"
-      verb="Change the password"
+      title={say('reset.title')}
+      verb={say('account.passwordVerb')}
       fields={[
         {
           name: 'password',
-          label: 'New password',
+          label: say('account.newPassword'),
           type: 'password',
           autocomplete: 'new-password',
-          hint: 'At least 8 characters. You will be logged out everywhere.',
+          hint: say('reset.hint'),
         },
       ]}
       run={async ({ password = '' }) => {
         await service.resetPassword({ token, password });
-        farewell.value = 'Your password has been changed. Log in with it.';
+        farewell.value = say('reset.done');
         mailedLink.value = undefined;
       }}
     />
@@ -54,17 +49,11 @@ export function NewPassword({ token }: { token: string }) {
 /** Puts an address back with the link of a mail. */
 export function AddressBack({ token }: { token: string }) {
   const [done, setDone] = useState(false);
-  if (done)
-    return (
-      <p role="status">
-        Your account has the address that it had. If the new one counted already, a mail with a link to a new
-        password is on its way: all sessions have ended.
-      </p>
-    );
+  if (done) return <p role="status">{say('addressBack.done')}</p>;
   return (
     <AccountForm
-      title="Undo the change of your address"
-      verb="Keep the old address"
+      title={say('addressBack.title')}
+      verb={say('addressBack.verb')}
       fields={[]}
       run={async () => {
         await service.undoEmailChange(token);

@@ -2,6 +2,8 @@ import { useEffect, useState } from 'preact/hooks';
 import type { LinkedIdentity, OwnUser } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { Said } from '../languages/said.tsx';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
 import { ownPassword } from './own-password.ts';
@@ -19,7 +21,7 @@ export function Identities({ me }: { me: OwnUser }) {
       setList(await service.openId.identities());
       setTrouble(undefined);
     } catch (error) {
-      setTrouble(`How you can log in could not be loaded. ${sentenceOf(error)}`);
+      setTrouble(say('provider.unread', { why: sentenceOf(error) }));
     }
   };
   useEffect(() => void load(), []);
@@ -27,24 +29,27 @@ export function Identities({ me }: { me: OwnUser }) {
   const { name } = provider.value;
   const unlink = async ({ id }: LinkedIdentity, password: string | undefined) => {
     await service.openId.unlink(id, password);
-    notify('You can no longer log in with it.');
+    notify(say('provider.unlinked'));
     await load();
   };
 
   return (
     <section>
-      <h2>Log in with {name}</h2>
+      <h2>{say('provider.title', { name })}</h2>
       {trouble !== undefined && <p role="alert">{trouble}</p>}
       {list.map((identity) => (
         <div key={identity.id}>
           <p>
-            You can log in{identity.email === null ? '' : ` as ${identity.email}`}, at{' '}
-            <code>{identity.issuer}</code>.
+            {identity.email === null ? (
+              <Said of="provider.linked" issuer={<code>{identity.issuer}</code>} />
+            ) : (
+              <Said of="provider.linkedAs" email={identity.email} issuer={<code>{identity.issuer}</code>} />
+            )}
           </p>
           <AccountForm
-            title={`Log in with ${name}`}
+            title={say('provider.title', { name })}
             login={me.email}
-            verb="Unlink it"
+            verb={say('provider.unlink')}
             passwordField="password"
             fields={ownPassword(me)}
             run={({ password }) => unlink(identity, password)}
@@ -53,9 +58,9 @@ export function Identities({ me }: { me: OwnUser }) {
       ))}
       {list.length === 0 && (
         <AccountForm
-          title={`Log in with ${name}`}
+          title={say('provider.title', { name })}
           login={me.email}
-          verb={`Link ${name}`}
+          verb={say('provider.link', { name })}
           passwordField="password"
           fields={ownPassword(me)}
           run={({ password }) => goToProvider('link', password)}

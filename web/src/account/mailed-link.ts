@@ -1,6 +1,8 @@
 import { signal } from '@preact/signals';
 import { TidingsError } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { changedTo } from './account.ts';
 
@@ -30,11 +32,11 @@ export function takeMailedLink(): void {
 async function verify(token: string): Promise<void> {
   try {
     await service.verifyEmail(token);
-    notify('Your e-mail address is verified.');
+    notify(say('account.emailVerified'));
     if (service.session.loggedIn) changedTo(await service.me());
   } catch (error) {
     const isFinal = error instanceof TidingsError && error.status < 500 && error.status >= 400;
-    const again = { label: 'Try again', run: () => void verify(token) };
-    notify(error instanceof Error ? error.message : String(error), 'failed', isFinal ? undefined : again);
+    const again = { label: say('again'), run: () => void verify(token) };
+    notify(sentenceOf(error), 'failed', isFinal ? undefined : again);
   }
 }

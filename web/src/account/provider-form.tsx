@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { type LoginSupplement, type ProviderAnswer, TidingsError } from 'tidings-client';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
 import { goToProvider, providerAnswer } from './provider-login.ts';
@@ -10,25 +11,31 @@ import { givenInvitation, provider } from './service-info.ts';
 const fields = {
   username_required: {
     name: 'username',
-    label: 'Name',
+    label: 'account.name',
     type: 'text',
     autocomplete: 'nickname',
-    hint: 'You have no account here yet. Shown with your posts: letters, digits, dots and dashes.',
+    hint: 'provider.nameHint',
   },
-  invitation_required: { name: 'invitation', label: 'Invitation', type: 'text', autocomplete: 'off' },
+  invitation_required: {
+    name: 'invitation',
+    label: 'welcome.invitation',
+    type: 'text',
+    autocomplete: 'off',
+    hint: 'welcome.invitationHint',
+  },
   link_required: {
     name: 'password',
-    label: 'Password',
+    label: 'account.password',
     type: 'password',
     autocomplete: 'current-password',
-    hint: 'An account has your address. With its password you log in to it.',
+    hint: 'provider.passwordHint',
   },
   otp_required: {
     name: 'otp',
-    label: 'Code',
+    label: 'factor.code',
     type: 'text',
     autocomplete: 'one-time-code',
-    hint: 'Of your authenticator app, or a recovery code.',
+    hint: 'welcome.codeHint',
   },
 } as const;
 
@@ -58,16 +65,18 @@ export function ProviderForm({ answer }: { answer: ProviderAnswer }) {
   useEffect(() => void finish({}).catch((error: unknown) => setTrouble(sentenceOf(error))), []);
 
   if (trouble !== undefined) return <p role="alert">{trouble}</p>;
-  if (needs.length === 0) return <p role="status">Logging in…</p>;
+  if (needs.length === 0) return <p role="status">{say('provider.working')}</p>;
   return (
     <AccountForm
       key={needs.join(' ')}
-      title="Log in"
-      verb="Go on"
+      title={say('welcome.logIn')}
+      verb={say('provider.go')}
       passwordField="password"
       codeField="otp"
       fields={needs.map((need) => ({
         ...fields[need],
+        label: say(fields[need].label),
+        hint: say(fields[need].hint),
         ...(need === 'username_required' ? { given: suggestion } : {}),
         ...(need === 'invitation_required' ? { given: givenInvitation() } : {}),
       }))}
@@ -102,7 +111,7 @@ export function ProviderButton() {
   return (
     <>
       <button type="button" class="wide" aria-disabled={busy} onClick={() => void (busy || begin())}>
-        Log in with {provider.value.name}
+        {say('provider.title', { name: provider.value.name })}
       </button>
       {trouble !== undefined && (
         <p class="fault" role="alert">

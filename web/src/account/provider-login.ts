@@ -2,6 +2,7 @@ import { effect, signal } from '@preact/signals';
 import type { ProviderAnswer } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { presence } from './account.ts';
 
@@ -42,7 +43,7 @@ export function takeProviderAnswer(): void {
   const begun = readBegun();
   sessionStorage.removeItem(KEY);
   if (begun?.state !== new URLSearchParams(response).get('state')) {
-    notify('This login was not begun in this tab. Begin again.', 'failed');
+    notify(say('provider.notHere'), 'failed');
     return;
   }
   const answer = { response, secret: begun.secret };
@@ -58,7 +59,7 @@ function readBegun(): Begun | undefined {
 async function link(answer: ProviderAnswer): Promise<void> {
   try {
     await service.openId.link(answer);
-    notify('You can log in with it from now on.');
+    notify(say('provider.done'));
   } catch (error) {
     notify(sentenceOf(error), 'failed');
   }

@@ -2,6 +2,8 @@ import { useEffect, useState } from 'preact/hooks';
 import type { OwnUser, SecondFactorView, TotpSetup } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { Said } from '../languages/said.tsx';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
 import { ownPassword } from './own-password.ts';
@@ -19,7 +21,7 @@ export function SecondFactor({ me }: { me: OwnUser }) {
       setState(await service.secondFactor.state());
       setTrouble(undefined);
     } catch (error) {
-      setTrouble(`Whether your logins ask for a code could not be loaded. ${sentenceOf(error)}`);
+      setTrouble(say('factor.unread', { why: sentenceOf(error) }));
     }
   };
   useEffect(() => void load(), []);
@@ -35,19 +37,18 @@ export function SecondFactor({ me }: { me: OwnUser }) {
     await service.secondFactor.end(password);
     setRecoveryCodes(undefined);
     await load();
-    notify('Your logins ask for no code any more.');
+    notify(say('factor.ended'));
   };
   return (
     <section>
-      <h2>Second factor</h2>
+      <h2>{say('factor.title')}</h2>
       {trouble !== undefined && <p role="alert">{trouble}</p>}
       {recoveryCodes !== undefined && (
         <div role="status">
           <p>
-            Your logins ask for a code from now on. <strong>Keep these recovery codes</strong>: each is good
-            for one login without the app, and they are not shown again.
+            <Said of="factor.begun" keep={<strong>{say('factor.keep')}</strong>} />
           </p>
-          <ul aria-label="Recovery codes">
+          <ul aria-label={say('factor.codes')}>
             {recoveryCodes.map((code) => (
               <li key={code}>
                 <code>{code}</code>
@@ -58,12 +59,12 @@ export function SecondFactor({ me }: { me: OwnUser }) {
       )}
       {state?.on === false && setup === undefined && (
         <>
-          <p class="muted">Besides your password, a login can ask for a code of an authenticator app.</p>
+          <p class="muted">{say('factor.what')}</p>
           <AccountForm
             key="begin"
-            title="Second factor"
+            title={say('factor.title')}
             login={login}
-            verb="Set it up"
+            verb={say('factor.begin')}
             passwordField="password"
             fields={ownPassword(me)}
             run={begin}
@@ -73,21 +74,24 @@ export function SecondFactor({ me }: { me: OwnUser }) {
       {setup !== undefined && (
         <>
           <p>
-            Open <a href={setup.uri}>this link</a> on the device with the app, or type this secret into it:{' '}
-            <code>{setup.secret}</code>
+            <Said
+              of="factor.link"
+              link={<a href={setup.uri}>{say('factor.linkName')}</a>}
+              secret={<code>{setup.secret}</code>}
+            />
           </p>
           <AccountForm
             key="confirm"
-            title="Second factor"
-            verb="Turn it on"
+            title={say('factor.title')}
+            verb={say('factor.confirm')}
             codeField="code"
             fields={[
               {
                 name: 'code',
-                label: 'Code',
+                label: say('factor.code'),
                 type: 'text',
                 autocomplete: 'one-time-code',
-                hint: 'The six digits that the app shows.',
+                hint: say('factor.codeHint'),
               },
             ]}
             run={confirm}
@@ -96,14 +100,12 @@ export function SecondFactor({ me }: { me: OwnUser }) {
       )}
       {state?.on === true && (
         <>
-          <p class="muted">
-            Your logins ask for a code. {state.recovery_codes} of your recovery codes are left.
-          </p>
+          <p class="muted">{say('factor.on', { count: state.recovery_codes })}</p>
           <AccountForm
             key="end"
-            title="Second factor"
+            title={say('factor.title')}
             login={login}
-            verb="Turn it off"
+            verb={say('factor.end')}
             passwordField="password"
             fields={ownPassword(me)}
             run={end}

@@ -4,6 +4,8 @@ import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
+import { Said } from '../languages/said.tsx';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 
 /** Where the reader is logged in: any of these sessions can be ended, or all at once. */
@@ -20,7 +22,7 @@ export function Sessions() {
       setNext(page.next);
       setTrouble(undefined);
     } catch (error) {
-      setTrouble(`Your sessions could not be loaded. ${sentenceOf(error)}`);
+      setTrouble(say('sessions.unread', { why: sentenceOf(error) }));
     }
   };
   useEffect(() => void load(), []);
@@ -29,35 +31,31 @@ export function Sessions() {
     try {
       await service.sessions.end(session.id);
       setSessions((before) => before.filter(({ id }) => id !== session.id));
-      notify('That session has ended.');
+      notify(say('sessions.ended'));
     } catch (error) {
-      notify(`That session has not ended. ${sentenceOf(error)}`, 'failed');
+      notify(say('sessions.notEnded', { why: sentenceOf(error) }), 'failed');
       await load();
     }
   };
   const leave = () =>
     service
       .logOutEverywhere()
-      .catch((error: unknown) => notify(`You are still logged in. ${sentenceOf(error)}`, 'failed'));
+      .catch((error: unknown) => notify(say('sessions.stillIn', { why: sentenceOf(error) }), 'failed'));
 
   return (
     <section>
-      <h2>Sessions</h2>
-      <p class="muted">
-        Where you are logged in. Lost a telephone, or left a window open somewhere? End it here.
-      </p>
-      <ul class="sessions" aria-label="Sessions">
+      <h2>{say('sessions.title')}</h2>
+      <p class="muted">{say('sessions.what')}</p>
+      <ul class="sessions" aria-label={say('sessions.title')}>
         {sessions.map((session) => (
           <li key={session.id}>
             <div>
               <strong>{nameOf(session)}</strong>
               <span class="muted">
                 {session.current ? (
-                  'This session'
+                  say('sessions.this')
                 ) : (
-                  <>
-                    Last use: <RelativeTime at={session.last_seen_at} />
-                  </>
+                  <Said of="sessions.lastUse" time={<RelativeTime at={session.last_seen_at} />} />
                 )}
               </span>
             </div>
@@ -65,10 +63,10 @@ export function Sessions() {
               <button
                 type="button"
                 class="plain"
-                aria-label={`End the session of ${nameOf(session)}`}
+                aria-label={say('sessions.endOf', { client: nameOf(session) })}
                 onClick={() => setAsking(session)}
               >
-                End
+                {say('sessions.end')}
               </button>
             )}
           </li>
@@ -78,19 +76,19 @@ export function Sessions() {
       <div class="buttons">
         {next !== undefined && (
           <button type="button" class="secondary" onClick={() => void load(next)}>
-            Show more
+            {say('more')}
           </button>
         )}
         <button type="button" class="secondary" onClick={() => setAsking('all')}>
-          Log out everywhere
+          {say('sessions.all')}
         </button>
       </div>
       {asking === 'all' && (
         <Confirmation
-          question="Log out everywhere?"
-          detail="On all your devices, here too, within a second."
-          verb="Log out"
-          refusal="Stay"
+          question={say('sessions.allAsk')}
+          detail={say('sessions.allWhat')}
+          verb={say('sessions.allVerb')}
+          refusal={say('sessions.stay')}
           onAnswer={(yes) => {
             setAsking(undefined);
             if (yes) void leave();
@@ -99,9 +97,9 @@ export function Sessions() {
       )}
       {asking !== undefined && asking !== 'all' && (
         <Confirmation
-          question="End this session?"
-          detail={`${nameOf(asking)} is logged out within a second.`}
-          verb="End it"
+          question={say('sessions.oneAsk')}
+          detail={say('sessions.oneWhat', { client: nameOf(asking) })}
+          verb={say('sessions.oneVerb')}
           onAnswer={(yes) => {
             setAsking(undefined);
             if (yes) void end(asking);
@@ -113,5 +111,5 @@ export function Sessions() {
 }
 
 function nameOf({ client }: LoginSession): string {
-  return client ?? 'An unnamed client';
+  return client ?? say('sessions.unnamed');
 }

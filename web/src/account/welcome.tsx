@@ -1,7 +1,11 @@
 import { useEffect, useState } from 'preact/hooks';
+import { LanguageSwitch } from '../chrome/language-switch.tsx';
 import { Mark } from '../chrome/mark.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
+import { Said } from '../languages/said.tsx';
+import { say } from '../languages/say.ts';
 import { place } from '../places/history.ts';
+import { SITE } from '../places/place.ts';
 import { farewell } from './account.ts';
 import { CredentialsForm } from './credentials-form.tsx';
 import { type Intent, isOpen, leaveDoor, wish } from './door.ts';
@@ -16,30 +20,30 @@ import { isReturning } from './visited.ts';
 export function Welcome() {
   const link = mailedLink.value;
   const answer = providerAnswer.value;
-  const title = link?.kind === 'undo' ? 'Undo the change of your address' : 'Choose a new password';
+  const title = say(link?.kind === 'undo' ? 'addressBack.title' : 'reset.title');
   return (
     <main class="welcome">
       <div class="welcome-words">
         <h1>
           <Mark />
-          Tidings
+          {SITE}
         </h1>
-        <p class="motto">Small news, as it happens.</p>
-        <p>
-          Write a post, and everyone here sees it at once. Edits and votes appear live too, in the same order
-          for everyone. If your connection drops, what you missed arrives when it is back.
-        </p>
+        <p class="motto">{say('service.motto')}</p>
+        <p>{say('welcome.what')}</p>
       </div>
       <p class="welcome-more muted">
-        Open this page in two windows side by side to see it. To build on it, read <a href="/docs">the API</a>{' '}
-        and <a href="/asyncapi">its Socket.IO interface</a>.
+        <Said
+          of="welcome.more"
+          api={<a href="/docs">{say('welcome.api')}</a>}
+          socket={<a href="/asyncapi">{say('welcome.socket')}</a>}
+        />
       </p>
       {answer !== undefined && (
-        <section class="welcome-door" aria-label="Log in">
-          <h2>Log in</h2>
+        <section class="welcome-door" aria-label={say('welcome.logIn')}>
+          <h2>{say('welcome.logIn')}</h2>
           <ProviderForm answer={answer} />
           <button type="button" class="plain" onClick={() => (providerAnswer.value = undefined)}>
-            Not now
+            {say('welcome.notNow')}
           </button>
         </section>
       )}
@@ -49,11 +53,12 @@ export function Welcome() {
           <h2>{title}</h2>
           {link.kind === 'undo' ? <AddressBack token={link.token} /> : <NewPassword token={link.token} />}
           <button type="button" class="plain" onClick={() => (mailedLink.value = undefined)}>
-            {link.kind === 'undo' ? 'Go on' : 'Not now'}
+            {say(link.kind === 'undo' ? 'welcome.goOn' : 'welcome.notNow')}
           </button>
         </section>
       )}
       <footer class="welcome-foot">
+        <LanguageSwitch />
         <ThemeSwitch />
       </footer>
     </main>
@@ -80,21 +85,21 @@ function Door() {
     setForgotten(false);
   };
   return (
-    <section class="welcome-door" aria-label={intent === 'log-in' ? 'Log in' : 'Sign up'}>
+    <section class="welcome-door" aria-label={say(intent === 'log-in' ? 'welcome.logIn' : 'welcome.signUp')}>
       {farewell.value !== undefined && (
         <p class="farewell" role="status">
           {farewell.value}
         </p>
       )}
       {closed ? (
-        <p class="muted">Nobody can sign up here at present.</p>
+        <p class="muted">{say('problem.sign_up_closed')}</p>
       ) : (
         <div class="switch">
           <button type="button" aria-pressed={intent === 'sign-up'} onClick={() => choose('sign-up')}>
-            New here
+            {say('welcome.new')}
           </button>
           <button type="button" aria-pressed={intent === 'log-in'} onClick={() => choose('log-in')}>
-            Returning
+            {say('welcome.returning')}
           </button>
         </div>
       )}
@@ -102,12 +107,12 @@ function Door() {
       <ProviderButton />
       {intent === 'log-in' && (
         <button type="button" class="plain" onClick={() => setForgotten(!forgotten)}>
-          {forgotten ? 'Back to the login' : 'Forgot your password?'}
+          {say(forgotten ? 'welcome.back' : 'welcome.forgot')}
         </button>
       )}
       {isOpen(place.value) && (
         <button type="button" class="plain" onClick={goOn}>
-          Go on reading without an account
+          {say('welcome.read')}
         </button>
       )}
     </section>

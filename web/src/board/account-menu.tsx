@@ -1,30 +1,32 @@
 import type { OwnUser } from 'tidings-client';
 import { logOut } from '../account/account.ts';
 import { openKeyboardHelp } from '../chrome/keyboard-help.tsx';
+import { LanguageSwitch } from '../chrome/language-switch.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
 import { Face } from '../feed/face.tsx';
+import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 
 /** Who one is here, and the few things that are about oneself. */
 export function AccountMenu({ me }: { me: OwnUser }) {
-  const leave = () =>
-    logOut().catch(() => notify('You are logged out here, but the server could not be reached.', 'failed'));
+  const leave = () => logOut().catch(() => notify(say('menu.unreached'), 'failed'));
   return (
     <div class="account">
-      <PlaceLink to={{ name: 'account' }} class="self" title="Your account">
+      <PlaceLink to={{ name: 'account' }} class="self" title={say('menu.account')}>
         <Face id={me.id} name={me.username} />
-        <span class="unseen">Your account, {me.username}</span>
+        <span class="unseen">{say('menu.accountOf', { name: me.username })}</span>
         <span class="account-name" aria-hidden="true">
           {me.username}
         </span>
       </PlaceLink>
       <ThemeSwitch />
+      <LanguageSwitch />
       <button
         type="button"
         class="icon for-keyboards"
-        aria-label="Keyboard shortcuts"
-        title="Keyboard shortcuts (?)"
+        aria-label={say('keys.open')}
+        title={say('keys.openHint')}
         onClick={openKeyboardHelp}
       >
         <svg viewBox="0 0 24 24" aria-hidden="true" focusable="false">
@@ -33,7 +35,7 @@ export function AccountMenu({ me }: { me: OwnUser }) {
         </svg>
       </button>
       <button type="button" class="plain" onClick={() => void leave()}>
-        Log out
+        {say('menu.logOut')}
       </button>
     </div>
   );

@@ -5,6 +5,7 @@ import { AccountView } from '../account/account-view.tsx';
 import { KeyboardHelp } from '../chrome/keyboard-help.tsx';
 import { FeedView } from '../feed/feed-view.tsx';
 import { tellOfVotes } from '../feed/tell-of-votes.ts';
+import { say } from '../languages/say.ts';
 import { ModerationView } from '../moderation/moderation-view.tsx';
 import { NotificationsView } from '../notifications/notifications-view.tsx';
 import { AuthorView } from '../people/author-view.tsx';
@@ -46,7 +47,7 @@ export function Board({ me }: { me: OwnUser }) {
     <VisitProvider value={visit}>
       <div class="board">
         <a class="skip" href="#main">
-          Skip to the posts
+          {say('place.skip')}
         </a>
         <header class="rail">
           <Masthead />

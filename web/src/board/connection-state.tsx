@@ -1,26 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import type { FeedStatus } from 'tidings-client';
-import { language } from '../chrome/language.ts';
+import { say } from '../languages/say.ts';
 import { debouncedStatus } from './debounced-status.ts';
 import { useVisit } from './visit.ts';
-
-const words: Record<FeedStatus['state'], string> = {
-  connecting: 'Connecting',
-  'catching-up': 'Catching up',
-  live: 'Live',
-  offline: 'Offline',
-  ended: 'Ended',
-};
-
-const explained: Record<FeedStatus['state'], string> = {
-  connecting: 'The connection is being made.',
-  'catching-up': 'What you missed is on its way.',
-  live: 'What others write shows up here by itself.',
-  offline: 'The server cannot be reached. What you miss comes when it can.',
-  ended: 'The session is over.',
-};
-
-const TOO_OLD = 'The service is newer than this page. Reload the page.';
 
 /** The connection state. The indicator blinks with each event. */
 export function ConnectionState() {
@@ -31,20 +12,23 @@ export function ConnectionState() {
   const { state } = status;
   const isTooOld = status.state === 'ended' && status.reason === 'unsupported';
   return (
-    <p class={`connection ${state}`} title={isTooOld ? TOO_OLD : explained[state]}>
+    <p
+      class={`connection ${state}`}
+      title={isTooOld ? say('connection.tooOld') : say(`connection.explained.${state}`)}
+    >
       <span key={timeline.seq.value} class="light" aria-hidden="true" />
-      <span class="connection-word">{words[state]}</span>
+      <span class="connection-word">{say(`connection.${state}`)}</span>
       {status.state === 'offline' && (
         <>
           <Countdown key={status.retryAt} until={status.retryAt} />
           <button type="button" class="link" onClick={() => timeline.store.reconnect()}>
-            Try now
+            {say('connection.now')}
           </button>
         </>
       )}
       {state === 'live' && timeline.seq.value > 0 && (
-        <span class="position" title="Events so far: the same number, in the same order, for everyone">
-          {timeline.seq.value.toLocaleString(language)} {timeline.seq.value === 1 ? 'event' : 'events'}
+        <span class="position" title={say('connection.eventsHint')}>
+          {say('connection.events', { count: timeline.seq.value })}
         </span>
       )}
     </p>
@@ -58,7 +42,11 @@ function Countdown({ until }: { until: number }) {
     const timer = setInterval(() => setLeft(secondsTo(until)), 500);
     return () => clearInterval(timer);
   }, [until]);
-  return <span class="position">{left > 0 ? `trying again in ${left} s` : 'trying again'}</span>;
+  return (
+    <span class="position">
+      {left > 0 ? say('connection.in', { seconds: left }) : say('connection.trying')}
+    </span>
+  );
 }
 
 function secondsTo(time: number): number {

@@ -1,4 +1,5 @@
 import type { OwnUser } from 'tidings-client';
+import { say } from '../languages/say.ts';
 import { Bell } from '../notifications/bell.tsx';
 import { place } from '../places/history.ts';
 import { PlaceLink } from '../places/place-link.tsx';
@@ -11,16 +12,16 @@ export function Navigation({ me }: { me: OwnUser }) {
   const count = drafts.list.value?.length ?? 0;
   const { name } = place.value;
   return (
-    <nav class="places" aria-label="Places">
+    <nav class="places" aria-label={say('place.nav')}>
       <ul>
         <li>
           <PlaceLink to={{ name: 'home', sort: 'new' }} current={name === 'home'}>
-            Home
+            {say('place.home')}
           </PlaceLink>
         </li>
         <li>
           <PlaceLink to={{ name: 'everyone', sort: 'new' }} current={name === 'everyone'}>
-            Everyone
+            {say('place.everyone')}
           </PlaceLink>
         </li>
         <li>
@@ -28,13 +29,13 @@ export function Navigation({ me }: { me: OwnUser }) {
         </li>
         <li class="apart">
           <PlaceLink to={{ name: 'drafts' }}>
-            Drafts {count > 0 && <span class="badge">{count}</span>}
+            {say('place.drafts')} {count > 0 && <span class="badge">{count}</span>}
           </PlaceLink>
         </li>
         {me.role !== 'user' && (
           <li class="apart">
             <PlaceLink to={{ name: 'moderation', list: 'open' }} current={name === 'moderation'}>
-              Moderation
+              {say('place.moderation')}
             </PlaceLink>
           </li>
         )}

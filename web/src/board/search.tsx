@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { say } from '../languages/say.ts';
 import { go, place } from '../places/history.ts';
 import { MAX_SEARCH, type Place } from '../places/place.ts';
 
@@ -48,9 +49,9 @@ export function Search() {
       <input
         type="search"
         name="search"
-        aria-label="Search the posts"
+        aria-label={say('search.label')}
         aria-describedby="search-hint"
-        placeholder="Search"
+        placeholder={say('search.placeholder')}
         autocomplete="off"
         maxLength={MAX_SEARCH}
         value={typed}
@@ -71,7 +72,7 @@ export function Search() {
       />
       <kbd aria-hidden="true">/</kbd>
       <p id="search-hint" class="search-hint">
-        Finds posts that have every word, in title or text, in any order. Case and accents do not matter.
+        {say('search.hint')}
       </p>
     </form>
   );

@@ -1,6 +1,7 @@
 import { effect } from '@preact/signals';
 import { announce } from '../chrome/announcer.tsx';
 import type { Timeline } from '../feed/timeline.ts';
+import { say } from '../languages/say.ts';
 import { debouncedStatus } from './debounced-status.ts';
 
 /** Says to those who do not see the light that the connection went and came back. */
@@ -11,9 +12,8 @@ export function tellOfConnection(timeline: Timeline): () => void {
     endDebounce,
     effect(() => {
       const { state } = status.value;
-      if (state === 'offline' && was === 'live') announce('The connection is lost. Trying again.');
-      if (state === 'live' && was !== 'live' && was !== 'connecting')
-        announce('Live again. Nothing was missed.');
+      if (state === 'offline' && was === 'live') announce(say('connection.lost'));
+      if (state === 'live' && was !== 'live' && was !== 'connecting') announce(say('connection.back'));
       was = state;
     }),
   ];

@@ -5,10 +5,11 @@ import type { Feed, FeedNews, OwnUser, PostAnswer } from 'tidings-client';
 import { announce } from '../chrome/announcer.tsx';
 import { prefersStillness } from '../chrome/motion.ts';
 import { type Query, Timeline } from '../feed/timeline.ts';
+import { say } from '../languages/say.ts';
+import type { Place } from '../places/place.ts';
 import { Absence } from './absence.ts';
 import { bringWhenStill, Pace, wouldBeMoved } from './steadiness.ts';
 import { go, place } from '../places/history.ts';
-import type { Place } from '../places/place.ts';
 import { service } from '../service.ts';
 import { Drafts } from '../write/drafts.ts';
 import { Unsent } from '../write/unsent.ts';
@@ -117,8 +118,9 @@ function hasList(here: Place): boolean {
 
 function sentenceOfNews({ name, post }: FeedNews): string {
   const { title, owner } = post;
-  if (name === 'post:created') return `New post by ${owner.username}: ${title}.`;
-  return name === 'post:updated' ? `${owner.username} edited ${title}.` : `${title} was removed.`;
+  const said = { name: owner.username, title: title ?? '' };
+  if (name === 'post:created') return say('news.created', said);
+  return name === 'post:updated' ? say('news.updated', said) : say('news.removed', { title: said.title });
 }
 
 const VisitContext = createContext<Visit | undefined>(undefined);

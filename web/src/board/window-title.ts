@@ -1,6 +1,6 @@
 import { effect } from '@preact/signals';
 import { place, placeName } from '../places/history.ts';
-import { titleOf } from '../places/place.ts';
+import { named, SITE, titleOf } from '../places/place.ts';
 import type { Visit } from './visit.ts';
 
 /** Names the window, and with it the entry of the history, after the place, and says how many new posts wait, or came unseen. */
@@ -9,10 +9,10 @@ export function nameWindow({ timeline, absence }: Visit): () => void {
     const waiting = timeline.arrivals.value.length + absence.missed.value;
     document.title =
       (waiting > 0 ? `(${waiting}) ` : '') +
-      (placeName.value === undefined ? titleOf(place.value) : `${placeName.value} · Tidings`);
+      (placeName.value === undefined ? titleOf(place.value) : named(placeName.value));
   });
   return () => {
     end();
-    document.title = 'Tidings';
+    document.title = SITE;
   };
 }

@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { say } from '../languages/say.ts';
 
 const said = signal('');
 let waiting: string[] = [];
@@ -12,7 +13,7 @@ export function announce(sentence: string): void {
   waiting.push(sentence);
   timer ??= setTimeout(() => {
     const [first = '', ...others] = waiting;
-    said.value = others.length === 0 ? first : `${first} And ${others.length} more changes.`;
+    said.value = others.length === 0 ? first : say('announced.more', { first, count: others.length });
     waiting = [];
     timer = undefined;
   }, BATCH_WINDOW);

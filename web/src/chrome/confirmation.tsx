@@ -1,4 +1,5 @@
 import { useEffect, useRef } from 'preact/hooks';
+import { say } from '../languages/say.ts';
 
 interface ConfirmationProps {
   question: string;
@@ -11,7 +12,7 @@ interface ConfirmationProps {
 }
 
 /** Asks before something that cannot be undone. It takes the focus, and gives it back to where it was. */
-export function Confirmation({ question, detail, verb, refusal = 'Keep it', onAnswer }: ConfirmationProps) {
+export function Confirmation({ question, detail, verb, refusal = say('keep'), onAnswer }: ConfirmationProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (

@@ -1,5 +1,7 @@
 import type { PagesState } from 'tidings-client';
+import { say } from '../languages/say.ts';
 import { Trouble } from './trouble.tsx';
+import { sentenceOf } from './sentence.ts';
 
 /** A list that is loaded page by page. */
 interface Pages {
@@ -17,13 +19,13 @@ export function EndOfPages({ store, state }: EndOfPagesProps) {
   const { loading, error, hasMore, page } = state;
   if (error) {
     const again = () => void (page === 'first' ? store.load() : store.loadMore());
-    return <Trouble again={again}>{error.message}</Trouble>;
+    return <Trouble again={again}>{sentenceOf(error)}</Trouble>;
   }
   if (!hasMore) return null;
   return (
     <div class="end">
       <button type="button" class="secondary" aria-disabled={loading} onClick={() => void store.loadMore()}>
-        Show more
+        {say('more')}
       </button>
     </div>
   );

@@ -1,6 +1,7 @@
 import type { RefObject } from 'preact';
 import { useLayoutEffect, useState } from 'preact/hooks';
 import { TidingsError } from 'tidings-client';
+import { say } from '../languages/say.ts';
 import { faultBesideField, sentenceOf } from './sentence.ts';
 
 /** What was wrong with a form: beside each field that it is about, and else for the form as a whole. */
@@ -52,10 +53,10 @@ function faultsOf(
       if (names.includes(name)) fields[name] ??= faultBesideField(fault);
     }
     if (error.code === 'invalid_credentials' && passwordField !== undefined) {
-      fields[passwordField] = error.message;
+      fields[passwordField] = say('fault.password');
     }
     if ((error.code === 'otp_required' || error.code === 'otp_invalid') && codeField !== undefined)
-      fields[codeField] = error.message;
+      fields[codeField] = sentenceOf(error);
   }
   return { fields, whole: Object.keys(fields).length > 0 ? undefined : sentenceOf(error) };
 }

@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
+import { say } from '../languages/say.ts';
 import { keepChoice, readChoice } from './stored.ts';
 
 /** Whether single keys do something. Who speaks to their computer may not want a stray word to. */
@@ -11,15 +12,15 @@ export function openKeyboardHelp(): void {
 }
 
 const keys = [
-  ['j', 'next post'],
-  ['k', 'post before'],
-  ['v', 'vote, or take it back'],
-  ['o', 'unfold a long text'],
-  ['e', 'edit your post'],
-  ['n', 'write a new post'],
-  ['.', 'show the new posts'],
-  ['/', 'search'],
-  ['?', 'this list'],
+  ['j', 'keys.next'],
+  ['k', 'keys.before'],
+  ['v', 'keys.vote'],
+  ['o', 'keys.unfold'],
+  ['e', 'keys.edit'],
+  ['n', 'keys.write'],
+  ['.', 'keys.arrivals'],
+  ['/', 'keys.search'],
+  ['?', 'keys.help'],
 ] as const;
 
 /** What the keys do, and the switch that turns them off. */
@@ -39,18 +40,18 @@ export function KeyboardHelp() {
       }}
     >
       <form method="dialog">
-        <h2 id="keys-title">Keys</h2>
+        <h2 id="keys-title">{say('keys.title')}</h2>
         <dl class="keys">
           {keys.map(([key, does]) => (
             <div key={key}>
               <dt>
                 <kbd>{key}</kbd>
               </dt>
-              <dd>{does}</dd>
+              <dd>{say(does)}</dd>
             </div>
           ))}
         </dl>
-        <p class="muted">Ctrl + Enter publishes what you write. Esc leaves a field.</p>
+        <p class="muted">{say('keys.others')}</p>
         <label class="tick">
           <input
             type="checkbox"
@@ -60,10 +61,10 @@ export function KeyboardHelp() {
               keepChoice('shortcuts', shortcutsOn.value ? null : 'off');
             }}
           />
-          Single keys do this
+          {say('keys.on')}
         </label>
         <button type="submit" class="primary">
-          Close
+          {say('close')}
         </button>
       </form>
     </dialog>

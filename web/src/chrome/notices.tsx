@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import { say } from '../languages/say.ts';
 
 /** What can be done about a notice, with a button in it. */
 export interface NoticeAction {
@@ -57,7 +58,7 @@ export function Notices() {
               {action.label}
             </button>
           )}
-          <button type="button" class="plain" aria-label="Dismiss" onClick={() => dismiss(id)}>
+          <button type="button" class="plain" aria-label={say('dismiss')} onClick={() => dismiss(id)}>
             ×
           </button>
         </p>

@@ -1,3 +1,4 @@
+import { say } from '../languages/say.ts';
 import { nextTheme, theme } from './theme.ts';
 
 const icons = {
@@ -5,11 +6,10 @@ const icons = {
   light: 'M12 7a5 5 0 1 0 0 10a5 5 0 1 0 0-10Z',
   dark: 'M19 15.5A8 8 0 0 1 8.5 5a8 8 0 1 0 10.500 10.500Z',
 };
-const said = { auto: 'as the system', light: 'light', dark: 'dark' };
 
 /** Goes round: as the system has it, light, dark. */
 export function ThemeSwitch() {
-  const label = `Colours: ${said[theme.value]}`;
+  const label = say('theme.label', { theme: say(`theme.${theme.value}`) });
   return (
     <button type="button" class="icon" aria-label={label} title={label} onClick={nextTheme}>
       <svg viewBox="0 0 24 24" aria-hidden="true" focusable="false">

@@ -1,4 +1,5 @@
 import type { ComponentChildren } from 'preact';
+import { say } from '../languages/say.ts';
 
 /** What could not be loaded, in words, and the way to try it again. */
 export function Trouble({ again, children }: { again: () => void; children: ComponentChildren }) {
@@ -6,7 +7,7 @@ export function Trouble({ again, children }: { again: () => void; children: Comp
     <p class="trouble" role="alert">
       {children}{' '}
       <button type="button" class="link" onClick={again}>
-        Try again
+        {say('again')}
       </button>
     </p>
   );

@@ -1,5 +1,6 @@
 import { MAX_PENDING } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { say } from '../languages/say.ts';
 import { Face } from './face.tsx';
 
 /** How many faces are shown. */
@@ -11,7 +12,6 @@ export function ArrivalsPill() {
   const arrivals = visit.timeline.arrivals.value;
   const count = arrivals.length;
   const authors = new Map(arrivals.map(({ owner }) => [owner.id, owner.username]));
-  const said = count >= MAX_PENDING ? `${MAX_PENDING}+` : count;
   return (
     <div class="pill-place" aria-live="polite">
       {count > 0 && (
@@ -21,7 +21,9 @@ export function ArrivalsPill() {
               <Face key={id} id={id} name={name} />
             ))}
           </span>
-          {count === 1 ? '1 new post' : `${said} new posts`}
+          {count >= MAX_PENDING
+            ? say('feed.arrivedMany', { count: MAX_PENDING })
+            : say('feed.arrived', { count })}
         </button>
       )}
     </div>

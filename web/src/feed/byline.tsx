@@ -1,6 +1,7 @@
 import type { PostView } from 'tidings-client';
 import { presence } from '../account/account.ts';
-import { language } from '../chrome/language.ts';
+import { formats } from '../languages/formats.ts';
+import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { Face } from './face.tsx';
 import { RelativeTime } from './relative-time.tsx';
@@ -15,13 +16,18 @@ export function Byline({ post }: { post: PostView }) {
       <PlaceLink to={{ name: 'author', username, id }} class="who" current={false}>
         <bdi>{username}</bdi>
       </PlaceLink>
-      {reader.state === 'in' && id === reader.me.id && <span class="own">· you</span>}
+      {reader.state === 'in' && id === reader.me.id && <span class="own">{say('post.you')}</span>}
       <span class="when">
         <PlaceLink to={{ name: 'post', id: post.id }} current={false}>
           <RelativeTime at={post.created_at} />
         </PlaceLink>
         {post.version > 1 && (
-          <span title={`Changed ${new Date(post.updated_at).toLocaleString(language)}`}> · edited</span>
+          <span
+            title={say('post.changedAt', { time: formats.value.moment.format(new Date(post.updated_at)) })}
+          >
+            {' '}
+            {say('post.edited')}
+          </span>
         )}
       </span>
     </header>

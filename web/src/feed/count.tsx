@@ -1,14 +1,13 @@
 import { useLayoutEffect, useRef } from 'preact/hooks';
-import { language } from '../chrome/language.ts';
 import { prefersStillness } from '../chrome/motion.ts';
+import { formats } from '../languages/formats.ts';
 
 /** How long a number takes to its new value. Milliseconds. */
 const DURATION = 450;
 
-const grouped = new Intl.NumberFormat(language);
-
 /** A number that runs to its new value. It writes its text node itself: sixty renderings a second would be for nothing. */
 export function Count({ value }: { value: number }) {
+  const grouped = formats.value.number;
   const element = useRef<HTMLSpanElement>(null);
   const shown = useRef<number | undefined>(undefined);
   useLayoutEffect(() => {
@@ -35,6 +34,6 @@ export function Count({ value }: { value: number }) {
       easing: 'cubic-bezier(.2,.8,.2,1)',
     });
     return () => cancelAnimationFrame(frame);
-  }, [value]);
+  }, [value, grouped]);
   return <span ref={element} class="count" />;
 }

@@ -9,6 +9,7 @@ import {
   type TextPart,
   textParts,
 } from 'tidings-client';
+import { say } from '../languages/say.ts';
 import { place } from '../places/history.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 
@@ -54,7 +55,7 @@ function Block({ block }: { block: TextBlock }) {
         <pre
           dir={block.kind === 'code' ? 'ltr' : 'auto'}
           role="group"
-          aria-label={block.kind === 'code' ? 'Code' : 'Table'}
+          aria-label={say(`post.${block.kind}`)}
           tabIndex={0}
         >
           <code>

@@ -1,4 +1,6 @@
 import type { ComponentChildren } from 'preact';
+import { Said } from '../languages/said.tsx';
+import { say } from '../languages/say.ts';
 import type { SortedPlace } from '../places/place.ts';
 import { allOf } from './search-result.tsx';
 
@@ -6,17 +8,13 @@ import { allOf } from './search-result.tsx';
 export function headingOf(here: SortedPlace): ComponentChildren {
   switch (here.name) {
     case 'everyone':
-      return 'Posts of everyone';
+      return say('feed.everyone');
     case 'home':
-      return 'Posts of those whom you follow';
+      return say('feed.home');
     case 'tag':
       return <bdi>#{here.tag}</bdi>;
     case 'search':
-      return (
-        <>
-          Posts with <bdi>“{here.words}”</bdi>
-        </>
-      );
+      return <Said of="feed.search" words={<bdi>{say('search.quoted', { word: here.words })}</bdi>} />;
   }
 }
 
@@ -24,12 +22,12 @@ export function headingOf(here: SortedPlace): ComponentChildren {
 export function nothingAt(here: SortedPlace): string {
   switch (here.name) {
     case 'everyone':
-      return 'Nobody has written anything yet. The first word is yours.';
+      return say('feed.noneYours');
     case 'home':
-      return 'Nothing yet from those whom you follow.';
+      return say('feed.noneHome');
     case 'tag':
-      return `No post has the tag #${here.tag}.`;
+      return say('feed.noneTag', { tag: here.tag });
     case 'search':
-      return `Nothing has ${allOf(here.words)}. Fewer words, or the beginnings of words, find more.`;
+      return say('feed.noneFound', { words: allOf(here.words) });
   }
 }

@@ -1,17 +1,15 @@
-import type { Sort } from 'tidings-client';
+import { say } from '../languages/say.ts';
 import { sorts, type SortedPlace } from '../places/place.ts';
 import { PlaceLink } from '../places/place-link.tsx';
-
-const names: Record<Sort, string> = { new: 'New', top: 'Top', hot: 'Hot' };
 
 /** The orders in which the posts of a place can be shown. */
 export function Orders({ of }: { of: SortedPlace }) {
   return (
-    <nav class="orders" aria-label="Order">
+    <nav class="orders" aria-label={say('feed.order')}>
       <ul>
         {sorts.map((sort) => (
           <li key={sort}>
-            <PlaceLink to={{ ...of, sort }}>{names[sort]}</PlaceLink>
+            <PlaceLink to={{ ...of, sort }}>{say(`feed.${sort}`)}</PlaceLink>
           </li>
         ))}
       </ul>

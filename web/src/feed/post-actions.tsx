@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import type { ShownPost } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { say } from '../languages/say.ts';
 import { ReportButton } from '../moderation/report-button.tsx';
 import { service } from '../service.ts';
 import { RemovePost } from '../write/remove-post.tsx';
@@ -21,12 +22,12 @@ export function PostActions({ post, onEdit, children }: PostActionsProps) {
       <VoteButton post={post} />
       {children}
       {post.owner_id !== me.id && (
-        <ReportButton what="this post" send={(report) => service.posts.report(post.id, report)} />
+        <ReportButton what={say('post.this')} send={(report) => service.posts.report(post.id, report)} />
       )}
       {post.owner_id === me.id && (
         <>
           <button type="button" class="plain edit" onClick={onEdit}>
-            Edit
+            {say('post.edit')}
           </button>
           <RemovePost post={post} />
         </>

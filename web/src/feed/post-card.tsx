@@ -1,7 +1,7 @@
 import { useComputed } from '@preact/signals';
 import { useRef, useState } from 'preact/hooks';
-import { language } from '../chrome/language.ts';
 import { useVisit } from '../board/visit.ts';
+import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { EditPost } from '../write/edit-post.tsx';
 import { Byline } from './byline.tsx';
@@ -35,7 +35,7 @@ export function PostCard({ entry }: { entry: Entry }) {
       tabIndex={-1}
       data-post={post.id}
     >
-      {seenFrom.value && <p class="since">New since you left</p>}
+      {seenFrom.value && <p class="since">{say('feed.since')}</p>}
       <div class="post-inside">
         <Byline post={post} />
         {editing ? (
@@ -55,7 +55,7 @@ export function PostCard({ entry }: { entry: Entry }) {
             <PostText post={post} />
             <PostActions post={post} onEdit={() => setEditing(true)}>
               <PlaceLink to={{ name: 'post', id: post.id }} class="replies" current={false}>
-                {repliesOf(post.replies ?? 0)}
+                {post.replies ? say('post.replies', { count: post.replies }) : say('post.reply')}
               </PlaceLink>
             </PostActions>
           </>
@@ -63,9 +63,4 @@ export function PostCard({ entry }: { entry: Entry }) {
       </div>
     </article>
   );
-}
-
-function repliesOf(count: number): string {
-  if (count === 0) return 'Reply';
-  return count === 1 ? '1 reply' : `${count.toLocaleString(language)} replies`;
 }

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PostView } from 'tidings-client';
+import { say } from '../languages/say.ts';
 import { MarkedText } from './linked-text.tsx';
 
 /** Blank lines that follow one another: folded, they are shown as one, for they would take the place of text. */
@@ -27,7 +28,7 @@ export function PostText({ post }: { post: PostView }) {
       </div>
       {(overflows || open) && (
         <button type="button" class="more" aria-expanded={open} onClick={() => setOpen(!open)}>
-          {open ? 'Less' : 'More'}
+          {say(open ? 'post.fold' : 'post.unfold')}
         </button>
       )}
     </>

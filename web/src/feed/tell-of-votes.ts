@@ -1,5 +1,7 @@
 import type { FeedStore } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
+import { problemOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 
 /** Says that a vote could not be sent yet, and when it has been counted. @returns ends that */
 export function tellOfVotes(store: FeedStore): () => void {
@@ -9,7 +11,7 @@ export function tellOfVotes(store: FeedStore): () => void {
     store.on('voteDelayed', ({ post_id: id, error }) => {
       waiting.set(
         id,
-        notify(`Your vote is not counted yet. ${error.message} It is sent again by itself.`, 'failed'),
+        notify(say('vote.delayed', { why: problemOf(error) }), 'failed'),
       );
     }),
     store.on('vote', ({ post_id: id }) => {
@@ -17,7 +19,7 @@ export function tellOfVotes(store: FeedStore): () => void {
       if (!takeBack) return;
       waiting.delete(id);
       takeBack();
-      notify('Your vote is counted.');
+      notify(say('vote.counted'));
     }),
   ];
   return () => {

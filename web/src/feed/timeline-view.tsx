@@ -1,5 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useCallback, useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { scrollToWanted } from '../places/scroll.ts';
 import { ArrivalsPill } from './arrivals-pill.tsx';
 import { ChunkView } from './chunk-view.tsx';
@@ -34,9 +36,14 @@ export function TimelineView({ timeline, nothing }: TimelineViewProps) {
   return (
     <PostStoreProvider value={timeline.store}>
       <ArrivalsPill />
-      {trouble && <Trouble again={() => void timeline.store.load()}>{trouble.message}</Trouble>}
+      {trouble && <Trouble again={() => void timeline.store.load()}>{sentenceOf(trouble)}</Trouble>}
       {chunks.length > 0 && (
-        <div role="feed" aria-label="Posts" aria-busy={reading} class={reading ? 'entries stale' : 'entries'}>
+        <div
+          role="feed"
+          aria-label={say('feed.posts')}
+          aria-busy={reading}
+          class={reading ? 'entries stale' : 'entries'}
+        >
           {chunks.map((chunk) => (
             <ChunkView key={chunk.id} chunk={chunk} onDrawn={onDrawn} />
           ))}
@@ -70,9 +77,9 @@ function End({ timeline }: { timeline: Timeline }) {
   }, [timeline, count, hasMore, reading, trouble]);
   return (
     <div ref={element} class="end">
-      {reading && <p class="muted">More…</p>}
-      {trouble && <Trouble again={() => void timeline.store.loadMore()}>{trouble.message}</Trouble>}
-      {!hasMore && count > 8 && <p class="muted end-mark">You have seen it all.</p>}
+      {reading && <p class="muted">{say('feed.loading')}</p>}
+      {trouble && <Trouble again={() => void timeline.store.loadMore()}>{sentenceOf(trouble)}</Trouble>}
+      {!hasMore && count > 8 && <p class="muted end-mark">{say('feed.over')}</p>}
     </div>
   );
 }

@@ -1,6 +1,7 @@
 import { type ShownPost, TidingsError } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { Count } from './count.tsx';
 import { usePostStore } from './post-store.ts';
 import { VoteMark } from './vote-mark.tsx';
@@ -15,17 +16,17 @@ export function VoteButton({ post }: { post: ShownPost }) {
     } catch (error) {
       // Given up, since the user has logged out.
       if (error instanceof TidingsError && error.code === 'aborted') return;
-      notify(`Your vote was not counted. ${sentenceOf(error)}`, 'failed');
+      notify(say('vote.failed', { why: sentenceOf(error) }), 'failed');
     }
   };
-  const deed = voted ? 'Take your vote back (v)' : 'Vote for this (v)';
+  const deed = say(voted ? 'vote.takeBack' : 'vote.give');
   return (
     <button
       type="button"
       class={voteDelayed ? 'vote delayed' : 'vote'}
       aria-pressed={voted}
-      aria-label={`Vote, ${votes === 1 ? '1 vote' : `${votes} votes`}${voteDelayed ? ', yours is not sent yet' : ''}`}
-      title={voteDelayed ? 'Not sent yet: it is sent again when the server can be reached.' : deed}
+      aria-label={say(voteDelayed ? 'vote.labelDelayed' : 'vote.label', { count: votes })}
+      title={voteDelayed ? say('vote.delayedHint') : deed}
       onClick={() => void vote()}
     >
       <VoteMark />

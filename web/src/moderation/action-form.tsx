@@ -3,25 +3,14 @@ import { type ModerationAction, type ModerationCase, TidingsError } from 'tiding
 import { announce } from '../chrome/announcer.tsx';
 import { Field } from '../chrome/field.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import type { Key } from '../languages/messages.ts';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 
 const DAY = 86_400_000;
 
-/** What can be chosen, in plain words. */
-const choices = {
-  remove: 'Remove the post',
-  restore: 'Bring the post back',
-  lock: 'End the replies to the post',
-  warn: 'Warn',
-  'suspend-1': 'Suspend for a day',
-  'suspend-7': 'Suspend for a week',
-  'suspend-30': 'Suspend for 30 days',
-  suspend: 'Suspend until somebody ends it',
-  unsuspend: 'End the suspension',
-  'remove-all': 'Remove all of their posts',
-  dismiss: 'No action is needed',
-} as const;
-type Choice = keyof typeof choices;
+/** What can be chosen. */
+type Choice = Key extends infer K ? (K extends `moderation.choice.${infer Name}` ? Name : never) : never;
 
 const ofUser: Choice[] = ['warn', 'suspend-1', 'suspend-7', 'suspend-30', 'suspend', 'remove-all'];
 
@@ -63,7 +52,7 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
   const submit = async (form: HTMLFormElement) => {
     const reason = new FormData(form).get('reason');
     if (typeof reason !== 'string' || reason.trim() === '') {
-      setFault('Please fill this in.');
+      setFault(say('fault.any.required'));
       form.querySelector('input')?.focus();
       return;
     }
@@ -71,11 +60,17 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
     setFault(undefined);
     try {
       const { posts } = await service.moderation.act(actionOf(chosen, one, reason));
-      announce(posts === null ? `Done: ${choices[chosen]}.` : `${posts} posts are removed.`);
+      announce(
+        posts === null
+          ? say('moderation.done', { action: say(`moderation.choice.${chosen}`) })
+          : say('moderation.donePosts', { count: posts }),
+      );
       form.reset();
     } catch (error) {
       // What is forbidden here is to act on oneself or on somebody of another role, and the service says so.
-      setFault(error instanceof TidingsError ? error.message : sentenceOf(error));
+      setFault(
+        error instanceof TidingsError && error.code === 'forbidden' ? error.message : sentenceOf(error),
+      );
     } finally {
       setBusy(false);
     }
@@ -89,7 +84,7 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
         if (!busy) void submit(event.currentTarget);
       }}
     >
-      <Field label="Action">
+      <Field label={say('moderation.action')}>
         {(links) => (
           <select
             {...links}
@@ -98,25 +93,21 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
           >
             {offered.map((name) => (
               <option key={name} value={name}>
-                {choices[name]}
+                {say(`moderation.choice.${name}`)}
               </option>
             ))}
           </select>
         )}
       </Field>
       <Field
-        label="Reason"
-        hint={
-          chosen === 'dismiss'
-            ? 'For the log.'
-            : 'For the log, and for whom it is about. They do not learn who you are.'
-        }
+        label={say('report.reason')}
+        hint={say(chosen === 'dismiss' ? 'moderation.reasonLog' : 'moderation.reasonBoth')}
         fault={fault}
       >
         {(links) => <input {...links} name="reason" autocomplete="off" maxLength={1000} />}
       </Field>
       <button type="submit" class="primary" aria-disabled={busy}>
-        Do it
+        {say('moderation.do')}
       </button>
     </form>
   );

@@ -5,22 +5,12 @@ import { sentenceOf } from '../chrome/sentence.ts';
 import { Trouble } from '../chrome/trouble.tsx';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
+import type { Key } from '../languages/messages.ts';
+import { Said } from '../languages/said.tsx';
+import { isKey, say } from '../languages/say.ts';
 import { service } from '../service.ts';
 
 const PAGE = 50;
-
-const verbs: Record<string, string> = {
-  remove: 'removed a post of',
-  restore: 'brought back a post of',
-  lock: 'ended the replies to a post of',
-  unlock: 'allowed replies to a post of',
-  warn: 'warned',
-  suspend: 'suspended',
-  unsuspend: 'ended the suspension of',
-  dismiss: 'needed no action about',
-  grant: 'gave another role to',
-  reset_link: 'made a link to a new password for',
-};
 
 interface Listed {
   entries: AuditEntry[];
@@ -53,8 +43,8 @@ export function AuditLog() {
   const { entries, next } = listed;
   return (
     <>
-      {entries.length === 0 && <p class="nothing">Nothing was done yet.</p>}
-      <ul class="audit" aria-label="Log">
+      {entries.length === 0 && <p class="nothing">{say('moderation.noneDone')}</p>}
+      <ul class="audit" aria-label={say('moderation.audit')}>
         {entries.map((entry) => (
           <Entry key={entry.id} of={entry} />
         ))}
@@ -62,7 +52,7 @@ export function AuditLog() {
       {next !== undefined && (
         <div class="end">
           <button type="button" class="secondary" onClick={() => void read(next)}>
-            Show more
+            {say('more')}
           </button>
         </div>
       )}
@@ -71,16 +61,25 @@ export function AuditLog() {
 }
 
 function Entry({ of: { action, actor, user, at, reason, posts, complete, post_id } }: { of: AuditEntry }) {
-  const nameOf = (who: AuditEntry['user']) =>
-    who && who.username !== '' ? who.username : 'a deleted account';
-  const verb =
-    action === 'remove' && posts !== null ? `removed ${posts} posts of` : (verbs[action] ?? action);
+  const nameOf = (who: AuditEntry['user']) => (
+    <bdi>{who && who.username !== '' ? who.username : say('moderation.deletedAccount')}</bdi>
+  );
+  const who = { actor: actor ? nameOf(actor) : say('moderation.operator'), user: nameOf(user) };
+  const key = `moderation.log.${action}`;
   return (
     <li>
       <p>
-        {actor ? <bdi>{nameOf(actor)}</bdi> : 'The operator'} {verb} <bdi>{nameOf(user)}</bdi>
-        {complete === false && ', with more to follow'}
-        {post_id !== null && <span class="muted"> (post {post_id})</span>}{' '}
+        {action === 'remove' && posts !== null ? (
+          <Said of="moderation.log.removeAll" count={posts} {...who} />
+        ) : isLogged(key) ? (
+          <Said of={key} {...who} />
+        ) : (
+          <Said of="moderation.log.other" action={action} {...who} />
+        )}
+        {complete === false && say('moderation.log.unfinished')}
+        {post_id !== null && (
+          <span class="muted"> {say('moderation.log.post', { id: String(post_id) })}</span>
+        )}{' '}
         <span class="muted">
           · <RelativeTime at={at} />
         </span>
@@ -92,4 +91,14 @@ function Entry({ of: { action, actor, user, at, reason, posts, complete, post_id
       )}
     </li>
   );
+}
+
+type Logged = Exclude<
+  Extract<Key, `moderation.log.${string}`>,
+  'moderation.log.removeAll' | 'moderation.log.other' | 'moderation.log.unfinished' | 'moderation.log.post'
+>;
+
+/** Whether there is a sentence for what was done: a newer service may do more. */
+function isLogged(key: string): key is Logged {
+  return isKey(key);
 }

@@ -4,8 +4,10 @@ import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { useStore } from '../chrome/use-store.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
-import type { ModerationList } from '../places/place.ts';
+import { Said } from '../languages/said.tsx';
+import { isKey, say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
+import type { ModerationList } from '../places/place.ts';
 import { service } from '../service.ts';
 import { ActionForm } from './action-form.tsx';
 import { AuditLog } from './audit-log.tsx';
@@ -13,20 +15,18 @@ import { wordsOf } from './reasons.ts';
 
 const PAGE = 20;
 
-const titles: Record<ModerationList, string> = { open: 'Waiting', resolved: 'Resolved', audit: 'Log' };
-
 /** For moderators: what was reported, live, with what can be done about it; and what was done. */
 export function ModerationView({ list }: { list: ModerationList }) {
   return (
     <section aria-labelledby="moderation-title">
       <h1 id="moderation-title" class="place-title" tabIndex={-1}>
-        Moderation
+        {say('place.moderation')}
       </h1>
-      <nav class="orders" aria-label="Lists">
+      <nav class="orders" aria-label={say('lists')}>
         <ul>
           {(['open', 'resolved', 'audit'] as const).map((one) => (
             <li key={one}>
-              <PlaceLink to={{ name: 'moderation', list: one }}>{titles[one]}</PlaceLink>
+              <PlaceLink to={{ name: 'moderation', list: one }}>{say(`moderation.${one}`)}</PlaceLink>
             </li>
           ))}
         </ul>
@@ -47,9 +47,9 @@ function Cases({ list }: { list: Exclude<ModerationList, 'audit'> }) {
     <>
       {cases.length === 0 && loading && <Skeleton />}
       {cases.length === 0 && !loading && !error && (
-        <p class="nothing">{list === 'open' ? 'Nothing waits.' : 'Nothing was resolved yet.'}</p>
+        <p class="nothing">{say(list === 'open' ? 'moderation.noneOpen' : 'moderation.noneResolved')}</p>
       )}
-      <ul class="cases" aria-label={titles[list]}>
+      <ul class="cases" aria-label={say(`moderation.${list}`)}>
         {cases.map((one) => (
           <li key={one.id}>
             <Case of={one} />
@@ -67,36 +67,47 @@ function Case({ of: one }: { of: ModerationCase }) {
   return (
     <article aria-labelledby={`case-${id}`}>
       <h2 id={`case-${id}`}>
-        {post_id === null ? 'User ' : 'Post by '}
-        {user.username === '' ? (
-          'a deleted account'
-        ) : (
-          <PlaceLink to={{ name: 'author', username: user.username, id: user.id }} current={false}>
-            <bdi>{user.username}</bdi>
-          </PlaceLink>
-        )}
+        <Said
+          of={post_id === null ? 'moderation.user' : 'moderation.postBy'}
+          name={
+            user.username === '' ? (
+              say('moderation.deletedAccount')
+            ) : (
+              <PlaceLink to={{ name: 'author', username: user.username, id: user.id }} current={false}>
+                <bdi>{user.username}</bdi>
+              </PlaceLink>
+            )
+          }
+        />
       </h2>
       <p class="muted">
-        Reported <RelativeTime at={opened_at} />
+        <Said of="moderation.reported" time={<RelativeTime at={opened_at} />} />
         {post_id !== null && post && !post.removed && (
           <>
             {' · '}
             <PlaceLink to={{ name: 'post', id: post_id }} current={false}>
-              the post
+              {say('moderation.post')}
             </PlaceLink>
           </>
         )}
         {resolved_at !== null && (
           <>
             {' · '}
-            {resolution === 'dismiss' ? 'no action needed' : `resolved by “${resolution}”`}{' '}
-            <RelativeTime at={resolved_at} />
+            {resolution === 'dismiss' ? (
+              <Said of="moderation.dismissed" time={<RelativeTime at={resolved_at} />} />
+            ) : (
+              <Said
+                of="moderation.resolvedBy"
+                action={resolutionOf(resolution)}
+                time={<RelativeTime at={resolved_at} />}
+              />
+            )}
           </>
         )}
       </p>
       {post && (
         <blockquote class={post.removed ? 'removed' : undefined}>
-          {post.removed && <p class="muted">Removed</p>}
+          {post.removed && <p class="muted">{say('moderation.removed')}</p>}
           {post.title !== null && (
             <p class="title" dir="auto">
               {post.title}
@@ -107,8 +118,8 @@ function Case({ of: one }: { of: ModerationCase }) {
           </p>
         </blockquote>
       )}
-      {post_id !== null && !post && <p class="muted">The post is gone.</p>}
-      <ul class="reports" aria-label="Reports">
+      {post_id !== null && !post && <p class="muted">{say('moderation.gone')}</p>}
+      <ul class="reports" aria-label={say('moderation.reports')}>
         {reports.map(({ reporter, reason, note, at }) => (
           <li key={reporter.id}>
             <strong>{wordsOf(reason)}</strong> · <bdi>{reporter.username}</bdi> · <RelativeTime at={at} />
@@ -119,9 +130,15 @@ function Case({ of: one }: { of: ModerationCase }) {
             )}
           </li>
         ))}
-        {more > 0 && <li class="muted">and {more} more</li>}
+        {more > 0 && <li class="muted">{say('moderation.moreReports', { count: more })}</li>}
       </ul>
       <ActionForm of={one} />
     </article>
   );
+}
+
+/** The action with which a case was resolved, which a newer service may have more of. */
+function resolutionOf(resolution: ModerationCase['resolution']): string {
+  const key = `moderation.resolution.${resolution ?? ''}`;
+  return isKey(key) ? say(key as 'moderation.resolution.warn') : (resolution ?? '');
 }

@@ -1,15 +1,17 @@
 import type { Report } from 'tidings-client';
+import { isKey, say } from '../languages/say.ts';
 
-/** Why something is reported, in plain words. */
-export const reasons: Record<Report['reason'], string> = {
-  spam: 'Spam',
-  harassment: 'Harassment',
-  violence: 'Violence',
-  illegal: 'It may be illegal',
-  other: 'Something else',
-};
+/** Why something can be reported. */
+export const reasons = [
+  'spam',
+  'harassment',
+  'violence',
+  'illegal',
+  'other',
+] as const satisfies readonly Report['reason'][];
 
 /** The words for a reason, which a newer service may have more of. */
 export function wordsOf(reason: string): string {
-  return (reasons as Record<string, string>)[reason] ?? reason;
+  const key = `report.${reason}`;
+  return isKey(key) ? say(key as 'report.spam') : reason;
 }

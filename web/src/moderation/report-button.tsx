@@ -3,7 +3,8 @@ import type { Report } from 'tidings-client';
 import { Field } from '../chrome/field.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
-import { reasons } from './reasons.ts';
+import { say } from '../languages/say.ts';
+import { reasons, wordsOf } from './reasons.ts';
 
 interface ReportButtonProps {
   /** What is reported, as a sentence names it. */
@@ -18,7 +19,7 @@ export function ReportButton({ what, send }: ReportButtonProps) {
   return (
     <>
       <button type="button" class="plain" onClick={() => setAsking(true)}>
-        Report
+        {say('report.verb')}
       </button>
       {asking && <ReportForm what={what} send={send} onDone={() => setAsking(false)} />}
     </>
@@ -39,7 +40,7 @@ function ReportForm({ what, send, onDone }: ReportButtonProps & { onDone: () => 
         reason: data.get('reason') as Report['reason'],
         ...(typeof note === 'string' && note.trim() !== '' && { note }),
       });
-      notify('Thank you. Moderators will look at it.');
+      notify(say('report.thanks'));
       dialog.current?.close();
     } catch (error) {
       setFault(sentenceOf(error));
@@ -47,35 +48,35 @@ function ReportForm({ what, send, onDone }: ReportButtonProps & { onDone: () => 
     }
   };
   return (
-    <dialog ref={dialog} class="sheet" aria-label={`Report ${what}`} onClose={onDone}>
+    <dialog ref={dialog} class="sheet" aria-label={say('report.title', { what })} onClose={onDone}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
           if (!busy) void submit(new FormData(event.currentTarget));
         }}
       >
-        <h2>Report {what}</h2>
-        <p class="muted">Only moderators learn of it, and that it was you.</p>
-        <Field label="Reason">
+        <h2>{say('report.title', { what })}</h2>
+        <p class="muted">{say('report.private')}</p>
+        <Field label={say('report.reason')}>
           {(links) => (
             <select {...links} name="reason">
-              {Object.entries(reasons).map(([reason, words]) => (
+              {reasons.map((reason) => (
                 <option key={reason} value={reason}>
-                  {words}
+                  {wordsOf(reason)}
                 </option>
               ))}
             </select>
           )}
         </Field>
-        <Field label="Note" hint="If there is more that they should know." fault={fault}>
+        <Field label={say('report.note')} hint={say('report.noteHint')} fault={fault}>
           {(links) => <textarea {...links} name="note" rows={3} maxLength={1000} />}
         </Field>
         <div class="buttons">
           <button type="button" class="secondary" onClick={() => dialog.current?.close()}>
-            Leave it
+            {say('leave')}
           </button>
           <button type="submit" class="primary" aria-disabled={busy}>
-            Send
+            {say('report.send')}
           </button>
         </div>
       </form>

@@ -1,19 +1,16 @@
 import { useEffect, useRef } from 'preact/hooks';
-import {
-  createNotificationStore,
-  type NotificationStore,
-  type NotificationView,
-  type NotifiedAct,
-} from 'tidings-client';
+import { createNotificationStore, type NotificationStore, type NotificationView } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { useStore } from '../chrome/use-store.ts';
 import { Face } from '../feed/face.tsx';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
-import type { Place } from '../places/place.ts';
+import { Said } from '../languages/said.tsx';
+import { isKey, say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { service } from '../service.ts';
+import { placeOf } from './place-of.ts';
 
 const PAGE = 30;
 
@@ -28,15 +25,11 @@ export function NotificationsView() {
   return (
     <section aria-labelledby="notifications-title">
       <h1 id="notifications-title" class="place-title" tabIndex={-1}>
-        Notifications
+        {say('notifications.title')}
       </h1>
       {notifications.length === 0 && loading && <Skeleton />}
-      {notifications.length === 0 && !loading && !error && (
-        <p class="nothing">
-          Nothing yet. Replies, mentions, followers, votes and what moderators do are told here.
-        </p>
-      )}
-      <ul class="notifications" aria-label="Notifications">
+      {notifications.length === 0 && !loading && !error && <p class="nothing">{say('notifications.none')}</p>}
+      <ul class="notifications" aria-label={say('notifications.title')}>
         {notifications.map((one) => (
           <Entry key={one.id} of={one} fresh={fresh.has(keyOf(one))} />
         ))}
@@ -75,11 +68,11 @@ function Entry({ of: one, fresh }: { of: NotificationView; fresh: boolean }) {
         </span>
       )}
       <span class="what">
-        {fresh && <span class="unseen">New: </span>}
-        {actor && <bdi>{actor.username}</bdi>} {sentenceOf(one)}
+        {fresh && <span class="unseen">{say('notifications.new')} </span>}
+        <Sentence of={one} />
         {reason && (
           <span class="reason">
-            Reason: <bdi>{reason}</bdi>
+            <Said of="notifications.reason" reason={<bdi>{reason}</bdi>} />
           </span>
         )}
       </span>
@@ -101,39 +94,18 @@ function Entry({ of: one, fresh }: { of: NotificationView; fresh: boolean }) {
   );
 }
 
-/** What a moderator did, in a sentence. */
-const ofModeration: Record<NotifiedAct, string> = {
-  warn: 'A moderator warns you',
-  remove: 'A moderator removed a post of yours',
-  restore: 'A moderator brought a post of yours back',
-  lock: 'A moderator ended the replies to your post',
-  unlock: 'A moderator allowed replies to your post again',
-  suspend: 'A moderator suspended your account',
-  unsuspend: 'A moderator ended the suspension of your account',
-  report_acted: 'Moderators looked at what you reported, and acted on it',
-  report_dismissed: 'Moderators looked at what you reported: nothing had to be done',
-};
-
-function sentenceOf({ kind, people, act }: NotificationView): string {
+function Sentence({ of: { kind, people, act, actor } }: { of: NotificationView }) {
   switch (kind) {
     case 'reply':
-      return 'replied to you';
     case 'mention':
-      return 'mentioned you';
     case 'follow':
-      return 'follows you';
+      return <Said of={`notifications.${kind}`} name={<bdi>{actor?.username}</bdi>} />;
     case 'votes':
-      return `${people === 1 ? 'One person' : `${people} people`} voted for your post`;
-    case 'moderation':
+      return <>{say('notifications.votes', { count: people ?? 1 })}</>;
+    case 'moderation': {
       // A kind of act that is newer than this page has no sentence.
-      return (act && ofModeration[act]) ?? 'A moderator did something about your account';
+      const key = `notifications.${act ?? 'moderation'}` as const;
+      return <>{say(isKey(key) ? key : 'notifications.moderation')}</>;
+    }
   }
-}
-
-/** Where the reader sees what it is about; undefined if there is nothing to be seen. */
-function placeOf({ kind, act, actor, post_id }: NotificationView): Place | undefined {
-  if (kind === 'moderation' && (post_id === null || act === 'remove' || act === 'report_acted'))
-    return undefined;
-  if (post_id !== null) return { name: 'post', id: post_id };
-  return { name: 'author', username: actor?.username ?? '', ...(actor && { id: actor.id }) };
 }

@@ -1,14 +1,14 @@
 import type { PublicUser } from 'tidings-client';
 import { useEffect } from 'preact/hooks';
-import { language } from '../chrome/language.ts';
 import { useVisit } from '../board/visit.ts';
 import { Face } from '../feed/face.tsx';
 import { TimelineView } from '../feed/timeline-view.tsx';
+import { say } from '../languages/say.ts';
 import { go } from '../places/history.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { Nobody } from './nobody.tsx';
 import { type Sought, useProfile } from './profile.ts';
-import { joined, Number } from './profile-numbers.tsx';
+import { joined } from './joined.ts';
 import { RelationButtons } from './relation-buttons.tsx';
 
 /** After a post came or went, how long to wait for another one before the counts are read again. Milliseconds. */
@@ -47,7 +47,7 @@ export function AuthorView({ username, id }: Sought) {
 
 function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<void> }) {
   const { me } = useVisit();
-  const { id, username, bio, posts, followers, following, created_at } = user;
+  const { id, username, bio, posts, followers, following } = user;
   return (
     <section class="profile" aria-labelledby="profile-name">
       <Face id={id} name={username} />
@@ -61,19 +61,19 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
           </p>
         )}
         <p class="muted">
-          <Number of={posts} one="post" many="posts" /> ·{' '}
+          {say('people.countPosts', { count: posts })} ·{' '}
           <PlaceLink to={{ name: 'people', username, list: 'followers' }}>
-            <Number of={followers} one="follower" many="followers" />
+            {say('people.countFollowers', { count: followers })}
           </PlaceLink>{' '}
           ·{' '}
           <PlaceLink to={{ name: 'people', username, list: 'following' }}>
-            {following.toLocaleString(language)} following
+            {say('people.countFollowing', { count: following })}
           </PlaceLink>{' '}
-          · joined {joined.format(new Date(created_at))}
+          · {joined(user)}
         </p>
         {id === me.id ? (
           <p>
-            <PlaceLink to={{ name: 'account' }}>Your account</PlaceLink>
+            <PlaceLink to={{ name: 'account' }}>{say('account.title')}</PlaceLink>
           </p>
         ) : (
           <RelationButtons user={user} onChange={onChange} />
@@ -88,12 +88,12 @@ function Posts({ user: { id, username, blocked = false } }: { user: PublicUser }
   useEffect(() => timeline.show({ sort: 'new', ownerId: id }), [timeline, id]);
   if (timeline.query.value.ownerId !== id) return null;
   const nothing = blocked
-    ? `You have blocked ${username}, and see nothing of theirs.`
+    ? say('people.blocked', { name: username })
     : id === me.id
-      ? 'You have not published anything yet.'
-      : `Nothing of ${username}’s is here for you to read.`;
+      ? say('people.noPostsYours')
+      : say('people.noPosts', { name: username });
   return (
-    <section class="timeline" aria-label={`Posts of ${username}`}>
+    <section class="timeline" aria-label={say('people.postsOf', { name: username })}>
       <TimelineView timeline={timeline} nothing={nothing} />
     </section>
   );

@@ -8,20 +8,15 @@ import { sentenceOf } from '../chrome/sentence.ts';
 import { useStore } from '../chrome/use-store.ts';
 import { Face } from '../feed/face.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
-import type { KeptAway } from '../places/place.ts';
+import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
+import type { KeptAway } from '../places/place.ts';
 import { service } from '../service.ts';
 
 const PAGE = 50;
 
-const titles = { blocks: 'Blocked', mutes: 'Muted' } as const;
-const nothing = { blocks: 'You have blocked nobody.', mutes: 'You have muted nobody.' } as const;
-const explained = {
-  blocks: 'You see nothing of each other, and neither can reply to, mention or follow the other.',
-  mutes: 'You see nothing of theirs in your lists. They are not told.',
-} as const;
+const nothing = { blocks: 'people.nobodyBlocked', mutes: 'people.nobodyMuted' } as const;
 const ends = { blocks: 'unblock', mutes: 'unmute' } as const;
-const verbs = { blocks: 'Unblock', mutes: 'Unmute' } as const;
 
 /** Whom the reader has blocked or muted, live; it can be ended here. */
 export function KeptAwayView({ list }: { list: KeptAway }) {
@@ -34,24 +29,24 @@ export function KeptAwayView({ list }: { list: KeptAway }) {
   return (
     <section aria-labelledby="kept-away-title">
       <h1 id="kept-away-title" class="place-title" tabIndex={-1}>
-        {titles[list]}
+        {say(`place.${list}`)}
       </h1>
-      <nav class="orders" aria-label="Lists">
+      <nav class="orders" aria-label={say('lists')}>
         <ul>
           {(['blocks', 'mutes'] as const).map((one) => (
             <li key={one}>
-              <PlaceLink to={{ name: 'kept-away', list: one }}>{titles[one]}</PlaceLink>
+              <PlaceLink to={{ name: 'kept-away', list: one }}>{say(`place.${one}`)}</PlaceLink>
             </li>
           ))}
           <li>
-            <PlaceLink to={{ name: 'account' }}>Your account</PlaceLink>
+            <PlaceLink to={{ name: 'account' }}>{say('account.title')}</PlaceLink>
           </li>
         </ul>
       </nav>
-      <p class="muted place-words">{explained[list]}</p>
+      <p class="muted place-words">{say(`people.${list}What`)}</p>
       {users.length === 0 && loading && <Skeleton />}
-      {users.length === 0 && !loading && !error && <p class="nothing">{nothing[list]}</p>}
-      <ul class="people" aria-label={titles[list]}>
+      {users.length === 0 && !loading && !error && <p class="nothing">{say(nothing[list])}</p>}
+      <ul class="people" aria-label={say(`place.${list}`)}>
         {users.map(({ id, username }) => (
           <li key={id}>
             <PlaceLink to={{ name: 'author', username, id }} class="who">
@@ -70,14 +65,15 @@ export function KeptAwayView({ list }: { list: KeptAway }) {
 /** Ends it; the event of that takes the user out of the list, here and on other devices. */
 function EndButton({ list, id, username }: { list: KeptAway; id: number; username: string }) {
   const [busy, setBusy] = useState(false);
+  const deed = ends[list];
   const end = async () => {
     if (busy) return;
     setBusy(true);
     try {
-      await service.users[ends[list]](id);
-      announce(`${username} is no longer ${titles[list].toLowerCase()}.`);
+      await service.users[deed](id);
+      announce(say(`people.done.${deed}`, { name: username }));
     } catch (error) {
-      notify(`${username} is still ${titles[list].toLowerCase()}. ${sentenceOf(error)}`, 'failed');
+      notify(say(`people.still.${list}`, { name: username, why: sentenceOf(error) }), 'failed');
     } finally {
       setBusy(false);
     }
@@ -86,11 +82,11 @@ function EndButton({ list, id, username }: { list: KeptAway; id: number; usernam
     <button
       type="button"
       class="secondary end-relation"
-      aria-label={`${verbs[list]} ${username}`}
+      aria-label={say(`people.${deed}Name`, { name: username })}
       aria-disabled={busy}
       onClick={() => void end()}
     >
-      {verbs[list]}
+      {say(`people.${deed}`)}
     </button>
   );
 }

@@ -1,6 +1,7 @@
 import type { ProfileState, ProfileStore } from 'tidings-client';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Trouble } from '../chrome/trouble.tsx';
+import { say } from '../languages/say.ts';
 
 interface NobodyProps {
   username: string;
@@ -13,9 +14,9 @@ export function Nobody({ username, store, state: { missing, error } }: NobodyPro
   return (
     <section>
       <h1 class="place-title" tabIndex={-1}>
-        {missing ? `There is no @${username}` : `@${username}`}
+        {missing ? say('people.missing', { name: username }) : `@${username}`}
       </h1>
-      {missing && <p class="muted">Nobody here has this name, or not any more.</p>}
+      {missing && <p class="muted">{say('people.missingWhy')}</p>}
       {error && <Trouble again={() => void store.load()}>{sentenceOf(error)}</Trouble>}
     </section>
   );

@@ -5,6 +5,7 @@ import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { useStore } from '../chrome/use-store.ts';
 import { Face } from '../feed/face.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
+import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { service } from '../service.ts';
 import { Nobody } from './nobody.tsx';
@@ -24,15 +25,17 @@ export function PeopleView({ username, list }: { username: string; list: List })
       <h1 id="people-title" class="place-title" tabIndex={-1}>
         <bdi>{user.username}</bdi>
       </h1>
-      <nav class="orders" aria-label="Lists">
+      <nav class="orders" aria-label={say('lists')}>
         <ul>
           <li>
-            <PlaceLink to={{ name: 'author', username: user.username, id: user.id }}>Posts</PlaceLink>
+            <PlaceLink to={{ name: 'author', username: user.username, id: user.id }}>
+              {say('people.posts')}
+            </PlaceLink>
           </li>
           {(['followers', 'following'] as const).map((one) => (
             <li key={one}>
               <PlaceLink to={{ name: 'people', username: user.username, list: one }}>
-                {one === 'followers' ? 'Followers' : 'Following'}
+                {say(`people.${one}`)}
               </PlaceLink>
             </li>
           ))}
@@ -50,25 +53,23 @@ function People({ user, list }: { user: PublicUser; list: List }) {
     [list, user.id, feed],
   );
   const { users, loading, error } = state;
-  const name = user.id === me.id ? 'you' : user.username;
+  const name = user.username;
+  const nobody =
+    user.id === me.id
+      ? say(list === 'followers' ? 'people.noFollowersYours' : 'people.noFollowingYours')
+      : say(list === 'followers' ? 'people.noFollowers' : 'people.noFollowing', { name });
   return (
     <>
       {users.length === 0 && loading && <Skeleton />}
-      {users.length === 0 && !loading && !error && (
-        <p class="nothing">
-          {list === 'followers'
-            ? `Nobody follows ${name} yet.`
-            : `${name === 'you' ? 'You follow' : `${name} follows`} nobody yet.`}
-        </p>
-      )}
-      <ul class="people" aria-label={list === 'followers' ? 'Followers' : 'Following'}>
+      {users.length === 0 && !loading && !error && <p class="nothing">{nobody}</p>}
+      <ul class="people" aria-label={say(`people.${list}`)}>
         {users.map(({ id, username }) => (
           <li key={id}>
             <PlaceLink to={{ name: 'author', username, id }} class="who">
               <Face id={id} name={username} />
               <bdi>{username}</bdi>
             </PlaceLink>
-            {id === me.id && <span class="own">you</span>}
+            {id === me.id && <span class="own">{say('people.you')}</span>}
           </li>
         ))}
       </ul>

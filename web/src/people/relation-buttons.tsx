@@ -4,6 +4,7 @@ import { announce } from '../chrome/announcer.tsx';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 import { ReportButton } from '../moderation/report-button.tsx';
 import { service } from '../service.ts';
 
@@ -14,15 +15,6 @@ interface RelationButtonsProps {
 }
 
 type Deed = 'follow' | 'unfollow' | 'block' | 'unblock' | 'mute' | 'unmute';
-
-const done: Record<Deed, (name: string) => string> = {
-  follow: (name) => `You follow ${name}.`,
-  unfollow: (name) => `You no longer follow ${name}.`,
-  block: (name) => `${name} is blocked.`,
-  unblock: (name) => `${name} is no longer blocked.`,
-  mute: (name) => `${name} is muted.`,
-  unmute: (name) => `${name} is no longer muted.`,
-};
 
 /** What the reader can be to another user: a follower, or one who does not want to hear of them. */
 export function RelationButtons({ user, onChange }: RelationButtonsProps) {
@@ -36,11 +28,11 @@ export function RelationButtons({ user, onChange }: RelationButtonsProps) {
     try {
       await service.users[deed](id);
       await onChange();
-      announce(done[deed](username));
+      announce(say(`people.done.${deed}`, { name: username }));
     } catch (error) {
       notify(
         error instanceof TidingsError && error.code === 'forbidden'
-          ? `You cannot ${deed} ${username}.`
+          ? say(`people.cannot.${deed}`, { name: username })
           : sentenceOf(error),
         'failed',
       );
@@ -48,32 +40,32 @@ export function RelationButtons({ user, onChange }: RelationButtonsProps) {
       setBusy(false);
     }
   };
-  const button = (deed: Deed, label: string, look: string) => (
+  const button = (deed: Deed, look: string) => (
     <button type="button" class={look} aria-disabled={busy} onClick={() => void run(deed)}>
-      {label}
+      {say(`people.${deed}`)}
     </button>
   );
 
   return (
     <div class="relations">
       {blocked
-        ? button('unblock', 'Unblock', 'primary')
+        ? button('unblock', 'primary')
         : followed
-          ? button('unfollow', 'Unfollow', 'secondary')
-          : button('follow', 'Follow', 'primary')}
-      {muted ? button('unmute', 'Unmute', 'secondary') : !blocked && button('mute', 'Mute', 'plain')}
+          ? button('unfollow', 'secondary')
+          : button('follow', 'primary')}
+      {muted ? button('unmute', 'secondary') : !blocked && button('mute', 'plain')}
       {!blocked && (
         <button type="button" class="plain delete" aria-disabled={busy} onClick={() => setAsking(true)}>
-          Block
+          {say('people.block')}
         </button>
       )}
       <ReportButton what={username} send={(report) => service.users.report(id, report)} />
       {asking && (
         <Confirmation
-          question={`Block ${username}?`}
-          detail={`You see nothing of each other, and neither can reply to, mention or follow the other, or vote for their posts. If you follow each other, that ends. ${username} is not told.`}
-          verb="Block"
-          refusal="Leave it"
+          question={say('people.blockAsk', { name: username })}
+          detail={say('people.blockWhat', { name: username })}
+          verb={say('people.block')}
+          refusal={say('leave')}
           onAnswer={(yes) => {
             setAsking(false);
             if (yes) void run('block');

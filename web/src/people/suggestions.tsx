@@ -4,6 +4,8 @@ import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Face } from '../feed/face.tsx';
+import { Said } from '../languages/said.tsx';
+import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 import { service } from '../service.ts';
 
@@ -35,16 +37,18 @@ export function Suggestions() {
       await service.users.follow(id);
       setFollowed((before) => new Set([...before, id]));
     } catch (error) {
-      notify(`You do not follow ${username}. ${sentenceOf(error)}`, 'failed');
+      notify(say('suggestions.failed', { name: username, why: sentenceOf(error) }), 'failed');
     }
   };
   return (
     <section class="suggestions" aria-labelledby="suggestions-title">
-      <h2 id="suggestions-title">You follow nobody yet</h2>
+      <h2 id="suggestions-title">{say('suggestions.title')}</h2>
       <p class="muted">
-        Home is for what you write, and for those whom you follow. Everything else is in{' '}
-        <PlaceLink to={{ name: 'everyone', sort: 'new' }}>Everyone</PlaceLink>
-        {people.length > 0 ? '. These have written lately:' : '.'}
+        <Said
+          of="suggestions.what"
+          everyone={<PlaceLink to={{ name: 'everyone', sort: 'new' }}>{say('place.everyone')}</PlaceLink>}
+        />
+        {people.length > 0 && ` ${say('suggestions.these')}`}
       </p>
       <ul>
         {people.map((person) => (
@@ -54,15 +58,15 @@ export function Suggestions() {
               {person.username}
             </PlaceLink>
             {followed.has(person.id) ? (
-              <span class="muted">followed</span>
+              <span class="muted">{say('suggestions.followed')}</span>
             ) : (
               <button
                 type="button"
                 class="secondary"
-                aria-label={`Follow ${person.username}`}
+                aria-label={say('people.followName', { name: person.username })}
                 onClick={() => void follow(person)}
               >
-                Follow
+                {say('people.follow')}
               </button>
             )}
           </li>

@@ -1,4 +1,5 @@
 import type { Sort } from 'tidings-client';
+import { say } from '../languages/say.ts';
 
 /** What the page can show. Each place has an address: a reload, a bookmark and "Back" lead to it. */
 export type Place =
@@ -80,33 +81,35 @@ export function addressOf(place: Place): string {
   }
 }
 
+/** What the service is called, in every language. */
+export const SITE = 'Tidings';
+
+/** The title of the window at a place of that name. */
+export function named(name: string): string {
+  return `${name} · ${SITE}`;
+}
+
 /** What the window's title says of a place, as far as its address tells. */
 export function titleOf(place: Place): string {
   switch (place.name) {
     case 'everyone':
-      return { new: 'Tidings', top: 'Top posts · Tidings', hot: 'Hot posts · Tidings' }[place.sort];
+      return place.sort === 'new' ? SITE : named(say(`place.${place.sort}`));
     case 'home':
-      return 'Home · Tidings';
+      return named(say('place.home'));
     case 'search':
-      return `${place.words} · Search · Tidings`;
+      return named(say('place.search', { words: place.words }));
     case 'tag':
-      return `#${place.tag} · Tidings`;
+      return named(`#${place.tag}`);
     case 'post':
-      return 'Post · Tidings';
+      return named(say('place.post'));
     case 'author':
-      return `@${place.username} · Tidings`;
+      return named(`@${place.username}`);
     case 'people':
-      return `${place.list === 'followers' ? 'Followers of' : 'Followed by'} @${place.username} · Tidings`;
-    case 'notifications':
-      return 'Notifications · Tidings';
-    case 'drafts':
-      return 'Drafts · Tidings';
-    case 'account':
-      return 'Your account · Tidings';
+      return named(say(`place.${place.list}`, { name: place.username }));
     case 'kept-away':
-      return `${place.list === 'blocks' ? 'Blocked' : 'Muted'} · Tidings`;
-    case 'moderation':
-      return 'Moderation · Tidings';
+      return named(say(`place.${place.list}`));
+    default:
+      return named(say(`place.${place.name}`));
   }
 }
 

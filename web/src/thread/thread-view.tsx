@@ -8,6 +8,7 @@ import { PostStoreProvider } from '../feed/post-store.ts';
 import { PostText } from '../feed/post-text.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
 import { useTracked } from '../feed/use-article.ts';
+import { say } from '../languages/say.ts';
 import { placeName } from '../places/history.ts';
 import { service } from '../service.ts';
 import { EditPost } from '../write/edit-post.tsx';
@@ -41,9 +42,9 @@ export function ThreadView({ id }: { id: number }) {
     return (
       <section>
         <h1 class="place-title" tabIndex={-1}>
-          {trouble === undefined ? 'There is no such post' : 'The post could not be read'}
+          {say(trouble === undefined ? 'thread.missing' : 'thread.unread')}
         </h1>
-        <p class="muted">{trouble ?? 'It was deleted or withdrawn, or was never here.'}</p>
+        <p class="muted">{trouble ?? say('thread.missingWhy')}</p>
       </section>
     );
   }
@@ -51,7 +52,7 @@ export function ThreadView({ id }: { id: number }) {
   return (
     <PostStoreProvider value={thread}>
       <Root post={root} />
-      <section class="thread" aria-label="Replies">
+      <section class="thread" aria-label={say('thread.replies')}>
         <Answer thread={thread} to={root} />
         {thread.rows.value.map((row) => (
           <Reply key={row.reply.id} thread={thread} row={row} marked={row.reply.id === id} />
@@ -59,7 +60,7 @@ export function ThreadView({ id }: { id: number }) {
         <div class="more-replies" aria-live="polite">
           {pending > 0 && (
             <button type="button" class="primary" onClick={() => void thread.reveal()}>
-              {pending === 1 ? '1 new reply' : `${pending} new replies`}
+              {say('thread.arrived', { count: pending })}
             </button>
           )}
         </div>
@@ -97,9 +98,7 @@ function Root({ post }: { post: ShownPost }) {
             </h1>
             <PostText post={post} />
             <PostActions post={post} onEdit={() => setEditing(true)}>
-              <span class="muted replies">
-                {post.replies === 1 ? '1 reply' : `${post.replies ?? 0} replies`}
-              </span>
+              <span class="muted replies">{say('post.replies', { count: post.replies ?? 0 })}</span>
             </PostActions>
           </>
         )}
@@ -119,7 +118,7 @@ function Reply({ thread, row, marked }: { thread: Thread; row: Row; marked: bool
   if (reply.deleted) {
     return (
       <div class="reply" style={{ '--depth': depth }} data-post={reply.id}>
-        <p class="muted tombstone">deleted</p>
+        <p class="muted tombstone">{say('thread.deleted')}</p>
       </div>
     );
   }
@@ -144,7 +143,7 @@ function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
       ref={article}
       class={marked ? 'reply marked' : 'reply'}
       style={{ '--depth': depth }}
-      aria-label={`Reply by ${reply.owner.username}`}
+      aria-label={say('thread.replyBy', { name: reply.owner.username })}
       tabIndex={-1}
       data-post={reply.id}
     >
@@ -166,7 +165,7 @@ function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
               aria-expanded={answering}
               onClick={() => setAnswering(!answering)}
             >
-              Reply
+              {say('post.reply')}
             </button>
           </PostActions>
         </>

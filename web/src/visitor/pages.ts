@@ -58,7 +58,7 @@ export class Pages<T> {
         this.error.value =
           error instanceof TidingsError
             ? error
-            : new TidingsError('unexpected', 'The response of the server is not valid.');
+            : new TidingsError('unexpected', String(error), { cause: error });
         this.loading.value = false;
       });
     }

@@ -5,7 +5,8 @@ import { sentenceOf } from '../chrome/sentence.ts';
 import { Trouble } from '../chrome/trouble.tsx';
 import { Face } from '../feed/face.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
-import { joined, Number } from '../people/profile-numbers.tsx';
+import { say } from '../languages/say.ts';
+import { joined } from '../people/joined.ts';
 import { service } from '../service.ts';
 import { Pages } from './pages.ts';
 import { VisitorList } from './visitor-list.tsx';
@@ -32,10 +33,10 @@ export function VisitorAuthor({ username, id }: { username: string; id: number |
     return (
       <section>
         <h1 class="place-title" tabIndex={-1}>
-          {missing ? `There is no @${username}` : `@${username}`}
+          {missing ? say('people.missing', { name: username }) : `@${username}`}
         </h1>
         {missing ? (
-          <p class="muted">Nobody here has this name, or not any more.</p>
+          <p class="muted">{say('people.missingWhy')}</p>
         ) : (
           <Trouble again={() => void pages.load()}>{sentenceOf(error)}</Trouble>
         )}
@@ -56,21 +57,20 @@ export function VisitorAuthor({ username, id }: { username: string; id: number |
             </p>
           )}
           <p class="muted">
-            <Number of={user.posts} one="post" many="posts" /> ·{' '}
-            <Number of={user.followers} one="follower" many="followers" /> · joined{' '}
-            {joined.format(new Date(user.created_at))}
+            {say('people.countPosts', { count: user.posts })} ·{' '}
+            {say('people.countFollowers', { count: user.followers })} · {joined(user)}
           </p>
           <p class="relations">
             <button type="button" class="secondary" onClick={() => goToDoor('log-in')}>
-              Log in to follow
+              {say('people.logIn')}
             </button>
           </p>
         </div>
       </section>
-      <section class="timeline" aria-label={`Posts of ${user.username}`}>
+      <section class="timeline" aria-label={say('people.postsOf', { name: user.username })}>
         <VisitorList
           query={{ sort: 'new', ownerId: user.id }}
-          nothing={`${user.username} has not published anything yet.`}
+          nothing={say('people.noPostsVisitor', { name: user.username })}
         />
       </section>
     </>

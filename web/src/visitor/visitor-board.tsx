@@ -4,12 +4,14 @@ import { goToDoor } from '../account/door.ts';
 import { askService, signUpMode } from '../account/service-info.ts';
 import { Masthead } from '../board/masthead.tsx';
 import { Search } from '../board/search.tsx';
+import { LanguageSwitch } from '../chrome/language-switch.tsx';
 import { ThemeSwitch } from '../chrome/theme-switch.tsx';
 import { headingOf, nothingAt } from '../feed/list-words.tsx';
 import { Orders } from '../feed/orders.tsx';
+import { say } from '../languages/say.ts';
 import { place, placeName } from '../places/history.ts';
-import { type Place, titleOf } from '../places/place.ts';
 import { PlaceLink } from '../places/place-link.tsx';
+import { named, type Place, titleOf } from '../places/place.ts';
 import { VisitorAuthor } from './visitor-author.tsx';
 import { VisitorList } from './visitor-list.tsx';
 import { VisitorThread } from './visitor-thread.tsx';
@@ -20,23 +22,22 @@ export function VisitorBoard() {
   useEffect(
     () =>
       effect(() => {
-        document.title =
-          placeName.value === undefined ? titleOf(place.value) : `${placeName.value} · Tidings`;
+        document.title = placeName.value === undefined ? titleOf(place.value) : named(placeName.value);
       }),
     [],
   );
   return (
     <div class="board visitor">
       <a class="skip" href="#main">
-        Skip to the posts
+        {say('place.skip')}
       </a>
       <header class="rail">
         <Masthead />
-        <nav class="places" aria-label="Places">
+        <nav class="places" aria-label={say('place.nav')}>
           <ul>
             <li>
               <PlaceLink to={{ name: 'everyone', sort: 'new' }} current={place.value.name === 'everyone'}>
-                Everyone
+                {say('place.everyone')}
               </PlaceLink>
             </li>
           </ul>
@@ -58,12 +59,13 @@ function Door() {
   return (
     <div class="account">
       <ThemeSwitch />
+      <LanguageSwitch />
       <button type="button" class="plain" onClick={() => goToDoor('log-in')}>
-        Log in
+        {say('welcome.logIn')}
       </button>
       {signUpMode.value !== 'closed' && (
         <button type="button" class="primary" onClick={() => goToDoor('sign-up')}>
-          Sign up
+          {say('welcome.signUp')}
         </button>
       )}
     </div>
@@ -84,12 +86,7 @@ function VisitorPlace({ here }: { here: Place }) {
           <h1 id="timeline-title" class={here.name === 'everyone' ? 'unseen' : 'place-title'} tabIndex={-1}>
             {headingOf(here)}
           </h1>
-          {here.name === 'everyone' && (
-            <p class="visitor-words muted">
-              You are reading without an account. Log in to write, to vote, and to see what is new as it
-              comes.
-            </p>
-          )}
+          {here.name === 'everyone' && <p class="visitor-words muted">{say('visitor.reading')}</p>}
           <Orders of={here} />
           <VisitorList
             query={{
@@ -97,7 +94,7 @@ function VisitorPlace({ here }: { here: Place }) {
               ...(here.name === 'search' && { search: here.words }),
               ...(here.name === 'tag' && { tag: here.tag }),
             }}
-            nothing={here.name === 'everyone' ? 'Nobody has written anything yet.' : nothingAt(here)}
+            nothing={here.name === 'everyone' ? say('feed.none') : nothingAt(here)}
           />
         </section>
       );

@@ -1,11 +1,11 @@
 import type { PostView } from 'tidings-client';
 import { goToDoor } from '../account/door.ts';
-import { language } from '../chrome/language.ts';
 import { Byline } from '../feed/byline.tsx';
 import { Count } from '../feed/count.tsx';
 import { LinkedText, SoughtText } from '../feed/linked-text.tsx';
 import { PostText } from '../feed/post-text.tsx';
 import { VoteMark } from '../feed/vote-mark.tsx';
+import { say } from '../languages/say.ts';
 import { PlaceLink } from '../places/place-link.tsx';
 
 /** A post of a list, for somebody who cannot do anything with it but read. */
@@ -56,8 +56,8 @@ export function Votes({ post: { votes } }: { post: PostView }) {
     <button
       type="button"
       class="vote"
-      aria-label={`${votes === 1 ? '1 vote' : `${votes} votes`}, log in to vote`}
-      title="Log in to vote"
+      aria-label={say('vote.labelVisitor', { count: votes })}
+      title={say('vote.logIn')}
       onClick={() => goToDoor('log-in')}
     >
       <VoteMark />
@@ -67,6 +67,5 @@ export function Votes({ post: { votes } }: { post: PostView }) {
 }
 
 function repliesOf({ replies = 0 }: PostView): string {
-  if (replies === 0) return 'No replies yet';
-  return replies === 1 ? '1 reply' : `${replies.toLocaleString(language)} replies`;
+  return replies === 0 ? say('post.noReplies') : say('post.replies', { count: replies });
 }

@@ -6,6 +6,7 @@ import { Trouble } from '../chrome/trouble.tsx';
 import { Byline } from '../feed/byline.tsx';
 import { PostText } from '../feed/post-text.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
+import { say } from '../languages/say.ts';
 import { placeName } from '../places/history.ts';
 import { service } from '../service.ts';
 import { DEEPEST } from '../thread/depth.ts';
@@ -59,10 +60,10 @@ export function VisitorThread({ id }: { id: number }) {
     return (
       <section>
         <h1 class="place-title" tabIndex={-1}>
-          {missing ? 'There is no such post' : 'The post could not be read'}
+          {say(missing ? 'thread.missing' : 'thread.unread')}
         </h1>
         {missing ? (
-          <p class="muted">It was deleted or withdrawn, or was never here.</p>
+          <p class="muted">{say('thread.missingWhy')}</p>
         ) : (
           <Trouble again={() => void pages.load()}>{sentenceOf(error)}</Trouble>
         )}
@@ -73,10 +74,10 @@ export function VisitorThread({ id }: { id: number }) {
   return (
     <>
       <VisitorRoot post={root} />
-      <section class="thread" aria-label="Replies">
+      <section class="thread" aria-label={say('thread.replies')}>
         <p>
           <button type="button" class="secondary" onClick={() => goToDoor('log-in')}>
-            Log in to reply
+            {say('visitor.logInToReply')}
           </button>
         </p>
         {replies.map((reply) => (
@@ -93,7 +94,7 @@ function Reply({ reply, marked }: { reply: ReplyAnswer; marked: boolean }) {
   if (reply.deleted) {
     return (
       <div class="reply" style={{ '--depth': depth }} data-post={reply.id}>
-        <p class="muted tombstone">deleted</p>
+        <p class="muted tombstone">{say('thread.deleted')}</p>
       </div>
     );
   }
@@ -101,7 +102,7 @@ function Reply({ reply, marked }: { reply: ReplyAnswer; marked: boolean }) {
     <article
       class={marked ? 'reply marked' : 'reply'}
       style={{ '--depth': depth }}
-      aria-label={`Reply by ${reply.owner.username}`}
+      aria-label={say('thread.replyBy', { name: reply.owner.username })}
       tabIndex={-1}
       data-post={reply.id}
     >

@@ -1,6 +1,7 @@
 import { useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
+import { say } from '../languages/say.ts';
 import { idempotencyKey } from './idempotency-key.ts';
 import { nothing, PostForm, type Words } from './post-form.tsx';
 
@@ -24,7 +25,7 @@ export function Composer() {
   const discard = () => {
     const words = unsent.of('post');
     clear();
-    if (words) notify('Your text is discarded.', 'done', { label: 'Undo', run: () => begin(words) });
+    if (words) notify(say('write.discarded'), 'done', { label: say('undo'), run: () => begin(words) });
   };
   const create = async (words: Words, published: boolean) => {
     const post = { ...words, published };
@@ -34,25 +35,25 @@ export function Composer() {
     if (published) visit.published(answer);
     else {
       visit.drafts.put(answer);
-      notify('Kept as a draft. Only you see it.');
+      notify(say('write.drafted'));
     }
   };
 
   return (
-    <section class={open ? 'composer open' : 'composer'} aria-label="Write">
+    <section class={open ? 'composer open' : 'composer'} aria-label={say('write.section')}>
       <PostForm
         key={round}
-        label="A new post"
+        label={say('write.new')}
         words={unsent.of('post') ?? nothing}
         onInput={(words) => unsent.keep('post', words)}
         folded={!open}
         onFocus={() => setOpen(true)}
         onCancel={discard}
-        cancelLabel="Discard"
-        closeLabel="Close"
+        cancelLabel={say('discard')}
+        closeLabel={say('close')}
         deeds={[
-          { label: 'Publish', run: (words) => create(words, true) },
-          { label: 'Keep as draft', run: (words) => create(words, false) },
+          { label: say('write.publish'), run: (words) => create(words, true) },
+          { label: say('write.draft'), run: (words) => create(words, false) },
         ]}
       />
     </section>

@@ -6,6 +6,7 @@ import { sentenceOf } from '../chrome/sentence.ts';
 import { PostStoreProvider } from '../feed/post-store.ts';
 import { PostText } from '../feed/post-text.tsx';
 import { RelativeTime } from '../feed/relative-time.tsx';
+import { say } from '../languages/say.ts';
 import { EditPost } from './edit-post.tsx';
 import { RemovePost } from './remove-post.tsx';
 import { Trouble } from '../chrome/trouble.tsx';
@@ -23,11 +24,11 @@ export function DraftsView() {
   return (
     <section class="timeline" aria-labelledby="drafts-title">
       <h1 id="drafts-title" class="place-title" tabIndex={-1}>
-        Drafts
+        {say('drafts.title')}
       </h1>
-      <p class="muted place-words">Only you see these.</p>
+      <p class="muted place-words">{say('drafts.private')}</p>
       {trouble !== undefined && <Trouble again={load}>{trouble}</Trouble>}
-      {list?.length === 0 && <p class="nothing">No drafts. What you write and keep for later is here.</p>}
+      {list?.length === 0 && <p class="nothing">{say('drafts.none')}</p>}
       <PostStoreProvider value={timeline.store}>
         {list?.map((draft) => (
           <DraftCard key={draft.id} draft={draft} />
@@ -49,7 +50,7 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
       visit.drafts.drop(post.id);
       visit.published(post);
     } catch (error) {
-      notify(`It was not published. ${sentenceOf(error)}`, 'failed');
+      notify(say('drafts.failed', { why: sentenceOf(error) }), 'failed');
     }
   };
 
@@ -74,10 +75,10 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
                 <RelativeTime at={draft.updated_at} />
               </span>
               <button type="button" class="secondary" onClick={() => void publish()}>
-                Publish
+                {say('write.publish')}
               </button>
               <button type="button" class="plain edit" onClick={() => setEditing(true)}>
-                Edit
+                {say('post.edit')}
               </button>
               <RemovePost post={draft} />
             </footer>

@@ -5,6 +5,7 @@ import { useVisit } from '../board/visit.ts';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { usePostStore } from '../feed/post-store.ts';
+import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { type Deed, PostForm, type Words } from './post-form.tsx';
 import { nameOf } from './post-name.ts';
@@ -47,13 +48,13 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
       unsent.keep(what, words);
       onAgain();
     };
-    notify('Your changes are discarded.', 'done', { label: 'Undo', run: again });
+    notify(say('edit.discarded'), 'done', { label: say('undo'), run: again });
   };
   const taken = (answer: PostAnswer) => {
     setWarning(undefined);
     if (!answer.published) {
       drafts.put(answer);
-      if (!isDraft) notify('Moved to your drafts. Nobody else sees it any more.');
+      if (!isDraft) notify(say('edit.withdrawn'));
     }
     done();
     if (answer.published && isDraft) {
@@ -74,9 +75,7 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
         return;
       }
       setBased(newest.version);
-      setWarning(
-        `You changed this elsewhere meanwhile, to “${newest.title ?? newest.content}”. Save again to replace that.`,
-      );
+      setWarning(say('edit.changed', { text: newest.title ?? newest.content }));
     }
   };
   const withdraw = async (words: Words) => {
@@ -87,18 +86,18 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
 
   const deeds: readonly [Deed, ...Deed[]] = isDraft
     ? [
-        { label: 'Publish', run: (words) => save(words, { published: true }) },
-        { label: 'Save draft', run: (words) => save(words) },
+        { label: say('write.publish'), run: (words) => save(words, { published: true }) },
+        { label: say('edit.saveDraft'), run: (words) => save(words) },
       ]
     : [
-        { label: 'Save', run: (words) => save(words) },
-        ...(isReply ? [] : [{ label: 'Withdraw', run: withdraw, asks: true }]),
+        { label: say('edit.save'), run: (words) => save(words) },
+        ...(isReply ? [] : [{ label: say('edit.withdraw'), run: withdraw, asks: true }]),
       ];
 
   return (
     <>
       <PostForm
-        label={isDraft ? 'Edit the draft' : isReply ? 'Edit the reply' : 'Edit the post'}
+        label={say(isDraft ? 'edit.draft' : isReply ? 'edit.reply' : 'edit.post')}
         words={begun ?? { title: post.title ?? '', content: post.content }}
         titled={!isReply}
         autofocus
@@ -109,10 +108,10 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
       />
       {asking && (
         <Confirmation
-          question={`Withdraw ${nameOf(post)}?`}
-          detail="It becomes a draft: nobody else sees it, nor its replies, until you publish it again."
-          verb="Withdraw"
-          refusal="Leave it"
+          question={say('edit.withdrawAsk', { post: nameOf(post) })}
+          detail={say('edit.withdrawWhat')}
+          verb={say('edit.withdraw')}
+          refusal={say('leave')}
           onAnswer={asking}
         />
       )}

@@ -5,6 +5,7 @@ import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { say } from '../languages/say.ts';
 
 /** What a writer writes. */
 export interface Words {
@@ -60,7 +61,7 @@ interface Waiting {
 /** The form in which posts and drafts are written. */
 export function PostForm(props: PostFormProps) {
   const { label, deeds, onInput, onCancel, folded = false, onFocus, autofocus = false, warning } = props;
-  const { cancelLabel = 'Cancel', closeLabel = cancelLabel, titled = true } = props;
+  const { cancelLabel = say('cancel'), closeLabel = cancelLabel, titled = true } = props;
   const touched = useRef(false);
   const form = useRef<HTMLFormElement>(null);
   // Nothing else that is kept with them is to be sent.
@@ -102,7 +103,7 @@ export function PostForm(props: PostFormProps) {
       setWaiting(undefined);
     } catch (error) {
       if (form.current) show(error);
-      else notify(`${sentenceOf(error)} Your text is kept where you wrote it.`, 'failed');
+      else notify(say('write.kept', { why: sentenceOf(error) }), 'failed');
       setWaiting(isOutage(error) && !deed.asks ? { deed, retryAfter: error.retryAfter ?? 0 } : undefined);
     } finally {
       setBusy(false);
@@ -143,14 +144,14 @@ export function PostForm(props: PostFormProps) {
       }}
     >
       {titled && (
-        <Field label="Title" quiet fault={faults.fields.title}>
+        <Field label={say('write.title')} quiet fault={faults.fields.title}>
           {(links) => (
             <input
               {...links}
               name="title"
               class="title-input"
               dir="auto"
-              placeholder="What is new?"
+              placeholder={say('write.titlePlaceholder')}
               autocomplete="off"
               maxLength={200}
               enterkeyhint="next"
@@ -162,14 +163,14 @@ export function PostForm(props: PostFormProps) {
       )}
       {!folded && (
         <>
-          <Field label="Text" quiet fault={faults.fields.content} hint={roomLeft(words.content)}>
+          <Field label={say('write.text')} quiet fault={faults.fields.content} hint={roomLeft(words.content)}>
             {(links) => (
               <textarea
                 {...links}
                 name="content"
                 dir="auto"
                 rows={3}
-                placeholder={titled ? 'Tell more, if there is more to tell' : 'Your reply'}
+                placeholder={say(titled ? 'write.textPlaceholder' : 'write.replyPlaceholder')}
                 value={words.content}
                 onInput={(event) => write({ content: event.currentTarget.value })}
               />
@@ -179,8 +180,7 @@ export function PostForm(props: PostFormProps) {
           {faults.whole !== undefined && (
             <p class="fault" role="alert">
               {faults.whole}
-              {waiting &&
-                ' Your text is kept, and is sent when the connection is back, unless you change it.'}
+              {waiting && ` ${say('write.waits')}`}
             </p>
           )}
           <div class="buttons">
@@ -220,6 +220,5 @@ function roomLeft(content: string): string | undefined {
   if (content.length < NEARLY_FULL) return undefined;
   // The server counts code points.
   const left = MAX_CONTENT - Array.from(content).length;
-  const number = Math.abs(left);
-  return `${number} ${number === 1 ? 'character' : 'characters'} ${left < 0 ? 'too many' : 'left'}`;
+  return say(left < 0 ? 'write.tooMany' : 'write.left', { count: Math.abs(left) });
 }

@@ -1,4 +1,5 @@
 import type { PostView } from 'tidings-client';
+import { say } from '../languages/say.ts';
 
 /** Characters of a name at most. */
 const LONGEST = 60;
@@ -7,5 +8,6 @@ const LONGEST = 60;
 export function nameOf({ title, content }: Pick<PostView, 'title' | 'content'>): string {
   const [line = ''] = (title ?? content).trim().split('\n');
   const letters = Array.from(line);
-  return `“${letters.length > LONGEST ? `${letters.slice(0, LONGEST).join('').trimEnd()}…` : line}”`;
+  const named = letters.length > LONGEST ? `${letters.slice(0, LONGEST).join('').trimEnd()}…` : line;
+  return say('post.named', { title: named });
 }

@@ -5,6 +5,7 @@ import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { usePostStore } from '../feed/post-store.ts';
+import { say } from '../languages/say.ts';
 import { nameOf } from './post-name.ts';
 
 /** Deletes a post, a reply or a draft, when asked twice. */
@@ -18,19 +19,19 @@ export function RemovePost({ post }: { post: PostView }) {
       drafts.drop(post.id);
       unsent.keep(`edit:${post.id}`, undefined);
     } catch (error) {
-      notify(`It was not deleted. ${sentenceOf(error)}`, 'failed');
+      notify(say('delete.failed', { why: sentenceOf(error) }), 'failed');
     }
   };
   return (
     <>
       <button type="button" class="plain delete" onClick={() => setAsking(true)}>
-        Delete
+        {say('delete.verb')}
       </button>
       {asking && (
         <Confirmation
-          question={`Delete ${nameOf(post)} for good?`}
+          question={say('delete.ask', { post: nameOf(post) })}
           detail={whatGoes(post)}
-          verb="Delete"
+          verb={say('delete.verb')}
           onAnswer={(yes) => {
             setAsking(false);
             if (yes) void remove();
@@ -42,8 +43,7 @@ export function RemovePost({ post }: { post: PostView }) {
 }
 
 function whatGoes({ published, title, replies = 0 }: PostView): string {
-  if (!published) return 'Nobody else has seen it.';
-  if (title === null) return 'It goes from everyone’s page, with its votes. Replies to it stay.';
-  const thread = replies === 0 ? '' : replies === 1 ? ' and its reply' : ` and its ${replies} replies`;
-  return `It goes from everyone’s page, with its votes${thread}.`;
+  if (!published) return say('delete.draft');
+  if (title === null) return say('delete.reply');
+  return replies === 0 ? say('delete.post') : say('delete.thread', { count: replies });
 }

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import type { PostView } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
+import { say } from '../languages/say.ts';
 import { idempotencyKey } from './idempotency-key.ts';
 import { nothing, PostForm } from './post-form.tsx';
 
@@ -36,7 +37,7 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
       setRound((before) => before + 1);
       onAgain?.();
     };
-    notify('Your reply is discarded.', 'done', { label: 'Undo', run: again });
+    notify(say('reply.discarded'), 'done', { label: say('undo'), run: again });
   };
   const reply = async ({ content }: { content: string }) => {
     await send(content, idempotencyKey(unsent, what, { content }));
@@ -47,15 +48,15 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
     <div class="reply-form">
       <PostForm
         key={round}
-        label={`Reply to ${to.owner.username}`}
+        label={say('reply.to', { name: to.owner.username })}
         words={unsent.of(what) ?? nothing}
         titled={false}
         autofocus={autofocus}
         onInput={(words) => unsent.keep(what, words)}
         onCancel={discard}
-        cancelLabel="Discard"
-        closeLabel={onClose ? 'Cancel' : null}
-        deeds={[{ label: 'Reply', run: reply }]}
+        cancelLabel={say('discard')}
+        closeLabel={onClose ? say('cancel') : null}
+        deeds={[{ label: say('reply.send'), run: reply }]}
       />
     </div>
   );
