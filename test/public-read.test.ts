@@ -249,6 +249,10 @@ describe('reading without an account', () => {
       expect(tags.description).to.equal(tags['og:description']);
       expect(tags['og:url']).to.equal(`https://example.org/p/${evil.id}`);
       expect(canonical).to.equal(tags['og:url']);
+      const [, image = ''] =
+        /^https:\/\/example\.org(\/assets\/link-preview-[\w-]{8}\.png)$/.exec(tags['og:image'] ?? '') ?? [];
+      const picture = await fetch(world.url + image);
+      expect(picture.headers.get('content-type')).to.equal('image/png');
       expect(tags).not.to.have.property('robots');
       expect(body).not.to.match(/<script(?![^>]* src=)|<img/);
       expect(headers.get('cache-control')).to.equal('no-cache');

@@ -17,6 +17,9 @@ const built = join(packageRoot, 'dist/web');
 /** Their names hold a hash of their content: what is cached once is never asked for again. */
 const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false } as const;
 
+/** What the build puts beside the page, and what has one address for all builds: it is asked for each time. */
+const stable = ['/manifest.webmanifest', '/service-worker.js'];
+
 /**
  * The places of the page: `web/src/places/place.ts` has the same addresses. But for `/notifications` none is a path of
  * the API, whose routes are compared first.
@@ -53,6 +56,13 @@ export function mountHome(router: Router, options: HomeOptions): void {
     oidc: oidc ? { name: oidc.name } : null,
   };
   router.use('/assets', express.static(join(built, 'assets'), forGood));
+  router.get(stable, (req, res, next) => {
+    const headers = { 'Cache-Control': 'no-cache' };
+    // Not there: the page was never built.
+    res.sendFile(req.path, { root: built, cacheControl: false, headers }, (error: unknown) => {
+      if (error !== undefined && !res.headersSent) next();
+    });
+  });
   router.get('/robots.txt', (_req, res) => {
     res.type('text/plain').set('Cache-Control', 'public, max-age=3600').send(robots(publicRead));
   });

@@ -1,3 +1,5 @@
+import { escaped } from './html.ts';
+
 /** What a link to a place of the page tells those whom it is sent to, and search engines. */
 export interface SharedLink {
   title: string;
@@ -26,6 +28,8 @@ const MOST = 200;
 const TITLE = /<title>[^<]*<\/title>/;
 const DESCRIPTION = /<meta\s+name="description"\s+content="([^"]*)"\s*\/?>/;
 
+const IMAGE = /\s*<meta\s+property="og:image"\s+content="([^"]*)"\s*\/?>/;
+
 /**
  * The page with the head of one of its places.
  * @param shell as it was built
@@ -36,10 +40,15 @@ export function withHead(shell: string, { publicRead, publicUrl, link }: PageHea
     ...(link?.listed ? [] : [meta('name', 'robots', 'noindex')]),
     ...(link ? linkTags(link, publicUrl) : []),
   ].join('');
+  const image = link && publicUrl !== undefined ? IMAGE.exec(shell)?.[1] : undefined;
+  const preview =
+    image === undefined
+      ? ''
+      : meta('property', 'og:image', `${publicUrl}${image}`) + meta('property', 'og:image:alt', 'Tidings');
   // The replacements are functions: text of users may have a `$` in it.
-  const titled = shell.replace(TITLE, (title) =>
-    link ? `<title>${escaped(windowTitle(link))}</title>${tags}` : title + tags,
-  );
+  const titled = shell
+    .replace(IMAGE, () => preview)
+    .replace(TITLE, (title) => (link ? `<title>${escaped(windowTitle(link))}</title>${tags}` : title + tags));
   return link
     ? titled.replace(DESCRIPTION, () => meta('name', 'description', shortened(link.description)))
     : titled;
@@ -81,16 +90,4 @@ function shortened(text: string): string {
   const cut = characters.slice(0, MOST).join('');
   const end = cut.lastIndexOf(' ');
   return `${end > MOST / 2 ? cut.slice(0, end) : cut}…`;
-}
-
-const entities: Record<string, string> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escaped(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? character);
 }

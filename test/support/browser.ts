@@ -70,6 +70,8 @@ export async function watchedPage(
   const context = await browser.newContext({
     viewport: { width: 1280, height: 900 },
     reducedMotion: 'reduce',
+    // What it does to requests is seen by no route; the test of it lets it in.
+    serviceWorkers: 'block',
     ...options,
   });
   const page = await context.newPage();

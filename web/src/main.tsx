@@ -6,6 +6,7 @@ import { takeProviderAnswer } from './account/provider-login.ts';
 import { App } from './app.tsx';
 import { applyTheme } from './chrome/theme.ts';
 import { showFirstLanguage } from './languages/language.ts';
+import { keepShell } from './offline/keep-shell.ts';
 import { followHistory } from './places/history.ts';
 
 applyTheme();
@@ -17,3 +18,4 @@ followHistory();
 const root = document.getElementById('app');
 if (!root) throw new Error('The page has no element for the app.');
 render(<App />, root);
+keepShell();

@@ -1,0 +1,120 @@
+import { once } from 'node:events';
+import { readdir, readFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { extname, join, relative } from 'node:path';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { packageRoot } from '../../server/paths.ts';
+
+const BUILT = join(packageRoot, 'dist/web');
+const types: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
+
+/**
+ * A proxy before a server, at one address while the server comes and goes, that can serve the page as a later build would
+ * be: the same, with other names of its files.
+ */
+export class PageBuilds {
+  readonly #target: URL;
+  readonly #sockets = new Set<Duplex>();
+  #server: Server | undefined;
+  #port = 0;
+  #later: ReadonlyMap<string, Buffer> | undefined;
+
+  constructor(target: string) {
+    this.#target = new URL(target);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  async start(): Promise<void> {
+    const server = createServer((req, res) => void this.#answer(req, res));
+    server.on('connection', (socket) => this.#keep(socket));
+    server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head));
+    server.listen(this.#port, '127.0.0.1');
+    await once(server, 'listening');
+    this.#port = (server.address() as AddressInfo).port;
+    this.#server = server;
+  }
+
+  /** It can no longer be reached. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (!server) return;
+    const closed = once(server, 'close');
+    server.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  /** Serves a later build from now on, which says so in its head. */
+  async serveLater(): Promise<void> {
+    const files = new Map<string, Buffer>();
+    const rename = (text: string) => text.replaceAll(/(\b[\w-]+-[\w-]{8})(\.(?:js|css))/g, '$1later$2');
+    for (const entry of await readdir(BUILT, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      const content = await readFile(path);
+      const isText = ['.html', '.js', '.css'].includes(extname(path));
+      const text = isText ? rename(content.toString()) : '';
+      const changed = text
+        .replace('<title>', '<meta name="build" content="later"><title>')
+        .replace(/"name":"[\w-]{12}"/, '"name":"laterlaterla"');
+      files.set(`/${rename(relative(BUILT, path))}`, isText ? Buffer.from(changed) : content);
+    }
+    this.#later = files;
+  }
+
+  async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const path = new URL(req.url ?? '/', this.url).pathname;
+    const answer = await this.#ask(req);
+    const isPage = answer.headers['content-type']?.startsWith('text/html') ?? false;
+    const later = this.#later?.get(isPage ? '/index.html' : path);
+    if (!later && !(this.#later && path.startsWith('/assets/'))) {
+      res.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(res);
+      return;
+    }
+    answer.resume();
+    const { 'content-security-policy': policy, 'cache-control': cache = 'no-cache' } = answer.headers;
+    res.writeHead(later ? 200 : 404, {
+      'Content-Type': types[isPage ? '.html' : extname(path)] ?? 'application/octet-stream',
+      'Cache-Control': cache,
+      ...(policy === undefined ? {} : { 'Content-Security-Policy': policy }),
+    });
+    res.end(later);
+  }
+
+  async #ask(req: IncomingMessage): Promise<IncomingMessage> {
+    const { hostname, port } = this.#target;
+    const asked = request({ hostname, port, path: req.url, method: req.method, headers: req.headers });
+    req.pipe(asked);
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    return answer;
+  }
+
+  #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const upstream = connect(Number(this.#target.port), this.#target.hostname);
+    this.#keep(upstream);
+    for (const one of [socket, upstream]) one.on('error', () => undefined);
+    const headers = Object.entries(req.headers).map(([name, value]) => `${name}: ${String(value)}`);
+    upstream.write(`${req.method} ${req.url} HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`);
+    upstream.write(head);
+    socket.pipe(upstream).pipe(socket);
+    socket.once('close', () => upstream.destroy());
+    upstream.once('close', () => socket.destroy());
+  }
+
+  #keep(socket: Duplex): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+  }
+}
