@@ -2,6 +2,7 @@ import type { OwnUser } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { Said } from '../languages/said.tsx';
 import { say } from '../languages/say.ts';
+import { AlertsSetting } from '../notifications/alerts-setting.tsx';
 import { PlaceLink } from '../places/place-link.tsx';
 import { service } from '../service.ts';
 import { changedTo } from './account.ts';
@@ -126,6 +127,7 @@ export function AccountView({ me }: { me: OwnUser }) {
           run={changePassword}
         />
       </section>
+      <AlertsSetting me={me} />
       <SecondFactor me={me} />
       <Identities me={me} />
       <Sessions />

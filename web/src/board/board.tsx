@@ -7,6 +7,7 @@ import { FeedView } from '../feed/feed-view.tsx';
 import { tellOfVotes } from '../feed/tell-of-votes.ts';
 import { say } from '../languages/say.ts';
 import { ModerationView } from '../moderation/moderation-view.tsx';
+import { followAlerts } from '../notifications/alerts.ts';
 import { NotificationsView } from '../notifications/notifications-view.tsx';
 import { AuthorView } from '../people/author-view.tsx';
 import { KeptAwayView } from '../people/kept-away-view.tsx';
@@ -36,6 +37,7 @@ export function Board({ me }: { me: OwnUser }) {
       visit.followPlace(),
       visit.bringWhenStill(),
       visit.absence.follow(),
+      followAlerts(visit.me, visit.feed),
     ];
     return () => {
       for (const end of ends) end();

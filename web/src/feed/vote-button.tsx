@@ -3,6 +3,7 @@ import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
 import { Count } from './count.tsx';
+import { voteSettled } from './tell-of-votes.ts';
 import { usePostStore } from './post-store.ts';
 import { VoteMark } from './vote-mark.tsx';
 
@@ -14,6 +15,7 @@ export function VoteButton({ post }: { post: ShownPost }) {
     try {
       await store.vote(id, !voted);
     } catch (error) {
+      voteSettled(id);
       // Given up, since the user has logged out.
       if (error instanceof TidingsError && error.code === 'aborted') return;
       notify(say('vote.failed', { why: sentenceOf(error) }), 'failed');

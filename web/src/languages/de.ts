@@ -280,6 +280,15 @@ export const de: Messages = {
     'Die Moderation hat sich angesehen, was du gemeldet hast: Es war nichts zu tun',
   'notifications.moderation': 'Die Moderation hat etwas an deinem Konto getan',
 
+  'alerts.title': 'Während du woanders bist',
+  'alerts.what':
+    'Solange diese Seite im Hintergrund offen ist, kann dir dieser Browser Antworten, Erwähnungen und neue Follower melden: von wem, und nichts von dem, was geschrieben wurde.',
+  'alerts.isOn': 'In diesem Browser eingeschaltet.',
+  'alerts.turnOn': 'Melden lassen',
+  'alerts.turnOff': 'Nicht mehr melden',
+  'alerts.refused':
+    'Dein Browser erlaubt das dieser Seite nicht. Erlaube zuerst ihre Benachrichtigungen in den Einstellungen des Browsers.',
+
   'people.follow': 'Folgen',
   'people.unfollow': 'Nicht mehr folgen',
   'people.block': 'Blockieren',

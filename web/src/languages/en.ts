@@ -266,6 +266,15 @@ export const en = {
   'notifications.report_dismissed': 'Moderators looked at what you reported: nothing had to be done',
   'notifications.moderation': 'A moderator did something about your account',
 
+  'alerts.title': 'While you look elsewhere',
+  'alerts.what':
+    'While this page is open in the background, this browser can tell you of replies, mentions and new followers: who it was, and nothing of what they wrote.',
+  'alerts.isOn': 'It is turned on in this browser.',
+  'alerts.turnOn': 'Tell me',
+  'alerts.turnOff': 'No longer tell me',
+  'alerts.refused':
+    'Your browser does not allow this page to do so. Allow its notifications in the settings of the browser first.',
+
   'people.follow': 'Follow',
   'people.unfollow': 'Unfollow',
   'people.block': 'Block',

@@ -1,0 +1,196 @@
+import { expect } from 'chai';
+import type { Page } from 'playwright-core';
+import type { PostAnswer } from '../server/posts/present.ts';
+import { openPageWorld, type PageWorld } from './support/page-world.ts';
+import type { Reader } from './support/reader.ts';
+import { until } from './support/waiting.ts';
+import { PASSWORD, type TestUser, type World } from './support/world.ts';
+
+/** What the browser was asked to show outside the page, in this window. */
+interface Told {
+  title: string;
+  body: string | undefined;
+  closed: boolean;
+}
+
+/**
+ * The browser's own notifications, and a list of them. A Chromium without windows takes every permission for denied once it
+ * has answered: the answer is remembered here.
+ */
+const listing = `
+  globalThis.told = [];
+  globalThis.Notification = class extends Notification {
+    constructor(title, options) {
+      super(title, options);
+      this.entry = { title, body: options.body, closed: false };
+      told.push(this.entry);
+      globalThis.newest = this;
+    }
+    static get permission() {
+      return localStorage.getItem('answer') ?? 'default';
+    }
+    static async requestPermission() {
+      const answer = await super.requestPermission();
+      localStorage.setItem('answer', answer);
+      return answer;
+    }
+    close() {
+      this.entry.closed = true;
+      super.close();
+    }
+  };
+`;
+
+describe('the page while nobody looks at it', () => {
+  let opened: PageWorld | undefined;
+  let world: World;
+  let reader: Reader;
+  let page: Page;
+  /** Another window of the same browser. */
+  let other: Page;
+  let carol: TestUser;
+  let mine: PostAnswer;
+
+  before(async function () {
+    opened = await openPageWorld(this);
+    ({ world, reader, page } = opened);
+    carol = await world.user('carol');
+    await page.context().addInitScript(listing);
+    await page.reload();
+    await reader.live();
+    other = await page.context().newPage();
+    await other.goto(world.url);
+    await other.locator('.connection.live').waitFor();
+    await reader.write('Mine');
+    await page.locator('.post').first().waitFor();
+    mine = (await carol.get<PostAnswer[]>('/posts')).body[0]!;
+  });
+  after(() => opened?.close());
+
+  const turnAway = async (away: boolean, pages = [page, other]) => {
+    for (const one of pages)
+      await one.evaluate(
+        `Object.defineProperty(document, 'hidden', { configurable: true, get: () => ${away} });
+        document.dispatchEvent(new Event('visibilitychange'))`,
+      );
+  };
+  const told = async () =>
+    (await Promise.all([page, other].map((one) => one.evaluate<Told[]>('told')))).flat();
+  const titles = async () => (await told()).map(({ title }) => title);
+  /** Both windows have heard of so many. */
+  const unread = (count: number) =>
+    Promise.all(
+      [page, other].map((one) =>
+        one.locator('.bell .badge', { hasText: new RegExp(`^${count} `) }).waitFor(),
+      ),
+    );
+  const mention = (by: TestUser) => by.post('/posts', { title: 'Hey @alice', content: 'Secret words' });
+  const setting = () => page.getByRole('button', { name: 'Tell me' });
+
+  it('says nothing outside the page unless somebody wants it', async () => {
+    await turnAway(true);
+    await mention(carol);
+    await unread(1);
+    expect(await told()).to.deep.equal([]);
+    await turnAway(false);
+  });
+
+  it('asks the browser only when it is turned on, and says when that refuses', async () => {
+    await page.getByRole('link', { name: 'Your account' }).click();
+    await page.getByRole('heading', { name: 'While you look elsewhere' }).waitFor();
+    await setting().click();
+    await page.getByText('Your browser does not allow this page to do so.').waitFor();
+    await page.context().grantPermissions(['notifications']);
+    await setting().click();
+    await page.getByText('It is turned on in this browser.').waitFor();
+    await reader.expectKeepsNobodyOut('the account');
+    await page.reload();
+    await page.getByText('It is turned on in this browser.').waitFor();
+    await reader.live();
+  });
+
+  it('tells once, over all windows, who did what and nothing of the text, and leads to it', async () => {
+    await turnAway(true);
+    await mention(carol);
+    await unread(2);
+    await until('it to be told', async () => (await told()).length > 0);
+    await carol.put(`/posts/${mine.id}/vote`);
+    await unread(3);
+    await carol.put(`/users/${mine.owner_id}/follow`);
+    await unread(4);
+    await until('it to be told', async () => (await told()).length > 1);
+    expect(await told()).to.have.deep.members([
+      { title: 'carol mentioned you', body: undefined, closed: false },
+      { title: 'carol follows you', body: undefined, closed: false },
+    ]);
+    const [teller] = (
+      await Promise.all(
+        [page, other].map(async (one) => ((await one.evaluate('told.length')) === 0 ? [] : [one])),
+      )
+    ).flat();
+    await teller!.evaluate("newest.dispatchEvent(new Event('click'))");
+    await teller!.waitForURL(/\/(?:@carol|p\/\d+)$/);
+    await turnAway(false);
+  });
+
+  it('does not tell while another window is looked at, or of somebody who is blocked', async () => {
+    const before = await titles();
+    const dave = await world.user('dave');
+    await turnAway(true, [page]);
+    await mention(carol);
+    await unread(5);
+    await turnAway(true);
+    const alice = await world.anonymous.post<{ access_token: string }>('/login', {
+      email: reader.email,
+      password: PASSWORD,
+    });
+    const blocked = await fetch(`${world.url}/users/${dave.id}/block`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${alice.body.access_token}` },
+    });
+    expect(blocked.status).to.equal(200);
+    await mention(dave);
+    await carol.post(`/posts/${mine.id}/replies`, { content: 'Secret reply' });
+    await unread(6);
+    await until('it to be told', async () => (await told()).length > before.length);
+    expect((await titles()).sort()).to.deep.equal([...before, 'carol replied to you'].sort());
+    await turnAway(false);
+    await page.getByRole('link', { name: 'Notifications' }).click();
+    await until('it to be taken away', async () => (await told()).every(({ closed }) => closed));
+  });
+
+  it('asks before it is left with a vote that has not been sent', async () => {
+    const window = await page.context().newPage();
+    await window.goto(world.url);
+    await window.locator('.connection.live').waitFor();
+    const vote = window.locator('.post', { hasText: 'Hey @alice' }).first().locator('.vote');
+    await window.context().setOffline(true);
+    await vote.click();
+    await window.getByText('Your vote is not counted yet.').waitFor();
+    let asked = 0;
+    window.on('dialog', (dialog) => {
+      asked += 1;
+      expect(dialog.type()).to.equal('beforeunload');
+      void dialog.dismiss();
+    });
+    await window.close({ runBeforeUnload: true });
+    await until('the question', () => asked === 1);
+    await window.context().setOffline(false);
+    await window.getByText('Your vote is counted.').waitFor();
+    await window.close({ runBeforeUnload: true });
+    await until('it to be closed', () => window.isClosed());
+    expect(asked).to.equal(1);
+  });
+
+  it('is turned on for one user of the browser, not for the next', async () => {
+    await page.getByRole('button', { name: 'Log out', exact: true }).click();
+    await page.getByLabel('E-mail').fill(carol.email);
+    await page.getByLabel('Password', { exact: true }).fill(carol.password);
+    await page.getByRole('button', { name: 'Log in', exact: true }).click();
+    await reader.live();
+    await page.getByRole('link', { name: 'Your account' }).click();
+    await page.getByRole('heading', { name: 'While you look elsewhere' }).waitFor();
+    expect(await page.getByText('It is turned on in this browser.').count()).to.equal(0);
+    reader.expectClean({ networkMayFail: true });
+  });
+});
