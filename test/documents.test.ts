@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import axe, { type AxeResults } from 'axe-core';
 import { expect } from 'chai';
 import type { Browser, Page, Response } from 'playwright-core';
 import { documentAssets, readOriginal } from '../server/docs/document-assets.ts';
@@ -47,7 +48,9 @@ describe('the pages of the documents', () => {
       await page.screenshot({ path: join(ARTEFACTS, 'docs-top.png') });
 
       await page.getByRole('button', { name: 'Authorize' }).first().click();
-      const dialog = page.locator('.auth-container', { hasText: 'OAuth2, password' });
+      // What one logs in with is first.
+      const dialog = page.locator('.auth-container').first();
+      await dialog.getByText('OAuth2, password').first().waitFor();
       await dialog
         .locator('input[name="username"], #oauth_username, #password_username')
         .first()
@@ -161,13 +164,54 @@ describe('the pages of the documents', () => {
     const strict = await policyOf('/healthz');
     expect(strict.get('script-src')).to.deep.equal(["'self'"]);
     expect(strict.get('style-src')).to.deep.equal(["'self'"]);
-    expect(await policyOf('/docs')).to.deep.equal(strict);
-    for (const path of ['/redoc', '/asyncapi']) {
-      for (const [name, sources] of await policyOf(path)) {
-        expect(sources, `${path} ${name}`).not.to.include("'unsafe-inline'");
-        if (path !== '/asyncapi') expect(sources, `${path} ${name}`).not.to.include("'unsafe-eval'");
-      }
+    for (const path of ['/docs', '/asyncapi']) expect(await policyOf(path), path).to.deep.equal(strict);
+    for (const [name, sources] of await policyOf('/redoc')) {
+      expect(sources, name).not.to.include("'unsafe-inline'");
+      expect(sources, name).not.to.include("'unsafe-eval'");
     }
+  });
+
+  it('lead to each other and back to the service, in the colours of the system', async () => {
+    for (const path of ['/docs', '/redoc', '/asyncapi'] as const) {
+      const { page, errors, external } = await watchedPage(browser, world.url, { colorScheme: 'dark' });
+      await page.goto(world.url + path);
+      const links = page.getByRole('navigation', { name: 'Documents' }).getByRole('link');
+      expect(await Promise.all((await links.all()).map((link) => link.getAttribute('href')))).to.deep.equal([
+        '/',
+        '/docs',
+        '/redoc',
+        '/asyncapi',
+      ]);
+      expect(
+        await page
+          .getByRole('navigation', { name: 'Documents' })
+          .locator('[aria-current]')
+          .getAttribute('href'),
+      ).to.equal(path);
+      const heading = {
+        '/docs': /^Tidings/,
+        '/redoc': 'Publish a post, or write a draft',
+        '/asyncapi': 'The service says',
+      };
+      await page.getByRole('heading', { name: heading[path] }).first().waitFor();
+      const background = await page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
+      expect(background).to.equal('rgb(16, 23, 27)');
+      await page.screenshot({ path: join(ARTEFACTS, `page${path.replace('/', '-')}-dark.png`) });
+      expect([...errors, ...external]).to.deep.equal([]);
+      await page.context().close();
+    }
+  });
+
+  it('show the socket side without a script, and read well', async () => {
+    const { body } = await world.anonymous.get<string>('/asyncapi');
+    expect(body).not.to.include('<script');
+    const { page } = await watchedPage(browser, world.url, { viewport: { width: 360, height: 740 } });
+    await page.goto(`${world.url}/asyncapi`);
+    expect(await page.evaluate('document.documentElement.scrollWidth')).to.equal(360);
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate<AxeResults>('axe.run()');
+    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).to.deep.equal([]);
+    await page.context().close();
   });
 
   it('are asked again each time, and what they load never', async () => {
@@ -181,7 +225,9 @@ describe('the pages of the documents', () => {
       expect((await ask('"other"')).status, path).to.equal(200);
     }
     const { body } = await world.anonymous.get<string>('/redoc');
-    const loaded = [...body.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, address = '']) => address);
+    const loaded = [...body.matchAll(/(?:src|href)="(\/documents\/[^"]+)"/g)].map(
+      ([, address = '']) => address,
+    );
     expect(loaded).to.have.lengthOf(3);
     for (const address of loaded) {
       const { status, headers } = await world.anonymous.get(address);

@@ -36,17 +36,6 @@ export const documentAssets: readonly DocumentAsset[] = [
     // Its badge loads an image from elsewhere; an image that cannot be loaded it leaves out.
     replace: { text: 'https://cdn.redoc.ly/redoc/logo-mini.svg', by: 'data:,' },
   },
-  {
-    name: 'asyncapi.css',
-    from: '@asyncapi/react-component/styles/default.min.css',
-    licence: '@asyncapi/react-component/LICENSE',
-  },
-  {
-    // The one without a parser, which would compile schemas with `eval`: the page is given a document that is parsed.
-    name: 'asyncapi.js',
-    from: '@asyncapi/react-component/browser/standalone/without-parser.js',
-    licence: '@asyncapi/react-component/browser/standalone/without-parser.js.LICENSE.txt',
-  },
 ];
 
 /** Where the build puts them. */

@@ -1,7 +1,15 @@
 import { extname } from 'node:path';
 import type { Response, Router } from 'express';
 import { documentAssets, readAsset } from './document-assets.ts';
-import { type DocumentPage, documentPages, pageStyle, renderPage, startName } from './document-pages.ts';
+import type { AsyncApiDocument } from './asyncapi.ts';
+import {
+  type DocumentPage,
+  documentPages,
+  loadedBy,
+  pageStyle,
+  renderPage,
+  startName,
+} from './document-pages.ts';
 import { type Content, staticContent, sendContent } from './static-content.ts';
 
 /** What the documents are computed from when somebody first asks: once, and that of a numbering again for another. */
@@ -9,7 +17,7 @@ export interface Documents {
   /** For the numbering in force, which it gives as an example. */
   openapi: (epoch: string) => object;
   epoch: () => string;
-  asyncapi: () => object;
+  asyncapi: () => AsyncApiDocument;
 }
 
 const ASSETS = '/documents';
@@ -24,7 +32,10 @@ export function mountDocuments(router: Router, documents: Documents): void {
   const assets = new Map<string, () => Promise<Content>>([
     ['page.css', staticContent(() => pageStyle)],
     ...documentAssets.map((asset) => [asset.name, staticContent(() => readAsset(asset))] as const),
-    ...documentPages.map((page) => [startName(page), staticContent(() => page.start(documents))] as const),
+    ...documentPages.flatMap((page) => {
+      const { script } = page;
+      return script ? [[startName(page), staticContent(() => script.start)] as const] : [];
+    }),
   ]);
   router.use(ASSETS, async (req, res, next) => {
     const asset = await assets.get(req.path.slice(1))?.();
@@ -35,10 +46,11 @@ export function mountDocuments(router: Router, documents: Documents): void {
   for (const page of documentPages) {
     const html = staticContent(async () => {
       const versions = new Map<string, string>();
-      for (const name of ['page.css', ...page.styles, page.script, startName(page)]) {
+      for (const name of ['page.css', ...page.styles, ...loadedBy(page)]) {
         versions.set(name, (await assets.get(name)?.())?.version ?? '');
       }
-      return renderPage(page, (name) => `${ASSETS}/${name}?v=${versions.get(name) ?? ''}`);
+      const content = page.content?.(documents) ?? '';
+      return renderPage(page, content, (name) => `${ASSETS}/${name}?v=${versions.get(name) ?? ''}`);
     });
     router.get(page.path, async (req, res) => {
       relax(res, page.policy);

@@ -140,6 +140,12 @@ export function openApiDocument(
       schemas: library.schemas,
       responses: problemAnswers([...refusals].sort(), problemSchema),
       securitySchemes: {
+        // The first is what a page shows first: a form to log in with.
+        password: {
+          type: 'oauth2',
+          description: 'Logs you in. `username` is your e-mail address; there is no client id or secret.',
+          flows: { password: { tokenUrl: '/login', scopes: {} } },
+        },
         bearer: {
           type: 'http',
           scheme: 'bearer',
@@ -150,11 +156,6 @@ export function openApiDocument(
           type: 'http',
           scheme: 'bearer',
           description: 'A `key` from `POST /users/me/keys`, with the scope that the operation names',
-        },
-        password: {
-          type: 'oauth2',
-          description: 'Logs you in. `username` is your e-mail address; there is no client id or secret.',
-          flows: { password: { tokenUrl: '/login', scopes: {} } },
         },
       },
     },
