@@ -133,6 +133,10 @@ const SLOW = testFiles([
   'client-threads',
   'page-cache',
   'page-texts',
+  'page-languages',
+  'page-shell',
+  'page-background',
+  'page-access',
   'client-text-blocks',
 ]);
 
