@@ -29,6 +29,14 @@ describe('the languages of the page', function () {
     await world?.close();
   });
 
+  /** On a narrow page the name of the house ends before the light of the connection. */
+  const expectRoom = async ({ page }: Reader, what: string) => {
+    const [end = 0, begin = 0] = await page.evaluate<number[]>(
+      `[Math.max(...[...document.querySelectorAll('.masthead > *')].map((one) => one.getBoundingClientRect().right)),
+        document.querySelector('.connection .light').getBoundingClientRect().left]`,
+    );
+    expect(end, what).to.be.at.most(begin);
+  };
   const languageOf = ({ page }: Reader) => page.evaluate<string>('document.documentElement.lang');
 
   it('are that of the browser, with its plural forms and dates, and its words for what is wrong', async () => {
@@ -75,6 +83,7 @@ describe('the languages of the page', function () {
       expect(await page.evaluate('document.documentElement.scrollWidth <= innerWidth'), `${width}`).to.equal(
         true,
       );
+      if (width < 500) await expectRoom(reader, `${width}`);
       await page.screenshot({ path: join(ARTEFACTS, `german-${colorScheme}-${width}.png`) });
     }
     await reader.expectKeepsNobodyOut('the German feed');
@@ -90,6 +99,11 @@ describe('the languages of the page', function () {
     const reader = await Reader.open(browser, world.url, 'hilda', { locale: 'en-GB' });
     const { page } = reader;
     await reader.signUp();
+    for (const width of [360, 320]) {
+      await page.setViewportSize({ width, height: 740 });
+      await expectRoom(reader, `${width}`);
+      await page.screenshot({ path: join(ARTEFACTS, `english-${width}.png`) });
+    }
     await page.getByLabel('Language').selectOption('Deutsch');
     await page.getByRole('link', { name: 'Alle' }).waitFor();
     expect(await languageOf(reader)).to.equal('de');

@@ -45,7 +45,7 @@ describe('writing on the page', () => {
     await text().fill('x'.repeat(10_001));
     await page.getByText('1 character too many').waitFor();
     await page.getByRole('button', { name: 'Publish' }).click();
-    await page.getByText('At most 10000 characters.').waitFor();
+    await page.getByText('At most 10,000 characters.').waitFor();
     await text().fill('and its text');
     await page.getByRole('button', { name: 'Publish' }).click();
     await reader.shows(reader.post('Only a title'));

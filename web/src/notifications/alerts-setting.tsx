@@ -15,7 +15,9 @@ export function AlertsSetting({ me }: { me: OwnUser }) {
     <section>
       <h2>{say('alerts.title')}</h2>
       <p class="muted">{say('alerts.what')}</p>
-      <p role="status">{on && say('alerts.isOn')}</p>
+      <p role="status" class={on ? undefined : 'unseen'}>
+        {on && say('alerts.isOn')}
+      </p>
       <div class="buttons">
         <button type="button" class="secondary" onClick={() => void turn()}>
           {say(on ? 'alerts.turnOff' : 'alerts.turnOn')}
