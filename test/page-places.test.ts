@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import { comesToBe, Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
-import type { TestUser, World } from './support/world.ts';
+import { PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const AS_BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' };
 
@@ -192,18 +192,22 @@ describe('the places of the page', () => {
     const other = await Reader.open(browser, world.url, 'dora', options);
     const kept = (label: string) =>
       other.page.getByLabel(label, { exact: true }).getAttribute('autocomplete');
-    expect([await kept('Name'), await kept('E-mail'), await kept('Password')]).to.deep.equal([
+    expect([await kept('Name'), await kept('E-Mail'), await kept('Passwort')]).to.deep.equal([
       'nickname',
       'username',
       'new-password',
     ]);
-    await other.page.getByRole('button', { name: 'Sign up' }).click();
+    await other.page.getByRole('button', { name: 'Registrieren' }).click();
     await other.shows(other.page.locator('.at-fault'), 2);
     const [outline, border] = await other.page.evaluate<string[]>(
       `(({ outlineColor, borderColor }) => [outlineColor, borderColor])(getComputedStyle(document.activeElement))`,
     );
     expect(outline, 'the focus does not hide the fault').to.equal(border);
-    await other.signUp();
+    await other.page.getByLabel('Name').fill('dora');
+    await other.page.getByLabel('E-Mail').fill(other.email);
+    await other.page.getByLabel('Passwort', { exact: true }).fill(PASSWORD);
+    await other.page.getByRole('button', { name: 'Registrieren' }).click();
+    await other.live();
     await other.page
       .locator('.post time', { hasText: /^(vor |jetzt)/ })
       .first()
@@ -214,7 +218,7 @@ describe('the places of the page', () => {
       await other.page.evaluate(`(document.querySelector('.light').style.color = 'Highlight',
       getComputedStyle(document.querySelector('.light')).color)`),
     );
-    await other.page.getByRole('button', { name: 'Log out' }).click({ trial: true });
+    await other.page.getByRole('button', { name: 'Abmelden' }).click({ trial: true });
     await other.page.setViewportSize({ width: 320, height: 640 });
     const [mark, light] = [
       await other.page.locator('.masthead').boundingBox(),
@@ -222,7 +226,7 @@ describe('the places of the page', () => {
     ];
     expect((mark?.x ?? 0) + (mark?.width ?? 0), 'no overlap').to.be.below(light?.x ?? 0);
     await other.page.emulateMedia({ media: 'print' });
-    expect(await other.page.getByRole('button', { name: 'Log out' }).isVisible()).to.equal(false);
+    expect(await other.page.getByRole('button', { name: 'Abmelden' }).isVisible()).to.equal(false);
     expect(await other.page.locator('.post').first().isVisible()).to.equal(true);
     other.expectClean({ networkMayFail: true });
     await other.leave();
