@@ -2,12 +2,12 @@
 # @socket.io/cluster-adapter 0.3.0 (socket.io-adapter 2.5.8) with socket.io 4.8.4: a broadcast reaches the clients of the
 # worker that sends it only after whatever the same function does next.
 #
-# Guessed: as without an adapter: `io.to(room).emit()` goes to who is in the room when it is called, and events arrive in
-# the order of their calls, which the documentation promises. What is late is at most what goes to other workers.
+# Guessed: as without an adapter: `io.to(room).emit()` goes to who is in the room when it is called, and events arrive in the
+# order of their calls, which the documentation promises. What is late is at most what goes to other workers.
 # Seen: a single worker is enough. The broadcast waits for the message to the other workers, and looks into the room of its
-# own worker afterwards. A socket that leaves or disconnects in the next statement does not get it, one that joins in the
-# next statement does, and `socket.emit()` overtakes `io.emit()`. `socketsLeave` waits alike, so it loses nothing. All four
-# are the other way round without the adapter.
+# own worker afterwards. A socket that leaves or disconnects in the next statement does not get it, one that joins in the next
+# statement does, and `socket.emit()` overtakes `io.emit()`; these four are the other way round without the adapter.
+# `socketsLeave` waits alike, so it loses nothing.
 # "You were removed", sent to a room that its member then leaves, thus arrives in development and never in a cluster, and a
 # member who has just loaded a list gets the event that is already in it. Here what is sent to whom is fixed in the
 # database before an adapter sees it.

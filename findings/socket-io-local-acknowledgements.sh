@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# socket.io 4.8.4 with @socket.io/redis-adapter 8.3.0: `io.local.timeout(ms).emitWithAck()` always fails when there is a second
-# node, although every client that was asked has answered.
+# socket.io 4.8.4 with @socket.io/redis-adapter 8.3.0: `io.local.timeout(ms).emitWithAck()` always fails when there is a
+# second node, although every client that was asked has answered.
 #
 # Guessed: `local` asks the clients of this node, so the answers are there when the last of them has answered. If one of the
 # two could time out, it is the broadcast to all nodes.
-# Seen: the broadcast to all nodes is answered at once. The local one waits for as many nodes to report as the adapter
-# counts, of which one alone was asked: it takes the whole time, and is rejected with "operation has timed out", with all
-# answers in `error.responses`. With one node it succeeds.
-# It works in every test with one node, and each call fails from the day on which the second is started. Socket.IO's own
-# counting does it, so other adapters that count nodes are the same. Here no event waits for clients' acknowledgements.
+# Seen: the broadcast to all nodes is answered at once. The local one waits for as many nodes to report as the adapter counts,
+# of which one alone was asked: it takes the whole time, and is rejected with "operation has timed out", with all answers in
+# `error.responses`. With one node it succeeds. It works in every test with one node, and each call fails from the day on
+# which the second is started. Socket.IO's own counting does it, so other adapters that count nodes are the same. Here no
+# event waits for clients' acknowledgements.
 #
 # Output seen:
 #   one node: local answered by 1 at once, all answered by 1 at once

@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# @socket.io/postgres-adapter 0.5.0 with socket.io 4.8.4, pg 8.23.1 and PostgreSQL 15.18: events arrive in another order than they
-# were sent in, also at clients of the node that sends them.
+# @socket.io/postgres-adapter 0.5.0 with socket.io 4.8.4, pg 8.23.1 and PostgreSQL 15.18: events arrive in another order than
+# they were sent in, also at clients of the node that sends them.
 #
 # Guessed: Socket.IO's documentation promises the order of events, NOTIFY keeps that of its messages, and to clients of its
 # own node the server writes directly. At most a large event, which goes through a table, comes late on other nodes.
-# Seen: each event waits for a query on whichever connection of the pool is free, and only then goes to the clients of its
-# own node as well. So 100 events sent in one go arrive in disorder on both nodes. With one
-# connection for the queries small events keep their order, but one of more than 8,000 bytes or with a Buffer takes two
-# queries, so the next event overtakes it on both nodes. No error is seen.
-# A long message is thus shown below its answer, and a client that keeps the position of the last event passes over the
-# others. Here the position is given in the database, and a client is sent events in its order.
+# Seen: each event waits for a query on whichever connection of the pool is free, and only then goes to the clients of its own
+# node as well. So 100 events sent in one go arrive in disorder on both nodes. With one connection for the queries small
+# events keep their order, but one of more than 8,000 bytes or with a Buffer takes two queries, so the next event overtakes it
+# on both nodes. No error is seen. A long message is thus shown below its answer, and a client that keeps the position of the
+# last event passes over the others. Here the position is given in the database, and a client is sent events in its order.
 #
 # Output seen:
 #   pool of 10: 100 events arrive on its own node in disorder, on the other in disorder
@@ -82,7 +81,8 @@ async function startTwo(max) {
   };
 }
 const numbers = Array.from({ length: 100 }, (_, index) => [index]);
-const orderOf = (received) => (received.every((value, index) => value === index) ? 'in order' : 'in disorder');
+const isSorted = (received) => received.every((value, index) => value === index);
+const orderOf = (received) => (isSorted(received) ? 'in order' : 'in disorder');
 const lines = [];
 for (const max of [10, 2]) {
   const send = await startTwo(max);
