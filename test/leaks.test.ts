@@ -4,6 +4,7 @@ import { Delivery } from '../server/delivery/delivery.ts';
 import { TopicIndex } from '../server/delivery/topic-index.ts';
 import { eventTypes } from '../server/event-registry.ts';
 import { append } from '../server/log/append.ts';
+import { grantRole } from '../server/moderation/roles.ts';
 import { Relations } from '../server/topics/relations.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { type Act, actsOnPosts, actsOnRelations, type Cast, gatherCast } from './support/leak-acts.ts';
@@ -27,12 +28,13 @@ import {
 } from './support/leak-ways.ts';
 import type { NodeProcess } from './support/node-process.ts';
 import { noteAdded, noteEvents } from './support/note-events.ts';
+import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients } from './support/raw-client.ts';
 import { refusalOf } from './support/sockets.ts';
 import { caughtUp, execute, headOf, numberOf, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
-import { Api, createWorld, type World } from './support/world.ts';
+import { Api, createWorld, type TestUser, type World } from './support/world.ts';
 
 const liveWays = { 'a socket': overSocket, 'a stream': overStream, 'long-polling': overPoll };
 const replayWays = {
@@ -343,6 +345,48 @@ describe('the leak table', () => {
         takeAway?.();
       }
     });
+
+  it('has no place for a suspended user, over whatever way, also if the user moderates', async () => {
+    const cast = await gatherCast(world);
+    const { owner, follower, moderator } = cast.people;
+    const admin = await world.user();
+    await world.ctx.db.transaction((tx) => grantRole(tx, admin.username, 'admin', ''));
+    const after = await caughtUp(world);
+    const from = { url: world.url, after, epoch: world.ctx.feed.epoch };
+    const listen = (user: TestUser) =>
+      Promise.all(
+        Object.values(liveWays).flatMap((over) =>
+          topics.map((topic) => over({ ...from, user, topic: topicOf(topic, cast) })),
+        ),
+      );
+    const theirs = await listen(moderator);
+    const hers = await listen(follower);
+    open.push(...theirs, ...hers);
+    const body = { action: 'suspend', user_id: moderator.id, reason: 'for a test' };
+    expect((await admin.post<object>('/moderation/actions', body)).status).to.equal(201);
+    await until('the user to be out', async () => (await moderator.get('/posts')).status === 401);
+
+    const words = `words-of-${cast.tag}-behind-a-suspension`;
+    await writePost(owner, { content: `${words} #${cast.tag}` });
+    expect((await follower.put(`/users/${owner.id}/report`, { reason: 'spam' })).status).to.equal(204);
+    await until('the others to be told', () =>
+      hers.every((one, at) => topics[at % topics.length] === 'thread' || one.text().includes(words)),
+    );
+    expect(theirs.filter((one) => one.text().includes(words) || one.text().includes('report:added'))).to.be
+      .empty;
+    // Their socket, stream or long-poll is over, and another one is not given.
+    for (const topic of topics) {
+      const named = topicOf(topic, cast);
+      const socket = world.socket({
+        token: moderator.token,
+        ...(named !== undefined && { topics: [named] }),
+      });
+      expect(await refusalOf(socket)).to.include({ status: 401 });
+      const query = named === undefined ? '' : `topics=${named}`;
+      for (const path of [`/events?${query}`, `/events?wait=5&${query}`, `/events/stream?${query}`])
+        expectProblem(await moderator.get(path), 401);
+    }
+  });
 
   it('has no place for anyone without a token, over whatever way', async () => {
     for (const topic of [undefined, 'feed', 'home', 'author:1', 'thread:1', 'tag:a']) {

@@ -52,7 +52,7 @@ const everywhere: readonly Topic[] = ['public', 'feed', 'home', 'author', 'threa
 const without = (...left: Topic[]) => everywhere.filter((topic) => !left.includes(topic));
 
 /** What happens to posts and replies of the author. */
-export function actsOnPosts({ people: { owner }, tag, draft }: Cast): Act[] {
+export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast): Act[] {
   const ids = new Map<string, number>([['draft', draft]]);
   const path = (name: string) => `/posts/${ids.get(name) ?? 0}`;
   /** No other text has them. */
@@ -62,6 +62,18 @@ export function actsOnPosts({ people: { owner }, tag, draft }: Cast): Act[] {
   const reply = (name: string, to: string) =>
     keep(name, sure(owner.post<PostAnswer>(`${path(to)}/replies`, { content: text(name) })));
   const ofReply = without('feed', 'home');
+  const moderated = (action: 'remove' | 'restore', name: string) => {
+    const reason = `reason-to-${action}-of-${tag}-end`;
+    return {
+      run: () => sure(moderator.post('/moderation/actions', { action, post_id: ids.get(name), reason })),
+      notice: [
+        { name: 'notification:added', to: 'owner', words: reason },
+        { name: 'notifications:state', to: 'owner' },
+      ] satisfies ProvokedEvent[],
+    };
+  };
+  const removal = moderated('remove', 'removed');
+  const restoration = moderated('restore', 'removed');
   return [
     {
       what: 'publishes a draft',
@@ -165,6 +177,31 @@ export function actsOnPosts({ people: { owner }, tag, draft }: Cast): Act[] {
       what: 'writes a post that stays',
       run: () => keep('staying', writePost(owner, { content: text('staying') })),
       events: [{ name: 'post:created', topics: without('thread'), words: words('staying') }],
+    },
+    {
+      what: 'writes a post that a moderator does not like',
+      run: () => keep('removed', writePost(owner, { content: text('removed') })),
+      events: [
+        { name: 'post:created', topics: without('thread'), words: words('removed'), superseded: true },
+      ],
+    },
+    {
+      what: 'has it removed',
+      run: removal.run,
+      events: [...removal.notice, { name: 'post:deleted', topics: without('thread') }],
+    },
+    {
+      what: 'has it back',
+      run: restoration.run,
+      events: [
+        ...restoration.notice,
+        { name: 'post:created', topics: without('thread'), words: words('removed'), superseded: true },
+      ],
+    },
+    {
+      what: 'edits what came back',
+      run: () => sure(owner.patch(path('removed'), { content: text('mended') })),
+      events: [{ name: 'post:updated', topics: without('thread'), words: words('mended') }],
     },
   ];
 }
