@@ -8,10 +8,10 @@ const MOST = 1500;
 
 let paused = 0;
 let looked = performance.now();
-/** How long the main thread of this process was ready to run and another one had the processor. Milliseconds; Linux alone says so. */
-function waitedForProcessor(): number {
+/** How long the main thread of a process was ready to run and another one had the processor. Milliseconds; Linux alone says so. */
+function waitedForProcessor(pid: number | 'self'): number {
   try {
-    return Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]) / 1e6;
+    return Number(readFileSync(`/proc/${pid}/schedstat`, 'latin1').split(' ')[1]) / 1e6;
   } catch {
     return 0;
   }
@@ -27,7 +27,14 @@ setInterval(() => {
 export class Stopwatch {
   readonly #began = Date.now();
   readonly #paused = paused + sinceLook();
-  readonly #waited = waitedForProcessor();
+  readonly #waited = waitedForProcessor('self');
+  /** What each of the others had waited at the beginning. */
+  readonly #others: ReadonlyMap<number, number>;
+
+  /** @param others processes of whose work this is the time as well: the one that was kept from running the longest counts */
+  constructor(others: readonly number[] = []) {
+    this.#others = new Map(others.map((pid) => [pid, waitedForProcessor(pid)]));
+  }
 
   /** Milliseconds by the clock. */
   get passed(): number {
@@ -40,12 +47,16 @@ export class Stopwatch {
    */
   get paused(): number {
     const late = Math.min(MOST, paused + sinceLook() - this.#paused);
-    return Math.max(late, waitedForProcessor() - this.#waited);
+    return Math.max(late, waitedForProcessor('self') - this.#waited);
+  }
+
+  get #othersPaused(): number {
+    return Math.max(0, ...[...this.#others].map(([pid, waited]) => waitedForProcessor(pid) - waited));
   }
 
   /** Milliseconds in which something could be done. */
   get ran(): number {
-    return this.passed - this.paused;
+    return this.passed - this.paused - this.#othersPaused;
   }
 }
 
