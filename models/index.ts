@@ -17,6 +17,7 @@ import { defineSession } from './session.ts';
 import { totpTables } from './totp.ts';
 import { defineUser, userChecks } from './user.ts';
 import { defineVote } from './vote.ts';
+import { webhookTables } from './webhook.ts';
 
 export { AccountTask } from './account-task.ts';
 export { FeedHead, LoggedEvent, OutboxEntry, Redaction } from './event.ts';
@@ -67,4 +68,5 @@ export const extraDdl: string[] = [
   ...totpTables,
   ...oidcTables,
   ...apiKeyTables,
+  ...webhookTables,
 ];

@@ -85,6 +85,8 @@ const SLOW = testFiles([
   'oidc-nodes',
   'mail-servers',
   'cut-off-removals',
+  'webhooks',
+  'webhooks-nodes',
   'defences',
   'sql-functions',
   'redis-faults',

@@ -32,6 +32,7 @@ import { verifiedCheck } from './users/authorise.ts';
 import { userRoutes } from './users/routes.ts';
 import { userLink } from './users/shared-link.ts';
 import { version } from './version.ts';
+import { webhookRoutes } from './webhooks/routes.ts';
 import { voteRoutes } from './votes/routes.ts';
 import { tally } from './votes/schemas.ts';
 
@@ -45,6 +46,7 @@ export const routes: readonly Route<Context>[] = [
   ...notificationRoutes,
   ...moderationRoutes,
   ...exportRoutes,
+  ...webhookRoutes,
   ...streamRoutes(eventTypes),
 ];
 

@@ -7,6 +7,7 @@ import { postChecks, postTasks } from './posts/checks.ts';
 import { postFold } from './posts/fold.ts';
 import { relationChecks } from './relations/checks.ts';
 import { userChecks } from './users/checks.ts';
+import { webhookChecks } from './webhooks/checks.ts';
 import { voteChecks } from './votes/checks.ts';
 
 /**
@@ -22,5 +23,6 @@ export const checks: readonly Check[] = [
   ...notificationChecks,
   ...moderationChecks,
   ...mailChecks,
+  ...webhookChecks,
 ];
 export const tasks: readonly Task[] = postTasks;

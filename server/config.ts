@@ -209,6 +209,8 @@ const variables = {
   ),
   /** Who gets an account by the first login there: `same` as SIGN_UP says, or `open`, anyone. */
   oidcSignUp: oneOf('OIDC_SIGN_UP', 'same', ['same', 'open']),
+  /** Whether webhooks may go to addresses that are not of the public internet, and without TLS. */
+  webhookAllowPrivate: oneOf('WEBHOOK_ALLOW_PRIVATE', 'off', ['off', 'on']),
   /** Names that a `Host` header may have: each as `nameOfHost` writes it, `.name` for it and all below it, `*` for any. */
   allowedHosts: variable<string[]>(
     'ALLOWED_HOSTS',
@@ -259,11 +261,12 @@ type Values = {
 
 type OidcFields = Extract<keyof Values, `oidc${string}`>;
 
-export type Config = Omit<Values, 'rateLimits' | 'publicRead' | OidcFields> & {
+export type Config = Omit<Values, 'rateLimits' | 'publicRead' | 'webhookAllowPrivate' | OidcFields> & {
   rateLimits: boolean;
   publicRead: boolean;
   /** The OpenID provider with which users can log in; undefined: none. */
   oidc: Readonly<OidcSettings> | undefined;
+  webhookAllowPrivate: boolean;
   /** Connections to the database that one process opens at most. */
   connectionsPerProcess: number;
   /** The public address, or else that on this machine. */
@@ -347,6 +350,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
           }),
     rateLimits: values.rateLimits === 'on',
     publicRead: values.publicRead === 'on',
+    webhookAllowPrivate: values.webhookAllowPrivate === 'on',
     connectionsPerProcess: values.databasePool + FEED_CONNECTIONS,
     serviceUrl: values.publicUrl ?? `http://127.0.0.1:${values.port}`,
   });

@@ -20,6 +20,7 @@ import type { PostContext } from './posts/context.ts';
 import type { RelationContext } from './relations/context.ts';
 import type { EntryContext } from './transports/entry.ts';
 import type { UserContext } from './users/context.ts';
+import type { WebhookContext } from './webhooks/context.ts';
 import type { VoteContext } from './votes/context.ts';
 
 /**
@@ -37,6 +38,7 @@ export interface Context
     NotificationContext,
     ModerationContext,
     ExportContext,
+    WebhookContext,
     EntryContext {
   config: Readonly<Config>;
   metrics: Metrics;

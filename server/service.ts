@@ -41,6 +41,7 @@ import { taken } from './users/addresses.ts';
 import { admit, createAccount } from './users/commands.ts';
 import { type Part, startParts, stopParts } from './service/part.ts';
 import { createSessions } from './service/sessions.ts';
+import { createWebhooks } from './service/webhooks.ts';
 import { Gateway } from './transports/socketio/gateway.ts';
 import { TallyReader } from './votes/queries.ts';
 
@@ -191,6 +192,15 @@ export async function createService(
     ...told,
   });
   feed.on('epoch', () => capabilities.feedReader.forget());
+  const { webhooks, webhookWorker } = createWebhooks(config, {
+    database,
+    delivery,
+    feed,
+    mails,
+    secrets: sessions.secrets,
+    timeLimits,
+    ...told,
+  });
   const pendingResponses = new PendingResponses({
     onAbandoned: (reason) => metrics.responsesAbandoned.inc({ reason }),
   });
@@ -208,6 +218,7 @@ export async function createService(
     ...limits,
     ...capabilities,
     mails,
+    webhooks,
     resetRequests,
     oidc: createOidc(config, sessions.secrets, log, timeLimits),
     accounts: {
@@ -250,6 +261,7 @@ export async function createService(
     capabilities.openCases,
     capabilities.exports,
     mailWorker,
+    webhookWorker,
     resetRequests,
     pendingResponses,
     gauges(metrics, {
@@ -261,6 +273,7 @@ export async function createService(
       delivery,
       limits,
       capabilities,
+      webhookWorker,
       pendingResponses,
     }),
   ];

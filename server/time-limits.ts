@@ -19,6 +19,10 @@ export interface TimeLimits {
   unread: number;
   /** For a whole export. */
   export: number;
+  /** For an answer to a message of a webhook. */
+  webhook: number;
+  /** From a failure of a webhook to the next attempt; each time twice as long. */
+  webhookRetry: number;
 }
 
 export const TIME_LIMITS: Readonly<TimeLimits> = {
@@ -30,4 +34,6 @@ export const TIME_LIMITS: Readonly<TimeLimits> = {
   provider: 4000,
   unread: 30_000,
   export: 30 * 60_000,
+  webhook: 10_000,
+  webhookRetry: 5000,
 };

@@ -139,6 +139,7 @@ describe('the export of an account', () => {
     expect(lines.at(-1)?.kind).to.equal('end');
     expect(countsOf(lines)).to.deep.equal({
       api_key: 0,
+      webhook: 0,
       account: 1,
       post: 2,
       reply: 1,

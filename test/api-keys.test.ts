@@ -8,6 +8,7 @@ import { EventStream } from './support/event-stream.ts';
 import { logLines } from './support/log-lines.ts';
 import { expectProblem, withoutRequestId } from './support/problems.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
+import { inThisOrder } from './support/request-order.ts';
 import { execute, numberOf, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import {
@@ -293,43 +294,6 @@ describe('API keys', function () {
     'a logout everywhere': (user) => user.post('/logout/all'),
     'the deletion of the account': (user) => user.delete('/users/me', { password: PASSWORD }),
   };
-  /**
-   * Sends requests one after the other while another transaction holds the user: each waits behind the one before. Then it
-   * ends, and they go on in this order.
-   * @param meanwhile what waits for nobody, and is done before it ends
-   */
-  async function inThisOrder(
-    user: TestUser,
-    sends: readonly (() => Promise<Answer<object>>)[],
-    meanwhile: () => Promise<void> = () => Promise.resolve(),
-  ) {
-    const client = await world.pool.connect();
-    try {
-      await client.query('begin');
-      await client.query('select from users where id = $1 for no key update', [user.id]);
-      const { rows: own } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
-      const answers: Promise<Answer<object>>[] = [];
-      for (const send of sends) {
-        answers.push(send());
-        await until('the request to wait', async () => {
-          const waiting = await world.pool.query(
-            `with recursive waiting as (
-               select $1::integer as pid
-               union select a.pid from pg_stat_activity a join waiting w on w.pid = any (pg_blocking_pids(a.pid))
-             ) select from waiting`,
-            [own[0]?.pid],
-          );
-          return waiting.rowCount === answers.length + 1;
-        });
-      }
-      await meanwhile();
-      await client.query('commit');
-      return await Promise.all(answers);
-    } finally {
-      client.release();
-    }
-  }
-
   const make = (user: TestUser) =>
     user.post<NewApiKey>(PATH, { name: 'a bot', scopes: ['read'], password: PASSWORD });
   const suspend = async (user: TestUser) => {
@@ -356,7 +320,7 @@ describe('API keys', function () {
 
     it(`are not made after ${what} that came while the password was looked at`, async () => {
       const ada = await world.user();
-      const [ended, refused] = await inThisOrder(ada, [await ending(ada), () => make(ada)]);
+      const [ended, refused] = await inThisOrder(world, ada, [await ending(ada), () => make(ada)]);
       expect(ended?.status).to.be.within(200, 204);
       expectProblem(refused!, ...refusal);
       expect(await numberOf(world, NUMBER_OF_KEYS, [ada.id])).to.equal(0);
@@ -364,7 +328,7 @@ describe('API keys', function () {
 
     it(`end with ${what} that came while they were made`, async () => {
       const ada = await world.user();
-      const [answer, ended] = await inThisOrder(ada, [() => make(ada), await ending(ada)]);
+      const [answer, ended] = await inThisOrder(world, ada, [() => make(ada), await ending(ada)]);
       expect(answer?.status).to.equal(201);
       expect(ended?.status).to.be.within(200, 204);
       const { key } = answer?.body as NewApiKey;
@@ -378,7 +342,7 @@ describe('API keys', function () {
     const other = await logIn(world.url, ada);
     const { body } = await ada.get<LoginSession[]>('/sessions');
     const { id } = body.find(({ current }) => current)!;
-    const [refused] = await inThisOrder(ada, [() => make(ada)], async () => {
+    const [refused] = await inThisOrder(world, ada, [() => make(ada)], async () => {
       expect((await other.delete(`/sessions/${id}`)).status).to.equal(204);
     });
     expectProblem(refused!, 401, 'unauthorized');

@@ -113,7 +113,7 @@ const folders: Record<string, Uses> = {
   },
   // It builds the parts: of all folders, and nothing of the front.
   'server/service/': {
-    values: ['[a-z-]+/', '(config|errors|identity|logger|protocol|redis|time-limits)\\.ts'],
+    values: ['[a-z-]+/', '(config|errors|identity|logger|protocol|redis|time-limits|version)\\.ts'],
   },
   // The operator's tools. Doctor knows no capability: what they have it look at is in one list.
   'server/doctor/': {

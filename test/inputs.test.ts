@@ -156,6 +156,8 @@ const fields: Record<string, Arbitrary<unknown>> = {
   name: mostly(fc.constant('a bot'), anyText),
   scopes: fc.array(fc.constantFrom('read', 'write', 'moderate', 'all'), { maxLength: 3 }),
   expires_in_days: mostly(fc.integer({ min: 1, max: 366 }), count),
+  url: mostly(fc.webUrl(), anyText),
+  paused: flag,
   invitation: mostly(fc.stringMatching(/^[a-z0-9-]{1,40}$/), anyText),
   grant_type: mostly(fc.constant('password'), word('password')),
   scope: anyText,

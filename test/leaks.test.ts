@@ -25,6 +25,7 @@ import {
   overSocket,
   overStream,
   overSubscribe,
+  webhooksOf,
 } from './support/leak-ways.ts';
 import type { NodeProcess } from './support/node-process.ts';
 import { noteAdded, noteEvents } from './support/note-events.ts';
@@ -43,7 +44,7 @@ const replayWays = {
   'GET /events': overGet,
   subscribe: overSubscribe,
 };
-type WayName = keyof typeof liveWays | keyof typeof replayWays;
+type WayName = keyof typeof liveWays | keyof typeof replayWays | 'a webhook';
 
 /** One way of one viewer to one subscription. */
 interface Place {
@@ -81,7 +82,9 @@ describe('the leak table', () => {
   let markers = 0;
 
   before(async () => {
-    world = await createWorld(sharedSecret, undefined, undefined, { block: 50 });
+    world = await createWorld({ ...sharedSecret, WEBHOOK_ALLOW_PRIVATE: 'on' }, undefined, undefined, {
+      block: 50,
+    });
   });
   afterEach(() => {
     for (const listening of open) listening.end();
@@ -105,11 +108,12 @@ describe('the leak table', () => {
     cast: Cast,
     ways: Partial<Record<WayName, typeof overSocket>>,
     from: { url: string; after: number; replayOf?: Place['replayOf'] },
+    to: readonly Topic[] = topics,
   ): Promise<Place[]> {
     const { epoch } = world.ctx.feed;
     const opened = Object.entries(ways).flatMap(([way, over]) =>
       viewers.flatMap((viewer) =>
-        topics
+        to
           .filter((topic) => way !== 'subscribe' || topic !== 'public')
           .map(async (topic): Promise<Place> => {
             const listening = await over({
@@ -223,7 +227,8 @@ describe('the leak table', () => {
     expect(unmatchedRows(declared.slice(1))).to.deep.equal([`${declared[0]} is no event`]);
   });
 
-  it('holds for every event, viewer and topic over every way, live, out of memory and out of the log', async () => {
+  it('holds for every event, viewer and topic over every way, live, out of memory and out of the log', async function () {
+    this.timeout(400_000);
     const cast = await gatherCast(world);
     const after = await caughtUp(world);
     const live = await listenAll(cast, liveWays, { url: world.url, after });
@@ -242,10 +247,22 @@ describe('the leak table', () => {
     });
     const last = await mark(cast);
     await caughtUp(world);
+    const hooks = await webhooksOf(world);
     const ofMemory = await listenAll(cast, replayWays, { url: world.url, after, replayOf: 'memory' });
     await allHave(ofMemory, last);
     expect(ofMemory).to.have.lengthOf((4 * topics.length - 1) * viewers.length);
     expect(allFaults(ofMemory, provoked).join('\n')).to.equal('');
+
+    // One message after the other: of these the widest and the one that depends on relations.
+    const byHook = await listenAll(
+      cast,
+      { 'a webhook': hooks.over },
+      { url: world.url, after, replayOf: 'memory' },
+      ['public', 'home'],
+    );
+    await allHave(byHook, last);
+    expect(allFaults(byHook, provoked).join('\n')).to.equal('');
+    await hooks.stop();
 
     // More than a node that starts reads into its memory, and for nobody.
     await execute(

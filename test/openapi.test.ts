@@ -170,6 +170,7 @@ describe('the OpenAPI document', () => {
       await provider.start();
       // Nobody takes the mails.
       world = await createWorld({
+        WEBHOOK_ALLOW_PRIVATE: 'on',
         SMTP_URL: 'smtp://127.0.0.1:1',
         MAIL_FROM: 'news@example.org',
         PUBLIC_URL: 'https://example.org',
@@ -289,6 +290,21 @@ describe('the OpenAPI document', () => {
       const { body: made } = await ask<{ id: string }>(me, 'post', '/users/me/keys', wanted);
       await ask(me, 'get', '/users/me/keys');
       await ask(me, 'delete', `/users/me/keys/${made.id}`);
+      const hooks = '/users/me/webhooks';
+      const to = { url: 'http://127.0.0.1:1/hook', topics: ['home'], password: PASSWORD };
+      const { body: hook } = await ask<{ id: string }>(me, 'post', hooks, to);
+      await ask(me, 'get', hooks);
+      await ask(me, 'get', `${hooks}/${hook.id}`);
+      await ask(me, 'patch', `${hooks}/${hook.id}`, { topics: null });
+      await ask(me, 'post', `${hooks}/${hook.id}/secret`, { password: PASSWORD });
+      await ask(me, 'post', `${hooks}/${hook.id}/ping`);
+      await ask(me, 'post', `${hooks}/${hook.id}/replay`, { after: 0 });
+      await until(
+        'a failure',
+        async () => (await me.get<unknown[]>(`${hooks}/${hook.id}/failures`)).body.length > 0,
+      );
+      await ask(me, 'get', `${hooks}/${hook.id}/failures`);
+      await ask(me, 'delete', `${hooks}/${hook.id}`);
       await Promise.all([alice, bob].map(({ id }) => ask(me, 'put', `/users/${id}/block`)));
       await ask(me, 'get', '/users/me/blocks?limit=1');
       for (const kind of ['follow', 'block', 'mute'])

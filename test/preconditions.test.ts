@@ -181,6 +181,10 @@ describe('preconditions', () => {
       'post /users/me/identities': { response: 'state=x', secret: 'x' },
       'delete /users/me/identities/:id': { password: PASSWORD },
       'post /users/me/keys': { name: 'Never', scopes: ['read'], password: PASSWORD },
+      'post /users/me/webhooks': { url: 'https://hooks.invalid/', password: PASSWORD },
+      'post /users/me/webhooks/:id/secret': { password: PASSWORD },
+      'patch /users/me/webhooks/:id': { paused: true },
+      'post /users/me/webhooks/:id/replay': { after: 0 },
       'post /posts': { title: 'Never', content: '' },
       'post /posts/:id/replies': { content: 'Never' },
       'post /vote': { post_id: id, dir: 1 },
@@ -197,7 +201,10 @@ describe('preconditions', () => {
       for (const condition of ['if-match', 'if-none-match', 'if-unmodified-since']) {
         const answer = await bob.request<object>(
           method.toUpperCase(),
-          path.replace(':id', /^\/(sessions|users\/me\/keys)/.test(path) ? randomUUID() : String(id)),
+          path.replace(
+            ':id',
+            /^\/(sessions|users\/me\/(keys|webhooks))/.test(path) ? randomUUID() : String(id),
+          ),
           bodies[name],
           {
             [condition]: condition === 'if-unmodified-since' ? inAnHour() : '*',

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import { routes } from '../server/app.ts';
@@ -128,6 +129,34 @@ describe('request bodies', () => {
       valid: fc.record({ code: anyText(50, 1) }),
       status: 404,
       send: asAda('POST', () => '/users/me/totp/confirm'),
+    },
+    'post /users/me/webhooks': {
+      valid: fc.record(
+        {
+          url: fc.webPath().map((path) => `https://hooks.invalid${path}`),
+          topics: fc.subarray(['home', 'feed', 'thread:7']),
+          after: fc.nat(),
+          password: fc.constant('wrong'),
+        },
+        { requiredKeys: ['url', 'password'] },
+      ),
+      status: 403,
+      send: asAda('POST', () => '/users/me/webhooks'),
+    },
+    'patch /users/me/webhooks/:id': {
+      valid: fc.record({ paused: fc.boolean(), topics: fc.constantFrom(null, ['home']) }),
+      status: 404,
+      send: asAda('PATCH', () => `/users/me/webhooks/${randomUUID()}`),
+    },
+    'post /users/me/webhooks/:id/secret': {
+      valid: fc.record({ password: fc.constant('wrong') }),
+      status: 404,
+      send: asAda('POST', () => `/users/me/webhooks/${randomUUID()}/secret`),
+    },
+    'post /users/me/webhooks/:id/replay': {
+      valid: fc.record({ after: fc.nat() }),
+      status: 404,
+      send: asAda('POST', () => `/users/me/webhooks/${randomUUID()}/replay`),
     },
     'post /users/me/keys': {
       valid: fc.record(

@@ -13,6 +13,7 @@ import { memoryStorage, type SessionStorage } from './session-storage.ts';
 import { SecondFactor } from './second-factor.ts';
 import { Users } from './users.ts';
 import { Votes } from './votes.ts';
+import { Webhooks } from './webhooks.ts';
 
 export interface ClientOptions {
   /** Where the service is: `https://tidings.example.org`. A page that the service itself serves need not say. */
@@ -60,6 +61,7 @@ export class Client {
   readonly notifications: Notifications;
   readonly moderation: Moderation;
   readonly secondFactor: SecondFactor;
+  readonly webhooks: Webhooks;
   readonly openId: OpenId;
   readonly #url: string;
   readonly #requests: Requests;
@@ -77,6 +79,7 @@ export class Client {
     this.notifications = new Notifications(this.#caller);
     this.moderation = new Moderation(this.#caller);
     this.secondFactor = new SecondFactor(this.#caller);
+    this.webhooks = new Webhooks(this.#caller);
     this.openId = new OpenId(this.#requests, this.#caller, this.session);
   }
 

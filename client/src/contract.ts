@@ -56,6 +56,11 @@ export type { RelationEntry } from '../../server/relations/present.ts';
 export type { EditUser, SignUp } from '../../server/users/commands.ts';
 export type { OwnUser, PublicUser } from '../../server/users/present.ts';
 export type { VoteView } from '../../server/votes/commands.ts';
+export type {
+  FailureView as WebhookFailure,
+  Outcome as WebhookPing,
+  WebhookView as Webhook,
+} from '../../server/webhooks/present.ts';
 
 /** What a service says of itself. */
 export interface ServiceInfo {

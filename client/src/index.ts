@@ -38,6 +38,7 @@ export type {
 export type { OpenId } from './open-id.ts';
 export type { SecondFactor } from './second-factor.ts';
 export type { Session, SessionChange } from './session.ts';
+export type { NewWebhook, WebhookEdit, Webhooks } from './webhooks.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
 export {
   type CasesState,

@@ -18,7 +18,7 @@ import { link, tellOfLink } from './identities.ts';
 import { proveAtProvider, type ProvedLogin, requireOidc, useLogin } from './oidc-logins.ts';
 import type { ProvedIdentity } from './oidc-provider.ts';
 import type { Returned, Supplement } from './present.ts';
-import { forgetIdentities, forgetSecondFactor } from './removal.ts';
+import { forgetIdentities, forgetSecondFactor, forgetWebhooks } from './removal.ts';
 import type { Tokens } from './refresh.ts';
 import { requireSecondFactor } from './second-factor.ts';
 
@@ -321,6 +321,7 @@ async function enter(
     await ctx.revocations.revoke(tx, user.id, { exceptSessionId: sessionId });
     await forgetSecondFactor(tx, user.id);
     await forgetIdentities(tx, user.id);
+    await forgetWebhooks(tx, user.id);
     await endTokens(tx, user.id);
     await endUndos(tx, user.id);
     await user

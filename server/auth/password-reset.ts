@@ -6,7 +6,7 @@ import { endTokens, ownerOf, useToken } from '../mail/tokens.ts';
 import { audit } from '../moderation/audit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
-import { forgetIdentities } from './removal.ts';
+import { forgetIdentities, forgetWebhooks, pauseWebhooks } from './removal.ts';
 
 /**
  * Asks for a mail with which the owner of an address chooses a new password. What follows is the same for an address
@@ -49,7 +49,10 @@ export async function resetPassword(
     const proved = await useToken(tx, { userId: id, purpose: 'reset', email: user?.email ?? '' }, token);
     await endTokens(tx, id);
     // Anyone can have signed up with the address, and have linked an identity of their own since.
-    if (user?.emailVerifiedAt === null) await forgetIdentities(tx, id);
+    if (user?.emailVerifiedAt === null) {
+      await forgetIdentities(tx, id);
+      await forgetWebhooks(tx, id);
+    } else await pauseWebhooks(tx, id);
     await User.update(
       {
         passwordHash,

@@ -12,6 +12,20 @@ export async function forgetSecondFactor(tx: Transaction, userId: number): Promi
   return ended.some(({ was_on }) => was_on);
 }
 
+/** Deletes a user's webhooks. */
+export async function forgetWebhooks(tx: Transaction, userId: number): Promise<void> {
+  await select(tx, 'delete from webhooks where user_id = $1', userId);
+}
+
+/** Sends nothing to a user's webhooks until the user resumes them: anyone who knew the password can have made them. */
+export async function pauseWebhooks(tx: Transaction, userId: number): Promise<void> {
+  await select(
+    tx,
+    `update webhooks set paused = 'password', version = version + 1 where user_id = $1 and paused is null`,
+    userId,
+  );
+}
+
 /** Forgets who a user is at the OpenID provider, and links of that which have begun. */
 export async function forgetIdentities(tx: Transaction, userId: number): Promise<void> {
   await select(tx, 'delete from oidc_logins where user_id = $1', userId);

@@ -44,7 +44,7 @@ export class SessionRecheck {
     this.#running = true;
     while (this.#due && !this.#stopped) {
       this.#due = false;
-      const all = this.#options.connections.all();
+      const all = this.#options.connections.all().filter(({ withoutSession }) => !withoutSession);
       for (let at = 0; at < all.length && !this.#stopped; at += PAGE) {
         const known = await Promise.all(
           all.slice(at, at + PAGE).map((connection) => this.#check(connection)),

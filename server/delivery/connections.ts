@@ -11,6 +11,8 @@ export function isEndOfSession(code: string): boolean {
 export interface Connection {
   /** Whose it is; replaced when its token is renewed. */
   identity: Identity;
+  /** It is the service's own, for a user: no session of it can be looked up. */
+  readonly withoutSession?: boolean;
   /** Ends the connection: nothing may be delivered on it after this has returned. */
   end: (code: EndCode, detail: string) => void;
   /** Its token ends soon. */

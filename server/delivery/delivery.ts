@@ -93,6 +93,8 @@ export class Delivery {
   readonly #beacon: Beacon;
   #watch: NodeJS.Timeout | undefined;
   #draining = false;
+  /** Subscribers that are the service's own. */
+  #ownReaders = 0;
 
   constructor({
     feed,
@@ -135,9 +137,9 @@ export class Delivery {
     });
   }
 
-  /** How many have entered and not left. */
+  /** How many clients have entered and not left. */
   get size(): number {
-    return this.#subscribers.size;
+    return this.#subscribers.size - this.#ownReaders;
   }
 
   /** The numbering that positions belong to. */
@@ -201,6 +203,7 @@ export class Delivery {
   enter(subscriber: FeedSubscriber): void {
     this.requireOpen();
     this.#subscribers.add(subscriber);
+    if (subscriber.withoutSession) this.#ownReaders += 1;
     this.#connections.add(subscriber);
     this.#relations.enter(subscriber);
   }
@@ -256,7 +259,9 @@ export class Delivery {
     this.unread.delete(subscriber);
     this.#members.remove(subscriber);
     this.#relations.leave(subscriber);
-    return this.#subscribers.delete(subscriber);
+    if (!this.#subscribers.delete(subscriber)) return false;
+    if (subscriber.withoutSession) this.#ownReaders -= 1;
+    return true;
   }
 
   /**

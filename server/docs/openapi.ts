@@ -2,6 +2,7 @@ import { type Answer, problemAnswer, problemAnswerName, problemAnswers } from '.
 import { type JsonSchema, SchemaLibrary } from '../api/json-schema.ts';
 import { problem } from '../api/problem.ts';
 import type { Route } from '../api/route.ts';
+import { webhookMessage } from '../api/webhook-message.ts';
 import { serviceOperations } from './service-operations.ts';
 
 interface Reference {
@@ -34,6 +35,7 @@ export interface OpenApiDocument {
   servers: { url: string }[];
   tags: { name: string; description: string }[];
   paths: Record<string, Record<string, Operation>>;
+  webhooks: Record<string, { post: object }>;
   components: {
     schemas: Record<string, JsonSchema>;
     responses: Record<string, Answer>;
@@ -69,6 +71,7 @@ const tags = [
   { name: 'Votes', description: "One user's like on one post" },
   { name: 'Notifications', description: 'What others did that concerns you' },
   { name: 'Moderation', description: 'What moderators do to what users write, and to users' },
+  { name: 'Webhooks', description: 'Events that are posted to your server' },
   { name: 'Events', description: 'All events in order, without Socket.IO' },
   { name: 'Service', description: 'Health checks, metrics and these documents' },
 ];
@@ -136,6 +139,22 @@ export function openApiDocument(
     servers: [{ url: server }],
     tags,
     paths,
+    webhooks: {
+      message: {
+        post: {
+          summary: 'An event, posted to a webhook of yours',
+          description:
+            'Signed by the Standard Webhooks specification: `webhook-id`, `webhook-timestamp`, `webhook-signature`. See `POST /users/me/webhooks`.',
+          tags: ['Webhooks'],
+          security: [],
+          requestBody: {
+            required: true,
+            content: { 'application/json': { schema: library.schema(webhookMessage, 'output') } },
+          },
+          responses: { '2XX': { description: 'You have taken it. Anything else is tried again.' } },
+        },
+      },
+    },
     components: {
       schemas: library.schemas,
       responses: problemAnswers([...refusals].sort(), problemSchema),

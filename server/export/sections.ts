@@ -12,6 +12,7 @@ import {
   sessionColumns,
   type SessionRow,
 } from '../auth/present.ts';
+import { presentWebhook, webhookColumns, type WebhookRow } from '../webhooks/present.ts';
 import type { Identity } from '../identity.ts';
 import { postColumns, type PostRow, postTables, presentPost } from '../posts/present.ts';
 import { presentRelation } from '../relations/present.ts';
@@ -200,6 +201,14 @@ export const sections: readonly Section[] = [
     size: 1000,
     start: () => ['00000000-0000-0000-0000-000000000000'],
     line: (row: KeyRow) => ({ kind: 'api_key', data: presentKey(row) }),
+  },
+  {
+    kinds: ['webhook'],
+    sql: `select ${webhookColumns}, json_build_array(w.id) as key
+      from webhooks w where w.user_id = $1 and w.id > $3::uuid order by w.id limit $2`,
+    size: 1000,
+    start: () => ['00000000-0000-0000-0000-000000000000'],
+    line: (row: WebhookRow) => ({ kind: 'webhook', data: presentWebhook(row) }),
   },
   // Not who acted, and nothing of reports about the user: a dismissal would tell of one.
   {

@@ -176,3 +176,55 @@ If this was not you, somebody else knows your password. Choose a new one at once
 logs in: that ends all keys and sessions.`,
   });
 }
+
+const whyPaused: Record<string, string> = {
+  failing: 'Each attempt of the last 24 hours has failed.',
+  gone: 'The receiver answered with a 410 (Gone).',
+  secret:
+    'The secrets of the service have changed, so that the one of the webhook can no longer be read. Give it another.',
+};
+
+/** Tells the owner of a webhook that nothing is sent to it any more. @param reason `failing`, `gone` or `secret` */
+export function webhookPaused(
+  { id, username, email }: Recipient,
+  url: string,
+  reason: string,
+  publicUrl: string,
+): NewMail {
+  return {
+    userId: id,
+    kind: 'webhook_paused',
+    to: email,
+    subject: 'A webhook was paused',
+    text: `Hello ${username},
+
+your webhook at ${publicUrl} is paused, which posts events to
+
+${url}
+
+${whyPaused[reason] ?? ''} What happens meanwhile is sent when you resume it, as far back as the service
+keeps its events.
+`,
+    lifetime: 3 * DAY,
+  };
+}
+
+/** Tells the owner of an account where from now on what the account may hear is posted to. */
+export function webhookAdded({ id, username, email }: Recipient, url: string, publicUrl: string): NewMail {
+  return {
+    userId: id,
+    kind: 'webhook_added',
+    to: email,
+    subject: 'A webhook posts what you hear to a server',
+    text: `Hello ${username},
+
+a webhook of your account at ${publicUrl} posts the events that you may hear to
+
+${url}
+
+If this was not you, choose a new password at once, with "Forgot your password?" where one logs in: that pauses all
+webhooks of the account. Delete this one then.
+`,
+    lifetime: 3 * DAY,
+  };
+}

@@ -12,6 +12,8 @@ export type MailKind =
   | 'email_verification'
   | 'email_change'
   | 'email_restored'
+  | 'webhook_added'
+  | 'webhook_paused'
   | 'second_factor_on'
   | 'second_factor_off'
   | 'recovery_code_used'

@@ -28,14 +28,25 @@ export class Seal {
   /** @returns undefined if it was sealed with a secret that is no longer configured */
   open(sealed: Buffer): string | undefined {
     for (const key of this.#keys) {
-      const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(0, NONCE));
-      decipher.setAuthTag(sealed.subarray(NONCE, NONCE + TAG));
-      try {
-        return decipher.update(sealed.subarray(NONCE + TAG), undefined, 'utf8') + decipher.final('utf8');
-      } catch {
-        continue;
-      }
+      const text = openWith(key, sealed);
+      if (text !== undefined) return text;
     }
+    return undefined;
+  }
+
+  /** Whether it was sealed with the secret that seals now: with another one it is to be sealed anew before that one goes. */
+  isNewest(sealed: Buffer): boolean {
+    const [key] = this.#keys;
+    return key !== undefined && openWith(key, sealed) !== undefined;
+  }
+}
+
+function openWith(key: Buffer, sealed: Buffer): string | undefined {
+  const decipher = createDecipheriv(ALGORITHM, key, sealed.subarray(0, NONCE));
+  decipher.setAuthTag(sealed.subarray(NONCE, NONCE + TAG));
+  try {
+    return decipher.update(sealed.subarray(NONCE + TAG), undefined, 'utf8') + decipher.final('utf8');
+  } catch {
     return undefined;
   }
 }

@@ -16,7 +16,9 @@ type OwnAction =
   | 'unlink_identity'
   | 'take_over'
   | 'create_key'
-  | 'revoke_key';
+  | 'revoke_key'
+  | 'create_webhook'
+  | 'change_webhook';
 
 /** What the audit log has entries of: what moderators, the operator and users in their own accounts do. */
 export type AuditAction =

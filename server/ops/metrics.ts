@@ -122,6 +122,12 @@ export function createMetrics() {
       'Mails that this node handed over, that were refused, and tries that failed',
       ['outcome'],
     ),
+    webhookDeliveries: counter(
+      'webhook_deliveries_total',
+      'Messages that receivers of webhooks took from this node, attempts that failed, and webhooks that were paused for it',
+      ['outcome'],
+    ),
+    webhooksHeld: gauge('webhooks_held', 'Webhooks that this node works'),
     moderationActions: counter(
       'moderation_actions_total',
       'Actions of moderators that this node took, by kind; the operator takes none',

@@ -4,6 +4,7 @@ import type { Backlog } from '../log/backlog.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { RedisParts } from '../redis.ts';
+import type { WebhookParts } from './webhooks.ts';
 import type { CapabilityParts } from './capabilities.ts';
 import type { DatabaseParts } from './database.ts';
 import type { LimitParts } from './limits.ts';
@@ -22,13 +23,24 @@ export interface Gauged {
   delivery: Delivery;
   limits: Pick<LimitParts, 'connectionLimits'>;
   capabilities: CapabilityParts;
+  webhookWorker: WebhookParts['webhookWorker'];
   pendingResponses: PendingResponses;
 }
 
 /** Sets the metrics of what is as it is, rather than counted. */
 export function gauges(metrics: Metrics, parts: Gauged): Part {
-  const { database, backlog, feed, redis, sessions, delivery, limits, capabilities, pendingResponses } =
-    parts;
+  const {
+    database,
+    backlog,
+    feed,
+    redis,
+    sessions,
+    delivery,
+    limits,
+    capabilities,
+    webhookWorker,
+    pendingResponses,
+  } = parts;
   const set = () => {
     metrics.connectionSlotsUsed.set(limits.connectionLimits.taken);
     metrics.subscribers.set(delivery.size);
@@ -39,6 +51,7 @@ export function gauges(metrics: Metrics, parts: Gauged): Part {
     metrics.outboxAge.set(backlog.age);
     metrics.moderationCases.set(capabilities.openCases.count);
     metrics.moderationCaseAge.set(capabilities.openCases.age);
+    metrics.webhooksHeld.set(webhookWorker.held);
     metrics.writesRefused.set(database.mayWrite() ? 0 : 1);
     metrics.followerLag.set(feed.lag);
     redis?.epochs.look();

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
 import type { NewAccount } from '../auth/owner.ts';
-import { forgetIdentities, forgetSecondFactor } from '../auth/removal.ts';
+import { forgetIdentities, forgetSecondFactor, forgetWebhooks, pauseWebhooks } from '../auth/removal.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
@@ -170,6 +170,7 @@ export async function editUser(
       requireUnchanged(before, conditions);
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
+        await pauseWebhooks(tx, user.id);
         if (await ctx.mails.maySend('password_changed', told))
           await ctx.mails.queue(tx, passwordChanged(before, ctx.mails.publicUrl));
       }
@@ -247,6 +248,7 @@ export async function deleteUser(
       await ctx.revocations.revoke(tx, user.id);
       await forgetSecondFactor(tx, user.id);
       await forgetIdentities(tx, user.id);
+      await forgetWebhooks(tx, user.id);
       await forgetMails(tx, user.id);
       await endTokens(tx, user.id);
       await endUndos(tx, user.id);

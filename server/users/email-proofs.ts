@@ -1,6 +1,6 @@
 import { User } from '../../models/index.ts';
 import { AppError, userIsGone } from '../errors.ts';
-import { forgetIdentities } from '../auth/removal.ts';
+import { forgetIdentities, pauseWebhooks } from '../auth/removal.ts';
 import type { Identity } from '../identity.ts';
 import { keepProvedUndos, ownerOfUndo, prolongUndo, useUndo } from '../mail/email-undos.ts';
 import { emailRestored, RESET_LIFETIME } from '../mail/messages.ts';
@@ -100,6 +100,7 @@ export async function undoEmailChange(
       await setAddress(tx, user, email, new Date());
       await user.set({ passwordHash, unusableHash: passwordHash }).save({ transaction: tx });
       await forgetIdentities(tx, id);
+      await pauseWebhooks(tx, id);
       await ctx.revocations.revoke(tx, id);
       await audit(tx, { action: 'undo_email', actorId: id, userId: id, reason: '' });
       const reset = { userId: id, purpose: 'reset', email, proves: email } as const;

@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
 import type { Subscribed } from '../../server/contract.ts';
 import { EventParser } from './event-parser.ts';
 import { RawClient } from './raw-client.ts';
+import { execute } from './tables.ts';
 import { until } from './waiting.ts';
-import { Api, type TestUser } from './world.ts';
+import { Api, type TestUser, type World } from './world.ts';
 
 /** An event as somebody was handed it. */
 export interface Handed {
@@ -123,4 +126,51 @@ export async function overSubscribe(listener: Listener): Promise<Listening> {
   });
   const events = answer!.data.events as unknown as Handed[];
   return { events: () => events, text: () => client.frames.join('\n'), end: () => client.terminate() };
+}
+
+/** Webhooks of a world that may go to this machine. Each has a path of its own at one receiver, which takes all that comes. */
+export async function webhooksOf(world: World) {
+  const takers = new Map<string, (text: string) => void>();
+  const server = createServer((req, res) => {
+    let text = '';
+    req.on('data', (piece: Buffer) => (text += piece.toString()));
+    req.on('end', () => {
+      takers.get(req.url ?? '')?.(text);
+      res.writeHead(204).end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const { seal, changed } = world.ctx.webhooks;
+  return {
+    over: async ({ user, topic, after, epoch }: Listener): Promise<Listening> => {
+      const [id, events] = [randomUUID(), [] as Handed[]];
+      let text = '';
+      takers.set(`/${id}`, (body) => {
+        text += body;
+        const { type, seq, data } = JSON.parse(body) as { type: string } & Handed;
+        events.push({ name: type, seq, data });
+      });
+      await execute(
+        world,
+        `insert into webhooks (id, user_id, url, topics, secret, epoch, position) values ($1, $2, $3, $4, $5, $6, $7)`,
+        [
+          id,
+          user.id,
+          `http://127.0.0.1:${port}/${id}`,
+          topic === undefined ? null : [topic],
+          seal.close('whsec_'),
+          epoch,
+          after,
+        ],
+      );
+      changed(id);
+      return { events: () => events, text: () => text, end: () => void takers.delete(`/${id}`) };
+    },
+    stop: async () => {
+      await execute(world, 'delete from webhooks');
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
 }

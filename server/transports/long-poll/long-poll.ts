@@ -14,6 +14,9 @@ const MAX_BYTES = 1024 * 1024;
 /** How long an answer may take whose events cannot be read. Milliseconds. */
 const READ_LIMIT = 10_000;
 
+/** What stands for the address of those who ask within the service. */
+const WITHIN = 'service';
+
 /** An event as REST tells it. */
 interface EventAnswer extends Position {
   name: string;
@@ -69,6 +72,31 @@ export async function pollEvents(
     delivery.admit(poll, query.after, query.epoch);
     return await poll.answer;
   } finally {
+    poll.leave();
+  }
+}
+
+/**
+ * What follows a position for a user, for who asks within the service: as a request would be answered, without a connection.
+ * @returns undefined if the signal ended it
+ * @throws {AppError} 401 if the user's sessions end meanwhile, 410 with `reason`, `epoch` and `head`, 503
+ */
+export async function nextEvents(
+  ctx: Pick<EntryContext, 'delivery' | 'feed'>,
+  user: Identity,
+  query: PollQuery,
+  signal: AbortSignal,
+): Promise<EventsPage | undefined> {
+  if (signal.aborted) return undefined;
+  const poll = new OwnPoll(user, WITHIN, query, ctx);
+  const leave = () => poll.leave();
+  signal.addEventListener('abort', leave);
+  try {
+    ctx.delivery.enter(poll);
+    ctx.delivery.admit(poll, query.after, query.epoch);
+    return await poll.answer;
+  } finally {
+    signal.removeEventListener('abort', leave);
     poll.leave();
   }
 }
@@ -201,6 +229,11 @@ class LongPoll extends FeedSubscriber {
     this.#settle.reject(error);
     this.leave();
   }
+}
+
+/** One that nobody has connected for. */
+class OwnPoll extends LongPoll {
+  override readonly withoutSession = true;
 }
 
 const sentences: Record<ResetReason, string> = {

@@ -1,0 +1,204 @@
+import { type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import { FairSemaphore } from '../queues/fair-semaphore.ts';
+import { isPrivateHost, isPublic, PrivateAddressError, PublicNames, UnknownNameError } from './addresses.ts';
+import type { FailureReason, Outcome } from './present.ts';
+import { signedHeaders } from './signature.ts';
+
+/** Messages on their way at once from this process, and of one user; the others wait, each user in turn. */
+const AT_ONCE = 50;
+const AT_ONCE_OF_USER = 2;
+/** How much of an answer is read before its connection is closed, and for how long. Bytes, milliseconds. */
+const MAX_ANSWER = 64 * 1024;
+const ANSWER_LIMIT = 1000;
+/** Of the head of an answer. Bytes. */
+const MAX_HEAD = 16 * 1024;
+/** Answers that only say that one follows (100 to 199). */
+const MAX_INTERIM = 10;
+
+/** Something that is posted to a webhook. */
+export interface Message {
+  id: string;
+  body: string;
+}
+
+/** Where it goes, and what it is signed with. */
+export interface Destination {
+  url: string;
+  secrets: readonly string[];
+}
+
+/** Who posts something. */
+interface Turn {
+  userId: number;
+  /** Takes it out of the line. */
+  signal: AbortSignal | undefined;
+}
+
+export interface WebhookSenderOptions {
+  /** Whether addresses that are not public are connected to, and without TLS. */
+  allowPrivate: boolean;
+  /** From the look-up of the name to the head of the answer. Milliseconds. */
+  limit: number;
+  userAgent: string;
+  /** Undefined: those of the system. */
+  nameServers?: readonly string[];
+}
+
+class TimeLimitError extends Error {
+  override readonly name = 'TimeLimitError';
+}
+
+class NotHttpsError extends Error {
+  override readonly name = 'NotHttpsError';
+}
+
+/** Posts messages. Redirects are not followed, and private addresses are not connected to. */
+export class WebhookSender {
+  readonly #options: WebhookSenderOptions;
+  readonly #turns = new FairSemaphore<Turn>({
+    atOnce: AT_ONCE,
+    pathOf: ({ userId }) => [`u${userId}`],
+    signalOf: ({ signal }) => signal,
+  });
+  /** Of users that post something or wait for it. */
+  readonly #turnsOfUsers = new Map<number, FairSemaphore<Turn>>();
+
+  constructor(options: WebhookSenderOptions) {
+    this.#options = options;
+  }
+
+  /** How long a post takes at most. Milliseconds. */
+  get longest(): number {
+    return this.#options.limit + ANSWER_LIMIT;
+  }
+
+  /** Runs work that posts a message, in the turn of its user. @throws the reason of the signal, if that ends the wait */
+  async inTurn<T>(userId: number, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    const turn = { userId, signal };
+    const own =
+      this.#turnsOfUsers.get(userId) ??
+      new FairSemaphore<Turn>({
+        atOnce: AT_ONCE_OF_USER,
+        pathOf: () => ['own'],
+        signalOf: ({ signal: leaves }) => leaves,
+      });
+    this.#turnsOfUsers.set(userId, own);
+    try {
+      return await own.run(turn, () => this.#turns.run(turn, work));
+    } finally {
+      if (own.running + own.waiting === 0) this.#turnsOfUsers.delete(userId);
+    }
+  }
+
+  /**
+   * Posts a message, signed with the time of this attempt. Resolves when its connection is closed.
+   * @param stop ends it as a failure
+   */
+  async post({ url, secrets }: Destination, { id, body }: Message, stop?: AbortSignal): Promise<Outcome> {
+    try {
+      const headers = {
+        'content-type': 'application/json',
+        'content-length': Buffer.byteLength(body),
+        'user-agent': this.#options.userAgent,
+        ...signedHeaders(id, Date.now(), body, secrets),
+      };
+      const status = await this.#request(new URL(url), headers, body, stop);
+      if (status >= 200 && status < 300) return { delivered: true, status };
+      return { delivered: false, status, reason: status >= 300 && status < 400 ? 'redirect' : 'status' };
+    } catch (error) {
+      return { delivered: false, status: null, reason: reasonOf(error) };
+    }
+  }
+
+  /** @returns the status of the answer */
+  async #request(
+    { protocol, hostname, port, pathname, search }: URL,
+    headers: Record<string, string | number>,
+    body: string,
+    stop: AbortSignal | undefined,
+  ): Promise<number> {
+    const { allowPrivate, limit, nameServers } = this.#options;
+    const host = hostname.replace(/^\[|\]$/g, '');
+    // Of a webhook that was made where this was allowed, too. Of an address itself nothing is looked up.
+    if (!allowPrivate && protocol !== 'https:') throw new NotHttpsError('the address is not https');
+    if (!allowPrivate && isPrivateHost(host)) throw new PrivateAddressError('the address is not public');
+    stop?.throwIfAborted();
+    const names = allowPrivate ? undefined : new PublicNames(nameServers);
+    const send = protocol === 'https:' ? requestHttps : requestHttp;
+    return new Promise((resolve, reject) => {
+      const request = send({
+        method: 'POST',
+        host,
+        port: port === '' ? undefined : port,
+        path: pathname + search,
+        headers,
+        agent: false,
+        maxHeaderSize: MAX_HEAD,
+        ...(names && { lookup: names.lookup }),
+      });
+      let status: number | undefined;
+      let interim = 0;
+      // Whatever comes first, once: the end of the answer, its failure or the time limit.
+      const end = (error?: Error) => {
+        clearTimeout(timer);
+        stop?.removeEventListener('abort', onStop);
+        names?.cancel();
+        request.destroy();
+        if (status === undefined) reject(error ?? new Error('the connection was closed without an answer'));
+        else resolve(status);
+      };
+      const onStop = () => end(new Error('the attempt was ended'));
+      let timer = setTimeout(() => end(new TimeLimitError('no answer in time')), limit);
+      stop?.addEventListener('abort', onStop);
+      request.on('error', end);
+      request.on('close', () => end());
+      request.on('socket', (socket) =>
+        socket.once('connect', () => {
+          if (!allowPrivate && !isPublic(socket.remoteAddress ?? ''))
+            end(new PrivateAddressError('the address is not public'));
+        }),
+      );
+      request.on('information', () => {
+        interim += 1;
+        if (interim > MAX_INTERIM) end(new Error('too many answers that say that one follows'));
+      });
+      // An answer of 101 gives the connection away, and nothing else of the request ends it.
+      request.on('upgrade', (response, socket) => {
+        status = response.statusCode ?? 0;
+        socket.on('error', () => undefined).destroy();
+        end();
+      });
+      request.on('response', (response) => {
+        status = response.statusCode ?? 0;
+        clearTimeout(timer);
+        timer = setTimeout(end, ANSWER_LIMIT);
+        readUpTo(MAX_ANSWER, response, end);
+      });
+      request.end(body);
+    });
+  }
+}
+
+/** Reads an answer that nobody is interested in, so that its sender need not see a broken connection. */
+function readUpTo(most: number, response: IncomingMessage, end: () => void): void {
+  let left = most;
+  response.on('error', () => undefined);
+  response.on('data', (chunk: Buffer) => {
+    left -= chunk.length;
+    if (left < 0) end();
+  });
+  response.on('end', () => end());
+}
+
+const unresolved = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ENODATA']);
+
+function reasonOf(error: unknown): FailureReason {
+  if (error instanceof PrivateAddressError) return 'private_address';
+  if (error instanceof NotHttpsError) return 'not_https';
+  if (error instanceof TimeLimitError) return 'timeout';
+  const { code = '' } = error as { code?: string };
+  if (error instanceof UnknownNameError || unresolved.has(code)) return 'name';
+  if (/CERT|SSL|TLS|ALTNAME|ISSUER|SIGNATURE/.test(code)) return 'certificate';
+  return 'connection';
+}

@@ -1,0 +1,299 @@
+import { expect } from 'chai';
+import { lookup, type LookupAddress } from 'node:dns';
+import { createServer, type Server, type Socket } from 'node:net';
+import { promisify } from 'node:util';
+import { isPublic, PublicNames } from '../server/webhooks/addresses.ts';
+import { WebhookSender } from '../server/webhooks/sender.ts';
+import { newWebhookSecret } from '../server/webhooks/signature.ts';
+import { NameServer } from './support/name-server.ts';
+import { until } from './support/waiting.ts';
+import { WebhookReceiver } from './support/webhook-receiver.ts';
+
+const secrets = [newWebhookSecret()];
+const message = { id: 'x', body: '{}' };
+/** How long an answer may take that never comes, and one that does. Milliseconds. */
+const [SOON, IN_THE_END] = [400, 60_000];
+
+/** A receiver that writes whatever a test wants to have on the wire. */
+class RawReceiver {
+  readonly sockets = new Set<Socket>();
+  mostOpen = 0;
+  /** How many have come. */
+  requests = 0;
+  readonly #server: Server;
+
+  constructor(answer: (socket: Socket) => void) {
+    this.#server = createServer((socket) => {
+      this.sockets.add(socket);
+      this.mostOpen = Math.max(this.mostOpen, this.sockets.size);
+      socket.on('error', () => undefined);
+      socket.on('close', () => this.sockets.delete(socket));
+      socket.once('data', () => {
+        this.requests += 1;
+        answer(socket);
+      });
+    });
+  }
+
+  static async start(answer: (socket: Socket) => void): Promise<RawReceiver> {
+    const receiver = new RawReceiver(answer);
+    await new Promise<void>((resolve) => receiver.#server.listen(0, '127.0.0.1', resolve));
+    return receiver;
+  }
+
+  get destination() {
+    return { url: `http://127.0.0.1:${(this.#server.address() as { port: number }).port}/`, secrets };
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+/** Writes something again and again, as fast as it is read. */
+function endlessly(socket: Socket, text: string): void {
+  const write = () => {
+    while (!socket.destroyed && socket.write(text));
+  };
+  socket.on('drain', write);
+  write();
+}
+
+const senderOf = (limit: number, more: Partial<ConstructorParameters<typeof WebhookSender>[0]> = {}) =>
+  new WebhookSender({ allowPrivate: true, limit, userAgent: 'test', ...more });
+
+describe('addresses that webhooks go to', () => {
+  it('are those of the public internet', () => {
+    for (const address of ['1.1.1.1', '8.8.8.8', '172.32.0.1', '::ffff:8.8.8.8', '2606:4700:4700::1111'])
+      expect(isPublic(address), address).to.equal(true);
+    for (const address of [
+      '0.0.0.0',
+      '10.1.2.3',
+      '100.64.0.1',
+      '127.0.0.1',
+      '169.254.169.254',
+      '172.16.0.1',
+      '192.168.1.1',
+      '224.0.0.1',
+      '255.255.255.255',
+      '::',
+      '::1',
+      '::ffff:127.0.0.1',
+      '::ffff:10.0.0.1',
+      '::ffff:7f00:1',
+      '::127.0.0.1',
+      '64:ff9b::7f00:1',
+      '64:ff9b:1::1',
+      '2002:7f00:1::',
+      '2001::1',
+      'fc00::1',
+      'fd12:3456::1',
+      'fe80::1',
+      'fe80::1%lo',
+      '2606:4700:4700::1111%lo',
+      'ff02::1',
+      'no address',
+      '',
+    ])
+      expect(isPublic(address), address).to.equal(false);
+  });
+
+  describe('are looked at when a connection is made', () => {
+    let names: NameServer;
+    let receiver: WebhookReceiver;
+    before(async () => {
+      names = await NameServer.start();
+      receiver = await WebhookReceiver.start();
+    });
+    after(async () => {
+      await names.stop();
+      await receiver.stop();
+    });
+
+    const strict = () => senderOf(IN_THE_END, { allowPrivate: false, nameServers: [names.address] });
+    const post = (host: string, scheme = 'https') =>
+      strict().post({ url: `${scheme}://${host}:${receiver.port}/`, secrets }, message);
+    const refused = (reason: string) => ({ delivered: false, status: null, reason });
+    const found = (name: string) =>
+      new Promise<string | LookupAddress[]>((resolve, reject) =>
+        new PublicNames([names.address]).lookup(name, { all: true }, (error, addresses) =>
+          error ? reject(error) : resolve(addresses),
+        ),
+      );
+
+    it('whatever way they are written', async () => {
+      for (const host of ['localhost', 'a.localhost', '127.0.0.1', '0x7f.1', '2130706433'])
+        expect(await post(host), host).to.deep.equal(refused('private_address'));
+      for (const host of ['[::1]', '[::ffff:127.0.0.1]', '[64:ff9b::7f00:1]', '[fe80::1]', '[fd00::1]'])
+        expect(await post(host), host).to.deep.equal(refused('private_address'));
+    });
+
+    it('whatever a name leads to', async () => {
+      for (const address of [
+        '127.0.0.1',
+        '10.0.0.1',
+        '169.254.169.254',
+        '::1',
+        '::ffff:7f00:1',
+        '64:ff9b::7f00:1',
+        'fe80::1',
+        'fd00::1',
+      ]) {
+        names.addresses.set('inside.example', [address]);
+        expect(await post('inside.example'), address).to.deep.equal(refused('private_address'));
+      }
+      names.addresses.set('mixed.example', ['127.0.0.1', '8.8.8.8', 'fd00::1', '2606:4700:4700::1111']);
+      expect(await found('mixed.example')).to.deep.equal([
+        { address: '8.8.8.8', family: 4 },
+        { address: '2606:4700:4700::1111', family: 6 },
+      ]);
+    });
+
+    it('each time anew, of a name that leads elsewhere the second time', async () => {
+      names.addresses.set('moving.example', ['8.8.8.8']);
+      expect(await found('moving.example')).to.deep.equal([{ address: '8.8.8.8', family: 4 }]);
+      names.addresses.set('moving.example', ['127.0.0.1']);
+      expect(await post('moving.example')).to.deep.equal(refused('private_address'));
+      names.addresses.delete('moving.example');
+      expect(await post('moving.example')).to.deep.equal(refused('name'));
+    });
+
+    it('and are not connected to without TLS', async () => {
+      names.addresses.set('plain.example', ['8.8.8.8']);
+      expect(await post('plain.example', 'http')).to.deep.equal(refused('not_https'));
+      expect(await post('127.0.0.1', 'http')).to.deep.equal(refused('not_https'));
+    });
+
+    it('without holding up the look-ups of others, where a name server never answers', async () => {
+      names.addresses.set('slow.example', undefined);
+      const destination = { url: 'https://slow.example/', secrets };
+      const stops = Array.from({ length: 20 }, () => new AbortController());
+      const before = names.asked;
+      const posts = stops.map(({ signal }) => strict().post(destination, message, signal));
+      await until('the questions to have come', () => names.asked >= before + posts.length);
+      await promisify(lookup)('localhost');
+      for (const stop of stops) stop.abort();
+      for (const { delivered } of await Promise.all(posts)) expect(delivered).to.equal(false);
+
+      const hurried = senderOf(SOON, { allowPrivate: false, nameServers: [names.address] });
+      expect(await hurried.post(destination, message)).to.deep.equal(refused('timeout'));
+    });
+
+    after(() => expect([...receiver.received, ...receiver.faults]).to.be.empty);
+  });
+});
+
+describe('a receiver of webhooks', function () {
+  this.timeout(120_000);
+  let receiver: RawReceiver | undefined;
+  afterEach(async () => {
+    await receiver?.stop();
+    receiver = undefined;
+  });
+
+  it('that switches to another protocol has not taken the message', async () => {
+    receiver = await RawReceiver.start((socket) =>
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
+    );
+    expect(await senderOf(IN_THE_END).post(receiver.destination, message)).to.deep.equal({
+      delivered: false,
+      status: 101,
+      reason: 'status',
+    });
+    await until('its connection to be closed', () => receiver?.sockets.size === 0);
+  });
+
+  it('that closes without an answer, or says something else than HTTP, has not either', async () => {
+    for (const words of ['', 'no HTTP\r\n\r\n', 'HTTP/1.1 2']) {
+      receiver = await RawReceiver.start((socket) => socket.end(words));
+      expect(await senderOf(IN_THE_END).post(receiver.destination, message), words).to.deep.equal({
+        delivered: false,
+        status: null,
+        reason: 'connection',
+      });
+      await receiver.stop();
+    }
+  });
+
+  it('has its time for the head of an answer, and not more than some of it', async () => {
+    const heads: Record<string, [answer: (socket: Socket) => void, limit: number, reason: string]> = {
+      'that never comes': [() => undefined, SOON, 'timeout'],
+      'that stops': [(socket) => socket.write('HTTP/1.1 200 OK\r\nX: '), SOON, 'timeout'],
+      'without an end': [
+        (socket) => {
+          socket.write('HTTP/1.1 200 OK\r\n');
+          endlessly(socket, `X: ${'x'.repeat(1000)}\r\n`);
+        },
+        IN_THE_END,
+        'connection',
+      ],
+      'that always follows': [
+        (socket) => endlessly(socket, 'HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n'),
+        IN_THE_END,
+        'connection',
+      ],
+    };
+    for (const [what, [answer, limit, reason]] of Object.entries(heads)) {
+      receiver = await RawReceiver.start(answer);
+      expect(await senderOf(limit).post(receiver.destination, message), what).to.deep.equal({
+        delivered: false,
+        status: null,
+        reason,
+      });
+      const { sockets } = receiver;
+      await until('its connection to be closed', () => sockets.size === 0);
+      await receiver.stop();
+    }
+  });
+
+  it('has a second for the body of an answer, and a bound of it, in the turn of the message', async () => {
+    const head = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n';
+    receiver = await RawReceiver.start((socket) => socket.write(head));
+    const sender = senderOf(IN_THE_END);
+    const { destination } = receiver;
+    const outcomes = await Promise.all(
+      Array.from({ length: 10 }, (_, user) =>
+        sender.inTurn(user, undefined, () => sender.post(destination, message)),
+      ),
+    );
+    for (const outcome of outcomes) expect(outcome).to.deep.equal({ delivered: true, status: 200 });
+    const { sockets } = receiver;
+    await until('all connections to be closed', () => sockets.size === 0);
+    await receiver.stop();
+
+    let written = 0;
+    receiver = await RawReceiver.start((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      endlessly(socket, 'x'.repeat(16 * 1024));
+      socket.on('close', () => (written = socket.bytesWritten));
+    });
+    expect(await sender.post(receiver.destination, message)).to.deep.equal({ delivered: true, status: 200 });
+    await until('it to be cut off', () => written > 0);
+    expect(written).to.be.below(64 * 1024 * 1024);
+  });
+
+  it('that keeps the turns of its user does not keep those of others', async () => {
+    receiver = await RawReceiver.start(() => undefined);
+    const sender = senderOf(IN_THE_END);
+    const { destination } = receiver;
+    const [stop, leave] = [new AbortController(), new AbortController()];
+    const post = (user: number, signal = stop.signal) =>
+      sender.inTurn(user, signal, () => sender.post(destination, message, stop.signal));
+    const mine = Array.from({ length: 5 }, () => post(1).catch(() => undefined));
+    await until('two to be on their way', () => receiver?.requests === 2);
+    const other = post(2);
+    await until('the one of another user', () => receiver?.requests === 3);
+    expect(receiver.mostOpen).to.equal(3);
+    // A requester that has gone waits no longer.
+    const gone = post(1, leave.signal).then(
+      () => 'posted',
+      () => 'left',
+    );
+    leave.abort();
+    expect(await gone).to.equal('left');
+    stop.abort();
+    await Promise.all([...mine, other]);
+    expect(receiver.requests).to.equal(3);
+  });
+});
