@@ -282,7 +282,10 @@ export async function createService(
     gateway,
     checks: healthChecks({ ...database, backlog, feed, redis }),
     start: () => startParts(parts),
-    dismiss: (spread) => delivery.drain(delivery.size > 0 ? spread : 0),
+    dismiss: (spread) => {
+      webhookWorker.dismiss();
+      return delivery.drain(delivery.size > 0 ? spread : 0);
+    },
     close: () => stopParts(parts),
   };
 }

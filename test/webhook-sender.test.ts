@@ -42,7 +42,11 @@ class RawReceiver {
   }
 
   get destination() {
-    return { url: `http://127.0.0.1:${(this.#server.address() as { port: number }).port}/`, secrets };
+    return {
+      url: `http://127.0.0.1:${(this.#server.address() as { port: number }).port}/`,
+      secrets,
+      userId: 0,
+    };
   }
 
   async stop(): Promise<void> {
@@ -113,7 +117,7 @@ describe('addresses that webhooks go to', () => {
 
     const strict = () => senderOf(IN_THE_END, { allowPrivate: false, nameServers: [names.address] });
     const post = (host: string, scheme = 'https') =>
-      strict().post({ url: `${scheme}://${host}:${receiver.port}/`, secrets }, message);
+      strict().post({ url: `${scheme}://${host}:${receiver.port}/`, secrets, userId: 0 }, message);
     const refused = (reason: string) => ({ delivered: false, status: null, reason });
     const found = (name: string) =>
       new Promise<string | LookupAddress[]>((resolve, reject) =>
@@ -167,7 +171,7 @@ describe('addresses that webhooks go to', () => {
 
     it('without holding up the look-ups of others, where a name server never answers', async () => {
       names.addresses.set('slow.example', undefined);
-      const destination = { url: 'https://slow.example/', secrets };
+      const destination = { url: 'https://slow.example/', secrets, userId: 0 };
       const stops = Array.from({ length: 20 }, () => new AbortController());
       const before = names.asked;
       const posts = stops.map(({ signal }) => strict().post(destination, message, signal));
@@ -295,5 +299,33 @@ describe('a receiver of webhooks', function () {
     stop.abort();
     await Promise.all([...mine, other]);
     expect(receiver.requests).to.equal(3);
+  });
+
+  it('that has failed or was slow has half of the turns, however many users have such ones', async () => {
+    let answer = (socket: Socket): unknown => socket.end();
+    receiver = await RawReceiver.start((socket) => answer(socket));
+    const sender = senderOf(IN_THE_END);
+    const { destination } = receiver;
+    const stops: AbortController[] = [];
+    const post = (userId: number) => {
+      const stop = new AbortController();
+      stops.push(stop);
+      return sender
+        .inTurn(userId, stop.signal, () => sender.post({ ...destination, userId }, message, stop.signal))
+        .catch(() => undefined);
+    };
+    const slow = Array.from({ length: 30 }, (_, at) => at + 1);
+    await Promise.all(slow.map(post));
+    expect(receiver.requests).to.equal(30);
+
+    answer = () => undefined;
+    const waiting = [...slow, ...slow].map(post);
+    await until('their turns to be taken', () => receiver?.requests === 30 + 25);
+    const others = Array.from({ length: 25 }, (_, at) => post(100 + at));
+    await until('the others', () => receiver?.requests === 30 + 50);
+    // The last first: none gets the turn of one before it.
+    for (const stop of stops.toReversed()) stop.abort();
+    await Promise.all([...waiting, ...others]);
+    expect(receiver.requests).to.equal(30 + 50);
   });
 });

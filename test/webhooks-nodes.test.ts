@@ -82,4 +82,23 @@ describe('a webhook of two nodes, with Redis dead, over TLS', function () {
     expect(receiver.mostOpen).to.equal(1);
     expect(ids.length).to.be.above(MANY);
   });
+
+  it('does not keep a node from its end in time, with a receiver that never answers', async () => {
+    const node = nodes.first.running ? nodes.first : nodes.second;
+    const ada = await signUp(node.url);
+    const { body } = await ada.post<WebhookView & { secret: string }>('/users/me/webhooks', {
+      url: `https://localhost:${receiver.port}/hook`,
+      topics: [`author:${ada.id}`],
+      password: PASSWORD,
+    });
+    receiver.secret = body.secret;
+    receiver.answer = () => undefined;
+    await ada.post('/posts', { title: 'for nobody', content: '' });
+    await until('it to be posted', () => receiver.received.at(-1)?.message.data.title === 'for nobody');
+    const ping = ada.post<object>(`/users/me/webhooks/${body.id}/ping`);
+    await until('the ping', () => receiver.ofType('ping').length === 1);
+    await node.stop();
+    expect((await ping).status).to.equal(503);
+    expect(node.misconduct).to.deep.equal([]);
+  });
 });

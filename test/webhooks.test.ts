@@ -68,6 +68,9 @@ describe('a webhook', function () {
   const mailsTo = ({ email }: TestUser, subject: string) =>
     mails.received.filter(({ to, headers }) => to.includes(email) && headers.subject === subject);
 
+  const verify = ({ id }: TestUser) =>
+    execute(world, 'update users set email_verified_at = now() where id = $1', [id]);
+
   async function hook(user: TestUser, more: object = {}) {
     const { status, body } = await user.post<WebhookView & { secret: string }>(PATH, {
       url: `http://127.0.0.1:${receiver.port}/hook`,
@@ -86,6 +89,8 @@ describe('a webhook', function () {
     return answer.body.id;
   };
   const titles = () => receiver.ofType('post:created').map(({ message }) => message.data.title);
+  /** Each once, as a receiver takes them: this machine may have been too busy to answer in time. */
+  const heard = () => [...new Set(titles())];
 
   it('is posted each event in order, one at a time, signed, with its position as id', async () => {
     const [ada, bob] = [await world.user(), await world.user()];
@@ -95,8 +100,7 @@ describe('a webhook', function () {
     const wanted = Array.from({ length: 12 }, (_, at) => `Number ${at}`);
     for (const title of wanted) await post(bob, title);
     await until('all to have come', () => titles().length >= wanted.length);
-    // Once, unless this machine was too busy to answer in time.
-    expect([...new Set(titles())]).to.deep.equal(wanted);
+    expect(heard()).to.deep.equal(wanted);
     expect(receiver.mostOpen).to.equal(1);
     for (const { id: messageId, message } of receiver.received) {
       expect(messageId).to.equal(`${epoch}:${message.seq}`);
@@ -118,13 +122,13 @@ describe('a webhook', function () {
     await bob.put(`/posts/${mine}/vote`);
     await ada.put(`/users/${eve.id}/mute`);
     await until('my own affairs to have come', () => receiver.ofType('mute:added').length > 0);
-    expect(titles()).to.deep.equal(['mine', 'of one whom I follow']);
+    expect(heard()).to.deep.equal(['mine', 'of one whom I follow']);
     const position = await caughtUp(world);
     await ada.put(`/users/${bob.id}/block`);
     await post(bob, 'of one who is blocked');
     await post(ada, 'the last');
     await until('the last to have come', () => titles().includes('the last'));
-    expect(titles()).to.deep.equal(['mine', 'of one whom I follow', 'the last']);
+    expect(heard()).to.deep.equal(['mine', 'of one whom I follow', 'the last']);
     expect(receiver.ofType('block:added')[0]?.message.seq).to.be.above(position);
   });
 
@@ -151,16 +155,14 @@ describe('a webhook', function () {
     await post(ada, 'first');
     await post(ada, 'second');
     await until('both to have come', () => titles().includes('second'), 60_000);
-    expect(titles()).to.deep.equal([...Array<string>(5).fill('first'), 'second']);
+    expect(heard()).to.deep.equal(['first', 'second']);
+    expect(titles().indexOf('second')).to.be.at.least(5);
+    expect(titles().lastIndexOf('first')).to.be.below(titles().indexOf('second'));
     expect(new Set(receiver.received.map((each) => each.id)).size).to.equal(2);
     expect(receiver.faults).to.deep.equal([]);
     const { body } = await ada.get<FailureView[]>(`${PATH}/${id}/failures`);
-    expect(body.map(({ reason }) => reason).reverse()).to.deep.equal([
-      'status',
-      'redirect',
-      'connection',
-      'status',
-    ]);
+    const reasons = body.map(({ reason }) => reason).filter((reason) => reason !== 'timeout');
+    expect(reasons.reverse()).to.deep.equal(['status', 'redirect', 'connection', 'status']);
     await until('it to be well', async () => (await look(ada, id)).failing_since === null);
   });
 
@@ -192,11 +194,13 @@ describe('a webhook', function () {
     receiver.answer = (res) => res.writeHead(204).end();
     await ada.patch(`${PATH}/${id}`, { paused: false });
     await until('both to have come', () => titles().includes('second'));
-    expect(titles()).to.deep.equal(['first', 'first', 'second']);
+    expect(heard()).to.deep.equal(['first', 'second']);
+    expect(titles()[1]).to.equal('first');
   });
 
   it('is paused after a day of failures, and says so', async () => {
     const ada = await world.user();
+    await verify(ada);
     await caughtUp(world);
     const { id } = await hook(ada, { topics: ['feed'] });
     receiver.answer = (res) => res.writeHead(500).end();
@@ -210,12 +214,10 @@ describe('a webhook', function () {
     await until('the pause', async () => (await look(ada, id)).paused === 'failing');
     expect(log.all().some(({ msg }) => msg === 'a webhook is paused')).to.equal(true);
     await until('the mail', () => mailsTo(ada, 'A webhook was paused').length === 1);
-    expect(
-      await numberOf(
-        world,
-        'select count(*) from webhooks where lease_holder is not null and paused is not null',
-      ),
-    ).to.equal(0);
+    await until('its lease to be given up', async () => {
+      const held = 'select count(*) from webhooks where lease_holder is not null and paused is not null';
+      return (await numberOf(world, held)) === 0;
+    });
   });
 
   it('is told with a reset what the log no longer has, and goes on from there', async () => {
@@ -317,7 +319,8 @@ describe('a webhook', function () {
 
   it('belongs to its user alone, who has a few', async () => {
     const [ada, eve] = [await world.user(), await world.user()];
-    const { id, secret: _secret, ...shown } = await hook(ada);
+    await caughtUp(world);
+    const { id, secret: _secret, ...shown } = await hook(ada, { topics: ['thread:1'] });
     expect((await ada.get<WebhookView[]>(PATH)).body).to.deep.equal([{ id, ...shown }]);
     expect((await eve.get<WebhookView[]>(PATH)).body).to.deep.equal([]);
     for (const [method, path, body] of [
@@ -380,6 +383,7 @@ describe('a webhook', function () {
 
   it('is made, led elsewhere and given another secret only with the password, and its owner is told', async () => {
     const ada = await world.user();
+    await verify(ada);
     const url = `http://127.0.0.1:${receiver.port}/hook`;
     expectProblem(await ada.post<object>(PATH, { url }), 422);
     expectProblem(await ada.post<object>(PATH, { url, password: 'a guess' }), 403, 'invalid_credentials');
@@ -393,7 +397,9 @@ describe('a webhook', function () {
     const moved = await ada.patch<WebhookView>(`${PATH}/${id}`, { url: elsewhere, password: PASSWORD });
     expect(moved.body.url).to.equal(elsewhere);
     await until('another mail', () => mailsTo(ada, subject).length === 2);
-    expect(mailsTo(ada, subject)[1]?.text).to.contain(elsewhere);
+    // The rest of the address could be a message to somebody else.
+    for (const { text } of mailsTo(ada, subject))
+      expect(text).to.contain(`127.0.0.1:${receiver.port}`).and.not.contain('/hook');
     await ada.post(`${PATH}/${id}/secret`, { password: PASSWORD });
     const noted = await rows<{ action: string }>(
       world,
@@ -411,6 +417,20 @@ describe('a webhook', function () {
       password: PASSWORD,
     });
     expectProblem(await new Api(world.url, key.key).get<object>(PATH), 403, 'insufficient_scope');
+  });
+
+  it('has no mail sent to an address that was not proved, and not more than three an hour', async () => {
+    const ada = await world.user();
+    const { id } = await hook(ada);
+    const mailed = () =>
+      numberOf(world, `select count(*) from mails where user_id = $1 and kind = 'webhook_added'`, [ada.id]);
+    expect(await mailed()).to.equal(0);
+    await verify(ada);
+    for (const times of [1, 2, 3, 3]) {
+      const url = `http://127.0.0.1:${receiver.port}/hook/${times}`;
+      expect((await ada.patch(`${PATH}/${id}`, { url, password: PASSWORD })).status).to.equal(200);
+      expect(await mailed()).to.equal(times);
+    }
   });
 
   for (const [what, code] of [
@@ -522,8 +542,19 @@ describe('a webhook', function () {
 
     await write(id, sealOf(GONE).close(secret));
     await ada.patch(`${PATH}/${id}`, { topics: ['thread:3'] });
-    await until('the pause', async () => (await look(ada, id)).paused === 'secret');
+    await until('it to be found unreadable', async () => (await look(ada, id)).failing_since !== null);
     expectProblem(await ada.post<object>(`${PATH}/${id}/ping`), 409);
+    const lookAgain = `update webhooks set failing_since = now() - $2 * interval '1 h', next_attempt_at = now() where id = $1`;
+    // Another node may be able to read it.
+    await write(id, sealOf(BEFORE).close(secret));
+    await execute(world, lookAgain, [id, 25]);
+    await until('it to be well', async () => (await look(ada, id)).failing_since === null);
+    await write(id, sealOf(GONE).close(secret));
+    await ada.patch(`${PATH}/${id}`, { topics: ['thread:4'] });
+    await until('it to be found unreadable again', async () => (await look(ada, id)).failing_since !== null);
+    expect((await look(ada, id)).paused).to.equal(null);
+    await execute(world, lookAgain, [id, 25]);
+    await until('the pause', async () => (await look(ada, id)).paused === 'secret');
     const { body } = await ada.post<{ secret: string }>(`${PATH}/${id}/secret`, { password: PASSWORD });
     made.push(body.secret);
     receiver.secret = body.secret;

@@ -7,7 +7,16 @@ import { FairSemaphore } from '../queues/fair-semaphore.ts';
  * itself how many it uses at once.
  */
 export type DatabasePart =
-  'edits' | 'pages' | 'posts' | 'profiles' | 'searches' | 'service' | 'sessions' | 'tallies' | 'votes';
+  | 'edits'
+  | 'pages'
+  | 'posts'
+  | 'profiles'
+  | 'searches'
+  | 'service'
+  | 'sessions'
+  | 'tallies'
+  | 'votes'
+  | 'webhooks';
 
 /** The user of a connection: the sender of a request, or a part of the service. */
 export type ConnectionUser = Requester | DatabasePart;

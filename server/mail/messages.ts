@@ -184,7 +184,11 @@ const whyPaused: Record<string, string> = {
     'The secrets of the service have changed, so that the one of the webhook can no longer be read. Give it another.',
 };
 
-/** Tells the owner of a webhook that nothing is sent to it any more. @param reason `failing`, `gone` or `secret` */
+/**
+ * Tells the owner of a webhook that nothing is sent to it any more. Of its address it has the host alone: the rest may be words
+ * that somebody wants the service to send.
+ * @param reason `failing`, `gone` or `secret`
+ */
 export function webhookPaused(
   { id, username, email }: Recipient,
   url: string,
@@ -198,9 +202,7 @@ export function webhookPaused(
     subject: 'A webhook was paused',
     text: `Hello ${username},
 
-your webhook at ${publicUrl} is paused, which posts events to
-
-${url}
+your webhook at ${publicUrl} is paused, which posts events to a server at ${new URL(url).host}.
 
 ${whyPaused[reason] ?? ''} What happens meanwhile is sent when you resume it, as far back as the service
 keeps its events.
@@ -209,7 +211,7 @@ keeps its events.
   };
 }
 
-/** Tells the owner of an account where from now on what the account may hear is posted to. */
+/** Tells the owner of an account where from now on what the account may hear is posted to: the host alone, as above. */
 export function webhookAdded({ id, username, email }: Recipient, url: string, publicUrl: string): NewMail {
   return {
     userId: id,
@@ -218,9 +220,8 @@ export function webhookAdded({ id, username, email }: Recipient, url: string, pu
     subject: 'A webhook posts what you hear to a server',
     text: `Hello ${username},
 
-a webhook of your account at ${publicUrl} posts the events that you may hear to
-
-${url}
+a webhook of your account at ${publicUrl} posts the events that you may hear to a server at
+${new URL(url).host}.
 
 If this was not you, choose a new password at once, with "Forgot your password?" where one logs in: that pauses all
 webhooks of the account. Delete this one then.

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { Transaction } from 'sequelize';
-import { User } from '../../models/index.ts';
 import { select } from '../database/select.ts';
 import { AppError, invalid } from '../errors.ts';
 import type { Identity } from '../identity.ts';
@@ -16,6 +15,7 @@ import {
   type WebhookRow,
   type WebhookView,
 } from './present.ts';
+import { tellOwner } from './owner-mails.ts';
 import { noWebhook, webhook } from './queries.ts';
 import type { ChangeWebhook, CreateWebhook, ReplayWebhook } from './schemas.ts';
 import { newWebhookSecret, openSecrets } from './signature.ts';
@@ -32,7 +32,7 @@ const ANEW = 'version = version + 1, attempts = 0, failing_since = null, next_at
 type Change = [ctx: WebhookContext, user: Identity, id: string, requester: Requester];
 
 /**
- * Makes a webhook. It outlives the session, so it needs the password; the owner is sent a mail.
+ * Makes a webhook. It outlives the session, so it needs the password; the owner is sent a mail, if the address was proved.
  * @returns it, with the secret, which is not shown again
  * @throws {AppError} 401 if the session has just ended, 403 for a wrong password, or as `OwnPassword.prove` does; 409 for a user who has as many
  *   as may be, 422 for an address that may not be one
@@ -151,7 +151,7 @@ export async function deleteWebhook(...[ctx, user, id, requester]: Change): Prom
   ctx.webhooks.changed(id);
 }
 
-/** Posts a message of type `ping`, beside the stream. @returns what came of it @throws {AppError} 404, 409 */
+/** Posts a message of type `ping`, beside the stream. @returns what came of it @throws {AppError} 404, 409; 503 if the node stops */
 export async function pingWebhook(...[ctx, user, id, requester]: Change): Promise<Outcome> {
   const { seal, sender } = ctx.webhooks;
   const [row] = await ctx.db.share(requester).transaction((tx) =>
@@ -167,18 +167,22 @@ export async function pingWebhook(...[ctx, user, id, requester]: Change): Promis
   const secrets = openSecrets(seal, row);
   if (secrets.length === 0)
     throw new AppError('conflict', 'The secret of this webhook can no longer be read. Give it another one.');
-  const destination = { url: row.url, secrets };
+  const destination = { userId: user.id, url: row.url, secrets };
   const message = { type: 'ping', timestamp: new Date().toISOString(), data: { webhook_id: id } };
-  return sender.inTurn(user.id, requester.signal, () =>
+  const signal = requester.signal ? AbortSignal.any([requester.signal, sender.closed]) : sender.closed;
+  const outcome = await sender.inTurn(user.id, signal, () =>
     sender.post(
       destination,
       {
         id: `ping:${randomUUID()}`,
         body: JSON.stringify({ ...message, epoch: ctx.feed.epoch, seq: ctx.feed.seq }),
       },
-      requester.signal,
+      signal,
     ),
   );
+  // Nothing is known of the receiver then.
+  if (!outcome.delivered) signal.throwIfAborted();
+  return outcome;
 }
 
 /** @throws {AppError} 404 */
@@ -201,7 +205,7 @@ async function update(
 
 /**
  * Does something in one transaction with the user's row, locked, that needs the password.
- * @param url where a webhook posts from now on: the owner is sent a mail with it
+ * @param url where a webhook posts from now on: the owner is sent a mail with its host
  * @throws {AppError} 401 if the session has just ended, as it does with a suspension; or as `OwnPassword` does
  */
 function withPassword<T>(
@@ -211,18 +215,14 @@ function withPassword<T>(
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
   const { db, mails, ownPassword } = ctx;
-  const share = db.share(requester);
-  return ownPassword.prove(user, password, requester, async (proof) => {
-    const addressee = url === undefined ? null : await share.run(() => User.findByPk(user.id));
-    // Counted in Redis, so before the transaction.
-    const mayMail = addressee !== null && (await mails.maySend('webhook_added', addressee));
-    return share.transaction(async (tx) => {
+  return ownPassword.prove(user, password, requester, (proof) =>
+    db.share(requester).transaction(async (tx) => {
       const owner = await ownPassword.lock(tx, user, proof, tx.LOCK.NO_KEY_UPDATE);
       const done = await work(tx);
-      if (mayMail && url !== undefined) await mails.queue(tx, webhookAdded(owner, url, mails.publicUrl));
+      if (url !== undefined) await tellOwner(mails, tx, owner, webhookAdded(owner, url, mails.publicUrl));
       return done;
-    });
-  });
+    }),
+  );
 }
 
 /** What is wrong with an address by itself. Where its name leads is found out with each connection. */

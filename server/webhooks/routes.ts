@@ -29,7 +29,7 @@ export const webhookRoutes = [
     method: 'post',
     path: '/users/me/webhooks',
     summary: 'Make a webhook',
-    description: `Each event that a socket with these topics would hear is posted to the address, in order and at least once, signed by the [Standard Webhooks](https://www.standardwebhooks.com) specification. It outlives this session, so it needs your password, and you are sent a mail; a new password pauses it. A user has ${commands.MAX_WEBHOOKS} at most.`,
+    description: `Each event that a socket with these topics would hear is posted to the address, in order and at least once, signed by the [Standard Webhooks](https://www.standardwebhooks.com) specification. It outlives this session, so it needs your password, and you are sent a mail if your address is verified; a new password pauses it. A user has ${commands.MAX_WEBHOOKS} at most.`,
     limit: 'login',
     body: schemas.createWebhook,
     answers: { 201: schemas.newWebhook, ...problems(401, 403, 409, 422, 429) },
@@ -53,7 +53,7 @@ export const webhookRoutes = [
     path: '/users/me/webhooks/:id',
     summary: 'Change, pause or resume a webhook',
     description:
-      'With `paused: false` a webhook goes on that was paused, from where it stands; if the log no longer reaches back so far, with a message of type `reset`. Any change has the next attempt made at once. Another `url` needs your `password`, and you are sent a mail.',
+      'With `paused: false` a webhook goes on that was paused, from where it stands; if the log no longer reaches back so far, with a message of type `reset`. Any change has the next attempt made at once. Another `url` needs your `password`, and you are sent a mail if your address is verified.',
     limit: 'write',
     params: schemas.webhookParams,
     body: schemas.changeWebhook,

@@ -1,5 +1,6 @@
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { unavailable } from '../errors.ts';
 import { FairSemaphore } from '../queues/fair-semaphore.ts';
 import { isPrivateHost, isPublic, PrivateAddressError, PublicNames, UnknownNameError } from './addresses.ts';
 import type { FailureReason, Outcome } from './present.ts';
@@ -8,6 +9,11 @@ import { signedHeaders } from './signature.ts';
 /** Messages on their way at once from this process, and of one user; the others wait, each user in turn. */
 const AT_ONCE = 50;
 const AT_ONCE_OF_USER = 2;
+/** Of users one of whose receivers has failed or taken so long: all of them together. Milliseconds. */
+const AT_ONCE_OF_SLOW = 25;
+const SLOW = 1000;
+/** How long that is remembered of a user. Milliseconds. */
+const SLOW_FOR = 10 * 60_000;
 /** How much of an answer is read before its connection is closed, and for how long. Bytes, milliseconds. */
 const MAX_ANSWER = 64 * 1024;
 const ANSWER_LIMIT = 1000;
@@ -24,6 +30,8 @@ export interface Message {
 
 /** Where it goes, and what it is signed with. */
 export interface Destination {
+  /** Whose webhook it is. */
+  userId: number;
   url: string;
   secrets: readonly string[];
 }
@@ -56,11 +64,19 @@ class NotHttpsError extends Error {
 /** Posts messages. Redirects are not followed, and private addresses are not connected to. */
 export class WebhookSender {
   readonly #options: WebhookSenderOptions;
+  readonly #closed = new AbortController();
   readonly #turns = new FairSemaphore<Turn>({
     atOnce: AT_ONCE,
     pathOf: ({ userId }) => [`u${userId}`],
     signalOf: ({ signal }) => signal,
   });
+  readonly #slowTurns = new FairSemaphore<Turn>({
+    atOnce: AT_ONCE_OF_SLOW,
+    pathOf: ({ userId }) => [`u${userId}`],
+    signalOf: ({ signal }) => signal,
+  });
+  /** Until when the receivers of a user are taken for slow, by the clock of `performance`; the next to be forgotten first. */
+  readonly #slow = new Map<number, number>();
   /** Of users that post something or wait for it. */
   readonly #turnsOfUsers = new Map<number, FairSemaphore<Turn>>();
 
@@ -68,12 +84,25 @@ export class WebhookSender {
     this.#options = options;
   }
 
+  /** Aborted when the node stops and pings have had their time. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  close(): void {
+    this.#closed.abort(unavailable('The node is shutting down. Try again.', 1));
+  }
+
   /** How long a post takes at most. Milliseconds. */
   get longest(): number {
     return this.#options.limit + ANSWER_LIMIT;
   }
 
-  /** Runs work that posts a message, in the turn of its user. @throws the reason of the signal, if that ends the wait */
+  /**
+   * Runs work that posts a message, in the turn of its user. Users with slow receivers have turns of their own, half of all, so
+   * that they do not hold up the others.
+   * @throws the reason of the signal, if that ends the wait
+   */
   async inTurn<T>(userId: number, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     const turn = { userId, signal };
     const own =
@@ -85,7 +114,8 @@ export class WebhookSender {
       });
     this.#turnsOfUsers.set(userId, own);
     try {
-      return await own.run(turn, () => this.#turns.run(turn, work));
+      const inAll = () => this.#turns.run(turn, work);
+      return await own.run(turn, () => (this.#isSlow(userId) ? this.#slowTurns.run(turn, inAll) : inAll()));
     } finally {
       if (own.running + own.waiting === 0) this.#turnsOfUsers.delete(userId);
     }
@@ -95,7 +125,18 @@ export class WebhookSender {
    * Posts a message, signed with the time of this attempt. Resolves when its connection is closed.
    * @param stop ends it as a failure
    */
-  async post({ url, secrets }: Destination, { id, body }: Message, stop?: AbortSignal): Promise<Outcome> {
+  async post(destination: Destination, message: Message, stop?: AbortSignal): Promise<Outcome> {
+    const began = performance.now();
+    const outcome = await this.#post(destination, message, stop);
+    if (!outcome.delivered || performance.now() - began > SLOW) this.#rememberSlow(destination.userId);
+    return outcome;
+  }
+
+  async #post(
+    { url, secrets }: Destination,
+    { id, body }: Message,
+    stop: AbortSignal | undefined,
+  ): Promise<Outcome> {
     try {
       const headers = {
         'content-type': 'application/json',
@@ -108,6 +149,20 @@ export class WebhookSender {
       return { delivered: false, status, reason: status >= 300 && status < 400 ? 'redirect' : 'status' };
     } catch (error) {
       return { delivered: false, status: null, reason: reasonOf(error) };
+    }
+  }
+
+  #isSlow(userId: number): boolean {
+    return (this.#slow.get(userId) ?? 0) > performance.now();
+  }
+
+  #rememberSlow(userId: number): void {
+    const now = performance.now();
+    this.#slow.delete(userId);
+    this.#slow.set(userId, now + SLOW_FOR);
+    for (const [user, until] of this.#slow) {
+      if (until > now) break;
+      this.#slow.delete(user);
     }
   }
 

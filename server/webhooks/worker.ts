@@ -1,7 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import { about, Loop } from '../async/loop.ts';
 import { WokenLoop } from '../async/woken-loop.ts';
 import type { Database } from '../database/connection.ts';
+import type { DatabaseShare } from '../database/connection-queue.ts';
 import { select } from '../database/select.ts';
 import { AppError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
@@ -11,6 +14,8 @@ import type { Outbox } from '../mail/outbox.ts';
 import type { Seal } from '../mail/seal.ts';
 import { isSuspended } from '../moderation/policy.ts';
 import type { Metrics } from '../ops/metrics.ts';
+import { FairSemaphore } from '../queues/fair-semaphore.ts';
+import { tellOwner } from './owner-mails.ts';
 import type { Outcome, Pause } from './present.ts';
 import type { Message, WebhookSender } from './sender.ts';
 import { openSecrets } from './signature.ts';
@@ -34,8 +39,15 @@ const MOST_PAUSE = 3_600_000;
 const PATIENCE = 24 * 3_600_000;
 /** Failures that are kept of each webhook. */
 const KEPT_FAILURES = 20;
-/** How long an attempt may go on when the node stops. Milliseconds. */
+/** How long a webhook is left to other nodes whose secret this one cannot read. Milliseconds. */
+const UNREADABLE = 60_000;
+/** How old what was found may be when it is posted. Milliseconds. */
+const FRESH = 1000;
+/** Statements of this part at once. */
+const STATEMENTS = 3;
+/** How long an attempt may go on when the node stops, and how long leases may then take to be given up. Milliseconds. */
 const GRACE = 2000;
+const FAREWELL = 1000;
 
 /** SQL: whether a webhook `w` is to be worked and no run has it. */
 const isDue =
@@ -84,6 +96,7 @@ interface Hook {
   epoch: string;
   position: number;
   attempts: number;
+  is_failing: boolean;
   /** Why the log did not reach back to where it stood: it is still to be told so. */
   reset: string | null;
 }
@@ -94,6 +107,13 @@ interface NextMessage extends Message {
   position: number;
 }
 
+/** A message that was posted. */
+interface Attempt {
+  hook: Hook;
+  message: NextMessage;
+  outcome: Outcome;
+}
+
 /** Up to where there is nothing for a webhook. */
 interface Nothing {
   body?: never;
@@ -102,9 +122,19 @@ interface Nothing {
 
 /** The log does not reach back to where a webhook stands, and where it goes on. */
 interface Gone {
+  body?: never;
   reason: string;
   epoch: string;
   head: number;
+}
+
+/** What a look at a webhook has found. */
+interface Found {
+  hook: Hook;
+  secrets: readonly string[];
+  next: NextMessage | Nothing | Gone | undefined;
+  /** By the clock of `performance`. Milliseconds. */
+  at: number;
 }
 
 /** A webhook that this process works. */
@@ -135,10 +165,14 @@ export class WebhookWorker {
   readonly #runs = new Map<string, Run>();
   readonly #claims: WokenLoop;
   readonly #renewals: Loop;
-  #stopping = false;
+  readonly #share: DatabaseShare;
+  /** What is for all webhooks of the process takes turns with what is for one. */
+  readonly #statements = new FairSemaphore<'all' | 'one'>({ atOnce: STATEMENTS, pathOf: (whose) => [whose] });
+  #stopped: Promise<void> | undefined;
 
   constructor(options: WebhookWorkerOptions) {
     this.#options = options;
+    this.#share = options.db.share('webhooks');
     const onFailed = (error: unknown) =>
       options.log.debug({ err: error }, 'webhooks could not be read; retrying');
     this.#claims = new WokenLoop({ next: () => this.#claim(), may: options.may, every: LOOK, onFailed });
@@ -155,16 +189,28 @@ export class WebhookWorker {
     this.#renewals.start(RENEW);
   }
 
-  /** Leaves what it works to other nodes, when what is on its way has been answered or has had its time. */
+  /** Begins nothing more, and leaves what it works to other nodes: when it has been answered or has had its time. */
+  dismiss(): void {
+    this.#stopped ??= Promise.race([this.#end(), this.#endByForce()]);
+  }
+
+  /** Resolves when that is done, or has taken too long: then the leases lapse. */
   async stop(): Promise<void> {
-    this.#stopping = true;
-    await this.#claims.stop();
-    const runs = [...this.#runs.values()];
-    for (const { wake } of runs) wake.abort();
-    const grace = setTimeout(() => runs.forEach(halt), GRACE);
-    await Promise.all(runs.map(({ ended }) => ended));
-    clearTimeout(grace);
-    await this.#renewals.stop();
+    this.dismiss();
+    await this.#stopped;
+  }
+
+  async #end(): Promise<void> {
+    for (const { wake } of this.#runs.values()) wake.abort();
+    await Promise.all([this.#claims.stop(), this.#renewals.stop()]);
+    await Promise.all([...this.#runs.values()].map(({ ended }) => ended));
+  }
+
+  async #endByForce(): Promise<void> {
+    await sleep(GRACE, undefined, { ref: false });
+    this.#runs.forEach(halt);
+    this.#options.sender.close();
+    await sleep(FAREWELL, undefined, { ref: false });
   }
 
   /** A webhook has been made, or its user has changed it. */
@@ -179,6 +225,7 @@ export class WebhookWorker {
     if (room <= 0) return false;
     // Of users with many webhooks those behind the first wait for everyone else's.
     const claimed = await this.#select<{ id: string; user_id: number; lease_holder: string }>(
+      'all',
       `with due as (
          select w.id, row_number() over (partition by w.user_id order by w.next_attempt_at) as rank
          from webhooks w join users u on u.id = w.user_id
@@ -218,6 +265,7 @@ export class WebhookWorker {
     if (runs.length === 0 || !this.#options.may()) return;
     const leaseEnds = performance.now() + LEASE;
     const rows = await this.#select<{ holder: string; version: number; active: boolean }>(
+      'all',
       `update webhooks set lease_until = now() + $2 * interval '1 millisecond'
        where lease_holder = any($1::uuid[])
        returning lease_holder as holder, version, paused is null as active`,
@@ -239,7 +287,7 @@ export class WebhookWorker {
   async #work(run: Run, before: Promise<void> | undefined): Promise<void> {
     await before;
     try {
-      while (!this.#stopping && this.#options.may() && (await this.#step(run)))
+      while (!this.#stopped && this.#options.may() && (await this.#step(run)))
         if (this.#runs.size >= MAX_HELD && Date.now() - run.since > TURN) break;
     } catch (error) {
       this.#options.log.debug(
@@ -249,6 +297,7 @@ export class WebhookWorker {
     }
     try {
       await this.#select(
+        'one',
         'update webhooks set lease_holder = null, lease_until = null where id = $1 and lease_holder = $2',
         run.id,
         run.holder,
@@ -265,33 +314,19 @@ export class WebhookWorker {
 
   /** Sends the next message, or waits for one. @returns whether to go on */
   async #step(run: Run): Promise<boolean> {
-    const { sender, seal } = this.#options;
-    const done = await sender.inTurn(run.userId, run.stop.signal, async () => {
-      // In the turn and before the webhook is read: what changes from here on ends a wait.
-      run.wake = new AbortController();
-      const hook = await this.#begin(run);
-      if (!hook || run.stop.signal.aborted) return false;
-      const secrets = openSecrets(seal, hook);
-      if (secrets.length === 0) {
-        await this.#pause(run, 'secret');
-        return false;
-      }
-      if (!seal.isNewest(hook.secret)) await this.#sealAnew(run, hook, secrets);
-      // As it is now: what was deleted or hidden since the last attempt is not sent.
-      const next = hook.reset === null ? await this.#next(run, hook, 0) : resetOf(hook, hook.reset);
-      if (next && 'reason' in next) {
-        await this.#beginReset(run, hook, next);
-        return true;
-      }
-      if (next?.body === undefined) return { hook, head: next };
-      // Another process must not post it meanwhile.
-      if (performance.now() + sender.longest > run.leaseEnds) return true;
-      const outcome = await sender.post({ url: hook.url, secrets }, next, run.stop.signal);
-      return this.#settle(run, hook, next, outcome);
-    });
-    if (typeof done === 'boolean') return done;
-    const { hook, head } = done;
-    const after = head?.position ?? hook.position;
+    const { sender } = this.#options;
+    const found = await this.#look(run);
+    if (!found) return false;
+    const { hook, next } = found;
+    if (next && 'reason' in next) {
+      await this.#beginReset(run, hook, next);
+      return true;
+    }
+    if (next?.body !== undefined) {
+      const done = await sender.inTurn(run.userId, run.stop.signal, () => this.#post(run, found));
+      return typeof done === 'boolean' ? done : this.#settle(run, done);
+    }
+    const after = next?.position ?? hook.position;
     const waited = await this.#next(run, { ...hook, position: after }, WAIT);
     // What has come is looked at anew, by whatever holds then. So that a quiet webhook never falls out of the log:
     if (waited && !('reason' in waited) && waited.body === undefined && waited.position > hook.position)
@@ -299,17 +334,73 @@ export class WebhookWorker {
     return true;
   }
 
+  /** What there is for a webhook, as it is now: what was deleted or hidden since the last attempt is not sent. */
+  async #look(run: Run): Promise<Found | undefined> {
+    const { seal } = this.#options;
+    const at = performance.now();
+    // Before the webhook is read: what changes from here on ends a wait.
+    run.wake = new AbortController();
+    const hook = await this.#begin(run);
+    if (!hook || run.stop.signal.aborted) return undefined;
+    const secrets = openSecrets(seal, hook);
+    if (secrets.length === 0) {
+      await this.#leaveUnreadable(run);
+      return undefined;
+    }
+    if (!seal.isNewest(hook.secret)) await this.#sealAnew(run, hook, secrets);
+    // Another node could not read its secret: nothing was posted in vain.
+    if (hook.is_failing && hook.attempts === 0) await this.#write(run, hook.version, 'failing_since = null');
+    const next = hook.reset === null ? await this.#next(run, hook, 0) : resetOf(hook, hook.reset);
+    return { hook, secrets, next, at };
+  }
+
+  /** Posts what was found, in the turn. @returns what came of it, or whether to go on if nothing was posted */
+  async #post(run: Run, found: Found): Promise<Attempt | boolean> {
+    if (this.#stopped) return false;
+    const { sender } = this.#options;
+    const isFresh = performance.now() - found.at <= FRESH && !run.wake.signal.aborted;
+    // It has waited for its turn.
+    const latest = isFresh ? found : await this.#look(run);
+    if (!latest) return false;
+    const { hook, secrets, next } = latest;
+    if (next?.body === undefined) return true;
+    // Another process must not post it meanwhile.
+    if (performance.now() + sender.longest > run.leaseEnds) return true;
+    const destination = { userId: run.userId, url: hook.url, secrets };
+    return { hook, message: next, outcome: await sender.post(destination, next, run.stop.signal) };
+  }
+
+  /** Another node may have the secret of the service: it is paused only if none has had it for as long as failures are borne. */
+  async #leaveUnreadable(run: Run): Promise<void> {
+    const [row] = await this.#select<{ is_over: boolean }>(
+      'one',
+      `update webhooks
+       set failing_since = coalesce(failing_since, now()), next_attempt_at = now() + $4 * interval '1 millisecond'
+       where id = $1 and lease_holder = $2 and version = $3
+       returning failing_since < now() - $5 * interval '1 millisecond' as is_over`,
+      run.id,
+      run.holder,
+      run.version,
+      about(UNREADABLE),
+      PATIENCE,
+    );
+    if (!row) return;
+    this.#options.log.warn({ webhook_id: run.id }, 'the secret of a webhook cannot be read');
+    if (row.is_over) await this.#pause(run, 'secret');
+  }
+
   /** Whether the webhook is still to be worked, and by this run. What it has is read anew for each attempt. */
   async #begin(run: Run): Promise<Hook | undefined> {
     const leaseEnds = performance.now() + LEASE;
     const [hook] = await this.#select<Hook>(
+      'one',
       `update webhooks w set lease_until = now() + $3 * interval '1 millisecond'
        from users u
        where w.id = $1 and w.lease_holder = $2 and w.paused is null and w.next_attempt_at <= now()
          and u.id = w.user_id and u.deleted_at is null and not ${isSuspended}
        returning w.user_id, w.url, w.topics, w.secret,
          case when w.previous_until > now() then w.previous_secret end as previous,
-         w.version, w.epoch, w.position, w.attempts, w.reset`,
+         w.version, w.epoch, w.position, w.attempts, w.failing_since is not null as is_failing, w.reset`,
       run.id,
       run.holder,
       LEASE,
@@ -338,6 +429,7 @@ export class WebhookWorker {
   /** Writes to the webhook of a run, unless its user has changed it meanwhile or another run has it. */
   async #write(run: Run, version: number, changes: string, ...bind: unknown[]): Promise<void> {
     await this.#select(
+      'one',
       `update webhooks set ${changes} where id = $1 and lease_holder = $2 and version = $3`,
       run.id,
       run.holder,
@@ -377,13 +469,10 @@ export class WebhookWorker {
   }
 
   /** Writes what came of an attempt. @returns whether to go on */
-  async #settle(
-    run: Run,
-    { version, attempts }: Hook,
-    { id: messageId, epoch, position }: NextMessage,
-    outcome: Outcome,
-  ): Promise<boolean> {
+  async #settle(run: Run, { hook, message, outcome }: Attempt): Promise<boolean> {
     const { log, metrics, retry } = this.#options;
+    const { version, attempts } = hook;
+    const { id: messageId, epoch, position } = message;
     // The node stops, or another run has it: nothing is known of the receiver.
     if (!outcome.delivered && run.stop.signal.aborted) return false;
     metrics.webhookDeliveries.inc({ outcome: outcome.delivered ? 'delivered' : 'failed' });
@@ -403,7 +492,7 @@ export class WebhookWorker {
       'a webhook could not be delivered',
     );
     const pause = about(Math.min(MOST_PAUSE, retry * 2 ** Math.min(attempts, 20)));
-    const isOver = await this.#options.db.share('service').transaction(async (tx) => {
+    const isOver = await this.#transaction(async (tx) => {
       const [row] = await select<{ is_over: boolean }>(
         tx,
         `update webhooks
@@ -441,12 +530,10 @@ export class WebhookWorker {
 
   /** Sends nothing any more, and tells the user so. Nothing if the user has changed the webhook meanwhile. */
   async #pause(run: Run, pause: Pause): Promise<void> {
-    const { db, log, mails, metrics } = this.#options;
-    const share = db.share('service');
-    const user = await share.run(() => User.findByPk(run.userId));
-    // Counted in Redis, so before the transaction.
-    const mayMail = user !== null && (await mails.maySend('webhook_paused', user));
-    await share.transaction(async (tx) => {
+    const { log, mails, metrics } = this.#options;
+    await this.#transaction(async (tx) => {
+      // Before the webhook, as whatever changes both.
+      const user = await User.findByPk(run.userId, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
       const [row] = await select<{ url: string }>(
         tx,
         `update webhooks set paused = $4
@@ -456,15 +543,19 @@ export class WebhookWorker {
         run.version,
         pause,
       );
-      if (!row) return;
+      if (!row || !user) return;
       log.warn({ webhook_id: run.id, reason: pause }, 'a webhook is paused');
       metrics.webhookDeliveries.inc({ outcome: 'paused' });
-      if (mayMail) await mails.queue(tx, webhookPaused(user, row.url, pause, mails.publicUrl));
+      await tellOwner(mails, tx, user, webhookPaused(user, row.url, pause, mails.publicUrl));
     });
   }
 
-  #select<T extends object>(sql: string, ...bind: unknown[]): Promise<T[]> {
-    return this.#options.db.share('service').transaction((tx) => select<T>(tx, sql, ...bind));
+  #select<T extends object>(whose: 'all' | 'one', sql: string, ...bind: unknown[]): Promise<T[]> {
+    return this.#statements.run(whose, () => this.#share.query<T>(sql, { type: QueryTypes.SELECT, bind }));
+  }
+
+  #transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return this.#statements.run('one', () => this.#share.transaction(work));
   }
 }
 
