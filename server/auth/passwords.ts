@@ -3,12 +3,12 @@ import bcrypt from 'bcrypt';
 import { tooManyRequests } from '../errors.ts';
 import { type Requester, FairQueue, withFamiliarity } from '../queues/fair-queue.ts';
 import { passwordForm, passwordForms } from '../text/password-form.ts';
+import { type Standing, hashThreads } from './hash-threads.ts';
 import { RecentPasswords } from './recent-passwords.ts';
 
 /**
- * How many hashes run at once, and how many more for known senders (reserved places). bcrypt fills libuv's threads, of
- * which there are four: files, DNS and zlib need some. And each fills a core: on two of them, two at once leave readers
- * none for as long as a storm of logins lasts.
+ * How many hashes run at once, and how many more for known senders (reserved places). Each fills a core: on two of them,
+ * two at once leave readers little for as long as a storm of logins lasts.
  */
 const CONCURRENCY = availableParallelism() >= 4 ? 2 : 1;
 const RESERVED = 1;
@@ -58,7 +58,11 @@ export class Passwords {
    * @param onRefused called for each hash that is refused because too many wait
    */
   static async create(cost: number, onRefused: () => void): Promise<Passwords> {
-    return new Passwords(cost, await bcrypt.hash('no password hashes to this one', cost), onRefused);
+    return new Passwords(
+      cost,
+      await hashThreads.hash('no password hashes to this one', cost, 'known'),
+      onRefused,
+    );
   }
 
   /** Hashes that are waiting. */
@@ -69,7 +73,9 @@ export class Passwords {
   /** @throws {AppError} 429 if too many wait */
   async hash(password: string, requester: Requester): Promise<string> {
     const form = passwordForm(password);
-    const hash = await this.#queue.run(requester, () => bcrypt.hash(form, this.#cost));
+    const hash = await this.#queue.run(requester, () =>
+      hashThreads.hash(form, this.#cost, standingOf(requester)),
+    );
     this.#recent.remember(hash, form);
     return hash;
   }
@@ -108,7 +114,13 @@ export class Passwords {
   }
 
   async #fits(form: string, hash: string, requester: Requester): Promise<boolean> {
-    const fits = await this.#queue.run(requester, () => bcrypt.compare(form, hash));
+    const fits = await this.#queue.run(requester, () =>
+      hashThreads.compare(form, hash, standingOf(requester)),
+    );
     return fits && Buffer.byteLength(form) <= MAX_BYTES;
   }
+}
+
+function standingOf({ familiar }: Requester): Standing {
+  return familiar ? 'known' : 'unknown';
 }

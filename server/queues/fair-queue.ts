@@ -19,7 +19,7 @@ export function withFamiliarity({ senders, signal }: Requester, familiar: boolea
 export interface FairQueueOptions {
   /** Pieces of work at once. */
   atOnce: number;
-  /** ConnectionLimits beside these for familiar senders: a flood has none of them. */
+  /** Places beside these for familiar senders: a flood has none of them. */
   reserved?: number;
   /** Requests that wait at most, of all senders and of one. */
   most: number;
@@ -57,7 +57,7 @@ interface Waiter {
  * A bounded fair queue in which senders take turns, so that a sender with many requests waits for its own and does not
  * delay others.
  *
- * - **ConnectionLimits.** A place that is freed goes to the sender whose round comes first, and of several to the one
+ * - **Places.** A place that is freed goes to the sender whose round comes first, and of several to the one
  *   whose last turn is longest ago. Of a request that counts for several senders the busiest decides first, so the
  *   users of one address take turns in the share of their address. Each sender's requests are served first come, first
  *   served. A newcomer enters the round after the current one, which holds finitely many, so every request is served

@@ -44,7 +44,7 @@ export async function buildTree(patches: readonly Patch[] = [], from = packageRo
   };
   for (const folder of COMPILED) {
     for (const file of await filesOf(join(from, folder))) {
-      if (!/\.(?:ts|sql)$/.test(file)) continue;
+      if (!/\.(?:ts|js|sql)$/.test(file)) continue;
       const name = relative(from, file);
       const source = apply(name, await readFile(file, 'utf8'));
       const target = join(root, 'dist', name.replace(/\.ts$/, '.js'));

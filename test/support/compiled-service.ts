@@ -26,7 +26,7 @@ export function compiledProgram(source: string): string {
 function compileService(): string {
   const sources = COMPILED.flatMap((folder) =>
     readdirSync(join(packageRoot, folder), { recursive: true, encoding: 'utf8' })
-      .filter((name) => /\.(?:ts|sql)$/.test(name))
+      .filter((name) => /\.(?:ts|js|sql)$/.test(name))
       .map((name) => join(folder, name)),
   )
     .sort()
