@@ -78,6 +78,7 @@ function replaced<T extends object, K extends keyof T>(
 describe('the leak table', () => {
   let world: World;
   let other: NodeProcess | undefined;
+  let hooks: Awaited<ReturnType<typeof webhooksOf>> | undefined;
   let open: Listening[] = [];
   let markers = 0;
 
@@ -86,10 +87,12 @@ describe('the leak table', () => {
       block: 50,
     });
   });
-  afterEach(() => {
+  afterEach(async () => {
     for (const listening of open) listening.end();
     open = [];
     endRawClients();
+    await hooks?.stop();
+    hooks = undefined;
   });
   after(async () => {
     await other?.stop();
@@ -247,7 +250,7 @@ describe('the leak table', () => {
     });
     const last = await mark(cast);
     await caughtUp(world);
-    const hooks = await webhooksOf(world);
+    hooks = await webhooksOf(world);
     const ofMemory = await listenAll(cast, replayWays, { url: world.url, after, replayOf: 'memory' });
     await allHave(ofMemory, last);
     expect(ofMemory).to.have.lengthOf((4 * topics.length - 1) * viewers.length);
@@ -262,7 +265,6 @@ describe('the leak table', () => {
     );
     await allHave(byHook, last);
     expect(allFaults(byHook, provoked).join('\n')).to.equal('');
-    await hooks.stop();
 
     // More than a node that starts reads into its memory, and for nobody.
     await execute(

@@ -146,9 +146,13 @@ export async function webhooksOf(world: World) {
     over: async ({ user, topic, after, epoch }: Listener): Promise<Listening> => {
       const [id, events] = [randomUUID(), [] as Handed[]];
       let text = '';
+      let last = after;
       takers.set(`/${id}`, (body) => {
         text += body;
         const { type, seq, data } = JSON.parse(body) as { type: string } & Handed;
+        // It comes at least once; a receiver ignores what is not newer.
+        if (seq <= last) return;
+        last = seq;
         events.push({ name: type, seq, data });
       });
       await execute(
