@@ -15,8 +15,9 @@ import { type FeedSubscriber, SOFT_MARK, writePage, writeView } from './subscrib
 
 /** How often one that is catching up and does not read is looked at. Milliseconds. */
 const SLOW_INTERVAL = 50;
-/** Events in one page of a replay. */
+/** Events in one page of a replay, and in that of one who takes few: most may be for others. */
 const REPLAY_PAGE = 100;
+const SMALL_PAGE = 10;
 /** Replays that read the database at once on this node; the others wait, each address and each of its users in turn. */
 const CONCURRENT_READS = 2;
 /** How long a node that is behind its client waits for its own tail. Milliseconds. */
@@ -270,7 +271,8 @@ export class Replay {
       const { seq, subscription, member, open } = subscriber;
       if (!open) return undefined;
       if (!subscription || !member) {
-        const page = await this.#readLog(seq, REPLAY_PAGE);
+        const limit = Math.min(REPLAY_PAGE, Math.max(SMALL_PAGE, subscriber.room));
+        const page = await this.#readLog(seq, limit);
         return page[0]?.seq === seq + 1 ? this.#publicPage(subscriber, epoch, page, 'log') : undefined;
       }
       const range = await this.#missed.far(subscription, member, seq);

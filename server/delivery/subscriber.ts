@@ -79,6 +79,11 @@ export abstract class FeedSubscriber implements Connection {
   /** Whether the transport still stands and may be written to. */
   abstract get open(): boolean;
 
+  /** How many more events it takes before it ends. */
+  get room(): number {
+    return Infinity;
+  }
+
   /** Unread data of this client. Bytes. */
   abstract get pending(): number;
 

@@ -143,6 +143,10 @@ class LongPoll extends FeedSubscriber {
     return !this.ended;
   }
 
+  override get room(): number {
+    return this.#limit - this.#events.length;
+  }
+
   /** What it takes is bounded by what one answer may hold. */
   readonly pending = 0;
 
