@@ -92,7 +92,7 @@ describe('every view of the page', () => {
     [() => '/moderation/audit', '.audit'],
   ];
   for (const [path, shown, dark = false] of places) {
-    it(`keeps nobody out: ${path.toString().replace(/^.*=> /, '')}`, async () => {
+    it(`keeps nobody out: ${path.toString().replace(/^.*?=>\s*/, '')}`, async () => {
       await go(path(), shown);
       await keepsNobodyOut(path().slice(1).replaceAll(/\W+/g, ' '), { dark });
     });

@@ -63,6 +63,8 @@ export function PostForm(props: PostFormProps) {
   const { label, deeds, onInput, onCancel, folded = false, onFocus, autofocus = false, warning } = props;
   const { cancelLabel = say('cancel'), closeLabel = cancelLabel, titled = true } = props;
   const touched = useRef(false);
+  /** How often the words have been changed. */
+  const changes = useRef(0);
   const form = useRef<HTMLFormElement>(null);
   // Nothing else that is kept with them is to be sent.
   const [words, setWords] = useState<Words>(() => {
@@ -83,6 +85,7 @@ export function PostForm(props: PostFormProps) {
   const backLabel = words.title + words.content === '' ? closeLabel : cancelLabel;
   const write = (change: Partial<Words>) => {
     touched.current = true;
+    changes.current += 1;
     const changed = { ...words, ...change };
     setWords(changed);
     onInput?.(changed);
@@ -92,6 +95,7 @@ export function PostForm(props: PostFormProps) {
   };
   const run = async (deed: Deed) => {
     if (busy) return;
+    const sent = changes.current;
     setBusy(true);
     // Done again by itself, it goes on to say why until it is done.
     if (deed !== waiting?.deed) {
@@ -104,7 +108,9 @@ export function PostForm(props: PostFormProps) {
     } catch (error) {
       if (form.current) show(error);
       else notify(say('write.kept', { why: sentenceOf(error) }), 'failed');
-      setWaiting(isOutage(error) && !deed.asks ? { deed, retryAfter: error.retryAfter ?? 0 } : undefined);
+      // What has been changed meanwhile is not what was to be sent.
+      const again = isOutage(error) && !deed.asks && changes.current === sent;
+      setWaiting(again ? { deed, retryAfter: error.retryAfter ?? 0 } : undefined);
     } finally {
       setBusy(false);
     }
