@@ -99,6 +99,7 @@ const SLOW = testFiles([
   'page-people',
   'page-visitors',
   'rolling-upgrade-threads',
+  'rolling-upgrade-people',
   'connection-limits',
   'page-lists',
   'search-blocks',

@@ -20,7 +20,9 @@ interface Listed {
   deleted?: true;
 }
 
-for (const [what, commit] of Object.entries(VERSIONS_BEFORE))
+const { posts, events } = VERSIONS_BEFORE;
+
+for (const [what, commit] of Object.entries({ posts, events }))
   describe(`threads, relations and tags beside a node that knew ${what} alone`, () => {
     let versions: TwoVersions;
     let pool: pg.Pool;

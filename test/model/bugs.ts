@@ -195,6 +195,11 @@ export const modelBugs = {
         find: 'if (user) throw refusedBySuspension(user);',
         replace: 'if (user?.until) throw refusedBySuspension(user);',
       },
+      {
+        file: 'server/database/functions/refuse_session_of_suspended.sql',
+        find: "raise exception 'the user is suspended' using errcode = '55P03';",
+        replace: 'null;',
+      },
     ],
     rules: ['suspended'],
     habits: { suspend: 20, unsuspend: 20 },

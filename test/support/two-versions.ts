@@ -18,6 +18,8 @@ export const VERSIONS_BEFORE = {
   posts: 'f33ccd2d8b847621f2b1a93abe3570183d030fb2',
   /** The last one without replies, relations and tags. */
   events: 'd8292d3343193ff8b9cceb982ca87810e4c1d1b8',
+  /** The last one without notifications, roles, moderation, mails and second factors. */
+  people: 'c1292b34450cfea01687ffb3fba49abf9bdd5c19',
 };
 
 /** Two nodes on one database and one Redis, neither of which has been started. */
@@ -30,8 +32,14 @@ export interface TwoVersions {
   close(): Promise<void>;
 }
 
-/** @returns undefined in a copy without its history, which has no version before */
-export async function twoVersions(before: string): Promise<TwoVersions | undefined> {
+/**
+ * @param env of the new node, beside what both have
+ * @returns undefined in a copy without its history, which has no version before
+ */
+export async function twoVersions(
+  before: string,
+  env: Record<string, string> = {},
+): Promise<TwoVersions | undefined> {
   try {
     await promisify(execFile)('git', ['cat-file', '-e', `${before}^{commit}`], { cwd: packageRoot });
   } catch {
@@ -55,6 +63,7 @@ export async function twoVersions(before: string): Promise<TwoVersions | undefin
         BCRYPT_COST: '4',
         RATE_LIMITS: 'off',
         LOG_LEVEL: 'trace',
+        ...(of === undefined ? env : {}),
       },
     });
   const [old, fresh] = [await node('old', tree), await node('new')];
