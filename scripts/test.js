@@ -83,6 +83,7 @@ const SLOW = testFiles([
   'second-factor-nodes',
   'oidc-login',
   'oidc-nodes',
+  'page-oidc',
   'mail-servers',
   'cut-off-removals',
   'webhooks',

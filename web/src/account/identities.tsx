@@ -12,7 +12,8 @@ import { askService, provider } from './service-info.ts';
 
 /** Who the user is at the provider, where the service has one. */
 export function Identities({ me }: { me: OwnUser }) {
-  const [list, setList] = useState<readonly LinkedIdentity[]>([]);
+  // Undefined until it is known: what is typed meanwhile would be lost.
+  const [list, setList] = useState<readonly LinkedIdentity[]>();
   const [trouble, setTrouble] = useState<string>();
 
   const load = async () => {
@@ -37,7 +38,7 @@ export function Identities({ me }: { me: OwnUser }) {
     <section>
       <h2>{say('provider.title', { name })}</h2>
       {trouble !== undefined && <p role="alert">{trouble}</p>}
-      {list.map((identity) => (
+      {list?.map((identity) => (
         <div key={identity.id}>
           <p>
             {identity.email === null ? (
@@ -56,7 +57,7 @@ export function Identities({ me }: { me: OwnUser }) {
           />
         </div>
       ))}
-      {list.length === 0 && (
+      {list?.length === 0 && (
         <AccountForm
           title={say('provider.title', { name })}
           login={me.email}

@@ -110,7 +110,12 @@ export function ProviderButton() {
   };
   return (
     <>
-      <button type="button" class="wide" aria-disabled={busy} onClick={() => void (busy || begin())}>
+      <button
+        type="button"
+        class="wide secondary"
+        aria-disabled={busy}
+        onClick={() => void (busy || begin())}
+      >
         {say('provider.title', { name: provider.value.name })}
       </button>
       {trouble !== undefined && (
