@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type TextBlock, textBlocks, type TextInline } from '../client/src/text-blocks.ts';
+import { type TextBlock, textBlocks } from '../client/src/text-blocks.ts';
+import type { TextInline } from '../client/src/text-inlines.ts';
 
 const mentions = [{ id: 7, username: 'bob_b' }];
 const tags = ['live', 'a_b'];

@@ -1,5 +1,6 @@
 export { type SearchPart, searchParts } from './search-marks.ts';
-export { type TextBlock, textBlocks, type TextInline } from './text-blocks.ts';
+export { type TextBlock, textBlocks } from './text-blocks.ts';
+export type { TextInline } from './text-inlines.ts';
 export { type TextPart, textParts, type TextReferences } from './text-parts.ts';
 export { localStorageSession } from './browser-storage.ts';
 export type { AccountExport } from './account-export.ts';
