@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { Secret, TOTP } from 'otpauth';
 import type { TotpSetup } from '../server/auth/totp.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
-import type { ReplyAnswer } from 'tidings-client';
+import type { ReplyAnswer } from '../client/src/index.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import {
   countsOf,

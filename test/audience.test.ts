@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createClient, type Feed, type FeedEvent } from 'tidings-client';
+import { createClient, type Feed, type FeedEvent } from '../client/src/index.ts';
 import { eventTypes } from '../server/event-registry.ts';
 import type { Position, PostView, Ready } from '../server/contract.ts';
 import { append } from '../server/log/append.ts';

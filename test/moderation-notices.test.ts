@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { NotificationPage, NotificationView } from 'tidings-client';
+import type { NotificationPage, NotificationView } from '../client/src/index.ts';
 import type { Role } from '../models/index.ts';
 import { examine } from '../server/doctor/examine.ts';
 import type { AuditView } from '../server/moderation/present.ts';

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { NotificationPage, ReplyAnswer } from 'tidings-client';
+import type { NotificationPage, ReplyAnswer } from '../client/src/index.ts';
 import { routes } from '../server/app.ts';
 import type { Role } from '../models/index.ts';
 import type { AuditView, CaseView } from '../server/moderation/present.ts';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
-import { createClient } from 'tidings-client';
+import { createClient } from '../client/src/index.ts';
 import { SessionRecheck } from '../server/auth/session-recheck.ts';
 import { Connections } from '../server/delivery/connections.ts';
 import { Seal } from '../server/mail/seal.ts';

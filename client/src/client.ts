@@ -1,4 +1,5 @@
 import { type AccountExport, readExport } from './account-export.ts';
+import { bindMethods } from './bind-methods.ts';
 import { Caller } from './caller.ts';
 import type { EditUser, FeedEvent, OwnUser, PublicUser, ServiceInfo, SignUp, Tokens } from './contract.ts';
 import { Feed, type FeedOptions } from './feed/feed.ts';
@@ -21,6 +22,11 @@ export interface ClientOptions {
   /** Where the session is kept: in memory unless you say otherwise. */
   storage?: SessionStorage;
   fetch?: Fetch;
+  /**
+   * Whether cookies go along to a service of another origin, with requests and sockets: for a proxy in front of it that
+   * knows its users or its nodes by a cookie. The service's `CORS_ORIGINS` must name the origin of the page.
+   */
+  withCredentials?: boolean;
 }
 
 export interface EventsOptions {
@@ -64,12 +70,19 @@ export class Client {
   readonly webhooks: Webhooks;
   readonly openId: OpenId;
   readonly #url: string;
+  readonly #withCredentials: boolean;
   readonly #requests: Requests;
   readonly #caller: Caller;
 
-  constructor({ url, storage = memoryStorage(), fetch = globalThis.fetch.bind(globalThis) }: ClientOptions) {
+  constructor({
+    url,
+    storage = memoryStorage(),
+    fetch = globalThis.fetch.bind(globalThis),
+    withCredentials = false,
+  }: ClientOptions) {
     this.#url = baseOf(url);
-    this.#requests = new Requests(this.#url, fetch);
+    this.#withCredentials = withCredentials;
+    this.#requests = new Requests(this.#url, fetch, withCredentials);
     this.session = new Session(this.#requests, storage);
     this.#caller = new Caller(this.#requests, this.session);
     this.posts = new Posts(this.#caller);
@@ -81,6 +94,7 @@ export class Client {
     this.secondFactor = new SecondFactor(this.#caller);
     this.webhooks = new Webhooks(this.#caller);
     this.openId = new OpenId(this.#requests, this.#caller, this.session);
+    bindMethods(this);
   }
 
   /** What the service says of itself, also who may sign up, whether it sends mails, and its OpenID provider. */
@@ -226,7 +240,7 @@ export class Client {
 
   /** The live feed. It connects at once and stays until it is closed or the session ends. */
   feed(options: FeedOptions = {}): Feed {
-    return new Feed(this.#url, this.session, options);
+    return new Feed(this.#url, this.session, options, this.#withCredentials);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { FeedEventName, FeedEvents, PostView, ResetReason } from '../../server/contract.ts';
 import type { PostAnswer } from '../../server/posts/present.ts';
+import type { PublicUser } from '../../server/users/present.ts';
 
 export type {
   BegunLogin,
@@ -78,6 +79,12 @@ export interface ServiceInfo {
   oidc: { name: string } | null;
 }
 
+/** A post or a reply, as the reader sees it. */
+export type Post = PostAnswer;
+
+/** A user, as others see them. */
+export type User = PublicUser;
+
 /** A post as its writer gives it. `published: false` is a draft; left out, it is published. */
 export type NewPost = Pick<PostView, 'title' | 'content'> & Partial<Pick<PostView, 'published'>>;
 
@@ -92,6 +99,9 @@ export type ReplyAnswer = Omit<PostAnswer, 'owner_id' | 'owner'> & {
     | (Pick<PostAnswer, 'owner_id' | 'owner'> & { deleted?: never })
     | { owner_id: null; owner: null; deleted: true }
   );
+
+/** A reply in its thread. */
+export type Reply = ReplyAnswer;
 
 /** What of a post is to be changed. */
 export type PostEdit = Partial<Pick<PostView, 'title' | 'content' | 'published'>>;

@@ -38,7 +38,7 @@ export type {
 } from './posts.ts';
 export type { OpenId } from './open-id.ts';
 export type { SecondFactor } from './second-factor.ts';
-export type { Session, SessionChange } from './session.ts';
+export type { Session, SessionChange, SessionState } from './session.ts';
 export type { NewWebhook, WebhookEdit, Webhooks } from './webhooks.ts';
 export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
 export {
@@ -59,6 +59,7 @@ export type { FeedQuery } from './store/feed-query.ts';
 export { MAX_PENDING, type ShownPost } from './store/feed-view.ts';
 export type { PagesState } from './store/live-pages.ts';
 export type { StoreFeed } from './store/live-source.ts';
+export type { LiveStore } from './store/live-store.ts';
 export {
   createProfileStore,
   type ProfileState,

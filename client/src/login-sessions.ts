@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { LoginSession } from './contract.ts';
 import { nextCursor } from './page-place.ts';
@@ -23,6 +24,7 @@ export class LoginSessions {
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    bindMethods(this);
   }
 
   async list({ limit, cursor, signal }: LoginSessionListOptions = {}): Promise<LoginSessionPage> {

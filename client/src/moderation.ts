@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { AuditEntry, ModerationAction, ModerationCase } from './contract.ts';
 import { nextCursor, type PagePlace, placeOf } from './page-place.ts';
@@ -42,6 +43,7 @@ export class Moderation {
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    bindMethods(this);
   }
 
   /** What users have reported. */

@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { NotificationState, NotificationView } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
@@ -23,6 +24,7 @@ export class Notifications {
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    bindMethods(this);
   }
 
   /** A page with how many are unread, as of one moment. */

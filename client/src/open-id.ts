@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { BegunLogin, LinkedIdentity, LoginSupplement, ProviderAnswer, Tokens } from './contract.ts';
 import type { Requests } from './requests.ts';
@@ -13,6 +14,7 @@ export class OpenId {
     this.#requests = requests;
     this.#caller = caller;
     this.#session = session;
+    bindMethods(this);
   }
 
   /**

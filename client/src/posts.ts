@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { NewPost, PostAnswer, PostEdit, ReplyAnswer, Report, Sort, ThreadSort } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
@@ -54,6 +55,7 @@ export class Posts {
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    bindMethods(this);
   }
 
   /** One page of the feed. Without a session where the operator lets everyone read. */

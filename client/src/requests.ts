@@ -40,10 +40,13 @@ const MAX_RETRY_AFTER = 5;
 export class Requests {
   readonly #base: string;
   readonly #fetch: Fetch;
+  readonly #credentials: Pick<RequestInit, 'credentials'>;
 
-  constructor(base: string, fetch: Fetch) {
+  /** @param withCredentials whether cookies go along to another origin, and are taken from it */
+  constructor(base: string, fetch: Fetch, withCredentials: boolean) {
     this.#base = base;
     this.#fetch = fetch;
+    this.#credentials = withCredentials ? { credentials: 'include' } : {};
   }
 
   /**
@@ -83,6 +86,7 @@ export class Requests {
         const answered = await this.#fetch(this.#base + request.path + queryString(request.query), {
           method,
           headers,
+          ...this.#credentials,
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
           signal: either,
         });

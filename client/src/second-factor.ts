@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { SecondFactorView, TotpSetup } from './contract.ts';
 
@@ -7,6 +8,7 @@ export class SecondFactor {
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    bindMethods(this);
   }
 
   /** Whether your logins ask for a code, and how many recovery codes are left. */

@@ -1,4 +1,5 @@
 import { bearer } from './bearer.ts';
+import { bindMethods } from './bind-methods.ts';
 import type { Tokens } from './contract.ts';
 import { jittered } from './delay.ts';
 import { Emitter } from './emitter.ts';
@@ -11,6 +12,16 @@ export interface SessionChange {
   loggedIn: boolean;
   reason: 'logged-in' | 'renewed' | 'logged-out' | 'ended';
 }
+
+/** What a user interface shows of the session. The same object until it changes; a renewal is no change. */
+export interface SessionState {
+  loggedIn: boolean;
+  /** Why it is so; undefined as long as nothing has happened to the session here. */
+  reason: SessionChange['reason'] | undefined;
+}
+
+/** What a server renders, and a browser that takes that over: it does not know yet who reads. */
+const UNKNOWN: SessionState = { loggedIn: false, reason: undefined };
 
 /** A token is renewed when so much of its life is left, but never more than this. Milliseconds. */
 const RENEWED_WITH_LEFT = { share: 0.25, atMost: 60_000 };
@@ -39,16 +50,30 @@ export class Session {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #unlisten: (() => void) | undefined;
   #listeners = 0;
+  #state = UNKNOWN;
 
   constructor(requests: Requests, storage: SessionStorage) {
     this.#requests = requests;
     this.#storage = storage;
     this.#told = storage.read()?.accessToken;
+    bindMethods(this);
   }
 
   get loggedIn(): boolean {
     return this.#storage.read() !== undefined;
   }
+
+  /** The session to render. Bound, like `subscribe`: what `useSyncExternalStore` takes. */
+  readonly getSnapshot = (): SessionState => {
+    const { loggedIn } = this;
+    if (this.#state.loggedIn !== loggedIn) this.#state = { loggedIn, reason: undefined };
+    return this.#state;
+  };
+
+  readonly getServerSnapshot = (): SessionState => UNKNOWN;
+
+  /** Listens for another snapshot. Bound. @returns removes the listener */
+  readonly subscribe = (listener: () => void): (() => void) => this.onChange(() => listener());
 
   /**
    * Listens to every change, also in other tabs.
@@ -224,7 +249,9 @@ export class Session {
     if (token === this.#told) return;
     this.#told = token;
     this.#schedule();
-    this.#emitter.emit('change', { loggedIn: token !== undefined, reason });
+    const loggedIn = token !== undefined;
+    if (reason !== 'renewed') this.#state = { loggedIn, reason };
+    this.#emitter.emit('change', { loggedIn, reason });
   }
 
   #schedule(retryIn?: number): void {

@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { PublicUser, RelationEntry, RelationView, Report } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
@@ -27,6 +28,7 @@ export class Users {
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    bindMethods(this);
   }
 
   /** What everyone may see of a user, and what they are to you. @throws {TidingsError} `not_found` */

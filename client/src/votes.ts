@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { VoteView } from './contract.ts';
 
@@ -7,6 +8,7 @@ export class Votes {
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    bindMethods(this);
   }
 
   /** Has a vote on a post. @throws {TidingsError} `not_found` */

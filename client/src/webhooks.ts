@@ -1,3 +1,4 @@
+import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { Webhook, WebhookFailure, WebhookPing } from './contract.ts';
 
@@ -28,6 +29,7 @@ export class Webhooks {
 
   constructor(caller: Caller) {
     this.#caller = caller;
+    bindMethods(this);
   }
 
   /** The newest first. */

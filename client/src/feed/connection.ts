@@ -34,6 +34,8 @@ export type Told = Pick<Position, 'seq'> & Partial<Position>;
 export interface ConnectionOptions {
   /** The service's base URL. */
   url: string;
+  /** Whether cookies go along to another origin. */
+  withCredentials: boolean;
   transports: readonly ('websocket' | 'polling')[];
   /** What the handshake says: asked when the transport is open, so that token and position are the newest. */
   auth: () => Promise<HandshakeAuth>;
@@ -76,6 +78,7 @@ export class Connection {
       path,
       forceNew: true,
       reconnection: false,
+      withCredentials: options.withCredentials,
       transports: [...options.transports],
       tryAllTransports: true,
       timeout: CONNECT_TIMEOUT,

@@ -1,3 +1,4 @@
+import { bindMethods } from '../bind-methods.ts';
 import type {
   FeedEventName,
   FeedMode,
@@ -94,7 +95,7 @@ export class Feed {
   /** Until the server has answered that the feed is live again: what lies in between is not wanted. */
   #skipping = false;
 
-  constructor(url: string, session: Session, options: FeedOptions) {
+  constructor(url: string, session: Session, options: FeedOptions, withCredentials: boolean) {
     this.#options = options;
     this.#mode = options.mode ?? 'live';
     this.#seq = options.after;
@@ -112,6 +113,7 @@ export class Feed {
     this.#link = new Link({
       url,
       session,
+      withCredentials,
       transports: options.transports,
       reconnect: options.reconnect,
       silence: options.silence,
@@ -134,6 +136,7 @@ export class Feed {
       },
       onStatus: (status) => this.#onStatus(status),
     });
+    bindMethods(this);
   }
 
   get status(): FeedStatus {

@@ -5,7 +5,7 @@ import { Backoff, type BackoffOptions } from './backoff.ts';
 import { Connection, type ConnectionEnd, type ConnectionOptions } from './connection.ts';
 import type { FeedEnd, FeedStatus, FeedTrouble } from './status.ts';
 
-export interface LinkOptions extends Pick<ConnectionOptions, 'url' | 'onEvent'> {
+export interface LinkOptions extends Pick<ConnectionOptions, 'url' | 'withCredentials' | 'onEvent'> {
   session: Session;
   transports: ConnectionOptions['transports'] | undefined;
   reconnect: BackoffOptions | undefined;
@@ -123,9 +123,10 @@ export class Link {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#drop();
-    const { url, transports, silence, hears, handshake, beats, onEvent } = this.#options;
+    const { url, withCredentials, transports, silence, hears, handshake, beats, onEvent } = this.#options;
     const connection = new Connection({
       url,
+      withCredentials,
       transports: transports ?? ['websocket', 'polling'],
       silence: silence ?? SILENCE,
       // The handshake says the position as it is when the token is there.

@@ -1,3 +1,4 @@
+import { bindMethods } from '../bind-methods.ts';
 import type { FeedReset, LiveEvent, ResetReason } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
 import { isOfPost } from '../post-events.ts';
@@ -59,6 +60,7 @@ export class Subscription {
     this.#epoch = epoch;
     this.#own = own;
     this.#onClose = onClose;
+    bindMethods(this);
   }
 
   get topics(): readonly string[] {

@@ -1,3 +1,4 @@
+import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, ModerationCase } from '../contract.ts';
 import { jittered } from '../delay.ts';
@@ -31,6 +32,7 @@ export class CaseStore {
   #cases: readonly ModerationCase[] = [];
   #state: CasesState | undefined;
   #again: ReturnType<typeof setTimeout> | undefined;
+  readonly #unloaded: CasesState;
 
   constructor(client: Client, { state = 'open', limit, feed }: CaseStoreOptions) {
     this.#wanted = state;
@@ -53,6 +55,8 @@ export class CaseStore {
       onReplaced: () => this.#set([]),
       onChange: () => (this.#state = undefined),
     });
+    bindMethods(this);
+    this.#unloaded = this.state;
   }
 
   get state(): CasesState {
@@ -62,6 +66,9 @@ export class CaseStore {
 
   /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
   readonly getSnapshot = (): CasesState => this.state;
+
+  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
+  readonly getServerSnapshot = (): CasesState => this.#unloaded;
 
   /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);

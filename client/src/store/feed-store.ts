@@ -1,3 +1,4 @@
+import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, VoteView } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
@@ -104,6 +105,7 @@ export class FeedStore {
   #state: FeedState | undefined;
   #posts: readonly ShownPost[] = [];
   #waiting: readonly ShownPost[] = [];
+  readonly #unloaded: FeedState;
 
   constructor(client: Client, options: FeedStoreOptions) {
     this.#client = client;
@@ -138,6 +140,8 @@ export class FeedStore {
       onLive: () => this.#votes.live(),
       onChange: () => (this.#state = undefined),
     });
+    bindMethods(this);
+    this.#unloaded = this.state;
   }
 
   get state(): FeedState {
@@ -152,6 +156,9 @@ export class FeedStore {
 
   /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
   readonly getSnapshot = (): FeedState => this.state;
+
+  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
+  readonly getServerSnapshot = (): FeedState => this.#unloaded;
 
   /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);

@@ -10,6 +10,11 @@ import type { TidingsError } from '../tidings-error.ts';
  */
 export type StoreFeed = Feed | Omit<FeedOptions, 'after' | 'epoch' | 'mode' | 'topics'>;
 
+/** The same value for the same shared feed, and for options that say the same: whether a new store has to be made. */
+export function keyOfFeed(feed: StoreFeed | undefined): unknown {
+  return feed instanceof Feed ? feed : JSON.stringify(feed);
+}
+
 /**
  * The topic that has each event of a list. `null`: none has to, since each concerns the user alone and comes anyway;
  * undefined: only everything public has, of a shared feed all top-level posts.

@@ -1,3 +1,4 @@
+import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, NotificationState, NotificationView } from '../contract.ts';
 import { notificationEvent } from '../event-names.ts';
@@ -29,6 +30,7 @@ export class NotificationStore {
   readonly #pages: LivePages<NotificationPage>;
   #told = NOTHING;
   #state: NotificationsState | undefined;
+  readonly #unloaded: NotificationsState;
 
   constructor(client: Client, { limit, feed }: NotificationStoreOptions) {
     this.#client = client;
@@ -46,6 +48,8 @@ export class NotificationStore {
       onReplaced: () => this.#set(NOTHING),
       onChange: () => (this.#state = undefined),
     });
+    bindMethods(this);
+    this.#unloaded = this.state;
   }
 
   get state(): NotificationsState {
@@ -55,6 +59,9 @@ export class NotificationStore {
 
   /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
   readonly getSnapshot = (): NotificationsState => this.state;
+
+  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
+  readonly getServerSnapshot = (): NotificationsState => this.#unloaded;
 
   /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);

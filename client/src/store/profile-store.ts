@@ -1,3 +1,4 @@
+import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, PublicUser } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
@@ -44,10 +45,13 @@ export class ProfileStore {
   /** Whether the feed was live before the last read began, and so has told of everything since. */
   #sure = false;
   #state: ProfileState | undefined;
+  readonly #unloaded: ProfileState;
 
   constructor(client: Client, options: ProfileStoreOptions) {
     this.#client = client;
     this.#options = options;
+    bindMethods(this);
+    this.#unloaded = this.state;
   }
 
   get state(): ProfileState {
@@ -61,6 +65,9 @@ export class ProfileStore {
 
   /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
   readonly getSnapshot = (): ProfileState => this.state;
+
+  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
+  readonly getServerSnapshot = (): ProfileState => this.#unloaded;
 
   /** Listens for a new `state`. Bound. @returns removes the listener */
   readonly subscribe = (listener: () => void): (() => void) => this.#changes.on('change', listener);

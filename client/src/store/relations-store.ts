@@ -1,3 +1,4 @@
+import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, RelatedUser } from '../contract.ts';
 import type { RelationListOptions, RelationPage } from '../users.ts';
@@ -50,6 +51,7 @@ export class RelationsStore {
   /** The user, as the service has said. */
   #me: number | undefined;
   #state: RelationsState | undefined;
+  readonly #unloaded: RelationsState;
 
   constructor(client: Client, { list, userId, limit, feed }: RelationsStoreOptions) {
     this.#client = client;
@@ -68,6 +70,8 @@ export class RelationsStore {
       onReplaced: (seq) => this.#replace(seq),
       onChange: () => (this.#state = undefined),
     });
+    bindMethods(this);
+    this.#unloaded = this.state;
   }
 
   get state(): RelationsState {
@@ -77,6 +81,9 @@ export class RelationsStore {
 
   /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
   readonly getSnapshot = (): RelationsState => this.state;
+
+  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
+  readonly getServerSnapshot = (): RelationsState => this.#unloaded;
 
   /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);

@@ -1,3 +1,4 @@
+import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type {
   LiveEvent,
@@ -107,6 +108,7 @@ export class ThreadStore {
   /** Grows when the database or the user is another one. */
   #life = 0;
   #state: ThreadState | undefined;
+  readonly #unloaded: ThreadState;
 
   constructor(client: Client, { postId, sort = 'old', limit, feed }: ThreadStoreOptions) {
     this.#client = client;
@@ -142,6 +144,8 @@ export class ThreadStore {
       onLive: () => this.#votes.live(),
       onChange: () => (this.#state = undefined),
     });
+    bindMethods(this);
+    this.#unloaded = this.state;
   }
 
   get state(): ThreadState {
@@ -169,6 +173,9 @@ export class ThreadStore {
 
   /** The `state`, as a function that is bound: with `subscribe` what `useSyncExternalStore` takes. */
   readonly getSnapshot = (): ThreadState => this.state;
+
+  /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
+  readonly getServerSnapshot = (): ThreadState => this.#unloaded;
 
   /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
