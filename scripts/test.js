@@ -67,6 +67,7 @@ const SLOW = testFiles([
   'client-package',
   'drift',
   'documents',
+  'examples',
   'library-internals',
   'workers',
   'migrations',

@@ -45,22 +45,11 @@ export class ClientProject {
     this.folder = folder;
   }
 
-  /**
-   * Installs the packed client there.
-   * @param from the folder of a project to copy, which depends on the client; without one it is empty. What it needs to be
-   *   built is not installed: `link` takes it from here.
-   */
-  static async open(from?: string): Promise<ClientProject> {
+  /** An empty one, in which the packed client is installed. */
+  static async open(): Promise<ClientProject> {
     const project = new ClientProject(await mkdtemp(join(tmpdir(), 'tidings-project-')));
-    const tarball = await packedClient();
-    if (from === undefined) await project.write('package.json', '{ "private": true, "type": "module" }\n');
-    else {
-      for (const name of await readdir(from, { recursive: true, withFileTypes: true })) {
-        const path = join(name.parentPath, name.name);
-        if (name.isFile()) await project.write(path.slice(from.length + 1), await readFile(path, 'utf8'));
-      }
-    }
-    await npm(project.folder, ['install', '--omit=dev', ...QUIET, tarball]);
+    await project.write('package.json', '{ "private": true, "type": "module" }\n');
+    await npm(project.folder, ['install', ...QUIET, await packedClient()]);
     return project;
   }
 
