@@ -95,6 +95,42 @@ describe('the languages of the page', function () {
     await reader.leave();
   });
 
+  it('say how long a limit lasts in the unit of the reader, and what helps against that of codes', async () => {
+    const reader = await Reader.open(browser, world.url, 'ida', { locale: 'de-DE' });
+    const { page } = reader;
+    const answers = [
+      [429, 'too_many_requests', 75],
+      [403, 'otp_required', undefined],
+      [429, 'too_many_requests', 86_400],
+      [403, 'oidc_refused', undefined],
+    ] as const;
+    let asked = 0;
+    await page.route('**/login', (route) => {
+      const [status, code, wait] = answers[asked]!;
+      asked += 1;
+      return route.fulfill({
+        status,
+        contentType: 'application/problem+json',
+        headers: wait === undefined ? {} : { 'Retry-After': `${wait}` },
+        json: { type: `urn:tidings:problem:${code}`, title: 'Refused', status, detail: 'In English' },
+      });
+    });
+    await page.getByRole('button', { name: 'Schon dabei' }).click();
+    await page.getByLabel('E-Mail').fill(reader.email);
+    await page.getByLabel('Passwort', { exact: true }).fill(PASSWORD);
+    for (const words of [
+      'So oft geht das nicht. Versuch es in 75 Sekunden noch einmal.',
+      'Gib einen Code aus deiner Authenticator-App',
+      'Versuch es in 24 Stunden noch einmal. Nach zu vielen falschen Codes kannst du einen',
+      'Der Anbieter hat dich nicht angemeldet.',
+    ]) {
+      await page.getByRole('button', { name: 'Anmelden', exact: true }).click();
+      await page.getByText(words).waitFor();
+    }
+    reader.expectClean({ networkMayFail: true });
+    await reader.leave();
+  });
+
   it('are chosen in the menu, at once and for later visits', async () => {
     const reader = await Reader.open(browser, world.url, 'hilda', { locale: 'en-GB' });
     const { page } = reader;

@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect } from 'chai';
+import { problems } from '../server/errors.ts';
 import { packageRoot } from '../server/paths.ts';
 import { de } from '../web/src/languages/de.ts';
 import { en } from '../web/src/languages/en.ts';
@@ -9,6 +10,16 @@ import { literalWords } from './support/literal-words.ts';
 type Message = string | Readonly<Record<string, string>>;
 
 const SOURCES = join(packageRoot, 'web/src');
+/** Problems that the page never meets: of requests that it does not make, and of API keys, which it has none of. */
+const neverMet = [
+  'malformed',
+  'insufficient_scope',
+  'method_not_allowed',
+  'not_acceptable',
+  'unsupported_media_type',
+  'misdirected',
+  'headers_too_large',
+];
 /** The name of the service. */
 const everywhere = new Set(['Tidings']);
 
@@ -60,6 +71,11 @@ describe('the messages of the page', () => {
     });
   }
 
+  it('are there for each problem that a reader may meet', () => {
+    const told = new Set(Object.keys(en));
+    expect(Object.keys(problems).filter((code) => !told.has(`problem.${code}`))).to.have.members(neverMet);
+  });
+
   it('are all that the views say', () => {
     const found = [...sources].flatMap(([file, text]) => literalWords(file, text, everywhere));
     expect(found).to.deep.equal([]);
@@ -87,21 +103,22 @@ describe('the messages of the page', () => {
 
   it('are all used', () => {
     const all = [...sources.values()].join('\n');
-    // A name that is put together stands for each that it may come to.
+    // A name that is put together stands for each that it may come to: what has dots is in the sources too.
     const patterns = [...all.matchAll(/`([\w.-]*\$\{[^`]*)`/g)].map(
       ([, template = '']) =>
         new RegExp(
           `^${template
             .split(/\$\{[^}]*\}/)
             .map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-            .join('[\\w.-]+')}$`,
+            .join('([\\w.-]+)')}$`,
         ),
     );
+    const isWritten = (part: string) => !part.includes('.') || all.includes(`'${part}'`);
     const unused = Object.keys(en).filter(
       (key) =>
         !all.includes(`'${key}'`) &&
         !all.includes(`"${key}"`) &&
-        !patterns.some((pattern) => pattern.test(key)),
+        !patterns.some((pattern) => pattern.exec(key)?.slice(1).every(isWritten)),
     );
     expect(unused).to.deep.equal([]);
   });

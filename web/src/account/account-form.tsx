@@ -1,6 +1,7 @@
 import { useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
+import type { Refusals } from '../chrome/sentence.ts';
 
 interface AccountField {
   name: string;
@@ -25,6 +26,10 @@ interface AccountFormProps {
   passwordField?: string;
   /** The field that a wrong code of an authenticator app is about. */
   codeField?: string;
+  /** Whether that may also be a recovery code. */
+  recoverable?: boolean;
+  /** What refusals mean here. */
+  refusals?: Refusals;
   /** @throws {TidingsError} whose faults are shown beside their fields */
   run: (values: Record<string, string>) => Promise<void>;
 }
@@ -38,11 +43,18 @@ export function AccountForm({
   danger = false,
   passwordField,
   codeField,
+  recoverable,
+  refusals,
   run,
 }: AccountFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const names = fields.map(({ name }) => name);
-  const { faults, clear, show } = useFaults(names, form, { passwordField, codeField });
+  const { faults, clear, show } = useFaults(names, form, {
+    passwordField,
+    codeField,
+    recoverable,
+    refusals,
+  });
   const [busy, setBusy] = useState(false);
 
   const submit = async (target: HTMLFormElement) => {

@@ -15,10 +15,13 @@ const names = {
 /** Signs somebody up, or logs them in. What becomes of it is seen in `presence`. */
 export function CredentialsForm({ intent }: { intent: Intent }) {
   const form = useRef<HTMLFormElement>(null);
-  const { faults, clear, show } = useFaults(names[intent], form, { codeField: 'otp' });
   const [busy, setBusy] = useState(false);
   const invited = intent === 'sign-up' && signUpMode.value === 'invite';
   const [asksForCode, setAsksForCode] = useState(false);
+  const { faults, clear, show } = useFaults(names[intent], form, {
+    codeField: 'otp',
+    recoverable: asksForCode,
+  });
   const [passwordShown, setPasswordShown] = useState(false);
   const password = useRef<HTMLInputElement>(null);
 

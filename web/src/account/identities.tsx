@@ -53,6 +53,7 @@ export function Identities({ me }: { me: OwnUser }) {
             verb={say('provider.unlink')}
             passwordField="password"
             fields={ownPassword(me)}
+            refusals={{ conflict: 'provider.onlyWay' }}
             run={({ password }) => unlink(identity, password)}
           />
         </div>
@@ -64,6 +65,7 @@ export function Identities({ me }: { me: OwnUser }) {
           verb={say('provider.link', { name })}
           passwordField="password"
           fields={ownPassword(me)}
+          refusals={{ conflict: 'provider.linkedElsewhere' }}
           run={({ password }) => goToProvider('link', password)}
         />
       )}

@@ -41,6 +41,8 @@ const fields = {
 
 type Need = keyof typeof fields;
 
+const refusals = { conflict: 'provider.logInFirst' } as const;
+
 const isNeed = (code: string): code is Need => Object.hasOwn(fields, code);
 
 /** Logs in with what the provider said, and asks for what is missing. */
@@ -62,7 +64,7 @@ export function ProviderForm({ answer }: { answer: ProviderAnswer }) {
       setNeeds([...needs, code]);
     }
   };
-  useEffect(() => void finish({}).catch((error: unknown) => setTrouble(sentenceOf(error))), []);
+  useEffect(() => void finish({}).catch((error: unknown) => setTrouble(sentenceOf(error, refusals))), []);
 
   if (trouble !== undefined) return <p role="alert">{trouble}</p>;
   if (needs.length === 0) return <p role="status">{say('provider.working')}</p>;
@@ -73,6 +75,8 @@ export function ProviderForm({ answer }: { answer: ProviderAnswer }) {
       verb={say('provider.go')}
       passwordField="password"
       codeField="otp"
+      recoverable={needs.includes('otp_required')}
+      refusals={refusals}
       fields={needs.map((need) => ({
         ...fields[need],
         label: say(fields[need].label),

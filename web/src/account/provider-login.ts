@@ -61,6 +61,6 @@ async function link(answer: ProviderAnswer): Promise<void> {
     await service.openId.link(answer);
     notify(say('provider.done'));
   } catch (error) {
-    notify(sentenceOf(error), 'failed');
+    notify(sentenceOf(error, { conflict: 'provider.linkedElsewhere' }), 'failed');
   }
 }

@@ -111,5 +111,8 @@ export function Sessions() {
 }
 
 function nameOf({ client }: LoginSession): string {
+  // The service names a browser and its system so.
+  const [, browser, system] = /^(.+) on (.+)$/.exec(client ?? '') ?? [];
+  if (browser !== undefined && system !== undefined) return say('sessions.browser', { browser, system });
   return client ?? say('sessions.unnamed');
 }

@@ -2,7 +2,7 @@ import type { RefObject } from 'preact';
 import { useLayoutEffect, useState } from 'preact/hooks';
 import { TidingsError } from 'tidings-client';
 import { say } from '../languages/say.ts';
-import { faultBesideField, sentenceOf } from './sentence.ts';
+import { faultBesideField, limitOfCodes, type Refusals, sentenceOf } from './sentence.ts';
 
 /** What was wrong with a form: beside each field that it is about, and else for the form as a whole. */
 export interface Faults {
@@ -10,10 +10,12 @@ export interface Faults {
   whole: string | undefined;
 }
 
-/** Fields in which a wrong password, or a wrong code, is told. */
-interface CodeFields {
+/** Fields in which a wrong password, or a wrong code, is told; and what else is told in words of the form. */
+interface FaultOptions {
   passwordField?: string | undefined;
   codeField?: string | undefined;
+  recoverable?: boolean | undefined;
+  refusals?: Refusals | undefined;
 }
 
 const none: Faults = { fields: {}, whole: undefined };
@@ -23,11 +25,13 @@ const none: Faults = { fields: {}, whole: undefined };
  * @param names the fields that the form has: a fault of any other is one of the whole
  * @param options.codeField the field of a code of an authenticator app
  * @param options.passwordField the field that a wrong password stands in, where there is one such field alone
+ * @param options.recoverable whether the code may also be a recovery code
+ * @param options.refusals what refusals of the whole mean in this form
  */
 export function useFaults(
   names: readonly string[],
   form: RefObject<HTMLFormElement | null>,
-  fieldsOf: CodeFields = {},
+  options: FaultOptions = {},
 ) {
   const [faults, setFaults] = useState(none);
   // Anyone who is notified of a fault wants to be where it is.
@@ -37,14 +41,14 @@ export function useFaults(
   return {
     faults,
     clear: () => setFaults(none),
-    show: (error: unknown) => setFaults(faultsOf(error, names, fieldsOf)),
+    show: (error: unknown) => setFaults(faultsOf(error, names, options)),
   };
 }
 
 function faultsOf(
   error: unknown,
   names: readonly string[],
-  { passwordField, codeField }: CodeFields,
+  { passwordField, codeField, recoverable = false, refusals }: FaultOptions,
 ): Faults {
   const fields: Faults['fields'] = {};
   if (error instanceof TidingsError) {
@@ -57,6 +61,8 @@ function faultsOf(
     }
     if ((error.code === 'otp_required' || error.code === 'otp_invalid') && codeField !== undefined)
       fields[codeField] = sentenceOf(error);
+    if (error.code === 'too_many_requests' && codeField !== undefined && recoverable)
+      fields[codeField] = limitOfCodes(error);
   }
-  return { fields, whole: Object.keys(fields).length > 0 ? undefined : sentenceOf(error) };
+  return { fields, whole: Object.keys(fields).length > 0 ? undefined : sentenceOf(error, refusals) };
 }

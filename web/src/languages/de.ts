@@ -40,15 +40,20 @@ export const de: Messages = {
   'keys.search': 'suchen',
   'keys.help': 'diese Liste',
   'keys.others': 'Strg + Enter veröffentlicht, was du schreibst. Esc verlässt ein Feld.',
-  'keys.on': 'Einzelne Tasten tun das',
+  'keys.on': 'Einzelne Tasten verwenden',
 
   'fault.any.required': 'Bitte ausfüllen.',
+  'fault.any.invalid': 'Das geht hier nicht.',
   'fault.any.invitation': 'Diese Einladung ist nicht gültig.',
   'fault.string.empty': 'Bitte ausfüllen.',
   'fault.string.email': 'Das sieht nicht nach einer E-Mail-Adresse aus.',
   'fault.string.max': 'Höchstens {bound} Zeichen.',
   'fault.string.min': 'Mindestens {bound} Zeichen.',
   'fault.string.bytes': 'Höchstens {bound} Bytes; Umlaute und Emoji brauchen mehrere.',
+  'fault.string.invisible': 'Davon ist nichts zu sehen. Bitte schreib etwas.',
+  'fault.string.nul': 'Das enthält ein Zeichen, das hier nicht möglich ist.',
+  'fault.string.surrogate': 'Das enthält ein Zeichen, das hier nicht möglich ist.',
+  'fault.string.tag': 'Das kann kein Schlagwort sein.',
   'fault.string.reserved': 'Dieser Name ist reserviert.',
   'fault.taken.username': 'Dieser Name ist vergeben.',
   'fault.taken.email': 'Zu dieser Adresse gibt es schon ein Konto.',
@@ -61,32 +66,42 @@ export const de: Messages = {
   'problem.suspendedUntil': 'Dein Konto ist bis {time} gesperrt.',
   'problem.suspendedReason': '{sentence} Der Grund: {reason}',
   'problem.refusedHere': 'Das ist zwischen dir und dieser Person nicht möglich.',
-  'problem.wait': {
-    one: 'Zu viele Versuche. In {count} Sekunde geht es wieder.',
-    other: 'Zu viele Versuche. In {count} Sekunden geht es wieder.',
-  },
+  'problem.wait': 'So oft geht das nicht. Versuch es {when} noch einmal.',
+  'problem.waitCode':
+    'So oft geht das nicht. Versuch es {when} noch einmal. Nach zu vielen falschen Codes kannst du einen Wiederherstellungscode benutzen oder ein neues Passwort wählen.',
   'problem.aborted': 'Die Anfrage wurde abgebrochen.',
+  'problem.conflict': 'Das geht nicht mehr: Inzwischen hat sich etwas geändert. Lade die Seite neu.',
   'problem.email_unverified': 'Bestätige zuerst deine E-Mail-Adresse: mit dem Link in der Mail an dich.',
+  'problem.forbidden': 'Das darfst du nicht.',
+  'problem.gone': 'Das ist nicht mehr vorhanden. Lade die Seite neu.',
   'problem.idempotency_mismatch': 'Das wurde schon gesendet, mit anderem Text. Lade die Seite neu.',
   'problem.internal': 'Auf dem Server ist etwas schiefgegangen. Versuch es noch einmal.',
+  'problem.invalid': 'So nimmt der Dienst das nicht an.',
   'problem.invalid_credentials': 'Die E-Mail-Adresse oder das Passwort ist falsch.',
-  'problem.invitation_required':
-    'Zum Registrieren brauchst du hier eine Einladung, und diese ist nicht gültig.',
+  'problem.invitation_required': 'Zum Registrieren brauchst du hier eine gültige Einladung.',
+  'problem.link_required': 'Ein Konto hat deine Adresse. Gib sein Passwort ein.',
   'problem.logged_out': 'Hier ist niemand angemeldet.',
   'problem.login_again':
     'Deine Anmeldung ist dafür zu lange her. Melde dich ab und wieder an, dann versuch es noch einmal.',
   'problem.network': 'Der Server ist nicht erreichbar.',
   'problem.no_mail': 'Dieser Dienst verschickt keine Mails.',
   'problem.not_found': 'Das gibt es hier nicht mehr.',
+  'problem.oidc_refused':
+    'Der Anbieter hat dich nicht angemeldet. Fang noch einmal an, oder melde dich anders an.',
   'problem.otp_invalid': 'Dieser Code ist falsch oder verbraucht. Nimm den nächsten aus deiner App.',
   'problem.otp_required':
     'Gib einen Code aus deiner Authenticator-App oder einen Wiederherstellungscode ein.',
+  'problem.overflow': 'Die Verbindung ist zu langsam. Lade die Seite neu.',
+  'problem.request_timeout': 'Die Verbindung ist zu langsam. Versuch es noch einmal.',
   'problem.sign_up_closed': 'Zurzeit kann sich hier niemand registrieren.',
   'problem.too_large': 'Das ist zu groß für den Server.',
+  'problem.too_many_requests': 'So oft geht das nicht. Versuch es gleich noch einmal.',
   'problem.unauthorized':
     'Das gilt nicht mehr: Der Link wurde vielleicht schon benutzt, oder die Sitzung ist beendet.',
   'problem.unavailable': 'Der Dienst kann das gerade nicht. Versuch es gleich noch einmal.',
   'problem.unexpected': 'Die Antwort des Servers ist ungültig.',
+  'problem.unsupported': 'Der Dienst ist neuer als diese Seite. Lade die Seite neu.',
+  'problem.username_required': 'Wähle einen Namen.',
   'problem.version_mismatch': 'Das wurde inzwischen anderswo geändert.',
 
   'place.top': 'Beliebteste Beiträge',
@@ -117,8 +132,8 @@ export const de: Messages = {
   'search.all': '{words} und {last}',
   'search.quoted': '„{word}“',
 
-  'connection.connecting': 'Verbinde',
-  'connection.catching-up': 'Hole auf',
+  'connection.connecting': 'Verbindet',
+  'connection.catching-up': 'Lädt Verpasstes',
   'connection.live': 'Live',
   'connection.offline': 'Offline',
   'connection.ended': 'Beendet',
@@ -176,7 +191,7 @@ export const de: Messages = {
   'post.edit': 'Bearbeiten',
   'post.replies': { one: '{count} Antwort', other: '{count} Antworten' },
   'post.noReplies': 'Noch keine Antworten',
-  'post.this': 'diesen Beitrag',
+  'post.this': 'Diesen Beitrag',
 
   'vote.label': { one: 'Abstimmen, {count} Stimme', other: 'Abstimmen, {count} Stimmen' },
   'vote.labelDelayed': {
@@ -222,6 +237,8 @@ export const de: Messages = {
 
   'reply.to': 'Antwort an {name}',
   'reply.send': 'Antworten',
+  'reply.closed':
+    'Darauf kann niemand mehr antworten, oder es steht schon zu tief im Gespräch: Antworte weiter oben.',
   'reply.discarded': 'Deine Antwort ist verworfen.',
 
   'edit.post': 'Beitrag bearbeiten',
@@ -307,6 +324,7 @@ export const de: Messages = {
   'people.cannot.unblock': 'Du kannst die Blockierung von {name} nicht beenden.',
   'people.cannot.mute': 'Du kannst {name} nicht stummschalten.',
   'people.cannot.unmute': 'Du kannst die Stummschaltung von {name} nicht beenden.',
+  'people.tooMany': 'Mehr kann niemand haben. Beende zuerst einige davon.',
   'people.still.blocks': '{name} ist noch blockiert. {why}',
   'people.still.mutes': '{name} ist noch stummgeschaltet. {why}',
   'people.blockAsk': '{name} blockieren?',
@@ -348,7 +366,7 @@ export const de: Messages = {
   'suggestions.failed': 'Du folgst {name} nicht. {why}',
 
   'report.verb': 'Melden',
-  'report.title': 'Melden: {what}',
+  'report.title': '{what} melden',
   'report.private': 'Nur die Moderation erfährt davon, und dass du es warst.',
   'report.reason': 'Grund',
   'report.spam': 'Spam',
@@ -369,11 +387,13 @@ export const de: Messages = {
   'moderation.noneDone': 'Noch wurde nichts getan.',
   'moderation.user': 'Konto {name}',
   'moderation.postBy': 'Beitrag von {name}',
+  'moderation.userDeleted': 'Gelöschtes Konto',
+  'moderation.postByDeleted': 'Beitrag eines gelöschten Kontos',
   'moderation.deletedAccount': '(gelöschtes Konto)',
-  'moderation.reported': 'Gemeldet {time}',
+  'moderation.reported': 'Gemeldet: {time}',
   'moderation.post': 'zum Beitrag',
-  'moderation.dismissed': 'nichts zu tun {time}',
-  'moderation.resolvedBy': 'erledigt durch „{action}“ {time}',
+  'moderation.dismissed': 'nichts zu tun: {time}',
+  'moderation.resolvedBy': 'erledigt durch „{action}“: {time}',
   'moderation.removed': 'Entfernt',
   'moderation.gone': 'Den Beitrag gibt es nicht mehr.',
   'moderation.reports': 'Meldungen',
@@ -383,6 +403,8 @@ export const de: Messages = {
   'moderation.reasonBoth':
     'Für das Protokoll und für die Person, um die es geht. Sie erfährt nicht, wer du bist.',
   'moderation.do': 'Ausführen',
+  'moderation.conflict': 'Das ist schon geschehen oder geht nicht mehr. Lade die Seite neu.',
+  'moderation.forbidden': 'Das geht nicht bei dir selbst und nicht bei jemandem mit dieser Rolle.',
   'moderation.done': 'Erledigt: {action}.',
   'moderation.donePosts': { one: '{count} Beitrag ist entfernt.', other: '{count} Beiträge sind entfernt.' },
   'moderation.choice.remove': 'Beitrag entfernen',
@@ -414,7 +436,7 @@ export const de: Messages = {
   'moderation.log.warn': '{actor} hat {user} verwarnt',
   'moderation.log.suspend': '{actor} hat {user} gesperrt',
   'moderation.log.unsuspend': '{actor} hat die Sperre von {user} beendet',
-  'moderation.log.dismiss': '{actor} fand bei {user} nichts zu tun',
+  'moderation.log.dismiss': '{actor} sah bei {user} keinen Handlungsbedarf',
   'moderation.log.grant': '{actor} hat die Rolle von {user} geändert',
   'moderation.log.reset_link': '{actor} hat für {user} einen Link zu einem neuen Passwort erstellt',
   'moderation.log.other': '{actor}: {action}, {user}',
@@ -484,6 +506,11 @@ export const de: Messages = {
   'provider.unlink': 'Verknüpfung lösen',
   'provider.unlinked': 'Damit kannst du dich nicht mehr anmelden.',
   'provider.done': 'Ab jetzt kannst du dich damit anmelden.',
+  'provider.onlyWay': 'Nur so kannst du dich in deinem Konto anmelden. Wähle zuerst ein Passwort.',
+  'provider.linkedElsewhere':
+    'Das ist hier schon mit einem anderen Konto verknüpft, oder dein Konto hat so viele Verknüpfungen, wie es haben kann.',
+  'provider.logInFirst':
+    'Ein Konto hat deine Adresse. Melde dich dort wie bisher an, und verknüpfe den Anbieter da.',
   'provider.notHere': 'Diese Anmeldung wurde nicht in diesem Tab begonnen. Fang noch einmal an.',
   'provider.nameHint':
     'Du hast hier noch kein Konto. Der Name steht bei deinen Beiträgen: Buchstaben ohne Umlaute, Ziffern, Punkte und Striche.',
@@ -510,6 +537,7 @@ export const de: Messages = {
   'sessions.oneAsk': 'Diese Sitzung beenden?',
   'sessions.oneWhat': '{client} wird innerhalb einer Sekunde abgemeldet.',
   'sessions.oneVerb': 'Beenden',
+  'sessions.browser': '{browser} auf {system}',
   'sessions.unnamed': 'Ein Programm ohne Namen',
 
   'export.title': 'Deine Daten',
@@ -518,7 +546,7 @@ export const de: Messages = {
   'export.verb': 'Meine Daten herunterladen',
   'export.busy': 'Wird heruntergeladen …',
   'export.done': 'Deine Daten sind heruntergeladen.',
-  'export.failed': 'Deine Daten sind nicht heruntergeladen. {why}',
+  'export.failed': 'Deine Daten konnten nicht heruntergeladen werden. {why}',
 
   'ending.title': 'Konto löschen',
   'ending.what':

@@ -9,6 +9,7 @@ export const formats = computed(() => {
     number: new Intl.NumberFormat(tag),
     plural: new Intl.PluralRules(tag),
     ago: new Intl.RelativeTimeFormat(tag, { numeric: 'auto', style: 'short' }),
+    inTime: new Intl.RelativeTimeFormat(tag, { numeric: 'always' }),
     /** With the day of the week. */
     whole: dates({ dateStyle: 'full', timeStyle: 'short' }),
     moment: dates({ dateStyle: 'long', timeStyle: 'short' }),

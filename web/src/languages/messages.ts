@@ -9,6 +9,9 @@ export type Plural = Readonly<Partial<Record<Intl.LDMLPluralRule, string>>> & { 
 /** What a language file has: each message of `en.ts`. */
 export type Messages = { readonly [K in Key]: (typeof en)[K] extends string ? string : Plural };
 
+/** A message with nothing to be filled in. */
+export type PlainKey = { [K in Key]: [Names<K>] extends [never] ? K : never }[Key];
+
 type NamesIn<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
   ? Name | NamesIn<Rest>
   : never;

@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { type ModerationAction, type ModerationCase, TidingsError } from 'tidings-client';
+import type { ModerationAction, ModerationCase } from 'tidings-client';
 import { announce } from '../chrome/announcer.tsx';
 import { Field } from '../chrome/field.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
@@ -67,10 +67,7 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
       );
       form.reset();
     } catch (error) {
-      // What is forbidden here is to act on oneself or on somebody of another role, and the service says so.
-      setFault(
-        error instanceof TidingsError && error.code === 'forbidden' ? error.message : sentenceOf(error),
-      );
+      setFault(sentenceOf(error, { conflict: 'moderation.conflict', forbidden: 'moderation.forbidden' }));
     } finally {
       setBusy(false);
     }

@@ -67,18 +67,18 @@ function Case({ of: one }: { of: ModerationCase }) {
   return (
     <article aria-labelledby={`case-${id}`}>
       <h2 id={`case-${id}`}>
-        <Said
-          of={post_id === null ? 'moderation.user' : 'moderation.postBy'}
-          name={
-            user.username === '' ? (
-              say('moderation.deletedAccount')
-            ) : (
+        {user.username === '' ? (
+          say(post_id === null ? 'moderation.userDeleted' : 'moderation.postByDeleted')
+        ) : (
+          <Said
+            of={post_id === null ? 'moderation.user' : 'moderation.postBy'}
+            name={
               <PlaceLink to={{ name: 'author', username: user.username, id: user.id }} current={false}>
                 <bdi>{user.username}</bdi>
               </PlaceLink>
-            )
-          }
-        />
+            }
+          />
+        )}
       </h2>
       <p class="muted">
         <Said of="moderation.reported" time={<RelativeTime at={opened_at} />} />

@@ -33,7 +33,7 @@ export function RelationButtons({ user, onChange }: RelationButtonsProps) {
       notify(
         error instanceof TidingsError && error.code === 'forbidden'
           ? say(`people.cannot.${deed}`, { name: username })
-          : sentenceOf(error),
+          : sentenceOf(error, { conflict: 'people.tooMany' }),
         'failed',
       );
     } finally {

@@ -37,7 +37,10 @@ export function Suggestions() {
       await service.users.follow(id);
       setFollowed((before) => new Set([...before, id]));
     } catch (error) {
-      notify(say('suggestions.failed', { name: username, why: sentenceOf(error) }), 'failed');
+      notify(
+        say('suggestions.failed', { name: username, why: sentenceOf(error, { conflict: 'people.tooMany' }) }),
+        'failed',
+      );
     }
   };
   return (

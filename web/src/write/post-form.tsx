@@ -4,7 +4,7 @@ import { useVisit } from '../board/visit.ts';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 import { notify } from '../chrome/notices.tsx';
-import { sentenceOf } from '../chrome/sentence.ts';
+import { type Refusals, sentenceOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
 
 /** What a writer writes. */
@@ -40,6 +40,8 @@ interface PostFormProps {
   folded?: boolean;
   onFocus?: () => void;
   autofocus?: boolean;
+  /** What refusals mean here. */
+  refusals?: Refusals;
   /** Shown over the buttons. */
   warning?: string | undefined;
 }
@@ -60,7 +62,17 @@ interface Waiting {
 
 /** The form in which posts and drafts are written. */
 export function PostForm(props: PostFormProps) {
-  const { label, deeds, onInput, onCancel, folded = false, onFocus, autofocus = false, warning } = props;
+  const {
+    label,
+    deeds,
+    onInput,
+    onCancel,
+    folded = false,
+    onFocus,
+    autofocus = false,
+    warning,
+    refusals,
+  } = props;
   const { cancelLabel = say('cancel'), closeLabel = cancelLabel, titled = true } = props;
   const touched = useRef(false);
   /** How often the words have been changed. */
@@ -72,7 +84,7 @@ export function PostForm(props: PostFormProps) {
     return { title, content };
   });
   const [busy, setBusy] = useState(false);
-  const { faults, clear, show } = useFaults(names, form);
+  const { faults, clear, show } = useFaults(names, form, { refusals });
   const [waiting, setWaiting] = useState<Waiting | undefined>(undefined);
   const [backoff] = useState(() => new Backoff(RETRY));
   const isLive = useVisit().timeline.status.value.state === 'live';
@@ -107,7 +119,7 @@ export function PostForm(props: PostFormProps) {
       setWaiting(undefined);
     } catch (error) {
       if (form.current) show(error);
-      else notify(say('write.kept', { why: sentenceOf(error) }), 'failed');
+      else notify(say('write.kept', { why: sentenceOf(error, refusals) }), 'failed');
       // What has been changed meanwhile is not what was to be sent.
       const again = isOutage(error) && !deed.asks && changes.current === sent;
       setWaiting(again ? { deed, retryAfter: error.retryAfter ?? 0 } : undefined);

@@ -56,6 +56,7 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
         onCancel={discard}
         cancelLabel={say('discard')}
         closeLabel={onClose ? say('cancel') : null}
+        refusals={{ conflict: 'reply.closed' }}
         deeds={[{ label: say('reply.send'), run: reply }]}
       />
     </div>
