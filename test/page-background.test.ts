@@ -10,35 +10,33 @@ import { PASSWORD, type TestUser, type World } from './support/world.ts';
 interface Told {
   title: string;
   body: string | undefined;
+  data: { address: string };
   closed: boolean;
 }
 
 /**
- * The browser's own notifications, and a list of them. A Chromium without windows takes every permission for denied once it
- * has answered: the answer is remembered here.
+ * The browser's own answer about notifications, and a list in place of what it shows outside the page: a Chromium without
+ * windows takes every permission for denied once it has answered.
  */
 const listing = `
   globalThis.told = [];
-  globalThis.Notification = class extends Notification {
-    constructor(title, options) {
-      super(title, options);
-      this.entry = { title, body: options.body, closed: false };
-      told.push(this.entry);
-      globalThis.newest = this;
-    }
-    static get permission() {
-      return localStorage.getItem('answer') ?? 'default';
-    }
-    static async requestPermission() {
-      const answer = await super.requestPermission();
-      localStorage.setItem('answer', answer);
-      return answer;
-    }
-    close() {
-      this.entry.closed = true;
-      super.close();
-    }
+  const ask = Notification.requestPermission.bind(Notification);
+  Notification.requestPermission = async () => {
+    const answer = await ask();
+    localStorage.setItem('answer', answer);
+    return answer;
   };
+  Object.defineProperty(Notification, 'permission', { get: () => localStorage.getItem('answer') ?? 'default' });
+  Object.assign(ServiceWorkerRegistration.prototype, {
+    async showNotification(title, { body, data }) {
+      told.push({ title, body, data, closed: false });
+    },
+    async getNotifications() {
+      return told
+        .filter(({ closed }) => !closed)
+        .map((entry) => ({ data: entry.data, close: () => (entry.closed = true) }));
+    },
+  });
 `;
 
 describe('the page while nobody looks at it', () => {
@@ -52,10 +50,13 @@ describe('the page while nobody looks at it', () => {
   let mine: PostAnswer;
 
   before(async function () {
-    opened = await openPageWorld(this);
+    opened = await openPageWorld(this, undefined, { serviceWorkers: 'allow' });
     ({ world, reader, page } = opened);
     carol = await world.user('carol');
     await page.context().addInitScript(listing);
+    await until('the service worker', () =>
+      page.evaluate<boolean>('navigator.serviceWorker.controller !== null'),
+    );
     await page.reload();
     await reader.live();
     other = await page.context().newPage();
@@ -119,17 +120,25 @@ describe('the page while nobody looks at it', () => {
     await carol.put(`/users/${mine.owner_id}/follow`);
     await unread(4);
     await until('it to be told', async () => (await told()).length > 1);
-    expect(await told()).to.have.deep.members([
+    const all = await told();
+    expect(all.map(({ data, ...rest }) => rest)).to.have.deep.members([
       { title: 'carol mentioned you', body: undefined, closed: false },
       { title: 'carol follows you', body: undefined, closed: false },
     ]);
-    const [teller] = (
-      await Promise.all(
-        [page, other].map(async (one) => ((await one.evaluate('told.length')) === 0 ? [] : [one])),
-      )
-    ).flat();
-    await teller!.evaluate("newest.dispatchEvent(new Event('click'))");
-    await teller!.waitForURL(/\/(?:@carol|p\/\d+)$/);
+    const { data } = all.find(({ title }) => title === 'carol follows you')!;
+    const [worker] = page.context().serviceWorkers();
+    // A click that the browser itself would tell of: a page cannot make one.
+    expect(
+      await worker!.evaluate(`new Promise((resolve) => {
+        const click = new ExtendableEvent('notificationclick');
+        const notification = { data: ${JSON.stringify(data)}, close: () => (click.closed = true) };
+        Object.assign(click, { notification, waitUntil: () => resolve(click.closed) });
+        dispatchEvent(click);
+      })`),
+    ).to.equal(true);
+    await until('a window to go there', () =>
+      [page, other].some((one) => new URL(one.url()).pathname === '/@carol'),
+    );
     await turnAway(false);
   });
 

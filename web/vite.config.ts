@@ -64,11 +64,17 @@ const shell: Plugin = {
       const worker = bundle[`${WORKER}.js`];
       if (entry === undefined || worker?.type !== 'chunk')
         throw new Error('A part of the page was not built.');
+      const page = bundle['index.html'];
+      if (page?.type !== 'asset') throw new Error('The page was not built.');
       const files = Object.keys(bundle)
         .filter((name) => /^assets\/.*\.(?:js|css|svg)$/.test(name))
         .map((name) => `/${name}`)
         .sort();
-      const name = createHash('sha256').update(files.join()).digest('base64url').slice(0, 12);
+      const name = createHash('sha256')
+        .update(files.join())
+        .update(page.source)
+        .digest('base64url')
+        .slice(0, 12);
       worker.code = worker.code.replaceAll(
         /\bSHELL\b/g,
         JSON.stringify({ files, entry: `/${entry.fileName}`, name }),

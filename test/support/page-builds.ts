@@ -35,7 +35,10 @@ export class PageBuilds {
   }
 
   async start(): Promise<void> {
-    const server = createServer((req, res) => void this.#answer(req, res));
+    const server = createServer((req, res) => {
+      // The server may go away before it has answered.
+      this.#answer(req, res).catch(() => res.destroy());
+    });
     server.on('connection', (socket) => this.#keep(socket));
     server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head));
     server.listen(this.#port, '127.0.0.1');
@@ -80,7 +83,7 @@ export class PageBuilds {
     const later = this.#later?.get(isPage ? '/index.html' : path);
     if (!later && !(this.#later && path.startsWith('/assets/'))) {
       res.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(res);
+      answer.on('error', () => res.destroy()).pipe(res);
       return;
     }
     answer.resume();
@@ -98,6 +101,8 @@ export class PageBuilds {
     const asked = request({ hostname, port, path: req.url, method: req.method, headers: req.headers });
     req.pipe(asked);
     const [answer] = (await once(asked, 'response')) as [IncomingMessage];
+    // After the answer has begun, it tells of the same.
+    asked.on('error', () => undefined);
     return answer;
   }
 

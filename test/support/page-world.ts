@@ -1,4 +1,4 @@
-import type { Browser, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchBrowser } from './browser.ts';
 import { buildPage } from './built-page.ts';
 import { Reader } from './reader.ts';
@@ -16,10 +16,12 @@ export interface PageWorld {
 /**
  * For a `before` hook, whose time limit it sets.
  * @param fill makes what is there before alice comes
+ * @param options what is special about her browser
  */
 export async function openPageWorld(
   hook: Mocha.Context,
   fill: (world: World) => Promise<void> = () => Promise.resolve(),
+  options?: BrowserContextOptions,
 ): Promise<PageWorld> {
   hook.timeout(180_000);
   await buildPage();
@@ -30,7 +32,7 @@ export async function openPageWorld(
   };
   try {
     await fill(world);
-    const reader = await Reader.open(browser, world.url, 'alice');
+    const reader = await Reader.open(browser, world.url, 'alice', options);
     await reader.signUp();
     return { world, browser, reader, page: reader.page, close };
   } catch (error) {

@@ -26,13 +26,17 @@ export const locale = computed(
   () => navigator.languages.find((tag) => languageOf(tag) === language.value) ?? language.value,
 );
 
+/** How long nothing is shown for a file that neither comes nor fails. Milliseconds. */
+const PATIENCE = 2500;
+
 let wanted: Language = 'en';
 
 /** Shows the language that this browser remembers, or else the first of its own that the page has. */
 export async function showFirstLanguage(): Promise<void> {
   const known = [readChoice('language') ?? '', ...navigator.languages].map(languageOf).find(isLanguage);
-  // It can be read in English until the server is reached again.
-  await show(known ?? 'en').catch(() => show('en'));
+  // It can be read in English until the server is reached again, or the file comes.
+  const loading = show(known ?? 'en').catch(() => show('en'));
+  await Promise.race([loading, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
 }
 
 /** The reader has chosen a language, which this browser remembers. @throws if it cannot be loaded */

@@ -4,6 +4,7 @@ import { keepChoice, readChoice } from '../chrome/stored.ts';
 import icon from '../images/icon-192.png';
 import { say } from '../languages/say.ts';
 import { go } from '../places/history.ts';
+import { addressOf, placeAt } from '../places/place.ts';
 import { placeOf } from './place-of.ts';
 
 /** Of what the browser tells while nobody looks at the page. */
@@ -15,15 +16,24 @@ const CLAIMED = 30_000;
 
 const choiceOf = (userId: number) => `alerts:${userId}`;
 
-/** Whether this browser can tell of something outside the page. */
-export const canAlert = 'Notification' in window && 'locks' in navigator;
+/** What is kept with what the browser shows. */
+interface Shown {
+  user: number;
+  id: number;
+  rev: number;
+  /** Where it leads to. */
+  address: string;
+}
+
+/** Whether this browser may be able to tell of something outside the page. */
+export const canAlert = 'Notification' in window && 'locks' in navigator && 'serviceWorker' in navigator;
 
 /** Whether the user wants that, in this browser. */
 export const wantsAlerts = signal(false);
 
 /** Asks the browser, which asks the user. @returns whether it may be done from now on */
 export async function turnAlertsOn(userId: number): Promise<boolean> {
-  if ((await Notification.requestPermission()) !== 'granted') return false;
+  if ((await Notification.requestPermission()) !== 'granted' || !(await shower())) return false;
   keepChoice(choiceOf(userId), 'on');
   wantsAlerts.value = true;
   return true;
@@ -46,11 +56,18 @@ export function followAlerts(me: OwnUser, feed: Feed): () => void {
     wantsAlerts.value = readChoice(choice) === 'on' && Notification.permission === 'granted';
   };
   read();
-  const shown = new Map<number, Notification>();
-  const takeAway = (id: number) => {
-    shown.get(id)?.close();
-    shown.delete(id);
+  const removed = new Set<number>();
+  let readUpTo = 0;
+  let ended = false;
+  const isOver = ({ id, rev }: Pick<Shown, 'id' | 'rev'>) => ended || removed.has(id) || rev <= readUpTo;
+  const takeAway = async (which: (shown: Shown) => boolean) => {
+    for (const one of (await (await shower())?.getNotifications()) ?? []) {
+      const data = one.data as Shown | null;
+      if (data?.user === me.id && which(data)) one.close();
+    }
   };
+  // What cannot be shown, or taken away, is in the list all the same.
+  const tidy = () => void takeAway(isOver).catch(() => undefined);
   const tell = async (one: NotificationView) => {
     // Another window may have turned it off.
     read();
@@ -59,34 +76,61 @@ export function followAlerts(me: OwnUser, feed: Feed): () => void {
     const name = `tidings:alert:${me.id}:${one.id}:${one.rev}`;
     await navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
       if (!lock || (await isLookedAt(me.id))) return;
-      takeAway(one.id);
-      shown.set(one.id, draw(one, kind, name));
+      await takeAway(({ id }) => id === one.id);
+      if (isOver(one)) return;
+      await show(one, kind, { tag: name, user: me.id });
+      // It may be over since: then nothing was there yet to be taken away.
+      await takeAway(isOver);
       await new Promise((resolve) => setTimeout(resolve, CLAIMED));
     });
   };
   const ends = [
     holdWhileLookedAt(me.id),
-    // Where it cannot be shown, it is in the list all the same.
-    feed.on('notification:added', (one) => void tell(one).catch(() => undefined)),
-    feed.on('notification:removed', ({ id }) => takeAway(id)),
-    feed.on('notification:read', () => [...shown.keys()].forEach(takeAway)),
+    followClicks(),
+    feed.on('notification:added', (one) => {
+      removed.delete(one.id);
+      void tell(one).catch(() => undefined);
+    }),
+    feed.on('notification:removed', ({ id }) => {
+      removed.add(id);
+      tidy();
+    }),
+    feed.on('notification:read', ({ up_to }) => {
+      readUpTo = Math.max(readUpTo, up_to);
+      tidy();
+    }),
   ];
   return () => {
     for (const end of ends) end();
-    for (const id of [...shown.keys()]) takeAway(id);
+    ended = true;
+    tidy();
   };
 }
 
-function draw(one: NotificationView, kind: Told, tag: string): Notification {
+/** What shows them: browsers of telephones let only a service worker do so. There is none in some private windows. */
+function shower(): Promise<ServiceWorkerRegistration | undefined> {
+  return navigator.serviceWorker.getRegistration();
+}
+
+async function show(one: NotificationView, kind: Told, { tag, user }: { tag: string; user: number }) {
+  const data: Shown = {
+    user,
+    id: one.id,
+    rev: one.rev,
+    address: addressOf(placeOf(one) ?? { name: 'notifications' }),
+  };
   const sentence = say(`notifications.${kind}`, { name: one.actor?.username ?? '' });
-  const notification = new Notification(sentence, { tag, icon, lang: document.documentElement.lang });
-  notification.addEventListener('click', () => {
-    window.focus();
-    const place = placeOf(one);
-    if (place) go(place);
-    notification.close();
-  });
-  return notification;
+  const { lang } = document.documentElement;
+  await (await shower())?.showNotification(sentence, { tag, icon, lang, data });
+}
+
+/** Goes where one leads to that was clicked: the service worker says so to one window. @returns ends that */
+function followClicks(): () => void {
+  const follow = ({ data }: MessageEvent<{ go?: unknown }>) => {
+    if (typeof data.go === 'string') go(placeAt(new URL(data.go, location.href)));
+  };
+  navigator.serviceWorker.addEventListener('message', follow);
+  return () => navigator.serviceWorker.removeEventListener('message', follow);
 }
 
 const lookedAt = (userId: number) => `tidings:looked-at:${userId}`;
