@@ -52,10 +52,7 @@ describe('the page of a service with an OpenID provider', function () {
       const reader = await open('early', 'early');
       const { page } = reader;
       await page.getByRole('button', { name: BUTTON }).click();
-      await page
-        .getByRole('alert')
-        .filter({ hasText: 'Example Accounts cannot be reached or used at present.' })
-        .waitFor();
+      await page.getByRole('alert').filter({ hasText: 'The service cannot do this just now.' }).waitFor();
       await reader.expectKeepsNobodyOut();
       await reader.signUp();
       reader.expectClean({ networkMayFail: true }); // the browser notes the 503
@@ -108,7 +105,7 @@ describe('the page of a service with an OpenID provider', function () {
     const reader = await open('carol', undefined);
     const { page } = reader;
     await page.getByRole('button', { name: BUTTON }).click();
-    await page.getByRole('alert').filter({ hasText: 'Example Accounts did not log you in.' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'The provider did not log you in.' }).waitFor();
     await reader.expectKeepsNobodyOut();
     await page.getByRole('button', { name: 'Not now' }).click();
 
