@@ -56,7 +56,8 @@ export class Stopwatch {
 
   /** Milliseconds in which something could be done. */
   get ran(): number {
-    return this.passed - this.paused - this.#othersPaused;
+    // They may have waited at the same time: that is not taken off twice.
+    return this.passed - Math.max(this.paused, this.#othersPaused);
   }
 }
 
