@@ -145,6 +145,7 @@ const SLOW = testFiles([
   'page-background',
   'page-access',
   'client-text-blocks',
+  'topic-replays',
 ]);
 
 /** So many parts have the slow tests. */

@@ -1,5 +1,6 @@
 // What a thread of `hash-threads.ts` does. JavaScript, so that no thread has to load a compiler where TypeScript is run as it is.
 import os from 'node:os';
+import process from 'node:process';
 import bcrypt from 'bcrypt';
 
 // On Linux a priority is that of the thread that asks for it, elsewhere it would be that of the whole process.

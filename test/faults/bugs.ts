@@ -42,8 +42,8 @@ export const bugs = {
     patches: [
       {
         file: poll,
-        find: 'delivery.admit(poll, query.after, query.epoch);',
-        replace: 'delivery.admit(poll, waits ? undefined : query.after, query.epoch);',
+        find: 'poll.senders });\n    delivery.admit(poll, query.after, query.epoch);',
+        replace: 'poll.senders });\n    delivery.admit(poll, waits ? undefined : query.after, query.epoch);',
       },
     ],
     rules: [10],
