@@ -12,7 +12,7 @@ export type Standing = 'known' | 'unknown';
  * event loop and the known ones get. A hash of a newcomer takes a second at most where a core is busy all the time.
  */
 const NICE: Readonly<Record<Standing, number>> = { known: 0, unknown: 5 };
-/** Below this cost a hash takes a few milliseconds at most: it holds nobody up, whoever asks for it. */
+/** Below this cost a hash takes a few milliseconds at most: it delays nobody, and needs no lower priority. */
 const LEAST_COST = 8;
 /** After so long without work a thread ends: it takes some 10 MB. Milliseconds. */
 const IDLE = 60_000;

@@ -52,6 +52,11 @@ export function isPublic(address: string): boolean {
   return isIP(address) === 6 && global6.check(address, 'ipv6') && !notPublic6.check(address, 'ipv6');
 }
 
+/** The name or the IP address that a URL leads to: an IPv6 address without its brackets. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
 /** Whether a host leads to this machine or its network by itself; where any other name leads is found out with each connection. */
 export function isPrivateHost(host: string): boolean {
   return isIP(host) === 0 ? /(^|\.)localhost\.?$/i.test(host) : !isPublic(host);

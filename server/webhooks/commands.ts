@@ -6,7 +6,7 @@ import type { Identity } from '../identity.ts';
 import { webhookAdded } from '../mail/messages.ts';
 import { audit } from '../moderation/audit.ts';
 import type { Requester } from '../queues/fair-queue.ts';
-import { isPrivateHost } from './addresses.ts';
+import { hostOf, isPrivateHost } from './addresses.ts';
 import type { WebhookContext } from './context.ts';
 import {
   type Outcome,
@@ -214,22 +214,19 @@ function withPassword<T>(
   url: string | undefined,
   work: (tx: Transaction) => Promise<T>,
 ): Promise<T> {
-  const { db, mails, ownPassword } = ctx;
-  return ownPassword.prove(user, password, requester, (proof) =>
-    db.share(requester).transaction(async (tx) => {
-      const owner = await ownPassword.lock(tx, user, proof, tx.LOCK.NO_KEY_UPDATE);
-      const done = await work(tx);
-      if (url !== undefined) await tellOwner(mails, tx, owner, webhookAdded(owner, url, mails.publicUrl));
-      return done;
-    }),
-  );
+  const { mails, ownPassword } = ctx;
+  return ownPassword.change(user, password, requester, async (tx, owner) => {
+    const done = await work(tx);
+    if (url !== undefined) await tellOwner(mails, tx, owner, webhookAdded(owner, url, mails.publicUrl));
+    return done;
+  });
 }
 
 /** What is wrong with an address by itself. Where its name leads is found out with each connection. */
 function requireAddress({ webhooks }: Pick<WebhookContext, 'webhooks'>, url: string): void {
   if (webhooks.allowPrivate) return;
-  const { protocol, hostname } = new URL(url);
-  if (protocol === 'https:' && !isPrivateHost(hostname.replace(/^\[|\]$/g, ''))) return;
+  const address = new URL(url);
+  if (address.protocol === 'https:' && !isPrivateHost(hostOf(address))) return;
   const msg = '"url" must be an https address of the public internet';
   throw invalid([{ loc: ['body', 'url'], msg, type: 'string.address' }], 1);
 }

@@ -1,4 +1,4 @@
-import type { LOCK, Transaction } from 'sequelize';
+import type { Transaction } from 'sequelize';
 import type { User } from '../../models/index.ts';
 import type { Database } from '../database/connection.ts';
 import type { Identity } from '../identity.ts';
@@ -12,15 +12,13 @@ import type { WebhookSender } from './sender.ts';
 export interface WebhookContext {
   mails: Outbox;
   ownPassword: {
-    /** Does something that needs the user's password. @throws {AppError} 403, 429 */
-    prove: <T>(
+    /** Does something in one transaction with the user's row, locked, that needs the password. @throws {AppError} 401, 403, 429 */
+    change: <T>(
       viewer: Identity,
       password: string | undefined,
       requester: Requester,
-      work: (proof: string) => Promise<T>,
+      work: (tx: Transaction, user: User) => Promise<T>,
     ) => Promise<T>;
-    /** The user's row, locked. @throws {AppError} 401 if the session has just ended */
-    lock: (tx: Transaction, viewer: Identity, proof: string | undefined, lock: LOCK) => Promise<User>;
   };
   db: Database;
   feed: Pick<Follower, 'epoch' | 'seq'>;

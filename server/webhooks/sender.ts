@@ -2,7 +2,14 @@ import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { unavailable } from '../errors.ts';
 import { FairSemaphore } from '../queues/fair-semaphore.ts';
-import { isPrivateHost, isPublic, PrivateAddressError, PublicNames, UnknownNameError } from './addresses.ts';
+import {
+  hostOf,
+  isPrivateHost,
+  isPublic,
+  PrivateAddressError,
+  PublicNames,
+  UnknownNameError,
+} from './addresses.ts';
 import type { FailureReason, Outcome } from './present.ts';
 import { signedHeaders } from './signature.ts';
 
@@ -65,16 +72,8 @@ class NotHttpsError extends Error {
 export class WebhookSender {
   readonly #options: WebhookSenderOptions;
   readonly #closed = new AbortController();
-  readonly #turns = new FairSemaphore<Turn>({
-    atOnce: AT_ONCE,
-    pathOf: ({ userId }) => [`u${userId}`],
-    signalOf: ({ signal }) => signal,
-  });
-  readonly #slowTurns = new FairSemaphore<Turn>({
-    atOnce: AT_ONCE_OF_SLOW,
-    pathOf: ({ userId }) => [`u${userId}`],
-    signalOf: ({ signal }) => signal,
-  });
+  readonly #turns = turnsOf(AT_ONCE);
+  readonly #slowTurns = turnsOf(AT_ONCE_OF_SLOW);
   /** Until when the receivers of a user are taken for slow, by the clock of `performance`; the next to be forgotten first. */
   readonly #slow = new Map<number, number>();
   /** Of users that post something or wait for it. */
@@ -105,13 +104,7 @@ export class WebhookSender {
    */
   async inTurn<T>(userId: number, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     const turn = { userId, signal };
-    const own =
-      this.#turnsOfUsers.get(userId) ??
-      new FairSemaphore<Turn>({
-        atOnce: AT_ONCE_OF_USER,
-        pathOf: () => ['own'],
-        signalOf: ({ signal: leaves }) => leaves,
-      });
+    const own = this.#turnsOfUsers.get(userId) ?? turnsOf(AT_ONCE_OF_USER);
     this.#turnsOfUsers.set(userId, own);
     try {
       const inAll = () => this.#turns.run(turn, work);
@@ -168,13 +161,14 @@ export class WebhookSender {
 
   /** @returns the status of the answer */
   async #request(
-    { protocol, hostname, port, pathname, search }: URL,
+    url: URL,
     headers: Record<string, string | number>,
     body: string,
     stop: AbortSignal | undefined,
   ): Promise<number> {
     const { allowPrivate, limit, nameServers } = this.#options;
-    const host = hostname.replace(/^\[|\]$/g, '');
+    const { protocol, port, pathname, search } = url;
+    const host = hostOf(url);
     // Of a webhook that was made where this was allowed, too. Of an address itself nothing is looked up.
     if (!allowPrivate && protocol !== 'https:') throw new NotHttpsError('the address is not https');
     if (!allowPrivate && isPrivateHost(host)) throw new PrivateAddressError('the address is not public');
@@ -233,6 +227,15 @@ export class WebhookSender {
       request.end(body);
     });
   }
+}
+
+/** Turns that users take one after the other. */
+function turnsOf(atOnce: number): FairSemaphore<Turn> {
+  return new FairSemaphore({
+    atOnce,
+    pathOf: ({ userId }) => [`u${userId}`],
+    signalOf: ({ signal }) => signal,
+  });
 }
 
 /** Reads an answer that nobody is interested in, so that its sender need not see a broken connection. */

@@ -34,9 +34,9 @@ const WAIT = 20;
 /** Webhooks that a process works at once, and for how long while others may wait. Milliseconds. */
 const MAX_HELD = 500;
 const TURN = 60_000;
-/** The longest pause between two attempts, and how long it is tried. Milliseconds. */
+/** The longest pause between two attempts, and how long a webhook may fail before it is paused. Milliseconds. */
 const MOST_PAUSE = 3_600_000;
-const PATIENCE = 24 * 3_600_000;
+const FAILING_LIMIT = 24 * 3_600_000;
 /** Failures that are kept of each webhook. */
 const KEPT_FAILURES = 20;
 /** How long a webhook is left to other nodes whose secret this one cannot read. Milliseconds. */
@@ -47,7 +47,7 @@ const FRESH = 1000;
 const STATEMENTS = 3;
 /** How long an attempt may go on when the node stops, and how long leases may then take to be given up. Milliseconds. */
 const GRACE = 2000;
-const FAREWELL = 1000;
+const RELEASE_LIMIT = 1000;
 
 /** SQL: whether a webhook `w` is to be worked and no run has it. */
 const isDue =
@@ -210,7 +210,7 @@ export class WebhookWorker {
     await sleep(GRACE, undefined, { ref: false });
     this.#runs.forEach(halt);
     this.#options.sender.close();
-    await sleep(FAREWELL, undefined, { ref: false });
+    await sleep(RELEASE_LIMIT, undefined, { ref: false });
   }
 
   /** A webhook has been made, or its user has changed it. */
@@ -370,7 +370,7 @@ export class WebhookWorker {
     return { hook, message: next, outcome: await sender.post(destination, next, run.stop.signal) };
   }
 
-  /** Another node may have the secret of the service: it is paused only if none has had it for as long as failures are borne. */
+  /** Another node may have the secret of the service: it is paused only if none has had it for a day. */
   async #leaveUnreadable(run: Run): Promise<void> {
     const [row] = await this.#select<{ is_over: boolean }>(
       'one',
@@ -382,7 +382,7 @@ export class WebhookWorker {
       run.holder,
       run.version,
       about(UNREADABLE),
-      PATIENCE,
+      FAILING_LIMIT,
     );
     if (!row) return;
     this.#options.log.warn({ webhook_id: run.id }, 'the secret of a webhook cannot be read');
@@ -504,7 +504,7 @@ export class WebhookWorker {
         run.holder,
         version,
         pause,
-        PATIENCE,
+        FAILING_LIMIT,
       );
       if (!row) return false;
       await select(

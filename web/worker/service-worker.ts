@@ -11,6 +11,7 @@ const shell = SHELL;
 const worker = globalThis as unknown as ServiceWorkerGlobalScope;
 
 const PREFIX = 'tidings-shell-';
+const CACHE = PREFIX + shell.name;
 const PAGE = '/';
 /** The places of the page: all else that one can go to needs the server. */
 const places =
@@ -42,7 +43,7 @@ async function install(): Promise<void> {
   });
   const html = await answer.clone().text();
   if (!answer.ok || !html.includes(shell.entry)) throw new Error('The page is of another build.');
-  const cache = await caches.open(PREFIX + shell.name);
+  const cache = await caches.open(CACHE);
   await cache.addAll([...shell.files]);
   await cache.put(PAGE, answer);
   await worker.skipWaiting();
@@ -50,7 +51,7 @@ async function install(): Promise<void> {
 
 async function activate(): Promise<void> {
   for (const name of await caches.keys()) {
-    if (name.startsWith(PREFIX) && name !== PREFIX + shell.name) await caches.delete(name);
+    if (name.startsWith(PREFIX) && name !== CACHE) await caches.delete(name);
   }
   // The request for the page need not wait until this script has been started.
   await worker.registration.navigationPreload.enable();
@@ -72,7 +73,7 @@ async function page(event: FetchEvent): Promise<Response> {
     if (answer.ok && pathname + search === PAGE) event.waitUntil(keep(answer.clone()));
     return answer;
   } catch (error) {
-    const kept = await caches.match(PAGE, { cacheName: PREFIX + shell.name });
+    const kept = await caches.match(PAGE, { cacheName: CACHE });
     if (kept) return kept;
     throw error;
   }
@@ -81,12 +82,12 @@ async function page(event: FetchEvent): Promise<Response> {
 /** Keeps the page, if it is of this build. */
 async function keep(answer: Response): Promise<void> {
   if (!(await answer.clone().text()).includes(shell.entry)) return;
-  const cache = await caches.open(PREFIX + shell.name);
+  const cache = await caches.open(CACHE);
   await cache.put(PAGE, answer);
 }
 
 async function file(request: Request): Promise<Response> {
-  const kept = await caches.match(request, { cacheName: PREFIX + shell.name });
+  const kept = await caches.match(request, { cacheName: CACHE });
   return kept ?? fetch(request);
 }
 
