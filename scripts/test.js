@@ -4,7 +4,7 @@
  * a run is short and none is left out for long. Ends with one line that counts, `12 passed, 0 failed`.
  *
  *     npm test                     everything, of the slow tests the part of the day
- *     npm test -- --slow 2/6       of the slow tests this part; 1/1 is all of them
+ *     npm test -- --slow 2/8       of the slow tests this part; 1/1 is all of them
  *     npm test -- --all            everything
  *     npm test -- --only checks    formatting, lint, types, dead code; also: tests, faults
  *     npm test -- --shard 1/3      a third of all test files
@@ -57,7 +57,7 @@ const WAITING = testFiles([
 
 /**
  * Test files that start browsers, processes, databases or proxies, compute much or wait for long. The one that takes longest is first,
- * so that each part, of every sixth file, takes equally long.
+ * so that each part, of every eighth file, takes equally long.
  */
 const SLOW = testFiles([
   'page',
@@ -146,10 +146,19 @@ const SLOW = testFiles([
   'page-access',
   'client-text-blocks',
   'topic-replays',
+  'mails',
+  'account-export',
+  'roles',
+  'publication',
+  'moderation-notices',
+  'password-reset',
+  'notification-reads',
+  'response-backpressure',
+  'openapi-examples',
 ]);
 
 /** So many parts have the slow tests. */
-const PARTS = 6;
+const PARTS = 8;
 
 const DAY = 24 * 3_600_000;
 
@@ -270,7 +279,7 @@ const mocha = (files) => ({
 });
 
 /**
- * One part of many, such as 2/6.
+ * One part of many, such as 2/8.
  *
  * @param {string} text
  * @returns {{ number: number, total: number } | undefined}
@@ -283,7 +292,7 @@ function partOf(text) {
 /** @returns what to run, and which part of the test files and of the slow ones among them */
 function readArguments() {
   const usage =
-    'Usage: npm test [-- [--only checks|tests|faults] [--slow 2/6 | --all | --shard 1/3] [--list]]';
+    'Usage: npm test [-- [--only checks|tests|faults] [--slow 2/8 | --all | --shard 1/3] [--list]]';
   try {
     const { values } = parseArgs({
       options: {

@@ -32,6 +32,7 @@ import { noteAdded, noteEvents } from './support/note-events.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients } from './support/raw-client.ts';
+import { slowPart } from './support/slow-part.ts';
 import { refusalOf } from './support/sockets.ts';
 import { caughtUp, execute, headOf, numberOf, rows } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -335,7 +336,8 @@ describe('the leak table', () => {
     },
   };
 
-  for (const [bug, { shows, during, put }] of Object.entries(planted))
+  // A part on each day: each takes some ten seconds.
+  for (const [bug, { shows, during, put }] of slowPart(Object.entries(planted)))
     it(`is seen to fail when ${bug}`, async () => {
       const cast = await gatherCast(world);
       const after = await caughtUp(world);

@@ -41,7 +41,7 @@ describe(`streams with topics by a model, seed ${SEED}`, function () {
   after(() => postgres.stop());
 
   it('are what an oracle computes from the log, while nodes are killed', async () => {
-    const report = await run(postgres, [], { seed: SEED, seconds: 6, faults: modelFaults });
+    const report = await run(postgres, [], { seed: SEED, seconds: 4, users: 14, faults: modelFaults });
     expect(told(report)).to.deep.equal([]);
     const { faults, acknowledged, acts, told: events, segments, pages } = report.figures;
     expect(faults, 'faults').to.be.at.least(2);

@@ -6,7 +6,7 @@ import { bugs } from './faults/bugs.ts';
 import { stopBugs } from './fuzz/stops/bugs.ts';
 import { modelBugs } from './model/bugs.ts';
 
-// Each is looked for by a slow test on one day of six; that it can still be planted is seen at once.
+// Each is looked for by a slow test on one day of eight; that it can still be planted is seen at once.
 describe('bugs that are planted to test the tests', () => {
   for (const [name, { patches }] of Object.entries({ ...bugs, ...stopBugs, ...modelBugs }))
     it(`fit the sources: ${name}`, async () => {
