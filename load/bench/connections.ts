@@ -4,6 +4,7 @@ import { makeAccounts } from '../accounts.ts';
 import { usageOf } from '../process-usage.ts';
 import { startBare } from './bare.ts';
 import { Crowd } from './crowd.ts';
+import { keptBy } from './kept-memory.ts';
 import { follow, makeMembers } from './members.ts';
 import { type Line, newLine } from './rounds.ts';
 import type { Stage } from './stage.ts';
@@ -21,6 +22,8 @@ const COLLECTABLE = ['--expose-gc', `--import=${preloaded.href}`];
 interface Found {
   /** Bytes, and milliseconds of processor time, per connection; milliseconds by the clock. */
   memory: number;
+  /** Bytes on the heap and beside it, per connection: what the allocator keeps for later is not in it. */
+  kept: number;
   cpu: number;
   wall: number;
 }
@@ -86,7 +89,7 @@ async function fill(
 ): Promise<Found> {
   // What the first connections load and compile is no connection's cost.
   await (await Crowd.gather(url, tokens, Math.min(200, sockets), topics)).end();
-  await collect(pid);
+  const keptBefore = await collect(pid);
   const before = await usageOf(pid);
   const began = performance.now();
   const crowd = await Crowd.gather(url, tokens, sockets, topics);
@@ -95,12 +98,13 @@ async function fill(
     const full = await usageOf(pid);
     await pause(REST);
     const rested = await usageOf(pid);
-    await collect(pid);
+    const kept = await collect(pid);
     const after = await usageOf(pid);
     // Pings and beacons to those who were there already, half of them on average, are no part of letting one in.
     const standing = (((rested.cpu - full.cpu) / REST) * wall * sockets) / 2;
     return {
       memory: (after.memory - before.memory) / sockets,
+      kept: (kept - keptBefore) / sockets,
       cpu: (full.cpu - before.cpu - standing) / sockets,
       wall,
     };
@@ -117,10 +121,13 @@ export async function homeMemory(stage: Stage): Promise<Line[]> {
     unit: 'kB',
     limit: '',
     reach: { atMost: 1.5 },
-    notes: [`${sockets} on one process, of as many users`],
+    notes: [
+      `${sockets} on one process, of as many users; on the heap and beside it after a garbage collection`,
+      'resident memory, in which the allocator keeps some for later, differs by kilobytes from one run to the next',
+    ],
   });
   for (let round = 0; round < Math.min(stage.rounds, 2); round += 1) {
-    const memories: number[] = [];
+    const found: Found[] = [];
     for (const topics of [['home'], undefined]) {
       const databaseUrl = await stage.database();
       const authors = await makeMembers(databaseUrl, 2 * FOLLOWEES);
@@ -129,21 +136,26 @@ export async function homeMemory(stage: Stage): Promise<Line[]> {
       const server = await stage.server(databaseUrl, { MAX_CONNECTIONS: String(2 * sockets) }, COLLECTABLE);
       try {
         const tokens = listeners.map(({ token }) => token);
-        memories.push((await fill(server.url, server.pid, tokens, sockets, topics)).memory);
+        found.push(await fill(server.url, server.pid, tokens, sockets, topics));
       } finally {
         await server.stop();
       }
     }
-    const [homes = NaN, everyone = NaN] = memories;
-    line.ours.push((homes - everyone) / 1024);
+    const of = (what: 'kept' | 'memory') => found.map((one) => one[what] / 1024);
+    const [homes = NaN, everyone = NaN] = of('kept');
+    line.ours.push(homes - everyone);
     line.notes.push(
-      `round ${round + 1}: ${(homes / 1024).toFixed(2)} kB and ${(everyone / 1024).toFixed(2)} kB`,
+      `round ${round + 1}: kept ${inKilobytes(of('kept'))}; resident ${inKilobytes(of('memory'))}`,
     );
   }
   return [line];
 }
 
-async function collect(pid: number): Promise<void> {
+const inKilobytes = (figures: number[]) => figures.map((one) => `${one.toFixed(2)} kB`).join(' and ');
+
+/** @returns what the process keeps. Bytes */
+async function collect(pid: number): Promise<number> {
   process.kill(pid, 'SIGUSR2');
   await pause(2000);
+  return keptBy(pid);
 }
