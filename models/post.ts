@@ -16,9 +16,10 @@ export class Post extends Model<InferAttributes<Post>, InferCreationAttributes<P
   declare title: CreationOptional<string>;
   declare content: string;
   declare published: CreationOptional<boolean>;
-  /** Grows by one with each edit. */
+  /** Grows by one with each edit, and where a moderator restores the post or closes its thread. */
   declare version: CreationOptional<number>;
   declare createdAt: CreationOptional<Date>;
+  /** When its author last changed it. */
   declare updatedAt: CreationOptional<Date>;
   /** Where it stands in `sort=new`: when it was first published or, if it never was, written. */
   declare listedAt: CreationOptional<Date>;

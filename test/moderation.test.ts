@@ -238,7 +238,8 @@ describe('moderation', () => {
       const words = `words-of-${author.id}`;
       const post = await writePost(author, { title: words, content: `${words} #tag${author.id}` });
       await moderator.put(`/posts/${post.id}/vote`);
-      await author.patch(`/posts/${post.id}`, { content: `${words} again #tag${author.id}` });
+      const edit = { content: `${words} again #tag${author.id}` };
+      const { body: edited } = await author.patch<PostAnswer>(`/posts/${post.id}`, edit);
       const before = await caughtUp(world);
       const { status, body } = await act(moderator, 'remove', { post_id: post.id });
       expect(status).to.equal(201);
@@ -289,6 +290,7 @@ describe('moderation', () => {
         votes: 1,
         created_at: post.created_at,
         published_at: post.published_at,
+        updated_at: edited.updated_at,
       });
       for (const query of [`owner_id=${author.id}`, `search=${words}`, `tag=tag${author.id}`])
         expect((await author.get<object[]>(`/posts?${query}`)).body, query).to.have.lengthOf(1);
@@ -435,6 +437,7 @@ describe('moderation', () => {
       expect((await author.get<PostAnswer>(`/posts/${post.id}`)).body).to.deep.include({
         locked: true,
         version: 2,
+        updated_at: post.updated_at,
       });
       expect((await author.patch(`/posts/${post.id}`, { title: 'edited' })).status).to.equal(200);
       expectProblem(await act(moderator, 'lock', { post_id: post.id }), 409, 'conflict');

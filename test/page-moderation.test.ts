@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
+import type { PostView } from '../server/contract.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import { Reader } from './support/reader.ts';
@@ -120,6 +121,19 @@ describe('moderation on the page', () => {
     await page.getByRole('button', { name: 'Log in' }).click();
     await page.getByText('Your account is suspended. The reason: Sorry, it was spam').waitFor();
     alice.expectClean({ networkMayFail: true });
+  });
+
+  it('marks a post as edited if its author has changed it, whatever moderators did with it', async () => {
+    const { body: post } = await dave.post<PostView>('/posts', { title: 'Back again', content: 'As it was' });
+    for (const action of ['remove', 'restore', 'lock', 'unlock'])
+      expect((await act({ action, post_id: post.id })).status, action).to.equal(201);
+    await queue.goto(world.url);
+    const when = moderator.post('Back again').locator('.when');
+    await when.waitFor();
+    expect(await when.textContent()).not.to.contain('edited');
+    await dave.patch(`/posts/${post.id}`, { content: 'Not as it was' });
+    await when.getByText('edited').waitFor();
+    moderator.expectClean();
   });
 
   it('does not offer a report of what is one’s own, or the queue to somebody who has stopped moderating', async () => {

@@ -13,6 +13,7 @@ export {
   type ExportOptions,
 } from './client.ts';
 export type * from './contract.ts';
+export { isEdited } from './edited.ts';
 export { Backoff, type BackoffOptions } from './feed/backoff.ts';
 export type { Feed, FeedListeners, FeedOptions } from './feed/feed.ts';
 export type { FeedReader } from './feed/reader.ts';

@@ -37,9 +37,8 @@ function setLocked(locked: boolean): PostAct {
       throw new AppError('conflict', `Post ${id} is ${locked ? 'locked already' : 'not locked'}.`);
     const sequelize = sequelizeOf(tx);
     await sequelize.query(
-      `update posts set version = version + 1, updated_at = clock_timestamp(),
-         locked_at = case when $2 then clock_timestamp() end
-       where id = $1`,
+      // Its author has changed nothing: `updated_at` stays.
+      `update posts set version = version + 1, locked_at = case when $2 then clock_timestamp() end where id = $1`,
       { type: QueryTypes.RAW, transaction: tx, bind: [id, locked] },
     );
     const [row] = await sequelize.query<PostRow>(publishedPosts, {

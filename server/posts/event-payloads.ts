@@ -19,8 +19,9 @@ export interface PostView {
    * been public. Absent only from events that were written before the service knew it.
    */
   published_at?: string | null;
+  /** When its author last changed it: later than `published_at` only where that was after the first publication. */
   updated_at: string;
-  /** Grows by one with each edit. */
+  /** Grows by one with each edit, and where a moderator restores the post or closes its thread. */
   version: number;
   owner_id: number;
   owner: OwnerView;

@@ -92,8 +92,13 @@ const postFields = {
   published: Joi.boolean(),
   created_at: timestamp(),
   published_at: publishedAt,
-  updated_at: timestamp(),
-  version: Joi.number().integer().min(1).description('Grows by one with each edit'),
+  updated_at: timestamp().description(
+    'When its author last changed it. It is later than `published_at` only where that was after the first publication',
+  ),
+  version: Joi.number()
+    .integer()
+    .min(1)
+    .description('Grows by one with each edit, and where a moderator restores the post or closes its thread'),
   owner_id: id(),
   owner,
   parent_id: parentId,

@@ -1,4 +1,4 @@
-import type { PostView } from 'tidings-client';
+import { isEdited, type PostView } from 'tidings-client';
 import { presence } from '../account/account.ts';
 import { formats } from '../languages/formats.ts';
 import { say } from '../languages/say.ts';
@@ -21,7 +21,7 @@ export function Byline({ post }: { post: PostView }) {
         <PlaceLink to={{ name: 'post', id: post.id }} current={false}>
           <RelativeTime at={post.created_at} />
         </PlaceLink>
-        {post.version > 1 && (
+        {isEdited(post) && (
           <span
             title={say('post.changedAt', { time: formats.value.moment.format(new Date(post.updated_at)) })}
           >

@@ -23,7 +23,7 @@ export function PostCard({ entry }: { entry: Entry }) {
   useTracked(article, entry.id);
   useYieldedFocus(article, leaving);
   const seenFrom = useComputed(() => timeline.seenFrom.value === entry.id && entry.place.value > 1);
-  const edited = useEdited(post.version);
+  const edited = useEdited(post.updated_at);
   const classes = ['post', entry.live && 'live', leaving && 'leaving', edited && !own && 'just-edited'];
   return (
     <article

@@ -30,7 +30,7 @@ export function useYieldedFocus(article: Article, leaving: boolean): void {
 }
 
 /** Whether a post has been edited a moment ago. */
-export function useEdited(version: number): boolean {
+export function useEdited(updatedAt: string): boolean {
   const [edited, setEdited] = useState(false);
   const first = useRef(true);
   useEffect(() => {
@@ -41,6 +41,6 @@ export function useEdited(version: number): boolean {
     setEdited(true);
     const timer = setTimeout(() => setEdited(false), MARKED);
     return () => clearTimeout(timer);
-  }, [version]);
+  }, [updatedAt]);
   return edited;
 }
