@@ -5,11 +5,12 @@ COPY package.json package-lock.json ./
 COPY client/package.json client/
 
 FROM base AS build
-RUN npm ci
+RUN npm ci --omit=dev
 COPY . .
 RUN npm run build
 
-# Without the embedded PostgreSQL, which is an optional dependency: a container is given a DATABASE_URL.
+# Without the optional dependencies: the embedded PostgreSQL, since a container is given a DATABASE_URL, and what builds the
+# page.
 FROM base AS production-modules
 RUN npm ci --omit=dev --omit=optional && npm cache clean --force
 

@@ -1,12 +1,10 @@
 /** Builds for `npm start`, unless the last build is newer than everything that it was made of. */
-import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const root = dirname(import.meta.dirname);
 const sources = ['server', 'models', 'client/src', 'web', 'scripts', 'package.json', 'package-lock.json'];
-const settings = ['tsconfig.json', 'tsconfig.build.json'];
+const settings = ['tsconfig.json'];
 const stamp = join(root, 'dist/.built');
 
 function modifiedAt(path) {
@@ -23,12 +21,6 @@ function modifiedAt(path) {
 const built = modifiedAt(stamp);
 if (built === 0 || [...sources, ...settings].some((path) => modifiedAt(join(root, path)) > built)) {
   const began = new Date();
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  const { status } = spawnSync(npm, ['run', '--silent', 'build'], {
-    cwd: root,
-    stdio: 'inherit',
-    shell: process.platform === 'win32',
-  });
-  if (status !== 0) process.exit(status ?? 1);
+  await import('./build.js');
   writeFileSync(stamp, `${began.toISOString()}\n`);
 }

@@ -28,11 +28,11 @@ module.exports = async () => {
   });
 };
 
-/** From the source where that is there, and from what was compiled in a container. */
+/** From the source where TypeScript can be run, and from what was compiled where only the service is installed. */
 async function load(name) {
   const source = path.resolve(__dirname, `../server/${name}.ts`);
-  if (!existsSync(source))
-    return import(pathToFileURL(path.resolve(__dirname, `../dist/server/${name}.js`)).href);
-  const { tsImport } = await import('tsx/esm/api');
-  return tsImport(source, pathToFileURL(__dirname).href);
+  const tsx = existsSync(source) ? await import('tsx/esm/api').catch(() => undefined) : undefined;
+  return tsx === undefined
+    ? import(pathToFileURL(path.resolve(__dirname, `../dist/server/${name}.js`)).href)
+    : tsx.tsImport(source, pathToFileURL(__dirname).href);
 }

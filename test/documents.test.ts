@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import axe, { type AxeResults } from 'axe-core';
 import { expect } from 'chai';
 import type { Browser, Page, Response } from 'playwright-core';
-import { documentAssets, readOriginal } from '../server/docs/document-assets.ts';
+import { documentAssets, readAsset } from '../server/docs/document-assets.ts';
 import { launchBrowser, type WatchedPage, watchedPage } from './support/browser.ts';
 import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -242,9 +242,9 @@ describe('the pages of the documents', () => {
 
   it('are made of nothing that loads from elsewhere when asked to render', async () => {
     for (const asset of documentAssets) {
-      const text = (await readOriginal(asset)).toString();
-      expect(text, asset.name).not.to.include('cdn.redoc.ly');
-      expect(text, asset.name).not.to.match(/@import\s+(url\()?["']?https?:/);
+      const text = (await readAsset(asset)).toString();
+      expect(text, asset).not.to.include('cdn.redoc.ly');
+      expect(text, asset).not.to.match(/@import\s+(url\()?["']?https?:/);
     }
   });
 });

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readOriginal } from '../scripts/document-assets.ts';
+import { documentAssets, readAsset } from '../server/docs/document-assets.ts';
 import { packageRoot } from '../server/paths.ts';
 
 interface LockEntry {
@@ -109,5 +111,11 @@ describe('what is installed beside our own code', () => {
         restricted: true,
       });
     }
+  });
+
+  it('shows its documents with what their packages have in the versions of the lock file', async () => {
+    for (const name of documentAssets)
+      expect((await readAsset(name)).equals(await readOriginal(name)), `${name}: npm run docs:assets`).to.be
+        .true;
   });
 });

@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import type { Response, Router } from 'express';
-import { documentAssets, readAsset } from './document-assets.ts';
+import { documentAssets, readAsset, readCompressedAsset } from './document-assets.ts';
 import type { AsyncApiDocument } from './asyncapi.ts';
 import {
   type DocumentPage,
@@ -31,7 +31,13 @@ export function mountDocuments(router: Router, documents: Documents): void {
 
   const assets = new Map<string, () => Promise<Content>>([
     ['page.css', staticContent(() => pageStyle)],
-    ...documentAssets.map((asset) => [asset.name, staticContent(() => readAsset(asset))] as const),
+    ...documentAssets.map((name) => {
+      const content = staticContent(
+        () => readAsset(name),
+        () => readCompressedAsset(name),
+      );
+      return [name, content] as const;
+    }),
     ...documentPages.flatMap((page) => {
       const { script } = page;
       return script ? [[startName(page), staticContent(() => script.start)] as const] : [];

@@ -19,9 +19,13 @@ type Encoding = (typeof ENCODINGS)[number];
 /** A body that is no longer goes into one packet as it is. Bytes. */
 const SHORT = 1024;
 
-/** Content that is built on first use and then cached (static content). */
+/**
+ * Content that is built on first use and then cached (static content).
+ * @param makeBrotli reads it as Brotli has it, where it is kept so; by default it is compressed here
+ */
 export function staticContent(
   make: () => string | Buffer | Promise<string | Buffer>,
+  makeBrotli?: () => Promise<Buffer>,
 ): () => Promise<Content> {
   return once(async () => {
     const body = Buffer.from(await make());
@@ -30,7 +34,9 @@ export function staticContent(
       version: createHash('sha256').update(body).digest('base64url').slice(0, 16),
       encoded: {
         // Its best takes seconds for what the pages load.
-        br: once(() => compressBrotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } })),
+        br: once(
+          makeBrotli ?? (() => compressBrotli(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 6 } })),
+        ),
         gzip: once(() => compressGzip(body)),
       },
     };

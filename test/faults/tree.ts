@@ -44,12 +44,15 @@ export async function buildTree(patches: readonly Patch[] = [], from = packageRo
   };
   for (const folder of COMPILED) {
     for (const file of await filesOf(join(from, folder))) {
-      if (!/\.(?:ts|js|sql)$/.test(file)) continue;
       const name = relative(from, file);
-      const source = apply(name, await readFile(file, 'utf8'));
       const target = join(root, 'dist', name.replace(/\.ts$/, '.js'));
       await mkdir(dirname(target), { recursive: true });
-      await writeFile(target, name.endsWith('.ts') ? compile(source, name) : source);
+      if (!/\.(?:ts|js|sql)$/.test(file)) {
+        await cp(file, target);
+        continue;
+      }
+      const source = apply(name, await readFile(file, 'utf8'));
+      await writeFile(target, name.endsWith('.ts') ? await compile(source, name) : source);
     }
   }
   for (const name of COPIED) await cp(join(from, name), join(root, name), { recursive: true });
@@ -83,10 +86,10 @@ async function filesOf(folder: string): Promise<string[]> {
 /** Of the same source every tree has the same. */
 const compiled = new Map<string, string>();
 
-function compile(source: string, fileName: string): string {
+async function compile(source: string, fileName: string): Promise<string> {
   const known = compiled.get(source);
   if (known !== undefined) return known;
-  const text = transpile(source, fileName);
+  const text = await transpile(source, fileName);
   compiled.set(source, text);
   return text;
 }

@@ -1,0 +1,18 @@
+/** Builds the service, the load tool and the page into `dist`. */
+import { readdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { build } from 'vite';
+import { compile } from './compile.js';
+
+const root = dirname(import.meta.dirname);
+const target = join(root, 'dist');
+const folders = ['server', 'models', 'load'];
+
+const written = new Set(await compile(target, [...folders, 'scripts/db.ts']));
+// What a removed source was compiled to must not be found any more.
+for (const folder of folders)
+  for (const entry of await readdir(join(target, folder), { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && !written.has(path)) await rm(path);
+  }
+await build({ configFile: join(root, 'web/vite.config.ts'), logLevel: 'warn' });
