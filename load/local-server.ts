@@ -12,7 +12,7 @@ export interface LocalServer {
   stop(): Promise<void>;
 }
 
-const READY = /Tidings is ready at (\S+)/;
+const READY = / is ready at (\S+)/;
 const READY_WITHIN = 90_000;
 const STOP_WITHIN = 15_000;
 
@@ -22,14 +22,26 @@ const STOP_WITHIN = 15_000;
  * @param nodeOptions for the process, beside our own
  * @throws with the end of its output if it does not become ready
  */
-export async function startLocalServer(
+export function startLocalServer(
   env: Record<string, string>,
   nodeOptions: readonly string[] = [],
 ): Promise<LocalServer> {
-  const main = fileURLToPath(new URL(`../server/main${extname(import.meta.filename)}`, import.meta.url));
+  return startProgram('../server/main', { PORT: '0', LOG_LEVEL: 'warn', ...env }, nodeOptions);
+}
+
+/**
+ * Starts a server that says where it is ready, as ours does.
+ * @param program its path from here, without the extension
+ */
+export async function startProgram(
+  program: string,
+  env: Record<string, string>,
+  nodeOptions: readonly string[] = [],
+): Promise<LocalServer> {
+  const main = fileURLToPath(new URL(`${program}${extname(import.meta.filename)}`, import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, main], {
     cwd: packageRoot,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', LOG_LEVEL: 'warn', ...env },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const stopWithUs = () => child.kill('SIGTERM');

@@ -12,6 +12,7 @@ import { readPosts, writePosts, writeTags } from './posts.ts';
 import { type Line, median, ratios, reaches } from './rounds.ts';
 import { searches } from './searches.ts';
 import { type Stage, withStage } from './stage.ts';
+import { start } from './start.ts';
 import { tableOf } from './table.ts';
 import { views } from './views.ts';
 import { votes } from './votes.ts';
@@ -33,6 +34,7 @@ const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
   'home-memory': homeMemory,
   'home-return': homeReturn,
   delay,
+  start,
   workers,
   'many-sockets': manySockets,
 };
