@@ -1,5 +1,4 @@
 import { type AccountExport, readExport } from './account-export.ts';
-import { bindMethods } from './bind-methods.ts';
 import { Caller } from './caller.ts';
 import type { EditUser, FeedEvent, OwnUser, PublicUser, ServiceInfo, SignUp, Tokens } from './contract.ts';
 import { Feed, type FeedOptions } from './feed/feed.ts';
@@ -94,16 +93,14 @@ export class Client {
     this.secondFactor = new SecondFactor(this.#caller);
     this.webhooks = new Webhooks(this.#caller);
     this.openId = new OpenId(this.#requests, this.#caller, this.session);
-    bindMethods(this);
   }
 
   /** What the service says of itself, also who may sign up, whether it sends mails, and its OpenID provider. */
-  async service(): Promise<ServiceInfo> {
-    return (await this.#requests.send<ServiceInfo>({ method: 'GET', path: '/', repeatable: true })).body;
-  }
+  readonly service = async (): Promise<ServiceInfo> =>
+    (await this.#requests.send<ServiceInfo>({ method: 'GET', path: '/', repeatable: true })).body;
 
   /** Makes an account and logs in. @throws {TidingsError} `conflict`, `invalid`, `sign_up_closed`, `invitation_required` */
-  async signUp(account: SignUp): Promise<OwnUser> {
+  readonly signUp = async (account: SignUp): Promise<OwnUser> => {
     const { body } = await this.#requests.send<OwnUser>({
       method: 'POST',
       path: '/users',
@@ -112,14 +109,22 @@ export class Client {
     });
     await this.logIn(account);
     return body;
-  }
+  };
 
   /**
    * @param otp a code of the app, or a recovery code, of an account whose logins ask for one
    * @throws {TidingsError} `invalid_credentials`; `otp_required` without a code, `otp_invalid` for a wrong or used one;
    *   `suspended`, with `suspension`
    */
-  async logIn({ email, password, otp }: { email: string; password: string; otp?: string }): Promise<void> {
+  readonly logIn = async ({
+    email,
+    password,
+    otp,
+  }: {
+    email: string;
+    password: string;
+    otp?: string;
+  }): Promise<void> => {
     const { body } = await this.#requests.send<Tokens>({
       method: 'POST',
       path: '/login',
@@ -128,79 +133,77 @@ export class Client {
       repeatable: otp === undefined,
     });
     this.session.begin(body);
-  }
+  };
 
   /**
    * Asks for a mail with a link to a new password. It tells nothing of whether somebody has the address.
    * @throws {TidingsError} `no_mail`
    */
-  async forgotPassword(email: string): Promise<void> {
+  readonly forgotPassword = async (email: string): Promise<void> => {
     await this.#requests.send({
       method: 'POST',
       path: '/password/forgot',
       body: { email },
       repeatable: false,
     });
-  }
+  };
 
   /** Sets a new password with the token of such a link, and ends all sessions. @throws {TidingsError} `unauthorized`, `invalid` */
-  async resetPassword(reset: { token: string; password: string }): Promise<void> {
+  readonly resetPassword = async (reset: { token: string; password: string }): Promise<void> => {
     await this.#requests.send({ method: 'POST', path: '/password/reset', body: reset, repeatable: false });
-  }
+  };
 
   /**
    * Has the link sent again that verifies one's address, or the new one that waits.
    * @throws {TidingsError} `no_mail`, `conflict` if there is nothing to verify
    */
-  async requestVerification(): Promise<void> {
+  readonly requestVerification = async (): Promise<void> => {
     await this.#caller.call({ method: 'POST', path: '/email/verify/request', repeatable: false });
-  }
+  };
 
   /** Proves an address with the token of such a link. @throws {TidingsError} `unauthorized`, `conflict` if it is taken by now */
-  async verifyEmail(token: string): Promise<void> {
+  readonly verifyEmail = async (token: string): Promise<void> => {
     await this.#requests.send({ method: 'POST', path: '/email/verify', body: { token }, repeatable: false });
-  }
+  };
 
   /** Undoes a change of an address with the token that the old one was sent. @throws {TidingsError} `unauthorized`, `conflict` */
-  async undoEmailChange(token: string): Promise<void> {
+  readonly undoEmailChange = async (token: string): Promise<void> => {
     await this.#requests.send({ method: 'POST', path: '/email/undo', body: { token }, repeatable: false });
-  }
+  };
 
   /**
    * Ends the session. It is deleted here at once, even if the server cannot be reached. @throws {TidingsError} if the
    * server could not be reached: its tokens then work until they end by themselves
    */
-  async logOut(): Promise<void> {
+  readonly logOut = async (): Promise<void> => {
     await this.session.end();
-  }
+  };
 
   /** Ends all sessions of the user, on every device. @throws {TidingsError} and then none has ended */
-  async logOutEverywhere(): Promise<void> {
+  readonly logOutEverywhere = async (): Promise<void> => {
     await this.session.endBy(() =>
       this.#caller.call({ method: 'POST', path: '/logout/all', repeatable: false }),
     );
-  }
+  };
 
   /** Your own account. */
-  me(): Promise<OwnUser> {
-    return this.#caller.body({ method: 'GET', path: '/users/me', repeatable: true });
-  }
+  readonly me = (): Promise<OwnUser> =>
+    this.#caller.body({ method: 'GET', path: '/users/me', repeatable: true });
 
   /**
    * A new e-mail address or password needs `current_password`; a new password ends all your other sessions. Where the
    * service sends mail, a new address is `pending_email` until it is verified.
    */
-  updateMe(edit: EditUser): Promise<OwnUser> {
-    return this.#caller.body({ method: 'PATCH', path: '/users/me', body: edit, repeatable: false });
-  }
+  readonly updateMe = (edit: EditUser): Promise<OwnUser> =>
+    this.#caller.body({ method: 'PATCH', path: '/users/me', body: edit, repeatable: false });
 
   /**
    * All that you have written and set, as JSON lines (see `GET /users/me/export`), held in memory or where the browser
    * keeps a `Blob`.
    * @throws {TidingsError} `too_many_requests`; `too_large`; `network` if it was cut off
    */
-  export({ maxBytes = MAX_EXPORT, signal }: ExportOptions = {}): Promise<AccountExport> {
-    return this.#caller.body({
+  readonly export = ({ maxBytes = MAX_EXPORT, signal }: ExportOptions = {}): Promise<AccountExport> =>
+    this.#caller.body({
       method: 'GET',
       path: '/users/me/export',
       headers: { Accept: 'application/x-ndjson, application/problem+json' },
@@ -209,26 +212,23 @@ export class Client {
       signal,
       read: (response) => readExport(response, maxBytes),
     });
-  }
 
   /** Deletes the account with its posts and votes. @throws {TidingsError} `invalid_credentials` */
-  async deleteMe(password: string | undefined): Promise<void> {
+  readonly deleteMe = async (password: string | undefined): Promise<void> => {
     await this.session.endBy(() =>
       this.#caller.call({ method: 'DELETE', path: '/users/me', body: { password }, repeatable: false }),
     );
-  }
+  };
 
   /** What everyone may see of a user. @throws {TidingsError} `not_found` */
-  user(id: number): Promise<PublicUser> {
-    return this.users.get(id);
-  }
+  readonly user = (id: number): Promise<PublicUser> => this.users.get(id);
 
   /**
    * The event log without a socket. A page that is short of its limit is not yet the end: one without events is.
    * @throws {TidingsError} `gone`: the position is no longer kept; read the list again
    */
-  events({ after, epoch, limit, wait, signal }: EventsOptions = {}): Promise<EventPage> {
-    return this.#caller.body({
+  readonly events = ({ after, epoch, limit, wait, signal }: EventsOptions = {}): Promise<EventPage> =>
+    this.#caller.body({
       method: 'GET',
       path: '/events',
       query: { after, epoch, limit, wait },
@@ -236,12 +236,10 @@ export class Client {
       timeout: 15_000 + (wait ?? 0) * 1000,
       signal,
     });
-  }
 
   /** The live feed. It connects at once and stays until it is closed or the session ends. */
-  feed(options: FeedOptions = {}): Feed {
-    return new Feed(this.#url, this.session, options, this.#withCredentials);
-  }
+  readonly feed = (options: FeedOptions = {}): Feed =>
+    new Feed(this.#url, this.session, options, this.#withCredentials);
 }
 
 export function createClient(options: ClientOptions = {}): Client {

@@ -60,7 +60,7 @@ export type { FeedQuery } from './store/feed-query.ts';
 export { MAX_PENDING, type ShownPost } from './store/feed-view.ts';
 export type { PagesState } from './store/live-pages.ts';
 export type { StoreFeed } from './store/live-source.ts';
-export type { LiveStore } from './store/live-store.ts';
+export type { LiveStore, Snapshots } from './store/live-store.ts';
 export {
   createProfileStore,
   type ProfileState,

@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { LoginSession } from './contract.ts';
 import { nextCursor } from './page-place.ts';
@@ -24,10 +23,13 @@ export class LoginSessions {
 
   constructor(caller: Caller) {
     this.#caller = caller;
-    bindMethods(this);
   }
 
-  async list({ limit, cursor, signal }: LoginSessionListOptions = {}): Promise<LoginSessionPage> {
+  readonly list = async ({
+    limit,
+    cursor,
+    signal,
+  }: LoginSessionListOptions = {}): Promise<LoginSessionPage> => {
     const { body, headers } = await this.#caller.call<LoginSession[]>({
       method: 'GET',
       path: '/sessions',
@@ -36,10 +38,10 @@ export class LoginSessions {
       signal,
     });
     return { sessions: body, next: nextCursor(headers) };
-  }
+  };
 
   /** Ends one of them, on every device of it; this one too, if it is it. @throws {TidingsError} `not_found` */
-  async end(id: string): Promise<void> {
+  readonly end = async (id: string): Promise<void> => {
     await this.#caller.call({ method: 'DELETE', path: `/sessions/${id}`, repeatable: false });
-  }
+  };
 }

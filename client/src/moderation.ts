@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { AuditEntry, ModerationAction, ModerationCase } from './contract.ts';
 import { nextCursor, type PagePlace, placeOf } from './page-place.ts';
@@ -43,11 +42,10 @@ export class Moderation {
 
   constructor(caller: Caller) {
     this.#caller = caller;
-    bindMethods(this);
   }
 
   /** What users have reported. */
-  async cases({ state, limit, cursor, signal }: CaseListOptions = {}): Promise<CasePage> {
+  readonly cases = async ({ state, limit, cursor, signal }: CaseListOptions = {}): Promise<CasePage> => {
     const { body, headers } = await this.#caller.call<ModerationCase[]>({
       method: 'GET',
       path: '/moderation/cases',
@@ -56,7 +54,7 @@ export class Moderation {
       signal,
     });
     return { cases: body, ...placeOf(headers) };
-  }
+  };
 
   /**
    * Acts on a post or on a user. It is not tried again by itself.
@@ -64,17 +62,22 @@ export class Moderation {
    * @throws {TidingsError} `not_found`; `forbidden`: of yourself, or of a role on which you may not act; `conflict`: it
    *   does not apply, or somebody else has done it
    */
-  act(action: ModerationAction): Promise<AuditEntry> {
-    return this.#caller.body({
+  readonly act = (action: ModerationAction): Promise<AuditEntry> =>
+    this.#caller.body({
       method: 'POST',
       path: '/moderation/actions',
       body: action,
       repeatable: false,
     });
-  }
 
   /** The audit log: what moderators and the operator did. */
-  async log({ userId, postId, limit, cursor, signal }: AuditLogOptions = {}): Promise<AuditPage> {
+  readonly log = async ({
+    userId,
+    postId,
+    limit,
+    cursor,
+    signal,
+  }: AuditLogOptions = {}): Promise<AuditPage> => {
     const { body, headers } = await this.#caller.call<AuditEntry[]>({
       method: 'GET',
       path: '/moderation/log',
@@ -83,5 +86,5 @@ export class Moderation {
       signal,
     });
     return { entries: body, next: nextCursor(headers) };
-  }
+  };
 }

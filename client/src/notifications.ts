@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { NotificationState, NotificationView } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
@@ -24,11 +23,15 @@ export class Notifications {
 
   constructor(caller: Caller) {
     this.#caller = caller;
-    bindMethods(this);
   }
 
   /** A page with how many are unread, as of one moment. */
-  async list({ unread, limit, cursor, signal }: NotificationListOptions = {}): Promise<NotificationPage> {
+  readonly list = async ({
+    unread,
+    limit,
+    cursor,
+    signal,
+  }: NotificationListOptions = {}): Promise<NotificationPage> => {
     const { body, headers } = await this.#caller.call<
       NotificationState & { notifications: NotificationView[] }
     >({
@@ -39,18 +42,17 @@ export class Notifications {
       signal,
     });
     return { ...body, ...placeOf(headers) };
-  }
+  };
 
   /**
    * Marks what the user has seen, on all devices.
    * @param upTo the highest `rev` of it: what was added or renewed later stays unread
    */
-  read(upTo: number): Promise<NotificationState> {
-    return this.#caller.body({
+  readonly read = (upTo: number): Promise<NotificationState> =>
+    this.#caller.body({
       method: 'PUT',
       path: '/notifications/read',
       body: { up_to: upTo },
       repeatable: true,
     });
-  }
 }

@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { BegunLogin, LinkedIdentity, LoginSupplement, ProviderAnswer, Tokens } from './contract.ts';
 import type { Requests } from './requests.ts';
@@ -14,7 +13,6 @@ export class OpenId {
     this.#requests = requests;
     this.#caller = caller;
     this.#session = session;
-    bindMethods(this);
   }
 
   /**
@@ -22,7 +20,7 @@ export class OpenId {
    * @param returnTo where the browser comes back to, with `#oidc=` and the answer; the page of the service unless you say otherwise
    * @throws {TidingsError} `not_found`, `invalid`, `unavailable`
    */
-  async begin(returnTo?: string): Promise<BegunLogin> {
+  readonly begin = async (returnTo?: string): Promise<BegunLogin> => {
     const { body } = await this.#requests.send<BegunLogin>({
       method: 'POST',
       path: '/login/oidc',
@@ -30,14 +28,14 @@ export class OpenId {
       repeatable: true,
     });
     return body;
-  }
+  };
 
   /**
    * Logs in with what the browser came back with.
    * @throws {TidingsError} if more is needed, and the same call with it follows: `otp_required`, `username_required`,
    *   `link_required`, `invitation_required`; `oidc_refused` and `unauthorized`: begin again; `suspended`
    */
-  async finish(answer: ProviderAnswer, supplement: LoginSupplement = {}): Promise<void> {
+  readonly finish = async (answer: ProviderAnswer, supplement: LoginSupplement = {}): Promise<void> => {
     const { body } = await this.#requests.send<Tokens>({
       method: 'POST',
       path: '/login/oidc/finish',
@@ -45,44 +43,41 @@ export class OpenId {
       repeatable: false,
     });
     this.#session.begin(body);
-  }
+  };
 
   /** The identities with which you can log in. */
-  identities(): Promise<LinkedIdentity[]> {
-    return this.#caller.body({ method: 'GET', path: '/users/me/identities', repeatable: true });
-  }
+  readonly identities = (): Promise<LinkedIdentity[]> =>
+    this.#caller.body({ method: 'GET', path: '/users/me/identities', repeatable: true });
 
   /**
    * Begins to link one more, as `begin` does.
    * @param password undefined: your account has none, and you have just logged in
    * @throws {TidingsError} `invalid_credentials`, `login_again`
    */
-  beginLink(password: string | undefined): Promise<BegunLogin> {
-    return this.#caller.body({
+  readonly beginLink = (password: string | undefined): Promise<BegunLogin> =>
+    this.#caller.body({
       method: 'POST',
       path: '/users/me/identities/begin',
       body: { password },
       repeatable: false,
     });
-  }
 
   /** Links it. @throws {TidingsError} `conflict`: it is another account's; `oidc_refused`, `unauthorized` */
-  link(answer: ProviderAnswer): Promise<LinkedIdentity> {
-    return this.#caller.body({
+  readonly link = (answer: ProviderAnswer): Promise<LinkedIdentity> =>
+    this.#caller.body({
       method: 'POST',
       path: '/users/me/identities',
       body: answer,
       repeatable: false,
     });
-  }
 
   /** Unlinks one. @throws {TidingsError} `conflict`: it is the only way in; `invalid_credentials`, `login_again` */
-  async unlink(id: number, password: string | undefined): Promise<void> {
+  readonly unlink = async (id: number, password: string | undefined): Promise<void> => {
     await this.#caller.call({
       method: 'DELETE',
       path: `/users/me/identities/${id}`,
       body: { password },
       repeatable: false,
     });
-  }
+  };
 }

@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { NewPost, PostAnswer, PostEdit, ReplyAnswer, Report, Sort, ThreadSort } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
@@ -55,11 +54,10 @@ export class Posts {
 
   constructor(caller: Caller) {
     this.#caller = caller;
-    bindMethods(this);
   }
 
   /** One page of the feed. Without a session where the operator lets everyone read. */
-  async list(options: ListOptions = {}): Promise<PostPage> {
+  readonly list = async (options: ListOptions = {}): Promise<PostPage> => {
     const { limit, sort, search, cursor, view, ownerId, tag, published, signal } = options;
     const { body, headers } = await this.#caller.callAsAnyone<PostAnswer[]>({
       method: 'GET',
@@ -78,30 +76,34 @@ export class Posts {
       signal,
     });
     return { posts: body, ...placeOf(headers) };
-  }
+  };
 
   /** @throws {TidingsError} `not_found` */
-  async get(id: number, { signal }: { signal?: AbortSignal } = {}): Promise<PostAnswer> {
+  readonly get = async (id: number, { signal }: { signal?: AbortSignal } = {}): Promise<PostAnswer> => {
     const request = { method: 'GET', path: `/posts/${id}`, repeatable: true, signal } as const;
     return (await this.#caller.callAsAnyone<PostAnswer>(request)).body;
-  }
+  };
 
   /** Publishes a post or keeps a draft. However often the network fails on the way, it is written once. */
-  create(post: NewPost, options?: CreateOptions): Promise<PostAnswer> {
-    return this.#write('/posts', post, options);
-  }
+  readonly create = (post: NewPost, options?: CreateOptions): Promise<PostAnswer> =>
+    this.#write('/posts', post, options);
 
   /**
    * Answers a post or another reply, once like `create`.
    * @throws {TidingsError} `not_found`; `forbidden`: one of the two blocks the other; `conflict`: it has been deleted, or
    *   the thread is too deep
    */
-  reply(postId: number, reply: { content: string }, options?: CreateOptions): Promise<PostAnswer> {
-    return this.#write(`/posts/${postId}/replies`, reply, options);
-  }
+  readonly reply = (
+    postId: number,
+    reply: { content: string },
+    options?: CreateOptions,
+  ): Promise<PostAnswer> => this.#write(`/posts/${postId}/replies`, reply, options);
 
   /** The replies below a post or a reply, at whatever depth. @throws {TidingsError} `not_found` */
-  async replies(postId: number, { limit, sort, cursor, signal }: ReplyListOptions = {}): Promise<ReplyPage> {
+  readonly replies = async (
+    postId: number,
+    { limit, sort, cursor, signal }: ReplyListOptions = {},
+  ): Promise<ReplyPage> => {
     const { body, headers } = await this.#caller.callAsAnyone<ReplyAnswer[]>({
       method: 'GET',
       path: `/posts/${postId}/replies`,
@@ -110,20 +112,18 @@ export class Posts {
       signal,
     });
     return { replies: body, ...placeOf(headers) };
-  }
+  };
 
   /** Changes parts of a post; `published` publishes a draft or withdraws a post. */
-  update(id: number, edit: PostEdit, options: EditOptions = {}): Promise<PostAnswer> {
-    return this.#caller.body(editing('PATCH', id, edit, options));
-  }
+  readonly update = (id: number, edit: PostEdit, options: EditOptions = {}): Promise<PostAnswer> =>
+    this.#caller.body(editing('PATCH', id, edit, options));
 
   /** Writes a post again as a whole. */
-  replace(id: number, post: NewPost, options: EditOptions = {}): Promise<PostAnswer> {
-    return this.#caller.body(editing('PUT', id, post, options));
-  }
+  readonly replace = (id: number, post: NewPost, options: EditOptions = {}): Promise<PostAnswer> =>
+    this.#caller.body(editing('PUT', id, post, options));
 
   /** Deletes a post with its votes. @throws {TidingsError} `not_found`, `forbidden`, `version_mismatch` */
-  async remove(id: number, { ifMatch, signal }: EditOptions = {}): Promise<void> {
+  readonly remove = async (id: number, { ifMatch, signal }: EditOptions = {}): Promise<void> => {
     await this.#caller.call({
       method: 'DELETE',
       path: `/posts/${id}`,
@@ -132,13 +132,17 @@ export class Posts {
       goneIsDone: true,
       signal,
     });
-  }
+  };
 
   /**
    * Reports a post to the moderators. A second report takes the place of the first.
    * @throws {TidingsError} `not_found`, `invalid`: it is your own
    */
-  async report(id: number, report: Report, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  readonly report = async (
+    id: number,
+    report: Report,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<void> => {
     await this.#caller.call({
       method: 'PUT',
       path: `/posts/${id}/report`,
@@ -146,7 +150,7 @@ export class Posts {
       repeatable: true,
       signal,
     });
-  }
+  };
 
   #write(
     path: string,

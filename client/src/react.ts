@@ -11,6 +11,7 @@ import {
   type NotificationStore,
   type NotificationStoreOptions,
   type SessionState,
+  type Snapshots,
 } from './index.ts';
 import { queryOf } from './store/feed-query.ts';
 import { keyOfFeed } from './store/live-source.ts';
@@ -69,14 +70,6 @@ export function useSession({ session }: Client): SessionState {
   return useSnapshot(session);
 }
 
-function useSnapshot<T>({
-  subscribe,
-  getSnapshot,
-  getServerSnapshot,
-}: {
-  subscribe: (listener: () => void) => () => void;
-  getSnapshot: () => T;
-  getServerSnapshot: () => T;
-}): T {
+function useSnapshot<T>({ subscribe, getSnapshot, getServerSnapshot }: Snapshots<T>): T {
   return useSyncExternalStore(subscribe, getSnapshot, getServerSnapshot);
 }

@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { SecondFactorView, TotpSetup } from './contract.ts';
 
@@ -8,26 +7,23 @@ export class SecondFactor {
 
   constructor(caller: Caller) {
     this.#caller = caller;
-    bindMethods(this);
   }
 
   /** Whether your logins ask for a code, and how many recovery codes are left. */
-  state(): Promise<SecondFactorView> {
-    return this.#caller.body({ method: 'GET', path: '/users/me/totp', repeatable: true });
-  }
+  readonly state = (): Promise<SecondFactorView> =>
+    this.#caller.body({ method: 'GET', path: '/users/me/totp', repeatable: true });
 
   /** A secret for the app, which takes effect when it is confirmed. @throws {TidingsError} `invalid_credentials`, `conflict` */
-  begin(password: string | undefined): Promise<TotpSetup> {
-    return this.#caller.body({
+  readonly begin = (password: string | undefined): Promise<TotpSetup> =>
+    this.#caller.body({
       method: 'POST',
       path: '/users/me/totp',
       body: { password },
       repeatable: false,
     });
-  }
 
   /** Turns it on. @returns ten recovery codes, which are not shown again. @throws {TidingsError} `otp_invalid`, `not_found` */
-  async confirm(code: string): Promise<string[]> {
+  readonly confirm = async (code: string): Promise<string[]> => {
     const { recovery_codes } = await this.#caller.body<{ recovery_codes: string[] }>({
       method: 'POST',
       path: '/users/me/totp/confirm',
@@ -35,15 +31,15 @@ export class SecondFactor {
       repeatable: false,
     });
     return recovery_codes;
-  }
+  };
 
   /** Turns it off. @throws {TidingsError} `invalid_credentials`, `not_found` */
-  async end(password: string | undefined): Promise<void> {
+  readonly end = async (password: string | undefined): Promise<void> => {
     await this.#caller.call({
       method: 'DELETE',
       path: '/users/me/totp',
       body: { password },
       repeatable: false,
     });
-  }
+  };
 }

@@ -1,5 +1,4 @@
 import { bearer } from './bearer.ts';
-import { bindMethods } from './bind-methods.ts';
 import type { Tokens } from './contract.ts';
 import { jittered } from './delay.ts';
 import { Emitter } from './emitter.ts';
@@ -56,7 +55,6 @@ export class Session {
     this.#requests = requests;
     this.#storage = storage;
     this.#told = storage.read()?.accessToken;
-    bindMethods(this);
   }
 
   get loggedIn(): boolean {
@@ -79,17 +77,17 @@ export class Session {
    * Listens to every change, also in other tabs.
    * @returns removes the listener
    */
-  onChange(listener: (change: SessionChange) => void): () => void {
+  readonly onChange = (listener: (change: SessionChange) => void): (() => void) => {
     const off = this.#emitter.on('change', listener);
     const release = this.#listenToOthers();
     return () => {
       off();
       release();
     };
-  }
+  };
 
   /** A token that is valid as far as the client knows. @throws {TidingsError} */
-  async accessToken(): Promise<string> {
+  readonly accessToken = async (): Promise<string> => {
     const session = this.#require();
     if (Date.now() < this.#dueAt(session)) return session.accessToken;
     try {
@@ -101,34 +99,34 @@ export class Session {
         return left.accessToken;
       throw error;
     }
-  }
+  };
 
   /**
    * Another token than this one, which is about to end or was refused.
    * @throws {TidingsError} `unauthorized`, `suspended`: the session is over; `logged_out`: there is none; anything temporary: it may
    *   continue
    */
-  async renew(stale: string): Promise<string> {
+  readonly renew = async (stale: string): Promise<string> => {
     this.#renewal ??= this.#storage
       .exclusively(() => this.#renewNow(stale))
       .finally(() => (this.#renewal = undefined));
     const token = await this.#renewal;
     // The renewal that was in progress may have been that of the token before.
     return token === stale ? this.renew(stale) : token;
-  }
+  };
 
   /** Begins a session with tokens that a log-in gave. */
-  begin(tokens: Tokens): void {
+  readonly begin = (tokens: Tokens): void => {
     this.#write(toStored(tokens), 'logged-in');
-  }
+  };
 
   /** Forgets the session here, at once. */
-  forget(): void {
+  readonly forget = (): void => {
     this.#write(undefined, 'logged-out');
-  }
+  };
 
   /** Does what ends the session on the server, which others may hear of before it is answered: that is wanted. */
-  async endBy(act: () => Promise<unknown>): Promise<void> {
+  readonly endBy = async (act: () => Promise<unknown>): Promise<void> => {
     this.#leaving += 1;
     try {
       await act();
@@ -136,10 +134,10 @@ export class Session {
     } finally {
       this.#leaving -= 1;
     }
-  }
+  };
 
   /** Forgets the session here, at once, and ends it on the server. @throws {TidingsError} */
-  async end(): Promise<void> {
+  readonly end = async (): Promise<void> => {
     const session = this.#storage.read();
     this.forget();
     if (!session) return;
@@ -153,13 +151,13 @@ export class Session {
       // It has ended already.
       if (!(error instanceof TidingsError) || !endsSession.has(error.code)) throw error;
     }
-  }
+  };
 
   /**
    * Renews the token in time, again and again, for as long as somebody needs it to be valid without asking for it.
    * @returns ends that
    */
-  keepFresh(): () => void {
+  readonly keepFresh = (): (() => void) => {
     this.#keepers += 1;
     const release = this.#listenToOthers();
     this.#schedule();
@@ -171,7 +169,7 @@ export class Session {
       release();
       this.#schedule();
     };
-  }
+  };
 
   #require(): StoredSession {
     const session = this.#storage.read();

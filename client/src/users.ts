@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { PublicUser, RelationEntry, RelationView, Report } from './contract.ts';
 import { type PagePlace, placeOf } from './page-place.ts';
@@ -28,87 +27,76 @@ export class Users {
 
   constructor(caller: Caller) {
     this.#caller = caller;
-    bindMethods(this);
   }
 
   /** What everyone may see of a user, and what they are to you. @throws {TidingsError} `not_found` */
-  async get(id: number, { signal }: CallOptions = {}): Promise<PublicUser> {
+  readonly get = async (id: number, { signal }: CallOptions = {}): Promise<PublicUser> => {
     const request = { method: 'GET', path: `/users/${id}`, repeatable: true, signal } as const;
     return (await this.#caller.callAsAnyone<PublicUser>(request)).body;
-  }
+  };
 
   /** The same of the user with a name, in whatever case. @throws {TidingsError} `not_found`, `invalid`: nobody can have it */
-  async byName(username: string, { signal }: CallOptions = {}): Promise<PublicUser> {
+  readonly byName = async (username: string, { signal }: CallOptions = {}): Promise<PublicUser> => {
     const path = `/users/by-name/${encodeURIComponent(username)}`;
     const request = { method: 'GET', path, repeatable: true, signal } as const;
     return (await this.#caller.callAsAnyone<PublicUser>(request)).body;
-  }
+  };
 
   /**
    * Follows a user. Posts of theirs after `seq` of the answer come in the topic `home`.
    * @throws {TidingsError} `not_found`; `forbidden` between two of whom one blocks the other; `conflict`: you follow
    *   too many
    */
-  follow(id: number, options?: CallOptions): Promise<RelationView> {
-    return this.#set('PUT', id, 'follow', options);
-  }
+  readonly follow = (id: number, options?: CallOptions): Promise<RelationView> =>
+    this.#set('PUT', id, 'follow', options);
 
   /** @throws {TidingsError} `not_found` */
-  unfollow(id: number, options?: CallOptions): Promise<RelationView> {
-    return this.#set('DELETE', id, 'follow', options);
-  }
+  readonly unfollow = (id: number, options?: CallOptions): Promise<RelationView> =>
+    this.#set('DELETE', id, 'follow', options);
 
   /**
    * Blocks a user, and follows between you end. The answer takes a second: by then nothing of them is sent to you any
    * more.
    * @throws {TidingsError} `not_found`, `conflict`: you block too many
    */
-  block(id: number, options?: CallOptions): Promise<RelationView> {
-    return this.#set('PUT', id, 'block', options);
-  }
+  readonly block = (id: number, options?: CallOptions): Promise<RelationView> =>
+    this.#set('PUT', id, 'block', options);
 
   /** @throws {TidingsError} `not_found` */
-  unblock(id: number, options?: CallOptions): Promise<RelationView> {
-    return this.#set('DELETE', id, 'block', options);
-  }
+  readonly unblock = (id: number, options?: CallOptions): Promise<RelationView> =>
+    this.#set('DELETE', id, 'block', options);
 
   /**
    * Hides a user's posts from you, except where you ask for this user. @throws {TidingsError} `not_found`, `conflict`
    */
-  mute(id: number, options?: CallOptions): Promise<RelationView> {
-    return this.#set('PUT', id, 'mute', options);
-  }
+  readonly mute = (id: number, options?: CallOptions): Promise<RelationView> =>
+    this.#set('PUT', id, 'mute', options);
 
   /** @throws {TidingsError} `not_found` */
-  unmute(id: number, options?: CallOptions): Promise<RelationView> {
-    return this.#set('DELETE', id, 'mute', options);
-  }
+  readonly unmute = (id: number, options?: CallOptions): Promise<RelationView> =>
+    this.#set('DELETE', id, 'mute', options);
 
   /** Who follows a user. @throws {TidingsError} `not_found` */
-  followers(id: number, options?: RelationListOptions): Promise<RelationPage> {
-    return this.#list(`/users/${id}/followers`, options);
-  }
+  readonly followers = (id: number, options?: RelationListOptions): Promise<RelationPage> =>
+    this.#list(`/users/${id}/followers`, options);
 
   /** Whom a user follows. @throws {TidingsError} `not_found` */
-  following(id: number, options?: RelationListOptions): Promise<RelationPage> {
-    return this.#list(`/users/${id}/following`, options);
-  }
+  readonly following = (id: number, options?: RelationListOptions): Promise<RelationPage> =>
+    this.#list(`/users/${id}/following`, options);
 
   /** Whom you block. Nobody else can read it. */
-  blocks(options?: RelationListOptions): Promise<RelationPage> {
-    return this.#list('/users/me/blocks', options);
-  }
+  readonly blocks = (options?: RelationListOptions): Promise<RelationPage> =>
+    this.#list('/users/me/blocks', options);
 
   /** Whom you mute. Nobody else can read it. */
-  mutes(options?: RelationListOptions): Promise<RelationPage> {
-    return this.#list('/users/me/mutes', options);
-  }
+  readonly mutes = (options?: RelationListOptions): Promise<RelationPage> =>
+    this.#list('/users/me/mutes', options);
 
   /**
    * Reports a user to the moderators. A second report takes the place of the first.
    * @throws {TidingsError} `not_found`, `invalid`: it is yourself
    */
-  async report(id: number, report: Report, { signal }: CallOptions = {}): Promise<void> {
+  readonly report = async (id: number, report: Report, { signal }: CallOptions = {}): Promise<void> => {
     await this.#caller.call({
       method: 'PUT',
       path: `/users/${id}/report`,
@@ -116,7 +104,7 @@ export class Users {
       repeatable: true,
       signal,
     });
-  }
+  };
 
   #set(
     method: 'PUT' | 'DELETE',

@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { VoteView } from './contract.ts';
 
@@ -8,18 +7,15 @@ export class Votes {
 
   constructor(caller: Caller) {
     this.#caller = caller;
-    bindMethods(this);
   }
 
   /** Has a vote on a post. @throws {TidingsError} `not_found` */
-  cast(postId: number, options: { signal?: AbortSignal } = {}): Promise<VoteView> {
-    return this.#say('PUT', postId, options.signal);
-  }
+  readonly cast = (postId: number, options: { signal?: AbortSignal } = {}): Promise<VoteView> =>
+    this.#say('PUT', postId, options.signal);
 
   /** Has none. @throws {TidingsError} `not_found` */
-  takeBack(postId: number, options: { signal?: AbortSignal } = {}): Promise<VoteView> {
-    return this.#say('DELETE', postId, options.signal);
-  }
+  readonly takeBack = (postId: number, options: { signal?: AbortSignal } = {}): Promise<VoteView> =>
+    this.#say('DELETE', postId, options.signal);
 
   #say(method: 'PUT' | 'DELETE', postId: number, signal: AbortSignal | undefined): Promise<VoteView> {
     return this.#caller.body({ method, path: `/posts/${postId}/vote`, repeatable: true, signal });

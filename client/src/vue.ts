@@ -20,6 +20,7 @@ import {
   type NotificationStore,
   type NotificationStoreOptions,
   type SessionState,
+  type Snapshots,
 } from './index.ts';
 import { queryOf } from './store/feed-query.ts';
 
@@ -73,12 +74,6 @@ export function useNotifications(
 /** Whether somebody is logged in, in whichever tab that changes. Where a server renders, nobody is. */
 export function useSession({ session }: Client): Readonly<ShallowRef<SessionState>> {
   return useSnapshot(session);
-}
-
-interface Snapshots<T> {
-  subscribe: (listener: () => void) => () => void;
-  getSnapshot: () => T;
-  getServerSnapshot: () => T;
 }
 
 /** What a server has rendered is rendered in the browser first, and what is known there after that. */

@@ -1,4 +1,3 @@
-import { bindMethods } from './bind-methods.ts';
 import type { Caller } from './caller.ts';
 import type { Webhook, WebhookFailure, WebhookPing } from './contract.ts';
 
@@ -29,21 +28,18 @@ export class Webhooks {
 
   constructor(caller: Caller) {
     this.#caller = caller;
-    bindMethods(this);
   }
 
   /** The newest first. */
-  list(): Promise<Webhook[]> {
-    return this.#caller.body({ method: 'GET', path: PATH, repeatable: true });
-  }
+  readonly list = (): Promise<Webhook[]> =>
+    this.#caller.body({ method: 'GET', path: PATH, repeatable: true });
 
   /** @throws {TidingsError} `not_found` */
-  get(id: string): Promise<Webhook> {
-    return this.#caller.body({ method: 'GET', path: pathOf(id), repeatable: true });
-  }
+  readonly get = (id: string): Promise<Webhook> =>
+    this.#caller.body({ method: 'GET', path: pathOf(id), repeatable: true });
 
   /** @returns it, with the secret that messages are signed with, which is not shown again. @throws {TidingsError} `invalid_credentials`, `conflict`, `validation_error` */
-  create({ from, ...webhook }: NewWebhook): Promise<Webhook & { secret: string }> {
+  readonly create = ({ from, ...webhook }: NewWebhook): Promise<Webhook & { secret: string }> => {
     const position = from && { after: from.seq, ...(from.epoch !== undefined && { epoch: from.epoch }) };
     return this.#caller.body({
       method: 'POST',
@@ -51,20 +47,19 @@ export class Webhooks {
       body: { ...webhook, ...position },
       repeatable: false,
     });
-  }
+  };
 
   /** Changes, pauses or resumes one. @throws {TidingsError} `not_found`, `invalid_credentials` */
-  change(id: string, edit: WebhookEdit): Promise<Webhook> {
-    return this.#caller.body({ method: 'PATCH', path: pathOf(id), body: edit, repeatable: true });
-  }
+  readonly change = (id: string, edit: WebhookEdit): Promise<Webhook> =>
+    this.#caller.body({ method: 'PATCH', path: pathOf(id), body: edit, repeatable: true });
 
   /** @throws {TidingsError} `not_found` */
-  async delete(id: string): Promise<void> {
+  readonly delete = async (id: string): Promise<void> => {
     await this.#caller.call({ method: 'DELETE', path: pathOf(id), repeatable: false });
-  }
+  };
 
   /** Another secret; for 24 hours messages are signed with both. @throws {TidingsError} `not_found`, `invalid_credentials` */
-  async rotateSecret(id: string, password: string | undefined): Promise<string> {
+  readonly rotateSecret = async (id: string, password: string | undefined): Promise<string> => {
     const { secret } = await this.#caller.body<{ secret: string }>({
       method: 'POST',
       path: `${pathOf(id)}/secret`,
@@ -72,15 +67,14 @@ export class Webhooks {
       repeatable: false,
     });
     return secret;
-  }
+  };
 
   /** Posts a message of type `ping`. @returns what came of it. @throws {TidingsError} `not_found`, `conflict` */
-  ping(id: string): Promise<WebhookPing> {
-    return this.#caller.body({ method: 'POST', path: `${pathOf(id)}/ping`, repeatable: false });
-  }
+  readonly ping = (id: string): Promise<WebhookPing> =>
+    this.#caller.body({ method: 'POST', path: `${pathOf(id)}/ping`, repeatable: false });
 
   /** Continues after another position. @throws {TidingsError} `not_found` */
-  replay(id: string, from: { seq: number; epoch?: string }): Promise<Webhook> {
+  readonly replay = (id: string, from: { seq: number; epoch?: string }): Promise<Webhook> => {
     const { seq: after, epoch } = from;
     return this.#caller.body({
       method: 'POST',
@@ -88,12 +82,11 @@ export class Webhooks {
       body: { after, ...(epoch !== undefined && { epoch }) },
       repeatable: true,
     });
-  }
+  };
 
   /** The last twenty attempts that failed, the newest first. @throws {TidingsError} `not_found` */
-  failures(id: string): Promise<WebhookFailure[]> {
-    return this.#caller.body({ method: 'GET', path: `${pathOf(id)}/failures`, repeatable: true });
-  }
+  readonly failures = (id: string): Promise<WebhookFailure[]> =>
+    this.#caller.body({ method: 'GET', path: `${pathOf(id)}/failures`, repeatable: true });
 }
 
 const PATH = '/users/me/webhooks';

@@ -1,4 +1,3 @@
-import { bindMethods } from '../bind-methods.ts';
 import type {
   FeedEventName,
   FeedMode,
@@ -136,7 +135,6 @@ export class Feed {
       },
       onStatus: (status) => this.#onStatus(status),
     });
-    bindMethods(this);
   }
 
   get status(): FeedStatus {
@@ -175,36 +173,31 @@ export class Feed {
    * Listen at once: `feed.subscribe('thread:7', { from }).on('event', …)`. Without a topic it has what concerns the user
    * alone, from a position.
    */
-  subscribe(topics: string | readonly string[], options: SubscribeOptions = {}): Subscription {
+  readonly subscribe = (topics: string | readonly string[], options: SubscribeOptions = {}): Subscription => {
     const list = [topics].flat();
     if (this.status.state === 'ended') throw new TidingsError('aborted', 'The feed has ended.');
     return this.#subscriptions.add([...new Set(list)], options);
-  }
+  };
 
   /** Ends topics, of the feed's options and of all subscriptions. */
-  unsubscribe(topics: string | readonly string[]): void {
+  readonly unsubscribe = (topics: string | readonly string[]): void => {
     this.#subscriptions.drop([topics].flat());
-  }
+  };
 
   /** Whether every event about the user alone after a position has been handed on. */
-  reachesBackTo(seq: number): boolean {
-    return this.#subscriptions.reachBackTo(seq);
-  }
+  readonly reachesBackTo = (seq: number): boolean => this.#subscriptions.reachBackTo(seq);
 
   /** The newest tally known of a post. */
-  tally(postId: number): Tally | undefined {
-    return this.#tallies.get(postId);
-  }
+  readonly tally = (postId: number): Tally | undefined => this.#tallies.get(postId);
 
   /**
    * @returns removes the listener
    */
-  on<K extends keyof FeedListeners>(name: K, listener: FeedListeners[K]): () => void {
-    return this.#emitter.on(name, listener);
-  }
+  readonly on = <K extends keyof FeedListeners>(name: K, listener: FeedListeners[K]): (() => void) =>
+    this.#emitter.on(name, listener);
 
   /** The first `ready`, or the next if it has been live before. @throws {TidingsError} if the feed ends first */
-  ready(): Promise<Ready> {
+  readonly ready = (): Promise<Ready> => {
     if (this.status.state === 'live' && this.#lastReady) return Promise.resolve(this.#lastReady);
     return new Promise((resolve, reject) => {
       const ended = () => {
@@ -225,13 +218,13 @@ export class Feed {
         }),
       ];
     });
-  }
+  };
 
   /**
    * Follows the tally of a post: its current value, and every change. Several listeners may follow the same post.
    * @returns ends that
    */
-  track(postId: number, listener?: (tally: Tally) => void): () => void {
+  readonly track = (postId: number, listener?: (tally: Tally) => void): (() => void) => {
     const release = this.#tracker.track(postId);
     const off = listener
       ? this.on('tally', (tally) => {
@@ -244,31 +237,31 @@ export class Feed {
       off?.();
       release();
     };
-  }
+  };
 
   /**
    * Changes what is heard. Back in `live` the events since are handed on first, in order, unless `skip` says that they
    * are not wanted.
    */
-  async setMode(mode: FeedMode, { skip = false }: { skip?: boolean } = {}): Promise<void> {
+  readonly setMode = async (mode: FeedMode, { skip = false }: { skip?: boolean } = {}): Promise<void> => {
     this.#mode = mode;
     if (this.status.state === 'live') await this.#tellMode(skip);
     // The next `ready` says where now is.
     else if (skip && mode === 'live') this.#seq = undefined;
-  }
+  };
 
   /**
    * Tries to connect now, before `retryAt`. Where no attempt is being waited for (it is connected, or an attempt is in
    * progress) there is nothing to do.
    */
-  reconnect(): void {
+  readonly reconnect = (): void => {
     this.#link.reconnect();
-  }
+  };
 
   /** Ends the feed. Iterators finish with what they have. */
-  close(): void {
+  readonly close = (): void => {
     this.#link.end('closed');
-  }
+  };
 
   /** Everything from now on: `for await (const event of feed)`. Leaving the loop does not close the feed. */
   [Symbol.asyncIterator](): FeedReader {

@@ -1,4 +1,3 @@
-import { bindMethods } from '../bind-methods.ts';
 import type { FeedReset, LiveEvent, ResetReason } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
 import { isOfPost } from '../post-events.ts';
@@ -60,7 +59,6 @@ export class Subscription {
     this.#epoch = epoch;
     this.#own = own;
     this.#onClose = onClose;
-    bindMethods(this);
   }
 
   get topics(): readonly string[] {
@@ -82,74 +80,75 @@ export class Subscription {
   }
 
   /** @returns removes the listener */
-  on<K extends keyof SubscriptionListeners>(name: K, listener: SubscriptionListeners[K]): () => void {
-    return this.#emitter.on(name, listener);
-  }
+  readonly on = <K extends keyof SubscriptionListeners>(
+    name: K,
+    listener: SubscriptionListeners[K],
+  ): (() => void) => this.#emitter.on(name, listener);
 
   /** Resolves when the server has taken it, and what was missed has been handed on. @throws {TidingsError} */
-  ready(): Promise<void> {
+  readonly ready = (): Promise<void> => {
     if (this.#failure) return Promise.reject(this.#failure);
     if (this.#closed) return Promise.reject(new TidingsError('aborted', 'The subscription is closed.'));
     if (this.#confirmed) return Promise.resolve();
     return new Promise((resolve, reject) => this.#waiting.add({ resolve, reject }));
-  }
+  };
 
   /** Ends it. The feed stays. */
-  close(): void {
+  readonly close = (): void => {
     this.#end(new TidingsError('aborted', 'The subscription is closed.'));
-  }
+  };
 
   /** The feed has an event. @internal */
-  hear(event: LiveEvent): void {
+  readonly hear = (event: LiveEvent): void => {
     if (this.#settled) this.#tell(event);
     else if (!isOfPost(event)) this.#own = [...this.#own, event];
-  }
+  };
 
   /**
    * What follows comes in the stream.
    * @param seq everything up to here is in the events, or has come before
    * @internal
    */
-  settle(seq = 0, events: readonly LiveEvent[] = []): void {
+  readonly settle = (seq = 0, events: readonly LiveEvent[] = []): void => {
     if (this.#closed || this.#settled) return;
     const missed = [...this.#own, ...events].sort((a, b) => a.seq - b.seq);
     this.#settled = true;
     this.#own = [];
     for (const event of missed) this.#tell(event);
     if (seq > 0) this.#position = Math.max(this.#position ?? 0, seq);
-  }
+  };
 
   /** The server has said that it follows the topics. @internal */
-  confirm(): void {
+  readonly confirm = (): void => {
     for (const { resolve } of this.#waiting) resolve();
     this.#waiting.clear();
     this.#confirmed = true;
-  }
+  };
 
   /** What lies before `seq` is not handed on. @internal */
-  reset(reset: TopicReset): void {
+  readonly reset = (reset: TopicReset): void => {
     if (this.#closed) return;
     this.#position = reset.seq;
     this.#epoch = reset.epoch;
     this.#own = [];
     this.#emitter.emit('reset', reset);
-  }
+  };
 
   /** Some of the topics are not wanted any more. @internal */
-  drop(topics: readonly string[]): void {
+  readonly drop = (topics: readonly string[]): void => {
     const left = this.#topics.filter((topic) => !topics.includes(topic));
     if (left.length === this.#topics.length) return;
     this.#topics = left;
     if (left.length === 0) this.close();
-  }
+  };
 
   /** @internal */
-  refuse(error: TidingsError): void {
+  readonly refuse = (error: TidingsError): void => {
     if (this.#closed) return;
     this.#failure = error;
     this.#emitter.emit('refused', error);
     this.#end(error);
-  }
+  };
 
   #tell(event: LiveEvent): void {
     if (this.#closed || (this.#position !== undefined && event.seq <= this.#position)) return;

@@ -1,4 +1,3 @@
-import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, ModerationCase } from '../contract.ts';
 import { jittered } from '../delay.ts';
@@ -55,7 +54,6 @@ export class CaseStore {
       onReplaced: () => this.#set([]),
       onChange: () => (this.#state = undefined),
     });
-    bindMethods(this);
     this.#unloaded = this.state;
   }
 
@@ -74,21 +72,17 @@ export class CaseStore {
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Loads the newest ones and follows on from there: see `FeedStore.load`. */
-  load(): Promise<void> {
-    return this.#pages.load();
-  }
+  readonly load = (): Promise<void> => this.#pages.load();
 
   /** Loads the next ones below. */
-  loadMore(): Promise<void> {
-    return this.#pages.loadMore();
-  }
+  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
 
   /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
-  close(): void {
+  readonly close = (): void => {
     clearTimeout(this.#again);
     this.#again = undefined;
     this.#pages.close();
-  }
+  };
 
   #fold(event: LiveEvent): void {
     const isOver = event.name === moderationEvent.resolved;

@@ -1,4 +1,3 @@
-import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, VoteView } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
@@ -140,7 +139,6 @@ export class FeedStore {
       onLive: () => this.#votes.live(),
       onChange: () => (this.#state = undefined),
     });
-    bindMethods(this);
     this.#unloaded = this.state;
   }
 
@@ -164,48 +162,45 @@ export class FeedStore {
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Listens to single changes of the list. @returns removes the listener */
-  on<K extends keyof FeedStoreListeners>(name: K, listener: FeedStoreListeners[K]): () => void {
-    return this.#emitter.on(name, listener);
-  }
+  readonly on = <K extends keyof FeedStoreListeners>(
+    name: K,
+    listener: FeedStoreListeners[K],
+  ): (() => void) => this.#emitter.on(name, listener);
 
   /**
    * Loads the first page and follows on from it; later, loads it again. A store that was closed, or whose session has
    * ended, is opened again. A failure is in `state.error` until the page has loaded; a temporary one is retried about
    * every three seconds.
    */
-  load(): Promise<void> {
+  readonly load = (): Promise<void> => {
     this.#votes.open();
     return this.#pages.load();
-  }
+  };
 
   /** Shows another list, from its beginning, with the same feed. What is shown stays until it is there. */
-  async show(query: FeedQuery): Promise<void> {
+  readonly show = async (query: FeedQuery): Promise<void> => {
     this.#query = queryOf(query);
     await this.load();
-  }
+  };
 
   /** Loads the next page below. */
-  loadMore(): Promise<void> {
-    return this.#pages.loadMore();
-  }
+  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
 
   /** While held, new posts wait instead of pushing the list down: for a reader who has scrolled. */
-  hold(held: boolean): void {
+  readonly hold = (held: boolean): void => {
     this.#held = held;
-  }
+  };
 
   /**
    * Shows the new posts that wait. Where the order is not that of time, or they are too many, the list is read again.
    */
-  async reveal(): Promise<void> {
+  readonly reveal = async (): Promise<void> => {
     if (this.#byTime && this.#view.pending.length < MAX_PENDING) this.#set(revealed(this.#view));
     else await this.#pages.reload();
-  }
+  };
 
   /** Wants the tally of a post that is on the screen. @returns ends that */
-  track(postId: number): () => void {
-    return this.#pages.track(postId);
-  }
+  readonly track = (postId: number): (() => void) => this.#pages.track(postId);
 
   /**
    * Votes, or takes the vote back. It shows at once; if the server refuses, it is taken back. Of quick clicks the last
@@ -213,43 +208,39 @@ export class FeedStore {
    * long as the client is used by this user; at most 100 votes wait.
    * @throws {TidingsError} it was refused; `aborted`: it waited, and the user or the database is another one now
    */
-  vote(postId: number, up: boolean): Promise<void> {
-    return this.#votes.cast(postId, up);
-  }
+  readonly vote = (postId: number, up: boolean): Promise<void> => this.#votes.cast(postId, up);
 
   /** What became of a vote of the user in another window: the feed has the number of votes, but not whose they are. */
-  voted(vote: VoteView): void {
+  readonly voted = (vote: VoteView): void => {
     this.#votes.remember(vote);
     this.#set(withVote(this.#view, vote));
-  }
+  };
 
   /** Publishes a post, which is then at the top. @throws {TidingsError} */
-  create(post: NewPost, options?: CreateOptions): Promise<PostAnswer> {
-    return this.#own(this.#client.posts.create(post, options));
-  }
+  readonly create = (post: NewPost, options?: CreateOptions): Promise<PostAnswer> =>
+    this.#own(this.#client.posts.create(post, options));
 
   /** @throws {TidingsError} */
-  edit(postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> {
-    return this.#own(this.#client.posts.update(postId, edit, options));
-  }
+  readonly edit = (postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> =>
+    this.#own(this.#client.posts.update(postId, edit, options));
 
   /** @throws {TidingsError} */
-  async remove(postId: number, options?: EditOptions): Promise<void> {
+  readonly remove = async (postId: number, options?: EditOptions): Promise<void> => {
     await this.#client.posts.remove(postId, options);
     this.#drop(postId);
-  }
+  };
 
   /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
-  reconnect(): void {
+  readonly reconnect = (): void => {
     this.#pages.reconnect();
-  }
+  };
 
   /** Ends the feed, and what is on its way is ignored. `load` opens it again. */
-  close(): void {
+  readonly close = (): void => {
     this.#votes.close();
     this.#removed.clear();
     this.#pages.close();
-  }
+  };
 
   get #byTime(): boolean {
     return (this.#viewQuery.sort ?? 'new') === 'new';

@@ -1,4 +1,3 @@
-import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, NotificationState, NotificationView } from '../contract.ts';
 import { notificationEvent } from '../event-names.ts';
@@ -48,7 +47,6 @@ export class NotificationStore {
       onReplaced: () => this.#set(NOTHING),
       onChange: () => (this.#state = undefined),
     });
-    bindMethods(this);
     this.#unloaded = this.state;
   }
 
@@ -67,33 +65,29 @@ export class NotificationStore {
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Loads the newest ones and follows on from there: see `FeedStore.load`. */
-  load(): Promise<void> {
-    return this.#pages.load();
-  }
+  readonly load = (): Promise<void> => this.#pages.load();
 
   /** Loads the next ones below. */
-  loadMore(): Promise<void> {
-    return this.#pages.loadMore();
-  }
+  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
 
   /** Marks as read what the list shows now, on all devices. What comes meanwhile stays unread. @throws {TidingsError} */
-  async read(): Promise<void> {
+  readonly read = async (): Promise<void> => {
     const shown = this.#told.notifications.filter(({ read }) => !read).map(({ rev }) => rev);
     if (shown.length === 0) return;
     const upTo = Math.max(...shown);
     const state = await this.#client.notifications.read(upTo);
     this.#set(withState({ ...this.#told, notifications: withRead(this.#told.notifications, upTo) }, state));
-  }
+  };
 
   /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
-  reconnect(): void {
+  readonly reconnect = (): void => {
     this.#pages.reconnect();
-  }
+  };
 
   /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
-  close(): void {
+  readonly close = (): void => {
     this.#pages.close();
-  }
+  };
 
   #take(page: NotificationPage, which: 'first' | 'next', continues: boolean): () => void {
     const before = which === 'first' ? [] : this.#told.notifications;

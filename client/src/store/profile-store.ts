@@ -1,4 +1,3 @@
-import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, PublicUser } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
@@ -50,7 +49,6 @@ export class ProfileStore {
   constructor(client: Client, options: ProfileStoreOptions) {
     this.#client = client;
     this.#options = options;
-    bindMethods(this);
     this.#unloaded = this.state;
   }
 
@@ -73,20 +71,20 @@ export class ProfileStore {
   readonly subscribe = (listener: () => void): (() => void) => this.#changes.on('change', listener);
 
   /** Loads the user, and follows what changes from then on; later, loads the user again. Also after `close`. */
-  async load(): Promise<void> {
+  readonly load = async (): Promise<void> => {
     this.#follow();
     if (this.#request) this.#again = true;
     else await this.#read();
-  }
+  };
 
   /** Ends it, and what is on its way is ignored. A feed that is shared stays. `load` opens it again. */
-  close(): void {
+  readonly close = (): void => {
     for (const end of this.#ends.splice(0)) end();
     if (!(this.#options.feed instanceof Feed)) this.#feed?.close();
     this.#request?.abort();
     this.#request = undefined;
     this.#change();
-  }
+  };
 
   #follow(): void {
     if (this.#ends.length > 0 && this.#feed?.status.state !== 'ended') return;

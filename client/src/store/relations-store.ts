@@ -1,4 +1,3 @@
-import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type { LiveEvent, RelatedUser } from '../contract.ts';
 import type { RelationListOptions, RelationPage } from '../users.ts';
@@ -70,7 +69,6 @@ export class RelationsStore {
       onReplaced: (seq) => this.#replace(seq),
       onChange: () => (this.#state = undefined),
     });
-    bindMethods(this);
     this.#unloaded = this.state;
   }
 
@@ -89,24 +87,20 @@ export class RelationsStore {
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Loads the first page and follows on from it: see `FeedStore.load`. */
-  load(): Promise<void> {
-    return this.#pages.load();
-  }
+  readonly load = (): Promise<void> => this.#pages.load();
 
   /** Loads the next page. */
-  loadMore(): Promise<void> {
-    return this.#pages.loadMore();
-  }
+  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
 
   /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
-  reconnect(): void {
+  readonly reconnect = (): void => {
     this.#pages.reconnect();
-  }
+  };
 
   /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
-  close(): void {
+  readonly close = (): void => {
     this.#pages.close();
-  }
+  };
 
   async #read(options: RelationListOptions): Promise<RelationPage> {
     const { users } = this.#client;

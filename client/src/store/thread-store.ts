@@ -1,4 +1,3 @@
-import { bindMethods } from '../bind-methods.ts';
 import type { Client } from '../client.ts';
 import type {
   LiveEvent,
@@ -144,7 +143,6 @@ export class ThreadStore {
       onLive: () => this.#votes.live(),
       onChange: () => (this.#state = undefined),
     });
-    bindMethods(this);
     this.#unloaded = this.state;
   }
 
@@ -181,42 +179,39 @@ export class ThreadStore {
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** @returns removes the listener */
-  on<K extends keyof ThreadStoreListeners>(name: K, listener: ThreadStoreListeners[K]): () => void {
-    return this.#emitter.on(name, listener);
-  }
+  readonly on = <K extends keyof ThreadStoreListeners>(
+    name: K,
+    listener: ThreadStoreListeners[K],
+  ): (() => void) => this.#emitter.on(name, listener);
 
   /** Loads the post and the first page of replies, and follows on from there: see `FeedStore.load`. */
-  load(): Promise<void> {
+  readonly load = (): Promise<void> => {
     this.#votes.open();
     return this.#pages.load();
-  }
+  };
 
   /** Loads the next page of replies. */
-  loadMore(): Promise<void> {
-    return this.#pages.loadMore();
-  }
+  readonly loadMore = (): Promise<void> => this.#pages.loadMore();
 
   /** Puts the replies that wait in their places. If they are too many, the thread is read again. */
-  async reveal(): Promise<void> {
+  readonly reveal = async (): Promise<void> => {
     const { pending } = this.#view;
     this.#growth += pending.length;
     if (pending.length >= MAX_PENDING || this.#growth > MAX_GROWTH) await this.#pages.reload();
     else this.#set(revealed(this.#view));
     this.#track();
-  }
+  };
 
   /** Answers the post or one of the replies. It is shown as soon as the server has it. @throws {TidingsError} */
-  reply(postId: number, content: string, options?: CreateOptions): Promise<PostAnswer> {
-    return this.#own(this.#client.posts.reply(postId, { content }, options));
-  }
+  readonly reply = (postId: number, content: string, options?: CreateOptions): Promise<PostAnswer> =>
+    this.#own(this.#client.posts.reply(postId, { content }, options));
 
   /** Changes the post or one of the replies, which have no title. @throws {TidingsError} */
-  edit(postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> {
-    return this.#own(this.#client.posts.update(postId, edit, options));
-  }
+  readonly edit = (postId: number, edit: PostEdit, options?: EditOptions): Promise<PostAnswer> =>
+    this.#own(this.#client.posts.update(postId, edit, options));
 
   /** @throws {TidingsError} */
-  async remove(postId: number, options?: EditOptions): Promise<void> {
+  readonly remove = async (postId: number, options?: EditOptions): Promise<void> => {
     const life = this.#life;
     await this.#client.posts.remove(postId, options);
     if (life !== this.#life || !this.#view.entries.has(postId)) return;
@@ -225,30 +220,28 @@ export class ThreadStore {
       this.#removed.add(postId);
       this.#hide(postId);
     }
-  }
+  };
 
   /** Votes, or takes the vote back: as `FeedStore.vote`. @throws {TidingsError} */
-  vote(postId: number, up: boolean): Promise<void> {
-    return this.#votes.cast(postId, up);
-  }
+  readonly vote = (postId: number, up: boolean): Promise<void> => this.#votes.cast(postId, up);
 
   /** What became of a vote of the user in another window. */
-  voted(vote: VoteView): void {
+  readonly voted = (vote: VoteView): void => {
     this.#votes.remember(vote);
     this.#set(withVote(this.#view, vote));
-  }
+  };
 
   /** Tries to connect now, for somebody who would not wait until `status.retryAt`. */
-  reconnect(): void {
+  readonly reconnect = (): void => {
     this.#pages.reconnect();
-  }
+  };
 
   /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
-  close(): void {
+  readonly close = (): void => {
     this.#votes.close();
     this.#removed.clear();
     this.#pages.close();
-  }
+  };
 
   /**
    * A page, and then the post: a post that is newer than the page is no fault, since its version says so.
