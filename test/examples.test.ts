@@ -9,7 +9,10 @@ import { expect } from 'chai';
 import { type Client, createClient, TidingsError } from '../client/src/index.ts';
 import { freePort } from '../server/database/embedded/postmaster.ts';
 import { packageRoot } from '../server/paths.ts';
+import { launchBrowser } from './support/browser.ts';
 import { lineReader, NodeProcess } from './support/node-process.ts';
+import { ClientProject } from './support/packed-client.ts';
+import { PageServer } from './support/page-server.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { until } from './support/waiting.ts';
 import { PASSWORD } from './support/world.ts';
@@ -34,11 +37,13 @@ describe('the examples, while their node is killed and comes back', function () 
   let dataDir: string;
   let node: NodeProcess;
   let writer: Client;
+  let pages: PageServer;
   let children: Set<ChildProcess>;
 
   before(async () => {
     database = await createDatabase();
     dataDir = await mkdtemp(join(tmpdir(), 'tidings-examples-'));
+    pages = await PageServer.start();
     node = new NodeProcess({
       name: 'node',
       env: {
@@ -49,6 +54,7 @@ describe('the examples, while their node is killed and comes back', function () 
         BCRYPT_COST: '4',
         RATE_LIMITS: 'off',
         LOG_LEVEL: 'trace',
+        CORS_ORIGINS: pages.origin,
       },
     });
     await node.start();
@@ -57,6 +63,7 @@ describe('the examples, while their node is killed and comes back', function () 
   });
   after(async () => {
     await node.kill();
+    await pages.close();
     await database.drop();
     await rm(dataDir, { recursive: true, force: true });
   });
@@ -184,6 +191,58 @@ describe('the examples, while their node is killed and comes back', function () 
         run(process.execPath, [join(EXAMPLES, 'server-consumer/consume.mjs')], folder, { TIDINGS_KEY: key }),
       /^connected$/m,
     );
+  });
+
+  it('show the feed in a browser, with React, from the packed client', async () => {
+    const project = await ClientProject.of(join(EXAMPLES, 'react-feed'), 'react', 'react-dom', 'vite');
+    // In this process the loader of the tests would keep Vite from its own modules.
+    await project.node(['node_modules/vite/bin/vite.js', 'build'], { VITE_TIDINGS_URL: node.url });
+    pages.folder = join(project.folder, 'dist');
+    const browser = await launchBrowser();
+    try {
+      const page = await browser.newPage();
+      const errors: Error[] = [];
+      page.on('pageerror', (error) => errors.push(error));
+      const titles = async () =>
+        (await page.getByRole('heading', { level: 2 }).allTextContents()).filter((title) =>
+          title.startsWith('react'),
+        );
+      await page.goto(pages.origin);
+      await page.getByPlaceholder('E-mail').fill('reader@example.org');
+      await page.getByPlaceholder('Password').fill('wrong');
+      await page.getByRole('button', { name: 'Sign up' }).click();
+      await page.getByRole('alert').waitFor();
+      expect(await page.getByPlaceholder('E-mail').inputValue()).to.equal('reader@example.org');
+      await page.getByPlaceholder('Password').fill(PASSWORD);
+      await page.getByRole('button', { name: 'Sign up' }).click();
+      await page.getByRole('status').getByText('live').waitFor();
+
+      await page.getByPlaceholder('What is new?').fill('react 0');
+      await page.getByRole('button', { name: 'Publish' }).click();
+      const post = page.getByRole('article').filter({ hasText: 'react 0' });
+      await post.getByRole('button', { name: '0 votes' }).click();
+      await post.getByRole('button', { name: '1 votes', pressed: true }).waitFor();
+      const [own] = (await writer.posts.list({ limit: 1 })).posts;
+      await writer.posts.reply(own!.id, { content: 'Hello from the writer' });
+      await page.getByText('1 unread').click();
+      await page.getByText('writer replied to you').waitFor();
+      await page.getByRole('button', { name: 'Mark as read' }).click();
+      await page.getByText('0 unread').waitFor();
+      await post.getByRole('button', { name: '1 replies' }).click();
+      await post.getByText('writer: Hello from the writer').waitFor();
+
+      const wanted = ['react 0', ...(await publishThroughRestart('react'))].reverse();
+      await until('all posts to be shown', async () => (await titles()).length >= wanted.length, LONG);
+      expect(await titles()).to.deep.equal(wanted);
+      await page.getByRole('status').getByText('live').waitFor();
+      await page.reload();
+      await page.getByRole('button', { name: '1 votes', pressed: true }).waitFor();
+      expect(await titles()).to.deep.equal(wanted);
+      expect(errors).to.deep.equal([]);
+    } finally {
+      await browser.close();
+      await project.close();
+    }
   });
 });
 

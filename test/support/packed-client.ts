@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from '../../server/paths.ts';
 import { inTurn } from './turns.ts';
@@ -50,6 +50,23 @@ export class ClientProject {
     const project = new ClientProject(await mkdtemp(join(tmpdir(), 'tidings-project-')));
     await project.write('package.json', '{ "private": true, "type": "module" }\n');
     await npm(project.folder, ['install', ...QUIET, await packedClient()]);
+    return project;
+  }
+
+  /** Takes over the files of a program, but not what it has installed. @param into a folder of the project */
+  async copy(folder: string, into = '.'): Promise<void> {
+    const isSource = (path: string) => !['node_modules', 'dist'].includes(basename(path));
+    await cp(folder, join(this.folder, into), { recursive: true, filter: isSource });
+  }
+
+  /** A copy of a program with the packed client, and of what is installed here what it names. */
+  static async of(folder: string, ...links: string[]): Promise<ClientProject> {
+    const project = new ClientProject(await mkdtemp(join(tmpdir(), 'tidings-project-')));
+    await project.copy(folder);
+    const client = join(project.folder, 'node_modules/tidings-client');
+    await mkdir(client, { recursive: true });
+    await execute('tar', ['-xf', await packedClient(), '-C', client, '--strip-components=1']);
+    await project.link('socket.io-client', ...links);
     return project;
   }
 
