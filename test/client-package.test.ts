@@ -11,7 +11,10 @@ import ts from 'typescript';
 import { build, type Rolldown } from 'vite';
 import { compileScript, parse as parseVue } from 'vue/compiler-sfc';
 import { packageRoot } from '../server/paths.ts';
+import { launchBrowser } from './support/browser.ts';
+import { CookieFront } from './support/cookie-front.ts';
 import { ClientProject, packedClient } from './support/packed-client.ts';
+import { PageServer } from './support/page-server.ts';
 import { type Snippet, snippetsOf } from './support/readme-snippets.ts';
 import { execute } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -176,14 +179,19 @@ describe('the client as it is packed', function () {
   describe('its README', () => {
     let world: World;
     let snippets: Snippet[];
+    let pages: PageServer;
     const env = () => ({ TIDINGS_URL: world.url });
 
     before(async () => {
       snippets = await snippetsOf('client/README.md');
-      world = await createWorld();
+      pages = await PageServer.start();
+      world = await createWorld({ CORS_ORIGINS: pages.origin });
       await prepare(world, project);
     });
-    after(() => world.close());
+    after(async () => {
+      await world.close();
+      await pages.close();
+    });
 
     const snippet = (name: string) => {
       const found = snippets.find((one) => one.name === name);
@@ -257,6 +265,59 @@ describe('the client as it is packed', function () {
       );
       const said = await project.node(['--import', './browser.mjs', 'render.mjs'], env());
       expect(said).to.contain('<form').and.contain(' unread').and.contain('<!--[-->');
+    });
+
+    it('promises `withCredentials`, which a proxy with a cookie of its own needs', async () => {
+      await project.write(
+        'cookies.js',
+        `import { createClient } from 'tidings-client';
+        /** All that is done over one transport. @returns what came of it */
+        globalThis.use = async ({ url, withCredentials, transport }) => {
+          const client = createClient({ url, withCredentials });
+          await client.signUp({ email: crypto.randomUUID() + '@example.org', password: '${PASSWORD}' });
+          const feed = client.feed({ transports: [transport] });
+          const heard = new Promise((resolve) => feed.on('post:created', ({ title }) => resolve(title)));
+          await feed.ready();
+          await client.posts.create({ title: transport, content: '' });
+          const title = await heard;
+          await client.logOut();
+          return title;
+        };`,
+      );
+      await build({
+        configFile: false,
+        root: project.folder,
+        logLevel: 'silent',
+        build: {
+          lib: { entry: join(project.folder, 'cookies.js'), formats: ['es'], fileName: () => 'cookies.js' },
+          outDir: 'page',
+        },
+      });
+      await project.write('page/index.html', '<script type="module" src="/cookies.js"></script>');
+      pages.folder = join(project.folder, 'page');
+      const front = await CookieFront.start(world.url);
+      const browser = await launchBrowser();
+      try {
+        const page = await browser.newPage();
+        await page.goto(pages.origin);
+        const use = (how: { withCredentials: boolean; transport: string }) =>
+          page.evaluate(
+            ({ url, ...rest }) =>
+              (globalThis as unknown as { use: (of: object) => Promise<string> })
+                .use({ url, ...rest })
+                .catch((error: unknown) => (error as { code: string }).code),
+            { url: front.url, ...how },
+          );
+        await page.context().request.get(`${front.url}/enter`);
+        expect(await use({ withCredentials: false, transport: 'polling' })).to.equal('network');
+        expect(front.refused.splice(0)).to.deep.equal(['POST /users']);
+        for (const transport of ['polling', 'websocket'])
+          expect(await use({ withCredentials: true, transport })).to.equal(transport);
+        expect(front.refused).to.deep.equal([]);
+      } finally {
+        await browser.close();
+        await front.close();
+      }
     });
   });
 });

@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
-import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
-import { connect } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { extname, join, relative } from 'node:path';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { packageRoot } from '../../server/paths.ts';
+import { forward, forwardUpgrade } from './http-proxy.ts';
 
 const BUILT = join(packageRoot, 'dist/web');
 const types: Record<string, string> = {
@@ -40,7 +40,7 @@ export class PageBuilds {
       this.#answer(req, res).catch(() => res.destroy());
     });
     server.on('connection', (socket) => this.#keep(socket));
-    server.on('upgrade', (req, socket, head) => this.#upgrade(req, socket, head));
+    server.on('upgrade', (req, socket, head) => this.#keep(forwardUpgrade(this.#target, req, socket, head)));
     server.listen(this.#port, '127.0.0.1');
     await once(server, 'listening');
     this.#port = (server.address() as AddressInfo).port;
@@ -78,7 +78,7 @@ export class PageBuilds {
 
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const path = new URL(req.url ?? '/', this.url).pathname;
-    const answer = await this.#ask(req);
+    const answer = await forward(this.#target, req);
     const isPage = answer.headers['content-type']?.startsWith('text/html') ?? false;
     const later = this.#later?.get(isPage ? '/index.html' : path);
     if (!later && !(this.#later && path.startsWith('/assets/'))) {
@@ -94,28 +94,6 @@ export class PageBuilds {
       ...(policy === undefined ? {} : { 'Content-Security-Policy': policy }),
     });
     res.end(later);
-  }
-
-  async #ask(req: IncomingMessage): Promise<IncomingMessage> {
-    const { hostname, port } = this.#target;
-    const asked = request({ hostname, port, path: req.url, method: req.method, headers: req.headers });
-    req.pipe(asked);
-    const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-    // After the answer has begun, it tells of the same.
-    asked.on('error', () => undefined);
-    return answer;
-  }
-
-  #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const upstream = connect(Number(this.#target.port), this.#target.hostname);
-    this.#keep(upstream);
-    for (const one of [socket, upstream]) one.on('error', () => undefined);
-    const headers = Object.entries(req.headers).map(([name, value]) => `${name}: ${String(value)}`);
-    upstream.write(`${req.method} ${req.url} HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`);
-    upstream.write(head);
-    socket.pipe(upstream).pipe(socket);
-    socket.once('close', () => upstream.destroy());
-    upstream.once('close', () => socket.destroy());
   }
 
   #keep(socket: Duplex): void {
