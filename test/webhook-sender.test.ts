@@ -3,7 +3,7 @@ import { lookup, type LookupAddress } from 'node:dns';
 import { createServer, type Server, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { isPublic, PublicNames } from '../server/webhooks/addresses.ts';
-import { WebhookSender } from '../server/webhooks/sender.ts';
+import { type Posted, WebhookSender } from '../server/webhooks/sender.ts';
 import { newWebhookSecret } from '../server/webhooks/signature.ts';
 import { NameServer } from './support/name-server.ts';
 import { until } from './support/waiting.ts';
@@ -67,6 +67,8 @@ function endlessly(socket: Socket, text: string): void {
 const senderOf = (limit: number, more: Partial<ConstructorParameters<typeof WebhookSender>[0]> = {}) =>
   new WebhookSender({ allowPrivate: true, limit, userAgent: 'test', ...more });
 
+const outcomeOf = async (posted: Promise<Posted>) => (await posted).outcome;
+
 describe('addresses that webhooks go to', () => {
   it('are those of the public internet', () => {
     for (const address of ['1.1.1.1', '8.8.8.8', '172.32.0.1', '::ffff:8.8.8.8', '2606:4700:4700::1111'])
@@ -117,7 +119,7 @@ describe('addresses that webhooks go to', () => {
 
     const strict = () => senderOf(IN_THE_END, { allowPrivate: false, nameServers: [names.address] });
     const post = (host: string, scheme = 'https') =>
-      strict().post({ url: `${scheme}://${host}:${receiver.port}/`, secrets, userId: 0 }, message);
+      outcomeOf(strict().post({ url: `${scheme}://${host}:${receiver.port}/`, secrets, userId: 0 }, message));
     const refused = (reason: string) => ({ delivered: false, status: null, reason });
     const found = (name: string) =>
       new Promise<string | LookupAddress[]>((resolve, reject) =>
@@ -174,14 +176,14 @@ describe('addresses that webhooks go to', () => {
       const destination = { url: 'https://slow.example/', secrets, userId: 0 };
       const stops = Array.from({ length: 20 }, () => new AbortController());
       const before = names.asked;
-      const posts = stops.map(({ signal }) => strict().post(destination, message, signal));
+      const posts = stops.map(({ signal }) => outcomeOf(strict().post(destination, message, signal)));
       await until('the questions to have come', () => names.asked >= before + posts.length);
       await promisify(lookup)('localhost');
       for (const stop of stops) stop.abort();
       for (const { delivered } of await Promise.all(posts)) expect(delivered).to.equal(false);
 
       const hurried = senderOf(SOON, { allowPrivate: false, nameServers: [names.address] });
-      expect(await hurried.post(destination, message)).to.deep.equal(refused('timeout'));
+      expect(await outcomeOf(hurried.post(destination, message))).to.deep.equal(refused('timeout'));
     });
 
     after(() => expect([...receiver.received, ...receiver.faults]).to.be.empty);
@@ -200,7 +202,7 @@ describe('a receiver of webhooks', function () {
     receiver = await RawReceiver.start((socket) =>
       socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
     );
-    expect(await senderOf(IN_THE_END).post(receiver.destination, message)).to.deep.equal({
+    expect(await outcomeOf(senderOf(IN_THE_END).post(receiver.destination, message))).to.deep.equal({
       delivered: false,
       status: 101,
       reason: 'status',
@@ -211,7 +213,7 @@ describe('a receiver of webhooks', function () {
   it('that closes without an answer, or says something else than HTTP, has not either', async () => {
     for (const words of ['', 'no HTTP\r\n\r\n', 'HTTP/1.1 2']) {
       receiver = await RawReceiver.start((socket) => socket.end(words));
-      expect(await senderOf(IN_THE_END).post(receiver.destination, message), words).to.deep.equal({
+      expect(await outcomeOf(senderOf(IN_THE_END).post(receiver.destination, message)), words).to.deep.equal({
         delivered: false,
         status: null,
         reason: 'connection',
@@ -240,7 +242,7 @@ describe('a receiver of webhooks', function () {
     };
     for (const [what, [answer, limit, reason]] of Object.entries(heads)) {
       receiver = await RawReceiver.start(answer);
-      expect(await senderOf(limit).post(receiver.destination, message), what).to.deep.equal({
+      expect(await outcomeOf(senderOf(limit).post(receiver.destination, message)), what).to.deep.equal({
         delivered: false,
         status: null,
         reason,
@@ -258,7 +260,7 @@ describe('a receiver of webhooks', function () {
     const { destination } = receiver;
     const outcomes = await Promise.all(
       Array.from({ length: 10 }, (_, user) =>
-        sender.inTurn(user, undefined, () => sender.post(destination, message)),
+        sender.inTurn(user, undefined, () => outcomeOf(sender.post(destination, message))),
       ),
     );
     for (const outcome of outcomes) expect(outcome).to.deep.equal({ delivered: true, status: 200 });
@@ -272,9 +274,33 @@ describe('a receiver of webhooks', function () {
       endlessly(socket, 'x'.repeat(16 * 1024));
       socket.on('close', () => (written = socket.bytesWritten));
     });
-    expect(await sender.post(receiver.destination, message)).to.deep.equal({ delivered: true, status: 200 });
+    expect(await outcomeOf(sender.post(receiver.destination, message))).to.deep.equal({
+      delivered: true,
+      status: 200,
+    });
     await until('it to be cut off', () => written > 0);
     expect(written).to.be.below(64 * 1024 * 1024);
+  });
+
+  it('says how long it wants to be left alone, with a status that is for that', async () => {
+    const inAnHour = () => new Date(Date.now() + 3_600_000).toUTCString();
+    for (const [status, header, least, most] of [
+      [429, '120', 120_000, 120_000],
+      [503, inAnHour(), 3_000_000, 3_600_000],
+      [503, 'Thu, 01 Jan 1970 00:00:00 GMT', 0, 0],
+      [429, 'soon', 0, 0],
+      [429, '-1', 0, 0],
+      [500, '120', 0, 0],
+      [200, '120', 0, 0],
+    ] as const) {
+      receiver = await RawReceiver.start((socket) =>
+        socket.end(`HTTP/1.1 ${status} x\r\nRetry-After: ${header}\r\nContent-Length: 0\r\n\r\n`),
+      );
+      const { outcome, retryAfter } = await senderOf(IN_THE_END).post(receiver.destination, message);
+      expect(outcome.status).to.equal(status);
+      expect(retryAfter, `${status} ${header}`).to.be.within(least, most);
+      await receiver.stop();
+    }
   });
 
   it('that keeps the turns of its user does not keep those of others', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import type { WebhookView } from '../server/webhooks/present.ts';
 import { Authority } from './support/certificates.ts';
+import { query } from './support/postgres.ts';
 import { startRedis } from './support/redis.ts';
 import { startTwoNodes, type TwoNodes } from './support/two-nodes.ts';
 import { until } from './support/waiting.ts';
@@ -40,7 +41,8 @@ describe('a webhook of two nodes, with Redis dead, over TLS', function () {
     expect(receiver.faults).to.deep.equal([]);
   });
 
-  it('gets everything in order although the node that works it is killed', async () => {
+  /** A webhook of a new user, the node that works it, and the other one. */
+  async function hooked() {
     const ada = await signUp(nodes.second.url);
     const { status, body } = await ada.post<WebhookView & { secret: string }>('/users/me/webhooks', {
       url: `https://localhost:${receiver.port}/hook`,
@@ -49,16 +51,63 @@ describe('a webhook of two nodes, with Redis dead, over TLS', function () {
     });
     expect(status).to.equal(201);
     receiver.secret = body.secret;
-    const holds = async (url: string) =>
-      (await new Api(url).get<string>('/metrics')).body.includes('\ntidings_webhooks_held 1\n');
     let isFirst = false;
     await until('a node to work it', async () => {
-      isFirst = await holds(nodes.first.url);
-      return isFirst || holds(nodes.second.url);
+      isFirst = (await held(nodes.first.url)) === 1;
+      return isFirst || (await held(nodes.second.url)) === 1;
     });
     const [worker, other] = isFirst ? [nodes.first, nodes.second] : [nodes.second, nodes.first];
-    const writer = new Api(other.url, ada.token);
-    const titles = () => receiver.ofType('post:created').map(({ message }) => String(message.data.title));
+    return { id: body.id, worker, other, writer: new Api(other.url, ada.token) };
+  }
+  /** Webhooks that a node works. */
+  const held = async (url: string) =>
+    Number(/\ntidings_webhooks_held (\d+)\n/.exec((await new Api(url).get<string>('/metrics')).body)?.[1]);
+  const titles = () => receiver.ofType('post:created').map(({ message }) => String(message.data.title));
+
+  it('goes on with the other node while the one that works it is frozen, which moves nothing back', async () => {
+    const { id, worker, other, writer } = await hooked();
+    const positions: number[] = [];
+    const position = async () => {
+      positions.push((await writer.get<WebhookView>(`/users/me/webhooks/${id}`)).body.seq);
+      return positions.at(-1)!;
+    };
+    receiver.answer = (res) => {
+      // Amid a delivery: the receiver has the message and answers, and the node does not hear it.
+      if (titles().length === 1) worker.freeze();
+      res.writeHead(204).end();
+    };
+    const write = async (title: string) =>
+      expect((await writer.post('/posts', { title, content: '' })).status).to.equal(201);
+    await write('Before');
+    await until('it to be frozen', () => titles().length === 1);
+    await write('Meanwhile');
+    // As after twenty seconds.
+    await query(
+      nodes.databaseUrl,
+      `update webhooks set lease_until = now() - interval '1 s' where id = '${id}'`,
+    );
+    await until('the other one to work it', () => titles().includes('Meanwhile'));
+    const last = receiver.seqs.at(-1)!;
+    await until('the position to be written', async () => (await position()) >= last);
+    worker.thaw();
+    await until('it to have given the webhook up', async () => (await held(worker.url)) === 0);
+    await write('After');
+    await until('what follows', () => titles().includes('After'));
+    await until('the position to follow', async () => (await position()) >= receiver.seqs.at(-1)!);
+
+    expect(await held(other.url)).to.equal(1);
+    expect(titles().slice(0, 2)).to.deep.equal(['Before', 'Before']);
+    expect([...new Set(titles())]).to.deep.equal(['Before', 'Meanwhile', 'After']);
+    expect(receiver.seqs).to.deep.equal(receiver.seqs.toSorted((one, next) => one - next));
+    expect(positions).to.deep.equal(positions.toSorted((one, next) => one - next));
+    await writer.delete(`/users/me/webhooks/${id}`);
+    await until('nobody to work it', async () => (await held(other.url)) === 0);
+    receiver.received.splice(0);
+    receiver.mostOpen = 0;
+  });
+
+  it('gets everything in order although the node that works it is killed', async () => {
+    const { worker, writer } = await hooked();
     const wanted = Array.from({ length: MANY }, (_, at) => `Number ${at}`);
 
     const writing = (async () => {

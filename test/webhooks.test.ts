@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
 import { createClient } from '../client/src/index.ts';
+import { examine } from '../server/doctor/examine.ts';
+import { repair } from '../server/doctor/repair.ts';
 import { SessionRecheck } from '../server/auth/session-recheck.ts';
 import { Connections } from '../server/delivery/connections.ts';
 import { Seal } from '../server/mail/seal.ts';
@@ -164,6 +166,22 @@ describe('a webhook', function () {
     const reasons = body.map(({ reason }) => reason).filter((reason) => reason !== 'timeout');
     expect(reasons.reverse()).to.deep.equal(['status', 'redirect', 'connection', 'status']);
     await until('it to be well', async () => (await look(ada, id)).failing_since === null);
+  });
+
+  it('leaves a receiver alone for as long as it asks, up to an hour, or until its user wants it tried', async () => {
+    const ada = await world.user();
+    await caughtUp(world);
+    const { id } = await hook(ada, { topics: ['feed'] });
+    receiver.answer = (res) => res.writeHead(429, { 'retry-after': '86400' }).end();
+    await post(ada, 'too much');
+    await until('the refusal', async () => (await look(ada, id)).failing_since !== null);
+    const { failing_since, next_attempt_at } = await look(ada, id);
+    const pause = Date.parse(next_attempt_at!) - Date.parse(failing_since!);
+    expect(Math.round(pause / 1000)).to.equal(3600);
+    receiver.answer = (res) => res.writeHead(204).end();
+    await ada.patch(`${PATH}/${id}`, { paused: false });
+    await until('it to be well', async () => (await look(ada, id)).failing_since === null);
+    expect(heard()).to.deep.equal(['too much']);
   });
 
   it('is sent no text that was deleted while it failed', async () => {
@@ -496,6 +514,8 @@ describe('a webhook', function () {
       expect(titles()).to.not.include('meanwhile');
       await again.patch(`${PATH}/${id}`, { paused: false });
       await until('what came meanwhile', () => titles().includes('meanwhile'));
+      const noted = `select count(*) from audit_log where user_id = $1 and action = 'change_webhook'`;
+      expect(await numberOf(world, noted, [ada.id])).to.equal(1);
     });
 
   it('is paused when a change of the address is undone: somebody else knew the password', async () => {
@@ -539,6 +559,17 @@ describe('a webhook', function () {
     await write(id, sealOf(BEFORE).close(secret));
     await ada.patch(`${PATH}/${id}`, { topics: ['thread:2'] });
     await until('it to be sealed anew', async () => sealOf(NEWEST).open(await stored(id)) === secret);
+    await execute(
+      world,
+      `update webhooks set previous_secret = $2, previous_until = now() + interval '1 h' where id = $1`,
+      [id, sealOf(BEFORE).close(secret)],
+    );
+    await ada.patch(`${PATH}/${id}`, { topics: ['thread:2'] });
+    await until('the one before, too', async () => {
+      const sql = 'select previous_secret as sealed from webhooks where id = $1';
+      const [row] = await rows<{ sealed: Buffer }>(world, sql, [id]);
+      return sealOf(NEWEST).open(row!.sealed) === secret;
+    });
 
     await write(id, sealOf(GONE).close(secret));
     await ada.patch(`${PATH}/${id}`, { topics: ['thread:3'] });
@@ -594,6 +625,18 @@ describe('a webhook', function () {
     const { delivery, feed, liveSessions } = world.ctx;
     const identity = { id: ada.id, sessionId: randomUUID(), expiresAt: Infinity };
     const [before, stop] = [delivery.size, new AbortController()];
+    await post(ada, 'an event');
+    await caughtUp(world);
+    const counted = async () =>
+      (await world.anonymous.get<string>('/metrics')).body.match(
+        /^tidings_(?:resumes|events_delivered)_total.*$/gm,
+      );
+    const counts = await counted();
+    const past = { after: feed.seq - 1, limit: 1, wait: 0 };
+    const page = await nextEvents({ delivery, feed }, identity, past, stop.signal);
+    expect(page?.events).to.have.length(1);
+    expect(counts).to.have.length.above(0);
+    expect(await counted()).to.deep.equal(counts);
     const query = { after: feed.seq, limit: 1, wait: 20, topics: ['thread:1'] };
     const waiting = nextEvents({ delivery, feed }, identity, query, stop.signal);
     expect(delivery.size).to.equal(before);
@@ -615,6 +658,32 @@ describe('a webhook', function () {
     await until('the look-up', () => ended.includes('a client'));
     recheck.stop();
     expect(ended).to.deep.equal(['a client']);
+  });
+
+  it('is found by the doctor ahead of the log or left of an account, and told where it goes on', async () => {
+    const ada = await world.user();
+    const { id } = await hook(ada, { topics: ['feed'] });
+    await ada.patch(`${PATH}/${id}`, { paused: true });
+    const examined = async () => {
+      const checks = await examine(world.ctx.config, world.databaseUrl, { schema: false });
+      return checks.find(({ what }) => what === 'webhooks')?.findings ?? [];
+    };
+    await execute(world, 'update webhooks set position = position + 1000000 where id = $1', [id]);
+    const [ahead, ...others] = await examined();
+    expect(others).to.be.empty;
+    expect(ahead?.what).to.contain(id).and.contain('the log ends at');
+    await repair(world.ctx.db, ahead!);
+    expect(await examined()).to.be.empty;
+    await ada.patch(`${PATH}/${id}`, { paused: false });
+    await until('the reset', () => receiver.ofType('reset').length > 0);
+    expect(receiver.ofType('reset')[0]?.message.data).to.deep.equal({ reason: 'future' });
+
+    // As a node of a version before deletes an account.
+    await execute(world, 'update users set deleted_at = now() where id = $1', [ada.id]);
+    const [left] = await examined();
+    expect(left?.what).to.contain(id).and.contain('deleted');
+    await repair(world.ctx.db, left!);
+    expect(await numberOf(world, 'select count(*) from webhooks where id = $1', [id])).to.equal(0);
   });
 
   it('does not keep others waiting with a receiver that is slow', async () => {

@@ -152,6 +152,8 @@ export class FanOut {
     const behind: FeedSubscriber[] = [];
     const ready = () => this.#freshness.wait();
     let delivered = 0;
+    /** To webhooks, which are no clients. */
+    let ofOwn = 0;
     let worked = await this.#slices.each(
       live,
       (subscriber) => {
@@ -171,6 +173,7 @@ export class FanOut {
           );
           // `feed:head` has to reach those who received nothing of it.
           if (delivered > before) subscriber.heardAt = Date.now();
+          if (subscriber.withoutSession) ofOwn += delivered - before;
           if (subscriber.seq >= last) return;
         }
         behind.push(subscriber);
@@ -185,6 +188,7 @@ export class FanOut {
         const taken = writeQueued(subscriber, views);
         delivered += taken;
         if (taken > 0) subscriber.heardAt = Date.now();
+        if (subscriber.withoutSession) ofOwn += taken;
         if (subscriber.queued.length > 0) behind.push(subscriber);
       },
       ready,
@@ -195,7 +199,7 @@ export class FanOut {
     });
     this.#publicBefore = lastPublic(this.#current.entries) ?? this.#publicBefore;
     this.#current = undefined;
-    this.#metrics.eventsDelivered.inc(delivered);
+    this.#metrics.eventsDelivered.inc(delivered - ofOwn);
     const now = Date.now();
     for (const entry of taken) this.#metrics.commitToSocket.observe(Math.max(0, now - entry.at) / 1000);
     this.#restUntil = performance.now() + Math.min(MAX_REST, worked * REST_SHARE);

@@ -89,7 +89,7 @@ export class LiveSet {
     seq = this.#feed.seq,
   ): void {
     subscriber.standAt(seq);
-    this.#metrics.resumes.inc({ outcome, source: 'none' });
+    if (!subscriber.withoutSession) this.#metrics.resumes.inc({ outcome, source: 'none' });
     this.say(subscriber, outcome, reason);
   }
 

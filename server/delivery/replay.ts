@@ -221,7 +221,7 @@ export class Replay {
       // From here to the join there is no await.
       if (source !== 'log' && page.source !== 'none') source = page.source;
       const told = page.write();
-      this.#metrics.eventsDelivered.inc(told);
+      if (!subscriber.withoutSession) this.#metrics.eventsDelivered.inc(told);
       if (subscriber.seq < this.#feed.seq) {
         // However much of the log is not for it, it is heard of, and does not begin again where it stood.
         if (told > 0) toldAt = Date.now();
@@ -238,7 +238,7 @@ export class Replay {
         // What `ready` says is its position then, also for a client that checks the chain.
         if (subscriber.told < subscriber.seq)
           subscriber.writeHead({ seq: subscriber.seq, prev: subscriber.told });
-        this.#metrics.resumes.inc({ outcome, source });
+        if (!subscriber.withoutSession) this.#metrics.resumes.inc({ outcome, source });
         this.#members.say(subscriber, outcome, undefined);
       }
       subscriber.catchingUp = false;

@@ -25,6 +25,7 @@ export abstract class FeedSubscriber implements Connection {
   /** Where it is connected from, as connections are counted. */
   readonly address: string;
   noticeAt = Infinity;
+  /** Whether nobody has connected for it, so that it counts in no metric of clients. */
   readonly withoutSession: boolean = false;
   feed: FeedMode;
   /** Its topics; undefined if it receives everything public. Another one takes its place. */

@@ -97,7 +97,7 @@ const named = (what: string) =>
 export const auditEntry = object({
   id: id(),
   action: Joi.string().description(
-    'What was done; `grant` is a change of a role by the operator, `reset_link` a link with which the user chooses a new password, `totp_off` the end of the second factor of the user’s logins. Of users in their own account: `reset_password` (with a link), `change_email` (a new address counts), `undo_email` (the old one was put back), `link_identity` and `unlink_identity` (a login with the OpenID provider), `take_over` (the provider has verified that the address of the account, which was never verified here, is the user’s), `create_key` and `revoke_key` (an API key), `create_webhook` and `change_webhook` (where what they hear is posted, or with which secret)',
+    'What was done; `grant` is a change of a role by the operator, `reset_link` a link with which the user chooses a new password, `totp_off` the end of the second factor of the user’s logins. Of users in their own account: `reset_password` (with a link), `change_email` (a new address counts), `undo_email` (the old one was put back), `link_identity` and `unlink_identity` (a login with the OpenID provider), `take_over` (the provider has verified that the address of the account, which was never verified here, is the user’s), `create_key` and `revoke_key` (an API key), `create_webhook` and `change_webhook` (where what they hear is posted, or with which secret, or that it is posted again after a new password)',
   ),
   at: timestamp(),
   actor: named('Who did it; `null`: the operator'),

@@ -17,14 +17,16 @@ import {
   resetMessage,
 } from './next-message.ts';
 import { tellOwner } from './owner-mails.ts';
-import type { Outcome, Pause } from './present.ts';
+import type { Pause } from './present.ts';
 import { LEASE, type Run } from './run.ts';
-import type { WebhookSender } from './sender.ts';
+import type { Posted, WebhookSender } from './sender.ts';
 import { openSecrets } from './signature.ts';
 import type { WebhookStatements } from './statements.ts';
 
 /** How long one that has nothing to send waits for an event before its position is written. Seconds. */
 const WAIT = 20;
+/** Beyond so many events that are not for it, its position is written before it waits: a wait that fails does not lose it. */
+const FAR = 100;
 /** The longest pause between two attempts, and how long a webhook may fail before it is paused. Milliseconds. */
 const MOST_PAUSE = 3_600_000;
 const FAILING_LIMIT = 24 * 3_600_000;
@@ -62,10 +64,9 @@ interface Hook extends Place {
 }
 
 /** A message that was posted. */
-interface Attempt {
+interface Attempt extends Posted {
   hook: Hook;
   message: NextMessage;
-  outcome: Outcome;
 }
 
 /** What a look at a webhook has found. */
@@ -103,9 +104,14 @@ export class WebhookAttempts {
       return typeof done === 'boolean' ? done : this.#settle(run, done);
     }
     const after = next?.position ?? hook.position;
+    let written = hook.position;
+    if (after - written > FAR) {
+      await statements.write(run, hook.version, 'position = $4', after);
+      written = after;
+    }
     const waited = await this.#next(run, { ...hook, position: after }, WAIT);
     // What has come is looked at anew, by whatever holds then. So that a quiet webhook never falls out of the log:
-    if (waited && !('reason' in waited) && waited.body === undefined && waited.position > hook.position)
+    if (waited && !('reason' in waited) && waited.body === undefined && waited.position > written)
       await statements.write(run, hook.version, 'position = $4', waited.position);
     return true;
   }
@@ -123,7 +129,8 @@ export class WebhookAttempts {
       await this.#leaveUnreadable(run);
       return undefined;
     }
-    if (!seal.isNewest(hook.secret)) await this.#sealAnew(run, hook, secrets);
+    const sealed = [hook.secret, hook.previous].filter((one) => one !== null);
+    if (!sealed.every((one) => seal.isNewest(one))) await this.#sealAnew(run, hook, secrets);
     // Another node could not read its secret: nothing was posted in vain.
     if (hook.is_failing && hook.attempts === 0)
       await statements.write(run, hook.version, 'failing_since = null');
@@ -144,7 +151,7 @@ export class WebhookAttempts {
     // Another process must not post it meanwhile.
     if (performance.now() + sender.longest > run.leaseEnds) return true;
     const destination = { userId: run.userId, url: hook.url, secrets };
-    return { hook, message: next, outcome: await sender.post(destination, next, run.stop.signal) };
+    return { hook, message: next, ...(await sender.post(destination, next, run.stop.signal)) };
   }
 
   /** Another node may have the secret of the service: it is paused only if none has had it for a day. */
@@ -213,7 +220,7 @@ export class WebhookAttempts {
   }
 
   /** Writes what came of an attempt. @returns whether to go on */
-  async #settle(run: Run, { hook, message, outcome }: Attempt): Promise<boolean> {
+  async #settle(run: Run, { hook, message, outcome, retryAfter }: Attempt): Promise<boolean> {
     const { log, metrics, retry, statements } = this.#options;
     const { version, attempts } = hook;
     const { id: messageId, epoch, position } = message;
@@ -235,7 +242,8 @@ export class WebhookAttempts {
       { webhook_id: run.id, status, reason, attempt: attempts + 1 },
       'a webhook could not be delivered',
     );
-    const pause = about(Math.min(MOST_PAUSE, retry * 2 ** Math.min(attempts, 20)));
+    const backoff = Math.min(MOST_PAUSE, retry * 2 ** Math.min(attempts, 20));
+    const pause = Math.max(about(backoff), Math.min(MOST_PAUSE, retryAfter));
     const isOver = await statements.transaction(async (tx) => {
       const [row] = await select<{ is_over: boolean }>(
         tx,

@@ -10,6 +10,7 @@ import { hostOf, isPrivateHost } from './addresses.ts';
 import type { WebhookContext } from './context.ts';
 import {
   type Outcome,
+  type Pause,
   presentWebhook,
   webhookColumns,
   type WebhookRow,
@@ -88,14 +89,23 @@ export async function changeWebhook(
       topics ?? null,
       paused ?? null,
     );
+  const note = (tx: Transaction) =>
+    audit(tx, { action: 'change_webhook', actorId: user.id, userId: user.id, reason: '' });
   let row: WebhookRow;
-  if (url === undefined) row = await ctx.db.share(requester).transaction(write);
+  if (url === undefined)
+    row = await ctx.db.share(requester).transaction(async (tx) => {
+      const wasPausedByPassword = paused === false && (await lockedPause(tx, user, id)) === 'password';
+      const changed = await write(tx);
+      // Somebody else may have made it.
+      if (wasPausedByPassword) await note(tx);
+      return changed;
+    });
   else {
     requireAddress(ctx, url);
     await webhook(ctx, user, requester, id);
     row = await withPassword([ctx, user, requester], password, url, async (tx) => {
       const changed = await write(tx);
-      await audit(tx, { action: 'change_webhook', actorId: user.id, userId: user.id, reason: '' });
+      await note(tx);
       return changed;
     });
   }
@@ -170,7 +180,7 @@ export async function pingWebhook(...[ctx, user, id, requester]: Change): Promis
   const destination = { userId: user.id, url: row.url, secrets };
   const message = { type: 'ping', timestamp: new Date().toISOString(), data: { webhook_id: id } };
   const signal = requester.signal ? AbortSignal.any([requester.signal, sender.closed]) : sender.closed;
-  const outcome = await sender.inTurn(user.id, signal, () =>
+  const { outcome } = await sender.inTurn(user.id, signal, () =>
     sender.post(
       destination,
       {
@@ -201,6 +211,18 @@ async function update(
   );
   if (!row) throw noWebhook(id);
   return row;
+}
+
+/** Why a webhook is paused, which stays so. Its user is locked before it, as whatever changes both does. */
+async function lockedPause(tx: Transaction, { id }: Identity, webhookId: string): Promise<Pause | null> {
+  await select(tx, 'select 1 from users where id = $1 for key share', id);
+  const [row] = await select<Pick<WebhookRow, 'paused'>>(
+    tx,
+    'select paused from webhooks where id = $1 and user_id = $2 for no key update',
+    webhookId,
+    id,
+  );
+  return row?.paused ?? null;
 }
 
 /**

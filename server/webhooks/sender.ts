@@ -29,10 +29,20 @@ const MAX_HEAD = 16 * 1024;
 /** Answers that only say that one follows (100 to 199). */
 const MAX_INTERIM = 10;
 
+/** Statuses whose `Retry-After` counts. */
+const BUSY = [429, 503];
+
 /** Something that is posted to a webhook. */
 export interface Message {
   id: string;
   body: string;
+}
+
+/** What came of a post. */
+export interface Posted {
+  outcome: Outcome;
+  /** How long the receiver asks to be left alone, with a 429 or 503. Milliseconds; 0 if it does not say. */
+  retryAfter: number;
 }
 
 /** Where it goes, and what it is signed with. */
@@ -118,18 +128,18 @@ export class WebhookSender {
    * Posts a message, signed with the time of this attempt. Resolves when its connection is closed.
    * @param stop ends it as a failure
    */
-  async post(destination: Destination, message: Message, stop?: AbortSignal): Promise<Outcome> {
+  async post(destination: Destination, message: Message, stop?: AbortSignal): Promise<Posted> {
     const began = performance.now();
-    const outcome = await this.#post(destination, message, stop);
-    if (!outcome.delivered || performance.now() - began > SLOW) this.#rememberSlow(destination.userId);
-    return outcome;
+    const posted = await this.#post(destination, message, stop);
+    if (!posted.outcome.delivered || performance.now() - began > SLOW) this.#rememberSlow(destination.userId);
+    return posted;
   }
 
   async #post(
     { url, secrets }: Destination,
     { id, body }: Message,
     stop: AbortSignal | undefined,
-  ): Promise<Outcome> {
+  ): Promise<Posted> {
     try {
       const headers = {
         'content-type': 'application/json',
@@ -137,11 +147,12 @@ export class WebhookSender {
         'user-agent': this.#options.userAgent,
         ...signedHeaders(id, Date.now(), body, secrets),
       };
-      const status = await this.#request(new URL(url), headers, body, stop);
-      if (status >= 200 && status < 300) return { delivered: true, status };
-      return { delivered: false, status, reason: status >= 300 && status < 400 ? 'redirect' : 'status' };
+      const { status, retryAfter } = await this.#request(new URL(url), headers, body, stop);
+      if (status >= 200 && status < 300) return { outcome: { delivered: true, status }, retryAfter: 0 };
+      const reason = status >= 300 && status < 400 ? 'redirect' : 'status';
+      return { outcome: { delivered: false, status, reason }, retryAfter };
     } catch (error) {
-      return { delivered: false, status: null, reason: reasonOf(error) };
+      return { outcome: { delivered: false, status: null, reason: reasonOf(error) }, retryAfter: 0 };
     }
   }
 
@@ -159,13 +170,12 @@ export class WebhookSender {
     }
   }
 
-  /** @returns the status of the answer */
   async #request(
     url: URL,
     headers: Record<string, string | number>,
     body: string,
     stop: AbortSignal | undefined,
-  ): Promise<number> {
+  ): Promise<{ status: number; retryAfter: number }> {
     const { allowPrivate, limit, nameServers } = this.#options;
     const { protocol, port, pathname, search } = url;
     const host = hostOf(url);
@@ -187,6 +197,7 @@ export class WebhookSender {
         ...(names && { lookup: names.lookup }),
       });
       let status: number | undefined;
+      let retryAfter = 0;
       let interim = 0;
       // Whatever comes first, once: the end of the answer, its failure or the time limit.
       const end = (error?: Error) => {
@@ -195,7 +206,7 @@ export class WebhookSender {
         names?.cancel();
         request.destroy();
         if (status === undefined) reject(error ?? new Error('the connection was closed without an answer'));
-        else resolve(status);
+        else resolve({ status, retryAfter });
       };
       const onStop = () => end(new Error('the attempt was ended'));
       let timer = setTimeout(() => end(new TimeLimitError('no answer in time')), limit);
@@ -220,6 +231,7 @@ export class WebhookSender {
       });
       request.on('response', (response) => {
         status = response.statusCode ?? 0;
+        if (BUSY.includes(status)) retryAfter = millisecondsOf(response.headers['retry-after']);
         clearTimeout(timer);
         timer = setTimeout(end, ANSWER_LIMIT);
         readUpTo(MAX_ANSWER, response, end);
@@ -236,6 +248,13 @@ function turnsOf(atOnce: number): FairSemaphore<Turn> {
     pathOf: ({ userId }) => [`u${userId}`],
     signalOf: ({ signal }) => signal,
   });
+}
+
+/** A `Retry-After`: seconds or a date (RFC 9110, 10.2.3). @returns 0 for anything else */
+function millisecondsOf(retryAfter = ''): number {
+  if (/^\d{1,9}$/.test(retryAfter)) return Number(retryAfter) * 1000;
+  const wait = Date.parse(retryAfter) - Date.now();
+  return wait > 0 ? wait : 0;
 }
 
 /** Reads an answer that nobody is interested in, so that its sender need not see a broken connection. */
