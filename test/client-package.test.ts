@@ -75,7 +75,15 @@ describe('the client as it is packed', function () {
     expect(await project.node(['-p', `require('tidings-client/package.json').name`])).to.equal(
       'tidings-client\n',
     );
-    await project.link('react', 'react-dom', 'vue', 'svelte', '@types/react', '@types/node');
+    await project.link(
+      'react',
+      'react-dom',
+      'vue',
+      'svelte',
+      '@types/react',
+      '@types/react-dom',
+      '@types/node',
+    );
     for (const entry of ENTRIES) expect(await required(entry), entry).to.equal(await imported(entry));
   });
 
@@ -118,6 +126,7 @@ describe('the client as it is packed', function () {
       import { createClient, createThreadStore, type Client } from 'tidings-client';
       import { useFeed, useNotifications, useSession, useStore } from 'tidings-client/react';
       import * as vue from 'tidings-client/vue';
+      export { App } from './posts.js';
       const client: Client = createClient();
       export function Component(): string {
         const { state, store } = useFeed(client, { tag: 'a' });
@@ -126,9 +135,10 @@ describe('the client as it is packed', function () {
         return [title, useNotifications(client).state.unread, useSession(client).loggedIn, store.loadMore()].join();
       }
       export const ofVue = () => vue.useFeed(client, () => ({ tag: 'a' })).state.value.posts[0]?.title;`;
-    /** Faults of a file in the project. */
-    const faultsOf = (file: string, options: ts.CompilerOptions) => {
-      const program = ts.createProgram([join(project.folder, file)], {
+    /** Faults of files in the project. */
+    const faultsOf = (files: string[], options: ts.CompilerOptions) => {
+      const paths = files.map((file) => join(project.folder, file));
+      const program = ts.createProgram(paths, {
         strict: true,
         noEmit: true,
         target: ts.ScriptTarget.ES2022,
@@ -159,17 +169,31 @@ describe('the client as it is packed', function () {
     ] as const)
       it(`are whole: ${title}`, async () => {
         await project.write(file, uses);
-        expect(faultsOf(file, options as unknown as ts.CompilerOptions)).to.deep.equal([]);
+        expect(faultsOf([file], options as unknown as ts.CompilerOptions)).to.deep.equal([]);
       });
 
-    it('are whole with those of React and Vue', async () => {
+    it('are whole with those of React and Vue, in the component of the README and the example', async () => {
+      const snippets = await snippetsOf('client/README.md');
+      for (const [name, from] of [
+        ['posts.tsx', 'posts.jsx'],
+        ['client.ts', 'client.js'],
+      ] as const)
+        await project.write(name, snippets.find((one) => one.name === from)?.code ?? '');
       await project.write('frameworks.ts', frameworks);
-      expect(faultsOf('frameworks.ts', { ...BUNDLER, ...DOM })).to.deep.equal([]);
+      await project.copy(join(packageRoot, 'examples/react-feed'), 'react-feed');
+      const settings = {
+        ...BUNDLER,
+        ...DOM,
+        jsx: ts.JsxEmit.ReactJSX,
+        allowImportingTsExtensions: true,
+        types: ['vite/client'],
+      };
+      expect(faultsOf(['frameworks.ts', 'react-feed/src/main.tsx'], settings)).to.deep.equal([]);
     });
 
     it('promise no value that is not there at run time', async () => {
       await project.write('wrong.ts', `import { Feed } from 'tidings-client';\nconsole.log(Feed);\n`);
-      const [fault] = faultsOf('wrong.ts', { ...BUNDLER, ...DOM });
+      const [fault] = faultsOf(['wrong.ts'], { ...BUNDLER, ...DOM });
       expect(fault).to.contain(
         "'Feed' cannot be used as a value because it was exported using 'export type'",
       );
