@@ -75,6 +75,7 @@ describe('the export of an account', () => {
     expect(answer.status).to.equal(200);
     expect(answer.headers.get('content-type')).to.equal('application/x-ndjson; charset=utf-8');
     expect(answer.headers.get('cache-control')).to.equal('private, no-store');
+    expect(answer.headers.get('accept-ranges')).to.equal('none');
     expect(answer.headers.get('content-disposition')).to.match(
       /^attachment; filename="tidings-ada-exported-\d{4}-\d{2}-\d{2}\.ndjson"$/,
     );

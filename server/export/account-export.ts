@@ -162,6 +162,8 @@ function headersFor({ username }: OwnUser, startedAt: string): Record<string, st
     // A name has only letters, digits, dots, dashes and underscores.
     'Content-Disposition': `attachment; filename="tidings-${username}-${startedAt.slice(0, 10)}.ndjson"`,
     'X-Accel-Buffering': 'no',
+    // It is another text each time: a proxy that cuts ranges out of it would let a client resume one with another.
+    'Accept-Ranges': 'none',
   };
 }
 

@@ -18,7 +18,10 @@ export const exportRoutes = [
     limit: 'read',
     produces: 'application/x-ndjson',
     answers: { 200: 'Lines of JSON.', ...problems(401, 429, 503) },
-    answerHeaders: { 'Content-Disposition': 'A name for the file' },
+    answerHeaders: {
+      'Content-Disposition': 'A name for the file',
+      'Accept-Ranges': '`none`: it is written anew each time, so a download that was cut off begins again',
+    },
     handle: async ({ ctx, user, requester, req, res }) => {
       if (req.method === 'HEAD')
         return new Reply(undefined, { headers: { 'Content-Type': 'application/x-ndjson; charset=utf-8' } });
