@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { about } from '../async/loop.ts';
 import { Pause } from '../async/pause.ts';
 import type { Logger } from '../logger.ts';
 import { entryColumns, type LogEntry } from './reader.ts';
@@ -6,8 +7,13 @@ import { entryColumns, type LogEntry } from './reader.ts';
 /** How many events one call numbers at most: bounds the transaction and the memory of anyone who reads the batch. */
 const BATCH = 500;
 
-/** How long to sleep without a wake-up: finds events that another node committed before it crashed. Milliseconds. */
-const INTERVAL = 50;
+/**
+ * How long to sleep without a wake-up, which each commit of this node is: finds events that another node committed
+ * before it crashed. Milliseconds.
+ */
+const INTERVAL = 200;
+/** After a call that failed, and while nothing may be written. */
+const RETRY_INTERVAL = 50;
 
 /** How long to wait, when woken, for another node that is just numbering: our row may lie behind its batch. */
 const BUSY_INTERVAL = 5;
@@ -36,7 +42,7 @@ type NumberedRow =
  *
  * A write appends to the outbox as the last statement of its transaction. `number_events` (migrations) then, in one
  * call and one transaction:
- *   1. locks the one row of `feed_head`, or says at once that somebody else has it;
+ *   1. returns if nothing waits; locks the one row of `feed_head`, or says at once that somebody else has it;
  *   2. moves up to 500 outbox rows, in id order, into `events`, with seq = head + 1, + 2, …;
  *   3. moves the head, and cuts the text out of earlier events of the same posts, a bounded piece in each call;
  *   4. commits and returns the first and the last number, and the events if they are little text: most calls number one.
@@ -54,7 +60,7 @@ type NumberedRow =
  * in an earlier batch or earlier in the same one. Two writes to one post exclude each other by the post's row lock, and
  * the id is drawn inside it. A slow transaction delays nobody: its row is just not visible yet.
  *
- * Who dies when: before the call, the rows wait (≤ 50 ms, any node). During it, the server rolls back when it notices
+ * Who dies when: before the call, the rows wait (≤ 250 ms, any node). During it, the server rolls back when it notices
  * the lost connection, or commits, since the call is one statement and its result fits a socket buffer: a stopped
  * process holds the lock no longer than the statement runs. After the commit and before publishing: every node's
  * follower reads the log on its own clock. Two at once: the second finds the row locked and asks again
@@ -116,7 +122,7 @@ export class Sequencer {
     let due = false; // something of ours may still wait for its number
     while (!this.#stopped) {
       if (!this.#mayWrite()) {
-        await this.#retry.for(INTERVAL);
+        await this.#retry.for(RETRY_INTERVAL);
         continue;
       }
       due ||= this.#woken;
@@ -138,9 +144,9 @@ export class Sequencer {
         this.#onFailed(error);
         if (failures === 1) this.#log.warn({ err: error }, 'numbering failed; retrying');
       }
-      if (failures > 0) await this.#retry.for(Math.min(1000, INTERVAL * 2 ** failures));
+      if (failures > 0) await this.#retry.for(Math.min(1000, RETRY_INTERVAL * 2 ** failures));
       else if (busy && due) await this.#retry.for(BUSY_INTERVAL);
-      else if (numbered < BATCH && !this.#woken) await this.#idle.for(INTERVAL);
+      else if (numbered < BATCH && !this.#woken) await this.#idle.for(about(INTERVAL));
     }
   }
 
