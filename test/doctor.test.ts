@@ -1,5 +1,8 @@
 import { expect } from 'chai';
 import pg from 'pg';
+import { fillCommunity, sizeAt } from '../load/fill/community.ts';
+import { withConnection } from '../server/database/client.ts';
+import { withModels } from '../server/database/target.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { MOST_FOUND } from '../server/database/check.ts';
 import { findFoldMismatches } from '../server/doctor/fold-check.ts';
@@ -7,8 +10,10 @@ import { repair } from '../server/doctor/repair.ts';
 import { eventTypes } from '../server/event-registry.ts';
 import type { PostView } from '../server/contract.ts';
 import { postFold } from '../server/posts/fold.ts';
+import { refoldPosts } from '../server/posts/folding.ts';
 import { findWrongTallies } from '../server/votes/checks.ts';
 import { until } from './support/waiting.ts';
+import { createDatabase } from './support/postgres.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
 describe('the doctor', () => {
@@ -58,6 +63,29 @@ describe('the doctor', () => {
     await until('both events', async () => (await numbered(post.id)) === 2);
     expect(await findings()).to.deep.equal({});
   });
+
+  it('finds nothing in a community that the load tool has made, which searches find', async () => {
+    const { url, drop } = await createDatabase();
+    try {
+      await withConnection(url, { name: 'tidings fill' }, (client) => fillCommunity(client, sizeAt(0.0001)));
+      const found = await examine(world.ctx.config, url, { schema: false });
+      const faults = found.filter(({ what }) => what !== 'database').flatMap(({ findings }) => findings);
+      expect(faults.map(({ what }) => what)).to.be.empty;
+      expect(await withModels(url, (db) => refoldPosts(db))).to.deep.equal({ looked: 1000, changed: 0 });
+      expect(await withConnection(url, { name: 'tidings doctor' }, wordsMissed)).to.be.empty;
+    } finally {
+      await drop();
+    }
+  });
+
+  /** Words of posts that searches for a part of them would not find. */
+  async function wordsMissed(client: pg.Client): Promise<string[]> {
+    const { rows } = await client.query<{ word: string }>(
+      `select distinct k.word from posts p, unnest(tsvector_to_array(p.search_keys)) as k (word)
+       where strpos(k.word, ' ') = 0 and not exists (select from search_words w where w.word = k.word)`,
+    );
+    return rows.map(({ word }) => word);
+  }
 
   it('tells a bounded number of faults at once, and that there are more', async () => {
     await database.query('begin');
