@@ -65,7 +65,8 @@ describe('the doctor', () => {
   });
 
   it('finds nothing in a community that the load tool has made, which searches find', async () => {
-    const { url, drop } = await createDatabase();
+    const filled = await createDatabase();
+    const { url } = filled;
     try {
       await withConnection(url, { name: 'tidings fill' }, (client) => fillCommunity(client, sizeAt(0.0001)));
       const found = await examine(world.ctx.config, url, { schema: false });
@@ -74,7 +75,7 @@ describe('the doctor', () => {
       expect(await withModels(url, (db) => refoldPosts(db))).to.deep.equal({ looked: 1000, changed: 0 });
       expect(await withConnection(url, { name: 'tidings doctor' }, wordsMissed)).to.be.empty;
     } finally {
-      await drop();
+      await filled.drop();
     }
   });
 
