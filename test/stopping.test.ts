@@ -149,7 +149,7 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     };
     const page = slow(requestBytes('/posts?limit=100', ada.token));
     const polls = slow(requestBytes(`/events?after=${head}&limit=500&wait=1`, ada.token).repeat(8));
-    const documents = slow(requestBytes('/documents/asyncapi.js', ada.token).repeat(8));
+    const documents = slow(requestBytes('/documents/redoc.js', ada.token).repeat(8));
     const stream = slow(requestBytes(`/events/stream?after=${head}`, bob.token));
     await until('all to be asked, and given what they take', async () => {
       const metrics = await (await fetch(`${program.url}/metrics`)).text();
