@@ -341,7 +341,7 @@ describe('a list that a page shows, with a server', () => {
       return answer;
     });
     let longest = 0;
-    store.subscribe(() => (longest = Math.max(longest, store.state.posts.length)));
+    store.on('news', () => (longest = Math.max(longest, store.state.posts.length)));
     for (let written = 0; written < 310; written += 31) {
       await Promise.all(Array.from({ length: 31 }, (_, at) => write(`Long ${written + at}`)));
     }

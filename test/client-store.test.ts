@@ -462,6 +462,27 @@ describe('the feed store, with a server', () => {
     }
   });
 
+  it('tells of events that come quickly together, each folded in at once', async () => {
+    await store.load();
+    await live();
+    let told = 0;
+    let shown: number | undefined;
+    store.subscribe(() => {
+      told += 1;
+      shown = store.state.posts[0]?.id;
+    });
+    const folded: boolean[] = [];
+    store.on('news', ({ post: { id } }) => folded.push(store.state.posts[0]?.id === id));
+    const began = performance.now();
+    let last: number | undefined;
+    for (let number = 0; number < 20; number += 1)
+      last = (await bob.posts.create({ title: `Quickly ${number}`, content: '' })).id;
+    await until('the last one', () => shown === last);
+    expect(folded).to.deep.equal(Array.from({ length: 20 }, () => true));
+    // One at once, and one for each 200 ms that have begun; timers are a little early.
+    expect(told).to.be.within(1, 2 + Math.ceil((performance.now() - began) / 190));
+  });
+
   it('says why a page did not come, and loads it when asked again', async () => {
     proxy.refusing = true;
     await store.load();

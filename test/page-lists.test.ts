@@ -93,9 +93,10 @@ describe('home and tags on the page', () => {
     await reader.turnAway(true);
     const { length } = await reader.titles();
     for (const title of ['Missed one', 'Missed two']) await dave.post('/posts', { title, content: '' });
-    await reader.shows(page.locator('.post'), length + 2);
     await comesToBe(() => page.title(), '(2) Tidings');
+    expect(await reader.titles(), 'drawn for nobody').to.have.length(length);
     await reader.turnAway(false);
+    await reader.shows(page.locator('.post'), length + 2);
     await page.getByText('New since you left').waitFor();
     await comesToBe(() => page.title(), 'Tidings');
     expect(

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import { comesToBe, type Reader } from './support/reader.ts';
+import { until } from './support/waiting.ts';
 import type { TestUser, World } from './support/world.ts';
 
 describe('threads on the page', () => {
@@ -71,6 +72,24 @@ describe('threads on the page', () => {
     expect(await texts()).to.deep.equal(['Not me.', 'Why not?', 'deleted', 'On Sundays?']);
     await page.locator('.reply', { hasText: 'On Sundays?' }).locator('.vote').click();
     await page.locator('.reply', { hasText: 'On Sundays?' }).locator('.count', { hasText: /^1$/ }).waitFor();
+    reader.expectClean();
+  });
+
+  it('are drawn to their end, and found by Back where one was', async () => {
+    const { id } = (await carol.post<{ id: number }>('/posts', { title: 'A long one', content: '' })).body;
+    for (let number = 1; number <= 45; number += 1) await reply(dave, id, `Reply ${number}`);
+    await page.goto(`${world.url}/p/${id}`);
+    await reader.shows(page.locator('.reply'), 45);
+    const target = page.locator('.reply', { hasText: /Reply 40\D/ });
+    await target.scrollIntoViewIfNeeded();
+    const top = async () => Math.round((await target.boundingBox())?.y ?? -1);
+    const before = await top();
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await page.getByRole('heading', { name: 'Drafts' }).waitFor();
+    await page.goBack();
+    await until('the reply again', async () => (await target.count()) === 1 && (await top()) === before);
+    await page.goto(`${world.url}/p/${root}`);
+    await reader.shows(page.locator('.reply'), 4);
     reader.expectClean();
   });
 

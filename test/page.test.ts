@@ -309,6 +309,14 @@ describe('the page', () => {
       await bob.page.mouse.wheel(0, 1500);
       // Asked first: what comes behind this question is looked at in any case.
       const isOver = (await bob.page.getByText('You have seen it all.').count()) === 1;
+      await until('what is near to be drawn', () =>
+        bob.page.evaluate<boolean>(
+          `[...document.querySelectorAll('.entries > div')].every((chunk) => {
+            const { top, bottom } = chunk.getBoundingClientRect();
+            return chunk.firstChild || bottom < -1500 || top > innerHeight + 1500;
+          })`,
+        ),
+      );
       const shown = await bob.page.evaluate<[title: string, place: number][]>(
         `[...document.querySelectorAll('.post')].map((post) =>
             [post.querySelector('h2').textContent, Number(post.getAttribute('aria-posinset'))])`,

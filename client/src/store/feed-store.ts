@@ -39,7 +39,10 @@ import type { DelayedVote } from './vote-wishes.ts';
 export interface FeedStoreOptions extends FeedQuery {
   /** Posts in a page. */
   limit?: number;
-  /** Asked when a new post comes: whether it has to wait for `reveal`. Beside `hold`, for who can tell only at that moment. */
+  /**
+   * Asked when a new post comes while none waits: whether it has to wait for `reveal`. Beside `hold`, for who can tell only
+   * at that moment.
+   */
   held?: () => boolean;
   /**
    * An open feed to share with other stores, so that they need one connection: it must have `topics`, if only `[]`. Or
@@ -158,7 +161,10 @@ export class FeedStore {
   /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
   readonly getServerSnapshot = (): FeedState => this.#unloaded;
 
-  /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
+  /**
+   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
+   * events. Bound. @returns removes the listener
+   */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Listens to single changes of the list. @returns removes the listener */
@@ -248,8 +254,10 @@ export class FeedStore {
 
   /** Whether a new post is shown at once. Not above others that wait. */
   get #atOnce(): boolean {
-    const held = this.#held || (this.#options.held?.() ?? false);
-    return this.#byTime && !held && this.#view.pending.length === 0;
+    // Asked last: who is asked may have to look at the page for it.
+    return (
+      this.#byTime && this.#view.pending.length === 0 && !this.#held && !(this.#options.held?.() ?? false)
+    );
   }
 
   /** @param before the same list when it was shown last: it is given again if nothing of it has changed */
@@ -310,7 +318,7 @@ export class FeedStore {
       accepts: (post: PostView) => this.#accepts(post),
       stays: (post: PostView) => hasTag(this.#viewQuery.tag, post),
       joins: (post: PostView) => this.#joins(post),
-      atOnce: this.#atOnce,
+      atOnce: !known && this.#atOnce,
     };
     this.#turn(id, withEvent(this.#view, event, arrival), live);
     const arrived = known ? undefined : this.#view.entries.get(id);

@@ -59,6 +59,8 @@ interface Tracked {
   release: (() => void) | undefined;
 }
 
+/** Changes by events are told of at most once in so long, so that many of them are drawn together. Milliseconds. */
+const TOGETHER = 200;
 /** Until a list that could not be read, or was too old, is read again, unless the server asks for more. Milliseconds. */
 const RETRY = 3000;
 
@@ -85,6 +87,11 @@ export class LivePages<P extends PagePlace> {
   #retry: ReturnType<typeof setTimeout> | undefined;
   #stale = false;
   #telling = false;
+  /** An event or a tally is being folded in. */
+  #hearing = false;
+  /** When changes by events were told of last, and what tells of those since. */
+  #toldAt = -Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
   constructor(options: LivePagesOptions<P>) {
@@ -122,7 +129,10 @@ export class LivePages<P extends PagePlace> {
     return this.#source?.alone === true;
   }
 
-  /** Called once for changes that happen together. @returns removes the listener */
+  /**
+   * Called once for changes that happen together. Changes by events alone happen together where they come within
+   * `TOGETHER` of those that were told of last. @returns removes the listener
+   */
   subscribe(listener: () => void): () => void {
     return this.#changes.on('change', listener);
   }
@@ -202,11 +212,34 @@ export class LivePages<P extends PagePlace> {
   changed(): void {
     this.#options.onChange();
     if (this.#telling) return;
+    const wait = this.#hearing ? this.#toldAt + TOGETHER - performance.now() : 0;
+    if (wait > 0) {
+      this.#timer ??= setTimeout(() => {
+        this.#toldAt = performance.now();
+        this.#tell();
+      }, wait);
+      return;
+    }
+    if (this.#hearing) this.#toldAt = performance.now();
     this.#telling = true;
-    queueMicrotask(() => {
-      this.#telling = false;
-      this.#changes.emit('change');
-    });
+    queueMicrotask(() => this.#tell());
+  }
+
+  #tell(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#telling = false;
+    this.#changes.emit('change');
+  }
+
+  /** Folds something in that the feed has brought. */
+  #hear(fold: () => void): void {
+    this.#hearing = true;
+    try {
+      fold();
+    } finally {
+      this.#hearing = false;
+    }
   }
 
   /** What it listens to, unless that has ended: it does not come back, but another one can be opened. */
@@ -294,12 +327,13 @@ export class LivePages<P extends PagePlace> {
     this.#freshFrom = 0;
     const { client, feed, topic, onEvent, onTally, onForget, onLive } = this.#options;
     const source = new LiveSource(client, feed, topic(), position, {
-      event: (event) => {
-        this.#events.add(event);
-        onEvent(event, true);
-        this.changed();
-      },
-      tally: onTally,
+      event: (event) =>
+        this.#hear(() => {
+          this.#events.add(event);
+          onEvent(event, true);
+          this.changed();
+        }),
+      tally: (tally) => this.#hear(() => onTally(tally)),
       incomplete: () => void this.#reload(),
       status: () => {
         const { status } = source.feed;

@@ -61,7 +61,10 @@ export class NotificationStore {
   /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
   readonly getServerSnapshot = (): NotificationsState => this.#unloaded;
 
-  /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
+  /**
+   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
+   * events. Bound. @returns removes the listener
+   */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Loads the newest ones and follows on from there: see `FeedStore.load`. */

@@ -83,7 +83,10 @@ export class RelationsStore {
   /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
   readonly getServerSnapshot = (): RelationsState => this.#unloaded;
 
-  /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
+  /**
+   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
+   * events. Bound. @returns removes the listener
+   */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** Loads the first page and follows on from it: see `FeedStore.load`. */

@@ -175,7 +175,10 @@ export class ThreadStore {
   /** The state before anything was loaded: what a server renders, and a browser that takes that over. Bound. */
   readonly getServerSnapshot = (): ThreadState => this.#unloaded;
 
-  /** Listens for a new `state`: called once for changes that happen together. Bound. @returns removes the listener */
+  /**
+   * Listens for a new `state`: called once for changes that happen together, and at most every 200 milliseconds for those by
+   * events. Bound. @returns removes the listener
+   */
   readonly subscribe = (listener: () => void): (() => void) => this.#pages.subscribe(listener);
 
   /** @returns removes the listener */

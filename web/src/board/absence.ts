@@ -14,9 +14,11 @@ export class Absence {
     this.missed = computed(() => {
       const known = this.#known.value;
       if (!known) return 0;
-      const entries = timeline.entries.value;
-      const first = entries.findIndex(({ id }) => known.has(id));
-      return entries.slice(0, Math.max(0, first)).filter(({ post }) => post.peek().owner_id !== me.id).length;
+      const posts = timeline.posts.value;
+      const first = posts.findIndex(({ id }) => known.has(id));
+      // So many may have come that the list was read again, and has none of them.
+      const missed = first < 0 ? posts : posts.slice(0, first);
+      return missed.filter(({ owner_id: owner }) => owner !== me.id).length;
     });
   }
 

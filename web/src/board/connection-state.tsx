@@ -1,13 +1,19 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
+import { throttled } from '../chrome/throttled.ts';
 import { say } from '../languages/say.ts';
 import { debouncedStatus } from './debounced-status.ts';
 import { useVisit } from './visit.ts';
 
-/** The connection state. The indicator blinks with each event. */
+/** The light blinks, and the number is another, at most once in so long. Milliseconds. */
+const BLINK = 1000;
+
+/** The connection state. The light blinks with events. */
 export function ConnectionState() {
   const { timeline } = useVisit();
   const [debounced, end] = useMemo(() => debouncedStatus(timeline.status), [timeline]);
+  const [seq, endSeq] = useMemo(() => throttled(timeline.seq, BLINK), [timeline]);
   useEffect(() => end, [end]);
+  useEffect(() => endSeq, [endSeq]);
   const status = debounced.value;
   const { state } = status;
   const isTooOld = status.state === 'ended' && status.reason === 'unsupported';
@@ -16,7 +22,7 @@ export function ConnectionState() {
       class={`connection ${state}`}
       title={isTooOld ? say('connection.tooOld') : say(`connection.explained.${state}`)}
     >
-      <span key={timeline.seq.value} class="light" aria-hidden="true" />
+      <span key={seq.value} class="light" aria-hidden="true" />
       <span class="connection-word">{say(`connection.${state}`)}</span>
       {status.state === 'offline' && (
         <>
@@ -26,9 +32,9 @@ export function ConnectionState() {
           </button>
         </>
       )}
-      {state === 'live' && timeline.seq.value > 0 && (
+      {state === 'live' && seq.value > 0 && (
         <span class="position" title={say('connection.eventsHint')}>
-          {say('connection.events', { count: timeline.seq.value })}
+          {say('connection.events', { count: seq.value })}
         </span>
       )}
     </p>

@@ -85,8 +85,9 @@ export class Visit {
 
   /** Whether new posts may come in above while the reader looks on. */
   #mayCome(): boolean {
-    if (!hasList(place.peek()) || wouldBeMoved()) return false;
-    return document.hidden || !this.#pace.tooFast;
+    if (!hasList(place.peek()) || (!document.hidden && this.#pace.tooFast)) return false;
+    // It has the page laid out: only where the rest does not tell.
+    return !wouldBeMoved();
   }
 
   close(): void {

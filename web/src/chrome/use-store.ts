@@ -9,8 +9,8 @@ interface Store<State> {
 }
 
 /**
- * A store that is loaded while the component is there, and its state, drawn again with each change. The component is
- * keyed by what the store is of.
+ * A store that is loaded while the component is there, and its state, drawn again with each change but that of the
+ * position alone, which every event of the feed moves. The component is keyed by what the store is of.
  * @param inputs another store is made when one of them is another
  */
 export function useStore<State extends object, S extends Store<State>>(
@@ -25,10 +25,16 @@ export function useStore<State extends object, S extends Store<State>>(
     return () => store.close();
   }, [store]);
   useEffect(() => {
-    const take = () => setState(getSnapshot());
+    const take = () => setState((before) => (isSame(before, getSnapshot()) ? before : getSnapshot()));
     // It may have changed since it was drawn.
     take();
     return subscribe(take);
   }, [getSnapshot, subscribe]);
   return { store, state };
+}
+
+function isSame<State extends object>(one: State, other: State): boolean {
+  return Object.keys(other).every(
+    (name) => name === 'seq' || one[name as keyof State] === other[name as keyof State],
+  );
 }

@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
-import type { Chunk } from './chunks.ts';
+import { inFrameOfItsOwn } from '../chrome/frames.ts';
+import { type Chunk, draw, isToBeDrawn } from './chunks.ts';
 import { watchScreen } from './on-screen.ts';
 import { PostCard } from './post-card.tsx';
 
@@ -21,7 +22,7 @@ export function ChunkView({ chunk, onDrawn }: ChunkViewProps) {
     if (!target) return undefined;
     let ended = false;
     const end = whileNear(target, () => {
-      chunk.height.value = undefined;
+      draw(chunk);
       return () => {
         if (!ended && !isInUse(target)) chunk.height.value = target.getBoundingClientRect().height;
       };
@@ -31,6 +32,7 @@ export function ChunkView({ chunk, onDrawn }: ChunkViewProps) {
       end();
     };
   }, [chunk.height]);
+  useEffect(() => (isToBeDrawn(chunk) ? inFrameOfItsOwn(() => draw(chunk)) : undefined), [chunk.height]);
   useLayoutEffect(() => {
     if (height === undefined) onDrawn();
   }, [height, onDrawn]);

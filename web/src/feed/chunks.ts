@@ -12,13 +12,46 @@ export interface Chunk {
   readonly height: Signal<number | undefined>;
 }
 
-/** Posts in a chunk at most. */
-const MOST = 20;
+/** Posts in a chunk at most: one is drawn in a piece. */
+const MOST = 10;
+/** How high a post is taken to be that is still to be drawn. CSS pixels. */
+const HEIGHT = 170;
 
 let lastId = 0;
 
-/** Splits a list into chunks. What has not changed since `before` is the same object, and a post stays in its chunk. */
-export function chunksOf(entries: readonly Entry[], before: readonly Chunk[]): readonly Chunk[] {
+/** Heights that were taken to be so: their chunks are drawn as soon as there is time for it. */
+const estimates = new WeakSet<Chunk['height']>();
+
+/** Whether a chunk is not drawn since it is its turn later, and not since it is far from the screen. */
+export function isToBeDrawn({ height }: Chunk): boolean {
+  return height.peek() !== undefined && estimates.has(height);
+}
+
+export function draw({ height }: Chunk): void {
+  estimates.delete(height);
+  height.value = undefined;
+}
+
+/** All but the first chunk of a list that is about to be shown at its beginning are drawn one after the other. */
+export function drawInTurn(chunks: readonly Chunk[]): void {
+  for (const { height, entries } of chunks.slice(1)) {
+    if (height.peek() !== undefined) continue;
+    height.value = entries.length * HEIGHT;
+    estimates.add(height);
+  }
+}
+
+/**
+ * Splits a list into chunks. The first one is drawn with the list, and every other new one in a frame of its own: a list of a
+ * hundred posts that has just come does not keep the reader's next click waiting. What has not changed since `before` is
+ * the same object, and a post stays in its chunk.
+ * @param whole all of them are drawn with the list: for a reader who is put back to a place in it
+ */
+export function chunksOf(
+  entries: readonly Entry[],
+  before: readonly Chunk[],
+  { whole }: { whole: boolean },
+): readonly Chunk[] {
   const homes = new Map(before.flatMap((chunk) => chunk.entries.map(({ id }) => [id, chunk] as const)));
   const groups: { home: Chunk | undefined; entries: Entry[] }[] = [];
   const taken = new Set<Chunk>();
@@ -38,9 +71,11 @@ export function chunksOf(entries: readonly Entry[], before: readonly Chunk[]): r
       groups.push({ home, entries: [entry] });
     }
   }
-  return groups.map(({ home, entries: of }) => {
+  return groups.map(({ home, entries: of }, at) => {
     if (home && isSame(home.entries, of)) return home;
-    return { id: home?.id ?? (lastId += 1), entries: of, height: home?.height ?? signal(undefined) };
+    const height = home?.height ?? signal(whole || at === 0 ? undefined : of.length * HEIGHT);
+    if (!home && height.peek() !== undefined) estimates.add(height);
+    return { id: home?.id ?? (lastId += 1), entries: of, height };
   });
 }
 
@@ -48,7 +83,7 @@ export function chunksOf(entries: readonly Entry[], before: readonly Chunk[]): r
 export function drawChunkOf(postId: number, chunks: readonly Chunk[]): boolean {
   const chunk = chunks.find(({ entries }) => entries.some(({ id }) => id === postId));
   if (chunk?.height.peek() === undefined) return false;
-  chunk.height.value = undefined;
+  draw(chunk);
   return true;
 }
 

@@ -1,10 +1,11 @@
 import type { ComponentChildren } from 'preact';
-import { useCallback, useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
-import { scrollToWanted } from '../places/scroll.ts';
+import { isPlaceWanted, scrollToWanted } from '../places/scroll.ts';
 import { ArrivalsPill } from './arrivals-pill.tsx';
 import { ChunkView } from './chunk-view.tsx';
+import { drawInTurn } from './chunks.ts';
 import { PostStoreProvider } from './post-store.ts';
 import { Skeleton } from './skeleton.tsx';
 import type { Timeline } from './timeline.ts';
@@ -21,6 +22,9 @@ interface TimelineViewProps {
 
 /** The list of posts, endless while there are more. */
 export function TimelineView({ timeline, nothing }: TimelineViewProps) {
+  useMemo(() => {
+    if (!isPlaceWanted()) drawInTurn(timeline.chunks.peek());
+  }, [timeline]);
   const chunks = timeline.chunks.value;
   const reading = timeline.reading.value;
   const trouble = timeline.trouble.value;

@@ -9,6 +9,7 @@ import {
   type ShownPost,
   type Sort,
 } from 'tidings-client';
+import { isPlaceWanted } from '../places/scroll.ts';
 import { type Chunk, chunksOf, drawChunkOf } from './chunks.ts';
 import { onVoteElsewhere, tellOtherWindows } from './own-votes.ts';
 
@@ -53,6 +54,8 @@ export class Timeline {
   readonly #chunks = signal<readonly Chunk[]>([]);
   /** The newest post that the reader has seen before they were away: the line is above it. */
   readonly seenFrom = signal<number | undefined>(undefined);
+  /** The posts of the list, also while nobody looks and they are not drawn. */
+  readonly posts;
   /** New posts that wait until the reader wants them. */
   readonly arrivals;
   /** Whether the list is being read from its beginning, and why it could not be. */
@@ -71,6 +74,8 @@ export class Timeline {
   readonly #ends: (() => void)[];
   /** The store still has the posts of another place. */
   #turning = false;
+  /** What was drawn last. */
+  #drawn: readonly ShownPost[] = [];
 
   constructor({ client, feed, me, query, held, onNews }: TimelineOptions) {
     const store = createFeedStore(client, { limit: PAGE, published: true, held, feed, ...query });
@@ -80,6 +85,7 @@ export class Timeline {
     const first = computed(() => state.value.page === 'first');
     this.store = store;
     this.query = signal(query);
+    this.posts = computed(() => state.value.posts);
     this.arrivals = computed(() => state.value.waiting);
     this.trouble = computed(() => (first.value ? state.value.error : undefined));
     this.reading = computed(() => first.value && state.value.loading && !state.value.error);
@@ -89,8 +95,11 @@ export class Timeline {
     this.status = computed(() => state.value.status);
     this.seq = computed(() => state.value.seq);
     this.#state = state;
+    const takeWhenSeen = () => this.#take();
+    document.addEventListener('visibilitychange', takeWhenSeen);
     this.#ends = [
       store.subscribe(() => this.#take()),
+      () => document.removeEventListener('visibilitychange', takeWhenSeen),
       store.on('vote', (vote) => tellOtherWindows(me.id, vote)),
       onVoteElsewhere(me.id, (vote) => store.voted(vote)),
       store.on('news', (news) => {
@@ -132,9 +141,15 @@ export class Timeline {
       return;
     }
     const before = this.entries.peek();
+    // Nobody looks: it is drawn when somebody does.
+    if (document.hidden && before.length > 0) {
+      this.#state.value = state;
+      return;
+    }
     const known = new Map(before.map((entry) => [entry.id, entry]));
     batch(() => {
-      if (this.#turning || state.posts !== this.#state.peek().posts) {
+      if (this.#turning || state.posts !== this.#drawn) {
+        this.#drawn = state.posts;
         const entries = state.posts.map((post) => {
           const entry = known.get(post.id);
           if (!entry || entry.leaving.peek()) return entryOf(post);
@@ -156,7 +171,7 @@ export class Timeline {
   #put(entries: readonly Entry[]): void {
     batch(() => {
       this.#entries.value = entries;
-      this.#chunks.value = chunksOf(entries, this.chunks.peek());
+      this.#chunks.value = chunksOf(entries, this.chunks.peek(), { whole: isPlaceWanted() });
       entries.forEach((entry, at) => (entry.place.value = at + 1));
     });
   }

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import { addressOf, isSamePlace, type Place, placeAt } from './place.ts';
-import { anchorNow, type Anchor, restoreAnchor } from './scroll.ts';
+import { anchorNow, type Anchor, forgetPlace, restoreAnchor } from './scroll.ts';
 
 /** What this page keeps with an entry of the browser's history. */
 interface Kept {
@@ -37,6 +37,7 @@ export function go(to: Place, { replace = false, focus }: GoOptions = {}): void 
     keepAnchor();
     history.pushState(null, '', addressOf(to));
   }
+  forgetPlace();
   current.value = to;
   window.scrollTo({ top: 0 });
   if ((focus ?? !replace) && !isSamePlace(from, to)) focusPlace();

@@ -39,6 +39,16 @@ export function restoreAnchor(anchor: Anchor | undefined): void {
     window.addEventListener(deed, forget, { once: true, passive: true });
 }
 
+/** Whether the reader comes back, to a post that is still to be drawn. */
+export function isPlaceWanted(): boolean {
+  return wanted?.post !== undefined;
+}
+
+/** The reader goes to another place. */
+export function forgetPlace(): void {
+  wanted = undefined;
+}
+
 /** A list that draws only what is near the screen, and has more pages than it has loaded. */
 interface LongList {
   /** Draws a post that it has and has not drawn. @returns whether it does so */

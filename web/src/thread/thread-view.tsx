@@ -1,6 +1,7 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ShownPost } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { useSlices } from '../chrome/use-slices.ts';
 import { Byline } from '../feed/byline.tsx';
 import { LinkedText } from '../feed/linked-text.tsx';
 import { PostActions } from '../feed/post-actions.tsx';
@@ -10,6 +11,7 @@ import { Skeleton } from '../feed/skeleton.tsx';
 import { useTracked } from '../feed/use-article.ts';
 import { say } from '../languages/say.ts';
 import { placeName } from '../places/history.ts';
+import { isPlaceWanted, scrollToWanted } from '../places/scroll.ts';
 import { service } from '../service.ts';
 import { EditPost } from '../write/edit-post.tsx';
 import { nameOf } from '../write/post-name.ts';
@@ -17,9 +19,14 @@ import { ReplyForm } from '../write/reply-form.tsx';
 import { DEEPEST } from './depth.ts';
 import { type Row, Thread } from './thread.ts';
 
+/** Replies that are drawn in one frame. */
+const SLICE = 20;
+
 /** A post with its thread; the address may be that of a reply, which is then marked. */
 export function ThreadView({ id }: { id: number }) {
   const { feed, me } = useVisit();
+  // Somebody who comes back is put where they were.
+  const hasPlace = useRef(isPlaceWanted());
   const thread = useMemo(() => new Thread({ client: service, feed, me, postId: id }), [id, feed, me]);
   useEffect(() => () => thread.close(), [thread]);
   const state = thread.state.value;
@@ -30,11 +37,19 @@ export function ThreadView({ id }: { id: number }) {
     return () => (placeName.value = undefined);
   }, [name]);
   const isShown = state === 'shown';
+  const rows = thread.rows.value;
+  const drawn = useSlices(isShown ? rows.length : 0, SLICE);
+  const waits = (postId: number) => rows.slice(drawn).some(({ reply }) => reply.id === postId);
+  useLayoutEffect(() => {
+    // The rest comes by itself.
+    if (isShown) scrollToWanted({ draw: waits, loadMore: drawn < rows.length ? () => undefined : undefined });
+  }, [isShown, drawn]);
+  const isDrawn = isShown && !waits(id);
   useEffect(() => {
-    if (isShown && thread.root.peek()?.id !== id) {
+    if (isDrawn && thread.root.peek()?.id !== id && !hasPlace.current) {
       document.querySelector(`[data-post="${id}"]`)?.scrollIntoView({ block: 'center' });
     }
-  }, [thread, isShown, id]);
+  }, [thread, isDrawn, id]);
 
   if (state === 'loading') return <Skeleton />;
   if (state === 'missing' || !root) {
@@ -54,7 +69,7 @@ export function ThreadView({ id }: { id: number }) {
       <Root post={root} />
       <section class="thread" aria-label={say('thread.replies')}>
         <Answer thread={thread} to={root} />
-        {thread.rows.value.map((row) => (
+        {rows.slice(0, drawn).map((row) => (
           <Reply key={row.reply.id} thread={thread} row={row} marked={row.reply.id === id} />
         ))}
         <div class="more-replies" aria-live="polite">
@@ -96,9 +111,11 @@ function Root({ post }: { post: ShownPost }) {
             <h1 id={`title-${post.id}`} class="place-title" dir="auto" tabIndex={-1}>
               <LinkedText of={post} text={post.title ?? ''} />
             </h1>
-            <PostText post={post} />
+            <PostText post={post} whole />
             <PostActions post={post} onEdit={() => setEditing(true)}>
-              <span class="muted replies">{say('post.replies', { count: post.replies ?? 0 })}</span>
+              <span class="muted replies">
+                {post.replies ? say('post.replies', { count: post.replies }) : say('post.noReplies')}
+              </span>
             </PostActions>
           </>
         )}

@@ -49,6 +49,8 @@ export class Thread implements PostStore {
   #store: ThreadStore | undefined;
   #ends: (() => void)[] = [];
   #closed = false;
+  /** What the rows were made of. */
+  #replies: readonly ThreadNode[] = [];
 
   constructor(options: ThreadOptions) {
     this.#options = options;
@@ -116,7 +118,8 @@ export class Thread implements PostStore {
 
   #take(store: ThreadStore): void {
     const { post, replies, pending, hasMore, loading, error, gone } = store.state;
-    const rows = rowsOf(replies);
+    const rows = replies === this.#replies ? this.rows.peek() : rowsOf(replies);
+    this.#replies = replies;
     const readsOn = hasMore && !error && rows.length < MOST;
     if (readsOn && !loading) void store.loadMore();
     if (gone) this.#leave('missing');

@@ -1,0 +1,20 @@
+const waiting = new Set<() => void>();
+let frame: number | undefined;
+
+/** Does one thing in a frame, after those that wait already, so that the page answers in between. @returns takes it back */
+export function inFrameOfItsOwn(act: () => void): () => void {
+  waiting.add(act);
+  schedule();
+  return () => void waiting.delete(act);
+}
+
+function schedule(): void {
+  frame ??= requestAnimationFrame(() => {
+    frame = undefined;
+    const [next] = waiting;
+    if (!next) return;
+    waiting.delete(next);
+    schedule();
+    next();
+  });
+}
