@@ -23,7 +23,7 @@ export function EmailState({ me: { email, email_verified, pending_email } }: { m
       {pending_email === null
         ? say('account.emailUnverified')
         : say('account.emailPending', { pending: pending_email, email })}{' '}
-      <button type="button" class="plain" onClick={() => void send()}>
+      <button type="button" class="link" onClick={() => void send()}>
         {say('account.emailAgain')}
       </button>
     </p>

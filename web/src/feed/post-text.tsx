@@ -6,8 +6,14 @@ import { MarkedText } from './linked-text.tsx';
 /** Blank lines that follow one another: folded, they are shown as one, for they would take the place of text. */
 const BLANK_LINES = /\n(?:[^\S\n]*\n){2,}/g;
 
+interface PostTextProps {
+  post: PostView;
+  /** Whether it is what the reader has come to read: then it is never folded. */
+  whole?: boolean;
+}
+
 /** The text of a post. It may be long: then it is folded to some lines, with a button that unfolds it. */
-export function PostText({ post }: { post: PostView }) {
+export function PostText({ post, whole = false }: PostTextProps) {
   const text = post.content;
   const squeezed = text.replace(BLANK_LINES, '\n\n');
   const [open, setOpen] = useState(false);
@@ -21,6 +27,12 @@ export function PostText({ post }: { post: PostView }) {
     return () => observer.disconnect();
   }, [text, open]);
   if (text.trim() === '') return null;
+  if (whole)
+    return (
+      <div dir="auto" class="text">
+        <MarkedText text={text} of={post} />
+      </div>
+    );
   return (
     <>
       <div ref={element} dir="auto" class={open ? 'text' : overflows ? 'text folded cut' : 'text folded'}>

@@ -37,7 +37,7 @@ export const en = {
   'keys.search': 'search',
   'keys.help': 'this list',
   'keys.others': 'Ctrl + Enter publishes what you write. Esc leaves a field.',
-  'keys.on': 'Single keys do this',
+  'keys.on': 'Use single keys',
 
   'fault.any.required': 'Please fill this in.',
   'fault.any.invalid': 'This is not possible here.',

@@ -40,7 +40,7 @@ export function VisitorRoot({ post }: { post: PostView }) {
         <h1 id={`title-${post.id}`} class="place-title" dir="auto" tabIndex={-1}>
           <LinkedText of={post} text={post.title ?? ''} />
         </h1>
-        <PostText post={post} />
+        <PostText post={post} whole />
         <footer class="post-actions">
           <Votes post={post} />
           <span class="muted replies">{repliesOf(post)}</span>
