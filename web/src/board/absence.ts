@@ -30,7 +30,10 @@ export class Absence {
   }
 
   #leave(): void {
-    this.#known.value = new Set(this.#timeline.entries.peek().map(({ id }) => id));
+    // What comes with the first page has not been missed.
+    this.#known.value = this.#timeline.reading.peek()
+      ? undefined
+      : new Set(this.#timeline.entries.peek().map(({ id }) => id));
   }
 
   #comeBack(): void {

@@ -156,7 +156,9 @@ export class Timeline {
           entry.post.value = post;
           return entry;
         });
-        for (const entry of before) if (this.#gone.has(entry.id)) this.#close(entry);
+        // One that has come back meanwhile is there.
+        const shown = new Set(state.posts.map(({ id }) => id));
+        for (const entry of before) if (this.#gone.has(entry.id) && !shown.has(entry.id)) this.#close(entry);
         const next = withClosing(entries, before);
         if (next.length !== before.length || next.some((entry, at) => entry !== before[at])) {
           this.#put(next);
