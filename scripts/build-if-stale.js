@@ -21,6 +21,16 @@ function modifiedAt(path) {
 const built = modifiedAt(stamp);
 if (built === 0 || [...sources, ...settings].some((path) => modifiedAt(join(root, path)) > built)) {
   const began = new Date();
-  await import('./build.js');
+  try {
+    await import('./build.js');
+  } catch (error) {
+    if (error.code !== 'ERR_MODULE_NOT_FOUND' && !/native binding/i.test(error.message)) throw error;
+    // npm leaves out what is optional without a word where Node is not one that it names.
+    console.error(
+      `The build lacks a package: ${error.message}\n` +
+        'Install with Node 20.19, 22.12 or later, and without --omit=optional.',
+    );
+    process.exit(1);
+  }
   writeFileSync(stamp, `${began.toISOString()}\n`);
 }
