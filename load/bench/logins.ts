@@ -194,21 +194,30 @@ function logIn(url: string, address: string): Promise<number> {
   return send(url, { method: 'POST', path: '/login', address, body });
 }
 
-/** The status of the answer. */
+/**
+ * The status of the answer. Asked again over another connection where the server has just closed an idle one, which a client
+ * cannot know, and `fetch` repeats no POST by itself.
+ */
 async function send(
   url: string,
   { method, path, address, token, body }: Request,
   over?: AbortSignal,
 ): Promise<number> {
-  const answer = await fetch(url + path, {
-    method,
-    headers: {
-      'content-type': 'application/json',
-      'x-forwarded-for': address,
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-    },
-    body: JSON.stringify(body),
-    signal: AbortSignal.any([AbortSignal.timeout(60_000), ...(over ? [over] : [])]),
+  const ask = () =>
+    fetch(url + path, {
+      method,
+      headers: {
+        'content-type': 'application/json',
+        'x-forwarded-for': address,
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      body: JSON.stringify(body),
+      signal: AbortSignal.any([AbortSignal.timeout(60_000), ...(over ? [over] : [])]),
+    });
+  const answer = await ask().catch((error: unknown) => {
+    const { cause } = error as { cause?: { code?: string } };
+    if (cause?.code !== 'UND_ERR_SOCKET') throw error;
+    return ask();
   });
   await answer.arrayBuffer();
   return answer.status;
