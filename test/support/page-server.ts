@@ -10,7 +10,7 @@ const TYPES: Record<string, string> = {
   '.js': 'text/javascript; charset=utf-8',
 };
 
-/** Serves the files of a page from an origin of their own, as whoever builds on the client does. */
+/** Serves the files of a page from an origin of their own, as somebody who builds on the client does. */
 export class PageServer {
   /** What is served: set before anything is asked for. */
   folder: string | undefined;
