@@ -34,11 +34,12 @@ export function draw({ height }: Chunk): void {
 
 /** All but the first chunk of a list that is about to be shown at its beginning are drawn one after the other. */
 export function drawInTurn(chunks: readonly Chunk[]): void {
-  for (const { height, entries } of chunks.slice(1)) {
-    if (height.peek() !== undefined) continue;
-    height.value = entries.length * HEIGHT;
-    estimates.add(height);
-  }
+  for (const chunk of chunks.slice(1)) if (chunk.height.peek() === undefined) drawLater(chunk);
+}
+
+function drawLater({ height, entries }: Pick<Chunk, 'height' | 'entries'>): void {
+  height.value = entries.length * HEIGHT;
+  estimates.add(height);
 }
 
 /**
@@ -73,8 +74,8 @@ export function chunksOf(
   }
   return groups.map(({ home, entries: of }, at) => {
     if (home && isSame(home.entries, of)) return home;
-    const height = home?.height ?? signal(whole || at === 0 ? undefined : of.length * HEIGHT);
-    if (!home && height.peek() !== undefined) estimates.add(height);
+    const height: Chunk['height'] = home?.height ?? signal(undefined);
+    if (!home && !whole && at > 0) drawLater({ height, entries: of });
     return { id: home?.id ?? (lastId += 1), entries: of, height };
   });
 }

@@ -156,9 +156,11 @@ export class Timeline {
           entry.post.value = post;
           return entry;
         });
-        // One that has come back meanwhile is there.
-        const shown = new Set(state.posts.map(({ id }) => id));
-        for (const entry of before) if (this.#gone.has(entry.id) && !shown.has(entry.id)) this.#close(entry);
+        if (this.#gone.size > 0) {
+          // One that has come back meanwhile is there.
+          for (const { id } of state.posts) this.#gone.delete(id);
+          for (const entry of before) if (this.#gone.has(entry.id)) this.#close(entry);
+        }
         const next = withClosing(entries, before);
         if (next.length !== before.length || next.some((entry, at) => entry !== before[at])) {
           this.#put(next);
