@@ -1,6 +1,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { migrate } from '../../server/database/migrate.ts';
+import { FaultyPostgres } from '../faults/postgres.ts';
 import { buildTree } from '../faults/tree.ts';
 import { rules } from './rules.ts';
 import { modelFaults, runModel } from './run.ts';
@@ -33,22 +35,31 @@ if (values.help || !first || !count || !seconds) say(usage);
 else {
   const { root } = await buildTree();
   process.once('exit', () => rmSync(root, { recursive: true, force: true }));
-  for (let seed = first; seed < first + count; seed += 1) {
-    const { violations, figures, evidence } = await runModel({
-      seed,
-      seconds,
-      faults: modelFaults,
-      cluster: { tree: root },
-    });
-    const told = Object.entries(figures).map(([name, figure]) => `${name} ${figure}`);
-    say(
-      `seed ${seed}: ${violations.length === 0 ? 'no violation' : `${violations.length} VIOLATIONS`}; ${told.join(', ')}`,
-    );
-    for (const { rule, what } of violations.slice(0, LISTED))
-      say(`  ${rule} (${rules[rule]}): ${what.slice(0, 1000)}`);
-    if (violations.length === 0) continue;
-    process.exitCode = 1;
-    if (values.keep !== undefined)
-      writeFileSync(join(values.keep, `seed-${seed}.json`), JSON.stringify({ violations, ...evidence }));
+  // One server for all runs, and each has a copy of a database that was migrated once: half of a short run went into that.
+  const postgres = await FaultyPostgres.start();
+  const template = 'model';
+  try {
+    await postgres.query('postgres', `create database ${template} template template0`);
+    await migrate(postgres.url(template));
+    for (let seed = first; seed < first + count; seed += 1) {
+      const { violations, figures, evidence } = await runModel({
+        seed,
+        seconds,
+        faults: modelFaults,
+        cluster: { tree: root, postgres, template },
+      });
+      const told = Object.entries(figures).map(([name, figure]) => `${name} ${figure}`);
+      say(
+        `seed ${seed}: ${violations.length === 0 ? 'no violation' : `${violations.length} VIOLATIONS`}; ${told.join(', ')}`,
+      );
+      for (const { rule, what } of violations.slice(0, LISTED))
+        say(`  ${rule} (${rules[rule]}): ${what.slice(0, 1000)}`);
+      if (violations.length === 0) continue;
+      process.exitCode = 1;
+      if (values.keep !== undefined)
+        writeFileSync(join(values.keep, `seed-${seed}.json`), JSON.stringify({ violations, ...evidence }));
+    }
+  } finally {
+    await postgres.stop();
   }
 }
