@@ -1,5 +1,5 @@
 /**
- * Compiles folders of the service: removes the types and does not look at them, which `npm run typecheck` does.
+ * Compiles folders of the service: removes the types and does not look at them, which `npm run lint` does.
  *
  *     node scripts/compile.js TARGET server models
  */

@@ -331,7 +331,7 @@ describe('API keys', function () {
       const [answer, ended] = await inThisOrder(world, ada, [() => make(ada), await ending(ada)]);
       expect(answer?.status).to.equal(201);
       expect(ended?.status).to.be.within(200, 204);
-      const { key } = answer?.body as NewApiKey;
+      const { key } = answer!.body as NewApiKey;
       made.push(key);
       expectProblem(await new Api(world.url, key).get<object>('/posts'), 401);
     });

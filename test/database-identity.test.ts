@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import pg from 'pg';
 import { readConfig } from '../server/config.ts';
 import { migrate } from '../server/database/migrate.ts';
 import { makeNewEpoch } from '../server/doctor/repair.ts';
 import { createLogger } from '../server/logger.ts';
 import { type RunningServer, startServer } from '../server/server.ts';
 import { FaultyPostgres } from './faults/postgres.ts';
+import { query } from './support/postgres.ts';
 import { startRedis, type TestRedis } from './support/redis.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
 import { until } from './support/waiting.ts';
@@ -172,12 +172,8 @@ describe('the database that a node is on', () => {
     await vote(user, true);
     const file = join(dataDir, 'feed-position-0.json');
     const flushed = async () => {
-      const client = new pg.Client({ connectionString: urlOf(APP) });
-      await client.connect();
-      const { rows } = await client
-        .query<{ wal: number }>('select flushed_wal() as wal')
-        .finally(() => client.end());
-      return rows[0]!.wal;
+      const [row] = (await query(urlOf(APP), 'select flushed_wal() as wal')) as { wal: number }[];
+      return row!.wal;
     };
     const voted = await flushed();
     await until('how far the database was is kept', async () => {

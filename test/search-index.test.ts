@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
-import pg from 'pg';
+import type pg from 'pg';
 import { Sequelize } from 'sequelize';
 import { schemaDrift } from '../server/database/drift.ts';
 import { migrate } from '../server/database/migrate.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { searchPage } from '../server/posts/search-page.ts';
 import { contains, wordsOf } from '../server/text/fold.ts';
-import { createEmptyDatabase } from './support/postgres.ts';
+import { createEmptyDatabase, query } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
 import { until } from './support/waiting.ts';
@@ -347,17 +347,12 @@ describe('searches', () => {
 
   it('have their index in the models as in the migrations', async () => {
     const database = await createEmptyDatabase();
-    const run = async (url: string, sql: string) => {
-      const client = new pg.Client({ connectionString: url });
-      await client.connect();
-      await client.query(sql).finally(() => client.end());
-    };
     try {
       const without = await schemaDrift(database.url, {
         actual: migrate,
         wanted: async (url) => {
           await migrate(url);
-          await run(url, 'drop index posts_search_keys_idx');
+          await query(url, 'drop index posts_search_keys_idx');
         },
       });
       expect(without.up, 'a difference that is there is seen').to.have.lengthOf(1);

@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import pg from 'pg';
 import { migrate } from '../server/database/migrate.ts';
-import { createEmptyDatabase, startTestPostgres, type TestDatabase } from './support/postgres.ts';
+import { createEmptyDatabase, query, startTestPostgres, type TestDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { ended, ready, startProgram } from './support/program.ts';
 import { RawClient } from './support/raw-client.ts';
@@ -19,11 +18,6 @@ describe('MIGRATION_DATABASE_URL', () => {
   let adminUrl: string;
   const databases: TestDatabase[] = [];
 
-  const query = async (url: string, sql: string) => {
-    const client = new pg.Client({ connectionString: url });
-    await client.connect();
-    return client.query<Record<string, unknown>>(sql).finally(() => client.end());
-  };
   const as = (user: string, { url }: TestDatabase) =>
     Object.assign(new URL(url), { username: user, password: 'secret' }).href;
   /** Nobody may do anything in it but its owner. */
@@ -75,7 +69,7 @@ describe('MIGRATION_DATABASE_URL', () => {
         expect((await ada.post('/logout')).status).to.equal(204);
         expect(await bob.get('/readyz')).to.include({ status: 200 });
 
-        const { rows } = await query(
+        const rows = await query(
           adminUrl,
           `select count(*) from pg_shdepend where refobjid = '${SERVICE}'::regrole and deptype = 'o'`,
         );
@@ -123,7 +117,7 @@ describe('MIGRATION_DATABASE_URL', () => {
     expect(program.stderr).to.contain('MIGRATION_DATABASE_URL and DATABASE_URL lead to two databases');
     expect(program.stderr).to.not.contain('secret');
     for (const { url } of [one, other])
-      expect((await query(url, `select to_regclass('"SequelizeMeta"') as made`)).rows).to.deep.equal([
+      expect(await query(url, `select to_regclass('"SequelizeMeta"') as made`)).to.deep.equal([
         { made: null },
       ]);
   });

@@ -20,7 +20,7 @@ export async function withDeadline<T>(
   const end = new Promise<never>((_resolve, reject) => {
     const endWith = (reason: unknown) => {
       controller.abort(reason);
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- whatever the caller aborted with
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- whatever the caller aborted with
       reject(reason);
     };
     abort = () => endWith(signal?.reason);

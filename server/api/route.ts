@@ -221,7 +221,7 @@ function run(middleware: RequestHandler, req: Request, res: Response): Promise<v
     void middleware(req, res, (error?: unknown) => {
       if (error === undefined) resolve();
       // Middleware passes errors; the router would do the same with anything else.
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors
       else reject(error);
     });
   });

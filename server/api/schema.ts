@@ -40,7 +40,7 @@ export function object<S extends Shape>(shape: S): Joi.ObjectSchema<InferShape<S
     key,
     isUndecided(schema) ? schema.required() : schema,
   ]);
-  // eslint-disable-next-line @typescript-eslint/no-generated-empty-object-type -- Joi's own schema for an object of no keys
+  // oxlint-disable-next-line typescript/no-generated-empty-object-type -- Joi's own schema for an object of no keys
   return Joi.object(Object.fromEntries(keys) as Joi.PartialSchemaMap<InferShape<S>>);
 }
 

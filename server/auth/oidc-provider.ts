@@ -203,7 +203,7 @@ export class OidcProvider {
     const configuration = await discovery(new URL(issuer), clientId, undefined, None(), {
       timeout: this.#requestLimit / 1000,
       [customFetch]: boundedFetch,
-      // eslint-disable-next-line @typescript-eslint/no-deprecated -- so that nobody uses it elsewhere
+      // oxlint-disable-next-line typescript/no-deprecated -- so that nobody uses it elsewhere
       execute: this.#isWithoutTls ? [allowInsecureRequests] : [],
     }).catch((error: unknown) => {
       throw new NoAnswer('what the OpenID provider says of itself could not be read', { cause: error });
@@ -243,7 +243,7 @@ export class OidcProvider {
     configuration[customFetch] = boundedFetch;
     // Also what comes over TLS from the provider itself is only believed with its signature.
     enableNonRepudiationChecks(configuration);
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- so that nobody uses it elsewhere
+    // oxlint-disable-next-line typescript/no-deprecated -- so that nobody uses it elsewhere
     if (this.#isWithoutTls) allowInsecureRequests(configuration);
     return configuration;
   }

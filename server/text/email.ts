@@ -4,7 +4,7 @@ import { domainToASCII } from 'node:url';
 const LOCAL = /^(?:[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]|[^\0-\x7f])+$/;
 const DOMAIN = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/;
 /** What a name in another script is made of. `domainToASCII` cuts off or decodes what would end the host in a URL. */
-// eslint-disable-next-line no-misleading-character-class -- each of them by itself is meant
+// oxlint-disable-next-line no-misleading-character-class -- each of them by itself is meant
 const INTERNATIONAL = /^[\p{L}\p{M}\p{N}.\-\u00b7\u200c\u200d\u3002\uff0e\uff61\u30fb]+$/u;
 const ASCII = /^[\0-\x7f]*$/;
 /** Space, control and format characters, which no address has. */

@@ -20,7 +20,7 @@ export const FOLD = 1;
 
 /** Of Latin, Greek and Cyrillic (and of symbols), of Hebrew, of Arabic and of Syriac. */
 const ACCENTS =
-  // eslint-disable-next-line no-misleading-character-class -- marks alone, which are meant to be met behind any letter
+  // oxlint-disable-next-line no-misleading-character-class -- marks alone, which are meant to be met behind any letter
   /[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u2de0-\u2dff\ua66f-\ua672\ua674-\ua67d\ua69e\ua69f\ufe20-\ufe2f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0897-\u089f\u08ca-\u08e1\u08e3-\u08ff\u0711\u0730-\u074a]/g;
 /** Whatever is marked so is no accent: it goes through the removal of accents as itself. */
 const SHORT_I = /([\u0438\u0418])(\p{M}*?)\u0306/gu;

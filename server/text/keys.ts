@@ -14,7 +14,7 @@
  * Japanese, Yi and others, but not Korean. And words of more than 40 characters.
  */
 const CUT =
-  // eslint-disable-next-line no-misleading-character-class -- a mark alone, as the first or the last of a range
+  // oxlint-disable-next-line no-misleading-character-class -- a mark alone, as the first or the last of a range
   /[\u0E00-\u109F\u1780-\u17FF\u1950-\u19DF\u1A20-\u1AAF\u1B00-\u1BBF\u2E80-\u2FDF\u3005-\u3007\u3040-\u30FF\u3105-\u312F\u31A0-\u31FF\u3400-\u4DBF\u4E00-\uA4CF\uA980-\uA9FF\uAA60-\uAA7F\uF900-\uFAFF\u{16FE0}-\u{18DFF}\u{1AFF0}-\u{1B2FF}\u{20000}-\u{3FFFF}]|^.{41}/su;
 const ASCII = /^[\0-\x7f]*$/;
 const LONG = 40;

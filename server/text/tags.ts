@@ -29,7 +29,6 @@ const LETTER = String.raw`(?![${DOT}${PREPENDED_LETTERS}])\p{XID_Continue}|[${EX
 const ONE = String.raw`(?:${EMOJI}|${LETTER})`;
 const BODY = String.raw`(?![${EXTENDING}${SPACING_LETTERS}${DOT}])(?:${ONE}|[${DOT}${PREPENDED_LETTERS}](?=${ONE}))+`;
 
-// eslint-disable-next-line no-misleading-character-class -- each of them by itself is meant
 const WHOLE = new RegExp(`^${BODY}$`, 'u');
 /** No tag begins amid a word, behind another `#`, in an HTML entity (`&#x27;`) or in what looks like an address. */
 const BEFORE = String.raw`(?<!(?!\ufe0f)[\p{L}\p{N}\p{M}_${SIGN}&=/${PREPENDED_LETTERS}${PREPENDED_SIGNS}])`;

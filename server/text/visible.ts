@@ -4,7 +4,7 @@
  * symbols, which no property tells: of Braille, hieroglyphs, music, Khitan, Brahmi, Tifinagh and annotations.
  */
 const SEEN =
-  // eslint-disable-next-line no-misleading-character-class -- each of them by itself is meant
+  // oxlint-disable-next-line no-misleading-character-class -- each of them by itself is meant
   /[^\s\p{Cc}\p{Default_Ignorable_Code_Point}\u2800\u2d7f\ufff9-\ufffb\u{1107f}\u{13441}\u{13442}\u{16fe4}\u{1d159}]/u;
 
 /** Whether there is something to see in a text. An emoji that joiners hold together is. */

@@ -99,7 +99,7 @@ function makeRequest(own: Random, token: string): Made {
 }
 
 function propertiesOf(schema: (typeof routes)[number]['body']): Record<string, JsonSchema> {
-  const json = schema?.['~standard'].jsonSchema.input({ target: 'draft-2020-12' }) as JsonSchema | undefined;
+  const json: JsonSchema | undefined = schema?.['~standard'].jsonSchema.input({ target: 'draft-2020-12' });
   return json?.properties ?? {};
 }
 

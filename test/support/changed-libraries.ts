@@ -1,4 +1,4 @@
-/* eslint-disable @typescript-eslint/unbound-method -- methods are taken from prototypes to be put in their place again */
+/* oxlint-disable typescript/unbound-method -- methods are taken from prototypes to be put in their place again */
 import { createRequire } from 'node:module';
 
 /**

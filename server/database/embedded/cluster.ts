@@ -151,5 +151,9 @@ async function majorOf(cluster: string): Promise<string | undefined> {
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32' || !(await stat(folder)).isDirectory()) return;
   const handle = await open(folder);
-  await handle.sync().finally(() => handle.close());
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }

@@ -105,7 +105,7 @@ export class Subscriber extends FeedSubscriber {
   }
 
   // A field would cost memory for each.
-  // eslint-disable-next-line @typescript-eslint/class-literal-property-style
+  // oxlint-disable-next-line typescript/class-literal-property-style
   get seesHeads(): boolean {
     return true;
   }
