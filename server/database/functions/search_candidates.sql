@@ -1,4 +1,4 @@
--- version 2 sha256:dde781fb21898f4f
+-- version 3 sha256:765c8797683e4afa
 -- The posts that one of the queries finds, from one end of some ids on, as long as they are not too many: `hits` are
 -- those of them that match the patterns too, and `rest` is the id from which on they are many; null if there is none.
 --
@@ -6,7 +6,9 @@
 -- to one block. No range is longer than what has been passed, or than 64 thousand ids, since the index intersects all
 -- that it has of a range before the first post is read. Each question asks all of the queries. So where there are
 -- several they are asked for all posts at once first, which is enough for rare words and for those that deceive, and
--- then there are fewer questions.
+-- then there are fewer questions. Where they are many, one of the queries alone tells from where on: the one that has
+-- had many, or of the beginning of pieces the piece that is met most often. All of them are asked once then, for what
+-- lies before.
 --
 -- `deceptive`: they are many, but hardly any of them matches. `sparse`: ids lie so far apart that the questions are
 -- too many; it is asked for all posts at once then, as it is where `blocked` is false, since the index knows no
@@ -33,22 +35,26 @@ declare
   candidates bigint := 0;
   looked bigint := 0;
   matching bigint := 0;
-  found bigint[];
+  found_ids bigint[];
   count bigint;
+  example tsquery;
+  nearer bigint;
+  farther bigint;
+  middle bigint;
   post record;
 begin
   hits := '{}';
   sparse := not blocked;
   deceptive := false;
   if sparse then
-    select count(*), array_agg(c.id) filter (where c.hit) into count, found
+    select count(*), array_agg(c.id) filter (where c.hit) into count, found_ids
     from (
       select p.id, p.search_text like all (patterns) as hit from unnest(queries) as q (query) join posts p on coalesce(p.search_keys, search_keys_of(p.search_text)) @@ q.query
       where p.id + 0 between low and high
       limit at_most + 1
     ) c;
     if count <= at_most then
-      hits := coalesce(found, '{}');
+      hits := coalesce(found_ids, '{}');
     else
       rest := case when downward then high else low end;
     end if;
@@ -59,7 +65,7 @@ begin
     -- For all posts: until it is seen that they are many and match, or too many whatever they are.
     count := 0;
     for post in
-      select p.id, p.search_text like all (patterns) as hit
+      select p.id, p.search_text like all (patterns) as hit, q.query
       from unnest(queries) as q (query) join posts p on coalesce(p.search_keys, search_keys_of(p.search_text)) @@ q.query
       where p.id + 0 between low and high
     loop
@@ -68,6 +74,8 @@ begin
         hits := hits || post.id;
       end if;
       if count > at_most / 4 and cardinality(hits) * 20 >= count or count > at_most * 16 then
+        example := case when count <= at_most * 16 then post.query end;
+        found_ids := hits;
         hits := '{}';
         rest := high;
         exit;
@@ -77,6 +85,41 @@ begin
       return;
     end if;
     rest := null;
+    if numnode(example) = 1 and example::text like '%:*' then
+      select array_to_tsvector(array[k.key])::text::tsquery into example
+      from posts p, unnest(tsvector_to_array(coalesce(p.search_keys, search_keys_of(p.search_text)))) as k (key)
+      where p.id = any (found_ids[1:16]) and array_to_tsvector(array[k.key]) @@ queries[1]
+      group by k.key order by count(*) desc limit 1;
+    end if;
+    if example::text not like '%:*%' then
+      -- Between none and all of the blocks; if it is wrong to halve them, it is seen by what lies before.
+      nearer := 0;
+      farther := abs(last - position);
+      while nearer < farther loop
+        middle := (nearer + farther) / 2;
+        far := case when downward then position - middle - 1 else position + middle end;
+        perform from posts p
+        where array[p.id >> 11, -1 - 2 * (p.id >> 13), -2 - 2 * (p.id >> 15)] && array[far] and coalesce(p.search_keys, search_keys_of(p.search_text)) @@ example
+        offset dense / greatest(cardinality(queries), 16) limit 1;
+        if found then
+          farther := middle;
+        else
+          nearer := middle + 1;
+        end if;
+      end loop;
+      far := case when downward then position - nearer else position + nearer end;
+      select count(*), array_agg(c.id) filter (where c.hit) into count, found_ids
+      from (
+        select p.id, p.search_text like all (patterns) as hit from unnest(queries) as q (query)
+        join posts p on array[p.id >> 11, -1 - 2 * (p.id >> 13), -2 - 2 * (p.id >> 15)] && search_blocks(least(far, position), greatest(far, position)) and coalesce(p.search_keys, search_keys_of(p.search_text)) @@ q.query
+        limit at_most + 1
+      ) c;
+      if count <= at_most then
+        hits := coalesce(found_ids, '{}');
+        rest := case when far = last then null when downward then (far << 11) - 1 else far << 11 end;
+        return;
+      end if;
+    end if;
     if rough is not null then
       queries := array[rough];
       several := false;
@@ -102,16 +145,16 @@ begin
     end if;
 
     far := case when downward then greatest(last, position - width) else least(last, position + width) end;
-    select count(*), array_agg(c.id) filter (where c.hit) into count, found
+    select count(*), array_agg(c.id) filter (where c.hit) into count, found_ids
     from (
       select p.id, p.search_text like all (patterns) as hit from unnest(queries) as q (query)
       join posts p on array[p.id >> 11, -1 - 2 * (p.id >> 13), -2 - 2 * (p.id >> 15)] && search_blocks(least(far, position), greatest(far, position)) and coalesce(p.search_keys, search_keys_of(p.search_text)) @@ q.query
       limit least(at_most - candidates, dense) + 1
     ) c;
     looked := looked + count;
-    matching := matching + coalesce(cardinality(found), 0);
+    matching := matching + coalesce(cardinality(found_ids), 0);
     if count <= least(at_most - candidates, dense) then
-      hits := hits || found;
+      hits := hits || found_ids;
       candidates := candidates + count;
       passed := passed + abs(far - position);
       position := far;
