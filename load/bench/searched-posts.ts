@@ -202,8 +202,8 @@ export async function fillSearchedPosts(
            from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::integer[])
              as a (title, content, text, keys, age, votes)
          ), post as (
-           insert into posts (id, owner_id, title, content, created_at, updated_at, listed_at, search_text, search_keys, search_fold)
-           select id, 1 + id % 1000, title, content, at, at, at, text, array_to_tsvector(string_to_array(keys, chr(10))), 1
+           insert into posts (id, owner_id, title, content, created_at, updated_at, listed_at, parsed_at, search_text, search_keys, search_fold)
+           select id, 1 + id % 1000, title, content, at, at, at, now(), text, array_to_tsvector(string_to_array(keys, chr(10))), 1
            from a, lateral (select now() - age * interval '37 seconds' as at) t
          )
          insert into post_tallies (post_id, votes, rev, hot)
