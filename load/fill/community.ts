@@ -88,12 +88,14 @@ const json = (time: string) => `to_char((${time}) at time zone 'UTC', 'YYYY-MM-D
 
 interface Step {
   what: string;
+  /** Whether it fills the log alone. */
+  isLog?: boolean;
   sql: string;
   values?: unknown[];
 }
 
 /** The statements that fill the tables, in order. */
-function steps(size: Size, passwordHash: string): Step[] {
+function steps(size: Size, passwordHash: string, withLog: boolean): Step[] {
   const { users, posts, votesEach, followsEach } = size;
   const groups = posts / 5;
   const wideGroup = Math.floor(groups / 10);
@@ -215,6 +217,7 @@ function steps(size: Size, passwordHash: string): Step[] {
     },
     {
       what: 'events of follows',
+      isLog: true,
       sql: `insert into event_log (seq, outbox_id, name, entity_type, entity_id, audience, topics, redaction, data,
           container_type, container_id, relation, created_at)
         select e.seq, e.seq, 'follow:added', 'follow', e.seq, 'user:' || e.reader, array['user:' || e.reader],
@@ -232,12 +235,12 @@ function steps(size: Size, passwordHash: string): Step[] {
     {
       what: 'follows of the stream',
       sql: `insert into stream_relations (user_id, kind, target_id, since_seq)
-        select (relation ->> 'user_id')::bigint, 'follow', (relation ->> 'target_id')::bigint, seq
-        from event_log where relation is not null`,
+        select user_id, kind, target_id, 2 * row_number() over (order by user_id, target_id) from relations`,
     },
     {
       // Five are created, then the first, the second and the fourth of them are edited.
       what: 'events of posts',
+      isLog: true,
       sql: `insert into event_log (seq, outbox_id, name, entity_type, entity_id, audience, topics, redaction, data, author_id,
           container_type, container_id, created_at)
         select s.seq, s.seq, case e.version when 2 then 'post:updated' else 'post:created' end, 'post', p.id, 'public',
@@ -258,6 +261,7 @@ function steps(size: Size, passwordHash: string): Step[] {
     },
     {
       what: 'topics of events',
+      isLog: true,
       sql: `insert into event_topics (topic, seq)
         select t.topic, e.seq from event_log e, unnest(e.topics) as t (topic)
         where t.topic <> 'feed' and t.topic not like 'author:%'`,
@@ -270,7 +274,7 @@ function steps(size: Size, passwordHash: string): Step[] {
             setval(pg_get_serial_sequence('event_outbox', 'id'), seq)
           from (select 2 * count(*) + ${groups * 8} as seq from relations) counted
         )
-        update feed_head set seq = head.seq from head where id = 1`,
+        update feed_head set seq = head.seq${withLog ? '' : ', floor = head.seq'} from head where id = 1`,
     },
   ];
 }
@@ -289,12 +293,14 @@ export class NotEmpty extends Error {
  * posts with replies, tags and mentions, votes, follows, and the log of all of them. Nobody has been notified of
  * anything, and nobody has a session.
  * @param say told what begins
+ * @param withLog false leaves the log empty, as if all of it had been pruned
  * @throws {NotEmpty}
  */
 export async function fillCommunity(
   client: pg.ClientBase,
   size: Size,
   say: (what: string) => void = () => undefined,
+  withLog = true,
 ): Promise<void> {
   const passwordHash = await hash(PASSWORD, 10);
   await client.query('begin');
@@ -313,7 +319,8 @@ export async function fillCommunity(
       client,
       TABLES,
       async () => {
-        for (const { what, sql, values } of steps(size, passwordHash)) {
+        for (const { what, isLog = false, sql, values } of steps(size, passwordHash, withLog)) {
+          if (isLog && !withLog) continue;
           say(what);
           await client.query(sql, values);
         }

@@ -1,0 +1,163 @@
+import type pg from 'pg';
+import { fillCommunity, PASSWORD } from '../fill/community.ts';
+import { call } from '../rest.ts';
+import { type Line, median, newLine } from './rounds.ts';
+import { databaseCostOf } from './server-cost.ts';
+import { openClient, type Stage, withClient } from './stage.ts';
+
+const LARGE = 2_000_000;
+const SMALL = 20_000;
+/** Of both: the same follows, and five votes for each post. */
+const USERS = 20_000;
+const VOTES_OF_POST = 5;
+const FOLLOWS = 20;
+/** How often something is done in one round. Each page is of another size, so that none was read before. */
+const TIMES = 5;
+/** Something may cost so many times as much in the large community, and a search. */
+const REACH = 1.5;
+const SEARCH_REACH = 5;
+
+const SORTS = ['new', 'top', 'hot'];
+const LISTS = {
+  'all posts': '',
+  'with replies': '&replies=true',
+  'home of somebody who follows 5,000': '&view=home',
+  'posts of the most frequent author': '&owner_id=1',
+  'a frequent tag': '&tag=topic0',
+  'a rare tag': '&tag=topic900',
+  '10,000 deep': '&skip=10000',
+};
+const SEARCHES = {
+  'a word in twenty posts': 'zugzwang',
+  'two letters in twenty posts': 'qx',
+  'two Chinese characters in twenty posts': '鯨鯨',
+  'a Thai word in twenty posts': 'หายาก',
+  'a word in a fifth': 'ferry',
+  'two letters in a fifth': 'ef',
+  'a word in none': 'jabberwock',
+  'two letters in none': 'zq',
+  'two Chinese characters in none': '鰐鰐',
+};
+
+interface Community {
+  url: string;
+  token: string;
+  client: pg.Client;
+  posts: number;
+  /** The post with the widest thread. */
+  wide: number;
+}
+
+/** Something that is done in both communities, with another number each time. */
+interface Act {
+  what: string;
+  atMost: number;
+  request: (community: Community, number: number) => { method?: string; path: string; body?: unknown };
+}
+
+/** What the database works for each list, search and write in a large community, against the same in a small one. */
+export async function size(stage: Stage): Promise<Line[]> {
+  const small = await communityOf(stage, SMALL);
+  const large = await communityOf(stage, Math.max(SMALL, Math.ceil(LARGE / stage.scale)));
+  const lines: Line[] = [];
+  for (const act of acts()) {
+    const line = newLine({
+      what: act.what,
+      unit: 'ms CPU',
+      limit: '',
+      reach: { atMost: act.atMost },
+    });
+    for (let round = 0; round < stage.rounds + 1; round += 1) {
+      const ours = await costOf(large, act, round);
+      const theirs = await costOf(small, act, round);
+      if (round === 0) continue; // to warm up
+      line.ours.push(ours);
+      line.theirs.push(theirs);
+    }
+    lines.push(line);
+  }
+  return lines;
+}
+
+function acts(): Act[] {
+  const page = (what: string, path: string | ((community: Community) => string), atMost = REACH): Act => ({
+    what,
+    atMost,
+    request: (community, number) => ({
+      path: `${typeof path === 'string' ? path : path(community)}&limit=${10 + (number % 90)}`,
+    }),
+  });
+  /** Any post, the same part of either community. */
+  const post = ({ posts }: Community, number: number) =>
+    1 + 5 * Math.floor(((number * 0.618) % 1) * (posts / 5));
+  return [
+    ...SORTS.flatMap((sort) => [
+      ...Object.entries(LISTS).map(([what, query]) =>
+        page(`list: ${what}, sort=${sort}`, `/posts?sort=${sort}${query}`),
+      ),
+      ...Object.entries(SEARCHES).map(([what, words]) =>
+        page(
+          `search: ${what}, sort=${sort}`,
+          `/posts?sort=${sort}&search=${encodeURIComponent(words)}`,
+          SEARCH_REACH,
+        ),
+      ),
+    ]),
+    ...['old', 'new', 'top'].map((sort) =>
+      page(`list: the widest thread, sort=${sort}`, ({ wide }) => `/posts/${wide}/replies?sort=${sort}`),
+    ),
+    ...['followers', 'following'].map((list) => page(`list: ${list}`, `/users/1/${list}?`)),
+    {
+      what: 'one post',
+      atMost: REACH,
+      request: (community, number) => ({ path: `/posts/${post(community, number)}` }),
+    },
+    {
+      what: 'a vote',
+      atMost: REACH,
+      request: (community, number) => ({ method: 'PUT', path: `/posts/${post(community, number)}/vote` }),
+    },
+    {
+      what: 'a new post',
+      atMost: REACH,
+      request: (_community, number) => ({
+        method: 'POST',
+        path: '/posts',
+        body: { title: `The ${number}th of the bench`, content: 'It is about the ferry. '.repeat(8) },
+      }),
+    },
+  ];
+}
+
+async function communityOf(stage: Stage, posts: number): Promise<Community> {
+  const databaseUrl = await stage.database();
+  stage.say(`fills ${posts} posts`);
+  const community = { users: USERS, posts, followsEach: FOLLOWS, votesEach: (VOTES_OF_POST * posts) / USERS };
+  await withClient(databaseUrl, (client) =>
+    fillCommunity(client, community, (what) => stage.say(`  ${what}`), false),
+  );
+  const server = await stage.server(databaseUrl);
+  const client = await openClient(stage, databaseUrl);
+  const { rows } = await client.query<{ post_id: number }>(
+    'select post_id::integer from post_tallies order by replies desc limit 1',
+  );
+  const { body } = await call(server.url, 'POST', '/login', {
+    body: { email: 'user1@example.org', password: PASSWORD },
+  });
+  const { access_token: token } = body as { access_token: string };
+  return { url: server.url, token, client, posts, wide: rows[0]?.post_id ?? 0 };
+}
+
+/** Milliseconds of the database's processor time. */
+async function costOf(community: Community, act: Act, round: number): Promise<number> {
+  const costs: number[] = [];
+  for (let time = 0; time < TIMES; time += 1) {
+    const { method = 'GET', path, body } = act.request(community, TIMES * round + time);
+    costs.push(
+      await databaseCostOf(community.client, () =>
+        call(community.url, method, path, { token: community.token, body }),
+      ),
+    );
+  }
+  return median(costs);
+}
