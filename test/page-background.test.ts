@@ -86,7 +86,7 @@ describe('the page while nobody looks at it', () => {
       ),
     );
   const mention = (by: TestUser) => by.post('/posts', { title: 'Hey @alice', content: 'Secret words' });
-  const setting = () => page.getByRole('button', { name: 'Tell me' });
+  const setting = () => page.getByRole('button', { name: 'Turn them on' });
 
   it('says nothing outside the page unless somebody wants it', async () => {
     await turnAway(true);
@@ -98,15 +98,15 @@ describe('the page while nobody looks at it', () => {
 
   it('asks the browser only when it is turned on, and says when that refuses', async () => {
     await page.getByRole('link', { name: 'Your account' }).click();
-    await page.getByRole('heading', { name: 'While you look elsewhere' }).waitFor();
+    await page.getByRole('heading', { name: 'Notifications of the browser' }).waitFor();
     await setting().click();
     await page.getByText('Your browser does not allow this page to do so.').waitFor();
     await page.context().grantPermissions(['notifications']);
     await setting().click();
-    await page.getByText('It is turned on in this browser.').waitFor();
+    await page.getByText('They are turned on in this browser.').waitFor();
     await reader.expectKeepsNobodyOut('the account');
     await page.reload();
-    await page.getByText('It is turned on in this browser.').waitFor();
+    await page.getByText('They are turned on in this browser.').waitFor();
     await reader.live();
   });
 
@@ -198,8 +198,8 @@ describe('the page while nobody looks at it', () => {
     await page.getByRole('button', { name: 'Log in', exact: true }).click();
     await reader.live();
     await page.getByRole('link', { name: 'Your account' }).click();
-    await page.getByRole('heading', { name: 'While you look elsewhere' }).waitFor();
-    expect(await page.getByText('It is turned on in this browser.').count()).to.equal(0);
+    await page.getByRole('heading', { name: 'Notifications of the browser' }).waitFor();
+    expect(await page.getByText('They are turned on in this browser.').count()).to.equal(0);
     reader.expectClean({ networkMayFail: true });
   });
 });

@@ -31,6 +31,10 @@ describe('home and tags on the page', () => {
     await page.getByRole('button', { name: 'Follow carol' }).click();
     await reader.shows(reader.post('Heron news'));
     expect(await reader.post('Night train').count()).to.equal(0);
+    await page.getByRole('button', { name: 'Unfollow carol' }).click();
+    await page.getByRole('button', { name: 'Follow carol', exact: true }).click();
+    await page.getByRole('button', { name: 'Unfollow carol' }).waitFor();
+    expect(await page.evaluate('document.activeElement.textContent'), 'the focus').to.equal('Unfollow');
     reader.expectClean();
   });
 

@@ -78,14 +78,16 @@ describe('moderation on the page', () => {
     await one.getByText('Please fill this in.').waitFor();
     await one.getByLabel('Reason').fill('No advertising here');
     await one.getByRole('button', { name: 'Do it' }).click();
+    await queue.getByText('Done: Remove the post.').waitFor();
     await moderator.shows(one, 0);
+    expect(await queue.evaluate('document.activeElement.textContent'), 'the focus').to.equal('carol');
     const two = caseOf('User carol');
     await two.getByLabel('Action').selectOption('Warn');
     await two.getByLabel('Reason').fill('Please do not advertise');
     await two.getByRole('button', { name: 'Do it' }).click();
     await queue.getByText('Nothing waits.').waitFor();
     await queue.getByRole('link', { name: 'Resolved' }).click();
-    await caseOf('Cheap watches').getByText('resolved by “remove”').waitFor();
+    await caseOf('Cheap watches').getByText('post removed').waitFor();
     await queue.getByRole('link', { name: 'Log' }).click();
     const log = queue.getByRole('list', { name: 'Log' });
     await log.getByText('No advertising here').waitFor();
@@ -105,7 +107,7 @@ describe('moderation on the page', () => {
     const own = author.page.getByRole('list', { name: 'Notifications' });
     await own.getByText('A moderator removed a post of yours').waitFor();
     await own.getByText('No advertising here').waitFor();
-    await own.getByText('A moderator warns you').waitFor();
+    await own.getByText('A moderator has warned you').waitFor();
     expect(await own.getByText('grace').count()).to.equal(0);
     await author.expectKeepsNobodyOut();
     author.expectClean();

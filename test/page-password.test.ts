@@ -120,6 +120,7 @@ describe('a link of a mail on the page', () => {
     const link = await page.getByRole('link', { name: 'this link' }).getAttribute('href');
     const secret = Secret.fromBase32(new URL(link!).searchParams.get('secret')!);
     const code = () => TOTP.generate({ secret });
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'code');
     await form.getByLabel('Code').fill('wrong');
     await form.getByRole('button', { name: 'Turn it on' }).click();
     await page.getByText('This code is wrong or has been used.').waitFor();
@@ -127,7 +128,12 @@ describe('a link of a mail on the page', () => {
     await form.getByRole('button', { name: 'Turn it on' }).click();
     const codes = page.getByRole('list', { name: 'Recovery codes' }).getByRole('listitem');
     await codes.first().waitFor();
+    await comesToBe(() => page.evaluate('document.activeElement.className'), 'recovery');
     const [recovery = '', ...others] = await codes.allInnerTexts();
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.getByRole('button', { name: 'Copy the codes' }).click();
+    await page.getByText('The codes are copied.').waitFor();
+    expect(await page.evaluate('navigator.clipboard.readText()')).to.equal([recovery, ...others].join('\n'));
     expect(others).to.have.lengthOf(9);
     await reader.expectKeepsNobodyOut();
 

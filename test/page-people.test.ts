@@ -64,6 +64,7 @@ describe('people on the page', () => {
     await page.getByRole('button', { name: 'Follow', exact: true }).click();
     await page.getByText('1 follower ·').waitFor();
     await page.getByRole('button', { name: 'Mute' }).click();
+    await page.getByText('carol is muted.').waitFor();
     await page.getByRole('button', { name: 'Unmute' }).click();
     await page.getByRole('button', { name: 'Mute' }).waitFor();
     const dialog = page.getByRole('alertdialog');
@@ -73,7 +74,8 @@ describe('people on the page', () => {
     await dialog.waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Block' }).click();
     await dialog.getByRole('button', { name: 'Block' }).click();
-    await page.getByText('You have blocked carol, and see nothing of theirs.').waitFor();
+    await page.getByText('You have blocked carol. You see nothing of each other.').waitFor();
+    expect(await page.evaluate('document.activeElement.textContent'), 'the focus').to.equal('Unblock');
     await page.getByText('0 followers ·').waitFor();
     await page.getByRole('button', { name: 'Unblock' }).click();
     await reader.shows(reader.post('Ask @dave'));
@@ -119,6 +121,8 @@ describe('people on the page', () => {
     await reader.expectKeepsNobodyOut('/account/blocks');
     await unblock.click();
     await page.getByText('You have blocked nobody.').waitFor();
+    await page.getByText('dave is no longer blocked.').waitFor();
+    expect(await page.evaluate('document.activeElement.ariaLabel'), 'the focus').to.equal('Blocked');
     expect((await elsewhere.users.blocks()).users).to.deep.equal([]);
     await elsewhere.users.mute(dave.id);
     await page.goto(`${world.url}/account/mutes`);

@@ -225,7 +225,12 @@ describe('the places of the page', () => {
       await other.page.locator('.light').boundingBox(),
     ];
     expect((mark?.x ?? 0) + (mark?.width ?? 0), 'no overlap').to.be.below(light?.x ?? 0);
-    await other.page.emulateMedia({ media: 'print' });
+    await other.page.emulateMedia({ media: 'print', forcedColors: 'none' });
+    await other.page.evaluate('document.documentElement.dataset.theme = "dark"');
+    expect(
+      await other.page.evaluate('getComputedStyle(document.documentElement).colorScheme'),
+      'dark letters, whatever colours were chosen',
+    ).to.equal('light');
     expect(await other.page.getByRole('button', { name: 'Abmelden' }).isVisible()).to.equal(false);
     expect(await other.page.locator('.post').first().isVisible()).to.equal(true);
     other.expectClean({ networkMayFail: true });

@@ -115,6 +115,11 @@ describe('writing on the page', () => {
     await comesToBe(() => text().inputValue(), 'and kept');
     await composer().getByRole('button', { name: 'Publish' }).click();
     await said.waitFor();
+    // So it is if the writer looks at another place meanwhile.
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await page.getByText('Only you see these.').waitFor();
+    await page.goBack();
+    await said.getByText('is sent when the connection is back').waitFor();
     const before = reached;
     answered = true;
     await text().waitFor({ state: 'detached' });

@@ -1,4 +1,4 @@
-import { useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
 import type { Refusals } from '../chrome/sentence.ts';
@@ -10,6 +10,8 @@ interface AccountField {
   type: 'text' | 'email' | 'password' | 'lines';
   autocomplete: string;
   hint?: string;
+  /** Digits alone: a telephone shows the keys for them. */
+  digits?: boolean;
   /** What is in it at the beginning. */
   given?: string;
 }
@@ -22,6 +24,8 @@ interface AccountFormProps {
   /** Whose password is asked for, where no field says it: a password manager looks for it in the form. */
   login?: string;
   danger?: boolean;
+  /** Whether its first field has the focus at the beginning: it takes the place of a form that had it. */
+  autofocus?: boolean;
   /** The field that a wrong password is about. */
   passwordField?: string;
   /** The field that a wrong code of an authenticator app is about. */
@@ -41,6 +45,7 @@ export function AccountForm({
   verb,
   login,
   danger = false,
+  autofocus = false,
   passwordField,
   codeField,
   recoverable,
@@ -56,6 +61,9 @@ export function AccountForm({
     refusals,
   });
   const [busy, setBusy] = useState(false);
+  useLayoutEffect(() => {
+    if (autofocus) form.current?.querySelector<HTMLElement>('input:not([hidden])')?.focus();
+  }, []);
 
   const submit = async (target: HTMLFormElement) => {
     const data = new FormData(target);
@@ -89,10 +97,17 @@ export function AccountForm({
       }}
     >
       {login !== undefined && <input hidden readOnly type="email" autocomplete="username" value={login} />}
-      {fields.map(({ name, label, type, autocomplete, hint, given }) => (
-        <Field key={name} label={label} hint={hint} fault={faults.fields[name]}>
+      {fields.map(({ name, label, type, autocomplete, hint, digits = false, given }) => (
+        <Field key={name} label={label} quiet={label === title} hint={hint} fault={faults.fields[name]}>
           {(links) => {
-            const input = { ...links, name, autocomplete, spellcheck: false, defaultValue: given ?? '' };
+            const input = {
+              ...links,
+              name,
+              autocomplete,
+              spellcheck: false,
+              defaultValue: given ?? '',
+              inputMode: digits ? ('numeric' as const) : undefined,
+            };
             if (type === 'lines') return <textarea {...input} rows={3} dir="auto" spellcheck />;
             if (type === 'password') return <input {...input} type="password" />;
             return type === 'email' ? <input {...input} type="email" /> : <input {...input} type="text" />;

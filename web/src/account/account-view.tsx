@@ -130,7 +130,7 @@ export function AccountView({ me }: { me: OwnUser }) {
       <AlertsSetting me={me} />
       <SecondFactor me={me} />
       <Identities me={me} />
-      <Sessions />
+      <Sessions me={me} />
       <section>
         <h2>{say('account.keptAway')}</h2>
         <p class="muted">

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { OwnUser, SecondFactorView, TotpSetup } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
@@ -43,20 +43,7 @@ export function SecondFactor({ me }: { me: OwnUser }) {
     <section>
       <h2>{say('factor.title')}</h2>
       {trouble !== undefined && <p role="alert">{trouble}</p>}
-      {recoveryCodes !== undefined && (
-        <div role="status">
-          <p>
-            <Said of="factor.begun" keep={<strong>{say('factor.keep')}</strong>} />
-          </p>
-          <ul aria-label={say('factor.codes')}>
-            {recoveryCodes.map((code) => (
-              <li key={code}>
-                <code>{code}</code>
-              </li>
-            ))}
-          </ul>
-        </div>
-      )}
+      {recoveryCodes !== undefined && <RecoveryCodes codes={recoveryCodes} />}
       {state?.on === false && setup === undefined && (
         <>
           <p class="muted">{say('factor.what')}</p>
@@ -77,13 +64,14 @@ export function SecondFactor({ me }: { me: OwnUser }) {
             <Said
               of="factor.link"
               link={<a href={setup.uri}>{say('factor.linkName')}</a>}
-              secret={<code>{setup.secret}</code>}
+              secret={<code>{inFours(setup.secret)}</code>}
             />
           </p>
           <AccountForm
             key="confirm"
             title={say('factor.title')}
             verb={say('factor.confirm')}
+            autofocus
             codeField="code"
             fields={[
               {
@@ -92,6 +80,7 @@ export function SecondFactor({ me }: { me: OwnUser }) {
                 type: 'text',
                 autocomplete: 'one-time-code',
                 hint: say('factor.codeHint'),
+                digits: true,
               },
             ]}
             run={confirm}
@@ -114,4 +103,46 @@ export function SecondFactor({ me }: { me: OwnUser }) {
       )}
     </section>
   );
+}
+
+/** What a login takes in place of a code. They are shown this once. */
+function RecoveryCodes({ codes }: { codes: readonly string[] }) {
+  const shown = useRef<HTMLDivElement>(null);
+  // The form that had the focus is gone.
+  useEffect(() => shown.current?.focus(), []);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(codes.join('\n'));
+      notify(say('factor.copied'));
+    } catch {
+      notify(say('factor.notCopied'), 'failed');
+    }
+  };
+  return (
+    <div ref={shown} class="recovery" role="status" tabIndex={-1}>
+      <p>
+        <Said of="factor.begun" keep={<strong>{say('factor.keep')}</strong>} />
+      </p>
+      <ul aria-label={say('factor.codes')}>
+        {codes.map((code) => (
+          <li key={code}>
+            <code>{code}</code>
+          </li>
+        ))}
+      </ul>
+      {/* There is none where the page came unencrypted. */}
+      {'clipboard' in navigator && (
+        <div class="buttons">
+          <button type="button" class="secondary" onClick={() => void copy()}>
+            {say('factor.copy')}
+          </button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Letters that are to be typed from the screen: apps leave the spaces out. */
+function inFours(secret: string): string {
+  return secret.replaceAll(/.{4}(?=.)/g, '$& ');
 }

@@ -1,6 +1,7 @@
-import type { LoginSession } from 'tidings-client';
+import type { LoginSession, OwnUser } from 'tidings-client';
 import { useEffect, useState } from 'preact/hooks';
 import { Confirmation } from '../chrome/confirmation.tsx';
+import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
@@ -9,7 +10,7 @@ import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 
 /** Where the reader is logged in: any of these sessions can be ended, or all at once. */
-export function Sessions() {
+export function Sessions({ me }: { me: OwnUser }) {
   const [sessions, setSessions] = useState<LoginSession[]>([]);
   const [next, setNext] = useState<string>();
   const [trouble, setTrouble] = useState<string>();
@@ -25,7 +26,9 @@ export function Sessions() {
       setTrouble(say('sessions.unread', { why: sentenceOf(error) }));
     }
   };
-  useEffect(() => void load(), []);
+  // A new password has ended some of them.
+  useEffect(() => void load(), [me]);
+  const list = useKeptFocus<HTMLUListElement>();
 
   const end = async (session: LoginSession) => {
     try {
@@ -46,7 +49,7 @@ export function Sessions() {
     <section>
       <h2>{say('sessions.title')}</h2>
       <p class="muted">{say('sessions.what')}</p>
-      <ul class="sessions" aria-label={say('sessions.title')}>
+      <ul ref={list} class="sessions" aria-label={say('sessions.title')}>
         {sessions.map((session) => (
           <li key={session.id}>
             <div>

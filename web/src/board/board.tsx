@@ -90,6 +90,6 @@ function PlaceView({ here, me }: { here: Place; me: OwnUser }) {
     case 'kept-away':
       return <KeptAwayView key={here.list} list={here.list} />;
     case 'moderation':
-      return <ModerationView list={here.list} />;
+      return <ModerationView list={here.list} me={me} />;
   }
 }

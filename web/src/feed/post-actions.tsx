@@ -22,7 +22,10 @@ export function PostActions({ post, onEdit, children }: PostActionsProps) {
       <VoteButton post={post} />
       {children}
       {post.owner_id !== me.id && (
-        <ReportButton what={say('post.this')} send={(report) => service.posts.report(post.id, report)} />
+        <ReportButton
+          what={say(post.title === null ? 'post.thisReply' : 'post.this')}
+          send={(report) => service.posts.report(post.id, report)}
+        />
       )}
       {post.owner_id === me.id && (
         <>

@@ -118,7 +118,7 @@ export const de: Messages = {
   'place.blocks': 'Blockiert',
   'place.mutes': 'Stummgeschaltet',
   'place.moderation': 'Moderation',
-  'place.nav': 'Orte',
+  'place.nav': 'Bereiche',
   'place.skip': 'Zu den Beiträgen springen',
 
   'search.label': 'Beiträge durchsuchen',
@@ -133,7 +133,7 @@ export const de: Messages = {
   'search.quoted': '„{word}“',
 
   'connection.connecting': 'Verbindet',
-  'connection.catching-up': 'Lädt Verpasstes',
+  'connection.catching-up': 'Lädt nach',
   'connection.live': 'Live',
   'connection.offline': 'Offline',
   'connection.ended': 'Beendet',
@@ -192,6 +192,7 @@ export const de: Messages = {
   'post.replies': { one: '{count} Antwort', other: '{count} Antworten' },
   'post.noReplies': 'Noch keine Antworten',
   'post.this': 'Diesen Beitrag',
+  'post.thisReply': 'Diese Antwort',
 
   'vote.label': { one: 'Abstimmen, {count} Stimme', other: 'Abstimmen, {count} Stimmen' },
   'vote.labelDelayed': {
@@ -285,7 +286,7 @@ export const de: Messages = {
     one: 'Eine Person hat für deinen Beitrag gestimmt',
     other: '{count} Personen haben für deinen Beitrag gestimmt',
   },
-  'notifications.warn': 'Die Moderation verwarnt dich',
+  'notifications.warn': 'Die Moderation hat dich verwarnt',
   'notifications.remove': 'Die Moderation hat einen Beitrag von dir entfernt',
   'notifications.restore': 'Die Moderation hat einen Beitrag von dir wiederhergestellt',
   'notifications.lock': 'Die Moderation lässt keine Antworten auf deinen Beitrag mehr zu',
@@ -297,12 +298,12 @@ export const de: Messages = {
     'Die Moderation hat sich angesehen, was du gemeldet hast: Es war nichts zu tun',
   'notifications.moderation': 'Die Moderation hat etwas an deinem Konto getan',
 
-  'alerts.title': 'Während du woanders bist',
+  'alerts.title': 'Benachrichtigungen des Browsers',
   'alerts.what':
     'Solange diese Seite im Hintergrund offen ist, kann dir dieser Browser Antworten, Erwähnungen und neue Follower melden: von wem, und nichts von dem, was geschrieben wurde.',
-  'alerts.isOn': 'In diesem Browser eingeschaltet.',
-  'alerts.turnOn': 'Melden lassen',
-  'alerts.turnOff': 'Nicht mehr melden',
+  'alerts.isOn': 'Sie sind in diesem Browser eingeschaltet.',
+  'alerts.turnOn': 'Einschalten',
+  'alerts.turnOff': 'Ausschalten',
   'alerts.refused':
     'Dein Browser erlaubt das dieser Seite nicht. Erlaube zuerst ihre Benachrichtigungen in den Einstellungen des Browsers.',
 
@@ -316,7 +317,8 @@ export const de: Messages = {
   'people.done.unfollow': 'Du folgst {name} nicht mehr.',
   'people.done.block': '{name} ist blockiert.',
   'people.done.unblock': '{name} ist nicht mehr blockiert.',
-  'people.done.mute': '{name} ist stummgeschaltet.',
+  'people.done.mute':
+    '{name} ist stummgeschaltet. In deinen Listen siehst du nichts mehr von {name}, und {name} erfährt es nicht.',
   'people.done.unmute': '{name} ist nicht mehr stummgeschaltet.',
   'people.cannot.follow': 'Du kannst {name} nicht folgen.',
   'people.cannot.unfollow': 'Du kannst {name} nicht entfolgen.',
@@ -333,6 +335,7 @@ export const de: Messages = {
   'people.unblockName': '{name} nicht mehr blockieren',
   'people.unmuteName': '{name} nicht mehr stummschalten',
   'people.followName': '{name} folgen',
+  'people.unfollowName': '{name} nicht mehr folgen',
   'people.nobodyBlocked': 'Du hast niemanden blockiert.',
   'people.nobodyMuted': 'Du hast niemanden stummgeschaltet.',
   'people.blocksWhat':
@@ -353,7 +356,7 @@ export const de: Messages = {
   'people.countFollowing': { one: 'folgt {count} Person', other: 'folgt {count} Personen' },
   'people.joined': 'dabei seit {month}',
   'people.postsOf': 'Beiträge von {name}',
-  'people.blocked': 'Du hast {name} blockiert und siehst nichts davon.',
+  'people.blocked': 'Du hast {name} blockiert. Ihr seht nichts voneinander.',
   'people.noPostsYours': 'Du hast noch nichts veröffentlicht.',
   'people.noPosts': 'Von {name} gibt es hier nichts für dich zu lesen.',
   'people.noPostsVisitor': '{name} hat noch nichts veröffentlicht.',
@@ -362,7 +365,6 @@ export const de: Messages = {
   'suggestions.what':
     'Auf der Startseite steht, was du schreibst und was die schreiben, denen du folgst. Alles andere findest du unter {everyone}.',
   'suggestions.these': 'Diese haben zuletzt geschrieben:',
-  'suggestions.followed': 'du folgst',
   'suggestions.failed': 'Du folgst {name} nicht. {why}',
 
   'report.verb': 'Melden',
@@ -382,6 +384,7 @@ export const de: Messages = {
   'moderation.open': 'Offen',
   'moderation.resolved': 'Erledigt',
   'moderation.audit': 'Protokoll',
+  'moderation.only': 'Was hier steht, sieht nur die Moderation.',
   'moderation.noneOpen': 'Nichts wartet.',
   'moderation.noneResolved': 'Noch wurde nichts erledigt.',
   'moderation.noneDone': 'Noch wurde nichts getan.',
@@ -393,7 +396,7 @@ export const de: Messages = {
   'moderation.reported': 'Gemeldet: {time}',
   'moderation.post': 'zum Beitrag',
   'moderation.dismissed': 'nichts zu tun · {time}',
-  'moderation.resolvedBy': 'erledigt durch „{action}“ · {time}',
+  'moderation.resolvedBy': '{action} · {time}',
   'moderation.removed': 'Entfernt',
   'moderation.gone': 'Den Beitrag gibt es nicht mehr.',
   'moderation.reports': 'Meldungen',
@@ -418,12 +421,13 @@ export const de: Messages = {
   'moderation.choice.unsuspend': 'Sperre beenden',
   'moderation.choice.remove-all': 'Alle Beiträge der Person entfernen',
   'moderation.choice.dismiss': 'Nichts zu tun',
-  'moderation.resolution.remove': 'Entfernen',
-  'moderation.resolution.restore': 'Wiederherstellen',
-  'moderation.resolution.lock': 'Antworten beenden',
-  'moderation.resolution.warn': 'Verwarnen',
-  'moderation.resolution.suspend': 'Sperren',
-  'moderation.resolution.unsuspend': 'Sperre beenden',
+  'moderation.resolution.remove': 'Beitrag entfernt',
+  'moderation.resolution.removeAll': 'Beiträge entfernt',
+  'moderation.resolution.restore': 'Beitrag wiederhergestellt',
+  'moderation.resolution.lock': 'keine Antworten mehr',
+  'moderation.resolution.warn': 'verwarnt',
+  'moderation.resolution.suspend': 'gesperrt',
+  'moderation.resolution.unsuspend': 'Sperre beendet',
   'moderation.operator': 'Der Betreiber',
   'moderation.log.remove': '{actor} hat einen Beitrag von {user} entfernt',
   'moderation.log.removeAll': {
@@ -484,10 +488,13 @@ export const de: Messages = {
     'Ab jetzt verlangen deine Anmeldungen einen Code. {keep}: Jeder gilt für eine Anmeldung ohne die App, und sie werden nicht noch einmal angezeigt.',
   'factor.keep': 'Bewahre diese Wiederherstellungscodes auf',
   'factor.codes': 'Wiederherstellungscodes',
+  'factor.copy': 'Codes kopieren',
+  'factor.copied': 'Die Codes sind kopiert.',
+  'factor.notCopied': 'Dein Browser hat sie nicht kopiert. Markiere und kopiere sie selbst.',
   'factor.what':
     'Außer deinem Passwort kann eine Anmeldung einen Code aus einer Authenticator-App verlangen.',
   'factor.begin': 'Einrichten',
-  'factor.link': 'Öffne {link} auf dem Gerät mit der App, oder tippe dort dieses Geheimnis ein: {secret}',
+  'factor.link': 'Öffne {link} auf dem Gerät mit der App, oder gib dort diesen Schlüssel ein: {secret}',
   'factor.linkName': 'diesen Link',
   'factor.confirm': 'Einschalten',
   'factor.code': 'Code',

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import type { ModerationAction, ModerationCase } from 'tidings-client';
-import { announce } from '../chrome/announcer.tsx';
 import { Field } from '../chrome/field.tsx';
+import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import type { Key } from '../languages/messages.ts';
 import { say } from '../languages/say.ts';
@@ -47,6 +47,7 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
   const [choice, setChoice] = useState<Choice>();
   const [busy, setBusy] = useState(false);
   const [fault, setFault] = useState<string>();
+  const [refusal, setRefusal] = useState<string>();
   const chosen = choice !== undefined && offered.includes(choice) ? choice : offered[0];
   if (chosen === undefined) return null;
   const submit = async (form: HTMLFormElement) => {
@@ -58,16 +59,17 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
     }
     setBusy(true);
     setFault(undefined);
+    setRefusal(undefined);
     try {
       const { posts } = await service.moderation.act(actionOf(chosen, one, reason));
-      announce(
+      notify(
         posts === null
           ? say('moderation.done', { action: say(`moderation.choice.${chosen}`) })
           : say('moderation.donePosts', { count: posts }),
       );
       form.reset();
     } catch (error) {
-      setFault(sentenceOf(error, { conflict: 'moderation.conflict', forbidden: 'moderation.forbidden' }));
+      setRefusal(sentenceOf(error, { conflict: 'moderation.conflict', forbidden: 'moderation.forbidden' }));
     } finally {
       setBusy(false);
     }
@@ -103,6 +105,11 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
       >
         {(links) => <input {...links} name="reason" autocomplete="off" maxLength={1000} />}
       </Field>
+      {refusal !== undefined && (
+        <p class="fault" role="alert">
+          {refusal}
+        </p>
+      )}
       <button type="submit" class="primary" aria-disabled={busy}>
         {say('moderation.do')}
       </button>

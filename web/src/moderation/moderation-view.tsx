@@ -1,6 +1,7 @@
-import { createCaseStore, type ModerationCase } from 'tidings-client';
+import { createCaseStore, type ModerationCase, type OwnUser } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { EndOfPages } from '../chrome/end-of-pages.tsx';
+import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { useStore } from '../chrome/use-store.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
@@ -16,7 +17,16 @@ import { wordsOf } from './reasons.ts';
 const PAGE = 20;
 
 /** For moderators: what was reported, live, with what can be done about it; and what was done. */
-export function ModerationView({ list }: { list: ModerationList }) {
+export function ModerationView({ list, me }: { list: ModerationList; me: OwnUser }) {
+  if (me.role === 'user')
+    return (
+      <section>
+        <h1 class="place-title" tabIndex={-1}>
+          {say('place.moderation')}
+        </h1>
+        <p class="muted">{say('moderation.only')}</p>
+      </section>
+    );
   return (
     <section aria-labelledby="moderation-title">
       <h1 id="moderation-title" class="place-title" tabIndex={-1}>
@@ -43,13 +53,14 @@ function Cases({ list }: { list: Exclude<ModerationList, 'audit'> }) {
     [list, feed],
   );
   const { cases, loading, error } = state;
+  const rows = useKeptFocus<HTMLUListElement>();
   return (
     <>
       {cases.length === 0 && loading && <Skeleton />}
       {cases.length === 0 && !loading && !error && (
         <p class="nothing">{say(list === 'open' ? 'moderation.noneOpen' : 'moderation.noneResolved')}</p>
       )}
-      <ul class="cases" aria-label={say(`moderation.${list}`)}>
+      <ul ref={rows} class="cases" aria-label={say(`moderation.${list}`)}>
         {cases.map((one) => (
           <li key={one.id}>
             <Case of={one} />
@@ -71,7 +82,13 @@ function Case({ of: one }: { of: ModerationCase }) {
           say(post_id === null ? 'moderation.userDeleted' : 'moderation.postByDeleted')
         ) : (
           <Said
-            of={post_id === null ? 'moderation.user' : 'moderation.postBy'}
+            of={
+              post_id === null
+                ? 'moderation.user'
+                : post?.title === null
+                  ? 'thread.replyBy'
+                  : 'moderation.postBy'
+            }
             name={
               <PlaceLink to={{ name: 'author', username: user.username, id: user.id }} current={false}>
                 <bdi>{user.username}</bdi>
@@ -98,7 +115,7 @@ function Case({ of: one }: { of: ModerationCase }) {
             ) : (
               <Said
                 of="moderation.resolvedBy"
-                action={resolutionOf(resolution)}
+                action={resolutionOf(one)}
                 time={<RelativeTime at={resolved_at} />}
               />
             )}
@@ -138,7 +155,8 @@ function Case({ of: one }: { of: ModerationCase }) {
 }
 
 /** The action with which a case was resolved, which a newer service may have more of. */
-function resolutionOf(resolution: ModerationCase['resolution']): string {
+function resolutionOf({ resolution, post_id }: ModerationCase): string {
+  if (resolution === 'remove' && post_id === null) return say('moderation.resolution.removeAll');
   const key = `moderation.resolution.${resolution ?? ''}`;
   return isKey(key) ? say(key as 'moderation.resolution.warn') : (resolution ?? '');
 }

@@ -68,12 +68,17 @@ function ReportForm({ what, send, onDone }: ReportButtonProps & { onDone: () => 
             </select>
           )}
         </Field>
-        <Field label={say('report.note')} hint={say('report.noteHint')} fault={fault}>
+        <Field label={say('report.note')} hint={say('report.noteHint')}>
           {(links) => <textarea {...links} name="note" rows={3} maxLength={1000} />}
         </Field>
+        {fault !== undefined && (
+          <p class="fault" role="alert">
+            {fault}
+          </p>
+        )}
         <div class="buttons">
           <button type="button" class="secondary" onClick={() => dialog.current?.close()}>
-            {say('leave')}
+            {say('cancel')}
           </button>
           <button type="submit" class="primary" aria-disabled={busy}>
             {say('report.send')}

@@ -11,6 +11,9 @@ import { type Sought, useProfile } from './profile.ts';
 import { joined } from './joined.ts';
 import { RelationButtons } from './relation-buttons.tsx';
 
+/** Between what is told of a user: a line ends behind it. */
+const APART = '\u00a0· ';
+
 /** After a post came or went, how long to wait for another one before the counts are read again. Milliseconds. */
 const MORE = 1000;
 
@@ -61,15 +64,17 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
           </p>
         )}
         <p class="muted">
-          {say('people.countPosts', { count: posts })} ·{' '}
+          {say('people.countPosts', { count: posts })}
+          {APART}
           <PlaceLink to={{ name: 'people', username, list: 'followers' }}>
             {say('people.countFollowers', { count: followers })}
-          </PlaceLink>{' '}
-          ·{' '}
+          </PlaceLink>
+          {APART}
           <PlaceLink to={{ name: 'people', username, list: 'following' }}>
             {say('people.countFollowing', { count: following })}
-          </PlaceLink>{' '}
-          · {joined(user)}
+          </PlaceLink>
+          {APART}
+          {joined(user)}
         </p>
         {id === me.id ? (
           <p>
@@ -83,7 +88,7 @@ function About({ user, onChange }: { user: PublicUser; onChange: () => Promise<v
   );
 }
 
-function Posts({ user: { id, username, blocked = false } }: { user: PublicUser }) {
+function Posts({ user: { id, username, posts, blocked = false } }: { user: PublicUser }) {
   const { me, timeline } = useVisit();
   useEffect(() => timeline.show({ sort: 'new', ownerId: id }), [timeline, id]);
   if (timeline.query.value.ownerId !== id) return null;
@@ -91,7 +96,7 @@ function Posts({ user: { id, username, blocked = false } }: { user: PublicUser }
     ? say('people.blocked', { name: username })
     : id === me.id
       ? say('people.noPostsYours')
-      : say('people.noPosts', { name: username });
+      : say(posts === 0 ? 'people.noPostsVisitor' : 'people.noPosts', { name: username });
   return (
     <section class="timeline" aria-label={say('people.postsOf', { name: username })}>
       <TimelineView timeline={timeline} nothing={nothing} />

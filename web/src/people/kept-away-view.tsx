@@ -1,8 +1,8 @@
 import { useState } from 'preact/hooks';
 import { createRelationsStore } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
-import { announce } from '../chrome/announcer.tsx';
 import { EndOfPages } from '../chrome/end-of-pages.tsx';
+import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { useStore } from '../chrome/use-store.ts';
@@ -26,6 +26,7 @@ export function KeptAwayView({ list }: { list: KeptAway }) {
     [list, feed],
   );
   const { users, loading, error } = state;
+  const people = useKeptFocus<HTMLUListElement>();
   return (
     <section aria-labelledby="kept-away-title">
       <h1 id="kept-away-title" class="place-title" tabIndex={-1}>
@@ -46,7 +47,7 @@ export function KeptAwayView({ list }: { list: KeptAway }) {
       <p class="muted place-words">{say(`people.${list}What`)}</p>
       {users.length === 0 && loading && <Skeleton />}
       {users.length === 0 && !loading && !error && <p class="nothing">{say(nothing[list])}</p>}
-      <ul class="people" aria-label={say(`place.${list}`)}>
+      <ul ref={people} class="people" aria-label={say(`place.${list}`)}>
         {users.map(({ id, username }) => (
           <li key={id}>
             <PlaceLink to={{ name: 'author', username, id }} class="who">
@@ -71,7 +72,7 @@ function EndButton({ list, id, username }: { list: KeptAway; id: number; usernam
     setBusy(true);
     try {
       await service.users[deed](id);
-      announce(say(`people.done.${deed}`, { name: username }));
+      notify(say(`people.done.${deed}`, { name: username }));
     } catch (error) {
       notify(say(`people.still.${list}`, { name: username, why: sentenceOf(error) }), 'failed');
     } finally {

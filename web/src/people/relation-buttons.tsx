@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { type PublicUser, TidingsError } from 'tidings-client';
 import { announce } from '../chrome/announcer.tsx';
 import { Confirmation } from '../chrome/confirmation.tsx';
@@ -21,6 +21,7 @@ export function RelationButtons({ user, onChange }: RelationButtonsProps) {
   const { id, username, followed = false, blocked = false, muted = false } = user;
   const [busy, setBusy] = useState(false);
   const [asking, setAsking] = useState(false);
+  const takeBack = useRef<() => void>(() => undefined);
 
   const run = async (deed: Deed) => {
     if (busy) return;
@@ -28,7 +29,12 @@ export function RelationButtons({ user, onChange }: RelationButtonsProps) {
     try {
       await service.users[deed](id);
       await onChange();
-      announce(say(`people.done.${deed}`, { name: username }));
+      const done = say(`people.done.${deed}`, { name: username });
+      // What was said before of the same user is true no more.
+      takeBack.current();
+      // The button tells of a follow by itself; what the others do is seen elsewhere.
+      if (deed === 'follow' || deed === 'unfollow') announce(done);
+      else takeBack.current = notify(done);
     } catch (error) {
       notify(
         error instanceof TidingsError && error.code === 'forbidden'
@@ -40,22 +46,28 @@ export function RelationButtons({ user, onChange }: RelationButtonsProps) {
       setBusy(false);
     }
   };
-  const button = (deed: Deed, look: string) => (
-    <button type="button" class={look} aria-disabled={busy} onClick={() => void run(deed)}>
+  // By its key a button stays the same one when it turns into its opposite, and keeps the focus.
+  const button = (deed: Deed, look: string, key: string) => (
+    <button key={key} type="button" class={look} aria-disabled={busy} onClick={() => void run(deed)}>
       {say(`people.${deed}`)}
     </button>
   );
 
   return (
     <div class="relations">
-      {blocked
-        ? button('unblock', 'primary')
-        : followed
-          ? button('unfollow', 'secondary')
-          : button('follow', 'primary')}
-      {muted ? button('unmute', 'secondary') : !blocked && button('mute', 'plain')}
-      {!blocked && (
-        <button type="button" class="plain delete" aria-disabled={busy} onClick={() => setAsking(true)}>
+      {!blocked &&
+        (followed ? button('unfollow', 'secondary', 'follow') : button('follow', 'primary', 'follow'))}
+      {muted ? button('unmute', 'secondary', 'mute') : !blocked && button('mute', 'plain', 'mute')}
+      {blocked ? (
+        button('unblock', 'primary', 'block')
+      ) : (
+        <button
+          key="block"
+          type="button"
+          class="plain delete"
+          aria-disabled={busy}
+          onClick={() => setAsking(true)}
+        >
           {say('people.block')}
         </button>
       )}

@@ -32,13 +32,19 @@ export function Suggestions() {
   }, [me.id]);
 
   if (!people) return null;
-  const follow = async ({ id, username }: OwnerView) => {
+  const toggle = async ({ id, username }: OwnerView) => {
+    const follows = followed.has(id);
     try {
-      await service.users.follow(id);
-      setFollowed((before) => new Set([...before, id]));
+      await service.users[follows ? 'unfollow' : 'follow'](id);
+      setFollowed((before) => new Set(follows ? [...before].filter((one) => one !== id) : [...before, id]));
     } catch (error) {
       notify(
-        say('suggestions.failed', { name: username, why: sentenceOf(error, { conflict: 'people.tooMany' }) }),
+        follows
+          ? sentenceOf(error)
+          : say('suggestions.failed', {
+              name: username,
+              why: sentenceOf(error, { conflict: 'people.tooMany' }),
+            }),
         'failed',
       );
     }
@@ -60,18 +66,16 @@ export function Suggestions() {
             <PlaceLink to={{ name: 'author', ...person }} class="who">
               {person.username}
             </PlaceLink>
-            {followed.has(person.id) ? (
-              <span class="muted">{say('suggestions.followed')}</span>
-            ) : (
-              <button
-                type="button"
-                class="secondary"
-                aria-label={say('people.followName', { name: person.username })}
-                onClick={() => void follow(person)}
-              >
-                {say('people.follow')}
-              </button>
-            )}
+            <button
+              type="button"
+              class={followed.has(person.id) ? 'plain' : 'secondary'}
+              aria-label={say(followed.has(person.id) ? 'people.unfollowName' : 'people.followName', {
+                name: person.username,
+              })}
+              onClick={() => void toggle(person)}
+            >
+              {say(followed.has(person.id) ? 'people.unfollow' : 'people.follow')}
+            </button>
           </li>
         ))}
       </ul>

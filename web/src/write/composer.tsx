@@ -44,6 +44,7 @@ export function Composer() {
       <PostForm
         key={round}
         label={say('write.new')}
+        what="post"
         words={unsent.of('post') ?? nothing}
         onInput={(words) => unsent.keep('post', words)}
         folded={!open}

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PostAnswer } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { PostStoreProvider } from '../feed/post-store.ts';
@@ -21,8 +22,9 @@ export function DraftsView() {
   };
   useEffect(load, [drafts]);
   const list = drafts.list.value;
+  const cards = useKeptFocus<HTMLElement>();
   return (
-    <section class="timeline" aria-labelledby="drafts-title">
+    <section ref={cards} class="timeline" aria-labelledby="drafts-title">
       <h1 id="drafts-title" class="place-title" tabIndex={-1}>
         {say('drafts.title')}
       </h1>

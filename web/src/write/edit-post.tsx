@@ -97,6 +97,7 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
   return (
     <>
       <PostForm
+        what={what}
         label={say(isDraft ? 'edit.draft' : isReply ? 'edit.reply' : 'edit.post')}
         words={begun ?? { title: post.title ?? '', content: post.content }}
         titled={!isReply}

@@ -6,6 +6,7 @@ import { useFaults } from '../chrome/faults.ts';
 import { notify } from '../chrome/notices.tsx';
 import { type Refusals, sentenceOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
+import type { UnsentFor, Waiting } from './unsent.ts';
 
 /** What a writer writes. */
 export interface Words {
@@ -26,6 +27,8 @@ export interface Deed {
 
 interface PostFormProps {
   label: string;
+  /** What the words are for. */
+  what: UnsentFor;
   words: Words;
   /** Whether there is a title; a reply has none. */
   titled?: boolean;
@@ -53,17 +56,11 @@ const NEARLY_FULL = 9500;
 /** Between two attempts to send what could not be sent, while there is a connection. Milliseconds. */
 const RETRY = { base: 2000, cap: 30_000 };
 
-/** What could not be done since the server cannot be reached. */
-interface Waiting {
-  deed: Deed;
-  /** Seconds, as the server asked. */
-  retryAfter: number;
-}
-
 /** The form in which posts and drafts are written. */
 export function PostForm(props: PostFormProps) {
   const {
     label,
+    what,
     deeds,
     onInput,
     onCancel,
@@ -85,9 +82,18 @@ export function PostForm(props: PostFormProps) {
   });
   const [busy, setBusy] = useState(false);
   const { faults, clear, show } = useFaults(names, form, { refusals });
-  const [waiting, setWaiting] = useState<Waiting | undefined>(undefined);
+  const { unsent, timeline } = useVisit();
+  // What waited before the writer looked at another place goes on to.
+  const [waiting, setWaiting] = useState(() => unsent.waiting(what));
   const [backoff] = useState(() => new Backoff(RETRY));
-  const isLive = useVisit().timeline.status.value.state === 'live';
+  const isLive = timeline.status.value.state === 'live';
+  const wait = (next: Waiting | undefined) => {
+    unsent.wait(what, words, next);
+    setWaiting(next);
+  };
+  useLayoutEffect(() => {
+    if (waiting) show(waiting.error);
+  }, []);
 
   // The attribute works once in a page's life.
   useLayoutEffect(() => {
@@ -102,27 +108,29 @@ export function PostForm(props: PostFormProps) {
     setWords(changed);
     onInput?.(changed);
     if (!waiting) return;
-    setWaiting(undefined);
+    wait(undefined);
     clear();
   };
-  const run = async (deed: Deed) => {
-    if (busy) return;
+  const run = async (at: number, byItself = false) => {
+    const deed = deeds[at];
+    if (busy || !deed) return;
     const sent = changes.current;
     setBusy(true);
     // Done again by itself, it goes on to say why until it is done.
-    if (deed !== waiting?.deed) {
+    if (!byItself) {
       clear();
       backoff.reset();
     }
     try {
       await deed.run(words);
-      setWaiting(undefined);
+      wait(undefined);
     } catch (error) {
       if (form.current) show(error);
       else notify(say('write.kept', { why: sentenceOf(error, refusals) }), 'failed');
       // What has been changed meanwhile is not what was to be sent.
       const again = isOutage(error) && !deed.asks && changes.current === sent;
-      setWaiting(again ? { deed, retryAfter: error.retryAfter ?? 0 } : undefined);
+      // One who has left the form before was told of nothing that waits.
+      if (form.current || byItself) wait(again ? { deed: at, error } : undefined);
     } finally {
       setBusy(false);
     }
@@ -131,7 +139,11 @@ export function PostForm(props: PostFormProps) {
   useEffect(() => backoff.reset(), [isLive]);
   useEffect(() => {
     if (!waiting || busy || !isLive) return undefined;
-    const timer = setTimeout(() => void run(waiting.deed), backoff.next(waiting.retryAfter * 1000));
+    const pause = backoff.next((waiting.error.retryAfter ?? 0) * 1000);
+    const timer = setTimeout(() => {
+      // Another form of the same words, which the writer has left, may have done it meanwhile.
+      if (unsent.waiting(what)) void run(waiting.deed, true);
+    }, pause);
     return () => clearTimeout(timer);
   }, [waiting, busy, isLive]);
 
@@ -144,12 +156,12 @@ export function PostForm(props: PostFormProps) {
       onFocusIn={onFocus}
       onSubmit={(event) => {
         event.preventDefault();
-        void run(deeds[0]);
+        void run(0);
       }}
       onKeyDown={(event) => {
         if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
           event.preventDefault();
-          void run(deeds[0]);
+          void run(0);
         } else if (event.key === 'Enter' && event.target instanceof HTMLInputElement) {
           // A line is finished, not the post.
           event.preventDefault();
@@ -207,13 +219,13 @@ export function PostForm(props: PostFormProps) {
                 {backLabel}
               </button>
             )}
-            {deeds.slice(1).map((deed) => (
+            {deeds.slice(1).map((deed, at) => (
               <button
                 key={deed.label}
                 type="button"
                 class="secondary"
                 aria-disabled={busy}
-                onClick={() => void run(deed)}
+                onClick={() => void run(at + 1)}
               >
                 {deed.label}
               </button>

@@ -49,6 +49,7 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
       <PostForm
         key={round}
         label={say('reply.to', { name: to.owner.username })}
+        what={what}
         words={unsent.of(what) ?? nothing}
         titled={false}
         autofocus={autofocus}

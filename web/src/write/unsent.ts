@@ -1,3 +1,4 @@
+import type { TidingsError } from 'tidings-client';
 import type { Words } from './post-form.tsx';
 
 /** What the words are for: a new post, a reply to a post, or a change of one. */
@@ -15,6 +16,13 @@ interface Sent {
   key: string;
 }
 
+/** What is to be done with the words, unchanged, once the server can be reached: which button of their form was pressed. */
+export interface Waiting {
+  deed: number;
+  /** Why it could not be done. */
+  error: TidingsError;
+}
+
 const PREFIX = 'tidings:unsent';
 
 /**
@@ -25,6 +33,9 @@ export class Unsent {
   readonly #prefix: string;
   /** Where storage is refused or full it is kept as long as the page is open. */
   readonly #kept = new Map<UnsentFor, UnsentWords | undefined>();
+
+  /** With the words that it is about. It ends with the page: nothing is sent on a later day. */
+  readonly #waiting = new Map<UnsentFor, Waiting & Words>();
 
   constructor(userId: number) {
     this.#prefix = prefixOf(userId);
@@ -38,8 +49,23 @@ export class Unsent {
   /** @param words undefined, or without a letter: there is nothing to keep any more */
   keep(what: UnsentFor, words: UnsentWords | undefined): void {
     const kept = words && words.title + words.content !== '' ? words : undefined;
+    this.#waiting.delete(what);
     const sent = kept?.sent ?? this.of(what)?.sent;
     this.#put(what, kept && sent ? { ...kept, sent } : kept);
+  }
+
+  /** What waits for the server, wherever the writer has been meanwhile. */
+  waiting(what: UnsentFor): Waiting | undefined {
+    const waiting = this.#waiting.get(what);
+    const words = this.of(what);
+    const isSame = !words || (words.title === waiting?.title && words.content === waiting.content);
+    return isSame ? waiting : undefined;
+  }
+
+  /** @param waiting undefined: nothing does any more */
+  wait(what: UnsentFor, { title, content }: Words, waiting: Waiting | undefined): void {
+    if (waiting) this.#waiting.set(what, { ...waiting, title, content });
+    else this.#waiting.delete(what);
   }
 
   /** What is kept is being sent. */
