@@ -29,13 +29,17 @@ describe('the languages of the page', function () {
     await world?.close();
   });
 
-  /** On a narrow page the name of the house ends before the light of the connection. */
+  /** On a narrow page the name of the house ends before the light of the connection, and no word of a post is cut off. */
   const expectRoom = async ({ page }: Reader, what: string) => {
     const [end = 0, begin = 0] = await page.evaluate<number[]>(
       `[Math.max(...[...document.querySelectorAll('.masthead > *')].map((one) => one.getBoundingClientRect().right)),
         document.querySelector('.connection .light').getBoundingClientRect().left]`,
     );
     expect(end, what).to.be.at.most(begin);
+    const cut = await page.evaluate<string[]>(
+      `[...document.querySelectorAll('.post-actions')].filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.innerText)`,
+    );
+    expect(cut, what).to.deep.equal([]);
   };
   const languageOf = ({ page }: Reader) => page.evaluate<string>('document.documentElement.lang');
 
@@ -69,6 +73,9 @@ describe('the languages of the page', function () {
     }
     const exact = await reader.post('Guten Morgen').locator('time').getAttribute('title');
     expect(exact).to.match(/^(Montag|Dienstag|Mittwoch|Donnerstag|Freitag|Samstag|Sonntag), \d+\. /);
+    await page.getByLabel('Titel').fill('Von mir');
+    await page.getByRole('button', { name: 'Veröffentlichen' }).click();
+    await reader.post('Von mir').getByRole('button', { name: 'Löschen' }).waitFor();
     await page.getByRole('link', { name: 'Entwürfe' }).click();
     await comesToBe(() => page.title(), 'Entwürfe · Tidings');
     await page.getByRole('link', { name: 'Alle' }).click();

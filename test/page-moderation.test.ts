@@ -146,6 +146,8 @@ describe('moderation on the page', () => {
     expect(await moderator.post('By grace').getByRole('button', { name: 'Report' }).count()).to.equal(0);
     await world.ctx.db.transaction((tx) => grantRole(tx, 'grace', 'user', ''));
     await moderator.shows(queue.getByRole('link', { name: 'Moderation' }), 0);
+    await queue.goto(`${world.url}/moderation`);
+    await queue.getByText('Only moderators see what is here.').waitFor();
     moderator.expectClean();
   });
 });

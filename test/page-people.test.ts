@@ -37,6 +37,10 @@ describe('people on the page', () => {
     expect(await reader.post('Ask @dave').locator('.text b').count()).to.equal(0);
     await links.nth(0).click();
     await page.getByRole('heading', { name: 'dave', level: 1 }).waitFor();
+    expect(await page.evaluate('document.activeElement.id'), 'the focus').to.be.oneOf([
+      'main',
+      'profile-name',
+    ]);
     await comesToBe(() => page.title(), '@dave · Tidings');
     await page.goBack();
     await reader.post('Ask @dave').getByRole('link', { name: 'carol' }).click();

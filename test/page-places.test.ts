@@ -94,6 +94,7 @@ describe('the places of the page', () => {
     await comesToBe(() => page.title(), 'Your account · Tidings');
     await page.goBack();
     await page.getByRole('heading', { name: 'Drafts' }).waitFor();
+    await comesToBe(() => page.evaluate('document.activeElement.textContent'), 'Drafts');
     await page.goBack();
     await page.locator('[aria-current="page"]', { hasText: 'Top' }).waitFor();
     await comesToBe(() => path(), '/?sort=top');

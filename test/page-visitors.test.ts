@@ -149,6 +149,9 @@ describe('the page of a visitor without an account', function () {
     });
     await other.shows(other.page.locator('.post'), 20);
     expect(await other.page.evaluate('document.documentElement.scrollWidth')).to.equal(360);
+    const name = await other.page.locator('.masthead').boundingBox();
+    const ways = await other.page.locator('.visitor .account').boundingBox();
+    expect((name?.x ?? 0) + (name?.width ?? 0), 'no overlap').to.be.at.most(ways?.x ?? 0);
     await other.expectKeepsNobodyOut('a telephone');
     await other.page.screenshot({ path: join(ARTEFACTS, 'visitor-narrow.png') });
     other.expectClean();

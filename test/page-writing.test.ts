@@ -119,7 +119,7 @@ describe('writing on the page', () => {
     await page.getByRole('link', { name: 'Drafts' }).click();
     await page.getByText('Only you see these.').waitFor();
     await page.goBack();
-    await said.getByText('is sent when the connection is back').waitFor();
+    await composer().getByText('is sent when the connection is back').waitFor();
     const before = reached;
     answered = true;
     await text().waitFor({ state: 'detached' });

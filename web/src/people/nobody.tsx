@@ -13,7 +13,8 @@ interface NobodyProps {
 export function Nobody({ username, store, state: { missing, error } }: NobodyProps) {
   return (
     <section>
-      <h1 class="place-title" tabIndex={-1}>
+      {/* Another heading takes its place as soon as the user has been read: it is not to have the focus until then. */}
+      <h1 class="place-title" tabIndex={missing || error ? -1 : undefined}>
         {missing ? say('people.missing', { name: username }) : `@${username}`}
       </h1>
       {missing && <p class="muted">{say('people.missingWhy')}</p>}

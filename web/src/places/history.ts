@@ -54,6 +54,7 @@ export function followHistory(): void {
     if (addressOf(from) === addressOf(to)) return;
     current.value = to;
     restoreAnchor((state as Kept | null)?.anchor);
+    focusPlace({ onlyIfLost: true });
   });
   let timer: ReturnType<typeof setTimeout> | undefined;
   window.addEventListener('scroll', () => {
@@ -67,10 +68,15 @@ function keepAnchor(): void {
   history.replaceState({ anchor: anchorNow() } satisfies Kept, '');
 }
 
-/** The title of the place gets the focus, so that a screen reader says where one is. */
-function focusPlace(): void {
+/**
+ * The title of the place gets the focus, so that a screen reader says where one is.
+ * @param options.onlyIfLost not if something has it that is still there: the search, or what is beside the place
+ */
+function focusPlace({ onlyIfLost = false } = {}): void {
   requestAnimationFrame(() => {
-    const target = document.querySelector<HTMLElement>('.place-title') ?? document.getElementById('main');
+    if (onlyIfLost && document.activeElement !== document.body) return;
+    const target =
+      document.querySelector<HTMLElement>('.place-title[tabindex]') ?? document.getElementById('main');
     target?.focus({ preventScroll: true });
   });
 }
