@@ -131,6 +131,27 @@ describe('writing on the page', () => {
     reader.expectClean({ networkMayFail: true });
   });
 
+  it('lets go of what was sent also in a form that is drawn while it is under way', async () => {
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    await page.route('**/posts', async (route) => {
+      if (route.request().method() === 'POST') await held;
+      await route.continue();
+    });
+    await title().fill('Under way');
+    const asked = page.waitForRequest((request) => request.method() === 'POST');
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    await asked;
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await page.getByText('Only you see these.').waitFor();
+    await page.goBack();
+    await comesToBe(() => title().inputValue(), 'Under way');
+    letGo();
+    await text().waitFor({ state: 'detached' });
+    await reader.shows(reader.post('Under way'));
+    reader.expectClean();
+  });
+
   it('does not send again by itself before the time that the server asks for', async () => {
     const attempts: number[] = [];
     // Longer than the client waits itself.

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { say } from '../languages/say.ts';
@@ -18,20 +18,22 @@ export function Composer() {
     setOpen(words !== undefined);
     setRound((before) => before + 1);
   };
-  const clear = () => {
-    begin(undefined);
+  const leave = () => {
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
   };
+  useEffect(() => unsent.onSent('post', () => begin(undefined)), [unsent]);
   const discard = () => {
     const words = unsent.of('post');
-    clear();
+    begin(undefined);
+    leave();
     if (words) notify(say('write.discarded'), 'done', { label: say('undo'), run: () => begin(words) });
   };
   const create = async (words: Words, published: boolean) => {
     const post = { ...words, published };
     const key = idempotencyKey(unsent, 'post', post);
     const answer = await visit.timeline.store.create(post, { idempotencyKey: key });
-    clear();
+    unsent.wasSent('post');
+    leave();
     if (published) visit.published(answer);
     else {
       visit.drafts.put(answer);

@@ -1,4 +1,4 @@
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { PostView } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
@@ -24,12 +24,13 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
   const [round, setRound] = useState(0);
 
   const clear = () => {
-    unsent.keep(what, undefined);
     setRound((before) => before + 1);
     onClose?.();
   };
+  useEffect(() => unsent.onSent(what, clear), [unsent, what, onClose]);
   const discard = () => {
     const words = unsent.of(what);
+    unsent.keep(what, undefined);
     clear();
     if (!words) return;
     const again = () => {
@@ -41,7 +42,7 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
   };
   const reply = async ({ content }: { content: string }) => {
     await send(content, idempotencyKey(unsent, what, { content }));
-    clear();
+    unsent.wasSent(what);
   };
 
   return (

@@ -36,6 +36,7 @@ export class Unsent {
 
   /** With the words that it is about. It ends with the page: nothing is sent on a later day. */
   readonly #waiting = new Map<UnsentFor, Waiting & Words>();
+  readonly #onSent = new Map<UnsentFor, Set<() => void>>();
 
   constructor(userId: number) {
     this.#prefix = prefixOf(userId);
@@ -52,6 +53,19 @@ export class Unsent {
     this.#waiting.delete(what);
     const sent = kept?.sent ?? this.of(what)?.sent;
     this.#put(what, kept && sent ? { ...kept, sent } : kept);
+  }
+
+  /** The words have been sent. All forms that show them are told, also one that was drawn while they were under way. */
+  wasSent(what: UnsentFor): void {
+    this.keep(what, undefined);
+    for (const tell of this.#onSent.get(what) ?? []) tell();
+  }
+
+  /** @returns ends it */
+  onSent(what: UnsentFor, tell: () => void): () => void {
+    const all = this.#onSent.get(what) ?? new Set();
+    this.#onSent.set(what, all.add(tell));
+    return () => all.delete(tell);
   }
 
   /** What waits for the server, wherever the writer has been meanwhile. */
