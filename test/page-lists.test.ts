@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import { comesToBe, type Reader } from './support/reader.ts';
+import { until } from './support/waiting.ts';
 import type { TestUser, World } from './support/world.ts';
 
 describe('home and tags on the page', () => {
@@ -107,6 +108,26 @@ describe('home and tags on the page', () => {
       await page.locator('.post', { has: page.locator('.since') }).getAttribute('aria-posinset'),
     ).to.equal('3');
     await reader.expectKeepsNobodyOut();
+    reader.expectClean();
+  });
+
+  it('tell a screen reader of what others do no more often than anyone could listen to', async () => {
+    await page.evaluate(`(() => {
+      globalThis.announcedAt = [];
+      const region = document.querySelector('.unseen[role="status"]');
+      new MutationObserver(() => announcedAt.push(performance.now())).observe(region, {
+        childList: true,
+        characterData: true,
+        subtree: true,
+      });
+    })()`);
+    const announcedAt = () => page.evaluate<number[]>('announcedAt');
+    await dave.post('/posts', { title: 'Said first', content: '' });
+    await until('the first to be said', async () => (await announcedAt()).length > 0);
+    for (const title of ['Said then', 'Said too']) await dave.post('/posts', { title, content: '' });
+    await until('the others to be said', async () => (await announcedAt()).length > 1);
+    const [first = 0, second = 0] = await announcedAt();
+    expect(second - first).to.be.above(3500);
     reader.expectClean();
   });
 });

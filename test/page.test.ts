@@ -268,6 +268,42 @@ describe('the page', () => {
     await other.close();
   });
 
+  it('moves the list down for a post that comes in, from where it was, and lays it out once', async () => {
+    await postByCarol('Above which it comes');
+    await alice.shows(alice.post('Above which it comes'));
+    const isStill = () =>
+      alice.page.evaluate<boolean>('document.querySelector(".entries").getAnimations().length === 0');
+    await until('its own slide to be over', isStill);
+    await alice.page.evaluate(`(() => {
+      const list = document.querySelector('.entries');
+      const known = document.querySelector('.post');
+      const { top } = known.getBoundingClientRect();
+      globalThis.slide = undefined;
+      const observer = new MutationObserver(() => {
+        if (document.querySelector('.post') === known) return;
+        observer.disconnect();
+        requestAnimationFrame(() => {
+          const [animation] = list.getAnimations().filter((one) => !(one instanceof CSSTransition));
+          slide = {
+            from: animation?.effect.getKeyframes()[0].transform ?? '',
+            moved: known.getBoundingClientRect().top - top,
+            height: list.querySelector('.post').getBoundingClientRect().height,
+          };
+        });
+      });
+      observer.observe(list, { childList: true, subtree: true });
+    })()`);
+    await postByCarol('That comes in');
+    await alice.shows(alice.post('That comes in'));
+    await until('the slide', () => alice.page.evaluate<boolean>('slide !== undefined'));
+    const slide = await alice.page.evaluate<{ from: string; moved: number; height: number }>('slide');
+    expect(slide.from).to.match(/^translateY\(-\d/);
+    expect(-Number.parseFloat(slide.from.replace('translateY(', ''))).to.be.closeTo(slide.height, 1);
+    expect(slide.moved, 'it begins where it was').to.be.closeTo(0, 1);
+    await until('its end', isStill);
+    alice.expectClean();
+  });
+
   it('does not move the list under somebody who reads: new posts wait behind a pill', async () => {
     const began = Date.now();
     for (let number = 1; number <= 30; number += 1)
@@ -293,10 +329,10 @@ describe('the page', () => {
     expect(await alice.post('Waiting 12').count()).to.equal(0);
     await pill.click();
     await until('the top', () => alice.page.evaluate<boolean>('scrollY === 0'));
-    expect((await alice.titles()).slice(0, 13)).to.deep.equal([
-      ...Array.from({ length: 12 }, (_, index) => `Waiting ${12 - index}`),
-      'Filling 30',
-    ]);
+    await comesToBe(
+      async () => (await alice.titles()).slice(0, 13),
+      [...Array.from({ length: 12 }, (_, index) => `Waiting ${12 - index}`), 'Filling 30'],
+    );
     await comesToBe(() => alice.page.title(), 'Tidings');
     alice.expectClean();
   });

@@ -5,7 +5,7 @@ import { debouncedStatus } from './debounced-status.ts';
 import { useVisit } from './visit.ts';
 
 /** The light blinks, and the number is another, at most once in so long. Milliseconds. */
-const BLINK = 1000;
+const BLINK = 2000;
 
 /** The connection state. The light blinks with events. */
 export function ConnectionState() {

@@ -1,9 +1,10 @@
-import { effect } from '@preact/signals';
+import { effect, type ReadonlySignal } from '@preact/signals';
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
-import type { Feed, FeedNews, OwnUser, PostAnswer } from 'tidings-client';
-import { announce } from '../chrome/announcer.tsx';
+import type { Feed, FeedNews, OwnUser, PostAnswer, ShownPost } from 'tidings-client';
+import { announceNews } from '../chrome/announcer.tsx';
 import { prefersStillness } from '../chrome/motion.ts';
+import { throttled } from '../chrome/throttled.ts';
 import { type Query, Timeline } from '../feed/timeline.ts';
 import { say } from '../languages/say.ts';
 import type { Place } from '../places/place.ts';
@@ -14,6 +15,9 @@ import { service } from '../service.ts';
 import { Drafts } from '../write/drafts.ts';
 import { Unsent } from '../write/unsent.ts';
 
+/** How often the number of new posts that wait is told anew at most. Milliseconds. */
+const ARRIVALS_INTERVAL = 1000;
+
 /** The state of one user's visit, from login to logout. */
 export class Visit {
   readonly me: OwnUser;
@@ -23,6 +27,9 @@ export class Visit {
   readonly absence: Absence;
   readonly drafts: Drafts;
   readonly unsent: Unsent;
+  /** The new posts that wait, as they are told of: those that come fast together, and that none waits any more at once. */
+  readonly arrivals: ReadonlySignal<readonly ShownPost[]>;
+  readonly #endArrivals: () => void;
   readonly #pace = new Pace();
 
   constructor(me: OwnUser) {
@@ -41,9 +48,14 @@ export class Visit {
       onNews: (news) => {
         if (news.post.owner_id === me.id) return;
         if (news.name === 'post:created') this.#pace.came();
-        announce(sentenceOfNews(news));
+        announceNews(sentenceOfNews(news));
       },
     });
+    [this.arrivals, this.#endArrivals] = throttled(
+      this.timeline.arrivals,
+      ARRIVALS_INTERVAL,
+      ({ length }) => length === 0,
+    );
     this.absence = new Absence(this.timeline, me);
   }
 
@@ -68,9 +80,13 @@ export class Visit {
     // It is on top already; what waits behind the pill is brought with it.
     if (this.timeline.query.peek().sort === 'new') void this.timeline.store.reveal();
     go({ name: place.peek().name === 'home' ? 'home' : 'everyone', sort: 'new' }, { focus: false });
-    // Drawn by then, unless the list has to be read first.
     requestAnimationFrame(() => {
-      document.querySelector<HTMLElement>(`[data-post="${post.id}"]`)?.focus({ preventScroll: true });
+      // A list that has just been come to is drawn after its place.
+      this.timeline.draw(post.id);
+      // Drawn by then, unless the list has to be read first.
+      requestAnimationFrame(() => {
+        document.querySelector<HTMLElement>(`[data-post="${post.id}"]`)?.focus({ preventScroll: true });
+      });
     });
   }
 
@@ -91,6 +107,7 @@ export class Visit {
   }
 
   close(): void {
+    this.#endArrivals();
     this.timeline.close();
     this.feed.close();
   }

@@ -9,7 +9,7 @@ const FACES = 3;
 /** Says that new posts wait, and whose, and brings them when the reader wants them: the list does not move by itself. */
 export function ArrivalsPill() {
   const visit = useVisit();
-  const arrivals = visit.timeline.arrivals.value;
+  const arrivals = visit.arrivals.value;
   const count = arrivals.length;
   const authors = new Map(arrivals.map(({ owner }) => [owner.id, owner.username]));
   return (

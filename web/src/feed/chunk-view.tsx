@@ -5,7 +5,7 @@ import { watchScreen } from './on-screen.ts';
 import { PostCard } from './post-card.tsx';
 
 /** Nearer to the screen than this, posts are drawn. */
-const whileNear = watchScreen('1600px 0px');
+const whileNear = watchScreen('2400px 0px');
 
 interface ChunkViewProps {
   chunk: Chunk;
@@ -21,18 +21,25 @@ export function ChunkView({ chunk, onDrawn }: ChunkViewProps) {
     const target = element.current;
     if (!target) return undefined;
     let ended = false;
-    const end = whileNear(target, () => {
-      draw(chunk);
-      return () => {
-        if (!ended && !isInUse(target)) chunk.height.value = target.getBoundingClientRect().height;
-      };
-    });
+    const watch = () =>
+      whileNear(target, () => {
+        draw(chunk);
+        return () => {
+          if (!ended && !isInUse(target)) chunk.height.value = target.getBoundingClientRect().height;
+        };
+      });
+    // Where its posts will be is not known before its turn, in a frame of its own.
+    let end = isToBeDrawn(chunk)
+      ? inFrameOfItsOwn(() => {
+          draw(chunk);
+          end = watch();
+        })
+      : watch();
     return () => {
       ended = true;
       end();
     };
   }, [chunk.height]);
-  useEffect(() => (isToBeDrawn(chunk) ? inFrameOfItsOwn(() => draw(chunk)) : undefined), [chunk.height]);
   useLayoutEffect(() => {
     if (height === undefined) onDrawn();
   }, [height, onDrawn]);

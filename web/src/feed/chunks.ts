@@ -13,7 +13,7 @@ export interface Chunk {
 }
 
 /** Posts in a chunk at most: one is drawn in a piece. */
-const MOST = 10;
+const MOST = 5;
 /** How high a post is taken to be that is still to be drawn. CSS pixels. */
 const HEIGHT = 170;
 
@@ -32,9 +32,12 @@ export function draw({ height }: Chunk): void {
   height.value = undefined;
 }
 
-/** All but the first chunk of a list that is about to be shown at its beginning are drawn one after the other. */
+/**
+ * The chunks of a list that the reader has just come to, at its beginning, are drawn one after the other, once the place
+ * itself has been drawn: the click that led there is answered first.
+ */
 export function drawInTurn(chunks: readonly Chunk[]): void {
-  for (const chunk of chunks.slice(1)) if (chunk.height.peek() === undefined) drawLater(chunk);
+  for (const chunk of chunks) if (chunk.height.peek() === undefined) drawLater(chunk);
 }
 
 function drawLater({ height, entries }: Pick<Chunk, 'height' | 'entries'>): void {

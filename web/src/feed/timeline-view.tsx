@@ -9,6 +9,7 @@ import { drawInTurn } from './chunks.ts';
 import { PostStoreProvider } from './post-store.ts';
 import { Skeleton } from './skeleton.tsx';
 import type { Timeline } from './timeline.ts';
+import { useSlide } from './use-slide.ts';
 import { Trouble } from '../chrome/trouble.tsx';
 
 /** How far before its end the next page is asked for. */
@@ -37,20 +38,25 @@ export function TimelineView({ timeline, nothing }: TimelineViewProps) {
     });
   }, [timeline]);
   useLayoutEffect(onDrawn, [onDrawn, chunks, reading, hasMore]);
+  const list = useRef<HTMLDivElement>(null);
+  useSlide(list, timeline.entries.value);
   return (
     <PostStoreProvider value={timeline.store}>
       <ArrivalsPill />
       {trouble && <Trouble again={() => void timeline.store.load()}>{sentenceOf(trouble)}</Trouble>}
       {chunks.length > 0 && (
-        <div
-          role="feed"
-          aria-label={say('feed.posts')}
-          aria-busy={reading}
-          class={reading ? 'entries stale' : 'entries'}
-        >
-          {chunks.map((chunk) => (
-            <ChunkView key={chunk.id} chunk={chunk} onDrawn={onDrawn} />
-          ))}
+        <div class="entries-frame">
+          <div
+            ref={list}
+            role="feed"
+            aria-label={say('feed.posts')}
+            aria-busy={reading}
+            class={reading ? 'entries stale' : 'entries'}
+          >
+            {chunks.map((chunk) => (
+              <ChunkView key={chunk.id} chunk={chunk} onDrawn={onDrawn} />
+            ))}
+          </div>
         </div>
       )}
       {chunks.length === 0 && (reading ? <Skeleton /> : !trouble && <div class="nothing">{nothing}</div>)}
