@@ -104,6 +104,18 @@ describe('the store of a thread', () => {
     await settles();
   });
 
+  it('puts some of those that wait in their places, and leaves the others', async () => {
+    const first = await say('First');
+    await open();
+    const [one, two] = [await say('One', first), await say('Two')];
+    await until('they wait', () => store.state.pending === 2);
+    expect(store.revealSome([first]), 'it does not wait').to.equal(false);
+    expect(store.revealSome([two])).to.equal(true);
+    expect(store.state.waiting.map(({ id }) => id)).to.deep.equal([one]);
+    expect(store.state.replies.map(({ reply }) => reply.id)).to.deep.equal([first, two]);
+    await settles();
+  });
+
   it('keeps a deleted reply as long as there are living ones below it, by anybody', async () => {
     const first = await say('First');
     const below = await say('Below', first);

@@ -205,6 +205,22 @@ export class ThreadStore {
     this.#track();
   };
 
+  /**
+   * Puts some of the replies that wait in their places, and reads nothing. If those that wait are too many to be kept, or
+   * the thread would grow too long, nothing is done: the whole is for `reveal` to read again.
+   * @returns whether it was done
+   */
+  readonly revealSome = (replyIds: readonly number[]): boolean => {
+    const { pending } = this.#view;
+    const wanted = pending.filter((id) => replyIds.includes(id));
+    const growth = this.#growth + wanted.length;
+    if (wanted.length === 0 || pending.length >= MAX_PENDING || growth > MAX_GROWTH) return false;
+    this.#growth = growth;
+    this.#set(revealed(this.#view, wanted));
+    this.#track();
+    return true;
+  };
+
   /** Answers the post or one of the replies. It is shown as soon as the server has it. @throws {TidingsError} */
   readonly reply = (postId: number, content: string, options?: CreateOptions): Promise<PostAnswer> =>
     this.#own(this.#client.posts.reply(postId, { content }, options));

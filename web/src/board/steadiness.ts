@@ -40,6 +40,11 @@ export function wouldBeMoved(): boolean {
   return Boolean(list && selection && !selection.isCollapsed && selection.containsNode(list, true));
 }
 
+/** Whether the reader is about to use an element, or something in it: it must not move then. */
+export function isUsed(element: Element): boolean {
+  return element.matches(':is(:active, :focus-within)') || (hovers.matches && element.matches(':hover'));
+}
+
 /**
  * Once the pointer or the focus has left the list, the few posts that have waited for that come in by themselves. More
  * than a few are the reader's to ask for.

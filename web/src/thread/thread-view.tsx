@@ -1,6 +1,8 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { ShownPost } from 'tidings-client';
+import { isUsed } from '../board/steadiness.ts';
 import { useVisit } from '../board/visit.ts';
+import { announceNews } from '../chrome/announcer.tsx';
 import { useSlices } from '../chrome/use-slices.ts';
 import { Byline } from '../feed/byline.tsx';
 import { LinkedText } from '../feed/linked-text.tsx';
@@ -27,7 +29,19 @@ export function ThreadView({ id }: { id: number }) {
   const { feed, me } = useVisit();
   // Somebody who comes back is put where they were.
   const hasPlace = useRef(isPlaceWanted());
-  const thread = useMemo(() => new Thread({ client: service, feed, me, postId: id }), [id, feed, me]);
+  const more = useRef<HTMLDivElement>(null);
+  const thread = useMemo(
+    () =>
+      new Thread({
+        client: service,
+        feed,
+        me,
+        postId: id,
+        held: () => more.current !== null && isUsed(more.current),
+        onCame: (count) => announceNews(say('thread.arrived', { count })),
+      }),
+    [id, feed, me],
+  );
   useEffect(() => () => thread.close(), [thread]);
   const state = thread.state.value;
   const root = thread.root.value;
@@ -64,6 +78,8 @@ export function ThreadView({ id }: { id: number }) {
     );
   }
   const pending = thread.pending.value;
+  // The pointer and the focus are where they go by then.
+  const lookAgain = () => void requestAnimationFrame(() => thread.look());
   return (
     <PostStoreProvider value={thread}>
       <Root post={root} />
@@ -72,7 +88,13 @@ export function ThreadView({ id }: { id: number }) {
         {rows.slice(0, drawn).map((row) => (
           <Reply key={row.reply.id} thread={thread} row={row} marked={row.reply.id === id} />
         ))}
-        <div class="more-replies" aria-live="polite">
+        <div
+          ref={more}
+          class="more-replies"
+          aria-live="polite"
+          onPointerLeave={lookAgain}
+          onFocusOut={lookAgain}
+        >
           {pending > 0 && (
             <button type="button" class="primary" onClick={() => void thread.reveal()}>
               {say('thread.arrived', { count: pending })}

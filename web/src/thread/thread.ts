@@ -15,6 +15,7 @@ import {
 import { sentenceOf } from '../chrome/sentence.ts';
 import { onVoteElsewhere, tellOtherWindows } from '../feed/own-votes.ts';
 import type { PostStore } from '../feed/post-store.ts';
+import { atEnd } from './at-end.ts';
 
 export interface ThreadOptions {
   client: Client;
@@ -22,6 +23,10 @@ export interface ThreadOptions {
   me: { id: number };
   /** The post, or any reply of its thread. */
   postId: number;
+  /** Whether also replies that come under all others have to wait: while the reader is about to press what is below them. */
+  held: () => boolean;
+  /** So many replies of others have come in by themselves. */
+  onCame: (count: number) => void;
 }
 
 /** A reply in its place. */
@@ -49,7 +54,7 @@ export class Thread implements PostStore {
   #store: ThreadStore | undefined;
   #ends: (() => void)[] = [];
   #closed = false;
-  /** What the rows were made of. */
+  /** What the rows that are shown were made of. */
   #replies: readonly ThreadNode[] = [];
 
   constructor(options: ThreadOptions) {
@@ -60,6 +65,11 @@ export class Thread implements PostStore {
   /** Shows the replies that wait. */
   async reveal(): Promise<void> {
     await this.#opened.reveal();
+  }
+
+  /** Those that had to wait for the reader to go away from what is below the replies need not wait any more. */
+  look(): void {
+    if (this.#store && this.state.peek() === 'shown') this.#bring(this.#store);
   }
 
   /** Answers a post of the thread; the reply is shown at once. @throws {TidingsError} */
@@ -117,20 +127,38 @@ export class Thread implements PostStore {
   }
 
   #take(store: ThreadStore): void {
-    const { post, replies, pending, hasMore, loading, error, gone } = store.state;
-    const rows = replies === this.#replies ? this.rows.peek() : rowsOf(replies);
-    this.#replies = replies;
+    const { post, pending, hasMore, loading, error, gone } = store.state;
+    const rows = this.#rowsOf(store);
     const readsOn = hasMore && !error && rows.length < MOST;
     if (readsOn && !loading) void store.loadMore();
+    // It tells of that by itself.
+    if (this.#bring(store)) return;
     if (gone) this.#leave('missing');
     else if (post)
       batch(() => {
         this.root.value = post;
         this.rows.value = rows;
+        this.#replies = store.state.replies;
         this.pending.value = pending;
         if (!readsOn) this.state.value = 'shown';
       });
     else if (error) this.state.value = { trouble: sentenceOf(error) };
+  }
+
+  /** Shows those of the replies that wait that come under all others: nothing is moved by them. @returns whether there are any */
+  #bring(store: ThreadStore): boolean {
+    const { post, waiting, hasMore, loading } = store.state;
+    // What is still to be read comes under all others too.
+    if (!post || hasMore || loading || waiting.length === 0 || this.#options.held()) return false;
+    const ids = atEnd(post.id, this.#rowsOf(store), waiting);
+    const came = ids.length > 0 && store.revealSome(ids);
+    if (came) this.#options.onCame(ids.length);
+    return came;
+  }
+
+  /** The same ones until a reply is another. */
+  #rowsOf({ state: { replies } }: ThreadStore): readonly Row[] {
+    return replies === this.#replies ? this.rows.peek() : rowsOf(replies);
   }
 
   /** Nothing of it is shown any more. */
