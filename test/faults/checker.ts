@@ -24,6 +24,7 @@ export const rules = {
   9: 'All converge within the bound after the last fault is healed',
   10: 'Stock clients, streams and long-polls see no gap on the wire',
   11: 'No unhandled rejection, no uncaught exception, no exit that was not ordered, no 500',
+  12: 'Each event has the topics of its post, and a client with topics gets no event of others',
 } as const;
 
 /** Judges a history by all the rules. Pure: the same history, the same violations. */

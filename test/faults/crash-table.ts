@@ -39,6 +39,7 @@ const killed =
     const after = new Window(scene.people, began, began + 5000);
     const figures = [
       figureOf('others hear nothing, ms', after.silence(after.undisturbed), 1000),
+      figureOf('others wait for an event of their topics, ms', after.wait(after.undisturbed), 1000),
       figureOf('its clients have resumed, ms', after.resumed, 5000),
     ];
     const dead = scene.cluster.nodes.filter((node) => !node.process.running);
@@ -182,6 +183,7 @@ const rows: Record<string, Row> = {
     people.shun(undefined);
     return [
       figureOf('others hear nothing, ms', during.silence(during.undisturbed), 500),
+      figureOf('others wait for an event of their topics, ms', during.wait(during.undisturbed), 500),
       figureOf('its clients have left it, ms', during.left, 6000),
     ];
   },
@@ -263,7 +265,7 @@ export async function crashTable({
   const people = new Population(cluster, random.fork());
   const faulty: string[] = [];
   try {
-    await people.settle({ writers: 8, clients: 24, rate: 40, nervous: 0.05 });
+    await people.settle({ writers: 8, clients: 24, topical: 16, rate: 40, nervous: 0.05 });
     people.write();
     await pause(2000);
     for (const [fault, row] of Object.entries(rows)) {

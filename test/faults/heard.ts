@@ -11,11 +11,12 @@ export class Heard {
   #lastAt: number | undefined;
   #longestSilence = 0;
 
-  constructor(kind: ClientKind, { name, from, recorder }: ListenerOptions) {
+  constructor(kind: ClientKind, { name, from, recorder, view }: ListenerOptions) {
     this.#recorder = recorder;
     this.history = {
       client: name,
       kind,
+      view,
       start: from?.after,
       connections: [],
       deliveries: [],
@@ -30,8 +31,16 @@ export class Heard {
     return this.#longestSilence;
   }
 
-  /** An event has come, over the newest connection. */
-  event(name: FeedEventName, data: FeedEvents[FeedEventName], { seq, prev }: Position): void {
+  /**
+   * An event has come, over the newest connection.
+   * @param position the client's own; undefined if it does not say
+   */
+  event(
+    name: FeedEventName,
+    data: FeedEvents[FeedEventName],
+    { seq, prev }: Position,
+    position?: number,
+  ): void {
     const at = Date.now();
     if (this.#lastAt !== undefined) this.#longestSilence = Math.max(this.#longestSilence, at - this.#lastAt);
     this.#lastAt = at;
@@ -40,11 +49,19 @@ export class Heard {
       at,
       seq,
       prev,
+      position,
       name,
-      id: postIdOf(data) ?? 0,
+      id: goneId(name, data) ?? postIdOf(data) ?? 0,
       hash: fingerprint(name, data),
       redacted: 'redacted' in data,
     });
-    this.#recorder.event(seq, name, data);
+    // Who takes some topics alone may be told that a post has left them: that is not what the event says to others.
+    if (this.history.view) this.#recorder.deliveries += 1;
+    else this.#recorder.event(seq, name, data);
   }
+}
+
+/** The post that is gone, or has left the client's topics; undefined if the event tells of something else. */
+export function goneId(name: FeedEventName, data: FeedEvents[FeedEventName]): number | undefined {
+  return name === 'post:deleted' ? (data as FeedEvents['post:deleted']).id : undefined;
 }

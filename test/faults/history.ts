@@ -26,11 +26,12 @@ export interface History {
 /** `ok`: answered 2xx. `refused`: 4xx, or it never left. `unknown`: 5xx, no answer in time, a connection that broke. */
 export type Outcome = 'ok' | 'refused' | 'unknown';
 
-export type Operation = 'create' | 'draft' | 'edit' | 'publish' | 'withdraw' | 'delete' | 'vote' | 'unvote';
+export type Operation =
+  'create' | 'draft' | 'reply' | 'edit' | 'publish' | 'withdraw' | 'delete' | 'vote' | 'unvote';
 
 /** One write, with all its repetitions under one idempotency key. */
 export interface Write {
-  /** Unique; stands at the beginning of the title that it writes, if it writes one. */
+  /** Unique; stands at the beginning of the title that it writes, or of a reply, if it writes one. */
   key: string;
   op: Operation;
   userId: number;
@@ -52,7 +53,15 @@ export interface LogRow {
   outboxId: number;
   name: FeedEventName;
   postId: number;
+  topics: string[];
   data: FeedEvents[FeedEventName];
+}
+
+/** What a client subscribes to, and in whose name. Whom they follow does not change while they listen. */
+export interface View {
+  topics: readonly string[];
+  userId: number;
+  follows: readonly number[];
 }
 
 /**
@@ -64,6 +73,8 @@ export type ClientKind = 'stock' | 'stream' | 'poll' | 'package';
 export interface ClientHistory {
   client: string;
   kind: ClientKind;
+  /** Undefined for one that takes everything public. */
+  view: View | undefined;
   /** The position from which its events count; undefined if it never got to `ready`. */
   start: number | undefined;
   connections: Connection[];
@@ -95,6 +106,8 @@ export interface Delivery {
   seq: number;
   /** The number of the event before it, as the delivery says. */
   prev: number;
+  /** The client's position when it came; undefined for `package`, which repairs gaps by itself. */
+  position: number | undefined;
   name: FeedEventName;
   /** The post's id. */
   id: number;
@@ -109,6 +122,7 @@ export interface AtRest {
     id: number;
     published: boolean;
     version: number;
+    /** Of a reply its content. */
     title: string;
     votes: number;
     rev: number;
@@ -131,7 +145,7 @@ export function isPost(data: FeedEvents[FeedEventName]): data is PostView {
   return 'title' in data;
 }
 
-/** The key of the write that gave a post this title. */
+/** The key of the write that gave a post this title, or a reply this content. */
 export function keyOf(title: string): string {
   return title.split(' ', 1)[0] ?? '';
 }

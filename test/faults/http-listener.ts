@@ -175,6 +175,18 @@ export abstract class HttpListener implements Listener {
     this.#agent.destroy();
   }
 
+  /** What it asks for beside its position: `&topics=…`. */
+  protected get topics(): string {
+    const { view } = this.#options;
+    return view ? `&topics=${encodeURIComponent(view.topics.join(','))}` : '';
+  }
+
+  /** Between its position and this one there is nothing for it. Who takes everything is told of all events. */
+  protected moved({ seq, prev }: Position, epoch: string): void {
+    if (this.#options.view && this.seq !== undefined && prev <= this.seq && seq > this.seq)
+      this.#position = { seq, epoch };
+  }
+
   /** It is being served from its position on. */
   protected resumed({ seq, epoch }: Place): void {
     this.#greeted({ seq, epoch }, 'replayed', undefined);
@@ -204,7 +216,7 @@ export abstract class HttpListener implements Listener {
     data: FeedEvents[FeedEventName],
     { seq, prev, epoch }: Position & Place,
   ): void {
-    this.#heard.event(name, data, { seq, prev });
+    this.#heard.event(name, data, { seq, prev }, this.seq);
     const { recorder, name: client } = this.#options;
     if (isPost(data))
       recorder.tally(

@@ -1,5 +1,5 @@
 import type { TestUser } from '../support/world.ts';
-import type { ClientHistory } from './history.ts';
+import type { ClientHistory, View } from './history.ts';
 import type { Recorder } from './recorder.ts';
 
 export interface ListenerOptions {
@@ -10,6 +10,8 @@ export interface ListenerOptions {
   /** Where to begin. Default: from now. */
   from?: { after: number; epoch: string };
   tallies?: 'all' | 'tracked';
+  /** Default: everything public. */
+  view?: View;
   /** Gives the token again each time that it has ended. Without it the client ends with its token. */
   renew?: () => Promise<string>;
 }

@@ -24,6 +24,7 @@ What
 Options
   --seconds S   how long a random run or the soak lasts (120)
   --clients C   clients of a random run (100) or of the storm (3000)
+  --topical C   clients of a random run that take some topics alone, beside those (24)
   --writers W   writers of a random run (10)
   --rate R      writes a second of a random run (60)
   --times T     how often each row of the table is run (1)
@@ -38,6 +39,7 @@ const { values } = parseArgs({
     scenario: { type: 'string' },
     seconds: { type: 'string', default: '120' },
     clients: { type: 'string' },
+    topical: { type: 'string', default: '24' },
     writers: { type: 'string', default: '10' },
     rate: { type: 'string', default: '60' },
     times: { type: 'string', default: '1' },
@@ -96,6 +98,7 @@ async function main(): Promise<boolean> {
       cluster,
       seconds: wholeNumber('seconds', values.seconds),
       clients: wholeNumber('clients', values.clients ?? '100'),
+      topical: wholeNumber('topical', values.topical),
       writers: wholeNumber('writers', values.writers),
       rate: wholeNumber('rate', values.rate),
       ...(values.quiet ? {} : { say: (line: string) => say(`  ${line}`) }),

@@ -2,7 +2,7 @@ import { createClient, type Feed } from '../../client/src/index.ts';
 import type { FeedEventName, FeedEvents, Position } from '../../server/contract.ts';
 import { feedEventNames } from '../support/feed-event-names.ts';
 import { type ClientHistory, isPost } from './history.ts';
-import { Heard } from './heard.ts';
+import { goneId, Heard } from './heard.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 
 /**
@@ -59,11 +59,11 @@ export class PackageClient implements Listener {
   }
 
   async #connect(): Promise<void> {
-    const { url, user, from } = this.#options;
+    const { url, user, from, view } = this.#options;
     const client = createClient({ url });
     await client.logIn(user);
     if (this.#stopped) return;
-    const feed = client.feed({ ...from, tallies: 'tracked' });
+    const feed = client.feed({ ...from, ...(view && { topics: view.topics }), tallies: 'tracked' });
     this.#feed = feed;
     for (const name of feedEventNames) {
       feed.on(name, (data: FeedEvents[FeedEventName], at: Position) => this.#event(name, data, at));
@@ -109,6 +109,7 @@ export class PackageClient implements Listener {
     const last = this.history.connections.at(-1);
     if (!last || last.closedAt !== undefined) this.#opened();
     this.#heard.event(name, data, at);
+    const gone = goneId(name, data);
     if (isPost(data)) {
       const { id, votes, replies = 0, rev } = data;
       recorder.tally({ post_id: id, votes, replies, rev }, this.history.client);
@@ -118,10 +119,10 @@ export class PackageClient implements Listener {
         .filter((tally) => tally !== undefined)
         .reduce((a, b) => (b.rev > a.rev ? b : a));
       this.history.tallies.set(id, { votes: newest.votes, rev: newest.rev });
-    } else if ('root_id' in data) {
-      this.#tracked.get(data.id)?.();
-      this.#tracked.delete(data.id);
-      this.history.tallies.delete(data.id);
+    } else if (gone !== undefined) {
+      this.#tracked.get(gone)?.();
+      this.#tracked.delete(gone);
+      this.history.tallies.delete(gone);
     }
   }
 }

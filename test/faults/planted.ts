@@ -1,6 +1,13 @@
 import type { PostView } from '../../server/contract.ts';
 import type { Rule } from './checker.ts';
-import type { ClientHistory, ClientKind, History, LogRow, Write } from './history.ts';
+import {
+  type ClientHistory,
+  type ClientKind,
+  type History,
+  isPost,
+  type LogRow,
+  type Write,
+} from './history.ts';
 
 /** A fault put into a history that was really recorded, and the rules of which one at least must find it. */
 export interface PlantedFault {
@@ -50,6 +57,68 @@ export const plantedFaults = {
     plant: ({ clients }) => {
       const { deliveries } = listener(clients, 'stream');
       must(deliveries[middle(deliveries)]).prev -= 1;
+    },
+  },
+  'an event of its topics dropped on its way to a client': {
+    rules: [10],
+    plant: ({ clients }) => {
+      const { deliveries } = topical(clients, 'stock');
+      deliveries.splice(middle(deliveries), 1);
+    },
+  },
+  'the newest event of its topics dropped on its way to a stream': {
+    rules: [3],
+    plant: ({ clients }) => {
+      topical(clients, 'stream').deliveries.pop();
+    },
+  },
+  'an event of its topics doubled in an answer to a long-poll': {
+    rules: [4],
+    plant: ({ clients }) => {
+      const { deliveries } = topical(clients, 'poll');
+      deliveries.push(must(deliveries[middle(deliveries)]));
+    },
+  },
+  'an event of other topics': {
+    rules: [12],
+    plant: (history) => {
+      const { deliveries } = topical(history.clients, 'package');
+      const had = new Set(deliveries.map(({ seq }) => seq));
+      const other = listener(history.clients).deliveries.find(({ seq }) => !had.has(seq));
+      deliveries.push(must(other));
+    },
+  },
+  'an event that says to a client with topics that a later position is before it': {
+    rules: [10],
+    plant: ({ clients }) => {
+      const { deliveries } = topical(clients, 'stock');
+      const delivery = must(deliveries[middle(deliveries)]);
+      delivery.prev = must(delivery.position) + 1;
+    },
+  },
+  'the text of a post whose tag an edit took away': {
+    rules: [3],
+    plant: ({ clients }) => {
+      const departures = clients
+        .filter(({ view }) => view)
+        .flatMap(({ deliveries }) => deliveries)
+        .filter(({ seq, name }) => name === 'post:deleted' && isUpdate(clients, seq));
+      must(departures[0]).hash += 1;
+    },
+  },
+  'a tag of a post that the log does not know': {
+    rules: [12],
+    plant: ({ log }) => {
+      const { topics } = must(
+        log.find(
+          ({ data, topics }) =>
+            isPost(data) && !data.redacted && topics.some((topic) => topic.startsWith('tag:')),
+        ),
+      );
+      topics.splice(
+        topics.findIndex((topic) => topic.startsWith('tag:')),
+        1,
+      );
     },
   },
   'the newest event dropped on its way to one client': {
@@ -103,13 +172,14 @@ export const plantedFaults = {
   'an event that no write made': {
     rules: [1],
     plant: (history) => {
-      const { postId, data } = must(history.log.find(({ name }) => name === 'post:created'));
+      const { postId, topics, data } = must(history.log.find(({ name }) => name === 'post:created'));
       history.head += 1;
       history.log.push({
         seq: history.head,
         outboxId: 1e9,
         name: 'post:updated',
         postId,
+        topics,
         data: { ...data, version: 99 },
       });
     },
@@ -256,7 +326,25 @@ export const plantedFaults = {
 /** A client that was there from the first to the last event. */
 function listener(clients: ClientHistory[], of: ClientKind = 'stock'): ClientHistory {
   return must(
-    clients.find(({ kind, present, deliveries }) => kind === of && present && deliveries.length > 10),
+    clients.find(
+      ({ kind, present, deliveries, view }) => kind === of && present && !view && deliveries.length > 10,
+    ),
+  );
+}
+
+/** Of the clients of a kind that took some topics alone the one that was told most. */
+function topical(clients: ClientHistory[], of: ClientKind): ClientHistory {
+  return must(
+    clients
+      .filter(({ kind, view }) => kind === of && view !== undefined)
+      .toSorted((a, b) => b.deliveries.length - a.deliveries.length)[0],
+  );
+}
+
+/** Whether those who take everything were told of an update. */
+function isUpdate(clients: ClientHistory[], seq: number): boolean {
+  return listener(clients).deliveries.some(
+    (delivery) => delivery.seq === seq && delivery.name === 'post:updated',
   );
 }
 

@@ -17,7 +17,9 @@ export class PollClient extends HttpListener {
   }
 
   protected override async follow({ seq, epoch }: Place): Promise<void> {
-    const answer = await this.ask(`/events?after=${seq}&epoch=${epoch}&limit=${LIMIT}&wait=${WAIT}`);
+    const answer = await this.ask(
+      `/events?after=${seq}&epoch=${epoch}&limit=${LIMIT}&wait=${WAIT}${this.topics}`,
+    );
     const pieces: Buffer[] = [];
     for await (const piece of answer) pieces.push(piece as Buffer);
     const told: unknown = JSON.parse(Buffer.concat(pieces).toString());
@@ -26,10 +28,11 @@ export class PollClient extends HttpListener {
       this.reset({ seq: head, epoch: to.epoch }, reason);
       return;
     }
-    const page = told as { epoch: string; events: FeedEvent[] };
+    const page = told as { epoch: string; head: number; events: FeedEvent[] };
     this.resumed({ seq, epoch });
     for (const { name, data, ...at } of page.events)
       this.event(name, data, { seq: at.seq, prev: at.prev, epoch: page.epoch });
     if (page.events.length > 0) await pause(WORK);
+    else this.moved({ seq: page.head, prev: seq }, page.epoch);
   }
 }

@@ -11,6 +11,8 @@ import { PackageClient } from './package-client.ts';
 import { PollClient } from './poll-client.ts';
 import { StockClient } from './stock-client.ts';
 import { StreamClient } from './stream-client.ts';
+import type { View } from './history.ts';
+import { writePost } from '../support/posts.ts';
 import { Writer } from './writer.ts';
 
 /** How often somebody tries to sign up. */
@@ -28,6 +30,10 @@ const KINDS = [
   StockClient,
   PackageClient,
 ];
+/** Who listens to topics, in turn. */
+const TOPICAL_KINDS = [StockClient, StreamClient, PollClient, PackageClient];
+/** What people write of. */
+const TAGS = ['ferry', 'harbour'] as const;
 /** Whose session may end meanwhile, in turn. */
 const MORTAL_KINDS = [StockClient, StreamClient, PollClient];
 
@@ -38,6 +44,8 @@ export interface PopulationOptions {
   rate: number;
   /** The share of creations that are repeated at once. */
   nervous: number;
+  /** Clients that take some topics alone, beside the others; with any, people write replies and tags. Default: none. */
+  topical?: number;
   /** Whether some of the clients follow by streams and long-polls. Default: yes. */
   overHttp?: boolean;
 }
@@ -61,10 +69,18 @@ export class Population {
   }
 
   /** Signs everyone up and connects the clients. Nobody writes yet. */
-  async settle({ writers, clients, rate, nervous, overHttp = true }: PopulationOptions): Promise<void> {
+  async settle({
+    writers,
+    clients,
+    rate,
+    nervous,
+    topical = 0,
+    overHttp = true,
+  }: PopulationOptions): Promise<void> {
     const { url } = this.#cluster.node(0).process;
     if (!overHttp) this.#kinds = KINDS.filter((Kind) => Kind === StockClient || Kind === PackageClient);
     this.#listener = await arrive(url, 'listener');
+    const thread = topical > 0 ? await this.#beginThread(url) : undefined;
     for (let at = 1; at <= writers; at += 1) {
       const user = await arrive(url, `writer${at}`);
       this.writers.push(
@@ -77,12 +93,71 @@ export class Population {
           random: this.#random.fork(),
           nervous,
           pace: (1000 * writers) / rate,
+          ...(thread === undefined ? {} : { topical: { thread, tags: TAGS } }),
         }),
       );
     }
     for (let at = 1; at <= 6; at += 1) this.#mortals.push(await arrive(url));
     for (let at = 0; at < clients; at += 1) this.join();
+    if (thread !== undefined) await this.#joinTopics(topical, thread, url);
     await until('all clients are greeted', () => this.clients.every((client) => client.ready), 20_000);
+  }
+
+  /** A post of somebody who does nothing else. */
+  async #beginThread(url: string): Promise<number> {
+    const host = await arrive(url, 'host');
+    const begin = Date.now();
+    const { id, version } = await writePost(host, { title: 'thread create' });
+    this.recorder.writes.push({
+      key: 'thread',
+      op: 'create',
+      userId: host.id,
+      begin,
+      end: Date.now(),
+      outcome: 'ok',
+      status: 201,
+      postId: id,
+      version,
+      event: 'post:created',
+    });
+    return id;
+  }
+
+  /** Clients of a user who follows every other writer, over each transport, with topics of each kind. */
+  async #joinTopics(count: number, thread: number, url: string): Promise<void> {
+    const user = await arrive(url, 'reader');
+    const follows = this.writers.filter((_, at) => at % 2 === 1).map(({ userId }) => userId);
+    for (const id of follows) {
+      const { status } = await user.put(`/users/${id}/follow`);
+      if (status !== 200) throw new Error(`a follow was answered with ${status}`);
+    }
+    const author = `author:${this.writers[0]?.userId ?? 0}`;
+    const views = [
+      ['home'],
+      [`thread:${thread}`],
+      [`tag:${TAGS[0]}`],
+      [author],
+      ['feed', `tag:${TAGS[1]}`],
+      ['home', author, `thread:${thread}`],
+    ];
+    for (let at = 0; at < count; at += 1) {
+      const turn = Math.floor(at / TOPICAL_KINDS.length);
+      const Kind = TOPICAL_KINDS[at % TOPICAL_KINDS.length] ?? StockClient;
+      const topics = views[(at + turn) % views.length] ?? [];
+      const view: View = { topics, userId: user.id, follows };
+      const overHttp = Kind === StreamClient || Kind === PollClient;
+      const client = new Kind({
+        name: `topical ${at + 1}`,
+        url: this.#cluster.url,
+        user,
+        recorder: this.recorder,
+        tallies: 'tracked',
+        view,
+        ...(overHttp && turn % 2 === 1 ? { renew: this.#shortTokens(user) } : {}),
+      });
+      this.clients.push(client);
+      client.start();
+    }
   }
 
   /** One more client, that begins now or at a position. */
@@ -96,7 +171,9 @@ export class Population {
       user: this.listener,
       recorder: this.recorder,
       tallies: serial % 3 === 0 ? 'tracked' : 'all',
-      ...(overHttp && serial % (2 * KINDS.length) < KINDS.length ? { renew: this.#shortTokens() } : {}),
+      ...(overHttp && serial % (2 * KINDS.length) < KINDS.length
+        ? { renew: this.#shortTokens(this.listener) }
+        : {}),
       ...(from ? { from } : {}),
     });
     this.clients.push(client);
@@ -140,12 +217,12 @@ export class Population {
   }
 
   /** Tokens of a login session of its own, which live for seconds: each is got with the refresh token of the one before. */
-  #shortTokens(): () => Promise<string> {
+  #shortTokens(user: TestUser): () => Promise<string> {
     let session: TestUser | undefined;
     let refreshToken: string | undefined;
     return async () => {
       if (!session || refreshToken === undefined) {
-        session = await logIn(this.#random.pick(this.#urls), this.listener);
+        session = await logIn(this.#random.pick(this.#urls), user);
         ({ refreshToken } = session);
         return shortened(session, RENEWED_EVERY).token;
       }

@@ -12,12 +12,28 @@ export function withPublicNumbers(history: History, publicSeqs: readonly number[
   const { base } = history;
   const isPublic = new Set(publicSeqs);
   const numberOf = (seq: number): number => (seq <= base ? seq : base + countUpTo(publicSeqs, seq));
-  const ofClient = (client: ClientHistory): ClientHistory => ({
+  return {
+    ...history,
+    head: numberOf(history.head),
+    log: history.log
+      .filter(({ seq }) => isPublic.has(seq))
+      .map((row) => ({ ...row, seq: numberOf(row.seq) })),
+    firstSeen: new Map(
+      [...history.firstSeen].filter(([seq]) => isPublic.has(seq)).map(([seq, data]) => [numberOf(seq), data]),
+    ),
+    clients: history.clients.map((client) => renumbered(client, numberOf)),
+  };
+}
+
+/** What a client was told, with other numbers for the same positions. */
+export function renumbered(client: ClientHistory, numberOf: (seq: number) => number): ClientHistory {
+  const numberOfAny = (seq: number | undefined) => (seq === undefined ? undefined : numberOf(seq));
+  return {
     ...client,
-    start: client.start === undefined ? undefined : numberOf(client.start),
+    start: numberOfAny(client.start),
     connections: client.connections.map((connection) => ({
       ...connection,
-      after: connection.after === undefined ? undefined : numberOf(connection.after),
+      after: numberOfAny(connection.after),
       ready: connection.ready && {
         ...connection.ready,
         seq: numberOf(connection.ready.seq),
@@ -28,23 +44,13 @@ export function withPublicNumbers(history: History, publicSeqs: readonly number[
       ...delivery,
       seq: numberOf(delivery.seq),
       prev: numberOf(delivery.prev),
+      position: numberOfAny(delivery.position),
     })),
-  });
-  return {
-    ...history,
-    head: numberOf(history.head),
-    log: history.log
-      .filter(({ seq }) => isPublic.has(seq))
-      .map((row) => ({ ...row, seq: numberOf(row.seq) })),
-    firstSeen: new Map(
-      [...history.firstSeen].filter(([seq]) => isPublic.has(seq)).map(([seq, data]) => [numberOf(seq), data]),
-    ),
-    clients: history.clients.map(ofClient),
   };
 }
 
 /** How many of these numbers, which are in order, lie at another one or below it. */
-function countUpTo(seqs: readonly number[], seq: number): number {
+export function countUpTo(seqs: readonly number[], seq: number): number {
   let [low, high] = [0, seqs.length];
   while (low < high) {
     const middle = (low + high) >> 1;

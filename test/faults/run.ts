@@ -56,6 +56,7 @@ export async function run(options: RunOptions): Promise<Report> {
       clients: options.clients ?? 30,
       rate: options.rate ?? 50,
       nervous: options.nervous ?? 0.05,
+      topical: options.topical ?? 0,
     });
     people.write();
     const timeline = new Timeline(cluster, people, random, options.only, say);
@@ -94,6 +95,9 @@ function figuresOf(
     deliveries: recorder.deliveries,
     reconnects: recorder.reconnects,
     events: head,
-    longestSilence: Math.max(0, ...clients.map((client) => client.longestSilence)),
+    longestSilence: Math.max(
+      0,
+      ...clients.filter(({ history }) => !history.view).map((client) => client.longestSilence),
+    ),
   };
 }

@@ -10,7 +10,7 @@ import type {
 } from '../../server/contract.ts';
 import { feedEventNames } from '../support/feed-event-names.ts';
 import { type ClientHistory, isPost } from './history.ts';
-import { Heard } from './heard.ts';
+import { goneId, Heard } from './heard.ts';
 import type { Listener, ListenerOptions } from './listener.ts';
 
 /** More than two beacons (`feed:head`): who has heard nothing for so long moves on. Milliseconds. */
@@ -54,6 +54,7 @@ export class StockClient implements Listener {
         tell({
           token: options.user.token,
           tallies: options.tallies ?? 'all',
+          ...(options.view && { topics: options.view.topics }),
           ...(this.#seq === undefined ? {} : { after: this.#seq, epoch: this.#epoch }),
         });
       },
@@ -98,6 +99,7 @@ export class StockClient implements Listener {
 
   #listen(): void {
     const socket = this.#socket;
+    const options = this.#options;
     for (const name of feedEventNames) {
       (socket as Socket).on(name, (data: FeedEvents[FeedEventName], at: Position) =>
         this.#event(name, data, at),
@@ -105,10 +107,13 @@ export class StockClient implements Listener {
     }
     socket.on('votes', (tallies) => {
       this.#heardAt = Date.now();
-      for (const tally of tallies) this.#tally(tally);
+      // With topics it shows a post until it has left them.
+      for (const tally of tallies)
+        if (!options.view || this.history.tallies.has(tally.post_id)) this.#tally(tally);
     });
-    socket.on('feed:head', () => {
+    socket.on('feed:head', ({ seq, prev }) => {
       this.#heardAt = Date.now();
+      if (options.view && this.#seq !== undefined && prev <= this.#seq) this.#seq = Math.max(this.#seq, seq);
     });
     socket.on('ready', (ready) => {
       this.#heardAt = Date.now();
@@ -117,6 +122,7 @@ export class StockClient implements Listener {
       if (connection) connection.ready = { ...ready, at: Date.now(), position };
       this.history.start ??= ready.seq;
       if (this.#seq === undefined || ready.outcome === 'reset') this.#seq = ready.seq;
+      else if (options.view) this.#seq = Math.max(this.#seq, ready.seq);
       this.#epoch = ready.epoch;
       // Tallies that changed while it was away are not sent again: it asks for those that it shows.
       const shown = [...this.history.tallies.keys()];
@@ -157,14 +163,15 @@ export class StockClient implements Listener {
 
   #event(name: FeedEventName, data: FeedEvents[FeedEventName], at: Position): void {
     this.#heardAt = Date.now();
-    this.#heard.event(name, data, at);
+    this.#heard.event(name, data, at, this.#seq);
     this.#seq = at.seq;
+    const gone = goneId(name, data);
     if (isPost(data)) {
       if (!this.history.tallies.has(data.id)) this.#untracked.add(data.id);
       this.#tally({ post_id: data.id, votes: data.votes, replies: data.replies ?? 0, rev: data.rev });
-    } else if ('root_id' in data) {
-      this.history.tallies.delete(data.id);
-      this.#untracked.delete(data.id);
+    } else if (gone !== undefined) {
+      this.history.tallies.delete(gone);
+      this.#untracked.delete(gone);
     }
   }
 

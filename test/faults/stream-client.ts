@@ -17,7 +17,7 @@ export class StreamClient extends HttpListener {
   }
 
   protected override async follow(position: Place): Promise<void> {
-    this.#path ??= `/events/stream?after=${position.seq}&epoch=${position.epoch}`;
+    this.#path ??= `/events/stream?after=${position.seq}&epoch=${position.epoch}${this.topics}`;
     const answer = await this.ask(this.#path, {
       accept: 'text/event-stream',
       ...(this.#lastEventId === '' ? {} : { 'last-event-id': this.#lastEventId }),
@@ -37,6 +37,9 @@ export class StreamClient extends HttpListener {
     if (event === 'reset') {
       const { reason, ...to } = told as Place & { reason: ResetReason };
       this.reset({ seq: to.seq, epoch: to.epoch }, reason);
+    } else if (event === 'feed:head') {
+      const { prev } = told as { prev: number };
+      this.moved({ seq: Number(seq), prev }, epoch);
     } else if (feedEventNames.includes(event as FeedEventName)) {
       const { prev, ...payload } = told as { prev: number };
       this.event(event as FeedEventName, payload as never, { seq: Number(seq), prev, epoch });

@@ -1,6 +1,7 @@
 import { percentile } from './percentile.ts';
-import type { ClientHistory, Write } from './history.ts';
+import { type ClientHistory, isPost, type Write } from './history.ts';
 import type { Population } from './population.ts';
+import { wantsPost } from './views.ts';
 
 export interface Longest {
   /** Milliseconds. */
@@ -11,6 +12,11 @@ export interface Longest {
 
 export function isSocket({ kind }: ClientHistory): boolean {
   return kind === 'stock' || kind === 'package';
+}
+
+/** Whether it takes everything public: then it hears an event all the time. */
+function takesAll({ view }: ClientHistory): boolean {
+  return view === undefined;
 }
 
 /** What the clients and writers of a run went through between two moments. Times are milliseconds since 1970. */
@@ -54,10 +60,10 @@ export class Window {
     return this.#present.filter((client) => !disturbed.has(client));
   }
 
-  /** The longest time that one of these clients heard no event, and whose it was. */
+  /** The longest time that one of these clients heard no event, and whose it was. Who takes some topics hears few. */
   silence(clients: ClientHistory[]): Longest {
     const longest: Longest = { took: 0, who: '' };
-    for (const { deliveries, client } of clients) {
+    for (const { deliveries, client } of clients.filter(takesAll)) {
       let last = this.#from;
       for (const at of [...deliveries.map((delivery) => delivery.at), this.#to]) {
         if (at < this.#from || at > this.#to) continue;
@@ -66,6 +72,28 @@ export class Window {
       }
     }
     return longest;
+  }
+
+  /**
+   * The longest time from an answered write to its delivery, over those of these clients who take some topics. One that
+   * has not come has taken until the end.
+   */
+  wait(clients: ClientHistory[]): Longest {
+    const topical = clients.filter((client) => !takesAll(client));
+    const { latest } = this.#latenciesOf(topical);
+    const ends = this.#creations;
+    const created = [...this.#people.recorder.firstSeen.values()]
+      .filter(isPost)
+      .filter(({ id, version }) => version === 1 && ends.has(id));
+    for (const { client, view, deliveries } of topical) {
+      const heard = new Set(deliveries.map(({ id }) => id));
+      for (const post of created) {
+        const passed = this.#to - (ends.get(post.id) ?? this.#to);
+        if (view && passed > latest.took && !heard.has(post.id) && wantsPost(view, post))
+          Object.assign(latest, { took: passed, who: client });
+      }
+    }
+    return latest;
   }
 
   /** The longest time from the beginning to the end of one of the disturbed clients' connection. */
@@ -91,13 +119,24 @@ export class Window {
 
   /** The 99th percentile of the time from an answered write to its delivery, over all clients, and which heard latest. */
   get latency(): Longest {
+    const { latencies, latest } = this.#latenciesOf(this.#present);
+    return { took: percentile(latencies, 0.99), who: `${latest.who} ${Math.round(latest.took)}` };
+  }
+
+  /** Post → when its author was told that it is written. */
+  get #creations(): Map<number, number> {
     const ends = new Map<number, number>();
     for (const { op, end, outcome, postId } of this.#people.recorder.writes)
-      if (op === 'create' && outcome === 'ok' && postId !== undefined && this.#holds(end))
+      if ((op === 'create' || op === 'reply') && outcome === 'ok' && postId !== undefined && this.#holds(end))
         ends.set(postId, end);
+    return ends;
+  }
+
+  #latenciesOf(clients: ClientHistory[]): { latencies: number[]; latest: Longest } {
+    const ends = this.#creations;
     const latencies: number[] = [];
     const latest: Longest = { took: 0, who: '' };
-    for (const { client, deliveries } of this.#present) {
+    for (const { client, deliveries } of clients) {
       // One that is published again is created again; its writing is not what is awaited then.
       const heard = new Set<number>();
       for (const { id, name, at } of deliveries) {
@@ -108,7 +147,7 @@ export class Window {
         if (at - end > latest.took) Object.assign(latest, { took: at - end, who: client });
       }
     }
-    return { took: percentile(latencies, 0.99), who: `${latest.who} ${Math.round(latest.took)}` };
+    return { latencies, latest };
   }
 
   /** Writes that ended meanwhile. */

@@ -16,6 +16,13 @@ export interface WriterOptions {
   pace: number;
   /** The share of creations that are repeated at once, to whichever nodes. */
   nervous: number;
+  /** What else is written for those who listen to topics. */
+  topical?: {
+    /** The post that is replied to. */
+    thread: number;
+    /** Some of these stand in a text. */
+    tags: readonly string[];
+  };
 }
 
 /** After so long without an answer the outcome is unknown. Milliseconds. */
@@ -25,7 +32,7 @@ const PERSISTENCE = 30_000;
 /** Posts that a writer continues working on. */
 const OWN_POSTS = 60;
 
-const weights: Record<Operation, number> = {
+const weights: Record<Exclude<Operation, 'reply'>, number> = {
   create: 30,
   draft: 3,
   edit: 24,
@@ -36,10 +43,16 @@ const weights: Record<Operation, number> = {
   unvote: 9,
 };
 
+/** The share of what is created that is a reply, where there is a thread. */
+const REPLIES = 0.3;
+/** How often a tag stands in a text. */
+const TAGGED = 0.3;
+
 interface OwnPost {
   id: number;
   version: number;
   published: boolean;
+  isReply: boolean;
 }
 
 interface Answer {
@@ -75,6 +88,10 @@ export class Writer {
     this.#options = options;
   }
 
+  get userId(): number {
+    return this.#options.userId;
+  }
+
   start(): void {
     this.#running ??= this.#run();
   }
@@ -87,7 +104,9 @@ export class Writer {
 
   /** One write of a kind, now. */
   async write(op: Operation = this.#options.random.weighted(weights)): Promise<void> {
-    if (op === 'create' || op === 'draft') await this.#create(op);
+    const { topical, random } = this.#options;
+    if (op === 'create' && topical && random.chance(REPLIES)) await this.#create('reply');
+    else if (op === 'create' || op === 'draft' || op === 'reply') await this.#create(op);
     else if (op === 'vote' || op === 'unvote') await this.#vote(op === 'vote');
     else await this.#change(op);
   }
@@ -100,14 +119,15 @@ export class Writer {
     }
   }
 
-  async #create(op: 'create' | 'draft'): Promise<void> {
-    const { random } = this.#options;
+  async #create(op: 'create' | 'draft' | 'reply'): Promise<void> {
+    const { random, topical } = this.#options;
     const key = this.#key();
-    const published = op === 'create';
+    const published = op !== 'draft';
     const request: Request = {
       method: 'POST',
-      path: '/posts',
-      body: { title: `${key} ${op}`, content: text(random), published },
+      ...(op === 'reply'
+        ? { path: `/posts/${topical?.thread ?? 0}/replies`, body: { content: `${key} ${this.#text()}` } }
+        : { path: '/posts', body: { title: `${key} ${op}`, content: this.#text(), published } }),
       headers: { 'idempotency-key': key },
     };
     const begin = Date.now();
@@ -131,14 +151,14 @@ export class Writer {
       event: published ? 'post:created' : undefined,
     });
     if (!post) return;
-    this.#own.push({ id: post.id, version: post.version, published });
+    this.#own.push({ id: post.id, version: post.version, published, isReply: op === 'reply' });
     if (this.#own.length > OWN_POSTS) this.#own.shift();
   }
 
   async #change(op: 'edit' | 'publish' | 'withdraw' | 'delete'): Promise<void> {
     const { random } = this.#options;
     const fitting = this.#own.filter(
-      (post) => op === 'edit' || op === 'delete' || post.published === (op === 'withdraw'),
+      (post) => op === 'edit' || op === 'delete' || (!post.isReply && post.published === (op === 'withdraw')),
     );
     if (fitting.length === 0) return this.#create('create');
     const post = random.pick(fitting);
@@ -147,7 +167,13 @@ export class Writer {
     const answer = await this.#send({
       method: op === 'delete' ? 'DELETE' : 'PATCH',
       path: `/posts/${post.id}`,
-      ...(op === 'edit' ? { body: { title: `${key} edit`, content: text(random) } } : {}),
+      ...(op === 'edit'
+        ? {
+            body: post.isReply
+              ? { content: `${key} ${this.#text()}` }
+              : { title: `${key} edit`, content: this.#text() },
+          }
+        : {}),
       ...(op === 'publish' || op === 'withdraw' ? { body: { published: op === 'publish' } } : {}),
       headers: op === 'edit' && random.chance(0.2) ? { 'if-match': `"${post.version}.0.0"` } : {},
     });
@@ -243,6 +269,14 @@ export class Writer {
     }
   }
 
+  /** Mostly short, now and then long enough that a page of the log is bounded by its bytes. */
+  #text(): string {
+    const { random, topical } = this.#options;
+    const words = 'word '.repeat(random.chance(0.03) ? random.below(1500) : random.below(30));
+    const tags = topical?.tags.filter(() => random.chance(TAGGED)).map((tag) => `#${tag} `) ?? [];
+    return words + tags.join('');
+  }
+
   #key(): string {
     this.#serial += 1;
     return `${this.#options.name}-${this.#serial}`;
@@ -256,11 +290,6 @@ function eventOf(
   if (op === 'publish') return 'post:created';
   if (!published) return undefined;
   return op === 'edit' ? 'post:updated' : 'post:deleted';
-}
-
-/** Mostly short, now and then long enough that a page of the log is bounded by its bytes. */
-function text(random: Random): string {
-  return 'word '.repeat(random.chance(0.03) ? random.below(1500) : random.below(30));
 }
 
 function sleep(milliseconds: number): Promise<void> {

@@ -1,21 +1,53 @@
 import type { Violation } from '../checker.ts';
 import { type ClientHistory, type Delivery, fingerprint, type History } from '../history.ts';
+import { countUpTo, renumbered } from '../public-numbering.ts';
+import { Places, type Wanted } from '../views.ts';
 
 /** How long after the end of its session a socket may still be written to. Milliseconds. */
 const LAST_DELIVERY = 2000;
 /** A connection that opened this long after an event was first heard of must not get the text that it took out. Milliseconds. */
 const FORGOTTEN_AFTER = 3000;
 
-/** Rules 3, 4 (its first half), 6 (its second half), 8 and 10: what clients were given against the log. */
+/** Rules 3, 4 (its first half), 6 (its second half), 8, 10 and 12: what clients were given against the log. */
 export function deliveryViolations(history: History): Violation[] {
   const truth = contents(history);
   const tellings = tellingsOf(history);
-  return history.clients.flatMap((client) => [
-    ...gapsAndDoubles(client, history.head),
-    ...otherContent(client, truth, tellings),
-    ...textsTakenOut(client, tellings),
-    ...afterTheEnd(client),
-  ]);
+  const places = new Places(history);
+  return [
+    ...[...places.misplaced()].map((what) => ({ rule: 12 as const, what })),
+    ...history.clients.flatMap((client) => {
+      const wanted = client.view && places.wantedIn(client.view);
+      return [
+        ...(wanted ? outsideOfView(client, wanted) : []),
+        ...gapsAndDoubles(wanted ? numberedByView(client, wanted) : client, headOf(history, wanted)),
+        ...otherContent(client, truth, tellings, wanted),
+        ...textsTakenOut(client, tellings),
+        ...afterTheEnd(client),
+      ];
+    }),
+  ];
+}
+
+function headOf({ head }: History, wanted: Wanted | undefined): number {
+  return wanted ? wanted.size : head;
+}
+
+/** A client's events with the numbers 1, 2, 3 … of those that its view wants; a position between two is the first's. */
+function numberedByView(client: ClientHistory, wanted: Wanted): ClientHistory {
+  const seqs = [...wanted.keys()];
+  return renumbered(
+    { ...client, deliveries: client.deliveries.filter(({ seq }) => wanted.has(seq)) },
+    (seq) => countUpTo(seqs, seq),
+  );
+}
+
+function* outsideOfView({ client, view, deliveries }: ClientHistory, wanted: Wanted): Iterable<Violation> {
+  for (const { seq, prev, position, name, id } of deliveries) {
+    const what = `${client} [${view?.topics.join(' ') ?? ''}] got ${seq} (${name} of post ${id})`;
+    if (!wanted.has(seq)) yield { rule: 12, what: `${what}, which it does not want` };
+    if (position !== undefined && prev > position)
+      yield { rule: 10, what: `${what}, which says that ${prev} is before it, standing at ${position}` };
+  }
 }
 
 function* gapsAndDoubles(client: ClientHistory, head: number): Iterable<Violation> {
@@ -33,7 +65,7 @@ function* gapsAndDoubles(client: ClientHistory, head: number): Iterable<Violatio
       yield { rule: 3, what: `${name} got ${seq} after ${position} (connection ${connection})` };
     else if (seq !== position + 1)
       yield { rule: gapRule, what: `${name} got ${seq} after ${position} (connection ${connection})` };
-    // Nothing is left out of the whole feed.
+    // Nothing that it wants is left out.
     if (prev !== seq - 1)
       yield { rule: gapRule, what: `${name} got ${seq}, which says that ${prev} is before it` };
     had.add(seq);
@@ -62,7 +94,8 @@ function contents({ log, clients }: History): Map<number, number> {
     else truth.set(seq, fingerprint(name, data));
   }
   const votes = new Map<number, Map<number, number>>();
-  for (const { deliveries } of clients) {
+  for (const { deliveries, view } of clients) {
+    if (view) continue;
     for (const { seq, hash, redacted } of deliveries) {
       if (redacted || !cut.has(seq)) continue;
       const counts = votes.get(seq) ?? new Map<number, number>();
@@ -109,10 +142,18 @@ function* otherContent(
   { client, deliveries }: ClientHistory,
   truth: Map<number, number>,
   tellings: Map<number, Telling[]>,
+  wanted: Wanted | undefined,
 ): Iterable<Violation> {
   for (const delivery of deliveries) {
     const { seq, name, id, hash, redacted } = delivery;
-    if (redacted) {
+    const departure = wanted?.get(seq) ?? 'the event';
+    if (departure !== 'the event') {
+      if (hash !== departure)
+        yield {
+          rule: 3,
+          what: `${client} got ${seq} (${name} of post ${id}), not that it has left its topics`,
+        };
+    } else if (redacted) {
       if (!supersededBy(tellings, delivery))
         yield {
           rule: 3,

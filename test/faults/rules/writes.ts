@@ -70,9 +70,9 @@ function explains(history: History, write: Write, row: LogRow): boolean {
 }
 
 function titleOf({ firstSeen }: History, { seq, data }: LogRow): string | undefined {
-  if (isPost(data) && data.redacted !== true) return data.title ?? undefined;
+  if (isPost(data) && data.redacted !== true) return data.title ?? data.content;
   const seen = firstSeen.get(seq);
-  return seen && isPost(seen) && seen.redacted !== true ? (seen.title ?? undefined) : undefined;
+  return seen && isPost(seen) && seen.redacted !== true ? (seen.title ?? seen.content) : undefined;
 }
 
 function firstKey(history: History, rows: LogRow[]): string {

@@ -25,7 +25,7 @@ export async function fullDisk(options: ClusterOptions, seed: number): Promise<F
   const people = new Population(cluster, new Random(seed));
   const fault = 'disk full';
   try {
-    await people.settle({ writers: 8, clients: 24, rate: 60, nervous: 0.05 });
+    await people.settle({ writers: 8, clients: 24, topical: 12, rate: 60, nervous: 0.05 });
     people.write();
     await pause(3000);
     const began = Date.now();

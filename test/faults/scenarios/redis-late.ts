@@ -17,7 +17,7 @@ export async function redisLate(options: ClusterOptions, seed: number): Promise<
   const people = new Population(cluster, new Random(seed));
   const fault = 'Redis never there at start';
   try {
-    await people.settle({ writers: 8, clients: 24, rate: 40, nervous: 0 });
+    await people.settle({ writers: 8, clients: 24, topical: 12, rate: 40, nervous: 0 });
     people.write();
     const began = Date.now();
     await pause(WITHOUT);

@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster, type ClusterOptions } from '../cluster.ts';
+import { clientsElsewhere } from '../collect.ts';
 import type { Figure } from '../crash-table.ts';
+import { CONVERGED_WITHIN } from '../faults.ts';
 import { Population } from '../population.ts';
 import { Random } from '../random.ts';
 
@@ -13,7 +15,7 @@ export async function restored(options: ClusterOptions, seed: number): Promise<F
   const people = new Population(cluster, new Random(seed));
   const fault = 'an older backup restored';
   try {
-    await people.settle({ writers: 4, clients: 12, rate: 20, nervous: 0 });
+    await people.settle({ writers: 4, clients: 12, topical: 8, rate: 20, nervous: 0 });
     people.write();
     await pause(1500);
     await cluster.postgres.backUp();
@@ -29,10 +31,8 @@ export async function restored(options: ClusterOptions, seed: number): Promise<F
     const took = Date.now() - began;
     await pause(2000);
     await people.hush();
-    await pause(1500);
-    const [head] = await cluster.query<{ seq: number; epoch: string }>(
-      'select seq::float8 as seq, epoch from feed_head',
-    );
+    const elsewhere = await clientsElsewhere(cluster, people, CONVERGED_WITHIN);
+    const [head] = await cluster.query<{ epoch: string }>('select epoch from feed_head');
     return [
       { fault, what: 'clients that were not told', seen: people.clients.length - told().length, bound: 0 },
       { fault, what: 'all were told after, ms', seen: took, bound: 15_000 },
@@ -46,7 +46,7 @@ export async function restored(options: ClusterOptions, seed: number): Promise<F
       {
         fault,
         what: 'clients that are not at the head',
-        seen: people.clients.filter((client) => client.seq !== head?.seq).length,
+        seen: elsewhere,
         bound: 0,
       },
     ];

@@ -43,7 +43,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
   const returned: RawClient[] = [];
   const chain = new PublicChain();
   try {
-    await people.settle({ writers: 4, clients: 10, rate: 20, nervous: 0 });
+    await people.settle({ writers: 4, clients: 10, topical: 8, rate: 20, nervous: 0 });
     const { token, id } = people.listener;
     // As many long posts as will be written: what the node remembers of them is not what slow clients cost.
     await writePosts(cluster, id, LONG_POSTS, LENGTH);

@@ -71,9 +71,10 @@ export async function soak(
   const samples: Sample[] = [];
   try {
     const clients = 30;
-    await people.settle({ writers: 4, clients, rate: 20, nervous: 0.05 });
+    const topical = 8;
+    await people.settle({ writers: 4, clients, topical, rate: 20, nervous: 0.05 });
     await writePosts(cluster, people.listener.id, REMEMBERED, LENGTH);
-    const filesAtRest = (await metric(cluster, FILES)) - clients;
+    const filesAtRest = (await metric(cluster, FILES)) - clients - topical;
     people.write();
     const began = Date.now();
     const inflicted = inflict({ cluster, people, random: random.fork() }, began + seconds * 1000);

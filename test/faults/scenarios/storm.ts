@@ -22,7 +22,7 @@ export async function storm(options: ClusterOptions, seed: number, clients: numb
   const all: RawClient[] = [];
   const chain = new PublicChain();
   try {
-    await people.settle({ writers: 4, clients: 6, rate: 10, nervous: 0 });
+    await people.settle({ writers: 4, clients: 6, topical: 8, rate: 10, nervous: 0 });
     people.write();
     const { token } = people.listener;
     const join = (node: number, from: { after?: number; epoch?: string } = {}) => {
