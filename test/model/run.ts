@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { isUnavailable, wantsRetry } from '../../server/database/connection.ts';
 import { withModels } from '../../server/database/target.ts';
 import { AppError } from '../../server/errors.ts';
 import { grantRole } from '../../server/moderation/roles.ts';
@@ -169,14 +170,21 @@ class Model {
     });
   }
 
-  /** As `npm run admin -- grant` does it. Who has another name by now is not found. */
+  /** As `npm run admin -- grant` does it, again where the database had no time for it. Who has another name by now is not found. */
   async #grant({ username }: TestUser, role: 'user' | 'moderator' | 'admin'): Promise<void> {
     const { postgres, database } = this.#cluster;
-    await withModels(postgres.url(database), (db) =>
-      db.transaction((tx) => grantRole(tx, username, role, '')),
-    ).catch((error: unknown) => {
-      if (!(error instanceof AppError)) throw error;
-    });
+    await until('a role to be granted', () =>
+      withModels(postgres.url(database), (db) =>
+        db.transaction((tx) => grantRole(tx, username, role, '')),
+      ).then(
+        () => true,
+        (error: unknown) => {
+          if (error instanceof AppError) return true;
+          if (isUnavailable(error) || wantsRetry(error)) return false;
+          throw error;
+        },
+      ),
+    );
   }
 
   /** Whoever changes a relation looks at the home page meanwhile: before it is committed, numbered and answered. */
