@@ -7,6 +7,7 @@ import { home } from './home.ts';
 import { homeReturn } from './home-return.ts';
 import { logins } from './logins.ts';
 import { manySockets } from './many-sockets.ts';
+import { nodes } from './nodes.ts';
 import { numbering, numberingTopics } from './numbering.ts';
 import { readPosts, writePosts, writeTags } from './posts.ts';
 import { type Line, median, ratios, reaches } from './rounds.ts';
@@ -38,6 +39,7 @@ const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
   delay,
   start,
   workers,
+  nodes,
   'many-sockets': manySockets,
 };
 
