@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { onceShown } from '../chrome/frames.ts';
 import { say } from '../languages/say.ts';
 import { go, place } from '../places/history.ts';
 import { MAX_SEARCH, type Place } from '../places/place.ts';
@@ -65,9 +66,11 @@ export function Search() {
           if (event.key !== 'Escape') return;
           // The browser would only empty the field.
           event.preventDefault();
+          clearTimeout(timer.current);
           setTyped('');
-          look('');
           event.currentTarget.blur();
+          // The field is empty at once; a long list takes a while to come back.
+          onceShown(() => look(''));
         }}
       />
       <kbd aria-hidden="true">/</kbd>

@@ -18,3 +18,8 @@ function schedule(): void {
     next();
   });
 }
+
+/** Does something once the page has shown what it has by now, as the answer to a key. */
+export function onceShown(act: () => void): void {
+  requestAnimationFrame(() => setTimeout(act));
+}
