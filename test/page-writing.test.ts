@@ -152,6 +152,53 @@ describe('writing on the page', () => {
     reader.expectClean();
   });
 
+  it('keeps what has been written since something was sent, and does not lead its writer away', async () => {
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    await page.route('**/posts', async (route) => {
+      if (route.request().method() === 'POST') await held;
+      await route.continue();
+    });
+    await title().fill('Sent first');
+    const asked = page.waitForRequest((request) => request.method() === 'POST');
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    await asked;
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await page.getByText('Only you see these.').waitFor();
+    await page.goBack();
+    await comesToBe(() => title().inputValue(), 'Sent first');
+    await title().fill('Written since');
+    letGo();
+    await page.getByText('Your post is published.').waitFor();
+    expect(await title().inputValue()).to.equal('Written since');
+    expect(await page.evaluate('document.activeElement.name'), 'the focus').to.equal('title');
+    await page.unroute('**/posts');
+    await title().fill('');
+    await composer().getByRole('button', { name: 'Close' }).click();
+    reader.expectClean();
+  });
+
+  it('publishes an unchanged draft that could not be published, in the open, once its writer is back', async () => {
+    await reader.write('A draft that waits', '', 'Keep as draft');
+    let away = true;
+    await page.route('**/posts/*', (route) =>
+      away && route.request().method() === 'PATCH' ? route.abort() : route.continue(),
+    );
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    const draft = page.getByRole('article').filter({ hasText: 'A draft that waits' });
+    await draft.getByRole('button', { name: 'Edit' }).click();
+    const form = page.getByRole('form', { name: 'Edit the draft' });
+    await form.getByRole('button', { name: 'Publish' }).click();
+    await form.getByRole('alert').waitFor();
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    await title().waitFor();
+    away = false;
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await reader.shows(reader.post('A draft that waits'));
+    await page.unroute('**/posts/*');
+    reader.expectClean({ networkMayFail: true });
+  });
+
   it('does not send again by itself before the time that the server asks for', async () => {
     const attempts: number[] = [];
     // Longer than the client waits itself.

@@ -1,5 +1,6 @@
 import { batch, signal } from '@preact/signals';
 import { type OwnUser, TidingsError } from 'tidings-client';
+import { forgetAnnouncements } from '../chrome/announcer.tsx';
 import { dismissAll } from '../chrome/notices.tsx';
 import { problemOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
@@ -72,6 +73,7 @@ function leave(reason: string | undefined): void {
   attempt += 1;
   const now = presence.peek();
   dismissAll();
+  forgetAnnouncements();
   // The next user does not continue where one is who left on purpose; who is to log in again does.
   if (reason === undefined) {
     go({ name: 'everyone', sort: 'new' }, { replace: true });

@@ -14,14 +14,15 @@ export function Search() {
   const here = place.value;
   const words = here.name === 'search' ? here.words : '';
   const [typed, setTyped] = useState(words);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  /** Takes back what is to be looked for. */
+  const takeBack = useRef<() => void>(() => undefined);
   const before = useRef<Place>(everyone);
   if (here.name !== 'search') before.current = here;
   useEffect(() => setTyped(words), [words]);
-  useEffect(() => () => clearTimeout(timer.current), []);
+  useEffect(() => () => takeBack.current(), []);
 
   const look = (text: string) => {
-    clearTimeout(timer.current);
+    takeBack.current();
     const now = place.peek();
     const sought = text.trim();
     if (sought === '') {
@@ -59,18 +60,19 @@ export function Search() {
         onInput={(event) => {
           const { value } = event.currentTarget;
           setTyped(value);
-          clearTimeout(timer.current);
-          timer.current = setTimeout(() => look(value), TYPING);
+          takeBack.current();
+          const timer = setTimeout(() => look(value), TYPING);
+          takeBack.current = () => clearTimeout(timer);
         }}
         onKeyDown={(event) => {
           if (event.key !== 'Escape') return;
           // The browser would only empty the field.
           event.preventDefault();
-          clearTimeout(timer.current);
+          takeBack.current();
           setTyped('');
           event.currentTarget.blur();
           // The field is empty at once; a long list takes a while to come back.
-          onceShown(() => look(''));
+          takeBack.current = onceShown(() => look(''));
         }}
       />
       <kbd aria-hidden="true">/</kbd>

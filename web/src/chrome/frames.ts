@@ -19,7 +19,12 @@ function schedule(): void {
   });
 }
 
-/** Does something once the page has shown what it has by now, as the answer to a key. */
-export function onceShown(act: () => void): void {
-  requestAnimationFrame(() => setTimeout(act));
+/** Does something once the page has shown what it has by now, as the answer to a key. @returns takes it back */
+export function onceShown(act: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const shown = requestAnimationFrame(() => (timer = setTimeout(act)));
+  return () => {
+    cancelAnimationFrame(shown);
+    clearTimeout(timer);
+  };
 }

@@ -1,8 +1,6 @@
 import type { RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 
-const FOCUSABLE = ':is(a[href],button,input,select,textarea)';
-
 /**
  * Keeps the focus in a list whose entry has it and goes, because of what was just done about it: the next one gets it, or
  * the list. Otherwise somebody without a pointer would begin again at the start of the page.
@@ -32,8 +30,10 @@ export function useKeptFocus<E extends HTMLElement>(): RefObject<E | null> {
     if (document.activeElement !== document.body) return;
     const { children } = target;
     const next = children[Math.min(before.at, children.length - 1)];
-    const place = next?.querySelector<HTMLElement>(FOCUSABLE) ?? target;
-    if (place === target) target.tabIndex = -1;
+    // Never one of its buttons: a key that was meant for the one before would do the same to it.
+    const link = next?.querySelector<HTMLElement>('a[href]');
+    const place = link ?? (next instanceof HTMLElement ? next : target);
+    if (!link && !place.hasAttribute('tabindex')) place.tabIndex = -1;
     place.focus({ preventScroll: true });
   });
   return list;

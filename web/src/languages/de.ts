@@ -229,6 +229,7 @@ export const de: Messages = {
   'write.publish': 'Veröffentlichen',
   'write.draft': 'Als Entwurf behalten',
   'write.drafted': 'Als Entwurf gespeichert. Nur du siehst ihn.',
+  'write.published': 'Dein Beitrag ist veröffentlicht.',
   'write.discarded': 'Dein Text ist verworfen.',
   'write.kept': '{why} Dein Text steht noch da, wo du ihn geschrieben hast.',
   'write.waits':

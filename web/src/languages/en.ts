@@ -218,6 +218,7 @@ export const en = {
   'write.publish': 'Publish',
   'write.draft': 'Keep as draft',
   'write.drafted': 'Kept as a draft. Only you see it.',
+  'write.published': 'Your post is published.',
   'write.discarded': 'Your text is discarded.',
   'write.kept': '{why} Your text is kept where you wrote it.',
   'write.waits': 'Your text is kept, and is sent when the connection is back, unless you change it.',

@@ -69,7 +69,7 @@ export class Thread implements PostStore {
 
   /** Those that had to wait for the reader to go away from what is below the replies need not wait any more. */
   look(): void {
-    if (this.#store && this.state.peek() === 'shown') this.#bring(this.#store);
+    if (this.#store && !this.#closed && this.state.peek() === 'shown') this.#bring(this.#store);
   }
 
   /** Answers a post of the thread; the reply is shown at once. @throws {TidingsError} */

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { say } from '../languages/say.ts';
@@ -11,6 +11,7 @@ export function Composer() {
   const { unsent } = visit;
   const [open, setOpen] = useState(() => unsent.of('post') !== undefined);
   const [round, setRound] = useState(0);
+  const section = useRef<HTMLElement>(null);
 
   /** Another form, with these words. */
   const begin = (words: Words | undefined) => {
@@ -32,17 +33,16 @@ export function Composer() {
     const post = { ...words, published };
     const key = idempotencyKey(unsent, 'post', post);
     const answer = await visit.timeline.store.create(post, { idempotencyKey: key });
-    unsent.wasSent('post');
-    leave();
-    if (published) visit.published(answer);
-    else {
-      visit.drafts.put(answer);
-      notify(say('write.drafted'));
-    }
+    // Nobody is led away from what they write meanwhile, here or at another place.
+    const isWaitedFor = unsent.wasSent('post', words) && section.current !== null;
+    if (isWaitedFor) leave();
+    if (!published) visit.drafts.put(answer);
+    if (published && isWaitedFor) visit.published(answer);
+    else notify(say(published ? 'write.published' : 'write.drafted'));
   };
 
   return (
-    <section class={open ? 'composer open' : 'composer'} aria-label={say('write.section')}>
+    <section ref={section} class={open ? 'composer open' : 'composer'} aria-label={say('write.section')}>
       <PostForm
         key={round}
         label={say('write.new')}

@@ -84,7 +84,7 @@ export function PostForm(props: PostFormProps) {
   const { faults, clear, show } = useFaults(names, form, { refusals });
   const { unsent, timeline } = useVisit();
   // What waited before the writer looked at another place goes on to.
-  const [waiting, setWaiting] = useState(() => unsent.waiting(what));
+  const [waiting, setWaiting] = useState(() => unsent.waiting(what, words));
   const [backoff] = useState(() => new Backoff(RETRY));
   const isLive = timeline.status.value.state === 'live';
   const wait = (next: Waiting | undefined) => {
@@ -129,8 +129,11 @@ export function PostForm(props: PostFormProps) {
       else notify(say('write.kept', { why: sentenceOf(error, refusals) }), 'failed');
       // What has been changed meanwhile is not what was to be sent.
       const again = isOutage(error) && !deed.asks && changes.current === sent;
-      // One who has left the form before was told of nothing that waits.
-      if (form.current || byItself) wait(again ? { deed: at, error } : undefined);
+      const next = again ? { deed: at, error } : undefined;
+      // Words that were not changed are kept as well, so that whoever comes back finds the form open that promised to send them.
+      if (form.current && next && !unsent.of(what)) onInput?.(words);
+      // One who has left the form before was told of nothing that waits, and one who has discarded the words wants nothing sent.
+      if (form.current || (byItself && unsent.of(what))) wait(next);
     } finally {
       setBusy(false);
     }
@@ -142,7 +145,7 @@ export function PostForm(props: PostFormProps) {
     const pause = backoff.next((waiting.error.retryAfter ?? 0) * 1000);
     const timer = setTimeout(() => {
       // Another form of the same words, which the writer has left, may have done it meanwhile.
-      if (unsent.waiting(what)) void run(waiting.deed, true);
+      if (unsent.waiting(what, words)) void run(waiting.deed, true);
     }, pause);
     return () => clearTimeout(timer);
   }, [waiting, busy, isLive]);

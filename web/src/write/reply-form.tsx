@@ -4,7 +4,7 @@ import { useVisit } from '../board/visit.ts';
 import { notify } from '../chrome/notices.tsx';
 import { say } from '../languages/say.ts';
 import { idempotencyKey } from './idempotency-key.ts';
-import { nothing, PostForm } from './post-form.tsx';
+import { nothing, PostForm, type Words } from './post-form.tsx';
 
 interface ReplyFormProps {
   to: PostView;
@@ -40,9 +40,10 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
     };
     notify(say('reply.discarded'), 'done', { label: say('undo'), run: again });
   };
-  const reply = async ({ content }: { content: string }) => {
+  const reply = async (words: Words) => {
+    const { content } = words;
     await send(content, idempotencyKey(unsent, what, { content }));
-    unsent.wasSent(what);
+    unsent.wasSent(what, words);
   };
 
   return (

@@ -55,10 +55,17 @@ export class Unsent {
     this.#put(what, kept && sent ? { ...kept, sent } : kept);
   }
 
-  /** The words have been sent. All forms that show them are told, also one that was drawn while they were under way. */
-  wasSent(what: UnsentFor): void {
+  /**
+   * These words have been sent. All forms that show them are told, also one that was drawn while they were under way. What
+   * has been written since is another text, and stays.
+   * @returns whether nothing else has been written since
+   */
+  wasSent(what: UnsentFor, words: Words): boolean {
+    const kept = this.of(what);
+    if (!kept || !isSame(kept, words)) return !kept;
     this.keep(what, undefined);
     for (const tell of this.#onSent.get(what) ?? []) tell();
+    return true;
   }
 
   /** @returns ends it */
@@ -68,12 +75,10 @@ export class Unsent {
     return () => all.delete(tell);
   }
 
-  /** What waits for the server, wherever the writer has been meanwhile. */
-  waiting(what: UnsentFor): Waiting | undefined {
+  /** What waits for the server, wherever the writer has been meanwhile, if it is about the words that a form shows. */
+  waiting(what: UnsentFor, shown: Words): Waiting | undefined {
     const waiting = this.#waiting.get(what);
-    const words = this.of(what);
-    const isSame = !words || (words.title === waiting?.title && words.content === waiting.content);
-    return isSame ? waiting : undefined;
+    return waiting && isSame(waiting, shown) ? waiting : undefined;
   }
 
   /** @param waiting undefined: nothing does any more */
@@ -108,6 +113,10 @@ export function forgetUnsent(userId: number): void {
   } catch {
     // Storage is refused: nothing is in it.
   }
+}
+
+function isSame(one: Words, other: Words): boolean {
+  return one.title === other.title && one.content === other.content;
 }
 
 function prefixOf(userId: number): string {
