@@ -67,7 +67,9 @@ describe('moderation', () => {
       expect(second.headers.get('link')).to.equal(null);
       const all = await admin.get<AuditView[]>('/moderation/log');
       expect(all.body[0]).to.deep.equal(lifted.body);
-      expect(all.body.find(({ action }) => action === 'grant')).to.deep.include({
+      expect(
+        all.body.find(({ action, user: whom }) => action === 'grant' && whom?.id === moderator.id),
+      ).to.deep.include({
         actor: null,
         role: 'moderator',
       });
