@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { usageOf } from '../process-usage.ts';
 import { makeMembers } from './members.ts';
 import { type Line, newLine } from './rounds.ts';
-import { databaseCostOf } from './server-cost.ts';
+import { databaseCostOf, FEED, REQUESTS } from './server-cost.ts';
 import { openClient, type Stage } from './stage.ts';
 import { appendEvent } from './told-events.ts';
 
@@ -18,8 +18,9 @@ const RATES = [20, 200];
 const LIMIT = 30_000;
 const FOLLOWED_WITHIN = 2000;
 
-/** What happened meanwhile: milliseconds of processor time, bytes. */
+/** What happened meanwhile: milliseconds by the clock and of processor time, bytes. */
 interface Cost {
+  wall: number;
   nodes: number;
   database: number;
   redis: { cpu: number; bytes: number };
@@ -55,9 +56,12 @@ export async function nodes(stage: Stage): Promise<Line[]> {
       const events = Math.ceil(rate * seconds);
       const one = await few.during(() => few.append(events, rate));
       const all = await many.during(() => many.append(events, rate));
+      // What the same time costs without an event is taken off.
+      const beyond = (cost: Cost, idle: Cost, what: (cost: Cost) => number) =>
+        what(cost) - (what(idle) * cost.wall) / idle.wall;
       const each = (what: (cost: Cost) => number) =>
-        (what(all) - what(rest.many) - (what(one) - what(rest.few))) / extra / events;
-      node.ours.push(((all.nodes - rest.many.nodes) / MANY / events) * 1000);
+        (beyond(all, rest.many, what) - beyond(one, rest.few, what)) / extra / events;
+      node.ours.push((beyond(all, rest.many, (cost) => cost.nodes) / MANY / events) * 1000);
       database.ours.push(each((cost) => cost.database) * 1000);
       redis.ours.push(each((cost) => cost.redis.cpu) * 1000);
       bytes.ours.push(each((cost) => cost.redis.bytes));
@@ -131,9 +135,12 @@ class Nodes {
 
   async during(act: () => Promise<unknown>): Promise<Cost> {
     const before = [await this.#nodesTime(), await this.#redisUsage()] as const;
-    const database = await databaseCostOf(this.#database, act);
+    const began = performance.now();
+    const database = await databaseCostOf(this.#database, act, [REQUESTS, FEED]);
+    const wall = performance.now() - began;
     const after = [await this.#nodesTime(), await this.#redisUsage()] as const;
     return {
+      wall,
       nodes: after[0] - before[0],
       database,
       redis: { cpu: after[1].cpu - before[1].cpu, bytes: after[1].bytes - before[1].bytes },

@@ -8,18 +8,30 @@ export async function costOf(pid: number, act: () => Promise<unknown>): Promise<
   return (await usageOf(pid)).cpu - before.cpu;
 }
 
+/** What the connections of requests call themselves, and those that number, follow and replay. */
+export const REQUESTS = 'tidings';
+export const FEED = 'tidings-feed';
+
 /** The same of the database, in the connections of the service. What one that ended meanwhile has worked is not known. */
-export async function databaseCostOf(client: pg.Client, act: () => Promise<unknown>): Promise<number> {
-  const before = await databaseTimes(client);
+export async function databaseCostOf(
+  client: pg.Client,
+  act: () => Promise<unknown>,
+  connections: readonly string[] = [REQUESTS],
+): Promise<number> {
+  const before = await databaseTimes(client, connections);
   await act();
-  const after = await databaseTimes(client);
+  const after = await databaseTimes(client, connections);
   return [...after].reduce((sum, [pid, time]) => sum + time - (before.get(pid) ?? 0), 0);
 }
 
 /** Milliseconds of processor time that each of the service's connections has taken. */
-async function databaseTimes(client: pg.Client): Promise<Map<number, number>> {
+async function databaseTimes(
+  client: pg.Client,
+  connections: readonly string[],
+): Promise<Map<number, number>> {
   const { rows } = await client.query<{ pid: number }>(
-    `select pid from pg_stat_activity where datname = current_database() and application_name = 'tidings'`,
+    `select pid from pg_stat_activity where datname = current_database() and application_name = any ($1)`,
+    [connections],
   );
   return new Map(
     await Promise.all(rows.map(async ({ pid }): Promise<[number, number]> => [pid, await exactTimeOf(pid)])),

@@ -19,7 +19,7 @@ describe(`the feed under faults, seed ${SEED}`, function () {
 
   before(async () => {
     tree = await buildTree();
-    report = await run({ seed: SEED, seconds: 45, topical: 8, cluster: { tree: tree.root } });
+    report = await run({ seed: SEED, seconds: 45, topical: 9, cluster: { tree: tree.root } });
   });
   after(() => tree.remove());
 
