@@ -131,21 +131,27 @@ describe('writing on the page', () => {
     reader.expectClean({ networkMayFail: true });
   });
 
-  it('lets go of what was sent also in a form that is drawn while it is under way', async () => {
+  /** Publishes a post whose request is held, looks at another place and comes back. @returns lets the request go on */
+  const publishAndReturn = async (words: string): Promise<() => void> => {
     let letGo: () => void = () => undefined;
     const held = new Promise<void>((resolve) => (letGo = resolve));
     await page.route('**/posts', async (route) => {
       if (route.request().method() === 'POST') await held;
       await route.continue();
     });
-    await title().fill('Under way');
+    await title().fill(words);
     const asked = page.waitForRequest((request) => request.method() === 'POST');
     await composer().getByRole('button', { name: 'Publish' }).click();
     await asked;
     await page.getByRole('link', { name: 'Drafts' }).click();
     await page.getByText('Only you see these.').waitFor();
     await page.goBack();
-    await comesToBe(() => title().inputValue(), 'Under way');
+    await comesToBe(() => title().inputValue(), words);
+    return letGo;
+  };
+
+  it('lets go of what was sent also in a form that is drawn while it is under way', async () => {
+    const letGo = await publishAndReturn('Under way');
     letGo();
     await text().waitFor({ state: 'detached' });
     await reader.shows(reader.post('Under way'));
@@ -153,20 +159,7 @@ describe('writing on the page', () => {
   });
 
   it('keeps what has been written since something was sent, and does not lead its writer away', async () => {
-    let letGo: () => void = () => undefined;
-    const held = new Promise<void>((resolve) => (letGo = resolve));
-    await page.route('**/posts', async (route) => {
-      if (route.request().method() === 'POST') await held;
-      await route.continue();
-    });
-    await title().fill('Sent first');
-    const asked = page.waitForRequest((request) => request.method() === 'POST');
-    await composer().getByRole('button', { name: 'Publish' }).click();
-    await asked;
-    await page.getByRole('link', { name: 'Drafts' }).click();
-    await page.getByText('Only you see these.').waitFor();
-    await page.goBack();
-    await comesToBe(() => title().inputValue(), 'Sent first');
+    const letGo = await publishAndReturn('Sent first');
     await title().fill('Written since');
     letGo();
     await page.getByText('Your post is published.').waitFor();

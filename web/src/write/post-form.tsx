@@ -130,7 +130,7 @@ export function PostForm(props: PostFormProps) {
       // What has been changed meanwhile is not what was to be sent.
       const again = isOutage(error) && !deed.asks && changes.current === sent;
       const next = again ? { deed: at, error } : undefined;
-      // Words that were not changed are kept as well, so that whoever comes back finds the form open that promised to send them.
+      // Words that were not changed are kept as well, so that their writer comes back to the open form that promised to send them.
       if (form.current && next && !unsent.of(what)) onInput?.(words);
       // One who has left the form before was told of nothing that waits, and one who has discarded the words wants nothing sent.
       if (form.current || (byItself && unsent.of(what))) wait(next);
