@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import cors from 'cors';
-import express, { type Express } from 'express';
+import express, { type Express, type RequestHandler } from 'express';
 import type { Context } from './context.ts';
 import { bearerAuthentication } from './auth/authenticate.ts';
 import { authRoutes } from './auth/routes.ts';
@@ -13,11 +13,12 @@ import { mountDocuments } from './docs/documents.ts';
 import { errorHandler, notFound, requireHost } from './api/errors.ts';
 import { refuseWhile } from './errors.ts';
 import { type HealthCheck, mountHealth } from './ops/health.ts';
-import { type HomeOptions, mountHome, mountSharedPlaces } from './docs/home.ts';
+import { type HomeOptions, isSharedPlace, mountHome, mountSharedPlaces } from './docs/home.ts';
 import { methodNotAllowed } from './api/method-not-allowed.ts';
 import { observe, serveMetrics } from './ops/observe.ts';
 import { openApiDocument } from './docs/openapi.ts';
-import { mount, type Route } from './api/route.ts';
+import { directRoutes } from './api/direct-routes.ts';
+import { type Route, routeHandlers } from './api/route.ts';
 import { secure } from './http/security-headers.ts';
 import { moderatorCheck } from './moderation/authorise.ts';
 import { moderationRoutes } from './moderation/routes.ts';
@@ -65,17 +66,35 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   app.set('trust proxy', ctx.config.trustProxy);
   app.set('query parser', 'simple'); // no nested objects: a query is flat, and a repeated key is an error
 
-  app.use((req, res, next) => {
-    const given = req.get('x-request-id');
-    res.set('X-Request-Id', given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID());
-    next();
-  });
-  app.use(observe(ctx.metrics, ctx.log));
-  app.use(requireHost(ctx.guard));
-  app.use(secure());
   const origins = ctx.config.corsOrigins;
-  if (origins.length > 0) app.use(cors(crossOrigin(origins, ctx.guard)));
-  app.use(compress());
+  const middleware: RequestHandler[] = [
+    (req, res, next) => {
+      const given = req.get('x-request-id');
+      res.set('X-Request-Id', given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID());
+      next();
+    },
+    observe(ctx.metrics, ctx.log),
+    requireHost(ctx.guard),
+    secure(),
+    ...(origins.length > 0 ? [cors(crossOrigin(origins, ctx.guard))] : []),
+    compress(),
+  ];
+  const handlers = routeHandlers(routes, {
+    ctx,
+    publicRead: ctx.config.publicRead,
+    authenticate: bearerAuthentication(ctx),
+    requireModerator: moderatorCheck(ctx),
+    requireVerified: verifiedCheck(ctx),
+    limit: (name, req, res, user) => ctx.countRequest(name, req, res, user),
+    readBody: bodyReader,
+  });
+  app.use(
+    directRoutes(
+      middleware,
+      handlers.filter(({ path }) => !isSharedPlace(path)),
+    ),
+  );
+  app.use(...middleware);
 
   const home: HomeOptions = {
     ...ctx.config,
@@ -90,15 +109,7 @@ export function createApp(ctx: Context, { checks, draining, readMetrics }: AppOp
   };
   mountSharedPlaces(app, home);
   // Before the pages: routes are compared in order, and most requests are for the API.
-  mount(app, routes, {
-    ctx,
-    publicRead: ctx.config.publicRead,
-    authenticate: bearerAuthentication(ctx),
-    requireModerator: moderatorCheck(ctx),
-    requireVerified: verifiedCheck(ctx),
-    limit: (name, req, res, user) => ctx.countRequest(name, req, res, user),
-    readBody: bodyReader,
-  });
+  for (const { method, path, handle } of handlers) app[method](path, handle);
   mountHealth(app, checks, draining);
   app.get('/metrics', serveMetrics(ctx.metrics, ctx.pendingResponses, readMetrics));
   mountDocuments(app, {

@@ -97,6 +97,27 @@ describe('an answer', () => {
     expect(await list()).to.deep.equal({ encoding: 'gzip', hasDraft: true });
   });
 
+  it('is the same where the router finds the route, which takes a slash behind it too', async () => {
+    const differing = ['date', 'ratelimit', 'x-request-id'];
+    const answerAt = async (path: string, api: Api = ada) => {
+      const { status, headers } = await api.get<unknown>(path);
+      return {
+        status,
+        headers: [...headers].map(([name, value]) => (differing.includes(name) ? name : value)),
+      };
+    };
+    for (const [direct, routed] of [
+      ['/posts?limit=1', '/posts/?limit=1'],
+      ['/posts?limit=0', '/posts/?limit=0'],
+      ['/users/me', '/Users/me'],
+      ['/events?after=0', '/events/?after=0'],
+    ] as const)
+      expect(await answerAt(direct), direct).to.deep.equal(await answerAt(routed));
+    expect(await answerAt('/posts', world.anonymous)).to.deep.equal(
+      await answerAt('/posts/', world.anonymous),
+    );
+  });
+
   it('of the API is kept by no cache, refusals too, unless it says itself that it may be asked for again', async () => {
     const { id } = await writePost(ada);
     const directives = async (method: string, path: string, body?: unknown, api: Api = ada) =>

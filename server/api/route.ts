@@ -1,4 +1,4 @@
-import type { Request, RequestHandler, Response, Router } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import type Joi from 'joi';
 import type { Identity, Scope } from '../identity.ts';
 import type { SchemaWatch } from '../database/schema-watch.ts';
@@ -158,21 +158,27 @@ export interface Mounting<C> {
   readBody: (consumes: readonly string[]) => RequestHandler;
 }
 
+/** A route with its checks. */
+export interface RouteHandler {
+  method: Method;
+  path: string;
+  handle: (req: Request, res: Response) => Promise<void>;
+}
+
 /**
- * Mounts routes with the checks in the documented order: 403 for a cross-site request, 401, 429, 403 for
+ * Gives routes their checks, in the documented order: 403 for a cross-site request, 401, 429, 403 for
  * an API key that may not do it, 422, then those of the
  * handler (404, 403, 409). A body is not read before its sender is authenticated.
  */
-export function mount<C extends RouteContext>(
-  router: Router,
+export function routeHandlers<C extends RouteContext>(
   routes: readonly Route<C>[],
   { ctx, publicRead, authenticate, requireModerator, requireVerified, limit, readBody }: Mounting<C>,
-): void {
-  for (const spec of routes) {
+): RouteHandler[] {
+  return routes.map((spec) => {
     const success = Number(Object.keys(spec.answers)[0]);
     const body = spec.body && readBody(spec.consumes ?? ['application/json']);
     const isForAll = spec.access === 'optional' || (spec.access === 'reader' && publicRead);
-    router[spec.method](spec.path, async (req, res) => {
+    const handle = async (req: Request, res: Response) => {
       // Errors, too. A route whose responses may be revalidated sets its own header.
       res.setHeader('Cache-Control', 'private, no-store');
       // What a cache keeps for those without a token is not for those with one.
@@ -200,8 +206,9 @@ export function mount<C extends RouteContext>(
       if (res.headersSent) return;
       const bytes = send(req, res, answer, success);
       ctx.pendingResponses.given(res, bytes, () => requester.senders);
-    });
-  }
+    };
+    return { method: spec.method, path: spec.path, handle };
+  });
 }
 
 async function handled(ctx: RouteContext, work: () => unknown): Promise<unknown> {
@@ -278,6 +285,8 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
     body: read(spec.body, (schema) => check(schema, 'body', bodyOf(schema, req))),
   };
   for (const [name, header] of Object.entries(spec.headers ?? {})) {
+    // Most requests have none of them, and `headersDistinct` is made of all that there are.
+    if (req.headers[name.toLowerCase()] === undefined) continue;
     // Of some headers that come twice Node passes on the first alone.
     const value = req.headersDistinct[name.toLowerCase()]?.join(', ');
     if (value === undefined || (value === '' && header.emptyIsAbsent)) continue;

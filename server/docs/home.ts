@@ -77,6 +77,11 @@ export function mountHome(router: Router, options: HomeOptions): void {
 /** The place at a path of the API. */
 const sharedPlace = /^\/notifications$/;
 
+/** Whether a path of the API is a place of the page too. */
+export function isSharedPlace(path: string): boolean {
+  return sharedPlace.test(path);
+}
+
 /** A browser that goes to a path of the API which is a place too gets the page. To be mounted before the routes. */
 export function mountSharedPlaces(router: Router, options: HomeOptions): void {
   router.get(sharedPlace, async (req, res, next) => {

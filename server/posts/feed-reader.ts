@@ -33,6 +33,8 @@ interface Ask {
   requester: Requester;
   list: ListPosts;
   cursor: Cursor | undefined;
+  /** What it has in common with others that ask for the same published posts. */
+  key: string;
   resolve: (answer: FeedAnswer) => void;
   reject: (error: unknown) => void;
 }
@@ -142,7 +144,7 @@ export class FeedReader {
     if (cursor === 'invalid') throw invalidCursor();
     if (list.search === '' && list.skip <= QUICK_SKIP) {
       return new Promise((resolve, reject) =>
-        this.#quick.add({ viewer, requester, list, cursor, resolve, reject }),
+        this.#quick.add({ viewer, requester, list, cursor, key: keyOf(list), resolve, reject }),
       );
     }
     const slow = viewer === VISITOR.id ? requester.senders[0] : viewer;
@@ -152,7 +154,10 @@ export class FeedReader {
         requester,
         () =>
           new Promise<FeedAnswer>((resolve, reject) => {
-            void this.#round([{ viewer, requester, list, cursor, resolve, reject }], this.#searches);
+            void this.#round(
+              [{ viewer, requester, list, cursor, key: keyOf(list), resolve, reject }],
+              this.#searches,
+            );
           }),
       );
     } finally {
@@ -183,7 +188,7 @@ export class FeedReader {
   async #round(asks: readonly Ask[], db: DatabaseShare): Promise<void> {
     let mine = asks;
     try {
-      const found = asks.map((ask) => this.#kept.find(keyOf(ask.list)));
+      const found = asks.map((ask) => this.#kept.find(ask.key));
       const known = [...new Set(found.filter((page) => page !== undefined))];
       const look = await lookAt(
         db,
@@ -194,7 +199,7 @@ export class FeedReader {
       const proven = new Map<Ask, FeedPage>();
       for (const [at, ask] of asks.entries()) {
         const page = found[at];
-        if (page && isShared(scopeOf(ask, look)) && this.#kept.holds(keyOf(ask.list), page, look)) {
+        if (page && isShared(scopeOf(ask, look)) && this.#kept.holds(ask.key, page, look)) {
           proven.set(ask, page);
         } else rest.push(ask);
       }
@@ -234,7 +239,7 @@ export class FeedReader {
           const scope = scopeOf(ask, look);
           const readAt = performance.now();
           const page = await this.#pageOf(ask, scope, db);
-          if (isShared(scope)) this.#kept.keep(keyOf(ask.list), page, ask.list.sort, readAt);
+          if (isShared(scope)) this.#kept.keep(ask.key, page, ask.list.sort, readAt);
           for (const each of together) pages.set(each, page);
         } catch (error) {
           for (const each of together) each.reject(error);
@@ -296,7 +301,7 @@ function sendersOf({ requester }: Ask): readonly string[] {
 function askedAlike(asks: readonly Ask[], look: Look): Map<string, Ask[]> {
   const same = new Map<string, Ask[]>();
   for (const ask of asks) {
-    const key = `${isShared(scopeOf(ask, look)) ? '' : ask.viewer} ${keyOf(ask.list)}`;
+    const key = `${isShared(scopeOf(ask, look)) ? '' : ask.viewer} ${ask.key}`;
     const together = same.get(key);
     if (together) together.push(ask);
     else same.set(key, [ask]);
@@ -314,20 +319,15 @@ async function handOut(pages: ReadonlyMap<Ask, FeedPage>, voted: ReadonlySet<str
   }
 }
 
+/** Requests with one query share one list (`goodQueries` in api/route.ts). */
+const keys = new WeakMap<ListPosts, string>();
+
 /** What two asks for the same published posts have in common. */
-function keyOf({
-  limit,
-  skip,
-  search,
-  sort,
-  view,
-  replies,
-  owner_id,
-  tag,
-  published,
-  cursor,
-}: ListPosts): string {
-  return JSON.stringify([
+function keyOf(list: ListPosts): string {
+  const known = keys.get(list);
+  if (known !== undefined) return known;
+  const { limit, skip, search, sort, view, replies, owner_id, tag, published, cursor } = list;
+  const key = JSON.stringify([
     limit,
     skip,
     search,
@@ -339,6 +339,8 @@ function keyOf({
     published === false,
     cursor,
   ]);
+  keys.set(list, key);
+  return key;
 }
 
 /**
@@ -408,12 +410,16 @@ function answerFor(
   voted: ReadonlySet<string>,
   large: LargeTexts,
 ): FeedAnswer {
-  const mine = page.ids.map((id) => voted.has(`${viewer}:${id}`));
   const { epoch, seq, next, posts, hasDrafts } = page;
+  const unvoted = voted.size === 0 ? unvotedTexts.get(page) : undefined;
+  if (unvoted !== undefined) return { epoch, seq, next, json: unvoted, hasDrafts };
+  const mine = page.ids.map((id) => voted.has(`${viewer}:${id}`));
   const length = posts.reduce((sum, post) => sum + post.length, 0);
-  const json =
-    length >= LARGE
-      ? large.of(page, mine)
-      : `[${posts.map((post, at) => post + endOf(mine[at] === true)).join(',')}]`;
+  if (length >= LARGE) return { epoch, seq, next, json: large.of(page, mine), hasDrafts };
+  const json = `[${posts.map((post, at) => post + endOf(mine[at] === true)).join(',')}]`;
+  if (!mine.includes(true)) unvotedTexts.set(page, json);
   return { epoch, seq, next, json, hasDrafts };
 }
+
+/** Small pages as those see them who have voted for none of their posts. */
+const unvotedTexts = new WeakMap<FeedPage, string>();
