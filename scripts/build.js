@@ -2,13 +2,14 @@
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { build } from 'vite';
-import { compile } from './compile.js';
+import { bundle, compile } from './compile.js';
 
 const root = dirname(import.meta.dirname);
 const target = join(root, 'dist');
 const folders = ['server', 'models', 'load'];
 
-const written = new Set(await compile(target, [...folders, 'scripts/db.ts']));
+const compiled = await compile(target, [...folders, 'scripts/db.ts']);
+const written = new Set([...compiled, ...(await bundle(target))]);
 // What a removed source was compiled to must not be found any more.
 for (const folder of folders)
   for (const entry of await readdir(join(target, folder), { recursive: true, withFileTypes: true })) {

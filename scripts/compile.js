@@ -4,10 +4,10 @@
  *     node scripts/compile.js TARGET server models
  */
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { argv } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { transformWithOxc } from 'vite';
+import { build, transformWithOxc } from 'vite';
 
 const root = dirname(import.meta.dirname);
 
@@ -53,4 +53,61 @@ async function compileFile(target, name) {
   return [compiled, `${compiled}.map`];
 }
 
-if (argv[1] === fileURLToPath(import.meta.url)) await compile(argv[2], argv.slice(3));
+/**
+ * Puts the modules of the service into a few files beside what was compiled: Node takes half a millisecond for each file
+ * that a start loads. Packages stay where they are.
+ *
+ * @param {string} target where the service was compiled to
+ * @returns the paths of what was written
+ */
+export async function bundle(target) {
+  const folder = join(target, 'server');
+  const { output } = await build({
+    configFile: false,
+    root,
+    logLevel: 'warn',
+    plugins: [stayInPlace],
+    ssr: { external: true },
+    build: {
+      ssr: join(root, 'server/main.ts'),
+      outDir: folder,
+      emptyOutDir: false,
+      copyPublicDir: false,
+      target: 'node20',
+      minify: false,
+      sourcemap: true,
+      reportCompressedSize: false,
+      rolldownOptions: {
+        external: (id) => !/^[.\0]/.test(id) && !isAbsolute(id),
+        treeshake: false,
+        output: {
+          entryFileNames: 'main.js',
+          chunkFileNames: 'main-[name]-[hash].js',
+          sourcemapExcludeSources: true,
+        },
+      },
+    },
+  });
+  return output.map(({ fileName }) => join(folder, fileName));
+}
+
+/** Lets each module find the files beside it, as if it were where it was compiled to. */
+const stayInPlace = {
+  name: 'stay-in-place',
+  transform(code, id) {
+    if (!/import\.meta\.(?:dirname|filename|url)/.test(code)) return undefined;
+    const path = relative(join(root, 'server'), id).replace(/\.ts$/, '.js');
+    const placed = code
+      .replaceAll('import.meta.url', `new URL(${JSON.stringify(`./${path}`)}, import.meta.url).href`)
+      .replaceAll('import.meta.dirname', `(import.meta.dirname + ${JSON.stringify(`/${dirname(path)}`)})`)
+      .replaceAll('import.meta.filename', `(import.meta.dirname + ${JSON.stringify(`/${path}`)})`);
+    // All on its line: the source map stays right enough.
+    return { code: placed, map: null };
+  },
+};
+
+if (argv[1] === fileURLToPath(import.meta.url)) {
+  const target = resolve(argv[2]);
+  await compile(target, argv.slice(3));
+  await bundle(target);
+}

@@ -10,7 +10,7 @@ import type { Shutdown } from './shutdown.ts';
 
 // Stack traces name the lines of the TypeScript. Node reads the source map of a module when it loads it: hence before the rest.
 process.setSourceMapsEnabled(true);
-const { startWorkers, STOP } = await import('./cluster/primary.ts');
+const { STOP } = await import('./cluster/stop-message.ts');
 const { ConfigError, readConfig } = await import('./config.ts');
 const { isComingUp } = await import('./database/connection.ts');
 const { describeDatabase } = await import('./config/connection-config.ts');
@@ -19,9 +19,8 @@ const { migrate } = await import('./database/migrate.ts');
 const { migrateForService, requireSameDatabase } = await import('./database/service-grants.ts');
 const { requireUsableDatabase } = await import('./database/requirements.ts');
 const { refuseTransactionPooling } = await import('./database/pooler.ts');
-const { serveLimits } = await import('./limits/primary-store.ts');
+const { beginCheck } = await import('./library-internals/self-check.ts');
 const { createLogger } = await import('./logger.ts');
-const { startServer } = await import('./server.ts');
 const { Shutdown: ProcessShutdown, STOP_SIGNALS } = await import('./shutdown.ts');
 
 /** EX_CONFIG of sysexits.h. */
@@ -39,6 +38,14 @@ const SPARE_CONNECTIONS = 30;
 interface Running {
   url: string;
   stop(): Promise<void>;
+}
+
+const loadServer = () => import('./server.ts');
+
+/** Loads what serves, and tries what it uses of its libraries, while the database answers. */
+function loadAhead({ fastPaths, dataDir }: Readonly<Config>): void {
+  void beginCheck(fastPaths, dataDir).catch(() => undefined);
+  void loadServer().catch(() => undefined);
 }
 
 async function main(): Promise<void> {
@@ -60,6 +67,7 @@ async function main(): Promise<void> {
 async function begin(config: Readonly<Config>, log: Logger, shutdown: Shutdown): Promise<Running> {
   const say = (message: string, extra: object = {}) => log.info(extra, message);
   const count = config.workers === 'auto' ? availableParallelism() : config.workers;
+  if (count === 1) loadAhead(config);
   let embedded: EmbeddedPostgres | undefined;
   if (config.databaseUrl === undefined) {
     const connections = count * config.connectionsPerProcess + SPARE_CONNECTIONS;
@@ -102,6 +110,8 @@ async function serve(
   shutdown: Shutdown,
 ): Promise<Running> {
   if (count > 1) {
+    const { startWorkers } = await import('./cluster/primary.ts');
+    const { serveLimits } = await import('./limits/primary-store.ts');
     const workers = await startWorkers({
       count,
       log,
@@ -113,6 +123,7 @@ async function serve(
     shutdown.neverWithout(() => workers.stop());
     return workers;
   }
+  const { startServer } = await loadServer();
   const server = await startServer(config, databaseUrl, log);
   return { url: server.url, stop: () => server.stop(DRAIN_SPREAD) };
 }
@@ -164,7 +175,10 @@ function reasonOf(error: unknown): string {
 async function work(config: Readonly<Config>, log: Logger, shutdown: Shutdown): Promise<void> {
   for (const signal of STOP_SIGNALS) process.on(signal, () => undefined);
   const slot = JSON.parse(process.env.TIDINGS_WORKER_SLOT ?? '') as WorkerSlot;
-  const started = startServer(config, config.databaseUrl ?? '', log, slot);
+  loadAhead(config);
+  const started = loadServer().then(({ startServer }) =>
+    startServer(config, config.databaseUrl ?? '', log, slot),
+  );
   shutdown.stopWith(async () => (await started).stop(DRAIN_SPREAD));
   process.on('message', (message) => {
     if (message === STOP) shutdown.begin({ reason: 'the primary process is stopping' });

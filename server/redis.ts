@@ -1,3 +1,5 @@
+import { createAdapter } from '@socket.io/redis-adapter';
+import type { Server } from 'socket.io';
 import { EpochWatch } from './cluster/epoch-watch.ts';
 import { RedisHealth } from './cluster/redis-health.ts';
 import { RedisPubSub } from './cluster/redis-pubsub.ts';
@@ -16,6 +18,8 @@ export interface RedisParts {
   prefix: string;
   health: RedisHealth;
   pubsub: RedisPubSub;
+  /** Socket.IO's, over which the nodes talk. */
+  adapter: Parameters<Server['adapter']>[0];
   epochs: EpochWatch;
   /** Of the last delivered position. */
   positionStore: RedisPositionStore;
@@ -59,6 +63,7 @@ export async function openRedis(options: RedisPartsOptions): Promise<RedisParts>
     prefix,
     health,
     pubsub,
+    adapter: createAdapter(pubsub.client, pubsub.client, { key: prefix, parser: lenient }),
     epochs,
     positionStore,
     limits,
@@ -76,3 +81,9 @@ export async function openRedis(options: RedisPartsOptions): Promise<RedisParts>
     },
   };
 }
+
+/** The nodes speak JSON through `serverSideEmit`; nothing of ours comes as an adapter broadcast, so nothing is read as one. */
+const lenient = {
+  encode: (message: unknown) => JSON.stringify(message),
+  decode: () => [],
+};

@@ -27,7 +27,6 @@ import type { TimeLimits } from './time-limits.ts';
 import type { HealthCheck } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
 import { prunes } from './prunes.ts';
-import { openRedis } from './redis.ts';
 import { createCapabilities } from './service/capabilities.ts';
 import { createCounters } from './service/counters.ts';
 import { createDatabase } from './service/database.ts';
@@ -92,7 +91,9 @@ export async function createService(
   identity.onMoved(() => feed.recheck());
   const redis =
     config.redis &&
-    (await openRedis({ config, target: config.redis, db, log, metrics, epoch: () => feed.epoch }));
+    (await (
+      await import('./redis.ts')
+    ).openRedis({ config, target: config.redis, db, log, metrics, epoch: () => feed.epoch }));
   if (redis) {
     feed.addPositionStore(redis.positionStore);
     redis.positionStore.onPosition((position) => feed.check(position));
@@ -220,7 +221,7 @@ export async function createService(
     mails,
     webhooks,
     resetRequests,
-    oidc: createOidc(config, sessions.secrets, log, timeLimits),
+    oidc: await createOidc(config, sessions.secrets, log, timeLimits),
     accounts: {
       admit,
       create: async (tx, account) => {

@@ -257,6 +257,7 @@ const files: Record<string, Uses> = {
       'config.ts',
       'config/',
       'database/',
+      'library-internals/self-check.ts',
       'limits/primary-store.ts',
       'logger.ts',
       'server.ts',

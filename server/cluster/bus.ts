@@ -1,7 +1,5 @@
 import { createAdapter as createWorkersAdapter } from '@socket.io/cluster-adapter';
-import { createAdapter } from '@socket.io/redis-adapter';
 import type { Server } from 'socket.io';
-import type { RedisPubSub } from './redis-pubsub.ts';
 import type { Tally } from '../protocol.ts';
 import type { Batch } from '../log/follower.ts';
 import type { Logger } from '../logger.ts';
@@ -21,7 +19,7 @@ const CHANNEL = 'tidings';
 
 export interface BusOptions {
   io: Server;
-  redis: { pubsub: RedisPubSub; prefix: string } | undefined;
+  redis: { adapter: Parameters<Server['adapter']>[0] } | undefined;
   /** Without Redis: whether there are other workers on this machine, to be reached through their primary. */
   siblings: boolean;
   log: Logger;
@@ -40,10 +38,8 @@ export class Bus {
     this.#io = io;
     this.#log = log;
     this.#connected = redis !== undefined || siblings;
-    if (redis) {
-      const { client } = redis.pubsub;
-      io.adapter(createAdapter(client, client, { key: redis.prefix, parser: lenient }));
-    } else if (siblings) io.adapter(createWorkersAdapter());
+    if (redis) io.adapter(redis.adapter);
+    else if (siblings) io.adapter(createWorkersAdapter());
   }
 
   publish<K extends keyof BusMessages>(kind: K, message: BusMessages[K]): void {
@@ -65,9 +61,3 @@ export class Bus {
     );
   }
 }
-
-/** The nodes speak JSON through `serverSideEmit`; nothing of ours comes as an adapter broadcast, so nothing is read as one. */
-const lenient = {
-  encode: (message: unknown) => JSON.stringify(message),
-  decode: () => [],
-};

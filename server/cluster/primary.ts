@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setupPrimary } from '@socket.io/cluster-adapter';
 import type { Logger } from '../logger.ts';
 import { collectMetrics } from './metrics.ts';
+import { STOP } from './stop-message.ts';
 
 export interface WorkersOptions {
   /** For how long they continue serving before they begin to end. Milliseconds. */
@@ -38,8 +39,6 @@ export interface ListeningMessage {
   url: string;
 }
 
-/** What the primary says to a worker that shall end. */
-export const STOP = 'tidings:stop';
 /** How often it is said again. Milliseconds. */
 const STOP_AGAIN = 200;
 /**

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { extname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -78,6 +79,65 @@ function program(): string {
 /** The libraries do not change while the process runs: one check is enough for all services in it. */
 const checks = new Map<string, ReturnType<typeof selfCheck>>();
 
+/** In the folder of the service's data: which libraries have been found to be as expected. */
+const RECORD = 'checked-libraries.json';
+
+/**
+ * Begins the check that `verify` waits for. It takes as much CPU time as the rest of a start, so libraries that were as
+ * expected are not tried again until one of their files changes, or Node does.
+ * @param folder of the service's data; without it they are tried
+ */
+export function beginCheck(wanted: readonly FastPath[], folder?: string): ReturnType<typeof selfCheck> {
+  const names: Checked[] = ['pg', ...wanted];
+  const check = checks.get(names.join()) ?? checkUnlessRecorded(names, folder);
+  checks.set(names.join(), check);
+  return check;
+}
+
+async function checkUnlessRecorded(
+  names: readonly Checked[],
+  folder: string | undefined,
+): ReturnType<typeof selfCheck> {
+  if (folder === undefined) return selfCheck(names);
+  const file = join(folder, RECORD);
+  const state = recordOf(names);
+  if (state !== undefined && (await readFile(file, 'utf8').catch(() => '')) === state) return new Map();
+  const faults = await selfCheck(names);
+  // Where nothing can be written each start tries them.
+  if (faults.size === 0 && state !== undefined)
+    await mkdir(folder, { recursive: true })
+      .then(() => writeFile(file, state))
+      .catch(() => undefined);
+  return faults;
+}
+
+/** What has been tried, as far as it can be told from outside; undefined where a file cannot be looked at. */
+function recordOf(names: readonly Checked[]): string | undefined {
+  const folders = [import.meta.dirname, ...[...LIBRARIES, ...THEIRS].map((name) => folderOf(name) ?? name)];
+  try {
+    const states = folders.map((one) => [one, stateOf(one)]);
+    return JSON.stringify([names, process.version, libraryVersions(), states]);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The number of scripts in a folder, their bytes, and when the youngest was changed. */
+function stateOf(folder: string): number[] {
+  const stats = scriptsIn(folder).map((path) => statSync(path));
+  const bytes = stats.reduce((sum, { size }) => sum + size, 0);
+  return [stats.length, bytes, Math.max(0, ...stats.map(({ mtimeMs }) => mtimeMs))];
+}
+
+function scriptsIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return scriptsIn(path);
+    return /\.(?:[cm]?js|json|ts)$/.test(entry.name) ? [path] : [];
+  });
+}
+
 /**
  * Does without what does not do what it should with the libraries that are installed.
  * @param onDriverFault called if that is something of `pg`
@@ -87,9 +147,7 @@ export async function verify(
   wanted: readonly FastPath[],
   onDriverFault: (error: unknown) => void,
 ): Promise<void> {
-  const names: Checked[] = ['pg', ...wanted];
-  const check = checks.get(names.join()) ?? selfCheck(names);
-  checks.set(names.join(), check);
+  const check = beginCheck(wanted);
   const fail = (name: Checked, error: unknown) => {
     if (name !== 'pg') fastPaths.fail(name, error);
     else {
@@ -101,11 +159,13 @@ export async function verify(
     for (const [name, fault] of await check) fail(name, new Error(fault));
   } catch (error) {
     // No thread could be started.
-    for (const name of names) fail(name, error);
+    for (const name of ['pg', ...wanted] as const) fail(name, error);
   }
 }
 
 const LIBRARIES = ['socket.io', 'engine.io', 'socket.io-parser', 'socket.io-adapter', 'ws', 'pg'] as const;
+/** What these are made of, which is tried with them. */
+const THEIRS = ['engine.io-parser', 'pg-pool', 'pg-protocol'];
 
 /** The versions of the libraries whose internals are used, as they are installed. */
 export function libraryVersions(): Record<string, string> {
@@ -113,11 +173,15 @@ export function libraryVersions(): Record<string, string> {
 }
 
 function versionOf(name: string): string {
-  // Not every one of them lets its package.json be imported.
+  const folder = folderOf(name);
+  if (folder === undefined) return 'unknown';
+  return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
+}
+
+/** Where a package is: not every one of them lets its package.json be imported. */
+function folderOf(name: string): string | undefined {
   const folders = createRequire(import.meta.url).resolve.paths(name) ?? [];
-  const file = folders.map((folder) => join(folder, name, 'package.json')).find((path) => existsSync(path));
-  if (file === undefined) return 'unknown';
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(join(path, 'package.json')));
 }
 
 function describe(error: unknown): string {

@@ -1,4 +1,3 @@
-import { createTransport } from 'nodemailer';
 import type { MailSender, MailServer } from '../config/mail-config.ts';
 import type { MailContent } from './outbox.ts';
 
@@ -24,14 +23,18 @@ export type Transport = (mail: OutgoingMail, signal: AbortSignal) => Promise<voi
 /** Over SMTP, one connection for each mail. */
 export function smtpTransport(server: MailServer, from: MailSender): Transport {
   const onThisMachine = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/i.test(server.host);
-  const transporter = createTransport({
-    ...server,
-    ...LIMITS,
-    requireTLS: !server.secure && server.auth !== undefined && !onThisMachine,
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  });
+  const open = async () =>
+    (await import('nodemailer')).createTransport({
+      ...server,
+      ...LIMITS,
+      requireTLS: !server.secure && server.auth !== undefined && !onThisMachine,
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+  // Loaded with the first mail: no start waits for it. A load that failed is tried again with the next.
+  let opened: Awaited<ReturnType<typeof open>> | undefined;
   return async ({ to, ...mail }, signal) => {
+    const transporter = (opened ??= await open());
     await transporter.sendMail({
       ...mail,
       from,

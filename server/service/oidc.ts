@@ -1,17 +1,18 @@
-import { type Oidc, OidcProvider } from '../auth/oidc-provider.ts';
+import type { Oidc } from '../auth/oidc-provider.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import { Seal } from '../mail/seal.ts';
 import type { TimeLimits } from '../time-limits.ts';
 
 /** The OpenID provider with which users can log in; undefined: none. It is not asked for anything here. */
-export function createOidc(
+export async function createOidc(
   { corsOrigins, oidc: settings, serviceUrl }: Readonly<Config>,
   secrets: readonly string[],
   log: Logger,
   timeLimits: Readonly<TimeLimits>,
-): Oidc | undefined {
+): Promise<Oidc | undefined> {
   if (!settings) return undefined;
+  const { OidcProvider } = await import('../auth/oidc-provider.ts');
   const provider = new OidcProvider({
     settings,
     redirectUri: `${serviceUrl}/login/oidc/callback`,
