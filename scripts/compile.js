@@ -58,18 +58,19 @@ async function compileFile(target, name) {
  * that a start loads. Packages stay where they are.
  *
  * @param {string} target where the service was compiled to
+ * @param {string} entry its first module, as TypeScript or compiled
  * @returns the paths of what was written
  */
-export async function bundle(target) {
+export async function bundle(target, entry = join(root, 'server/main.ts')) {
   const folder = join(target, 'server');
   const { output } = await build({
     configFile: false,
     root,
     logLevel: 'warn',
-    plugins: [stayInPlace],
+    plugins: [stayInPlace(dirname(entry))],
     ssr: { external: true },
     build: {
-      ssr: join(root, 'server/main.ts'),
+      ssr: entry,
       outDir: folder,
       emptyOutDir: false,
       copyPublicDir: false,
@@ -91,12 +92,16 @@ export async function bundle(target) {
   return output.map(({ fileName }) => join(folder, fileName));
 }
 
-/** Lets each module find the files beside it, as if it were where it was compiled to. */
-const stayInPlace = {
+/**
+ * Lets each module find the files beside it, as if it were where it was compiled to.
+ *
+ * @param {string} server where the modules are
+ */
+const stayInPlace = (server) => ({
   name: 'stay-in-place',
   transform(code, id) {
     if (!/import\.meta\.(?:dirname|filename|url)/.test(code)) return undefined;
-    const path = relative(join(root, 'server'), id).replace(/\.ts$/, '.js');
+    const path = relative(server, id).replace(/\.ts$/, '.js');
     const placed = code
       .replaceAll('import.meta.url', `new URL(${JSON.stringify(`./${path}`)}, import.meta.url).href`)
       .replaceAll('import.meta.dirname', `(import.meta.dirname + ${JSON.stringify(`/${dirname(path)}`)})`)
@@ -104,7 +109,7 @@ const stayInPlace = {
     // All on its line: the source map stays right enough.
     return { code: placed, map: null };
   },
-};
+});
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
   const target = resolve(argv[2]);
