@@ -84,7 +84,7 @@ export async function clientsElsewhere(
 }
 
 /** The last event for everybody, once the outbox is empty; undefined until then. */
-async function headOf(cluster: Cluster): Promise<number | undefined> {
+export async function headOf(cluster: Cluster): Promise<number | undefined> {
   const [row] = await cluster
     .query<{ seq: number; waiting: number }>(
       `select coalesce((select max(seq) from event_log where audience = 'public'), 0)::float8 as seq,

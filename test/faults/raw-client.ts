@@ -33,7 +33,7 @@ export class RawClient {
   readyAt: number | undefined;
   outcome: string | undefined;
   closedAt: number | undefined;
-  /** Events that did not follow the one before. */
+  /** Events and heads that did not follow the one before. */
   gaps = 0;
 
   constructor(options: RawClientOptions) {
@@ -89,13 +89,7 @@ export class RawClient {
       const { token, after, epoch } = this.#options;
       this.#send(`40${JSON.stringify({ token, ...(after === undefined ? {} : { after, epoch }) })}`);
     } else if (text === '2') this.#send('3');
-    else if (text.startsWith('42["post:')) {
-      // What is for other users alone has numbers too, which lie in between.
-      const [, seq = 0, prev = 0] = (/\{"seq":(\d+),"prev":(\d+)\}\]$/.exec(text) ?? []).map(Number);
-      const position = this.seq ?? prev;
-      if (prev > position || seq <= position || !this.#options.chain.admits(seq, prev)) this.gaps += 1;
-      this.seq = seq;
-    } else if (text.startsWith('42["ready"')) {
+    else if (text.startsWith('42["ready"')) {
       const [, ready] = JSON.parse(text.slice(2)) as [
         string,
         { seq: number; epoch: string; outcome: string },
@@ -105,6 +99,17 @@ export class RawClient {
       this.outcome = ready.outcome;
       this.readyAt = Date.now();
       this.#dawdle();
+    } else {
+      // Events for its user alone stand in the chain as those for everybody do, and the head moves the position.
+      const [, seq, prev] = (/\{"seq":(\d+),"prev":(\d+)\}\]$/.exec(text) ?? []).map(Number);
+      if (seq === undefined || prev === undefined) return;
+      const isHead = text.startsWith('42["feed:head"');
+      const isPublic = text.startsWith('42["post:');
+      const position = this.seq ?? prev;
+      // A head may be older than the position: it is the same for all, and an event for one user came in between.
+      const isNext = prev <= position && (isHead || seq > position);
+      if (!isNext || (isPublic && !this.#options.chain.admits(seq, prev))) this.gaps += 1;
+      this.seq = isHead ? Math.max(position, seq) : seq;
     }
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { PublicChain } from '../../../load/public-chain.ts';
 import { Cluster, type ClusterOptions, portOf } from '../cluster.ts';
+import { headOf } from '../collect.ts';
 import type { Figure } from '../crash-table.ts';
 import { Population } from '../population.ts';
 import { Random } from '../random.ts';
@@ -16,6 +17,8 @@ const MIB = 1024 * 1024;
 /** The server's timeLimit with a socket beyond its limit, and what is granted on top of it. Milliseconds. */
 const ENDED_WITHIN = 20_000;
 const RETURN_WITHIN = 60_000;
+/** Milliseconds. */
+const WEIGHED_EVERY = 800;
 /** Posts that are written while they do not read, and the length of each in characters: 8 MB. */
 const LONG_POSTS = 800;
 const LENGTH = 10_000;
@@ -49,8 +52,14 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     await writePosts(cluster, id, LONG_POSTS, LENGTH);
     people.write();
     await pause(5000);
-    const calm = new Window(people, Date.now() - 4000, Date.now()).latency.took;
-    const memory = await heldMemory(process, heldIn);
+    // Weighed as often as later: each time the node collects its garbage twice, which is felt.
+    const calmFrom = Date.now();
+    let memory = await heldMemory(process, heldIn);
+    while (Date.now() < calmFrom + 5000) {
+      await pause(WEIGHED_EVERY);
+      memory = await heldMemory(process, heldIn);
+    }
+    const calm = new Window(people, calmFrom, Date.now()).latency.took;
     const join = (reads: RawClientOptions['reads'], count: number) => {
       for (let at = 0; at < count; at += 1) {
         const client = new RawClient({ port: portOf(process.url), token, reads, chain });
@@ -75,7 +84,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     let highest = memory;
     const deadline = Date.now() + 60_000;
     while (Date.now() < deadline) {
-      await pause(800);
+      await pause(WEIGHED_EVERY);
       highest = Math.max(highest, await heldMemory(process, heldIn));
       if ((await standing(process.url, sluggards)) === 0) break;
     }
@@ -98,8 +107,12 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
     }
     await people.hush();
     // Everything that they did not read is sent once more, 8 MB to each.
-    const behind = () => returned.filter(({ seq }) => seq !== people.clients[0]?.seq).length;
-    for (const end = Date.now() + RETURN_WITHIN; behind() > 0 && Date.now() < end;) await pause(100);
+    let behind = returned.length;
+    for (const end = Date.now() + RETURN_WITHIN; behind > 0 && Date.now() < end;) {
+      await pause(100);
+      const head = (await headOf(cluster)) ?? Infinity;
+      behind = returned.filter(({ seq = 0 }) => seq < head).length;
+    }
     return [
       { fault, what: 'connections that still stand', seen: left, bound: 0 },
       {
@@ -119,7 +132,7 @@ export async function slow(options: ClusterOptions, seed: number): Promise<Figur
       {
         fault,
         what: 'not at the head after they came back',
-        seen: behind(),
+        seen: behind,
         bound: 0,
       },
     ];
