@@ -192,8 +192,11 @@ describe('mails', () => {
     const lines = JSON.stringify(log.all());
     for (const { email } of people) expect(lines).to.not.include(email);
     expect(lines).to.not.include('your account at');
-    expect((await world.anonymous.get<string>('/metrics')).body).to.include(
-      'tidings_mails_total{outcome="refused"} 2',
+    // Counted a moment after they have been given up.
+    await until('both to be counted', async () =>
+      (await world.anonymous.get<string>('/metrics')).body.includes(
+        'tidings_mails_total{outcome="refused"} 2',
+      ),
     );
     expect(await examined()).to.deep.equal({
       findings: [],

@@ -96,7 +96,6 @@ describe('tallies', () => {
         }),
       );
     }
-    const lasted = performance.now() - began;
     for (const postId of posts) {
       const truth = await counted(postId);
       // By its rev: an older tally may happen to have as many votes.
@@ -114,7 +113,8 @@ describe('tallies', () => {
         .map(({ rev }) => rev);
       expect(revs).to.deep.equal([...new Set(revs)].sort((a, b) => a - b));
     }
-    expect(arrivals.length).to.be.at.most(lasted / 100 + 2);
+    // Some come after the last vote.
+    expect(arrivals.length).to.be.at.most((arrivals.at(-1)! - began) / 100 + 2);
   });
 
   it('are kept for posts that there are alone, also when the look-up fails', async () => {

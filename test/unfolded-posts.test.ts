@@ -139,7 +139,7 @@ describe('posts that are not folded yet', () => {
       let done: boolean | undefined;
       const waits = posts.catchUp(300).then((left) => (done = left));
       // A statement of ours gives up its wait for the lock after five seconds.
-      await sleep(2500);
+      await until('the answer', () => done !== undefined, 4000);
       expect(done).to.equal(false);
       await waits;
     } finally {
