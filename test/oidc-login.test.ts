@@ -57,8 +57,7 @@ function holdBack(user: TestUser, path: string, body: object) {
 
 const newSub = () => `sub-${randomUUID()}`;
 
-describe('a login with an OpenID provider', function () {
-  this.timeout(60_000);
+describe('a login with an OpenID provider', () => {
   const mails = new TestMailServer();
   const provider = new TestProvider();
   const log = logLines();
@@ -396,8 +395,7 @@ describe('a login with an OpenID provider', function () {
     expectProblem(await finish({ response: answer.toString(), secret: busy.secret }), 503, 'unavailable');
   });
 
-  it('is refused while the provider does not answer, from the start of a node on, and works once it does', async function () {
-    this.timeout(180_000);
+  it('is refused while the provider does not answer, from the start of a node on, and works once it does', async () => {
     provider.goDown();
     let node: NodeProcess | undefined;
     try {

@@ -165,8 +165,7 @@ describe('the OpenAPI document', () => {
     let alice: TestUser;
     let bob: TestUser;
 
-    before(async function () {
-      this.timeout(60_000);
+    before(async () => {
       await provider.start();
       // Nobody takes the mails.
       world = await createWorld({

@@ -11,8 +11,7 @@ import { createWorld, PASSWORD, type TestUser, type World } from './support/worl
 
 const ARTEFACTS = join(packageRoot, 'test/artefacts');
 
-describe('the languages of the page', function () {
-  this.timeout(120_000);
+describe('the languages of the page', () => {
   let world: World;
   let browser: Browser;
   let carol: TestUser;

@@ -6,8 +6,7 @@ import { PageBuilds } from './support/page-builds.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type World } from './support/world.ts';
 
-describe('the installed page', function () {
-  this.timeout(120_000);
+describe('the installed page', () => {
   let world: World;
   let browser: Browser;
   let builds: PageBuilds;

@@ -210,10 +210,7 @@ describe('reading without an account', () => {
   });
 
   describe('a link that is sent to somebody', () => {
-    before(async function () {
-      this.timeout(120_000);
-      await buildPage();
-    });
+    before(buildPage);
 
     /** The page at an address, with the tags of its head by name. */
     async function headAt(path: string, headers: Record<string, string> = {}) {

@@ -190,8 +190,7 @@ describe('addresses that webhooks go to', () => {
   });
 });
 
-describe('a receiver of webhooks', function () {
-  this.timeout(120_000);
+describe('a receiver of webhooks', () => {
   let receiver: RawReceiver | undefined;
   afterEach(async () => {
     await receiver?.stop();
