@@ -187,6 +187,8 @@ for (const sharing of [false, true])
       await users.mute(other('dora').id);
       await other('ada').client.users.follow((await me.me()).id);
       await until('ada follows', () => namesIn(stores[1]!).length === 1);
+      // Over another connection, where each has its own.
+      await until('all three are followed', () => namesIn(stores[0]!).length === 3);
       expect(namesIn(stores[0]!)).to.deep.equal(['cem', 'ben', 'ada']);
       proxy.cut();
       await users.unfollow(other('ben').id);
