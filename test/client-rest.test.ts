@@ -188,7 +188,7 @@ describe('the client, over REST', () => {
       return page.events.some(({ data }) => postIdOf(data) === before.id);
     });
     const post = await alice.posts.create({ title: 'Logged', content: '' });
-    const page = await alice.events({ after: head, epoch, wait: 10 });
+    const page = await alice.events({ after: head, epoch, wait: 30 });
     expect(page.events.map(({ seq, name, data }) => [seq, name, postIdOf(data)])).to.deep.equal([
       [head + 1, 'post:created', post.id],
     ]);

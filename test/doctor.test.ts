@@ -186,7 +186,8 @@ describe('the doctor', () => {
     });
     await repairAll();
     expect(await findings()).to.deep.equal({});
-    await until('the corrections are numbered', async () => (await numbered(removed.id)) === 2);
+    // In this order: that of the last one comes last.
+    await until('the corrections are numbered', async () => (await numbered(hidden.id)) === 2);
     const { rows } = await database.query<{ post_id: number; name: string }>(
       'select entity_id::integer as post_id, name from event_log order by seq desc limit 3',
     );

@@ -2,10 +2,10 @@ import { expect } from 'chai';
 import { Redis } from 'ioredis';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { RedisStore } from '../server/limits/redis-store.ts';
-import { SharedCounts } from '../server/limits/shared-counts.ts';
+import { SharedCounts, type Taken } from '../server/limits/shared-counts.ts';
 import { openRedisStore } from './support/redis-store.ts';
 import { startRedis, type TestRedis } from './support/redis.ts';
-import { until } from './support/waiting.ts';
+import { Stopwatch, until } from './support/waiting.ts';
 
 const HOUR = 3600;
 
@@ -28,15 +28,20 @@ describe('a count in a Redis that freezes', () => {
   });
 
   const inRedis = async (key: string) => Number(await client.get(`p:${key}`));
-  /** Takes until Redis has counted one: on a busy machine it may be passed over for a moment. */
-  const counted = async (key: string) => {
+  /**
+   * Takes until Redis has counted one: on a busy machine it may be passed over for a moment.
+   * @returns that one, and what Redis has then
+   */
+  const takenInRedis = async (key: string): Promise<[taken: Taken, count: number]> => {
+    let found: [Taken, number] | undefined;
     await until('Redis to count', async () => {
       const before = await inRedis(key);
-      await counts.take(key, HOUR);
-      return (await inRedis(key)) === before + 1;
+      found = [await counts.take(key, HOUR), await inRedis(key)];
+      return found[1] === before + 1;
     });
-    return inRedis(key);
+    return found!;
   };
+  const counted = async (key: string) => (await takenInRedis(key))[1];
 
   it('is taken no further by what was given up meanwhile, when it wakes', async () => {
     const before = await counted('k');
@@ -66,8 +71,7 @@ describe('a count in a Redis that freezes', () => {
 
   it('gets back what was taken before, once it wakes, and no more than that', async () => {
     await counted('k');
-    const taken = await counts.take('k', HOUR);
-    const before = await inRedis('k');
+    const [taken, before] = await takenInRedis('k');
     await redis.kill('SIGSTOP');
     await taken.giveBack();
     // What Redis never counted is not given back to it.
@@ -81,12 +85,12 @@ describe('a count in a Redis that freezes', () => {
   it('continues in memory, from where it was', async () => {
     const before = await counted('k');
     await redis.kill('SIGSTOP');
-    const began = Date.now();
+    const watch = new Stopwatch();
     let last = 0;
     for (let at = 0; at < 20; at += 1) last = (await counts.take('k', HOUR)).consumedPoints;
     expect(last).to.be.at.least(before + 20);
     // The first is waited for; from then on nobody waits.
-    expect(Date.now() - began).to.be.below(1000);
+    expect(watch.ran).to.be.below(1000);
   });
 });
 
