@@ -48,7 +48,8 @@ describe('the sequencer', () => {
 
   const count = async (sql: string) =>
     (await pool.query<{ n: number }>(`select count(*) as n from ${sql}`)).rows[0]!.n;
-  const drained = () => until('the outbox to be empty', async () => (await count('event_outbox')) === 0);
+  const drained = (within?: number) =>
+    until('the outbox to be empty', async () => (await count('event_outbox')) === 0, within);
   const wholeLog = async () => {
     const log: LogEntry[] = [];
     for (;;) {
@@ -348,7 +349,7 @@ describe('the sequencer', () => {
          json_build_object('id', n)
        from generate_series(1, 100000) n`,
     );
-    await drained();
+    await drained(60_000);
     expect(await count('event_log')).to.equal(100_001);
   });
 
