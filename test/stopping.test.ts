@@ -186,6 +186,11 @@ describe('streams and waiting requests of a node that stops or whose sessions en
     // Pipelined, they share a connection.
     open(requestBytes('/events?wait=30', bob.token) + requestBytes('/events/stream', ada.token).repeat(30));
     await until('the streams', () => wires.filter(({ said }) => said.includes('200 OK')).length === 500);
+    // A poll whose place is found after the post would never answer with it.
+    const admitted = 'tidings_resumes_total{outcome="current",source="none"} 1001\n';
+    await until('all of them to wait', async () =>
+      (await (await fetch(`${program.url}/metrics`)).text()).includes(admitted),
+    );
     const post = await writePost(ada);
     await until('the post at everybody', () => wires.every(({ said }) => said.includes(`"id":${post.id},`)));
     expect(program.stderr).to.equal('');
