@@ -185,6 +185,7 @@ export async function createService(
 
   const capabilities = await createCapabilities(config, {
     db,
+    mayWrite,
     feed,
     timeLimits,
     guesses: limits.guesses,

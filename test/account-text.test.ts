@@ -183,6 +183,8 @@ describe('the text of accounts and titles', () => {
         '\u2064',
         '\u{1d159}',
         '\u{13441}',
+        '\u{13430}\u{1343f}',
+        '\ufffc',
         '\u0001\u001f',
         ' \u3000\t\u0085',
       ],

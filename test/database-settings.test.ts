@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { QueryTypes } from 'sequelize';
 import { readConfig } from '../server/config.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { requireUsableDatabase } from '../server/database/requirements.ts';
@@ -36,6 +37,14 @@ const settings: Record<string, string>[] = [
     idle_session_timeout: '300ms',
     work_mem: '64kB',
     temp_file_limit: '64kB',
+  },
+  {
+    gin_fuzzy_search_limit: '1',
+    exit_on_error: 'on',
+    restrict_nonsystem_relation_kind: 'view, foreign-table',
+    quote_all_identifiers: 'on',
+    default_text_search_config: 'pg_catalog.german',
+    default_table_access_method: 'heap',
   },
   {
     enable_indexscan: 'off',
@@ -132,6 +141,16 @@ describe('a database with settings of its own', () => {
     await until('both events are told', async () => {
       const { body } = await ada.get<{ events: { data: { id: number } }[] }>('/events?after=0');
       return body.events.filter(({ data }) => data.id === id).length === 2;
+    });
+    const [session] = await world.ctx.db
+      .share('service')
+      .query<{ rows: string; ends: string }>(
+        `select current_setting('gin_fuzzy_search_limit') as rows, current_setting('exit_on_error') as ends`,
+        { type: QueryTypes.SELECT },
+      );
+    expect(session, 'no row is left out, and no error ends a session').to.deep.equal({
+      rows: '0',
+      ends: 'off',
     });
     const login = await world.anonymous.post('/login', { email: ada.email, password: PASSWORD });
     expect(login.status).to.equal(200);

@@ -5,6 +5,7 @@ import { createFeedPool } from '../server/database/connection.ts';
 import { Follower } from '../server/log/follower.ts';
 import { createLogger } from '../server/logger.ts';
 import { type LogEntry, readLog } from '../server/log/reader.ts';
+import { sharedSecret } from './support/another-node.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase, startTestPostgres } from './support/postgres.ts';
 import { RawClient } from './support/raw-client.ts';
@@ -199,6 +200,79 @@ describe('the follower', () => {
     const [next] = await number(1);
     follower.offer({ epoch: follower.epoch, entries: [next!] });
     expect(follower.seq).to.equal(51);
+  });
+
+  it('starts over what somebody has taken out of the log, and counts what is before it as gone', async () => {
+    await number(20);
+    for (const [taken, end] of [
+      ['seq in (7, 8)', 8],
+      ['seq = 15', 15],
+      ['true', 20],
+    ] as const) {
+      await pool.query(`delete from event_log where ${taken}`);
+      const { follower } = await follow(60_000);
+      expect([follower.seq, follower.logFloor], taken).to.deep.equal([20, end]);
+      expect(follower.recent(end)).to.have.lengthOf(20 - end);
+      expect(follower.recent(end - 1)).to.be.undefined;
+    }
+  });
+
+  it('starts again when somebody has taken out what it missed', async () => {
+    await number(10);
+    const { follower } = await follow(60_000);
+    const heads: number[] = [];
+    follower.on('epoch', ({ seq }) => heads.push(seq));
+    await number(20);
+    await pool.query('delete from event_log where seq between 11 and 15');
+    follower.wake();
+    await until('the new start', () => heads.length === 1);
+    expect([follower.seq, follower.logFloor]).to.deep.equal([30, 15]);
+  });
+
+  it('is given no page of the log with a number missing in it', async () => {
+    await number(40);
+    await pool.query('delete from event_log where seq in (20, 30)');
+    const seqs = async (after: number) => (await readLog(pool, after, 500)).map(({ seq }) => seq);
+    expect(await seqs(0)).to.deep.equal(Array.from({ length: 19 }, (_, at) => at + 1));
+    expect((await seqs(19))[0]).to.equal(21);
+    expect(await seqs(20)).to.have.lengthOf(9);
+  });
+});
+
+describe('a log with a hole', () => {
+  it('is served by a node that starts, which tells who is before it that something is gone', async () => {
+    const world = await createWorld(sharedSecret);
+    try {
+      const alice = await world.user('alice');
+      for (let at = 0; at < 10; at += 1) await alice.post('/posts', { title: 'a post', content: '' });
+      await caughtUp(world);
+      const { epoch, seq } = world.ctx.feed;
+      await world.ctx.db.share('service').query(`delete from event_log where seq = ${seq - 5}`);
+      const failures: string[] = [];
+      const node = await createWorld(
+        sharedSecret,
+        { url: world.databaseUrl, drop: () => Promise.resolve() },
+        (line) => failures.push(line),
+      );
+      try {
+        for (const topics of [undefined, ['feed']]) {
+          const ready = async (after: number) => {
+            const socket = node.socket({ token: alice.token, after, epoch, ...(topics && { topics }) });
+            const { outcome, reason } = await readyOf(socket);
+            socket.disconnect();
+            return [outcome, reason];
+          };
+          expect(await ready(seq - 8)).to.deep.equal(['reset', 'too_old']);
+          expect(await ready(seq - 6)).to.deep.equal(['reset', 'too_old']);
+          expect(await ready(seq - 5)).to.deep.equal(['replayed', undefined]);
+        }
+        expect(failures.filter((line) => line.includes('the log has a hole'))).to.have.lengthOf(1);
+      } finally {
+        await node.close();
+      }
+    } finally {
+      await world.close();
+    }
   });
 });
 

@@ -163,6 +163,31 @@ describe('a database whose synchronous standby is away', () => {
     await writable();
   });
 
+  it('is sent no piece of what is done in the background while commits wait', async () => {
+    await standby('nobody');
+    // As an import or a node of a version before writes them: each is still to be folded, and its tags to be found.
+    await admin.query(
+      `insert into posts (title, content, owner_id, published) select 'old ' || n, '#tag', $1, true from generate_series(1, 40) n`,
+      [ada.id],
+    );
+    await until('not ready', async () => (await readiness()).status === 503);
+    const left = (await waiting()).length;
+    // Each tries to have them found at once, and a piece whose commit waits is given up after five seconds.
+    await Promise.all(['old', 'zzz'].map((word) => ada.get(`/posts?search=${word}`)));
+    await pause(9000);
+    await ada.get('/posts?tag=tag');
+    expect((await waiting()).length).to.be.at.most(left + 1);
+    await standby('');
+    await cancelWaits();
+    await writable();
+    await until('all is done', async () => {
+      const { rowCount } = await admin.query(
+        'select from posts where search_fold is null or parsed_at is null',
+      );
+      return rowCount === 0;
+    });
+  });
+
   it('is not ready while it is read-only, and says why', async () => {
     await admin.query('alter system set default_transaction_read_only = on');
     await admin.query('select pg_reload_conf()');

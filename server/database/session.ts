@@ -29,6 +29,12 @@ const SESSION_SETTINGS = {
   backslash_quote: 'safe_encoding',
   array_nulls: 'on',
   transform_null_equals: 'off',
+  // The definitions that the doctor compares.
+  quote_all_identifiers: 'off',
+  // All rows that an index finds, and the connection after an error.
+  gin_fuzzy_search_limit: '0',
+  exit_on_error: 'off',
+  restrict_nonsystem_relation_kind: '',
   // What a transaction sees, and which rules hold in it.
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',

@@ -109,6 +109,8 @@ export class Follower {
   /** How far the database's write-ahead log was on disk when the log was last read. Bytes. */
   #wal: number | undefined;
   #floor = 0;
+  /** The last number of a hole in the log that was met; 0 if none was. */
+  #hole = 0;
   readonly #mayRead: () => boolean;
   readonly #onRead: () => void;
   readonly #positionStores: PositionStore[] = [];
@@ -169,9 +171,9 @@ export class Follower {
     return Math.max(0, this.#databaseHead - this.seq);
   }
 
-  /** The position after which the log can serve everything; what is older has been pruned. */
+  /** The position after which the log can serve everything; what is older has been pruned, or lies before a hole. */
   get logFloor(): number {
-    return this.#floor;
+    return Math.max(this.#floor, this.#hole);
   }
 
   on<N extends keyof FollowerEvents>(name: N, listener: FollowerEvents[N]): void {
@@ -226,10 +228,16 @@ export class Follower {
     const from = Math.max(head.floor, head.seq - Math.min(this.#ringSize.entries, 2000));
     this.#ring = new RingBuffer(from, this.#ringSize.entries, this.#ringSize.bytes);
     while (this.#ring.last < head.seq) {
-      const page = await readLog(this.#pool, this.#ring.last, PAGE_ROWS);
-      const [first] = page;
-      // Pruned under it: what is left begins later.
-      if (!first || first.seq > this.#ring.last + 1) return this.start();
+      const { last } = this.#ring;
+      const page = await readLog(this.#pool, last, PAGE_ROWS);
+      const next = page[0]?.seq ?? head.seq + 1;
+      if (next > last + 1) {
+        const now = await openFeed(this.#pool);
+        // Pruned under it: what is left begins later.
+        if (now.epoch !== head.epoch || now.floor > last) return this.start();
+        this.#passHole(last, next);
+        this.#ring = new RingBuffer(next - 1, this.#ringSize.entries, this.#ringSize.bytes);
+      }
       // A batch of another node may have come while the page was read.
       for (const entry of page) if (entry.seq === this.#ring.last + 1) this.#ring.push(entry);
     }
@@ -378,7 +386,10 @@ export class Follower {
       if (!first && this.seq >= tail.seq) break;
       if (!first || first.seq > this.seq + 1) {
         // Pruned under a node that slept for longer than the retention: its clients have to start again, and so has it.
-        await this.#restart(await openFeed(this.#pool));
+        const { seq, epoch } = this;
+        const head = await openFeed(this.#pool);
+        if (head.epoch === epoch && head.floor <= seq) this.#passHole(seq, first?.seq ?? tail.seq + 1);
+        await this.#restart(head);
         return;
       }
       this.#take(page);
@@ -392,6 +403,15 @@ export class Follower {
     if (this.seq < tail.seq) return;
     this.#knownAt = known;
     for (const listener of this.#listeners.read) listener();
+  }
+
+  /** Somebody has taken events out of the log by hand. Nobody who has not had them is told that nothing was missed. */
+  #passHole(after: number, before: number): void {
+    this.#hole = Math.max(this.#hole, before - 1);
+    this.#log.error(
+      { after, before },
+      'the log has a hole: clients that have not passed it start anew (npm run doctor -- --repair)',
+    );
   }
 
   async #noteWal(): Promise<void> {
@@ -424,6 +444,7 @@ export class Follower {
       'the numbering has changed: the feed restarts at the new head',
     );
     this.#seen = tail.snapshot;
+    if (head.epoch !== this.#epoch) this.#hole = 0;
     this.#epoch = head.epoch;
     this.#early = [];
     this.#ring = new RingBuffer(head.seq, this.#ringSize.entries, this.#ringSize.bytes);

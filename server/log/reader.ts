@@ -119,10 +119,14 @@ export interface LogSource {
 
 /**
  * The events that follow a position, in order: at most `limit`, and at most a megabyte of them, but one at least. Fewer than
- * `limit` are therefore not the end of the log.
+ * `limit` are therefore not the end of the log. They end where a number is missing, so that nobody takes what is behind a
+ * hole for what comes next; the first is another than the next where the log does not reach back so far.
  */
 export async function readLog(source: LogSource, after: number, limit = PAGE_ROWS): Promise<LogEntry[]> {
-  return (await source.query({ ...page, values: [after, limit, PAGE_BYTES] })).rows as LogEntry[];
+  const { rows } = await source.query({ ...page, values: [after, limit, PAGE_BYTES] });
+  const entries = rows as LogEntry[];
+  const hole = entries.findIndex(({ seq }, at) => seq !== (entries[0]?.seq ?? 0) + at);
+  return hole < 0 ? entries : entries.slice(0, hole);
 }
 
 /** Whose events are looked up: those of topics that the log is indexed by, and those of authors. */

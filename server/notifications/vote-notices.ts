@@ -12,6 +12,7 @@ const WINDOW = 100;
 
 export interface VoteNoticesOptions {
   db: Database;
+  mayWrite: () => boolean;
   onFailed: (error: unknown) => void;
   /** Told how many posts were looked at. */
   onSettled: (posts: number) => void;
@@ -28,8 +29,14 @@ export class VoteNotices {
 
   constructor(options: VoteNoticesOptions) {
     this.#options = options;
-    const { onFailed } = options;
-    this.#loop = new WokenLoop({ next: () => this.#piece(), window: WINDOW, every: LOOK, onFailed });
+    const { mayWrite, onFailed } = options;
+    this.#loop = new WokenLoop({
+      next: () => this.#piece(),
+      may: mayWrite,
+      window: WINDOW,
+      every: LOOK,
+      onFailed,
+    });
   }
 
   start(): void {

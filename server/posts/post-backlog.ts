@@ -26,11 +26,19 @@ export class PostBacklog {
    * @param which in SQL, the condition on `posts p`
    * @param piece works on the next ones, and tells how many they were
    * @param onFailed told of what is tried again in a second
+   * @param mayWrite asked before each piece: a commit that waits keeps its posts locked and its connection, and the
+   *   next piece would be of others
    */
-  constructor(db: Database, which: string, piece: () => Promise<number>, onFailed: (error: unknown) => void) {
+  constructor(
+    db: Database,
+    which: string,
+    piece: () => Promise<number>,
+    onFailed: (error: unknown) => void,
+    mayWrite: () => boolean = () => true,
+  ) {
     this.#db = db;
     this.#which = which;
-    this.#next = singleFlight(piece);
+    this.#next = singleFlight(() => (mayWrite() ? piece() : Promise.resolve(0)));
     this.#onFailed = onFailed;
     let pause = INTERVAL;
     this.#loop = new Loop({

@@ -11,9 +11,18 @@ export const UNFOLDED = `p.search_fold is distinct from ${FOLD}`;
  * a node of a version before writes during an upgrade.
  */
 export class UnfoldedPosts extends PostBacklog {
-  /** @param onFailed told of what is tried again in a second */
-  constructor(db: Database, onFailed: (error: unknown) => void) {
+  /**
+   * @param onFailed told of what is tried again in a second
+   * @param mayWrite asked before each piece
+   */
+  constructor(db: Database, onFailed: (error: unknown) => void, mayWrite?: () => boolean) {
     const folding = new Folding(db);
-    super(db, UNFOLDED, async () => (await folding.piece(UNFOLDED, { wait: false })).posts, onFailed);
+    super(
+      db,
+      UNFOLDED,
+      async () => (await folding.piece(UNFOLDED, { wait: false })).posts,
+      onFailed,
+      mayWrite,
+    );
   }
 }

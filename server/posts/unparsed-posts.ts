@@ -29,9 +29,12 @@ interface Unparsed {
  * a tag.
  */
 export class UnparsedPosts extends PostBacklog {
-  /** @param onFailed told of what is tried again in a second */
-  constructor(db: Database, onFailed: (error: unknown) => void) {
-    super(db, UNPARSED, () => db.transaction((tx) => parsePiece(db, tx)), onFailed);
+  /**
+   * @param onFailed told of what is tried again in a second
+   * @param mayWrite asked before each piece
+   */
+  constructor(db: Database, onFailed: (error: unknown) => void, mayWrite?: () => boolean) {
+    super(db, UNPARSED, () => db.transaction((tx) => parsePiece(db, tx)), onFailed, mayWrite);
   }
 }
 

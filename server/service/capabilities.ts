@@ -46,6 +46,7 @@ export interface CapabilityParts {
 
 export interface CapabilityDependencies {
   db: Database;
+  mayWrite: () => boolean;
   feed: Follower;
   timeLimits: Readonly<TimeLimits>;
   guesses: LimitParts['guesses'];
@@ -58,15 +59,28 @@ export interface CapabilityDependencies {
 /** What the capabilities keep running: what requests wait in, and what is done when nobody asks. */
 export async function createCapabilities(
   config: Readonly<Config>,
-  { db, feed, timeLimits, guesses, countRefused, reportTallies, log, metrics }: CapabilityDependencies,
+  {
+    db,
+    mayWrite,
+    feed,
+    timeLimits,
+    guesses,
+    countRefused,
+    reportTallies,
+    log,
+    metrics,
+  }: CapabilityDependencies,
 ): Promise<CapabilityParts> {
   const refusedBy = (queue: string) => () => metrics.queueRefused.inc({ queue });
-  const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log));
-  const unparsedPosts = new UnparsedPosts(db, (error) =>
-    log.debug({ err: error }, 'tags and mentions of posts could not be found; retrying'),
+  const unfoldedPosts = new UnfoldedPosts(db, foldFailures(log), mayWrite);
+  const unparsedPosts = new UnparsedPosts(
+    db,
+    (error) => log.debug({ err: error }, 'tags and mentions of posts could not be found; retrying'),
+    mayWrite,
   );
   const voteNotices = new VoteNotices({
     db,
+    mayWrite,
     onFailed: (error) => log.debug({ err: error }, 'notifications of votes could not be written; retrying'),
     onSettled: (posts) => metrics.voteNoticesSettled.inc(posts),
   });
@@ -94,10 +108,13 @@ export async function createCapabilities(
     openCases: new OpenCases(db, (error) =>
       log.debug({ err: error }, 'open cases could not be counted; retrying'),
     ),
-    accountTasks: new AccountTasks({ db, log, reportTallies }),
+    accountTasks: new AccountTasks({ db, mayWrite, log, reportTallies }),
     profiles: new ProfileReader(db.share('profiles'), refusedBy('profiles')),
-    unkeyedAccounts: new UnkeyedAccounts(db, (error) =>
-      log.debug({ err: error }, 'the normalized e-mail keys of accounts could not be written; retrying'),
+    unkeyedAccounts: new UnkeyedAccounts(
+      db,
+      (error) =>
+        log.debug({ err: error }, 'the normalized e-mail keys of accounts could not be written; retrying'),
+      mayWrite,
     ),
     unfoldedPosts,
     unparsedPosts,

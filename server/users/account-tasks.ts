@@ -31,6 +31,8 @@ interface ActiveTask {
 
 export interface AccountTasksOptions {
   db: Database;
+  /** Asked before each piece. */
+  mayWrite: () => boolean;
   log: Logger;
   reportTallies: (tallies: Tally[]) => void;
   /** Posts in one piece. */
@@ -50,6 +52,7 @@ export class AccountTasks {
   readonly piece: number;
   readonly timeLimit: number;
   readonly #db: Database;
+  readonly #mayWrite: () => boolean;
   readonly #log: Logger;
   readonly #reportTallies: AccountTasksOptions['reportTallies'];
   /** By account. Worked on in turn, one piece each. */
@@ -62,8 +65,16 @@ export class AccountTasks {
     onFailed: (error) => this.#log.debug({ err: error }, 'account tasks could not be read'),
   });
 
-  constructor({ db, log, reportTallies, piece = PIECE, timeLimit = TIME_LIMIT }: AccountTasksOptions) {
+  constructor({
+    db,
+    mayWrite,
+    log,
+    reportTallies,
+    piece = PIECE,
+    timeLimit = TIME_LIMIT,
+  }: AccountTasksOptions) {
     this.#db = db;
+    this.#mayWrite = mayWrite;
     this.#log = log;
     this.#reportTallies = reportTallies;
     this.piece = piece;
@@ -145,6 +156,10 @@ export class AccountTasks {
 
   async #letOthersBy(): Promise<void> {
     for (let pause = LOOK; !this.#sweeps.signal.aborted; pause = Math.min(RETRY, 2 * pause)) {
+      if (!this.#mayWrite()) {
+        await this.#sweeps.sleep(RETRY);
+        continue;
+      }
       const { rows } = await this.#db.query({
         text: 'select count(*) as waiting from (select from event_outbox limit $1) unnumbered',
         values: [MOST_WAITING],

@@ -17,15 +17,20 @@ const INTERVAL = 10_000;
  */
 export class UnkeyedAccounts {
   readonly #db: Database;
+  readonly #mayWrite: () => boolean;
   readonly #loop: Loop;
 
-  /** @param onFailed told of what is tried again in ten seconds */
-  constructor(db: Database, onFailed: (error: unknown) => void) {
+  /**
+   * @param onFailed told of what is tried again in ten seconds
+   * @param mayWrite asked before each account
+   */
+  constructor(db: Database, onFailed: (error: unknown) => void, mayWrite: () => boolean = () => true) {
     this.#db = db;
+    this.#mayWrite = mayWrite;
     this.#loop = new Loop({ work: () => this.giveKeys(), pause: () => INTERVAL, onFailed });
   }
 
-  /** Resolves when there are none. */
+  /** Resolves when there are none, or none can be written. */
   async start(): Promise<void> {
     await this.giveKeys();
     this.#loop.start(INTERVAL);
@@ -43,7 +48,10 @@ export class UnkeyedAccounts {
          order by id limit ${PIECE}`,
         { type: QueryTypes.SELECT },
       );
-      for (const row of rows) await this.#giveKey(row);
+      for (const row of rows) {
+        if (!this.#mayWrite()) return;
+        await this.#giveKey(row);
+      }
     } while (rows.length > 0 && !this.#loop.signal.aborted);
   }
 
