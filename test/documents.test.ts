@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import type { Browser, Page, Response } from 'playwright-core';
 import { documentAssets, readAsset } from '../server/docs/document-assets.ts';
 import { launchBrowser, type WatchedPage, watchedPage } from './support/browser.ts';
+import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const ARTEFACTS = join(import.meta.dirname, 'artefacts');
@@ -147,7 +148,7 @@ describe('the pages of the documents', () => {
       script.textContent = 'globalThis.inline = true';
       document.body.append(script);
     `);
-    expect(errors.join()).to.include('Content Security Policy');
+    await until('the violation', () => errors.join().includes('Content Security Policy'));
     await page.goto('http://elsewhere.invalid/').catch(() => undefined);
     expect(external).to.deep.equal(['http://elsewhere.invalid/']);
     await page.context().close();

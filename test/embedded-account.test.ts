@@ -46,6 +46,19 @@ const OWNER = `
   setInterval(() => {}, 1000);
 `;
 
+/** Runs in a process before its script, which is killed when it has given so many files to another account. */
+const killedAfter = (files: number) => `
+  import fs from 'node:fs/promises';
+  import { syncBuiltinESMExports } from 'node:module';
+  const { lchown } = fs;
+  let given = 0;
+  fs.lchown = async (...args) => {
+    await lchown(...args);
+    if ((given += 1) === ${files}) process.kill(process.pid, 'SIGKILL');
+  };
+  syncBuiltinESMExports();
+`;
+
 /** Writes the accounts for a data folder in JSON. */
 const ASK = `
   const { accountsFor } = await import(process.argv[1] + '/server/database/embedded/accounts.ts');
@@ -204,16 +217,16 @@ describe('The account of the embedded PostgreSQL under root', () => {
 
   it('continues with a database of which only a part was given to it when the process was killed', async () => {
     await earlier();
-    // Many files, so that there is time to be killed during them.
+    // So many files that it is killed during them, whatever the others are.
     const many = join(cluster, 'base/many');
     await mkdir(many);
     await run('sh', ['-c', 'cd "$1" && seq 10000 | xargs touch', 'sh', many]);
     await run('chown', ['-R', `${nobody.uid}:${nobody.gid}`, cluster]);
-    const { child } = spawnOwner(process.execPath, []);
-    await until('a part to be given', async () => (await ownersIn(many)).length === 2, TIME_LIMIT);
-    child.kill('SIGKILL');
-    await once(child, 'exit');
-    expect(await ownersIn(cluster), 'a part').to.have.length(2);
+    const { child } = spawnOwner(process.execPath, [
+      `--import=data:text/javascript,${encodeURIComponent(killedAfter(5000))}`,
+    ]);
+    expect(await once(child, 'exit')).to.deep.equal([null, 'SIGKILL']);
+    expect(await ownersIn(many), 'a part').to.have.length(2);
     expect((await stat(cluster)).uid).to.equal(nobody.uid);
 
     const server = await start();

@@ -60,9 +60,13 @@ describe('a database whose disk is full', () => {
       expect(answer.headers.get('retry-after')).to.match(/^\d+$/);
       return true;
     });
-    const readiness = () => world.anonymous.get<{ parts: { writes: object } }>('/readyz');
-    await until('readiness to tell', async () => (await readiness()).status === 503);
-    expect((await readiness()).body.parts.writes).to.deep.equal({
+    const readiness = () => world.anonymous.get<{ parts: { writes: { status: string } } }>('/readyz');
+    let answer: Awaited<ReturnType<typeof readiness>> | undefined;
+    await until('readiness to tell', async () => {
+      answer = await readiness();
+      return answer.status === 503 && answer.body.parts.writes.status === 'down';
+    });
+    expect(answer?.body.parts.writes).to.deep.equal({
       status: 'down',
       reason: 'The disk of the database is full.',
     });
