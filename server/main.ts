@@ -21,7 +21,8 @@ const { requireUsableDatabase } = await import('./database/requirements.ts');
 const { refuseTransactionPooling } = await import('./database/pooler.ts');
 const { beginCheck } = await import('./library-internals/self-check.ts');
 const { createLogger } = await import('./logger.ts');
-const { Shutdown: ProcessShutdown, STOP_SIGNALS } = await import('./shutdown.ts');
+const { Shutdown: ProcessShutdown } = await import('./shutdown.ts');
+const { STOP_SIGNALS } = await import('./stop-signals.ts');
 
 /** EX_CONFIG of sysexits.h. */
 const EXIT_CONFIG = 78;

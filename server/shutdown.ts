@@ -6,19 +6,6 @@ const LIMIT = 9500;
 const FORCE_AFTER = 100;
 
 /**
- * Signals at which the service ends in order: asked to (SIGTERM; SIGPWR by LXC), Ctrl-C, Ctrl-\, a closed terminal. Unhandled,
- * each would end the process on the spot, with its clients cut off and its embedded database left running. SIGUSR1 and
- * SIGUSR2 are left to Node's diagnostics, such as `--heapsnapshot-signal`.
- */
-export const STOP_SIGNALS: readonly NodeJS.Signals[] = [
-  'SIGTERM',
-  'SIGINT',
-  'SIGQUIT',
-  'SIGHUP',
-  ...(process.platform === 'linux' ? (['SIGPWR'] as const) : []),
-];
-
-/**
  * Ends the process: gracefully on a signal, with an error after an uncaught exception, and within the time limit in any
  * case.
  */

@@ -43,7 +43,16 @@ const folders: Record<string, Uses> = {
   },
   'server/counters/': { types: ['logger.ts', 'protocol.ts'] },
   'server/database/': {
-    values: ['config/', 'config.ts', 'library-internals/', 'logger.ts', 'models/', 'paths.ts', 'queues/'],
+    values: [
+      'config/',
+      'config.ts',
+      'library-internals/',
+      'logger.ts',
+      'models/',
+      'paths.ts',
+      'queues/',
+      'stop-signals.ts',
+    ],
   },
   'server/cluster/': { values: ['config/', 'errors.ts'], types: ['log/', 'logger.ts', 'protocol.ts'] },
   'server/limits/': { values: ['cluster/', 'config/', 'errors.ts'], types: ['identity.ts', 'logger.ts'] },
@@ -249,6 +258,7 @@ const files: Record<string, Uses> = {
     ],
     types: ['config.ts', 'logger.ts'],
   },
+  'stop-signals.ts': {},
   'watchdog.ts': {},
   'shutdown.ts': { values: ['watchdog.ts'], types: ['logger.ts'] },
   'main.ts': {
@@ -262,6 +272,7 @@ const files: Record<string, Uses> = {
       'logger.ts',
       'server.ts',
       'shutdown.ts',
+      'stop-signals.ts',
     ],
   },
 };

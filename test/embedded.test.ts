@@ -12,7 +12,8 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { once } from 'node:events';
+import { constants, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,6 +27,8 @@ import {
   type EmbeddedPostgres,
 } from '../server/database/embedded.ts';
 import { migrate } from '../server/database/migrate.ts';
+import { livingOwner } from '../server/database/embedded/owner.ts';
+import { runningPostmaster } from '../server/database/embedded/postmaster.ts';
 import { identify, isSameProcess, waitForExit } from '../server/database/embedded/process.ts';
 import { packageRoot } from '../server/paths.ts';
 import { query, temporaryFolder } from './support/postgres.ts';
@@ -39,6 +42,18 @@ const OWNER = `
   process.once('SIGTERM', () => server.stop().then(() => process.exit(0)));
   console.log(JSON.stringify({ url: server.url, pid: server.pid }));
   setInterval(() => {}, 1000);
+`;
+
+/** A tool that uses the database until it is ended; it prints the database's URL and the pid of the server. */
+const TOOL = `
+  const { main, withDatabase } = await import(process.argv[1] + '/server/database/target.ts');
+  const { withConnection } = await import(process.argv[1] + '/server/database/client.ts');
+  await main(() => withDatabase((url) => withConnection(url, { name: 'tidings tool' }, async (client) => {
+    const { rows } = await client.query("select split_part(pg_read_file('postmaster.pid'), chr(10), 1)::integer as pid");
+    console.log(JSON.stringify({ url, pid: rows[0].pid }));
+    await client.query('select pg_sleep(600)');
+    return 0;
+  }), 'admin'));
 `;
 
 describe('Embedded PostgreSQL', () => {
@@ -75,11 +90,15 @@ describe('Embedded PostgreSQL', () => {
     return server;
   }
 
-  async function startOwner(): Promise<{ url: string; pid: number; process: ChildProcess }> {
+  async function startOwner(program = OWNER): Promise<{ url: string; pid: number; process: ChildProcess }> {
     const owner = spawn(
       process.execPath,
-      ['--import', 'tsx', '--input-type=module', '-e', OWNER, packageRoot, dataDir],
-      { cwd: packageRoot, stdio: ['ignore', 'pipe', 'inherit'] },
+      ['--import', 'tsx', '--input-type=module', '-e', program, packageRoot, dataDir],
+      {
+        cwd: packageRoot,
+        env: { ...process.env, DATABASE_URL: '', DATA_DIR: dataDir },
+        stdio: ['ignore', 'pipe', program === OWNER ? 'inherit' : 'ignore'],
+      },
     );
     owners.push(owner);
     for await (const line of createInterface({ input: owner.stdout })) {
@@ -193,6 +212,34 @@ describe('Embedded PostgreSQL', () => {
     expect(await query(server.url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
     await server.stop();
     expect(await identify(server.pid)).to.be.undefined;
+  });
+
+  it('is stopped by a tool that is ended by a signal', async () => {
+    for (const signal of ['SIGHUP', 'SIGTERM', 'SIGINT'] as const) {
+      const tool = await startOwner(TOOL);
+      const exited = once(tool.process, 'exit');
+      tool.process.kill(signal);
+      expect(await exited, signal).to.deep.equal([128 + constants.signals[signal], null]);
+      expect(await identify(tool.pid), `the server after ${signal}`).to.be.undefined;
+    }
+    // Sent while the server starts, and again.
+    const early = spawn(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '-e', TOOL, packageRoot, dataDir],
+      { cwd: packageRoot, env: { ...process.env, DATABASE_URL: '', DATA_DIR: dataDir }, stdio: 'ignore' },
+    );
+    owners.push(early);
+    const exited = once(early, 'exit');
+    const place = await realpath(join(dataDir, 'postgres'));
+    while ((await livingOwner(place))?.pid !== early.pid) await sleep(20);
+    early.kill('SIGTERM');
+    early.kill('SIGHUP');
+    const [code] = (await exited) as [number | null];
+    expect(code).to.be.oneOf([128 + constants.signals.SIGTERM, 128 + constants.signals.SIGHUP]);
+    expect(await runningPostmaster(join(place, 'cluster'))).to.be.undefined;
+
+    const server = await start();
+    expect(await query(server.url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
   });
 
   it('recovers when the owner and the server were both killed', async () => {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../config.ts';
 import { createLogger } from '../logger.ts';
@@ -6,12 +7,13 @@ import { Database } from './connection.ts';
 import { DatabaseUrlError } from '../config/database-url-error.ts';
 import { EmbeddedUnavailable, findEmbedded, startEmbedded } from './embedded.ts';
 import { packageRoot } from '../paths.ts';
+import { STOP_SIGNALS } from '../stop-signals.ts';
 import { refuseTransactionPooling } from './pooler.ts';
 import { SharedSession } from './session.ts';
 
 /**
  * Runs a tool on the database that the service would use: DATABASE_URL, or else the embedded one. That is used where it runs
- * already, and otherwise started and stopped again.
+ * already, and otherwise started and stopped again: also when a signal ends the tool.
  * @param as on the embedded database: as the service, or as a role that may also make databases
  */
 export async function withDatabase<T>(
@@ -34,16 +36,30 @@ export async function withDatabase<T>(
   const running = await findEmbedded(dataDir);
   if (running !== undefined) return use(as === 'admin' ? running.adminUrl : running.url);
 
-  const embedded = await startEmbedded({ dataDir });
-  // Ctrl-C reaches the tool as well as us; it ends, and we still have the database to stop.
-  const ignore = () => undefined;
-  process.on('SIGINT', ignore);
+  const starting = startEmbedded({ dataDir });
+  const end = stopFirst(() => starting.then((embedded) => embedded.stop()));
+  for (const signal of STOP_SIGNALS) process.on(signal, end);
   try {
-    return await use(as === 'admin' ? embedded.adminUrl : embedded.url);
+    const embedded = await starting;
+    try {
+      return await use(as === 'admin' ? embedded.adminUrl : embedded.url);
+    } finally {
+      await embedded.stop();
+    }
   } finally {
-    await embedded.stop();
-    process.off('SIGINT', ignore);
+    for (const signal of STOP_SIGNALS) process.off(signal, end);
   }
+}
+
+/** Handles the first signal that ends the process: stops the database, which cuts off what still uses it, and exits. */
+function stopFirst(stop: () => Promise<void>): (signal: NodeJS.Signals) => void {
+  let stopping = false;
+  return (signal) => {
+    if (stopping) return;
+    stopping = true;
+    const exit = () => process.exit(128 + constants.signals[signal]);
+    stop().then(exit, exit);
+  };
 }
 
 /** Uses the models on a database, as a tool does, and closes their connections. */
