@@ -29,8 +29,7 @@ interface Listener {
 
 const NEW = 'another battery staple';
 
-describe('notifications, moderation, mails and second factors beside a node that knew none of them', function () {
-  this.timeout(120_000);
+describe('notifications, moderation, mails and second factors beside a node that knew none of them', () => {
   const mails = new TestMailServer();
   let versions: TwoVersions;
   let old: NodeProcess;
@@ -140,6 +139,7 @@ describe('notifications, moderation, mails and second factors beside a node that
     expect(await list()).to.deep.include({ unread: 0 });
     expect((await list()).notifications.map(({ kind }) => kind)).to.deep.equal(['follow']);
     // The old node hands on to ada what the log has for her, and to nobody else.
+    await until('the old node to be as far', () => said(atOther).includes('notification:removed'));
     expect(said(atOther).filter((name) => name.startsWith('notification:'))).to.deep.equal(
       said(own).filter((name) => name.startsWith('notification:')),
     );

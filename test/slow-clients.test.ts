@@ -18,7 +18,8 @@ describe('clients that do not read', () => {
   let alice: TestUser;
 
   before(async () => {
-    world = await createWorld();
+    // Those who send without having logged in are to be closed as slow, however long that takes.
+    world = await createWorld({}, undefined, undefined, { handshake: 60_000 });
     alice = await world.user('alice');
   });
   afterEach(async () => {

@@ -66,12 +66,15 @@ export class RawClient {
       const client = await RawClient.open(url);
       client.send(`40${JSON.stringify(auth)}`);
       await until('ready', () => client.heard('ready').length > 0 || client.closed, CROWDED);
-      const [closed] = client.heard('session:closed')[0] ?? [];
-      const isBusy = (closed as { detail?: string } | undefined)?.detail?.startsWith(
-        'The log cannot be read',
-      );
-      if (client.heard('ready').length > 0 || isBusy !== true || attempt === 5) return client;
+      if (client.heard('ready').length > 0 || !client.isToComeAgain || attempt === 5) return client;
     }
+  }
+
+  /** Whether the node was too busy to read the log, and has closed the connection for that. */
+  get isToComeAgain(): boolean {
+    const [closed] = this.heard('session:closed')[0] ?? [];
+    const detail = (closed as { detail?: string } | undefined)?.detail;
+    return detail?.startsWith('The log cannot be read') === true;
   }
 
   send(frame: string | Buffer): void {
