@@ -70,10 +70,9 @@ describe('what a node says of its Redis', () => {
     await parts.pubsub.client.subscribe([`${prefix}-request#/#`]);
     return Object.assign(parts, { lines });
   };
-  const well = (node: Node, within = 8000) =>
-    until('Redis to be well', () => node.health.fault === undefined, within);
+  const well = (node: Node) => until('Redis to be well', () => node.health.fault === undefined);
   const names = (node: Node, reason: string) =>
-    until(`the fault ${reason}`, () => node.health.fault?.reason === reason, 8000).catch((error: unknown) => {
+    until(`the fault ${reason}`, () => node.health.fault?.reason === reason).catch((error: unknown) => {
       throw new Error(`${String(error)}: ${JSON.stringify(node.health.fault)} ${JSON.stringify(node.lines)}`);
     });
   const fails = async (node: Node, reason: string) => {
@@ -188,7 +187,7 @@ describe('what a node says of its Redis', () => {
     await redis.kill('SIGSTOP');
     await fails(node, 'silent');
     await redis.kill('SIGCONT');
-    await well(node, 15_000);
+    await well(node);
     expect(node.lines.map(({ level }) => level)).to.deep.equal([40, 30]);
   });
 
@@ -231,7 +230,7 @@ describe('what a node says of its Redis', () => {
     client.disconnect();
     await commands(one.url, `CLUSTER MEET 127.0.0.1 ${two.port} ${port}`);
     const node = await open(one.url);
-    await well(node, 15_000);
+    await well(node);
     for (let at = 0; at < 8; at += 1)
       await until(
         'each key to be counted',
@@ -253,7 +252,7 @@ describe('what a node says of its Redis', () => {
     });
     await first.kill();
     await until('the fault', () => node.health.fault !== undefined);
-    await well(node, 20_000);
+    await well(node);
     expect((await node.limits?.take('k', 60))?.consumedPoints).to.equal(1);
   });
 

@@ -141,7 +141,7 @@ for (const withRedis of [false, true])
         last = await write();
       }
       for (const { heard, start, socket } of bystanders) {
-        await until('the bystander', () => heard.at(-1)?.post.id === last, 10_000);
+        await until('the bystander', () => heard.at(-1)?.post.id === last);
         expect(
           firstFault(
             heard.map(({ seq }) => seq),
@@ -164,7 +164,7 @@ for (const withRedis of [false, true])
       const { heard, socket } = await listen(['polling']);
       // Its sessions went with it, and their clients are told so, until it is there again and gives out new ones.
       const id = await write();
-      await until('the event', () => heard.some(({ post }) => post.id === id), 10_000);
+      await until('the event', () => heard.some(({ post }) => post.id === id));
       expect([...(await sessionOnEach()).keys()].sort()).to.deep.equal(['1', '2']);
       expect((await rawRequest(service.url, { path: `${PATH}&sid=1.gone` })).status).to.equal(400);
       socket.disconnect();
