@@ -35,7 +35,7 @@ describe('home and tags on the page', () => {
     await page.getByRole('button', { name: 'Unfollow carol' }).click();
     await page.getByRole('button', { name: 'Follow carol', exact: true }).click();
     await page.getByRole('button', { name: 'Unfollow carol' }).waitFor();
-    expect(await page.evaluate('document.activeElement.textContent'), 'the focus').to.equal('Unfollow');
+    await comesToBe(() => page.evaluate('document.activeElement.textContent'), 'Unfollow');
     reader.expectClean();
   });
 

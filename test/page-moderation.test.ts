@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core';
 import type { PostView } from '../server/contract.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
-import { Reader } from './support/reader.ts';
+import { comesToBe, Reader } from './support/reader.ts';
 import { rows } from './support/tables.ts';
 import { PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -80,7 +80,7 @@ describe('moderation on the page', () => {
     await one.getByRole('button', { name: 'Do it' }).click();
     await queue.getByText('Done: Remove the post.').waitFor();
     await moderator.shows(one, 0);
-    expect(await queue.evaluate('document.activeElement.textContent'), 'the focus').to.equal('carol');
+    await comesToBe(() => queue.evaluate('document.activeElement.textContent'), 'carol');
     const two = caseOf('User carol');
     await two.getByLabel('Action').selectOption('Warn');
     await two.getByLabel('Reason').fill('Please do not advertise');

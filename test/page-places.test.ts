@@ -145,18 +145,18 @@ describe('the places of the page', () => {
     await reader.shows(reader.post('Post 60'));
     const target = reader.post('Post 22');
     await until('a post of the second page', async () => {
-      await page.mouse.wheel(0, 1500);
+      await page.evaluate('scrollBy({ top: 1500, behavior: "instant" })');
       return (await target.count()) === 1;
     });
     const top = async () => Math.round((await target.boundingBox())?.y ?? -1);
+    await reader.placeIsKept();
     const before = await top();
-    await until('it to be kept', () => page.evaluate<boolean>('history.state?.anchor?.post !== undefined'));
     await page.getByRole('link', { name: 'Drafts' }).click();
     await page.getByRole('heading', { name: 'Drafts' }).waitFor();
     await comesToBe(() => page.evaluate('scrollY'), 0);
     await page.goBack();
     await until('the post again', async () => (await target.count()) === 1 && (await top()) === before);
-    await until('it to be kept', () => page.evaluate<boolean>('history.state?.anchor?.post !== undefined'));
+    await reader.placeIsKept();
     await page.reload();
     await until('the post again', async () => (await target.count()) === 1 && (await top()) === before);
     await page.evaluate('scrollTo(0, 0)');
@@ -237,6 +237,7 @@ describe('the places of the page', () => {
     ]);
     await other.page.getByRole('button', { name: 'Registrieren' }).click();
     await other.shows(other.page.locator('.at-fault'), 2);
+    await comesToBe(() => other.page.evaluate('document.activeElement.getAttribute("aria-invalid")'), 'true');
     const [outline, border] = await other.page.evaluate<string[]>(
       `(({ outlineColor, borderColor }) => [outlineColor, borderColor])(getComputedStyle(document.activeElement))`,
     );

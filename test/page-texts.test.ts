@@ -123,7 +123,7 @@ describe('texts on the page', () => {
     await reader.expectKeepsNobodyOut();
     await page.keyboard.press('Escape');
     await reader.post('Marked').waitFor();
-    expect(await page.locator('mark').count()).to.equal(0);
+    await reader.shows(page.locator('mark'), 0);
     reader.expectClean();
   });
 });

@@ -58,7 +58,7 @@ describe('threads on the page', () => {
     await page.getByRole('form', { name: 'Reply to dave' }).getByLabel('Text').fill('Why not?');
     await page.keyboard.press('Control+Enter');
     await page.getByText('Why not?').waitFor();
-    expect(await texts()).to.deep.equal(['Not me.', 'Why not?', 'The kiosk does.', 'On Sundays?']);
+    await comesToBe(texts, ['Not me.', 'Why not?', 'The kiosk does.', 'On Sundays?']);
 
     // What is below the replies is moved by none of them while somebody is about to press it.
     await wait.hover();

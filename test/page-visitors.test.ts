@@ -5,14 +5,13 @@ import type { Browser } from 'playwright-core';
 import { packageRoot } from '../server/paths.ts';
 import { launchBrowser } from './support/browser.ts';
 import { buildPage } from './support/built-page.ts';
-import { Reader } from './support/reader.ts';
+import { comesToBe, Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const ARTEFACTS = join(packageRoot, 'test/artefacts');
 
-describe('the page of a visitor without an account', function () {
-  this.timeout(120_000);
+describe('the page of a visitor without an account', () => {
   let world: World;
   let browser: Browser;
   let carol: TestUser;
@@ -65,7 +64,7 @@ describe('the page of a visitor without an account', function () {
   it('leads to orders, searches, tags, users and threads, each with its title', async () => {
     const { page } = visitor;
     await page.getByRole('link', { name: 'Top', exact: true }).click();
-    expect(await path()).to.equal('/?sort=top');
+    await comesToBe(path, '/?sort=top');
     await page.getByRole('searchbox').fill('heron');
     await visitor.shows(page.locator('.post'), 1);
     await page.getByRole('heading', { name: 'Posts with “heron”' }).waitFor();
@@ -74,7 +73,7 @@ describe('the page of a visitor without an account', function () {
     await visitor.shows(page.locator('.post'), 1);
     await page.getByRole('link', { name: '@carol' }).click();
     await page.getByRole('heading', { name: 'carol', exact: true }).waitFor();
-    expect(await path()).to.equal('/@carol');
+    await comesToBe(path, '/@carol');
     await visitor.shows(page.locator('.post'), 20);
     await visitor.expectKeepsNobodyOut('a user');
     await visitor.post('Who feeds the heron?').getByRole('link', { name: '3 replies' }).click();
@@ -84,7 +83,7 @@ describe('the page of a visitor without an account', function () {
       'Then who?',
       'Nor me.',
     ]);
-    expect(await page.title()).to.equal('“Who feeds the heron?” · Tidings');
+    await comesToBe(() => page.title(), '“Who feeds the heron?” · Tidings');
     await visitor.expectKeepsNobodyOut('a thread');
     await page.screenshot({ path: join(ARTEFACTS, 'visitor-thread.png') });
     visitor.expectClean();
@@ -109,12 +108,11 @@ describe('the page of a visitor without an account', function () {
     await visitor.shows(page.locator('.post'), 20);
     const target = page.locator('.post').nth(14);
     const title = (await target.locator('h2').textContent()) ?? '';
-    await page.mouse.move(640, 450);
     await until('it to be on the screen', async () => {
-      await page.mouse.wheel(0, 400);
+      await page.evaluate('scrollBy({ top: 400, behavior: "instant" })');
       return ((await target.boundingBox())?.y ?? 900) < 300;
     });
-    await until('it to be kept', () => page.evaluate<boolean>('history.state?.anchor?.post !== undefined'));
+    await visitor.placeIsKept();
     await visitor.post(title).getByRole('button', { name: 'log in to vote' }).click();
     await page.getByRole('button', { name: 'Go on reading without an account' }).click();
     await until('the post again', async () => {
@@ -126,7 +124,7 @@ describe('the page of a visitor without an account', function () {
     await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
     await page.getByRole('button', { name: 'Log in', exact: true }).click();
     await visitor.live();
-    expect(await path()).to.equal('/?sort=top');
+    await comesToBe(path, '/?sort=top');
     await until('the post again', async () => {
       if ((await visitor.post(title).count()) === 0) return false;
       const box = await visitor.post(title).boundingBox();
@@ -136,7 +134,7 @@ describe('the page of a visitor without an account', function () {
     visitor.expectClean();
     await page.getByRole('button', { name: 'Log out' }).click();
     await page.getByText('You are reading without an account.').waitFor();
-    expect(await path()).to.equal('/');
+    await comesToBe(path, '/');
     expect(await page.evaluate('Object.keys(localStorage).filter((key) => /unsent|session/.test(key))')).to.be
       .empty;
     visitor.expectClean();

@@ -208,7 +208,7 @@ describe('the page', () => {
     const button = alice.votes('Vote for this');
     await alice.page.context().setOffline(true);
     await button.click();
-    expect(await button.getAttribute('aria-pressed')).to.equal('true');
+    await comesToBe(() => button.getAttribute('aria-pressed'), 'true');
     await alice.page
       .getByText('Your vote is not counted yet. The server cannot be reached. It is sent again by itself.')
       .waitFor();
@@ -223,7 +223,7 @@ describe('the page', () => {
     // Four clicks in a row: the last wish stands, here and on the server.
     for (let clicks = 0; clicks < 4; clicks += 1) await button.click();
     await bob.votes('Vote for this').locator('.count', { hasText: /^1$/ }).waitFor();
-    expect(await button.getAttribute('aria-pressed')).to.equal('true');
+    await comesToBe(() => button.getAttribute('aria-pressed'), 'true');
     await until(
       'one vote',
       async () =>
@@ -268,12 +268,13 @@ describe('the page', () => {
     await other.close();
   });
 
+  const listIsStill = () =>
+    alice.page.evaluate<boolean>('document.querySelector(".entries").getAnimations().length === 0');
+
   it('moves the list down for a post that comes in, from where it was, and lays it out once', async () => {
     await postByCarol('Above which it comes');
     await alice.shows(alice.post('Above which it comes'));
-    const isStill = () =>
-      alice.page.evaluate<boolean>('document.querySelector(".entries").getAnimations().length === 0');
-    await until('its own slide to be over', isStill);
+    await until('its own slide to be over', listIsStill);
     await alice.page.evaluate(`(() => {
       const list = document.querySelector('.entries');
       const known = document.querySelector('.post');
@@ -300,7 +301,7 @@ describe('the page', () => {
     expect(slide.from).to.match(/^translateY\(-\d/);
     expect(-Number.parseFloat(slide.from.replace('translateY(', ''))).to.be.closeTo(slide.height, 1);
     expect(slide.moved, 'it begins where it was').to.be.closeTo(0, 1);
-    await until('its end', isStill);
+    await until('its end', listIsStill);
     alice.expectClean();
   });
 
@@ -320,6 +321,7 @@ describe('the page', () => {
     const anchor = alice.post('Filling 22');
     await anchor.scrollIntoViewIfNeeded();
     await until('scrolled down', () => alice.page.evaluate<boolean>('scrollY > 400'));
+    await until('the slide to be over', listIsStill);
     const before = await anchor.boundingBox();
     for (let number = 1; number <= 12; number += 1) await postByCarol(`Waiting ${number}`);
     const pill = alice.page.getByRole('button', { name: '12 new posts' });
@@ -658,6 +660,7 @@ describe('the page', () => {
     await comesToBe(() => bob.page.title(), 'Tidings');
     expect(await bob.page.locator('.post img, .post script').count()).to.equal(0);
     const more = post.getByRole('button', { name: 'More' });
+    await more.waitFor();
     const folded = (await post.boundingBox())?.height ?? 0;
     expect(folded).to.be.lessThan(500);
     await more.click();
@@ -788,14 +791,14 @@ describe('the page', () => {
 
   it('remembers the colours that one has chosen', async () => {
     const reader = await Reader.open(browser, nodes.first.url, 'grace', { colorScheme: 'light' });
-    const background = () => reader.page.evaluate('getComputedStyle(document.body).backgroundColor');
+    const background = () => reader.page.evaluate<string>('getComputedStyle(document.body).backgroundColor');
     const light = await background();
     await reader.page.getByRole('button', { name: 'Colours: as the system' }).click();
     await reader.page.getByRole('button', { name: 'Colours: light' }).click();
-    expect(await background()).not.to.equal(light);
+    await until('other colours', async () => (await background()) !== light);
     await reader.page.reload();
     await reader.page.getByRole('button', { name: 'Colours: dark' }).waitFor();
-    expect(await background()).not.to.equal(light);
+    await until('other colours', async () => (await background()) !== light);
     reader.expectClean();
     await reader.leave();
   });

@@ -86,10 +86,21 @@ export class Reader {
    * driver brings what it clicks into view.
    */
   async goToTop(): Promise<void> {
-    const pill = this.page.locator('.pill');
-    if ((await pill.count()) > 0) await pill.click();
+    // In one step: it may be gone the moment after it was seen.
+    await this.page.evaluate('document.querySelector(".pill")?.click()');
     await this.page.evaluate('scrollTo({ top: 0, behavior: "instant" })');
     await this.lookAway();
+  }
+
+  /** Waits until the place where the page stands is the one that Back or a reload would lead to. */
+  async placeIsKept(): Promise<void> {
+    await until('the place to be kept', () =>
+      this.page.evaluate<boolean>(`(() => {
+        const { post, offset } = history.state?.anchor ?? {};
+        const kept = document.querySelector('[data-post="' + post + '"]');
+        return kept !== null && Math.abs(kept.getBoundingClientRect().top - offset) < 1;
+      })()`),
+    );
   }
 
   /** Takes the pointer and the focus out of the list: while they are in it, new posts wait. */
