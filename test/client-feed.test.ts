@@ -166,6 +166,8 @@ describe("the client's feed", () => {
     await expectCreated(heard, seq, ids);
     expect(dropped).to.equal(2); // lost, and sent again
     expect(proxy.opened).to.equal(2);
+    // What was missed comes before the word that it was all.
+    await until('it is live again', () => heard.feed.status.state === 'live');
     expect(heard.statuses).to.deep.equal(['live', 'catching-up', 'live']);
   });
 
@@ -348,6 +350,7 @@ describe("the client's feed", () => {
     const ids = await write(2);
     proxy.refusing = false;
     await expectCreated(heard, seq, ids);
+    await until('it is live', () => heard.feed.status.state === 'live');
     expect(heard.feed.status).to.deep.equal({ state: 'live' });
   });
 

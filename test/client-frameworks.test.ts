@@ -273,7 +273,8 @@ describe('the client in a framework', () => {
       const stop = newest.subscribe((title) => seen.push(title));
       const stopOther = feed.subscribe(() => undefined);
       await until('the list to be there', () => seen.at(-1) === 'Svelte');
-      await until('one connection for both', () => connections() === 1);
+      await until('both to be live', () => feed.store.state.status.state === 'live');
+      expect(connections(), 'over one connection').to.equal(1);
       await publish('Svelte too');
       await until('a new post to be there', () => seen.at(-1) === 'Svelte too');
       stop();
