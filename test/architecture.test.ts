@@ -21,6 +21,7 @@ const ground = [
   'logger.ts',
   'preconditions.ts',
   'protocol.ts',
+  'public-thread.ts',
 ];
 
 /**
@@ -38,10 +39,10 @@ const folders: Record<string, Uses> = {
   'server/config/': { values: ['text/email.ts'] },
   'server/topics/': { values: ['text/tags.ts'], types: ['identity.ts'] },
   'server/log/': {
-    values: ['topics/', 'models/', 'library-internals/sequelize.ts', 'text/uuid.ts'],
+    values: ['topics/', 'models/', 'library-internals/sequelize.ts', 'public-thread.ts', 'text/uuid.ts'],
     types: ['logger.ts', 'protocol.ts'],
   },
-  'server/counters/': { types: ['logger.ts', 'protocol.ts'] },
+  'server/counters/': { values: ['public-thread.ts'], types: ['logger.ts', 'protocol.ts'] },
   'server/database/': {
     values: [
       'config/',
@@ -180,7 +181,16 @@ const kinds: [name: RegExp, uses: Uses][] = [
   [/^(policy|present|cursor)\.ts$/, { values: [...ground, shared], types: ['models/'] }],
   [
     /^(checks|fold)\.ts$/,
-    { values: ['database/check.ts', 'library-internals/sequelize.ts', 'log/append.ts', 'topics/', shared] },
+    {
+      values: [
+        'database/check.ts',
+        'library-internals/sequelize.ts',
+        'log/append.ts',
+        'public-thread.ts',
+        'topics/',
+        shared,
+      ],
+    },
   ],
   [
     /./,
@@ -213,6 +223,8 @@ const files: Record<string, Uses> = {
   'paths.ts': {},
   'preconditions.ts': { values: ['errors.ts'] },
   'protocol.ts': {},
+  // SQL that the log and the tallies need of posts: they know no capability.
+  'public-thread.ts': {},
   'version.ts': { values: ['paths.ts'] },
   'config.ts': { values: ['config/', 'library-internals/fast-paths.ts'] },
   // What clients are told, in types: what is the same for all events, and the events of each capability.

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Tally } from '../protocol.ts';
+import { inPublicThread } from '../public-thread.ts';
 
 /**
  * How much earlier than the last event that a client saw its tallies may be stale: more than it takes to send a tally,
@@ -97,7 +98,7 @@ export class MissedTallies {
       name: 'missed-tallies',
       text: `
         select t.post_id, t.votes, t.replies, t.rev, p.published and t.rev > 0
-          and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published)) as told
+          and ${inPublicThread} as told
         from (
           select post_id, votes, replies, rev, xid from post_tallies
           where xid >= coalesce((

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Tally } from '../protocol.ts';
+import { inPublicThread } from '../public-thread.ts';
 import type { Logger } from '../logger.ts';
 
 /** Posts in one read. */
@@ -99,7 +100,7 @@ export class TallyRefresh {
       text: `
         select t.post_id, t.votes, t.replies, t.rev from post_tallies t join posts p on p.id = t.post_id
         where t.post_id = any($1::bigint[]) and p.published and t.rev > 0
-          and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published))`,
+          and ${inPublicThread}`,
       values: [postIds],
     });
     return rows;

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Tally } from '../protocol.ts';
+import { inPublicThread } from '../public-thread.ts';
 import { type Head, NoHead } from './reader.ts';
 
 /** A committed end of sessions. */
@@ -71,7 +72,7 @@ const text = `
       select coalesce(json_agg(json_build_object('post_id', t.post_id, 'votes', t.votes, 'replies', t.replies, 'rev', t.rev)), '[]')
       from changed_tallies t join posts p on p.id = t.post_id
       where p.published and t.rev > 0
-        and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published))) end as tallies,
+        and ${inPublicThread}) end as tallies,
     case when c.revocations then '[]' else (
       select coalesce(json_agg(json_build_object('id', r.id, 'userId', r.user_id,
         'sessionId', r.session_id, 'exceptSessionId', r.except_session_id, 'code', r.code)), '[]')

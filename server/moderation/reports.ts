@@ -3,7 +3,7 @@ import { AppError, invalid, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
-import { inPublicThread } from '../posts/present.ts';
+import { inPublicThread } from '../public-thread.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { ModerationContext } from './context.ts';
 import { reportAdded } from './events.ts';

@@ -1,9 +1,10 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
+import { inPublicThread } from '../public-thread.ts';
 import type { EntityFold, LastTold } from '../topics/entity-fold.ts';
 import { departureOf, postCreated, postDeleted, postUpdated } from './events.ts';
-import { inPublicThread, postColumns, type PostRow, presentPost } from './present.ts';
+import { postColumns, type PostRow, presentPost } from './present.ts';
 
 /** The last event of a post tells it as it is, or that it is gone. */
 export const postFold: EntityFold = {

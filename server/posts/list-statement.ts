@@ -1,7 +1,8 @@
 import { NoHead } from '../log/reader.ts';
+import { inPublicThread } from '../public-thread.ts';
 import { hiddenAuthors, homeAuthors } from '../relations/policy.ts';
 import { type Cursor, readCursor, type Sort, writeCursor } from './cursor.ts';
-import { inPublicThread, type PostRow, presentPost } from './present.ts';
+import { type PostRow, presentPost } from './present.ts';
 import type { ListPosts } from './schemas.ts';
 
 /** A page as everyone sees it who may see the same posts: encoded once, but for whether the requester has voted. */
@@ -89,7 +90,7 @@ export function conditions(scope: ListScope, say: (value: unknown) => string): s
   const key = keyOfList(list);
   const draft = draftsOf === undefined ? 'false' : `not p.published and p.owner_id = ${say(draftsOf)}`;
   const where = [list.published === false ? draft : `(p.published or ${draft})`];
-  if (list.replies) where.push(inPublicThread);
+  if (list.replies && homeOf === undefined) where.push(inPublicThread);
   // Each by the index of its order that has no replies in it.
   else where.push(list.sort === 'new' ? 'p.parent_id is null' : 't.root_id is null');
   if (list.owner_id !== undefined) where.push(`p.owner_id = ${say(list.owner_id)}`);

@@ -1,4 +1,5 @@
 import { digestOf } from '../preconditions.ts';
+import { inPublicThread } from '../public-thread.ts';
 import type { OwnerView, PostView } from './event-payloads.ts';
 
 /** A post with its owner's name and its tally, as the database joins them. */
@@ -30,13 +31,6 @@ const publishedAt = 'case when p.published or p.was_published then p.listed_at e
 export const postColumns = `p.id, p.title, p.content, p.published, p.created_at, ${publishedAt} as published_at,
   p.updated_at, p.version, p.owner_id, u.username, p.parent_id, p.root_id, coalesce(p.tags, '{}') as tags,
   coalesce(p.mentions, '[]') as mentions, p.locked_at is not null as locked, t.votes, t.replies, t.rev`;
-
-/**
- * Whether a post `p` is not a reply in a thread that was withdrawn or deleted, in SQL. No `exists`: as one of two conditions
- * it is a hash of all posts for PostgreSQL, even for a page of ten.
- */
-export const inPublicThread =
-  '(p.root_id is null or (select r.published from posts r where r.id = p.root_id))';
 
 /** Where `postColumns` come from, in SQL. */
 export const postTables = 'posts p join users u on u.id = p.owner_id join post_tallies t on t.post_id = p.id';

@@ -1,6 +1,7 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { AccountTask, User } from '../../models/index.ts';
 import type { Tally } from '../protocol.ts';
+import { inPublicThread } from '../public-thread.ts';
 import { appendAll } from '../log/append.ts';
 import { postUpdated, type Removed } from '../posts/events.ts';
 import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
@@ -196,7 +197,7 @@ async function takeVotesBack(tx: Transaction, userId: number, most: number): Pro
      from gone join posts p on p.id = gone.post_id
      where t.post_id = gone.post_id
      returning t.post_id, t.votes, t.replies, t.rev,
-       p.published and (p.root_id is null or exists (select from posts r where r.id = p.root_id and r.published)) as published`,
+       p.published and ${inPublicThread} as published`,
     userId,
     ids,
   );
