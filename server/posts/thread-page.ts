@@ -37,6 +37,8 @@ const orders: Record<
  * by the order of the whole thread.
  */
 const FEW = 500;
+/** How many more replies than a page has are looked at first, in the order of the whole thread: some may be left out. */
+const SPARE = 5;
 
 interface Top {
   root_id: number;
@@ -72,37 +74,50 @@ export async function threadPage(
      where p.id = $1 and (p.deleted_at is null or t.replies > 0)`,
     { type: QueryTypes.SELECT, bind: [postId] },
   );
-  const page = top && (await readPage(db, viewer, postId, top, { limit, sort, cursor }));
+  const page = top && (await readPage(db, viewer, postId, top, { limit, sort, cursor }, limit + SPARE));
   if (!page) throw new AppError('not_found', `There is no post ${postId}.`);
   return page;
 }
 
+/** @param most replies of the whole thread that are looked at, where the page is found by its order */
 async function readPage(
   db: DatabaseShare,
   viewer: Viewer,
   postId: number,
-  { root_id, replies }: Top,
-  { limit, sort, cursor }: { limit: number; sort: ThreadSort; cursor: Cursor | undefined },
+  top: Top,
+  asked: { limit: number; sort: ThreadSort; cursor: Cursor | undefined },
+  most: number,
 ): Promise<ThreadPage | undefined> {
+  const { root_id, replies } = top;
+  const { limit, sort, cursor } = asked;
   const { say, bind } = binding();
   const { key, order, after } = orders[sort];
   const root = `${say(root_id)}::bigint`;
   const user = `${say(viewer.id)}::bigint`;
   const where: string[] = [];
   if (postId !== root_id) where.push(below(`${say(postId)}::bigint`, replies));
-  const first = cursor && after(cursor, say);
   const inOrder = sort === 'top' && (postId === root_id || replies > FEW);
-  const tables = inOrder ? tablesInOrder(root, user, order, first) : tablesOf(user);
-  if (!inOrder) where.push(`p.root_id = ${root}`, `t.root_id = ${root}`, ...(first ? [first] : []));
+  let walked: string | undefined;
+  if (inOrder) {
+    const behind = `${say(cursor?.key ?? null)}::integer, ${say(cursor?.id ?? null)}::bigint`;
+    walked = `with walked as materialized (select * from top_replies(${root}, ${behind}, ${say(most)}))`;
+  } else {
+    where.push(`p.root_id = ${root}`, `t.root_id = ${root}`);
+    if (cursor) where.push(after(cursor, say));
+  }
   // What is left of an account that is being deleted looks as it will.
   where.push(
     // One that a moderator has removed has a row as long as it may be restored.
     '(p.deleted_at is null or t.replies > 0)',
-    '(u.deleted_at is null or exists (select from posts c where c.parent_id = p.id))',
+    // No `exists`: it would be a hash of all posts.
+    '(u.deleted_at is null or (select true from posts c where c.parent_id = p.id limit 1))',
     `(p.owner_id is null or p.owner_id not in (${hiddenAuthors(user)}))`,
   );
-  const rows = await db.query<(Row | { id: null }) & { epoch: string; seq: number; shown: boolean }>(
-    `select ${position}, page.*,
+  const rows = await db.query<
+    (Row | { id: null }) & { epoch: string; seq: number; shown: boolean; walked: number }
+  >(
+    `${walked ?? ''}
+     select ${position}, page.*, ${walked ? '(select count(*)::integer from walked)' : '0'} as walked,
        exists (select from posts r left join users u on u.id = r.owner_id
                where r.id = ${root} and r.deleted_at is null and u.deleted_at is null
                  and (r.published or r.owner_id = ${user})) as shown
@@ -110,7 +125,7 @@ async function readPage(
        select ${postColumns}, cardinality(p.ancestors) as depth, v.user_id is not null as voted,
          p.deleted_at is not null or u.deleted_at is not null as deleted,
          ${key}::text as key, row_number() over (order by ${order}) as place
-       from ${tables}
+       from ${walked ? tablesInOrder(user) : tablesOf(user)}
        where ${where.join(' and ')}
        order by ${order} limit ${say(limit + 1)}
      ) page on true
@@ -121,6 +136,8 @@ async function readPage(
   if (!head) throw new NoHead();
   if (!head.shown) return undefined;
   const found = rows.filter((row) => row.id !== null);
+  if (found.length <= limit && head.walked === most)
+    return readPage(db, viewer, postId, top, asked, 8 * most);
   const shown = found.slice(0, limit);
   const last = shown.at(-1);
   return {
@@ -140,15 +157,11 @@ function tablesOf(user: string): string {
     left join votes v on v.post_id = p.id and v.user_id = ${user}`;
 }
 
-/**
- * SQL: the same of one thread, read in an order of its tallies, so that a page takes as many rows as it shows. Without
- * `offset 0` PostgreSQL joins all of a wide thread and sorts it, since it takes it for smaller than it is.
- * @param first the condition on the tallies from where the page begins
- */
-function tablesInOrder(root: string, user: string, order: string, first: string | undefined): string {
-  return `(select * from post_tallies t where t.root_id = ${root}${first ? ` and ${first}` : ''}
-           order by ${order} offset 0) t
-    cross join lateral (select * from posts p where p.id = t.post_id offset 0) p
+/** SQL: the same of the replies that were `walked`. Each is looked up: without `offset 0` PostgreSQL may read all posts. */
+function tablesInOrder(user: string): string {
+  return `walked w
+    cross join lateral (select * from post_tallies t where t.post_id = w.post_id offset 0) t
+    cross join lateral (select * from posts p where p.id = w.post_id offset 0) p
     left join lateral (select * from users u where u.id = p.owner_id offset 0) u on true
     left join lateral (select v.user_id from votes v where v.post_id = p.id and v.user_id = ${user} offset 0) v on true`;
 }
