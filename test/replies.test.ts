@@ -319,8 +319,10 @@ describe('replies', () => {
   it('are in lists of posts and in searches only where they are asked for', async () => {
     const post = await writePost(eve, { title: 'Listed', content: 'zebrafish' });
     const { id } = await reply(eve, post.id, 'zebrafish too');
-    const found = async (query: string) =>
-      (await ada.get<PostAnswer[]>(`/posts?limit=100&owner_id=${eve.id}${query}`)).body.map((one) => one.id);
+    const found = async (query: string, reader = ada) =>
+      (await reader.get<PostAnswer[]>(`/posts?limit=100&owner_id=${eve.id}${query}`)).body.map(
+        (one) => one.id,
+      );
     for (const sort of ['new', 'top', 'hot'])
       for (const search of ['', '&search=zebrafish']) {
         expect(await found(`&sort=${sort}${search}`), sort + search)
@@ -330,6 +332,9 @@ describe('replies', () => {
           post.id,
           id,
         ]);
+        expect(await found(`&sort=${sort}${search}&replies=true&view=home`, eve), sort + search)
+          .to.include(post.id)
+          .and.not.include(id);
       }
     await eve.patch(`/posts/${post.id}`, { published: false });
     for (const search of ['', '&search=zebrafish'])

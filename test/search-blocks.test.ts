@@ -17,8 +17,12 @@ interface Row {
   id: number;
   owner: number;
   published: boolean;
-  title: string;
+  title: string | null;
   content: string;
+  tags: string[];
+  /** Whether it is a reply, and whether the thread of one is public. */
+  reply: boolean;
+  threadPublished: boolean;
   key: Record<Sort, string>;
 }
 
@@ -30,6 +34,8 @@ interface Asked {
   owner: number | undefined;
   viewer: number | undefined;
   draftsOnly: boolean;
+  tag?: string | undefined;
+  replies?: boolean;
 }
 
 /** The index of searches is asked for blocks of 2,048 ids: see the migration 20261128003018. */
@@ -62,23 +68,30 @@ describe('searches block by block', () => {
     hot?: number;
     /** Seconds ago. */
     age?: number;
+    tags?: string[];
+    /** What a reply answers: a post that is none. */
+    parent?: number | undefined;
   }
 
   async function write(posts: readonly Written[]): Promise<void> {
     const searched = posts.map(({ title }) => searchable({ title, content: '' }));
+    const repliesOf = (id: number) => posts.filter(({ parent }) => parent === id).length;
     // Each second post as of a node of the version before, which knows no keys.
     await pool.query(
       `with a as materialized (
          select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::boolean[], $5::integer[], $6::float8[], $7::integer[],
-                              $8::text[], $9::text[])
-           as a (id, owner, title, published, votes, hot, age, text, keys)
+                              $8::text[], $9::text[], $11::text[], $12::bigint[], $13::integer[])
+           as a (id, owner, title, published, votes, hot, age, text, keys, tags, parent, replies)
        ), post as (
-         insert into posts (id, owner_id, title, content, published, listed_at, search_text, search_keys, search_fold)
-         select id, owner, title, '', published, now() - age * interval '1 second', text,
-                array_to_tsvector(string_to_array(keys, chr(10))), 1
+         insert into posts (id, owner_id, title, content, published, listed_at, search_text, search_keys, search_fold, tags,
+                            parsed_at, parent_id, root_id, ancestors)
+         select id, owner, case when parent is null then title end, case when parent is null then '' else title end,
+                published, now() - age * interval '1 second', text, array_to_tsvector(string_to_array(keys, chr(10))), 1,
+                string_to_array(tags, ' '), now(), parent, parent, case when parent is not null then array[parent] end
          from a, add_search_words($10) returning id
        )
-       insert into post_tallies (post_id, votes, hot) select a.id, a.votes, a.hot from a join post using (id)`,
+       insert into post_tallies (post_id, root_id, votes, replies, hot)
+       select a.id, a.parent, a.votes, a.replies, a.hot from a join post using (id)`,
       [
         posts.map(({ id }) => id),
         posts.map(({ owner = 1 }) => owner),
@@ -90,17 +103,20 @@ describe('searches block by block', () => {
         searched.map(({ text }) => text),
         searched.map(({ keys }, at) => (at % 2 === 0 ? linesOf(keys) : null)),
         wordsOfAll(searched),
+        posts.map(({ tags = [] }) => tags.join(' ')),
+        posts.map(({ parent }) => parent ?? null),
+        posts.map(({ id }) => repliesOf(id)),
       ],
     );
   }
 
-  const empty = () => pool.query('truncate posts, post_tallies cascade');
+  const empty = () => pool.query('truncate posts, post_tallies, post_tags cascade');
 
   /** As little as possible at a time, so that few posts are many. */
   const LITTLE = { walked: 1, asked: 10 };
 
   async function page(asked: Asked, cursor: string | undefined, effort?: typeof LITTLE) {
-    const { words, sort, limit, owner, viewer, draftsOnly } = asked;
+    const { words, sort, limit, owner, viewer, draftsOnly, tag, replies = false } = asked;
     return searchPage(
       sequelize,
       {
@@ -110,8 +126,9 @@ describe('searches block by block', () => {
           search: words.join(' '),
           sort,
           view: 'all',
-          replies: false,
+          replies,
           ...(owner === undefined ? {} : { owner_id: owner }),
+          ...(tag === undefined ? {} : { tag }),
           ...(draftsOnly ? { published: false } : {}),
         },
         cursor: cursor === undefined ? undefined : readCursor(cursor, sort),
@@ -138,20 +155,24 @@ describe('searches block by block', () => {
 
   async function rows(): Promise<Row[]> {
     const { rows: all } = await pool.query<Row & Record<Sort, string>>(`
-      select p.id::float8, p.owner_id::integer as owner, p.published, p.title, p.content,
+      select p.id::float8, p.owner_id::integer as owner, p.published, p.title, p.content, p.tags,
+             p.root_id is not null as reply, coalesce(r.published, true) as "threadPublished",
              row_number() over (order by p.listed_at desc, p.id desc)::integer as new,
              row_number() over (order by t.votes desc, p.id desc)::integer as top,
              row_number() over (order by t.hot desc, p.id desc)::integer as hot
-      from posts p join post_tallies t on t.post_id = p.id`);
+      from posts p join post_tallies t on t.post_id = p.id left join posts r on r.id = p.root_id`);
     return all.map((row) => ({ ...row, key: { new: row.new, top: row.top, hot: row.hot } }));
   }
 
   /** What a reader of all posts would find. */
-  function wanted(all: readonly Row[], { words, sort, skip, owner, viewer, draftsOnly }: Asked): number[] {
+  function wanted(all: readonly Row[], asked: Asked): number[] {
+    const { words, sort, skip, owner, viewer, draftsOnly, tag, replies = false } = asked;
     return all
       .filter((row) => (draftsOnly ? false : row.published) || (!row.published && row.owner === viewer))
       .filter((row) => owner === undefined || row.owner === owner)
-      .filter((row) => contains(wordsOf(words.join(' ')), row.title, row.content))
+      .filter((row) => tag === undefined || row.tags.includes(tag))
+      .filter((row) => (replies ? row.threadPublished : !row.reply))
+      .filter((row) => contains(wordsOf(words.join(' ')), row.title ?? '', row.content))
       .sort((a, b) => Number(a.key[sort]) - Number(b.key[sort]))
       .slice(skip)
       .map(({ id }) => id);
@@ -160,15 +181,24 @@ describe('searches block by block', () => {
   let seed = 1;
   const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below;
 
-  /** Three posts in a block on average, some blocks empty; words that are where lists end and begin, or anywhere. */
+  /**
+   * Three posts in a block on average, some blocks empty; words that are where lists end and begin, or anywhere; some with a
+   * tag, and some that answer one of the first two, of which the second is a draft.
+   */
   function somePosts(count: number): Written[] {
+    const roots: number[] = [];
     return Array.from({ length: count }, (_, at) => {
       const old = at < count / 2;
       const votes = random(8) * (old ? 1 : 4);
+      const id = 1 + at * 700 + random(600) + (at > count / 3 ? 9_000_000 : 0);
+      if (at < 2) roots.push(id);
+      const parent = at > 1 && random(6) === 0 ? roots[random(2)] : undefined;
       return {
-        id: 1 + at * 700 + random(600) + (at > count / 3 ? 9_000_000 : 0),
+        id,
         owner: 1 + random(3),
-        published: random(10) > 0,
+        published: parent !== undefined || (at !== 1 && random(10) > 0),
+        parent,
+        tags: [...(random(3) === 0 ? ['often'] : []), ...(random(40) === 0 ? ['rare'] : [])],
         votes,
         hot: random(5) + at / 50,
         age: random(20) === 0 ? random(count) : count - at,
@@ -203,7 +233,7 @@ describe('searches block by block', () => {
           'absent',
         ],
       ),
-      { minLength: 1, maxLength: 2 },
+      { minLength: 0, maxLength: 2 },
     ),
     sort: fc.constantFrom(...SORTS),
     limit: fc.constantFrom(1, 2, 7, 30),
@@ -211,10 +241,15 @@ describe('searches block by block', () => {
     owner: fc.constantFrom(undefined, undefined, 1, 2),
     viewer: fc.constantFrom(undefined, 1, 2),
     draftsOnly: fc.constantFrom(false, false, true),
+    tag: fc.constantFrom(undefined, undefined, 'often', 'rare', 'none'),
+    replies: fc.boolean(),
   });
 
   /** One list in few pages, so that a run of all asks is short. */
-  const shortened = (asked: Asked): Asked => ({ ...asked, limit: asked.limit < 7 ? 7 : asked.limit });
+  const shortened = (asked: Asked): Asked => ({
+    ...asked,
+    limit: asked.words.length === 0 ? 30 : Math.max(asked.limit, 7),
+  });
 
   it('find what a reader of all posts would, page by page, with each form of the index and without', async () => {
     await empty();
@@ -233,10 +268,11 @@ describe('searches block by block', () => {
     // Edits, deletions, publications, votes; and posts that wait in the index to be sorted in.
     await pool.query(`
       delete from posts where id % 13 = 0;
-      update posts set published = not published where id % 11 = 0;
+      update posts set published = not published where id % 11 = 0 and root_id is null;
       update post_tallies set votes = votes + 30, hot = hot + 9 where post_id % 17 = 0`);
     await pool.query(
-      `update posts set title = 'edited quarry', search_text = $1, search_fold = 1 where id % 19 = 0`,
+      `update posts set title = 'edited quarry', search_text = $1, search_fold = 1, parsed_at = clock_timestamp()
+       where id % 19 = 0 and root_id is null`,
       [searchable({ title: 'edited quarry', content: '' }).text],
     );
     await check('after changes');
@@ -453,6 +489,73 @@ describe('searches block by block', () => {
             expect(read, `${word} by ${sort}, ${state}`).to.be.below(12_000);
           }
         }
+      }
+    } finally {
+      client.release();
+    }
+  });
+
+  it('read few posts of an author, with a tag or of a thread by votes, whatever the statistics say', async () => {
+    await empty();
+    const tables = 'posts, post_tallies, post_tags';
+    // As if nobody had ever looked at them: what the tests before have left would be kept.
+    await pool.query(`
+      alter table posts set (autovacuum_enabled = off);
+      alter table post_tallies set (autovacuum_enabled = off);
+      alter table post_tags set (autovacuum_enabled = off);
+      analyze ${tables};
+      delete from pg_statistic where starelid in ('posts'::regclass, 'post_tallies'::regclass, 'post_tags'::regclass)`);
+    // The first 15,000 are no replies, and the others answer the first. What is rare has few votes, and what is frequent many.
+    await pool.query(`
+      with post as (
+        insert into posts (id, owner_id, title, content, listed_at, search_fold, parsed_at, tags, parent_id, root_id, ancestors)
+        select n, case when n % 50 = 0 then 2 else 1 end, case when n <= 15000 then 'x' end, '',
+          now() - (20000 - n) * interval '1 minute', 1, now(),
+          case when n % 1000 = 0 then '{rare}' when n % 20 = 0 then '{seldom}' when n % 10 = 9 then '{often}' else '{}' end::text[],
+          case when n > 15000 then 1 end, case when n > 15000 then 1 end, case when n > 15000 then '{1}'::bigint[] end
+        from generate_series(1, 20000) n returning id, root_id, listed_at
+      )
+      insert into post_tallies (post_id, root_id, votes, hot)
+      select id, root_id, id % 100, hot_rank((id % 100)::integer, listed_at) from post`);
+    const client = await pool.connect();
+    const counted = async () => {
+      const { rows: counts } = await client.query<{ read: number }>(
+        `select sum(seq_tup_read + idx_tup_fetch)::integer as read from pg_stat_xact_user_tables
+         where relname in ('posts', 'post_tallies', 'post_tags')`,
+      );
+      return counts[0]!.read;
+    };
+    const list = (sort: string, owner: number | null, tag: string | null) =>
+      client.query(
+        `select id from search_page($1, '{}', 11, 0, null, null, $2, null, false, 50, 2000, null, '{}', $3, false)`,
+        [sort, owner, tag],
+      );
+    const lists: [
+      what: string,
+      most: number,
+      found: number,
+      read: (sort: string) => Promise<pg.QueryResult>,
+    ][] = [
+      ['a rare tag', 150, 11, (sort) => list(sort, null, 'rare')],
+      ['a tag of hundreds', 6000, 11, (sort) => list(sort, null, 'seldom')],
+      ['a frequent tag', 1000, 11, (sort) => list(sort, null, 'often')],
+      ['an author', 1000, 11, (sort) => list(sort, 2, null)],
+      ['the most frequent author', 1000, 11, (sort) => list(sort, 1, null)],
+      ['a thread', 50, 30, () => client.query('select * from top_replies(1, 50, 18000, 30)')],
+    ];
+    try {
+      for (const state of ['analyzed when they were empty', 'analyzed now']) {
+        if (state === 'analyzed now') await client.query(`vacuum analyze ${tables}`);
+        for (const sort of ['top', 'hot'])
+          for (const [what, most, expected, read] of lists) {
+            await client.query('begin');
+            const before = await counted();
+            const { rows: found } = await read(sort);
+            const cost = (await counted()) - before;
+            await client.query('rollback');
+            expect(found, what).to.have.lengthOf(expected);
+            expect(cost, `${what} by ${sort}, ${state}`).to.be.below(most);
+          }
       }
     } finally {
       client.release();

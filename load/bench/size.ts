@@ -102,6 +102,11 @@ function acts(): Act[] {
           SEARCH_REACH,
         ),
       ),
+      page(
+        `search with replies, sort=${sort}`,
+        `/posts?sort=${sort}&search=ferry&replies=true`,
+        SEARCH_REACH,
+      ),
     ]),
     ...['old', 'new', 'top'].map((sort) =>
       page(`list: the widest thread, sort=${sort}`, ({ wide }) => `/posts/${wide}/replies?sort=${sort}`),

@@ -25,9 +25,7 @@ import { UNPARSED } from './unparsed-posts.ts';
 export async function readFeedPage(db: Pick<Sequelize, 'query'>, scope: ListScope): Promise<FeedPage> {
   const { list, homeOf } = scope;
   const words = wordsOf(list.search);
-  // What has a tag is sorted by age alone.
-  const searched = words.length > 0 || (list.tag !== undefined && !isByAge(scope));
-  if (searched) return searchPage(db, { ...scope, words });
+  if (words.length > 0 || !isIndexed(scope)) return searchPage(db, { ...scope, words });
   // Of one author's posts, of drafts alone or of a tag, the index of those is better.
   if (
     homeOf !== undefined &&
@@ -55,8 +53,12 @@ export async function readFeedPage(db: Pick<Sequelize, 'query'>, scope: ListScop
   return pageOf(list, rows);
 }
 
-/** Whether a list of a tag is met by the index of the tag: in its order, and but for few posts. */
-function isByAge({ list, homeOf }: ListScope): boolean {
+/**
+ * Whether an index has the posts of a list in its order, but for few others. Those of one author or with one tag are in such
+ * an index by age alone, and those of both in none.
+ */
+function isIndexed({ list, homeOf }: ListScope): boolean {
+  if (list.tag === undefined) return list.owner_id === undefined || list.sort === 'new';
   return (
     list.sort === 'new' && list.owner_id === undefined && list.published !== false && homeOf === undefined
   );

@@ -1,14 +1,15 @@
--- version 3 sha256:765c8797683e4afa
+-- version 4 sha256:f5fc8e5ce8f9e22b
 -- The posts that one of the queries finds, from one end of some ids on, as long as they are not too many: `hits` are
 -- those of them that match the patterns too, and `rest` is the id from which on they are many; null if there is none.
 --
 -- The ranges of blocks that the index is asked for grow until one has too many posts, and shrink from then on, down
--- to one block. No range is longer than what has been passed, or than 64 thousand ids, since the index intersects all
--- that it has of a range before the first post is read. Each question asks all of the queries. So where there are
--- several they are asked for all posts at once first, which is enough for rare words and for those that deceive, and
--- then there are fewer questions. Where they are many, one of the queries alone tells from where on: the one that has
--- had many, or of the beginning of pieces the piece that is met most often. All of them are asked once then, for what
--- lies before.
+-- to one block. No range is longer than what has been passed, from 16 blocks on than half of that, or than 32 blocks
+-- (64 thousand ids), since the index intersects all that it has of a range before the first post is read. Each question
+-- asks all of the queries. So where there are several they are asked for all posts at once first, which is enough for
+-- rare words and for those that deceive, and then there are fewer questions: of ranges that shrink only to a 128th of all
+-- blocks, begin with 16 times as many, and grow with what has been passed up to 1,024. Where they are many, one of the
+-- queries alone tells from where on: the one that has had many, or of the beginning of pieces the piece that is met most
+-- often. All of them are asked once then, for what lies before.
 --
 -- `deceptive`: they are many, but hardly any of them matches. `sparse`: ids lie so far apart that the questions are
 -- too many; it is asked for all posts at once then, as it is where `blocked` is false, since the index knows no
@@ -88,7 +89,7 @@ begin
     if numnode(example) = 1 and example::text like '%:*' then
       select array_to_tsvector(array[k.key])::text::tsquery into example
       from posts p, unnest(tsvector_to_array(coalesce(p.search_keys, search_keys_of(p.search_text)))) as k (key)
-      where p.id = any (found_ids[1:16]) and array_to_tsvector(array[k.key]) @@ queries[1]
+      where p.id = any (found_ids[1:16]) and array_to_tsvector(array[k.key]) @@ example
       group by k.key order by count(*) desc limit 1;
     end if;
     if example::text not like '%:*%' then
