@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { connectClient } from '../server/database/client.ts';
-import { isUnavailable } from '../server/database/connection.ts';
+import { isComingUp, isUnavailable } from '../server/database/connection.ts';
 import { freePort } from '../server/database/embedded/postmaster.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { TcpProxy } from './support/tcp-proxy.ts';
@@ -36,6 +36,15 @@ describe('several hosts in DATABASE_URL', () => {
     });
     expect(watch.ran).to.be.lessThan(3000); // the limit of one host
     await client.end();
+  });
+
+  it('is asked again at a start where one is too busy to answer', async () => {
+    const { username, password, pathname } = new URL(database.url);
+    const failure: unknown = await connectClient(
+      `postgres://${username}:${password}@127.0.0.1:${silent.port}${pathname}?connect_timeout=1`,
+      { name: 'tidings test' },
+    ).catch((error: unknown) => error);
+    expect(isComingUp(failure), String(failure)).to.equal(true);
   });
 
   it('leads to none that only reads, where writes are asked for', async () => {

@@ -98,11 +98,11 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
-/** Whether a server answered that is on its way up or down: it will be another moment. */
+/** Whether a server answered that is on its way up or down, or is too busy to answer: it will be another moment. */
 export function isComingUp(error: unknown): boolean {
   const code = databaseErrorCode(error);
   if (code !== undefined) return code.startsWith('57P') || code === 'ECONNRESET' || code === '08006';
-  return error instanceof Error && /Connection terminated/i.test(error.message);
+  return error instanceof Error && /Connection terminated|timeout expired/i.test(error.message);
 }
 
 /** Serialization failures and deadlocks: PostgreSQL asks for another try of the whole transaction. */
