@@ -63,6 +63,7 @@ describe('the export of an account', () => {
     await act('lock', { post_id: post.id });
     await act('dismiss', { user_id: ada!.id });
     await tellVotes(world);
+    const today = new Date().toISOString().slice(0, 10);
     const { secret: totpSecret } = (await ada!.post<TotpSetup>('/users/me/totp', { password: PASSWORD }))
       .body;
     const code = TOTP.generate({ secret: Secret.fromBase32(totpSecret) });
@@ -71,7 +72,6 @@ describe('the export of an account', () => {
     ).body;
 
     const answer = await ada!.get<string>(EXPORT);
-    const today = new Date().toISOString().slice(0, 10);
     expect(answer.status).to.equal(200);
     expect(answer.headers.get('content-type')).to.equal('application/x-ndjson; charset=utf-8');
     expect(answer.headers.get('cache-control')).to.equal('private, no-store');

@@ -64,8 +64,7 @@ const allowed: Record<Scope, readonly string[]> = {
   moderate: ['get /moderation/cases', 'post /moderation/actions', 'get /moderation/log'],
 };
 
-describe('API keys', function () {
-  this.timeout(60_000);
+describe('API keys', () => {
   const log = logLines();
   const made: string[] = [];
   let world: World;

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { packageRoot } from '../../server/paths.ts';
 import { compiledProgram } from './compiled-service.ts';
 import { heldLog } from './held-log.ts';
+import { Stopwatch } from './waiting.ts';
 
 export interface NodeProcessOptions {
   /** What it is called in reports. */
@@ -139,16 +140,23 @@ export class NodeProcess {
   async stop(): Promise<number> {
     if (!this.#child) return 0;
     this.#ordered = true;
-    const began = Date.now();
+    // Without the time in which either process was ready to run and did not.
+    const watch = new Stopwatch([this.pid]);
     this.#child.kill('SIGTERM');
     this.#child.kill('SIGCONT');
-    const code = await Promise.race([this.#exit, pause(STOP_WITHIN, 'late' as const, { ref: false })]);
+    let ended = false;
+    const late = async () => {
+      while (!ended && watch.ran < STOP_WITHIN) await pause(50, undefined, { ref: false });
+      return 'late' as const;
+    };
+    const code = await Promise.race([this.#exit, late()]);
+    ended = true;
     if (code !== 0)
       this.#blame(
         code === 'late' ? 'did not end within 10 s of SIGTERM' : `ended on SIGTERM with ${String(code)}`,
       );
     if (code === 'late') await this.kill();
-    return Date.now() - began;
+    return watch.passed;
   }
 
   /** SIGSTOP: it runs no further, but its connections stand. */
