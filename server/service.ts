@@ -174,7 +174,10 @@ export async function createService(
       (events) => metrics.eventsNumbered.inc(events),
     ),
     mayWrite,
-    (error) => void schema.failed(error),
+    (error) => {
+      writes.failed(error);
+      void schema.failed(error);
+    },
   );
   onAppended(db.sequelize, () => sequencer.wake());
   bus.subscribe('events', (batch) => feed.offer(batch));

@@ -6,6 +6,7 @@ import { readConfig } from '../server/config.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { requireUsableDatabase } from '../server/database/requirements.ts';
 import { createDatabase, startTestPostgres, type TestDatabase } from './support/postgres.ts';
+import { expectProblem } from './support/problems.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type World } from './support/world.ts';
 
@@ -120,6 +121,72 @@ describe('a database with settings of its own', () => {
       await database.drop();
     }
   });
+
+  for (const whose of ['database', 'role'] as const)
+    it(`is not ready while new connections are read-only by its ${whose}, whatever those that are open may`, async () => {
+      const database = await createDatabase();
+      const role = `role_${randomBytes(4).toString('hex')}`;
+      const name = new URL(database.url).pathname.slice(1);
+      const admin = new pg.Client({ connectionString: (await startTestPostgres()).adminUrl });
+      await admin.connect();
+      await admin.query(`create role ${role} superuser login password 'secret'`);
+      const url = Object.assign(new URL(database.url), { username: role, password: 'secret' }).href;
+      const world = await createWorld({}, { url, drop: () => Promise.resolve() });
+      const readiness = () => world.anonymous.get<{ parts: { writes: object } }>('/readyz');
+      const refused = async () =>
+        /^tidings_writes_refused (\S+)$/m.exec((await world.anonymous.get<string>('/metrics')).body)?.[1];
+      /** Makes the node open some connections anew, of either pool. */
+      const renewSome = () =>
+        admin.query(
+          `select pg_terminate_backend(pid) from (
+             select distinct on (application_name) pid from pg_stat_activity
+             where usename = $1 and application_name like 'tidings%' order by application_name, backend_start) oldest`,
+          [role],
+        );
+      const clause = whose === 'database' ? `database ${name}` : `role ${role}`;
+      try {
+        const ada = await world.user();
+        const post = (title: string) => ada.post('/posts', { title, content: '' });
+        // Several connections are open from before.
+        await Promise.all(Array.from({ length: 20 }, (_, n) => ada.get(`/posts?limit=${n + 1}`)));
+        expect((await post('before')).status).to.equal(201);
+        expect((await readiness()).status).to.equal(200);
+
+        await admin.query(`alter ${clause} set default_transaction_read_only = on`);
+        await until('not ready', async () => (await readiness()).status === 503);
+        expect((await readiness()).body.parts.writes).to.deep.equal({
+          status: 'down',
+          reason: 'The database is read-only (default_transaction_read_only is on).',
+        });
+        await until('the metric', async () => (await refused()) === '1');
+        for (let n = 0; n < 5; n += 1) {
+          await renewSome();
+          expectProblem(await post('refused'), 503, 'unavailable');
+          // Ready again for a moment is what a mixture of old and new connections would make it.
+          const looks = await Promise.all(Array.from({ length: 5 }, () => readiness()));
+          expect(looks.map(({ status }) => status)).to.deep.equal([503, 503, 503, 503, 503]);
+        }
+
+        await admin.query(`alter ${clause} reset default_transaction_read_only`);
+        await until('ready', async () => (await readiness()).status === 200);
+        const users = await Promise.all(Array.from({ length: 8 }, () => world.user()));
+        for (let n = 0; n < 3; n += 1) {
+          const written = users.map((user) => user.post('/posts', { title: 'after', content: '' }));
+          expect((await Promise.all(written)).map(({ status }) => status)).to.deep.equal(
+            Array.from({ length: 8 }, () => 201),
+          );
+        }
+        const events = async () => (await world.pool.query('select from event_outbox')).rowCount;
+        await until('all of them are numbered', async () => (await events()) === 0);
+        expect((await readiness()).status).to.equal(200);
+        await until('the metric', async () => (await refused()) === '0');
+      } finally {
+        await world.close();
+        await database.drop();
+        await admin.query(`drop role ${role}`);
+        await admin.end();
+      }
+    });
 
   async function round(world: World): Promise<void> {
     const ada = await world.user();

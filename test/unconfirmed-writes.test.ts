@@ -200,6 +200,84 @@ describe('a database whose synchronous standby is away', () => {
     await writable();
   });
 
+  const refused = async () =>
+    /^tidings_writes_refused (\S+)$/m.exec((await world.anonymous.get<string>('/metrics')).body)?.[1];
+  /** Lock requests of nodes for a table that wait. */
+  const waitingFor = async (table: string) => {
+    const { rows } = await probe.query<{ n: number }>(
+      'select count(*)::integer as n from pg_locks where not granted and relation = $1::regclass',
+      [table],
+    );
+    return rows[0]?.n ?? 0;
+  };
+
+  for (const table of ['posts', 'event_outbox'])
+    it(`is ready during a short lock on ${table}, and not ready while one outlasts what a write waits for it`, async () => {
+      await writable();
+      await admin.query(`begin; lock table ${table} in share mode`);
+      await until('a trial waits for it', async () => (await waitingFor(table)) > 0);
+      const during = await readiness();
+      await admin.query('commit');
+      expect(during.status).to.equal(200);
+      expect((await ada.post('/posts', { title: 'after', content: '' })).status).to.equal(201);
+      expect((await readiness()).status).to.equal(200);
+
+      await admin.query(`begin; lock table ${table} in share mode`);
+      expectProblem(await ada.post('/posts', { title: 'locked out', content: '' }), 503, 'unavailable');
+      await until('not ready', async () => (await readiness()).status === 503);
+      expect((await readiness()).body.parts.writes).to.deep.equal({
+        status: 'down',
+        reason: `Another session holds a lock on ${table} for longer than a write waits for it.`,
+      });
+      await until('the metric', async () => (await refused()) === '1');
+      expect((await ada.get('/posts')).status, 'reads go on').to.equal(200);
+      // What does not need the table is not refused for it.
+      const login = await world.anonymous.post('/login', { email: ada.email, password: PASSWORD });
+      expect(login.status).to.equal(200);
+      await admin.query('commit');
+      await writable();
+      expect((await ada.post('/posts', { title: 'again', content: '' })).status).to.equal(201);
+      await until('the metric', async () => (await refused()) === '0');
+    });
+
+  it('is not ready while its role may not write what a request writes, and says what', async () => {
+    await writable();
+    const owner = new URL(server.url).username;
+    await admin.query(`revoke insert on event_outbox from ${owner}`);
+    expectProblem(await ada.post('/posts', { title: 'withheld', content: '' }), 503, 'unavailable');
+    await until('not ready', async () => (await readiness()).status === 503);
+    expect((await readiness()).body.parts.writes).to.deep.equal({
+      status: 'down',
+      reason: 'The role may not read and write all of event_outbox.',
+    });
+    await until('the metric', async () => (await refused()) === '1');
+    await admin.query(`grant insert on event_outbox to ${owner}`);
+    await writable();
+    expect((await ada.post('/posts', { title: 'granted', content: '' })).status).to.equal(201);
+    await until('the metric', async () => (await refused()) === '0');
+  });
+
+  it('takes no transaction numbers while nobody asks or writes', async () => {
+    await writable();
+    const next = async () => {
+      const { rows } = await probe.query<{ at: string }>(
+        'select pg_snapshot_xmax(pg_current_snapshot())::text as at',
+      );
+      return rows[0]?.at;
+    };
+    const looks = async () => {
+      const { rows } = await probe.query<{ n: string }>(
+        "select query_start::text as n from pg_stat_activity where query ~ 'lock table posts' and pid <> pg_backend_pid()",
+      );
+      return rows.map(({ n }) => n).join();
+    };
+    await until('nothing to be written', async () => {
+      const [before, seen] = [await next(), await looks()];
+      await until('another look', async () => (await looks()) !== seen);
+      return (await next()) === before;
+    });
+  });
+
   it('is not ready while nothing can be numbered, and tells how much waits', async () => {
     await admin.query('begin; lock table event_log in share mode');
     expect((await ada.post('/posts', { title: 'not numbered', content: '' })).status).to.equal(201);

@@ -60,6 +60,7 @@ export class ConfirmedClient extends pg.Client {
   #unconfirmed = false;
   #broken = false;
   #session: Session | undefined;
+  #openedAt = 0;
 
   constructor(config: pg.ClientConfig) {
     super(config);
@@ -94,8 +95,14 @@ export class ConfirmedClient extends pg.Client {
     return this.#session?.pid !== toldProcessId(this);
   }
 
+  /** Since when it is open, as `performance.now()` says it. */
+  get openedAt(): number {
+    return this.#openedAt;
+  }
+
   protected opened(session: Session): void {
     this.#session = session;
+    this.#openedAt = performance.now();
   }
 
   // pg's own has nine signatures, and all of them come through here.

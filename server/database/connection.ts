@@ -116,19 +116,30 @@ const ATTEMPTS = 4;
 /** How long one statement may take, so that nothing hangs; the server enforces it. Milliseconds. */
 const STATEMENT_TIMEOUT = 10_000;
 
+/** How long a statement of a request waits for a lock; the server enforces it. Milliseconds. */
+export const LOCK_TIMEOUT = 5000;
+
 /**
  * How long a connection is used at most, unless the configuration says otherwise: where a name or a proxy leads elsewhere, it
  * is the new connections that find out. Milliseconds.
  */
 const MAX_AGE = 30 * 60_000;
 
-/** Whether Sequelize's pool may continue using a connection: in place of its own check, and no longer than an age. */
-function youngerThan(age: number): (connection: object) => boolean {
+/**
+ * Whether Sequelize's pool may continue using a connection: in place of its own check, and no longer than an age.
+ * @param renewedAt when all older connections were to be replaced: `performance.now()`
+ */
+function youngerThan(age: number, renewedAt: () => number): (connection: object) => boolean {
   const ends = new WeakMap<object, number>();
   return (connection) => {
     const end = ends.get(connection) ?? Date.now() + about(age);
     ends.set(connection, end);
-    return Date.now() < end && connection instanceof ConfirmedClient && connection.isUsable;
+    return (
+      Date.now() < end &&
+      connection instanceof ConfirmedClient &&
+      connection.isUsable &&
+      connection.openedAt > renewedAt()
+    );
   };
 }
 
@@ -153,6 +164,7 @@ export class Database {
   readonly sequelize: Sequelize;
   readonly #log: Logger;
   readonly #turns: FairSemaphore<ConnectionUser>;
+  #renewedAt = 0;
 
   constructor({ url, pool, log, identity, maxAge = MAX_AGE, refusal }: DatabaseOptions) {
     this.#log = log;
@@ -163,7 +175,11 @@ export class Database {
     this.sequelize = new Sequelize({
       ...sequelizeConnection(url, {
         name: 'tidings',
-        settings: sessionLimits({ statement: STATEMENT_TIMEOUT, lock: 5000, idleInTransaction: 10_000 }),
+        settings: sessionLimits({
+          statement: STATEMENT_TIMEOUT,
+          lock: LOCK_TIMEOUT,
+          idleInTransaction: 10_000,
+        }),
         queryTimeout: STATEMENT_TIMEOUT + 2000,
         ...(identity ? { identity } : {}),
       }),
@@ -176,7 +192,7 @@ export class Database {
         acquire: 3000,
         idle: 30_000,
         evict: 5000,
-        validate: youngerThan(maxAge),
+        validate: youngerThan(maxAge, () => this.#renewedAt),
       },
       // Its retries would repeat single statements; transactions are repeated here, whole.
       retry: { max: 1 },
@@ -239,6 +255,11 @@ export class Database {
     return poolUse(this.sequelize);
   }
 
+  /** No connection that is open now is used again once it is free: settings that new ones are given have changed. */
+  renew(): void {
+    this.#renewedAt = performance.now();
+  }
+
   async close(): Promise<void> {
     await this.sequelize.close();
   }
@@ -279,6 +300,36 @@ class Share {
   }
 }
 
+/** The connections of `createFeedPool`. */
+export class FeedPool extends pg.Pool {
+  #renewedAt = 0;
+
+  /** No connection that is open now is used again once it is free: settings that new ones are given have changed. */
+  renew(): void {
+    this.#renewedAt = performance.now();
+  }
+
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: Connected): void;
+  override connect(callback?: Connected): Promise<pg.PoolClient> | void {
+    if (!callback)
+      return new Promise((resolve, reject) => {
+        this.connect((error, client) => {
+          if (client) resolve(client);
+          else reject(error ?? new Error('The pool gave no connection.'));
+        });
+      });
+    super.connect((error, client, release) => {
+      if (client instanceof ConfirmedClient && client.openedAt <= this.#renewedAt) {
+        release(true);
+        this.connect(callback);
+      } else callback(error, client, release);
+    });
+  }
+}
+
+type Connected = Parameters<pg.Pool['connect']>[0];
+
 /**
  * A few plain connections for the feed: numbering, following and replay. Apart from the request pool, so that a flood of
  * requests delays no event and a storm of replays no request.
@@ -288,8 +339,8 @@ export function createFeedPool(
   log: Logger,
   max: number,
   { identity, maxAge = MAX_AGE }: Pick<DatabaseOptions, 'identity' | 'maxAge'> = {},
-): pg.Pool {
-  const pool = new pg.Pool({
+): FeedPool {
+  const pool = new FeedPool({
     Client: clientClass(url, {
       name: 'tidings-feed',
       settings: sessionLimits({ statement: 4000, lock: 3000, idleInTransaction: 10_000 }),

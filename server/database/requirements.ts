@@ -27,6 +27,19 @@ interface Facts {
   limit: number;
 }
 
+/** Tables of ours in the schema that `search_path` leads to, as a query. */
+export const OUR_TABLES = `
+  select c.oid, c.relname::text as name, pg_get_userbyid(c.relowner)::text as owner from pg_class c
+  where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+    and c.relname in ('feed_head', 'event_outbox', 'event_log', 'posts', 'post_tallies', 'users', 'sessions', 'votes', 'SequelizeMeta')`;
+
+/** Those of `ours`, the result of OUR_TABLES, that the role may not read and write: their names, or NULL. */
+export const WITHHELD_TABLES = `
+  (select string_agg(name, ', ' order by name) from ours
+   where not has_table_privilege(oid, 'select') or name <> 'SequelizeMeta'
+     and not (has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'update')
+       and has_table_privilege(oid, 'delete')))`;
+
 /**
  * Makes sure that the service can run on a database before anything is changed in it.
  * @param connections that this service opens at most
@@ -50,11 +63,7 @@ export async function databaseFault(client: pg.ClientBase, connections: number):
       where n.nspname = any (array(
         select case trim(both '"' from trim(part)) when '$user' then current_user else trim(both '"' from trim(part)) end
         from unnest(string_to_array(current_setting('search_path'), ',')) part))
-    ), ours as (
-      select c.oid, c.relname::text as name, pg_get_userbyid(c.relowner)::text as owner from pg_class c
-      where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
-        and c.relname in ('feed_head', 'event_outbox', 'event_log', 'posts', 'post_tallies', 'users', 'sessions', 'votes', 'SequelizeMeta')
-    )
+    ), ours as (${OUR_TABLES})
     select current_setting('server_version_num')::integer as version, current_setting('server_version') as version_name,
       current_setting('server_encoding') as encoding, lower('IRIS') = 'iris' and upper('iris') = 'IRIS' as folds,
       current_setting('transaction_read_only')::boolean as read_only,
@@ -63,10 +72,7 @@ export async function databaseFault(client: pg.ClientBase, connections: number):
       (select min(n.nspname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
        where c.relname = 'feed_head' and c.relkind = 'r' and to_regclass('feed_head') is null) as elsewhere,
       closed.nspname as closed, closed.owner as closed_owner,
-      (select string_agg(name, ', ' order by name) from ours
-       where not has_table_privilege(oid, 'select') or name <> 'SequelizeMeta'
-         and not (has_table_privilege(oid, 'insert') and has_table_privilege(oid, 'update')
-           and has_table_privilege(oid, 'delete'))) as withheld,
+      ${WITHHELD_TABLES} as withheld,
       (select min(owner) from ours) as table_owner,
       r.rolname as role,
       least(

@@ -1,9 +1,11 @@
 import type pg from 'pg';
 import { Loop } from '../async/loop.ts';
 import { singleFlight } from '../async/single-flight.ts';
+import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
 import { type ConfirmedClient, giveUp } from './confirmed-client.ts';
-import { databaseErrorCode, isUnavailable } from './connection.ts';
+import { databaseErrorCode, isSchemaAway, isUnavailable, LOCK_TIMEOUT } from './connection.ts';
+import { OUR_TABLES, WITHHELD_TABLES } from './requirements.ts';
 
 /** How often the database is asked what keeps it from committing. Milliseconds. */
 const INTERVAL = 1000;
@@ -13,26 +15,58 @@ const STUCK_AFTER = 2000;
 const FRESH = 2000;
 /** How long the answer to a trial may take until the connection is taken for dead, if the server knows of no wait. Milliseconds. */
 const TRIAL_LIMIT = 10_000;
+/** How long a node that stops goes on waiting for a lock. Milliseconds. */
+const STOP_LIMIT = 250;
 /**
  * How long a trial waits for its standby before it is abandoned: longer than any other time limit, since the next one
  * would wait in addition.
  */
 const TRIAL_WAIT = 24 * 3_600_000;
 
-/** SQLSTATE. */
+/** SQLSTATEs. */
 const DISK_FULL = '53100';
+const READ_ONLY = '25006';
+const LOCKED = '55P03';
 
-/** What the database says of itself and of the waiting commits of our role. */
+/** What requests write to: each change its event, each post its row. */
+const WRITTEN = ['event_outbox', 'posts'];
+
+/** What the database says of itself, of our role and of its waiting commits. */
 interface Look {
   standby: boolean;
   read_only: boolean;
+  withheld: string | null;
   waiting: { pid: number; since: string }[];
 }
+
+/**
+ * Whether a new connection would be read-only. This one may be older than the setting of its database or its role, which
+ * then is the one that counts, unless DATABASE_URL itself sets it; or it may have been opened under one that is gone.
+ */
+const READ_ONLY_WHEN_NEW = `
+  select case
+    when given.value is null and not own.value then false
+    when given.value = own.value then own.value
+    else (
+      select case when s.source in ('client', 'override', 'session') then own.value
+        when given.value is null then own.value and s.source not in ('global', 'database', 'user', 'database user')
+        else given.value end
+      from pg_settings s where s.name = 'default_transaction_read_only') end
+  from (select current_setting('default_transaction_read_only')::boolean as value) own
+  left join (
+    select split_part(line, '=', 2)::boolean as value
+    from pg_db_role_setting r cross join unnest(r.setconfig) as line
+    where line like 'default_transaction_read_only=%'
+      and r.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+      and r.setrole in (0, (select oid from pg_roles where rolname = session_user))
+    order by r.setrole <> 0 desc, r.setdatabase <> 0 desc limit 1
+  ) given on true`;
 
 const LOOK = {
   name: 'write-monitor',
   text: `
-    select pg_is_in_recovery() as standby, current_setting('transaction_read_only')::boolean as read_only,
+    with ours as (${OUR_TABLES})
+    select pg_is_in_recovery() as standby, (${READ_ONLY_WHEN_NEW}) as read_only, ${WITHHELD_TABLES} as withheld,
       (select coalesce(json_agg(json_build_object('pid', a.pid, 'since', a.query_start)), '[]')
        from pg_stat_activity a
        where a.datname = current_database() and a.usename = current_user and a.wait_event = 'SyncRep') as waiting`,
@@ -50,6 +84,19 @@ const ROOM =
   'select md5(n::text) from generate_series(1, 20000) as s (n); commit';
 
 /**
+ * Waits for the lock that a write takes, for as long as a write waits for it, and gives it back. One after the other, so
+ * that nobody waits for a lock that is held while the next is waited for. Takes no transaction number.
+ */
+const tryLock = (table: string) => `
+  begin; set local lock_timeout = ${LOCK_TIMEOUT}; set local statement_timeout = 0;
+  lock table ${table} in row exclusive mode; rollback`;
+
+/** The pools whose connections are replaced when settings that new ones are given have changed. */
+interface Renewable {
+  renew(): void;
+}
+
+/**
  * Monitors whether the database can commit, and refuses writes while it cannot.
  *
  * A commit whose synchronous standby is unavailable waits forever: no time limit of the server applies, and a client
@@ -58,12 +105,24 @@ const ROOM =
  * trial commit is made; other writes follow only after it is confirmed.
  *
  * An idle node writes nothing: a trial is made when its readiness is requested.
+ *
+ * Where the database commits, but the role has lost a right, or a lock on what requests write to lasts longer than they
+ * wait for it, the node is not ready. No write is refused for that: some may not need the table.
  */
 export class WriteMonitor {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
+  readonly #renewable: readonly Renewable[];
   /** Why nothing can be written; undefined while it can be, as far as is known. */
   #reason: string | undefined;
+  /** Whether connections may be open that are read-only, although new ones are not. */
+  #wasReadOnly = false;
+  /** Tables of which the role may not do all that it needs. */
+  #withheld: string | null = null;
+  /** A table that another session has locked against writes, for longer than these wait. */
+  #locked: string | undefined;
+  /** The connection that waits for locks. */
+  #locking: pg.PoolClient | undefined;
   /** The commits that were waiting at the last look, and since when they were seen to. */
   #waiting = new Map<string, number>();
   #confirmedAt = 0;
@@ -82,18 +141,33 @@ export class WriteMonitor {
     },
   });
 
-  /** @param pool connections that are not those of requests */
-  constructor(pool: pg.Pool, log: Logger) {
+  readonly #locks = new Loop({
+    work: () => this.#tryLocks(),
+    pause: () => INTERVAL,
+    onFailed: (error) => this.#log.debug({ err: error }, 'could not check whether tables are locked'),
+  });
+
+  /**
+   * @param pool connections that are not those of requests
+   * @param renewable all pools of the node
+   */
+  constructor(pool: pg.Pool, log: Logger, renewable: readonly Renewable[]) {
     this.#pool = pool;
     this.#log = log;
+    this.#renewable = renewable;
   }
 
   start(): void {
     this.#loop.start();
+    this.#locks.start();
   }
 
   async stop(): Promise<void> {
-    await this.#loop.stop();
+    const limit = setTimeout(() => {
+      if (this.#locking) cutOff(this.#locking, new Error('The node stops.'));
+    }, STOP_LIMIT);
+    await Promise.all([this.#loop.stop(), this.#locks.stop()]);
+    clearTimeout(limit);
     if (this.#trialPid !== undefined) giveUp(new Set([this.#trialPid]));
     await this.#trial;
   }
@@ -103,25 +177,43 @@ export class WriteMonitor {
     return this.#reason;
   }
 
-  /** A write has failed. Where it was for lack of room, writes are refused until there is some. */
-  failed(error: unknown): void {
-    if (databaseErrorCode(error) === DISK_FULL) this.#fullDisk = true;
+  /** Why requests cannot write; undefined if they can, as far as is known. Without a `refusal` they are tried all the same. */
+  get obstacle(): string | undefined {
+    if (this.#reason !== undefined) return this.#reason;
+    if (this.#withheld !== null) return `The role may not read and write all of ${this.#withheld}.`;
+    return (
+      this.#locked && `Another session holds a lock on ${this.#locked} for longer than a write waits for it.`
+    );
   }
 
   /**
-   * Makes sure that the database can commit: by a trial, unless one was confirmed a moment ago. Resolves with why it
-   * cannot, or undefined; bounded by anyone who asks. However many ask, one trial is in progress.
+   * A write has failed. Where it was for lack of room, writes are refused until there is some; where its connection was
+   * read-only, new ones show whether that still holds.
+   */
+  failed(error: unknown): void {
+    const code = databaseErrorCode(error);
+    if (code === DISK_FULL) this.#fullDisk = true;
+    // While it is known that nothing can be written, this says nothing new.
+    if (code === READ_ONLY && this.#reason === undefined) this.#renew();
+  }
+
+  /**
+   * Makes sure that the database can commit: by a trial, unless one was confirmed a moment ago. Resolves with why
+   * requests cannot write, or undefined; bounded by anyone who asks. However many ask, one trial is in progress.
    */
   async check(): Promise<string | undefined> {
     if (this.#reason === undefined && (this.#fullDisk || Date.now() - this.#confirmedAt > FRESH))
       await this.#try();
-    return this.#reason;
+    return this.obstacle;
   }
 
   async #look(): Promise<void> {
     const { rows } = await this.#pool.query<Look>(LOOK);
     const [look] = rows;
     if (!look) return;
+    if (look.withheld !== null && look.withheld !== this.#withheld)
+      this.#log.warn({ tables: look.withheld }, 'the role has lost rights that it needs for writes');
+    this.#withheld = look.withheld;
     const now = Date.now();
     // A process that commits again and again waits each time again.
     this.#waiting = new Map(
@@ -132,8 +224,10 @@ export class WriteMonitor {
     );
     const stuck = [...this.#waiting].filter(([, since]) => now - since >= STUCK_AFTER);
     if (look.standby) this.#refuse('The database is a standby: it cannot be written to.');
-    else if (look.read_only) this.#refuse('The database is read-only (default_transaction_read_only is on).');
-    else if (stuck.length > 0) {
+    else if (look.read_only) {
+      this.#wasReadOnly = true;
+      this.#refuse('The database is read-only (default_transaction_read_only is on).');
+    } else if (stuck.length > 0) {
       this.#refuse('Commits wait for a synchronous standby that does not answer.');
       const pids = stuck.map(([key]) => Number.parseInt(key, 10));
       giveUp(new Set(pids.filter((pid) => pid !== this.#trialPid)));
@@ -141,6 +235,47 @@ export class WriteMonitor {
       // Not before the wait of every other commit has ended: each trial would leave one more behind.
       if (this.#waiting.size === 0) void this.#try();
     }
+  }
+
+  async #tryLocks(): Promise<void> {
+    for (const table of WRITTEN) {
+      const locked = await this.#isLocked(table);
+      if (this.#locks.signal.aborted) return;
+      if (locked && this.#locked !== table) {
+        this.#log.warn(
+          { table },
+          'another session holds a lock against writes for longer than these wait for it',
+        );
+        this.#locked = table;
+      } else if (!locked && this.#locked === table) {
+        this.#log.info({ table }, 'the lock against writes is gone');
+        this.#locked = undefined;
+      }
+      if (locked) return;
+    }
+  }
+
+  async #isLocked(table: string): Promise<boolean> {
+    const client = await this.#pool.connect();
+    this.#locking = client;
+    try {
+      const limits = { query_timeout: LOCK_TIMEOUT + STUCK_AFTER };
+      await client.query({ text: tryLock(table), ...limits } as pg.QueryConfig);
+      client.release();
+      return false;
+    } catch (error) {
+      client.release(true);
+      if (databaseErrorCode(error) === LOCKED) return true;
+      // A right or a table that is missing is told of otherwise.
+      if (isSchemaAway(error)) return false;
+      throw error;
+    } finally {
+      this.#locking = undefined;
+    }
+  }
+
+  #renew(): void {
+    for (const pool of this.#renewable) pool.renew();
   }
 
   #refuse(reason: string): void {
@@ -167,6 +302,9 @@ export class WriteMonitor {
       }
       this.#fullDisk = false;
       this.#confirmedAt = Date.now();
+      // Before a write is let in: it might get a connection that was opened meanwhile.
+      if (this.#wasReadOnly) this.#renew();
+      this.#wasReadOnly = false;
       if (this.#reason !== undefined) this.#log.info('the database commits again: writes are accepted');
       this.#reason = undefined;
     } catch (error) {

@@ -99,7 +99,7 @@ export function createMetrics() {
     ),
     writesRefused: gauge(
       'writes_refused',
-      '1 while this node refuses writes because the database cannot commit, else 0',
+      '1 while requests cannot write because of the database: it cannot commit, or a right or a lock is in the way; else 0',
       'max',
     ),
     fastPathsFailed: gauge(

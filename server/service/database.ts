@@ -1,7 +1,6 @@
-import type pg from 'pg';
 import { type Config, FEED_CONNECTIONS } from '../config.ts';
 import { connectClient } from '../database/client.ts';
-import { createFeedPool, Database } from '../database/connection.ts';
+import { createFeedPool, Database, type FeedPool } from '../database/connection.ts';
 import { DatabaseIdentity } from '../database/identity.ts';
 import { SessionWatch } from '../database/pooler.ts';
 import { SchemaWatch } from '../database/schema-watch.ts';
@@ -16,12 +15,12 @@ export interface DatabaseParts {
   /** For requests. */
   db: Database;
   /** For the log and for what watches the database: no request waits for these connections. */
-  feedPool: pg.Pool;
+  feedPool: FeedPool;
   /** Whether all connections lead to one database. */
   identity: DatabaseIdentity;
   /** Whether each connection has a session of its own. */
   sessions: SessionWatch;
-  /** Whether the database can commit. */
+  /** Whether requests can write. */
   writes: WriteMonitor;
   /** Whether the tables are there. */
   schema: SchemaWatch;
@@ -57,7 +56,7 @@ export function createDatabase(
   if (!tellsPoolUse(db.sequelize))
     log.warn('this version of Sequelize does not report how many connections are in use');
   const feedPool = createFeedPool(databaseUrl, log, FEED_CONNECTIONS, { identity, maxAge });
-  const writes = new WriteMonitor(feedPool, log);
+  const writes = new WriteMonitor(feedPool, log, [db, feedPool]);
   const schema = new SchemaWatch(feedPool, log, onBack);
   // Nothing is sent to a half-restored database, including statements of transactions that began earlier.
   db.sequelize.addHook('beforeQuery', () => schema.require());

@@ -15,7 +15,7 @@ import type { SessionParts } from './sessions.ts';
 const INTERVAL = 1000;
 
 export interface Gauged {
-  database: Pick<DatabaseParts, 'db' | 'mayWrite'>;
+  database: Pick<DatabaseParts, 'db' | 'mayWrite' | 'writes'>;
   backlog: Backlog;
   feed: Follower;
   redis: RedisParts | undefined;
@@ -52,7 +52,7 @@ export function gauges(metrics: Metrics, parts: Gauged): Part {
     metrics.moderationCases.set(capabilities.openCases.count);
     metrics.moderationCaseAge.set(capabilities.openCases.age);
     metrics.webhooksHeld.set(webhookWorker.held);
-    metrics.writesRefused.set(database.mayWrite() ? 0 : 1);
+    metrics.writesRefused.set(database.mayWrite() && database.writes.obstacle === undefined ? 0 : 1);
     metrics.followerLag.set(feed.lag);
     redis?.epochs.look();
     metrics.redisDegraded.set(redis?.health.fault ? 1 : 0);
