@@ -130,8 +130,8 @@ async function serve(
 }
 
 /**
- * Brings the schema up to date. A server that answers but is not ready, because it starts, stops or recovers, is waited
- * for; one that cannot be found or refuses us is a fault at once.
+ * Brings the schema up to date. A server that is not ready, because it starts, stops, recovers or is too busy to answer, is
+ * waited for; one that cannot be found or refuses us is a fault at once.
  */
 async function migrateWhenUp(
   {

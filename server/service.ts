@@ -110,7 +110,8 @@ export async function createService(
     feed,
     connections,
     readLog: wholeLog(feedPool, schema),
-    probeLog: (...probe) => probeLog(feedPool, ...probe),
+    probeLog: async (probe, after, upTo, limit) =>
+      (await feed.isWhole(after)) ? probeLog(feedPool, probe, after, upTo, limit) : undefined,
     relationSource: {
       relations: (users) => readRelations(feedPool, users),
       followChanges: (...changes) => readFollowChanges(feedPool, ...changes),

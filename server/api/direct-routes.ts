@@ -22,8 +22,6 @@ export function directRoutes(
       next();
       return;
     }
-    // As the router says which route it is.
-    req.route = route;
     let at = 0;
     const pass = (error?: unknown) => {
       if (error !== undefined) {
@@ -34,7 +32,11 @@ export function directRoutes(
       at += 1;
       try {
         if (one) void one(req, res, pass);
-        else route.handle(req, res).catch(next);
+        else {
+          // As the router says which route it is.
+          req.route = route;
+          route.handle(req, res).catch(next);
+        }
       } catch (thrown) {
         next(thrown);
       }

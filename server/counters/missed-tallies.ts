@@ -97,8 +97,8 @@ export class MissedTallies {
     const { rows } = await this.#pool.query<Tally & { told: boolean }>({
       name: 'missed-tallies',
       text: `
-        select t.post_id, t.votes, t.replies, t.rev, p.published and t.rev > 0
-          and ${inPublicThread} as told
+        select t.post_id, t.votes, t.replies, t.rev,
+          coalesce(p.published and t.rev > 0 and ${inPublicThread}, false) as told
         from (
           select post_id, votes, replies, rev, xid from post_tallies
           where xid >= coalesce((

@@ -98,7 +98,10 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
-/** Whether a server answered that is on its way up or down, or is too busy to answer: it will be another moment. */
+/**
+ * Whether a server answered that is on its way up or down, or none answered in time, as one that is very busy: it may be
+ * another moment.
+ */
 export function isComingUp(error: unknown): boolean {
   const code = databaseErrorCode(error);
   if (code !== undefined) return code.startsWith('57P') || code === 'ECONNRESET' || code === '08006';

@@ -51,13 +51,23 @@ export async function withDatabase<T>(
   }
 }
 
-/** Handles the first signal that ends the process: stops the database, which cuts off what still uses it, and exits. */
+/** Within this time a signal is the first one once more. Milliseconds. */
+const SAME_SIGNAL = 1000;
+
+/**
+ * Handles signals that end the process. The first stops the database, which cuts off what still uses it, and exits; the
+ * next, if it is not the same one that npm passes on too, does not wait for that: a server that was started goes with the
+ * process.
+ */
 function stopFirst(stop: () => Promise<void>): (signal: NodeJS.Signals) => void {
-  let stopping = false;
+  let since: number | undefined;
   return (signal) => {
-    if (stopping) return;
-    stopping = true;
     const exit = () => process.exit(128 + constants.signals[signal]);
+    if (since !== undefined) {
+      if (performance.now() - since > SAME_SIGNAL) exit();
+      return;
+    }
+    since = performance.now();
     stop().then(exit, exit);
   };
 }

@@ -111,12 +111,21 @@ async function checkUnlessRecorded(
   return faults;
 }
 
-/** What has been tried, as far as it can be told from outside; undefined where a file cannot be looked at. */
+/**
+ * What has been tried, as far as it can be told from outside; undefined where that is not known: a package is elsewhere, a
+ * file cannot be looked at, or something that is loaded first may change the libraries.
+ */
 function recordOf(names: readonly Checked[]): string | undefined {
-  const folders = [import.meta.dirname, ...[...LIBRARIES, ...THEIRS].map((name) => folderOf(name) ?? name)];
+  const given = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
+  if (/(?:^|\s)(?:-r|--require|--import|--(?:experimental-)?loader)\b/.test(given)) return undefined;
+  const folders = [...LIBRARIES, ...THEIRS].map(folderOf);
+  if (folders.includes(undefined)) return undefined;
   try {
-    const states = folders.map((one) => [one, stateOf(one)]);
-    return JSON.stringify([names, process.version, libraryVersions(), states]);
+    const states = [import.meta.dirname, ...folders.flatMap((one) => one ?? [])].map((one) => [
+      one,
+      stateOf(one),
+    ]);
+    return JSON.stringify([names, process.version, process.arch, given, libraryVersions(), states]);
   } catch {
     return undefined;
   }

@@ -3,7 +3,7 @@ import { about } from '../async/loop.ts';
 import { Pause } from '../async/pause.ts';
 import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
-import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
+import { countLog, type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
 import { RingBuffer } from './ring-buffer.ts';
 import { type RevocationRow, readTail, TAIL_LIMITS, type TailLimits } from './tail.ts';
 import type { PositionStore } from './position-store.ts';
@@ -65,6 +65,8 @@ const TIME_LIMIT = 5000;
 /** The maximum number of early events that are kept while the gap before them is read, and of their characters. */
 const MAX_EARLY = 2000;
 const MAX_EARLY_CHARACTERS = 8 * 1024 * 1024;
+/** Events that are counted in one statement. */
+const COUNTED = 50_000;
 /** How long the log is read before the revocations are looked at again. Milliseconds. */
 const READ_SLICE = 250;
 
@@ -111,6 +113,8 @@ export class Follower {
   #floor = 0;
   /** The last number of a hole in the log that was met; 0 if none was. */
   #hole = 0;
+  /** From which position on the log is known to be whole. */
+  #wholeFrom = 0;
   readonly #mayRead: () => boolean;
   readonly #onRead: () => void;
   readonly #positionStores: PositionStore[] = [];
@@ -176,6 +180,25 @@ export class Follower {
     return Math.max(this.#floor, this.#hole);
   }
 
+  /**
+   * Whether the log has every event after a position: of who looks up some events alone, no number that is missing would
+   * be noticed. What is older than the memory is counted once.
+   * @throws if the log cannot be read
+   */
+  async isWhole(after: number): Promise<boolean> {
+    const epoch = this.#epoch;
+    while (after >= this.logFloor && this.#epoch === epoch) {
+      const upTo = this.#wholeFrom;
+      if (after >= upTo) return true;
+      const from = Math.max(after, upTo - COUNTED);
+      const { count, missing, floor } = await countLog(this.#pool, from, upTo);
+      if (floor > from) return false; // pruned by now
+      if (count < upTo - from) this.#passHole(missing - 1, missing + 1);
+      else if (this.#wholeFrom === upTo && this.#epoch === epoch) this.#wholeFrom = from;
+    }
+    return false;
+  }
+
   on<N extends keyof FollowerEvents>(name: N, listener: FollowerEvents[N]): void {
     this.#listeners[name].push(listener);
   }
@@ -236,13 +259,16 @@ export class Follower {
         // Pruned under it: what is left begins later.
         if (now.epoch !== head.epoch || now.floor > last) return this.start();
         this.#passHole(last, next);
-        this.#ring = new RingBuffer(next - 1, this.#ringSize.entries, this.#ringSize.bytes);
+        // Unless a batch of another node has led past it meanwhile.
+        if (this.#ring.last < next - 1)
+          this.#ring = new RingBuffer(next - 1, this.#ringSize.entries, this.#ringSize.bytes);
       }
       // A batch of another node may have come while the page was read.
       for (const entry of page) if (entry.seq === this.#ring.last + 1) this.#ring.push(entry);
     }
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
+    this.#wholeFrom = this.#ring.floor;
     this.#readAt = began;
     this.#knownAt = known;
     this.#wal = tail.wal ?? undefined;
@@ -439,12 +465,16 @@ export class Follower {
   /** Continues from another position and announces it: listeners must not take what follows for a continuation. */
   async #restart(head: Head): Promise<void> {
     const tail = await readTail(this.#pool, undefined);
+    const isSame = head.epoch === this.#epoch;
     this.#log.warn(
       { from: { epoch: this.#epoch, seq: this.seq }, to: head },
-      'the numbering has changed: the feed restarts at the new head',
+      isSame
+        ? 'the log does not have what follows: the feed restarts at the head'
+        : 'the numbering has changed: the feed restarts at the new head',
     );
     this.#seen = tail.snapshot;
-    if (head.epoch !== this.#epoch) this.#hole = 0;
+    if (!isSame) this.#hole = 0;
+    this.#wholeFrom = head.seq;
     this.#epoch = head.epoch;
     this.#early = [];
     this.#ring = new RingBuffer(head.seq, this.#ringSize.entries, this.#ringSize.bytes);

@@ -129,6 +129,30 @@ export async function readLog(source: LogSource, after: number, limit = PAGE_ROW
   return hole < 0 ? entries : entries.slice(0, hole);
 }
 
+/**
+ * How many events there are after a position, up to another.
+ * @returns also the highest number that is missing among them, 0 if none is, and the floor of the log at that moment
+ */
+export async function countLog(
+  source: LogSource,
+  after: number,
+  upTo: number,
+): Promise<{ count: number; missing: number; floor: number }> {
+  const { rows } = await source.query({
+    name: 'log-count',
+    text: `with counted as (select count(*) as count from event_log where seq > $1 and seq <= $2)
+           select counted.count::double precision as count, h.floor::double precision as floor,
+             coalesce(case when counted.count < $2::bigint - $1::bigint then (
+               select max(n) from generate_series($1::bigint + 1, $2::bigint) n
+               where not exists (select from event_log e where e.seq = n)) end, 0)::double precision as missing
+           from counted cross join feed_head h`,
+    values: [after, upTo],
+  });
+  const [counted] = rows as { count: number; missing: number; floor: number }[];
+  if (!counted) throw new NoHead();
+  return counted;
+}
+
 /** Whose events are looked up: those of topics that the log is indexed by, and those of authors. */
 export interface Probe {
   topics: readonly string[];

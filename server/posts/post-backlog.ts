@@ -18,6 +18,7 @@ export class PostBacklog {
   readonly #db: Database;
   readonly #which: string;
   readonly #onFailed: (error: unknown) => void;
+  readonly #mayWrite: () => boolean;
   readonly #loop: Loop;
   /** One piece at a time, for all callers together. @returns how many posts it had */
   readonly #next: () => Promise<number>;
@@ -40,6 +41,7 @@ export class PostBacklog {
     this.#which = which;
     this.#next = singleFlight(() => (mayWrite() ? piece() : Promise.resolve(0)));
     this.#onFailed = onFailed;
+    this.#mayWrite = mayWrite;
     let pause = INTERVAL;
     this.#loop = new Loop({
       work: async () => {
@@ -71,7 +73,7 @@ export class PostBacklog {
     const { signal } = this.#loop;
     const end = performance.now() + milliseconds;
     const timeIsUp = sleep(milliseconds, undefined, { signal, ref: false }).catch(() => undefined);
-    while (performance.now() < end && !signal.aborted) {
+    while (performance.now() < end && !signal.aborted && this.#mayWrite()) {
       let failed = false;
       const inTime = <T>(work: Promise<T>) =>
         Promise.race([work, timeIsUp]).catch((error: unknown) => {

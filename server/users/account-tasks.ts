@@ -137,6 +137,7 @@ export class AccountTasks {
   async #work(userId: number, task: ActiveTask): Promise<void> {
     try {
       await this.#letOthersBy();
+      if (this.#sweeps.signal.aborted) return;
       const began = performance.now();
       const { done, tallies, waits } = await this.#db.transaction((tx): Promise<Piece> =>
         workPiece(tx, userId, this.piece),

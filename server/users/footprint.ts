@@ -197,7 +197,7 @@ async function takeVotesBack(tx: Transaction, userId: number, most: number): Pro
      from gone join posts p on p.id = gone.post_id
      where t.post_id = gone.post_id
      returning t.post_id, t.votes, t.replies, t.rev,
-       p.published and ${inPublicThread} as published`,
+       coalesce(p.published and ${inPublicThread}, false) as published`,
     userId,
     ids,
   );

@@ -17,20 +17,22 @@ const INTERVAL = 10_000;
  */
 export class UnkeyedAccounts {
   readonly #db: Database;
-  readonly #mayWrite: () => boolean;
   readonly #loop: Loop;
 
   /**
    * @param onFailed told of what is tried again in ten seconds
-   * @param mayWrite asked before each account
+   * @param mayWrite asked each time but the first, which decides whether the node can serve
    */
   constructor(db: Database, onFailed: (error: unknown) => void, mayWrite: () => boolean = () => true) {
     this.#db = db;
-    this.#mayWrite = mayWrite;
-    this.#loop = new Loop({ work: () => this.giveKeys(), pause: () => INTERVAL, onFailed });
+    this.#loop = new Loop({
+      work: () => (mayWrite() ? this.giveKeys() : Promise.resolve()),
+      pause: () => INTERVAL,
+      onFailed,
+    });
   }
 
-  /** Resolves when there are none, or none can be written. */
+  /** Resolves when there are none. */
   async start(): Promise<void> {
     await this.giveKeys();
     this.#loop.start(INTERVAL);
@@ -48,10 +50,7 @@ export class UnkeyedAccounts {
          order by id limit ${PIECE}`,
         { type: QueryTypes.SELECT },
       );
-      for (const row of rows) {
-        if (!this.#mayWrite()) return;
-        await this.#giveKey(row);
-      }
+      for (const row of rows) await this.#giveKey(row);
     } while (rows.length > 0 && !this.#loop.signal.aborted);
   }
 
