@@ -104,8 +104,8 @@ export const modelBugs = {
     patches: [
       {
         file: 'server/posts/thread-page.ts',
-        find: "'(u.deleted_at is null or exists",
-        replace: "'p.deleted_at is null', '(u.deleted_at is null or exists",
+        find: "'(u.deleted_at is null or (select true",
+        replace: "'p.deleted_at is null', '(u.deleted_at is null or (select true",
       },
     ],
     rules: ['page'],
