@@ -111,7 +111,9 @@ export async function createService(
     connections,
     readLog: wholeLog(feedPool, schema),
     probeLog: async (probe, after, upTo, limit) =>
-      (await feed.isWhole(after)) ? probeLog(feedPool, probe, after, upTo, limit) : undefined,
+      (await feed.isWhole(after, () => schema.confirm()))
+        ? probeLog(feedPool, probe, after, upTo, limit)
+        : undefined,
     relationSource: {
       relations: (users) => readRelations(feedPool, users),
       followChanges: (...changes) => readFollowChanges(feedPool, ...changes),

@@ -188,6 +188,18 @@ describe('a database whose synchronous standby is away', () => {
     });
   });
 
+  it('is looked after also where its role may not see what new connections are given', async () => {
+    await admin.query('revoke select on pg_db_role_setting from public');
+    await standby('nobody');
+    expectProblem(await ada.post('/posts', { title: 'not seen', content: '' }), 503, 'unavailable');
+    await until('not ready', async () => (await readiness()).status === 503);
+    expect((await readiness()).body.parts.writes?.reason).to.contain('synchronous standby');
+    await standby('');
+    await cancelWaits();
+    await writable();
+    await admin.query('grant select on pg_db_role_setting to public');
+  });
+
   it('is not ready while it is read-only, and says why', async () => {
     await admin.query('alter system set default_transaction_read_only = on');
     await admin.query('select pg_reload_conf()');

@@ -15,6 +15,10 @@ const STUCK_AFTER = 2000;
 const FRESH = 2000;
 /** How long the answer to a trial may take until the connection is taken for dead, if the server knows of no wait. Milliseconds. */
 const TRIAL_LIMIT = 10_000;
+/** How long connections that were replaced, and statements on them, may still be heard of. Milliseconds. */
+const RENEWED = 5000;
+/** How long it counts that connections were read-only after they had been replaced. Milliseconds. */
+const STALE = 30_000;
 /** How long a node that stops goes on waiting for a lock. Milliseconds. */
 const STOP_LIMIT = 250;
 /**
@@ -27,6 +31,7 @@ const TRIAL_WAIT = 24 * 3_600_000;
 const DISK_FULL = '53100';
 const READ_ONLY = '25006';
 const LOCKED = '55P03';
+const FORBIDDEN = '42501';
 
 /** What requests write to: each change its event, each post its row. */
 const WRITTEN = ['event_outbox', 'posts'];
@@ -62,16 +67,19 @@ const READ_ONLY_WHEN_NEW = `
     order by r.setrole <> 0 desc, r.setdatabase <> 0 desc limit 1
   ) given on true`;
 
-const LOOK = {
-  name: 'write-monitor',
+const lookWith = (name: string, readOnly: string) => ({
+  name,
   text: `
     with ours as (${OUR_TABLES})
-    select pg_is_in_recovery() as standby, (${READ_ONLY_WHEN_NEW}) as read_only, ${WITHHELD_TABLES} as withheld,
+    select pg_is_in_recovery() as standby, (${readOnly}) as read_only, ${WITHHELD_TABLES} as withheld,
       (select coalesce(json_agg(json_build_object('pid', a.pid, 'since', a.query_start)), '[]')
        from pg_stat_activity a
        where a.datname = current_database() and a.usename = current_user and a.wait_event = 'SyncRep') as waiting`,
   values: [],
-};
+});
+const LOOK = lookWith('write-monitor', READ_ONLY_WHEN_NEW);
+/** For a role that may not see what new connections are given. */
+const PLAIN_LOOK = lookWith('write-monitor-plain', "current_setting('transaction_read_only')::boolean");
 
 /** Writes nothing but its own commit, which waits for the standby as every commit does. */
 const TRIAL = "select pg_logical_emit_message(true, 'tidings', 'is this committed?')";
@@ -89,7 +97,7 @@ const ROOM =
  */
 const tryLock = (table: string) => `
   begin; set local lock_timeout = ${LOCK_TIMEOUT}; set local statement_timeout = 0;
-  lock table ${table} in row exclusive mode; rollback`;
+  lock table ${table} in row exclusive mode; commit`;
 
 /** The pools whose connections are replaced when settings that new ones are given have changed. */
 interface Renewable {
@@ -117,6 +125,11 @@ export class WriteMonitor {
   #reason: string | undefined;
   /** Whether connections may be open that are read-only, although new ones are not. */
   #wasReadOnly = false;
+  /** When connections were replaced for the last time. */
+  #renewedAt = -Infinity;
+  /** When a connection was read-only that had been opened since. */
+  #staleAt = -Infinity;
+  #lookQuery = LOOK;
   /** Tables of which the role may not do all that it needs. */
   #withheld: string | null = null;
   /** A table that another session has locked against writes, for longer than these wait. */
@@ -180,6 +193,8 @@ export class WriteMonitor {
   /** Why requests cannot write; undefined if they can, as far as is known. Without a `refusal` they are tried all the same. */
   get obstacle(): string | undefined {
     if (this.#reason !== undefined) return this.#reason;
+    if (Date.now() - this.#staleAt < STALE)
+      return 'New connections are read-only, though the database is not: a pooler keeps those of before (PgBouncer: RECONNECT).';
     if (this.#withheld !== null) return `The role may not read and write all of ${this.#withheld}.`;
     return (
       this.#locked && `Another session holds a lock on ${this.#locked} for longer than a write waits for it.`
@@ -194,7 +209,12 @@ export class WriteMonitor {
     const code = databaseErrorCode(error);
     if (code === DISK_FULL) this.#fullDisk = true;
     // While it is known that nothing can be written, this says nothing new.
-    if (code === READ_ONLY && this.#reason === undefined) this.#renew();
+    if (code !== READ_ONLY || this.#reason !== undefined) return;
+    const now = Date.now();
+    if (now - this.#renewedAt < RENEWED) return;
+    // Replacing them did not help.
+    if (now - this.#renewedAt < STALE) this.#staleAt = now;
+    this.#renew();
   }
 
   /**
@@ -208,7 +228,15 @@ export class WriteMonitor {
   }
 
   async #look(): Promise<void> {
-    const { rows } = await this.#pool.query<Look>(LOOK);
+    const { rows } = await this.#pool.query<Look>(this.#lookQuery).catch((error: unknown) => {
+      if (databaseErrorCode(error) === FORBIDDEN && this.#lookQuery === LOOK) {
+        this.#lookQuery = PLAIN_LOOK;
+        this.#log.warn(
+          'the role may not read pg_db_role_setting: a database that is made read-only is noticed later',
+        );
+      }
+      throw error;
+    });
     const [look] = rows;
     if (!look) return;
     if (look.withheld !== null && look.withheld !== this.#withheld)
@@ -257,6 +285,10 @@ export class WriteMonitor {
 
   async #isLocked(table: string): Promise<boolean> {
     const client = await this.#pool.connect();
+    if (this.#locks.signal.aborted) {
+      client.release();
+      return false;
+    }
     this.#locking = client;
     try {
       const limits = { query_timeout: LOCK_TIMEOUT + STUCK_AFTER };
@@ -264,8 +296,15 @@ export class WriteMonitor {
       client.release();
       return false;
     } catch (error) {
+      if (databaseErrorCode(error) === LOCKED) {
+        const isOpen = await client.query('rollback').then(
+          () => true,
+          () => false,
+        );
+        client.release(!isOpen);
+        return true;
+      }
       client.release(true);
-      if (databaseErrorCode(error) === LOCKED) return true;
       // A right or a table that is missing is told of otherwise.
       if (isSchemaAway(error)) return false;
       throw error;
@@ -275,6 +314,7 @@ export class WriteMonitor {
   }
 
   #renew(): void {
+    this.#renewedAt = Date.now();
     for (const pool of this.#renewable) pool.renew();
   }
 

@@ -66,7 +66,9 @@ const TIME_LIMIT = 5000;
 const MAX_EARLY = 2000;
 const MAX_EARLY_CHARACTERS = 8 * 1024 * 1024;
 /** Events that are counted in one statement. */
-const COUNTED = 50_000;
+const COUNTED = 20_000;
+/** How long one who asks has them counted, until others have their turn. Milliseconds. */
+const COUNT_SLICE = 500;
 /** How long the log is read before the revocations are looked at again. Milliseconds. */
 const READ_SLICE = 250;
 
@@ -183,18 +185,23 @@ export class Follower {
   /**
    * Whether the log has every event after a position: of who looks up some events alone, no number that is missing would
    * be noticed. What is older than the memory is counted once.
-   * @throws if the log cannot be read
+   * @param confirmTables throws while the tables are away, as during a restore: an empty table is no hole
+   * @throws if the log cannot be read, or it takes longer than others can wait: what was counted need not be again
    */
-  async isWhole(after: number): Promise<boolean> {
+  async isWhole(after: number, confirmTables: () => Promise<void>): Promise<boolean> {
     const epoch = this.#epoch;
+    const began = performance.now();
     while (after >= this.logFloor && this.#epoch === epoch) {
       const upTo = this.#wholeFrom;
       if (after >= upTo) return true;
+      if (performance.now() - began > COUNT_SLICE) throw new Error('the log is still being counted');
       const from = Math.max(after, upTo - COUNTED);
       const { count, missing, floor } = await countLog(this.#pool, from, upTo);
       if (floor > from) return false; // pruned by now
-      if (count < upTo - from) this.#passHole(missing - 1, missing + 1);
-      else if (this.#wholeFrom === upTo && this.#epoch === epoch) this.#wholeFrom = from;
+      if (count < upTo - from) {
+        await confirmTables();
+        this.#passHole(missing - 1, missing + 1);
+      } else if (this.#wholeFrom === upTo && this.#epoch === epoch) this.#wholeFrom = from;
     }
     return false;
   }

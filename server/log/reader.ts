@@ -143,8 +143,10 @@ export async function countLog(
     text: `with counted as (select count(*) as count from event_log where seq > $1 and seq <= $2)
            select counted.count::double precision as count, h.floor::double precision as floor,
              coalesce(case when counted.count < $2::bigint - $1::bigint then (
-               select max(n) from generate_series($1::bigint + 1, $2::bigint) n
-               where not exists (select from event_log e where e.seq = n)) end, 0)::double precision as missing
+               select max(n) from (
+                 select n from generate_series($1::bigint + 1, $2::bigint) n
+                 except select seq from event_log where seq > $1 and seq <= $2
+               ) missing) end, 0)::double precision as missing
            from counted cross join feed_head h`,
     values: [after, upTo],
   });
