@@ -1,10 +1,10 @@
 import type pg from 'pg';
 import { Loop } from '../async/loop.ts';
 import { singleFlight } from '../async/single-flight.ts';
-import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
 import { type ConfirmedClient, giveUp } from './confirmed-client.ts';
-import { databaseErrorCode, isSchemaAway, isUnavailable, LOCK_TIMEOUT } from './connection.ts';
+import { databaseErrorCode, isUnavailable } from './connection.ts';
+import { LockMonitor } from './lock-monitor.ts';
 import { OUR_TABLES, WITHHELD_TABLES } from './requirements.ts';
 
 /** How often the database is asked what keeps it from committing. Milliseconds. */
@@ -19,8 +19,6 @@ const TRIAL_LIMIT = 10_000;
 const RENEWED = 5000;
 /** How long it counts that connections were read-only after they had been replaced. Milliseconds. */
 const STALE = 30_000;
-/** How long a node that stops goes on waiting for a lock. Milliseconds. */
-const STOP_LIMIT = 250;
 /**
  * How long a trial waits for its standby before it is abandoned: longer than any other time limit, since the next one
  * would wait in addition.
@@ -30,11 +28,7 @@ const TRIAL_WAIT = 24 * 3_600_000;
 /** SQLSTATEs. */
 const DISK_FULL = '53100';
 const READ_ONLY = '25006';
-const LOCKED = '55P03';
 const FORBIDDEN = '42501';
-
-/** What requests write to: each change its event, each post its row. */
-const WRITTEN = ['event_outbox', 'posts'];
 
 /** What the database says of itself, of our role and of its waiting commits. */
 interface Look {
@@ -91,14 +85,6 @@ const ROOM =
   'begin; create temp table tidings_room on commit drop as ' +
   'select md5(n::text) from generate_series(1, 20000) as s (n); commit';
 
-/**
- * Waits for the lock that a write takes, for as long as a write waits for it, and gives it back. One after the other, so
- * that nobody waits for a lock that is held while the next is waited for. Takes no transaction number.
- */
-const tryLock = (table: string) => `
-  begin; set local lock_timeout = ${LOCK_TIMEOUT}; set local statement_timeout = 0;
-  lock table ${table} in row exclusive mode; commit`;
-
 /** The pools whose connections are replaced when settings that new ones are given have changed. */
 interface Renewable {
   renew(): void;
@@ -132,10 +118,6 @@ export class WriteMonitor {
   #lookQuery = LOOK;
   /** Tables of which the role may not do all that it needs. */
   #withheld: string | null = null;
-  /** A table that another session has locked against writes, for longer than these wait. */
-  #locked: string | undefined;
-  /** The connection that waits for locks. */
-  #locking: pg.PoolClient | undefined;
   /** The commits that were waiting at the last look, and since when they were seen to. */
   #waiting = new Map<string, number>();
   #confirmedAt = 0;
@@ -153,12 +135,7 @@ export class WriteMonitor {
         this.#log.debug({ err: error }, 'could not check whether commits are waiting');
     },
   });
-
-  readonly #locks = new Loop({
-    work: () => this.#tryLocks(),
-    pause: () => INTERVAL,
-    onFailed: (error) => this.#log.debug({ err: error }, 'could not check whether tables are locked'),
-  });
+  readonly #locks: LockMonitor;
 
   /**
    * @param pool connections that are not those of requests
@@ -168,6 +145,7 @@ export class WriteMonitor {
     this.#pool = pool;
     this.#log = log;
     this.#renewable = renewable;
+    this.#locks = new LockMonitor(pool, log);
   }
 
   start(): void {
@@ -176,11 +154,7 @@ export class WriteMonitor {
   }
 
   async stop(): Promise<void> {
-    const limit = setTimeout(() => {
-      if (this.#locking) cutOff(this.#locking, new Error('The node stops.'));
-    }, STOP_LIMIT);
     await Promise.all([this.#loop.stop(), this.#locks.stop()]);
-    clearTimeout(limit);
     if (this.#trialPid !== undefined) giveUp(new Set([this.#trialPid]));
     await this.#trial;
   }
@@ -196,9 +170,8 @@ export class WriteMonitor {
     if (Date.now() - this.#staleAt < STALE)
       return 'New connections are read-only, though the database is not: a pooler keeps those of before (PgBouncer: RECONNECT).';
     if (this.#withheld !== null) return `The role may not read and write all of ${this.#withheld}.`;
-    return (
-      this.#locked && `Another session holds a lock on ${this.#locked} for longer than a write waits for it.`
-    );
+    const { locked } = this.#locks;
+    return locked && `Another session holds a lock on ${locked} for longer than a write waits for it.`;
   }
 
   /**
@@ -262,54 +235,6 @@ export class WriteMonitor {
     } else if (this.#reason !== undefined || this.#fullDisk) {
       // Not before the wait of every other commit has ended: each trial would leave one more behind.
       if (this.#waiting.size === 0) void this.#try();
-    }
-  }
-
-  async #tryLocks(): Promise<void> {
-    for (const table of WRITTEN) {
-      const locked = await this.#isLocked(table);
-      if (this.#locks.signal.aborted) return;
-      if (locked && this.#locked !== table) {
-        this.#log.warn(
-          { table },
-          'another session holds a lock against writes for longer than these wait for it',
-        );
-        this.#locked = table;
-      } else if (!locked && this.#locked === table) {
-        this.#log.info({ table }, 'the lock against writes is gone');
-        this.#locked = undefined;
-      }
-      if (locked) return;
-    }
-  }
-
-  async #isLocked(table: string): Promise<boolean> {
-    const client = await this.#pool.connect();
-    if (this.#locks.signal.aborted) {
-      client.release();
-      return false;
-    }
-    this.#locking = client;
-    try {
-      const limits = { query_timeout: LOCK_TIMEOUT + STUCK_AFTER };
-      await client.query({ text: tryLock(table), ...limits } as pg.QueryConfig);
-      client.release();
-      return false;
-    } catch (error) {
-      if (databaseErrorCode(error) === LOCKED) {
-        const isOpen = await client.query('rollback').then(
-          () => true,
-          () => false,
-        );
-        client.release(!isOpen);
-        return true;
-      }
-      client.release(true);
-      // A right or a table that is missing is told of otherwise.
-      if (isSchemaAway(error)) return false;
-      throw error;
-    } finally {
-      this.#locking = undefined;
     }
   }
 

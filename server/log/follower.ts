@@ -3,7 +3,8 @@ import { about } from '../async/loop.ts';
 import { Pause } from '../async/pause.ts';
 import type { Tally } from '../protocol.ts';
 import type { Logger } from '../logger.ts';
-import { countLog, type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
+import { LogHoles } from './log-holes.ts';
+import { type Head, type LogEntry, openFeed, PAGE_ROWS, readLog, type Seen } from './reader.ts';
 import { RingBuffer } from './ring-buffer.ts';
 import { type RevocationRow, readTail, TAIL_LIMITS, type TailLimits } from './tail.ts';
 import type { PositionStore } from './position-store.ts';
@@ -65,10 +66,6 @@ const TIME_LIMIT = 5000;
 /** The maximum number of early events that are kept while the gap before them is read, and of their characters. */
 const MAX_EARLY = 2000;
 const MAX_EARLY_CHARACTERS = 8 * 1024 * 1024;
-/** Events that are counted in one statement. */
-const COUNTED = 20_000;
-/** How long one who asks has them counted, until others have their turn. Milliseconds. */
-const COUNT_SLICE = 500;
 /** How long the log is read before the revocations are looked at again. Milliseconds. */
 const READ_SLICE = 250;
 
@@ -113,10 +110,7 @@ export class Follower {
   /** How far the database's write-ahead log was on disk when the log was last read. Bytes. */
   #wal: number | undefined;
   #floor = 0;
-  /** The last number of a hole in the log that was met; 0 if none was. */
-  #hole = 0;
-  /** From which position on the log is known to be whole. */
-  #wholeFrom = 0;
+  readonly #holes: LogHoles;
   readonly #mayRead: () => boolean;
   readonly #onRead: () => void;
   readonly #positionStores: PositionStore[] = [];
@@ -138,6 +132,7 @@ export class Follower {
     this.#onRead = onRead;
     this.#onFailed = onFailed;
     this.#pool = pool;
+    this.#holes = new LogHoles(pool, log);
     this.#log = log;
     this.#interval = interval;
     this.#ringSize = ring;
@@ -179,31 +174,16 @@ export class Follower {
 
   /** The position after which the log can serve everything; what is older has been pruned, or lies before a hole. */
   get logFloor(): number {
-    return Math.max(this.#floor, this.#hole);
+    return Math.max(this.#floor, this.#holes.end);
   }
 
   /**
-   * Whether the log has every event after a position: of who looks up some events alone, no number that is missing would
-   * be noticed. What is older than the memory is counted once.
+   * Whether the log has every event after a position: see `LogHoles`.
    * @param confirmTables throws while the tables are away, as during a restore: an empty table is no hole
    * @throws if the log cannot be read, or it takes longer than others can wait: what was counted need not be again
    */
-  async isWhole(after: number, confirmTables: () => Promise<void>): Promise<boolean> {
-    const epoch = this.#epoch;
-    const began = performance.now();
-    while (after >= this.logFloor && this.#epoch === epoch) {
-      const upTo = this.#wholeFrom;
-      if (after >= upTo) return true;
-      if (performance.now() - began > COUNT_SLICE) throw new Error('the log is still being counted');
-      const from = Math.max(after, upTo - COUNTED);
-      const { count, missing, floor } = await countLog(this.#pool, from, upTo);
-      if (floor > from) return false; // pruned by now
-      if (count < upTo - from) {
-        await confirmTables();
-        this.#passHole(missing - 1, missing + 1);
-      } else if (this.#wholeFrom === upTo && this.#epoch === epoch) this.#wholeFrom = from;
-    }
-    return false;
+  isWhole(after: number, confirmTables: () => Promise<void>): Promise<boolean> {
+    return this.#holes.isWhole(after, () => this.logFloor, confirmTables);
   }
 
   on<N extends keyof FollowerEvents>(name: N, listener: FollowerEvents[N]): void {
@@ -265,7 +245,7 @@ export class Follower {
         const now = await openFeed(this.#pool);
         // Pruned under it: what is left begins later.
         if (now.epoch !== head.epoch || now.floor > last) return this.start();
-        this.#passHole(last, next);
+        this.#holes.pass(last, next);
         // Unless a batch of another node has led past it meanwhile.
         if (this.#ring.last < next - 1)
           this.#ring = new RingBuffer(next - 1, this.#ringSize.entries, this.#ringSize.bytes);
@@ -275,7 +255,7 @@ export class Follower {
     }
     this.#databaseHead = head.seq;
     this.#floor = head.floor;
-    this.#wholeFrom = this.#ring.floor;
+    this.#holes.begin(this.#ring.floor);
     this.#readAt = began;
     this.#knownAt = known;
     this.#wal = tail.wal ?? undefined;
@@ -421,7 +401,7 @@ export class Follower {
         // Pruned under a node that slept for longer than the retention: its clients have to start again, and so has it.
         const { seq, epoch } = this;
         const head = await openFeed(this.#pool);
-        if (head.epoch === epoch && head.floor <= seq) this.#passHole(seq, first?.seq ?? tail.seq + 1);
+        if (head.epoch === epoch && head.floor <= seq) this.#holes.pass(seq, first?.seq ?? tail.seq + 1);
         await this.#restart(head);
         return;
       }
@@ -436,15 +416,6 @@ export class Follower {
     if (this.seq < tail.seq) return;
     this.#knownAt = known;
     for (const listener of this.#listeners.read) listener();
-  }
-
-  /** Somebody has taken events out of the log by hand. Nobody who has not had them is told that nothing was missed. */
-  #passHole(after: number, before: number): void {
-    this.#hole = Math.max(this.#hole, before - 1);
-    this.#log.error(
-      { after, before },
-      'the log has a hole: clients that have not passed it start anew (npm run doctor -- --repair)',
-    );
   }
 
   async #noteWal(): Promise<void> {
@@ -480,8 +451,8 @@ export class Follower {
         : 'the numbering has changed: the feed restarts at the new head',
     );
     this.#seen = tail.snapshot;
-    if (!isSame) this.#hole = 0;
-    this.#wholeFrom = head.seq;
+    if (!isSame) this.#holes.forget();
+    this.#holes.begin(head.seq);
     this.#epoch = head.epoch;
     this.#early = [];
     this.#ring = new RingBuffer(head.seq, this.#ringSize.entries, this.#ringSize.bytes);

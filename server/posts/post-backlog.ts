@@ -39,7 +39,7 @@ export class PostBacklog {
   ) {
     this.#db = db;
     this.#which = which;
-    this.#next = singleFlight(() => (mayWrite() ? piece() : Promise.resolve(0)));
+    this.#next = singleFlight(piece);
     this.#onFailed = onFailed;
     this.#mayWrite = mayWrite;
     let pause = INTERVAL;
@@ -48,7 +48,7 @@ export class PostBacklog {
         pause = INTERVAL;
         const begun = performance.now();
         // A look without a transaction: usually there is nothing.
-        if ((await this.#left()) && (await this.#next()) > 0)
+        if (mayWrite() && (await this.#left()) && (await this.#next()) > 0)
           pause = Math.max(PAUSE, performance.now() - begun);
       },
       pause: () => pause,

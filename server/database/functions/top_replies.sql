@@ -1,5 +1,5 @@
--- version 1 sha256:1ed8e28011ad1bcf
--- The first replies of a thread by votes, or the first behind one of them, as its index has them, whoever wrote them. The
+-- version 2 sha256:a09ecf0566995035
+-- The first replies of a thread by votes, or the first behind one of them, as its index has them, by all authors. The
 -- plan is given: a sort would read all of a wide thread for each page.
 create or replace function top_replies(root bigint, behind_votes integer, behind_id bigint, at_most bigint)
 returns table (post_id bigint)
