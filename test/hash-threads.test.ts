@@ -32,18 +32,13 @@ describe('Threads for password hashes', () => {
     expect(await threads.compare('battery staple', hash, 'unknown')).to.equal(false);
   });
 
-  it('leave the processor to others while they hash what may be a guess, and the event loop its own priority', async function () {
+  it('leave the processor to others for what may be a guess, and the event loop its own priority', async function () {
     if (process.platform !== 'linux') this.skip();
     const threads = new HashThreads();
     const own = niceValues()[0] ?? 0;
-    let ended = false;
-    const hashing = threads.hash('correct horse', 10, 'unknown').finally(() => (ended = true));
-    await until(
-      'a thread of low priority',
-      () => ended || niceValues().some((nice) => nice >= Math.min(19, own + 5)),
-    );
-    await hashing;
-    expect(niceValues().filter((nice) => nice === Math.min(19, own + 5))).to.have.length.at.least(1);
+    await threads.hash('correct horse', 10, 'unknown');
+    // The thread waits for more to do. The kernel ends a list early where another thread of the process ends meanwhile.
+    await until('a thread of low priority', () => niceValues().includes(Math.min(19, own + 5)));
     expect(niceValues()[0]).to.equal(own);
   });
 
