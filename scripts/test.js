@@ -155,6 +155,7 @@ const SLOW = testFiles([
   'notification-reads',
   'response-backpressure',
   'openapi-examples',
+  'document-tools',
 ]);
 
 /** So many parts have the slow tests. */

@@ -18,14 +18,14 @@ exactly<Tally>()(object({ post_id: id(), votes: count() }));
 // @ts-expect-error -- a key that the schema has and the type has not
 exactly<{ post_id: number }>()(object({ post_id: id(), votes: count() }));
 
-/** A diagnostic of this severity is no hint. */
-const ERROR = 0;
+/** Diagnostics above it are hints, such as that there is a newer AsyncAPI. */
+const WARNING = 1;
 
 describe('the AsyncAPI document', () => {
   it('is valid AsyncAPI 3', async () => {
     const diagnostics = await new Parser().validate(JSON.stringify(socketDocument));
-    const errors = diagnostics.filter(({ severity }) => (severity as number) === ERROR);
-    expect(errors.map(({ message, path }) => `${path.join('/')}: ${message}`)).to.deep.equal([]);
+    const faults = diagnostics.filter(({ severity }) => (severity as number) <= WARNING);
+    expect(faults.map(({ message, path }) => `${path.join('/')}: ${message}`)).to.deep.equal([]);
   });
 
   it('has every request that the gateway answers, with its acknowledgement, and no other', () => {

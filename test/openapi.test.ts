@@ -66,6 +66,8 @@ describe('the OpenAPI document', () => {
       // An empty one says that none is needed; an API key is one more where it is let in.
       const ways = { anyone: 0, optional: 3, reader: 2, user: 2 }[access] + (scope === undefined ? 0 : 1);
       expect(told?.security?.length, `${method} ${path}`).to.equal(ways);
+      const needed = /An API key needs the scope `(\w+)`\./.exec(told?.description ?? '')?.[1];
+      expect(needed, `${method} ${path}`).to.equal(scope);
       expect(Boolean(told?.responses[401]), `${method} ${path}`).to.equal(
         access !== 'anyone' || ofTheirOwn.includes(path),
       );

@@ -194,7 +194,9 @@ export function asyncApiDocument(
       title: 'Tidings, live',
       version,
       description: aboutOf(events),
-      license: { name: 'MIT' },
+      contact: { name: 'The operator of this service' },
+      license: { name: 'MIT', url: 'https://spdx.org/licenses/MIT.html' },
+      tags: [{ name: 'Feed', description: 'What happens to posts, votes and users, as it happens' }],
     },
     defaultContentType: 'application/json',
     servers: {

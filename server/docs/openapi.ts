@@ -1,4 +1,10 @@
-import { type Answer, problemAnswer, problemAnswerName, problemAnswers } from './problem-answers.ts';
+import {
+  type Answer,
+  otherProblem,
+  problemAnswer,
+  problemAnswerName,
+  problemAnswers,
+} from './problem-answers.ts';
 import { type JsonSchema, SchemaLibrary } from '../api/json-schema.ts';
 import { problem } from '../api/problem.ts';
 import type { Route } from '../api/route.ts';
@@ -104,6 +110,7 @@ export function openApiDocument(
       refusals.add(status);
       operation.responses[status] = { $ref: `#/components/responses/${problemAnswerName(status)}` };
     }
+    operation.responses.default = { $ref: `#/components/responses/${otherProblem}` };
     (paths[openApiPath(path)] ??= {})[method] = operation;
   };
   for (const route of routes) {
@@ -142,6 +149,7 @@ export function openApiDocument(
     webhooks: {
       message: {
         post: {
+          operationId: 'postWebhookMessage',
           summary: 'An event, posted to a webhook of yours',
           description:
             'Signed by the Standard Webhooks specification: `webhook-id`, `webhook-timestamp`, `webhook-signature`. See `POST /users/me/webhooks`.',
@@ -174,7 +182,8 @@ export function openApiDocument(
         apiKey: {
           type: 'http',
           scheme: 'bearer',
-          description: 'A `key` from `POST /users/me/keys`, with the scope that the operation names',
+          description:
+            'A `key` from `POST /users/me/keys`, with the scope that the description of the operation names',
         },
       },
     },
@@ -198,9 +207,10 @@ function capital(word: string): string {
 }
 
 /** What an operation does, and what is the same for all that need it. */
-function describe({ needsVerifiedEmail }: Route, description: string): string {
-  if (!needsVerifiedEmail) return description;
-  return `${description} Where the operator asks for it (\`VERIFY_EMAIL\`), a user whose e-mail address is not verified gets a 403 with \`type\` \`email_unverified\`.`;
+function describe({ needsVerifiedEmail, scope }: Route, description: string): string {
+  const told = scope === undefined ? description : `${description} An API key needs the scope \`${scope}\`.`;
+  if (!needsVerifiedEmail) return told;
+  return `${told} Where the operator asks for it (\`VERIFY_EMAIL\`), a user whose e-mail address is not verified gets a 403 with \`type\` \`email_unverified\`.`;
 }
 
 function operation(
@@ -227,9 +237,9 @@ function operation(
   };
 }
 
-/** An API key is let in with the scope that is named. */
+/** The description says which scope a key needs: OpenAPI has a place for it, but linters take it for a fault. */
 function securityOf({ scope }: Route): Record<string, string[]>[] {
-  return [{ bearer: [] }, { password: [] }, ...(scope === undefined ? [] : [{ apiKey: [scope] }])];
+  return [{ bearer: [] }, { password: [] }, ...(scope === undefined ? [] : [{ apiKey: [] }])];
 }
 
 function parametersOf(route: Route, library: SchemaLibrary, epoch: string | undefined): Parameter[] {

@@ -46,6 +46,24 @@ const sentences: Record<ProblemCode, string> = {
   unavailable: 'The database did not confirm this request. Retry with the same Idempotency-Key.',
 };
 
+/** The members that only these problems have. Those of `gone` are told by its route, those of `/readyz` beside it. */
+const ownMembers: Partial<Record<ProblemCode, Record<string, JsonSchema>>> = {
+  suspended: {
+    until: {
+      type: ['string', 'null'],
+      format: 'date-time',
+      description: '`suspended`: the end of the suspension; `null`: none is set',
+    },
+    reason: { type: ['string', 'null'], description: '`suspended`: what the moderator wrote' },
+  },
+  username_required: {
+    suggestion: {
+      type: ['string', 'null'],
+      description: '`username_required`: what the provider calls you; `null`: nothing that can be a username',
+    },
+  },
+};
+
 const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>[2]>> = {
   gone: {
     members: { reason: 'too_old', epoch: '0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51', head: 4711 },
@@ -89,16 +107,39 @@ export function problemAnswerName(status: number): string {
   return `Problem${status}`;
 }
 
-/** These statuses as answers, with an example of each problem that has the status. */
+/** What stands for all statuses that an operation does not list, such as a 500. */
+export const otherProblem = 'OtherProblem';
+
+/** These statuses as answers, with an example of each problem that has the status; and what stands for all others. */
 export function problemAnswers(statuses: Iterable<number>, problem: JsonSchema): Record<string, Answer> {
-  return Object.fromEntries(
-    [...statuses].map((status) => [problemAnswerName(status), problemAnswer(status, problem)]),
+  const answers = [...statuses].map(
+    (status) => [problemAnswerName(status), problemAnswer(status, withOwnMembers(status, problem))] as const,
   );
+  return {
+    ...Object.fromEntries(answers),
+    [otherProblem]: {
+      description: 'Any other problem',
+      content: {
+        'application/problem+json': {
+          schema: problem,
+          examples: { internal: { value: exampleProblem('internal', {}) } },
+        },
+      },
+    },
+  };
+}
+
+function withOwnMembers(status: number, problem: JsonSchema): JsonSchema {
+  const properties = Object.assign({}, ...codesOf(status).map((code) => ownMembers[code])) as Record<
+    string,
+    JsonSchema
+  >;
+  return Object.keys(properties).length > 0 ? { allOf: [problem, { type: 'object', properties }] } : problem;
 }
 
 /** A status as an answer of this schema, whose examples have these members as well. */
 export function problemAnswer(status: number, schema: JsonSchema, members: object = {}): Answer {
-  const codes = (Object.keys(problems) as ProblemCode[]).filter((code) => problems[code][0] === status);
+  const codes = codesOf(status);
   return {
     description: codes.map((code) => problems[code][1]).join(', or: '),
     ...(headers[status] ? { headers: headers[status] } : {}),
@@ -109,4 +150,8 @@ export function problemAnswer(status: number, schema: JsonSchema, members: objec
       },
     },
   };
+}
+
+function codesOf(status: number): ProblemCode[] {
+  return (Object.keys(problems) as ProblemCode[]).filter((code) => problems[code][0] === status);
 }

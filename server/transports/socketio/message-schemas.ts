@@ -171,6 +171,7 @@ export function clientMessages({ tally }: FeedSchemas): {
     },
     untrack: {
       summary: "Stop receiving these posts' tallies",
+      description: 'Posts that are not tracked are passed over.',
       data: exactly<{ tracked: number }>()(
         object({ tracked: count().description('How many posts are still tracked').example(12) }),
       ),
@@ -194,6 +195,8 @@ export function clientMessages({ tally }: FeedSchemas): {
     },
     'auth:renew': {
       summary: 'Continue with a new token of the same user',
+      description:
+        'Nothing is missed meanwhile. If it is refused, for instance as that of another user, the old one stays in force.',
       data: exactly<{ expires_at: string }>()(
         object({ expires_at: timestamp().example('2030-01-01T12:00:00.000Z') }),
       ),
