@@ -243,7 +243,7 @@ const files: Record<string, Uses> = {
     types: ['config.ts', 'config/', 'database/connection.ts', 'logger.ts', 'ops/metrics.ts'],
   },
   'context.ts': { types: ['.*'] },
-  'service.ts': { values: ['(?!(main|app|server)\\.ts).*'] },
+  'service.ts': { values: ['(?!(main|program|app|server)\\.ts).*'] },
   'app.ts': {
     values: [
       '[a-z-]+/(authenticate|authorise|routes|schemas|shared-link)\\.ts',
@@ -273,7 +273,8 @@ const files: Record<string, Uses> = {
   'stop-signals.ts': {},
   'watchdog.ts': {},
   'shutdown.ts': { values: ['watchdog.ts'], types: ['logger.ts'] },
-  'main.ts': {
+  'main.ts': { values: ['program.ts'] },
+  'program.ts': {
     values: [
       'cluster/',
       'config.ts',

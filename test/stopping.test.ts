@@ -4,6 +4,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawn } from 'node:child_process';
+import { packageRoot } from '../server/paths.ts';
 import { findEmbedded } from '../server/database/embedded.ts';
 import { compiledProgram } from './support/compiled-service.ts';
 import { appendPosts } from './support/append-sql.ts';
@@ -257,11 +258,19 @@ describe('a node with its embedded database', () => {
     await until('it to have let the folder go', async () => (await findEmbedded(dataDir)) === undefined);
   });
 
+  // It is thrown by what the service's own code calls: its functions are in the stack.
+  const thrown = `
+    const { setTimeout } = globalThis;
+    globalThis.setTimeout = () => {
+      globalThis.setTimeout = setTimeout;
+      throw new Error('planted');
+    };
+    process.emit('SIGTERM');`;
   for (const [what, code, message, workers] of [
-    ['an exception that nobody catches', `throw new Error('planted');`, 'uncaught exception', '1'],
-    ['a rejection that nobody handles', `Promise.reject(new Error('planted'))`, 'unhandled rejection', '2'],
+    ['an exception that nobody catches', thrown, 'uncaught exception', '1'],
+    ['a rejection that nobody handles', `(async () => { ${thrown} })();`, 'unhandled rejection', '2'],
   ] as const)
-    it(`logs ${what} as one line of JSON, and ends with an error, with WORKERS=${workers}`, async () => {
+    it(`logs ${what} as one line of JSON with lines of the TypeScript, and ends with an error, with WORKERS=${workers}`, async () => {
       await start({ WORKERS: workers }, onSignal('SIGUSR1', code));
       const pid = await postmaster();
       const before = program.stdout.length;
@@ -277,7 +286,17 @@ describe('a node with its embedded database', () => {
       const fatal = lines.filter(({ level }) => level >= 60);
       expect(fatal).to.have.lengthOf(1);
       expect(fatal[0]).to.include({ msg: message });
-      expect(fatal[0]?.err?.stack).to.include('planted');
+      const frames = fatal[0]?.err?.stack.match(/\/server\/\S+/g) ?? [];
+      expect(frames.map((frame) => frame.replace(/\d+:\d+\)$/, 'LINE'))).to.deep.equal([
+        '/server/shutdown.ts:LINE',
+        '/server/shutdown.ts:LINE',
+        '/server/program.ts:LINE',
+      ]);
+      for (const frame of frames) {
+        const [, file = '', line] = /^\/(.+):(\d+):\d+\)$/.exec(frame) ?? [];
+        const source = (await readFile(join(packageRoot, file), 'utf8')).split('\n')[Number(line) - 1];
+        expect(source, frame).to.match(/setTimeout\(|#limit\(|shutdown\.begin\(/);
+      }
       await until('its database to have ended', () => !alive(pid));
     });
 

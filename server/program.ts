@@ -1,0 +1,192 @@
+import cluster from 'node:cluster';
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { STOP } from './cluster/stop-message.ts';
+import type { ListeningMessage } from './cluster/primary.ts';
+import type { WorkerSlot } from './cluster/sticky-sessions.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
+import { describeDatabase } from './config/connection-config.ts';
+import { isComingUp } from './database/connection.ts';
+import { type EmbeddedPostgres, startEmbedded } from './database/embedded.ts';
+import { migrate } from './database/migrate.ts';
+import { refuseTransactionPooling } from './database/pooler.ts';
+import { requireUsableDatabase } from './database/requirements.ts';
+import { migrateForService, requireSameDatabase } from './database/service-grants.ts';
+import { beginCheck } from './library-internals/self-check.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { Shutdown } from './shutdown.ts';
+import { STOP_SIGNALS } from './stop-signals.ts';
+
+/** EX_CONFIG of sysexits.h. */
+const EXIT_CONFIG = 78;
+/** Over how long the clients are drained. Milliseconds. */
+const DRAIN_SPREAD = 3000;
+/** How long a database that is just starting is waited for. Milliseconds. */
+const DATABASE_TIME_LIMIT = 15_000;
+/** At the same time, of the role that migrates: for the lock, the files and the look at who is in the way. */
+const MIGRATION_CONNECTIONS = 3;
+/** Connections that the embedded database allows beyond those of the workers, for tools and for its own. */
+const SPARE_CONNECTIONS = 30;
+
+/** Something that runs until it is told to stop. */
+interface Running {
+  url: string;
+  stop(): Promise<void>;
+}
+
+const loadServer = () => import('./server.ts');
+
+/** Loads what serves, and tries what it uses of its libraries, while the database answers. */
+function loadAhead({ fastPaths, dataDir }: Readonly<Config>): void {
+  void beginCheck(fastPaths, dataDir).catch(() => undefined);
+  void loadServer().catch(() => undefined);
+}
+
+/** Runs until a signal ends it; writes why it cannot and exits with 78 if the configuration is at fault, 1 otherwise. */
+export function runProgram(): void {
+  main().catch((error: unknown) => {
+    process.stderr.write(`${reasonOf(error)}\n`);
+    process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1);
+  });
+}
+
+async function main(): Promise<void> {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  if (cluster.isWorker) delete process.env.MIGRATION_DATABASE_URL;
+  const config = readConfig(process.env);
+  const log = createLogger(config.logLevel);
+  const shutdown = new Shutdown(log, config.shutdownDelay);
+  if (cluster.isWorker) {
+    await work(config, log, shutdown);
+    return;
+  }
+  for (const signal of STOP_SIGNALS) process.on(signal, () => shutdown.begin({ signal }));
+  const running = await begin(config, log, shutdown);
+  if (!shutdown.stopWith(() => running.stop())) process.stdout.write(`Tidings is ready at ${running.url}\n`);
+}
+
+/** The whole service: its database, brought up to date, and one process or several. */
+async function begin(config: Readonly<Config>, log: Logger, shutdown: Shutdown): Promise<Running> {
+  const say = (message: string, extra: object = {}) => log.info(extra, message);
+  const count = config.workers === 'auto' ? availableParallelism() : config.workers;
+  if (count === 1) loadAhead(config);
+  let embedded: EmbeddedPostgres | undefined;
+  if (config.databaseUrl === undefined) {
+    const connections = count * config.connectionsPerProcess + SPARE_CONNECTIONS;
+    embedded = await startEmbedded({
+      dataDir: config.dataDir,
+      settings: { max_connections: String(Math.max(100, connections)) },
+      log: say,
+    });
+    const server = embedded;
+    shutdown.neverWithout(
+      () => server.stop(),
+      () => server.pid,
+    );
+  }
+  const databaseUrl = embedded?.url ?? config.databaseUrl ?? '';
+  try {
+    const connections = count * config.connectionsPerProcess;
+    await migrateWhenUp({ databaseUrl, migrationUrl: config.migrationDatabaseUrl, connections }, say);
+    // Workers inherit the environment, and have no use for it.
+    delete process.env.MIGRATION_DATABASE_URL;
+    const service = await serve(config, log, databaseUrl, count, shutdown);
+    return {
+      url: service.url,
+      stop: async () => {
+        await service.stop();
+        await embedded?.stop();
+      },
+    };
+  } catch (error) {
+    await embedded?.stop();
+    throw error;
+  }
+}
+
+async function serve(
+  config: Readonly<Config>,
+  log: Logger,
+  databaseUrl: string,
+  count: number,
+  shutdown: Shutdown,
+): Promise<Running> {
+  if (count > 1) {
+    const { startWorkers } = await import('./cluster/primary.ts');
+    const { serveLimits } = await import('./limits/primary-store.ts');
+    const workers = await startWorkers({
+      count,
+      log,
+      env: { DATABASE_URL: databaseUrl },
+      relay: config.redis === undefined,
+      serve: serveLimits,
+      shutdownDelay: config.shutdownDelay,
+    });
+    shutdown.neverWithout(() => workers.stop());
+    return workers;
+  }
+  const { startServer } = await loadServer();
+  const server = await startServer(config, databaseUrl, log);
+  return { url: server.url, stop: () => server.stop(DRAIN_SPREAD) };
+}
+
+/**
+ * Brings the schema up to date. A server that is not ready, because it starts, stops, recovers or is too busy to answer, is
+ * waited for; one that cannot be found or refuses us is a fault at once.
+ */
+async function migrateWhenUp(
+  {
+    databaseUrl,
+    migrationUrl,
+    connections,
+  }: { databaseUrl: string; migrationUrl: string | undefined; connections: number },
+  say: (message: string, extra?: object) => void,
+): Promise<void> {
+  for (const deadline = Date.now() + DATABASE_TIME_LIMIT; ;) {
+    try {
+      await refuseTransactionPooling(databaseUrl);
+      if (migrationUrl !== undefined) {
+        await refuseTransactionPooling(migrationUrl);
+        await requireSameDatabase(migrationUrl, databaseUrl);
+        await requireUsableDatabase(migrationUrl, MIGRATION_CONNECTIONS);
+        await migrateForService(migrationUrl, databaseUrl, say);
+      }
+      // Last, since a service that owns nothing reaches the schema by what it was just granted.
+      await requireUsableDatabase(databaseUrl, connections);
+      if (migrationUrl === undefined) await migrate(databaseUrl, say);
+      return;
+    } catch (error) {
+      if (error instanceof ConfigError) throw error;
+      const reason = reasonOf(error);
+      if (!isComingUp(error) || Date.now() > deadline) {
+        throw new Error(`${describeDatabase(databaseUrl)} cannot be used: ${reason}`, { cause: error });
+      }
+      say('waiting for the database', { reason });
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  }
+}
+
+function reasonOf(error: unknown): string {
+  // A name with several addresses fails with several errors and no message.
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** One of several processes behind one port. Its primary tells it when to stop, and a signal to the group is for that one. */
+async function work(config: Readonly<Config>, log: Logger, shutdown: Shutdown): Promise<void> {
+  for (const signal of STOP_SIGNALS) process.on(signal, () => undefined);
+  const slot = JSON.parse(process.env.TIDINGS_WORKER_SLOT ?? '') as WorkerSlot;
+  loadAhead(config);
+  const started = loadServer().then(({ startServer }) =>
+    startServer(config, config.databaseUrl ?? '', log, slot),
+  );
+  shutdown.stopWith(async () => (await started).stop(DRAIN_SPREAD));
+  process.on('message', (message) => {
+    if (message === STOP) shutdown.begin({ reason: 'the primary process is stopping' });
+  });
+  // The primary is gone, and with it the port.
+  process.on('disconnect', () => shutdown.begin({ reason: 'the primary process has exited' }));
+  const { url } = await started;
+  process.send?.({ type: 'tidings:listening', url } satisfies ListeningMessage);
+}
