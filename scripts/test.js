@@ -156,6 +156,7 @@ const SLOW = testFiles([
   'response-backpressure',
   'openapi-examples',
   'document-tools',
+  'large-lists',
 ]);
 
 /** So many parts have the slow tests. */

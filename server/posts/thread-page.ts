@@ -18,17 +18,36 @@ export interface ThreadPage {
   next: string | undefined;
 }
 
+type Say = (value: unknown) => string;
+
+interface Order {
+  key: string;
+  order: string;
+  after: (cursor: Cursor, say: Say) => string;
+  /** SQL: the first so many replies of a thread in this order, as its index has them. @param root the thread */
+  walk: (root: string, cursor: Cursor | undefined, most: number, say: Say) => string;
+}
+
+function byAge(newestFirst: boolean): Order {
+  return {
+    key: 'p.id',
+    order: newestFirst ? 'p.id desc' : 'p.id',
+    after: ({ id }, say) => `p.id ${newestFirst ? '<' : '>'} ${say(id)}::bigint`,
+    walk: (root, cursor, most, say) =>
+      `select * from replies_by_age(${root}, ${newestFirst}, ${say(cursor?.id ?? null)}::bigint, ${say(most)})`,
+  };
+}
+
 /** What a page is sorted by, and how the next one begins. */
-const orders: Record<
-  ThreadSort,
-  { key: string; order: string; after: (cursor: Cursor, say: (value: unknown) => string) => string }
-> = {
-  old: { key: 'p.id', order: 'p.id', after: ({ id }, say) => `p.id > ${say(id)}::bigint` },
-  new: { key: 'p.id', order: 'p.id desc', after: ({ id }, say) => `p.id < ${say(id)}::bigint` },
+const orders: Record<ThreadSort, Order> = {
+  old: byAge(false),
+  new: byAge(true),
   top: {
     key: 't.votes',
     order: 't.votes desc, t.post_id desc',
     after: ({ key, id }, say) => `(t.votes, t.post_id) < (${say(key)}::integer, ${say(id)}::bigint)`,
+    walk: (root, cursor, most, say) =>
+      `select * from top_replies(${root}, ${say(cursor?.key ?? null)}::integer, ${say(cursor?.id ?? null)}::bigint, ${say(most)})`,
   },
 };
 
@@ -91,20 +110,16 @@ async function readPage(
   const { root_id, replies } = top;
   const { limit, sort, cursor } = asked;
   const { say, bind } = binding();
-  const { key, order, after } = orders[sort];
+  const { key, order, after, walk } = orders[sort];
   const root = `${say(root_id)}::bigint`;
   const user = `${say(viewer.id)}::bigint`;
   const where: string[] = [];
-  if (postId !== root_id) where.push(below(`${say(postId)}::bigint`, replies));
-  const inOrder = sort === 'top' && (postId === root_id || replies > FEW);
-  let walked: string | undefined;
+  // The condition on the thread and its tallies at once would have PostgreSQL read all tallies in the order of their ids.
+  const inOrder = postId === root_id || replies > FEW;
   if (inOrder) {
-    const behind = `${say(cursor?.key ?? null)}::integer, ${say(cursor?.id ?? null)}::bigint`;
-    walked = `with walked as materialized (select * from top_replies(${root}, ${behind}, ${say(most)}))`;
-  } else {
-    where.push(`p.root_id = ${root}`, `t.root_id = ${root}`);
-    if (cursor) where.push(after(cursor, say));
-  }
+    if (postId !== root_id) where.push(`p.ancestors @> array[${say(postId)}::bigint]`);
+  } else if (cursor) where.push(after(cursor, say));
+  const walked = inOrder ? walk(root, cursor, most, say) : below(`${say(postId)}::bigint`);
   // What is left of an account that is being deleted looks as it will.
   where.push(
     // One that a moderator has removed has a row as long as it may be restored.
@@ -116,8 +131,8 @@ async function readPage(
   const rows = await db.query<
     (Row | { id: null }) & { epoch: string; seq: number; shown: boolean; walked: number }
   >(
-    `${walked ?? ''}
-     select ${position}, page.*, ${walked ? '(select count(*)::integer from walked)' : '0'} as walked,
+    `with walked as materialized (${walked})
+     select ${position}, page.*, ${inOrder ? '(select count(*)::integer from walked)' : '0'} as walked,
        exists (select from posts r left join users u on u.id = r.owner_id
                where r.id = ${root} and r.deleted_at is null and u.deleted_at is null
                  and (r.published or r.owner_id = ${user})) as shown
@@ -125,7 +140,7 @@ async function readPage(
        select ${postColumns}, cardinality(p.ancestors) as depth, v.user_id is not null as voted,
          p.deleted_at is not null or u.deleted_at is not null as deleted,
          ${key}::text as key, row_number() over (order by ${order}) as place
-       from ${walked ? tablesInOrder(user) : tablesOf(user)}
+       from ${tablesOf(user)}
        where ${where.join(' and ')}
        order by ${order} limit ${say(limit + 1)}
      ) page on true
@@ -151,14 +166,11 @@ async function readPage(
   };
 }
 
-/** SQL: replies `p` with their tallies `t`, owners `u` and the votes `v` of a user. */
+/**
+ * SQL: the replies `p` that were `walked`, with their tallies `t`, owners `u` and the votes `v` of a user. Each is looked up:
+ * without `offset 0` PostgreSQL may read all posts.
+ */
 function tablesOf(user: string): string {
-  return `posts p join post_tallies t on t.post_id = p.id left join users u on u.id = p.owner_id
-    left join votes v on v.post_id = p.id and v.user_id = ${user}`;
-}
-
-/** SQL: the same of the replies that were `walked`. Each is looked up: without `offset 0` PostgreSQL may read all posts. */
-function tablesInOrder(user: string): string {
   return `walked w
     cross join lateral (select * from post_tallies t where t.post_id = w.post_id offset 0) t
     cross join lateral (select * from posts p where p.id = w.post_id offset 0) p
@@ -166,15 +178,13 @@ function tablesInOrder(user: string): string {
     left join lateral (select v.user_id from votes v where v.post_id = p.id and v.user_id = ${user} offset 0) v on true`;
 }
 
-/** SQL: whether a reply `p` is below another one. */
-function below(top: string, replies: number): string {
-  if (replies > FEW) return `p.ancestors @> array[${top}]`;
-  return `p.id in (
-    with recursive below as (
+/** SQL: all replies below another one. */
+function below(top: string): string {
+  return `with recursive below as (
       select c.id from posts c where c.parent_id = ${top}
       union all
       select c.id from below b join posts c on c.parent_id = b.id
-    ) select id from below)`;
+    ) select id as post_id from below`;
 }
 
 /** A reply in the list of its thread. */
