@@ -1,10 +1,16 @@
 import { expect } from 'chai';
 import type { Request, Response } from 'express';
 import { AppError } from '../server/errors.ts';
-import { type RateLimit, RateLimits, type ReachedLimit } from '../server/limits/rate-limits.ts';
+import {
+  type RateLimit,
+  RateLimits,
+  type ReachedLimit,
+  type RefreshOf,
+} from '../server/limits/rate-limits.ts';
 import { SharedCounts } from '../server/limits/shared-counts.ts';
 import type { LimitStore } from '../server/limits/store.ts';
 import { expectProblem } from './support/problems.ts';
+import { execute } from './support/tables.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
 const from = (address: string) => ({ ip: address }) as unknown as Request;
@@ -26,6 +32,17 @@ class Recorder implements LimitStore {
   forget = () => Promise.resolve();
 }
 
+/** Why a request is refused that is counted so; undefined if it is not. */
+async function refusalOf(counted: Promise<void>): Promise<string | undefined> {
+  try {
+    await counted;
+    return undefined;
+  } catch (error) {
+    expect(error).to.be.instanceOf(AppError);
+    return (error as AppError).message;
+  }
+}
+
 describe('the limits of one address', () => {
   let limits: RateLimits;
   let counts: SharedCounts;
@@ -38,17 +55,13 @@ describe('the limits of one address', () => {
     limits = new RateLimits(counts, 'a secret', (name) => refused.push(name));
   });
 
-  /** Counts a request. @returns why it is refused */
-  const refusal = async (name: RateLimit, address: string, user?: number, countedUnder?: string) => {
-    try {
-      const identity = user === undefined ? undefined : somebody(user);
-      await limits.count(name, from(address), nobodyListens, identity, countedUnder);
-      return undefined;
-    } catch (error) {
-      expect(error).to.be.instanceOf(AppError);
-      return (error as AppError).message;
-    }
-  };
+  /** Counts a request, or a refresh. @returns why it is refused */
+  const refusal = (name: RateLimit, address: string, user?: number) =>
+    refusalOf(
+      limits.count(name, from(address), nobodyListens, user === undefined ? undefined : somebody(user)),
+    );
+  const refreshRefusal = (of: RefreshOf, address = '203.0.113.1') =>
+    refusalOf(limits.countRefresh(of, from(address), nobodyListens));
 
   it('refuse what many accounts do from there, each within its own limit', async () => {
     for (const [name, own] of [
@@ -72,9 +85,11 @@ describe('the limits of one address', () => {
       for (let write = 0; write < 6; write += 1) told.add(await refusal('write', '203.0.113.1', user));
       for (let read = 0; read < 60; read += 1) told.add(await refusal('read', '203.0.113.1', user));
     }
-    // An access token lives for a quarter of an hour.
-    for (let session = 0; session < 900 / 15; session += 1)
-      told.add(await refusal('refresh', '203.0.113.1', undefined, `s${session}`));
+    // They have all logged in at nine, so they all renew in the same minute.
+    for (let user = 1; user <= 900; user += 1) {
+      told.add(await refreshRefusal({ session: `session ${user}` }));
+      told.add(await refreshRefusal({ user }));
+    }
     expect([...told]).to.deep.equal([undefined]);
   });
 
@@ -84,11 +99,20 @@ describe('the limits of one address', () => {
     expect(await refusal('write', '203.0.113.1', 2)).to.equal(undefined);
   });
 
-  it('count refreshes of many sessions together, and what nobody sends once', async () => {
-    for (let session = 0; session < 600; session += 1)
-      expect(await refusal('refresh', '203.0.113.1', undefined, `s${session}`)).to.equal(undefined);
-    expect(await refusal('refresh', '203.0.113.1', undefined, 's600')).to.include('from your address');
-    recorder.keys.length = 0;
+  it('count refreshes of guessed tokens alone, and those of a user’s sessions together', async () => {
+    for (let guess = 0; guess < 600; guess += 1) expect(await refreshRefusal(undefined)).to.equal(undefined);
+    expect(await refreshRefusal(undefined)).to.include('from your address');
+    expect(await refreshRefusal(undefined, '203.0.113.2')).to.equal(undefined);
+    for (let at = 0; at < 60; at += 1) expect(await refreshRefusal({ session: 'one' })).to.equal(undefined);
+    expect(await refreshRefusal({ session: 'one' }, '203.0.113.2')).to.match(/^Too many requests\. /);
+    expect(await refreshRefusal({ session: 'another' })).to.equal(undefined);
+    for (let at = 0; at < 600; at += 1) expect(await refreshRefusal({ user: 1 })).to.equal(undefined);
+    expect(await refreshRefusal({ user: 1 }, '203.0.113.2')).to.match(/^Too many requests\. /);
+    expect(await refreshRefusal({ user: 2 })).to.equal(undefined);
+    expect(refused).to.deep.equal(['refresh-address', 'refresh', 'refresh-user']);
+  });
+
+  it('count once what nobody sends', async () => {
     await refusal('read', '203.0.113.1');
     expect(recorder.keys).to.deep.equal(['limit:read:a203.0.113.1']);
   });
@@ -138,5 +162,31 @@ describe('many accounts of one address', () => {
     }
     const { body } = await world.anonymous.get<string>('/metrics');
     expect(body).to.match(/^tidings_rate_limited_total\{limit="write-address"\} 2$/m);
+  });
+
+  it('renew their tokens where guessed ones have used up what these may, which the database is not asked for', async () => {
+    const refresh = (refresh_token: string, address: string) =>
+      world.anonymous.post<object>('/refresh', { refresh_token }, { 'x-forwarded-for': address });
+    for (let guess = 0; guess < 600; guess += 1)
+      await world.ctx.countRefresh(undefined, from('203.0.113.11'), nobodyListens);
+    const [user] = users as [TestUser];
+    const forged = user.refreshToken.slice(0, -1) + (user.refreshToken.endsWith('A') ? 'B' : 'A');
+    for (const guess of ['a-guess', forged]) {
+      const refused = await refresh(guess, '203.0.113.11');
+      expect(expectProblem(refused, 429, 'too_many_requests').detail).to.include('from your address');
+      expectProblem(await refresh(guess, '203.0.113.12'), 401);
+    }
+    const renewed = await refresh(user.refreshToken, '203.0.113.11');
+    expect(renewed.status).to.equal(200);
+    expect(renewed.headers.get('ratelimit-policy')).to.equal('"refresh";q=60;w=60');
+    // One of an earlier version is not signed: it is known by its row.
+    await execute(
+      world,
+      `insert into refresh_tokens (hash, session_id, expires_at, signed)
+       select sha256('an earlier one'), id, now() + interval '1 day', false
+       from sessions where user_id = $1 limit 1`,
+      [user.id],
+    );
+    expect((await refresh('an earlier one', '203.0.113.12')).status).to.equal(200);
   });
 });

@@ -52,7 +52,7 @@ describe('the limits of two nodes with one Redis', () => {
     expectProblem(await refresh(mine), 429);
     // Neither these nor those of tokens that are nobody's keep anyone else from renewing.
     const garbage = await Promise.all(Array.from({ length: limit + 1 }, () => refresh('nobody-s')));
-    expect(garbage.map(({ status }) => status)).to.include.members([401, 429]);
+    expect(new Set(garbage.map(({ status }) => status))).to.deep.equal(new Set([401]));
     expect((await refresh(theirs)).status).to.equal(200);
     const login = await anonymous.post<object>('/login', { email: people[0]?.email, password: PASSWORD });
     expect(login.status).to.equal(200);

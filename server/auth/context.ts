@@ -49,4 +49,5 @@ export interface AuthContext {
   liveSessions: LiveSessions;
   /** Counts a request. @throws {AppError} 429 */
   countRequest: RateLimits['count'];
+  countRefresh: RateLimits['countRefresh'];
 }

@@ -1,6 +1,6 @@
 import { QueryTypes, type Transaction } from 'sequelize';
-import { RefreshToken } from '../../models/index.ts';
 import { unauthorized } from '../errors.ts';
+import type { RefreshOf } from '../limits/rate-limits.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import type { AuthContext } from './context.ts';
 import { LAST_SEEN_NOW } from './last-seen.ts';
@@ -47,22 +47,31 @@ interface Row {
  * Each refresh deletes the session's rows of tokens that were used before the window. A token without a row names its
  * session itself (`RefreshTokens`), so its reuse is noticed at any later time.
  * @param requester who waits for the database
- * @param count counts the request under the token's session; undefined for an unknown token
+ * @param count counts the request: first, without the database, under the session that the token is signed for, or under
+ *   nothing that is known; then under what the database knows
  * @throws {AppError} 401, 403 of a suspended user, 429
  */
 export async function refresh(
   ctx: RefreshContext,
   refreshToken: string,
   requester: Requester,
-  count: (sessionId: string | undefined) => Promise<void>,
+  count: (of: RefreshOf) => Promise<void>,
 ): Promise<Tokens> {
   const hash = hashRefreshToken(refreshToken);
   const db = ctx.db.share(requester);
-  const known = await db.run(() => RefreshToken.findByPk(hash, { attributes: ['sessionId'] }));
-  const sessionId = known?.sessionId ?? ctx.refreshTokens.sessionOf(refreshToken);
-  await count(sessionId);
-  const outcome =
-    sessionId !== undefined && (await db.transaction((tx) => rotate(ctx, tx, refreshToken, hash, sessionId)));
+  const signedFor = ctx.refreshTokens.sessionOf(refreshToken);
+  await count(signedFor === undefined ? undefined : { session: signedFor });
+  const [session] = await db.query<{ id: string; user_id: number }>(
+    `select id, user_id from sessions
+     where id = coalesce($1::uuid, (select session_id from refresh_tokens where hash = $2))`,
+    { type: QueryTypes.SELECT, bind: [signedFor ?? null, hash] },
+  );
+  if (session) {
+    // Tokens of earlier versions are not signed.
+    if (signedFor === undefined) await count({ session: session.id });
+    await count({ user: session.user_id });
+  }
+  const outcome = session && (await db.transaction((tx) => rotate(ctx, tx, refreshToken, hash, session.id)));
   // Not thrown inside: the revocation must be committed.
   if (!outcome) throw unauthorized('The refresh token is not valid.');
   return outcome;

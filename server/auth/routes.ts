@@ -47,17 +47,13 @@ export const authRoutes = [
     path: '/refresh',
     summary: 'Exchange a refresh token for a new pair of tokens',
     description:
-      'Each refresh token works once. If the response was lost, send the same token again: for 30 seconds it returns the same new refresh token, unless that one has been used. Reuse after that ends the session. Requests are limited per session, not per address.',
+      'Each refresh token works once. If the response was lost, send the same token again: for 30 seconds it returns the same new refresh token, unless that one has been used. Reuse after that ends the session. Requests are limited per session and user; only those with tokens that are not signed by the service are limited per address.',
     tag: 'Sessions',
     access: 'anyone',
     body: schemas.refresh,
     answers: { 200: schemas.tokens, ...problems(401, 403, 422, 429) },
     handle: async ({ ctx, body, requester, req, res }) =>
-      tokensOnce(
-        await refresh(ctx, body.refresh_token, requester, (session) =>
-          ctx.countRequest('refresh', req, res, undefined, session && `s${session}`),
-        ),
-      ),
+      tokensOnce(await refresh(ctx, body.refresh_token, requester, (of) => ctx.countRefresh(of, req, res))),
   }),
   route({
     method: 'post',

@@ -13,7 +13,7 @@ const DAY = 24 * HOUR;
 
 const limits = {
   login: { points: 60, duration: MINUTE },
-  // By session: behind one address there may be hundreds of them.
+  // By session, not by address (`countRefresh`): hundreds of people behind one address may renew in the same minute.
   refresh: { points: 60, duration: MINUTE },
   signup: { points: 40, duration: HOUR },
   // By address: nobody who asks for a new password is logged in.
@@ -28,8 +28,10 @@ const limits = {
   export: { points: 10, duration: DAY },
 } as const satisfies Record<string, Limit>;
 
+type Limited = keyof typeof limits;
+
 /** What a route counts against. */
-export type RateLimit = keyof typeof limits;
+export type RateLimit = Exclude<Limited, 'refresh'>;
 
 /** Sign-ups of one address in a day. */
 const SIGN_UPS_A_DAY = 120;
@@ -41,7 +43,13 @@ const SIGN_UPS_A_DAY = 120;
 const ADDRESS_SHARE = 10;
 
 /** A limit that was reached, by the name that metrics and `RateLimit-Policy` give it. */
-export type ReachedLimit = RateLimit | `${Exclude<RateLimit, 'signup'>}-address` | 'signup-day';
+export type ReachedLimit = Limited | `${Exclude<Limited, 'signup'>}-address` | 'signup-day' | 'refresh-user';
+
+/**
+ * What is known of a refresh when it is counted: the session that its token was signed for, the user of that session, or
+ * nothing.
+ */
+export type RefreshOf = { session: string } | { user: number } | undefined;
 
 interface NamedCounter {
   name: ReachedLimit;
@@ -55,8 +63,9 @@ interface NamedCounter {
  * unauthenticated requests by address.
  */
 export class RateLimits {
-  readonly #own: Record<RateLimit, NamedCounter>;
-  readonly #ofAddress: Record<RateLimit, NamedCounter>;
+  readonly #own: Record<Limited, NamedCounter>;
+  readonly #ofAddress: Record<Limited, NamedCounter>;
+  readonly #refreshesOfUser: NamedCounter;
   readonly #onRefused: (name: ReachedLimit) => void;
   readonly #key: Buffer;
 
@@ -66,7 +75,7 @@ export class RateLimits {
   constructor(counts: SharedCounts, secret: string, onRefused: (name: ReachedLimit) => void) {
     this.#onRefused = onRefused;
     this.#key = keyedHashKey(secret, 'tidings: addresses');
-    const own = (name: RateLimit): NamedCounter => ({
+    const own = (name: Limited): NamedCounter => ({
       name,
       counter: new Counter(name, limits[name], counts),
       from: '',
@@ -76,7 +85,7 @@ export class RateLimits {
       counter: new Counter(name, { points, duration }, counts),
       from: ' from your address',
     });
-    const share = (name: Exclude<RateLimit, 'signup'>) =>
+    const share = (name: Exclude<Limited, 'signup'>) =>
       ofAddress(`${name}-address`, { ...limits[name], points: ADDRESS_SHARE * limits[name].points });
     this.#own = {
       login: own('login'),
@@ -88,6 +97,15 @@ export class RateLimits {
       read: own('read'),
       rename: own('rename'),
       export: own('export'),
+    };
+    this.#refreshesOfUser = {
+      name: 'refresh-user',
+      counter: new Counter(
+        'refresh-user',
+        { ...limits.refresh, points: ADDRESS_SHARE * limits.refresh.points },
+        counts,
+      ),
+      from: '',
     };
     this.#ofAddress = {
       login: share('login'),
@@ -124,6 +142,20 @@ export class RateLimits {
       await this.#take(ofAddress, this.#placeOf(req, ofAddress), res);
     }
     tell(res, left);
+  }
+
+  /**
+   * Counts a refresh. Of a signed token that is its session's, and when the session is known also its user's: never its
+   * address's, whose other users have nothing to do with it. Of anything else it is the address's, before the database is
+   * asked: what guesses cost is bounded.
+   * @throws {AppError} 429 with `Retry-After`
+   */
+  async countRefresh(of: RefreshOf, req: Request, res: Response): Promise<void> {
+    if (of === undefined) {
+      const ofAddress = this.#ofAddress.refresh;
+      tell(res, await this.#take(ofAddress, this.#placeOf(req, ofAddress), res));
+    } else if ('user' in of) await this.#take(this.#refreshesOfUser, `u${of.user}`, res);
+    else tell(res, await this.#take(this.#own.refresh, `s${of.session}`, res));
   }
 
   /**

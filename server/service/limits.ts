@@ -20,6 +20,7 @@ export interface LimitParts {
   /** Undefined: votes are not limited by address. */
   voteLimit: VoteLimit | undefined;
   countRequest: RateLimits['count'];
+  countRefresh: RateLimits['countRefresh'];
   countMail: RateLimits['countMail'];
   /** Counts a mail to an address that is not proved, without a request. */
   mayMail: OutboxOptions['count'];
@@ -76,6 +77,9 @@ export function createLimits(
       : undefined,
     countRequest: async (...request) => {
       if (config.rateLimits) await limits.count(...request);
+    },
+    countRefresh: async (...request) => {
+      if (config.rateLimits) await limits.countRefresh(...request);
     },
     countMail: async (email, ...request) => {
       if (config.rateLimits) await limits.countMail(emailKey(email), ...request);
