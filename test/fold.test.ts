@@ -104,4 +104,17 @@ describe('the fold that searches compare', () => {
     expect(contains(wordsOf('lateagain'), 'The ferry is late', 'again')).to.be.false;
     expect(contains(wordsOf(' \u3000\u00ad'), '')).to.be.true;
   });
+
+  it('has no word of which nothing is seen', () => {
+    for (const nothing of [
+      '\u3164',
+      '\u0301',
+      '\u2800',
+      '\ufffc',
+      '\u{13430}',
+      '\u200d\ufe0f',
+      ' \u3000\u0085',
+    ])
+      expect(wordsOf(`${nothing} ferry ${nothing}`), JSON.stringify(nothing)).to.deep.equal(['ferry']);
+  });
 });

@@ -576,6 +576,19 @@ describe('posts', () => {
         expect(body.map((post) => post.title).sort()).to.deep.equal([...found].sort());
       });
     }
+
+    it('lists everything by what shows nothing, as it does by spaces', async () => {
+      const titles = async (search: string) => {
+        const { body } = await bob.get<PostAnswer[]>(
+          `/posts?limit=100&owner_id=${ada.id}&search=${encodeURIComponent(search)}`,
+        );
+        return body.map((post) => post.title);
+      };
+      const all = await titles('');
+      expect(all).to.include.members(['plain', 'ÄPFEL']);
+      for (const search of [' ', '\u3164', '\u0301', '\ufffc \u200b'])
+        expect(await titles(search), JSON.stringify(search)).to.deep.equal(all);
+    });
   });
 
   it('tells in a list the position that the list reflects', async () => {

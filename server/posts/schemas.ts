@@ -203,7 +203,7 @@ export const listPosts = object({
       .allow('')
       .max(200)
       .description(
-        'Words that must all occur in title or content, in any order, each anywhere in a word there. Case, accents and Unicode form make no difference, in any script; `%` and `_` mean themselves',
+        'Words that must all occur in title or content, in any order, each anywhere in a word there. Case, accents and Unicode form make no difference, in any script; `%` and `_` mean themselves. One in which there is nothing to see but accents lists everything',
       )
       .example('hello words'),
     '',

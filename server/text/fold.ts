@@ -1,3 +1,5 @@
+import { isVisible } from './visible.ts';
+
 /**
  * What a search compares: text in which case, accents and Unicode form make no difference, in any script.
  *
@@ -64,9 +66,9 @@ function lowered(text: string): string {
   return text.toLowerCase().toUpperCase().toLowerCase();
 }
 
-/** The words of a search, folded. A word is what stands between spaces. */
+/** The words of a search, folded. A word is what stands between spaces, and has something to see. */
 export function wordsOf(search: string): string[] {
-  return [...new Set(fold(search).split(' '))].filter((word) => word !== '');
+  return [...new Set(fold(search).split(' '))].filter(isVisible);
 }
 
 /** Whether each of the words occurs in one of the texts. */
