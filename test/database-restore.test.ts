@@ -2,9 +2,12 @@ import { expect } from 'chai';
 import { join } from 'node:path';
 import pg from 'pg';
 import { migrate } from '../server/database/migrate.ts';
+import { examine } from '../server/doctor/examine.ts';
+import { makeNewEpoch, repair } from '../server/doctor/repair.ts';
 import type { Ready } from '../server/contract.ts';
 import { firstFault, record, readyOf } from './support/sockets.ts';
 import { startSystemPostgres, type SystemPostgres } from './support/system-postgres.ts';
+import { caughtUp } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { type Answer, Api, createWorld, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -226,6 +229,42 @@ describe('A node under which the tables are restored', () => {
       password: PASSWORD,
     });
     expect(status, 'a name that is kept').to.equal(409);
+    client.socket.disconnect();
+  });
+
+  it('is put right by the two commands of the documents where some tables were restored without the others', async () => {
+    const client = await listen();
+    await hears(client, 'after the backup');
+    await owner.query('truncate posts, votes, post_tallies cascade');
+    const tables = ['posts', 'votes', 'post_tallies'].flatMap((table) => ['-t', table]);
+    const how = ['--data-only', '--disable-triggers', ...tables, `--dbname=${server.url('tidings')}`];
+    await server.program('pg_restore', ...how, dump);
+    const epoch = await makeNewEpoch(world.ctx.db);
+    await until('the client to come back', () => client.readies.at(-1)?.epoch === epoch);
+    expect(client.closes).to.deep.equal(['reset']);
+    const mismatches = async () =>
+      (await examine(world.ctx.config, url, { schema: false }))
+        .filter(({ what }) => what === 'fold' || what === 'tallies')
+        .flatMap(({ findings }) => findings);
+    const found = await mismatches();
+    expect(found).to.not.be.empty;
+    for (const finding of found) await repair(world.ctx.db, finding);
+    expect(await mismatches()).to.be.empty;
+    expect(await caughtUp(world)).to.be.above(0);
+    // Anyone who reads the log from its start arrives at what the lists show.
+    const { body: log } = await ada.get<{ events: { name: string; data: { id: number } }[] }>(
+      `/events?after=0&epoch=${epoch}&limit=100`,
+    );
+    const told = new Set<number>();
+    for (const { name, data } of log.events)
+      if (name === 'post:created') told.add(data.id);
+      else if (name === 'post:deleted') told.delete(data.id);
+    const { body: posts } = await ada.get<{ id: number; votes: number; voted: boolean }[]>('/posts?sort=top');
+    expect(posts.map(({ id, votes, voted }) => ({ id, votes, voted }))).to.deep.equal([
+      { id: first, votes: 1, voted: true },
+    ]);
+    expect([...told]).to.deep.equal([first]);
+    await hears(client, 'at last');
     client.socket.disconnect();
   });
 
