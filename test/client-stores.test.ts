@@ -171,6 +171,30 @@ for (const sharing of [false, true])
       await settles(store, { tag });
     });
 
+    it('leaves out what an edit has taken out of the list, also of the user, and has what it brings', async () => {
+      const tag = `own${ids.me}`;
+      const word = `heron${ids.me}`;
+      const queries: FeedQuery[] = [{ tag }, { search: word }, { view: 'home', search: word }];
+      const text = `A ${word} #${tag}`;
+      const here = await write(me, 'Edited here', text);
+      const there = await write(me, 'Edited elsewhere', text);
+      const hers = await write(ada, 'Of somebody else', text);
+      const later = await write(me, 'Not of the list yet');
+      await me.users.follow(ids.ada);
+      const stores = await Promise.all(queries.map((query) => opened(query)));
+      for (const store of stores) expect(shownBy(store)).to.deep.equal([hers, there, here]);
+      const plain = { content: 'Plain' };
+      await stores[0]!.edit(here, plain);
+      expect(shownBy(stores[0]!)).to.deep.equal([hers, there]);
+      await me.posts.update(there, plain);
+      await ada.posts.update(hers, plain);
+      for (const store of stores) await until('none is left', () => shownBy(store).length === 0);
+      await me.posts.update(there, { content: text });
+      await me.posts.update(later, { content: text });
+      for (const [at, store] of stores.entries()) await settles(store, queries[at]!);
+      expect(shownBy(stores[1]!)).to.deep.equal([later, there]);
+    });
+
     it('loses and doubles nothing while others write, follow and connections are cut', async () => {
       const tag = `t${ids.me}`;
       const queries: FeedQuery[] = [{ view: 'home' }, { ownerId: ids.ada }, { tag }, {}];

@@ -35,6 +35,6 @@ export function belongs({ ownerId, tag, search = '' }: FeedQuery, post: PostView
   return hasTag(tag, post) && contains(wordsOf(search), post.title ?? '', post.content);
 }
 
-export function hasTag(tag: string | undefined, { tags = [] }: PostView): boolean {
+function hasTag(tag: string | undefined, { tags = [] }: PostView): boolean {
   return tag === undefined || tags.includes(tagForm(tag));
 }

@@ -6,7 +6,7 @@ import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
 import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
 import { TidingsError } from '../tidings-error.ts';
 import { CastVotes } from './cast-votes.ts';
-import { belongs, type FeedQuery, hasTag, queryOf, topicOf } from './feed-query.ts';
+import { belongs, type FeedQuery, queryOf, topicOf } from './feed-query.ts';
 import {
   byAuthor,
   emptyView,
@@ -316,7 +316,7 @@ export class FeedStore {
     const known = this.#view.entries.has(id);
     const arrival = {
       accepts: (post: PostView) => this.#accepts(post),
-      stays: (post: PostView) => hasTag(this.#viewQuery.tag, post),
+      stays: (post: PostView) => belongs(this.#viewQuery, post),
       joins: (post: PostView) => this.#joins(post),
       atOnce: !known && this.#atOnce,
     };
@@ -414,19 +414,24 @@ export class FeedStore {
 
   /** Whether a post that an edit has brought here belongs among the pages that are loaded. */
   #joins(post: PostView): boolean {
-    if (this.#viewQuery.tag === undefined || !this.#byTime) return false;
+    const { tag, search } = this.#viewQuery;
+    if ((tag === undefined && search === undefined) || !this.#byTime) return false;
     return !this.#pages.hasMore || reachedBy(this.#view, post);
   }
 
-  /** Shows a post of the user as the server has answered with it. @throws {TidingsError} */
+  /** Shows a post of the user as the server has answered with it, if it is of the list. @throws {TidingsError} */
   async #own(asked: Promise<PostAnswer>): Promise<PostAnswer> {
     const life = this.#life;
     const post = await asked;
     if (life !== this.#life) return post;
     const { id } = post;
     this.#removed.delete(id);
+    const known = this.#view.entries.get(id)?.post;
+    // An event may have told of a newer state.
+    const isNewest = known === undefined || known.version <= post.version;
     if (!post.published && this.#viewQuery.published) this.#drop(id);
-    else if (this.#view.entries.has(id) || this.#accepts(post)) this.#turn(id, withOwn(this.#view, post));
+    else if (isNewest && !belongs(this.#viewQuery, post)) this.#turn(id, without(this.#view, id));
+    else if (known || this.#accepts(post)) this.#turn(id, withOwn(this.#view, post));
     return post;
   }
 
