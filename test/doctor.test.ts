@@ -8,7 +8,9 @@ import { MOST_FOUND } from '../server/database/check.ts';
 import { findFoldMismatches } from '../server/doctor/fold-check.ts';
 import { repair } from '../server/doctor/repair.ts';
 import { eventTypes } from '../server/event-registry.ts';
+import { append } from '../server/log/append.ts';
 import type { PostView } from '../server/contract.ts';
+import { postUpdated } from '../server/posts/events.ts';
 import { postFold } from '../server/posts/fold.ts';
 import { refoldPosts } from '../server/posts/folding.ts';
 import { findWrongTallies } from '../server/votes/checks.ts';
@@ -234,6 +236,27 @@ describe('the doctor', () => {
     );
     expect(told.rows).to.deep.equal([{ name: 'post:created' }]);
     expect(await findings()).to.deep.equal({});
+  });
+
+  it('tells a reply that was told behind its withdrawn thread as one that is gone', async () => {
+    const root = await write('a thread');
+    const { body: reply } = await alice.post<PostView & { voted: boolean }>(`/posts/${root.id}/replies`, {
+      content: 'withdrawn with its thread',
+    });
+    await alice.patch(`/posts/${root.id}`, { published: false });
+    const { voted: _voted, ...view } = reply;
+    await world.ctx.db.transaction((tx) => append(tx, postUpdated, view));
+    await until('the event', async () => (await numbered(reply.id)) === 2);
+    expect(await findings()).to.deep.equal({
+      fold: [`Post ${reply.id}: the log says it exists, but it is gone or a draft.`],
+    });
+    await repairAll();
+    expect(await findings()).to.deep.equal({});
+    const { rows } = await database.query<{ name: string }>(
+      'select name from event_log where entity_id = $1 order by seq desc limit 1',
+      [reply.id],
+    );
+    expect(rows).to.deep.equal([{ name: 'post:deleted' }]);
   });
 
   it('finds a post that the log has never told', async () => {

@@ -3,6 +3,7 @@ import { Database } from '../server/database/connection.ts';
 import { createLogger } from '../server/logger.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { UnparsedPosts } from '../server/posts/unparsed-posts.ts';
+import { eraseMentions } from '../server/users/mentions-of.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { execute, headOf, numberOf, rows, tellVotes } from './support/tables.ts';
@@ -242,6 +243,30 @@ describe('tags and mentions', () => {
     expect((await writePost(ada, { content: `@${gone.username}` })).mentions).to.deep.equal([]);
   });
 
+  it('of a deleted account are taken out of a reply when nobody can withdraw its thread meanwhile', async () => {
+    const gone = await world.user();
+    const root = await writePost(ada);
+    const { body: reply } = await bob.post<PostAnswer>(`/posts/${root.id}/replies`, {
+      content: `@${gone.username}`,
+    });
+    const erase = () => world.ctx.db.transaction((tx) => eraseMentions(tx, gone.id, 10));
+    const mentions = async () => (await bob.get<PostAnswer>(`/posts/${reply.id}`)).body.mentions;
+    const other = await world.pool.connect();
+    try {
+      await other.query('begin');
+      await other.query('select from posts where id = $1 for update', [root.id]);
+      expect(await erase()).to.equal(false);
+      expect(await mentions()).to.deep.equal([{ id: gone.id, username: gone.username }]);
+      await other.query('rollback');
+    } finally {
+      other.release();
+    }
+    expect(await erase()).to.equal(false);
+    expect(await mentions()).to.deep.equal([]);
+    expect(await erase()).to.equal(true);
+    expect((await toldOf(reply.id)).map(({ name }) => name)).to.deep.equal(['post:created', 'post:updated']);
+  });
+
   it('are those of the text whatever comes together', async () => {
     const users = await Promise.all([1, 2, 3].map(() => world.user()));
     const written = await Promise.all(
@@ -288,6 +313,26 @@ describe('tags and mentions', () => {
       expect(told.at(-1)).to.deep.include({ name: 'post:updated', departure: null });
       expect(tagTopics(told.at(-1)!)).to.deep.equal(['tag:old']);
       expect(await toldOf(plain)).to.deep.equal([]);
+    });
+
+    it('are told of a reply when nobody can withdraw its thread meanwhile', async () => {
+      const root = await writePost(ada);
+      const { body: reply } = await bob.post<PostAnswer>(`/posts/${root.id}/replies`, { content: '#here' });
+      const other = await world.pool.connect();
+      try {
+        await other.query('begin');
+        await other.query('select from posts where id = $1 for no key update', [root.id]);
+        await execute(world, `update posts set content = '#then', version = 2 where id = $1`, [reply.id]);
+        // One that comes after it is done before it.
+        const later = await oldPost('#later');
+        await until('the later one', async () => (await toldOf(later)).length > 0);
+        expect((await toldOf(reply.id)).map(({ name }) => name)).to.deep.equal(['post:created']);
+        await other.query('rollback');
+      } finally {
+        other.release();
+      }
+      await parsed();
+      expect((await toldOf(reply.id)).at(-1)!.data).to.deep.include({ tags: ['then'], version: 3 });
     });
 
     it('leave the tags that an edit of such a node takes away', async () => {

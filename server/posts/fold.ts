@@ -22,8 +22,8 @@ export const postFold: EntityFold = {
 };
 
 /**
- * Who has seen the version that the log told must not take the row for the same one, or for an older: the row gets a version
- * beyond it.
+ * Tells a post as everyone may see it, or that it is gone: a reply of a withdrawn thread is. Who has seen the version that the
+ * log told must not take the row for the same one, or for an older: the row gets a version beyond it.
  */
 async function tellAnew(
   tx: Transaction,
@@ -31,11 +31,12 @@ async function tellAnew(
   lastTold: () => Promise<LastTold | undefined>,
 ): Promise<void> {
   const sequelize = sequelizeOf(tx);
-  await sequelize.query('select 1 from posts where id = $1 for no key update', {
-    bind: [postId],
-    type: QueryTypes.SELECT,
-    transaction: tx,
-  });
+  // With the first post of its thread: that is not withdrawn before the event is written.
+  await sequelize.query(
+    `select 1 from posts where id = $1 or id = (select root_id from posts where id = $1)
+     order by id for no key update`,
+    { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
+  );
   const told = await lastTold();
   await sequelize.query('update posts set version = $2 + 1 where id = $1 and published and version <= $2', {
     bind: [postId, Number(told?.data.version ?? 0)],
@@ -47,15 +48,16 @@ async function tellAnew(
       votes: number | null;
       replies: number | null;
       rev: number | null;
+      shown: boolean;
     }
   >(
-    `select ${postColumns}
+    `select ${postColumns}, p.published and ${inPublicThread} as shown
      from posts p join users u on u.id = p.owner_id left join post_tallies t on t.post_id = p.id
      where p.id = $1`,
     { bind: [postId], type: QueryTypes.SELECT, transaction: tx },
   );
   const tags = Array.isArray(told?.data.tags) ? told.data.tags.map(String) : [];
-  if (!post?.published) {
+  if (!post?.shown) {
     const owner = post?.owner_id ?? Number(told?.data.owner_id ?? 0);
     const root = told?.data.root_id as number | null | undefined;
     await append(tx, postDeleted, {

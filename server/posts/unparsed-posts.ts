@@ -43,8 +43,10 @@ async function parsePiece(db: Database, tx: Transaction): Promise<number> {
   const query = <T extends object>(sql: string, ...bind: unknown[]) =>
     db.sequelize.query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
   const rows = await query<Unparsed>(
-    `select p.id, p.title, p.content, p.tags, p.mentions from posts p where ${UNPARSED}
-     order by p.id limit ${PIECE} for no key update skip locked`,
+    // No thread is withdrawn before the events of its replies are written.
+    `select p.id, p.title, p.content, p.tags, p.mentions
+     from posts p join posts r on r.id = coalesce(p.root_id, p.id) where ${UNPARSED}
+     order by p.id limit ${PIECE} for no key update of p, r skip locked`,
   );
   if (rows.length === 0) return 0;
   const found = await referencesIn(rows, (names) => query(USERS_OF_NAMES, names));

@@ -8,8 +8,8 @@ import { type PostRow, presentPost, publishedPosts } from '../posts/present.ts';
  * Takes an account that is being deleted out of the mentions of the next posts, which get a new version and are told
  * again. What their authors wrote stays. The account is locked, so no mention of it can be added meanwhile.
  *
- * A post that somebody else has locked is left for the next piece: to wait for it could be a deadlock, since its author
- * may be about to lock this account.
+ * A post that somebody else has locked, itself or the first post of its thread, is left for the next piece: to wait for it
+ * could be a deadlock, since its author may be about to lock this account.
  * @param most posts in one piece
  * @returns whether there was none
  */
@@ -17,8 +17,9 @@ export async function eraseMentions(tx: Transaction, userId: number, most: numbe
   const query = <T extends object>(sql: string, ...bind: unknown[]) =>
     sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
   const page = await query<{ id: number }>(
-    `select p.id from post_mentions m join posts p on p.id = m.post_id
-     where m.user_id = $1 order by m.post_id limit $2 for no key update of p skip locked`,
+    // No thread is withdrawn before the events of its replies are written.
+    `select p.id from post_mentions m join posts p on p.id = m.post_id join posts r on r.id = coalesce(p.root_id, p.id)
+     where m.user_id = $1 order by m.post_id limit $2 for no key update of p, r skip locked`,
     userId,
     most,
   );
