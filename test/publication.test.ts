@@ -1,12 +1,19 @@
 import { expect } from 'chai';
 import pg from 'pg';
 import { migrate, migrateDown } from '../server/database/migrate.ts';
+import { createToken } from '../server/mail/tokens.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { createDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { execute, headOf, numberOf, postEventsSince } from './support/tables.ts';
-import { createWorld, logIn, type TestUser, type World } from './support/world.ts';
+import { createWorld, logIn, PASSWORD, signUp, type TestUser, type World } from './support/world.ts';
+
+/** What a moment is that is stored, and when it is, as two columns. */
+function transposed(moments: readonly string[]): [of: string[], moment: string[]] {
+  const pairs = moments.map((moment) => moment.split(' = '));
+  return [pairs.map(([of = '']) => of), pairs.map(([, moment = '']) => moment)];
+}
 
 describe('the first publication of a post', () => {
   let world: World;
@@ -18,6 +25,21 @@ describe('the first publication of a post', () => {
     bob = await world.user();
   });
   after(() => world.close());
+
+  /** All that are stored, in whatever column. */
+  async function moments(): Promise<string[]> {
+    const { rows: columns } = await world.pool.query<{ select: string }>(
+      `select format('select distinct %L || '' = '' || %I::text as moment from %s where %I is not null',
+                     c.oid::regclass || '.' || a.attname, a.attname, c.oid::regclass, a.attname) as select
+       from pg_attribute a join pg_class c on c.oid = a.attrelid
+       where c.relnamespace = current_schema()::regnamespace and c.relkind = 'r'
+         and a.atttypid = 'timestamptz'::regtype and not a.attisdropped`,
+    );
+    const { rows } = await world.pool.query<{ moment: string }>(
+      columns.map(({ select }) => select).join(' union all '),
+    );
+    return rows.map(({ moment }) => moment);
+  }
 
   const listed = async (sort: 'new' | 'hot', reader = bob) =>
     (await reader.get<PostAnswer[]>(`/posts?limit=100&sort=${sort}`)).body.map(({ id }) => id);
@@ -82,7 +104,7 @@ describe('the first publication of a post', () => {
     expect(event?.data).to.include({ id: post.id, published_at: post.published_at });
   });
 
-  it('and every other moment are by the clock of the database, not of the node', async () => {
+  it('and every other moment that is stored are by the clock of the database, not of the node', async () => {
     const slow = await startAnotherNode(world, 'a node 90 seconds behind', {
       NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(`
         const Real = Date;
@@ -92,6 +114,10 @@ describe('the first publication of a post', () => {
         };`)}`,
     });
     try {
+      const before = await moments();
+      const { rows: clock } = await world.pool.query<{ now: string }>(
+        'select clock_timestamp()::text as now',
+      );
       const there = await logIn(slow.url, ada);
       const draft = await writePost(there, { published: false });
       const post = await writePost(bob);
@@ -111,6 +137,24 @@ describe('the first publication of a post', () => {
       await there.post('/logout');
       const late = `select extract(epoch from revoked_at - created_at)::float8 ${sessions}`;
       expect(await numberOf(world, late, [ada.id])).to.be.within(0, 60);
+
+      const eve = await signUp(slow.url);
+      const { username, email } = eve;
+      const token = await world.ctx.db.transaction((tx) =>
+        createToken(tx, { userId: eve.id, purpose: 'verify', email, proves: email }, 60_000),
+      );
+      expect((await eve.post('/email/verify', { token })).status).to.equal(204);
+      expect((await eve.patch('/users/me', { username: `${username}-2` })).status).to.equal(200);
+      expect((await eve.put(`/posts/${post.id}/vote`)).status).to.equal(200);
+      expect((await eve.put(`/users/${bob.id}/follow`)).status).to.equal(200);
+      expect((await eve.put(`/posts/${post.id}/report`, { reason: 'spam' })).status).to.equal(204);
+      const mallory = await signUp(slow.url);
+      expect((await mallory.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+      const { rows: early } = await world.pool.query(
+        'select * from unnest($1::text[], $2::timestamptz[]) as m (of, moment) where isfinite(moment) and moment < $3::timestamptz',
+        [...transposed((await moments()).filter((moment) => !before.includes(moment))), clock[0]?.now],
+      );
+      expect(early, 'moments of before it was done').to.deep.equal([]);
       expect(slow.misconduct).to.be.empty;
     } finally {
       await slow.stop();

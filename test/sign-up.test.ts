@@ -19,7 +19,7 @@ const run = promisify(execFile);
 
 /** An invitation, as `npm run invite` makes it. */
 const invite = (world: World, uses: number, lifetime: number) =>
-  world.ctx.db.share('service').run(() => createInvitation(uses, lifetime));
+  world.ctx.db.share('service').run(() => createInvitation(world.ctx.db.sequelize, uses, lifetime));
 
 describe('signing up by invitation', () => {
   let world: World;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
+import { databaseTime } from '../database/clock.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import { violatedConstraint } from '../database/connection.ts';
 import { select } from '../database/select.ts';
@@ -292,7 +293,7 @@ async function createAccount(
 ): Promise<number> {
   const user = await ctx.accounts.create(tx, {
     email: identity.email ?? '',
-    emailVerifiedAt: identity.emailVerified ? new Date() : null,
+    emailVerifiedAt: identity.emailVerified ? await databaseTime(tx) : null,
     username,
     passwordHash: unusableHash,
     unusableHash,
@@ -325,7 +326,12 @@ async function enter(
     await endTokens(tx, user.id);
     await endUndos(tx, user.id);
     await user
-      .set({ passwordHash: unusableHash, unusableHash, pendingEmail: null, emailVerifiedAt: new Date() })
+      .set({
+        passwordHash: unusableHash,
+        unusableHash,
+        pendingEmail: null,
+        emailVerifiedAt: await databaseTime(tx),
+      })
       .save({ transaction: tx });
     await audit(tx, { action: 'take_over', actorId: user.id, userId: user.id, reason: '' });
   }

@@ -1,5 +1,6 @@
 import { QueryTypes } from 'sequelize';
 import { User } from '../../models/index.ts';
+import { databaseTime } from '../database/clock.ts';
 import { AppError } from '../errors.ts';
 import { passwordChanged } from '../mail/messages.ts';
 import { endTokens, ownerOf, useToken } from '../mail/tokens.ts';
@@ -58,7 +59,7 @@ export async function resetPassword(
         passwordHash,
         unusableHash: null,
         pendingEmail: null,
-        ...(proved === user?.email ? { emailVerifiedAt: new Date() } : {}),
+        ...(proved === user?.email ? { emailVerifiedAt: await databaseTime(tx) } : {}),
       },
       { where: { id }, transaction: tx },
     );

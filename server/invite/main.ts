@@ -22,7 +22,7 @@ async function run(task: Task, db: Database, publicUrl: string | undefined): Pro
     return found ? 0 : 1;
   }
   const { uses, lifetime } = task.make;
-  const { code, id, expiresAt } = await createInvitation(uses, lifetime);
+  const { code, id, expiresAt } = await createInvitation(db.sequelize, uses, lifetime);
   console.log(code);
   if (publicUrl !== undefined) console.log(`${publicUrl}/#invitation=${code}`);
   const accounts = uses === 1 ? 'one account' : `${uses} accounts`;

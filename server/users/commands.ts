@@ -3,6 +3,7 @@ import { Op, type Transaction } from 'sequelize';
 import { KeptUsername, User } from '../../models/index.ts';
 import type { NewAccount } from '../auth/owner.ts';
 import { forgetIdentities, forgetSecondFactor, forgetWebhooks, pauseWebhooks } from '../auth/removal.ts';
+import { databaseTime } from '../database/clock.ts';
 import type { DatabaseShare } from '../database/connection-queue.ts';
 import type { Identity } from '../identity.ts';
 import { violatedConstraint } from '../database/connection.ts';
@@ -200,7 +201,7 @@ const MOST_KEPT_NAMES = 30;
 /** @throws {AppError} 409 if the account has given up too many names, unless it takes one of them back */
 async function requireFewKeptNames(tx: Transaction, id: number, username: string): Promise<void> {
   const kept = await KeptUsername.findAll({
-    where: { formerOwnerId: id, keptUntil: { [Op.gt]: new Date() } },
+    where: { formerOwnerId: id, keptUntil: { [Op.gt]: await databaseTime(tx) } },
     transaction: tx,
   });
   if (kept.length < MOST_KEPT_NAMES || kept.some(({ nameHash }) => nameHash.equals(nameHashOf(username))))
@@ -242,7 +243,7 @@ export async function deleteUser(
         passwordHash: '',
         emailVerifiedAt: null,
         pendingEmail: null,
-        deletedAt: new Date(),
+        deletedAt: await databaseTime(tx),
       });
       await user.save({ transaction: tx });
       await ctx.revocations.revoke(tx, user.id);

@@ -1,4 +1,5 @@
 import { User } from '../../models/index.ts';
+import { databaseTime } from '../database/clock.ts';
 import { AppError, userIsGone } from '../errors.ts';
 import { forgetIdentities, pauseWebhooks } from '../auth/removal.ts';
 import type { Identity } from '../identity.ts';
@@ -54,13 +55,13 @@ export async function verifyEmail(
       const proved = await useToken(tx, { userId: id, purpose: 'verify', email: user?.email ?? '' }, token);
       if (!user || user.deletedAt || proved === null) throw notGood();
       if (proved === user.email) {
-        await user.set({ emailVerifiedAt: new Date() }).save({ transaction: tx });
+        await user.set({ emailVerifiedAt: await databaseTime(tx) }).save({ transaction: tx });
         return;
       }
       if (proved !== user.pendingEmail) throw notGood();
       const old = user.email;
       await requireUnreserved(tx, proved, id);
-      await setAddress(tx, user, proved, new Date());
+      await setAddress(tx, user, proved, await databaseTime(tx));
       await keepProvedUndos(tx, { userId: id, email: old });
       await audit(tx, { action: 'change_email', actorId: id, userId: id, reason: '' });
     });
@@ -97,7 +98,7 @@ export async function undoEmailChange(
         return;
       }
       if (!proved) throw notGood();
-      await setAddress(tx, user, email, new Date());
+      await setAddress(tx, user, email, await databaseTime(tx));
       await user.set({ passwordHash, unusableHash: passwordHash }).save({ transaction: tx });
       await forgetIdentities(tx, id);
       await pauseWebhooks(tx, id);

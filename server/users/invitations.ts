@@ -24,15 +24,20 @@ export interface InvitationView {
  * @returns the code: 128 random bits as four groups of eight hexadecimal digits
  */
 export async function createInvitation(
+  sequelize: Sequelize,
   uses: number,
   lifetime: number,
 ): Promise<{ code: string; id: number; expiresAt: Date }> {
   const code = randomBytes(16)
     .toString('hex')
     .replaceAll(/(.{8})(?=.)/g, '$1-');
-  const expiresAt = new Date(Date.now() + lifetime);
-  const { id } = await Invitation.create({ hash: hashOf(code), usesLeft: uses, expiresAt });
-  return { code, id, expiresAt };
+  const [made] = await sequelize.query<{ id: number; expires_at: Date }>(
+    `insert into invitations (hash, uses_left, expires_at) values ($1, $2, now() + $3 * interval '1 millisecond')
+     returning id, expires_at`,
+    { type: QueryTypes.SELECT, bind: [hashOf(code), uses, lifetime] },
+  );
+  if (!made) throw new Error('the invitation was not stored');
+  return { code, id: made.id, expiresAt: made.expires_at };
 }
 
 /** The invitations with which somebody can still sign up, the newest first; a thousand at most. */
