@@ -8,6 +8,7 @@ import {
   type ThreadStore,
   type ThreadStoreOptions,
 } from '../client/src/index.ts';
+import { grantRole } from '../server/moderation/roles.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
 import { caughtUp } from './support/tables.ts';
@@ -19,6 +20,7 @@ describe('the store of a thread', () => {
   let proxy: FrameProxy;
   let me: Client;
   let ada: Client;
+  let mod: Client;
   let adaId: number;
   let root: number;
   let feed: Feed | undefined;
@@ -31,6 +33,8 @@ describe('the store of a thread', () => {
     ada = createClient({ url: world.url });
     await me.signUp({ email: 'reader@example.org', password: PASSWORD, username: 'reader' });
     adaId = (await ada.signUp({ email: 'ada@example.org', password: PASSWORD, username: 'ada' })).id;
+    mod = createClient({ url: world.url });
+    await mod.signUp({ email: 'judge@example.org', password: PASSWORD, username: 'judge' });
   });
   after(async () => {
     await proxy.close();
@@ -162,6 +166,48 @@ describe('the store of a thread', () => {
     await settles();
     await ada.posts.remove(below);
     await until('both are gone', () => listed().length === 0);
+  });
+
+  it('keeps a deleted reply over one that came below a reply of a further page', async () => {
+    const first = await say('First');
+    const below = await say('Below', first);
+    await open({ limit: 1 });
+    const last = await say('Last', below);
+    await until('it waits', () => store.state.pending === 1);
+    await store.reveal();
+    await store.loadMore();
+    await ada.posts.remove(last);
+    await until('it is gone', () => seen(last) === undefined);
+    await ada.posts.remove(first);
+    await until('it is a deleted one', () => seen(first)?.reply.deleted === true);
+    expect(seen(first)?.reply.replies).to.equal(1);
+    // A further page did not go, either.
+    await settles();
+  });
+
+  it('has a reply that a moderator restores, and the deleted ones above it', async () => {
+    await world.ctx.db.transaction((tx) => grantRole(tx, 'judge', 'moderator', ''));
+    const act = (action: 'remove' | 'restore', post_id: number) =>
+      mod.moderation.act({ action, post_id, reason: 'A test' });
+    const first = await say('First');
+    const below = await say('Below', first);
+    const last = await say('Last', below);
+    await open();
+    await ada.posts.remove(first);
+    await ada.posts.remove(below);
+    await until('both are deleted ones', () => seen(below)?.reply.deleted === true);
+    await act('remove', last);
+    await until('all are gone', () => listed().length === 0);
+    await act('restore', last);
+    await settles();
+    expect(seen(first)?.reply).to.include({ deleted: true, replies: 1 });
+    const other = await say('Other', last);
+    await act('remove', last);
+    await until('it is a deleted one', () => seen(last)?.reply.deleted === true);
+    await act('restore', last);
+    await settles();
+    expect(seen(last)?.replies.map(({ reply }) => reply.id)).to.deep.equal([other]);
+    expect(seen(first)?.reply.replies).to.equal(2);
   });
 
   it('votes at once, edits, and says what the server refuses', async () => {

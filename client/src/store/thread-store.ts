@@ -95,7 +95,7 @@ export class ThreadStore {
   readonly #pages: LivePages<ThreadPage>;
   readonly #votes: CastVotes;
   readonly #tree = new ThreadTree();
-  readonly #counts = new ReplyCounts();
+  readonly #counts: ReplyCounts;
   /** Of the replies in the view those that were deleted. */
   readonly #deleted = new Set<number>();
   /** Replies that the user has removed here and whose event is still to come. */
@@ -113,6 +113,7 @@ export class ThreadStore {
     this.#client = client;
     this.#id = postId;
     this.#sort = sort;
+    this.#counts = new ReplyCounts(postId);
     this.#votes = new CastVotes(client, {
       wanted: (id, up) => this.#set(voting(this.#view, id, up)),
       settled: (id, answer) => {
@@ -330,13 +331,22 @@ export class ThreadStore {
     // Its replies come with it, and no event tells of them.
     if (id === this.#id && this.#gone) this.#pages.refresh(seq);
     if (data.root_id !== this.#id && id !== this.#id) return;
-    if (this.#deleted.has(id) || this.#removed.has(id)) return;
+    if (this.#removed.has(id)) return;
+    const isNew = event.name === postEvent.added && seq > this.#view.asOf;
+    if (this.#deleted.has(id)) {
+      // A moderator has restored it.
+      const entry = this.#view.entries.get(id);
+      if (isNew && entry && entry.asOf < seq) this.#pages.refresh(seq);
+      return;
+    }
     const known = this.#view.entries.has(id);
     const own = data.owner_id === this.#pages.userId;
     const view = withEvent(this.#view, event, { accepts: () => true, atOnce: own });
-    if (parent && (known || view !== this.#view)) this.#counts.know(id, parent, seq);
-    if (parent && event.name === postEvent.added && seq > this.#view.asOf)
-      this.#counts.count(id, this.#id, 1, seq);
+    // One that is restored may have living ones below it.
+    if (parent && (known || view !== this.#view)) this.#counts.know(id, parent, data.replies ?? 0, seq);
+    const isPlaced = !parent || !isNew || this.#counts.count(id, parent, 1, seq);
+    // With one that is restored deleted ones above it may have come back, of which no event tells.
+    if (!isPlaced && data.version > 1) this.#pages.refresh(seq);
     this.#set(view);
     if (own && !known && view.entries.has(id)) this.#grow();
   }
@@ -371,15 +381,25 @@ export class ThreadStore {
   /** A reply goes, or stays as a deleted one if there are others below it; then those above it may go. */
   #delete(id: number, seq: number): void {
     const parent = this.#counts.parentOf(id);
-    const above = parent !== undefined && this.#deleted.has(parent);
-    this.#counts.count(id, this.#id, -1, seq);
-    const stays = this.#hide(id);
-    if (!stays) {
+    this.#counts.count(id, undefined, -1, seq);
+    // What is below replies that are not loaded is not known.
+    const unsure = this.#isUnsureOf(id);
+    if (!this.#hide(id)) {
       this.#counts.forget(id);
       this.#prune(parent);
     }
-    // What is below replies that are not loaded is not known.
-    if (this.#counts.unsure && (stays || above)) void this.#pages.reload();
+    if (unsure) this.#pages.refresh(seq);
+  }
+
+  /** Whether it is not known for certain if a deleted reply, or a deleted one above it, is shown, and with which count. */
+  #isUnsureOf(id: number): boolean {
+    let above = this.#counts.parentOf(id);
+    let unsure = this.#counts.unsureOf(id);
+    while (above !== undefined && !unsure) {
+      unsure = this.#deleted.has(above) && this.#counts.unsureOf(above);
+      above = this.#counts.parentOf(above);
+    }
+    return unsure;
   }
 
   #foldRelation(event: LiveEvent): void {
@@ -423,7 +443,7 @@ export class ThreadStore {
     const post = await asked;
     if (life !== this.#life || this.#gone) return post;
     const known = this.#view.entries.has(post.id);
-    if (post.parent_id) this.#counts.know(post.id, post.parent_id, this.#view.asOf);
+    if (post.parent_id) this.#counts.know(post.id, post.parent_id, 0, this.#view.asOf);
     this.#set(withOwn(this.#view, post));
     if (!known) this.#grow();
     this.#track();
