@@ -1,12 +1,16 @@
 import { expect } from 'chai';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import fc from 'fast-check';
 import { createFeedPool } from '../server/database/connection.ts';
-import { Follower } from '../server/log/follower.ts';
+import { AppError } from '../server/errors.ts';
+import { Follower, READ_SLICE } from '../server/log/follower.ts';
 import { createLogger } from '../server/logger.ts';
-import { type LogEntry, readLog } from '../server/log/reader.ts';
+import { type LogEntry, PAGE_ROWS, readLog } from '../server/log/reader.ts';
+import { nextEvents } from '../server/transports/long-poll/long-poll.ts';
 import { sharedSecret } from './support/another-node.ts';
 import { appendPosts } from './support/append-sql.ts';
+import { deliveryOn, heldPool } from './support/bare-delivery.ts';
 import { createDatabase, type TestDatabase, startTestPostgres } from './support/postgres.ts';
 import { RawClient } from './support/raw-client.ts';
 import { firstFault, readyOf } from './support/sockets.ts';
@@ -184,6 +188,36 @@ describe('the follower', () => {
     expect(follower.readAt).to.be.above(before);
     expect(firstFault(told, 0)).to.be.undefined;
     offer = undefined;
+  });
+
+  it('refuses no position that it has not reached yet, however many looks it takes to get there', async () => {
+    // Each page takes longer than a node reads the log before it looks at the revocations again.
+    const slow = heldPool(pool, {
+      before: (name) => (name === 'log-page' ? delay(READ_SLICE + 20) : undefined),
+    });
+    const { follower } = await follow(60_000, slow);
+    const delivery = deliveryOn(follower, pool);
+    const user = { id: 1, sessionId: 'one', expiresAt: Infinity };
+    const ask = async (after: number): Promise<unknown> => {
+      const never = new AbortController().signal;
+      try {
+        return await nextEvents({ delivery, feed: follower }, user, { after, limit: 10, wait: 0 }, never);
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        // On a machine that takes longer for it than a node makes a client wait, it comes back.
+        return error.code === 'unavailable' ? ask(after) : (error.toProblem() as { reason?: string }).reason;
+      }
+    };
+    try {
+      // From here on their relations are known, which are never ahead of the node.
+      await ask(0);
+      await number(2 * PAGE_ROWS + 1);
+      const head = 2 * PAGE_ROWS + 1;
+      expect(await ask(head)).to.deep.equal({ epoch: follower.epoch, head, events: [] });
+      expect(await ask(head + 1)).to.equal('future');
+    } finally {
+      delivery.stop();
+    }
   });
 
   it('starts again when all that it missed has been pruned under it', async () => {

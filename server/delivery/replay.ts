@@ -128,8 +128,8 @@ export class Replay {
 
   /**
    * Why a position cannot be served; `unread` if that cannot be told, since the node cannot read the log. A node that
-   * is behind its client, knows another epoch, or has not read the log recently (it might hand on a text that has been
-   * taken out) waits for a look at the database.
+   * is behind its client waits until it has read all of the log; one that knows another epoch, or has not looked at the
+   * database recently, for a look.
    */
   async #refusal(
     subscriber: FeedSubscriber,
@@ -137,14 +137,17 @@ export class Replay {
     epoch: string | undefined,
   ): Promise<ResetReason | 'unread' | undefined> {
     const came = Date.now();
+    const entered = performance.now();
     for (let asked = false; ; asked = true) {
-      const { readAt } = this.#feed;
-      const renumbered = epoch !== undefined && epoch !== this.#feed.epoch;
-      if (!renumbered && after <= this.#feed.seq && readAt >= came - MAX_STALENESS)
-        return after < this.#feed.logFloor && !this.#isQuiet(subscriber, after) ? 'too_old' : undefined;
+      const { readAt, knownAt } = this.#feed;
       // What tells against the client has to have been found out since it came.
-      if (readAt >= came) return renumbered ? 'epoch_changed' : 'future';
-      if (Date.now() >= came + BEHIND_TIME_LIMIT) return 'unread';
+      if (epoch !== undefined && epoch !== this.#feed.epoch) {
+        if (readAt >= came) return 'epoch_changed';
+      } else if (after > this.#feed.seq) {
+        if (knownAt >= entered) return 'future';
+      } else if (readAt >= came - MAX_STALENESS)
+        return after < this.#feed.logFloor && !this.#isQuiet(subscriber, after) ? 'too_old' : undefined;
+      if (performance.now() >= entered + BEHIND_TIME_LIMIT) return 'unread';
       if (!asked) this.#feed.wake();
       await sleep(SLOW_INTERVAL);
     }

@@ -30,7 +30,7 @@ export interface SubscribeAnswer {
 }
 
 export interface TopicChangesOptions {
-  feed: Pick<Follower, 'epoch' | 'seq' | 'wake' | 'entryAt'>;
+  feed: Pick<Follower, 'epoch' | 'seq' | 'knownAt' | 'wake' | 'entryAt'>;
   members: LiveSet;
   missed: MissedEvents;
   relations: RelationMemory<FeedSubscriber>;
@@ -71,12 +71,16 @@ export class TopicChanges {
     const { feed, members, relations } = this.#options;
     requireRoom(subscriber, topics);
     const asked = Subscription.of(topics);
+    const came = performance.now();
     const isHere = () => epoch === undefined || epoch === feed.epoch;
-    const isReached = () => from === undefined || !isHere() || members.positionOf(subscriber) >= from;
+    const position = () => (subscriber.feed === 'live' ? members.positionOf(subscriber) : feed.seq);
+    /** Ahead of the log, as only a look at all of it can tell: this node may be behind. */
+    const isAhead = (at: number) => at > feed.seq && feed.knownAt >= came;
+    const isReached = () => from === undefined || !isHere() || position() >= from || isAhead(from);
     if (from !== undefined && from > feed.seq) feed.wake();
     void relations.ready(subscriber, asked.hasHome);
-    const isReady = () => subscriber.greeted && relations.isKnown(subscriber, asked.hasHome);
-    await until(() => !subscriber.open || (isReady() && (subscriber.feed === 'live' ? isReached() : true)));
+    const isReady = () => subscriber.greeted && relations.isKnown(subscriber, asked.hasHome) && isReached();
+    await until(() => !subscriber.open || isReady());
     if (!subscriber.open || !isReady())
       throw unavailable('The connection is not up to date yet. Try again.', RETRY);
     // Another request may have been answered meanwhile.

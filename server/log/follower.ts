@@ -67,7 +67,7 @@ const TIME_LIMIT = 5000;
 const MAX_EARLY = 2000;
 const MAX_EARLY_CHARACTERS = 8 * 1024 * 1024;
 /** How long the log is read before the revocations are looked at again. Milliseconds. */
-const READ_SLICE = 250;
+export const READ_SLICE = 250;
 
 /**
  * The node's ordered feed. Batches arrive early from the node's own sequencer, or over Redis from another node's, in
@@ -149,14 +149,17 @@ export class Follower {
     return this.#ring.last;
   }
 
-  /** When the last read of the database that succeeded began, in milliseconds since 1970: what was committed before is known. */
+  /**
+   * When the last read of the database that succeeded began, in milliseconds since 1970: which numbering it has, and
+   * which sessions had ended, is known as of then. Not all events: see `knownAt`.
+   */
   get readAt(): number {
     return this.#readAt;
   }
 
   /**
    * When the last read began that reached the head of the log, by `performance.now()`: what had a number by then has
-   * been passed to the listeners.
+   * been passed to the listeners. A node that is far behind reads for long before it gets there.
    */
   get knownAt(): number {
     return this.#knownAt;
