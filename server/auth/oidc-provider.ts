@@ -1,26 +1,5 @@
-import {
-  allowInsecureRequests,
-  authorizationCodeGrant,
-  AuthorizationResponseError,
-  buildAuthorizationUrl,
-  calculatePKCECodeChallenge,
-  ClientError,
-  ClientSecretBasic,
-  ClientSecretPost,
-  clockTolerance,
-  Configuration,
-  customFetch,
-  type CustomFetchOptions,
-  discovery,
-  enableNonRepudiationChecks,
-  fetchUserInfo,
-  None,
-  randomNonce,
-  randomPKCECodeVerifier,
-  randomState,
-  ResponseBodyError,
-  type ServerMetadata,
-} from 'openid-client';
+import type * as openIdClient from 'openid-client';
+import type { Configuration, CustomFetchOptions, ServerMetadata } from 'openid-client';
 import { singleFlight } from '../async/single-flight.ts';
 import { AppError, unavailable } from '../errors.ts';
 import type { Config } from '../config.ts';
@@ -38,6 +17,9 @@ const MOST_WAITING = 100;
 const CLOCKS_APART = 30;
 /** What OpenID Connect allows a subject to be (Core 1.0, 2). */
 const SUBJECT = /^[\x20-\x7e]{1,255}$/;
+
+/** Loaded only where there is a provider: a start takes longer with it. */
+export type OpenIdClient = typeof openIdClient;
 
 /** What the answer of the provider has to fit. */
 export interface LoginSecrets {
@@ -66,6 +48,7 @@ export interface OidcProviderOptions {
   /** Pages that may ask to be returned to, as origins. */
   origins: readonly string[];
   log: Logger;
+  library: OpenIdClient;
   /** How long one request to the provider may take. Milliseconds. */
   requestLimit: number;
 }
@@ -86,6 +69,7 @@ export class OidcProvider {
   readonly #redirectUri: string;
   readonly #origins: readonly string[];
   readonly #log: Logger;
+  readonly #library: OpenIdClient;
   readonly #requestLimit: number;
   #known: { server: ServerMetadata; readAt: number } | undefined;
   /** Not read again before. Milliseconds since 1970. */
@@ -93,12 +77,13 @@ export class OidcProvider {
   #waiting = 0;
   readonly #read = singleFlight(() => this.#readAgain());
 
-  constructor({ settings, redirectUri, origins, log, requestLimit }: OidcProviderOptions) {
+  constructor({ settings, redirectUri, origins, log, library, requestLimit }: OidcProviderOptions) {
     this.name = settings.name;
     this.settings = settings;
     this.#redirectUri = redirectUri;
     this.#origins = origins;
     this.#log = log;
+    this.#library = library;
     this.#requestLimit = requestLimit;
   }
 
@@ -120,10 +105,14 @@ export class OidcProvider {
    * @throws {AppError} 503
    */
   async begin(): Promise<{ url: string; secrets: LoginSecrets }> {
-    const secrets = { state: randomState(), nonce: randomNonce(), verifier: randomPKCECodeVerifier() };
-    const challenge = await calculatePKCECodeChallenge(secrets.verifier);
+    const secrets = {
+      state: this.#library.randomState(),
+      nonce: this.#library.randomNonce(),
+      verifier: this.#library.randomPKCECodeVerifier(),
+    };
+    const challenge = await this.#library.calculatePKCECodeChallenge(secrets.verifier);
     const url = await this.#asked((configuration) =>
-      buildAuthorizationUrl(configuration, {
+      this.#library.buildAuthorizationUrl(configuration, {
         redirect_uri: this.#redirectUri,
         scope: this.settings.scope,
         state: secrets.state,
@@ -144,18 +133,18 @@ export class OidcProvider {
     const returned = new URL(this.#redirectUri);
     returned.search = response;
     return this.#asked(async (configuration) => {
-      const tokens = await authorizationCodeGrant(configuration, returned, {
+      const tokens = await this.#library.authorizationCodeGrant(configuration, returned, {
         expectedState: state,
         expectedNonce: nonce,
         pkceCodeVerifier: verifier,
         idTokenExpected: true,
       });
       const token = tokens.claims();
-      if (!token || !SUBJECT.test(token.sub)) throw new ClientError('the subject is not valid');
+      if (!token || !SUBJECT.test(token.sub)) throw new this.#library.ClientError('the subject is not valid');
       // Where it is not in the token. Both are of one source: the proof of one address is none of another.
       const told: Record<string, unknown> =
         token.email === undefined && configuration.serverMetadata().userinfo_endpoint !== undefined
-          ? await fetchUserInfo(configuration, tokens.access_token, token.sub)
+          ? await this.#library.fetchUserInfo(configuration, tokens.access_token, token.sub)
           : token;
       const { email, email_verified: verified } = told;
       const usable = typeof email === 'string' && email.length <= 254 && isEmail(email);
@@ -200,14 +189,17 @@ export class OidcProvider {
 
   async #readAgain(): Promise<ServerMetadata> {
     const { issuer, clientId } = this.settings;
-    const configuration = await discovery(new URL(issuer), clientId, undefined, None(), {
-      timeout: this.#requestLimit / 1000,
-      [customFetch]: boundedFetch,
-      // oxlint-disable-next-line typescript/no-deprecated -- so that nobody uses it elsewhere
-      execute: this.#isWithoutTls ? [allowInsecureRequests] : [],
-    }).catch((error: unknown) => {
-      throw new NoAnswer('what the OpenID provider says of itself could not be read', { cause: error });
-    });
+    const customFetch: OpenIdClient['customFetch'] = this.#library.customFetch;
+    const configuration = await this.#library
+      .discovery(new URL(issuer), clientId, undefined, this.#library.None(), {
+        timeout: this.#requestLimit / 1000,
+        [customFetch]: boundedFetch,
+        // oxlint-disable-next-line typescript/no-deprecated -- so that nobody uses it elsewhere
+        execute: this.#isWithoutTls ? [this.#library.allowInsecureRequests] : [],
+      })
+      .catch((error: unknown) => {
+        throw new NoAnswer('what the OpenID provider says of itself could not be read', { cause: error });
+      });
     const server = configuration.serverMetadata();
     // Some providers have one address for many issuers, whose subjects could be anybody.
     if (!this.isIssuer(server.issuer)) throw new NoAnswer('the OpenID provider is another issuer');
@@ -226,38 +218,39 @@ export class OidcProvider {
    */
   #configurationFor(server: ServerMetadata): Configuration {
     const { clientId, clientSecret } = this.settings;
+    const customFetch: OpenIdClient['customFetch'] = this.#library.customFetch;
     const methods = server.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
     const authentication =
       clientSecret === undefined
-        ? None()
+        ? this.#library.None()
         : methods.includes('client_secret_basic') || !methods.includes('client_secret_post')
-          ? ClientSecretBasic(clientSecret)
-          : ClientSecretPost(clientSecret);
-    const configuration = new Configuration(
+          ? this.#library.ClientSecretBasic(clientSecret)
+          : this.#library.ClientSecretPost(clientSecret);
+    const configuration = new this.#library.Configuration(
       server,
       clientId,
-      { [clockTolerance]: CLOCKS_APART },
+      { [this.#library.clockTolerance]: CLOCKS_APART },
       authentication,
     );
     configuration.timeout = this.#requestLimit / 1000;
     configuration[customFetch] = boundedFetch;
     // Also what comes over TLS from the provider itself is only believed with its signature.
-    enableNonRepudiationChecks(configuration);
+    this.#library.enableNonRepudiationChecks(configuration);
     // oxlint-disable-next-line typescript/no-deprecated -- so that nobody uses it elsewhere
-    if (this.#isWithoutTls) allowInsecureRequests(configuration);
+    if (this.#isWithoutTls) this.#library.allowInsecureRequests(configuration);
     return configuration;
   }
 
   #refusalOf(error: unknown): AppError {
     if (error instanceof AppError) return error;
     const { name } = this;
-    if (error instanceof AuthorizationResponseError) {
+    if (error instanceof this.#library.AuthorizationResponseError) {
       this.#log.info(factsOf(error), 'the OpenID provider did not log somebody in');
       if (error.error === 'temporarily_unavailable' || error.error === 'server_error')
         return this.#unreachable();
       return new AppError('oidc_refused', `${name} did not log you in. Begin again, or log in another way.`);
     }
-    const code = error instanceof ResponseBodyError ? error.error : undefined;
+    const code = error instanceof this.#library.ResponseBodyError ? error.error : undefined;
     // The addresses may be others by now.
     if (this.#known && code !== 'invalid_grant' && Date.now() - this.#known.readAt > RETRY)
       this.#known.readAt = 0;
@@ -281,7 +274,7 @@ export class OidcProvider {
 /** Whether a request to the provider came to nothing, or what it gave is no answer of one. */
 function isNoAnswer(error: unknown, depth = 0): boolean {
   if (error instanceof NoAnswer) return true;
-  const code: unknown = error instanceof ClientError ? error.code : undefined;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (code === 'OAUTH_RESPONSE_IS_NOT_CONFORM' || code === 'OAUTH_RESPONSE_IS_NOT_JSON') return true;
   return error instanceof Error && depth < 4 && isNoAnswer(error.cause, depth + 1);
 }

@@ -1,4 +1,4 @@
-import type { Oidc } from '../auth/oidc-provider.ts';
+import { type Oidc, OidcProvider } from '../auth/oidc-provider.ts';
 import type { Config } from '../config.ts';
 import type { Logger } from '../logger.ts';
 import { Seal } from '../mail/seal.ts';
@@ -12,13 +12,13 @@ export async function createOidc(
   timeLimits: Readonly<TimeLimits>,
 ): Promise<Oidc | undefined> {
   if (!settings) return undefined;
-  const { OidcProvider } = await import('../auth/oidc-provider.ts');
   const provider = new OidcProvider({
     settings,
     redirectUri: `${serviceUrl}/login/oidc/callback`,
     // With CORS_ORIGINS=* that is any page, and one of them could begin a login for somebody else to finish.
     origins: [new URL(serviceUrl).origin, ...corsOrigins.filter((origin) => origin !== '*')],
     log,
+    library: await import('openid-client'),
     requestLimit: timeLimits.provider,
   });
   return { provider, seal: new Seal(secrets, 'oidc') };
