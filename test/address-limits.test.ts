@@ -26,6 +26,7 @@ class Recorder implements LimitStore {
     return Promise.resolve(undefined);
   }
 
+  taken = () => Promise.resolve(undefined);
   giveBack = () => Promise.resolve();
   remember = () => Promise.resolve();
   knows = () => Promise.resolve(undefined);

@@ -119,6 +119,101 @@ describe('votes for one post from one address', () => {
   });
 });
 
+describe('attempts to vote that are not decided yet', () => {
+  const PLACE = '203.0.113.1';
+  let shared: MemoryStore;
+  /** Of one node; nodes count together in `shared`. */
+  const node = (isNew: () => Promise<boolean> = () => Promise.resolve(true)) =>
+    new VoteLimit({
+      counts: new SharedCounts([shared]),
+      votes: ALLOWED,
+      secret: 'a secret',
+      isNew,
+      onRefused: () => undefined,
+    });
+  const attempt = (
+    limit: VoteLimit,
+    userId: number,
+    added = true,
+    isThere: () => Promise<boolean> = () => Promise.resolve(false),
+  ) => limit.attempt({ userId, postId: 1, address: PLACE }, () => Promise.resolve({ added }), isThere);
+  const refused = (attempts: PromiseSettledResult<unknown>[]) =>
+    attempts.filter(({ status }) => status === 'rejected').length;
+  const pointsOfPlace = async () => {
+    const limit = node();
+    let room = 0;
+    while (refused(await Promise.allSettled([attempt(limit, 1000 + room)])) === 0) room += 1;
+    return ALLOWED - room;
+  };
+
+  beforeEach(() => {
+    shared = new MemoryStore();
+  });
+
+  it('free no other one of the same user where no more are taken, on one node or two', async () => {
+    const nodes = [node(), node()] as const;
+    for (let user = 1; user <= ALLOWED; user += 1) await attempt(nodes[0], user);
+    for (const other of nodes) {
+      // Both have asked whether they may before either is refused.
+      const asked: (() => void)[] = [];
+      const both = [nodes[0], other].map((limit) =>
+        attempt(
+          limit,
+          77,
+          true,
+          () =>
+            new Promise((resolve) => {
+              asked.push(() => resolve(false));
+            }),
+        ),
+      );
+      const settled = Promise.allSettled(both);
+      let done = false;
+      void settled.then(() => (done = true));
+      await until('both to be decided', () => {
+        if (other === nodes[0] || asked.length === 2) while (asked.length > 0) asked.shift()!();
+        return done;
+      });
+      expect(refused(await settled)).to.equal(2);
+      expect(refused(await Promise.allSettled([attempt(nodes[0], 77)]))).to.equal(1);
+    }
+    // Whose vote has been counted is free of the limit.
+    expect(await attempt(nodes[1], 1)).to.deep.equal({ added: true });
+  });
+
+  it('take the last place once, and a repeated one is let in with the first', async () => {
+    const limit = node();
+    for (let user = 1; user < ALLOWED; user += 1) await attempt(limit, user);
+    const added = [true, false];
+    const cast = () => Promise.resolve({ added: added.shift()! });
+    const twice = [1, 2].map(() =>
+      limit.attempt({ userId: 77, postId: 1, address: PLACE }, cast, () => Promise.resolve(false)),
+    );
+    expect(await Promise.all(twice)).to.deep.equal([{ added: true }, { added: false }]);
+    expect(await pointsOfPlace()).to.equal(ALLOWED);
+  });
+
+  it('are counted once when they are tried again after a failure', async () => {
+    let works = false;
+    const limit = node(() => (works ? Promise.resolve(true) : Promise.reject(new Error('no answer'))));
+    expect(refused(await Promise.allSettled([attempt(limit, 77)]))).to.equal(1);
+    works = true;
+    const lost = limit.attempt(
+      { userId: 77, postId: 1, address: PLACE },
+      () => Promise.reject(new Error('lost')),
+      () => Promise.resolve(false),
+    );
+    expect(refused(await Promise.allSettled([lost]))).to.equal(1);
+    await attempt(limit, 77);
+    await attempt(limit, 77);
+    for (let user = 1; user < ALLOWED; user += 1) await attempt(limit, user);
+    const unanswered = attempt(limit, 78, true, () => Promise.reject(new Error('no answer')));
+    expect(refused(await Promise.allSettled([unanswered]))).to.equal(1);
+    expect(refused(await Promise.allSettled([attempt(limit, 78)]))).to.equal(1);
+    expect(await pointsOfPlace()).to.equal(ALLOWED);
+  });
+});
+
 it('votes that add none leave no count behind, however many posts they name', async () => {
   const redis = await startRedis();
   const client = new Redis(redis.url);

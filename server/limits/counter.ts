@@ -19,6 +19,15 @@ export class Counter {
   /** Takes one point; the limit is passed when more points are consumed than there are. */
   take(key: string): Promise<Taken> {
     const { points, duration } = this.limit;
-    return this.#counts.take(`limit:${this.#name}:${key}`, duration, this.#refundable ? Infinity : points);
+    return this.#counts.take(this.#keyOf(key), duration, this.#refundable ? Infinity : points);
+  }
+
+  /** How many points are taken now. */
+  taken(key: string): Promise<number> {
+    return this.#counts.taken(this.#keyOf(key));
+  }
+
+  #keyOf(key: string): string {
+    return `limit:${this.#name}:${key}`;
   }
 }

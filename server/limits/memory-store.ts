@@ -8,26 +8,30 @@ const MOST = 50_000;
 export class MemoryStore implements LimitStore {
   /** It only counts: the caller knows the limit. */
   readonly #counts = new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: 1 });
-  /** Points that were taken so far. */
-  #taken = 0;
+  /** Points that were taken so far, of all keys. */
+  #everTaken = 0;
   /** Set → member → until when. The set that was added to last comes last, and so does the newest member. */
   readonly #sets = new Map<string, Map<string, number>>();
   #members = 0;
 
   async take(key: string, seconds: number): Promise<Count> {
-    this.#taken += 1;
+    this.#everTaken += 1;
     const { consumedPoints, msBeforeNext } = await this.#counts.penalty(key, 1, { customDuration: seconds });
     return { consumedPoints, msBeforeNext };
+  }
+
+  async taken(key: string): Promise<number> {
+    return (await this.#counts.get(key))?.consumedPoints ?? 0;
   }
 
   async giveBack(key: string, seconds: number): Promise<void> {
     const count = await this.#counts.get(key);
     if (!count || count.consumedPoints <= 0) return;
-    const taken = this.#taken;
+    const taken = this.#everTaken;
     const { consumedPoints } = await this.#counts.reward(key, 1, { customDuration: seconds });
     // Who takes a point and gives it back, for one key after the other, is to leave nothing here. Unless a point has been taken
     // meanwhile: it may be of this key.
-    if (consumedPoints <= 0 && taken === this.#taken) await this.#counts.delete(key);
+    if (consumedPoints <= 0 && taken === this.#everTaken) await this.#counts.delete(key);
   }
 
   /** Shuts the count for a while: it is over any limit until then. */

@@ -17,6 +17,7 @@ export function serveLimits(): void {
   const store = new MemoryStore();
   const methods: Record<Method, (...args: never[]) => Promise<unknown>> = {
     take: store.take.bind(store),
+    taken: store.taken.bind(store),
     giveBack: store.giveBack.bind(store),
     remember: store.remember.bind(store),
     knows: store.knows.bind(store),
@@ -38,6 +39,10 @@ export class PrimaryStore implements LimitStore {
 
   take(key: string, seconds: number): Promise<Count | undefined> {
     return this.#call<Count>('take', key, seconds);
+  }
+
+  taken(key: string): Promise<number | undefined> {
+    return this.#call<number>('taken', key);
   }
 
   async giveBack(key: string, seconds: number): Promise<void> {

@@ -35,6 +35,8 @@ const scripts = {
       redis.call('PEXPIRE', KEYS[1], left)
     end
     return {now, count, left}`,
+  taken: `
+    return {now, tonumber(redis.call('GET', KEYS[1]) or '0')}`,
   giveBack: `
     local count = tonumber(redis.call('GET', KEYS[1]) or '0')
     if count > 1 then redis.call('DECR', KEYS[1]) elseif count == 1 then redis.call('DEL', KEYS[1]) end
@@ -107,6 +109,10 @@ export class RedisStore implements LimitStore {
     const answer = await this.#ask('take', key, seconds * 1000);
     if (!answer) this.#options.onUnshared();
     return answer && { consumedPoints: answer[1] ?? 0, msBeforeNext: answer[2] ?? 0 };
+  }
+
+  async taken(key: string): Promise<number | undefined> {
+    return (await this.#ask('taken', key))?.[1];
   }
 
   async giveBack(key: string, seconds: number): Promise<void> {

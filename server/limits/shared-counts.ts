@@ -46,6 +46,12 @@ export class SharedCounts {
     };
   }
 
+  /** How many points are taken: the highest count of all places. */
+  async taken(key: string): Promise<number> {
+    const counts = await Promise.all([this.#own, ...this.#shared].map((store) => store.taken(key)));
+    return Math.max(...counts.map((count) => count ?? 0));
+  }
+
   async remember(set: string, member: string, until: number): Promise<void> {
     await Promise.all([this.#own, ...this.#shared].map((store) => store.remember(set, member, until)));
   }

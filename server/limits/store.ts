@@ -18,6 +18,8 @@ export interface Count {
 export interface LimitStore {
   /** Takes one point. A window begins with its first point. @param seconds the length of the window */
   take(key: string, seconds: number): Promise<Count | undefined>;
+  /** How many points are taken in the window that runs. */
+  taken(key: string): Promise<number | undefined>;
   /** Gives back a point that was taken in a window that still runs. */
   giveBack(key: string, seconds: number): Promise<void>;
   /** Adds a member to a set. @param until when it expires, in milliseconds since 1970 */

@@ -36,6 +36,8 @@ export class VoteLimit {
   readonly #once: Counter;
   readonly #ofNew: Counter;
   readonly #ofAll: Counter;
+  /** The last attempt of each user and post that is not decided yet; resolves when it is. */
+  readonly #undecided = new Map<string, Promise<void>>();
 
   constructor(options: VoteLimitOptions) {
     const { counts, votes, secret } = options;
@@ -49,37 +51,61 @@ export class VoteLimit {
   }
 
   /**
-   * Lets a vote be cast. It is counted before, or many at once would all be let in, and the points are given back unless it is a
-   * vote that was not there.
+   * Lets a vote be cast. It is counted for the address before, or many at once would all be let in, and the points are
+   * given back unless it added a vote. Only then is its user free of the limit for this post: an attempt that is still
+   * undecided frees no other one, here or on another node. Attempts of one user for one post come one after the other,
+   * so that a repeated request is not refused for the place that the first one has taken.
    * @param cast casts it; resolves with whether a vote was added
    * @param isThere whether the user's vote is there already: then nothing is refused
-   * @throws {AppError} 429 with `Retry-After`, and whatever `cast` throws
+   * @throws {AppError} 429 with `Retry-After`, and whatever `cast`, `isThere` and `isNew` throw
    */
   async attempt<T extends { added: boolean }>(
     vote: CountedVote,
     cast: () => Promise<T>,
     isThere: () => Promise<boolean>,
   ): Promise<T> {
-    const once = await this.#once.take(`${vote.postId}:u${vote.userId}`);
-    // The first one in this hour has been counted.
-    if (once.consumedPoints > 1) return cast();
-    const place = `${vote.postId}:${keyedHash(this.#key, addressKey(vote.address ?? ''))}`;
-    const counters = (await this.#options.isNew(vote.userId)) ? [this.#ofNew, this.#ofAll] : [this.#ofAll];
-    const taken = await Promise.all(counters.map((counter) => counter.take(place)));
-    const giveBack = () => Promise.all([once, ...taken].map((point) => point.giveBack()));
-    const over = taken.filter(({ consumedPoints }, at) => consumedPoints > (counters[at]?.limit.points ?? 0));
-    if (over.length > 0 && !(await isThere())) {
-      await giveBack();
-      this.#options.onRefused(vote);
-      throw tooMany(Math.max(...over.map(({ msBeforeNext }) => msBeforeNext)));
-    }
-    let added = false;
+    const key = `${vote.postId}:u${vote.userId}`;
+    const before = this.#undecided.get(key);
+    const attempt = (async () => {
+      await before;
+      return (await this.#once.taken(key)) > 0 ? cast() : this.#count(key, vote, cast, isThere);
+    })();
+    const decided = attempt.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#undecided.set(key, decided);
     try {
+      return await attempt;
+    } finally {
+      if (this.#undecided.get(key) === decided) this.#undecided.delete(key);
+    }
+  }
+
+  async #count<T extends { added: boolean }>(
+    key: string,
+    vote: CountedVote,
+    cast: () => Promise<T>,
+    isThere: () => Promise<boolean>,
+  ): Promise<T> {
+    const counters = (await this.#options.isNew(vote.userId)) ? [this.#ofNew, this.#ofAll] : [this.#ofAll];
+    const place = `${vote.postId}:${keyedHash(this.#key, addressKey(vote.address ?? ''))}`;
+    const taken = await Promise.all(counters.map((counter) => counter.take(place)));
+    let counts = false;
+    try {
+      const over = taken.filter(
+        ({ consumedPoints }, at) => consumedPoints > (counters[at]?.limit.points ?? 0),
+      );
+      if (over.length > 0 && !(await isThere())) {
+        this.#options.onRefused(vote);
+        throw tooMany(Math.max(...over.map(({ msBeforeNext }) => msBeforeNext)));
+      }
       const result = await cast();
-      ({ added } = result);
+      // Of two that were added at once, with one taken back between them, the first counts.
+      counts = result.added && (await this.#once.take(key)).consumedPoints === 1;
       return result;
     } finally {
-      if (!added) await giveBack();
+      if (!counts) await Promise.all(taken.map((point) => point.giveBack()));
     }
   }
 }
