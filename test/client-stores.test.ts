@@ -6,8 +6,11 @@ import {
   type Feed,
   type FeedQuery,
   type FeedStore,
+  memoryStorage,
+  type SessionStorage,
 } from '../client/src/index.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
+import { caughtUp, execute } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { createWorld, PASSWORD, type World } from './support/world.ts';
 
@@ -18,6 +21,7 @@ for (const sharing of [false, true])
   describe(`stores of home, an author and a tag, ${sharing ? 'on one feed' : 'each with its own feed'}`, () => {
     let world: World;
     let proxy: FrameProxy;
+    let storage: SessionStorage;
     let me: Client;
     let ada: Client;
     let ben: Client;
@@ -35,7 +39,8 @@ for (const sharing of [false, true])
     });
     beforeEach(async () => {
       open = [];
-      me = createClient({ url: proxy.url });
+      storage = memoryStorage();
+      me = createClient({ url: proxy.url, storage });
       ada = createClient({ url: world.url });
       ben = createClient({ url: world.url });
       const signUp = async (client: Client) => {
@@ -50,6 +55,7 @@ for (const sharing of [false, true])
         : undefined;
     });
     afterEach(() => {
+      proxy.refusing = false;
       for (const store of open) store.close();
       feed?.close();
     });
@@ -104,6 +110,33 @@ for (const sharing of [false, true])
       await write(ada, 'Not followed any more');
       await write(ben, 'Still followed');
       await settles(store, { view: 'home' });
+    });
+
+    it('forgets whom it knew to be followed when events are left out', async () => {
+      const home = await opened({ view: 'home' });
+      const author = await opened({ ownerId: ids.ada });
+      await write(ada, 'Not followed yet');
+      await until('it has come', () => author.state.posts.length === 1);
+      await settles(home, { view: 'home' });
+      proxy.refusing = true;
+      proxy.cut();
+      const elsewhere = createClient({ url: world.url, storage });
+      await elsewhere.users.follow(ids.ada);
+      await write(ada, 'While the connection was lost');
+      const floor = await caughtUp(world);
+      await execute(
+        world,
+        `with pruned as (delete from event_log where seq <= $1), found_by as (delete from event_topics where seq <= $1)
+         update feed_head set floor = $1`,
+        [floor],
+      );
+      await until('the node to know', () => world.ctx.feed.logFloor === floor);
+      proxy.refusing = false;
+      await until('both are told', () => home.state.posts.length === 2 && author.state.posts.length === 2);
+      await until('they are live', () => [home, author].every(({ state }) => state.status.state === 'live'));
+      await write(ada, 'Followed');
+      await until('it has come', () => author.state.posts.length === 3);
+      await settles(home, { view: 'home' });
     });
 
     it('takes posts out at once when their author is blocked or muted, and has them again after that', async () => {

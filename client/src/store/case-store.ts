@@ -49,7 +49,8 @@ export class CaseStore {
       },
       onEvent: (event) => this.#fold(event),
       onTally: () => undefined,
-      onReset: () => undefined,
+      // The list is read anyway, and by a number of another database never would be.
+      onReset: () => this.#waitNoMore(),
       onForget: () => undefined,
       onReplaced: () => this.#set([]),
       onChange: () => (this.#state = undefined),
@@ -82,8 +83,7 @@ export class CaseStore {
 
   /** Ends the subscription, and what is on its way is ignored. `load` opens it again. */
   readonly close = (): void => {
-    clearTimeout(this.#again);
-    this.#again = undefined;
+    this.#waitNoMore();
     this.#pages.close();
   };
 
@@ -92,6 +92,11 @@ export class CaseStore {
     if (isOver && this.#wanted === 'open') this.#set(this.#cases.filter(({ id }) => id !== event.data.id));
     else if (isOver || (this.#wanted === 'open' && event.name === moderationEvent.reported))
       this.#readAgain(event.seq);
+  }
+
+  #waitNoMore(): void {
+    clearTimeout(this.#again);
+    this.#again = undefined;
   }
 
   /** What is reported is in no event: who reports, and why, is in the list alone. */

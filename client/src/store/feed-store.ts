@@ -136,7 +136,11 @@ export class FeedStore {
       onPage: (page, which, continues) => this.#take(page, which, continues),
       onEvent: (event, live) => this.#fold(event, live),
       onTally: (tally) => this.#set(withTally(this.#view, tally)),
-      onReset: () => this.#removed.clear(),
+      onReset: () => {
+        this.#removed.clear();
+        // Events that are left out may have told of follows.
+        this.#followees.clear();
+      },
       onForget: () => this.#forget(),
       onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
       onLive: () => this.#votes.live(),

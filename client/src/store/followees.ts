@@ -12,7 +12,8 @@ export class Followees {
   readonly #users: Users;
   /** A newer word about a user comes last. */
   readonly #known = new Map<number, boolean>();
-  readonly #asked = new Set<number>();
+  /** The look-ups that are in progress, each by what tells it from a later one of the same user. */
+  readonly #asked = new Map<number, object>();
 
   constructor(users: Users) {
     this.#users = users;
@@ -38,18 +39,19 @@ export class Followees {
    */
   async lookUp(userId: number): Promise<boolean> {
     if (this.#asked.has(userId)) return false;
-    this.#asked.add(userId);
+    const request = {};
+    this.#asked.set(userId, request);
     let followed = false;
     try {
       ({ followed = false } = await this.#users.get(userId));
     } catch (error) {
       const gone = error instanceof TidingsError && error.code === 'not_found';
       if (!gone) {
-        this.#asked.delete(userId);
+        if (this.#asked.get(userId) === request) this.#asked.delete(userId);
         throw error;
       }
     }
-    if (!this.#asked.has(userId)) return false;
+    if (this.#asked.get(userId) !== request) return false;
     this.set(userId, followed);
     return true;
   }
