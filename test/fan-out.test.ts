@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Socket as TcpSocket } from 'node:net';
 import type { Follower } from '../server/log/follower.ts';
+import type { LogEntry } from '../server/log/reader.ts';
 import { RingBuffer } from '../server/log/ring-buffer.ts';
 import type { BatchView } from '../server/delivery/batch.ts';
 import type { RelationSource } from '../server/delivery/relation-memory.ts';
@@ -231,6 +232,12 @@ describe('a round that is written socket by socket, with everything else between
       wake: () => undefined,
       recent(after: number, limit?: number) {
         return this.ring.after(after, limit);
+      },
+      current(entry: LogEntry) {
+        return this.ring.current(entry);
+      },
+      hasPassedSince(position: number) {
+        return position >= this.ring.floor;
       },
       entryAt(seq: number) {
         return this.ring.at(seq);

@@ -147,6 +147,11 @@ export class Delivery {
     return this.#feed.epoch;
   }
 
+  /** Whether what a subscriber has been handed may be written: the node knows who is hidden from whom. */
+  get isFresh(): boolean {
+    return this.#freshness.isFresh;
+  }
+
   /** Replays that wait to read the log. */
   get replaysWaiting(): number {
     return this.#replay.waiting;

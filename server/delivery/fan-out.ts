@@ -131,7 +131,8 @@ export class FanOut {
   /** As the node remembers the events by now: without a text that a later event of its entity has taken out. */
   #batchOf(entries: readonly LogEntry[]): Batch {
     const remembered = entries[0] && this.#feed.recent(entries[0].seq - 1, entries.length);
-    const current = remembered?.length === entries.length ? remembered : entries;
+    const current =
+      remembered?.length === entries.length ? remembered : entries.map((entry) => this.#feed.current(entry));
     return new Batch(this.#feed.epoch, current, this.#publicBefore);
   }
 

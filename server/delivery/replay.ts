@@ -46,6 +46,8 @@ export interface ReplayOptions {
 interface Page {
   write: () => number;
   source: EventRange['source'];
+  /** Where the node was when it began to read this. */
+  began: number;
 }
 
 /**
@@ -219,7 +221,8 @@ export class Replay {
           this.#members.place(subscriber);
           return;
         }
-        if (!this.#freshness.isFresh) continue;
+        // Or it cannot be told any more which texts have been taken out since it was read.
+        if (!this.#freshness.isFresh || !this.#feed.hasPassedSince(page.began)) continue;
       }
       // From here to the join there is no await.
       if (source !== 'log' && page.source !== 'none') source = page.source;
@@ -260,42 +263,53 @@ export class Replay {
   /** What follows the position of a subscriber, if the node has it in memory. */
   #inMemory(subscriber: FeedSubscriber, epoch: string): Page | undefined {
     const { seq, subscription, member } = subscriber;
+    const { seq: began } = this.#feed;
     if (!subscription || !member) {
       const recent = this.#feed.recent(seq, REPLAY_PAGE);
-      return recent && this.#publicPage(subscriber, epoch, shortened(recent), 'ring');
+      return (
+        recent && this.#publicPage(subscriber, epoch, { entries: shortened(recent), source: 'ring', began })
+      );
     }
     const range = this.#missed.near(subscription, member, seq);
-    return range && this.#filteredPage(subscriber, epoch, range);
+    return range && this.#filteredPage(subscriber, epoch, { ...range, began });
   }
 
   /** @returns undefined if the log does not reach back so far */
   #read(subscriber: FeedSubscriber, epoch: string): Promise<Page | undefined> {
     return this.inTurn(subscriber, async () => {
       const { seq, subscription, member, open } = subscriber;
+      const { seq: began } = this.#feed;
       if (!open) return undefined;
       if (!subscription || !member) {
         const limit = Math.min(REPLAY_PAGE, Math.max(SMALL_PAGE, subscriber.room));
         const page = await this.#readLog(seq, limit);
-        return page[0]?.seq === seq + 1 ? this.#publicPage(subscriber, epoch, page, 'log') : undefined;
+        return page[0]?.seq === seq + 1
+          ? this.#publicPage(subscriber, epoch, { entries: page, source: 'log', began })
+          : undefined;
       }
       const range = await this.#missed.far(subscription, member, seq);
-      return range && this.#filteredPage(subscriber, epoch, range);
+      return range && this.#filteredPage(subscriber, epoch, { ...range, began });
     });
   }
 
   #publicPage(
     subscriber: FeedSubscriber,
     epoch: string,
-    entries: readonly LogEntry[],
-    source: EventRange['source'],
+    { entries, source, began }: Omit<EventRange, 'last'> & { began: number },
   ): Page {
-    return { source, write: () => writePage(subscriber, new Batch(epoch, entries, subscriber.told)) };
+    const write = () => {
+      const current = entries.map((entry) => this.#feed.current(entry));
+      return writePage(subscriber, new Batch(epoch, current, subscriber.told));
+    };
+    return { source, began, write };
   }
 
-  #filteredPage(subscriber: FeedSubscriber, epoch: string, range: EventRange): Page {
+  #filteredPage(subscriber: FeedSubscriber, epoch: string, range: EventRange & { began: number }): Page {
+    const asNow = (entry: LogEntry) => this.#feed.current(entry);
     return {
       source: range.source,
-      write: () => writeView(subscriber, selectView(subscriber, epoch, range, REPLAY_PAGE)),
+      began: range.began,
+      write: () => writeView(subscriber, selectView(subscriber, epoch, range, REPLAY_PAGE, asNow)),
     };
   }
 

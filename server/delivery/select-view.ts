@@ -13,12 +13,14 @@ export type Selecting = Pick<FeedSubscriber, 'identity' | 'subscription' | 'memb
  * The events of a range of the log that a subscriber with topics receives, by the relations as they were at each
  * event, and without those whose author is hidden from it now.
  * @param most events at most: then the view ends behind the last of them
+ * @param asNow gives an event as it is by now, without a text that was taken out since the range was read
  */
 export function selectView(
   subscriber: Selecting,
   epoch: string,
   { entries, last }: Pick<EventRange, 'entries' | 'last'>,
   most: number,
+  asNow: (entry: LogEntry) => LogEntry,
 ): BatchView {
   const { subscription, member, seq, told } = subscriber;
   const selected: LogEntry[] = [];
@@ -28,7 +30,7 @@ export function selectView(
       if (entry.seq <= seq) continue;
       const as = reach(entry);
       if (as === undefined || isHidden(subscriber, entry)) continue;
-      selected.push(as === 'departure' ? departureOf(entry) : entry);
+      selected.push(as === 'departure' ? departureOf(entry) : asNow(entry));
       if (selected.length >= most) return new BatchView(epoch, selected, told, entry.seq);
     }
   }

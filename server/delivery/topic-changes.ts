@@ -30,7 +30,7 @@ export interface SubscribeAnswer {
 }
 
 export interface TopicChangesOptions {
-  feed: Pick<Follower, 'epoch' | 'seq' | 'knownAt' | 'wake' | 'entryAt'>;
+  feed: Pick<Follower, 'epoch' | 'seq' | 'knownAt' | 'wake' | 'current' | 'hasPassedSince'>;
   members: LiveSet;
   missed: MissedEvents;
   relations: RelationMemory<FeedSubscriber>;
@@ -131,7 +131,8 @@ export class TopicChanges {
     from: number,
     upTo: number,
   ): Promise<Omit<SubscribeAnswer, 'seq'>> {
-    const { missed, freshness, inTurn, log } = this.#options;
+    const { feed, missed, freshness, inTurn, log } = this.#options;
+    const { seq: known } = feed;
     const { member } = subscriber;
     const nothing = { events: [], reset: asked.topics };
     if (!member) return nothing;
@@ -158,7 +159,9 @@ export class TopicChanges {
       await new Promise((resolve) => setImmediate(resolve));
     }
     for (let wait = freshness.wait(); wait && subscriber.open; wait = freshness.wait()) await wait;
-    return { events: found?.present(this.#options.feed) ?? [], reset: found?.reset ?? [] };
+    // It cannot be told any more which texts have been taken out since they were read.
+    if (!feed.hasPassedSince(known)) return nothing;
+    return { events: found?.present(feed) ?? [], reset: found?.reset ?? [] };
   }
 }
 
@@ -198,10 +201,10 @@ class FoundEvents {
   }
 
   /** As they are by now: a text may have been taken out since they were found, or an author hidden. */
-  present(feed: Pick<Follower, 'entryAt'>): LogEntry[] {
+  present(feed: Pick<Follower, 'current'>): LogEntry[] {
     const present: LogEntry[] = [];
     for (const { entry } of this.#events) {
-      const current = feed.entryAt(entry.seq) ?? entry;
+      const current = feed.current(entry);
       if (isHidden(this.#subscriber, current)) continue;
       present.push(this.#form(current) === 'departure' ? departureOf(current) : current);
     }

@@ -203,6 +203,19 @@ export class Follower {
     return this.#ring.after(this.#ring.floor) ?? [];
   }
 
+  /**
+   * An event that was read from the log a while ago, without a text that an event has taken out which this node has
+   * passed since. That holds as long as `hasPassedSince` does for the position of the node when it was read.
+   */
+  current(entry: LogEntry): LogEntry {
+    return this.#ring.current(entry);
+  }
+
+  /** Whether all that this node has passed since a position is still in memory. */
+  hasPassedSince(position: number): boolean {
+    return position >= this.#ring.floor;
+  }
+
   /** An event out of memory; undefined if it is not there any more. */
   entryAt(seq: number): LogEntry | undefined {
     return this.#ring.at(seq);

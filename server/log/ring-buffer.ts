@@ -18,6 +18,8 @@ export class RingBuffer {
   #last: number;
   /** Entity → its newest event here. What came before it of the same entity has been redacted. */
   readonly #newest = new Map<string, number>();
+  /** Container → the newest event here that takes the text out of all before it. */
+  readonly #erased = new Map<string, number>();
 
   /** @param position everything up to here came before the ring; the first entry must be the next one. */
   constructor(position: number, maxEntries: number, maxBytes: number) {
@@ -43,7 +45,11 @@ export class RingBuffer {
     if (entry.seq !== this.#last + 1) throw new Error(`ring: ${entry.seq} does not follow ${this.#last}`);
     const entity = entityOf(entry);
     this.#redact(this.#newest.get(entity));
-    if (entry.erasesContainer) this.#redactContainer(containerOf(entry));
+    const container = containerOf(entry);
+    if (entry.erasesContainer && container !== undefined) {
+      this.#redactContainer(container);
+      this.#erased.set(container, entry.seq);
+    }
     this.#newest.set(entity, entry.seq);
     this.#entries.push(entry);
     this.#last = entry.seq;
@@ -54,6 +60,8 @@ export class RingBuffer {
       this.#bytes -= oldest.json.length;
       const gone = entityOf(oldest);
       if (this.#newest.get(gone) === oldest.seq) this.#newest.delete(gone);
+      const from = containerOf(oldest);
+      if (from !== undefined && this.#erased.get(from) === oldest.seq) this.#erased.delete(from);
       this.#start += 1;
     }
     // What has been dropped stays in memory until then.
@@ -81,9 +89,22 @@ export class RingBuffer {
   }
 
   /**
+   * An event that was read elsewhere, without a text that an event which is here has taken out since. If it was read
+   * when `floor` or what is later was the newest position, it is as it is now.
+   */
+  current(entry: LogEntry): LogEntry {
+    const container = containerOf(entry);
+    const superseded = this.#newest.get(entityOf(entry)) ?? 0;
+    const erased = container === undefined ? 0 : (this.#erased.get(container) ?? 0);
+    if (Math.max(superseded, erased) <= entry.seq) return entry;
+    const json = redacted(entry.json, entry.redaction);
+    return json === entry.json ? entry : { ...entry, json };
+  }
+
+  /**
    * Redacts all events of a container, as those of a deleted thread. Few events do so, so it may look at all of them.
    */
-  #redactContainer(container: string | undefined): void {
+  #redactContainer(container: string): void {
     for (let at = this.#start; at < this.#entries.length; at += 1) {
       const entry = this.#entries[at];
       if (entry && containerOf(entry) === container) this.#redact(entry.seq);

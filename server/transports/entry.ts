@@ -12,7 +12,7 @@ import type { Metrics } from '../ops/metrics.ts';
 /** What a request that listens to the feed uses. */
 export interface EntryContext {
   delivery: Delivery;
-  feed: Pick<Follower, 'epoch' | 'seq'>;
+  feed: Pick<Follower, 'epoch' | 'seq' | 'current' | 'hasPassedSince'>;
   connectionLimits: Pick<ConnectionLimits, 'take'>;
   metrics: Metrics;
   liveSessions: {

@@ -117,6 +117,8 @@ class LongPoll extends FeedSubscriber {
   readonly #feed: EntryContext['feed'];
   readonly #began = Date.now();
   #events: ChainedEvent[] = [];
+  /** Where the node was when it took the first of them. */
+  #known = 0;
   #bytes = 0;
   #timer: NodeJS.Timeout;
 
@@ -152,6 +154,7 @@ class LongPoll extends FeedSubscriber {
 
   writeEvents(view: BatchView, from: number, to: number): number {
     let at = from;
+    if (this.#events.length === 0) this.#known = this.#feed.seq;
     for (; at < to && this.#events.length < this.#limit; at += 1) {
       const event = view.events[at];
       const size = view.sizeOf(at);
@@ -213,19 +216,32 @@ class LongPoll extends FeedSubscriber {
     this.#settle.resolve(undefined);
   }
 
-  /** Its time is over. However far it has come, the next request continues from there. */
+  /**
+   * Its time is over. However far it has come, the next request continues from there; unless it is not known any more
+   * who is hidden from whom.
+   */
   #giveUp(after: number | undefined): void {
-    if (after !== undefined && this.seq > after) this.#give();
+    const mayWrite = this.#events.length === 0 || this.#delivery.isFresh;
+    if (after !== undefined && this.seq > after && mayWrite) this.#give();
     else this.end('reset');
   }
 
   #give(): void {
     if (this.ended) return;
+    // It cannot be told any more which texts have been taken out since they were read.
+    if (this.#events.length > 0 && !this.#feed.hasPassedSince(this.#known)) {
+      this.#fail(endOf('reset'));
+      return;
+    }
     const { epoch, seq } = this.#feed;
     const last = this.#events.at(-1)?.entry.seq;
     // Without events it is where the requester continues from: the node may have more that is on its way to it.
     const head = last === undefined ? this.#delivery.positionOf(this) : Math.max(seq, last);
-    this.#settle.resolve({ epoch, head, events: this.#events.map(presentEvent) });
+    this.#settle.resolve({
+      epoch,
+      head,
+      events: this.#events.map((event) => presentEvent(event, this.#feed)),
+    });
     this.leave();
   }
 
@@ -252,7 +268,9 @@ function gone(reason: ResetReason, { epoch, seq }: { epoch: string; seq: number 
   });
 }
 
-function presentEvent({ entry: { seq, name, at, json }, prev }: ChainedEvent): EventAnswer {
+/** As it is by now: other pages may have been read since it was taken. */
+function presentEvent({ entry, prev }: ChainedEvent, feed: EntryContext['feed']): EventAnswer {
+  const { seq, name, at, json } = feed.current(entry);
   const data: unknown = JSON.parse(json);
   return { seq, prev, name, at: new Date(at).toISOString(), data };
 }
