@@ -291,6 +291,31 @@ describe('notifications', () => {
       expect(await shown(ada)).to.deep.equal([]);
     });
 
+    it('come of a vote with which another one is taken back, so that the tally stays', async () => {
+      const post = await writePost(ada);
+      const [hidden, other] = voters as [TestUser, TestUser];
+      await ok(ada.put(`/users/${hidden.id}/mute`));
+      await ok(ada.put(`/posts/${post.id}/vote`));
+      await ok(hidden.put(`/posts/${post.id}/vote`));
+      await tellVotes(world);
+      expect(await shown(ada)).to.deep.equal([]);
+      // As what comes in one moment is written.
+      const exchange = (from: TestUser, to: TestUser) =>
+        execute(world, `select * from cast_votes($1, array[$2::bigint, $2], '{false,true}', true)`, [
+          [from.id, to.id],
+          post.id,
+        ]);
+      await exchange(ada, ben);
+      await tellVotes(world);
+      expect(await shown(ada)).to.deep.equal(['1 votes']);
+      await exchange(hidden, other);
+      await tellVotes(world);
+      expect(await shown(ada)).to.deep.equal(['2 votes']);
+      await exchange(other, hidden);
+      await tellVotes(world);
+      expect(await shown(ada)).to.deep.equal(['1 votes']);
+    });
+
     it('are told of the first vote at once, and then not again for some seconds', async () => {
       const post = await writePost(ada);
       await ok(voters[0]!.put(`/posts/${post.id}/vote`));

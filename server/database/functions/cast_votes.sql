@@ -1,4 +1,4 @@
--- version 5 sha256:dc77b7cdedde97ba
+-- version 6 sha256:8ad877ab7fe15a32
 -- Votes of several users at once. Without patience, votes by a user or on a post that somebody else has locked are
 -- given back as `held`, and nothing is written of them. Tallies are waited for: another transaction that locks one has
 -- locked its post before, or is another call of this.
@@ -63,6 +63,12 @@ begin
     select c.post_id, sum(c.by)::integer as by
     from (select post_id, 1 as by from added union all select post_id, -1 from removed) c
     group by c.post_id
+  ), noted as (
+    -- As many were taken back as were added: the tally stays, and its trigger notes nothing (`note_votes`). The owner is
+    -- told of the votes without their own and those whom they hide, of which there may be others now.
+    insert into vote_notices as v (post_id)
+    select c.post_id from changes c where c.by = 0 order by c.post_id
+    on conflict (post_id) do update set pending = true where not v.pending
   ), tallied as (
     update post_tallies t
     set votes = t.votes + c.by,
