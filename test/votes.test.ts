@@ -3,7 +3,7 @@ import type { PostAnswer } from '../server/posts/present.ts';
 import type { VoteView } from '../server/votes/commands.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
-import { namesOfEvents, numberOf, rows } from './support/tables.ts';
+import { execute, namesOfEvents, numberOf, rows } from './support/tables.ts';
 import { createWorld, type TestUser, type World } from './support/world.ts';
 
 describe('votes', () => {
@@ -42,6 +42,26 @@ describe('votes', () => {
     expect(taken.status).to.equal(201);
     expect(taken.body).to.deep.equal({ post_id: id, votes: 0, rev: 2, voted: false });
     expectProblem(await vote(bob, id, 0), 404, 'not_found');
+  });
+
+  it('are a 404 for posts of an account that is being deleted, as the posts are', async () => {
+    const [owner, voter] = await Promise.all([world.user(), world.user()]);
+    const thread = await writePost(ada);
+    const { id } = await writePost(owner);
+    const answer = await owner.post<PostAnswer>(`/posts/${thread.id}/replies`, { content: 'well' });
+    const posts = [id, answer.body.id];
+    for (const post of posts) expect((await bob.put(`/posts/${post}/vote`)).status).to.equal(200);
+    // As long as its posts have not been taken away.
+    await execute(world, 'update users set deleted_at = now() where id = $1', [owner.id]);
+    for (const post of posts) {
+      expectProblem(await bob.get(`/posts/${post}`), 404, 'not_found');
+      expectProblem(await voter.put(`/posts/${post}/vote`), 404, 'not_found');
+      expectProblem(await vote(voter, post, 1), 404, 'not_found');
+      expectProblem(await bob.put(`/posts/${post}/vote`), 404, 'not_found');
+      expectProblem(await bob.delete(`/posts/${post}/vote`), 404, 'not_found');
+      expect(await rowsOf(post)).to.equal(1);
+    }
+    expect((await voter.put(`/posts/${thread.id}/vote`)).status).to.equal(200);
   });
 
   it('are the same said twice by PUT and DELETE', async () => {

@@ -1,4 +1,4 @@
--- version 6 sha256:8ad877ab7fe15a32
+-- version 7 sha256:24c967d4348be4bc
 -- Votes of several users at once. Without patience, votes by a user or on a post that somebody else has locked are
 -- given back as `held`, and nothing is written of them. Tallies are waited for: another transaction that locks one has
 -- locked its post before, or is another call of this.
@@ -36,8 +36,9 @@ begin
   with asked as (
     select a.ord::integer as ord, a.voter, a.target, a.up, p.published and coalesce(r.published, true) as published,
            u.id is not null as known,
-           -- A draft or a withdrawn thread only the owner of its first post sees.
-           p.deleted_at is null and coalesce(
+           -- A draft or a withdrawn thread only the owner of its first post sees, and nobody the posts of an account that
+           -- is being deleted.
+           p.deleted_at is null and o.deleted_at is null and coalesce(
              case when p.root_id is null then p.published or p.owner_id = a.voter
                   else r.published or r.owner_id = a.voter end, false) as visible,
            a.up and (
@@ -49,6 +50,7 @@ begin
     from unnest(voters, targets, ups) with ordinality as a (voter, target, up, ord)
     left join users u on u.id = a.voter
     left join posts p on p.id = a.target
+    left join users o on o.id = p.owner_id
     left join posts r on r.id = p.root_id
   ), added as (
     insert into votes (user_id, post_id)
