@@ -278,6 +278,50 @@ describe("the client's session, of which the feed is told", () => {
     expect((await elsewhere.sessions.list()).sessions).to.have.lengthOf(1);
   });
 
+  /** A session that the tabs of a browser share, with what each of the two is told. */
+  async function inTwoTabs() {
+    const browser = new BrowserTabs({ lag: 0, locks: true });
+    const [first, second] = [0, 1].map(() => browser.inNewTab(() => localStorageSession('session'))) as [
+      SessionStorage,
+      SessionStorage,
+    ];
+    const { client, email } = await signedUp(world.url, first);
+    const other = createClient({ url: world.url, storage: second });
+    const [own, foreign] = [client, other].map(({ session }) => {
+      const told: string[] = [];
+      session.onChange(({ reason, loggedIn }) => told.push(`${reason} ${loggedIn}`));
+      return told;
+    }) as [string[], string[]];
+    return { browser, client, other, own, foreign, storage: first, email };
+  }
+
+  it('tells all tabs why a session is over that was ended elsewhere', async () => {
+    const { client, other, own, foreign, email } = await inTwoTabs();
+    const elsewhere = createClient({ url: world.url });
+    await elsewhere.logIn({ email, password: PASSWORD });
+    await elsewhere.logOutEverywhere();
+    expect(await refusal(client.me())).to.include({ code: 'unauthorized' });
+    await until('the other tab to be told', () => foreign.length > 0);
+    expect({ own, foreign }).to.deep.equal({ own: ['ended false'], foreign: ['ended false'] });
+    expect(other.session.getSnapshot()).to.deep.equal({ loggedIn: false, reason: 'ended' });
+  });
+
+  it('tells all tabs that the user has logged out, in this one or everywhere', async () => {
+    for (const leave of ['logOut', 'logOutEverywhere'] as const) {
+      const { client, own, foreign } = await inTwoTabs();
+      await client[leave]();
+      await until('the other tab to be told', () => foreign.length > 0);
+      expect({ own, foreign }).to.deep.equal({ own: ['logged-out false'], foreign: ['logged-out false'] });
+    }
+  });
+
+  it('takes a session that has been removed without a reason for one that has ended', async () => {
+    const { browser, own, foreign } = await inTwoTabs();
+    browser.inNewTab(({ localStorage }) => localStorage.removeItem('session'));
+    await until('both tabs to be told', () => own.length + foreign.length > 1);
+    expect({ own, foreign }).to.deep.equal({ own: ['ended false'], foreign: ['ended false'] });
+  });
+
   it('ends its feed when the user logs out', async () => {
     const { client } = await signedUp(world.url);
     const feed = client.feed();

@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
+import { createClient } from '../client/src/index.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import { comesToBe, type Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
+import { PASSWORD } from './support/world.ts';
 
 describe('writing on the page', () => {
   let opened: PageWorld | undefined;
@@ -303,6 +305,25 @@ describe('writing on the page', () => {
     await reader.logIn();
     expect(await title().inputValue()).to.equal('');
     reader.expectClean();
+  });
+
+  it('keeps what was begun when the session ends elsewhere, in however many tabs, and says why in each', async () => {
+    await title().fill('Before the session ended');
+    await until('it to be kept', () =>
+      page.evaluate<boolean>('Object.values(localStorage).some((one) => one.includes("Before the session"))'),
+    );
+    const second = await page.context().newPage();
+    await second.goto(opened!.world.url);
+    await second.locator('.connection.live').waitFor();
+    const elsewhere = createClient({ url: opened!.world.url });
+    await elsewhere.logIn({ email: reader.email, password: PASSWORD });
+    await elsewhere.logOutEverywhere();
+    for (const tab of [page, second])
+      await tab.getByText('Your session has ended. Log in to go on.').waitFor();
+    await reader.logIn();
+    expect(await title().inputValue()).to.equal('Before the session ended');
+    await second.close();
+    reader.expectClean({ networkMayFail: true }); // the browser notes the refused tokens
   });
 
   const sessionKey = () =>

@@ -1,5 +1,5 @@
 import { delay, jittered } from './delay.ts';
-import { readStored, type SessionStorage, type StoredSession } from './session-storage.ts';
+import { endToStore, readStored, readStoredEnd, type SessionStorage } from './session-storage.ts';
 
 /** The part of the Web Locks API that is used here; browsers offer it to secure origins only. */
 interface Locks {
@@ -35,12 +35,16 @@ export function localStorageSession(key = 'tidings:session'): SessionStorage {
   const { localStorage } = browser;
   if (!localStorage) throw new Error('There is no localStorage here.');
   const locks = browser.navigator?.locks;
+  const addListener = browser.addEventListener?.bind(browser);
+  const removeListener = browser.removeEventListener?.bind(browser);
   return {
     read: () => readStored(localStorage.getItem(key)),
-    write: (session: StoredSession | undefined) => {
+    write: (session, end) => {
       if (session) localStorage.setItem(key, JSON.stringify(session));
+      else if (end) localStorage.setItem(key, endToStore(end));
       else localStorage.removeItem(key);
     },
+    readEnd: () => readStoredEnd(localStorage.getItem(key)),
     // What a tab has written may reach the next one a moment after the lock does. That one then says the token again that has
     // just been used, and is given the same successor.
     exclusively: <T>(run: () => Promise<T>) =>
@@ -50,8 +54,8 @@ export function localStorageSession(key = 'tidings:session'): SessionStorage {
       const heard = (event: { key: string | null }) => {
         if (event.key === key || event.key === null) listener();
       };
-      browser.addEventListener?.('storage', heard);
-      return () => browser.removeEventListener?.('storage', heard);
+      addListener?.('storage', heard);
+      return () => removeListener?.('storage', heard);
     },
   };
 }

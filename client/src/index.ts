@@ -41,7 +41,12 @@ export type { OpenId } from './open-id.ts';
 export type { SecondFactor } from './second-factor.ts';
 export type { Session, SessionChange, SessionState } from './session.ts';
 export type { NewWebhook, WebhookEdit, Webhooks } from './webhooks.ts';
-export { memoryStorage, type SessionStorage, type StoredSession } from './session-storage.ts';
+export {
+  memoryStorage,
+  type SessionEnd,
+  type SessionStorage,
+  type StoredSession,
+} from './session-storage.ts';
 export {
   type CasesState,
   type CaseStore,

@@ -3,13 +3,13 @@ import type { Tokens } from './contract.ts';
 import { jittered } from './delay.ts';
 import { Emitter } from './emitter.ts';
 import type { Requests } from './requests.ts';
-import type { SessionStorage, StoredSession } from './session-storage.ts';
+import type { SessionEnd, SessionStorage, StoredSession } from './session-storage.ts';
 import { TidingsError } from './tidings-error.ts';
 
-/** How the session changed. `ended`: the server no longer accepts it. */
+/** How the session changed. */
 export interface SessionChange {
   loggedIn: boolean;
-  reason: 'logged-in' | 'renewed' | 'logged-out' | 'ended';
+  reason: 'logged-in' | 'renewed' | SessionEnd;
 }
 
 /** What a user interface shows of the session. The same object until it changes; a renewal is no change. */
@@ -117,12 +117,12 @@ export class Session {
 
   /** Begins a session with tokens that a log-in gave. */
   readonly begin = (tokens: Tokens): void => {
-    this.#write(toStored(tokens), 'logged-in');
+    this.#keep(toStored(tokens), 'logged-in');
   };
 
   /** Forgets the session here, at once. */
   readonly forget = (): void => {
-    this.#write(undefined, 'logged-out');
+    this.#remove('logged-out');
   };
 
   /** Does what ends the session on the server, which others may hear of before it is answered: that is wanted. */
@@ -194,7 +194,7 @@ export class Session {
       const now = this.#storage.read()?.refreshToken;
       // Another tab may have been given the same pair, and have written it already.
       if (now !== session.refreshToken && now !== renewed.refreshToken) return await this.#unwanted(tokens);
-      this.#write(renewed, 'renewed');
+      this.#keep(renewed, 'renewed');
       return renewed.accessToken;
     } catch (error) {
       if (!(error instanceof TidingsError) || !endsSession.has(error.code)) throw error;
@@ -204,7 +204,8 @@ export class Session {
         this.#tellIfNew('renewed');
         return now.accessToken;
       }
-      this.#write(undefined, this.#leaving > 0 ? 'logged-out' : 'ended');
+      if (now) this.#remove(this.#leaving > 0 ? 'logged-out' : 'ended');
+      else this.#tellIfNew(this.#writtenEnd);
       throw error;
     }
   }
@@ -237,9 +238,21 @@ export class Session {
     return this.#require().accessToken;
   }
 
-  #write(session: StoredSession | undefined, reason: SessionChange['reason']): void {
+  /** Why there is no session, which another tab may have written. */
+  get #writtenEnd(): SessionEnd {
+    // Another tab hears from the server that the session is over which this one ends by a request.
+    if (this.#leaving > 0) return 'logged-out';
+    return this.#storage.readEnd?.() ?? 'ended';
+  }
+
+  #keep(session: StoredSession, reason: 'logged-in' | 'renewed'): void {
     this.#storage.write(session);
     this.#tellIfNew(reason);
+  }
+
+  #remove(end: SessionEnd): void {
+    this.#storage.write(undefined, end);
+    this.#tellIfNew(end);
   }
 
   #tellIfNew(reason: SessionChange['reason']): void {
@@ -271,7 +284,7 @@ export class Session {
     this.#unlisten ??= this.#storage.onForeignWrite(() => {
       const before = this.#told;
       const now = this.#storage.read();
-      this.#tellIfNew(!now ? 'logged-out' : before === undefined ? 'logged-in' : 'renewed');
+      this.#tellIfNew(!now ? this.#writtenEnd : before === undefined ? 'logged-in' : 'renewed');
     });
     let listening = true;
     return () => {

@@ -6,7 +6,11 @@ interface Tab {
     removeItem: (key: string) => void;
   };
   navigator: { locks?: BrowserLocks };
+  addEventListener: (name: string, listener: Listener) => void;
+  removeEventListener: (name: string, listener: Listener) => void;
 }
+
+type Listener = (event: { key: string | null }) => void;
 
 /** The Web Locks of one origin: all tabs see them in one order, at once. */
 class BrowserLocks {
@@ -27,11 +31,15 @@ class BrowserLocks {
   }
 }
 
-/** A browser as Chromium is seen to be: what one tab writes into localStorage is read in the others a moment later. */
+/**
+ * A browser as Chromium is seen to be: what one tab writes into localStorage is read in the others a moment later, and they
+ * hear of it after that.
+ */
 export class BrowserTabs {
   readonly #lag: number;
   readonly #locks: BrowserLocks | undefined;
   readonly #views: Map<string, string>[] = [];
+  readonly #listeners = new WeakMap<Map<string, string>, Map<Listener, string>>();
 
   /**
    * @param options.lag until a write is seen in the other tabs, in milliseconds
@@ -68,19 +76,31 @@ export class BrowserTabs {
   #open(): Tab {
     const view = new Map(this.#views[0]);
     this.#views.push(view);
-    const change = (act: (kept: Map<string, string>) => void) => {
+    const listeners = new Map<Listener, string>();
+    this.#listeners.set(view, listeners);
+    const change = (key: string, act: (kept: Map<string, string>) => void) => {
       act(view);
       const others = this.#views.filter((one) => one !== view);
       if (this.#lag === 0) others.forEach(act);
-      else setTimeout(() => others.forEach(act), this.#lag);
+      setTimeout(() => {
+        if (this.#lag > 0) others.forEach(act);
+        for (const other of others) this.#tell(other, 'storage', key);
+      }, this.#lag);
     };
     return {
       localStorage: {
         getItem: (key) => view.get(key) ?? null,
-        setItem: (key, value) => change((kept) => kept.set(key, value)),
-        removeItem: (key) => change((kept) => kept.delete(key)),
+        setItem: (key, value) => change(key, (kept) => kept.set(key, value)),
+        removeItem: (key) => change(key, (kept) => kept.delete(key)),
       },
       navigator: this.#locks ? { locks: this.#locks } : {},
+      addEventListener: (name, listener) => void listeners.set(listener, name),
+      removeEventListener: (_name, listener) => void listeners.delete(listener),
     };
+  }
+
+  #tell(view: Map<string, string>, name: string, key: string | null): void {
+    for (const [listener, heard] of [...(this.#listeners.get(view) ?? [])])
+      if (heard === name) listener({ key });
   }
 }
