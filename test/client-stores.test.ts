@@ -3,11 +3,13 @@ import {
   type Client,
   createClient,
   createFeedStore,
+  createThreadStore,
   type Feed,
   type FeedQuery,
   type FeedStore,
   memoryStorage,
   type SessionStorage,
+  type ThreadNode,
 } from '../client/src/index.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { caughtUp, execute } from './support/tables.ts';
@@ -22,12 +24,14 @@ for (const sharing of [false, true])
     let world: World;
     let proxy: FrameProxy;
     let storage: SessionStorage;
+    /** Users who were asked for. */
+    let lookUps: string[];
     let me: Client;
     let ada: Client;
     let ben: Client;
     let ids: { me: number; ada: number; ben: number };
     let feed: Feed | undefined;
-    let open: FeedStore[];
+    let open: { close: () => void }[];
 
     before(async () => {
       world = await createWorld({}, undefined, undefined, { block: 20 });
@@ -40,7 +44,15 @@ for (const sharing of [false, true])
     beforeEach(async () => {
       open = [];
       storage = memoryStorage();
-      me = createClient({ url: proxy.url, storage });
+      lookUps = [];
+      me = createClient({
+        url: proxy.url,
+        storage,
+        fetch: (url, init) => {
+          if (/\/users\/\d+$/.test(url)) lookUps.push(url);
+          return fetch(url, init);
+        },
+      });
       ada = createClient({ url: world.url });
       ben = createClient({ url: world.url });
       const signUp = async (client: Client) => {
@@ -112,33 +124,6 @@ for (const sharing of [false, true])
       await settles(store, { view: 'home' });
     });
 
-    it('forgets whom it knew to be followed when events are left out', async () => {
-      const home = await opened({ view: 'home' });
-      const author = await opened({ ownerId: ids.ada });
-      await write(ada, 'Not followed yet');
-      await until('it has come', () => author.state.posts.length === 1);
-      await settles(home, { view: 'home' });
-      proxy.refusing = true;
-      proxy.cut();
-      const elsewhere = createClient({ url: world.url, storage });
-      await elsewhere.users.follow(ids.ada);
-      await write(ada, 'While the connection was lost');
-      const floor = await caughtUp(world);
-      await execute(
-        world,
-        `with pruned as (delete from event_log where seq <= $1), found_by as (delete from event_topics where seq <= $1)
-         update feed_head set floor = $1`,
-        [floor],
-      );
-      await until('the node to know', () => world.ctx.feed.logFloor === floor);
-      proxy.refusing = false;
-      await until('both are told', () => home.state.posts.length === 2 && author.state.posts.length === 2);
-      await until('they are live', () => [home, author].every(({ state }) => state.status.state === 'live'));
-      await write(ada, 'Followed');
-      await until('it has come', () => author.state.posts.length === 3);
-      await settles(home, { view: 'home' });
-    });
-
     it('takes posts out at once when their author is blocked or muted, and has them again after that', async () => {
       for (const id of [ids.ada, ids.ben]) await me.users.follow(id);
       await write(ada, 'By Ada');
@@ -154,7 +139,7 @@ for (const sharing of [false, true])
       await me.users.unmute(ids.ben);
       await until('Ben is shown', () => has(home, ids.ben) && has(everyone, ids.ben));
       await me.users.block(ids.ben);
-      await until('Ben is nowhere', () => !open.some((store) => has(store, ids.ben)));
+      await until('Ben is nowhere', () => ![home, author, everyone].some((store) => has(store, ids.ben)));
       await write(ben, 'Unheard');
       await me.users.unblock(ids.ben);
       await until('Ben is shown again', () => has(author, ids.ben) && has(everyone, ids.ben));
@@ -263,6 +248,103 @@ for (const sharing of [false, true])
       await store.load();
       await write(ben, 'And after');
       await settles(store, { ownerId: ids.ben });
+    });
+
+    if (!sharing) return;
+
+    it('forgets whom it knew to be followed when events are left out', async () => {
+      const home = await opened({ view: 'home' });
+      const author = await opened({ ownerId: ids.ada });
+      await write(ada, 'Not followed yet');
+      await until('it has come', () => author.state.posts.length === 1);
+      await settles(home, { view: 'home' });
+      proxy.refusing = true;
+      proxy.cut();
+      const elsewhere = createClient({ url: world.url, storage });
+      await elsewhere.users.follow(ids.ada);
+      await write(ada, 'While the connection was lost');
+      const floor = await caughtUp(world);
+      await execute(
+        world,
+        `with pruned as (delete from event_log where seq <= $1), found_by as (delete from event_topics where seq <= $1)
+         update feed_head set floor = $1`,
+        [floor],
+      );
+      await until('the node to know', () => world.ctx.feed.logFloor === floor);
+      proxy.refusing = false;
+      await until('both are told', () => home.state.posts.length === 2 && author.state.posts.length === 2);
+      await until('they are live', () => [home, author].every(({ state }) => state.status.state === 'live'));
+      await write(ada, 'Followed');
+      await until('it has come', () => author.state.posts.length === 3);
+      await settles(home, { view: 'home' });
+    });
+
+    it('shows nobody who is muted, though a shared feed brings their posts for a list of their own', async () => {
+      const tag = `m${ids.me}`;
+      const root = await write(ben, 'A thread');
+      for (const id of [ids.ada, ids.ben]) await me.users.follow(id);
+      await me.users.mute(ids.ada);
+      const author = await opened({ ownerId: ids.ada });
+      await opened({ ownerId: ids.ben });
+      const queries: FeedQuery[] = [{ view: 'home' }, { tag }, {}];
+      const lists = await Promise.all(queries.map((query) => opened(query)));
+      const thread = createThreadStore(me, { postId: root, ...(feed && { feed }) });
+      open.push(thread);
+      await thread.load();
+      await until('it is live', () => thread.state.status.state === 'live');
+      const agree = async () => {
+        for (const [at, list] of lists.entries()) await settles(list, queries[at]!);
+        const { replies } = await me.posts.replies(root);
+        const told = ({
+          id,
+          replies: below = 0,
+          deleted = false,
+        }: {
+          id: number;
+          replies?: number;
+          deleted?: boolean;
+        }) => (deleted ? { id, below, deleted } : { id });
+        const shown = (nodes: readonly ThreadNode[]): object[] =>
+          nodes.flatMap(({ reply, replies: below }) => [told(reply), ...shown(below)]);
+        const same = async () => {
+          await thread.reveal();
+          return JSON.stringify(shown(thread.state.replies)) === JSON.stringify(replies.map(told));
+        };
+        await until('the thread is the same', same).catch(() => undefined);
+        expect(shown(thread.state.replies)).to.deep.equal(replies.map(told));
+      };
+      lookUps = [];
+      await write(ada, 'Muted', `#${tag}`);
+      const hers = (await ada.posts.reply(root, { content: 'Muted' })).id;
+      const his = (await ben.posts.reply(hers, { content: 'Not muted' })).id;
+      await write(ben, 'Not muted', `#${tag}`);
+      await until('the own list has it', () => author.state.posts.length === 1);
+      await until('the thread has what comes after it', () =>
+        thread.state.waiting.some(({ id }) => id === his),
+      );
+      await agree();
+      // Nobody has to be asked for whom the service leaves out.
+      expect(lookUps.length).to.equal(2);
+
+      // On another device.
+      const elsewhere = createClient({ url: world.url, storage });
+      await elsewhere.users.unmute(ids.ada);
+      await until('what was muted is there', () =>
+        lists.every((list) => list.state.posts.some(({ owner_id }) => owner_id === ids.ada)),
+      );
+      await write(ada, 'Not muted any more', `#${tag}`);
+      await agree();
+      await elsewhere.users.mute(ids.ada);
+      await until('it has gone', () =>
+        lists.every((list) => list.state.posts.every(({ owner_id }) => owner_id !== ids.ada)),
+      );
+      await write(ada, 'Muted again', `#${tag}`);
+      await until('the own list has it', () => author.state.posts.length === 3);
+      await ada.posts.remove(hers);
+      await until('a deleted reply is nobody’s', () => thread.state.replies[0]?.reply.id === hers);
+      await write(ben, 'Last', `#${tag}`);
+      await agree();
+      expect(lookUps.length).to.equal(2);
     });
   });
 

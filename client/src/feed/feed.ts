@@ -184,6 +184,9 @@ export class Feed {
     this.#subscriptions.drop([topics].flat());
   };
 
+  /** Whether events of a topic may come: it is wanted, or the server has not answered yet that it has ended. @internal */
+  readonly hears = (topic: string): boolean => this.#subscriptions.hears(topic);
+
   /** Whether every event about the user alone after a position has been handed on. */
   readonly reachesBackTo = (seq: number): boolean => this.#subscriptions.reachBackTo(seq);
 

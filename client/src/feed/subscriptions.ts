@@ -31,6 +31,8 @@ export class Subscriptions {
   readonly #own: Set<string> | undefined;
   readonly #all = new Set<Subscription>();
   readonly #told = new Set<string>();
+  /** Topics that the server has been told to end, and has not answered. */
+  #leaving: readonly string[] = [];
   /** The newest events of the user alone, which no answer to `subscribe` has. */
   #private: LiveEvent[] = [];
   /** After here all of them are known. */
@@ -49,6 +51,13 @@ export class Subscriptions {
   get topics(): readonly string[] | undefined {
     if (!this.#own) return undefined;
     return [...new Set([...this.#own, ...[...this.#all].flatMap(({ topics }) => topics)])];
+  }
+
+  /** Whether events of a topic may come. */
+  hears(topic: string): boolean {
+    if (this.#own?.has(topic) || this.#told.has(topic) || this.#leaving.includes(topic)) return true;
+    for (const { topics } of this.#all) if (topics.includes(topic)) return true;
+    return false;
   }
 
   /** Whether each event after a position that concerns the user alone is known. */
@@ -167,7 +176,12 @@ export class Subscriptions {
     const unwanted = [...this.#told].filter((topic) => !wanted.has(topic));
     if (unwanted.length > 0) {
       for (const topic of unwanted) this.#told.delete(topic);
-      await connection.ask('unsubscribe', { topics: unwanted });
+      this.#leaving = unwanted;
+      try {
+        await connection.ask('unsubscribe', { topics: unwanted });
+      } finally {
+        this.#leaving = [];
+      }
       return true;
     }
     const next = [...this.#all].find(({ settled }) => !settled);

@@ -2,7 +2,7 @@ import type { Client } from '../client.ts';
 import type { LiveEvent, NewPost, PostAnswer, PostEdit, PostView, VoteView } from '../contract.ts';
 import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
-import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
+import { isOfPost, type PostEvent } from '../post-events.ts';
 import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
 import { TidingsError } from '../tidings-error.ts';
 import { CastVotes } from './cast-votes.ts';
@@ -30,7 +30,7 @@ import {
   withVote,
   withWishes,
 } from './feed-view.ts';
-import { Followees } from './followees.ts';
+import { authorsOf, type KnownAuthors, postsBy } from './known-authors.ts';
 import { LivePages, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
@@ -91,10 +91,12 @@ export class FeedStore {
   readonly #options: FeedStoreOptions;
   readonly #emitter = new Emitter<FeedStoreListeners>();
   readonly #votes: CastVotes;
-  readonly #followees: Followees;
+  readonly #authors: KnownAuthors | undefined;
   readonly #pages: LivePages<PostPage>;
   /** Posts that the user has removed here and whose event is still to come: a page may have been read before. */
   readonly #removed = new Set<number>();
+  /** Authors who are being looked up: what has come of them is folded in again then. */
+  readonly #lookedUp = new Set<number>();
   /** What is asked for, and what the view was read by. */
   #query: FeedQuery;
   #viewQuery: FeedQuery;
@@ -112,7 +114,7 @@ export class FeedStore {
   constructor(client: Client, options: FeedStoreOptions) {
     this.#client = client;
     this.#options = options;
-    this.#followees = new Followees(client.users);
+    this.#authors = authorsOf(client, options.feed);
     this.#votes = new CastVotes(client, {
       wanted: (postId, up) => this.#set(voting(this.#view, postId, up)),
       settled: (postId, answer) => {
@@ -136,11 +138,7 @@ export class FeedStore {
       onPage: (page, which, continues) => this.#take(page, which, continues),
       onEvent: (event, live) => this.#fold(event, live),
       onTally: (tally) => this.#set(withTally(this.#view, tally)),
-      onReset: () => {
-        this.#removed.clear();
-        // Events that are left out may have told of follows.
-        this.#followees.clear();
-      },
+      onReset: () => this.#removed.clear(),
       onForget: () => this.#forget(),
       onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
       onLive: () => this.#votes.live(),
@@ -297,7 +295,6 @@ export class FeedStore {
   #forget(): void {
     this.#life += 1;
     this.#votes.forget();
-    this.#followees.clear();
     this.#removed.clear();
   }
 
@@ -379,7 +376,6 @@ export class FeedStore {
     const { userId, relation, seq } = news;
     // Who asks for one author is shown the author, muted or not; and follows change nothing but the home timeline.
     if (relation === 'follow' ? view !== 'home' : relation === 'mute' && ownerId !== undefined) return;
-    if (relation === 'follow') this.#followees.set(userId, news.added);
     if (news.added === (relation === 'follow')) {
       // What they wrote before is in no event.
       if (seq > this.#view.asOf) this.#pages.refresh(seq);
@@ -389,31 +385,40 @@ export class FeedStore {
   }
 
   #accepts(post: PostView): boolean {
-    if (!belongs(this.#viewQuery, post)) return false;
-    return this.#viewQuery.view !== 'home' || this.#isOfHome(post.owner_id);
+    return belongs(this.#viewQuery, post) && this.#isShown(post.owner_id);
   }
 
-  /** Whether the user follows the author of a post. Where that is not known, it is looked up. */
-  #isOfHome(ownerId: number): boolean {
-    if (ownerId === this.#pages.userId || this.#pages.alone) return true;
-    const follows = this.#followees.follows(ownerId);
-    if (follows === undefined) void this.#lookUp(ownerId);
-    return follows === true;
+  /**
+   * Whether the list has posts of an author: not of one whom the user mutes or, on the home timeline, does not follow.
+   * Where that is not known, it is looked up.
+   */
+  #isShown(ownerId: number): boolean {
+    if (!this.#authors || ownerId === this.#pages.userId) return true;
+    const { view, ownerId: wanted } = this.#viewQuery;
+    const follows = view === 'home' ? this.#authors.follows(ownerId) : true;
+    // Who asks for one author is shown the author, muted or not.
+    const mutes = wanted === undefined ? this.#authors.mutes(ownerId) : false;
+    if (follows === false || mutes === true) return false;
+    if (follows && mutes === false) return true;
+    void this.#lookUp(this.#authors, ownerId);
+    return false;
   }
 
-  async #lookUp(ownerId: number): Promise<void> {
+  async #lookUp(authors: KnownAuthors, ownerId: number): Promise<void> {
+    if (this.#lookedUp.has(ownerId)) return;
+    this.#lookedUp.add(ownerId);
     const life = this.#life;
     try {
-      if (!(await this.#followees.lookUp(ownerId)) || life !== this.#life) return;
+      await authors.lookUp(ownerId);
+      if (life !== this.#life) return;
     } catch (error) {
       if (life !== this.#life || !(error instanceof TidingsError)) return;
       this.#pages.readAgainAfter(error);
       return;
+    } finally {
+      this.#lookedUp.delete(ownerId);
     }
-    if (!this.#followees.follows(ownerId)) return;
-    for (const event of this.#pages.since(this.#view.asOf)) {
-      if (!tellsPost(event) || event.data.owner_id === ownerId) this.#fold(event, true);
-    }
+    for (const event of postsBy(ownerId, this.#pages.since(this.#view.asOf))) this.#fold(event, true);
   }
 
   /** Whether a post that an edit has brought here belongs among the pages that are loaded. */

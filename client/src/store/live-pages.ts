@@ -124,11 +124,6 @@ export class LivePages<P extends PagePlace> {
     return this.#source?.feed.userId;
   }
 
-  /** Whether nothing but events of its topic comes. */
-  get alone(): boolean {
-    return this.#source?.alone === true;
-  }
-
   /**
    * Called once for changes that happen together. Changes by events alone happen together where they come within
    * `TOGETHER` of those that were told of last. @returns removes the listener

@@ -38,8 +38,6 @@ export class LiveSource {
   readonly feed: Feed;
   /** What it was opened for. */
   readonly topic: ListTopic;
-  /** Whether nothing but its topic comes. */
-  readonly alone: boolean;
   readonly #subscription: Subscription | undefined;
   readonly #ends: (() => void)[];
   #closed = false;
@@ -53,7 +51,6 @@ export class LiveSource {
     hears: SourceListeners,
   ) {
     this.topic = topic;
-    this.alone = !(given instanceof Feed);
     if (given instanceof Feed) {
       this.feed = given;
       this.#subscription = given.subscribe(topic === null ? [] : (topic ?? 'feed'), { from: seq, epoch });

@@ -12,6 +12,7 @@ import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
 import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
 import type { CreateOptions, EditOptions, ReplyPage } from '../posts.ts';
+import { TidingsError } from '../tidings-error.ts';
 import { CastVotes } from './cast-votes.ts';
 import {
   byAuthor,
@@ -35,6 +36,7 @@ import {
   withVote,
   withWishes,
 } from './feed-view.ts';
+import { authorsOf, type KnownAuthors, postsBy } from './known-authors.ts';
 import { LivePages, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
@@ -94,12 +96,15 @@ export class ThreadStore {
   readonly #emitter = new Emitter<ThreadStoreListeners>();
   readonly #pages: LivePages<ThreadPage>;
   readonly #votes: CastVotes;
+  readonly #authors: KnownAuthors | undefined;
   readonly #tree = new ThreadTree();
   readonly #counts: ReplyCounts;
   /** Of the replies in the view those that were deleted. */
   readonly #deleted = new Set<number>();
   /** Replies that the user has removed here and whose event is still to come. */
   readonly #removed = new Set<number>();
+  /** Authors who are being looked up: what has come of them is folded in again then. */
+  readonly #lookedUp = new Set<number>();
   readonly #tracked = new Map<number, () => void>();
   #view: FeedView = emptyView;
   #growth = 0;
@@ -114,6 +119,7 @@ export class ThreadStore {
     this.#id = postId;
     this.#sort = sort;
     this.#counts = new ReplyCounts(postId);
+    this.#authors = authorsOf(client, feed);
     this.#votes = new CastVotes(client, {
       wanted: (id, up) => this.#set(voting(this.#view, id, up)),
       settled: (id, answer) => {
@@ -341,14 +347,42 @@ export class ThreadStore {
     }
     const known = this.#view.entries.has(id);
     const own = data.owner_id === this.#pages.userId;
-    const view = withEvent(this.#view, event, { accepts: () => true, atOnce: own });
+    let isShown = true;
+    const accepts = () => (isShown = own || id === this.#id || this.#isShown(data.owner_id));
+    const view = withEvent(this.#view, event, { accepts, atOnce: own });
     // One that is restored may have living ones below it.
-    if (parent && (known || view !== this.#view)) this.#counts.know(id, parent, data.replies ?? 0, seq);
+    // The counts are the same for everyone, also with replies that are not shown.
+    if (parent && (known || view !== this.#view || !isShown))
+      this.#counts.know(id, parent, data.replies ?? 0, seq);
     const isPlaced = !parent || !isNew || this.#counts.count(id, parent, 1, seq);
     // With one that is restored deleted ones above it may have come back, of which no event tells.
     if (!isPlaced && data.version > 1) this.#pages.refresh(seq);
     this.#set(view);
     if (own && !known && view.entries.has(id)) this.#grow();
+  }
+
+  /** Whether replies of somebody are shown: not if the user mutes them. Where that is not known, it is looked up. */
+  #isShown(ownerId: number): boolean {
+    const mutes = this.#authors ? this.#authors.mutes(ownerId) : false;
+    if (this.#authors && mutes === undefined) void this.#lookUp(this.#authors, ownerId);
+    return mutes === false;
+  }
+
+  async #lookUp(authors: KnownAuthors, ownerId: number): Promise<void> {
+    if (this.#lookedUp.has(ownerId)) return;
+    this.#lookedUp.add(ownerId);
+    const life = this.#life;
+    try {
+      await authors.lookUp(ownerId);
+      if (life !== this.#life) return;
+    } catch (error) {
+      if (life !== this.#life || !(error instanceof TidingsError)) return;
+      this.#pages.readAgainAfter(error);
+      return;
+    } finally {
+      this.#lookedUp.delete(ownerId);
+    }
+    for (const event of postsBy(ownerId, this.#pages.since(this.#view.asOf))) this.#fold(event);
   }
 
   /** To the others a post that is withdrawn is a deleted one; to its owner it is a draft. */
@@ -384,11 +418,14 @@ export class ThreadStore {
     this.#counts.count(id, undefined, -1, seq);
     // What is below replies that are not loaded is not known.
     const unsure = this.#isUnsureOf(id);
-    if (!this.#hide(id)) {
+    const wasShown = this.#view.entries.has(id);
+    const stays = this.#hide(id);
+    if (!stays) {
       this.#counts.forget(id);
       this.#prune(parent);
     }
-    if (unsure) this.#pages.refresh(seq);
+    // As a deleted one a reply is shown also to those who mute its author.
+    if (unsure || (stays && !wasShown)) this.#pages.refresh(seq);
   }
 
   /** Whether it is not known for certain if a deleted reply, or a deleted one above it, is shown, and with which count. */
