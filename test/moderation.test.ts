@@ -325,6 +325,25 @@ describe('moderation', () => {
       expect([await countOf(post.id), await unread(author)]).to.deep.equal([2, 1]);
     });
 
+    it('leaves to a post that comes back the mentions that it had, whoever has the names now', async () => {
+      const [author, friend, stranger] = await Promise.all([somebody(), somebody(), somebody()]);
+      const post = await writePost(author, { content: `#here @${friend.username} @${stranger.username}x` });
+      const mentions = [{ id: friend.id, username: friend.username }];
+      expect(post.mentions).to.deep.equal(mentions);
+      await friend.patch('/users/me', { username: `${friend.username}y` });
+      await stranger.patch('/users/me', { username: `${stranger.username}x` });
+      await act(moderator, 'remove', { post_id: post.id });
+      await act(moderator, 'restore', { post_id: post.id });
+      expect(
+        await rows(world, 'select tags, mentions, parsed_at is null as unread from posts where id = $1', [
+          post.id,
+        ]),
+      ).to.deep.equal([{ tags: ['here'], mentions, unread: false }]);
+      const { body } = await other.get<PostAnswer>(`/posts/${post.id}`);
+      expect(body.mentions).to.deep.equal(mentions);
+      expect([await unread(friend), await unread(stranger)]).to.deep.equal([1, 0]);
+    });
+
     it('of a reply cannot be told from its deletion by who replies to it', async () => {
       const author = await somebody();
       const post = await writePost(author);

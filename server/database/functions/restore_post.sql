@@ -1,7 +1,8 @@
--- version 2 sha256:1610f46e2655a772
+-- version 3 sha256:1ba7dcb2dfde4c40
 -- Brings a post back that a moderator has removed, with the next version: what `lock_to_delete` has locked, behind its
 -- owner and those whom it mentions. All posts above it count it again, and those whom it answers or mentions are
--- notified again. `updated_at` stays, since its author has changed nothing. Gives back whether it was there.
+-- notified again. `updated_at` stays, since its author has changed nothing, and its tags and mentions are those that it
+-- had, whoever has the names now. Gives back whether it was there.
 create or replace function restore_post(post bigint, folded text, keys text, fold smallint) returns boolean
 language plpgsql set search_path from current as $$
 #variable_conflict use_column
@@ -22,7 +23,7 @@ begin
     mentions = coalesce((
       select jsonb_agg(m) from jsonb_array_elements(kept.mentions) m
       where exists (select from users u where u.id = (m ->> 'id')::bigint and u.deleted_at is null)), '[]'),
-    version = p.version + 1,
+    version = p.version + 1, parsed_at = clock_timestamp(),
     search_text = folded, search_keys = array_to_tsvector(string_to_array(keys, chr(10))), search_grams = null,
     search_fold = fold
   where p.id = post;
