@@ -107,6 +107,21 @@ describe('an account with more posts than fit one piece', () => {
     expect(new Set(names.map((row) => (row as { name: string }).name))).to.deep.equal(new Set(['dora-3']));
   });
 
+  it('has nothing written any more that was on its way when it was deleted', async () => {
+    const user = await world.user();
+    const write = () =>
+      rows(
+        world,
+        `select * from write_posts(array[$1::bigint], array['late'], array[''], array[true], array[null], array[null],
+           array['0', '1', '2'], array[null], array[null::bytea], true, array['late'], array[null], '{}'::text[],
+           1::smallint)`,
+        [user.id],
+      );
+    await execute(world, 'update users set deleted_at = now() where id = $1', [user.id]);
+    expect(await write()).to.deep.equal([]);
+    await execute(world, 'update users set deleted_at = null where id = $1', [user.id]);
+  });
+
   it('is deleted in pieces, with its votes, and each published post is told once', async () => {
     const user = await prolific('emma');
     const before = await headOf(world);

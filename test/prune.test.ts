@@ -112,6 +112,31 @@ describe('pruning', () => {
     expect(left.rows[0]).to.deep.equal({ sessions: '23567', tokens: 6000, revocations: 1, keys: 'young' });
   });
 
+  it('leaves what somebody has locked for the next time, and waits for nobody', async () => {
+    await pool.query(
+      `insert into users (email, username, password_hash) values ('a@example.org', 'ada', 'x')`,
+    );
+    await pool.query(
+      `insert into posts (owner_id, title, content) select id, 'One', '' from users, generate_series(1, 2)`,
+    );
+    await pool.query(
+      `insert into vote_notices (post_id, pending, told_at) select id, false, now() - interval '1 hour' from posts`,
+    );
+    const left = async () => (await pool.query('select post_id from vote_notices')).rowCount;
+    const other = await pool.connect();
+    try {
+      await other.query('begin');
+      await other.query('select from vote_notices order by post_id limit 1 for update');
+      await pruner.prune();
+      expect(await left()).to.equal(1);
+      await other.query('rollback');
+    } finally {
+      other.release();
+    }
+    await pruner.prune();
+    expect(await left()).to.equal(0);
+  });
+
   it('takes away words of searches that no post has any more, in a few rounds', async () => {
     await pool.query(`insert into search_words (word) values ('forgotten')`);
     // One marks it, one notes who may have seen it without the mark, and one deletes it when these have ended.

@@ -1,13 +1,18 @@
 import { type Prune, pruneBy } from '../database/pruner.ts';
 
-/** What was noted so that nobody is notified too often. */
+/**
+ * What was noted so that nobody is notified too often. Rows that somebody has locked are left for the next time: votes lock
+ * some in an order of their own, and nobody waits for them here.
+ */
 export const notificationPrunes: readonly Prune[] = [
   pruneBy(
-    `delete from vote_notices where post_id in (
-       select post_id from vote_notices where not pending and told_at < now() - interval '1 minute' limit $1)`,
+    `delete from vote_notices where ctid = any(array(
+       select ctid from vote_notices where not pending and told_at < now() - interval '1 minute'
+       limit $1 for update skip locked))`,
   ),
   pruneBy(
-    `delete from follow_notices where (user_id, actor_id) in (
-       select user_id, actor_id from follow_notices where told_at < now() - interval '1 day' limit $1)`,
+    `delete from follow_notices where ctid = any(array(
+       select ctid from follow_notices where told_at < now() - interval '1 day'
+       limit $1 for update skip locked))`,
   ),
 ];

@@ -1,4 +1,4 @@
--- version 11 sha256:8577ace488b89b0f
+-- version 12 sha256:77b0bd9af3abdf7f
 -- Writes many posts at once, each with its tally, its event and the record of its idempotency key.
 --
 -- Events and answers are made by the service, with stand-ins for the three things that only the database knows of a new
@@ -93,7 +93,7 @@ begin
       with ordinality
       as a (owner_id, title, content, published, event, answer, key, request, search_text, search_keys, parent_id, tags,
             mentions, ord)
-    join users u on u.id = a.owner_id
+    join users u on u.id = a.owner_id and u.deleted_at is null
     where a.owner_id = any (free) and a.ord = any (accepted)
     order by a.ord
   ), claimed as (
