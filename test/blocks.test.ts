@@ -92,6 +92,21 @@ describe('between two of whom one blocks the other', () => {
       const { body } = await other.post<{ id: number }>(`/posts/${post.id}/replies`, { content: 'first' });
       return () => user.post<object>(`/posts/${body.id}/replies`, { content: 'second' });
     },
+    mention: (user, other) =>
+      Promise.resolve(() => user.post<object>('/posts', { title: 'Hello', content: `@${other.username}` })),
+    'mention in an edit': async (user, other) => {
+      const { id } = await writePost(user);
+      return () => user.patch<object>(`/posts/${id}`, { content: `@${other.username}` });
+    },
+    'mention by publishing a draft': async (user, other) => {
+      const { id } = await writePost(user, { content: `@${other.username}`, published: false });
+      return () => user.patch<object>(`/posts/${id}`, { published: true });
+    },
+    'mention by publishing again': async (user, other) => {
+      const { id } = await writePost(user, { content: `@${other.username}` });
+      await user.patch(`/posts/${id}`, { published: false });
+      return () => user.put<object>(`/posts/${id}`, { title: 'Hello', content: `@${other.username}` });
+    },
   };
 
   for (const [name, prepare] of Object.entries(acts)) {

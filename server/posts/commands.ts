@@ -1,5 +1,5 @@
 import { literal, QueryTypes, type Transaction } from 'sequelize';
-import { Post, User } from '../../models/index.ts';
+import { Post } from '../../models/index.ts';
 import type { Identity } from '../identity.ts';
 import { AppError, userIsGone } from '../errors.ts';
 import { type Preconditions, requirePreconditions } from '../preconditions.ts';
@@ -7,13 +7,21 @@ import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
 import type { Requester } from '../queues/fair-queue.ts';
 import { FOLD } from '../text/fold.ts';
+import { usernameKey } from '../text/username-key.ts';
 import { vectorOf } from '../text/keys.ts';
 import type { PostContext } from './context.ts';
 import { departureOf, postCreated, postUpdated } from './events.ts';
 import { claimOf, firstAnswer } from './idempotency.ts';
 import { isVisible, requireOwn } from './policy.ts';
 import { blockedBetween, refusedByBlock } from '../relations/policy.ts';
-import { hasNames, NOTHING, type References, referencesIn, USERS_OF_NAMES } from './references.ts';
+import {
+  type FindUsers,
+  namesOf,
+  NOTHING,
+  type References,
+  referencesIn,
+  USERS_OF_NAMES,
+} from './references.ts';
 import { BLOCKED, type PostInput, REFUSED } from './post-writer.ts';
 import { isTagOf, type PostAnswer, presentAnswer } from './present.ts';
 import { postById } from './queries.ts';
@@ -65,8 +73,7 @@ export async function updatePost(
   return db.transaction(async (tx) => {
     // A draft that is published meanwhile is none of the posts that its owner's new name would be told of.
     const published = given.published ?? (whole ? true : undefined);
-    // Those who are mentioned are locked after it, as everywhere.
-    if (published || hasNames(given)) await holdName(tx, user.id);
+    await holdPeople(tx, user.id, id, given, published === true);
     // Votes continue meanwhile, unless whether there may be any is about to change.
     const lock = published === undefined ? tx.LOCK.NO_KEY_UPDATE : tx.LOCK.UPDATE;
     // Of a reply, the first post of its thread too, in the order in which everyone locks posts: it is not withdrawn
@@ -86,7 +93,7 @@ export async function updatePost(
     const wasPublished = post.published;
     const before = { id, owner_id: post.ownerId, root_id: post.rootId ?? null, tags: post.tags ?? [] };
     post.set(input);
-    const references = await changedReferences(tx, post);
+    const references = await changedReferences(tx, post, wasPublished);
     requireUnchanged(post, conditions);
     if (!post.changed()) return postById(db, user, id, tx);
 
@@ -143,38 +150,64 @@ function requireUnchanged({ version, updatedAt }: Post, conditions: Precondition
 }
 
 /**
- * Keeps a user's name as it is until the end of the transaction: anyone who changes it locks the user's row, and so
- * first.
+ * Locks, before any post as everyone does, the owner of a post that is published and whom it will mention: their names and the
+ * blocks between them stay as they are until the end of the transaction.
  */
-async function holdName(tx: Transaction, userId: number): Promise<void> {
-  await User.findByPk(userId, { attributes: ['id'], transaction: tx, lock: tx.LOCK.KEY_SHARE });
+async function holdPeople(
+  tx: Transaction,
+  ownerId: number,
+  id: number,
+  given: Partial<PostInput>,
+  published: boolean,
+): Promise<void> {
+  const post = await Post.findByPk(id, {
+    attributes: ['title', 'content', 'published', 'mentions'],
+    transaction: tx,
+  });
+  if (!post) return;
+  const names = namesOf({ title: given.title ?? post.title, content: given.content ?? post.content });
+  if (!published && names.length === 0) return;
+  const said = published && !post.published ? idsOf(post.mentions ?? []) : [];
+  await sequelizeOf(tx).query(
+    `select 1 from users u where u.id = any($1::bigint[]) or (u.deleted_at is null and ${usernameKey} = any($2::text[]))
+     order by u.id for key share`,
+    { type: QueryTypes.SELECT, transaction: tx, bind: [[ownerId, ...said], names] },
+  );
 }
 
 /**
- * What the text of a post refers to now, if that may be something else than before.
- * @param post locked, and changed in memory. Its owner is locked too, if the change brings names
- * @throws {AppError} 403 if it mentions somebody new who blocks its owner, or whom the owner blocks
+ * What the text of a post refers to now, if that may be something else than before. Whom a post mentions that was a draft is
+ * mentioned when it is published.
+ * @param post locked, and changed in memory
+ * @throws {AppError} 403 if it mentions somebody anew who blocks its owner, or whom the owner blocks
  */
-async function changedReferences(tx: Transaction, post: Post): Promise<References | undefined> {
-  if (!post.changed('title') && !post.changed('content') && post.parsedAt) return undefined;
-  const sequelize = sequelizeOf(tx);
-  const [references = NOTHING] = await referencesIn([post], (names) =>
-    sequelize.query(`${USERS_OF_NAMES} order by u.id for key share of u`, {
-      type: QueryTypes.SELECT,
-      transaction: tx,
-      bind: [names],
-    }),
-  );
-  const known = new Set(post.mentions?.map(({ id }) => id));
-  const fresh = references.mentions.map(({ id }) => id).filter((id) => !known.has(id));
+async function changedReferences(
+  tx: Transaction,
+  post: Post,
+  wasPublished: boolean,
+): Promise<References | undefined> {
+  const isSaid = post.published && !wasPublished;
+  const isRead = post.changed('title') || post.changed('content') || !post.parsedAt;
+  if (!isRead && !isSaid) return undefined;
+  const query = <T extends object>(sql: string, bind: unknown[]) =>
+    sequelizeOf(tx).query<T>(sql, { type: QueryTypes.SELECT, transaction: tx, bind });
+  const find: FindUsers = (names) => query(`${USERS_OF_NAMES} order by u.id for key share of u`, [names]);
+  const references = isRead ? ((await referencesIn([post], find))[0] ?? NOTHING) : undefined;
+  const before = idsOf(post.mentions ?? []);
+  const mentioned = references ? idsOf(references.mentions) : before;
+  const fresh = isSaid ? mentioned : mentioned.filter((id) => !before.includes(id));
   if (fresh.length > 0) {
-    const [row] = await sequelize.query<{ blocked: boolean }>(
+    const [row] = await query<{ blocked: boolean }>(
       `select exists (select from unnest($2::bigint[]) as m (id) where ${blockedBetween('$1::bigint', 'm.id')}) as blocked`,
-      { type: QueryTypes.SELECT, transaction: tx, bind: [post.ownerId, fresh] },
+      [post.ownerId, fresh],
     );
     if (row?.blocked) throw refusedByBlock();
   }
   return references;
+}
+
+function idsOf(users: readonly { id: number }[]): number[] {
+  return users.map(({ id }) => id);
 }
 
 /** In the statement that writes the text: see the trigger `posts_forget_fold`. */

@@ -14,11 +14,6 @@ export interface References {
 
 export const NOTHING: References = { tags: [], mentions: [] };
 
-/** Whether a text may name users. */
-export function hasNames({ title, content }: Partial<PostText>): boolean {
-  return namesIn(title ?? '', content ?? '').length > 0;
-}
-
 /** The text of a post; a reply has no title. */
 export interface PostText {
   title: string | null;
@@ -34,6 +29,11 @@ export const USERS_OF_NAMES = `select u.id, lower(u.username collate "C") as nam
 
 /** Runs `USERS_OF_NAMES`. */
 export type FindUsers = (names: string[]) => Promise<{ id: number; name: string }[]>;
+
+/** The names that a text may mention users by, as the database compares them. */
+export function namesOf({ title, content }: PostText): string[] {
+  return namesIn(title ?? '', content).flatMap(({ whole, trimmed }) => [key(whole), key(trimmed)]);
+}
 
 /**
  * What each of several texts refers to. Names are looked up together, and only if there are any.
