@@ -76,7 +76,7 @@ export class MissedEvents {
    * @returns undefined if it has to be read
    */
   near(subscription: Subscription, member: Member<FeedSubscriber>, position: number): EventRange | undefined {
-    if (!this.#knowsFollows(subscription, member, position)) return undefined;
+    if (!this.knowsFollows(subscription, member, position)) return undefined;
     const { seq } = this.#feed;
     if (this.isQuiet(subscription, member, position)) return { entries: [], last: seq, source: 'none' };
     const entries = this.#feed.recent(position, RING_PAGE);
@@ -93,7 +93,7 @@ export class MissedEvents {
     member: Member<FeedSubscriber>,
     position: number,
   ): Promise<EventRange | undefined> {
-    if (!this.#knowsFollows(subscription, member, position)) await this.#relations.extend(member, position);
+    if (!this.knowsFollows(subscription, member, position)) await this.#relations.extend(member, position);
     const { seq } = this.#feed;
     const near = this.near(subscription, member, position);
     if (near) return near;
@@ -109,16 +109,15 @@ export class MissedEvents {
     return { entries: known, last: known.at(-1)?.seq ?? position, source: 'log' };
   }
 
-  /** The changes of whom a user follows matter, unless there were none. */
-  #knowsFollows(
-    subscription: Subscription,
-    { relations }: Member<FeedSubscriber>,
-    position: number,
-  ): boolean {
+  /**
+   * Whether it is known whom a user followed at the events after a position, as far as that matters: not if there was
+   * no change. Asked again after each wait: a user who follows hundreds meanwhile has the oldest changes forgotten.
+   */
+  knowsFollows(subscription: Subscription, { relations }: Member<FeedSubscriber>, position: number): boolean {
     if (!subscription.hasHome || position >= relations.changesFrom) return true;
     const isKnown =
       position >= this.positions.floor && this.positions.lastOf(`user:${relations.userId}`) <= position;
-    if (isKnown) relations.extend(position, []);
+    if (isKnown) relations.extend(position, relations.changesFrom, []);
     return isKnown;
   }
 

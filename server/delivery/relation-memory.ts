@@ -124,8 +124,8 @@ export class RelationMemory<S extends Related<S>> {
   /** Whether what a subscriber needs is known at the position of the node, so that it need not be waited for. */
   isKnown({ identity, subscription }: S, withFollows = subscription?.hasHome === true): boolean {
     const relations = this.#members.get(identity.id)?.relations;
-    if (relations?.head === undefined || relations.head > this.#feed.seq) return false;
-    return relations.hasFollows || !withFollows;
+    const head = relations && headOf(relations, withFollows);
+    return head !== undefined && head <= this.#feed.seq;
   }
 
   /** Knows a subscriber from here on, and the relations of its user. */
@@ -158,12 +158,11 @@ export class RelationMemory<S extends Related<S>> {
     const { member } = subscriber;
     if (!member) return;
     while (subscriber.open && !this.#stopped) {
-      const { relations } = member;
-      if (relations.head === undefined || (withFollows && !relations.hasFollows)) {
+      const head = headOf(member.relations, withFollows);
+      if (head === undefined) {
         await this.#read(member, withFollows);
         continue;
       }
-      const { head } = relations;
       if (head <= this.#feed.seq) return;
       await new Promise<void>((reached) => this.#ahead.add({ head, reached }));
     }
@@ -173,9 +172,8 @@ export class RelationMemory<S extends Related<S>> {
    * Makes sure that the changes of whom a member follows are known from a position on. @throws if they cannot be read
    */
   async extend({ relations }: Member<S>, from: number): Promise<void> {
-    const to = relations.changesFrom;
-    if (from >= to) return;
-    relations.extend(from, await this.#source.followChanges(relations.userId, from, to));
+    for (let to = relations.changesFrom; from < to; to = relations.changesFrom)
+      relations.extend(from, to, await this.#source.followChanges(relations.userId, from, to));
   }
 
   /**
@@ -251,15 +249,11 @@ export class RelationMemory<S extends Related<S>> {
 
   async #readAll(): Promise<void> {
     while (this.#asked.size > 0 && !this.#stopped) {
-      const batch = [...this.#asked].slice(0, BATCH);
-      for (const [member] of batch) {
-        this.#asked.delete(member);
-        member.relations.expectLoad();
-      }
-      // Whom one follows is not taken from one who has it.
+      const batch = this.#nextBatch();
+      if (batch.length === 0) continue;
       const users = batch.map(([{ relations }, { withFollows }]) => ({
         userId: relations.userId,
-        withFollows: withFollows || relations.hasFollows,
+        withFollows,
       }));
       let pause = batch.length < CROWD ? BATCH_INTERVAL : CROWD_INTERVAL;
       try {
@@ -279,17 +273,30 @@ export class RelationMemory<S extends Related<S>> {
     this.#isReading = false;
   }
 
+  /**
+   * Those to be read next. Who was asked for while a read was under way that brought what is needed is not read again.
+   */
+  #nextBatch(): [Member<S>, { withFollows: boolean; settle: () => void }][] {
+    const batch: [Member<S>, { withFollows: boolean; settle: () => void }][] = [];
+    for (const [member, asked] of this.#asked) {
+      if (batch.length >= BATCH) break;
+      this.#asked.delete(member);
+      if (headOf(member.relations, asked.withFollows) !== undefined) asked.settle();
+      else {
+        member.relations.expectLoad();
+        batch.push([member, asked]);
+      }
+    }
+    return batch;
+  }
+
   #take(member: Member<S>, row: RelationRows, head: number, withFollows: boolean): void {
     if (this.#members.get(row.userId) !== member) return;
-    const before = member.slot === undefined ? [] : [...member.relations.follows];
-    for (const authorId of before) this.#removeFollower(authorId, member.slot ?? 0);
     member.relations.load(row, head, withFollows);
     this.#noteModerator(member);
-    if (!withFollows) return;
-    if (member.slot === undefined) {
-      member.slot = this.#freeSlots.pop() ?? this.#bySlot.length;
-      this.#bySlot[member.slot] = member;
-    }
+    if (!withFollows || member.slot !== undefined) return;
+    member.slot = this.#freeSlots.pop() ?? this.#bySlot.length;
+    this.#bySlot[member.slot] = member;
     for (const authorId of member.relations.follows) this.#addFollower(authorId, member.slot);
   }
 
@@ -309,4 +316,10 @@ export class RelationMemory<S extends Related<S>> {
     slots?.delete(slot);
     if (slots?.length === 0) this.#followers.delete(authorId);
   }
+}
+
+/** The position from which on what is needed of a user is known; undefined if it has not been read. */
+function headOf({ head, followsHead }: Relations, withFollows: boolean): number | undefined {
+  if (!withFollows || head === undefined || followsHead === undefined) return withFollows ? undefined : head;
+  return Math.max(head, followsHead);
 }

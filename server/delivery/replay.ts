@@ -223,6 +223,8 @@ export class Replay {
         }
         // Or it cannot be told any more which texts have been taken out since it was read.
         if (!this.#freshness.isFresh || !this.#feed.hasPassedSince(page.began)) continue;
+        const { member } = subscriber;
+        if (subscription && member && !this.#missed.knowsFollows(subscription, member, position)) continue;
       }
       // From here to the join there is no await.
       if (source !== 'log' && page.source !== 'none') source = page.source;

@@ -151,6 +151,7 @@ export class TopicChanges {
         continue;
       }
       if (!range) return nothing;
+      if (!found && !missed.knowsFollows(asked, member, from)) continue;
       // Not before it is known whom the user has followed since.
       found ??= new FoundEvents(subscriber, member, asked, from);
       for (const entry of range.entries) if (entry.seq > position && entry.seq <= upTo) found.take(entry);

@@ -38,11 +38,11 @@ export class Relations {
   #mutes = NOBODY;
   #moderatesSince: number | undefined;
   #head: number | undefined;
-  /** Whether the state is about to be read. */
+  /** Whether something that is not known is about to be read. */
   #isAwaited = true;
-  /** Whether whom the user follows is known too. */
-  #hasFollows = false;
-  /** Passed while the state was awaited. */
+  /** The position that whom the user follows was read at. */
+  #followsHead: number | undefined;
+  /** Passed while something was awaited. */
   #early: { seq: number; change: RelationChange }[] = [];
   /** The changes of follows after `#changesFrom`, in order. */
   #changes: readonly FollowChange[] = [];
@@ -57,8 +57,9 @@ export class Relations {
     return this.#head;
   }
 
-  get hasFollows(): boolean {
-    return this.#hasFollows;
+  /** The position that whom the user follows was read at; undefined if it has not been read. */
+  get followsHead(): number | undefined {
+    return this.#followsHead;
   }
 
   /** Whom the user follows now. */
@@ -81,25 +82,32 @@ export class Relations {
   }
 
   /**
-   * Takes the state as it has been read.
+   * Takes what is not known yet of a state as it has been read. What is known stays: others go by it at the position of
+   * the node, of which the state that was read may be ahead.
    * @param head the position that it was read at
    */
-  load(rows: RelationRows, head: number, hasFollows: boolean): void {
-    this.#blocks = rows.blocks;
-    this.#blockedBy = rows.blockedBy;
-    this.#mutes = rows.mutes;
-    this.#moderatesSince = rows.moderatesSince ?? undefined;
-    this.#follows = hasFollows ? idList(rows.follows) : NO_IDS;
-    this.#hasFollows = hasFollows;
-    this.#head = head;
+  load(rows: RelationRows, head: number, withFollows: boolean): void {
+    const early = this.#early.splice(0);
     this.#isAwaited = false;
-    this.#changes = [];
-    this.#changesFrom = head;
-    for (const { seq, change } of this.#early.splice(0)) this.apply(change, seq);
+    if (this.#head === undefined) {
+      this.#head = head;
+      this.#blocks = rows.blocks;
+      this.#blockedBy = rows.blockedBy;
+      this.#mutes = rows.mutes;
+      this.#moderatesSince = rows.moderatesSince ?? undefined;
+      for (const { seq, change } of early) if (change.kind !== 'follow') this.apply(change, seq);
+    }
+    if (withFollows && this.#followsHead === undefined) {
+      this.#followsHead = head;
+      this.#follows = idList(rows.follows);
+      this.#changes = [];
+      this.#changesFrom = head;
+      for (const { seq, change } of early) if (change.kind === 'follow') this.apply(change, seq);
+    }
   }
 
   /**
-   * What is passed from here on may come behind the state that is about to be read, and belongs to the present one too.
+   * What is passed from here on may come behind the state that is about to be read.
    */
   expectLoad(): void {
     this.#isAwaited = true;
@@ -111,9 +119,10 @@ export class Relations {
    */
   apply(change: RelationChange, seq: number): boolean {
     if (this.#isAwaited) this.#early.push({ seq, change });
-    // In the second case it was in the state already.
-    if (this.#head === undefined || seq <= this.#head) return false;
     const { kind, user_id, target_id, added } = change;
+    const head = kind === 'follow' ? this.#followsHead : this.#head;
+    // In the second case it was in the state already.
+    if (head === undefined || seq <= head) return false;
     const isActor = user_id === this.userId;
     if (kind === 'block') {
       if (isActor) this.#blocks = changed(this.#blocks, target_id, added);
@@ -129,7 +138,6 @@ export class Relations {
       this.#mutes = changed(this.#mutes, target_id, added);
       return true;
     }
-    if (!this.#hasFollows) return false;
     this.#follows = added ? withId(this.#follows, target_id) : withoutId(this.#follows, target_id);
     this.#changes = [...this.#changes, { seq, targetId: target_id, added }];
     if (this.#changes.length > MAX_CHANGES) {
@@ -139,9 +147,12 @@ export class Relations {
     return true;
   }
 
-  /** Adds the changes of follows between an earlier position and `changesFrom`, which it becomes. */
-  extend(from: number, earlier: readonly FollowChange[]): void {
-    if (from >= this.#changesFrom) return;
+  /**
+   * Adds the changes of follows between an earlier position, which becomes `changesFrom`, and what that was before.
+   * @param to up to where they are: if some after it have been forgotten meanwhile, nothing is added
+   */
+  extend(from: number, to: number, earlier: readonly FollowChange[]): void {
+    if (from >= this.#changesFrom || to < this.#changesFrom) return;
     const known = earlier.filter(({ seq }) => seq > from && seq <= this.#changesFrom);
     this.#changes = [...known, ...this.#changes];
     this.#changesFrom = from;

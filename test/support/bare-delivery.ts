@@ -2,14 +2,13 @@ import type pg from 'pg';
 import type { BatchView } from '../../server/delivery/batch.ts';
 import { Connections } from '../../server/delivery/connections.ts';
 import { Delivery } from '../../server/delivery/delivery.ts';
-import { FeedSubscriber, type Greeting } from '../../server/delivery/subscriber.ts';
+import { FeedSubscriber } from '../../server/delivery/subscriber.ts';
 import { TimeSlices } from '../../server/delivery/time-slices.ts';
 import type { Follower } from '../../server/log/follower.ts';
 import { probeLog, readLog } from '../../server/log/reader.ts';
 import { readFollowChanges, readRelations } from '../../server/log/relation-reader.ts';
 import { createLogger } from '../../server/logger.ts';
 import { createMetrics } from '../../server/ops/metrics.ts';
-import type { SessionCloseCode } from '../../server/protocol.ts';
 import { Subscription } from '../../server/topics/subscription.ts';
 
 /** The delivery of a node that is nothing else, over a log that has been followed from its start. */
@@ -56,11 +55,6 @@ export function heldPool(pool: pg.Pool, holds: Holds): pg.Pool {
 /** A client on a connection that never fills, which keeps what it is handed. */
 export class KeptSubscriber extends FeedSubscriber {
   readonly handed: { seq: number; prev: number; json: string }[] = [];
-  greeting: Greeting | undefined;
-  /** Authors of whom what waits for it was taken back. */
-  readonly takenBack: number[] = [];
-  /** Why it was ended. */
-  endCode: SessionCloseCode | undefined;
   readonly pending = 0;
   readonly seesHeads = true;
 
@@ -83,8 +77,8 @@ export class KeptSubscriber extends FeedSubscriber {
     return to - from;
   }
 
-  greet(greeting: Greeting): void {
-    this.greeting = greeting;
+  greet(): void {
+    // `greeted` says so.
   }
 
   writeHead(): void {
@@ -95,12 +89,11 @@ export class KeptSubscriber extends FeedSubscriber {
     // It has no mode in which it counts.
   }
 
-  takeBack(authorId: number): void {
-    this.takenBack.push(authorId);
+  takeBack(): void {
+    // Nothing waits.
   }
 
-  end(code: SessionCloseCode): void {
-    this.endCode = code;
+  end(): void {
     this.ended = true;
   }
 
