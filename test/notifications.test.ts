@@ -460,6 +460,51 @@ describe('notifications', () => {
     });
   });
 
+  it('of such a thread that is back at once are new ones, and stay when the old ones are taken away', async () => {
+    const cat = await world.user();
+    const post = await writePost(ben);
+    const answer = await reply(ada, post.id, `@${cat.username}`);
+    await ok(ben.put(`/posts/${answer.id}/vote`));
+    await tellVotes(world);
+    await read(ada, Number.MAX_SAFE_INTEGER);
+    await read(cat, Number.MAX_SAFE_INTEGER);
+    await edit(ada, answer.id, { content: 'nobody' });
+    expect(await shown(cat)).to.deep.equal([`mention by ${ada.id}`]);
+    await execute(
+      world,
+      `insert into notifications (user_id, group_key, kind, actor_id, post_id, thread_id, rev)
+       select 1000000 + n, 'reply:y', 'reply', $1, $2, $2, 1 from generate_series(1, 1100) n`,
+      [ada.id, post.id],
+    );
+    const before = await headOf(world);
+    // In one transaction, so that the service takes nothing away between.
+    await inTransaction(async (query) => {
+      await query(`select from posts where id = ${post.id} for update`);
+      await query(`update posts set published = false where id = ${post.id}`);
+      await query(`update posts set published = true where id = ${post.id}`);
+      await query(`select cast_votes('{${cat.id}}', '{${answer.id}}', '{true}', true)`);
+      await query(`select tell_votes('{${answer.id}}')`);
+      await query(
+        `update posts set mentions = jsonb_build_array(jsonb_build_object('id', $1::bigint, 'username', $2::text))
+         where id = $3`,
+        [cat.id, cat.username, answer.id],
+      );
+      for (let left = 1; left > 0;) {
+        const { rows } = await query<{ left: number }>('select purge_notifications(2000) as left');
+        left = rows[0]!.left;
+      }
+    });
+    expect(await shown(ada)).to.deep.equal(['2 votes']);
+    expect(await list(ada)).to.include({ unread: 1 });
+    expect(await shown(cat)).to.deep.equal([`mention by ${ada.id}`]);
+    for (const user of [ada, cat])
+      expect(await toldNames(user, before)).to.deep.equal([
+        'notification:removed',
+        'notification:added',
+        'notifications:state',
+      ]);
+  });
+
   it('go with the account that caused them and with the one that has them', async () => {
     const post = await writePost(ada);
     await reply(ben, post.id);

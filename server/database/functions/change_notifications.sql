@@ -1,4 +1,4 @@
--- version 2 sha256:abff2e55d926ee1f
+-- version 3 sha256:1a00b1f73a4094f1
 -- Notifies users of acts, each with the user, its group key, kind and actor, or of moderation with what was done and
 -- why, and takes notifications away. Tells both.
 -- Who has been notified of an act is not notified again, and nobody of what somebody does whom they hide: that is asked
@@ -24,6 +24,13 @@ begin
     delete from notifications n where n.id = any (gone) returning n.id, n.user_id
   )
   select coalesce(array_agg(e.id), '{}'), coalesce(array_agg(e.user_id), '{}') into ended, ended_of from ended e;
+  if acts is not null then
+    select ended || coalesce(array_agg(h.id), '{}'), ended_of || coalesce(array_agg(h.user_id), '{}')
+    into ended, ended_of
+    from forget_hidden_notifications(
+      array(select a.user_id from json_to_recordset(acts) as a (user_id bigint)),
+      array(select a.group_key from json_to_recordset(acts) as a (group_key text))) h;
+  end if;
   with added as (
     insert into notifications (user_id, group_key, kind, actor_id, post_id, thread_id, act, reason, rev)
     select a.user_id, a.group_key, a.kind, a.actor_id, a.post_id, a.thread_id, a.act, a.reason, s.rev + 1

@@ -1,8 +1,9 @@
--- version 4 sha256:7a980741816ba44f
+-- version 5 sha256:357c43dbff5a4f81
 -- Takes away the notifications of posts that nobody sees any more, and those of whole threads with their first posts:
 -- not what moderators told, such as why a post is gone.
 -- Of a thread with very many, `purge_notifications` takes them away in pieces, and no list shows them meanwhile. Later
--- ones have higher ids, since the first post is locked.
+-- ones have higher ids, since the first post is locked: also those that would renew one of these, which goes then
+-- (`forget_hidden_notifications`).
 create or replace function forget_notifications(ids bigint[]) returns void
 language plpgsql set search_path from current as $$
 #variable_conflict use_column

@@ -1,4 +1,4 @@
--- version 2 sha256:696f365c2c329a9c
+-- version 3 sha256:46d37d0565cbccad
 -- Notifies those whom posts answer or mention: one notification for each post and user, and that of the reply where it
 -- is both. Nobody is notified of their own posts, or of what others do not see. `readers`, if they are not null, are
 -- the users to be notified, and `gone` are notifications that are taken away with it.
@@ -25,7 +25,7 @@ begin
     ) a
     where a.user_id <> a.actor_id
       and not exists (
-        select from notifications n where n.post_id = a.post_id and n.user_id = a.user_id and n.kind in ('reply', 'mention'))
+        select from shown_notifications n where n.post_id = a.post_id and n.user_id = a.user_id and n.kind in ('reply', 'mention'))
   ), gone);
 end
 $$;

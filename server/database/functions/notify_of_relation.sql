@@ -1,4 +1,4 @@
--- version 1 sha256:b3e202340d6cfeb2
+-- version 2 sha256:144ff7059eaa3d76
 -- What a follow, a block or a mute that began or ended does to notifications: see `set_relation`, which has locked both
 -- users.
 create or replace function notify_of_relation(relation_kind text, actor bigint, target bigint, wanted boolean)
@@ -28,7 +28,7 @@ begin
   voted := lock_votes(array(
     select o.post_id
     from (
-      select n.post_id, n.user_id from notifications n
+      select n.post_id, n.user_id from shown_notifications n
       where n.kind = 'votes' and (n.user_id = actor or relation_kind = 'block' and n.user_id = target)
       union
       select v.post_id, p.owner_id from vote_notices v join posts p on p.id = v.post_id

@@ -1,4 +1,4 @@
--- version 1 sha256:b868e234bd055e23
+-- version 2 sha256:b9222cbc3a3fe2c0
 -- Tells the owners of posts, whose tallies are locked, how many others voted for each, without those whom the owner
 -- hides. The notification is unread again if there are more than before, and gone if there are none.
 create or replace function tell_votes(posts bigint[]) returns void
@@ -8,9 +8,15 @@ declare
   told bigint[];
   ended bigint[];
   ended_of bigint[];
+  hidden bigint[];
+  hidden_of bigint[];
 begin
   perform lock_notifications(array(
     select p.owner_id from posts p where p.id = any (posts) and p.owner_id is not null));
+  select coalesce(array_agg(h.id), '{}'), coalesce(array_agg(h.user_id), '{}') into hidden, hidden_of
+  from forget_hidden_notifications(
+    array(select p.owner_id from posts p where p.id = any (posts) order by p.id),
+    array(select 'votes:' || p.id from posts p where p.id = any (posts) order by p.id)) h;
   with counted as materialized (
     select p.id as post_id, p.owner_id, coalesce(p.root_id, p.id) as thread_id,
       case when p.published and p.deleted_at is null and coalesce(r.published, true) then t.votes - (
@@ -44,6 +50,6 @@ begin
   select array(select a.id from added a), array(select e.id from ended e order by e.id),
     array(select e.user_id from ended e order by e.id)
   into told, ended, ended_of;
-  perform tell_notifications(told, ended, ended_of);
+  perform tell_notifications(told, hidden || ended, hidden_of || ended_of);
 end
 $$;
