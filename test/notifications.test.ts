@@ -316,6 +316,39 @@ describe('notifications', () => {
       expect(await shown(ada)).to.deep.equal(['1 votes']);
     });
 
+    it('count nobody whom the reader mutes while they are told, though their post be locked then', async () => {
+      const [waited, meanwhile, locked] = [await writePost(ada), await writePost(ada), await writePost(ada)];
+      const hold = (query: pg.PoolClient['query'], { id }: PostAnswer) =>
+        query(`select from post_tallies where post_id = ${id} for update`);
+      await ok(ben.put(`/posts/${waited.id}/vote`));
+      await tellVotes(world);
+      let muted: Promise<void> | undefined;
+      await inTransaction(async (holdLocked) => {
+        await inTransaction(async (holdWaited) => {
+          await hold(holdWaited, waited);
+          const { rows } = await holdWaited<{ pid: number }>('select pg_backend_pid() as pid');
+          muted = inTransaction(async (query) => {
+            await query(
+              `insert into relations (user_id, kind, target_id) values (${ada.id}, 'mute', ${ben.id})`,
+            );
+            await query(`select notify_of_relation('mute', ${ada.id}, ${ben.id}, true)`);
+          });
+          await until('the mute to wait', async () => {
+            const waiting = `select count(*) from pg_stat_activity where $1 = any (pg_blocking_pids(pid))`;
+            return (await numberOf(world, waiting, [rows[0]!.pid])) > 0;
+          });
+          for (const post of [meanwhile, locked]) await ok(ben.put(`/posts/${post.id}/vote`));
+          await tellVotes(world);
+          expect(await shown(ada)).to.deep.equal(['1 votes', '1 votes', '1 votes']);
+          await hold(holdLocked, locked);
+        });
+        await muted;
+        expect(await shown(ada)).to.deep.equal(['1 votes']);
+      });
+      await tellVotes(world);
+      expect(await shown(ada)).to.deep.equal([]);
+    });
+
     it('are told of the first vote at once, and then not again for some seconds', async () => {
       const post = await writePost(ada);
       await ok(voters[0]!.put(`/posts/${post.id}/vote`));

@@ -1,4 +1,4 @@
--- version 2 sha256:144ff7059eaa3d76
+-- version 3 sha256:ee572586b1430fcb
 -- What a follow, a block or a mute that began or ended does to notifications: see `set_relation`, which has locked both
 -- users.
 create or replace function notify_of_relation(relation_kind text, actor bigint, target bigint, wanted boolean)
@@ -8,6 +8,7 @@ language plpgsql set search_path from current as $$
 declare
   follow_key constant text := 'follow:' || actor;
   voted bigint[];
+  late bigint[];
 begin
   if relation_kind = 'follow' then
     if not wanted then
@@ -37,6 +38,19 @@ begin
     join votes w on w.post_id = o.post_id and w.user_id = case o.user_id when actor then target else actor end
   ), true);
   perform lock_notifications(case relation_kind when 'block' then array[actor, target] else array[actor] end);
+  -- Votes that were told while this waited, without the change: nothing is told of them behind the lock on states. Tallies
+  -- are locked before states, so none is waited for here: one that somebody has locked is told later.
+  late := array(
+    select n.post_id from shown_notifications n
+    join votes w on w.post_id = n.post_id and w.user_id = case n.user_id when actor then target else actor end
+    where n.kind = 'votes' and (n.user_id = actor or relation_kind = 'block' and n.user_id = target)
+      and n.post_id <> all (voted));
+  if late <> '{}' then
+    voted := voted || lock_votes(late, false);
+    insert into vote_notices as v (post_id)
+    select l.id from unnest(late) as l (id) where l.id <> all (voted) order by l.id
+    on conflict (post_id) do update set pending = true where not v.pending;
+  end if;
   if wanted then
     perform change_notifications(null, array(
       select n.id from notifications n
