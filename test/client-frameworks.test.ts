@@ -297,7 +297,8 @@ describe('the client in a framework', () => {
 
     it('tells of the session, of notifications and of any other store', async () => {
       const session = readableSession(client);
-      expect(get(session)).to.deep.equal({ loggedIn: true, reason: 'logged-in' });
+      const { id } = await client.me();
+      expect(get(session)).to.deep.equal({ loggedIn: true, userId: id, reason: 'logged-in' });
       const post = await client.posts.create({ title: 'A thread', content: '' });
       const thread = readableStore(createThreadStore(client, { postId: post.id }));
       const news = readableNotifications(client);
@@ -309,7 +310,7 @@ describe('the client in a framework', () => {
       await until('the reply to wait', () => said === '1 unread, 1 new');
       stop();
       await client.logOut();
-      expect(get(session)).to.deep.equal({ loggedIn: false, reason: 'logged-out' });
+      expect(get(session)).to.deep.equal({ loggedIn: false, userId: undefined, reason: 'logged-out' });
     });
   });
 });

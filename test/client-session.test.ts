@@ -279,13 +279,13 @@ describe("the client's session, of which the feed is told", () => {
   });
 
   /** A session that the tabs of a browser share, with what each of the two is told. */
-  async function inTwoTabs() {
+  async function inTwoTabs(fetch?: typeof globalThis.fetch) {
     const browser = new BrowserTabs({ lag: 0, locks: true });
     const [first, second] = [0, 1].map(() => browser.inNewTab(() => localStorageSession('session'))) as [
       SessionStorage,
       SessionStorage,
     ];
-    const { client, email } = await signedUp(world.url, first);
+    const { client, email } = await signedUp(world.url, first, fetch);
     const other = createClient({ url: world.url, storage: second });
     const [own, foreign] = [client, other].map(({ session }) => {
       const told: string[] = [];
@@ -303,7 +303,11 @@ describe("the client's session, of which the feed is told", () => {
     expect(await refusal(client.me())).to.include({ code: 'unauthorized' });
     await until('the other tab to be told', () => foreign.length > 0);
     expect({ own, foreign }).to.deep.equal({ own: ['ended false'], foreign: ['ended false'] });
-    expect(other.session.getSnapshot()).to.deep.equal({ loggedIn: false, reason: 'ended' });
+    expect(other.session.getSnapshot()).to.deep.equal({
+      loggedIn: false,
+      userId: undefined,
+      reason: 'ended',
+    });
   });
 
   it('tells all tabs that the user has logged out, in this one or everywhere', async () => {
@@ -320,6 +324,92 @@ describe("the client's session, of which the feed is told", () => {
     browser.inNewTab(({ localStorage }) => localStorage.removeItem('session'));
     await until('both tabs to be told', () => own.length + foreign.length > 1);
     expect({ own, foreign }).to.deep.equal({ own: ['ended false'], foreign: ['ended false'] });
+  });
+
+  const signedUpOver = (client: Client) =>
+    client.signUp({ email: `${Math.random().toString(36).slice(2)}@example.org`, password: PASSWORD });
+
+  /** What is told of a session when another user logs in over it. */
+  const REPLACED = ['replaced false', 'logged-in true'];
+
+  it('is told of another user who logs in over the session, and ends its feed, here and in another tab', async () => {
+    const { client, other, own, foreign } = await inTwoTabs();
+    const feeds = [client.feed(), other.feed()];
+    await Promise.all(feeds.map((feed) => feed.ready()));
+    const { email } = await signedUp(world.url);
+    await client.logIn({ email, password: PASSWORD });
+    await until('the other tab to be told', () => foreign.length > 1);
+    expect({ own, foreign }).to.deep.equal({ own: REPLACED, foreign: REPLACED });
+    for (const { status } of feeds) expect(status).to.deep.equal({ state: 'ended', reason: 'logged-out' });
+    const { id } = await client.me();
+    for (const { session } of [client, other])
+      expect(session.getSnapshot()).to.deep.equal({ loggedIn: true, userId: id, reason: 'logged-in' });
+  });
+
+  it('does nothing as another user of whom a frozen tab has not heard, and tells of that', async () => {
+    for (const act of ['write', 'log out', 'log out everywhere']) {
+      const { browser, client, other, own } = await inTwoTabs();
+      const { email } = await signedUp(world.url);
+      browser.frozen = true;
+      await other.logOut();
+      await other.logIn({ email, password: PASSWORD });
+      if (act === 'log out') await client.logOut();
+      else {
+        const doing =
+          act === 'write' ? client.posts.create({ title: 'Whose', content: '' }) : client.logOutEverywhere();
+        expect(await refusal(doing)).to.include({ code: 'logged_out' });
+      }
+      expect(own, act).to.deep.equal(REPLACED);
+      const { id } = await other.me();
+      expect(await other.posts.list({ ownerId: id }), act).to.deep.include({ posts: [] });
+    }
+  });
+
+  it('looks for itself when a frozen tab is shown again', async () => {
+    const { browser, client, other, own } = await inTwoTabs();
+    const { email } = await signedUp(world.url);
+    browser.frozen = true;
+    await other.logOut();
+    browser.wake();
+    expect(own).to.deep.equal(['logged-out false']);
+    await signedUpOver(client);
+    own.length = 0;
+    browser.frozen = true;
+    await other.logIn({ email, password: PASSWORD });
+    browser.wake();
+    expect(own).to.deep.equal(REPLACED);
+  });
+
+  it('tells of a session that is gone when it is needed, though no event said so', async () => {
+    const { browser, client, other, own } = await inTwoTabs();
+    browser.frozen = true;
+    await other.logOut();
+    expect(await refusal(client.me())).to.include({ code: 'logged_out' });
+    expect(own).to.deep.equal(['logged-out false']);
+  });
+
+  it('sends what one user has begun with no token of another one', async () => {
+    let sent = 0;
+    const meanwhile = { act: () => Promise.resolve() };
+    const { client, other, own } = await inTwoTabs(async (url, init) => {
+      if (init?.method === 'POST' && typeof url === 'string' && url.endsWith('/posts')) {
+        sent += 1;
+        await meanwhile.act();
+      }
+      return fetch(url, init);
+    });
+    const { email } = await signedUp(world.url);
+    meanwhile.act = async () => {
+      await other.logOut();
+      await other.logIn({ email, password: PASSWORD });
+    };
+    expect(await refusal(client.posts.create({ title: 'Of the first', content: '' }))).to.include({
+      code: 'logged_out',
+      message: 'Another user has logged in here.',
+    });
+    expect(sent).to.equal(1);
+    await until('the tab to be told', () => own.includes('logged-in true'));
+    expect(await other.posts.list({ ownerId: (await other.me()).id })).to.deep.include({ posts: [] });
   });
 
   it('ends its feed when the user logs out', async () => {

@@ -326,6 +326,47 @@ describe('writing on the page', () => {
     reader.expectClean({ networkMayFail: true }); // the browser notes the refused tokens
   });
 
+  it('writes nothing as another user who has logged in while the tab was frozen: it becomes theirs', async () => {
+    const carol = createClient({ url: opened!.world.url });
+    const { id, email } = await carol.signUp({
+      email: 'carol@example.org',
+      password: PASSWORD,
+      username: 'carol',
+    });
+    await page.addInitScript(
+      "addEventListener('storage', (event) => event.stopImmediatePropagation(), true)",
+    );
+    await page.reload();
+    await title().fill('By whom?');
+    await text().fill('By alice.');
+    const second = await page.context().newPage();
+    await second.goto(opened!.world.url);
+    const key = await sessionKey();
+    const session = await second.evaluate<string>(`(async () => {
+      const before = localStorage['${key}'];
+      const headers = { 'content-type': 'application/json' };
+      const body = JSON.stringify({ email: '${email}', password: '${PASSWORD}' });
+      const tokens = await (await fetch('/login', { method: 'POST', headers, body })).json();
+      localStorage['${key}'] = JSON.stringify({
+        accessToken: tokens.access_token,
+        refreshToken: tokens.refresh_token,
+        expiresAt: Date.now() + 600_000,
+        lifetime: 600_000,
+      });
+      return before;
+    })()`);
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    await page.getByText('Your account, carol').waitFor();
+    await comesToBe(() => title().inputValue(), '');
+    expect((await carol.posts.list({ ownerId: id })).posts).to.deep.equal([]);
+    // The first user goes on; nobody has logged them out.
+    await second.evaluate(`localStorage['${key}'] = ${JSON.stringify(session)}`);
+    await page.evaluate("dispatchEvent(new Event('pageshow'))");
+    await comesToBe(() => title().inputValue(), 'By whom?');
+    await second.close();
+    reader.expectClean();
+  });
+
   const sessionKey = () =>
     page.evaluate<string>(
       'Object.keys(localStorage).find((key) => localStorage[key].includes("accessToken"))',

@@ -16,9 +16,17 @@ interface Browser {
     removeItem(key: string): void;
   };
   navigator?: { locks?: Locks };
-  addEventListener?: (name: 'storage', listener: (event: { key: string | null }) => void) => void;
-  removeEventListener?: (name: 'storage', listener: (event: { key: string | null }) => void) => void;
+  addEventListener?: (name: string, listener: Listener, capture: boolean) => void;
+  removeEventListener?: (name: string, listener: Listener, capture: boolean) => void;
 }
+
+type Listener = (event: { key?: string | null }) => void;
+
+/**
+ * After these a page looks for itself: one that was frozen hears late of what others wrote, and one that was kept for "Back"
+ * never. Some are of the document, and reach the window while they are captured.
+ */
+const WAKING = ['pageshow', 'resume', 'visibilitychange'];
 
 /** For how long a lease is held at most: longer than a renewal may take. Milliseconds. */
 const LEASE = 20_000;
@@ -51,11 +59,16 @@ export function localStorageSession(key = 'tidings:session'): SessionStorage {
       locks ? locks.request(key, run) : leased(localStorage, `${key}:lease`, run),
     onForeignWrite: (listener) => {
       // The event comes from other tabs alone; its key is null when everything was cleared.
-      const heard = (event: { key: string | null }) => {
+      const heard: Listener = (event) => {
         if (event.key === key || event.key === null) listener();
       };
-      addListener?.('storage', heard);
-      return () => removeListener?.('storage', heard);
+      const woken = () => listener();
+      addListener?.('storage', heard, false);
+      for (const name of WAKING) addListener?.(name, woken, true);
+      return () => {
+        removeListener?.('storage', heard, false);
+        for (const name of WAKING) removeListener?.(name, woken, true);
+      };
     },
   };
 }

@@ -16,7 +16,7 @@ export class Caller {
   /**
    * A token that the server refuses is renewed once, and the request sent again: a 401 comes before anything is done, so
    * this harms no request.
-   * @throws {TidingsError}
+   * @throws {TidingsError} `logged_out`: there is no session, or another user has logged in meanwhile
    */
   async call<T>(request: Request): Promise<Answer<T>> {
     const token = await this.#session.accessToken();
@@ -33,7 +33,7 @@ export class Caller {
    * @throws {TidingsError} `logged_out` where a session is needed and there is none
    */
   async callAsAnyone<T>(request: Request): Promise<Answer<T>> {
-    if (this.#session.loggedIn) return this.call<T>(request);
+    if (this.#session.look()) return this.call<T>(request);
     try {
       return await this.#requests.send<T>(request);
     } catch (error) {

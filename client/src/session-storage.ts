@@ -23,7 +23,7 @@ export interface SessionStorage {
    * renewed. It need not be airtight: two that use one refresh token at once are given the same pair.
    */
   exclusively<T>(run: () => Promise<T>): Promise<T>;
-  /** Notifies when another tab has written. @returns removes the listener */
+  /** Notifies when another tab has written, or may have unnoticed. @returns removes the listener */
   onForeignWrite(listener: () => void): () => void;
 }
 

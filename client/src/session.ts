@@ -5,22 +5,26 @@ import { Emitter } from './emitter.ts';
 import type { Requests } from './requests.ts';
 import type { SessionEnd, SessionStorage, StoredSession } from './session-storage.ts';
 import { TidingsError } from './tidings-error.ts';
+import { areOfTwoUsers, userOfToken } from './token-user.ts';
 
 /** How the session changed. */
 export interface SessionChange {
   loggedIn: boolean;
-  reason: 'logged-in' | 'renewed' | SessionEnd;
+  /** `replaced`: another user has logged in over it, here or in another tab; `logged-in` follows at once. */
+  reason: 'logged-in' | 'renewed' | 'replaced' | SessionEnd;
 }
 
 /** What a user interface shows of the session. The same object until it changes; a renewal is no change. */
 export interface SessionState {
   loggedIn: boolean;
+  /** Who is; undefined if nobody. */
+  userId: number | undefined;
   /** Why it is so; undefined as long as nothing has happened to the session here. */
   reason: SessionChange['reason'] | undefined;
 }
 
 /** What a server renders, and a browser that takes that over: it does not know yet who reads. */
-const UNKNOWN: SessionState = { loggedIn: false, reason: undefined };
+const UNKNOWN: SessionState = { loggedIn: false, userId: undefined, reason: undefined };
 
 /** A token is renewed when so much of its life is left, but never more than this. Milliseconds. */
 const RENEWED_WITH_LEFT = { share: 0.25, atMost: 60_000 };
@@ -32,7 +36,7 @@ const RETRY = 5000;
 /**
  * The session and its tokens. An access token is renewed a little before its end and whenever the server refuses it.
  * Renewals are one at a time among all who share the storage, and each looks into the storage first: another tab may
- * have been quicker.
+ * have been quicker. Another user may have logged in there too: what somebody has begun is never done as somebody else.
  */
 export class Session {
   readonly #requests: Requests;
@@ -40,7 +44,7 @@ export class Session {
   readonly #emitter = new Emitter<{ change: (change: SessionChange) => void }>();
   /** Clients that started together do not renew together. */
   readonly #spread = 1 + Math.random() / 2;
-  #renewal: Promise<string> | undefined;
+  #renewal: { stale: string; token: Promise<string> } | undefined;
   /** The access token that listeners know of. */
   #told: string | undefined;
   /** Calls in progress that end the session. */
@@ -63,8 +67,9 @@ export class Session {
 
   /** The session to render. Bound, like `subscribe`: what `useSyncExternalStore` takes. */
   readonly getSnapshot = (): SessionState => {
-    const { loggedIn } = this;
-    if (this.#state.loggedIn !== loggedIn) this.#state = { loggedIn, reason: undefined };
+    const { loggedIn, userId } = this.#present();
+    if (this.#state.loggedIn !== loggedIn || this.#state.userId !== userId)
+      this.#state = { loggedIn, userId, reason: undefined };
     return this.#state;
   };
 
@@ -86,7 +91,19 @@ export class Session {
     };
   };
 
-  /** A token that is valid as far as the client knows. @throws {TidingsError} */
+  /**
+   * Looks into the storage, and tells of what another tab has written: its event may be late, and a page that was frozen or
+   * kept for "Back" is sent none. @returns whether somebody is logged in
+   */
+  readonly look = (): boolean => {
+    this.#tellIfNew();
+    return this.loggedIn;
+  };
+
+  /**
+   * A token that is valid as far as the client knows.
+   * @throws {TidingsError} `logged_out`: there is no session, or another user has logged in, of whom listeners are told now
+   */
   readonly accessToken = async (): Promise<string> => {
     const session = this.#require();
     if (Date.now() < this.#dueAt(session)) return session.accessToken;
@@ -95,22 +112,31 @@ export class Session {
     } catch (error) {
       // It may still work for a while, and a server that cannot be reached will not be asked with it anyway.
       const left = this.#storage.read();
-      if (left && error instanceof TidingsError && error.temporary && Date.now() < left.expiresAt)
+      if (!left || areOfTwoUsers(left.accessToken, session.accessToken)) throw error;
+      if (error instanceof TidingsError && error.temporary && Date.now() < left.expiresAt)
         return left.accessToken;
       throw error;
     }
   };
 
   /**
-   * Another token than this one, which is about to end or was refused.
-   * @throws {TidingsError} `unauthorized`, `suspended`: the session is over; `logged_out`: there is none; anything temporary: it may
-   *   continue
+   * Another token of the same user than this one, which is about to end or was refused.
+   * @throws {TidingsError} `unauthorized`, `suspended`: the session is over; `logged_out`: there is none, or it is another user's;
+   *   anything temporary: it may continue
    */
   readonly renew = async (stale: string): Promise<string> => {
-    this.#renewal ??= this.#storage
-      .exclusively(() => this.#renewNow(stale))
-      .finally(() => (this.#renewal = undefined));
-    const token = await this.#renewal;
+    if (this.#renewal && areOfTwoUsers(this.#renewal.stale, stale)) {
+      await this.#renewal.token.catch(() => undefined);
+      return this.renew(stale);
+    }
+    this.#renewal ??= {
+      stale,
+      token: this.#storage
+        .exclusively(() => this.#renewNow(stale))
+        .finally(() => (this.#renewal = undefined)),
+    };
+    const { token: renewal } = this.#renewal;
+    const token = await renewal;
     // The renewal that was in progress may have been that of the token before.
     return token === stale ? this.renew(stale) : token;
   };
@@ -120,17 +146,18 @@ export class Session {
     this.#keep(toStored(tokens), 'logged-in');
   };
 
-  /** Forgets the session here, at once. */
+  /** Forgets the session here, at once. If it has become another user's, that one stays logged in. */
   readonly forget = (): void => {
-    this.#remove('logged-out');
+    this.#forgetThatOf(this.#told);
   };
 
   /** Does what ends the session on the server, which others may hear of before it is answered: that is wanted. */
   readonly endBy = async (act: () => Promise<unknown>): Promise<void> => {
+    const token = this.#told;
     this.#leaving += 1;
     try {
       await act();
-      this.forget();
+      this.#forgetThatOf(token);
     } finally {
       this.#leaving -= 1;
     }
@@ -139,14 +166,15 @@ export class Session {
   /** Forgets the session here, at once, and ends it on the server. @throws {TidingsError} */
   readonly end = async (): Promise<void> => {
     const session = this.#storage.read();
+    const token = this.#told;
     this.forget();
-    if (!session) return;
+    if (!session || (token !== undefined && areOfTwoUsers(token, session.accessToken))) return;
     try {
-      const token =
+      const valid =
         Date.now() < session.expiresAt
           ? session.accessToken
           : (await this.#trade(session.refreshToken)).access_token;
-      await this.#logOut(token);
+      await this.#logOut(valid);
     } catch (error) {
       // It has ended already.
       if (!(error instanceof TidingsError) || !endsSession.has(error.code)) throw error;
@@ -171,10 +199,29 @@ export class Session {
     };
   };
 
-  #require(): StoredSession {
+  /**
+   * The session, of which listeners know from now on.
+   * @param token of the user for whom it is wanted: who listeners knew of, unless one is given
+   * @throws {TidingsError} `logged_out`
+   */
+  #require(token = this.#told): StoredSession {
+    this.#tellIfNew();
     const session = this.#storage.read();
     if (!session) throw new TidingsError('logged_out', 'Nobody is logged in.', { status: 401 });
+    if (token !== undefined && areOfTwoUsers(token, session.accessToken))
+      throw new TidingsError('logged_out', 'Another user has logged in here.', { status: 401 });
     return session;
+  }
+
+  #forgetThatOf(token: string | undefined): void {
+    const session = this.#storage.read();
+    if (session && token !== undefined && areOfTwoUsers(token, session.accessToken)) this.#tellIfNew();
+    else this.#remove('logged-out');
+  }
+
+  #present(): Pick<SessionState, 'loggedIn' | 'userId'> {
+    const session = this.#storage.read();
+    return { loggedIn: session !== undefined, userId: session && userOfToken(session.accessToken) };
   }
 
   #dueAt({ expiresAt, lifetime }: StoredSession): number {
@@ -183,29 +230,24 @@ export class Session {
   }
 
   async #renewNow(stale: string): Promise<string> {
-    const session = this.#require();
-    if (session.accessToken !== stale) {
-      this.#tellIfNew('renewed');
-      return session.accessToken;
-    }
+    const session = this.#require(stale);
+    if (session.accessToken !== stale) return session.accessToken;
     try {
       const tokens = await this.#trade(session.refreshToken);
       const renewed = toStored(tokens);
       const now = this.#storage.read()?.refreshToken;
       // Another tab may have been given the same pair, and have written it already.
-      if (now !== session.refreshToken && now !== renewed.refreshToken) return await this.#unwanted(tokens);
-      this.#keep(renewed, 'renewed');
+      if (now !== session.refreshToken && now !== renewed.refreshToken)
+        return await this.#unwanted(tokens, stale);
+      this.#keep(renewed);
       return renewed.accessToken;
     } catch (error) {
       if (!(error instanceof TidingsError) || !endsSession.has(error.code)) throw error;
       // Where there are no locks another tab may have come first after all.
       const now = this.#storage.read();
-      if (now && now.refreshToken !== session.refreshToken) {
-        this.#tellIfNew('renewed');
-        return now.accessToken;
-      }
+      if (now && now.refreshToken !== session.refreshToken) return this.#require(stale).accessToken;
       if (now) this.#remove(this.#leaving > 0 ? 'logged-out' : 'ended');
-      else this.#tellIfNew(this.#writtenEnd);
+      else this.#tellIfNew();
       throw error;
     }
   }
@@ -231,11 +273,10 @@ export class Session {
   }
 
   /** Somebody logged out or in while the renewal was in progress: its tokens belong to a session that nobody wants. */
-  async #unwanted(tokens: Tokens): Promise<string> {
+  async #unwanted(tokens: Tokens, stale: string): Promise<string> {
     // If it cannot be said, the session ends by itself with its refresh token, which is forgotten here.
     await this.#logOut(tokens.access_token).catch(() => undefined);
-    this.#tellIfNew('renewed');
-    return this.#require().accessToken;
+    return this.#require(stale).accessToken;
   }
 
   /** Why there is no session, which another tab may have written. */
@@ -245,7 +286,7 @@ export class Session {
     return this.#storage.readEnd?.() ?? 'ended';
   }
 
-  #keep(session: StoredSession, reason: 'logged-in' | 'renewed'): void {
+  #keep(session: StoredSession, reason?: 'logged-in'): void {
     this.#storage.write(session);
     this.#tellIfNew(reason);
   }
@@ -255,14 +296,27 @@ export class Session {
     this.#tellIfNew(end);
   }
 
-  #tellIfNew(reason: SessionChange['reason']): void {
+  /** @param reason what was done here; otherwise it shows in the storage */
+  #tellIfNew(reason?: 'logged-in' | SessionEnd): void {
+    const before = this.#told;
     const token = this.#storage.read()?.accessToken;
-    if (token === this.#told) return;
+    if (token === before) return;
     this.#told = token;
     this.#schedule();
-    const loggedIn = token !== undefined;
-    if (reason !== 'renewed') this.#state = { loggedIn, reason };
-    this.#emitter.emit('change', { loggedIn, reason });
+    if (token === undefined) this.#tell({ loggedIn: false, reason: reason ?? this.#writtenEnd });
+    else if (before === undefined) this.#tell({ loggedIn: true, reason: 'logged-in' });
+    else if (areOfTwoUsers(before, token)) {
+      this.#tell({ loggedIn: false, reason: 'replaced' });
+      if (this.#told === token) this.#tell({ loggedIn: true, reason: 'logged-in' });
+    } else this.#tell({ loggedIn: true, reason: reason ?? 'renewed' });
+  }
+
+  #tell(change: SessionChange): void {
+    if (change.reason !== 'renewed') {
+      const userId = change.loggedIn ? this.#present().userId : undefined;
+      this.#state = { ...change, userId };
+    }
+    this.#emitter.emit('change', change);
   }
 
   #schedule(retryIn?: number): void {
@@ -281,11 +335,7 @@ export class Session {
 
   #listenToOthers(): () => void {
     this.#listeners += 1;
-    this.#unlisten ??= this.#storage.onForeignWrite(() => {
-      const before = this.#told;
-      const now = this.#storage.read();
-      this.#tellIfNew(!now ? this.#writtenEnd : before === undefined ? 'logged-in' : 'renewed');
-    });
+    this.#unlisten ??= this.#storage.onForeignWrite(() => this.#tellIfNew());
     let listening = true;
     return () => {
       if (!listening) return;

@@ -39,7 +39,9 @@ export class BrowserTabs {
   readonly #lag: number;
   readonly #locks: BrowserLocks | undefined;
   readonly #views: Map<string, string>[] = [];
-  readonly #listeners = new WeakMap<Map<string, string>, Map<Listener, string>>();
+  /** The tabs are frozen, or kept for "Back": they are told of no write. */
+  frozen = false;
+  readonly #listeners = new WeakMap<Map<string, string>, [name: string, listener: Listener][]>();
 
   /**
    * @param options.lag until a write is seen in the other tabs, in milliseconds
@@ -73,10 +75,16 @@ export class BrowserTabs {
     return [...(this.#views[0]?.keys() ?? [])];
   }
 
+  /** Each tab is shown again. */
+  wake(): void {
+    this.frozen = false;
+    for (const view of this.#views) this.#tell(view, 'pageshow', null);
+  }
+
   #open(): Tab {
     const view = new Map(this.#views[0]);
     this.#views.push(view);
-    const listeners = new Map<Listener, string>();
+    const listeners: [name: string, listener: Listener][] = [];
     this.#listeners.set(view, listeners);
     const change = (key: string, act: (kept: Map<string, string>) => void) => {
       act(view);
@@ -84,7 +92,7 @@ export class BrowserTabs {
       if (this.#lag === 0) others.forEach(act);
       setTimeout(() => {
         if (this.#lag > 0) others.forEach(act);
-        for (const other of others) this.#tell(other, 'storage', key);
+        if (!this.frozen) for (const other of others) this.#tell(other, 'storage', key);
       }, this.#lag);
     };
     return {
@@ -94,13 +102,16 @@ export class BrowserTabs {
         removeItem: (key) => change(key, (kept) => kept.delete(key)),
       },
       navigator: this.#locks ? { locks: this.#locks } : {},
-      addEventListener: (name, listener) => void listeners.set(listener, name),
-      removeEventListener: (_name, listener) => void listeners.delete(listener),
+      addEventListener: (name, listener) => void listeners.push([name, listener]),
+      removeEventListener: (name, listener) => {
+        const at = listeners.findIndex(([known, other]) => known === name && other === listener);
+        if (at >= 0) listeners.splice(at, 1);
+      },
     };
   }
 
   #tell(view: Map<string, string>, name: string, key: string | null): void {
-    for (const [listener, heard] of [...(this.#listeners.get(view) ?? [])])
+    for (const [heard, listener] of [...(this.#listeners.get(view) ?? [])])
       if (heard === name) listener({ key });
   }
 }

@@ -159,7 +159,7 @@ export class Link {
 
   #onSession({ loggedIn, reason }: SessionChange): void {
     if (!loggedIn) {
-      this.end(reason === 'logged-out' ? 'logged-out' : (this.#closedBy ?? 'expired'));
+      this.end(reason === 'ended' ? (this.#closedBy ?? 'expired') : 'logged-out');
       return;
     }
     const connection = this.#connection;
@@ -167,8 +167,7 @@ export class Link {
   }
 
   /**
-   * Sends the session's new token over the connection. If it is not accepted (another user's, for example), a new
-   * connection is opened.
+   * Sends the session's new token over the connection. If it is not accepted, a new connection is opened.
    */
   async #renewOn(connection: Connection): Promise<void> {
     try {

@@ -6,8 +6,8 @@ import { Feed } from './feed.tsx';
 import { LogIn } from './log-in.tsx';
 
 function App() {
-  const { loggedIn } = useSession(client);
-  return loggedIn ? <Feed /> : <LogIn />;
+  const { loggedIn, userId } = useSession(client);
+  return loggedIn ? <Feed key={userId} /> : <LogIn />;
 }
 
 createRoot(document.getElementById('app')!).render(

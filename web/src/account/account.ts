@@ -1,5 +1,5 @@
 import { batch, signal } from '@preact/signals';
-import { type OwnUser, TidingsError } from 'tidings-client';
+import { type OwnUser, type SessionChange, TidingsError } from 'tidings-client';
 import { forgetAnnouncements } from '../chrome/announcer.tsx';
 import { dismissAll } from '../chrome/notices.tsx';
 import { problemOf } from '../chrome/sentence.ts';
@@ -28,7 +28,7 @@ let attempt = 0;
 /** Follows the session: of an earlier visit, of this one, and what other tabs make of it. */
 export function followSession(): void {
   service.session.onChange(({ loggedIn, reason }) => {
-    if (!loggedIn) leave(reason === 'ended' ? say('account.ended') : undefined);
+    if (!loggedIn) leave(reason);
     else if (reason === 'logged-in') void enter();
   });
   if (service.session.loggedIn) void enter();
@@ -69,18 +69,16 @@ async function enter(): Promise<void> {
   }
 }
 
-function leave(reason: string | undefined): void {
+function leave(reason: SessionChange['reason']): void {
   attempt += 1;
   const now = presence.peek();
   dismissAll();
   forgetAnnouncements();
   // The next user does not continue where one is who left on purpose; who is to log in again does.
-  if (reason === undefined) {
-    go({ name: 'everyone', sort: 'new' }, { replace: true });
-    if (now.state === 'in') forgetUnsent(now.me.id);
-  }
+  if (reason !== 'ended') go({ name: 'everyone', sort: 'new' }, { replace: true });
+  if (reason === 'logged-out' && now.state === 'in') forgetUnsent(now.me.id);
   batch(() => {
-    farewell.value = reason;
+    farewell.value = reason === 'ended' ? say('account.ended') : undefined;
     presence.value = { state: 'out' };
   });
 }
