@@ -12,12 +12,13 @@ import ts from 'typescript';
 const here = import.meta.dirname;
 const src = join(here, 'src');
 const dist = join(here, 'dist');
-/** Files of the server that take the place of those that pass them on. They import nothing but each other. */
+/** Files of the server that take the place of those that pass them on, or that these import: nothing but each other. */
 const copied: Record<string, string[]> = {
   'mentions.ts': ['text/mentions.ts'],
   'tags.ts': ['text/tags.ts'],
   'url.ts': ['text/url.ts'],
   'fold.ts': ['text/fold.ts'],
+  'visible.ts': ['text/visible.ts'],
   'tag-form.ts': ['text/tag-form.ts'],
   'event-names.ts': [
     'moderation/event-names.ts',
@@ -75,7 +76,7 @@ async function adapterTypes(name: string): Promise<string> {
 }
 
 await rm(dist, { recursive: true, force: true });
-for (const name of await readdir(src, { recursive: true })) {
+for (const name of new Set([...Object.keys(copied), ...(await readdir(src, { recursive: true }))])) {
   if (!name.endsWith('.ts')) continue;
   const files = copied[name]?.map((file) => join(here, '../server', file)) ?? [join(src, name)];
   const source = (await Promise.all(files.map((file) => readFile(file, 'utf8')))).join('\n');
