@@ -325,7 +325,7 @@ describe('moderation', () => {
       expect([await countOf(post.id), await unread(author)]).to.deep.equal([2, 1]);
     });
 
-    it('leaves to a post that comes back the mentions that it had, whoever has the names now', async () => {
+    it('leaves to a post that comes back the mentions that it had, even if others have the names now', async () => {
       const [author, friend, stranger] = await Promise.all([somebody(), somebody(), somebody()]);
       const post = await writePost(author, { content: `#here @${friend.username} @${stranger.username}x` });
       const mentions = [{ id: friend.id, username: friend.username }];

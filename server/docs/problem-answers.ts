@@ -117,15 +117,7 @@ export function problemAnswers(statuses: Iterable<number>, problem: JsonSchema):
   );
   return {
     ...Object.fromEntries(answers),
-    [otherProblem]: {
-      description: 'Any other problem',
-      content: {
-        'application/problem+json': {
-          schema: problem,
-          examples: { internal: { value: exampleProblem('internal', {}) } },
-        },
-      },
-    },
+    [otherProblem]: { description: 'Any other problem', content: contentOf(problem, ['internal']) },
   };
 }
 
@@ -143,13 +135,17 @@ export function problemAnswer(status: number, schema: JsonSchema, members: objec
   return {
     description: codes.map((code) => problems[code][1]).join(', or: '),
     ...(headers[status] ? { headers: headers[status] } : {}),
-    content: {
-      'application/problem+json': {
-        schema,
-        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleProblem(code, members) }])),
-      },
-    },
+    content: contentOf(schema, codes, members),
   };
+}
+
+function contentOf(
+  schema: JsonSchema,
+  codes: readonly ProblemCode[],
+  members: object = {},
+): NonNullable<Answer['content']> {
+  const examples = codes.map((code) => [code, { value: exampleProblem(code, members) }] as const);
+  return { 'application/problem+json': { schema, examples: Object.fromEntries(examples) } };
 }
 
 function codesOf(status: number): ProblemCode[] {

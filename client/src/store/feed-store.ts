@@ -4,7 +4,6 @@ import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
 import { isOfPost, type PostEvent } from '../post-events.ts';
 import type { CreateOptions, EditOptions, PostPage } from '../posts.ts';
-import { TidingsError } from '../tidings-error.ts';
 import { CastVotes } from './cast-votes.ts';
 import { belongs, type FeedQuery, queryOf, topicOf } from './feed-query.ts';
 import {
@@ -30,10 +29,10 @@ import {
   withVote,
   withWishes,
 } from './feed-view.ts';
-import { authorsOf, type KnownAuthors, postsBy } from './known-authors.ts';
 import { LivePages, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
+import { StoreAuthors } from './store-authors.ts';
 import type { DelayedVote } from './vote-wishes.ts';
 
 export interface FeedStoreOptions extends FeedQuery {
@@ -91,12 +90,10 @@ export class FeedStore {
   readonly #options: FeedStoreOptions;
   readonly #emitter = new Emitter<FeedStoreListeners>();
   readonly #votes: CastVotes;
-  readonly #authors: KnownAuthors | undefined;
+  readonly #authors: StoreAuthors | undefined;
   readonly #pages: LivePages<PostPage>;
   /** Posts that the user has removed here and whose event is still to come: a page may have been read before. */
   readonly #removed = new Set<number>();
-  /** Authors who are being looked up: what has come of them is folded in again then. */
-  readonly #lookedUp = new Set<number>();
   /** What is asked for, and what the view was read by. */
   #query: FeedQuery;
   #viewQuery: FeedQuery;
@@ -114,7 +111,6 @@ export class FeedStore {
   constructor(client: Client, options: FeedStoreOptions) {
     this.#client = client;
     this.#options = options;
-    this.#authors = authorsOf(client, options.feed);
     this.#votes = new CastVotes(client, {
       wanted: (postId, up) => this.#set(voting(this.#view, postId, up)),
       settled: (postId, answer) => {
@@ -143,6 +139,12 @@ export class FeedStore {
       onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
       onLive: () => this.#votes.live(),
       onChange: () => (this.#state = undefined),
+    });
+    this.#authors = StoreAuthors.of(client, options.feed, {
+      pages: this.#pages,
+      life: () => this.#life,
+      asOf: () => this.#view.asOf,
+      fold: (event) => this.#fold(event, true),
     });
     this.#unloaded = this.state;
   }
@@ -400,25 +402,8 @@ export class FeedStore {
     const mutes = wanted === undefined ? this.#authors.mutes(ownerId) : false;
     if (follows === false || mutes === true) return false;
     if (follows && mutes === false) return true;
-    void this.#lookUp(this.#authors, ownerId);
+    this.#authors.lookUp(ownerId);
     return false;
-  }
-
-  async #lookUp(authors: KnownAuthors, ownerId: number): Promise<void> {
-    if (this.#lookedUp.has(ownerId)) return;
-    this.#lookedUp.add(ownerId);
-    const life = this.#life;
-    try {
-      await authors.lookUp(ownerId);
-      if (life !== this.#life) return;
-    } catch (error) {
-      if (life !== this.#life || !(error instanceof TidingsError)) return;
-      this.#pages.readAgainAfter(error);
-      return;
-    } finally {
-      this.#lookedUp.delete(ownerId);
-    }
-    for (const event of postsBy(ownerId, this.#pages.since(this.#view.asOf))) this.#fold(event, true);
   }
 
   /** Whether a post that an edit has brought here belongs among the pages that are loaded. */

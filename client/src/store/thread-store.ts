@@ -12,7 +12,6 @@ import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
 import { isOfPost, type PostEvent, tellsPost } from '../post-events.ts';
 import type { CreateOptions, EditOptions, ReplyPage } from '../posts.ts';
-import { TidingsError } from '../tidings-error.ts';
 import { CastVotes } from './cast-votes.ts';
 import {
   byAuthor,
@@ -36,10 +35,10 @@ import {
   withVote,
   withWishes,
 } from './feed-view.ts';
-import { authorsOf, type KnownAuthors, postsBy } from './known-authors.ts';
 import { LivePages, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
+import { StoreAuthors } from './store-authors.ts';
 import { ReplyCounts } from './reply-counts.ts';
 import { type ShownReply, type ThreadNode, ThreadTree } from './thread-tree.ts';
 import type { DelayedVote } from './vote-wishes.ts';
@@ -96,15 +95,13 @@ export class ThreadStore {
   readonly #emitter = new Emitter<ThreadStoreListeners>();
   readonly #pages: LivePages<ThreadPage>;
   readonly #votes: CastVotes;
-  readonly #authors: KnownAuthors | undefined;
+  readonly #authors: StoreAuthors | undefined;
   readonly #tree = new ThreadTree();
   readonly #counts: ReplyCounts;
   /** Of the replies in the view those that were deleted. */
   readonly #deleted = new Set<number>();
   /** Replies that the user has removed here and whose event is still to come. */
   readonly #removed = new Set<number>();
-  /** Authors who are being looked up: what has come of them is folded in again then. */
-  readonly #lookedUp = new Set<number>();
   readonly #tracked = new Map<number, () => void>();
   #view: FeedView = emptyView;
   #growth = 0;
@@ -119,7 +116,6 @@ export class ThreadStore {
     this.#id = postId;
     this.#sort = sort;
     this.#counts = new ReplyCounts(postId);
-    this.#authors = authorsOf(client, feed);
     this.#votes = new CastVotes(client, {
       wanted: (id, up) => this.#set(voting(this.#view, id, up)),
       settled: (id, answer) => {
@@ -149,6 +145,12 @@ export class ThreadStore {
       onReplaced: (seq) => this.#set({ ...emptyView, asOf: seq }),
       onLive: () => this.#votes.live(),
       onChange: () => (this.#state = undefined),
+    });
+    this.#authors = StoreAuthors.of(client, feed, {
+      pages: this.#pages,
+      life: () => this.#life,
+      asOf: () => this.#view.asOf,
+      fold: (event) => this.#fold(event),
     });
     this.#unloaded = this.state;
   }
@@ -350,8 +352,7 @@ export class ThreadStore {
     let isShown = true;
     const accepts = () => (isShown = own || id === this.#id || this.#isShown(data.owner_id));
     const view = withEvent(this.#view, event, { accepts, atOnce: own });
-    // One that is restored may have living ones below it.
-    // The counts are the same for everyone, also with replies that are not shown.
+    // The counts are the same for everyone, also with replies that are not shown; below one that is restored may be living ones.
     if (parent && (known || view !== this.#view || !isShown))
       this.#counts.know(id, parent, data.replies ?? 0, seq);
     const isPlaced = !parent || !isNew || this.#counts.count(id, parent, 1, seq);
@@ -364,25 +365,8 @@ export class ThreadStore {
   /** Whether replies of somebody are shown: not if the user mutes them. Where that is not known, it is looked up. */
   #isShown(ownerId: number): boolean {
     const mutes = this.#authors ? this.#authors.mutes(ownerId) : false;
-    if (this.#authors && mutes === undefined) void this.#lookUp(this.#authors, ownerId);
+    if (this.#authors && mutes === undefined) this.#authors.lookUp(ownerId);
     return mutes === false;
-  }
-
-  async #lookUp(authors: KnownAuthors, ownerId: number): Promise<void> {
-    if (this.#lookedUp.has(ownerId)) return;
-    this.#lookedUp.add(ownerId);
-    const life = this.#life;
-    try {
-      await authors.lookUp(ownerId);
-      if (life !== this.#life) return;
-    } catch (error) {
-      if (life !== this.#life || !(error instanceof TidingsError)) return;
-      this.#pages.readAgainAfter(error);
-      return;
-    } finally {
-      this.#lookedUp.delete(ownerId);
-    }
-    for (const event of postsBy(ownerId, this.#pages.since(this.#view.asOf))) this.#fold(event);
   }
 
   /** To the others a post that is withdrawn is a deleted one; to its owner it is a draft. */

@@ -1,8 +1,8 @@
--- version 3 sha256:1ba7dcb2dfde4c40
+-- version 4 sha256:2cbaddeffc96a192
 -- Brings a post back that a moderator has removed, with the next version: what `lock_to_delete` has locked, behind its
 -- owner and those whom it mentions. All posts above it count it again, and those whom it answers or mentions are
 -- notified again. `updated_at` stays, since its author has changed nothing, and its tags and mentions are those that it
--- had, whoever has the names now. Gives back whether it was there.
+-- had, even if others have the names now. Gives back whether it was there.
 create or replace function restore_post(post bigint, folded text, keys text, fold smallint) returns boolean
 language plpgsql set search_path from current as $$
 #variable_conflict use_column
