@@ -512,6 +512,39 @@ describe("the client's feed", () => {
     expect(proxy.opened).to.equal(1);
   });
 
+  it('says a mode again that the server had no time for', async () => {
+    const heard = listen();
+    await heard.feed.ready();
+    // More than a connection may ask at once.
+    await Promise.all(
+      Array.from({ length: 60 }, (_, at) => heard.feed.setMode(at % 2 === 0 ? 'off' : 'live')),
+    );
+    const after = heard.feed.position?.seq ?? NaN;
+    await expectCreated(heard, after, await write(2));
+    expect(proxy.opened, 'over the same connection').to.equal(1);
+  });
+
+  it('passes over nothing that comes after it was live again, where the connection ends before the answer', async () => {
+    const heard = listen();
+    await heard.feed.ready();
+    await heard.feed.setMode('off');
+    await write(2, 'Unwanted');
+    await caughtUp(world);
+    proxy.drops = (frame) => {
+      if (!frame.startsWith('43')) return false;
+      setTimeout(() => proxy.cut(), 0);
+      proxy.drops = () => false;
+      return true;
+    };
+    await heard.feed.setMode('live', { skip: true });
+    await until(
+      'it is live over another connection',
+      () => proxy.opened === 2 && heard.feed.status.state === 'live',
+    );
+    const after = heard.feed.position?.seq ?? NaN;
+    await expectCreated(heard, after, await write(2));
+  });
+
   it('tells a connection the token that came while it was being made', async () => {
     const account = { email: 'renewed@example.org', password: PASSWORD };
     const client = createClient({ url: proxy.url });

@@ -193,6 +193,60 @@ describe('a feed with topics', () => {
     expect(idsOf(heard.events)).to.deep.equal([missed]);
   });
 
+  it('connects again where the answer does not come over a connection that is there', async () => {
+    const [asking, silent] = [listen({ topics: [topic(0)] }), listen({ topics: [topic(0)] })];
+    await Promise.all([asking.ready(), silent.ready()]);
+    await silent.setMode('off');
+    const from = await here();
+    const missed = await write(1);
+    await caughtUp(world);
+    const opened = proxy.opened;
+    let lost = 0;
+    proxy.drops = (frame) => {
+      if (!frame.startsWith('43') || lost === 2) return false;
+      lost += 1;
+      return true;
+    };
+    const heard = record(asking.subscribe(topic(1), { from }));
+    const events: LiveEvent[] = [];
+    silent.on('event', (event) => events.push(event));
+    await Promise.all([heard.subscription.ready(), silent.setMode('live')]);
+    expect(lost).to.equal(2);
+    expect(proxy.opened, 'each over another connection').to.equal(opened + 2);
+    await liveAgain(silent);
+    expect(idsOf(heard.events)).to.deep.equal([missed]);
+    const next = await write(0);
+    await until('it is told', () => events.some(({ data }) => postIdOf(data) === next));
+  });
+
+  it('takes a subscription at whatever moment of the first ready', async () => {
+    for (let turns = 0; turns < 8; turns += 1) {
+      const feed = listen({ topics: [] });
+      await feed.ready();
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      await feed.subscribe(topic(1)).ready();
+      feed.close();
+    }
+  });
+
+  it('asks again to leave a topic where the server had no time for it', async () => {
+    const feed = listen({ topics: [topic(0)] });
+    await feed.ready();
+    const left = feed.subscribe(topic(1));
+    await left.ready();
+    const heard: LiveEvent[] = [];
+    feed.on('event', (event) => heard.push(event));
+    // More than a connection may ask at once.
+    const asked = Promise.all(Array.from({ length: 60 }, () => feed.setMode('live')));
+    left.close();
+    await asked;
+    await until('it has left', async () => {
+      const [unwanted, wanted] = [await write(1), await write(0)];
+      await until('what is wanted', () => idsOf(heard).includes(wanted));
+      return !idsOf(heard).includes(unwanted);
+    });
+  });
+
   it('tells of a topic of which too much has come that it has to be loaded again, and continues', async () => {
     const feed = listen({ topics: [] });
     await feed.ready();

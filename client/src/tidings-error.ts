@@ -39,7 +39,7 @@ export class TidingsError extends Error {
   }
 
   /** From a problem object of a REST answer, a refused handshake or a refused request on the socket. */
-  static fromProblem(problem: Problem, retryAfter?: number): TidingsError {
+  static fromProblem(problem: Problem, retryAfter = problem.retry_after): TidingsError {
     const code = problem.type.startsWith(PROBLEM_TYPE)
       ? (problem.type.slice(PROBLEM_TYPE.length) as ProblemCode)
       : 'unexpected';

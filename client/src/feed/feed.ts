@@ -17,7 +17,7 @@ import { tellsPost } from '../post-events.ts';
 import type { Session } from '../session.ts';
 import { TidingsError } from '../tidings-error.ts';
 import type { BackoffOptions } from './backoff.ts';
-import type { Told } from './connection.ts';
+import type { Connection, Told } from './connection.ts';
 import { Link } from './link.ts';
 import { FeedReader } from './reader.ts';
 import type { FeedStatus } from './status.ts';
@@ -68,8 +68,11 @@ export interface FeedListeners extends Pick<ServerToClient, FeedEventName> {
   refused: (error: TidingsError) => void;
 }
 
+/** Before a mode that the server did not take is said again. Milliseconds. */
+const PAUSE = 1000;
 /** Jitter: when all clients must request tallies at once, each waits for a random delay up to this. Milliseconds. */
 const INCOMPLETE_DELAY = 5000;
+
 /**
  * The live feed: every event after a position, exactly once, in order, over any number of connections and nodes. Each
  * message says in `prev` after which position it follows. If that is beyond the feed's own, a message was lost on the
@@ -89,6 +92,8 @@ export class Feed {
   #head = 0;
   /** The mode that was sent to the server on this connection. */
   #toldMode: FeedMode = 'live';
+  /** How often the server has been asked for another mode. */
+  #modeRequest = 0;
   #incomplete: ReturnType<typeof setTimeout> | undefined;
   #lastReady: Ready | undefined;
   /** Until the server has answered that the feed is live again: what lies in between is not wanted. */
@@ -107,6 +112,7 @@ export class Feed {
       topics: options.topics,
       position: () => (this.#seq === undefined ? undefined : { seq: this.#seq, epoch: this.#epoch }),
       onMoved: (seq) => this.#moveTo(seq),
+      onUnanswered: () => this.#link.repair(),
       onRefused: (error) => this.#emitter.emit('refused', error),
     });
     this.#link = new Link({
@@ -276,6 +282,9 @@ export class Feed {
 
   #handshake(): Omit<HandshakeAuth, 'token'> {
     this.#toldMode = this.#mode;
+    // The connection was lost before the server had said where now is: the next `ready` says it.
+    if (this.#skipping && this.#mode === 'live') this.#seq = undefined;
+    this.#skipping = false;
     const topics = this.#subscriptions.handshake();
     return {
       ...(topics === undefined ? {} : { topics }),
@@ -391,23 +400,39 @@ export class Feed {
     // Until the answer, what comes belongs to neither mode.
     this.#toldMode = mode === 'live' ? 'off' : mode;
     this.#skipping = skip && mode === 'live';
-    let seq: number;
-    try {
-      ({ seq } = await connection.ask('feed:mode', { mode }));
-    } catch (error) {
-      if (!(error instanceof TidingsError)) throw error;
-      // With its connection lost, the next handshake says the mode.
-      if (connection !== this.#link.connection || error.status === 0) return;
-      throw error;
-    } finally {
-      this.#skipping = false;
+    const request = (this.#modeRequest += 1);
+    // Another connection has said the mode in its handshake, or another request says another one.
+    const isMeant = () => connection === this.#link.connection && request === this.#modeRequest;
+    const seq = await this.#askMode(connection, mode, isMeant);
+    if (!isMeant()) return;
+    this.#skipping = false;
+    if (seq === undefined) {
+      this.#link.repair();
+      return;
     }
-    if (connection !== this.#link.connection || mode !== this.#mode) return;
     this.#toldMode = mode;
     this.#head = Math.max(this.#head, seq);
     if (mode !== 'live' || this.#seq === undefined) return;
     if (skip) this.#seq = Math.max(this.#seq, seq);
     else if (seq > this.#seq) this.#link.repair();
+  }
+
+  /** @returns where the new mode begins; undefined if the server has not taken it, which the next handshake is to say */
+  async #askMode(
+    connection: Connection,
+    mode: FeedMode,
+    isMeant: () => boolean,
+  ): Promise<number | undefined> {
+    while (isMeant()) {
+      try {
+        return (await connection.ask('feed:mode', { mode })).seq;
+      } catch (error) {
+        if (!(error instanceof TidingsError)) throw error;
+        if (error.status === 0 || !error.temporary) return undefined;
+        await wait(Math.max(PAUSE, (error.retryAfter ?? 0) * 1000));
+      }
+    }
+    return undefined;
   }
 
   #keep(tallies: readonly Tally[]): void {
@@ -443,6 +468,10 @@ export class Feed {
     this.#seq = Math.max(this.#seq, seq);
     this.#head = Math.max(this.#head, seq);
   }
+}
+
+function wait(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function tallyOf(post: PostView): Tally {

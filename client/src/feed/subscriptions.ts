@@ -13,6 +13,8 @@ export interface SubscriptionsOptions {
   position: () => { seq: number; epoch: string | undefined } | undefined;
   /** The stream continues after this position: everything before it has come. */
   onMoved: (seq: number) => void;
+  /** The server has not answered over a connection that is there: what it has done is not known. */
+  onUnanswered: () => void;
   onRefused: (error: TidingsError) => void;
 }
 
@@ -40,6 +42,8 @@ export class Subscriptions {
   #connection: Connection | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #busy = false;
+  /** Whether something may have changed since it was looked for what is to be said. */
+  #changed = false;
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
@@ -138,25 +142,40 @@ export class Subscriptions {
   }
 
   #sync(): void {
-    if (this.#busy || this.#timer !== undefined || !this.#connection) return;
-    this.#busy = true;
-    void this.#tellAll().finally(() => (this.#busy = false));
+    this.#changed = true;
+    if (!this.#busy && this.#timer === undefined && this.#connection) void this.#tellAll();
   }
 
   /** Says what is new, until nothing is. */
   async #tellAll(): Promise<void> {
-    // What is requested within one tick is seen at once.
-    await Promise.resolve();
-    for (;;) {
-      const connection = this.#connection;
-      if (!connection) return;
-      try {
-        if (!(await this.#tellNext(connection))) return;
-      } catch (error) {
-        if (!(error instanceof TidingsError)) throw error;
-        // Another connection has been told in its handshake; a lost one will be followed by one.
-        if (connection !== this.#connection) continue;
-        if (error.status === 0) return;
+    this.#busy = true;
+    try {
+      // What is requested within one tick is seen at once.
+      await Promise.resolve();
+      let more = true;
+      while (more) {
+        this.#changed = false;
+        const hasTold = await this.#tellOnce();
+        // Looked at in the turn in which it is done: what is requested after this finds it idle.
+        more = (hasTold || this.#changed) && this.#timer === undefined && this.#connection !== undefined;
+      }
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /** @returns whether there may be more to say */
+  async #tellOnce(): Promise<boolean> {
+    const connection = this.#connection;
+    if (!connection) return false;
+    try {
+      return await this.#tellNext(connection);
+    } catch (error) {
+      if (!(error instanceof TidingsError)) throw error;
+      // Another connection has been told in its handshake; a lost one will be followed by one.
+      if (connection !== this.#connection) return true;
+      if (error.status === 0) this.#options.onUnanswered();
+      else {
         this.#timer = setTimeout(
           () => {
             this.#timer = undefined;
@@ -164,8 +183,8 @@ export class Subscriptions {
           },
           Math.max(PAUSE, (error.retryAfter ?? 0) * 1000),
         );
-        return;
       }
+      return false;
     }
   }
 
@@ -179,6 +198,10 @@ export class Subscriptions {
       this.#leaving = unwanted;
       try {
         await connection.ask('unsubscribe', { topics: unwanted });
+      } catch (error) {
+        // It goes on sending what they bring, and is asked again.
+        if (connection === this.#connection) for (const topic of unwanted) this.#told.add(topic);
+        throw error;
       } finally {
         this.#leaving = [];
       }
