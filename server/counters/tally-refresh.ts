@@ -38,7 +38,8 @@ export interface TallyRefreshOptions {
 export class TallyRefresh {
   readonly #options: TallyRefreshOptions;
   #due = false;
-  #running: Promise<void> | undefined;
+  #isRunning = false;
+  #ended: Promise<void> | undefined;
   readonly #stopping = new AbortController();
 
   constructor(options: TallyRefreshOptions) {
@@ -48,15 +49,16 @@ export class TallyRefresh {
   /** Begins a refresh, or has the one that is in progress followed by another. */
   request(): void {
     this.#due = true;
-    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    if (!this.#isRunning) this.#ended = this.#run();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#running;
+    await this.#ended;
   }
 
   async #run(): Promise<void> {
+    this.#isRunning = true;
     while (this.#due && !this.#stopping.signal.aborted) {
       this.#due = false; // before reading: what changes during the read is read again
       try {
@@ -68,6 +70,8 @@ export class TallyRefresh {
         await this.#sleep(RETRY);
       }
     }
+    // In the turn of the last look: what is requested after it finds nothing running.
+    this.#isRunning = false;
   }
 
   async #refresh(): Promise<void> {

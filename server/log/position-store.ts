@@ -31,7 +31,8 @@ export class FilePositionStore implements PositionStore {
   readonly #file: string;
   readonly #log: Logger;
   #next: Seen | undefined;
-  #writing: Promise<void> | undefined;
+  #isWriting = false;
+  #written: Promise<void> | undefined;
   #failed = false;
 
   /** @param worker its number among the processes that share the folder */
@@ -51,15 +52,16 @@ export class FilePositionStore implements PositionStore {
 
   keep(seen: Seen): void {
     this.#next = seen;
-    this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+    if (!this.#isWriting) this.#written = this.#write();
   }
 
   /** Resolves when the newest position is in the file. */
   async close(): Promise<void> {
-    await this.#writing;
+    await this.#written;
   }
 
   async #write(): Promise<void> {
+    this.#isWriting = true;
     for (let next = this.#next; next; next = this.#next) {
       this.#next = undefined;
       try {
@@ -75,6 +77,7 @@ export class FilePositionStore implements PositionStore {
         this.#failed = true;
       }
     }
+    this.#isWriting = false;
   }
 }
 

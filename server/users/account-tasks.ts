@@ -57,7 +57,8 @@ export class AccountTasks {
   readonly #reportTallies: AccountTasksOptions['reportTallies'];
   /** By account. Worked on in turn, one piece each. */
   readonly #active = new Map<number, ActiveTask>();
-  #running: Promise<void> | undefined;
+  #isRunning = false;
+  #ended: Promise<void> | undefined;
   /** Takes up what other nodes have left. */
   readonly #sweeps = new Loop({
     work: () => this.#takeUp(),
@@ -88,7 +89,7 @@ export class AccountTasks {
 
   async stop(): Promise<void> {
     await this.#sweeps.stop();
-    await this.#running;
+    await this.#ended;
     for (const { waiting } of this.#active.values()) for (const tell of waiting) tell();
   }
 
@@ -112,7 +113,7 @@ export class AccountTasks {
     const task = this.#active.get(userId) ?? { waiting: [], pause: 0 };
     if (tell) task.waiting.push(tell);
     this.#active.set(userId, task);
-    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    if (!this.#isRunning) this.#ended = this.#run();
   }
 
   async #takeUp(): Promise<void> {
@@ -126,12 +127,15 @@ export class AccountTasks {
   }
 
   async #run(): Promise<void> {
+    this.#isRunning = true;
     while (this.#active.size > 0 && !this.#sweeps.signal.aborted) {
       for (const [userId, task] of [...this.#active]) {
-        if (this.#sweeps.signal.aborted) return;
+        if (this.#sweeps.signal.aborted) break;
         await this.#work(userId, task);
       }
     }
+    // In the turn of the last look: what is added after it finds nothing running.
+    this.#isRunning = false;
   }
 
   async #work(userId: number, task: ActiveTask): Promise<void> {
