@@ -119,6 +119,17 @@ describe('threads on the page', () => {
     reader.expectClean();
   });
 
+  it('come by themselves once the service answers again', async () => {
+    let isDown = true;
+    await page.route(`**/posts/${root}`, (route) => (isDown ? route.abort() : route.continue()));
+    await page.goto(`${world.url}/p/${root}`);
+    await page.getByRole('button', { name: 'Try again' }).waitFor();
+    isDown = false;
+    await reader.shows(page.locator('.reply'), 8);
+    await page.unroute(`**/posts/${root}`);
+    reader.expectClean({ networkMayFail: true });
+  });
+
   it('keep nobody out', async () => {
     await page.locator('.reply').first().getByRole('button', { name: 'Reply' }).click();
     await reader.expectKeepsNobodyOut();

@@ -3,6 +3,7 @@ import type { ShownPost } from 'tidings-client';
 import { isUsed } from '../board/steadiness.ts';
 import { useVisit } from '../board/visit.ts';
 import { announceNews } from '../chrome/announcer.tsx';
+import { Trouble } from '../chrome/trouble.tsx';
 import { useSlices } from '../chrome/use-slices.ts';
 import { Byline } from '../feed/byline.tsx';
 import { LinkedText } from '../feed/linked-text.tsx';
@@ -73,7 +74,11 @@ export function ThreadView({ id }: { id: number }) {
         <h1 class="place-title" tabIndex={-1}>
           {say(trouble === undefined ? 'thread.missing' : 'thread.unread')}
         </h1>
-        <p class="muted">{trouble ?? say('thread.missingWhy')}</p>
+        {trouble === undefined ? (
+          <p class="muted">{say('thread.missingWhy')}</p>
+        ) : (
+          <Trouble again={() => void thread.again()}>{trouble}</Trouble>
+        )}
       </section>
     );
   }

@@ -41,6 +41,8 @@ export type ThreadState = 'loading' | 'shown' | 'missing' | { trouble: string };
 /** Replies in a request, and so many are shown at most. */
 const PAGE = 100;
 const MOST = 1000;
+/** Before a post that could not be read is read again. Milliseconds. */
+const RETRY = 3000;
 
 /** A post with its thread: the client's store as signals, for the address of any of its posts. */
 export class Thread implements PostStore {
@@ -54,12 +56,20 @@ export class Thread implements PostStore {
   #store: ThreadStore | undefined;
   #ends: (() => void)[] = [];
   #closed = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
   /** What the rows that are shown were made of. */
   #replies: readonly ThreadNode[] = [];
 
   constructor(options: ThreadOptions) {
     this.#options = options;
     void this.#open();
+  }
+
+  /** Reads now what could not be read. */
+  async again(): Promise<void> {
+    clearTimeout(this.#retry);
+    if (this.#store) await this.#store.load();
+    else await this.#open();
   }
 
   /** Shows the replies that wait. */
@@ -98,6 +108,7 @@ export class Thread implements PostStore {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#retry);
     for (const end of this.#ends.splice(0)) end();
     this.#store?.close();
   }
@@ -111,7 +122,8 @@ export class Thread implements PostStore {
     const { client, feed, me, postId } = this.#options;
     try {
       const post = await client.posts.get(postId);
-      if (this.#closed) return;
+      // It was read twice at once, by itself and because the reader wanted it.
+      if (this.#closed || this.#store) return;
       const store = createThreadStore(client, { postId: post.root_id ?? post.id, limit: PAGE, feed });
       this.#store = store;
       this.#ends = [
@@ -123,6 +135,9 @@ export class Thread implements PostStore {
     } catch (error) {
       const gone = error instanceof TidingsError && (error.code === 'not_found' || error.code === 'invalid');
       this.#leave(gone ? 'missing' : { trouble: sentenceOf(error) });
+      if (this.#closed || !(error instanceof TidingsError) || !error.temporary) return;
+      const wait = Math.max(RETRY * (0.5 + Math.random()), (error.retryAfter ?? 0) * 1000);
+      this.#retry = setTimeout(() => void this.#open(), wait);
     }
   }
 
