@@ -305,7 +305,7 @@ describe('an e-mail address', () => {
 
   it('can be put back for seven days after the proof, and is not proved when it could not be', async () => {
     const prune = async () => {
-      for (const one of mailPrunes) await one(world.pool, 100);
+      for (const one of mailPrunes) await one.run(world.pool, 100);
     };
     const lapse = ({ id }: TestUser) =>
       execute(world, 'update email_undos set expires_at = now() where user_id = $1', [id]);

@@ -203,7 +203,7 @@ describe('the log of events about anything', () => {
       name: 'post:deleted',
       data: { id: 60 },
     });
-    await pruneEvents(-60_000)(pool, 500);
+    await pruneEvents(-60_000).run(pool, 500);
     expect(await found()).to.be.empty;
     const { rows } = await pool.query('select 1 from event_topics');
     expect(rows, 'of any event').to.be.empty;

@@ -242,7 +242,7 @@ describe('mails', () => {
     expect((await gone.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
     expect([await of(gone), await of(late)]).to.deep.equal([0, 1]);
     const prune = async () => {
-      for (const one of mailPrunes) await one(world.pool, 100);
+      for (const one of mailPrunes) await one.run(world.pool, 100);
       return of(late);
     };
     expect(await prune()).to.equal(1);

@@ -129,7 +129,7 @@ describe('logins with an OpenID provider on two nodes', function () {
        select sha256(n::text::bytea), ''::bytea, ''::bytea, now() + interval '5 minutes' + n * interval '1 ms'
        from generate_series(1, 20300) n`,
     );
-    for (const prune of sessionPrunes) await prune(world.pool, 2000);
+    for (const prune of sessionPrunes) await prune.run(world.pool, 2000);
     expect(await numberOf(world, 'select count(*) from oidc_logins')).to.equal(20_000);
     const kept = (n: number) =>
       numberOf(world, 'select count(*) from oidc_logins where state_hash = sha256($1::bytea)', [`${n}`]);

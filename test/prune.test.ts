@@ -1,9 +1,10 @@
 import { expect } from 'chai';
 import type pg from 'pg';
 import { createFeedPool } from '../server/database/connection.ts';
-import { createLogger } from '../server/logger.ts';
+import { createLogger, type Logger } from '../server/logger.ts';
 import { readLog } from '../server/log/reader.ts';
-import { Pruner } from '../server/database/pruner.ts';
+import { Pruner, pruneBy } from '../server/database/pruner.ts';
+import { pruneEvents } from '../server/log/retention.ts';
 import { prunes } from '../server/prunes.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
@@ -77,6 +78,27 @@ describe('pruning', () => {
     ]);
     expect(await headOf(pool)).to.include({ seq: 6050, floor: 6000 });
     expect(await readLog(pool, 6000)).to.have.lengthOf(50);
+  });
+
+  it('goes on with the other steps when one fails, and says once what is not deleted', async () => {
+    const lines: [level: string, fields: object][] = [];
+    const noted = (level: string) => (fields: object) => void lines.push([level, fields]);
+    const log = { info: noted('info'), warn: noted('warn') } as unknown as Logger;
+    const one = new Pruner({
+      pool,
+      log,
+      prunes: [pruneBy('things', 'delete from things where $1 > 0'), pruneEvents(7 * DAY)],
+    });
+    await fill(10, 0);
+    await one.prune();
+    expect(await headOf(pool)).to.include({ seq: 10, floor: 10 });
+    await one.prune();
+    await pool.query('create table things ()');
+    await one.prune();
+    expect(lines).to.deep.equal([
+      ['warn', { failed: { things: 'error: relation "things" does not exist' } }],
+      ['info', { what: 'things' }],
+    ]);
   });
 
   it('takes away ended sessions, old revocations and the idempotency keys of yesterday, and no others', async () => {

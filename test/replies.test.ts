@@ -62,7 +62,7 @@ describe('replies', () => {
   const purged = async () => {
     const pool = createFeedPool(world.databaseUrl, createLogger('silent'), 2);
     try {
-      while ((await threadPurge(pool, 40)) > 0) expect(await examined()).to.deep.equal([]);
+      while ((await threadPurge.run(pool, 40)) > 0) expect(await examined()).to.deep.equal([]);
     } finally {
       await pool.end();
     }

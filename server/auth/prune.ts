@@ -10,16 +10,19 @@ const MAX_BEGUN = 20_000;
 export const sessionPrunes: readonly Prune[] = [
   // Before their sessions, which may have thousands each: one statement would take them all along.
   pruneBy(
+    'refresh tokens',
     `delete from refresh_tokens where hash = any(array(
        select t.hash from sessions s join refresh_tokens t on t.session_id = s.id
        where s.expires_at < now() - interval '1 day' limit $1))`,
   ),
   pruneBy(
+    'sessions',
     `delete from sessions where id in (select id from sessions where expires_at < now() - interval '1 day' limit $1)`,
   ),
   // API keys that ended with all sessions of their users may have a year to go. They are found by what ended them, before
   // that is pruned.
   pruneBy(
+    'API keys of ended sessions',
     `delete from sessions where id in (
        select distinct s.id from revocations r
        join sessions s on s.user_id = r.user_id
@@ -28,13 +31,16 @@ export const sessionPrunes: readonly Prune[] = [
        limit $1)`,
   ),
   pruneBy(
+    'OpenID logins',
     `delete from oidc_logins where state_hash in (select state_hash from oidc_logins where expires_at < now() limit $1)`,
   ),
   pruneBy(
+    'OpenID logins beyond their limit',
     `delete from oidc_logins where state_hash in (
        select state_hash from oidc_logins order by expires_at desc offset ${MAX_BEGUN} limit $1)`,
   ),
   pruneBy(
+    'revocations',
     `delete from revocations where id in (select id from revocations where created_at < now() - interval '2 days' limit $1)`,
   ),
 ];

@@ -7,15 +7,20 @@ const BATCH = 2000;
 /** The interval of pruning. Milliseconds. */
 const INTERVAL = 60_000;
 
-/**
- * Deletes rows that are too old, so many at most. What keeps rows for a time only declares one of these.
- * @returns how many it has deleted: if they are as many as it may, there are perhaps more
- */
-export type Prune = (pool: pg.Pool, most: number) => Promise<number>;
+/** What keeps rows for a time only declares one of these. */
+export interface Prune {
+  /** What it deletes, for the log of the node. */
+  what: string;
+  /**
+   * Deletes rows that are too old, so many at most.
+   * @returns how many it has deleted: if they are as many as it may, there are perhaps more
+   */
+  run: (pool: pg.Pool, most: number) => Promise<number>;
+}
 
 /** @param sql deletes at most `$1` rows */
-export function pruneBy(sql: string): Prune {
-  return async (pool, most) => (await pool.query(sql, [most])).rowCount ?? 0;
+export function pruneBy(what: string, sql: string): Prune {
+  return { what, run: async (pool, most) => (await pool.query(sql, [most])).rowCount ?? 0 };
 }
 
 export interface PrunerOptions {
@@ -27,19 +32,26 @@ export interface PrunerOptions {
   mayWrite?: () => boolean;
 }
 
-/** Deletes what is too old, each minute. Every node does it; two at once do no harm. */
+/**
+ * Deletes what is too old, each minute. Every node does it; two at once do no harm. A step that fails is tried again in the
+ * next round and keeps no other from its turn.
+ */
 export class Pruner {
   readonly #pool: pg.Pool;
+  readonly #log: Logger;
   readonly #prunes: readonly Prune[];
+  /** Which of them have failed the last time. */
+  readonly #failing = new Set<Prune>();
   readonly #loop: Loop;
 
   constructor({ pool, log, prunes, mayWrite = () => true }: PrunerOptions) {
     this.#pool = pool;
+    this.#log = log;
     this.#prunes = prunes;
     this.#loop = new Loop({
       work: () => (mayWrite() ? this.prune() : Promise.resolve()),
       pause: () => about(INTERVAL),
-      onFailed: (error) => log.debug({ err: error }, 'pruning failed; retrying'),
+      onFailed: (error) => log.error({ err: error }, 'pruning failed; retrying'),
     });
   }
 
@@ -51,8 +63,30 @@ export class Pruner {
     await this.#loop.stop();
   }
 
+  /** One round. Failures are logged. */
   async prune(): Promise<void> {
-    for (const prune of this.#prunes)
-      while (!this.#loop.signal.aborted && (await prune(this.#pool, BATCH)) === BATCH);
+    const failed: Record<string, string> = {};
+    for (const prune of this.#prunes) {
+      if (this.#loop.signal.aborted) break;
+      try {
+        await this.#pruneAll(prune);
+        if (this.#failing.delete(prune))
+          this.#log.info({ what: prune.what }, 'what is too old is deleted again');
+      } catch (error) {
+        if (!this.#failing.has(prune)) failed[prune.what] = String(error);
+        this.#failing.add(prune);
+      }
+    }
+    if (Object.keys(failed).length > 0)
+      this.#log.warn({ failed }, 'what is too old could not be deleted; retrying each minute');
+  }
+
+  /** With pauses as long as the work, in which others get the locks that it takes. */
+  async #pruneAll({ run }: Prune): Promise<void> {
+    while (!this.#loop.signal.aborted) {
+      const began = performance.now();
+      if ((await run(this.#pool, BATCH)) < BATCH) return;
+      await this.#loop.sleep(performance.now() - began);
+    }
   }
 }

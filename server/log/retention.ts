@@ -1,16 +1,18 @@
-import type pg from 'pg';
+import type { Prune } from '../database/pruner.ts';
 
 /**
  * Deletes events beyond the retention. The floor moves in the transaction that deletes: a position above it can always be
  * served. The events are found from the oldest on, which needs no index on their time. The head is locked first, as by who
  * numbers: the batch in hand may redact one of these events.
  * @param retention in milliseconds
- * @returns a step that deletes so many events at most and says how many it has deleted
+ * @returns a step
  */
-export function pruneEvents(retention: number): (pool: pg.Pool, most: number) => Promise<number> {
-  return async (pool, most) => {
-    const { rows } = await pool.query<{ pruned: number }>(
-      `with old as (
+export function pruneEvents(retention: number): Prune {
+  return {
+    what: 'events',
+    run: async (pool, most) => {
+      const { rows } = await pool.query<{ pruned: number }>(
+        `with old as (
          select seq from (select seq, created_at from event_log order by seq limit $2) oldest
          where created_at < now() - $1 * interval '1 millisecond'
        ), head as materialized (
@@ -26,8 +28,9 @@ export function pruneEvents(retention: number): (pool: pg.Pool, most: number) =>
          update feed_head set floor = greatest(floor, (select max(seq) from gone)) where exists (select 1 from gone)
        )
        select count(*) as pruned from gone`,
-      [retention, most],
-    );
-    return rows[0]?.pruned ?? 0;
+        [retention, most],
+      );
+      return rows[0]?.pruned ?? 0;
+    },
   };
 }

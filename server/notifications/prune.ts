@@ -6,11 +6,13 @@ import { type Prune, pruneBy } from '../database/pruner.ts';
  */
 export const notificationPrunes: readonly Prune[] = [
   pruneBy(
+    'vote notices',
     `delete from vote_notices where ctid = any(array(
        select ctid from vote_notices where not pending and told_at < now() - interval '1 minute'
        limit $1 for update skip locked))`,
   ),
   pruneBy(
+    'follow notices',
     `delete from follow_notices where ctid = any(array(
        select ctid from follow_notices where told_at < now() - interval '1 day'
        limit $1 for update skip locked))`,
