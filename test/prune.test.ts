@@ -80,6 +80,57 @@ describe('pruning', () => {
     expect(await readLog(pool, 6000)).to.have.lengthOf(50);
   });
 
+  it('lets one process at a time prune the log, so that numbering does not wait behind all of them', async () => {
+    await fill(100, 0);
+    const numbering = await pool.connect();
+    let ended = 0;
+    try {
+      await numbering.query('begin; select from feed_head for no key update');
+      const pruned = [1, 2, 3].map(async () => {
+        const count = await pruneEvents(7 * DAY).run(pool, 2000);
+        ended += 1;
+        return count;
+      });
+      await until('two of them to have left it to the third', () => ended === 2);
+      await numbering.query('commit');
+      expect((await Promise.all(pruned)).sort()).to.deep.equal([0, 0, 100]);
+    } finally {
+      numbering.release();
+    }
+  });
+
+  it('reads few rows of a large log', async () => {
+    const events = 100_000;
+    await pool.query(`
+      insert into event_log (seq, outbox_id, name, entity_type, entity_id, audience, topics, redaction, data, created_at)
+      select n, n, 'post:created', 'post', n, 'public', array['feed', 'thread:' || n % 1000, 'tag:t' || n % 50], '{}', '{}',
+        now() - interval '8 days' + n * interval '1 second' from generate_series(1, ${events}) n;
+      insert into event_topics (topic, seq)
+        select t.topic, e.seq from event_log e, probed_topics(e.audience, e.topics, e.departure) t (topic);
+      update feed_head set seq = ${events};
+      analyze event_log;
+      analyze event_topics;
+    `);
+    const client = await pool.connect();
+    const read = async () =>
+      (
+        await client.query<{ read: number }>(
+          `select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::integer as read
+           from pg_stat_xact_user_tables where relname in ('event_log', 'event_topics')`,
+        )
+      ).rows[0]!.read;
+    try {
+      await client.query('begin');
+      const before = await read();
+      expect(await pruneEvents(7 * DAY).run(client as unknown as pg.Pool, 2000)).to.equal(2000);
+      // Each event twice, and its two topics.
+      expect((await read()) - before).to.be.within(2000, 5 * 2000);
+      await client.query('rollback');
+    } finally {
+      client.release();
+    }
+  });
+
   it('goes on with the other steps when one fails, and says once what is not deleted', async () => {
     const lines: [level: string, fields: object][] = [];
     const noted = (level: string) => (fields: object) => void lines.push([level, fields]);
