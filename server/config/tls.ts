@@ -6,6 +6,14 @@ import { DatabaseUrlError } from './database-url-error.ts';
 /** A parameter of DATABASE_URL, or the variable that stands in for it. */
 export type Setting = (name: string) => string | undefined;
 
+/** What `ssl` means, which `pg` knows and libpq does not: a mode. */
+const SSL: Record<string, string> = {
+  true: 'verify-full',
+  1: 'verify-full',
+  false: 'disable',
+  0: 'disable',
+  'no-verify': 'no-verify',
+};
 const MODES = ['disable', 'no-verify', 'require', 'verify-ca', 'verify-full'];
 
 /**
@@ -15,14 +23,14 @@ const MODES = ['disable', 'no-verify', 'require', 'verify-ca', 'verify-full'];
  * @throws {DatabaseUrlError}
  */
 export function tlsOptions(setting: Setting): false | ConnectionOptions {
-  const wanted = setting('ssl');
+  const wanted = setting('ssl') ?? 'false';
+  if (!Object.hasOwn(SSL, wanted))
+    throw new DatabaseUrlError(
+      'ssl must be one of true, 1, false, 0, no-verify; sslmode says more about the encryption',
+    );
   const certificates = ['sslrootcert', 'sslcert', 'sslkey'].some((name) => setting(name) !== undefined);
   const fallback =
-    certificates || ['true', '1'].includes(wanted ?? '') || setting('sslnegotiation') === 'direct'
-      ? 'verify-full'
-      : wanted === 'no-verify'
-        ? 'no-verify'
-        : 'disable';
+    certificates || setting('sslnegotiation') === 'direct' ? 'verify-full' : (SSL[wanted] ?? 'disable');
   const mode = setting('sslmode') ?? fallback;
   if (!MODES.includes(mode))
     throw new DatabaseUrlError(
