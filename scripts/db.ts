@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { addressFault } from '../server/config/connection-config.ts';
+import { DatabaseUrlError } from '../server/config/database-url-error.ts';
 import { migrate, type MigrationLog } from '../server/database/migrate.ts';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
 import { migrateForService, requireSameDatabase } from '../server/database/service-grants.ts';
@@ -17,6 +19,8 @@ await main(() =>
     const migrationUrl = process.env.MIGRATION_DATABASE_URL ?? '';
     const apart = migrationUrl !== '' && args[0]?.startsWith('db:migrate') === true;
     if (apart) {
+      const fault = addressFault(migrationUrl, 'MIGRATION_DATABASE_URL');
+      if (fault !== undefined) throw new DatabaseUrlError(fault);
       await refuseTransactionPooling(migrationUrl);
       await requireSameDatabase(migrationUrl, serviceUrl);
     }

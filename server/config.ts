@@ -1,10 +1,9 @@
 import { isIP } from 'node:net';
 import Joi from 'joi';
 import { parseRedisUrl, type RedisTarget } from './config/redis-url.ts';
-import { connectionConfig } from './config/connection-config.ts';
+import { addressFault } from './config/connection-config.ts';
 import { mailSender, type MailSender, mailServer, type MailServer } from './config/mail-config.ts';
 import { type OidcSettings, oidcIssuer, oidcScopes } from './config/oidc-config.ts';
-import { DatabaseUrlError } from './config/database-url-error.ts';
 import { FAST_PATHS, type FastPath } from './library-internals/fast-paths.ts';
 import { nameOfHost, originOf } from './config/web-address.ts';
 
@@ -54,17 +53,6 @@ function commaList(item: Joi.Schema): Joi.Schema {
     .default([]);
 }
 
-/** The address of a database, or what is wrong with it. */
-const databaseAddress = Joi.string().custom((value: string, helpers) => {
-  try {
-    connectionConfig(value);
-    return value;
-  } catch (error) {
-    if (!(error instanceof DatabaseUrlError)) throw error;
-    return helpers.message({ custom: error.message.replaceAll('{', '(') });
-  }
-});
-
 interface Variable<T> {
   /** In the environment. */
   name: string;
@@ -75,6 +63,17 @@ interface Variable<T> {
 
 function variable<T>(name: string, schema: Joi.Schema): Variable<T> {
   return { name, schema };
+}
+
+/** The address of a database. */
+function databaseAddress(name: string): Variable<string | undefined> {
+  return variable(
+    name,
+    Joi.string().custom((value: string, helpers) => {
+      const fault = addressFault(value, name);
+      return fault === undefined ? value : helpers.message({ custom: fault.replaceAll('{', '(') });
+    }),
+  );
 }
 
 function integer(name: string, fallback: number, atLeast: number, atMost = Infinity): Variable<number> {
@@ -106,9 +105,9 @@ const variables = {
   host: variable<string>('HOST', Joi.string().hostname().default('127.0.0.1')),
   port: integer('PORT', 3000, 0, 65_535),
   /** Unset: the embedded database in `dataDir`. */
-  databaseUrl: variable<string | undefined>('DATABASE_URL', databaseAddress),
+  databaseUrl: databaseAddress('DATABASE_URL'),
   /** Of the role that owns the schema, if the service has one that does not. */
-  migrationDatabaseUrl: variable<string | undefined>('MIGRATION_DATABASE_URL', databaseAddress),
+  migrationDatabaseUrl: databaseAddress('MIGRATION_DATABASE_URL'),
   dataDir: variable<string>('DATA_DIR', Joi.string().default('./data')),
   /** How long a connection to the database is used at most. */
   databaseConnectionAge: span('DATABASE_CONNECTION_AGE', '30m', '1s', '1d'),

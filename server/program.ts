@@ -143,13 +143,16 @@ async function migrateWhenUp(
   say: (message: string, extra?: object) => void,
 ): Promise<void> {
   for (const deadline = Date.now() + DATABASE_TIME_LIMIT; ;) {
+    let used = databaseUrl;
     try {
       await refuseTransactionPooling(databaseUrl);
       if (migrationUrl !== undefined) {
+        used = migrationUrl;
         await refuseTransactionPooling(migrationUrl);
         await requireSameDatabase(migrationUrl, databaseUrl);
         await requireUsableDatabase(migrationUrl, MIGRATION_CONNECTIONS);
         await migrateForService(migrationUrl, databaseUrl, say);
+        used = databaseUrl;
       }
       // Last, since a service that owns nothing reaches the schema by what it was just granted.
       await requireUsableDatabase(databaseUrl, connections);
@@ -159,7 +162,8 @@ async function migrateWhenUp(
       if (error instanceof ConfigError) throw error;
       const reason = reasonOf(error);
       if (!isComingUp(error) || Date.now() > deadline) {
-        throw new Error(`${describeDatabase(databaseUrl)} cannot be used: ${reason}`, { cause: error });
+        const variable = used === databaseUrl ? '' : 'MIGRATION_DATABASE_URL: ';
+        throw new Error(`${variable}${describeDatabase(used)} cannot be used: ${reason}`, { cause: error });
       }
       say('waiting for the database', { reason });
       await new Promise((resolve) => setTimeout(resolve, 500));

@@ -227,6 +227,15 @@ describe('the configuration', () => {
     for (const name of ['PORT', 'BCRYPT_COST', 'LOG_LEVEL', 'TALLY_WINDOW']) expect(message).to.contain(name);
   });
 
+  it('names the variable of an address that is at fault', () => {
+    const DATABASE_URL = 'postgres://u@h/db';
+    for (const [address, fault] of [
+      ['mysql://h/db', 'MIGRATION_DATABASE_URL must be an address'],
+      [`${DATABASE_URL}?sslmode=prefer`, 'MIGRATION_DATABASE_URL: sslmode must be'],
+    ] as const)
+      expect(refusal({ DATABASE_URL, MIGRATION_DATABASE_URL: address })).to.match(new RegExp(`^${fault}`));
+  });
+
   it('repeats no value that may be a secret', () => {
     for (const [name, value] of [
       ['JWT_SECRET', 'hunter2'],

@@ -116,6 +116,14 @@ describe('DATABASE_URL', () => {
       expect(() => connectionConfig(url, {})).to.throw(named);
     });
 
+  it('is refused without a part of a password in which a ? was not escaped', () => {
+    for (const url of ['postgres://u:pass?secret@h/db', 'postgres://u:pass?secret&x=secret@h/db'])
+      expect(() => connectionConfig(url, {}))
+        .to.throw('%3F')
+        .with.property('message')
+        .that.does.not.contain('secret');
+  });
+
   it('says whether and how the connection is encrypted, with the environment for what it leaves open', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tidings-certificates-'));
     const ca = join(folder, 'ca.pem');

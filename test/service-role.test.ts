@@ -122,6 +122,22 @@ describe('MIGRATION_DATABASE_URL', () => {
       ]);
   });
 
+  it('is named, with its database, when it cannot be used', async () => {
+    const database = await closedDatabase();
+    const program = startProgram({
+      ...environment,
+      JWT_SECRET,
+      DATABASE_URL: as(SERVICE, database),
+      MIGRATION_DATABASE_URL: 'postgres://owner:secret@127.0.0.1:1/tidings',
+    });
+    await ended(program);
+    expect(program.code).to.equal(1);
+    expect(program.stderr).to.match(
+      /^MIGRATION_DATABASE_URL: The database tidings at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED/,
+    );
+    expect(program.stderr).to.not.contain('secret');
+  });
+
   it('is asked for by a start whose role may not do what is pending, with what it lacks', async () => {
     const database = await closedDatabase();
     const refusal = async () => {

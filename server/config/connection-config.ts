@@ -89,7 +89,10 @@ export function connectionConfig(
   for (const name of parameters.keys())
     if (!Object.hasOwn(VARIABLES, name) && !IGNORED.has(name))
       throw new DatabaseUrlError(
-        `DATABASE_URL has the parameter ${name}, which is not one of ${Object.keys(VARIABLES).join(', ')}`,
+        // With an @ it is the rest of a password: its name is not repeated.
+        query?.includes('@') === true
+          ? 'DATABASE_URL has a parameter that is not known. The characters / ? # in a password are written %2F %3F %23'
+          : `DATABASE_URL has the parameter ${name}, which is not one of ${Object.keys(VARIABLES).join(', ')}`,
       );
   // An empty value is none, in the URL as in the environment.
   const setting = (name: string) => given(parameters.get(name), env[VARIABLES[name] ?? '']);
@@ -117,6 +120,20 @@ export function connectionConfig(
     applicationName: setting('application_name'),
     connectTimeout: seconds('connect_timeout', setting) ?? CONNECT_TIMEOUT,
   };
+}
+
+/** What is wrong with an address, as a sentence that names its variable; undefined if nothing is. */
+export function addressFault(databaseUrl: string, variable: string): string | undefined {
+  try {
+    connectionConfig(databaseUrl);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof DatabaseUrlError)) throw error;
+    const { message } = error;
+    return message.includes('DATABASE_URL')
+      ? message.replaceAll('DATABASE_URL', variable)
+      : `${variable}: ${message}`;
+  }
 }
 
 /** The same address with another database. */
