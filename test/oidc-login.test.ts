@@ -9,6 +9,7 @@ import type { TotpSetup } from '../server/auth/totp.ts';
 import type { OwnUser } from '../server/users/present.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { logLines } from './support/log-lines.ts';
+import { duringLock } from './support/locked-rows.ts';
 import { TestMailServer } from './support/mail-server.ts';
 import type { NodeProcess } from './support/node-process.ts';
 import { type ProviderUser, TestProvider } from './support/oidc-provider.ts';
@@ -542,6 +543,41 @@ describe('a login with an OpenID provider', () => {
     for (const { finish: send } of held) expect(await send()).to.be.oneOf([401, 403]);
     const { user: owner } = await entered(await cameBack(sub));
     expect((await owner.get<OwnUser>('/users/me')).body.has_password).to.equal(false);
+  });
+
+  it('lets nobody in by what was forgotten while the login waited for the account', async () => {
+    const user = await person(true);
+    const sub = newSub();
+    const told = { email: `${sub}@example.org`, email_verified: true };
+    await execute(world, 'insert into identities (user_id, issuer, sub) values ($1, $2, $3)', [
+      user.id,
+      provider.issuer,
+      sub,
+    ]);
+    const login = await cameBack(sub, told);
+    // As an undone change of the address does it.
+    const answer = await duringLock(world, {
+      lock: `update users set pending_email = null where id = ${user.id}`,
+      send: () => finish(login),
+      then: `delete from identities where user_id = ${user.id}; update sessions set revoked_at = now() where user_id = ${user.id}`,
+    });
+    expectProblem(answer, 403, 'username_required');
+    expect(
+      await numberOf(world, 'select count(*) from sessions where user_id = $1 and revoked_at is null', [
+        user.id,
+      ]),
+    ).to.equal(0);
+  });
+
+  it('links no second user of the provider while the login waited for the first', async () => {
+    const user = await person(true);
+    const login = await cameBack(newSub(), { email: user.email, email_verified: true });
+    const answer = await duringLock(world, {
+      lock: `update users set pending_email = null where id = ${user.id}`,
+      send: () => finish(login),
+      then: `insert into identities (user_id, issuer, sub) values (${user.id}, '${provider.issuer}', '${newSub()}')`,
+    });
+    expectProblem(answer, 403, 'link_required');
   });
 
   it('does not let a second user of the provider in who was given the address of the first', async () => {

@@ -143,7 +143,9 @@ async function tryToFinish(
       ? await ctx.passwords.hash(newToken(), requester)
       : undefined;
   const { tokens, userId } = await db.transaction(async (tx) => {
-    const now = await wayIn((sql, ...bind) => select(tx, `${sql} for no key update of u`, ...bind), identity);
+    // Locked in a statement of its own: the next ones then see what was forgotten or linked during the wait.
+    if (way.account) await select(tx, 'select from users where id = $1 for no key update', way.account.id);
+    const now = await wayIn((sql, ...bind) => select(tx, sql, ...bind), identity);
     requireSame(way, now);
     await useLogin(tx, proved);
     const sessionId = randomUUID();
@@ -170,7 +172,7 @@ async function tryToFinish(
   return tokens;
 }
 
-/** Reads which account it is. @param run a statement; within a transaction it locks the row of the user */
+/** Reads which account it is. @param run a statement */
 async function wayIn(
   run: (sql: string, ...bind: unknown[]) => Promise<Account[]>,
   { issuer, sub, email, emailVerified }: ProvedIdentity,
