@@ -7,6 +7,7 @@ import type { PostAnswer } from '../server/posts/present.ts';
 import { examine } from '../server/doctor/examine.ts';
 import { repair } from '../server/doctor/repair.ts';
 import { grantRole } from '../server/moderation/roles.ts';
+import { duringLock } from './support/locked-rows.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { caughtUp, execute, headOf, numberOf, postEventsSince, rows, tellVotes } from './support/tables.ts';
@@ -36,6 +37,8 @@ describe('moderation', () => {
     return user;
   }
 
+  const suspension = (id: number, until = "'infinity'") =>
+    `update users set suspended_until = ${until} where id = ${id}`;
   const act = (by: TestUser, action: string, body: object) =>
     by.post<AuditView>('/moderation/actions', { action, reason: 'because', ...body });
   const entries = () => numberOf(world, 'select count(*) from audit_log');
@@ -115,21 +118,55 @@ describe('moderation', () => {
       expectProblem(await act(moderator, 'suspend', { user_id: 2 ** 40 }), 404, 'not_found');
     });
 
-    it('a role that was taken away holds for no further request', async () => {
-      const former = await somebody('moderator');
-      expect((await former.get('/moderation/log')).status).to.equal(200);
-      await world.ctx.db.transaction((tx) => grantRole(tx, former.username, 'user', ''));
-      const guarded = routes.filter(({ role }) => role === 'moderator');
-      expect(guarded).not.to.be.empty;
-      for (const { method, path, body } of guarded) {
-        const example = (body?.describe() as { examples?: object[] } | undefined)?.examples?.[0];
-        const answer = await former.request<object>(
-          method.toUpperCase(),
-          path.replaceAll(/:\w+/g, '1'),
-          example,
-        );
+    const endings: Record<string, (former: TestUser) => Promise<unknown>> = {
+      'a role that was taken away': ({ username }) =>
+        world.ctx.db.transaction((tx) => grantRole(tx, username, 'user', '')),
+      'the role of a suspended user': ({ id }) => execute(world, suspension(id)),
+    };
+    for (const [what, end] of Object.entries(endings))
+      it(`${what} holds for no further request`, async () => {
+        const former = await somebody('moderator');
+        expect((await former.get('/moderation/log')).status).to.equal(200);
+        await end(former);
+        const guarded = routes.filter(({ role }) => role === 'moderator');
+        expect(guarded).not.to.be.empty;
+        for (const { method, path, body } of guarded) {
+          const example = (body?.describe() as { examples?: object[] } | undefined)?.examples?.[0];
+          const answer = await former.request<object>(
+            method.toUpperCase(),
+            path.replaceAll(/:\w+/g, '1'),
+            example,
+          );
+          expectProblem(answer, 403, 'forbidden');
+        }
+        await execute(world, suspension(former.id, 'null'));
+      });
+
+    it('the role of a moderator who is suspended meanwhile holds for no further piece of an action', async () => {
+      const [author, gone, reporter] = await Promise.all([somebody(), somebody(), somebody()]);
+      const post = await writePost(author);
+      await writePost(author);
+      const left = await writePost(gone);
+      await reporter.put(`/posts/${left.id}/report`, { reason: 'spam', note: '' });
+      expect((await gone.delete('/users/me', { password: PASSWORD })).status).to.equal(204);
+      const before = await entries();
+      for (const [action, body] of [
+        ['warn', { user_id: author.id }],
+        ['lock', { post_id: post.id }],
+        ['remove', { user_id: author.id, posts: 'all' }],
+        ['dismiss', { post_id: left.id }],
+      ] as const) {
+        const former = await somebody('moderator');
+        const answer = await duringLock(world, {
+          lock: `select 1 from users where id = ${former.id} for update`,
+          send: () => act(former, action, body),
+          then: suspension(former.id),
+        });
         expectProblem(answer, 403, 'forbidden');
+        await execute(world, suspension(former.id, 'null'));
       }
+      // Beside those of the roles that were given.
+      expect(await entries()).to.equal(before + 4);
     });
   });
 

@@ -50,7 +50,7 @@ export type UserAct = (ctx: ActContext, user: TargetUser, input: ActInput) => Pr
 
 /**
  * Locks who acts and whom it is about, in the order in which everyone locks users: a role that is taken away meanwhile
- * is seen, and two who act on one user do so one after the other.
+ * and a suspension of who acts are seen, and two who act on one user do so one after the other.
  * @param others who are to stay as they are, too
  * @returns undefined if there is no such user
  * @throws {AppError} 403
@@ -71,7 +71,11 @@ export async function lockForAct(
     actorId,
     targetId,
   );
-  const actor = users.find(({ id }) => id === actorId) ?? { id: actorId, role: 'user' as const };
+  const actor = users.find(({ id }) => id === actorId) ?? {
+    id: actorId,
+    role: 'user' as const,
+    suspended: false,
+  };
   const target = users.find(({ id }) => id === targetId);
   if (target) requireMayActOn(actor, target);
   return target;

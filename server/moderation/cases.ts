@@ -1,11 +1,12 @@
 import { QueryTypes, type Transaction } from 'sequelize';
+import type { Role } from '../../models/index.ts';
 import { AppError } from '../errors.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { append } from '../log/append.ts';
 import { lockForAct } from './act.ts';
 import { reportResolved } from './events.ts';
 import { type Notice, reportersOf } from './notices.ts';
-import { requireModerating } from './policy.ts';
+import { isSuspended, requireModerating } from './policy.ts';
 
 /** What a case is about. */
 export interface CaseTarget {
@@ -90,11 +91,12 @@ export async function dismissCase(
   // Users before cases, as everyone.
   const isThere = found && (await lockForAct(tx, moderatorId, found.user_id));
   if (found && !isThere) {
-    const [actor] = await query<{ role: 'user' | 'moderator' | 'admin' }>(
-      'select role from users where id = $1 and deleted_at is null for share',
+    // Its row is locked.
+    const [actor] = await query<{ role: Role; suspended: boolean }>(
+      `select u.role, ${isSuspended} as suspended from users u where u.id = $1 and u.deleted_at is null`,
       moderatorId,
     );
-    requireModerating(actor?.role);
+    requireModerating(actor);
   }
   const { postId, userId = 0 } = target;
   const targets = postId === undefined ? { userId } : { postIds: [postId] };

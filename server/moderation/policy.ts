@@ -9,9 +9,15 @@ interface Ranked {
 
 const rank: Record<Role, number> = { user: 0, moderator: 1, admin: 2 };
 
-/** @throws {AppError} 403 unless the user moderates */
-export function requireModerating(role: Role | undefined): void {
-  if (role === undefined || rank[role] < rank.moderator)
+/** Somebody who wants to moderate. */
+interface Actor {
+  role: Role;
+  suspended: boolean;
+}
+
+/** @throws {AppError} 403 unless the user moderates: not while suspended */
+export function requireModerating(user: Actor | undefined): void {
+  if (user === undefined || user.suspended || rank[user.role] < rank.moderator)
     throw new AppError('forbidden', 'Only moderators may do this.');
 }
 
@@ -19,8 +25,8 @@ export function requireModerating(role: Role | undefined): void {
  * Nobody acts on themselves, or on a higher role; moderators not on moderators either.
  * @throws {AppError} 403
  */
-export function requireMayActOn(actor: Ranked, target: Ranked): void {
-  requireModerating(actor.role);
+export function requireMayActOn(actor: Ranked & Actor, target: Ranked): void {
+  requireModerating(actor);
   const mayAct = actor.role === 'admin' || rank[target.role] < rank[actor.role];
   if (actor.id === target.id || !mayAct)
     throw new AppError(
