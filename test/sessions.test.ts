@@ -2,6 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import bcrypt from 'bcrypt';
 import { expect } from 'chai';
+import type { NewApiKey } from '../server/auth/keys.ts';
+import type { LoginSession } from '../server/auth/present.ts';
 import { RefreshTokens } from '../server/auth/refresh-tokens.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { expectProblem, faultsOf, withoutRequestId } from './support/problems.ts';
@@ -394,6 +396,95 @@ describe('sessions', () => {
         ada.id,
       ]),
     ).to.equal(1);
+  });
+});
+
+describe('a body that is held back until its session has ended', () => {
+  let world: World;
+  let moderator: TestUser;
+  /** Session checks that have ended well. */
+  let checks = 0;
+  before(async () => {
+    world = await createWorld();
+    moderator = await world.user();
+    await execute(world, "update users set role = 'moderator' where id = $1", [moderator.id]);
+    const { liveSessions } = world.ctx;
+    const require = liveSessions.require.bind(liveSessions);
+    liveSessions.require = async (...args) => {
+      await require(...args);
+      checks += 1;
+    };
+  });
+  after(() => world.close());
+
+  const keyOf = async (user: TestUser) => {
+    const given = { name: 'bot', scopes: ['write'], expires_in_days: 1, password: PASSWORD };
+    const { status, body } = await user.post<NewApiKey>('/users/me/keys', given);
+    expect(status).to.equal(201);
+    return body;
+  };
+  /** Sends all of a post but its last byte. @returns sends that and tells the status, once its sender has been looked up */
+  const heldPost = async (token: string, title: string) => {
+    const before = checks;
+    const body = JSON.stringify({ title, content: '' });
+    const { hostname, port } = new URL(world.url);
+    const socket = connect(Number(port), hostname);
+    let heard = '';
+    socket.on('data', (chunk: Buffer) => (heard += chunk.toString())).on('error', () => undefined);
+    socket.write(
+      `POST /posts HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, -1)}`,
+    );
+    await until('the session to be looked up', () => checks > before);
+    return async () => {
+      socket.write(body.slice(-1));
+      await until('an answer', () => heard.includes('\r\n\r\n'));
+      socket.destroy();
+      return Number(heard.split(' ')[1]);
+    };
+  };
+
+  const endings: Record<string, (user: TestUser) => Promise<Answer>> = {
+    'a logout': (user) => user.post('/logout'),
+    'the end of the session by another': async (user) => {
+      const other = await logIn(world.url, user);
+      const { body } = await other.get<LoginSession[]>('/sessions');
+      return other.delete(`/sessions/${body.find(({ current }) => !current)!.id}`);
+    },
+    'a new password': async (user) =>
+      (await logIn(world.url, user)).patch('/users/me', {
+        password: 'another good one',
+        current_password: PASSWORD,
+      }),
+    'the deletion of the account': (user) => user.delete('/users/me', { password: PASSWORD }),
+    'a suspension': ({ id }) =>
+      moderator.post('/moderation/actions', { action: 'suspend', user_id: id, reason: 'spam' }),
+  };
+  for (const [what, end] of Object.entries(endings))
+    it(`writes nothing after ${what}`, async () => {
+      const user = await world.user();
+      const title = `late after ${what}`;
+      const finish = await heldPost(user.token, title);
+      expect((await end(user)).status).to.be.within(200, 204);
+      expect(await finish()).to.equal(401);
+      expect(await numberOf(world, 'select count(*) from posts where title = $1', [title])).to.equal(0);
+    });
+
+  it('writes nothing after the API key was revoked', async () => {
+    const user = await world.user();
+    const { id, key } = await keyOf(user);
+    const finish = await heldPost(key, 'late by a key');
+    expect((await user.delete(`/users/me/keys/${id}`)).status).to.equal(204);
+    expect(await finish()).to.equal(401);
+    expect(await numberOf(world, "select count(*) from posts where title = 'late by a key'")).to.equal(0);
+  });
+
+  it('is written while the session lives, which is looked up once for a body that comes with its head', async () => {
+    const user = await world.user();
+    expect(await (await heldPost(user.token, 'slow'))()).to.equal(201);
+    const before = checks;
+    expect((await user.post('/posts', { title: 'at once', content: '' })).status).to.equal(201);
+    expect(checks).to.equal(before + 1);
   });
 });
 

@@ -168,7 +168,8 @@ export interface RouteHandler {
 /**
  * Gives routes their checks, in the documented order: 403 for a cross-site request, 401, 429, 403 for
  * an API key that may not do it, 422, then those of the
- * handler (404, 403, 409). A body is not read before its sender is authenticated.
+ * handler (404, 403, 409). A body is not read before its sender is authenticated, and after one that came later its
+ * sender is authenticated again.
  */
 export function routeHandlers<C extends RouteContext>(
   routes: readonly Route<C>[],
@@ -192,7 +193,12 @@ export function routeHandlers<C extends RouteContext>(
       const user = isOpen ? undefined : await authenticate(req);
       if (spec.limit) await limit(spec.limit, req, res, user);
       if (user) requireScope(user, spec.scope);
-      if (body) await run(body, req, res);
+      if (body) {
+        const cameAtOnce = req.complete;
+        await run(body, req, res);
+        // A body may be held back for seconds, and the session may end meanwhile.
+        if (user && !cameAtOnce) await authenticate(req);
+      }
       const input = validate(spec, req);
       if (spec.headers?.['If-Match'] === undefined) refusePreconditions(req);
       // What is sent to a database that cannot commit stays there, waiting.
