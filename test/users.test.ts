@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { PostAnswer } from '../server/posts/present.ts';
 import type { OwnUser, PublicUser } from '../server/users/present.ts';
+import { duringLock } from './support/locked-rows.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import {
@@ -13,7 +14,7 @@ import {
   tellVotes,
 } from './support/tables.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
+import { type Answer, createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 describe('accounts', () => {
   let world: World;
@@ -280,6 +281,27 @@ describe('accounts', () => {
       expectProblem(await ada.delete('/users/me', { password: 'not this one' }), 403, 'invalid_credentials');
       expect((await ada.get(`/posts/${post.id}`)).status).to.equal(200);
     });
+
+    for (const [what, then] of [
+      ['is being deleted', "update users set deleted_at = now(), password_hash = ''"],
+      ['is gone', 'delete from users'],
+    ] as const)
+      it(`makes a 401 of whatever asks for the password when the account ${what}`, async () => {
+        const asks: ((user: TestUser) => Promise<Answer>)[] = [
+          (user) => user.delete('/users/me', { password: PASSWORD }),
+          (user) => user.patch('/users/me', { password: 'another good one', current_password: PASSWORD }),
+          (user) => user.post('/users/me/totp', { password: PASSWORD }),
+        ];
+        for (const ask of asks) {
+          const user = await world.user();
+          const answer = await duringLock(world, {
+            lock: 'lock table users',
+            send: () => ask(user),
+            then: `${then} where id = ${user.id}`,
+          });
+          expectProblem(answer, 401);
+        }
+      });
 
     it('takes posts, votes and sessions along; tallies follow, every client is told, and the text is gone', async () => {
       const ada = await world.user();

@@ -70,7 +70,7 @@ async function tryLogIn(
   const [user] = await db.query<FoundUser>(
     `select u.id, u.password_hash, t.secret as totp_secret
      from users u left join totp_secrets t on t.user_id = u.id and t.confirmed_at is not null
-     where coalesce(u.email_key, lower(u.email collate "C")) = any ($1::text[])
+     where coalesce(u.email_key, lower(u.email collate "C")) = any ($1::text[]) and u.deleted_at is null
      order by array_position($1::text[], coalesce(u.email_key, lower(u.email collate "C"))) limit 1`,
     { type: QueryTypes.SELECT, bind: [emailKeysOf(email)] },
   );

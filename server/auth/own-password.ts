@@ -41,8 +41,8 @@ export class OwnPassword {
    * another cost, and the password stays.
    * @param work locks the user with `lock`, and the hash
    * @param field what the password is called in the body
-   * @throws {AppError} 403 for a wrong password or a login that is too old, 422 without a password that is needed, 429 after too
-   *   many wrong ones
+   * @throws {AppError} 401 if the account is gone, 403 for a wrong password or a login that is too old, 422 without a password that
+   *   is needed, 429 after too many wrong ones
    */
   async prove<T>(
     viewer: Identity,
@@ -100,7 +100,8 @@ export class OwnPassword {
   ): Promise<string> {
     const { db, guesses, passwords } = this.#options;
     const user = await db.share(requester).run(() => User.findByPk(viewer.id));
-    if (user && !user.deletedAt && !hasPassword(user)) {
+    if (!user || user.deletedAt) throw userIsGone();
+    if (!hasPassword(user)) {
       const recent = await db.share(requester).query(
         `select 1 from sessions s where s.id = $1 and s.user_id = $2 and ${isLive}
              and s.created_at > now() - $3 * interval '1 minute'`,
@@ -115,7 +116,7 @@ export class OwnPassword {
     if (password === undefined)
       throw invalid([{ loc: ['body', field], msg: `"${field}" is required`, type: 'any.required' }], 1);
     return guesses.attempt({ account: viewer.id, session: viewer.sessionId }, async () => {
-      if (!(await passwords.matches(password, user?.passwordHash, requester)) || !user)
+      if (!(await passwords.matches(password, user.passwordHash, requester)))
         throw new AppError('invalid_credentials', 'The password is wrong.');
       return user.passwordHash;
     });
