@@ -446,15 +446,33 @@ describe('an e-mail address', () => {
     const [, operators = ''] = /#reset=([\w-]{43})\n/.exec(
       (await resetLink.read([user.username])?.({ config, db })) ?? '',
     )!;
+    await execute(
+      world,
+      `insert into identities (user_id, issuer, sub) values ($1, 'https://id.invalid', 'linked')`,
+      [user.id],
+    );
+    await execute(
+      world,
+      `insert into webhooks (id, user_id, url, secret, epoch, position)
+       values (gen_random_uuid(), $1, 'https://hooks.invalid/', '', gen_random_uuid(), 0)`,
+      [user.id],
+    );
+    const left = async () => ({
+      identities: await numberOf(world, 'select count(*) from identities where user_id = $1', [user.id]),
+      webhooks: await rows(world, 'select paused from webhooks where user_id = $1', [user.id]),
+    });
     const verified = async () => (await me(await logIn(world.url, user, NEW))).email_verified;
     const reset = (token: string) => world.anonymous.post('/password/reset', { token, password: NEW });
     expect((await reset(operators)).status).to.equal(204);
     expect(await verified()).to.equal(false);
+    // Anyone else could not have used the link: what the account has is its owner's.
+    expect(await left()).to.deep.equal({ identities: 1, webhooks: [{ paused: 'password' }] });
     await mailOf(user.email, 'Your password was changed');
     await world.anonymous.post('/password/forgot', { email: user.email });
     const token = tokenIn(await mailOf(user.email, 'Choose a new password'), 'reset');
     expect((await reset(token)).status).to.equal(204);
     expect(await verified()).to.equal(true);
+    expect(await left()).to.deep.equal({ identities: 0, webhooks: [] });
     const noted = await rows<{ action: string; actor_id: number | null }>(
       world,
       'select action, actor_id from audit_log where user_id = $1 order by id',

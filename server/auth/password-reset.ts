@@ -49,8 +49,9 @@ export async function resetPassword(
     const user = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
     const proved = await useToken(tx, { userId: id, purpose: 'reset', email: user?.email ?? '' }, token);
     await endTokens(tx, id);
+    const proves = proved !== null && proved === user?.email;
     // Anyone can have signed up with the address, and have linked an identity of their own since.
-    if (user?.emailVerifiedAt === null) {
+    if (proves && user.emailVerifiedAt === null) {
       await forgetIdentities(tx, id);
       await forgetWebhooks(tx, id);
     } else await pauseWebhooks(tx, id);
@@ -59,7 +60,7 @@ export async function resetPassword(
         passwordHash,
         unusableHash: null,
         pendingEmail: null,
-        ...(proved === user?.email ? { emailVerifiedAt: await databaseTime(tx) } : {}),
+        ...(proves ? { emailVerifiedAt: await databaseTime(tx) } : {}),
       },
       { where: { id }, transaction: tx },
     );
