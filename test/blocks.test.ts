@@ -161,6 +161,26 @@ describe('between two of whom one blocks the other', () => {
     expect((await ada.get<VoteView>(`/posts/${id}`)).body.votes).to.equal(10);
   });
 
+  it('what was written before is answered again to a retry with its idempotency key', async () => {
+    const [mine, theirs] = [await writePost(ada), await writePost(ben)];
+    const text = { content: `@${ben.username}` };
+    const asks: [path: string, body: object][] = [
+      ['/posts', { title: 'Hello', ...text }],
+      [`/posts/${mine.id}/replies`, text],
+      [`/posts/${theirs.id}/replies`, { content: 'an answer' }],
+    ];
+    const ask = ([path, body]: (typeof asks)[number], key: string) =>
+      ada.post<{ id: number }>(path, body, { 'Idempotency-Key': `${key}-${path}` });
+    const first = [];
+    for (const each of asks) first.push(await ask(each, 'before'));
+    await block(ben, ada);
+    for (const [at, each] of asks.entries()) {
+      const again = await ask(each, 'before');
+      expect([again.status, again.body]).to.deep.equal([201, first[at]?.body]);
+      expectProblem(await ask(each, 'after'), 403, 'forbidden');
+    }
+  });
+
   it('a mute forbids nothing', async () => {
     const { id } = await writePost(ada);
     expect((await ada.put(`/users/${ben.id}/mute`)).status).to.equal(200);

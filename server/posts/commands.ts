@@ -48,11 +48,11 @@ export async function createPost(
       ? undefined
       : claimOf(user.id, idempotencyKey, { title, content, published });
   const row = await ctx.postWriter.write(user.id, input, claim, requester.senders);
-  if (row === BLOCKED) throw refusedByBlock();
-  if (row && row !== REFUSED) return presentAnswer({ ...row, voted: false });
+  if (row && row !== BLOCKED && row !== REFUSED) return presentAnswer({ ...row, voted: false });
+  // What was answered before is answered again, also if a block came since.
   const first = claim && (await firstAnswer<PostAnswer>(ctx.db.share(requester), claim));
   if (first) return first;
-  throw userIsGone();
+  throw row === BLOCKED ? refusedByBlock() : userIsGone();
 }
 
 /**

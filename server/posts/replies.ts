@@ -90,21 +90,21 @@ export async function createReply(
   try {
     parent = await requireOpen(db, user, parentId);
   } catch (error) {
-    // What was answered before is answered again, also if the post was deleted since.
+    // What was answered before is answered again, also if the post was deleted since, or a block came.
     const before = error instanceof AppError ? await first() : undefined;
     if (before) return before;
     throw error;
   }
   const input = { title: null, content, published: true, parentId, rootId: parent.root_id } as const;
   const row = await ctx.postWriter.write(user.id, input, claim, requester.senders);
+  if (row && row !== BLOCKED && row !== REFUSED) return presentAnswer({ ...row, voted: false });
+  const before = await first();
+  if (before) return before;
   if (row === BLOCKED) throw refusedByBlock();
   if (row === REFUSED) {
     // Deleted, withdrawn or blocked since it was looked at.
     await requireOpen(db, user, parentId);
     throw unavailable('The thread has just changed. Try again.', 1);
   }
-  if (row) return presentAnswer({ ...row, voted: false });
-  const before = await first();
-  if (before) return before;
   throw userIsGone();
 }
