@@ -128,6 +128,37 @@ describe('Migrations', () => {
     }
   });
 
+  it('have their time for locks from their own beginning on, however long is taken to prepare them', async () => {
+    const folder = await folderInPackage();
+    const reader = new pg.Client({ connectionString: database.url });
+    reader.on('error', () => undefined);
+    try {
+      await rows(database.url, 'create table watched (id bigint)');
+      const name = '20270101000004-prepared.cjs';
+      await writeFile(
+        join(folder, name),
+        `let prepared = false;
+         module.exports = {
+           prepare: async () => {
+             if (!prepared) await new Promise((resolve) => setTimeout(resolve, 6000));
+             prepared = true;
+           },
+           up: ({ sequelize }) => sequelize.query('alter table watched add column more text'),
+         };`,
+      );
+      await reader.connect();
+      await reader.query('begin; select * from watched');
+      const say = (message: string) => {
+        if (message.includes('is waiting for a lock')) void reader.query('rollback');
+      };
+      const ran = await migrate(database.url, say, { migrations: folder, timeLimit: 5000 });
+      expect(ran).to.deep.equal([name]);
+    } finally {
+      await reader.end();
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('do not wait for locks in a way of their own, in which others would wait behind them', async () => {
     const folder = await folderInPackage();
     try {

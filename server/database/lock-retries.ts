@@ -10,7 +10,7 @@ import { databaseErrorCode } from './connection.ts';
  * readers too, so this is how long delivery stops at most. Milliseconds.
  */
 export const LOCK_TIMEOUT = 200;
-/** How long the lock is tried for in all. Milliseconds. */
+/** How long the locks of one file are tried for in all. Milliseconds. */
 export const LOCK_TIME_LIMIT = 120_000;
 /**
  * Autovacuum yields after someone has waited for `deadlock_timeout`; this is the extra time for it to end.
@@ -45,6 +45,9 @@ export class LockRetries {
   readonly #say: (message: string, extra?: object) => void;
   readonly #timeLimit: number;
   #blockers: Blocker[] = [];
+  /** The step in progress, and when each that has begun is given up. */
+  #step = '';
+  readonly #deadlines = new Map<string, number>();
   /** Tables that autovacuum was found at, as SQL names. */
   readonly #vacuumed = new Set<string>();
 
@@ -64,7 +67,7 @@ export class LockRetries {
 
   /**
    * @param sequelize of one connection
-   * @param timeLimit milliseconds
+   * @param timeLimit of each step, milliseconds
    */
   static async open(
     databaseUrl: string,
@@ -84,7 +87,7 @@ export class LockRetries {
 
   /** @throws what `work` throws, and a sentence about who was in the way when the timeLimit has ended */
   async run<T>(work: () => Promise<T>): Promise<T> {
-    const deadline = Date.now() + this.#timeLimit;
+    this.enter('');
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await this.#watched(work);
@@ -93,7 +96,7 @@ export class LockRetries {
         await this.#sequelize.query('rollback').catch(() => undefined);
         if (!isPassing(error)) throw error;
         const blockers = this.#blockers;
-        if (Date.now() > deadline) {
+        if (Date.now() > (this.#deadlines.get(this.#step) ?? 0)) {
           throw new Error(
             `A migration could not get its lock within ${Math.round(this.#timeLimit / 1000)} s: ${describe(blockers)}. ` +
               'End that transaction, or wait for it, and start again',
@@ -108,8 +111,15 @@ export class LockRetries {
     }
   }
 
-  /** Begins the transaction of a migration. */
-  async begin(): Promise<void> {
+  /** Notes which step comes now: each has its own time, which begins with its first try. */
+  enter(step: string): void {
+    this.#step = step;
+    if (!this.#deadlines.has(step)) this.#deadlines.set(step, Date.now() + this.#timeLimit);
+  }
+
+  /** Begins the transaction of a migration, which is a step. */
+  async begin(name: string): Promise<void> {
+    this.enter(name);
     const query = (sql: string) => this.#sequelize.query(sql);
     await query('begin');
     for (const table of this.#vacuumed) {
@@ -132,6 +142,7 @@ export class LockRetries {
       throw new Error(`${name} must not set lock_timeout: the migration runner sets it`);
     await this.#sequelize.query('commit');
     this.#vacuumed.clear();
+    this.#deadlines.delete(name);
   }
 
   async #watched<T>(work: () => Promise<T>): Promise<T> {

@@ -42,7 +42,7 @@ interface Migration {
   prepare?(queryInterface: QueryInterface): Promise<void>;
 }
 
-/** Where the files are, and how long one is tried for (milliseconds). */
+/** Where the files are, and how long the locks of one are tried for (milliseconds). */
 export interface MigrationOptions {
   migrations?: string;
   functions?: string;
@@ -104,13 +104,14 @@ export async function migrate(
       umzug.on('migrating', async ({ name, path = '' }) => {
         lock.assertHeld();
         if (name > FUNCTIONS_SINCE && functionFiles.length > 0) {
-          await tries.begin();
+          await tries.begin('functions');
           await makeMissingFunctions(run, await states());
           await tries.commit('functions');
         }
         log('migrating', { name });
+        tries.enter(`${name} prepare`);
         await (require(path) as Migration).prepare?.(sequelize.getQueryInterface());
-        await tries.begin();
+        await tries.begin(name);
       });
       umzug.on('migrated', async ({ name }) => {
         lock.assertHeld();
@@ -122,7 +123,7 @@ export async function migrate(
         if (others.length > 0) {
           lock.assertHeld();
           log('replacing functions', { functions: others.map(({ file }) => file.name) });
-          await tries.begin();
+          await tries.begin('functions');
           await replaceFunctions(
             run,
             others.map(({ file }) => file),
