@@ -128,6 +128,15 @@ describe('a database whose synchronous standby is away', () => {
     await until('its event is numbered', async () => (await events()).rowCount === 1);
   });
 
+  it('is not ready, and says why, also when nothing waits but the trial that readiness makes', async () => {
+    await standby('nobody');
+    const reason = 'Commits wait for a synchronous standby that does not answer.';
+    await until('the reason', async () => (await readiness()).body.parts.writes?.reason === reason);
+    expect((await waiting()).length).to.be.at.least(1);
+    await standby('');
+    await writable();
+  });
+
   it('answers a write whose wait was cancelled with 503, whatever the write, and not as done', async () => {
     const bob = await world.user();
     const writes: Record<string, () => Promise<Answer>> = {

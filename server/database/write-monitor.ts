@@ -122,6 +122,8 @@ export class WriteMonitor {
   #waiting = new Map<string, number>();
   #confirmedAt = 0;
   #fullDisk = false;
+  /** Those whose question is answered by a refusal. */
+  readonly #asking = new Set<() => void>();
   readonly #try = singleFlight(() => (this.#trial = this.#commit()));
   #trial: Promise<void> | undefined;
   /** The server's process in which the trial runs. */
@@ -192,11 +194,19 @@ export class WriteMonitor {
 
   /**
    * Makes sure that the database can commit: by a trial, unless one was confirmed a moment ago. Resolves with why
-   * requests cannot write, or undefined; bounded by anyone who asks. However many ask, one trial is in progress.
+   * requests cannot write, or undefined; bounded by anyone who asks. However many ask, one trial is in progress: that it
+   * waits may be what the reason tells.
    */
   async check(): Promise<string | undefined> {
-    if (this.#reason === undefined && (this.#fullDisk || Date.now() - this.#confirmedAt > FRESH))
-      await this.#try();
+    if (this.#reason === undefined && (this.#fullDisk || Date.now() - this.#confirmedAt > FRESH)) {
+      await new Promise<void>((resolve) => {
+        this.#asking.add(resolve);
+        void this.#try().then(() => {
+          this.#asking.delete(resolve);
+          resolve();
+        });
+      });
+    }
     return this.obstacle;
   }
 
@@ -247,6 +257,7 @@ export class WriteMonitor {
     if (this.#reason !== reason)
       this.#log.warn({ reason }, 'writes are refused until the database can commit');
     this.#reason = reason;
+    for (const answer of this.#asking) answer();
   }
 
   async #commit(): Promise<void> {
