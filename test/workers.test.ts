@@ -161,11 +161,19 @@ for (const withRedis of [false, true])
         return now.length === 2 && !now.includes(before[0]!);
       });
       expect(await workersOf(service.pid)).to.include(before[1]);
+      const scrapes: number[] = [];
+      let isLoaded = false;
+      const scraping = (async () => {
+        while (!isLoaded) scrapes.push((await rawRequest(service.url, { path: '/metrics' })).status);
+      })();
       const { heard, socket } = await listen(['polling']);
       // Its sessions went with it, and their clients are told so, until it is there again and gives out new ones.
       const id = await write();
       await until('the event', () => heard.some(({ post }) => post.id === id));
       expect([...(await sessionOnEach()).keys()].sort()).to.deep.equal(['1', '2']);
+      isLoaded = true;
+      await scraping;
+      expect([...new Set(scrapes)], 'scrapes, also while it loads').to.deep.equal([200]);
       expect((await rawRequest(service.url, { path: `${PATH}&sid=1.gone` })).status).to.equal(400);
       socket.disconnect();
     });
