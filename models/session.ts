@@ -73,6 +73,7 @@ export function defineSession(sequelize: Sequelize): void {
       tableName: 'sessions',
       indexes: [
         { name: 'sessions_user_id_idx', fields: ['user_id'] },
+        { name: 'sessions_live_idx', fields: ['user_id'], where: { revoked_at: null } },
         { name: 'sessions_expires_at_idx', fields: ['expires_at'] },
       ],
     },

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
 import { clientName } from '../server/auth/client-name.ts';
-import type { LoginSession } from '../server/auth/present.ts';
+import type { NewApiKey } from '../server/auth/keys.ts';
+import { isLogin, type LoginSession } from '../server/auth/present.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
 import { readyOf } from './support/sockets.ts';
-import { execute } from './support/tables.ts';
+import { execute, numberOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { Api, createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
@@ -78,6 +79,37 @@ describe('a user’s sessions', () => {
     const { id } = await currentOf(ada);
     expect((await ada.delete(`/sessions/${id}`)).status).to.equal(204);
     expectProblem(await ada.get('/sessions'), 401);
+  });
+
+  it('are 200 at most: a login ends the one that was not used for the longest, and no API key', async () => {
+    const key = await ada.post<NewApiKey>('/users/me/keys', {
+      name: 'bot',
+      scopes: ['read'],
+      expires_in_days: 1,
+      password: PASSWORD,
+    });
+    const used = await currentOf(await logIn(world.url, ada));
+    const socket = world.socket({ token: ada.token });
+    await readyOf(socket);
+    const closed = once(socket as never, 'session:closed') as Promise<[{ code: string }]>;
+    await execute(
+      world,
+      `insert into sessions (id, user_id, created_at, expires_at)
+       select gen_random_uuid(), $1, now() + interval '1 hour', now() + interval '2 hours' from generate_series(1, 198)`,
+      [ada.id],
+    );
+    await execute(
+      world,
+      `update sessions set created_at = now() - interval '1 day', last_seen_at = now() + interval '2 hours' where id = $1`,
+      [used.id],
+    );
+    await logIn(world.url, ada);
+    expectProblem(await ada.post('/logout'), 401);
+    expect((await closed)[0].code).to.equal('revoked');
+    const live = `select count(*) from sessions where user_id = $1 and revoked_at is null and ${isLogin}`;
+    expect(await numberOf(world, live, [ada.id])).to.equal(200);
+    expect(await numberOf(world, `${live} and id = $2`, [ada.id, used.id])).to.equal(1);
+    expect((await new Api(world.url, key.body.key).get('/posts')).status).to.equal(200);
   });
 
   it('of others are not there', async () => {

@@ -8,6 +8,7 @@ import { type Requester, withFamiliarity } from '../queues/fair-queue.ts';
 import type { Identity } from '../identity.ts';
 import { clientName } from './client-name.ts';
 import type { AuthContext } from './context.ts';
+import { isLogin } from './present.ts';
 import { firstPair, type PairContext, type Tokens } from './refresh.ts';
 import { type FoundUser, requireSecondFactor } from './second-factor.ts';
 import { requireNotSuspended } from './suspension.ts';
@@ -29,7 +30,10 @@ interface Credentials {
   otp: string | undefined;
 }
 
-type LoginContext = PairContext &
+/** What it takes to open a session. */
+type OpeningContext = PairContext & Pick<AuthContext, 'revocations'>;
+
+type LoginContext = OpeningContext &
   Pick<AuthContext, 'guesses' | 'log' | 'mails' | 'metrics' | 'passwords' | 'totp'>;
 
 /**
@@ -132,15 +136,31 @@ async function renewHash(
   }
 }
 
-/** Whatever the user has proved oneself with, whose row is locked. @throws {AppError} 403 of a suspended user */
+/** Sessions that a user may have at once, beside API keys: all of them are ended by one statement. */
+const MAX_SESSIONS = 200;
+/** How many of those beyond it one login ends. */
+const ENDED_AT_ONCE = 20;
+
+/**
+ * Whatever the user has proved oneself with, whose row is locked. Of too many sessions it ends those that were not used for
+ * the longest.
+ * @throws {AppError} 403 of a suspended user
+ */
 export async function openSession(
-  ctx: PairContext,
+  ctx: OpeningContext,
   tx: Transaction,
   userId: number,
   client: string | null,
   sessionId: string = randomUUID(),
 ): Promise<Tokens> {
   await requireNotSuspended(ctx, tx, userId);
+  const tooMany = await select<{ id: string }>(
+    tx,
+    `select id from sessions where user_id = $1 and revoked_at is null and ${isLogin}
+     order by greatest(created_at, last_seen_at) desc, id offset ${MAX_SESSIONS - 1} limit ${ENDED_AT_ONCE}`,
+    userId,
+  );
+  for (const { id } of tooMany) await ctx.revocations.revoke(tx, userId, { sessionId: id });
   await ctx.db.sequelize.query(
     `insert into sessions (id, user_id, client, expires_at)
      values ($1, $2, $4, now() + $3 * interval '1 millisecond')`,
