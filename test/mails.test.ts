@@ -76,12 +76,8 @@ describe('mails', () => {
       return (await numberOf(world, 'select max(attempts) from mails where content is not null')) >= attempts;
     });
   /** Not one that is just being sent: that is left to its node for a minute. */
-  const tryAgain = () =>
-    execute(
-      world,
-      `update mails set next_attempt_at = now()
-       where content is not null and next_attempt_at < now() + interval '45 seconds'`,
-    );
+  const IS_IDLE = `content is not null and next_attempt_at < now() + interval '45 seconds'`;
+  const tryAgain = () => execute(world, `update mails set next_attempt_at = now() where ${IS_IDLE}`);
 
   it('tell an owner of a new password, and are gone from the database when they are sent', async () => {
     const ada = await person('ada');
@@ -109,6 +105,50 @@ describe('mails', () => {
     expect(headers.subject).to.equal('Your account has a new API key');
     expect(text).to.match(/^Hello with-a-bot,\n\nan API key was made for your account at https:/);
     expect(text).not.to.include(made.key);
+    await until('the mail to be done with', async () => (await waiting()) === 0);
+  });
+
+  it('tell of one thing three times an hour, the last time with the word that it is, and of others nevertheless', async () => {
+    const user = await person();
+    await execute(world, 'update users set email_verified_at = now() where id = $1', [user.id]);
+    const texts: string[] = [];
+    for (let made = 1; made <= 4; made += 1) {
+      const body = { name: 'a bot', scopes: ['read'], password: PASSWORD };
+      expect((await user.post('/users/me/keys', body)).status).to.equal(201);
+      if (made <= 3) texts.push((await server.next(user.email)).text);
+    }
+    expect(texts.map((text) => text.includes('the third mail of this kind'))).to.deep.equal([
+      false,
+      false,
+      true,
+    ]);
+    await mailTo(user);
+    expect((await server.next(user.email)).headers.subject).to.equal('Your password was changed');
+    expect(
+      await numberOf(world, `select count(*) from mails where user_id = $1 and kind = 'key_created'`, [
+        user.id,
+      ]),
+    ).to.equal(3);
+    await until('the mail to be done with', async () => (await waiting()) === 0);
+  });
+
+  it('with a link go before those that only tell, which have more time', async () => {
+    const user = await person();
+    await server.stop();
+    await mailTo(user);
+    await world.anonymous.post('/password/forgot', { email: user.email });
+    await until('both to be put off', async () => {
+      await execute(world, `update mails set next_attempt_at = now() + interval '1 hour' where ${IS_IDLE}`);
+      const off = `content is not null and next_attempt_at > now() + interval '30 minutes'`;
+      return (await numberOf(world, `select count(*) from mails where ${off}`)) === 2;
+    });
+    await server.start();
+    await execute(world, 'update mails set next_attempt_at = created_at where content is not null');
+    await until('both to be sent', () => server.received.length === 2);
+    expect(server.received.map(({ headers }) => headers.subject)).to.deep.equal([
+      'Choose a new password',
+      'Your password was changed',
+    ]);
     await until('the mail to be done with', async () => (await waiting()) === 0);
   });
 

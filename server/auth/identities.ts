@@ -156,6 +156,5 @@ export async function tellOfLink(
   user: Pick<User, 'id' | 'username' | 'email' | 'emailVerifiedAt'>,
   provider: string,
 ): Promise<void> {
-  if (await mails.maySend('identity_linked', user))
-    await mails.queue(tx, identityLinked(user, mails.publicUrl, provider));
+  await mails.tell(tx, user, identityLinked(user, mails.publicUrl, provider));
 }

@@ -78,8 +78,7 @@ export async function createKey(
     );
     if (!row) throw new Error('an API key was not written');
     await audit(tx, { action: 'create_key', actorId: user.id, userId: user.id, reason: '' });
-    if (await ctx.mails.maySend('key_created', owner))
-      await ctx.mails.queue(tx, keyCreated(owner, ctx.mails.publicUrl));
+    await ctx.mails.tell(tx, owner, keyCreated(owner, ctx.mails.publicUrl));
     return { ...presentKey(row), key };
   });
 }

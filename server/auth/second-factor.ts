@@ -228,8 +228,7 @@ async function useRecoveryCode(
     );
     if (!owner || used.length === 0) throw codeIsWrong();
     const left = await select(tx, 'select 1 from recovery_codes where user_id = $1', id);
-    if (await mails.maySend('recovery_code_used', owner))
-      await mails.queue(tx, recoveryCodeUsed(owner, mails.publicUrl, left.length));
+    await mails.tell(tx, owner, recoveryCodeUsed(owner, mails.publicUrl, left.length));
   });
 }
 
@@ -240,8 +239,7 @@ async function tell(
   owner: Owner,
   kind: 'second_factor_on' | 'second_factor_off' | 'codes_refused',
 ): Promise<void> {
-  if (await mails.maySend(kind, owner))
-    await mails.queue(tx, secondFactorChanged(kind, owner, mails.publicUrl));
+  await mails.tell(tx, owner, secondFactorChanged(kind, owner, mails.publicUrl));
 }
 
 /** What apps call the service: by where it is. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { QueryTypes, type Transaction } from 'sequelize';
 import type { User } from '../../models/index.ts';
 import type { MailSender } from '../config/mail-config.ts';
+import { select } from '../database/select.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import type { Seal } from './seal.ts';
 
@@ -51,6 +52,12 @@ export interface OutboxOptions {
   count: (kind: MailKind, email: string) => Promise<boolean>;
 }
 
+/** Mails of one kind that an account is sent in an hour. */
+const MAILS_AN_HOUR = 3;
+
+const LAST_OF_THE_HOUR =
+  'This is the third mail of this kind within an hour. If it happens again in this hour, you are sent no mail.';
+
 /**
  * Mails that are to be sent. A mail is written in the transaction of what it tells, and sent by any node after the commit
  * (see `MailWorker`). Its `Message-ID` is part of the row: it is the same for each try.
@@ -85,6 +92,24 @@ export class Outbox {
     return emailVerifiedAt !== null || this.#count(kind, email);
   }
 
+  /**
+   * Tells the owner of an account what has happened to it, with the transaction: three times an hour of one kind, of which the
+   * last says so. Of another kind it is told nevertheless.
+   */
+  async tell(tx: Transaction, owner: Addressee, mail: NewMail): Promise<void> {
+    if (!this.enabled) return;
+    const [recent] = await select<{ count: number }>(
+      tx,
+      `select count(*) from mails where user_id = $1 and kind = $2 and created_at > now() - interval '1 hour'`,
+      mail.userId,
+      mail.kind,
+    );
+    const before = recent?.count ?? 0;
+    if (before >= MAILS_AN_HOUR || !(await this.maySend(mail.kind, owner))) return;
+    const isLast = before === MAILS_AN_HOUR - 1;
+    await this.queue(tx, isLast ? { ...mail, text: `${mail.text}\n${LAST_OF_THE_HOUR}\n` } : mail);
+  }
+
   /** Writes a mail with the transaction. Does nothing where no mail can be sent. */
   async queue(tx: Transaction, { userId, kind, lifetime, to, subject, text }: NewMail): Promise<void> {
     if (!this.enabled) return;
@@ -107,9 +132,6 @@ export class Outbox {
     tx.afterCommit(() => this.#onQueued());
   }
 }
-
-/** Mails with a link of one kind that an account is sent in an hour. */
-const MAILS_AN_HOUR = 3;
 
 /** How long it takes until an account may be sent another mail of this kind. Seconds; 0: now. */
 export async function secondsUntilMail(tx: Transaction, userId: number, kind: MailKind): Promise<number> {

@@ -37,9 +37,9 @@ export interface MailWorkerOptions {
 }
 
 /**
- * Sends mails, one at a time on each node. A mail is claimed for a minute: if its node fails meanwhile, another one sends
- * it again, with the same `Message-ID`. So each is sent at least once, unless the mail server refuses it or its time is
- * up. What it holds is deleted when it has been sent.
+ * Sends mails, one at a time on each node, first those that expire first: links before what is only told. A mail is claimed
+ * for a minute: if its node fails meanwhile, another one sends it again, with the same `Message-ID`. So each is sent at least
+ * once, unless the mail server refuses it or its time is up. What it holds is deleted when it has been sent.
  */
 export class MailWorker {
   readonly #options: MailWorkerOptions;
@@ -117,7 +117,7 @@ export class MailWorker {
     const [mail] = await this.#query<ClaimedMail>(
       `with due as (
          select id from mails where content is not null and next_attempt_at <= now() and expires_at > now()
-         order by next_attempt_at limit 1 for update skip locked)
+         order by expires_at limit 1 for update skip locked)
        update mails m set attempts = attempts + 1, next_attempt_at = now() + $1 * interval '1 millisecond'
        from due where m.id = due.id returning m.id, m.message_id, m.content, m.created_at, m.attempts`,
       [LEASE],

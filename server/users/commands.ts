@@ -172,8 +172,7 @@ export async function editUser(
       if (passwordHash !== undefined) {
         await ctx.revocations.revoke(tx, user.id, { exceptSessionId: viewer.sessionId });
         await pauseWebhooks(tx, user.id);
-        if (await ctx.mails.maySend('password_changed', told))
-          await ctx.mails.queue(tx, passwordChanged(before, ctx.mails.publicUrl));
+        await ctx.mails.tell(tx, told, passwordChanged(before, ctx.mails.publicUrl));
       }
       renaming = false;
       if (renamed) {

@@ -1,6 +1,6 @@
 import type { Transaction } from 'sequelize';
 import type { User } from '../../models/index.ts';
-import { type NewMail, type Outbox, secondsUntilMail } from '../mail/outbox.ts';
+import type { NewMail, Outbox } from '../mail/outbox.ts';
 
 /**
  * Sends the owner of a webhook a mail about it, with the transaction: to an address that was proved, since a stranger's would be
@@ -8,6 +8,5 @@ import { type NewMail, type Outbox, secondsUntilMail } from '../mail/outbox.ts';
  * @param owner locked
  */
 export async function tellOwner(mails: Outbox, tx: Transaction, owner: User, mail: NewMail): Promise<void> {
-  if (!mails.enabled || owner.emailVerifiedAt === null) return;
-  if ((await secondsUntilMail(tx, owner.id, mail.kind)) === 0) await mails.queue(tx, mail);
+  if (owner.emailVerifiedAt !== null) await mails.tell(tx, owner, mail);
 }
