@@ -1,10 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { expect } from 'chai';
+import type { NewApiKey } from '../server/auth/keys.ts';
 import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { writePost } from './support/posts.ts';
 import { expectProblem } from './support/problems.ts';
 import { type Program, ready, startProgram } from './support/program.ts';
 import { rawRequest } from './support/raw-request.ts';
-import { execute } from './support/tables.ts';
+import { execute, numberOf } from './support/tables.ts';
 import { until } from './support/waiting.ts';
 import { Api, createWorld, PASSWORD, signUp, type TestUser, type World } from './support/world.ts';
 
@@ -269,6 +271,51 @@ describe('with a rate limit of new names', () => {
     expect(Number(refused.headers.get('retry-after'))).to.be.within(3000, 3600);
     expect((await rename('name-9')).status).to.equal(200);
     expect((await (await world.user()).patch('/users/me', { username: 'name-10' })).status).to.equal(200);
+  });
+});
+
+describe('with rate limits of what others have to read', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld({ RATE_LIMITS: 'on' });
+  });
+  after(() => world.close());
+
+  it('refuses the twenty-first thing in an hour that lets others act as a user, which the audit log would keep', async () => {
+    const ada = await world.user();
+    const key = () =>
+      ada.post<NewApiKey>('/users/me/keys', { name: 'bot', scopes: ['read'], password: PASSWORD });
+    for (let made = 0; made < 20; made += 1) {
+      const { status, headers, body } = await key();
+      expect(status).to.equal(201);
+      expect(headers.get('ratelimit-policy')).to.equal('"credential";q=20;w=3600');
+      expect((await ada.delete(`/users/me/keys/${body.id}`)).status).to.equal(204);
+    }
+    const hook = `/users/me/webhooks/${randomUUID()}`;
+    for (const refused of [
+      await key(),
+      await ada.post<unknown>('/users/me/webhooks', { url: 'https://hooks.invalid/', password: PASSWORD }),
+      await ada.patch<unknown>(hook, { url: 'https://hooks.invalid/', password: PASSWORD }),
+      await ada.patch<unknown>(hook, { paused: false }),
+      await ada.post<unknown>(`${hook}/secret`, { password: PASSWORD }),
+      await ada.post<unknown>('/users/me/identities', { response: 'x', secret: 'x' }),
+      await ada.patch<unknown>('/users/me', { email: 'ada@example.org', current_password: PASSWORD }),
+    ])
+      expectProblem(refused, 429, 'too_many_requests');
+    expectProblem(await ada.patch(hook, { paused: true }), 404);
+    expect(await numberOf(world, 'select count(*) from audit_log where user_id = $1', [ada.id])).to.equal(40);
+  });
+
+  it('refuses the sixty-first report of a user in an hour', async () => {
+    const [ada, bob, eve] = [await world.user(), await world.user(), await world.user()];
+    const report = (by: TestUser) => by.put(`/users/${bob.id}/report`, { reason: 'spam', note: '' });
+    for (let made = 0; made < 60; made += 1) {
+      const { status, headers } = await report(ada);
+      expect(status).to.equal(204);
+      expect(headers.get('ratelimit-policy')).to.equal('"report";q=60;w=3600');
+    }
+    expectProblem(await report(ada), 429, 'too_many_requests');
+    expect((await report(eve)).status).to.equal(204);
   });
 });
 

@@ -268,7 +268,7 @@ export const authRoutes = [
       'From now on you can log in with it. You are sent a mail. An identity of another account is a 409.',
     tag: 'Sessions',
     access: 'user',
-    limit: 'login',
+    limit: 'credential',
     body: schemas.finishLink,
     answers: { 201: schemas.identity, ...problems(401, 403, 404, 409, 422, 429) },
     handle: ({ ctx, user, body, requester }) => finishLink(ctx, user, body, requester),
@@ -305,7 +305,7 @@ export const authRoutes = [
     description: `For a program: sent as an access token is, also in the handshake of a socket. A user has ${MAX_KEYS} at most. A new password and \`POST /logout/all\` end your keys with your sessions.`,
     tag: 'API keys',
     access: 'user',
-    limit: 'login',
+    limit: 'credential',
     body: schemas.createKey,
     answers: { 201: schemas.newApiKey, ...problems(401, 403, 409, 422, 429) },
     handle: async ({ ctx, user, body, requester }) =>

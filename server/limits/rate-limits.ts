@@ -24,6 +24,10 @@ const limits = {
   read: { points: 6000, duration: MINUTE },
   // Each is an event of every post that the user has.
   rename: { points: 10, duration: HOUR },
+  // What lets others act or listen as the user: API keys, webhooks, identities, addresses. The audit log keeps each for good.
+  credential: { points: 20, duration: HOUR },
+  // Each is looked at by a moderator.
+  report: { points: 60, duration: HOUR },
   // Each reads all that an account has.
   export: { points: 10, duration: DAY },
 } as const satisfies Record<string, Limit>;
@@ -96,6 +100,8 @@ export class RateLimits {
       write: own('write'),
       read: own('read'),
       rename: own('rename'),
+      credential: own('credential'),
+      report: own('report'),
       export: own('export'),
     };
     this.#refreshesOfUser = {
@@ -116,6 +122,8 @@ export class RateLimits {
       write: share('write'),
       read: share('read'),
       rename: share('rename'),
+      credential: share('credential'),
+      report: share('report'),
       export: share('export'),
     };
   }

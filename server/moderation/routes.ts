@@ -16,7 +16,7 @@ const ofReport = {
   tag: 'Moderation',
   access: 'user',
   scope: 'write',
-  limit: 'write',
+  limit: 'report',
   params: schemas.reportParams,
   body: schemas.fileReport,
   answers: { 204: 'Moderators will look at it.', ...problems(401, 404, 422, 429) },

@@ -90,6 +90,9 @@ export const userRoutes = [
         if (errors) throw invalid(errors, errors.length);
         await ctx.countRequest('rename', req, res, user);
       }
+      // Where mails are sent those are counted.
+      if (body.email !== undefined && !ctx.mails.enabled)
+        await ctx.countRequest('credential', req, res, user);
       const countMail: CountMail = (to) => ctx.countMail(to, req, res, user);
       return tagged(await commands.editUser(ctx, user, body, requester, countMail, preconditionsOf(req)));
     },

@@ -2,6 +2,7 @@ import type { Transaction } from 'sequelize';
 import type { User } from '../../models/index.ts';
 import type { Database } from '../database/connection.ts';
 import type { Identity } from '../identity.ts';
+import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Outbox } from '../mail/outbox.ts';
 import type { Seal } from '../mail/seal.ts';
 import type { Follower } from '../log/follower.ts';
@@ -10,6 +11,7 @@ import type { WebhookSender } from './sender.ts';
 
 /** What the requests for webhooks use. */
 export interface WebhookContext {
+  countRequest: RateLimits['count'];
   mails: Outbox;
   ownPassword: {
     /** Does something in one transaction with the user's row, locked, that needs the password. @throws {AppError} 401, 403, 429 */

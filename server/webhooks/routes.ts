@@ -30,7 +30,7 @@ export const webhookRoutes = [
     path: '/users/me/webhooks',
     summary: 'Make a webhook',
     description: `Each event that a socket with these topics would hear is posted to the address, in order and at least once, signed by the [Standard Webhooks](https://www.standardwebhooks.com) specification. It outlives this session, so it needs your password, and you are sent a mail if your address is verified; a new password pauses it. A user has ${commands.MAX_WEBHOOKS} at most.`,
-    limit: 'login',
+    limit: 'credential',
     body: schemas.createWebhook,
     answers: { 201: schemas.newWebhook, ...problems(401, 403, 409, 422, 429) },
     handle: async ({ ctx, user, body, requester }) =>
@@ -58,8 +58,11 @@ export const webhookRoutes = [
     params: schemas.webhookParams,
     body: schemas.changeWebhook,
     answers: { 200: schemas.webhook, ...problems(401, 403, 404, 422, 429) },
-    handle: ({ ctx, user, params, body, requester }) =>
-      commands.changeWebhook(ctx, user, params.id, requester, body),
+    handle: async ({ ctx, user, params, body, requester, req, res }) => {
+      if (body.url !== undefined || body.paused === false)
+        await ctx.countRequest('credential', req, res, user);
+      return commands.changeWebhook(ctx, user, params.id, requester, body);
+    },
   }),
   route({
     ...of,
@@ -79,7 +82,7 @@ export const webhookRoutes = [
     summary: 'Give a webhook another secret',
     description:
       'For 24 hours messages have two signatures, with the new secret and with the one before. It needs your password.',
-    limit: 'login',
+    limit: 'credential',
     params: schemas.webhookParams,
     body: passwordAgain,
     answers: { 200: schemas.webhookSecret, ...problems(401, 403, 404, 422, 429) },
