@@ -84,7 +84,9 @@ describe('Embedded PostgreSQL', () => {
     if (place !== undefined) await rm(place, { recursive: true, force: true });
   }
 
-  async function start(options: { patienceMs?: number } = {}): Promise<EmbeddedPostgres> {
+  async function start(
+    options: { patienceMs?: number; settings?: Record<string, string> } = {},
+  ): Promise<EmbeddedPostgres> {
     const server = await startEmbedded({ dataDir, ...options });
     running.push(server);
     return server;
@@ -212,6 +214,14 @@ describe('Embedded PostgreSQL', () => {
     expect(await query(server.url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
     await server.stop();
     expect(await identify(server.pid)).to.be.undefined;
+  });
+
+  it('starts a server that was left behind again if it allows fewer connections than are needed', async () => {
+    const orphaned = await startOwner();
+    orphaned.process.kill('SIGKILL');
+    const server = await start({ settings: { max_connections: '120' } });
+    expect(server.pid).to.not.equal(orphaned.pid);
+    expect(await query(server.url, 'show max_connections')).to.deep.equal([{ max_connections: '120' }]);
   });
 
   it('is stopped by a tool that is ended by a signal', async () => {

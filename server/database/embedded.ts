@@ -235,7 +235,7 @@ class Supervised {
 
 /**
  * Takes over the server that a killed Tidings left behind: it is warm, and stopping it would cut off anyone who uses
- * it. Only one that answers to our password and keeps what it acknowledges as we were told to.
+ * it. Only one that answers to our password, keeps what it acknowledges as we were told to, and allows as many connections.
  */
 async function adopt(
   cluster: string,
@@ -250,7 +250,7 @@ async function adopt(
     if (orphan.ready) {
       const at = new URL(url);
       at.port = String(orphan.port);
-      const fits = await hasDurability(at.href, settings).catch(() => undefined);
+      const fits = await hasSettings(at.href, settings).catch(() => undefined);
       if (fits === false) return undefined;
       if (fits === true) {
         log('took over the embedded database of a process that was killed', { server_pid: orphan.pid });
@@ -284,13 +284,12 @@ function adminUrlOf(password: string, port: number): string {
   return urlOf(ADMIN_ROLE, password, port);
 }
 
-async function hasDurability(url: string, settings: Record<string, string>): Promise<boolean> {
+async function hasSettings(url: string, settings: Record<string, string>): Promise<boolean> {
   return withClient(onDatabase(url, MAINTENANCE), async (client) => {
-    for (const name of Object.keys(DURABILITY)) {
-      const { rows } = await client.query<{ value: string }>('select current_setting($1) as value', [name]);
-      if (rows[0]?.value !== settings[name]) return false;
-    }
-    return true;
+    const current = async (name: string) =>
+      (await client.query<{ value: string }>('select current_setting($1) as value', [name])).rows[0]?.value;
+    for (const name of Object.keys(DURABILITY)) if ((await current(name)) !== settings[name]) return false;
+    return Number(await current('max_connections')) >= Number(settings.max_connections ?? 0);
   });
 }
 
