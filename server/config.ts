@@ -20,6 +20,9 @@ export class ConfigError extends Error {
 /** Connections of the feed, beside those for requests. */
 export const FEED_CONNECTIONS = 5;
 
+/** Where the embedded database is, unless DATA_DIR says otherwise. */
+export const DEFAULT_DATA_DIR = './data';
+
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** What `parse` makes of the text; undefined is a fault. */
@@ -108,7 +111,7 @@ const variables = {
   databaseUrl: databaseAddress('DATABASE_URL'),
   /** Of the role that owns the schema, if the service has one that does not. */
   migrationDatabaseUrl: databaseAddress('MIGRATION_DATABASE_URL'),
-  dataDir: variable<string>('DATA_DIR', Joi.string().default('./data')),
+  dataDir: variable<string>('DATA_DIR', Joi.string().default(DEFAULT_DATA_DIR)),
   /** How long a connection to the database is used at most. */
   databaseConnectionAge: span('DATABASE_CONNECTION_AGE', '30m', '1s', '1d'),
   databasePool: integer('DATABASE_POOL', 10, 2, 200),
@@ -278,14 +281,18 @@ const environment = Joi.object(
   Object.fromEntries(Object.values(variables).map(({ name, schema }) => [name, schema])),
 );
 
+/** The variables that are set: `VAR=` in a shell or a compose file means "not set". */
+export function withoutEmpty(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+}
+
 /**
  * Reads and validates the configuration.
  * @throws {ConfigError} naming every variable at fault and what it may be. Values are never in the message: one may be a secret.
  */
 export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
-  // `VAR=` in a shell or a compose file means "not set".
   const given = Object.fromEntries(
-    Object.entries(env).filter(([key, value]) => value !== '' && variableNames.includes(key)),
+    Object.entries(withoutEmpty(env)).filter(([key]) => variableNames.includes(key)),
   );
   const result = environment.validate(given, { abortEarly: false, errors: { wrap: { label: false } } });
   if (result.error) throw new ConfigError(result.error.details.map((detail) => detail.message).join('\n'));

@@ -13,10 +13,12 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import { constants, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import {
@@ -222,6 +224,31 @@ describe('Embedded PostgreSQL', () => {
     const server = await start({ settings: { max_connections: '120' } });
     expect(server.pid).to.not.equal(orphaned.pid);
     expect(await query(server.url, 'show max_connections')).to.deep.equal([{ max_connections: '120' }]);
+  });
+
+  it('is the one of the default folder for a tool whose DATA_DIR is empty, as for the service', async () => {
+    const found = spawn(
+      process.execPath,
+      [
+        '--import',
+        pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href,
+        '--input-type=module',
+        '-e',
+        TOOL,
+        packageRoot,
+      ],
+      {
+        cwd: dataDir,
+        env: { ...process.env, DATABASE_URL: '', DATA_DIR: '' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    owners.push(found);
+    await once(found.stdout, 'data');
+    expect(await livingOwner(await realpath(join(dataDir, 'data', 'postgres')))).to.include({
+      pid: found.pid,
+    });
+    await clear(join(dataDir, 'data'));
   });
 
   it('is stopped by a tool that is ended by a signal', async () => {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { ConfigError } from '../config.ts';
+import { ConfigError, DEFAULT_DATA_DIR, withoutEmpty } from '../config.ts';
 import { createLogger } from '../logger.ts';
 import { Database } from './connection.ts';
 import { DatabaseUrlError } from '../config/database-url-error.ts';
@@ -23,8 +23,8 @@ export async function withDatabase<T>(
   const envFile = join(packageRoot, '.env');
   if (existsSync(envFile)) process.loadEnvFile(envFile);
 
-  const given = process.env.DATABASE_URL;
-  if (given !== undefined && given !== '') {
+  const { DATABASE_URL: given, DATA_DIR: dataDir = DEFAULT_DATA_DIR } = withoutEmpty(process.env);
+  if (given !== undefined) {
     await refuseTransactionPooling(given).catch((error: unknown) => {
       // What else is wrong with the address, the tool tells as it does.
       if (error instanceof SharedSession) throw error;
@@ -32,7 +32,6 @@ export async function withDatabase<T>(
     return use(given);
   }
 
-  const dataDir = process.env.DATA_DIR ?? './data';
   const running = await findEmbedded(dataDir);
   if (running !== undefined) return use(as === 'admin' ? running.adminUrl : running.url);
 
