@@ -36,7 +36,7 @@ await main(() =>
     }
     // A node that boots at this moment migrates too.
     return args[0]?.startsWith('db:migrate') === true && args[0] !== 'db:migrate:status'
-      ? withMigrationLock(databaseUrl, () => sequelizeCli(databaseUrl))
+      ? withMigrationLock(databaseUrl, console.error, () => sequelizeCli(databaseUrl))
       : sequelizeCli(databaseUrl);
   }),
 );

@@ -243,26 +243,40 @@ describe('Migrations', () => {
     expect(await rows(database.url, 'select * from event_redactions')).to.be.empty;
   });
 
-  it('do not wait for ever for a process that migrates', async () => {
-    const failure = await withMigrationLock(database.url, () =>
-      withMigrationLock(database.url, () => Promise.resolve(), 200).catch((error: unknown) => error),
+  it('do not wait for ever for a process that migrates, and say that they wait', async () => {
+    const said: string[] = [];
+    const failure = await withMigrationLock(
+      database.url,
+      () => undefined,
+      () =>
+        withMigrationLock(
+          database.url,
+          (message) => said.push(message),
+          () => Promise.resolve(),
+          200,
+        ).catch((error: unknown) => error),
     );
     expect(String(failure)).to.match(/Another process has been migrating/);
+    expect(said).to.deep.equal(['another process is migrating this database; waiting for it']);
   });
 
   it('stop when the lock is lost', async () => {
-    const failure = await withMigrationLock(database.url, async (lock) => {
-      lock.assertHeld();
-      await rows(
-        database.url,
-        `select pg_terminate_backend(pid) from pg_stat_activity
-         where application_name = 'tidings migrations' and datname = current_database()`,
-      );
-      for (;;) {
+    const failure = await withMigrationLock(
+      database.url,
+      () => undefined,
+      async (lock) => {
         lock.assertHeld();
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-    }).catch((error: unknown) => error);
+        await rows(
+          database.url,
+          `select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'tidings migrations' and datname = current_database()`,
+        );
+        for (;;) {
+          lock.assertHeld();
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      },
+    ).catch((error: unknown) => error);
     expect(String(failure)).to.match(/lock was lost/);
   });
 

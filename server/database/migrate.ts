@@ -86,7 +86,7 @@ export async function migrate(
   const due = namesOf(before.functions, ['missing', 'other']);
   if (pending.length === 0 && due.length === 0) return [];
   await requireMigrationRights(databaseUrl, { migrations: pending, functions: due });
-  return withMigrationLock(databaseUrl, async (lock) => {
+  return withMigrationLock(databaseUrl, log, async (lock) => {
     const sequelize = connect(databaseUrl);
     const run: Run = async (sql, values) =>
       (await sequelize.query(sql, { raw: true, ...(values && { bind: [...values] }) }))[0] as object[];
@@ -160,18 +160,22 @@ function namesOf(functions: readonly FunctionState[], states: readonly FunctionS
 
 /** Takes back the newest migrations, down to but not including `downTo`; all of them by default. */
 export async function migrateDown(databaseUrl: string, downTo?: string): Promise<string[]> {
-  return withMigrationLock(databaseUrl, async () => {
-    const sequelize = connect(databaseUrl);
-    try {
-      const umzug = await migrations(sequelize, MIGRATIONS);
-      if (downTo === undefined) return (await umzug.down({ to: 0 })).map(({ name }) => name);
-      const executed = (await umzug.executed()).map(({ name }) => name);
-      const first = executed.find((name) => name > downTo);
-      return first === undefined ? [] : (await umzug.down({ to: first })).map(({ name }) => name);
-    } finally {
-      await sequelize.close();
-    }
-  });
+  return withMigrationLock(
+    databaseUrl,
+    () => undefined,
+    async () => {
+      const sequelize = connect(databaseUrl);
+      try {
+        const umzug = await migrations(sequelize, MIGRATIONS);
+        if (downTo === undefined) return (await umzug.down({ to: 0 })).map(({ name }) => name);
+        const executed = (await umzug.executed()).map(({ name }) => name);
+        const first = executed.find((name) => name > downTo);
+        return first === undefined ? [] : (await umzug.down({ to: first })).map(({ name }) => name);
+      } finally {
+        await sequelize.close();
+      }
+    },
+  );
 }
 
 /** One connection, so that what is begun on it holds for whatever a migration does, and ends with it. */

@@ -4,8 +4,10 @@ import { connectClient } from './client.ts';
 
 /** "tidings" in the numbers that advisory locks are named by; sequelize-cli's runs through our npm scripts take it too. */
 const LOCK = 8_434_810_617;
-/** Longer than the process that has the lock tries (LOCK_TIME_LIMIT of lock-retries.ts), and then some. */
-const WAIT_MS = 180_000;
+/** As long as indexes of a large database may take. A process that hangs does not keep the lock: see SILENCE_MS. */
+const WAIT_MS = 12 * 3_600_000;
+/** How often it is said that the lock is waited for. */
+const SAY_MS = 60_000;
 const HEARTBEAT_MS = 5_000;
 /** How long the lock of a process that is stopped or cut off stays in the way of the others. */
 const SILENCE_MS = 30_000;
@@ -24,6 +26,7 @@ export interface MigrationLock {
  */
 export async function withMigrationLock<T>(
   databaseUrl: string,
+  say: (message: string) => void,
   work: (lock: MigrationLock) => Promise<T>,
   waitMs = WAIT_MS,
 ): Promise<T> {
@@ -40,7 +43,7 @@ export async function withMigrationLock<T>(
       'set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; ' +
         `set idle_session_timeout = ${SILENCE_MS}`,
     );
-    await acquire(client, waitMs);
+    await acquire(client, say, waitMs);
     heartbeat = setInterval(() => {
       client.query('select 1').catch((error: unknown) => {
         lost = error instanceof Error ? error : new Error(String(error));
@@ -62,8 +65,9 @@ export async function withMigrationLock<T>(
 /**
  * Polled instead of waiting in SQL: a waiting statement would hold a snapshot that blocks `create index concurrently`.
  */
-async function acquire(client: pg.Client, waitMs: number): Promise<void> {
+async function acquire(client: pg.Client, say: (message: string) => void, waitMs: number): Promise<void> {
   const deadline = Date.now() + waitMs;
+  let saidAt = -Infinity;
   for (;;) {
     const { rows } = await client.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [LOCK]);
     if (rows[0]?.held === true) return;
@@ -72,6 +76,10 @@ async function acquire(client: pg.Client, waitMs: number): Promise<void> {
         `Another process has been migrating this database for more than ${waitMs / 1000} s ` +
           '(it holds the advisory lock of the session "tidings migrations" in pg_stat_activity)',
       );
+    }
+    if (Date.now() - saidAt >= SAY_MS) {
+      saidAt = Date.now();
+      say('another process is migrating this database; waiting for it');
     }
     await sleep(100 + Math.random() * 100);
   }

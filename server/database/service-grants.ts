@@ -35,17 +35,17 @@ export async function migrateForService(
   log: MigrationLog,
 ): Promise<string[]> {
   const { role } = await placeOf(serviceUrl);
-  await grant(migrationUrl, role);
+  await grant(migrationUrl, role, log);
   const names = await migrate(migrationUrl, log);
-  await grant(migrationUrl, role);
+  await grant(migrationUrl, role, log);
   return names;
 }
 
 /** Nothing is written where the role lacks nothing. */
-async function grant(migrationUrl: string, role: string): Promise<void> {
+async function grant(migrationUrl: string, role: string, log: MigrationLog): Promise<void> {
   const needed = () => onConnection(migrationUrl, (client) => missingGrants(client, role));
   if ((await needed()).length === 0) return;
-  await withMigrationLock(migrationUrl, async (lock) => {
+  await withMigrationLock(migrationUrl, log, async (lock) => {
     for (const statement of await needed()) {
       lock.assertHeld();
       await onConnection(migrationUrl, (client) => client.query(statement));
