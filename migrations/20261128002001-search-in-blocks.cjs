@@ -1,5 +1,7 @@
 'use strict';
 
+const { makeConcurrently } = require('./helpers/indexes.cjs');
+
 /**
  * A search for a word that very many posts have, but none of the first in the list, read all of them: some fifty times what
  * a page needs, and more with every post. Now the index also knows in which block each post is, 2,048 ids together, and in
@@ -19,32 +21,15 @@ const COLUMNS = `using gin ((${BLOCKS.replaceAll('p.', '')}), search_grams)`;
  */
 const PENDING = 'with (gin_pending_list_limit = 1024)';
 
-/**
- * How long `prepare` waits for each of the transactions that began before it, as of a long backup. Nobody but the migration of
- * other nodes waits for it meanwhile. Then it ends, and says who is in the way. Milliseconds.
- */
-const PATIENCE = 600_000;
-
 module.exports = {
   /**
    * Without a transaction, so that posts are written meanwhile: where they are folded already, at two million the index takes
    * a minute.
    */
   async prepare({ sequelize }) {
-    const [[{ valid }]] = await sequelize.query(`
-      select (select i.indisvalid from pg_index i where i.indexrelid = to_regclass('${NEW_INDEX}')) as valid`);
-    if (valid) return;
-    const [[{ limit }]] = await sequelize.query(`select current_setting('lock_timeout') as limit`);
-    await sequelize.query(`set lock_timeout = ${PATIENCE}`);
-    try {
-      // What a try that was ended has left.
-      if (valid === false) await sequelize.query(`drop index concurrently ${NEW_INDEX}`);
-      await sequelize.query(
-        `create index concurrently ${NEW_INDEX} on posts ${COLUMNS} ${PENDING} where search_grams is not null`,
-      );
-    } finally {
-      await sequelize.query(`set lock_timeout = '${limit}'`);
-    }
+    await makeConcurrently(sequelize, {
+      [NEW_INDEX]: `posts ${COLUMNS} ${PENDING} where search_grams is not null`,
+    });
   },
 
   async up(queryInterface) {

@@ -1,6 +1,7 @@
 'use strict';
 
 const { makeMissingFunctions } = require('./helpers/functions.cjs');
+const { isValid, makeConcurrently } = require('./helpers/indexes.cjs');
 
 /**
  * Searches know the words of posts. A search for a part of a word first looks up which words contain it, in `search_words`, where
@@ -23,12 +24,6 @@ const BLOCKS = '(array[id >> 11, -1 - 2 * (id >> 13), -2 - 2 * (id >> 15)])';
 const COLUMNS = `using gin (${BLOCKS}, (coalesce(search_keys, search_keys_of(search_text))))`;
 /** Each question reads what waits to be sorted in: of the default of 4 MB that would take some 3 ms. */
 const PENDING = 'with (gin_pending_list_limit = 1024)';
-
-/**
- * How long `prepare` waits for each of the transactions that began before it, as of a long backup. Nobody but the migration of
- * other nodes waits for it meanwhile. Then it ends, and says who is in the way. Milliseconds.
- */
-const PATIENCE = 600_000;
 
 /** Ids of posts whose words are added in one statement. */
 const PIECE = 10_000;
@@ -64,13 +59,6 @@ const FUNCTIONS = ['search_word_is_cut', 'search_pieces', 'search_keys_of', 'sea
   'forget_search_keys',
 ]);
 
-/** @returns null if there is none */
-async function isValid(sequelize, index) {
-  const [[{ valid }]] = await sequelize.query(`
-    select (select i.indisvalid from pg_index i where i.indexrelid = to_regclass('${index}')) as valid`);
-  return valid;
-}
-
 /** Possibly more than once. The triggers come before the words of the posts that are there, so that none is missed. */
 async function makeWords(sequelize) {
   const [[{ there }]] = await sequelize.query(`
@@ -92,19 +80,10 @@ async function makeWords(sequelize) {
 module.exports = {
   /** Without a transaction, so that posts are written meanwhile: at two million posts the words and the index take some minutes. */
   async prepare({ sequelize }) {
-    const valid = await isValid(sequelize, INDEX);
-    if (valid) return;
+    if (await isValid(sequelize, INDEX)) return;
     await makeWords(sequelize);
     await sequelize.query('vacuum analyze search_words');
-    const [[{ limit }]] = await sequelize.query(`select current_setting('lock_timeout') as limit`);
-    await sequelize.query(`set lock_timeout = ${PATIENCE}`);
-    try {
-      // What a try that was ended has left.
-      if (valid === false) await sequelize.query(`drop index concurrently ${INDEX}`);
-      await sequelize.query(`create index concurrently ${INDEX} on posts ${COLUMNS} ${PENDING}`);
-    } finally {
-      await sequelize.query(`set lock_timeout = '${limit}'`);
-    }
+    await makeConcurrently(sequelize, { [INDEX]: `posts ${COLUMNS} ${PENDING}` });
   },
 
   async up({ sequelize }) {

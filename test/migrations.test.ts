@@ -10,7 +10,7 @@ import { migrate, migrateDown } from '../server/database/migrate.ts';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
 import { packageRoot } from '../server/paths.ts';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from './support/postgres.ts';
-import { Stopwatch } from './support/waiting.ts';
+import { Stopwatch, until } from './support/waiting.ts';
 
 const run = promisify(execFile);
 const cli = join(
@@ -241,6 +241,45 @@ describe('Migrations', () => {
       ),
     ).to.deep.equal(Array.from({ length: 10 }, (_, post) => ({ title: `at ${post * 10 + 9}` })));
     expect(await rows(database.url, 'select * from event_redactions')).to.be.empty;
+  });
+
+  it('wait for an index that the process of a client which has ended still makes, and keep it', async () => {
+    const folder = await folderInPackage();
+    const clients = [1, 2].map(() => new pg.Client({ connectionString: database.url }));
+    const [writer, maker] = clients as [pg.Client, pg.Client];
+    try {
+      await rows(database.url, 'create table watched (id bigint)');
+      await writeFile(
+        join(folder, '20270101000005-index.cjs'),
+        `const { makeConcurrently } = require(${JSON.stringify(join(packageRoot, 'migrations/helpers/indexes.cjs'))});
+         module.exports = {
+           prepare: ({ sequelize }) => makeConcurrently(sequelize, { watched_idx: 'watched (id)' }),
+           up: () => Promise.resolve(),
+         };`,
+      );
+      for (const client of clients) await client.connect();
+      await writer.query('begin; insert into watched values (1)');
+      const made = maker.query('create index concurrently watched_idx on watched (id)');
+      const index = () =>
+        rows(database.url, `select oid::integer as id from pg_class where relname = 'watched_idx'`);
+      await until('the index to be made', async () => (await index()).length > 0);
+      const before = await index();
+      const migrated = migrate(database.url, undefined, { migrations: folder });
+      await until('the migration to look at it', async () => {
+        const looks = await rows(
+          database.url,
+          `select from pg_stat_activity where datname = current_database() and application_name = 'tidings migrations'
+           and query ~ 'pg_stat_progress_create_index|drop index concurrently' and pid <> pg_backend_pid()`,
+        );
+        return looks.length > 0;
+      });
+      await writer.query('commit');
+      await Promise.all([made, migrated]);
+      expect(await index()).to.deep.equal(before);
+    } finally {
+      for (const client of clients) await client.end();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('do not wait for ever for a process that migrates, and say that they wait', async () => {
