@@ -25,7 +25,8 @@ COPY scripts/sequelize-config.cjs scripts/
 COPY --from=build /app/dist dist
 USER node
 EXPOSE 3000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+# A start migrates first, which may take long at a large database. The first success ends this time.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=2h --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Node itself and no shell or npm, which would keep SIGTERM to themselves.
 CMD ["node", "dist/server/main.js"]

@@ -100,6 +100,7 @@ describe('what an operator is given', () => {
             spec: {
               securityContext: unknown;
               terminationGracePeriodSeconds: number;
+              initContainers: Record<string, unknown>[];
               containers: Record<string, unknown>[];
             };
           };
@@ -128,6 +129,11 @@ describe('what an operator is given', () => {
     expect(pod?.terminationGracePeriodSeconds, 'preStop and ten seconds fit').to.be.above(
       Number(seconds) + 10,
     );
+    // A schema is brought up to date where no probe ends it, with the rights of the nodes.
+    const [migration] = pod?.initContainers ?? [];
+    expect(migration?.command).to.deep.equal(['node', 'dist/scripts/db.js', 'db:migrate']);
+    for (const key of ['image', 'envFrom', 'securityContext', 'volumeMounts', 'resources'])
+      expect(migration?.[key], key).to.deep.equal(container[key]);
     const env = container.env as { name: string; value: string }[];
     expect(env.map(({ name }) => name)).to.not.include.members(['JWT_SECRET']);
     expect(container.envFrom).to.deep.equal([{ secretRef: { name: 'tidings' } }]);
