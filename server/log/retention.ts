@@ -1,4 +1,4 @@
-import type { Prune } from '../database/pruner.ts';
+import type pg from 'pg';
 
 /** Of the one process at a time that prunes the log. An advisory lock. */
 const LOCK = 8_434_810_618;
@@ -12,7 +12,10 @@ const LOCK = 8_434_810_618;
  * of the log: by their numbers, by `ctid`, and in `event_topics` each in a subquery of its own (`offset 0`).
  * @param retention in milliseconds
  */
-export function pruneEvents(retention: number): Prune {
+export function pruneEvents(retention: number): {
+  what: string;
+  run: (pool: pg.Pool, most: number) => Promise<number>;
+} {
   return {
     what: 'events',
     run: async (pool, most) => {
