@@ -1,8 +1,10 @@
 import { expect } from 'chai';
 import {
   type Client,
+  createCaseStore,
   createClient,
   createFeedStore,
+  createNotificationStore,
   createProfileStore,
   createRelationsStore,
   createThreadStore,
@@ -252,6 +254,35 @@ for (const sharing of [false, true])
   });
 
 describe('the stores of the client', () => {
+  it('say nothing more to a listener that closes them, as many times as it does', async () => {
+    const client = createClient({ url: 'http://127.0.0.1:9' });
+    const feed = { reconnect: { base: 50, cap: 200 } };
+    const stores = [
+      createFeedStore(client, { feed }),
+      createThreadStore(client, { postId: 1, feed }),
+      createRelationsStore(client, { list: 'blocks', feed }),
+      createNotificationStore(client, { feed }),
+      createCaseStore(client, { feed }),
+      createProfileStore(client, { id: 1, feed }),
+    ];
+    for (const store of stores) {
+      let told = 0;
+      const closed = new Promise<void>((resolve) =>
+        store.subscribe(() => {
+          told += 1;
+          if (told < 10) store.close();
+          if (store.state.status.state === 'ended') resolve();
+        }),
+      );
+      await Promise.all([store.load(), closed]);
+      store.close();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(store.state.status).to.deep.equal({ state: 'ended', reason: 'closed' });
+      // That it loads, and that it is closed.
+      expect(told, store.constructor.name).to.equal(2);
+    }
+  });
+
   it('have functions to subscribe and to take the state that need no `this`, as React calls them', async () => {
     const client = createClient({ url: 'http://127.0.0.1:9' });
     const feed = { reconnect: { base: 50, cap: 200 } };

@@ -1,6 +1,9 @@
 type Listener = (...args: never[]) => void;
 
-/** Typed listeners. A listener that throws does not affect the others: its error is thrown separately. */
+/**
+ * Typed listeners. A listener that throws does not affect the others: its error is thrown separately. One that another
+ * has just removed is not called.
+ */
 export class Emitter<E extends { [K in keyof E]: Listener }> {
   readonly #listeners = new Map<keyof E, Set<Listener>>();
 
@@ -17,7 +20,9 @@ export class Emitter<E extends { [K in keyof E]: Listener }> {
   }
 
   emit<K extends keyof E>(name: K, ...args: Parameters<E[K]>): void {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    for (const listener of [...listeners]) {
+      if (!listeners.has(listener)) continue;
       try {
         listener(...(args as never[]));
       } catch (error) {

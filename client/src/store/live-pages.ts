@@ -197,6 +197,7 @@ export class LivePages<P extends PagePlace> {
 
   /** What is on its way is ignored. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#cancel();
     this.#leave();
@@ -278,7 +279,8 @@ export class LivePages<P extends PagePlace> {
       this.#error = error;
       if (which === 'first') this.readAgainAfter(error);
     } finally {
-      this.changed();
+      // What has given it up has said so.
+      if (!request.signal.aborted) this.changed();
     }
   }
 

@@ -43,6 +43,7 @@ export class ProfileStore {
   #again = false;
   /** Whether the feed was live before the last read began, and so has told of everything since. */
   #sure = false;
+  #closed = false;
   #state: ProfileState | undefined;
   readonly #unloaded: ProfileState;
 
@@ -56,7 +57,9 @@ export class ProfileStore {
     this.#state ??= {
       ...this.#found,
       loading: this.#request !== undefined,
-      status: this.#feed?.status ?? { state: 'connecting' },
+      status: this.#closed
+        ? { state: 'ended', reason: 'closed' }
+        : (this.#feed?.status ?? { state: 'connecting' }),
     };
     return this.#state;
   }
@@ -72,6 +75,7 @@ export class ProfileStore {
 
   /** Loads the user, and follows what changes from then on; later, loads the user again. Also after `close`. */
   readonly load = async (): Promise<void> => {
+    this.#closed = false;
     this.#follow();
     if (this.#request) this.#again = true;
     else await this.#read();
@@ -79,10 +83,13 @@ export class ProfileStore {
 
   /** Ends it, and what is on its way is ignored. A feed that is shared stays. `load` opens it again. */
   readonly close = (): void => {
+    if (this.#closed) return;
+    this.#closed = true;
     for (const end of this.#ends.splice(0)) end();
     if (!(this.#options.feed instanceof Feed)) this.#feed?.close();
     this.#request?.abort();
     this.#request = undefined;
+    this.#again = false;
     this.#change();
   };
 
