@@ -10,7 +10,10 @@ import {
   memoryStorage,
   type SessionStorage,
   type ThreadNode,
+  TidingsError,
 } from '../client/src/index.ts';
+import type { PagePlace } from '../client/src/page-place.ts';
+import { LivePages } from '../client/src/store/live-pages.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { caughtUp, execute } from './support/tables.ts';
 import { until } from './support/waiting.ts';
@@ -347,6 +350,54 @@ for (const sharing of [false, true])
       expect(lookUps.length).to.equal(2);
     });
   });
+
+describe('the pages of a list', () => {
+  /** Read from a service that is always there; the feed never is. */
+  async function loaded() {
+    const nothing = () => undefined;
+    const pages = new LivePages<PagePlace>({
+      client: createClient({ url: 'http://127.0.0.1:9' }),
+      feed: undefined,
+      topic: nothing,
+      read: () => Promise.resolve({ next: 'more', position: { seq: 1, epoch: 'one' } }),
+      onPage: () => nothing,
+      onEvent: nothing,
+      onTally: nothing,
+      onReset: nothing,
+      onForget: nothing,
+      onReplaced: nothing,
+      onChange: nothing,
+    });
+    await pages.load();
+    return pages;
+  }
+  /** How many timers something adds, or takes away, before it returns. */
+  const timersOf = (act: () => unknown) => {
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+    const before = timers();
+    act();
+    return timers() - before;
+  };
+  const unanswered = new TidingsError('network', 'No answer.');
+
+  it('are read again after an author could not be looked up, also if more is loaded meanwhile', async () => {
+    const pages = await loaded();
+    expect(timersOf(() => pages.readAgainAfter(unanswered))).to.equal(1);
+    expect(timersOf(() => void pages.loadMore())).to.equal(0);
+    expect(timersOf(() => void pages.load())).to.equal(-1);
+    // No other try helps a store on a feed that has ended.
+    expect(timersOf(() => pages.readAgainAfter(new TidingsError('aborted', 'It has ended.')))).to.equal(0);
+    pages.close();
+  });
+
+  it('are not read again once they are closed', async () => {
+    const pages = await loaded();
+    pages.close();
+    expect(timersOf(() => pages.readAgainAfter(unanswered))).to.equal(0);
+    pages.refresh(2);
+    expect(pages.loading).to.equal(false);
+  });
+});
 
 describe('a feed that stores share', () => {
   it('must have topics', async () => {

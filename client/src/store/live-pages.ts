@@ -63,6 +63,8 @@ interface Tracked {
 const TOGETHER = 200;
 /** Until a list that could not be read, or was too old, is read again, unless the server asks for more. Milliseconds. */
 const RETRY = 3000;
+/** What stays so until somebody does something about it: nobody is logged in, or the shared feed has ended. */
+const HOPELESS = new Set<TidingsError['code']>(['logged_out', 'aborted', 'unsupported']);
 
 /**
  * Pages of a list and the events after them.
@@ -135,12 +137,14 @@ export class LivePages<P extends PagePlace> {
   /** Loads the first page and follows on from it, also after `close`. */
   async load(): Promise<void> {
     this.#closed = false;
-    await this.#reload();
+    await this.reload();
   }
 
   /** Loads the first page again, unless the list is closed. */
   async reload(): Promise<void> {
-    if (!this.#closed) await this.#reload();
+    if (this.#closed) return;
+    this.#stale = false;
+    await this.#load('first', undefined);
   }
 
   async loadMore(): Promise<void> {
@@ -152,9 +156,9 @@ export class LivePages<P extends PagePlace> {
 
   /** An event has brought posts that are in no event: loads the first page again, as of then or later. */
   refresh(seq: number): void {
-    if (seq <= this.#freshFrom) return;
+    if (this.#closed || seq <= this.#freshFrom) return;
     this.#freshFrom = seq;
-    void this.#reload();
+    void this.reload();
   }
 
   /** Loads the first page again once the feed is live. */
@@ -164,17 +168,18 @@ export class LivePages<P extends PagePlace> {
 
   /** Something could not be read that the list depends on: it is loaded again, if that may help. */
   readAgainAfter(error: TidingsError): void {
+    if (this.#closed) return;
     this.#stale = true;
-    const hopeless = error.code === 'logged_out' || (error.status >= 400 && error.status < 500);
+    const hopeless = HOPELESS.has(error.code) || (error.status >= 400 && error.status < 500);
     if (hopeless && !error.temporary) return;
     const wait = Math.max(jittered(RETRY), (error.retryAfter ?? 0) * 1000);
     clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => void this.#reload(), wait);
+    this.#retry = setTimeout(() => void this.reload(), wait);
   }
 
-  /** The events after a position, as far as they are kept. */
+  /** The events after a position, as far as they are kept. What is closed has none. */
   since(seq: number): readonly LiveEvent[] {
-    return this.#events.since(seq);
+    return this.#closed ? [] : this.#events.since(seq);
   }
 
   /** The newest tally that the feed knows of a post. */
@@ -248,11 +253,6 @@ export class LivePages<P extends PagePlace> {
     return this.#open !== undefined && this.#open.topic === this.#options.topic();
   }
 
-  async #reload(): Promise<void> {
-    this.#stale = false;
-    await this.#load('first', undefined);
-  }
-
   /** What is on its way, or waited for, is not wanted any more. */
   #cancel(): void {
     clearTimeout(this.#retry);
@@ -261,7 +261,8 @@ export class LivePages<P extends PagePlace> {
   }
 
   async #load(which: 'first' | 'next', cursor: string | undefined): Promise<void> {
-    this.#cancel();
+    // While the next page is on its way, the time of the next try at the first one stays.
+    if (which === 'first') this.#cancel();
     const request = (this.#request = new AbortController());
     // What failed is said until it has been done, not again with each try.
     if (which !== this.#page || which === 'next') this.#error = undefined;
@@ -331,7 +332,7 @@ export class LivePages<P extends PagePlace> {
           this.changed();
         }),
       tally: (tally) => this.#hear(() => onTally(tally)),
-      incomplete: () => void this.#reload(),
+      incomplete: () => void this.reload(),
       status: () => {
         const { status } = source.feed;
         // The next login may be another user's.
@@ -341,7 +342,7 @@ export class LivePages<P extends PagePlace> {
       reset: ({ reason, seq }) => this.#onReset(reason === 'epoch_changed', seq),
       ready: () => {
         onLive?.();
-        if (this.#stale) void this.#reload();
+        if (this.#stale) void this.reload();
       },
       refused: (error) => {
         this.#error = error;
@@ -376,6 +377,6 @@ export class LivePages<P extends PagePlace> {
       this.#options.onReplaced(seq);
     }
     // That of a shared feed's topic comes amid its connection; otherwise the feed is about to be ready.
-    if (this.#open?.feed.status.state === 'live') void this.#reload();
+    if (this.#open?.feed.status.state === 'live') void this.reload();
   }
 }
