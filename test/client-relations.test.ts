@@ -87,6 +87,32 @@ describe("the client's follows, blocks and mutes", () => {
     for (const feed of feeds) feed.close();
   });
 
+  it('shows anyone who logs in next their own list, closed before or not', async () => {
+    await alice.users.follow(ids.bob);
+    for (const closes of [true, false]) {
+      const client = createClient({ url: world.url });
+      await client.logIn({ email: 'alice@example.org', password: PASSWORD });
+      const store = createRelationsStore(client, { list: 'following' });
+      const names = () => store.state.users.map(({ username }) => username);
+      try {
+        await store.load();
+        await until('it is live', () => store.state.status.state === 'live');
+        expect(names()).to.deep.equal(['bob']);
+        if (closes) store.close();
+        await client.logOut();
+        await client.logIn({ email: 'bob@example.org', password: PASSWORD });
+        await store.load();
+        expect(names()).to.deep.equal([]);
+        await until('it is live again', () => store.state.status.state === 'live');
+        await bob.users.follow(ids.alice);
+        await until('the own follow', () => names().join() === 'alice');
+        await bob.users.unfollow(ids.alice);
+      } finally {
+        store.close();
+      }
+    }
+  });
+
   it('reads the home page, and lists of others page by page', async () => {
     await alice.users.follow(ids.bob);
     const carol = createClient({ url: world.url });

@@ -121,9 +121,9 @@ export class LivePages<P extends PagePlace> {
     return this.#request !== undefined;
   }
 
-  /** Whose list it is; undefined before the feed has been live. */
+  /** Whose list it is; undefined before the feed has been live, and after its end: the next login may be another user's. */
   get userId(): number | undefined {
-    return this.#source?.feed.userId;
+    return this.#open?.feed.userId;
   }
 
   /**

@@ -47,7 +47,7 @@ export class RelationsStore {
   /** Events up to here are in the list; for users of a later page up to where that was read. */
   #asOf = 0;
   readonly #asOfUsers = new Map<number, number>();
-  /** The user, as the service has said. */
+  /** The user whose pages are read, as the service has said. */
   #me: number | undefined;
   #state: RelationsState | undefined;
   readonly #unloaded: RelationsState;
@@ -108,7 +108,7 @@ export class RelationsStore {
   async #read(options: RelationListOptions): Promise<RelationPage> {
     const { users } = this.#client;
     if (this.#list === 'blocks' || this.#list === 'mutes') return users[this.#list](options);
-    this.#me ??= this.#pages.userId ?? (await this.#client.me()).id;
+    this.#me = this.#pages.userId ?? (await this.#client.me()).id;
     return users[this.#list](this.#of ?? this.#me, options);
   }
 
