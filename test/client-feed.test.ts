@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer } from 'ws';
@@ -14,6 +15,7 @@ import {
   type Tally,
   type Tokens,
 } from '../client/src/index.ts';
+import { packageRoot } from '../server/paths.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { postIdOf } from './support/posts.ts';
 import { refusal } from './support/refusal.ts';
@@ -23,6 +25,40 @@ import { Api, createWorld, PASSWORD, type World } from './support/world.ts';
 
 /** Quick to return, so that a test need not wait; everything else as shipped. */
 const QUICK: FeedOptions = { reconnect: { base: 50, cap: 400 } };
+
+/** Closes four feeds, each in a listener of it, and ends if nothing of them is left. */
+const CLOSES = `
+  import { createClient, memoryStorage } from './client/src/index.ts';
+  const { url, session } = JSON.parse(process.argv[1]);
+  const closedIn = (feed, name, wanted) =>
+    new Promise((resolve) => {
+      feed.track(1);
+      feed.on(name, (told) => {
+        if (!wanted(told)) return;
+        feed.close();
+        feed.on('status', () => console.log('told of more'));
+        feed.on('ready', () => console.log('told of more'));
+        resolve();
+      });
+    });
+  const nowhere = createClient({ url: 'http://127.0.0.1:9' });
+  await closedIn(nowhere.feed(), 'status', ({ state }) => state === 'offline');
+  const patient = nowhere.feed({ reconnect: { base: 3_600_000, cap: 3_600_000 } });
+  await new Promise((resolve) => patient.on('status', resolve));
+  const closing = closedIn(patient, 'status', ({ state }) => state === 'offline');
+  await new Promise((resolve) => setTimeout(resolve));
+  patient.reconnect();
+  await closing;
+  const storage = memoryStorage();
+  storage.write(session);
+  const client = createClient({ url, storage });
+  await closedIn(client.feed({ after: 1, epoch: '00000000-0000-4000-8000-000000000000' }), 'reset', () => true);
+  console.log('refuse me');
+  await new Promise((resolve) => process.stdin.once('end', resolve).resume());
+  const feed = client.feed({ reconnect: { base: 50, cap: 400 } });
+  feed.on('status', ({ state }) => console.log(state));
+  await closedIn(feed, 'status', ({ state }) => state === 'catching-up');
+`;
 
 /** A feed and everything that it has told. */
 interface Heard {
@@ -89,6 +125,43 @@ describe("the client's feed", () => {
       ids.map((id, at) => [after + 1 + at, 'post:created', id]),
     );
   }
+
+  it('is over when a listener has closed it, and Node ends', async () => {
+    const input = JSON.stringify({ url: proxy.url, session: session.read() });
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', CLOSES, input], {
+      cwd: packageRoot,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    let said = '';
+    let code: number | null | undefined;
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    child.once('close', (exit) => (code = exit));
+    try {
+      await until('three of them are closed', () => said.includes('refuse me') || code !== undefined);
+      proxy.refusing = true;
+      child.stdin.end();
+      await until('the fourth is offline', () => said.includes('offline') || code !== undefined);
+      proxy.refusing = false;
+      await until('nothing holds the process', () => code !== undefined);
+    } finally {
+      child.kill('SIGKILL');
+    }
+    expect(said).to.match(/^refuse me\n(offline\n)+catching-up\nended\n$/);
+    expect(code).to.equal(0);
+  });
+
+  it('tells nobody of what came before its end after it', async () => {
+    const { feed } = listen();
+    const told: string[] = [];
+    feed.on('status', ({ state }) => {
+      if (state === 'live') feed.close();
+    });
+    feed.on('status', ({ state }) => told.push(state));
+    feed.on('ready', () => told.push('ready'));
+    await until('it has ended', () => feed.status.state === 'ended');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(told).to.deep.equal(['ended']);
+  });
 
   it('hands every event on once, in order, by name and as an iterator', async () => {
     const heard = listen();

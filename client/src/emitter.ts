@@ -19,6 +19,11 @@ export class Emitter<E extends { [K in keyof E]: Listener }> {
     return () => void listeners.delete(own);
   }
 
+  /** Removes all. */
+  clear(): void {
+    for (const listeners of this.#listeners.values()) listeners.clear();
+  }
+
   emit<K extends keyof E>(name: K, ...args: Parameters<E[K]>): void {
     const listeners = this.#listeners.get(name) ?? new Set();
     for (const listener of [...listeners]) {

@@ -11,6 +11,7 @@ import type {
   Tally,
   TallyMode,
 } from '../contract.ts';
+import { delay } from '../delay.ts';
 import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
 import { tellsPost } from '../post-events.ts';
@@ -92,8 +93,8 @@ export class Feed {
   #head = 0;
   /** The mode that was sent to the server on this connection. */
   #toldMode: FeedMode = 'live';
-  /** How often the server has been asked for another mode. */
-  #modeRequest = 0;
+  /** What asks the server for the mode. The next one, and the end of the feed, end its waiting. */
+  #modeRequest = new AbortController();
   #incomplete: ReturnType<typeof setTimeout> | undefined;
   #lastReady: Ready | undefined;
   /** Until the server has answered that the feed is live again: what lies in between is not wanted. */
@@ -302,6 +303,9 @@ export class Feed {
     this.#subscriptions.close();
     for (const reader of this.#readers) this.#finish(reader);
     this.#readers.clear();
+    // A listener that has ended the feed may have been told of something that others are about to be told of.
+    this.#emitter.clear();
+    this.#modeRequest.abort();
   }
 
   #finish(reader: FeedReader): void {
@@ -334,6 +338,7 @@ export class Feed {
         epoch: state.epoch,
         reason: state.reason ?? (renumbered ? 'epoch_changed' : 'too_old'),
       });
+      if (this.status.state === 'ended') return;
     }
     this.#seq ??= state.seq;
     this.#epoch = state.epoch;
@@ -400,10 +405,11 @@ export class Feed {
     // Until the answer, what comes belongs to neither mode.
     this.#toldMode = mode === 'live' ? 'off' : mode;
     this.#skipping = skip && mode === 'live';
-    const request = (this.#modeRequest += 1);
+    this.#modeRequest.abort();
+    const request = (this.#modeRequest = new AbortController());
     // Another connection has said the mode in its handshake, or another request says another one.
     const isMeant = () => connection === this.#link.connection && request === this.#modeRequest;
-    const seq = await this.#askMode(connection, mode, isMeant);
+    const seq = await this.#askMode(connection, mode, isMeant, request.signal);
     if (!isMeant()) return;
     this.#skipping = false;
     if (seq === undefined) {
@@ -422,6 +428,7 @@ export class Feed {
     connection: Connection,
     mode: FeedMode,
     isMeant: () => boolean,
+    signal: AbortSignal,
   ): Promise<number | undefined> {
     while (isMeant()) {
       try {
@@ -429,7 +436,8 @@ export class Feed {
       } catch (error) {
         if (!(error instanceof TidingsError)) throw error;
         if (error.status === 0 || !error.temporary) return undefined;
-        await wait(Math.max(PAUSE, (error.retryAfter ?? 0) * 1000));
+        const pause = Math.max(PAUSE, (error.retryAfter ?? 0) * 1000);
+        await delay(pause, signal).catch(() => undefined);
       }
     }
     return undefined;
@@ -440,6 +448,7 @@ export class Feed {
   }
 
   #onIncomplete(): void {
+    if (this.status.state === 'ended') return;
     this.#incomplete ??= setTimeout(() => {
       this.#incomplete = undefined;
       this.#tracker.askAgain();
@@ -468,10 +477,6 @@ export class Feed {
     this.#seq = Math.max(this.#seq, seq);
     this.#head = Math.max(this.#head, seq);
   }
-}
-
-function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 function tallyOf(post: PostView): Tally {

@@ -106,8 +106,8 @@ export class Link {
   reconnect(): void {
     if (this.#timer === undefined || this.#status.state === 'ended') return;
     this.#backoff.reset();
-    if (this.#status.state === 'offline') this.#setStatus({ ...this.#status, retryAt: Date.now() });
     this.#connect();
+    if (this.#status.state === 'offline') this.#setStatus({ ...this.#status, retryAt: Date.now() });
   }
 
   end(reason: FeedEnd, failure?: TidingsError): void {
@@ -132,10 +132,10 @@ export class Link {
       // The handshake says the position as it is when the token is there.
       auth: async () => ({ token: await this.#session.accessToken(), ...handshake() }),
       onConnected: () => {
-        if (this.#status.state === 'offline') this.#setStatus({ state: 'catching-up' });
         this.#options.onConnection(connection);
         // The session may have another token since the handshake was said.
         void this.#renewOn(connection);
+        if (this.#status.state === 'offline') this.#setStatus({ state: 'catching-up' });
       },
       onEnd: (end) => {
         const { token } = connection;
@@ -204,6 +204,7 @@ export class Link {
   async #renewAndComeBack(code: SessionEndCode, token: string): Promise<void> {
     this.#closedBy = code;
     if (this.#status.state === 'live') this.#setStatus({ state: 'catching-up', reason: code });
+    if (this.#status.state === 'ended') return;
     try {
       await this.#session.renew(token);
     } catch (error) {
@@ -221,13 +222,13 @@ export class Link {
     if (this.#status.state === 'ended') return;
     this.#drop();
     const wait = reason === 'gap' ? this.#backoff.next() / 5 : this.#backoff.next(atLeast);
+    this.#connectIn(wait);
     const wasThere = this.#status.state === 'live' || this.#status.state === 'catching-up';
     this.#setStatus(
       wasThere && transient.has(reason)
         ? { state: 'catching-up', reason }
         : { state: 'offline', reason, retryAt: Date.now() + wait },
     );
-    this.#connectIn(wait);
   }
 
   #connectIn(wait: number): void {
@@ -242,6 +243,7 @@ export class Link {
     this.#options.onConnection(undefined);
   }
 
+  /** Comes last in what is done: a listener may end the link, or have it connect now. */
   #setStatus(status: FeedStatus): void {
     if (this.#status.state === 'ended') return;
     const same = this.#status.state === status.state && status.state !== 'offline';

@@ -161,6 +161,7 @@ export class Subscription {
     this.#closed = true;
     for (const { reject } of this.#waiting) reject(error);
     this.#waiting.clear();
+    this.#emitter.clear();
     this.#onClose(this);
   }
 }
