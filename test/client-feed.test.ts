@@ -15,6 +15,7 @@ import {
   type Tally,
   type Tokens,
 } from '../client/src/index.ts';
+import { Connection, type ConnectionOptions } from '../client/src/feed/connection.ts';
 import { packageRoot } from '../server/paths.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { postIdOf } from './support/posts.ts';
@@ -161,6 +162,40 @@ describe("the client's feed", () => {
     await until('it has ended', () => feed.status.state === 'ended');
     await new Promise((resolve) => setImmediate(resolve));
     expect(told).to.deep.equal(['ended']);
+  });
+
+  it('gives up what was asked over a connection when that ends, also what Socket.IO has kept back', async () => {
+    const token = session.read()?.accessToken ?? '';
+    const hears = { ready: () => undefined } as unknown as ConnectionOptions['hears'];
+    const heard: string[] = [];
+    const connection = new Connection({
+      url: world.url,
+      withCredentials: false,
+      transports: ['websocket'],
+      auth: () => Promise.resolve({ token, feed: 'off', tallies: 'none' }),
+      hears,
+      onEvent: () => undefined,
+      onConnected: () => heard.push('connected'),
+      onEnd: ({ kind }) => heard.push(kind),
+      silence: 60_000,
+    });
+    /** What a request is answered with now, if it is. */
+    const now = (asked: Promise<unknown>) =>
+      Promise.race([asked.catch((error: unknown) => error), new Promise((resolve) => setImmediate(resolve))]);
+    try {
+      await until('it is connected', () => heard.length === 1);
+      const { now: clock } = Date;
+      // The computer has slept: the server's pings have not come.
+      Date.now = () => clock() + 3_600_000;
+      const asked = connection.ask('track', { post_ids: [1] });
+      Date.now = clock;
+      asked.catch(() => undefined);
+      await until('its end', () => heard.length === 2);
+      expect(await now(asked)).to.include({ code: 'network' });
+      expect(await now(connection.ask('track', { post_ids: [1] }))).to.include({ code: 'network' });
+    } finally {
+      connection.close();
+    }
   });
 
   it('hands every event on once, in order, by name and as an iterator', async () => {

@@ -70,6 +70,8 @@ export class Connection {
   #heardAt = Date.now();
   #beating = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Give up the requests that have no answer yet. */
+  readonly #asked = new Set<() => void>();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -120,9 +122,9 @@ export class Connection {
   }
 
   /**
-   * Asks something.
+   * Asks something. Socket.IO may keep a request back, and would wait for its answer beyond the end of the connection.
    * @param onAnswer called with the answer before anything that the server has sent after it
-   * @throws {TidingsError} a refusal, or `network` if the connection ends before the answer
+   * @throws {TidingsError} a refusal, or `network`: the connection has ended before the answer, or that does not come
    */
   ask<N extends keyof ClientToServer>(
     name: N,
@@ -131,15 +133,29 @@ export class Connection {
   ): Promise<Requests[N]['data']> {
     type Answer = { ok: true; data: Requests[N]['data'] } | { ok: false; error: Problem };
     // The map of requests says what belongs together; the socket's own types do not follow a name that is a parameter.
-    const emitter = this.#socket.timeout(ANSWER_TIMEOUT) as unknown as {
-      emit(name: string, request: unknown, hear: (error: Error | null, answer: Answer) => void): void;
+    const emitter = this.#socket as unknown as {
+      emit(name: string, request: unknown, hear: (answer: Answer) => void): void;
     };
     return new Promise((resolve, reject) => {
-      emitter.emit(name, request, (cause, answer) => {
-        if (cause) reject(new TidingsError('network', 'The connection ended before the answer.', { cause }));
-        else if (!answer.ok) reject(TidingsError.fromProblem(answer.error));
+      const settle = () => {
+        clearTimeout(timer);
+        return this.#asked.delete(giveUp);
+      };
+      const giveUp = () => {
+        settle();
+        reject(new TidingsError('network', 'The connection ended before the answer.'));
+      };
+      const timer = setTimeout(giveUp, ANSWER_TIMEOUT);
+      if (!this.#open) {
+        giveUp();
+        return;
+      }
+      this.#asked.add(giveUp);
+      emitter.emit(name, request, (answer) => {
+        if (!settle()) return;
+        if (!answer.ok) reject(TidingsError.fromProblem(answer.error));
         else {
-          if (this.#open) onAnswer?.(answer.data);
+          onAnswer?.(answer.data);
           resolve(answer.data);
         }
       });
@@ -151,6 +167,7 @@ export class Connection {
     this.#open = false;
     clearTimeout(this.#timer);
     this.#socket.disconnect();
+    for (const giveUp of [...this.#asked]) giveUp();
   }
 
   #end(end: ConnectionEnd): void {
