@@ -198,6 +198,19 @@ describe("the client's feed", () => {
     }
   });
 
+  it('serves the calls of one iterator in order', async () => {
+    const { feed } = listen();
+    const { seq } = await feed.ready();
+    const reader = feed[Symbol.asyncIterator]();
+    const read: unknown[] = [];
+    for (let at = 0; at < 4; at += 1) void reader.next().then(({ value }) => read.push(value?.seq));
+    await write(3);
+    await until('three are served', () => read.length === 3);
+    feed.close();
+    await until('the last one ends', () => read.length === 4);
+    expect(read).to.deep.equal([seq + 1, seq + 2, seq + 3, undefined]);
+  });
+
   it('hands every event on once, in order, by name and as an iterator', async () => {
     const heard = listen();
     const { seq } = await heard.feed.ready();

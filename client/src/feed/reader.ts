@@ -4,12 +4,18 @@ import { TidingsError } from '../tidings-error.ts';
 /** Events that wait for a reader at most. */
 const MAX_WAITING = 10_000;
 
-/** The events of a feed as an asynchronous iterator, for a consumer with its own pace. */
+type Result = IteratorResult<LiveEvent | FeedReset, undefined>;
+
+/**
+ * The events of a feed as an asynchronous iterator, for a consumer with its own pace. Calls of `next` are served in order,
+ * as those of an asynchronous generator are.
+ */
 export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> {
   #waiting: (LiveEvent | FeedReset)[] = [];
   #failure: TidingsError | undefined;
   #ended = false;
-  #wake: (() => void) | undefined;
+  /** Calls of `next` that wait: then no event does. */
+  readonly #asked: { resolve: (result: Result) => void; reject: (error: TidingsError) => void }[] = [];
   readonly #onReturn: () => void;
 
   constructor(onReturn: () => void) {
@@ -18,6 +24,11 @@ export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> 
 
   push(item: LiveEvent | FeedReset): void {
     if (this.#ended) return;
+    const asked = this.#asked.shift();
+    if (asked) {
+      asked.resolve({ done: false, value: item });
+      return;
+    }
     this.#waiting.push(item);
     if (this.#waiting.length > MAX_WAITING) {
       // To drop some in silence would be a hole; to keep them all, memory without a bound.
@@ -25,7 +36,6 @@ export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> 
       this.fail(new TidingsError('overflow', `${MAX_WAITING} events are waiting for this iterator.`));
       this.#onReturn();
     }
-    this.#wake?.();
   }
 
   /** No more will come, and anyone who reads on learns why after what waits. */
@@ -37,21 +47,19 @@ export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> 
   /** No more will come. What waits is still handed out. */
   end(): void {
     this.#ended = true;
-    this.#wake?.();
+    for (const { resolve, reject } of this.#asked.splice(0)) this.#finish(resolve, reject);
   }
 
-  async next(): Promise<IteratorResult<LiveEvent | FeedReset, undefined>> {
-    for (;;) {
+  next(): Promise<Result> {
+    return new Promise((resolve, reject) => {
       const value = this.#waiting.shift();
-      if (value) return { done: false, value };
-      if (this.#failure) throw this.#failure;
-      if (this.#ended) return { done: true, value: undefined };
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-      this.#wake = undefined;
-    }
+      if (value) resolve({ done: false, value });
+      else if (this.#ended) this.#finish(resolve, reject);
+      else this.#asked.push({ resolve, reject });
+    });
   }
 
-  return(): Promise<IteratorResult<LiveEvent | FeedReset, undefined>> {
+  return(): Promise<Result> {
     this.#waiting = [];
     this.end();
     this.#onReturn();
@@ -60,5 +68,10 @@ export class FeedReader implements AsyncIterableIterator<LiveEvent | FeedReset> 
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #finish(resolve: (result: Result) => void, reject: (error: TidingsError) => void): void {
+    if (this.#failure) reject(this.#failure);
+    else resolve({ done: true, value: undefined });
   }
 }
