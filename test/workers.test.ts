@@ -204,6 +204,49 @@ for (const withRedis of [false, true])
     }
   });
 
+describe('a worker that cannot be started', () => {
+  /** At each signal the next thing keeps the primary from starting one: no program, too long an environment, nothing. */
+  const PROVOKE = `
+    import cluster from 'node:cluster';
+    const { execPath } = process;
+    const turns = [
+      () => (process.execPath = '/nowhere/node'),
+      () => {
+        process.execPath = execPath;
+        process.env.TOO_LONG = 'x'.repeat(200_000);
+      },
+      () => delete process.env.TOO_LONG,
+    ];
+    if (cluster.isPrimary) process.on('SIGUSR2', () => turns.shift()?.());
+  `;
+
+  it('is tried again, and the others serve on', async () => {
+    const workers = await startService({
+      workers: 2,
+      redis: undefined,
+      env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(PROVOKE)}` },
+    });
+    const { service } = workers;
+    try {
+      const [first = 0, second = 0] = await workersOf(service.pid);
+      process.kill(service.pid, 'SIGUSR2');
+      process.kill(first, 'SIGKILL');
+      // As for EAGAIN, it is told later.
+      await until('two tries', () => service.output.split('"code":"ENOENT"').length > 2);
+      expect((await rawRequest(service.url, { path: '/' })).status).to.equal(200);
+      process.kill(service.pid, 'SIGUSR2');
+      // As for ENOMEM, it is thrown.
+      await until('another try', () => service.output.includes('"code":"E2BIG"'));
+      process.kill(service.pid, 'SIGUSR2');
+      await until('another one', async () => (await workersOf(service.pid)).length === 2);
+      expect(await workersOf(service.pid)).to.include(second);
+    } finally {
+      await workers.stop();
+    }
+    expect(service.misconduct).to.be.empty;
+  });
+});
+
 /** The processes that a primary has started, oldest first. Linux only. */
 async function workersOf(primary: number): Promise<number[]> {
   const children = (await readFile(`/proc/${primary}/task/${primary}/children`, 'utf8')).trim().split(' ');

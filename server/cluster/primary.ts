@@ -28,7 +28,7 @@ export interface Workers {
   stop(): Promise<void>;
 }
 
-/** A worker that exits is replaced, with backoff if it exits again and again. Milliseconds. */
+/** A worker that exits, or cannot be started, is replaced, with backoff if that happens again and again. Milliseconds. */
 const RESTART = { least: 100, most: 10_000, healthyAfter: 30_000 };
 /** How long a worker may take to begin. Milliseconds. */
 const START_LIMIT = 60_000;
@@ -64,10 +64,29 @@ export async function startWorkers({
   let stopping = false;
   let stopped: Promise<void> | undefined;
 
-  const startWorker = (number: number, failures: number): Promise<string> => {
-    const worker = cluster.fork({ ...env, TIDINGS_WORKER_SLOT: JSON.stringify({ number, folder }) });
+  const startWorker = async (number: number, failures: number): Promise<string> => {
     const began = Date.now();
-    workers.set(number, worker);
+    const startAgain = (why: object, message: string) => {
+      if (stopping) return;
+      const again = Date.now() - began > RESTART.healthyAfter ? 0 : failures + 1;
+      const wait = Math.min(RESTART.most, RESTART.least * 2 ** again);
+      log.error({ worker: number, ...why, wait }, message);
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        if (!stopping) startWorker(number, again).catch(() => undefined);
+      }, wait);
+      timers.add(timer);
+    };
+    const notStarted = (err: unknown) => startAgain({ err }, 'a worker could not be started; trying again');
+    let worker: Worker;
+    try {
+      worker = cluster.fork({ ...env, TIDINGS_WORKER_SLOT: JSON.stringify({ number, folder }) });
+    } catch (error) {
+      notStarted(error);
+      throw error;
+    }
+    const isStarted = worker.process.pid !== undefined;
+    if (isStarted) workers.set(number, worker);
     return new Promise((resolve, reject) => {
       const limit = setTimeout(() => worker.kill('SIGKILL'), START_LIMIT);
       worker.on('message', (message: Partial<ListeningMessage> | null) => {
@@ -78,15 +97,18 @@ export async function startWorkers({
       worker.once('exit', (code, signal) => {
         clearTimeout(limit);
         reject(new Error(`worker ${number} exited with ${signal ?? code} before it was ready`));
-        if (stopping) return;
-        const again = Date.now() - began > RESTART.healthyAfter ? 0 : failures + 1;
-        const wait = Math.min(RESTART.most, RESTART.least * 2 ** again);
-        log.error({ worker: number, code, signal, wait }, 'a worker exited; starting a new one');
-        const timer = setTimeout(() => {
-          timers.delete(timer);
-          if (!stopping) startWorker(number, again).catch(() => undefined);
-        }, wait);
-        timers.add(timer);
+        startAgain({ code, signal }, 'a worker exited; starting a new one');
+      });
+      if (!isStarted) {
+        // The system has refused the process, with EAGAIN, say: there is no exit.
+        worker.once('error', (error) => {
+          clearTimeout(limit);
+          reject(error);
+          notStarted(error);
+        });
+      }
+      worker.on('error', (err) => {
+        if (isStarted) log.warn({ worker: number, err }, 'a message to a worker could not be sent');
       });
     });
   };
