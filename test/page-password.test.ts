@@ -117,13 +117,31 @@ describe('a link of a mail on the page', () => {
     const form = page.getByRole('form', { name: 'Second factor' });
     await form.getByLabel('Your password').fill('correct horse battery');
     await form.getByRole('button', { name: 'Set it up' }).click();
-    const link = await page.getByRole('link', { name: 'this link' }).getAttribute('href');
-    const secret = Secret.fromBase32(new URL(link!).searchParams.get('secret')!);
+    const readSecret = async () => {
+      const link = await page.getByRole('link', { name: 'this link' }).getAttribute('href');
+      return Secret.fromBase32(new URL(link!).searchParams.get('secret')!);
+    };
+    let secret = await readSecret();
     const code = () => TOTP.generate({ secret });
     await comesToBe(() => page.evaluate('document.activeElement.name'), 'code');
     await form.getByLabel('Code').fill('wrong');
     await form.getByRole('button', { name: 'Turn it on' }).click();
     await page.getByText('This code is wrong or has been used.').waitFor();
+    // It is turned on, and the answer with the recovery codes is lost.
+    await page.route('**/users/me/totp/confirm', async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await form.getByLabel('Code').fill(code());
+    await form.getByRole('button', { name: 'Turn it on' }).click();
+    await page.getByText('the answer with the recovery codes did not arrive').waitFor();
+    await page.unroute('**/users/me/totp/confirm');
+    await form.getByLabel('Your password').fill('correct horse battery');
+    await form.getByRole('button', { name: 'Turn it off' }).click();
+    await form.getByRole('button', { name: 'Set it up' }).waitFor();
+    await form.getByLabel('Your password').fill('correct horse battery');
+    await form.getByRole('button', { name: 'Set it up' }).click();
+    secret = await readSecret();
     await form.getByLabel('Code').fill(code());
     await form.getByRole('button', { name: 'Turn it on' }).click();
     const codes = page.getByRole('list', { name: 'Recovery codes' }).getByRole('listitem');

@@ -326,6 +326,78 @@ describe('writing on the page', () => {
     reader.expectClean({ networkMayFail: true }); // the browser notes the refused tokens
   });
 
+  it('keeps what is written in two tabs at once, in each and over a reload', async () => {
+    const second = await page.context().newPage();
+    await second.goto(opened!.world.url);
+    await second.locator('.connection.live').waitFor();
+    const there = second.getByRole('form', { name: 'A new post' });
+    await there.getByLabel('Title').fill('In the second');
+    await title().fill('In the first');
+    for (const [tab, words] of [
+      [page, 'In the first'],
+      [second, 'In the second'],
+    ] as const) {
+      await tab.reload();
+      await comesToBe(
+        () => tab.getByRole('form', { name: 'A new post' }).getByLabel('Title').inputValue(),
+        words,
+      );
+    }
+    // It was the second that began; what the first does with its own words is not about those.
+    await composer().getByRole('button', { name: 'Discard' }).click();
+    await second.close();
+    await page.reload();
+    await comesToBe(() => title().inputValue(), 'In the second');
+    await composer().getByRole('button', { name: 'Discard' }).click();
+    reader.expectClean();
+  });
+
+  it('publishes once what is shown in two tabs, and in both', async () => {
+    await title().fill('In both of them');
+    await until('it to be kept', () =>
+      page.evaluate<boolean>('Object.values(localStorage).some((one) => one.includes("In both of"))'),
+    );
+    const second = await page.context().newPage();
+    await second.goto(opened!.world.url);
+    const there = second.getByRole('form', { name: 'A new post' });
+    await comesToBe(() => there.getByLabel('Title').inputValue(), 'In both of them');
+    await composer().getByRole('button', { name: 'Publish' }).click();
+    await reader.shows(reader.post('In both of them'));
+    await there.getByRole('button', { name: 'Publish' }).click();
+    await comesToBe(() => there.getByLabel('Title').inputValue(), '');
+    await second.close();
+    await page.reload();
+    await reader.shows(reader.post('In both of them'), 1);
+    reader.expectClean();
+  });
+
+  it('does not bring a draft back that went while the drafts were being read', async () => {
+    await reader.write('Short-lived', '', 'Keep as draft');
+    let answer: (() => void) | undefined;
+    await page.route('**/posts?*published=false*', async (route) => {
+      const response = await route.fetch();
+      // The first one alone is held.
+      if (!answer)
+        await new Promise<void>((resolve) => {
+          answer = resolve;
+        });
+      await route.fulfill({ response });
+    });
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    await until('they are read', () => answer !== undefined);
+    await page.locator('.draft').getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+    await page.locator('.draft').waitFor({ state: 'detached' });
+    const again = page.waitForResponse(/published=false/);
+    answer?.();
+    await again;
+    await page.getByText('No drafts.').waitFor();
+    await page.unrouteAll({ behavior: 'wait' });
+    expect(await page.locator('.draft').count()).to.equal(0);
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    reader.expectClean();
+  });
+
   it('writes nothing as another user who has logged in while the tab was frozen: it becomes theirs', async () => {
     const carol = createClient({ url: opened!.world.url });
     const { id, email } = await carol.signUp({

@@ -1,7 +1,10 @@
-import { createClient, localStorageSession } from 'tidings-client';
+import { createClient, localStorageSession, memoryStorage } from 'tidings-client';
+import { browserStorage } from './chrome/stored.ts';
 
 /**
  * The service that this page belongs to. The session is in localStorage, which survives a reload and is shared by all tabs;
- * why there and not elsewhere is told in the README.
+ * why there and not elsewhere is told in the README. Where the browser refuses storage it lasts as long as the page.
  */
-export const service = createClient({ storage: localStorageSession() });
+export const service = createClient({
+  storage: browserStorage() ? localStorageSession() : memoryStorage(),
+});

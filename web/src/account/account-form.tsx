@@ -58,7 +58,7 @@ export function AccountForm({
     passwordField,
     codeField,
     recoverable,
-    refusals,
+    refusals: { network: 'problem.unanswered', ...refusals },
   });
   const [busy, setBusy] = useState(false);
   useLayoutEffect(() => {

@@ -39,9 +39,10 @@ export async function logOut(): Promise<void> {
   await service.logOut();
 }
 
-/** The reader has changed their own account. */
+/** The reader has changed their own account. An answer that comes when another one is logged in is not about them. */
 export function changedTo(me: OwnUser): void {
-  if (presence.peek().state === 'in') presence.value = { state: 'in', me };
+  const now = presence.peek();
+  if (now.state === 'in' && now.me.id === me.id) presence.value = { state: 'in', me };
 }
 
 async function enter(): Promise<void> {

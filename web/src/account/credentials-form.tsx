@@ -21,6 +21,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
   const { faults, clear, show } = useFaults(names[intent], form, {
     codeField: 'otp',
     recoverable: asksForCode,
+    refusals: intent === 'sign-up' ? { network: 'problem.unanswered' } : {},
   });
   const [passwordShown, setPasswordShown] = useState(false);
   const password = useRef<HTMLInputElement>(null);

@@ -2,6 +2,7 @@ import { effect, signal } from '@preact/signals';
 import type { ProviderAnswer } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { read, tabStorage, write } from '../chrome/stored.ts';
 import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { presence } from './account.ts';
@@ -28,7 +29,7 @@ export async function goToProvider(kind: Begun['kind'], password?: string): Prom
   const { authorization_url, state, secret } =
     kind === 'link' ? await service.openId.beginLink(password) : await service.openId.begin();
   const begun: Begun = { kind, state, secret };
-  sessionStorage.setItem(KEY, JSON.stringify(begun));
+  write(tabStorage(), KEY, JSON.stringify(begun));
   location.assign(authorization_url);
 }
 
@@ -41,7 +42,7 @@ export function takeProviderAnswer(): void {
   if (response === null) return;
   history.replaceState(history.state, '', location.pathname + location.search);
   const begun = readBegun();
-  sessionStorage.removeItem(KEY);
+  write(tabStorage(), KEY, null);
   if (begun?.state !== new URLSearchParams(response).get('state')) {
     notify(say('provider.notHere'), 'failed');
     return;
@@ -52,7 +53,7 @@ export function takeProviderAnswer(): void {
 }
 
 function readBegun(): Begun | undefined {
-  const stored = sessionStorage.getItem(KEY);
+  const stored = read(tabStorage(), KEY);
   return stored === null ? undefined : (JSON.parse(stored) as Begun);
 }
 

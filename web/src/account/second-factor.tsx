@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { OwnUser, SecondFactorView, TotpSetup } from 'tidings-client';
+import { type OwnUser, type SecondFactorView, TidingsError, type TotpSetup } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Said } from '../languages/said.tsx';
@@ -29,7 +29,12 @@ export function SecondFactor({ me }: { me: OwnUser }) {
   const begin = async ({ password }: Record<string, string>) =>
     setSetup(await service.secondFactor.begin(password));
   const confirm = async ({ code = '' }: Record<string, string>) => {
-    setRecoveryCodes(await service.secondFactor.confirm(code.trim()));
+    try {
+      setRecoveryCodes(await service.secondFactor.confirm(code.trim()));
+    } catch (error) {
+      if (!(error instanceof TidingsError) || error.code !== 'network' || !(await isOn())) throw error;
+      notify(say('factor.unseen'), 'failed');
+    }
     setSetup(undefined);
     await load();
   };
@@ -102,6 +107,14 @@ export function SecondFactor({ me }: { me: OwnUser }) {
         </>
       )}
     </section>
+  );
+}
+
+/** Whether logins ask for a code; false also where that cannot be read. */
+async function isOn(): Promise<boolean> {
+  return service.secondFactor.state().then(
+    ({ on }) => on,
+    () => false,
   );
 }
 

@@ -4,6 +4,7 @@ import { Confirmation } from '../chrome/confirmation.tsx';
 import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
+import { usePages } from '../chrome/use-pages.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Said } from '../languages/said.tsx';
 import { say } from '../languages/say.ts';
@@ -11,21 +12,18 @@ import { service } from '../service.ts';
 
 /** Where the reader is logged in: any of these sessions can be ended, or all at once. */
 export function Sessions({ me }: { me: OwnUser }) {
-  const [sessions, setSessions] = useState<LoginSession[]>([]);
-  const [next, setNext] = useState<string>();
-  const [trouble, setTrouble] = useState<string>();
+  const {
+    items: sessions,
+    hasMore,
+    error,
+    load,
+    loadMore,
+    remove,
+  } = usePages<LoginSession>(async (cursor) => {
+    const { sessions: items, next } = await service.sessions.list({ cursor });
+    return { items, next };
+  });
   const [asking, setAsking] = useState<LoginSession | 'all'>();
-
-  const load = async (cursor?: string) => {
-    try {
-      const page = await service.sessions.list({ cursor });
-      setSessions((before) => (cursor === undefined ? page.sessions : [...before, ...page.sessions]));
-      setNext(page.next);
-      setTrouble(undefined);
-    } catch (error) {
-      setTrouble(say('sessions.unread', { why: sentenceOf(error) }));
-    }
-  };
   // A new password has ended some of them.
   useEffect(() => void load(), [me]);
   const list = useKeptFocus<HTMLUListElement>();
@@ -33,7 +31,7 @@ export function Sessions({ me }: { me: OwnUser }) {
   const end = async (session: LoginSession) => {
     try {
       await service.sessions.end(session.id);
-      setSessions((before) => before.filter(({ id }) => id !== session.id));
+      remove(({ id }) => id === session.id);
       notify(say('sessions.ended'));
     } catch (error) {
       notify(say('sessions.notEnded', { why: sentenceOf(error) }), 'failed');
@@ -50,7 +48,7 @@ export function Sessions({ me }: { me: OwnUser }) {
       <h2>{say('sessions.title')}</h2>
       <p class="muted">{say('sessions.what')}</p>
       <ul ref={list} class="sessions" aria-label={say('sessions.title')}>
-        {sessions.map((session) => (
+        {sessions?.map((session) => (
           <li key={session.id}>
             <div>
               <strong>{nameOf(session)}</strong>
@@ -75,10 +73,10 @@ export function Sessions({ me }: { me: OwnUser }) {
           </li>
         ))}
       </ul>
-      {trouble !== undefined && <p role="alert">{trouble}</p>}
+      {error !== undefined && <p role="alert">{say('sessions.unread', { why: sentenceOf(error) })}</p>}
       <div class="buttons">
-        {next !== undefined && (
-          <button type="button" class="secondary" onClick={() => void load(next)}>
+        {hasMore && (
+          <button type="button" class="secondary" onClick={() => void loadMore()}>
             {say('more')}
           </button>
         )}

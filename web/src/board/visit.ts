@@ -108,6 +108,7 @@ export class Visit {
 
   close(): void {
     this.#endArrivals();
+    this.unsent.close();
     this.timeline.close();
     this.feed.close();
   }

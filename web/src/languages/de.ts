@@ -96,6 +96,8 @@ export const de: Messages = {
   'problem.sign_up_closed': 'Zurzeit kann sich hier niemand registrieren.',
   'problem.too_large': 'Das ist zu groß für den Server.',
   'problem.too_many_requests': 'So oft geht das nicht. Versuch es gleich noch einmal.',
+  'problem.unanswered':
+    'Der Server hat nicht geantwortet. Vielleicht ist es trotzdem geschehen: Sieh nach, bevor du es noch einmal versuchst.',
   'problem.unauthorized':
     'Das gilt nicht mehr: Der Link wurde vielleicht schon benutzt, oder die Sitzung ist beendet.',
   'problem.unavailable': 'Der Dienst kann das gerade nicht. Versuch es gleich noch einmal.',
@@ -487,6 +489,8 @@ export const de: Messages = {
   'factor.ended': 'Deine Anmeldungen verlangen keinen Code mehr.',
   'factor.begun':
     'Ab jetzt verlangen deine Anmeldungen einen Code. {keep}: Jeder gilt für eine Anmeldung ohne die App, und sie werden nicht noch einmal angezeigt.',
+  'factor.unseen':
+    'Deine Anmeldungen verlangen jetzt einen Code, aber die Antwort mit den Wiederherstellungscodes ist nicht angekommen. Für neue schalte es aus und richte es noch einmal ein.',
   'factor.keep': 'Bewahre diese Wiederherstellungscodes auf',
   'factor.codes': 'Wiederherstellungscodes',
   'factor.copy': 'Codes kopieren',

@@ -91,6 +91,8 @@ export const en = {
   'problem.sign_up_closed': 'Nobody can sign up here at present.',
   'problem.too_large': 'This is too large for the server.',
   'problem.too_many_requests': 'This is not possible so often. Try again in a moment.',
+  'problem.unanswered':
+    'The server did not answer. It may have been done all the same: look before you try again.',
   'problem.unauthorized': 'This is no longer valid: a link may have been used, and a session may have ended.',
   'problem.unavailable': 'The service cannot do this just now. Try again in a moment.',
   'problem.unexpected': 'The response of the server is not valid.',
@@ -472,6 +474,8 @@ export const en = {
   'factor.ended': 'Your logins ask for no code any more.',
   'factor.begun':
     'Your logins ask for a code from now on. {keep}: each is good for one login without the app, and they are not shown again.',
+  'factor.unseen':
+    'Your logins ask for a code now, but the answer with the recovery codes did not arrive. For new ones, turn it off and set it up again.',
   'factor.keep': 'Keep these recovery codes',
   'factor.codes': 'Recovery codes',
   'factor.copy': 'Copy the codes',

@@ -69,7 +69,13 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
       );
       form.reset();
     } catch (error) {
-      setRefusal(sentenceOf(error, { conflict: 'moderation.conflict', forbidden: 'moderation.forbidden' }));
+      setRefusal(
+        sentenceOf(error, {
+          conflict: 'moderation.conflict',
+          forbidden: 'moderation.forbidden',
+          network: 'problem.unanswered',
+        }),
+      );
     } finally {
       setBusy(false);
     }

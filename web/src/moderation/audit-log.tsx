@@ -1,8 +1,9 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import type { AuditEntry } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Trouble } from '../chrome/trouble.tsx';
+import { usePages } from '../chrome/use-pages.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
 import type { Key } from '../languages/messages.ts';
@@ -12,35 +13,25 @@ import { service } from '../service.ts';
 
 const PAGE = 50;
 
-interface Listed {
-  entries: AuditEntry[];
-  next: string | undefined;
-}
-
 /** The audit log. It is read again when a case is resolved. */
 export function AuditLog() {
   const { feed } = useVisit();
-  const [listed, setListed] = useState<Listed>();
-  const [fault, setFault] = useState<string>();
-  const read = async (cursor?: string) => {
-    try {
-      const page = await service.moderation.log({ limit: PAGE, cursor });
-      setFault(undefined);
-      setListed((before) => ({
-        entries: cursor === undefined ? page.entries : [...(before?.entries ?? []), ...page.entries],
-        next: page.next,
-      }));
-    } catch (error) {
-      setFault(sentenceOf(error));
-    }
-  };
+  const {
+    items: entries,
+    hasMore,
+    error,
+    load,
+    loadMore,
+  } = usePages<AuditEntry>(async (cursor) => {
+    const { entries: items, next } = await service.moderation.log({ limit: PAGE, cursor });
+    return { items, next };
+  });
   useEffect(() => {
-    void read();
-    return feed.on('report:resolved', () => void read());
+    void load();
+    return feed.on('report:resolved', () => void load());
   }, [feed]);
-  if (fault !== undefined) return <Trouble again={() => void read()}>{fault}</Trouble>;
-  if (!listed) return <Skeleton />;
-  const { entries, next } = listed;
+  if (error !== undefined) return <Trouble again={() => void load()}>{sentenceOf(error)}</Trouble>;
+  if (!entries) return <Skeleton />;
   return (
     <>
       {entries.length === 0 && <p class="nothing">{say('moderation.noneDone')}</p>}
@@ -49,9 +40,9 @@ export function AuditLog() {
           <Entry key={entry.id} of={entry} />
         ))}
       </ul>
-      {next !== undefined && (
+      {hasMore && (
         <div class="end">
-          <button type="button" class="secondary" onClick={() => void read(next)}>
+          <button type="button" class="secondary" onClick={() => void loadMore()}>
             {say('more')}
           </button>
         </div>

@@ -56,6 +56,7 @@ export class Thread implements PostStore {
   #store: ThreadStore | undefined;
   #ends: (() => void)[] = [];
   #closed = false;
+  #opening = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   /** What the rows that are shown were made of. */
   #replies: readonly ThreadNode[] = [];
@@ -67,7 +68,6 @@ export class Thread implements PostStore {
 
   /** Reads now what could not be read. */
   async again(): Promise<void> {
-    clearTimeout(this.#retry);
     if (this.#store) await this.#store.load();
     else await this.#open();
   }
@@ -120,10 +120,12 @@ export class Thread implements PostStore {
 
   async #open(): Promise<void> {
     const { client, feed, me, postId } = this.#options;
+    clearTimeout(this.#retry);
+    if (this.#opening) return;
+    this.#opening = true;
     try {
       const post = await client.posts.get(postId);
-      // It was read twice at once, by itself and because the reader wanted it.
-      if (this.#closed || this.#store) return;
+      if (this.#closed) return;
       const store = createThreadStore(client, { postId: post.root_id ?? post.id, limit: PAGE, feed });
       this.#store = store;
       this.#ends = [
@@ -138,6 +140,8 @@ export class Thread implements PostStore {
       if (this.#closed || !(error instanceof TidingsError) || !error.temporary) return;
       const wait = Math.max(RETRY * (0.5 + Math.random()), (error.retryAfter ?? 0) * 1000);
       this.#retry = setTimeout(() => void this.#open(), wait);
+    } finally {
+      this.#opening = false;
     }
   }
 

@@ -1,4 +1,5 @@
 import type { TidingsError } from 'tidings-client';
+import { browserStorage, read, tabStorage, write } from '../chrome/stored.ts';
 import type { Words } from './post-form.tsx';
 
 /** What the words are for: a new post, a reply to a post, or a change of one. */
@@ -27,12 +28,15 @@ const PREFIX = 'tidings:unsent';
 
 /**
  * What a user has begun to write and not sent. It is kept in this browser, so that neither a reload nor a look at
- * another place loses it, and under the user's id, so that nobody else who logs in here gets to see it.
+ * another place loses it, and under the user's id, so that nobody else who logs in here gets to see it. Each tab keeps
+ * its own words; the browser keeps, for when all tabs are closed, those of the tab that began first.
  */
 export class Unsent {
   readonly #prefix: string;
   /** Where storage is refused or full it is kept as long as the page is open. */
   readonly #kept = new Map<UnsentFor, UnsentWords | undefined>();
+  /** What the browser keeps, as this tab read or wrote it last: anything else is another tab's. */
+  readonly #shared = new Map<UnsentFor, string | null>();
 
   /** With the words that it is about. It ends with the page: nothing is sent on a later day. */
   readonly #waiting = new Map<UnsentFor, Waiting & Words>();
@@ -40,10 +44,17 @@ export class Unsent {
 
   constructor(userId: number) {
     this.#prefix = prefixOf(userId);
+    window.addEventListener('storage', this.#onForeignWrite);
   }
 
   of(what: UnsentFor): UnsentWords | undefined {
-    if (!this.#kept.has(what)) this.#kept.set(what, stored(this.#prefix + what));
+    if (!this.#kept.has(what)) {
+      const key = this.#prefix + what;
+      const shared = read(browserStorage(), key);
+      const own = read(tabStorage(), key) ?? shared;
+      this.#shared.set(what, own === shared ? shared : null);
+      this.#kept.set(what, parse(own));
+    }
     return this.#kept.get(what);
   }
 
@@ -93,26 +104,39 @@ export class Unsent {
     if (words) this.#put(what, { ...words, sent });
   }
 
-  #put(what: UnsentFor, kept: UnsentWords | undefined): void {
-    this.#kept.set(what, kept);
-    try {
-      if (kept) localStorage.setItem(this.#prefix + what, JSON.stringify(kept));
-      else localStorage.removeItem(this.#prefix + what);
-    } catch {
-      // Kept in memory, as said above.
-    }
+  close(): void {
+    window.removeEventListener('storage', this.#onForeignWrite);
   }
+
+  #put(what: UnsentFor, kept: UnsentWords | undefined): void {
+    const key = this.#prefix + what;
+    const text = kept ? JSON.stringify(kept) : null;
+    this.#kept.set(what, kept);
+    write(tabStorage(), key, text);
+    const shared = read(browserStorage(), key);
+    if (shared !== null && shared !== this.#shared.get(what)) return;
+    write(browserStorage(), key, text);
+    this.#shared.set(what, text);
+  }
+
+  /** Another tab shows the same words, and sends them: with its idempotency key there is no second post. */
+  readonly #onForeignWrite = ({ key, newValue: text }: StorageEvent): void => {
+    if (!key?.startsWith(this.#prefix)) return;
+    const what = key.slice(this.#prefix.length) as UnsentFor;
+    const [own, foreign] = [this.#kept.get(what), parse(text)];
+    if (!own || !foreign?.sent || !isSame(own, foreign)) return;
+    const words = { ...own, sent: foreign.sent };
+    this.#kept.set(what, words);
+    this.#shared.set(what, text);
+    write(tabStorage(), key, JSON.stringify(words));
+  };
 }
 
 /** Deletes all that a user has begun to write: they have logged out. */
 export function forgetUnsent(userId: number): void {
-  try {
-    for (const key of Object.keys(localStorage)) {
-      if (key.startsWith(prefixOf(userId))) localStorage.removeItem(key);
-    }
-  } catch {
-    // Storage is refused: nothing is in it.
-  }
+  for (const storage of [browserStorage(), tabStorage()])
+    for (const key of Object.keys(storage ?? {}))
+      if (key.startsWith(prefixOf(userId))) write(storage, key, null);
 }
 
 function isSame(one: Words, other: Words): boolean {
@@ -123,9 +147,9 @@ function prefixOf(userId: number): string {
   return `${PREFIX}:${userId}:`;
 }
 
-function stored(key: string): UnsentWords | undefined {
+function parse(text: string | null): UnsentWords | undefined {
   try {
-    return (JSON.parse(localStorage.getItem(key) ?? 'null') as UnsentWords | null) ?? undefined;
+    return (JSON.parse(text ?? 'null') as UnsentWords | null) ?? undefined;
   } catch {
     return undefined;
   }
