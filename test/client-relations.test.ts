@@ -277,6 +277,23 @@ for (const sharing of [false, true])
       expect(nobody.state).to.include({ user: undefined, missing: true, loading: false });
       await other('ben').client.updateMe({ username: 'ben' });
     });
+
+    it('show whom a name is of once the database is another one', async () => {
+      const profile = createProfileStore(me, { username: 'eve', feed: feed ?? { reconnect } });
+      open.push(profile);
+      await profile.load();
+      await until('it is live', () => profile.state.status.state === 'live' && !profile.state.loading);
+      expect(profile.state.user?.id).to.equal(other('eve').id);
+      // In the other database nobody has given the name up.
+      await world.pool.query(`
+        begin;
+        set local session_replication_role = replica;
+        update users set username = 'eva' where username = 'eve';
+        update users set username = 'eve' where username = 'cem';
+        update feed_head set epoch = gen_random_uuid();
+        commit`);
+      await until('the other one', () => profile.state.user?.id === other('cem').id);
+    });
   });
 
 describe('the stores of the client', () => {

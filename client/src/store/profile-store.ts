@@ -26,6 +26,8 @@ export interface ProfileState {
 
 type Found = Pick<ProfileState, 'user' | 'missing' | 'error'>;
 
+const NOBODY: Found = { user: undefined, missing: false, error: undefined };
+
 /**
  * A user as the signed-in one sees them: who they are, their counts, and whether one follows, blocks or mutes them, on
  * whatever device that was changed. An answer about a user has no position in the stream, so the user is read again after
@@ -37,7 +39,7 @@ export class ProfileStore {
   readonly #changes = new Emitter<{ change: () => void }>();
   #feed: Feed | undefined;
   #ends: (() => void)[] = [];
-  #found: Found = { user: undefined, missing: false, error: undefined };
+  #found = NOBODY;
   #request: AbortController | undefined;
   /** Something has changed since the read that is on its way began. */
   #again = false;
@@ -103,7 +105,15 @@ export class ProfileStore {
       feed.on('event', (event) => {
         if (this.#isAbout(event)) void this.load();
       }),
-      feed.on('reset', () => void this.load()),
+      feed.on('reset', ({ reason }) => {
+        if (reason === 'epoch_changed') {
+          // The id is another user's, and what is on its way may be of the database before.
+          this.#request?.abort();
+          this.#request = undefined;
+          this.#found = NOBODY;
+        }
+        void this.load();
+      }),
       feed.on('ready', () => {
         // Where the feed began after the read, nobody has told what happened in between.
         if (!this.#sure || this.#found.error) void this.load();
