@@ -55,6 +55,18 @@ describe('the home page and hidden authors', () => {
     expect(await home(me)).to.deep.equal([own.id]);
   });
 
+  it('has drafts or not for each of two requests that come at once', async () => {
+    const [draft, published] = [await writePost(me, { published: false }), await writePost(me)];
+    const lists = [
+      ['', [published.id, draft.id]],
+      ['&published=true', [published.id]],
+    ] as const;
+    for (const asked of [lists, [...lists].reverse()]) {
+      const answers = await Promise.all(asked.map(([query]) => home(me, query)));
+      expect(answers).to.deep.equal(asked.map(([, ids]) => ids));
+    }
+  });
+
   it('has one’s own drafts as the list of all has, and nobody else’s', async () => {
     await set(me, 'follow', ada);
     const draft = await writePost(me, { published: false });

@@ -124,6 +124,23 @@ describe('tags and mentions', () => {
     expect(tagTopics(await last(deleted.id))).to.deep.equal(['tag:third']);
     expect(await listed(bob, 'tag=second')).to.deep.equal([]);
     expect(await listed(ada, 'tag=second')).to.deep.equal([withdrawn.id]);
+    // Its replies go with it, from those too who hear them by a tag that it has just been given.
+    const answered = await writePost(ada, { content: '#fourth' });
+    await bob.post(`/posts/${answered.id}/replies`, { content: '#fourth #fifth #sixth' });
+    await edit(ada, answered.id, { content: '#fifth', published: false });
+    const { departure, topics } = await last(answered.id);
+    expect([...topics, ...(departure?.topics ?? [])]).to.include.members([
+      'tag:fourth',
+      'tag:fifth',
+      'tag:sixth',
+    ]);
+  });
+
+  it('are found in each form that they can be written in, however long that is', async () => {
+    const tag = '각'.repeat(70);
+    const { id } = await writePost(ada, { content: `#${tag}` });
+    for (const form of ['NFC', 'NFD'] as const)
+      expect(await listed(bob, `tag=${encodeURIComponent(`#${tag}`.normalize(form))}`)).to.deep.equal([id]);
   });
 
   it('leave what is told of a post when its text does', async () => {

@@ -141,7 +141,7 @@ def main():
     while True:
         failures = 0 if follow(session, position) else failures + 1
         # At random, so that not all clients come back to a restarted node at once.
-        time.sleep(random.random() * min(LONGEST_WAIT, 0.5 * 2**failures))
+        time.sleep(random.random() * min(LONGEST_WAIT, 0.5 * 2 ** min(failures, 10)))
 
 
 if __name__ == "__main__":

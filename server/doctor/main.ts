@@ -51,14 +51,23 @@ await main(async () => {
     tell(examinations);
     const repairs = examinations.flatMap(({ findings }) => findings.filter((finding) => finding.repair));
     if (values.repair && repairs.length > 0) {
+      let repaired = 0;
       await withModels(
         databaseUrl,
         async (db) => {
-          for (const each of repairs) await repair(db, each);
+          for (const each of repairs) {
+            try {
+              await repair(db, each);
+              repaired += 1;
+            } catch (error) {
+              // The others are repaired nevertheless.
+              console.log(`\nNot repaired: ${each.what} ${String(error)}`);
+            }
+          }
         },
         2,
       );
-      console.log(`\n${repairs.length} repaired. Checking again:\n`);
+      console.log(`\n${repaired} repaired. Checking again:\n`);
       examinations = await examine(config, databaseUrl);
       tell(examinations);
     } else if (repairs.length > 0) {

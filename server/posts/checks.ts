@@ -36,7 +36,8 @@ const references = [
     noun: 'mentions',
     table: 'post_mentions',
     columns: 'user_id, post_id',
-    said: `select distinct (m ->> 'id')::bigint, p.id from posts p cross join lateral jsonb_array_elements(p.mentions) m`,
+    said: `select distinct (m ->> 'id')::bigint, p.id from posts p cross join lateral jsonb_array_elements(p.mentions) m
+           join users u on u.id = (m ->> 'id')::bigint`,
   },
 ] as const;
 

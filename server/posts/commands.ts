@@ -105,6 +105,8 @@ export async function updatePost(
       post.set(references);
       post.set('parsedAt', literal('clock_timestamp()') as never);
     }
+    // Before the tags change: they are left out that the event is told under in any case, those of before.
+    const threadTopics = wasPublished && !post.published ? await topicsOfThread(tx, id) : [];
     await post.save({ transaction: tx });
     if (!wasPublished && post.published) await rankAnew(tx, id);
 
@@ -116,7 +118,6 @@ export async function updatePost(
     else if (post.published) await append(tx, postCreated, view);
     else if (wasPublished) {
       const hadReplies = (view.replies ?? 0) > 0;
-      const threadTopics = hadReplies ? await topicsOfThread(tx, id) : [];
       await appendRemovals(tx, [{ ...before, hadReplies, threadTopics }]);
     }
     return answer;

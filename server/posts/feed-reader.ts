@@ -301,7 +301,10 @@ function sendersOf({ requester }: Ask): readonly string[] {
 function askedAlike(asks: readonly Ask[], look: Look): Map<string, Ask[]> {
   const same = new Map<string, Ask[]>();
   for (const ask of asks) {
-    const key = `${isShared(scopeOf(ask, look)) ? '' : ask.viewer} ${ask.key}`;
+    const scope = scopeOf(ask, look);
+    // With drafts and without it is another page, and one key.
+    const own = scope.draftsOf === undefined ? ask.viewer : `${ask.viewer} and drafts`;
+    const key = `${isShared(scope) ? '' : own} ${ask.key}`;
     const together = same.get(key);
     if (together) together.push(ask);
     else same.set(key, [ask]);

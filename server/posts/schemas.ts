@@ -73,6 +73,9 @@ const ofReply = (what: string) =>
   >;
 const parentId = ofReply('The post that this one answers');
 const rootId = ofReply('The post that its thread began with');
+/** Of a tag in a query, in UTF-16 units: written in another Unicode form it may be longer than the tag itself. */
+const LONGEST_TAG = 400;
+
 const tags = listOf(Joi.string()).description('The tags in its text').example([]);
 const mentions = listOf(owner)
   .description('Who is mentioned in its text, each by the name that stands there')
@@ -232,7 +235,7 @@ export const listPosts = object({
   owner_id: optional(id().description("Only this user's posts").example(1)),
   tag: optional(
     text()
-      .max(200)
+      .max(LONGEST_TAG)
       .custom((value: string, helpers) => tagOf(value) ?? helpers.error('string.tag'), 'tag')
       .description(
         'Only posts with this tag, with or without `#`. Case, width and Unicode form make no difference',
