@@ -76,7 +76,9 @@ for (const redisIs of ['not configured', 'there', 'dead'] as const)
       expect(told).to.be.within(5, 1000);
       expect(await flood(claiming, /^"refresh-address";/)).to.equal(left);
       for (const user of [bystander, flooder]) expect((await user.get('/users/me')).status).to.equal(200);
-      expect(await counted(world, 'tidings_rate_limited_total{limit="refresh-address"}')).to.be.above(started);
+      expect(await counted(world, 'tidings_rate_limited_total{limit="refresh-address"}')).to.be.above(
+        started,
+      );
     });
   });
 
