@@ -270,7 +270,7 @@ describe('TLS to PostgreSQL', () => {
     expect(untrusted).to.match(
       /^1: The database tidings at localhost:\d+ cannot be used: .*sslrootcert.*\n$/,
     );
-    expect(unreadable).to.match(/^78: sslrootcert: .*none\.pem cannot be read.*\n$/);
+    expect(unreadable).to.match(/^78: DATABASE_URL: sslrootcert: .*none\.pem cannot be read.*\n$/);
   });
 
   it('tells a certificate that has expired, and a server that has none', async () => {
