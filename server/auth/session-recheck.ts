@@ -1,3 +1,4 @@
+import { DueWork } from '../async/due-work.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import type { Connections } from '../delivery/connections.ts';
@@ -22,8 +23,11 @@ export interface SessionRecheckOptions {
 export class SessionRecheck {
   readonly #options: SessionRecheckOptions;
   #due = false;
-  #running = false;
   #stopped = false;
+  readonly #checks = new DueWork(
+    () => this.#due && !this.#stopped,
+    () => this.#checkAll(),
+  );
 
   constructor(options: SessionRecheckOptions) {
     this.#options = options;
@@ -33,28 +37,22 @@ export class SessionRecheck {
   request(): void {
     this.#options.liveSessions.forgetAll();
     this.#due = true;
-    if (!this.#running) void this.#run();
+    this.#checks.begin();
   }
 
   stop(): void {
     this.#stopped = true;
   }
 
-  async #run(): Promise<void> {
-    this.#running = true;
-    while (this.#due && !this.#stopped) {
-      this.#due = false;
-      const all = this.#options.connections.all().filter(({ withoutSession }) => !withoutSession);
-      for (let at = 0; at < all.length && !this.#stopped; at += PAGE) {
-        const known = await Promise.all(
-          all.slice(at, at + PAGE).map((connection) => this.#check(connection)),
-        );
-        if (known.every(Boolean)) continue;
-        this.#due = true;
-        await new Promise((resolve) => setTimeout(resolve, RETRY));
-      }
+  async #checkAll(): Promise<void> {
+    this.#due = false;
+    const all = this.#options.connections.all().filter(({ withoutSession }) => !withoutSession);
+    for (let at = 0; at < all.length && !this.#stopped; at += PAGE) {
+      const known = await Promise.all(all.slice(at, at + PAGE).map((connection) => this.#check(connection)));
+      if (known.every(Boolean)) continue;
+      this.#due = true;
+      await new Promise((resolve) => setTimeout(resolve, RETRY));
     }
-    this.#running = false;
   }
 
   /** @returns whether it is known by now if the session lives */

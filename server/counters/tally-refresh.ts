@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
+import { DueWork } from '../async/due-work.ts';
 import type { Tally } from '../protocol.ts';
 import { inPublicThread } from '../public-thread.ts';
 import type { Logger } from '../logger.ts';
@@ -38,9 +39,11 @@ export interface TallyRefreshOptions {
 export class TallyRefresh {
   readonly #options: TallyRefreshOptions;
   #due = false;
-  #isRunning = false;
-  #ended: Promise<void> | undefined;
   readonly #stopping = new AbortController();
+  readonly #work = new DueWork(
+    () => this.#due && !this.#stopping.signal.aborted,
+    () => this.#step(),
+  );
 
   constructor(options: TallyRefreshOptions) {
     this.#options = options;
@@ -49,29 +52,24 @@ export class TallyRefresh {
   /** Begins a refresh, or has the one that is in progress followed by another. */
   request(): void {
     this.#due = true;
-    if (!this.#isRunning) this.#ended = this.#run();
+    this.#work.begin();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#ended;
+    await this.#work.end();
   }
 
-  async #run(): Promise<void> {
-    this.#isRunning = true;
-    while (this.#due && !this.#stopping.signal.aborted) {
-      this.#due = false; // before reading: what changes during the read is read again
-      try {
-        await this.#refresh();
-        await this.#sleep(PAUSE);
-      } catch (error) {
-        this.#options.log.debug({ err: error }, 'tallies could not be reloaded; retrying');
-        this.#due = true;
-        await this.#sleep(RETRY);
-      }
+  async #step(): Promise<void> {
+    this.#due = false; // before reading: what changes during the read is read again
+    try {
+      await this.#refresh();
+      await this.#sleep(PAUSE);
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'tallies could not be reloaded; retrying');
+      this.#due = true;
+      await this.#sleep(RETRY);
     }
-    // In the turn of the last look: what is requested after it finds nothing running.
-    this.#isRunning = false;
   }
 
   async #refresh(): Promise<void> {

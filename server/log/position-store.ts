@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DueWork } from '../async/due-work.ts';
 import { isUuid } from '../text/uuid.ts';
 import type { Logger } from '../logger.ts';
 import type { Seen } from './reader.ts';
@@ -31,8 +32,10 @@ export class FilePositionStore implements PositionStore {
   readonly #file: string;
   readonly #log: Logger;
   #next: Seen | undefined;
-  #isWriting = false;
-  #written: Promise<void> | undefined;
+  readonly #writes = new DueWork(
+    () => this.#next !== undefined,
+    () => this.#write(),
+  );
   #failed = false;
 
   /** @param worker its number among the processes that share the folder */
@@ -52,32 +55,29 @@ export class FilePositionStore implements PositionStore {
 
   keep(seen: Seen): void {
     this.#next = seen;
-    if (!this.#isWriting) this.#written = this.#write();
+    this.#writes.begin();
   }
 
   /** Resolves when the newest position is in the file. */
   async close(): Promise<void> {
-    await this.#written;
+    await this.#writes.end();
   }
 
   async #write(): Promise<void> {
-    this.#isWriting = true;
-    for (let next = this.#next; next; next = this.#next) {
-      this.#next = undefined;
-      try {
-        await mkdir(this.#folder, { recursive: true });
-        await writeFile(`${this.#file}.new`, JSON.stringify(next));
-        await rename(`${this.#file}.new`, this.#file);
-      } catch (error) {
-        if (!this.#failed)
-          this.#log.info(
-            { err: error },
-            'DATA_DIR is not writable, so this node cannot use it to notice that a database snapshot was restored',
-          );
-        this.#failed = true;
-      }
+    const next = this.#next;
+    this.#next = undefined;
+    try {
+      await mkdir(this.#folder, { recursive: true });
+      await writeFile(`${this.#file}.new`, JSON.stringify(next));
+      await rename(`${this.#file}.new`, this.#file);
+    } catch (error) {
+      if (!this.#failed)
+        this.#log.info(
+          { err: error },
+          'DATA_DIR is not writable, so this node cannot use it to notice that a database snapshot was restored',
+        );
+      this.#failed = true;
     }
-    this.#isWriting = false;
   }
 }
 

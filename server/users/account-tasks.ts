@@ -1,3 +1,4 @@
+import { DueWork } from '../async/due-work.ts';
 import { about, Loop } from '../async/loop.ts';
 import type { Database } from '../database/connection.ts';
 import type { Tally } from '../protocol.ts';
@@ -57,8 +58,10 @@ export class AccountTasks {
   readonly #reportTallies: AccountTasksOptions['reportTallies'];
   /** By account. Worked on in turn, one piece each. */
   readonly #active = new Map<number, ActiveTask>();
-  #isRunning = false;
-  #ended: Promise<void> | undefined;
+  readonly #rounds = new DueWork(
+    () => this.#active.size > 0 && !this.#sweeps.signal.aborted,
+    () => this.#round(),
+  );
   /** Takes up what other nodes have left. */
   readonly #sweeps = new Loop({
     work: () => this.#takeUp(),
@@ -89,7 +92,7 @@ export class AccountTasks {
 
   async stop(): Promise<void> {
     await this.#sweeps.stop();
-    await this.#ended;
+    await this.#rounds.end();
     for (const { waiting } of this.#active.values()) for (const tell of waiting) tell();
   }
 
@@ -113,7 +116,7 @@ export class AccountTasks {
     const task = this.#active.get(userId) ?? { waiting: [], pause: 0 };
     if (tell) task.waiting.push(tell);
     this.#active.set(userId, task);
-    if (!this.#isRunning) this.#ended = this.#run();
+    this.#rounds.begin();
   }
 
   async #takeUp(): Promise<void> {
@@ -126,16 +129,11 @@ export class AccountTasks {
       if (!this.#sweeps.signal.aborted) this.#add(user_id);
   }
 
-  async #run(): Promise<void> {
-    this.#isRunning = true;
-    while (this.#active.size > 0 && !this.#sweeps.signal.aborted) {
-      for (const [userId, task] of [...this.#active]) {
-        if (this.#sweeps.signal.aborted) break;
-        await this.#work(userId, task);
-      }
+  async #round(): Promise<void> {
+    for (const [userId, task] of [...this.#active]) {
+      if (this.#sweeps.signal.aborted) return;
+      await this.#work(userId, task);
     }
-    // In the turn of the last look: what is added after it finds nothing running.
-    this.#isRunning = false;
   }
 
   async #work(userId: number, task: ActiveTask): Promise<void> {
