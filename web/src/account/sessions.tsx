@@ -1,10 +1,10 @@
 import type { LoginSession, OwnUser } from 'tidings-client';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { notify } from '../chrome/notices.tsx';
+import { Pages } from '../chrome/pages.ts';
 import { sentenceOf } from '../chrome/sentence.ts';
-import { usePages } from '../chrome/use-pages.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Said } from '../languages/said.tsx';
 import { say } from '../languages/say.ts';
@@ -12,30 +12,33 @@ import { service } from '../service.ts';
 
 /** Where the reader is logged in: any of these sessions can be ended, or all at once. */
 export function Sessions({ me }: { me: OwnUser }) {
-  const {
-    items: sessions,
-    hasMore,
-    error,
-    load,
-    loadMore,
-    remove,
-  } = usePages<LoginSession>(async (cursor) => {
-    const { sessions: items, next } = await service.sessions.list({ cursor });
-    return { items, next };
-  });
+  const pages = useMemo(
+    () =>
+      new Pages<LoginSession>(async (cursor, signal) => {
+        const { sessions: items, next } = await service.sessions.list({ cursor, signal });
+        return { items, next };
+      }),
+    [],
+  );
+  useEffect(() => () => pages.close(), [pages]);
+  const error = pages.error.value;
   const [asking, setAsking] = useState<LoginSession | 'all'>();
   // A new password has ended some of them.
-  useEffect(() => void load(), [me]);
+  const before = useRef(me);
+  useEffect(() => {
+    if (before.current !== me) void pages.load();
+    before.current = me;
+  }, [me, pages]);
   const list = useKeptFocus<HTMLUListElement>();
 
   const end = async (session: LoginSession) => {
     try {
       await service.sessions.end(session.id);
-      remove(({ id }) => id === session.id);
+      pages.remove(({ id }) => id === session.id);
       notify(say('sessions.ended'));
     } catch (error) {
       notify(say('sessions.notEnded', { why: sentenceOf(error) }), 'failed');
-      await load();
+      await pages.load();
     }
   };
   const leave = () =>
@@ -48,7 +51,7 @@ export function Sessions({ me }: { me: OwnUser }) {
       <h2>{say('sessions.title')}</h2>
       <p class="muted">{say('sessions.what')}</p>
       <ul ref={list} class="sessions" aria-label={say('sessions.title')}>
-        {sessions?.map((session) => (
+        {pages.items.value.map((session) => (
           <li key={session.id}>
             <div>
               <strong>{nameOf(session)}</strong>
@@ -73,10 +76,10 @@ export function Sessions({ me }: { me: OwnUser }) {
           </li>
         ))}
       </ul>
-      {error !== undefined && <p role="alert">{say('sessions.unread', { why: sentenceOf(error) })}</p>}
+      {error && <p role="alert">{say('sessions.unread', { why: sentenceOf(error) })}</p>}
       <div class="buttons">
-        {hasMore && (
-          <button type="button" class="secondary" onClick={() => void loadMore()}>
+        {pages.hasMore.value && (
+          <button type="button" class="secondary" onClick={() => void pages.loadMore()}>
             {say('more')}
           </button>
         )}

@@ -7,7 +7,7 @@ export interface ReadPage<T> {
   next: string | undefined;
 }
 
-/** A list that is read page by page, without a live connection. */
+/** A list that is read page by page, without a live connection. Of reads from its beginning the newest counts. */
 export class Pages<T> {
   readonly items = signal<readonly T[]>([]);
   readonly loading = signal(false);
@@ -16,7 +16,7 @@ export class Pages<T> {
   readonly page = signal<'first' | 'next'>('first');
   readonly hasMore = signal(false);
   readonly #read: (cursor: string | undefined, signal: AbortSignal) => Promise<ReadPage<T>>;
-  readonly #end = new AbortController();
+  #request = new AbortController();
   #next: string | undefined;
 
   constructor(read: (cursor: string | undefined, signal: AbortSignal) => Promise<ReadPage<T>>) {
@@ -29,23 +29,31 @@ export class Pages<T> {
     await this.#take('first', undefined);
   }
 
+  /** While anything is being read there is nothing to do. */
   async loadMore(): Promise<void> {
-    if (this.hasMore.peek()) await this.#take('next', this.#next);
+    if (this.hasMore.peek() && !this.loading.peek()) await this.#take('next', this.#next);
+  }
+
+  /** Takes what there is no more out of what is shown. */
+  remove(isGone: (item: T) => boolean): void {
+    this.items.value = this.items.peek().filter((item) => !isGone(item));
   }
 
   close(): void {
-    this.#end.abort();
+    this.#request.abort();
   }
 
   async #take(page: 'first' | 'next', cursor: string | undefined): Promise<void> {
-    if (this.loading.peek()) return;
+    this.#request.abort();
+    const { signal } = (this.#request = new AbortController());
     batch(() => {
       this.loading.value = true;
       this.error.value = undefined;
       this.page.value = page;
     });
     try {
-      const { items, next } = await this.#read(cursor, this.#end.signal);
+      const { items, next } = await this.#read(cursor, signal);
+      if (signal.aborted) return;
       batch(() => {
         this.items.value = page === 'first' ? items : [...this.items.peek(), ...items];
         this.hasMore.value = next !== undefined;
@@ -53,7 +61,7 @@ export class Pages<T> {
       });
       this.#next = next;
     } catch (error) {
-      if (this.#end.signal.aborted) return;
+      if (signal.aborted) return;
       batch(() => {
         this.error.value =
           error instanceof TidingsError

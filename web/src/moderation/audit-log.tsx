@@ -1,9 +1,9 @@
-import { useEffect } from 'preact/hooks';
+import { useEffect, useMemo } from 'preact/hooks';
 import type { AuditEntry } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { Pages } from '../chrome/pages.ts';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { Trouble } from '../chrome/trouble.tsx';
-import { usePages } from '../chrome/use-pages.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
 import type { Key } from '../languages/messages.ts';
@@ -16,22 +16,20 @@ const PAGE = 50;
 /** The audit log. It is read again when a case is resolved. */
 export function AuditLog() {
   const { feed } = useVisit();
-  const {
-    items: entries,
-    hasMore,
-    error,
-    load,
-    loadMore,
-  } = usePages<AuditEntry>(async (cursor) => {
-    const { entries: items, next } = await service.moderation.log({ limit: PAGE, cursor });
-    return { items, next };
-  });
-  useEffect(() => {
-    void load();
-    return feed.on('report:resolved', () => void load());
-  }, [feed]);
-  if (error !== undefined) return <Trouble again={() => void load()}>{sentenceOf(error)}</Trouble>;
-  if (!entries) return <Skeleton />;
+  const pages = useMemo(
+    () =>
+      new Pages<AuditEntry>(async (cursor, signal) => {
+        const { entries: items, next } = await service.moderation.log({ limit: PAGE, cursor, signal });
+        return { items, next };
+      }),
+    [],
+  );
+  useEffect(() => () => pages.close(), [pages]);
+  useEffect(() => feed.on('report:resolved', () => void pages.load()), [feed, pages]);
+  const entries = pages.items.value;
+  const error = pages.error.value;
+  if (error) return <Trouble again={() => void pages.load()}>{sentenceOf(error)}</Trouble>;
+  if (entries.length === 0 && pages.loading.value) return <Skeleton />;
   return (
     <>
       {entries.length === 0 && <p class="nothing">{say('moderation.noneDone')}</p>}
@@ -40,9 +38,9 @@ export function AuditLog() {
           <Entry key={entry.id} of={entry} />
         ))}
       </ul>
-      {hasMore && (
+      {pages.hasMore.value && (
         <div class="end">
-          <button type="button" class="secondary" onClick={() => void loadMore()}>
+          <button type="button" class="secondary" onClick={() => void pages.loadMore()}>
             {say('more')}
           </button>
         </div>

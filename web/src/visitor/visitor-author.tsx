@@ -8,7 +8,7 @@ import { Skeleton } from '../feed/skeleton.tsx';
 import { say } from '../languages/say.ts';
 import { joined } from '../people/joined.ts';
 import { service } from '../service.ts';
-import { Pages } from './pages.ts';
+import { Pages } from '../chrome/pages.ts';
 import { VisitorList } from './visitor-list.tsx';
 
 /** A user and what they have written. */

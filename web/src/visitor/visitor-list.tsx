@@ -5,7 +5,7 @@ import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
 import { scrollToWanted } from '../places/scroll.ts';
 import { service } from '../service.ts';
-import { Pages } from './pages.ts';
+import { Pages } from '../chrome/pages.ts';
 import { VisitorPost } from './visitor-post.tsx';
 
 /** Posts in a request. */

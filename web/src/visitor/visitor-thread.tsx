@@ -11,7 +11,7 @@ import { placeName } from '../places/history.ts';
 import { service } from '../service.ts';
 import { DEEPEST } from '../thread/depth.ts';
 import { nameOf } from '../write/post-name.ts';
-import { Pages } from './pages.ts';
+import { Pages } from '../chrome/pages.ts';
 import { Votes, VisitorRoot } from './visitor-post.tsx';
 
 /** Replies in a request, and so many are shown at most. */
