@@ -157,6 +157,7 @@ const SLOW = testFiles([
   'openapi-examples',
   'document-tools',
   'large-lists',
+  'replicas',
 ]);
 
 /** So many parts have the slow tests. */

@@ -79,6 +79,20 @@ function databaseAddress(name: string): Variable<string | undefined> {
   );
 }
 
+/** Addresses of databases, separated by white space. */
+function addressList(name: string): Variable<string[]> {
+  return variable(
+    name,
+    Joi.string()
+      .custom((value: string, helpers) => {
+        const urls = value.split(/\s+/).filter((url) => url !== '');
+        const fault = urls.map((url) => addressFault(url, name)).find((found) => found !== undefined);
+        return fault === undefined ? urls : helpers.message({ custom: fault.replaceAll('{', '(') });
+      })
+      .default([]),
+  );
+}
+
 function integer(name: string, fallback: number, atLeast: number, atMost = Infinity): Variable<number> {
   return { name, schema: Joi.number().integer().min(atLeast).max(atMost).default(fallback) };
 }
@@ -109,6 +123,8 @@ const variables = {
   port: integer('PORT', 3000, 0, 65_535),
   /** Unset: the embedded database in `dataDir`. */
   databaseUrl: databaseAddress('DATABASE_URL'),
+  /** Each host of these addresses is a replica that may be read from. */
+  databaseReplicaUrls: addressList('DATABASE_REPLICA_URL'),
   /** Of the role that owns the schema, if the service has one that does not. */
   migrationDatabaseUrl: databaseAddress('MIGRATION_DATABASE_URL'),
   dataDir: variable<string>('DATA_DIR', Joi.string().default(DEFAULT_DATA_DIR)),
@@ -310,6 +326,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
       'MIGRATION_DATABASE_URL must come with DATABASE_URL: the embedded database has its own roles',
     );
   }
+  if (values.databaseReplicaUrls.length > 0 && values.databaseUrl === undefined) {
+    throw new ConfigError(
+      'DATABASE_REPLICA_URL must come with DATABASE_URL: the embedded database has no replicas',
+    );
+  }
   if (values.smtp !== undefined && (values.mailFrom === undefined || values.publicUrl === undefined)) {
     throw new ConfigError(
       'SMTP_URL must come with MAIL_FROM, the address that mails are from, and PUBLIC_URL, where their links lead',
@@ -357,7 +378,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     rateLimits: values.rateLimits === 'on',
     publicRead: values.publicRead === 'on',
     webhookAllowPrivate: values.webhookAllowPrivate === 'on',
-    connectionsPerProcess: values.databasePool + FEED_CONNECTIONS,
+    // With replicas, one more asks how far they have to be.
+    connectionsPerProcess:
+      values.databasePool + FEED_CONNECTIONS + (values.databaseReplicaUrls.length > 0 ? 1 : 0),
     serviceUrl: values.publicUrl ?? `http://127.0.0.1:${values.port}`,
   });
 }

@@ -39,6 +39,7 @@ import { createOidc } from './service/oidc.ts';
 import { taken } from './users/addresses.ts';
 import { admit, createAccount } from './users/commands.ts';
 import { type Part, startParts, stopParts } from './service/part.ts';
+import { createReads } from './service/replicas.ts';
 import { createSessions } from './service/sessions.ts';
 import { createWebhooks } from './service/webhooks.ts';
 import { Gateway } from './transports/socketio/gateway.ts';
@@ -89,6 +90,7 @@ export async function createService(
   });
   feed.addPositionStore(new FilePositionStore(config.dataDir, slot?.number ?? 0, log));
   identity.onMoved(() => feed.recheck());
+  const { reads, logReads, replicas } = createReads(config, databaseUrl, database, feed, told);
   const redis =
     config.redis &&
     (await (
@@ -109,10 +111,10 @@ export async function createService(
   const delivery = new Delivery({
     feed,
     connections,
-    readLog: wholeLog(feedPool, schema),
+    readLog: wholeLog(logReads, schema),
     probeLog: async (probe, after, upTo, limit) =>
       (await feed.isWhole(after, () => schema.confirm()))
-        ? probeLog(feedPool, probe, after, upTo, limit)
+        ? logReads((source) => probeLog(source, probe, after, upTo, limit))
         : undefined,
     relationSource: {
       relations: (users) => readRelations(feedPool, users),
@@ -191,6 +193,7 @@ export async function createService(
 
   const capabilities = await createCapabilities(config, {
     db,
+    reads,
     mayWrite,
     feed,
     timeLimits,
@@ -218,6 +221,7 @@ export async function createService(
     metrics,
     guard,
     db,
+    reads,
     writes,
     schema,
     feed,
@@ -248,6 +252,7 @@ export async function createService(
     database.connections,
     { stop: () => redis?.close() },
     feed,
+    ...(replicas ? [replicas] : []),
     database.sessions,
     writes,
     schema,
@@ -274,6 +279,7 @@ export async function createService(
     pendingResponses,
     gauges(metrics, {
       database,
+      replicas,
       backlog,
       feed,
       redis,
@@ -288,7 +294,7 @@ export async function createService(
   return {
     ctx,
     gateway,
-    checks: healthChecks({ ...database, backlog, feed, redis }),
+    checks: healthChecks({ ...database, replicas, backlog, feed, redis }),
     start: () => startParts(parts),
     dismiss: (spread) => {
       webhookWorker.dismiss();

@@ -236,6 +236,22 @@ describe('the configuration', () => {
       expect(refusal({ DATABASE_URL, MIGRATION_DATABASE_URL: address })).to.match(new RegExp(`^${fault}`));
   });
 
+  it('takes addresses of replicas between white space, and names what is wrong with one', () => {
+    const [DATABASE_URL, second] = ['postgres://u@h/db', 'postgres://u@a,b/db'];
+    const { databaseReplicaUrls } = readConfig({
+      DATABASE_URL,
+      DATABASE_REPLICA_URL: `\n${DATABASE_URL}  ${second} `,
+    });
+    expect(databaseReplicaUrls).to.deep.equal([DATABASE_URL, second]);
+    expect(readConfig({ DATABASE_URL, DATABASE_REPLICA_URL: ' ' }).databaseReplicaUrls).to.deep.equal([]);
+    expect(refusal({ DATABASE_URL, DATABASE_REPLICA_URL: `${DATABASE_URL} mysql://u:secret@h/db` })).to.match(
+      /^DATABASE_REPLICA_URL must be an address/,
+    );
+    expect(refusal({ DATABASE_REPLICA_URL: DATABASE_URL })).to.match(
+      /^DATABASE_REPLICA_URL must come with DATABASE_URL/,
+    );
+  });
+
   it('repeats no value that may be a secret', () => {
     for (const [name, value] of [
       ['JWT_SECRET', 'hunter2'],

@@ -68,7 +68,7 @@ describe('pages of a large community', () => {
       for (let page = 0; page < 3; page += 1) {
         const list: ListReplies = { limit: LIMIT, sort, ...(cursor === undefined ? {} : { cursor }) };
         const read = await rowsRead(async () => {
-          const found = await threadPage(db as DatabaseShare, { id: 1 }, wide.id, list);
+          const found = await threadPage(db, { id: 1 }, wide.id, list);
           expect(found.replies).to.have.lengthOf(LIMIT);
           cursor = found.next;
         });

@@ -20,7 +20,9 @@ export interface ClientOptions {
   queryTimeout?: number;
   keepAliveDelay?: number;
   /** Of several pools that must lead to one database: looks at each new connection before anyone gets it. */
-  identity?: DatabaseIdentity;
+  identity?: Pick<DatabaseIdentity, 'inspect'>;
+  /** In place of the hosts of the address, whether or not they only read. */
+  hosts?: Pick<HostChoice, 'choose' | 'forget'>;
 }
 
 /** Process-wide: all pools on one address go to the same of its hosts. */
@@ -41,7 +43,7 @@ export function clientClass(
   options: ClientOptions,
 ): new (given?: pg.ClientConfig) => DatabaseClient {
   const config = connectionConfig(databaseUrl);
-  const choice = choiceOf(databaseUrl, config);
+  const choice = options.hosts ?? choiceOf(databaseUrl, config);
   const timeout = options.connectTimeout ?? config.connectTimeout;
 
   class TidingsClient extends ConfirmedClient {
@@ -86,7 +88,7 @@ export function clientClass(
       }
       try {
         this.opened(await applySettings(this, config.settings, options.settings ?? {}, timeout));
-        if (config.readWrite)
+        if (config.readWrite && !options.hosts)
           await requireReadWrite(this, timeout).catch((error: unknown) => {
             choice.forget(host);
             throw error;

@@ -12,7 +12,7 @@ import { cutOff } from '../library-internals/postgres.ts';
 import { poolUse } from '../library-internals/sequelize.ts';
 import type { Logger } from '../logger.ts';
 import type { FairSemaphore } from '../queues/fair-semaphore.ts';
-import { clientClass, sequelizeConnection } from './client.ts';
+import { clientClass, type ClientOptions, sequelizeConnection } from './client.ts';
 import { ConfirmedClient } from './confirmed-client.ts';
 import { type ConnectionUser, connectionQueue, type DatabaseShare } from './connection-queue.ts';
 import type { DatabaseIdentity } from './identity.ts';
@@ -152,7 +152,7 @@ export interface DatabaseOptions {
   pool: number;
   log: Logger;
   /** Which database all pools of the process are on. */
-  identity?: DatabaseIdentity;
+  identity?: Pick<DatabaseIdentity, 'inspect' | 'settle'>;
   /** How long a connection is used at most. Default: 30 minutes. Milliseconds. */
   maxAge?: number;
   /**
@@ -160,7 +160,15 @@ export interface DatabaseOptions {
    * so that none is forgotten.
    */
   refusal?: () => Error;
+  /** Of a replica. It has no models: they belong to the primary. */
+  replica?: ReplicaConnection;
 }
+
+/** How a replica is connected to. */
+export type ReplicaConnection = Pick<ClientOptions, 'hosts' | 'connectTimeout'>;
+
+/** A session on a replica can write nothing, also once that has been promoted. */
+const ONLY_READS = { default_transaction_read_only: 'on' };
 
 /** The request side of the database: Sequelize, its models and transactions that mean what they say. */
 export class Database {
@@ -169,7 +177,7 @@ export class Database {
   readonly #turns: FairSemaphore<ConnectionUser>;
   #renewedAt = 0;
 
-  constructor({ url, pool, log, identity, maxAge = MAX_AGE, refusal }: DatabaseOptions) {
+  constructor({ url, pool, log, identity, maxAge = MAX_AGE, refusal, replica }: DatabaseOptions) {
     this.#log = log;
     this.#turns = connectionQueue(
       pool,
@@ -177,13 +185,17 @@ export class Database {
     );
     this.sequelize = new Sequelize({
       ...sequelizeConnection(url, {
-        name: 'tidings',
-        settings: sessionLimits({
-          statement: STATEMENT_TIMEOUT,
-          lock: LOCK_TIMEOUT,
-          idleInTransaction: 10_000,
-        }),
+        name: replica ? 'tidings-replica' : 'tidings',
+        settings: {
+          ...sessionLimits({
+            statement: STATEMENT_TIMEOUT,
+            lock: LOCK_TIMEOUT,
+            idleInTransaction: 10_000,
+          }),
+          ...(replica ? ONLY_READS : {}),
+        },
         queryTimeout: STATEMENT_TIMEOUT + 2000,
+        ...replica,
         ...(identity ? { identity } : {}),
       }),
       // Sequelize's own logging prints statements with values.
@@ -208,7 +220,7 @@ export class Database {
       );
     }
     if (refusal) this.#requireTurns();
-    defineModels(this.sequelize);
+    if (!replica) defineModels(this.sequelize);
   }
 
   /** Statements and transactions that wait for their turn. */
@@ -341,14 +353,18 @@ export function createFeedPool(
   url: string,
   log: Logger,
   max: number,
-  { identity, maxAge = MAX_AGE }: Pick<DatabaseOptions, 'identity' | 'maxAge'> = {},
+  { identity, maxAge = MAX_AGE, replica }: Pick<DatabaseOptions, 'identity' | 'maxAge' | 'replica'> = {},
 ): FeedPool {
   const pool = new FeedPool({
     Client: clientClass(url, {
-      name: 'tidings-feed',
-      settings: sessionLimits({ statement: 4000, lock: 3000, idleInTransaction: 10_000 }),
+      name: replica ? 'tidings-replica-feed' : 'tidings-feed',
+      settings: {
+        ...sessionLimits({ statement: 4000, lock: 3000, idleInTransaction: 10_000 }),
+        ...(replica ? ONLY_READS : {}),
+      },
       // The server cannot enforce its limit over a connection that is gone: give it up here.
       queryTimeout: 5000,
+      ...replica,
       ...(identity ? { identity } : {}),
     }),
     max,

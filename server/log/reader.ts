@@ -181,16 +181,19 @@ export async function probeLog(
   return head && head.floor <= after ? (rows as LogEntry[]) : undefined;
 }
 
+/** Runs a read of the log on a source that has everything that is committed by now. */
+export type LogReads = <T>(read: (source: LogSource) => Promise<T>) => Promise<T>;
+
 /**
  * Reads a log that may have been emptied: an empty table is no log that has been pruned.
  * @param tables both throw while the tables are away
  */
 export function wholeLog(
-  source: LogSource,
+  reads: LogReads,
   tables: { confirm: () => Promise<void>; require: () => void },
 ): (after: number, limit: number) => Promise<LogEntry[]> {
   return async (after, limit) => {
-    const page = await readLog(source, after, limit);
+    const page = await reads((source) => readLog(source, after, limit));
     if (page[0]?.seq !== after + 1) await tables.confirm();
     else tables.require();
     return page;

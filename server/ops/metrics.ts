@@ -102,6 +102,20 @@ export function createMetrics() {
       '1 while requests cannot write because of the database: it cannot commit, or a right or a lock is in the way; else 0',
       'max',
     ),
+    reads: counter(
+      'replica_reads_total',
+      'Answers with DATABASE_REPLICA_URL that were read from a replica, and from the primary since no replica was up to date or one failed',
+      ['server'],
+    ),
+    replicaUsed: gauge('replica_used', '1 while this node may read from the replica, else 0', 'max', [
+      'replica',
+    ]),
+    replicaBehind: gauge(
+      'replica_behind_bytes',
+      'Bytes of the write-ahead log that the replica had still to replay at its last look',
+      'max',
+      ['replica'],
+    ),
     fastPathsFailed: gauge(
       'fast_paths_failed',
       'Fast paths that failed their self-check and are switched off',

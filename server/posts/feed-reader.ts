@@ -1,7 +1,6 @@
 import { QueryTypes } from 'sequelize';
-import type { Database } from '../database/connection.ts';
-import type { DatabaseShare } from '../database/connection-queue.ts';
 import { MicroBatcher } from '../database/micro-batcher.ts';
+import type { ReadShare, ReadSource } from '../database/replicas.ts';
 import { tooManyRequests, unavailable } from '../errors.ts';
 import { VISITOR } from '../identity.ts';
 import { roundRobin } from '../queues/round-robin.ts';
@@ -39,6 +38,9 @@ interface Ask {
   reject: (error: unknown) => void;
 }
 
+/** Whose turn a round takes for connections. */
+type Part = 'pages' | 'searches';
+
 /** Batches in progress at once, and the maximum number of requests in one batch. */
 const ROUNDS = 3;
 const MOST = 200;
@@ -73,37 +75,36 @@ const PAGES_IN_ROUND = 16;
  * own, in which users and addresses take turns: they hold up no other page, and those of one user not those of another.
  */
 export class FeedReader {
-  readonly #pages: DatabaseShare;
-  readonly #searches: DatabaseShare;
+  readonly #source: ReadSource;
   readonly #kept = new PageCache();
   readonly #quick = new MicroBatcher<Ask>({
     atOnce: ROUNDS,
     most: MOST,
     sendersOf,
     bound: { most: MAX_WAITING, refuse: (ask) => this.#refuse(ask) },
-    round: (asks) => this.#round(asks, this.#pages),
+    round: (asks) => this.#round(asks, 'pages'),
   });
   readonly #slow: FairQueue;
 
   /** Slow requests in progress, by user, and by address of those who have no account. */
   readonly #slowOf = new Map<number | string | undefined, number>();
   readonly #onRefused: (() => void) | undefined;
-  readonly #onCrowded: ((queue: 'pages' | 'searches') => void) | undefined;
+  readonly #onCrowded: ((queue: Part) => void) | undefined;
   readonly #catchUp: CatchUp;
 
   /**
+   * @param source where pages are read
    * @param catchUp prepares posts that a list does not find yet, for so long at most; tells whether none is left
    * @param onRefused called when one requester's slow requests at once are refused; without it there may be any number
    * @param onCrowded called for each request that is refused since too many wait
    */
   constructor(
-    db: Database,
+    source: ReadSource,
     catchUp: CatchUp,
     onRefused?: () => void,
-    onCrowded?: (queue: 'pages' | 'searches') => void,
+    onCrowded?: (queue: Part) => void,
   ) {
-    this.#pages = db.share('pages');
-    this.#searches = db.share('searches');
+    this.#source = source;
     this.#catchUp = catchUp;
     this.#onRefused = onRefused;
     this.#onCrowded = onCrowded;
@@ -156,7 +157,7 @@ export class FeedReader {
           new Promise<FeedAnswer>((resolve, reject) => {
             void this.#round(
               [{ viewer, requester, list, cursor, key: keyOf(list), resolve, reject }],
-              this.#searches,
+              'searches',
             );
           }),
       );
@@ -185,11 +186,13 @@ export class FeedReader {
     else this.#slowOf.delete(of);
   }
 
-  async #round(asks: readonly Ask[], db: DatabaseShare): Promise<void> {
+  async #round(asks: readonly Ask[], part: Part): Promise<void> {
     let mine = asks;
     try {
       const found = asks.map((ask) => this.#kept.find(ask.key));
       const known = [...new Set(found.filter((page) => page !== undefined))];
+      // After the pages were found: none may be of a later state than the look.
+      const db = await this.#source.share(part);
       const look = await lookAt(
         db,
         asks.map((ask) => ask.viewer),
@@ -210,13 +213,13 @@ export class FeedReader {
       mine = now.flat();
       if (alike.length > PAGES_IN_ROUND) this.#quick.putBack(alike.slice(PAGES_IN_ROUND).flat());
       for (let at = 0; at < now.length; at += PAGES_AT_ONCE) {
-        const pages = await this.#pagesOf(now.slice(at, at + PAGES_AT_ONCE), look, db);
+        const pages = await this.#pagesOf(now.slice(at, at + PAGES_AT_ONCE), look, db, part);
         const { voted, hiders } = await votesOn(pages, db);
         // A block that was committed since the look: the page may be of a position behind it.
         const late = [...pages.keys()].filter(({ viewer }) => hiders.has(viewer) && !look.hiders.has(viewer));
         for (const ask of late) pages.delete(ask);
         await handOut(pages, voted);
-        if (late.length > 0) void this.#round(late, db);
+        if (late.length > 0) void this.#round(late, part);
       }
     } catch (error) {
       this.#kept.forget(); // it may be another database that answers next
@@ -228,7 +231,8 @@ export class FeedReader {
   async #pagesOf(
     alike: readonly (readonly Ask[])[],
     look: Look,
-    db: DatabaseShare,
+    db: ReadShare,
+    part: Part,
   ): Promise<Map<Ask, FeedPage>> {
     const pages = new Map<Ask, FeedPage>();
     await Promise.all(
@@ -238,7 +242,7 @@ export class FeedReader {
         try {
           const scope = scopeOf(ask, look);
           const readAt = performance.now();
-          const page = await this.#pageOf(ask, scope, db);
+          const page = await this.#pageOf(ask, scope, db, part);
           if (isShared(scope)) this.#kept.keep(ask.key, page, ask.list.sort, readAt);
           for (const each of together) pages.set(each, page);
         } catch (error) {
@@ -250,11 +254,11 @@ export class FeedReader {
   }
 
   /** A list that would miss posts waits for these, and is refused rather than answered without them. */
-  async #pageOf({ list, cursor }: Ask, scope: OwnScope, db: DatabaseShare): Promise<FeedPage> {
+  async #pageOf({ list, cursor }: Ask, scope: OwnScope, db: ReadShare, part: Part): Promise<FeedPage> {
     const end = performance.now() + CATCH_UP;
-    for (;;) {
+    for (let from = db; ; from = await this.#source.share(part)) {
       try {
-        return await readFeedPage(db, { ...scope, list, cursor });
+        return await readFeedPage(from, { ...scope, list, cursor });
       } catch (error) {
         if (!(error instanceof Unprepared)) throw error;
         const left = end - performance.now();
@@ -272,7 +276,7 @@ export class FeedReader {
  */
 async function votesOn(
   pages: ReadonlyMap<Ask, FeedPage>,
-  db: DatabaseShare,
+  db: ReadShare,
 ): Promise<Pick<Look, 'voted' | 'hiders'>> {
   const users: number[] = [];
   const posts: number[] = [];

@@ -231,7 +231,7 @@ export const postRoutes = [
     },
     answerHeaders: pageHeadersOf('replies'),
     handle: async ({ ctx, user, params, query, requester, req }) => {
-      const page = await threadPage(ctx.db.share(requester), user ?? VISITOR, params.id, query);
+      const page = await threadPage(await ctx.reads.share(requester), user ?? VISITOR, params.id, query);
       const headers = pageHeaders(`/posts/${params.id}/replies`, req.url, page);
       return user
         ? new Reply(page.replies, { headers })

@@ -1,5 +1,5 @@
 import { QueryTypes } from 'sequelize';
-import type { DatabaseShare } from '../database/connection-queue.ts';
+import type { ReadShare } from '../database/replicas.ts';
 import { AppError } from '../errors.ts';
 import type { Viewer } from '../identity.ts';
 import { NoHead } from '../log/reader.ts';
@@ -80,7 +80,7 @@ type Row = Omit<PostRow, 'owner_id' | 'username'> & {
  * @throws {AppError} 404; 422 for a cursor of another list
  */
 export async function threadPage(
-  db: DatabaseShare,
+  db: ReadShare,
   viewer: Viewer,
   postId: number,
   { limit, sort, cursor: given }: ListReplies,
@@ -100,7 +100,7 @@ export async function threadPage(
 
 /** @param most replies of the whole thread that are looked at, where the page is found by its order */
 async function readPage(
-  db: DatabaseShare,
+  db: ReadShare,
   viewer: Viewer,
   postId: number,
   top: Top,

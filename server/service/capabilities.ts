@@ -2,6 +2,7 @@ import { OwnPassword } from '../auth/own-password.ts';
 import { Passwords } from '../auth/passwords.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/connection.ts';
+import type { ReadSource } from '../database/replicas.ts';
 import { Exports } from '../export/exports.ts';
 import type { Logger } from '../logger.ts';
 import { OpenCases } from '../moderation/open-cases.ts';
@@ -46,6 +47,7 @@ export interface CapabilityParts {
 
 export interface CapabilityDependencies {
   db: Database;
+  reads: ReadSource;
   mayWrite: () => boolean;
   feed: Follower;
   timeLimits: Readonly<TimeLimits>;
@@ -61,6 +63,7 @@ export async function createCapabilities(
   config: Readonly<Config>,
   {
     db,
+    reads,
     mayWrite,
     feed,
     timeLimits,
@@ -96,7 +99,7 @@ export async function createCapabilities(
     passwords,
     ownPassword: new OwnPassword({ db, guesses, passwords }),
     feedReader: new FeedReader(
-      db,
+      reads,
       (milliseconds, what) => (what === 'tags' ? unparsedPosts : unfoldedPosts).catchUp(milliseconds),
       config.rateLimits ? () => countRefused('search') : undefined,
       (queue) => metrics.queueRefused.inc({ queue }),

@@ -1,6 +1,7 @@
 import type { Delivery } from '../delivery/delivery.ts';
 import type { PendingResponses } from '../http/pending-responses.ts';
 import type { Backlog } from '../log/backlog.ts';
+import type { Replicas } from '../database/replicas.ts';
 import type { Follower } from '../log/follower.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { RedisParts } from '../redis.ts';
@@ -16,6 +17,7 @@ const INTERVAL = 1000;
 
 export interface Gauged {
   database: Pick<DatabaseParts, 'db' | 'mayWrite' | 'writes'>;
+  replicas: Replicas | undefined;
   backlog: Backlog;
   feed: Follower;
   redis: RedisParts | undefined;
@@ -31,6 +33,7 @@ export interface Gauged {
 export function gauges(metrics: Metrics, parts: Gauged): Part {
   const {
     database,
+    replicas,
     backlog,
     feed,
     redis,
@@ -70,6 +73,10 @@ export function gauges(metrics: Metrics, parts: Gauged): Part {
       edits: capabilities.edits.waiting,
     };
     for (const [queue, count] of Object.entries(waiting)) metrics.queueWaiting.set({ queue }, count);
+    for (const { name: replica, behind, isInUse } of replicas?.all ?? []) {
+      metrics.replicaUsed.set({ replica }, isInUse ? 1 : 0);
+      metrics.replicaBehind.set({ replica }, behind);
+    }
     metrics.poolInUse.set(database.db.pool.using);
     metrics.poolWaiting.set(database.db.waiting);
   };

@@ -2,9 +2,11 @@ import type { Backlog } from '../log/backlog.ts';
 import type { Follower } from '../log/follower.ts';
 import { Degraded, type HealthCheck } from '../ops/health.ts';
 import type { RedisParts } from '../redis.ts';
+import type { Replicas } from '../database/replicas.ts';
 import type { DatabaseParts } from './database.ts';
 
 export interface Checked extends Pick<DatabaseParts, 'db' | 'schema' | 'sessions' | 'writes'> {
+  replicas: Replicas | undefined;
   backlog: Pick<Backlog, 'length' | 'stall'>;
   feed: Pick<Follower, 'lag' | 'seq' | 'stall'>;
   redis: RedisParts | undefined;
@@ -12,7 +14,7 @@ export interface Checked extends Pick<DatabaseParts, 'db' | 'schema' | 'sessions
 
 /** What `/readyz` looks at. */
 export function healthChecks(parts: Checked): HealthCheck[] {
-  const { db, schema, sessions, writes, backlog, feed, redis } = parts;
+  const { db, replicas, schema, sessions, writes, backlog, feed, redis } = parts;
   return [
     check('database', async () => {
       refuseIf(sessions.fault);
@@ -31,6 +33,20 @@ export function healthChecks(parts: Checked): HealthCheck[] {
       refuseIf(feed.stall);
       return { seq: feed.seq, lag: feed.lag };
     }),
+    ...(replicas
+      ? [
+          check(
+            'replicas',
+            () => {
+              const { length: all } = replicas.all;
+              const used = replicas.all.filter(({ isInUse }) => isInUse).length;
+              refuseIf(used < all ? `${used} of ${all} replicas are in use.` : undefined);
+              return { used };
+            },
+            false,
+          ),
+        ]
+      : []),
     ...(redis
       ? [
           check(

@@ -44,6 +44,7 @@ export class FaultyPostgres {
   readonly #password: string;
   readonly #ownDisk: boolean;
   #postmaster: Postmaster | undefined;
+  #frozen: number[] = [];
 
   private constructor(folder: string, target: Launch, password: string, port: number, ownDisk: boolean) {
     this.folder = folder;
@@ -101,6 +102,29 @@ export class FaultyPostgres {
   /** `kill -9` of the postmaster; its backends end when they notice. */
   async crash(): Promise<void> {
     await this.#end('SIGKILL');
+  }
+
+  /** Stops all of its processes where they are, as a machine does that hangs: connections stand, and nothing answers. */
+  async freeze(): Promise<void> {
+    this.#frozen = await this.#processes();
+    for (const pid of this.#frozen) signal(pid, 'SIGSTOP');
+  }
+
+  /** Lets them go on. */
+  thaw(): void {
+    for (const pid of this.#frozen.splice(0)) signal(pid, 'SIGCONT');
+  }
+
+  async #processes(): Promise<number[]> {
+    const { pid: postmaster } = this.#postmaster ?? {};
+    const { stdout } = await execute('ps', ['-A', '-o', 'pid=,ppid=']);
+    const all = stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/).map(Number));
+    return all
+      .filter((pair) => postmaster !== undefined && pair.includes(postmaster))
+      .map(([pid = 0]) => pid);
   }
 
   /** Keeps a copy of the whole cluster, with the server stopped meanwhile, as a cold backup does. */

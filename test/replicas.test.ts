@@ -1,0 +1,331 @@
+import { expect } from 'chai';
+import { migrate } from '../server/database/migrate.ts';
+import { FaultyPostgres } from './faults/postgres.ts';
+import { appendPosts } from './support/append-sql.ts';
+import { until } from './support/waiting.ts';
+import { type Answer, createWorld, type TestUser, type World } from './support/world.ts';
+
+const DATABASE = 'tidings';
+
+interface Listed {
+  id: number;
+  title: string;
+  votes: number;
+  voted: boolean;
+  owner_id: number;
+}
+
+describe('read replicas', () => {
+  let postgres: FaultyPostgres;
+  let standby: FaultyPostgres;
+  let world: World | undefined;
+  let log: string[] = [];
+
+  before(async () => {
+    postgres = await FaultyPostgres.start();
+    await postgres.query('postgres', `create database ${DATABASE}`);
+    await migrate(postgres.url(DATABASE));
+    standby = await postgres.standby();
+  });
+  beforeEach(() => (log = []));
+  afterEach(async () => {
+    await world?.close();
+    world = undefined;
+  });
+  after(async () => {
+    await standby.stop();
+    await postgres.stop();
+  });
+
+  const start = async (replicaUrl = standby.url(DATABASE), env: NodeJS.ProcessEnv = {}) => {
+    const database = { url: postgres.url(DATABASE), drop: () => Promise.resolve() };
+    world = await createWorld({ DATABASE_REPLICA_URL: replicaUrl, ...env }, database, (line) =>
+      log.push(line),
+    );
+    return world;
+  };
+  const startUsed = async () => {
+    const started = await start();
+    await until('the replica to be used', replicasAreUsed);
+    return started;
+  };
+  const told = (text: string) => log.filter((line) => line.includes(text)).length;
+  const replicas = async () => {
+    const { body } = await world!.anonymous.get<{ parts: { replicas: { status: string } } }>('/readyz');
+    return body.parts.replicas;
+  };
+  const replicasAreUsed = async () => (await replicas()).status === 'ok';
+  /** Answers so far, by the server that they were read from. */
+  const reads = async () => {
+    const { values } = await world!.ctx.metrics.reads.get();
+    const of = (server: string) => values.find(({ labels }) => labels.server === server)?.value ?? 0;
+    return { replica: of('replica'), primary: of('primary') };
+  };
+  const write = async (user: TestUser, title: string, content = 'x') => {
+    const { status, body } = await user.post<{ id: number }>('/posts', { title, content });
+    expect(status).to.equal(201);
+    return body.id;
+  };
+  const list = async (user: TestUser, query = ''): Promise<Listed[]> => {
+    const { status, body } = await user.get<Listed[]>(`/posts?limit=100${query}`);
+    expect(status, JSON.stringify(body)).to.equal(200);
+    return body;
+  };
+  /** Sets what holds the standby back. */
+  const holdBack = async (delay: string) => {
+    await standby.query('postgres', `alter system set recovery_min_apply_delay = '${delay}'`);
+    await standby.query('postgres', 'select pg_reload_conf()');
+  };
+  /** Reads with several at once, until it is stopped; each answer must be a page. */
+  const readers = (user: TestUser, ids: readonly number[]) => {
+    let isOver = false;
+    let count = 0;
+    const paths = ['/posts', '/posts?sort=top', '/posts?search=text', `/posts/${ids[0]}/replies`];
+    const read = async (from: number) => {
+      for (let n = from; !isOver; n += 1) {
+        const { status, body } = await user.get(paths[n % paths.length]!);
+        expect(status, JSON.stringify(body)).to.equal(200);
+        count += 1;
+      }
+    };
+    const all = Promise.all([0, 1, 2, 3, 4, 5].map(read));
+    return {
+      more: async (many: number) => {
+        const wanted = count + many;
+        await Promise.race([until(`${many} more answers`, () => count >= wanted), all]);
+      },
+      stop: () => {
+        isOver = true;
+        return all;
+      },
+    };
+  };
+  /** Writes of every kind, and a look at each: nothing is ever older than the answer to the write. */
+  const seeOwnWrites = async (ada: TestUser, ben: TestUser, rounds: number) => {
+    for (let round = 0; round < rounds; round += 1) {
+      const title = `${ada.username} ${round}`;
+      const id = await write(ada, title);
+      expect((await list(ben))[0]).to.include({ id, title, votes: 0, voted: false });
+      expect((await ben.put(`/posts/${id}/vote`)).status).to.equal(200);
+      expect((await list(ben))[0]).to.include({ id, votes: 1, voted: true });
+      expect((await list(ada, '&sort=top')).find((post) => post.id === id)).to.include({
+        votes: 1,
+        voted: false,
+      });
+      expect((await ada.patch(`/posts/${id}`, { title: `${title} again` })).status).to.equal(200);
+      const found = await list(ben, `&search=${encodeURIComponent(`${title} again`)}`);
+      expect(found.map((post) => post.id)).to.include(id);
+      const reply = await ben.post<{ id: number }>(`/posts/${id}/replies`, { content: 'yes' });
+      expect(reply.status).to.equal(201);
+      const thread = await ada.get<Listed[]>(`/posts/${id}/replies`);
+      expect(thread.body.map((post) => post.id)).to.deep.equal([reply.body.id]);
+      expect((await ben.put(`/users/${ada.id}/block`)).status).to.equal(200);
+      expect((await list(ben)).map((post) => post.owner_id)).to.not.include(ada.id);
+      expect((await ben.delete(`/users/${ada.id}/block`)).status).to.equal(200);
+      expect((await list(ben))[0]).to.include({ id });
+      expect((await ada.delete(`/posts/${id}`)).status).to.equal(204);
+      expect((await list(ben)).map((post) => post.id)).to.not.include(id);
+      expect((await ada.get(`/posts/${id}/replies`)).status).to.equal(404);
+    }
+  };
+
+  it('serve pages, searches and threads in the place of the primary', async () => {
+    const { ctx } = await startUsed();
+    const user = await world!.user();
+    const id = await write(user, 'read elsewhere', 'text');
+    await user.post(`/posts/${id}/replies`, { content: 'yes' });
+    await until('the write to be replayed', async () => {
+      const before = await reads();
+      await list(user);
+      return (await reads()).replica > before.replica;
+    });
+    const before = await reads();
+    for (const query of ['', '&sort=top', '&sort=hot', '&search=elsewhere', `&owner_id=${user.id}`])
+      expect(
+        (await list(user, query)).map((post) => post.id),
+        query,
+      ).to.include(id);
+    expect((await user.get<Listed[]>(`/posts/${id}/replies`)).body).to.have.length(1);
+    const after = await reads();
+    expect(after).to.deep.equal({ replica: before.replica + 6, primary: before.primary });
+    const asked = await standby.query<{ query: string }>(
+      DATABASE,
+      `select query from pg_stat_activity where application_name = 'tidings-replica'`,
+    );
+    expect(asked.map(({ query }) => query).join()).to.include('feed_head h');
+    expect(ctx.feed.epoch).to.be.a('string');
+    expect(told('the replica is used for reads')).to.equal(1);
+  });
+
+  it('serve replays of events that the ring buffer has no more', async () => {
+    await postgres.query(
+      DATABASE,
+      appendPosts(
+        `select 'post:created', n, json_build_object('id', n) from generate_series(900001, 902500) n`,
+      ),
+    );
+    let rows = 1;
+    while (rows > 0) rows = (await postgres.query(DATABASE, 'select from number_events(500)')).length;
+    await startUsed();
+    const user = await world!.user();
+    const { epoch, seq } = world!.ctx.feed;
+    await until('a replay from the replica', async () => {
+      const before = await reads();
+      const { status, body } = await user.get<{ events: { seq: number }[] }>(
+        `/events?after=${seq - 2500}&epoch=${epoch}&limit=10`,
+      );
+      expect(status).to.equal(200);
+      expect(body.events.map((event) => event.seq)).to.deep.equal(
+        Array.from({ length: 10 }, (_, n) => seq - 2499 + n),
+      );
+      return (await reads()).replica > before.replica;
+    });
+  });
+
+  it('never show less than what a writer has been answered, streaming or held back by two seconds', async () => {
+    await startUsed();
+    const [ada, ben] = [await world!.user(), await world!.user()];
+    await seeOwnWrites(ada, ben, 6);
+    const { replica } = await reads();
+    expect(replica).to.be.above(20);
+    await holdBack('2s');
+    try {
+      await seeOwnWrites(ada, ben, 10);
+    } finally {
+      await holdBack('0');
+    }
+    await until('the replica to be up to date again', async () => {
+      const before = await reads();
+      await list(ada);
+      return (await reads()).replica > before.replica;
+    });
+  });
+
+  it('never show less while their replay stops and goes on', async () => {
+    await startUsed();
+    const [ada, ben] = [await world!.user(), await world!.user()];
+    let isOver = false;
+    const toggle = async () => {
+      for (let n = 0; !isOver; n += 1)
+        await standby.query(
+          'postgres',
+          n % 2 === 0 ? 'select pg_wal_replay_pause()' : 'select pg_wal_replay_resume()',
+        );
+      await standby.query('postgres', 'select pg_wal_replay_resume()');
+    };
+    const toggled = toggle();
+    try {
+      await seeOwnWrites(ada, ben, 10);
+    } finally {
+      isOver = true;
+      await toggled;
+    }
+  });
+
+  it('give positions from which nothing is missing', async () => {
+    await startUsed();
+    const [ada, ben] = [await world!.user(), await world!.user()];
+    const { epoch } = world!.ctx.feed;
+    const pages: Answer<Listed[]>[] = [];
+    const written: number[] = [];
+    let isOver = false;
+    const reading = (async () => {
+      while (!isOver) pages.push(await ben.get<Listed[]>(`/posts?limit=100&owner_id=${ada.id}`));
+    })();
+    for (let n = 0; n < 60; n += 1) written.push(await write(ada, `number ${n}`));
+    isOver = true;
+    await reading;
+    await until('all to be numbered', () =>
+      world!.ctx.feed.remembered.some(({ entityId }) => entityId === written.at(-1)),
+    );
+    expect((await reads()).replica).to.be.above(0);
+    for (const { body, headers } of pages) {
+      expect(headers.get('x-feed-epoch')).to.equal(epoch);
+      const after = Number(headers.get('x-feed-seq'));
+      const { body: rest } = await ben.get<{ events: { data: { id: number } }[] }>(
+        `/events?after=${after}&epoch=${epoch}&limit=500`,
+      );
+      const all = new Set([...body.map(({ id }) => id), ...rest.events.map(({ data }) => data.id)]);
+      expect(written.filter((id) => !all.has(id))).to.deep.equal([]);
+    }
+  });
+
+  it('may be killed, frozen and come back: every read is answered', async () => {
+    await startUsed();
+    const user = await world!.user();
+    const ids = [await write(user, 'one', 'some text'), await write(user, 'two', 'more text')];
+    const reading = readers(user, ids);
+    await reading.more(50);
+    await standby.crash();
+    await reading.more(100);
+    await until('the replica to be out of use', async () => !(await replicasAreUsed()));
+    await reading.more(50);
+    await standby.up();
+    await until('the replica to be used again', replicasAreUsed);
+    await reading.more(50);
+    await standby.freeze();
+    try {
+      await until('the frozen replica to be out of use', async () => !(await replicasAreUsed()));
+      await reading.more(50);
+    } finally {
+      standby.thaw();
+    }
+    await until('the replica to be used again', replicasAreUsed);
+    const { replica } = await reads();
+    await until('reads from it', async () => (await reads()).replica > replica + 20);
+    await reading.stop();
+    expect(told('the replica is used for reads')).to.equal(3);
+  });
+
+  it('need not be there at the start', async () => {
+    await start('postgres://nobody:nothing@127.0.0.1:1/nowhere');
+    const user = await world!.user();
+    const id = await write(user, 'alone');
+    expect((await list(user))[0]).to.include({ id });
+    await until('a warning', () => told('the replica cannot be used') > 0);
+    expect(told('the replica cannot be used')).to.equal(1);
+    expect(await replicas()).to.deep.equal({ status: 'degraded', reason: '0 of 1 replicas are in use.' });
+  });
+
+  it('are not used from another database, of another cluster, or once they are promoted', async () => {
+    const other = await FaultyPostgres.start();
+    const otherStandby = await other.standby();
+    const copy = await postgres.copy();
+    const promoted = await postgres.standby();
+    try {
+      const urls = [
+        promoted.url(DATABASE),
+        copy.url(DATABASE),
+        standby.url('postgres'),
+        otherStandby.url('postgres'),
+      ];
+      await start(urls.join('\n'));
+      await until('all to be refused that are none', () =>
+        ['It is not a standby.', 'another database or schema', 'another cluster'].every(
+          (why) => told(why) > 0,
+        ),
+      );
+      await until('the replica to be used', () => told('the replica is used for reads') === 1);
+      const user = await world!.user();
+      const id = await write(user, 'one');
+      await until('a read from the replica', async () => {
+        await list(user);
+        return (await reads()).replica > 0;
+      });
+      await promoted.promote();
+      await until('the promotion to be noticed', () => told('It is not a standby.') > 1);
+      await promoted.query(DATABASE, `update posts set title = 'elsewhere' where id = $1`, [id]);
+      const { replica } = await reads();
+      for (let n = 0; n < 20; n += 1) {
+        expect((await list(user)).find((post) => post.id === id)).to.include({ title: 'one' });
+        await write(user, `more ${n}`);
+      }
+      expect((await reads()).replica).to.equal(replica);
+      expect(told('the replica is used for reads')).to.equal(1);
+    } finally {
+      await world?.close();
+      world = undefined;
+      for (const server of [promoted, copy, otherStandby, other]) await server.stop();
+    }
+  });
+});
