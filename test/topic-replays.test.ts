@@ -1,13 +1,16 @@
 import { expect } from 'chai';
 import { io } from 'socket.io-client';
 import type { Ready, Subscribed } from '../server/contract.ts';
+import { MissedEvents } from '../server/delivery/missed-events.ts';
 import { append } from '../server/log/append.ts';
+import { type LogEntry, PAGE_ROWS } from '../server/log/reader.ts';
 import { SharedPages } from '../server/log/shared-pages.ts';
 import { TopicPositions } from '../server/log/topic-positions.ts';
 import { postDeleted } from '../server/posts/events.ts';
 import type { EventType } from '../server/topics/event-type.ts';
 import { idList, idsOf, withId, withoutId } from '../server/topics/id-list.ts';
 import { Relations } from '../server/topics/relations.ts';
+import { Subscription } from '../server/topics/subscription.ts';
 import { sharedSecret, startAnotherNode } from './support/another-node.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { chainFault, eventsOf, listen, positionOf, type Told } from './support/chain.ts';
@@ -263,6 +266,84 @@ describe('pages of the log that are shared', () => {
     shared.note([{ ...postEntry(1205, { postId: 3 }), ...container, erasesContainer: true }]);
     await shared.after(0);
     expect(reads.length).to.be.above(3);
+  });
+});
+
+describe('what a home of thousands has missed', () => {
+  const FOLLOWED = 4000;
+  const HEAD = 100_000;
+  /** @returns what is found from the floor on, and the index entries and pages that this took */
+  async function readAll(authorOf: (seq: number) => number) {
+    const log = Array.from({ length: HEAD }, (_, at) => ({
+      ...postEntry(at + 1),
+      authorId: authorOf(at + 1),
+    }));
+    const byAuthor = new Map<number, LogEntry[]>();
+    for (const entry of log) {
+      const own = byAuthor.get(entry.authorId);
+      if (own) own.push(entry);
+      else byAuthor.set(entry.authorId, [entry]);
+    }
+    const spent = { looks: 0, pages: 0, most: 0 };
+    const missed = new MissedEvents(
+      {
+        feed: { seq: HEAD, recent: () => undefined },
+        relations: { extend: () => Promise.resolve() },
+        pages: {
+          after: (position) => {
+            spent.pages += 1;
+            return Promise.resolve(log.slice(position, position + PAGE_ROWS));
+          },
+        },
+        // As the statement does it: of each author so many at most, and of all of them so many.
+        probe: ({ authors }, after, upTo, limit) => {
+          const found = authors.flatMap((author) =>
+            (byAuthor.get(author) ?? []).filter(({ seq }) => seq > after && seq <= upTo).slice(0, limit),
+          );
+          spent.looks += 1;
+          spent.most = Math.max(spent.most, found.length);
+          return Promise.resolve(found.toSorted((a, b) => a.seq - b.seq).slice(0, limit));
+        },
+      },
+      { floor: HEAD, lastOf: () => HEAD, lastOfAuthor: () => HEAD },
+    );
+    const relations = {
+      userId: 1,
+      follows: Array.from({ length: FOLLOWED }, (_, at) => at + 2),
+      changedSince: () => [],
+      changesFrom: 0,
+    };
+    const member = { reader: { id: 1, moderatesSince: undefined }, relations } as unknown as Parameters<
+      MissedEvents['far']
+    >[1];
+    const found: number[] = [];
+    for (let position = 0; position < HEAD;) {
+      const range = await missed.far(Subscription.of(['home']), member, position);
+      for (const { seq, authorId } of range!.entries) if (authorId! <= FOLLOWED + 1) found.push(seq);
+      expect(range!.last).to.be.greaterThan(position);
+      position = range!.last;
+    }
+    expect(found).to.deep.equal(log.filter(({ authorId }) => authorId <= FOLLOWED + 1).map(({ seq }) => seq));
+    return spent;
+  }
+
+  it('is read in pages that all share where they write much of the log', async () => {
+    const spent = await readAll((seq) => 2 + ((seq * 7919) % (2 * FOLLOWED)));
+    expect(spent).to.deep.equal({ looks: 0, pages: HEAD / PAGE_ROWS, most: 0 });
+  });
+
+  it('is looked up over ever longer stretches where they write little of it', async () => {
+    const spent = await readAll((seq) => (seq % 5000 === 17 ? 2 + (seq % FOLLOWED) : 1_000_000 + seq));
+    expect(spent.looks).to.be.lessThan(5);
+  });
+
+  it('never has many entries of an index read at once, though the log is long', async () => {
+    // Nobody of them writes at first, then each of them all the time, and much at once.
+    const spent = await readAll((seq) =>
+      seq < 700 || seq % 20 > 0 ? 1_000_000 + seq : 2 + Math.floor((seq / 20) % FOLLOWED),
+    );
+    expect(spent.looks + spent.pages).to.be.greaterThan(10);
+    expect(spent.most).to.be.lessThan(20_000);
   });
 });
 

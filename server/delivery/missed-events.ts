@@ -1,5 +1,5 @@
 import type { Follower } from '../log/follower.ts';
-import type { LogEntry, Probe } from '../log/reader.ts';
+import { type LogEntry, PAGE_ROWS, type Probe } from '../log/reader.ts';
 import type { SharedPages } from '../log/shared-pages.ts';
 import type { TopicPositions } from '../log/topic-positions.ts';
 import { audiencesOf } from '../topics/audience.ts';
@@ -22,6 +22,12 @@ const RING_PAGE = 2000;
 const PROBE_PAGE = 200;
 /** One look-up in an index costs about as much as so many events of a page that all clients share. */
 const PROBE_COST = 25;
+/**
+ * Index entries that one look reads at most: each of its look-ups may find a whole page. Where these would be more, a
+ * look reaches no further than so many events, and so many times as far again until it has found half a page.
+ */
+const MOST_ENTRIES = 20_000;
+const FURTHER = 16;
 
 export interface MissedEventsOptions {
   feed: Pick<Follower, 'seq' | 'recent'>;
@@ -98,15 +104,36 @@ export class MissedEvents {
     const near = this.near(subscription, member, position);
     if (near) return near;
     const probe = this.#probeOf(subscription, member, position);
-    if (probe && (probe.topics.length + probe.authors.length) * PROBE_COST < seq - position) {
-      const found = await this.#probe(probe, position, seq, PROBE_PAGE);
-      // It may have ended by its number or its size: what follows is for the next look.
-      return found && { entries: found, last: found.at(-1)?.seq ?? seq, source: 'log' };
+    const cost = probe ? lookUpsOf(probe) * PROBE_COST : Infinity;
+    if (probe && cost < seq - position) {
+      // Of one who takes what many write, a page of the log may have as much as that many look-ups find.
+      const page = cost > 2 * PAGE_ROWS ? await this.#page(position) : undefined;
+      if (page && wantedIn(page.entries, probe) * cost >= PROBE_PAGE * page.entries.length) return page;
+      return this.#lookUp(probe, position, seq);
     }
+    return this.#page(position);
+  }
+
+  /** @returns undefined if the log does not reach back so far */
+  async #page(position: number): Promise<EventRange | undefined> {
     const entries = await this.#pages.after(position);
     if (entries[0]?.seq !== position + 1) return undefined;
     const known = entries.filter((entry) => entry.seq <= this.#feed.seq);
     return { entries: known, last: known.at(-1)?.seq ?? position, source: 'log' };
+  }
+
+  /** @returns undefined if the log does not reach back so far */
+  async #lookUp(probe: Probe, position: number, seq: number): Promise<EventRange | undefined> {
+    let reach = lookUpsOf(probe) * PROBE_PAGE > MOST_ENTRIES ? MOST_ENTRIES : Infinity;
+    for (;;) {
+      const end = Math.min(seq, position + reach);
+      const found = await this.#probe(probe, position, end, PROBE_PAGE);
+      // It may have ended by its number or its size: what follows is for the next look.
+      const last = found?.at(-1)?.seq ?? end;
+      if (!found || end === seq || found.length >= PROBE_PAGE / 2)
+        return found && { entries: found, last, source: 'log' };
+      reach *= FURTHER;
+    }
   }
 
   /**
@@ -143,4 +170,14 @@ export class MissedEvents {
     }
     return { topics, authors: [...authors] };
   }
+}
+
+function lookUpsOf({ topics, authors }: Probe): number {
+  return topics.length + authors.length;
+}
+
+/** How many of these events are by authors that are looked up. */
+function wantedIn(entries: readonly LogEntry[], { authors }: Probe): number {
+  const wanted = new Set(authors);
+  return entries.filter(({ authorId }) => authorId !== null && wanted.has(authorId)).length;
 }
