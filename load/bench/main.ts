@@ -53,6 +53,8 @@ Holds the server against its limits, each measured beside it in the same run.
   --only A,B    parts to measure (all but size, which fills two million posts: ${Object.keys(parts).join(', ')})
   --rounds N    rounds of each, of which the median counts (5)
   --scale N     divides sizes, to try the bench itself out (1)
+  --communities SMALL,LARGE
+                for size: addresses of two databases that npm run fill has filled; it writes to them
   --json FILE   the figures (bench.json)
 `;
 
@@ -62,13 +64,16 @@ async function main(): Promise<void> {
       only: { type: 'string', default: everyday.join(',') },
       rounds: { type: 'string', default: '5' },
       scale: { type: 'string', default: '1' },
+      communities: { type: 'string' },
       json: { type: 'string', default: 'bench.json' },
       help: { type: 'boolean', default: false },
     },
   });
   const chosen = values.only.split(',');
   const unknown = chosen.filter((name) => !Object.hasOwn(parts, name));
-  if (values.help || unknown.length > 0) {
+  const [small, large, ...more] = values.communities?.split(',') ?? [];
+  const areTwo = small && large && more.length === 0;
+  if (values.help || unknown.length > 0 || (values.communities !== undefined && !areTwo)) {
     process.stdout.write(usage);
     process.exitCode = values.help ? 0 : 64;
     return;
@@ -78,21 +83,24 @@ async function main(): Promise<void> {
   const lines: Line[] = [];
   const failed: string[] = [];
   const say = (what: string) => process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${what}\n`);
-  await withStage({ rounds, scale, say }, async (stage, endPart) => {
-    for (const name of chosen) {
-      say(name);
-      try {
-        const measured = (await parts[name]?.(stage)) ?? [];
-        lines.push(...measured);
-        process.stderr.write(`${tableOf(measured)}\n`);
-      } catch (error) {
-        // The other parts can be measured all the same.
-        failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-      } finally {
-        await endPart();
+  await withStage(
+    { rounds, scale, say, ...(areTwo ? { communities: [small, large] } : {}) },
+    async (stage, endPart) => {
+      for (const name of chosen) {
+        say(name);
+        try {
+          const measured = (await parts[name]?.(stage)) ?? [];
+          lines.push(...measured);
+          process.stderr.write(`${tableOf(measured)}\n`);
+        } catch (error) {
+          // The other parts can be measured all the same.
+          failed.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+        } finally {
+          await endPart();
+        }
       }
-    }
-  });
+    },
+  );
   const figures = lines.map((line) => ({ ...line, ratio: median(ratios(line)), reached: reaches(line) }));
   await writeFile(
     values.json,

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { fillCommunity, PASSWORD } from '../fill/community.ts';
 import { call } from '../rest.ts';
 import { type Line, median, newLine } from './rounds.ts';
-import { databaseCostOf } from './server-cost.ts';
+import { databaseCostOf, FEED } from './server-cost.ts';
 import { openClient, type Stage, withClient } from './stage.ts';
 
 const LARGE = 2_000_000;
@@ -39,6 +39,16 @@ const SEARCHES = {
   'two Chinese characters in none': '鰐鰐',
 };
 
+/** Topics of `GET /events`. */
+const REPLAYS: Record<string, (wide: number) => string> = {
+  everything: () => '',
+  'a frequent tag': () => '&topics=tag:topic0',
+  'a rare tag': () => '&topics=tag:topic900',
+  'an author': () => '&topics=author:7',
+  'home of somebody who follows 5,000': () => '&topics=home',
+  'the widest thread': (wide) => `&topics=thread:${wide}`,
+};
+
 interface Community {
   url: string;
   token: string;
@@ -46,19 +56,27 @@ interface Community {
   posts: number;
   /** The post with the widest thread. */
   wide: number;
+  /** The newest event. */
+  head: number;
 }
 
 /** Something that is done in both communities, with another number each time. */
 interface Act {
   what: string;
   atMost: number;
+  /** Whose processor time counts. */
+  connections?: readonly string[];
   request: (community: Community, number: number) => { method?: string; path: string; body?: unknown };
 }
 
 /** What the database works for each list, search and write in a large community, against the same in a small one. */
 export async function size(stage: Stage): Promise<Line[]> {
-  const small = await communityOf(stage, SMALL);
-  const large = await communityOf(stage, Math.max(SMALL, Math.ceil(LARGE / stage.scale)));
+  const { communities } = stage;
+  const small = await communityOf(stage, communities?.[0] ?? (await filled(stage, SMALL)));
+  const large = await communityOf(
+    stage,
+    communities?.[1] ?? (await filled(stage, Math.max(SMALL, Math.ceil(LARGE / stage.scale)))),
+  );
   const lines: Line[] = [];
   for (const act of acts()) {
     const line = newLine({
@@ -112,6 +130,35 @@ function acts(): Act[] {
       page(`list: the widest thread, sort=${sort}`, ({ wide }) => `/posts/${wide}/replies?sort=${sort}`),
     ),
     ...['followers', 'following'].map((list) => page(`list: ${list}`, `/users/1/${list}?`)),
+    ...Object.entries(REPLAYS).flatMap(([whose, topics]) =>
+      ['the floor', 'the middle', 'the last hundred'].map((where, at) => ({
+        what: `events: ${whose}, after ${where}`,
+        atMost: REACH,
+        connections: [FEED],
+        request: ({ head, wide }: Community, number: number) => ({
+          path: `/events?after=${[0, Math.floor(head / 2), head - 100][at]}&limit=${50 + (number % 50)}${topics(wide)}`,
+        }),
+      })),
+    ),
+    {
+      what: 'one profile',
+      atMost: REACH,
+      request: (_community, number) => ({ path: `/users/${1 + (number % 900)}` }),
+    },
+    {
+      what: 'a reply in the widest thread',
+      atMost: REACH,
+      request: ({ wide }, number) => ({
+        method: 'POST',
+        path: `/posts/${wide}/replies`,
+        body: { content: `The ${number}th reply of the bench` },
+      }),
+    },
+    {
+      what: 'a mute',
+      atMost: REACH,
+      request: (_community, number) => ({ method: 'PUT', path: `/users/${900 - (number % 100)}/mute` }),
+    },
     {
       what: 'one post',
       atMost: REACH,
@@ -134,23 +181,31 @@ function acts(): Act[] {
   ];
 }
 
-async function communityOf(stage: Stage, posts: number): Promise<Community> {
+/** A new database with so many posts, and no log of them. @returns its address */
+async function filled(stage: Stage, posts: number): Promise<string> {
   const databaseUrl = await stage.database();
   stage.say(`fills ${posts} posts`);
   const community = { users: USERS, posts, followsEach: FOLLOWS, votesEach: (VOTES_OF_POST * posts) / USERS };
   await withClient(databaseUrl, (client) =>
     fillCommunity(client, community, (what) => stage.say(`  ${what}`), false),
   );
-  const server = await stage.server(databaseUrl);
+  return databaseUrl;
+}
+
+async function communityOf(stage: Stage, databaseUrl: string): Promise<Community> {
+  // The log of a filled community goes back for years.
+  const server = await stage.server(databaseUrl, { EVENT_RETENTION: '3650d' });
   const client = await openClient(stage, databaseUrl);
-  const { rows } = await client.query<{ post_id: number }>(
-    'select post_id::integer from post_tallies order by replies desc limit 1',
+  const { rows } = await client.query<Pick<Community, 'posts' | 'wide' | 'head'>>(
+    `select (select max(id) from posts)::integer as posts, (select seq from feed_head)::integer as head,
+       (select post_id from post_tallies order by replies desc limit 1)::integer as wide`,
   );
   const { body } = await call(server.url, 'POST', '/login', {
     body: { email: 'user1@example.org', password: PASSWORD },
   });
   const { access_token: token } = body as { access_token: string };
-  return { url: server.url, token, client, posts, wide: rows[0]?.post_id ?? 0 };
+  const { posts = 0, wide = 0, head = 0 } = rows[0] ?? {};
+  return { url: server.url, token, client, posts, wide, head };
 }
 
 /** Milliseconds of the database's processor time. */
@@ -159,8 +214,10 @@ async function costOf(community: Community, act: Act, round: number): Promise<nu
   for (let time = 0; time < TIMES; time += 1) {
     const { method = 'GET', path, body } = act.request(community, TIMES * round + time);
     costs.push(
-      await databaseCostOf(community.client, () =>
-        call(community.url, method, path, { token: community.token, body }),
+      await databaseCostOf(
+        community.client,
+        () => call(community.url, method, path, { token: community.token, body }),
+        act.connections,
       ),
     );
   }

@@ -12,6 +12,8 @@ export interface Stage {
   rounds: number;
   /** Divides sizes and times, to try the bench out; 1 for the real thing. */
   scale: number;
+  /** Addresses of two databases that `npm run fill` has filled, the small one first, in place of some that a part fills. */
+  communities?: readonly [string, string];
   say: (what: string) => void;
   /** A new database with every migration applied. */
   database(): Promise<string>;
@@ -29,7 +31,7 @@ export interface Stage {
 export const SECRET = 'a secret of the bench that nobody else can reach';
 
 export async function withStage<T>(
-  options: Pick<Stage, 'rounds' | 'scale' | 'say'>,
+  options: Pick<Stage, 'rounds' | 'scale' | 'communities' | 'say'>,
   use: (stage: Stage, endPart: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-bench-'));
