@@ -100,6 +100,7 @@ describe('the doctor', () => {
       for (const found of [
         await findWrongTallies(database),
         await findFoldMismatches(database, postFold, eventTypes),
+        await findFoldMismatches(database, postFold, eventTypes, 1),
       ]) {
         expect(found).to.have.lengthOf(MOST_FOUND + 1);
         expect(found.at(-1)).to.deep.equal({

@@ -29,41 +29,54 @@ export interface Examination {
   hint?: string;
 }
 
-/**
- * Runs all checks in order, and stops at a failure that makes the others pointless.
- * @param schema whether to compare the schema too, which takes seconds and two scratch databases
- */
+export interface ExamineOptions {
+  /** Whether to compare the schema too, which takes seconds and two scratch databases. Default: yes. */
+  schema?: boolean;
+  /** Called when a check begins: of a large database it may take minutes. */
+  onLook?: (what: string) => void;
+  /** Called with each check that has ended, in order. */
+  onDone?: (examination: Examination) => void;
+}
+
+/** Runs all checks in order, and stops at a failure that makes the others pointless. */
 export async function examine(
   config: Readonly<Config>,
   databaseUrl: string,
-  { schema = true }: { schema?: boolean } = {},
+  { schema = true, onLook = () => undefined, onDone = () => undefined }: ExamineOptions = {},
 ): Promise<Examination[]> {
   let client: pg.Client;
   const done: Examination[] = [];
+  const add = (examination: Examination) => {
+    done.push(examination);
+    onDone(examination);
+  };
   const look = async (what: string, find: () => Promise<Finding[]>) => {
-    done.push({ what, findings: await find() });
+    onLook(what);
+    add({ what, findings: await find() });
   };
   try {
     client = await connectClient(databaseUrl, { name: 'tidings doctor', connectTimeout: 5000 });
   } catch (error) {
     const reason = error instanceof Error && error.message !== '' ? error.message : 'no connection';
-    return [
-      {
-        what: 'database',
-        findings: [{ what: `${describeDatabase(databaseUrl)} cannot be reached: ${reason}.` }],
-      },
-    ];
+    add({
+      what: 'database',
+      findings: [{ what: `${describeDatabase(databaseUrl)} cannot be reached: ${reason}.` }],
+    });
+    return done;
   }
   try {
     const unusable = await databaseFault(client, config.connectionsPerProcess);
-    if (unusable !== undefined) return [{ what: 'database', findings: [{ what: unusable }] }];
+    if (unusable !== undefined) {
+      add({ what: 'database', findings: [{ what: unusable }] });
+      return done;
+    }
     await look('database', () => findLossySettings(client));
     if (config.redis) await look('redis', () => findRedisFaults(config, client));
-    else done.push({ what: 'redis', findings: [], skipped: 'none is configured' });
+    else add({ what: 'redis', findings: [], skipped: 'none is configured' });
     if (config.oidc) await look('OpenID provider', () => findProviderFaults(config));
     if (config.databaseUrl === undefined) {
       const shared = await sharedAccountReason(config.dataDir);
-      done.push({
+      add({
         what: 'embedded database',
         findings: [],
         ...(shared === undefined ? {} : { hint: shared }),
@@ -71,17 +84,19 @@ export async function examine(
     }
     await look('migrations', () => findPendingMigrations(databaseUrl));
     if (done.at(-1)?.findings.length) return done;
-    done.push({ what: 'functions', ...(await lookAtFunctions(databaseUrl)) });
+    onLook('functions');
+    add({ what: 'functions', ...(await lookAtFunctions(databaseUrl)) });
     for (const { what, hint } of checks) {
       if (!hint) continue;
+      onLook(what);
       const said = await hint(client);
-      done.push({ what, findings: [], ...(said === undefined ? {} : { hint: said }) });
+      add({ what, findings: [], ...(said === undefined ? {} : { hint: said }) });
     }
     if (schema) {
       try {
         await look('schema', () => findDrift(databaseUrl));
       } catch (error) {
-        done.push({
+        add({
           what: 'schema',
           findings: [],
           skipped: error instanceof Error ? error.message : String(error),

@@ -47,8 +47,8 @@ await main(async () => {
       console.log(await withModels(databaseUrl, (db) => task.run(db)));
       return 0;
     }
-    let examinations = await examine(config, databaseUrl);
-    tell(examinations);
+    const told = { onLook: tellBegun, onDone: tell };
+    let examinations = await examine(config, databaseUrl, told);
     const repairs = examinations.flatMap(({ findings }) => findings.filter((finding) => finding.repair));
     if (values.repair && repairs.length > 0) {
       let repaired = 0;
@@ -68,8 +68,7 @@ await main(async () => {
         2,
       );
       console.log(`\n${repaired} repaired. Checking again:\n`);
-      examinations = await examine(config, databaseUrl);
-      tell(examinations);
+      examinations = await examine(config, databaseUrl, told);
     } else if (repairs.length > 0) {
       console.log(`\n${repairs.length} of these can be repaired with: npm run doctor -- --repair`);
     }
@@ -77,11 +76,14 @@ await main(async () => {
   });
 });
 
-function tell(examinations: readonly Examination[]): void {
-  for (const { what, findings, skipped, hint } of examinations) {
-    if (skipped !== undefined) console.log(`- ${what}: not checked (${skipped})`);
-    else if (hint !== undefined) console.log(`- ${what}: ${hint}`);
-    else console.log(`${findings.length === 0 ? '✓' : '✗'} ${what}`);
-    for (const finding of findings) console.log(`    ${finding.what}`);
-  }
+/** On a terminal: of a large database a check may take minutes. What follows is written over it. */
+function tellBegun(what: string): void {
+  if (process.stdout.isTTY) process.stdout.write(`… ${what}\r`);
+}
+
+function tell({ what, findings, skipped, hint }: Examination): void {
+  if (skipped !== undefined) console.log(`- ${what}: not checked (${skipped})`);
+  else if (hint !== undefined) console.log(`- ${what}: ${hint}`);
+  else console.log(`${findings.length === 0 ? '✓' : '✗'} ${what}`);
+  for (const finding of findings) console.log(`    ${finding.what}`);
 }
