@@ -10,6 +10,7 @@ import { manySockets } from './many-sockets.ts';
 import { nodes } from './nodes.ts';
 import { numbering, numberingTopics } from './numbering.ts';
 import { readPosts, writePosts, writeTags } from './posts.ts';
+import { replicas } from './replicas.ts';
 import { type Line, median, ratios, reaches } from './rounds.ts';
 import { searches } from './searches.ts';
 import { size } from './size.ts';
@@ -30,6 +31,7 @@ const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
   searches,
   size,
   views,
+  replicas,
   logins,
   numbering,
   'numbering-topics': numberingTopics,

@@ -8,9 +8,10 @@ export async function costOf(pid: number, act: () => Promise<unknown>): Promise<
   return (await usageOf(pid)).cpu - before.cpu;
 }
 
-/** What the connections of requests call themselves, and those that number, follow and replay. */
+/** What the connections of requests call themselves, those that number, follow and replay, and the one that asks for the position. */
 export const REQUESTS = 'tidings';
 export const FEED = 'tidings-feed';
+export const POSITION = 'tidings-position';
 
 /** The same of the database, in the connections of the service. What one that ended meanwhile has worked is not known. */
 export async function databaseCostOf(

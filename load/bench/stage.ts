@@ -27,6 +27,9 @@ export interface Stage {
   ): Promise<LocalServer>;
 }
 
+/** Of the database server. A standby may not have less. */
+export const MAX_CONNECTIONS = '300';
+
 /** What the tokens of the servers are signed with. */
 export const SECRET = 'a secret of the bench that nobody else can reach';
 
@@ -39,7 +42,7 @@ export async function withStage<T>(
   const embedded = await startEmbedded({
     dataDir: folder,
     settings: {
-      max_connections: '300',
+      max_connections: MAX_CONNECTIONS,
       // Tells when each transaction was committed, for the line about delays.
       track_commit_timestamp: 'on',
       // Only where a part asks for it.
