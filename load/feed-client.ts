@@ -2,6 +2,7 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Problem, Ready } from '../server/contract.ts';
 import { FeedHistory } from './feed-history.ts';
+import type { Position } from './messages.ts';
 import { positionAtEnd, type SharedStream, type SeenEvent } from './shared-stream.ts';
 import { TallyHistory } from './tally-history.ts';
 import { CLOSE, clientFrame, FrameReader, PING, PONG, upgradeRequest } from './websocket-frames.ts';
@@ -14,6 +15,8 @@ export interface LoaderContext {
   stream: SharedStream;
   /** What they subscribe to; without it, everything public. */
   topics?: readonly string[] | undefined;
+  /** The position that they come back with; without it, they come for the first time. */
+  from?: Position | undefined;
   /** Posts that are expected. */
   posts: number;
   /** An event was handed to a client that was listening. */
@@ -60,6 +63,9 @@ export class FeedClient {
     this.#onLost = onLost;
     this.history = new FeedHistory((seq) => around.stream.events.has(seq));
     this.tallies = new TallyHistory(around.posts);
+    if (!around.from) return;
+    this.history.begin(around.from.seq);
+    this.#epoch = around.from.epoch;
   }
 
   get connected(): boolean {

@@ -40,6 +40,7 @@ class Loader {
       localAddress: task.localAddress,
       stream: this.#stream,
       topics: task.topics,
+      from: task.from,
       posts: task.posts,
       onEvent: (event) => this.#noteEvent(event),
       onTallies: () => (this.#tallyFrames += 1),

@@ -7,6 +7,7 @@ import type {
   LoaderProgress,
   LoaderRamped,
   LoaderVerdict,
+  Position,
   SettleLoader,
   ToLoader,
 } from './messages.ts';
@@ -17,6 +18,7 @@ export interface LoadersOptions {
   sockets: number;
   tokens: string[];
   topics?: readonly string[] | undefined;
+  from?: Position | undefined;
   posts: number;
   /** Of all processes together. */
   rate: number;
@@ -37,7 +39,7 @@ export class Loaders {
 
   /** Opens all connections. Resolves when each of them stands or has been refused. */
   async ramp(): Promise<LoaderRamped[]> {
-    const { url, processes, sockets, tokens, topics, posts, rate, together } = this.#options;
+    const { url, processes, sockets, tokens, topics, from, posts, rate, together } = this.#options;
     const file = fileURLToPath(new URL(`./loader${extname(import.meta.filename)}`, import.meta.url));
     return Promise.all(
       Array.from({ length: processes }, (_, at) => {
@@ -55,6 +57,7 @@ export class Loaders {
           localAddress: isLoopback(url) && !url.includes('[') ? ownAddress() : undefined,
           tokens: tokens.map((_token, number) => tokens[(number + at) % tokens.length] ?? ''),
           topics,
+          from,
           sockets: share(sockets),
           posts,
           rate: rate / processes,

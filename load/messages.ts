@@ -2,6 +2,12 @@ import type { Tally } from '../server/contract.ts';
 
 /** What the load test and its loader processes say to each other. */
 
+/** A place in the log. */
+export interface Position {
+  epoch: string;
+  seq: number;
+}
+
 export interface BeginLoader {
   type: 'begin';
   url: string;
@@ -9,6 +15,8 @@ export interface BeginLoader {
   tokens: string[];
   /** What the clients subscribe to; without it, everything public. */
   topics: readonly string[] | undefined;
+  /** The position that they come back with; without it, they come for the first time. */
+  from: Position | undefined;
   sockets: number;
   posts: number;
   /** Handshakes begun per second, and in progress at once. */

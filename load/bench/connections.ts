@@ -88,11 +88,11 @@ async function fill(
   topics?: readonly string[],
 ): Promise<Found> {
   // What the first connections load and compile is no connection's cost.
-  await (await Crowd.gather(url, tokens, Math.min(200, sockets), topics)).end();
+  await (await Crowd.gather(url, tokens, Math.min(200, sockets), { topics })).end();
   const keptBefore = await collect(pid);
   const before = await usageOf(pid);
   const began = performance.now();
-  const crowd = await Crowd.gather(url, tokens, sockets, topics);
+  const crowd = await Crowd.gather(url, tokens, sockets, { topics });
   try {
     const wall = (performance.now() - began) / sockets;
     const full = await usageOf(pid);

@@ -1,5 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { Loaders } from '../loaders.ts';
+import type { Position } from '../messages.ts';
+
+export interface CrowdOptions {
+  /** What they subscribe to; without it, everything public. */
+  topics?: readonly string[] | undefined;
+  /** The position that they come back with. */
+  from?: Position;
+  /** Handshakes in progress at once. */
+  together?: number;
+}
 
 /** Clients of one server, in processes of their own, and what they have been handed. */
 export class Crowd {
@@ -10,16 +20,21 @@ export class Crowd {
   /** Pings and beacons, in the same way. */
   beats = 0;
 
-  private constructor(url: string, tokens: string[], sockets: number, topics?: readonly string[]) {
+  private constructor(
+    url: string,
+    tokens: string[],
+    sockets: number,
+    { together = 100, ...ask }: CrowdOptions,
+  ) {
     this.#loaders = new Loaders({
       url,
       tokens,
-      topics,
+      ...ask,
       sockets,
       processes: Math.ceil(sockets / 15_000),
       posts: 0,
       rate: Infinity,
-      together: 100,
+      together,
       onProgress: (report) => {
         this.events += report.events;
         this.tallyFrames += report.tallyFrames;
@@ -30,16 +45,15 @@ export class Crowd {
 
   /**
    * Connects them all.
-   * @param topics what they subscribe to; without it, everything public
    * @throws if one is refused
    */
   static async gather(
     url: string,
     tokens: string[],
     sockets: number,
-    topics?: readonly string[],
+    options: CrowdOptions = {},
   ): Promise<Crowd> {
-    const crowd = new Crowd(url, tokens, sockets, topics);
+    const crowd = new Crowd(url, tokens, sockets, options);
     for (const { refused } of await crowd.#loaders.ramp()) {
       const [reason] = Object.keys(refused);
       if (reason === undefined) continue;

@@ -90,7 +90,7 @@ async function prepare(stage: Stage, { everyone, home }: { everyone: number; hom
   const server = await stage.server(databaseUrl, { MAX_CONNECTIONS: '20000' });
   const gather = async (members: readonly Member[], sockets: number, topics?: string[]) => {
     const tokens = members.map(({ token }) => token);
-    const crowd = await Crowd.gather(server.url, tokens, sockets, topics);
+    const crowd = await Crowd.gather(server.url, tokens, sockets, { topics });
     stage.after(() => crowd.end());
     return crowd;
   };

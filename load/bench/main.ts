@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { connections, homeMemory } from './connections.ts';
 import { delay } from './delay.ts';
 import { fanOut } from './fan-out.ts';
+import { herd } from './herd.ts';
 import { home } from './home.ts';
 import { homeReturn } from './home-return.ts';
 import { logins } from './logins.ts';
@@ -38,6 +39,7 @@ const parts: Record<string, (stage: Stage) => Promise<Line[]>> = {
   home,
   'home-memory': homeMemory,
   'home-return': homeReturn,
+  herd,
   delay,
   start,
   workers,
