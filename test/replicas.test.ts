@@ -1,5 +1,10 @@
 import { expect } from 'chai';
+import pg from 'pg';
+import { Database } from '../server/database/connection.ts';
 import { migrate } from '../server/database/migrate.ts';
+import { createLogger } from '../server/logger.ts';
+import { FeedReader } from '../server/posts/feed-reader.ts';
+import type { ListPosts } from '../server/posts/schemas.ts';
 import { FaultyPostgres } from './faults/postgres.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { until } from './support/waiting.ts';
@@ -247,6 +252,115 @@ describe('read replicas', () => {
       );
       const all = new Set([...body.map(({ id }) => id), ...rest.events.map(({ data }) => data.id)]);
       expect(written.filter((id) => !all.has(id))).to.deep.equal([]);
+    }
+  });
+
+  it('prove pages that were kept from the other server as it would itself', async () => {
+    const primary = new Database({ url: postgres.url(DATABASE), pool: 4, log: createLogger('silent') });
+    const replica = new Database({
+      url: standby.url(DATABASE),
+      pool: 4,
+      log: createLogger('silent'),
+      replica: {},
+    });
+    const run = (sql: string) => postgres.query<Record<string, string>>(DATABASE, sql);
+    const slow: pg.Client[] = [];
+    let turn = 0;
+    const reader = new FeedReader(
+      { share: (user) => ((turn += 1) % 2 === 0 ? primary : replica).share(user) },
+      () => Promise.resolve(true),
+    );
+    try {
+      await run('create table subtransactions (n integer)');
+      const [user] = await run(
+        `insert into users (email, username, password_hash) values ('kept@example.org', 'kept', 'x') returning id`,
+      );
+      const write = async (title: string) => {
+        const [post] = await run(
+          `with post as (
+             insert into posts (owner_id, title, content, published) values (${user!.id}, '${title}', '', true) returning id
+           ), tally as (
+             insert into post_tallies (post_id, hot) select id, 0 from post
+           ), told as (
+             ${appendPosts(`select 'post:created', id, json_build_object('id', id) from post`)}
+           )
+           select id from post`,
+        );
+        return post!.id!;
+      };
+      const vote = (post: string, up: boolean) =>
+        `select * from cast_votes('{${user!.id}}', '{${post}}', '{${up}}', true)`;
+      /** A vote that is not yet committed, of a transaction with more parts than a snapshot lists. */
+      const voteSlowly = async (post: string, up: boolean) => {
+        const client = new pg.Client({ connectionString: postgres.url(DATABASE) });
+        slow.push(client);
+        await client.connect();
+        await client.query('begin');
+        await client.query(`do $$ begin for n in 1..80 loop
+          begin insert into subtransactions values (n); exception when others then null; end;
+        end loop; end $$`);
+        await client.query(vote(post, up));
+        return client;
+      };
+      const compare = async (what: string) => {
+        const [flushed] = await run('select pg_current_wal_flush_lsn() as wal');
+        await until('the replay', async () => {
+          const [row] = await standby.query<{ done: boolean }>(
+            DATABASE,
+            `select pg_last_wal_replay_lsn() >= '${flushed!.wal}' as done`,
+          );
+          return row?.done === true;
+        });
+        for (const sort of ['new', 'top'] as const) {
+          const truth = await run(
+            `select p.title, t.votes from posts p join post_tallies t on t.post_id = p.id where p.owner_id = ${user!.id}
+             order by ${sort === 'new' ? 'p.listed_at' : 't.votes'} desc, p.id desc limit 50`,
+          );
+          for (let time = 0; time < 3; time += 1) {
+            const list: ListPosts = {
+              limit: 50,
+              skip: 0,
+              search: '',
+              sort,
+              view: 'all',
+              replies: false,
+              owner_id: Number(user!.id),
+            };
+            const { json } = await reader.read(Number(user!.id), list, { senders: ['a'] });
+            const seen = (JSON.parse(String(json)) as Listed[]).map(({ title, votes }) => ({ title, votes }));
+            expect(seen, `${what}, sort=${sort}`).to.deep.equal(truth);
+          }
+        }
+      };
+      const posts = [
+        await write('first'),
+        await write('second'),
+        await write('third'),
+        await write('fourth'),
+      ];
+      const number = () => run('select from number_events(100)');
+      await number();
+      await compare('at the start');
+      for (let round = 0; round < 4; round += 1) {
+        const up = round % 2 === 0;
+        const first = await voteSlowly(posts[0]!, up);
+        await compare('before the commit of a vote');
+        const second = await voteSlowly(posts[1]!, up);
+        await run(vote(posts[2]!, up));
+        await compare('after a vote between two that are in progress');
+        await second.query('commit');
+        await compare('after the commit of the later one');
+        await write(`round ${round}`);
+        await compare('after a post without a number');
+        await number();
+        await compare('after its number');
+        await first.query(round === 1 ? 'rollback' : 'commit');
+        await compare('after the end of the earlier one');
+      }
+    } finally {
+      for (const client of slow) await client.end();
+      await primary.close();
+      await replica.close();
     }
   });
 

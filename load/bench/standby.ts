@@ -9,7 +9,10 @@ import { freePort, launch, stopPostmaster } from '../../server/database/embedded
 import { settle } from '../../server/database/embedded/settle.ts';
 import { MAX_CONNECTIONS, type Stage, withClient } from './stage.ts';
 
-/** Starts a standby that streams from the server of the bench, until the part ends. Returns the address of the same database there. */
+/**
+ * Starts a standby that streams from the server of the bench, until the part ends.
+ * @returns the address of the same database there
+ */
 export async function startStandby(stage: Stage, databaseUrl: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-bench-standby-'));
   stage.after(() => rm(folder, { recursive: true, force: true }));

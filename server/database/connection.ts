@@ -167,6 +167,9 @@ export interface DatabaseOptions {
 /** How a replica is connected to. */
 export type ReplicaConnection = Pick<ClientOptions, 'hosts' | 'connectTimeout'>;
 
+/** How long a read on a replica waits for a lock that is replayed there, before it goes to the primary. Milliseconds. */
+const REPLICA_LOCK_TIMEOUT = 500;
+
 /** A session on a replica can write nothing, also once that has been promoted. */
 const ONLY_READS = { default_transaction_read_only: 'on' };
 
@@ -189,7 +192,7 @@ export class Database {
         settings: {
           ...sessionLimits({
             statement: STATEMENT_TIMEOUT,
-            lock: LOCK_TIMEOUT,
+            lock: replica ? REPLICA_LOCK_TIMEOUT : LOCK_TIMEOUT,
             idleInTransaction: 10_000,
           }),
           ...(replica ? ONLY_READS : {}),

@@ -36,7 +36,7 @@ export interface PrimaryPositionOptions {
   log: Logger;
 }
 
-/** Asks the primary how far its write-ahead log is on disk, on a connection of its own, for all who want to know at once. */
+/** Asks the primary, on a connection of its own, how far its write-ahead log is on disk: once for all who ask together. */
 export class PrimaryPosition {
   readonly #options: PrimaryPositionOptions;
   readonly #loop = new Loop({

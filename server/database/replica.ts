@@ -15,7 +15,7 @@ const LOG_CONNECTIONS = 2;
 /** How long a connection may take to open, and an answer to where the replica stands. Milliseconds. */
 const CONNECT_TIMEOUT = 1000;
 const TIME_LIMIT = 700;
-/** How often it is asked where it stands although nobody waits to know, and how often it is tried while it is away. Milliseconds. */
+/** How often it is asked where it stands though nobody waits to know, and is tried while it is away. Milliseconds. */
 const HEARTBEAT = 300;
 const RETRY = 1000;
 /** How long a read waits for it to catch up, and the longest pause between two looks. Milliseconds. */

@@ -46,6 +46,10 @@ interface Kept {
  * that came later still, so that the head has moved. A tally carries the number of the transaction that changed it,
  * which is not below the oldest that was running when the page was read, its `horizon`. Whether somebody has voted, who
  * has drafts, and from whom authors are hidden, is asked again each time.
+ *
+ * The page may be of another server than the look, primary or replica, if the look has everything that the page has. A
+ * replica shows the commits up to one place in the log of the primary; what depended on another commit comes behind it
+ * there. The oldest transaction that it takes for running is not above one whose end it has not replayed.
  */
 export class PageCache {
   /** Oldest first. */
