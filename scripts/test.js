@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * What has to hold: the checks and the tests side by side, then the faults. Of the slow tests each day has a part, so that
- * a run is short and none is left out for long. Ends with one line that counts, `12 passed, 0 failed`.
+ * What has to hold: the tests side by side, then the faults, and beside these the checks, as far as the faults leave a
+ * processor idle. Of the slow tests each day has a part, so that a run is short and none is left out for long. Ends with
+ * one line that counts, `12 passed, 0 failed`.
  *
  *     npm test                     everything, of the slow tests the part of the day
  *     npm test -- --slow 2/8       of the slow tests this part; 1/1 is all of them
@@ -12,8 +13,8 @@
  */
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { parseArgs } from 'node:util';
 
@@ -165,10 +166,10 @@ const PARTS = 8;
 
 const DAY = 24 * 3_600_000;
 
-/** They are judged by the clock, so they have the machine to themselves. */
+/** They are judged by the clock, so they have the machine to themselves: what else runs takes what they leave. */
 const FAULTS = ['test/faults/suite.ts', 'test/fuzz/suite.ts'];
 
-/** @typedef {{ title: string, command: string, args: string[], counts: boolean }} Task */
+/** @typedef {{ title: string, command: string, args: string[], counts: boolean, yields?: boolean }} Task */
 
 const counted = { passed: 0, failed: 0, skipped: 0 };
 
@@ -203,16 +204,33 @@ function end(child, signal) {
 }
 
 /**
+ * Lets a process, and what it starts, compute only while nobody else wants to.
+ *
+ * @param {number} pid the leader of a session
+ */
+function yieldProcessors(pid) {
+  const { PRIORITY_LOW } = constants.priority;
+  try {
+    setPriority(pid, PRIORITY_LOW);
+    // Linux divides the processors among sessions before it looks at the priorities within each.
+    writeFileSync(`/proc/${pid}/autogroup`, String(PRIORITY_LOW));
+  } catch {
+    // It has ended, or the system knows no such thing.
+  }
+}
+
+/**
  * Runs a task. What it prints is shown when it has ended, or the lines of several would be mixed.
  *
  * @param {Task} task
  */
-function run({ title, command, args, counts }) {
+function run({ title, command, args, counts, yields = false }) {
   return new Promise((resolve) => {
     const began = Date.now();
     // A group of its own: what it has started ends with it.
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     running.add(child);
+    if (yields && child.pid !== undefined) yieldProcessors(child.pid);
     const output = [];
     const flush = () => process.stdout.write(Buffer.concat(output.splice(0)));
     let printed = '';
@@ -271,7 +289,13 @@ async function runAll(tasks, lanes) {
 }
 
 /** @param {string} name */
-const check = (name) => ({ title: name, command: 'npm', args: ['run', '--silent', name], counts: false });
+const check = (name) => ({
+  title: name,
+  command: 'npm',
+  args: ['run', '--silent', name],
+  counts: false,
+  yields: true,
+});
 
 /** @param {string[]} files */
 const mocha = (files) => ({
@@ -366,8 +390,12 @@ process.on('exit', () => {
   for (const child of running) end(child, 'SIGINT');
 });
 
-await runAll([...groups.map(mocha), ...checks.map(check)], LANES);
-if (faults.length > 0) await run(mocha(faults));
+await runAll(groups.map(mocha), LANES);
+await Promise.all([
+  ...(faults.length > 0 ? [run(mocha(faults))] : []),
+  // No two of them beside the faults: there is one processor to spare.
+  runAll(checks.map(check), faults.length > 0 ? 1 : LANES),
+]);
 
 if (failures.length > 0) console.log(`\nWhat failed:\n\n${failures.join('\n\n')}`);
 if (slow.total > 1)
