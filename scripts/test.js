@@ -17,6 +17,7 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, constants, setPriority } from 'node:os';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { parseArgs } from 'node:util';
+import mocharc from '../.mocharc.cjs';
 
 /** How long a process may take. Milliseconds. */
 const LIMIT = 30 * 60_000;
@@ -301,7 +302,12 @@ const check = (name) => ({
 const mocha = (files) => ({
   title: files.length > 1 ? `${files[0]} and ${files.length - 1} more` : (files[0] ?? ''),
   command: process.execPath,
-  args: ['node_modules/mocha/bin/mocha.js', ...files],
+  // The program that `mocha` starts with these options, which takes as long as the tests of a small file.
+  args: [
+    ...mocharc['node-option'].map((option) => `--${option}`),
+    'node_modules/mocha/lib/cli/cli.js',
+    ...files,
+  ],
   counts: true,
 });
 
