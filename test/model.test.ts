@@ -74,13 +74,13 @@ async function run(
   options: ModelOptions,
   cluster: ClusterOptions = {},
 ): Promise<ModelReport> {
-  const tree = await buildTree(patches);
+  const tree = patches.length > 0 ? await buildTree(patches) : undefined;
   try {
     return await runModel({
       ...options,
-      cluster: { ...cluster, tree: tree.root, postgres, template: TEMPLATE },
+      cluster: { ...cluster, ...(tree && { tree: tree.root }), postgres, template: TEMPLATE },
     });
   } finally {
-    await tree.remove();
+    await tree?.remove();
   }
 }

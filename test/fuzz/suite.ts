@@ -1,5 +1,4 @@
 import { expect } from 'chai';
-import { buildTree, type Tree } from '../faults/tree.ts';
 import { fuzz } from './run.ts';
 import { stopBugs } from './stops/bugs.ts';
 import { fuzzStops, violationsWith } from './stops/run.ts';
@@ -16,14 +15,8 @@ const KEPT = 40;
 
 describe(`two nodes under hostile input, seed ${SEED}`, function () {
   this.timeout(120_000);
-  let tree: Tree;
-  before(async () => {
-    tree = await buildTree();
-  });
-  after(() => tree.remove());
-
   it('neither end nor fail, hold no more than before, and hand a bystander every event within a second', async () => {
-    const report = await fuzz({ seed: SEED, ...wanted, seconds: 90, kept: KEPT, tree: tree.root });
+    const report = await fuzz({ seed: SEED, ...wanted, seconds: 90, kept: KEPT });
     expect(report.violations).to.deep.equal([]);
     expect(report.written, 'events that the bystander was to see').to.be.above(0);
     for (const kind of ['frames', 'streams', 'bodies'] as const)
@@ -33,15 +26,11 @@ describe(`two nodes under hostile input, seed ${SEED}`, function () {
 
 describe(`sessions and a node that end while connections are being opened, seed ${SEED}`, function () {
   this.timeout(120_000);
-  let tree: Tree;
   let ground: Ground;
   before(async () => {
-    [tree, ground] = await Promise.all([buildTree(), Ground.prepare()]);
+    ground = await Ground.prepare();
   });
-  after(async () => {
-    await ground.stop();
-    await tree.remove();
-  });
+  after(() => ground.stop());
 
   it('tell every connection why, answer every request, and leave nothing behind', async () => {
     const { violations, met } = await fuzzStops({
@@ -51,7 +40,6 @@ describe(`sessions and a node that end while connections are being opened, seed 
       lives: 1,
       waves: 1,
       seconds: 60,
-      tree: tree.root,
     });
     expect(violations).to.deep.equal([]);
     expect(met).to.include.keys(
