@@ -2,6 +2,7 @@ import { withDeadline } from '../../client/src/deadline.ts';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { freePort } from '../../server/database/embedded/postmaster.ts';
 import { heldWire } from '../support/held-wire.ts';
 import { NodeProcess } from '../support/node-process.ts';
@@ -48,6 +49,8 @@ export class Cluster {
   preferred: ClusterNode | undefined;
   readonly #health: HealthChecks;
   readonly #close: () => Promise<void>;
+  /** Whoever waits for something asks often, and to connect takes ten times as long as an answer. Undefined while it is down. */
+  #client: Promise<pg.Client> | undefined;
 
   private constructor(
     parts: Pick<Cluster, 'postgres' | 'redis' | 'nodes' | 'database' | 'front'> & { health: HealthChecks },
@@ -126,13 +129,31 @@ export class Cluster {
     return node;
   }
 
-  query<R extends object>(sql: string, values: unknown[] = []): Promise<R[]> {
-    return this.postgres.query<R & Record<string, unknown>>(this.database, sql, values);
+  /** One statement on its database, past all proxies. */
+  async query<R extends object>(sql: string, values: unknown[] = []): Promise<R[]> {
+    const client = await (this.#client ??= this.#connect());
+    return (await client.query<R & Record<string, unknown>>(sql, values)).rows;
+  }
+
+  #connect(): Promise<pg.Client> {
+    const client = new pg.Client({
+      connectionString: this.postgres.url(this.database),
+      connectionTimeoutMillis: 5000,
+    });
+    const connected = client.connect().then(() => client);
+    const forget = () => {
+      if (this.#client === connected) this.#client = undefined;
+    };
+    client.on('error', forget).on('end', forget);
+    connected.catch(forget);
+    return connected;
   }
 
   /** Ends all of it, however it stands. */
-  stop(): Promise<void> {
-    return this.#close();
+  async stop(): Promise<void> {
+    const client = await this.#client?.catch(() => undefined);
+    await client?.end();
+    await this.#close();
   }
 }
 
