@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { Cluster } from '../faults/cluster.ts';
 import { Random } from '../faults/random.ts';
 import { signUp } from '../support/world.ts';
@@ -35,7 +34,7 @@ export interface FuzzReport extends Testimony {
 const REMEMBERED = 40;
 /** How late a bystander may be, on a machine that has processors to spare. Milliseconds. */
 const LATE = 1000;
-/** How long what was left behind may take to go. Milliseconds. */
+/** How long what was left behind may take to go, from the last input on. Milliseconds. */
 const SETTLE = 6000;
 
 /** Two real nodes with PostgreSQL and Redis, a bystander and a writer; then everything hostile at once. */
@@ -76,9 +75,14 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzReport> {
       fuzzRequests(campaign(), options.bodies, token),
     ]);
     const seconds = (Date.now() - began) / 1000;
+    const ended = Date.now();
     const testimony = await testify();
-    await pause(SETTLE);
-    const after = processes.every(({ running }) => running) ? await heldBy(processes) : Infinity;
+    let after = Infinity;
+    while (after > before + options.kept && processes.every(({ running }) => running)) {
+      const isLast = Date.now() > ended + SETTLE;
+      after = await heldBy(processes);
+      if (isLast) break;
+    }
     const misconduct = cluster.nodes.flatMap((node) => node.process.misconduct);
     for (const { node, what } of misconduct)
       violations.push(`seed ${options.seed}: ${node}: ${what}\n  ${recent.join('\n  ')}`);
