@@ -85,19 +85,21 @@ function* gapsAndDoubles(client: ClientHistory, head: number): Iterable<Violatio
   }
 }
 
-/** seq → the fingerprint of what it says: as the log has it, or, for a text that is cut there, as most clients had it. */
+/**
+ * seq → the fingerprint of what it says: as the log has it, or, for a text that is cut there, as most clients had it, be
+ * it one with topics alone. What says to such a client that a post has left them has another name.
+ */
 function contents({ log, clients }: History): Map<number, number> {
   const truth = new Map<number, number>();
-  const cut = new Set<number>();
+  const cut = new Map<number, string>();
   for (const { seq, name, data } of log) {
-    if ('redacted' in data) cut.add(seq);
+    if ('redacted' in data) cut.set(seq, name);
     else truth.set(seq, fingerprint(name, data));
   }
   const votes = new Map<number, Map<number, number>>();
-  for (const { deliveries, view } of clients) {
-    if (view) continue;
-    for (const { seq, hash, redacted } of deliveries) {
-      if (redacted || !cut.has(seq)) continue;
+  for (const { deliveries } of clients) {
+    for (const { seq, name, hash, redacted } of deliveries) {
+      if (redacted || cut.get(seq) !== name) continue;
       const counts = votes.get(seq) ?? new Map<number, number>();
       votes.set(seq, counts.set(hash, (counts.get(hash) ?? 0) + 1));
     }
