@@ -64,6 +64,10 @@ export class Stopwatch {
 /** What holds in the end does so within this time on any machine; a test of how soon says its own time. Milliseconds. */
 const IN_THE_END = 30_000;
 
+/** Between two looks at a condition: a twentieth of the time so far, but within these. Milliseconds. */
+const LEAST = 10;
+const GREATEST = 50;
+
 /**
  * Waits until a condition holds, and fails with its description if it does not within the time (milliseconds), in which a
  * pause of this process does not count: it resumes with its timers, before it has read what came meanwhile.
@@ -75,7 +79,9 @@ export async function until(
 ): Promise<void> {
   const watch = new Stopwatch();
   while (!(await condition())) {
-    if (watch.ran > within) throw new Error(`not within ${within} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    // How long it has run is read off the system, which takes longer than to look at the clock.
+    if (watch.passed > within && watch.ran > within) throw new Error(`not within ${within} ms: ${what}`);
+    const next = Math.min(GREATEST, Math.max(LEAST, watch.passed / 20));
+    await new Promise((resolve) => setTimeout(resolve, next));
   }
 }
