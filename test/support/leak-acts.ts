@@ -17,6 +17,8 @@ export interface Act {
   what: string;
   run: () => Promise<unknown>;
   events: readonly ProvokedEvent[];
+  /** It takes the text out of an event before it. */
+  takesOut?: true;
 }
 
 async function sure<T>(answer: Promise<Answer<T>>): Promise<T> {
@@ -82,6 +84,7 @@ export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast):
     },
     {
       what: 'edits it',
+      takesOut: true,
       run: () => sure(owner.patch(path('draft'), { content: text('edited') })),
       events: [{ name: 'post:updated', topics: everywhere, words: words('edited'), superseded: true }],
     },
@@ -92,11 +95,13 @@ export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast):
     },
     {
       what: 'edits the reply',
+      takesOut: true,
       run: () => sure(owner.patch(path('reply'), { content: text('edited-reply') })),
       events: [{ name: 'post:updated', topics: ofReply, words: words('edited-reply'), superseded: true }],
     },
     {
       what: 'edits the tag away',
+      takesOut: true,
       run: () => sure(owner.patch(path('draft'), { content: words('untagged') })),
       events: [
         {
@@ -110,6 +115,7 @@ export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast):
     },
     {
       what: 'edits the tag of the reply away',
+      takesOut: true,
       run: () => sure(owner.patch(path('reply'), { content: words('untagged-reply') })),
       events: [
         {
@@ -123,11 +129,13 @@ export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast):
     },
     {
       what: 'deletes the reply',
+      takesOut: true,
       run: () => sure(owner.delete(path('reply'))),
       events: [{ name: 'post:deleted', topics: ['public', 'author', 'thread'] }],
     },
     {
       what: 'withdraws the post',
+      takesOut: true,
       run: () => sure(owner.patch(path('draft'), { published: false })),
       events: [{ name: 'post:deleted', topics: without('tag') }],
     },
@@ -143,6 +151,7 @@ export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast):
     },
     {
       what: 'takes another name',
+      takesOut: true,
       run: () => sure(owner.patch('/users/me', { username: `renamed${owner.id}` })),
       events: [
         { name: 'post:updated', topics: everywhere, words: words('again') },
@@ -170,6 +179,7 @@ export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast):
     },
     {
       what: 'deletes it with its thread',
+      takesOut: true,
       run: () => sure(owner.delete(path('another'))),
       events: [{ name: 'post:deleted', topics: without('thread') }],
     },
@@ -187,6 +197,7 @@ export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast):
     },
     {
       what: 'has it removed',
+      takesOut: true,
       run: removal.run,
       events: [...removal.notice, { name: 'post:deleted', topics: without('thread') }],
     },
@@ -200,6 +211,7 @@ export function actsOnPosts({ people: { owner, moderator }, tag, draft }: Cast):
     },
     {
       what: 'edits what came back',
+      takesOut: true,
       run: () => sure(owner.patch(path('removed'), { content: text('mended') })),
       events: [{ name: 'post:updated', topics: without('thread'), words: words('mended') }],
     },
