@@ -7,10 +7,11 @@ import { Pruner } from '../server/database/pruner.ts';
 import { prunes } from '../server/prunes.ts';
 import { appendPosts } from './support/append-sql.ts';
 import { EventStream } from './support/event-stream.ts';
+import { createDatabase, type TestDatabase } from './support/postgres.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
 import { firstFault, type Heard, readyOf, record } from './support/sockets.ts';
 import { until } from './support/waiting.ts';
-import { createWorld, type TestSocket, type TestUser, type World } from './support/world.ts';
+import { createWorld, logIn, type TestSocket, type TestUser, type World } from './support/world.ts';
 import { startWriters } from './support/writers.ts';
 
 const ELSEWHERE = '00000000-0000-4000-8000-000000000000';
@@ -26,12 +27,15 @@ const ONES_OWN_CLOCK = new Set([
 ]);
 
 describe('coming back with a position', () => {
+  let database: TestDatabase;
   let world: World;
   let users: TestUser[];
   let alice: TestUser;
 
   before(async () => {
-    world = await createWorld();
+    database = await createDatabase();
+    // Another node goes on with the database.
+    world = await createWorld({}, { ...database, drop: () => Promise.resolve() });
     users = await Promise.all(['alice', 'bob', 'carol', 'dave'].map((name) => world.user(name)));
     alice = users[0]!;
   });
@@ -266,7 +270,7 @@ describe('coming back with a position', () => {
       }
       return seqs;
     };
-    const all = await Promise.all(Array.from({ length: 25 }, () => wander(Date.now() + 5000)));
+    const all = await Promise.all(Array.from({ length: 25 }, () => wander(Date.now() + 2500)));
     await writers.stop();
     for (const seqs of all) {
       expect(seqs.length).to.be.above(10);
@@ -323,8 +327,13 @@ describe('coming back with a position', () => {
 
     before(async () => {
       old = head();
-      await fillLog(21_000);
-      expect(world.ctx.feed.recent(old)).to.be.undefined;
+      await fillLog(3200);
+      // A node that starts reads the newest two thousand into its memory.
+      await world.close();
+      world = await createWorld({}, database);
+      users = await Promise.all(users.map((user) => logIn(world.url, user)));
+      alice = users[0]!;
+      expect(world.ctx.feed.recent(old + 1100)).to.be.undefined;
     });
 
     /** As another node would: committed outbox rows, which anyone who comes first numbers. */
