@@ -307,13 +307,14 @@ describe('who may do what to a post', () => {
     return post;
   }
 
-  /** Every row of every table, once votes are told and what is committed has its number; but not what only notes when that was, or when sessions were used. */
+  /** How many rows each table has, and the sum of their hashes, once votes are told and what is committed has its number; but not what only notes when that was, or when sessions were used. */
   async function everything(): Promise<Record<string, unknown>> {
     await tellVotes(world);
     await headOf(world);
+    const content = `count(*) || ' ' || coalesce(sum(hashtextextended((to_jsonb(t) - 'last_seen_at')::text, 0)), 0)`;
     const [row] = await rows<Record<string, unknown>>(
       world,
-      `select ${tables.map((name) => `(select json_agg(to_jsonb(t) - 'last_seen_at' order by (to_jsonb(t) - 'last_seen_at')::text) from "${name}" t) as "${name}"`).join()}`,
+      `select ${tables.map((name) => `(select ${content} from "${name}" t) as "${name}"`).join()}`,
     );
     return row!;
   }
