@@ -167,7 +167,10 @@ const PARTS = 8;
 
 const DAY = 24 * 3_600_000;
 
-/** They are judged by the clock, so they have the machine to themselves: what else runs takes what they leave. */
+/**
+ * They are judged by the clock, so the two of them, which mostly wait, have the machine to themselves: what else runs
+ * takes what they leave.
+ */
 const FAULTS = ['test/faults/suite.ts', 'test/fuzz/suite.ts'];
 
 /** @typedef {{ title: string, command: string, args: string[], counts: boolean, yields?: boolean }} Task */
@@ -398,8 +401,8 @@ process.on('exit', () => {
 
 await runAll(groups.map(mocha), LANES);
 await Promise.all([
-  ...(faults.length > 0 ? [run(mocha(faults))] : []),
-  // No two of them beside the faults: there is one processor to spare.
+  ...faults.map((file) => run(mocha([file]))),
+  // Beside the faults one after the other.
   runAll(checks.map(check), faults.length > 0 ? 1 : LANES),
 ]);
 
