@@ -31,7 +31,10 @@ const COUNT = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/m;
 /** How much of a process's output is kept to look for its failures. Characters. */
 const KEPT = 200_000;
 
-/** So many processes run side by side: most tests wait rather than compute. */
+/**
+ * So many processes run side by side: tests wait as well as compute. There are no more in all: each computes for ten
+ * seconds until it has loaded everything, has its database and is warm.
+ */
 const LANES = Math.max(3, availableParallelism() + 1);
 
 /** Scripts of package.json that look at the sources and run nothing of them. The one that takes longest is first. */
@@ -41,8 +44,8 @@ const CHECKS = ['lint', 'format:check', 'deadcode'];
 const testFiles = (names) => names.map((name) => `test/${name}.test.ts`);
 
 /**
- * They wait for most of their time, for limits and for servers that fail, so they are a process of their own. All files
- * that are named nowhere are two more.
+ * They wait for most of their time, for limits and for servers that fail. They are a process of their own with half of
+ * the slow files; the other ones have the files that are named nowhere, and the other half.
  */
 const WAITING = testFiles([
   'audience',
@@ -376,12 +379,17 @@ const others = files.filter((file) => !named.includes(file));
  */
 const partIn = (items, { number, total }) => items.filter((_, at) => at % total === number - 1);
 
-/** @param {string[]} items */
-const halves = (items) => [1, 2].map((number) => partIn(items, { number, total: 2 }));
+/**
+ * @param {string[]} items
+ * @param {number} total
+ */
+const partsOf = (items, total) =>
+  Array.from({ length: total }, (_, at) => partIn(items, { number: at + 1, total }));
 
-const slowFiles = partIn(SLOW, slow);
+const [beside = [], among = []] = partsOf(partIn(SLOW, slow), 2);
+const slowAmong = partsOf(among, LANES - 1);
 const groups = wants('tests')
-  ? [...halves(others), WAITING, ...halves(slowFiles)]
+  ? [...partsOf(others, LANES - 1).map((group, at) => [...group, ...slowAmong[at]]), [...WAITING, ...beside]]
       .map((group) => partIn(group, shard))
       .filter((group) => group.length > 0)
   : [];
