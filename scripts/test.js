@@ -176,7 +176,7 @@ const DAY = 24 * 3_600_000;
  */
 const FAULTS = ['test/faults/suite.ts', 'test/fuzz/suite.ts'];
 
-/** @typedef {{ title: string, command: string, args: string[], counts: boolean, yields?: boolean }} Task */
+/** @typedef {{ title: string, command: string, args: string[], counts: boolean }} Task */
 
 const counted = { passed: 0, failed: 0, skipped: 0 };
 
@@ -210,6 +210,11 @@ function end(child, signal) {
   }
 }
 
+let faultsAreOn = false;
+
+/** Processes that leave the processors to the faults. */
+const yielding = new Set();
+
 /**
  * Lets a process, and what it starts, compute only while nobody else wants to.
  *
@@ -217,10 +222,29 @@ function end(child, signal) {
  */
 function yieldProcessors(pid) {
   const { PRIORITY_LOW } = constants.priority;
+  yielding.add(pid);
+  prefer(pid, PRIORITY_LOW);
   try {
     setPriority(pid, PRIORITY_LOW);
-    // Linux divides the processors among sessions before it looks at the priorities within each.
-    writeFileSync(`/proc/${pid}/autogroup`, String(PRIORITY_LOW));
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Nobody has to yield any more: others on a busy machine would let them wait for ever. */
+function endYielding() {
+  for (const pid of yielding) prefer(pid, 0);
+}
+
+/**
+ * Sets the priority of a session. Linux divides the processors among sessions before it looks at the priorities in each.
+ *
+ * @param {number} pid its leader
+ * @param {number} priority
+ */
+function prefer(pid, priority) {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(priority));
   } catch {
     // It has ended, or the system knows no such thing.
   }
@@ -231,13 +255,13 @@ function yieldProcessors(pid) {
  *
  * @param {Task} task
  */
-function run({ title, command, args, counts, yields = false }) {
+function run({ title, command, args, counts }) {
   return new Promise((resolve) => {
     const began = Date.now();
     // A group of its own: what it has started ends with it.
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     running.add(child);
-    if (yields && child.pid !== undefined) yieldProcessors(child.pid);
+    if (faultsAreOn && !counts && child.pid !== undefined) yieldProcessors(child.pid);
     const output = [];
     const flush = () => process.stdout.write(Buffer.concat(output.splice(0)));
     let printed = '';
@@ -262,6 +286,7 @@ function run({ title, command, args, counts, yields = false }) {
     child.on('error', (error) => keep(`${command}: ${error.message}\n`));
     child.on('close', (code) => {
       running.delete(child);
+      yielding.delete(child.pid);
       flush();
       console.log(
         `\n${title}: ${code === 0 ? 'done' : 'FAILED'} in ${Math.round((Date.now() - began) / 1000)} s`,
@@ -296,13 +321,7 @@ async function runAll(tasks, lanes) {
 }
 
 /** @param {string} name */
-const check = (name) => ({
-  title: name,
-  command: 'npm',
-  args: ['run', '--silent', name],
-  counts: false,
-  yields: true,
-});
+const check = (name) => ({ title: name, command: 'npm', args: ['run', '--silent', name], counts: false });
 
 /** @param {string[]} files */
 const mocha = (files) => ({
@@ -408,11 +427,13 @@ process.on('exit', () => {
 });
 
 await runAll(groups.map(mocha), LANES);
-await Promise.all([
-  ...faults.map((file) => run(mocha([file]))),
-  // Beside the faults one after the other.
-  runAll(checks.map(check), faults.length > 0 ? 1 : LANES),
-]);
+faultsAreOn = faults.length > 0;
+const faultsEnd = Promise.all(faults.map((file) => run(mocha([file])))).then(() => {
+  faultsAreOn = false;
+  endYielding();
+});
+// Beside the faults one after the other.
+await Promise.all([faultsEnd, runAll(checks.map(check), faultsAreOn ? 1 : LANES)]);
 
 if (failures.length > 0) console.log(`\nWhat failed:\n\n${failures.join('\n\n')}`);
 if (slow.total > 1)
