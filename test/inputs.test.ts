@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc, { type Arbitrary } from 'fast-check';
 import type Joi from 'joi';
+import { isDeepStrictEqual } from 'node:util';
 import { routes } from '../server/app.ts';
 import type { FieldError } from '../server/contract.ts';
 import { requests } from '../server/transports/socketio/requests.ts';
@@ -244,6 +245,20 @@ function nearly(schema: Joi.AnySchema): Arbitrary<unknown> {
   );
 }
 
+/** Whether a fault says where it is, what and of which kind, and nothing else, and is the same in JSON. One look: there are many thousands. */
+function isWellTold(error: FieldError, place: string): boolean {
+  const { loc, msg, type, ...rest } = error;
+  return (
+    loc[0] === place &&
+    loc.every((step) => /string|number/.test(typeof step)) &&
+    typeof msg === 'string' &&
+    /\S/.test(msg) &&
+    /^[a-z]+(\.[a-zA-Z]+)+$/.test(type) &&
+    Object.keys(rest).length === 0 &&
+    isDeepStrictEqual(JSON.parse(JSON.stringify(error)), error)
+  );
+}
+
 describe('what comes in from outside', () => {
   it('has a field to try for every key of every schema, and nothing else', () => {
     const keys = Object.values(inputs).flatMap(({ schema }) => keysOf(schema));
@@ -280,16 +295,7 @@ describe('what comes in from outside', () => {
               faulty += 1;
               expect(value).to.equal(undefined);
               expect(errors).not.to.be.empty;
-              for (const { loc, msg, type, ...rest } of errors) {
-                expect(loc[0]).to.equal(place);
-                for (const step of loc)
-                  expect(step).to.satisfy((one: unknown) => /string|number/.test(typeof one));
-                expect(msg).to.be.a('string').and.match(/\S/);
-                expect(type).to.match(/^[a-z]+(\.[a-zA-Z]+)+$/);
-                expect(rest).to.deep.equal({});
-              }
-              // It is told in JSON.
-              expect(JSON.parse(JSON.stringify(errors))).to.deep.equal(errors);
+              expect(errors.filter((error) => !isWellTold(error, place))).to.be.empty;
             },
           ),
           { numRuns: 400 },
