@@ -6,6 +6,7 @@ import { notificationChecks } from './notifications/checks.ts';
 import { postChecks, postTasks } from './posts/checks.ts';
 import { postFold } from './posts/fold.ts';
 import { relationChecks } from './relations/checks.ts';
+import { sealChecks } from './sealed-columns.ts';
 import { userChecks } from './users/checks.ts';
 import { webhookChecks } from './webhooks/checks.ts';
 import { voteChecks } from './votes/checks.ts';
@@ -24,5 +25,6 @@ export const checks: readonly Check[] = [
   ...moderationChecks,
   ...mailChecks,
   ...webhookChecks,
+  ...sealChecks,
 ];
 export const tasks: readonly Task[] = postTasks;

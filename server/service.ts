@@ -26,7 +26,9 @@ import type { Logger } from './logger.ts';
 import type { TimeLimits } from './time-limits.ts';
 import type { HealthCheck } from './ops/health.ts';
 import { createMetrics } from './ops/metrics.ts';
+import { Resealing } from './mail/resealing.ts';
 import { prunes } from './prunes.ts';
+import { sealedColumns } from './sealed-columns.ts';
 import { createCapabilities } from './service/capabilities.ts';
 import { createCounters } from './service/counters.ts';
 import { createDatabase } from './service/database.ts';
@@ -273,6 +275,7 @@ export async function createService(
     capabilities.voteNotices,
     capabilities.openCases,
     capabilities.exports,
+    new Resealing({ db, secrets: sessions.secrets, columns: sealedColumns, mayWrite, log }),
     mailWorker,
     webhookWorker,
     resetRequests,

@@ -236,7 +236,11 @@ const files: Record<string, Uses> = {
     values: ['[a-z-]+/prune\\.ts', 'log/retention.ts'],
     types: ['config.ts', 'database/pruner.ts'],
   },
-  'capability-checks.ts': { values: ['[a-z-]+/(checks|fold)\\.ts'], types: ['database/check.ts', 'topics/'] },
+  'capability-checks.ts': {
+    values: ['[a-z-]+/(checks|fold)\\.ts', 'sealed-columns.ts'],
+    types: ['database/check.ts', 'topics/'],
+  },
+  'sealed-columns.ts': { values: ['mail/'], types: ['config.ts', 'database/check.ts'] },
   // What a node does over Redis, joined.
   'redis.ts': {
     values: ['cluster/', 'database/installation.ts', 'limits/'],

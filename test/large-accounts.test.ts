@@ -29,7 +29,7 @@ describe('an account with more posts than fit one piece', () => {
     endRawClients();
     await headOf(world);
     for (const fold of folds) expect(await findFoldMismatches(client, fold, eventTypes)).to.deep.equal([]);
-    for (const { find } of checks) expect((await find?.(client)) ?? []).to.deep.equal([]);
+    for (const { find } of checks) expect((await find?.(client, world.ctx.config)) ?? []).to.deep.equal([]);
   });
   after(async () => {
     await client.end();

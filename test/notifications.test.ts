@@ -34,7 +34,9 @@ describe('notifications', () => {
   async function findings(): Promise<Finding[]> {
     const client = await world.pool.connect();
     try {
-      return (await Promise.all(notificationChecks.map(async (check) => check.find?.(client) ?? []))).flat();
+      return (
+        await Promise.all(notificationChecks.map(async ({ find }) => find?.(client, world.ctx.config) ?? []))
+      ).flat();
     } finally {
       client.release();
     }

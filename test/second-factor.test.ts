@@ -265,15 +265,15 @@ describe('a second factor', () => {
 describe('a second factor where guesses are limited', () => {
   const ALLOWED = 10;
   const mailServer = new TestMailServer();
+  const log = logLines();
   let world: World;
   before(async () => {
     await mailServer.start();
-    world = await createWorld({
-      RATE_LIMITS: 'on',
-      TRUST_PROXY: 'loopback',
-      LOGIN_FAILURES: '30',
-      ...mailServer.settings,
-    });
+    world = await createWorld(
+      { RATE_LIMITS: 'on', TRUST_PROXY: 'loopback', LOGIN_FAILURES: '30', ...mailServer.settings },
+      undefined,
+      log.read,
+    );
   });
   after(async () => {
     await world.close();
@@ -339,6 +339,26 @@ describe('a second factor where guesses are limited', () => {
     expect((await world.anonymous.post('/password/reset', { token, password: NEW })).status).to.equal(204);
     await execute(world, 'update totp_secrets set last_step = 0');
     expect((await logIn(code(), '203.0.113.4', NEW)).status).to.equal(200);
+  });
+
+  it('costs nothing of it while the secret of the app cannot be read, which is logged', async () => {
+    const { user, code, logIn, recovery } = await withFactor();
+    await execute(world, 'update totp_secrets set last_step = 0');
+    const [kept] = await rows<{ secret: Buffer }>(
+      world,
+      'select secret from totp_secrets where user_id = $1',
+      [user.id],
+    );
+    const write = (secret: Buffer) =>
+      execute(world, 'update totp_secrets set secret = $2 where user_id = $1', [user.id, secret]);
+    await write(new Seal(['a secret that the service no longer has'], 'totp').close('A'.repeat(32)));
+    for (let at = 0; at <= ALLOWED; at += 1)
+      expectProblem(await logIn(code(), `198.51.100.${at}`), 503, 'unavailable');
+    expect((await logIn(recovery[0]!, '198.51.100.1')).status).to.equal(200);
+    const lines = log.all().filter(({ msg }) => String(msg).startsWith('the secret of an authenticator app'));
+    expect(lines.map(({ user_id }) => user_id)).to.deep.equal(Array(ALLOWED + 1).fill(user.id));
+    await write(kept!.secret);
+    expect((await logIn(code(), '198.51.100.99')).status).to.equal(200);
   });
 
   it('costs nothing of it with right codes, nor with wrong recovery codes', async () => {

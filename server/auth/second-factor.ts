@@ -1,7 +1,7 @@
 import { QueryTypes, type Transaction } from 'sequelize';
 import { User } from '../../models/index.ts';
 import { select } from '../database/select.ts';
-import { AppError, userIsGone } from '../errors.ts';
+import { AppError, unavailable, userIsGone } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { recoveryCodeUsed, secondFactorChanged } from '../mail/messages.ts';
 import type { Outbox } from '../mail/outbox.ts';
@@ -19,7 +19,10 @@ export interface SecondFactorView {
   recovery_codes: number;
 }
 
-type SecondFactorContext = Pick<AuthContext, 'config' | 'db' | 'guesses' | 'mails' | 'ownPassword' | 'totp'>;
+type SecondFactorContext = Pick<
+  AuthContext,
+  'config' | 'db' | 'guesses' | 'log' | 'mails' | 'ownPassword' | 'totp'
+>;
 
 /** Of an account, what a mail to its owner needs. */
 type Owner = Pick<User, 'id' | 'username' | 'email' | 'emailVerifiedAt'>;
@@ -91,8 +94,7 @@ export async function confirmSecondFactor(
       );
       if (!row)
         throw new AppError('not_found', 'No secret waits for a code. Begin with POST /users/me/totp.');
-      const secret = ctx.totp.open(row.secret);
-      const step = secret === undefined ? undefined : ctx.totp.stepOf(secret, code);
+      const step = ctx.totp.stepOf(openSecret(ctx, user.id, row.secret), code);
       if (step === undefined) throw codeIsWrong();
       await select(
         tx,
@@ -161,10 +163,11 @@ export interface FoundUser {
  * Asks for the second factor of a user whose password was right. A code is used up by it: by one statement, so of two
  * logins with the same code on two nodes one is refused. A recovery code is good also when too many wrong codes were
  * tried: it cannot be guessed.
- * @throws {AppError} 403 `otp_required` without a code, `otp_invalid` for a wrong or used one; 429 after too many wrong ones
+ * @throws {AppError} 403 `otp_required` without a code, `otp_invalid` for a wrong or used one; 429 after too many wrong ones;
+ *   503 if the secret of the app cannot be read
  */
 export async function requireSecondFactor(
-  ctx: Pick<AuthContext, 'db' | 'guesses' | 'mails' | 'totp'>,
+  ctx: Pick<AuthContext, 'db' | 'guesses' | 'log' | 'mails' | 'totp'>,
   user: FoundUser,
   otp: string | undefined,
   address: string | undefined,
@@ -194,21 +197,34 @@ export async function requireSecondFactor(
 }
 
 async function useAppCode(
-  { db, totp }: Pick<AuthContext, 'db' | 'totp'>,
+  ctx: Pick<AuthContext, 'db' | 'log' | 'totp'>,
   { id, sealed }: { id: number; sealed: Buffer },
   code: string,
   requester: Requester,
 ): Promise<void> {
-  const secret = totp.open(sealed);
-  const step = secret === undefined ? undefined : totp.stepOf(secret, code);
-  if (secret === undefined || step === undefined) throw codeIsWrong();
-  // Sealed again, by the newest secret of the service.
-  const used = await db.share(requester).query(
-    `update totp_secrets set last_step = $2, secret = case when secret = $4 then $3 else secret end
+  const step = ctx.totp.stepOf(openSecret(ctx, id, sealed), code);
+  if (step === undefined) throw codeIsWrong();
+  const used = await ctx.db.share(requester).query(
+    `update totp_secrets set last_step = $2
      where user_id = $1 and last_step < $2 and confirmed_at is not null returning 1`,
-    { type: QueryTypes.SELECT, bind: [id, step, totp.seal(secret), sealed] },
+    { type: QueryTypes.SELECT, bind: [id, step] },
   );
   if (used.length === 0) throw codeIsWrong();
+}
+
+/** @throws {AppError} 503, which is no wrong code, if no secret of the service opens it */
+function openSecret(
+  { log, totp }: Pick<AuthContext, 'log' | 'totp'>,
+  userId: number,
+  sealed: Buffer,
+): string {
+  const secret = totp.open(sealed);
+  if (secret !== undefined) return secret;
+  log.warn(
+    { user_id: userId },
+    'the secret of an authenticator app cannot be read: the JWT_SECRET that it was sealed with is not configured',
+  );
+  throw unavailable('The service cannot check codes of your app at the moment. Use a recovery code.', 60);
 }
 
 async function useRecoveryCode(

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { Transaction } from 'sequelize';
+import type { Config } from '../config.ts';
 import type { Database } from './connection.ts';
 
 /** A finding of the doctor. */
@@ -15,11 +16,11 @@ export interface Check {
   /** One word. */
   what: string;
   /** Faults. All checks see one snapshot. */
-  find?: (client: pg.ClientBase) => Promise<Finding[]>;
+  find?: (client: pg.ClientBase, config: Readonly<Config>) => Promise<Finding[]>;
   /** The entity types whose events `find` folds. */
   folds?: readonly string[];
   /** What is no fault and could be better, in a sentence. */
-  hint?: (client: pg.ClientBase) => Promise<string | undefined>;
+  hint?: (client: pg.ClientBase, config: Readonly<Config>) => Promise<string | undefined>;
 }
 
 /** What a capability has doctor do when it is asked for: `npm run doctor -- --OPTION`. */

@@ -89,7 +89,7 @@ export async function examine(
     for (const { what, hint } of checks) {
       if (!hint) continue;
       onLook(what);
-      const said = await hint(client);
+      const said = await hint(client, config);
       add({ what, findings: [], ...(said === undefined ? {} : { hint: said }) });
     }
     if (schema) {
@@ -112,7 +112,7 @@ export async function examine(
       for (const fold of folds) found.push(...(await findFoldMismatches(client, fold, eventTypes)));
       return found;
     });
-    for (const { what, find } of checks) if (find) await look(what, () => find(client));
+    for (const { what, find } of checks) if (find) await look(what, () => find(client, config));
     await client.query('commit');
     return done;
   } finally {

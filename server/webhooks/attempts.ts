@@ -129,8 +129,6 @@ export class WebhookAttempts {
       await this.#leaveUnreadable(run);
       return undefined;
     }
-    const sealed = [hook.secret, hook.previous].filter((one) => one !== null);
-    if (!sealed.every((one) => seal.isNewest(one))) await this.#sealAnew(run, hook, secrets);
     // Another node could not read its secret: nothing was posted in vain.
     if (hook.is_failing && hook.attempts === 0)
       await statements.write(run, hook.version, 'failing_since = null');
@@ -189,18 +187,6 @@ export class WebhookAttempts {
     );
     if (hook) Object.assign(run, { leaseEnds, version: hook.version });
     return hook;
-  }
-
-  /** By the newest secret of the service: the one before may go soon, and nothing need be sent until then. */
-  async #sealAnew(run: Run, { version }: Hook, [secret = '', previous]: readonly string[]): Promise<void> {
-    const { seal, statements } = this.#options;
-    await statements.write(
-      run,
-      version,
-      'secret = $4, previous_secret = $5',
-      seal.close(secret),
-      previous === undefined ? null : seal.close(previous),
-    );
   }
 
   /** Where the webhook goes on is written before it is told so: each attempt tells the same, under the same id. */
