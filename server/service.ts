@@ -221,6 +221,7 @@ export async function createService(
     config,
     log,
     metrics,
+    timeLimits,
     guard,
     db,
     reads,

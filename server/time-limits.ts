@@ -19,6 +19,8 @@ export interface TimeLimits {
   unread: number;
   /** For a whole export. */
   export: number;
+  /** After which the removal of all posts of a user begins no other transaction: a response has a minute (`PendingResponses`). */
+  removal: number;
   /** For an answer to a message of a webhook. */
   webhook: number;
   /** From a failure of a webhook to the next attempt; each time twice as long. */
@@ -34,6 +36,7 @@ export const TIME_LIMITS: Readonly<TimeLimits> = {
   provider: 4000,
   unread: 30_000,
   export: 30 * 60_000,
+  removal: 45_000,
   webhook: 10_000,
   webhookRetry: 5000,
 };

@@ -94,4 +94,36 @@ describe('the removal of all posts of a user', () => {
     const again = await moderator.post<AuditView>('/moderation/actions', action);
     expect(again.body).to.include({ posts: 0, complete: true });
   });
+
+  it('that takes longer than an answer may says how far it came, and the user is notified once', async () => {
+    // As if each transaction took up the time.
+    const { timeLimits } = world.ctx;
+    const usual = timeLimits.removal;
+    const [author, moderator] = [await world.user(), await world.user()];
+    await world.ctx.db.transaction((tx) => grantRole(tx, moderator.username, 'moderator', ''));
+    for (let at = 0; at < POSTS; at += 1)
+      await author.post<object>('/posts', { title: `Spam ${at}`, content: '' });
+    const remove = async () => {
+      const action = { action: 'remove', user_id: author.id, posts: 'all', reason: 'spam' };
+      const { body } = await moderator.post<AuditView>('/moderation/actions', action);
+      return [body.posts, body.complete];
+    };
+    const told = () =>
+      numberOf(world, `select count(*) from notifications where user_id = $1 and act = 'remove'`, [
+        author.id,
+      ]);
+    Object.assign(timeLimits, { removal: 0 });
+    try {
+      expect(await remove()).to.deep.equal([25, false]);
+      expect(await remove()).to.deep.equal([25, false]);
+      expect(await remove()).to.deep.equal([10, true]);
+      expect(await told()).to.equal(1);
+      expect(await remove()).to.deep.equal([0, true]);
+      await author.post<object>('/posts', { title: 'More spam', content: '' });
+      expect(await remove()).to.deep.equal([1, true]);
+      expect(await told()).to.equal(2);
+    } finally {
+      Object.assign(timeLimits, { removal: usual });
+    }
+  });
 });

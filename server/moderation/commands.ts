@@ -11,15 +11,16 @@ import { lockNotifications, type Notice, noticesOf, notify, readersOf } from './
 import { actsOnPosts, lockPost } from './posts.ts';
 import type { AuditView } from './present.ts';
 import { auditEntry } from './queries.ts';
-import { type Range, type RemovedPiece, removePiece } from './removals.ts';
+import { firstEntryOf, type Range, type RemovedPiece, removePiece } from './removals.ts';
 import type { TakeAction } from './schemas.ts';
 import { actsOnUsers } from './users.ts';
 
 /**
  * Does what a moderator wants done: the change, its entry in the audit log, its notifications and its events are one
  * transaction. The removal of all posts of a user is several, each whole: what has been removed by then stays so if the
- * process ends, and to repeat the action removes the rest.
- * @returns the entry in the audit log; of such a removal the first one, with how many posts are removed in all
+ * process ends or the time for an answer is up, and to repeat the action removes the rest.
+ * @returns the entry in the audit log; of such a removal the first one, with how many posts are removed in all, and whether
+ *   there are no more
  * @throws {AppError} 422 for a field that the action does not have; 404 no such post or user; 403 for what is one's own,
  *   or of a higher role; 409 if it does not apply
  */
@@ -37,12 +38,18 @@ export async function takeAction(
           const done = await act({ tx, revocations: ctx.revocations }, moderator, input);
           return complete(tx, moderator, input, done, true);
         })
-      : await removeAll(db, moderator, input);
+      : await removeAll(db, moderator, input, ctx.timeLimits.removal);
   ctx.metrics.moderationActions.inc({ action: input.action });
   return view;
 }
 
-async function removeAll(db: DatabaseShare, moderator: Identity, input: TakeAction): Promise<AuditView> {
+async function removeAll(
+  db: DatabaseShare,
+  moderator: Identity,
+  input: TakeAction,
+  timeLimit: number,
+): Promise<AuditView> {
+  const end = performance.now() + timeLimit;
   let view: AuditView | undefined;
   let posts = 0;
   let range: Range | undefined;
@@ -54,8 +61,8 @@ async function removeAll(db: DatabaseShare, moderator: Identity, input: TakeActi
     view ??= entry;
     posts += piece.posts;
     range = piece.rest;
-  } while (range);
-  return { ...view, posts, complete: true };
+  } while (range && performance.now() < end);
+  return { ...view, posts, complete: range === undefined };
 }
 
 /** Writes what goes with an act that has been done, as the last statements of its transaction. */
@@ -71,7 +78,8 @@ async function complete(
   const about = { userId, ...(postId !== undefined && { postId }), ...(details && { details }) };
   const id = await audit(tx, { action, actorId: moderator.id, reason, ...about });
   const view = await auditEntry(tx, id);
-  const own = tellsUser ? noticeOf(done, input, id) : [];
+  const first = input.posts === undefined ? id : await firstEntryOf(tx, done.userId, id);
+  const own = tellsUser ? noticeOf(done, input, first) : [];
   await notify(tx, [...own, ...noticesOf(resolved, moderator.id)]);
   await tell?.();
   for (const one of resolved) await one.tell();

@@ -89,3 +89,19 @@ function sizeOfPiece(found: readonly { reports: number }[]): number {
   const full = found.findIndex(({ reports }, index) => (told += reports) > MOST_TOLD && index > 0);
   return full === -1 ? PIECE : Math.min(full, PIECE);
 }
+
+/**
+ * The first entry in the audit log of the removal of all posts of a user that this entry belongs to: of all requests since
+ * the last one that was complete. The user is notified once of them.
+ */
+export async function firstEntryOf(tx: Transaction, userId: number, entry: number): Promise<number> {
+  const [first] = await sequelizeOf(tx).query<{ id: number }>(
+    `with removals as (
+       select id, details ->> 'complete' as complete from audit_log
+       where user_id = $1 and action = 'remove' and post_id is null and details ? 'complete')
+     select min(id) as id from removals
+     where id > coalesce((select max(id) from removals where id < $2 and complete = 'true'), 0)`,
+    { type: QueryTypes.SELECT, transaction: tx, bind: [userId, entry] },
+  );
+  return first?.id ?? entry;
+}

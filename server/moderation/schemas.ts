@@ -81,7 +81,7 @@ export const takeAction = object({
     .description('Why: for the audit log, and for whom it is about, who is not told who wrote it'),
   until: optional(moment()).description('Only of `suspend`: its end. Left out: until somebody ends it'),
   posts: optional(oneOf('all')).description(
-    'Only of `remove` with a `user_id`: all posts and replies of the user that others can see, in transactions of 25. What is left if the service ends meanwhile is removed by the same request',
+    'Only of `remove` with a `user_id`: all posts and replies of the user that others can see, in transactions of 25, for some 45 seconds. What is left then (`complete` is `false`), or if the service ends meanwhile, is removed by the same request',
   ),
 })
   .xor('post_id', 'user_id')
@@ -114,7 +114,7 @@ export const auditEntry = object({
   complete: Joi.boolean()
     .allow(null)
     .description(
-      'Of the removal of all posts of a user: `true` in its last entry and the answer. If the newest entry of it has `false` and none follows, it was cut off: the same request removes the rest',
+      'Of the removal of all posts of a user: `true` in its last entry. `false` in the answer, or in the newest entry while none follows: the time was up, or it was cut off. The same request removes the rest',
     ),
 }).id('AuditEntry');
 

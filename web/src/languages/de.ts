@@ -413,6 +413,8 @@ export const de: Messages = {
   'moderation.forbidden': 'Das geht nicht bei dir selbst und nicht bei jemandem mit dieser Rolle.',
   'moderation.done': 'Erledigt: {action}.',
   'moderation.donePosts': { one: '{count} Beitrag ist entfernt.', other: '{count} Beiträge sind entfernt.' },
+  'moderation.morePosts':
+    'Es sind mehr Beiträge, als auf einmal entfernt werden konnten. Wiederhole es für die übrigen.',
   'moderation.choice.remove': 'Beitrag entfernen',
   'moderation.choice.restore': 'Beitrag wiederherstellen',
   'moderation.choice.lock': 'Keine Antworten mehr zulassen',

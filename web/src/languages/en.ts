@@ -397,6 +397,7 @@ export const en = {
   'moderation.forbidden': 'You cannot do this to yourself, or to somebody of this role.',
   'moderation.done': 'Done: {action}.',
   'moderation.donePosts': { one: '{count} post is removed.', other: '{count} posts are removed.' },
+  'moderation.morePosts': 'There are more posts than could be removed at once. Do it again for the rest.',
   'moderation.choice.remove': 'Remove the post',
   'moderation.choice.restore': 'Bring the post back',
   'moderation.choice.lock': 'End the replies to the post',

@@ -61,13 +61,15 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
     setFault(undefined);
     setRefusal(undefined);
     try {
-      const { posts } = await service.moderation.act(actionOf(chosen, one, reason));
+      const { posts, complete } = await service.moderation.act(actionOf(chosen, one, reason));
       notify(
         posts === null
           ? say('moderation.done', { action: say(`moderation.choice.${chosen}`) })
           : say('moderation.donePosts', { count: posts }),
       );
-      form.reset();
+      // What it is to be done for again stays in the form.
+      if (complete === false) setRefusal(say('moderation.morePosts'));
+      else form.reset();
     } catch (error) {
       setRefusal(
         sentenceOf(error, {
