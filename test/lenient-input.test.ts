@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { once } from 'node:events';
+import { routes } from '../server/app.ts';
 import type { Ready } from '../server/contract.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { writePost } from './support/posts.ts';
@@ -45,6 +46,16 @@ describe('an input that says nothing', () => {
     ])
       expect((await ada.get(query)).status, query).to.equal(200);
     expect(faultsOf(await ada.get('/posts?limt='))).to.deep.equal(['query.limt']);
+  });
+
+  it('is refused as a query parameter that a route does not have, and nothing is done', async () => {
+    for (const { method, path, anyQuery } of routes) {
+      const address = path.replaceAll(/:\w+/g, '1');
+      const answer = await ada.request<object>(method.toUpperCase(), `${address}?colour=red`);
+      if (anyQuery) expect(path).to.equal('/login/oidc/callback');
+      else expect(faultsOf(answer), `${method} ${path}`).to.include('query.colour');
+    }
+    expect((await ada.get('/users/me')).status).to.equal(200);
   });
 
   it('is as good as absent as Last-Event-ID; a wrong one is named', async () => {
@@ -135,7 +146,11 @@ describe('what a request is sent as', () => {
       FORM,
     ])
       expectProblem(await as(type), 415);
-    const put = { 'content-type': 'application/merge-patch+json' };
-    expectProblem(await ada.put<object>(`/posts/${id}`, '{"title":"x","content":""}', put), 415);
+    const patch = { 'content-type': 'application/merge-patch+json' };
+    expectProblem(await ada.put<object>(`/posts/${id}`, '{"title":"x","content":""}', patch), 415);
+    for (const { path } of routes.filter(({ method }) => method === 'patch')) {
+      const { status } = await ada.patch<object>(path.replaceAll(/:\w+/g, '1'), '{"unknown":1}', patch);
+      expect(status, path).to.equal(422);
+    }
   });
 });

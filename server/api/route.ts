@@ -13,7 +13,7 @@ import { requesterOf } from './requester.ts';
 import { isNotModified, refusePreconditions } from './preconditions.ts';
 import { isForm } from './body.ts';
 import { requireScope } from './scope.ts';
-import { check, type Infer, knownFields, withoutEmpty } from './schema.ts';
+import { check, type Infer, knownFields, object, withoutEmpty } from './schema.ts';
 
 /**
  * A route is data: Express mounts it, the OpenAPI document is read off it, and the types of its handler follow from its
@@ -101,9 +101,12 @@ export interface RouteSpec<
   /** What a request counts against. Without it the handler counts by what it finds. */
   limit?: RateLimit;
   params?: P;
+  /** Without it there are no query parameters: any is a 422. */
   query?: Q;
+  /** Whether query parameters may be anything: they are somebody else's, and are not looked at. */
+  anyQuery?: true;
   body?: B;
-  /** Media types that the body may have. JSON unless said otherwise. */
+  /** Media types that the body may have, where they are others than `consumedBy` says. */
   consumes?: readonly MediaType[];
   /** What the documents tell of a form in place of `body`, where it differs: another name for a field, another example. */
   form?: Joi.AnySchema;
@@ -137,6 +140,14 @@ export function routesOf<C>() {
   >(
     spec: RouteSpec<C, P, Q, B, A>,
   ): Route<C> => spec;
+}
+
+/** The media types that the body of a route may have. */
+export function consumedBy({ consumes, method }: Pick<Route, 'consumes' | 'method'>): readonly MediaType[] {
+  return (
+    consumes ??
+    (method === 'patch' ? ['application/json', 'application/merge-patch+json'] : ['application/json'])
+  );
 }
 
 /** The maximum number of errors in one response: enough for any input that a person has made. */
@@ -177,7 +188,7 @@ export function routeHandlers<C extends RouteContext>(
 ): RouteHandler[] {
   return routes.map((spec) => {
     const success = Number(Object.keys(spec.answers)[0]);
-    const body = spec.body && readBody(spec.consumes ?? ['application/json']);
+    const body = spec.body && readBody(consumedBy(spec));
     const isForAll = spec.access === 'optional' || (spec.access === 'reader' && publicRead);
     const handle = async (req: Request, res: Response) => {
       // Errors, too. A route whose responses may be revalidated sets its own header.
@@ -250,6 +261,8 @@ const MAX_QUERY_LENGTH = 200;
  */
 const goodQueries = new WeakMap<Joi.AnySchema, Map<string, unknown>>();
 
+const noQuery = object({});
+
 /** @returns what the query means, or its faults */
 function readQuery(schema: Joi.AnySchema, req: Request): ReturnType<typeof check> {
   const at = req.url.indexOf('?');
@@ -287,7 +300,7 @@ function validate(spec: Route, req: Request): { params: unknown; query: unknown;
   };
   const input = {
     params: read(spec.params, (schema) => check(schema, 'path', req.params)),
-    query: read(spec.query, (schema) => readQuery(schema, req)),
+    query: read(spec.anyQuery ? undefined : (spec.query ?? noQuery), (schema) => readQuery(schema, req)),
     body: read(spec.body, (schema) => check(schema, 'body', bodyOf(schema, req))),
   };
   for (const [name, header] of Object.entries(spec.headers ?? {})) {

@@ -211,6 +211,8 @@ export const authRoutes = [
     tag: 'Sessions',
     access: 'anyone',
     limit: 'read',
+    // The provider's answer, which is sent on as it is.
+    anyQuery: true,
     answers: { 303: 'To the page that began.', ...problems(404, 429) },
     answerHeaders: { Location: 'The page, with the answer of the provider in the fragment' },
     handle: async ({ ctx, requester, req }) => {

@@ -7,7 +7,7 @@ import {
 } from './problem-answers.ts';
 import { type JsonSchema, SchemaLibrary } from '../api/json-schema.ts';
 import { problem } from '../api/problem.ts';
-import type { Route } from '../api/route.ts';
+import { consumedBy, type Route } from '../api/route.ts';
 import { webhookMessage } from '../api/webhook-message.ts';
 import { serviceOperations } from './service-operations.ts';
 
@@ -285,7 +285,7 @@ function requestBody(
   body: NonNullable<Route['body']>,
   library: SchemaLibrary,
 ): NonNullable<Operation['requestBody']> {
-  const types = route.consumes ?? ['application/json'];
+  const types = consumedBy(route);
   const content = types.map((type) => {
     const given = type === 'application/x-www-form-urlencoded' && route.form ? route.form : body;
     const schema = library.schema(given, 'input');
@@ -346,7 +346,7 @@ function refusalsOf(route: Route): number[] {
       .filter((status) => status >= 400),
   );
   if (route.access !== 'anyone') statuses.add(401);
-  if (route.params ?? route.query ?? route.body) statuses.add(422);
+  if (!route.anyQuery) statuses.add(422);
   if (route.params) statuses.add(400);
   if (route.body) for (const status of [400, 408, 413, 415]) statuses.add(status);
   // Any may come with a precondition that it has nothing to hold against.

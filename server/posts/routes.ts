@@ -158,7 +158,6 @@ export const postRoutes = [
     limit: 'write',
     params: schemas.postParams,
     body: schemas.editPost,
-    consumes: ['application/json', 'application/merge-patch+json'],
     headers: writePreconditions,
     answers: { 200: schemas.post, ...problems(401, 403, 404, 412, 422, 429) },
     answerHeaders: etag,

@@ -73,7 +73,6 @@ export const userRoutes = [
     access: 'user',
     limit: 'login',
     body: schemas.editUser,
-    consumes: ['application/json', 'application/merge-patch+json'],
     headers: tagPreconditions,
     answers: { 200: schemas.ownUser, ...problems(401, 403, 409, 412, 422, 429) },
     answerHeaders: etag,
