@@ -49,6 +49,11 @@ export interface ProblemExtras {
   members?: Record<string, unknown>;
 }
 
+type Extras = Omit<ProblemExtras, 'retryAfter'>;
+
+/** The codes of what may succeed later: each says when. */
+type Temporary = 'too_many_requests' | 'unavailable';
+
 /** An error the caller may see. Anything else that reaches the handler is a bug: logged whole, answered with a bare 500. */
 export class AppError extends Error {
   override readonly name = 'AppError';
@@ -56,9 +61,11 @@ export class AppError extends Error {
   readonly status: number;
   /** Response headers in REST. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly #extras: ProblemExtras;
+  readonly #extras: Extras & { retryAfter?: number | undefined };
 
-  constructor(code: ProblemCode, detail: string, extras: ProblemExtras = {}) {
+  constructor(code: Exclude<ProblemCode, Temporary>, detail: string, extras?: ProblemExtras);
+  constructor(code: ProblemCode, detail: string, extras: Extras & { retryAfter: number | undefined });
+  constructor(code: ProblemCode, detail: string, extras: Extras & { retryAfter?: number | undefined } = {}) {
     super(detail);
     this.code = code;
     this.status = problems[code][0];

@@ -1,6 +1,6 @@
 import type { Request, Response } from 'express';
 import type { Identity } from '../identity.ts';
-import { AppError } from '../errors.ts';
+import { unavailable } from '../errors.ts';
 import { addressKey } from '../limits/address-key.ts';
 import { sendersAt } from '../queues/senders.ts';
 import type { Requester } from '../queues/fair-queue.ts';
@@ -40,7 +40,7 @@ class RequestSender implements Requester {
 function leavingOf(res: Response): AbortSignal {
   const leaving = new AbortController();
   whenOver(res, () =>
-    leaving.abort(new AppError('unavailable', 'The client disconnected before its request was handled.')),
+    leaving.abort(unavailable('The client disconnected before its request was handled.', 1)),
   );
   return leaving.signal;
 }

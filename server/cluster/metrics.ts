@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { AggregatorRegistry, type Registry } from 'prom-client';
 import { withTimeout } from '../async/timeout.ts';
-import { AppError } from '../errors.ts';
+import { unavailable } from '../errors.ts';
 import { answerWorkers, askPrimary } from './ask-primary.ts';
 
 /** How long the primary may take to answer, and before that each worker. Milliseconds. */
@@ -77,7 +77,7 @@ export function clusterMetrics(registry: Registry): () => Promise<string> {
     try {
       return (await askPrimary('metrics', undefined, LIMIT)) as string;
     } catch {
-      throw new AppError('unavailable', 'The other processes do not answer.');
+      throw unavailable('The other processes do not answer.', 5);
     }
   };
 }

@@ -86,9 +86,10 @@ a new post when the event with its text comes.
 **Tallies** (\`votes\`) are not numbered but absolute: of two tallies of one post, the one with the higher \`rev\` is newer.
 
 **Limits.** A frame has at most 16 KiB. A connection may send 40 requests at once and 20 a second after that (a token bucket); further
-requests get a 429, and a connection that goes on is closed (\`flooding\`). It tracks at most 5,000 posts, 500 more with one request.
-One user may have 2 % of a process's connections (of a small \`MAX_CONNECTIONS\` an eighth, up to 20) and one address 25 %, event
-streams and long-polls included: a handshake beyond that gets a 429 with \`retry_after\`, and the connection is closed. A user may
+requests get a 429, and a connection that goes on is closed (\`flooding\`). It tracks at most 5,000 posts, 500 more with one request;
+beyond that \`track\` is a 422: untrack some first.
+One user may have 2 % of a process's connections (of a small \`MAX_CONNECTIONS\` an eighth, up to 20) and one address the share
+that the operator has set (\`ADDRESS_SHARE\`, by default 25 %), event streams and long-polls included: a handshake beyond that gets a 429 with \`retry_after\`, and the connection is closed. A user may
 send 400 requests at once and 200 a second over all connections; each hundred posts count as one more request. A client that leaves
 256 KiB unread, or 64 KiB for ten seconds, is closed (\`slow_consumer\`).
 

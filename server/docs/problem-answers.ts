@@ -1,4 +1,4 @@
-import { AppError, type ProblemCode, problems } from '../errors.ts';
+import { AppError, type ProblemCode, type ProblemExtras, problems } from '../errors.ts';
 import type { JsonSchema } from '../api/json-schema.ts';
 
 /** An answer as OpenAPI tells it. */
@@ -64,7 +64,7 @@ const ownMembers: Partial<Record<ProblemCode, Record<string, JsonSchema>>> = {
   },
 };
 
-const extras: Partial<Record<ProblemCode, ConstructorParameters<typeof AppError>[2]>> = {
+const extras: Partial<Record<ProblemCode, ProblemExtras>> = {
   gone: {
     members: { reason: 'too_old', epoch: '0b8b8f2e-6d0f-4d0e-9c39-2f6a1c1f7a51', head: 4711 },
   },
@@ -98,7 +98,10 @@ const headers: Partial<Record<number, Answer['headers']>> = {
 
 /** The problem object of a code as a client would see it. */
 function exampleProblem(code: ProblemCode, members: object): object {
-  const error = new AppError(code, sentences[code], extras[code]);
+  const error = new AppError(code, sentences[code], {
+    ...extras[code],
+    retryAfter: extras[code]?.retryAfter,
+  });
   return { ...error.toProblem('4f5c1c5e-1d0c-4d5b-8f3e-0d1b0f0a7b6c'), ...members };
 }
 

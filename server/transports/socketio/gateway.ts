@@ -5,7 +5,7 @@ import type { Identity } from '../../identity.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { HARD_MARK, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { TimeSlices } from '../../delivery/time-slices.ts';
-import { AppError, invalid } from '../../errors.ts';
+import { AppError, invalid, unavailable } from '../../errors.ts';
 import type { ClientToServer, ServiceMessages, SessionCloseCode, Tally } from '../../protocol.ts';
 import type { Follower } from '../../log/follower.ts';
 import type { MissedTallies } from '../../counters/missed-tallies.ts';
@@ -284,7 +284,7 @@ export class Gateway {
       const read = this.#readAuth(socket.handshake.auth, address);
       // At once where nothing is looked up: a client may send its next attempt right behind this one.
       const { auth, identity } = read instanceof Promise ? await read : read;
-      if (socket.conn.readyState !== 'open') throw new AppError('unavailable', 'The connection has closed.');
+      if (socket.conn.readyState !== 'open') throw unavailable('The connection has closed.', 1);
       // From here on as it has been understood, with its defaults and without what holds nothing.
       socket.handshake.auth = auth;
       visit.slot?.assign(identity.id);

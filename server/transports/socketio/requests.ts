@@ -50,10 +50,7 @@ export const requests: Record<string, Request> = {
     const named = new Set(post_ids);
     const added = [...named].filter((id) => !subscriber.tracked?.has(id)).length;
     if ((subscriber.tracked?.size ?? 0) + added > MAX_TRACKED) {
-      throw new AppError(
-        'too_many_requests',
-        `A connection tracks at most ${MAX_TRACKED} posts. Untrack some.`,
-      );
+      throw new AppError('invalid', `A connection tracks at most ${MAX_TRACKED} posts. Untrack some.`);
     }
     // Tracked before they are read, so that no change between the two is missed: `rev` tells which is newer.
     tallies.track(subscriber, named, named);
@@ -160,7 +157,7 @@ function answer(
   if (options.delivery.isFull(subscriber)) {
     // It sends requests but does not read the responses: backpressure.
     subscriber.end('slow_consumer', 'The client does not read the responses that are sent to it.');
-    throw new AppError('too_many_requests', 'The client does not read the responses that are sent to it.');
+    throw tooManyRequests('The client does not read the responses that are sent to it.', 1);
   }
   const known = Object.hasOwn(requests, name) ? requests[name] : undefined;
   if (!known) throw new AppError('not_found', `Unknown message "${name}".`);
