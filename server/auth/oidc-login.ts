@@ -63,8 +63,8 @@ interface Account {
  *
  * `take_over`: anyone can have signed up with the address, and the provider says whose it is. Who signed up loses the
  * password, the sessions, the second factor and everything else that opens the account. `prove`: with the password; also
- * where the account has an identity of the same provider already, to which its user is then somebody else, who was given the
- * address later.
+ * where an account with a verified address has an identity of the same provider already, to which its user is then somebody
+ * else, who was given the address later.
  */
 type Way =
   | { kind: 'log_in' | 'link' | 'take_over' | 'prove'; account: Account }
