@@ -23,6 +23,8 @@ COPY seeders seeders
 COPY .sequelizerc ./
 COPY scripts/sequelize-config.cjs scripts/
 COPY --from=build /app/dist dist
+# DATA_DIR: what a volume there is made from, which belongs to the user, too.
+RUN mkdir data && chown node:node data
 USER node
 EXPOSE 3000
 # A start migrates first, which may take long at a large database. The first success ends this time.

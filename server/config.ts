@@ -5,7 +5,7 @@ import { addressFault } from './config/connection-config.ts';
 import { mailSender, type MailSender, mailServer, type MailServer } from './config/mail-config.ts';
 import { type OidcSettings, oidcIssuer, oidcScopes } from './config/oidc-config.ts';
 import { FAST_PATHS, type FastPath } from './library-internals/fast-paths.ts';
-import { nameOfHost, originOf } from './config/web-address.ts';
+import { isLoopbackName, nameOfHost, originOf } from './config/web-address.ts';
 
 /**
  * Reads the environment; nothing else does. Every value is validated at start; an error names the variable and its
@@ -19,6 +19,10 @@ export class ConfigError extends Error {
 
 /** Connections of the feed, beside those for requests. */
 export const FEED_CONNECTIONS = 5;
+
+/** What an operator is told of a link without PUBLIC_URL. */
+export const LOCAL_LINK =
+  'PUBLIC_URL is not set: the link leads to this machine, and is good for nobody elsewhere.';
 
 /** Where the embedded database is, unless DATA_DIR says otherwise. */
 export const DEFAULT_DATA_DIR = './data';
@@ -289,6 +293,8 @@ export type Config = Omit<Values, 'rateLimits' | 'publicRead' | 'webhookAllowPri
   connectionsPerProcess: number;
   /** The public address, or else that on this machine. */
   serviceUrl: string;
+  /** Where a link leads that an operator hands over. Undefined: it is not known where others find the service. */
+  linkUrl: string | undefined;
 };
 
 export const variableNames: readonly string[] = Object.values(variables).map(({ name }) => name);
@@ -362,6 +368,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
       'OIDC_ISSUER must come with OIDC_CLIENT_ID, the name that the provider knows the service by, and PUBLIC_URL, where users return to: both also if another OIDC_ variable is set',
     );
   }
+  const serviceUrl = values.publicUrl ?? `http://127.0.0.1:${values.port}`;
   return Object.freeze({
     ...others,
     oidc:
@@ -381,7 +388,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Readonly<Config> {
     // With replicas, one more asks how far they have to be.
     connectionsPerProcess:
       values.databasePool + FEED_CONNECTIONS + (values.databaseReplicaUrls.length > 0 ? 1 : 0),
-    serviceUrl: values.publicUrl ?? `http://127.0.0.1:${values.port}`,
+    serviceUrl,
+    linkUrl: values.publicUrl !== undefined || isLoopbackName(values.host) ? serviceUrl : undefined,
   });
 }
 

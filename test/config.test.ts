@@ -268,6 +268,13 @@ describe('the configuration', () => {
       expect(refusal({ ...env, [name]: '' })).to.match(/^SMTP_URL must come with MAIL_FROM/);
   });
 
+  it('knows where a link leads: to the public address, or to this machine if nobody else reaches the service', () => {
+    const linkOf = (env: Record<string, string>) => readConfig(env).linkUrl;
+    expect(linkOf({ PORT: '4000' })).to.equal('http://127.0.0.1:4000');
+    expect(linkOf({ HOST: '0.0.0.0' })).to.equal(undefined);
+    expect(linkOf({ HOST: '0.0.0.0', PUBLIC_URL: 'https://a.example' })).to.equal('https://a.example');
+  });
+
   it('takes an OpenID provider with its client and the address of the service, or none', () => {
     const env = {
       OIDC_ISSUER: 'https://accounts.example.org',

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { readConfig, variableNames } from '../server/config.ts';
 import { startEmbedded } from '../server/database/embedded.ts';
 import { migrate } from '../server/database/migrate.ts';
 import { query } from './support/postgres.ts';
@@ -68,20 +69,42 @@ describe('docker-compose.yml', () => {
   });
 
   it('holds no secret and no default for one', async () => {
-    const variables = [...text.matchAll(/(?<!\$)\$\{?([A-Z_]+)([^}\s]?)(.)/g)];
-    expect(variables).to.not.be.empty;
-    for (const [whole, , colon, mark] of variables)
-      expect(`${colon ?? ''}${mark ?? ''}`, whole).to.equal(':?');
+    const variables = [...text.matchAll(/(?<!\$)\$\{?([A-Z_]+)([^}\s]?.)([^}]*)/g)];
+    const needed = variables.filter(([, , mark]) => mark === ':?').map(([, name]) => name);
+    expect(needed).to.not.be.empty;
+    for (const [whole, name, mark, usual] of variables) {
+      if (mark === ':?') continue;
+      expect(mark, whole).to.equal(':-');
+      if (name !== 'TRUST_PROXY' && name !== 'PUBLIC_URL') expect(usual, whole).to.equal('');
+    }
 
     // Every value that could be one is a variable's, and .env.example names each without giving it.
     for (const [, service] of Object.entries(compose.services)) {
       for (const [name, value] of Object.entries(service.environment ?? {})) {
-        if (/PASSWORD|SECRET|TOKEN|_URL/.test(name)) expect(value, name).to.match(/\$\{[A-Z_]+:\?/);
+        if (/PASSWORD|SECRET|TOKEN|_URL/.test(name)) expect(value, name).to.match(/\$\{[A-Z_]+:[?-]/);
       }
     }
     const example = (await read('.env.example')).split('\n').filter((line) => /^[A-Z]/.test(line));
-    const named = new Set(variables.map((match) => match[1]));
-    expect(example).to.have.members([...named].map((name) => `${name ?? ''}=`));
+    expect(example).to.have.members([...new Set(needed)].map((name) => `${name ?? ''}=`));
+  });
+
+  it('passes every setting of .env to the nodes but what it and the image decide; an empty one is not set', async () => {
+    const dockerfile = await read('Dockerfile');
+    const [, ofImage = ''] = /^ENV (.+)$/m.exec(dockerfile) ?? [];
+    const decided = [...ofImage.matchAll(/([A-Z_]+)=/g)].map(([, name]) => name);
+    expect(decided).to.deep.equal(['NODE_ENV', 'HOST', 'PORT']);
+    for (const node of ['node-a', 'node-b']) {
+      const { environment = {}, volumes } = compose.services[node]!;
+      expect(Object.keys(environment)).to.have.members(
+        variableNames.filter((name) => ![...decided, 'DATA_DIR'].includes(name)),
+      );
+      for (const [name, value] of Object.entries(environment))
+        if (!/:\?/.test(value)) expect(value, name).to.match(new RegExp(`^\\$\\{${name}:-[^}]*\\}$`));
+      // DATA_DIR, where the user of the image may write, and no other node does.
+      expect(volumes).to.deep.equal([`${node}:/app/data`]);
+      expect(dockerfile).to.match(/^RUN mkdir data && chown node:node data\nUSER node$/m);
+    }
+    for (const name of variableNames) expect(readConfig({ [name]: '' }), name).to.deep.equal(readConfig({}));
   });
 
   it('pins images, limits memory, starts again after a crash and in the right order', async () => {

@@ -136,6 +136,8 @@ describe('what an operator is given', () => {
       expect(migration?.[key], key).to.deep.equal(container[key]);
     const env = container.env as { name: string; value: string }[];
     expect(env.map(({ name }) => name)).to.not.include.members(['JWT_SECRET']);
+    // Where links lead.
+    expect(env.map(({ name }) => name)).to.include('PUBLIC_URL');
     expect(container.envFrom).to.deep.equal([{ secretRef: { name: 'tidings' } }]);
   });
 

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { resetLink } from '../server/admin/reset-link.ts';
+import { ConfigError } from '../server/config.ts';
 import { logLines } from './support/log-lines.ts';
 import { TestMailServer } from './support/mail-server.ts';
 import { expectProblem, faultsOf } from './support/problems.ts';
@@ -220,8 +221,9 @@ describe('a forgotten password where no mail is sent', () => {
     const bob = await world.user('bob');
     const { config, db } = world.ctx;
     const admin = (...args: string[]) => resetLink.read(args)?.({ config, db });
-    const [, token = ''] =
-      /^http:\/\/127\.0\.0\.1:\d+\/#reset=([\w-]{43})\n/.exec((await admin('BOB'))!) ?? [];
+    const said = await admin('BOB');
+    const [, token = ''] = /^http:\/\/127\.0\.0\.1:\d+\/#reset=([\w-]{43})\n/.exec(said!) ?? [];
+    expect(said).to.include('PUBLIC_URL is not set: the link leads to this machine');
     const answer = await world.anonymous.post('/password/reset', { token, password: NEW });
     expect(answer.status).to.equal(204);
     expect((await logIn(world.url, bob, NEW)).id).to.equal(bob.id);
@@ -230,6 +232,12 @@ describe('a forgotten password where no mail is sent', () => {
       { action: 'reset_link', actor_id: null, user_id: bob.id },
       { action: 'reset_password', actor_id: bob.id, user_id: bob.id },
     ]);
+    // In a container: nobody knows at which address it is found.
+    const elsewhere = { config: { ...config, linkUrl: undefined }, db };
+    expect(await resetLink.read(['bob'])!(elsewhere).catch((error: unknown) => error))
+      .to.be.instanceOf(ConfigError)
+      .with.property('message')
+      .that.matches(/^PUBLIC_URL must be set/);
     expect(await admin('nobody')!.catch((error: unknown) => error)).to.include({ code: 'not_found' });
     expect([admin(), admin('bob', 'ada')]).to.deep.equal([undefined, undefined]);
   });

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { createResetLink } from '../auth/reset-link.ts';
+import { ConfigError, LOCAL_LINK } from '../config.ts';
 import { audit } from '../moderation/audit.ts';
 import type { AdminTask } from './task.ts';
 
@@ -10,11 +11,21 @@ export const resetLink: AdminTask = {
   read(args) {
     const [name, ...more] = parseArgs({ args, allowPositionals: true }).positionals;
     if (name === undefined || more.length > 0) return undefined;
-    return ({ config, db }) =>
-      db.transaction(async (tx) => {
-        const { userId, username, link } = await createResetLink(tx, name, config.serviceUrl);
+    return async ({ config: { linkUrl, publicUrl }, db }) => {
+      if (linkUrl === undefined)
+        throw new ConfigError(
+          'PUBLIC_URL must be set: it is where users find the service, and the link leads there',
+        );
+      return db.transaction(async (tx) => {
+        const { userId, username, link } = await createResetLink(tx, name, linkUrl);
         await audit(tx, { action: 'reset_link', actorId: null, userId, reason: '' });
-        return `${link}\nWith this link ${username} chooses a new password, once and within 30 minutes. It is not shown again.`;
+        const lines = [
+          link,
+          `With this link ${username} chooses a new password, once and within 30 minutes. It is not shown again.`,
+          ...(publicUrl === undefined ? [LOCAL_LINK] : []),
+        ];
+        return lines.join('\n');
       });
+    };
   },
 };
