@@ -178,8 +178,8 @@ export interface RouteHandler {
 
 /**
  * Gives routes their checks, in the documented order: 403 for a cross-site request, 401, 429, 403 for
- * an API key that may not do it, 422, then those of the
- * handler (404, 403, 409). A body is not read before its sender is authenticated, and after one that came later its
+ * an API key that may not do it, 422, 412 for a precondition that the route does not have, 403 for a role or a verified address
+ * that is missing, then those of the handler (404, 403, 409, 412). A body is not read before its sender is authenticated, and after one that came later its
  * sender is authenticated again.
  */
 export function routeHandlers<C extends RouteContext>(

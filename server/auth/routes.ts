@@ -24,7 +24,7 @@ export const authRoutes = [
     path: '/login',
     summary: 'Log in',
     description:
-      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. An account with a second factor needs `otp` too: without it, after the right password, the answer is a 403 with `type` `otp_required`, and for a wrong or used code `otp_invalid`. After too many wrong passwords for one account, or ten wrong codes in a day, further attempts get a 429, whatever address they come from; recovery codes are still good then.',
+      'OAuth2 password flow: a form with `username` (the e-mail address) and `password`, or the same as JSON, where the address may also be called `email`. An account with a second factor needs `otp` too: without it, after the right password, the answer is a 403 with `type` `otp_required`, and for a wrong or used code `otp_invalid`. After too many wrong passwords for one account, or ten wrong codes in a day, further attempts get a 429, whatever address they come from; those from an address of a recent login to the account are counted apart. Recovery codes are still good then. A 503 says, too, that the code of an app cannot be checked at the moment.',
     tag: 'Sessions',
     access: 'anyone',
     limit: 'login',
