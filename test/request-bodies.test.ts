@@ -33,7 +33,7 @@ const content = fc.oneof(
 const username = fc
   .stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{1,28}[A-Za-z0-9]$/)
   .filter((name) => !isReservedName(name));
-const password = anyText(72, 8).filter((text) => Buffer.byteLength(text) <= 72);
+const password = anyText(72, 8).filter((text) => Buffer.byteLength(text.normalize('NFC')) <= 72);
 let addresses = 0;
 /** No two alike, however often a case is repeated or shrunk. */
 const email = fc
