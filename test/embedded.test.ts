@@ -15,7 +15,7 @@ import {
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { constants, tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -30,8 +30,8 @@ import {
 } from '../server/database/embedded.ts';
 import { migrate } from '../server/database/migrate.ts';
 import { livingOwner } from '../server/database/embedded/owner.ts';
-import { runningPostmaster } from '../server/database/embedded/postmaster.ts';
-import { identify, isSameProcess, waitForExit } from '../server/database/embedded/process.ts';
+import { freePort, runningPostmaster } from '../server/database/embedded/postmaster.ts';
+import { commandOf, identify, isSameProcess, waitForExit } from '../server/database/embedded/process.ts';
 import { packageRoot } from '../server/paths.ts';
 import { query, temporaryFolder } from './support/postgres.ts';
 
@@ -224,6 +224,33 @@ describe('Embedded PostgreSQL', () => {
     const server = await start({ settings: { max_connections: '120' } });
     expect(server.pid).to.not.equal(orphaned.pid);
     expect(await query(server.url, 'show max_connections')).to.deep.equal([{ max_connections: '120' }]);
+  });
+
+  it('starts a server that was left behind again if it runs from the binaries of another version', async () => {
+    const orphaned = await startOwner();
+    orphaned.process.kill('SIGKILL');
+    const [postgres = ''] = (await commandOf(orphaned.pid)).split(' ');
+    await waitForExit(orphaned.process.pid!, 5_000);
+    expect(await stopAbandoned(dataDir)).to.equal(true);
+    const place = await realpath(join(dataDir, 'postgres'));
+    const cluster = join(place, 'cluster');
+    const former = join(place, 'binaries-0.0.0');
+    await mkdir(former, { mode: 0o755 });
+    await symlink(dirname(dirname(postgres)), join(former, 'native'));
+    const { uid, gid } = await stat(cluster);
+    const args = ['-D', cluster, '-p', String(await freePort()), '-c', 'unix_socket_directories='];
+    spawn(join(former, 'native/bin/postgres'), args, { uid, gid, cwd: '/', detached: true, stdio: 'ignore' });
+    let left = await runningPostmaster(cluster);
+    for (const deadline = Date.now() + 30_000; left?.ready !== true && Date.now() < deadline;) {
+      await sleep(20);
+      left = await runningPostmaster(cluster);
+    }
+
+    const server = await start();
+    expect(server.pid).to.not.equal(left?.pid);
+    expect(await identify(left!.pid)).to.equal(undefined);
+    expect(await query(server.url, 'select 1 as one')).to.deep.equal([{ one: 1 }]);
+    expect(await readdir(place)).to.not.include('binaries-0.0.0');
   });
 
   it('is the one of the default folder for a tool whose DATA_DIR is empty, as for the service', async () => {

@@ -3,7 +3,7 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onDatabase } from '../config/connection-config.ts';
 import { type Accounts, accountsFor } from './embedded/accounts.ts';
-import { findBinaries } from './embedded/binaries.ts';
+import { type Binaries, findBinaries, removeOtherBinaries } from './embedded/binaries.ts';
 import { ADMIN_PASSWORD, ADMIN_ROLE, ensureCluster, resetPassword } from './embedded/cluster.ts';
 import { readPassword } from './embedded/password.ts';
 import { DATABASE, ensureServiceRole, SERVICE_PASSWORD, SERVICE_ROLE } from './embedded/service-role.ts';
@@ -17,7 +17,7 @@ import {
   type Launch,
   type Postmaster,
 } from './embedded/postmaster.ts';
-import { identify, signal, waitForExit } from './embedded/process.ts';
+import { commandOf, identify, signal, waitForExit } from './embedded/process.ts';
 import { EmbeddedUnavailable } from './embedded/unavailable.ts';
 import { withClient } from './embedded/upkeep.ts';
 
@@ -79,9 +79,9 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     const target: Launch = { place, cluster, binaries, accounts, settings };
 
     let password = await readPassword(place, ADMIN_PASSWORD);
-    let postmaster =
-      password === undefined ? undefined : await adopt(cluster, adminUrlOf(password, 0), settings, log);
+    let postmaster = password === undefined ? undefined : await adopt(target, adminUrlOf(password, 0), log);
     if (postmaster === undefined) await evict(cluster, log);
+    await removeOtherBinaries(place, binaries);
     password ??= await resetPassword(place, binaries, accounts);
 
     const server = new Supervised(target, ownership, log);
@@ -235,22 +235,23 @@ class Supervised {
 
 /**
  * Takes over the server that a killed Tidings left behind: it is warm, and stopping it would cut off anyone who uses
- * it. Only one that answers to our password, keeps what it acknowledges as we were told to, and allows as many connections.
+ * it. Only one of our binaries, whose files are still there, that answers to our password, keeps what it acknowledges as we were
+ * told to, and allows as many connections.
  */
 async function adopt(
-  cluster: string,
+  { cluster, binaries, settings }: Launch,
   url: string,
-  settings: Record<string, string>,
   log: EmbeddedLog,
 ): Promise<Postmaster | undefined> {
   const deadline = Date.now() + ADOPTION_MS;
   for (;;) {
     const orphan = await runningPostmaster(cluster);
     if (orphan === undefined || Date.now() > deadline) return undefined;
+    if (!(await isRunBy(orphan.pid, binaries))) return undefined;
     if (orphan.ready) {
       const at = new URL(url);
       at.port = String(orphan.port);
-      const fits = await hasSettings(at.href, settings).catch(() => undefined);
+      const fits = await isAsWanted(at.href, binaries, settings).catch(() => undefined);
       if (fits === false) return undefined;
       if (fits === true) {
         log('took over the embedded database of a process that was killed', { server_pid: orphan.pid });
@@ -284,10 +285,22 @@ function adminUrlOf(password: string, port: number): string {
   return urlOf(ADMIN_ROLE, password, port);
 }
 
-async function hasSettings(url: string, settings: Record<string, string>): Promise<boolean> {
+/** Whether these are the binaries of a server: where no command line can be read, its version must do. */
+async function isRunBy(pid: number, { postgres }: Binaries): Promise<boolean> {
+  const command = await commandOf(pid);
+  return command.startsWith(`${postgres} `) || (command === '' && process.platform === 'win32');
+}
+
+/** Of the version and with the settings. Files of another version may have taken the place of its own. */
+async function isAsWanted(
+  url: string,
+  { version }: Binaries,
+  settings: Record<string, string>,
+): Promise<boolean> {
   return withClient(onDatabase(url, MAINTENANCE), async (client) => {
     const current = async (name: string) =>
       (await client.query<{ value: string }>('select current_setting($1) as value', [name])).rows[0]?.value;
+    if ((await current('server_version'))?.split(' ')[0] !== version) return false;
     for (const name of Object.keys(DURABILITY)) if ((await current(name)) !== settings[name]) return false;
     return Number(await current('max_connections')) >= Number(settings.max_connections ?? 0);
   });

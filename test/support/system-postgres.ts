@@ -43,7 +43,7 @@ export async function startSystemPostgres(settings: Record<string, string> = {})
   const options = { ...account, cwd: '/', env: environment(), timeout: 60_000 };
   const how = ['--auth', 'scram-sha-256', '--encoding', 'UTF8', '--locale', 'C.UTF-8', '--no-sync'];
   await run(initdb, ['-D', cluster, '--username', ROLE, '--pwfile', passwordFile, ...how], options);
-  const target = { place: folder, cluster, binaries: { initdb, postgres, major }, accounts };
+  const target = { place: folder, cluster, binaries: { initdb, postgres, version: major, major }, accounts };
   const server = await launch(
     { ...target, settings: { fsync: 'off', ...settings } },
     await freePort(),

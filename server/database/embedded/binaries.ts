@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chmod, cp, mkdir, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { basename, dirname, join, relative } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { giveTreeTo, type Account } from './account.ts';
 import type { Accounts } from './accounts.ts';
@@ -12,6 +12,8 @@ const run = promisify(execFile);
 export interface Binaries {
   initdb: string;
   postgres: string;
+  /** As `18.1`. */
+  version: string;
   /** The major version, by which a cluster is bound to its binaries. */
   major: string;
 }
@@ -67,9 +69,10 @@ async function probe(native: string, account: Account | undefined): Promise<Bina
   const options = { ...account, cwd: '/', timeout: 10_000 };
   await run(initdb, ['--version'], options);
   const { stdout } = await run(postgres, ['--version'], options);
-  const major = /\(PostgreSQL\) (\d+)/.exec(stdout)?.[1];
-  if (major === undefined) throw new Error(`"postgres --version" said: ${stdout.trim()}`);
-  return { initdb, postgres, major };
+  const [, version, major] = /\(PostgreSQL\) ((\d+)\S*)/.exec(stdout) ?? [];
+  if (version === undefined || major === undefined)
+    throw new Error(`"postgres --version" said: ${stdout.trim()}`);
+  return { initdb, postgres, version, major };
 }
 
 /**
@@ -105,17 +108,16 @@ async function copyTo(folder: string, native: string, keeper: Account | undefine
     await makeRunnable(join(partial, 'native'));
     await giveTreeTo(keeper, partial);
     await rename(partial, folder);
-    await removeOthers(folder);
     return copy;
   }
 }
 
-/** The copies of versions that were in use before an upgrade. */
-async function removeOthers(folder: string): Promise<void> {
-  for (const name of await readdir(dirname(folder))) {
-    if (name.startsWith('binaries-') && name !== basename(folder)) {
-      await rm(join(dirname(folder), name), { recursive: true, force: true });
-    }
+/** The copies of versions that were in use before an upgrade. No server may be running from them. */
+export async function removeOtherBinaries(place: string, { postgres }: Binaries): Promise<void> {
+  for (const name of await readdir(place)) {
+    const folder = join(place, name);
+    if (name.startsWith('binaries-') && !postgres.startsWith(join(folder, sep)))
+      await rm(folder, { recursive: true, force: true });
   }
 }
 
