@@ -52,8 +52,8 @@ module.exports = {
       alter table notifications drop constraint notifications_act_check;
       ${kinds(...OTHERS)}
       alter table notifications drop column act, drop column reason;
+      alter table notifications validate constraint notifications_kind_check;
       ${view('')}
     `);
-    await sequelize.query('alter table notifications validate constraint notifications_kind_check');
   },
 };

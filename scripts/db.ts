@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { addressFault } from '../server/config/connection-config.ts';
 import { DatabaseUrlError } from '../server/config/database-url-error.ts';
-import { migrate, type MigrationLog } from '../server/database/migrate.ts';
+import { migrate, migrateDown, type MigrationLog, undoLast } from '../server/database/migrate.ts';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
 import { migrateForService, requireSameDatabase } from '../server/database/service-grants.ts';
 import { refuseTransactionPooling } from '../server/database/pooler.ts';
@@ -12,6 +12,12 @@ import { packageRoot } from '../server/paths.ts';
 import { main, withDatabase } from '../server/database/target.ts';
 
 const args = process.argv.slice(2);
+
+/** Each migration is one transaction here, with the note that it was taken back. sequelize-cli makes several of it. */
+const UNDO: Record<string, ((databaseUrl: string) => Promise<string[]>) | undefined> = {
+  'db:migrate:undo': undoLast,
+  'db:migrate:undo:all': (databaseUrl) => migrateDown(databaseUrl),
+};
 
 await main(() =>
   withDatabase(async (serviceUrl) => {
@@ -32,6 +38,12 @@ await main(() =>
         ? migrateForService(migrationUrl, serviceUrl, log)
         : migrate(databaseUrl, log));
       if (names.length === 0) console.log('No migrations were pending.');
+      return 0;
+    }
+    const undo = args.length === 1 ? UNDO[args[0] ?? ''] : undefined;
+    if (undo !== undefined) {
+      const names = await undo(databaseUrl);
+      console.log(names.length === 0 ? 'No migrations were run.' : `Taken back: ${names.join(', ')}`);
       return 0;
     }
     // A node that boots at this moment migrates too.

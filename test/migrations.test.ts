@@ -77,6 +77,57 @@ describe('Migrations', () => {
     }
   });
 
+  it('are not noted as run when the connection was lost after what they did', async () => {
+    const folder = await folderInPackage();
+    try {
+      const name = '20270101000001-cut-off.cjs';
+      await writeFile(
+        join(folder, name),
+        `let cut = false;
+         module.exports = {
+           async up({ sequelize }) {
+             await sequelize.query('create table made (id bigint)');
+             if (!cut) await sequelize.query('select pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+             cut = true;
+           },
+         };`,
+      );
+      const up = () => migrate(database.url, undefined, { migrations: folder });
+      expect(String(await up().catch((error: unknown) => error))).to.match(
+        /Connection terminated|not queryable/,
+      );
+      expect(await rows(database.url, 'select name from "SequelizeMeta"')).to.deep.equal([]);
+      expect(await up()).to.deep.equal([name]);
+      expect(await rows(database.url, 'select id from made')).to.deep.equal([]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('are taken back whole or not at all', async () => {
+    const folder = await folderInPackage();
+    try {
+      const name = '20270101000001-two-steps.cjs';
+      await writeFile(
+        join(folder, name),
+        `module.exports = {
+           up: ({ sequelize }) => sequelize.query('create table first_step (id bigint)'),
+           async down({ sequelize }) {
+             await sequelize.query('drop table first_step');
+             await sequelize.query("select 1 / count(*) from pg_tables where tablename = 'what_was_missing'");
+           },
+         };`,
+      );
+      await migrate(database.url, undefined, { migrations: folder });
+      const down = () => migrateDown(database.url, undefined, folder);
+      expect(String(await down().catch((error: unknown) => error))).to.include('division by zero');
+      await rows(database.url, 'create table what_was_missing (id bigint)');
+      expect(await down()).to.deep.equal([name]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('wait for the lock of a long read in short tries, in which others continue, and say whose it is', async () => {
     const folder = await folderInPackage();
     const reader = new pg.Client({ connectionString: database.url });

@@ -87,7 +87,7 @@ export async function migrate(
   if (pending.length === 0 && due.length === 0) return [];
   await requireMigrationRights(databaseUrl, { migrations: pending, functions: due });
   return withMigrationLock(databaseUrl, log, async (lock) => {
-    const sequelize = connect(databaseUrl);
+    const sequelize = await connect(databaseUrl);
     const run: Run = async (sql, values) =>
       (await sequelize.query(sql, { raw: true, ...(values && { bind: [...values] }) }))[0] as object[];
     const tries = await LockRetries.open(databaseUrl, sequelize, log, timeLimit);
@@ -158,19 +158,43 @@ function namesOf(functions: readonly FunctionState[], states: readonly FunctionS
   return functions.filter(({ state }) => states.includes(state)).map(({ file }) => file.name);
 }
 
-/** Takes back the newest migrations, down to but not including `downTo`; all of them by default. */
-export async function migrateDown(databaseUrl: string, downTo?: string): Promise<string[]> {
+/**
+ * Takes back the newest migrations, down to but not including `downTo`; all of them by default. Each is one transaction with the
+ * note of it.
+ * @returns their names
+ */
+export async function migrateDown(databaseUrl: string, downTo = '', folder = MIGRATIONS): Promise<string[]> {
+  return takeBack(databaseUrl, folder, (executed) => executed.find((name) => name > downTo));
+}
+
+/** Takes back the newest migration. @returns its name */
+export async function undoLast(databaseUrl: string): Promise<string[]> {
+  return takeBack(databaseUrl, MIGRATIONS, (executed) => executed.at(-1));
+}
+
+/** @param first the oldest of those that were run that is taken back, and all after it */
+async function takeBack(
+  databaseUrl: string,
+  folder: string,
+  first: (executed: readonly string[]) => string | undefined,
+): Promise<string[]> {
   return withMigrationLock(
     databaseUrl,
     () => undefined,
-    async () => {
-      const sequelize = connect(databaseUrl);
+    async (lock) => {
+      const sequelize = await connect(databaseUrl);
       try {
-        const umzug = await migrations(sequelize, MIGRATIONS);
-        if (downTo === undefined) return (await umzug.down({ to: 0 })).map(({ name }) => name);
-        const executed = (await umzug.executed()).map(({ name }) => name);
-        const first = executed.find((name) => name > downTo);
-        return first === undefined ? [] : (await umzug.down({ to: first })).map(({ name }) => name);
+        const umzug = await migrations(sequelize, folder);
+        umzug.on('reverting', async () => {
+          lock.assertHeld();
+          await sequelize.query('begin');
+        });
+        umzug.on('reverted', async () => {
+          lock.assertHeld();
+          await sequelize.query('commit');
+        });
+        const to = first((await umzug.executed()).map(({ name }) => name));
+        return to === undefined ? [] : (await umzug.down({ to })).map(({ name }) => name);
       } finally {
         await sequelize.close();
       }
@@ -178,9 +202,12 @@ export async function migrateDown(databaseUrl: string, downTo?: string): Promise
   );
 }
 
-/** One connection, so that what is begun on it holds for whatever a migration does, and ends with it. */
-function connect(databaseUrl: string): Sequelize {
-  return new Sequelize({
+/**
+ * One connection, so that what is begun on it holds for whatever a migration does, and ends with it. If it is lost, no other is
+ * opened: the note of a migration would be written there without what the migration did.
+ */
+async function connect(databaseUrl: string): Promise<Sequelize> {
+  const sequelize = new Sequelize({
     ...sequelizeConnection(databaseUrl, {
       name: 'tidings migrations',
       connectTimeout: 10_000,
@@ -189,6 +216,11 @@ function connect(databaseUrl: string): Sequelize {
     logging: false,
     pool: { max: 1, idle: 3_600_000, evict: 3_600_000, acquire: 10_000 },
   });
+  await sequelize.authenticate();
+  sequelize.addHook('beforeConnect', () => {
+    throw new Error('Connection terminated during a migration, which was rolled back');
+  });
+  return sequelize;
 }
 
 async function migrations(sequelize: Sequelize, folder: string): Promise<Umzug<QueryInterface>> {
