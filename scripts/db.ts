@@ -1,6 +1,8 @@
 /** Runs sequelize-cli on the service's database: `npm run db:migrate`, `npm run db:seed:all`, … */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { addressFault } from '../server/config/connection-config.ts';
 import { DatabaseUrlError } from '../server/config/database-url-error.ts';
@@ -10,6 +12,7 @@ import { migrateForService, requireSameDatabase } from '../server/database/servi
 import { refuseTransactionPooling } from '../server/database/pooler.ts';
 import { packageRoot } from '../server/paths.ts';
 import { main, withDatabase } from '../server/database/target.ts';
+import { STOP_SIGNALS } from '../server/stop-signals.ts';
 
 const args = process.argv.slice(2);
 
@@ -48,20 +51,29 @@ await main(() =>
     }
     // A node that boots at this moment migrates too.
     return args[0]?.startsWith('db:migrate') === true && args[0] !== 'db:migrate:status'
-      ? withMigrationLock(databaseUrl, console.error, () => sequelizeCli(databaseUrl))
+      ? withMigrationLock(databaseUrl, console.error, ({ lost }) => sequelizeCli(databaseUrl, lost))
       : sequelizeCli(databaseUrl);
   }),
 );
 
-function sequelizeCli(databaseUrl: string): Promise<number> {
+/** It ends before this process does, also at a signal, so that it changes nothing without the lock. @param lost ends it */
+async function sequelizeCli(databaseUrl: string, lost?: AbortSignal): Promise<number> {
   const manifest = createRequire(import.meta.url).resolve('sequelize-cli/package.json');
   const cli = spawn(process.execPath, [join(dirname(manifest), 'lib/sequelize'), ...args], {
     cwd: packageRoot,
     stdio: 'inherit',
     env: { ...process.env, DATABASE_URL: databaseUrl },
   });
-  return new Promise((resolve, reject) => {
-    cli.once('error', reject);
-    cli.once('exit', (code) => resolve(code ?? 1));
-  });
+  const end = (signal: NodeJS.Signals) => cli.kill(signal);
+  const onLost = () => end('SIGTERM');
+  for (const signal of STOP_SIGNALS) process.on(signal, end);
+  lost?.addEventListener('abort', onLost);
+  try {
+    const [code, signal] = (await once(cli, 'exit')) as [number | null, NodeJS.Signals | null];
+    lost?.throwIfAborted();
+    return code ?? 128 + constants.signals[signal ?? 'SIGTERM'];
+  } finally {
+    lost?.removeEventListener('abort', onLost);
+    for (const signal of STOP_SIGNALS) process.off(signal, end);
+  }
 }

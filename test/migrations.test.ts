@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -7,6 +8,7 @@ import { expect } from 'chai';
 import pg from 'pg';
 import { compareSchemas } from '../server/database/drift.ts';
 import { migrate, migrateDown } from '../server/database/migrate.ts';
+import { identify } from '../server/database/embedded/process.ts';
 import { withMigrationLock } from '../server/database/migration-lock.ts';
 import { packageRoot } from '../server/paths.ts';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from './support/postgres.ts';
@@ -123,6 +125,51 @@ describe('Migrations', () => {
       expect(String(await down().catch((error: unknown) => error))).to.include('division by zero');
       await rows(database.url, 'create table what_was_missing (id bigint)');
       expect(await down()).to.deep.equal([name]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('of sequelize-cli end with the tool that runs it, and when the lock is lost', async () => {
+    const folder = await folderInPackage();
+    try {
+      await writeFile(
+        join(folder, '20270101000001-endless.cjs'),
+        `module.exports = {
+           async up({ sequelize }) {
+             await sequelize.query('drop table if exists running');
+             await sequelize.query('create table running as select ' + process.pid + ' as pid');
+             await new Promise((resolve) => setTimeout(resolve, 600000));
+           },
+         };`,
+      );
+      const endings: Record<string, (tool: ChildProcess) => unknown> = {
+        'SIGTERM 143': (tool) => tool.kill('SIGTERM'),
+        'lock 1': () =>
+          rows(
+            database.url,
+            `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'
+             and database = (select oid from pg_database where datname = current_database())`,
+          ),
+      };
+      for (const [ending, end] of Object.entries(endings)) {
+        const args = ['--import', 'tsx', 'scripts/db.ts', 'db:migrate', '--migrations-path', folder];
+        const env = { ...process.env, DATABASE_URL: database.url };
+        const tool = spawn(process.execPath, args, { cwd: packageRoot, env, stdio: 'ignore' });
+        const exited = once(tool, 'exit');
+        let pid = 0;
+        await until('sequelize-cli to run', async () => {
+          const found = (await rows(database.url, 'select pid from running').catch(() => [])) as {
+            pid: number;
+          }[];
+          pid = found[0]?.pid ?? 0;
+          return pid !== 0;
+        });
+        await end(tool);
+        expect((await exited)[0], ending).to.equal(Number(ending.split(' ')[1]));
+        expect(await identify(pid), ending).to.equal(undefined);
+        await rows(database.url, 'drop table running');
+      }
     } finally {
       await rm(folder, { recursive: true });
     }

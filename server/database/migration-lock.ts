@@ -15,6 +15,8 @@ const SILENCE_MS = 30_000;
 export interface MigrationLock {
   /** Throws when the lock has been lost, so that nothing more is changed without it. */
   assertHeld(): void;
+  /** Aborted when it has been lost. */
+  readonly lost: AbortSignal;
 }
 
 /**
@@ -35,8 +37,10 @@ export async function withMigrationLock<T>(
     queryTimeout: 10_000,
     keepAliveDelay: 10_000,
   });
-  let lost: Error | undefined;
-  client.on('error', (error) => (lost = error));
+  const lost = new AbortController();
+  const lose = (cause: unknown) =>
+    lost.abort(new Error('The migration lock was lost with its connection', { cause }));
+  client.on('error', lose);
   let heartbeat: NodeJS.Timeout | undefined;
   try {
     await client.query(
@@ -45,16 +49,11 @@ export async function withMigrationLock<T>(
     );
     await acquire(client, say, waitMs);
     heartbeat = setInterval(() => {
-      client.query('select 1').catch((error: unknown) => {
-        lost = error instanceof Error ? error : new Error(String(error));
-      });
+      client.query('select 1').catch(lose);
     }, HEARTBEAT_MS);
     return await work({
-      assertHeld() {
-        if (lost !== undefined) {
-          throw new Error('The migration lock was lost with its connection', { cause: lost });
-        }
-      },
+      assertHeld: () => lost.signal.throwIfAborted(),
+      lost: lost.signal,
     });
   } finally {
     clearInterval(heartbeat);
