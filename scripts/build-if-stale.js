@@ -1,5 +1,5 @@
 /** Builds for `npm start`, unless the last build is newer than everything that it was made of. */
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = dirname(import.meta.dirname);
@@ -33,4 +33,6 @@ if (built === 0 || [...sources, ...settings].some((path) => modifiedAt(join(root
     process.exit(1);
   }
   writeFileSync(stamp, `${began.toISOString()}\n`);
+  // What changed during the build may not be in it.
+  utimesSync(stamp, began, began);
 }

