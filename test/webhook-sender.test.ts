@@ -1,7 +1,16 @@
 import { expect } from 'chai';
-import { lookup, type LookupAddress } from 'node:dns';
-import { createServer, type Server, type Socket } from 'node:net';
+import { spawn } from 'node:child_process';
+import dns, { lookup, type LookupAddress } from 'node:dns';
+import { once } from 'node:events';
+import {
+  connect,
+  createServer,
+  getDefaultAutoSelectFamilyAttemptTimeout,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { promisify } from 'node:util';
+import { ADDRESS_ATTEMPT } from '../server/connection-attempts.ts';
 import { isPublic, PublicNames } from '../server/webhooks/addresses.ts';
 import { type Posted, WebhookSender } from '../server/webhooks/sender.ts';
 import { newWebhookSecret } from '../server/webhooks/signature.ts';
@@ -52,6 +61,34 @@ class RawReceiver {
   async stop(): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+/** One that a connection takes long to reach: its process is stopped, and the kernel has all the connections that it keeps for it. */
+class FarReceiver {
+  readonly #process = spawn(process.execPath, [
+    '-e',
+    `const server = require('node:net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () =>
+       console.log(server.address().port))`,
+  ]);
+  readonly #others: Socket[] = [];
+  port = 0;
+
+  static async start(): Promise<FarReceiver> {
+    const receiver = new FarReceiver();
+    const [port] = (await once(receiver.#process.stdout, 'data')) as [Buffer];
+    receiver.port = Number(port);
+    receiver.#process.kill('SIGSTOP');
+    for (let n = 0; n < 8; n += 1)
+      receiver.#others.push(connect(receiver.port, '127.0.0.1').on('error', () => undefined));
+    await once(receiver.#others[1]!, 'connect');
+    return receiver;
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#others) socket.destroy();
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
   }
 }
 
@@ -218,6 +255,31 @@ describe('a receiver of webhooks', () => {
         reason: 'connection',
       });
       await receiver.stop();
+    }
+  });
+
+  it('that is far away is waited for, though its name has another address', async () => {
+    const far = await FarReceiver.start();
+    const { lookup: found } = dns;
+    const addresses = [
+      { address: '127.0.0.1', family: 4 },
+      { address: '::1', family: 6 },
+    ];
+    const instead = (...[, , answer]: [unknown, unknown, (error: null, all: LookupAddress[]) => void]) =>
+      process.nextTick(answer, null, addresses);
+    dns.lookup = instead as typeof found;
+    try {
+      const destination = { url: `http://far.example:${far.port}/`, secrets, userId: 0 };
+      // The other address refuses at once.
+      expect(await outcomeOf(senderOf(2 * SOON).post(destination, message))).to.deep.equal({
+        delivered: false,
+        status: null,
+        reason: 'timeout',
+      });
+      expect(getDefaultAutoSelectFamilyAttemptTimeout(), 'of other names').to.equal(ADDRESS_ATTEMPT);
+    } finally {
+      dns.lookup = found;
+      await far.stop();
     }
   });
 

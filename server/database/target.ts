@@ -1,3 +1,4 @@
+import '../connection-attempts.ts';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';

@@ -24,6 +24,8 @@ const SLOW_FOR = 10 * 60_000;
 /** How much of an answer is read before its connection is closed, and for how long. Bytes, milliseconds. */
 const MAX_ANSWER = 64 * 1024;
 const ANSWER_LIMIT = 1000;
+/** How long each address of a name is tried before the next one, milliseconds: an option of sockets. */
+const ATTEMPTS = { autoSelectFamilyAttemptTimeout: 2500 };
 /** Of the head of an answer. Bytes. */
 const MAX_HEAD = 16 * 1024;
 /** Answers that only say that one follows (100 to 199). */
@@ -194,6 +196,7 @@ export class WebhookSender {
         headers,
         agent: false,
         maxHeaderSize: MAX_HEAD,
+        ...ATTEMPTS,
         ...(names && { lookup: names.lookup }),
       });
       let status: number | undefined;
