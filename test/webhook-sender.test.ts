@@ -223,6 +223,14 @@ describe('addresses that webhooks go to', () => {
       expect(await outcomeOf(hurried.post(destination, message))).to.deep.equal(refused('timeout'));
     });
 
+    it('without waiting for a name server that answers for one family only', async () => {
+      names.addresses.set('half.example', ['8.8.8.8']);
+      names.withoutIPv6.add('half.example');
+      const before = names.asked;
+      expect(await found('half.example')).to.deep.equal([{ address: '8.8.8.8', family: 4 }]);
+      expect(names.asked - before, 'questions: none was repeated').to.equal(2);
+    });
+
     after(() => expect([...receiver.received, ...receiver.faults]).to.be.empty);
   });
 });

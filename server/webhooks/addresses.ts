@@ -1,10 +1,13 @@
 import { Resolver } from 'node:dns/promises';
 import type { LookupAddress } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How long a name server may take, and how often each is asked. Milliseconds. */
 const QUERY_LIMIT = 2000;
 const QUERIES = 2;
+/** How much longer the addresses of the other family are waited for when there are some of one. Milliseconds. */
+const OTHER_FAMILY = 300;
 
 /** IPv4 that is not of the public internet (RFC 6890 and what the IANA has added since). */
 const notPublic4 = new BlockList();
@@ -103,15 +106,14 @@ export class PublicNames {
 
   /** @throws {UnknownNameError} */
   async #find(hostname: string): Promise<LookupAddress[]> {
-    const found = await Promise.allSettled([
-      this.#resolver.resolve4(hostname),
-      this.#resolver.resolve6(hostname),
-    ]);
-    const addresses = found.flatMap((each) => (each.status === 'fulfilled' ? each.value : []));
-    if (addresses.length === 0)
-      throw new UnknownNameError('the name has no address', {
-        cause: found.find((each) => each.status === 'rejected')?.reason,
-      });
+    const queries = [this.#resolver.resolve4(hostname), this.#resolver.resolve6(hostname)];
+    await Promise.any(queries).catch((cause: unknown) => {
+      throw new UnknownNameError('the name has no address', { cause });
+    });
+    const answers = queries.map((query) =>
+      Promise.race([query.catch(() => []), sleep(OTHER_FAMILY, [], { ref: false })]),
+    );
+    const addresses = (await Promise.all(answers)).flat();
     return addresses.filter(isPublic).map((address) => ({ address, family: isIP(address) }));
   }
 }

@@ -9,6 +9,8 @@ const NO_SUCH_NAME = 3;
 export class NameServer {
   /** The addresses of names, as they are now. Undefined: it never answers. */
   readonly addresses = new Map<string, readonly string[] | undefined>();
+  /** Names of which it never answers for IPv6. */
+  readonly withoutIPv6 = new Set<string>();
   /** Questions that came. */
   asked = 0;
   readonly #socket: Socket = createSocket('udp4');
@@ -41,6 +43,7 @@ export class NameServer {
     const type = message.readUInt16BE(at + 1);
     const name = labels.join('.').toLowerCase();
     if (this.addresses.has(name) && this.addresses.get(name) === undefined) return;
+    if (type === TYPE_AAAA && this.withoutIPv6.has(name)) return;
     const found = this.addresses.get(name)?.filter((each) => isIPv4(each) === (type === TYPE_A)) ?? [];
     const answers = type === TYPE_A || type === TYPE_AAAA ? found.map((each) => recordOf(type, each)) : [];
     const head = Buffer.alloc(12);
