@@ -223,11 +223,33 @@ describe('a webhook', () => {
     receiver.answer = (res) => res.writeHead(500).end();
     await post(ada, 'never taken');
     await until('the first failure', async () => (await look(ada, id)).failing_since !== null);
-    await execute(
-      world,
-      `update webhooks set failing_since = now() - interval '25 h', next_attempt_at = now() where id = $1`,
-      [id],
-    );
+    const aDayLater = () =>
+      execute(
+        world,
+        `update webhooks set failing_since = now() - interval '25 h', next_attempt_at = now() where id = $1`,
+        [id],
+      );
+    // Its owner was suspended, or no node was there.
+    const failures = 'select count(*) from webhook_failures where webhook_id = $1';
+    await until('no attempt to be under way', async () => {
+      await execute(world, `update webhooks set next_attempt_at = now() + interval '1 h' where id = $1`, [
+        id,
+      ]);
+      const rest = `select count(*) from webhooks
+                    where id = $1 and lease_holder is null and next_attempt_at > now() + interval '30 min'`;
+      return (await numberOf(world, rest, [id])) === 1;
+    });
+    await execute(world, `update webhook_failures set happened_at = now() - interval '25 h'`);
+    const before = await numberOf(world, failures, [id]);
+    await aDayLater();
+    await until('a failure after a day without attempts', async () => {
+      return (await numberOf(world, failures, [id])) > before;
+    });
+    const { paused, failing_since } = await look(ada, id);
+    expect(paused).to.equal(null);
+    expect(Date.parse(failing_since ?? '')).to.be.above(Date.now() - 3_600_000);
+
+    await aDayLater();
     await until('the pause', async () => (await look(ada, id)).paused === 'failing');
     expect(log.all().some(({ msg }) => msg === 'a webhook is paused')).to.equal(true);
     await until('the mail', () => mailsTo(ada, 'A webhook was paused').length === 1);
@@ -566,6 +588,19 @@ describe('a webhook', () => {
     await ada.patch(`${PATH}/${id}`, { topics: ['thread:4'] });
     await until('it to be found unreadable again', async () => (await look(ada, id)).failing_since !== null);
     expect((await look(ada, id)).paused).to.equal(null);
+    // A node could read it an hour ago, when the receiver had been failing for a day.
+    await execute(
+      world,
+      `insert into webhook_failures (webhook_id, happened_at, message_id, reason)
+       values ($1, now() - interval '1 h', 'x', 'timeout')`,
+      [id],
+    );
+    await execute(world, lookAgain, [id, 25]);
+    const put =
+      'select count(*) from webhooks where id = $1 and next_attempt_at > now() and lease_holder is null';
+    await until('it to be put off', async () => (await numberOf(world, put, [id])) === 1);
+    expect((await look(ada, id)).paused).to.equal(null);
+    await execute(world, 'delete from webhook_failures where webhook_id = $1', [id]);
     await execute(world, lookAgain, [id, 25]);
     await until('the pause', async () => (await look(ada, id)).paused === 'secret');
     const { body } = await ada.post<{ secret: string }>(`${PATH}/${id}/secret`, { password: PASSWORD });

@@ -30,6 +30,8 @@ const FAR = 100;
 /** The longest pause between two attempts, and how long a webhook may fail before it is paused. Milliseconds. */
 const MOST_PAUSE = 3_600_000;
 const FAILING_LIMIT = 24 * 3_600_000;
+/** Beyond so long without an attempt it has not gone on failing: its owner was suspended, or no node was there. Milliseconds. */
+const FAILURE_GAP = 2 * MOST_PAUSE;
 /** Failures that are kept of each webhook. */
 const KEPT_FAILURES = 20;
 /** How long a webhook is left to other nodes whose secret this one cannot read. Milliseconds. */
@@ -158,7 +160,8 @@ export class WebhookAttempts {
       `update webhooks
        set failing_since = coalesce(failing_since, now()), next_attempt_at = now() + $4 * interval '1 millisecond'
        where id = $1 and lease_holder = $2 and version = $3
-       returning failing_since < now() - $5 * interval '1 millisecond' as is_over`,
+       returning greatest(failing_since, (select max(f.happened_at) from webhook_failures f where f.webhook_id = $1))
+         < now() - $5 * interval '1 millisecond' as is_over`,
       run.id,
       run.holder,
       run.version,
@@ -234,7 +237,11 @@ export class WebhookAttempts {
       const [row] = await select<{ is_over: boolean }>(
         tx,
         `update webhooks
-         set attempts = attempts + 1, failing_since = coalesce(failing_since, now()),
+         set attempts = attempts + 1,
+           failing_since = case
+             when exists (select from webhook_failures f
+                          where f.webhook_id = $1 and f.happened_at > now() - $6 * interval '1 millisecond')
+             then coalesce(failing_since, now()) else now() end,
            next_attempt_at = now() + $4 * interval '1 millisecond'
          where id = $1 and lease_holder = $2 and version = $3
          returning failing_since < now() - $5 * interval '1 millisecond' as is_over`,
@@ -243,6 +250,7 @@ export class WebhookAttempts {
         version,
         pause,
         FAILING_LIMIT,
+        FAILURE_GAP,
       );
       if (!row) return false;
       await select(
