@@ -539,6 +539,22 @@ describe('a webhook', () => {
       expect(await numberOf(world, noted, [ada.id])).to.equal(1);
     });
 
+  it('is resumed by its user alone after a new password, also if it was paused already', async () => {
+    const ada = await world.user();
+    const { id } = await hook(ada);
+    const pause = async (user: TestUser, paused: boolean) =>
+      (await user.patch<WebhookView>(`${PATH}/${id}`, { paused })).body.paused;
+    expect(await pause(ada, true)).to.equal('owner');
+    const password = 'another battery staple';
+    await ada.patch('/users/me', { password, current_password: PASSWORD });
+    const again = await logIn(world.url, ada, password);
+    expect((await look(again, id)).paused).to.equal('password');
+    expect(await pause(again, true)).to.equal('password');
+    expect(await pause(again, false)).to.equal(null);
+    const noted = `select count(*) from audit_log where user_id = $1 and action = 'change_webhook'`;
+    expect(await numberOf(world, noted, [ada.id])).to.equal(1);
+  });
+
   it('is paused when a change of the address is undone: somebody else knew the password', async () => {
     const ada = await world.user();
     await execute(world, 'update users set email_verified_at = now() where id = $1', [ada.id]);

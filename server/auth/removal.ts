@@ -21,7 +21,8 @@ export async function forgetWebhooks(tx: Transaction, userId: number): Promise<v
 export async function pauseWebhooks(tx: Transaction, userId: number): Promise<void> {
   await select(
     tx,
-    `update webhooks set paused = 'password', version = version + 1 where user_id = $1 and paused is null`,
+    `update webhooks set paused = 'password', version = version + 1
+     where user_id = $1 and paused is distinct from 'password'`,
     userId,
   );
 }

@@ -83,7 +83,8 @@ export async function changeWebhook(
       tx,
       [user, id],
       `url = coalesce($3, url), topics = case when $4 then $5::text[] else topics end,
-       paused = case when $6::boolean then 'owner' when $6 = false then null else paused end`,
+       paused = case when $6 = false then null when $6::boolean and paused is distinct from 'password' then 'owner'
+         else paused end`,
       url ?? null,
       topics !== undefined,
       topics ?? null,
