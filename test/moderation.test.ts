@@ -542,6 +542,25 @@ describe('moderation', () => {
       );
     };
 
+    it('of a moderator does not tell that one whose it is', async () => {
+      const [reported, reporter] = [await somebody('moderator'), await somebody()];
+      const post = await writePost(reported);
+      for (const path of [`/users/${reported.id}`, `/posts/${post.id}`])
+        await report(reporter, path, 'a note');
+      const shownTo = async (viewer: TestUser) =>
+        (await viewer.get<CaseView[]>('/moderation/cases')).body
+          .filter(({ user }) => user.id === reported.id)
+          .map(({ count, reports }) => [count, reports.map(({ reporter: { id } }) => id)]);
+      expect(await shownTo(reported)).to.deep.equal([
+        [1, []],
+        [1, []],
+      ]);
+      expect(await shownTo(moderator)).to.deep.equal([
+        [1, [reporter.id]],
+        [1, [reporter.id]],
+      ]);
+    });
+
     it('is one of its user for each target, and all of a target are one case until it is resolved', async () => {
       const [author, ...reporters] = await Promise.all(Array.from({ length: 4 }, () => somebody()));
       const post = await writePost(author!, { title: 'Buy', content: 'this' });

@@ -62,7 +62,7 @@ export interface CaseView {
   resolution: string | null;
   /** The post as it is, also if a moderator has removed it; null of a user, and if it is gone. */
   post: { title: string | null; content: string; removed: boolean } | null;
-  /** The newest twenty. */
+  /** The newest twenty; none of a case about the moderator who looks, who is not to learn who reports. */
   reports: { reporter: Named; reason: string; note: string; at: string }[];
   /** How many there are. */
   count: number;
@@ -70,19 +70,19 @@ export interface CaseView {
 
 const rfc3339 = (moment: string) => `to_char(${moment} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-/** SQL: cases `c` as `CaseView`, with their users `u`, posts `p` and what was removed `k`. */
-export const caseColumns = `json_build_object('id', c.id, 'post_id', c.post_id,
+/** SQL: cases `c` as `CaseView`, with their users `u`, posts `p` and what was removed `k`. @param viewer who looks, as SQL */
+export const caseColumns = (viewer: string) => `json_build_object('id', c.id, 'post_id', c.post_id,
   'user', json_build_object('id', c.user_id, 'username', coalesce(u.username, '')),
   'opened_at', ${rfc3339('c.opened_at')}, 'resolved_at', ${rfc3339('c.resolved_at')}, 'resolution', c.resolution,
   'post', case
     when k.post_id is not null then json_build_object('title', k.title, 'content', k.content, 'removed', true)
     when p.deleted_at is null and p.published
       then json_build_object('title', p.title, 'content', p.content, 'removed', false) end,
-  'reports', coalesce((
+  'reports', case when c.user_id = ${viewer} then '[]' else coalesce((
     select json_agg(json_build_object('reporter', json_build_object('id', r.reporter_id, 'username', coalesce(w.username, '')),
       'reason', r.reason, 'note', r.note, 'at', ${rfc3339('r.reported_at')}))
     from (select * from reports f where f.case_id = c.id order by f.reported_at desc, f.reporter_id limit 20) r
-    left join users w on w.id = r.reporter_id and w.deleted_at is null), '[]'),
+    left join users w on w.id = r.reporter_id and w.deleted_at is null), '[]') end,
   'count', (select count(*) from reports r where r.case_id = c.id))`;
 
 /** SQL: where they come from. */

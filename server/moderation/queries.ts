@@ -1,4 +1,5 @@
 import { QueryTypes, type Transaction } from 'sequelize';
+import type { Identity } from '../identity.ts';
 import { invalidCursor } from '../keyset-cursor.ts';
 import { sequelizeOf } from '../library-internals/sequelize.ts';
 import { NoHead } from '../log/reader.ts';
@@ -61,9 +62,10 @@ export interface CasePage {
   next: string | undefined;
 }
 
-/** @throws {AppError} 422 for a cursor of another list */
+/** As a moderator sees them. @throws {AppError} 422 for a cursor of another list */
 export async function casePage(
   ctx: Pick<ModerationContext, 'db'>,
+  viewer: Identity,
   { state, limit, cursor: given }: ListCases,
   requester: Requester,
 ): Promise<CasePage> {
@@ -72,12 +74,12 @@ export async function casePage(
   const rows = await ctx.db.share(requester).query<{ epoch: string; seq: number; view: CaseView | null }>(
     `select h.epoch, h.seq, page.view
      from feed_head h left join lateral (
-       select c.id, ${caseColumns} as view from ${caseTables}
+       select c.id, ${caseColumns('$3')} as view from ${caseTables}
        where c.id < $1 and c.resolved_at is ${state === 'open' ? '' : 'not '}null
        order by c.id desc limit $2
      ) page on true
      order by page.id desc`,
-    { type: QueryTypes.SELECT, bind: [before, limit + 1] },
+    { type: QueryTypes.SELECT, bind: [before, limit + 1, viewer.id] },
   );
   const [first] = rows;
   if (!first) throw new NoHead();

@@ -49,8 +49,8 @@ export const moderationRoutes = [
     query: schemas.listCases,
     answers: { 200: schemas.cases, ...problems(401, 403, 422, 429) },
     answerHeaders: pageHeadersOf('cases'),
-    handle: async ({ ctx, query, requester, req }) => {
-      const { cases, ...page } = await queries.casePage(ctx, query, requester);
+    handle: async ({ ctx, user, query, requester, req }) => {
+      const { cases, ...page } = await queries.casePage(ctx, user, query, requester);
       return new Reply(cases, { headers: pageHeaders('/moderation/cases', req.url, page) });
     },
   }),

@@ -160,7 +160,7 @@ export const cases = listOf(
         note: Joi.string().allow(''),
         at: timestamp(),
       }),
-    ).description('The newest twenty'),
+    ).description('The newest twenty; none of a case about yourself'),
     count: count().description('How many reports it has'),
   }).id('Case'),
 );
