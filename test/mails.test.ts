@@ -245,6 +245,30 @@ describe('mails', () => {
     await execute(world, 'delete from mails');
   });
 
+  it('wait for the secret that they were sealed with until their time is up', async () => {
+    const ada = await person();
+    const putOff = (attempts: number) =>
+      until(`it to be put off after ${attempts} tries`, async () => {
+        const sql = `select count(*) from mails where ${IS_IDLE} and attempts >= $1 and next_attempt_at > now()`;
+        return (await numberOf(world, sql, [attempts])) === 1;
+      });
+    const seal = (content: Buffer) =>
+      execute(world, `update mails set content = $1, next_attempt_at = now() where ${IS_IDLE}`, [content]);
+    server.trouble = { refuse: 451 };
+    await mailTo(ada);
+    await putOff(1);
+    server.trouble = undefined;
+    const [row] = await rows<{ content: Buffer }>(world, `select content from mails where ${IS_IDLE}`);
+    const [own, other] = [new Seal([SECRET], 'mails'), new Seal(['x'.repeat(64)], 'mails')];
+    await seal(other.close(own.open(row!.content)!));
+    await putOff(2);
+    // As by a node that has the secret.
+    await seal(row!.content);
+    await server.next(ada.email);
+    await until('the mail to be done with', async () => (await waiting()) === 0);
+    await execute(world, 'delete from mails');
+  });
+
   it('that wait too long are told of by the doctor, with what to look at', async () => {
     const ada = await person();
     server.trouble = { refuse: 451 };

@@ -80,9 +80,10 @@ export class MailWorker {
     if (opened === undefined) {
       log.warn(
         { mail_id: mail.id },
-        'a mail is not sent: the JWT_SECRET that it was sealed with is not configured',
+        'a mail cannot be read: the JWT_SECRET that it was sealed with is not configured; retrying',
       );
-      await this.#finish(mail, 'refused');
+      metrics.mails.inc({ outcome: 'failed' });
+      await this.#postpone(mail);
       return true;
     }
     try {
