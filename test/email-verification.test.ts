@@ -248,6 +248,31 @@ describe('an e-mail address', () => {
     server.received.length = 0;
   });
 
+  it('that is put back ends a second factor that was turned on since, and no earlier one', async () => {
+    const keep = async (since: string) => {
+      const ada = await proven();
+      const thief = `thief-${ada.email}`;
+      await change(ada, thief);
+      const token = await undoToken(ada.email);
+      await verify(await verifyToken(thief));
+      await execute(
+        world,
+        `insert into totp_secrets (user_id, secret, confirmed_at) values ($1, '', now() + $2::interval)`,
+        [ada.id, since],
+      );
+      await execute(world, `insert into recovery_codes (user_id, hash) values ($1, '')`, [ada.id]);
+      expect((await undo(token)).status).to.equal(204);
+      const left = ['totp_secrets', 'recovery_codes'].map((table) =>
+        numberOf(world, `select count(*) from ${table} where user_id = $1`, [ada.id]),
+      );
+      const { text } = await mailOf(ada.email, 'Your e-mail address is as it was');
+      return [...(await Promise.all(left)), text.includes('Logins ask for no code any more')];
+    };
+    expect(await keep('0')).to.deep.equal([0, 0, true]);
+    expect(await keep('-1 day')).to.deep.equal([1, 1, false]);
+    server.received.length = 0;
+  });
+
   it('that counts already is put back by the later link too, which leaves the earlier one', async () => {
     const ada = await proven();
     const [second, third] = [`second-${ada.email}`, `third-${ada.email}`];

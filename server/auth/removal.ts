@@ -1,12 +1,22 @@
 import type { Transaction } from 'sequelize';
 import { select } from '../database/select.ts';
 
-/** Forgets the second factor of a user's logins. @returns whether they asked for a code */
-export async function forgetSecondFactor(tx: Transaction, userId: number): Promise<boolean> {
-  await select(tx, 'delete from recovery_codes where user_id = $1', userId);
+/**
+ * Forgets the second factor of a user's logins.
+ * @param since one that was turned on before stays
+ * @returns whether they asked for a code
+ */
+export async function forgetSecondFactor(tx: Transaction, userId: number, since?: Date): Promise<boolean> {
   const ended = await select<{ was_on: boolean }>(
     tx,
-    'delete from totp_secrets where user_id = $1 returning confirmed_at is not null as was_on',
+    `delete from totp_secrets where user_id = $1 and (confirmed_at is null or confirmed_at >= coalesce($2, confirmed_at))
+     returning confirmed_at is not null as was_on`,
+    userId,
+    since ?? null,
+  );
+  await select(
+    tx,
+    'delete from recovery_codes where user_id = $1 and not exists (select from totp_secrets where user_id = $1)',
     userId,
   );
   return ended.some(({ was_on }) => was_on);

@@ -87,10 +87,14 @@ export async function ownerOfUndo(db: Pick<Sequelize, 'query'>, token: string): 
 
 /**
  * Uses a token, once, and ends those for addresses that the account had later. The row of its user must be locked.
- * @returns the address that it gives back
+ * @returns the address that it gives back, and when the first change that it undoes was made
  * @throws {AppError} 401
  */
-export async function useUndo(tx: Transaction, userId: number, token: string): Promise<OwnAddress> {
+export async function useUndo(
+  tx: Transaction,
+  userId: number,
+  token: string,
+): Promise<OwnAddress & { since: Date }> {
   const [used] = await select<{ email: string; proved: boolean; created_at: Date }>(
     tx,
     `delete from email_undos where hash = $1 and user_id = $2 and expires_at > now()
@@ -100,7 +104,7 @@ export async function useUndo(tx: Transaction, userId: number, token: string): P
   );
   if (!used) throw notGood();
   await run(tx, 'delete from email_undos where user_id = $1 and created_at > $2', userId, used.created_at);
-  return { userId, email: used.email, proved: used.proved };
+  return { userId, email: used.email, proved: used.proved, since: used.created_at };
 }
 
 /** Whether an address can still be given back to another account that proved it, so that nobody may take it meanwhile. */

@@ -88,10 +88,18 @@ Then choose a new password, with "Forgot your password?" where one logs in.`,
 }
 
 /** Tells the owner of an account that this is its address again, with a link to a new password. */
-export function emailRestored(to: Recipient, publicUrl: string, token: string): NewMail {
+/** @param hadCodes whether a second factor was turned on since, which is off now */
+export function emailRestored(
+  to: Recipient,
+  publicUrl: string,
+  { token, hadCodes }: { token: string; hadCodes: boolean },
+): NewMail {
+  const codes = hadCodes
+    ? ' Logins ask for no code any more: codes were turned on after the address was changed.'
+    : '';
   return mailTo(to, 'email_restored', {
     subject: 'Your e-mail address is as it was',
-    text: `this is the e-mail address of your account at ${publicUrl} again. All sessions have ended, and the password works no more.
+    text: `this is the e-mail address of your account at ${publicUrl} again. All sessions have ended, and the password works no more.${codes}
 Choose a new one here within 30 minutes:
 
 ${resetLink(publicUrl, token)}

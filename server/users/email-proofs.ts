@@ -1,7 +1,7 @@
 import { User } from '../../models/index.ts';
 import { databaseTime } from '../database/clock.ts';
 import { AppError, userIsGone } from '../errors.ts';
-import { forgetIdentities, pauseWebhooks } from '../auth/removal.ts';
+import { forgetIdentities, forgetSecondFactor, pauseWebhooks } from '../auth/removal.ts';
 import type { Identity } from '../identity.ts';
 import { keepProvedUndos, ownerOfUndo, prolongUndo, useUndo } from '../mail/email-undos.ts';
 import { emailRestored, RESET_LIFETIME } from '../mail/messages.ts';
@@ -72,8 +72,8 @@ export async function verifyEmail(
 
 /**
  * Undoes a change of an address with the token that the old one was sent. One that waits is ended. One that counts already
- * is taken back if the old address was proved. Since who made it knew the password, that ends too, with all sessions and linked identities: the
- * old address is sent a link to a new one.
+ * is taken back if the old address was proved. Since who made it knew the password, that ends too, with all sessions and linked identities and a
+ * second factor that was turned on since: the old address is sent a link to a new one.
  * @throws {AppError} 401 for a token that is not good; 409 if another account has the address by now; 429 if too many wait
  *   for their hash
  */
@@ -89,7 +89,7 @@ export async function undoEmailChange(
   try {
     await db.transaction(async (tx) => {
       const user = await User.findByPk(id, { transaction: tx, lock: tx.LOCK.NO_KEY_UPDATE });
-      const { email, proved } = await useUndo(tx, id, token);
+      const { email, proved, since } = await useUndo(tx, id, token);
       if (!user || user.deletedAt) throw notGood();
       if (isSameMailbox(email, user.email)) {
         if (user.pendingEmail === null) return;
@@ -101,12 +101,13 @@ export async function undoEmailChange(
       await setAddress(tx, user, email, await databaseTime(tx));
       await user.set({ passwordHash, unusableHash: passwordHash }).save({ transaction: tx });
       await forgetIdentities(tx, id);
+      const hadCodes = await forgetSecondFactor(tx, id, since);
       await pauseWebhooks(tx, id);
       await ctx.revocations.revoke(tx, id);
       await audit(tx, { action: 'undo_email', actorId: id, userId: id, reason: '' });
       const reset = { userId: id, purpose: 'reset', email, proves: email } as const;
       const link = await createToken(tx, reset, RESET_LIFETIME);
-      await ctx.mails.queue(tx, emailRestored(user, ctx.mails.publicUrl, link));
+      await ctx.mails.queue(tx, emailRestored(user, ctx.mails.publicUrl, { token: link, hadCodes }));
     });
   } catch (error) {
     throw taken(error) ?? error;
