@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { about, Loop } from '../async/loop.ts';
-import { cutOff } from '../library-internals/postgres.ts';
 import type { Logger } from '../logger.ts';
 import { connectClient } from './client.ts';
 import type { DatabaseClient } from './confirmed-client.ts';
@@ -9,8 +8,7 @@ import { type Place, placeOf } from './place.ts';
 import { sessionLimits } from './session.ts';
 
 /** How long connecting, and each answer, may take: without an answer, reads go to the primary. Milliseconds. */
-const CONNECT_TIMEOUT = 2000;
-const TIME_LIMIT = 1000;
+const TIME_LIMIT = 2000;
 /** Before the next connection. Milliseconds. */
 const PAUSE = 500;
 
@@ -89,8 +87,9 @@ export class PrimaryPosition {
       await this.#options.identity.settle(client);
       const [row] = rows;
       return row && { wal: row.wal, place };
-    } catch (error) {
-      cutOff(client, error as Error);
+    } catch {
+      // Ended, not cut off: that the primary is slow is no sign that the address leads elsewhere.
+      void client.end().catch(() => undefined);
       return undefined;
     }
   }
@@ -101,7 +100,7 @@ export class PrimaryPosition {
     const client = await connectClient(databaseUrl, {
       name: 'tidings-position',
       settings: sessionLimits({ statement: TIME_LIMIT, lock: TIME_LIMIT, idleInTransaction: 10_000 }),
-      connectTimeout: CONNECT_TIMEOUT,
+      connectTimeout: TIME_LIMIT,
       queryTimeout: TIME_LIMIT,
       identity,
     });

@@ -91,7 +91,8 @@ export class Replica {
   #epoch: string | null = null;
   #behind = 0;
   #waiting: Waiting[] = [];
-  #fault: string | undefined;
+  /** Why it has not been used since it was used last. */
+  readonly #faults = new Set<string>();
 
   constructor(options: ReplicaOptions) {
     const { url, host, pool, maxAge, log } = options;
@@ -258,7 +259,7 @@ export class Replica {
     if (this.#inUse) return;
     this.#inUse = true;
     this.#copyOf = copyOf;
-    this.#fault = undefined;
+    this.#faults.clear();
     this.#options.log.info({ replica: this.name }, 'the replica is used for reads');
   }
 
@@ -274,11 +275,11 @@ export class Replica {
     this.#pause.end();
   }
 
-  /** Once for each time that it is out of use, and again when the reason changes. */
+  /** Each reason once until it is used again. */
   #warn(error: unknown): void {
     const fault = error instanceof Error ? error.message : String(error);
-    if (this.#fault === fault) return;
-    this.#fault = fault;
+    if (this.#faults.has(fault)) return;
+    this.#faults.add(fault);
     this.#options.log.warn(
       { replica: this.name, err: error },
       'the replica cannot be used: it is left out until a new connection shows that it can',
