@@ -1,5 +1,14 @@
 import { expect } from 'chai';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { EventPage } from '../client/src/client.ts';
+import { stickyServer } from '../server/cluster/sticky-sessions.ts';
+import { serveInTurn } from '../server/http/pipelining.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { SECRET } from './faults/cluster.ts';
 import { shortened } from './faults/population.ts';
@@ -205,5 +214,97 @@ describe('requests that share a connection with an unanswered one', () => {
     await writePost(ada);
     await until('all answers', () => answersOf(wire).length === many + 1);
     expect(new Set(statusesOf(wire))).to.deep.equal(new Set([200]));
+  });
+});
+
+describe('requests behind the last one that their connection was answered', () => {
+  const servers: Server[] = [];
+  const wires: Wire[] = [];
+
+  afterEach(() => {
+    for (const wire of wires.splice(0)) wire.end();
+    for (const server of servers.splice(0)) {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+
+  const serve = async (listener: RequestListener) => {
+    const server = createServer({ keepAliveTimeout: 0, requireHostHeader: false }, listener);
+    return listen(server);
+  };
+  const listen = async (server: Server) => {
+    servers.push(server);
+    const closePort = serveInTurn(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const open = (bytes: string) => {
+      const wire = new Wire(url);
+      wires.push(wire);
+      wire.send(bytes);
+      return wire;
+    };
+    return { server, closePort, open };
+  };
+
+  it('are forgotten with the connection', async () => {
+    const responses: WeakRef<ServerResponse>[] = [];
+    const { server, open } = await serve((_req, res) => res.setHeader('Connection', 'close').end());
+    server.prependListener('request', (_req, res) => responses.push(new WeakRef(res)));
+    const wire = open('GET / HTTP/1.1\r\n\r\n'.repeat(500));
+    await until('the end of the connection', () => wire.closed);
+    expect(responses).to.have.lengthOf.above(100);
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc') as () => void;
+    await until('the responses to be gone', async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      gc();
+      return responses.filter((response) => response.deref() !== undefined).length <= 1;
+    });
+  });
+
+  it('keep no other connection open when the port closes', async () => {
+    const answered: string[] = [];
+    const { closePort, open } = await serve((req, res) => {
+      answered.push(req.url ?? '');
+      if (req.url !== '/never') res.end();
+    });
+    // A POST of Socket.IO does not wait for its turn.
+    const gone = open(
+      'GET /never HTTP/1.1\r\n\r\nPOST /socket.io/ HTTP/1.1\r\nContent-Length: 0\r\n\r\n',
+    );
+    await until('both requests', () => answered.length === 2);
+    gone.end();
+    const idle = open('GET /idle HTTP/1.1\r\n\r\n');
+    await until('the answer', () => idle.said.includes('200 OK'));
+    let closed = false;
+    void closePort().then(() => (closed = true));
+    await until('the port to be closed', () => closed);
+    expect(idle.closed).to.be.true;
+  });
+
+  it('are given up at the worker that they were forwarded to', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidings-slots-'));
+    const asked: string[] = [];
+    const ended: string[] = [];
+    const holder = createServer(({ method = '' }, res) => {
+      asked.push(method);
+      res.on('close', () => ended.push(method));
+    });
+    const inner = createServer();
+    servers.push(holder, inner);
+    try {
+      await new Promise<void>((resolve) => holder.listen(join(folder, '2.sock'), resolve));
+      const { open } = await listen(await stickyServer(inner, { number: 1, folder }, {}, () => false));
+      const wire = open(
+        'GET /socket.io/?sid=2.a HTTP/1.1\r\nHost: localhost\r\n\r\n' +
+          'POST /socket.io/?sid=2.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n4',
+      );
+      await until('both requests', () => asked.length === 2);
+      wire.end();
+      await until('their end', () => ended.length === 2);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });

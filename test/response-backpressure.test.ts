@@ -131,7 +131,7 @@ describe('answers that nobody reads', () => {
     const answers = new PendingResponses({ onAbandoned: () => undefined, maxBytes: 10 * MEBIBYTE });
     const ended: string[] = [];
     const give = (address: string, user: string, bytes: number) => {
-      const socket = { destroyed: false, destroy: () => ended.push(`${address} ${user}`) };
+      const socket = { destroyed: false, destroy: () => ended.push(`${address} ${user}`), once: () => socket };
       const res = { req: { socket }, once: () => res, writableLength: bytes } as unknown as ServerResponse;
       answers.begin(res);
       answers.given(res, bytes, () => [address, user]);

@@ -11,6 +11,7 @@ import {
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
+import { whenOver } from '../http/response-end.ts';
 
 /** The number of a worker among the workers of this machine, and their private sockets. */
 export interface WorkerSlot {
@@ -147,7 +148,7 @@ function forwardRequest(req: IncomingMessage, res: ServerResponse, socketPath: s
       pipeline(answer, res, () => undefined);
     });
     onward.on('error', fail);
-    res.on('close', () => onward.destroy());
+    whenOver(res, () => onward.destroy());
     if (hasBody) req.pipe(onward);
     else {
       onward.end();

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Senders } from '../queues/queue-limit.ts';
+import { whenOver } from './response-end.ts';
 
 /**
  * How long after the start of its request a response may stay unread. The longest long-poll takes half of it.
@@ -32,9 +33,8 @@ interface Waiting {
  * its connection. If all unread responses exceed the memory limit, so is the oldest one of the address (and user) that
  * holds the most: clients that read are served while others only send requests.
  *
- * An answer that stands behind others on its connection (pipelining.ts says which may) hears nothing of the
- * connection's end, for which each sweep looks, and is not late before its turn. Streams of events and of lines see for
- * themselves to readers that do not read.
+ * An answer that stands behind others on its connection (pipelining.ts says which may) is not late before its turn.
+ * Streams of events and of lines see for themselves to readers that do not read.
  */
 export class PendingResponses {
   readonly #timeLimit: number;
@@ -74,7 +74,7 @@ export class PendingResponses {
   /** A request has come: its answer is known from here on. */
   begin(res: ServerResponse): void {
     this.#underWay.set(res, performance.now());
-    res.once('close', () => this.#forget(res));
+    whenOver(res, () => this.#forget(res));
   }
 
   /** An answer of so many bytes has been given, and nothing will follow it. */
@@ -108,8 +108,7 @@ export class PendingResponses {
   #sweep(): void {
     const before = performance.now() - this.#timeLimit;
     for (const [res, began] of this.#underWay) {
-      if (res.req.socket.destroyed) this.#forget(res);
-      else if (began < before && res.socket !== null && !isStream(res)) this.#abandon(res, 'time');
+      if (began < before && res.socket !== null && !isStream(res)) this.#abandon(res, 'time');
     }
   }
 

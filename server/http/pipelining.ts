@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { Server as TcpServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { whenOver } from './response-end.ts';
 
 type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -39,7 +40,7 @@ export function serveInTurn(server: Server): () => Promise<void> {
     const answers = unanswered.get(req.socket) ?? new Set();
     unanswered.set(req.socket, answers.add(res));
     responses.add(res);
-    res.once('close', () => {
+    whenOver(res, () => {
       answers.delete(res);
       responses.delete(res);
     });

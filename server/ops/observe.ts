@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { singleFlight } from '../async/single-flight.ts';
+import { whenOver } from '../http/response-end.ts';
 import { addressKey } from '../limits/address-key.ts';
 import type { Logger } from '../logger.ts';
 import type { PendingResponses } from '../http/pending-responses.ts';
@@ -12,7 +13,7 @@ import type { Metrics } from './metrics.ts';
 export function observe(metrics: Metrics, log: Logger): RequestHandler {
   return (req, res, next) => {
     const began = performance.now();
-    res.once('close', () => {
+    whenOver(res, () => {
       const seconds = (performance.now() - began) / 1000;
       const route = (req.route as { path?: unknown } | undefined)?.path;
       metrics.requests.observe(
