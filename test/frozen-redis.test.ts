@@ -94,6 +94,33 @@ describe('a count in a Redis that freezes', () => {
   });
 });
 
+it('a window in Redis is over in its last millisecond', async () => {
+  const redis = await startRedis();
+  const store = await openRedisStore(redis.url, 'p');
+  try {
+    let windows = 0;
+    await until('many windows', async () => {
+      for (let at = 0; at < 100; at += 1) {
+        const { consumedPoints, msBeforeNext } = (await store.take('k', 0.003)) ?? {};
+        if (consumedPoints === 1) windows += 1;
+        expect(msBeforeNext).not.to.equal(0);
+      }
+      return windows > 300;
+    });
+  } finally {
+    store.close();
+    await redis.stop();
+  }
+});
+
+it('a count that is over in the moment in which it is reached blocks nobody from then on', async () => {
+  const ending = { consumedPoints: 11, msBeforeNext: 0 };
+  const counts = new SharedCounts([{ take: () => Promise.resolve(ending) } as unknown as RedisStore]);
+  await counts.take('k', HOUR, 10);
+  ending.consumedPoints = 1;
+  expect((await counts.take('k', HOUR, 10)).consumedPoints).to.be.at.most(2);
+});
+
 it('a point that is given back after its window is no point of the next one', async () => {
   const counts = new SharedCounts([]);
   const taken = await counts.take('k', 1);

@@ -34,9 +34,10 @@ export class MemoryStore implements LimitStore {
     if (consumedPoints <= 0 && taken === this.#everTaken) await this.#counts.delete(key);
   }
 
-  /** Shuts the count for a while: it is over any limit until then. */
+  /** Shuts the count for a while: it is over any limit until then. Not at all if no time is left. */
   async block(key: string, milliseconds: number): Promise<void> {
-    await this.#counts.block(key, milliseconds / 1000);
+    // The library blocks for ever where it is told to for no time.
+    if (milliseconds > 0) await this.#counts.block(key, milliseconds / 1000);
   }
 
   remember(set: string, member: string, until: number): Promise<void> {

@@ -28,13 +28,11 @@ const MAX_OWED = 1000;
  */
 const scripts = {
   take: `
-    local count = redis.call('INCR', KEYS[1])
     local left = redis.call('PTTL', KEYS[1])
-    if left < 0 then
-      left = tonumber(ARGV[2])
-      redis.call('PEXPIRE', KEYS[1], left)
-    end
-    return {now, count, left}`,
+    if left > 0 then return {now, redis.call('INCR', KEYS[1]), left} end
+    -- In the last millisecond of a window, with 0 left, the key is still there.
+    redis.call('SET', KEYS[1], 1, 'PX', ARGV[2])
+    return {now, 1, tonumber(ARGV[2])}`,
   taken: `
     return {now, tonumber(redis.call('GET', KEYS[1]) or '0')}`,
   giveBack: `
