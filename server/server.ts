@@ -7,8 +7,10 @@ import type { Config } from './config.ts';
 import { boundConnections } from './limits/address-connections.ts';
 import { endWithProblem } from './http/bare-problem.ts';
 import { proxyTrust } from './http/client-address.ts';
+import { watchConnections } from './http/open-connections.ts';
 import { serveInTurn } from './http/pipelining.ts';
 import { answerMalformed } from './http/malformed-requests.ts';
+import { UpgradableRequest } from './http/upgrades.ts';
 import { createService, type Service } from './service.ts';
 import { type AppError, unavailable } from './errors.ts';
 import type { Logger } from './logger.ts';
@@ -56,8 +58,9 @@ export async function startServer(
     maxHeaderSize: 16 * 1024,
     // A request without a host is refused in app.ts, with a problem: Node's own answer has no body.
     requireHostHeader: false,
+    IncomingMessage: UpgradableRequest,
   };
-  const http = createServer(limits);
+  const http: Server = createServer(limits);
   const service = await createService(config, databaseUrl, http, log, slot, timeLimits);
   let draining = false;
   let isPortClosed = false;
@@ -85,6 +88,7 @@ export async function startServer(
   answerMalformed(http, countUnreadable);
   let front = http;
   let closePort: () => Promise<void>;
+  let endConnections: () => void;
   try {
     await service.start();
     if (slot) {
@@ -93,6 +97,7 @@ export async function startServer(
       answerMalformed(front, countUnreadable);
     }
     closePort = serveInTurn(front);
+    endConnections = watchConnections(...new Set([http, front]));
     front.maxConnections = config.maxConnections + SPARE_CONNECTIONS;
     const { connectionLimits, metrics } = service.ctx;
     const trusts = proxyTrust(config.trustProxy);
@@ -122,7 +127,7 @@ export async function startServer(
       await service.dismiss(spread);
       isPortClosed = true;
       await Promise.race([closePort(), new Promise((resolve) => setTimeout(resolve, LAST_REQUESTS).unref())]);
-      front.closeAllConnections();
+      endConnections();
       await service.close();
     },
   };

@@ -8,6 +8,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { EventPage } from '../client/src/client.ts';
 import { stickyServer } from '../server/cluster/sticky-sessions.ts';
+import { watchConnections } from '../server/http/open-connections.ts';
 import { serveInTurn } from '../server/http/pipelining.ts';
 import type { PostAnswer } from '../server/posts/present.ts';
 import { SECRET } from './faults/cluster.ts';
@@ -196,6 +197,28 @@ describe('requests that share a connection with an unanswered one', () => {
     expect(statusesOf(wire)).to.deep.equal([200]);
   });
 
+  it('are not read behind one that offers another protocol, which is answered over HTTP/1.1, body and all', async () => {
+    const login = JSON.stringify({ email: bob.email, password: bob.password });
+    const [h2c, webSocket] = ['Upgrade, HTTP2-Settings\r\nUpgrade: h2c', 'Upgrade\r\nUpgrade: websocket'];
+    for (const offer of [h2c, webSocket])
+      for (const [path, part, body] of [
+        ['/login', '"access_token":', login],
+        [`/posts`, '['],
+        ['/socket.io/?EIO=4&transport=polling', '0{"sid"'],
+      ] as const) {
+        if (path.startsWith('/socket.io/') && offer === webSocket) continue;
+        const wire = open(
+          `${body === undefined ? 'GET' : 'POST'} ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${offer}\r\n` +
+            `Authorization: Bearer ${bob.token}\r\nContent-Type: application/json\r\n` +
+            `${body === undefined ? '' : `Content-Length: ${body.length}\r\n`}\r\n${body ?? ''}`,
+          requestBytes('/posts', bob.token),
+        );
+        await until('the end', () => wire.closed);
+        expect(statusesOf(wire), path).to.deep.equal([200]);
+        expect(wire.said).to.include(part);
+      }
+  });
+
   it('are read no further than a bound while they wait, and all answered in the end', async () => {
     const many = 2000;
     const padding = 'x'.repeat(15_000);
@@ -215,6 +238,19 @@ describe('requests that share a connection with an unanswered one', () => {
     await until('all answers', () => answersOf(wire).length === many + 1);
     expect(new Set(statusesOf(wire))).to.deep.equal(new Set([200]));
   });
+});
+
+it('connections that have become WebSockets end with the others', async () => {
+  const server = createServer();
+  const endConnections = watchConnections(server);
+  server.on('upgrade', (_req, socket) => socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const wire = new Wire(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  wire.send('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  await until('the upgrade', () => wire.said.includes('101'));
+  server.close();
+  endConnections();
+  await until('the end', () => wire.closed);
 });
 
 describe('requests behind the last one that their connection was answered', () => {

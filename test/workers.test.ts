@@ -88,6 +88,16 @@ for (const withRedis of [false, true])
       }
     });
 
+    it('answer for it also where HTTP/2 is offered', async () => {
+      for (const sid of (await sessionOnEach()).values()) {
+        const { answer } = await exchange(
+          `POST ${PATH}&sid=${sid} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\n` +
+            'Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\nContent-Length: 2\r\n\r\n41',
+        );
+        expect(answer).to.match(/^HTTP\/1\.1 200 [^]*ok$/);
+      }
+    });
+
     it('lose nothing of what is said to one by way of the other, however quickly it answers', async () => {
       const talk = async () => {
         const path = `${PATH}&sid=${await openSession()}`;

@@ -6,12 +6,14 @@ import {
   type IncomingMessage,
   request,
   type Server,
+  type ServerOptions,
   type ServerResponse,
 } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
 import { whenOver } from '../http/response-end.ts';
+import type { UpgradableRequest } from '../http/upgrades.ts';
 
 /** The number of a worker among the workers of this machine, and their private sockets. */
 export interface WorkerSlot {
@@ -61,13 +63,14 @@ export function sessionId(slot: WorkerSlot): string {
  * request for another's session forwards it over a private socket. Everything else is served directly.
  *
  * @param inner the server that has the real listeners; it listens on the private socket
+ * @param options of the other server; by its `IncomingMessage`, only WebSockets are upgrades
  * @param refused answers a request that may not come in, and says whether it has
  * @returns the server to listen on the shared port
  */
 export async function stickyServer(
   inner: Server,
   slot: WorkerSlot,
-  options: object,
+  options: ServerOptions<typeof UpgradableRequest>,
   refused: (req: IncomingMessage, res: ServerResponse | { socket: Duplex }) => boolean,
 ): Promise<Server> {
   const path = socketOf(slot, slot.number);
@@ -92,7 +95,7 @@ export async function stickyServer(
   front.on('upgrade', (req, socket, head) => {
     const holder = holderOf(req, slot);
     const refuse = () => inner.emit('upgrade', req, socket, head);
-    if (holder === undefined || req.method !== 'GET' || !asksForWebSocket(req)) refuse();
+    if (holder === undefined || req.method !== 'GET') refuse();
     else if (!refused(req, { socket })) forwardUpgrade(req, socket, head, socketOf(slot, holder), refuse);
   });
   return front;
@@ -107,10 +110,6 @@ function holderOf(req: IncomingMessage, slot: WorkerSlot): number | undefined {
   const digits = /^\/socket\.io\/.*[?&]sid=(\d{1,4})\./.exec(req.url ?? '')?.[1];
   const number = digits === undefined ? slot.number : Number(digits);
   return number === slot.number ? undefined : number;
-}
-
-function asksForWebSocket(req: IncomingMessage): boolean {
-  return req.headers.upgrade?.toLowerCase() === 'websocket';
 }
 
 /** The headers that go along, and these. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import { Server as TcpServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { whenOver } from './response-end.ts';
+import { UpgradableRequest } from './upgrades.ts';
 
 type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -37,6 +38,8 @@ export function serveInTurn(server: Server): () => Promise<void> {
   };
   server.removeAllListeners('request');
   server.on('request', (req, res) => {
+    // Node drops what it has read behind it: the answers to come would be taken for those to the requests that are lost.
+    if (req instanceof UpgradableRequest && req.asksForUpgrade) res.setHeader('Connection', 'close');
     const answers = unanswered.get(req.socket) ?? new Set();
     unanswered.set(req.socket, answers.add(res));
     responses.add(res);
