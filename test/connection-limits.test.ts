@@ -5,10 +5,14 @@ import { type IncomingMessage, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Problem } from '../server/contract.ts';
 import { createClient, type FeedStatus } from '../client/src/index.ts';
+import { type EngineSocket, engineConnection } from '../server/library-internals/engine-connection.ts';
+import type { FastPaths } from '../server/library-internals/fast-paths.ts';
 import { Random } from './faults/random.ts';
 import { expectProblem } from './support/problems.ts';
 import { endRawClients, RawClient } from './support/raw-client.ts';
+import { rawRequest } from './support/raw-request.ts';
 import { until } from './support/waiting.ts';
+import { Wire } from './support/wire.ts';
 import { type Answer, createWorld, logIn, PASSWORD, type TestUser, type World } from './support/world.ts';
 
 const TOTAL = 30;
@@ -370,6 +374,65 @@ describe('the places for connections', () => {
     for (const transport of TRANSPORTS)
       expect(await enter(transport, ada!, '198.51.100.7')).to.include({ status: 200 });
   });
+});
+
+describe('the place of a connection that Engine.IO closes', () => {
+  const PATH = '/socket.io/?EIO=4&transport=';
+  let world: World;
+  const wires: Wire[] = [];
+  before(async () => {
+    world = await createWorld();
+  });
+  afterEach(() => {
+    for (const wire of wires.splice(0)) wire.end();
+  });
+  after(() => world.close());
+
+  const nextSession = () =>
+    new Promise<EngineSocket>((resolve) => {
+      world.server.service.gateway.io.engine.once('connection', resolve);
+    });
+  const openSession = async () => {
+    const opened = nextSession();
+    const { body } = await rawRequest<string>(world.url, { path: `${PATH}polling` });
+    return { ...(JSON.parse(body.slice(1)) as { sid: string }), conn: await opened };
+  };
+
+  it('is given back soon though the peer does not answer the closing frame', async () => {
+    /** A WebSocket whose peer says nothing but this. */
+    const upgrade = async (query: string, says: Buffer | string = '') => {
+      const wire = new Wire(world.url);
+      wires.push(wire);
+      wire.send(
+        `GET ${PATH}${query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+          'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+      );
+      await until('the upgrade', () => wire.said.includes('101 Switching Protocols'));
+      wire.tcp.write(says);
+      return wire;
+    };
+    const { sid } = await openSession();
+    const unsuited = await upgrade('polling');
+    const failed = await upgrade(`websocket&sid=${sid}`, frameOf('4no probe'));
+    // Less than the half minute for which ws waits by itself.
+    await until('the end of both', () => unsuited.closed && failed.closed, 15_000);
+    const first = await upgrade(`websocket&sid=${sid}`);
+    const second = await upgrade(`websocket&sid=${sid}`);
+    await until('the end of the second', () => second.closed, 15_000);
+    expect(first.closed).to.be.false;
+    await until('the places of those without a session', () => world.ctx.connectionLimits.taken <= 1);
+  });
+
+  for (const isDirect of [true, false])
+    it(`is given back at once when it is discarded while it is closing${isDirect ? '' : ', without the fast path'}`, async () => {
+      const { conn } = await openSession();
+      const { taken } = world.ctx.connectionLimits;
+      conn.close();
+      expect(conn.readyState).to.equal('closing');
+      engineConnection(conn, { uses: () => isDirect } as unknown as FastPaths).discard();
+      expect(conn.readyState).to.equal('closed');
+      expect(world.ctx.connectionLimits.taken).to.equal(taken - 1);
+    });
 });
 
 describe('with RATE_LIMITS=off', () => {

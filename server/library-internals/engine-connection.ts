@@ -35,7 +35,7 @@ export interface EngineConnection {
   discardEvents(): boolean;
   /** Closes it when all has been written. */
   close(): void;
-  /** Closes it at once. */
+  /** Closes it at once, also while it is closing. */
   discard(): void;
   /**
    * Ends the TCP connection of a WebSocket, whatever is still to be written. It is reset: closed in order, it would stand for
@@ -135,7 +135,7 @@ class DirectConnection implements EngineConnection {
   }
 
   discard(): void {
-    this.#socket.close(true);
+    discard(this.#socket);
   }
 
   cutOff(): void {
@@ -197,13 +197,24 @@ class QueuedConnection implements EngineConnection {
   }
 
   discard(): void {
-    this.#socket.close(true);
+    discard(this.#socket);
   }
 
   cutOff(): void {
     this.#socket.close(true);
     resetTcp(this.#tcp);
   }
+}
+
+/**
+ * Engine.IO closes no transport again that is closing: a client that polls could keep its session until the ping timeout by
+ * not fetching the end.
+ */
+function discard(socket: EngineSocket): void {
+  socket.close(true);
+  const { transport } = socket as EngineSocket & { transport: { shouldClose?: (() => void) | null } };
+  // Not documented. Without it, the session ends with the ping timeout.
+  if (socket.readyState === 'closing') transport.shouldClose?.();
 }
 
 function sizeOf(data: string | Buffer | undefined): number {
