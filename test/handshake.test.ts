@@ -352,6 +352,19 @@ describe('the places for sockets', () => {
   });
 });
 
+it('an IPv4 address is counted as one however it is written, and an IPv6 address with its /64', () => {
+  const keys = (...addresses: string[]) => [...new Set(addresses.map(addressKey))];
+  expect(
+    keys('1.2.3.4', '1.2.3.4:567', '::ffff:1.2.3.4', '::FFFF:102:304', '[0:0:0:0:0:ffff:102:304]:567'),
+  ).to.deep.equal(['1.2.3.4']);
+  expect(keys('64:ff9b::1.2.3.4', '64:ff9b::102:304', '64:ff9b:1:a::1.2.3.4')).to.deep.equal(['1.2.3.4']);
+  expect(keys('64:ff9b::1.2.3.5', '::ffff:1.2.3.6')).to.deep.equal(['1.2.3.5', '1.2.3.6']);
+  expect(keys('2001:db8:0:1::1', '2001:DB8::1:2:3:4:5', '2001:0db8:0:1:ffff::%eth0')).to.deep.equal([
+    '2001:db8:0:1',
+  ]);
+  expect(keys('::1', '::', '64:ff9b:2::1')).to.deep.equal(['0:0:0:0', '64:ff9b:2:0']);
+});
+
 it('an address is told apart before Express sees the request as it is by Express', () => {
   const ask = (trustProxy: boolean | number | string, forwarded?: string) => {
     const app = express().set('trust proxy', trustProxy);
