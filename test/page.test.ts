@@ -76,8 +76,11 @@ describe('the page', () => {
       const asset = await fetch(nodes.first.url + address, { headers: { 'accept-encoding': 'gzip' } });
       expect(asset.status, address).to.equal(200);
       expect(asset.headers.get('cache-control')).to.equal('public, max-age=31536000, immutable');
+      expect(asset.headers.get('accept-ranges')).to.be.null;
       if (!address.endsWith('.js')) continue;
       expect(asset.headers.get('content-encoding')).to.equal('gzip');
+      const part = await fetch(nodes.first.url + address, { headers: { range: 'bytes=0-5000' } });
+      expect(part.status, 'a part of it').to.equal(200);
       texts.set(address, await asset.text());
     }
     // One of another language may be loaded beside it, and nothing else.

@@ -14,8 +14,10 @@ import { type SharedLink, withHead } from './page-head.ts';
 
 /** Where `npm run build:web` puts the page. */
 const built = join(packageRoot, 'dist/web');
+/** Parts of a file are not given: they would be compressed as if each were a whole one. */
+const whole = { acceptRanges: false } as const;
 /** Their names hold a hash of their content: what is cached once is never asked for again. */
-const forGood = { immutable: true, maxAge: '365d', index: false, redirect: false } as const;
+const forGood = { ...whole, immutable: true, maxAge: '365d', index: false, redirect: false } as const;
 
 /** What the build puts beside the page, and what has one address for all builds: it is asked for each time. */
 const stable = ['/manifest.webmanifest', '/service-worker.js'];
@@ -59,7 +61,7 @@ export function mountHome(router: Router, options: HomeOptions): void {
   router.get(stable, (req, res, next) => {
     const headers = { 'Cache-Control': 'no-cache' };
     // Not there: the page was never built.
-    res.sendFile(req.path, { root: built, cacheControl: false, headers }, (error: unknown) => {
+    res.sendFile(req.path, { ...whole, root: built, cacheControl: false, headers }, (error: unknown) => {
       if (error !== undefined && !res.headersSent) next();
     });
   });
