@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
 import { clusterMetrics } from './cluster/metrics.ts';
@@ -78,12 +78,17 @@ export async function startServer(
     // Its connection is not for the next request.
     if (draining) res.setHeader('Connection', 'close');
     // Socket.IO answers its own path.
-    if (req.url?.startsWith('/socket.io/')) return;
+    if (req.url?.startsWith('/socket.io/')) {
+      beginForSocketIo(req, res);
+      return;
+    }
     service.ctx.pendingResponses.begin(res);
     // A request on a kept-alive connection: the client must open a new one, to another node.
     if (isPortClosed) endWithProblem(res, closing());
     else app(req, res);
   });
+  const beginForSocketIo = (req: IncomingMessage, res: ServerResponse) =>
+    service.ctx.pendingResponses.beginUncounted(res, () => service.gateway.sendersOf(req));
   const countUnreadable = (status: number) => service.ctx.metrics.unreadable.inc({ status: String(status) });
   answerMalformed(http, countUnreadable);
   let front = http;
@@ -92,7 +97,10 @@ export async function startServer(
   try {
     await service.start();
     if (slot) {
-      front = await stickyServer(http, slot, limits, (req, res) => service.gateway.refused(req, res));
+      front = await stickyServer(http, slot, limits, (req, res) => {
+        if (res instanceof ServerResponse) beginForSocketIo(req, res);
+        return service.gateway.refused(req, res);
+      });
       front.on('error', onServerError);
       answerMalformed(front, countUnreadable);
     }

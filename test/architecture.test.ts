@@ -107,6 +107,7 @@ const folders: Record<string, Uses> = {
       'http/',
       'library-internals/',
       'limits/',
+      'queues/',
       'topics/',
     ],
     types: ['counters/', 'log/', 'ops/metrics.ts'],

@@ -306,9 +306,7 @@ describe('requests behind the last one that their connection was answered', () =
       if (req.url !== '/never') res.end();
     });
     // A POST of Socket.IO does not wait for its turn.
-    const gone = open(
-      'GET /never HTTP/1.1\r\n\r\nPOST /socket.io/ HTTP/1.1\r\nContent-Length: 0\r\n\r\n',
-    );
+    const gone = open('GET /never HTTP/1.1\r\n\r\nPOST /socket.io/ HTTP/1.1\r\nContent-Length: 0\r\n\r\n');
     await until('both requests', () => answered.length === 2);
     gone.end();
     const idle = open('GET /idle HTTP/1.1\r\n\r\n');

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { PendingResponses } from '../server/http/pending-responses.ts';
 import type { EventPage } from '../client/src/client.ts';
@@ -131,7 +131,11 @@ describe('answers that nobody reads', () => {
     const answers = new PendingResponses({ onAbandoned: () => undefined, maxBytes: 10 * MEBIBYTE });
     const ended: string[] = [];
     const give = (address: string, user: string, bytes: number) => {
-      const socket = { destroyed: false, destroy: () => ended.push(`${address} ${user}`), once: () => socket };
+      const socket = {
+        destroyed: false,
+        destroy: () => ended.push(`${address} ${user}`),
+        once: () => socket,
+      };
       const res = { req: { socket }, once: () => res, writableLength: bytes } as unknown as ServerResponse;
       answers.begin(res);
       answers.given(res, bytes, () => [address, user]);
@@ -142,6 +146,33 @@ describe('answers that nobody reads', () => {
     expect(ended, 'there is maxBytes').to.deep.equal([]);
     give('b', 'newcomer', MEBIBYTE);
     expect(ended).to.deep.equal(['ring 5']);
+  });
+
+  it('count also where Socket.IO gives them, for the user of the session', async () => {
+    const { pendingResponses: answers } = world.ctx;
+    await until('all to have left', () => answers.count === 0);
+    const script = 'GET /socket.io/socket.io.js.map HTTP/1.1\r\nhost: localhost\r\n\r\n';
+    const mute = ask(world.url, script.repeat(200));
+    open.push(mute);
+    await until('an answer to wait', () => answers.bytes > 0 && answers.count === 1);
+    mute.tcp.destroy();
+    await until('it to be forgotten', () => answers.count === 0 && answers.bytes === 0);
+
+    const path = '/socket.io/?EIO=4&transport=polling';
+    const { sid } = JSON.parse((await ada.get<string>(path)).body.slice(1)) as { sid: string };
+    const request = { url: `${path}&sid=${sid}`, headers: {}, socket: {} } as unknown as IncomingMessage;
+    const { gateway } = world.server.service;
+    expect(gateway.sendersOf(request)).to.deep.equal(['a127.0.0.1']);
+    const join = `40${JSON.stringify({ token: ada.token, feed: 'off' })}`;
+    await ada.request('POST', `${path}&sid=${sid}`, join, { 'content-type': 'text/plain' });
+    await until('the user', () => gateway.sendersOf(request).includes(`u${ada.id}`));
+    // Its greeting, and then nothing until the next ping.
+    while (!(await ada.get<string>(`${path}&sid=${sid}`)).body.includes('"ready"'));
+    const poll = ask(world.url, `GET ${path}&sid=${sid} HTTP/1.1\r\nhost: localhost\r\n\r\n`);
+    open.push(poll);
+    await until('the poll', () => answers.count === 1);
+    poll.tcp.destroy();
+    await until('its end', () => answers.count === 0);
   });
 
   it('are no more than a megabyte of events at a time, whose reader comes to the head all the same', async () => {

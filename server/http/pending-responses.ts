@@ -77,6 +77,18 @@ export class PendingResponses {
     whenOver(res, () => this.#forget(res));
   }
 
+  /** A request has come whose answer somebody else gives: its bytes are counted when it ends. */
+  beginUncounted(res: ServerResponse, holders: () => Senders): void {
+    this.begin(res);
+    const end = res.end.bind(res) as (...given: unknown[]) => ServerResponse;
+    res.end = ((...given: unknown[]) => {
+      res.end = end as typeof res.end;
+      end(...given);
+      this.given(res, res.writableLength, holders);
+      return res;
+    }) as typeof res.end;
+  }
+
   /** An answer of so many bytes has been given, and nothing will follow it. */
   given(res: ServerResponse, bytes: number, holders: () => Senders): void {
     if ((bytes <= SMALL && res.writableLength === 0) || !this.#underWay.has(res)) return;

@@ -10,6 +10,7 @@ import type { ClientToServer, ServiceMessages, SessionCloseCode, Tally } from '.
 import type { Follower } from '../../log/follower.ts';
 import type { MissedTallies } from '../../counters/missed-tallies.ts';
 import { check, type Infer, withoutEmpty } from '../../api/schema.ts';
+import { sendersAt } from '../../queues/senders.ts';
 import { subscriptionTo } from '../../topics/subscription.ts';
 import { ConnectionRefusal, type ConnectionSlot } from '../../limits/connection-limits.ts';
 import {
@@ -24,7 +25,7 @@ import { requirePayloadLimits } from './payload-limits.ts';
 import { RequestBuckets } from './token-buckets.ts';
 import { encodeMessage } from './encoding.ts';
 import { EngineRequestGuard, type EngineRequestOptions, reasonOf } from './engine-request-guard.ts';
-import type { EngineResponse } from './engine-requests.ts';
+import { type EngineResponse, queryOf } from './engine-requests.ts';
 import { answerRequests, MAX_FAULTS, type RequestOptions } from './requests.ts';
 import { handshakeAuth, MAX_TOKEN } from './schemas.ts';
 import { type EndSubscriber, type FeedSocket, Subscriber } from './subscriber.ts';
@@ -211,6 +212,14 @@ export class Gateway {
    */
   refused(req: IncomingMessage, res: EngineResponse): boolean {
     return this.#requests.refused(req, res);
+  }
+
+  /** Whom an answer to a request counts for. */
+  sendersOf(req: IncomingMessage): readonly string[] {
+    const sid = queryOf(req).get('sid') ?? '';
+    const { clients } = this.io.engine as unknown as { clients: Record<string, object> };
+    const visit = Object.hasOwn(clients, sid) ? this.#visits.get(clients[sid] ?? {}) : undefined;
+    return visit?.subscriber?.senders ?? sendersAt(visit?.slot?.address ?? this.#options.addressOf(req));
   }
 
   /** Also what is no request costs something: acknowledgements of nothing, other namespaces, binary parts. */
