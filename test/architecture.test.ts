@@ -55,17 +55,14 @@ const folders: Record<string, Uses> = {
       'stop-signals.ts',
     ],
   },
-  'server/cluster/': {
-    values: ['config/', 'errors.ts', 'http/response-end.ts'],
-    types: ['log/', 'logger.ts', 'protocol.ts'],
-  },
+  'server/cluster/': { values: ['config/', 'errors.ts'], types: ['log/', 'logger.ts', 'protocol.ts'] },
   'server/limits/': { values: ['cluster/', 'config/', 'errors.ts'], types: ['identity.ts', 'logger.ts'] },
   'server/http/': {
     values: ['config/', 'errors.ts', 'limits/address-key.ts'],
     types: ['logger.ts', 'queues/'],
   },
   'server/ops/': {
-    values: ['errors.ts', 'http/response-end.ts', 'limits/address-key.ts'],
+    values: ['errors.ts', 'limits/address-key.ts'],
     types: ['http/pending-responses.ts', 'logger.ts'],
   },
   // Mails that wait in the database, and who sends them. It knows no capability.

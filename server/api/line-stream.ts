@@ -1,5 +1,5 @@
 import type { Response } from 'express';
-import { isWritable, whenOver } from '../http/response-end.ts';
+import { isWritable, whenOver } from '../async/response-end.ts';
 
 /** Why nothing more can be written: its client has left, or has read nothing for too long. */
 class StreamOver extends Error {

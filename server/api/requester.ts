@@ -4,7 +4,7 @@ import { unavailable } from '../errors.ts';
 import { addressKey } from '../limits/address-key.ts';
 import { sendersAt } from '../queues/senders.ts';
 import type { Requester } from '../queues/fair-queue.ts';
-import { whenOver } from '../http/response-end.ts';
+import { whenOver } from '../async/response-end.ts';
 
 /**
  * Who waits in a queue for a request's sake: its address and its user, until its answer has been sent or its client has left.

@@ -12,8 +12,7 @@ import {
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Duplex, pipeline } from 'node:stream';
-import { whenOver } from '../http/response-end.ts';
-import type { UpgradableRequest } from '../http/upgrades.ts';
+import { whenOver } from '../async/response-end.ts';
 
 /** The number of a worker among the workers of this machine, and their private sockets. */
 export interface WorkerSlot {
@@ -70,7 +69,7 @@ export function sessionId(slot: WorkerSlot): string {
 export async function stickyServer(
   inner: Server,
   slot: WorkerSlot,
-  options: ServerOptions<typeof UpgradableRequest>,
+  options: ServerOptions,
   refused: (req: IncomingMessage, res: ServerResponse | { socket: Duplex }) => boolean,
 ): Promise<Server> {
   const path = socketOf(slot, slot.number);

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import compression from 'compression';
 import type { Request, RequestHandler, Response } from 'express';
-import { whenOver } from './response-end.ts';
+import { whenOver } from '../async/response-end.ts';
 
 /** An answer from this length on is large. Bytes. */
 const LARGE = 64 * 1024;

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Senders } from '../queues/queue-limit.ts';
-import { whenOver } from './response-end.ts';
+import { whenOver } from '../async/response-end.ts';
 
 /**
  * How long after the start of its request a response may stay unread. The longest long-poll takes half of it.

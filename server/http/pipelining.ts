@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { Server as TcpServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { whenOver } from './response-end.ts';
+import { whenOver } from '../async/response-end.ts';
 import { UpgradableRequest } from './upgrades.ts';
 
 type UpgradeListener = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;

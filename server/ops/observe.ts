@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { singleFlight } from '../async/single-flight.ts';
-import { whenOver } from '../http/response-end.ts';
+import { whenOver } from '../async/response-end.ts';
 import { addressKey } from '../limits/address-key.ts';
 import type { Logger } from '../logger.ts';
 import type { PendingResponses } from '../http/pending-responses.ts';

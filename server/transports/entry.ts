@@ -3,7 +3,7 @@ import type { Identity } from '../identity.ts';
 import { type Delivery, draining } from '../delivery/delivery.ts';
 import { type AppError, unauthorized, unavailable } from '../errors.ts';
 import type { SessionCloseCode } from '../protocol.ts';
-import { whenOver } from '../http/response-end.ts';
+import { whenOver } from '../async/response-end.ts';
 import { addressKey } from '../limits/address-key.ts';
 import type { ConnectionLimits } from '../limits/connection-limits.ts';
 import type { Follower } from '../log/follower.ts';

@@ -6,7 +6,7 @@ import { FeedSubscriber, type Greeting } from '../../delivery/subscriber.ts';
 import { AppError } from '../../errors.ts';
 import { subscriptionTo } from '../../topics/subscription.ts';
 import type { Position, ResetReason, SessionCloseCode } from '../../protocol.ts';
-import { whenOver } from '../../http/response-end.ts';
+import { whenOver } from '../../async/response-end.ts';
 import { addressOf, endOf, type EntryContext, takeConnectionSlot } from '../entry.ts';
 
 /** Text of events that goes into one answer, if it is more than one event. Bytes. */

@@ -4,7 +4,7 @@ import type { Server } from 'socket.io';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { AppError, unavailable } from '../../errors.ts';
 import type { RequestGuard } from '../../http/request-guard.ts';
-import { whenOver } from '../../http/response-end.ts';
+import { whenOver } from '../../async/response-end.ts';
 import {
   type ConnectionLimits,
   ConnectionRefusal,

@@ -5,7 +5,7 @@ import { isEndOfSession } from '../../delivery/connections.ts';
 import type { Delivery } from '../../delivery/delivery.ts';
 import { FeedSubscriber, type Greeting, SOFT_MARK } from '../../delivery/subscriber.ts';
 import type { Position, SessionCloseCode } from '../../protocol.ts';
-import { isWritable, whenOver } from '../../http/response-end.ts';
+import { isWritable, whenOver } from '../../async/response-end.ts';
 import { subscriptionTo } from '../../topics/subscription.ts';
 import type { Metrics } from '../../ops/metrics.ts';
 import { addressOf, endOf, type EntryContext, takeConnectionSlot } from '../entry.ts';

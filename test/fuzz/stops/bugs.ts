@@ -85,7 +85,7 @@ export const stopBugs = {
   'each response listens to its connection': {
     patches: [
       {
-        file: 'server/http/response-end.ts',
+        file: 'server/async/response-end.ts',
         find: 'let ofSocket = waiting.get(socket);',
         replace: "socket.once('close', () => undefined);\n  let ofSocket = waiting.get(socket);",
       },
