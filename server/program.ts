@@ -2,7 +2,7 @@ import './connection-attempts.ts';
 import cluster from 'node:cluster';
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { STOP } from './cluster/stop-message.ts';
+import { STOP, STOP_AT_ONCE } from './cluster/stop-message.ts';
 import type { ListeningMessage } from './cluster/primary.ts';
 import type { WorkerSlot } from './cluster/sticky-sessions.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
@@ -121,10 +121,9 @@ async function serve(
       env: { DATABASE_URL: databaseUrl },
       relay: config.redis === undefined,
       serve: serveLimits,
-      shutdownDelay: config.shutdownDelay,
     });
-    shutdown.neverWithout(() => workers.stop());
-    return workers;
+    shutdown.neverWithout(() => workers.stop(0));
+    return { url: workers.url, stop: () => workers.stop(config.shutdownDelay) };
   }
   const { startServer } = await loadServer();
   const server = await startServer(config, databaseUrl, log);
@@ -186,12 +185,19 @@ async function work(config: Readonly<Config>, log: Logger, shutdown: Shutdown): 
   const started = loadServer().then(({ startServer }) =>
     startServer(config, config.databaseUrl ?? '', log, slot),
   );
-  shutdown.stopWith(async () => (await started).stop(DRAIN_SPREAD));
+  let delay = config.shutdownDelay;
+  shutdown.stopWith(async () => (await started).stop(DRAIN_SPREAD, delay));
   process.on('message', (message) => {
-    if (message === STOP) shutdown.begin({ reason: 'the primary process is stopping' });
+    if (message === STOP_AT_ONCE) delay = 0;
+    if (message === STOP || message === STOP_AT_ONCE)
+      shutdown.begin({ reason: 'the primary process is stopping' });
   });
-  // The primary is gone, and with it the port.
-  process.on('disconnect', () => shutdown.begin({ reason: 'the primary process has exited' }));
+  // The primary is gone, and with it the port. Node's own listener would exit.
+  process.prependListener('disconnect', () => {
+    if (cluster.worker) cluster.worker.exitedAfterDisconnect = true;
+    delay = 0;
+    shutdown.begin({ reason: 'the primary process has exited' });
+  });
   const { url } = await started;
   process.send?.({ type: 'tidings:listening', url } satisfies ListeningMessage);
 }

@@ -21,11 +21,12 @@ export interface RunningServer {
   url: string;
   service: Service;
   /**
-   * Graceful shutdown. Not ready from now on; serves for another `shutdownDelay`, so that load balancers notice; then
-   * refuses new sockets, drains the clients over the given milliseconds, lets requests in flight finish, and closes
-   * everything.
+   * Graceful shutdown. Not ready from now on; serves for another while, so that load balancers notice; then refuses new
+   * sockets, drains the clients, lets requests in flight finish, and closes everything.
+   * @param spread over how long the clients are drained. Milliseconds
+   * @param delay for how long it continues serving, if not for `shutdownDelay`. Milliseconds
    */
-  stop(spread: number): Promise<void>;
+  stop(spread: number, delay?: number): Promise<void>;
 }
 
 /** Connections for requests and for those who are refused, beside the places. Beyond that there would be no files left to open. */
@@ -129,9 +130,9 @@ export async function startServer(
   return {
     url: `http://${host}:${port}`,
     service,
-    stop: async (spread) => {
+    stop: async (spread, delay = config.shutdownDelay) => {
       draining = true;
-      if (config.shutdownDelay > 0) await new Promise((resolve) => setTimeout(resolve, config.shutdownDelay));
+      if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
       await service.dismiss(spread);
       isPortClosed = true;
       await Promise.race([closePort(), new Promise((resolve) => setTimeout(resolve, LAST_REQUESTS).unref())]);

@@ -198,6 +198,35 @@ describe('streams and waiting requests of a node that stops or whose sessions en
   });
 });
 
+it('workers whose primary process is killed end in order, without SHUTDOWN_DELAY', async () => {
+  const database = await createDatabase();
+  const program = startProgram({
+    ...{ ...environment, WORKERS: '2', SHUTDOWN_DELAY: '1m', LOG_LEVEL: 'info' },
+    ...{ DATABASE_URL: database.url, JWT_SECRET: 'x'.repeat(40) },
+  });
+  const wires: Wire[] = [];
+  try {
+    await ready(program);
+    const ada = await signUp(program.url);
+    // The next connection goes to the other worker.
+    for (let at = 0; at < 4; at += 1) {
+      const wire = new Wire(program.url);
+      wires.push(wire);
+      wire.send(requestBytes('/events/stream', ada.token));
+      await until('the stream', () => wire.said.includes('200 OK'));
+    }
+    program.kill('SIGKILL');
+    await until('the streams to end', () => wires.every(({ closed }) => closed));
+    for (const { said } of wires) expect(said).to.include('event: session:closed').and.include('"draining"');
+    // The pipes of its output close with the last process.
+    await ended(program);
+    expect(program.stderr).to.equal('');
+  } finally {
+    for (const wire of wires) wire.end();
+    await database.drop();
+  }
+});
+
 describe('a node with its embedded database', () => {
   let dataDir: string;
   let program: Program;
@@ -271,7 +300,7 @@ describe('a node with its embedded database', () => {
     ['a rejection that nobody handles', `(async () => { ${thrown} })();`, 'unhandled rejection', '2'],
   ] as const)
     it(`logs ${what} as one line of JSON with lines of the TypeScript, and ends with an error, with WORKERS=${workers}`, async () => {
-      await start({ WORKERS: workers }, onSignal('SIGUSR1', code));
+      await start({ WORKERS: workers, SHUTDOWN_DELAY: '20s' }, onSignal('SIGUSR1', code));
       const pid = await postmaster();
       const before = program.stdout.length;
       program.kill('SIGUSR1');

@@ -5,11 +5,9 @@ import { join } from 'node:path';
 import { setupPrimary } from '@socket.io/cluster-adapter';
 import type { Logger } from '../logger.ts';
 import { collectMetrics } from './metrics.ts';
-import { STOP } from './stop-message.ts';
+import { STOP, STOP_AT_ONCE } from './stop-message.ts';
 
 export interface WorkersOptions {
-  /** For how long they continue serving before they begin to end. Milliseconds. */
-  shutdownDelay: number;
   count: number;
   log: Logger;
   /** Environment for the workers, beside our own. */
@@ -24,8 +22,11 @@ export interface WorkersOptions {
 export interface Workers {
   /** Where they listen. */
   url: string;
-  /** Stops them gracefully; resolves when the last one has exited. */
-  stop(): Promise<void>;
+  /**
+   * Stops them gracefully; resolves when the last one has exited.
+   * @param delay for how long they continue serving before they begin to end, if not at once. Milliseconds
+   */
+  stop(delay: number): Promise<void>;
 }
 
 /** A worker that exits, or cannot be started, is replaced, with backoff if that happens again and again. Milliseconds. */
@@ -47,14 +48,7 @@ const STOP_AGAIN = 200;
 const STOP_LIMIT = 8500;
 
 /** Starts the workers and keeps their number. Resolves when all of them listen; rejects if one cannot. */
-export async function startWorkers({
-  count,
-  log,
-  env,
-  relay,
-  serve,
-  shutdownDelay,
-}: WorkersOptions): Promise<Workers> {
+export async function startWorkers({ count, log, env, relay, serve }: WorkersOptions): Promise<Workers> {
   const folder = await mkdtemp(join(tmpdir(), 'tidings-'));
   if (relay) setupPrimary();
   collectMetrics();
@@ -113,13 +107,14 @@ export async function startWorkers({
     });
   };
 
-  const stop = () => (stopped ??= stopAll());
-  const stopAll = async () => {
+  const stop = (delay: number) => (stopped ??= stopAll(delay));
+  const stopAll = async (delay: number) => {
     stopping = true;
     for (const timer of timers) clearTimeout(timer);
     const alive = [...workers.values()].filter((worker) => !worker.isDead());
+    const message = delay > 0 ? STOP : STOP_AT_ONCE;
     const tell = () => {
-      for (const worker of alive) if (worker.isConnected()) worker.send(STOP, () => undefined);
+      for (const worker of alive) if (worker.isConnected()) worker.send(message, () => undefined);
     };
     tell();
     // A worker that is still loading misses the message, since the cluster module has already consumed it.
@@ -127,7 +122,7 @@ export async function startWorkers({
     const limit = setTimeout(() => {
       log.error('workers did not exit in time; killing them');
       for (const worker of alive) worker.process.kill('SIGKILL');
-    }, shutdownDelay + STOP_LIMIT);
+    }, delay + STOP_LIMIT);
     await Promise.all(alive.map((worker) => new Promise((resolve) => worker.once('exit', resolve))));
     clearInterval(again);
     clearTimeout(limit);
@@ -139,7 +134,7 @@ export async function startWorkers({
     return { url, stop };
   } catch (error) {
     for (const worker of workers.values()) worker.kill('SIGKILL');
-    await stop();
+    await stop(0);
     throw error;
   }
 }
