@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
 import { createClient } from '../client/src/index.ts';
+import { execute } from './support/tables.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import { comesToBe, type Reader } from './support/reader.ts';
 import { until } from './support/waiting.ts';
@@ -41,6 +42,36 @@ describe('writing on the page', () => {
     await text().waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Undo' }).click();
     await comesToBe(() => text().inputValue(), 'and its text');
+  });
+
+  it('offers nothing back in place of what has been written since', async () => {
+    const before = await text().inputValue();
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await page.getByRole('button', { name: 'Undo' }).waitFor();
+    await title().fill('Only a title');
+    await reader.shows(page.getByRole('button', { name: 'Undo' }), 0);
+    await text().fill(before);
+  });
+
+  it('tells somebody who has left a form that it was refused', async () => {
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    await page.route('**/users/me', async (route) => {
+      if (route.request().method() === 'PATCH') await held;
+      await route.continue();
+    });
+    await page.getByRole('link', { name: 'Your account' }).click();
+    const form = page.getByRole('form', { name: 'Name' });
+    await form.getByLabel('Name').fill('x');
+    const asked = page.waitForRequest((request) => request.method() === 'PATCH');
+    await form.getByRole('button', { name: 'Change the name' }).click();
+    await asked;
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    await title().waitFor();
+    letGo();
+    await page.getByText('Name: The service does not accept this as it is.').waitFor();
+    await page.unroute('**/users/me');
+    reader.expectClean({ networkMayFail: true }); // the browser notes the refusal
   });
 
   it('tells in words how much is too much', async () => {
@@ -173,6 +204,33 @@ describe('writing on the page', () => {
     reader.expectClean();
   });
 
+  it('leads nobody away from what they write elsewhere once an answer comes', async () => {
+    await reader.write('Published late', '', 'Keep as draft');
+    let letGo: () => void = () => undefined;
+    const held = new Promise<void>((resolve) => (letGo = resolve));
+    await page.route('**/posts/*', async (route) => {
+      if (route.request().method() === 'PATCH') await held;
+      await route.continue();
+    });
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    const asked = page.waitForRequest((request) => request.method() === 'PATCH');
+    await reader.post('Published late').getByRole('button', { name: 'Publish' }).click();
+    await asked;
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    await title().click();
+    letGo();
+    await page.getByText('Your post is published.').waitFor();
+    await page.keyboard.type('Going on');
+    expect(await title().inputValue()).to.equal('Going on');
+    await page.unroute('**/posts/*');
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await reader.goToTop();
+    await reader.shows(reader.post('Published late'));
+    await reader.delete('Published late');
+    await reader.shows(reader.post('Published late'), 0);
+    reader.expectClean();
+  });
+
   it('publishes an unchanged draft that could not be published, in the open, once its writer is back', async () => {
     await reader.write('A draft that waits', '', 'Keep as draft');
     let away = true;
@@ -258,7 +316,11 @@ describe('writing on the page', () => {
       await fetch('/posts/' + draft.id, { method: 'PATCH', headers, body });
     })()`);
     await form.getByRole('button', { name: 'Save draft' }).click();
-    await form.getByText('You changed this elsewhere meanwhile, to “For much later”.').waitFor();
+    const said = form.getByRole('alert').filter({ hasText: 'You changed the title elsewhere meanwhile' });
+    await said.waitFor();
+    expect(await said.textContent()).to.equal(
+      'You changed the title elsewhere meanwhile, to “For much later”. Save again to replace that.',
+    );
     await form.getByRole('button', { name: 'Save draft' }).click();
     await reader.post('For later').getByText('and more of it').waitFor();
     await page.reload();
@@ -266,6 +328,71 @@ describe('writing on the page', () => {
     expect(await form.count(), 'what is saved is not unsent any more').to.equal(0);
     await page.getByRole('link', { name: 'Everyone' }).click();
     reader.expectClean({ networkMayFail: true }); // the browser notes the refused change
+  });
+
+  /** Changes a post from another device. */
+  const elsewhere = async () => {
+    const client = createClient({ url: opened!.world.url });
+    await client.logIn({ email: reader.email, password: PASSWORD });
+    return client;
+  };
+
+  it('saves without a question where only a moderator has closed the thread meanwhile', async () => {
+    await reader.write('Closed meanwhile', 'As it was');
+    await reader.post('Closed meanwhile').getByRole('button', { name: 'Edit' }).click();
+    const form = page.getByRole('form', { name: 'Edit the post' });
+    await form.getByLabel('Text').fill('As it is');
+    const closed = `update posts set version = version + 1, locked_at = now() where title = 'Closed meanwhile'`;
+    await execute(opened!.world, closed);
+    await form.getByRole('button', { name: 'Save' }).click();
+    await reader.post('Closed meanwhile').getByText('As it is').waitFor();
+    expect(await form.count()).to.equal(0);
+    await reader.delete('Closed meanwhile');
+    await reader.shows(reader.post('Closed meanwhile'), 0);
+    reader.expectClean({ networkMayFail: true }); // the browser notes the refused change
+  });
+
+  it('does not say that nobody has seen a draft which has been published meanwhile, or was before', async () => {
+    await reader.write('Known to others', '', 'Keep as draft');
+    await page.getByRole('link', { name: 'Drafts' }).click();
+    const draft = reader.post('Known to others');
+    await draft.waitFor();
+    const other = await elsewhere();
+    const [{ id } = { id: 0 }] = (await other.posts.list({ published: false })).posts.filter(
+      ({ title: one }) => one === 'Known to others',
+    );
+    await other.posts.update(id, { published: true });
+    await other.posts.reply(id, { content: 'Indeed.' });
+    const dialog = page.getByRole('alertdialog');
+    await draft.getByRole('button', { name: 'Delete' }).click();
+    await dialog.getByText('Nobody else has seen it.').waitFor();
+    await dialog.getByRole('button', { name: 'Delete' }).click();
+    await dialog
+      .getByText(
+        'This was changed elsewhere meanwhile. It goes from everyone’s page, with its votes and its reply.',
+      )
+      .waitFor();
+    await dialog.getByRole('button', { name: 'Keep it' }).click();
+
+    // To save the draft again would change what everyone sees.
+    await draft.getByRole('button', { name: 'Edit' }).click();
+    await page
+      .getByRole('form', { name: 'Edit the draft' })
+      .getByRole('button', { name: 'Save draft' })
+      .click();
+    const form = page.getByRole('form', { name: 'Edit the post' });
+    await form.getByText('This is published by now: everyone sees what you save.').waitFor();
+    await form.getByRole('button', { name: 'Cancel' }).click();
+
+    await other.posts.update(id, { published: false });
+    await reader.turnAway(true);
+    await reader.turnAway(false);
+    await draft.getByRole('button', { name: 'Delete' }).click();
+    await dialog.getByText('It was published before. Its votes and its reply go with it.').waitFor();
+    await dialog.getByRole('button', { name: 'Delete' }).click();
+    await reader.shows(draft, 0);
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    reader.expectClean({ networkMayFail: true }); // the browser notes what was refused
   });
 
   it('asks before it withdraws or deletes, and says what', async () => {

@@ -3,6 +3,7 @@ import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
 import type { Feed, FeedNews, OwnUser, PostAnswer, ShownPost } from 'tidings-client';
 import { announceNews } from '../chrome/announcer.tsx';
+import { isFocusLost } from '../chrome/attention.ts';
 import { prefersStillness } from '../chrome/motion.ts';
 import { throttled } from '../chrome/throttled.ts';
 import { type Query, Timeline } from '../feed/timeline.ts';
@@ -36,7 +37,8 @@ export class Visit {
     this.me = me;
     this.drafts = new Drafts(service);
     // Until somebody goes there it is only for their number.
-    this.drafts.load().catch(() => undefined);
+    this.#readDrafts();
+    document.addEventListener('visibilitychange', this.#onVisibility);
     this.unsent = new Unsent(me.id);
     this.feed = service.feed({ topics: [], tallies: 'tracked' });
     this.timeline = new Timeline({
@@ -85,7 +87,8 @@ export class Visit {
       this.timeline.draw(post.id);
       // Drawn by then, unless the list has to be read first.
       requestAnimationFrame(() => {
-        document.querySelector<HTMLElement>(`[data-post="${post.id}"]`)?.focus({ preventScroll: true });
+        if (isFocusLost())
+          document.querySelector<HTMLElement>(`[data-post="${post.id}"]`)?.focus({ preventScroll: true });
       });
     });
   }
@@ -106,7 +109,17 @@ export class Visit {
     return !wouldBeMoved();
   }
 
+  /** No event tells of what another window, or another device, does with them. */
+  readonly #onVisibility = (): void => {
+    if (!document.hidden) this.#readDrafts();
+  };
+
+  #readDrafts(): void {
+    this.drafts.load().catch(() => undefined);
+  }
+
   close(): void {
+    document.removeEventListener('visibilitychange', this.#onVisibility);
     this.#endArrivals();
     this.unsent.close();
     this.timeline.close();

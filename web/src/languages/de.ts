@@ -256,8 +256,11 @@ export const de: Messages = {
     'Der Beitrag wird ein Entwurf: Niemand sonst sieht ihn oder seine Antworten, bis du ihn wieder veröffentlichst.',
   'edit.withdrawn': 'Zu deinen Entwürfen verschoben. Niemand sonst sieht ihn mehr.',
   'edit.discarded': 'Deine Änderungen sind verworfen.',
-  'edit.changed':
-    'Du hast das inzwischen anderswo geändert, zu „{text}“. Speichere noch einmal, um das zu ersetzen.',
+  'edit.changedTitle': 'Du hast den Titel inzwischen anderswo geändert, zu „{text}“.',
+  'edit.changedText': 'Du hast den Text inzwischen anderswo geändert, zu „{text}“.',
+  'edit.nowPublic': 'Das ist inzwischen veröffentlicht: Was du speicherst, sehen alle.',
+  'edit.nowDraft': 'Das wurde inzwischen zurückgezogen: Was du speicherst, ist ein Entwurf.',
+  'edit.replace': 'Speichere noch einmal, um das zu ersetzen.',
 
   'delete.verb': 'Löschen',
   'delete.ask': '{post} endgültig löschen?',
@@ -265,6 +268,11 @@ export const de: Messages = {
   'delete.reply': 'Die Antwort verschwindet bei allen, samt ihren Stimmen. Antworten darauf bleiben.',
   'delete.post': 'Der Beitrag verschwindet bei allen, samt seinen Stimmen.',
   'delete.thread': {
+  'delete.withdrawn': 'Das war schon veröffentlicht. Niemand sonst sieht es noch; seine Stimmen gehen mit.',
+  'delete.withdrawnThread': {
+    one: 'Das war schon veröffentlicht. Seine Stimmen und seine Antwort gehen mit.',
+    other: 'Das war schon veröffentlicht. Seine Stimmen und seine {count} Antworten gehen mit.',
+  },
     one: 'Der Beitrag verschwindet bei allen, samt seinen Stimmen und seiner Antwort.',
     other: 'Der Beitrag verschwindet bei allen, samt seinen Stimmen und seinen {count} Antworten.',
   },

@@ -244,7 +244,11 @@ export const en = {
     'It becomes a draft: nobody else sees it, nor its replies, until you publish it again.',
   'edit.withdrawn': 'Moved to your drafts. Nobody else sees it any more.',
   'edit.discarded': 'Your changes are discarded.',
-  'edit.changed': 'You changed this elsewhere meanwhile, to “{text}”. Save again to replace that.',
+  'edit.changedTitle': 'You changed the title elsewhere meanwhile, to “{text}”.',
+  'edit.changedText': 'You changed the text elsewhere meanwhile, to “{text}”.',
+  'edit.nowPublic': 'This is published by now: everyone sees what you save.',
+  'edit.nowDraft': 'This was withdrawn meanwhile: what you save is a draft.',
+  'edit.replace': 'Save again to replace that.',
 
   'delete.verb': 'Delete',
   'delete.ask': 'Delete {post} for good?',
@@ -252,6 +256,11 @@ export const en = {
   'delete.reply': 'It goes from everyone’s page, with its votes. Replies to it stay.',
   'delete.post': 'It goes from everyone’s page, with its votes.',
   'delete.thread': {
+  'delete.withdrawn': 'It was published before. Nobody else sees it any more; its votes go with it.',
+  'delete.withdrawnThread': {
+    one: 'It was published before. Its votes and its reply go with it.',
+    other: 'It was published before. Its votes and its {count} replies go with it.',
+  },
     one: 'It goes from everyone’s page, with its votes and its reply.',
     other: 'It goes from everyone’s page, with its votes and its {count} replies.',
   },

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useVisit } from '../board/visit.ts';
+import { isAttended } from '../chrome/attention.ts';
 import { notify } from '../chrome/notices.tsx';
 import { say } from '../languages/say.ts';
 import { idempotencyKey } from './idempotency-key.ts';
@@ -27,14 +28,16 @@ export function Composer() {
     const words = unsent.of('post');
     begin(undefined);
     leave();
-    if (words) notify(say('write.discarded'), 'done', { label: say('undo'), run: () => begin(words) });
+    if (!words) return;
+    const again = { label: say('undo'), run: () => begin(words) };
+    unsent.offered('post', notify(say('write.discarded'), 'done', again));
   };
   const create = async (words: Words, published: boolean) => {
     const post = { ...words, published };
     const key = idempotencyKey(unsent, 'post', post);
     const answer = await visit.timeline.store.create(post, { idempotencyKey: key });
     // Nobody is led away from what they write meanwhile, here or at another place.
-    const isWaitedFor = unsent.wasSent('post', words) && section.current !== null;
+    const isWaitedFor = unsent.wasSent('post', words) && isAttended(section.current);
     if (isWaitedFor) leave();
     if (!published) visit.drafts.put(answer);
     if (published && isWaitedFor) visit.published(answer);

@@ -1,6 +1,8 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { PostAnswer } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { isAttended } from '../chrome/attention.ts';
+import { useHeldEntries } from '../chrome/held-entries.ts';
 import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
@@ -14,7 +16,7 @@ import { Trouble } from '../chrome/trouble.tsx';
 
 /** What the reader has written and not published. */
 export function DraftsView() {
-  const { drafts, timeline } = useVisit();
+  const { drafts, timeline, unsent } = useVisit();
   const [trouble, setTrouble] = useState<string | undefined>(undefined);
   const load = () => {
     setTrouble(undefined);
@@ -23,6 +25,12 @@ export function DraftsView() {
   useEffect(load, [drafts]);
   const list = drafts.list.value;
   const cards = useKeptFocus<HTMLElement>();
+  // One that was published or deleted elsewhere stays for what is written in it.
+  const { shown, drawAgain } = useHeldEntries(
+    list ?? [],
+    ({ id }) => id,
+    ({ id }) => unsent.of(`edit:${id}`) !== undefined,
+  );
   return (
     <section ref={cards} class="timeline" aria-labelledby="drafts-title">
       <h1 id="drafts-title" class="place-title" tabIndex={-1}>
@@ -30,17 +38,17 @@ export function DraftsView() {
       </h1>
       <p class="muted place-words">{say('drafts.private')}</p>
       {trouble !== undefined && <Trouble again={load}>{trouble}</Trouble>}
-      {list?.length === 0 && <p class="nothing">{say('drafts.none')}</p>}
+      {list && shown.length === 0 && <p class="nothing">{say('drafts.none')}</p>}
       <PostStoreProvider value={timeline.store}>
-        {list?.map((draft) => (
-          <DraftCard key={draft.id} draft={draft} />
+        {shown.map(({ entry: draft }) => (
+          <DraftCard key={draft.id} draft={draft} onDone={drawAgain} />
         ))}
       </PostStoreProvider>
     </section>
   );
 }
 
-function DraftCard({ draft }: { draft: PostAnswer }) {
+function DraftCard({ draft, onDone }: { draft: PostAnswer; onDone: () => void }) {
   const visit = useVisit();
   const article = useRef<HTMLElement>(null);
   // What was begun before a reload, or a look at another place, goes on.
@@ -49,8 +57,10 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
   const publish = async () => {
     try {
       const post = await visit.timeline.store.edit(draft.id, { published: true });
+      const isWaitedFor = isAttended(article.current);
       visit.drafts.drop(post.id);
-      visit.published(post);
+      if (isWaitedFor) visit.published(post);
+      else notify(say('write.published'));
     } catch (error) {
       notify(say('drafts.failed', { why: sentenceOf(error) }), 'failed');
     }
@@ -62,7 +72,10 @@ function DraftCard({ draft }: { draft: PostAnswer }) {
         {editing ? (
           <EditPost
             post={draft}
-            onDone={() => setEditing(false)}
+            onDone={() => {
+              setEditing(false);
+              onDone();
+            }}
             onAgain={() => setEditing(true)}
             article={article}
           />

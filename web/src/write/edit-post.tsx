@@ -2,13 +2,14 @@ import type { RefObject } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { type PostAnswer, type PostEdit, type PostView, TidingsError } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { isAttended } from '../chrome/attention.ts';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { notify } from '../chrome/notices.tsx';
 import { usePostStore } from '../feed/post-store.ts';
 import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { type Deed, PostForm, type Words } from './post-form.tsx';
-import { nameOf } from './post-name.ts';
+import { beginningOf, nameOf } from './post-name.ts';
 
 interface EditPostProps {
   /** A post, a reply or a draft. */
@@ -27,14 +28,20 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
   const { drafts, unsent } = visit;
   const what = `edit:${post.id}` as const;
   const [begun] = useState(() => unsent.of(what));
-  const [based, setBased] = useState(begun?.version ?? post.version);
+  /** The post as the writer knows it. */
+  const [based, setBased] = useState<Based>(() => begun?.based ?? post);
   const [warning, setWarning] = useState<string | undefined>(undefined);
   /** What is to be done with the answer to whether the post is to be withdrawn. */
   const [asking, setAsking] = useState<((yes: boolean) => void) | undefined>(undefined);
   const isReply = post.title === null;
-  const isDraft = !post.published;
+  const isDraft = !based.published;
 
-  useEffect(() => () => article.current?.focus({ preventScroll: true }), [article]);
+  useEffect(
+    () => () => {
+      if (isAttended(article.current)) article.current?.focus({ preventScroll: true });
+    },
+    [article],
+  );
 
   const done = () => {
     unsent.keep(what, undefined);
@@ -48,7 +55,7 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
       unsent.keep(what, words);
       onAgain();
     };
-    notify(say('edit.discarded'), 'done', { label: say('undo'), run: again });
+    unsent.offered(what, notify(say('edit.discarded'), 'done', { label: say('undo'), run: again }));
   };
   const taken = (answer: PostAnswer) => {
     setWarning(undefined);
@@ -56,26 +63,31 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
       drafts.put(answer);
       if (!isDraft) notify(say('edit.withdrawn'));
     }
+    const isWaitedFor = isAttended(article.current);
     done();
     if (answer.published && isDraft) {
       drafts.drop(answer.id);
-      visit.published(answer);
+      if (isWaitedFor) visit.published(answer);
+      else notify(say('write.published'));
     }
   };
-  const save = async ({ title, content }: Words, change: PostEdit = {}) => {
+  const save = async (words: Words, change: PostEdit = {}, known = based): Promise<void> => {
+    const { title, content } = words;
     const edit = { content, ...(isReply ? {} : { title }), ...change };
     try {
-      taken(await store.edit(post.id, edit, { ifMatch: based }));
+      taken(await store.edit(post.id, edit, { ifMatch: known }));
     } catch (error) {
       if (!(error instanceof TidingsError) || error.code !== 'version_mismatch') throw error;
       const newest = await service.posts.get(post.id);
       // It was done at the time before, and only the answer was lost.
-      if (has(newest, edit)) {
-        taken(newest);
-        return;
+      if (has(newest, edit)) taken(newest);
+      // A moderator has closed its thread, say: nothing that the writer could overwrite.
+      else if (has(newest, textOf(known))) await save(words, change, newest);
+      else {
+        setBased(newest);
+        setWarning(conflictOf(newest, known));
+        if (unsent.of(what)) unsent.keep(what, { ...words, based: baseOf(newest) });
       }
-      setBased(newest.version);
-      setWarning(say('edit.changed', { text: newest.title ?? newest.content }));
     }
   };
   const withdraw = async (words: Words) => {
@@ -103,7 +115,7 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
         titled={!isReply}
         autofocus
         warning={warning}
-        onInput={(words) => unsent.keep(what, { ...words, version: based })}
+        onInput={(words) => unsent.keep(what, { ...words, based: baseOf(based) })}
         onCancel={cancel}
         deeds={deeds}
       />
@@ -120,7 +132,30 @@ export function EditPost({ post, onDone, onAgain, article }: EditPostProps) {
   );
 }
 
-/** Whether a post is as an edit would make it. */
-function has(post: PostView, edit: PostEdit): boolean {
-  return Object.entries(edit).every(([field, value]) => post[field as keyof PostEdit] === value);
+type Based = Pick<PostView, 'version' | 'title' | 'content' | 'published'>;
+
+/** As much of a post as is kept with a change of it. */
+function baseOf({ version, title, content, published }: Based): Based {
+  return { version, title, content, published };
+}
+
+/** What a writer sees of a post, but for its version. */
+function textOf({ title, content, published }: Based): Omit<Based, 'version'> {
+  return { title, content, published };
+}
+
+/** What of the newest state of a post its writer does not know yet. */
+function conflictOf({ title, content, published }: Based, known: Based): string {
+  const facts: string[] = [];
+  if (published !== known.published) facts.push(say(published ? 'edit.nowPublic' : 'edit.nowDraft'));
+  if (title === known.title && content === known.content) return facts.join(' ');
+  if (title !== null && title !== known.title)
+    facts.push(say('edit.changedTitle', { text: beginningOf(title) }));
+  if (content !== known.content) facts.push(say('edit.changedText', { text: beginningOf(content) }));
+  return [...facts, say('edit.replace')].join(' ');
+}
+
+/** Whether a post has what an edit says. */
+function has(post: PostView, edit: Partial<Omit<Based, 'version'>>): boolean {
+  return Object.entries(edit).every(([field, value]) => post[field as keyof typeof edit] === value);
 }

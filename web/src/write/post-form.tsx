@@ -209,7 +209,11 @@ export function PostForm(props: PostFormProps) {
               />
             )}
           </Field>
-          {warning !== undefined && <p class="hint">{warning}</p>}
+          {warning !== undefined && (
+            <p class="hint" role="alert">
+              {warning}
+            </p>
+          )}
           {faults.whole !== undefined && (
             <p class="fault" role="alert">
               {faults.whole}

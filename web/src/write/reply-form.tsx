@@ -38,7 +38,7 @@ export function ReplyForm({ to, autofocus, send, onClose, onAgain }: ReplyFormPr
       setRound((before) => before + 1);
       onAgain?.();
     };
-    notify(say('reply.discarded'), 'done', { label: say('undo'), run: again });
+    unsent.offered(what, notify(say('reply.discarded'), 'done', { label: say('undo'), run: again }));
   };
   const reply = async (words: Words) => {
     const { content } = words;

@@ -1,13 +1,13 @@
-import type { TidingsError } from 'tidings-client';
+import type { PostView, TidingsError } from 'tidings-client';
 import { browserStorage, read, tabStorage, write } from '../chrome/stored.ts';
 import type { Words } from './post-form.tsx';
 
 /** What the words are for: a new post, a reply to a post, or a change of one. */
 export type UnsentFor = 'post' | `reply:${number}` | `edit:${number}`;
 
-/** The words, and for an edit the version on which it is based. */
+/** The words, and for an edit the post on which it is based, as it was. */
 export interface UnsentWords extends Words {
-  version?: number;
+  based?: Pick<PostView, 'version' | 'title' | 'content' | 'published'>;
   /** What has been sent of it without an answer, and the idempotency key that it was sent with. */
   sent?: Sent;
 }
@@ -40,6 +40,8 @@ export class Unsent {
 
   /** With the words that it is about. It ends with the page: nothing is sent on a later day. */
   readonly #waiting = new Map<UnsentFor, Waiting & Words>();
+  /** What takes the offer back to bring words back that were discarded. */
+  readonly #offers = new Map<UnsentFor, () => void>();
   readonly #onSent = new Map<UnsentFor, Set<() => void>>();
 
   constructor(userId: number) {
@@ -61,9 +63,18 @@ export class Unsent {
   /** @param words undefined, or without a letter: there is nothing to keep any more */
   keep(what: UnsentFor, words: UnsentWords | undefined): void {
     const kept = words && words.title + words.content !== '' ? words : undefined;
+    if (kept) {
+      this.#offers.get(what)?.();
+      this.#offers.delete(what);
+    }
     this.#waiting.delete(what);
     const sent = kept?.sent ?? this.of(what)?.sent;
     this.#put(what, kept && sent ? { ...kept, sent } : kept);
+  }
+
+  /** The writer may have back what they have discarded. @param takeBack called once something new is kept */
+  offered(what: UnsentFor, takeBack: () => void): void {
+    this.#offers.set(what, takeBack);
   }
 
   /**

@@ -1,0 +1,16 @@
+/** Whether nothing has the focus: what had it may be gone. */
+export function isFocusLost(): boolean {
+  return document.activeElement === null || document.activeElement === document.body;
+}
+
+/**
+ * Whether the reader is still where they did something, and not at something else by now: then its answer may give the
+ * focus to something, or lead to another place. One who has just come to a place has its title as the focus.
+ */
+export function isAttended(element: Element | null): boolean {
+  const { activeElement } = document;
+  if (element === null) return false;
+  return (
+    isFocusLost() || element.contains(activeElement) || activeElement?.matches('#main, .place-title') === true
+  );
+}
