@@ -163,6 +163,22 @@ describe('the places of the page', () => {
     reader.expectClean();
   });
 
+  it('are those of a search while one types, which takes nothing back of what is typed', async () => {
+    const field = page.getByRole('searchbox');
+    await field.pressSequentially('Post ');
+    await page.waitForURL('**/search?q=Post');
+    await page.getByRole('heading', { name: 'Posts with “Post”' }).waitFor();
+    await field.pressSequentially('60');
+    await page.waitForURL('**/search?q=Post+60');
+    expect(await field.inputValue()).to.equal('Post 60');
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    await comesToBe(() => field.inputValue(), '');
+    await page.goBack();
+    await comesToBe(() => field.inputValue(), 'Post 60');
+    await page.getByRole('link', { name: 'Everyone' }).click();
+    reader.expectClean();
+  });
+
   it('end a search with Escape, which leads to where it began', async () => {
     await page.getByRole('link', { name: 'Hot' }).click();
     await page.keyboard.press('/');

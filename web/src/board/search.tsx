@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { onceShown } from '../chrome/frames.ts';
 import { say } from '../languages/say.ts';
 import { go, place } from '../places/history.ts';
@@ -18,21 +18,30 @@ export function Search() {
   const takeBack = useRef<() => void>(() => undefined);
   const before = useRef<Place>(everyone);
   if (here.name !== 'search') before.current = here;
-  useEffect(() => setTyped(words), [words]);
+  /** What this field has looked for last, while that is where the reader is. */
+  const sought = useRef<string | undefined>(undefined);
+  useLayoutEffect(() => {
+    // More may have been typed since, or a space.
+    if (words === sought.current) return;
+    sought.current = undefined;
+    takeBack.current();
+    setTyped(words);
+  }, [words]);
   useEffect(() => () => takeBack.current(), []);
 
   const look = (text: string) => {
     takeBack.current();
     const now = place.peek();
-    const sought = text.trim();
-    if (sought === '') {
+    const wanted = text.trim();
+    sought.current = wanted;
+    if (wanted === '') {
       if (now.name === 'search') go(before.current, { focus: false });
       return;
     }
     // A search grows letter by letter: that is one step back, not many.
     const replace = now.name === 'search';
     const sort = 'sort' in now ? now.sort : 'new';
-    go({ name: 'search', words: sought, sort }, { replace, focus: false });
+    go({ name: 'search', words: wanted, sort }, { replace, focus: false });
   };
 
   return (
