@@ -99,6 +99,42 @@ describe('the page of a service with an OpenID provider', function () {
     await reader.leave();
   });
 
+  it('keeps what was typed when more is asked for, and the invitation on the way to the provider', async () => {
+    provider.users.set('ines', { email: 'ines@example.org', email_verified: true });
+    const reader = await open('ines', 'ines');
+    const { page } = reader;
+    const asked = ['username_required', 'invitation_required', 'otp_required'];
+    await page.route('**/login/oidc/finish', (route) =>
+      route.fulfill({
+        status: 403,
+        contentType: 'application/problem+json',
+        json: { type: `urn:tidings:problem:${asked.shift()}`, title: 'Asked', status: 403, detail: 'Asked' },
+      }),
+    );
+    await page.goto(`${world.url}/#invitation=abc`);
+    await page.getByRole('button', { name: BUTTON }).click();
+    await page.getByLabel('Name').fill('ines');
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'invitation');
+    expect(await page.getByLabel('Invitation').inputValue()).to.equal('abc');
+    expect(await page.getByLabel('Name').inputValue()).to.equal('ines');
+    await page.getByLabel('Invitation').fill('def');
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'otp');
+    expect(await page.getByLabel('Invitation').inputValue()).to.equal('def');
+    await page.getByRole('button', { name: 'Not now' }).click();
+
+    // What the browser keeps of the page for Back is a button that was pressed.
+    await page.route('**/login/oidc', () => undefined);
+    const button = page.getByRole('button', { name: BUTTON });
+    await button.click();
+    await page.locator('[aria-disabled="true"]', { hasText: BUTTON }).waitFor();
+    await page.evaluate('dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))');
+    await page.locator('[aria-disabled="false"]', { hasText: BUTTON }).waitFor();
+    reader.expectClean({ networkMayFail: true }); // the browser notes what was asked for
+    await reader.leave();
+  });
+
   it('asks for the password of an account with the address, and says when the provider refuses', async () => {
     const { email } = await world.user('carol');
     provider.users.set('carol', { email });

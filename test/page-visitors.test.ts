@@ -156,6 +156,44 @@ describe('the page of a visitor without an account', () => {
     visitor.expectClean();
   });
 
+  it('shows the door to who comes with an invitation, until they want to read or go back', async () => {
+    const guest = await Reader.open(browser, world.url, 'guest');
+    const { page } = guest;
+    await guest.shows(page.locator('.post'), 20);
+    // Where the service has not said yet that one needs an invitation, it says so when one signs up.
+    await page.route('**/users', (route) =>
+      route.fulfill({
+        status: 403,
+        contentType: 'application/problem+json',
+        json: {
+          type: 'urn:tidings:problem:invitation_required',
+          title: 'Refused',
+          status: 403,
+          detail: 'No',
+          errors: [{ loc: ['body', 'invitation'], msg: 'No', type: 'any.invitation' }],
+        },
+      }),
+    );
+    await page.goto(`${world.url}/#invitation=abc`);
+    await page.getByLabel('E-mail').fill('guest@example.org');
+    expect(await page.evaluate('location.hash')).to.equal('');
+    await page.getByRole('button', { name: 'Sign up' }).click();
+    await page.getByText('This invitation is not valid.').waitFor();
+    expect(await page.getByLabel('Invitation').inputValue()).to.equal('abc');
+    await comesToBe(() => page.evaluate('document.activeElement.name'), 'invitation');
+    await page.getByRole('button', { name: 'Go on reading without an account' }).click();
+    await guest.shows(page.locator('.post'), 20);
+
+    await page.getByRole('link', { name: 'Top', exact: true }).click();
+    await page.getByRole('button', { name: 'Sign up' }).click();
+    await page.getByLabel('Invitation').waitFor();
+    await page.goBack();
+    await guest.shows(page.locator('.post'), 20);
+    expect(await page.getByLabel('E-mail').count()).to.equal(0);
+    guest.expectClean({ networkMayFail: true }); // the browser notes the refusal
+    await guest.leave();
+  });
+
   it('fits a telephone, in dark colours too', async () => {
     const other = await Reader.open(browser, world.url, 'wilma', {
       viewport: { width: 360, height: 740 },

@@ -2,7 +2,6 @@ import { farewell, presence } from './account/account.ts';
 import { isOpen, wish } from './account/door.ts';
 import { mailedLink } from './account/mailed-link.ts';
 import { providerAnswer } from './account/provider-login.ts';
-import { givenInvitation } from './account/service-info.ts';
 import { Restoring } from './account/restoring.tsx';
 import { Welcome } from './account/welcome.tsx';
 import { Board } from './board/board.tsx';
@@ -20,8 +19,7 @@ export function App() {
     wish.value === undefined &&
     farewell.value === undefined &&
     mailedLink.value === undefined &&
-    providerAnswer.value === undefined &&
-    givenInvitation() === '';
+    providerAnswer.value === undefined;
   return (
     <>
       {shown === 'out' && (reads ? <VisitorBoard /> : <Welcome />)}

@@ -1,7 +1,8 @@
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Field } from '../chrome/field.tsx';
 import { useFaults } from '../chrome/faults.ts';
-import type { Refusals } from '../chrome/sentence.ts';
+import { notify } from '../chrome/notices.tsx';
+import { type Refusals, sentenceOf } from '../chrome/sentence.ts';
 
 interface AccountField {
   name: string;
@@ -24,8 +25,13 @@ interface AccountFormProps {
   /** Whose password is asked for, where no field says it: a password manager looks for it in the form. */
   login?: string;
   danger?: boolean;
-  /** Whether its first field has the focus at the beginning: it takes the place of a form that had it. */
+  /**
+   * Whether its first field has the focus at the beginning, since it takes the place of a form that had it, and later one
+   * that is added.
+   */
   autofocus?: boolean;
+  /** Whether what was typed stays when it has been sent: more may be asked then. */
+  keeps?: boolean;
   /** The field that a wrong password is about. */
   passwordField?: string;
   /** The field that a wrong code of an authenticator app is about. */
@@ -46,6 +52,7 @@ export function AccountForm({
   login,
   danger = false,
   autofocus = false,
+  keeps = false,
   passwordField,
   codeField,
   recoverable,
@@ -54,16 +61,20 @@ export function AccountForm({
 }: AccountFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const names = fields.map(({ name }) => name);
+  const told: Refusals = { network: 'problem.unanswered', ...refusals };
   const { faults, clear, show } = useFaults(names, form, {
     passwordField,
     codeField,
     recoverable,
-    refusals: { network: 'problem.unanswered', ...refusals },
+    refusals: told,
   });
   const [busy, setBusy] = useState(false);
+  const drawn = useRef(0);
   useLayoutEffect(() => {
-    if (autofocus) form.current?.querySelector<HTMLElement>('input:not([hidden])')?.focus();
-  }, []);
+    const inputs = form.current?.querySelectorAll<HTMLElement>('.field :is(input, textarea)') ?? [];
+    if (autofocus && fields.length > drawn.current) inputs[drawn.current]?.focus();
+    drawn.current = fields.length;
+  }, [fields.length]);
 
   const submit = async (target: HTMLFormElement) => {
     const data = new FormData(target);
@@ -77,9 +88,11 @@ export function AccountForm({
     clear();
     try {
       await run(values);
-      for (const input of target.querySelectorAll<HTMLInputElement>('[type="password"]')) input.value = '';
+      if (!keeps)
+        for (const input of target.querySelectorAll<HTMLInputElement>('[type="password"]')) input.value = '';
     } catch (error) {
-      show(error);
+      if (form.current) show(error);
+      else notify(`${title}: ${sentenceOf(error, told)}`, 'failed');
     } finally {
       setBusy(false);
     }

@@ -8,6 +8,7 @@ import { go } from '../places/history.ts';
 import { service } from '../service.ts';
 import { forgetUnsent } from '../write/unsent.ts';
 import { leaveDoor } from './door.ts';
+import { invitation } from './invitation.ts';
 import { rememberAccount } from './visited.ts';
 
 /** `restoring`: there is a session from an earlier visit, and it is being asked whose it is. */
@@ -57,6 +58,7 @@ async function enter(): Promise<void> {
           farewell.value = undefined;
           presence.value = { state: 'in', me };
           leaveDoor();
+          invitation.value = '';
         });
       }
       return;

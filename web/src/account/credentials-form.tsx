@@ -5,12 +5,8 @@ import { TidingsError } from 'tidings-client';
 import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import type { Intent } from './door.ts';
-import { givenInvitation, signUpMode } from './service-info.ts';
-
-const names = {
-  'log-in': ['email', 'password', 'otp'],
-  'sign-up': ['invitation', 'username', 'email', 'password'],
-} as const;
+import { invitation } from './invitation.ts';
+import { signUpMode } from './service-info.ts';
 
 /** Signs somebody up, or logs them in. What becomes of it is seen in `presence`. */
 export function CredentialsForm({ intent }: { intent: Intent }) {
@@ -18,7 +14,11 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
   const [busy, setBusy] = useState(false);
   const invited = intent === 'sign-up' && signUpMode.value === 'invite';
   const [asksForCode, setAsksForCode] = useState(false);
-  const { faults, clear, show } = useFaults(names[intent], form, {
+  const names =
+    intent === 'log-in'
+      ? ['email', 'password', ...(asksForCode ? ['otp'] : [])]
+      : [...(invited ? ['invitation'] : []), 'username', 'email', 'password'];
+  const { faults, clear, show } = useFaults(names, form, {
     codeField: 'otp',
     recoverable: asksForCode,
     refusals: intent === 'sign-up' ? { network: 'problem.unanswered' } : {},
@@ -52,7 +52,10 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
         });
     } catch (error) {
       setBusy(false);
-      if (error instanceof TidingsError && error.code === 'otp_required') setAsksForCode(true);
+      const code = error instanceof TidingsError ? error.code : undefined;
+      if (code === 'otp_required') setAsksForCode(true);
+      // The service has not said so before.
+      if (code === 'invitation_required') signUpMode.value = 'invite';
       show(error);
     }
   };
@@ -79,7 +82,7 @@ export function CredentialsForm({ intent }: { intent: Intent }) {
               autocomplete="off"
               maxLength={100}
               spellcheck={false}
-              defaultValue={givenInvitation()}
+              defaultValue={invitation.value}
             />
           )}
         </Field>

@@ -1,4 +1,5 @@
-import { signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
+import { place } from '../places/history.ts';
 import type { Place } from '../places/place.ts';
 import { type Anchor, anchorNow, restoreAnchor } from '../places/scroll.ts';
 
@@ -9,8 +10,11 @@ export type Intent = 'log-in' | 'sign-up';
 const everyoneReads =
   document.querySelector<HTMLMetaElement>('meta[name="tidings:public-read"]')?.content === 'on';
 
-/** What a visitor who has been reading wants now; undefined while they read. */
-export const wish = signal<Intent | undefined>(undefined);
+/** What a visitor wanted, and the place where they did. */
+const wanted = signal<{ intent: Intent; at: Place } | undefined>(undefined);
+
+/** What a visitor who has been reading wants now; undefined while they read: also once they have gone to another place. */
+export const wish = computed(() => (wanted.value?.at === place.value ? wanted.value.intent : undefined));
 
 /** The places that one can read without an account. */
 const open = new Set<Place['name']>(['everyone', 'search', 'tag', 'post', 'author']);
@@ -25,13 +29,13 @@ let left: Anchor | undefined;
 /** A visitor wants to do what needs an account. They come back to where they are. */
 export function goToDoor(intent: Intent): void {
   left = anchorNow();
-  wish.value = intent;
+  wanted.value = { intent, at: place.peek() };
   window.scrollTo({ top: 0, behavior: 'instant' });
 }
 
 /** They are logged in, or go on reading. */
 export function leaveDoor(): void {
   if (wish.peek() === undefined) return;
-  wish.value = undefined;
+  wanted.value = undefined;
   restoreAnchor(left);
 }

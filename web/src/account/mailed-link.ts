@@ -3,8 +3,11 @@ import { TidingsError } from 'tidings-client';
 import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
+import { takeFromFragment } from '../places/fragment.ts';
 import { service } from '../service.ts';
-import { changedTo } from './account.ts';
+import { changedTo, presence } from './account.ts';
+import { goToDoor } from './door.ts';
+import { invitation } from './invitation.ts';
 
 interface MailedLink {
   /** A new password, or an address that is put back. */
@@ -15,18 +18,22 @@ interface MailedLink {
 /** The link of a mail in the address of the page, until it has been used. */
 export const mailedLink = signal<MailedLink | undefined>(undefined);
 
-/**
- * Takes the token out of the address: it must not stay in the history of the browser. One that verifies an address is
- * used at once.
- */
+/** Takes the token out of the address. One that verifies an address is used at once. */
 export function takeMailedLink(): void {
-  for (const [kind, token] of new URLSearchParams(location.hash.slice(1))) {
-    if (kind === 'verify') void verify(token);
-    else if (kind === 'reset' || kind === 'undo') mailedLink.value = { kind, token };
-    else continue;
-    history.replaceState(history.state, '', location.pathname + location.search);
-    return;
+  const verified = takeFromFragment('verify');
+  if (verified !== undefined) void verify(verified);
+  for (const kind of ['reset', 'undo'] as const) {
+    const token = takeFromFragment(kind);
+    if (token !== undefined) mailedLink.value = { kind, token };
   }
+}
+
+/** Takes the invitation out of the address, `/#invitation=…`. Who has one wants to sign up, unless they are logged in. */
+export function takeInvitation(): void {
+  const given = takeFromFragment('invitation');
+  if (given === undefined || presence.peek().state === 'in') return;
+  invitation.value = given;
+  goToDoor('sign-up');
 }
 
 async function verify(token: string): Promise<void> {

@@ -4,8 +4,9 @@ import { sentenceOf } from '../chrome/sentence.ts';
 import { say } from '../languages/say.ts';
 import { service } from '../service.ts';
 import { AccountForm } from './account-form.tsx';
+import { invitation } from './invitation.ts';
 import { goToProvider, providerAnswer } from './provider-login.ts';
-import { givenInvitation, provider } from './service-info.ts';
+import { provider } from './service-info.ts';
 
 /** What a login may ask for, by the refusal that does. */
 const fields = {
@@ -70,9 +71,10 @@ export function ProviderForm({ answer }: { answer: ProviderAnswer }) {
   if (needs.length === 0) return <p role="status">{say('provider.working')}</p>;
   return (
     <AccountForm
-      key={needs.join(' ')}
       title={say('welcome.logIn')}
       verb={say('provider.go')}
+      autofocus
+      keeps
       passwordField="password"
       codeField="otp"
       recoverable={needs.includes('otp_required')}
@@ -82,7 +84,7 @@ export function ProviderForm({ answer }: { answer: ProviderAnswer }) {
         label: say(fields[need].label),
         hint: say(fields[need].hint),
         ...(need === 'username_required' ? { given: suggestion } : {}),
-        ...(need === 'invitation_required' ? { given: givenInvitation() } : {}),
+        ...(need === 'invitation_required' ? { given: invitation.value } : {}),
       }))}
       run={(values) =>
         finish(
@@ -101,6 +103,12 @@ export function ProviderForm({ answer }: { answer: ProviderAnswer }) {
 export function ProviderButton() {
   const [busy, setBusy] = useState(false);
   const [trouble, setTrouble] = useState<string>();
+  // Back from the provider the browser shows the page as it was left.
+  useEffect(() => {
+    const comeBack = () => setBusy(false);
+    window.addEventListener('pageshow', comeBack);
+    return () => window.removeEventListener('pageshow', comeBack);
+  }, []);
   if (provider.value === null) return null;
   const begin = async () => {
     setBusy(true);

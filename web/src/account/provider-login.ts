@@ -4,6 +4,7 @@ import { notify } from '../chrome/notices.tsx';
 import { sentenceOf } from '../chrome/sentence.ts';
 import { read, tabStorage, write } from '../chrome/stored.ts';
 import { say } from '../languages/say.ts';
+import { takeFromFragment } from '../places/fragment.ts';
 import { service } from '../service.ts';
 import { presence } from './account.ts';
 
@@ -33,14 +34,10 @@ export async function goToProvider(kind: Begun['kind'], password?: string): Prom
   location.assign(authorization_url);
 }
 
-/**
- * Takes the answer of the provider out of the address: it must not stay in the history of the browser. One that this tab
- * did not ask for is somebody else's.
- */
+/** Takes the answer of the provider out of the address. One that this tab did not ask for is somebody else's. */
 export function takeProviderAnswer(): void {
-  const response = new URLSearchParams(location.hash.slice(1)).get('oidc');
-  if (response === null) return;
-  history.replaceState(history.state, '', location.pathname + location.search);
+  const response = takeFromFragment('oidc');
+  if (response === undefined) return;
   const begun = readBegun();
   write(tabStorage(), KEY, null);
   if (begun?.state !== new URLSearchParams(response).get('state')) {

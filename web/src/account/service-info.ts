@@ -22,8 +22,3 @@ export async function askService(): Promise<void> {
     // Anyone who signs up is told what is wrong.
   }
 }
-
-/** The invitation in the address that somebody was sent: `/#invitation=…`. */
-export function givenInvitation(): string {
-  return new URLSearchParams(location.hash.slice(1)).get('invitation') ?? '';
-}

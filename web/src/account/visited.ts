@@ -1,5 +1,5 @@
 import { keepChoice, readChoice } from '../chrome/stored.ts';
-import { givenInvitation } from './service-info.ts';
+import { invitation } from './invitation.ts';
 
 /** Whether somebody has an account that was used in this browser; not whose it is. */
 const CHOICE = 'has-account';
@@ -11,5 +11,5 @@ export function rememberAccount(has: boolean): void {
 
 /** Whether a visitor has most likely been here before, and wants to log in rather than to sign up. */
 export function isReturning(): boolean {
-  return readChoice(CHOICE) !== null && givenInvitation() === '';
+  return readChoice(CHOICE) !== null && invitation.value === '';
 }

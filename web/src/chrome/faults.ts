@@ -22,7 +22,7 @@ const none: Faults = { fields: {}, whole: undefined };
 
 /**
  * The faults of a form, told by the server.
- * @param names the fields that the form has: a fault of any other is one of the whole
+ * @param names the fields that the form shows: a fault of any other is one of the whole
  * @param options.codeField the field of a code of an authenticator app
  * @param options.passwordField the field that a wrong password stands in, where there is one such field alone
  * @param options.recoverable whether the code may also be a recovery code
@@ -33,15 +33,16 @@ export function useFaults(
   form: RefObject<HTMLFormElement | null>,
   options: FaultOptions = {},
 ) {
-  const [faults, setFaults] = useState(none);
+  const [refused, setRefused] = useState<{ error: unknown }>();
   // Anyone who is notified of a fault wants to be where it is.
   useLayoutEffect(() => {
     form.current?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
-  }, [faults]);
+  }, [refused]);
   return {
-    faults,
-    clear: () => setFaults(none),
-    show: (error: unknown) => setFaults(faultsOf(error, names, options)),
+    // A field that was added for it is one of the form by now.
+    faults: refused ? faultsOf(refused.error, names, options) : none,
+    clear: () => setRefused(undefined),
+    show: (error: unknown) => setRefused({ error }),
   };
 }
 

@@ -43,7 +43,8 @@ function ReportForm({ what, send, onDone }: ReportButtonProps & { onDone: () => 
       notify(say('report.thanks'));
       dialog.current?.close();
     } catch (error) {
-      setFault(sentenceOf(error));
+      if (dialog.current) setFault(sentenceOf(error));
+      else notify(`${say('report.title', { what })}: ${sentenceOf(error)}`, 'failed');
       setBusy(false);
     }
   };
