@@ -27,6 +27,8 @@ describe('threads on the page', () => {
   const reply = async (by: TestUser, to: number, content: string) =>
     (await by.post<{ id: number }>(`/posts/${to}/replies`, { content })).body.id;
   const texts = () => page.locator('.reply .text, .reply .tombstone').allTextContents();
+  /** The text of the reply that has the focus. */
+  const focused = () => page.evaluate<string>('document.activeElement.querySelector(".text")?.textContent');
   const answer = () => page.getByRole('form', { name: 'Reply to carol' }).first();
 
   it('are reached by the number of replies, which is live', async () => {
@@ -85,6 +87,7 @@ describe('threads on the page', () => {
       'Thank you.',
     ]);
     expect(await answer().getByLabel('Text').inputValue()).to.equal('I would, if');
+    await comesToBe(() => focused(), 'Nor me.');
     await page.reload();
     await reader.shows(page.locator('.reply'), 8);
     expect(await answer().getByLabel('Text').inputValue(), 'after a reload').to.equal('I would, if');
@@ -117,6 +120,66 @@ describe('threads on the page', () => {
     await page.goto(`${world.url}/p/${root}`);
     await reader.shows(page.locator('.reply'), 8);
     reader.expectClean();
+  });
+
+  it('keep what is written in answer to one that goes, to be copied or discarded', async () => {
+    const { id } = (await carol.post<{ id: number }>('/posts', { title: 'Soon over', content: '' })).body;
+    const first = await reply(dave, id, 'Soon gone.');
+    await page.goto(`${world.url}/p/${id}`);
+    await page.locator('.reply').getByRole('button', { name: 'Reply' }).click();
+    await page.getByRole('form', { name: 'Reply to dave' }).getByLabel('Text').fill('Half of an answer');
+    await dave.delete(`/posts/${first}`);
+    await page.getByText('This can no longer be answered.').waitFor();
+    await reader.expectKeepsNobodyOut('what is kept');
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.getByRole('button', { name: 'Copy' }).click();
+    await page.getByText('Your text is copied.').waitFor();
+    expect(await page.evaluate('navigator.clipboard.readText()')).to.equal('Half of an answer');
+    await page.locator('.kept-words').getByRole('button', { name: 'Discard' }).click();
+    await reader.shows(page.locator('.kept-words'), 0);
+    await reader.shows(page.locator('.reply'), 0);
+
+    await answer().getByLabel('Text').fill('Half of another');
+    await carol.delete(`/posts/${id}`);
+    await page.getByRole('heading', { name: 'There is no such post' }).waitFor();
+    await page.locator('.kept-words').getByText('Half of another').waitFor();
+    await comesToBe(() => page.evaluate('document.activeElement.textContent'), 'There is no such post');
+    await page.getByRole('button', { name: 'Discard' }).click();
+    await reader.shows(page.locator('.kept-words'), 0);
+    reader.expectClean();
+  });
+
+  it('hand the focus on from a reply that its author deletes, and say that it is gone', async () => {
+    const { id } = (await carol.post<{ id: number }>('/posts', { title: 'A short one', content: '' })).body;
+    await page.goto(`${world.url}/p/${id}`);
+    await answer().getByLabel('Text').fill('Written in haste.');
+    await page.keyboard.press('Control+Enter');
+    const own = page.locator('.reply', { hasText: 'Written in haste.' });
+    await own.waitFor();
+    await reply(carol, id, 'And then.');
+    await page.getByText('And then.').waitFor();
+    await own.getByRole('button', { name: 'Delete' }).press('Enter');
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).press('Enter');
+    await reader.shows(own, 0);
+    await comesToBe(() => page.evaluate('document.activeElement.closest(".reply") !== null'), true);
+    await page.getByText('“Written in haste.” was removed.').waitFor({ state: 'attached' });
+    reader.expectClean();
+  });
+
+  it('take no letters as keys that were meant for a field which is gone', async () => {
+    const typed = (last: string) =>
+      page.evaluate<boolean>(`(() => {
+        const field = document.body.appendChild(document.createElement('input'));
+        const press = (target, key) => target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+        press(field, '${last}');
+        field.remove();
+        press(document.body, '/');
+        const isFound = document.activeElement.name === 'search';
+        document.activeElement.blur();
+        return isFound;
+      })()`);
+    expect(await typed('a')).to.equal(false);
+    expect(await typed('Escape'), 'after a field that was left').to.equal(true);
   });
 
   it('come by themselves once the service answers again', async () => {

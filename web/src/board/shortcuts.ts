@@ -2,14 +2,24 @@ import { openKeyboardHelp, shortcutsOn } from '../chrome/keyboard-help.tsx';
 import { go, place } from '../places/history.ts';
 import type { Visit } from './visit.ts';
 
+/** Who has typed a letter so short a time ago goes on typing, also where the field is gone. Milliseconds. */
+const TYPING = 1000;
+
 /** Single keys, as in many readers. They do nothing while one types, and can be switched off where they are explained. */
 export function listenToKeys(visit: Visit): () => void {
+  /** The field that a letter was typed into last, and when. */
+  let typed: { field: HTMLElement; at: number } | undefined;
   const onKey = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
     const { target } = event;
     if (!(target instanceof HTMLElement) || target.closest('dialog')) return;
     if (target.closest('input, textarea, select, [contenteditable]')) {
       if (event.key === 'Escape') target.blur();
+      typed = event.key.length === 1 ? { field: target, at: event.timeStamp } : undefined;
+      return;
+    }
+    if (typed && !typed.field.isConnected && event.timeStamp - typed.at < TYPING) {
+      typed.at = event.timeStamp;
       return;
     }
     if (!shortcutsOn.peek()) return;

@@ -1,5 +1,6 @@
 import type { RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { isFocusLost } from './attention.ts';
 
 /**
  * Keeps the focus in a list whose entry has it and goes, because of what was just done about it: the next one gets it, or
@@ -27,14 +28,17 @@ export function useKeptFocus<E extends HTMLElement>(): RefObject<E | null> {
     if (!target || !before || before.entry.isConnected) return;
     focused.current = undefined;
     // The focus is elsewhere by now.
-    if (document.activeElement !== document.body) return;
+    if (!isFocusLost()) return;
     const { children } = target;
-    const next = children[Math.min(before.at, children.length - 1)];
-    // Never one of its buttons: a key that was meant for the one before would do the same to it.
-    const link = next?.querySelector<HTMLElement>('a[href]');
-    const place = link ?? (next instanceof HTMLElement ? next : target);
-    if (!link && !place.hasAttribute('tabindex')) place.tabIndex = -1;
-    place.focus({ preventScroll: true });
+    focusEntry(children[Math.min(before.at, children.length - 1)] ?? target);
   });
   return list;
+}
+
+/** An entry of a list gets the focus, or the first link in it: never one of its buttons, which a key meant for another would press. */
+export function focusEntry(entry: Element): void {
+  const place = entry.querySelector<HTMLElement>('a[href]') ?? entry;
+  if (!(place instanceof HTMLElement)) return;
+  if (!place.matches('a[href]') && !place.hasAttribute('tabindex')) place.tabIndex = -1;
+  place.focus({ preventScroll: true });
 }

@@ -15,6 +15,7 @@ export const de: Messages = {
   keep: 'Behalten',
   leave: 'Lieber nicht',
   dismiss: 'Meldung schließen',
+  copy: 'Kopieren',
   lists: 'Listen',
 
   'announced.more': {
@@ -220,6 +221,8 @@ export const de: Messages = {
   'thread.arrived': { one: '{count} neue Antwort', other: '{count} neue Antworten' },
   'thread.deleted': 'gelöscht',
   'thread.replyBy': 'Antwort von {name}',
+  'thread.unanswerable': 'Darauf kann man nicht mehr antworten. Was du geschrieben hast, steht noch hier:',
+  'thread.copied': 'Dein Text ist kopiert.',
 
   'write.section': 'Schreiben',
   'write.new': 'Ein neuer Beitrag',

@@ -15,6 +15,7 @@ export const en = {
   keep: 'Keep it',
   leave: 'Leave it',
   dismiss: 'Dismiss',
+  copy: 'Copy',
   lists: 'Lists',
 
   'announced.more': { one: '{first} And {count} more change.', other: '{first} And {count} more changes.' },
@@ -209,6 +210,8 @@ export const en = {
   'thread.arrived': { one: '{count} new reply', other: '{count} new replies' },
   'thread.deleted': 'deleted',
   'thread.replyBy': 'Reply by {name}',
+  'thread.unanswerable': 'This can no longer be answered. What you have written is kept here:',
+  'thread.copied': 'Your text is copied.',
 
   'write.section': 'Write',
   'write.new': 'A new post',

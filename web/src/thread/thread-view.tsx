@@ -1,8 +1,12 @@
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { RefObject } from 'preact';
+import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 import type { ShownPost } from 'tidings-client';
 import { isUsed } from '../board/steadiness.ts';
 import { useVisit } from '../board/visit.ts';
+import { isAttended, isFocusLost } from '../chrome/attention.ts';
 import { announceNews } from '../chrome/announcer.tsx';
+import { type HeldEntry, useHeldEntries } from '../chrome/held-entries.ts';
+import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { Trouble } from '../chrome/trouble.tsx';
 import { useSlices } from '../chrome/use-slices.ts';
 import { Byline } from '../feed/byline.tsx';
@@ -20,6 +24,7 @@ import { EditPost } from '../write/edit-post.tsx';
 import { nameOf } from '../write/post-name.ts';
 import { ReplyForm } from '../write/reply-form.tsx';
 import { DEEPEST } from './depth.ts';
+import { KeptWords } from './kept-words.tsx';
 import { type Row, Thread } from './thread.ts';
 
 /** Replies that are drawn in one frame. */
@@ -52,9 +57,14 @@ export function ThreadView({ id }: { id: number }) {
     return () => (placeName.value = undefined);
   }, [name]);
   const isShown = state === 'shown';
-  const rows = thread.rows.value;
+  const { unsent } = useVisit();
+  const { shown: rows, drawAgain } = useHeldEntries(
+    thread.rows.value,
+    ({ reply }) => reply.id,
+    ({ reply }) => isShown && unsent.of(`reply:${reply.id}`) !== undefined,
+  );
   const drawn = useSlices(isShown ? rows.length : 0, SLICE);
-  const waits = (postId: number) => rows.slice(drawn).some(({ reply }) => reply.id === postId);
+  const waits = (postId: number) => rows.slice(drawn).some(({ entry }) => entry.reply.id === postId);
   useLayoutEffect(() => {
     // The rest comes by itself.
     if (isShown) scrollToWanted({ draw: waits, loadMore: drawn < rows.length ? () => undefined : undefined });
@@ -69,45 +79,108 @@ export function ThreadView({ id }: { id: number }) {
   if (state === 'loading') return <Skeleton />;
   if (state === 'missing' || !root) {
     const trouble = typeof state === 'object' ? state.trouble : undefined;
+    if (trouble === undefined)
+      return <Missing was={root ? [root.id, ...rows.map(({ entry }) => entry.reply.id)] : []} />;
     return (
       <section>
         <h1 class="place-title" tabIndex={-1}>
-          {say(trouble === undefined ? 'thread.missing' : 'thread.unread')}
+          {say('thread.unread')}
         </h1>
-        {trouble === undefined ? (
-          <p class="muted">{say('thread.missingWhy')}</p>
-        ) : (
-          <Trouble again={() => void thread.again()}>{trouble}</Trouble>
-        )}
+        <Trouble again={() => void thread.again()}>{trouble}</Trouble>
       </section>
     );
   }
+  return (
+    <PostStoreProvider value={thread}>
+      <Root post={root} />
+      <Replies
+        thread={thread}
+        root={root}
+        marked={id}
+        rows={rows.slice(0, drawn)}
+        more={more}
+        drawAgain={drawAgain}
+      />
+    </PostStoreProvider>
+  );
+}
+
+/** There is no such post, or none any more. @param was the posts that were shown of its thread */
+function Missing({ was }: { was: readonly number[] }) {
+  const title = useRef<HTMLHeadingElement>(null);
+  const [, drawAgain] = useReducer((round: number) => round + 1, 0);
+  useLayoutEffect(() => {
+    if (isFocusLost()) title.current?.focus({ preventScroll: true });
+  }, []);
+  return (
+    <section>
+      <h1 ref={title} class="place-title" tabIndex={-1}>
+        {say('thread.missing')}
+      </h1>
+      <p class="muted">{say('thread.missingWhy')}</p>
+      {was.map((to) => (
+        <KeptWords key={to} to={to} onDiscard={() => drawAgain(undefined)} />
+      ))}
+    </section>
+  );
+}
+
+interface RepliesProps {
+  thread: Thread;
+  root: ShownPost;
+  /** The post of the address. */
+  marked: number;
+  rows: readonly HeldEntry<Row>[];
+  /** What is below the replies. */
+  more: RefObject<HTMLDivElement | null>;
+  drawAgain: () => void;
+}
+
+function Replies({ thread, root, marked, rows, more, drawAgain }: RepliesProps) {
+  const section = useKeptFocus<HTMLElement>();
+  /** The replies that were shown when the others were asked for. */
+  const before = useRef<ReadonlySet<number> | undefined>(undefined);
+  useLayoutEffect(() => {
+    const first = rows.find(({ entry }) => before.current && !before.current.has(entry.reply.id));
+    if (!first) return;
+    before.current = undefined;
+    const post = section.current?.querySelector<HTMLElement>(`[data-post="${first.entry.reply.id}"]`);
+    if (isAttended(more.current)) post?.focus({ preventScroll: true });
+  }, [rows]);
+  const reveal = () => {
+    before.current = new Set(rows.map(({ entry }) => entry.reply.id));
+    void thread.reveal();
+  };
   const pending = thread.pending.value;
   // The pointer and the focus are where they go by then.
   const lookAgain = () => void requestAnimationFrame(() => thread.look());
   return (
-    <PostStoreProvider value={thread}>
-      <Root post={root} />
-      <section class="thread" aria-label={say('thread.replies')}>
-        <Answer thread={thread} to={root} />
-        {rows.slice(0, drawn).map((row) => (
-          <Reply key={row.reply.id} thread={thread} row={row} marked={row.reply.id === id} />
-        ))}
-        <div
-          ref={more}
-          class="more-replies"
-          aria-live="polite"
-          onPointerLeave={lookAgain}
-          onFocusOut={lookAgain}
-        >
-          {pending > 0 && (
-            <button type="button" class="primary" onClick={() => void thread.reveal()}>
-              {say('thread.arrived', { count: pending })}
-            </button>
-          )}
-        </div>
-      </section>
-    </PostStoreProvider>
+    <section ref={section} class="thread" aria-label={say('thread.replies')}>
+      <Answer thread={thread} to={root} />
+      {rows.map(({ entry, gone }) => (
+        <Reply
+          key={entry.reply.id}
+          thread={thread}
+          row={entry}
+          gone={gone}
+          marked={entry.reply.id === marked}
+          drawAgain={drawAgain}
+        />
+      ))}
+      <div
+        ref={more}
+        class="more-replies"
+        aria-live="polite"
+        onPointerLeave={lookAgain}
+        onFocusOut={lookAgain}
+      >
+        {pending > 0 && (
+          <button type="button" class="primary" onClick={reveal}>
+            {say('thread.arrived', { count: pending })}
+          </button>
+        )}
+      </div>
+    </section>
   );
 }
 
@@ -156,13 +229,22 @@ function Answer({ thread, to }: { thread: Thread; to: ShownPost }) {
   return <ReplyForm to={to} autofocus={false} send={(content, key) => thread.reply(to.id, content, key)} />;
 }
 
-function Reply({ thread, row, marked }: { thread: Thread; row: Row; marked: boolean }) {
+interface ReplyProps {
+  thread: Thread;
+  row: Row;
+  gone: boolean;
+  marked: boolean;
+  drawAgain: () => void;
+}
+
+function Reply({ thread, row, gone, marked, drawAgain }: ReplyProps) {
   const { reply } = row;
   const depth = Math.min(row.depth, DEEPEST);
-  if (reply.deleted) {
+  if (reply.deleted || gone) {
     return (
       <div class="reply" style={{ '--depth': depth }} data-post={reply.id}>
         <p class="muted tombstone">{say('thread.deleted')}</p>
+        <KeptWords to={reply.id} onDiscard={drawAgain} />
       </div>
     );
   }
@@ -182,6 +264,10 @@ function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
   const [editing, setEditing] = useState(() => unsent.of(`edit:${reply.id}`) !== undefined);
   const [answering, setAnswering] = useState(() => unsent.of(`reply:${reply.id}`) !== undefined);
   useTracked(article, reply.id);
+  const close = () => {
+    if (isAttended(article.current)) article.current?.focus({ preventScroll: true });
+    setAnswering(false);
+  };
   return (
     <article
       ref={article}
@@ -219,7 +305,7 @@ function LivingReply({ thread, reply, depth, marked }: LivingReplyProps) {
           to={reply}
           autofocus
           send={(content, key) => thread.reply(reply.id, content, key)}
-          onClose={() => setAnswering(false)}
+          onClose={close}
           onAgain={() => setAnswering(true)}
         />
       )}
