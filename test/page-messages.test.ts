@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { expect } from 'chai';
 import { problems } from '../server/errors.ts';
+import type { AuditAction } from '../server/moderation/present.ts';
 import { packageRoot } from '../server/paths.ts';
 import { de } from '../web/src/languages/de.ts';
 import { en } from '../web/src/languages/en.ts';
@@ -99,6 +100,33 @@ describe('the messages of the page', () => {
       "const b = <p>{list === 'open' && say('moderation.noneOpen')}</p>;",
     ];
     for (const line of silent) expect(literalWords('x.tsx', line, everywhere), line).to.deep.equal([]);
+  });
+
+  it('are there for all that the audit log has entries of', () => {
+    const actions = {
+      remove: true,
+      restore: true,
+      lock: true,
+      unlock: true,
+      warn: true,
+      suspend: true,
+      unsuspend: true,
+      dismiss: true,
+      grant: true,
+      reset_link: true,
+      totp_off: true,
+      reset_password: true,
+      change_email: true,
+      undo_email: true,
+      link_identity: true,
+      unlink_identity: true,
+      take_over: true,
+      create_key: true,
+      revoke_key: true,
+      create_webhook: true,
+      change_webhook: true,
+    } satisfies Record<AuditAction, true>;
+    for (const action of Object.keys(actions)) expect(en).to.have.property(`moderation.log.${action}`);
   });
 
   it('are all used', () => {

@@ -1,10 +1,12 @@
 import { expect } from 'chai';
 import type { Page } from 'playwright-core';
+import { createCaseStore, createClient } from '../client/src/index.ts';
 import type { PostView } from '../server/contract.ts';
 import { grantRole } from '../server/moderation/roles.ts';
 import { openPageWorld, type PageWorld } from './support/page-world.ts';
 import { comesToBe, Reader } from './support/reader.ts';
-import { rows } from './support/tables.ts';
+import { execute, rows } from './support/tables.ts';
+import { until } from './support/waiting.ts';
 import { PASSWORD, type TestUser, type World } from './support/world.ts';
 
 describe('moderation on the page', () => {
@@ -123,6 +125,71 @@ describe('moderation on the page', () => {
     await page.getByRole('button', { name: 'Log in' }).click();
     await page.getByText('Your account is suspended. The reason: Sorry, it was spam').waitFor();
     alice.expectClean({ networkMayFail: true });
+  });
+
+  it('takes no case away from under the hands of somebody who writes about it', async () => {
+    await world.ctx.db.transaction((tx) => grantRole(tx, 'dave', 'moderator', ''));
+    const { body: post } = await carol.post<PostView>('/posts', { title: 'Two look at it', content: '' });
+    await dave.put(`/posts/${post.id}/report`, { reason: 'spam', note: '' });
+    await queue.goto(`${world.url}/moderation`);
+    const one = caseOf('Two look at it');
+    await one.getByLabel('Reason').fill('Half of a reason');
+    await dave.post('/moderation/actions', { action: 'dismiss', post_id: post.id, reason: 'Nothing' });
+    await one.getByText('Somebody else has resolved this meanwhile.').waitFor();
+    expect(await one.getByLabel('Reason').inputValue()).to.equal('Half of a reason');
+    expect(await one.getByRole('button', { name: 'Do it' }).count()).to.equal(0);
+    await moderator.expectKeepsNobodyOut('a case that is over');
+    await one.getByRole('button', { name: 'Close' }).click();
+    await moderator.shows(one, 0);
+
+    // The list is read again, and is as long as it was.
+    const client = createClient({ url: world.url });
+    await client.logIn({ email: grace.email, password: PASSWORD });
+    const store = createCaseStore(client, { limit: 2 });
+    const report = async (title: string) => {
+      const { body } = await carol.post<PostView>('/posts', { title, content: '' });
+      await dave.put(`/posts/${body.id}/report`, { reason: 'spam', note: '' });
+      return body.id;
+    };
+    const posts: number[] = [];
+    for (let number = 1; number <= 5; number += 1) posts.push(await report(`Case ${number}`));
+    await store.load();
+    while (store.state.hasMore) await store.loadMore();
+    const { length } = store.state.cases;
+    posts.push(await report('Case 6'));
+    await until('the new case', () => store.state.cases[0]?.post?.title === 'Case 6');
+    expect(store.state.cases).to.have.lengthOf(length + 1);
+    store.close();
+    for (const post_id of posts)
+      await dave.post('/moderation/actions', { action: 'dismiss', post_id, reason: 'Nothing' });
+    await queue.getByText('Nothing waits.').waitFor();
+    moderator.expectClean();
+  });
+
+  it('keeps as much of the log as was read, whatever comes on top or cannot be read', async () => {
+    await execute(
+      world,
+      `insert into audit_log (action, reason) select 'grant', 'Entry ' || n from generate_series(1, 60) n`,
+    );
+    await queue.getByRole('link', { name: 'Log' }).click();
+    const entries = queue.getByRole('list', { name: 'Log' }).getByRole('listitem');
+    await moderator.shows(entries, 50);
+    await queue.route('**/moderation/log?*cursor*', (route) => route.abort());
+    await queue.getByRole('button', { name: 'Show more' }).click();
+    await queue.getByRole('button', { name: 'Try again' }).waitFor();
+    await moderator.shows(entries, 50);
+    await queue.unroute('**/moderation/log?*cursor*');
+    await queue.getByRole('button', { name: 'Try again' }).click();
+    await queue.getByText('No advertising here').waitFor();
+    const count = await entries.count();
+    await act({ action: 'warn', user_id: carol.id, reason: 'On top of it' });
+    const { body: post } = await carol.post<PostView>('/posts', { title: 'For the log', content: '' });
+    await dave.put(`/posts/${post.id}/report`, { reason: 'spam', note: '' });
+    await act({ action: 'dismiss', post_id: post.id, reason: 'On top of all' });
+    await queue.getByText('On top of all').waitFor();
+    await moderator.shows(entries, count + 2);
+    await world.ctx.db.transaction((tx) => grantRole(tx, 'dave', 'user', ''));
+    moderator.expectClean({ networkMayFail: true });
   });
 
   it('marks a post as edited if its author has changed it, whatever moderators did with it', async () => {

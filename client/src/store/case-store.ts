@@ -23,24 +23,30 @@ export interface CasesState extends PagesState {
 
 /** Reports that come within this time are one reason to read the list again. Milliseconds. */
 const TOGETHER = 500;
+/** Cases in a request at most. */
+const MOST = 100;
 
 /** The cases of reports, for moderators: pages of them, and what is reported and resolved after them. */
 export class CaseStore {
   readonly #pages: LivePages<CasePage>;
+  readonly #client: Client;
   readonly #wanted: 'open' | 'resolved';
+  readonly #limit: number | undefined;
   #cases: readonly ModerationCase[] = [];
   #state: CasesState | undefined;
   #again: ReturnType<typeof setTimeout> | undefined;
   readonly #unloaded: CasesState;
 
   constructor(client: Client, { state = 'open', limit, feed }: CaseStoreOptions) {
+    this.#client = client;
     this.#wanted = state;
+    this.#limit = limit;
     this.#pages = new LivePages({
       client,
       feed,
       topic: () => null,
       read: (cursor, signal) =>
-        client.moderation.cases({ state, ...(limit === undefined ? {} : { limit }), cursor, signal }),
+        cursor === undefined ? this.#readShown(signal) : this.#read(limit, cursor, signal),
       onPage: ({ cases }, which) => {
         const before = which === 'first' ? [] : this.#cases;
         const known = new Set(before.map(({ id }) => id));
@@ -86,6 +92,25 @@ export class CaseStore {
     this.#waitNoMore();
     this.#pages.close();
   };
+
+  #read(limit: number | undefined, cursor: string | undefined, signal: AbortSignal): Promise<CasePage> {
+    const options = { state: this.#wanted, cursor, signal };
+    return this.#client.moderation.cases(limit === undefined ? options : { ...options, limit });
+  }
+
+  /** The first page, and on until all that is shown is read: none of it goes because something has come above. */
+  async #readShown(signal: AbortSignal): Promise<CasePage> {
+    const first = await this.#read(this.#limit, undefined, signal);
+    const found = new Map(first.cases.map((one) => [one.id, one]));
+    const most = this.#cases.length + MOST;
+    let { next } = first;
+    while (next !== undefined && found.size < most && this.#cases.some(({ id }) => !found.has(id))) {
+      const page = await this.#read(MOST, next, signal);
+      for (const one of page.cases) found.set(one.id, one);
+      ({ next } = page);
+    }
+    return { ...first, cases: [...found.values()], next };
+  }
 
   #fold(event: LiveEvent): void {
     const isOver = event.name === moderationEvent.resolved;

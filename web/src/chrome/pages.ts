@@ -29,6 +29,16 @@ export class Pages<T> {
     await this.#take('first', undefined);
   }
 
+  /** Reads what is new at the beginning. What is shown below stays, unless more is new than a page has. @param idOf by what an item is known */
+  async refresh(idOf: (item: T) => number): Promise<void> {
+    await this.#take('first', undefined, (items) => {
+      const known = new Set(items.map(idOf));
+      const before = this.items.peek();
+      const below = before.filter((item) => !known.has(idOf(item)));
+      return below.length < before.length ? [...items, ...below] : undefined;
+    });
+  }
+
   /** While anything is being read there is nothing to do. */
   async loadMore(): Promise<void> {
     if (this.hasMore.peek() && !this.loading.peek()) await this.#take('next', this.#next);
@@ -43,7 +53,12 @@ export class Pages<T> {
     this.#request.abort();
   }
 
-  async #take(page: 'first' | 'next', cursor: string | undefined): Promise<void> {
+  /** @param merge what is shown then, if the list goes on below as it did */
+  async #take(
+    page: 'first' | 'next',
+    cursor: string | undefined,
+    merge: (items: readonly T[]) => readonly T[] | undefined = () => undefined,
+  ): Promise<void> {
     this.#request.abort();
     const { signal } = (this.#request = new AbortController());
     batch(() => {
@@ -54,12 +69,13 @@ export class Pages<T> {
     try {
       const { items, next } = await this.#read(cursor, signal);
       if (signal.aborted) return;
+      const merged = merge(items);
+      if (!merged) this.#next = next;
       batch(() => {
-        this.items.value = page === 'first' ? items : [...this.items.peek(), ...items];
-        this.hasMore.value = next !== undefined;
+        this.items.value = merged ?? (page === 'first' ? items : [...this.items.peek(), ...items]);
+        this.hasMore.value = this.#next !== undefined;
         this.loading.value = false;
       });
-      this.#next = next;
     } catch (error) {
       if (signal.aborted) return;
       batch(() => {

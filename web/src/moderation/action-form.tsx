@@ -14,13 +14,14 @@ type Choice = Key extends infer K ? (K extends `moderation.choice.${infer Name}`
 
 const ofUser: Choice[] = ['warn', 'suspend-1', 'suspend-7', 'suspend-30', 'suspend', 'remove-all'];
 
-function choicesFor({ user, post_id, post, resolved_at }: ModerationCase): Choice[] {
+function choicesFor({ user, post_id, post, resolved_at, resolution }: ModerationCase): Choice[] {
   const end: Choice[] = resolved_at === null ? ['dismiss'] : ['unsuspend'];
   if (user.username === '') return resolved_at === null ? ['dismiss'] : [];
   if (post_id === null || !post) return [...ofUser, ...end];
   if (post.removed) return ['restore', ...ofUser, ...end];
   // There is a title of the first post of a thread alone, and only that can be locked.
-  return ['remove', ...(post.title === null ? [] : (['lock'] as const)), ...ofUser, ...end];
+  const lock: Choice[] = post.title === null ? [] : [resolution === 'lock' ? 'unlock' : 'lock'];
+  return ['remove', ...lock, ...ofUser, ...end];
 }
 
 function actionOf(choice: Choice, { user: { id: user_id }, post_id }: ModerationCase, reason: string) {
@@ -32,7 +33,7 @@ function actionOf(choice: Choice, { user: { id: user_id }, post_id }: Moderation
   else if (choice === 'suspend' || days !== undefined)
     action = { action: 'suspend', user_id, reason, ...until };
   else {
-    const plain = choice as 'remove' | 'restore' | 'lock' | 'warn' | 'dismiss';
+    const plain = choice as 'remove' | 'restore' | 'lock' | 'unlock' | 'warn' | 'dismiss';
     action =
       post_id === null
         ? { action: plain as 'warn' | 'dismiss', user_id, reason }
@@ -41,8 +42,16 @@ function actionOf(choice: Choice, { user: { id: user_id }, post_id }: Moderation
   return action;
 }
 
+interface ActionFormProps {
+  of: ModerationCase;
+  /** It has been resolved by somebody else: it is shown for what is written in the form. */
+  gone: boolean;
+  /** Nothing that is in the form is wanted any more. */
+  onDone: () => void;
+}
+
 /** What a moderator does about a case, and why. */
-export function ActionForm({ of: one }: { of: ModerationCase }) {
+export function ActionForm({ of: one, gone, onDone }: ActionFormProps) {
   const offered = choicesFor(one);
   const [choice, setChoice] = useState<Choice>();
   const [busy, setBusy] = useState(false);
@@ -50,6 +59,8 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
   const [refusal, setRefusal] = useState<string>();
   const chosen = choice !== undefined && offered.includes(choice) ? choice : offered[0];
   if (chosen === undefined) return null;
+  // What the moderator does is told by its answer, which may come later than the event.
+  const isOver = gone && !busy;
   const submit = async (form: HTMLFormElement) => {
     const reason = new FormData(form).get('reason');
     if (typeof reason !== 'string' || reason.trim() === '') {
@@ -69,26 +80,30 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
       );
       // What it is to be done for again stays in the form.
       if (complete === false) setRefusal(say('moderation.morePosts'));
-      else form.reset();
+      else {
+        form.reset();
+        onDone();
+      }
     } catch (error) {
-      setRefusal(
-        sentenceOf(error, {
-          conflict: 'moderation.conflict',
-          forbidden: 'moderation.forbidden',
-          network: 'problem.unanswered',
-        }),
-      );
+      const why = sentenceOf(error, {
+        conflict: 'moderation.conflict',
+        forbidden: 'moderation.forbidden',
+        network: 'problem.unanswered',
+      });
+      if (form.isConnected) setRefusal(why);
+      else notify(`${say(`moderation.choice.${chosen}`)}: ${why}`, 'failed');
     } finally {
       setBusy(false);
     }
   };
   return (
     <form
+      id={`form-${one.id}`}
       class="action"
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        if (!busy) void submit(event.currentTarget);
+        if (!busy && !isOver) void submit(event.currentTarget);
       }}
     >
       <Field label={say('moderation.action')}>
@@ -118,9 +133,20 @@ export function ActionForm({ of: one }: { of: ModerationCase }) {
           {refusal}
         </p>
       )}
-      <button type="submit" class="primary" aria-disabled={busy}>
-        {say('moderation.do')}
-      </button>
+      {isOver ? (
+        <>
+          <p class="fault" role="alert">
+            {say('moderation.over')}
+          </p>
+          <button type="button" class="secondary" onClick={onDone}>
+            {say('close')}
+          </button>
+        </>
+      ) : (
+        <button type="submit" class="primary" aria-disabled={busy}>
+          {say('moderation.do')}
+        </button>
+      )}
     </form>
   );
 }

@@ -1,12 +1,10 @@
 import { useEffect, useMemo } from 'preact/hooks';
 import type { AuditEntry } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
+import { EndOfPages } from '../chrome/end-of-pages.tsx';
 import { Pages } from '../chrome/pages.ts';
-import { sentenceOf } from '../chrome/sentence.ts';
-import { Trouble } from '../chrome/trouble.tsx';
 import { RelativeTime } from '../feed/relative-time.tsx';
 import { Skeleton } from '../feed/skeleton.tsx';
-import type { Key } from '../languages/messages.ts';
 import { Said } from '../languages/said.tsx';
 import { isKey, say } from '../languages/say.ts';
 import { service } from '../service.ts';
@@ -25,26 +23,23 @@ export function AuditLog() {
     [],
   );
   useEffect(() => () => pages.close(), [pages]);
-  useEffect(() => feed.on('report:resolved', () => void pages.load()), [feed, pages]);
+  useEffect(() => feed.on('report:resolved', () => void pages.refresh(({ id }) => id)), [feed, pages]);
   const entries = pages.items.value;
   const error = pages.error.value;
-  if (error) return <Trouble again={() => void pages.load()}>{sentenceOf(error)}</Trouble>;
-  if (entries.length === 0 && pages.loading.value) return <Skeleton />;
+  const loading = pages.loading.value;
+  if (entries.length === 0 && loading) return <Skeleton />;
   return (
     <>
-      {entries.length === 0 && <p class="nothing">{say('moderation.noneDone')}</p>}
+      {entries.length === 0 && !error && <p class="nothing">{say('moderation.noneDone')}</p>}
       <ul class="audit" aria-label={say('moderation.audit')}>
         {entries.map((entry) => (
           <Entry key={entry.id} of={entry} />
         ))}
       </ul>
-      {pages.hasMore.value && (
-        <div class="end">
-          <button type="button" class="secondary" onClick={() => void pages.loadMore()}>
-            {say('more')}
-          </button>
-        </div>
-      )}
+      <EndOfPages
+        store={pages}
+        state={{ loading, error, hasMore: pages.hasMore.value, page: pages.page.value }}
+      />
     </>
   );
 }
@@ -82,10 +77,7 @@ function Entry({ of: { action, actor, user, at, reason, posts, complete, post_id
   );
 }
 
-type Logged = Exclude<
-  Extract<Key, `moderation.log.${string}`>,
-  'moderation.log.removeAll' | 'moderation.log.other' | 'moderation.log.unfinished' | 'moderation.log.post'
->;
+type Logged = `moderation.log.${AuditEntry['action']}`;
 
 /** Whether there is a sentence for what was done: a newer service may do more. */
 function isLogged(key: string): key is Logged {

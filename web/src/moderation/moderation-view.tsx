@@ -1,6 +1,8 @@
+import { useRef } from 'preact/hooks';
 import { createCaseStore, type ModerationCase, type OwnUser } from 'tidings-client';
 import { useVisit } from '../board/visit.ts';
 import { EndOfPages } from '../chrome/end-of-pages.tsx';
+import { useHeldEntries } from '../chrome/held-entries.ts';
 import { useKeptFocus } from '../chrome/kept-focus.ts';
 import { useStore } from '../chrome/use-store.ts';
 import { RelativeTime } from '../feed/relative-time.tsx';
@@ -54,6 +56,13 @@ function Cases({ list }: { list: Exclude<ModerationList, 'audit'> }) {
   );
   const { cases, loading, error } = state;
   const rows = useKeptFocus<HTMLUListElement>();
+  /** Cases that nothing is written about any more. */
+  const done = useRef(new Set<number>());
+  const { shown, drawAgain } = useHeldEntries(
+    cases,
+    ({ id }) => id,
+    ({ id }) => !done.current.has(id) && isWritten(rows.current?.querySelector(`#form-${id}`)),
+  );
   return (
     <>
       {cases.length === 0 && loading && <Skeleton />}
@@ -61,9 +70,16 @@ function Cases({ list }: { list: Exclude<ModerationList, 'audit'> }) {
         <p class="nothing">{say(list === 'open' ? 'moderation.noneOpen' : 'moderation.noneResolved')}</p>
       )}
       <ul ref={rows} class="cases" aria-label={say(`moderation.${list}`)}>
-        {cases.map((one) => (
+        {shown.map(({ entry: one, gone }) => (
           <li key={one.id}>
-            <Case of={one} />
+            <Case
+              of={one}
+              gone={gone}
+              onDone={() => {
+                done.current.add(one.id);
+                drawAgain();
+              }}
+            />
           </li>
         ))}
       </ul>
@@ -72,7 +88,19 @@ function Cases({ list }: { list: Exclude<ModerationList, 'audit'> }) {
   );
 }
 
-function Case({ of: one }: { of: ModerationCase }) {
+/** Whether a form has the focus, or a reason in it. */
+function isWritten(form: Element | null | undefined): boolean {
+  if (!form) return false;
+  return form.matches(':focus-within') || form.querySelector('input')?.value.trim() !== '';
+}
+
+interface CaseProps {
+  of: ModerationCase;
+  gone: boolean;
+  onDone: () => void;
+}
+
+function Case({ of: one, gone, onDone }: CaseProps) {
   const { id, user, post_id, post, reports, count, opened_at, resolved_at, resolution } = one;
   const more = count - reports.length;
   return (
@@ -149,7 +177,7 @@ function Case({ of: one }: { of: ModerationCase }) {
         ))}
         {more > 0 && <li class="muted">{say('moderation.moreReports', { count: more })}</li>}
       </ul>
-      <ActionForm of={one} />
+      <ActionForm of={one} gone={gone} onDone={onDone} />
     </article>
   );
 }
