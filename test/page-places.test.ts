@@ -273,6 +273,15 @@ describe('the places of the page', () => {
       await other.page.evaluate(`(document.querySelector('.light').style.color = 'Highlight',
       getComputedStyle(document.querySelector('.light')).color)`),
     );
+    await other.page.keyboard.press('j');
+    await comesToBe(
+      () => other.page.evaluate('getComputedStyle(document.activeElement).outlineStyle'),
+      'solid',
+    );
+    // "Yesterday" is the day before, whatever the hour.
+    await other.page.clock.setFixedTime(new Date(new Date().setHours(48, 30, 0, 0)));
+    await other.turnAway(false);
+    await other.page.locator('.post time', { hasText: 'vorgestern' }).first().waitFor();
     await other.page.getByRole('button', { name: 'Abmelden' }).click({ trial: true });
     await other.page.setViewportSize({ width: 320, height: 640 });
     const [mark, light] = [

@@ -118,7 +118,12 @@ export default defineConfig({
   server: {
     // `npm run dev:web` beside `npm run dev`: the page from here, all else from the service.
     proxy: {
-      '^/(users|login|refresh|logout|sessions|posts|vote|events)': 'http://127.0.0.1:3000',
+      '^/(users|login|refresh|logout|sessions|posts|vote|events|email|password|moderation/(cases|actions|log))':
+        'http://127.0.0.1:3000',
+      '^/$': {
+        target: 'http://127.0.0.1:3000',
+        bypass: ({ headers }) => (headers.accept?.includes('text/html') ? '/index.html' : undefined),
+      },
       '/notifications': {
         target: 'http://127.0.0.1:3000',
         bypass: ({ headers }) => (headers.accept?.includes('text/html') ? '/index.html' : undefined),

@@ -1,4 +1,4 @@
-import type { LoginSession, OwnUser } from 'tidings-client';
+import { type LoginSession, type OwnUser, TidingsError } from 'tidings-client';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Confirmation } from '../chrome/confirmation.tsx';
 import { useKeptFocus } from '../chrome/kept-focus.ts';
@@ -31,14 +31,21 @@ export function Sessions({ me }: { me: OwnUser }) {
   }, [me, pages]);
   const list = useKeptFocus<HTMLUListElement>();
 
+  const [ending, setEnding] = useState<string>();
   const end = async (session: LoginSession) => {
+    setEnding(session.id);
     try {
-      await service.sessions.end(session.id);
+      await service.sessions.end(session.id).catch((error: unknown) => {
+        // It has ended by itself, or somewhere else.
+        if (!(error instanceof TidingsError) || error.code !== 'not_found') throw error;
+      });
       pages.remove(({ id }) => id === session.id);
       notify(say('sessions.ended'));
     } catch (error) {
       notify(say('sessions.notEnded', { why: sentenceOf(error) }), 'failed');
       await pages.load();
+    } finally {
+      setEnding(undefined);
     }
   };
   const leave = () =>
@@ -68,7 +75,8 @@ export function Sessions({ me }: { me: OwnUser }) {
                 type="button"
                 class="plain"
                 aria-label={say('sessions.endOf', { client: nameOf(session) })}
-                onClick={() => setAsking(session)}
+                aria-disabled={ending === session.id}
+                onClick={() => ending === session.id || setAsking(session)}
               >
                 {say('sessions.end')}
               </button>

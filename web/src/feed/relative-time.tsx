@@ -15,13 +15,20 @@ export function RelativeTime({ at }: { at: string }) {
   );
 }
 
-function timeAgo(then: Date, present: number): string {
+/** @param present milliseconds since 1970 */
+export function timeAgo(then: Date, present: number): string {
   const { ago, dayAndMonth, withYear } = formats.value;
   // A clock that is a little behind the server's must not make a post come from the future.
   const age = Math.max(0, present - then.getTime());
   if (age < MINUTE) return ago.format(0, 'second');
   if (age < HOUR) return ago.format(-Math.floor(age / MINUTE), 'minute');
   if (age < DAY) return ago.format(-Math.floor(age / HOUR), 'hour');
-  if (age < 7 * DAY) return ago.format(-Math.floor(age / DAY), 'day');
+  const days = dayOf(new Date(present)) - dayOf(then);
+  if (days < 7) return ago.format(-days, 'day');
   return (then.getFullYear() === new Date(present).getFullYear() ? dayAndMonth : withYear).format(then);
+}
+
+/** The number of a day of the calendar where the reader is: "yesterday" is the day before, whatever the hour. */
+function dayOf(time: Date): number {
+  return Date.UTC(time.getFullYear(), time.getMonth(), time.getDate()) / DAY;
 }

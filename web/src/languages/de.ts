@@ -268,14 +268,14 @@ export const de: Messages = {
   'delete.verb': 'Löschen',
   'delete.ask': '{post} endgültig löschen?',
   'delete.draft': 'Niemand sonst hat das gesehen.',
-  'delete.reply': 'Die Antwort verschwindet bei allen, samt ihren Stimmen. Antworten darauf bleiben.',
-  'delete.post': 'Der Beitrag verschwindet bei allen, samt seinen Stimmen.',
-  'delete.thread': {
   'delete.withdrawn': 'Das war schon veröffentlicht. Niemand sonst sieht es noch; seine Stimmen gehen mit.',
   'delete.withdrawnThread': {
     one: 'Das war schon veröffentlicht. Seine Stimmen und seine Antwort gehen mit.',
     other: 'Das war schon veröffentlicht. Seine Stimmen und seine {count} Antworten gehen mit.',
   },
+  'delete.reply': 'Die Antwort verschwindet bei allen, samt ihren Stimmen. Antworten darauf bleiben.',
+  'delete.post': 'Der Beitrag verschwindet bei allen, samt seinen Stimmen.',
+  'delete.thread': {
     one: 'Der Beitrag verschwindet bei allen, samt seinen Stimmen und seiner Antwort.',
     other: 'Der Beitrag verschwindet bei allen, samt seinen Stimmen und seinen {count} Antworten.',
   },

@@ -256,14 +256,14 @@ export const en = {
   'delete.verb': 'Delete',
   'delete.ask': 'Delete {post} for good?',
   'delete.draft': 'Nobody else has seen it.',
-  'delete.reply': 'It goes from everyone’s page, with its votes. Replies to it stay.',
-  'delete.post': 'It goes from everyone’s page, with its votes.',
-  'delete.thread': {
   'delete.withdrawn': 'It was published before. Nobody else sees it any more; its votes go with it.',
   'delete.withdrawnThread': {
     one: 'It was published before. Its votes and its reply go with it.',
     other: 'It was published before. Its votes and its {count} replies go with it.',
   },
+  'delete.reply': 'It goes from everyone’s page, with its votes. Replies to it stay.',
+  'delete.post': 'It goes from everyone’s page, with its votes.',
+  'delete.thread': {
     one: 'It goes from everyone’s page, with its votes and its reply.',
     other: 'It goes from everyone’s page, with its votes and its {count} replies.',
   },
