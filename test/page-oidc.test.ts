@@ -113,6 +113,7 @@ describe('the page of a service with an OpenID provider', function () {
     );
     await page.goto(`${world.url}/#invitation=abc`);
     await page.getByRole('button', { name: BUTTON }).click();
+    await page.getByRole('button', { name: 'Go on' }).waitFor();
     await page.getByLabel('Name').fill('ines');
     await page.getByRole('button', { name: 'Go on' }).click();
     await comesToBe(() => page.evaluate('document.activeElement.name'), 'invitation');

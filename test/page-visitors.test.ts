@@ -186,7 +186,7 @@ describe('the page of a visitor without an account', () => {
 
     await page.getByRole('link', { name: 'Top', exact: true }).click();
     await page.getByRole('button', { name: 'Sign up' }).click();
-    await page.getByLabel('Invitation').waitFor();
+    await page.getByLabel('E-mail').waitFor();
     await page.goBack();
     await guest.shows(page.locator('.post'), 20);
     expect(await page.getByLabel('E-mail').count()).to.equal(0);

@@ -10,12 +10,15 @@ export function listenToKeys(visit: Visit): () => void {
   /** The field that a letter was typed into last, and when. */
   let typed: { field: HTMLElement; at: number } | undefined;
   const onKey = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.defaultPrevented) return;
     const { target } = event;
-    if (!(target instanceof HTMLElement) || target.closest('dialog')) return;
-    if (target.closest('input, textarea, select, [contenteditable]')) {
+    if (!(target instanceof HTMLElement)) return;
+    const withAnother = event.ctrlKey || event.metaKey || event.altKey;
+    const isField = target.closest('input, textarea, select, [contenteditable]') !== null;
+    if (isField)
+      typed = event.key.length === 1 && !withAnother ? { field: target, at: event.timeStamp } : undefined;
+    if (withAnother || event.isComposing || event.defaultPrevented || target.closest('dialog')) return;
+    if (isField) {
       if (event.key === 'Escape') target.blur();
-      typed = event.key.length === 1 ? { field: target, at: event.timeStamp } : undefined;
       return;
     }
     if (typed && !typed.field.isConnected && event.timeStamp - typed.at < TYPING) {
