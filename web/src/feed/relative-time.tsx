@@ -16,7 +16,7 @@ export function RelativeTime({ at }: { at: string }) {
 }
 
 /** @param present milliseconds since 1970 */
-export function timeAgo(then: Date, present: number): string {
+function timeAgo(then: Date, present: number): string {
   const { ago, dayAndMonth, withYear } = formats.value;
   // A clock that is a little behind the server's must not make a post come from the future.
   const age = Math.max(0, present - then.getTime());
