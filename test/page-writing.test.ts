@@ -376,17 +376,18 @@ describe('writing on the page', () => {
 
     // To save the draft again would change what everyone sees.
     await draft.getByRole('button', { name: 'Edit' }).click();
-    await page
-      .getByRole('form', { name: 'Edit the draft' })
-      .getByRole('button', { name: 'Save draft' })
-      .click();
+    const asDraft = page.getByRole('form', { name: 'Edit the draft' });
+    await asDraft.getByLabel('Text').fill('For me alone');
+    await asDraft.getByRole('button', { name: 'Save draft' }).click();
     const form = page.getByRole('form', { name: 'Edit the post' });
     await form.getByText('This is published by now: everyone sees what you save.').waitFor();
     await form.getByRole('button', { name: 'Cancel' }).click();
+    expect((await other.posts.get(id)).content).to.equal('');
 
-    await other.posts.update(id, { published: false });
+    await other.posts.update(id, { published: false, content: 'Read again' });
     await reader.turnAway(true);
     await reader.turnAway(false);
+    await draft.getByText('Read again').waitFor();
     await draft.getByRole('button', { name: 'Delete' }).click();
     await dialog.getByText('It was published before. Its votes and its reply go with it.').waitFor();
     await dialog.getByRole('button', { name: 'Delete' }).click();
