@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { ownXid } from '../log/tail.ts';
 import type { Tally } from '../protocol.ts';
 import { inPublicThread } from '../public-thread.ts';
 
@@ -102,11 +103,11 @@ export class MissedTallies {
         from (
           select post_id, votes, replies, rev, xid from post_tallies
           where xid >= coalesce((
-            select e.horizon from event_log e
+            select case when e.seq <= h.foreign_seq then '0' else e.horizon end from event_log e cross join feed_head h
             where e.seq <= $1
               and e.numbered_at < (select l.numbered_at from event_log l where l.seq >= $1 order by l.seq limit 1)
                 - $2 * interval '1 millisecond'
-            order by e.seq desc limit 1), '0')
+            order by e.seq desc limit 1), '0') and ${ownXid}
           order by xid desc limit $3::integer + 1
         ) t join posts p on p.id = t.post_id
         order by t.xid desc`,

@@ -39,6 +39,12 @@ export interface Tail extends Head {
 }
 
 /**
+ * SQL: whether the `xid` of a row that is seen can be of this cluster. A row that came with a backup of another one may have a
+ * number that has not been given here yet: it has not changed. Once its turn comes, it is told once more, which does no harm.
+ */
+export const ownXid = 'xid < pg_snapshot_xmax(pg_current_snapshot())';
+
+/**
  * Tallies and revocations have no number of their own; each row carries the number of the transaction that wrote it last.
  * What a snapshot could not see was written by a transaction that ran at that moment (`xip`) or began later (from `xmax`
  * on). Both are ranges of the index on `xid`, and each row is read once, however long some other transaction runs.
@@ -48,7 +54,7 @@ export interface Tail extends Head {
  * range with equal ends keeps the planner from a sequential scan where most rows have the same `xid`.
  */
 const changed = (table: string, columns: string, limit: string) => `
-    (select ${columns} from ${table} where xid >= pg_snapshot_xmax($1::pg_snapshot)
+    (select ${columns} from ${table} where xid >= pg_snapshot_xmax($1::pg_snapshot) and ${ownXid}
      order by xid limit ${limit}::integer + 1)
     union all
     (select late.* from pg_snapshot_xip($1::pg_snapshot) as running (xid)

@@ -1,5 +1,6 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { NoHead } from '../log/reader.ts';
+import { ownXid } from '../log/tail.ts';
 import { hiddenAuthors } from '../relations/policy.ts';
 import type { FeedPage } from './list-statement.ts';
 import type { Sort } from './cursor.ts';
@@ -118,7 +119,7 @@ export async function lookAt(
     voted: string[];
   }>(
     `select h.epoch, h.seq, not exists (select from event_outbox) as quiet,
-       array(select t.post_id from post_tallies t where t.xid >= $1::xid8 order by t.xid limit ${MOST_CHANGED}) as changed,
+       array(select t.post_id from post_tallies t where t.xid >= $1::xid8 and t.${ownXid} order by t.xid limit ${MOST_CHANGED}) as changed,
        array(select distinct p.owner_id from posts p where not p.published and p.owner_id = any($2::bigint[])) as drafters,
        ${hidersAmong('$2')} as hiders,
        array(select v.user_id || ':' || v.post_id from votes v

@@ -1,4 +1,4 @@
--- version 2 sha256:6a0a143234ae6524
+-- version 3 sha256:31d76c6690aff55b
 -- The epoch of the log, its head and its floor; a new epoch if the database is not the one that it was
 -- (`database_fingerprint`), or if the caller has seen more of the log than there is. An older copy of the database,
 -- put back beneath running nodes, may have been written to before one of them looks: then its log is no shorter than
@@ -30,12 +30,11 @@ begin
       and not coalesce(head.epoch = seen_epoch and (head.seq < seen_seq or other), false);
     if attempt = 2 then
       update feed_head h
-      set fingerprint = here, epoch = case when head.fingerprint = '' then h.epoch else gen_random_uuid() end
+      set fingerprint = here, epoch = case when head.fingerprint = '' then h.epoch else gen_random_uuid() end,
+        -- Transaction numbers of another cluster, which mean nothing here, stay in rows that may be millions. Who reads
+        -- changed rows passes over those that lie in this one's future, and goes by no horizon of these events.
+        foreign_seq = h.seq
       where h.id = 1;
-      -- Transaction numbers of another cluster may lie in this one's future.
-      update post_tallies t set xid = pg_current_xact_id() where t.xid > pg_current_xact_id();
-      update event_log e set horizon = '0' where e.horizon > pg_current_xact_id();
-      update revocations r set xid = pg_current_xact_id() where r.xid > pg_current_xact_id();
     end if;
   end loop;
   return query select h.epoch, h.seq, h.floor from feed_head h where h.id = 1;
