@@ -47,6 +47,7 @@ const folders: Record<string, Uses> = {
     values: [
       'config/',
       'config.ts',
+      'connection-attempts.ts',
       'library-internals/',
       'logger.ts',
       'models/',
@@ -276,6 +277,7 @@ const files: Record<string, Uses> = {
     types: ['config.ts', 'logger.ts'],
   },
   'stop-signals.ts': {},
+  'connection-attempts.ts': {},
   'watchdog.ts': {},
   'shutdown.ts': { values: ['watchdog.ts'], types: ['logger.ts'] },
   'main.ts': { values: ['program.ts'] },
@@ -284,6 +286,7 @@ const files: Record<string, Uses> = {
       'cluster/',
       'config.ts',
       'config/',
+      'connection-attempts.ts',
       'database/',
       'library-internals/self-check.ts',
       'limits/primary-store.ts',
