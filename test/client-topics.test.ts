@@ -277,6 +277,55 @@ describe('a feed with topics', () => {
     expect(feed.status.state).to.equal('live');
   });
 
+  it('has one topic that is refused refused alone, also where the handshake was to say it', async () => {
+    const feed = listen({ topics: [topic(0)] });
+    const refused: string[] = [];
+    feed.on('refused', ({ code }) => refused.push(code));
+    const [wrong, right] = [feed.subscribe('tag:c++'), record(feed.subscribe(topic(1)))];
+    const outcome = refusal(wrong.ready());
+    await Promise.all([feed.ready(), right.subscription.ready()]);
+    expect(await outcome).to.include({ code: 'invalid', status: 422 });
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it is offline', () => feed.status.state === 'offline');
+    const from = feed.position!.seq;
+    const wrongAgain = feed.subscribe('tag:c++');
+    const again = record(feed.subscribe(topic(2), { from }));
+    const outcomeAgain = refusal(wrongAgain.ready());
+    const missed = [await write(1), await write(2)];
+    proxy.refusing = false;
+    await Promise.all([liveAgain(feed), again.subscription.ready()]);
+    expect(await outcomeAgain).to.include({ code: 'invalid', status: 422 });
+    expect(refused).to.deep.equal(['invalid', 'invalid']);
+    expect(feed.topics).to.deep.equal([topic(0), topic(1), topic(2)]);
+    await until('what was missed', () => right.events.length > 0 && again.events.length > 0);
+    expect(idsOf(right.events).slice(0, 1)).to.deep.equal(missed.slice(0, 1));
+    expect(idsOf(again.events)).to.include(missed[1]);
+  });
+
+  it('has one topic too many refused, and follows the others', async () => {
+    const feed = writers[0]!.feed({ topics: Array.from({ length: 100 }, (_, at) => `tag:t${at}`) });
+    open.push(feed);
+    const surplus = feed.subscribe(topic(1));
+    const outcome = refusal(surplus.ready());
+    await feed.ready();
+    expect(await outcome).to.include({ code: 'invalid', status: 422 });
+    expect(feed.status.state).to.equal('live');
+  });
+
+  it('ends with what the server says of options that it does not accept', async () => {
+    for (const wrong of [{ topics: ['tag:c++'] }, { after: 1, epoch: 'nonsense' }]) {
+      // Not through the proxy, which holds a client to what the document allows.
+      const feed = writers[0]!.feed(wrong);
+      open.push(feed);
+      const why = { code: 'invalid', status: 422 };
+      expect(await refusal(feed.ready())).to.include(why);
+      expect(await refusal(feed[Symbol.asyncIterator]().next())).to.include(why);
+      expect(feed.status).to.deep.include({ state: 'ended', reason: 'refused' });
+      expect(feed.status).to.have.nested.property('problem.errors.length', 1);
+    }
+  });
+
   it('hands on what concerns the user alone, also while a subscription is on its way', async () => {
     const feed = listen({ topics: [] });
     await feed.ready();

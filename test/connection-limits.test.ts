@@ -267,6 +267,7 @@ describe('the places for connections', () => {
         feed.on('status', (now) => (status = now));
         await until('the refusal', () => status?.state === 'offline');
         expect(status).to.include({ state: 'offline', reason: 'refused' });
+        expect(status).to.have.nested.property('problem.status', 429);
         if (status?.state === 'offline') expect(status.retryAt - Date.now()).to.be.within(20_000, 31_000);
         const after = await counted('tidings_handshakes_refused_total{reason="crowded"}');
         expect(after - before).to.be.within(1, 2); // over a WebSocket and by polling

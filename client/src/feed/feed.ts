@@ -124,6 +124,7 @@ export class Feed {
       reconnect: options.reconnect,
       silence: options.silence,
       handshake: () => this.#handshake(),
+      narrow: () => this.#subscriptions.narrow(),
       beats: () => this.#mode !== 'off',
       hears: {
         ready: (state) => this.#onReady(state),

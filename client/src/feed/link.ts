@@ -1,4 +1,4 @@
-import type { HandshakeAuth, SessionCloseCode } from '../contract.ts';
+import type { HandshakeAuth, Problem, SessionCloseCode } from '../contract.ts';
 import type { Session, SessionChange } from '../session.ts';
 import { TidingsError } from '../tidings-error.ts';
 import { Backoff, type BackoffOptions } from './backoff.ts';
@@ -12,6 +12,8 @@ export interface LinkOptions extends Pick<ConnectionOptions, 'url' | 'withCreden
   silence: number | undefined;
   /** What the handshake says beside the token. */
   handshake: () => Omit<HandshakeAuth, 'token'>;
+  /** What the handshake said was refused. @returns whether the next one says less */
+  narrow: () => boolean;
   /** Whether the server has something to say every few seconds. */
   beats: () => boolean;
   /** Without what the server says of the session, which is not the feed's concern. */
@@ -116,7 +118,8 @@ export class Link {
     clearTimeout(this.#timer);
     this.#drop();
     for (const release of this.#release) release();
-    this.#setStatus({ state: 'ended', reason });
+    const problem = failure?.problem;
+    this.#setStatus({ state: 'ended', reason, ...(problem && { problem }) });
   }
 
   #connect(): void {
@@ -186,8 +189,7 @@ export class Link {
         this.#comeBack(end.detail === 'silence' ? 'silence' : 'network', 0);
         break;
       case 'refused':
-        if (end.problem.status === 401) void this.#renewAndComeBack('expired', token);
-        else this.#comeBack('refused', Math.max(LONG_WAIT, (end.problem.retry_after ?? 0) * 1000));
+        this.#onRefused(end.problem, token);
         break;
       case 'no-token':
         if (this.#session.loggedIn) this.#comeBack('network', 0);
@@ -198,6 +200,16 @@ export class Link {
           void this.#renewAndComeBack(end.code, token);
         else this.#comeBack(end.code, holdOff.has(end.code) ? LONG_WAIT : 0);
     }
+  }
+
+  #onRefused(problem: Problem, token: string): void {
+    const error = TidingsError.fromProblem(problem);
+    if (error.status === 401) void this.#renewAndComeBack('expired', token);
+    else if (error.temporary || error.status >= 500)
+      this.#comeBack('refused', Math.max(LONG_WAIT, (error.retryAfter ?? 0) * 1000), problem);
+    // What was said is wrong, and would be refused again.
+    else if (this.#options.narrow()) this.#connectIn(this.#backoff.next() / 5);
+    else this.end('refused', error);
   }
 
   /** The token is no good any more. Perhaps the session is: then there is another token to come back with. */
@@ -218,7 +230,7 @@ export class Link {
   }
 
   /** Gives the connection up, and makes another one a little later with the position. */
-  #comeBack(reason: FeedTrouble, atLeast: number): void {
+  #comeBack(reason: FeedTrouble, atLeast: number, problem?: Problem): void {
     if (this.#status.state === 'ended') return;
     this.#drop();
     const wait = reason === 'gap' ? this.#backoff.next() / 5 : this.#backoff.next(atLeast);
@@ -227,7 +239,7 @@ export class Link {
     this.#setStatus(
       wasThere && transient.has(reason)
         ? { state: 'catching-up', reason }
-        : { state: 'offline', reason, retryAt: Date.now() + wait },
+        : { state: 'offline', reason, retryAt: Date.now() + wait, ...(problem && { problem }) },
     );
   }
 

@@ -39,6 +39,7 @@ export class Subscription {
   #epoch: string | undefined;
   /** Whether the server hands over what comes after the position in the stream. */
   #settled = false;
+  #apart = false;
   /** Events of the user alone that the stream has brought since the position: no answer has them. */
   #own: readonly LiveEvent[];
   /** Whether the server has said so. */
@@ -79,6 +80,11 @@ export class Subscription {
     return this.#settled;
   }
 
+  /** Whether it is asked for by itself, and not with a handshake. @internal */
+  get apart(): boolean {
+    return this.#apart;
+  }
+
   /** @returns removes the listener */
   readonly on = <K extends keyof SubscriptionListeners>(
     name: K,
@@ -116,6 +122,14 @@ export class Subscription {
     this.#own = [];
     for (const event of missed) this.#tell(event);
     if (seq > 0) this.#position = Math.max(this.#position ?? 0, seq);
+  };
+
+  /** The handshake that had it was refused. @returns whether no other has been accepted with it @internal */
+  readonly withdraw = (): boolean => {
+    if (!this.#settled || this.#confirmed) return false;
+    this.#settled = false;
+    this.#apart = true;
+    return true;
   };
 
   /** The server has said that it follows the topics. @internal */

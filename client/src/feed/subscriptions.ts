@@ -26,7 +26,7 @@ const KEPT = 1000;
 /**
  * Which topics are wanted, and which the server knows of. The difference is sent one request after the other, so that
  * the last word about a topic is the last one said. A connection begins with what is wanted at its handshake; a
- * subscription from before the feed's position waits for an answer of its own.
+ * subscription from before the feed's position waits for an answer of its own, and so does one whose handshake was refused.
  */
 export class Subscriptions {
   readonly #options: SubscriptionsOptions;
@@ -101,6 +101,15 @@ export class Subscriptions {
     return [...this.#told];
   }
 
+  /**
+   * The server has refused what a handshake said. What no connection has been live with is asked for by itself from now on, so
+   * that one wrong topic is refused alone. @returns whether there is such a subscription
+   */
+  narrow(): boolean {
+    const withdrawn = [...this.#all].filter((subscription) => subscription.withdraw());
+    return withdrawn.length > 0;
+  }
+
   /** A connection is live with what its handshake said; without one nothing can be told. */
   use(connection: Connection | undefined): void {
     this.#connection = connection;
@@ -134,8 +143,8 @@ export class Subscriptions {
   }
 
   /** Whether all that a subscription wants comes after the feed's position. */
-  #follows({ settled, position, epoch }: Subscription): boolean {
-    if (settled) return false;
+  #follows({ settled, apart, position, epoch }: Subscription): boolean {
+    if (settled || apart) return false;
     if (position === undefined) return true;
     const feed = this.#options.position();
     return feed !== undefined && position >= feed.seq && (epoch ?? feed.epoch) === (feed.epoch ?? epoch);
