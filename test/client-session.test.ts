@@ -38,6 +38,46 @@ async function signedUp(
   return { client, email };
 }
 
+describe('a renewal that is not answered', () => {
+  const storage = () => memoryStorage({ accessToken: 'a', refreshToken: 'r', expiresAt: 0, lifetime: 1000 });
+
+  it('is given up before the lease of a tab ends', async () => {
+    const { setTimeout: real } = globalThis;
+    let waited = 0;
+    const atOnce = (act: () => void, wait = 0) => {
+      waited += wait;
+      return real(act, 0);
+    };
+    const client = createClient({
+      url: 'http://127.0.0.1:9',
+      storage: storage(),
+      fetch: (_url, { signal }) =>
+        new Promise((_resolve, reject) => {
+          signal?.addEventListener('abort', () => reject(new Error('aborted')));
+        }),
+    });
+    globalThis.setTimeout = atOnce as typeof setTimeout;
+    try {
+      expect(await refusal(client.me())).to.include({ code: 'network' });
+    } finally {
+      globalThis.setTimeout = real;
+    }
+    expect(waited).to.be.within(8000, 20_000);
+  });
+
+  it('does not hold up a call that is given up', async () => {
+    const client = createClient({
+      url: 'http://127.0.0.1:9',
+      storage: storage(),
+      fetch: () => new Promise(() => undefined),
+    });
+    const giveUp = new AbortController();
+    const call = refusal(client.posts.list({ signal: giveUp.signal }));
+    setImmediate(() => giveUp.abort());
+    expect(await call).to.include({ code: 'aborted' });
+  });
+});
+
 describe("the client's session, with tokens that live two seconds", () => {
   let world: World;
   /** Damages nothing: it sees what the feeds are sent. */

@@ -1,4 +1,5 @@
 import { bearer } from './bearer.ts';
+import { unlessAborted } from './delay.ts';
 import type { Answer, Request, Requests } from './requests.ts';
 import type { Session } from './session.ts';
 import { TidingsError } from './tidings-error.ts';
@@ -19,12 +20,15 @@ export class Caller {
    * @throws {TidingsError} `logged_out`: there is no session, or another user has logged in meanwhile
    */
   async call<T>(request: Request): Promise<Answer<T>> {
-    const token = await this.#session.accessToken();
+    const { signal } = request;
+    const token = await unlessAborted(this.#session.accessToken(), signal);
     try {
       return await this.#requests.send<T>(withToken(request, token));
     } catch (error) {
       if (!(error instanceof TidingsError) || error.code !== 'unauthorized') throw error;
-      return this.#requests.send<T>(withToken(request, await this.#session.renew(token)));
+      return this.#requests.send<T>(
+        withToken(request, await unlessAborted(this.#session.renew(token), signal)),
+      );
     }
   }
 

@@ -30,6 +30,8 @@ const UNKNOWN: SessionState = { loggedIn: false, userId: undefined, reason: unde
 const RENEWED_WITH_LEFT = { share: 0.25, atMost: 60_000 };
 /** What the server says of a session that is over. */
 const endsSession = new Set<TidingsError['code']>(['unauthorized', 'suspended']);
+/** For one attempt to renew the tokens. Milliseconds. */
+const TRADE_TIMEOUT = 4000;
 /** Between two tries while the server does not answer. Milliseconds. */
 const RETRY = 5000;
 
@@ -252,13 +254,17 @@ export class Session {
     }
   }
 
-  /** Said again if no answer came: for 30 seconds a token that has been used gives the same pair again. */
+  /**
+   * Said again if no answer came: for 30 seconds a token that has been used gives the same pair again. All attempts together
+   * take less than the lease of a tab.
+   */
   async #trade(refreshToken: string): Promise<Tokens> {
     const { body } = await this.#requests.send<Tokens>({
       method: 'POST',
       path: '/refresh',
       body: { refresh_token: refreshToken },
       repeatable: true,
+      timeout: TRADE_TIMEOUT,
     });
     return body;
   }
