@@ -255,6 +255,48 @@ for (const sharing of [false, true])
 
     if (!sharing) return;
 
+    it('shows what it can read while the feed cannot connect, and follows on from there', async () => {
+      await me.users.get(ids.me);
+      proxy.refusing = true;
+      const half = createClient({
+        url: proxy.url,
+        storage,
+        fetch: (url, init) => fetch(url.replace(proxy.url, world.url), init),
+      });
+      const cutOff = half.feed({ topics: [], reconnect: { base: 50, cap: 200 } });
+      open.push(cutOff);
+      const [first, second] = [await write(ada, 'First'), await write(ada, 'Second')];
+      const store = createFeedStore(half, { ownerId: ids.ada, feed: cutOff, limit: 1 });
+      open.push(store);
+      await store.load();
+      expect(shownBy(store)).to.deep.equal([second]);
+      expect(store.state).to.include({ loading: false, error: undefined });
+      await until('it says so', () => store.state.status.state === 'offline');
+      await store.loadMore();
+      expect(shownBy(store)).to.deep.equal([second, first]);
+      store.close();
+      await store.load();
+      const missed = await write(ada, 'Missed');
+      proxy.refusing = false;
+      await until('it follows', () => shownBy(store).includes(missed));
+      const next = await write(ada, 'Next');
+      await until('it is live', () => shownBy(store).includes(next));
+      expect(shownBy(store).slice(0, 2)).to.deep.equal([next, missed]);
+    });
+
+    it('shows what it can read, and why the feed was refused', async () => {
+      const post = await write(ada, 'First');
+      const wrong = me.feed({ topics: ['tag:c++'] });
+      open.push(wrong);
+      const store = createFeedStore(me, { ownerId: ids.ada, feed: wrong });
+      open.push(store);
+      await store.load();
+      await until('it says why', () => store.state.error?.code === 'invalid');
+      expect(shownBy(store)).to.deep.equal([post]);
+      expect(store.state.status).to.include({ state: 'ended', reason: 'refused' });
+      expect(store.state.loading).to.equal(false);
+    });
+
     it('forgets whom it knew to be followed when events are left out', async () => {
       const home = await opened({ view: 'home' });
       const author = await opened({ ownerId: ids.ada });
@@ -353,13 +395,16 @@ for (const sharing of [false, true])
 
 describe('the pages of a list', () => {
   /** Read from a service that is always there; the feed never is. */
-  async function loaded() {
+  async function loaded(reads: (string | undefined)[] = []) {
     const nothing = () => undefined;
     const pages = new LivePages<PagePlace>({
       client: createClient({ url: 'http://127.0.0.1:9' }),
       feed: undefined,
       topic: nothing,
-      read: () => Promise.resolve({ next: 'more', position: { seq: 1, epoch: 'one' } }),
+      read: (cursor) => {
+        reads.push(cursor);
+        return Promise.resolve({ next: 'more', position: { seq: 1, epoch: 'one' } });
+      },
       onPage: () => nothing,
       onEvent: nothing,
       onTally: nothing,
@@ -381,9 +426,13 @@ describe('the pages of a list', () => {
   const unanswered = new TidingsError('network', 'No answer.');
 
   it('are read again after an author could not be looked up, also if more is loaded meanwhile', async () => {
-    const pages = await loaded();
+    const reads: (string | undefined)[] = [];
+    const pages = await loaded(reads);
     expect(timersOf(() => pages.readAgainAfter(unanswered))).to.equal(1);
     expect(timersOf(() => void pages.loadMore())).to.equal(0);
+    await until('the first page is read again', () => reads.length === 3);
+    expect(reads).to.deep.equal([undefined, 'more', undefined]);
+    pages.readAgainAfter(unanswered);
     expect(timersOf(() => void pages.load())).to.equal(-1);
     // No other try helps a store on a feed that has ended.
     expect(timersOf(() => pages.readAgainAfter(new TidingsError('aborted', 'It has ended.')))).to.equal(0);

@@ -3,10 +3,19 @@ import type { LiveEvent, Tally } from '../contract.ts';
 import { delay, jittered } from '../delay.ts';
 import { Emitter } from '../emitter.ts';
 import { postEvent } from '../event-names.ts';
+import type { Feed } from '../feed/feed.ts';
 import type { FeedStatus } from '../feed/status.ts';
 import type { PagePlace } from '../page-place.ts';
 import { TidingsError } from '../tidings-error.ts';
-import { begun, type ListTopic, LiveSource, reaches, type StoreFeed } from './live-source.ts';
+import {
+  begun,
+  connected,
+  type ListTopic,
+  LiveSource,
+  reaches,
+  type StoreFeed,
+  unbegun,
+} from './live-source.ts';
 import { RecentEvents } from './recent-events.ts';
 
 /** What a store of any kind says of its pages and its connection. */
@@ -84,6 +93,8 @@ export class LivePages<P extends PagePlace> {
   #next: string | undefined;
   /** The page that is on its way. One that has been asked for since takes its place. */
   #request: AbortController | undefined;
+  /** The shared feed that the list waits for, whose first page is shown already, and what ends the waiting. */
+  #awaited: { feed: Feed; seq: number; waiting: AbortController } | undefined;
   #page: 'first' | 'next' = 'first';
   #error: TidingsError | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
@@ -108,8 +119,8 @@ export class LivePages<P extends PagePlace> {
       page: this.#page,
       status: this.#closed
         ? { state: 'ended', reason: 'closed' }
-        : (this.#source?.feed.status ?? { state: 'connecting' }),
-      seq: this.#source?.seq ?? 0,
+        : ((this.#awaited ?? this.#source)?.feed.status ?? { state: 'connecting' }),
+      seq: this.#awaited?.seq ?? this.#source?.seq ?? 0,
     };
   }
 
@@ -197,7 +208,7 @@ export class LivePages<P extends PagePlace> {
   }
 
   reconnect(): void {
-    this.#open?.feed.reconnect();
+    (this.#awaited ?? this.#open)?.feed.reconnect();
   }
 
   /** What is on its way is ignored. */
@@ -258,6 +269,8 @@ export class LivePages<P extends PagePlace> {
     clearTimeout(this.#retry);
     this.#request?.abort();
     this.#request = undefined;
+    this.#awaited?.waiting.abort();
+    this.#awaited = undefined;
   }
 
   async #load(which: 'first' | 'next', cursor: string | undefined): Promise<void> {
@@ -288,7 +301,7 @@ export class LivePages<P extends PagePlace> {
   #take(page: P, which: 'first' | 'next'): void {
     // With no feed between then and now, the database and the user may be others, and what was known is no news of them.
     const done = this.#options.onPage(page, which, this.#open !== undefined);
-    if (which === 'first' && !this.#goesOn) this.#follow(page);
+    if (which === 'first' && !this.#goesOn) this.#followWhenBegun(page);
     this.#next = page.next;
     this.#error = undefined;
     for (const event of this.#events.since(page.position.seq)) {
@@ -300,7 +313,8 @@ export class LivePages<P extends PagePlace> {
 
   /** A page that the feed continues from without a gap. @throws {TidingsError} */
   async #read(cursor: string | undefined, signal: AbortSignal): Promise<P> {
-    await begun(this.#options.feed);
+    const feed = unbegun(this.#options.feed);
+    if (feed) await connected(feed, signal);
     for (;;) {
       const page = await this.#options.read(cursor, signal);
       if (this.#continues(page)) return page;
@@ -315,15 +329,58 @@ export class LivePages<P extends PagePlace> {
   #continues({ position }: PagePlace): boolean {
     const { seq, epoch } = position;
     const source = this.#goesOn ? this.#open : undefined;
-    if (!source) return reaches(this.#options.feed, position);
+    if (!source) return unbegun(this.#options.feed) !== undefined || reaches(this.#options.feed, position);
     return epoch === source.feed.position?.epoch && seq >= this.#freshFrom && this.#events.reachBackTo(seq);
+  }
+
+  /** A page is shown also while a shared feed cannot connect; what comes after it is heard once that can. */
+  #followWhenBegun(page: PagePlace): void {
+    const feed = unbegun(this.#options.feed);
+    if (feed) void this.#awaitAndFollow(feed, page);
+    else this.#follow(page);
+  }
+
+  async #awaitAndFollow(feed: Feed, page: PagePlace): Promise<void> {
+    const awaited = { feed, seq: page.position.seq, waiting: new AbortController() };
+    this.#leave();
+    this.#events.restart(page.position.seq);
+    this.#awaited = awaited;
+    const off = feed.on('status', () => this.#onStatus(feed));
+    try {
+      await begun(feed, awaited.waiting.signal);
+      if (awaited !== this.#awaited) return;
+      this.#awaited = undefined;
+      if (reaches(feed, page.position)) {
+        this.#follow(page);
+        this.#onLive();
+        this.changed();
+      } else void this.reload();
+    } catch (error) {
+      if (awaited !== this.#awaited) return;
+      if (!(error instanceof TidingsError)) throw error;
+      this.#error = error;
+      this.changed();
+    } finally {
+      off();
+    }
+  }
+
+  #onStatus({ status }: Feed): void {
+    // The next login may be another user's.
+    if (status.state === 'ended' && status.reason !== 'closed') this.#options.onForget();
+    this.changed();
+  }
+
+  #onLive(): void {
+    this.#options.onLive?.();
+    if (this.#stale) void this.reload();
   }
 
   #follow({ position }: PagePlace): void {
     this.#leave();
     this.#events.restart(position.seq);
     this.#freshFrom = 0;
-    const { client, feed, topic, onEvent, onTally, onForget, onLive } = this.#options;
+    const { client, feed, topic, onEvent, onTally } = this.#options;
     const source = new LiveSource(client, feed, topic(), position, {
       event: (event) =>
         this.#hear(() => {
@@ -333,17 +390,9 @@ export class LivePages<P extends PagePlace> {
         }),
       tally: (tally) => this.#hear(() => onTally(tally)),
       incomplete: () => void this.reload(),
-      status: () => {
-        const { status } = source.feed;
-        // The next login may be another user's.
-        if (status.state === 'ended' && status.reason !== 'closed') onForget();
-        this.changed();
-      },
+      status: () => this.#onStatus(source.feed),
       reset: ({ reason, seq }) => this.#onReset(reason === 'epoch_changed', seq),
-      ready: () => {
-        onLive?.();
-        if (this.#stale) void this.reload();
-      },
+      ready: () => this.#onLive(),
       refused: (error) => {
         this.#error = error;
         this.changed();

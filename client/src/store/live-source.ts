@@ -1,5 +1,6 @@
 import type { Client } from '../client.ts';
 import type { FeedPosition, FeedReset, LiveEvent, Tally } from '../contract.ts';
+import { delay, unlessAborted } from '../delay.ts';
 import { Feed, type FeedOptions } from '../feed/feed.ts';
 import type { Subscription } from '../feed/subscription.ts';
 import type { TidingsError } from '../tidings-error.ts';
@@ -110,13 +111,33 @@ export function reaches(feed: StoreFeed | undefined, { seq, epoch }: FeedPositio
   return !(feed instanceof Feed) || (feed.position?.epoch === epoch && feed.reachesBackTo(seq));
 }
 
-/** Waits until a feed that is shared can be asked about positions. @throws {TidingsError} it has ended */
-export async function begun(feed: StoreFeed | undefined): Promise<void> {
-  if (!(feed instanceof Feed)) return;
+/** How long a page that is about to be read waits for a shared feed that connects: it is then read once. Milliseconds. */
+const PATIENCE = 1000;
+
+/** A shared feed that cannot be asked about positions yet. @throws {TypeError} it is none that stores can share */
+export function unbegun(feed: StoreFeed | undefined): Feed | undefined {
+  if (!(feed instanceof Feed)) return undefined;
   if (feed.topics === undefined) {
     throw new TypeError(
       'A feed that stores share needs `topics`; none of its own will do: client.feed({ topics: [] }).',
     );
   }
-  if (feed.position === undefined) await feed.ready();
+  return feed.position === undefined ? feed : undefined;
+}
+
+/** Waits a moment for a feed that connects for the first time. One that cannot connect holds no page up. */
+export async function connected(feed: Feed, signal: AbortSignal): Promise<void> {
+  if (feed.status.state !== 'connecting') return;
+  const noMore = new AbortController();
+  const done = () => noMore.abort();
+  const off = feed.on('status', done);
+  signal.addEventListener('abort', done);
+  await delay(PATIENCE, noMore.signal).catch(() => undefined);
+  signal.removeEventListener('abort', done);
+  off();
+}
+
+/** Waits until a feed can be asked about positions. @throws {TidingsError} why it has ended, or `aborted` */
+export async function begun(feed: Feed, signal: AbortSignal): Promise<void> {
+  await unlessAborted(feed.ready(), signal);
 }
