@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { textParts } from '../client/src/index.ts';
+import { textBlocks, textParts } from '../client/src/index.ts';
 
 const ada = { id: 1, username: 'ada' };
 /** The parts of a text that are more than text, each with what it leads to. */
@@ -31,6 +31,18 @@ describe('the parts of a text', () => {
       expect(found(text), text).to.deep.equal([[address, new URL(address).href]]);
     for (const text of ['javascript:alert(1)', 'https://', 'ftp://example.org', 'data:text/html,x'])
       expect(found(text), text).to.deep.equal([]);
+  });
+
+  it('are found where there is no URL.canParse, as in the oldest browsers', () => {
+    const canParse = Object.getOwnPropertyDescriptor(URL, 'canParse')!;
+    Reflect.deleteProperty(URL, 'canParse');
+    try {
+      expect(found('see https://example.org and https://')).to.have.length(1);
+      const [block] = textBlocks('[a](https://example.org)', {});
+      expect(JSON.stringify(block)).to.contain('"named-link"');
+    } finally {
+      Object.defineProperty(URL, 'canParse', canParse);
+    }
   });
 
   it('find no tag and no mention within an address', () => {

@@ -120,7 +120,8 @@ function queryString(query: Request['query'] = {}): string {
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined) params.set(name, String(value));
   }
-  return params.size > 0 ? `?${params.toString()}` : '';
+  const text = params.toString();
+  return text === '' ? '' : `?${text}`;
 }
 
 function parse(response: Response, text: string): unknown {

@@ -1,4 +1,4 @@
-import { type TextPart, textParts, type TextReferences } from './text-parts.ts';
+import { hrefOf, type TextPart, textParts, type TextReferences } from './text-parts.ts';
 
 /** A piece of a line or a paragraph to render. Line breaks in it stand for themselves. */
 export type TextInline =
@@ -79,9 +79,9 @@ function* linksOf(
   for (const { index, 0: whole, 1: name = '', 2: address = '' } of text
     .slice(start, end)
     .matchAll(NAMED_LINK)) {
-    if (name.trim() === '' || !URL.canParse(address)) continue;
+    const href = hrefOf(address);
+    if (name.trim() === '' || href === undefined) continue;
     yield* partsOf(text, begin, start + index, references);
-    const { href } = new URL(address);
     begin = start + index + whole.length;
     yield [{ kind: 'named-link', text: name, href }, start + index, begin];
   }

@@ -48,8 +48,17 @@ export function textParts(text: string, { tags = [], mentions = [] }: TextRefere
 function* links(text: string): Generator<Found> {
   for (const { index, 0: whole } of text.matchAll(LINK)) {
     const address = withoutSentence(whole);
-    if (!URL.canParse(address)) continue;
-    yield { kind: 'link', start: index, text: address, href: new URL(address).href };
+    const href = hrefOf(address);
+    if (href !== undefined) yield { kind: 'link', start: index, text: address, href };
+  }
+}
+
+/** A web address as a link has it; undefined if it is none. `URL.canParse` is younger than the oldest supported browsers. */
+export function hrefOf(address: string): string | undefined {
+  try {
+    return new URL(address).href;
+  } catch {
+    return undefined;
   }
 }
 
