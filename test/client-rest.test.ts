@@ -171,10 +171,18 @@ describe('the client, over REST', () => {
   });
 
   it('gives up when it is told to', async () => {
-    const giveUp = new AbortController();
-    const waiting = alice.events({ wait: 30, signal: giveUp.signal });
-    giveUp.abort();
-    expect(await refusal(waiting)).to.include({ code: 'aborted' });
+    const early = new AbortController();
+    const unsent = alice.events({ wait: 30, signal: early.signal });
+    early.abort();
+    expect(await refusal(unsent)).to.include({ code: 'aborted' });
+    const waits = () => world.ctx.connectionLimits.taken;
+    await until('nobody waits', () => waits() === 0);
+    const late = new AbortController();
+    const waiting = refusal(alice.events({ wait: 30, signal: late.signal }));
+    await until('it waits', () => waits() === 1);
+    late.abort();
+    expect(await waiting).to.include({ code: 'aborted' });
+    await until('the server has heard of it', () => waits() === 0);
   });
 
   it('reads the log, and is told when a position is no longer served', async () => {
@@ -195,6 +203,34 @@ describe('the client, over REST', () => {
     const error = await refusal(alice.events({ after: head + 1000 }));
     expect(error).to.include({ code: 'gone', status: 410 });
     expect(error.problem).to.include({ reason: 'future', epoch });
+  });
+
+  it('sends what is asked for where URLSearchParams has no size, as in the oldest browsers', async () => {
+    const size = Object.getOwnPropertyDescriptor(URLSearchParams.prototype, 'size')!;
+    Reflect.deleteProperty(URLSearchParams.prototype, 'size');
+    try {
+      for (let at = 0; at < 2; at += 1) await alice.posts.create({ title: 'Many', content: '' });
+      expect((await alice.posts.list({ limit: 1 })).posts).to.have.length(1);
+    } finally {
+      Object.defineProperty(URLSearchParams.prototype, 'size', size);
+    }
+  });
+
+  it('takes an answer that is none of the service for what it is', async () => {
+    const problem = { headers: { 'Content-Type': 'application/problem+json' } };
+    const answers: [Response, object][] = [
+      [Response.json({ title: 'Bad Gateway', status: 502 }, { ...problem, status: 502 }), { status: 502 }],
+      [new Response('null', { ...problem, status: 502 }), { status: 502, temporary: true }],
+      [new Response('{', { ...problem, status: 403 }), { status: 403, temporary: false }],
+      [new Response(null, { status: 200 }), { status: 200 }],
+    ];
+    for (const [answer, expected] of answers) {
+      const client = createClient({ url: world.url, fetch: () => Promise.resolve(answer.clone()) });
+      // It is not tried again: a code is good once.
+      const account = { email: 'alice@example.org', password: PASSWORD, otp: '123456' };
+      expect(await refusal(client.logIn(account))).to.include({ code: 'unexpected', ...expected });
+      expect(client.session.loggedIn).to.equal(false);
+    }
   });
 
   it('says so when the server cannot be reached', async () => {

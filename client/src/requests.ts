@@ -1,7 +1,6 @@
 import { DeadlineExceeded, withDeadline } from './deadline.ts';
 import { delay, jittered } from './delay.ts';
-import type { Problem } from './contract.ts';
-import { TidingsError } from './tidings-error.ts';
+import { readProblem, TidingsError } from './tidings-error.ts';
 
 export interface Request {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -124,8 +123,9 @@ function queryString(query: Request['query'] = {}): string {
   return text === '' ? '' : `?${text}`;
 }
 
+/** @throws {TidingsError} it is no answer of the service: one with a 200 or a 201 has a body */
 function parse(response: Response, text: string): unknown {
-  if (text === '') return undefined;
+  if (text === '' && response.status >= 202) return undefined;
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -136,9 +136,9 @@ function parse(response: Response, text: string): unknown {
 function refusal(response: Response, text: string): TidingsError {
   const seconds = Number(response.headers.get('retry-after') ?? NaN);
   const retryAfter = Number.isFinite(seconds) ? seconds : undefined;
-  if (response.headers.get('content-type')?.includes('problem+json')) {
-    return TidingsError.fromProblem(parse(response, text) as Problem, retryAfter);
-  }
+  const isProblem = response.headers.get('content-type')?.includes('problem+json');
+  const problem = isProblem ? readProblem(text) : undefined;
+  if (problem) return TidingsError.fromProblem(problem, retryAfter);
   return new TidingsError('unexpected', `The server answered with ${response.status}.`, {
     status: response.status,
     retryAfter,

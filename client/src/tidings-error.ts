@@ -19,6 +19,23 @@ export interface TidingsErrorOptions {
   cause?: unknown;
 }
 
+/** Whether it is a problem object of the service. RFC 9457 lets others leave out what is needed here, as a proxy may. */
+export function isProblem(value: unknown): value is Problem {
+  if (typeof value !== 'object' || value === null) return false;
+  const { type, status, detail } = value as Partial<Problem>;
+  return typeof type === 'string' && typeof status === 'number' && typeof detail === 'string';
+}
+
+/** The problem object of an answer; undefined if that is something else. */
+export function readProblem(text: string): Problem | undefined {
+  try {
+    const answer: unknown = JSON.parse(text);
+    return isProblem(answer) ? answer : undefined;
+  } catch {
+    return undefined; // no JSON
+  }
+}
+
 /** Every failure of a call. Its message is a sentence that may be shown to the user. */
 export class TidingsError extends Error {
   override readonly name = 'TidingsError';

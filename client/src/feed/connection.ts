@@ -9,7 +9,7 @@ import type {
   ServerToClient,
   SessionCloseCode,
 } from '../contract.ts';
-import { TidingsError } from '../tidings-error.ts';
+import { isProblem, readProblem, TidingsError } from '../tidings-error.ts';
 
 type Requests = {
   [N in keyof ClientToServer]: ClientToServer[N] extends (
@@ -222,10 +222,6 @@ function isTold(position: unknown): position is Told {
   return typeof position === 'object' && position !== null && 'seq' in position;
 }
 
-function isProblem(data: unknown): data is Problem {
-  return typeof data === 'object' && data !== null && 'status' in data && 'type' in data;
-}
-
 /**
  * The 429 that a polling request was answered with: an address at its connection limit is refused before there is a
  * socket. Browsers do not report why a WebSocket was refused; polling is tried after it. Any other answer may be
@@ -234,12 +230,8 @@ function isProblem(data: unknown): data is Problem {
  */
 function crowdedAnswer(context: unknown): Problem | undefined {
   if (typeof context !== 'object' || context === null || !('responseText' in context)) return undefined;
-  try {
-    const answer: unknown = JSON.parse(String(context.responseText));
-    return isProblem(answer) && answer.status === 429 ? answer : undefined;
-  } catch {
-    return undefined; // no JSON
-  }
+  const problem = readProblem(String(context.responseText));
+  return problem?.status === 429 ? problem : undefined;
 }
 
 /** Socket.IO takes a path in the URL for a namespace: a service behind a prefix must be named by `path`. */
