@@ -248,6 +248,33 @@ describe('the client in a framework', () => {
       expect(page.complaints).to.deep.equal([]);
     });
 
+    it('takes a client and a shared feed out of reactive state', async () => {
+      await client.posts.create({ title: 'A post', content: '' });
+      const element = page.element('');
+      const { createApp, h, reactive, ref } = library;
+      const feed = client.feed({ topics: [] });
+      const app = createApp({
+        setup() {
+          const held = reactive({ client });
+          // The types of Vue have no private members either.
+          const options = ref({ limit: 5, feed }) as unknown as Vue.Ref<FeedStoreOptions>;
+          const { state } = vue.useFeed(held.client as Client, options);
+          const { state: news } = vue.useNotifications(held.client as Client, options.value);
+          const session = vue.useSession(held.client as Client);
+          return () => [
+            h('p', `${session.value.loggedIn} ${news.value.status.state}`),
+            ...state.value.posts.map(({ id, title }) => h('h2', { key: id }, title ?? '')),
+          ];
+        },
+      });
+      app.mount(element);
+      await until('the list to be there', () => titles(element)[0] === 'A post');
+      await until('it is live', () => text(element, 'p') === 'true live');
+      app.unmount();
+      feed.close();
+      expect(page.complaints).to.deep.equal([]);
+    });
+
     it('renders any other store', async () => {
       const post = await client.posts.create({ title: 'A thread', content: '' });
       const element = page.element('');

@@ -58,6 +58,8 @@ const EXPORT_TIMEOUT = 31 * 60_000;
 
 /** Everything that Tidings offers to one user. */
 export class Client {
+  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
+  readonly __v_skip = true;
   readonly session: Session;
   readonly posts: Posts;
   readonly votes: Votes;

@@ -80,6 +80,8 @@ const INCOMPLETE_DELAY = 5000;
  * way; then the connection is given up and the next one asks for what is missing, so a hole is never shown.
  */
 export class Feed {
+  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
+  readonly __v_skip = true;
   readonly #options: FeedOptions;
   readonly #link: Link;
   readonly #emitter = new Emitter<FeedListeners>();

@@ -28,6 +28,8 @@ const MOST = 100;
 
 /** The cases of reports, for moderators: pages of them, and what is reported and resolved after them. */
 export class CaseStore {
+  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
+  readonly __v_skip = true;
   readonly #pages: LivePages<CasePage>;
   readonly #client: Client;
   readonly #wanted: 'open' | 'resolved';

@@ -86,6 +86,8 @@ const MAX_GROWTH = 300;
  * of no framework: `subscribe` and `getSnapshot` are what `useSyncExternalStore` and its like want.
  */
 export class FeedStore {
+  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
+  readonly __v_skip = true;
   readonly #client: Client;
   readonly #options: FeedStoreOptions;
   readonly #emitter = new Emitter<FeedStoreListeners>();

@@ -25,6 +25,8 @@ const NOTHING: Told = { notifications: [], unread: 0, rev: 0 };
 
 /** The user's notifications and how many are unread: pages of them and the events after them, on each device. */
 export class NotificationStore {
+  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
+  readonly __v_skip = true;
   readonly #client: Client;
   readonly #pages: LivePages<NotificationPage>;
   #told = NOTHING;

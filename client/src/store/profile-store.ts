@@ -34,6 +34,8 @@ const NOBODY: Found = { user: undefined, missing: false, error: undefined };
  * each event that is about them; a read that began after an event has what it tells.
  */
 export class ProfileStore {
+  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
+  readonly __v_skip = true;
   readonly #client: Client;
   readonly #options: ProfileStoreOptions;
   readonly #changes = new Emitter<{ change: () => void }>();

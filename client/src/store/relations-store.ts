@@ -38,6 +38,8 @@ export interface RelationsState extends PagesState {
  * them, from whatever device.
  */
 export class RelationsStore {
+  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
+  readonly __v_skip = true;
   readonly #client: Client;
   readonly #list: RelationList;
   /** Whose list it is, if somebody was named. */

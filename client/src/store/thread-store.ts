@@ -89,6 +89,8 @@ const MAX_GROWTH = 300;
  * wants them, so that nothing moves under somebody who reads or writes. Knows of no framework, like `FeedStore`.
  */
 export class ThreadStore {
+  /** Vue makes no reactive proxy of it, which could not reach its private members. @internal */
+  readonly __v_skip = true;
   readonly #client: Client;
   readonly #id: number;
   readonly #sort: ThreadSort;
