@@ -233,6 +233,7 @@ for (const sharing of [false, true])
     it('have a list in pages, and miss nothing that changes while these are read', async () => {
       for (const { id } of others) await elsewhere.users.unfollow(id);
       for (const { id } of others.slice(0, 4)) await elsewhere.users.follow(id);
+      await feed?.ready();
       let isHeard = () => true;
       feed?.on('follow:removed', () => (isHeard = () => true));
       meanwhile = async () => {
@@ -278,6 +279,20 @@ for (const sharing of [false, true])
       await other('ben').client.updateMe({ username: 'ben' });
     });
 
+    it('are read again rather than growing for ever', async () => {
+      const store = await opened('blocks', 2);
+      await until('it is live', () => store.state.status.state === 'live');
+      await world.pool.query(`
+        insert into users (email, username, password_hash)
+        select 'many' || n || '@example.org', 'many' || n, '' from generate_series(1, 310) n`);
+      const many = await world.pool.query<{ id: string }>(`select id from users where username like 'many%'`);
+      let last = 0;
+      for (const { id } of many.rows) ({ seq: last } = await elsewhere.users.block(Number(id)));
+      await until('all have come', () => store.state.seq >= last);
+      await until('it was read again', () => store.state.users.length < 100);
+      expect(store.state.error).to.equal(undefined);
+    });
+
     it('show whom a name is of once the database is another one', async () => {
       const profile = createProfileStore(me, { username: 'eve', feed: feed ?? { reconnect } });
       open.push(profile);
@@ -295,6 +310,62 @@ for (const sharing of [false, true])
       await until('the other one', () => profile.state.user?.id === other('cem').id);
     });
   });
+
+describe('a profile that changes often', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld();
+  });
+  after(() => world.close());
+
+  it('is read a few times, and again after a temporary error or an answer that is none of the service', async () => {
+    let reads = 0;
+    let answer: (() => Response) | undefined;
+    const me = createClient({
+      url: world.url,
+      fetch: (url, init) => {
+        if (!/\/users\/\d+$/.test(url)) return fetch(url, init);
+        reads += 1;
+        const instead = answer?.();
+        answer = undefined;
+        return instead ? Promise.resolve(instead) : fetch(url, init);
+      },
+    });
+    await me.signUp({ email: 'often@example.org', password: PASSWORD });
+    const star = await world.user('star');
+    const profile = createProfileStore(me, { id: star.id });
+    await profile.load();
+    await until('it is live', () => profile.state.status.state === 'live' && !profile.state.loading);
+    const before = reads;
+    const began = Date.now();
+    for (let at = 0; at < 20; at += 1) {
+      await me.users.follow(star.id);
+      await me.users.unfollow(star.id);
+    }
+    await me.users.follow(star.id);
+    await until('the last change', () => profile.state.user?.followed === true);
+    // However slow the service is: one in a quarter of a second.
+    expect(reads - before).to.be.at.most(2 + (Date.now() - began) / 250);
+    const problem = {
+      type: 'urn:tidings:problem:too_many_requests',
+      title: '',
+      detail: 'Later.',
+      status: 429,
+    };
+    answer = () =>
+      Response.json(problem, { status: 429, headers: { 'Content-Type': 'application/problem+json' } });
+    await profile.load();
+    expect(profile.state.error).to.include({ status: 429, temporary: true });
+    await until('it is read again', () => profile.state.error === undefined);
+    answer = () => new Response('', { status: 200 });
+    await profile.load();
+    expect(profile.state).to.deep.include({ loading: false });
+    expect(profile.state.error).to.include({ code: 'unexpected', status: 200 });
+    await profile.load();
+    expect(profile.state.error).to.equal(undefined);
+    profile.close();
+  });
+});
 
 describe('the stores of the client', () => {
   it('say nothing more to a listener that closes them, as many times as it does', async () => {

@@ -29,7 +29,7 @@ import {
   withVote,
   withWishes,
 } from './feed-view.ts';
-import { LivePages, type PagesState } from './live-pages.ts';
+import { LivePages, MAX_GROWTH, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
 import { StoreAuthors } from './store-authors.ts';
@@ -77,9 +77,6 @@ export interface FeedStoreListeners {
   /** A vote could not be sent, since the server cannot be reached. It is sent again by itself. */
   voteDelayed: (vote: DelayedVote) => void;
 }
-
-/** So many new posts are put on top of a list that is left open; then it is read again rather than growing for ever. */
-const MAX_GROWTH = 300;
 
 /**
  * A live list: a page of posts and the events after it, the user's own changes and votes, in one state to render. Knows

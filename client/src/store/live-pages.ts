@@ -68,6 +68,8 @@ interface Tracked {
   release: (() => void) | undefined;
 }
 
+/** So much may come on top of a list that is left open; then it is read again rather than growing for ever. */
+export const MAX_GROWTH = 300;
 /** Changes by events are told of at most once in so long, so that many of them are drawn together. Milliseconds. */
 const TOGETHER = 200;
 /** Until a list that could not be read, or was too old, is read again, unless the server asks for more. Milliseconds. */

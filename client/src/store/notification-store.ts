@@ -2,7 +2,7 @@ import type { Client } from '../client.ts';
 import type { LiveEvent, NotificationState, NotificationView } from '../contract.ts';
 import { notificationEvent } from '../event-names.ts';
 import type { NotificationPage } from '../notifications.ts';
-import { LivePages, type PagesState } from './live-pages.ts';
+import { LivePages, MAX_GROWTH, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 
 export interface NotificationStoreOptions {
@@ -30,6 +30,8 @@ export class NotificationStore {
   readonly #client: Client;
   readonly #pages: LivePages<NotificationPage>;
   #told = NOTHING;
+  /** How many notifications have come since the list was read. */
+  #growth = 0;
   #state: NotificationsState | undefined;
   readonly #unloaded: NotificationsState;
 
@@ -96,6 +98,7 @@ export class NotificationStore {
 
   #take(page: NotificationPage, which: 'first' | 'next', continues: boolean): () => void {
     const before = which === 'first' ? [] : this.#told.notifications;
+    if (which === 'first') this.#growth = 0;
     const known = new Set(before.map(({ id }) => id));
     const notifications = [...before, ...page.notifications.filter(({ id }) => !known.has(id))];
     this.#set(withState({ ...(continues ? this.#told : NOTHING), notifications }, page));
@@ -111,7 +114,10 @@ export class NotificationStore {
         const last = notifications.at(-1);
         // Below what has been loaded: it comes with its page.
         const isBelow = this.#pages.hasMore && last && newestFirst(last, notification) < 0;
-        if (!redacted) this.#list(isBelow ? others : [...others, notification].sort(newestFirst));
+        if (redacted) break;
+        this.#list(isBelow ? others : [...others, notification].sort(newestFirst));
+        if (!isBelow && others.length === notifications.length) this.#growth += 1;
+        if (this.#growth > MAX_GROWTH && !this.#pages.loading) void this.#pages.reload();
         break;
       }
       case notificationEvent.removed: {

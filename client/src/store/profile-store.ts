@@ -1,5 +1,6 @@
 import type { Client } from '../client.ts';
 import type { LiveEvent, PublicUser } from '../contract.ts';
+import { jittered } from '../delay.ts';
 import { Emitter } from '../emitter.ts';
 import { Feed } from '../feed/feed.ts';
 import type { FeedStatus } from '../feed/status.ts';
@@ -19,12 +20,20 @@ export interface ProfileState {
   /** Whether there is no such user, or not any more. */
   missing: boolean;
   loading: boolean;
-  /** Why the user could not be read. It is tried again when the feed is live again, and by `load`. */
+  /**
+   * Why the user could not be read. It is tried again when the feed is live again, by `load`, and about every three seconds
+   * if it is temporary.
+   */
   error: TidingsError | undefined;
   status: FeedStatus;
 }
 
 type Found = Pick<ProfileState, 'user' | 'missing' | 'error'>;
+
+/** After a read the next one begins at most so much later: a burst of events is a few reads. Milliseconds. */
+const TOGETHER = 500;
+/** Until a user who could not be read is read again, unless the server asks for more. Milliseconds. */
+const RETRY = 3000;
 
 const NOBODY: Found = { user: undefined, missing: false, error: undefined };
 
@@ -43,7 +52,9 @@ export class ProfileStore {
   #ends: (() => void)[] = [];
   #found = NOBODY;
   #request: AbortController | undefined;
-  /** Something has changed since the read that is on its way began. */
+  /** The time between two reads. */
+  #pause: ReturnType<typeof setTimeout> | undefined;
+  /** Something has changed since the last read began, or that has failed. */
   #again = false;
   /** Whether the feed was live before the last read began, and so has told of everything since. */
   #sure = false;
@@ -81,6 +92,7 @@ export class ProfileStore {
   readonly load = async (): Promise<void> => {
     this.#closed = false;
     this.#follow();
+    this.#endPause();
     if (this.#request) this.#again = true;
     else await this.#read();
   };
@@ -93,6 +105,7 @@ export class ProfileStore {
     if (!(this.#options.feed instanceof Feed)) this.#feed?.close();
     this.#request?.abort();
     this.#request = undefined;
+    this.#endPause();
     this.#again = false;
     this.#change();
   };
@@ -105,7 +118,9 @@ export class ProfileStore {
     this.#feed = feed;
     this.#ends = [
       feed.on('event', (event) => {
-        if (this.#isAbout(event)) void this.load();
+        if (!this.#isAbout(event)) return;
+        this.#again = true;
+        if (!this.#request && this.#pause === undefined) void this.#read();
       }),
       feed.on('reset', ({ reason }) => {
         if (reason === 'epoch_changed') {
@@ -129,15 +144,36 @@ export class ProfileStore {
     this.#again = false;
     this.#sure = this.#feed?.position !== undefined;
     this.#change();
-    const found = await this.#ask(request.signal).then(
-      (user): Found => ({ user, missing: false, error: undefined }),
-      (error: unknown): Found => failed(error, this.#found.user),
-    );
-    if (request !== this.#request) return;
-    this.#request = undefined;
-    this.#found = found;
-    this.#change();
-    if (this.#again) await this.#read();
+    try {
+      const user = await this.#ask(request.signal);
+      if (request === this.#request) this.#found = { user, missing: false, error: undefined };
+    } catch (error) {
+      if (request === this.#request) this.#found = failed(error, this.#found.user);
+    } finally {
+      if (request === this.#request) {
+        this.#request = undefined;
+        this.#change();
+        if (!this.#closed) this.#takePause();
+      }
+    }
+  }
+
+  #takePause(): void {
+    const { error } = this.#found;
+    if (error?.temporary) this.#again = true;
+    const wait = error?.temporary
+      ? Math.max(jittered(RETRY), (error.retryAfter ?? 0) * 1000)
+      : jittered(TOGETHER);
+    this.#endPause();
+    this.#pause = setTimeout(() => {
+      this.#pause = undefined;
+      if (this.#again && !this.#request) void this.#read();
+    }, wait);
+  }
+
+  #endPause(): void {
+    clearTimeout(this.#pause);
+    this.#pause = undefined;
   }
 
   /** Once the user is known, by id: a name may be changed. */

@@ -1,7 +1,7 @@
 import type { Client } from '../client.ts';
 import type { LiveEvent, RelatedUser } from '../contract.ts';
 import type { RelationListOptions, RelationPage } from '../users.ts';
-import { LivePages, type PagesState } from './live-pages.ts';
+import { LivePages, MAX_GROWTH, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { type RelationChange, relationChange } from './relation-news.ts';
 
@@ -49,6 +49,8 @@ export class RelationsStore {
   /** Events up to here are in the list; for users of a later page up to where that was read. */
   #asOf = 0;
   readonly #asOfUsers = new Map<number, number>();
+  /** How many users have come on top since the list was read. */
+  #growth = 0;
   /** The user whose pages are read, as the service has said. */
   #me: number | undefined;
   #state: RelationsState | undefined;
@@ -118,6 +120,7 @@ export class RelationsStore {
     if (which === 'first') {
       this.#asOfUsers.clear();
       this.#asOf = seq;
+      this.#growth = 0;
     }
     const before = which === 'first' ? [] : this.#users;
     const known = new Set(before.map(({ id }) => id));
@@ -137,6 +140,8 @@ export class RelationsStore {
     if (!change.added) this.#set(this.#users.filter((one) => one.id !== id));
     else if (!change.redacted && !this.#users.some((one) => one.id === id)) {
       this.#set([{ id, username, since: undefined }, ...this.#users]);
+      this.#growth += 1;
+      if (this.#growth > MAX_GROWTH && !this.#pages.loading) void this.#pages.reload();
     }
   }
 

@@ -35,7 +35,7 @@ import {
   withVote,
   withWishes,
 } from './feed-view.ts';
-import { LivePages, type PagesState } from './live-pages.ts';
+import { LivePages, MAX_GROWTH, type PagesState } from './live-pages.ts';
 import type { StoreFeed } from './live-source.ts';
 import { relationNews } from './relation-news.ts';
 import { StoreAuthors } from './store-authors.ts';
@@ -81,8 +81,6 @@ interface ThreadPage extends ReplyPage {
 
 /** Posts of the thread whose tallies are followed: so many of the first ones. */
 const TRACKED = 500;
-/** So many new replies are added to a thread that is left open; then it is read again rather than growing for ever. */
-const MAX_GROWTH = 300;
 
 /**
  * A live thread: a post, pages of its replies, and the events after them. New replies of others wait until the reader
