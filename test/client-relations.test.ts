@@ -14,6 +14,7 @@ import {
   type RelationList,
   type RelationsStore,
 } from '../client/src/index.ts';
+import { grantRole } from '../server/moderation/roles.ts';
 import { createFrameProxy, type FrameProxy } from './support/frame-proxy.ts';
 import { refusal } from './support/refusal.ts';
 import { until } from './support/waiting.ts';
@@ -364,6 +365,70 @@ describe('a profile that changes often', () => {
     await profile.load();
     expect(profile.state.error).to.equal(undefined);
     profile.close();
+  });
+});
+
+describe('the queue of cases', () => {
+  let world: World;
+  before(async () => {
+    world = await createWorld();
+  });
+  after(() => world.close());
+
+  it('keeps what has been loaded below when something is reported', async () => {
+    const moderator = createClient({ url: world.url });
+    const account = { email: 'moderator@example.org', password: PASSWORD, username: 'keeper' };
+    await moderator.signUp(account);
+    await world.ctx.db.transaction((tx) => grantRole(tx, 'keeper', 'moderator', ''));
+    const [author, first, second] = [0, 1, 2].map(() => createClient({ url: world.url })) as [
+      Client,
+      Client,
+      Client,
+    ];
+    for (const [at, client] of [author, first, second].entries())
+      await client.signUp({ email: `reporter${at}@example.org`, password: PASSWORD });
+    const report = async (of?: number, by = first) => {
+      const id = of ?? (await author.posts.create({ title: 'Bad', content: '' })).id;
+      await by.posts.report(id, { reason: 'spam' });
+      return id;
+    };
+    const posts: number[] = [];
+    for (let at = 0; at < 6; at += 1) posts.unshift(await report());
+    const [open, resolved] = (['open', 'resolved'] as const).map((state) =>
+      createCaseStore(moderator, { state, limit: 2 }),
+    );
+    const shown = (store = open!) => store.state.cases.map(({ post_id: id }) => id);
+    try {
+      await Promise.all([open!.load(), resolved!.load()]);
+      await until('both are live', () =>
+        [open, resolved].every((store) => store!.state.status.state === 'live'),
+      );
+      await open!.loadMore();
+      expect(shown()).to.deep.equal(posts.slice(0, 4));
+      posts.unshift(await report());
+      await until('the new one is on top', () => shown()[0] === posts[0]);
+      expect(shown().slice(0, 5)).to.deep.equal(posts.slice(0, 5));
+      await open!.loadMore();
+      expect(shown()).to.deep.equal(posts);
+      expect(open!.state.hasMore).to.equal(false);
+      // One of the last page.
+      await report(posts[5], second);
+      await until('it has two reports', () => open!.state.cases[5]?.count === 2);
+      expect(shown()).to.deep.equal(posts);
+      for (const at of [0, 3, 6])
+        await moderator.moderation.act({ action: 'dismiss', post_id: posts[at]!, reason: 'Fine' });
+      await until('they have gone', () => shown().length === 4);
+      expect(shown()).to.deep.equal([1, 2, 4, 5].map((at) => posts[at]));
+      await until('they are among the resolved', () => shown(resolved).length === 2);
+      await resolved!.loadMore();
+      expect(shown(resolved)).to.deep.equal([0, 3, 6].map((at) => posts[at]));
+      await moderator.moderation.act({ action: 'dismiss', post_id: posts[4]!, reason: 'Fine' });
+      await until('it is at its place', () => shown(resolved).length === 4);
+      expect(shown(resolved)).to.deep.equal([0, 3, 4, 6].map((at) => posts[at]));
+    } finally {
+      open!.close();
+      resolved!.close();
+    }
   });
 });
 

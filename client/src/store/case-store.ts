@@ -130,7 +130,9 @@ export class CaseStore {
   #readAgain(seq: number): void {
     this.#again ??= setTimeout(() => {
       this.#again = undefined;
-      this.#pages.refresh(seq);
+      // A page that is on its way is not given up for it.
+      if (this.#pages.loading) this.#readAgain(seq);
+      else this.#pages.refresh(seq);
     }, jittered(TOGETHER));
   }
 
