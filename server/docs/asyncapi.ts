@@ -127,7 +127,7 @@ export function asyncApiDocument(
     name: 'connect_error',
     title: 'connect_error',
     description:
-      "The payload of Socket.IO's CONNECT_ERROR packet: an error with this `message` and `data` on the client's side.",
+      "The payload of Socket.IO's CONNECT_ERROR packet: an error with this `message` and `data` on the client's side. A stock client then stays away (`socket.active` is false) until `socket.connect()`: after a 401 with another token, after a 429, 500 or 503 when `retry_after` seconds have passed. Any other status stays as it is: what the handshake says has to change.",
     payload: library.schema(connectError, 'output'),
   });
 
@@ -228,9 +228,8 @@ export function asyncApiDocument(
         token: {
           type: 'http',
           scheme: 'bearer',
-          bearerFormat: 'JWT',
           description:
-            "An `access_token` of `POST /login`, as `token` in the handshake's `auth`; not a header",
+            "An `access_token` of `POST /login`, or an API key of `POST /users/me/keys`, as `token` in the handshake's `auth`; not a header",
         },
       },
     },

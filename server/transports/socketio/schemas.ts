@@ -8,7 +8,7 @@ export const MAX_TOKEN = 4096;
 
 /** What a handshake's `auth` may hold. An optional field that holds `null` or an empty text is treated as absent. */
 export const handshakeAuth = object({
-  token: Joi.string().max(MAX_TOKEN).description('An access token'),
+  token: Joi.string().max(MAX_TOKEN).description('An access token, or an API key'),
   after: optional(
     count().strict().description('The last seq that you have seen; without it (or with `null`), from now'),
   ),
@@ -46,5 +46,7 @@ export const subscribe = object({
 export const unsubscribe = object({ topics: addedTopics }).id('Unsubscribe');
 export const feedMode = object({ mode: oneOf('live', 'count', 'off') }).id('FeedMode');
 export const renew = object({
-  token: Joi.string().max(MAX_TOKEN).description('A new access token of the same user'),
+  token: Joi.string()
+    .max(MAX_TOKEN)
+    .description('A new access token of the same user, or an API key of theirs'),
 }).id('Renew');
