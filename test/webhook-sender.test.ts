@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { spawn } from 'node:child_process';
 import dns, { lookup, type LookupAddress } from 'node:dns';
 import { once } from 'node:events';
+import { request } from 'node:http';
 import {
   connect,
   createServer,
@@ -11,10 +12,12 @@ import {
 } from 'node:net';
 import { promisify } from 'node:util';
 import { ADDRESS_ATTEMPT } from '../server/connection-attempts.ts';
+import { packageRoot } from '../server/paths.ts';
 import { isPublic, PublicNames } from '../server/webhooks/addresses.ts';
 import { type Posted, WebhookSender } from '../server/webhooks/sender.ts';
-import { newWebhookSecret } from '../server/webhooks/signature.ts';
+import { newWebhookSecret, signedHeaders } from '../server/webhooks/signature.ts';
 import { NameServer } from './support/name-server.ts';
+import { snippetsOf } from './support/readme-snippets.ts';
 import { until } from './support/waiting.ts';
 import { WebhookReceiver } from './support/webhook-receiver.ts';
 
@@ -232,6 +235,45 @@ describe('addresses that webhooks go to', () => {
     });
 
     after(() => expect([...receiver.received, ...receiver.faults]).to.be.empty);
+  });
+});
+
+describe('the receiver in the documents', () => {
+  it('verifies a message whose characters come in pieces', async () => {
+    const snippets = await snippetsOf('docs/rest.md');
+    const code = snippets.find((snippet) => snippet.code.includes("from 'standardwebhooks'"))?.code ?? '';
+    const listening = code.replace(
+      '.listen(8080)',
+      ".listen(0, '127.0.0.1', function () { console.log(this.address().port); })",
+    );
+    expect(listening).to.not.equal(code);
+    const [secret = ''] = secrets;
+    const program = spawn(process.execPath, ['--input-type=module', '--eval', listening], {
+      cwd: packageRoot,
+      env: { PATH: process.env.PATH, WEBHOOK_SECRET: secret },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      let said = '';
+      program.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+      await until('it listens', () => said.includes('\n'));
+      const body = JSON.stringify({ type: 'post:created', seq: 7, data: { title: 'Käse 🧀' } });
+      const bytes = Buffer.from(body);
+      const cut = bytes.indexOf(Buffer.from('ä')) + 1;
+      const status = await new Promise<number | undefined>((resolve, reject) => {
+        const headers = { 'Content-Length': bytes.length, ...signedHeaders('x', Date.now(), body, secrets) };
+        const to = { port: Number(said), host: '127.0.0.1', method: 'POST', headers };
+        const asked = request(to, (answer) => resolve(answer.resume().statusCode));
+        asked.on('error', reject);
+        asked.write(bytes.subarray(0, cut));
+        // So that the two pieces are not read as one.
+        setTimeout(() => asked.end(bytes.subarray(cut)), 200);
+      });
+      expect(status).to.equal(204);
+      await until('it has the event', () => said.includes('Käse 🧀'));
+    } finally {
+      program.kill('SIGKILL');
+    }
   });
 });
 
