@@ -69,7 +69,8 @@ async function follow(onOpen) {
     }
     if (!response.ok) {
       await response.body?.cancel();
-      return Number(response.headers.get('retry-after') ?? 1) * 1000;
+      // A proxy may say a date.
+      return (Number(response.headers.get('retry-after')) || 1) * 1000;
     }
     onOpen();
     const heard = new TransformStream({

@@ -3,6 +3,7 @@ import type { RequestGuard } from './request-guard.ts';
 
 /** What a page of another origin may read of an answer, beside its body. */
 const EXPOSED = [
+  'Content-Disposition',
   'ETag',
   'Link',
   'Location',
