@@ -598,8 +598,15 @@ describe("the client's feed", () => {
       throw error;
     });
     await heard.feed.ready();
+    let answers = 0;
+    proxy.drops = (frame) => {
+      if (frame.startsWith('43')) answers += 1;
+      return false;
+    };
     for (let postId = 1; postId <= 2000; postId += 1) heard.feed.track(postId);
     await until('their tallies are there', () => ids.every((id) => heard.feed.tally(id) !== undefined));
+    await until('all are asked for', () => answers >= 4);
+    expect(answers).to.equal(4);
     await writer.votes.cast(ids[2]!);
     await until('the vote is heard', () => heard.feed.tally(ids[2]!)?.votes === 1);
   });

@@ -280,7 +280,12 @@ describe('the client as it is packed', function () {
         import { renderToString as renderVue } from 'vue/server-renderer';
         import { App, Posts } from './posts.js';
         import SveltePosts from './svelte-posts.js';
+        import { createFeedStore } from 'tidings-client';
+        import { client } from './client.js';
         import VuePosts from './vue-posts.js';
+        const post = { id: 1, title: 'A post to render', votes: 3, voted: false };
+        const state = { posts: [post], waiting: [], pending: 2, hasMore: true, status: { state: 'live' } };
+        Object.defineProperty(createFeedStore(client).constructor.prototype, 'state', { get: () => state });
         console.log(renderToString(createElement(App)));
         console.log(renderToString(createElement(Posts)));
         console.log(await renderVue(createSSRApp(VuePosts, { tag: 'a' })));
@@ -289,6 +294,8 @@ describe('the client as it is packed', function () {
       );
       const said = await project.node(['--import', './browser.mjs', 'render.mjs'], env());
       expect(said).to.contain('<form').and.contain(' unread').and.contain('<!--[-->');
+      for (const part of ['A post to render', '2', 'More'])
+        expect(said.split(part), part).to.have.length.of.at.least(4);
     });
 
     it('promises `withCredentials`, which a proxy with a cookie of its own needs', async () => {
