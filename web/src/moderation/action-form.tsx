@@ -57,10 +57,12 @@ export function ActionForm({ of: one, gone, onDone }: ActionFormProps) {
   const [busy, setBusy] = useState(false);
   const [fault, setFault] = useState<string>();
   const [refusal, setRefusal] = useState<string>();
+  /** Whether the moderator has resolved it, and has to do the same again. */
+  const [unfinished, setUnfinished] = useState(false);
   const chosen = choice !== undefined && offered.includes(choice) ? choice : offered[0];
   if (chosen === undefined) return null;
   // What the moderator does is told by its answer, which may come later than the event.
-  const isOver = gone && !busy;
+  const isOver = gone && !busy && !unfinished;
   const submit = async (form: HTMLFormElement) => {
     const reason = new FormData(form).get('reason');
     if (typeof reason !== 'string' || reason.trim() === '') {
@@ -79,8 +81,10 @@ export function ActionForm({ of: one, gone, onDone }: ActionFormProps) {
           : say('moderation.donePosts', { count: posts }),
       );
       // What it is to be done for again stays in the form.
-      if (complete === false) setRefusal(say('moderation.morePosts'));
-      else {
+      if (complete === false) {
+        setUnfinished(true);
+        setRefusal(say('moderation.morePosts'));
+      } else {
         form.reset();
         onDone();
       }
