@@ -19,6 +19,7 @@ const ground = [
   'identity.ts',
   'keyset-cursor.ts',
   'logger.ts',
+  'own-xid.ts',
   'preconditions.ts',
   'protocol.ts',
   'public-thread.ts',
@@ -39,10 +40,17 @@ const folders: Record<string, Uses> = {
   'server/config/': { values: ['text/email.ts'] },
   'server/topics/': { values: ['text/tags.ts'], types: ['identity.ts'] },
   'server/log/': {
-    values: ['topics/', 'models/', 'library-internals/sequelize.ts', 'public-thread.ts', 'text/uuid.ts'],
+    values: [
+      'topics/',
+      'models/',
+      'library-internals/sequelize.ts',
+      'own-xid.ts',
+      'public-thread.ts',
+      'text/uuid.ts',
+    ],
     types: ['logger.ts', 'protocol.ts'],
   },
-  'server/counters/': { values: ['public-thread.ts'], types: ['logger.ts', 'protocol.ts'] },
+  'server/counters/': { values: ['own-xid.ts', 'public-thread.ts'], types: ['logger.ts', 'protocol.ts'] },
   'server/database/': {
     values: [
       'config/',
@@ -226,6 +234,7 @@ const files: Record<string, Uses> = {
   'preconditions.ts': { values: ['errors.ts'] },
   'protocol.ts': {},
   // SQL that the log and the tallies need of posts: they know no capability.
+  'own-xid.ts': {},
   'public-thread.ts': {},
   'version.ts': { values: ['paths.ts'] },
   'config.ts': { values: ['config/', 'library-internals/fast-paths.ts'] },

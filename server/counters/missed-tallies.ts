@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { ownXid } from '../log/tail.ts';
+import { ownXid } from '../own-xid.ts';
 import type { Tally } from '../protocol.ts';
 import { inPublicThread } from '../public-thread.ts';
 

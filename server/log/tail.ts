@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { ownXid } from '../own-xid.ts';
 import type { Tally } from '../protocol.ts';
 import { inPublicThread } from '../public-thread.ts';
 import { type Head, NoHead } from './reader.ts';
@@ -37,12 +38,6 @@ export interface Tail extends Head {
   /** More sessions have been ended than the limit: none of them is in `revocations`. */
   tooManyRevocations: boolean;
 }
-
-/**
- * SQL: whether the `xid` of a row that is seen can be of this cluster. A row that came with a backup of another one may have a
- * number that has not been given here yet: it has not changed. Once its turn comes, it is told once more, which does no harm.
- */
-export const ownXid = 'xid < pg_snapshot_xmax(pg_current_snapshot())';
 
 /**
  * Tallies and revocations have no number of their own; each row carries the number of the transaction that wrote it last.

@@ -1,6 +1,6 @@
 import { QueryTypes, type Sequelize } from 'sequelize';
 import { NoHead } from '../log/reader.ts';
-import { ownXid } from '../log/tail.ts';
+import { ownXid } from '../own-xid.ts';
 import { hiddenAuthors } from '../relations/policy.ts';
 import type { FeedPage } from './list-statement.ts';
 import type { Sort } from './cursor.ts';
