@@ -44,8 +44,8 @@ const CHECKS = ['lint', 'format:check', 'deadcode'];
 const testFiles = (names) => names.map((name) => `test/${name}.test.ts`);
 
 /**
- * They wait for most of their time, for limits and for servers that fail. They are a process of their own with half of
- * the slow files; the other ones have the files that are named nowhere, and the other half.
+ * They wait for most of their time, for limits and for servers that fail. They are a process of their own, the other
+ * ones have the files that are named nowhere; each has its share of the slow files.
  */
 const WAITING = testFiles([
   'audience',
@@ -405,8 +405,7 @@ const partIn = (items, { number, total }) => items.filter((_, at) => at % total 
 const partsOf = (items, total) =>
   Array.from({ length: total }, (_, at) => partIn(items, { number: at + 1, total }));
 
-const [beside = [], among = []] = partsOf(partIn(SLOW, slow), 2);
-const slowAmong = partsOf(among, LANES - 1);
+const [beside = [], ...slowAmong] = partsOf(partIn(SLOW, slow), LANES);
 const groups = wants('tests')
   ? [...partsOf(others, LANES - 1).map((group, at) => [...group, ...slowAmong[at]]), [...WAITING, ...beside]]
       .map((group) => partIn(group, shard))
