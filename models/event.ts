@@ -91,6 +91,8 @@ export class FeedHead extends Model<InferAttributes<FeedHead>, InferCreationAttr
   declare fingerprint: CreationOptional<string>;
   /** The transaction that wrote the row last; a trigger sets it. A row that was loaded from a dump has another's. */
   declare writtenBy: CreationOptional<string | null>;
+  /** Transaction numbers in events up to here may be those of another cluster. */
+  declare foreignSeq: CreationOptional<number>;
 }
 
 export function defineEvent(sequelize: Sequelize): void {
@@ -184,6 +186,7 @@ export function defineEvent(sequelize: Sequelize): void {
       floor: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
       fingerprint: { type: DataTypes.TEXT, allowNull: false, defaultValue: '' },
       writtenBy: { type: 'XID8' },
+      foreignSeq: { type: DataTypes.BIGINT, allowNull: false, defaultValue: 0 },
     },
     { sequelize, tableName: 'feed_head' },
   );

@@ -405,6 +405,9 @@ describe('the page', () => {
     const { id } = await postByCarol('In the tunnel, two');
     await postByCarol('In the tunnel, three');
     await carol.delete(`/posts/${id}`);
+    // Then nothing moves any more under the mouse.
+    await alice.shows(alice.post('In the tunnel, three'));
+    await alice.shows(alice.post('In the tunnel, two'), 0);
     await alice.delete('Before the tunnel');
     expect(await bob.post('Before the tunnel').count()).to.equal(1);
     await bob.page.context().setOffline(false);
