@@ -80,7 +80,11 @@ export async function watchedPage(
   const { host } = new URL(url);
   await context.route('**/*', (route) => {
     const asked = new URL(route.request().url());
-    if (asked.host === host || ['data:', 'blob:'].includes(asked.protocol)) return route.continue();
+    if (asked.host === host || ['data:', 'blob:'].includes(asked.protocol))
+      return route.continue().catch((error: unknown) => {
+        // A route of the page alone, which has just been taken off, has answered.
+        if (!String(error).includes('already handled')) throw error;
+      });
     external.push(asked.href);
     return route.abort();
   });

@@ -32,7 +32,8 @@ export interface FrameProxy {
 
 /** @param target a node's URL */
 export async function createFrameProxy(target: string): Promise<FrameProxy> {
-  const server = createServer((req, res) => forward(req, res));
+  // As long as the node that it passes on says: Node's own five seconds would end a connection that its client means to use.
+  const server = createServer({ keepAliveTimeout: 65_000 }, (req, res) => forward(req, res));
   const sockets = new WebSocketServer({ noServer: true });
   const pairs = new Set<[WebSocket, WebSocket]>();
   const proxy: FrameProxy = {
