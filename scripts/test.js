@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 /**
- * What has to hold: the tests side by side, then the faults, and beside these the checks, as far as the faults leave a
- * processor idle. Of the slow tests each day has a part, so that a run is short and none is left out for long. Ends with
- * one line that counts, `12 passed, 0 failed`.
+ * What has to hold: the tests and the checks side by side, then the faults. Of the slow tests each day has a part, so that
+ * a run is short and none is left out for long. Ends with one line that counts, `12 passed, 0 failed`.
  *
  *     npm test                     everything, of the slow tests the part of the day
  *     npm test -- --slow 2/8       of the slow tests this part; 1/1 is all of them
@@ -13,8 +12,8 @@
  */
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism, constants, setPriority } from 'node:os';
+import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { parseArgs } from 'node:util';
 import mocharc from '../.mocharc.cjs';
@@ -170,10 +169,7 @@ const PARTS = 8;
 
 const DAY = 24 * 3_600_000;
 
-/**
- * They are judged by the clock, so the two of them, which mostly wait, have the machine to themselves: what else runs
- * takes what they leave.
- */
+/** They are judged by the clock, so they have the machine to themselves, one after the other. */
 const FAULTS = ['test/faults/suite.ts', 'test/fuzz/suite.ts'];
 
 /** @typedef {{ title: string, command: string, args: string[], counts: boolean }} Task */
@@ -210,46 +206,6 @@ function end(child, signal) {
   }
 }
 
-let faultsAreOn = false;
-
-/** Processes that leave the processors to the faults. */
-const yielding = new Set();
-
-/**
- * Lets a process, and what it starts, compute only while nobody else wants to.
- *
- * @param {number} pid the leader of a session
- */
-function yieldProcessors(pid) {
-  const { PRIORITY_LOW } = constants.priority;
-  yielding.add(pid);
-  prefer(pid, PRIORITY_LOW);
-  try {
-    setPriority(pid, PRIORITY_LOW);
-  } catch {
-    // It has ended.
-  }
-}
-
-/** Nobody has to yield any more: others on a busy machine would let them wait for ever. */
-function endYielding() {
-  for (const pid of yielding) prefer(pid, 0);
-}
-
-/**
- * Sets the priority of a session. Linux divides the processors among sessions before it looks at the priorities in each.
- *
- * @param {number} pid its leader
- * @param {number} priority
- */
-function prefer(pid, priority) {
-  try {
-    writeFileSync(`/proc/${pid}/autogroup`, String(priority));
-  } catch {
-    // It has ended, or the system knows no such thing.
-  }
-}
-
 /**
  * Runs a task. What it prints is shown when it has ended, or the lines of several would be mixed.
  *
@@ -261,7 +217,6 @@ function run({ title, command, args, counts }) {
     // A group of its own: what it has started ends with it.
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     running.add(child);
-    if (faultsAreOn && !counts && child.pid !== undefined) yieldProcessors(child.pid);
     const output = [];
     const flush = () => process.stdout.write(Buffer.concat(output.splice(0)));
     let printed = '';
@@ -286,7 +241,6 @@ function run({ title, command, args, counts }) {
     child.on('error', (error) => keep(`${command}: ${error.message}\n`));
     child.on('close', (code) => {
       running.delete(child);
-      yielding.delete(child.pid);
       flush();
       console.log(
         `\n${title}: ${code === 0 ? 'done' : 'FAILED'} in ${Math.round((Date.now() - began) / 1000)} s`,
@@ -425,14 +379,8 @@ process.on('exit', () => {
   for (const child of running) end(child, 'SIGINT');
 });
 
-await runAll(groups.map(mocha), LANES);
-faultsAreOn = faults.length > 0;
-const faultsEnd = Promise.all(faults.map((file) => run(mocha([file])))).then(() => {
-  faultsAreOn = false;
-  endYielding();
-});
-// Beside the faults one after the other.
-await Promise.all([faultsEnd, runAll(checks.map(check), faultsAreOn ? 1 : LANES)]);
+await runAll([...groups.map(mocha), ...checks.map(check)], LANES);
+if (faults.length > 0) await run(mocha(faults));
 
 if (failures.length > 0) console.log(`\nWhat failed:\n\n${failures.join('\n\n')}`);
 if (slow.total > 1)
